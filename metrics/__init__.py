@@ -1,0 +1,1 @@
+"""What is measured: mask metrics, paired statistics, verdicts."""

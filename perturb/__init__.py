@@ -1,0 +1,1 @@
+"""What is changed: prompts (attributes, lexicon, swaps) and images (domain shifts)."""

@@ -1,0 +1,1 @@
+"""What is shown: figures, tables, the HTML page."""

@@ -1,0 +1,105 @@
+"""Registries: one entry is one file with one decorator.
+
+A registry imports every module of its room at the first look-up, refuses duplicates and suggests near
+names. Other distributions add entries through the entry-point group ``robustness.<registry>``, which is read
+only when a look-up misses or everything is listed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator
+from importlib.metadata import entry_points
+from typing import Any, Generic, TypeVar
+
+from robustness.errors import UnknownNameError, suggest
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """Names to entries of one room.
+
+    Args:
+        name: what an entry is called in messages ("perturbation").
+        package: the room whose modules hold the entries ("robustness.perturb").
+    """
+
+    def __init__(self, name: str, package: str) -> None:
+        self.name = name
+        self.package = package
+        self._entries: dict[str, T] = {}
+        self._imported = False
+        self._plugins_read = False
+
+    def add(self, name: str) -> Callable[[T], T]:
+        """Return a decorator that registers its argument under `name`.
+
+        Raises:
+            ValueError: the name is taken by another entry.
+        """
+
+        def decorate(entry: T) -> T:
+            held = self._entries.get(name)
+            if held is not None and _origin(held) != _origin(entry):
+                raise ValueError(f"{self.name} {name!r} is registered twice: {_origin(held)} and {_origin(entry)}")
+            self._entries[name] = entry
+            return entry
+
+        return decorate
+
+    def get(self, name: str) -> T:
+        """Return the entry called `name`.
+
+        Raises:
+            UnknownNameError: no room and no installed plugin holds it.
+        """
+        self._import_room()
+        if name not in self._entries:
+            self._read_plugins()
+        if name not in self._entries:
+            known = sorted(self._entries)
+            raise UnknownNameError(
+                f"{self.name}: expected one of {', '.join(known)}, got {name!r}{suggest(name, known)}"
+            )
+        return self._entries[name]
+
+    def names(self) -> list[str]:
+        """Return every registered name, sorted."""
+        self._import_room()
+        self._read_plugins()
+        return sorted(self._entries)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names())
+
+    def __len__(self) -> int:
+        return len(self.names())
+
+    def _import_room(self) -> None:
+        if self._imported:
+            return
+        package = importlib.import_module(self.package)
+        for module in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"{self.package}.{module.name}")
+        self._imported = True
+
+    def _read_plugins(self) -> None:
+        if self._plugins_read:
+            return
+        self._plugins_read = True
+        for point in entry_points(group=f"robustness.{self.name}s"):
+            self.add(point.name)(point.load())
+
+
+def _origin(entry: Any) -> str:
+    return f"{getattr(entry, '__module__', '?')}.{getattr(entry, '__qualname__', repr(entry))}"
+
+
+PERTURBATIONS: Registry[Any] = Registry("perturbation", "robustness.perturb")
+MODELS: Registry[Any] = Registry("model", "robustness.runners")
+METRICS: Registry[Any] = Registry("metric", "robustness.metrics")

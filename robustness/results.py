@@ -1,0 +1,72 @@
+"""The results table: one row is one prediction. Column names are a contract."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+IDENTITY = ("model", "dataset", "split", "case_id", "subject_id", "target")
+CONDITION = ("condition", "family", "attribute", "severity", "expectation")
+PROMPT = ("prompt", "prompt_index", "applicable", "note")
+MEASURED = (
+    "dice", "iou", "hd95", "nsd", "mask_change", "area_fraction", "components", "centroid_row", "centroid_col",
+)  # fmt: skip
+FLAGS = ("both_empty", "missed", "hallucinated")
+REFERENT = ("other_case_id", "dice_other")
+COLUMNS: tuple[str, ...] = (*IDENTITY, *CONDITION, *PROMPT, *MEASURED, *FLAGS, *REFERENT, "error")
+
+EFFECT_COLUMNS: tuple[str, ...] = (
+    "model", "dataset", "condition", "metric", "n_images", "n_subjects", "clean_mean", "perturbed_mean", "effect",
+    "ci_low", "ci_high", "ci_method", "p_value", "p_adjusted", "family_size", "dz", "rank_biserial", "icc",
+    "design_effect", "mde", "n_flagged",
+)  # fmt: skip
+VERDICT_COLUMNS: tuple[str, ...] = (
+    "model", "dataset", "claim", "attribute", "condition", "metric", "verdict", "rule", "estimate", "ci_low", "ci_high",
+    "margin", "n_images", "n_subjects", "n_needed", "detectable", "sentence",
+)  # fmt: skip
+
+CLEAN = "clean"
+RERUN = "rerun"
+PARAPHRASE = "paraphrase"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A condition's name taken apart; `parts` has more than one element for a joint condition."""
+
+    parts: tuple[str, ...]
+    family: str
+    attribute: str
+    severity: int
+
+
+_SEVERITY = re.compile(r"@(\d+)$")
+
+
+def parse_condition(name: str) -> Condition:
+    """Take a condition's name apart.
+
+    Example:
+        >>> parse_condition("image:gaussian_noise@3")
+        Condition(parts=('image:gaussian_noise@3',), family='image', attribute='', severity=3)
+        >>> parse_condition("antonym:size").attribute
+        'size'
+    """
+    parts = tuple(name.split("+"))
+    severity = _SEVERITY.search(parts[0])
+    prompt_part = next((p for p in parts if not p.startswith("image:")), "")
+    attribute = prompt_part.partition(":")[2] if ":" in prompt_part else ""
+    return Condition(parts, _family(parts), attribute, int(severity.group(1)) if severity else 0)
+
+
+def _family(parts: tuple[str, ...]) -> str:
+    if len(parts) > 1:
+        return "joint"
+    if parts[0] in (CLEAN, RERUN):
+        return "clean"
+    return "image" if parts[0].startswith("image:") else "prompt"
+
+
+def case_id_of(mask_name: str) -> str:
+    """Return the case id of a mask's name: no suffix, '/' written '__'."""
+    return re.sub(r"\.[^./]+$", "", mask_name.replace("\\", "/")).replace("/", "__")

@@ -1,0 +1,249 @@
+"""The nouns of the project: what a prompt, a case, a perturbation and a model are."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from robustness.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+Image = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
+Probability = npt.NDArray[np.float32]
+Params = dict[str, Any]
+
+Kind = Literal[
+    "target", "description", "shape", "colour", "size", "number", "location",
+    "view", "phase", "pathology", "sex", "age", "quality", "side",
+]  # fmt: skip
+KINDS: tuple[str, ...] = Kind.__args__  # type: ignore[attr-defined]
+
+Expectation = Literal["invariant", "change", "abstain", "follow", "control", "none"]
+EXPECTATIONS: tuple[str, ...] = Expectation.__args__  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """One attribute value of a prompt and its character span: ``text[start:stop] == value``."""
+
+    kind: str
+    value: str
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A text prompt, the attributes found in it, and the other listed phrasings of the same prompt.
+
+    Raises:
+        InputError: an attribute's span does not hold its value.
+    """
+
+    text: str
+    attributes: tuple[Attribute, ...] = ()
+    paraphrases: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "attributes", tuple(sorted(self.attributes, key=lambda a: (a.start, a.stop))))
+        object.__setattr__(self, "paraphrases", tuple(self.paraphrases))
+        for a in self.attributes:
+            if self.text[a.start : a.stop] != a.value:
+                found = self.text[a.start : a.stop]
+                raise InputError(
+                    f"attribute {a.kind!r}: expected {a.value!r} at [{a.start}:{a.stop}] of the prompt, found {found!r}"
+                )
+
+    def get(self, kind: str) -> Attribute | None:
+        """Return the first attribute of `kind`, or None."""
+        return next((a for a in self.attributes if a.kind == kind), None)
+
+    def replace(self, kind: str, value: str) -> Prompt:
+        """Return a prompt with the first attribute of `kind` set to `value`; every other character stays.
+
+        Raises:
+            InputError: the prompt states no such attribute.
+        """
+        old = self._require(kind)
+        return self._splice(old.start, old.stop, value, dataclasses.replace(old, value=value, stop=old.start + len(value)))
+
+    def drop(self, kind: str) -> Prompt:
+        """Return a prompt without the first attribute of `kind` and without one blank beside it.
+
+        Raises:
+            InputError: the prompt states no such attribute.
+        """
+        old = self._require(kind)
+        start, stop = old.start, old.stop
+        if self.text[stop : stop + 1] == " " and (start == 0 or self.text[start - 1] == " "):
+            stop += 1
+        elif start > 0 and self.text[start - 1] == " " and (stop == len(self.text) or self.text[stop] in ",.;:"):
+            start -= 1
+        return self._splice(start, stop, "", None)
+
+    def _require(self, kind: str) -> Attribute:
+        found = self.get(kind)
+        if found is None:
+            known = ", ".join(a.kind for a in self.attributes) or "none"
+            raise InputError(f"kind: expected an attribute that the prompt states ({known}), got {kind!r}")
+        return found
+
+    def _splice(self, start: int, stop: int, new: str, replacement: Attribute | None) -> Prompt:
+        shift = len(new) - (stop - start)
+        kept = [a for a in self.attributes if a.stop <= start]
+        moved = [
+            dataclasses.replace(a, start=a.start + shift, stop=a.stop + shift)
+            for a in self.attributes
+            if a.start >= stop
+        ]
+        middle = [replacement] if replacement is not None else []
+        return Prompt(self.text[:start] + new + self.text[stop:], (*kept, *middle, *moved), self.paraphrases)
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One image, one reference mask, one prompt.
+
+    Attributes:
+        case_id: the mask's name without suffix, '/' written '__'.
+        subject_id: the unit of inference (patient); without one it is the image, and reports say so.
+        image: uint8 (H, W, 3), RGB, original size.
+        mask: bool (H, W).
+        prompt: the prompt of this case.
+        target: what the prompt asks for (class name).
+        metadata: everything else that the data states (`modality`, `attributes`, `siblings`, `image_id`, ...).
+        spacing_mm: pixel spacing (row, column) in mm, or None where it is unknown.
+    """
+
+    case_id: str
+    subject_id: str
+    image: Image
+    mask: Mask
+    prompt: Prompt
+    target: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    spacing_mm: tuple[float, float] | None = None
+
+    def __repr__(self) -> str:
+        height, width = self.mask.shape
+        return f"Case({self.case_id!r}, {height}x{width}, {self.prompt.text!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class CaseInfo:
+    """What is known about a case before any pixel is decoded."""
+
+    case_id: str
+    image_id: str
+    subject_id: str
+    target: str
+    prompts: tuple[Prompt, ...]
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DataContext:
+    """What a perturbation may know about the dataset around a case: names and prompts, no pixels."""
+
+    name: str
+    infos: tuple[CaseInfo, ...]
+    seed: int = 0
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The distinct target names, sorted."""
+        return tuple(sorted({info.target for info in self.infos if info.target}))
+
+    def same_image(self, image_id: str) -> tuple[CaseInfo, ...]:
+        """The cases on one image, sorted by case_id."""
+        return self._by_image.get(image_id, ())
+
+    def __post_init__(self) -> None:
+        groups: dict[str, list[CaseInfo]] = {}
+        for info in sorted(self.infos, key=lambda i: i.case_id):
+            groups.setdefault(info.image_id, []).append(info)
+        object.__setattr__(self, "_by_image", {k: tuple(v) for k, v in groups.items()})
+
+    _by_image: dict[str, tuple[CaseInfo, ...]] = field(init=False, repr=False, compare=False, default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NotApplicable:
+    """Why a perturbation does not apply to a case; recorded in the row's `note`."""
+
+    reason: str
+
+
+@runtime_checkable
+class Perturbation(Protocol):
+    """One foreseeable change of a prompt, an image, or both.
+
+    All randomness sits in `propose` (`draw`); `apply` is deterministic given `params`, which are JSON.
+    """
+
+    name: str
+    target: str
+    severities: tuple[int, ...]
+    expectation: str
+
+    def propose(self, case: Case, severity: int, rng: np.random.Generator) -> Params | NotApplicable:
+        """Return the parameters of the change, or why there is none."""
+        ...
+
+    def draw(self, case: Case, severity: int, rng: np.random.Generator) -> Params | None:
+        """Return the parameters of the change, or None where it does not apply."""
+        ...
+
+    def apply(self, case: Case, params: Params) -> Case:
+        """Return the changed case; image, mask and words move together."""
+        ...
+
+
+class Code(Protocol):
+    """Encoded images or texts: rows that can be picked."""
+
+    def __len__(self) -> int: ...
+
+    def take(self, rows: Sequence[int]) -> Code:
+        """Return the code of `rows`, repeats allowed, in that order."""
+        ...
+
+
+@runtime_checkable
+class Segmenter(Protocol):
+    """A vision-language segmentation model, split so that each image and each text is encoded once.
+
+    `network` is the `torch.nn.Module` with ``forward(pixel_values, input_ids=None, attention_mask=None)``
+    giving logits (B, 1, H, W); None for a black box.
+    """
+
+    name: str
+    image_size: int
+    threshold: float
+    network: torch.nn.Module | None
+
+    def encode_image(self, images: Sequence[Image]) -> Code:
+        """Encode uint8 RGB images (H, W, 3), sizes may differ."""
+        ...
+
+    def encode_text(self, texts: Sequence[str]) -> Code:
+        """Encode prompts."""
+        ...
+
+    def decode(self, image_code: Code, text_code: Code) -> torch.Tensor:
+        """Return logits (B, 1, h, w) of the pairs (image_code[i], text_code[i])."""
+        ...
+
+    def probabilities(
+        self, image_code: Code, text_code: Code, sizes: Sequence[tuple[int, int]] | None
+    ) -> list[Probability]:
+        """Return one float32 map in [0, 1] per pair, at `sizes` (H, W), or at network size where None."""
+        ...

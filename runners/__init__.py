@@ -1,0 +1,1 @@
+"""What is run: data, checkpoints, models, inference, finetuning, audits."""
