@@ -1,0 +1,224 @@
+"""Models by name: what one model file offers, and how it becomes a loaded segmenter.
+
+A model is one file of this room: a `SplitNetwork` and a `ModelEntry` under ``@MODELS.add(name)``.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import nn
+
+from robustness.errors import InputError, suggest
+from robustness.registry import MODELS
+from robustness.runners.devices import resolve_device, resolve_precision
+from robustness.runners.preprocess import Preprocess
+from robustness.runners.segmenter import NetworkSegmenter, Tokenizer
+
+Config = dict[str, Any]
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+class ModelEntry:
+    """What one model file tells; subclasses fill `default_config`, `preprocess`, `build` and, with text, `tokenizer`.
+
+    Class attributes:
+        title: one line for ``robustness list models``.
+        takes_text: whether a prompt reaches the network; `reads_text` may refine it by configuration.
+        trims_text: whether padding may be cut to the longest text of a call.
+        published: hub name of the published weights; where there is one, weights are never random by accident.
+        presets: named configurations (``config={"preset": "tiny"}``), given as changes to the default.
+        prefixes: key prefixes that wrappers add and that are cut, longest first.
+    """
+
+    title: ClassVar[str] = ""
+    takes_text: ClassVar[bool] = True
+    trims_text: ClassVar[bool] = True
+    published: ClassVar[str | None] = None
+    presets: ClassVar[Mapping[str, Config]] = {}
+    prefixes: ClassVar[tuple[str, ...]] = ("module.", "net.")
+
+    def default_config(self) -> Config:
+        """Return the published configuration; its keys are the ones that a user may set."""
+        raise NotImplementedError(f"{type(self).__name__} must define default_config()")
+
+    def config_from_file(self, document: Config) -> Config:
+        """Return what a foreign ``config.json`` beside the weights tells, in this model's own keys."""
+        return {}
+
+    def config_from_shapes(self, shapes: Shapes, config: Config) -> Config:
+        """Return the fields that the shapes of a state dict tell; keys of another network must not raise."""
+        return {}
+
+    def preprocess(self, config: Config) -> Preprocess:
+        """Return the preparation of images and texts that belongs to `config`."""
+        raise NotImplementedError(f"{type(self).__name__} must define preprocess()")
+
+    def preprocess_from_folder(self, folder: Path, default: Preprocess) -> Preprocess:
+        """Return `default` changed by foreign preprocessing files in `folder`."""
+        return default
+
+    def build(self, config: Config) -> nn.Module:
+        """Return a `SplitNetwork` with fresh weights, drawn from torch's generator (the caller seeds it)."""
+        raise NotImplementedError(f"{type(self).__name__} must define build()")
+
+    def tokenizer(self, config: Config, folder: Path | None) -> Tokenizer | None:
+        """Return the tokenizer, from files in `folder` where there are any; None without a vocabulary."""
+        return None
+
+    def reads_text(self, config: Config) -> bool:
+        """Return whether a prompt reaches the network under `config`."""
+        return self.takes_text
+
+    def display_name(self, name: str, config: Config) -> str:
+        """Return what results call the model."""
+        return name
+
+
+def load_model(
+    name: str,
+    checkpoint: str | Path | None = None,
+    *,
+    device: str | torch.device = "auto",
+    precision: str = "auto",
+    threshold: float | None = None,
+    config: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    tokenizer: str | Path | None = None,
+    image_size: int | None = None,
+    **options: Any,
+) -> NetworkSegmenter:
+    """Build a registered model and load its weights.
+
+    Args:
+        name: a registered model (``robustness list models``).
+        checkpoint: a folder, a file, or a hub name ("owner/name"); None for random weights.
+        device: "auto", "cpu", "cuda", "cuda:1", "mps".
+        precision: "auto" (float32 on CPU, bf16 autocast on CUDA), "float32", "bf16", "fp16".
+        threshold: probability above which a pixel belongs to the mask; default: the checkpoint's, else the model's.
+        config: what shapes and files do not tell; ``{"preset": "tiny"}`` names a small configuration.
+        seed: of random weights; it has no effect with a checkpoint.
+        tokenizer: folder or file of the vocabulary, where it does not lie beside the weights.
+        image_size: side of the network's input in pixels, where the model allows another than its own.
+        options: single fields of `config` as keywords.
+
+    Raises:
+        UnknownNameError: no such model.
+        InputError: a bad option, or a checkpoint that is absent, damaged, unsafe or of another network.
+    """
+    from robustness.runners.checkpoints import open_checkpoint
+
+    entry: ModelEntry = MODELS.get(name)()
+    where, kind = resolve_device(device), None
+    kind = resolve_precision(precision, where)
+    given = _given_config(entry, config, options)
+    if checkpoint is None and entry.published and not given:
+        raise InputError(
+            f"checkpoint: expected a folder, a file or a hub name such as {entry.published!r}, got none; "
+            "for random weights give a config"
+        )
+    opened = None if checkpoint is None else open_checkpoint(checkpoint, prefixes=entry.prefixes)
+    full = _resolve_config(entry, given, opened)
+    network = _build(entry, full, opened, seed=seed, name=name)
+    folder = opened.folder if opened else None
+    prepare = _preprocess(entry, full, opened)
+    if threshold is None and opened is not None:
+        threshold = opened.threshold
+    changes = {"threshold": threshold, "image_size": image_size}
+    return NetworkSegmenter(
+        name=entry.display_name(name, full),
+        network=network,
+        preprocess=dataclasses.replace(prepare, **{k: v for k, v in changes.items() if v is not None}),
+        tokenizer=entry.tokenizer(full, Path(tokenizer) if tokenizer else folder) if entry.reads_text(full) else None,
+        device=where,
+        precision=kind,
+        takes_text=entry.reads_text(full),
+        trims_text=entry.trims_text,
+        model=name,
+        config=full,
+        provenance=opened.provenance() if opened else {"random": True, "seed": seed},
+        folder=folder,
+    )
+
+
+def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Config:
+    """Return `base` with `changes` laid over it, nested mappings field by field."""
+    merged = copy.deepcopy(dict(base))
+    for key, value in changes.items():
+        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+            merged[key] = merge(merged[key], value)
+        else:
+            merged[key] = copy.deepcopy(value)
+    return merged
+
+
+def _given_config(entry: ModelEntry, config: Mapping[str, Any] | None, options: Mapping[str, Any]) -> Config:
+    given = merge(config or {}, options)
+    preset = given.pop("preset", None)
+    if preset is not None:
+        if preset not in entry.presets:
+            known = ", ".join(entry.presets) or "none"
+            raise InputError(f"preset: expected one of {known}, got {preset!r}{suggest(str(preset), entry.presets)}")
+        given = merge(entry.presets[preset], given)
+    known_keys = set(entry.default_config())
+    for key in given:
+        if key not in known_keys:
+            listed = ", ".join(sorted(known_keys))
+            raise InputError(f"config: unknown field {key!r}{suggest(key, known_keys)} (known: {listed})")
+    return given
+
+
+def _resolve_config(entry: ModelEntry, given: Config, opened: Any) -> Config:
+    """Lay published values, the file beside the weights, the caller's fields and the shapes over each other."""
+    full = entry.default_config()
+    if opened is None:
+        return merge(full, given)
+    beside = opened.own_config() if opened.own else entry.config_from_file(opened.document)
+    full = merge(merge(full, beside), given)
+    told = entry.config_from_shapes(opened.shapes(), full)
+    for path, value in _leaves(told):
+        stated = _at(given, path)
+        if stated is not None and stated != value:
+            raise InputError(f"config: {'.'.join(path)} is {stated!r}, but the checkpoint's shapes say {value!r}")
+    return merge(full, told)
+
+
+def _leaves(tree: Mapping[str, Any], path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Any]]:
+    found: list[tuple[tuple[str, ...], Any]] = []
+    for key, value in tree.items():
+        here = (*path, key)
+        found += _leaves(value, here) if isinstance(value, Mapping) else [(here, value)]
+    return found
+
+
+def _at(tree: Mapping[str, Any], path: tuple[str, ...]) -> Any:
+    node: Any = tree
+    for key in path:
+        node = node.get(key) if isinstance(node, Mapping) else None
+    return node
+
+
+def _build(entry: ModelEntry, config: Config, opened: Any, *, seed: int, name: str) -> nn.Module:
+    from robustness.runners.checkpoints import load_strict
+
+    # Weights are drawn from torch's global generator; the fork gives the caller's state back afterwards.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = entry.build(config)
+    if opened is not None:
+        load_strict(network, opened, model=name)
+    return network.float()
+
+
+def _preprocess(entry: ModelEntry, config: Config, opened: Any) -> Preprocess:
+    default = entry.preprocess(config)
+    if opened is None or opened.folder is None:
+        return default
+    if opened.own:
+        return Preprocess.from_dict({**default.as_dict(), **opened.document.get("preprocess", {})})
+    return entry.preprocess_from_folder(opened.folder, default)
