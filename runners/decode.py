@@ -1,0 +1,161 @@
+"""Image files to arrays: any common mode and size to uint8 RGB, any mask to bool.
+
+Depth: 8-bit values are kept. 16-bit values are divided by 65535, or by 4095 where none exceeds it (12-bit detectors
+in a 16-bit file, which would otherwise be black). Other integers and floats outside [0, 1] are stretched from their
+minimum to their maximum. Alpha is dropped from images, and multiplies a mask. Of a multi-frame file the first
+frame is read.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as PILImage
+from PIL import ImageOps
+
+from robustness.errors import CaseError
+from robustness.types import Image, Mask
+
+JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
+# Pillow's own limit (about 89 million pixels): beyond it a file is more likely an attack or an error than a picture.
+MAX_PIXELS = int(PILImage.MAX_IMAGE_PIXELS or 89_478_485)
+
+_ORIENTATION_TAG = 0x0112
+_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, MemoryError)
+_BOMBS = (PILImage.DecompressionBombError, PILImage.DecompressionBombWarning)
+_DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+
+Floats = npt.NDArray[np.float32]
+
+
+class DecodedImage(NamedTuple):
+    """One image file's pixels.
+
+    Attributes:
+        image: uint8 (H, W, 3), RGB.
+        image_float: float32 (H, W) in [0, 1] for sources deeper than 8 bits, else None.
+        full_scale: the source value that became 255; None for 8-bit sources.
+        orientation: the file's EXIF orientation, 1 where it states none.
+    """
+
+    image: Image
+    image_float: Floats | None
+    full_scale: float | None
+    orientation: int
+
+
+def read_image(path: Path, *, upright: bool = True) -> DecodedImage:
+    """Read one image.
+
+    Args:
+        path: the image file.
+        upright: turn the picture as its EXIF orientation asks, as viewers and annotation tools show it.
+
+    Raises:
+        CaseError: the file is missing, broken, too large, or holds values that are not finite.
+    """
+    picture = _open(path, "image")
+    orientation = _orientation(picture)
+    if upright and orientation != 1:
+        picture = ImageOps.exif_transpose(picture)
+    if picture.mode not in _DEEP_MODES:
+        return DecodedImage(np.array(picture.convert("RGB"), dtype=np.uint8), None, None, orientation)
+    unit, full_scale = _to_unit(np.asarray(picture), path)
+    gray = np.rint(unit * 255).astype(np.uint8)
+    return DecodedImage(np.repeat(gray[..., None], 3, axis=2), unit, full_scale, orientation)
+
+
+def read_mask(path: Path, *, upright: bool = True) -> Mask:
+    """Read one mask as bool (H, W); `binarize` states the rule.
+
+    Raises:
+        CaseError: the file is missing, broken, too large, or holds values that are not finite.
+    """
+    values, top = read_mask_values(path, upright=upright)
+    return binarize(values, top=top, lossy=path.suffix.lower() in JPEG_SUFFIXES)
+
+
+def read_mask_values(path: Path, *, upright: bool = True) -> tuple[npt.NDArray[np.float64], float]:
+    """Return a mask file's gray values (H, W) and the highest value that its type can hold.
+
+    Colours count by their brightest channel, so that a pure blue mask is as bright as a white one.
+    """
+    picture = _open(path, "mask")
+    if upright and _orientation(picture) != 1:
+        picture = ImageOps.exif_transpose(picture)
+    if picture.mode in _DEEP_MODES:
+        values = np.asarray(picture).astype(np.float64)
+        if not np.isfinite(values).all():
+            raise CaseError(f"mask {path}: expected finite values, got NaN or infinity")
+        top = float(values.max()) if picture.mode in ("I", "F") else 65535.0
+        return values, max(top, 1.0)
+    pixels = np.asarray(picture.convert("RGBA")).astype(np.float64)
+    return pixels[..., :3].max(axis=2) * (pixels[..., 3] / 255.0), 255.0
+
+
+def binarize(values: npt.NDArray[np.float64], *, top: float, lossy: bool) -> Mask:
+    """Return the foreground of a mask's values.
+
+    A lossless mask of at most two values, one of them 0, is what it says: the other value is foreground (0/1, 0/255 and
+    label 0/k masks alike). Anything else, JPEG above all, is foreground from half of the type's range upwards.
+    """
+    distinct = np.unique(values)
+    if not lossy and (len(distinct) == 1 or (len(distinct) == 2 and distinct[0] == 0)):
+        return np.asarray(values > 0, dtype=np.bool_)
+    return np.asarray(values >= top / 2, dtype=np.bool_)
+
+
+def _open(path: Path, role: str) -> PILImage.Image:
+    try:
+        with PILImage.open(path) as picture:
+            width, height = picture.size
+            if width * height > MAX_PIXELS:
+                raise _too_large(path, role, f"{width} x {height}")
+            picture.load()
+            return picture
+    except FileNotFoundError:
+        raise CaseError(f"{role} {path}: no such file{_same_stem(path)}") from None
+    except _BOMBS:
+        raise _too_large(path, role, "more") from None
+    except _UNREADABLE as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise CaseError(f"{role} {path}: expected a readable image file, got {reason}") from None
+
+
+def _too_large(path: Path, role: str, got: str) -> CaseError:
+    return CaseError(f"{role} {path}: expected at most {MAX_PIXELS} pixels, got {got}; tile or downsample it")
+
+
+def _same_stem(path: Path) -> str:
+    try:
+        near = sorted(entry.name for entry in os.scandir(path.parent) if Path(entry.name).stem == path.stem)
+    except OSError:
+        return f"; its folder {path.parent} does not exist"
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _orientation(picture: PILImage.Image) -> int:
+    value = picture.getexif().get(_ORIENTATION_TAG, 1)
+    return value if value in range(1, 9) else 1
+
+
+def _to_unit(values: npt.NDArray[np.generic], path: Path) -> tuple[Floats, float]:
+    """Scale deep values to [0, 1]; also return the value that became 1."""
+    source = values.astype(np.float64)
+    if not np.isfinite(source).all():
+        raise CaseError(f"image {path}: expected finite values, got NaN or infinity")
+    low, high = float(source.min()), float(source.max())
+    if np.issubdtype(values.dtype, np.integer) and low >= 0 and high <= 65535:
+        full_scale = 4095.0 if high <= 4095 else 65535.0
+        return (source / full_scale).astype(np.float32), full_scale
+    if low >= 0 and high <= 1:
+        return source.astype(np.float32), 1.0
+    if high == low:
+        return np.zeros(source.shape, dtype=np.float32), high
+    return ((source - low) / (high - low)).astype(np.float32), high

@@ -1,0 +1,135 @@
+"""One entry of an annotation file or manifest, before it becomes a case: no pixel is read here."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from robustness.errors import InputError, suggest
+from robustness.results import case_id_of
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One (image, mask, listed texts) of a dataset.
+
+    Attributes:
+        where: the place in the file, for messages ("anns/test.json entry 4").
+        case_id: see `robustness.results.case_id_of`.
+        image_name, mask_name: as the data writes them.
+        texts: the listed texts of the chosen prompt key, in order, without repeats.
+        siblings: all prompt keys of the entry, as they stand in the file.
+        target: what the entry itself says that it shows; may be "".
+        modality: as the entry states it; may be "".
+        attributes: the entry's attributes.
+        extra: the entry's other keys (`subject`, a manifest's further columns).
+        spacing_mm: pixel spacing (row, column), where stated.
+        problem: why the case cannot be used, or "".
+    """
+
+    where: str
+    case_id: str
+    image_name: str
+    image_path: Path
+    mask_name: str
+    mask_path: Path
+    texts: tuple[str, ...]
+    siblings: Mapping[str, Any] = field(default_factory=dict)
+    target: str = ""
+    modality: str = ""
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    spacing_mm: tuple[float, float] | None = None
+    problem: str = ""
+
+    def states(self, key: str) -> str:
+        """Return the value of `key` among the entry's keys and attributes as text, or ""."""
+        for source in (self.extra, self.attributes):
+            if not is_absent(source.get(key)):
+                return str(source[key]).strip()
+        return ""
+
+    def same_content(self, other: Record) -> bool:
+        """Tell whether two entries say the same about the same files."""
+        mine, theirs = ((r.image_name, r.mask_name, r.texts, r.siblings, r.target) for r in (self, other))
+        return mine == theirs and self.attributes == other.attributes and self.extra == other.extra
+
+
+def is_absent(value: Any) -> bool:
+    """Tell whether a field holds nothing: None, NaN or an empty text."""
+    return value is None or (isinstance(value, float) and math.isnan(value)) or value == ""
+
+
+def listed_texts(value: Any) -> tuple[str, ...]:
+    """Return the texts of a prompt field (one text or a list of them), in order and without repeats.
+
+    Every character is kept, an empty text too (`p0` is the empty prompt). None and NaN give ().
+    """
+    items = value if isinstance(value, list | tuple) else [value]
+    texts = [item for item in items if isinstance(item, str)]
+    return tuple(dict.fromkeys(texts))
+
+
+def spacing_of(y: Any, x: Any, where: str) -> tuple[float, float] | None:
+    """Return (row, column) spacing in mm, or None where neither is stated.
+
+    Raises:
+        InputError: one of the two is missing, or a value is not a positive number.
+    """
+    if is_absent(y) and is_absent(x):
+        return None
+    try:
+        spacing = (float(y), float(x))
+    except (TypeError, ValueError):
+        spacing = (math.nan, math.nan)
+    if not all(math.isfinite(value) and value > 0 for value in spacing):
+        raise InputError(
+            f"spacing_mm in {where}: expected two positive numbers (row, column) in mm, got {y!r} and {x!r}"
+        )
+    return spacing
+
+
+def without_duplicates(records: Sequence[Record]) -> tuple[list[Record], int]:
+    """Return the records in order, exact repeats once, and the number of repeats left out.
+
+    Raises:
+        InputError: two different entries have one case_id.
+    """
+    kept: dict[str, Record] = {}
+    repeats = 0
+    for record in records:
+        held = kept.setdefault(record.case_id, record)
+        if held is record:
+            continue
+        if not held.same_content(record):
+            raise InputError(
+                f"case_id: expected one entry for each, got {record.case_id!r} for {held.where} ({held.mask_name}) and "
+                f"{record.where} ({record.mask_name}), which differ; rename a mask or remove one entry"
+            )
+        repeats += 1
+    return list(kept.values()), repeats
+
+
+def image_ids(records: Iterable[Record]) -> dict[str, str]:
+    """Map each image name to its id: the name without suffix, or with it where two images differ in nothing else."""
+    names = list(dict.fromkeys(record.image_name for record in records))
+    short = {name: case_id_of(name) for name in names}
+    shared = Counter(short.values())
+    return {name: short[name] if shared[short[name]] == 1 else name.replace("/", "__") for name in names}
+
+
+def listing(names: Iterable[str], *, most: int = 12) -> str:
+    """Return names for a message: the first `most`, then how many more there are."""
+    items = list(names)
+    more = f" and {len(items) - most} more" if len(items) > most else ""
+    return (", ".join(items[:most]) or "none") + more
+
+
+def no_such(argument: str, got: str, known: Iterable[str], place: str) -> InputError:
+    """Return the error for a name that the data lacks: what exists, and the near one."""
+    names = list(known)
+    return InputError(f"{argument}: expected one of {listing(names)} in {place}, got {got!r}{suggest(got, names)}")
