@@ -1,0 +1,60 @@
+# Every target sets up .venv by itself when it is missing or older than pyproject.toml or constraints.txt.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test test-slow test-all lint types check docs clean
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "PYTHON: expected Python 3.11 or newer, got $$($(PYTHON) --version 2>&1); run e.g. 'make PYTHON=python3.12'" >&2; exit 2; }
+	@test -x $(BIN)/python || { echo "make: creating $(VENV) with $$($(PYTHON) --version)"; $(PYTHON) -m venv $(VENV); }
+	@echo "make: installing the package and its pinned dependencies into $(VENV) (several minutes the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' -c constraints.txt
+	@touch $@
+
+venv: $(READY)  ## Set up .venv and stop
+
+demo: $(READY)  ## Audit the embedded models on the embedded images and print where the report is
+	@echo "make: auditing two models on the embedded images into demo-report/"
+	@$(BIN)/robustness demo --out demo-report
+	@echo "Report: $(CURDIR)/demo-report/report.html"
+
+test: $(READY)  ## Run the tests, without the slow ones
+	@echo "make: running the tests (the slow ones are 'make test-slow')"
+	@$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+
+test-slow: $(READY)  ## Run only the slow tests
+	@echo "make: running the slow tests"
+	@$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+
+test-all: $(READY)  ## Run every test
+	@echo "make: running every test"
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(READY)  ## Check the format and the lint rules
+	@echo "make: checking format and lint rules"
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+
+types: $(READY)  ## Check the types, with the rooms laid out as installed
+	@echo "make: checking types"
+	@$(BIN)/python .ci/typed_tree.py build/typed
+	@$(BIN)/python -m mypy
+
+check: lint types test  ## Check format, lint rules and types, then run the tests
+
+docs: $(READY)  ## Write docs/cli.md anew from the command line's own help
+	@echo "make: writing docs/cli.md"
+	@$(BIN)/python .ci/cli_docs.py docs/cli.md
+
+clean:  ## Remove what was built or made here, .venv included
+	@echo "make: removing .venv, build/, dist/, demo-report/ and caches"
+	@rm -rf $(VENV) build dist demo-report *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
