@@ -31,6 +31,7 @@ def load_dataset(
     seed: int = 0,
     limit: int | None = None,
     modality: str | None = None,
+    name: str | None = None,
 ) -> Dataset:
     """Open a dataset; `runners/annotations.py` and `runners/manifest_data.py` describe the two layouts.
 
@@ -46,6 +47,7 @@ def load_dataset(
         seed: for `choose="seeded"`.
         limit: keep the first cases only.
         modality: overrides what the data says ("endoscopy", "MRI", ...).
+        name: what results call the dataset; the folder's or manifest's name where None.
 
     Raises:
         InputError: the path, split, prompt key or subject does not exist, nothing is in it, or two different entries
@@ -59,7 +61,7 @@ def load_dataset(
     ids = image_ids(kept)
     subjects = subjects_of(kept, ids, subject=subject)
     set_modality, origin = annotations.modality_of_set(source) if source.is_dir() else ("", "")
-    name = source.stem if source.is_file() else source.name
+    name = name or (source.stem if source.is_file() else source.name)
     infos = [
         _info(
             record,
@@ -83,6 +85,16 @@ def load_dataset(
         sources=sources,
         subject_is_image=subjects.are_images,
         notes=notes,
+        spec={
+            "path": str(source),
+            "name": name,
+            "split": split,
+            "prompt": prompt,
+            "subject": subject,
+            "choose": choose,
+            "modality": modality,
+            "limit": limit,
+        },
     )
 
 
@@ -175,9 +187,7 @@ def _notes(records: Sequence[Record], repeats: int, *, subjects: Subjects, modal
     jpeg = sum(record.mask_path.suffix.lower() in JPEG_SUFFIXES for record in records)
     problems = [record for record in records if record.problem]
     notes = []
-    if subjects.are_images:
-        notes.append("no subject is known: each image counts as one, and intervals speak about images, not patients")
-    elif len(set(subjects.ids)) == 1 and len(records) > 1:
+    if not subjects.are_images and len(set(subjects.ids)) == 1 and len(records) > 1:
         notes.append("all cases belong to one subject, so no interval exists; subject = 'image' speaks about images")
     if repeats:
         notes.append(f"{repeats} exact repeats of entries were left out")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
 from robustness.errors import CaseError
 from robustness.runners.decode import DecodedImage, read_image, read_mask
 from robustness.runners.records import Record
+from robustness.runners.subjects import DEFAULT_KEYS
 from robustness.types import Case, CaseInfo, DataContext, Mask
 
 MISSING = "missing"
@@ -42,6 +43,7 @@ class Dataset(Sequence[Case]):
         sources: Sequence[Path] = (),
         subject_is_image: bool = False,
         notes: Sequence[str] = (),
+        spec: Mapping[str, Any] | None = None,
     ) -> None:
         self.name = name
         self.split = split
@@ -52,6 +54,7 @@ class Dataset(Sequence[Case]):
         self.notes: tuple[str, ...] = tuple(notes)
         self._records = tuple(records)
         self._sources = tuple(sources)
+        self._spec = dict(spec or {})
         self._recent: OrderedDict[tuple[Path, bool], DecodedImage] = OrderedDict()
 
     def __len__(self) -> int:
@@ -104,6 +107,7 @@ class Dataset(Sequence[Case]):
     def subset(self, indices: Iterable[int]) -> Dataset:
         """Return the dataset of the cases at `indices`, in that order."""
         chosen = list(indices)
+        picked = f"{len(chosen)} of {len(self)} cases were picked by hand"
         return Dataset(
             self.name,
             split=self.split,
@@ -113,12 +117,39 @@ class Dataset(Sequence[Case]):
             infos=[self.infos[i] for i in chosen],
             sources=self._sources,
             subject_is_image=self.subject_is_image,
-            notes=self.notes,
+            notes=(*self.notes, picked),
+            spec=self._spec,
         )
 
     def context(self, seed: int = 0) -> DataContext:
         """Return what a perturbation may know about these cases."""
         return DataContext(name=self.name, infos=self.infos, seed=seed)
+
+    def spec(self) -> dict[str, Any]:
+        """Return the arguments that opened this dataset, as a plan's ``[data]`` table."""
+        return dict(self._spec)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a manifest records: arguments, counts, notes and the sha256 of every file.
+
+        `origin_subjects` are the subjects that the data itself names, whatever the unit of inference is.
+        """
+        named = {record.states(key) for record in self._records for key in DEFAULT_KEYS} - {""}
+        return {
+            **self.spec(),
+            "name": self.name,
+            "split": self.split,
+            "prompt": self.prompt,
+            "n_cases": len(self),
+            "n_images": len({info.image_id for info in self.infos}),
+            "n_subjects": len({info.subject_id for info in self.infos}),
+            "n_prompts": sum(len(info.prompts) for info in self.infos),
+            "subject_is_image": self.subject_is_image,
+            "origin_subjects": sorted(named),
+            "modalities": sorted({str(info.metadata.get("modality") or "") for info in self.infos} - {""}),
+            "notes": list(self.notes),
+            "files": self.fingerprint(),
+        }
 
     def fingerprint(self) -> dict[str, str]:
         """Return the sha256 of every file used (annotations, images, masks), "missing" where there is none.
