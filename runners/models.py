@@ -122,7 +122,7 @@ def load_model(
             f"checkpoint: expected a folder, a file or a hub name such as {entry.published!r}, got none; "
             "for random weights give a config"
         )
-    opened = None if checkpoint is None else open_checkpoint(checkpoint, prefixes=entry.prefixes)
+    opened = None if checkpoint is None else open_checkpoint(checkpoint, model=name, prefixes=entry.prefixes)
     full = _resolve_config(entry, given, opened)
     network = _build(entry, full, opened, seed=seed, name=name)
     folder = opened.folder if opened else None

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from robustness.errors import InputError
 from robustness.runners.devices import autocast
@@ -73,7 +73,7 @@ def _join(parts: Sequence[torch.Tensor]) -> torch.Tensor:
     if parts[0].ndim < 2 or len({p.shape[1] for p in parts}) == 1:
         return torch.cat(list(parts))
     longest = max(p.shape[1] for p in parts)
-    return torch.cat([F.pad(p, (0, 0) * (p.ndim - 2) + (0, longest - p.shape[1])) for p in parts])
+    return torch.cat([functional.pad(p, (0, 0) * (p.ndim - 2) + (0, longest - p.shape[1])) for p in parts])
 
 
 class SplitNetwork(nn.Module):
@@ -229,7 +229,7 @@ def resize_maps(maps: torch.Tensor, sizes: Sequence[tuple[int, int]] | None) -> 
     for size, members in rows.items():
         part = maps[members].float()
         if tuple(part.shape[-2:]) != size:
-            part = F.interpolate(part, size=size, mode="bilinear", align_corners=False)
+            part = functional.interpolate(part, size=size, mode="bilinear", align_corners=False)
         for row, array in zip(members, part[:, 0].cpu().numpy(), strict=True):
             out[row] = array
     return out
