@@ -1,0 +1,170 @@
+"""From the names in a plan to perturbations with severities, in plan order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from robustness.errors import InputError, suggest
+from robustness.perturb.base import BasePerturbation
+from robustness.perturb.modality import COMMON_KINDS, KINDS_BY_MODALITY, canonical_modality
+from robustness.registry import PERTURBATIONS
+from robustness.types import DataContext
+
+DEFAULT_SEVERITIES = (1, 3, 5)
+MODALITY, ALL, IMAGE = "modality", "all", "image"
+
+_ALIASES = {"antonym:target": "wrong_class"}
+_NAME = re.compile(r"(?:image:)?(?P<name>[^@]*?)(?:@(?P<severity>\d+))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """One perturbation at one severity: one condition of an audit."""
+
+    perturbation: BasePerturbation
+    severity: int
+
+    @property
+    def condition(self) -> str:
+        """The condition's name: ``antonym:size``, ``image:gaussian_noise@3``."""
+        return self.perturbation.condition(self.severity)
+
+    def __repr__(self) -> str:
+        return f"Selected({self.condition!r})"
+
+
+def select(
+    prompt: Sequence[str], image: str | Sequence[str] | Mapping[str, Any], context: DataContext
+) -> list[Selected]:
+    """Return what a plan's ``[perturbations]`` names on one dataset, in plan order, each condition once.
+
+    Args:
+        prompt: "antonym" (one condition for each kind that the prompts state), "antonym:size" (one kind), "typo@3" (one
+            severity).
+        image: names, or ``{"kinds": ..., "severities": [...]}``. Kinds are "modality" (what is plausible for the data's
+            modality, the common list where that is unknown), "all" (the common list), or names ("gaussian_noise",
+            "image:gaussian_noise@3"; "image" inside a list means "modality"). Severities default to 1, 3, 5; an entry
+            without degrees has its own.
+        context: the dataset.
+
+    Raises:
+        InputError: an unknown name, kind or severity, or a name on the wrong side.
+    """
+    found = [*_prompt_side(prompt, context), *_image_side(image, context)]
+    return list({chosen.condition: chosen for chosen in reversed(found)}.values())[::-1]
+
+
+def select_names(names: Sequence[str], context: DataContext, severities: Sequence[int] | None = None) -> list[Selected]:
+    """Return what a flat list of names stands for; see `split_names` and `select`."""
+    prompt, image = split_names(names)
+    return select(prompt, {"kinds": image, "severities": list(severities or DEFAULT_SEVERITIES)}, context)
+
+
+def split_names(names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Sort a flat list into the names of prompt changes and those of image changes ("image" means the modality's list).
+
+    Raises:
+        UnknownNameError: a name that is not registered.
+    """
+    prompt: list[str] = []
+    image: list[str] = []
+    for name in names:
+        is_image = name in (IMAGE, MODALITY, ALL) or _entry(name).target != "prompt"
+        (image if is_image else prompt).append(name)
+    return prompt, image
+
+
+def _prompt_side(names: Sequence[str], context: DataContext) -> Iterator[Selected]:
+    for written in names:
+        name, severity = _parts(written)
+        entry = _entry(written)
+        if entry.target != "prompt":
+            raise InputError(f"perturbations.prompt: {written!r} changes the image; list it under perturbations.image")
+        for instance in _instances(entry, _ALIASES.get(name, name), context):
+            for degree in _degrees(instance, severity, instance.severities):
+                yield Selected(instance, degree)
+
+
+def _image_side(image: str | Sequence[str] | Mapping[str, Any], context: DataContext) -> Iterator[Selected]:
+    if not isinstance(image, Mapping):
+        image = {"kinds": image}
+    unknown = sorted(set(image) - {"kinds", "severities"})
+    if unknown:
+        raise InputError(f"perturbations.image: expected the keys kinds and severities, got {unknown[0]!r}")
+    wanted = tuple(image.get("severities") or DEFAULT_SEVERITIES)
+    for written in _spelled_out(image.get("kinds", MODALITY), context):
+        entry = _entry(written)
+        if entry.target == "prompt":
+            raise InputError(f"perturbations.image: {written!r} changes the prompt; list it under perturbations.prompt")
+        name, severity = _parts(written)
+        for instance in _instances(entry, name, context):
+            for degree in _degrees(instance, severity, wanted):
+                yield Selected(instance, degree)
+
+
+def _spelled_out(kinds: str | Sequence[str], context: DataContext) -> list[str]:
+    """Replace the groups in a list of image kinds by the names that they stand for."""
+    names: list[str] = []
+    for kind in [kinds] if isinstance(kinds, str) else kinds:
+        if kind in (MODALITY, IMAGE):
+            names.extend(kinds_of(context))
+        else:
+            names.extend(COMMON_KINDS if kind == ALL else (kind,))
+    return names
+
+
+def kinds_of(context: DataContext) -> tuple[str, ...]:
+    """Return the image changes that are plausible for a dataset's modality (for several: all of theirs).
+
+    Where the modality is unknown it is the common list.
+    """
+    stated = (canonical_modality(str(info.metadata.get("modality") or "")) for info in context.infos)
+    modalities = dict.fromkeys(modality for modality in stated if modality)
+    names = [name for modality in modalities for name in KINDS_BY_MODALITY[modality]]
+    return tuple(dict.fromkeys(names)) or COMMON_KINDS
+
+
+def _entry(written: str) -> type[BasePerturbation]:
+    name, _ = _parts(written)
+    name = _ALIASES.get(name, name)
+    entry: type[BasePerturbation] = PERTURBATIONS.get(name.partition(":")[0])
+    return entry
+
+
+def _parts(written: str) -> tuple[str, int | None]:
+    match = _NAME.fullmatch(written)
+    if match is None:
+        raise InputError(f"perturbations: expected NAME, NAME:KIND or NAME@SEVERITY, got {written!r}")
+    degree = match["severity"]
+    return match["name"], None if degree is None else int(degree)
+
+
+def _instances(entry: type[BasePerturbation], name: str, context: DataContext) -> list[BasePerturbation]:
+    instances = list(entry.expand(context))
+    head, _, kind = name.partition(":")
+    if not kind:
+        return instances
+    chosen = [instance for instance in instances if instance.name == name]
+    if not chosen:
+        kinds = [instance.name.partition(":")[2] for instance in instances if ":" in instance.name]
+        known = f"one of {', '.join(kinds)} (what {context.name or 'the data'} states)" if kinds else "no kind"
+        raise InputError(f"perturbations: expected {known} after {head + ':'!r}, got {kind!r}{suggest(kind, kinds)}")
+    return chosen
+
+
+def _degrees(instance: BasePerturbation, asked: int | None, wanted: Iterable[int]) -> list[int]:
+    known = instance.severities
+    if asked is not None:
+        if asked not in known:
+            raise InputError(f"perturbations: expected a severity of {instance.name} in {list(known)}, got {asked}")
+        return [asked]
+    if len(known) == 1:
+        return list(known)
+    chosen = sorted(set(wanted))
+    wrong = [degree for degree in chosen if degree not in known]
+    if wrong:
+        raise InputError(f"perturbations: expected severities of {instance.name} in {list(known)}, got {wrong[0]}")
+    return chosen
