@@ -1,0 +1,175 @@
+"""What users call: audits and finetuning, from a plan or from objects."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from robustness.conclude import conclude
+from robustness.errors import InputError
+from robustness.plan import DataSpec, ModelSpec, Plan, parse_plan
+from robustness.run import Run
+from robustness.store import MANIFEST
+
+if TYPE_CHECKING:
+    from robustness.runners.data import Dataset
+    from robustness.types import Segmenter
+
+Progress = Callable[[int, int], None]
+
+
+def audit(
+    model: Segmenter | Sequence[Segmenter],
+    data: Dataset | Sequence[Dataset],
+    *,
+    perturbations: Sequence[str] | None = None,
+    out: str | Path,
+    seed: int = 0,
+    severities: Sequence[int] | None = None,
+    metrics: Mapping[str, Any] | None = None,
+    statistics: Mapping[str, Any] | None = None,
+    engine: Mapping[str, Any] | None = None,
+    strict: bool = False,
+    allow_drift: bool = False,
+    report: bool = True,
+    progress: Progress | None = None,
+) -> Run:
+    """Audit a model on a dataset and return the finished run.
+
+    Args:
+        model: a segmenter (`load_model`, `segmenter`, `load_predictions`), or several.
+        data: a dataset (`load_dataset`), or several.
+        perturbations: names such as "antonym", "antonym:size", "image" (the list of the data's modality),
+            "gaussian_noise", "image:gaussian_noise@3"; None: the plan's default.
+        out: the run's folder; a half-finished run in it is resumed.
+        seed: every random draw comes from (seed, case, perturbation, severity).
+        severities: of image perturbations, 1 to 5; default 1, 3, 5.
+        metrics, statistics, engine: the plan's tables of those names.
+        strict: stop at the first case that fails instead of recording it.
+
+    Raises:
+        InputError: an argument that cannot be used; the message says how to mend it.
+    """
+    models = list(model) if isinstance(model, Sequence) else [model]
+    datasets = [data] if hasattr(data, "infos") else list(data)  # type: ignore[list-item]
+    tree: dict[str, Any] = {
+        "seed": seed,
+        "model": [model_spec(m).model_dump() for m in models],
+        "data": [d.spec() for d in datasets],
+        "metrics": dict(metrics or {}),
+        "statistics": dict(statistics or {}),
+        "engine": dict(engine or {}),
+    }
+    if perturbations is not None:
+        tree["perturbations"] = _split_names(perturbations, severities)
+    plan = parse_plan(tree, source="audit")
+    return run_plan(
+        plan, models=models, datasets=datasets, out=out, strict=strict, allow_drift=allow_drift, report=report,
+        progress=progress,
+    )  # fmt: skip
+
+
+def audit_plan(
+    plan: Plan, *, out: str | Path, folder: Path | None = None, strict: bool = False, allow_drift: bool = False,
+    report: bool = True, executor: str = "local", progress: Progress | None = None,
+) -> Run:  # fmt: skip
+    """Load what a plan names and audit it; relative paths are looked up beside the plan (`folder`) first.
+
+    `executor` is "local", or "ray" for workers that open data and models themselves.
+    """
+    models, datasets = load_all(plan, folder)
+    return run_plan(
+        plan, models=models, datasets=datasets, out=out, strict=strict, allow_drift=allow_drift, report=report,
+        progress=progress, reload=partial(load_all, plan, folder) if executor == "ray" else None,
+    )  # fmt: skip
+
+
+def load_all(plan: Plan, folder: Path | None = None) -> tuple[list[Segmenter], list[Dataset]]:
+    """Load every model and dataset that a plan names."""
+    datasets = [load_data(spec, seed=plan.seed, folder=folder) for spec in plan.data]
+    return [load_spec(spec, folder=folder) for spec in plan.model], datasets
+
+
+def run_plan(
+    plan: Plan, *, models: Sequence[Segmenter], datasets: Sequence[Dataset], out: str | Path, strict: bool,
+    allow_drift: bool, report: bool, progress: Progress | None,
+    reload: Callable[[], tuple[list[Segmenter], list[Dataset]]] | None = None,
+) -> Run:  # fmt: skip
+    """Run the audit, draw its conclusions and write its report."""
+    from robustness.runners.audit import describe, run_audit
+    from robustness.runners.environment import environment
+
+    started = time.perf_counter()
+    folder = run_audit(
+        plan, models=models, datasets=datasets, out=Path(out), strict=strict, allow_drift=allow_drift, progress=progress,
+        reload=reload,
+    )  # fmt: skip
+    predicted = time.perf_counter()
+    run = Run(folder.path)
+    if not (folder.path / MANIFEST).is_file():
+        facts = [d.facts() for d in datasets]
+        timing = {"predict_and_score_s": round(predicted - started, 3)}
+        conclude(
+            folder, dataset_facts=facts, model_facts=[describe(m) for m in models],
+            environment=environment(plan.engine.threads), timing=timing,
+        )  # fmt: skip
+    if report:
+        run.report()
+    return run
+
+
+def finetune(name: str, *, data: Any, out: str | Path, **options: Any) -> Path:
+    """Finetune a registered model; see `robustness.runners.finetune.finetune`."""
+    from robustness.runners.finetune import finetune as run
+
+    return Path(run(name, data=data, out=out, **options))
+
+
+def load_spec(spec: ModelSpec, *, folder: Path | None = None) -> Segmenter:
+    """Load the model that a plan's ``[model]`` names."""
+    from robustness.runners.models import load_model
+
+    checkpoint = spec.checkpoint
+    if checkpoint is not None:
+        checkpoint = str(resolve(checkpoint, folder))
+    return load_model(
+        spec.name, checkpoint=checkpoint, device=spec.device, precision=spec.precision, threshold=spec.threshold,
+        config=spec.config, **spec.options,
+    )  # fmt: skip
+
+
+def load_data(spec: DataSpec, *, seed: int, folder: Path | None = None) -> Dataset:
+    """Load the dataset that a plan's ``[data]`` names."""
+    from robustness.runners.data import load_dataset
+
+    return load_dataset(
+        resolve(spec.path, folder), split=spec.split, prompt=spec.prompt, subject=spec.subject, choose=spec.choose,
+        seed=seed, limit=spec.limit, modality=spec.modality, name=spec.name,
+    )  # fmt: skip
+
+
+def resolve(path: str, folder: Path | None) -> str | Path:
+    """Return a plan's path: beside the plan where it lies there, else as given (current folder, or a hub name)."""
+    if folder is not None and not Path(path).is_absolute() and (folder / path).exists():
+        return folder / path
+    return path
+
+
+def model_spec(model: Segmenter) -> ModelSpec:
+    """Return what a plan can say of a model object."""
+    return ModelSpec(name=model.name, checkpoint=getattr(model, "checkpoint", None))
+
+
+def _split_names(names: Sequence[str], severities: Sequence[int] | None) -> dict[str, Any]:
+    from robustness.perturb.select import split_names
+
+    if isinstance(names, str):
+        raise InputError(f"perturbations: expected a list of names, got the text {names!r}; write [{names!r}]")
+    prompt, image = split_names(names)
+    image_spec: dict[str, Any] = {"kinds": image}
+    if severities is not None:
+        image_spec["severities"] = list(severities)
+    return {"prompt": prompt, "image": image_spec}

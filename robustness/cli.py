@@ -1,0 +1,255 @@
+"""The command line. Exit codes: 0 held, 1 a gate or check failed, 2 bad usage or input (one line on stderr)."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
+
+import typer
+
+from robustness.errors import CaseError, InputError, suggest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+app = typer.Typer(
+    name="robustness",
+    help="Audit vision-language segmentation models: which words they use, and what shifts they withstand.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Overrides = Annotated[
+    Optional[list[str]],  # noqa: UP045 - typer reads this form on every version
+    typer.Option("--set", metavar="KEY=VALUE", help="Set a key of the plan, e.g. --set data.path=DIR. May repeat."),
+]
+OutDir = Annotated[Optional[Path], typer.Option("--out", help="Folder to write to.")]  # noqa: UP045
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Folder for the two runs and the page.")] = Path("robustness-demo"),
+) -> None:
+    """Audit two small networks on embedded brain MRI slices: one reads its prompt, one cannot."""
+    from robustness.demo import run_demo
+
+    with _progress() as progress:
+        report = run_demo(out, progress=progress)
+    typer.echo(f"Report: {report.resolve()}")
+
+
+@app.command()
+def audit(
+    plan: Annotated[Path, typer.Argument(help="The plan (TOML).")],
+    out: OutDir = None,
+    overrides: Overrides = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first case that fails; exit 1.")] = False,
+    allow_drift: Annotated[
+        bool, typer.Option("--allow-drift", help="Resume although versions, device or threads changed.")
+    ] = False,
+    executor: Annotated[str, typer.Option("--executor", help="local, or ray for many machines.")] = "local",
+) -> None:
+    """Run (or resume) the audit that PLAN describes and write its report."""
+    from robustness.api import audit_plan
+    from robustness.plan import load_plan
+
+    if executor not in ("local", "ray"):
+        raise InputError(f"--executor: expected local or ray, got {executor!r}{suggest(executor, ['local', 'ray'])}")
+    loaded = load_plan(plan, overrides=overrides or ())
+    folder = out or Path("runs") / plan.stem
+    with _progress() as progress:
+        run = audit_plan(
+            loaded, out=folder, folder=plan.resolve().parent, strict=strict, allow_drift=allow_drift,
+            executor=executor, progress=progress,
+        )  # fmt: skip
+    _say_counts(run.manifest["counts"])
+    _print_verdicts(run.verdicts())
+    typer.echo(f"Run: {run.path.resolve()}")
+    typer.echo(f"Report: {(run.path / 'report.html').resolve()}")
+
+
+@app.command()
+def finetune(
+    plan: Annotated[Path, typer.Argument(help="The finetuning plan (TOML).")],
+    out: OutDir = None,
+    overrides: Overrides = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+) -> None:
+    """Finetune the model that PLAN describes; calling it again resumes."""
+    from robustness.runners.finetune import finetune_plan
+
+    folder = finetune_plan(plan, out=out, overrides=overrides or (), quiet=quiet)
+    typer.echo(f"Checkpoint: {Path(folder).resolve()}")
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="A run's folder.")],
+    out: Annotated[Optional[Path], typer.Option("--out", help="The page; default RUN/report.html.")] = None,  # noqa: UP045
+) -> None:
+    """Write the page of a finished run anew."""
+    from robustness.run import open_run
+
+    typer.echo(f"Report: {open_run(run).report(out).resolve()}")
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Two or more runs' folders.")],
+    out: Annotated[Path, typer.Option("--out", help="The page.")] = Path("comparison.html"),
+) -> None:
+    """Write one page over several finished runs."""
+    from robustness.reports.page import write_report
+    from robustness.run import open_run
+
+    if len(runs) < 2:
+        raise InputError(f"runs: expected two or more folders, got {len(runs)}; for one run use: robustness report RUN")
+    for run in runs:
+        open_run(run).verdicts()
+    typer.echo(f"Report: {write_report(runs, out).resolve()}")
+
+
+@app.command()
+def gate(
+    run: Annotated[Path, typer.Argument(help="A run's folder.")],
+    baseline: Annotated[Optional[Path], typer.Option("--baseline", help="The run to compare with.")] = None,  # noqa: UP045
+    gates: Annotated[Path, typer.Option("--gates", help="The gates file.")] = Path("gates.toml"),
+    junit: Annotated[Optional[Path], typer.Option("--junit", help="Write JUnit XML here as well.")] = None,  # noqa: UP045
+) -> None:
+    """Judge a run by a gates file; one line per gate; exit 1 where one does not hold."""
+    from robustness.gate import failed, judge, load_gates
+    from robustness.junit import write_junit
+    from robustness.run import open_run
+
+    wanted = load_gates(gates)
+    judged = judge(open_run(run), wanted, baseline=open_run(baseline) if baseline else None)
+    for row in judged.to_dict("records"):
+        note = " (warning only)" if row["severity"] == "warn" and row["outcome"] != "pass" else ""
+        typer.echo(f"{row['outcome'].upper():13}{row['name']}{note}: {row['message']}")
+    if junit is not None:
+        write_junit(judged, junit)
+    if failed(judged, wanted):
+        raise typer.Exit(1)
+
+
+@app.command()
+def verify(run: Annotated[Path, typer.Argument(help="A run's folder.")]) -> None:
+    """Recompute a run's hashes and derive its effects and verdicts anew; exit 1 where something differs."""
+    from robustness.run import open_run
+
+    checks = open_run(run).verify()
+    for row in checks.to_dict("records"):
+        typer.echo(f"{'ok' if row['ok'] else 'DIFFERS':8}{row['check']}  {row['detail']}")
+    if not checks["ok"].all():
+        raise typer.Exit(1)
+
+
+@app.command()
+def check(
+    data: Annotated[Path, typer.Argument(help="A dataset folder or a manifest.")],
+) -> None:
+    """Look a dataset over: missing files, masks, duplicates, splits; exit 1 where there is an error."""
+    from robustness.runners.check import check_dataset
+
+    findings = check_dataset(data)
+    for row in findings.to_dict("records"):
+        where = f" [{row['where']}]" if row.get("where") else ""
+        typer.echo(f"{row['level']:8}{row['code']}{where}: {row['message']}")
+    typer.echo(f"{len(findings)} findings, {int((findings['level'] == 'error').sum())} errors")
+    if (findings["level"] == "error").any():
+        raise typer.Exit(1)
+
+
+@app.command()
+def prompts(
+    text: Annotated[str, typer.Argument(help="A prompt.")],
+    modality: Annotated[str, typer.Option("--modality", help="endoscopy, ultrasound, MRI, ...")] = "",
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the rare words.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+) -> None:
+    """Show what is read in a prompt and every change that applies to it."""
+    from robustness.perturb.parse import parse_prompt
+    from robustness.perturb.preview import perturb_prompt
+
+    parsed = parse_prompt(text, modality=modality)
+    table = perturb_prompt(text, modality=modality, seed=seed)
+    if as_json:
+        import json
+
+        attributes = [{"kind": a.kind, "value": a.value, "start": a.start, "stop": a.stop} for a in parsed.attributes]
+        changes = json.loads(table.to_json(orient="records"))
+        typer.echo(json.dumps({"text": text, "attributes": attributes, "changes": changes}, indent=1, ensure_ascii=False))
+        return
+    for a in parsed.attributes:
+        typer.echo(f"{a.kind:12}{a.value}  [{a.start}:{a.stop}]")
+    _print_table(table[table["applicable"]], ["perturbation", "old", "new", "text"])
+
+
+@app.command(name="list")
+def list_(what: Annotated[str, typer.Argument(help="models, perturbations or metrics.")]) -> None:
+    """List what is registered, one line each."""
+    from robustness.registry import METRICS, MODELS, PERTURBATIONS
+
+    registries = {"models": MODELS, "perturbations": PERTURBATIONS, "metrics": METRICS}
+    if what not in registries:
+        raise InputError(f"what: expected one of {', '.join(registries)}, got {what!r}{suggest(what, registries)}")
+    registry = registries[what]
+    for name in registry.names():
+        typer.echo(f"{name:24}{_first_line(registry.get(name))}")
+
+
+def main() -> NoReturn:
+    """Run the command line; a user's mistake is one line on stderr and exit code 2, never a traceback."""
+    try:
+        app()
+    except InputError as error:
+        _fail(str(error), 2)
+    except CaseError as error:
+        _fail(str(error), 1)
+    except KeyboardInterrupt:
+        _fail("interrupted; what was done is kept, the same command goes on from there", 130)
+    sys.exit(0)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _progress() -> Any:
+    from robustness.progress import bar
+
+    return bar()
+
+
+def _say_counts(counts: dict[str, Any]) -> None:
+    if counts["errors"]:
+        failed = counts["failed_cases"]
+        shown = ", ".join(failed[:5]) + (", ..." if len(failed) > 5 else "")
+        typer.echo(f"warning: {counts['errors']} rows of {len(failed)} cases failed and are left out: {shown}", err=True)
+    if counts["not_applicable"]:
+        typer.echo(f"note: {counts['not_applicable']} rows were not applicable; the report gives the reasons", err=True)
+
+
+def _print_verdicts(verdicts: pd.DataFrame) -> None:
+    for row in verdicts[verdicts["claim"] == "prompt"].to_dict("records"):
+        typer.echo(f"{row['verdict']:14}{row['sentence']}")
+
+
+def _print_table(table: pd.DataFrame, columns: list[str]) -> None:
+    widths = {c: max([len(c), *(len(str(v)) for v in table[c])]) for c in columns[:-1]}
+    typer.echo("")
+    for row in [dict(zip(columns, columns, strict=True)), *table.to_dict("records")]:
+        typer.echo("  ".join([*(f"{row[c]!s:{widths[c]}}" for c in columns[:-1]), str(row[columns[-1]])]))
+
+
+def _first_line(entry: Any) -> str:
+    text = (getattr(entry, "__doc__", None) or "").strip()
+    return text.splitlines()[0] if text else ""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""Gate outcomes as JUnit XML, the format that CI servers read."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree
+
+from robustness.files import write_atomic
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# XML 1.0 has no way to write these characters, escaped or not.
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def write_junit(judged: pd.DataFrame, path: Path) -> None:
+    """Write one test case per gate: failures and inconclusive ones as failures, warnings and skips as skipped."""
+    suite = ElementTree.Element("testsuite", name="robustness gates", tests=str(len(judged)))
+    bad = {"fail", "inconclusive"}
+    failures = 0
+    for row in judged.to_dict("records"):
+        case = ElementTree.SubElement(suite, "testcase", classname=_clean(row["test"]), name=_clean(row["name"]))
+        if row["outcome"] in bad and row["severity"] == "error":
+            failures += 1
+            node = ElementTree.SubElement(case, "failure", message=_clean(row["message"]), type=row["outcome"])
+            node.text = _clean(row["message"])
+        elif row["outcome"] != "pass":
+            ElementTree.SubElement(case, "skipped", message=_clean(f"{row['outcome']}: {row['message']}"))
+    suite.set("failures", str(failures))
+    tree = ElementTree.ElementTree(suite)
+    write_atomic(path, lambda temporary: tree.write(temporary, encoding="utf-8", xml_declaration=True))
+
+
+def _clean(text: object) -> str:
+    return _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", str(text))

@@ -1,0 +1,193 @@
+"""The plan: what is audited, changed, measured and concluded, fixed before anything runs (TOML)."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from robustness.errors import InputError
+from robustness.plan_errors import validated
+
+PROMPT_DEFAULT = ["antonym", "rare", "drop", "paraphrase", "other", "empty", "wrong_class"]
+METRIC_DEFAULT = ["dice", "iou", "hd95", "nsd"]
+
+
+class StrictModel(BaseModel):
+    """A part of a plan: unknown keys are errors, values are never coerced from other types."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def _as_list(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
+
+
+class ModelSpec(StrictModel):
+    """``[model]``: a registered model and its checkpoint."""
+
+    name: str
+    checkpoint: str | None = None
+    label: str | None = None
+    device: str = "auto"
+    precision: Literal["auto", "float32", "bf16", "fp16"] = "auto"
+    threshold: float | None = Field(default=None, gt=0, lt=1)
+    config: dict[str, Any] | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class DataSpec(StrictModel):
+    """``[data]``: a dataset folder or manifest, one split, one prompt key."""
+
+    path: str
+    name: str | None = None
+    split: str = "test"
+    prompt: str = "p6"
+    subject: str | None = None
+    choose: Literal["all", "seeded"] = "all"
+    modality: str | None = None
+    limit: int | None = Field(default=None, gt=0)
+
+
+class ImageSpec(StrictModel):
+    """``image = { kinds = ..., severities = [...] }``."""
+
+    kinds: str | list[str] = "modality"
+    severities: list[Annotated[int, Field(ge=1, le=5)]] = Field(default_factory=lambda: [1, 3, 5])
+
+
+def _as_image_spec(value: Any) -> Any:
+    return {"kinds": value} if isinstance(value, list | str) else value
+
+
+class PerturbationSpec(StrictModel):
+    """``[perturbations]``: names of prompt and image perturbations."""
+
+    prompt: list[str] = Field(default_factory=lambda: list(PROMPT_DEFAULT))
+    image: Annotated[ImageSpec, BeforeValidator(_as_image_spec)] = ImageSpec()
+
+
+class MetricSpec(StrictModel):
+    """``[metrics]``."""
+
+    names: list[str] = Field(default_factory=lambda: list(METRIC_DEFAULT), min_length=1)
+    nsd_tolerance_mm: float = Field(default=2.0, gt=0)
+    resolution: Literal["original", "network"] = "original"
+
+
+class StatisticsSpec(StrictModel):
+    """``[statistics]``: margins and error rates, stated before the run."""
+
+    alpha: float = Field(default=0.05, gt=0, lt=0.5)
+    margin_dice: float = Field(default=0.10, gt=0, lt=1)
+    margin_change: float = Field(default=0.05, gt=0, lt=1)
+    margins: dict[str, float] = Field(default_factory=dict)
+    correction: Literal["max-t", "holm", "bh", "none"] = "max-t"
+    resamples: int = Field(default=9999, ge=99)
+
+
+class EngineSpec(StrictModel):
+    """``[engine]``: how the work is cut; a resumed run keeps it, so that batches stay the same."""
+
+    batch_size: int = Field(default=16, gt=0)
+    image_batch: int = Field(default=4, gt=0)
+    images_per_part: int = Field(default=8, gt=0)
+    threads: int | None = Field(default=None, gt=0)
+    save_predictions: bool = False
+
+
+class Plan(StrictModel):
+    """A whole audit; `model` and `data` may repeat (``[[model]]``, ``[[data]]``)."""
+
+    seed: int = Field(default=0, ge=0)
+    title: str | None = None
+    model: Annotated[list[ModelSpec], BeforeValidator(_as_list)] = Field(min_length=1)
+    data: Annotated[list[DataSpec], BeforeValidator(_as_list)] = Field(min_length=1)
+    perturbations: PerturbationSpec = PerturbationSpec()
+    metrics: MetricSpec = MetricSpec()
+    statistics: StatisticsSpec = StatisticsSpec()
+    engine: EngineSpec = EngineSpec()
+
+    def to_toml(self) -> str:
+        """Return the resolved plan; reading it back gives an equal plan."""
+        return tomli_w.dumps(_without_none(self.model_dump()))
+
+    def sha256(self) -> str:
+        """Return the hash of everything that the results depend on (the title does not count)."""
+        resolved = _without_none(self.model_dump(exclude={"title"}))
+        return hashlib.sha256(tomli_w.dumps(resolved).encode()).hexdigest()
+
+
+def load_plan(path: str | Path, *, overrides: Sequence[str] = ()) -> Plan:
+    """Read an audit plan.
+
+    Args:
+        path: a TOML file.
+        overrides: ``key.sub=value`` strings, values in TOML syntax (a bare word is a string).
+
+    Raises:
+        InputError: no such file, not TOML, an unknown key (the near key is named) or a bad value.
+    """
+    tree = read_toml(path)
+    for override in overrides:
+        apply_override(tree, override)
+    return parse_plan(tree, source=str(path))
+
+
+def parse_plan(tree: Mapping[str, Any], *, source: str = "plan") -> Plan:
+    """Validate a plan given as nested mappings; see `load_plan`."""
+    return validated(Plan, tree, source=source)
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        InputError: no such file, or not TOML (the place is named).
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise InputError(f"plan: expected a TOML file, found none at {str(path)!r}; check the path")
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"plan: {file.name} is not valid TOML: {error}") from error
+
+
+def apply_override(tree: dict[str, Any], override: str) -> None:
+    """Set ``key.sub=value`` in `tree`; in repeated tables (``[[model]]``) the value goes into each.
+
+    Raises:
+        InputError: no '=' in it, or a key that leads through a value.
+    """
+    key, separator, raw = override.partition("=")
+    if not separator or not key.strip():
+        raise InputError(f"--set: expected key=value, got {override!r}; for example --set data.path=DIR")
+    nodes: list[Any] = [tree]
+    *parents, last = key.strip().split(".")
+    for name in parents:
+        nodes = [child for node in nodes for child in _as_list(node.setdefault(name, {}))]
+        if any(not isinstance(node, dict) for node in nodes):
+            raise InputError(f"--set: {key.strip()!r} leads through {name!r}, which is a value and not a table")
+    for node in nodes:
+        node[last] = _toml_value(raw.strip())
+
+
+def _toml_value(raw: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {raw}")["value"]
+    except tomllib.TOMLDecodeError:
+        return raw
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without_none(v) for k, v in value.items() if v is not None}
+    if isinstance(value, list):
+        return [_without_none(v) for v in value]
+    return value

@@ -1,0 +1,117 @@
+"""A finished (or half-finished) run, read from its folder."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from robustness.conclude import derive, stored_plan, table_hashes, unit_of
+from robustness.errors import InputError
+from robustness.plan import Plan
+from robustness.store import EFFECTS, MANIFEST, PLAN, REPORT, VERDICTS, RunFolder
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Run:
+    """The tables, the report and the checks of one run's folder."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.folder = RunFolder(self.path)
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The resolved plan."""
+        return stored_plan(self.folder)
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """Provenance; empty while the run is unfinished."""
+        return self.folder.read_json(MANIFEST)
+
+    def results(self) -> pd.DataFrame:
+        """One row per prediction, in plan order."""
+        return self.folder.read_results()
+
+    def effects(self) -> pd.DataFrame:
+        """One row per (model, dataset, condition, metric); positive `effect` means worse."""
+        return self._table(EFFECTS)
+
+    def verdicts(self) -> pd.DataFrame:
+        """One row per claim, with the rule that decided."""
+        return self._table(VERDICTS)
+
+    def report(self, out: str | Path | None = None) -> Path:
+        """Write the HTML page; by default `report.html` in the run's folder."""
+        from robustness.reports.page import write_report
+
+        self._table(VERDICTS)
+        return write_report(self.path, Path(out) if out else self.path / REPORT)
+
+    def verify(self) -> pd.DataFrame:
+        """Check the run against its manifest: hashes first, then effects and verdicts derived anew from the rows.
+
+        Returns:
+            One row per check: `check`, `ok`, `detail`.
+        """
+        import pandas as pd
+
+        manifest = self.manifest
+        if not manifest:
+            raise InputError(f"run: expected a finished run, but {str(self.path)!r} has no {MANIFEST}; resume the audit")
+        checks = _hash_checks(manifest.get("tables", {}), table_hashes(self.folder))
+        checks.append(("plan hash", manifest.get("plan_sha256") == self.plan.sha256(), PLAN))
+        effects, verdicts = derive(self.results(), self.plan, unit=unit_of(manifest["datasets"]))
+        checks.append(("effects follow from the rows", _same(effects, self.effects()), EFFECTS))
+        checks.append(("verdicts follow from the rows", _same(verdicts, self.verdicts()), VERDICTS))
+        return pd.DataFrame(checks, columns=["check", "ok", "detail"])
+
+    def gate(self, gates: str | Path = "gates.toml", *, baseline: str | Path | Run | None = None) -> pd.DataFrame:
+        """Judge this run by a gates file; see `robustness.gate.judge`."""
+        from robustness.gate import judge, load_gates
+
+        other = baseline if isinstance(baseline, Run) or baseline is None else open_run(baseline)
+        return judge(self, load_gates(gates), baseline=other)
+
+    def _table(self, name: str) -> pd.DataFrame:
+        import pandas as pd
+
+        path = self.path / name
+        if not path.is_file():
+            raise InputError(f"run: {str(self.path)!r} has no {name}: the audit is not finished; run it again to resume it")
+        return pd.read_parquet(path)
+
+
+def open_run(path: str | Path) -> Run:
+    """Open a run's folder.
+
+    Raises:
+        InputError: no run lies there.
+    """
+    folder = Path(path)
+    if not (folder / PLAN).is_file():
+        raise InputError(f"run: expected a run's folder with a {PLAN}, found none at {str(path)!r}; check the path")
+    return Run(folder)
+
+
+def _hash_checks(recorded: dict[str, str], found: dict[str, str]) -> list[tuple[str, bool, str]]:
+    names = sorted({*recorded, *found})
+    return [(f"sha256 {name}", recorded.get(name) == found.get(name), found.get(name, "missing")) for name in names]
+
+
+def _same(derived: pd.DataFrame, stored: pd.DataFrame) -> bool:
+    import pandas as pd
+
+    try:
+        pd.testing.assert_frame_equal(
+            derived.reset_index(drop=True), stored.reset_index(drop=True), check_dtype=False, rtol=1e-9, atol=1e-12
+        )
+    except AssertionError:
+        return False
+    return True

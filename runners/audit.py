@@ -1,0 +1,273 @@
+"""The audit: plan in, a run's folder out; killed at any moment, it resumes with the same table."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from robustness.errors import CaseError, InputError
+from robustness.files import write_text
+from robustness.perturb.select import select
+from robustness.plan import Plan
+from robustness.runners.data import Dataset
+from robustness.runners.engine import Engine
+from robustness.runners.environment import environment
+from robustness.runners.executors import Progress, run_local, run_on_ray
+from robustness.runners.jobs import Group, Job, JobMaker, Row, failed_row
+from robustness.runners.pictures import PictureShelf, assemble
+from robustness.runners.scoring import Scored, Scorer
+from robustness.runners.tables import results_table
+from robustness.store import GALLERY, MANIFEST, PLAN, STATE, RunFolder
+from robustness.types import Segmenter
+
+# Changed images of this many jobs are held at once; more would cost memory, fewer would starve the batches.
+CHANGED_IMAGES_AT_ONCE = 32
+
+Reload = Callable[[], tuple[Sequence[Segmenter], Sequence[Dataset]]]
+Placed = tuple[tuple[int, ...], Row]
+Item = Job | Placed
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some images of one (model, dataset); cut by plan order before anything runs."""
+
+    index: int
+    model: int
+    dataset: int
+    images: tuple[str, ...]
+
+
+class AuditStopped(CaseError):
+    """A case failed and `strict` was asked for; the parts before it are kept."""
+
+
+def run_audit(
+    plan: Plan,
+    *,
+    models: Sequence[Segmenter],
+    datasets: Sequence[Dataset],
+    out: Path,
+    strict: bool = False,
+    allow_drift: bool = False,
+    progress: Progress | None = None,
+    reload: Reload | None = None,
+) -> RunFolder:
+    """Predict and score every part that the folder does not hold yet.
+
+    Args:
+        plan: the resolved plan; `models` and `datasets` are its `model` and `data`, loaded.
+        out: the run's folder, new or to be resumed.
+        strict: stop at the first case that fails.
+        allow_drift: resume although versions, device or threads changed.
+        progress: called with (parts done, parts in all).
+        reload: loads models and datasets anew in a worker of a Ray cluster; None: everything runs in this process.
+
+    Raises:
+        InputError: the folder holds another run, or everything failed.
+        AuditStopped: `strict`, and a case failed.
+    """
+    run = RunFolder.create(out)
+    with run.lock():
+        audit = _Audit(plan, models, datasets, run, strict=strict)
+        audit.open_state(allow_drift=allow_drift)
+        total = len(audit.parts)
+        pending = [part.index for part in audit.parts if not run.part(part.index).is_file()]
+        if pending:
+            # Conclusions about fewer rows must not outlive the rows that are about to come.
+            (run.path / MANIFEST).unlink(missing_ok=True)
+        if reload is None:
+            run_local(audit, pending, total=total, progress=progress)
+        else:
+            run_on_ray(partial(_worker, plan, reload, out, strict), pending, total=total, progress=progress)
+        if progress:
+            progress(total, total)
+        if pending or not (run.path / GALLERY).is_file():
+            assemble(run, parts=total)
+    return run
+
+
+def _worker(plan: Plan, reload: Reload, out: Path, strict: bool) -> _Audit:
+    models, datasets = reload()
+    return _Audit(plan, models, datasets, RunFolder(out), strict=strict)
+
+
+class _Audit:
+    def __init__(
+        self, plan: Plan, models: Sequence[Segmenter], datasets: Sequence[Dataset], run: RunFolder, *, strict: bool
+    ) -> None:
+        self.plan, self.models, self.datasets, self.run, self.strict = plan, models, datasets, run, strict
+        self.names = model_names(plan, models)
+        self.parts = cut_parts(models, datasets, plan.engine.images_per_part)
+        self.environment = environment(plan.engine.threads)
+        self.selected = [
+            select(plan.perturbations.prompt, plan.perturbations.image.model_dump(), dataset.context(plan.seed))
+            for dataset in datasets
+        ]
+        self.places = [_places(dataset) for dataset in datasets]
+        self.engines: dict[int, Engine] = {}
+
+    def open_state(self, *, allow_drift: bool) -> None:
+        """Write the run's state, or compare it with the one that is there."""
+        state = {
+            "plan_sha256": self.plan.sha256(),
+            "parts": len(self.parts),
+            "conditions": [[s.condition for s in chosen] for chosen in self.selected],
+            "models": [describe(model) for model in self.models],
+            "datasets": [_digest(dataset.fingerprint()) for dataset in self.datasets],
+            "environment": self.environment,
+        }
+        state = json.loads(json.dumps(state))
+        held = self.run.read_json(STATE)
+        if held:
+            _compare(held, state, allow_drift=allow_drift)
+            return
+        write_text(self.run.path / PLAN, self.plan.to_toml())
+        self.run.write_json(STATE, state)
+
+    def run_part(self, index: int) -> None:
+        """Predict, score and store one part."""
+        part = self.parts[index]
+        started = time.perf_counter()
+        dataset, chosen = self.datasets[part.dataset], self.selected[part.dataset]
+        identity = {"model": self.names[part.model], "dataset": dataset.name, "split": dataset.split}
+        maker = JobMaker(identity=identity, selected=chosen, seed=self.plan.seed)
+        groups = [self._group(part.dataset, image, identity) for image in part.images]
+        shelf = PictureShelf(self.plan.seed)
+        rows = [placed for group in groups for placed in group.failed]
+        for scored in self._scored(part, maker, groups, rows):
+            rows.extend(((*scored.job.order, place), row) for place, row in enumerate(scored.rows))
+            shelf.offer(scored)
+            if self.plan.engine.save_predictions:
+                self._save(scored)
+        rows.sort(key=lambda placed: placed[0])
+        self.run.write_table(self.run.picture_part(part.index), shelf.table())
+        # The rows come last: a part counts as done when its rows are there.
+        self.run.write_table(self.run.part(part.index), results_table([row for _, row in rows]))
+        self.run.write_json(f".gallery/time-{part.index:05d}.json", {"seconds": time.perf_counter() - started})
+
+    def _scored(
+        self, part: Part, maker: JobMaker, groups: Sequence[Group], rows: list[Placed]
+    ) -> Iterator[Scored]:
+        scorer = Scorer(
+            threshold=self.models[part.model].threshold,
+            metrics=self.plan.metrics.names,
+            nsd_tolerance_mm=self.plan.metrics.nsd_tolerance_mm,
+            at_network_size=self.plan.metrics.resolution == "network",
+        )
+        engine = self._engine(part.model)
+        yield from _predict(engine, scorer, _only_jobs((maker.clean_image_jobs(g) for g in groups), rows))
+        yield from _predict(engine, scorer, [job for g in groups for job in maker.rerun_jobs(g)])
+        waiting: list[Job] = []
+        for group in groups:
+            for job in _only_jobs([maker.image_jobs(group)], rows):
+                waiting.append(job)
+                if len(waiting) >= CHANGED_IMAGES_AT_ONCE:
+                    yield from _predict(engine, scorer, waiting)
+                    waiting = []
+        yield from _predict(engine, scorer, waiting)
+
+    def _engine(self, model: int) -> Engine:
+        if model not in self.engines:
+            spec = self.plan.engine
+            self.engines[model] = Engine(
+                self.models[model], batch_size=spec.batch_size, image_batch=spec.image_batch,
+                resolution=self.plan.metrics.resolution,
+            )  # fmt: skip
+        return self.engines[model]
+
+    def _group(self, number_of_dataset: int, image_id: str, identity: dict[str, str]) -> Group:
+        dataset = self.datasets[number_of_dataset]
+        cases, failed = [], []
+        for number in self.places[number_of_dataset][image_id]:
+            info = dataset.infos[number]
+            try:
+                cases.append((number, dataset[number], info.prompts))
+            except CaseError as error:
+                if self.strict:
+                    raise AuditStopped(f"{info.case_id}: {error} (stopped because strict was asked for)") from error
+                row = failed_row(
+                    identity, case_id=info.case_id, subject_id=info.subject_id, target=info.target, error=str(error)
+                )
+                failed.append(((number, 0, 0, 0), row))
+        return Group(tuple(cases), tuple(failed))
+
+    def _save(self, scored: Scored) -> None:
+        from PIL import Image as PilImage
+
+        row = scored.rows[0]
+        condition = row["condition"].replace(":", "_").replace("@", "_").replace("+", "_")
+        folder = self.run.path / "predictions" / row["model"] / row["dataset"] / condition
+        folder.mkdir(parents=True, exist_ok=True)
+        suffix = f"__{row['prompt_index']}" if row["prompt_index"] else ""
+        PilImage.fromarray(scored.predicted).save(folder / f"{row['case_id']}{suffix}.png")
+
+
+def cut_parts(models: Sequence[Segmenter], datasets: Sequence[Dataset], images_per_part: int) -> list[Part]:
+    """Cut (model, dataset, images) into parts by plan order."""
+    parts: list[Part] = []
+    for model in range(len(models)):
+        for number, dataset in enumerate(datasets):
+            images = list(_places(dataset))
+            for start in range(0, len(images), images_per_part):
+                parts.append(Part(len(parts), model, number, tuple(images[start : start + images_per_part])))
+    return parts
+
+
+def model_names(plan: Plan, models: Sequence[Segmenter]) -> list[str]:
+    """Return one distinct name per model: its label, else its name, else name and place."""
+    names = [spec.label or model.name for spec, model in zip(plan.model, models, strict=True)]
+    return [name if names.count(name) == 1 else f"{name}-{place + 1}" for place, name in enumerate(names)]
+
+
+def _places(dataset: Dataset) -> dict[str, list[int]]:
+    places: dict[str, list[int]] = {}
+    for number, info in enumerate(dataset.infos):
+        places.setdefault(info.image_id, []).append(number)
+    return places
+
+
+def _predict(engine: Engine, scorer: Scorer, jobs: Sequence[Job]) -> Iterator[Scored]:
+    maps = engine.predict([job.request for job in jobs])
+    for job, probability in zip(jobs, maps, strict=True):
+        yield scorer.score(job, probability)
+
+
+def _only_jobs(streams: Iterable[Iterable[Item]], rows: list[Placed]) -> list[Job]:
+    jobs: list[Job] = []
+    for stream in streams:
+        for item in stream:
+            if isinstance(item, Job):
+                jobs.append(item)
+            else:
+                rows.append(((*item[0], 0), item[1]))
+    return jobs
+
+
+def describe(model: Segmenter) -> dict[str, Any]:
+    """Return what a manifest records of a model."""
+    describe = getattr(model, "describe", None)
+    return dict(describe()) if describe else {"name": model.name}
+
+
+def _digest(fingerprint: dict[str, str]) -> str:
+    return hashlib.sha256(json.dumps(fingerprint, sort_keys=True).encode()).hexdigest()
+
+
+def _compare(held: dict[str, Any], now: dict[str, Any], *, allow_drift: bool) -> None:
+    for key in ("plan_sha256", "parts", "conditions", "models", "datasets"):
+        if held.get(key) != now[key]:
+            raise InputError(
+                f"out: the folder holds a run with another {key.replace('_sha256', '')}; "
+                f"choose a new folder, or go back to the {PLAN} inside it"
+            )
+    drift = {k: (held["environment"].get(k), v) for k, v in now["environment"].items() if held["environment"].get(k) != v}
+    if drift and not allow_drift:
+        what = "; ".join(f"{k} was {before!r}, is {after!r}" for k, (before, after) in drift.items())
+        raise InputError(f"resume: the machine changed since the run began ({what}); use --allow-drift to go on all the same")

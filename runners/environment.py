@@ -1,0 +1,39 @@
+"""What a result depends on besides the plan: versions, device, threads."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+PACKAGES = (
+    "vlsm-robustness", "torch", "torchvision", "transformers", "open_clip_torch", "segmentation-models-pytorch",
+    "monai", "numpy", "scipy", "pandas", "pyarrow", "pillow", "statsmodels", "nltk", "wordfreq", "plotly",
+)  # fmt: skip
+
+
+def package_versions() -> dict[str, str]:
+    """Return the installed versions of what computes results."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def environment(threads: int | None = None) -> dict[str, Any]:
+    """Set the number of CPU threads (where given) and describe the machine that computes."""
+    import torch
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    cuda = torch.cuda.is_available()
+    return {
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "threads": torch.get_num_threads(),
+        "accelerator": torch.cuda.get_device_name() if cuda else "none",
+        "packages": package_versions(),
+    }

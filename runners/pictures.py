@@ -1,0 +1,111 @@
+"""Small pictures of the worst and of some random predictions, kept while the audit runs."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image as PilImage
+
+from robustness.results import CLEAN
+from robustness.runners.scoring import Scored, resize_nearest
+from robustness.seeds import generator
+from robustness.store import GALLERY, RunFolder
+from robustness.types import Image, Mask
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LONG_SIDE = 256
+WORST_PER_CONDITION = 6
+RANDOM_PER_CONDITION = 2
+KEYS = ["model", "dataset", "condition"]
+
+
+@dataclass
+class PictureShelf:
+    """Keeps small pictures of the worst and of some seeded random predictions of each condition."""
+
+    seed: int
+    _kept: dict[tuple[str, ...], list[dict[str, Any]]] = field(default_factory=dict)
+
+    def offer(self, scored: Scored) -> None:
+        """Keep the picture while it is among the worst or the random ones of this part."""
+        row = scored.rows[0]
+        rng = generator(self.seed, "gallery", row["case_id"], row["condition"], row["prompt_index"])
+        effect = 1 - row["dice"] if row["condition"] == CLEAN else scored.dice_clean - row["dice"]
+        entry = {"effect": effect, "draw": float(rng.random()), "scored": scored}
+        shelf = self._kept.setdefault(tuple(row[k] for k in KEYS), [])
+        best = _ranked([*shelf, entry])
+        # Only what may be shown is encoded, and the full-size masks are let go at once.
+        shelf[:] = [_render(e) if "scored" in e else e for e in best]
+
+    def table(self) -> pd.DataFrame:
+        """Return the kept pictures as rows of the gallery."""
+        import pandas as pd
+
+        return pd.DataFrame([entry for shelf in self._kept.values() for entry in shelf])
+
+
+def assemble(run: RunFolder, *, parts: int) -> None:
+    """Join the parts' pictures with the gallery that is there, keep the worst and random ones, write the gallery."""
+    import pandas as pd
+
+    files = [*map(run.picture_part, range(parts)), run.path / GALLERY]
+    tables = [pd.read_parquet(p) for p in files if p.is_file()]
+    tables = [t for t in tables if len(t)]
+    kept: list[dict[str, Any]] = []
+    if tables:
+        table = pd.concat(tables, ignore_index=True).drop_duplicates([*KEYS, "case_id", "prompt_index"])
+        for _, group in table.groupby(KEYS, sort=True):
+            kept.extend(_ranked(group.to_dict("records")))
+    run.write_table(run.path / GALLERY, pd.DataFrame(kept))
+    for path in map(run.picture_part, range(parts)):
+        path.unlink(missing_ok=True)
+
+
+def _ranked(entries: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    ordered = sorted(entries, key=lambda e: (-e["effect"], e["draw"]))
+    worst, rest = ordered[:WORST_PER_CONDITION], ordered[WORST_PER_CONDITION:]
+    random = sorted(rest, key=lambda e: e["draw"])[:RANDOM_PER_CONDITION]
+    return [{**e, "rank": "worst"} for e in worst] + [{**e, "rank": "random"} for e in random]
+
+
+def _render(entry: dict[str, Any]) -> dict[str, Any]:
+    scored: Scored = entry["scored"]
+    job, row = scored.job, scored.rows[0]
+    clean = job.clean_case
+    moved = job.perturbation is not None
+    size = _small(scored.predicted.shape)
+    return {
+        "model": row["model"], "dataset": row["dataset"], "condition": row["condition"], "case_id": row["case_id"],
+        "subject_id": row["subject_id"], "prompt_index": row["prompt_index"], "rank": entry["rank"],
+        "clean_prompt": clean.prompt.text if clean else "", "prompt": row["prompt"], "dice": row["dice"],
+        "dice_clean": scored.dice_clean, "mask_change": row["mask_change"], "effect": entry["effect"],
+        "draw": entry["draw"], "params": row["params"],
+        "image": _picture(clean.image if clean else job.request.image, size),
+        "image_perturbed": _picture(job.request.image, size) if moved else b"",
+        "reference": _bits(resize_nearest(job.reference, size)), "clean": _bits(resize_nearest(scored.baseline, size)),
+        "perturbed": _bits(resize_nearest(scored.predicted, size)),
+    }  # fmt: skip
+
+
+def _small(shape: tuple[int, ...]) -> tuple[int, int]:
+    scale = min(1.0, LONG_SIDE / max(shape))
+    return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
+
+
+def _picture(image: Image, size: tuple[int, int]) -> bytes:
+    picture = PilImage.fromarray(image).resize((size[1], size[0]), PilImage.Resampling.BILINEAR)
+    stream = io.BytesIO()
+    picture.save(stream, "JPEG", quality=88)
+    return stream.getvalue()
+
+
+def _bits(mask: Mask) -> bytes:
+    stream = io.BytesIO()
+    PilImage.fromarray(np.where(mask, np.uint8(255), np.uint8(0))).convert("1").save(stream, "PNG", optimize=True)
+    return stream.getvalue()

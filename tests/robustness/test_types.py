@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+
+from robustness.errors import InputError
+from robustness.types import Attribute, Case, CaseInfo, DataContext, Prompt
+
+TEXT = "one small pink round polyp, located in top right of the image"
+PROMPT = Prompt(
+    TEXT,
+    (
+        Attribute("number", "one", 0, 3),
+        Attribute("size", "small", 4, 9),
+        Attribute("target", "polyp", 21, 26),
+        Attribute("location", "top right", 39, 48),
+    ),
+)
+
+
+def test_replace_changes_the_value_and_nothing_else():
+    changed = PROMPT.replace("size", "enormous")
+    assert changed.text == TEXT.replace("small", "enormous")
+    assert [changed.text[a.start : a.stop] for a in changed.attributes] == ["one", "enormous", "polyp", "top right"]
+
+
+def test_replace_and_back_gives_the_same_prompt():
+    assert PROMPT.replace("location", "left").replace("location", "top right") == PROMPT
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("size", "one pink round polyp, located in top right of the image"),
+        ("number", "small pink round polyp, located in top right of the image"),
+        ("target", "one small pink round, located in top right of the image"),
+    ],
+)
+def test_drop_takes_one_blank_along(kind, expected):
+    dropped = PROMPT.drop(kind)
+    assert dropped.text == expected
+    assert all(dropped.text[a.start : a.stop] == a.value for a in dropped.attributes)
+    assert dropped.get(kind) is None
+
+
+def test_drop_at_the_end_of_the_text_takes_the_blank_before():
+    prompt = Prompt("large polyp", (Attribute("target", "polyp", 6, 11),))
+    assert prompt.drop("target").text == "large"
+
+
+def test_absent_kind_is_an_error_that_lists_the_kinds():
+    with pytest.raises(InputError, match=r"number, size, target, location.*'colour'"):
+        PROMPT.replace("colour", "red")
+
+
+def test_a_span_that_does_not_hold_its_value_is_refused():
+    with pytest.raises(InputError, match="found 'one'"):
+        Prompt(TEXT, (Attribute("size", "small", 0, 3),))
+
+
+def test_case_has_a_short_repr():
+    case = Case("c1", "s1", np.zeros((4, 6, 3), np.uint8), np.zeros((4, 6), bool), PROMPT)
+    assert repr(case).startswith("Case('c1', 4x6, 'one small")
+
+
+def test_context_finds_cases_on_one_image_sorted_by_id():
+    infos = tuple(CaseInfo(c, i, "s", t, (PROMPT,)) for c, i, t in [("b", "x", "polyp"), ("a", "x", ""), ("c", "y", "ulcer")])
+    context = DataContext("d", infos)
+    assert [info.case_id for info in context.same_image("x")] == ["a", "b"]
+    assert context.same_image("z") == ()
+    assert context.targets == ("polyp", "ulcer")
