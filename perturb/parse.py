@@ -1,0 +1,347 @@
+"""Read a prompt: which attributes it states, each with its exact characters.
+
+Three sources, in this order: slots (frames such as "located in ... of the image"), the sibling prompts of the case, and
+the vocabulary inside the noun phrase of the target. What none of them understands stays unattributed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache, lru_cache
+from typing import Any, NamedTuple
+
+from robustness.perturb import align
+from robustness.perturb.lexicon import class_index, find_class, words_by_kind
+from robustness.perturb.numerals import unspell
+from robustness.perturb.slots import PLACE, slots
+from robustness.types import Attribute, Prompt
+
+_TOKEN = re.compile(r"[^\W_]+(?:[-'][^\W_]+)*")
+_PLACE_BEFORE = re.compile(
+    rf"(?<![\w-])(?P<v>(?:top|bottom|upper|lower)[ -](?:left|right)|{PLACE}most)\b", re.IGNORECASE
+)
+_LISTS = frozenset({"size", "colour", "shape"})
+_HEART = ("ventric", "atri", "coronary", "circumflex", "bundle")
+# "heart shape" is a shape and "brain MRI" a modality, whatever the heart and the brain may be elsewhere.
+_NOT_AFTER_A_TARGET = frozenset("shape shaped mri mr ct scan image ultrasound xray x-ray radiograph endoscopy".split())
+# Only here did the reference ask a question-answering model for shapes: "thumb polyp", but not "kidney tumor".
+_NOUN_SHAPE_MODALITIES = ("endoscopy", "dermoscopy", "photograph")
+# Words that look like attributes but belong to a name.
+_PROTECTED = re.compile(
+    r"\b(?:large (?:bowel|intestine)|small (?:bowel|intestine)|(?:red|white) blood cells?|(?:white|narrow.band) light"
+    r"|light microscop\w+|bright.field|dark (?:field|background|room)|low.dose|high.resolution)\b",
+    re.IGNORECASE,
+)
+
+
+_Index = Mapping[str, Sequence[tuple[str, ...]]]
+
+
+class _Token(NamedTuple):
+    lower: str
+    start: int
+    stop: int
+
+
+def parse_prompt(
+    text: str,
+    *,
+    siblings: Mapping[str, Any] | None = None,
+    modality: str = "",
+    attributes: Mapping[str, Any] | None = None,
+    target: str = "",
+) -> Prompt:
+    """Return `text` with the attributes that it states.
+
+    Args:
+        text: any string; nothing in it makes this fail.
+        siblings: the prompts of the same case by key, each a text or a list of texts; p(k) against p(k-1) shows values
+            that no vocabulary knows.
+        modality: "endoscopy", "MRI", ...; a class of that modality wins where two could be meant.
+        attributes: what the data states of the case; `structure` (or `target`) names the target, `side` that it is
+            one of two.
+        target: the target's name where it is known otherwise.
+
+    Returns:
+        A prompt whose attributes are exact: ``text[a.start:a.stop] == a.value``. Lists such as "top left, center" are one
+        value. Words that are not understood carry no attribute.
+
+    Example:
+        >>> [(a.kind, a.value) for a in parse_prompt("Left ventricular cavity of oval shape").attributes]
+        [('target', 'Left ventricular cavity'), ('shape', 'oval')]
+    """
+    stated = attributes or {}
+    name = str(stated.get("structure") or target or "")
+    lateral = str(stated.get("side", "")).lower() in ("left", "right", "both")
+    return _parse(text, align.chain_of(siblings), name, lateral, modality)
+
+
+@lru_cache(maxsize=65536)
+def _parse(text: str, chain: align.Chain, name: str, lateral: bool, modality: str) -> Prompt:
+    del modality
+    return Prompt(text, tuple(_Reader(text, chain, name, lateral).read()))
+
+
+class _Reader:
+    """One pass over one text; `taken` are the spans that a slot, a name or a value has used up."""
+
+    def __init__(self, text: str, chain: align.Chain, name: str, lateral: bool) -> None:
+        self.text = text
+        self.chain = chain
+        self.name = name
+        self.lateral = lateral
+        self.taken: list[tuple[int, int]] = []
+        self.found: list[tuple[str, int, int]] = []
+
+    def read(self) -> list[Attribute]:
+        for slot in slots(self.text, _is_number):
+            if slot.kind != "description" or self._names_before(slot.start):
+                self._take(slot.kind, slot.start, slot.stop, slot.outer_start, slot.outer_stop)
+        self._described()
+        for match in _PROTECTED.finditer(self.text):
+            self.taken.append(match.span())
+        tokens = self._free([_Token(m.group().lower(), m.start(), m.end()) for m in _TOKEN.finditer(self.text)])
+        span = self._find_target(tokens)
+        head = tokens
+        if span is not None:
+            self._take("target", *span)
+            head = self._read_side(tokens, span)
+            head = self._peel(head, span[0])
+        self._read_words(tokens, head, span)
+        return self._merged()
+
+    def _take(self, kind: str, start: int, stop: int, outer_start: int = -1, outer_stop: int = -1) -> None:
+        self.found.append((kind, start, stop))
+        self.taken.append((outer_start if outer_start >= 0 else start, outer_stop if outer_stop >= 0 else stop))
+
+    def _free(self, tokens: Sequence[_Token]) -> list[_Token]:
+        if not self.taken:
+            return list(tokens)
+        return [t for t in tokens if not any(t.start < stop and start < t.stop for start, stop in self.taken)]
+
+    def _described(self) -> None:
+        if any(kind == "description" for kind, _, _ in self.found):
+            return
+        for rest in self.chain.descriptions:
+            at = self.text.find(rest)
+            if at > 0:
+                self._take("description", at, at + len(rest))
+                return
+
+    def _names_before(self, stop: int) -> bool:
+        """Tell whether a target stands before `stop`: "in this image, one polyp" describes nothing."""
+        return (
+            self._find_target([_Token(m.group().lower(), *m.span()) for m in _TOKEN.finditer(self.text, 0, stop)])
+            is not None
+        )
+
+    def _find_target(self, tokens: Sequence[_Token]) -> tuple[int, int] | None:
+        """Return the span of the target: by the names that the case gives, else by the lexicon's."""
+        own = _own_names(self.name, self.chain.target)
+        return (self._first_run(tokens, own) if own else None) or self._first_run(tokens, _names())
+
+    def _first_run(self, tokens: Sequence[_Token], index: _Index) -> tuple[int, int] | None:
+        """Return the span of the head noun of the first run of target names."""
+        best: tuple[int, int] | None = None
+        i = 0
+        while i < len(tokens):
+            stop = self._match(tokens, i, index)
+            if stop is None:
+                if best is not None:
+                    break
+                i += 1
+                continue
+            # "heart polyp": the last name of an unbroken run is the head noun.
+            if best is not None and self.text[best[1] : tokens[i].start] != " ":
+                break
+            best = (tokens[i].start, tokens[stop - 1].stop)
+            i = stop
+        return best
+
+    def _match(self, tokens: Sequence[_Token], i: int, index: _Index) -> int | None:
+        for words in index.get(tokens[i].lower, ()):
+            stop = i + len(words)
+            if stop > len(tokens) or any(tokens[i + k].lower != w for k, w in enumerate(words)):
+                continue
+            if stop < len(tokens) and tokens[stop].lower in _NOT_AFTER_A_TARGET:
+                continue
+            if all(self.text[tokens[k].stop : tokens[k + 1].start].isspace() for k in range(i, stop - 1)):
+                return stop
+        return None
+
+    def _read_side(self, tokens: Sequence[_Token], span: tuple[int, int]) -> list[_Token]:
+        """Take the side words before a paired target; return the tokens before the target that are left."""
+        head = [t for t in tokens if t.stop <= span[0]]
+        row = find_class(self.text[span[0] : span[1]])
+        if not head or not (self.lateral or (row is not None and row.lateral)):
+            return head
+        end = len(head)
+        while end > 0 and head[end - 1].lower in _adjectives():
+            end -= 1
+        words = tuple(t.lower for t in head[max(0, end - 3) : end])
+        count = 3 if words in (("left", "and", "right"), ("right", "and", "left")) else 0
+        if not count and words and words[-1] in words_by_kind()["side"]:
+            count = 1
+        gap = self.text[head[end - 1].stop : span[0]] if end else ""
+        first = head[end - count] if count else None
+        if first is None or not re.fullmatch(r"[\w\s,-]*", gap) or self._inside_place(first):
+            return head
+        self._take("side", first.start, head[end - 1].stop)
+        return [*head[: end - count], *head[end:]]
+
+    def _inside_place(self, token: _Token) -> bool:
+        return self.text[: token.start].lower().endswith(("top ", "bottom ", "upper ", "lower ", "top-", "bottom-"))
+
+    def _peel(self, head: list[_Token], stop: int) -> list[_Token]:
+        """Take off the head, innermost first, what the siblings put before the target."""
+        for prefix, kind in self.chain.prefixes:
+            start = stop - len(prefix)
+            if start < 0 or self.text[start:stop].lower() != prefix.lower():
+                break
+            if kind in ("shape", "colour"):
+                low, high = align.core(prefix)
+                self._take(kind, start + low, start + high)
+                head = [t for t in head if t.stop <= start]
+            stop = start
+        return head
+
+    def _read_words(self, tokens: Sequence[_Token], head: Sequence[_Token], span: tuple[int, int] | None) -> None:
+        stop = span[0] if span else len(self.text)
+        place = _PLACE_BEFORE.search(self.text, 0, stop) if span and "location" not in self._kinds() else None
+        if place and not any(place.start() < b and a < place.end() for a, b in self.taken):
+            self._take("location", place.start(), place.end())
+        self._read_noun_shape(head, span)
+        for token in head:
+            kind = self._kind(token)
+            if kind:
+                self._take(kind, token.start, token.stop)
+        self._read_anywhere(tokens)
+        if span:
+            self._read_run(tokens, span[1])
+
+    def _kinds(self) -> set[str]:
+        return {kind for kind, _, _ in self.found}
+
+    def _used(self, token: _Token) -> bool:
+        return any(token.start < b and a < token.stop for a, b in self.taken)
+
+    def _read_noun_shape(self, head: Sequence[_Token], span: tuple[int, int] | None) -> None:
+        """Take "thumb" of "thumb polyp" and "heart" of "heart shape polyp", the longest known noun first."""
+        words = list(head)
+        framed = bool(words) and words[-1].lower in ("shape", "shaped")
+        words = words[:-1] if framed else words
+        row = find_class(self.text[span[0] : span[1]]) if span else None
+        if not words or not (framed or (row is not None and row.modality in _NOUN_SHAPE_MODALITIES)):
+            return
+        if span and self.text[words[-1].stop : span[0]].strip(" ").lower() not in ("", "shape", "shaped"):
+            return
+        for count in (3, 2, 1):
+            first = words[-count:][0]
+            if self.text[first.start : words[-1].stop].lower() in _noun_shapes() and not self._used(first):
+                self._take("shape", first.start, words[-1].stop)
+                return
+
+    def _kind(self, token: _Token) -> str:
+        if self._used(token):
+            return ""
+        found = _adjectives().get(token.lower, "")
+        if not found and _is_number(token.lower) and token.lower not in ("few", "some"):
+            found = "number"
+        return "" if found == "number" and "number" in self._kinds() else found
+
+    def _read_anywhere(self, tokens: Sequence[_Token]) -> None:
+        """Take planes, sexes and benign/malignant, which mean the same wherever they stand."""
+        for token in tokens:
+            kind = _anywhere().get(token.lower)
+            if kind and not self._used(token):
+                self._take(kind, token.start, token.stop)
+
+    def _read_run(self, tokens: Sequence[_Token], at: int) -> None:
+        """Take adjectives that follow the target without a break: "polyp, pink and round"."""
+        for token in tokens:
+            if token.start < at:
+                continue
+            if self.text[at : token.start].strip(" ,"):
+                return
+            kind = _adjectives().get(token.lower, "")
+            if kind and not self._used(token):
+                self._take(kind, token.start, token.stop)
+            elif token.lower not in ("and", "is", "are"):
+                return
+            at = token.stop
+
+    def _merged(self) -> list[Attribute]:
+        """Return the attributes in order; neighbours of one kind joined by ", " are one value."""
+        merged: list[tuple[str, int, int]] = []
+        for kind, start, stop in sorted(set(self.found), key=lambda f: (f[1], f[2])):
+            last = merged[-1] if merged else None
+            if last and last[0] == kind and kind in _LISTS and self.text[last[2] : start] in (", ", ","):
+                merged[-1] = (kind, last[1], stop)
+            elif (last is None or start >= last[2]) and not (kind == "size" and any(m[0] == "size" for m in merged)):
+                merged.append((kind, start, stop))
+        return [Attribute(kind, self.text[start:stop], start, stop) for kind, start, stop in merged]
+
+
+def _is_number(word: str) -> bool:
+    return unspell(word) is not None or word.lower() in words_by_kind()["number"]
+
+
+@cache
+def _adjectives() -> dict[str, str]:
+    """Return word -> kind for what may stand before a target."""
+    kinds = ("size", "colour", "shape", "pathology")
+    table = words_by_kind()
+    return {v: kind for kind in reversed(kinds) for v, row in table[kind].items() if row.form == "adjective"}
+
+
+@cache
+def _noun_shapes() -> frozenset[str]:
+    return frozenset(v for v, row in words_by_kind()["shape"].items() if row.form == "noun")
+
+
+@cache
+def _anywhere() -> dict[str, str]:
+    planes = {v: "view" for v in ("axial", "coronal", "sagittal")}
+    sexes = dict.fromkeys(words_by_kind()["sex"], "sex")
+    return {**planes, **sexes, "benign": "pathology", "malignant": "pathology"}
+
+
+@cache
+def _names() -> _Index:
+    """Return first word -> word tuples of the lexicon's target names, longest first."""
+    return _index_of(class_index())
+
+
+@lru_cache(maxsize=4096)
+def _own_names(*names: str) -> _Index:
+    """Return the index of the names that a case itself gives, with their plurals."""
+    bare = [_bare(name) for name in names if name.strip()]
+    rows = [row for name in bare if (row := find_class(name))]
+    return _index_of([*bare, *(f"{name}s" for name in bare), *(n for row in rows for n in (row.name, row.plural))])
+
+
+def _index_of(names: Iterable[str]) -> _Index:
+    found: dict[str, set[tuple[str, ...]]] = {}
+    for name in names:
+        words = tuple(m.group().lower() for m in _TOKEN.finditer(name))
+        if words:
+            found.setdefault(words[0], set()).add(words)
+    return {first: tuple(sorted(group, key=lambda w: (-len(w), w))) for first, group in found.items()}
+
+
+def _bare(name: str) -> str:
+    """Return `name` without a leading side word, which is laterality unless it belongs to a heart chamber's name."""
+    words = name.split()
+    sided = len(words) > 1 and words[0].lower() in ("left", "right", "both", "bilateral")
+    return " ".join(words[1:]) if sided and not words[1].lower().startswith(_HEART) else name
+
+
+def kinds_of(prompts: Sequence[Prompt]) -> Iterator[str]:
+    """Yield the kinds that `prompts` state, each once, in the order of first appearance."""
+    seen: set[str] = set()
+    for prompt in prompts:
+        for attribute in prompt.attributes:
+            if attribute.kind not in seen:
+                seen.add(attribute.kind)
+                yield attribute.kind
