@@ -1,0 +1,52 @@
+"""The empty-mask policy, in one place.
+
+| prediction | reference | overlap metrics | distance metrics | flag |
+|---|---|---|---|---|
+| empty | empty | 1 | 0 | `both_empty` |
+| empty | object | 0 | image diagonal | `missed` |
+| object | empty | 0 | image diagonal | `hallucinated` |
+
+The diagonal is the largest distance that two pixel centres of the image can have, in the units of the spacing. So every
+paired difference is finite, and no image leaves the pairing. Libraries disagree here (NaN, inf, 0, 1), and those
+that drop NaN report a missed object as perfect.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, NamedTuple
+
+Kind = Literal["overlap", "distance"]
+
+
+class Emptiness(NamedTuple):
+    """Which of the two masks is empty; at most one flag is true."""
+
+    both_empty: bool
+    missed: bool
+    hallucinated: bool
+
+
+def emptiness(predicted_pixels: int, reference_pixels: int) -> Emptiness:
+    """Return the flags of a pair from its foreground counts.
+
+    Example:
+        >>> emptiness(0, 12)
+        Emptiness(both_empty=False, missed=True, hallucinated=False)
+    """
+    predicted, reference = predicted_pixels > 0, reference_pixels > 0
+    return Emptiness(not predicted and not reference, reference and not predicted, predicted and not reference)
+
+
+def value_when_empty(flags: Emptiness, kind: Kind, diagonal: float) -> float | None:
+    """Return the policy's value of a metric, or None where neither mask is empty."""
+    if flags.both_empty:
+        return 1.0 if kind == "overlap" else 0.0
+    if flags.missed or flags.hallucinated:
+        return 0.0 if kind == "overlap" else diagonal
+    return None
+
+
+def image_diagonal(shape: tuple[int, int], spacing: tuple[float, float]) -> float:
+    """Return the distance between the centres of opposite corner pixels, in the units of `spacing`."""
+    return math.hypot((shape[0] - 1) * spacing[0], (shape[1] - 1) * spacing[1])
