@@ -93,7 +93,8 @@ def rebuild_tensor(storage: Any, offset: int, size: Iterable[int], stride: Itera
     if len(shape) != len(steps) or any(type(n) is not int or n < 0 for n in numbers):
         raise pickle.UnpicklingError("a tensor with a malformed shape")
     last = offset + sum((n - 1) * step for n, step in zip(shape, steps, strict=True))
-    if 0 not in shape and last >= storage.size():
+    held = storage._untyped_storage.nbytes() // storage.dtype.itemsize
+    if 0 not in shape and last >= held:
         raise pickle.UnpicklingError(f"a tensor of shape {list(shape)} reaches beyond its storage")
     rebuilt: torch.Tensor = torch._utils._rebuild_tensor(storage, offset, shape, steps)
     return rebuilt
