@@ -1,0 +1,155 @@
+"""The documents say what is: commands exist, examples run, the reference page is current."""
+
+from __future__ import annotations
+
+import ast
+import doctest
+import importlib
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+ROOMS = ("perturb", "metrics", "runners", "reports")
+DOCUMENTS = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md")), *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+# What each example of CONTRIBUTING.md must do once it is a module, by the path in its first line.
+USES = {
+    "perturb/vertical_gradient.py": """
+import numpy as np
+from robustness import Case, PERTURBATIONS, Prompt
+(entry,) = PERTURBATIONS.get("vertical_gradient").expand(None)
+image = np.full((8, 8, 3), 100, np.uint8)
+case = Case("a", "a", image, np.ones((8, 8), bool), Prompt("one polyp"))
+strong = entry.apply(case, entry.draw(case, 5, np.random.default_rng(0))).image
+assert strong.shape == image.shape and strong.dtype == image.dtype
+assert abs(int(strong[0, 0, 0]) - int(strong[-1, 0, 0])) == 100
+assert (entry.apply(case, entry.draw(case, 0, np.random.default_rng(0))).image == image).all()
+""",
+    "metrics/volume_similarity.py": """
+import numpy as np
+from robustness import METRICS
+from robustness.metrics.pair import MaskPair
+metric = METRICS.get("volume_similarity")()
+one, two = np.zeros((4, 4), bool), np.zeros((4, 4), bool)
+one[0, :2], two[3, :2] = True, True
+assert metric(MaskPair(one, two)) == 1
+two[2] = True
+assert metric(MaskPair(one, two)) == 0.5
+""",
+    "runners/threshold_net.py": """
+import numpy as np, torch
+from robustness import load_model
+model = load_model("threshold-net", image_size=16)
+code = model.encode_image([np.zeros((8, 8, 3), np.uint8)])
+(map_,) = model.probabilities(code, model.encode_text(["one polyp"]), [(8, 8)])
+assert map_.shape == (8, 8) and 0 <= map_.min() <= map_.max() <= 1
+assert model.network(torch.zeros(2, 3, 16, 16)).shape == (2, 1, 16, 16)
+""",
+}
+
+
+def blocks(document: Path, language: str) -> list[str]:
+    return [body for found, body in BLOCK.findall(document.read_text("utf-8")) if found == language]
+
+
+def examples() -> dict[str, str]:
+    return {body.splitlines()[0].removeprefix("# "): body for body in blocks(ROOT / "CONTRIBUTING.md", "python")}
+
+
+def modules() -> list[str]:
+    names = [f"robustness.{file.stem}" for file in sorted((ROOT / "robustness").glob("*.py"))]
+    names += [f"robustness.{room}.{file.stem}" for room in ROOMS for file in sorted((ROOT / room).glob("*.py"))]
+    return [name.removesuffix(".__init__") for name in names if not name.endswith("__main__")]
+
+
+def make_targets() -> set[str]:
+    return set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_make_command_of_a_document_is_a_target(document: Path):
+    shell = "\n".join([*blocks(document, "bash"), *re.findall(r"`(make [^`]*)`", document.read_text("utf-8"))])
+    named = set(re.findall(r"\bmake (?:[A-Z]+=\S+ )*([a-z][a-z-]*)", shell))
+    assert named <= make_targets()
+
+
+def test_every_target_is_shown_by_help_and_declared_phony():
+    text = (ROOT / "Makefile").read_text("utf-8")
+    shown = set(re.findall(r"^([a-z-]+):.*##", text, re.MULTILINE))
+    phony = set(re.search(r"^\.PHONY: (.*)", text, re.MULTILINE)[1].split())
+    assert shown == phony == make_targets()
+    assert {"demo", "test", "check", "docs", "clean", "help"} <= shown
+
+
+def test_continuous_integration_calls_the_readmes_test_command():
+    assert any("make test" in block for block in blocks(ROOT / "README.md", "bash"))
+    assert "make test" in (ROOT / ".ci" / "run").read_text("utf-8").splitlines()
+
+
+def test_reference_page_is_the_commands_own_help(tmp_path: Path):
+    page = tmp_path / "cli.md"
+    script = ROOT / ".ci" / "cli_docs.py"
+    done = subprocess.run(
+        [sys.executable, str(script), str(page)], cwd=ROOT, env=None, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    kept = ROOT / "docs" / "cli.md"
+    assert kept.is_file() and kept.read_text("utf-8") == page.read_text("utf-8"), "run 'make docs'"
+
+
+def test_every_command_is_documented_and_explains_itself():
+    import typer.main
+
+    from robustness.cli import app
+
+    text = "\n".join(document.read_text("utf-8") for document in DOCUMENTS)
+    for name, command in typer.main.get_command(app).commands.items():
+        assert f"robustness {name}" in text
+        assert command.help, f"{name} has no help"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_code_of_a_document_is_well_formed_and_names_what_exists(document: Path):
+    import robustness
+
+    for code in blocks(document, "python"):
+        tree = ast.parse(code)
+        used = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute) and ast.unparse(n.value) == "rb"}
+        assert used <= set(robustness.__all__)
+    for code in blocks(document, "toml"):
+        assert tomllib.loads(code)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_local_link_leads_somewhere(document: Path):
+    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", document.read_text("utf-8"))
+    missing = [link for link in links if "://" not in link and not (document.parent / link).exists()]
+    assert missing == []
+
+
+def test_contributing_shows_one_file_for_each_registry():
+    assert examples().keys() == USES.keys()
+
+
+@pytest.mark.parametrize("path", USES)
+def test_example_of_contributing_runs_and_is_clean(path: str, tmp_path: Path):
+    file = tmp_path / Path(path).name
+    file.write_text(examples()[path], "utf-8")
+    code = f"import sys; sys.path.insert(1, {str(tmp_path)!r}); import {file.stem}\n{USES[path]}"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    lint = [sys.executable, "-m", "ruff", "check", "--no-cache", "--config", str(ROOT / "pyproject.toml"), str(file)]
+    done = subprocess.run(lint, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("name", modules())
+def test_examples_in_docstrings_hold(name: str):
+    result = doctest.testmod(importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert result.failed == 0

@@ -1,0 +1,167 @@
+"""The house: which folder is which package, and who may import whom."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+ROOMS = ("perturb", "metrics", "runners", "reports")
+
+# The language of the project, which every room speaks. All other modules of `robustness` compose the rooms.
+CORE = {
+    "robustness",
+    *(
+        f"robustness.{name}"
+        for name in (
+            "errors",
+            "files",
+            "plan",
+            "plan_errors",
+            "registry",
+            "results",
+            "seeds",
+            "store",
+            "train_plan",
+            "types",
+        )
+    ),
+}
+MAY_IMPORT_ROOMS = {
+    "core": set(),
+    "perturb": {"perturb"},
+    "metrics": {"metrics"},
+    "runners": {"perturb", "metrics", "runners"},
+    "reports": {"metrics", "reports"},
+}
+
+
+def setuptools_table() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]
+
+
+def sources(*folders: str) -> list[Path]:
+    return sorted(file for folder in folders for file in (ROOT / folder).rglob("*.py"))
+
+
+def relative(file: Path) -> str:
+    return file.relative_to(ROOT).as_posix()
+
+
+def module_name(file: Path) -> str:
+    folder, *rest = file.relative_to(ROOT).with_suffix("").parts
+    package = [folder] if folder == "robustness" else ["robustness", folder]
+    return ".".join([*package, *(part for part in rest if part != "__init__")])
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    """Yield every module that the code names in an import, `from x import y` also as x.y."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def forbidden(module: str, names: Iterator[str]) -> list[str]:
+    """Return what `module` imports against the direction of the house."""
+    room = module.split(".")[1] if module.count(".") and module.split(".")[1] in ROOMS else None
+    kind = room or ("core" if module in CORE else "face")
+    if kind == "face":
+        return []
+    found = set()
+    for name in names:
+        parts = name.split(".")
+        if parts[0] != "robustness" or len(parts) == 1:
+            continue
+        if parts[1] in ROOMS:
+            if parts[1] not in MAY_IMPORT_ROOMS[kind]:
+                found.add(name)
+        elif (ROOT / "robustness" / f"{parts[1]}.py").is_file() and ".".join(parts[:2]) not in CORE:
+            found.add(name)
+    return sorted(found)
+
+
+def test_folders_packages_and_package_dir_are_the_same_rooms():
+    table = setuptools_table()
+    folders = {file.parent.name for file in ROOT.glob("*/__init__.py")}
+    assert folders == {"robustness", *ROOMS}
+    assert set(table["packages"]) == {"robustness", *(f"robustness.{room}" for room in ROOMS)}
+    assert table["package-dir"] == {"robustness": "robustness", **{f"robustness.{room}": room for room in ROOMS}}
+
+
+def test_rooms_are_flat():
+    nested = [relative(file) for file in sources("robustness", *ROOMS) if len(file.relative_to(ROOT).parts) > 2]
+    assert nested == []
+
+
+def test_tests_lie_in_the_rooms_that_they_test():
+    folders = {file.parent.relative_to(ROOT / "tests").as_posix() for file in sources("tests")}
+    assert folders <= {".", "robustness", *ROOMS}
+
+
+@pytest.mark.parametrize("file", sources("robustness", *ROOMS), ids=relative)
+def test_imports_go_one_way(file: Path):
+    assert forbidden(module_name(file), imported(ast.parse(file.read_text("utf-8")))) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "code", "wrong"),
+    [
+        ("robustness.perturb.x", "from robustness.metrics import masks", "robustness.metrics"),
+        ("robustness.metrics.x", "def f():\n    import robustness.perturb.base", "robustness.perturb.base"),
+        ("robustness.reports.x", "from robustness import runners", "robustness.runners"),
+        ("robustness.runners.x", "from robustness.api import audit", "robustness.api"),
+        ("robustness.types", "from robustness.runners.data import load_dataset", "robustness.runners"),
+    ],
+)
+def test_an_import_against_the_direction_is_found(module: str, code: str, wrong: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Path, "is_file", lambda self: self.name == "api.py")
+    assert any(name.startswith(wrong) for name in forbidden(module, imported(ast.parse(code))))
+
+
+@pytest.mark.parametrize("file", sources("robustness", *ROOMS, "tests", "examples", "benchmarks"), ids=relative)
+def test_every_import_is_absolute_and_names_the_package_once(file: Path):
+    tree = ast.parse(file.read_text("utf-8"))
+    dotted = [node.lineno for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level]
+    assert dotted == [], "a relative import"
+    bare = [name for name in imported(tree) if name.split(".")[0] in ROOMS]
+    assert bare == [], "a second copy of a room"
+    twice = [name for name in imported(tree) if re.match(r"robustness\.(robustness|tests|examples|benchmarks)\b", name)]
+    assert twice == [], "importable only in a checkout"
+
+
+def test_no_tracked_file_names_a_machine_or_a_registry():
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("needs a git checkout to know which files are tracked")
+    paths = re.compile(r"/(?:tmp|work|root|home|Users)/[A-Za-z0-9_.-]+|[A-Z]:\\Users\\")
+    hosts = re.compile(r"\bpypi[.]org|pythonhosted[.]org|npmjs[.](?:org|com)|--(?:extra-)?index-url|file:/{2}")
+    found = []
+    for name in filter(None, listed.stdout.split("\0")):
+        file = ROOT / name
+        if name.startswith(".venv/") or not file.is_file() or b"\0" in (data := file.read_bytes())[:8192]:
+            continue
+        for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1):
+            if match := paths.search(line) or hosts.search(line):
+                found.append(f"{name}:{number}: {match[0]}")
+    assert found == []
+
+
+def test_every_dependency_is_pinned_exactly():
+    normal = re.compile(r"[-_.]+")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    wanted = [*project["dependencies"], *(r for extra in project["optional-dependencies"].values() for r in extra)]
+    names = {normal.sub("-", re.match(r"[A-Za-z0-9._-]+", line)[0]).lower() for line in wanted}
+    lines = [line for line in (ROOT / "constraints.txt").read_text("utf-8").splitlines() if not line.startswith("#")]
+    assert [line for line in lines if not re.fullmatch(r"[a-z0-9-]+==[0-9][0-9A-Za-z.]*", line)] == []
+    assert names - {line.split("==")[0] for line in lines} == set()
+    assert lines == sorted(lines, key=lambda line: line.split("==")[0])

@@ -1,0 +1,169 @@
+"""The package as users get it: a wheel or an editable install in a new environment, used outside the checkout."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tomllib
+import venv
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = ("pyproject.toml", "README.md", "LICENSE")
+ROOMS = ("perturb", "metrics", "runners", "reports")
+
+IMPORT_EVERYTHING = """
+import importlib, pathlib, pkgutil
+import robustness
+import metrics, perturb, runners, reports
+assert metrics.OWNER == perturb.OWNER == runners.OWNER == reports.OWNER == "the user"
+names = {f"robustness.{m.name}" for m in pkgutil.iter_modules([pathlib.Path(robustness.__file__).parent])}
+for room in ("perturb", "metrics", "runners", "reports"):
+    package = importlib.import_module(f"robustness.{room}")
+    names |= {package.__name__, *(f"{package.__name__}.{m.name}" for m in pkgutil.iter_modules(package.__path__))}
+for name in sorted(names):
+    if not name.endswith(".__main__"):
+        importlib.import_module(name)
+print(pathlib.Path(robustness.__file__).resolve())
+print(*sorted(names))
+"""
+
+
+class Environment(NamedTuple):
+    """A new environment with nothing of this project but what was installed, and a user's folder."""
+
+    python: Path
+    home: Path
+    work: Path
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "PYTEST", "COV_"))}
+        return subprocess.run(command, cwd=self.work, env=env, capture_output=True, text=True, check=False)
+
+    def checked(self, *command: str) -> str:
+        done = self.run(*command)
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+
+def source_modules() -> set[str]:
+    """Return every module of the checkout by its name in the package."""
+    found = {f"robustness.{file.stem}" for file in (ROOT / "robustness").glob("*.py")}
+    for room in ROOMS:
+        found |= {f"robustness.{room}.{file.stem}" for file in (ROOT / room).glob("*.py")}
+        found.add(f"robustness.{room}")
+    return {name for name in found if not name.endswith(".__init__")}
+
+
+def data_files() -> set[str]:
+    """Return every file of the rooms that is no Python source, by its name in the wheel."""
+    found = set()
+    for folder in ("robustness", *ROOMS):
+        for file in (ROOT / folder).rglob("*"):
+            if file.is_file() and file.suffix not in {".py", ".pyc"}:
+                inside = file.relative_to(ROOT).as_posix()
+                found.add(inside if folder == "robustness" else f"robustness/{inside}")
+    return found
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the sources, so that no stale `build` folder leaks into the wheel."""
+    copy = tmp_path_factory.mktemp("source") / "tree"
+    copy.mkdir()
+    for name in FILES:
+        shutil.copy(ROOT / name, copy / name)
+    for room in ("robustness", *ROOMS):
+        shutil.copytree(ROOT / room, copy / room, ignore=shutil.ignore_patterns("__pycache__"))
+    return copy
+
+
+@pytest.fixture(scope="module")
+def wheel(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("wheel")
+    pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(out), str(tree))
+    (built,) = out.glob("*.whl")
+    return built
+
+
+def pip(*arguments: str) -> None:
+    # In a folder of its own: `python -m` would otherwise import from the checkout.
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-cache-dir", *arguments]
+    done = subprocess.run(command, cwd=sys.prefix, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+
+
+def new_environment(folder: Path, *install: str) -> Environment:
+    """Make an environment, install the project alone, and borrow the dependencies of the running one."""
+    home = folder / "env"
+    venv.create(home, with_pip=False, symlinks=True)
+    python = home / "bin" / "python"
+    site = home / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
+    # A line in a .pth file only appends to sys.path: the hooks that lie there (an editable install of this very
+    # project among them) do not run.
+    site.joinpath("borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n", "utf-8")
+    # --ignore-installed: an installation of this project in the running environment is neither used nor touched.
+    options = ("--no-deps", "--no-index", "--no-build-isolation", "--ignore-installed")
+    pip("--python", str(python), "install", *options, *install)
+    work = folder / "a user's folder"
+    work.mkdir()
+    for room in ROOMS:
+        (work / f"{room}.py").write_text('OWNER = "the user"\n', "utf-8")
+    return Environment(python, home, work)
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    return new_environment(tmp_path_factory.mktemp("installed"), str(wheel))
+
+
+def test_wheel_holds_every_module_and_data_file_and_nothing_else(wheel: Path):
+    names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    modules = {name for name in names if name.endswith(".py")}
+    expected = {f"{name.replace('.', '/')}.py" for name in source_modules()}
+    packages = {f"robustness/{room}" for room in ROOMS}
+    expected = {e for e in expected if e.removesuffix(".py") not in packages}
+    expected |= {f"{package}/__init__.py" for package in ("robustness", *packages)}
+    assert modules == expected
+    assert names - modules == data_files()
+
+
+def test_wheel_states_licence_command_and_python(wheel: Path):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    with zipfile.ZipFile(wheel) as archive:
+        (info,) = {name.split("/")[0] for name in archive.namelist() if ".dist-info/" in name}
+        metadata = archive.read(f"{info}/METADATA").decode()
+        entry_points = archive.read(f"{info}/entry_points.txt").decode()
+        assert archive.read(f"{info}/licenses/LICENSE") == (ROOT / "LICENSE").read_bytes()
+    assert "License-Expression: Apache-2.0" in metadata
+    assert f"Requires-Python: {project['requires-python']}" in metadata
+    assert "robustness = robustness.cli:main" in entry_points
+
+
+def test_wheel_is_imported_whole_outside_the_checkout_beside_a_users_own_modules(installed: Environment):
+    origin, modules = installed.checked(str(installed.python), "-c", IMPORT_EVERYTHING).splitlines()[-2:]
+    assert Path(origin).is_relative_to(installed.home.resolve())
+    assert set(modules.split()) == source_modules()
+
+
+def test_command_line_of_the_wheel_runs_outside_the_checkout(installed: Environment):
+    command = str(installed.home / "bin" / "robustness")
+    assert "audit" in installed.checked(command, "--help")
+    assert "film-unet" in installed.checked(command, "list", "models")
+    wrong = installed.run(command, "list", "no-such-registry")
+    assert wrong.returncode == 2
+    assert "Traceback" not in wrong.stderr
+
+
+def test_editable_install_is_imported_whole_outside_the_checkout(tree: Path, tmp_path: Path):
+    editable = new_environment(tmp_path, "--editable", str(tree))
+    origin, modules = editable.checked(str(editable.python), "-c", IMPORT_EVERYTHING).splitlines()[-2:]
+    assert Path(origin) == tree.resolve() / "robustness" / "__init__.py"
+    assert set(modules.split()) == source_modules()
