@@ -19,8 +19,8 @@ class GaussianNoise(ImagePerturbation):
     channels, a colour image three. The seed of the field is drawn in `propose`; `change` regenerates it.
 
     Standard deviations are those of MedMNIST-C for chest X-ray and dermoscopy.
-    Source: Di Salvo et al., "MedMNIST-C", 2024, arXiv:2406.17536; Hendrycks and Dietterich, "Benchmarking Neural Network
-    Robustness to Common Corruptions and Perturbations", ICLR 2019, arXiv:1903.12261.
+    Source: Di Salvo et al., "MedMNIST-C", 2024, arXiv:2406.17536; Hendrycks and Dietterich, "Benchmarking Neural
+    Network Robustness to Common Corruptions and Perturbations", ICLR 2019, arXiv:1903.12261.
     """
 
     name = "gaussian_noise"

@@ -17,17 +17,18 @@ LOSSLESS = 0
 
 @PERTURBATIONS.add("jpeg")
 class Jpeg(ImagePerturbation):
-    """Compress as JPEG and decompress: baseline, standard tables, 4:2:0 chroma, qualities 50, 30, 15, 10, 7.
+    """Compress as JPEG and decompress: baseline, standard tables, 4:2:0 chroma, qualities 50, 30, 17, 10, 7.
 
     Imitates lossy export. A gray image is compressed as one channel. The bytes depend on the JPEG library that Pillow
     was built with; decoded values may differ by a level between libraries.
 
-    Qualities are those of MedMNIST-C for X-ray, CT and ultrasound.
+    Qualities are those of MedMNIST-C for X-ray, CT and ultrasound, except that 17 stands for 15: at 15 the DC step
+    (53) cannot hold black, so a black background turns to level 2 and SSIM falls below that of quality 10.
     Source: Di Salvo et al., "MedMNIST-C", 2024, arXiv:2406.17536; ITU-T T.81.
     """
 
     name = "jpeg"
-    qualities = (50, 30, 15, 10, 7)
+    qualities = (50, 30, 17, 10, 7)
 
     def propose(self, case: Case, severity: int, rng: np.random.Generator) -> Params | NotApplicable:
         """Return the quality (1 to 95; 0 means no compression); nothing is drawn."""
