@@ -24,7 +24,6 @@ venv: $(READY)  ## Set up .venv and stop
 demo: $(READY)  ## Audit the embedded models on the embedded images and print where the report is
 	@echo "make: auditing two models on the embedded images into demo-report/"
 	@$(BIN)/robustness demo --out demo-report
-	@echo "Report: $(CURDIR)/demo-report/report.html"
 
 test: $(READY)  ## Run the tests, without the slow ones
 	@echo "make: running the tests (the slow ones are 'make test-slow')"

@@ -96,11 +96,11 @@ def test_reference_page_is_the_commands_own_help(tmp_path: Path):
     page = tmp_path / "cli.md"
     script = ROOT / ".ci" / "cli_docs.py"
     done = subprocess.run(
-        [sys.executable, str(script), str(page)], cwd=ROOT, env=None, capture_output=True, text=True, check=False
+        [sys.executable, str(script), str(page)], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     kept = ROOT / "docs" / "cli.md"
-    assert kept.is_file() and kept.read_text("utf-8") == page.read_text("utf-8"), "run 'make docs'"
+    assert kept.read_text("utf-8") == page.read_text("utf-8"), "run 'make docs'"
 
 
 def test_every_command_is_documented_and_explains_itself():
