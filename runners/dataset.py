@@ -157,7 +157,7 @@ class Dataset(Sequence[Case]):
         Keys are paths relative to `root`, with '/', sorted.
         """
         paths = {*self._sources, *(p for r in self._records for p in (r.image_path, r.mask_path))}
-        return {name: _sha256(path) for name, path in sorted((self._relative(path), path) for path in paths)}
+        return {name: sha256(path) for name, path in sorted((self._relative(path), path) for path in paths)}
 
     def _relative(self, path: Path) -> str:
         return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else path.as_posix()
@@ -185,7 +185,8 @@ class Dataset(Sequence[Case]):
         return decoded
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """Return the sha256 of a file, read in pieces; "missing" where it cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
