@@ -1,0 +1,107 @@
+"""Each condition beside the clean prediction of the same case and text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from robustness.metrics.rows import Codes, Rows
+from robustness.results import CLEAN, PARAPHRASE
+
+Values = npt.NDArray[np.float64]
+Orientation = Literal["clean - perturbed", "perturbed - clean", "itself"]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Means over the texts of a case: parallel arrays, one element per (cell, case), sorted.
+
+    Attributes:
+        cell, case, subject: codes.
+        clean, perturbed, effect: means; `effect` is oriented.
+        flagged: rows of each cell that are not applicable, failed, undefined or without a clean twin.
+    """
+
+    cell: Codes
+    case: Codes
+    subject: Codes
+    clean: Values
+    perturbed: Values
+    effect: Values
+    flagged: Codes
+
+    def of(self, cell: int) -> slice:
+        """Return where a cell's elements lie."""
+        return slice(*np.searchsorted(self.cell, [cell, cell + 1]))
+
+
+def pair(rows: Rows, metric: str, orientation: Orientation, *, keep: npt.NDArray[np.bool_] | None = None) -> Pairs:
+    """Pair every row that is not clean with its clean twin and average texts within case.
+
+    The twin has the same model, dataset, split, case and prompt_index; where no such clean row exists, and for
+    paraphrases, it is the clean row with prompt_index 0. Clean rows that repeat count once. With orientation
+    "itself" the metric is its own effect (mask_change) and no twin is needed.
+
+    Args:
+        keep: rows to consider besides the clean ones; None: all.
+    """
+    values = rows.values(metric)
+    condition = rows.cells["condition"].to_numpy()
+    is_clean = (condition == CLEAN)[rows.cell]
+    other = np.flatnonzero(~is_clean if keep is None else ~is_clean & keep)
+    if orientation == "itself":
+        clean = np.zeros(other.size)
+    else:
+        clean = _twins(rows, values, is_clean, other, (condition == PARAPHRASE)[rows.cell[other]])
+    found = np.isfinite(values[other]) & np.isfinite(clean)
+    flagged = np.bincount(rows.cell[other[~found]], minlength=len(rows.cells))
+    return _average(rows, other[found], clean[found], values[other[found]], orientation, flagged)
+
+
+def _twins(
+    rows: Rows, values: Values, is_clean: npt.NDArray[np.bool_], other: Codes, first_text: npt.NDArray[np.bool_]
+) -> Values:
+    width = int(rows.prompt_index.max(initial=0)) + 1
+    # A clean row that failed is no twin of any text; one that is only undefined is, and flags its partners.
+    source = np.flatnonzero(is_clean & rows.usable)
+    keys, first = np.unique(rows.case[source] * width + rows.prompt_index[source], return_index=True)
+    base = rows.case[other] * width
+    place = _position(keys, np.where(first_text, base, base + rows.prompt_index[other]))
+    place = np.where(place < 0, _position(keys, base), place)
+    twins = np.full(other.size, np.nan)
+    twins[place >= 0] = values[source[first[place[place >= 0]]]]
+    return twins
+
+
+def _position(keys: Codes, wanted: Codes) -> Codes:
+    """Return the position of each wanted key in the sorted keys; -1 where it is absent."""
+    if keys.size == 0:
+        return np.full(wanted.size, -1)
+    place = np.minimum(np.searchsorted(keys, wanted), keys.size - 1)
+    return np.where(keys[place] == wanted, place, -1)
+
+
+def _average(
+    rows: Rows, used: Codes, clean: Values, perturbed: Values, orientation: Orientation, flagged: Codes
+) -> Pairs:
+    n_cases = max(1, rows.subject_of_case.size)
+    keys, place, count = np.unique(rows.cell[used] * n_cases + rows.case[used], return_inverse=True, return_counts=True)
+    sign = -1.0 if orientation == "clean - perturbed" else 1.0
+
+    def mean(values: Values) -> Values:
+        return np.bincount(place, weights=values, minlength=keys.size) / count
+
+    case = keys % n_cases
+    return Pairs(
+        keys // n_cases, case, rows.subject_of_case[case], mean(clean), mean(perturbed),
+        mean(sign * (perturbed - clean)), flagged,
+    )  # fmt: skip
+
+
+def subject_means(values: Values, subject: Codes) -> tuple[Codes, Values]:
+    """Return the subjects, sorted, and the mean of each one's images."""
+    subjects, place, count = np.unique(subject, return_inverse=True, return_counts=True)
+    return subjects, np.bincount(place, weights=values, minlength=subjects.size) / np.maximum(count, 1)
