@@ -1,0 +1,258 @@
+"use strict";
+(() => {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const root = document.documentElement;
+  const pictures = new Map(data.pictures.map((p) => [p.id, p]));
+  const narrow = () => window.innerWidth < 720;
+
+  // Everything that came from data enters the document as text, never as markup.
+  const make = (tag, name, ...children) => {
+    const node = document.createElement(tag);
+    if (name) node.className = name;
+    node.append(...children.filter((c) => c !== null && c !== undefined));
+    return node;
+  };
+  const score = (value) => (value === null ? "–" : value.toFixed(3));
+
+  // ---- theme -------------------------------------------------------------------------------------------------
+  const system = window.matchMedia("(prefers-color-scheme: dark)");
+  let chosen = null;
+  let printing = false;
+  const theme = () => (printing ? "light" : chosen || (system.matches ? "dark" : "light"));
+  const applyTheme = () => {
+    root.dataset.theme = theme();
+    for (const node of drawn) draw(node);
+  };
+  document.getElementById("theme").addEventListener("click", () => {
+    chosen = theme() === "dark" ? "light" : "dark";
+    applyTheme();
+  });
+  system.addEventListener("change", applyTheme);
+
+  // ---- figures -----------------------------------------------------------------------------------------------
+  const drawn = new Set();
+  const layoutFor = (figure, family) => {
+    const layout = structuredClone(figure.layout);
+    layout.template = data.templates[theme()];
+    layout.autosize = true;
+    if (narrow() && (family === "reliance" || family === "drop" || family === "scores")) stackLabels(layout);
+    if (narrow() && layout.xaxis) layout.xaxis.nticks = 5;
+    return layout;
+  };
+  // On a phone row labels stand above their rows, so that the axis keeps the whole width.
+  const stackLabels = (layout) => {
+    const { tickvals, ticktext } = layout.yaxis;
+    if (!tickvals) return;
+    layout.annotations = tickvals.map((y, i) => ({
+      xref: "paper", x: 0, xanchor: "left", y, yanchor: "bottom", yshift: 6, text: ticktext[i], showarrow: false, font: { size: 11.5 },
+    }));
+    layout.yaxis.showticklabels = false;
+    layout.height = 90 + Math.max(46 * tickvals.length, layout.height - 90);
+  };
+  const draw = (node) => {
+    const figure = data.figures[node.dataset.figure];
+    const family = node.dataset.figure.split("-")[0];
+    drawn.add(node);
+    return Plotly.react(node, structuredClone(figure.data), layoutFor(figure, family), { displaylogo: false, displayModeBar: false, responsive: true });
+  };
+  const plots = [...document.querySelectorAll("[data-figure]")];
+  for (const node of plots) node.style.minHeight = `${data.figures[node.dataset.figure].layout.height}px`;
+  const eye = new IntersectionObserver((entries) => {
+    for (const entry of entries) {
+      if (!entry.isIntersecting) continue;
+      eye.unobserve(entry.target);
+      draw(entry.target);
+    }
+  }, { rootMargin: "400px" });
+  plots.forEach((node) => eye.observe(node));
+  let wasNarrow = narrow();
+  window.addEventListener("resize", () => {
+    if (narrow() === wasNarrow) return;
+    wasNarrow = narrow();
+    for (const node of drawn) draw(node);
+  });
+
+  const seriesKey = document.getElementById("series-key");
+  const firstCurve = plots.map((n) => data.figures[n.dataset.figure]).find((f, i) => plots[i].dataset.figure.startsWith("severity"));
+  if (seriesKey && firstCurve) {
+    for (const trace of firstCurve.data.filter((t) => t.mode === "lines+markers")) {
+      const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+      const line = document.createElementNS("http://www.w3.org/2000/svg", "path");
+      svg.setAttribute("viewBox", "0 0 32 10");
+      line.setAttribute("d", "M0 5H32");
+      line.setAttribute("stroke", trace.line.color);
+      line.setAttribute("stroke-width", "2.6");
+      if (trace.line.dash !== "solid") line.setAttribute("stroke-dasharray", trace.line.dash === "dot" ? "2 4" : "7 4");
+      svg.append(line);
+      // Labels are escaped for plotly; the parser gives the text back and nothing of it becomes markup here.
+      const name = new DOMParser().parseFromString(trace.name, "text/html").body.textContent;
+      seriesKey.append(make("span", "", svg, name));
+    }
+  }
+
+  // ---- pictures ----------------------------------------------------------------------------------------------
+  const layer = (key, name, alt) => {
+    if (!key || !data.images[key]) return null;
+    const image = make("img", name);
+    image.src = data.images[key];
+    image.alt = alt;
+    image.decoding = "async";
+    return image;
+  };
+  const panel = (image, reference, mask, title, dice, extra) => {
+    const stack = make("div", "stack", layer(image, "layer-image", title), layer(mask, "layer-mask", ""), layer(reference, "layer-reference", ""));
+    return make("figure", "panel", stack, make("figcaption", "", `${title}, Dice `, make("b", "", score(dice)), extra));
+  };
+  const pair = (p) => make("div", "pair",
+    panel(p.image, p.reference, p.clean, "clean", p.dice_clean, null),
+    panel(p.image_changed, p.reference_changed, p.changed, "changed", p.dice, p.mask_change === null ? null : `, mask change ${score(p.mask_change)}`));
+  const promptLine = (title, segments) => {
+    const line = make("p", "prompt", make("span", "", title));
+    for (const [differs, words] of segments) line.append(differs ? make("mark", "", words) : words);
+    if (!segments.length) line.append(make("i", "none", "(empty)"));
+    return line;
+  };
+  const prompts = (p) => {
+    const same = !p.clean_prompt.some((s) => s[0]) && !p.prompt.some((s) => s[0]);
+    return same ? [promptLine("prompt, unchanged", p.prompt)] : [promptLine("clean prompt", p.clean_prompt), promptLine("changed prompt", p.prompt)];
+  };
+  for (const node of document.querySelectorAll("[data-picture]")) {
+    const picture = pictures.get(node.dataset.picture);
+    if (picture) node.append(pair(picture), ...prompts(picture));
+  }
+  const several = new Set(data.pictures.map((p) => p.series)).size > 1;
+  const card = (p) => {
+    const node = make("article", "card", make("h3", "", p.words), make("p", "who", `${several ? `${p.series} · ` : ""}${p.case_id} · ${p.rank}`), pair(p), ...prompts(p));
+    node.dataset.id = p.id;
+    return node;
+  };
+
+  // ---- gallery -----------------------------------------------------------------------------------------------
+  const filters = document.getElementById("gallery-filters");
+  const cards = document.getElementById("cards");
+  const more = document.getElementById("more");
+  const step = 12;
+  let limit = step;
+  const verdictOf = (p) => data.verdicts[`${p.series}\n${p.condition}`] || "";
+  const options = (name, pairs) => {
+    for (const [value, text] of new Map(pairs)) {
+      const option = make("option", "", text);
+      option.value = value;
+      filters.elements[name].append(option);
+    }
+  };
+  options("series", data.pictures.map((p) => [p.series, p.series]));
+  options("condition", data.pictures.map((p) => [p.condition, p.words]));
+  options("verdict", data.pictures.map((p) => [verdictOf(p), verdictOf(p)]).filter(([v]) => v));
+  options("rank", data.pictures.map((p) => [p.rank, p.rank]));
+  const showCards = () => {
+    const f = filters.elements;
+    const wanted = f.case.value.toLowerCase();
+    const found = data.pictures.filter((p) => (!f.series.value || p.series === f.series.value)
+      && (!f.condition.value || p.condition === f.condition.value) && (!f.verdict.value || verdictOf(p) === f.verdict.value)
+      && (!f.rank.value || p.rank === f.rank.value) && (!wanted || p.case_id.toLowerCase().includes(wanted)));
+    cards.replaceChildren(...found.slice(0, limit).map(card));
+    cards.classList.toggle("hide-reference", !f.reference.checked);
+    cards.classList.toggle("hide-masks", !f.masks.checked);
+    more.hidden = found.length <= limit;
+    document.getElementById("gallery-count").textContent = `${Math.min(limit, found.length)} of ${found.length} pictures shown`;
+  };
+  filters.addEventListener("input", () => { limit = step; showCards(); });
+  filters.addEventListener("submit", (event) => event.preventDefault());
+  more.addEventListener("click", () => { limit += step; showCards(); });
+  for (const button of document.querySelectorAll("[data-show]")) {
+    button.addEventListener("click", () => {
+      filters.reset();
+      filters.elements.condition.value = button.dataset.show;
+      filters.elements.series.value = button.dataset.series;
+      limit = step;
+      showCards();
+      document.getElementById("gallery").scrollIntoView();
+      filters.elements.condition.focus({ preventScroll: true });
+    });
+  }
+  // A claim without pictures offers none.
+  const pictured = new Set(data.pictures.map((p) => `${p.series}\n${p.condition}`));
+  for (const button of document.querySelectorAll("[data-show]")) button.hidden = !pictured.has(`${button.dataset.series}\n${button.dataset.show}`);
+  showCards();
+
+  // ---- tables ------------------------------------------------------------------------------------------------
+  const valueOf = (cell) => cell.dataset.v ?? (cell.textContent.trim() === "–" ? "" : cell.textContent.trim());
+  const sortBy = (table, index, header) => {
+    const down = header.getAttribute("aria-sort") === "ascending";
+    for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
+    header.setAttribute("aria-sort", down ? "descending" : "ascending");
+    const numeric = ["number", "count", "p"].some((kind) => header.classList.contains(kind));
+    const rows = [...table.tBodies[0].rows].map((row) => [valueOf(row.cells[index]), row]);
+    rows.sort(([a], [b]) => {
+      if (a === "" || b === "") return (a === "") - (b === "");
+      const order = numeric ? Number(a) - Number(b) : a.localeCompare(b, "en", { numeric: true });
+      return down ? -order : order;
+    });
+    table.tBodies[0].append(...rows.map(([, row]) => row));
+  };
+  for (const table of document.querySelectorAll("table.data")) {
+    table.classList.add("sortable");
+    [...table.tHead.rows[0].cells].forEach((header, index) => {
+      const button = make("button", "", header.textContent);
+      button.type = "button";
+      button.addEventListener("click", () => sortBy(table, index, header));
+      header.replaceChildren(button);
+    });
+  }
+  for (const field of document.querySelectorAll("[data-filter]")) {
+    field.addEventListener("input", () => {
+      const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
+      for (const row of document.getElementById(field.dataset.filter).tBodies[0].rows) {
+        const text = `${row.textContent} ${[...row.cells].map((c) => c.dataset.v ?? "").join(" ")}`.toLowerCase();
+        row.hidden = !words.every((word) => text.includes(word));
+      }
+    });
+  }
+  const quoted = (text) => (/[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+  // A cell that a spreadsheet would run as a formula is kept as text.
+  const inert = (cell, text) => (cell.classList.contains("text") && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text);
+  const toCsv = (table) => {
+    const head = [...table.tHead.rows[0].cells].map((c) => quoted(c.dataset.name)).join(",");
+    const body = [...table.tBodies[0].rows].filter((r) => !r.hidden).map((r) => [...r.cells].map((c) => quoted(inert(c, valueOf(c)))).join(","));
+    return `${[head, ...body].join("\r\n")}\r\n`;
+  };
+  for (const button of document.querySelectorAll("[data-csv]")) {
+    button.addEventListener("click", () => {
+      const link = make("a");
+      link.href = URL.createObjectURL(new Blob([toCsv(document.getElementById(button.dataset.csv))], { type: "text/csv" }));
+      link.download = button.dataset.file;
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+    });
+  }
+  const openTarget = () => {
+    const row = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const sheet = row && row.closest("details");
+    if (!sheet) return;
+    sheet.open = true;
+    row.hidden = false;
+    row.scrollIntoView({ block: "center" });
+    row.focus({ preventScroll: true });
+  };
+  window.addEventListener("hashchange", openTarget);
+
+  // ---- print -------------------------------------------------------------------------------------------------
+  let closed = [];
+  window.addEventListener("beforeprint", () => {
+    printing = true;
+    closed = [...document.querySelectorAll("details.sheet:not([open]), details.legend:not([open])")];
+    for (const sheet of closed) sheet.open = true;
+    plots.forEach((node) => { eye.unobserve(node); drawn.add(node); });
+    applyTheme();
+  });
+  window.addEventListener("afterprint", () => {
+    printing = false;
+    for (const sheet of closed) sheet.open = false;
+    applyTheme();
+  });
+
+  applyTheme();
+  openTarget();
+  root.dataset.ready = "yes";
+})();

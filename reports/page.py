@@ -1,0 +1,129 @@
+"""The page: one HTML file that opens from disk, with no request to anywhere."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from robustness.errors import InputError
+from robustness.reports import content, datatable, words
+from robustness.reports.content import Report
+from robustness.reports.gallery import Album, make_album
+from robustness.reports.tables import Frames, merge, read_runs
+
+
+def write_report(run_dirs: str | Path | Sequence[str | Path], out: str | Path, *, title: str | None = None) -> Path:
+    """Write the page of one run or of several side by side.
+
+    Args:
+        run_dirs: run folder(s) as DESIGN section 3 describes them.
+        out: the HTML file; its folder is made. The file appears whole or not at all.
+        title: the heading; made from models and data sets where it is None.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        InputError: a run cannot be read, or `out` cannot be written.
+    """
+    runs = read_runs(run_dirs)
+    frames = merge(runs)
+    album = make_album(frames.gallery)
+    html = render(content.build(runs, title=title, album=album), frames, album)
+    return _write(Path(out), html)
+
+
+def render(report: Report, frames: Frames, album: Album) -> str:
+    """Return the page of `report` as HTML; `frames` feed the figures and `album` the pictures."""
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters.update(
+        number=words.number, shown=datatable.shown, style=words.verdict_style, words=words.condition_words,
+        interval=words.interval, count=words.count, listing=words.listing,
+    )  # fmt: skip
+    return environment.from_string(_asset("page.html.j2")).render(
+        report=report, verdict_styles=words.VERDICTS, css=_markup(_asset("page.css")), **_scripts(report, frames, album)
+    )
+
+
+def _scripts(report: Report, frames: Frames, album: Album) -> dict[str, Any]:
+    """Return the inline scripts and the policy that allows exactly them: no other script can run, injected or not."""
+    from plotly.offline import get_plotlyjs
+
+    plotly = get_plotlyjs().replace("\r\n", "\n").replace("</script", "<\\/script")
+    page = _asset("page.js")
+    hashes = " ".join(f"'sha256-{_digest(script)}'" for script in (plotly, page))
+    return {
+        "plotly": _markup(plotly),
+        "script": _markup(page),
+        "data": _markup(safe_json(_data(report, frames, album))),
+        "policy": f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none';"
+        " form-action 'none'",
+    }
+
+
+def _data(report: Report, frames: Frames, album: Album) -> dict[str, Any]:
+    from robustness.reports import theme
+    from robustness.reports.figures import draw
+
+    figures = {}
+    for text in report.figures:
+        figure = json.loads(draw(text, frames).to_json())
+        figure["layout"].pop("template", None)
+        figures[text.id] = figure
+    return {
+        "figures": figures,
+        "templates": {"light": theme.LIGHT, "dark": theme.DARK},
+        "pictures": [asdict(p) for p in album.pictures],
+        "images": album.images,
+        "verdicts": {f"{c.series}\n{c.condition}": c.verdict for c in _prompt_claims(report)},
+    }
+
+
+def _prompt_claims(report: Report) -> list[Any]:
+    prompt = [c for b in report.attributes for line in b.lines for c in line.claims if c is not None]
+    return [c for row in report.robustness for claims in row.claims for c in claims] + prompt
+
+
+def safe_json(value: Any) -> str:
+    """Return JSON that cannot end the script element it stands in, whatever text it carries."""
+    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def _digest(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+
+
+def _markup(text: str) -> Any:
+    from markupsafe import Markup
+
+    # Only this package's own assets and `safe_json` output come here; data-born text goes through autoescape.
+    return Markup(text)
+
+
+def _asset(name: str) -> str:
+    return files("robustness.reports").joinpath(name).read_text(encoding="utf-8")
+
+
+def _write(out: Path, html: str) -> Path:
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.", suffix=".tmp")
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
+            stream.write(html)
+        # mkstemp makes the file private; a report is meant to be read by others.
+        os.chmod(name, 0o644)
+        os.replace(name, out)
+    except OSError as error:
+        raise InputError(f"out: expected a writable path, cannot write {str(out)!r} ({error.strerror})") from error
+    return out

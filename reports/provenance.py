@@ -1,0 +1,139 @@
+"""Who was audited, on what, with what: the manifest in readable form, and the warnings that come first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from robustness.reports.tables import RunTables
+from robustness.reports.words import MISSING, count, listing
+
+_SECTIONS = (
+    ("suite_version", "created", "seed", "device", "precision", "threads", "plan_sha256"),
+    ("model",), ("dataset",), ("statistics",), ("counts",), ("packages",), ("timing",), ("tables",),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """The facts in the page's header for one run; `unit` is the noun of the unit of inference."""
+
+    name: str
+    series: tuple[str, ...]
+    dataset: str
+    split: str
+    n_cases: int
+    n_images: int | None
+    n_subjects: int
+    unit: str
+    subject_is_image: bool | None
+    created: str
+    suite_version: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """One block of provenance: pairs of name and value, and a longer text where there is one."""
+
+    title: str
+    pairs: tuple[tuple[str, str], ...]
+    text: str = ""
+
+
+def run_facts(run: RunTables) -> RunFacts:
+    """Take the header's facts from the manifest, and from the rows where it is silent."""
+    data = _mapping(run.manifest.get("dataset"))
+    blind = data.get("subject_is_image")
+    images = data.get("n_images")
+    return RunFacts(
+        name=run.name,
+        series=tuple(dict.fromkeys(run.results["series"])),
+        dataset=str(data.get("name") or listing(sorted(set(run.results["dataset"].astype(str))))),
+        split=str(data.get("split") or listing(sorted(set(run.results["split"].dropna().astype(str))))),
+        n_cases=int(data.get("n_cases") or run.results["case_id"].nunique()),
+        n_images=int(images) if images is not None else None,
+        n_subjects=int(data.get("n_subjects") or run.results["subject_id"].nunique()),
+        unit=_unit(data, blind),
+        subject_is_image=blind if isinstance(blind, bool) else None,
+        created=str(run.manifest.get("created") or MISSING),
+        suite_version=str(run.manifest.get("suite_version") or MISSING),
+    )
+
+
+def warnings(runs: Sequence[RunTables], facts: Sequence[RunFacts]) -> tuple[str, ...]:
+    """Return what a reader must know before any number, without repeats."""
+    said: list[str] = []
+    for run, fact in zip(runs, facts, strict=True):
+        if fact.subject_is_image:
+            said.append(
+                f"The unit of inference is the {fact.unit}, not the patient: the intervals speak about {fact.unit}s like these"
+                f" {fact.n_subjects}, and would be too narrow for a claim about patients."
+            )
+        elif fact.subject_is_image is None:
+            said.append("The run does not record what its unit of inference is; read the intervals with care.")
+        failed = int(run.results["error"].fillna("").astype(str).ne("").sum())
+        if failed:
+            said.append(
+                f"{listing(fact.series)}: {count(failed, 'row')} could not be evaluated; they are listed under Methods."
+            )
+        said += [str(w) for w in run.manifest.get("warnings") or ()]
+    return tuple(dict.fromkeys(said))
+
+
+def notes(runs: Sequence[RunTables]) -> tuple[str, ...]:
+    """Return the notes of the data sets, without repeats."""
+    found = [str(n) for run in runs for n in _mapping(run.manifest.get("dataset")).get("notes") or ()]
+    return tuple(dict.fromkeys(found))
+
+
+def sections(runs: Sequence[RunTables]) -> tuple[Section, ...]:
+    """Return the provenance of every run: the manifest flattened, then the plan."""
+    made: list[Section] = []
+    for run in runs:
+        prefix = f"{run.name}: " if len(runs) > 1 else ""
+        made.extend(_run_sections(run, prefix))
+    return tuple(made)
+
+
+def _run_sections(run: RunTables, prefix: str) -> Iterator[Section]:
+    known = {key for keys in _SECTIONS for key in keys} | {"warnings"}
+    rest = tuple(key for key in run.manifest if key not in known)
+    for keys in (*_SECTIONS, rest):
+        if not keys:
+            continue
+        single = len(keys) == 1 and keys is not rest
+        title = keys[0].capitalize() if single else "Run" if keys is not rest else "Further records"
+        pairs = [pair for key in keys for pair in flatten(run.manifest.get(key, MISSING), "" if single else key)]
+        yield Section(prefix + title, tuple(pairs))
+    yield Section(prefix + "Plan", (), run.plan or MISSING)
+
+
+def flatten(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Yield (dotted name, text) for every leaf of nested dictionaries and lists.
+
+    Example:
+        >>> list(flatten({"a": {"b": 1}}))
+        [('a.b', '1')]
+    """
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from flatten(inner, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, list | tuple) and any(isinstance(v, Mapping) for v in value):
+        for index, inner in enumerate(value):
+            yield from flatten(inner, f"{name}[{index}]")
+    elif isinstance(value, list | tuple):
+        yield name, ", ".join(map(str, value)) or "none"
+    else:
+        yield name, MISSING if value is None or value == "" else str(value)
+
+
+def _unit(data: Mapping[str, Any], blind: Any) -> str:
+    unit = str(data.get("unit") or "")
+    if blind is False:
+        return "patient" if unit in ("", "image") else unit
+    return unit or ("image" if blind else "unit")
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

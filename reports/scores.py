@@ -1,0 +1,68 @@
+"""Clean scores: their distribution over cases, beside the floors that a blind model would reach."""
+
+from __future__ import annotations
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from robustness.reports import theme
+from robustness.reports.words import condition_words, number
+
+FLOORS = ("empty", "wrong_class", "nonsense", "absent", "all_ones")
+_FLOOR_COLOURS = {"empty": "#808894", "wrong_class": "#D55E00", "nonsense": "#B5639A", "absent": "#B5639A"}
+_MANY = 1500
+
+
+def clean_scores(results: pd.DataFrame, *, metric: str = "dice") -> pd.DataFrame:
+    """Return one row per (series, case_id): the clean score, averaged over the listed texts of the prompt."""
+    rows = results[(results["condition"] == "clean") & results[metric].notna()]
+    rows = rows.assign(**{metric: pd.to_numeric(rows[metric])})
+    return rows.groupby(["series", "case_id"], sort=False, as_index=False)[metric].mean()
+
+
+def floor_scores(effects: pd.DataFrame, *, metric: str = "dice") -> pd.DataFrame:
+    """Return the rows of `effects` that are floors: what is scored when the prompt says nothing or something else."""
+    rows = effects[(effects["metric"] == metric) & effects["condition"].isin(FLOORS)]
+    return rows[rows["perturbed_mean"].notna()]
+
+
+def score_distribution(results: pd.DataFrame, effects: pd.DataFrame, *, metric: str = "dice") -> go.Figure:
+    """Draw the clean scores of every series as box and points, with its floors as marks on the same row."""
+    scores, floors = clean_scores(results, metric=metric), floor_scores(effects, metric=metric)
+    series = list(dict.fromkeys(scores["series"]))
+    built = theme.figure(height=110 + 92 * max(len(series), 1), showlegend=not floors.empty, boxgap=0.45)
+    built.update_xaxes(title_text=f"{metric} per case (0 worst, 1 best)", range=[-0.03, 1.03], tickformat=".1f")
+    built.update_yaxes(
+        tickmode="array", tickvals=list(range(len(series))), ticktext=[theme.label(s) for s in series],
+        range=[len(series) - 0.4, -0.6], showgrid=False,
+    )  # fmt: skip
+    for index, name in enumerate(series):
+        _add_box(built, scores[scores["series"] == name], metric, name, index)
+    for condition, rows in floors.groupby("condition", sort=False):
+        _add_floor(built, rows, str(condition), series)
+    return built
+
+
+def _add_box(built: go.Figure, rows: pd.DataFrame, metric: str, name: str, index: int) -> None:
+    colour = theme.SERIES[index % len(theme.SERIES)]
+    built.add_trace(go.Box(
+        x=rows[metric].round(4).tolist(), y0=index, orientation="h", name=theme.label(name), showlegend=False,
+        boxpoints="all" if len(rows) <= _MANY else "outliers", jitter=0.55, pointpos=0, boxmean=True, width=0.42,
+        marker={"size": 4.5, "opacity": 0.4, "color": colour}, line={"width": 1.6, "color": colour},
+        fillcolor=theme.wash(colour, 0.10), text=[theme.label(c) for c in rows["case_id"]], hoveron="points",
+        hovertemplate="%{text}<br>" + metric + " %{x:.3f}<extra></extra>",
+    ))  # fmt: skip
+
+
+def _add_floor(built: go.Figure, rows: pd.DataFrame, condition: str, series: list[str]) -> None:
+    rows = rows[rows["series"].isin(series)]
+    words = condition_words(condition)
+    built.add_trace(go.Scatter(
+        x=rows["perturbed_mean"].tolist(), y=[series.index(s) for s in rows["series"]], mode="markers",
+        name=f"floor: {theme.label(words)}",
+        marker={"symbol": "line-ns-open", "size": 44, "color": _FLOOR_COLOURS.get(condition, theme.NEUTRAL),
+                "line": {"width": 3}},
+        text=[f"{theme.label(words)}: mean {number(m)} (n = {n})"
+              for m, n in zip(rows["perturbed_mean"], rows["n_images"], strict=True)],
+        hovertemplate="%{text}<extra></extra>",
+    ))  # fmt: skip

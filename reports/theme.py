@@ -1,0 +1,62 @@
+"""One look for every figure: palette, type, and the light and dark templates."""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+import plotly.graph_objects as go
+
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Liberation Sans', Arial, sans-serif"
+
+# Okabe & Ito's set, ordered so that neighbours differ in lightness too; all are legible on white and on near-black.
+SERIES = ("#0072B2", "#E07B00", "#009E73", "#B5639A", "#3B9BD9", "#8A6D3B")
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+SERIES_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x")
+BAND = "rgba(128,136,148,0.16)"
+NEUTRAL = "#808894"
+DIVERGING = ((0.0, "#C8640A"), (0.25, "#E9B988"), (0.5, "#EEF0F2"), (0.75, "#8DBBDD"), (1.0, "#0B62A0"))
+# Above this width in pixels row labels stand beside the axis, below it above their rows.
+ROW_HEIGHT = 26
+
+
+def _template(*, ink: str, soft: str, grid: str, zero: str, paper: str) -> dict[str, Any]:
+    axis = {
+        "gridcolor": grid, "zerolinecolor": zero, "linecolor": grid, "tickcolor": grid, "ticks": "", "zeroline": False,
+        "tickfont": {"color": soft, "size": 12}, "title": {"font": {"color": soft, "size": 12.5}, "standoff": 10},
+        "automargin": True,
+    }  # fmt: skip
+    layout = {
+        "font": {"family": FONT, "size": 13, "color": ink},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "xaxis": axis,
+        "yaxis": axis,
+        "colorway": list(SERIES),
+        "hoverlabel": {"bgcolor": paper, "bordercolor": grid, "font": {"color": ink, "size": 12.5}, "align": "left"},
+        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "font": {"color": ink, "size": 12.5}},
+        "margin": {"l": 8, "r": 12, "t": 8, "b": 44},
+    }
+    return {"layout": layout}
+
+
+LIGHT = _template(ink="#1c2127", soft="#59616c", grid="#e4e7eb", zero="#9aa2ad", paper="#ffffff")
+DARK = _template(ink="#e8eaed", soft="#a3abb6", grid="#2c323a", zero="#68717d", paper="#1b2026")
+
+
+def figure(*, height: int, **layout: Any) -> go.Figure:
+    """Return an empty figure in the light look; `layout` entries are added to it."""
+    built = go.Figure()
+    built.update_layout(template=LIGHT, height=height, dragmode=False, **layout)
+    return built
+
+
+def label(text: object) -> str:
+    """Escape data-born text for plotly, which renders a subset of HTML in every label."""
+    return html.escape(str(text), quote=False)
+
+
+def wash(colour: str, alpha: float) -> str:
+    """Return ``#rrggbb`` as ``rgba(...)`` with opacity `alpha` in [0, 1]."""
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{alpha})"

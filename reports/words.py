@@ -1,0 +1,150 @@
+"""Numbers and names in plain words; the one place where the page's vocabulary lives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from robustness.results import parse_condition
+
+MISSING = "not recorded"
+DASH = "–"
+
+
+class VerdictStyle(NamedTuple):
+    """How a verdict looks and what it means.
+
+    Attributes:
+        symbol: plotly marker symbol; the page's icons draw the same shapes.
+        colour: from the Okabe-Ito set, told apart by readers with any colour vision.
+        verb: how the headline says it ("follows").
+        meaning: one plain sentence.
+    """
+
+    symbol: str
+    colour: str
+    verb: str
+    meaning: str
+
+
+VERDICTS: dict[str, VerdictStyle] = {
+    "FOLLOWS": VerdictStyle("circle", "#0072B2", "follows", "The mask goes where the words point, for both targets."),
+    "REACTS": VerdictStyle(
+        "triangle-up", "#3B9BD9", "reacts to", "The words move the mask; that it moves to the right place is not shown."
+    ),
+    "UNSTABLE": VerdictStyle(
+        "diamond",
+        "#B5639A",
+        "is unstable under rewording of",
+        "Any rewording moves the mask, the swap moves it no more.",
+    ),
+    "IGNORES": VerdictStyle(
+        "square", "#D55E00", "ignores", "Swapping the words changes the mask by less than the margin; certified."
+    ),
+    "IGNORES*": VerdictStyle(
+        "square-open", "#D55E00", "ignores*", "As IGNORES, but too few units to exclude rare reactions."
+    ),
+    "INCONCLUSIVE": VerdictStyle("circle-open", "#808894", "undecided on", "The data decide neither way."),
+    "UNTESTABLE": VerdictStyle("line-ew-open", "#808894", "not testable:", "No case, or too few units, to test it on."),
+    "ROBUST": VerdictStyle("hexagon", "#009E73", "holds up under", "The loss is shown to be smaller than the margin."),
+    "FRAGILE": VerdictStyle("x", "#C44E00", "breaks under", "The loss is shown to be larger than the margin."),
+}
+UNKNOWN_VERDICT = VerdictStyle("circle-open", "#808894", "", "")
+
+_PROMPT_CHANGES = {
+    "antonym": "{} words swapped for their opposite",
+    "rare": "{} words swapped for a rare word",
+    "drop": "{} words removed",
+    "neutral": "{} words made neutral",
+    "synonym": "{} words swapped for a synonym",
+    "other": "prompt of a second target in the image ({} differs)",
+}
+_WHOLE_CHANGES = {
+    "clean": "unchanged",
+    "rerun": "same input run again",
+    "paraphrase": "prompt reworded",
+    "empty": "empty prompt",
+    "nonsense": "nonsense prompt",
+    "shuffled": "prompt of another case",
+    "wrong_class": "prompt for another class",
+    "absent": "prompt for a structure that is not there",
+}
+
+
+def verdict_style(verdict: str) -> VerdictStyle:
+    """Return how `verdict` looks; unknown verdicts look undecided."""
+    return VERDICTS.get(verdict, UNKNOWN_VERDICT)
+
+
+def condition_words(condition: str) -> str:
+    """Say a condition in plain words.
+
+    Example:
+        >>> condition_words("antonym:side")
+        'side words swapped for their opposite'
+        >>> condition_words("image:gaussian_noise@3")
+        'gaussian noise, severity 3'
+    """
+    return " + ".join(_part_words(part) for part in condition.split("+"))
+
+
+def _part_words(part: str) -> str:
+    if part.startswith("image:"):
+        kind, _, severity = part.removeprefix("image:").partition("@")
+        return kind.replace("_", " ") + (f", severity {severity}" if severity else "")
+    name, _, attribute = part.partition(":")
+    if attribute and name in _PROMPT_CHANGES:
+        return _PROMPT_CHANGES[name].format(attribute)
+    return _WHOLE_CHANGES.get(part, part.replace("_", " ").replace(":", " of "))
+
+
+def image_kind(condition: str) -> str:
+    """Return the image change of a condition without its degree: ``gaussian_noise``."""
+    first = parse_condition(condition).parts[0]
+    return first.removeprefix("image:").partition("@")[0]
+
+
+def number(value: Any, digits: int = 3) -> str:
+    """Write a number with `digits` decimals; whole numbers without; a dash where there is none."""
+    if value is None or isinstance(value, str):
+        return text(value) or DASH
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    value = float(value)
+    if math.isnan(value):
+        return DASH
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    rounded = f"{value:.{digits}f}"
+    # A minus sign of its own width keeps columns aligned; "-0.000" would suggest a direction.
+    return rounded.lstrip("-") if float(rounded) == 0 else rounded.replace("-", "−")
+
+
+def p_value(value: Any) -> str:
+    """Write a p-value; values under 0.001 as an upper bound."""
+    shown = number(value)
+    return "< 0.001" if shown == "0.000" else shown
+
+
+def interval(low: Any, high: Any, digits: int = 3) -> str:
+    """Write ``[low, high]``, or a dash where either end is missing."""
+    ends = number(low, digits), number(high, digits)
+    return DASH if DASH in ends else f"[{ends[0]}, {ends[1]}]"
+
+
+def text(value: Any) -> str:
+    """Return a cell as text; missing values (None, NaN) as an empty string."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    return str(value)
+
+
+def listing(items: Sequence[str]) -> str:
+    """Join words as a sentence does: ``a, b and c``."""
+    return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else list(items))
+
+
+def count(n: int, noun: str) -> str:
+    """Write ``1 case``, ``20 cases``."""
+    return f"{n:,} {noun}" + ("" if n == 1 else "s")
