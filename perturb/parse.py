@@ -302,7 +302,7 @@ def _noun_shapes() -> frozenset[str]:
 
 @cache
 def _anywhere() -> dict[str, str]:
-    planes = {v: "view" for v in ("axial", "coronal", "sagittal")}
+    planes = dict.fromkeys(("axial", "coronal", "sagittal"), "view")
     sexes = dict.fromkeys(words_by_kind()["sex"], "sex")
     return {**planes, **sexes, "benign": "pathology", "malignant": "pathology"}
 

@@ -1,0 +1,116 @@
+"""The opposites of a value, best first: by rule where there is one (locations, ages, numbers), else from the lexicon."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from robustness.perturb.lexicon import Word, classes, words_by_kind
+from robustness.perturb.numerals import spell, unspell
+
+_CORNERS = ("top left", "bottom right", "top right", "bottom left")
+_MIDDLES = frozenset({"center", "centre", "middle", "central"})
+_AGE = re.compile(r"(?P<n>\w+(?:-\w+)*?)(?P<rest>-years?-old)", re.IGNORECASE)
+_ADULT = (18, 90)
+_CHEXPERT = "chexlocalize"
+
+
+class Opposite(NamedTuple):
+    """A candidate value and where it comes from."""
+
+    value: str
+    source: str
+
+
+def opposites(kind: str, value: str) -> list[Opposite]:
+    """Return the candidates that contradict `value`, best first; an empty list where none is known.
+
+    Locations are reflected in the image centre (a centre becomes a corner), ages mirrored in the adult range (at least 20
+    years away), lists of sizes and findings taken as wholes; everything else is a row of the lexicon.
+    """
+    words = value.lower()
+    if kind == "location":
+        return _locations(words)
+    if kind == "age":
+        return _ages(words)
+    if kind == "size":
+        return _sizes(words)
+    if kind == "number":
+        return _numbers(words)
+    if kind == "pathology" and (("," in words) or _row(kind, words) is None):
+        return _findings(words)
+    row = _row(kind, words)
+    return [Opposite(new, row.source) for new in row.opposites] if row else []
+
+
+def _row(kind: str, words: str) -> Word | None:
+    return words_by_kind().get(kind, {}).get(words)
+
+
+def _locations(words: str) -> list[Opposite]:
+    parts = re.split(r"(,\s*(?:and\s+)?|\s+and\s+)", words)
+    source = "point reflection in the image centre"
+    found = []
+    for corner in _CORNERS:
+        new = "".join(part if i % 2 else _reflect(part, corner) for i, part in enumerate(parts))
+        if new and "?" not in new and Opposite(new, source) not in found:
+            found.append(Opposite(new, source))
+    return found
+
+
+def _reflect(place: str, corner: str) -> str:
+    """Return the place on the other side of the centre; the centre itself becomes `corner`; "?" where not known."""
+    if place in _MIDDLES:
+        return corner
+    table = words_by_kind()["location"]
+    pieces = re.split(r"([\s-])", place)
+    if any(p not in table for p in pieces[::2]):
+        return "?"
+    return "".join(p if i % 2 or p in _MIDDLES else table[p].opposites[0] for i, p in enumerate(pieces))
+
+
+def _ages(words: str) -> list[Opposite]:
+    match = _AGE.fullmatch(words)
+    age = unspell(match["n"]) if match else None
+    if match is None or age is None:
+        return []
+    low, high = _ADULT
+    mirrored = min(max(low + high - age, low), high)
+    if abs(mirrored - age) < 20:
+        mirrored = age + 35 if age + 35 <= high else age - 35
+    new = str(mirrored) if match["n"].isdigit() else spell(mirrored)
+    return [Opposite(new + match["rest"], f"age mirrored in the adult range {low} to {high}, at least 20 years away")]
+
+
+def _sizes(words: str) -> list[Opposite]:
+    names = re.split(r",\s*", words)
+    rows = [_row("size", n) for n in names]
+    if not all(rows):
+        return []
+    found = [Opposite(new, r.source) for r in rows if r for new in r.opposites if new not in names]
+    # "small, medium" is contradicted by large, not by tiny.
+    found.sort(key=lambda o: sum(r is not None and o.value in r.opposites for r in rows), reverse=True)
+    return list(dict.fromkeys(found))
+
+
+def _numbers(words: str) -> list[Opposite]:
+    row = _row("number", words)
+    if row is not None:
+        return [Opposite(new, row.source) for new in row.opposites]
+    number = unspell(words)
+    if number is None:
+        return []
+    source = "another number; one <-> several"
+    digits = words.isdigit()
+    other = [1, number + 3] if number != 1 else [5]
+    return [Opposite(str(n) if digits else spell(n), source) for n in other if n != number and n < 200]
+
+
+def _findings(words: str) -> list[Opposite]:
+    """Return the chest findings that a list leaves out: what is present becomes what is absent."""
+    listed = {part.strip() for part in words.split(",")}
+    known = [row for row in classes() if row.dataset == _CHEXPERT and row.name != "Airspace Opacity"]
+    if not listed <= {row.name.lower() for row in known}:
+        return []
+    rest = [row.name for row in known if row.name.lower() not in listed]
+    return [Opposite(", ".join(rest), f"complement within the {known[0].source}")] if rest else []

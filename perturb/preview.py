@@ -1,0 +1,76 @@
+"""What could be changed in one prompt: every applicable prompt perturbation as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from robustness.perturb.parse import parse_prompt
+from robustness.registry import PERTURBATIONS
+from robustness.seeds import generator
+from robustness.types import Case, CaseInfo, DataContext, NotApplicable
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from robustness.perturb.base import BasePerturbation
+
+COLUMNS = ("perturbation", "kind", "old", "new", "text", "expectation", "source", "applicable", "note")
+
+
+def perturb_prompt(
+    text: str, *, siblings: Mapping[str, Any] | None = None, modality: str = "", seed: int = 0
+) -> pd.DataFrame:
+    """Return every change of one prompt, one row each, also those that do not apply with the reason in `note`.
+
+    There is no image here, so nothing is known of what is true: `expectation` is the one that holds where the mask
+    disproves the new words.
+
+    Args:
+        text: any prompt.
+        siblings: the other prompts of the same case, see `parse_prompt`.
+        modality: "endoscopy", "MRI", ...
+        seed: of the rare words and of what else is drawn.
+
+    Returns:
+        A table with the columns `perturbation kind old new text expectation source applicable note`.
+    """
+    import pandas as pd
+
+    prompt = parse_prompt(text, siblings=siblings, modality=modality)
+    target = prompt.get("target")
+    name = target.value if target else ""
+    metadata = {"image_id": "preview", "modality": modality, "siblings": dict(siblings or {}), "prompt_index": 0}
+    info = CaseInfo("preview", "preview", "preview", name, (prompt,), metadata)
+    context = DataContext(name="preview", infos=(info,), seed=seed)
+    image = np.zeros((0, 0, 3), dtype=np.uint8)
+    case = Case("preview", "preview", image, np.zeros((0, 0), dtype=bool), prompt, name, metadata)
+    rows = [row for entry in _prompt_entries() for p in entry.expand(context) for row in _rows(p, case, seed)]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _prompt_entries() -> list[type[BasePerturbation]]:
+    entries = (PERTURBATIONS.get(name) for name in PERTURBATIONS.names())
+    # Controls from other cases and second referents need a dataset.
+    return [e for e in entries if e.target == "prompt" and e.name not in ("other", "shuffled")]
+
+
+def _rows(perturbation: BasePerturbation, case: Case, seed: int) -> list[dict[str, Any]]:
+    found = []
+    for severity in perturbation.severities:
+        rng = generator(seed, case.case_id, perturbation.name, severity)
+        params = perturbation.propose(case, severity, rng)
+        base = {"perturbation": perturbation.condition(severity), "expectation": perturbation.expectation}
+        if isinstance(params, NotApplicable):
+            kind = getattr(perturbation, "kind", "")
+            blank = {"kind": kind, "old": "", "new": "", "text": "", "source": ""}
+            found.append({**base, **blank, "applicable": False, "note": params.reason})
+            continue
+        for text in params.get("texts") or [params["text"]]:
+            new = text if params.get("texts") else params.get("new", "")
+            common = {"kind": params.get("kind", ""), "old": params.get("old", ""), "new": new, "text": text}
+            source, note = params.get("source", ""), params.get("note", "")
+            found.append({**base, **common, "source": source, "applicable": True, "note": note})
+    return found

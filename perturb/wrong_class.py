@@ -1,0 +1,102 @@
+"""`wrong_class`: the target's words become those of a class that is not in the image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from robustness.perturb.base import PromptPerturbation
+from robustness.perturb.edit import swap
+from robustness.perturb.lexicon import Class, classes, find_class, singular
+from robustness.perturb.modality import canonical_modality
+from robustness.registry import PERTURBATIONS
+from robustness.types import Attribute, Case, DataContext, NotApplicable, Params
+
+# A polyp or a melanoma may rightly be called by these.
+_BROAD = frozenset({"tumor", "Lung Lesion", "Edema"})
+
+
+@PERTURBATIONS.add("wrong_class")
+class WrongClass(PromptPerturbation):
+    """Ask for another class: of the same dataset where one is absent from the image, else of another dataset.
+
+    The class of another dataset is one of the same modality where the lexicon has it, else of another modality; `note`
+    says which. Only the target's words change (and a/an before them); a plural stays a plural. The class is drawn from
+    the case's own generator. Expectation: "abstain". Params: as `antonym`, and `note`.
+    """
+
+    name = "wrong_class"
+    expectation = "abstain"
+
+    def __init__(self, *, context: DataContext | None = None, kind: str = "") -> None:
+        super().__init__(context=context, kind=kind)
+        self.kind = "target"
+        self._all = {name: value for info in self.context.infos for name, value in _named(info.prompts, info.target)}
+        self._present: dict[str, set[str]] = {}
+        for info in self.context.infos:
+            held = self._present.setdefault(info.image_id, set())
+            held.update(name for name, _ in _named(info.prompts, info.target))
+            held.add(singular(info.target))
+
+    def propose(self, case: Case, severity: int, rng: np.random.Generator) -> Params | NotApplicable:
+        """Return the record of the swap; the class is drawn."""
+        old = case.prompt.get("target")
+        if old is None:
+            return NotApplicable("the prompt states no target that is known")
+        number = case.prompt.get("number")
+        if number is not None and number.value.lower() == "no":
+            return NotApplicable("the prompt says already that nothing is there")
+        here = self._present.get(str(case.metadata.get("image_id", "")), set()) | {singular(old.value)}
+        own = sorted(name for name in self._all if name not in here)
+        if own:
+            name = own[int(rng.integers(len(own)))]
+            return self._record(case, old, self._all[name], find_class(name), source="another class of the dataset")
+        return self._from_lexicon(case, old, here, rng)
+
+    def _from_lexicon(
+        self, case: Case, old: Attribute, here: set[str], rng: np.random.Generator
+    ) -> Params | NotApplicable:
+        row = find_class(old.value)
+        modality = canonical_modality(str(case.metadata.get("modality") or "")) or (row.modality if row else "")
+        # Names that no dataset segments ("aorta") may well be in the image, though nobody drew them.
+        known = [c for c in classes() if c.dataset and not _akin(c, here | set(self._all))]
+        near = [c for c in known if _family(c.modality) == _family(modality)]
+        pool = near or [c for c in known if c.name not in _BROAD]
+        if not pool:
+            return NotApplicable("the lexicon has no class that is absent from this image")
+        chosen = pool[int(rng.integers(len(pool)))]
+        where = f"same modality ({chosen.modality})" if near else f"another modality ({chosen.modality})"
+        note = f"one class in this dataset: {chosen.name!r} is taken from the lexicon, {where}"
+        return self._record(case, old, chosen.name, chosen, source=chosen.source, note=note)
+
+    def _record(
+        self, case: Case, old: Attribute, value: str, row: Class | None, *, source: str, note: str = ""
+    ) -> Params:
+        old_row = find_class(old.value)
+        is_plural = old_row is not None and old_row.plural.lower() == old.value.lower() != old_row.name.lower()
+        new = (row.plural if is_plural else row.name) if row is not None else value
+        new = new.lower() if old.value.islower() else new
+        return swap(case.prompt, "target", new, source=source, **({"note": note} if note else {}))
+
+
+def _named(prompts: object, target: str) -> Iterator[tuple[str, str]]:
+    """Yield (singular, as written) of the targets that prompts state; the case's target where they state none."""
+    found = False
+    for prompt in prompts if isinstance(prompts, tuple) else ():
+        attribute = prompt.get("target")
+        if attribute is not None:
+            found = True
+            yield singular(attribute.value), attribute.value
+    if not found and target:
+        yield singular(target), target
+
+
+def _akin(row: Class, names: set[str]) -> bool:
+    """Tell whether a class is one of `names` or shares a noun with one: a melanoma is no absent "skin melanoma"."""
+    mine = set(row.name.lower().split())
+    return any(mine & set(name.split()) for name in names)
+
+
+def _family(modality: str) -> str:
+    return "ultrasound" if modality == "echocardiography" else modality
