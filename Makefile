@@ -16,7 +16,7 @@ $(READY): pyproject.toml constraints.txt
 		{ echo "PYTHON: expected Python 3.11 or newer, got $$($(PYTHON) --version 2>&1); run e.g. 'make PYTHON=python3.12'" >&2; exit 2; }
 	@test -x $(BIN)/python || { echo "make: creating $(VENV) with $$($(PYTHON) --version)"; $(PYTHON) -m venv $(VENV); }
 	@echo "make: installing the package and its pinned dependencies into $(VENV) (several minutes the first time)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' -c constraints.txt
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -e '.[dev]' -c constraints.txt
 	@touch $@
 
 venv: $(READY)  ## Set up .venv and stop
