@@ -21,7 +21,7 @@ class Structure(NamedTuple):
 
 
 def size_word(fraction: float) -> str:
-    """small below 1% of the image's area, medium up to 5%, large above."""
+    """Small below 1% of the image's area, medium up to 5%, large above."""
     return "small" if fraction < 0.01 else "medium" if fraction <= 0.05 else "large"
 
 

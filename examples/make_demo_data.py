@@ -70,19 +70,19 @@ def brain_card() -> dict[str, Any]:
     return {
         "name": "brain",
         "what": "T1 MRI, average of 152 adults (MNI152 nonlinear symmetric 2009a), skull removed",
-        "warning": "One brain: every slice comes from one average volume, so no split by subject is possible. Intervals "
-        "speak about slices of this brain, not about patients. Neighboring slices, 1 or 2 mm apart, are not "
+        "warning": "One brain: every slice comes from one average volume, so no split by subject is possible. "
+        "Intervals speak about slices of this brain, not about patients. Neighboring slices, 1 or 2 mm apart, are not "
         "independent, and an axial and a coronal slice of different splits cross in one line of pixels.",
-        "orientation": "radiological: the patient's left is on the picture's right; top is anterior (axial) or superior "
-        "(coronal). The template is mirror symmetric, so only the position in the picture tells the side.",
+        "orientation": "radiological: the patient's left is on the picture's right; top is anterior (axial) or "
+        "superior (coronal). The template is mirror symmetric, so only the position in the picture tells the side.",
         "split": "slabs of slices along z (axial) and y (coronal), at least 6 mm apart between splits",
         "slabs_mm": {
             view: [{"split": split, "first": first, "last": last, "step": step} for split, first, last, step in slabs]
             for view, slabs in demo_brain.SLABS.items()
         },
         "spacing_mm": [demo_brain.SPACING, demo_brain.SPACING],
-        "targets": "white and gray matter: the template's own tissue maps above 0.5. Brain hemisphere: all voxels of the "
-        "brain on one side of the midline, cerebellum and brainstem included. Lateral ventricle: dark region that "
+        "targets": "white and gray matter: the template's own tissue maps above 0.5. Brain hemisphere: all voxels of "
+        "the brain on one side of the midline, cerebellum and brainstem included. Lateral ventricle: dark region that "
         "holds the frontal horns, without the temporal horns. left, right, both: split at x = 0. Train lists every "
         "structure of a slice, val and test two in rotation.",
         **WORDS,
@@ -111,7 +111,8 @@ def nuclei_card() -> dict[str, Any]:
     return {
         "name": "nuclei",
         "what": "one 512x512 fluorescence microscopy picture (DSB2018 / BBBC038v1), cut into 16 tiles",
-        "warning": "One picture: tiles are not independent samples, and a nucleus cut by a tile's border is in two tiles.",
+        "warning": "One picture: tiles are not independent samples, and a nucleus cut by a tile's border is in two "
+        "tiles.",
         "split": "by rows of tiles: two train, one val, one test",
         **WORDS,
         "number": f"instances in the tile; pieces of a nucleus below {demo_nuclei.FRAGMENT} pixels were removed",
