@@ -64,16 +64,32 @@ def pair(rows: Rows, metric: str, orientation: Orientation, *, keep: npt.NDArray
 def _twins(
     rows: Rows, values: Values, is_clean: npt.NDArray[np.bool_], other: Codes, first_text: npt.NDArray[np.bool_]
 ) -> Values:
-    width = int(rows.prompt_index.max(initial=0)) + 1
     # A clean row that failed is no twin of any text; one that is only undefined is, and flags its partners.
-    source = np.flatnonzero(is_clean & rows.usable)
-    keys, first = np.unique(rows.case[source] * width + rows.prompt_index[source], return_index=True)
-    base = rows.case[other] * width
-    place = _position(keys, np.where(first_text, base, base + rows.prompt_index[other]))
-    place = np.where(place < 0, _position(keys, base), place)
+    clean = np.flatnonzero(is_clean & rows.usable)
+    place = twin_positions(rows, clean, other, np.zeros_like(rows.case), first_text)
     twins = np.full(other.size, np.nan)
-    twins[place >= 0] = values[source[first[place[place >= 0]]]]
+    twins[place >= 0] = values[clean[place[place >= 0]]]
     return twins
+
+
+def twin_positions(
+    rows: Rows, clean: Codes, other: Codes, extra: Codes, first_text: npt.NDArray[np.bool_] | None = None
+) -> Codes:
+    """Return, for each row of `other`, the position in `clean` of its twin; -1 where it has none.
+
+    Args:
+        clean: row numbers; of rows with equal keys the first counts.
+        other: row numbers.
+        extra: a code per row of the table that must agree too.
+        first_text: which of `other` pair with prompt_index 0 whatever their own is; None: none.
+    """
+    width = int(rows.prompt_index.max(initial=0)) + 1
+    base = (rows.case * (int(extra.max(initial=0)) + 1) + extra) * width
+    text = rows.prompt_index[other] if first_text is None else np.where(first_text, 0, rows.prompt_index[other])
+    keys, first = np.unique(base[clean] + rows.prompt_index[clean], return_index=True)
+    place = _position(keys, base[other] + text)
+    place = np.where(place < 0, _position(keys, base[other]), place)
+    return np.where(place >= 0, first[place], -1) if first.size else place
 
 
 def _position(keys: Codes, wanted: Codes) -> Codes:
