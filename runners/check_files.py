@@ -40,7 +40,7 @@ def check_files(split: str, records: Sequence[Record], *, pixels: bool) -> Itera
         if pixels:
             yield from _pixels(split, record, sizes)
     if jpeg:
-        message = f"{jpeg} masks are JPEG: foreground is what lies at or above 50% of the range"
+        message = f"masks stored as JPEG: {jpeg}; foreground is what lies at or above 50% of the range"
         yield Finding("info", "jpeg_masks", message, split)
 
 

@@ -190,11 +190,11 @@ def _notes(records: Sequence[Record], repeats: int, *, subjects: Subjects, modal
     if not subjects.are_images and len(set(subjects.ids)) == 1 and len(records) > 1:
         notes.append("all cases belong to one subject, so no interval exists; subject = 'image' speaks about images")
     if repeats:
-        notes.append(f"{repeats} exact repeats of entries were left out")
+        notes.append(f"exact repeats of entries that were left out: {repeats}")
     if jpeg:
-        notes.append(f"{jpeg} masks are JPEG: foreground is what lies at or above 50% of the range")
+        notes.append(f"masks stored as JPEG: {jpeg}; foreground is what lies at or above 50% of the range")
     if problems:
-        notes.append(f"{len(problems)} cases cannot be used, the first: {problems[0].problem}")
+        notes.append(f"cases that cannot be used: {len(problems)}; the first: {problems[0].problem}")
     if modality:
         notes.append(f"modality {modality!r} is known from {origin}")
     return notes

@@ -102,8 +102,9 @@ def without_duplicates(records: Sequence[Record]) -> tuple[list[Record], int]:
     kept: dict[str, Record] = {}
     repeats = 0
     for record in records:
-        held = kept.setdefault(record.case_id, record)
-        if held is record:
+        held = kept.get(record.case_id)
+        if held is None:
+            kept[record.case_id] = record
             continue
         if not held.same_content(record):
             raise InputError(
