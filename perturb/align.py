@@ -1,8 +1,8 @@
 """Sibling alignment: the prompts of one case grow by one attribute, so what p(k) adds to p(k-1) is a value.
 
-In the benchmark's photograph family (polyp, melanoma, ulcer) p1 is the bare target and p2..p5 put shape, colour, size and
-number in front of it. The chain tells that "middle of donut" is a shape and that "large" in "medium white large polyp"
-is one too, which no vocabulary can know.
+In the benchmark's photograph family (polyp, melanoma, ulcer) p1 is the bare target and p2..p5 put shape, colour, size
+and number in front of it. The chain tells that "middle of donut" is a shape and that "large" in "medium white large
+polyp" is one too, which no vocabulary can know.
 """
 
 from __future__ import annotations

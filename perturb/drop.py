@@ -26,12 +26,13 @@ _CARRIERS: dict[str, tuple[tuple[str, str, str], ...]] = {
         (r" at the ", r"(?=\s|[.,;]|$)", ""),
     ),
     "shape": (
-        (r" of shape (?:an? )?", r"(?:-shaped| shaped?\b)?(?:,(?= and located))?", ""),
+        (r" of shape (?:an? )?", r"(?:-shaped| shaped?\b)?", ""),
         (r" of (?:an? )?", r" shape\b", ""),
         (r"(?:it is |it's )?(?:\ban? )?", r"(?:-shaped| shaped?\b)? ", ""),
     ),
     "view": (
         (r"\bin the ", r" view of ", "in "),
+        (r"\bof the ", r" view of ", "of "),
         (r" in (?:the )?", r" view\b", ""),
         (r"", r" (?:view )?", ""),
     ),
@@ -54,11 +55,11 @@ _WORD_ONLY = ((r"", r",? ", ""), (r" ", r"", ""))
 
 @PERTURBATIONS.add("drop")
 class Drop(PromptPerturbation):
-    """Leave one attribute out: ", located in top of the image" goes as a whole, "left hippocampus" becomes "hippocampus".
+    """Leave one attribute out with its carrier: ", located in top of the image" goes as a whole.
 
     The target is never dropped (nothing would be asked for), nor "no" (that would turn absence into presence).
-    Expectation: "invariant" where the attribute is not needed to find the target, that is where no other case on the same
-    image asks for the same target; "none" otherwise. Params: as `antonym`.
+    Expectation: "invariant" where the attribute is not needed to find the target, that is where no other case on the
+    same image asks for the same target; "none" otherwise. Params: as `antonym`.
     """
 
     name = "drop"

@@ -1,4 +1,4 @@
-"""The opposites of a value, best first: by rule where there is one (locations, ages, numbers), else from the lexicon."""
+"""The opposites of a value, best first: by rule where there is one (places, ages, numbers), else from the lexicon."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import NamedTuple
 from robustness.perturb.lexicon import Word, classes, words_by_kind
 from robustness.perturb.numerals import spell, unspell
 
+_SEPARATOR = re.compile(r",\s*(?:and\s+)?|\s+and\s+")
 _CORNERS = ("top left", "bottom right", "top right", "bottom left")
 _MIDDLES = frozenset({"center", "centre", "middle", "central"})
 _AGE = re.compile(r"(?P<n>\w+(?:-\w+)*?)(?P<rest>-years?-old)", re.IGNORECASE)
@@ -25,8 +26,8 @@ class Opposite(NamedTuple):
 def opposites(kind: str, value: str) -> list[Opposite]:
     """Return the candidates that contradict `value`, best first; an empty list where none is known.
 
-    Locations are reflected in the image centre (a centre becomes a corner), ages mirrored in the adult range (at least 20
-    years away), lists of sizes and findings taken as wholes; everything else is a row of the lexicon.
+    Locations are reflected in the image centre (a centre becomes a corner), ages mirrored in the adult range (at least
+    20 years away), lists of sizes and findings taken as wholes; everything else is a row of the lexicon.
     """
     words = value.lower()
     if kind == "location":
@@ -48,14 +49,17 @@ def _row(kind: str, words: str) -> Word | None:
 
 
 def _locations(words: str) -> list[Opposite]:
-    parts = re.split(r"(,\s*(?:and\s+)?|\s+and\s+)", words)
+    parts = re.split(f"({_SEPARATOR.pattern})", words)
     source = "point reflection in the image centre"
     found = []
     for corner in _CORNERS:
         new = "".join(part if i % 2 else _reflect(part, corner) for i, part in enumerate(parts))
         if new and "?" not in new and Opposite(new, source) not in found:
             found.append(Opposite(new, source))
-    return found
+    old = set(parts[::2])
+    # "left, right" reflected is the same pair of places; a centre goes to a corner that is not named yet.
+    changed = [o for o in found if set(_SEPARATOR.split(o.value)) != old]
+    return sorted(changed, key=lambda o: len(old & set(_SEPARATOR.split(o.value))))
 
 
 def _reflect(place: str, corner: str) -> str:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from robustness.perturb.base import BasePerturbation, PromptPerturbation
-from robustness.perturb.lexicon import singular
 from robustness.registry import PERTURBATIONS
 from robustness.types import Case, CaseInfo, DataContext, NotApplicable, Params, Prompt
 
@@ -26,8 +25,8 @@ class Other(PromptPerturbation):
 
     KIND is the only attribute in which the two prompts, as they are audited, differ: "left hippocampus" and "right
     hippocampus" are `other:side`; pairs that differ in more, in the target or in words that are not understood, are
-    `other:target`; pairs with the same words are no pair. Singular and plural of one name are one target. The other case
-    is the first by case_id among those of that KIND.
+    `other:target`, and so is "left and right hippocampi", whose noun differs too; pairs with the same words are no
+    pair. The other case is the first by case_id among those of that KIND.
 
     Expectation: "follow". Params: `text kind old new other_case_id other_prompt_index start stop source`.
     """
@@ -101,8 +100,7 @@ def _others(context: DataContext, image_id: str, case_id: str) -> list[CaseInfo]
 def _values(prompt: Prompt) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for a in prompt.attributes:
-        value = singular(a.value) if a.kind == TARGET else a.value.lower()
-        found[a.kind] = (*found.get(a.kind, ()), value)
+        found[a.kind] = (*found.get(a.kind, ()), a.value.lower())
     return found
 
 

@@ -13,6 +13,7 @@ from robustness.types import Case, NotApplicable, Params, Prompt
 
 MOST = 3
 _LOCATED = re.compile(rf",? (?P<and>and )?located in (?:the )?(?P<v>{PLACES}) of (?P<what>the (?:image|picture))", re.I)
+_ELSEWHERE = re.compile(r"\blocated in(?! (?:the )?[\w ,]+? of the (?:image|picture))", re.I)
 _AT = re.compile(rf" at the (?P<v>{PLACE}) in (?=the\b)", re.I)
 _PLANE = re.compile(r"\bin (?P<plane>axial|coronal|sagittal) (?P<what>[\w -]*?(?:MRI|CT))\b")
 _CHAMBER = re.compile(r"\bin (?P<v>(?:two|three|four)-chamber) view of the heart", re.I)
@@ -24,9 +25,9 @@ _PLURAL_NUMBER = re.compile(r"^(?:two|three|four|five|six|seven|eight|nine|ten|s
 
 @PERTURBATIONS.add("paraphrase")
 class Paraphrase(PromptPerturbation):
-    """Reword a prompt with its meaning kept: one to three texts, phrases first, then frames such as "an image of ...".
+    """Reword a prompt with its meaning kept: up to three texts, phrases first, then frames ("an image showing ...").
 
-    Every prompt with a word in it has at least two. Expectation: "invariant". Params: `text` (the first), `texts` (all),
+    Every prompt with a word in it has at least two. Expectation: "invariant". Params: `text` (the first), `texts`,
     `kind` "", `source`.
     """
 
@@ -59,6 +60,7 @@ def _phrases(text: str) -> list[str]:
     found = []
     for pattern, new in (
         (_LOCATED, _relocated),
+        (_ELSEWHERE, "situated in"),
         (_AT, lambda m: f" in the {m['v']} part of "),
         (_PLANE, lambda m: f"in the {m['plane']} view of a {m['what'].strip()}"),
         (_CHAMBER, lambda m: f"in the {m['v']} view of the heart"),

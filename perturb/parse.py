@@ -64,8 +64,8 @@ def parse_prompt(
         target: the target's name where it is known otherwise.
 
     Returns:
-        A prompt whose attributes are exact: ``text[a.start:a.stop] == a.value``. Lists such as "top left, center" are one
-        value. Words that are not understood carry no attribute.
+        A prompt whose attributes are exact: ``text[a.start:a.stop] == a.value``. Lists such as "top left, center" are
+        one value. Words that are not understood carry no attribute.
 
     Example:
         >>> [(a.kind, a.value) for a in parse_prompt("Left ventricular cavity of oval shape").attributes]

@@ -1,4 +1,4 @@
-"""`rare:KIND`: one attribute's value becomes an uncommon English word, as the reference study did (large -> xenogeny)."""
+"""`rare:KIND`: one attribute's value becomes an uncommon English word, as in the reference (large -> xenogeny)."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from robustness.types import Case, DataContext, NotApplicable, Params
 class Rare(PromptPerturbation):
     """Replace the value of one attribute by a rare word of the same part of speech.
 
-    The word is drawn from (plan seed, "rare:KIND", KIND, lower-cased value) and from nothing else, so one word stands for
-    one value in all cases of a run; this is the one draw that does not depend on the case. Words are alphabetic, 5 to 12
-    letters, with a wordfreq Zipf frequency below 1.5, and none of the dataset's own words.
+    The word is drawn from (plan seed, "rare:KIND", KIND, lower-cased value) and from nothing else, so one word stands
+    for one value in all cases of a run; this is the one draw that does not depend on the case. Words are alphabetic, 5
+    to 12 letters, with a wordfreq Zipf frequency below 1.5, and none of the dataset's own words.
 
     Expectation: "none" (diagnostic). Params: as `antonym`, and `pos`.
     """
@@ -64,7 +64,7 @@ def part_of_speech(kind: str, value: str) -> str:
     row = words_by_kind().get(kind, {}).get(value.lower())
     if row is not None:
         return row.form
-    return "noun" if kind in ("target", "description", "location", "phase", "sex") else "adjective"
+    return "noun" if kind in ("target", "description", "location", "phase", "sex", "pathology") else "adjective"
 
 
 def _is_plural(name: str) -> bool:

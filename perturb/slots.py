@@ -22,7 +22,8 @@ class Slot(NamedTuple):
 
 
 _SIDE = r"left|right|center|centre|middle"
-PLACE = rf"(?:(?:top|bottom|upper|lower|middle|central|center|centre)[ -](?:{_SIDE})|top|bottom|upper|lower|central|{_SIDE})"
+_LEVEL = "top|bottom|upper|lower"
+PLACE = rf"(?:(?:{_LEVEL}|middle|central|center|centre)[ -](?:{_SIDE})|{_LEVEL}|central|{_SIDE})"
 PLACES = rf"{PLACE}(?:(?:, and |, | and ){PLACE})*"
 _THE_IMAGE = (
     r"(?:the|this|an?) (?:image|picture|photo(?:graph)?|frame|scan|slice|scene|field|view|tile|(?:\w+ )?view)\b"
@@ -41,8 +42,10 @@ _PATTERNS: tuple[tuple[str, str, re.Pattern[str]], ...] = tuple(
         (
             "description",
             ", ",
-            r"(?<=\w )in (?:an? |the )?[\w -]{0,40}\b(?:MRI|CT|image|ultrasound|x-?ray|radiograph|photograph|scan|slice)"
-            r", (?P<v>(?!(?:and )?(?:located|situated|in|at|with|of|on)\b).+?)(?=,? (?:and )?located (?:in|at)\b|\.?\s*$)",
+            r"(?<=\w )(?:in|on) (?:an? |the )?(?:[\w-]+ ){0,5}"
+            r"(?:MRI|CT|image|ultrasound|x-?ray|radiograph|photograph|scan|slice), "
+            r"(?P<v>(?!(?:and )?(?:located|situated|in|at|with|of|on)\b).+?)"
+            r"(?=,? (?:and )?located (?:in|at)\b|\.?\s*$)",
         ),
         ("description", "that ", r"\b(?P<v>that (?:is|are) .+?)(?=,? (?:and )?located (?:in|at)\b|\. |\.?\s*$|; )"),
         (

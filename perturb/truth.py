@@ -1,12 +1,13 @@
 """Is a word true of this case? Judged from the reference mask and from what the data state: true, false or unknown.
 
-Only what is clearly wrong is called false: conventions differ between datasets (thirds or a 40/20/40 grid for locations,
-other limits for sizes), so a word is false where no common convention would allow it.
+Only what is clearly wrong is called false: conventions differ between datasets (thirds or a 40/20/40 grid for
+locations, other limits for sizes), so a word is false where no common convention would allow it.
 """
 
 from __future__ import annotations
 
 import re
+import weakref
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
@@ -29,16 +30,31 @@ _GRIDS = ((1 / 3, 2 / 3), (0.4, 0.6))
 
 
 class Facts(NamedTuple):
-    """What a mask shows: its share of the image and, per 8-connected component, the centroid as shares (row, column)."""
+    """What a mask shows: its share of the image; per 8-connected component, the centroid as shares (row, column)."""
 
     area_fraction: float
     centroids: tuple[tuple[float, float], ...]
+
+
+# The changes of one case ask for the same mask again and again.
+_HELD: dict[int, tuple[weakref.ref[Mask], Facts]] = {}
+_MOST_HELD = 256
 
 
 def facts(mask: Mask) -> Facts | None:
     """Return the facts of a mask (H, W), components by falling area; None for an array without pixels."""
     if mask.size == 0:
         return None
+    held = _HELD.get(id(mask))
+    if held is None or held[0]() is not mask:
+        held = (weakref.ref(mask), _measure(mask))
+        if len(_HELD) >= _MOST_HELD:
+            _HELD.clear()
+        _HELD[id(mask)] = held
+    return held[1]
+
+
+def _measure(mask: Mask) -> Facts:
     from scipy import ndimage
 
     labels, count = ndimage.label(mask, structure=np.ones((3, 3)))

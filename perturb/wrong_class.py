@@ -13,6 +13,8 @@ from robustness.perturb.modality import canonical_modality
 from robustness.registry import PERTURBATIONS
 from robustness.types import Attribute, Case, DataContext, NotApplicable, Params
 
+# Two labels of one finding.
+_ALIASES = {"lung opacity": "airspace opacity", "airspace opacity": "lung opacity"}
 # A polyp or a melanoma may rightly be called by these.
 _BROAD = frozenset({"tumor", "Lung Lesion", "Edema"})
 
@@ -48,11 +50,21 @@ class WrongClass(PromptPerturbation):
         if number is not None and number.value.lower() == "no":
             return NotApplicable("the prompt says already that nothing is there")
         here = self._present.get(str(case.metadata.get("image_id", "")), set()) | {singular(old.value)}
+        here |= self._mentioned(case)
         own = sorted(name for name in self._all if name not in here)
         if own:
             name = own[int(rng.integers(len(own)))]
             return self._record(case, old, self._all[name], find_class(name), source="another class of the dataset")
         return self._from_lexicon(case, old, here, rng)
+
+    def _mentioned(self, case: Case) -> set[str]:
+        """Return the classes that any text of the case names, such as a list of the findings that are present."""
+        listed = [case.prompt.text]
+        for value in (case.metadata.get("siblings") or {}).values():
+            listed += [value] if isinstance(value, str) else [v for v in value if isinstance(v, str)]
+        text = " ".join(dict.fromkeys(listed)).lower()
+        found = {name for name in self._all if name in text}
+        return found | {_ALIASES[name] for name in _ALIASES if name in text}
 
     def _from_lexicon(
         self, case: Case, old: Attribute, here: set[str], rng: np.random.Generator

@@ -1,0 +1,119 @@
+"""Each image change against an oracle or a known picture."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image as PILImage
+from scipy import ndimage
+
+from robustness.perturb.gamma import GammaDown, GammaUp
+from robustness.perturb.gaussian_blur import GaussianBlur
+from robustness.perturb.gaussian_noise import GaussianNoise
+from robustness.perturb.jpeg import Jpeg
+from robustness.perturb.pixels import is_gray, to_bytes, to_unit
+from robustness.types import Case, Prompt
+
+
+def case_of(image: np.ndarray) -> Case:
+    return Case("c", "s", image, np.zeros(image.shape[:2], dtype=np.bool_), Prompt("x"))
+
+
+def ramp(height: int = 64, width: int = 64) -> np.ndarray:
+    row = np.rint(np.linspace(0, 255, width)).astype(np.uint8)
+    return np.repeat(np.repeat(row[None, :, None], height, axis=0), 3, axis=2)
+
+
+class TestNoise:
+    def test_its_spread_is_the_stated_one(self) -> None:
+        image = np.full((200, 200, 3), 128, np.uint8)
+        for severity, sd in enumerate(GaussianNoise.standard_deviations[:4], start=1):
+            params = GaussianNoise().propose(case_of(image), severity, np.random.default_rng(0))
+            noise = to_unit(GaussianNoise().change(image, params)) - to_unit(image)
+            assert noise.std() == pytest.approx(sd, rel=0.03)
+            assert abs(noise.mean()) < 0.003
+
+    def test_colour_images_get_independent_channels(self) -> None:
+        image = np.full((100, 100, 3), 128, np.uint8)
+        image[0, 0] = (127, 128, 129)
+        noisy = to_unit(GaussianNoise().change(image, {"sd": 0.1, "seed": 1}))
+        assert abs(np.corrcoef(noisy[..., 0].ravel(), noisy[..., 1].ravel())[0, 1]) < 0.05
+
+    def test_another_seed_is_another_field(self) -> None:
+        one, other = (GaussianNoise().change(ramp(), {"sd": 0.1, "seed": seed}) for seed in (1, 2))
+        assert not np.array_equal(one, other)
+
+
+class TestGamma:
+    @pytest.mark.parametrize("cls", [GammaUp, GammaDown])
+    def test_it_is_a_power_law_on_a_full_range_ramp(self, cls: Any) -> None:
+        for gamma in cls.gammas:
+            expected = np.rint((ramp() / 255.0) ** gamma * 255)
+            np.testing.assert_allclose(cls().change(ramp(), {"gamma": gamma}), expected, atol=1)
+
+    def test_up_darkens_and_down_brightens_and_the_ends_stay(self) -> None:
+        dark, bright = GammaUp().change(ramp(), {"gamma": 1.9}), GammaDown().change(ramp(), {"gamma": 0.53})
+        assert dark.mean() < ramp().mean() < bright.mean()
+        for out in (dark, bright):
+            assert (out[0, 0, 0], out[0, -1, 0]) == (0, 255)
+
+    def test_the_directions_are_inverse_to_each_other(self) -> None:
+        for up, down in zip(GammaUp.gammas, GammaDown.gammas, strict=True):
+            assert up * down == pytest.approx(1.0, abs=0.02)
+
+
+class TestBlur:
+    @pytest.mark.parametrize("sigma", [0.6, 1.0, 2.5, 4.0])
+    def test_it_agrees_with_scipy(self, sigma: float) -> None:
+        image = np.random.default_rng(0).integers(0, 256, (64, 50, 3), dtype=np.uint8)
+        expected = ndimage.gaussian_filter(image.astype(float), sigma=(sigma, sigma, 0), mode="nearest", truncate=6.0)
+        out = GaussianBlur().change(image, {"sigma": sigma})
+        # MONAI integrates the kernel over each pixel, which adds 1/12 to its variance.
+        exact = ndimage.gaussian_filter(
+            image.astype(float), sigma=(*[np.sqrt(sigma**2 + 1 / 12)] * 2, 0), mode="nearest", truncate=6.0
+        )
+        assert min(np.abs(out - expected).mean(), np.abs(out - exact).mean()) < 1.0
+
+    def test_borders_of_a_bright_image_do_not_darken(self) -> None:
+        image = np.full((40, 40, 3), 200, np.uint8)
+        np.testing.assert_array_equal(GaussianBlur().change(image, {"sigma": 4.0}), image)
+
+    def test_sigma_grows_with_the_image(self) -> None:
+        small, large = (
+            GaussianBlur().propose(case_of(ramp(side, 3 * side)), 3, np.random.default_rng(0)) for side in (128, 512)
+        )
+        assert isinstance(small, dict)
+        assert isinstance(large, dict)
+        assert large["sigma"] == pytest.approx(4 * small["sigma"])
+        assert small["sigma"] == pytest.approx(0.8)
+
+
+class TestJpeg:
+    def test_it_is_what_pillow_writes_and_reads(self) -> None:
+        image = np.random.default_rng(0).integers(0, 256, (32, 48, 3), dtype=np.uint8)
+        buffer = io.BytesIO()
+        PILImage.fromarray(image).save(buffer, format="JPEG", quality=30, subsampling=2)
+        with PILImage.open(buffer) as expected:
+            np.testing.assert_array_equal(Jpeg().change(image, {"quality": 30}), np.asarray(expected))
+
+    @pytest.mark.parametrize("quality", Jpeg.qualities)
+    def test_black_stays_black(self, quality: int) -> None:
+        assert Jpeg().change(np.zeros((32, 32, 3), np.uint8), {"quality": quality}).max() == 0
+
+
+class TestPixels:
+    def test_the_round_trip_keeps_every_level(self) -> None:
+        levels = np.arange(256, dtype=np.uint8)
+        np.testing.assert_array_equal(to_bytes(to_unit(levels)), levels)
+
+    def test_values_outside_the_range_are_clipped(self) -> None:
+        assert to_bytes(np.array([-1.0, 0.5, 2.0], dtype=np.float32)).tolist() == [0, 128, 255]
+
+    def test_one_coloured_pixel_makes_an_image_coloured(self) -> None:
+        image = ramp()
+        assert is_gray(image)
+        image[3, 4, 1] ^= 1
+        assert not is_gray(image)
