@@ -34,7 +34,7 @@ class FilmUNetConfig:
     """
 
     image_size: int = 128
-    widths: tuple[int, ...] = (8, 24, 40, 56, 72)
+    widths: tuple[int, ...] = (8, 16, 32, 56, 72)
     vocabulary_size: int = 259
     token_width: int = 48
     text_width: int = 96

@@ -66,7 +66,7 @@ class FilmUNetEntry(ModelEntry):
         """Return the configuration; `words` is the vocabulary, so that a checkpoint carries its own."""
         return {
             "image_size": 128,
-            "widths": [8, 24, 40, 56, 72],
+            "widths": [8, 16, 32, 56, 72],
             "token_width": 48,
             "text_width": 96,
             "text": True,

@@ -1,0 +1,163 @@
+"""Training cases: which prompt and which change of the image each case gets in each epoch.
+
+Every draw comes from (seed, epoch, case, what is drawn), so that order, batches, workers and a resume change nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image as PILImage
+
+from robustness.errors import InputError
+from robustness.registry import PERTURBATIONS
+from robustness.runners.data import Dataset, load_dataset
+from robustness.seeds import generator
+from robustness.train_plan import RANDOM, TrainDataSpec
+from robustness.types import Case, Image, Mask, Prompt
+
+_SHIFT, _GAIN = 0.06, 0.15
+_CACHE_BYTES = 1 << 30
+_RANDOM_KEYS = tuple(f"p{index}" for index in range(1, 10))
+
+
+class Sample(NamedTuple):
+    """One training pair at network size.
+
+    Attributes:
+        image: uint8 (S, S, 3).
+        mask: bool (S, S).
+        text: the prompt.
+        key: what the sample's own draws are keyed by.
+    """
+
+    image: Image
+    mask: Mask
+    text: str
+    key: tuple[object, ...]
+
+
+class TrainingCases:
+    """The cases of one split, resized to the network and changed anew in each epoch.
+
+    Args:
+        datasets: prompt key to the split read with that key; all list the same cases.
+        size: side of the network's input in pixels.
+        interpolation: PIL's filter for images; masks are resized by the nearest pixel.
+        seed: of all draws.
+        augment: names among "flip", "shift", "gain".
+        empty: share of prompts replaced by the empty text.
+    """
+
+    def __init__(
+        self,
+        datasets: Mapping[str, Dataset],
+        *,
+        size: int,
+        interpolation: str = "bilinear",
+        seed: int = 0,
+        augment: Sequence[str] = (),
+        empty: float = 0.0,
+    ) -> None:
+        self.datasets = dict(datasets)
+        self.first = next(iter(self.datasets.values()))
+        self.size, self.seed, self.augment, self.empty = size, seed, tuple(augment), empty
+        self._filter = PILImage.Resampling[interpolation.upper()]
+        self._kept: OrderedDict[int, Case] = OrderedDict()
+        self._most = max(1, _CACHE_BYTES // (4 * size * size))
+        # Looked up only where it is used: the registry imports the whole room.
+        self._flip = PERTURBATIONS.get("horizontal_flip")() if "flip" in self.augment else None
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def order(self, epoch: int) -> list[int]:
+        """Return the order of the cases in `epoch`."""
+        return [int(i) for i in generator(self.seed, "epoch", epoch, "order").permutation(len(self))]
+
+    def plain(self, index: int) -> Sample:
+        """Return a case as it is, with its first listed text: what validation sees."""
+        case = self._case(index)
+        return Sample(case.image, case.mask, self.first.infos[index].prompts[0].text, (case.case_id,))
+
+    def drawn(self, index: int, epoch: int) -> Sample:
+        """Return a case with the prompt and the changes that (seed, epoch, case) gives it.
+
+        Raises:
+            CaseError: its files cannot be read.
+        """
+        case = self._case(index)
+        key = ("epoch", epoch, case.case_id)
+        case = dataclasses.replace(case, prompt=self._prompt(index, key))
+        if self._flip is not None and generator(self.seed, *key, "flip").random() < 0.5:
+            params = self._flip.draw(case, 1, generator(self.seed, *key, "flip", "params"))
+            case = case if params is None else self._flip.apply(case, params)
+        image, mask = case.image, case.mask
+        if "shift" in self.augment:
+            image, mask = shifted(image, mask, generator(self.seed, *key, "shift"))
+        if "gain" in self.augment:
+            image = brightened(image, generator(self.seed, *key, "gain"))
+        return Sample(image, mask, case.prompt.text, (self.seed, *key))
+
+    def _prompt(self, index: int, key: tuple[object, ...]) -> Prompt:
+        rng = generator(self.seed, *key, "prompt")
+        keys = list(self.datasets)
+        prompts = self.datasets[keys[int(rng.integers(len(keys)))]].infos[index].prompts
+        chosen = prompts[int(rng.integers(len(prompts)))]
+        return Prompt("") if rng.random() < self.empty else chosen
+
+    def _case(self, index: int) -> Case:
+        held = self._kept.pop(index, None)
+        if held is None:
+            case = self.first[index]
+            square = (self.size, self.size)
+            image = np.array(PILImage.fromarray(case.image).resize(square, self._filter))
+            mask = np.array(PILImage.fromarray(case.mask).resize(square, PILImage.Resampling.NEAREST))
+            held = dataclasses.replace(case, image=image, mask=mask)
+        self._kept[index] = held
+        while len(self._kept) > self._most:
+            self._kept.popitem(last=False)
+        return held
+
+
+def open_split(spec: TrainDataSpec, split: str, keys: Sequence[str]) -> dict[str, Dataset]:
+    """Return `split` read once for each prompt key; "random" stands for those of p1..p9 that every case has.
+
+    Raises:
+        InputError: the data, the split or a key does not exist, or "random" finds no key.
+    """
+    options = {"split": split, "subject": spec.subject, "modality": spec.modality, "limit": spec.limit}
+    path = Path(spec.path)
+    wanted = [key for key in keys if key != RANDOM]
+    if RANDOM in keys:
+        known = _keys_of_all(load_dataset(path, prompt=spec.validation_prompt, **options))
+        wanted += [key for key in known if key not in wanted]
+    if not wanted:
+        raise InputError(
+            f"data.prompt: expected prompt keys among p1..p9 in {spec.path}, found none that all cases have"
+        )
+    return {key: load_dataset(path, prompt=key, **options) for key in wanted}
+
+
+def shifted(image: Image, mask: Mask, rng: np.random.Generator) -> tuple[Image, Mask]:
+    """Return both moved by the same whole pixels, up to 6% of the side; what comes in repeats the edge."""
+    size = mask.shape[0]
+    most = round(_SHIFT * size)
+    rows, columns = (np.clip(np.arange(size) - int(d), 0, size - 1) for d in rng.integers(-most, most + 1, 2))
+    return image[rows][:, columns], mask[rows][:, columns]
+
+
+def brightened(image: Image, rng: np.random.Generator) -> Image:
+    """Return `image` times a factor within 15% of 1."""
+    factor = rng.uniform(1 - _GAIN, 1 + _GAIN)
+    return np.clip(np.rint(image * factor), 0, 255).astype(np.uint8)
+
+
+def _keys_of_all(dataset: Dataset) -> list[str]:
+    siblings = [info.metadata.get("siblings", {}) for info in dataset.infos]
+    return [key for key in _RANDOM_KEYS if all(entry.get(key) for entry in siblings)]
