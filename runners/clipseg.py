@@ -205,12 +205,28 @@ class ClipSegModel(ModelEntry):
 
     def build(self, config: Config) -> nn.Module:
         """Return a `ClipSegNetwork` with fresh weights."""
+        network = self._assemble(config)
+        # transformers draws these with a deviation of 1, from which every mask starts saturated.
+        heads = (network.decoder.reduces, network.decoder.transposed_convolution)
+        for module in (network.decoder.film_mul, network.decoder.film_add, *(m for h in heads for m in h.modules())):
+            if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+                module.reset_parameters()
+        return network
+
+    def _assemble(self, config: Config) -> ClipSegNetwork:
         from transformers import CLIPSegForImageSegmentation
 
         layers, depth = config["extract_layers"], config["vision_config"]["num_hidden_layers"]
         if not layers or not all(0 <= layer < depth for layer in layers):
             raise InputError(f"extract_layers: expected layers between 0 and {depth - 1}, got {layers}")
         return ClipSegNetwork(CLIPSegForImageSegmentation(_transformers_config(config)))
+
+    def skeleton(self, config: Config) -> nn.Module:
+        """Return a `ClipSegNetwork` with undefined weights; drawing 150 M of them takes longer than reading them."""
+        from transformers.initialization import no_init_weights
+
+        with no_init_weights():
+            return self._assemble(config)
 
     def tokenizer(self, config: Config, folder: Path | None) -> ClipTokenizer | None:
         """Return CLIP's tokenizer; None where the network's vocabulary is another and `folder` holds no files."""

@@ -67,6 +67,10 @@ class ModelEntry:
         """Return a `SplitNetwork` with fresh weights, drawn from torch's generator (the caller seeds it)."""
         raise NotImplementedError(f"{type(self).__name__} must define build()")
 
+    def skeleton(self, config: Config) -> nn.Module:
+        """Return a `SplitNetwork` whose weights will all be overwritten; override where drawing them takes seconds."""
+        return self.build(config)
+
     def tokenizer(self, config: Config, folder: Path | None) -> Tokenizer | None:
         """Return the tokenizer, from files in `folder` where there are any; None without a vocabulary."""
         return None
@@ -114,8 +118,8 @@ def load_model(
     from robustness.runners.checkpoints import open_checkpoint
 
     entry: ModelEntry = MODELS.get(name)()
-    where, kind = resolve_device(device), None
-    kind = resolve_precision(precision, where)
+    where = resolve_device(device)
+    arithmetic = resolve_precision(precision, where)
     given = _given_config(entry, config, options)
     if checkpoint is None and entry.published and not given:
         raise InputError(
@@ -136,7 +140,7 @@ def load_model(
         preprocess=dataclasses.replace(prepare, **{k: v for k, v in changes.items() if v is not None}),
         tokenizer=entry.tokenizer(full, Path(tokenizer) if tokenizer else folder) if entry.reads_text(full) else None,
         device=where,
-        precision=kind,
+        precision=arithmetic,
         takes_text=entry.reads_text(full),
         trims_text=entry.trims_text,
         model=name,
@@ -165,12 +169,18 @@ def _given_config(entry: ModelEntry, config: Mapping[str, Any] | None, options: 
             known = ", ".join(entry.presets) or "none"
             raise InputError(f"preset: expected one of {known}, got {preset!r}{suggest(str(preset), entry.presets)}")
         given = merge(entry.presets[preset], given)
-    known_keys = set(entry.default_config())
-    for key in given:
-        if key not in known_keys:
-            listed = ", ".join(sorted(known_keys))
-            raise InputError(f"config: unknown field {key!r}{suggest(key, known_keys)} (known: {listed})")
+    _check_known(given, entry.default_config())
     return given
+
+
+def _check_known(given: Mapping[str, Any], known: Mapping[str, Any], inside: str = "") -> None:
+    for key, value in given.items():
+        if key not in known:
+            listed = ", ".join(sorted(known))
+            raise InputError(f"config: unknown field {inside + key!r}{suggest(key, known)} (known: {listed})")
+        # An empty mapping among the defaults takes any keys.
+        if isinstance(value, Mapping) and isinstance(known[key], Mapping) and known[key]:
+            _check_known(value, known[key], f"{inside}{key}.")
 
 
 def _resolve_config(entry: ModelEntry, given: Config, opened: Any) -> Config:
@@ -209,7 +219,7 @@ def _build(entry: ModelEntry, config: Config, opened: Any, *, seed: int, name: s
     # Weights are drawn from torch's global generator; the fork gives the caller's state back afterwards.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = entry.build(config)
+        network = entry.build(config) if opened is None else entry.skeleton(config)
     if opened is not None:
         load_strict(network, opened, model=name)
     return network.float()

@@ -54,7 +54,7 @@ class Predictions:
         """
         if request.prompt_index:
             raise CaseError(
-                f"{request.case_id}: stored predictions belong to the first listed text, not to text {request.prompt_index}"
+                f"{request.case_id}: stored predictions belong to listed text 0, not {request.prompt_index}"
             )
         path = self.path(request.condition, request.case_id)
         if not path.is_file():
@@ -159,7 +159,7 @@ def _grey(path: Path) -> tuple[np.ndarray[Any, Any], float]:
         with PILImage.open(path) as picture:
             picture.load()
             if picture.mode == "P":
-                picture = picture.convert("RGB")  # noqa: PLW2901
+                picture = picture.convert("RGB")
             full = _FULL.get(picture.mode, 255.0)
             values = np.array(picture)
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:

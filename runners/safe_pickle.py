@@ -9,6 +9,7 @@ other class becomes an inert stand-in, and a pickle that calls a function is ref
 
 from __future__ import annotations
 
+import _compat_pickle
 import pickle
 import sys
 from collections import OrderedDict
@@ -18,14 +19,11 @@ from typing import IO, Any
 import torch
 import torch.storage
 
-# Old Python 2 pickles (and protocol 2) call the built-ins by this module name.
-_BUILTINS = {"builtins", "__builtin__"}
 _INERT_BUILTINS = {"set", "frozenset", "dict", "list", "tuple", "complex", "bytearray", "bytes", "slice", "range"}
 _INERT_STDLIB = {
     "argparse": {"Namespace"},
     "collections": {"defaultdict", "Counter", "deque"},
     "copyreg": {"_reconstructor"},
-    "copy_reg": {"_reconstructor"},
     "datetime": {"datetime", "date", "time", "timedelta", "timezone"},
     "functools": {"partial"},
     "pathlib": {"Path", "PosixPath", "WindowsPath", "PurePath", "PurePosixPath", "PureWindowsPath"},
@@ -122,6 +120,7 @@ class Unpickler(pickle.Unpickler):
 
     def find_class(self, module_name: str, global_name: str, /) -> Any:
         """Return the real object where it is known to be harmless, else a stand-in that is never the thing itself."""
+        module_name, global_name = _modern(module_name, global_name)
         if (module_name, global_name) in _REAL:
             return _REAL[module_name, global_name]
         if module_name == "torch" and _is_storage_or_dtype(global_name):
@@ -135,6 +134,13 @@ def load(file: IO[bytes], **options: Any) -> Any:
     return Unpickler(file, **options).load()
 
 
+def _modern(module: str, name: str) -> tuple[str, str]:
+    # Up to protocol 2 a pickle calls the standard library by its Python 2 names: subprocess is "commands".
+    if (module, name) in _compat_pickle.NAME_MAPPING:
+        return _compat_pickle.NAME_MAPPING[module, name]
+    return _compat_pickle.IMPORT_MAPPING.get(module, module), name
+
+
 def _is_storage_or_dtype(name: str) -> bool:
     found = getattr(torch, name, None)
     if isinstance(found, torch.dtype):
@@ -144,10 +150,10 @@ def _is_storage_or_dtype(name: str) -> bool:
 
 def _is_inert(module: str, name: str) -> bool:
     """Return whether an object of this name is a plain class, to judge by what can be known without importing it."""
-    if module in _BUILTINS:
+    if module == "builtins":
         return name in _INERT_BUILTINS
     top = module.partition(".")[0]
-    if top in sys.stdlib_module_names or top in {"copy_reg", "posix", "nt"}:
+    if top in sys.stdlib_module_names or top in {"posix", "nt"}:
         return name in _INERT_STDLIB.get(module, set())
     # By convention classes are capitalised and functions are not; a function has no business in a checkpoint.
     last = name.rpartition(".")[2].lstrip("_")
