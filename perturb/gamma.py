@@ -26,10 +26,10 @@ class _Gamma(ImagePerturbation):
 
     def change(self, image: Image, params: Params) -> Image:
         """Return the image with another transfer curve, uint8 (H, W, 3)."""
-        from monai.transforms import AdjustContrast
-
         if params["gamma"] == 1 or image.min() == image.max():
             return image.copy()
+        from monai.transforms import AdjustContrast
+
         return monai_transform(image, AdjustContrast(gamma=params["gamma"]))
 
 

@@ -41,8 +41,9 @@ def monai_transform(image: Image, transform: Callable[[torch.Tensor], Any]) -> I
 
     gray = is_gray(image)
     planes = to_unit(image[..., :1] if gray else image).transpose(2, 0, 1)
-    out = np.asarray(transform(torch.from_numpy(np.ascontiguousarray(planes))), dtype=np.float32).transpose(1, 2, 0)
-    return np.repeat(to_bytes(out), 3, axis=2) if gray else to_bytes(out)
+    out = np.asarray(transform(torch.from_numpy(np.ascontiguousarray(planes))), dtype=np.float32)
+    pixels = np.ascontiguousarray(to_bytes(out.transpose(1, 2, 0)))
+    return np.repeat(pixels, 3, axis=2) if gray else pixels
 
 
 def degree(values: Sequence[float], severity: int, *, identity: float) -> float:

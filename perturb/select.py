@@ -54,7 +54,10 @@ def select(
         InputError: an unknown name, kind or severity, or a name on the wrong side.
     """
     found = [*_prompt_side(prompt, context), *_image_side(image, context)]
-    return list({chosen.condition: chosen for chosen in reversed(found)}.values())[::-1]
+    unique: dict[str, Selected] = {}
+    for chosen in found:
+        unique.setdefault(chosen.condition, chosen)
+    return list(unique.values())
 
 
 def select_names(names: Sequence[str], context: DataContext, severities: Sequence[int] | None = None) -> list[Selected]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -101,12 +102,6 @@ class TestEveryEntry:
         np.testing.assert_array_equal(changed.mask, case.mask)
         assert changed.prompt == case.prompt
 
-    def test_a_severity_that_does_not_exist_is_refused_or_ignored_by_graded_entries(self, name: str) -> None:
-        if name not in GRADED:
-            pytest.skip("has no degrees; the selection never asks for others")
-        with pytest.raises(InputError, match="severity: expected 0 to 5, got 6"):
-            entry(name).propose(case_of(picture(0)), 6, np.random.default_rng(0))
-
     def test_the_mask_stays_unless_it_is_declared_to_move(self, name: str) -> None:
         case, perturbation = case_of(picture(1)), entry(name)
         params = proposed(perturbation, case, perturbation.severities[-1])
@@ -163,9 +158,13 @@ class TestEveryDegree:
 
 @pytest.mark.parametrize("name", GRADED)
 class TestSeverity:
+    def test_one_that_does_not_exist_is_refused(self, name: str) -> None:
+        with pytest.raises(InputError, match="severity: expected 0 to 5, got 6"):
+            entry(name).propose(case_of(picture(0)), 6, np.random.default_rng(0))
+
     def test_it_moves_the_image_away_step_by_step(self, name: str) -> None:
         values = [1.0, *means(name, [picture(number, gray=number % 2 == 0) for number in range(6)])]
-        assert all(before > after for before, after in zip(values, values[1:], strict=False)), values
+        assert all(before > after for before, after in pairwise(values)), values
 
     @pytest.mark.parametrize("data", ["brain_mni_aal", "brain_colin", "nuclei_dsb", "head_ct"])
     def test_it_does_so_on_real_images(self, name: str, data: str, shared: Path) -> None:
@@ -175,4 +174,4 @@ class TestSeverity:
             with PILImage.open(path) as opened:
                 images.append(np.array(opened.convert("RGB")))
         values = [1.0, *means(name, images)]
-        assert all(before > after for before, after in zip(values, values[1:], strict=False)), values
+        assert all(before > after for before, after in pairwise(values)), values

@@ -54,8 +54,8 @@ class TestWords:
         [
             ("polyp, located in top left of the image", "polyp, located in top right of the image"),
             ("polyp, located in left of the image", "polyp, located in right of the image"),
-            ("Two tumors at the top left, center in the breast ultrasound image.", "Two tumors at the top right, center in the breast ultrasound image."),
-            ("polyp, located in top left, bottom right of the image", "polyp, located in top right, bottom left of the image"),
+            ("Two tumors at the top left, center in the image.", "Two tumors at the top right, center in the image."),
+            ("polyp, located in top left, bottom right of it", "polyp, located in top right, bottom left of it"),
             ("polyp, located in top of the image", "polyp, located in top of the image"),
             ("bright polyp", "bright polyp"),
             ("", ""),

@@ -95,7 +95,7 @@ class TestPromptSide:
             conditions(["empty:size"], [])
 
     def test_an_image_name_belongs_to_the_other_list(self) -> None:
-        with pytest.raises(InputError, match="'jpeg' changes the image; list it under perturbations.image"):
+        with pytest.raises(InputError, match=r"'jpeg' changes the image; list it under perturbations\.image"):
             conditions(["jpeg"], [])
 
     def test_the_target_swap_is_the_wrong_class_and_runs_once(self) -> None:

@@ -50,6 +50,10 @@ def edit(folder: Path, change: Callable[[Entries], object]) -> None:
         (folder / "anns" / f"{name}.json").write_text(json.dumps(entries))
 
 
+def ramp() -> PILImage.Image:
+    return PILImage.linear_gradient("L").resize((12, 10))
+
+
 def codes(table: pd.DataFrame) -> set[str]:
     return set(table["code"])
 
@@ -71,7 +75,7 @@ class TestFiles:
             (lambda root: PILImage.new("L", (9, 9), 255).save(root / "masks/x.png"), "size_mismatch", "error"),
             (lambda root: PILImage.new("L", (12, 10)).save(root / "masks/x.png"), "empty_mask", "warning"),
             (lambda root: PILImage.new("L", (12, 10), 255).save(root / "masks/x.png"), "full_mask", "warning"),
-            (lambda root: PILImage.linear_gradient("L").resize((12, 10)).save(root / "masks/x.png"), "non_binary_mask", "warning"),
+            (lambda root: ramp().save(root / "masks/x.png"), "non_binary_mask", "warning"),
         ],
     )  # fmt: skip
     def test_a_damaged_file_is_found_with_its_case(
@@ -182,7 +186,7 @@ def test_wrong_arguments_list_what_exists(folder: Path, options: dict[str, str],
 
 
 def test_no_dataset_at_all(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="expected a dataset folder or a .csv"):
+    with pytest.raises(InputError, match=r"expected a dataset folder or a \.csv"):
         check_dataset(tmp_path / "no")
 
 

@@ -111,7 +111,7 @@ class TestReading:
         assert data[1].spacing_mm is None
 
     def test_a_spacing_of_zero_is_refused(self, tmp_path: Path) -> None:
-        with pytest.raises(InputError, match="spacing_mm in anns/test.json entry 0"):
+        with pytest.raises(InputError, match=r"spacing_mm in anns/test\.json entry 0"):
             load_dataset(write(tmp_path / "d", [entry(1, spacing_mm=[0, 1])]))
 
     def test_public_name_is_this_function(self, folder: Path) -> None:
@@ -309,7 +309,7 @@ class TestBadCases:
         del bad["prompts"]["p6"]
         data = load_dataset(write(tmp_path / "d", [entry(1), bad]))
         assert data[0].prompt.text
-        with pytest.raises(CaseError, match="im2_polyp: anns/test.json entry 1: expected a text under prompt 'p6'"):
+        with pytest.raises(CaseError, match=r"im2_polyp: anns/test\.json entry 1: expected a text under prompt 'p6'"):
             data[1]
         assert any(note.startswith("cases that cannot be used: 1;") for note in data.notes)
 
@@ -358,7 +358,7 @@ class TestBadFolders:
 
     def test_a_file_of_another_kind(self, tmp_path: Path) -> None:
         (tmp_path / "a.xlsx").write_text("")
-        with pytest.raises(InputError, match="expected a folder or a file ending in .csv"):
+        with pytest.raises(InputError, match=r"expected a folder or a file ending in \.csv"):
             load_dataset(tmp_path / "a.xlsx")
 
 

@@ -173,9 +173,9 @@ class TestLimits:
 
     def test_a_text_file_with_a_picture_name_is_a_case_error(self, tmp_path: Path) -> None:
         (tmp_path / "a.png").write_text("not a picture")
-        with pytest.raises(CaseError, match="a.png: expected a readable image file"):
+        with pytest.raises(CaseError, match=r"a\.png: expected a readable image file"):
             read_image(tmp_path / "a.png")
 
     def test_a_missing_folder_is_said(self, tmp_path: Path) -> None:
-        with pytest.raises(CaseError, match="its folder .* does not exist"):
+        with pytest.raises(CaseError, match=r"its folder .* does not exist"):
             read_image(tmp_path / "no" / "a.png")
