@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar
 
 import torch
 
-from robustness.errors import InputError
+from robustness.errors import CaseError, InputError
 from robustness.types import Code, Image, Probability, Segmenter
 
 T = TypeVar("T")
@@ -73,6 +73,7 @@ class Engine:
     text_batch: int = 64
     resolution: Literal["original", "network"] = "original"
     counters: Counters = field(default_factory=Counters)
+    _limits: dict[str, int] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "image_batch", "text_batch"):
@@ -87,9 +88,16 @@ class Engine:
         Raises:
             CaseError: a model that holds predictions has none, or one of another size, for a request.
         """
+        for outcome in self.outcomes(requests):
+            if isinstance(outcome, CaseError):
+                raise outcome
+            yield outcome
+
+    def outcomes(self, requests: Sequence[Request]) -> Iterator[Probability | CaseError]:
+        """Yield what `predict` yields, with the error of a case in its place instead of an end to all."""
         lookup = getattr(self.model, "lookup", None)
         if lookup is not None:
-            yield from map(lookup, requests)
+            yield from (_outcome(lookup, request) for request in requests)
             return
         with torch.inference_mode():
             row_of, text_code = self._encode_texts([r.text for r in requests])
@@ -105,14 +113,14 @@ class Engine:
     def describe(self) -> dict[str, Any]:
         """Return settings and counters as JSON values."""
         settings = {k: getattr(self, k) for k in ("batch_size", "image_batch", "text_batch", "resolution")}
-        return {**settings, **vars(self.counters)}
+        return {**settings, **vars(self.counters), "reduced_to": dict(self._limits)}
 
     def _encode_texts(self, texts: Sequence[str]) -> tuple[dict[str, int], Code | None]:
         # Texts of like length share a batch, so that little padding is encoded.
         distinct = sorted(set(texts), key=lambda t: (len(t), t))
         if not distinct:
             return {}, None
-        codes = self._in_batches(distinct, self.text_batch, self.model.encode_text)
+        codes = self._in_batches(distinct, "text_batch", self.model.encode_text)
         self.counters.n_text_encodes += len(distinct)
         return {text: row for row, text in enumerate(distinct)}, _concat(codes)
 
@@ -123,7 +131,7 @@ class Engine:
         images = {requests[i].image_key: requests[i].image for i in group}
         image_row = {key: row for row, key in enumerate(images)}
         with torch.inference_mode():
-            image_code = _concat(self._in_batches(list(images.values()), self.image_batch, self.model.encode_image))
+            image_code = _concat(self._in_batches(list(images.values()), "image_batch", self.model.encode_image))
         self.counters.n_image_encodes += len(images)
 
         def decode(part: Sequence[int]) -> list[Probability]:
@@ -138,20 +146,21 @@ class Engine:
             part = group[start : start + self.batch_size]
             # A generator must not hold inference mode open while its consumer runs.
             with torch.inference_mode():
-                maps = [m for found in self._in_batches(part, self.batch_size, decode) for m in found]
+                maps = [m for found in self._in_batches(part, "batch_size", decode) for m in found]
             self.counters.n_decodes += len(part)
             yield from zip(part, maps, strict=True)
 
-    def _in_batches(self, items: Sequence[Any], size: int, work: Callable[[Sequence[Any]], T]) -> list[T]:
-        """Run `work` on parts of `items`; on CUDA out-of-memory the part halves, which is counted."""
+    def _in_batches(self, items: Sequence[Any], setting: str, work: Callable[[Sequence[Any]], T]) -> list[T]:
+        """Run `work` on parts of `items`; on CUDA out-of-memory the parts halve from then on, which is counted."""
         done: list[T] = []
         start = 0
         while start < len(items):
+            size = self._limits.get(setting, getattr(self, setting))
             part = items[start : start + size]
             result = _unless_out_of_memory(work, part)
             if result is None:
                 self.counters.n_out_of_memory += 1
-                size = len(part) // 2
+                self._limits[setting] = len(part) // 2
                 # Outside the handler: its traceback would keep the tensors of the failed attempt alive.
                 torch.cuda.empty_cache()
                 continue
@@ -167,6 +176,13 @@ def _unless_out_of_memory(work: Callable[[Sequence[Any]], T], part: Sequence[Any
         if len(part) == 1:
             raise
         return None
+
+
+def _outcome(lookup: Callable[[Request], Probability], request: Request) -> Probability | CaseError:
+    try:
+        return lookup(request)
+    except CaseError as error:
+        return error
 
 
 def _concat(codes: Sequence[Any]) -> Any:

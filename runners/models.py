@@ -30,7 +30,7 @@ class ModelEntry:
     Class attributes:
         title: one line for ``robustness list models``.
         takes_text: whether a prompt reaches the network; `reads_text` may refine it by configuration.
-        trims_text: whether padding may be cut to the longest text of a call.
+        trims_text: whether padding may be cut to the longest text; `trims_padding` may refine it by configuration.
         published: hub name of the published weights; where there is one, weights are never random by accident.
         presets: named configurations (``config={"preset": "tiny"}``), given as changes to the default.
         prefixes: key prefixes that wrappers add and that are cut, longest first.
@@ -78,6 +78,10 @@ class ModelEntry:
     def reads_text(self, config: Config) -> bool:
         """Return whether a prompt reaches the network under `config`."""
         return self.takes_text
+
+    def trims_padding(self, config: Config) -> bool:
+        """Return whether padding may be cut to the longest text of a call without changing the logits."""
+        return self.trims_text
 
     def display_name(self, name: str, config: Config) -> str:
         """Return what results call the model."""
@@ -142,7 +146,7 @@ def load_model(
         device=where,
         precision=arithmetic,
         takes_text=entry.reads_text(full),
-        trims_text=entry.trims_text,
+        trims_text=entry.trims_padding(full),
         model=name,
         config=full,
         provenance=opened.provenance() if opened else {"random": True, "seed": seed},

@@ -32,7 +32,8 @@ class Predictions:
     """Stored predictions ``<folder>/<condition>/<case_id>.png`` behind the `Segmenter` protocol.
 
     `lookup` answers an engine's requests; there is nothing to encode. The second clean run (``rerun``) of stored
-    predictions is the first one.
+    predictions is the first one. Where a case lists several texts, those after the first lie in
+    ``<case_id>__<prompt_index>.png``, as an audit with ``save_predictions`` writes them.
     """
 
     folder: Path
@@ -42,21 +43,18 @@ class Predictions:
     image_size: int = 0
     network: None = None
 
-    def path(self, condition: str, case_id: str) -> Path:
-        """Return where the prediction of a case under a condition lies."""
-        return self.folder / condition_folder(CLEAN if condition == RERUN else condition) / f"{case_id}.png"
+    def path(self, condition: str, case_id: str, prompt_index: int = 0) -> Path:
+        """Return where the prediction of a case under a condition lies; further listed texts have a suffix."""
+        suffix = f"__{prompt_index}" if prompt_index else ""
+        return self.folder / condition_folder(CLEAN if condition == RERUN else condition) / f"{case_id}{suffix}.png"
 
     def lookup(self, request: Request) -> Probability:
         """Return the stored map (H, W) in [0, 1] of a request.
 
         Raises:
-            CaseError: no such file, an unreadable one, one of another size than the image, or a second listed text.
+            CaseError: no such file, an unreadable one, or one of another size than the image.
         """
-        if request.prompt_index:
-            raise CaseError(
-                f"{request.case_id}: stored predictions belong to listed text 0, not {request.prompt_index}"
-            )
-        path = self.path(request.condition, request.case_id)
+        path = self.path(request.condition, request.case_id, request.prompt_index)
         if not path.is_file():
             raise CaseError(
                 f"{request.case_id}: no prediction at {path.relative_to(self.folder)} in {self.folder.name}"

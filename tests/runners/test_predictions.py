@@ -55,12 +55,25 @@ def test_the_second_clean_run_is_the_first(folder):
         (request("b"), "b: no prediction at clean/b.png"),
         (request(condition="drop:size"), "drop_size/a.png"),
         (request(size=(5, 6)), r"size \(5, 6\) in a.png, got \(4, 6\)"),
-        (request(index=1), "listed text 0"),
+        (request(index=1), "a: no prediction at clean/a__1.png"),
     ],
 )
 def test_what_is_not_there_is_an_error_of_the_case(folder, bad, message):
     with pytest.raises(CaseError, match=message):
         rb.load_predictions(folder).lookup(bad)
+
+
+def test_further_listed_texts_lie_beside_the_first(folder):
+    write(folder, "clean", "a__1", np.full((4, 6), 255, np.uint8))
+    assert rb.load_predictions(folder).lookup(request(index=1)).min() == 1
+
+
+def test_a_missing_case_does_not_end_the_others(folder):
+    outcomes = list(Engine(rb.load_predictions(folder)).outcomes([request("b"), request("a")]))
+    assert isinstance(outcomes[0], CaseError)
+    assert outcomes[1].sum() == 4
+    with pytest.raises(CaseError, match="b: no prediction"):
+        list(Engine(rb.load_predictions(folder)).predict([request("b"), request("a")]))
 
 
 def test_missing_files_are_listed(folder):
