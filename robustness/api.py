@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from robustness.conclude import conclude
 from robustness.errors import InputError
 from robustness.plan import DataSpec, ModelSpec, Plan, parse_plan
+from robustness.results import CLEAN
 from robustness.run import Run
 from robustness.store import MANIFEST
 
@@ -109,6 +110,7 @@ def run_plan(
     )  # fmt: skip
     predicted = time.perf_counter()
     run = Run(folder.path)
+    _refuse_empty(run)
     if not (folder.path / MANIFEST).is_file():
         facts = [d.facts() for d in datasets]
         timing = {"predict_and_score_s": round(predicted - started, 3)}
@@ -119,6 +121,14 @@ def run_plan(
     if report:
         run.report()
     return run
+
+
+def _refuse_empty(run: Run) -> None:
+    results = run.results()
+    clean = results[results["condition"] == CLEAN]
+    if (clean["error"] != "").all():
+        first = clean["error"].iloc[0]
+        raise InputError(f"data: no case could be predicted ({len(clean)} failed); the first: {first}")
 
 
 def finetune(name: str, *, data: Any, out: str | Path, **options: Any) -> Path:

@@ -24,7 +24,7 @@ def demo_plan(which: str) -> Plan:
             "seed": 0,
             "title": TITLES[which],
             "model": {"name": RUNS[which], "checkpoint": str(demo_checkpoint(which)), "label": which, "device": "cpu"},
-            "data": {"path": str(demo_data("brain")), "split": "test", "prompt": "p6", "subject": "image"},
+            "data": {"path": str(demo_data("brain")), "split": "test", "prompt": "p5", "subject": "image"},
             "perturbations": {
                 "prompt": ["antonym", "rare", "drop", "paraphrase", "other", "empty", "wrong_class"],
                 "image": {"kinds": "modality", "severities": [1, 3, 5]},

@@ -175,7 +175,7 @@ class JobMaker:
         return {
             **self.identity, "case_id": case.case_id, "subject_id": case.subject_id, "target": case.target,
             "condition": condition, "family": parsed.family, "attribute": parsed.attribute,
-            "severity": parsed.severity, "expectation": chosen.perturbation.expectation if chosen else "invariant",
+            "severity": parsed.severity, "expectation": chosen.perturbation.expectation if chosen else "none",
             "prompt": case.prompt.text, "prompt_index": index, "applicable": True, "note": "",
             "other_case_id": None, "error": "", "params": "",
         }  # fmt: skip
@@ -185,7 +185,7 @@ def failed_row(identity: Mapping[str, str], *, case_id: str, subject_id: str, ta
     """Return the one row of a case that could not be read."""
     return {
         **identity, "case_id": case_id, "subject_id": subject_id, "target": target, "condition": CLEAN,
-        "family": "clean", "attribute": "", "severity": 0, "expectation": "invariant", "prompt": "", "prompt_index": 0,
+        "family": "clean", "attribute": "", "severity": 0, "expectation": "none", "prompt": "", "prompt_index": 0,
         "applicable": True, "note": "", "other_case_id": None, "error": error, "params": "",
     }  # fmt: skip
 

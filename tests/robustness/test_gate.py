@@ -1,0 +1,166 @@
+"""Gates on runs whose tables are made here, so that the right outcome is known."""
+
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from robustness.conclude import derive
+from robustness.errors import InputError
+from robustness.gate import failed, load_gates
+from robustness.junit import write_junit
+from robustness.plan import parse_plan
+from robustness.run import open_run
+from robustness.store import EFFECTS, PLAN, VERDICTS, RunFolder
+
+SUBJECTS = 40
+
+
+def _rows(condition, dice, change, **more):
+    family = "image" if condition.startswith("image:") else "clean" if condition in ("clean", "rerun") else "prompt"
+    return pd.DataFrame(
+        {
+            "model": "m", "dataset": "d", "split": "test", "case_id": [f"c{i:02d}" for i in range(len(dice))],
+            "subject_id": [f"s{i:02d}" for i in range(len(dice))], "target": "polyp", "condition": condition,
+            "family": family, "attribute": condition.partition(":")[2] if family == "prompt" else "", "severity": 0,
+            "expectation": "invariant", "prompt": "p", "prompt_index": 0, "applicable": True, "note": "", "error": "",
+            "dice": dice, "mask_change": change, **more,
+        }
+    )  # fmt: skip
+
+
+def _run(path, *, seed=0, clean_shift=0.0, swap_drop=0.0):
+    rng = np.random.default_rng(seed)
+    clean = np.clip(0.8 + np.random.default_rng(99).normal(0, 0.05, SUBJECTS) - clean_shift, 0, 1)
+    noise = lambda scale: rng.normal(0, scale, SUBJECTS)  # noqa: E731
+    table = pd.concat(
+        [
+            _rows("clean", clean, 0.0),
+            _rows("paraphrase", clean + noise(0.002), np.abs(noise(0.004))),
+            _rows("antonym:size", clean - swap_drop + noise(0.01), np.abs(noise(0.01)) + swap_drop),
+            _rows("antonym:side", clean - 0.6 + noise(0.02), 0.9 + noise(0.01)),
+            _rows("image:blur@3", clean * 0.95 + noise(0.002), 0.1 + np.abs(noise(0.01))),
+        ],
+        ignore_index=True,
+    )
+    plan = parse_plan({"model": {"name": "clipseg"}, "data": {"path": "d"}, "statistics": {"resamples": 999}})
+    folder = RunFolder.create(path)
+    (path / PLAN).write_text(plan.to_toml())
+    folder.write_table(folder.part(0), table)
+    effects, verdicts = derive(table, plan, unit="patient")
+    folder.write_table(path / EFFECTS, effects)
+    folder.write_table(path / VERDICTS, verdicts)
+    return open_run(path)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return _run(tmp_path_factory.mktemp("runs") / "run")
+
+
+def _judge(run, tmp_path, text, **more):
+    file = tmp_path / "gates.toml"
+    file.write_text(text)
+    return run.gate(file, **more)
+
+
+def _outcome(run, tmp_path, gate, **more):
+    return _judge(run, tmp_path, f"[[gate]]\n{gate}", **more).iloc[0]
+
+
+@pytest.mark.parametrize(
+    ("gate", "outcome"),
+    [
+        ('test = "drop_below"\ncondition = "antonym:size"\nmargin = 0.05', "pass"),
+        ('test = "drop_below"\nattribute = "side"\nmargin = 0.05', "fail"),
+        ('test = "drop_below"\ncondition = "image:*"\nmargin = 0.04', "inconclusive"),
+        ('test = "invariant"\ncondition = "paraphrase"\nmargin = 0.02', "pass"),
+        ('test = "invariant"\ncondition = "antonym:side"\nmargin = 0.02', "fail"),
+        ('test = "retention"\ncondition = "image:*"\nat_least = 0.9', "pass"),
+        ('test = "retention"\ncondition = "image:*"\nat_least = 0.99', "fail"),
+        ('test = "ignores"\nattribute = "side"', "fail"),
+        ('test = "ignores"\nattribute = "size"', "inconclusive"),
+        ('test = "follows"\nattribute = "size"', "fail"),
+        ('test = "follows"\nattribute = "side"', "inconclusive"),
+    ],
+)
+def test_outcomes(run, tmp_path, gate, outcome):
+    row = _outcome(run, tmp_path, gate)
+    assert row.outcome == outcome, row.message
+    assert row.message
+
+
+def test_a_glob_is_judged_by_its_worst_condition(run, tmp_path):
+    row = _outcome(run, tmp_path, 'test = "drop_below"\ncondition = "antonym:*"\nmargin = 0.05')
+    assert (row.condition, row.outcome) == ("antonym:side", "fail")
+
+
+class TestBaseline:
+    def test_the_same_model_passes_both(self, run, tmp_path):
+        for gate in ('test = "no_proven_drop"', 'test = "noninferior"\nmargin = 0.02'):
+            assert _outcome(run, tmp_path, gate, baseline=run).outcome == "pass"
+
+    def test_a_worse_model_fails_both(self, run, tmp_path):
+        worse = _run(tmp_path / "worse", clean_shift=0.05)
+        for gate in ('test = "no_proven_drop"', 'test = "noninferior"\nmargin = 0.02'):
+            row = _outcome(worse, tmp_path, gate, baseline=run)
+            assert row.outcome == "fail"
+            assert row.estimate == pytest.approx(0.05, abs=1e-6)
+
+    def test_more_reliance_on_size_words_is_seen_per_condition(self, run, tmp_path):
+        worse = _run(tmp_path / "worse", swap_drop=0.1)
+        gate = 'test = "no_proven_drop"\ncondition = "antonym:size"'
+        assert _outcome(worse, tmp_path, gate, baseline=run).outcome == "fail"
+        assert _outcome(run, tmp_path, gate, baseline=worse).outcome == "pass"
+
+    def test_without_a_baseline_it_is_an_error(self, run, tmp_path):
+        with pytest.raises(InputError, match="use --baseline RUN"):
+            _outcome(run, tmp_path, 'test = "no_proven_drop"')
+
+    def test_other_cases_are_refused(self, run, tmp_path):
+        fewer = _run(tmp_path / "fewer")
+        table = fewer.results()
+        fewer.folder.write_table(fewer.folder.part(0), table[table.case_id != "c03"])
+        with pytest.raises(InputError, match="'c03'"):
+            _outcome(run, tmp_path, 'test = "no_proven_drop"', baseline=fewer)
+
+
+class TestFile:
+    def test_a_condition_that_matches_nothing(self, run, tmp_path):
+        with pytest.raises(InputError, match=r"'antonym:colour' matches no condition .*antonym:side"):
+            _outcome(run, tmp_path, 'test = "drop_below"\ncondition = "antonym:colour"\nmargin = 0.1')
+
+    def test_unknown_keys_name_the_near_key(self, run, tmp_path):
+        with pytest.raises(InputError, match="did you mean 'margin'"):
+            _outcome(run, tmp_path, 'test = "drop_below"\nmargins = 0.1')
+
+    def test_absent(self, run, tmp_path):
+        with pytest.raises(InputError, match="found none at"):
+            run.gate(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(("policy", "holds"), [("fail", False), ("warn", True), ("skip", True)])
+def test_inconclusive_does_what_the_file_says(run, tmp_path, policy, holds):
+    text = f'inconclusive = "{policy}"\n[[gate]]\ntest = "ignores"\nattribute = "size"'
+    judged = _judge(run, tmp_path, text)
+    assert failed(judged, load_gates(tmp_path / "gates.toml")) is not holds
+    assert judged.outcome.tolist() == ["skip" if policy == "skip" else "inconclusive"]
+
+
+def test_a_warning_never_holds_back(run, tmp_path):
+    judged = _judge(run, tmp_path, '[[gate]]\ntest = "ignores"\nattribute = "side"\nseverity = "warn"')
+    assert judged.outcome.tolist() == ["fail"]
+    assert not failed(judged, load_gates(tmp_path / "gates.toml"))
+
+
+def test_junit_counts_failures(run, tmp_path):
+    text = (
+        '[[gate]]\nname = "size"\ntest = "drop_below"\ncondition = "antonym:size"\nmargin = 0.05\n'
+        '[[gate]]\nname = "side"\ntest = "ignores"\nattribute = "side"\n'
+        '[[gate]]\nname = "side, warning"\ntest = "ignores"\nattribute = "side"\nseverity = "warn"\n'
+    )
+    write_junit(_judge(run, tmp_path, text), tmp_path / "gates.xml")
+    suite = ElementTree.parse(tmp_path / "gates.xml").getroot()
+    assert (suite.get("tests"), suite.get("failures")) == ("3", "1")
+    assert [len(case) for case in suite] == [0, 1, 1]
