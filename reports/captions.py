@@ -12,7 +12,7 @@ from robustness.reports.datatable import Column, DataTable, table_of
 from robustness.reports.scores import clean_scores, floor_scores
 from robustness.reports.severity import severity_table
 from robustness.reports.tables import Frames
-from robustness.reports.words import condition_words, count, image_kind, interval, number, text
+from robustness.reports.words import condition_words, count, image_kind, interval, kind_words, number, text
 from robustness.results import parse_condition
 
 
@@ -111,10 +111,10 @@ def _severity(frames: Frames, unit: str) -> list[FigureText]:
         ends = rows.sort_values("severity").groupby("series", sort=False).tail(1)
         said = [f"{r['series']} from {number(r['clean_mean'])} clean to {number(r['perturbed_mean'])} at severity"
                 f" {r['severity']}" for r in ends.to_dict("records")]  # fmt: skip
-        alt = f"Mean Dice against severity of {str(kind).replace('_', ' ')}: " + "; ".join(said) + "."
+        alt = f"Mean Dice against severity of {kind_words(str(kind))}: " + "; ".join(said) + "."
         name = f"severity-{kind}"
         data = table_of(rows, f"t-{name}", str(kind), _CURVE_COLUMNS)
-        made.append(FigureText(name, "severity", str(kind), str(kind).replace("_", " ").capitalize(), alt, data))
+        made.append(FigureText(name, "severity", str(kind), _capital(kind_words(str(kind))), alt, data))
     return made
 
 
@@ -139,14 +139,18 @@ def _scores(frames: Frames, unit: str) -> list[FigureText]:
     return [FigureText("scores", "scores", "", "Clean Dice per case, and the floors", alt, data)]
 
 
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
 def _columns(*pairs: tuple[str, str]) -> Sequence[Column]:
-    kinds = {"condition": "condition", "verdict": "verdict", "series": "text", "n_images": "count", "n_subjects": "count",
+    kinds = {"condition": "condition", "verdict": "verdict", "series": "text", "metric": "text", "n_images": "count", "n_subjects": "count",
              "n": "count", "severity": "count"}  # fmt: skip
     return tuple(Column(name, label, kinds.get(name, "number")) for name, label in pairs)  # type: ignore[arg-type]
 
 
 _CLAIM_COLUMNS = _columns(
-    ("series", "model"), ("condition", "condition"), ("verdict", "verdict"), ("estimate", "estimate"), ("ci_low", "low"),
+    ("series", "model"), ("condition", "condition"), ("metric", "metric"), ("verdict", "verdict"), ("estimate", "estimate"), ("ci_low", "low"),
     ("ci_high", "high"), ("margin", "margin"), ("n_images", "images"), ("n_subjects", "units"),
 )  # fmt: skip
 _EFFECT_COLUMNS = _columns(

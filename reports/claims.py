@@ -10,7 +10,7 @@ import pandas as pd
 
 from robustness.reports.datatable import plain
 from robustness.reports.tables import Frames
-from robustness.reports.words import condition_words, count, image_kind, interval, number, text
+from robustness.reports.words import condition_words, count, image_kind, interval, kind_words, number, text
 from robustness.results import parse_condition
 
 ORDER = ("FOLLOWS", "REACTS", "UNSTABLE", "IGNORES", "IGNORES*", "INCONCLUSIVE", "UNTESTABLE")
@@ -91,7 +91,7 @@ def kind_rows(frames: Frames) -> tuple[KindRow, ...]:
             sorted((c for c in held.values() if c.series == s), key=lambda c: c.severity) for s in frames.series
         ]
         some = next(iter(held.values())).condition
-        words = name.replace("_", " ") if some.startswith("image:") else condition_words(some)
+        words = kind_words(name) if some.startswith("image:") else condition_words(some)
         rows.append(KindRow(name, words, tuple(map(tuple, per_series))))
     return tuple(rows)
 

@@ -32,6 +32,7 @@ class Report:
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
     headlines: tuple[Headline, ...]
+    uncertified: bool
     findings: tuple[Finding, ...]
     findings_rule: str
     attributes: tuple[AttributeBlock, ...]
@@ -61,12 +62,13 @@ def build(runs: Sequence[RunTables], *, title: str | None = None, album: Album |
     album = album if album is not None else make_album(frames.gallery)
     facts = tuple(provenance.run_facts(run) for run in runs)
     return Report(
-        title=title or _title(frames),
+        title=title or _title(runs, frames),
         series=frames.series,
-        runs=facts,
+        runs=provenance.merge_facts(facts),
         warnings=provenance.warnings(runs, facts),
         notes=provenance.notes(runs),
         headlines=headline.headlines(frames),
+        uncertified=bool((frames.verdicts["verdict"] == "IGNORES*").any()),
         findings=findings.worst_findings(frames, album),
         findings_rule=findings.RULE,
         attributes=attribute_blocks(frames),
@@ -81,7 +83,9 @@ def build(runs: Sequence[RunTables], *, title: str | None = None, album: Album |
     )
 
 
-def _title(frames: Frames) -> str:
+def _title(runs: Sequence[RunTables], frames: Frames) -> str:
+    if len(runs) == 1 and runs[0].manifest.get("title"):
+        return str(runs[0].manifest["title"])
     datasets = list(dict.fromkeys(str(d) for d in frames.results["dataset"]))
     return f"{listing(list(dict.fromkeys(str(m) for m in frames.results['model'])))} on {listing(datasets)}"
 

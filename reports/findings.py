@@ -12,12 +12,12 @@ from robustness.reports.tables import Frames
 from robustness.reports.words import condition_words, text
 
 RULE = (
-    "Order: words that should move the mask and are ignored; then words that move it without showing that it goes to the"
+    "Order: words that should move the mask and are ignored (first where a second target exists); then words that move it without showing that it goes to the"
     " right place; then proven losses by size; then unstable wording. A model and a sort of claim come twice only when"
     " nothing else is left."
 )
 # What each verdict says against a model, provided that the change was expected to matter (or not to matter).
-_SHOULD_MOVE = ("change", "follow", "abstain")
+_SHOULD_MOVE = ("follow", "abstain", "change")
 _SHOULD_HOLD = ("invariant", "none", "")
 
 
@@ -39,7 +39,7 @@ def worst_findings(frames: Frames, album: Album, *, most: int = 3) -> tuple[Find
     expected = _expectations(frames.results)
     scored: list[tuple[tuple[float, float], str, Claim]] = []
     for sort in ("prompt", "robustness"):
-        for claim in claims_of(frames.verdicts, sort):
+        for claim in _one_metric(claims_of(frames.verdicts, sort)):
             score = _score(claim, sort, expected.get(claim.condition, ""))
             if score is not None:
                 scored.append((score, sort, claim))
@@ -50,7 +50,7 @@ def worst_findings(frames: Frames, album: Album, *, most: int = 3) -> tuple[Find
 def _score(claim: Claim, sort: str, expectation: str) -> tuple[float, float] | None:
     size = claim.estimate or 0.0
     if sort == "prompt" and expectation in _SHOULD_MOVE and claim.verdict in ("IGNORES", "IGNORES*"):
-        return 0.0, size
+        return 0.1 * _SHOULD_MOVE.index(expectation), size
     if sort == "prompt" and claim.verdict == "UNSTABLE":
         return 3.0, -size
     if sort == "robustness" and claim.verdict == "FRAGILE" and expectation in _SHOULD_HOLD:
@@ -58,6 +58,14 @@ def _score(claim: Claim, sort: str, expectation: str) -> tuple[float, float] | N
     if sort == "prompt" and expectation == "follow" and claim.verdict == "REACTS":
         return 1.0, -size
     return None
+
+
+def _one_metric(claims: list[Claim]) -> list[Claim]:
+    """Keep one claim per series and condition; that on Dice where there are several metrics."""
+    held: dict[tuple[str, str], Claim] = {}
+    for claim in sorted(claims, key=lambda c: (c.metric != "dice", c.row)):
+        held.setdefault((claim.series, claim.condition), claim)
+    return list(held.values())
 
 
 def _varied(scored: list[tuple[tuple[float, float], str, Claim]], most: int) -> list[Claim]:

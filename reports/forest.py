@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from robustness.reports import theme
-from robustness.reports.words import condition_words, interval, number, text, verdict_style
+from robustness.reports.words import condition_words, interval, metric_words, number, short_words, text, verdict_style
+
+
+CHANGE = "mask_change"
 
 
 def reliance_forest(
@@ -25,8 +29,10 @@ def reliance_forest(
     """
     rows = verdicts[(verdicts["claim"] == "prompt") & verdicts["estimate"].notna()]
     rows = rows.rename(columns={"estimate": "value"})
-    title = "excess mask change, 1 − IoU (swap minus rewording)"
-    return _forest(rows, order=order, span=span, title=title, two_sided=True)
+    title = "excess mask change, 1 − IoU"
+    # FOLLOWS is decided by a gain in Dice, not by the mask change: such rows say so on the axis.
+    marks = {c: f" · {metric_words(m)}" for c, m in zip(rows["condition"], rows["metric"], strict=True) if m != CHANGE}
+    return _forest(rows, order=order, span=span, title=title, two_sided=True, marks=marks)
 
 
 def drop_forest(
@@ -52,7 +58,9 @@ def drop_forest(
     known = verdicts[(verdicts["claim"] == "robustness") & (verdicts["metric"] == metric)]
     decided = dict(zip(known["condition"], known["verdict"], strict=True))
     rows = rows.assign(value=rows["effect"], verdict=[decided.get(c, "") for c in rows["condition"]], margin=margin)
-    return _forest(rows, order=order, span=span, title=f"loss in {metric} (clean − changed)", two_sided=False)
+    return _forest(
+        rows, order=order, span=span, title=f"loss of {metric_words(metric)}, clean − changed", two_sided=False
+    )
 
 
 def span_of(*columns: pd.Series) -> tuple[float, float] | None:
@@ -66,7 +74,13 @@ def span_of(*columns: pd.Series) -> tuple[float, float] | None:
 
 
 def _forest(
-    rows: pd.DataFrame, *, order: Sequence[str] | None, span: tuple[float, float] | None, title: str, two_sided: bool
+    rows: pd.DataFrame,
+    *,
+    order: Sequence[str] | None,
+    span: tuple[float, float] | None,
+    title: str,
+    two_sided: bool,
+    marks: Mapping[str, str] = MappingProxyType({}),
 ) -> go.Figure:
     conditions = list(dict.fromkeys(order if order is not None else rows["condition"]))
     place = {condition: i for i, condition in enumerate(conditions)}
@@ -74,7 +88,7 @@ def _forest(
     built = theme.figure(height=80 + theme.ROW_HEIGHT * max(len(conditions), 1), showlegend=False)
     built.update_xaxes(title_text=title, range=list(span) if span else None, zeroline=True, tickformat=".2~f")
     built.update_yaxes(
-        tickmode="array", tickvals=list(place.values()), ticktext=[theme.label(condition_words(c)) for c in conditions],
+        tickmode="array", tickvals=list(place.values()), ticktext=[theme.label(short_words(c)) + marks.get(c, "") for c in conditions],
         range=[len(conditions) - 0.4, -0.6], showgrid=False,
     )  # fmt: skip
     _add_margins(built, rows, place, two_sided=two_sided, span=span)
@@ -115,7 +129,7 @@ def _points(group: pd.DataFrame, place: dict[str, int], verdict: str) -> go.Scat
 def _hover(row: dict[Any, Any], verdict: str) -> str:
     lines = [
         f"<b>{theme.label(condition_words(text(row['condition'])))}</b>",
-        f"{number(row['value'])} {interval(row['ci_low'], row['ci_high'])}",
+        f"{metric_words(text(row['metric']))} {number(row['value'])} {interval(row['ci_low'], row['ci_high'])}",
         f"n = {number(row['n_images'], 0)} images, {number(row['n_subjects'], 0)} units",
     ]
     if verdict:

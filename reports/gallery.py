@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from robustness.reports.words import condition_words, text
+from robustness.results import CLEAN
 
 SIDE = 256
 REFERENCE_COLOUR = (255, 232, 120)
@@ -101,7 +102,9 @@ def _add_picture(album: Album, row: Mapping[Any, Any], name: str) -> None:
     if album.used > album.budget:
         album.left_out += 1
         return
-    clean_prompt, prompt = changed_words(text(row["clean_prompt"]), text(row["prompt"]))
+    clean = text(row["condition"]) == CLEAN
+    before = text(row["prompt" if clean else "clean_prompt"])
+    clean_prompt, prompt = changed_words(before, text(row["prompt"]))
     try:
         keys = _encode_all(album, row)
     except (OSError, ValueError, SyntaxError):
@@ -112,7 +115,7 @@ def _add_picture(album: Album, row: Mapping[Any, Any], name: str) -> None:
         id=name, series=text(row["series"]), condition=text(row["condition"]),
         words=condition_words(text(row["condition"])), case_id=text(row["case_id"]),
         subject_id=text(row["subject_id"]), rank=text(row["rank"]), clean_prompt=clean_prompt, prompt=prompt,
-        dice=_score(row["dice"]), dice_clean=_score(row["dice_clean"]), mask_change=_score(row["mask_change"]),
+        dice=_score(row["dice"]), dice_clean=_score(row["dice" if clean else "dice_clean"]), mask_change=_score(row["mask_change"]),
         params=text(row["params"]), **keys,
     ))  # fmt: skip
 

@@ -35,25 +35,40 @@
     const layout = structuredClone(figure.layout);
     layout.template = data.templates[theme()];
     layout.autosize = true;
-    if (narrow() && (family === "reliance" || family === "drop" || family === "scores")) stackLabels(layout);
-    if (narrow() && layout.xaxis) layout.xaxis.nticks = 5;
+    if (narrow() && (family === "reliance" || family === "drop" || family === "scores")) stackLabels(layout, family === "scores" ? 26 : 6);
+    if (narrow() && family === "heatmap") {
+      layout.height += 18 * figure.data[0].y.length + 24;
+      layout.margin.t = 58;
+      Object.assign(layout.xaxis, { tickvals: figure.data[0].x, ticktext: figure.data[0].x.map(broken), tickfont: { size: 11 } });
+    }
+    if (narrow() && layout.xaxis) layout.xaxis.nticks = 8;
     return layout;
   };
   // On a phone row labels stand above their rows, so that the axis keeps the whole width.
-  const stackLabels = (layout) => {
+  const stackLabels = (layout, shift) => {
     const { tickvals, ticktext } = layout.yaxis;
     if (!tickvals) return;
     layout.annotations = tickvals.map((y, i) => ({
-      xref: "paper", x: 0, xanchor: "left", y, yanchor: "bottom", yshift: 6, text: ticktext[i], showarrow: false, font: { size: 11.5 },
+      xref: "paper", x: 0, xanchor: "left", y, yanchor: "bottom", yshift: shift, text: ticktext[i], showarrow: false, font: { size: 11.5 },
     }));
     layout.yaxis.showticklabels = false;
     layout.height = 90 + Math.max(46 * tickvals.length, layout.height - 90);
+  };
+  const broken = (label) => {
+    if (label.length < 13) return label;
+    const cuts = [...label.matchAll(/[ _-]/g)].map((m) => m.index + 1);
+    const cut = cuts.sort((a, b) => Math.abs(a - label.length / 2) - Math.abs(b - label.length / 2))[0];
+    return cut ? `${label.slice(0, cut)}<br>${label.slice(cut)}` : label;
   };
   const draw = (node) => {
     const figure = data.figures[node.dataset.figure];
     const family = node.dataset.figure.split("-")[0];
     drawn.add(node);
-    return Plotly.react(node, structuredClone(figure.data), layoutFor(figure, family), { displaylogo: false, displayModeBar: false, responsive: true });
+    const traces = structuredClone(figure.data);
+    // Narrow cells hold the verdict above its number.
+    if (narrow() && family === "heatmap") traces[0].text = traces[0].text.map((row) => row.map((cell) => cell.replace("  ", "<br>")));
+    if (narrow() && family === "heatmap") for (const trace of traces) trace.textfont = { size: 10.5 };
+    return Plotly.react(node, traces, layoutFor(figure, family), { displaylogo: false, displayModeBar: false, responsive: true });
   };
   const plots = [...document.querySelectorAll("[data-figure]")];
   for (const node of plots) node.style.minHeight = `${data.figures[node.dataset.figure].layout.height}px`;
@@ -131,7 +146,7 @@
   const filters = document.getElementById("gallery-filters");
   const cards = document.getElementById("cards");
   const more = document.getElementById("more");
-  const step = 12;
+  const step = narrow() ? 4 : 12;
   let limit = step;
   const verdictOf = (p) => data.verdicts[`${p.series}\n${p.condition}`] || "";
   const options = (name, pairs) => {
@@ -241,7 +256,7 @@
   let closed = [];
   window.addEventListener("beforeprint", () => {
     printing = true;
-    closed = [...document.querySelectorAll("details.sheet:not([open]), details.legend:not([open])")];
+    closed = [...document.querySelectorAll("details.sheet:not([open]), details.legend:not([open]), details.others:not([open])")];
     for (const sheet of closed) sheet.open = true;
     plots.forEach((node) => { eye.unobserve(node); drawn.add(node); });
     applyTheme();

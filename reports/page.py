@@ -47,7 +47,7 @@ def render(report: Report, frames: Frames, album: Album) -> str:
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(
-        number=words.number, shown=datatable.shown, style=words.verdict_style, words=words.condition_words,
+        number=words.number, shown=datatable.shown, style=words.verdict_style, words=words.condition_words, short=words.short_words,
         interval=words.interval, count=words.count, listing=words.listing,
     )  # fmt: skip
     return environment.from_string(_asset("page.html.j2")).render(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from robustness.reports.tables import RunTables
@@ -34,8 +35,9 @@ class RunFacts:
 
 @dataclass(frozen=True)
 class Section:
-    """One block of provenance: pairs of name and value, and a longer text where there is one."""
+    """One block of provenance of `run`: pairs of name and value, and a longer text where there is one."""
 
+    run: str
     title: str
     pairs: tuple[tuple[str, str], ...]
     text: str = ""
@@ -56,7 +58,7 @@ def run_facts(run: RunTables) -> RunFacts:
         n_subjects=int(data.get("n_subjects") or run.results["subject_id"].nunique()),
         unit=_unit(data, blind),
         subject_is_image=blind if isinstance(blind, bool) else None,
-        created=str(run.manifest.get("created") or MISSING),
+        created=_date(run.manifest.get("created")),
         suite_version=str(run.manifest.get("suite_version") or MISSING),
     )
 
@@ -91,13 +93,14 @@ def sections(runs: Sequence[RunTables]) -> tuple[Section, ...]:
     """Return the provenance of every run: the manifest flattened, then the plan."""
     made: list[Section] = []
     for run in runs:
-        prefix = f"{run.name}: " if len(runs) > 1 else ""
-        made.extend(_run_sections(run, prefix))
+        made.extend(_run_sections(run))
     return tuple(made)
 
 
-def _run_sections(run: RunTables, prefix: str) -> Iterator[Section]:
-    known = {key for keys in _SECTIONS for key in keys} | {"warnings"}
+def _run_sections(run: RunTables) -> Iterator[Section]:
+    # The manifest repeats a single model and data set in its lists.
+    single_lists = {key for key in ("models", "datasets") if len(run.manifest.get(key) or ()) < 2}
+    known = {key for keys in _SECTIONS for key in keys} | {"warnings", "title"} | single_lists
     rest = tuple(key for key in run.manifest if key not in known)
     for keys in (*_SECTIONS, rest):
         if not keys:
@@ -105,8 +108,10 @@ def _run_sections(run: RunTables, prefix: str) -> Iterator[Section]:
         single = len(keys) == 1 and keys is not rest
         title = keys[0].capitalize() if single else "Run" if keys is not rest else "Further records"
         pairs = [pair for key in keys for pair in flatten(run.manifest.get(key, MISSING), "" if single else key)]
-        yield Section(prefix + title, tuple(pairs))
-    yield Section(prefix + "Plan", (), run.plan or MISSING)
+        # A single block that nothing was recorded for is left out; the block of the run shows its gaps.
+        if not single or keys[0] in run.manifest:
+            yield Section(run.name, title, tuple(pairs))
+    yield Section(run.name, "Plan", (), run.plan or MISSING)
 
 
 def flatten(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
@@ -126,6 +131,33 @@ def flatten(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
         yield name, ", ".join(map(str, value)) or "none"
     else:
         yield name, MISSING if value is None or value == "" else str(value)
+
+
+def merge_facts(facts: Sequence[RunFacts]) -> tuple[RunFacts, ...]:
+    """Return the facts with runs that differ in nothing but their models told once."""
+    merged: list[RunFacts] = []
+    for fact in facts:
+        twin = next(
+            (i for i, f in enumerate(merged) if replace(f, name="", series=()) == replace(fact, name="", series=())),
+            None,
+        )
+        if twin is None:
+            merged.append(fact)
+        else:
+            held = merged[twin]
+            merged[twin] = replace(held, name=f"{held.name}, {fact.name}", series=(*held.series, *fact.series))
+    return tuple(merged)
+
+
+def _date(value: Any) -> str:
+    """Write an ISO time to the day; whatever else is recorded stays as it is."""
+    if not value:
+        return MISSING
+    try:
+        day = datetime.fromisoformat(str(value))
+    except ValueError:
+        return str(value)
+    return f"{day.day} {day:%B %Y}"
 
 
 def _unit(data: Mapping[str, Any], blind: Any) -> str:

@@ -6,7 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from robustness.reports import theme
-from robustness.reports.words import condition_words, number
+from robustness.reports.words import condition_words, metric_words, number
 
 FLOORS = ("empty", "wrong_class", "nonsense", "absent", "all_ones")
 _FLOOR_COLOURS = {"empty": "#808894", "wrong_class": "#D55E00", "nonsense": "#B5639A", "absent": "#B5639A"}
@@ -31,7 +31,9 @@ def score_distribution(results: pd.DataFrame, effects: pd.DataFrame, *, metric: 
     scores, floors = clean_scores(results, metric=metric), floor_scores(effects, metric=metric)
     series = list(dict.fromkeys(scores["series"]))
     built = theme.figure(height=110 + 92 * max(len(series), 1), showlegend=not floors.empty, boxgap=0.45)
-    built.update_xaxes(title_text=f"{metric} per case (0 worst, 1 best)", range=[-0.03, 1.03], tickformat=".1f")
+    built.update_xaxes(
+        title_text=f"{metric_words(metric)} per case (0 worst, 1 best)", range=[-0.03, 1.03], tickformat=".1f"
+    )
     built.update_yaxes(
         tickmode="array", tickvals=list(range(len(series))), ticktext=[theme.label(s) for s in series],
         range=[len(series) - 0.4, -0.6], showgrid=False,
@@ -50,7 +52,7 @@ def _add_box(built: go.Figure, rows: pd.DataFrame, metric: str, name: str, index
         boxpoints="all" if len(rows) <= _MANY else "outliers", jitter=0.55, pointpos=0, boxmean=True, width=0.42,
         marker={"size": 4.5, "opacity": 0.4, "color": colour}, line={"width": 1.6, "color": colour},
         fillcolor=theme.wash(colour, 0.10), text=[theme.label(c) for c in rows["case_id"]], hoveron="points",
-        hovertemplate="%{text}<br>" + metric + " %{x:.3f}<extra></extra>",
+        hovertemplate="%{text}<br>" + metric_words(metric) + " %{x:.3f}<extra></extra>",
     ))  # fmt: skip
 
 

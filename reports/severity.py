@@ -6,7 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from robustness.reports import theme
-from robustness.reports.words import image_kind, interval, number
+from robustness.reports.words import image_kind, interval, metric_words, number
 from robustness.results import parse_condition
 
 
@@ -36,7 +36,7 @@ def severity_curve(effects: pd.DataFrame, kind: str, *, metric: str = "dice") ->
     built = theme.figure(height=230, showlegend=False, margin={"l": 8, "r": 10, "t": 6, "b": 40})
     top = int(table["severity"].max()) if len(table) else 5
     built.update_xaxes(title_text="severity (0 = clean)", tickvals=list(range(top + 1)), range=[-0.15, top + 0.15])
-    built.update_yaxes(title_text=f"mean {metric}", range=[0, 1.0], tickformat=".1f", nticks=6)
+    built.update_yaxes(title_text=f"mean {metric_words(metric)}", range=[0, 1.02], tickformat=".1f", dtick=0.2)
     for name, rows in table.groupby("series", sort=False):
         _add_curve(built, rows, str(name), series.index(name))
     return built

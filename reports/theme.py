@@ -15,14 +15,13 @@ DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 SERIES_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x")
 BAND = "rgba(128,136,148,0.16)"
 NEUTRAL = "#808894"
-DIVERGING = ((0.0, "#C8640A"), (0.25, "#E9B988"), (0.5, "#EEF0F2"), (0.75, "#8DBBDD"), (1.0, "#0B62A0"))
-# Above this width in pixels row labels stand beside the axis, below it above their rows.
+_LOW, _HIGH = "#C8640A", "#0B62A0"
 ROW_HEIGHT = 26
 
 
-def _template(*, ink: str, soft: str, grid: str, zero: str, paper: str) -> dict[str, Any]:
+def _template(*, ink: str, soft: str, grid: str, zero: str, paper: str, middle: str) -> dict[str, Any]:
     axis = {
-        "gridcolor": grid, "zerolinecolor": zero, "linecolor": grid, "tickcolor": grid, "ticks": "", "zeroline": False,
+        "gridcolor": grid, "zerolinecolor": zero, "linecolor": grid, "tickcolor": "rgba(0,0,0,0)", "ticks": "outside", "ticklen": 6, "zeroline": False,
         "tickfont": {"color": soft, "size": 12}, "title": {"font": {"color": soft, "size": 12.5}, "standoff": 10},
         "automargin": True,
     }  # fmt: skip
@@ -33,6 +32,7 @@ def _template(*, ink: str, soft: str, grid: str, zero: str, paper: str) -> dict[
         "xaxis": axis,
         "yaxis": axis,
         "colorway": list(SERIES),
+        "coloraxis": {"colorscale": [[0.0, _LOW], [0.5, middle], [1.0, _HIGH]]},
         "hoverlabel": {"bgcolor": paper, "bordercolor": grid, "font": {"color": ink, "size": 12.5}, "align": "left"},
         "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "font": {"color": ink, "size": 12.5}},
         "margin": {"l": 8, "r": 12, "t": 8, "b": 44},
@@ -40,8 +40,8 @@ def _template(*, ink: str, soft: str, grid: str, zero: str, paper: str) -> dict[
     return {"layout": layout}
 
 
-LIGHT = _template(ink="#1c2127", soft="#59616c", grid="#e4e7eb", zero="#9aa2ad", paper="#ffffff")
-DARK = _template(ink="#e8eaed", soft="#a3abb6", grid="#2c323a", zero="#68717d", paper="#1b2026")
+LIGHT = _template(ink="#1c2127", soft="#59616c", grid="#e4e7eb", zero="#9aa2ad", paper="#ffffff", middle="#eef0f2")
+DARK = _template(ink="#e8eaed", soft="#a3abb6", grid="#2c323a", zero="#68717d", paper="#1b2026", middle="#2b3138")
 
 
 def figure(*, height: int, **layout: Any) -> go.Figure:

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import pandas as pd
+
 from robustness.results import parse_condition
 
 MISSING = "not recorded"
@@ -58,8 +60,15 @@ _PROMPT_CHANGES = {
     "drop": "{} words removed",
     "neutral": "{} words made neutral",
     "synonym": "{} words swapped for a synonym",
-    "other": "prompt of a second target in the image ({} differs)",
+    "other": "prompt of a second target in the same image ({} differs)",
 }
+_SHORT_CHANGES = {
+    "antonym": "{}: opposite", "rare": "{}: rare word", "drop": "{}: removed", "neutral": "{}: neutral word",
+    "synonym": "{}: synonym", "other": "{}: second target",
+}  # fmt: skip
+_SHORT_WHOLE = {"paraphrase": "rewording", "wrong_class": "target: another class", "absent": "target: absent structure"}
+_ABBREVIATIONS = {"jpeg": "JPEG"}
+METRIC_NAMES = {"dice": "Dice", "iou": "IoU", "hd95": "HD95", "nsd": "NSD", "mask_change": "mask change"}
 _WHOLE_CHANGES = {
     "clean": "unchanged",
     "rerun": "same input run again",
@@ -89,10 +98,40 @@ def condition_words(condition: str) -> str:
     return " + ".join(_part_words(part) for part in condition.split("+"))
 
 
+def short_words(condition: str) -> str:
+    """Say a condition in few words, for axes.
+
+    Example:
+        >>> short_words("antonym:side"), short_words("image:gaussian_noise@3")
+        ('side: opposite', 'gaussian noise 3')
+    """
+    return " + ".join(_short_part(part) for part in condition.split("+"))
+
+
+def kind_words(kind: str) -> str:
+    """Say the name of an image change: ``gaussian noise``."""
+    return " ".join(_ABBREVIATIONS.get(word, word) for word in kind.split("_"))
+
+
+def metric_words(metric: str) -> str:
+    """Say the name of a metric: ``Dice``."""
+    return METRIC_NAMES.get(metric, metric.replace("_", " "))
+
+
+def _short_part(part: str) -> str:
+    if part.startswith("image:"):
+        kind, _, severity = part.removeprefix("image:").partition("@")
+        return f"{kind_words(kind)} {severity}".strip()
+    name, _, attribute = part.partition(":")
+    if attribute and name in _SHORT_CHANGES:
+        return _SHORT_CHANGES[name].format(attribute)
+    return _SHORT_WHOLE.get(part) or _part_words(part)
+
+
 def _part_words(part: str) -> str:
     if part.startswith("image:"):
         kind, _, severity = part.removeprefix("image:").partition("@")
-        return kind.replace("_", " ") + (f", severity {severity}" if severity else "")
+        return kind_words(kind) + (f", severity {severity}" if severity else "")
     name, _, attribute = part.partition(":")
     if attribute and name in _PROMPT_CHANGES:
         return _PROMPT_CHANGES[name].format(attribute)
@@ -107,13 +146,13 @@ def image_kind(condition: str) -> str:
 
 def number(value: Any, digits: int = 3) -> str:
     """Write a number with `digits` decimals; whole numbers without; a dash where there is none."""
-    if value is None or isinstance(value, str):
-        return text(value) or DASH
+    if isinstance(value, str):
+        return value or DASH
+    if value is None or pd.isna(value):
+        return DASH
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     value = float(value)
-    if math.isnan(value):
-        return DASH
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
     rounded = f"{value:.{digits}f}"
@@ -135,9 +174,7 @@ def interval(low: Any, high: Any, digits: int = 3) -> str:
 
 def text(value: Any) -> str:
     """Return a cell as text; missing values (None, NaN) as an empty string."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    return str(value)
+    return "" if value is None or pd.isna(value) else str(value)
 
 
 def listing(items: Sequence[str]) -> str:

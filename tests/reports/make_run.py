@@ -37,7 +37,7 @@ class Behaviour:
 
 FOLLOWS_SIDE = Behaviour(
     "film-unet", 0.72,
-    {"antonym:side": 0.82, "other:side": 0.82, "rare:side": 0.31, "wrong_class": 0.66, "empty": 0.57, "paraphrase": 0.02},
+    {"antonym:side": 0.82, "other:side": 0.82, "rare:side": 0.31, "wrong_class": 0.66, "empty": 0.57, "paraphrase": 0.01},
     {"antonym:side": 0.61, "other:side": 0.61, "rare:side": 0.2, "wrong_class": 0.5, "empty": 0.44},
     {"gaussian_noise": 0.085, "gamma": 0.012, "gaussian_blur": 0.045, "jpeg": 0.004},
 )  # fmt: skip
@@ -86,7 +86,7 @@ def _image_rows(
         rows.append(_row(base, "rerun", "invariant", clean, dice, 0.0))
         for condition, expectation in PROMPT_CONDITIONS.items():
             change = float(np.clip(behaviour.change.get(condition, 0.0) + _wobble(behaviour, condition, rng), 0, 1))
-            lost = behaviour.loss.get(condition, 0.0) + (rng.normal(0, 0.05) if condition in behaviour.loss else 0.0)
+            lost = behaviour.loss.get(condition, 0.0) + (rng.normal(0, 0.12) if condition in behaviour.loss else 0.0)
             text = _changed_prompt(clean, condition, side)
             row = _row(base, condition, expectation, text, float(np.clip(dice - lost, 0, 1)), change)
             if condition == "antonym:number" and i % 3 == 0:
@@ -94,7 +94,7 @@ def _image_rows(
             rows.append(row)
         for kind in KINDS:
             for severity in severities:
-                lost = behaviour.image_loss[kind] * severity + rng.normal(0, 0.015)
+                lost = behaviour.image_loss[kind] * severity + rng.normal(0, 0.02 + 0.02 * severity)
                 value = float(np.clip(dice - lost, 0, 1))
                 row = _row(base, f"image:{kind}@{severity}", "invariant", clean, value, min(1.0, abs(lost) * 1.4))
                 rows.append(row | {"missed": value == 0.0})
@@ -104,7 +104,7 @@ def _image_rows(
 
 def _wobble(behaviour: Behaviour, condition: str, rng: np.random.Generator) -> float:
     if behaviour.change.get(condition):
-        return float(abs(rng.normal(0, 0.03)))
+        return float(rng.normal(0, 0.12 if behaviour.change[condition] > 0.1 else 0.005))
     return 0.0 if not behaviour.change else float(abs(rng.normal(0, 0.006)))
 
 
@@ -170,7 +170,10 @@ def _verdicts(effects: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
         low, high = effect["ci_low"] - floor, effect["ci_high"] - floor
         estimate = effect["effect"] - floor
         verdict = "IGNORES*" if high < 0.05 else "REACTS" if low > 0.05 else "INCONCLUSIVE"
-        verdict = "FOLLOWS" if condition == "other:side" and low > 0.3 else verdict
+        metric, margin = "mask_change", 0.05
+        if condition == "other:side" and low > 0.3:
+            verdict, metric, margin = "FOLLOWS", "dice", 0.1
+            estimate, low, high = dice.loc[condition, ["effect", "ci_low", "ci_high"]]
         attribute = "target" if condition == "wrong_class" else parse_condition(condition).attribute
         words = {
             "IGNORES*": "ignores",
@@ -184,9 +187,7 @@ def _verdicts(effects: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
         if verdict == "IGNORES*":
             sentence += f"; up to {100 * (1 - 0.05 ** (1 / n)):.0f}% of images could react; certification would need 59"
         rows.append(
-            _verdict_row(
-                effect, "prompt", attribute, condition, "mask_change", verdict, estimate, low, high, 0.05, sentence
-            )
+            _verdict_row(effect, "prompt", attribute, condition, metric, verdict, estimate, low, high, margin, sentence)
         )
     gone = {"n_images": 0, "n_subjects": 0, "model": results["model"].iloc[0]}
     rows.append(_verdict_row(gone, "prompt", "colour", "antonym:colour", "mask_change", "UNTESTABLE", None, None, None, 0.05,
