@@ -58,7 +58,7 @@ def _learn(levels: tuple[str, ...], described: tuple[str, ...]) -> Chain:
     prefixes: list[str] = []
     previous = first
     for text in levels[1:]:
-        if not previous or text == previous or not text.endswith(" " + previous):
+        if not previous or not (text == previous or text.endswith(" " + previous)):
             break
         prefixes.append(text[: len(text) - len(previous)])
         previous = text

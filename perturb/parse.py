@@ -199,8 +199,8 @@ class _Reader:
             start = stop - len(prefix)
             if start < 0 or self.text[start:stop].lower() != prefix.lower():
                 break
-            if kind in ("shape", "colour"):
-                low, high = align.core(prefix)
+            low, high = align.core(prefix)
+            if kind in ("shape", "colour") and high > low:
                 self._take(kind, start + low, start + high)
                 head = [t for t in head if t.stop <= start]
             stop = start

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import NamedTuple
+
+from robustness.perturb.lexicon import words_by_kind
+from robustness.perturb.numerals import spell
 
 
 class Slot(NamedTuple):
@@ -28,6 +32,7 @@ PLACES = rf"{PLACE}(?:(?:, and |, | and ){PLACE})*"
 _THE_IMAGE = (
     r"(?:the|this|an?) (?:image|picture|photo(?:graph)?|frame|scan|slice|scene|field|view|tile|(?:\w+ )?view)\b"
 )
+_PLACED = rf",? (?:and )?(?:located|situated|positioned) (?:in|at)\b| in the {PLACES} part\b"
 _PART = r"(?:part|corner|side|region|area|quadrant|half|third|portion|zone)"
 
 
@@ -38,16 +43,16 @@ def _compile(pattern: str) -> re.Pattern[str]:
 _PATTERNS: tuple[tuple[str, str, re.Pattern[str]], ...] = tuple(
     (kind, needle, _compile(pattern))
     for kind, needle, pattern in (
-        ("description", "which ", r"\b(?P<v>which \w+ .+?)(?=,? (?:and )?located (?:in|at)\b|\. |\.?\s*$|; )"),
+        ("description", "which ", rf"\b(?P<v>which \w+ .+?)(?={_PLACED}|\. |\.?\s*$|; )"),
         (
             "description",
             ", ",
             r"(?<=\w )(?:in|on) (?:an? |the )?(?:[\w-]+ ){0,5}"
             r"(?:MRI|CT|image|ultrasound|x-?ray|radiograph|photograph|scan|slice), "
             r"(?P<v>(?!(?:and )?(?:located|situated|in|at|with|of|on)\b).+?)"
-            r"(?=,? (?:and )?located (?:in|at)\b|\.?\s*$)",
+            rf"(?={_PLACED}|\.?\s*$)",
         ),
-        ("description", "that ", r"\b(?P<v>that (?:is|are) .+?)(?=,? (?:and )?located (?:in|at)\b|\. |\.?\s*$|; )"),
+        ("description", "that ", rf"\b(?P<v>that (?:is|are) .+?)(?={_PLACED}|\. |\.?\s*$|; )"),
         (
             "location",
             " in ",
@@ -64,11 +69,11 @@ _PATTERNS: tuple[tuple[str, str, re.Pattern[str]], ...] = tuple(
         (
             "shape",
             "of shape ",
-            r"\bof shape (?:an? )?(?P<v>.{1,40}?)(?P<t>-shaped| shaped?)?"
+            r"\bof shape (?:it is |it's )?(?:an? )?(?P<v>\w.{0,40}?)(?P<t>-shaped| shaped?)?"
             r"(?=,? (?:and )?located\b| (?:in|at|of|on|with) (?:the|a|an)\b|\s*[,.;:]|\s*$)",
         ),
-        ("shape", " shape", r"\bof (?:an? )?(?!shape\b)(?P<v>[\w-]+(?: [\w-]+)?) shape\b"),
-        ("shape", "-shaped", r"(?<![\w-])(?P<v>\w[\w ]*?)-shaped\b"),
+        ("shape", " shape", r"\bof (?:it is |it's )?(?:an? )?(?!shape\b)(?P<v>[\w-]+(?: [\w-]+)?) shape\b"),
+        ("shape", "-shaped", r"(?<![\w-])(?P<v>\w[\w ]*?)(?<=\w)-shaped\b"),
         ("view", "chamber", r"(?<![\w-])(?P<v>(?:two|three|four|five|[2345])[- ]chamber)\b"),
         (
             "view",
@@ -116,11 +121,26 @@ def _slot(kind: str, match: re.Match[str]) -> Slot:
         # The frame before the comma ("in axial T1 brain MRI") still holds a view of its own.
         return Slot(kind, start, stop, start, stop)
     if kind == "shape" and match.group().lower().endswith("-shaped") and not match.group().lower().startswith("of "):
-        start = _last_noun(match.group("v"), start)
+        start, stop = _shape_noun(match["v"], start)
         return Slot(kind, start, stop, start, match.end())
     return Slot(kind, start, stop, match.start(), match.end())
 
 
-def _last_noun(phrase: str, start: int) -> int:
-    """Return where the value of `X-shaped` begins: the last word, so that "One small circle" gives "circle"."""
-    return start + phrase.rfind(" ") + 1
+def _shape_noun(phrase: str, start: int) -> tuple[int, int]:
+    """Return the span of the value of `X-shaped`: "One small hot dog" gives "hot dog", "a round shape" "round"."""
+    words = list(re.finditer(r"\S+", phrase))
+    if len(words) > 1 and words[-1].group().lower() == "shape":
+        words.pop()
+    first = len(words) - 1
+    while first > 0 and words[first - 1].group().lower() not in _before_a_shape():
+        first -= 1
+    return start + words[first].start(), start + words[-1].end()
+
+
+@cache
+def _before_a_shape() -> frozenset[str]:
+    """Return the words that may stand before a shape and are no part of it: articles, numbers, sizes, colours."""
+    table = words_by_kind()
+    kinds = ("size", "colour", "number", "pathology")
+    numbers = (spell(n) for n in range(100))
+    return frozenset({*"a an the it is and of with".split(), *numbers, *(v for k in kinds for v in table[k])})

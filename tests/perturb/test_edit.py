@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.perturb.prompt_cases import FAMILIES, context_of, make_case
 
 from robustness.perturb.edit import Edit, article_repair, reversed_edits, splice, takes_an, undo
 from robustness.registry import PERTURBATIONS
 from robustness.seeds import generator
 from robustness.types import Case, Params
+from tests.perturb.prompt_cases import FAMILIES, context_of, make_case
 
 EDITORS = ("antonym", "rare", "drop", "wrong_class", "empty", "nonsense")
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+from typing import ClassVar
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.perturb.prompt_cases import FAMILIES, values
 
 from robustness.perturb.parse import parse_prompt
+from tests.perturb.prompt_cases import FAMILIES, values
 
 EXPECTED = {
     "polyp": "number:one size:small colour:pink shape:round target:polyp location:top right",
@@ -22,7 +25,8 @@ EXPECTED = {
     "chest": "target:Support Devices shape:x-rays location:top left, left view:lateral "
     "pathology:Lung Opacity, Atelectasis",
     "brain": "number:one size:small side:left target:caudate nucleus view:axial location:top",
-    "brain both": "number:one size:large side:left and right target:cerebellar hemispheres view:coronal location:bottom",
+    "brain both": "number:one size:large side:left and right target:cerebellar hemispheres view:coronal "
+    "location:bottom",
     "brain tissue": "size:large target:white matter number:several view:axial",
     "nuclei": "number:one colour:light size:largest target:nucleus",
     "ct": "size:small target:air inside the head number:two view:axial location:top",
@@ -64,7 +68,13 @@ def test_words_mean_what_their_place_says(text: str, expected: list[tuple[str, s
 
 
 class TestSiblings:
-    CHAIN = {"p0": "", "p1": "polyp", "p2": "large polyp", "p3": "white large polyp", "p4": "medium white large polyp"}
+    CHAIN: ClassVar[dict[str, str]] = {
+        "p0": "",
+        "p1": "polyp",
+        "p2": "large polyp",
+        "p3": "white large polyp",
+        "p4": "medium white large polyp",
+    }
 
     def test_a_size_word_in_the_shape_slot_is_a_shape(self) -> None:
         found = values("one medium white large polyp", siblings={**self.CHAIN, "p5": "one medium white large polyp"})
@@ -78,7 +88,11 @@ class TestSiblings:
 
     def test_an_unknown_shape_is_found_by_what_p2_adds(self) -> None:
         siblings = {"p1": ["zorp"], "p2": "a frob zorp", "p3": "pink a frob zorp"}
-        assert values("pink a frob zorp", siblings=siblings) == [("colour", "pink"), ("shape", "frob"), ("target", "zorp")]
+        assert values("pink a frob zorp", siblings=siblings) == [
+            ("colour", "pink"),
+            ("shape", "frob"),
+            ("target", "zorp"),
+        ]
         assert values("pink a frob zorp") == [("colour", "pink")]
 
     def test_an_unknown_word_that_is_no_chain_stays_unattributed(self) -> None:
@@ -104,8 +118,11 @@ def test_a_heart_chamber_is_a_target_and_never_a_side() -> None:
     for word in ("Left", "left", "right"):
         for organ in ("ventricular cavity", "atrium cavity", "ventricle", "atrium", "ventricular myocardium"):
             for rest in ("", " of the heart.", " in two-chamber view of the heart."):
-                kinds = [kind for kind, _ in values(f"{word} {organ}{rest}", attributes={"structure": f"{word} {organ}"})]
-                assert kinds[0] == "target" and "side" not in kinds, (word, organ)
+                kinds = [
+                    kind for kind, _ in values(f"{word} {organ}{rest}", attributes={"structure": f"{word} {organ}"})
+                ]
+                assert kinds[0] == "target", (word, organ)
+                assert "side" not in kinds, (word, organ)
 
 
 @given(st.text(max_size=200))
@@ -127,10 +144,34 @@ WORDS = st.sampled_from(
 def test_shuffled_prompt_words_give_ordered_exact_spans(words: list[str]) -> None:
     prompt = parse_prompt(" ".join(words))
     spans = [(a.start, a.stop) for a in prompt.attributes]
-    assert all(text_stop <= start for (_, text_stop), (start, _) in zip(spans, spans[1:], strict=False))
+    assert all(stop <= start for (_, stop), (start, _) in pairwise(spans))
 
 
 @pytest.mark.parametrize("piece", ["polyp ", "a", "which is ", "top left, ", "located in ", "\x00", "é", "of shape a "])
 def test_ten_thousand_characters_are_read(piece: str) -> None:
     text = (piece * 10_000)[:10_000]
     assert parse_prompt(text).text == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shape"),
+    [
+        ("One small hot dog-shaped benign tumor.", "hot dog"),
+        ("One medium a fingerprint-shaped irregular tumor.", "fingerprint"),
+        ("Edema of shape it is a rectangle in the frontal view of a Chest Xray.", "rectangle"),
+        ("Edema of shape x-shaped, and located in top of the frontal view of a Chest Xray.", "x"),
+        ("Edema of shape , and located in top of the frontal view of a Chest Xray.", None),
+        ("Myocardium of it is a round shape in two-chamber view of the heart.", "round"),
+        ("One small -shaped benign tumor.", None),
+    ],
+)
+def test_shape_slots_hold_the_shortest_value_words(text: str, shape: str | None) -> None:
+    found = parse_prompt(text).get("shape")
+    assert (found.value if found else None) == shape
+
+
+def test_a_level_that_adds_nothing_keeps_the_chain() -> None:
+    siblings = {"p1": "polyp", "p2": "polyp", "p3": "zorp polyp", "p4": "small zorp polyp"}
+    assert values("small zorp polyp", siblings=siblings) == [("size", "small"), ("colour", "zorp"), ("target", "polyp")]
+    spaced = {"p1": "polyp", "p2": " polyp", "p3": "pink  polyp"}
+    assert values("pink  polyp", siblings=spaced) == [("colour", "pink"), ("target", "polyp")]
