@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from robustness.errors import InputError
 from robustness.perturb.modality import canonical_modality
-from robustness.runners import annotations, manifest_data
+from robustness.runners import benchmark_folder, manifest_data
 from robustness.runners.check_files import Finding, check_files
 from robustness.runners.dataset import MISSING, sha256
 from robustness.runners.records import Record, listed_texts, no_such
@@ -64,7 +64,7 @@ def _read_splits(
     source: Path, shown: str, *, split: str | None, prompt: str
 ) -> tuple[dict[str, list[Record]], list[Finding]]:
     if source.is_dir():
-        known = annotations.splits_of(source)
+        known = benchmark_folder.splits_of(source)
         if split and split not in known:
             raise no_such("split", split, known, f"{shown}/anns")
         return _read_folder(source, [split] if split else known, prompt)
@@ -80,7 +80,10 @@ def _read_splits(
 def _read_folder(source: Path, chosen: Sequence[str], prompt: str) -> tuple[dict[str, list[Record]], list[Finding]]:
     """Read splits with `prompt`; one that lacks it is a finding and is read with its first key."""
     splits, findings = {}, []
-    keys = {name: annotations.prompt_keys(annotations.read_entries(source / f"anns/{name}.json")) for name in chosen}
+    keys = {
+        name: benchmark_folder.prompt_keys(benchmark_folder.read_entries(source / f"anns/{name}.json"))
+        for name in chosen
+    }
     if not any(prompt in held for held in keys.values()):
         raise no_such("prompt", prompt, sorted({key for held in keys.values() for key in held}), f"{source}/anns")
     for name, held in keys.items():
@@ -90,7 +93,7 @@ def _read_folder(source: Path, chosen: Sequence[str], prompt: str) -> tuple[dict
         if prompt not in held:
             message = f"no entry has the prompt key {prompt!r}; there are {', '.join(held)}"
             findings.append(Finding("error", "prompt_key_missing", message, name, file=f"anns/{name}.json"))
-        splits[name] = annotations.read_split(source, split=name, prompt=prompt if prompt in held else held[0])
+        splits[name] = benchmark_folder.read_split(source, split=name, prompt=prompt if prompt in held else held[0])
     return splits, findings
 
 
@@ -130,7 +133,7 @@ def _subjects(splits: Splits) -> Iterator[Finding]:
 def _modalities(source: Path, splits: Splits) -> Iterator[Finding]:
     stated = {record.modality for group in splits.values() for record in group}
     if source.is_dir():
-        stated.add(annotations.modality_of_set(source)[0])
+        stated.add(benchmark_folder.modality_of_set(source)[0])
     for text in sorted(stated - {""}):
         if not canonical_modality(text):
             message = f"modality {text!r} is not known; the common image changes will be used"

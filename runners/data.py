@@ -8,7 +8,7 @@ from typing import Literal
 
 from robustness.errors import InputError
 from robustness.perturb.modality import MODALITIES, canonical_modality
-from robustness.runners import annotations, manifest_data
+from robustness.runners import benchmark_folder, manifest_data
 from robustness.runners.dataset import Dataset
 from robustness.runners.decode import JPEG_SUFFIXES
 from robustness.runners.records import Record, image_ids, is_absent, listing, without_duplicates
@@ -33,7 +33,7 @@ def load_dataset(
     modality: str | None = None,
     name: str | None = None,
 ) -> Dataset:
-    """Open a dataset; `runners/annotations.py` and `runners/manifest_data.py` describe the two layouts.
+    """Open a dataset; `runners/benchmark_folder.py` and `runners/manifest_data.py` describe the two layouts.
 
     Cases come in the order of the annotations; an exact repeat of an entry is used once and noted.
 
@@ -60,7 +60,7 @@ def load_dataset(
     kept = kept[:limit]
     ids = image_ids(kept)
     subjects = subjects_of(kept, ids, subject=subject)
-    set_modality, origin = annotations.modality_of_set(source) if source.is_dir() else ("", "")
+    set_modality, origin = benchmark_folder.modality_of_set(source) if source.is_dir() else ("", "")
     name = name or (source.stem if source.is_file() else source.name)
     infos = [
         _info(
@@ -109,9 +109,9 @@ def _validate(choose: str, limit: int | None, modality: str | None) -> None:
 
 def _read(source: Path, shown: str, *, split: str, prompt: str) -> tuple[list[Record], list[Path]]:
     if source.is_dir():
-        card = source / annotations.CARD
+        card = source / benchmark_folder.CARD
         sources = [source / "anns" / f"{split}.json", *([card] if card.is_file() else [])]
-        return annotations.read_split(source, split=split, prompt=prompt), sources
+        return benchmark_folder.read_split(source, split=split, prompt=prompt), sources
     if not source.exists():
         raise InputError(f"data: expected a dataset folder or manifest, {shown} does not exist{_nearest(source)}")
     if source.suffix.lower() not in manifest_data.SUFFIXES:

@@ -69,13 +69,11 @@ class TestBlur:
     @pytest.mark.parametrize("sigma", [0.6, 1.0, 2.5, 4.0])
     def test_it_agrees_with_scipy(self, sigma: float) -> None:
         image = np.random.default_rng(0).integers(0, 256, (64, 50, 3), dtype=np.uint8)
-        expected = ndimage.gaussian_filter(image.astype(float), sigma=(sigma, sigma, 0), mode="nearest", truncate=6.0)
         out = GaussianBlur().change(image, {"sigma": sigma})
         # MONAI integrates the kernel over each pixel, which adds 1/12 to its variance.
-        exact = ndimage.gaussian_filter(
-            image.astype(float), sigma=(*[np.sqrt(sigma**2 + 1 / 12)] * 2, 0), mode="nearest", truncate=6.0
-        )
-        assert min(np.abs(out - expected).mean(), np.abs(out - exact).mean()) < 1.0
+        wide = float(np.sqrt(sigma**2 + 1 / 12))
+        expected = ndimage.gaussian_filter(image.astype(float), sigma=(wide, wide, 0), mode="nearest", truncate=6.0)
+        assert np.abs(out - expected).mean() < 0.5
 
     def test_borders_of_a_bright_image_do_not_darken(self) -> None:
         image = np.full((40, 40, 3), 200, np.uint8)

@@ -126,8 +126,7 @@ def modality_of_set(folder: Path) -> tuple[str, str]:
 
 def _record(folder: Path, split: str, number: int, entry: Mapping[str, Any], prompt: str) -> Record:
     where = f"anns/{split}.json entry {number}"
-    siblings = entry.get("prompts") if isinstance(entry.get("prompts"), dict) else {}
-    attributes = entry.get("attributes") if isinstance(entry.get("attributes"), dict) else {}
+    siblings, attributes = _mapping(entry.get("prompts")), _mapping(entry.get("attributes"))
     texts = listed_texts(siblings.get(prompt))
     extra = {key: value for key, value in entry.items() if key not in _OWN}
     return Record(
@@ -146,6 +145,10 @@ def _record(folder: Path, split: str, number: int, entry: Mapping[str, Any], pro
         spacing_mm=_spacing({**attributes, **extra}, where),
         problem="" if texts else f"{where}: expected a text under prompt {prompt!r}, found none",
     )
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _first_text(*values: Any) -> str:
