@@ -46,7 +46,7 @@ class BlackBox:
     name: str
     threshold: float = 0.5
     image_size: int = 0
-    network: None = None
+    network: torch.nn.Module | None = None
 
     def encode_image(self, images: Sequence[Image]) -> ListCode:
         """Keep the images."""

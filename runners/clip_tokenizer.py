@@ -88,7 +88,9 @@ def _from_open_clip() -> Any:
     from transformers import CLIPTokenizer
 
     vocabulary, merges = clip_vocabulary()
-    return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=10**6)
+    # Its annotation wants strings; pairs are what the BPE underneath takes.
+    pairs: Any = merges
+    return CLIPTokenizer(vocab=vocabulary, merges=pairs, model_max_length=10**6)
 
 
 @functools.cache

@@ -137,11 +137,15 @@ def load_model(
     prepare = _preprocess(entry, full, opened)
     if threshold is None and opened is not None:
         threshold = opened.threshold
-    changes = {"threshold": threshold, "image_size": image_size}
+    prepare = dataclasses.replace(
+        prepare,
+        threshold=prepare.threshold if threshold is None else threshold,
+        image_size=prepare.image_size if image_size is None else image_size,
+    )
     return NetworkSegmenter(
         name=entry.display_name(name, full),
         network=network,
-        preprocess=dataclasses.replace(prepare, **{k: v for k, v in changes.items() if v is not None}),
+        preprocess=prepare,
         tokenizer=entry.tokenizer(full, Path(tokenizer) if tokenizer else folder) if entry.reads_text(full) else None,
         device=where,
         precision=arithmetic,

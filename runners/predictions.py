@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
+import torch
 from PIL import Image as PILImage
 from PIL import UnidentifiedImageError
 
@@ -41,7 +42,7 @@ class Predictions:
     threshold: float = 0.5
     binary: bool = False
     image_size: int = 0
-    network: None = None
+    network: torch.nn.Module | None = None
 
     def path(self, condition: str, case_id: str, prompt_index: int = 0) -> Path:
         """Return where the prediction of a case under a condition lies; further listed texts have a suffix."""
@@ -154,10 +155,8 @@ def _read(path: Path, *, binary: bool) -> Probability:
 def _grey(path: Path) -> tuple[np.ndarray[Any, Any], float]:
     """Return the grey values (H, W) of a file and its full scale; the first channel of several."""
     try:
-        with PILImage.open(path) as picture:
-            picture.load()
-            if picture.mode == "P":
-                picture = picture.convert("RGB")
+        with PILImage.open(path) as opened:
+            picture = opened.convert("RGB") if opened.mode == "P" else opened
             full = _FULL.get(picture.mode, 255.0)
             values = np.array(picture)
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:

@@ -14,7 +14,7 @@ import pickle
 import sys
 from collections import OrderedDict
 from collections.abc import Iterable
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 import torch
 import torch.storage
@@ -76,7 +76,7 @@ class StandIn(dict[Any, Any]):
 
 
 class _Refused(StandIn):
-    def __new__(cls, *args: Any, **kwargs: Any) -> StandIn:
+    def __new__(cls, *args: Any, **kwargs: Any) -> NoReturn:  # type: ignore[misc]
         raise RefusedPickle(cls.origin)
 
 
@@ -94,7 +94,7 @@ def rebuild_tensor(storage: Any, offset: int, size: Iterable[int], stride: Itera
     held = storage._untyped_storage.nbytes() // storage.dtype.itemsize
     if 0 not in shape and last >= held:
         raise pickle.UnpicklingError(f"a tensor of shape {list(shape)} reaches beyond its storage")
-    rebuilt: torch.Tensor = torch._utils._rebuild_tensor(storage, offset, shape, steps)
+    rebuilt: torch.Tensor = torch._utils._rebuild_tensor(storage, offset, shape, steps)  # type: ignore[no-untyped-call]
     return rebuilt
 
 
