@@ -152,7 +152,7 @@ _FLAGS = (("both_empty", "both empty"), ("missed", "missed"), ("hallucinated", "
 
 
 def _true(column: pd.Series) -> int:
-    return int(column.map(lambda v: v is not None and v == v and bool(v)).sum())
+    return int(column.eq(True).fillna(False).sum())
 
 
 def _range(column: Any, digits: int = 3) -> str:

@@ -49,7 +49,7 @@ def _add_curve(built: go.Figure, rows: pd.DataFrame, name: str, index: int) -> N
     low, high = [first, *rows["low"].tolist()], [first, *rows["high"].tolist()]
     built.add_trace(go.Scatter(
         x=x + x[::-1], y=high + low[::-1], fill="toself", fillcolor=theme.wash(colour, 0.16), line={"width": 0},
-        hoverinfo="skip", name=theme.label(name), legendgroup=name, showlegend=False, mode="lines",
+        hoverinfo="skip", name=theme.label(name), legendgroup=theme.label(name), showlegend=False, mode="lines",
     ))  # fmt: skip
     notes = ["clean", *(f"loss {number(e)} {interval(lo, hi)}" for e, lo, hi in zip(
         rows["effect"], rows["ci_low"], rows["ci_high"], strict=True))]  # fmt: skip
@@ -58,5 +58,5 @@ def _add_curve(built: go.Figure, rows: pd.DataFrame, name: str, index: int) -> N
         line={"color": colour, "width": 2.2, "dash": theme.DASHES[index % len(theme.DASHES)]},
         marker={"symbol": theme.SERIES_SYMBOLS[index % len(theme.SERIES_SYMBOLS)], "size": 7, "color": colour},
         hovertemplate="<b>" + theme.label(name).replace("%", "%%") + "</b><br>severity %{x}: %{y:.3f}<br>%{text}<extra></extra>",
-        legendgroup=name,
+        legendgroup=theme.label(name),
     ))  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +48,10 @@ IGNORES_ALL = Behaviour(
 
 def make_run(
     folder: Path, behaviour: Behaviour = FOLLOWS_SIDE, *, n_images: int = 12, seed: int = 0, prompt: str = "",
-    severities: tuple[int, ...] = (1, 2, 3, 4, 5), pictures: int = 2,
+    severities: tuple[int, ...] = (1, 2, 3, 4, 5), pictures: int = 2, model: str = "",
 ) -> Path:  # fmt: skip
-    """Write a run folder; `prompt` replaces the clean prompt of every case (for tests of escaping)."""
+    """Write a run folder; `prompt` and `model` replace the clean prompts and the model's name."""
+    behaviour = replace(behaviour, name=model) if model else behaviour
     rng = np.random.default_rng(seed)
     rows = [row for i in range(n_images) for row in _image_rows(i, behaviour, rng, prompt, severities)]
     results = pd.DataFrame(rows)

@@ -1,0 +1,121 @@
+"""The page in a real browser: nothing breaks, nothing leaves, everything can be reached."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.reports.chromium import Browser
+
+
+@pytest.fixture
+def fresh(browser: Browser) -> Iterator[Browser]:
+    browser.errors.clear()
+    browser.requests.clear()
+    browser.resize(1280, 900)
+    browser.emulate(dark=False)
+    yield browser
+    assert browser.errors == []
+
+
+def left(browser: Browser) -> list[str]:
+    return [url for url in browser.requests if not url.startswith(("file:", "data:", "blob:"))]
+
+
+def test_the_page_opens_draws_its_figures_and_asks_nothing_of_the_network(fresh: Browser, page: Path) -> None:
+    fresh.open(page)
+    fresh.evaluate("document.querySelector('.figs-reliance').scrollIntoView()")
+    fresh.wait("document.querySelectorAll('.fig-reliance .plot .main-svg').length >= 2")
+    fresh.evaluate("window.scrollTo(0, document.body.scrollHeight)")
+    assert left(fresh) == []
+    assert [url for url in fresh.requests if url.startswith("file:")] == [page.resolve().as_uri()]
+
+
+def test_every_figure_can_be_drawn(fresh: Browser, page: Path) -> None:
+    fresh.resize(1280, 20000)
+    fresh.open(page)
+    fresh.wait("[...document.querySelectorAll('[data-figure]')].every((n) => n.querySelector('.main-svg'))")
+
+
+def test_markup_in_prompts_and_names_stays_text(fresh: Browser, hostile_page: Path) -> None:
+    fresh.resize(1280, 20000)
+    fresh.open(hostile_page)
+    fresh.wait("[...document.querySelectorAll('[data-figure]')].every((n) => n.querySelector('.main-svg'))")
+    assert "<script>alert(1)</script>" in fresh.evaluate("document.querySelector('.card .prompt').textContent")
+    assert fresh.evaluate("document.title").startswith("<b onclick=x>net</b>")
+    assert fresh.evaluate("document.querySelectorAll('[onerror], [onclick], main script, main b[onclick]').length") == 0
+    assert left(fresh) == []
+
+
+def test_an_injected_script_would_not_run(fresh: Browser, page: Path) -> None:
+    fresh.open(page)
+    fresh.evaluate("document.body.insertAdjacentHTML('beforeend', '<img src=\"data:,\" onerror=\"document.title=1\">')")
+    fresh.wait("document.querySelector('img[onerror]').complete")
+    assert fresh.evaluate("document.title") != "1"
+    # The policy's refusal is what was wanted here.
+    assert any("Content Security Policy" in error for error in fresh.errors)
+    fresh.errors.clear()
+
+
+def test_a_claim_leads_to_its_row(fresh: Browser, page: Path, run_folders: list[Path]) -> None:
+    fresh.open(page)
+    fresh.evaluate("document.querySelector('#prompt .evidence a').click()")
+    fresh.wait("document.activeElement.tagName === 'TR'")
+    shown = fresh.evaluate("document.activeElement.querySelector('td.condition').dataset.v")
+    verdicts = pd.read_parquet(run_folders[0] / "verdicts.parquet")
+    assert shown == "other:side"
+    assert (verdicts["condition"] == shown).any()
+
+
+def test_pictures_of_a_claim_are_found_by_its_button(fresh: Browser, page: Path) -> None:
+    fresh.open(page)
+    fresh.evaluate("document.querySelector('[data-show=\"antonym:size\"]').click()")
+    titles = fresh.evaluate("[...new Set([...document.querySelectorAll('.card h3')].map((n) => n.textContent))]")
+    assert titles == ["size words swapped for their opposite"]
+    assert fresh.evaluate("document.querySelectorAll('.card img.layer-image').length") > 0
+    assert fresh.evaluate("[...document.querySelectorAll('.card mark')].map((n) => n.textContent)")[:2] == [
+        "large",
+        "small",
+    ]
+
+
+def test_tables_sort_filter_and_export_full_precision(fresh: Browser, page: Path, run_folders: list[Path]) -> None:
+    fresh.open(page)
+    sort = "document.querySelector('#verdicts-table th[data-name=estimate] button').click()"
+    fresh.evaluate(f"{sort}; {sort}")
+    column = "[...document.querySelectorAll('#verdicts-table tbody td:nth-child(8)')].map((n) => n.dataset.v ?? '')"
+    values = [float(v) for v in fresh.evaluate(column) if v]
+    stored = pd.concat([pd.read_parquet(f / "verdicts.parquet") for f in run_folders])["estimate"].dropna()
+    assert values == sorted(stored, reverse=True)
+    fresh.evaluate(
+        "(() => { const f = document.querySelector('[data-filter=\"verdicts-table\"]');"
+        " f.value = 'ignores* size'; f.dispatchEvent(new Event('input')); })()"
+    )
+    rows = "[...document.querySelectorAll('#verdicts-table tbody tr')].filter((r) => !r.hidden).length"
+    assert fresh.evaluate(rows) == 4
+
+
+@pytest.mark.parametrize(("width", "dark"), [(390, False), (390, True), (1600, False), (1280, True)])
+def test_no_width_or_theme_overflows_or_breaks(fresh: Browser, page: Path, width: int, dark: bool) -> None:
+    fresh.resize(width, 900)
+    fresh.emulate(dark=dark)
+    fresh.open(page)
+    assert fresh.evaluate("document.documentElement.scrollWidth") <= width
+    assert fresh.evaluate("document.documentElement.dataset.theme") == ("dark" if dark else "light")
+
+
+def test_the_theme_button_switches(fresh: Browser, page: Path) -> None:
+    fresh.open(page)
+    fresh.evaluate("document.getElementById('theme').click()")
+    assert fresh.evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+def test_it_prints_to_pdf_with_every_section_opened(fresh: Browser, page: Path) -> None:
+    fresh.open(page)
+    pdf = fresh.pdf()
+    assert pdf.startswith(b"%PDF")
+    assert len(re.findall(rb"/Type\s*/Page\b", pdf)) >= 5

@@ -1,0 +1,66 @@
+"""Numbers and names as the page writes them."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+import pytest
+
+from robustness.reports.datatable import plain, shown
+from robustness.reports.words import VERDICTS, condition_words, count, interval, listing, number, p_value, short_words
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (0.12345, "0.123"), (-0.5, "−0.500"), (-0.0001, "0.000"), (12, "12"), (12345, "12,345"), (math.nan, "–"),
+        (None, "–"), (pd.NA, "–"), (math.inf, "∞"),
+    ],
+)  # fmt: skip
+def test_numbers(value: object, written: str) -> None:
+    assert number(value) == written
+
+
+def test_small_p_values_are_bounds() -> None:
+    assert p_value(0.0001) == "< 0.001"
+    assert p_value(0.04) == "0.040"
+
+
+def test_an_interval_without_an_end_is_a_dash() -> None:
+    assert interval(0.1, 0.2) == "[0.100, 0.200]"
+    assert interval(0.1, math.nan) == "–"
+
+
+@pytest.mark.parametrize(
+    ("condition", "long", "short"),
+    [
+        ("antonym:size", "size words swapped for their opposite", "size: opposite"),
+        ("image:jpeg@5", "JPEG, severity 5", "JPEG 5"),
+        ("image:gaussian_blur@3+antonym:size", "gaussian blur, severity 3 + size words swapped for their opposite",
+         "gaussian blur 3 + size: opposite"),
+        ("paraphrase", "prompt reworded", "rewording"),
+        ("vendor_thing:side", "vendor thing of side", "vendor thing of side"),
+    ],
+)  # fmt: skip
+def test_conditions_are_said_in_words(condition: str, long: str, short: str) -> None:
+    assert (condition_words(condition), short_words(condition)) == (long, short)
+
+
+def test_lists_and_counts_read_as_sentences() -> None:
+    assert listing(["a"]) == "a"
+    assert listing(["a", "b", "c"]) == "a, b and c"
+    assert (count(1, "case"), count(2, "case")) == ("1 case", "2 cases")
+
+
+def test_verdicts_differ_in_shape_where_they_share_a_colour() -> None:
+    looks = [(style.symbol, style.colour) for style in VERDICTS.values()]
+    assert len(set(looks)) == len(looks)
+    assert len({style.symbol for style in VERDICTS.values()}) == len(looks)
+
+
+def test_cells_become_json_values() -> None:
+    assert plain(pd.NA) is None
+    assert plain(float("nan")) is None
+    assert plain(pd.Series([3], dtype="Int64")[0]) == 3
+    assert shown(True, "text") == "yes"
