@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -81,7 +82,7 @@ def load_dataset(
         prompt=prompt,
         root=source if source.is_dir() else source.parent,
         records=kept,
-        infos=infos,
+        infos=_one_spelling(infos),
         sources=sources,
         subject_is_image=subjects.are_images,
         notes=notes,
@@ -180,6 +181,14 @@ def _target_of(record: Record, prompts: Sequence[Prompt], modality: str) -> str:
         if found is not None:
             return found.value
     return shortest.text.strip().rstrip(".")
+
+
+def _one_spelling(infos: Sequence[CaseInfo]) -> list[CaseInfo]:
+    """Give targets that differ in capitals only ("Tumor" at the start of a sentence) the spelling with the fewest."""
+    spelling: dict[str, str] = {}
+    for target in sorted({info.target for info in infos}, key=lambda name: (-sum(map(str.isupper, name)), name)):
+        spelling[target.casefold()] = target
+    return [replace(info, target=spelling[info.target.casefold()]) for info in infos]
 
 
 def _notes(records: Sequence[Record], repeats: int, *, subjects: Subjects, modality: str, origin: str) -> list[str]:

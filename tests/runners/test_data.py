@@ -105,6 +105,12 @@ class TestReading:
             "polyp",
         ]
 
+    def test_a_class_has_one_spelling(self, tmp_path: Path) -> None:
+        items = [entry(1), entry(2)]
+        items[0]["prompts"]["p1"] = "Tumor in the breast ultrasound image."
+        items[1]["prompts"]["p1"] = "No tumor in the breast ultrasound image."
+        assert [info.target for info in load_dataset(write(tmp_path / "d", items)).infos] == ["tumor", "tumor"]
+
     def test_spacing_comes_from_the_entry(self, tmp_path: Path) -> None:
         data = load_dataset(write(tmp_path / "d", [entry(1, attributes={"spacing_mm": [0.5, 0.7]}), entry(2)]))
         assert data[0].spacing_mm == (0.5, 0.7)
