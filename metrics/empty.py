@@ -6,7 +6,7 @@
 | empty | object | 0 | image diagonal | `missed` |
 | object | empty | 0 | image diagonal | `hallucinated` |
 
-The diagonal is the largest distance that two pixel centres of the image can have, in the units of the spacing. So every
+The diagonal is that of the whole image, sqrt((H s_row)^2 + (W s_column)^2), which no distance in it exceeds. So every
 paired difference is finite, and no image leaves the pairing. Libraries disagree here (NaN, inf, 0, 1), and those
 that drop NaN report a missed object as perfect.
 """
@@ -48,5 +48,5 @@ def value_when_empty(flags: Emptiness, kind: Kind, diagonal: float) -> float | N
 
 
 def image_diagonal(shape: tuple[int, int], spacing: tuple[float, float]) -> float:
-    """Return the distance between the centres of opposite corner pixels, in the units of `spacing`."""
-    return math.hypot((shape[0] - 1) * spacing[0], (shape[1] - 1) * spacing[1])
+    """Return the diagonal of an image (H, W), in the units of `spacing` (row, column)."""
+    return math.hypot(shape[0] * spacing[0], shape[1] * spacing[1])

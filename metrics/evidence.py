@@ -83,37 +83,59 @@ def attribute_of(rows: Rows, cell: int) -> str:
     return "target"
 
 
-def gather(rows: Rows, changes: Pairs | None, cells: pd.DataFrame, cell: int) -> Evidence:
-    """Collect the evidence on one condition of a (model, dataset), `cells` being that group's conditions."""
+@dataclass(frozen=True)
+class Background:
+    """What all conditions of one (model, dataset) are held against.
+
+    Attributes:
+        changes: mask changes of every condition; None where the table has none.
+        wording: mean change by rewording per case, NaN where a case has no paraphrase.
+        floor: mean change between two identical runs, NaN where there is no rerun.
+        referents: cell of the `other:KIND` condition by KIND.
+    """
+
+    changes: Pairs | None
+    wording: Values
+    floor: float
+    referents: dict[str, int]
+
+
+def background(rows: Rows, changes: Pairs | None, cells: pd.DataFrame) -> Background:
+    """Collect what the conditions of one (model, dataset), `cells`, have in common."""
+    named = [(int(cell), base_name(str(name))) for cell, name in zip(cells.index, cells["condition"], strict=True)]
+    wording, floor = np.full(rows.subject_of_case.size, np.nan), np.nan
+    if changes is not None:
+        wording = _per_case(rows, changes, [cell for cell, name in named if name == PARAPHRASE])
+        repeats = [changes.effect[changes.of(cell)] for cell, name in named if name == RERUN]
+        floor = float(repeats[0].mean()) if repeats and repeats[0].size else np.nan
+    return Background(changes, wording, floor, {attribute_of(rows, c): c for c, name in named if name == "other"})
+
+
+def gather(rows: Rows, behind: Background, cell: int) -> Evidence:
+    """Collect the evidence on one condition."""
     attribute = attribute_of(rows, cell)
-    referent = _referent(rows, cells, cell, attribute)
+    referent = _referent(rows, behind, cell, attribute)
     empty = np.empty(0)
-    if changes is None:
+    if behind.changes is None:
         reason = "the table has no mask_change column"
-        return Evidence(cell, attribute, empty.astype(np.int64), empty, empty, empty, 0, 0, referent, np.nan, reason)
-    where = changes.of(cell)
-    case, subject, change = changes.case[where], changes.subject[where], changes.effect[where]
-    floor = _per_case(rows, changes, [c for c in cells.index if base_name(cells.at[c, "condition"]) == PARAPHRASE])
-    paired = np.isfinite(floor[case])
-    wording = floor[case[paired]]
+        return Evidence(cell, attribute, np.empty(0, np.int64), empty, empty, empty, 0, 0, referent, np.nan, reason)
+    where = behind.changes.of(cell)
+    case, subject, change = (a[where] for a in (behind.changes.case, behind.changes.subject, behind.changes.effect))
+    paired = np.isfinite(behind.wording[case])
+    wording = behind.wording[case[paired]]
     subjects, excess = subject_means(change[paired] - wording, subject[paired])
-    rerun = [changes.of(int(c)) for c in cells.index if cells.at[c, "condition"] == RERUN]
-    repeated = changes.effect[rerun[0]] if rerun else empty
     return Evidence(
         cell, attribute, subjects, excess, subject_means(change, subject)[1],
-        subject_means(wording, subject[paired])[1], case.size, int(paired.sum()), referent,
-        float(repeated.mean()) if repeated.size else np.nan, _reason(rows, cell),
+        subject_means(wording, subject[paired])[1], case.size, int(paired.sum()), referent, behind.floor,
+        "" if case.size else _reason(rows, cell),
     )  # fmt: skip
 
 
-def _referent(rows: Rows, cells: pd.DataFrame, cell: int, attribute: str) -> Selectivity | None:
-    if base_name(str(cells.at[cell, "condition"])) in ABSENT or not attribute:
+def _referent(rows: Rows, behind: Background, cell: int, attribute: str) -> Selectivity | None:
+    is_absent = base_name(str(rows.cells.at[cell, "condition"])) in ABSENT
+    if is_absent or attribute not in behind.referents or not attribute:
         return None
-    for candidate in cells.index:
-        is_other = base_name(str(cells.at[candidate, "condition"])) == "other"
-        if is_other and attribute_of(rows, int(candidate)) == attribute:
-            return selectivity(rows, int(candidate))
-    return None
+    return selectivity(rows, behind.referents[attribute])
 
 
 def _per_case(rows: Rows, changes: Pairs, cells: list[int]) -> Values:

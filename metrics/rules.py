@@ -23,7 +23,7 @@ class Settings(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """A verdict with the quantity that its rule used; `share` is the share of subjects that may react."""
+    """A verdict with the quantity that its rule used; `share` of the `observed` subjects' population may react."""
 
     verdict: str
     rule: str
@@ -34,6 +34,7 @@ class Decision(NamedTuple):
     n_subjects: int
     n_needed: int | None
     share: float = math.nan
+    observed: int = 0
 
 
 _NONE = Interval(math.nan, math.nan, math.nan)
@@ -126,10 +127,10 @@ def _ignored(
         f" distribution-free bound {100 * bound:.2f}%"
     )
     if bound < margin:
-        return Decision("IGNORES", f"4 IGNORES: {said} below it", "mask_change", excess, *size, None, share)
+        return Decision("IGNORES", f"4 IGNORES: {said} below it", "mask_change", excess, *size, None, share, k)
     rule = f"4 IGNORES*: {said} not below it; {reacting} of {k} {settings.unit}s moved by more than the margin"
     needed = subjects_to_certify(evidence.change, margin, alpha=alpha)
-    return Decision("IGNORES*", rule, "mask_change", excess, *size, needed, share)
+    return Decision("IGNORES*", rule, "mask_change", excess, *size, needed, share, k)
 
 
 def _open(evidence: Evidence, margin: float, alpha: float) -> int | None:

@@ -59,7 +59,7 @@ def prompt_sentence(decision: Decision, *, model: str, attribute: str, condition
 
 
 def _uncertified(decision: Decision, unit: str) -> str:
-    k = decision.n_subjects
+    k = decision.observed
     text = f"not certified: up to {100 * decision.share:.1f}% of {unit}s could react (rule of three, K = {k})"
     return text if decision.n_needed is None else f"{text}; certification needs about {decision.n_needed} {unit}s"
 

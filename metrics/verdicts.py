@@ -12,7 +12,7 @@ import pandas as pd
 from robustness.errors import InputError
 from robustness.metrics.direction import CHANGE, orientation_of
 from robustness.metrics.effects import check_alpha, subject_matrix
-from robustness.metrics.evidence import Evidence, base_name, gather, prompt_cells
+from robustness.metrics.evidence import Evidence, background, base_name, gather, prompt_cells
 from robustness.metrics.intervals import Interval, t_interval
 from robustness.metrics.pairing import Pairs, pair, subject_means
 from robustness.metrics.planning import subjects_to_decide
@@ -92,7 +92,8 @@ def _margins(
 
 
 def _prompt_claims(rows: Rows, changes: Pairs | None, cells: pd.DataFrame, settings: Settings) -> list[dict[str, Any]]:
-    found = [gather(rows, changes, cells, cell) for cell in prompt_cells(rows, cells)]
+    behind = background(rows, changes, cells)
+    found = [gather(rows, behind, cell) for cell in prompt_cells(rows, cells)]
     family = max(1, sum(evidence.change.size >= 2 for evidence in found))
     detectable = _detectable(found, settings)
     return [
