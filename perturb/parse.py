@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from robustness.perturb import align
 from robustness.perturb.lexicon import class_index, find_class, words_by_kind
+from robustness.perturb.modality import canonical_modality
 from robustness.perturb.numerals import unspell
 from robustness.perturb.slots import PLACE, slots
 from robustness.types import Attribute, Prompt
@@ -58,7 +59,8 @@ def parse_prompt(
         text: any string; nothing in it makes this fail.
         siblings: the prompts of the same case by key, each a text or a list of texts; p(k) against p(k-1) shows values
             that no vocabulary knows.
-        modality: "endoscopy", "MRI", ...; a class of that modality wins where two could be meant.
+        modality: "endoscopy", "MRI", ...; in photographs a noun before the target is a shape ("thumb polyp"), elsewhere
+            not ("kidney tumor"). Without one, the target's usual modality decides.
         attributes: what the data states of the case; `structure` (or `target`) names the target, `side` that it is
             one of two.
         target: the target's name where it is known otherwise.
@@ -79,18 +81,18 @@ def parse_prompt(
 
 @lru_cache(maxsize=65536)
 def _parse(text: str, chain: align.Chain, name: str, lateral: bool, modality: str) -> Prompt:
-    del modality
-    return Prompt(text, tuple(_Reader(text, chain, name, lateral).read()))
+    return Prompt(text, tuple(_Reader(text, chain, name, lateral, modality).read()))
 
 
 class _Reader:
     """One pass over one text; `taken` are the spans that a slot, a name or a value has used up."""
 
-    def __init__(self, text: str, chain: align.Chain, name: str, lateral: bool) -> None:
+    def __init__(self, text: str, chain: align.Chain, name: str, lateral: bool, modality: str) -> None:
         self.text = text
         self.chain = chain
         self.name = name
         self.lateral = lateral
+        self.modality = modality
         self.taken: list[tuple[int, int]] = []
         self.found: list[tuple[str, int, int]] = []
 
@@ -232,7 +234,8 @@ class _Reader:
         framed = bool(words) and words[-1].lower in ("shape", "shaped")
         words = words[:-1] if framed else words
         row = find_class(self.text[span[0] : span[1]]) if span else None
-        if not words or not (framed or (row is not None and row.modality in _NOUN_SHAPE_MODALITIES)):
+        photograph = span is not None and self._is_photograph(row.modality if row else "")
+        if not words or not (framed or photograph):
             return
         if span and self.text[words[-1].stop : span[0]].strip(" ").lower() not in ("", "shape", "shaped"):
             return
@@ -241,6 +244,9 @@ class _Reader:
             if self.text[first.start : words[-1].stop].lower() in _noun_shapes() and not self._used(first):
                 self._take("shape", first.start, words[-1].stop)
                 return
+
+    def _is_photograph(self, usual: str) -> bool:
+        return (canonical_modality(self.modality) or usual) in _NOUN_SHAPE_MODALITIES
 
     def _kind(self, token: _Token) -> str:
         if self._used(token):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -89,7 +90,8 @@ class WrongClass(PromptPerturbation):
         is_plural = old_row is not None and old_row.plural.lower() == old.value.lower() != old_row.name.lower()
         new = (row.plural if is_plural else row.name) if row is not None else value
         new = new.lower() if old.value.islower() else new
-        return swap(case.prompt, "target", new, source=source, **({"note": note} if note else {}))
+        extra: dict[str, Any] = {"note": note} if note else {}
+        return swap(case.prompt, "target", new, source=source, **extra)
 
 
 def _named(prompts: object, target: str) -> Iterator[tuple[str, str]]:

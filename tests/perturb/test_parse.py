@@ -104,6 +104,12 @@ class TestSiblings:
             assert values("one polyp", siblings=siblings) == [("number", "one"), ("target", "polyp")]
 
 
+def test_the_modality_tells_a_noun_shape_from_an_organ() -> None:
+    assert values("kidney tumor", modality="endoscopy") == [("shape", "kidney"), ("target", "tumor")]
+    assert values("kidney polyp", modality="CT") == [("target", "polyp")]
+    assert values("kidney polyp") == [("shape", "kidney"), ("target", "polyp")]
+
+
 def test_the_data_may_name_a_target_that_no_lexicon_knows() -> None:
     attributes = {"structure": "left frobnicator", "side": "left"}
     assert values("small left frobnicator", attributes=attributes) == [
