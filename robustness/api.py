@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from robustness.conclude import conclude
 from robustness.errors import InputError
+from robustness.files import make_folder
 from robustness.plan import DataSpec, ModelSpec, Plan, parse_plan
 from robustness.results import CLEAN
 from robustness.run import Run
@@ -81,6 +82,7 @@ def audit_plan(
 
     `executor` is "local", or "ray" for workers that open data and models themselves.
     """
+    make_folder(Path(out), "out")
     models, datasets = load_all(plan, folder)
     return run_plan(
         plan, models=models, datasets=datasets, out=out, strict=strict, allow_drift=allow_drift, report=report,
@@ -89,9 +91,19 @@ def audit_plan(
 
 
 def load_all(plan: Plan, folder: Path | None = None) -> tuple[list[Segmenter], list[Dataset]]:
-    """Load every model and dataset that a plan names."""
+    """Load every dataset and model that a plan names; quick checks come before any weights."""
     datasets = [load_data(spec, seed=plan.seed, folder=folder) for spec in plan.data]
+    for dataset in datasets:
+        conditions(plan, dataset)
     return [load_spec(spec, folder=folder) for spec in plan.model], datasets
+
+
+def conditions(plan: Plan, dataset: Dataset) -> list[str]:
+    """Return the conditions that a plan's perturbations stand for on a dataset."""
+    from robustness.perturb.select import select
+
+    chosen = select(plan.perturbations.prompt, plan.perturbations.image.model_dump(), dataset.context(plan.seed))
+    return [selected.condition for selected in chosen]
 
 
 def run_plan(
@@ -105,8 +117,8 @@ def run_plan(
 
     started = time.perf_counter()
     folder = run_audit(
-        plan, models=models, datasets=datasets, out=Path(out), strict=strict, allow_drift=allow_drift, progress=progress,
-        reload=reload,
+        plan, models=models, datasets=datasets, out=Path(out), strict=strict, allow_drift=allow_drift,
+        progress=progress, reload=reload,
     )  # fmt: skip
     predicted = time.perf_counter()
     run = Run(folder.path)

@@ -181,7 +181,9 @@ def prompts(
 
         attributes = [{"kind": a.kind, "value": a.value, "start": a.start, "stop": a.stop} for a in parsed.attributes]
         changes = json.loads(table.to_json(orient="records"))
-        typer.echo(json.dumps({"text": text, "attributes": attributes, "changes": changes}, indent=1, ensure_ascii=False))
+        typer.echo(
+            json.dumps({"text": text, "attributes": attributes, "changes": changes}, indent=1, ensure_ascii=False)
+        )
         return
     for a in parsed.attributes:
         typer.echo(f"{a.kind:12}{a.value}  [{a.start}:{a.stop}]")
@@ -229,7 +231,9 @@ def _say_counts(counts: dict[str, Any]) -> None:
     if counts["errors"]:
         failed = counts["failed_cases"]
         shown = ", ".join(failed[:5]) + (", ..." if len(failed) > 5 else "")
-        typer.echo(f"warning: {counts['errors']} rows of {len(failed)} cases failed and are left out: {shown}", err=True)
+        typer.echo(
+            f"warning: {counts['errors']} rows of {len(failed)} cases failed and are left out: {shown}", err=True
+        )
     if counts["not_applicable"]:
         typer.echo(f"note: {counts['not_applicable']} rows were not applicable; the report gives the reasons", err=True)
 

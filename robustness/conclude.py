@@ -30,7 +30,7 @@ def stored_plan(run: RunFolder) -> Plan:
 
 
 def derive(results: pd.DataFrame, plan: Plan, *, unit: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return (effects, verdicts) of a results table under the plan's statistics; the same rows give the same tables."""
+    """Return (effects, verdicts) of a table under the plan's statistics; same rows, same tables."""
     from robustness.metrics.effects import effects
     from robustness.metrics.verdicts import verdicts
 
@@ -53,8 +53,8 @@ def unit_of(dataset_facts: list[dict[str, Any]]) -> str:
 
 
 def conclude(
-    run: RunFolder, *, dataset_facts: list[dict[str, Any]], model_facts: list[dict[str, Any]], environment: dict[str, Any],
-    timing: dict[str, float],
+    run: RunFolder, *, dataset_facts: list[dict[str, Any]], model_facts: list[dict[str, Any]],
+    environment: dict[str, Any], timing: dict[str, float],
 ) -> dict[str, Any]:  # fmt: skip
     """Write effects, verdicts and the manifest of a finished run; return the manifest."""
     plan, results = stored_plan(run), run.read_results()
@@ -115,11 +115,14 @@ def warnings_of(results: pd.DataFrame, dataset_facts: list[dict[str, Any]]) -> l
     failed = results[results["error"].fillna("") != ""]
     if len(failed):
         cases = sorted(failed["case_id"].unique())
-        found.append(f"{len(cases)} of {results['case_id'].nunique()} cases could not be read and are left out: {', '.join(cases[:5])}")
+        of = f"{len(cases)} of {results['case_id'].nunique()} cases"
+        found.append(f"{of} could not be read and are left out: {', '.join(cases[:5])}")
     rerun = results[results["condition"] == RERUN]
     moved = float(rerun["mask_change"].max()) if len(rerun) else 0.0
     if moved > 0:
-        found.append(f"The same input predicted twice gave other masks (largest change {moved:.4f}): this is the noise floor.")
+        found.append(
+            f"The same input predicted twice gave other masks (largest change {moved:.4f}): this is the noise floor."
+        )
     if not len(results[(results["condition"] == CLEAN) & (results["error"].fillna("") == "")]):
         found.append("No clean prediction could be made.")
     return found

@@ -65,7 +65,7 @@ def make_folder(path: Path, argument: str) -> Path:
             pass
     except OSError as error:
         raise InputError(
-            f"{argument}: expected a folder that can be written to, got {str(path)!r} ({error.strerror}); choose another"
+            f"{argument}: expected a folder that can be written to, got {str(path)!r} ({error.strerror}); choose one"
         ) from error
     return path
 

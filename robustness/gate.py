@@ -70,7 +70,9 @@ def load_gates(path: str | Path) -> Gates:
 def read_toml_gates(path: str | Path) -> dict[str, object]:
     """Read the TOML of a gates file, with an error that speaks of gates."""
     if not Path(path).is_file():
-        raise InputError(f"gates: expected a TOML file with [[gate]] tables, found none at {str(path)!r}; use --gates FILE")
+        raise InputError(
+            f"gates: expected a TOML file with [[gate]] tables, found none at {str(path)!r}; use --gates FILE"
+        )
     return read_toml(path)
 
 
@@ -149,7 +151,7 @@ def _against_baseline(run: Run, gate: GateSpec, baseline: Run | None) -> list[Fi
 def _judge_interval(gate: GateSpec, row: dict[str, float], margin: float) -> Finding:
     estimate, low, high = float(row["effect"]), float(row["ci_low"]), float(row["ci_high"])
     condition, n = str(row["condition"]), int(row["n_subjects"])
-    if not low == low:
+    if low != low:  # no interval: fewer than two subjects
         outcome: Outcome = "inconclusive"
     elif gate.test == "no_proven_drop":
         outcome = "fail" if low > 0 else "pass"
@@ -220,7 +222,9 @@ def _effects(table: pd.DataFrame, gate: GateSpec, run: Run, family: int) -> pd.D
     if gate.metric not in table:
         raise InputError(f"gate {gate.name or gate.test!r}: the run has no metric {gate.metric!r}")
     stats = run.plan.statistics
-    found = effects(table, metric=gate.metric, alpha=2 * stats.alpha / family, resamples=stats.resamples, seed=run.plan.seed)
+    found = effects(
+        table, metric=gate.metric, alpha=2 * stats.alpha / family, resamples=stats.resamples, seed=run.plan.seed
+    )
     return found[found["condition"] != "rerun"]
 
 

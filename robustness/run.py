@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from robustness.conclude import derive, stored_plan, table_hashes, unit_of
 from robustness.errors import InputError
 from robustness.plan import Plan
-from robustness.store import EFFECTS, MANIFEST, PLAN, REPORT, VERDICTS, RunFolder
+from robustness.store import EFFECTS, MANIFEST, PLAN, REPORT, VERDICTS, RunFolder, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,13 +64,25 @@ class Run:
 
         manifest = self.manifest
         if not manifest:
-            raise InputError(f"run: expected a finished run, but {str(self.path)!r} has no {MANIFEST}; resume the audit")
+            raise InputError(
+                f"run: expected a finished run, but {str(self.path)!r} has no {MANIFEST}; resume the audit"
+            )
         checks = _hash_checks(manifest.get("tables", {}), table_hashes(self.folder))
         checks.append(("plan hash", manifest.get("plan_sha256") == self.plan.sha256(), PLAN))
-        effects, verdicts = derive(self.results(), self.plan, unit=unit_of(manifest["datasets"]))
-        checks.append(("effects follow from the rows", _same(effects, self.effects()), EFFECTS))
-        checks.append(("verdicts follow from the rows", _same(verdicts, self.verdicts()), VERDICTS))
+        checks += self._derivation_checks(unit_of(manifest["datasets"]))
         return pd.DataFrame(checks, columns=["check", "ok", "detail"])
+
+    def _derivation_checks(self, unit: str) -> list[tuple[str, bool, str]]:
+        try:
+            derived = derive(self.results(), self.plan, unit=unit)
+            stored = self.effects(), self.verdicts()
+        except InputError as error:
+            return [("tables can be read", False, str(error))]
+        names = ("effects", EFFECTS), ("verdicts", VERDICTS)
+        return [
+            (f"{what} follow from the rows", _same(again, held), file)
+            for (what, file), again, held in zip(names, derived, stored, strict=True)
+        ]
 
     def gate(self, gates: str | Path = "gates.toml", *, baseline: str | Path | Run | None = None) -> pd.DataFrame:
         """Judge this run by a gates file; see `robustness.gate.judge`."""
@@ -80,12 +92,12 @@ class Run:
         return judge(self, load_gates(gates), baseline=other)
 
     def _table(self, name: str) -> pd.DataFrame:
-        import pandas as pd
-
         path = self.path / name
         if not path.is_file():
-            raise InputError(f"run: {str(self.path)!r} has no {name}: the audit is not finished; run it again to resume it")
-        return pd.read_parquet(path)
+            raise InputError(
+                f"run: {str(self.path)!r} has no {name}: the audit is not finished; run it again to resume it"
+            )
+        return read_table(path)
 
 
 def open_run(path: str | Path) -> Run:

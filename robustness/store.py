@@ -40,7 +40,7 @@ class RunFolder:
         foreign = [p.name for p in path.iterdir() if not p.name.startswith(".")]
         if foreign and not (path / STATE).is_file():
             raise InputError(
-                f"out: expected a new folder or a run, but {str(path)!r} holds {sorted(foreign)[0]!r}; choose another folder"
+                f"out: expected a new folder or a run, but {str(path)!r} holds {sorted(foreign)[0]!r}; choose another"
             )
         for folder in (path, run.results, run.pictures):
             folder.mkdir(exist_ok=True)
@@ -80,7 +80,7 @@ class RunFolder:
         parts = sorted(self.results.glob("part-*.parquet"))
         if not parts:
             raise InputError(f"run: expected result parts in {str(self.results)!r}, found none; run the audit first")
-        tables = [pd.read_parquet(part) for part in parts]
+        tables = [read_table(part) for part in parts]
         return pd.concat([t for t in tables if len(t)], ignore_index=True)
 
     def read_json(self, name: str) -> dict[str, Any]:
@@ -108,5 +108,24 @@ class RunFolder:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
-                raise InputError(f"out: another process is writing {str(self.path)!r}; wait for it or stop it") from error
+                raise InputError(
+                    f"out: another process is writing {str(self.path)!r}; wait for it or stop it"
+                ) from error
             yield
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a Parquet table.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    import pandas as pd
+    from pyarrow import ArrowException
+
+    try:
+        return pd.read_parquet(path)
+    except (ArrowException, OSError) as error:
+        raise InputError(
+            f"run: {path.name} is damaged and cannot be read; delete it and run the audit again"
+        ) from error

@@ -73,7 +73,9 @@ class Prompt:
             InputError: the prompt states no such attribute.
         """
         old = self._require(kind)
-        return self._splice(old.start, old.stop, value, dataclasses.replace(old, value=value, stop=old.start + len(value)))
+        return self._splice(
+            old.start, old.stop, value, dataclasses.replace(old, value=value, stop=old.start + len(value))
+        )
 
     def drop(self, kind: str) -> Prompt:
         """Return a prompt without the first attribute of `kind` and without one blank beside it.

@@ -44,7 +44,7 @@ class Part:
     images: tuple[str, ...]
 
 
-class AuditStopped(CaseError):
+class AuditStoppedError(CaseError):
     """A case failed and `strict` was asked for; the parts before it are kept."""
 
 
@@ -71,7 +71,7 @@ def run_audit(
 
     Raises:
         InputError: the folder holds another run, or everything failed.
-        AuditStopped: `strict`, and a case failed.
+        AuditStoppedError: `strict`, and a case failed.
     """
     run = RunFolder.create(out)
     with run.lock():
@@ -152,9 +152,7 @@ class _Audit:
         self.run.write_table(self.run.part(part.index), results_table([row for _, row in rows]))
         self.run.write_json(f".gallery/time-{part.index:05d}.json", {"seconds": time.perf_counter() - started})
 
-    def _scored(
-        self, part: Part, maker: JobMaker, groups: Sequence[Group], rows: list[Placed]
-    ) -> Iterator[Scored]:
+    def _scored(self, part: Part, maker: JobMaker, groups: Sequence[Group], rows: list[Placed]) -> Iterator[Scored]:
         scorer = Scorer(
             threshold=self.models[part.model].threshold,
             metrics=self.plan.metrics.names,
@@ -191,7 +189,7 @@ class _Audit:
                 cases.append((number, dataset[number], info.prompts))
             except CaseError as error:
                 if self.strict:
-                    raise AuditStopped(f"{info.case_id}: {error} (stopped because strict was asked for)") from error
+                    raise AuditStoppedError(f"{info.case_id}: {error} (stopped: strict)") from error
                 row = failed_row(
                     identity, case_id=info.case_id, subject_id=info.subject_id, target=info.target, error=str(error)
                 )
@@ -267,7 +265,11 @@ def _compare(held: dict[str, Any], now: dict[str, Any], *, allow_drift: bool) ->
                 f"out: the folder holds a run with another {key.replace('_sha256', '')}; "
                 f"choose a new folder, or go back to the {PLAN} inside it"
             )
-    drift = {k: (held["environment"].get(k), v) for k, v in now["environment"].items() if held["environment"].get(k) != v}
+    drift = {
+        k: (held["environment"].get(k), v) for k, v in now["environment"].items() if held["environment"].get(k) != v
+    }
     if drift and not allow_drift:
         what = "; ".join(f"{k} was {before!r}, is {after!r}" for k, (before, after) in drift.items())
-        raise InputError(f"resume: the machine changed since the run began ({what}); use --allow-drift to go on all the same")
+        raise InputError(
+            f"resume: the machine changed since the run began ({what}); use --allow-drift to go on all the same"
+        )

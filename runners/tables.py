@@ -27,6 +27,6 @@ def results_table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
     extra = sorted({key for row in rows for key in row} - set(COLUMNS) - {"params"})
     columns = [*COLUMNS, *extra, "params"]
     table = pd.DataFrame(list(rows), columns=columns)
-    types: dict[str, str] = {c: "float64" for c in columns}
+    types: dict[str, str] = dict.fromkeys(columns, "float64")
     types |= dict.fromkeys(TEXT, "str") | dict.fromkeys(WHOLE, "int64") | dict.fromkeys(FLAGS, "boolean")
     return table.astype({**types, "applicable": "bool"})

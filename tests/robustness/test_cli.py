@@ -30,7 +30,7 @@ PLAN = """
 seed = 1
 [model]
 name = "film-unet"
-config = {{ preset = "tiny" }}
+config = {{ image_size = 32 }}
 [data]
 path = "{path}"
 prompt = "p2"
@@ -82,13 +82,20 @@ class TestAudit:
         code, out, _ = call("verify", "run")
         assert code == 1
         assert "DIFFERS sha256 effects.parquet" in out
+        assert "DIFFERS tables can be read" in out
+        code, _, err = call("gate", "run", "--gates", plan)
+        assert code == 2
+        _one_line(err)
+        code, _, err = call("report", "run")
+        assert code in (0, 2)
+        assert "Traceback" not in err
 
     @pytest.mark.parametrize(
         ("change", "expected"),
         [
             (("seed", "sed"), "unknown key 'sed'; did you mean 'seed'"),
             (('"film-unet"', '"film-unett"'), "did you mean 'film-unet'"),
-            (('"p2"', '"p5"'), "p5"),
+            (('"p2"', '"p8"'), "p8"),
             (('"antonym:side"', '"antonim:side"'), "did you mean 'antonym'"),
             (('"gaussian_noise"', '"gausian_noise"'), "did you mean 'gaussian_noise'"),
         ],

@@ -36,7 +36,7 @@ def test_a_file_in_the_way_is_a_clear_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="out: expected a folder that can be written to"):
         make_folder(tmp_path / "file", "out")
-    with pytest.raises(InputError, match="choose another"):
+    with pytest.raises(InputError, match="choose one"):
         make_folder(tmp_path / "file" / "below", "out")
 
 

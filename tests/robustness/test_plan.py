@@ -31,7 +31,10 @@ def test_the_title_does_not_count_but_the_seed_does():
     [
         ({"perturbatons": {}}, "unknown key 'perturbatons'; did you mean 'perturbations'"),
         ({"model": {"nam": "clipseg"}}, "unknown key 'model.nam'; did you mean 'name'"),
-        ({"model": [{"name": "a"}, {"name": "b", "devise": "cpu"}]}, r"unknown key 'model\[1\].devise'; did you mean 'device'"),
+        (
+            {"model": [{"name": "a"}, {"name": "b", "devise": "cpu"}]},
+            r"unknown key 'model\[1\].devise'; did you mean 'device'",
+        ),
         ({"statistics": {"margin_dise": 0.1}}, "did you mean 'margin_dice'"),
         ({"perturbations": {"image": {"severity": [1]}}}, "did you mean 'severities'"),
         ({"statistics": {"alpha": 2.0}}, "statistics.alpha: input should be less than 0.5, got 2.0"),
@@ -68,7 +71,9 @@ class TestLoadPlan:
         with pytest.raises(InputError, match="not valid TOML"):
             load_plan(file)
 
-    @pytest.mark.parametrize(("override", "message"), [("alpha", "expected key=value"), ("seed.x=1", "leads through 'seed'")])
+    @pytest.mark.parametrize(
+        ("override", "message"), [("alpha", "expected key=value"), ("seed.x=1", "leads through 'seed'")]
+    )
     def test_bad_override(self, tmp_path, override, message):
         file = tmp_path / "plan.toml"
         file.write_text('seed = 1\n[model]\nname = "clipseg"\n[data]\npath = "x"\n')

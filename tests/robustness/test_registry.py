@@ -30,7 +30,8 @@ def test_the_same_entry_twice_is_fine():
 
 
 @pytest.mark.parametrize(
-    ("registry", "asked", "near"), [(MODELS, "clipsegg", "clipseg"), (PERTURBATIONS, "antonim", "antonym"), (METRICS, "dise", "dice")]
+    ("registry", "asked", "near"),
+    [(MODELS, "clipsegg", "clipseg"), (PERTURBATIONS, "antonim", "antonym"), (METRICS, "dise", "dice")],
 )
 def test_unknown_names_suggest_near_ones(registry, asked, near):
     with pytest.raises(UnknownNameError, match=f"did you mean '{near}'") as caught:

@@ -20,7 +20,9 @@ def test_conditions_are_taken_apart(name, family, attribute, severity):
     assert (parsed.family, parsed.attribute, parsed.severity) == (family, attribute, severity)
 
 
-@pytest.mark.parametrize(("name", "case_id"), [("a.png", "a"), ("sub/dir/a.b.png", "sub__dir__a.b"), ("plain", "plain"), ("x.d/a", "x.d__a")])
+@pytest.mark.parametrize(
+    ("name", "case_id"), [("a.png", "a"), ("sub/dir/a.b.png", "sub__dir__a.b"), ("plain", "plain"), ("x.d/a", "x.d__a")]
+)
 def test_case_ids_come_from_mask_names(name, case_id):
     assert case_id_of(name) == case_id
 

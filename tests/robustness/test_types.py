@@ -62,7 +62,9 @@ def test_case_has_a_short_repr():
 
 
 def test_context_finds_cases_on_one_image_sorted_by_id():
-    infos = tuple(CaseInfo(c, i, "s", t, (PROMPT,)) for c, i, t in [("b", "x", "polyp"), ("a", "x", ""), ("c", "y", "ulcer")])
+    infos = tuple(
+        CaseInfo(c, i, "s", t, (PROMPT,)) for c, i, t in [("b", "x", "polyp"), ("a", "x", ""), ("c", "y", "ulcer")]
+    )
     context = DataContext("d", infos)
     assert [info.case_id for info in context.same_image("x")] == ["a", "b"]
     assert context.same_image("z") == ()

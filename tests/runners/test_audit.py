@@ -76,7 +76,9 @@ class TestRows:
         assert flipped.dice.min() > 0.9
         # The reader follows the rewritten side in the mirrored picture, so its mask moves exactly with the image.
         assert flipped.mask_change.max() < 0.2
-        assert not (flipped.prompt == rows[rows.condition == "clean"].drop_duplicates("case_id").prompt.to_numpy()).any()
+        assert not (
+            flipped.prompt == rows[rows.condition == "clean"].drop_duplicates("case_id").prompt.to_numpy()
+        ).any()
 
     def test_flags_and_params_are_filled(self, run):
         rows = run.results()
@@ -132,8 +134,8 @@ class TestFailures:
 
     def test_one_unreadable_image_is_recorded_and_the_rest_goes_on(self, broken, tmp_path):
         run = rb.audit(
-            rb.segmenter(reads_side, name="reader"), rb.load_dataset(broken, prompt="p5"), perturbations=["antonym:side", "paraphrase"],
-            out=tmp_path / "run", report=False,
+            rb.segmenter(reads_side, name="reader"), rb.load_dataset(broken, prompt="p5"),
+            perturbations=["antonym:side", "paraphrase"], out=tmp_path / "run", report=False,
         )  # fmt: skip
         rows = run.results()
         failed = rows[rows.error != ""]
@@ -148,8 +150,9 @@ class TestFailures:
     def test_strict_stops_and_keeps_what_was_done(self, broken, tmp_path):
         with pytest.raises(CaseError, match="s01_left"):
             rb.audit(
-                rb.segmenter(reads_side, name="reader"), rb.load_dataset(broken, prompt="p5"), perturbations=["antonym:side"],
-                out=tmp_path / "run", strict=True, engine={"images_per_part": 1}, report=False,
+                rb.segmenter(reads_side, name="reader"), rb.load_dataset(broken, prompt="p5"),
+                perturbations=["antonym:side"], out=tmp_path / "run", strict=True,
+                engine={"images_per_part": 1}, report=False,
             )  # fmt: skip
         assert [p.name for p in (tmp_path / "run" / "results").iterdir()] == ["part-00000.parquet"]
 
@@ -158,7 +161,9 @@ class TestFailures:
         for picture in (root / "images").iterdir():
             picture.unlink()
         with pytest.raises(InputError, match=r"no case could be predicted.*s00\.png"):
-            rb.audit(rb.segmenter(reads_side, name="r"), rb.load_dataset(root), perturbations=["empty"], out=tmp_path / "run")
+            rb.audit(
+                rb.segmenter(reads_side, name="r"), rb.load_dataset(root), perturbations=["empty"], out=tmp_path / "run"
+            )
 
 
 class TestResume:
@@ -196,7 +201,12 @@ class TestResume:
     def test_a_folder_with_something_else_is_refused(self, data, tmp_path):
         (tmp_path / "thesis.tex").write_text("x")
         with pytest.raises(InputError, match=r"holds 'thesis.tex'"):
-            rb.audit(rb.segmenter(reads_side, name="r"), rb.load_dataset(data, prompt="p5"), perturbations=["empty"], out=tmp_path)
+            rb.audit(
+                rb.segmenter(reads_side, name="r"),
+                rb.load_dataset(data, prompt="p5"),
+                perturbations=["empty"],
+                out=tmp_path,
+            )
 
     def test_killed_at_random_moments_the_resumed_table_is_the_undisturbed_one(self, data, tmp_path):
         script = tmp_path / "go.py"
@@ -225,7 +235,9 @@ class TestResume:
         subprocess.run([sys.executable, script, tmp_path / "whole"], check=True, capture_output=True)
         whole = time.perf_counter() - started
         for number in range(4):
-            process = subprocess.Popen([sys.executable, script, tmp_path / "killed"], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+            process = subprocess.Popen(
+                [sys.executable, script, tmp_path / "killed"], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+            )
             time.sleep(whole * (0.45 + 0.13 * number))
             process.send_signal(signal.SIGKILL)
             process.wait()
@@ -233,7 +245,9 @@ class TestResume:
         names = sorted(os.listdir(tmp_path / "whole" / "results"))
         assert names == sorted(os.listdir(tmp_path / "killed" / "results"))
         for name in names:
-            assert (tmp_path / "whole" / "results" / name).read_bytes() == (tmp_path / "killed" / "results" / name).read_bytes()
+            assert (tmp_path / "whole" / "results" / name).read_bytes() == (
+                tmp_path / "killed" / "results" / name
+            ).read_bytes()
         whole_run, resumed = rb.open_run(tmp_path / "whole"), rb.open_run(tmp_path / "killed")
         pd.testing.assert_frame_equal(whole_run.effects(), resumed.effects())
         assert resumed.verify().ok.all()
