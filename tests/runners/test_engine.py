@@ -12,8 +12,8 @@ from robustness.runners.models import load_model
 
 MODELS = {
     "clipseg": ("clipseg", {"config": {"preset": "tiny"}}),
-    "film-unet": ("film-unet", {}),
-    "film-unet-image-only": ("film-unet", {"text": False}),
+    "film-unet": ("film-unet", {"image_size": 64}),
+    "film-unet-image-only": ("film-unet", {"text": False, "image_size": 64}),
 }
 TEXTS = ["polyp", "one small pink round polyp, located in top right of the image", "", "left ventricle", "nucleus"]
 
@@ -37,7 +37,7 @@ def model(request):
 
 @pytest.fixture(scope="module")
 def film():
-    return load_model("film-unet", device="cpu")
+    return load_model("film-unet", image_size=64, device="cpu")
 
 
 class Recorder:
