@@ -62,7 +62,8 @@ class WrongClass(PromptPerturbation):
         """Return the classes that any text of the case names, such as a list of the findings that are present."""
         listed = [case.prompt.text]
         for value in (case.metadata.get("siblings") or {}).values():
-            listed += [value] if isinstance(value, str) else [v for v in value if isinstance(v, str)]
+            several = value if isinstance(value, list | tuple) else [value]
+            listed += [v for v in several if isinstance(v, str)]
         text = " ".join(dict.fromkeys(listed)).lower()
         found = {name for name in self._all if name in text}
         return found | {_ALIASES[name] for name in _ALIASES if name in text}

@@ -59,7 +59,11 @@ def test_the_same_modality_comes_first() -> None:
 def test_findings_that_the_case_lists_are_present_and_never_wrong() -> None:
     other = make_case("Cardiomegaly in a chest Xray.", case_id="b", image_id="second")
     more = make_case("Edema in a chest Xray.", case_id="c", image_id="third")
-    siblings = {"p6": "Support Devices in a Chest Xray. Lung Opacity, Edema are present. "}
+    siblings = {
+        "p0": None,
+        "p1": ["Support Devices", 3],
+        "p6": "Support Devices in a Chest Xray. Lung Opacity, Edema are present. ",
+    }
     case = make_case("Support Devices in a chest Xray.", siblings=siblings)
     news = {p["new"] for p in drawn(WrongClass(context=context_of([case, other, more])), case)}
     assert news == {"Cardiomegaly"}
