@@ -20,6 +20,7 @@ from robustness.runners.weight_files import first_line, read_weights, shortened,
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_SUFFIXES = {".pt", ".pth", ".bin", ".ckpt", ".safetensors"}
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network")
 
 
@@ -197,7 +198,9 @@ def _stated_threshold(content: Any) -> float | None:
 
 
 def _download(name: str) -> Path:
-    if not _HUB_NAME.fullmatch(name):
+    # A hub must not be asked for what is meant as a local file or lies in a local folder.
+    local = Path(name).suffix in _SUFFIXES or Path(name).parent.is_dir()
+    if local or not _HUB_NAME.fullmatch(name):
         raise InputError(f"checkpoint: expected a file, a folder or a hub name (owner/name), found none at {name!r}")
     import huggingface_hub
 

@@ -268,8 +268,11 @@ class TestBadFiles:
         with pytest.raises(InputError, match="compressed"):
             open_checkpoint(tmp_path / "b.pt", model="toy")
 
-    @pytest.mark.parametrize("name", ["nowhere.pt", "/nowhere/at/all", "a b/c", "../up"])
-    def test_a_path_that_is_not_there_is_refused(self, name):
+    @pytest.mark.parametrize(
+        "name", ["nowhere.pt", "/nowhere/at/all", "a b/c", "../up", "runs/best.ckpt", "tests/nowhere"]
+    )
+    def test_a_path_that_is_not_there_is_refused(self, name, root, monkeypatch):
+        monkeypatch.chdir(root)
         with pytest.raises(InputError, match="found none at"):
             open_checkpoint(name, model="toy")
 
