@@ -22,7 +22,8 @@ class TrainingFolder:
 
     ``model.safetensors`` and ``config.json`` hold the best epoch, ``last.ckpt`` the last one with the optimizer's
     state, ``metrics.csv`` the log, ``plan.toml`` the resolved plan, ``training.json`` versions and results. Every file
-    is written whole or not at all, and ``last.ckpt`` comes last: a killed run repeats at most one epoch.
+    is written whole or not at all, and ``last.ckpt`` comes last: a killed run repeats what came after the last
+    validation.
 
     Raises:
         InputError: the folder cannot be written to, or holds the run of another plan or of other data.
@@ -65,7 +66,9 @@ class TrainingFolder:
         """Do nothing: files are written between epochs."""
 
     def epoch_end(self, module: TrainingHooks) -> None:
-        """Write the best checkpoint when it is new, then the log, then the resume file."""
+        """After a validation, write the best checkpoint when it is new, then the log, then the resume file."""
+        if not module.validated:
+            return
         if module.improved:
             best = module.training_log.best
             reached = {key: best[key] for key in ("epoch", "step", "val_dice")}
