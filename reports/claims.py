@@ -83,7 +83,7 @@ def kind_rows(frames: Frames) -> tuple[KindRow, ...]:
     """Group robustness claims by kind of change; the Dice claim speaks where a condition has several metrics."""
     groups: dict[str, dict[tuple[str, str], Claim]] = {}
     for claim in sorted(claims_of(frames.verdicts, "robustness"), key=lambda c: (c.metric != "dice", c.row)):
-        name = image_kind(claim.condition) if claim.condition.startswith("image:") else claim.condition
+        name = image_kind(claim.condition) if _is_image(claim.condition) else claim.condition
         groups.setdefault(name, {}).setdefault((claim.series, claim.condition), claim)
     rows = []
     for name, held in sorted(groups.items()):
@@ -91,9 +91,13 @@ def kind_rows(frames: Frames) -> tuple[KindRow, ...]:
             sorted((c for c in held.values() if c.series == s), key=lambda c: c.severity) for s in frames.series
         ]
         some = next(iter(held.values())).condition
-        words = kind_words(name) if some.startswith("image:") else condition_words(some)
+        words = kind_words(name) if _is_image(some) else condition_words(some)
         rows.append(KindRow(name, words, tuple(map(tuple, per_series))))
     return tuple(rows)
+
+
+def _is_image(condition: str) -> bool:
+    return parse_condition(condition).family == "image"
 
 
 def strength(verdict: str) -> int:

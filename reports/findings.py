@@ -12,9 +12,9 @@ from robustness.reports.tables import Frames
 from robustness.reports.words import condition_words, text
 
 RULE = (
-    "Order: words that should move the mask and are ignored (first where a second target exists); then words that move it without showing that it goes to the"
-    " right place; then proven losses by size; then unstable wording. A model and a sort of claim come twice only when"
-    " nothing else is left."
+    "Order: words that should move the mask and are ignored (first where a second target exists); then words that"
+    " move it without showing that it goes to the right place; then proven losses by size; then unstable wording. A"
+    " model and a sort of claim come twice only when nothing else is left."
 )
 # What each verdict says against a model, provided that the change was expected to matter (or not to matter).
 _SHOULD_MOVE = ("follow", "abstain", "change")

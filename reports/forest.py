@@ -13,7 +13,6 @@ import plotly.graph_objects as go
 from robustness.reports import theme
 from robustness.reports.words import condition_words, interval, metric_words, number, short_words, text, verdict_style
 
-
 CHANGE = "mask_change"
 
 
@@ -87,9 +86,10 @@ def _forest(
     rows = rows[rows["condition"].isin(place)].reset_index(drop=True)
     built = theme.figure(height=80 + theme.ROW_HEIGHT * max(len(conditions), 1), showlegend=False)
     built.update_xaxes(title_text=title, range=list(span) if span else None, zeroline=True, tickformat=".2~f")
+    labels = [theme.label(short_words(c)) + marks.get(c, "") for c in conditions]
     built.update_yaxes(
-        tickmode="array", tickvals=list(place.values()), ticktext=[theme.label(short_words(c)) + marks.get(c, "") for c in conditions],
-        range=[len(conditions) - 0.4, -0.6], showgrid=False,
+        tickmode="array", tickvals=list(place.values()), ticktext=labels, range=[len(conditions) - 0.4, -0.6],
+        showgrid=False,
     )  # fmt: skip
     _add_margins(built, rows, place, two_sided=two_sided, span=span)
     for verdict, group in rows.groupby(rows["verdict"].map(text), sort=False):
@@ -109,7 +109,7 @@ def _add_margins(
                 "type": "rect", "layer": "below", "line": {"width": 0}, "fillcolor": theme.BAND,
                 "x0": -margin if two_sided else left, "x1": margin, "y0": y - 0.5, "y1": y + 0.5,
             })  # fmt: skip
-    built.update_layout(shapes=shapes)
+    built.layout.shapes = shapes
 
 
 def _points(group: pd.DataFrame, place: dict[str, int], verdict: str) -> go.Scatter:

@@ -115,7 +115,8 @@ def _add_picture(album: Album, row: Mapping[Any, Any], name: str) -> None:
         id=name, series=text(row["series"]), condition=text(row["condition"]),
         words=condition_words(text(row["condition"])), case_id=text(row["case_id"]),
         subject_id=text(row["subject_id"]), rank=text(row["rank"]), clean_prompt=clean_prompt, prompt=prompt,
-        dice=_score(row["dice"]), dice_clean=_score(row["dice" if clean else "dice_clean"]), mask_change=_score(row["mask_change"]),
+        dice=_score(row["dice"]), dice_clean=_score(row["dice" if clean else "dice_clean"]),
+        mask_change=_score(row["mask_change"]),
         params=text(row["params"]), **keys,
     ))  # fmt: skip
 

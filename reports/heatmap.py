@@ -38,7 +38,8 @@ def reliance_heatmap(verdicts: pd.DataFrame, *, order: Sequence[str] | None = No
         text=words, customdata=hover, texttemplate="%{text}", coloraxis="coloraxis", xgap=3, ygap=3,
         hovertemplate="%{y}<br>%{x}<br>%{text} %{customdata}<extra></extra>",
     ))  # fmt: skip
-    built.update_layout(coloraxis={"cmin": -reach, "cmax": reach, "showscale": False}, showlegend=False)
+    built.layout.coloraxis = {"cmin": -reach, "cmax": reach, "showscale": False}
+    built.layout.showlegend = False
     # Cells without a number have no colour to contrast with: their verdict is written in the page's own ink.
     empty = [
         (s, c, cells[c, s]["verdict"])

@@ -39,10 +39,11 @@ def limitations(runs: Sequence[RunTables], frames: Frames, facts: Sequence[RunFa
     """Return what this report does not show."""
     datasets = listing(sorted({f.dataset for f in facts}))
     said = [
-        f"Every verdict is about these models on {datasets} with these prompts; other hospitals, scanners and wordings may differ.",
+        f"Every verdict is about these models on {datasets} with these prompts; other hospitals, scanners and"
+        " wordings may differ.",
         "Margins are choices made in the plan. A change inside a margin can still matter for one patient.",
-        "IGNORES is claimed only where the interval and a distribution-free bound lie inside the margin; IGNORES* leaves rare"
-        " reactions open.",
+        "IGNORES is claimed only where the interval and a distribution-free bound lie inside the margin; IGNORES*"
+        " leaves rare reactions open.",
         "A missing reaction says that the words were not used here, not that the model cannot use them.",
     ]
     if any(f.subject_is_image for f in facts):
@@ -83,8 +84,8 @@ def setting(runs: Sequence[RunTables], key: str) -> str:
 def _units(facts: Sequence[RunFacts]) -> str:
     told = [f"{listing(f.series)}: {count(f.n_cases, 'case')}, {count(f.n_subjects, f.unit)}" for f in facts]
     return (
-        "Scores are averaged over the listed texts of a prompt within a case, over cases within the unit of inference, and only"
-        f" then compared, each unit with equal weight ({'; '.join(told)})."
+        "Scores are averaged over the listed texts of a prompt within a case, over cases within the unit of"
+        f" inference, and only then compared, each unit with equal weight ({'; '.join(told)})."
     )
 
 
@@ -93,29 +94,32 @@ def _effects(runs: Sequence[RunTables], frames: Frames) -> str:
     family = _range(table["family_size"], 0)
     used = listing(sorted({str(m) for m in table["ci_method"].dropna()})) or MISSING
     return (
-        "Every change is compared with the clean prediction of the same case. An effect is the mean paired difference, signed so"
-        f" that positive is worse; mask_change is the mean of 1 − IoU with the clean mask. Interval: {used}, 1 − alpha with alpha"
-        f" = {setting(runs, 'alpha')}. p-values: sign flips of whole units with {setting(runs, 'resamples')} resamples, corrected"
-        f" over a family of {family} conditions by {setting(runs, 'correction')}."
+        "Every change is compared with the clean prediction of the same case. An effect is the mean paired"
+        " difference, signed so that positive is worse; mask_change is the mean of 1 − IoU with the clean mask."
+        f" Interval: {used}, 1 − alpha with alpha = {setting(runs, 'alpha')}. p-values: sign flips of whole units"
+        f" with {setting(runs, 'resamples')} resamples, corrected over a family of {family} conditions by"
+        f" {setting(runs, 'correction')}."
     )
 
 
 def _verdicts(runs: Sequence[RunTables], frames: Frames) -> str:
     rows = frames.verdicts[frames.verdicts["claim"] == "prompt"]
     return (
-        f"{count(len(rows), 'claim')} by fixed rules, first that holds: FOLLOWS (where a second target exists, the mask goes to"
-        " both), REACTS, UNSTABLE, IGNORES, else INCONCLUSIVE. The quantity is the mask change of the swap minus the mask"
-        f" change of mere rewording; margin for mask change {setting(runs, 'margin_change')}, for Dice"
-        f" {setting(runs, 'margin_dice')}. The intervals shown are those that the rules used: level 1 − 2·alpha/m, m = number of"
-        " testable prompt conditions of a model. “Detectable” means that the corrected p-value is below alpha, whatever the margin."
+        f"{count(len(rows), 'claim')} by fixed rules, first that holds: FOLLOWS (where a second target exists, the"
+        " mask goes to both), REACTS, UNSTABLE, IGNORES, else INCONCLUSIVE. The quantity is the mask change of the"
+        f" swap minus the mask change of mere rewording; margin for mask change {setting(runs, 'margin_change')},"
+        f" for Dice {setting(runs, 'margin_dice')}. The intervals shown are those that the rules used: level 1 −"
+        " 2·alpha/m, m = number of testable prompt conditions of a model (FOLLOWS: m = 1). “Detectable” means that the corrected"
+        " p-value is below alpha, whatever the margin."
     )
 
 
 def _robustness(runs: Sequence[RunTables], frames: Frames) -> str:
     rows = frames.verdicts[frames.verdicts["claim"] == "robustness"]
     return (
-        f"{count(len(rows), 'claim')}. ROBUST: the upper end of the interval of the loss is below the margin; FRAGILE: its lower"
-        f" end is above. Margin {setting(runs, 'margin_dice')} for Dice and IoU. An improvement is not fragile."
+        f"{count(len(rows), 'claim')}. ROBUST: the upper end of the interval of the loss is below the margin;"
+        f" FRAGILE: its lower end is above. Margin {setting(runs, 'margin_dice')} for Dice and IoU. An improvement"
+        " is not fragile."
     )
 
 
@@ -134,8 +138,8 @@ def _empty(frames: Frames) -> str:
         counts = [f"{_true(rows[name])} {words}" for name, words in _FLAGS]
         told.append(f"{series}: {', '.join(counts)}")
     return (
-        "Both masks empty counts as agreement (Dice 1), exactly one empty as complete failure (Dice 0); no case leaves the"
-        f" pairing. Rows concerned, over all conditions: {'; '.join(told)}."
+        "Both masks empty counts as agreement (Dice 1), exactly one empty as complete failure (Dice 0); no case"
+        f" leaves the pairing. Rows concerned, over all conditions: {'; '.join(told)}."
     )
 
 

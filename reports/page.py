@@ -34,11 +34,13 @@ def write_report(run_dirs: str | Path | Sequence[str | Path], out: str | Path, *
     Raises:
         InputError: a run cannot be read, or `out` cannot be written.
     """
+    out = Path(out)
+    _check_writable(out)
     runs = read_runs(run_dirs)
     frames = merge(runs)
     album = make_album(frames.gallery)
     html = render(content.build(runs, title=title, album=album), frames, album)
-    return _write(Path(out), html)
+    return _write(out, html)
 
 
 def render(report: Report, frames: Frames, album: Album) -> str:
@@ -47,7 +49,8 @@ def render(report: Report, frames: Frames, album: Album) -> str:
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(
-        number=words.number, shown=datatable.shown, style=words.verdict_style, words=words.condition_words, short=words.short_words,
+        number=words.number, shown=datatable.shown, style=words.verdict_style, words=words.condition_words,
+        short=words.short_words,
         interval=words.interval, count=words.count, listing=words.listing,
     )  # fmt: skip
     return environment.from_string(_asset("page.html.j2")).render(
@@ -66,8 +69,8 @@ def _scripts(report: Report, frames: Frames, album: Album) -> dict[str, Any]:
         "plotly": _markup(plotly),
         "script": _markup(page),
         "data": _markup(safe_json(_data(report, frames, album))),
-        "policy": f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none';"
-        " form-action 'none'",
+        "policy": f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:;"
+        " base-uri 'none'; form-action 'none'",
     }
 
 
@@ -115,9 +118,20 @@ def _asset(name: str) -> str:
     return files("robustness.reports").joinpath(name).read_text(encoding="utf-8")
 
 
-def _write(out: Path, html: str) -> Path:
+def _check_writable(out: Path) -> None:
+    # Before the work, so that a wrong path is told at once.
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(out, error) from error
+
+
+def _unwritable(out: Path, error: OSError) -> InputError:
+    return InputError(f"out: expected a writable path, cannot write {str(out)!r} ({error.strerror})")
+
+
+def _write(out: Path, html: str) -> Path:
+    try:
         handle, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.", suffix=".tmp")
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
             stream.write(html)
@@ -125,5 +139,5 @@ def _write(out: Path, html: str) -> Path:
         os.chmod(name, 0o644)
         os.replace(name, out)
     except OSError as error:
-        raise InputError(f"out: expected a writable path, cannot write {str(out)!r} ({error.strerror})") from error
+        raise _unwritable(out, error) from error
     return out

@@ -69,8 +69,8 @@ def warnings(runs: Sequence[RunTables], facts: Sequence[RunFacts]) -> tuple[str,
     for run, fact in zip(runs, facts, strict=True):
         if fact.subject_is_image:
             said.append(
-                f"The unit of inference is the {fact.unit}, not the patient: the intervals speak about {fact.unit}s like these"
-                f" {fact.n_subjects}, and would be too narrow for a claim about patients."
+                f"The unit of inference is the {fact.unit}, not the patient: the intervals speak about {fact.unit}s"
+                f" like these {fact.n_subjects}, and would be too narrow for a claim about patients."
             )
         elif fact.subject_is_image is None:
             said.append("The run does not record what its unit of inference is; read the intervals with care.")

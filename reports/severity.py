@@ -57,6 +57,6 @@ def _add_curve(built: go.Figure, rows: pd.DataFrame, name: str, index: int) -> N
         x=x, y=[first, *rows["perturbed_mean"].tolist()], mode="lines+markers", name=theme.label(name), text=notes,
         line={"color": colour, "width": 2.2, "dash": theme.DASHES[index % len(theme.DASHES)]},
         marker={"symbol": theme.SERIES_SYMBOLS[index % len(theme.SERIES_SYMBOLS)], "size": 7, "color": colour},
-        hovertemplate="<b>" + theme.label(name).replace("%", "%%") + "</b><br>severity %{x}: %{y:.3f}<br>%{text}<extra></extra>",
+        hovertemplate="<b>%{fullData.name}</b><br>severity %{x}: %{y:.3f}<br>%{text}<extra></extra>",
         legendgroup=theme.label(name),
     ))  # fmt: skip

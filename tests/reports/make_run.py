@@ -1,4 +1,4 @@
-"""Makes realistic run folders for the tests of the report: models whose behaviour is known, written as an audit writes."""
+"""Makes run folders for the tests of the report: models of known behaviour, stored as an audit stores them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from robustness.results import EFFECT_COLUMNS, VERDICT_COLUMNS, parse_condition
 
 KINDS = ("gaussian_noise", "gamma", "gaussian_blur", "jpeg")
 PROMPT_CONDITIONS = {
-    "antonym:side": "change", "other:side": "follow", "rare:side": "none", "antonym:size": "change", "rare:size": "none",
+    "antonym:side": "change", "other:side": "follow", "rare:side": "none", "antonym:size": "change",
+    "rare:size": "none",
     "antonym:number": "change", "antonym:location": "change", "wrong_class": "abstain", "paraphrase": "invariant",
     "empty": "control",
 }  # fmt: skip
@@ -37,7 +38,8 @@ class Behaviour:
 
 FOLLOWS_SIDE = Behaviour(
     "film-unet", 0.72,
-    {"antonym:side": 0.82, "other:side": 0.82, "rare:side": 0.31, "wrong_class": 0.66, "empty": 0.57, "paraphrase": 0.01},
+    {"antonym:side": 0.82, "other:side": 0.82, "rare:side": 0.31, "wrong_class": 0.66, "empty": 0.57,
+    "paraphrase": 0.01},
     {"antonym:side": 0.61, "other:side": 0.61, "rare:side": 0.2, "wrong_class": 0.5, "empty": 0.44},
     {"gaussian_noise": 0.085, "gamma": 0.012, "gaussian_blur": 0.045, "jpeg": 0.004},
 )  # fmt: skip
@@ -116,7 +118,8 @@ def _row(
     iou = dice / (2 - dice)
     return base | {
         "condition": condition, "family": parsed.family, "attribute": parsed.attribute, "severity": parsed.severity,
-        "expectation": expectation, "prompt": prompt, "prompt_index": 0, "dice": dice, "iou": iou, "mask_change": change,
+        "expectation": expectation, "prompt": prompt, "prompt_index": 0, "dice": dice, "iou": iou,
+        "mask_change": change,
         "params": json.dumps({"condition": condition}),
     }  # fmt: skip
 
@@ -124,7 +127,8 @@ def _row(
 def _changed_prompt(clean: str, condition: str, side: str) -> str:
     other = {"left": "right", "right": "left"}[side]
     changes = {
-        "antonym:side": (f"large {side}", f"large {other}"), "other:side": (side, other), "rare:side": (f"large {side}", "large gibbous"),
+        "antonym:side": (f"large {side}", f"large {other}"), "other:side": (side, other),
+        "rare:side": (f"large {side}", "large gibbous"),
         "antonym:size": ("large", "small"), "rare:size": ("large", "xenogeny"), "antonym:number": ("one", "several"),
         "antonym:location": (f"in {side}", f"in {other}"), "wrong_class": ("matter", "nuclei"),
         "paraphrase": ("in axial T1 brain MRI", "seen on an axial T1 MRI of the brain"),
@@ -145,8 +149,10 @@ def _effects(results: pd.DataFrame) -> pd.DataFrame:
             low, high = _t_interval(units.to_numpy(), 0.95)
             rows.append({
                 "model": results["model"].iloc[0], "dataset": "demo_brain", "condition": condition, "metric": metric,
-                "n_images": len(pairs), "n_subjects": len(units), "clean_mean": pairs["clean"].groupby(level=0).mean().mean(),
-                "perturbed_mean": pairs[condition].groupby(level=0).mean().mean(), "effect": units.mean(), "ci_low": low,
+                "n_images": len(pairs), "n_subjects": len(units),
+                "clean_mean": pairs["clean"].groupby(level=0).mean().mean(),
+                "perturbed_mean": pairs[condition].groupby(level=0).mean().mean(), "effect": units.mean(),
+                "ci_low": low,
                 "ci_high": high, "ci_method": "t on subject means", "p_value": 0.0001 if low > 0 else 0.41,
                 "p_adjusted": 0.0004 if low > 0 else 0.98, "family_size": 31, "icc": 0.31, "design_effect": 1.31,
                 "mde": 2.8 * (high - low) / 4, "n_flagged": 0,
@@ -183,36 +189,25 @@ def _verdicts(effects: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
             "INCONCLUSIVE": "may or may not use",
         }[verdict]
         n = int(effect["n_subjects"])
-        sentence = (f"{words} {attribute} words: the swap changes the mask by {100 * estimate:.1f}% [{100 * low:.1f}, {100 * high:.1f}]"
-                    f" beyond rewording, n = {n} images")  # fmt: skip
+        values = f"{100 * estimate:.1f}% [{100 * low:.1f}, {100 * high:.1f}]"
+        sentence = f"{words} {attribute} words: the swap changes the mask by {values} beyond rewording, n = {n} images"
         if verdict == "IGNORES*":
             sentence += f"; up to {100 * (1 - 0.05 ** (1 / n)):.0f}% of images could react; certification would need 59"
         rows.append(
             _verdict_row(effect, "prompt", attribute, condition, metric, verdict, estimate, low, high, margin, sentence)
         )
     gone = {"n_images": 0, "n_subjects": 0, "model": results["model"].iloc[0]}
-    rows.append(_verdict_row(gone, "prompt", "colour", "antonym:colour", "mask_change", "UNTESTABLE", None, None, None, 0.05,
-                             "colour words: not testable, no prompt states a colour"))  # fmt: skip
+    why = "colour words: not testable, no prompt states a colour"
+    none = (None, None, None, 0.05)
+    rows.append(_verdict_row(gone, "prompt", "colour", "antonym:colour", "mask_change", "UNTESTABLE", *none, why))
     for condition, effect in dice.iterrows():
         if str(condition).startswith("image:") or condition == "paraphrase":
             low, high = effect["ci_low"], effect["ci_high"]
             verdict = "ROBUST" if high < 0.1 else "FRAGILE" if low > 0.1 else "INCONCLUSIVE"
-            sentence = f"{condition}: Dice falls by {effect['effect']:.3f} [{low:.3f}, {high:.3f}], n = {effect['n_subjects']} images"
-            rows.append(
-                _verdict_row(
-                    effect,
-                    "robustness",
-                    "",
-                    str(condition),
-                    "dice",
-                    verdict,
-                    effect["effect"],
-                    low,
-                    high,
-                    0.1,
-                    sentence,
-                )
-            )
+            values = (effect["effect"], low, high, 0.1)
+            fall = f"{effect['effect']:.3f} [{low:.3f}, {high:.3f}]"
+            sentence = f"{condition}: Dice falls by {fall}, n = {effect['n_subjects']} images"
+            rows.append(_verdict_row(effect, "robustness", "", str(condition), "dice", verdict, *values, sentence))
     return pd.DataFrame(rows).reindex(columns=list(VERDICT_COLUMNS))
 
 
@@ -221,10 +216,13 @@ def _verdict_row(
     low: float | None, high: float | None, margin: float, sentence: str,
 ) -> dict[str, Any]:  # fmt: skip
     return {
-        "model": effect["model"], "dataset": "demo_brain", "claim": claim, "attribute": attribute, "condition": condition,
-        "metric": metric, "verdict": verdict, "rule": f"made by the test: {verdict}", "estimate": estimate, "ci_low": low,
+        "model": effect["model"], "dataset": "demo_brain", "claim": claim, "attribute": attribute,
+        "condition": condition,
+        "metric": metric, "verdict": verdict, "rule": f"made by the test: {verdict}", "estimate": estimate,
+        "ci_low": low,
         "ci_high": high, "margin": margin, "n_images": effect["n_images"], "n_subjects": effect["n_subjects"],
-        "n_needed": 59 if verdict == "IGNORES*" else None, "detectable": bool(low is not None and low > 0), "sentence": sentence,
+        "n_needed": 59 if verdict == "IGNORES*" else None, "detectable": bool(low is not None and low > 0),
+        "sentence": sentence,
     }  # fmt: skip
 
 
@@ -252,7 +250,8 @@ def _picture(row: dict[str, Any], clean: pd.Series, rank: str) -> dict[str, Any]
     other = brain(number, {"left": "right", "right": "left"}[side])[1]
     return {
         "model": row["model"], "dataset": row["dataset"], "condition": row["condition"], "case_id": row["case_id"],
-        "subject_id": row["subject_id"], "prompt_index": 0, "rank": rank, "clean_prompt": clean["prompt"], "prompt": row["prompt"],
+        "subject_id": row["subject_id"], "prompt_index": 0, "rank": rank, "clean_prompt": clean["prompt"],
+        "prompt": row["prompt"],
         "dice": row["dice"], "dice_clean": clean["dice"], "mask_change": row["mask_change"], "effect": row["effect"],
         "image": png(image), "image_perturbed": perturbed, "reference": png(reference, bits=True),
         "clean": png(np.roll(reference, 3, axis=0), bits=True),
@@ -289,13 +288,16 @@ def _manifest(behaviour: Behaviour, results: pd.DataFrame, n_images: int) -> dic
         "suite_version": "0.1.0", "created": "2026-11-22T06:00:00+00:00",
         "model": {"name": behaviour.name, "parameters": 1_100_000, "sha256": "ab" * 32},
         "dataset": {
-            "name": "demo_brain", "split": "test", "n_cases": 2 * n_images, "n_images": n_images, "n_subjects": n_images,
-            "subject_is_image": True, "unit": "image", "notes": ["One template brain (MNI152): all slices are of one head."],
+            "name": "demo_brain", "split": "test", "n_cases": 2 * n_images, "n_images": n_images,
+            "n_subjects": n_images,
+            "subject_is_image": True, "unit": "image",
+            "notes": ["One template brain (MNI152): all slices are of one head."],
             "files": {"anns/test.json": "cd" * 32},
         },
         "plan_sha256": "ef" * 32, "seed": 0, "device": "cpu", "precision": "float32", "threads": 2,
         "packages": {"torch": "2.11.0", "numpy": "2.4.0"},
         "counts": {"rows": len(results), "used": int(results["applicable"].sum()), "errors": 0},
         "warnings": ["A template is one brain: nothing here speaks about patients."],
-        "statistics": {"alpha": 0.05, "margin_dice": 0.1, "margin_change": 0.05, "correction": "max-t", "resamples": 9999},
+        "statistics": {"alpha": 0.05, "margin_dice": 0.1, "margin_change": 0.05, "correction": "max-t",
+        "resamples": 9999},
     }  # fmt: skip

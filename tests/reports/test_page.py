@@ -12,7 +12,6 @@ import pytest
 
 from robustness.errors import InputError
 from robustness.reports.page import safe_json, write_report
-from robustness.reports.words import number
 from tests.reports.conftest import HOSTILE
 
 
