@@ -155,59 +155,6 @@ _CLAIM_COLUMNS = _columns(
     ("estimate", "estimate"), ("ci_low", "low"), ("ci_high", "high"), ("margin", "margin"), ("n_images", "images"),
     ("n_subjects", "units"),
 )  # fmt: skip
-_EFFECT_COLUMNS)))
-    return made
-
-
-def _severity(frames: Frames, unit: str) -> list[FigureText]:
-    table = severity_table(frames.effects)
-    made = []
-    for kind, rows in table.groupby("kind", sort=True):
-        ends = rows.sort_values("severity").groupby("series", sort=False).tail(1)
-        said = [f"{r['series']} from {number(r['clean_mean'])} clean to {number(r['perturbed_mean'])} at severity"
-                f" {r['severity']}" for r in ends.to_dict("records")]  # fmt: skip
-        alt = f"Mean Dice against severity of {kind_words(str(kind))}: " + "; ".join(said) + "."
-        name = f"severity-{kind}"
-        data = table_of(rows, f"t-{name}", str(kind), _CURVE_COLUMNS)
-        made.append(FigureText(name, "severity", str(kind), _capital(kind_words(str(kind))), alt, data))
-    return made
-
-
-def _scores(frames: Frames, unit: str) -> list[FigureText]:
-    scores, floors = clean_scores(frames.results), floor_scores(frames.effects)
-    if scores.empty:
-        return []
-    rows = []
-    for series in frames.series:
-        held = scores[scores["series"] == series]["dice"]
-        if held.empty:
-            continue
-        row = {"series": series, "n": len(held), "mean": held.mean(), "median": held.median()}
-        row |= {"low": held.quantile(0.25), "high": held.quantile(0.75)}
-        mine = floors[floors["series"] == series]
-        rows.append(row | dict(zip(mine["condition"], mine["perturbed_mean"], strict=True)))
-    names = list(dict.fromkeys(floors["condition"]))
-    columns = [*_SCORE_COLUMNS, *(Column(c, f"floor: {condition_words(c)}", "number") for c in names)]
-    said = [f"{r['series']} mean {number(r['mean'])}, median {number(r['median'])}, n = {r['n']}" for r in rows]
-    alt = "Distribution of the clean Dice per case: " + "; ".join(said) + "."
-    data = table_of(pd.DataFrame(rows), "t-scores", "Clean scores", columns)
-    return [FigureText("scores", "scores", "", "Clean Dice per case, and the floors", alt, data)]
-
-
-def _capital(words: str) -> str:
-    return words[:1].upper() + words[1:]
-
-
-def _columns(*pairs: tuple[str, str]) -> Sequence[Column]:
-    kinds = {"condition": "condition", "verdict": "verdict", "series": "text", "metric": "text"}
-    kinds |= dict.fromkeys(("n_images", "n_subjects", "n", "severity"), "count")
-    return tuple(Column(name, label, kinds.get(name, "number")) for name, label in pairs)  # type: ignore[arg-type]
-
-
-_CLAIM_COLUMNS = _columns(
-    ("series", "model"), ("condition", "condition"), ("metric", "metric"), ("verdict", "verdict"),
-    ("estimate", "estimate"), ("ci_low", "low"), ("ci_high", "high"), ("margin", "margin"), ("n_images", "images"), ("n_subjects", "units"),
-)  # fmt: skip
 _EFFECT_COLUMNS = _columns(
     ("series", "model"), ("condition", "condition"), ("clean_mean", "clean"), ("perturbed_mean", "changed"),
     ("effect", "loss"), ("ci_low", "low"), ("ci_high", "high"), ("n_images", "images"), ("n_subjects", "units"),

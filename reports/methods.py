@@ -109,8 +109,8 @@ def _verdicts(runs: Sequence[RunTables], frames: Frames) -> str:
         " mask goes to both), REACTS, UNSTABLE, IGNORES, else INCONCLUSIVE. The quantity is the mask change of the"
         f" swap minus the mask change of mere rewording; margin for mask change {setting(runs, 'margin_change')},"
         f" for Dice {setting(runs, 'margin_dice')}. The intervals shown are those that the rules used: level 1 −"
-        " 2·alpha/m, m = number of testable prompt conditions of a model (FOLLOWS: m = 1). “Detectable” means that the corrected"
-        " p-value is below alpha, whatever the margin."
+        " 2·alpha/m, m = number of testable prompt conditions of a model (FOLLOWS: m = 1). “Detectable” means that"
+        " the corrected p-value is below alpha, whatever the margin."
     )
 
 
