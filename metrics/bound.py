@@ -55,7 +55,7 @@ def _draw(z: Values, resamples: int, seed: int) -> tuple[Values, Values]:
 
 def zero_reaction_bound(n_subjects: int, *, alpha: float = 0.05) -> float:
     """Return 1 - alpha^(1/K): the share of subjects that may react although none of K did (about 3 / K)."""
-    return 1.0 - alpha ** (1.0 / n_subjects)
+    return -math.expm1(math.log(alpha) / n_subjects)
 
 
 def subjects_for_zero_reactions(margin: float, *, alpha: float = 0.05) -> int:

@@ -120,7 +120,8 @@ def gather(rows: Rows, behind: Background, cell: int) -> Evidence:
         reason = "the table has no mask_change column"
         return Evidence(cell, attribute, np.empty(0, np.int64), empty, empty, empty, 0, 0, referent, np.nan, reason)
     where = behind.changes.of(cell)
-    case, subject, change = (a[where] for a in (behind.changes.case, behind.changes.subject, behind.changes.effect))
+    case, subject = behind.changes.case[where], behind.changes.subject[where]
+    change = behind.changes.effect[where]
     paired = np.isfinite(behind.wording[case])
     wording = behind.wording[case[paired]]
     subjects, excess = subject_means(change[paired] - wording, subject[paired])

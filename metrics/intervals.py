@@ -26,8 +26,8 @@ def t_interval(values: Values, *, level: float = 0.95) -> Interval:
     all values are equal, which says that no spread was seen, not that there is none: see `robustness.metrics.bound`.
 
     Example:
-        >>> t_interval(np.array([0.0, 0.1, 0.2]), level=0.9)
-        Interval(estimate=0.1, low=-0.06858..., high=0.26858...)
+        >>> [round(bound, 4) for bound in t_interval(np.array([0.0, 0.1, 0.2]), level=0.9)]
+        [0.1, -0.0686, 0.2686]
     """
     from scipy.special import stdtrit
 

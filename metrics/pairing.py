@@ -108,7 +108,8 @@ def _average(
     sign = -1.0 if orientation == "clean - perturbed" else 1.0
 
     def mean(values: Values) -> Values:
-        return np.bincount(place, weights=values, minlength=keys.size) / count
+        means: Values = np.bincount(place, weights=values, minlength=keys.size) / count
+        return means
 
     case = keys % n_cases
     return Pairs(

@@ -134,11 +134,12 @@ def _subjects(frame: pd.DataFrame, case: Codes) -> tuple[Codes, bool]:
 def _prompt_index(frame: pd.DataFrame) -> Codes:
     if "prompt_index" not in frame.columns:
         return np.zeros(len(frame), dtype=np.int64)
-    return pd.to_numeric(frame["prompt_index"], errors="coerce").fillna(0).to_numpy().astype(np.int64)
+    numbers = pd.to_numeric(frame["prompt_index"], errors="coerce").fillna(0)
+    return np.asarray(numbers, dtype=np.int64)
 
 
 def _usable(frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    usable = (frame["error"] == "").to_numpy(dtype=bool)
+    usable: npt.NDArray[np.bool_] = (frame["error"] == "").to_numpy(dtype=bool)
     if "applicable" in frame.columns:
         stated = _text(frame, "applicable")
         usable = usable & ~stated.str.lower().isin(_FALSE).to_numpy(dtype=bool)

@@ -27,7 +27,7 @@ def words_of(attribute: str, condition: str) -> str:
 
 def prompt_sentence(decision: Decision, *, model: str, attribute: str, condition: str, unit: str) -> str:
     """Return the sentence of a prompt claim, with its numbers."""
-    who, words = model or "The model", words_of(attribute, condition)
+    who, whom, words = model or "The model", model or "the model", words_of(attribute, condition)
     action = _ACTIONS.get(base_name(condition), "changing {words}").format(words=words)
     n = f"n = {decision.n_subjects} {unit}{'' if decision.n_subjects == 1 else 's'}"
     interval, margin = decision.interval, f"{100 * decision.margin:g}%"
@@ -49,13 +49,13 @@ def prompt_sentence(decision: Decision, *, model: str, attribute: str, condition
     if decision.verdict == "IGNORES*":
         return f"{who} seems to ignore {words}: {excess}, {n}; {_uncertified(decision, unit)}."
     if decision.verdict == "UNTESTABLE":
-        return f"Whether {who} uses {words} cannot be tested: {decision.rule}."
+        return f"Whether {whom} uses {words} cannot be tested: {decision.rule}."
     if decision.metric == "dice":
-        return f"Whether {who} follows {words} is open: {decision.rule}, {n}{needed}."
+        return f"Whether {whom} follows {words} is open: {decision.rule}, {n}{needed}."
     if decision.rule.startswith("5 no wording floor"):
         moved = f"{action} changes the mask by {percent(interval)}"
-        return f"Whether {who} uses {words} is open: {moved}, but no rewording was run to compare with, {n}."
-    return f"Whether {who} uses {words} is open: {excess} (margin {margin}), {n}{needed}."
+        return f"Whether {whom} uses {words} is open: {moved}, but no rewording was run to compare with, {n}."
+    return f"Whether {whom} uses {words} is open: {excess} (margin {margin}), {n}{needed}."
 
 
 def _uncertified(decision: Decision, unit: str) -> str:
@@ -69,7 +69,7 @@ def robustness_sentence(
     n_needed: int | None, unit: str,
 ) -> str:  # fmt: skip
     """Return the sentence of a robustness claim, with its numbers."""
-    who = model or "The model"
+    who, whom = model or "The model", model or "the model"
     n = f"n = {n_subjects} {unit}{'' if n_subjects == 1 else 's'}"
     moved = f"{metric} {'changes' if metric == 'mask_change' else 'worsens'} by {number(interval)}"
     if metric == "mask_change":
@@ -79,9 +79,9 @@ def robustness_sentence(
     if verdict == "FRAGILE":
         return f"{who} is fragile under {condition}: {moved}, beyond the margin of {margin:g}, {n}."
     if verdict == "UNTESTABLE":
-        return f"Whether {who} is robust to {condition} cannot be tested: {n}."
+        return f"Whether {whom} is robust to {condition} cannot be tested: {n}."
     needed = "" if n_needed is None else f"; about {n_needed} {unit}s would decide"
-    return f"Whether {who} is robust to {condition} is open: {moved} (margin {margin:g}), {n}{needed}."
+    return f"Whether {whom} is robust to {condition} is open: {moved} (margin {margin:g}), {n}{needed}."
 
 
 def percent(interval: Interval) -> str:

@@ -70,8 +70,8 @@ def _flips(n_subjects: int, resamples: int, seed: int) -> Iterator[Matrix]:
     """Yield blocks of sign vectors (B, n_subjects), the identity left out where all are enumerated."""
     block = max(1, _BLOCK_VALUES // max(1, n_subjects))
     if n_subjects < 30 and 2**n_subjects - 1 <= resamples:
-        bits = (np.arange(1, 2**n_subjects)[:, None] >> np.arange(n_subjects)) & 1
-        yield 1.0 - 2.0 * bits
+        every = (np.arange(1, 2**n_subjects)[:, None] >> np.arange(n_subjects)) & 1
+        yield np.where(every, -1.0, 1.0)
         return
     rng = generator(seed, "sign-flip")
     for start in range(0, resamples, block):
@@ -79,4 +79,4 @@ def _flips(n_subjects: int, resamples: int, seed: int) -> Iterator[Matrix]:
         bits = np.unpackbits(
             rng.integers(0, 256, (rows, -(-n_subjects // 8)), dtype=np.uint8), axis=1, count=n_subjects
         )
-        yield 1.0 - 2.0 * bits
+        yield np.where(bits, -1.0, 1.0)

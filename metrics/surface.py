@@ -29,13 +29,17 @@ def edge_pixels(mask: Mask) -> Points:
     A foreground pixel is an edge pixel where one of its four neighbours is background; what lies outside the image is
     background, so an object that touches the border has an edge there.
     """
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    rows = np.flatnonzero(mask.any(axis=1))
     if rows.size == 0:
         return np.empty((0, 2), dtype=np.intp)
-    top, left = rows[0], columns[0]
-    box = np.pad(mask[top : rows[-1] + 1, left : columns[-1] + 1], 1)
+    top, band = rows[0], mask[rows[0] : rows[-1] + 1]
+    columns = np.flatnonzero(band.any(axis=0))
+    left = columns[0]
+    box = np.zeros((len(band) + 2, columns[-1] - left + 3), dtype=bool)
+    box[1:-1, 1:-1] = band[:, left : columns[-1] + 1]
     inside = box[:-2, 1:-1] & box[2:, 1:-1] & box[1:-1, :-2] & box[1:-1, 2:]
-    return np.argwhere(box[1:-1, 1:-1] & ~inside) + np.array([top, left])
+    edge: Points = np.argwhere(box[1:-1, 1:-1] & ~inside) + np.array([top, left])
+    return edge
 
 
 def surface_distances(prediction: Points, reference: Points, *, spacing: tuple[float, float]) -> SurfaceDistances:
@@ -62,7 +66,8 @@ def _by_tree(prediction: Points, reference: Points, spacing: tuple[float, float]
         # Whole pixel steps times the spacing: no rounding of the two positions, so that a distance which equals the
         # tolerance of the surface dice is not pushed over it.
         step = (start - goal[nearest]) * np.asarray(spacing)
-        return np.sqrt((step * step).sum(axis=1))
+        distance: Distances = np.sqrt((step * step).sum(axis=1))
+        return distance
 
     return SurfaceDistances(
         directed(prediction, reference, tree(reference)), directed(reference, prediction, tree(prediction))
@@ -80,6 +85,7 @@ def _by_transform(prediction: Points, reference: Points, spacing: tuple[float, f
         background = np.ones(shape, dtype=bool)
         background[tuple((goal - corner).T)] = False
         distance: Distances = distance_transform_edt(background, sampling=spacing)
-        return distance[tuple((start - corner).T)]
+        reached: Distances = distance[tuple((start - corner).T)]
+        return reached
 
     return SurfaceDistances(directed(prediction, reference), directed(reference, prediction))

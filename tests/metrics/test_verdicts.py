@@ -60,9 +60,9 @@ class TestBattery:
         assert found.count("FOLLOWS") >= 7
 
     def test_reactions_at_the_margin_are_not_certified_as_ignoring(self):
-        tables = [battery("partial", 60, share=0.05, seed=s).query("condition != 'other:size'") for s in range(25)]
+        tables = [battery("partial", 60, share=0.05, seed=s).query("condition != 'other:size'") for s in range(15)]
         found = [prompt(t, resamples=999)["verdict"] for t in tables]
-        assert found.count("IGNORES") + found.count("REACTS") <= 3
+        assert found.count("IGNORES") + found.count("REACTS") <= 2
 
 
 class TestRules:
