@@ -1,4 +1,4 @@
-"""The network of `film-unet`: a small U-Net whose decoder is modulated by a text code (FiLM).
+"""The network of `film-unet`: a small U-Net whose decoder is modulated by a text code (FiLM), in places too.
 
 Reference: Perez et al., FiLM: Visual Reasoning with a General Conditioning Layer, AAAI 2018, arXiv:1709.07871;
 Ronneberger et al., U-Net, MICCAI 2015, doi:10.1007/978-3-319-24574-4_28.
@@ -115,15 +115,22 @@ class _Block(nn.Module):
 
 
 class _Film(nn.Module):
-    """``(1 + scale(code)) * features + shift(code)``, channel by channel."""
+    """``(1 + scale) * features + shift``, channel by channel; all from the text code.
+
+    The shift may tilt across the picture, ``shift + row * y + column * x`` with x and y in [-1, 1]: a side is a place,
+    and a shift that is the same everywhere learns left and right an order of magnitude later, if at all.
+    """
 
     def __init__(self, code: int, channels: int) -> None:
         super().__init__()
-        self.linear = nn.Linear(code, 2 * channels)
+        self.linear = nn.Linear(code, 4 * channels)
 
     def forward(self, features: Tensor, code: Tensor) -> Tensor:
-        scale, shift = self.linear(code)[:, :, None, None].chunk(2, dim=1)
-        return features * (1 + scale) + shift
+        scale, shift, row, column = self.linear(code)[:, :, None, None].chunk(4, dim=1)
+        height, width = features.shape[-2:]
+        y = torch.linspace(-1, 1, height, dtype=code.dtype, device=code.device)[:, None]
+        x = torch.linspace(-1, 1, width, dtype=code.dtype, device=code.device)[None, :]
+        return features * (1 + scale) + (shift + row * y) + column * x
 
 
 class _TextEncoder(nn.Module):

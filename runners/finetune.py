@@ -97,16 +97,20 @@ def finetune_plan(
         InputError: the plan, or something that it names, cannot be used.
     """
     plan = load_train_plan(path, overrides=overrides)
-    beside = Path(path).resolve().parent
-    data = plan.data.model_copy(update={"path": _found(plan.data.path, beside)})
-    checkpoint = plan.model.checkpoint
-    model = plan.model.model_copy(update={"checkpoint": checkpoint and _found(checkpoint, beside)})
-    resolved = plan.model_copy(update={"data": data, "model": model})
-    return run_training(resolved, out=Path(out or plan.train.out), quiet=quiet)
+    return run_training(plan, out=Path(out or plan.train.out), beside=Path(path).resolve().parent, quiet=quiet)
 
 
-def run_training(plan: TrainPlan, *, out: Path, quiet: bool = False) -> Finetuned:
-    """Train what `plan` says into `out`, or go on with what a killed process left there."""
+def run_training(plan: TrainPlan, *, out: Path, beside: Path | None = None, quiet: bool = False) -> Finetuned:
+    """Train what `plan` says into `out`, or go on with what a killed process left there.
+
+    Args:
+        plan: the plan; it is kept as it stands in ``out/plan.toml``.
+        out: the folder.
+        beside: where relative paths of the plan are looked up before the current folder.
+        quiet: no progress bar.
+    """
+    import torch
+
     from robustness.runners.environment import environment
     from robustness.runners.training_batches import training_batches, validation_batches
     from robustness.runners.training_files import TrainingFolder
@@ -115,8 +119,8 @@ def run_training(plan: TrainPlan, *, out: Path, quiet: bool = False) -> Finetune
     from robustness.runners.training_progress import TrainingProgress
 
     surroundings = environment(plan.train.threads)
-    segmenter = _start(plan)
-    training, validation = _cases(plan, segmenter)
+    segmenter = _start(plan, beside)
+    training, validation = _cases(plan, segmenter, beside)
     frozen = _frozen_parts(plan)
     freeze(segmenter, frozen)
     facts = _facts(plan, segmenter, training, validation)
@@ -128,7 +132,7 @@ def run_training(plan: TrainPlan, *, out: Path, quiet: bool = False) -> Finetune
     spec = plan.train
     epochs = planned_epochs(spec, len(training))
     total = epochs * math.ceil(len(training) / spec.batch_size)
-    with TrainingProgress(total=total, quiet=quiet) as progress, _silence():
+    with TrainingProgress(total=total, quiet=quiet) as progress, _silence(), torch.random.fork_rng():
         observers = (folder, progress)
         module = training_module(segmenter, spec, total=total, frozen=frozen, observers=observers)
         trainer = _trainer(spec, segmenter, epochs=epochs)
@@ -153,24 +157,25 @@ def planned_epochs(spec: TrainSpec, cases: int) -> int:
     return math.ceil(epochs / spec.validate_every) * spec.validate_every
 
 
-def _start(plan: TrainPlan) -> NetworkSegmenter:
+def _start(plan: TrainPlan, beside: Path | None) -> NetworkSegmenter:
     import torch
 
     from robustness.runners.models import load_model
 
     spec = plan.model
     segmenter = load_model(
-        spec.name, spec.checkpoint, device=spec.device, precision="float32", threshold=spec.threshold,
-        config=spec.config, seed=plan.train.seed, **spec.options,
+        spec.name, spec.checkpoint and _found(spec.checkpoint, beside), device=spec.device, precision="float32",
+        threshold=spec.threshold, config=spec.config, seed=plan.train.seed, **spec.options,
     )  # fmt: skip
     segmenter.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return segmenter
 
 
-def _cases(plan: TrainPlan, segmenter: NetworkSegmenter) -> tuple[TrainingCases, TrainingCases]:
+def _cases(plan: TrainPlan, segmenter: NetworkSegmenter, beside: Path | None) -> tuple[TrainingCases, TrainingCases]:
     from robustness.runners.training_cases import TrainingCases, open_split
 
-    data, prepare = plan.data, segmenter.preprocess
+    data = plan.data.model_copy(update={"path": _found(plan.data.path, beside)})
+    prepare = segmenter.preprocess
     sizes: dict[str, Any] = {"size": prepare.image_size, "interpolation": prepare.interpolation}
     training = TrainingCases(
         open_split(data, data.split, data.prompt),
@@ -215,9 +220,11 @@ def _result(folder: Path, facts: Mapping[str, Any]) -> Finetuned:
     return Finetuned(folder=folder, **{name: facts[name] for name in names})
 
 
-def _found(path: str, beside: Path) -> str:
+def _found(path: str, beside: Path | None) -> str:
     """Return a plan's path: beside the plan where it lies there, else as given (current folder, or a hub name)."""
-    return str(beside / path) if not Path(path).is_absolute() and (beside / path).exists() else path
+    if beside is None or Path(path).is_absolute() or not (beside / path).exists():
+        return path
+    return str(beside / path)
 
 
 def _trainer(spec: TrainSpec, segmenter: NetworkSegmenter, *, epochs: int) -> Any:

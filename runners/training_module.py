@@ -15,6 +15,7 @@ from robustness.runners.training_log import TrainingLog
 from robustness.runners.training_loss import DiceAndCrossEntropy, Loss, hard_dice
 from robustness.runners.training_parts import hold_frozen_modules
 from robustness.runners.training_schedule import learning_rate, since_best
+from robustness.seeds import generator
 from robustness.train_plan import TrainSpec
 
 if TYPE_CHECKING:
@@ -109,7 +110,9 @@ class TrainingHooks(_Base):
         self._started, self._seconds_before = time.monotonic(), self.training_log.seconds
 
     def on_train_epoch_start(self) -> None:
-        """Keep frozen modules out of training mode."""
+        """Start the generator that dropout draws from anew, and keep frozen modules out of training mode."""
+        # A resumed run must draw what an undisturbed one draws; `run_training` gives the caller's state back.
+        torch.manual_seed(int(generator(self.spec.seed, "epoch", self.current_epoch, "torch").integers(2**63)))
         self.validated = self.improved = False
         hold_frozen_modules(self.network)
 
