@@ -149,16 +149,12 @@ class BiomedClipSegModel(ModelEntry):
     presets: ClassVar[Mapping[str, Config]] = {"tiny": _TINY}
     fresh_decoder: ClassVar[str | None] = None
 
-    def __init__(self) -> None:
-        self._shapes: Shapes = {}
-
     def default_config(self) -> Config:
         """Return the configuration of the reference benchmark."""
         return merge(_PUBLISHED, {})
 
     def config_from_shapes(self, shapes: Shapes, config: Config) -> Config:
         """Return all that shapes tell; `loaded` is "all", or "backbone" for the weights of BiomedCLIP alone."""
-        self._shapes = shapes
         found = config_from_shapes(shapes)
         if found["loaded"] == "all":
             # A trained decoder leaves nothing to start from.
@@ -191,7 +187,7 @@ class BiomedClipSegModel(ModelEntry):
         if config["loaded"] == "backbone":
             network = self.build(config)
             start_decoder(network, config["decoder_from"] or self.fresh_decoder)
-            return expect_part(network, *backbone_part(network.state_dict(), self._shapes))
+            return expect_part(network, backbone_part(network.state_dict()))
         with no_init_weights():
             return _assemble(config)
 

@@ -21,9 +21,9 @@ def config_from_shapes(shapes: Shapes) -> Config:
     return {**_stated(told), "loaded": "backbone" if alone else "all"}
 
 
-def backbone_part(network_keys: Iterable[str], shapes: Shapes) -> tuple[dict[str, str], dict[str, tuple[int, ...]]]:
-    """Return, for a file of BiomedCLIP alone: its keys to the network's, and what in it stays unused (nothing)."""
-    return {key.removeprefix(PREFIX): key for key in network_keys if key.startswith(PREFIX)}, {}
+def backbone_part(network_keys: Iterable[str]) -> dict[str, str]:
+    """Return the keys of a file of BiomedCLIP alone, each with its key in the network."""
+    return {key.removeprefix(PREFIX): key for key in network_keys if key.startswith(PREFIX)}
 
 
 def _vit_fields(shapes: Shapes, prefix: str) -> Config:

@@ -219,7 +219,8 @@ class CrisModel(ModelEntry):
         """Return a `CrisNetwork` with undefined weights, or one with fresh weights that waits for its backbone."""
         if config["loaded"] == "backbone":
             network = self.build(config)
-            return expect_part(network, *backbone_part(network.state_dict(), self._shapes))
+            names, unused = backbone_part(network.state_dict(), self._shapes)
+            return expect_part(network, names, unused=unused)
         with torch.device("meta"):
             network = self.build(config)
         return network.to_empty(device="cpu")
