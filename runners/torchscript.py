@@ -48,7 +48,7 @@ class _Unpickler(safe_pickle.Unpickler):
     def persistent_load(self, reference: Any) -> torch.storage.TypedStorage:
         if not isinstance(reference, tuple) or len(reference) != 5 or reference[0] != "storage":
             raise pickle.UnpicklingError("a reference to something else than a storage")
-        dtype, key = getattr(reference[1], "dtype", None), str(reference[2])
+        dtype, key = getattr(reference[1], "_dtype", None), str(reference[2])
         if not isinstance(dtype, torch.dtype):
             raise pickle.UnpicklingError("a storage of unknown type")
         if key not in self._storages:
