@@ -12,6 +12,7 @@ from robustness.conclude import conclude
 from robustness.errors import InputError
 from robustness.files import make_folder
 from robustness.plan import DataSpec, ModelSpec, Plan, parse_plan
+from robustness.registry import METRICS
 from robustness.results import CLEAN
 from robustness.run import Run
 from robustness.store import MANIFEST
@@ -55,8 +56,10 @@ def audit(
     Raises:
         InputError: an argument that cannot be used; the message says how to mend it.
     """
+    from robustness.runners.data import Dataset
+
     models = list(model) if isinstance(model, Sequence) else [model]
-    datasets = [data] if hasattr(data, "infos") else list(data)  # type: ignore[list-item]
+    datasets = [data] if isinstance(data, Dataset) else list(data)
     tree: dict[str, Any] = {
         "seed": seed,
         "model": [model_spec(m).model_dump() for m in models],
@@ -92,6 +95,8 @@ def audit_plan(
 
 def load_all(plan: Plan, folder: Path | None = None) -> tuple[list[Segmenter], list[Dataset]]:
     """Load every dataset and model that a plan names; quick checks come before any weights."""
+    for metric in plan.metrics.names:
+        METRICS.get(metric)
     datasets = [load_data(spec, seed=plan.seed, folder=folder) for spec in plan.data]
     for dataset in datasets:
         conditions(plan, dataset)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -148,7 +148,7 @@ def _against_baseline(run: Run, gate: GateSpec, baseline: Run | None) -> list[Fi
     return findings
 
 
-def _judge_interval(gate: GateSpec, row: dict[str, float], margin: float) -> Finding:
+def _judge_interval(gate: GateSpec, row: dict[str, Any], margin: float) -> Finding:
     estimate, low, high = float(row["effect"]), float(row["ci_low"]), float(row["ci_high"])
     condition, n = str(row["condition"]), int(row["n_subjects"])
     if low != low:  # no interval: fewer than two subjects
@@ -184,7 +184,7 @@ def _by_verdict(run: Run, gate: GateSpec) -> list[Finding]:
     return findings
 
 
-def _judge_verdict(gate: GateSpec, row: dict[str, object]) -> Finding:
+def _judge_verdict(gate: GateSpec, row: dict[str, Any]) -> Finding:
     verdict = str(row["verdict"])
     open_verdicts = {"INCONCLUSIVE", "UNTESTABLE"} | ({"IGNORES*"} if gate.test == "ignores" else {"REACTS"})
     wanted = "FOLLOWS" if gate.test == "follows" else "IGNORES"
@@ -192,7 +192,7 @@ def _judge_verdict(gate: GateSpec, row: dict[str, object]) -> Finding:
     outcome: Outcome = "pass" if verdict == wanted else "fail"
     if verdict in open_verdicts and (verdict != "REACTS" or reacts_only):
         outcome = "inconclusive"
-    numbers = [float(row[k]) if row[k] is not None else NAN for k in ("estimate", "ci_low", "ci_high")]  # type: ignore[arg-type]
+    numbers = [float(row[k]) if row[k] is not None else NAN for k in ("estimate", "ci_low", "ci_high")]
     return Finding(str(row["condition"]), numbers[0], numbers[1], numbers[2], outcome, f"{verdict}: {row['sentence']}")
 
 

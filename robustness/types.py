@@ -223,14 +223,29 @@ class Code(Protocol):
 class Segmenter(Protocol):
     """A vision-language segmentation model, split so that each image and each text is encoded once.
 
-    `network` is the `torch.nn.Module` with ``forward(pixel_values, input_ids=None, attention_mask=None)``
-    giving logits (B, 1, H, W); None for a black box.
+    `network` has ``forward(pixel_values, input_ids=None, attention_mask=None)`` giving logits (B, 1, H, W).
+    A model's codes are its own: `decode` and `probabilities` take what its encoders returned.
     """
 
-    name: str
-    image_size: int
-    threshold: float
-    network: torch.nn.Module | None
+    @property
+    def name(self) -> str:
+        """What results call the model."""
+        ...
+
+    @property
+    def image_size(self) -> int:
+        """Side of the network's square input in pixels; 0 for a black box."""
+        ...
+
+    @property
+    def threshold(self) -> float:
+        """Probability above which a pixel belongs to the mask."""
+        ...
+
+    @property
+    def network(self) -> torch.nn.Module | None:
+        """The module; None for a black box."""
+        ...
 
     def encode_image(self, images: Sequence[Image]) -> Code:
         """Encode uint8 RGB images (H, W, 3), sizes may differ."""
@@ -240,12 +255,12 @@ class Segmenter(Protocol):
         """Encode prompts."""
         ...
 
-    def decode(self, image_code: Code, text_code: Code) -> torch.Tensor:
+    def decode(self, image_code: Any, text_code: Any) -> torch.Tensor:
         """Return logits (B, 1, h, w) of the pairs (image_code[i], text_code[i])."""
         ...
 
     def probabilities(
-        self, image_code: Code, text_code: Code, sizes: Sequence[tuple[int, int]] | None
+        self, image_code: Any, text_code: Any, sizes: Sequence[tuple[int, int]] | None
     ) -> list[Probability]:
         """Return one float32 map in [0, 1] per pair, at `sizes` (H, W), or at network size where None."""
         ...

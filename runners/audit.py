@@ -143,7 +143,8 @@ class _Audit:
         rows = [placed for group in groups for placed in group.failed]
         for scored in self._scored(part, maker, groups, rows):
             rows.extend(((*scored.job.order, place), row) for place, row in enumerate(scored.rows))
-            shelf.offer(scored)
+            if scored.clean is not None:
+                shelf.offer(scored)
             if self.plan.engine.save_predictions:
                 self._save(scored)
         rows.sort(key=lambda placed: placed[0])
@@ -160,16 +161,28 @@ class _Audit:
             at_network_size=self.plan.metrics.resolution == "network",
         )
         engine = self._engine(part.model)
-        yield from _predict(engine, scorer, _only_jobs((maker.clean_image_jobs(g) for g in groups), rows))
-        yield from _predict(engine, scorer, [job for g in groups for job in maker.rerun_jobs(g)])
+        clean = _only_jobs((maker.clean_image_jobs(g) for g in groups), rows)
+        yield from self._predict(engine, scorer, clean, rows)
+        yield from self._predict(engine, scorer, [job for g in groups for job in maker.rerun_jobs(g)], rows)
         waiting: list[Job] = []
         for group in groups:
             for job in _only_jobs([maker.image_jobs(group)], rows):
                 waiting.append(job)
                 if len(waiting) >= CHANGED_IMAGES_AT_ONCE:
-                    yield from _predict(engine, scorer, waiting)
+                    yield from self._predict(engine, scorer, waiting, rows)
                     waiting = []
-        yield from _predict(engine, scorer, waiting)
+        yield from self._predict(engine, scorer, waiting, rows)
+
+    def _predict(self, engine: Engine, scorer: Scorer, jobs: Sequence[Job], rows: list[Placed]) -> Iterator[Scored]:
+        outcomes = engine.outcomes([job.request for job in jobs])
+        for job, outcome in zip(jobs, outcomes, strict=True):
+            if not isinstance(outcome, CaseError):
+                yield scorer.score(job, outcome)
+                continue
+            if self.strict:
+                raise AuditStoppedError(f"{job.request.case_id}: {outcome} (stopped: strict)") from outcome
+            failed = ({**row, "error": str(outcome)} for row in job.rows)
+            rows.extend(((*job.order, place), row) for place, row in enumerate(failed))
 
     def _engine(self, model: int) -> Engine:
         if model not in self.engines:
@@ -229,12 +242,6 @@ def _places(dataset: Dataset) -> dict[str, list[int]]:
     for number, info in enumerate(dataset.infos):
         places.setdefault(info.image_id, []).append(number)
     return places
-
-
-def _predict(engine: Engine, scorer: Scorer, jobs: Sequence[Job]) -> Iterator[Scored]:
-    maps = engine.predict([job.request for job in jobs])
-    for job, probability in zip(jobs, maps, strict=True):
-        yield scorer.score(job, probability)
 
 
 def _only_jobs(streams: Iterable[Iterable[Item]], rows: list[Placed]) -> list[Job]:

@@ -52,7 +52,8 @@ class Counters:
 class Engine:
     """Runs a segmenter over (image, text) requests.
 
-    Within one call every distinct `image_key` and every distinct text is encoded once. Text codes live for the
+    Within one call every distinct `image_key` and every distinct text is encoded once, every distinct pair of them
+    decoded once (for a model without text: every image). Text codes live for the
     call; image codes live for their image batch only. Results come in the order of the requests. Where requests
     come grouped by image, as an audit gives them, they stream: at most `image_batch` images are held. A request
     that returns to an earlier image joins that image's batch, so its map waits in memory for its turn.
@@ -99,12 +100,16 @@ class Engine:
         if lookup is not None:
             yield from (_outcome(lookup, request) for request in requests)
             return
+        # To a model without text every prompt is the same prompt.
+        reads_text = getattr(self.model, "takes_text", True)
+        texts = [r.text if reads_text else "" for r in requests]
         with torch.inference_mode():
-            row_of, text_code = self._encode_texts([r.text for r in requests])
+            row_of, text_code = self._encode_texts(texts)
+        rows = [row_of[text] for text in texts]
         waiting: dict[int, Probability] = {}
         following = 0
         for group in _image_groups(requests, self.image_batch):
-            for index, found in self._predict_group(requests, group, row_of, text_code):
+            for index, found in self._predict_group(requests, group, rows, text_code):
                 waiting[index] = found
                 while following in waiting:
                     yield waiting.pop(following)
@@ -125,9 +130,9 @@ class Engine:
         return {text: row for row, text in enumerate(distinct)}, _concat(codes)
 
     def _predict_group(
-        self, requests: Sequence[Request], group: Sequence[int], row_of: dict[str, int], text_code: Code | None
+        self, requests: Sequence[Request], group: Sequence[int], text_rows: Sequence[int], text_code: Code | None
     ) -> Iterator[tuple[int, Probability]]:
-        """Yield (index, map) of the requests on one batch of images."""
+        """Yield (index, map) of the requests on one batch of images; equal pairs are decoded once."""
         images = {requests[i].image_key: requests[i].image for i in group}
         image_row = {key: row for row, key in enumerate(images)}
         with torch.inference_mode():
@@ -138,17 +143,22 @@ class Engine:
             sizes = None if self.resolution == "network" else [requests[i].size for i in part]
             return self.model.probabilities(
                 image_code.take([image_row[requests[i].image_key] for i in part]),
-                text_code.take([row_of[requests[i].text] for i in part]),  # type: ignore[union-attr]
+                text_code.take([text_rows[i] for i in part]),  # type: ignore[union-attr]
                 sizes,
             )
 
-        for start in range(0, len(group), self.batch_size):
-            part = group[start : start + self.batch_size]
+        alike: dict[tuple[str, int], list[int]] = {}
+        for i in group:
+            alike.setdefault((requests[i].image_key, text_rows[i]), []).append(i)
+        distinct = [indices[0] for indices in alike.values()]
+        for start in range(0, len(distinct), self.batch_size):
+            part = distinct[start : start + self.batch_size]
             # A generator must not hold inference mode open while its consumer runs.
             with torch.inference_mode():
                 maps = [m for found in self._in_batches(part, "batch_size", decode) for m in found]
             self.counters.n_decodes += len(part)
-            yield from zip(part, maps, strict=True)
+            for first, found in zip(part, maps, strict=True):
+                yield from ((i, found) for i in alike[requests[first].image_key, text_rows[first]])
 
     def _in_batches(self, items: Sequence[Any], setting: str, work: Callable[[Sequence[Any]], T]) -> list[T]:
         """Run `work` on parts of `items`; on CUDA out-of-memory the parts halve from then on, which is counted."""

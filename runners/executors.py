@@ -58,7 +58,8 @@ def run_on_ray(
     gpus = int(ray.cluster_resources().get("GPU", 0))
     count = max(1, min(len(pending), gpus or int(ray.cluster_resources().get("CPU", 1))))
     options: dict[str, Any] = {"num_gpus": 1} if gpus else {"num_cpus": 1}
-    pool = ray.util.ActorPool([Worker.options(**options).remote() for _ in range(count)])
+    actor: Any = Worker
+    pool = ray.util.ActorPool([actor.options(**options).remote() for _ in range(count)])
     for done, _ in enumerate(pool.map_unordered(lambda worker, index: worker.run.remote(index), list(pending))):
         if progress:
             progress(total - len(pending) + done + 1, total)

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image as PilImage
 
 from robustness.results import CLEAN
+from robustness.runners.jobs import Job
 from robustness.runners.scoring import Scored, resize_nearest
 from robustness.seeds import generator
 from robustness.store import GALLERY, RunFolder
@@ -36,8 +37,8 @@ class PictureShelf:
         """Keep the picture while it is among the worst or the random ones of this part."""
         row = scored.rows[0]
         rng = generator(self.seed, "gallery", row["case_id"], row["condition"], row["prompt_index"])
-        effect = 1 - row["dice"] if row["condition"] == CLEAN else scored.dice_clean - row["dice"]
-        entry = {"effect": effect, "draw": float(rng.random()), "scored": scored}
+        at_best = 1.0 if row["condition"] == CLEAN or scored.dice_clean is None else scored.dice_clean
+        entry = {"effect": at_best - row["dice"], "draw": float(rng.random()), "scored": scored}
         shelf = self._kept.setdefault(tuple(row[k] for k in KEYS), [])
         best = _ranked([*shelf, entry])
         # Only what may be shown is encoded, and the full-size masks are let go at once.
@@ -78,6 +79,7 @@ def _render(entry: dict[str, Any]) -> dict[str, Any]:
     scored: Scored = entry["scored"]
     job, row = scored.job, scored.rows[0]
     clean = job.clean_case
+    clean_mask = scored.predicted if scored.clean is None else scored.clean
     moved = job.perturbation is not None
     size = _small(scored.predicted.shape)
     return {
@@ -88,9 +90,17 @@ def _render(entry: dict[str, Any]) -> dict[str, Any]:
         "draw": entry["draw"], "params": row["params"],
         "image": _picture(clean.image if clean else job.request.image, size),
         "image_perturbed": _picture(job.request.image, size) if moved else b"",
-        "reference": _bits(resize_nearest(job.reference, size)), "clean": _bits(resize_nearest(scored.baseline, size)),
+        "reference": _bits(resize_nearest(clean.mask if clean else job.reference, size)),
+        "reference_perturbed": _bits(resize_nearest(_asked_for(job), size)),
+        "clean": _bits(resize_nearest(clean_mask, size)),
         "perturbed": _bits(resize_nearest(scored.predicted, size)),
     }  # fmt: skip
+
+
+def _asked_for(job: Job) -> Mask:
+    """Return the reference of the changed case; for `other`, that of the second target."""
+    second = job.other_references[0]
+    return job.reference if second is None or job.rows[0]["condition"] == CLEAN else second
 
 
 def _small(shape: tuple[int, ...]) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from robustness.metrics.masks import mask_change, mask_metrics
+from robustness.registry import METRICS
 from robustness.results import CLEAN
 from robustness.runners.jobs import Job, Row
 from robustness.types import Mask, Probability
@@ -17,13 +18,17 @@ BOOKKEEPING = ("area_fraction", "components", "centroid_row", "centroid_col")
 
 @dataclass(frozen=True)
 class Scored:
-    """A job's rows, filled, the masks that a picture of it needs, and the clean prediction's Dice."""
+    """A job's rows, filled, the masks that a picture of it needs, and the clean prediction's Dice.
+
+    `clean` (in the clean image's frame) and `dice_clean` are None where the clean prediction failed; `mask_change` is
+    missing then.
+    """
 
     job: Job
     rows: tuple[Row, ...]
-    dice_clean: float
+    dice_clean: float | None
     predicted: Mask
-    baseline: Mask
+    clean: Mask | None
 
 
 class Scorer:
@@ -33,7 +38,9 @@ class Scorer:
         self, *, threshold: float, metrics: Sequence[str], nsd_tolerance_mm: float, at_network_size: bool = False
     ) -> None:
         self.threshold = threshold
-        self.names = tuple(dict.fromkeys(("dice", *metrics, *BOOKKEEPING)))
+        needs = {name: METRICS.get(name).needs for name in dict.fromkeys(("dice", *metrics, *BOOKKEEPING))}
+        self.names = tuple(name for name, need in needs.items() if need == "masks")
+        self.of_probability = tuple(name for name, need in needs.items() if need == "probability")
         self.nsd_tolerance_mm = nsd_tolerance_mm
         self.at_network_size = at_network_size
         self._clean: dict[tuple[str, int], Mask] = {}
@@ -51,18 +58,20 @@ class Scorer:
             predicted, reference, spacing_mm=self._spacing(job, predicted.shape),
             nsd_tolerance_mm=self.nsd_tolerance_mm, names=self.names,
         )  # fmt: skip
-        measured["mask_change"] = mask_change(baseline, predicted)
+        for name in self.of_probability:
+            measured[name] = METRICS.get(name)()(probability, reference)
+        measured["mask_change"] = float("nan") if baseline is None else mask_change(baseline, predicted)
         if is_clean:
             self._clean_dice[job.baseline] = float(measured["dice"])
         rows = [
             {**row, **measured, "dice_other": self._dice(predicted, other)}
             for row, other in zip(job.rows, job.other_references, strict=True)
         ]
-        return Scored(job, tuple(rows), self._clean_dice[job.baseline], predicted, baseline)
+        return Scored(job, tuple(rows), self._clean_dice.get(job.baseline), predicted, self._clean.get(job.baseline))
 
-    def _baseline(self, job: Job) -> Mask:
-        clean = self._clean[job.baseline]
-        return clean if job.perturbation is None else job.perturbation.apply_mask(clean, job.params)
+    def _baseline(self, job: Job) -> Mask | None:
+        clean = self._clean.get(job.baseline)
+        return clean if clean is None or job.perturbation is None else job.perturbation.apply_mask(clean, job.params)
 
     def _dice(self, predicted: Mask, other: Mask | None) -> float | None:
         if other is None:

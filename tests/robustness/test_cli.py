@@ -97,6 +97,7 @@ class TestAudit:
             (('"film-unet"', '"film-unett"'), "did you mean 'film-unet'"),
             (('"p2"', '"p8"'), "p8"),
             (('"antonym:side"', '"antonim:side"'), "did you mean 'antonym'"),
+            (("[statistics]", "[metrics]\nnames = ['dise']\n[statistics]"), "did you mean 'dice'"),
             (('"gaussian_noise"', '"gausian_noise"'), "did you mean 'gaussian_noise'"),
         ],
     )

@@ -124,6 +124,29 @@ class TestManyTexts:
             assert (rows[rows.condition == condition].groupby("case_id").prompt_index.nunique() == 2).all(), condition
 
 
+class TestMetrics:
+    def test_metrics_of_probabilities_are_columns_too(self, data, tmp_path):
+        run = rb.audit(
+            rb.segmenter(reads_side, name="reader"), rb.load_dataset(data, prompt="p5"), perturbations=["empty"],
+            out=tmp_path / "run", report=False, metrics={"names": ["dice", "brier", "assd", "mask_change"]},
+        )  # fmt: skip
+        rows = run.results()
+        assert rows.brier.between(0, 1).all()
+        assert rows.assd.notna().all()
+        assert rows.hd95.isna().all()
+        assert set(run.effects().metric) == {"dice", "brier", "assd", "mask_change"}
+
+    def test_scores_at_network_size_are_those_of_the_published_protocol(self, data, tmp_path):
+        model = rb.load_model("film-unet", image_size=32, device="cpu")
+        run = rb.audit(
+            model, rb.load_dataset(data, prompt="p5"), perturbations=["horizontal_flip", "empty"], out=tmp_path / "run",
+            metrics={"names": ["dice", "hd95"], "resolution": "network"}, report=False,
+        )  # fmt: skip
+        rows = run.results()
+        assert (rows.error == "").all()
+        assert (rows.loc[rows.area_fraction > 0, "centroid_row"] < 32).all()
+
+
 class TestFailures:
     @pytest.fixture
     def broken(self, tmp_path):

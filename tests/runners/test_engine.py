@@ -116,7 +116,7 @@ def test_each_distinct_image_and_text_is_encoded_once(film):
     assert len(recorder.images) == len(set(recorder.images)) == 5
     assert sorted(recorder.texts) == sorted(TEXTS)
     counters = engine.counters
-    assert (counters.n_image_encodes, counters.n_text_encodes, counters.n_decodes) == (5, 5, 50)
+    assert (counters.n_image_encodes, counters.n_text_encodes, counters.n_decodes) == (5, 5, 25)
     assert engine.describe()["n_decodes"] == 50
 
 
@@ -181,3 +181,18 @@ def test_no_requests_give_no_maps(film):
 def test_impossible_settings_are_refused(film, options):
     with pytest.raises(InputError, match=next(iter(options))):
         Engine(film, **options)
+
+
+class TestEqualPairs:
+    def test_a_pair_asked_for_twice_is_decoded_once_and_given_twice(self, film):
+        engine = Engine(film)
+        maps = list(engine.predict(requests_of(2, TEXTS[:2]) + requests_of(2, TEXTS[:2])))
+        assert engine.counters.n_decodes == 4
+        for first, second in zip(maps[:4], maps[4:], strict=True):
+            np.testing.assert_array_equal(first, second)
+
+    def test_a_model_without_text_decodes_each_image_once(self):
+        engine = Engine(load_model("film-unet", text=False, image_size=32))
+        maps = list(engine.predict(requests_of(1)))
+        assert (engine.counters.n_text_encodes, engine.counters.n_decodes) == (1, 1)
+        np.testing.assert_array_equal(maps[0], maps[2])
