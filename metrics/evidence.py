@@ -30,7 +30,7 @@ class Evidence:
         change: C(condition), over every case that has one, in [0, 1].
         wording: C(paraphrases), over the cases of `excess`.
         n_images: cases in `change`; n_paired: cases in `excess`.
-        selectivity: towards a second referent, where one exists.
+        selectivity: towards a second referent, where the condition's own rows name one.
         floor: mean change between two identical runs, NaN where there is no rerun.
         reason: why nothing applies, where nothing does.
     """
@@ -91,13 +91,11 @@ class Background:
         changes: mask changes of every condition; None where the table has none.
         wording: mean change by rewording per case, NaN where a case has no paraphrase.
         floor: mean change between two identical runs, NaN where there is no rerun.
-        referents: cell of the `other:KIND` condition by KIND.
     """
 
     changes: Pairs | None
     wording: Values
     floor: float
-    referents: dict[str, int]
 
 
 def background(rows: Rows, changes: Pairs | None, cells: pd.DataFrame) -> Background:
@@ -108,13 +106,13 @@ def background(rows: Rows, changes: Pairs | None, cells: pd.DataFrame) -> Backgr
         wording = _per_case(rows, changes, [cell for cell, name in named if name == PARAPHRASE])
         repeats = [changes.effect[changes.of(cell)] for cell, name in named if name == RERUN]
         floor = float(repeats[0].mean()) if repeats and repeats[0].size else np.nan
-    return Background(changes, wording, floor, {attribute_of(rows, c): c for c, name in named if name == "other"})
+    return Background(changes, wording, floor)
 
 
 def gather(rows: Rows, behind: Background, cell: int) -> Evidence:
     """Collect the evidence on one condition."""
     attribute = attribute_of(rows, cell)
-    referent = _referent(rows, behind, cell, attribute)
+    referent = _referent(rows, cell)
     empty = np.empty(0)
     if behind.changes is None:
         reason = "the table has no mask_change column"
@@ -132,11 +130,16 @@ def gather(rows: Rows, behind: Background, cell: int) -> Evidence:
     )  # fmt: skip
 
 
-def _referent(rows: Rows, behind: Background, cell: int, attribute: str) -> Selectivity | None:
-    is_absent = base_name(str(rows.cells.at[cell, "condition"])) in ABSENT
-    if is_absent or attribute not in behind.referents or not attribute:
+def _referent(rows: Rows, cell: int) -> Selectivity | None:
+    """Return the selectivity that the condition's own rows show; None where they name no second referent.
+
+    What a mask does under `other:side` says nothing of what it does under `antonym:side`, so no condition borrows it.
+    """
+    name = base_name(str(rows.cells.at[cell, "condition"]))
+    if name in ABSENT:
         return None
-    return selectivity(rows, behind.referents[attribute])
+    stated = (rows.frame.loc[rows.cell == cell, "other_case_id"] != "").any()
+    return selectivity(rows, cell) if name == "other" or stated else None
 
 
 def _per_case(rows: Rows, changes: Pairs, cells: list[int]) -> Values:

@@ -25,9 +25,9 @@ class Selectivity(NamedTuple):
 
 
 def selectivity(rows: Rows, cell: int) -> Selectivity | None:
-    """Return the selectivity of one `other:KIND` cell; None where the table has no second referents.
+    """Return the selectivity of one cell, `other:KIND` as a rule; None where its rows have no second referent.
 
-    Clean and other rows pair by case, `other_case_id` and prompt_index (0 where that text has no clean row).
+    Clean rows and the cell's rows pair by case, `other_case_id` and prompt_index (0 where that text has no clean row).
     """
     if "dice_other" not in rows.frame.columns or "dice" not in rows.frame.columns:
         return None

@@ -40,12 +40,13 @@ class TestBattery:
     )
     def test_sixty_subjects_give_the_right_verdict(self, behaviour, verdict, seed):
         table = battery(behaviour, 60, seed=seed)
-        found = rb.verdicts(table[table["condition"] != "other:size"])
-        expected = verdict if verdict != "FOLLOWS" else "REACTS"
-        assert found.loc[found["claim"] == "prompt", "verdict"].tolist() == [expected]
+        assert prompt(table.query("condition != 'antonym:size'"), "other:size")["verdict"] == verdict
+        # An antonym names no second referent, so that it is followed cannot be shown.
+        assert prompt(table.query("condition != 'other:size'"))["verdict"] == verdict.replace("FOLLOWS", "REACTS")
         # Two claims share the error rate, and 60 subjects without a reaction do not certify at 0.025.
-        both = rb.verdicts(table).query("claim == 'prompt'")
-        assert set(both["verdict"]) == {verdict.replace("IGNORES", "IGNORES*")}
+        both = rb.verdicts(table).query("claim == 'prompt'").set_index("condition")["verdict"]
+        assert both["other:size"] == verdict.replace("IGNORES", "IGNORES*")
+        assert both["antonym:size"] == verdict.replace("IGNORES", "IGNORES*").replace("FOLLOWS", "REACTS")
 
     @pytest.mark.parametrize("n_subjects", [20, 30, 58])
     def test_fewer_than_59_subjects_never_certify(self, n_subjects):
@@ -56,7 +57,7 @@ class TestBattery:
         assert prompt(battery("blind", 59).query("condition != 'other:size'"))["verdict"] == "IGNORES"
 
     def test_half_of_the_subjects_following_is_found(self):
-        found = [prompt(battery("partial", 30, share=0.5, seed=s))["verdict"] for s in range(8)]
+        found = [prompt(battery("partial", 30, share=0.5, seed=s), "other:size")["verdict"] for s in range(8)]
         assert found.count("FOLLOWS") >= 7
 
     def test_reactions_at_the_margin_are_not_certified_as_ignoring(self):
@@ -69,13 +70,19 @@ class TestRules:
     def test_following_needs_both_referents(self):
         table = battery("oracle", 30)
         stays = table.assign(dice_other=np.where(table["condition"] == "other:size", 0.05, table["dice_other"]))
-        assert prompt(table)["verdict"] == "FOLLOWS"
-        assert prompt(stays)["verdict"] == "REACTS"
+        assert prompt(table, "other:size")["verdict"] == "FOLLOWS"
+        assert prompt(stays, "other:size")["verdict"] == "REACTS"
+
+    def test_following_is_read_off_a_conditions_own_rows_alone(self):
+        table = battery("oracle", 30)
+        assert prompt(table)["verdict"] == "REACTS"
+        own = table.query("condition == 'other:size'").assign(condition="antonym:size")
+        assert prompt(pd.concat([table.query("condition != 'antonym:size'"), own]))["verdict"] == "FOLLOWS"
 
     def test_following_pays_no_price_for_the_family(self):
         table = battery("partial", 40, share=0.4, seed=1)
         many = [table.query("condition == 'antonym:size'").assign(condition=f"drop:k{i}") for i in range(10)]
-        one, family = prompt(table), prompt(pd.concat([table, *many]))
+        one, family = prompt(table, "other:size"), prompt(pd.concat([table, *many]), "other:size")
         assert one["verdict"] == family["verdict"] == "FOLLOWS"
         assert one["ci_low"] == family["ci_low"]
 
@@ -83,16 +90,18 @@ class TestRules:
         table = battery("oracle", 30)
         clean = table[table["condition"] == "clean"]
         second = clean.assign(attribute="location", other_case_id="far", dice_other=0.9)
-        assert prompt(pd.concat([second, table]))["ci_low"] == prompt(table)["ci_low"]
+        both = prompt(pd.concat([second, table]), "other:size")
+        assert both["verdict"] == "FOLLOWS"
+        assert both["ci_low"] == prompt(table, "other:size")["ci_low"]
 
     def test_without_a_second_referent_an_oracle_reacts(self):
-        found = prompt(battery("oracle", 30).drop(columns=["dice_other", "other_case_id"]))
+        found = prompt(battery("oracle", 30).drop(columns=["dice_other", "other_case_id"]), "other:size")
         assert found["verdict"] == "REACTS"
         assert found["rule"].startswith("2 REACTS")
 
     def test_without_paraphrases_nothing_but_following_is_decided(self):
         for behaviour, verdict in [("blind", "INCONCLUSIVE"), ("wrong", "INCONCLUSIVE"), ("oracle", "FOLLOWS")]:
-            found = prompt(battery(behaviour, 60).query("condition != 'paraphrase'"))
+            found = prompt(battery(behaviour, 60).query("condition != 'paraphrase'"), "other:size")
             assert found["verdict"] == verdict
             assert verdict == "FOLLOWS" or "no wording floor" in found["rule"]
             assert not found["detectable"]
@@ -232,7 +241,7 @@ class TestContract:
 
     @pytest.mark.parametrize("behaviour", ["blind", "oracle", "wrong", "brittle"])
     def test_the_sentence_quotes_the_interval_that_the_rule_used(self, behaviour):
-        found = prompt(battery(behaviour, 30), unit="patient")
+        found = prompt(battery(behaviour, 30), "other:size", unit="patient")
         shown = f"{found['ci_low']:.2f}" if found["metric"] == "dice" else f"{100 * found['ci_low']:.1f}%"
         assert shown in found["sentence"]
         assert "n = 30 patients" in found["sentence"]
