@@ -1,13 +1,17 @@
 """film-unet: the vocabulary spells, the text steers, padding and batches change nothing."""
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from robustness.demo_files import demo_checkpoint, demo_data
 from robustness.errors import InputError
 from robustness.runners.byte_vocabulary import BEGIN, END, ByteVocabulary, pieces
+from robustness.runners.data import load_dataset
 from robustness.runners.film_network import FilmUNetConfig
 from robustness.runners.film_unet import ByteTokenizer
 from robustness.runners.models import load_model
@@ -144,3 +148,43 @@ class TestImageOnly:
             assert torch.equal(model.network(pixel_values, ids), without)
             code = model.encode_text(["left", "right"])
             assert torch.equal(model.decode(model.encode_image(images(2)), code), without)
+
+
+class TestShippedCheckpoints:
+    """What the demo's page will say, measured directly on every ninth test slice."""
+
+    SWAP: ClassVar = {"left": "right", "right": "left"}
+
+    def dice_by_text(self, which):
+        model = load_model("film-unet", checkpoint=demo_checkpoint(which), device="cpu")
+        data = load_dataset(demo_data("brain"), split="test", prompt="p2", subject="image")
+        chosen = sorted({info.image_id for info in data.infos})[::9]
+        cases = [data[i] for i, info in enumerate(data.infos) if info.image_id in chosen]
+        cases = [case for case in cases if case.metadata["attributes"]["side"] != "both"]
+        texts = [case.prompt.text for case in cases]
+        swapped = [" ".join(self.SWAP.get(word, word) for word in text.split()) for text in texts]
+        other = [f"{text.split()[0]} lateral ventricle" for text in texts]
+        code = model.encode_image([case.image for case in cases])
+        return [
+            np.mean([self.dice(m > 0.5, c.mask) for m, c in zip(self.maps(model, code, t, cases), cases, strict=True)])
+            for t in (texts, swapped, other)
+        ]
+
+    def maps(self, model, code, texts, cases):
+        with torch.no_grad():
+            return model.probabilities(code, model.encode_text(texts), [case.mask.shape for case in cases])
+
+    def dice(self, predicted, reference):
+        total = predicted.sum() + reference.sum()
+        return 2 * (predicted & reference).sum() / total if total else 1.0
+
+    def test_the_text_conditioned_one_follows_side_and_structure(self):
+        named, swapped, other = self.dice_by_text("text-conditioned")
+        assert named > 0.8
+        assert swapped < 0.05
+        assert other < 0.3
+
+    def test_the_image_only_one_follows_nothing(self):
+        named, swapped, other = self.dice_by_text("image-only")
+        assert named == swapped == other
+        assert 0.2 < named < 0.6

@@ -67,20 +67,12 @@ def interrupt_at(monkeypatch, step):
 
 
 class TestTraining:
-    def test_learns_the_side_words_of_a_tiny_set(self, data, tmp_path):
-        done = finetune(
-            "film-unet", data=data, out=tmp_path / "a", epochs=30, validate_every=10, schedule="cosine", **FAST
-        )
-        log = rows(tmp_path / "a")
-        assert float(log[-1]["loss"]) < 0.7 * float(log[0]["loss"])
-        model = load_model("film-unet", checkpoint=done.folder, device="cpu")
-        case = TrainingCases(open_split(TrainDataSpec(path=str(data)), "test", ["p2"]), size=32).plain(0)
-        with torch.no_grad():
-            image = model.encode_image([case.image] * 2)
-            left, right = model.decode(image, model.encode_text(["left caudate nucleus", "right caudate nucleus"]))
-        # Radiological: the patient's left is on the picture's right.
-        assert left[0, :, 16:].max() > 0 > left[0, :, :16].max()
-        assert right[0, :, :16].max() > 0 > right[0, :, 16:].max()
+    def test_a_few_steps_lower_the_loss_and_raise_the_dice(self, data, tmp_path):
+        finetune("film-unet", data=data, out=tmp_path, epochs=20, validate_every=5, **FAST)
+        log = rows(tmp_path)
+        assert [int(row["step"]) for row in log] == [15, 30, 45, 60]
+        assert float(log[-1]["loss"]) < 0.8 * float(log[0]["loss"])
+        assert float(log[-1]["val_dice"]) > float(log[0]["val_dice"]) + 0.1
 
     def test_the_checkpoint_is_the_best_epoch_and_says_what_it_was_trained_on(self, data, tmp_path):
         done = finetune("film-unet", data=data, out=tmp_path, epochs=4, **FAST)
