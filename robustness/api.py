@@ -95,12 +95,16 @@ def audit_plan(
 
 def load_all(plan: Plan, folder: Path | None = None) -> tuple[list[Segmenter], list[Dataset]]:
     """Load every dataset and model that a plan names; quick checks come before any weights."""
-    for metric in plan.metrics.names:
-        METRICS.get(metric)
+    _check_metrics(plan)
     datasets = [load_data(spec, seed=plan.seed, folder=folder) for spec in plan.data]
     for dataset in datasets:
         conditions(plan, dataset)
     return [load_spec(spec, folder=folder) for spec in plan.model], datasets
+
+
+def _check_metrics(plan: Plan) -> None:
+    for metric in (*plan.metrics.names, *plan.statistics.margins):
+        METRICS.get(metric)
 
 
 def conditions(plan: Plan, dataset: Dataset) -> list[str]:
@@ -120,6 +124,7 @@ def run_plan(
     from robustness.runners.audit import describe, run_audit
     from robustness.runners.environment import environment
 
+    _check_metrics(plan)
     started = time.perf_counter()
     folder = run_audit(
         plan, models=models, datasets=datasets, out=Path(out), strict=strict, allow_drift=allow_drift,

@@ -130,7 +130,7 @@ def gate(
         note = " (warning only)" if row["severity"] == "warn" and row["outcome"] != "pass" else ""
         typer.echo(f"{row['outcome'].upper():13}{row['name']}{note}: {row['message']}")
     if junit is not None:
-        write_junit(judged, junit)
+        write_junit(judged, junit, inconclusive=wanted.inconclusive)
     if failed(judged, wanted):
         raise typer.Exit(1)
 
@@ -150,14 +150,16 @@ def verify(run: Annotated[Path, typer.Argument(help="A run's folder.")]) -> None
 @app.command()
 def check(
     data: Annotated[Path, typer.Argument(help="A dataset folder or a manifest.")],
+    split: Annotated[Optional[str], typer.Option("--split", help="One split; default: all.")] = None,  # noqa: UP045
+    prompt: Annotated[str, typer.Option("--prompt", help="The prompt key that an audit would use.")] = "p6",
 ) -> None:
     """Look a dataset over: missing files, masks, duplicates, splits; exit 1 where there is an error."""
     from robustness.runners.check import check_dataset
 
-    findings = check_dataset(data)
+    findings = check_dataset(data, split, prompt=prompt)
     for row in findings.to_dict("records"):
-        where = f" [{row['where']}]" if row.get("where") else ""
-        typer.echo(f"{row['level']:8}{row['code']}{where}: {row['message']}")
+        where = " ".join(str(row[key]) for key in ("split", "case_id", "file") if row[key])
+        typer.echo(f"{row['level']:8}{row['code']}{f' [{where}]' if where else ''}: {row['message']}")
     typer.echo(f"{len(findings)} findings, {int((findings['level'] == 'error').sum())} errors")
     if (findings["level"] == "error").any():
         raise typer.Exit(1)

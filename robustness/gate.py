@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -108,7 +109,7 @@ def _row(run: Run, gate: GateSpec, gates: Gates, baseline: Run | None) -> tuple[
         findings = _retention(run, gate)
     else:
         findings = _by_effect(run, gate)
-    worst = min(findings, key=lambda f: (_RANK[f.outcome], -f.estimate if f.estimate == f.estimate else 0.0))
+    worst = min(findings, key=lambda f: (_RANK[f.outcome], -_badness(gate, f.estimate)))
     outcome = "skip" if worst.outcome == "inconclusive" and gates.inconclusive == "skip" else worst.outcome
     margin = gate.at_least if gate.test == "retention" and gate.at_least is not None else gate.margin
     name = gate.name or f"{gate.test} {gate.condition or gate.attribute or ''}".strip()
@@ -119,6 +120,12 @@ def _row(run: Run, gate: GateSpec, gates: Gates, baseline: Run | None) -> tuple[
 
 
 _RANK: dict[str, int] = {"fail": 0, "inconclusive": 1, "pass": 2}
+
+
+def _badness(gate: GateSpec, estimate: float) -> float:
+    if estimate != estimate:
+        return 0.0
+    return -estimate if gate.test == "retention" else abs(estimate) if gate.test == "invariant" else estimate
 
 
 def _by_effect(run: Run, gate: GateSpec) -> list[Finding]:
@@ -134,18 +141,35 @@ def _against_baseline(run: Run, gate: GateSpec, baseline: Run | None) -> list[Fi
 
     if baseline is None:
         raise InputError(f"gate {gate.name or gate.test!r}: it compares with a baseline; use --baseline RUN")
-    new, old = _scope(run.results(), gate), _scope(baseline.results(), gate)
+    new = _scope(run.results(), gate)
+    # The baseline's model may have another name; `model` chooses among the new ones.
+    old = _scope(baseline.results(), gate.model_copy(update={"model": "*"}))
     wanted = _conditions(new, gate) if gate.condition or gate.attribute else [CLEAN]
+    partners = _partners(gate, sorted(new["model"].unique()), sorted(old["model"].unique()))
     findings = []
-    for condition in wanted:
-        before = old[old["condition"] == condition].assign(condition=CLEAN, family="clean", model="compared")
-        after = new[new["condition"] == condition].assign(condition="new", family="prompt", model="compared")
+    for (model, partner), condition in itertools.product(partners.items(), wanted):
+        before = old[(old["condition"] == condition) & (old["model"] == partner)]
+        after = new[(new["condition"] == condition) & (new["model"] == model)]
         _same_cases(before, after, condition)
-        paired = pd.concat([before, after], ignore_index=True)
-        for row in _effects(paired, gate, run, len(wanted)).to_dict("records"):
+        before = before.assign(condition=CLEAN, family="clean", model=model)
+        paired = pd.concat([before, after.assign(condition="new", family="prompt")], ignore_index=True)
+        for row in _effects(paired, gate, run, len(wanted) * len(partners)).to_dict("records"):
             margin = gate.margin if gate.test == "noninferior" else 0.0
             findings.append(_judge_interval(gate, {**row, "condition": condition}, margin))
     return findings
+
+
+def _partners(gate: GateSpec, new: list[str], old: list[str]) -> dict[str, str]:
+    """Return the baseline's model for each model: the one of the same name, or the only one."""
+    if len(new) == len(old) == 1:
+        return {new[0]: old[0]}
+    missing = [name for name in new if name not in old]
+    if missing or not new:
+        raise InputError(
+            f"gate {gate.name or gate.test!r}: the baseline has no model {missing[0] if missing else gate.model!r} "
+            f"(it has {', '.join(old)}); choose one with model = ..."
+        )
+    return {name: name for name in new}
 
 
 def _judge_interval(gate: GateSpec, row: dict[str, Any], margin: float) -> Finding:
@@ -243,6 +267,10 @@ def _conditions(results: pd.DataFrame, gate: GateSpec) -> list[str]:
         known = [c for c in known if c in with_attribute]
     wanted = [c for c in known if fnmatch.fnmatchcase(c, gate.condition or "*")]
     if gate.condition == CLEAN:
+        if gate.test not in ("noninferior", "no_proven_drop"):
+            raise InputError(
+                f"gate {gate.name or gate.test!r}: {gate.test} compares a condition with clean; name another condition"
+            )
         wanted = [CLEAN]
     if not wanted:
         raise InputError(_nothing(gate, sorted(results["condition"].unique())))

@@ -16,10 +16,13 @@ if TYPE_CHECKING:
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def write_junit(judged: pd.DataFrame, path: Path) -> None:
-    """Write one test case per gate: failures and inconclusive ones as failures, warnings and skips as skipped."""
+def write_junit(judged: pd.DataFrame, path: Path, *, inconclusive: str = "fail") -> None:
+    """Write one test case per gate; what does not hold the command back (warnings, skips) counts as skipped.
+
+    `inconclusive` is the gates file's: "fail" makes an inconclusive gate of severity error a failure.
+    """
     suite = ElementTree.Element("testsuite", name="robustness gates", tests=str(len(judged)))
-    bad = {"fail", "inconclusive"}
+    bad = {"fail", "inconclusive"} if inconclusive == "fail" else {"fail"}
     failures = 0
     for row in judged.to_dict("records"):
         case = ElementTree.SubElement(suite, "testcase", classname=_clean(row["test"]), name=_clean(row["name"]))

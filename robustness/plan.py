@@ -83,7 +83,7 @@ class MetricSpec(StrictModel):
 class StatisticsSpec(StrictModel):
     """``[statistics]``: margins and error rates, stated before the run."""
 
-    alpha: float = Field(default=0.05, gt=0, lt=0.5)
+    alpha: float = Field(default=0.05, gt=0, lt=0.25)
     margin_dice: float = Field(default=0.10, gt=0, lt=1)
     margin_change: float = Field(default=0.05, gt=0, lt=1)
     margins: dict[str, float] = Field(default_factory=dict)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,9 @@ from robustness.types import Segmenter
 
 # Changed images of this many jobs are held at once; more would cost memory, fewer would starve the batches.
 CHANGED_IMAGES_AT_ONCE = 32
+
+# What a model says of the machine it runs on: a change of these is drift, not another model.
+HARDWARE = ("device", "device_name", "precision", "threads")
 
 Reload = Callable[[], tuple[Sequence[Segmenter], Sequence[Dataset]]]
 Placed = tuple[tuple[int, ...], Row]
@@ -119,9 +123,9 @@ class _Audit:
             "plan_sha256": self.plan.sha256(),
             "parts": len(self.parts),
             "conditions": [[s.condition for s in chosen] for chosen in self.selected],
-            "models": [describe(model) for model in self.models],
+            "models": [_without(describe(model), HARDWARE) for model in self.models],
             "datasets": [_digest(dataset.fingerprint()) for dataset in self.datasets],
-            "environment": self.environment,
+            "environment": {**self.environment, "hardware": [_only(describe(m), HARDWARE) for m in self.models]},
         }
         state = json.loads(json.dumps(state))
         held = self.run.read_json(STATE)
@@ -214,7 +218,8 @@ class _Audit:
 
         row = scored.rows[0]
         condition = row["condition"].replace(":", "_").replace("@", "_").replace("+", "_")
-        folder = self.run.path / "predictions" / row["model"] / row["dataset"] / condition
+        model, dataset = (re.sub(r"[^\w.-]", "_", row[key]) for key in ("model", "dataset"))
+        folder = self.run.path / "predictions" / model / dataset / condition
         folder.mkdir(parents=True, exist_ok=True)
         suffix = f"__{row['prompt_index']}" if row["prompt_index"] else ""
         PilImage.fromarray(scored.predicted).save(folder / f"{row['case_id']}{suffix}.png")
@@ -255,6 +260,14 @@ def _only_jobs(streams: Iterable[Iterable[Item]], rows: list[Placed]) -> list[Jo
     return jobs
 
 
+def _without(facts: dict[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    return {k: v for k, v in facts.items() if k not in keys}
+
+
+def _only(facts: dict[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    return {k: v for k, v in facts.items() if k in keys}
+
+
 def describe(model: Segmenter) -> dict[str, Any]:
     """Return what a manifest records of a model."""
     describe = getattr(model, "describe", None)
@@ -266,10 +279,14 @@ def _digest(fingerprint: dict[str, str]) -> str:
 
 
 def _compare(held: dict[str, Any], now: dict[str, Any], *, allow_drift: bool) -> None:
-    for key in ("plan_sha256", "parts", "conditions", "models", "datasets"):
+    names = {
+        "plan_sha256": "plan", "datasets": "state of the data", "models": "model or checkpoint",
+        "conditions": "list of conditions", "parts": "number of parts",
+    }  # fmt: skip
+    for key, name in names.items():
         if held.get(key) != now[key]:
             raise InputError(
-                f"out: the folder holds a run with another {key.replace('_sha256', '')}; "
+                f"out: the folder holds a run with another {name}; "
                 f"choose a new folder, or go back to the {PLAN} inside it"
             )
     drift = {

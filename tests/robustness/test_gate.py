@@ -91,6 +91,16 @@ def test_outcomes(run, tmp_path, gate, outcome):
     assert row.message
 
 
+def test_retention_names_the_condition_that_keeps_least(tmp_path):
+    run = _run(tmp_path / "run")
+    table = run.results()
+    mild = table[table.condition == "image:blur@3"].assign(condition="image:blur@1")
+    clean = table.loc[table.condition == "clean", "dice"].to_numpy()
+    run.folder.write_table(run.folder.part(1), mild.assign(dice=0.99 * clean))
+    row = _outcome(run, tmp_path, 'test = "retention"\ncondition = "image:*"\nat_least = 0.5')
+    assert (row.outcome, row.condition) == ("pass", "image:blur@3")
+
+
 def test_a_glob_is_judged_by_its_worst_condition(run, tmp_path):
     row = _outcome(run, tmp_path, 'test = "drop_below"\ncondition = "antonym:*"\nmargin = 0.05')
     assert (row.condition, row.outcome) == ("antonym:side", "fail")
@@ -126,7 +136,24 @@ class TestBaseline:
             _outcome(run, tmp_path, 'test = "no_proven_drop"', baseline=fewer)
 
 
+    def test_a_run_of_two_models_is_compared_model_by_model(self, run, tmp_path):
+        two = _run(tmp_path / "two")
+        first = two.results()
+        other = first.assign(model="n", dice=(first.dice - 0.15).clip(0, 1))
+        two.folder.write_table(two.folder.part(1), other)
+        for gate in ('test = "no_proven_drop"', 'test = "noninferior"\nmargin = 0.02'):
+            assert _outcome(two, tmp_path, gate, baseline=two).outcome == "pass"
+        with pytest.raises(InputError, match="the baseline has no model 'n'"):
+            _outcome(two, tmp_path, 'test = "no_proven_drop"', baseline=run)
+        assert _outcome(two, tmp_path, 'test = "no_proven_drop"\nmodel = "n"', baseline=run).outcome == "fail"
+
+
 class TestFile:
+    @pytest.mark.parametrize("test", ["drop_below", "invariant", "retention"])
+    def test_clean_compared_with_clean_is_a_mistake(self, run, tmp_path, test):
+        with pytest.raises(InputError, match="name another condition"):
+            _outcome(run, tmp_path, f'test = "{test}"\ncondition = "clean"\nat_least = 0.5')
+
     def test_a_condition_that_matches_nothing(self, run, tmp_path):
         with pytest.raises(InputError, match=r"'antonym:colour' matches no condition .*antonym:side"):
             _outcome(run, tmp_path, 'test = "drop_below"\ncondition = "antonym:colour"\nmargin = 0.1')
@@ -164,3 +191,10 @@ def test_junit_counts_failures(run, tmp_path):
     suite = ElementTree.parse(tmp_path / "gates.xml").getroot()
     assert (suite.get("tests"), suite.get("failures")) == ("3", "1")
     assert [len(case) for case in suite] == [0, 1, 1]
+
+
+def test_junit_follows_what_the_file_says_of_inconclusive(run, tmp_path):
+    judged = _judge(run, tmp_path, 'inconclusive = "warn"\n[[gate]]\ntest = "ignores"\nattribute = "size"')
+    for policy, failures in (("warn", "0"), ("fail", "1")):
+        write_junit(judged, tmp_path / "gates.xml", inconclusive=policy)
+        assert ElementTree.parse(tmp_path / "gates.xml").getroot().get("failures") == failures

@@ -37,7 +37,7 @@ def test_the_title_does_not_count_but_the_seed_does():
         ),
         ({"statistics": {"margin_dise": 0.1}}, "did you mean 'margin_dice'"),
         ({"perturbations": {"image": {"severity": [1]}}}, "did you mean 'severities'"),
-        ({"statistics": {"alpha": 2.0}}, "statistics.alpha: input should be less than 0.5, got 2.0"),
+        ({"statistics": {"alpha": 2.0}}, "statistics.alpha: input should be less than 0.25, got 2.0"),
         ({"perturbations": {"image": {"severities": [9]}}}, "less than or equal to 5, got 9"),
         ({"seed": "zero"}, "seed: input should be a valid integer, got 'zero'"),
         ({"metrics": {"names": []}}, "metrics.names"),

@@ -218,7 +218,7 @@ class TestResume:
         rb.audit(model, rb.load_dataset(root), perturbations=["empty"], out=tmp_path / "run", report=False)
         mask = root / "masks" / "s00_left.png"
         (root / "masks" / "s00_right.png").write_bytes(mask.read_bytes())
-        with pytest.raises(InputError, match="another datasets"):
+        with pytest.raises(InputError, match="another state of the data"):
             rb.audit(model, rb.load_dataset(root), perturbations=["empty"], out=tmp_path / "run", report=False)
 
     def test_a_folder_with_something_else_is_refused(self, data, tmp_path):

@@ -117,7 +117,7 @@ def test_each_distinct_image_and_text_is_encoded_once(film):
     assert sorted(recorder.texts) == sorted(TEXTS)
     counters = engine.counters
     assert (counters.n_image_encodes, counters.n_text_encodes, counters.n_decodes) == (5, 5, 25)
-    assert engine.describe()["n_decodes"] == 50
+    assert engine.describe()["n_decodes"] == 25
 
 
 def test_results_come_in_the_order_of_the_requests(film):
