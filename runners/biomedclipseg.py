@@ -239,9 +239,11 @@ def _assemble(config: Mapping[str, Any]) -> BiomedClipSegNetwork:
         raise InputError(f"config: expected clipseg.projection_dim to be embed_dim, {config['embed_dim']}")
     # The decoder reads the image transformer's sizes under CLIPSeg's names.
     vision = {"hidden_size": vit["embed_dim"], "patch_size": vit["patch_size"], "image_size": vit["img_size"]}
-    sizes = {key: value for key, value in clipseg.items() if key not in ("text_config", "vision_config")}
+    sizes: Config = {key: value for key, value in clipseg.items() if key not in ("text_config", "vision_config")}
+    # A decoder alone has no model above it that would choose how attention is computed.
+    sizes |= {"vision_config": vision, "attn_implementation": "sdpa"}
     try:
-        decoder = CLIPSegDecoder(CLIPSegConfig(**sizes, vision_config=vision, attn_implementation="sdpa"))
+        decoder = CLIPSegDecoder(CLIPSegConfig(**sizes))
     except Exception as error:  # transformers validates with errors of its own, none of them a ValueError
         reason = " ".join(str(error).split())
         raise InputError(f"config: expected the sizes of a CLIPSeg decoder under clipseg ({reason})") from error

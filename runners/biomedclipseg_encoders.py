@@ -79,7 +79,7 @@ class TextEncoder(nn.Module):
         from transformers import BertConfig, BertModel
 
         try:
-            self.transformer = BertModel(BertConfig(**bert), add_pooling_layer=False)
+            self.transformer = BertModel(BertConfig(**bert), add_pooling_layer=False)  # type: ignore[no-untyped-call]
         except Exception as error:  # transformers validates with errors of its own, none of them a ValueError
             raise InputError(
                 f"config: expected the sizes of a BERT under bert ({' '.join(str(error).split())})"

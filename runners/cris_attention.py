@@ -73,7 +73,7 @@ class PackedAttention(nn.Module):
 
 def split_heads(x: torch.Tensor, n_heads: int) -> torch.Tensor:
     """Return (B, N, width) as (B, heads, N, width / heads)."""
-    return x.unflatten(2, (n_heads, -1)).transpose(1, 2)
+    return x.reshape(x.shape[0], x.shape[1], n_heads, -1).transpose(1, 2)
 
 
 def line_positions(length: int, width: int, *, like: torch.Tensor) -> torch.Tensor:

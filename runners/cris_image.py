@@ -65,15 +65,16 @@ class AttentionMap(nn.Module):
         """Return (B, out_channels, H, W) of a map (B, channels, H, W)."""
         height, width = x.shape[2:]
         tokens = (x + self._positions(height, width)).flatten(2).transpose(1, 2)
-        attended = functional.scaled_dot_product_attention(
-            *(split_heads(project(tokens), self.n_heads) for project in (self.q_proj, self.k_proj, self.v_proj))
+        queries, keys, values = (
+            split_heads(project(tokens), self.n_heads) for project in (self.q_proj, self.k_proj, self.v_proj)
         )
+        attended = functional.scaled_dot_product_attention(queries, keys, values)
         pooled = self.c_proj(attended.transpose(1, 2).flatten(2))
         return (pooled.transpose(1, 2).unflatten(2, (height, width)) + self.connect(x)).relu()
 
     def _positions(self, height: int, width: int) -> torch.Tensor:
         grid = math.isqrt(len(self.positional_embedding) - 1)
-        table = self.positional_embedding[1:].T.unflatten(1, (grid, grid))[None]
+        table = self.positional_embedding[1:].T.reshape(1, -1, grid, grid)
         return functional.interpolate(table, size=(height, width), mode="bicubic", align_corners=False)
 
 

@@ -40,6 +40,7 @@ class Neck(nn.Module):
     def __init__(self, fpn_in: Sequence[int], fpn_out: Sequence[int], *, state_width: int) -> None:
         super().__init__()
         low, middle, high = fpn_out
+        self.fpn_out = (low, middle, high)
         self.txt_proj = nn.Sequential(nn.Linear(state_width, high, bias=False), nn.BatchNorm1d(high), nn.ReLU())
         self.f1_v_proj = conv_layer(fpn_in[2], high, 1)
         self.norm_layer = nn.Sequential(nn.BatchNorm2d(high), nn.ReLU())
@@ -65,14 +66,14 @@ class Neck(nn.Module):
 
     def forward(self, image: ImageHalf, factor: torch.Tensor) -> torch.Tensor:
         """Return the joint map (B, fpn_out[1], h, w)."""
+        low, middle, _ = self.fpn_out
         f5 = self.norm_layer(image.f5 * factor[:, :, None, None])
         # A 1x1 convolution and a resize commute; the smaller map goes through the convolution.
-        f4 = _rest(self.f2_cat, image.f4 + double(_share(self.f2_cat[0], f5, first=self.f2_v_proj[0].out_channels)))
-        f3 = _rest(self.f3_cat, image.f3 + _share(self.f3_cat[0], f4, first=self.f3_v_proj[0].out_channels))
+        f4 = _rest(self.f2_cat, image.f4 + double(_share(self.f2_cat[0], f5, first=middle)))
+        f3 = _rest(self.f3_cat, image.f3 + _share(self.f3_cat[0], f4, first=low))
         maps = (self.f4_proj3(f3), self.f4_proj4(f4), self.f4_proj5(f5))
-        width = maps[0].shape[1]
         near = _share(self.aggr[0], torch.cat(maps[:2], dim=1), first=0)
-        far = double(_share(self.aggr[0], maps[2], first=2 * width))
+        far = double(_share(self.aggr[0], maps[2], first=2 * middle))
         return self.coordconv(_rest(self.aggr, near + far))
 
 

@@ -47,5 +47,8 @@ def expect_part(
             len(module.state_dict()),
         )
 
-    hooks = (network.register_state_dict_post_hook(show), network.register_load_state_dict_pre_hook(take))
+    hooks = (
+        network.register_state_dict_post_hook(show),  # type: ignore[no-untyped-call]
+        network.register_load_state_dict_pre_hook(take),  # type: ignore[no-untyped-call]
+    )
     return network

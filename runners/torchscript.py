@@ -53,10 +53,10 @@ class _Unpickler(safe_pickle.Unpickler):
             raise pickle.UnpicklingError("a storage of unknown type")
         if key not in self._storages:
             content = bytearray(self._archive.read(f"{self._root}data/{key}"))
-            self._storages[key] = (
-                torch.frombuffer(content, dtype=torch.uint8).untyped_storage() if content else torch.UntypedStorage(0)
-            )
-        return torch.storage.TypedStorage(wrap_storage=self._storages[key], dtype=dtype, _internal=True)
+            whole = torch.frombuffer(content, dtype=torch.uint8) if content else torch.empty(0, dtype=torch.uint8)
+            self._storages[key] = whole.untyped_storage()
+        storage = self._storages[key]
+        return torch.storage.TypedStorage(wrap_storage=storage, dtype=dtype, _internal=True)  # type: ignore[no-untyped-call]
 
 
 def read_torchscript(path: Path) -> dict[str, torch.Tensor]:

@@ -16,10 +16,12 @@ import torch
 
 from robustness.errors import InputError
 from robustness.runners.segmenter import Tokens
+from robustness.runners.weight_files import first_line
 
 PUBMEDBERT = "microsoft/BiomedNLP-BiomedBERT-base-uncased-abstract"
 PUBMEDBERT_SIZE = 30522
 _FILES = ("tokenizer.json", "vocab.txt")
+_PATIENCE_S = 10.0
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
@@ -111,17 +113,19 @@ def vocabulary_source(path: Path | None, *, vocab_size: int) -> str | Path | Non
 def _download(name: str) -> Path:
     import huggingface_hub
 
-    for file in reversed(_FILES):
-        try:
-            return Path(huggingface_hub.hf_hub_download(name, file))
-        except (
-            Exception
-        ) as error:  # the hub's client raises errors of several libraries, all of which mean the same here
-            reason = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
-    raise InputError(
-        f"tokenizer: the vocabulary {name!r} could not be fetched from the hub ({reason}); "
-        "give tokenizer=PATH of its vocab.txt or tokenizer.json, or put it beside the weights"
-    )
+    kept = [huggingface_hub.try_to_load_from_cache(name, file) for file in _FILES]
+    for path in kept:
+        if isinstance(path, str):
+            return Path(path)
+    try:
+        # Asked once: the client's own download tries a hub that does not answer for most of a minute.
+        held = {s.rfilename for s in huggingface_hub.HfApi().model_info(name, timeout=_PATIENCE_S).siblings or ()}
+        return Path(huggingface_hub.hf_hub_download(name, next(file for file in _FILES if file in held)))
+    except Exception as error:  # the hub's client raises errors of several libraries, all of which mean the same here
+        raise InputError(
+            f"tokenizer: the vocabulary {name!r} could not be fetched from the hub ({first_line(error)}); "
+            "give tokenizer=PATH of its vocab.txt or tokenizer.json, or put it beside the weights"
+        ) from error
 
 
 def _read(path: Path) -> Any:
@@ -130,9 +134,7 @@ def _read(path: Path) -> Any:
     try:
         backend = Tokenizer.from_file(str(path)) if path.suffix == ".json" else _from_vocabulary(path)
     except Exception as error:  # the library raises bare Exception for files that it cannot read
-        raise InputError(
-            f"tokenizer: {path} is no WordPiece vocabulary ({' '.join(str(error).split())[:160]})"
-        ) from error
+        raise InputError(f"tokenizer: {path} is no WordPiece vocabulary ({first_line(error)})") from error
     # Length and padding are this class's; a file may state its own.
     backend.no_truncation()
     backend.no_padding()

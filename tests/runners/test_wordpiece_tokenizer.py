@@ -112,15 +112,21 @@ class TestSource:
             vocabulary_source(tmp_path / "absent" / "vocab.txt", vocab_size=500)
 
     def test_a_hub_that_does_not_answer_is_one_line(self, monkeypatch):
-        def refuse(*_):
+        def refuse(*_, **__):
             raise OSError("no route to host\nsecond line")
 
-        monkeypatch.setattr(huggingface_hub, "hf_hub_download", refuse)
+        monkeypatch.setattr(huggingface_hub.HfApi, "model_info", refuse)
         with pytest.raises(InputError, match=r"tokenizer: .*no route to host\); give tokenizer=PATH") as caught:
-            WordPieceTokenizer(PUBMEDBERT)(["a polyp"])
+            WordPieceTokenizer("no/such-vocabulary")(["a polyp"])
         assert "\n" not in str(caught.value)
 
+    def test_what_the_hub_once_gave_is_read_from_the_cache(self, folder, monkeypatch):
+        monkeypatch.setattr(huggingface_hub.HfApi, "model_info", pytest.fail)
+        cached = {"vocab.txt": str(folder / "vocab.txt")}
+        monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda name, file: cached.get(file))
+        assert WordPieceTokenizer(PUBMEDBERT, context_length=3)(["small"]).input_ids.tolist() == [[2, 6, 3]]
+
     def test_a_vocabulary_that_was_never_needed_is_not_fetched_for_saving(self, monkeypatch, tmp_path):
-        monkeypatch.setattr(huggingface_hub, "hf_hub_download", pytest.fail)
+        monkeypatch.setattr(huggingface_hub.HfApi, "model_info", pytest.fail)
         WordPieceTokenizer(PUBMEDBERT).save(tmp_path)
         assert not list(tmp_path.iterdir())
