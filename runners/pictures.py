@@ -41,14 +41,14 @@ class PictureShelf:
         entry = {"effect": at_best - row["dice"], "draw": float(rng.random()), "scored": scored}
         shelf = self._kept.setdefault(tuple(row[k] for k in KEYS), [])
         best = _ranked([*shelf, entry])
-        # Only what may be shown is encoded, and the full-size masks are let go at once.
-        shelf[:] = [_render(e) if "scored" in e else e for e in best]
+        # The full-size masks are let go at once; only what is shown in the end is encoded.
+        shelf[:] = [_shrunk(e) if "scored" in e else e for e in best]
 
     def table(self) -> pd.DataFrame:
         """Return the kept pictures as rows of the gallery."""
         import pandas as pd
 
-        return pd.DataFrame([entry for shelf in self._kept.values() for entry in shelf])
+        return pd.DataFrame([_encoded(entry) for shelf in self._kept.values() for entry in shelf])
 
 
 def assemble(run: RunFolder, *, parts: int) -> None:
@@ -75,7 +75,7 @@ def _ranked(entries: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{**e, "rank": "worst"} for e in worst] + [{**e, "rank": "random"} for e in random]
 
 
-def _render(entry: dict[str, Any]) -> dict[str, Any]:
+def _shrunk(entry: dict[str, Any]) -> dict[str, Any]:
     scored: Scored = entry["scored"]
     job, row = scored.job, scored.rows[0]
     clean = job.clean_case
@@ -88,13 +88,17 @@ def _render(entry: dict[str, Any]) -> dict[str, Any]:
         "clean_prompt": clean.prompt.text if clean else "", "prompt": row["prompt"], "dice": row["dice"],
         "dice_clean": scored.dice_clean, "mask_change": row["mask_change"], "effect": entry["effect"],
         "draw": entry["draw"], "params": row["params"],
-        "image": _picture(clean.image if clean else job.request.image, size),
-        "image_perturbed": _picture(job.request.image, size) if moved else b"",
-        "reference": _bits(resize_nearest(clean.mask if clean else job.reference, size)),
-        "reference_perturbed": _bits(resize_nearest(_asked_for(job), size)),
-        "clean": _bits(resize_nearest(clean_mask, size)),
-        "perturbed": _bits(resize_nearest(scored.predicted, size)),
+        "image": _small_image(clean.image if clean else job.request.image, size),
+        "image_perturbed": _small_image(job.request.image, size) if moved else b"",
+        "reference": resize_nearest(clean.mask if clean else job.reference, size),
+        "reference_perturbed": resize_nearest(_asked_for(job), size),
+        "clean": resize_nearest(clean_mask, size),
+        "perturbed": resize_nearest(scored.predicted, size),
     }  # fmt: skip
+
+
+def _encoded(entry: dict[str, Any]) -> dict[str, Any]:
+    return {k: _file(v) if isinstance(v, np.ndarray) else v for k, v in entry.items()}
 
 
 def _asked_for(job: Job) -> Mask:
@@ -108,14 +112,16 @@ def _small(shape: tuple[int, ...]) -> tuple[int, int]:
     return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
 
 
-def _picture(image: Image, size: tuple[int, int]) -> bytes:
-    picture = PilImage.fromarray(image).resize((size[1], size[0]), PilImage.Resampling.BILINEAR)
-    stream = io.BytesIO()
-    picture.save(stream, "JPEG", quality=88)
-    return stream.getvalue()
+def _small_image(image: Image, size: tuple[int, int]) -> Image:
+    picture = PilImage.fromarray(image)
+    return np.asarray(picture.resize((size[1], size[0]), PilImage.Resampling.BILINEAR))
 
 
-def _bits(mask: Mask) -> bytes:
+def _file(pixels: Image | Mask) -> bytes:
+    """Return an image as JPEG, a mask as a 1-bit PNG."""
     stream = io.BytesIO()
-    PilImage.fromarray(np.where(mask, np.uint8(255), np.uint8(0))).convert("1").save(stream, "PNG", optimize=True)
+    if pixels.dtype == np.bool_:
+        PilImage.fromarray(pixels).save(stream, "PNG")
+    else:
+        PilImage.fromarray(pixels).save(stream, "JPEG", quality=88)
     return stream.getvalue()
