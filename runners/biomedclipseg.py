@@ -201,7 +201,7 @@ class BiomedClipSegModel(ModelEntry):
 class BiomedClipSegDModel(BiomedClipSegModel):
     """BiomedCLIPSeg whose decoder started from CLIPSeg's; with BiomedCLIP's weights alone it is fetched anew.
 
-    Such a start reads CLIPSeg's decoder from `decoder_from`, a CLIPSeg checkpoint or hub name.
+    Such a start reads CLIPSeg's decoder from `decoder_from`: a CLIPSeg checkpoint or hub name, or "random" for none.
     """
 
     title: ClassVar[str] = "BiomedCLIPSeg-D (BiomedCLIP encoders, decoder started from CLIPSeg's)"
@@ -209,17 +209,20 @@ class BiomedClipSegDModel(BiomedClipSegModel):
 
 
 def start_decoder(network: nn.Module, clipseg: str | None) -> None:
-    """Copy the decoder of a CLIPSeg checkpoint into `network`; None leaves it as it is.
+    """Copy the decoder of a CLIPSeg checkpoint into `network`; None and "random" leave it as it is.
 
     Raises:
         InputError: the checkpoint is absent, or its decoder is of another shape.
     """
     from robustness.runners.checkpoints import open_checkpoint
 
-    if clipseg is None:
+    if clipseg is None or clipseg == "random":
         return
     prefixes = ("module.", "net.", "net.clipseg.", "clipseg.")
-    state = open_checkpoint(clipseg, model="clipseg", prefixes=prefixes).state
+    try:
+        state = open_checkpoint(clipseg, model="clipseg", prefixes=prefixes).state
+    except InputError as error:
+        raise InputError(f"decoder_from: expected a CLIPSeg checkpoint, its hub name or 'random' ({error})") from error
     given = {key.removeprefix("decoder."): value for key, value in state.items() if key.startswith("decoder.")}
     decoder: nn.Module = network.decoder  # type: ignore[assignment]
     expected = {key: tuple(value.shape) for key, value in decoder.state_dict().items()}

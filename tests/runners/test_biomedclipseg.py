@@ -207,6 +207,13 @@ class TestCheckpoints:
         with pytest.raises(InputError, match=r"decoder_from: .* is not of this network's shape"):
             load_model("biomedclipseg-d", path, config=SMALL, decoder_from=str(tmp_path / "clipseg.pt"), device="cpu")
 
+    def test_a_decoder_that_cannot_be_had_is_told_with_a_way_out(self, open_clip, tmp_path):
+        path = open_clip / "open_clip_pytorch_model.bin"
+        absent = str(tmp_path / "clipseg.pt")
+        with pytest.raises(InputError, match=r"decoder_from: expected a CLIPSeg checkpoint, .* or 'random'"):
+            load_model("biomedclipseg-d", path, config=SMALL, decoder_from=absent, device="cpu")
+        assert load_model("biomedclipseg-d", path, config=SMALL, decoder_from="random", device="cpu").config["loaded"]
+
     def test_a_trained_decoder_is_not_replaced_silently(self, network, tmp_path):
         torch.save(network.state_dict(), tmp_path / "trained.pt")
         with pytest.raises(InputError, match=r"decoder_from is 'clipseg.pt', but the checkpoint's shapes say None"):
