@@ -9,7 +9,7 @@ import dataclasses
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image as PILImage
@@ -131,7 +131,7 @@ def open_split(spec: TrainDataSpec, split: str, keys: Sequence[str]) -> dict[str
     Raises:
         InputError: the data, the split or a key does not exist, or "random" finds no key.
     """
-    options = {"split": split, "subject": spec.subject, "modality": spec.modality, "limit": spec.limit}
+    options: dict[str, Any] = {"split": split, "subject": spec.subject, "modality": spec.modality, "limit": spec.limit}
     path = Path(spec.path)
     wanted = [key for key in keys if key != RANDOM]
     if RANDOM in keys:
