@@ -12,7 +12,7 @@ import numpy as np
 from robustness.perturb.base import BasePerturbation, PromptPerturbation
 from robustness.perturb.edit import Edit, swap
 from robustness.perturb.lexicon import plural
-from robustness.perturb.opposites import Opposite, opposites
+from robustness.perturb.opposites import Opposite, from_wordnet, opposites, why_unknown
 from robustness.perturb.parse import kinds_of
 from robustness.perturb.truth import Truth, facts, judge
 from robustness.registry import PERTURBATIONS
@@ -29,7 +29,9 @@ class Antonym(PromptPerturbation):
     """Replace the value of one attribute by its opposite: left -> right, small -> large, top left -> bottom right.
 
     An opposite that happens to be true of the image is no contradiction: another one is taken, else the change is not
-    applicable. Kinds: all that the lexicon has opposites for; the target's opposite is `wrong_class`.
+    applicable. Kinds: all that the lexicon has opposites for, a description becoming that of another class; WordNet's
+    antonyms stand in for shapes, colours, sizes and pathologies that the lexicon does not know. The target's opposite
+    is `wrong_class`. Sex and age are the fairness set.
 
     Expectation: "change" for side, location, number and size where the mask (or what the data state) disproves the new
     value; "invariant" for sex and age (fairness); "none" otherwise. Params: `text kind old new start stop source edits
@@ -58,9 +60,9 @@ class Antonym(PromptPerturbation):
         if old is None:
             return NotApplicable(f"the prompt states no {self.kind}")
         attributes = case.metadata.get("attributes")
-        candidates = opposites(self.kind, old.value)
+        candidates = self._candidates(case, old.value)
         if not candidates:
-            return NotApplicable(f"no opposite of the {self.kind} {old.value!r} is known")
+            return NotApplicable(why_unknown(self.kind, old.value))
         if self.kind == "size":
             candidates = _farthest_first(candidates, case)
         judged = [(c, judge(self.kind, c.value, mask=case.mask, attributes=attributes)) for c in candidates]
@@ -69,6 +71,12 @@ class Antonym(PromptPerturbation):
             return NotApplicable(f"the opposite {candidates[0].value!r} is true of this image too")
         candidate, truth = chosen
         return self._record(case.prompt, candidate, truth)
+
+    def _candidates(self, case: Case, value: str) -> list[Opposite]:
+        """Return the opposites: the lexicon's, else WordNet's."""
+        target = case.prompt.get("target")
+        found = opposites(self.kind, value, target=target.value if target else case.target)
+        return found or from_wordnet(self.kind, value)
 
     def expect(self, case: Case, params: Params) -> str:
         """Return "change" only where the new value is false of the case."""

@@ -91,9 +91,13 @@ class Drop(PromptPerturbation):
 
     def expect(self, case: Case, params: Params) -> str:
         """Return "invariant" unless another case on the image shares the target."""
-        others = self.context.same_image(str(case.metadata.get("image_id", "")))
-        same = [o for o in others if o.case_id != case.case_id and singular(o.target) == singular(case.target)]
-        return "none" if same else self.expectation
+        return "none" if is_needed(self.context, case) else self.expectation
+
+
+def is_needed(context: DataContext, case: Case) -> bool:
+    """Tell whether another case on the image asks for the same target, so that the attributes tell them apart."""
+    others = context.same_image(str(case.metadata.get("image_id", "")))
+    return any(o.case_id != case.case_id and singular(o.target) == singular(case.target) for o in others)
 
 
 def removal(text: str, old: Attribute) -> Edit:

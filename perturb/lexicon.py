@@ -1,7 +1,7 @@
 """The lexicon: words by kind with their opposites, classes with their modality, rare words; each row has a source.
 
-The rows lie in ``lexicon_words.csv``, ``lexicon_classes.csv`` and ``lexicon_rare.csv`` beside this file and are read
-once. Everything works without any further corpus.
+The rows lie in ``lexicon_words.csv``, ``lexicon_classes.csv``, ``lexicon_synonyms.csv``, ``lexicon_descriptions.csv`` and
+``lexicon_rare.csv`` beside this file and are read once. Everything works without any further corpus.
 """
 
 from __future__ import annotations
@@ -33,11 +33,20 @@ class Class(NamedTuple):
     source: str
 
 
-class RareWord(NamedTuple):
-    """An uncommon English word."""
+class Synonym(NamedTuple):
+    """Other words for a value of one kind, best first."""
 
-    word: str
-    pos: str
+    kind: str
+    value: str
+    synonyms: tuple[str, ...]
+    source: str
+
+
+class Description(NamedTuple):
+    """A general description of a class: "which is a growth on the inner wall of the bowel"."""
+
+    name: str
+    text: str
     source: str
 
 
@@ -100,6 +109,24 @@ def plural(name: str) -> str | None:
     if row is None or row.name.lower() != name.lower().strip() or row.plural == row.name:
         return None
     return row.plural
+
+
+@cache
+def synonyms() -> dict[tuple[str, str], Synonym]:
+    """Return (kind, lower-cased value) -> row."""
+    rows = _rows("lexicon_synonyms.csv")
+    found = (Synonym(r["kind"], r["value"], tuple(r["synonyms"].split("|")), r["source"]) for r in rows)
+    return {(row.kind, row.value): row for row in found}
+
+
+@cache
+def descriptions() -> dict[str, tuple[Description, ...]]:
+    """Return lower-cased class name -> its descriptions, in the order of the file."""
+    found: dict[str, tuple[Description, ...]] = {}
+    for r in _rows("lexicon_descriptions.csv"):
+        row = Description(r["name"], r["description"], r["source"])
+        found[row.name.lower()] = (*found.get(row.name.lower(), ()), row)
+    return found
 
 
 @cache

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from robustness.perturb.lexicon import Word, classes, words_by_kind
+from robustness.perturb import wordnet
+from robustness.perturb.lexicon import Word, classes, descriptions, singular, words_by_kind
 from robustness.perturb.numerals import spell, unspell
 
 _SEPARATOR = re.compile(r",\s*(?:and\s+)?|\s+and\s+")
@@ -14,6 +15,8 @@ _MIDDLES = frozenset({"center", "centre", "middle", "central"})
 _AGE = re.compile(r"(?P<n>\w+(?:-\w+)*?)(?P<rest>-years?-old)", re.IGNORECASE)
 _ADULT = (18, 90)
 _CHEXPERT = "chexlocalize"
+# Only of these does a word's antonym in general English contradict it in a medical prompt.
+_FROM_WORDNET = ("shape", "colour", "size", "pathology")
 
 
 class Opposite(NamedTuple):
@@ -23,11 +26,12 @@ class Opposite(NamedTuple):
     source: str
 
 
-def opposites(kind: str, value: str) -> list[Opposite]:
+def opposites(kind: str, value: str, *, target: str = "") -> list[Opposite]:
     """Return the candidates that contradict `value`, best first; an empty list where none is known.
 
     Locations are reflected in the image centre (a centre becomes a corner), ages mirrored in the adult range (at least
-    20 years away), lists of sizes and findings taken as wholes; everything else is a row of the lexicon.
+    20 years away), lists of sizes and findings taken as wholes, descriptions exchanged for those of other classes than
+    `target`; everything else is a row of the lexicon.
     """
     words = value.lower()
     if kind == "location":
@@ -40,8 +44,38 @@ def opposites(kind: str, value: str) -> list[Opposite]:
         return _numbers(words)
     if kind == "pathology" and (("," in words) or _row(kind, words) is None):
         return _findings(words)
+    if kind == "description":
+        return _descriptions(words, target)
     row = _row(kind, words)
     return [Opposite(new, row.source) for new in row.opposites] if row else []
+
+
+def from_wordnet(kind: str, value: str) -> list[Opposite]:
+    """Return WordNet's antonyms of a value; none where it is not installed or the kind is not its business."""
+    if kind not in _FROM_WORDNET:
+        return []
+    row = _row(kind, value.lower())
+    pos = row.form if row else "adjective"
+    return [Opposite(word, wordnet.SOURCE) for word in wordnet.antonyms(value, pos) if word != value.lower()]
+
+
+def why_unknown(kind: str, value: str) -> str:
+    """Return why no opposite of a value is known."""
+    missing = wordnet.missing() if kind in _FROM_WORDNET else ""
+    return f"no opposite of the {kind} {value!r} is known" + (f" to the lexicon; {missing}" if missing else "")
+
+
+def _descriptions(words: str, target: str) -> list[Opposite]:
+    """Return one description of each class that shares no noun with the target, as a clause where the old one is."""
+    clause = words.startswith(("which ", "that "))
+    ours = set(singular(target).split())
+    found = []
+    for name, rows in descriptions().items():
+        if ours & set(name.split()) or any(row.text.lower() == words for row in rows):
+            continue
+        text = rows[0].text if clause else re.sub(r"^which (?:is|are) ", "", rows[0].text)
+        found.append(Opposite(text, f"description of another class ({name}); {rows[0].source}"))
+    return found
 
 
 def _row(kind: str, words: str) -> Word | None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from robustness.perturb import wordnet
 from robustness.perturb.base import BasePerturbation, PromptPerturbation
 from robustness.perturb.edit import swap
 from robustness.perturb.lexicon import RARE_SOURCE, find_class, rare_words, words_by_kind
@@ -21,9 +22,10 @@ class Rare(PromptPerturbation):
 
     The word is drawn from (plan seed, "rare:KIND", KIND, lower-cased value) and from nothing else, so one word stands
     for one value in all cases of a run; this is the one draw that does not depend on the case. Words are alphabetic, 5
-    to 12 letters, with a wordfreq Zipf frequency below 1.5, and none of the dataset's own words.
+    to 12 letters, with a wordfreq Zipf frequency below 1.5, and none of the dataset's own words. They are WordNet's
+    lemmas where it is installed, else those of a shipped list; `source` says which, `note` why.
 
-    Expectation: "none" (diagnostic). Params: as `antonym`, and `pos`.
+    Expectation: "none" (diagnostic). Params: as `antonym`, `pos`, and `note`.
     """
 
     name = "rare"
@@ -34,6 +36,9 @@ class Rare(PromptPerturbation):
         self.name = f"rare:{kind}" if kind else "rare"
         prompts = [p.text.lower() for info in self.context.infos for p in info.prompts]
         self._used = frozenset(word for text in dict.fromkeys(prompts) for word in text.split())
+        self._words: dict[str, tuple[str, ...]] = {}
+        self._drawn: dict[tuple[str, str], str] = {}
+        self._missing: str | None = None
 
     @classmethod
     def expand(cls, context: DataContext) -> Sequence[BasePerturbation]:
@@ -50,13 +55,27 @@ class Rare(PromptPerturbation):
         word = self.word(old.value, pos)
         if self.kind == "target" and _is_plural(old.value):
             word = _pluralized(word)
-        return swap(case.prompt, self.kind, word, source=RARE_SOURCE, pos=pos)
+        note = {"note": f"{self._missing}: shipped list of rare words"} if self._missing else {}
+        source = RARE_SOURCE if self._missing else wordnet.RARE_SOURCE
+        return swap(case.prompt, self.kind, word, source=source, pos=pos, **note)
 
     def word(self, value: str, pos: str) -> str:
         """Return the rare word that stands for `value` throughout a run."""
-        words = [w for w in rare_words(pos) if w not in self._used]
-        rng = generator(self.context.seed, self.name, self.kind, value.lower())
-        return words[int(rng.integers(len(words)))]
+        key = (value.lower(), pos)
+        if key not in self._drawn:
+            words = self._pool(pos)
+            rng = generator(self.context.seed, self.name, self.kind, value.lower())
+            self._drawn[key] = words[int(rng.integers(len(words)))]
+        return self._drawn[key]
+
+    def _pool(self, pos: str) -> tuple[str, ...]:
+        """Return the words of a part of speech that the dataset does not use; the source is fixed at the first look."""
+        if self._missing is None:
+            self._missing = wordnet.missing_for_rarity()
+        if pos not in self._words:
+            listed = rare_words(pos) if self._missing else wordnet.rare_words(pos)
+            self._words[pos] = tuple(w for w in listed if w not in self._used)
+        return self._words[pos]
 
 
 def part_of_speech(kind: str, value: str) -> str:

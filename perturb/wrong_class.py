@@ -17,7 +17,7 @@ from robustness.types import Attribute, Case, DataContext, NotApplicable, Params
 # Two labels of one finding.
 _ALIASES = {"lung opacity": "airspace opacity", "airspace opacity": "lung opacity"}
 # A polyp or a melanoma may rightly be called by these.
-_BROAD = frozenset({"tumor", "Lung Lesion", "Edema"})
+BROAD = frozenset({"tumor", "Lung Lesion", "Edema"})
 
 
 @PERTURBATIONS.add("wrong_class")
@@ -47,16 +47,29 @@ class WrongClass(PromptPerturbation):
         old = case.prompt.get("target")
         if old is None:
             return NotApplicable("the prompt states no target that is known")
-        number = case.prompt.get("number")
-        if number is not None and number.value.lower() == "no":
+        if self.is_denied(case):
             return NotApplicable("the prompt says already that nothing is there")
-        here = self._present.get(str(case.metadata.get("image_id", "")), set()) | {singular(old.value)}
-        here |= self._mentioned(case)
+        here = self.held(case, old.value)
         own = sorted(name for name in self._all if name not in here)
         if own:
             name = own[int(rng.integers(len(own)))]
-            return self._record(case, old, self._all[name], find_class(name), source="another class of the dataset")
+            return self.record(case, old, self._all[name], find_class(name), source="another class of the dataset")
         return self._from_lexicon(case, old, here, rng)
+
+    def is_denied(self, case: Case) -> bool:
+        """Tell whether the prompt says that its target is not there."""
+        number = case.prompt.get("number")
+        return number is not None and number.value.lower() == "no"
+
+    def held(self, case: Case, value: str) -> set[str]:
+        """Return the classes that are known to be in the case's image, singular and in small letters."""
+        drawn = self._present.get(str(case.metadata.get("image_id", "")), set())
+        return drawn | {singular(value)} | self._mentioned(case)
+
+    def unlike(self, here: set[str]) -> list[Class]:
+        """Return the lexicon's classes that some dataset segments and that share no noun with what is there."""
+        # Names that no dataset segments ("aorta") may well be in the image, though nobody drew them.
+        return [c for c in classes() if c.dataset and not _akin(c, here | set(self._all))]
 
     def _mentioned(self, case: Case) -> set[str]:
         """Return the classes that any text of the case names, such as a list of the findings that are present."""
@@ -73,20 +86,20 @@ class WrongClass(PromptPerturbation):
     ) -> Params | NotApplicable:
         row = find_class(old.value)
         modality = canonical_modality(str(case.metadata.get("modality") or "")) or (row.modality if row else "")
-        # Names that no dataset segments ("aorta") may well be in the image, though nobody drew them.
-        known = [c for c in classes() if c.dataset and not _akin(c, here | set(self._all))]
-        near = [c for c in known if _family(c.modality) == _family(modality)]
-        pool = near or [c for c in known if c.name not in _BROAD]
+        known = self.unlike(here)
+        near = [c for c in known if family(c.modality) == family(modality)]
+        pool = near or [c for c in known if c.name not in BROAD]
         if not pool:
             return NotApplicable("the lexicon has no class that is absent from this image")
         chosen = pool[int(rng.integers(len(pool)))]
         where = f"same modality ({chosen.modality})" if near else f"another modality ({chosen.modality})"
         note = f"one class in this dataset: {chosen.name!r} is taken from the lexicon, {where}"
-        return self._record(case, old, chosen.name, chosen, source=chosen.source, note=note)
+        return self.record(case, old, chosen.name, chosen, source=chosen.source, note=note)
 
-    def _record(
+    def record(
         self, case: Case, old: Attribute, value: str, row: Class | None, *, source: str, note: str = ""
     ) -> Params:
+        """Return the record of the target set to a class, in the number and case of the old words."""
         old_row = find_class(old.value)
         is_plural = old_row is not None and old_row.plural.lower() == old.value.lower() != old_row.name.lower()
         new = (row.plural if is_plural else row.name) if row is not None else value
@@ -113,5 +126,6 @@ def _akin(row: Class, names: set[str]) -> bool:
     return any(mine & set(name.split()) for name in names)
 
 
-def _family(modality: str) -> str:
+def family(modality: str) -> str:
+    """Return the modality by what it shows; an echocardiogram is an ultrasound image."""
     return "ultrasound" if modality == "echocardiography" else modality

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -48,12 +47,10 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
-def wordnet_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Princeton WordNet 3.0 as nltk wants it, put together from Debian's files; on nltk's data path meanwhile."""
+def wordnet_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with Princeton WordNet 3.0 as nltk wants it, put together from Debian's files."""
     if not (WORDNET / "data.noun").is_file() or not (WORDNET / "index.sense").is_file():
         pytest.skip("needs Debian's packages wordnet-base and wordnet-sense-index")
-    import nltk
-
     data = tmp_path_factory.mktemp("nltk_data")
     folder = data / "corpora" / "wordnet"
     folder.mkdir(parents=True)
@@ -63,7 +60,21 @@ def wordnet_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             shutil.copyfile(file, folder / file.name)
     lines = (f"{number:02d}\t{name}\t{pos}\n" for number, (name, pos) in enumerate(LEXNAMES.items()))
     (folder / "lexnames").write_text("".join(lines), "ascii")
-    before = list(nltk.data.path)
-    nltk.data.path[:] = [str(data)]
-    yield folder
-    nltk.data.path[:] = before
+    return data
+
+
+@pytest.fixture
+def wordnet_folder(wordnet_data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """WordNet's folder, on nltk's data path while the test runs."""
+    import nltk
+
+    monkeypatch.setattr(nltk.data, "path", [str(wordnet_data)])
+    return wordnet_data / "corpora" / "wordnet"
+
+
+@pytest.fixture
+def no_wordnet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty data path of nltk while the test runs, whatever this machine has."""
+    import nltk
+
+    monkeypatch.setattr(nltk.data, "path", [str(tmp_path)])
