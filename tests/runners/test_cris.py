@@ -75,6 +75,61 @@ class TestParts:
         assert torch.equal(grid[1, 2, :4], line_positions(3, 4, like=like)[2])
         assert torch.equal(grid[1, 2, 4:], line_positions(2, 4, like=like)[1])
 
+    def test_the_stages_equal_those_of_clips_own_network(self, network):
+        from open_clip.modified_resnet import ModifiedResNet
+
+        ours = network.backbone.visual
+        theirs = ModifiedResNet([1, 1, 1, 1], output_dim=64, heads=4, image_size=64, width=8).eval()
+        theirs.load_state_dict({k: v for k, v in ours.state_dict().items() if ".connect." not in k})
+        with torch.no_grad():
+            expected = [theirs.layer2(theirs.layer1(theirs.stem(pixels())))]
+            expected.append(theirs.layer3(expected[0]))
+            found = ours(pixels())
+        for ours_map, their_map in zip(found, expected, strict=False):
+            torch.testing.assert_close(ours_map, their_map)
+        assert [tuple(each.shape) for each in found] == [(2, 64, 12, 12), (2, 128, 6, 6), (2, 64, 3, 3)]
+
+    def test_the_attention_map_equals_torchs_attention_plus_the_shortcut(self, network):
+        pool = network.backbone.visual.attnpool
+        x = torch.randn(2, 256, 2, 2, generator=torch.Generator().manual_seed(2))
+        tokens = x.flatten(2).permute(2, 0, 1) + pool.positional_embedding[1:, None]
+        projections = [pool.q_proj, pool.k_proj, pool.v_proj]
+        attended, _ = functional.multi_head_attention_forward(
+            tokens,
+            tokens,
+            tokens,
+            256,
+            4,
+            None,
+            torch.cat([p.bias for p in projections]),
+            None,
+            None,
+            False,
+            0.0,
+            pool.c_proj.weight,
+            pool.c_proj.bias,
+            use_separate_proj_weight=True,
+            q_proj_weight=pool.q_proj.weight,
+            k_proj_weight=pool.k_proj.weight,
+            v_proj_weight=pool.v_proj.weight,
+        )
+        expected = (attended.permute(1, 2, 0).reshape(2, 64, 2, 2) + pool.connect(x)).relu()
+        torch.testing.assert_close(pool(x), expected, atol=1e-5, rtol=1e-5)
+
+    def test_the_text_network_equals_clips_own(self, network):
+        from open_clip.transformer import QuickGELU, Transformer
+
+        backbone = network.backbone
+        theirs = Transformer(64, 2, 1, act_layer=QuickGELU).eval()
+        theirs.load_state_dict(backbone.transformer.state_dict())
+        x = backbone.token_embedding(IDS) + backbone.positional_embedding[:12]
+        mask = nn.Transformer.generate_square_subsequent_mask(12)
+        expected = backbone.ln_final(theirs(x, attn_mask=mask))
+        tokens, state = backbone.encode_text(IDS)
+        torch.testing.assert_close(tokens, expected, atol=1e-5, rtol=1e-5)
+        ends = expected[torch.arange(2), torch.tensor([4, 7])]
+        torch.testing.assert_close(state, ends @ backbone.text_projection, atol=1e-5, rtol=1e-5)
+
     def test_the_neck_equals_the_one_written_with_concatenations(self, network):
         neck, torch_cat = network.neck, torch.cat
         c3, c4, c5 = network.backbone.visual(pixels())
