@@ -15,13 +15,14 @@ import numpy as np
 from PIL import Image as PILImage
 
 from robustness.errors import InputError
+from robustness.perturb.paraphrase import texts as reworded_texts
 from robustness.registry import PERTURBATIONS
 from robustness.runners.data import Dataset, load_dataset
 from robustness.seeds import generator
 from robustness.train_plan import RANDOM, TrainDataSpec
 from robustness.types import Case, Image, Mask, Prompt
 
-_SHIFT, _GAIN = 0.06, 0.15
+_SHIFT, _GAIN, _REWORDED = 0.06, 0.15, 0.25
 _CACHE_BYTES = 1 << 30
 _RANDOM_KEYS = tuple(f"p{index}" for index in range(1, 10))
 
@@ -50,7 +51,7 @@ class TrainingCases:
         size: side of the network's input in pixels.
         interpolation: PIL's filter for images; masks are resized by the nearest pixel.
         seed: of all draws.
-        augment: names among "flip", "shift", "gain".
+        augment: names among "flip", "shift", "gain", "reword".
         empty: share of prompts replaced by the empty text.
     """
 
@@ -102,7 +103,8 @@ class TrainingCases:
             image, mask = shifted(image, mask, generator(self.seed, *key, "shift"))
         if "gain" in self.augment:
             image = brightened(image, generator(self.seed, *key, "gain"))
-        return Sample(image, mask, case.prompt.text, (self.seed, *key))
+        text = self._reworded(case, key) if "reword" in self.augment else case.prompt.text
+        return Sample(image, mask, text, (self.seed, *key))
 
     def _prompt(self, index: int, key: tuple[object, ...]) -> Prompt:
         rng = generator(self.seed, *key, "prompt")
@@ -110,6 +112,13 @@ class TrainingCases:
         prompts = self.datasets[keys[int(rng.integers(len(keys)))]].infos[index].prompts
         chosen = prompts[int(rng.integers(len(prompts)))]
         return Prompt("") if rng.random() < self.empty else chosen
+
+    def _reworded(self, case: Case, key: tuple[object, ...]) -> str:
+        rng = generator(self.seed, *key, "reword")
+        if rng.random() >= _REWORDED:
+            return case.prompt.text
+        rewordings = reworded_texts(case.prompt, case)
+        return rewordings[int(rng.integers(len(rewordings)))] if rewordings else case.prompt.text
 
     def _case(self, index: int) -> Case:
         held = self._kept.pop(index, None)

@@ -24,7 +24,7 @@ from tests.synthetic import write_dataset
 
 SMALL = {"image_size": 32, "widths": [8, 16], "token_width": 16, "text_width": 24}
 FAST = {"config": SMALL, "device": "cpu", "batch_size": 5, "lr": 5e-3, "quiet": True, "prompt": ["p2", "p6"]}
-CHANGES = {"augment": ["flip", "shift", "gain"], "empty": 0.2, "spell": 0.2}
+CHANGES = {"augment": ["flip", "shift", "gain", "reword"], "empty": 0.2, "spell": 0.2}
 
 
 @pytest.fixture(scope="module")
@@ -217,6 +217,14 @@ class TestDraws:
         texts = [self.cases(data, empty=0.25).drawn(0, epoch).text for epoch in range(80)]
         assert len(set(texts)) == 4
         assert 8 <= texts.count("") <= 34
+
+    def test_about_a_quarter_of_the_prompts_is_reworded_and_keeps_its_words(self, data):
+        spec = TrainDataSpec(path=str(data), prompt=["p3"])
+        cases = TrainingCases(open_split(spec, "train", ["p3"]), size=16, augment=["reword"])
+        drawn = [(cases.plain(i).text, cases.drawn(i, epoch).text) for i in range(len(cases)) for epoch in range(20)]
+        reworded = [(plain, text) for plain, text in drawn if text != plain]
+        assert 0.15 < len(reworded) / len(drawn) < 0.35
+        assert all(plain.split()[0] in text and "caudate nucleus" in text for plain, text in reworded)
 
     def test_random_stands_for_every_key_that_all_cases_have(self, data):
         assert list(open_split(TrainDataSpec(path=str(data)), "train", ["random"])) == [
