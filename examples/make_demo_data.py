@@ -2,10 +2,10 @@
 
 The sources lie inside two packages that the product does not depend on; only their files are read::
 
-    python -m venv /tmp/demo-sources
-    /tmp/demo-sources/bin/pip install --no-deps nilearn==0.14.1 stardist==0.9.2
-    /tmp/demo-sources/bin/pip install nibabel==5.4.2 numpy scipy pillow
-    /tmp/demo-sources/bin/python examples/make_demo_data.py
+    python -m venv demo-sources
+    demo-sources/bin/pip install --no-deps nilearn==0.14.1 stardist==0.9.2
+    demo-sources/bin/pip install nibabel==5.4.2 numpy scipy pillow
+    demo-sources/bin/python examples/make_demo_data.py
 
 README.md and both NOTICE.txt are written by hand and stay. `--out FOLDER` writes elsewhere.
 """

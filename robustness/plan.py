@@ -133,15 +133,20 @@ def load_plan(path: str | Path, *, overrides: Sequence[str] = ()) -> Plan:
     Raises:
         InputError: no such file, not TOML, an unknown key (the near key is named) or a bad value.
     """
-    tree = read_toml(path)
-    for override in overrides:
-        apply_override(tree, override)
-    return parse_plan(tree, source=str(path))
+    return validated(Plan, read_with_overrides(path, overrides), source=str(path))
 
 
 def parse_plan(tree: Mapping[str, Any], *, source: str = "plan") -> Plan:
     """Validate a plan given as nested mappings; see `load_plan`."""
     return validated(Plan, tree, source=source)
+
+
+def read_with_overrides(path: str | Path, overrides: Sequence[str]) -> dict[str, Any]:
+    """Read a TOML file and lay ``key.sub=value`` strings over it; see `load_plan`."""
+    tree = read_toml(path)
+    for override in overrides:
+        apply_override(tree, override)
+    return tree
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:

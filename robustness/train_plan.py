@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import tomli_w
 from pydantic import BeforeValidator, Field
 
-from robustness.plan import StrictModel, apply_override, read_toml
+from robustness.plan import StrictModel, read_with_overrides
 from robustness.plan_errors import validated
 
 RANDOM = "random"
@@ -127,19 +127,8 @@ class TrainPlan(StrictModel):
 
 
 def load_train_plan(path: str | Path, *, overrides: Sequence[str] = ()) -> TrainPlan:
-    """Read a finetune plan.
-
-    Args:
-        path: a TOML file.
-        overrides: ``key.sub=value`` strings, values in TOML syntax (a bare word is a string).
-
-    Raises:
-        InputError: no such file, not TOML, an unknown key (the near key is named) or a bad value.
-    """
-    tree = read_toml(path)
-    for override in overrides:
-        apply_override(tree, override)
-    return parse_train_plan(tree, source=str(path))
+    """Read a finetune plan; arguments and errors are those of `robustness.plan.load_plan`."""
+    return validated(TrainPlan, read_with_overrides(path, overrides), source=str(path))
 
 
 def parse_train_plan(tree: Mapping[str, Any], *, source: str = "plan") -> TrainPlan:
