@@ -2,8 +2,8 @@
 
 Optional columns: `case_id`, `subject_id`, `target`, `split`, `modality`, `spacing_mm_y`, `spacing_mm_x`; columns p0..p9
 are the prompt keys of the reference benchmark; every further column becomes metadata. Paths are relative to the table.
-Rows with one case_id are the listed texts of one case, in row order: its files, target, subject, modality and spacing
-must agree, of its further columns the first row counts. Without a `case_id` column the mask names the case. Values of
+Rows with one case_id are the listed texts of one case, in row order: they agree in every column but the
+prompts. Without a `case_id` column the mask names the case. Values of
 a CSV stay text ("007" is a name).
 """
 
@@ -165,16 +165,16 @@ def _merged(records: Sequence[Record]) -> list[Record]:
     cases: list[Record] = []
     others: list[Record] = []
     for first, *more in groups.values():
-        texts, repeats = first.texts, 0
+        texts, repeats = first.texts, []
         for record in more:
             if not _same_case(first, record):
                 others.append(record)
             elif set(record.texts) <= set(texts):
-                repeats += 1
+                repeats.append(record.where)
             else:
                 texts = tuple(dict.fromkeys((*texts, *record.texts)))
         cases.append(dataclasses.replace(first, texts=texts, problem="" if any(texts) else first.problem))
-        others.extend([cases[-1]] * repeats)
+        others.extend(dataclasses.replace(cases[-1], where=where) for where in repeats)
     return [*cases, *others]
 
 
@@ -183,4 +183,5 @@ def _same_case(one: Record, other: Record) -> bool:
         (r.image_name, r.mask_name, r.target, r.modality, r.spacing_mm, r.states("subject"), r.states("subject_id"))
         for r in (one, other)
     )
-    return mine == theirs
+    # As text, so that two missing values are equal.
+    return mine == theirs and {k: str(v) for k, v in one.extra.items()} == {k: str(v) for k, v in other.extra.items()}

@@ -79,6 +79,11 @@ class TestTexts:
         with pytest.raises(InputError, match=r"'a' for cases.csv row 1 \(msk/1.png\) and cases.csv row 2"):
             load_dataset(path)
 
+    def test_rows_of_one_case_must_agree_on_who_the_patient_is(self, tmp_path: Path) -> None:
+        rows = [row(1, patient="1"), row(1, patient="2")]
+        with pytest.raises(InputError, match="row 1.*row 2|row 2.*row 1"):
+            load_dataset(write(tmp_path, rows), subject="patient")
+
     def test_text_that_looks_like_nothing_stays_text(self, tmp_path: Path) -> None:
         assert load_dataset(write(tmp_path, [row(1, "None")]))[0].prompt.text == "None"
 
