@@ -14,7 +14,7 @@ from robustness.registry import PERTURBATIONS
 
 @PERTURBATIONS.add("case")
 class LetterCase(SurfacePerturbation):
-    """Change the case of letters: the first letter (1), one drawn word in capitals (2), Every Word (3), all (4), mIxEd (5).
+    """Change the case of letters: the first (1), one drawn word in capitals (2), Every Word (3), ALL (4), mIxEd (5).
 
     A tokenizer that lowers its text makes all of these no change at all; the tokenizer report shows which. Expectation:
     "invariant". Params: as `antonym`, kind "".

@@ -1,7 +1,7 @@
 """The lexicon: words by kind with their opposites, classes with their modality, rare words; each row has a source.
 
-The rows lie in ``lexicon_words.csv``, ``lexicon_classes.csv``, ``lexicon_synonyms.csv``, ``lexicon_descriptions.csv`` and
-``lexicon_rare.csv`` beside this file and are read once. Everything works without any further corpus.
+The rows lie in ``lexicon_words.csv``, ``lexicon_classes.csv``, ``lexicon_synonyms.csv``, ``lexicon_descriptions.csv``
+and ``lexicon_rare.csv`` beside this file and are read once. Everything works without any further corpus.
 """
 
 from __future__ import annotations

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -16,7 +15,8 @@ from robustness.types import Attribute, Case, NotApplicable, Params, Prompt
 _ADJECTIVES = ("size", "colour", "shape", "pathology")
 _BEFORE = re.compile(r"(?:\b(?:it is |it's )?an? )$", re.IGNORECASE)
 _CLAUSE = re.compile(
-    r" of (?:shape )?[\w-]+(?: shape)?\b(?= in\b)| in [\w-]+(?:-chamber)? view (?:of|in) the (?:heart|cardiac ultrasound)\b"
+    r" of (?:shape )?[\w-]+(?: shape)?\b(?= in\b)"
+    r"| in [\w-]+(?:-chamber)? view (?:of|in) the (?:heart|cardiac ultrasound)\b"
     r"| at (?:the )?end of the \w+ cycle\b| of an? (?:[\w-]+-old )?(?:fe)?male\b| with \w+ image quality\b"
     r"| in (?:axial|coronal|sagittal) [\w ]*?(?:MRI|CT)\b| in (?:two|three|\w+) separate regions\b"
     rf"|,? located in (?:the )?{PLACES} of the image\b| which (?:is|are) [^,.;]+?(?=,? located|[.]?$)",
@@ -97,7 +97,7 @@ def _with_frame(text: str, a: Attribute) -> tuple[int, int]:
     return (before.start() if before and before.start() else a.start), (after.end() if after else a.stop)
 
 
-def _clauses(prompt: Prompt) -> Sequence[tuple[int, int]]:
+def _clauses(prompt: Prompt) -> list[tuple[int, int]]:
     """Return the spans of clauses that follow the target without a break, each with its leading blank or comma."""
     target = prompt.get("target")
     run: list[tuple[int, int]] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -55,7 +56,7 @@ class Rare(PromptPerturbation):
         word = self.word(old.value, pos)
         if self.kind == "target" and _is_plural(old.value):
             word = _pluralized(word)
-        note = {"note": f"{self._missing}: shipped list of rare words"} if self._missing else {}
+        note: dict[str, Any] = {"note": f"{self._missing}: shipped list of rare words"} if self._missing else {}
         source = RARE_SOURCE if self._missing else wordnet.RARE_SOURCE
         return swap(case.prompt, self.kind, word, source=source, pos=pos, **note)
 

@@ -26,7 +26,7 @@ _FROM_WORDNET = ("target", "shape", "colour", "size")
 
 @PERTURBATIONS.add("synonym")
 class SynonymOf(PromptPerturbation):
-    """Replace the value of one attribute by a synonym: small -> little, tumor -> tumour, seventy-year-old -> 70-year-old.
+    """Replace the value of one attribute by a synonym: small -> little, seventy-year-old -> 70-year-old.
 
     The curated lexicon first; for target, shape, colour and size then WordNet's commonest sense, where it is installed.
     Every part of a list is replaced. Expectation: "invariant". Params: as `antonym`.

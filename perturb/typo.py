@@ -24,7 +24,8 @@ SHORTEST = 4
 class Typo(SurfacePerturbation):
     """Mistype as many words as the severity says: two letters swapped, one left out, doubled, or a neighbouring key.
 
-    Only words of four letters or more, never their first letter, so that a reader still reads the word. Expectation: "invariant". Params: as `antonym`, kind "".
+    Only words of four letters or more, never their first letter, so that a reader still reads the word.
+    Expectation: "invariant". Params: as `antonym`, kind "".
     """
 
     name = "typo"

@@ -167,29 +167,38 @@ def check(
 
 @app.command()
 def prompts(
-    text: Annotated[str, typer.Argument(help="A prompt.")],
+    text: Annotated[str, typer.Argument(help="A prompt.")] = "",
     modality: Annotated[str, typer.Option("--modality", help="endoscopy, ultrasound, MRI, ...")] = "",
     seed: Annotated[int, typer.Option("--seed", help="Seed of the rare words.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+    data: Annotated[Optional[Path], typer.Option("--from", help="Write prompts for this folder of images.")] = None,  # noqa: UP045
+    out: Annotated[Optional[Path], typer.Option("--out", help="With --from: the annotation file.")] = None,  # noqa: UP045
+    split: Annotated[Optional[str], typer.Option("--split", help="With --from: which split.")] = None,  # noqa: UP045
+    target: Annotated[str, typer.Option("--target", help="With --from: the class, where none is stated.")] = "",
+    family: Annotated[str, typer.Option("--family", help="With --from: photograph, breast, echo or chest.")] = "",
+    template: Annotated[
+        Optional[list[str]],  # noqa: UP045 - typer reads this form on every version
+        typer.Option("--template", metavar="KEY=TEXT", help='With --from: "p1=[{size} ]{target}". May repeat.'),
+    ] = None,
+    vqa: Annotated[Optional[str], typer.Option("--vqa", help="With --from: a model for shape and colour.")] = None,  # noqa: UP045
 ) -> None:
-    """Show what is read in a prompt and every change that applies to it."""
-    from robustness.perturb.parse import parse_prompt
-    from robustness.perturb.preview import perturb_prompt
+    """Show what is read in a prompt and every change that applies to it; with --from write prompts for data."""
+    from robustness.prompt_view import prompt_json, show_prompt, split_templates
 
-    parsed = parse_prompt(text, modality=modality)
-    table = perturb_prompt(text, modality=modality, seed=seed)
-    if as_json:
-        import json
+    if data is None and as_json:
+        typer.echo(prompt_json(text, modality=modality, seed=seed))
+    elif data is None:
+        show_prompt(text, modality=modality, seed=seed)
+    else:
+        from robustness.runners.annotate import annotate
 
-        attributes = [{"kind": a.kind, "value": a.value, "start": a.start, "stop": a.stop} for a in parsed.attributes]
-        changes = json.loads(table.to_json(orient="records"))
-        typer.echo(
-            json.dumps({"text": text, "attributes": attributes, "changes": changes}, indent=1, ensure_ascii=False)
-        )
-        return
-    for a in parsed.attributes:
-        typer.echo(f"{a.kind:12}{a.value}  [{a.start}:{a.stop}]")
-    _print_table(table[table["applicable"]], ["perturbation", "old", "new", "text"])
+        if out is None:
+            raise InputError("--out: expected the annotation file to write, got none; give --out FILE")
+        count = annotate(
+            data, out, split=split, target=target, modality=modality, family=family,
+            templates=split_templates(template), vqa=vqa,
+        )  # fmt: skip
+        typer.echo(f"Prompts: {count} entries in {out.resolve()}")
 
 
 @app.command(name="list")
@@ -243,13 +252,6 @@ def _say_counts(counts: dict[str, Any]) -> None:
 def _print_verdicts(verdicts: pd.DataFrame) -> None:
     for row in verdicts[verdicts["claim"] == "prompt"].to_dict("records"):
         typer.echo(f"{row['verdict']:14}{row['sentence']}")
-
-
-def _print_table(table: pd.DataFrame, columns: list[str]) -> None:
-    widths = {c: max([len(c), *(len(str(v)) for v in table[c])]) for c in columns[:-1]}
-    typer.echo("")
-    for row in [dict(zip(columns, columns, strict=True)), *table.to_dict("records")]:
-        typer.echo("  ".join([*(f"{row[c]!s:{widths[c]}}" for c in columns[:-1]), str(row[columns[-1]])]))
 
 
 def _first_line(entry: Any) -> str:
