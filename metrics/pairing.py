@@ -122,3 +122,26 @@ def subject_means(values: Values, subject: Codes) -> tuple[Codes, Values]:
     """Return the subjects, sorted, and the mean of each one's images."""
     subjects, place, count = np.unique(subject, return_inverse=True, return_counts=True)
     return subjects, np.bincount(place, weights=values, minlength=subjects.size) / np.maximum(count, 1)
+
+
+def subject_values(rows: Rows, where: Codes, values: Values) -> tuple[Codes, Values, int]:
+    """Return the subjects, each one's mean, and the number of cases: texts averaged within case, cases within subject.
+
+    Args:
+        where: row numbers.
+        values: one per row of `where`.
+    """
+    cases, at, count = np.unique(rows.case[where], return_inverse=True, return_counts=True)
+    means = np.bincount(at, weights=values, minlength=cases.size) / np.maximum(count, 1)
+    subjects, found = subject_means(means, rows.subject_of_case[cases])
+    return subjects, found, cases.size
+
+
+def with_clean(rows: Rows, cell: int) -> tuple[Codes, Codes]:
+    """Return the usable rows of a condition that have a clean twin, and the row numbers of the twins."""
+    clean = np.flatnonzero((rows.cells["condition"] == CLEAN).to_numpy()[rows.cell] & rows.usable)
+    other = np.flatnonzero((rows.cell == cell) & rows.usable)
+    reworded = rows.cells.at[cell, "condition"] == PARAPHRASE
+    first_text = np.full(other.size, bool(reworded))
+    place = twin_positions(rows, clean, other, np.zeros_like(rows.case), first_text)
+    return other[place >= 0], clean[place[place >= 0]]

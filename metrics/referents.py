@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from robustness.metrics.intervals import Values
-from robustness.metrics.pairing import subject_means, twin_positions
+from robustness.metrics.pairing import subject_values, twin_positions
 from robustness.metrics.rows import Codes, Rows
 from robustness.results import CLEAN
 
@@ -24,28 +24,38 @@ class Selectivity(NamedTuple):
     n_images: int
 
 
-def selectivity(rows: Rows, cell: int) -> Selectivity | None:
-    """Return the selectivity of one cell, `other:KIND` as a rule; None where its rows have no second referent.
+class Matched(NamedTuple):
+    """Row numbers under prompt B and of their clean twins under prompt A."""
 
-    Clean rows and the cell's rows pair by case, `other_case_id` and prompt_index (0 where that text has no clean row).
+    other: Codes
+    clean: Codes
+
+
+def referent_pairs(rows: Rows, cell: int) -> Matched | None:
+    """Return the rows of a cell that have both Dice values, and their clean twins; None without such columns.
+
+    They pair by case, `other_case_id` and prompt_index (0 where that text has no clean row).
     """
     if "dice_other" not in rows.frame.columns or "dice" not in rows.frame.columns:
         return None
-    own, second = rows.values("dice"), rows.values("dice_other")
     group = rows.cells["group"].to_numpy()
-    in_group = (group == group[cell])[rows.cell] & np.isfinite(own) & np.isfinite(second)
+    finite = np.isfinite(rows.values("dice")) & np.isfinite(rows.values("dice_other"))
+    in_group = (group == group[cell])[rows.cell] & finite
     clean = np.flatnonzero(in_group & (rows.cells["condition"] == CLEAN).to_numpy()[rows.cell])
     other = np.flatnonzero(in_group & (rows.cell == cell))
-    referent = _referents(rows, clean, other)
-    place = twin_positions(rows, clean, other, referent)
-    clean, other = clean[place[place >= 0]], other[place >= 0]
-    if other.size == 0:
+    place = twin_positions(rows, clean, other, _referents(rows, clean, other))
+    return Matched(other[place >= 0], clean[place[place >= 0]])
+
+
+def selectivity(rows: Rows, cell: int) -> Selectivity | None:
+    """Return the selectivity of one cell, `other:KIND` as a rule; None where its rows have no second referent."""
+    found = referent_pairs(rows, cell)
+    if found is None or found.other.size == 0:
         return None
-    cases, at, count = np.unique(rows.case[other], return_inverse=True, return_counts=True)
-    subject = rows.subject_of_case[cases]
-    s_a = np.bincount(at, weights=own[clean] - own[other]) / count
-    s_b = np.bincount(at, weights=second[other] - second[clean]) / count
-    return Selectivity(subject_means(s_a, subject)[1], subject_means(s_b, subject)[1], cases.size)
+    own, second = rows.values("dice"), rows.values("dice_other")
+    _, s_a, n_images = subject_values(rows, found.other, own[found.clean] - own[found.other])
+    _, s_b, _ = subject_values(rows, found.other, second[found.other] - second[found.clean])
+    return Selectivity(s_a, s_b, n_images)
 
 
 def _referents(rows: Rows, clean: Codes, other: Codes) -> Codes:

@@ -71,7 +71,7 @@ def robustness_sentence(
     """Return the sentence of a robustness claim, with its numbers."""
     who, whom = model or "The model", model or "the model"
     n = f"n = {n_subjects} {unit}{'' if n_subjects == 1 else 's'}"
-    moved = f"{metric} {'changes' if metric == 'mask_change' else 'worsens'} by {number(interval)}"
+    moved = f"{label(metric)} worsens by {number(interval)}"
     if metric == "mask_change":
         moved = f"the mask changes by {percent(interval)}"
     if verdict == "ROBUST":
@@ -82,6 +82,17 @@ def robustness_sentence(
         return f"Whether {whom} is robust to {condition} cannot be tested: {n}."
     needed = "" if n_needed is None else f"; about {n_needed} {unit}s would decide"
     return f"Whether {whom} is robust to {condition} is open: {moved} (margin {margin:g}), {n}{needed}."
+
+
+def label(metric: str) -> str:
+    """Return how sentences write a metric: abbreviations in capitals, names of several words with blanks.
+
+    Example:
+        >>> [label(name) for name in ("dice", "hd95", "boundary_iou", "specificity")]
+        ['Dice', 'HD95', 'boundary IoU', 'specificity']
+    """
+    written = {"dice": "Dice", "iou": "IoU", "hd95": "HD95", "assd": "ASSD", "nsd": "NSD", "ece": "ECE"}
+    return " ".join(written.get(word, word) for word in metric.split("_"))
 
 
 def percent(interval: Interval) -> str:

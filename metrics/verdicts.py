@@ -20,7 +20,7 @@ from robustness.metrics.rows import Rows, read_rows
 from robustness.metrics.rules import Settings, decide
 from robustness.metrics.sentences import prompt_sentence, robustness_sentence
 from robustness.metrics.signflip import sign_flip
-from robustness.results import CLEAN, PARAPHRASE, VERDICT_COLUMNS
+from robustness.results import CLEAN, PARAPHRASE, RERUN, VERDICT_COLUMNS
 
 
 def verdicts(
@@ -76,7 +76,8 @@ def verdicts(
     for _, cells in rows.cells.groupby("group", sort=True):
         records += _prompt_claims(rows, changes, cells, settings)
         for metric, margin in chosen.items():
-            records += _robustness_claims(paired[metric], cells, harmless.cells, metric, margin, settings)
+            noise = _noise(changes, cells) if metric == CHANGE else 0.0
+            records += _robustness_claims(paired[metric], cells, harmless.cells, metric, margin, settings, noise)
     return _frame(records)
 
 
@@ -126,6 +127,14 @@ def _prompt_record(
     }  # fmt: skip
 
 
+def _noise(changes: Pairs | None, cells: pd.DataFrame) -> float:
+    """Return the mean change between two identical runs; 0 where there is no rerun."""
+    if changes is None:
+        return 0.0
+    floors = [changes.effect[changes.of(int(cell))] for cell in cells.index[cells["condition"] == RERUN]]
+    return float(floors[0].mean()) if floors and floors[0].size else 0.0
+
+
 class _Harmless:
     """Which cells carry a robustness claim, and which rows count for it."""
 
@@ -146,8 +155,9 @@ def _harmless(rows: Rows) -> _Harmless:
 
 
 def _robustness_claims(
-    pairs: Pairs, cells: pd.DataFrame, claimed: np.ndarray, metric: str, margin: float, settings: Settings
-) -> list[dict[str, Any]]:
+    pairs: Pairs, cells: pd.DataFrame, claimed: np.ndarray, metric: str, margin: float, settings: Settings,
+    noise: float,
+) -> list[dict[str, Any]]:  # fmt: skip
     changed = [int(c) for c in cells.index[cells["family"] != CLEAN]]
     values = [subject_means(pairs.effect[pairs.of(c)], pairs.subject[pairs.of(c)]) for c in changed]
     test = sign_flip(subject_matrix(values), resamples=settings.resamples, seed=settings.seed)
@@ -157,18 +167,22 @@ def _robustness_claims(
     for i in wanted:
         where = pairs.of(changed[i])
         records.append(
-            _robustness_record(values[i][1], cells.loc[changed[i]], metric, margin, settings, family)
+            _robustness_record(values[i][1], cells.loc[changed[i]], metric, margin, settings, family, noise)
             | {"n_images": where.stop - where.start, "detectable": bool(test.p_adjusted[i] < settings.alpha)}
         )
     return records
 
 
 def _robustness_record(
-    values: np.ndarray, cell: pd.Series, metric: str, margin: float, settings: Settings, family: int
+    values: np.ndarray, cell: pd.Series, metric: str, margin: float, settings: Settings, family: int, noise: float
 ) -> dict[str, Any]:
     alpha = settings.alpha / family
     interval = t_interval(values, level=1 - 2 * alpha)
     verdict, rule = _withstands(interval, values.size, margin, settings.unit)
+    if noise > 0:
+        rule += f"; two identical runs differ by {100 * noise:.2f}%"
+        # What moves that much by itself cannot be called fragile under anything.
+        verdict = "INCONCLUSIVE" if verdict == "FRAGILE" and noise >= margin else verdict
     needed = subjects_to_decide(values, margin, alpha=alpha) if verdict == "INCONCLUSIVE" else None
     sentence = robustness_sentence(
         verdict, interval, model=cell["model"], condition=cell["condition"], metric=metric, margin=margin,
