@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import pandas as pd
 
+from robustness.reports.captions_more import grids, paired_figures, sample_figures
 from robustness.reports.claims import condition_order
-from robustness.reports.datatable import Column, DataTable, table_of
+from robustness.reports.datatable import Column, table_of
+from robustness.reports.figure_text import FigureText, capital, columns
+from robustness.reports.paired import Comparison
 from robustness.reports.scores import clean_scores, floor_scores
 from robustness.reports.severity import severity_table
 from robustness.reports.tables import Frames
@@ -16,22 +18,12 @@ from robustness.reports.words import condition_words, count, image_kind, interva
 from robustness.results import parse_condition
 
 
-@dataclass(frozen=True)
-class FigureText:
-    """A figure without its drawing; `family` and `key` (a series or a kind of change) are what `figures.draw` needs."""
-
-    id: str
-    family: str
-    key: str
-    title: str
-    alt: str
-    table: DataTable
-
-
-def captions(frames: Frames, *, unit: str) -> tuple[FigureText, ...]:
+def captions(frames: Frames, *, compared: Sequence[Comparison] = ()) -> tuple[FigureText, ...]:
     """Return the figures that these tables can fill, in page order."""
-    makers: tuple[Callable[[Frames, str], list[FigureText]], ...] = (_reliance, _heatmap, _drop, _severity, _scores)
-    return tuple(figure for make in makers for figure in make(frames, unit))
+    makers: tuple[Callable[[Frames], list[FigureText]], ...] = (
+        _reliance, _heatmap, _drop, _severity, _scores, grids, sample_figures,
+    )  # fmt: skip
+    return (*(figure for make in makers for figure in make(frames)), *paired_figures(compared))
 
 
 def drop_conditions(effects: pd.DataFrame, *, metric: str = "dice") -> tuple[str, ...]:
@@ -54,7 +46,7 @@ def drop_conditions(effects: pd.DataFrame, *, metric: str = "dice") -> tuple[str
     )
 
 
-def _reliance(frames: Frames, unit: str) -> list[FigureText]:
+def _reliance(frames: Frames) -> list[FigureText]:
     order = condition_order(frames.verdicts)
     made = []
     for index, series in enumerate(frames.series):
@@ -77,7 +69,7 @@ def _reliance(frames: Frames, unit: str) -> list[FigureText]:
     return made
 
 
-def _heatmap(frames: Frames, unit: str) -> list[FigureText]:
+def _heatmap(frames: Frames) -> list[FigureText]:
     rows = frames.verdicts[frames.verdicts["claim"] == "prompt"]
     if len(frames.series) < 2 or rows.empty:
         return []
@@ -87,7 +79,7 @@ def _heatmap(frames: Frames, unit: str) -> list[FigureText]:
     return [FigureText("heatmap", "heatmap", "", "Which words move which model", alt, table)]
 
 
-def _drop(frames: Frames, unit: str) -> list[FigureText]:
+def _drop(frames: Frames) -> list[FigureText]:
     order = drop_conditions(frames.effects)
     made = []
     for index, series in enumerate(frames.series):
@@ -105,7 +97,7 @@ def _drop(frames: Frames, unit: str) -> list[FigureText]:
     return made
 
 
-def _severity(frames: Frames, unit: str) -> list[FigureText]:
+def _severity(frames: Frames) -> list[FigureText]:
     table = severity_table(frames.effects)
     made = []
     for kind, rows in table.groupby("kind", sort=True):
@@ -115,12 +107,12 @@ def _severity(frames: Frames, unit: str) -> list[FigureText]:
         alt = f"Mean Dice against severity of {kind_words(str(kind))}: " + "; ".join(said) + "."
         name = f"severity-{kind}"
         data = table_of(rows, f"t-{name}", str(kind), _CURVE_COLUMNS)
-        made.append(FigureText(name, "severity", str(kind), _capital(kind_words(str(kind))), alt, data))
+        made.append(FigureText(name, "severity", str(kind), capital(kind_words(str(kind))), alt, data))
     return made
 
 
-def _scores(frames: Frames, unit: str) -> list[FigureText]:
-    scores, floors = clean_scores(frames.results), floor_scores(frames.effects)
+def _scores(frames: Frames) -> list[FigureText]:
+    scores, floors = clean_scores(frames.results), floor_scores(frames.effects, frames.results)
     if scores.empty:
         return []
     rows = []
@@ -140,29 +132,19 @@ def _scores(frames: Frames, unit: str) -> list[FigureText]:
     return [FigureText("scores", "scores", "", "Clean Dice per case, and the floors", alt, data)]
 
 
-def _capital(words: str) -> str:
-    return words[:1].upper() + words[1:]
-
-
-def _columns(*pairs: tuple[str, str]) -> Sequence[Column]:
-    kinds = {"condition": "condition", "verdict": "verdict", "series": "text", "metric": "text"}
-    kinds |= dict.fromkeys(("n_images", "n_subjects", "n", "severity"), "count")
-    return tuple(Column(name, label, kinds.get(name, "number")) for name, label in pairs)  # type: ignore[arg-type]
-
-
-_CLAIM_COLUMNS = _columns(
+_CLAIM_COLUMNS = columns(
     ("series", "model"), ("condition", "condition"), ("metric", "metric"), ("verdict", "verdict"),
     ("estimate", "estimate"), ("ci_low", "low"), ("ci_high", "high"), ("margin", "margin"), ("n_images", "images"),
     ("n_subjects", "units"),
 )  # fmt: skip
-_EFFECT_COLUMNS = _columns(
+_EFFECT_COLUMNS = columns(
     ("series", "model"), ("condition", "condition"), ("clean_mean", "clean"), ("perturbed_mean", "changed"),
     ("effect", "loss"), ("ci_low", "low"), ("ci_high", "high"), ("n_images", "images"), ("n_subjects", "units"),
 )  # fmt: skip
-_CURVE_COLUMNS = _columns(
+_CURVE_COLUMNS = columns(
     ("series", "model"), ("severity", "severity"), ("clean_mean", "clean"), ("perturbed_mean", "changed"),
     ("effect", "loss"), ("ci_low", "low"), ("ci_high", "high"), ("n_images", "images"), ("n_subjects", "units"),
 )  # fmt: skip
-_SCORE_COLUMNS = _columns(
+_SCORE_COLUMNS = columns(
     ("series", "model"), ("n", "cases"), ("mean", "mean"), ("median", "median"), ("low", "25%"), ("high", "75%"),
 )  # fmt: skip

@@ -10,7 +10,7 @@ import pandas as pd
 
 from robustness.reports.datatable import plain
 from robustness.reports.tables import Frames
-from robustness.reports.words import condition_words, count, image_kind, interval, kind_words, number, text
+from robustness.reports.words import condition_words, count, friendly, image_kind, interval, kind_words, number, text
 from robustness.results import parse_condition
 
 ORDER = ("FOLLOWS", "REACTS", "UNSTABLE", "IGNORES", "IGNORES*", "INCONCLUSIVE", "UNTESTABLE")
@@ -18,7 +18,7 @@ ORDER = ("FOLLOWS", "REACTS", "UNSTABLE", "IGNORES", "IGNORES*", "INCONCLUSIVE",
 
 @dataclass(frozen=True)
 class Claim:
-    """One verdict; `row` is its place in the verdict table."""
+    """One verdict; `row` is its place in the verdict table, `says` its sentence with names in plain words."""
 
     row: int
     series: str
@@ -32,6 +32,7 @@ class Claim:
     margin: float | None
     n_subjects: int | None
     severity: int = 0
+    says: str = ""
 
 
 @dataclass(frozen=True)
@@ -139,12 +140,13 @@ def _title(attribute: str) -> str:
 def _claim(row: int, cells: dict[Any, Any]) -> Claim:
     cells = {k: plain(v) for k, v in cells.items()}
     condition = text(cells["condition"])
+    sentence = text(cells["sentence"]) or _sentence(cells)
     return Claim(
         row=row, series=text(cells["series"]), condition=condition, metric=text(cells["metric"]),
-        verdict=text(cells["verdict"]), sentence=text(cells["sentence"]) or _sentence(cells),
+        verdict=text(cells["verdict"]), sentence=sentence,
         estimate=cells["estimate"], ci_low=cells["ci_low"], ci_high=cells["ci_high"], margin=cells["margin"],
         n_subjects=None if cells["n_subjects"] is None else int(cells["n_subjects"]),
-        severity=parse_condition(condition).severity,
+        severity=parse_condition(condition).severity, says=friendly(sentence, condition),
     )  # fmt: skip
 
 

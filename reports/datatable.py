@@ -16,12 +16,13 @@ CellKind = Literal["text", "number", "count", "p", "condition", "verdict"]
 
 @dataclass(frozen=True)
 class Column:
-    """One column; a hidden one is exported but not shown."""
+    """One column; a hidden one is exported but not shown; `link` leads from its cells to rows ("rows", "clean")."""
 
     name: str
     label: str
     kind: CellKind = "text"
     hidden: bool = False
+    link: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,3 +61,8 @@ def shown(value: Any, kind: CellKind) -> str:
     if kind == "count":
         return words.number(round(value)) if isinstance(value, int | float) else str(value)
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+
+
+def frame_of(table: DataTable) -> pd.DataFrame:
+    """Return a table's raw values as a DataFrame with its column names."""
+    return pd.DataFrame(list(table.rows), columns=[c.name for c in table.columns])

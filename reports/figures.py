@@ -7,13 +7,23 @@ import math
 import pandas as pd
 import plotly.graph_objects as go
 
-from robustness.reports.captions import FigureText, drop_conditions
+from robustness.reports.captions import drop_conditions
 from robustness.reports.claims import condition_order
-from robustness.reports.forest import drop_forest, reliance_forest, span_of
+from robustness.reports.collapse import collapse_plot
+from robustness.reports.datatable import frame_of
+from robustness.reports.figure_text import FigureText
+from robustness.reports.forest import drop_forest, paired_forest, reliance_forest, span_of
+from robustness.reports.grid import reach_of
 from robustness.reports.heatmap import reliance_heatmap
+from robustness.reports.joint import joint_grid
+from robustness.reports.ranks import rank_plot
 from robustness.reports.scores import score_distribution
 from robustness.reports.severity import severity_curve
+from robustness.reports.shift import dataset_matrix, shift_matrix, shift_table
 from robustness.reports.tables import Frames
+from robustness.reports.thresholds import threshold_curves
+
+MOST_PAIRED = 30
 
 
 def draw(text: FigureText, frames: Frames) -> go.Figure:
@@ -26,7 +36,27 @@ def draw(text: FigureText, frames: Frames) -> go.Figure:
         return severity_curve(frames.effects, text.key)
     if text.family == "heatmap":
         return reliance_heatmap(frames.verdicts, order=condition_order(frames.verdicts))
+    if text.family in ("shift", "joint"):
+        return _grid(text, frames)
+    if text.family == "paired":
+        return paired_forest(frame_of(text.table).head(MOST_PAIRED))
+    if text.family == "rank":
+        return rank_plot(frames.results, text.key)
+    if text.family == "matrix":
+        return dataset_matrix(frames.results)
+    if text.family == "thresholds":
+        return threshold_curves(frames.results)
+    if text.family == "collapse":
+        return collapse_plot(frames.results)
     return score_distribution(frames.results, frames.effects)
+
+
+def _grid(text: FigureText, frames: Frames) -> go.Figure:
+    mine = frames.effects[frames.effects["series"] == text.key]
+    if text.family == "joint":
+        return joint_grid(mine)
+    # One scale of colour for all models, so that their matrices can be compared.
+    return shift_matrix(mine, reach=reach_of(pd.to_numeric(shift_table(frames.effects)["effect"]).tolist()))
 
 
 def _reliance(series: str, frames: Frames) -> go.Figure:

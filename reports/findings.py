@@ -9,7 +9,7 @@ import pandas as pd
 from robustness.reports.claims import Claim, claims_of
 from robustness.reports.gallery import Album
 from robustness.reports.tables import Frames
-from robustness.reports.words import condition_words, text
+from robustness.reports.words import condition_words
 
 RULE = (
     "Order: words that should move the mask and are ignored (first where a second target exists); then words that"
@@ -30,6 +30,7 @@ class Finding:
     words: str
     verdict: str
     sentence: str
+    says: str
     row: int
     picture: str
 
@@ -96,6 +97,7 @@ def _finding(claim: Claim, album: Album) -> Finding:
     else:
         same.sort(key=lambda p: p.rank != "worst")
     return Finding(
-        claim.series, claim.condition, condition_words(claim.condition), claim.verdict, text(claim.sentence), claim.row,
+        claim.series, claim.condition, condition_words(claim.condition), claim.verdict, claim.sentence, claim.says,
+        claim.row,
         same[0].id if same else "",
     )  # fmt: skip

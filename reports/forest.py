@@ -62,6 +62,30 @@ def drop_forest(
     )
 
 
+_OUTCOMES = {"worse": "FRAGILE", "better": "FOLLOWS", "no difference shown": "INCONCLUSIVE"}
+
+
+def paired_forest(differences: pd.DataFrame, *, metric: str = "dice") -> go.Figure:
+    """Draw paired differences of two versions, one row per condition; right is worse than the baseline.
+
+    Args:
+        differences: columns condition, outcome, effect, ci_low, ci_high, n_images, n_subjects, in the order shown.
+        metric: what differs.
+    """
+    rows = differences.assign(
+        value=differences["effect"], metric=metric, margin=math.nan,
+        verdict=[_OUTCOMES.get(text(o), "") for o in differences["outcome"]],
+    )  # fmt: skip
+    span = span_of(rows["value"], rows["ci_low"], rows["ci_high"])
+    title = f"loss of {metric_words(metric)} against the baseline, paired"
+    built = _forest(rows, order=None, span=span, title=title, two_sided=False)
+    for trace in built.data:
+        # The shapes are those of the verdicts; what they mean here is said by the outcome alone.
+        trace.name = next((o for o, v in _OUTCOMES.items() if v == trace.name), trace.name)
+        trace.text = [line.partition("<br>" + (_OUTCOMES.get(trace.name) or "-"))[0] for line in trace.text]
+    return built
+
+
 def span_of(*columns: pd.Series) -> tuple[float, float] | None:
     """Return a common x range that holds all values with a little air, or None where there is none."""
     values = pd.concat([pd.to_numeric(c, errors="coerce") for c in columns]).dropna()
@@ -123,6 +147,8 @@ def _points(group: pd.DataFrame, place: dict[str, int], verdict: str) -> go.Scat
             "array": (high - value).fillna(0).tolist(), "arrayminus": (value - low).fillna(0).tolist(),
         },
         text=[_hover(row, verdict) for row in group.to_dict("records")], hovertemplate="%{text}<extra></extra>",
+        customdata=[text(c) for c in group["condition"]],
+        meta=text(group["series"].iloc[0]) if "series" in group else None,
     )  # fmt: skip
 
 

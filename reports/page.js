@@ -68,7 +68,19 @@
     // Narrow cells hold the verdict above its number.
     if (narrow() && family === "heatmap") traces[0].text = traces[0].text.map((row) => row.map((cell) => cell.replace("  ", "<br>")));
     if (narrow() && family === "heatmap") for (const trace of traces) trace.textfont = { size: 10.5 };
-    return Plotly.react(node, traces, layoutFor(figure, family), { displaylogo: false, displayModeBar: false, responsive: true });
+    const plot = Plotly.react(node, traces, layoutFor(figure, family), { displaylogo: false, displayModeBar: false, responsive: true });
+    if (!node.dataset.linked) {
+      node.dataset.linked = "yes";
+      node.on("plotly_click", (event) => openRows(event.points[0], data.links[node.dataset.figure]));
+    }
+    return plot;
+  };
+  // A point or cell that knows its condition leads to its rows, as the links in the tables do.
+  const openRows = (point, links) => {
+    const meta = links[point.curveNumber];
+    const key = Array.isArray(point.pointNumber) ? meta?.cells?.[point.pointNumber[0]]?.[point.pointNumber[1]] : point.data.customdata?.[point.pointNumber];
+    const series = meta?.series ?? meta;
+    if (key && series) window.auditPage.rowsOf(series, key);
   };
   const plots = [...document.querySelectorAll("[data-figure]")];
   for (const node of plots) node.style.minHeight = `${data.figures[node.dataset.figure].layout.height}px`;
@@ -144,52 +156,57 @@
 
   // ---- gallery -----------------------------------------------------------------------------------------------
   const filters = document.getElementById("gallery-filters");
-  const cards = document.getElementById("cards");
-  const more = document.getElementById("more");
-  const step = narrow() ? 4 : 12;
-  let limit = step;
-  const verdictOf = (p) => data.verdicts[`${p.series}\n${p.condition}`] || "";
-  const options = (name, pairs) => {
-    for (const [value, text] of new Map(pairs)) {
-      const option = make("option", "", text);
-      option.value = value;
-      filters.elements[name].append(option);
-    }
-  };
-  options("series", data.pictures.map((p) => [p.series, p.series]));
-  options("condition", data.pictures.map((p) => [p.condition, p.words]));
-  options("verdict", data.pictures.map((p) => [verdictOf(p), verdictOf(p)]).filter(([v]) => v));
-  options("rank", data.pictures.map((p) => [p.rank, p.rank]));
-  const showCards = () => {
-    const f = filters.elements;
-    const wanted = f.case.value.toLowerCase();
-    const found = data.pictures.filter((p) => (!f.series.value || p.series === f.series.value)
-      && (!f.condition.value || p.condition === f.condition.value) && (!f.verdict.value || verdictOf(p) === f.verdict.value)
-      && (!f.rank.value || p.rank === f.rank.value) && (!wanted || p.case_id.toLowerCase().includes(wanted)));
-    cards.replaceChildren(...found.slice(0, limit).map(card));
-    cards.classList.toggle("hide-reference", !f.reference.checked);
-    cards.classList.toggle("hide-masks", !f.masks.checked);
-    more.hidden = found.length <= limit;
-    document.getElementById("gallery-count").textContent = `${Math.min(limit, found.length)} of ${found.length} pictures shown`;
-  };
-  filters.addEventListener("input", () => { limit = step; showCards(); });
-  filters.addEventListener("submit", (event) => event.preventDefault());
-  more.addEventListener("click", () => { limit += step; showCards(); });
-  for (const button of document.querySelectorAll("[data-show]")) {
-    button.addEventListener("click", () => {
+  let showPictures = () => {};
+  if (filters) {
+    const cards = document.getElementById("cards");
+    const more = document.getElementById("more");
+    const step = narrow() ? 4 : 12;
+    let limit = step;
+    const verdictOf = (p) => data.verdicts[`${p.series}\n${p.condition}`] || "";
+    const options = (name, pairs) => {
+      for (const [value, text] of new Map(pairs)) {
+        const option = make("option", "", text);
+        option.value = value;
+        filters.elements[name].append(option);
+      }
+    };
+    options("series", data.pictures.map((p) => [p.series, p.series]));
+    options("condition", data.pictures.map((p) => [p.condition, p.words]));
+    options("verdict", data.pictures.map((p) => [verdictOf(p), verdictOf(p)]).filter(([v]) => v));
+    options("rank", data.pictures.map((p) => [p.rank, p.rank]));
+    const showCards = () => {
+      const f = filters.elements;
+      const wanted = f.case.value.toLowerCase();
+      const found = data.pictures.filter((p) => (!f.series.value || p.series === f.series.value)
+        && (!f.condition.value || p.condition === f.condition.value) && (!f.verdict.value || verdictOf(p) === f.verdict.value)
+        && (!f.rank.value || p.rank === f.rank.value) && (!wanted || p.case_id.toLowerCase().includes(wanted)));
+      cards.replaceChildren(...found.slice(0, limit).map(card));
+      cards.classList.toggle("hide-reference", !f.reference.checked);
+      cards.classList.toggle("hide-masks", !f.masks.checked);
+      more.hidden = found.length <= limit;
+      document.getElementById("gallery-count").textContent = `${Math.min(limit, found.length)} of ${found.length} pictures shown`;
+    };
+    filters.addEventListener("input", () => { limit = step; showCards(); });
+    filters.addEventListener("submit", (event) => event.preventDefault());
+    more.addEventListener("click", () => { limit += step; showCards(); });
+    showPictures = (series, condition, name) => {
       filters.reset();
-      filters.elements.condition.value = button.dataset.show;
-      filters.elements.series.value = button.dataset.series;
+      filters.elements.condition.value = condition;
+      filters.elements.series.value = series;
+      filters.elements.case.value = name;
       limit = step;
       showCards();
       document.getElementById("gallery").scrollIntoView();
       filters.elements.condition.focus({ preventScroll: true });
-    });
+    };
+    for (const button of document.querySelectorAll("[data-show]")) {
+      button.addEventListener("click", () => showPictures(button.dataset.series, button.dataset.show, ""));
+    }
+    showCards();
   }
   // A claim without pictures offers none.
   const pictured = new Set(data.pictures.map((p) => `${p.series}\n${p.condition}`));
   for (const button of document.querySelectorAll("[data-show]")) button.hidden = !pictured.has(`${button.dataset.series}\n${button.dataset.show}`);
-  showCards();
 
   // ---- tables ------------------------------------------------------------------------------------------------
   const valueOf = (cell) => cell.dataset.v ?? (cell.textContent.trim() === "–" ? "" : cell.textContent.trim());
@@ -206,7 +223,7 @@
     });
     table.tBodies[0].append(...rows.map(([, row]) => row));
   };
-  for (const table of document.querySelectorAll("table.data")) {
+  const sortable = (table) => {
     table.classList.add("sortable");
     [...table.tHead.rows[0].cells].forEach((header, index) => {
       const button = make("button", "", header.textContent);
@@ -214,7 +231,8 @@
       button.addEventListener("click", () => sortBy(table, index, header));
       header.replaceChildren(button);
     });
-  }
+  };
+  document.querySelectorAll("table.data").forEach(sortable);
   for (const field of document.querySelectorAll("[data-filter]")) {
     field.addEventListener("input", () => {
       const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -269,5 +287,5 @@
 
   applyTheme();
   openTarget();
-  root.dataset.ready = "yes";
+  window.auditPage = { data, make, score, sortable, pictures: showPictures };
 })();

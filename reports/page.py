@@ -7,55 +7,74 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from robustness.errors import InputError
-from robustness.reports import content, datatable, words
-from robustness.reports.content import Report
+from robustness.errors import InputError, suggest
+from robustness.reports import content, datatable, row_data, words
+from robustness.reports.content import Edition, Report
 from robustness.reports.gallery import Album, make_album
 from robustness.reports.tables import Frames, merge, read_runs
 
+EDITIONS = ("auditor", "regulatory")
 
-def write_report(run_dirs: str | Path | Sequence[str | Path], out: str | Path, *, title: str | None = None) -> Path:
+
+def write_report(
+    run_dirs: str | Path | Sequence[str | Path], out: str | Path, *, title: str | None = None,
+    edition: Edition = "auditor", images: bool = True, compare_first: bool = False,
+) -> Path:  # fmt: skip
     """Write the page of one run or of several side by side.
 
     Args:
         run_dirs: run folder(s) as DESIGN section 3 describes them.
         out: the HTML file; its folder is made. The file appears whole or not at all.
         title: the heading; made from models and data sets where it is None.
+        edition: "auditor" leads with prompt reliance, "regulatory" has the fifteen sections that regulators ask for.
+        images: False leaves every picture out, for data that must not leave.
+        compare_first: the paired differences, worst first, come before all else.
 
     Returns:
         The path of the page.
 
     Raises:
-        InputError: a run cannot be read, or `out` cannot be written.
+        InputError: a run cannot be read, `out` cannot be written, or there is no such edition.
     """
+    if edition not in EDITIONS:
+        raise InputError(f"edition: expected one of {', '.join(EDITIONS)}, got {edition!r}{suggest(edition, EDITIONS)}")
     out = Path(out)
     _check_writable(out)
     runs = read_runs(run_dirs)
     frames = merge(runs)
-    album = make_album(frames.gallery)
-    html = render(content.build(runs, title=title, album=album), frames, album)
-    return _write(out, html)
+    album = make_album(frames.gallery) if images else Album()
+    report = content.build(runs, title=title, album=album, edition=edition, images=images)
+    return _write(out, render(report, frames, album, compare_first=compare_first))
 
 
-def render(report: Report, frames: Frames, album: Album) -> str:
+def render(report: Report, frames: Frames, album: Album, *, compare_first: bool = False) -> str:
     """Return the page of `report` as HTML; `frames` feed the figures and `album` the pictures."""
-    from jinja2 import Environment, StrictUndefined
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, loader=FunctionLoader(_asset)
+    )
     environment.filters.update(
         number=words.number, shown=datatable.shown, style=words.verdict_style, words=words.condition_words,
         short=words.short_words,
         interval=words.interval, count=words.count, listing=words.listing,
     )  # fmt: skip
-    return environment.from_string(_asset("page.html.j2")).render(
-        report=report, verdict_styles=words.VERDICTS, css=_markup(_asset("page.css")), **_scripts(report, frames, album)
+    environment.globals.update(anchor=_anchors(frames), verdict_styles=words.VERDICTS, report=report)
+    return environment.get_template("page.html.j2").render(
+        css=_markup(_asset("page.css")), compare_first=compare_first, **_scripts(report, frames, album)
     )
+
+
+def _anchors(frames: Frames) -> Callable[[Any, Any], str]:
+    """Return a look-up of the rows behind (series, condition): the anchor, or an empty text where there are none."""
+    keys = row_data.row_keys(frames)
+    return lambda series, condition: keys.get((str(series), str(condition)), "")
 
 
 def _scripts(report: Report, frames: Frames, album: Album) -> dict[str, Any]:
@@ -63,7 +82,7 @@ def _scripts(report: Report, frames: Frames, album: Album) -> dict[str, Any]:
     from plotly.offline import get_plotlyjs
 
     plotly = get_plotlyjs().replace("\r\n", "\n").replace("</script", "<\\/script")
-    page = _asset("page.js")
+    page = _asset("page.js") + _asset("rows.js")
     hashes = " ".join(f"'sha256-{_digest(script)}'" for script in (plotly, page))
     return {
         "plotly": _markup(plotly),
@@ -78,17 +97,22 @@ def _data(report: Report, frames: Frames, album: Album) -> dict[str, Any]:
     from robustness.reports import theme
     from robustness.reports.figures import draw
 
-    figures = {}
+    figures: dict[str, Any] = {}
+    links: dict[str, list[Any]] = {}
     for text in report.figures:
         figure = json.loads(draw(text, frames).to_json())
         figure["layout"].pop("template", None)
+        # Names that lead to rows stay apart from what plotly renders.
+        links[text.id] = [trace.pop("meta", None) for trace in figure["data"]]
         figures[text.id] = figure
     return {
         "figures": figures,
+        "links": links,
         "templates": {"light": theme.LIGHT, "dark": theme.DARK},
         "pictures": [asdict(p) for p in album.pictures],
         "images": album.images,
         "verdicts": {f"{c.series}\n{c.condition}": c.verdict for c in _prompt_claims(report)},
+        "rows": row_data.row_data(frames),
     }
 
 

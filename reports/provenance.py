@@ -89,6 +89,19 @@ def notes(runs: Sequence[RunTables]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def verify_lines(runs: Sequence[RunTables]) -> tuple[str, ...]:
+    """Return how a reader checks this report against its runs."""
+    names = listing([run.name for run in runs])
+    return (
+        f"Ask for the run folder ({names}): the numbers of this page are its tables.",
+        "robustness verify RUN recomputes the sha256 of the plan and of every table and compares them with the"
+        " manifest, then derives effects and verdicts anew from the rows with the recorded seed; it says line by line"
+        " what matches and exits 1 where something differs.",
+        "robustness report RUN writes this page again from the same tables.",
+        "The manifest names the sha256 of the checkpoint and of the data files: compare them with your own copies.",
+    )
+
+
 def sections(runs: Sequence[RunTables]) -> tuple[Section, ...]:
     """Return the provenance of every run: the manifest flattened, then the plan."""
     made: list[Section] = []

@@ -6,10 +6,18 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from robustness.reports import theme
+from robustness.reports.unit_means import unit_interval
 from robustness.reports.words import condition_words, metric_words, number
 
 FLOORS = ("empty", "wrong_class", "nonsense", "absent", "all_ones")
-_FLOOR_COLOURS = {"empty": "#808894", "wrong_class": "#D55E00", "nonsense": "#B5639A", "absent": "#B5639A"}
+_FLOOR_COLOURS = {
+    "empty": "#808894",
+    "wrong_class": "#D55E00",
+    "nonsense": "#B5639A",
+    "absent": "#B5639A",
+    "all_ones": "#009E73",
+}
+REFERENCE = "reference_fraction"
 _MANY = 1500
 
 
@@ -20,15 +28,37 @@ def clean_scores(results: pd.DataFrame, *, metric: str = "dice") -> pd.DataFrame
     return rows.groupby(["series", "case_id"], sort=False, as_index=False)[metric].mean()
 
 
-def floor_scores(effects: pd.DataFrame, *, metric: str = "dice") -> pd.DataFrame:
-    """Return the rows of `effects` that are floors: what is scored when the prompt says nothing or something else."""
+def floor_scores(
+    effects: pd.DataFrame, results: pd.DataFrame | None = None, *, metric: str = "dice"
+) -> pd.DataFrame:  # fmt: skip
+    """Return the floors: what is scored when the prompt says nothing or something else, and by painting every pixel.
+
+    Columns `series`, `condition`, `perturbed_mean`, `n_images`. The last floor, `all_ones`, needs `results` with the
+    column `reference_fraction` (share of the image that the reference covers): its Dice is 2 f / (1 + f).
+    """
     rows = effects[(effects["metric"] == metric) & effects["condition"].isin(FLOORS)]
-    return rows[rows["perturbed_mean"].notna()]
+    told = rows[rows["perturbed_mean"].notna()][["series", "condition", "perturbed_mean", "n_images"]]
+    painted = None if results is None or metric != "dice" else _all_ones(results)
+    return told if painted is None else pd.concat([told, painted], ignore_index=True)
+
+
+def _all_ones(results: pd.DataFrame) -> pd.DataFrame | None:
+    if REFERENCE not in results:
+        return None
+    clean = results[(results["condition"] == "clean") & pd.to_numeric(results[REFERENCE], errors="coerce").notna()]
+    share = pd.to_numeric(clean[REFERENCE])
+    clean = clean.assign(painted=2 * share / (1 + share))
+    made = [
+        {"series": series, "condition": "all_ones"}
+        | {"perturbed_mean": (found := unit_interval(rows, "painted"))["mean"], "n_images": found["n_images"]}
+        for series, rows in clean.groupby("series", sort=False)
+    ]
+    return pd.DataFrame(made) if made else None
 
 
 def score_distribution(results: pd.DataFrame, effects: pd.DataFrame, *, metric: str = "dice") -> go.Figure:
     """Draw the clean scores of every series as box and points, with its floors as marks on the same row."""
-    scores, floors = clean_scores(results, metric=metric), floor_scores(effects, metric=metric)
+    scores, floors = clean_scores(results, metric=metric), floor_scores(effects, results, metric=metric)
     series = list(dict.fromkeys(scores["series"]))
     built = theme.figure(height=110 + 92 * max(len(series), 1), showlegend=not floors.empty, boxgap=0.45)
     built.update_xaxes(

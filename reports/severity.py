@@ -10,11 +10,11 @@ from robustness.reports.words import image_kind, interval, metric_words, number
 from robustness.results import parse_condition
 
 
-def severity_table(effects: pd.DataFrame, *, metric: str = "dice") -> pd.DataFrame:
+def severity_table(effects: pd.DataFrame, *, metric: str = "dice", least: int = 2) -> pd.DataFrame:
     """Return the rows behind the curves: single image changes with degrees.
 
     Columns: those of `effects` plus `kind`, `severity`, and `low`, `high`: the interval of the paired loss placed at
-    the row's clean mean. Kinds with one degree only (flip, inversion) have no curve and are left out.
+    the row's clean mean. Kinds with fewer than `least` degrees (flip, inversion) have no curve and are left out.
     """
     rows = effects[effects["metric"] == metric]
     parsed = [parse_condition(str(c)) for c in rows["condition"]]
@@ -22,7 +22,7 @@ def severity_table(effects: pd.DataFrame, *, metric: str = "dice") -> pd.DataFra
     rows = rows[[c.family == "image" and c.severity > 0 for c in parsed]]
     rows = rows.assign(low=rows["clean_mean"] - rows["ci_high"], high=rows["clean_mean"] - rows["ci_low"])
     degrees = rows.groupby("kind")["severity"].transform("nunique")
-    return rows[degrees > 1].sort_values(["kind", "series", "severity"], kind="stable")
+    return rows[degrees >= least].sort_values(["kind", "series", "severity"], kind="stable")
 
 
 def severity_curve(effects: pd.DataFrame, kind: str, *, metric: str = "dice") -> go.Figure:

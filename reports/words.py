@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -78,6 +79,8 @@ _WHOLE_CHANGES = {
     "shuffled": "prompt of another case",
     "wrong_class": "prompt for another class",
     "absent": "prompt for a structure that is not there",
+    "negation": "prompt negated",
+    "all_ones": "every pixel painted",
 }
 
 
@@ -111,6 +114,17 @@ def short_words(condition: str) -> str:
 def kind_words(kind: str) -> str:
     """Say the name of an image change: ``gaussian noise``."""
     return " ".join(_ABBREVIATIONS.get(word, word) for word in kind.split("_"))
+
+
+def friendly(sentence: str, condition: str) -> str:
+    """Return a stored sentence with the names of condition and metrics in plain words.
+
+    Example:
+        >>> friendly("dice worsens under image:gaussian_noise@3.", "image:gaussian_noise@3")
+        'Dice worsens under gaussian noise, severity 3.'
+    """
+    named = sentence.replace(condition, condition_words(condition)) if condition else sentence
+    return re.sub(r"\b(dice|iou|hd95|nsd|mask_change)\b", lambda found: METRIC_NAMES[found[0]], named)
 
 
 def metric_words(metric: str) -> str:

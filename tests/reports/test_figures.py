@@ -7,6 +7,7 @@ import pandas as pd
 from robustness.reports.captions import captions, drop_conditions
 from robustness.reports.figures import draw
 from robustness.reports.forest import reliance_forest
+from robustness.reports.paired import comparisons
 from robustness.reports.scores import score_distribution
 from robustness.reports.severity import severity_curve, severity_table
 from robustness.reports.tables import RunTables, merge
@@ -14,8 +15,17 @@ from robustness.reports.tables import RunTables, merge
 
 def test_every_listed_figure_is_drawn_and_holds_data(runs: tuple[RunTables, ...]) -> None:
     frames = merge(runs)
-    listed = captions(frames, unit="image")
-    assert {f.family for f in listed} == {"reliance", "heatmap", "drop", "severity", "scores"}
+    listed = captions(frames, compared=comparisons(frames))
+    assert {f.family for f in listed} == {
+        "reliance",
+        "heatmap",
+        "drop",
+        "severity",
+        "scores",
+        "shift",
+        "rank",
+        "paired",
+    }
     for text in listed:
         figure = draw(text, frames)
         assert len(figure.data) > 0
@@ -25,14 +35,14 @@ def test_every_listed_figure_is_drawn_and_holds_data(runs: tuple[RunTables, ...]
 def test_drawing_changes_no_table(runs: tuple[RunTables, ...]) -> None:
     frames = merge(runs)
     before = frames.verdicts.copy()
-    for text in captions(frames, unit="image"):
+    for text in captions(frames):
         draw(text, frames)
     pd.testing.assert_frame_equal(frames.verdicts, before)
 
 
 def test_forests_of_one_page_share_rows_and_range(runs: tuple[RunTables, ...]) -> None:
     frames = merge(runs)
-    first, second = (draw(t, frames) for t in captions(frames, unit="image") if t.family == "reliance")
+    first, second = (draw(t, frames) for t in captions(frames) if t.family == "reliance")
     assert first.layout.xaxis.range == second.layout.xaxis.range
     assert len(first.layout.yaxis.tickvals) == len(second.layout.yaxis.tickvals)
 

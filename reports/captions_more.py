@@ -1,0 +1,135 @@
+"""Captions of the matrices, of the figures that need the rows themselves, and of paired differences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import pandas as pd
+
+from robustness.reports.collapse import collapse_table
+from robustness.reports.datatable import table_of
+from robustness.reports.figure_text import FigureText, columns
+from robustness.reports.joint import joint_table
+from robustness.reports.paired import Comparison
+from robustness.reports.ranks import SCENES, rank_table
+from robustness.reports.shift import dataset_table, shift_table
+from robustness.reports.tables import Frames
+from robustness.reports.thresholds import threshold_columns, threshold_table
+from robustness.reports.words import condition_words, count, interval, kind_words, number, short_words, text
+
+
+def grids(frames: Frames) -> list[FigureText]:
+    """Return the matrices: loss by kind and severity, joint grids, model by data set."""
+    made = []
+    for index, series in enumerate(frames.series):
+        mine = frames.effects[frames.effects["series"] == series]
+        rows = shift_table(mine)
+        if len(rows):
+            worst = rows.sort_values("effect", ascending=False, kind="stable").iloc[0]
+            alt = (f"Matrix for {series}: loss of Dice for {count(rows['kind'].nunique(), 'image change')} by severity."
+                   f" Largest: {kind_words(worst['kind'])}, severity {worst['severity']}, {number(worst['effect'])}"
+                   f" {interval(worst['ci_low'], worst['ci_high'])}.")  # fmt: skip
+            table = table_of(rows, f"t-shift-{index}", series, _SHIFT)
+            made.append(FigureText(f"shift-{index}", "shift", series, series, alt, table))
+        pairs = joint_table(mine)
+        if len(pairs):
+            worst = pairs.sort_values("effect", ascending=False, kind="stable").iloc[0]
+            alt = (f"Joint grid for {series}: loss of Dice when image and prompt change together. Largest:"
+                   f" {short_words(text(worst['condition']))}, {number(worst['effect'])}, of which"
+                   f" {number(worst['interaction'])} beyond the sum of each alone.")  # fmt: skip
+            table = table_of(pairs, f"t-joint-{index}", series, _JOINT)
+            made.append(FigureText(f"joint-{index}", "joint", series, series, alt, table))
+    return made + _matrix(frames)
+
+
+def _matrix(frames: Frames) -> list[FigureText]:
+    rows = dataset_table(frames.results)
+    if rows.empty:
+        return []
+    said = [f"{r['model']} on {r['dataset']} {number(r['mean'])}" for r in rows.to_dict("records")]
+    alt = f"Matrix of clean mean Dice, model by data set: {'; '.join(said)}."
+    table = table_of(rows, "t-matrix", "Model by data set", _MATRIX)
+    return [FigureText("matrix", "matrix", "", "Every model on every data set, nothing changed", alt, table)]
+
+
+def sample_figures(frames: Frames) -> list[FigureText]:
+    """Return ranks, threshold curves and the text-collapse plot, where the rows hold what they need."""
+    made = []
+    for scene, title in SCENES.items():
+        ranks = rank_table(frames.results, scene) if len(frames.series) > 1 else pd.DataFrame()
+        if len(ranks):
+            said = [f"{r['series']} mean {number(r['mean'])}, first in {100 * r['first']:.0f}%"
+                    for r in ranks.to_dict("records")]  # fmt: skip
+            alt = f"Ranks by {title.lower()} over bootstrap samples of the units: {'; '.join(said)}."
+            table = table_of(ranks, f"t-rank-{scene}", title, _RANKS)
+            made.append(FigureText(f"rank-{scene}", "rank", scene, title, alt, table))
+    cuts = threshold_table(frames.results) if threshold_columns(frames.results) else pd.DataFrame()
+    if len(cuts):
+        best = cuts.sort_values("mean", ascending=False, kind="stable").groupby("series", sort=False).head(1)
+        said = [
+            f"{r['series']} is best at {r['threshold']:g} with {number(r['mean'])}" for r in best.to_dict("records")
+        ]
+        alt = f"Mean clean Dice against the threshold: {'; '.join(said)}."
+        table = table_of(cuts, "t-thresholds", "Thresholds", _CUTS)
+        made.append(FigureText("thresholds", "thresholds", "", "Dice against the threshold", alt, table))
+    words = collapse_table(frames.results)
+    if len(words):
+        alt = (f"Mask change against distance of the text embeddings for {count(len(words), 'prompt change')}: "
+               + "; ".join(f"{r['series']} {short_words(r['condition'])} {number(r['distance'])} and"
+                           f" {number(r['change'])}" for r in words.to_dict("records")) + ".")  # fmt: skip
+        table = table_of(words, "t-collapse", "Text and mask", _COLLAPSE)
+        made.append(FigureText("collapse", "collapse", "", "Where the words get lost", alt, table))
+    return made
+
+
+def paired_figures(compared: Sequence[Comparison]) -> list[FigureText]:
+    """Return one figure per comparison: paired differences in Dice, what got worse on top."""
+    made = []
+    for index, one in enumerate(compared):
+        if not one.differences:
+            continue
+        rows = pd.DataFrame([asdict(d) for d in one.differences]).assign(series=one.series)
+        first = one.differences[0]
+        worse = sum(d.outcome == "worse" for d in one.differences)
+        alt = (f"Forest plot of {one.series} against {one.baseline}: paired difference in Dice under"
+               f" {count(len(one.differences), 'condition')}, {worse} worse. First: {condition_words(first.condition)}"
+               f" {number(first.effect)} {interval(first.ci_low, first.ci_high)}.")  # fmt: skip
+        title = f"{one.series} against {one.baseline}"
+        table = table_of(rows, f"t-paired-{index}", title, _PAIRED)
+        made.append(FigureText(f"paired-{index}", "paired", one.series, title, alt, table))
+    return made
+
+
+_SHIFT = columns(
+    ("series", "model"), ("condition", "condition"), ("severity", "severity"), ("effect", "loss"), ("ci_low", "low"),
+    ("ci_high", "high"), ("clean_mean", "clean"), ("perturbed_mean", "changed"), ("n_images", "images"),
+    ("n_subjects", "units"),
+)  # fmt: skip
+_JOINT = columns(
+    ("series", "model"), ("condition", "condition"), ("effect", "loss together"), ("ci_low", "low"),
+    ("ci_high", "high"), ("image_effect", "image alone"), ("prompt_effect", "prompt alone"),
+    ("interaction", "interaction"), ("n_images", "images"), ("n_subjects", "units"),
+)  # fmt: skip
+_MATRIX = columns(
+    ("model", "model"), ("dataset", "tested on"), ("mean", "mean Dice"), ("ci_low", "low"), ("ci_high", "high"),
+    ("n_images", "cases"), ("n_subjects", "units"),
+)  # fmt: skip
+_RANKS = columns(
+    ("series", "model"), ("rank", "rank"), ("mean", "mean Dice"), ("first", "share of samples first"),
+    ("rank_low", "rank, 2.5%"), ("rank_high", "rank, 97.5%"), ("n_subjects", "units"),
+)  # fmt: skip
+_CUTS = columns(
+    ("series", "model"), ("threshold", "threshold"), ("mean", "mean Dice"), ("ci_low", "low"), ("ci_high", "high"),
+    ("n_images", "cases"), ("n_subjects", "units"),
+)  # fmt: skip
+_COLLAPSE = columns(
+    ("series", "model"), ("condition", "condition"), ("distance", "text distance"), ("distance_low", "low"),
+    ("distance_high", "high"), ("change", "mask change"), ("change_low", "low"), ("change_high", "high"),
+    ("n_images", "cases"), ("n_subjects", "units"),
+)  # fmt: skip
+_PAIRED = columns(
+    ("series", "model"), ("condition", "condition"), ("outcome", "outcome"), ("baseline_mean", "before"),
+    ("mean", "now"), ("effect", "loss"), ("ci_low", "low"), ("ci_high", "high"), ("p_adjusted", "p adj."),
+    ("n_images", "images"), ("n_subjects", "units"),
+)  # fmt: skip
