@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from robustness.perturb.lexicon import words_by_kind
+from robustness.perturb.names import adjectives, plain_words
 
 _LEVELS = ("p1", "p2", "p3", "p4", "p5")
 _CHAIN_KINDS = ("shape", "colour", "size", "number")
@@ -72,14 +73,24 @@ def _kinds(prefixes: Sequence[str]) -> tuple[tuple[str, str], ...]:
     is_colour = len(prefixes) > 1 and prefixes[1].strip().lower() in known["colour"]
     if not (is_size or is_colour):
         return ()
-    return tuple(zip(prefixes, _CHAIN_KINDS, strict=False))
+    named = tuple(zip(prefixes, _CHAIN_KINDS, strict=False))
+    # What the vocabulary says as well, after the last word that it does not, teaches nothing.
+    while named and _is_known(*named[-1]):
+        named = named[:-1]
+    return named
+
+
+def _is_known(words: str, kind: str) -> bool:
+    bare = words.rstrip(" ")
+    return not bare or adjectives().get(bare) == kind or (kind == "number" and plain_words().get(bare) == kind)
 
 
 def _descriptions(first: str, described: Sequence[str]) -> tuple[str, ...]:
     if not first:
         return ()
     rests = (text[len(first) :].strip(" ,") for text in described if text.startswith(first))
-    return tuple(rest for rest in rests if len(rest.split()) > 2)
+    # "which ..." has a frame of its own.
+    return tuple(rest for rest in rests if len(rest.split()) > 2 and not rest.startswith("which "))
 
 
 def core(prefix: str) -> tuple[int, int]:

@@ -76,6 +76,7 @@ class PromptPerturbation(BasePerturbation):
 
     @classmethod
     def expand(cls, context: DataContext) -> Sequence[BasePerturbation]:
+        """Return the one perturbation that this entry stands for."""
         return (cls(context=context),)
 
     def apply(self, case: Case, params: Params) -> Case:

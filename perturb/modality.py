@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 # Order matters: the first pattern that matches wins, so the narrower modality stands before the wider one.
 _PATTERNS: tuple[tuple[str, str], ...] = (
@@ -40,6 +41,7 @@ KINDS_BY_MODALITY: dict[str, tuple[str, ...]] = {
 COMMON_KINDS: tuple[str, ...] = _COMMON
 
 
+@lru_cache(maxsize=1024)
 def canonical_modality(text: str) -> str:
     """Return the modality that `text` names, in this project's spelling, or "" where it names none.
 

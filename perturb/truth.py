@@ -13,8 +13,10 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from robustness.perturb.lexicon import singular, synonyms, words_by_kind
 from robustness.perturb.numerals import unspell
-from robustness.types import Case, Mask
+from robustness.perturb.parse import parse_prompt
+from robustness.types import Case, Mask, Prompt
 
 Truth = Literal["true", "false", "unknown"]
 
@@ -73,8 +75,8 @@ def judge(kind: str, value: str, *, mask: Mask, attributes: Mapping[str, Any] | 
     """Tell whether the attribute `kind` = `value` is true of a case.
 
     Args:
-        kind: an attribute kind; size, number and location are read from the mask, side, view, sex and pathology from
-            `attributes`; the other kinds are unknown.
+        kind: an attribute kind; size, number and location are read from the mask, side, view, phase, sex, age,
+            pathology, quality, shape and colour from `attributes`; the other kinds are unknown.
         value: the words, in any case; a comma list is one value.
         mask: bool (H, W); without pixels nothing is known from it.
         attributes: what the data state of the case.
@@ -89,19 +91,65 @@ def judge(kind: str, value: str, *, mask: Mask, attributes: Mapping[str, Any] | 
         return _location(words, facts(mask))
     if kind == "side":
         return _side(words, stated)
-    if kind in ("view", "sex", "phase", "pathology", "quality") and isinstance(stated.get(kind), str):
+    if kind in ("view", "sex", "phase", "pathology", "quality", "colour", "shape") and isinstance(
+        stated.get(kind), str
+    ):
         return _same(words, stated[kind].lower())
+    if kind == "age" and stated.get("age") is not None:
+        return _age(words, stated["age"])
     return "unknown"
 
 
-def judge_prompt(case: Case) -> dict[str, Truth]:
-    """Return kind -> truth for the first attribute of each kind that the case's prompt states."""
-    attributes = case.metadata.get("attributes")
+def judge_prompt(case: Case, text: str | None = None) -> dict[str, Truth]:
+    """Return kind -> truth for the first attribute of each kind that a prompt states.
+
+    Args:
+        case: gives the mask, what the data state, and the target's name.
+        text: another prompt for the same case, such as a changed one; None: the case's own.
+    """
+    attributes = case.metadata.get("attributes") or {}
+    prompt = case.prompt
+    if text is not None and text != prompt.text:
+        modality = str(case.metadata.get("modality") or "")
+        prompt = parse_prompt(text, modality=modality, attributes=attributes, target=case.target)
     found: dict[str, Truth] = {}
-    for a in case.prompt.attributes:
+    for a in prompt.attributes:
         if a.kind not in found:
             found[a.kind] = judge(a.kind, a.value, mask=case.mask, attributes=attributes)
+    if "target" in found and found["target"] == "unknown":
+        found["target"] = _target(prompt, case)
     return found
+
+
+def whole(found: Mapping[str, Truth]) -> Truth:
+    """Return what a prompt is as a whole: false where one attribute is, true where all are, else unknown."""
+    values = set(found.values())
+    return "false" if "false" in values else "true" if values == {"true"} else "unknown"
+
+
+def _target(prompt: Prompt, case: Case) -> Truth:
+    """Judge a target by its name: the case's own is there where the mask is not empty; of others nothing is known."""
+    stated, number = prompt.get("target"), prompt.get("number")
+    if stated is None or case.mask.size == 0 or singular(stated.value) != singular(case.target):
+        return "unknown"
+    denied = number is not None and number.value.lower() in ("no", "without any")
+    return "true" if bool(case.mask.any()) != denied else "false"
+
+
+def _alike(kind: str, words: str, stated: str) -> Truth:
+    """Judge a shape or a colour: other words may mean the same, so only a known opposite is false."""
+    row = synonyms().get((kind, stated))
+    if words == stated or (row is not None and words in row.synonyms):
+        return "true"
+    known = words_by_kind()[kind].get(stated)
+    return "false" if known is not None and words in known.opposites else "unknown"
+
+
+def _age(words: str, stated: Any) -> Truth:
+    said, known = (unspell(re.sub(r"-years?-old$", "", str(v).lower())) for v in (words, stated))
+    if said is None or known is None:
+        return "unknown"
+    return "true" if said == known else "false"
 
 
 def _same(words: str, stated: str) -> Truth:

@@ -117,5 +117,5 @@ def test_a_changed_mask_is_measured_anew() -> None:
 def test_a_whole_prompt_is_judged_kind_by_kind() -> None:
     case = make_case("one small pink polyp, located in bottom right of the image")
     assert judge_prompt(case) == {
-        "number": "true", "size": "true", "colour": "unknown", "target": "unknown", "location": "false",
+        "number": "true", "size": "true", "colour": "unknown", "target": "true", "location": "false",
     }  # fmt: skip
