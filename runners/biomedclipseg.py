@@ -147,6 +147,7 @@ class BiomedClipSegModel(ModelEntry):
     title: ClassVar[str] = "BiomedCLIPSeg (BiomedCLIP encoders, CLIPSeg decoder)"
     published: ClassVar[str | None] = "microsoft/BiomedCLIP-PubMedBERT_256-vit_base_patch16_224"
     presets: ClassVar[Mapping[str, Config]] = {"tiny": _TINY}
+    encoders: ClassVar[Mapping[str, tuple[str, ...]]] = {"text": ("biomedclip.text.",), "image": ("biomedclip.",)}
     fresh_decoder: ClassVar[str | None] = None
 
     def default_config(self) -> Config:

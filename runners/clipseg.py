@@ -131,6 +131,10 @@ class ClipSegModel(ModelEntry):
     published = "CIDAS/clipseg-rd64-refined"
     presets: ClassVar[Mapping[str, Config]] = {"tiny": _TINY}
     prefixes = ("module.", "net.", "net.clipseg.", "clipseg.")
+    encoders: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "text": ("clip.text_model.", "clip.text_projection."),
+        "image": ("clip.",),
+    }
 
     def default_config(self) -> Config:
         """Return the configuration of CIDAS/clipseg-rd64-refined."""

@@ -186,6 +186,13 @@ class CrisModel(ModelEntry):
     # Surplus end tokens take part in the attention; zeros are cut by the network itself.
     trims_text: ClassVar[bool] = False
     presets: ClassVar[Mapping[str, Config]] = {"tiny": _TINY, "original": _ORIGINAL}
+    encoders: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "text": tuple(
+            f"backbone.{name}"
+            for name in ("transformer.", "token_embedding.", "positional_embedding", "ln_final.", "text_projection")
+        ),
+        "image": ("backbone.",),
+    }
 
     def __init__(self) -> None:
         self._shapes: Shapes = {}

@@ -34,6 +34,8 @@ class ModelEntry:
         published: hub name of the published weights; where there is one, weights are never random by accident.
         presets: named configurations (``config={"preset": "tiny"}``), given as changes to the default.
         prefixes: key prefixes that wrappers add and that are cut, longest first.
+        encoders: "text" and "image" to the beginnings of their parameters' names, the first that fits; {} where
+            gradients may tell what belongs to which.
     """
 
     title: ClassVar[str] = ""
@@ -42,6 +44,7 @@ class ModelEntry:
     published: ClassVar[str | None] = None
     presets: ClassVar[Mapping[str, Config]] = {}
     prefixes: ClassVar[tuple[str, ...]] = ("module.", "net.")
+    encoders: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     def default_config(self) -> Config:
         """Return the published configuration; its keys are the ones that a user may set."""
@@ -82,6 +85,16 @@ class ModelEntry:
     def trims_padding(self, config: Config) -> bool:
         """Return whether padding may be cut to the longest text of a call without changing the logits."""
         return self.trims_text
+
+    def parts(self, network: nn.Module) -> dict[str, list[str]] | None:
+        """Return the names of the parameters of "image", "text" and "decoder"; None where `encoders` names none."""
+        if not self.encoders:
+            return None
+        found: dict[str, list[str]] = {"image": [], "text": [], "decoder": []}
+        for name, _ in network.named_parameters():
+            part = next((p for p, beginnings in self.encoders.items() if name.startswith(beginnings)), "decoder")
+            found[part].append(name)
+        return found
 
     def display_name(self, name: str, config: Config) -> str:
         """Return what results call the model."""

@@ -76,7 +76,7 @@ class StandIn(dict[Any, Any]):
 
 
 class _Refused(StandIn):
-    def __new__(cls, *args: Any, **kwargs: Any) -> NoReturn:  # type: ignore[misc]
+    def __new__(cls, *args: Any, **kwargs: Any) -> NoReturn:
         raise RefusedPickle(cls.origin)
 
 

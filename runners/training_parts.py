@@ -7,16 +7,20 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import nn
 
+from robustness.registry import MODELS
 from robustness.runners.segmenter import NetworkSegmenter, Tensors
 
 
 def parameters_by_part(segmenter: NetworkSegmenter) -> dict[str, list[str]]:
     """Return the names of the parameters of "image", "text" and "decoder".
 
-    A parameter belongs to an encoder when that encoder's code has a gradient with respect to it, so that no network
-    has to list its parts; what both encoders share counts for the image.
+    The model's entry tells them; where it does not, a parameter belongs to an encoder when that encoder's code has a
+    gradient with respect to it, and what both encoders share counts for the image.
     """
     network, size = segmenter.network, segmenter.image_size
+    told = MODELS.get(segmenter.model)().parts(network) if segmenter.model else None
+    if told is not None:
+        return told
     device = next(network.parameters()).device
     pixel_values = torch.zeros(1, 3, size, size, device=device)
     image = _used(network, lambda: network.encode_image(pixel_values))  # type: ignore[operator]

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 
 from robustness.errors import InputError
 from robustness.runners import safe_pickle
+from robustness.runners.torchscript import read_torchscript
 
 _LISTED = 5
 _TABLES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
@@ -64,7 +65,7 @@ def _form(path: Path) -> str | None:
 
 
 def read_weights(path: Path) -> Any:
-    """Return what a safetensors or PyTorch file holds; classes in it are inert stand-ins.
+    """Return what a safetensors, PyTorch or TorchScript file holds; classes in it are inert stand-ins.
 
     Raises:
         InputError: absent, truncated, of another kind, or it wants to call something.
@@ -90,7 +91,11 @@ def read_weights(path: Path) -> Any:
 
 def _read_torch(path: Path, form: str) -> Any:
     if form == "zip":
-        _check_archive(path)
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+        if any(m.filename.rpartition("/")[2] == "constants.pkl" for m in members):
+            return read_torchscript(path)
+        _check_archive(path, members)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
@@ -98,11 +103,7 @@ def _read_torch(path: Path, form: str) -> Any:
         return torch.load(path, map_location="cpu", weights_only=False, pickle_module=safe_pickle)
 
 
-def _check_archive(path: Path) -> None:
-    with zipfile.ZipFile(path) as archive:
-        members = archive.infolist()
-    if any(m.filename.rpartition("/")[2] == "constants.pkl" for m in members):
-        raise InputError(f"checkpoint: {path} is a TorchScript archive; give its state dict saved with torch.save")
+def _check_archive(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
     # torch.save stores members as they are; a compressed one can unfold into any amount of memory.
     packed = [m.filename for m in members if m.compress_type != zipfile.ZIP_STORED]
     if packed or sum(m.file_size for m in members) > path.stat().st_size:

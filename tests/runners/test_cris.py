@@ -222,6 +222,20 @@ class TestCodes:
             network.encode_image(torch.zeros(1, 3, 96, 80))
 
 
+def holder_of(state):
+    """A module tree that can be scripted and holds `state`, as CLIP's archives hold theirs."""
+    root = nn.Module()
+    for key, value in state.items():
+        *path, last = key.split(".")
+        node = root
+        for name in path:
+            if name not in dict(node.named_children()):
+                node.add_module(name, nn.Module())
+            node = node.get_submodule(name)
+        node.register_buffer(last, value)
+    return root
+
+
 class TestEntry:
     @pytest.mark.skipif(not LAYOUT.is_file(), reason="the reference layout does not lie beside the checkout")
     def test_the_default_network_has_the_published_layout(self):
@@ -275,6 +289,21 @@ class TestEntry:
             )
         assert set(first.state_dict()) == set(network.state_dict())
         assert not torch.equal(first.proj.txt.weight, second.proj.txt.weight)
+
+    @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+    def test_clips_torchscript_archive_fills_the_backbone_and_is_said_to_be_one(self, network, tmp_path, caplog):
+        clip = {
+            k.removeprefix("backbone."): v
+            for k, v in network.state_dict().items()
+            if k.startswith("backbone.") and ".connect." not in k
+        }
+        scalars = {name: torch.tensor(value) for name, value in (("input_resolution", 64), ("vocab_size", 408))}
+        torch.jit.save(torch.jit.script(holder_of({**clip, **scalars})), tmp_path / "RN50.pt")
+        loaded = load_model("cris", tmp_path / "RN50.pt", num_layers=2, device="cpu")
+        assert "a backbone alone" in caplog.text
+        assert loaded.config["loaded"] == "backbone"
+        state = loaded.network.state_dict()
+        assert all(torch.equal(state[f"backbone.{key}"], value) for key, value in clip.items())
 
     def test_a_backbone_that_lacks_a_weight_is_refused(self, network, tmp_path):
         clip = {k.removeprefix("backbone."): v for k, v in network.state_dict().items() if k.startswith("backbone.")}

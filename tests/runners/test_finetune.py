@@ -1,6 +1,7 @@
 """Finetuning: it learns, it resumes to the same bits, and its draws depend on seed, epoch and case alone."""
 
 import csv
+import dataclasses
 import json
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +15,7 @@ from robustness.errors import InputError
 from robustness.runners import training_files
 from robustness.runners.finetune import finetune, finetune_plan, planned_epochs
 from robustness.runners.models import load_model
+from robustness.runners.segmenter import Tokens
 from robustness.runners.training_batches import to_batch, training_batches
 from robustness.runners.training_cases import TrainingCases, open_split
 from robustness.runners.training_loss import DiceAndCrossEntropy, hard_dice
@@ -320,6 +322,21 @@ class TestParts:
         assert sorted(names) == sorted(name for name, _ in model.network.named_parameters())
         assert all(name.startswith("encoder.") for name in parts["image"])
         assert all(name.startswith("text_encoder.") for name in parts["text"])
+
+    @pytest.mark.parametrize("name", ["clipseg", "cris", "biomedclipseg"])
+    def test_the_encoders_of_published_networks_are_the_pretrained_ones_alone(self, name):
+        model = load_model(name, device="cpu", config={"preset": "tiny"})
+        parts = parameters_by_part(model)
+        assert sorted(n for part in parts.values() for n in part) == sorted(
+            n for n, _ in model.network.named_parameters()
+        )
+        encoder = {"clipseg": "clip.", "cris": "backbone.", "biomedclipseg": "biomedclip."}[name]
+        assert not any(n.startswith(encoder) for n in parts["decoder"])
+        assert all(n.startswith(encoder) for n in parts["image"] + parts["text"])
+        model.tokenizer = lambda texts: Tokens(torch.tensor([[2, 5, 3]]), torch.ones(1, 3, dtype=torch.long))
+        by_gradient = parameters_by_part(dataclasses.replace(model, model=""))
+        assert {n for n in by_gradient["text"] if n.startswith(encoder)} <= set(parts["text"])
+        assert {n for n in by_gradient["image"] if n.startswith(encoder)} <= set(parts["image"])
 
     def test_frozen_parts_ask_for_no_gradient(self):
         model = load_model("film-unet", device="cpu", config=SMALL)
