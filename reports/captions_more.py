@@ -32,7 +32,7 @@ def grids(frames: Frames) -> list[FigureText]:
                    f" {interval(worst['ci_low'], worst['ci_high'])}.")  # fmt: skip
             table = table_of(rows, f"t-shift-{index}", series, _SHIFT)
             made.append(FigureText(f"shift-{index}", "shift", series, series, alt, table))
-        pairs = joint_table(mine)
+        pairs = joint_table(mine, frames.results[frames.results["series"] == series])
         if len(pairs):
             worst = pairs.sort_values("effect", ascending=False, kind="stable").iloc[0]
             alt = (f"Joint grid for {series}: loss of Dice when image and prompt change together. Largest:"
@@ -109,7 +109,8 @@ _SHIFT = columns(
 _JOINT = columns(
     ("series", "model"), ("condition", "condition"), ("effect", "loss together"), ("ci_low", "low"),
     ("ci_high", "high"), ("image_effect", "image alone"), ("prompt_effect", "prompt alone"),
-    ("interaction", "interaction"), ("n_images", "images"), ("n_subjects", "units"),
+    ("interaction", "interaction"), ("interaction_low", "low"), ("interaction_high", "high"),
+    ("n_images", "images"), ("n_subjects", "units"),
 )  # fmt: skip
 _MATRIX = columns(
     ("model", "model"), ("dataset", "tested on"), ("mean", "mean Dice"), ("ci_low", "low"), ("ci_high", "high"),

@@ -13,12 +13,15 @@ from robustness.reports.words import interval, metric_words, number, short_words
 from robustness.results import parse_condition
 
 
-def joint_table(effects: pd.DataFrame, *, metric: str = "dice") -> pd.DataFrame:
+def joint_table(
+    effects: pd.DataFrame, results: pd.DataFrame | None = None, *, metric: str = "dice"
+) -> pd.DataFrame:  # fmt: skip
     """Return every joint condition of one series with its two parts and their own losses.
 
     Columns: those of `effects`, plus `image` and `prompt` (the two parts), `image_effect`, `prompt_effect` (their
     losses alone) and `interaction` = effect - image_effect - prompt_effect: above 0, the two hurt more together than
-    the sum of each; NaN where a part was not run alone.
+    the sum of each; NaN where a part was not run alone. With `results` it comes with its paired interval,
+    `interaction_low` and `interaction_high`.
     """
     rows = effects[effects["metric"] == metric]
     alone = {str(c): float(e) for c, e in zip(rows["condition"], rows["effect"], strict=True) if pd.notna(e)}
@@ -30,10 +33,17 @@ def joint_table(effects: pd.DataFrame, *, metric: str = "dice") -> pd.DataFrame:
     image = [alone.get(c, float("nan")) for c in rows["image"]]
     prompt = [alone.get(c, float("nan")) for c in rows["prompt"]]
     effect = pd.to_numeric(rows["effect"])
-    return rows.assign(
-        image_effect=image, prompt_effect=prompt, interaction=effect - pd.Series(image, rows.index)
-        - pd.Series(prompt, rows.index),
-    )  # fmt: skip
+    together = effect - pd.Series(image, rows.index) - pd.Series(prompt, rows.index)
+    rows = rows.assign(image_effect=image, prompt_effect=prompt, interaction=together)
+    return rows if results is None or rows.empty else _with_intervals(rows, results, metric)
+
+
+def _with_intervals(rows: pd.DataFrame, results: pd.DataFrame, metric: str) -> pd.DataFrame:
+    from robustness.metrics.interaction import interactions
+
+    found = interactions(results, metric=metric)[["condition", "interaction", "ci_low", "ci_high"]]
+    found = found.rename(columns={"ci_low": "interaction_low", "ci_high": "interaction_high"})
+    return rows.drop(columns="interaction").merge(found, on="condition", how="left")
 
 
 def joint_grid(effects: pd.DataFrame, *, metric: str = "dice") -> go.Figure:

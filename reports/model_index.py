@@ -65,6 +65,9 @@ def _lines(value: Any, indent: str) -> Iterator[str]:
                 yield f"{indent}{key}: {json.dumps(inner, ensure_ascii=False)}"
     else:
         for inner in value:
+            if not isinstance(inner, dict | list):
+                yield f"{indent}- {json.dumps(inner, ensure_ascii=False)}"
+                continue
             first, *rest = _lines(inner, indent + "  ")
             yield f"{indent}- {first.removeprefix(indent + '  ')}"
             yield from rest

@@ -9,42 +9,56 @@ from pathlib import Path
 from robustness.errors import InputError
 from robustness.reports import content
 from robustness.reports.claims import AttributeBlock, KindRow
-from robustness.reports.content import Report
-from robustness.reports.datatable import shown
+from robustness.reports.content import Edition, Report
+from robustness.reports.datatable import frame_of, shown
+from robustness.reports.paired import Comparison
 from robustness.reports.tables import read_runs
-from robustness.reports.words import count, listing
+from robustness.reports.words import count, interval, listing
 
 
 def write_summary(
-    run_dirs: str | Path | Sequence[str | Path], out: str | Path, *, title: str | None = None
-) -> tuple[Path, Path]:
-    """Write the summary of one run or of several as ``OUT.md`` and ``OUT.json``.
+    run_dirs: str | Path | Sequence[str | Path], out: str | Path, *, title: str | None = None,
+    edition: Edition = "auditor",
+) -> tuple[Path, ...]:  # fmt: skip
+    """Write the summary as ``OUT.md``, the whole content as ``OUT.json``, and each table as ``OUT-TABLE.csv``.
 
     Args:
         run_dirs: run folder(s), as for `page.write_report`.
         out: the path without suffix (a suffix is replaced); its folder is made.
         title: the heading; made from models and data sets where it is None.
+        edition: "regulatory" writes the fifteen sections into the Markdown as well.
 
     Returns:
-        The paths of the Markdown and of the JSON file.
+        The paths of the Markdown, of the JSON and of the CSV files.
 
     Raises:
         InputError: a run cannot be read, or `out` cannot be written.
     """
-    report = content.build(read_runs(run_dirs), title=title)
-    base = Path(out)
-    paths = base.with_suffix(".md"), base.with_suffix(".json")
+    report = content.build(read_runs(run_dirs), title=title, edition=edition)
+    base = Path(out).with_suffix("")
+    texts = {
+        base.with_suffix(".md"): markdown(report),
+        base.with_suffix(".json"): json.dumps(report.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n",
+    }
+    for table in report.tables:
+        if table.rows:
+            # Windows line ends and full precision, as the page's own export writes them.
+            rows = frame_of(table).to_csv(index=False, lineterminator="\r\n")
+            texts[base.with_name(f"{base.name}-{table.id}.csv")] = rows
     try:
         base.parent.mkdir(parents=True, exist_ok=True)
-        paths[0].write_text(markdown(report), encoding="utf-8")
-        paths[1].write_text(json.dumps(report.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
+        for path, text in texts.items():
+            path.write_text(text, encoding="utf-8", newline="")
     except OSError as error:
         raise InputError(f"out: expected a writable path, cannot write {str(out)!r} ({error.strerror})") from error
-    return paths
+    return tuple(texts)
 
 
 def markdown(report: Report) -> str:
-    """Return the report as Markdown: facts, warnings, verdicts, methods, limitations."""
+    """Return the report as Markdown: facts, warnings, verdicts, methods, limitations.
+
+    The regulatory edition adds its fifteen sections.
+    """
     return "\n".join(_lines(report)).rstrip() + "\n"
 
 
@@ -63,13 +77,37 @@ def _lines(report: Report) -> Iterator[str]:
         yield from (f"- **{_plain(w)}**" for w in report.warnings)
     if report.findings:
         yield "\n## Worst findings\n"
-        yield from (f"- **{_plain(f.verdict)}** {_plain(f.sentence)}" for f in report.findings)
+        yield from (f"- **{_plain(f.verdict)}** {_plain(f.says)}" for f in report.findings)
+    yield from _comparisons(report.comparisons)
+    if report.edition == "regulatory":
+        yield from _regulatory(report)
     yield from _attributes(report.attributes)
     yield from _robustness(report.robustness, report.series)
     yield "\n## How it was measured\n"
     yield from (f"- {p.title}: {_plain(p.text)}" for p in report.methods)
     yield "\n## What it does not show\n"
     yield from (f"- {_plain(limit)}" for limit in report.limitations)
+
+
+def _comparisons(compared: Sequence[Comparison]) -> Iterator[str]:
+    for one in compared:
+        yield f"\n## {_plain(one.series)} against {_plain(one.baseline)}\n"
+        worse = [d for d in one.differences if d.outcome == "worse"]
+        yield f"{len(worse)} of {count(len(one.differences), 'condition')} worse (Dice, paired)."
+        for d in worse:
+            ends = interval(d.ci_low, d.ci_high)
+            yield f"- {_plain(d.words)}: loss {shown(d.effect, 'number')} {_plain(ends)}, n = {d.n_subjects}"
+        for change in one.changes:
+            if change.worse:
+                yield f"- {_plain(change.words)}: {_plain(change.before)} to {_plain(change.after)}"
+
+
+def _regulatory(report: Report) -> Iterator[str]:
+    for section in report.regulatory:
+        yield f"\n## {section.number} {section.title}\n"
+        yield f"Supports evidence for {_plain(section.asked_by)}.\n"
+        yield from (f"{_plain(said)}\n" for said in section.statements)
+        yield from (f"- To be filled in by the submitter: {_plain(blank)} ______" for blank in section.blanks)
 
 
 def _attributes(blocks: Sequence[AttributeBlock]) -> Iterator[str]:

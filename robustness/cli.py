@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional, cast
 
 import typer
 
@@ -36,7 +36,9 @@ def demo(
     """Audit two small networks on embedded brain MRI slices: one reads its prompt, one cannot."""
     from robustness.demo import run_demo
 
-    with _progress() as progress:
+    typer.echo("Auditing two small networks on 62 embedded brain MRI slices (one to three minutes) ...", err=True)
+    with _progress("demo: audit") as progress:
+        progress(0, 2)
         report = run_demo(out, progress=progress)
     typer.echo(f"Report: {report.resolve()}")
 
@@ -89,11 +91,25 @@ def finetune(
 def report(
     run: Annotated[Path, typer.Argument(help="A run's folder.")],
     out: Annotated[Optional[Path], typer.Option("--out", help="The page; default RUN/report.html.")] = None,  # noqa: UP045
+    edition: Annotated[str, typer.Option("--edition", help="auditor, or regulatory (fifteen sections).")] = "auditor",
+    no_images: Annotated[bool, typer.Option("--no-images", help="Leave every picture out.")] = False,
+    pdf: Annotated[bool, typer.Option("--pdf", help="Print the page to PDF as well (needs Chromium).")] = False,
+    summary: Annotated[bool, typer.Option("--summary", help="Markdown, JSON and CSV beside the page.")] = False,
 ) -> None:
     """Write the page of a finished run anew."""
     from robustness.run import open_run
 
-    typer.echo(f"Report: {open_run(run).report(out).resolve()}")
+    page = open_run(run).report(out, edition=cast("Any", edition), images=not no_images)
+    typer.echo(f"Report: {page.resolve()}")
+    if summary:
+        from robustness.reports.summary import write_summary
+
+        for path in write_summary(run, page, edition=cast("Any", edition)):
+            typer.echo(f"Report: {path.resolve()}")
+    if pdf:
+        from robustness.reports.pdf import write_pdf
+
+        typer.echo(f"Report: {write_pdf(page).resolve()}")
 
 
 @app.command()
@@ -101,7 +117,7 @@ def compare(
     runs: Annotated[list[Path], typer.Argument(help="Two or more runs' folders.")],
     out: Annotated[Path, typer.Option("--out", help="The page.")] = Path("comparison.html"),
 ) -> None:
-    """Write one page over several finished runs."""
+    """Write one page over several finished runs: what got worse first; the first run is the baseline."""
     from robustness.reports.page import write_report
     from robustness.run import open_run
 
@@ -109,7 +125,7 @@ def compare(
         raise InputError(f"runs: expected two or more folders, got {len(runs)}; for one run use: robustness report RUN")
     for run in runs:
         open_run(run).verdicts()
-    typer.echo(f"Report: {write_report(runs, out).resolve()}")
+    typer.echo(f"Report: {write_report(runs, out, compare_first=True).resolve()}")
 
 
 @app.command()
@@ -145,6 +161,18 @@ def verify(run: Annotated[Path, typer.Argument(help="A run's folder.")]) -> None
         typer.echo(f"{'ok' if row['ok'] else 'DIFFERS':8}{row['check']}  {row['detail']}")
     if not checks["ok"].all():
         raise typer.Exit(1)
+
+
+@app.command()
+def evidence(run: Annotated[Path, typer.Argument(help="A run's folder.")]) -> None:
+    """Describe a run for others: RO-Crate metadata and a model-index block for a model card, in its folder."""
+    from robustness.reports.model_index import write_model_index
+    from robustness.reports.ro_crate import write_ro_crate
+    from robustness.run import open_run
+
+    open_run(run).verdicts()
+    for path in (write_ro_crate(run), write_model_index(run)):
+        typer.echo(f"Evidence: {path.resolve()}")
 
 
 @app.command()
@@ -232,10 +260,10 @@ def _fail(message: str, code: int) -> NoReturn:
     sys.exit(code)
 
 
-def _progress() -> Any:
+def _progress(what: str = "audit: part") -> Any:
     from robustness.progress import bar
 
-    return bar()
+    return bar(what)
 
 
 def _say_counts(counts: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from robustness.conclude import derive, stored_plan, table_hashes, unit_of
 from robustness.errors import InputError
@@ -13,6 +13,7 @@ from robustness.store import EFFECTS, MANIFEST, PLAN, REPORT, VERDICTS, RunFolde
 
 if TYPE_CHECKING:
     import pandas as pd
+    from plotly.graph_objects import Figure
 
 
 class Run:
@@ -47,12 +48,28 @@ class Run:
         """One row per claim, with the rule that decided."""
         return self._table(VERDICTS)
 
-    def report(self, out: str | Path | None = None) -> Path:
-        """Write the HTML page; by default `report.html` in the run's folder."""
+    def report(
+        self, out: str | Path | None = None, *, edition: Literal["auditor", "regulatory"] = "auditor",
+        images: bool = True,
+    ) -> Path:  # fmt: skip
+        """Write the HTML page; by default `report.html` in the run's folder.
+
+        Args:
+            out: the HTML file.
+            edition: "auditor" leads with prompt reliance, "regulatory" has the fifteen sections regulators ask for.
+            images: False leaves every picture out.
+        """
         from robustness.reports.page import write_report
 
         self._table(VERDICTS)
-        return write_report(self.path, Path(out) if out else self.path / REPORT)
+        return write_report(self.path, Path(out) if out else self.path / REPORT, edition=edition, images=images)
+
+    def plot(self, kind: str = "forest", *, series: str | None = None, key: str | None = None) -> Figure:
+        """Return one figure of the report for a notebook; see `robustness.reports.plots.plot` for the kinds."""
+        from robustness.reports.plots import plot
+
+        self._table(VERDICTS)
+        return plot(self.path, kind, series=series, key=key)
 
     def verify(self) -> pd.DataFrame:
         """Check the run against its manifest: hashes first, then effects and verdicts derived anew from the rows.

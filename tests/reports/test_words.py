@@ -8,7 +8,17 @@ import pandas as pd
 import pytest
 
 from robustness.reports.datatable import plain, shown
-from robustness.reports.words import VERDICTS, condition_words, count, interval, listing, number, p_value, short_words
+from robustness.reports.words import (
+    VERDICTS,
+    condition_words,
+    count,
+    friendly,
+    interval,
+    listing,
+    number,
+    p_value,
+    short_words,
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -64,3 +74,9 @@ def test_cells_become_json_values() -> None:
     assert plain(float("nan")) is None
     assert plain(pd.Series([3], dtype="Int64")[0]) == 3
     assert shown(True, "text") == "yes"
+
+
+def test_sentences_name_conditions_and_metrics_in_plain_words() -> None:
+    stored = "net is fragile under image:gamma_down@5: dice worsens by 0.2, beyond the margin of 0.1."
+    said = friendly(stored, "image:gamma_down@5")
+    assert said == "net is fragile under gamma down, severity 5: Dice worsens by 0.2, beyond the margin of 0.1."

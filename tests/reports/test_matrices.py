@@ -1,0 +1,164 @@
+"""Matrices, ranks, subgroups, thresholds and text collapse: their numbers, and when there is nothing to show."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from robustness.errors import InputError
+from robustness.metrics.effects import effects
+from robustness.reports.collapse import collapse_plot, collapse_table
+from robustness.reports.joint import joint_grid, joint_table
+from robustness.reports.plots import KINDS, plot
+from robustness.reports.ranks import rank_table
+from robustness.reports.scores import floor_scores
+from robustness.reports.shift import dataset_matrix, dataset_table, shift_matrix, shift_table
+from robustness.reports.subgroups import grouping_columns, subgroup_table
+from robustness.reports.tables import RunTables, merge
+from robustness.reports.thresholds import threshold_curves, threshold_table
+
+
+def test_each_cell_of_the_shift_matrix_is_its_row(runs: tuple[RunTables, ...]) -> None:
+    table = runs[0].effects
+    figure = shift_matrix(table)
+    rows = table[(table["metric"] == "dice") & table["condition"].str.startswith("image:")].set_index("condition")
+    drawn = {
+        condition: value
+        for line, names in zip(figure.data[0].z, figure.data[0].meta["cells"], strict=True)
+        for value, condition in zip(line, names, strict=True)
+        if condition
+    }
+    assert drawn == rows["effect"].to_dict()
+    assert "image:horizontal_flip@1" in drawn
+    assert next(iter(shift_table(table)["condition"])).startswith("image:gaussian_noise")
+
+
+def joint_rows(interaction: float) -> pd.DataFrame:
+    """Rows where noise costs 0.1, the swap 0.2, and both together 0.3 plus `interaction`."""
+    cost = {"clean": 0.0, "image:noise@3": 0.1, "antonym:size": 0.2, "image:noise@3+antonym:size": 0.3 + interaction}
+    rng = np.random.default_rng(0)
+    rows = []
+    for case in range(12):
+        at_best = 0.9 + rng.normal(0, 0.02)
+        for condition, lost in cost.items():
+            family = "joint" if "+" in condition else "clean" if condition == "clean" else condition.partition(":")[0]
+            rows.append({"series": "m", "model": "m", "dataset": "d", "case_id": f"c{case}",
+                         "subject_id": f"s{case // 2}", "condition": condition, "family": family, "prompt_index": 0,
+                         "applicable": True,
+                         "dice": at_best - lost + rng.normal(0, 0.001)})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize("interaction", [0.0, 0.15, -0.2])
+def test_the_interaction_is_what_was_put_in(interaction: float) -> None:
+    rows = joint_rows(interaction)
+    table = effects(rows, resamples=99)
+    (found,) = joint_table(table, rows).to_dict("records")
+    assert found["interaction"] == pytest.approx(interaction, abs=0.003)
+    assert found["interaction_low"] < found["interaction"] < found["interaction_high"]
+    assert joint_table(table)["interaction"].item() == pytest.approx(found["interaction"])
+    cells = joint_grid(table).data[0].z
+    assert cells[0] == pytest.approx([0.0, 0.2], abs=0.003)
+    assert cells[1] == pytest.approx([0.1, 0.3 + interaction], abs=0.003)
+
+
+def test_the_better_model_ranks_first_and_ties_share_the_rank(runs: tuple[RunTables, ...]) -> None:
+    results = merge(runs).results
+    table = rank_table(results, "clean")
+    assert list(table["series"]) == ["film-unet", "film-unet-image-only"]
+    assert list(table["rank"]) == [1, 2]
+    assert table["first"].iloc[0] > 0.95
+    twin = pd.concat([results[results["series"] == "film-unet"].assign(series=s) for s in ("a", "b")])
+    tied = rank_table(twin, "clean")
+    assert list(tied["rank"]) == [1, 1]
+    assert list(tied["first"]) == [1.0, 1.0]
+
+
+def test_close_models_have_no_sure_order() -> None:
+    rng = np.random.default_rng(1)
+    rows = [
+        {"series": s, "dataset": "d", "condition": "clean", "case_id": f"c{i}", "subject_id": f"s{i}",
+         "dice": rng.uniform()}
+        for s in ("a", "b") for i in range(20)
+    ]  # fmt: skip
+    table = rank_table(pd.DataFrame(rows), "clean")
+    assert 0.02 < table["first"].iloc[0] < 0.98
+    assert list(table["rank_low"]) == [1.0, 1.0]
+    assert list(table["rank_high"]) == [2.0, 2.0]
+
+
+def test_a_matrix_of_data_sets_needs_two_and_holds_unit_means(runs: tuple[RunTables, ...]) -> None:
+    results = runs[0].results
+    assert dataset_table(results).empty
+    second = results.assign(dataset="elsewhere", dice=results["dice"] / 2)
+    table = dataset_table(pd.concat([results, second]))
+    clean = results[results["condition"] == "clean"].groupby("subject_id")["dice"].mean()
+    assert table["mean"].tolist() == pytest.approx([clean.mean(), clean.mean() / 2])
+    low, high = stats.t.interval(0.95, len(clean) - 1, clean.mean(), stats.sem(clean))
+    assert (table["ci_low"][0], table["ci_high"][0]) == pytest.approx((low, high))
+    assert dataset_matrix(pd.concat([results, second])).data[0].z[0] == pytest.approx(table["mean"].tolist())
+
+
+def test_subgroups_say_where_units_are_too_few(runs: tuple[RunTables, ...]) -> None:
+    results = merge(runs[:1]).results
+    table = subgroup_table(results)
+    assert set(table["grouping"]) == {"target"}
+    assert set(table["note"]) == {"too few units (< 10)"}
+    first = table.iloc[0]
+    mine = results[(results["condition"] == "clean") & (results["target"] == first["group"])]
+    assert first["mean"] == pytest.approx(mine.groupby("subject_id")["dice"].mean().mean())
+    assert table["mean"].is_monotonic_increasing
+
+
+def test_a_column_named_group_divides_the_cases(runs: tuple[RunTables, ...]) -> None:
+    results = merge(runs[:1]).results
+    sites = results.assign(group_site=np.where(results["case_id"] < "axi_003", "north", "south"))
+    assert "group_site" in grouping_columns(sites)
+    assert "site" in set(subgroup_table(sites)["grouping"])
+
+
+def test_threshold_curves_need_their_columns(runs: tuple[RunTables, ...]) -> None:
+    results = merge(runs).results
+    assert threshold_table(results).empty
+    cut = results.assign(**{"dice_at_0.30": results["dice"] * 0.9, "dice_at_0.50": results["dice"]})
+    table = threshold_table(cut)
+    assert table["threshold"].tolist() == [0.3, 0.5, 0.3, 0.5]
+    assert table["mean"][0] == pytest.approx(0.9 * table["mean"][1])
+    assert [t.mode for t in threshold_curves(cut).data].count("lines+markers") == 2
+
+
+def test_the_collapse_plot_needs_text_distances(runs: tuple[RunTables, ...]) -> None:
+    results = merge(runs).results
+    assert collapse_table(results).empty
+    far = results.assign(text_distance=np.where(results["family"] == "prompt", 0.25, np.nan))
+    table = collapse_table(far)
+    assert set(table["condition"]) == set(results[results["family"] == "prompt"]["condition"])
+    assert table["distance"].tolist() == pytest.approx([0.25] * len(table))
+    assert sum(len(t.x) for t in collapse_plot(far).data) == len(table)
+
+
+def test_painting_every_pixel_is_a_floor_where_the_reference_is_known(runs: tuple[RunTables, ...]) -> None:
+    frames = merge(runs)
+    known = frames.results.assign(reference_fraction=0.25)
+    floors = floor_scores(frames.effects, known).set_index(["series", "condition"])["perturbed_mean"]
+    assert floors["film-unet", "all_ones"] == pytest.approx(2 * 0.25 / 1.25)
+    assert "all_ones" not in set(floor_scores(frames.effects, frames.results)["condition"])
+
+
+def test_a_single_figure_is_drawn_by_name(run_folders: list, runs: tuple[RunTables, ...]) -> None:
+    figure = plot(run_folders[0], "forest")
+    verdicts = runs[0].verdicts
+    drawn = sorted(x for trace in figure.data for x in trace.x)
+    assert drawn == sorted(verdicts[verdicts["claim"] == "prompt"]["estimate"].dropna())
+    assert len(plot(run_folders[0], "severity", key="gamma").data) == 2
+    assert len(plot(run_folders, "paired").data) >= 1
+
+
+def test_a_wrong_name_of_a_figure_is_one_clear_error(run_folders: list) -> None:
+    with pytest.raises(InputError, match="did you mean 'forest'"):
+        plot(run_folders[0], "forrest")
+    with pytest.raises(InputError, match="hold no figure 'joint'"):
+        plot(run_folders[0], "joint")
+    assert set(KINDS) >= {"forest", "severity", "shift", "joint", "rank", "thresholds", "collapse", "paired"}
