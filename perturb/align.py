@@ -67,11 +67,12 @@ def _learn(levels: tuple[str, ...], described: tuple[str, ...]) -> Chain:
 
 
 def _kinds(prefixes: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """Name the added prefixes; a chain is the photograph family's where p4 adds a size or p3 a colour."""
+    """Name the added prefixes; a chain is the photograph family's where p5 adds a number, p4 a size or p3 a colour."""
     known = words_by_kind()
     is_size = len(prefixes) > 2 and all(w in known["size"] for w in re.split(r",? ", prefixes[2].strip().lower()))
     is_colour = len(prefixes) > 1 and prefixes[1].strip().lower() in known["colour"]
-    if not (is_size or is_colour):
+    is_number = len(prefixes) > 3 and plain_words().get(prefixes[3].strip().lower()) == "number"
+    if not (is_size or is_colour or is_number):
         return ()
     named = tuple(zip(prefixes, _CHAIN_KINDS, strict=False))
     # What the vocabulary says as well, after the last word that it does not, teaches nothing.

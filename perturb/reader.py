@@ -172,7 +172,7 @@ class Reader:
             if start < 0 or self.text[start:stop].lower() != prefix.lower():
                 break
             low, high = align.core(prefix)
-            if kind in ("shape", "colour") and high > low:
+            if high > low:
                 self._take(kind, start + low, start + high)
                 head = [t for t in head if t.stop <= start]
             stop = start
