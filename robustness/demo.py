@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 from robustness.api import audit_plan
@@ -25,10 +27,12 @@ def demo_plan(which: str) -> Plan:
             "title": TITLES[which],
             "model": {"name": RUNS[which], "checkpoint": str(demo_checkpoint(which)), "label": which, "device": "cpu"},
             "data": {"path": str(demo_data("brain")), "split": "test", "prompt": "p5", "subject": "image"},
+            "engine": {"threads": 1},
             "perturbations": {
                 "prompt": ["antonym", "rare", "drop", "paraphrase", "other", "empty", "wrong_class"],
-                "image": {"kinds": "modality", "severities": [1, 3, 5]},
+                "image": {"kinds": ["gaussian_noise", "gamma_up", "jpeg"], "severities": [1, 3, 5]},
             },
+            "metrics": {"names": ["dice", "iou"]},
         },
         source="demo",
     )
@@ -37,13 +41,23 @@ def demo_plan(which: str) -> Plan:
 def run_demo(out: Path, *, progress: Callable[[int, int], None] | None = None) -> Path:
     """Audit both networks on the embedded brain slices; return the page that compares them.
 
-    The runs lie in ``out/text-conditioned`` and ``out/image-only``, the page is ``out/report.html``.
+    The runs lie in ``out/text-conditioned`` and ``out/image-only``, the page is ``out/report.html``. Each network has
+    a process and a core of its own.
     """
     from robustness.reports.page import write_report
 
     make_folder(out, "out")
-    folders = []
-    for which in RUNS:
-        audit_plan(demo_plan(which), out=out / which, progress=progress)
-        folders.append(out / which)
+    folders = [out / which for which in RUNS]
+    # Fresh processes: a forked one would share torch's thread pool with this one and could hang.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(max_workers=len(RUNS), mp_context=context) as pool:
+        running = [pool.submit(_audit, which, folder) for which, folder in zip(RUNS, folders, strict=True)]
+        for done, future in enumerate(as_completed(running)):
+            future.result()
+            if progress:
+                progress(done + 1, len(running))
     return write_report(folders, out / "report.html", title="Demo: does the network read its prompt?")
+
+
+def _audit(which: str, folder: Path) -> None:
+    audit_plan(demo_plan(which), out=folder)
