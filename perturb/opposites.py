@@ -93,7 +93,15 @@ def _locations(words: str) -> list[Opposite]:
     old = set(parts[::2])
     # "left, right" reflected is the same pair of places; a centre goes to a corner that is not named yet.
     changed = [o for o in found if set(_SEPARATOR.split(o.value)) != old]
-    return sorted(changed, key=lambda o: len(old & set(_SEPARATOR.split(o.value))))
+    return sorted(
+        changed, key=lambda o: (_repeats(o.value) > _repeats(words), len(old & set(_SEPARATOR.split(o.value))))
+    )
+
+
+def _repeats(words: str) -> int:
+    """Return how many places of a list are named before in it."""
+    places = _SEPARATOR.split(words)
+    return len(places) - len(set(places))
 
 
 def _reflect(place: str, corner: str) -> str:

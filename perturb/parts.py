@@ -17,10 +17,7 @@ from robustness.perturb.reader import Reader
 from robustness.types import Attribute
 
 # Where a new part begins: a place, a sentence of findings, the person.
-_CUT = re.compile(
-    r",? (?:and )?located in |(?<=\. )(?=\w[^.]* (?:is|are) present\b)| of an? (?=[\w-]+-year-old |(?:fe)?male\b)",
-    re.IGNORECASE,
-)
+_CUT = re.compile(r"located in |\. (?=\w[^.]* (?:is|are) present\b)| of an? (?=[\w-]+-year-old |(?:fe)?male\b)")
 _TAIL_KINDS = frozenset({"location", "view", "pathology", "age", "sex", "quality"})
 # Frames that reach back over the words before them, and words that phrases such as "large bowel" protect.
 _REACHING = (
@@ -40,10 +37,13 @@ def read_in_parts(
 ) -> tuple[Attribute, ...] | None:
     """Return the attributes of `text` in order, read part by part, or None where the parts may depend on each other."""
     lower = text.lower()
-    if any(word in lower for word in _REACHING) or not _leaves_the_head(chain):
+    if len(lower) != len(text) or not _leaves_the_head(chain):
         return None
+    for word in _REACHING:
+        if word in lower:
+            return None
     head, at = _plain_head(text)
-    cuts = [m.start() for m in _CUT.finditer(text, at)]
+    cuts = [_start(lower, m) for m in _CUT.finditer(lower, at)]
     if not head and not cuts:
         return None
     ends = [*cuts, len(text)]
@@ -66,6 +66,18 @@ def read_in_parts(
     if len({span.kind for span in spans}) < len(spans):
         return None
     return tuple(Attribute(*span) for span in spans)
+
+
+def _start(text: str, cut: re.Match[str]) -> int:
+    """Return where a part begins: ", and located in" at its comma, a sentence after the blank."""
+    start = cut.start()
+    if text[start] == ".":
+        return cut.end()
+    if text[start] == "l":
+        start -= 4 * text.endswith("and ", 0, start)
+        start -= text.endswith(" ", 0, start)
+        start -= text.endswith(",", 0, start)
+    return start
 
 
 def _leaves_the_head(chain: align.Chain) -> bool:
