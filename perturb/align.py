@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from robustness.perturb.lexicon import words_by_kind
+from robustness.perturb.lexicon import plural, words_by_kind
 from robustness.perturb.names import adjectives, plain_words
 
 _LEVELS = ("p1", "p2", "p3", "p4", "p5")
@@ -59,11 +59,19 @@ def _learn(levels: tuple[str, ...], described: tuple[str, ...]) -> Chain:
     prefixes: list[str] = []
     previous = first
     for text in levels[1:]:
-        if not previous or not (text == previous or text.endswith(" " + previous)):
+        held = next((p for p in _in_either_number(previous, target) if text == p or text.endswith(" " + p)), "")
+        if not held:
             break
-        prefixes.append(text[: len(text) - len(previous)])
+        prefixes.append(text[: len(text) - len(held)])
         previous = text
     return Chain(target, _kinds(prefixes), _descriptions(first, described))
+
+
+def _in_either_number(text: str, target: str) -> tuple[str, ...]:
+    """Return `text`, and the same with the target at its end in the plural: "two small polyps" adds to "small polyp"."""
+    if not target or not text.endswith(target):
+        return (text,)
+    return text, text[: len(text) - len(target)] + (plural(target) or f"{target}s")
 
 
 def _kinds(prefixes: Sequence[str]) -> tuple[tuple[str, str], ...]:

@@ -16,7 +16,9 @@ from robustness.seeds import generator
 from robustness.types import Case, Params
 from tests.perturb.prompt_cases import FAMILIES, context_of, make_case
 
-EDITORS = ("antonym", "rare", "drop", "wrong_class", "empty", "nonsense")
+EDITORS = (
+    "antonym", "rare", "drop", "wrong_class", "empty", "nonsense", "neutral", "synonym", "negation", "order", "absent",
+)  # fmt: skip
 
 
 @st.composite
