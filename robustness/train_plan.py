@@ -15,7 +15,7 @@ from robustness.plan_errors import validated
 
 RANDOM = "random"
 Part = Literal["image", "text", "decoder"]
-Augmentation = Literal["flip", "shift", "gain", "reword"]
+Augmentation = Literal["flip", "shift", "gain", "misword", "reword"]
 
 
 def _as_list(value: Any) -> Any:
@@ -74,8 +74,9 @@ class TrainSpec(StrictModel):
         warmup: steps in which the rate rises from 0.
         patience: validations without a better Dice after which training stops; None: never.
         freeze: parts that do not learn; None: both encoders of a model with published weights, nothing of others.
-        augment: "flip" (rewrites left and right), "shift" (up to 6% of the side), "gain" (brightness, 15%), "reword" (a
-            quarter of the prompts in another wording of the same meaning).
+        augment: "flip" (rewrites left and right), "shift" (up to 6% of the side), "gain" (brightness, 15%), "misword"
+            (in 40% of the prompts the size, number, location or view word becomes its opposite, so that wrong words
+            do no harm), "reword" (a quarter of the prompts in another wording of the same meaning).
         spell: share of known words that are spelled byte by byte, for models that can.
         gradient_clip: largest norm of the gradient; 0: no bound.
         threads: CPU threads; None: torch's own choice.

@@ -22,7 +22,9 @@ from robustness.seeds import generator
 from robustness.train_plan import RANDOM, TrainDataSpec
 from robustness.types import Case, Image, Mask, Prompt
 
-_SHIFT, _GAIN, _REWORDED = 0.06, 0.15, 0.25
+_SHIFT, _GAIN, _MISWORDED, _REWORDED = 0.06, 0.15, 0.4, 0.25
+# What the mask itself shows: a wrong word of these kinds need not mislead anybody.
+_MISWORDED_KINDS = ("size", "number", "location", "view")
 _CACHE_BYTES = 1 << 30
 _RANDOM_KEYS = tuple(f"p{index}" for index in range(1, 10))
 
@@ -51,7 +53,7 @@ class TrainingCases:
         size: side of the network's input in pixels.
         interpolation: PIL's filter for images; masks are resized by the nearest pixel.
         seed: of all draws.
-        augment: names among "flip", "shift", "gain", "reword".
+        augment: names among "flip", "shift", "gain", "misword", "reword".
         empty: share of prompts replaced by the empty text.
     """
 
@@ -103,6 +105,8 @@ class TrainingCases:
             image, mask = shifted(image, mask, generator(self.seed, *key, "shift"))
         if "gain" in self.augment:
             image = brightened(image, generator(self.seed, *key, "gain"))
+        if "misword" in self.augment:
+            case = self._misworded(case, key)
         text = self._reworded(case, key) if "reword" in self.augment else case.prompt.text
         return Sample(image, mask, text, (self.seed, *key))
 
@@ -112,6 +116,15 @@ class TrainingCases:
         prompts = self.datasets[keys[int(rng.integers(len(keys)))]].infos[index].prompts
         chosen = prompts[int(rng.integers(len(prompts)))]
         return Prompt("") if rng.random() < self.empty else chosen
+
+    def _misworded(self, case: Case, key: tuple[object, ...]) -> Case:
+        rng = generator(self.seed, *key, "misword")
+        kinds = [kind for kind in _MISWORDED_KINDS if case.prompt.get(kind)]
+        if not kinds or rng.random() >= _MISWORDED:
+            return case
+        opposite = PERTURBATIONS.get("antonym")(kind=kinds[int(rng.integers(len(kinds)))])
+        params = opposite.draw(case, 0, rng)
+        return case if params is None else opposite.apply(case, params)
 
     def _reworded(self, case: Case, key: tuple[object, ...]) -> str:
         rng = generator(self.seed, *key, "reword")

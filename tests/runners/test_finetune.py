@@ -26,7 +26,7 @@ from tests.synthetic import write_dataset
 
 SMALL = {"image_size": 32, "widths": [8, 16], "token_width": 16, "text_width": 24}
 FAST = {"config": SMALL, "device": "cpu", "batch_size": 5, "lr": 5e-3, "quiet": True, "prompt": ["p2", "p6"]}
-CHANGES = {"augment": ["flip", "shift", "gain", "reword"], "empty": 0.2, "spell": 0.2}
+CHANGES = {"augment": ["flip", "shift", "gain", "misword", "reword"], "empty": 0.2, "spell": 0.2}
 
 
 @pytest.fixture(scope="module")
@@ -227,6 +227,16 @@ class TestDraws:
         reworded = [(plain, text) for plain, text in drawn if text != plain]
         assert 0.15 < len(reworded) / len(drawn) < 0.35
         assert all(plain.split()[0] in text and "caudate nucleus" in text for plain, text in reworded)
+
+    def test_misword_swaps_one_size_number_location_or_view_word_and_never_the_side(self, data):
+        spec = TrainDataSpec(path=str(data), prompt=["p6"])
+        cases = TrainingCases(open_split(spec, "train", ["p6"]), size=48, augment=["misword"])
+        drawn = [(cases.plain(i).text, cases.drawn(i, epoch).text) for i in range(len(cases)) for epoch in range(20)]
+        changed = [(plain, text) for plain, text in drawn if text != plain]
+        assert 0.2 < len(changed) / len(drawn) < 0.5
+        assert {"large", "several", "coronal"} <= {word for _, text in changed for word in text.split()}
+        for plain, text in changed:
+            assert text.split(" caudate")[0].split()[-1] == plain.split(" caudate")[0].split()[-1]
 
     def test_random_stands_for_every_key_that_all_cases_have(self, data):
         assert list(open_split(TrainDataSpec(path=str(data)), "train", ["random"])) == [
