@@ -68,7 +68,7 @@ def _learn(levels: tuple[str, ...], described: tuple[str, ...]) -> Chain:
 
 
 def _in_either_number(text: str, target: str) -> tuple[str, ...]:
-    """Return `text`, and the same with the target at its end in the plural: "two small polyps" adds to "small polyp"."""
+    """Return `text`, and the same in the plural: "two small polyps" adds to "small polyp"."""
     if not target or not text.endswith(target):
         return (text,)
     return text, text[: len(text) - len(target)] + (plural(target) or f"{target}s")
