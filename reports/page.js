@@ -91,7 +91,10 @@
       draw(entry.target);
     }
   }, { rootMargin: "400px" });
-  plots.forEach((node) => eye.observe(node));
+  // Plotly, the largest part, comes last in the file: words and pictures do not wait for it.
+  const watch = () => plots.forEach((node) => eye.observe(node));
+  if (window.Plotly) watch();
+  else window.addEventListener("load", watch);
   let wasNarrow = narrow();
   window.addEventListener("resize", () => {
     if (narrow() === wasNarrow) return;

@@ -10,6 +10,7 @@ from typing import Any
 from robustness.reports.tables import RunTables
 from robustness.reports.words import MISSING, count, listing
 
+_MOST_PAIRS = 300
 _SECTIONS = (
     ("suite_version", "created", "seed", "device", "precision", "threads", "plan_sha256"),
     ("model",), ("dataset",), ("statistics",), ("counts",), ("packages",), ("timing",), ("tables",),
@@ -121,6 +122,9 @@ def _run_sections(run: RunTables) -> Iterator[Section]:
         single = len(keys) == 1 and keys is not rest
         title = keys[0].capitalize() if single else "Run" if keys is not rest else "Further records"
         pairs = [pair for key in keys for pair in flatten(run.manifest.get(key, MISSING), "" if single else key)]
+        if len(pairs) > _MOST_PAIRS:
+            left = ("further entries", f"{len(pairs) - _MOST_PAIRS:,} more in the run's manifest.json")
+            pairs = [*pairs[:_MOST_PAIRS], left]
         # A single block that nothing was recorded for is left out; the block of the run shows its gaps.
         if not single or keys[0] in run.manifest:
             yield Section(run.name, title, tuple(pairs))

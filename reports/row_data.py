@@ -36,7 +36,8 @@ def row_data(frames: Frames, *, limit: int = LIMIT) -> dict[str, Any]:
     """
     rows = _with_clean(frames.results)
     keys = row_keys(frames)
-    most = limit if len(rows) <= limit else max(FEWEST, limit // max(len(keys), 1))
+    # Past the limit nobody reads every row here: a third of it is kept, so that larger runs make smaller pages.
+    most = limit if len(rows) <= limit else max(FEWEST, limit // (3 * max(len(keys), 1)))
     blocks, kept = {}, []
     for key, block in rows.groupby(["series", "condition"], sort=False):
         anchor = keys[str(key[0]), str(key[1])]

@@ -5,7 +5,7 @@
   const dialog = document.getElementById("rows");
   const table = document.getElementById("rows-table");
   const filter = document.getElementById("rows-filter");
-  const columns = [["case", "text"], ["unit", "text"], ["target", "text"], ["prompt", "text"], ["clean", "number"], ["dice", "number"], ["loss", "number"], ["mask_change", "number"], ["note", "text"], ["picture", "text"]];
+  const columns = [["case", "text"], ["unit", "text"], ["target", "text"], ["clean", "number"], ["dice", "number"], ["loss", "number"], ["mask_change", "number"], ["prompt", "text"], ["note", "text"], ["picture", "text"]];
   const MOST = 2000;
   const wordsOf = (condition) => {
     const found = [...document.querySelectorAll("td.condition")].find((cell) => cell.dataset.v === condition);
@@ -20,7 +20,7 @@
   const row = (block, i) => {
     const [name, unit, target] = data.rows.cases[block.case[i]];
     const loss = block.dice[i] === null || block.clean[i] === null ? null : Number((block.clean[i] - block.dice[i]).toFixed(5));
-    const values = [name, unit, target, data.rows.prompts[block.prompt[i]], block.clean[i], block.dice[i], loss, block.change[i], block.note[i]];
+    const values = [name, unit, target, block.clean[i], block.dice[i], loss, block.change[i], data.rows.prompts[block.prompt[i]], block.note[i]];
     const node = make("tr", "", ...values.map((value, c) => cell(value, columns[c][1])));
     const picture = pictured.get(`${block.series}\n${block.condition}\n${name}`);
     const last = make("td", "text");
@@ -36,7 +36,8 @@
   const show = (anchor) => {
     const block = data.rows.blocks[anchor];
     if (!block) return false;
-    document.getElementById("rows-title").textContent = `${wordsOf(block.condition)}${data.rows.several ? ` · ${block.series}` : ""}`;
+    const words = wordsOf(block.condition);
+    document.getElementById("rows-title").textContent = `${words.charAt(0).toUpperCase()}${words.slice(1)}${data.rows.several ? ` · ${block.series}` : ""}`;
     const held = block.case.length;
     const order = [...block.case.keys()].sort((a, b) => (block.dice[a] ?? 2) - (block.clean[a] ?? 2) - (block.dice[b] ?? 2) + (block.clean[b] ?? 2));
     const shown = order.slice(0, MOST);

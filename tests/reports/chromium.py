@@ -101,13 +101,29 @@ class Browser:
                 raise TimeoutError(f"{condition}; page errors: {self.errors}")
             time.sleep(0.05)
 
+    def press(self, key: str, *, shift: bool = False) -> None:
+        """Press one key as a user does: ``Tab``, ``Enter``, ``Escape``."""
+        codes = {"Tab": 9, "Enter": 13, "Escape": 27, " ": 32}
+        common: dict[str, Any] = {"key": key, "code": "Space" if key == " " else key, "modifiers": 8 if shift else 0}
+        common["windowsVirtualKeyCode"] = codes[key]
+        text = {"Enter": {"text": "\r"}, " ": {"text": " "}}.get(key, {})
+        self._send("Input.dispatchKeyEvent", type="keyDown", **common, **text)
+        self._send("Input.dispatchKeyEvent", type="keyUp", **common)
+
+    def download_to(self, folder: Path) -> None:
+        """Let the page save files into `folder`."""
+        session, self._session = self._session, ""
+        self._send("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
+        self._session = session
+
     def screenshot(self, path: Path, *, full: bool = False) -> Path:
         shot = self._send("Page.captureScreenshot", format="png", captureBeyondViewport=full, **self._clip(full))
         path.write_bytes(base64.b64decode(shot["data"]))
         return path
 
     def pdf(self) -> bytes:
-        return base64.b64decode(self._send("Page.printToPDF", printBackground=True, preferCSSPageSize=True)["data"])
+        options = {"printBackground": True, "preferCSSPageSize": True, "generateDocumentOutline": True}
+        return base64.b64decode(self._send("Page.printToPDF", **options, generateTaggedPDF=True)["data"])
 
     def _clip(self, full: bool) -> dict[str, Any]:
         if not full:
