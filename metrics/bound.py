@@ -43,13 +43,18 @@ def gaffke_bound(values: Values, *, alpha: float = 0.05, resamples: int = 9999, 
 
 def _draw(z: Values, resamples: int, seed: int) -> tuple[Values, Values]:
     rng = generator(seed, "gaffke", z.size)
+    values, count = np.unique(z, return_counts=True)
     spread, last = np.empty(resamples), np.empty(resamples)
-    block = max(1, 4_000_000 // (z.size + 1))
+    block = max(1, 4_000_000 // (values.size + 1))
     for start in range(0, resamples, block):
         rows = slice(start, min(start + block, resamples))
-        gaps = rng.standard_exponential((rows.stop - rows.start, z.size + 1))
+        # The gaps of n equal values add up to a gamma variate: a sample that is mostly 0 needs few draws.
+        gaps = np.empty((rows.stop - rows.start, values.size + 1))
+        repeated = np.append(count > 1, False)
+        gaps[:, repeated] = rng.standard_gamma(count[count > 1], (len(gaps), int(repeated.sum())))
+        gaps[:, ~repeated] = rng.standard_exponential((len(gaps), int((~repeated).sum())))
         total = gaps.sum(axis=1)
-        spread[rows], last[rows] = gaps[:, :-1] @ z / total, gaps[:, -1] / total
+        spread[rows], last[rows] = gaps[:, :-1] @ values / total, gaps[:, -1] / total
     return spread, last
 
 

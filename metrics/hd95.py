@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from robustness.metrics.base import DistanceMetric
 from robustness.metrics.pair import MaskPair
+from robustness.metrics.surface import percentile
 from robustness.registry import METRICS
 
 
@@ -21,4 +20,4 @@ class HD95(DistanceMetric):
 
     def compute(self, pair: MaskPair) -> float:
         """Return the distance of two masks that are not empty, in the units of the spacing."""
-        return max(float(np.percentile(directed, 95)) for directed in pair.distances)
+        return max(percentile(directed, 95) for directed in pair.distances)

@@ -39,7 +39,7 @@ def subjects_to_certify(values: Values, margin: float, *, alpha: float) -> int |
         return max(base, values.size + 1) if base > values.size else base
 
     def certified(k: int) -> bool:
-        stretched = np.quantile(np.clip(values, 0, 1), (np.arange(k) + 0.5) / k)
+        stretched = np.quantile(np.clip(values, 0, 1), (np.arange(k) + 0.5) / k, method="inverted_cdf")
         return gaffke_bound(stretched, alpha=alpha, resamples=1999) < margin
 
     low, high = max(base, values.size + 1), _LIMIT

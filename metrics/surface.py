@@ -14,6 +14,8 @@ Points = npt.NDArray[np.intp]
 
 # Above this many edge pixels a distance transform of the cropped image is faster than a tree.
 _TREE_LIMIT = 20_000
+# The fastest of 8 to 64 for outlines of some hundred pixels.
+_LEAF = 16
 
 
 class SurfaceDistances(NamedTuple):
@@ -55,11 +57,20 @@ def surface_distances(prediction: Points, reference: Points, *, spacing: tuple[f
     return _by_tree(prediction, reference, spacing)
 
 
+def percentile(distances: Distances, percent: float) -> float:
+    """Return a percentile with linear interpolation, as `numpy.percentile`, whose checks cost more than the sorting."""
+    place = (distances.size - 1) * percent / 100
+    low = int(place)
+    high = min(low + 1, distances.size - 1)
+    ordered = np.partition(distances, (low, high))
+    return float(ordered[low] + (ordered[high] - ordered[low]) * (place - low))
+
+
 def _by_tree(prediction: Points, reference: Points, spacing: tuple[float, float]) -> SurfaceDistances:
     from scipy.spatial import cKDTree
 
     def tree(points: Points) -> cKDTree:
-        return cKDTree(points * np.asarray(spacing), balanced_tree=False, compact_nodes=False)
+        return cKDTree(points * np.asarray(spacing), leafsize=_LEAF, balanced_tree=False, compact_nodes=False)
 
     def directed(start: Points, goal: Points, goal_tree: cKDTree) -> Distances:
         _, nearest = goal_tree.query(start * np.asarray(spacing))
