@@ -153,7 +153,8 @@ def _hull_area(rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64]) -> f
     from scipy.spatial import ConvexHull, QhullError
 
     # The corners of the outermost pixels of each row, since a pixel is a square and not a point.
-    first, last = {}, {}
+    first: dict[int, int] = {}
+    last: dict[int, int] = {}
     for r, c in zip(rows.tolist(), columns.tolist(), strict=True):
         first[r] = min(first.get(r, c), c)
         last[r] = max(last.get(r, c), c)

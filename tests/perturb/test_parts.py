@@ -24,14 +24,28 @@ TARGETS = st.sampled_from(
 )  # fmt: skip
 TAILS = st.lists(
     st.sampled_from(
-        [", located in top left of the image", " located in center of the image",
-         " of a forty-year-old female with good image quality.", " which is a small lump", " in axial T1 brain MRI", " of oval shape", " of shape circle",
-         " in two-chamber view of the heart", ". Edema, Fracture are present.", " of a male", " is present.",
-         " in the frontal view of a Chest Xray", " at the top left in the breast ultrasound image.",
-         " in two separate regions", ", and located in right, center", " of x shape", "-shaped"]
+        [
+            ", located in top left of the image",
+            " located in center of the image",
+            " of a forty-year-old female with good image quality.",
+            " which is a small lump",
+            " in axial T1 brain MRI",
+            " of oval shape",
+            " of shape circle",
+            " in two-chamber view of the heart",
+            ". Edema, Fracture are present.",
+            " of a male",
+            " is present.",
+            " in the frontal view of a Chest Xray",
+            " at the top left in the breast ultrasound image.",
+            " in two separate regions",
+            ", and located in right, center",
+            " of x shape",
+            "-shaped",
+        ]
     ),
     max_size=4,
-)  # fmt: skip
+)
 
 
 @given(
