@@ -33,6 +33,8 @@ _THE_IMAGE = (
     r"(?:the|this|an?) (?:image|picture|photo(?:graph)?|frame|scan|slice|scene|field|view|tile|(?:\w+ )?view)\b"
 )
 _PLACED = rf",? (?:and )?(?:located|situated|positioned) (?:in|at)\b| in the {PLACES} part\b"
+# Told by one character, so that the ends proper are tried at few places.
+_MAY_END = r"(?=[\s,.;]|$)"
 _PART = r"(?:part|corner|side|region|area|quadrant|half|third|portion|zone)"
 
 
@@ -43,7 +45,7 @@ def _compile(pattern: str) -> re.Pattern[str]:
 _PATTERNS: tuple[tuple[str, str, re.Pattern[str]], ...] = tuple(
     (kind, needle, _compile(pattern))
     for kind, needle, pattern in (
-        ("description", "which ", rf"\b(?P<v>which \w+ .+?)(?={_PLACED}|\. |\.?\s*$|; )"),
+        ("description", "which ", rf"\b(?P<v>which \w+ .+?){_MAY_END}(?={_PLACED}|\. |\.?\s*$|; )"),
         (
             "description",
             ", ",
@@ -52,7 +54,7 @@ _PATTERNS: tuple[tuple[str, str, re.Pattern[str]], ...] = tuple(
             r"(?P<v>(?!(?:and )?(?:located|situated|in|at|with|of|on)\b).+?)"
             rf"(?={_PLACED}|\.?\s*$)",
         ),
-        ("description", "that ", rf"\b(?P<v>that (?:is|are) .+?)(?={_PLACED}|\. |\.?\s*$|; )"),
+        ("description", "that ", rf"\b(?P<v>that (?:is|are) .+?){_MAY_END}(?={_PLACED}|\. |\.?\s*$|; )"),
         (
             "location",
             " in ",
