@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 
 from robustness.errors import InputError
+from robustness.runners.returned_maps import as_probability, check_returns
 from robustness.runners.segmenter import resize_maps
 from robustness.types import Image, Probability
 
 Predict = Callable[[list[Image], list[str]], Sequence[Any]]
-
-# Rounding may carry a probability this far beyond [0, 1]; it is then clipped.
-_SLACK = 1e-5
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,13 +38,22 @@ class ListCode:
 
 @dataclass(eq=False)
 class BlackBox:
-    """A callable behind the `Segmenter` protocol; `segmenter` makes it."""
+    """A callable behind the `Segmenter` protocol; `segmenter` makes it.
+
+    Attributes:
+        returns: what the callable's maps hold, see `robustness.runners.returned_maps`.
+        batch_size: pairs per call, None for as many as the engine decodes at once.
+        provenance: where the predictor comes from, for manifests.
+    """
 
     predict: Predict
     name: str
     threshold: float = 0.5
     image_size: int = 0
     network: torch.nn.Module | None = None
+    returns: str = "probabilities"
+    batch_size: int | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def encode_image(self, images: Sequence[Image]) -> ListCode:
         """Keep the images."""
@@ -70,7 +77,7 @@ class BlackBox:
     def probabilities(
         self, image_code: ListCode, text_code: ListCode, sizes: Sequence[tuple[int, int]] | None = None
     ) -> list[Probability]:
-        """Call the function once for all pairs and check what it returns.
+        """Call the function, once for all pairs or as `batch_size` says, and check what it returns.
 
         Returns:
             One float32 map in [0, 1] per pair at its size in `sizes`, or at `image_size` where None.
@@ -81,8 +88,11 @@ class BlackBox:
         if sizes is None and not self.image_size:
             raise InputError(f"resolution: network size needs segmenter(..., image_size=...), {self.name} states none")
         images, texts = list(image_code.items), list(text_code.items)
-        returned = self.predict(images, texts)
-        maps = self._checked(returned, images, texts)
+        step = self.batch_size or max(len(texts), 1)
+        maps: list[Probability] = []
+        for start in range(0, len(texts), step):
+            part = slice(start, start + step)
+            maps += self._checked(self.predict(images[part], texts[part]), images[part], texts[part])
         wanted = sizes if sizes is not None else [(self.image_size, self.image_size)] * len(maps)
         return [
             found if found.shape == tuple(size) else resize_maps(torch.from_numpy(found)[None, None], [size])[0]
@@ -98,7 +108,7 @@ class BlackBox:
         if len(maps) != len(texts):
             raise InputError(f"{self.name}: expected one map per pair ({len(texts)}), got {len(maps)}")
         return [
-            _as_probability(value, _size(image), f"{self.name}: pair {row} ({text!r})")
+            as_probability(value, _size(image), f"{self.name}: pair {row} ({text!r})", returns=self.returns)
             for row, (value, image, text) in enumerate(zip(maps, images, texts, strict=True))
         ]
 
@@ -110,44 +120,54 @@ class BlackBox:
             "model": "callable",
             "function": f"{getattr(self.predict, '__module__', '?')}.{function}",
             "threshold": self.threshold,
+            "returns": self.returns,
+            "batch_size": self.batch_size,
+            **({"source": dict(self.provenance)} if self.provenance else {}),
         }
 
 
-def segmenter(predict: Predict, *, name: str, threshold: float = 0.5, image_size: int | None = None) -> BlackBox:
+def segmenter(
+    predict: Predict,
+    *,
+    name: str,
+    threshold: float = 0.5,
+    image_size: int | None = None,
+    returns: str = "probabilities",
+    batch_size: int | None = None,
+    provenance: Mapping[str, Any] | None = None,
+) -> BlackBox:
     """Wrap any function as a model that can be audited.
 
     Args:
         predict: called with `images` (list of uint8 (H, W, 3), sizes may differ) and `prompts` (list of str of equal
-            length); returns one array (H, W) per pair at its image's size: probabilities in [0, 1], or a bool mask.
+            length); returns one array (H, W) per pair at its image's size.
         name: what results call the model.
         threshold: the probability above which a pixel belongs to the mask.
         image_size: side of the network's own map, needed only for scores at network resolution.
+        returns: "probabilities" in [0, 1] (a bool mask fits too); "mask": whatever is not 0 is inside; "logits";
+            "instances": (N, H, W) per pair, whose union counts, N = 0 for nothing found.
+        batch_size: pairs per call; 1 for a model that takes one image at a time.
+        provenance: what a manifest should hold about the predictor, as JSON values.
 
     Raises:
-        InputError: `predict` cannot be called, or the threshold is no probability.
+        InputError: `predict` cannot be called, or an option is none of those above.
     """
     if not callable(predict):
         raise InputError(f"predict: expected a function (images, prompts) -> maps, got {type(predict).__name__}")
     if not 0 < threshold < 1:
         raise InputError(f"threshold: expected a probability between 0 and 1, got {threshold}")
-    return BlackBox(predict=predict, name=name, threshold=threshold, image_size=image_size or 0)
+    if batch_size is not None and batch_size < 1:
+        raise InputError(f"batch_size: expected at least 1 pair per call, got {batch_size}")
+    return BlackBox(
+        predict=predict,
+        name=name,
+        threshold=threshold,
+        image_size=image_size or 0,
+        returns=check_returns(returns),
+        batch_size=batch_size,
+        provenance=provenance or {},
+    )
 
 
 def _size(image: Image) -> tuple[int, int]:
     return image.shape[0], image.shape[1]
-
-
-def _as_probability(value: Any, size: tuple[int, int], where: str) -> Probability:
-    array = value.detach().float().cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
-    if array.shape != size:
-        raise InputError(f"{where}: expected a map of its image's size {size}, got shape {array.shape}")
-    if array.dtype.kind not in "bfiu":
-        raise InputError(f"{where}: expected numbers or booleans, got {array.dtype}")
-    found = array.astype(np.float32)
-    low, high = float(found.min()), float(found.max())
-    # NaN compares as false, so it ends here too.
-    if not (low >= -_SLACK and high <= 1 + _SLACK):
-        raise InputError(
-            f"{where}: expected probabilities in [0, 1], got {low:g} to {high:g}; apply a sigmoid to logits"
-        )
-    return np.clip(found, 0.0, 1.0)

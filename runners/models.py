@@ -16,6 +16,7 @@ from torch import nn
 
 from robustness.errors import InputError, suggest
 from robustness.registry import MODELS
+from robustness.runners.black_boxes import BlackBoxEntry, load_black_box
 from robustness.runners.devices import resolve_device, resolve_precision
 from robustness.runners.preprocess import Preprocess
 from robustness.runners.segmenter import NetworkSegmenter, Tokenizer
@@ -114,7 +115,7 @@ def load_model(
     image_size: int | None = None,
     **options: Any,
 ) -> NetworkSegmenter:
-    """Build a registered model and load its weights.
+    """Build a registered model and load its weights; a black box (python, predictions, ...) is returned as it is.
 
     Args:
         name: a registered model (``robustness list models``).
@@ -135,6 +136,13 @@ def load_model(
     from robustness.runners.checkpoints import open_checkpoint
 
     entry: ModelEntry = MODELS.get(name)()
+    if isinstance(entry, BlackBoxEntry):
+        refused = {"config": bool(config), "device": str(device) != "auto", "precision": precision != "auto"}
+        refused |= {"tokenizer": tokenizer is not None}
+        return load_black_box(
+            entry, None if checkpoint is None else str(checkpoint), name=name, threshold=threshold,
+            image_size=image_size, refused=refused, options=options,
+        )  # fmt: skip
     where = resolve_device(device)
     arithmetic = resolve_precision(precision, where)
     given = _given_config(entry, config, options)

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 import torch
@@ -14,7 +14,9 @@ from PIL import Image as PILImage
 from PIL import UnidentifiedImageError
 
 from robustness.errors import CaseError, InputError
+from robustness.registry import MODELS
 from robustness.results import CLEAN, RERUN
+from robustness.runners.black_boxes import BlackBoxEntry
 from robustness.runners.engine import Request
 from robustness.types import Image, Probability
 
@@ -126,6 +128,26 @@ def load_predictions(
     if not binary and _look_binary(files[:_SAMPLED]):
         raise InputError(f"predictions: the masks in {folder} hold only 0 and 1 of 255; give binary=True for 0/1 masks")
     return Predictions(folder=path, name=name or path.resolve().name, threshold=threshold, binary=binary)
+
+
+@MODELS.add("predictions")
+class PredictionsModel(BlackBoxEntry):
+    """A folder of predictions: checkpoint = "preds", which holds <condition>/<case_id>.png."""
+
+    title: ClassVar[str] = "stored predictions, <condition>/<case_id>.png"
+    options: ClassVar[tuple[str, ...]] = ("binary",)
+
+    def load(
+        self, source: str | None, *, threshold: float | None, image_size: int | None, **options: Any
+    ) -> Predictions:
+        """Return the folder as a model; see `load_predictions`."""
+        if source is None:
+            raise InputError("checkpoint: expected a folder of predictions, got none")
+        if image_size is not None:
+            raise InputError("image_size: expected none for 'predictions', which have their images' size")
+        return load_predictions(
+            source, threshold=0.5 if threshold is None else threshold, binary=bool(options.get("binary", False))
+        )
 
 
 def _files(folder: Path) -> list[Path]:

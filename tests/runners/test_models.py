@@ -7,6 +7,7 @@ import torch
 
 from robustness.errors import InputError, UnknownNameError
 from robustness.registry import MODELS
+from robustness.runners.black_boxes import BlackBoxEntry
 from robustness.runners.devices import resolve_device, resolve_precision
 from robustness.runners.models import ModelEntry, load_model, merge
 from robustness.runners.preprocess import Preprocess
@@ -15,8 +16,18 @@ from robustness.types import Segmenter
 TINY = {"preset": "tiny"}
 
 
+NETWORKS = [name for name in MODELS.names() if not issubclass(MODELS.get(name), BlackBoxEntry)]
+
+
 @pytest.mark.parametrize("name", MODELS.names())
-class TestEveryEntry:
+def test_every_entry_says_in_one_line_what_it_is(name):
+    entry = MODELS.get(name)
+    assert entry.title
+    assert "\n" not in entry.__doc__.split("\n\n")[0].strip()
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+class TestEveryNetwork:
     def test_it_tells_what_it_is(self, name):
         entry = MODELS.get(name)()
         assert isinstance(entry, ModelEntry)
