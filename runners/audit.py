@@ -24,6 +24,7 @@ from robustness.runners.jobs import Group, Job, JobMaker, Row, failed_row
 from robustness.runners.pictures import PictureShelf, assemble
 from robustness.runners.scoring import Scored, Scorer
 from robustness.runners.tables import results_table
+from robustness.runners.worst_prompt import bind
 from robustness.store import GALLERY, MANIFEST, PLAN, STATE, RunFolder
 from robustness.types import Segmenter
 
@@ -139,7 +140,8 @@ class _Audit:
         """Predict, score and store one part."""
         part = self.parts[index]
         started = time.perf_counter()
-        dataset, chosen = self.datasets[part.dataset], self.selected[part.dataset]
+        dataset = self.datasets[part.dataset]
+        chosen = bind(self.selected[part.dataset], self.models[part.model])
         identity = {"model": self.names[part.model], "dataset": dataset.name, "split": dataset.split}
         maker = JobMaker(identity=identity, selected=chosen, seed=self.plan.seed)
         groups = [self._group(part.dataset, image, identity) for image in part.images]

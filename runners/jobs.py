@@ -11,6 +11,7 @@ from typing import Any
 from robustness.errors import CaseError
 from robustness.perturb.base import BasePerturbation
 from robustness.perturb.select import Selected
+from robustness.perturb.truth import judge_prompt
 from robustness.results import CLEAN, PARAPHRASE, RERUN, parse_condition
 from robustness.runners.engine import Request
 from robustness.seeds import generator
@@ -130,6 +131,7 @@ class JobMaker:
             changed = chosen.perturbation.apply(case, one)
             is_paraphrase = chosen.perturbation.name == PARAPHRASE
             filled = {**row, "prompt": changed.prompt.text, "params": _json(one), "note": str(params.get("note") or "")}
+            filled["truth"] = _truth(case, changed.prompt.text)
             filled["prompt_index"] = place if is_paraphrase else index
             yield self._job(
                 (*order, place), case, changed, 0 if is_paraphrase else index, filled,
@@ -149,6 +151,7 @@ class JobMaker:
             return order, {**row, "error": str(error)}
         row["expectation"] = chosen.perturbation.expect(case, params)
         row.update(prompt=changed.prompt.text, params=_json(params), note=str(params.get("note") or ""))
+        row["truth"] = _truth(changed)
         return self._job(
             order, case, changed, index, row, key=f"{case.case_id}|{chosen.condition}",
             perturbation=chosen.perturbation, params=params,
@@ -177,7 +180,7 @@ class JobMaker:
             "condition": condition, "family": parsed.family, "attribute": parsed.attribute,
             "severity": parsed.severity, "expectation": chosen.perturbation.expectation if chosen else "none",
             "prompt": case.prompt.text, "prompt_index": index, "applicable": True, "note": "",
-            "other_case_id": None, "error": "", "params": "",
+            "other_case_id": None, "error": "", "params": "", "truth": _truth(case),
         }  # fmt: skip
 
 
@@ -186,7 +189,7 @@ def failed_row(identity: Mapping[str, str], *, case_id: str, subject_id: str, ta
     return {
         **identity, "case_id": case_id, "subject_id": subject_id, "target": target, "condition": CLEAN,
         "family": "clean", "attribute": "", "severity": 0, "expectation": "none", "prompt": "", "prompt_index": 0,
-        "applicable": True, "note": "", "other_case_id": None, "error": error, "params": "",
+        "applicable": True, "note": "", "other_case_id": None, "error": error, "params": "", "truth": "",
     }  # fmt: skip
 
 
@@ -200,6 +203,11 @@ def _key(case: Case) -> str:
 
 def _not_applicable(row: Row, reason: str) -> Row:
     return {**row, "applicable": False, "note": reason}
+
+
+def _truth(case: Case, text: str | None = None) -> str:
+    """Return, as JSON, which words of a prompt are true of the case."""
+    return json.dumps(judge_prompt(case, text), sort_keys=True)
 
 
 def _json(params: Params) -> str:

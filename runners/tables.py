@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 TEXT = (
     "model", "dataset", "split", "case_id", "subject_id", "target", "condition", "family", "attribute", "expectation",
-    "prompt", "note", "error", "params", "other_case_id",
+    "prompt", "note", "error", "params", "truth", "other_case_id",
 )  # fmt: skip
 WHOLE = ("severity", "prompt_index")
 
@@ -24,8 +24,8 @@ def results_table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
     """
     import pandas as pd
 
-    extra = sorted({key for row in rows for key in row} - set(COLUMNS) - {"params"})
-    columns = [*COLUMNS, *extra, "params"]
+    extra = sorted({key for row in rows for key in row} - set(COLUMNS) - {"params", "truth"})
+    columns = [*COLUMNS, *extra, "params", "truth"]
     table = pd.DataFrame(list(rows), columns=columns)
     types: dict[str, str] = dict.fromkeys(columns, "float64")
     types |= dict.fromkeys(TEXT, "str") | dict.fromkeys(WHOLE, "int64") | dict.fromkeys(FLAGS, "boolean")

@@ -64,7 +64,8 @@ def bind(selected: Sequence[Selected], model: Segmenter, *, budget: int | None =
     found = []
     for chosen in selected:
         change = chosen.perturbation
-        if isinstance(change, WorstCase) and hasattr(model, "encode_image"):
+        # Stored predictions know no other texts than those that were asked.
+        if isinstance(change, WorstCase) and not hasattr(model, "lookup"):
             judge = judge or DiceOfTexts(model)
             chosen = Selected(change.bound_to(judge, budget), chosen.severity)
         found.append(chosen)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from robustness.errors import InputError
 from robustness.perturb.select import select
 from robustness.perturb.worst_case import WorstCase
 from robustness.runners.blackbox import BlackBox
+from robustness.runners.data import load_dataset
 from robustness.runners.worst_prompt import DiceOfTexts, bind, worst_prompt
 from robustness.seeds import generator
 from tests.perturb.prompt_cases import FAMILIES, blob, context_of, make_case
@@ -93,3 +97,28 @@ def test_a_budget_of_nothing_and_a_prompt_without_words_are_refused() -> None:
         worst_prompt(model, CASE, budget=0)
     with pytest.raises(InputError, match="no edit"):
         worst_prompt(model, make_case(""))
+
+
+def test_an_audit_runs_the_search_and_says_which_words_are_true(tmp_path: Path) -> None:
+    from robustness.api import audit
+
+    folder = tmp_path / "set"
+    for sub in ("images", "masks"):
+        (folder / sub).mkdir(parents=True)
+        for name in "ab":
+            Image.fromarray(blob().astype(np.uint8) * 255).save(folder / sub / f"{name}.png")
+    (folder / "anns").mkdir()
+    prompts = {"p0": "", "p6": "one small pink round polyp, located in top left of the image"}
+    entries = [{"img_name": f"{n}.png", "mask_name": f"{n}.png", "subject": n, "prompts": prompts} for n in "ab"]
+    (folder / "anns" / "test.json").write_text(json.dumps(entries), "utf-8")
+    model, _ = fragile()
+    data = load_dataset(folder)
+    run = audit(model, data, perturbations=["worst_case", "antonym:location"], out=tmp_path / "run", report=False)
+    table = run.results().set_index(["condition", "case_id"])
+    assert table.loc[("clean", "a"), "dice"] == 1.0
+    assert table.loc[("worst_case", "a"), "dice"] < 0.7
+    assert table.loc[("worst_case", "a"), "expectation"] == "none"
+    found = json.loads(table.loc[("worst_case", "b"), "params"])
+    assert found["worst_score"] == pytest.approx(table.loc[("worst_case", "b"), "dice"])
+    assert json.loads(table.loc[("clean", "a"), "truth"])["location"] == "true"
+    assert json.loads(table.loc[("antonym:location", "a"), "truth"])["location"] == "false"
