@@ -135,7 +135,6 @@ class TestBaseline:
         with pytest.raises(InputError, match="'c03'"):
             _outcome(run, tmp_path, 'test = "no_proven_drop"', baseline=fewer)
 
-
     def test_a_run_of_two_models_is_compared_model_by_model(self, run, tmp_path):
         two = _run(tmp_path / "two")
         first = two.results()

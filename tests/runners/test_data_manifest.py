@@ -81,7 +81,7 @@ class TestTexts:
 
     def test_rows_of_one_case_must_agree_on_who_the_patient_is(self, tmp_path: Path) -> None:
         rows = [row(1, patient="1"), row(1, patient="2")]
-        with pytest.raises(InputError, match="row 1.*row 2|row 2.*row 1"):
+        with pytest.raises(InputError, match=r"row 1.*row 2|row 2.*row 1"):
             load_dataset(write(tmp_path, rows), subject="patient")
 
     def test_text_that_looks_like_nothing_stays_text(self, tmp_path: Path) -> None:

@@ -21,8 +21,8 @@ def stored(tmp_path):
 
 def _again(data, folder, out):
     return rb.audit(
-        rb.load_predictions(folder, name="reader"), data, perturbations=["antonym:side", "paraphrase", "gaussian_noise"],
-        severities=[1], out=out, report=False,
+        rb.load_predictions(folder, name="reader"), data,
+        perturbations=["antonym:side", "paraphrase", "gaussian_noise"], severities=[1], out=out, report=False,
     )  # fmt: skip
 
 
