@@ -16,6 +16,8 @@ from robustness.results import PARAPHRASE, RERUN, parse_condition
 CONTROLS = frozenset({"empty", "nonsense", "shuffled"})
 ABSENT = frozenset({"wrong_class", "absent", "negation"})
 SAME_MEANING = frozenset({PARAPHRASE, "synonym"})
+# Chosen by looking at the scores, so no test of them is valid.
+SEARCHED = frozenset({"worst_case"})
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ def prompt_cells(rows: Rows, cells: pd.DataFrame) -> list[int]:
     """Return the cells that carry a claim about the prompt.
 
     Every prompt condition but rewordings (`paraphrase`, `synonym`, surface changes that name no attribute and are
-    expected to be harmless) and controls (`empty`, `nonsense`, `shuffled`, or expectation "control").
+    expected to be harmless), controls (`empty`, `nonsense`, `shuffled`, or expectation "control") and searches
+    (`worst_case`).
     """
     return [int(cell) for cell in cells.index[cells["family"] == "prompt"] if _is_claim(rows, int(cell))]
 
@@ -65,7 +68,7 @@ def prompt_cells(rows: Rows, cells: pd.DataFrame) -> list[int]:
 def _is_claim(rows: Rows, cell: int) -> bool:
     condition = str(rows.cells.at[cell, "condition"])
     stated = rows.frame.loc[rows.cell == cell, "expectation"]
-    if base_name(condition) in SAME_MEANING | CONTROLS or (stated == "control").any():
+    if base_name(condition) in SAME_MEANING | CONTROLS | SEARCHED or (stated == "control").any():
         return False
     return not ((stated == "invariant").all() and not attribute_of(rows, cell))
 
