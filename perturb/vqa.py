@@ -1,7 +1,7 @@
 """Shape and colour words from a visual question answering model, where one is given.
 
-The reference benchmark asked one for both. Any model that transformers loads with AutoModelForVisualQuestionAnswering will
-do (ViLT, BLIP, BLIP-2), from a folder or the hub; without one the values come from image processing (`measured`).
+The reference benchmark asked one for both. Any model that transformers loads with AutoModelForVisualQuestionAnswering
+will do (ViLT, BLIP, BLIP-2), from a folder or the hub; without one the values come from image processing (`measured`).
 """
 
 from __future__ import annotations
