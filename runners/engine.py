@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
@@ -12,6 +13,7 @@ from robustness.errors import CaseError, InputError
 from robustness.types import Code, Image, Probability, Segmenter
 
 T = TypeVar("T")
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -46,6 +48,7 @@ class Counters:
     n_text_encodes: int = 0
     n_decodes: int = 0
     n_out_of_memory: int = 0
+    n_texts_cut: int = 0
 
 
 @dataclass(eq=False)
@@ -125,9 +128,20 @@ class Engine:
         distinct = sorted(set(texts), key=lambda t: (len(t), t))
         if not distinct:
             return {}, None
+        self._count_cut(distinct)
         codes = self._in_batches(distinct, "text_batch", self.model.encode_text)
         self.counters.n_text_encodes += len(distinct)
         return {text: row for row, text in enumerate(distinct)}, _concat(codes)
+
+    def _count_cut(self, texts: Sequence[str]) -> None:
+        cut_texts = getattr(self.model, "cut_texts", None)
+        cut = cut_texts(texts) if cut_texts is not None and getattr(self.model, "takes_text", True) else []
+        self.counters.n_texts_cut += len(cut)
+        if cut:
+            _LOG.warning(
+                "%d of %d texts are longer than %s's context; their ends are not read, the first: %.80r",
+                len(cut), len(texts), self.model.name, cut[0],
+            )  # fmt: skip
 
     def _predict_group(
         self, requests: Sequence[Request], group: Sequence[int], text_rows: Sequence[int], text_code: Code | None

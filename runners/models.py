@@ -113,6 +113,8 @@ def load_model(
     seed: int = 0,
     tokenizer: str | Path | None = None,
     image_size: int | None = None,
+    channels_last: bool = False,
+    compiled: bool = False,
     **options: Any,
 ) -> NetworkSegmenter:
     """Build a registered model and load its weights; a black box (python, predictions, ...) is returned as it is.
@@ -127,6 +129,8 @@ def load_model(
         seed: of random weights; it has no effect with a checkpoint.
         tokenizer: folder or file of the vocabulary, where it does not lie beside the weights.
         image_size: side of the network's input in pixels, where the model allows another than its own.
+        channels_last: run convolutions in that memory order, often faster on a GPU and for convolutional networks.
+        compiled: run the network through ``torch.compile``; the first call of each shape takes long.
         options: single fields of `config` as keywords.
 
     Raises:
@@ -138,7 +142,7 @@ def load_model(
     entry: ModelEntry = MODELS.get(name)()
     if isinstance(entry, BlackBoxEntry):
         refused = {"config": bool(config), "device": str(device) != "auto", "precision": precision != "auto"}
-        refused |= {"tokenizer": tokenizer is not None}
+        refused |= {"tokenizer": tokenizer is not None, "channels_last": channels_last, "compiled": compiled}
         return load_black_box(
             entry, None if checkpoint is None else str(checkpoint), name=name, threshold=threshold,
             image_size=image_size, refused=refused, options=options,
@@ -176,6 +180,8 @@ def load_model(
         config=full,
         provenance=opened.provenance() if opened else {"random": True, "seed": seed},
         folder=folder,
+        channels_last=channels_last,
+        compiled=compiled,
     )
 
 

@@ -17,6 +17,9 @@ from robustness.types import Image
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
+# The limit of the data readers too: beyond it, one map at the image's size takes hundreds of megabytes.
+MAX_PIXELS = int(PILImage.MAX_IMAGE_PIXELS or 89_478_485)
+
 _FILTERS = {
     "nearest": PILImage.Resampling.NEAREST,
     "bilinear": PILImage.Resampling.BILINEAR,
@@ -100,7 +103,7 @@ class Preprocess:
 
 
 def check_image(image: Any) -> None:
-    """Check that `image` is a uint8 RGB array (H, W, 3) with at least one pixel.
+    """Check that `image` is a uint8 RGB array (H, W, 3) with 1 to `MAX_PIXELS` pixels.
 
     Raises:
         InputError: it is not.
@@ -110,3 +113,6 @@ def check_image(image: Any) -> None:
         raise InputError(f"images: expected uint8 arrays (H, W, 3) in RGB, got {found}; load_dataset gives such arrays")
     if 0 in image.shape:
         raise InputError(f"images: expected at least one pixel, got an array of shape {image.shape}")
+    height, width = image.shape[:2]
+    if height * width > MAX_PIXELS:
+        raise InputError(f"images: expected at most {MAX_PIXELS} pixels, got {height} x {width}; tile or downsample it")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -125,6 +125,8 @@ class NetworkSegmenter:
         trims_text: whether padding may be cut to the longest text of a call without changing the logits.
         config: what rebuilds the network.
         provenance: where the weights come from, for manifests (files with hashes, or a seed).
+        channels_last: whether convolutions see images in that memory order; the values are the same up to rounding.
+        compiled: whether the three parts of the network run through ``torch.compile``.
     """
 
     name: str
@@ -139,9 +141,14 @@ class NetworkSegmenter:
     config: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     folder: Path | None = None
+    channels_last: bool = False
+    compiled: bool = False
 
     def __post_init__(self) -> None:
         self.network = self.network.to(self.device).eval()
+        if self.channels_last:
+            self.network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._parts: dict[str, Callable[..., Any]] = {}
 
     @property
     def image_size(self) -> int:
@@ -156,6 +163,22 @@ class NetworkSegmenter:
     @threshold.setter
     def threshold(self, value: float) -> None:
         self.preprocess = dataclasses.replace(self.preprocess, threshold=float(value))
+
+    def _part(self, name: str) -> Callable[..., Any]:
+        """Return a part of the network, compiled once where that is asked for."""
+        part: Callable[..., Any] = getattr(self.network, name)
+        if not self.compiled:
+            return part
+        if name not in self._parts:
+            self._parts[name] = torch.compile(part)
+        return self._parts[name]
+
+    def cut_texts(self, texts: Sequence[str]) -> list[str]:
+        """Return those of `texts` that need more ids than the context has, so that their ends are not read."""
+        count = getattr(self.tokenizer, "count", None)
+        if count is None or self.tokenizer is None:
+            return []
+        return [text for text in texts if count(text) > self.tokenizer.context_length]
 
     def tokenize(self, texts: Sequence[str]) -> Tokens:
         """Return ids and mask (B, context_length) of `texts` on the CPU.
@@ -174,8 +197,10 @@ class NetworkSegmenter:
     def encode_image(self, images: Sequence[Image]) -> TensorCode:
         """Encode uint8 RGB images (H, W, 3), sizes may differ."""
         pixel_values = self.preprocess.pixel_values(images).to(self.device)
+        if self.channels_last:
+            pixel_values = pixel_values.contiguous(memory_format=torch.channels_last)
         with autocast(self.device, self.precision):
-            return TensorCode(tuple(self.network.encode_image(pixel_values)))  # type: ignore[operator]
+            return TensorCode(tuple(self._part("encode_image")(pixel_values)))
 
     def encode_text(self, texts: Sequence[str]) -> TensorCode:
         """Encode prompts; padding beyond the longest of them is cut where the model allows it."""
@@ -186,12 +211,12 @@ class NetworkSegmenter:
             longest = max(int(mask.sum(1).max()), 1)
             ids, mask = ids[:, :longest], mask[:, :longest]
         with autocast(self.device, self.precision):
-            return TensorCode(tuple(self.network.encode_text(ids.to(self.device), mask.to(self.device))))  # type: ignore[operator]
+            return TensorCode(tuple(self._part("encode_text")(ids.to(self.device), mask.to(self.device))))
 
     def decode(self, image_code: TensorCode, text_code: TensorCode) -> torch.Tensor:
         """Return float32 logits (B, 1, S, S) of the pairs (image_code[i], text_code[i])."""
         with autocast(self.device, self.precision):
-            logits = self.network.decode(image_code.tensors, text_code.tensors)  # type: ignore[operator]
+            logits = self._part("decode")(image_code.tensors, text_code.tensors)
         return logits.float()
 
     def probabilities(
@@ -214,6 +239,8 @@ class NetworkSegmenter:
             "device": str(self.device),
             "device_name": torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu",
             "precision": self.precision,
+            "channels_last": self.channels_last,
+            "compiled": self.compiled,
             "threads": torch.get_num_threads(),
         }
 

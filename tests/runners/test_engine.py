@@ -196,3 +196,66 @@ class TestEqualPairs:
         maps = list(engine.predict(requests_of(1)))
         assert (engine.counters.n_text_encodes, engine.counters.n_decodes) == (1, 1)
         np.testing.assert_array_equal(maps[0], maps[2])
+
+
+class TestOptions:
+    @pytest.mark.parametrize("name", ["clipseg", "cris", "unet"])
+    def test_the_memory_order_of_channels_changes_nothing_but_rounding(self, name):
+        options = {"config": {"preset": "tiny"}, "device": "cpu"}
+        requests = requests_of(2, TEXTS[:2])
+        plain, ordered = (
+            list(Engine(load_model(name, channels_last=c, **options)).predict(requests)) for c in (False, True)
+        )
+        for found, expected in zip(ordered, plain, strict=True):
+            np.testing.assert_allclose(found, expected, atol=2.5e-5)
+
+    def test_each_part_is_compiled_once_and_computes_the_same(self, monkeypatch):
+        compiled = []
+        monkeypatch.setattr(torch, "compile", lambda part: compiled.append(part.__name__) or part)
+        options = {"image_size": 64, "device": "cpu"}
+        requests = requests_of(3)
+        engine = Engine(load_model("film-unet", compiled=True, **options), batch_size=2, image_batch=1)
+        maps = list(engine.predict(requests))
+        assert sorted(compiled) == ["decode", "encode_image", "encode_text"]
+        for found, expected in zip(maps, Engine(load_model("film-unet", **options)).predict(requests), strict=True):
+            np.testing.assert_allclose(found, expected, atol=2.5e-5)
+
+    @pytest.mark.parametrize("precision", ["bf16", "fp16"])
+    def test_half_precision_stays_near_and_gives_float32_maps(self, film, precision):
+        requests = requests_of(2, TEXTS[:2])
+        half = load_model("film-unet", image_size=64, device="cpu", precision=precision)
+        for found, expected in zip(Engine(half).predict(requests), Engine(film).predict(requests), strict=True):
+            assert found.dtype == np.float32
+            np.testing.assert_allclose(found, expected, atol=0.03)
+        assert half.network.training is False
+        assert {p.dtype for p in half.network.parameters()} == {torch.float32}
+
+
+class TestInputsAtTheEdge:
+    @pytest.mark.parametrize("name", ["clipseg", "cris", "unet"])
+    def test_a_picture_of_one_pixel_gives_a_map_of_one_pixel(self, name):
+        model = load_model(name, config={"preset": "tiny"}, device="cpu")
+        (found,) = Engine(model).predict([Request(image(0, 1, 1), "a", "polyp")])
+        assert found.shape == (1, 1)
+        assert 0 <= found[0, 0] <= 1
+
+    def test_a_picture_of_20000_pixels_a_side_is_refused_before_any_work(self, film):
+        # One stored pixel, seen 400 million times.
+        huge = np.broadcast_to(np.zeros(3, np.uint8), (20_000, 20_000, 3))
+        with pytest.raises(InputError, match="got 20000 x 20000; tile or downsample it"):
+            list(Engine(film).predict([Request(huge, "a", "polyp")]))
+
+    @pytest.mark.parametrize("name", ["clipseg", "cris"])
+    def test_prompts_without_a_word_still_have_their_start_and_end(self, name):
+        model = load_model(name, config={"preset": "tiny"}, device="cpu")
+        for found in Engine(model).predict(requests_of(1, ["", "   ", "\n"])):
+            assert np.isfinite(found).all()
+
+    def test_texts_longer_than_the_context_are_counted_and_said(self, caplog):
+        model = load_model("clipseg", config={"preset": "tiny"}, device="cpu")
+        engine = Engine(model)
+        long = "polyp " * 100
+        first, second, _ = engine.predict(requests_of(1, [long, long + "left", "polyp"]))
+        np.testing.assert_array_equal(first, second)
+        assert engine.counters.n_texts_cut == engine.describe()["n_texts_cut"] == 2
+        assert "2 of 3 texts are longer than clipseg's context" in caplog.text
