@@ -87,7 +87,7 @@ def _load(name: str, device: str) -> tuple[Any, Any]:
     from transformers import AutoModelForVisualQuestionAnswering, AutoProcessor
 
     try:
-        processor: Any = AutoProcessor.from_pretrained(name)
+        processor: Any = AutoProcessor.from_pretrained(name)  # type: ignore[no-untyped-call]
         model: Any = AutoModelForVisualQuestionAnswering.from_pretrained(name)
     except Exception as error:  # transformers raises many kinds: no such model, no network, another task
         reason = " ".join(str(error).split())[:160]
