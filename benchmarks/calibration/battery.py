@@ -99,7 +99,7 @@ def said(behaviour: str, share: float, subjects: int, runs: int, seed: int) -> C
     return counts
 
 
-def simulate(*, runs: int = 200, seed: int = 0, processes: int = 2) -> Study:
+def simulate(*, runs: int = 100, seed: int = 0, processes: int = 2) -> Study:
     """Battery: blind, oracle, jitter, wrong reactor, brittle, and models that follow for a share of patients."""
     models = [(name, 1.0) for name in RIGHT] + [("partial", share) for share in PARTIAL]
     tasks = [(name, share, k, runs, seed) for name, share in models for k in SUBJECTS]
@@ -124,4 +124,4 @@ def simulate(*, runs: int = 200, seed: int = 0, processes: int = 2) -> Study:
 
 
 if __name__ == "__main__":
-    run_script("calibration: battery", simulate, runs=200)
+    run_script("calibration: battery", simulate, runs=100)

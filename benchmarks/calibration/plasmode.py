@@ -25,6 +25,7 @@ from robustness.seeds import generator
 FLIPS = 1999
 METRICS = ("dice", "mask_change")
 LEAST_MOVED = 8
+PERTURBATIONS = ["rare", "drop", "gaussian_noise", "gaussian_blur"]
 
 
 def real_differences(table: pd.DataFrame) -> dict[str, np.ndarray]:
@@ -62,15 +63,18 @@ def error_rates(name: str, values: np.ndarray, runs: int, seed: int) -> tuple[fl
 
 def audit_table() -> tuple[pd.DataFrame, str]:
     """Return the rows of RUN (environment variable), else of an audit of the embedded demo network on its slices."""
-    from robustness import open_run
-    from robustness.api import audit_plan
-    from robustness.demo import demo_plan
+    import robustness as rb
+    from robustness.demo_files import demo_checkpoint, demo_data
 
     folder = os.environ.get("RUN")
     if folder:
-        return open_run(folder).results(), Path(folder).name
+        return rb.open_run(folder).results(), Path(folder).name
+    model = rb.load_model("film-unet", checkpoint=demo_checkpoint("text-conditioned"), device="cpu")
+    data = rb.load_dataset(demo_data("brain"), split="test", prompt="p5", subject="image")
     with tempfile.TemporaryDirectory() as scratch:
-        run = audit_plan(demo_plan("text-conditioned"), out=Path(scratch) / "run", report=False)
+        run = rb.audit(
+            model, data, perturbations=PERTURBATIONS, severities=[1, 3], out=Path(scratch) / "run", report=False
+        )
         return run.results(), "the demo network on its embedded brain slices (subject = image)"
 
 
