@@ -355,7 +355,7 @@ class TestHttp:
         ("options", "message"),
         [
             ({}, "http or https"),
-            ({"url": "file:///etc/hosts"}, "http or https"),
+            ({"url": "ftp://host/predict"}, "http or https"),
             ({"url": "http://me:word@host/"}, "no user or password"),
             ({"url": "http://host/", "token_env": "NOT_SET_ANYWHERE"}, "is not set"),
             ({"url": "http://host/", "timeout_s": 0}, "timeout_s"),
