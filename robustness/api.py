@@ -176,11 +176,13 @@ def load_spec(spec: ModelSpec, *, folder: Path | None = None) -> Segmenter:
 def load_data(spec: DataSpec, *, seed: int, folder: Path | None = None) -> Dataset:
     """Load the dataset that a plan's ``[data]`` names."""
     from robustness.runners.data import load_dataset
+    from robustness.runners.templated import with_template
 
-    return load_dataset(
+    dataset = load_dataset(
         resolve(spec.path, folder), split=spec.split, prompt=spec.prompt, subject=spec.subject, choose=spec.choose,
         seed=seed, limit=spec.limit, modality=spec.modality, name=spec.name,
     )  # fmt: skip
+    return with_template(dataset, spec.template) if spec.template else dataset
 
 
 def resolve(path: str, folder: Path | None) -> str | Path:

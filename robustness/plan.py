@@ -49,6 +49,7 @@ class DataSpec(StrictModel):
     split: str = "test"
     prompt: str = "p6"
     subject: str | None = None
+    template: str | None = None
     choose: Literal["all", "seeded"] = "all"
     modality: str | None = None
     limit: int | None = Field(default=None, gt=0)
@@ -77,6 +78,7 @@ class MetricSpec(StrictModel):
 
     names: list[str] = Field(default_factory=lambda: list(METRIC_DEFAULT), min_length=1)
     nsd_tolerance_mm: float = Field(default=2.0, gt=0)
+    thresholds: list[Annotated[float, Field(gt=0, lt=1)]] = Field(default_factory=list)
     resolution: Literal["original", "network"] = "original"
 
 

@@ -37,8 +37,8 @@ class RunFolder:
             InputError: it cannot be written to, or it holds something that is no run.
         """
         run = cls(make_folder(path, "out"))
-        foreign = [p.name for p in path.iterdir() if not p.name.startswith(".")]
-        if foreign and not (path / STATE).is_file():
+        foreign = [] if (path / STATE).is_file() else run._foreign()
+        if foreign:
             raise InputError(
                 f"out: expected a new folder or a run, but {str(path)!r} holds {sorted(foreign)[0]!r}; choose another"
             )
@@ -46,6 +46,11 @@ class RunFolder:
             folder.mkdir(exist_ok=True)
             remove_leftovers(folder)
         return run
+
+    def _foreign(self) -> list[str]:
+        """Return what no audit made; one killed before its state was written leaves a plan and an empty folder."""
+        begun = {PLAN} | ({"results"} if not any(self.results.glob("*")) else set())
+        return [p.name for p in self.path.iterdir() if not p.name.startswith(".") and p.name not in begun]
 
     @property
     def results(self) -> Path:

@@ -60,7 +60,11 @@ def annotate(
         name = target or target_of(entry)
         if not name:
             raise InputError(f"target: {entry['mask_name']} states none; give --target NAME")
-        words = {**measure(mask, image), **(model.attributes(image, mask, name) if model else {}), **_stated(entry)}
+        words = {
+            **measure(mask, image),
+            **(model.attributes(image, mask, name) if model else {}),
+            **stated_words(entry),
+        }
         words["target"] = name
         chosen = family or family_of(known or str(entry.get("modality") or ""), name)
         prompts = build_prompts(words, family=chosen, templates=templates)
@@ -108,7 +112,7 @@ def _by_stem(folder: Path) -> Iterator[dict[str, Any]]:
         yield {"img_name": images[path.stem], "mask_name": path.name}
 
 
-def _stated(entry: Mapping[str, Any]) -> dict[str, Any]:
+def stated_words(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return what an entry itself says; `size`, `number` and `location` are measured anew, by one convention."""
     attributes = entry.get("attributes") if isinstance(entry.get("attributes"), dict) else {}
     both = {**entry, **(attributes or {})}

@@ -165,6 +165,7 @@ class _Audit:
             metrics=self.plan.metrics.names,
             nsd_tolerance_mm=self.plan.metrics.nsd_tolerance_mm,
             at_network_size=self.plan.metrics.resolution == "network",
+            thresholds=self.plan.metrics.thresholds,
         )
         engine = self._engine(part.model)
         clean = _only_jobs((maker.clean_image_jobs(g) for g in groups), rows)

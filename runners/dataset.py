@@ -121,6 +121,21 @@ class Dataset(Sequence[Case]):
             spec=self._spec,
         )
 
+    def with_infos(self, infos: Sequence[CaseInfo], *, note: str) -> Dataset:
+        """Return the same cases with other records of what is asked of them."""
+        return Dataset(
+            self.name,
+            split=self.split,
+            prompt=self.prompt,
+            root=self.root,
+            records=self._records,
+            infos=infos,
+            sources=self._sources,
+            subject_is_image=self.subject_is_image,
+            notes=(*self.notes, note),
+            spec=self._spec,
+        )
+
     def context(self, seed: int = 0) -> DataContext:
         """Return what a perturbation may know about these cases."""
         return DataContext(name=self.name, infos=self.infos, seed=seed)

@@ -27,6 +27,8 @@ def environment(threads: int | None = None) -> dict[str, Any]:
     """Set the number of CPU threads (where given) and describe the machine that computes."""
     import torch
 
+    from robustness.perturb import wordnet
+
     if threads is not None:
         torch.set_num_threads(threads)
     cuda = torch.cuda.is_available()
@@ -35,5 +37,7 @@ def environment(threads: int | None = None) -> dict[str, Any]:
         "platform": f"{platform.system()} {platform.machine()}",
         "threads": torch.get_num_threads(),
         "accelerator": torch.cuda.get_device_name() if cuda else "none",
+        # Rare words are drawn from another list where WordNet can be read.
+        "wordnet": wordnet.missing() or "installed",
         "packages": package_versions(),
     }

@@ -35,14 +35,16 @@ class Scorer:
     """Scores the jobs of one part; remembers the clean masks that later jobs are compared with."""
 
     def __init__(
-        self, *, threshold: float, metrics: Sequence[str], nsd_tolerance_mm: float, at_network_size: bool = False
-    ) -> None:
+        self, *, threshold: float, metrics: Sequence[str], nsd_tolerance_mm: float, at_network_size: bool = False,
+        thresholds: Sequence[float] = (),
+    ) -> None:  # fmt: skip
         self.threshold = threshold
         needs = {name: METRICS.get(name).needs for name in dict.fromkeys(("dice", *metrics, *BOOKKEEPING))}
         self.names = tuple(name for name, need in needs.items() if need == "masks")
         self.of_probability = tuple(name for name, need in needs.items() if need == "probability")
         self.nsd_tolerance_mm = nsd_tolerance_mm
         self.at_network_size = at_network_size
+        self.thresholds = tuple(thresholds)
         self._clean: dict[tuple[str, int], Mask] = {}
         self._clean_dice: dict[tuple[str, int], float] = {}
 
@@ -58,6 +60,10 @@ class Scorer:
             predicted, reference, spacing_mm=self._spacing(job, predicted.shape),
             nsd_tolerance_mm=self.nsd_tolerance_mm, names=self.names,
         )  # fmt: skip
+        measured["reference_fraction"] = float(reference.mean())
+        measured["image_height"], measured["image_width"] = map(float, predicted.shape)
+        for threshold in self.thresholds:
+            measured[f"dice_at_{threshold:.2f}"] = self._dice_of(probability > threshold, reference)
         for name in self.of_probability:
             measured[name] = METRICS.get(name)()(probability, reference)
         measured["mask_change"] = float("nan") if baseline is None else mask_change(baseline, predicted)
@@ -76,8 +82,11 @@ class Scorer:
     def _dice(self, predicted: Mask, other: Mask | None) -> float | None:
         if other is None:
             return None
-        scores = mask_metrics(predicted, self._at(other, predicted.shape), names=("dice",))
-        return float(scores["dice"])
+        return self._dice_of(predicted, self._at(other, predicted.shape))
+
+    @staticmethod
+    def _dice_of(predicted: Mask, reference: Mask) -> float:
+        return float(mask_metrics(predicted, reference, names=("dice",))["dice"])
 
     def _at(self, mask: Mask, shape: tuple[int, ...]) -> Mask:
         return resize_nearest(mask, shape) if self.at_network_size else mask

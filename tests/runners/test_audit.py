@@ -136,6 +136,22 @@ class TestMetrics:
         assert rows.hd95.isna().all()
         assert set(run.effects().metric) == {"dice", "brier", "assd", "mask_change"}
 
+    def test_dice_against_the_threshold_where_the_plan_asks_for_it(self, data, tmp_path):
+        def faint(images, prompts):
+            return [0.4 * mask for mask in reads_side(images, prompts)]
+
+        run = rb.audit(
+            rb.segmenter(faint, name="faint"), rb.load_dataset(data, prompt="p5"), perturbations=["empty"],
+            out=tmp_path / "run", report=False, metrics={"thresholds": [0.3, 0.5]},
+        )  # fmt: skip
+        clean = run.results().query("condition == 'clean'")
+        assert clean["dice_at_0.30"].min() > 0.9
+        assert (clean["dice_at_0.50"] == clean.dice).all()
+        assert clean.dice.max() == 0
+        assert clean.missed.all()
+        assert (clean.image_height == 48).all()
+        assert clean.reference_fraction.between(0.02, 0.05).all()
+
     def test_scores_at_network_size_are_those_of_the_published_protocol(self, data, tmp_path):
         model = rb.load_model("film-unet", image_size=32, device="cpu")
         run = rb.audit(
@@ -221,6 +237,13 @@ class TestResume:
         with pytest.raises(InputError, match="another state of the data"):
             rb.audit(model, rb.load_dataset(root), perturbations=["empty"], out=tmp_path / "run", report=False)
 
+    def test_an_audit_killed_before_its_state_was_written_begins_anew(self, data, tmp_path):
+        (tmp_path / "run" / "results").mkdir(parents=True)
+        (tmp_path / "run" / "plan.toml").write_text("seed = ")
+        model, dataset = rb.segmenter(reads_side, name="reader"), rb.load_dataset(data, prompt="p5")
+        run = rb.audit(model, dataset, perturbations=["empty"], out=tmp_path / "run", report=False)
+        assert run.verify().ok.all()
+
     def test_a_folder_with_something_else_is_refused(self, data, tmp_path):
         (tmp_path / "thesis.tex").write_text("x")
         with pytest.raises(InputError, match=r"holds 'thesis.tex'"):
@@ -264,7 +287,10 @@ class TestResume:
             time.sleep(whole * (0.45 + 0.13 * number))
             process.send_signal(signal.SIGKILL)
             process.wait()
-        subprocess.run([sys.executable, script, tmp_path / "killed"], check=True, capture_output=True)
+        last = subprocess.run(
+            [sys.executable, script, tmp_path / "killed"], check=False, capture_output=True, text=True
+        )
+        assert last.returncode == 0, last.stderr[-2000:]
         names = sorted(os.listdir(tmp_path / "whole" / "results"))
         assert names == sorted(os.listdir(tmp_path / "killed" / "results"))
         for name in names:
