@@ -186,9 +186,14 @@ def load_data(spec: DataSpec, *, seed: int, folder: Path | None = None) -> Datas
 
 
 def resolve(path: str, folder: Path | None) -> str | Path:
-    """Return a plan's path: beside the plan where it lies there, else as given (current folder, or a hub name)."""
-    if folder is not None and not Path(path).is_absolute() and (folder / path).exists():
-        return folder / path
+    """Return a plan's path: beside the plan where it lies there, else as given (current folder, or a hub name).
+
+    ``path.py:factory`` is looked up by its file.
+    """
+    file, colon, factory = path.partition(".py:")
+    name = f"{file}.py" if colon else path
+    if folder is not None and not Path(name).is_absolute() and (folder / name).exists():
+        return f"{folder / name}:{factory}" if colon else folder / path
     return path
 
 

@@ -206,3 +206,21 @@ def test_a_folder_that_is_no_run(call):
     code, _, err = call("report", "nothing")
     assert code == 2
     assert "expected a run's folder" in _one_line(err)
+
+
+def test_a_plan_can_name_a_python_file_beside_it(call, data, tmp_path):
+    folder = tmp_path / "plans"
+    folder.mkdir()
+    (folder / "mine.py").write_text(
+        "def build():\n"
+        "    def predict(images, prompts):\n"
+        "        return [(image[:, :, 0] > 120).astype(float) for image in images]\n"
+        "    return predict\n"
+    )
+    (folder / "plan.toml").write_text(
+        f'[model]\nname = "python"\ncheckpoint = "mine.py:build"\n[data]\npath = "{data}"\nprompt = "p2"\n'
+        '[perturbations]\nprompt = ["antonym:side", "paraphrase"]\nimage = []\n[statistics]\nresamples = 199\n'
+    )
+    code, out, err = call("audit", folder / "plan.toml", "--out", "run")
+    assert code == 0, err
+    assert "IGNORES*" in out
