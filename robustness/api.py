@@ -121,7 +121,7 @@ def run_plan(
     reload: Callable[[], tuple[list[Segmenter], list[Dataset]]] | None = None,
 ) -> Run:  # fmt: skip
     """Run the audit, draw its conclusions and write its report."""
-    from robustness.runners.audit import describe, run_audit
+    from robustness.runners.audit import describe, run_audit, work_of
     from robustness.runners.environment import environment
 
     _check_metrics(plan)
@@ -135,7 +135,7 @@ def run_plan(
     _refuse_empty(run)
     if not (folder.path / MANIFEST).is_file():
         facts = [d.facts() for d in datasets]
-        timing = {"predict_and_score_s": round(predicted - started, 3)}
+        timing = {"last_session_s": round(predicted - started, 3), **work_of(folder)}
         conclude(
             folder, dataset_facts=facts, model_facts=[describe(m) for m in models],
             environment=environment(plan.engine.threads), timing=timing,

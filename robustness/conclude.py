@@ -76,7 +76,7 @@ def conclude(
         "precision": model_facts[0].get("precision"),
         **environment,
         "counts": counts(results),
-        "warnings": warnings_of(results, dataset_facts),
+        "warnings": [*warnings_of(results, dataset_facts), *_cut_texts(timing)],
         "statistics": plan.statistics.model_dump(),
         "metrics": plan.metrics.model_dump(),
         "timing": timing,
@@ -84,6 +84,13 @@ def conclude(
     }
     run.write_json(MANIFEST, manifest)
     return manifest
+
+
+def _cut_texts(timing: dict[str, float]) -> list[str]:
+    cut = int(timing.get("n_texts_cut", 0))
+    return (
+        [f"{cut} texts were longer than the model reads and were cut; their last words had no effect."] if cut else []
+    )
 
 
 def counts(results: pd.DataFrame) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from robustness.runners.jobs import Group, Job, JobMaker, Row, failed_row
 from robustness.runners.pictures import PictureShelf, assemble
 from robustness.runners.scoring import Scored, Scorer
 from robustness.runners.tables import results_table
+from robustness.runners.text_probe import with_text_distance
 from robustness.runners.worst_prompt import bind
 from robustness.store import GALLERY, MANIFEST, PLAN, STATE, RunFolder
 from robustness.types import Segmenter
@@ -117,6 +118,7 @@ class _Audit:
         ]
         self.places = [_places(dataset) for dataset in datasets]
         self.engines: dict[int, Engine] = {}
+        self.counted: dict[int, dict[str, int]] = {}
 
     def open_state(self, *, allow_drift: bool) -> None:
         """Write the run's state, or compare it with the one that is there."""
@@ -156,8 +158,17 @@ class _Audit:
         rows.sort(key=lambda placed: placed[0])
         self.run.write_table(self.run.picture_part(part.index), shelf.table())
         # The rows come last: a part counts as done when its rows are there.
-        self.run.write_table(self.run.part(part.index), results_table([row for _, row in rows]))
-        self.run.write_json(f".gallery/time-{part.index:05d}.json", {"seconds": time.perf_counter() - started})
+        table = results_table([row for _, row in rows])
+        if getattr(self.models[part.model], "takes_text", False):
+            table = with_text_distance(table, self.models[part.model])
+        self.run.write_json(work_file(part.index), self._work(part.model, time.perf_counter() - started))
+        self.run.write_table(self.run.part(part.index), table)
+
+    def _work(self, model: int, seconds: float) -> dict[str, float]:
+        """Return what a part cost, and how many of its texts were too long for the model."""
+        counted = {k: v for k, v in self._engine(model).describe().items() if k.startswith("n_")}
+        before, self.counted[model] = self.counted.get(model, {}), counted
+        return {"seconds": round(seconds, 3), **{k: v - before.get(k, 0) for k, v in counted.items()}}
 
     def _scored(self, part: Part, maker: JobMaker, groups: Sequence[Group], rows: list[Placed]) -> Iterator[Scored]:
         scorer = Scorer(
@@ -226,6 +237,20 @@ class _Audit:
         folder.mkdir(parents=True, exist_ok=True)
         suffix = f"__{row['prompt_index']}" if row["prompt_index"] else ""
         PilImage.fromarray(scored.predicted).save(folder / f"{row['case_id']}{suffix}.png")
+
+
+def work_file(part: int) -> str:
+    """Return where a part's cost is noted, inside the run's folder."""
+    return f".gallery/work-{part:05d}.json"
+
+
+def work_of(run: RunFolder) -> dict[str, float]:
+    """Return the cost of all parts of a run, whatever session made them."""
+    total: dict[str, float] = {}
+    for path in sorted(run.pictures.glob("work-*.json")):
+        for key, value in run.read_json(f".gallery/{path.name}").items():
+            total[key] = round(total.get(key, 0) + value, 3)
+    return total
 
 
 def cut_parts(models: Sequence[Segmenter], datasets: Sequence[Dataset], images_per_part: int) -> list[Part]:

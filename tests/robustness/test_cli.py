@@ -72,6 +72,12 @@ class TestAudit:
         assert f"Report: {tmp_path / 'run' / 'report.html'}" in out
         assert "antonym" in out or "side" in out
 
+        timing = json.loads((tmp_path / "run" / "manifest.json").read_text())["timing"]
+        assert timing["seconds"] > 0
+        # Four images clean, again for the rerun, and eight noisy ones.
+        assert timing["n_image_encodes"] == 16
+        assert timing["n_texts_cut"] == 0
+
         code, out, _ = call("verify", "run")
         assert code == 0
         assert "verdicts follow from the rows" in out
