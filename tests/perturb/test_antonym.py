@@ -34,7 +34,7 @@ def swapped(text: str, kind: str, **options: object) -> tuple[str, str]:
         ("breast", "shape", "circle", "square"),
         ("breast", "pathology", "benign", "malignant"),
         ("breast", "size", "small, medium", "large"),
-        ("breast", "location", "top left, center", "bottom right, bottom right"),
+        ("breast", "location", "top left, center", "bottom right, top right"),
         ("echo", "view", "four-chamber", "two-chamber"),
         ("echo", "phase", "systole", "diastole"),
         ("echo", "sex", "female", "male"),
