@@ -12,7 +12,7 @@ from pydantic import Field
 from robustness.errors import InputError
 from robustness.plan import StrictModel, read_toml
 from robustness.plan_errors import validated
-from robustness.results import CLEAN
+from robustness.results import CLEAN, RERUN
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -133,7 +133,8 @@ def _by_effect(run: Run, gate: GateSpec) -> list[Finding]:
     wanted = _conditions(results, gate)
     effects = _effects(results[results["condition"].isin([CLEAN, *wanted])], gate, run, len(wanted))
     effects = effects[effects["condition"].isin(wanted)]
-    return [_judge_interval(gate, row, gate.margin) for row in effects.to_dict("records")]
+    noise = _noise(results, gate, run)
+    return [_judge_interval(gate, row, gate.margin, noise) for row in effects.to_dict("records")]
 
 
 def _against_baseline(run: Run, gate: GateSpec, baseline: Run | None) -> list[Finding]:
@@ -146,6 +147,7 @@ def _against_baseline(run: Run, gate: GateSpec, baseline: Run | None) -> list[Fi
     old = _scope(baseline.results(), gate.model_copy(update={"model": "*"}))
     wanted = _conditions(new, gate) if gate.condition or gate.attribute else [CLEAN]
     partners = _partners(gate, sorted(new["model"].unique()), sorted(old["model"].unique()))
+    noise = max(_noise(new, gate, run), _noise(old, gate, run))
     findings = []
     for (model, partner), condition in itertools.product(partners.items(), wanted):
         before = old[(old["condition"] == condition) & (old["model"] == partner)]
@@ -155,7 +157,7 @@ def _against_baseline(run: Run, gate: GateSpec, baseline: Run | None) -> list[Fi
         paired = pd.concat([before, after.assign(condition="new", family="prompt")], ignore_index=True)
         for row in _effects(paired, gate, run, len(wanted) * len(partners)).to_dict("records"):
             margin = gate.margin if gate.test == "noninferior" else 0.0
-            findings.append(_judge_interval(gate, {**row, "condition": condition}, margin))
+            findings.append(_judge_interval(gate, {**row, "condition": condition}, margin, noise))
     return findings
 
 
@@ -172,21 +174,33 @@ def _partners(gate: GateSpec, new: list[str], old: list[str]) -> dict[str, str]:
     return {name: name for name in new}
 
 
-def _judge_interval(gate: GateSpec, row: dict[str, Any], margin: float) -> Finding:
+def _noise(results: pd.DataFrame, gate: GateSpec, run: Run) -> float:
+    """Return how far two clean runs of the same model may differ on average: what no change can be blamed for."""
+    from robustness.metrics.effects import effects
+
+    twice = results[results["condition"].isin([CLEAN, RERUN])]
+    if not (twice["condition"] == RERUN).any() or gate.metric not in twice:
+        return 0.0
+    found = effects(twice, metric=gate.metric, alpha=2 * run.plan.statistics.alpha, resamples=99, seed=run.plan.seed)
+    bounds = found[["ci_low", "ci_high"]].abs().max(axis=1).fillna(0.0)
+    return float(bounds.max()) if len(bounds) else 0.0
+
+
+def _judge_interval(gate: GateSpec, row: dict[str, Any], margin: float, noise: float) -> Finding:
     estimate, low, high = float(row["effect"]), float(row["ci_low"]), float(row["ci_high"])
     condition, n = str(row["condition"]), int(row["n_subjects"])
     if low != low:  # no interval: fewer than two subjects
         outcome: Outcome = "inconclusive"
     elif gate.test == "no_proven_drop":
-        outcome = "fail" if low > 0 else "pass"
+        outcome = "fail" if low > noise else "pass"
     elif gate.test == "invariant":
-        inside, outside = -margin < low and high < margin, low > margin or high < -margin
+        inside, outside = -margin < low and high < margin, low > margin + noise or high < -margin - noise
         outcome = "pass" if inside else "fail" if outside else "inconclusive"
     else:
-        outcome = "pass" if high < margin else "fail" if low > margin else "inconclusive"
+        outcome = "pass" if high < margin else "fail" if low > margin + noise else "inconclusive"
     message = (
         f"{condition}: {gate.metric} effect {estimate:+.4f} [{low:+.4f}, {high:+.4f}] (positive is worse), "
-        f"margin {margin:g}, n = {n}"
+        f"margin {margin:g}, n = {n}{f', rerun noise {noise:.4f}' if noise else ''}"
     )
     return Finding(condition, estimate, low, high, outcome, message)
 

@@ -147,6 +147,30 @@ class TestBaseline:
         assert _outcome(two, tmp_path, 'test = "no_proven_drop"\nmodel = "n"', baseline=run).outcome == "fail"
 
 
+class TestNoise:
+    def _with_rerun(self, path, spread):
+        run = _run(path, clean_shift=0.0)
+        table = run.results()
+        clean = table[table.condition == "clean"]
+        shift = np.abs(np.random.default_rng(5).normal(0, spread, SUBJECTS))
+        rerun = clean.assign(condition="rerun", dice=(clean.dice - shift).clip(0, 1), mask_change=0.1)
+        run.folder.write_table(run.folder.part(1), rerun)
+        return run
+
+    def test_a_drop_within_the_noise_of_a_rerun_is_not_proven(self, run, tmp_path):
+        worse = _run(tmp_path / "worse", clean_shift=0.05)
+        assert _outcome(worse, tmp_path, 'test = "no_proven_drop"', baseline=run).outcome == "fail"
+        noisy = self._with_rerun(tmp_path / "noisy", 0.2)
+        row = _outcome(worse, tmp_path, 'test = "no_proven_drop"', baseline=noisy)
+        assert row.outcome == "pass"
+        assert "rerun noise" in row.message
+
+    def test_noise_never_turns_a_failure_into_a_pass_against_a_margin(self, tmp_path):
+        noisy = self._with_rerun(tmp_path / "noisy", 2.0)
+        row = _outcome(noisy, tmp_path, 'test = "drop_below"\nattribute = "side"\nmargin = 0.05')
+        assert row.outcome in ("inconclusive", "fail")
+
+
 class TestFile:
     @pytest.mark.parametrize("test", ["drop_below", "invariant", "retention"])
     def test_clean_compared_with_clean_is_a_mistake(self, run, tmp_path, test):
