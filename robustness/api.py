@@ -121,7 +121,8 @@ def run_plan(
     reload: Callable[[], tuple[list[Segmenter], list[Dataset]]] | None = None,
 ) -> Run:  # fmt: skip
     """Run the audit, draw its conclusions and write its report."""
-    from robustness.runners.audit import describe, run_audit, work_of
+    from robustness.runners.audit import run_audit
+    from robustness.runners.audit_state import describe, work_of
     from robustness.runners.environment import environment
 
     _check_metrics(plan)

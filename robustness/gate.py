@@ -263,7 +263,7 @@ def _effects(table: pd.DataFrame, gate: GateSpec, run: Run, family: int) -> pd.D
     found = effects(
         table, metric=gate.metric, alpha=2 * stats.alpha / family, resamples=stats.resamples, seed=run.plan.seed
     )
-    return found[found["condition"] != "rerun"]
+    return found[found["condition"] != RERUN]
 
 
 def _scope(table: pd.DataFrame, gate: GateSpec) -> pd.DataFrame:
@@ -275,7 +275,7 @@ def _scope(table: pd.DataFrame, gate: GateSpec) -> pd.DataFrame:
 
 
 def _conditions(results: pd.DataFrame, gate: GateSpec) -> list[str]:
-    known = [c for c in results["condition"].unique() if c not in (CLEAN, "rerun")]
+    known = [c for c in results["condition"].unique() if c not in (CLEAN, RERUN)]
     if gate.attribute:
         with_attribute = set(results.loc[results["attribute"] == gate.attribute, "condition"])
         known = [c for c in known if c in with_attribute]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import time
@@ -10,12 +9,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from robustness.errors import CaseError, InputError
+from robustness.errors import CaseError
 from robustness.files import write_text
 from robustness.perturb.select import select
 from robustness.plan import Plan
+from robustness.runners.audit_state import HARDWARE, compare, describe, digest, only, without, work_file
 from robustness.runners.data import Dataset
 from robustness.runners.engine import Engine
 from robustness.runners.environment import environment
@@ -31,9 +30,6 @@ from robustness.types import Segmenter
 
 # Changed images of this many jobs are held at once; more would cost memory, fewer would starve the batches.
 CHANGED_IMAGES_AT_ONCE = 32
-
-# What a model says of the machine it runs on: a change of these is drift, not another model.
-HARDWARE = ("device", "device_name", "precision", "threads")
 
 Reload = Callable[[], tuple[Sequence[Segmenter], Sequence[Dataset]]]
 Placed = tuple[tuple[int, ...], Row]
@@ -126,14 +122,14 @@ class _Audit:
             "plan_sha256": self.plan.sha256(),
             "parts": len(self.parts),
             "conditions": [[s.condition for s in chosen] for chosen in self.selected],
-            "models": [_without(describe(model), HARDWARE) for model in self.models],
-            "datasets": [_digest(dataset.fingerprint()) for dataset in self.datasets],
-            "environment": {**self.environment, "hardware": [_only(describe(m), HARDWARE) for m in self.models]},
+            "models": [without(describe(model), HARDWARE) for model in self.models],
+            "datasets": [digest(dataset.fingerprint()) for dataset in self.datasets],
+            "environment": {**self.environment, "hardware": [only(describe(m), HARDWARE) for m in self.models]},
         }
         state = json.loads(json.dumps(state))
         held = self.run.read_json(STATE)
         if held:
-            _compare(held, state, allow_drift=allow_drift)
+            compare(held, state, allow_drift=allow_drift)
             return
         write_text(self.run.path / PLAN, self.plan.to_toml())
         self.run.write_json(STATE, state)
@@ -239,20 +235,6 @@ class _Audit:
         PilImage.fromarray(scored.predicted).save(folder / f"{row['case_id']}{suffix}.png")
 
 
-def work_file(part: int) -> str:
-    """Return where a part's cost is noted, inside the run's folder."""
-    return f".gallery/work-{part:05d}.json"
-
-
-def work_of(run: RunFolder) -> dict[str, float]:
-    """Return the cost of all parts of a run, whatever session made them."""
-    total: dict[str, float] = {}
-    for path in sorted(run.pictures.glob("work-*.json")):
-        for key, value in run.read_json(f".gallery/{path.name}").items():
-            total[key] = round(total.get(key, 0) + value, 3)
-    return total
-
-
 def cut_parts(models: Sequence[Segmenter], datasets: Sequence[Dataset], images_per_part: int) -> list[Part]:
     """Cut (model, dataset, images) into parts by plan order."""
     parts: list[Part] = []
@@ -286,42 +268,3 @@ def _only_jobs(streams: Iterable[Iterable[Item]], rows: list[Placed]) -> list[Jo
             else:
                 rows.append(((*item[0], 0), item[1]))
     return jobs
-
-
-def _without(facts: dict[str, Any], keys: Sequence[str]) -> dict[str, Any]:
-    return {k: v for k, v in facts.items() if k not in keys}
-
-
-def _only(facts: dict[str, Any], keys: Sequence[str]) -> dict[str, Any]:
-    return {k: v for k, v in facts.items() if k in keys}
-
-
-def describe(model: Segmenter) -> dict[str, Any]:
-    """Return what a manifest records of a model."""
-    describe = getattr(model, "describe", None)
-    return dict(describe()) if describe else {"name": model.name}
-
-
-def _digest(fingerprint: dict[str, str]) -> str:
-    return hashlib.sha256(json.dumps(fingerprint, sort_keys=True).encode()).hexdigest()
-
-
-def _compare(held: dict[str, Any], now: dict[str, Any], *, allow_drift: bool) -> None:
-    names = {
-        "plan_sha256": "plan", "datasets": "state of the data", "models": "model or checkpoint",
-        "conditions": "list of conditions", "parts": "number of parts",
-    }  # fmt: skip
-    for key, name in names.items():
-        if held.get(key) != now[key]:
-            raise InputError(
-                f"out: the folder holds a run with another {name}; "
-                f"choose a new folder, or go back to the {PLAN} inside it"
-            )
-    drift = {
-        k: (held["environment"].get(k), v) for k, v in now["environment"].items() if held["environment"].get(k) != v
-    }
-    if drift and not allow_drift:
-        what = "; ".join(f"{k} was {before!r}, is {after!r}" for k, (before, after) in drift.items())
-        raise InputError(
-            f"resume: the machine changed since the run began ({what}); use --allow-drift to go on all the same"
-        )
