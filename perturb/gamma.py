@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
-import numpy as np
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 from robustness.perturb.base import ImagePerturbation
-from robustness.perturb.pixels import degree, monai_transform
 from robustness.registry import PERTURBATIONS
-from robustness.types import Case, Image, NotApplicable, Params
+from robustness.types import Params
+
+if TYPE_CHECKING:
+    import torch
 
 
 class _Gamma(ImagePerturbation):
@@ -18,19 +19,23 @@ class _Gamma(ImagePerturbation):
     Done by MONAI's AdjustContrast. A constant image stays as it is.
     """
 
-    gammas: ClassVar[tuple[float, ...]] = ()
+    identity = 1.0
+    keys: ClassVar[tuple[str, ...]] = ("gamma",)
 
-    def propose(self, case: Case, severity: int, rng: np.random.Generator) -> Params | NotApplicable:
-        """Return the exponent; nothing is drawn."""
-        return {"gamma": degree(self.gammas, severity, identity=1.0)}
+    def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
+        """Return the pictures with another transfer curve."""
+        import torch
 
-    def change(self, image: Image, params: Params) -> Image:
-        """Return the image with another transfer curve, uint8 (H, W, 3)."""
-        if params["gamma"] == 1 or image.min() == image.max():
-            return image.copy()
-        from monai.transforms import AdjustContrast
+        return torch.stack([_curve(one, params[i]["gamma"]) for i, one in enumerate(pixels)])
 
-        return monai_transform(image, AdjustContrast(gamma=params["gamma"]))
+
+def _curve(pixels: torch.Tensor, gamma: float) -> torch.Tensor:
+    if gamma == 1 or bool(pixels.min() == pixels.max()):
+        return pixels
+    import torch
+    from monai.transforms import AdjustContrast
+
+    return torch.as_tensor(AdjustContrast(gamma=gamma)(pixels))
 
 
 @PERTURBATIONS.add("gamma_up")
@@ -43,7 +48,7 @@ class GammaUp(_Gamma):
     """
 
     name = "gamma_up"
-    gammas = (1.25, 1.5, 1.9, 2.4, 3.0)
+    values = (1.25, 1.5, 1.9, 2.4, 3.0)
 
 
 @PERTURBATIONS.add("gamma_down")
@@ -56,4 +61,4 @@ class GammaDown(_Gamma):
     """
 
     name = "gamma_down"
-    gammas = (0.8, 0.67, 0.53, 0.42, 0.33)
+    values = (0.8, 0.67, 0.53, 0.42, 0.33)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from robustness.perturb.base import ImagePerturbation
-from robustness.perturb.pixels import degree, monai_transform
+from robustness.perturb.pixels import detail_scale
 from robustness.registry import PERTURBATIONS
-from robustness.types import Case, Image, NotApplicable, Params
+from robustness.types import Case, NotApplicable, Params
 
-_REFERENCE_SIDE = 256
-# Below half of the reference side a kernel that shrinks further would no longer reach the next pixel.
-_LEAST_RATIO = 0.5
+if TYPE_CHECKING:
+    import torch
 
 
 @PERTURBATIONS.add("gaussian_blur")
@@ -26,21 +29,28 @@ class GaussianBlur(ImagePerturbation):
     """
 
     name = "gaussian_blur"
-    sigmas = (0.6, 1.0, 1.6, 2.5, 4.0)
+    values = (0.6, 1.0, 1.6, 2.5, 4.0)
 
-    def propose(self, case: Case, severity: int, rng: np.random.Generator) -> Params | NotApplicable:
+    def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:
         """Return sigma in pixels of this image; nothing is drawn."""
-        sigma = degree(self.sigmas, severity, identity=0.0)
-        return {"sigma": sigma * max(min(case.image.shape[:2]) / _REFERENCE_SIDE, _LEAST_RATIO)}
+        return {"sigma": value * detail_scale(case)}
 
-    def change(self, image: Image, params: Params) -> Image:
-        """Return the blurred image, uint8 (H, W, 3)."""
-        if params["sigma"] == 0:
-            return image.copy()
-        from monai.transforms import GaussianSmooth
+    def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
+        """Return the blurred pictures."""
+        import torch
 
-        margin = int(np.ceil(4 * params["sigma"])) + 1
-        # MONAI pads with zeros, which would darken the borders.
-        extended = np.pad(image, ((margin, margin), (margin, margin), (0, 0)), mode="edge")
-        blurred = monai_transform(extended, GaussianSmooth(sigma=params["sigma"]))
-        return blurred[margin:-margin, margin:-margin].copy()
+        return torch.stack([_blurred(one, params[i]["sigma"]) for i, one in enumerate(pixels)])
+
+
+def _blurred(pixels: torch.Tensor, sigma: float) -> torch.Tensor:
+    if sigma == 0:
+        return pixels
+    import torch
+    from monai.transforms import GaussianSmooth
+    from torch.nn.functional import pad
+
+    margin = math.ceil(4 * sigma) + 1
+    # MONAI pads with zeros, which would darken the borders.
+    extended = pad(pixels[None], (margin, margin, margin, margin), mode="replicate")[0]
+    blurred = torch.as_tensor(GaussianSmooth(sigma=sigma)(extended))
+    return blurred[:, margin:-margin, margin:-margin]

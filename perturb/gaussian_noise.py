@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from robustness.perturb.base import ImagePerturbation
-from robustness.perturb.pixels import degree, is_gray, to_bytes, to_unit
+from robustness.perturb.pixels import column, stacked
 from robustness.registry import PERTURBATIONS
 from robustness.seeds import generator
-from robustness.types import Case, Image, NotApplicable, Params
+from robustness.types import Case, NotApplicable, Params
+
+if TYPE_CHECKING:
+    import torch
 
 
 @PERTURBATIONS.add("gaussian_noise")
@@ -24,18 +30,17 @@ class GaussianNoise(ImagePerturbation):
     """
 
     name = "gaussian_noise"
-    standard_deviations = (0.04, 0.08, 0.12, 0.18, 0.26)
+    values = (0.04, 0.08, 0.12, 0.18, 0.26)
 
-    def propose(self, case: Case, severity: int, rng: np.random.Generator) -> Params | NotApplicable:
+    def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:
         """Return the standard deviation (of a range of 1) and the seed of the noise field."""
-        sd = degree(self.standard_deviations, severity, identity=0.0)
-        return {"sd": sd, "seed": int(rng.integers(2**32))}
+        return {"sd": value, "seed": int(rng.integers(2**32))}
 
-    def change(self, image: Image, params: Params) -> Image:
-        """Return the noisy image, uint8 (H, W, 3)."""
-        if params["sd"] == 0:
-            return image.copy()
-        height, width, channels = image.shape
-        rng = generator(params["seed"], self.name)
-        noise = rng.standard_normal((height, width, 1 if is_gray(image) else channels), dtype=np.float32)
-        return to_bytes(to_unit(image) + np.float32(params["sd"]) * noise)
+    def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
+        """Return the noisy pictures."""
+        channels, height, width = pixels.shape[1:]
+        fields = [
+            generator(one["seed"], self.name).standard_normal((height, width, channels), dtype=np.float32)
+            for one in params
+        ]
+        return pixels + column(params, "sd", pixels) * stacked(fields, pixels).permute(0, 3, 1, 2)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from robustness.errors import CaseError
-from robustness.perturb.base import ImagePerturbation
+from robustness.perturb.base import BasePerturbation
 from robustness.perturb.mirror_words import mirror_swaps, mirrored_text, swapped
 from robustness.registry import PERTURBATIONS
 from robustness.types import Case, Image, Mask, NotApplicable, Params, Prompt
@@ -17,7 +17,7 @@ _SIDELESS_VIEWS = ("sagittal", "lateral")
 
 
 @PERTURBATIONS.add("horizontal_flip")
-class HorizontalFlip(ImagePerturbation):
+class HorizontalFlip(BasePerturbation):
     """Mirror the picture about its vertical axis, move the mask, and rewrite the words that this makes false.
 
     Imitates another display convention (neurological against radiological) or a mirrored export. "top left" becomes
@@ -33,6 +33,7 @@ class HorizontalFlip(ImagePerturbation):
     name = "horizontal_flip"
     target: ClassVar[str] = "both"
     severities = (1,)
+    expectation = "invariant"
 
     def propose(self, case: Case, severity: int, rng: np.random.Generator) -> Params | NotApplicable:
         """Return whether the picture is mirrored, whether its side can be seen, and the words that change."""

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image as PILImage
 
 from robustness.perturb.base import ImagePerturbation
-from robustness.perturb.pixels import degree, is_gray
+from robustness.perturb.pixels import stacked, to_bytes, to_unit
 from robustness.registry import PERTURBATIONS
 from robustness.types import Case, Image, NotApplicable, Params
+
+if TYPE_CHECKING:
+    import torch
 
 LOSSLESS = 0
 
@@ -19,8 +24,8 @@ LOSSLESS = 0
 class Jpeg(ImagePerturbation):
     """Compress as JPEG and decompress: baseline, standard tables, 4:2:0 chroma, qualities 50, 30, 17, 10, 7.
 
-    Imitates lossy export. A gray image is compressed as one channel. The bytes depend on the JPEG library that Pillow
-    was built with; decoded values may differ by a level between libraries.
+    Imitates lossy export. A gray image is compressed as one channel, a deep one at 8 bits. It runs on the host. The
+    bytes depend on the JPEG library that Pillow was built with; decoded values may differ by a level between libraries.
 
     Qualities are those of MedMNIST-C for X-ray, CT and ultrasound, except that 17 stands for 15: at 15 the DC step
     (53) cannot hold black, so a black background turns to level 2 and SSIM falls below that of quality 10.
@@ -28,21 +33,28 @@ class Jpeg(ImagePerturbation):
     """
 
     name = "jpeg"
-    qualities = (50, 30, 17, 10, 7)
+    values = (50, 30, 17, 10, 7)
+    identity = LOSSLESS
 
-    def propose(self, case: Case, severity: int, rng: np.random.Generator) -> Params | NotApplicable:
+    def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:
         """Return the quality (1 to 95; 0 means no compression); nothing is drawn."""
-        return {"quality": int(degree(self.qualities, severity, identity=LOSSLESS))}
+        return {"quality": round(value)}
 
-    def change(self, image: Image, params: Params) -> Image:
-        """Return the image after the round trip, uint8 (H, W, 3)."""
-        if params["quality"] == LOSSLESS:
-            return image.copy()
-        source = image[..., 0] if is_gray(image) else image
-        buffer = io.BytesIO()
-        PILImage.fromarray(np.ascontiguousarray(source)).save(
-            buffer, format="JPEG", quality=params["quality"], subsampling="4:2:0"
-        )
-        buffer.seek(0)
-        with PILImage.open(buffer) as picture:
-            return np.array(picture.convert("RGB"), dtype=np.uint8)
+    def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
+        """Return the pictures after the round trip."""
+        unit = pixels.permute(0, 2, 3, 1).cpu().numpy()
+        done = [
+            source if one["quality"] == LOSSLESS else to_unit(_round_trip(to_bytes(source), one["quality"]))
+            for source, one in zip(unit, params, strict=True)
+        ]
+        return stacked(done, pixels).permute(0, 3, 1, 2)
+
+
+def _round_trip(image: Image, quality: int) -> Image:
+    """Return uint8 (H, W, C), C = 1 or 3, after compression."""
+    buffer = io.BytesIO()
+    source = image[..., 0] if image.shape[2] == 1 else image
+    PILImage.fromarray(np.ascontiguousarray(source)).save(buffer, format="JPEG", quality=quality, subsampling="4:2:0")
+    buffer.seek(0)
+    with PILImage.open(buffer) as picture:
+        return np.array(picture, dtype=np.uint8).reshape(image.shape)
