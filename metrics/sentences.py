@@ -31,7 +31,7 @@ def prompt_sentence(decision: Decision, *, model: str, attribute: str, condition
     action = _ACTIONS.get(base_name(condition), "changing {words}").format(words=words)
     n = f"n = {decision.n_subjects} {unit}{'' if decision.n_subjects == 1 else 's'}"
     interval, margin = decision.interval, f"{100 * decision.margin:g}%"
-    excess = f"{action} changes the mask by {percent(interval)} more than rewording does"
+    excess = f"{action} changes the mask by {_against_rewording(interval)}"
     needed = "" if decision.n_needed is None else f"; about {decision.n_needed} {unit}s would decide"
     if decision.verdict == "FOLLOWS":
         gain = f"at least {interval.estimate:.2f} Dice [{interval.low:.2f}, {interval.high:.2f}]"
@@ -56,6 +56,12 @@ def prompt_sentence(decision: Decision, *, model: str, attribute: str, condition
         moved = f"{action} changes the mask by {percent(interval)}"
         return f"Whether {whom} uses {words} is open: {moved}, but no rewording was run to compare with, {n}."
     return f"Whether {whom} uses {words} is open: {excess} (margin {margin}), {n}{needed}."
+
+
+def _against_rewording(interval: Interval) -> str:
+    if interval.estimate < 0:
+        return f"{percent(Interval(-interval.estimate, -interval.high, -interval.low))} less than rewording does"
+    return f"{percent(interval)} more than rewording does"
 
 
 def _uncertified(decision: Decision, unit: str) -> str:

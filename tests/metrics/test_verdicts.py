@@ -8,6 +8,9 @@ import pytest
 
 import robustness as rb
 from robustness.errors import InputError
+from robustness.metrics.intervals import Interval
+from robustness.metrics.rules import Decision
+from robustness.metrics.sentences import prompt_sentence
 from robustness.results import VERDICT_COLUMNS
 from tests.metrics.tables import battery, rows_of
 
@@ -247,6 +250,11 @@ class TestContract:
         assert "n = 30 patients" in found["sentence"]
         assert "size words" in found["sentence"]
         assert found["sentence"].endswith(".")
+
+    def test_a_change_below_that_of_rewording_is_called_less_with_the_bounds_turned(self):
+        decision = Decision("INCONCLUSIVE", "5", "mask_change", Interval(-0.029, -0.046, -0.013), 0.05, 62, 62, None)
+        sentence = prompt_sentence(decision, model="m", attribute="view", condition="antonym:view", unit="image")
+        assert "changes the mask by 2.9% [1.3%, 4.6%] less than rewording does" in sentence
 
     def test_the_uncertified_sentence_bounds_the_share_of_reacting_subjects(self):
         found = prompt(battery("blind", 30).query("condition != 'other:size'"), unit="patient")
