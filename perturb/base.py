@@ -24,12 +24,14 @@ class BasePerturbation:
         severities: the degrees it has; ``(0,)`` where degrees make no sense for a prompt edit, ``(1,)`` for an
             image change without degrees.
         expectation: what a prompt-faithful, robust model should do; `expect` may refine it per case.
+        per_prompt: the changed case depends on more than the picture and the record: on the words or on the model.
     """
 
     name: str = ""
     target: ClassVar[str] = "prompt"
     severities: tuple[int, ...] = (0,)
     expectation: str = "none"
+    per_prompt: ClassVar[bool] = True
 
     @classmethod
     def expand(cls, context: DataContext) -> Sequence[BasePerturbation]:
@@ -111,6 +113,7 @@ class ImagePerturbation(BasePerturbation):
     identity: Any = 0.0
     keys: ClassVar[tuple[str, ...]] = ("value",)
     colour_only: ClassVar[bool] = False
+    per_prompt: ClassVar[bool] = False
 
     def with_values(self, values: Sequence[Any]) -> Self:
         """Return a copy with other parameters, one for each severity.

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from robustness.errors import CaseError
 from robustness.files import write_text
@@ -19,6 +20,7 @@ from robustness.runners.data import Dataset
 from robustness.runners.engine import Engine
 from robustness.runners.environment import environment
 from robustness.runners.executors import Progress, run_local, run_on_ray
+from robustness.runners.image_jobs import image_jobs
 from robustness.runners.jobs import Group, Job, JobMaker, Row, failed_row
 from robustness.runners.pictures import PictureShelf, assemble
 from robustness.runners.scoring import Scored, Scorer
@@ -178,13 +180,13 @@ class _Audit:
         clean = _only_jobs((maker.clean_image_jobs(g) for g in groups), rows)
         yield from self._predict(engine, scorer, clean, rows)
         yield from self._predict(engine, scorer, [job for g in groups for job in maker.rerun_jobs(g)], rows)
+        changed = image_jobs(maker, groups, **_where_pictures_change(self.models[part.model]))
         waiting: list[Job] = []
-        for group in groups:
-            for job in _only_jobs([maker.image_jobs(group)], rows):
-                waiting.append(job)
-                if len(waiting) >= CHANGED_IMAGES_AT_ONCE:
-                    yield from self._predict(engine, scorer, waiting, rows)
-                    waiting = []
+        for job in _jobs(changed, rows):
+            waiting.append(job)
+            if len(waiting) >= CHANGED_IMAGES_AT_ONCE:
+                yield from self._predict(engine, scorer, waiting, rows)
+                waiting = []
         yield from self._predict(engine, scorer, waiting, rows)
 
     def _predict(self, engine: Engine, scorer: Scorer, jobs: Sequence[Job], rows: list[Placed]) -> Iterator[Scored]:
@@ -259,12 +261,20 @@ def _places(dataset: Dataset) -> dict[str, list[int]]:
     return places
 
 
+def _where_pictures_change(model: Segmenter) -> dict[str, Any]:
+    """On the model's accelerator in batches; on the CPU one by one, which costs nothing there."""
+    device = str(getattr(model, "device", "cpu"))
+    return {"device": device, "at_once": 1 if device == "cpu" else CHANGED_IMAGES_AT_ONCE}
+
+
 def _only_jobs(streams: Iterable[Iterable[Item]], rows: list[Placed]) -> list[Job]:
-    jobs: list[Job] = []
-    for stream in streams:
-        for item in stream:
-            if isinstance(item, Job):
-                jobs.append(item)
-            else:
-                rows.append(((*item[0], 0), item[1]))
-    return jobs
+    return [job for stream in streams for job in _jobs(stream, rows)]
+
+
+def _jobs(items: Iterable[Item], rows: list[Placed]) -> Iterator[Job]:
+    """Yield the jobs of a stream; rows that are finished already go to `rows`."""
+    for item in items:
+        if isinstance(item, Job):
+            yield item
+        else:
+            rows.append(((*item[0], 0), item[1]))

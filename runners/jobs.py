@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from robustness.errors import CaseError
 from robustness.perturb.base import BasePerturbation
 from robustness.perturb.select import Selected
 from robustness.perturb.truth import judge_prompt
@@ -18,6 +17,7 @@ from robustness.seeds import generator
 from robustness.types import Case, Mask, NotApplicable, Params, Prompt
 
 Row = dict[str, Any]
+Entry = tuple[int, Case, tuple[Prompt, ...]]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Job:
 class Group:
     """The readable cases on one image, with every listed prompt, and the rows of those that cannot be read."""
 
-    cases: tuple[tuple[int, Case, tuple[Prompt, ...]], ...]
+    cases: tuple[Entry, ...]
     failed: tuple[tuple[tuple[int, ...], Row], ...]
 
     def mask_of(self, case_id: str) -> Mask | None:
@@ -67,7 +67,7 @@ class JobMaker:
         """Yield clean jobs and every prompt-side job or finished (not applicable) row of a group."""
         for number, case, prompts in group.cases:
             for index, prompt in enumerate(prompts):
-                at = _at(case, prompt, index)
+                at = at_prompt(case, prompt, index)
                 others = list(self._others(at, group))
                 yield self._clean(number, at, index, [o for o in others if o is not None])
                 for place, chosen in enumerate(self.prompt_side):
@@ -79,50 +79,41 @@ class JobMaker:
         """Yield the second clean run: the noise floor of the model itself."""
         for number, case, prompts in group.cases:
             for index, prompt in enumerate(prompts):
-                at = _at(case, prompt, index)
-                yield self._job((number, index, 1), at, at, index, self._row(at, RERUN, index), key=_key(case))
-
-    def image_jobs(self, group: Group) -> Iterator[Job | tuple[tuple[int, ...], Row]]:
-        """Yield the jobs on changed images, one changed image after the other."""
-        first = 2 + len(self.prompt_side)
-        for number, case, prompts in group.cases:
-            for place, chosen in enumerate(self.image_side):
-                for index, prompt in enumerate(prompts):
-                    at = _at(case, prompt, index)
-                    yield self._image_job((number, index, first + place), at, index, chosen)
+                at = at_prompt(case, prompt, index)
+                yield self.job((number, index, 1), at, at, index, self.row(at, RERUN, index), key=image_key(case))
 
     def _clean(self, number: int, case: Case, index: int, others: Sequence[tuple[Params, Mask]]) -> Job:
         rows, masks = [], []
         for params, mask in others:
             extra = {"attribute": params["kind"], "other_case_id": params["other_case_id"]}
-            rows.append({**self._row(case, CLEAN, index), **extra})
+            rows.append({**self.row(case, CLEAN, index), **extra})
             masks.append(mask)
-        return self._job(
-            (number, index, 0), case, case, index, *(rows or [self._row(case, CLEAN, index)]),
-            key=_key(case), other_references=tuple(masks) or (None,),
+        return self.job(
+            (number, index, 0), case, case, index, *(rows or [self.row(case, CLEAN, index)]),
+            key=image_key(case), other_references=tuple(masks) or (None,),
         )  # fmt: skip
 
     def _others(self, case: Case, group: Group) -> Iterator[tuple[Params, Mask] | None]:
         for chosen in self.prompt_side:
             if chosen.perturbation.expectation == "follow":
-                params = self._propose(chosen, case)
+                params = self.propose(chosen, case)
                 mask = None if isinstance(params, NotApplicable) else group.mask_of(str(params.get("other_case_id")))
                 yield (params, mask) if isinstance(params, dict) and mask is not None else None
 
     def _prompt_jobs(
         self, order: tuple[int, ...], case: Case, index: int, chosen: Selected, group: Group
     ) -> Iterator[Job | tuple[tuple[int, ...], Row]]:
-        params = self._propose(chosen, case)
-        row = self._row(case, chosen.condition, index, chosen)
+        params = self.propose(chosen, case)
+        row = self.row(case, chosen.condition, index, chosen)
         if isinstance(params, NotApplicable):
-            yield order, _not_applicable(row, params.reason)
+            yield order, not_applicable(row, params.reason)
             return
         row["expectation"] = chosen.perturbation.expect(case, params)
         other, mask = params.get("other_case_id"), None
         if other:
             mask = group.mask_of(str(other))
             if mask is None:
-                yield order, _not_applicable(row, f"the other case {other} on this image could not be read")
+                yield order, not_applicable(row, f"the other case {other} on this image could not be read")
                 return
             row["other_case_id"] = other
         for place, text in enumerate(params.get("texts") or [params["text"]]):
@@ -130,40 +121,28 @@ class JobMaker:
             one.pop("texts", None)
             changed = chosen.perturbation.apply(case, one)
             is_paraphrase = chosen.perturbation.name == PARAPHRASE
-            filled = {**row, "prompt": changed.prompt.text, "params": _json(one), "note": str(params.get("note") or "")}
-            filled["truth"] = _truth(case, changed.prompt.text)
+            filled = {
+                **row,
+                "prompt": changed.prompt.text,
+                "params": as_json(one),
+                "note": str(params.get("note") or ""),
+            }
+            filled["truth"] = truth_of(case, changed.prompt.text)
             filled["prompt_index"] = place if is_paraphrase else index
-            yield self._job(
+            yield self.job(
                 (*order, place), case, changed, 0 if is_paraphrase else index, filled,
-                key=_key(case), other_references=(mask,), params=one,
+                key=image_key(case), other_references=(mask,), params=one,
             )  # fmt: skip
 
-    def _image_job(
-        self, order: tuple[int, ...], case: Case, index: int, chosen: Selected
-    ) -> Job | tuple[tuple[int, ...], Row]:
-        row = self._row(case, chosen.condition, index, chosen)
-        try:
-            params = self._propose(chosen, case)
-            if isinstance(params, NotApplicable):
-                return order, _not_applicable(row, params.reason)
-            changed = chosen.perturbation.apply(case, params)
-        except CaseError as error:
-            return order, {**row, "error": str(error)}
-        row["expectation"] = chosen.perturbation.expect(case, params)
-        row.update(prompt=changed.prompt.text, params=_json(params), note=str(params.get("note") or ""))
-        row["truth"] = _truth(changed)
-        return self._job(
-            order, case, changed, index, row, key=f"{case.case_id}|{chosen.condition}",
-            perturbation=chosen.perturbation, params=params,
-        )  # fmt: skip
-
-    def _propose(self, chosen: Selected, case: Case) -> Params | NotApplicable:
+    def propose(self, chosen: Selected, case: Case) -> Params | NotApplicable:
+        """Return what is drawn for a case under one condition, or why it does not apply."""
         rng = generator(self.seed, case.case_id, chosen.perturbation.name, chosen.severity)
         return chosen.perturbation.propose(case, chosen.severity, rng)
 
-    def _job(
+    def job(
         self, order: tuple[int, ...], clean: Case, case: Case, index: int, *rows: Row, key: str, **more: Any
     ) -> Job:
+        """Return the job of `case`, the clean case changed; equal keys stand for equal pictures."""
         request = Request(
             image=case.image, image_key=key, text=case.prompt.text, condition=rows[0]["condition"],
             case_id=case.case_id, prompt_index=rows[0]["prompt_index"],
@@ -173,14 +152,15 @@ class JobMaker:
             baseline=(case.case_id, index), clean_case=clean, **more,
         )  # fmt: skip
 
-    def _row(self, case: Case, condition: str, index: int, chosen: Selected | None = None) -> Row:
+    def row(self, case: Case, condition: str, index: int, chosen: Selected | None = None) -> Row:
+        """Return what a row holds before anything is measured."""
         parsed = parse_condition(condition)
         return {
             **self.identity, "case_id": case.case_id, "subject_id": case.subject_id, "target": case.target,
             "condition": condition, "family": parsed.family, "attribute": parsed.attribute,
             "severity": parsed.severity, "expectation": chosen.perturbation.expectation if chosen else "none",
             "prompt": case.prompt.text, "prompt_index": index, "applicable": True, "note": "",
-            "other_case_id": None, "error": "", "params": "", "truth": _truth(case),
+            "other_case_id": None, "error": "", "params": "", "truth": truth_of(case),
         }  # fmt: skip
 
 
@@ -193,22 +173,26 @@ def failed_row(identity: Mapping[str, str], *, case_id: str, subject_id: str, ta
     }  # fmt: skip
 
 
-def _at(case: Case, prompt: Prompt, index: int) -> Case:
+def at_prompt(case: Case, prompt: Prompt, index: int) -> Case:
+    """Return the case with one of its listed prompts."""
     return dataclasses.replace(case, prompt=prompt, metadata={**case.metadata, "prompt_index": index})
 
 
-def _key(case: Case) -> str:
+def image_key(case: Case) -> str:
+    """Return what the cases on one image share."""
     return f"image|{case.metadata.get('image_id', case.case_id)}"
 
 
-def _not_applicable(row: Row, reason: str) -> Row:
+def not_applicable(row: Row, reason: str) -> Row:
+    """Return the row of a change that does not apply."""
     return {**row, "applicable": False, "note": reason}
 
 
-def _truth(case: Case, text: str | None = None) -> str:
+def truth_of(case: Case, text: str | None = None) -> str:
     """Return, as JSON, which words of a prompt are true of the case."""
     return json.dumps(judge_prompt(case, text), sort_keys=True)
 
 
-def _json(params: Params) -> str:
+def as_json(params: Params) -> str:
+    """Return a record as one line of JSON."""
     return json.dumps(params, sort_keys=True, ensure_ascii=False)
