@@ -26,7 +26,7 @@ PAIR_COLUMNS = (
 )  # fmt: skip
 RANK_COLUMNS = (
     "dataset", "condition", "metric", "model", "mean", "rank", "rank_low", "rank_high", "p_top", "n_subjects",
-    "kendall_tau", "tau_low",
+    "kendall_tau", "tau_low", "shares",
 )  # fmt: skip
 
 
@@ -101,7 +101,8 @@ def rank_stability(
     """Rank models by their mean over subjects and say how much the order depends on who was in the sample.
 
     Subjects are resampled, all models together. `rank_low` to `rank_high` holds 1 - alpha of the resampled ranks,
-    `p_top` is the share of resamples that a model wins (ties shared), `kendall_tau` the mean rank correlation (tau-b)
+    `p_top` is the share of resamples that a model wins (ties shared), `shares` the same for every place, first to last
+    (a tuple; its first is `p_top`), `kendall_tau` the mean rank correlation (tau-b)
     of resampled orders with the observed one and `tau_low` its lower alpha quantile, both the same for all models of a
     dataset.
 
@@ -128,24 +129,34 @@ def _ranked(
     k = len(scores.values)
     mean = scores.values.mean(axis=0) if k else np.full(len(scores.models), math.nan)
     rank = rankdata(-mean)
-    low = high = top = np.full(mean.size, math.nan)
+    low = high = np.full(mean.size, math.nan)
+    shares = np.full((mean.size, mean.size), math.nan)
     tau = np.full(1, math.nan)
     if k >= 2:
         drawn = bootstrap_weights(k, resamples, seed) @ scores.values / k
         ranks = rankdata(-np.round(drawn, 12), axis=1)
         tail = expanded_tail(k, 1 - alpha)
         low, high = np.quantile(ranks, [tail, 1 - tail], axis=0, method="nearest")
-        best = ranks == ranks.min(axis=1, keepdims=True)
-        top = (best / best.sum(axis=1, keepdims=True)).mean(axis=0)
+        shares = _shares(ranks)
         tau = _taus(ranks, rank)
     return [
         {
             "dataset": scores.dataset, "condition": condition, "metric": metric, "model": scores.models[i],
-            "mean": mean[i], "rank": rank[i], "rank_low": low[i], "rank_high": high[i], "p_top": top[i],
+            "mean": mean[i], "rank": rank[i], "rank_low": low[i], "rank_high": high[i], "p_top": shares[i, 0],
             "n_subjects": k, "kendall_tau": tau.mean(), "tau_low": np.quantile(tau, alpha),
+            "shares": tuple(shares[i].tolist()),
         }
         for i in np.argsort(rank, kind="stable")
     ]  # fmt: skip
+
+
+def _shares(ranks: Values) -> Values:
+    """Return, per model, the share of resamples (rows of mean ranks) at each place; t tied models share t places."""
+    tied = (ranks[:, :, None] == ranks[:, None, :]).sum(axis=2)
+    first = ranks - (tied - 1) / 2
+    places = np.arange(1, ranks.shape[1] + 1)
+    held = (places >= first[..., None]) & (places < (first + tied)[..., None])
+    return np.asarray((held / tied[..., None]).mean(axis=0), dtype=np.float64)
 
 
 def _taus(ranks: Values, observed: Values) -> Values:

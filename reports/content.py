@@ -161,7 +161,8 @@ _EFFECTS = (
     Column("n_flagged", "flagged", "count"),
 )  # fmt: skip
 _SUBGROUPS = columns(
-    ("series", "model"), ("grouping", "by"), ("group", "group"), ("n_images", "cases"), ("n_subjects", "units"),
+    ("series", "model"), ("dataset", "tested on"), ("grouping", "by"), ("group", "group"), ("n_images", "cases"),
+    ("n_subjects", "units"),
     ("mean", "clean Dice"), ("ci_low", "low"), ("ci_high", "high"), ("loss", "loss, image changes"),
     ("loss_low", "low"), ("loss_high", "high"), ("note", "note"),
 )  # fmt: skip

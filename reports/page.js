@@ -68,6 +68,8 @@
     // Narrow cells hold the verdict above its number.
     if (narrow() && family === "heatmap") traces[0].text = traces[0].text.map((row) => row.map((cell) => cell.replace("  ", "<br>")));
     if (narrow() && family === "heatmap") for (const trace of traces) trace.textfont = { size: 10.5 };
+    // Names beside points need a width that a phone lacks; hover and the table behind the figure still tell them.
+    if (narrow() && family === "collapse") for (const trace of traces) trace.mode = "markers";
     const plot = Plotly.react(node, traces, layoutFor(figure, family), { displaylogo: false, displayModeBar: false, responsive: true });
     if (!node.dataset.linked) {
       node.dataset.linked = "yes";

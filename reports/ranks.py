@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import plotly.graph_objects as go
 
+from robustness.metrics.models import rank_stability
 from robustness.reports import theme
 from robustness.reports.grid import Cell, grid
-from robustness.reports.subgroups import image_losses
-from robustness.reports.unit_means import unit_means
-from robustness.seeds import generator
+from robustness.reports.pooled import IMAGES, with_pooled_images
+from robustness.results import CLEAN
 
-Values = npt.NDArray[np.float64]
 SCENES = {"clean": "Clean score", "images": "Score under image changes"}
+_CONDITIONS = {"clean": CLEAN, "images": IMAGES}
 _RESAMPLES = 2000
+_COLUMNS = ("series", "n_subjects", "mean", "rank", "first", "rank_low", "rank_high", "shares")
 
 
 def rank_table(results: pd.DataFrame, scene: str, *, metric: str = "dice", seed: int = 0) -> pd.DataFrame:
@@ -30,29 +27,23 @@ def rank_table(results: pd.DataFrame, scene: str, *, metric: str = "dice", seed:
         seed: of the bootstrap.
 
     Returns:
-        One row per series, best first: `series`, `n_subjects`, `mean`, `rank` (in the sample), `first` (share of
-        samples in which it is the best), `rank_low` and `rank_high` (2.5% and 97.5% of its ranks) and `shares` (tuple:
-        the share of samples at rank 1, 2, ...). Equal means share the better rank. Empty where fewer than two series
-        share at least two units.
+        One row per series, best first: `series`, `n_subjects`, `mean`, `rank` (in the sample, ties share the mean
+        rank), `first` (share of samples in which it is the best), `rank_low` and `rank_high` (95% of its ranks) and
+        `shares` (tuple: the share of samples at rank 1, 2, ...; tied series share the places). Empty where fewer than
+        two series share at least two units. Numbers are those of `metrics.models.rank_stability`.
     """
-    matrix, names = _matrix(results, scene, metric)
-    if len(names) < 2 or len(matrix) < 2:
-        return pd.DataFrame(
-            columns=["series", "n_subjects", "mean", "rank", "first", "rank_low", "rank_high", "shares"]
-        )
-    units = len(matrix)
-    draws = generator(seed, "ranks", scene).multinomial(units, np.full(units, 1 / units), size=_RESAMPLES)
-    ranks = _ranks(draws @ matrix / units)
-    now = _ranks(matrix.mean(axis=0, keepdims=True))[0]
-    made: list[dict[str, Any]] = []
-    for i, name in enumerate(names):
-        shares = tuple(float((ranks[:, i] == r).mean()) for r in range(1, len(names) + 1))
-        low, high = np.quantile(ranks[:, i], [0.025, 0.975])
-        made.append({
-            "series": name, "n_subjects": units, "mean": float(matrix[:, i].mean()), "rank": int(now[i]),
-            "first": shares[0], "rank_low": float(low), "rank_high": float(high), "shares": shares,
-        })  # fmt: skip
-    return pd.DataFrame(sorted(made, key=lambda row: row["rank"]))
+    nothing = pd.DataFrame(columns=list(_COLUMNS))
+    table = with_pooled_images(results, metric=metric)
+    table = table[(table["condition"] == _CONDITIONS[scene]) & table["dataset"].eq(_first(results))]
+    if table["model"].nunique() < 2:
+        return nothing
+    found = rank_stability(
+        table, metric=metric, condition=_CONDITIONS[scene], resamples=_RESAMPLES, seed=seed,
+        higher_is_better={metric: True},
+    )  # fmt: skip
+    if found.empty or found["n_subjects"].iloc[0] < 2:
+        return nothing
+    return found.rename(columns={"model": "series", "p_top": "first"})[list(_COLUMNS)].reset_index(drop=True)
 
 
 def rank_plot(results: pd.DataFrame, scene: str, *, metric: str = "dice") -> go.Figure:
@@ -66,25 +57,9 @@ def rank_plot(results: pd.DataFrame, scene: str, *, metric: str = "dice") -> go.
     )
 
 
+def _first(results: pd.DataFrame) -> object:
+    return results["dataset"].iloc[0] if len(results) else None
+
+
 def _cell(name: str, place: int, share: float) -> Cell:
     return Cell(share, f"{100 * share:.0f}%", f"{theme.label(name)}: rank {place + 1} in {100 * share:.1f}% of samples")
-
-
-def _matrix(results: pd.DataFrame, scene: str, metric: str) -> tuple[Values, list[str]]:
-    """Return (units, series) of unit means over the units that every series has."""
-    columns: dict[str, pd.Series] = {}
-    dataset = results["dataset"].iloc[0] if len(results) else None
-    for name, rows in results[results["dataset"] == dataset].groupby("series", sort=False):
-        used = image_losses(rows, metric) if scene == "images" else rows[rows["condition"] == "clean"]
-        means = unit_means(used, metric)
-        if len(means):
-            columns[str(name)] = means
-    shared = pd.DataFrame(columns).dropna()
-    return shared.to_numpy(dtype=np.float64), list(columns)
-
-
-def _ranks(scores: Values) -> npt.NDArray[np.int64]:
-    """Return ranks along the last axis, 1 = largest; equal scores share the better rank."""
-    # Means of equal columns differ in the last bits only when summed in another order; those count as equal.
-    rounded = np.round(scores, 12)
-    return 1 + (rounded[:, None, :] > rounded[:, :, None]).sum(axis=2)

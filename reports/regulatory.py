@@ -182,12 +182,13 @@ def _groups(d: Dossier) -> list[str]:
     names = grouping_columns(d.frames.results)
     if not names:
         return ["The rows carry no subgroup beyond the data set."]
-    return [f"Groupings in the rows: {listing(names)}. Groups with fewer than {FEW} units are marked and not ranked."]
+    return [f"Groupings in the rows: {listing(names)}. Groups with fewer than {FEW} units are named without a number."]
 
 
 def _failures(d: Dossier) -> list[str]:
     said = []
     clean = d.frames.results[d.frames.results["condition"] == "clean"]
+    clean = clean.drop_duplicates(["series", "dataset", "case_id", "prompt_index"])
     for series, rows in clean.groupby("series", sort=False):
         missed, made_up = (int(rows[f].eq(True).fillna(False).sum()) for f in ("missed", "hallucinated"))
         worst = rows.assign(dice=pd.to_numeric(rows["dice"])).nsmallest(20, "dice")

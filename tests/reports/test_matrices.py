@@ -11,6 +11,7 @@ from robustness.errors import InputError
 from robustness.metrics.effects import effects
 from robustness.reports.collapse import collapse_plot, collapse_table
 from robustness.reports.joint import joint_grid, joint_table
+from robustness.reports.labels import uncrowded
 from robustness.reports.plots import KINDS, plot
 from robustness.reports.ranks import rank_table
 from robustness.reports.scores import floor_scores
@@ -72,15 +73,16 @@ def test_the_better_model_ranks_first_and_ties_share_the_rank(runs: tuple[RunTab
     assert table["first"].iloc[0] > 0.95
     twin = pd.concat([results[results["series"] == "film-unet"].assign(series=s) for s in ("a", "b")])
     tied = rank_table(twin, "clean")
-    assert list(tied["rank"]) == [1, 1]
-    assert list(tied["first"]) == [1.0, 1.0]
+    assert list(tied["rank"]) == [1.5, 1.5]
+    assert list(tied["first"]) == [0.5, 0.5]
+    assert [sum(shares) for shares in tied["shares"]] == [1.0, 1.0]
 
 
 def test_close_models_have_no_sure_order() -> None:
     rng = np.random.default_rng(1)
     rows = [
         {"series": s, "dataset": "d", "condition": "clean", "case_id": f"c{i}", "subject_id": f"s{i}",
-         "dice": rng.uniform()}
+         "prompt_index": 0, "dice": rng.uniform()}
         for s in ("a", "b") for i in range(20)
     ]  # fmt: skip
     table = rank_table(pd.DataFrame(rows), "clean")
@@ -101,15 +103,34 @@ def test_a_matrix_of_data_sets_needs_two_and_holds_unit_means(runs: tuple[RunTab
     assert dataset_matrix(pd.concat([results, second])).data[0].z[0] == pytest.approx(table["mean"].tolist())
 
 
-def test_subgroups_say_where_units_are_too_few(runs: tuple[RunTables, ...]) -> None:
-    results = merge(runs[:1]).results
-    table = subgroup_table(results)
+def test_subgroups_name_groups_of_too_few_units_without_a_number(runs: tuple[RunTables, ...]) -> None:
+    table = subgroup_table(merge(runs[:1]).results)
     assert set(table["grouping"]) == {"target"}
     assert set(table["note"]) == {"too few units (< 10)"}
-    first = table.iloc[0]
-    mine = results[(results["condition"] == "clean") & (results["target"] == first["group"])]
-    assert first["mean"] == pytest.approx(mine.groupby("subject_id")["dice"].mean().mean())
-    assert table["mean"].is_monotonic_increasing
+    assert table["mean"].isna().all()
+    assert (table["n_subjects"] > 0).all()
+
+
+def test_subgroups_hold_unit_means_with_intervals_over_the_groups() -> None:
+    rng = np.random.default_rng(3)
+    rows = [
+        {"series": "m", "dataset": "d", "condition": condition, "family": family, "case_id": f"c{i}",
+         "subject_id": f"s{i // 2}", "prompt_index": 0, "group_site": "north" if i < 24 else "south",
+         "dice": rng.uniform(0.5, 0.9) - (0.3 if family == "image" else 0.0)}
+        for condition, family in (("clean", "clean"), ("image:jpeg@1", "image"), ("image:jpeg@5", "image"))
+        for i in range(50)
+    ]  # fmt: skip
+    results = pd.DataFrame(rows)
+    table = subgroup_table(results).set_index("group")
+    wide = results.pivot_table(index=["subject_id", "case_id", "group_site"], columns="condition", values="dice")
+    wide["loss"] = wide["clean"] - wide[["image:jpeg@1", "image:jpeg@5"]].mean(axis=1)
+    for group, mine in wide.groupby("group_site"):
+        units = mine.groupby("subject_id")[["clean", "loss"]].mean()
+        for column, (mean, low, high) in {"clean": ("mean", "ci_low", "ci_high"),
+                                          "loss": ("loss", "loss_low", "loss_high")}.items():  # fmt: skip
+            expected = stats.t.interval(1 - 0.05 / 2, len(units) - 1, units[column].mean(), stats.sem(units[column]))
+            assert table.loc[group, mean] == pytest.approx(units[column].mean())
+            assert (table.loc[group, low], table.loc[group, high]) == pytest.approx(expected)
 
 
 def test_a_column_named_group_divides_the_cases(runs: tuple[RunTables, ...]) -> None:
@@ -162,3 +183,11 @@ def test_a_wrong_name_of_a_figure_is_one_clear_error(run_folders: list) -> None:
     with pytest.raises(InputError, match="hold no figure 'joint'"):
         plot(run_folders[0], "joint")
     assert set(KINDS) >= {"forest", "severity", "shift", "joint", "rank", "thresholds", "collapse", "paired"}
+
+
+def test_names_stand_beside_points_only_where_they_cover_nothing() -> None:
+    assert uncrowded([(0.2, 0.2), (0.8, 0.8)], ["low", "high"]) == ["low", "high"]
+    assert uncrowded([(0.5, 0.5), (0.5, 0.51)], ["under", "over"]) == ["", "over"]
+    assert uncrowded([(0.5, 0.5), (0.53, 0.5)], ["covers the next", "next"]) == ["", "next"]
+    assert uncrowded([(0.99, 0.5)], ["runs out of the plot"]) == [""]
+    assert uncrowded([], []) == []

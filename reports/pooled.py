@@ -1,0 +1,31 @@
+"""All image changes as one condition, so that the statistics of the metrics room can be asked about them."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from robustness.results import CLEAN
+
+IMAGES = "image changes"
+
+
+def with_pooled_images(results: pd.DataFrame, *, metric: str = "dice") -> pd.DataFrame:
+    """Return the clean rows and, as condition `IMAGES`, each case's mean `metric` over the single image changes.
+
+    Args:
+        results: rows with the column `series`, which takes the place of `model`: two runs of one model stay apart.
+        metric: the score; rows without it are left out before the mean, so a case counts with the changes it has.
+
+    Returns:
+        A table that `metrics.subgroups` and `metrics.models` read; one row per case and text and condition.
+    """
+    held = results.reset_index(drop=True)
+    held = held.assign(model=held["series"], **{metric: pd.to_numeric(held[metric], errors="coerce")})
+    held = held[held[metric].notna()]
+    keys = ["model", *(k for k in ("dataset", "split") if k in held), "case_id", "prompt_index"]
+    clean = held[held["condition"] == CLEAN].drop_duplicates(keys)
+    changed = held[held["family"] == "image"] if "family" in held else held.iloc[:0]
+    means = changed.groupby(keys, sort=False, dropna=False)[metric].mean().rename("pooled").reset_index()
+    pooled = clean.merge(means, on=keys, how="inner").assign(condition=IMAGES)
+    pooled[metric] = pooled.pop("pooled")
+    return pd.concat([clean, pooled], ignore_index=True)
