@@ -16,6 +16,7 @@ from torch import nn
 from robustness.errors import InputError
 from robustness.files import sha256_file, write_atomic, write_text
 from robustness.runners.segmenter import NetworkSegmenter
+from robustness.runners.training_lora import merged_state
 from robustness.runners.weight_files import first_line, read_weights, shortened, weight_files
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
@@ -55,7 +56,11 @@ class Checkpoint:
 
     def provenance(self) -> dict[str, Any]:
         """Return the source and the SHA-256 of every weight file."""
-        hashes = {path.name: sha256_file(path) for path in self.files}
+        names = [path.name for path in self.files]
+        hashes = {
+            path.name if names.count(path.name) == 1 else f"{path.parent.name}/{path.name}": sha256_file(path)
+            for path in self.files
+        }
         trained_on = {"trained_on": self.document["trained_on"]} if self.own and "trained_on" in self.document else {}
         return {"checkpoint": self.source, "sha256": hashes, **trained_on}
 
@@ -71,9 +76,7 @@ def open_checkpoint(checkpoint: str | Path, *, model: str, prefixes: Sequence[st
     Raises:
         InputError: absent, damaged, without a state dict, or a pickle that calls something.
     """
-    path = Path(checkpoint)
-    if not path.exists():
-        path = _download(str(checkpoint))
+    path = locate(checkpoint)
     files = weight_files(path) if path.is_dir() else (path,)
     folder = path if path.is_dir() else path.parent
     state: dict[str, torch.Tensor] = {}
@@ -97,6 +100,16 @@ def open_checkpoint(checkpoint: str | Path, *, model: str, prefixes: Sequence[st
     )
 
 
+def locate(checkpoint: str | Path) -> Path:
+    """Return the path of a checkpoint; what is no path here is fetched from the hub.
+
+    Raises:
+        InputError: neither a path nor a hub name that can be had.
+    """
+    path = Path(checkpoint)
+    return path if path.exists() else _download(str(checkpoint))
+
+
 def save_checkpoint(
     folder: str | Path, segmenter: NetworkSegmenter, *, trained_on: Mapping[str, Any] | None = None
 ) -> Path:
@@ -106,7 +119,8 @@ def save_checkpoint(
     """
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
-    state = {k: v.detach().cpu().contiguous().clone() for k, v in segmenter.network.state_dict().items()}
+    merged = merged_state(segmenter.network)
+    state = {k: v.detach().cpu().contiguous().clone() for k, v in merged.items()}
     document = {
         "model": segmenter.model or segmenter.name,
         "config": dict(segmenter.config),

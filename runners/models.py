@@ -37,6 +37,7 @@ class ModelEntry:
         prefixes: key prefixes that wrappers add and that are cut, longest first.
         encoders: "text" and "image" to the beginnings of their parameters' names, the first that fits; {} where
             gradients may tell what belongs to which.
+        trainable: whether `finetune` takes it.
     """
 
     title: ClassVar[str] = ""
@@ -46,6 +47,13 @@ class ModelEntry:
     presets: ClassVar[Mapping[str, Config]] = {}
     prefixes: ClassVar[tuple[str, ...]] = ("module.", "net.")
     encoders: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    trainable: ClassVar[bool] = True
+
+    def open(self, checkpoint: str | Path, *, model: str, given: Config) -> Any:
+        """Return the `Checkpoint` at a path or hub name; `given` are the fields that the caller set."""
+        from robustness.runners.checkpoints import open_checkpoint
+
+        return open_checkpoint(checkpoint, model=model, prefixes=self.prefixes)
 
     def default_config(self) -> Config:
         """Return the published configuration; its keys are the ones that a user may set."""
@@ -137,8 +145,6 @@ def load_model(
         UnknownNameError: no such model.
         InputError: a bad option, or a checkpoint that is absent, damaged, unsafe or of another network.
     """
-    from robustness.runners.checkpoints import open_checkpoint
-
     entry: ModelEntry = MODELS.get(name)()
     if isinstance(entry, BlackBoxEntry):
         refused = {"config": bool(config), "device": str(device) != "auto", "precision": precision != "auto"}
@@ -155,7 +161,7 @@ def load_model(
             f"checkpoint: expected a folder, a file or a hub name such as {entry.published!r}, got none; "
             "for random weights give a config"
         )
-    opened = None if checkpoint is None else open_checkpoint(checkpoint, model=name, prefixes=entry.prefixes)
+    opened = None if checkpoint is None else entry.open(checkpoint, model=name, given=given)
     full = _resolve_config(entry, given, opened)
     network = _build(entry, full, opened, seed=seed, name=name)
     folder = opened.folder if opened else None
