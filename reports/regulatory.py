@@ -130,8 +130,7 @@ def _data(d: Dossier) -> list[str]:
 
 def _performance(d: Dossier) -> list[str]:
     said = []
-    clean = d.frames.results[d.frames.results["condition"] == "clean"]
-    for series, rows in clean.groupby("series", sort=False):
+    for who, rows in _clean_by_series(d):
         told = []
         for metric in ("dice", "iou", "nsd", "hd95"):
             if metric in rows and pd.to_numeric(rows[metric], errors="coerce").notna().any():
@@ -139,9 +138,16 @@ def _performance(d: Dossier) -> list[str]:
                 told.append(
                     f"{metric_words(metric)} {number(found['mean'])} {interval(found['ci_low'], found['ci_high'])}"
                 )
-        n = int(rows["subject_id"].nunique())
-        said.append(f"{series}: {'; '.join(told)} (mean over {count(n, 'unit')} with 95% interval).")
+        n = int(rows[pd.to_numeric(rows["dice"], errors="coerce").notna()]["subject_id"].nunique())
+        said.append(f"{who}: {'; '.join(told)} (mean over {count(n, 'unit')} with 95% interval).")
     return said
+
+
+def _clean_by_series(d: Dossier) -> list[tuple[str, pd.DataFrame]]:
+    """Return each series' clean rows, a case that several words point away from counted once."""
+    clean = d.frames.results[d.frames.results["condition"] == "clean"]
+    clean = clean.drop_duplicates(["series", "split", "case_id", "prompt_index"])
+    return [(str(series), rows) for series, rows in clean.groupby("series", sort=False)]
 
 
 def _prompt(d: Dossier) -> list[str]:
@@ -187,15 +193,11 @@ def _groups(d: Dossier) -> list[str]:
 
 def _failures(d: Dossier) -> list[str]:
     said = []
-    clean = d.frames.results[d.frames.results["condition"] == "clean"]
-    clean = clean.drop_duplicates(["series", "dataset", "case_id", "prompt_index"])
-    for series, rows in clean.groupby("series", sort=False):
+    for who, rows in _clean_by_series(d):
         missed, made_up = (int(rows[f].eq(True).fillna(False).sum()) for f in ("missed", "hallucinated"))
         worst = rows.assign(dice=pd.to_numeric(rows["dice"])).nsmallest(20, "dice")
         cases = [f"{c} ({number(v)})" for c, v in zip(worst["case_id"], worst["dice"], strict=True)]
-        said.append(
-            f"{series}, unchanged input: {missed} missed, {made_up} hallucinated. Lowest Dice: {listing(cases)}."
-        )
+        said.append(f"{who}, unchanged input: {missed} missed, {made_up} hallucinated. Lowest Dice: {listing(cases)}.")
     return said
 
 
@@ -226,10 +228,11 @@ def _limits(d: Dossier) -> list[str]:
     needed = pd.to_numeric(undecided["n_needed"], errors="coerce").dropna()
     said = list(d.limitations)
     if len(needed):
+        low, high = number(float(needed.min()), 0), number(float(needed.max()), 0)
         said.append(
-            f"{count(len(undecided), 'claim')} undecided or not certified; to decide them,"
-            f" {number(float(needed.min()), 0)} to {number(float(needed.max()), 0)} units"
-            " would be needed (table of verdicts, “units needed”)."
+            f"{count(len(undecided), 'claim')} undecided or not certified; to decide"
+            f" {'them' if len(needed) == len(undecided) else f'{len(needed):,} of them'},"
+            f" {low if low == high else f'{low} to {high}'} units would be needed (table of verdicts, “units needed”)."
         )
     return said
 

@@ -32,7 +32,11 @@ def find_chromium() -> str | None:
 
 
 class Browser:
-    """One page in headless Chromium; `errors` and `requests` collect what the page logged and asked for."""
+    """One page in headless Chromium.
+
+    `errors` and `requests` collect what the page logged and asked for; `stopped` what it asked of the network, which
+    never gets there.
+    """
 
     def __init__(self, *, width: int = 1280, height: int = 900, dark: bool = False) -> None:
         self._profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
@@ -48,10 +52,13 @@ class Browser:
         self._buffer, self._count, self._session = b"", 0, ""
         self.errors: list[str] = []
         self.requests: list[str] = []
+        self.stopped: list[str] = []
         target = next(t for t in self._send("Target.getTargets")["targetInfos"] if t["type"] == "page")
         self._session = self._send("Target.attachToTarget", targetId=target["targetId"], flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self._send(f"{domain}.enable")
+        # Whatever would leave the machine is stopped here and noted, so a page cannot pass for want of a network.
+        self._send("Fetch.enable", patterns=[{"urlPattern": f"{scheme}://*"} for scheme in ("http", "https")])
         self.resize(width, height)
         self.emulate(dark=dark)
 
@@ -131,15 +138,20 @@ class Browser:
         size = self._send("Page.getLayoutMetrics")["cssContentSize"]
         return {"clip": {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}}
 
-    def _send(self, method: str, **params: Any) -> dict[str, Any]:
+    def _post(self, method: str, **params: Any) -> int:
+        """Send a command without waiting for its answer; return its number."""
         self._count += 1
         message: dict[str, Any] = {"id": self._count, "method": method, "params": params}
         if self._session:
             message["sessionId"] = self._session
         os.write(self._write, json.dumps(message).encode() + b"\0")
+        return self._count
+
+    def _send(self, method: str, **params: Any) -> dict[str, Any]:
+        number = self._post(method, **params)
         while True:
             answer = self._receive()
-            if answer.get("id") == self._count:
+            if answer.get("id") == number:
                 if "error" in answer:
                     raise RuntimeError(f"{method}: {answer['error']}")
                 result: dict[str, Any] = answer["result"]
@@ -156,6 +168,9 @@ class Browser:
             self.errors.append(json.dumps(params["args"])[:600])
         elif event.get("method") == "Network.requestWillBeSent":
             self.requests.append(params["request"]["url"])
+        elif event.get("method") == "Fetch.requestPaused":
+            self.stopped.append(params["request"]["url"])
+            self._post("Fetch.failRequest", requestId=params["requestId"], errorReason="BlockedByClient")
 
     def _receive(self, seconds: float = 30.0) -> dict[str, Any]:
         while b"\0" not in self._buffer:

@@ -16,6 +16,7 @@ from tests.reports.chromium import Browser
 def fresh(browser: Browser) -> Iterator[Browser]:
     browser.errors.clear()
     browser.requests.clear()
+    browser.stopped.clear()
     browser.resize(1280, 900)
     browser.emulate(dark=False)
     yield browser
@@ -31,8 +32,17 @@ def test_the_page_opens_draws_its_figures_and_asks_nothing_of_the_network(fresh:
     fresh.evaluate("document.querySelector('.figs-reliance').scrollIntoView()")
     fresh.wait("document.querySelectorAll('.fig-reliance .plot .main-svg').length >= 2")
     fresh.evaluate("window.scrollTo(0, document.body.scrollHeight)")
-    assert left(fresh) == []
+    assert left(fresh) == fresh.stopped == []
     assert [url for url in fresh.requests if url.startswith("file:")] == [page.resolve().as_uri()]
+
+
+def test_a_request_would_have_been_stopped_and_seen(fresh: Browser, tmp_path: Path) -> None:
+    """The control of the test above: a page that does ask for something."""
+    asking = tmp_path / "asking.html"
+    asking.write_text('<html data-ready="yes"><img src="https://example.invalid/pixel.png"></html>', encoding="utf-8")
+    fresh.open(asking)
+    assert fresh.stopped == ["https://example.invalid/pixel.png"]
+    fresh.errors.clear()
 
 
 def test_every_figure_can_be_drawn(fresh: Browser, page: Path) -> None:
