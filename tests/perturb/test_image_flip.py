@@ -1,4 +1,4 @@
-"""The flip moves image, mask and words together."""
+"""The flips move image, mask and words together; the control leaves the words."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from robustness.errors import CaseError
-from robustness.perturb.horizontal_flip import HorizontalFlip
+from robustness.perturb.horizontal_flip import HorizontalFlip, HorizontalFlipUnrewritten
 from robustness.perturb.mirror_words import mirror_swaps, mirrored_text, swapped
 from robustness.perturb.parse import parse_prompt
+from robustness.perturb.truth import judge_prompt
+from robustness.perturb.vertical_flip import VerticalFlip
 from robustness.runners.data import load_dataset
 from robustness.types import Attribute, Case, NotApplicable, Prompt
 
@@ -135,6 +137,62 @@ class TestMetadata:
         deep = np.arange(48, dtype=np.float32).reshape(6, 8)
         case = Case("c", "s", case.image, case.mask, case.prompt, "", {"image_float": deep})
         np.testing.assert_array_equal(flipped(case).metadata["image_float"], np.fliplr(deep))
+
+
+class TestUpsideDown:
+    def test_top_and_bottom_swap_and_left_stays(self) -> None:
+        case = case_of("polyp, located in top left of the image", location="top left")
+        params = VerticalFlip().propose(case, 1, RNG)
+        assert isinstance(params, dict)
+        out = VerticalFlip().apply(case, params)
+        np.testing.assert_array_equal(out.image, np.flipud(case.image))
+        np.testing.assert_array_equal(out.mask, np.flipud(case.mask))
+        assert out.prompt.text == "polyp, located in bottom left of the image"
+        assert out.metadata["attributes"]["location"] == "bottom left"
+
+    @pytest.mark.parametrize(
+        ("text", "reason"),
+        [
+            ("left hippocampus in axial T1 brain MRI", "cannot be decided upside down"),
+            ("left atrium cavity", "cannot be decided upside down"),
+            ("polyp below a fold", "neither a location nor a side"),
+            ("polyp at 3 o'clock", "direction"),
+        ],
+    )
+    def test_what_cannot_be_decided_is_not_applicable(self, text: str, reason: str) -> None:
+        found = VerticalFlip().propose(case_of(text, side="left", side_visible=True), 1, RNG)
+        assert isinstance(found, NotApplicable)
+        assert reason in found.reason
+
+    @pytest.mark.parametrize(
+        ("text", "known"),
+        [
+            ("left and right hippocampus in axial T1 brain MRI", {"side": "both", "structure": "hippocampus"}),
+            ("left hippocampus in sagittal T1 brain MRI", {"side": "left", "side_visible": False}),
+        ],
+    )
+    def test_sides_that_are_both_or_unseen_stay(self, text: str, known: dict[str, Any]) -> None:
+        case = case_of(text, **known)
+        params = VerticalFlip().propose(case, 1, RNG)
+        assert isinstance(params, dict)
+        assert VerticalFlip().apply(case, params).prompt.text == text
+
+
+class TestControl:
+    def test_the_unrewritten_flip_moves_pixels_and_leaves_false_words(self) -> None:
+        case = case_of("left hippocampus in axial T1 brain MRI", side="left", side_visible=True)
+        params = HorizontalFlipUnrewritten().propose(case, 1, RNG)
+        assert isinstance(params, dict)
+        out = HorizontalFlipUnrewritten().apply(case, params)
+        np.testing.assert_array_equal(out.mask, np.fliplr(case.mask))
+        assert out.prompt == case.prompt
+        assert judge_prompt(out)["side"] == "false"
+        assert HorizontalFlipUnrewritten().expectation == "control"
+
+    def test_it_applies_only_where_the_flip_rewrites_a_word(self) -> None:
+        found = HorizontalFlipUnrewritten().propose(case_of("bright polyp"), 1, RNG)
+        assert isinstance(found, NotApplicable)
+        assert "nothing to leave unrewritten" in found.reason
 
 
 @given(st.lists(st.sampled_from(["top left", "right", "center", "bottom right", "left"]), min_size=1, max_size=4))
