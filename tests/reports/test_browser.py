@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -124,8 +126,22 @@ def test_the_theme_button_switches(fresh: Browser, page: Path) -> None:
     assert fresh.evaluate("document.documentElement.dataset.theme") == "dark"
 
 
+def outline(pdf: bytes) -> list[str]:
+    """Return the titles of a PDF's bookmarks, in stored order."""
+    found = pdf
+    for stream in re.finditer(rb"stream\r?\n(.*?)endstream", pdf, re.DOTALL):
+        with contextlib.suppress(zlib.error):
+            found += zlib.decompress(stream.group(1))
+    titles = re.findall(rb"/Title\s*(?:\(((?:[^()\\]|\\.)*)\)|<([0-9A-F]+)>)", found)
+    read = [bytes.fromhex(h.decode()).decode("utf-16") if h else t.decode("latin-1") for t, h in titles]
+    return [re.sub(r"\\(.)", r"\1", title) for title in read]
+
+
 def test_it_prints_to_pdf_with_every_section_opened(fresh: Browser, page: Path) -> None:
     fresh.open(page)
+    headings = fresh.evaluate("[...document.querySelectorAll('main h2')].map((n) => n.textContent.trim())")
     pdf = fresh.pdf()
     assert pdf.startswith(b"%PDF")
     assert len(re.findall(rb"/Type\s*/Page\b", pdf)) >= 5
+    assert len(headings) >= 8
+    assert set(headings) <= set(outline(pdf))
