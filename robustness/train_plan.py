@@ -8,14 +8,28 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from robustness.plan import StrictModel, read_with_overrides
 from robustness.plan_errors import validated
+from robustness.train_protocols import with_protocol
 
 RANDOM = "random"
 Part = Literal["image", "text", "decoder"]
 Augmentation = Literal["flip", "shift", "gain", "misword", "reword"]
+Accident = Literal["zero_ce", "ce_of_sigmoids", "random_validation_text"]
+Logger = Literal["tensorboard", "wandb", "mlflow"]
+_ENCODERS: list[Literal["image", "text"]] = ["image", "text"]
+_LOGGERS: list[Logger] = ["tensorboard"]
+# Keys that came after the first checkpoints: at their default they leave a plan's hash as it was.
+_LATER: dict[str, tuple[str, ...]] = {
+    "data": ("counterfactual_split",),
+    "train": (
+        "accumulate", "devices", "nodes", "cache", "cache_float16", "cache_gib", "lora", "counterfactual",
+        "attribute_dropout", "optimizer", "decay", "min_epochs", "min_delta", "plateau_on", "plateau_threshold",
+        "lr_floor", "dice_smooth", "reference_accidents",
+    ),
+}  # fmt: skip
 
 
 def _as_list(value: Any) -> Any:
@@ -42,8 +56,10 @@ class TrainDataSpec(StrictModel):
 
     Attributes:
         prompt: one key, several to draw from, or "random" for all of p1..p9 that the data has.
-        empty: share of training prompts that are replaced by the empty text.
+        empty: share of training prompts that are replaced by the empty text (prompt dropout).
         val_prompt: the key that validation uses; None: `prompt` itself, the last of several, p6 for "random".
+        counterfactual_split: the split whose other targets of the same image counterfactual prompts ask for; None: the
+            training split itself.
     """
 
     path: str
@@ -55,11 +71,30 @@ class TrainDataSpec(StrictModel):
     subject: str | None = None
     modality: str | None = None
     limit: int | None = Field(default=None, gt=0)
+    counterfactual_split: str | None = None
 
     @property
     def validation_prompt(self) -> str:
         """The prompt key of validation."""
         return self.val_prompt or ("p6" if self.prompt[-1] == RANDOM else self.prompt[-1])
+
+
+class LoraSpec(StrictModel):
+    """``lora``: low-rank adapters on encoders whose own weights stay as they are (Hu et al., arXiv:2106.09685).
+
+    Attributes:
+        rank: of the change of each weight matrix.
+        alpha: the change is multiplied by alpha / rank.
+        parts: the encoders.
+        dropout: before each adapter.
+    """
+
+    rank: int = Field(default=8, gt=0)
+    alpha: float = Field(default=16.0, gt=0)
+    parts: Annotated[list[Literal["image", "text"]], BeforeValidator(_as_list)] = Field(
+        default_factory=_ENCODERS.copy, min_length=1
+    )
+    dropout: float = Field(default=0.0, ge=0, lt=1)
 
 
 class TrainSpec(StrictModel):
@@ -80,6 +115,24 @@ class TrainSpec(StrictModel):
         spell: share of known words that are spelled byte by byte, for models that can.
         gradient_clip: largest norm of the gradient; 0: no bound.
         threads: CPU threads; None: torch's own choice.
+        accumulate: batches whose gradients are averaged, case by case, for one step.
+        devices, nodes: processes on each machine, and machines; each takes `batch_size` cases, so that the step is that
+            of one process with the product.
+        loggers: what is written besides ``metrics.csv``.
+        cache: "auto" keeps the codes of frozen encoders in memory where no change of the image runs and they fit into
+            `cache_gib`, "off" computes them anew, anything else is a folder that keeps them.
+        cache_float16: keep codes in half precision.
+        lora: adapters on encoders; their own weights then stay frozen.
+        counterfactual: share of the samples that ask for another target: half for one that the same image shows, with
+            its mask, half for one that it does not show, with an empty mask.
+        attribute_dropout: chance of each word that is not needed to find the target to be left out.
+        optimizer, decay: AdamW or Adam; weight decay on "matrices" (biases and norms left out) or "all".
+        min_epochs, min_delta: the fewest epochs, and the least gain in Dice that counts, for early stopping.
+        plateau_on, plateau_threshold: what "plateau" watches, and the relative gain below which it waits.
+        lr_floor: lowest rate of "plateau" and "cosine", as a share of `lr`.
+        dice_smooth: pixels added to both halves of the Dice fraction.
+        protocol: "default", or "medvlsm": the reference benchmark's settings for every key that the plan leaves out.
+        reference_accidents: accidents of the reference to repeat; see ``docs/finetuning.md``.
     """
 
     epochs: int = Field(default=100, gt=0)
@@ -101,9 +154,40 @@ class TrainSpec(StrictModel):
     dice_weight: float = Field(default=1.0, ge=0)
     ce_weight: float = Field(default=1.0, ge=0)
     threads: int | None = Field(default=None, gt=0)
-    protocol: Literal["default"] = "default"
+    accumulate: int = Field(default=1, gt=0)
+    devices: int = Field(default=1, gt=0)
+    nodes: int = Field(default=1, gt=0)
+    loggers: Annotated[list[Logger], BeforeValidator(_as_list_without_none)] = Field(default_factory=_LOGGERS.copy)
+    cache: str = "auto"
+    cache_float16: bool = False
+    cache_gib: float = Field(default=4.0, gt=0)
+    lora: LoraSpec | None = None
+    counterfactual: float = Field(default=0.0, ge=0, le=1)
+    attribute_dropout: float = Field(default=0.0, ge=0, le=1)
+    optimizer: Literal["adamw", "adam"] = "adamw"
+    decay: Literal["matrices", "all"] = "matrices"
+    min_epochs: int = Field(default=0, ge=0)
+    min_delta: float = Field(default=0.0, ge=0)
+    plateau_on: Literal["dice", "loss"] = "dice"
+    plateau_threshold: float = Field(default=0.0, ge=0)
+    lr_floor: float = Field(default=0.01, ge=0, le=1)
+    dice_smooth: float = Field(default=1.0, gt=0)
+    protocol: Literal["default", "medvlsm"] = "default"
+    reference_accidents: Annotated[list[Accident], BeforeValidator(_as_list_without_none)] = Field(default_factory=list)
     out: str = "checkpoints/finetuned"
     seed: int = Field(default=0, ge=0)
+
+    @field_validator("reference_accidents")
+    @classmethod
+    def _one_meaning_of_ce(cls, accidents: list[str]) -> list[str]:
+        if {"zero_ce", "ce_of_sigmoids"} <= set(accidents):
+            raise ValueError("expected zero_ce or ce_of_sigmoids, not both")
+        return accidents
+
+    @property
+    def cases_per_step(self) -> int:
+        """Cases of one optimizer step, over all processes."""
+        return self.batch_size * self.accumulate * self.devices * self.nodes
 
 
 class TrainPlan(StrictModel):
@@ -114,16 +198,26 @@ class TrainPlan(StrictModel):
     data: TrainDataSpec
     train: TrainSpec = TrainSpec()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_from_protocol(cls, tree: Any) -> Any:
+        return with_protocol(tree)
+
     def to_toml(self) -> str:
         """Return the resolved plan; reading it back gives an equal plan."""
         return tomli_w.dumps(self.model_dump(exclude_none=True))
 
     def sha256(self) -> str:
-        """Return the hash of everything that the weights depend on (title, output folder and data folder do not count).
+        """Return the hash of everything that the weights depend on; title, folders and loggers do not count.
 
         The data counts by the hashes of its files, which the checkpoint states beside the plan.
         """
-        left_out: Any = {"title": True, "data": {"path"}, "train": {"out"}}
+        left_out: Any = {"title": True, "data": {"path"}, "train": {"out", "loggers"}}
+        for table, keys in _LATER.items():
+            held = getattr(self, table)
+            fields = type(held).model_fields
+            defaults = {key: fields[key].get_default(call_default_factory=True) for key in keys}
+            left_out[table] |= {key for key, value in defaults.items() if getattr(held, key) == value}
         return hashlib.sha256(tomli_w.dumps(self.model_dump(exclude_none=True, exclude=left_out)).encode()).hexdigest()
 
 

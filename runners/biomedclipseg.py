@@ -109,18 +109,16 @@ class BiomedClipSegNetwork(ClipSegNetwork):
         self.blocks = tuple(blocks)
         self.pad_token_id = pad_token_id
 
-    def encode_image(self, pixel_values: torch.Tensor) -> Tensors:
-        """Return the reduced outputs of `blocks`, deepest first; deeper blocks are not run.
+    def image_features(self, pixel_values: torch.Tensor) -> Tensors:
+        """Return the outputs of `blocks`, deepest first; deeper blocks are not run.
 
         Raises:
             InputError: not the size of the position table.
         """
-        outputs = self.biomedclip.visual.block_outputs(pixel_values, self.blocks)
-        pairs = zip(self.decoder.reduces, reversed(outputs), strict=True)
-        return tuple(reduce(activation) for reduce, activation in pairs)
+        return tuple(reversed(self.biomedclip.visual.block_outputs(pixel_values, self.blocks)))
 
-    def encode_text(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> Tensors:
-        """Return the FiLM factor and offset (B, reduce_dim) of ids (B, L); without a mask, padding has `pad_token_id`.
+    def text_features(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> Tensors:
+        """Return the projected text (B, embed_dim) of ids (B, L); without a mask, padding has `pad_token_id`.
 
         Raises:
             InputError: a row without a token.
@@ -131,8 +129,7 @@ class BiomedClipSegNetwork(ClipSegNetwork):
             raise InputError(
                 f"input_ids: row {empty[0]} holds only padding; even an empty prompt needs its start and end token"
             )
-        condition = self.biomedclip.text(input_ids, mask)
-        return self.decoder.film_mul(condition), self.decoder.film_add(condition)
+        return (self.biomedclip.text(input_ids, mask),)
 
 
 @MODELS.add("biomedclipseg")

@@ -56,13 +56,21 @@ class CnnNetwork(SplitNetwork):
         Raises:
             InputError: a side is not a multiple of `multiple`.
         """
+        return self.image_code(self.image_features(pixel_values))
+
+    def image_features(self, pixel_values: torch.Tensor) -> Tensors:
+        """Return the encoder's maps, finest first; the first is the image itself."""
         height, width = pixel_values.shape[-2:]
         if height % self.multiple or width % self.multiple:
             raise InputError(
                 f"pixel_values: expected sides that are multiples of {self.multiple}, got {height} x {width}; "
                 "choose another image_size"
             )
-        logits = self.segmentation_head(self.decoder(self.encoder(pixel_values)))
+        return tuple(self.encoder(pixel_values))
+
+    def image_code(self, features: Tensors) -> Tensors:
+        """Return the logits of the encoder's maps."""
+        logits = self.segmentation_head(self.decoder(list(features)))
         return (logits[:, self.class_index : self.class_index + 1],)
 
     def decode(self, image: Tensors, text: Tensors) -> torch.Tensor:
@@ -74,8 +82,8 @@ class CnnEntry(ModelEntry):
     """Base of the baselines; a subclass names the library's class and its own fields.
 
     `encoder_name` is any encoder of segmentation-models-pytorch; for ResNets the checkpoint tells it. Fresh networks
-    are random unless `encoder_weights` names weights that the library fetches ("imagenet"). A checkpoint of several
-    classes needs `class_index`, the channel to audit.
+    are random unless `encoder_weights` names weights that the library fetches ("imagenet"; "none" for none). A
+    checkpoint of several classes needs `class_index`, the channel to audit.
 
     Class attributes:
         arch: the library's class.
@@ -84,6 +92,7 @@ class CnnEntry(ModelEntry):
     """
 
     takes_text: ClassVar[bool] = False
+    encoders: ClassVar[Mapping[str, tuple[str, ...]]] = {"image": ("encoder.",)}
     presets: ClassVar[Mapping[str, Config]] = {"tiny": {"encoder_name": "resnet18", "image_size": 64}}
     arch: ClassVar[str] = ""
     fields: ClassVar[Config] = {}
@@ -113,7 +122,8 @@ class CnnEntry(ModelEntry):
 
     def build(self, config: Config) -> nn.Module:
         """Return a `CnnNetwork` with fresh weights."""
-        return self._assemble(config, encoder_weights=config["encoder_weights"])
+        weights = config["encoder_weights"]
+        return self._assemble(config, encoder_weights=None if weights == "none" else weights)
 
     def skeleton(self, config: Config) -> nn.Module:
         """Return a `CnnNetwork` for weights that are at hand, so that none are fetched."""

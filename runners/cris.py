@@ -113,10 +113,18 @@ class CrisNetwork(SplitNetwork):
         Raises:
             InputError: another shape.
         """
+        return self.image_code(self.image_features(pixel_values))
+
+    def image_features(self, pixel_values: torch.Tensor) -> Tensors:
+        """Return the image network's three maps, finest first."""
         height, width = pixel_values.shape[-2:]
         if height % _STRIDE or width % _STRIDE or not height or not width:
             raise InputError(f"pixel_values: expected sides that are multiples of {_STRIDE}, got {height} x {width}")
-        return tuple(self.neck.encode_image(*self.backbone.visual(pixel_values)))
+        return tuple(self.backbone.visual(pixel_values))
+
+    def image_code(self, features: Tensors) -> Tensors:
+        """Return the neck's maps."""
+        return tuple(self.neck.encode_image(*features))
 
     def encode_text(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> Tensors:
         """Return the text code of ids (B, L).
@@ -127,10 +135,19 @@ class CrisNetwork(SplitNetwork):
         Raises:
             InputError: a row without a token, or more ids than positions.
         """
+        return self.text_code(self.text_features(input_ids, attention_mask))
+
+    def text_features(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> Tensors:
+        """Return the text network's tokens and state, and the bool (B, L) that is False for padding."""
         valid = self._valid(input_ids)
         longest = int(valid.any(dim=0).nonzero().max()) + 1 if len(valid) else valid.shape[1]
         input_ids, valid = input_ids[:, :longest], valid[:, :longest]
         tokens, state = self.backbone.encode_text(input_ids)
+        return tokens, state, valid
+
+    def text_code(self, features: Tensors) -> Tensors:
+        """Return the parts of the text code that `decode` reads."""
+        tokens, state, valid = features
         words = self.decoder.encode_text(tokens)
         projected = (tensor for layer in words for tensor in layer)
         return (self.neck.encode_text(state), *self.proj.encode_text(state), valid, *projected)

@@ -85,6 +85,22 @@ class SplitNetwork(nn.Module):
 
     takes_text: bool = True
 
+    def image_features(self, pixel_values: torch.Tensor) -> Tensors:
+        """Return what the image encoder alone gives; a network whose `encode_image` goes on from there splits it."""
+        return self.encode_image(pixel_values)
+
+    def image_code(self, features: Tensors) -> Tensors:
+        """Return the image code of `image_features`; training with a frozen encoder starts here."""
+        return features
+
+    def text_features(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> Tensors:
+        """Return what the text encoder alone gives."""
+        return self.encode_text(input_ids, attention_mask)
+
+    def text_code(self, features: Tensors) -> Tensors:
+        """Return the text code of `text_features`."""
+        return features
+
     def encode_image(self, pixel_values: torch.Tensor) -> Tensors:
         """Return tensors with B rows from pixel values (B, 3, S, S)."""
         raise NotImplementedError(f"{type(self).__name__} must define encode_image()")

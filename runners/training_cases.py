@@ -18,6 +18,8 @@ from robustness.errors import InputError
 from robustness.perturb.paraphrase import texts as reworded_texts
 from robustness.registry import PERTURBATIONS
 from robustness.runners.data import Dataset, load_dataset
+from robustness.runners.training_counterfactual import Counterfactuals
+from robustness.runners.training_words import without_words
 from robustness.seeds import generator
 from robustness.train_plan import RANDOM, TrainDataSpec
 from robustness.types import Case, Image, Mask, Prompt
@@ -55,6 +57,9 @@ class TrainingCases:
         seed: of all draws.
         augment: names among "flip", "shift", "gain", "misword", "reword".
         empty: share of prompts replaced by the empty text.
+        attribute_dropout: chance of a word that is not needed to be left out.
+        others: asks for other targets of the image now and then.
+        redraw: validation draws one of the listed texts anew for each pass, as the reference benchmark does.
     """
 
     def __init__(
@@ -66,27 +71,43 @@ class TrainingCases:
         seed: int = 0,
         augment: Sequence[str] = (),
         empty: float = 0.0,
+        attribute_dropout: float = 0.0,
+        others: Counterfactuals | None = None,
+        redraw: bool = False,
     ) -> None:
         self.datasets = dict(datasets)
         self.first = next(iter(self.datasets.values()))
         self.size, self.seed, self.augment, self.empty = size, seed, tuple(augment), empty
+        self.attribute_dropout, self.others, self.redraw = attribute_dropout, others, redraw
         self._filter = PILImage.Resampling[interpolation.upper()]
         self._kept: OrderedDict[int, Case] = OrderedDict()
         self._most = max(1, _CACHE_BYTES // (4 * size * size))
+        self._context = (self.first if others is None else others.pool.first).context(seed)
         # Looked up only where it is used: the registry imports the whole room.
         self._flip = PERTURBATIONS.get("horizontal_flip")() if "flip" in self.augment else None
 
     def __len__(self) -> int:
         return len(self.first)
 
+    def pools(self) -> list[Dataset]:
+        """Return the data that counterfactual prompts read besides the cases themselves."""
+        return [] if self.others is None else [self.others.pool.first]
+
     def order(self, epoch: int) -> list[int]:
         """Return the order of the cases in `epoch`."""
         return [int(i) for i in generator(self.seed, "epoch", epoch, "order").permutation(len(self))]
 
-    def plain(self, index: int) -> Sample:
-        """Return a case as it is, with its first listed text: what validation sees."""
+    def plain(self, index: int, epoch: int = 0) -> Sample:
+        """Return a case as it is, with its first listed text (with `redraw` that of `epoch`): what validation sees."""
         case = self._case(index)
-        return Sample(case.image, case.mask, self.first.infos[index].prompts[0].text, (case.case_id,))
+        text = self.first.infos[index].prompts[0].text
+        if self.redraw:
+            text = self._prompt(index, ("validation", epoch, case.case_id)).text
+        return Sample(case.image, case.mask, text, (case.case_id,))
+
+    def asked(self, index: int, key: tuple[object, ...]) -> Case:
+        """Return a case at network size with the prompt that `key` draws for it."""
+        return dataclasses.replace(self._case(index), prompt=self._prompt(index, key))
 
     def drawn(self, index: int, epoch: int) -> Sample:
         """Return a case with the prompt and the changes that (seed, epoch, case) gives it.
@@ -94,9 +115,10 @@ class TrainingCases:
         Raises:
             CaseError: its files cannot be read.
         """
-        case = self._case(index)
-        key = ("epoch", epoch, case.case_id)
-        case = dataclasses.replace(case, prompt=self._prompt(index, key))
+        key = ("epoch", epoch, self.first.infos[index].case_id)
+        case = self.asked(index, key)
+        if self.others is not None:
+            case = self.others.drawn(case, key)
         if self._flip is not None and generator(self.seed, *key, "flip").random() < 0.5:
             params = self._flip.draw(case, 1, generator(self.seed, *key, "flip", "params"))
             case = case if params is None else self._flip.apply(case, params)
@@ -107,6 +129,9 @@ class TrainingCases:
             image = brightened(image, generator(self.seed, *key, "gain"))
         if "misword" in self.augment:
             case = self._misworded(case, key)
+        if self.attribute_dropout:
+            rng = generator(self.seed, *key, "words")
+            case = without_words(case, self._context, chance=self.attribute_dropout, rng=rng)
         text = self._reworded(case, key) if "reword" in self.augment else case.prompt.text
         return Sample(image, mask, text, (self.seed, *key))
 

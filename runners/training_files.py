@@ -30,10 +30,12 @@ class TrainingFolder:
     """
 
     def __init__(
-        self, path: Path, plan: TrainPlan, segmenter: NetworkSegmenter, *, trained_on: Mapping[str, Any]
+        self, path: Path, plan: TrainPlan, segmenter: NetworkSegmenter, *, trained_on: Mapping[str, Any], rank: int = 0
     ) -> None:
         self.path = make_folder(path, "out")
         self.plan, self.segmenter, self.trained_on = plan, segmenter, dict(trained_on)
+        # Of several processes the first one writes.
+        self.writes = rank == 0
         held = self.facts()
         for key, what in (("plan_sha256", "plan"), ("data_sha256", "data")):
             if held and held.get(key) != self.trained_on[key]:
@@ -41,6 +43,8 @@ class TrainingFolder:
                     f"out: expected a new folder or a run to resume, {str(path)!r} holds a run with another {what}; "
                     "choose another folder or remove this one"
                 )
+        if not self.writes:
+            return
         remove_leftovers(self.path)
         if not held:
             write_text(self.path / PLAN, plan.to_toml())
@@ -48,12 +52,12 @@ class TrainingFolder:
 
     def facts(self) -> dict[str, Any]:
         """Return what ``training.json`` holds; {} without one."""
-        path = self.path / FACTS
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        return found
+        return read_facts(self.path)
 
     def write_facts(self, *, finished: bool, **more: Any) -> None:
         """Write ``training.json``."""
+        if not self.writes:
+            return
         content = {**self.trained_on, "finished": finished, **more}
         write_text(self.path / FACTS, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
@@ -69,6 +73,10 @@ class TrainingFolder:
         """After a validation, write the best checkpoint when it is new, then the log, then the resume file."""
         if not module.validated:
             return
+        if not self.writes:
+            # All processes meet in this call; only the first one writes a file in it.
+            module.trainer.save_checkpoint(self.path / LAST)
+            return
         if module.improved:
             best = module.training_log.best
             reached = {key: best[key] for key in ("epoch", "step", "val_dice")}
@@ -78,3 +86,10 @@ class TrainingFolder:
 
     def _short_facts(self) -> dict[str, Any]:
         return {key: value for key, value in self.trained_on.items() if key != "environment"}
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """Return what the ``training.json`` of a folder holds; {} without one."""
+    path = folder / FACTS
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return found

@@ -24,6 +24,10 @@ class TrainingLog:
         """The validation Dice of each row."""
         return [row["val_dice"] for row in self.rows]
 
+    def column(self, name: str) -> list[float]:
+        """Return one of `COLUMNS`, row by row."""
+        return [row[name] for row in self.rows]
+
     @property
     def best(self) -> dict[str, Any]:
         """The first row with the highest validation Dice; {} before any."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -12,8 +11,9 @@ from torch import Tensor, nn
 
 from robustness.runners.segmenter import NetworkSegmenter, Tensors
 from robustness.runners.training_log import TrainingLog
-from robustness.runners.training_loss import DiceAndCrossEntropy, Loss, hard_dice
+from robustness.runners.training_loss import Loss, hard_dice, training_loss
 from robustness.runners.training_parts import hold_frozen_modules
+from robustness.runners.training_ranks import ONE, Ranks
 from robustness.runners.training_schedule import learning_rate, since_best
 from robustness.seeds import generator
 from robustness.train_plan import TrainSpec
@@ -26,12 +26,23 @@ else:
 
 
 class Batch(NamedTuple):
-    """Pixel values (B, 3, S, S), masks (B, 1, S, S) and, for a model with text, ids and attention mask (B, L)."""
+    """One batch of B cases.
 
-    pixel_values: Tensor
+    Attributes:
+        pixel_values: (B, 3, S, S), or None where `image` stands in its place.
+        masks: (B, 1, S, S).
+        input_ids, attention_mask: (B, L) for a model with text, unless `text` stands in their place.
+        image, text: what the frozen encoders gave (`SplitNetwork.image_features`, `text_features`).
+        weight: factor of the mean loss; see `robustness.runners.training_ranks.micro_batches`.
+    """
+
+    pixel_values: Tensor | None
     masks: Tensor
-    input_ids: Tensor | None
-    attention_mask: Tensor | None
+    input_ids: Tensor | None = None
+    attention_mask: Tensor | None = None
+    image: Tensors | None = None
+    text: Tensors | None = None
+    weight: float = 1.0
 
 
 class Observer(Protocol):
@@ -61,14 +72,16 @@ class TrainingHooks(_Base):
         spec: TrainSpec,
         *,
         total: int,
-        frozen: Sequence[str] = (),
         observers: Sequence[Observer] = (),
+        ranks: Ranks = ONE,
+        validation_cases: int | None = None,
     ) -> None:
         super().__init__()
         self.network: nn.Module = segmenter.network
         self.takes_text, self.threshold = segmenter.takes_text, segmenter.threshold
-        self.spec, self.total, self.frozen, self.observers = spec, total, frozenset(frozen), tuple(observers)
-        self.loss = DiceAndCrossEntropy(dice_weight=spec.dice_weight, ce_weight=spec.ce_weight)
+        self.spec, self.total, self.observers = spec, total, tuple(observers)
+        self.ranks, self._validation_cases = ranks, validation_cases
+        self.loss = training_loss(spec)
         self.training_log = TrainingLog()
         self.validated = self.improved = False
         self._since: list[Loss] = []
@@ -78,18 +91,16 @@ class TrainingHooks(_Base):
 
     def logits(self, batch: Batch) -> Tensor:
         """Return logits (B, 1, S, S)."""
-        image: Tensors
-        with self._gradients("image"):
-            image = self.network.encode_image(batch.pixel_values)  # type: ignore[operator]
-        text: Tensors = (batch.pixel_values.new_empty(len(batch.pixel_values), 0),)
-        if self.takes_text:
-            with self._gradients("text"):
-                text = self.network.encode_text(batch.input_ids, batch.attention_mask)  # type: ignore[operator]
-        logits: Tensor = self.network.decode(image, text)  # type: ignore[operator]
+        network: Any = self.network
+        # Frozen weights ask for no gradient, so that nothing of a frozen encoder's forward is kept for a backward.
+        image = network.encode_image(batch.pixel_values) if batch.image is None else network.image_code(batch.image)
+        text: Tensors = (batch.masks.new_empty(len(batch.masks), 0),)
+        if batch.text is not None:
+            text = network.text_code(batch.text)
+        elif self.takes_text:
+            text = network.encode_text(batch.input_ids, batch.attention_mask)
+        logits: Tensor = network.decode(image, text)
         return logits
-
-    def _gradients(self, part: str) -> contextlib.AbstractContextManager[object]:
-        return torch.no_grad() if part in self.frozen else contextlib.nullcontext()
 
     @property
     def recent_loss(self) -> float:
@@ -97,13 +108,15 @@ class TrainingHooks(_Base):
         return torch.stack([loss.total for loss in self._since]).mean().item() if self._since else float("nan")
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Return AdamW over what is not frozen; biases and norms do not decay."""
+        """Return the plan's optimizer over what is not frozen."""
         learning = [p for p in self.network.parameters() if p.requires_grad]
+        least = 1 if self.spec.decay == "matrices" else -1
         groups = [
-            {"params": [p for p in learning if p.ndim > 1], "weight_decay": self.spec.weight_decay},
-            {"params": [p for p in learning if p.ndim <= 1], "weight_decay": 0.0},
+            {"params": [p for p in learning if p.ndim > least], "weight_decay": self.spec.weight_decay},
+            {"params": [p for p in learning if p.ndim <= least], "weight_decay": 0.0},
         ]
-        return torch.optim.AdamW([g for g in groups if g["params"]], lr=self.spec.lr)
+        kind = torch.optim.AdamW if self.spec.optimizer == "adamw" else torch.optim.Adam
+        return kind([g for g in groups if g["params"]], lr=self.spec.lr)
 
     def on_fit_start(self) -> None:
         """Start the clock where the last session stopped it."""
@@ -123,14 +136,15 @@ class TrainingHooks(_Base):
             group["lr"] = rate
 
     def _rate(self) -> float:
-        history = self.training_log.history
-        return learning_rate(self.spec, step=self.global_step, total=self.total, history=history)
+        watched = self.training_log.column("val_loss" if self.spec.plateau_on == "loss" else "val_dice")
+        return learning_rate(self.spec, step=self.global_step, total=self.total, history=watched)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of one batch."""
         loss = self.loss(self.logits(batch), batch.masks)
-        self._since.append(Loss(*(term.detach() for term in loss)))
-        return loss.total
+        if batch.weight:
+            self._since.append(Loss(*(term.detach() for term in loss)))
+        return loss.total if batch.weight == 1.0 else loss.total * batch.weight
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Tell the observers."""
@@ -150,10 +164,10 @@ class TrainingHooks(_Base):
 
     def on_validation_epoch_end(self) -> None:
         """Add a row to the log; stop when the best one lies too far back."""
-        dice, loss = (torch.cat(values).mean().item() for values in zip(*self._validation, strict=True))
+        dice, loss = (self._mean_of_cases(values) for values in zip(*self._validation, strict=True))
         self._validation.clear()
         best_before = self.training_log.best.get("val_dice", float("-inf"))
-        terms = [torch.stack(values).mean().item() for values in zip(*self._since, strict=True)]
+        terms = [self._mean_of_steps(values) for values in zip(*self._since, strict=True)]
         self._since.clear()
         seconds = self._seconds_before + time.monotonic() - self._started
         self.training_log.rows.append(
@@ -168,8 +182,20 @@ class TrainingHooks(_Base):
             }
         )
         self.validated, self.improved = True, dice > best_before
-        if self.spec.patience is not None and since_best(self.training_log.history) >= self.spec.patience:
-            self.trainer.should_stop = True
+        waited = since_best(self.training_log.history, least_gain=self.spec.min_delta)
+        if self.spec.patience is not None and waited >= self.spec.patience:
+            self.trainer.should_stop = self.current_epoch + 1 >= self.spec.min_epochs
+
+    def _mean_of_cases(self, values: Sequence[Tensor]) -> float:
+        if self.ranks.size == 1:
+            return torch.cat(list(values)).mean().item()
+        own = torch.cat(list(values)).tolist()
+        total = self._validation_cases or len(own) * self.ranks.size
+        return torch.tensor(self.ranks.together(own, total)).mean().item()
+
+    def _mean_of_steps(self, values: Sequence[Tensor]) -> float:
+        own = torch.stack(list(values)).cpu()
+        return torch.cat([part.flatten() for part in self.ranks.gathered(own)]).mean().item()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put the log into the resume file."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -36,9 +38,11 @@ def parameters_by_part(segmenter: NetworkSegmenter) -> dict[str, list[str]]:
     }
 
 
-def freeze(segmenter: NetworkSegmenter, parts: Sequence[str]) -> None:
-    """Turn the gradients of `parts` off, and those of the others on."""
-    by_part = parameters_by_part(segmenter)
+def freeze(
+    segmenter: NetworkSegmenter, parts: Sequence[str], by_part: Mapping[str, Sequence[str]] | None = None
+) -> None:
+    """Turn the gradients of `parts` off, and those of the others on; `by_part` is what `parameters_by_part` gives."""
+    by_part = parameters_by_part(segmenter) if by_part is None else by_part
     frozen = {name for part in parts for name in by_part[part]}
     for name, parameter in segmenter.network.named_parameters():
         parameter.requires_grad_(name not in frozen)
@@ -50,6 +54,33 @@ def hold_frozen_modules(network: nn.Module) -> None:
         parameters = list(module.parameters())
         if parameters and not any(parameter.requires_grad for parameter in parameters):
             module.eval()
+
+
+@contextlib.contextmanager
+def lone_values_use_running_statistics(network: nn.Module) -> Iterator[None]:
+    """Let batch norms that see one value per channel use their running statistics instead of failing.
+
+    A single image has no variance over the batch, which stops torch in layers that have no pixels left.
+    """
+
+    def before(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        if module.training and inputs[0].numel() == inputs[0].shape[1]:
+            module.eval()
+            held.add(module)
+
+    def after(module: nn.Module, inputs: Any, output: Any) -> None:
+        if module in held:
+            held.discard(module)
+            module.train()
+
+    held: set[nn.Module] = set()
+    norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    hooks = [m.register_forward_pre_hook(before) for m in norms] + [m.register_forward_hook(after) for m in norms]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def _used(network: nn.Module, encode: Callable[[], Tensors]) -> set[str]:

@@ -37,6 +37,11 @@ class TrainingProgress:
     ) -> None:
         self._progress.stop()
 
+    def say(self, line: str) -> None:
+        """Print a line above the bar."""
+        if not self._progress.disable:
+            self._progress.console.print(line, highlight=False)
+
     def batch_end(self, module: TrainingHooks) -> None:
         """Move the bar."""
         if not self._progress.disable:

@@ -30,6 +30,7 @@ CORE = {
             "seeds",
             "store",
             "train_plan",
+            "train_protocols",
             "types",
         )
     ),

@@ -1,0 +1,88 @@
+"""Where the course of a training is written besides ``metrics.csv``: TensorBoard, Weights & Biases, MLflow."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from robustness.errors import InputError
+from robustness.runners.training_module import TrainingHooks
+from robustness.train_plan import TrainPlan
+
+_PACKAGES = {"tensorboard": "tensorboardX", "wandb": "wandb", "mlflow": "mlflow"}
+
+
+class LoggingObserver:
+    """Sends each row of ``metrics.csv`` to one of Lightning's loggers; an `Observer` of the training."""
+
+    def __init__(self, logger: Any) -> None:
+        self.logger = logger
+
+    def batch_end(self, module: TrainingHooks) -> None:
+        """Do nothing: rows are sent after validations."""
+
+    def epoch_end(self, module: TrainingHooks) -> None:
+        """Send the row of the last validation."""
+        if not module.validated:
+            return
+        row = module.training_log.rows[-1]
+        self.logger.log_metrics({k: float(v) for k, v in row.items() if k != "step"}, step=int(row["step"]))
+        self.logger.save()
+
+
+@contextlib.contextmanager
+def training_loggers(plan: TrainPlan, folder: Path, *, rank: int = 0) -> Iterator[list[LoggingObserver]]:
+    """Open the loggers of a plan, tell them the plan, and close them; of several processes only the first one logs.
+
+    TensorBoard writes to ``tensorboard/`` in `folder`, MLflow to ``mlruns/`` there unless MLFLOW_TRACKING_URI says
+    otherwise, Weights & Biases as WANDB_MODE and its login say, with its files in `folder`.
+
+    Raises:
+        InputError: a logger's package is not installed.
+    """
+    loggers = [_opened(name, plan, folder) for name in plan.train.loggers] if rank == 0 else []
+    state = "failed"
+    try:
+        for logger in loggers:
+            logger.log_hyperparams(_flat(plan.model_dump(exclude_none=True)))
+        yield [LoggingObserver(logger) for logger in loggers]
+        state = "success"
+    finally:
+        for logger in loggers:
+            logger.finalize(state)
+
+
+def _opened(name: str, plan: TrainPlan, folder: Path) -> Any:
+    _require(name)
+    title = plan.title or f"{plan.model.name} on {Path(plan.data.path).name}"
+    if name == "tensorboard":
+        from lightning.pytorch.loggers import TensorBoardLogger
+
+        return TensorBoardLogger(save_dir=folder, name="tensorboard", version="")
+    if name == "wandb":
+        from lightning.pytorch.loggers import WandbLogger
+
+        return WandbLogger(project="vlsm-robustness", name=title, save_dir=folder)
+    from lightning.pytorch.loggers import MLFlowLogger
+
+    return MLFlowLogger(experiment_name="vlsm-robustness", run_name=title, save_dir=str(folder / "mlruns"))
+
+
+def _require(name: str) -> None:
+    import importlib.util
+
+    if importlib.util.find_spec(_PACKAGES[name]) is None:
+        extra = "" if name == "tensorboard" else f"[{name}]"
+        raise InputError(
+            f"train.loggers: {name} is not installed; pip install 'vlsm-robustness{extra}', or leave {name!r} out"
+        )
+
+
+def _flat(tree: dict[str, Any], before: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        inside = _flat(value, f"{before}{key}.") if isinstance(value, dict) else {f"{before}{key}": value}
+        flat |= inside
+    return {key: value if isinstance(value, int | float | str | bool) else str(value) for key, value in flat.items()}
