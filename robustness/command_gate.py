@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
+
+if TYPE_CHECKING:
+    from robustness.gate import Judged
+
+File = Optional[Path]  # noqa: UP045 - typer reads this form on every version
 
 
 def add_to(app: typer.Typer) -> None:
@@ -15,21 +21,53 @@ def add_to(app: typer.Typer) -> None:
 
 def gate(
     run: Annotated[Path, typer.Argument(help="A run's folder.")],
-    baseline: Annotated[Optional[Path], typer.Option("--baseline", help="The run to compare with.")] = None,  # noqa: UP045
-    gates: Annotated[Path, typer.Option("--gates", help="The gates file.")] = Path("gates.toml"),
-    junit: Annotated[Optional[Path], typer.Option("--junit", help="Write JUnit XML here as well.")] = None,  # noqa: UP045
+    baseline: Annotated[File, typer.Option("--baseline", help="The run or baseline file to compare with.")] = None,
+    gates: Annotated[File, typer.Option("--gates", help="The gates file; default gates.toml.")] = None,
+    junit: Annotated[File, typer.Option("--junit", help="Write JUnit XML here as well.")] = None,
+    json: Annotated[File, typer.Option("--json", help="Write every finding here as JSON.")] = None,
+    markdown: Annotated[File, typer.Option("--markdown", help="Write a pull-request comment here.")] = None,
+    github: Annotated[
+        bool, typer.Option("--github", help="Print GitHub annotations; add to the step's summary where there is one.")
+    ] = False,
+    save: Annotated[
+        File, typer.Option("--save-baseline", help="Save the run's scores as FILE.toml and FILE.parquet.")
+    ] = None,
 ) -> None:
     """Judge a run by a gates file; one line per gate; exit 1 where one does not hold."""
-    from robustness.gate import failed, judge, load_gates
-    from robustness.junit import write_junit
+    from robustness.baselines import open_earlier, save_baseline
     from robustness.run import open_run
 
-    wanted = load_gates(gates)
-    judged = judge(open_run(run), wanted, baseline=open_run(baseline) if baseline else None)
-    for row in judged.to_dict("records"):
-        note = " (warning only)" if row["severity"] == "warn" and row["outcome"] != "pass" else ""
-        typer.echo(f"{row['outcome'].upper():13}{row['name']}{note}: {row['message']}")
+    opened = open_run(run)
+    if save is not None:
+        typer.echo(f"Baseline: {save_baseline(opened, save).resolve()}")
+        if gates is None and not Path("gates.toml").is_file():
+            return
+    from robustness.gate import as_table, judge_gates, load_gates
+    from robustness.gate_output import write_json
+    from robustness.junit import write_junit
+
+    wanted = load_gates(gates or Path("gates.toml"))
+    judged = judge_gates(opened, wanted, baseline=open_earlier(baseline) if baseline else None)
+    _show(judged, run, baseline, github=github, markdown=markdown)
     if junit is not None:
-        write_junit(judged, junit, inconclusive=wanted.inconclusive)
-    if failed(judged, wanted):
+        write_junit(as_table(judged), junit)
+    if json is not None:
+        write_json(judged, json, run=run, earlier=baseline)
+    if any(one.blocks for one in judged):
         raise typer.Exit(1)
+
+
+def _show(judged: Sequence[Judged], run: Path, baseline: Path | None, *, github: bool, markdown: Path | None) -> None:
+    from robustness.files import write_text
+    from robustness.gate_output import github_lines, next_commands, text_table, write_step_summary
+    from robustness.gate_output import markdown as as_markdown
+
+    for line in [*text_table(judged), *(f"next: {command}" for command in next_commands(judged, run, baseline))]:
+        typer.echo(line)
+    comment = as_markdown(judged, run=run, earlier=baseline)
+    if markdown is not None:
+        write_text(markdown, comment)
+    if github:
+        for line in github_lines(judged):
+            typer.echo(line)
+        write_step_summary(comment)

@@ -16,23 +16,21 @@ if TYPE_CHECKING:
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def write_junit(judged: pd.DataFrame, path: Path, *, inconclusive: str = "fail") -> None:
-    """Write one test case per gate; what does not hold the command back (warnings, skips) counts as skipped.
-
-    `inconclusive` is the gates file's: "fail" makes an inconclusive gate of severity error a failure.
-    """
+def write_junit(judged: pd.DataFrame, path: Path) -> None:
+    """Write one test case per gate; what does not hold the command back (warnings, skips) counts as skipped."""
     suite = ElementTree.Element("testsuite", name="robustness gates", tests=str(len(judged)))
-    bad = {"fail", "inconclusive"} if inconclusive == "fail" else {"fail"}
-    failures = 0
+    failures = skipped = 0
     for row in judged.to_dict("records"):
         case = ElementTree.SubElement(suite, "testcase", classname=_clean(row["test"]), name=_clean(row["name"]))
-        if row["outcome"] in bad and row["severity"] == "error":
+        if row["blocks"]:
             failures += 1
             node = ElementTree.SubElement(case, "failure", message=_clean(row["message"]), type=row["outcome"])
-            node.text = _clean(row["message"])
+            node.text = _clean(f"{row['message']}\nworst cases: {row['worst_cases']}")
         elif row["outcome"] != "pass":
+            skipped += 1
             ElementTree.SubElement(case, "skipped", message=_clean(f"{row['outcome']}: {row['message']}"))
     suite.set("failures", str(failures))
+    suite.set("skipped", str(skipped))
     tree = ElementTree.ElementTree(suite)
     write_atomic(path, lambda temporary: tree.write(temporary, encoding="utf-8", xml_declaration=True))
 

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from robustness.assertions import Assertions
 from robustness.conclude import derive, stored_plan, table_hashes, unit_of
 from robustness.errors import InputError
 from robustness.plan import Plan
@@ -15,8 +16,11 @@ if TYPE_CHECKING:
     import pandas as pd
     from plotly.graph_objects import Figure
 
+    from robustness.baseline_match import Measured
+    from robustness.baselines import Baseline
 
-class Run:
+
+class Run(Assertions):
     """The tables, the report and the checks of one run's folder."""
 
     def __init__(self, path: str | Path) -> None:
@@ -101,12 +105,28 @@ class Run:
             for (what, file), again, held in zip(names, derived, stored, strict=True)
         ]
 
-    def gate(self, gates: str | Path = "gates.toml", *, baseline: str | Path | Run | None = None) -> pd.DataFrame:
-        """Judge this run by a gates file; see `robustness.gate.judge`."""
+    def gate(
+        self, gates: str | Path = "gates.toml", *, baseline: str | Path | Run | Baseline | None = None
+    ) -> pd.DataFrame:
+        """Judge this run by a gates file; see `robustness.gate.judge`. A baseline is a run or a baseline file."""
+        from robustness.baselines import open_earlier
         from robustness.gate import judge, load_gates
 
-        other = baseline if isinstance(baseline, Run) or baseline is None else open_run(baseline)
+        other = open_earlier(baseline) if isinstance(baseline, str | Path) else baseline
         return judge(self, load_gates(gates), baseline=other)
+
+    @property
+    def measured(self) -> Measured:
+        """The plan and the data that the scores belong to; see `robustness.baseline_match`."""
+        from robustness.baseline_match import measured_by
+
+        return measured_by(self)
+
+    def save_baseline(self, path: str | Path) -> Path:
+        """Save the scores as two small files, `NAME.toml` and `NAME.parquet`, to compare later runs with."""
+        from robustness.baselines import save_baseline
+
+        return save_baseline(self, path)
 
     def _table(self, name: str) -> pd.DataFrame:
         path = self.path / name

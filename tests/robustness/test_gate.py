@@ -8,7 +8,7 @@ import pytest
 
 from robustness.conclude import derive
 from robustness.errors import InputError
-from robustness.gate import failed, load_gates
+from robustness.gate import failed
 from robustness.junit import write_junit
 from robustness.plan import parse_plan
 from robustness.run import open_run
@@ -194,14 +194,14 @@ class TestFile:
 def test_inconclusive_does_what_the_file_says(run, tmp_path, policy, holds):
     text = f'inconclusive = "{policy}"\n[[gate]]\ntest = "ignores"\nattribute = "size"'
     judged = _judge(run, tmp_path, text)
-    assert failed(judged, load_gates(tmp_path / "gates.toml")) is not holds
+    assert failed(judged) is not holds
     assert judged.outcome.tolist() == ["skip" if policy == "skip" else "inconclusive"]
 
 
 def test_a_warning_never_holds_back(run, tmp_path):
     judged = _judge(run, tmp_path, '[[gate]]\ntest = "ignores"\nattribute = "side"\nseverity = "warn"')
     assert judged.outcome.tolist() == ["fail"]
-    assert not failed(judged, load_gates(tmp_path / "gates.toml"))
+    assert not failed(judged)
 
 
 def test_junit_counts_failures(run, tmp_path):
@@ -216,8 +216,8 @@ def test_junit_counts_failures(run, tmp_path):
     assert [len(case) for case in suite] == [0, 1, 1]
 
 
-def test_junit_follows_what_the_file_says_of_inconclusive(run, tmp_path):
-    judged = _judge(run, tmp_path, 'inconclusive = "warn"\n[[gate]]\ntest = "ignores"\nattribute = "size"')
-    for policy, failures in (("warn", "0"), ("fail", "1")):
-        write_junit(judged, tmp_path / "gates.xml", inconclusive=policy)
-        assert ElementTree.parse(tmp_path / "gates.xml").getroot().get("failures") == failures
+@pytest.mark.parametrize(("policy", "failures"), [("warn", "0"), ("fail", "1")])
+def test_junit_follows_what_the_file_says_of_inconclusive(run, tmp_path, policy, failures):
+    judged = _judge(run, tmp_path, f'inconclusive = "{policy}"\n[[gate]]\ntest = "ignores"\nattribute = "size"')
+    write_junit(judged, tmp_path / "gates.xml")
+    assert ElementTree.parse(tmp_path / "gates.xml").getroot().get("failures") == failures

@@ -1,0 +1,91 @@
+"""Whether two runs measured the same thing: the same data, by content, under the same plan. Models may differ."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from robustness.errors import InputError
+
+if TYPE_CHECKING:
+    from robustness.gate_evidence import Earlier
+    from robustness.plan import Plan
+    from robustness.run import Run
+
+
+class Measured(NamedTuple):
+    """What a run measured.
+
+    Attributes:
+        plan: everything of the plan that decides which rows there are and what a score means, as "key.sub": value.
+        data: one hash of all files of each dataset, by (name, split); empty while a run is unfinished.
+    """
+
+    plan: dict[str, Any]
+    data: dict[tuple[str, str], str]
+
+
+def measured_by(run: Run) -> Measured:
+    """Return what a run measured, from its plan and its manifest."""
+    facts = run.manifest.get("datasets", [])
+    return Measured(
+        dict(_flat(measured_plan(run.plan))), {(str(f["name"]), str(f["split"])): files_hash(f["files"]) for f in facts}
+    )
+
+
+def measured_plan(plan: Plan) -> dict[str, Any]:
+    """Return the part of a plan that two comparable runs share: no model, no paths, no engine, no error rates."""
+    tree = plan.model_dump()
+    data = [{k: v for k, v in spec.items() if k not in ("path", "name")} for spec in tree["data"]]
+    return {"seed": tree["seed"], "data": data, "perturbations": tree["perturbations"], "metrics": tree["metrics"]}
+
+
+def files_hash(files: Mapping[str, str]) -> str:
+    """Return one hash of the names and hashes of a dataset's files, wherever they lie."""
+    # A file outside the dataset's folder is recorded with its full path, which differs between machines.
+    named = sorted((PurePosixPath(n).name if n.startswith("/") else n, digest) for n, digest in files.items())
+    return hashlib.sha256(json.dumps(named).encode()).hexdigest()
+
+
+def refuse_other(run: Run, earlier: Earlier | None, *, asked: str = "baseline") -> None:
+    """Raise InputError unless the earlier run or baseline file measured what this run measured."""
+    if earlier is None:
+        raise InputError(f"{asked}: it compares with a baseline; use --baseline RUN")
+    then, now = earlier.measured, run.measured
+    for key in [*now.plan, *(k for k in then.plan if k not in now.plan)]:
+        if now.plan.get(key) != then.plan.get(key):
+            raise InputError(
+                f"baseline: it was made under another plan: {key} is {_shown(then.plan.get(key))} there and "
+                f"{_shown(now.plan.get(key))} here; compare runs of one plan, or save the baseline anew"
+            )
+    if then.data and now.data:
+        _refuse_other_data(then.data, now.data)
+
+
+def _refuse_other_data(then: dict[tuple[str, str], str], now: dict[tuple[str, str], str]) -> None:
+    for place in sorted({*then, *now}):
+        if then.get(place) == now.get(place):
+            continue
+        how = "has other files there" if place in then and place in now else "is only in one of them"
+        raise InputError(
+            f"baseline: it was made on other data: dataset {place[0]!r} ({place[1]}) {how}; compare runs of the same "
+            "data, or save the baseline anew"
+        )
+
+
+def _shown(value: Any) -> str:
+    return "not set" if value is None else repr(value)
+
+
+def _flat(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(tree, dict) and tree:
+        for key, value in tree.items():
+            yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
+    elif isinstance(tree, list) and tree and all(isinstance(value, dict) for value in tree):
+        for index, value in enumerate(tree):
+            yield from _flat(value, f"{prefix}[{index}]")
+    elif tree is not None:
+        yield prefix, tree
