@@ -18,6 +18,7 @@ from robustness.reports.gallery import Album, make_album
 from robustness.reports.headline import Headline
 from robustness.reports.methods import Paragraph
 from robustness.reports.paired import Comparison
+from robustness.reports.prompt_truth import truth_listing
 from robustness.reports.provenance import RunFacts, Section
 from robustness.reports.regulatory import RegulatorySection
 from robustness.reports.regulatory_table import SOURCES
@@ -132,6 +133,7 @@ def _tables(frames: Frames, runs: Sequence[RunTables]) -> tuple[DataTable, ...]:
         table_of(frames.verdicts, "verdicts", "Verdicts", _VERDICTS),
         table_of(frames.effects[frames.effects["condition"] != "clean"], "effects", "Effects", _EFFECTS),
         table_of(subgroups.subgroup_table(frames.results), "subgroups", "Subgroups", _SUBGROUPS),
+        truth_listing(frames),
         methods.not_applicable(frames),
         methods.errors(frames),
     )

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from robustness.reports.datatable import Column, DataTable, table_of
+from robustness.reports.prompt_truth import truth_text
 from robustness.reports.provenance import RunFacts
 from robustness.reports.tables import Frames, RunTables
 from robustness.reports.words import MISSING, count, listing, number
@@ -30,6 +31,7 @@ def paragraphs(runs: Sequence[RunTables], frames: Frames, facts: Sequence[RunFac
         Paragraph("Verdicts on the prompt", _verdicts(runs, frames)),
         Paragraph("Verdicts on robustness", _robustness(runs, frames)),
         Paragraph("What this sample can show", _power(frames)),
+        Paragraph("The clean prompts", truth_text(frames, runs)),
         Paragraph("Empty masks", _empty(frames)),
         Paragraph("Rows used and not used", _rows(frames)),
     )

@@ -10,6 +10,7 @@ import pandas as pd
 
 from robustness.reports.claims import ORDER
 from robustness.reports.methods import setting
+from robustness.reports.prompt_truth import truth_text
 from robustness.reports.provenance import RunFacts
 from robustness.reports.regulatory_table import ENTRIES
 from robustness.reports.tables import Frames, RunTables
@@ -125,7 +126,7 @@ def _data(d: Dossier) -> list[str]:
     clean = d.frames.results[d.frames.results["condition"] == "clean"].drop_duplicates(["dataset", "case_id"])
     empty = clean["both_empty"].eq(True).fillna(False) | clean["hallucinated"].eq(True).fillna(False)
     said.append(f"Empty reference masks: {int(empty.sum())} of {count(len(clean), 'case')}.")
-    return said
+    return [*said, truth_text(d.frames, d.runs)]
 
 
 def _performance(d: Dossier) -> list[str]:
@@ -268,7 +269,8 @@ def _mapping(value: Any) -> Mapping[Any, Any]:
 
 
 _WRITERS: tuple[tuple[Callable[[Dossier], list[str]], tuple[str, ...]], ...] = (
-    (_identity, ()), (_variations, ()), (_plan, ()), (_data, ()), (_performance, ("scores", "thresholds", "matrix")),
+    (_identity, ()), (_variations, ()), (_plan, ()), (_data, ("truth",)),
+    (_performance, ("scores", "thresholds", "matrix")),
     (_prompt, ("reliance", "heatmap", "collapse")), (_image, ("shift", "severity", "drop", "joint")), (_repeat, ()),
     (_groups, ("subgroups",)), (_failures, ("gallery",)), (_missing, ("not-applicable", "errors")), (_security, ()),
     (_limits, ("verdicts", "rank")), (_monitoring, ()), (_evidence, ("effects", "provenance")),

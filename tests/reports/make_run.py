@@ -82,6 +82,7 @@ def _image_rows(
             "model": behaviour.name, "dataset": "demo_brain", "split": "test", "case_id": f"axi_{i:03d}_{side}",
             "subject_id": f"axi_{i:03d}", "target": target, "applicable": True, "note": None, "error": "",
             "both_empty": False, "missed": False, "hallucinated": False, "other_case_id": None, "dice_other": None,
+            "truth": json.dumps({"size": "true", "location": ("true", "false", "unknown")[i % 3]}),
         }  # fmt: skip
         dice = float(np.clip(behaviour.clean + rng.normal(0, 0.11), 0, 0.97))
         first = _row(base, "clean", "none", clean, dice, 0.0)

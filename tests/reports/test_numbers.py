@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -101,8 +103,6 @@ def test_repeatability_failures_and_missing_rows_are_counted(report: Report, sto
 
 def test_a_case_with_two_second_targets_fails_once(runs: tuple[RunTables, ...]) -> None:
     """It has one clean row for each word that tells it from another target."""
-    from dataclasses import replace
-
     clean = runs[0].results[runs[0].results["condition"] == "clean"].assign(missed=True)
     twice = pd.concat([runs[0].results.assign(missed=True), clean.assign(attribute="side")], ignore_index=True)
     text = statements(content.build([replace(runs[0], results=twice)]), "Failure analysis")
@@ -148,6 +148,29 @@ def test_the_methods_state_counts_ranges_and_settings(report: Report, stored: di
         assert numbers(of_series(text["Rows used and not used"], series)) == used
         units = [rows["case_id"].nunique(), rows["subject_id"].nunique()]
         assert units == numbers(text["Units and averaging"])[:2]
+
+
+def test_prompts_that_their_mask_disproves_are_counted_once_for_all_models(
+    report: Report, stored: dict[str, Any]
+) -> None:
+    rows = next(iter(stored.values()))["rows"].query("condition == 'clean'").drop_duplicates("case_id")
+    answers = pd.DataFrame([json.loads(t) for t in rows["truth"]])
+    table = next(t for t in report.tables if t.id == "truth")
+    for _, attribute, *counts in table.rows:
+        assert counts == [(answers[attribute] == answer).sum() for answer in ("true", "false", "unknown")]
+    false = (answers["location"] == "false").sum()
+    assert f"(location {false} of {len(rows)})" in statements(report, "Test data")
+
+
+def test_texts_that_were_cut_are_counted(runs: tuple[RunTables, ...]) -> None:
+    def said(n: int | None) -> str:
+        manifest = {**runs[0].manifest, "timing": {} if n is None else {"n_texts_cut": n}}
+        made = content.build([replace(runs[0], manifest=manifest)])
+        return next(p.text for p in made.methods if p.title == "The clean prompts")
+
+    assert "3 texts in run text-conditioned" in said(3)
+    assert "No text was longer" in said(0)
+    assert "Texts longer than a model reads: not recorded" in said(None)
 
 
 def test_headlines_name_each_word_once_with_a_verdict_that_a_claim_holds(
@@ -271,8 +294,6 @@ def test_gallery_scores_are_those_of_the_rows(runs: tuple[RunTables, ...], store
 
 
 def test_text_distance_and_threshold_figures_hold_unit_means(run_folders: list[Path]) -> None:
-    from dataclasses import replace
-
     (run,) = read_runs(run_folders[0])
     rng = np.random.default_rng(5)
     distance = pd.Series(rng.uniform(0, 0.5, len(run.results))).where(run.results["applicable"])
