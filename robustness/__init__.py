@@ -30,6 +30,7 @@ _PUBLIC = {
     "audit": "robustness.api",
     "check_dataset": "robustness.runners.check",
     "effects": "robustness.metrics.effects",
+    "export": "robustness.exchange",
     "finetune": "robustness.api",
     "load_dataset": "robustness.runners.data",
     "load_model": "robustness.runners.models",
@@ -39,6 +40,7 @@ _PUBLIC = {
     "open_run": "robustness.run",
     "parse_prompt": "robustness.perturb.parse",
     "perturb_prompt": "robustness.perturb.preview",
+    "score": "robustness.exchange",
     "segmenter": "robustness.runners.blackbox",
     "verdicts": "robustness.metrics.verdicts",
 }
