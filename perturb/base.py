@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from robustness.perturb.pixels import Device, changed_cases, checked_values, degree, n_planes
+from robustness.perturb.pixels import Device, along, between, changed_cases, checked_values, degree, n_planes
 from robustness.types import Case, DataContext, Mask, NotApplicable, Params, Prompt
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ class BasePerturbation:
             image change without degrees.
         expectation: what a prompt-faithful, robust model should do; `expect` may refine it per case.
         per_prompt: the changed case depends on more than the picture and the record: on the words or on the model.
+        needs_model: nothing can be drawn without a model in the loop; an audit binds one.
     """
 
     name: str = ""
@@ -32,6 +33,7 @@ class BasePerturbation:
     severities: tuple[int, ...] = (0,)
     expectation: str = "none"
     per_prompt: ClassVar[bool] = True
+    needs_model: ClassVar[bool] = False
 
     @classmethod
     def expand(cls, context: DataContext) -> Sequence[BasePerturbation]:
@@ -104,6 +106,8 @@ class ImagePerturbation(BasePerturbation):
         identity: the value at severity 0, at which `change` returns its input.
         keys: the names of a value's numbers in the record.
         colour_only: the change means nothing on a gray picture, where it is not applicable.
+        span: the values between which calibration looks, from the mildest to the strongest.
+        whole_numbers: values are whole.
     """
 
     target: ClassVar[str] = "image"
@@ -114,6 +118,8 @@ class ImagePerturbation(BasePerturbation):
     keys: ClassVar[tuple[str, ...]] = ("value",)
     colour_only: ClassVar[bool] = False
     per_prompt: ClassVar[bool] = False
+    span: ClassVar[tuple[float, float] | None] = None
+    whole_numbers: ClassVar[bool] = False
 
     def with_values(self, values: Sequence[Any]) -> Self:
         """Return a copy with other parameters, one for each severity.
@@ -124,6 +130,16 @@ class ImagePerturbation(BasePerturbation):
         made = copy.copy(self)
         made.values = checked_values(self.name, values, count=len(self.severities), like=self.identity)
         return made
+
+    def at_strength(self, strength: float) -> Any:
+        """Return the value at a strength from 0 (mildest) to 1 (strongest), for calibration.
+
+        Along `span` in equal ratios; without a span, along the straight lines from the identity through `values`.
+        """
+        if self.span is not None:
+            value = between(*self.span, strength)
+            return round(value) if self.whole_numbers else value
+        return along((self.identity, *self.values), strength)
 
     def propose(self, case: Case, severity: int, rng: np.random.Generator) -> Params | NotApplicable:
         """Return the record of the change: the severity's value and what is drawn, or why it does not apply."""

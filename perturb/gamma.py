@@ -49,6 +49,7 @@ class GammaUp(_Gamma):
 
     name = "gamma_up"
     values = (1.25, 1.5, 1.9, 2.4, 3.0)
+    span: ClassVar[tuple[float, float]] = (1.02, 12.0)
 
 
 @PERTURBATIONS.add("gamma_down")
@@ -62,3 +63,4 @@ class GammaDown(_Gamma):
 
     name = "gamma_down"
     values = (0.8, 0.67, 0.53, 0.42, 0.33)
+    span: ClassVar[tuple[float, float]] = (0.98, 0.05)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -31,6 +31,7 @@ class GaussianNoise(ImagePerturbation):
 
     name = "gaussian_noise"
     values = (0.04, 0.08, 0.12, 0.18, 0.26)
+    span: ClassVar[tuple[float, float]] = (0.001, 1.0)
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:
         """Return the standard deviation (of a range of 1) and the seed of the noise field."""

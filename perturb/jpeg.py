@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from PIL import Image as PILImage
@@ -35,6 +35,8 @@ class Jpeg(ImagePerturbation):
     name = "jpeg"
     values = (50, 30, 17, 10, 7)
     identity = LOSSLESS
+    span: ClassVar[tuple[float, float]] = (95.0, 1.0)
+    whole_numbers = True
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:
         """Return the quality (1 to 95; 0 means no compression); nothing is drawn."""

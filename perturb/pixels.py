@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float32]
 Device: TypeAlias = Union[str, "torch.device"]
+OneChange: TypeAlias = Callable[["torch.Tensor", Params], "torch.Tensor"]
 Change: TypeAlias = Callable[["torch.Tensor", Sequence[Params]], "torch.Tensor"]
 
 DEEP = "image_float"
@@ -118,6 +119,30 @@ def stacked(fields: Sequence[npt.NDArray[Any]], like: torch.Tensor) -> torch.Ten
     return torch.from_numpy(np.stack([np.asarray(field, dtype=np.float32) for field in fields])).to(like.device)
 
 
+def luminance(pixels: torch.Tensor) -> torch.Tensor:
+    """Return the luma (B, 1, H, W) of gray or colour pictures (ITU-R BT.601)."""
+    if pixels.shape[1] == 1:
+        return pixels
+    return 0.299 * pixels[:, :1] + 0.587 * pixels[:, 1:2] + 0.114 * pixels[:, 2:3]
+
+
+def per_picture(pixels: torch.Tensor, params: Sequence[Params], change: OneChange) -> torch.Tensor:
+    """Apply `change` to each picture (C, H, W) with its own record."""
+    import torch
+
+    return torch.stack([change(picture, record) for picture, record in zip(pixels, params, strict=True)])
+
+
+def per_record(pixels: torch.Tensor, params: Sequence[Params], change: OneChange) -> torch.Tensor:
+    """Apply `change` to the pictures (n, C, H, W) of each distinct record together."""
+    import torch
+
+    if all(record == params[0] for record in params):
+        return change(pixels, params[0])
+    changed = [change(pixels[i : i + 1], record) for i, record in enumerate(params)]
+    return torch.cat(changed)
+
+
 def degree(values: Sequence[Any], severity: int, *, identity: Any) -> Any:
     """Return the parameter of a severity: `identity` at 0, the values in order from 1.
 
@@ -127,6 +152,23 @@ def degree(values: Sequence[Any], severity: int, *, identity: Any) -> Any:
     if not 0 <= severity <= len(values):
         raise InputError(f"severity: expected 0 to {len(values)}, got {severity}")
     return identity if severity == 0 else values[severity - 1]
+
+
+def between(mild: float, strong: float, strength: float) -> float:
+    """Return the value at a share of the way, in equal ratios where both ends are positive, else in equal steps."""
+    if mild > 0 and strong > 0:
+        return float(mild * (strong / mild) ** strength)
+    return float(mild + (strong - mild) * strength)
+
+
+def along(stations: Sequence[Any], strength: float) -> Any:
+    """Return the value at a share of the way from the first station to the last, straight between neighbours."""
+    place = min(max(strength, 0.0), 1.0) * (len(stations) - 1)
+    left = min(int(place), len(stations) - 2)
+    if isinstance(stations[0], tuple):
+        pairs = zip(stations[left], stations[left + 1], strict=True)
+        return tuple(float(one + (other - one) * (place - left)) for one, other in pairs)
+    return float(stations[left] + (stations[left + 1] - stations[left]) * (place - left))
 
 
 def checked_values(name: str, values: Sequence[Any], *, count: int, like: Any) -> tuple[Any, ...]:

@@ -32,7 +32,7 @@ class Drawn(NamedTuple):
 
     order: tuple[int, ...]
     case: Case
-    index: int
+    prompt_index: int
     row: Row
     params: Params
 
@@ -90,7 +90,7 @@ def _item(maker: JobMaker, chosen: Selected, one: Drawn, changed: Case | CaseErr
         "params": as_json(one.params), "note": str(one.params.get("note") or ""), "truth": truth_of(changed),
     }  # fmt: skip
     return maker.job(
-        one.order, one.case, changed, one.index, row, key=_picture_key(chosen, one),
+        one.order, one.case, changed, one.prompt_index, row, key=_picture_key(chosen, one),
         perturbation=chosen.perturbation, params=one.params,
     )  # fmt: skip
 
@@ -117,7 +117,7 @@ def _picture_key(chosen: Selected, one: Drawn) -> str:
     if not change.per_prompt:
         return f"{image_key(one.case)}|{chosen.condition}|{as_json(one.params)}"
     key = f"{one.case.case_id}|{chosen.condition}"
-    return f"{key}|{one.index}" if change.target == "image" else key
+    return f"{key}|{one.prompt_index}" if change.target == "image" or change.needs_model else key
 
 
 def _with_picture(case: Case, changed: Case | CaseError) -> Case | CaseError:

@@ -1,0 +1,54 @@
+"""Brightness: the gain of the chain from detector to file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from robustness.perturb.base import ImagePerturbation
+from robustness.perturb.pixels import column
+from robustness.registry import PERTURBATIONS
+from robustness.types import Params
+
+if TYPE_CHECKING:
+    import torch
+
+
+class _Brightness(ImagePerturbation):
+    """Multiply all values and clip: ``factor * x``."""
+
+    identity = 1.0
+    keys: ClassVar[tuple[str, ...]] = ("factor",)
+
+    def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
+        """Return the pictures with another gain."""
+        return pixels * column(params, "factor", pixels)
+
+
+@PERTURBATIONS.add("brightness_up")
+class BrightnessUp(_Brightness):
+    """Multiply all values by a factor above 1; what exceeds the range is lost.
+
+    Imitates a longer exposure or a higher gain. Black stays black, as in MedMNIST-C; Hendrycks and Dietterich add an
+    offset instead.
+    Source: Di Salvo et al., "MedMNIST-C", 2024, arXiv:2406.17536; Hendrycks and Dietterich, ICLR 2019,
+    arXiv:1903.12261.
+    """
+
+    name = "brightness_up"
+    values = (1.1, 1.2, 1.3, 1.4, 1.5)
+    span: ClassVar[tuple[float, float]] = (1.02, 12.0)
+
+
+@PERTURBATIONS.add("brightness_down")
+class BrightnessDown(_Brightness):
+    """Multiply all values by a factor below 1.
+
+    Imitates a shorter exposure, a lower gain or a darker light source.
+    Source: Di Salvo et al., "MedMNIST-C", 2024, arXiv:2406.17536; Hendrycks and Dietterich, ICLR 2019,
+    arXiv:1903.12261.
+    """
+
+    name = "brightness_down"
+    values = (0.9, 0.8, 0.7, 0.6, 0.5)
+    span: ClassVar[tuple[float, float]] = (0.98, 0.03)
