@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from robustness.conclude import conclude
 from robustness.errors import InputError
 from robustness.files import make_folder
-from robustness.plan import DataSpec, ModelSpec, Plan, parse_plan
+from robustness.plan import DataSpec, EngineSpec, ModelSpec, Plan, parse_plan
 from robustness.registry import METRICS
 from robustness.results import CLEAN
 from robustness.run import Run
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from robustness.types import Segmenter
 
 Progress = Callable[[int, int], None]
+
+# Options of models that are paths, looked up beside the plan as the checkpoint is.
+PATH_OPTIONS = ("decoder_from", "sam_from", "tokenizer")
 
 
 def audit(
@@ -71,6 +74,7 @@ def audit(
     if perturbations is not None:
         tree["perturbations"] = _split_names(perturbations, severities)
     plan = parse_plan(tree, source="audit")
+    _refuse_arithmetic(plan.engine)
     return run_plan(
         plan, models=models, datasets=datasets, out=out, strict=strict, allow_drift=allow_drift, report=report,
         progress=progress,
@@ -99,7 +103,7 @@ def load_all(plan: Plan, folder: Path | None = None) -> tuple[list[Segmenter], l
     datasets = [load_data(spec, seed=plan.seed, folder=folder) for spec in plan.data]
     for dataset in datasets:
         conditions(plan, dataset)
-    return [load_spec(spec, folder=folder) for spec in plan.model], datasets
+    return [load_spec(spec, folder=folder, engine=plan.engine) for spec in plan.model], datasets
 
 
 def _check_metrics(plan: Plan) -> None:
@@ -146,6 +150,12 @@ def run_plan(
     return run
 
 
+def _refuse_arithmetic(engine: EngineSpec) -> None:
+    for setting in ("precision", "channels_last", "compile"):
+        if getattr(engine, setting) is not None:
+            raise InputError(f"engine: expected no {setting!r} for a loaded model; give it to load_model")
+
+
 def _refuse_empty(run: Run) -> None:
     results = run.results()
     clean = results[results["condition"] == CLEAN]
@@ -161,17 +171,22 @@ def finetune(name: str, *, data: Any, out: str | Path, **options: Any) -> Path:
     return Path(run(name, data=data, out=out, **options))
 
 
-def load_spec(spec: ModelSpec, *, folder: Path | None = None) -> Segmenter:
-    """Load the model that a plan's ``[model]`` names."""
-    from robustness.runners.models import load_model
+def load_spec(spec: ModelSpec, *, folder: Path | None = None, engine: EngineSpec | None = None) -> Segmenter:
+    """Load the model that a plan's ``[model]`` names; what it leaves open is as `engine` says."""
+    from robustness.runners.models import arithmetic_of, load_model
 
     checkpoint = spec.checkpoint
     if checkpoint is not None:
         checkpoint = str(resolve(checkpoint, folder))
+    options: dict[str, Any] = {"precision": spec.precision, **spec.options}
+    for name in PATH_OPTIONS:
+        if isinstance(options.get(name), str):
+            options[name] = str(resolve(options[name], folder))
+    if engine is not None:
+        options |= arithmetic_of(spec.name, spec.precision, spec.options, engine)
     return load_model(
-        spec.name, checkpoint=checkpoint, device=spec.device, precision=spec.precision, threshold=spec.threshold,
-        config=spec.config, **spec.options,
-    )  # fmt: skip
+        spec.name, checkpoint=checkpoint, device=spec.device, threshold=spec.threshold, config=spec.config, **options
+    )
 
 
 def load_data(spec: DataSpec, *, seed: int, folder: Path | None = None) -> Dataset:

@@ -94,13 +94,26 @@ class StatisticsSpec(StrictModel):
 
 
 class EngineSpec(StrictModel):
-    """``[engine]``: how the work is cut; a resumed run keeps it, so that batches stay the same."""
+    """``[engine]``: how the work is cut and done; a resumed run keeps it, so that batches stay the same.
+
+    `precision`, `channels_last` and `compile` hold for every network of the plan that does not state its own.
+    `prefetch` images are read ahead while the model runs. `cache` is a folder for image codes of at most `cache_gib`
+    GiB; `cache_dtype` "float16" halves them. Where codes lie and what is read ahead changes no result, and a resumed
+    run may change it.
+    """
 
     batch_size: int = Field(default=16, gt=0)
     image_batch: int = Field(default=4, gt=0)
     images_per_part: int = Field(default=8, gt=0)
     threads: int | None = Field(default=None, gt=0)
     save_predictions: bool = False
+    precision: Literal["auto", "float32", "bf16", "fp16"] | None = None
+    channels_last: bool | None = None
+    compile: bool | None = None
+    prefetch: int = Field(default=8, ge=0)
+    cache: str | None = None
+    cache_gib: float = Field(default=10.0, gt=0)
+    cache_dtype: Literal["float32", "float16"] | None = None
 
 
 class Plan(StrictModel):
@@ -120,8 +133,9 @@ class Plan(StrictModel):
         return tomli_w.dumps(_without_none(self.model_dump()))
 
     def sha256(self) -> str:
-        """Return the hash of everything that the results depend on (the title does not count)."""
-        resolved = _without_none(self.model_dump(exclude={"title"}))
+        """Return the hash of everything that the results depend on (title and where codes are kept do not count)."""
+        engine = {"prefetch", "cache", "cache_gib"}
+        resolved = _without_none(self.model_dump(exclude={"title": True, "engine": engine}))
         return hashlib.sha256(tomli_w.dumps(resolved).encode()).hexdigest()
 
 

@@ -17,12 +17,13 @@ from robustness.perturb.select import select
 from robustness.plan import Plan
 from robustness.runners.audit_state import HARDWARE, compare, describe, digest, only, without, work_file
 from robustness.runners.data import Dataset
-from robustness.runners.engine import Engine
+from robustness.runners.engine import Engine, engine_of
 from robustness.runners.environment import environment
 from robustness.runners.executors import Progress, run_local, run_on_ray
 from robustness.runners.image_jobs import image_jobs
-from robustness.runners.jobs import Group, Job, JobMaker, Row, failed_row
+from robustness.runners.jobs import Group, Job, JobMaker, Row
 from robustness.runners.pictures import PictureShelf, assemble
+from robustness.runners.reading import AuditStoppedError, ImageOf, Reader
 from robustness.runners.scoring import Scored, Scorer
 from robustness.runners.tables import results_table
 from robustness.runners.text_probe import with_text_distance
@@ -47,9 +48,9 @@ class Part:
     dataset: int
     images: tuple[str, ...]
 
-
-class AuditStoppedError(CaseError):
-    """A case failed and `strict` was asked for; the parts before it are kept."""
+    def keys(self) -> list[ImageOf]:
+        """Return what its images are read by."""
+        return [ImageOf(self.index, self.dataset, image) for image in self.images]
 
 
 def run_audit(
@@ -79,17 +80,20 @@ def run_audit(
     """
     run = RunFolder.create(out)
     with run.lock():
-        audit = _Audit(plan, models, datasets, run, strict=strict)
+        audit = _Audit(plan, models, datasets, run, strict=strict, ahead=plan.engine.prefetch)
         audit.open_state(allow_drift=allow_drift)
         total = len(audit.parts)
         pending = [part.index for part in audit.parts if not run.part(part.index).is_file()]
         if pending:
             # Conclusions about fewer rows must not outlive the rows that are about to come.
             (run.path / MANIFEST).unlink(missing_ok=True)
-        if reload is None:
-            run_local(audit, pending, total=total, progress=progress)
-        else:
-            run_on_ray(partial(_worker, plan, reload, out, strict), pending, total=total, progress=progress)
+        try:
+            if reload is None:
+                run_local(audit, pending, total=total, progress=progress)
+            else:
+                run_on_ray(partial(_worker, plan, reload, out, strict), pending, total=total, progress=progress)
+        finally:
+            audit.reader.close()
         if progress:
             progress(total, total)
         if pending or not (run.path / GALLERY).is_file():
@@ -104,8 +108,9 @@ def _worker(plan: Plan, reload: Reload, out: Path, strict: bool) -> _Audit:
 
 class _Audit:
     def __init__(
-        self, plan: Plan, models: Sequence[Segmenter], datasets: Sequence[Dataset], run: RunFolder, *, strict: bool
-    ) -> None:
+        self, plan: Plan, models: Sequence[Segmenter], datasets: Sequence[Dataset], run: RunFolder, *, strict: bool,
+        ahead: int = 0,
+    ) -> None:  # fmt: skip
         self.plan, self.models, self.datasets, self.run, self.strict = plan, models, datasets, run, strict
         self.names = model_names(plan, models)
         self.parts = cut_parts(models, datasets, plan.engine.images_per_part)
@@ -117,6 +122,9 @@ class _Audit:
         self.places = [_places(dataset) for dataset in datasets]
         self.engines: dict[int, Engine] = {}
         self.counted: dict[int, dict[str, int]] = {}
+        self.reader = Reader(
+            datasets, self.places, [self._identity(part) for part in self.parts], strict=strict, ahead=ahead
+        )
 
     def open_state(self, *, allow_drift: bool) -> None:
         """Write the run's state, or compare it with the one that is there."""
@@ -140,11 +148,9 @@ class _Audit:
         """Predict, score and store one part."""
         part = self.parts[index]
         started = time.perf_counter()
-        dataset = self.datasets[part.dataset]
         chosen = bind(self.selected[part.dataset], self.models[part.model])
-        identity = {"model": self.names[part.model], "dataset": dataset.name, "split": dataset.split}
-        maker = JobMaker(identity=identity, selected=chosen, seed=self.plan.seed)
-        groups = [self._group(part.dataset, image, identity) for image in part.images]
+        maker = JobMaker(identity=self._identity(part), selected=chosen, seed=self.plan.seed)
+        groups = self.reader.groups(part.keys(), then=self._following(index))
         shelf = PictureShelf(self.plan.seed)
         rows = [placed for group in groups for placed in group.failed]
         for scored in self._scored(part, maker, groups, rows):
@@ -161,6 +167,16 @@ class _Audit:
             table = with_text_distance(table, self.models[part.model])
         self.run.write_json(work_file(part.index), self._work(part.model, time.perf_counter() - started))
         self.run.write_table(self.run.part(part.index), table)
+
+    def _identity(self, part: Part) -> dict[str, str]:
+        dataset = self.datasets[part.dataset]
+        return {"model": self.names[part.model], "dataset": dataset.name, "split": dataset.split}
+
+    def _following(self, index: int) -> Iterator[ImageOf]:
+        """Yield the images of the parts that come after one and are not there yet."""
+        for part in self.parts[index + 1 :]:
+            if not self.run.part(part.index).is_file():
+                yield from part.keys()
 
     def _work(self, model: int, seconds: float) -> dict[str, float]:
         """Return what a part cost, and how many of its texts were too long for the model."""
@@ -179,7 +195,8 @@ class _Audit:
         engine = self._engine(part.model)
         clean = _only_jobs((maker.clean_image_jobs(g) for g in groups), rows)
         yield from self._predict(engine, scorer, clean, rows)
-        yield from self._predict(engine, scorer, [job for g in groups for job in maker.rerun_jobs(g)], rows)
+        again = [job for g in groups for job in maker.rerun_jobs(g)]
+        yield from self._predict(engine, scorer, again, rows, fresh=True)
         changed = image_jobs(maker, groups, **_where_pictures_change(self.models[part.model]))
         waiting: list[Job] = []
         for job in _jobs(changed, rows):
@@ -189,8 +206,10 @@ class _Audit:
                 waiting = []
         yield from self._predict(engine, scorer, waiting, rows)
 
-    def _predict(self, engine: Engine, scorer: Scorer, jobs: Sequence[Job], rows: list[Placed]) -> Iterator[Scored]:
-        outcomes = engine.outcomes([job.request for job in jobs])
+    def _predict(
+        self, engine: Engine, scorer: Scorer, jobs: Sequence[Job], rows: list[Placed], *, fresh: bool = False
+    ) -> Iterator[Scored]:
+        outcomes = engine.outcomes([job.request for job in jobs], fresh=fresh)
         for job, outcome in zip(jobs, outcomes, strict=True):
             if not isinstance(outcome, CaseError):
                 yield scorer.score(job, outcome)
@@ -202,28 +221,8 @@ class _Audit:
 
     def _engine(self, model: int) -> Engine:
         if model not in self.engines:
-            spec = self.plan.engine
-            self.engines[model] = Engine(
-                self.models[model], batch_size=spec.batch_size, image_batch=spec.image_batch,
-                resolution=self.plan.metrics.resolution,
-            )  # fmt: skip
+            self.engines[model] = engine_of(self.models[model], self.plan)
         return self.engines[model]
-
-    def _group(self, number_of_dataset: int, image_id: str, identity: dict[str, str]) -> Group:
-        dataset = self.datasets[number_of_dataset]
-        cases, failed = [], []
-        for number in self.places[number_of_dataset][image_id]:
-            info = dataset.infos[number]
-            try:
-                cases.append((number, dataset[number], info.prompts))
-            except CaseError as error:
-                if self.strict:
-                    raise AuditStoppedError(f"{info.case_id}: {error} (stopped: strict)") from error
-                row = failed_row(
-                    identity, case_id=info.case_id, subject_id=info.subject_id, target=info.target, error=str(error)
-                )
-                failed.append(((number, 0, 0, 0), row))
-        return Group(tuple(cases), tuple(failed))
 
     def _save(self, scored: Scored) -> None:
         from PIL import Image as PilImage

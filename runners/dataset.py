@@ -56,6 +56,7 @@ class Dataset(Sequence[Case]):
         self._sources = tuple(sources)
         self._spec = dict(spec or {})
         self._recent: OrderedDict[tuple[Path, bool], DecodedImage] = OrderedDict()
+        self._hashes: dict[Path, tuple[tuple[int, int], str]] = {}
 
     def __len__(self) -> int:
         return len(self.infos)
@@ -169,10 +170,21 @@ class Dataset(Sequence[Case]):
     def fingerprint(self) -> dict[str, str]:
         """Return the sha256 of every file used (annotations, images, masks), "missing" where there is none.
 
-        Keys are paths relative to `root`, with '/', sorted.
+        Keys are paths relative to `root`, with '/', sorted. A file is read again only where its size or time changed.
         """
         paths = {*self._sources, *(p for r in self._records for p in (r.image_path, r.mask_path))}
-        return {name: sha256(path) for name, path in sorted((self._relative(path), path) for path in paths)}
+        return {name: self._hash(path) for name, path in sorted((self._relative(path), path) for path in paths)}
+
+    def _hash(self, path: Path) -> str:
+        try:
+            facts = path.stat()
+        except OSError:
+            return MISSING
+        version = facts.st_size, facts.st_mtime_ns
+        held = self._hashes.get(path)
+        if held is None or held[0] != version:
+            held = self._hashes[path] = version, sha256(path)
+        return held[1]
 
     def _relative(self, path: Path) -> str:
         return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else path.as_posix()

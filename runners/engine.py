@@ -10,6 +10,9 @@ from typing import Any, Literal, TypeVar
 import torch
 
 from robustness.errors import CaseError, InputError
+from robustness.plan import Plan
+from robustness.runners.code_cache import CodeCache
+from robustness.runners.segmenter import NetworkSegmenter
 from robustness.types import Code, Image, Probability, Segmenter
 
 T = TypeVar("T")
@@ -45,6 +48,7 @@ class Counters:
     """How much work a call of `Engine.predict` (and all before it) took."""
 
     n_image_encodes: int = 0
+    n_image_codes_read: int = 0
     n_text_encodes: int = 0
     n_decodes: int = 0
     n_out_of_memory: int = 0
@@ -69,6 +73,7 @@ class Engine:
         image_batch: images per encoding.
         text_batch: texts per encoding.
         resolution: maps at the image's "original" size, or at the model's "network" size.
+        cache: image codes on disk, for a network.
     """
 
     model: Segmenter
@@ -76,6 +81,7 @@ class Engine:
     image_batch: int = 4
     text_batch: int = 64
     resolution: Literal["original", "network"] = "original"
+    cache: CodeCache | None = None
     counters: Counters = field(default_factory=Counters)
     _limits: dict[str, int] = field(init=False, repr=False, default_factory=dict)
 
@@ -97,8 +103,11 @@ class Engine:
                 raise outcome
             yield outcome
 
-    def outcomes(self, requests: Sequence[Request]) -> Iterator[Probability | CaseError]:
-        """Yield what `predict` yields, with the error of a case in its place instead of an end to all."""
+    def outcomes(self, requests: Sequence[Request], *, fresh: bool = False) -> Iterator[Probability | CaseError]:
+        """Yield what `predict` yields, with the error of a case in its place instead of an end to all.
+
+        `fresh` encodes every image though the cache may hold it: a second run measures the model, not the disk.
+        """
         lookup = getattr(self.model, "lookup", None)
         if lookup is not None:
             yield from (_outcome(lookup, request) for request in requests)
@@ -112,7 +121,7 @@ class Engine:
         waiting: dict[int, Probability] = {}
         following = 0
         for group in _image_groups(requests, self.image_batch):
-            for index, found in self._predict_group(requests, group, rows, text_code):
+            for index, found in self._predict_group(requests, group, rows, text_code, fresh):
                 waiting[index] = found
                 while following in waiting:
                     yield waiting.pop(following)
@@ -144,14 +153,18 @@ class Engine:
             )  # fmt: skip
 
     def _predict_group(
-        self, requests: Sequence[Request], group: Sequence[int], text_rows: Sequence[int], text_code: Code | None
+        self,
+        requests: Sequence[Request],
+        group: Sequence[int],
+        text_rows: Sequence[int],
+        text_code: Code | None,
+        fresh: bool,
     ) -> Iterator[tuple[int, Probability]]:
         """Yield (index, map) of the requests on one batch of images; equal pairs are decoded once."""
         images = {requests[i].image_key: requests[i].image for i in group}
         image_row = {key: row for row, key in enumerate(images)}
         with torch.inference_mode():
-            image_code = _concat(self._in_batches(list(images.values()), "image_batch", self.model.encode_image))
-        self.counters.n_image_encodes += len(images)
+            image_code = self._encode_images(list(images.values()), fresh)
 
         def decode(part: Sequence[int]) -> list[Probability]:
             sizes = None if self.resolution == "network" else [requests[i].size for i in part]
@@ -174,6 +187,15 @@ class Engine:
             for first, found in zip(part, maps, strict=True):
                 yield from ((i, found) for i in alike[requests[first].image_key, text_rows[first]])
 
+    def _encode_images(self, images: Sequence[Image], fresh: bool) -> Any:
+        held = None if self.cache is None or fresh else self.cache.load(images)
+        if held is not None:
+            self.counters.n_image_codes_read += len(images)
+            return held
+        code = _concat(self._in_batches(images, "image_batch", self.model.encode_image))
+        self.counters.n_image_encodes += len(images)
+        return code if self.cache is None else self.cache.store(images, code)
+
     def _in_batches(self, items: Sequence[Any], setting: str, work: Callable[[Sequence[Any]], T]) -> list[T]:
         """Run `work` on parts of `items`; on CUDA out-of-memory the parts halve from then on, which is counted."""
         done: list[T] = []
@@ -191,6 +213,16 @@ class Engine:
             done.append(result)
             start += len(part)
         return done
+
+
+def engine_of(model: Segmenter, plan: Plan) -> Engine:
+    """Return the engine that a plan asks for; only networks have codes that a cache can keep."""
+    spec, cache = plan.engine, None
+    if spec.cache is not None and isinstance(model, NetworkSegmenter):
+        cache = CodeCache(spec.cache, model, limit_gib=spec.cache_gib, dtype=spec.cache_dtype)
+    return Engine(
+        model, batch_size=spec.batch_size, image_batch=spec.image_batch, resolution=plan.metrics.resolution, cache=cache
+    )
 
 
 def _unless_out_of_memory(work: Callable[[Sequence[Any]], T], part: Sequence[Any]) -> T | None:

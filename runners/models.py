@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from robustness.errors import InputError, suggest
+from robustness.plan import EngineSpec
 from robustness.registry import MODELS
 from robustness.runners.black_boxes import BlackBoxEntry, load_black_box
 from robustness.runners.devices import resolve_device, resolve_precision
@@ -189,6 +190,19 @@ def load_model(
         channels_last=channels_last,
         compiled=compiled,
     )
+
+
+def arithmetic_of(name: str, precision: str, options: Mapping[str, Any], engine: EngineSpec) -> dict[str, Any]:
+    """Return the keywords of `load_model` that a plan's ``[engine]`` sets for a network that leaves them open.
+
+    A black box runs as it is; its own `precision` or `options` come first.
+    """
+    if issubclass(MODELS.get(name), BlackBoxEntry):
+        return {}
+    wanted: dict[str, Any] = {"channels_last": engine.channels_last, "compiled": engine.compile}
+    if precision == "auto":
+        wanted["precision"] = engine.precision
+    return {key: value for key, value in wanted.items() if value is not None and key not in options}
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Config:
