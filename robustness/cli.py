@@ -16,14 +16,17 @@ from robustness import (
     command_finetune,
     command_gate,
     command_list,
+    command_plan,
     command_prompts,
     command_report,
+    command_split,
 )
 from robustness.errors import CaseError, InputError
 
 # In the order in which the help lists them.
 COMMANDS = (
     command_demo,
+    command_plan,
     command_audit,
     command_finetune,
     command_report,
@@ -31,6 +34,7 @@ COMMANDS = (
     command_evidence,
     command_exchange,
     command_check,
+    command_split,
     command_prompts,
     command_list,
 )

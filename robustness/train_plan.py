@@ -55,6 +55,7 @@ class TrainDataSpec(StrictModel):
     """``[data]``: a dataset, its two splits and its prompts.
 
     Attributes:
+        splits: a file made by `robustness split`; `split` and `val_split` are names of it then ("fold0-train").
         prompt: one key, several to draw from, or "random" for all of p1..p9 that the data has.
         empty: share of training prompts that are replaced by the empty text (prompt dropout).
         val_prompt: the key that validation uses; None: `prompt` itself, the last of several, p6 for "random".
@@ -70,6 +71,7 @@ class TrainDataSpec(StrictModel):
     empty: float = Field(default=0.0, ge=0, le=1)
     subject: str | None = None
     modality: str | None = None
+    splits: str | None = None
     limit: int | None = Field(default=None, gt=0)
     counterfactual_split: str | None = None
 

@@ -13,6 +13,7 @@ from robustness.runners import benchmark_folder, manifest_data
 from robustness.runners.dataset import Dataset
 from robustness.runners.decode import JPEG_SUFFIXES
 from robustness.runners.records import Record, image_ids, is_absent, listing, without_duplicates
+from robustness.runners.split_data import read_chosen
 from robustness.runners.subjects import Subjects, subjects_of
 from robustness.seeds import generator
 from robustness.types import CaseInfo, Prompt
@@ -33,6 +34,7 @@ def load_dataset(
     limit: int | None = None,
     modality: str | None = None,
     name: str | None = None,
+    splits: str | Path | None = None,
 ) -> Dataset:
     """Open a dataset; `runners/benchmark_folder.py` and `runners/manifest_data.py` describe the two layouts.
 
@@ -49,6 +51,7 @@ def load_dataset(
         limit: keep the first cases only.
         modality: overrides what the data says ("endoscopy", "MRI", ...).
         name: what results call the dataset; the folder's or manifest's name where None.
+        splits: a file made by `robustness split`; `split` is one of its names then ("fold0-test").
 
     Raises:
         InputError: the path, split, prompt key or subject does not exist, nothing is in it, or two different entries
@@ -56,7 +59,7 @@ def load_dataset(
     """
     _validate(choose, limit, modality)
     source = Path(path).expanduser().resolve()
-    records, sources = _read(source, str(path), split=split, prompt=prompt)
+    records, sources = _read(source, str(path), split=split, prompt=prompt, splits=splits)
     kept, repeats = without_duplicates(records)
     kept = kept[:limit]
     ids = image_ids(kept)
@@ -95,6 +98,7 @@ def load_dataset(
             "choose": choose,
             "modality": modality,
             "limit": limit,
+            **({} if splits is None else {"splits": str(splits)}),
         },
     )
 
@@ -108,10 +112,16 @@ def _validate(choose: str, limit: int | None, modality: str | None) -> None:
         raise InputError(f"modality: expected one of {', '.join(MODALITIES)}, got {modality!r}")
 
 
-def _read(source: Path, shown: str, *, split: str, prompt: str) -> tuple[list[Record], list[Path]]:
+def _read(
+    source: Path, shown: str, *, split: str, prompt: str, splits: str | Path | None
+) -> tuple[list[Record], list[Path]]:
+    card = source / benchmark_folder.CARD
+    cards = [card] if source.is_dir() and card.is_file() else []
+    if splits is not None and source.exists():
+        records, files = read_chosen(source, splits, split=split, prompt=prompt)
+        return records, [*files, *cards]
     if source.is_dir():
-        card = source / benchmark_folder.CARD
-        sources = [source / "anns" / f"{split}.json", *([card] if card.is_file() else [])]
+        sources = [source / "anns" / f"{split}.json", *cards]
         return benchmark_folder.read_split(source, split=split, prompt=prompt), sources
     if not source.exists():
         raise InputError(f"data: expected a dataset folder or manifest, {shown} does not exist{_nearest(source)}")

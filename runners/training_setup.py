@@ -102,7 +102,8 @@ def _start(plan: TrainPlan, beside: Path | None) -> NetworkSegmenter:
 
 def _cases(plan: TrainPlan, segmenter: NetworkSegmenter, beside: Path | None) -> tuple[TrainingCases, TrainingCases]:
     spec = plan.train
-    data = plan.data.model_copy(update={"path": found(plan.data.path, beside)})
+    splits = plan.data.splits and found(plan.data.splits, beside)
+    data = plan.data.model_copy(update={"path": found(plan.data.path, beside), "splits": splits})
     prepare = segmenter.preprocess
     sizes: dict[str, Any] = {"size": prepare.image_size, "interpolation": prepare.interpolation}
     others = None
