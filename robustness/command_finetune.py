@@ -22,7 +22,7 @@ def finetune(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Finetune the model that PLAN describes; calling it again resumes."""
-    from robustness.runners.finetune import finetune_plan
+    from robustness.finetuning import finetune_plan
 
     folder = finetune_plan(plan, out=out, overrides=overrides or (), quiet=quiet)
     typer.echo(f"Checkpoint: {Path(folder).resolve()}")

@@ -165,12 +165,18 @@ class _Filling:
             yield group
 
     def _distinct(self) -> Iterator[Image]:
-        done: set[tuple[str, str]] = set()
+        keys: set[str] = set()
         for cases in self.cases:
+            ids: set[str] = set()
             for index, info in enumerate(cases.first.infos):
-                if (cases.first.split, info.image_id) not in done:
-                    done.add((cases.first.split, info.image_id))
-                    yield cases.plain(index).image
+                if info.image_id in ids:
+                    continue
+                ids.add(info.image_id)
+                image = cases.plain(index).image
+                key = image_key(image)
+                if key not in keys:
+                    keys.add(key)
+                    yield image
 
     def _images(self) -> int:
         return sum(len({info.image_id for info in cases.first.infos}) for cases in self.cases)
