@@ -15,6 +15,7 @@ from robustness.metrics.effects import subject_matrix
 from robustness.metrics.intervals import Values
 from robustness.metrics.pairing import Pairs, pair, subject_means
 from robustness.metrics.rows import Rows, read_rows
+from robustness.results import is_searched
 
 _DEGREE = re.compile(r"@\d+$")
 
@@ -81,7 +82,8 @@ def grids(
     rows = read_rows(table)
     pairs = pair(rows, metric, "clean - perturbed")
     for _, cells in rows.cells.groupby("group", sort=True):
-        chosen = cells[cells["family"] == family]
+        # An attack is no corruption that happens: a mean over both would mean nothing.
+        chosen = cells[(cells["family"] == family) & ~cells["condition"].map(is_searched).astype(bool)]
         if not chosen.empty:
             yield _grid(rows, pairs, chosen, failure_below)
 

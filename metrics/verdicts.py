@@ -20,7 +20,7 @@ from robustness.metrics.rows import Rows, read_rows
 from robustness.metrics.rules import Settings, decide
 from robustness.metrics.sentences import prompt_sentence, robustness_sentence
 from robustness.metrics.signflip import sign_flip
-from robustness.results import CLEAN, PARAPHRASE, RERUN, VERDICT_COLUMNS
+from robustness.results import CLEAN, PARAPHRASE, RERUN, VERDICT_COLUMNS, is_searched
 
 
 def verdicts(
@@ -40,7 +40,8 @@ def verdicts(
     Claim "prompt", for every prompt condition but rewordings and controls: FOLLOWS, REACTS, UNSTABLE, IGNORES,
     IGNORES* (not certified), INCONCLUSIVE or UNTESTABLE; see `robustness.metrics.rules`. Claim "robustness", for
     image and joint conditions and for prompt changes that should be harmless: ROBUST (the interval lies below the
-    margin), FRAGILE (above it), INCONCLUSIVE or UNTESTABLE.
+    margin), FRAGILE (above it), INCONCLUSIVE or UNTESTABLE. Attacks and other searches carry no claim: what they find
+    is a bound, which `robustness.metrics.attacks.attack_success` counts.
 
     Args:
         table: as for `effects`; `mask_change` is what prompt claims rest on, `dice_other` what FOLLOWS needs.
@@ -143,7 +144,10 @@ class _Harmless:
 
 
 def _harmless(rows: Rows) -> _Harmless:
-    """Image and joint conditions whole; of prompt conditions the rows that should leave the mask as it is."""
+    """Image and joint conditions whole; of prompt conditions the rows that should leave the mask as it is.
+
+    Not what was searched for: its score is a bound, which can show harm but never robustness.
+    """
     family = rows.cells["family"].to_numpy()
     reworded = np.array([base_name(c) == PARAPHRASE for c in rows.cells["condition"]], dtype=bool)
     invariant = (rows.frame["expectation"] == "invariant").to_numpy(dtype=bool)
@@ -151,6 +155,7 @@ def _harmless(rows: Rows) -> _Harmless:
     every = np.bincount(rows.cell[~invariant], minlength=len(family)) == 0
     prompt = (family == "prompt") & (some | every) & ~reworded
     claimed = np.isin(family, ("image", "joint")) | prompt | ((family == "prompt") & reworded)
+    claimed &= ~np.array([is_searched(c) for c in rows.cells["condition"]], dtype=bool)
     return _Harmless(claimed, ~prompt[rows.cell] | invariant)
 
 

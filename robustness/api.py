@@ -38,6 +38,7 @@ def audit(
     metrics: Mapping[str, Any] | None = None,
     statistics: Mapping[str, Any] | None = None,
     engine: Mapping[str, Any] | None = None,
+    attack: Mapping[str, Any] | None = None,
     strict: bool = False,
     allow_drift: bool = False,
     report: bool = True,
@@ -54,6 +55,7 @@ def audit(
         seed: every random draw comes from (seed, case, perturbation, severity).
         severities: of image perturbations, 1 to 5; default 1, 3, 5.
         metrics, statistics, engine: the plan's tables of those names.
+        attack: the plan's ``[perturbations.attack]``: how hard attacks and searches try.
         strict: stop at the first case that fails instead of recording it.
 
     Raises:
@@ -73,6 +75,8 @@ def audit(
     }
     if perturbations is not None:
         tree["perturbations"] = _split_names(perturbations, severities)
+    if attack is not None:
+        tree.setdefault("perturbations", {})["attack"] = dict(attack)
     plan = parse_plan(tree, source="audit")
     _refuse_arithmetic(plan.engine)
     return run_plan(

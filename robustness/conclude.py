@@ -58,6 +58,8 @@ def conclude(
     environment: dict[str, Any], timing: dict[str, float],
 ) -> dict[str, Any]:  # fmt: skip
     """Write effects, verdicts and the manifest of a finished run; return the manifest."""
+    from robustness.metrics.attacks import attack_warnings
+
     plan, results = stored_plan(run), run.read_results()
     effect_table, verdict_table = derive(results, plan, unit=unit_of(dataset_facts))
     run.write_table(run.path / EFFECTS, effect_table)
@@ -76,7 +78,7 @@ def conclude(
         "precision": model_facts[0].get("precision"),
         **environment,
         "counts": counts(results),
-        "warnings": [*warnings_of(results, dataset_facts), *_cut_texts(timing)],
+        "warnings": [*warnings_of(results, dataset_facts), *_cut_texts(timing), *attack_warnings(results)],
         "statistics": plan.statistics.model_dump(),
         "metrics": plan.metrics.model_dump(),
         "timing": timing,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from robustness.errors import InputError
 from robustness.plan_errors import validated
@@ -66,11 +66,38 @@ def _as_image_spec(value: Any) -> Any:
     return {"kinds": value} if isinstance(value, list | str) else value
 
 
+class AttackSpec(StrictModel):
+    """``[perturbations.attack]``: how hard attacks and searches try; see `robustness.perturb.attack.AttackSettings`."""
+
+    eps: list[Annotated[float, Field(gt=0, le=255)]] = Field(
+        default_factory=lambda: [1.0, 2.0, 4.0, 6.0, 8.0], min_length=5, max_length=5
+    )
+    steps: int = Field(default=10, gt=0)
+    restarts: int = Field(default=2, gt=0)
+    step_size: float | None = Field(default=None, gt=0, le=2)
+    random_start: bool = True
+    round_trip: bool = False
+    loss: Literal["dice+bce", "dice", "bce"] = "dice+bce"
+    budget: int = Field(default=200, gt=0)
+    text_budget: int = Field(default=64, gt=0)
+    rounds: int = Field(default=2, gt=0)
+    universal_images: int = Field(default=16, gt=0)
+    universal_epochs: int = Field(default=5, gt=0)
+
+    @field_validator("eps")
+    @classmethod
+    def _rises(cls, eps: list[float]) -> list[float]:
+        if sorted(set(eps)) != eps:
+            raise ValueError("expected levels of 1/255 that rise with severity")
+        return eps
+
+
 class PerturbationSpec(StrictModel):
-    """``[perturbations]``: names of prompt and image perturbations."""
+    """``[perturbations]``: names of prompt and image perturbations, and how hard attacks try."""
 
     prompt: list[str] = Field(default_factory=lambda: list(PROMPT_DEFAULT))
     image: Annotated[ImageSpec, BeforeValidator(_as_image_spec)] = ImageSpec()
+    attack: AttackSpec = AttackSpec()
 
 
 class MetricSpec(StrictModel):

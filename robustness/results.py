@@ -28,6 +28,8 @@ VERDICT_COLUMNS: tuple[str, ...] = (
 CLEAN = "clean"
 RERUN = "rerun"
 PARAPHRASE = "paraphrase"
+# Changes that were searched for with the model's score in view: bounds, of which no ordinary claim may be made.
+SEARCHED = frozenset({"worst_case", "fgsm", "pgd", "universal", "query_attack"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,31 @@ def parse_condition(name: str) -> Condition:
     prompt_part = next((p for p in parts if not p.startswith("image:")), "")
     attribute = prompt_part.partition(":")[2] if ":" in prompt_part else ""
     return Condition(parts, _family(parts), attribute, int(severity.group(1)) if severity else 0)
+
+
+def part_name(part: str) -> str:
+    """Return the perturbation that one part of a condition names, without attribute and severity.
+
+    Example:
+        >>> part_name("image:pgd@2"), part_name("antonym:size")
+        ('pgd', 'antonym')
+    """
+    return part.removeprefix("image:").partition("@")[0].partition(":")[0]
+
+
+def is_searched(condition: str) -> bool:
+    """Tell whether any part of a condition is an attack or another search for the worst.
+
+    Example:
+        >>> is_searched("image:pgd@2+worst_case"), is_searched("image:gaussian_noise@3")
+        (True, False)
+    """
+    return any(part_name(part) in SEARCHED for part in condition.split("+"))
+
+
+def is_attack(condition: str) -> bool:
+    """Tell whether a condition attacks the picture."""
+    return any(part.startswith("image:") and part_name(part) in SEARCHED for part in condition.split("+"))
 
 
 def _family(parts: tuple[str, ...]) -> str:

@@ -13,8 +13,10 @@ from typing import Any
 
 from robustness.errors import CaseError
 from robustness.files import write_text
-from robustness.perturb.select import select
+from robustness.perturb.select import Selected, select
 from robustness.plan import Plan
+from robustness.runners.attack import Attacks, settings_of
+from robustness.runners.attack_model import rows_of
 from robustness.runners.audit_state import HARDWARE, compare, describe, digest, only, without, work_file
 from robustness.runners.data import Dataset
 from robustness.runners.engine import Engine, engine_of
@@ -122,6 +124,8 @@ class _Audit:
         self.places = [_places(dataset) for dataset in datasets]
         self.engines: dict[int, Engine] = {}
         self.counted: dict[int, dict[str, int]] = {}
+        self.settings = settings_of(plan)
+        self.attacks: dict[tuple[int, int], Attacks] = {}
         self.reader = Reader(
             datasets, self.places, [self._identity(part) for part in self.parts], strict=strict, ahead=ahead
         )
@@ -148,7 +152,7 @@ class _Audit:
         """Predict, score and store one part."""
         part = self.parts[index]
         started = time.perf_counter()
-        chosen = bind(self.selected[part.dataset], self.models[part.model])
+        chosen = self._bound(part)
         maker = JobMaker(identity=self._identity(part), selected=chosen, seed=self.plan.seed)
         groups = self.reader.groups(part.keys(), then=self._following(index))
         shelf = PictureShelf(self.plan.seed)
@@ -178,9 +182,19 @@ class _Audit:
             if not self.run.part(part.index).is_file():
                 yield from part.keys()
 
+    def _bound(self, part: Part) -> list[Selected]:
+        """Return the part's perturbations with its model in the loop of those that search or attack."""
+        place = part.model, part.dataset
+        if place not in self.attacks:
+            model, dataset = self.models[part.model], self.datasets[part.dataset]
+            self.attacks[place] = Attacks(model, dataset, self.settings, self.plan.seed)
+        chosen = bind(self.selected[part.dataset], self.models[part.model], budget=self.settings.text_budget)
+        return self.attacks[place].bind(chosen)
+
     def _work(self, model: int, seconds: float) -> dict[str, float]:
         """Return what a part cost, and how many of its texts were too long for the model."""
         counted = {k: v for k, v in self._engine(model).describe().items() if k.startswith("n_")}
+        counted |= rows_of([held.counters for place, held in self.attacks.items() if place[0] == model])
         before, self.counted[model] = self.counted.get(model, {}), counted
         return {"seconds": round(seconds, 3), **{k: v - before.get(k, 0) for k, v in counted.items()}}
 

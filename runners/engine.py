@@ -24,7 +24,7 @@ class Request:
     """One prediction that is wanted.
 
     Attributes:
-        image: uint8 (H, W, 3).
+        image: uint8 (H, W, 3); an attack's `ExactPicture` is float32 in [0, 1].
         image_key: what makes images the same; equal keys are encoded once per call.
         text: the prompt.
         condition, case_id, prompt_index: where the prediction belongs; models that hold predictions look it up by them.

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from robustness.perturb.attack import evaluated_picture
 from robustness.perturb.base import BasePerturbation
 from robustness.perturb.select import Selected
 from robustness.perturb.truth import judge_prompt
@@ -144,7 +145,7 @@ class JobMaker:
     ) -> Job:
         """Return the job of `case`, the clean case changed; equal keys stand for equal pictures."""
         request = Request(
-            image=case.image, image_key=key, text=case.prompt.text, condition=rows[0]["condition"],
+            image=evaluated_picture(case), image_key=key, text=case.prompt.text, condition=rows[0]["condition"],
             case_id=case.case_id, prompt_index=rows[0]["prompt_index"],
         )  # fmt: skip
         return Job(

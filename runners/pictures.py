@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image as PilImage
 
+from robustness.perturb.pixels import to_bytes
 from robustness.results import CLEAN
 from robustness.runners.jobs import Job
 from robustness.runners.scoring import Scored, resize_nearest
@@ -113,7 +114,7 @@ def _small(shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def _small_image(image: Image, size: tuple[int, int]) -> Image:
-    picture = PilImage.fromarray(image)
+    picture = PilImage.fromarray(image if image.dtype == np.uint8 else to_bytes(image.astype(np.float32)))
     return np.asarray(picture.resize((size[1], size[0]), PilImage.Resampling.BILINEAR))
 
 

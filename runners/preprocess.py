@@ -12,6 +12,8 @@ import torch
 from PIL import Image as PILImage
 
 from robustness.errors import InputError
+from robustness.perturb.attack import ExactPicture
+from robustness.runners.resize_matrix import resized
 from robustness.types import Image
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -64,7 +66,8 @@ class Preprocess:
         Equal to torchvision's ``Resize((S, S)) -> ToTensor -> Normalize`` on PIL images.
 
         Args:
-            images: uint8 RGB arrays (H, W, 3); sizes may differ.
+            images: uint8 RGB arrays (H, W, 3); sizes may differ. The `ExactPicture` of an attack is resized and
+                normalised without rounding to 8 bits (`of_unit`).
 
         Raises:
             InputError: an array of another type or shape.
@@ -72,11 +75,29 @@ class Preprocess:
         size = self.image_size
         if not images:
             return torch.empty(0, 3, size, size)
+        if any(isinstance(image, ExactPicture) for image in images):
+            return torch.cat([self._one(image) for image in images])
         resized = torch.stack([torch.from_numpy(self._resize(image)) for image in images])
         values = resized.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format).div_(255)
         mean = torch.tensor(self.mean).view(1, 3, 1, 1)
         std = torch.tensor(self.std).view(1, 3, 1, 1)
         return values.sub_(mean).div_(std)
+
+    def of_unit(self, unit: torch.Tensor) -> torch.Tensor:
+        """Return pixel values (B, 3, S, S) of pictures (B, 3, H, W) in [0, 1], with a gradient.
+
+        The same filter as `pixel_values`, in floating point throughout: where that rounds to 8 bits after resizing,
+        the two differ by that rounding, and not at all where nothing is resized. Overshoot of "bicubic" is clipped.
+        """
+        square = resized(unit, (self.image_size, self.image_size), int(_FILTERS[self.interpolation])).clamp(0, 1)
+        mean, std = (unit.new_tensor(values).view(1, 3, 1, 1) for values in (self.mean, self.std))
+        return (square - mean) / std
+
+    def _one(self, image: Any) -> torch.Tensor:
+        if not isinstance(image, ExactPicture):
+            return self.pixel_values([image])
+        check_unit_image(image)
+        return self.of_unit(torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None])
 
     def _resize(self, image: Image) -> Image:
         check_image(image)
@@ -100,6 +121,18 @@ class Preprocess:
             raise InputError(
                 f"preprocess: expected the fields of Preprocess, got {dict(fields)!r} ({error})"
             ) from error
+
+
+def check_unit_image(image: ExactPicture) -> None:
+    """Check that `image` is a float32 RGB array (H, W, 3) with values in [0, 1].
+
+    Raises:
+        InputError: it is not.
+    """
+    check_image(np.broadcast_to(np.uint8(0), image.shape))
+    low, high = float(image.min()), float(image.max())
+    if image.dtype != np.float32 or not (low >= 0 and high <= 1):
+        raise InputError(f"images: expected float32 values in [0, 1], got {image.dtype} from {low:g} to {high:g}")
 
 
 def check_image(image: Any) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from robustness.errors import InputError
+from robustness.perturb.attack import evaluated_picture, picture_digest
 from robustness.perturb.select import Selected
 from robustness.perturb.worst_case import BUDGET, WorstCase
 from robustness.seeds import generator
@@ -28,7 +29,7 @@ class WorstPrompt(NamedTuple):
 
 @dataclass(eq=False)
 class DiceOfTexts:
-    """Scores texts on one case after another; the code of the last image is kept, so it is encoded once per case."""
+    """Scores texts on one case after another; the code of the last picture is kept, so that it is encoded once."""
 
     model: Segmenter
     batch_size: int = 16
@@ -49,10 +50,11 @@ class DiceOfTexts:
         return scores
 
     def _image_code(self, case: Case) -> Code:
-        key = f"{case.metadata.get('image_id', '')}|{case.case_id}"
+        picture = evaluated_picture(case)
+        key = picture_digest(picture)
         if self._code is None or key != self._key:
             with torch.inference_mode():
-                self._code = self.model.encode_image([case.image])
+                self._code = self.model.encode_image([picture])
             self._key = key
             self.image_encodes += 1
         return self._code

@@ -18,7 +18,9 @@ from robustness.registry import PERTURBATIONS
 from robustness.seeds import generator
 from robustness.types import Case, Image, NotApplicable, Params
 
-ENTRIES = [name for name in PERTURBATIONS.names() if PERTURBATIONS.get(name).target != "prompt"]
+# Attacks need a model in the loop and have a contract of their own.
+CHANGES = {name: PERTURBATIONS.get(name) for name in PERTURBATIONS.names()}
+ENTRIES = [name for name, change in CHANGES.items() if change.target != "prompt" and not change.needs_model]
 GRADED = [name for name in ENTRIES if len(PERTURBATIONS.get(name)().severities) == 5]
 TEXT = "one small left hippocampus in axial T1 brain MRI, located in the top right of the image"
 
