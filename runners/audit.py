@@ -93,7 +93,9 @@ def run_audit(
             if reload is None:
                 run_local(audit, pending, total=total, progress=progress)
             else:
-                run_on_ray(partial(_worker, plan, reload, out, strict), pending, total=total, progress=progress)
+                threads = audit.environment["threads"]
+                make = partial(_worker, plan, reload, out, strict, threads)
+                run_on_ray(make, pending, total=total, progress=progress, threads=threads)
         finally:
             audit.reader.close()
         if progress:
@@ -103,7 +105,9 @@ def run_audit(
     return run
 
 
-def _worker(plan: Plan, reload: Reload, out: Path, strict: bool) -> _Audit:
+def _worker(plan: Plan, reload: Reload, out: Path, strict: bool, threads: int) -> _Audit:
+    # Ray gives its workers thread counts of its own; the run's state says how many compute.
+    environment(threads)
     models, datasets = reload()
     return _Audit(plan, models, datasets, RunFolder(out), strict=strict)
 
