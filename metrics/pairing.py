@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -42,8 +42,8 @@ def pair(rows: Rows, metric: str, orientation: Orientation, *, keep: npt.NDArray
     """Pair every row that is not clean with its clean twin and average texts within case.
 
     The twin has the same model, dataset, split, case and prompt_index; where no such clean row exists, and for
-    paraphrases, it is the clean row with prompt_index 0. Clean rows that repeat count once. With orientation
-    "itself" the metric is its own effect (mask_change) and no twin is needed.
+    paraphrases (of a changed picture too), it is the clean row with prompt_index 0. Clean rows that repeat count once.
+    With orientation "itself" the metric is its own effect (mask_change) and no twin is needed.
 
     Args:
         keep: rows to consider besides the clean ones; None: all.
@@ -55,10 +55,15 @@ def pair(rows: Rows, metric: str, orientation: Orientation, *, keep: npt.NDArray
     if orientation == "itself":
         clean = np.zeros(other.size)
     else:
-        clean = _twins(rows, values, is_clean, other, (condition == PARAPHRASE)[rows.cell[other]])
+        clean = _twins(rows, values, is_clean, other, _reworded(condition)[rows.cell[other]])
     found = np.isfinite(values[other]) & np.isfinite(clean)
     flagged = np.bincount(rows.cell[other[~found]], minlength=len(rows.cells))
     return _average(rows, other[found], clean[found], values[other[found]], orientation, flagged)
+
+
+def _reworded(conditions: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Tell which conditions hold rewordings, alone or on a changed picture."""
+    return np.array([str(name).rpartition("+")[2] == PARAPHRASE for name in conditions], dtype=bool)
 
 
 def _twins(
@@ -141,7 +146,6 @@ def with_clean(rows: Rows, cell: int) -> tuple[Codes, Codes]:
     """Return the usable rows of a condition that have a clean twin, and the row numbers of the twins."""
     clean = np.flatnonzero((rows.cells["condition"] == CLEAN).to_numpy()[rows.cell] & rows.usable)
     other = np.flatnonzero((rows.cell == cell) & rows.usable)
-    reworded = rows.cells.at[cell, "condition"] == PARAPHRASE
-    first_text = np.full(other.size, bool(reworded))
+    first_text = np.full(other.size, bool(_reworded(rows.cells.loc[[cell], "condition"].to_numpy())[0]))
     place = twin_positions(rows, clean, other, np.zeros_like(rows.case), first_text)
     return other[place >= 0], clean[place[place >= 0]]

@@ -10,7 +10,7 @@ import pandas as pd
 from robustness.reports.collapse import collapse_table
 from robustness.reports.datatable import table_of
 from robustness.reports.figure_text import FigureText, columns
-from robustness.reports.joint import joint_table
+from robustness.reports.joint import joint_answers, joint_table
 from robustness.reports.paired import Comparison
 from robustness.reports.ranks import SCENES, rank_table
 from robustness.reports.shift import dataset_table, shift_table
@@ -39,7 +39,8 @@ def grids(frames: Frames) -> list[FigureText]:
                    f" {short_words(text(worst['condition']))}, {number(worst['effect'])}, of which"
                    f" {number(worst['interaction'])} beyond the sum of each alone.")  # fmt: skip
             table = table_of(pairs, f"t-joint-{index}", series, _JOINT)
-            made.append(FigureText(f"joint-{index}", "joint", series, series, alt, table))
+            says = joint_answers(pairs)
+            made.append(FigureText(f"joint-{index}", "joint", series, series, alt, table, says))
     return made + _matrix(frames)
 
 
@@ -108,8 +109,9 @@ _SHIFT = columns(
 )  # fmt: skip
 _JOINT = columns(
     ("series", "model"), ("condition", "condition"), ("effect", "loss together"), ("ci_low", "low"),
-    ("ci_high", "high"), ("image_effect", "image alone"), ("prompt_effect", "prompt alone"),
-    ("interaction", "interaction"), ("interaction_low", "low"), ("interaction_high", "high"),
+    ("ci_high", "high"), ("image_effect", "image alone"), ("prompt_effect", "words worth, clean picture"),
+    ("prompt_effect_changed", "words worth, changed picture"), ("interaction", "interaction"),
+    ("interaction_low", "low"), ("interaction_high", "high"), ("interaction_p", "p adj."), ("reading", "reading"),
     ("n_images", "images"), ("n_subjects", "units"),
 )  # fmt: skip
 _MATRIX = columns(

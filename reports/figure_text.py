@@ -8,15 +8,20 @@ from dataclasses import dataclass
 from robustness.reports.datatable import CellKind, Column, DataTable
 
 _KINDS: dict[str, CellKind] = {"condition": "condition", "verdict": "verdict", "baseline_mean": "number"}
-_KINDS |= dict.fromkeys(("series", "metric", "model", "dataset", "outcome", "grouping", "group", "note"), "text")
+_KINDS |= dict.fromkeys(
+    ("series", "metric", "model", "dataset", "outcome", "grouping", "group", "note", "reading"), "text"
+)
 _KINDS |= dict.fromkeys(("n_images", "n_subjects", "n", "severity", "rank"), "count")
-_KINDS |= {"p_adjusted": "p"}
+_KINDS |= {"p_adjusted": "p", "interaction_p": "p"}
 _ROWS = frozenset({"estimate", "effect", "n_images", "n"})
 
 
 @dataclass(frozen=True)
 class FigureText:
-    """A figure without its drawing; `family` and `key` (a series or a kind of change) are what `figures.draw` needs."""
+    """A figure without its drawing; `family` and `key` (a series or a kind of change) are what `figures.draw` needs.
+
+    `says` are sentences that stand below the drawing.
+    """
 
     id: str
     family: str
@@ -24,6 +29,7 @@ class FigureText:
     title: str
     alt: str
     table: DataTable
+    says: tuple[str, ...] = ()
 
 
 def columns(*pairs: tuple[str, str]) -> Sequence[Column]:

@@ -8,6 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from robustness.reports import theme
+from robustness.reports.figure_text import capital
 from robustness.reports.grid import Cell, grid, reach_of
 from robustness.reports.words import interval, metric_words, number, short_words
 from robustness.results import parse_condition
@@ -21,7 +22,8 @@ def joint_table(
     Columns: those of `effects`, plus `image` and `prompt` (the two parts), `image_effect`, `prompt_effect` (their
     losses alone) and `interaction` = effect - image_effect - prompt_effect: above 0, the two hurt more together than
     the sum of each; NaN where a part was not run alone. With `results` it comes with its paired interval,
-    `interaction_low` and `interaction_high`.
+    `interaction_low` and `interaction_high`, its p value adjusted over the grid, what the words are worth on the clean
+    and on the changed picture (`prompt_effect`, `prompt_effect_changed`), and what that answers (`reading`).
     """
     rows = effects[effects["metric"] == metric]
     alone = {str(c): float(e) for c, e in zip(rows["condition"], rows["effect"], strict=True) if pd.notna(e)}
@@ -39,11 +41,37 @@ def joint_table(
 
 
 def _with_intervals(rows: pd.DataFrame, results: pd.DataFrame, metric: str) -> pd.DataFrame:
-    from robustness.metrics.interaction import interactions
+    from robustness.metrics.interaction import interactions, reading
 
-    found = interactions(results, metric=metric)[["condition", "interaction", "ci_low", "ci_high"]]
-    found = found.rename(columns={"ci_low": "interaction_low", "ci_high": "interaction_high"})
-    return rows.drop(columns="interaction").merge(found, on="condition", how="left")
+    found = interactions(results, metric=metric)
+    found["reading"] = [reading(row) for row in found.to_dict("records")]
+    found = found[["condition", "interaction", "prompt_effect", "prompt_effect_changed", "reading"]].assign(
+        interaction_low=found["ci_low"], interaction_high=found["ci_high"], interaction_p=found["p_adjusted"]
+    )
+    return rows.drop(columns=["interaction", "prompt_effect"]).merge(found, on="condition", how="left")
+
+
+def joint_answers(rows: pd.DataFrame) -> tuple[str, ...]:
+    """Return the two questions of a grid with what the rows of `joint_table` answer."""
+    if "reading" not in rows or rows.empty:
+        return ()
+    more = rows[rows["reading"].str.startswith("the words matter more")]
+    less = rows[rows["reading"].str.startswith("the words matter less")]
+    total = f"{len(rows)} joint conditions" if len(rows) > 1 else "the one joint condition"
+    rises = f"shown for {_named(more)}" if len(more) else "not shown"
+    falls = f"; it falls for {_named(less)}" if len(less) else ""
+    rescues = "shown for the same" if len(more) else "not shown"
+    return (
+        f"Does reliance on text rise when the image degrades? {capital(rises)} of {total}{falls}.",
+        f"Does a good prompt rescue a bad image? {capital(rescues)}: what the right words are worth on the changed "
+        "picture, beyond what they are worth on the clean one, is the interaction.",
+    )
+
+
+def _named(rows: pd.DataFrame) -> str:
+    said = [f"{short_words(r['condition'])} ({number(r['interaction'])})" for r in rows.head(3).to_dict("records")]
+    more = f" and {len(rows) - 3} more" if len(rows) > 3 else ""
+    return ", ".join(said) + more
 
 
 def joint_grid(effects: pd.DataFrame, *, metric: str = "dice") -> go.Figure:
