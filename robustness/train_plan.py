@@ -23,7 +23,7 @@ _ENCODERS: list[Literal["image", "text"]] = ["image", "text"]
 _LOGGERS: list[Logger] = ["tensorboard"]
 # Keys that came after the first checkpoints: at their default they leave a plan's hash as it was.
 _LATER: dict[str, tuple[str, ...]] = {
-    "data": ("counterfactual_split",),
+    "data": ("counterfactual_split", "fraction", "weight"),
     "train": (
         "accumulate", "devices", "nodes", "cache", "cache_float16", "cache_gib", "lora", "counterfactual",
         "attribute_dropout", "optimizer", "decay", "min_epochs", "min_delta", "plateau_on", "plateau_threshold",
@@ -61,6 +61,9 @@ class TrainDataSpec(StrictModel):
         val_prompt: the key that validation uses; None: `prompt` itself, the last of several, p6 for "random".
         counterfactual_split: the split whose other targets of the same image counterfactual prompts ask for; None: the
             training split itself.
+        fraction: share of the training subjects that is used; smaller shares are part of larger ones of the same seed.
+        weight: with several ``[[data]]``, this one's share of the samples of an epoch (1 where others state theirs);
+            where none states one, every case comes once.
     """
 
     path: str
@@ -74,11 +77,20 @@ class TrainDataSpec(StrictModel):
     splits: str | None = None
     limit: int | None = Field(default=None, gt=0)
     counterfactual_split: str | None = None
+    fraction: float = Field(default=1.0, gt=0, le=1)
+    weight: float | None = Field(default=None, gt=0)
 
     @property
     def validation_prompt(self) -> str:
         """The prompt key of validation."""
         return self.val_prompt or ("p6" if self.prompt[-1] == RANDOM else self.prompt[-1])
+
+
+def _with_pool(tree: Any) -> Any:
+    listed = tree.get("data") if isinstance(tree, Mapping) else None
+    if not isinstance(listed, list) or not listed:
+        return tree
+    return {**tree, "data": listed[0], "pool": [*listed[1:], *tree.get("pool", [])]}
 
 
 class LoraSpec(StrictModel):
@@ -193,17 +205,18 @@ class TrainSpec(StrictModel):
 
 
 class TrainPlan(StrictModel):
-    """A whole finetuning."""
+    """A whole finetuning; ``[[data]]`` may repeat: the first is `data`, the others are its `pool`."""
 
     title: str | None = None
     model: TrainModelSpec
     data: TrainDataSpec
+    pool: list[TrainDataSpec] = Field(default_factory=list)
     train: TrainSpec = TrainSpec()
 
     @model_validator(mode="before")
     @classmethod
     def _fill_from_protocol(cls, tree: Any) -> Any:
-        return with_protocol(tree)
+        return with_protocol(_with_pool(tree))
 
     def to_toml(self) -> str:
         """Return the resolved plan; reading it back gives an equal plan."""
@@ -220,6 +233,7 @@ class TrainPlan(StrictModel):
             fields = type(held).model_fields
             defaults = {key: fields[key].get_default(call_default_factory=True) for key in keys}
             left_out[table] |= {key for key, value in defaults.items() if getattr(held, key) == value}
+        left_out["pool"] = {"__all__": {"path"}} if self.pool else True
         return hashlib.sha256(tomli_w.dumps(self.model_dump(exclude_none=True, exclude=left_out)).encode()).hexdigest()
 
 

@@ -26,7 +26,15 @@ def with_protocol(tree: Any) -> Any:
     preset = protocol_settings(name, model) if isinstance(name, str) and isinstance(model, str) else {}
     if tree.get("model", {}).get("checkpoint") is not None:
         preset.pop("model", None)
-    return _laid_over(preset, tree) if preset else tree
+    return _laid_over(preset, {**tree, **_pooled(preset, tree)}) if preset else tree
+
+
+def _pooled(preset: Mapping[str, Any], tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the further datasets of a pool with what the protocol says about data."""
+    pool = tree.get("pool")
+    if not isinstance(pool, list) or not all(isinstance(data, Mapping) for data in pool):
+        return {}
+    return {"pool": [_laid_over(preset.get("data", {}), data) for data in pool]}
 
 
 def protocol_settings(protocol: str, model: str) -> dict[str, Any]:

@@ -12,9 +12,10 @@ from torch.utils.data import DataLoader, Sampler
 
 from robustness.runners.segmenter import NetworkSegmenter, Tokens
 from robustness.runners.training_cache import CachedCodes
-from robustness.runners.training_cases import Sample, TrainingCases
+from robustness.runners.training_cases import Sample
 from robustness.runners.training_module import Batch
 from robustness.runners.training_ranks import ONE, Ranks, micro_batches
+from robustness.runners.training_setup import Cases
 from robustness.seeds import generator
 
 
@@ -29,7 +30,7 @@ class Key(NamedTuple):
 class EpochOrder(Sampler[int]):
     """Every case once; Lightning sets the epoch, also after a resume."""
 
-    def __init__(self, cases: TrainingCases) -> None:
+    def __init__(self, cases: Cases) -> None:
         self.cases, self.epoch = cases, 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -63,7 +64,7 @@ class EpochBatches(Sampler[list[Key]]):
 class _Drawn:
     """Training cases under their keys."""
 
-    def __init__(self, cases: TrainingCases) -> None:
+    def __init__(self, cases: Cases) -> None:
         self.cases = cases
 
     def __len__(self) -> int:
@@ -76,7 +77,7 @@ class _Drawn:
 class PlainOrder(Sampler[Key]):
     """One process's share of the validation cases, in the order of the data."""
 
-    def __init__(self, cases: TrainingCases, ranks: Ranks) -> None:
+    def __init__(self, cases: Cases, ranks: Ranks) -> None:
         self.own, self.epoch = ranks.share(range(len(cases))), 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -93,7 +94,7 @@ class PlainOrder(Sampler[Key]):
 class _Plain:
     """Validation cases under their keys."""
 
-    def __init__(self, cases: TrainingCases) -> None:
+    def __init__(self, cases: Cases) -> None:
         self.cases = cases
 
     def __len__(self) -> int:
@@ -104,7 +105,7 @@ class _Plain:
 
 
 def training_batches(
-    cases: TrainingCases,
+    cases: Cases,
     segmenter: NetworkSegmenter,
     *,
     batch_size: int,
@@ -120,7 +121,7 @@ def training_batches(
 
 
 def validation_batches(
-    cases: TrainingCases,
+    cases: Cases,
     segmenter: NetworkSegmenter,
     *,
     batch_size: int,

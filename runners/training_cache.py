@@ -19,8 +19,7 @@ from robustness.runners.training_store import CodeStore, FileStore, MemoryStore,
 from robustness.types import Image
 
 if TYPE_CHECKING:
-    from robustness.runners.training_cases import TrainingCases
-    from robustness.runners.training_setup import TrainingSetup
+    from robustness.runners.training_setup import Cases, TrainingSetup
     from robustness.train_plan import TrainSpec
 
 # Changes that make another image in every epoch.
@@ -128,7 +127,7 @@ class _Filling:
     """Computes the features of every image of some cases, in an order that a resumed run repeats."""
 
     codes: CachedCodes
-    cases: Sequence[TrainingCases]
+    cases: Sequence[Cases]
     say: Callable[[str], None]
 
     def run(self, *, bound: float | None) -> bool:
@@ -166,7 +165,7 @@ class _Filling:
 
     def _distinct(self) -> Iterator[Image]:
         keys: set[str] = set()
-        for cases in self.cases:
+        for cases in (part for held in self.cases for part in held.parts):
             ids: set[str] = set()
             for index, info in enumerate(cases.first.infos):
                 if info.image_id in ids:
@@ -179,7 +178,8 @@ class _Filling:
                     yield image
 
     def _images(self) -> int:
-        return sum(len({info.image_id for info in cases.first.infos}) for cases in self.cases)
+        parts = [part for held in self.cases for part in held.parts]
+        return sum(len({info.image_id for info in part.first.infos}) for part in parts)
 
     def _bytes(self, features: Tensors) -> float:
         size = 2 if self.codes.half else 4

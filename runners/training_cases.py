@@ -109,13 +109,23 @@ class TrainingCases:
         """Return a case at network size with the prompt that `key` draws for it."""
         return dataclasses.replace(self._case(index), prompt=self._prompt(index, key))
 
-    def drawn(self, index: int, epoch: int) -> Sample:
+    @property
+    def parts(self) -> tuple[TrainingCases, ...]:
+        """The datasets' own cases: one set here, several in a pool."""
+        return (self,)
+
+    def drawn(self, index: int, epoch: int, *, turn: int = 0) -> Sample:
         """Return a case with the prompt and the changes that (seed, epoch, case) gives it.
+
+        Args:
+            index: place of the case.
+            epoch: counted from 0.
+            turn: how often the case came before in this epoch; each time draws anew.
 
         Raises:
             CaseError: its files cannot be read.
         """
-        key = ("epoch", epoch, self.first.infos[index].case_id)
+        key: tuple[object, ...] = ("epoch", epoch, self.first.infos[index].case_id, *(("turn", turn) if turn else ()))
         case = self.asked(index, key)
         if self.others is not None:
             case = self.others.drawn(case, key)

@@ -21,7 +21,10 @@ from robustness.runners.training_counterfactual import Counterfactuals
 from robustness.runners.training_launch import own_device
 from robustness.runners.training_lora import add_adapters
 from robustness.runners.training_parts import freeze, parameters_by_part
-from robustness.train_plan import TrainPlan
+from robustness.runners.training_pool import PooledCases, limited
+from robustness.train_plan import TrainDataSpec, TrainPlan, TrainSpec
+
+Cases = TrainingCases | PooledCases
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,8 @@ class TrainingSetup:
     """
 
     segmenter: NetworkSegmenter
-    training: TrainingCases
-    validation: TrainingCases
+    training: Cases
+    validation: Cases
     frozen: tuple[str, ...]
     trainable: dict[str, int]
     facts: dict[str, Any]
@@ -70,10 +73,10 @@ def set_up(plan: TrainPlan, beside: Path | None) -> TrainingSetup:
     trainable = _learning(segmenter, parts)
     facts = {
         "plan_sha256": plan.sha256(),
-        "data": training.first.name,
-        "data_sha256": _data_sha256([training.first, validation.first, *training.pools()]),
+        "data": " + ".join(dict.fromkeys(part.first.name for part in training.parts)),
+        "data_sha256": _data_sha256([training.first, validation.first, *training.pools(), *validation.pools()]),
         "cases": {plan.data.split: len(training), plan.data.val_split: len(validation)},
-        "prompts": list(training.datasets),
+        "prompts": list(dict.fromkeys(key for part in training.parts for key in part.datasets)),
         "started_from": dict(segmenter.provenance),
         "parameters": parameters,
         "trainable": sum(trainable.values()),
@@ -92,6 +95,11 @@ def found(path: str, beside: Path | None) -> str:
 
 def _start(plan: TrainPlan, beside: Path | None) -> NetworkSegmenter:
     spec = plan.model
+    if not getattr(MODELS.get(spec.name), "trainable", False):
+        raise InputError(
+            f"name: {spec.name!r} cannot be finetuned here; expected a network such as clipseg, cris or film-unet "
+            "(a black box runs as it is, and instance models have trainers of their own)"
+        )
     segmenter = load_model(
         spec.name, spec.checkpoint and found(spec.checkpoint, beside), device=own_device(spec.device, plan.train),
         precision="float32", threshold=spec.threshold, config=spec.config, seed=plan.train.seed, **spec.options,
@@ -100,10 +108,21 @@ def _start(plan: TrainPlan, beside: Path | None) -> NetworkSegmenter:
     return segmenter
 
 
-def _cases(plan: TrainPlan, segmenter: NetworkSegmenter, beside: Path | None) -> tuple[TrainingCases, TrainingCases]:
-    spec = plan.train
-    splits = plan.data.splits and found(plan.data.splits, beside)
-    data = plan.data.model_copy(update={"path": found(plan.data.path, beside), "splits": splits})
+def _cases(plan: TrainPlan, segmenter: NetworkSegmenter, beside: Path | None) -> tuple[Cases, Cases]:
+    made = [_cases_of(data, plan.train, segmenter, beside) for data in (plan.data, *plan.pool)]
+    if len(made) == 1:
+        return made[0]
+    stated = [data.weight for data in (plan.data, *plan.pool)]
+    weights = None if all(w is None for w in stated) else [1.0 if w is None else w for w in stated]
+    training, validation = zip(*made, strict=True)
+    return PooledCases(training, weights=weights, seed=plan.train.seed), PooledCases(validation)
+
+
+def _cases_of(
+    data: TrainDataSpec, spec: TrainSpec, segmenter: NetworkSegmenter, beside: Path | None
+) -> tuple[TrainingCases, TrainingCases]:
+    splits = data.splits and found(data.splits, beside)
+    data = data.model_copy(update={"path": found(data.path, beside), "splits": splits})
     prepare = segmenter.preprocess
     sizes: dict[str, Any] = {"size": prepare.image_size, "interpolation": prepare.interpolation}
     others = None
@@ -112,9 +131,13 @@ def _cases(plan: TrainPlan, segmenter: NetworkSegmenter, beside: Path | None) ->
         others = Counterfactuals(
             TrainingCases(pool, seed=spec.seed, **sizes), share=spec.counterfactual, seed=spec.seed
         )
+    opened = open_split(data, data.split, data.prompt)
+    if data.fraction < 1:
+        opened = {
+            key: dataset.subset(limited(dataset, data.fraction, seed=spec.seed)) for key, dataset in opened.items()
+        }
     training = TrainingCases(
-        open_split(data, data.split, data.prompt),
-        seed=spec.seed, augment=spec.augment, empty=data.empty, attribute_dropout=spec.attribute_dropout,
+        opened, seed=spec.seed, augment=spec.augment, empty=data.empty, attribute_dropout=spec.attribute_dropout,
         others=others, **sizes,
     )  # fmt: skip
     random_texts = "random_validation_text" in spec.reference_accidents
