@@ -32,6 +32,7 @@ _PUBLIC = {
     "effects": "robustness.metrics.effects",
     "export": "robustness.exchange",
     "finetune": "robustness.api",
+    "forecast": "robustness.forecast_audit",
     "load_dataset": "robustness.runners.data",
     "load_model": "robustness.runners.models",
     "load_plan": "robustness.plan",

@@ -1,0 +1,65 @@
+"""How long an audit will take: the audit itself, on a few batches of its images, in a folder that is thrown away."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+from robustness.plan import Plan
+from robustness.runners.audit import run_audit
+from robustness.runners.audit_state import work_file
+from robustness.runners.data import Dataset
+from robustness.runners.workload import seconds_per_row, spread_images
+from robustness.store import read_table
+from robustness.types import Segmenter
+
+
+class Pilot(NamedTuple):
+    """Seconds a row of one (model, dataset), and what they rest on.
+
+    Attributes:
+        mean, low, high: seconds a row: over all measured batches, of the fastest one, of the slowest one.
+        batches: how many batches were measured, after one to warm up.
+        images, rows: in the measured batches.
+    """
+
+    model: str
+    dataset: str
+    mean: float
+    low: float
+    high: float
+    batches: int
+    images: int
+    rows: int
+
+
+def measure(
+    plan: Plan, model: Segmenter, dataset: Dataset, *, model_place: int, data_place: int, batches: int
+) -> Pilot:
+    """Audit a few batches of images, spread over the data, and time them.
+
+    A batch is the `[engine] image_batch` of the plan; one more comes first and is not counted, as long as there are
+    images for it.
+    """
+    size = plan.engine.image_batch
+    sample = dataset.subset(spread_images(dataset, size * (batches + 1)))
+    one = plan.model_copy(
+        update={
+            "model": [plan.model[model_place]], "data": [plan.data[data_place]],
+            "engine": plan.engine.model_copy(update={"images_per_part": size, "save_predictions": False}),
+        }
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        run = run_audit(one, models=[model], datasets=[sample], out=Path(folder) / "pilot")
+        parts = sorted(run.results.glob("part-*.parquet"))
+        measured = [
+            {"seconds": float(run.read_json(work_file(n))["seconds"]), "rows": float(len(read_table(part)))}
+            for n, part in enumerate(parts)
+        ]
+    kept = measured[1:] or measured
+    images = len({info.image_id for info in sample.infos})
+    return Pilot(
+        model.name, dataset.name, *seconds_per_row(kept), len(kept), images - (size if len(measured) > 1 else 0),
+        round(sum(batch["rows"] for batch in kept)),
+    )  # fmt: skip
