@@ -39,9 +39,9 @@ def verdicts(
 
     Claim "prompt", for every prompt condition but rewordings and controls: FOLLOWS, REACTS, UNSTABLE, IGNORES,
     IGNORES* (not certified), INCONCLUSIVE or UNTESTABLE; see `robustness.metrics.rules`. Claim "robustness", for
-    image and joint conditions and for prompt changes that should be harmless: ROBUST (the interval lies below the
-    margin), FRAGILE (above it), INCONCLUSIVE or UNTESTABLE. Attacks and other searches carry no claim: what they find
-    is a bound, which `robustness.metrics.attacks.attack_success` counts.
+    image changes that are no control and for prompt and joint changes that should be harmless: ROBUST (the interval
+    lies below the margin), FRAGILE (above it), INCONCLUSIVE or UNTESTABLE. Attacks and other searches carry no claim:
+    what they find is a bound, which `robustness.metrics.attacks.attack_success` counts.
 
     Args:
         table: as for `effects`; `mask_change` is what prompt claims rest on, `dice_other` what FOLLOWS needs.
@@ -144,19 +144,23 @@ class _Harmless:
 
 
 def _harmless(rows: Rows) -> _Harmless:
-    """Image and joint conditions whole; of prompt conditions the rows that should leave the mask as it is.
+    """Image conditions whole; of prompt and joint conditions the rows that should leave the mask as it is.
 
-    Not what was searched for: its score is a bound, which can show harm but never robustness.
+    Not controls, and not what was searched for: its score is a bound, which can show harm but never robustness.
     """
     family = rows.cells["family"].to_numpy()
     reworded = np.array([base_name(c) == PARAPHRASE for c in rows.cells["condition"]], dtype=bool)
-    invariant = (rows.frame["expectation"] == "invariant").to_numpy(dtype=bool)
+    expectation = rows.frame["expectation"].to_numpy()
+    # A table from elsewhere may state no expectation: its joint conditions are changes like any other.
+    unstated = (expectation == "") & (family == "joint")[rows.cell]
+    invariant = (expectation == "invariant") | unstated
     some = np.bincount(rows.cell[invariant & rows.usable], minlength=len(family)) > 0
     every = np.bincount(rows.cell[~invariant], minlength=len(family)) == 0
-    prompt = (family == "prompt") & (some | every) & ~reworded
-    claimed = np.isin(family, ("image", "joint")) | prompt | ((family == "prompt") & reworded)
+    worded = np.isin(family, ("prompt", "joint")) & (some | every) & ~reworded
+    is_control = np.bincount(rows.cell[expectation != "control"], minlength=len(family)) == 0
+    claimed = ((family == "image") & ~is_control) | worded | ((family == "prompt") & reworded)
     claimed &= ~np.array([is_searched(c) for c in rows.cells["condition"]], dtype=bool)
-    return _Harmless(claimed, ~prompt[rows.cell] | invariant)
+    return _Harmless(claimed, ~worded[rows.cell] | invariant)
 
 
 def _robustness_claims(

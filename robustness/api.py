@@ -50,7 +50,8 @@ def audit(
         model: a segmenter (`load_model`, `segmenter`, `load_predictions`), or several.
         data: a dataset (`load_dataset`), or several.
         perturbations: names such as "antonym", "antonym:size", "image" (the list of the data's modality),
-            "gaussian_noise", "image:gaussian_noise@3"; None: the plan's default.
+            "gaussian_noise", "image:gaussian_noise@3", or joint ("image:gaussian_blur@3+antonym:size"); None: the
+            plan's default.
         out: the run's folder; a half-finished run in it is resumed.
         seed: every random draw comes from (seed, case, perturbation, severity).
         severities: of image perturbations, 1 to 5; default 1, 3, 5.
@@ -117,10 +118,9 @@ def _check_metrics(plan: Plan) -> None:
 
 def conditions(plan: Plan, dataset: Dataset) -> list[str]:
     """Return the conditions that a plan's perturbations stand for on a dataset."""
-    from robustness.perturb.select import select
+    from robustness.perturb.joint import chosen_of
 
-    chosen = select(plan.perturbations.prompt, plan.perturbations.image.model_dump(), dataset.context(plan.seed))
-    return [selected.condition for selected in chosen]
+    return chosen_of(plan.perturbations, dataset.context(plan.seed)).conditions
 
 
 def run_plan(
@@ -227,8 +227,9 @@ def _split_names(names: Sequence[str], severities: Sequence[int] | None) -> dict
 
     if isinstance(names, str):
         raise InputError(f"perturbations: expected a list of names, got the text {names!r}; write [{names!r}]")
-    prompt, image = split_names(names)
+    joint = [name for name in names if "+" in name]
+    prompt, image = split_names([name for name in names if "+" not in name])
     image_spec: dict[str, Any] = {"kinds": image}
     if severities is not None:
         image_spec["severities"] = list(severities)
-    return {"prompt": prompt, "image": image_spec}
+    return {"prompt": prompt, "image": image_spec, **({"joint": joint} if joint else {})}

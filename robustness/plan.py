@@ -92,11 +92,26 @@ class AttackSpec(StrictModel):
         return eps
 
 
+class JointSpec(StrictModel):
+    """One grid of ``joint``: every image change is combined with every prompt change.
+
+    Names are those of ``image`` and ``prompt``; severities that a name does not state are those of ``image``.
+    """
+
+    image: list[str] = Field(min_length=1)
+    prompt: list[str] = Field(min_length=1)
+
+
 class PerturbationSpec(StrictModel):
-    """``[perturbations]``: names of prompt and image perturbations, and how hard attacks try."""
+    """``[perturbations]``: names of prompt and image perturbations, joint grids, and how hard attacks try.
+
+    `joint` holds grids, ``{ image = ["gaussian_blur@3"], prompt = ["antonym:size", "empty"] }``, and single joint
+    conditions as they are written, ``"image:gaussian_blur@3+antonym:size"``.
+    """
 
     prompt: list[str] = Field(default_factory=lambda: list(PROMPT_DEFAULT))
     image: Annotated[ImageSpec, BeforeValidator(_as_image_spec)] = ImageSpec()
+    joint: Annotated[list[JointSpec | str], BeforeValidator(_as_list)] | None = None
     attack: AttackSpec = AttackSpec()
 
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from robustness.errors import CaseError
 from robustness.files import write_text
-from robustness.perturb.select import Selected, select
+from robustness.perturb.joint import chosen_of
+from robustness.perturb.select import Selected
 from robustness.plan import Plan
 from robustness.runners.attack import Attacks, settings_of
 from robustness.runners.attack_model import rows_of
@@ -121,25 +122,22 @@ class _Audit:
         self.names = model_names(plan, models)
         self.parts = cut_parts(models, datasets, plan.engine.images_per_part)
         self.environment = environment(plan.engine.threads)
-        self.selected = [
-            select(plan.perturbations.prompt, plan.perturbations.image.model_dump(), dataset.context(plan.seed))
-            for dataset in datasets
-        ]
+        self.chosen = [chosen_of(plan.perturbations, dataset.context(plan.seed)) for dataset in datasets]
         self.places = [_places(dataset) for dataset in datasets]
         self.engines: dict[int, Engine] = {}
         self.counted: dict[int, dict[str, int]] = {}
-        self.settings = settings_of(plan)
-        self.attacks: dict[tuple[int, int], Attacks] = {}
         self.reader = Reader(
             datasets, self.places, [self._identity(part) for part in self.parts], strict=strict, ahead=ahead
         )
+        self.settings = settings_of(plan)
+        self.attacks: dict[tuple[int, int], Attacks] = {}
 
     def open_state(self, *, allow_drift: bool) -> None:
         """Write the run's state, or compare it with the one that is there."""
         state = {
             "plan_sha256": self.plan.sha256(),
             "parts": len(self.parts),
-            "conditions": [[s.condition for s in chosen] for chosen in self.selected],
+            "conditions": [chosen.conditions for chosen in self.chosen],
             "models": [without(describe(model), HARDWARE) for model in self.models],
             "datasets": [digest(dataset.fingerprint()) for dataset in self.datasets],
             "environment": {**self.environment, "hardware": [only(describe(m), HARDWARE) for m in self.models]},
@@ -157,7 +155,8 @@ class _Audit:
         part = self.parts[index]
         started = time.perf_counter()
         chosen = self._bound(part)
-        maker = JobMaker(identity=self._identity(part), selected=chosen, seed=self.plan.seed)
+        joint = self.chosen[part.dataset].joint
+        maker = JobMaker(identity=self._identity(part), selected=chosen, seed=self.plan.seed, joint=joint)
         groups = self.reader.groups(part.keys(), then=self._following(index))
         shelf = PictureShelf(self.plan.seed)
         rows = [placed for group in groups for placed in group.failed]
@@ -192,7 +191,7 @@ class _Audit:
         if place not in self.attacks:
             model, dataset = self.models[part.model], self.datasets[part.dataset]
             self.attacks[place] = Attacks(model, dataset, self.settings, self.plan.seed)
-        chosen = bind(self.selected[part.dataset], self.models[part.model], budget=self.settings.text_budget)
+        chosen = bind(self.chosen[part.dataset].single, self.models[part.model], budget=self.settings.text_budget)
         return self.attacks[place].bind(chosen)
 
     def _work(self, model: int, seconds: float) -> dict[str, float]:
@@ -218,10 +217,12 @@ class _Audit:
         changed = image_jobs(maker, groups, **_where_pictures_change(self.models[part.model]))
         waiting: list[Job] = []
         for job in _jobs(changed, rows):
-            waiting.append(job)
-            if len(waiting) >= CHANGED_IMAGES_AT_ONCE:
+            # Jobs on one picture stay together, so that it is encoded once.
+            full = len(waiting) >= CHANGED_IMAGES_AT_ONCE
+            if full and job.request.image_key != waiting[-1].request.image_key:
                 yield from self._predict(engine, scorer, waiting, rows)
                 waiting = []
+            waiting.append(job)
         yield from self._predict(engine, scorer, waiting, rows)
 
     def _predict(

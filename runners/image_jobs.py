@@ -22,6 +22,7 @@ from robustness.runners.jobs import (
     not_applicable,
     truth_of,
 )
+from robustness.runners.joint_jobs import joint_jobs, refused_joint
 from robustness.types import Case, NotApplicable, Params
 
 Item = Job | tuple[tuple[int, ...], Row]
@@ -73,13 +74,36 @@ def _under_one_change(
                 params = maker.propose(chosen, at)
             except CaseError as error:
                 yield order, {**row, "error": str(error)}
+                yield from _joint_refused(maker, chosen, order, at, error=error)
                 continue
             if isinstance(params, NotApplicable):
                 yield order, not_applicable(row, params.reason)
+                yield from _joint_refused(maker, chosen, order, at, reason=params.reason)
             else:
                 drawn.append(Drawn(order, at, index, row, params))
     for one, changed in zip(drawn, _changed_cases(chosen, drawn, device), strict=True):
         yield _item(maker, chosen, one, changed)
+        yield from _joint(maker, chosen, one, changed)
+
+
+def _joint(maker: JobMaker, chosen: Selected, one: Drawn, changed: Case | CaseError) -> Iterator[Item]:
+    """Yield what the words of joint conditions make of a changed picture, while the model has it."""
+    if isinstance(changed, CaseError):
+        yield from _joint_refused(maker, chosen, one.order, one.case, error=changed)
+        return
+    for order, joint in maker.joint_with(chosen, one.order):
+        yield from joint_jobs(
+            maker, joint, order, one.case, one.prompt_index, image_params=one.params, changed=changed,
+            key=_picture_key(chosen, one),
+        )  # fmt: skip
+
+
+def _joint_refused(
+    maker: JobMaker, chosen: Selected, order: tuple[int, ...], case: Case, *, reason: str = "",
+    error: CaseError | None = None,
+) -> Iterator[Item]:  # fmt: skip
+    for place, joint in maker.joint_with(chosen, order):
+        yield refused_joint(maker, joint, place, case, order[1], reason=reason, error=error)
 
 
 def _item(maker: JobMaker, chosen: Selected, one: Drawn, changed: Case | CaseError) -> Item:

@@ -10,6 +10,7 @@ from typing import Any
 
 from robustness.perturb.attack import evaluated_picture
 from robustness.perturb.base import BasePerturbation
+from robustness.perturb.joint import Joint
 from robustness.perturb.select import Selected
 from robustness.perturb.truth import judge_prompt
 from robustness.results import CLEAN, PARAPHRASE, RERUN, parse_condition
@@ -58,11 +59,21 @@ class Group:
 class JobMaker:
     """Makes the jobs of one dataset; draws depend on (plan seed, case, perturbation, severity) only."""
 
-    def __init__(self, *, identity: Mapping[str, str], selected: Sequence[Selected], seed: int) -> None:
+    def __init__(
+        self, *, identity: Mapping[str, str], selected: Sequence[Selected], seed: int, joint: Sequence[Joint] = ()
+    ) -> None:
         self.identity = dict(identity)
         self.prompt_side = [s for s in selected if s.perturbation.target == "prompt"]
         self.image_side = [s for s in selected if s.perturbation.target != "prompt"]
+        self.joint = tuple(joint)
         self.seed = seed
+
+    def joint_with(self, image: Selected, order: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], Joint]]:
+        """Yield the joint conditions of an image condition, each with the order of its row after all single ones."""
+        first = 2 + len(self.prompt_side) + len(self.image_side)
+        for place, joint in enumerate(self.joint):
+            if joint.image.condition == image.condition:
+                yield (*order[:2], first + place), joint
 
     def clean_image_jobs(self, group: Group) -> Iterator[Job | tuple[tuple[int, ...], Row]]:
         """Yield clean jobs and every prompt-side job or finished (not applicable) row of a group."""

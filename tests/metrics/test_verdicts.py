@@ -211,6 +211,13 @@ class TestRobustness:
         found = rb.verdicts(table).query("claim == 'robustness'").iloc[0]
         assert (found["condition"], found["verdict"], found["n_images"]) == ("drop:size", "ROBUST", 10)
 
+    def test_controls_and_joint_changes_that_should_move_the_mask_are_not_judged(self):
+        said = {"image:flip": "invariant", "image:flip_unrewritten": "control", "image:blur@1+drop:size": "invariant",
+                "image:blur@1+antonym:side": "change", "image:blur@1+empty": "control"}  # fmt: skip
+        parts = [rows_of("clean", [0.8] * 6), *(rows_of(c, [0.8] * 6, expectation=e) for c, e in said.items())]
+        found = rb.verdicts(pd.concat(parts)).query("claim == 'robustness'")
+        assert sorted(found["condition"]) == ["image:blur@1+drop:size", "image:flip"]
+
     def test_which_conditions_are_judged(self):
         names = ["paraphrase", "antonym:size", "empty", "image:blur@1", "image:blur@1+antonym:size", "rerun"]
         table = pd.concat([rows_of(c, [0.8] * 6) for c in ("clean", *names)])
