@@ -108,6 +108,8 @@ class ImagePerturbation(BasePerturbation):
         colour_only: the change means nothing on a gray picture, where it is not applicable.
         span: the values between which calibration looks, from the mildest to the strongest.
         whole_numbers: values are whole.
+        smooth: similarity falls along the span; if not, calibration takes the values at which it is lower than before.
+        lengths: values are lengths in pixels of a picture whose shorter side has 256.
     """
 
     target: ClassVar[str] = "image"
@@ -120,6 +122,8 @@ class ImagePerturbation(BasePerturbation):
     per_prompt: ClassVar[bool] = False
     span: ClassVar[tuple[float, float] | None] = None
     whole_numbers: ClassVar[bool] = False
+    smooth: ClassVar[bool] = True
+    lengths: ClassVar[bool] = False
 
     def with_values(self, values: Sequence[Any]) -> Self:
         """Return a copy with other parameters, one for each severity.

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     import torch
 
 
+# A level far below one of 255: what is darker has no hue that could be kept.
+_DARKEST = 1e-6
+
+
 class _Brightness(ImagePerturbation):
     """Multiply all values and clip: ``factor * x``."""
 
@@ -52,3 +56,27 @@ class BrightnessDown(_Brightness):
     name = "brightness_down"
     values = (0.9, 0.8, 0.7, 0.6, 0.5)
     span: ClassVar[tuple[float, float]] = (0.98, 0.03)
+
+
+@PERTURBATIONS.add("brightness_offset")
+class BrightnessOffset(ImagePerturbation):
+    """Add to the value of HSV and clip it; hue and saturation stay, and black turns gray.
+
+    The operator of ImageNet-C and imagecorruptions, for their preset; the common list has `brightness_up`, which leaves
+    black black.
+
+    Source: Hendrycks and Dietterich, ICLR 2019, arXiv:1903.12261 (brightness); Michaelis et al., "Benchmarking
+    Robustness in Object Detection", 2019, arXiv:1907.07484.
+    """
+
+    name = "brightness_offset"
+    values = (0.1, 0.2, 0.3, 0.4, 0.5)
+    keys: ClassVar[tuple[str, ...]] = ("offset",)
+    span: ClassVar[tuple[float, float]] = (0.005, 0.9)
+
+    def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
+        """Return the brighter pictures."""
+        top = pixels.amax(dim=1, keepdim=True)
+        added = (top + column(params, "offset", pixels)).clamp(max=1) - top
+        scaled = pixels * (added / top.clamp(min=_DARKEST))
+        return pixels + scaled.where(top > _DARKEST, added)

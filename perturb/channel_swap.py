@@ -26,8 +26,8 @@ class ChannelSwap(ImagePerturbation):
 
     name = "channel_swap"
     severities = (1,)
-    values = (True,)
-    identity = False
+    values = (1,)
+    identity = 0
     keys: ClassVar[tuple[str, ...]] = ("swapped",)
     colour_only = True
 

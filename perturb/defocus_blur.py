@@ -33,6 +33,7 @@ class DefocusBlur(ImagePerturbation):
     values = ((3.0, 0.1), (4.0, 0.5), (6.0, 0.5), (8.0, 0.5), (10.0, 0.5))
     identity = (0.0, 0.0)
     span: ClassVar[tuple[float, float]] = (0.3, 30.0)
+    lengths = True
 
     def at_strength(self, strength: float) -> Any:
         """Return the radius with a rim of half a pixel."""

@@ -31,6 +31,7 @@ class GaussianBlur(ImagePerturbation):
     name = "gaussian_blur"
     values = (0.6, 1.0, 1.6, 2.5, 4.0)
     span: ClassVar[tuple[float, float]] = (0.2, 20.0)
+    lengths = True
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:
         """Return sigma in pixels of this image; nothing is drawn."""

@@ -28,8 +28,8 @@ class Inversion(ImagePerturbation):
 
     name = "inversion"
     severities = (1,)
-    values = (True,)
-    identity = False
+    values = (1,)
+    identity = 0
     keys: ClassVar[tuple[str, ...]] = ("inverted",)
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:

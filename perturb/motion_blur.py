@@ -35,6 +35,7 @@ class MotionBlur(ImagePerturbation):
     values = ((10.0, 3.0), (15.0, 5.0), (15.0, 8.0), (15.0, 12.0), (20.0, 15.0))
     identity = (0.0, 0.0)
     span: ClassVar[tuple[float, float]] = (0.3, 40.0)
+    lengths = True
 
     def at_strength(self, strength: float) -> Any:
         """Return a line that ends at three sigma."""

@@ -49,7 +49,8 @@ class _Resampled(ImagePerturbation):
 class Pixelate(_Resampled):
     """Shrink by area averages and enlarge by repeating pixels: visible blocks.
 
-    Imitates a thumbnail that was enlarged, or a monitor wall of low resolution.
+    Imitates a thumbnail that was enlarged, or a monitor wall of low resolution. Blocks whose sides are no whole numbers
+    of pixels fall on uneven places, so similarity falls in waves with the share.
 
     Source: Hendrycks and Dietterich, "Benchmarking Neural Network Robustness to Common Corruptions and Perturbations",
     ICLR 2019, arXiv:1903.12261 (pixelate);
@@ -58,7 +59,8 @@ class Pixelate(_Resampled):
 
     name = "pixelate"
     values = (0.6, 0.5, 0.4, 0.3, 0.25)
-    span: ClassVar[tuple[float, float]] = (0.95, 0.04)
+    span: ClassVar[tuple[float, float]] = (0.98, 0.04)
+    smooth = False
 
     def resampled(self, pixels: torch.Tensor, small: tuple[int, int]) -> torch.Tensor:
         """Return the blocky pictures."""

@@ -8,15 +8,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from robustness.errors import InputError, suggest
-from robustness.perturb.base import BasePerturbation
-from robustness.perturb.modality import COMMON_KINDS, KINDS_BY_MODALITY, canonical_modality
+from robustness.perturb.base import BasePerturbation, ImagePerturbation
+from robustness.perturb.modality import COMMON_KINDS, KINDS_BY_MODALITY, PIPELINE_KINDS
+from robustness.perturb.presets import Table, calibrated_table, modalities, plan_table, preset_table
 from robustness.registry import PERTURBATIONS
 from robustness.types import DataContext
 
 DEFAULT_SEVERITIES = (1, 3, 5)
 MODALITY, ALL, IMAGE = "modality", "all", "image"
+GROUPS = {ALL: COMMON_KINDS, "common": COMMON_KINDS, "pipeline": PIPELINE_KINDS}
 
 _ALIASES = {"antonym:target": "wrong_class"}
+_IMAGE_KEYS = ("kinds", "severities", "preset", "parameters")
 _NAME = re.compile(r"(?:image:)?(?P<name>[^@]*?)(?:@(?P<severity>\d+))?")
 
 
@@ -44,10 +47,12 @@ def select(
     Args:
         prompt: "antonym" (one condition for each kind that the prompts state), "antonym:size" (one kind), "typo@3" (one
             severity).
-        image: names, or ``{"kinds": ..., "severities": [...]}``. Kinds are "modality" (what is plausible for the data's
-            modality, the common list where that is unknown), "all" (the common list), or names ("gaussian_noise",
-            "image:gaussian_noise@3"; "image" inside a list means "modality"). Severities default to 1, 3, 5; an entry
-            without degrees has its own.
+        image: names, or ``{"kinds": ..., "severities": [...], "preset": ..., "parameters": {...}}``. Kinds are
+            "modality" (what is plausible for the data's modality, the common list where that is unknown), "all" or
+            "common" (the common list), "pipeline", or names ("gaussian_noise", "image:gaussian_noise@3"; "image" inside
+            a list means "modality"). Severities default to 1, 3, 5; an entry without degrees has its own. A preset
+            brings published parameters and its own list for "modality" and "all"; `parameters` (name -> five values)
+            go before a preset, and that before the calibration of the data's modality.
         context: the dataset.
 
     Raises:
@@ -75,7 +80,7 @@ def split_names(names: Sequence[str]) -> tuple[list[str], list[str]]:
     prompt: list[str] = []
     image: list[str] = []
     for name in names:
-        is_image = name in (IMAGE, MODALITY, ALL) or _entry(name).target != "prompt"
+        is_image = name in (IMAGE, MODALITY, *GROUPS) or _entry(name).target != "prompt"
         (image if is_image else prompt).append(name)
     return prompt, image
 
@@ -92,30 +97,43 @@ def _prompt_side(names: Sequence[str], context: DataContext) -> Iterator[Selecte
 
 
 def _image_side(image: str | Sequence[str] | Mapping[str, Any], context: DataContext) -> Iterator[Selected]:
-    if not isinstance(image, Mapping):
-        image = {"kinds": image}
-    unknown = sorted(set(image) - {"kinds", "severities"})
+    spec = image if isinstance(image, Mapping) else {"kinds": image}
+    unknown = sorted(set(spec) - set(_IMAGE_KEYS))
     if unknown:
-        raise InputError(f"perturbations.image: expected the keys kinds and severities, got {unknown[0]!r}")
-    wanted = tuple(image.get("severities") or DEFAULT_SEVERITIES)
-    for written in _spelled_out(image.get("kinds", MODALITY), context):
+        raise InputError(f"perturbations.image: expected the keys {', '.join(_IMAGE_KEYS)}, got {unknown[0]!r}")
+    wanted = tuple(spec.get("severities") or DEFAULT_SEVERITIES)
+    published = preset_table(spec["preset"], context) if spec.get("preset") else None
+    values = (published or calibrated_table(context)) | plan_table(spec.get("parameters") or {})
+    for written in _spelled_out(spec.get("kinds", MODALITY), context, published):
         entry = _entry(written)
         if entry.target == "prompt":
             raise InputError(f"perturbations.image: {written!r} changes the prompt; list it under perturbations.prompt")
         name, severity = _parts(written)
+        if published is not None and name not in values:
+            raise InputError(
+                f"perturbations.image: the preset {spec['preset']!r} has no {name!r}; it has {', '.join(published)}"
+            )
         for instance in _instances(entry, name, context):
             for degree in _degrees(instance, severity, wanted):
-                yield Selected(instance, degree)
+                yield Selected(_valued(instance, values), degree)
 
 
-def _spelled_out(kinds: str | Sequence[str], context: DataContext) -> list[str]:
-    """Replace the groups in a list of image kinds by the names that they stand for."""
+def _valued(instance: BasePerturbation, values: Table) -> BasePerturbation:
+    if instance.name in values and isinstance(instance, ImagePerturbation):
+        return instance.with_values(values[instance.name])
+    return instance
+
+
+def _spelled_out(kinds: str | Sequence[str], context: DataContext, published: Table | None) -> list[str]:
+    """Replace the groups in a list of image kinds by the names that they stand for; in a preset, by its own list."""
     names: list[str] = []
     for kind in [kinds] if isinstance(kinds, str) else kinds:
-        if kind in (MODALITY, IMAGE):
+        if published is not None and kind in (MODALITY, IMAGE, ALL, "common"):
+            names.extend(published)
+        elif kind in (MODALITY, IMAGE):
             names.extend(kinds_of(context))
         else:
-            names.extend(COMMON_KINDS if kind == ALL else (kind,))
+            names.extend(GROUPS.get(kind, (kind,)))
     return names
 
 
@@ -124,9 +142,7 @@ def kinds_of(context: DataContext) -> tuple[str, ...]:
 
     Where the modality is unknown it is the common list.
     """
-    stated = (canonical_modality(str(info.metadata.get("modality") or "")) for info in context.infos)
-    modalities = dict.fromkeys(modality for modality in stated if modality)
-    names = [name for modality in modalities for name in KINDS_BY_MODALITY[modality]]
+    names = [name for modality in modalities(context) for name in KINDS_BY_MODALITY[modality]]
     return tuple(dict.fromkeys(names)) or COMMON_KINDS
 
 

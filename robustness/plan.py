@@ -56,10 +56,16 @@ class DataSpec(StrictModel):
 
 
 class ImageSpec(StrictModel):
-    """``image = { kinds = ..., severities = [...] }``."""
+    """``image = { kinds = ..., severities = [...], preset = ... }`` and ``[perturbations.image.parameters]``.
+
+    `preset` takes published parameters ("medmnist-c", "imagecorruptions"); `parameters` holds five values for a kind,
+    as ``robustness calibrate`` writes them, and goes before a preset.
+    """
 
     kinds: str | list[str] = "modality"
     severities: list[Annotated[int, Field(ge=1, le=5)]] = Field(default_factory=lambda: [1, 3, 5])
+    preset: str | None = None
+    parameters: dict[str, Annotated[list[Any], Field(min_length=5, max_length=5)]] | None = None
 
 
 def _as_image_spec(value: Any) -> Any:

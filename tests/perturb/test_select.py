@@ -63,7 +63,7 @@ class TestImageSide:
             (["jpeg@7"], r"severity of jpeg in \[1, 2, 3, 4, 5\], got 7"),
             ({"kinds": ["jpeg"], "severities": [9]}, r"severities of jpeg in .* got 9"),
             (["empty"], "'empty' changes the prompt; list it under perturbations.prompt"),
-            ({"kind": ["jpeg"]}, "expected the keys kinds and severities, got 'kind'"),
+            ({"kind": ["jpeg"]}, "expected the keys kinds, severities, preset, parameters, got 'kind'"),
         ],
     )
     def test_mistakes_are_named(self, image: object, message: str) -> None:

@@ -1,0 +1,220 @@
+"""Severities that mean one loss of similarity: parameters found by bisection on a set of pictures.
+
+The similarity is SSIM (Wang et al., "Image quality assessment: from error visibility to structural similarity", IEEE
+TIP 2004, doi:10.1109/TIP.2003.819861), MONAI's, with a normal window of 1.5 pixels, averaged over the picture.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from itertools import combinations
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from robustness.errors import InputError
+from robustness.perturb.base import BasePerturbation, ImagePerturbation
+from robustness.perturb.pixels import planes, with_planes
+from robustness.seeds import generator
+from robustness.types import Case, NotApplicable
+
+# Mean SSIM to the clean picture at severities 1 to 5, for every kind that can reach them.
+TARGETS = (0.95, 0.90, 0.80, 0.70, 0.55)
+
+TOLERANCE = 0.03
+
+_SIDE = 256
+_CLOSE = 0.003
+_MOST_STEPS = 12
+_RUNGS = 32
+_DIGITS = 4
+
+Scores = npt.NDArray[np.float64]
+
+
+class Severity(NamedTuple):
+    """One severity of a kind: its value, the mean SSIM over the pictures, and the spread between pictures (10-90%)."""
+
+    severity: int
+    value: Any
+    target: float
+    ssim: float
+    low: float
+    high: float
+
+
+class Calibration(NamedTuple):
+    """The five severities of a kind.
+
+    Attributes:
+        kind: the entry's name.
+        rows: severities 1 to 5.
+        n_images: how many pictures it applied to.
+    """
+
+    kind: str
+    rows: tuple[Severity, ...]
+    n_images: int
+
+    @property
+    def reached(self) -> bool:
+        """Whether every severity meets its target within 0.03; if not, it does not compare with other kinds."""
+        return all(abs(row.ssim - row.target) <= TOLERANCE for row in self.rows)
+
+    @property
+    def values(self) -> tuple[Any, ...]:
+        """The five values."""
+        return tuple(row.value for row in self.rows)
+
+
+def calibrate(
+    change: ImagePerturbation, cases: Sequence[Case], *, targets: Sequence[float] = TARGETS, seed: int = 0
+) -> Calibration | NotApplicable:
+    """Find the values at which the mean SSIM over `cases` meets the targets.
+
+    Args:
+        change: an entry with five severities that leaves pixels in their places.
+        cases: the pictures; each keeps its draws through the search.
+        targets: falling, one for each severity.
+        seed: of the draws.
+
+    Returns:
+        The calibration, or why there is none.
+    """
+    if change.target != "image" or len(change.values) != len(targets):
+        return NotApplicable("it has no degrees" if change.target == "image" else "it moves the picture")
+    applicable = [case for case in cases if not isinstance(_drawn(change, case, 1.0, seed), NotApplicable)]
+    if not applicable:
+        reasons = {_drawn(change, case, 1.0, seed).reason for case in cases}  # type: ignore[union-attr]
+        return NotApplicable("; ".join(sorted(reasons)) or "there are no pictures")
+    curve = _Curve(lambda strength: _scores(change, applicable, strength, seed))
+    by_ladder = change.whole_numbers or not change.smooth
+    values = _from_ladder(change, curve, targets) if by_ladder else _by_bisection(change, curve, targets)
+    exact = change.with_values(values)
+    rows = [_row(exact, applicable, k + 1, target, seed) for k, target in enumerate(targets)]
+    return Calibration(change.name, tuple(rows), len(applicable))
+
+
+def similarity(one: Case, other: Case) -> float:
+    """Return the mean SSIM of two pictures of one size, in [-1, 1]; gray ones are compared as one channel.
+
+    Raises:
+        InputError: a side is shorter than the 11 pixels of the window.
+    """
+    import torch
+    from monai.metrics.regression import compute_ssim_and_cs
+
+    pair = [torch.from_numpy(planes(case))[None] for case in (one, other)]
+    if min(pair[0].shape[-2:]) < 11:
+        raise InputError(f"SSIM: expected pictures of at least 11 pixels, got {tuple(pair[0].shape[-2:])}")
+    channels = max(picture.shape[1] for picture in pair)
+    first, second = (picture.expand(-1, channels, -1, -1) for picture in pair)
+    ssim, _ = compute_ssim_and_cs(
+        first, second, spatial_dims=2, data_range=torch.tensor(1.0), kernel_size=(11, 11), kernel_sigma=(1.5, 1.5)
+    )
+    return float(ssim.mean())
+
+
+def shrunk(case: Case) -> Case:
+    """Return the case with its picture shrunk to a shorter side of 256 pixels, for which lengths are stated."""
+    import torch
+
+    height, width = case.image.shape[:2]
+    ratio = _SIDE / min(height, width)
+    if ratio >= 1:
+        return case
+    size = (round(height * ratio), round(width * ratio))
+    unit = torch.from_numpy(planes(case))[None]
+    small = torch.nn.functional.interpolate(unit, size=size, mode="bilinear", antialias=True)[0].clamp(0, 1).numpy()
+    return dataclasses.replace(with_planes(case, small), mask=np.zeros(size, dtype=np.bool_))
+
+
+class _Curve:
+    """Mean similarity against strength; what was measured is kept."""
+
+    def __init__(self, measure: Callable[[float], Scores]) -> None:
+        self.measure = measure
+        self.known: dict[float, float] = {}
+
+    def mean(self, strength: float) -> float:
+        if strength not in self.known:
+            self.known[strength] = float(self.measure(strength).mean())
+        return self.known[strength]
+
+    def solve(self, target: float) -> float:
+        """Return the strength in [0, 1] at which the mean falls to `target`, by bisection from what is known."""
+        if self.mean(0.0) <= target:
+            return 0.0
+        low = max(s for s, found in self.known.items() if found > target)
+        above = [s for s in self.known if s > low]
+        high = min(above) if above else 1.0
+        for _ in range(_MOST_STEPS):
+            middle = (low + high) / 2
+            found = self.mean(middle)
+            if abs(found - target) < _CLOSE:
+                return middle
+            low, high = (middle, high) if found > target else (low, middle)
+        return (low + high) / 2
+
+
+def _scores(change: ImagePerturbation, cases: Sequence[Case], strength: float, seed: int) -> Scores:
+    found = [_score(change, case, change.at_strength(strength), seed) for case in cases]
+    return np.array([score for score in found if score is not None])
+
+
+def _score(change: ImagePerturbation, case: Case, value: Any, seed: int) -> float | None:
+    trial = _fixed(change, value)
+    params = trial.propose(case, 1, _rng(change, case, seed))
+    return None if isinstance(params, NotApplicable) else similarity(case, trial.apply(case, params))
+
+
+def _drawn(change: ImagePerturbation, case: Case, strength: float, seed: int) -> Any:
+    trial = _fixed(change, change.at_strength(strength))
+    return trial.propose(case, 1, _rng(change, case, seed))
+
+
+def _fixed(change: ImagePerturbation, value: Any) -> ImagePerturbation:
+    return change.with_values([value] * len(change.values))
+
+
+def _rng(change: BasePerturbation, case: Case, seed: int) -> np.random.Generator:
+    # The same draws at every strength: what changes along the curve is the strength alone.
+    return generator(seed, case.case_id, change.name, "calibrate")
+
+
+def _row(change: ImagePerturbation, cases: Sequence[Case], severity: int, target: float, seed: int) -> Severity:
+    value = change.values[severity - 1]
+    found = [s for s in (_score(change, case, value, seed) for case in cases) if s is not None]
+    low, high = np.quantile(found, [0.1, 0.9])
+    return Severity(severity, value, target, float(np.mean(found)), float(low), float(high))
+
+
+def _by_bisection(change: ImagePerturbation, curve: _Curve, targets: Sequence[float]) -> list[Any]:
+    """Return the values that meet the targets; where the strongest one does not, the same steps on the way to it."""
+    floor, last = curve.mean(1.0), targets[-1]
+    asked = [t if floor <= last else 1 - (1 - t) * (1 - floor) / (1 - last) for t in targets]
+    return [_rounded(change.at_strength(curve.solve(target))) for target in asked]
+
+
+def _from_ladder(change: ImagePerturbation, curve: _Curve, targets: Sequence[float]) -> list[Any]:
+    """Return the values nearest to the targets, of those on a ladder that are less similar than all milder ones."""
+    ladder = {_rounded(change.at_strength(k / _RUNGS)): k / _RUNGS for k in range(_RUNGS + 1)}
+    kept: list[tuple[Any, float]] = []
+    for value, strength in ladder.items():
+        found = curve.mean(strength)
+        if not kept or found < kept[-1][1]:
+            kept.append((value, found))
+    chosen = min(
+        combinations(kept, min(len(targets), len(kept))),
+        key=lambda some: sum((ssim - t) ** 2 for (_, ssim), t in zip(some, targets, strict=False)),
+    )
+    values = [value for value, _ in chosen]
+    return values + [values[-1]] * (len(targets) - len(values))
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(_rounded(one) for one in value)
+    return value if isinstance(value, int) else float(f"{value:.{_DIGITS}g}")
