@@ -15,7 +15,8 @@ def add_to(app: typer.Typer) -> None:
 
 
 def list_(what: Annotated[str, typer.Argument(help="models, perturbations or metrics.")]) -> None:
-    """List what is registered, one line each."""
+    """List what is registered, one line each, and how each model's images and texts are prepared."""
+    from robustness.model_view import preparation
     from robustness.registry import METRICS, MODELS, PERTURBATIONS
 
     registries = {"models": MODELS, "perturbations": PERTURBATIONS, "metrics": METRICS}
@@ -24,6 +25,8 @@ def list_(what: Annotated[str, typer.Argument(help="models, perturbations or met
     registry = registries[what]
     for name in registry.names():
         typer.echo(f"{name:24}{_first_line(registry.get(name))}")
+        if what == "models" and (line := preparation(registry.get(name))):
+            typer.echo(f"{'':24}{line}")
 
 
 def _first_line(entry: Any) -> str:

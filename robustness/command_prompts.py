@@ -20,6 +20,10 @@ def prompts(
     modality: Annotated[str, typer.Option("--modality", help="endoscopy, ultrasound, MRI, ...")] = "",
     seed: Annotated[int, typer.Option("--seed", help="Seed of the rare words.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+    model: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads this form on every version
+        typer.Option("--model", help="Token counts in this model: a plan, a registered name or a checkpoint folder."),
+    ] = None,
     data: Annotated[Optional[Path], typer.Option("--from", help="Write prompts for this folder of images.")] = None,  # noqa: UP045
     out: Annotated[Optional[Path], typer.Option("--out", help="With --from: the annotation file.")] = None,  # noqa: UP045
     split: Annotated[Optional[str], typer.Option("--split", help="With --from: which split.")] = None,  # noqa: UP045
@@ -34,7 +38,11 @@ def prompts(
     """Show what is read in a prompt and every change that applies to it; with --from write prompts for data."""
     from robustness.prompt_view import prompt_json, show_prompt, split_templates
 
-    if data is None and as_json:
+    if data is None and model is not None:
+        from robustness.token_view import show_tokens
+
+        typer.echo(show_tokens(text, model, modality=modality, seed=seed, as_json=as_json))
+    elif data is None and as_json:
         typer.echo(prompt_json(text, modality=modality, seed=seed))
     elif data is None:
         show_prompt(text, modality=modality, seed=seed)

@@ -220,7 +220,7 @@ class GroundedSamModel(PretrainedEntry):
     def preprocess(self, config: Config) -> Preprocess:
         """Return SAM's square; the detector sees the same square at `detector_size`."""
         return Preprocess(
-            image_size=config["sam"]["vision_config"]["image_size"], tokenizer="bert-wordpiece",
+            image_size=config["sam"]["vision_config"]["image_size"], tokenizer="wordpiece",
             context_length=config["detector"]["max_text_len"],
         )  # fmt: skip
 

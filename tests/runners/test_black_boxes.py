@@ -374,3 +374,13 @@ def test_a_folder_of_predictions_is_a_model_of_a_plan(tmp_path):
     assert model.lookup(Request(IMAGES["a"], "a", "x", case_id="c")).min() == 1
     with pytest.raises(InputError, match="checkpoint: expected a folder"):
         load_model("predictions")
+
+
+@pytest.mark.parametrize("name", ["python", "command", "http", "predictions", "sam3", "grounded-sam"])
+def test_what_cannot_be_trained_is_refused_before_any_work(name, tmp_path):
+    from robustness.runners.finetune import finetune
+
+    with pytest.raises(InputError, match=f"'{name}' cannot be finetuned here; expected a network such as") as caught:
+        finetune(name, data=tmp_path / "none", out=tmp_path / "out")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()

@@ -77,7 +77,7 @@ def whole_forward(model, images, texts):
 def test_it_meets_the_protocol_with_its_preparation_as_data(model):
     assert isinstance(model, Segmenter)
     assert (model.image_size, model.threshold) == (64, 0.5)
-    assert (model.preprocess.tokenizer, model.preprocess.context_length) == ("bert-wordpiece", 256)
+    assert (model.preprocess.tokenizer, model.preprocess.context_length) == ("wordpiece", 256)
 
 
 def test_logits_are_those_of_the_two_networks(model):
