@@ -9,6 +9,7 @@ import typer
 
 from robustness import (
     command_audit,
+    command_calibrate,
     command_check,
     command_demo,
     command_evidence,
@@ -20,6 +21,7 @@ from robustness import (
     command_prompts,
     command_report,
     command_split,
+    command_study,
 )
 from robustness.errors import CaseError, InputError
 
@@ -29,12 +31,14 @@ COMMANDS = (
     command_plan,
     command_audit,
     command_finetune,
+    command_study,
     command_report,
     command_gate,
     command_evidence,
     command_exchange,
     command_check,
     command_split,
+    command_calibrate,
     command_prompts,
     command_list,
 )
