@@ -11,9 +11,10 @@ from robustness.reports.collapse import collapse_table
 from robustness.reports.datatable import table_of
 from robustness.reports.figure_text import FigureText, columns
 from robustness.reports.joint import joint_answers, joint_table
+from robustness.reports.matrix import PUBLISHED_SOURCE, matrix_table, published, says
 from robustness.reports.paired import Comparison
 from robustness.reports.ranks import SCENES, rank_table
-from robustness.reports.shift import dataset_table, shift_table
+from robustness.reports.shift import shift_table
 from robustness.reports.tables import Frames
 from robustness.reports.thresholds import threshold_columns, threshold_table
 from robustness.reports.words import condition_words, count, interval, kind_words, number, short_words, text
@@ -45,13 +46,24 @@ def grids(frames: Frames) -> list[FigureText]:
 
 
 def _matrix(frames: Frames) -> list[FigureText]:
-    rows = dataset_table(frames.results)
+    rows = matrix_table(frames.results, frames.origins)
     if rows.empty:
         return []
     said = [f"{r['model']} on {r['dataset']} {number(r['mean'])}" for r in rows.to_dict("records")]
     alt = f"Matrix of clean mean Dice, model by data set: {'; '.join(said)}."
-    table = table_of(rows, "t-matrix", "Model by data set", _MATRIX)
-    return [FigureText("matrix", "matrix", "", "Every model on every data set, nothing changed", alt, table)]
+    table = table_of(rows, "t-matrix", "Finetuned on, tested on", _MATRIX)
+    title = "Every model on every data set, nothing changed"
+    return [FigureText("matrix", "matrix", "", title, alt, table, says(rows))]
+
+
+def published_figure() -> FigureText:
+    """Return the benchmark's published figures, which are shown only where they are asked for."""
+    rows = published()
+    said = [f"{r['model']} finetuned on {r['finetuned_on']} {r['dice_percent']:.2f}" for r in rows.to_dict("records")]
+    alt = f"Published Dice in percent on {rows['tested_on'].iloc[0]}: {'; '.join(said)}."
+    table = table_of(rows, "t-published", "Published figures", _PUBLISHED)
+    source = f"Published, not measured here, Dice in percent. Source: {PUBLISHED_SOURCE}."
+    return FigureText("published", "published", "", "Published figures of the benchmark", alt, table, (source,))
 
 
 def sample_figures(frames: Frames) -> list[FigureText]:
@@ -80,7 +92,7 @@ def sample_figures(frames: Frames) -> list[FigureText]:
                + "; ".join(f"{r['series']} {short_words(r['condition'])} {number(r['distance'])} and"
                            f" {number(r['change'])}" for r in words.to_dict("records")) + ".")  # fmt: skip
         table = table_of(words, "t-collapse", "Text and mask", _COLLAPSE)
-        made.append(FigureText("collapse", "collapse", "", "Where the words get lost", alt, table))
+        made.append(FigureText("collapse", "collapse", "", "Mask change against distance of the texts", alt, table))
     return made
 
 
@@ -115,8 +127,15 @@ _JOINT = columns(
     ("n_images", "images"), ("n_subjects", "units"),
 )  # fmt: skip
 _MATRIX = columns(
-    ("model", "model"), ("dataset", "tested on"), ("mean", "mean Dice"), ("ci_low", "low"), ("ci_high", "high"),
-    ("n_images", "cases"), ("n_subjects", "units"),
+    ("model", "model"), ("text", "kind"), ("finetuned_on", "finetuned on"), ("dataset", "tested on"),
+    ("mean", "mean Dice"), ("ci_low", "low"), ("ci_high", "high"), ("loss", "loss against own data"),
+    ("loss_low", "low"), ("loss_high", "high"), ("p_adjusted", "p adj."), ("retention", "share kept"),
+    ("retention_low", "low"), ("retention_high", "high"), ("n_images", "cases"), ("n_subjects", "units"),
+    ("note", "note"),
+)  # fmt: skip
+_PUBLISHED = columns(
+    ("model", "model"), ("finetuned_on", "finetuned on"), ("tested_on", "tested on"),
+    ("dice_percent", "published Dice, percent"),
 )  # fmt: skip
 _RANKS = columns(
     ("series", "model"), ("rank", "rank"), ("mean", "mean Dice"), ("first", "share of samples first"),
