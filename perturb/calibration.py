@@ -1,8 +1,4 @@
-"""Severities that mean one loss of similarity: parameters found by bisection on a set of pictures.
-
-The similarity is SSIM (Wang et al., "Image quality assessment: from error visibility to structural similarity", IEEE
-TIP 2004, doi:10.1109/TIP.2003.819861), MONAI's, with a normal window of 1.5 pixels, averaged over the picture.
-"""
+"""Severities that mean one loss of similarity: parameters found by bisection on a set of pictures."""
 
 from __future__ import annotations
 
@@ -14,11 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from robustness.errors import InputError
 from robustness.perturb.base import BasePerturbation, ImagePerturbation
 from robustness.perturb.pixels import planes, with_planes
+from robustness.perturb.similarity import content_and_whole, similarity
 from robustness.seeds import generator
 from robustness.types import Case, NotApplicable
+
+__all__ = ["TARGETS", "Calibration", "Severity", "calibrate", "shrunk", "similarity"]
 
 # Mean SSIM to the clean picture at severities 1 to 5, for every kind that can reach them.
 TARGETS = (0.95, 0.90, 0.80, 0.70, 0.55)
@@ -97,26 +95,6 @@ def calibrate(
     return Calibration(change.name, tuple(rows), len(applicable))
 
 
-def similarity(one: Case, other: Case) -> float:
-    """Return the mean SSIM of two pictures of one size, in [-1, 1]; gray ones are compared as one channel.
-
-    Raises:
-        InputError: a side is shorter than the 11 pixels of the window.
-    """
-    import torch
-    from monai.metrics.regression import compute_ssim_and_cs
-
-    pair = [torch.from_numpy(planes(case))[None] for case in (one, other)]
-    if min(pair[0].shape[-2:]) < 11:
-        raise InputError(f"SSIM: expected pictures of at least 11 pixels, got {tuple(pair[0].shape[-2:])}")
-    channels = max(picture.shape[1] for picture in pair)
-    first, second = (picture.expand(-1, channels, -1, -1) for picture in pair)
-    ssim, _ = compute_ssim_and_cs(
-        first, second, spatial_dims=2, data_range=torch.tensor(1.0), kernel_size=(11, 11), kernel_sigma=(1.5, 1.5)
-    )
-    return float(ssim.mean())
-
-
 def shrunk(case: Case) -> Case:
     """Return the case with its picture shrunk to a shorter side of 256 pixels, for which lengths are stated."""
     import torch
@@ -132,22 +110,26 @@ def shrunk(case: Case) -> Case:
 
 
 class _Curve:
-    """Mean similarity against strength; what was measured is kept."""
+    """Mean similarity against strength, of content and of whole pictures; what was measured is kept."""
 
     def __init__(self, measure: Callable[[float], Scores]) -> None:
         self.measure = measure
-        self.known: dict[float, float] = {}
+        self.known: dict[float, tuple[float, float]] = {}
+
+    def means(self, strength: float) -> tuple[float, float]:
+        if strength not in self.known:
+            content, whole = self.measure(strength).mean(axis=0)
+            self.known[strength] = float(content), float(whole)
+        return self.known[strength]
 
     def mean(self, strength: float) -> float:
-        if strength not in self.known:
-            self.known[strength] = float(self.measure(strength).mean())
-        return self.known[strength]
+        return self.means(strength)[0]
 
     def solve(self, target: float) -> float:
         """Return the strength in [0, 1] at which the mean falls to `target`, by bisection from what is known."""
         if self.mean(0.0) <= target:
             return 0.0
-        low = max(s for s, found in self.known.items() if found > target)
+        low = max(s for s, (found, _) in self.known.items() if found > target)
         above = [s for s in self.known if s > low]
         high = min(above) if above else 1.0
         for _ in range(_MOST_STEPS):
@@ -160,14 +142,18 @@ class _Curve:
 
 
 def _scores(change: ImagePerturbation, cases: Sequence[Case], strength: float, seed: int) -> Scores:
-    found = [_score(change, case, change.at_strength(strength), seed) for case in cases]
-    return np.array([score for score in found if score is not None])
+    return _measured(change, cases, change.at_strength(strength), seed)
 
 
-def _score(change: ImagePerturbation, case: Case, value: Any, seed: int) -> float | None:
+def _measured(change: ImagePerturbation, cases: Sequence[Case], value: Any, seed: int) -> Scores:
+    """Return (content, whole) of every picture that the change applies to, (n, 2)."""
     trial = _fixed(change, value)
-    params = trial.propose(case, 1, _rng(change, case, seed))
-    return None if isinstance(params, NotApplicable) else similarity(case, trial.apply(case, params))
+    found = []
+    for case in cases:
+        params = trial.propose(case, 1, _rng(change, case, seed))
+        if not isinstance(params, NotApplicable):
+            found.append(content_and_whole(case, trial.apply(case, params)))
+    return np.array(found)
 
 
 def _drawn(change: ImagePerturbation, case: Case, strength: float, seed: int) -> Any:
@@ -186,9 +172,9 @@ def _rng(change: BasePerturbation, case: Case, seed: int) -> np.random.Generator
 
 def _row(change: ImagePerturbation, cases: Sequence[Case], severity: int, target: float, seed: int) -> Severity:
     value = change.values[severity - 1]
-    found = [s for s in (_score(change, case, value, seed) for case in cases) if s is not None]
+    found = _measured(change, cases, value, seed)[:, 0]
     low, high = np.quantile(found, [0.1, 0.9])
-    return Severity(severity, value, target, float(np.mean(found)), float(low), float(high))
+    return Severity(severity, value, target, float(found.mean()), float(low), float(high))
 
 
 def _by_bisection(change: ImagePerturbation, curve: _Curve, targets: Sequence[float]) -> list[Any]:
@@ -202,10 +188,12 @@ def _from_ladder(change: ImagePerturbation, curve: _Curve, targets: Sequence[flo
     """Return the values nearest to the targets, of those on a ladder that are less similar than all milder ones."""
     ladder = {_rounded(change.at_strength(k / _RUNGS)): k / _RUNGS for k in range(_RUNGS + 1)}
     kept: list[tuple[Any, float]] = []
+    least = (np.inf, np.inf)
     for value, strength in ladder.items():
-        found = curve.mean(strength)
-        if not kept or found < kept[-1][1]:
-            kept.append((value, found))
+        found = curve.means(strength)
+        if found[0] < least[0] and found[1] < least[1]:
+            kept.append((value, found[0]))
+            least = found
     chosen = min(
         combinations(kept, min(len(targets), len(kept))),
         key=lambda some: sum((ssim - t) ** 2 for (_, ssim), t in zip(some, targets, strict=False)),

@@ -118,6 +118,19 @@ def _image_side(image: str | Sequence[str] | Mapping[str, Any], context: DataCon
                 yield Selected(_valued(instance, values), degree)
 
 
+def image_names(kinds: Sequence[str], context: DataContext) -> list[str]:
+    """Return the entries that a list of image kinds and groups names, each once.
+
+    Raises:
+        InputError: an unknown name, or one that changes the prompt.
+    """
+    names = dict.fromkeys(_parts(written)[0] for written in _spelled_out([k.strip() for k in kinds], context, None))
+    for name in names:
+        if _entry(name).target == "prompt":
+            raise InputError(f"kinds: expected changes of the image, got {name!r}, which changes the prompt")
+    return list(names)
+
+
 def _valued(instance: BasePerturbation, values: Table) -> BasePerturbation:
     if instance.name in values and isinstance(instance, ImagePerturbation):
         return instance.with_values(values[instance.name])

@@ -16,9 +16,9 @@ from PIL import Image as PILImage
 
 from robustness.errors import InputError
 from robustness.perturb.base import BasePerturbation, ImagePerturbation
-from robustness.perturb.calibration import similarity
 from robustness.perturb.parse import parse_prompt
 from robustness.perturb.pixels import DEEP, planes, to_bytes
+from robustness.perturb.similarity import similarity
 from robustness.registry import PERTURBATIONS
 from robustness.seeds import generator
 from robustness.types import Case, Image, NotApplicable, Params
