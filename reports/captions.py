@@ -11,6 +11,7 @@ from robustness.reports.claims import condition_order
 from robustness.reports.datatable import Column, table_of
 from robustness.reports.figure_text import FigureText, capital, columns
 from robustness.reports.paired import Comparison
+from robustness.reports.published import published_figure
 from robustness.reports.scores import clean_scores, floor_scores
 from robustness.reports.severity import severity_table
 from robustness.reports.tables import Frames
@@ -18,12 +19,15 @@ from robustness.reports.words import condition_words, count, image_kind, interva
 from robustness.results import parse_condition
 
 
-def captions(frames: Frames, *, compared: Sequence[Comparison] = ()) -> tuple[FigureText, ...]:
-    """Return the figures that these tables can fill, in page order."""
+def captions(
+    frames: Frames, *, compared: Sequence[Comparison] = (), published: bool = False
+) -> tuple[FigureText, ...]:  # fmt: skip
+    """Return the figures that these tables can fill, in page order; with `published` the benchmark's figures too."""
     makers: tuple[Callable[[Frames], list[FigureText]], ...] = (
         _reliance, _heatmap, _drop, _severity, _scores, grids, sample_figures,
     )  # fmt: skip
-    return (*(figure for make in makers for figure in make(frames)), *paired_figures(compared))
+    of_paper = [published_figure()] if published else []
+    return (*(figure for make in makers for figure in make(frames)), *of_paper, *paired_figures(compared))
 
 
 def drop_conditions(effects: pd.DataFrame, *, metric: str = "dice") -> tuple[str, ...]:

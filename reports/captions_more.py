@@ -11,7 +11,7 @@ from robustness.reports.collapse import collapse_table
 from robustness.reports.datatable import table_of
 from robustness.reports.figure_text import FigureText, columns
 from robustness.reports.joint import joint_answers, joint_table
-from robustness.reports.matrix import PUBLISHED_SOURCE, matrix_table, published, says
+from robustness.reports.matrix import matrix_table, says
 from robustness.reports.paired import Comparison
 from robustness.reports.ranks import SCENES, rank_table
 from robustness.reports.shift import shift_table
@@ -54,16 +54,6 @@ def _matrix(frames: Frames) -> list[FigureText]:
     table = table_of(rows, "t-matrix", "Finetuned on, tested on", _MATRIX)
     title = "Every model on every data set, nothing changed"
     return [FigureText("matrix", "matrix", "", title, alt, table, says(rows))]
-
-
-def published_figure() -> FigureText:
-    """Return the benchmark's published figures, which are shown only where they are asked for."""
-    rows = published()
-    said = [f"{r['model']} finetuned on {r['finetuned_on']} {r['dice_percent']:.2f}" for r in rows.to_dict("records")]
-    alt = f"Published Dice in percent on {rows['tested_on'].iloc[0]}: {'; '.join(said)}."
-    table = table_of(rows, "t-published", "Published figures", _PUBLISHED)
-    source = f"Published, not measured here, Dice in percent. Source: {PUBLISHED_SOURCE}."
-    return FigureText("published", "published", "", "Published figures of the benchmark", alt, table, (source,))
 
 
 def sample_figures(frames: Frames) -> list[FigureText]:
@@ -132,10 +122,6 @@ _MATRIX = columns(
     ("loss_low", "low"), ("loss_high", "high"), ("p_adjusted", "p adj."), ("retention", "share kept"),
     ("retention_low", "low"), ("retention_high", "high"), ("n_images", "cases"), ("n_subjects", "units"),
     ("note", "note"),
-)  # fmt: skip
-_PUBLISHED = columns(
-    ("model", "model"), ("finetuned_on", "finetuned on"), ("tested_on", "tested on"),
-    ("dice_percent", "published Dice, percent"),
 )  # fmt: skip
 _RANKS = columns(
     ("series", "model"), ("rank", "rank"), ("mean", "mean Dice"), ("first", "share of samples first"),

@@ -66,7 +66,7 @@ class Report:
 
 def build(
     runs: Sequence[RunTables], *, title: str | None = None, album: Album | None = None, edition: Edition = "auditor",
-    images: bool = True,
+    images: bool = True, published: bool = False,
 ) -> Report:  # fmt: skip
     """Build the content of the page for `runs` (see `tables.read_runs`).
 
@@ -76,6 +76,7 @@ def build(
         album: the pictures, where the caller holds them already.
         edition: what the page leads with; the content is the same.
         images: False leaves every picture out.
+        published: add the benchmark's published figures, labelled as such.
     """
     frames = merge(runs)
     if album is None:
@@ -98,7 +99,7 @@ def build(
         findings_rule=findings.RULE,
         attributes=attribute_blocks(frames),
         robustness=kind_rows(frames),
-        figures=captions.captions(frames, compared=compared),
+        figures=captions.captions(frames, compared=compared, published=published),
         comparisons=compared,
         tables=_tables(frames, runs),
         regulatory=regulatory.sections(dossier),

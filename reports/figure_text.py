@@ -9,7 +9,21 @@ from robustness.reports.datatable import CellKind, Column, DataTable
 
 _KINDS: dict[str, CellKind] = {"condition": "condition", "verdict": "verdict", "baseline_mean": "number"}
 _KINDS |= dict.fromkeys(
-    ("series", "metric", "model", "dataset", "outcome", "grouping", "group", "note", "reading"), "text"
+    (
+        "series",
+        "metric",
+        "model",
+        "dataset",
+        "outcome",
+        "grouping",
+        "group",
+        "note",
+        "reading",
+        "text",
+        "finetuned_on",
+        "tested_on",
+    ),
+    "text",
 )
 _KINDS |= dict.fromkeys(("n_images", "n_subjects", "n", "severity", "rank"), "count")
 _KINDS |= {"p_adjusted": "p", "interaction_p": "p"}

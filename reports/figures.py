@@ -16,10 +16,12 @@ from robustness.reports.forest import drop_forest, paired_forest, reliance_fores
 from robustness.reports.grid import reach_of
 from robustness.reports.heatmap import reliance_heatmap
 from robustness.reports.joint import joint_grid
+from robustness.reports.matrix import transfer_matrix
+from robustness.reports.published import published_matrix
 from robustness.reports.ranks import rank_plot
 from robustness.reports.scores import score_distribution
 from robustness.reports.severity import severity_curve
-from robustness.reports.shift import dataset_matrix, shift_matrix, shift_table
+from robustness.reports.shift import shift_matrix, shift_table
 from robustness.reports.tables import Frames
 from robustness.reports.thresholds import threshold_curves
 
@@ -43,7 +45,9 @@ def draw(text: FigureText, frames: Frames) -> go.Figure:
     if text.family == "rank":
         return rank_plot(frames.results, text.key)
     if text.family == "matrix":
-        return dataset_matrix(frames.results)
+        return transfer_matrix(frames.results, frames.origins)
+    if text.family == "published":
+        return published_matrix()
     if text.family == "thresholds":
         return threshold_curves(frames.results)
     if text.family == "collapse":

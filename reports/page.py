@@ -24,7 +24,7 @@ EDITIONS = ("auditor", "regulatory")
 
 def write_report(
     run_dirs: str | Path | Sequence[str | Path], out: str | Path, *, title: str | None = None,
-    edition: Edition = "auditor", images: bool = True, compare_first: bool = False,
+    edition: Edition = "auditor", images: bool = True, compare_first: bool = False, published: bool = False,
 ) -> Path:  # fmt: skip
     """Write the page of one run or of several side by side.
 
@@ -35,6 +35,7 @@ def write_report(
         edition: "auditor" leads with prompt reliance, "regulatory" has the fifteen sections that regulators ask for.
         images: False leaves every picture out, for data that must not leave.
         compare_first: the paired differences, worst first, come before all else.
+        published: add the benchmark's published figures, labelled and apart from what was measured.
 
     Returns:
         The path of the page.
@@ -49,7 +50,7 @@ def write_report(
     runs = read_runs(run_dirs)
     frames = merge(runs)
     album = make_album(frames.gallery) if images else Album()
-    report = content.build(runs, title=title, album=album, edition=edition, images=images)
+    report = content.build(runs, title=title, album=album, edition=edition, images=images, published=published)
     return _write(out, render(report, frames, album, compare_first=compare_first))
 
 

@@ -1,4 +1,4 @@
-"""Domain shift as matrices: kind of image change by severity, and model by data set."""
+"""Domain shift as a matrix: kind of image change by severity."""
 
 from __future__ import annotations
 
@@ -40,36 +40,6 @@ def shift_matrix(effects: pd.DataFrame, *, metric: str = "dice", reach: float | 
     return built
 
 
-def dataset_table(results: pd.DataFrame, *, metric: str = "dice", level: float = 0.95) -> pd.DataFrame:
-    """Return the clean score of every model on every data set: unpaired means over units with t intervals.
-
-    Columns: model, dataset, n_images, n_subjects, mean, ci_low, ci_high. One data set alone gives no rows: a matrix of
-    one column says nothing that the scores do not.
-    """
-    from robustness.reports.unit_means import unit_interval
-
-    clean = results[(results["condition"] == "clean") & results[metric].notna()]
-    if clean["dataset"].nunique() < 2:
-        return pd.DataFrame(columns=["model", "dataset", "n_images", "n_subjects", "mean", "ci_low", "ci_high"])
-    made = [
-        {"model": m, "dataset": d, **unit_interval(rows, metric, level=level)}
-        for (m, d), rows in clean.groupby(["model", "dataset"], sort=False)
-    ]
-    return pd.DataFrame(made)
-
-
-def dataset_matrix(results: pd.DataFrame, *, metric: str = "dice") -> go.Figure:
-    """Draw model x data set: the clean mean of `metric` in each cell. Different patients: columns are not paired."""
-    rows = dataset_table(results, metric=metric)
-    models, datasets = list(dict.fromkeys(rows["model"])), list(dict.fromkeys(rows["dataset"]))
-    held = {(r["model"], r["dataset"]): r for r in rows.to_dict("records")}
-    cells = [[_score_cell(held.get((m, d)), metric) for d in datasets] for m in models]
-    return grid(
-        cells, columns=[theme.label(d) for d in datasets], rows=[theme.label(m) for m in models],
-        reach=0.5, middle=0.5, column_title="tested on",
-    )  # fmt: skip
-
-
 def _loss_cell(row: dict[Any, Any] | None, metric: str) -> Cell | None:
     if row is None or pd.isna(row["effect"]):
         return None
@@ -79,17 +49,6 @@ def _loss_cell(row: dict[Any, Any] | None, metric: str) -> Cell | None:
         f"<br>n = {number(row['n_images'], 0)} images, {number(row['n_subjects'], 0)} units"
     )
     return Cell(float(row["effect"]), number(row["effect"], 2), hover)
-
-
-def _score_cell(row: dict[Any, Any] | None, metric: str) -> Cell | None:
-    if row is None or pd.isna(row["mean"]):
-        return None
-    hover = (
-        f"{theme.label(row['model'])} on {theme.label(row['dataset'])}<br>clean {metric_words(metric)}"
-        f" {number(row['mean'])} {interval(row['ci_low'], row['ci_high'])}<br>n = {row['n_images']} images,"
-        f" {row['n_subjects']} units"
-    )
-    return Cell(float(row["mean"]), number(row["mean"], 2), hover)
 
 
 def _condition(row: dict[Any, Any] | None) -> str:

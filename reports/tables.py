@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from robustness.errors import InputError
+from robustness.reports.origins import Origin, origins
 from robustness.results import COLUMNS, EFFECT_COLUMNS, VERDICT_COLUMNS
 
 GALLERY_COLUMNS: tuple[str, ...] = (
@@ -135,13 +136,17 @@ def _read_text(path: Path) -> str:
 
 @dataclass(frozen=True)
 class Frames:
-    """The tables of all runs of one page, one below the other; `series` lists the models in page order."""
+    """The tables of all runs of one page, one below the other.
+
+    `series` lists the models in page order, `origins` what is known of each model by its name in the results.
+    """
 
     results: pd.DataFrame
     effects: pd.DataFrame
     verdicts: pd.DataFrame
     gallery: pd.DataFrame
     series: tuple[str, ...]
+    origins: dict[str, Origin] = field(default_factory=dict)
 
 
 def merge(runs: Sequence[RunTables]) -> Frames:
@@ -158,4 +163,5 @@ def merge(runs: Sequence[RunTables]) -> Frames:
         verdicts=stack([run.verdicts for run in runs]),
         gallery=stack([run.gallery for run in runs]),
         series=tuple(dict.fromkeys(results["series"])),
+        origins=origins(runs),
     )

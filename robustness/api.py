@@ -130,7 +130,7 @@ def run_plan(
 ) -> Run:  # fmt: skip
     """Run the audit, draw its conclusions and write its report."""
     from robustness.runners.audit import run_audit
-    from robustness.runners.audit_state import describe, work_of
+    from robustness.runners.audit_state import work_of
     from robustness.runners.environment import environment
 
     _check_metrics(plan)
@@ -146,12 +146,24 @@ def run_plan(
         facts = [d.facts() for d in datasets]
         timing = {"last_session_s": round(predicted - started, 3), **work_of(folder)}
         conclude(
-            folder, dataset_facts=facts, model_facts=[describe(m) for m in models],
+            folder, dataset_facts=facts, model_facts=_model_facts(plan, models),
             environment=environment(plan.engine.threads), timing=timing,
         )  # fmt: skip
     if report:
         run.report()
     return run
+
+
+def _model_facts(plan: Plan, models: Sequence[Segmenter]) -> list[dict[str, Any]]:
+    """Return what a manifest records of each model: its name in the results, and what it was finetuned on."""
+    from robustness.runners.audit import model_names
+    from robustness.runners.audit_state import describe
+
+    facts = []
+    for spec, model, label in zip(plan.model, models, model_names(plan, models), strict=True):
+        known = {"label": label, "takes_text": getattr(model, "takes_text", None), "finetuned_on": spec.trained_on}
+        facts.append({**describe(model), **{key: value for key, value in known.items() if value is not None}})
+    return facts
 
 
 def _refuse_arithmetic(engine: EngineSpec) -> None:

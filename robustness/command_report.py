@@ -23,11 +23,16 @@ def report(
     no_images: Annotated[bool, typer.Option("--no-images", help="Leave every picture out.")] = False,
     pdf: Annotated[bool, typer.Option("--pdf", help="Print the page to PDF as well (needs Chromium).")] = False,
     summary: Annotated[bool, typer.Option("--summary", help="Markdown, JSON and CSV beside the page.")] = False,
+    published: Annotated[
+        bool, typer.Option("--published", help="Add the benchmark's published figures, labelled and apart.")
+    ] = False,
 ) -> None:
     """Write the page of a finished run anew."""
     from robustness.run import open_run
 
-    page = open_run(run).report(out, edition=cast("Any", edition), images=not no_images)
+    page = open_run(run).report(
+        out, edition=cast("Any", edition), images=not no_images, published=True if published else None
+    )  # fmt: skip
     typer.echo(f"Report: {page.resolve()}")
     if summary:
         from robustness.reports.summary import write_summary

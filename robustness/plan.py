@@ -29,11 +29,15 @@ def _as_list(value: Any) -> Any:
 
 
 class ModelSpec(StrictModel):
-    """``[model]``: a registered model and its checkpoint."""
+    """``[model]``: a registered model and its checkpoint.
+
+    `trained_on` names the data set (or several) that it was finetuned on, where the checkpoint's own record does not.
+    """
 
     name: str
     checkpoint: str | None = None
     label: str | None = None
+    trained_on: str | list[str] | None = None
     device: str = "auto"
     precision: Literal["auto", "float32", "bf16", "fp16"] = "auto"
     threshold: float | None = Field(default=None, gt=0, lt=1)
@@ -165,10 +169,14 @@ class EngineSpec(StrictModel):
 
 
 class Plan(StrictModel):
-    """A whole audit; `model` and `data` may repeat (``[[model]]``, ``[[data]]``)."""
+    """A whole audit; `model` and `data` may repeat (``[[model]]``, ``[[data]]``): every model on every data set.
+
+    `published` adds the benchmark's published figures to the report, labelled and apart from what was measured.
+    """
 
     seed: int = Field(default=0, ge=0)
     title: str | None = None
+    published: bool | None = None
     model: Annotated[list[ModelSpec], BeforeValidator(_as_list)] = Field(min_length=1)
     data: Annotated[list[DataSpec], BeforeValidator(_as_list)] = Field(min_length=1)
     perturbations: PerturbationSpec = PerturbationSpec()
@@ -181,9 +189,9 @@ class Plan(StrictModel):
         return tomli_w.dumps(_without_none(self.model_dump()))
 
     def sha256(self) -> str:
-        """Return the hash of everything that the results depend on (title and where codes are kept do not count)."""
+        """Return the hash of what results depend on: all but title, published figures and where codes are kept."""
         engine = {"prefetch", "cache", "cache_gib"}
-        resolved = _without_none(self.model_dump(exclude={"title": True, "engine": engine}))
+        resolved = _without_none(self.model_dump(exclude={"title": True, "published": True, "engine": engine}))
         return hashlib.sha256(tomli_w.dumps(resolved).encode()).hexdigest()
 
 

@@ -54,7 +54,7 @@ class Run(Assertions):
 
     def report(
         self, out: str | Path | None = None, *, edition: Literal["auditor", "regulatory"] = "auditor",
-        images: bool = True,
+        images: bool = True, published: bool | None = None,
     ) -> Path:  # fmt: skip
         """Write the HTML page; by default `report.html` in the run's folder.
 
@@ -62,11 +62,14 @@ class Run(Assertions):
             out: the HTML file.
             edition: "auditor" leads with prompt reliance, "regulatory" has the fifteen sections regulators ask for.
             images: False leaves every picture out.
+            published: add the benchmark's published figures, labelled as such; None: as the plan's `published` says.
         """
         from robustness.reports.page import write_report
 
         self._table(VERDICTS)
-        return write_report(self.path, Path(out) if out else self.path / REPORT, edition=edition, images=images)
+        shown = bool(self.plan.published) if published is None else published
+        page = Path(out) if out else self.path / REPORT
+        return write_report(self.path, page, edition=edition, images=images, published=shown)
 
     def plot(self, kind: str = "forest", *, series: str | None = None, key: str | None = None) -> Figure:
         """Return one figure of the report for a notebook; see `robustness.reports.plots.plot` for the kinds."""

@@ -9,13 +9,17 @@ from scipy import stats
 
 from robustness.errors import InputError
 from robustness.metrics.effects import effects
+from robustness.reports.captions import captions
 from robustness.reports.collapse import collapse_plot, collapse_table
 from robustness.reports.joint import joint_grid, joint_table
 from robustness.reports.labels import uncrowded
+from robustness.reports.matrix import matrix_table, says, transfer_matrix
+from robustness.reports.origins import Origin
 from robustness.reports.plots import KINDS, plot
+from robustness.reports.published import published, published_matrix
 from robustness.reports.ranks import rank_table
 from robustness.reports.scores import floor_scores
-from robustness.reports.shift import dataset_matrix, dataset_table, shift_matrix, shift_table
+from robustness.reports.shift import shift_matrix, shift_table
 from robustness.reports.subgroups import grouping_columns, subgroup_table
 from robustness.reports.tables import RunTables, merge
 from robustness.reports.thresholds import threshold_curves, threshold_table
@@ -93,14 +97,41 @@ def test_close_models_have_no_sure_order() -> None:
 
 def test_a_matrix_of_data_sets_needs_two_and_holds_unit_means(runs: tuple[RunTables, ...]) -> None:
     results = runs[0].results
-    assert dataset_table(results).empty
+    assert matrix_table(results).empty
     second = results.assign(dataset="elsewhere", dice=results["dice"] / 2)
-    table = dataset_table(pd.concat([results, second]))
+    table = matrix_table(pd.concat([results, second]), resamples=99)
     clean = results[results["condition"] == "clean"].groupby("subject_id")["dice"].mean()
     assert table["mean"].tolist() == pytest.approx([clean.mean(), clean.mean() / 2])
     low, high = stats.t.interval(0.95, len(clean) - 1, clean.mean(), stats.sem(clean))
     assert (table["ci_low"][0], table["ci_high"][0]) == pytest.approx((low, high))
-    assert dataset_matrix(pd.concat([results, second])).data[0].z[0] == pytest.approx(table["mean"].tolist())
+    assert transfer_matrix(pd.concat([results, second])).data[0].z[0] == pytest.approx(table["mean"].tolist())
+    assert set(table["note"]) == {"finetuned on unknown data"}
+
+
+def test_a_model_away_from_its_own_data_is_compared_with_home(runs: tuple[RunTables, ...]) -> None:
+    results = runs[0].results
+    home = str(results["dataset"].iloc[0])
+    away = results.assign(dataset="elsewhere", dice=results["dice"] / 2)
+    known = {str(results["model"].iloc[0]): Origin((home,), True)}
+    table = matrix_table(pd.concat([results, away]), known, resamples=99).set_index("dataset")
+    assert table.loc["elsewhere", "retention"] == pytest.approx(0.5)
+    assert table.loc[home, "note"] == "own data"
+    assert set(table["text"]) == {"vision-language"}
+    assert "own" in transfer_matrix(pd.concat([results, away]), known).data[0].text[0][0]
+    (sentence,) = says(table.reset_index())
+    assert f"its own data ({home})" in sentence
+    assert "50% kept" in sentence
+
+
+def test_published_figures_are_the_papers_and_only_shown_where_asked(runs: tuple[RunTables, ...]) -> None:
+    table = published().set_index(["model", "finetuned_on"])["dice_percent"]
+    assert table["CRIS", "Kvasir-SEG"] == 91.39
+    assert table["DeepLabV3+", "BKAI"] == 69.02
+    assert len(table) == 15
+    assert not [f for f in captions(merge(runs)) if f.family == "published"]
+    (shown,) = [f for f in captions(merge(runs), published=True) if f.family == "published"]
+    assert shown.says[0].startswith("Published, not measured here, Dice in percent. Source: Poudel et al.")
+    assert published_matrix().data[0].text[0][0] == "91.39"
 
 
 def test_subgroups_name_groups_of_too_few_units_without_a_number(runs: tuple[RunTables, ...]) -> None:
