@@ -15,7 +15,7 @@ from robustness.metrics.intervals import Values, t_interval
 from robustness.metrics.pairing import Pairs, pair, subject_means
 from robustness.metrics.rows import Codes, Rows, read_rows
 from robustness.metrics.signflip import sign_flip
-from robustness.results import parse_condition
+from robustness.results import is_searched, parse_condition
 
 COLUMNS = (
     "model", "dataset", "condition", "metric", "joint_effect", "sum_of_effects", "interaction", "ci_low", "ci_high",
@@ -71,7 +71,9 @@ def interactions(
     pairs = pair(rows, metric, orientation_of(metric, higher_is_better))
     found: list[dict[str, Any]] = []
     for _, cells in rows.cells.groupby("group", sort=True):
-        joint = [int(cell) for cell in cells.index[cells["family"] == "joint"]]
+        # A search for the worst of both aims one part at the other: no contrast of two changes.
+        aimed = cells["condition"].map(is_searched).astype(bool)
+        joint = [int(cell) for cell in cells.index[(cells["family"] == "joint") & ~aimed]]
         contrasts = [_contrast(rows, pairs, cells, cell) for cell in joint]
         values = [subject_means(c.together - c.by_image - c.by_prompt, c.subject) for c in contrasts]
         test = sign_flip(subject_matrix(values), resamples=resamples, seed=seed)

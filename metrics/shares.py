@@ -19,4 +19,6 @@ def share_interval(values: Values, *, level: float = 0.95, resamples: int = 9999
     alpha = (1 - level) / 2
     low = 1 - gaffke_bound(1 - values, alpha=alpha, resamples=resamples, seed=seed)
     high = gaffke_bound(values, alpha=alpha, resamples=resamples, seed=seed)
-    return Interval(float(values.mean()), max(0.0, low), high)
+    # Both bounds are drawn: at 0 and 1 their last digits could leave the estimate outside.
+    mean = float(values.mean())
+    return Interval(mean, max(0.0, min(low, mean)), max(high, mean))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
+from robustness.reports.captions_attacks import attack_figures
 from robustness.reports.captions_more import grids, paired_figures, sample_figures
 from robustness.reports.claims import condition_order
 from robustness.reports.datatable import Column, table_of
@@ -24,7 +25,7 @@ def captions(
 ) -> tuple[FigureText, ...]:  # fmt: skip
     """Return the figures that these tables can fill, in page order; with `published` the benchmark's figures too."""
     makers: tuple[Callable[[Frames], list[FigureText]], ...] = (
-        _reliance, _heatmap, _drop, _severity, _scores, grids, sample_figures,
+        _reliance, _heatmap, _drop, _severity, attack_figures, _scores, grids, sample_figures,
     )  # fmt: skip
     of_paper = [published_figure()] if published else []
     return (*(figure for make in makers for figure in make(frames)), *of_paper, *paired_figures(compared))

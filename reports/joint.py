@@ -11,7 +11,7 @@ from robustness.reports import theme
 from robustness.reports.figure_text import capital
 from robustness.reports.grid import Cell, grid, reach_of
 from robustness.reports.words import interval, metric_words, number, short_words
-from robustness.results import parse_condition
+from robustness.results import is_searched, parse_condition
 
 
 def joint_table(
@@ -92,7 +92,8 @@ def joint_grid(effects: pd.DataFrame, *, metric: str = "dice") -> go.Figure:
 
 def _two_parts(condition: str) -> tuple[str, str] | None:
     parsed = parse_condition(condition)
-    if parsed.family != "joint":
+    # A search for the worst of both aims one part at the other: no grid of two changes.
+    if parsed.family != "joint" or is_searched(condition):
         return None
     image = "+".join(p for p in parsed.parts if p.startswith("image:"))
     prompt = "+".join(p for p in parsed.parts if not p.startswith("image:"))

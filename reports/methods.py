@@ -13,6 +13,7 @@ from robustness.reports.prompt_truth import truth_text
 from robustness.reports.provenance import RunFacts
 from robustness.reports.tables import Frames, RunTables
 from robustness.reports.words import MISSING, count, listing, number
+from robustness.results import is_attack
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,12 @@ def limitations(runs: Sequence[RunTables], frames: Frames, facts: Sequence[RunFa
     ]
     if any(f.subject_is_image for f in facts):
         said.insert(0, "Images of one patient resemble each other. With the image as unit, intervals are optimistic.")
-    if not any("attack" in c or "fgsm" in c or "pgd" in c for c in frames.results["condition"].astype(str).unique()):
+    if any(is_attack(c) for c in frames.results["condition"].astype(str).unique()):
+        said.append(
+            "Attacks give an upper bound on robustness: under the worst change of their size a model scores at most what"
+            " is shown. A case that an attack with this budget did not break may break under another."
+        )
+    else:
         said.append("No adversarial attack was run; nothing here speaks about deliberate manipulation.")
     said.append(
         "The report supports evidence for robustness and prompt reliance; it certifies no conformity with any rule."

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import pandas as pd
 
-from robustness.results import CLEAN
+from robustness.results import CLEAN, is_searched
 
 IMAGES = "image changes"
 
 
 def with_pooled_images(results: pd.DataFrame, *, metric: str = "dice") -> pd.DataFrame:
     """Return the clean rows and, as condition `IMAGES`, each case's mean `metric` over the single image changes.
+
+    Attacks are not among them: a mean over what happens and what is aimed means nothing.
 
     Args:
         results: rows with the column `series`, which takes the place of `model`: two runs of one model stay apart.
@@ -25,6 +27,7 @@ def with_pooled_images(results: pd.DataFrame, *, metric: str = "dice") -> pd.Dat
     keys = ["model", *(k for k in ("dataset", "split") if k in held), "case_id", "prompt_index"]
     clean = held[held["condition"] == CLEAN].drop_duplicates(keys)
     changed = held[held["family"] == "image"] if "family" in held else held.iloc[:0]
+    changed = changed[~changed["condition"].map(is_searched).astype(bool)]
     means = changed.groupby(keys, sort=False, dropna=False)[metric].mean().rename("pooled").reset_index()
     pooled = clean.merge(means, on=keys, how="inner").assign(condition=IMAGES)
     pooled[metric] = pooled.pop("pooled")

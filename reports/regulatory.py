@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from robustness.reports.attacks import attack_says, attack_table, attack_title, margin_of
 from robustness.reports.claims import ORDER
 from robustness.reports.methods import setting
 from robustness.reports.prompt_truth import truth_text
@@ -25,6 +26,7 @@ from robustness.reports.words import (
     metric_words,
     number,
 )
+from robustness.results import is_attack
 
 _EXPECTED = {
     "invariant": "must not change the mask", "change": "must change the mask",
@@ -215,11 +217,15 @@ def _missing(d: Dossier) -> list[str]:
 
 
 def _security(d: Dossier) -> list[str]:
-    names = {str(c) for c in d.frames.results["condition"].unique()}
-    attacks = sorted(c for c in names if any(a in c for a in ("fgsm", "pgd", "attack")))
+    attacks = sorted({str(c) for c in d.frames.results["condition"].unique() if is_attack(str(c))})
     if attacks:
+        table = attack_table(d.frames.results, margin=margin_of(d.frames.verdicts))
+        said = [f"{attack_title(str(name))}. {attack_says(rows)}" for name, rows in table.groupby("attack", sort=True)]
         return [
-            f"Attacks in this run: {listing([condition_words(c) for c in attacks])}. Other attacks were not tested."
+            f"Attacks in this run: {listing([condition_words(c) for c in attacks])}. Other attacks were not tested.",
+            "An attack bounds robustness from one side: what it breaks is shown to break, what it leaves intact is not"
+            " shown to hold.",
+            *said,
         ]
     return ["No adversarial attack was run. Nothing here supports a statement on deliberate manipulation."]
 
@@ -272,6 +278,6 @@ _WRITERS: tuple[tuple[Callable[[Dossier], list[str]], tuple[str, ...]], ...] = (
     (_identity, ()), (_variations, ()), (_plan, ()), (_data, ("truth",)),
     (_performance, ("scores", "thresholds", "matrix")),
     (_prompt, ("reliance", "heatmap", "collapse")), (_image, ("shift", "severity", "drop", "joint")), (_repeat, ()),
-    (_groups, ("subgroups",)), (_failures, ("gallery",)), (_missing, ("not-applicable", "errors")), (_security, ()),
+    (_groups, ("subgroups",)), (_failures, ("gallery",)), (_missing, ("not-applicable", "errors")), (_security, ("attack",)),
     (_limits, ("verdicts", "rank")), (_monitoring, ()), (_evidence, ("effects", "provenance")),
 )  # fmt: skip

@@ -7,19 +7,21 @@ import plotly.graph_objects as go
 
 from robustness.reports import theme
 from robustness.reports.words import image_kind, interval, metric_words, number
-from robustness.results import parse_condition
+from robustness.results import is_searched, parse_condition
 
 
 def severity_table(effects: pd.DataFrame, *, metric: str = "dice", least: int = 2) -> pd.DataFrame:
     """Return the rows behind the curves: single image changes with degrees.
 
     Columns: those of `effects` plus `kind`, `severity`, and `low`, `high`: the interval of the paired loss placed at
-    the row's clean mean. Kinds with fewer than `least` degrees (flip, inversion) have no curve and are left out.
+    the row's clean mean. Kinds with fewer than `least` degrees (flip, inversion) have no curve and are left out, and
+    so are attacks, which have a figure of their own.
     """
     rows = effects[effects["metric"] == metric]
     parsed = [parse_condition(str(c)) for c in rows["condition"]]
     rows = rows.assign(severity=[c.severity for c in parsed], kind=[image_kind(str(c)) for c in rows["condition"]])
-    rows = rows[[c.family == "image" and c.severity > 0 for c in parsed]]
+    single = [c.family == "image" and c.severity > 0 and not is_searched(c.parts[0]) for c in parsed]
+    rows = rows[single]
     rows = rows.assign(low=rows["clean_mean"] - rows["ci_high"], high=rows["clean_mean"] - rows["ci_low"])
     degrees = rows.groupby("kind")["severity"].transform("nunique")
     return rows[degrees >= least].sort_values(["kind", "series", "severity"], kind="stable")

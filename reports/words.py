@@ -68,7 +68,11 @@ _SHORT_CHANGES = {
     "synonym": "{}: synonym", "other": "{}: second target",
 }  # fmt: skip
 _SHORT_WHOLE = {"paraphrase": "rewording", "wrong_class": "target: another class", "absent": "target: absent structure"}
-_ABBREVIATIONS = {"jpeg": "JPEG"}
+_ABBREVIATIONS = {"jpeg": "JPEG", "fgsm": "FGSM", "pgd": "PGD"}
+_ATTACKS = {
+    "fgsm": "FGSM attack", "pgd": "PGD attack", "universal": "universal perturbation",
+    "worst_case": "worst wording found",
+}  # fmt: skip
 METRIC_NAMES = {"dice": "Dice", "iou": "IoU", "hd95": "HD95", "nsd": "NSD", "mask_change": "mask change"}
 _WHOLE_CHANGES = {
     "clean": "unchanged",
@@ -81,6 +85,7 @@ _WHOLE_CHANGES = {
     "absent": "prompt for a structure that is not there",
     "negation": "prompt negated",
     "all_ones": "every pixel painted",
+    "worst_case": "worst wording found",
 }
 
 
@@ -114,6 +119,11 @@ def short_words(condition: str) -> str:
 def kind_words(kind: str) -> str:
     """Say the name of an image change: ``gaussian noise``."""
     return " ".join(_ABBREVIATIONS.get(word, word) for word in kind.split("_"))
+
+
+def attack_words(name: str) -> str:
+    """Say the name of an attack: ``PGD attack``."""
+    return _ATTACKS.get(name) or kind_words(name)
 
 
 def friendly(sentence: str, condition: str) -> str:
