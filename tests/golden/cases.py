@@ -1,0 +1,67 @@
+"""The small networks whose logits are frozen, and what they are asked."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from robustness.runners.models import load_model
+from tests.golden.formula import fill, pixel_values
+
+TINY = {"preset": "tiny"}
+_SMALL_CNN = {"encoder_name": "resnet18", "image_size": 64}
+_CLIP = [[49406, 320, 2368, 49407, 49407, 49407], [49406, 736, 1579, 736, 518, 49407]]
+_CLIP_MASK = [[1, 1, 1, 1, 0, 0], [1] * 6]
+_BERT = [[2, 401, 77, 3, 0, 0], [2, 19, 3, 0, 0, 0]]
+_BERT_MASK = [[1, 1, 1, 1, 0, 0], [1, 1, 1, 0, 0, 0]]
+_PHRASES = [[101, 320, 1012, 102, 0], [101, 77, 640, 1012, 102]]
+_PHRASES_MASK = [[1, 1, 1, 1, 0], [1] * 5]
+
+
+class Golden(NamedTuple):
+    """A registered model, its configuration, and the texts as ids and mask; none for a network without text."""
+
+    model: str
+    config: dict[str, Any]
+    ids: list[list[int]] | None = None
+    mask: list[list[int]] | None = None
+
+
+CASES = {
+    "clipseg": Golden("clipseg", TINY, _CLIP, _CLIP_MASK),
+    "clipseg-simple-head": Golden(
+        "clipseg", {**TINY, "use_complex_transposed_convolution": False}, _CLIP, _CLIP_MASK
+    ),
+    "biomedclipseg": Golden("biomedclipseg", TINY, _BERT, _BERT_MASK),
+    "biomedclipseg-aligned": Golden(
+        "biomedclipseg", {**TINY, "layer_offset": "aligned"}, _BERT, _BERT_MASK
+    ),
+    "cris-end-padded": Golden("cris", {**TINY, "word_len": 6}, _CLIP),
+    "cris-zero-padded": Golden(
+        "cris", {**TINY, "word_len": 6, "padding": "zero"}, [[49406, 320, 2368, 49407, 0, 0], _CLIP[1]]
+    ),
+    "sam3": Golden("sam3", {**TINY, "score_threshold": 0.2}, _CLIP, _CLIP_MASK),
+    "grounded-sam": Golden("grounded-sam", {**TINY, "score_threshold": 0.05}, _PHRASES, _PHRASES_MASK),
+    "film-unet": Golden("film-unet", {"image_size": 64}, [[5, 9, 40, 0], [7, 0, 0, 0]], [[1, 1, 1, 0], [1, 0, 0, 0]]),
+    "unet": Golden("unet", _SMALL_CNN),
+    "unetplusplus": Golden("unetplusplus", _SMALL_CNN),
+    "deeplabv3plus": Golden("deeplabv3plus", _SMALL_CNN),
+}  # fmt: skip
+
+
+def logits_of(name: str) -> np.ndarray:
+    """Return float32 (4, 1, H, W): images 0 and 1, each with both texts."""
+    golden = CASES[name]
+    model = load_model(golden.model, config=golden.config, device="cpu")
+    fill(model.network)
+    pixels = pixel_values(model.image_size, 2)[[0, 0, 1, 1]]
+    texts = [None if rows is None else torch.tensor(rows)[[0, 1, 0, 1]] for rows in (golden.ids, golden.mask)]
+    with torch.no_grad():
+        return np.asarray(model.network(pixels, *texts).float().numpy())
+
+
+def sample(logits: np.ndarray) -> np.ndarray:
+    """Return every fifth row and third column: no period of a patch or a stride."""
+    return logits[:, 0, 1::5, 2::3]
