@@ -2,61 +2,17 @@
 
 from xml.etree import ElementTree
 
-import numpy as np
-import pandas as pd
 import pytest
 
-from robustness.conclude import derive
 from robustness.errors import InputError
 from robustness.gate import failed
 from robustness.junit import write_junit
-from robustness.plan import parse_plan
-from robustness.run import open_run
-from robustness.store import EFFECTS, PLAN, VERDICTS, RunFolder
-
-SUBJECTS = 40
-
-
-def _rows(condition, dice, change, **more):
-    family = "image" if condition.startswith("image:") else "clean" if condition in ("clean", "rerun") else "prompt"
-    return pd.DataFrame(
-        {
-            "model": "m", "dataset": "d", "split": "test", "case_id": [f"c{i:02d}" for i in range(len(dice))],
-            "subject_id": [f"s{i:02d}" for i in range(len(dice))], "target": "polyp", "condition": condition,
-            "family": family, "attribute": condition.partition(":")[2] if family == "prompt" else "", "severity": 0,
-            "expectation": "invariant", "prompt": "p", "prompt_index": 0, "applicable": True, "note": "", "error": "",
-            "dice": dice, "mask_change": change, **more,
-        }
-    )  # fmt: skip
-
-
-def _run(path, *, seed=0, clean_shift=0.0, swap_drop=0.0):
-    rng = np.random.default_rng(seed)
-    clean = np.clip(0.8 + np.random.default_rng(99).normal(0, 0.05, SUBJECTS) - clean_shift, 0, 1)
-    noise = lambda scale: rng.normal(0, scale, SUBJECTS)  # noqa: E731
-    table = pd.concat(
-        [
-            _rows("clean", clean, 0.0),
-            _rows("paraphrase", clean + noise(0.002), np.abs(noise(0.004))),
-            _rows("antonym:size", clean - swap_drop + noise(0.01), np.abs(noise(0.01)) + swap_drop),
-            _rows("antonym:side", clean - 0.6 + noise(0.02), 0.9 + noise(0.01)),
-            _rows("image:blur@3", clean * 0.95 + noise(0.002), 0.1 + np.abs(noise(0.01))),
-        ],
-        ignore_index=True,
-    )
-    plan = parse_plan({"model": {"name": "clipseg"}, "data": {"path": "d"}, "statistics": {"resamples": 999}})
-    folder = RunFolder.create(path)
-    (path / PLAN).write_text(plan.to_toml())
-    folder.write_table(folder.part(0), table)
-    effects, verdicts = derive(table, plan, unit="patient")
-    folder.write_table(path / EFFECTS, effects)
-    folder.write_table(path / VERDICTS, verdicts)
-    return open_run(path)
+from tests.gate_runs import write_run
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    return _run(tmp_path_factory.mktemp("runs") / "run")
+    return write_run(tmp_path_factory.mktemp("runs") / "run")
 
 
 def _judge(run, tmp_path, text, **more):
@@ -92,7 +48,7 @@ def test_outcomes(run, tmp_path, gate, outcome):
 
 
 def test_retention_names_the_condition_that_keeps_least(tmp_path):
-    run = _run(tmp_path / "run")
+    run = write_run(tmp_path / "run")
     table = run.results()
     mild = table[table.condition == "image:blur@3"].assign(condition="image:blur@1")
     clean = table.loc[table.condition == "clean", "dice"].to_numpy()
@@ -112,14 +68,14 @@ class TestBaseline:
             assert _outcome(run, tmp_path, gate, baseline=run).outcome == "pass"
 
     def test_a_worse_model_fails_both(self, run, tmp_path):
-        worse = _run(tmp_path / "worse", clean_shift=0.05)
+        worse = write_run(tmp_path / "worse", clean_shift=0.05)
         for gate in ('test = "no_proven_drop"', 'test = "noninferior"\nmargin = 0.02'):
             row = _outcome(worse, tmp_path, gate, baseline=run)
             assert row.outcome == "fail"
             assert row.estimate == pytest.approx(0.05, abs=1e-6)
 
     def test_more_reliance_on_size_words_is_seen_per_condition(self, run, tmp_path):
-        worse = _run(tmp_path / "worse", swap_drop=0.1)
+        worse = write_run(tmp_path / "worse", swap_drop=0.1)
         gate = 'test = "no_proven_drop"\ncondition = "antonym:size"'
         assert _outcome(worse, tmp_path, gate, baseline=run).outcome == "fail"
         assert _outcome(run, tmp_path, gate, baseline=worse).outcome == "pass"
@@ -129,14 +85,14 @@ class TestBaseline:
             _outcome(run, tmp_path, 'test = "no_proven_drop"')
 
     def test_other_cases_are_refused(self, run, tmp_path):
-        fewer = _run(tmp_path / "fewer")
+        fewer = write_run(tmp_path / "fewer")
         table = fewer.results()
         fewer.folder.write_table(fewer.folder.part(0), table[table.case_id != "c03"])
         with pytest.raises(InputError, match="'c03'"):
             _outcome(run, tmp_path, 'test = "no_proven_drop"', baseline=fewer)
 
     def test_a_run_of_two_models_is_compared_model_by_model(self, run, tmp_path):
-        two = _run(tmp_path / "two")
+        two = write_run(tmp_path / "two")
         first = two.results()
         other = first.assign(model="n", dice=(first.dice - 0.15).clip(0, 1))
         two.folder.write_table(two.folder.part(1), other)
@@ -147,31 +103,22 @@ class TestBaseline:
         assert _outcome(two, tmp_path, 'test = "no_proven_drop"\nmodel = "n"', baseline=run).outcome == "fail"
 
 
-class TestNoise:
-    def _with_rerun(self, path, spread):
-        run = _run(path, clean_shift=0.0)
-        table = run.results()
-        clean = table[table.condition == "clean"]
-        shift = np.abs(np.random.default_rng(5).normal(0, spread, SUBJECTS))
-        rerun = clean.assign(condition="rerun", dice=(clean.dice - shift).clip(0, 1), mask_change=0.1)
-        run.folder.write_table(run.folder.part(1), rerun)
-        return run
-
-    def test_a_drop_within_the_noise_of_a_rerun_is_not_proven(self, run, tmp_path):
-        worse = _run(tmp_path / "worse", clean_shift=0.05)
-        assert _outcome(worse, tmp_path, 'test = "no_proven_drop"', baseline=run).outcome == "fail"
-        noisy = self._with_rerun(tmp_path / "noisy", 0.2)
-        row = _outcome(worse, tmp_path, 'test = "no_proven_drop"', baseline=noisy)
-        assert row.outcome == "pass"
-        assert "rerun noise" in row.message
-
-    def test_noise_never_turns_a_failure_into_a_pass_against_a_margin(self, tmp_path):
-        noisy = self._with_rerun(tmp_path / "noisy", 2.0)
-        row = _outcome(noisy, tmp_path, 'test = "drop_below"\nattribute = "side"\nmargin = 0.05')
-        assert row.outcome in ("inconclusive", "fail")
-
-
 class TestFile:
+    @pytest.mark.parametrize(
+        ("gate", "message"),
+        [
+            ('test = "retention"\ncondition = "image:*"', "retention needs at_least"),
+            ('test = "directional"\ncondition = "image:*"', "directional needs direction"),
+            ('test = "minimum"', "minimum needs at_least or at_most"),
+            ('test = "follows"\nattribute = "side"\nsubgroup = "target"', "know no subgroups"),
+            ('test = "drop_below"\ncondition = "image:*"\nmargin = -0.1', "margin"),
+            ('test = "drop_below"\ncondition = "image:*"\nmetric = "nsd"\nmargin = 0.1', "has no metric 'nsd'"),
+        ],
+    )
+    def test_what_a_test_needs(self, run, tmp_path, gate, message):
+        with pytest.raises(InputError, match=message):
+            _outcome(run, tmp_path, gate)
+
     @pytest.mark.parametrize("test", ["drop_below", "invariant", "retention"])
     def test_clean_compared_with_clean_is_a_mistake(self, run, tmp_path, test):
         with pytest.raises(InputError, match="name another condition"):

@@ -162,6 +162,21 @@ def test_command_line_of_the_wheel_runs_outside_the_checkout(installed: Environm
     assert "Traceback" not in wrong.stderr
 
 
+def test_wheel_registers_the_pytest_plugin_which_costs_a_suite_less_than_fifty_milliseconds(installed: Environment):
+    (installed.work / "test_nothing.py").write_text(
+        "import sys\ndef test_it():\n    assert 'robustness.pytest_plugin' in sys.modules\n"
+        "    assert not {'torch', 'pandas', 'numpy', 'pydantic'} & set(sys.modules)\n",
+        "utf-8",
+    )
+    command = (str(installed.python), "-m", "pytest", "-q", "-p", "no:hypothesispytest", "test_nothing.py")
+    assert "1 passed" in installed.checked(*command)
+    assert "robustness(run=None, plan=None" in installed.checked(str(installed.python), "-m", "pytest", "--markers")
+    timed = (
+        "import time, pytest; t = time.perf_counter(); import robustness.pytest_plugin; print(time.perf_counter() - t)"
+    )
+    assert min(float(installed.checked(str(installed.python), "-c", timed)) for _ in range(5)) < 0.05
+
+
 def test_editable_install_is_imported_whole_outside_the_checkout(tree: Path, tmp_path: Path):
     editable = new_environment(tmp_path, "--editable", str(tree))
     origin, modules = editable.checked(str(editable.python), "-c", IMPORT_EVERYTHING).splitlines()[-2:]

@@ -1,0 +1,78 @@
+"""Finished runs whose tables are made here, so that the right outcome of a gate is known."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from robustness.conclude import derive
+from robustness.plan import parse_plan
+from robustness.run import Run, open_run
+from robustness.store import EFFECTS, MANIFEST, PLAN, VERDICTS, RunFolder
+
+SUBJECTS = 40
+
+
+def rows(condition: str, dice: np.ndarray, change: np.ndarray | float, **more: Any) -> pd.DataFrame:
+    """Return one row per case of a condition; case i belongs to subject i."""
+    family = "image" if condition.startswith("image:") else "clean" if condition in ("clean", "rerun") else "prompt"
+    return pd.DataFrame(
+        {
+            "model": "m", "dataset": "d", "split": "test", "case_id": [f"c{i:02d}" for i in range(len(dice))],
+            "subject_id": [f"s{i:02d}" for i in range(len(dice))], "target": "polyp", "condition": condition,
+            "family": family, "attribute": condition.partition(":")[2] if family == "prompt" else "", "severity": 0,
+            "expectation": "invariant", "prompt": "p", "prompt_index": 0, "applicable": True, "note": "", "error": "",
+            "dice": dice, "mask_change": change, **more,
+        }
+    )  # fmt: skip
+
+
+def table(*, seed: int = 0, clean_shift: float = 0.0, swap_drop: float = 0.0) -> pd.DataFrame:
+    """Return the rows of a model: side words matter (0.6), size words cost `swap_drop`, blur keeps 95%."""
+    rng = np.random.default_rng(seed)
+    clean = np.clip(0.8 + np.random.default_rng(99).normal(0, 0.05, SUBJECTS) - clean_shift, 0, 1)
+    noise = lambda scale: rng.normal(0, scale, SUBJECTS)  # noqa: E731
+    return pd.concat(
+        [
+            rows("clean", clean, 0.0),
+            rows("paraphrase", clean + noise(0.002), np.abs(noise(0.004))),
+            rows("antonym:size", clean - swap_drop + noise(0.01), np.abs(noise(0.01)) + swap_drop),
+            rows("antonym:side", clean - 0.6 + noise(0.02), 0.9 + noise(0.01)),
+            rows("image:blur@3", clean * 0.95 + noise(0.002), 0.1 + np.abs(noise(0.01))),
+        ],
+        ignore_index=True,
+    )
+
+
+def write_run(
+    path: Path, results: pd.DataFrame | None = None, *, plan: dict[str, Any] | None = None,
+    files: dict[str, str] | None = None, weights: str = "w1", **options: Any,
+) -> Run:  # fmt: skip
+    """Write a run with a manifest; `files` are the hashes of its data, `options` those of `table`."""
+    results = table(**options) if results is None else results
+    tree = {"model": {"name": "clipseg"}, "data": {"path": "d"}, "statistics": {"resamples": 999}, **(plan or {})}
+    parsed = parse_plan(tree)
+    folder = RunFolder.create(path)
+    (path / PLAN).write_text(parsed.to_toml())
+    folder.write_table(folder.part(0), results)
+    effects, verdicts = derive(results, parsed, unit="patient")
+    folder.write_table(path / EFFECTS, effects)
+    folder.write_table(path / VERDICTS, verdicts)
+    facts = {
+        "name": "d", "split": "test", "n_cases": SUBJECTS, "n_images": SUBJECTS, "n_subjects": SUBJECTS,
+        "subject_is_image": False, "files": files or {"images/a.png": "1"},
+    }  # fmt: skip
+    model = {"name": "m", "model": "clipseg", "weights": {"sha256": {"model.safetensors": weights}}}
+    manifest = {"created": "2026-11-22T00:00:00+00:00", "datasets": [facts], "models": [model]}
+    (path / MANIFEST).write_text(json.dumps(manifest))
+    return open_run(path)
+
+
+def replace_rows(run: Run, results: pd.DataFrame) -> Run:
+    """Give a run other rows; its verdicts stay."""
+    run.folder.write_table(run.folder.part(0), results)
+    return run

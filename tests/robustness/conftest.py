@@ -1,0 +1,42 @@
+"""Suites inside of tests: pytest run on files that a test writes, with two finished runs at hand."""
+
+from __future__ import annotations
+
+import importlib
+
+import pytest
+
+from robustness.registry import MODELS, PERTURBATIONS
+from tests.gate_runs import write_run
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory):
+    """Two runs. What an inner session would import is imported here once: pytester drops it after each session."""
+    folder = tmp_path_factory.mktemp("runs")
+    good = write_run(folder / "good")
+    write_run(folder / "worse", seed=1, clean_shift=0.05)
+    good.assert_noninferior(good, margin=0.02)
+    good.assert_retention("image:*", at_least=0.5)
+    for name in ("api", "pytest_audit", "pytest_session", "runners.audit", "runners.python_model", "runners.blackbox"):
+        importlib.import_module(f"robustness.{name}")
+    MODELS.names()
+    PERTURBATIONS.names()
+    return folder
+
+
+@pytest.fixture
+def suite(pytester, runs, monkeypatch):
+    """Write a suite and run it; return its result."""
+    monkeypatch.setenv("RUNS", str(runs))
+    # Options of the surrounding suite must not reach the inner one, and other plugins only cost time.
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+
+    def run(code, *options, subprocess=False):
+        if code is not None:
+            pytester.makepyfile(f"import os\nRUNS = os.environ['RUNS']\nimport pytest\nimport robustness as rb\n{code}")
+        arguments = ("-p", "robustness.pytest_plugin", *options)
+        return pytester.runpytest_subprocess(*arguments) if subprocess else pytester.runpytest_inprocess(*arguments)
+
+    return run
