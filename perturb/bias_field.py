@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -25,7 +25,8 @@ class BiasField(ImagePerturbation):
 
     Imitates the intensity inhomogeneity of surface coils and of high field strengths. MONAI's RandBiasField draws the
     polynomial (Legendre, coefficients uniform in [-1, 1]); it is scaled so that its root mean square over the picture
-    is the value, in natural log units, and its mean is 0. So a severity means the same strength in every picture.
+    is the value, in natural log units, and its mean is 0. So a severity means the same strength in every picture. The
+    display follows the signal: the mean brightness of the picture stays.
 
     Source: Van Leemput et al., "Automated model-based bias field correction of MR images of the brain", IEEE Trans.
     Med. Imaging 1999, doi:10.1109/42.811268; Sudre, Cardoso and Ourselin, Med. Image Anal. 2017,
@@ -34,6 +35,7 @@ class BiasField(ImagePerturbation):
 
     name = "bias_field"
     values = (0.12, 0.24, 0.4, 0.62, 0.95)
+    span: ClassVar[tuple[float, float]] = (0.05, 1.6)
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:
         """Return the root mean square of the log gain and the seed of the field."""
@@ -43,7 +45,10 @@ class BiasField(ImagePerturbation):
         """Return the pictures under the coil's gain."""
         size = (int(pixels.shape[-2]), int(pixels.shape[-1]))
         fields = stacked([log_field(one["seed"], size) for one in params], pixels)[:, None]
-        return pixels * (column(params, "log_gain", pixels) * fields).exp()
+        gain = (column(params, "log_gain", pixels) * fields).exp()
+        # A scanner's display follows the signal: the mean brightness stays.
+        mean = (pixels * gain).mean((1, 2, 3), keepdim=True) / pixels.mean((1, 2, 3), keepdim=True).clamp(min=1e-6)
+        return pixels * gain / mean.clamp(min=1e-6)
 
 
 def log_field(seed: int, size: tuple[int, int]) -> Map:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     import torch
 
 # Optical density of a thick smear for red, green and blue: haemoglobin absorbs green and blue about tenfold.
-_DENSITY = (0.35, 2.6, 2.4)
+_DENSITY = (0.6, 2.8, 2.6)
 # What the smear itself scatters back.
-_SCATTERED = (0.22, 0.01, 0.01)
+_SCATTERED = (0.13, 0.01, 0.012)
 
 
 @PERTURBATIONS.add("blood")
@@ -36,6 +36,7 @@ class Blood(ImagePerturbation):
 
     name = "blood"
     values = (0.05, 0.12, 0.22, 0.36, 0.55)
+    span: ClassVar[tuple[float, float]] = (0.01, 0.8)
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:
         """Return the share that is covered and the seed of the smears."""

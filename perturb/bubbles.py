@@ -84,7 +84,9 @@ class Bubbles(_Bubbles):
     """
 
     name = "bubbles"
+    inside = True
     values = (0.04, 0.1, 0.2, 0.35, 0.55)
+    span: ClassVar[tuple[float, float]] = (0.01, 0.8)
     radii = (0.012, 0.07)
     clustered = 0.6
     filling = 0.28
@@ -103,6 +105,7 @@ class GelBubbles(_Bubbles):
 
     name = "gel_bubbles"
     values = (0.05, 0.12, 0.22, 0.36, 0.55)
+    span: ClassVar[tuple[float, float]] = (0.01, 0.7)
     radii = (0.015, 0.045)
     filling = 0.14
     rim_level = 0.75
@@ -121,6 +124,7 @@ class AirBubbles(_Bubbles):
 
     name = "air_bubbles"
     values = (0.05, 0.12, 0.22, 0.36, 0.55)
+    span: ClassVar[tuple[float, float]] = (0.01, 0.8)
     radii = (0.05, 0.2)
     rim = (0.12, 0.1, 0.12)
     rim_level = 0.85

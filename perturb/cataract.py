@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -37,6 +37,7 @@ class Cataract(ImagePerturbation):
 
     name = "cataract"
     values = (0.12, 0.24, 0.4, 0.58, 0.78)
+    span: ClassVar[tuple[float, float]] = (0.02, 0.9)
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:
         """Return the scattered share and the blur in pixels of this picture; nothing is drawn."""

@@ -67,6 +67,7 @@ class UltrasoundSpeckle(_CoherentSpeckle):
 
     name = "ultrasound_speckle"
     values = (0.15, 0.3, 0.5, 0.75, 1.1)
+    span: ClassVar[tuple[float, float]] = (0.02, 1.5)
 
 
 @PERTURBATIONS.add("oct_speckle")
@@ -82,4 +83,5 @@ class OctSpeckle(_CoherentSpeckle):
 
     name = "oct_speckle"
     values = (0.15, 0.3, 0.5, 0.75, 1.1)
+    span: ClassVar[tuple[float, float]] = (0.02, 1.5)
     cell = (0.6, 0.9)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from robustness.perturb.base import ImagePerturbation
-from robustness.perturb.fields import Map, coordinates, luminance, seeded, smoothstep, stream, wide_blur
+from robustness.perturb.fields import Map, coordinates, field_of_view, luminance, seeded, smoothstep, stream, wide_blur
 from robustness.perturb.pixels import column, detail_scale, stacked
 from robustness.registry import PERTURBATIONS
 from robustness.types import Case, NotApplicable, Params
@@ -39,6 +39,7 @@ class MetalStreaks(_Seeded):
 
     name = "metal_streaks"
     values = (0.08, 0.17, 0.3, 0.5, 0.85)
+    span: ClassVar[tuple[float, float]] = (0.01, 1.2)
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
         """Return the pictures with streaks and metal."""
@@ -82,7 +83,7 @@ def _even(rng: np.random.Generator, angle: Map) -> Map:
 class RingArtifact(_Seeded):
     """Add concentric rings around the centre of rotation.
 
-    Imitates detector elements with a wrong gain: each writes a circle about the isocentre, which lies near the middle
+    Imitates detector elements with a wrong gain: each writes a circle about the isocentre, which is taken as the middle
     of the picture; rings are stronger towards the centre. The value is the standard deviation of the rings at a
     quarter of the shorter side (of a range of 1).
 
@@ -92,6 +93,7 @@ class RingArtifact(_Seeded):
 
     name = "ring_artifact"
     values = (0.015, 0.03, 0.055, 0.09, 0.15)
+    span: ClassVar[tuple[float, float]] = (0.003, 0.3)
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
         """Return the pictures with rings."""
@@ -104,10 +106,9 @@ class RingArtifact(_Seeded):
 def _rings(rng: np.random.Generator, size: tuple[int, int], detail: float) -> Map:
     rows, columns = coordinates(size)
     side = min(size)
-    centre = np.array([rows.max(), columns.max()]) / 2 + rng.uniform(-0.02, 0.02, 2)
-    away = np.hypot(rows - centre[0], columns - centre[1])
+    away = np.hypot(rows - size[0] / side / 2, columns - size[1] / side / 2)
     width = 1.5 * detail / side
-    values = rng.standard_normal(int(2.0 * max(size) / side / width) + 2) + 0.0
+    values = rng.standard_normal(int(2.0 * max(size) / side / width) + 2)
     values = values * np.where(rng.random(values.size) < 0.15, 2.2, 0.6)
     return np.asarray(np.interp(away / width, np.arange(values.size), values) * 1.25 / (0.25 + away) * 0.5, np.float32)
 
@@ -126,6 +127,7 @@ class PhotonStarvation(_Seeded):
 
     name = "photon_starvation"
     values = (0.03, 0.06, 0.11, 0.18, 0.3)
+    span: ClassVar[tuple[float, float]] = (0.003, 0.5)
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
         """Return the streaked pictures."""
@@ -133,7 +135,9 @@ class PhotonStarvation(_Seeded):
         noise = stacked([_streaked(stream(one, self.name), size, one["detail"]) for one in params], pixels)[:, None]
         load = luminance(pixels).mean(-1, keepdim=True)
         load = (load / load.amax(-2, keepdim=True).clamp(min=1e-6)) ** 2
-        return pixels + column(params, "amount", pixels) * noise * load
+        # Streaks leave the body, but the air around it takes little of them up.
+        place = 0.35 + 0.65 * field_of_view(pixels)
+        return pixels + column(params, "amount", pixels) * noise * load * place
 
 
 def _streaked(rng: np.random.Generator, size: tuple[int, int], detail: float) -> Map:
@@ -160,6 +164,7 @@ class LowDoseNoise(_Seeded):
 
     name = "low_dose_noise"
     values = (0.03, 0.06, 0.1, 0.16, 0.26)
+    span: ClassVar[tuple[float, float]] = (0.003, 0.3)
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
         """Return the noisy pictures."""

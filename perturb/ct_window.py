@@ -38,6 +38,7 @@ class WindowLevelUp(_Level):
 
     name = "window_level_up"
     values = (0.05, 0.1, 0.17, 0.26, 0.38)
+    span: ClassVar[tuple[float, float]] = (0.005, 0.5)
 
 
 @PERTURBATIONS.add("window_level_down")
@@ -52,6 +53,7 @@ class WindowLevelDown(_Level):
 
     name = "window_level_down"
     values = (0.05, 0.1, 0.17, 0.26, 0.38)
+    span: ClassVar[tuple[float, float]] = (0.005, 0.5)
     direction = -1.0
 
 
@@ -81,6 +83,7 @@ class WindowNarrow(_Width):
 
     name = "window_narrow"
     values = (1.2, 1.45, 1.8, 2.4, 3.5)
+    span: ClassVar[tuple[float, float]] = (1.02, 6.0)
 
 
 @PERTURBATIONS.add("window_wide")
@@ -95,4 +98,5 @@ class WindowWide(_Width):
 
     name = "window_wide"
     values = (1.1, 1.25, 1.5, 2.0, 3.0)
+    span: ClassVar[tuple[float, float]] = (1.005, 6.0)
     widens = True

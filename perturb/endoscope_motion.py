@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -33,6 +33,8 @@ class Interlacing(ImagePerturbation):
 
     name = "interlacing"
     values = (1.0, 2.0, 3.5, 6.0, 10.0)
+    span: ClassVar[tuple[float, float]] = (0.3, 24.0)
+    lengths: ClassVar[bool] = True
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:
         """Return the shift between the fields in pixels and which of them leads."""
@@ -65,6 +67,8 @@ class EndoscopeMotion(ImagePerturbation):
 
     name = "endoscope_motion"
     values = (1.0, 2.0, 3.5, 6.0, 10.0)
+    span: ClassVar[tuple[float, float]] = (0.3, 24.0)
+    lengths: ClassVar[bool] = True
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:
         """Return the length of the motion in pixels and its direction in radians."""

@@ -79,13 +79,14 @@ def luminance(pixels: torch.Tensor) -> torch.Tensor:
 
 
 def field_of_view(pixels: torch.Tensor) -> torch.Tensor:
-    """Return how far each place lies in the picture's field of view, (B, 1, H, W) from 0 to 1.
+    """Return 1 inside the picture's field of view and 0 outside, (B, 1, H, W).
 
-    Black regions that reach a twentieth of the shorter side or more into nothing else are outside; small dark places
-    inside belong to the view.
+    A place is inside where something brighter than black lies to its left and right, above and below: the black around
+    a sector, a disk or a body is outside, dark places within are not.
     """
-    seen = (luminance(pixels) > 4 / 255).to(pixels.dtype)
-    return (2 * wide_blur(seen, 0.05)).clamp(0, 1)
+    seen = (luminance(pixels) > 8 / 255).to(pixels.dtype)
+    around = [seen.cummax(axis).values * seen.flip(axis).cummax(axis).values.flip(axis) for axis in (-2, -1)]
+    return around[0] * around[1]
 
 
 def low_pass(pixels: torch.Tensor, sigma_pixels: float) -> torch.Tensor:

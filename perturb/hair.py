@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -26,6 +26,7 @@ class Hair(Overlay):
 
     name = "hair"
     values = (4.0, 10.0, 22.0, 42.0, 80.0)
+    span: ClassVar[tuple[float, float]] = (1.0, 120.0)
 
     def layers(self, rng: np.random.Generator, size: tuple[int, int], amount: Any) -> Sequence[Layer]:
         """Return the hairs' shadow and the hairs."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -49,6 +49,7 @@ class IlluminationGradient(_Illumination):
 
     name = "illumination_gradient"
     values = (0.25, 0.45, 0.63, 0.8, 0.95)
+    span: ClassVar[tuple[float, float]] = (0.05, 0.97)
 
     def shade(self, size: tuple[int, int], angle: float) -> Map:
         """Return a ramp along the angle."""
@@ -71,6 +72,7 @@ class UnevenIllumination(_Illumination):
 
     name = "uneven_illumination"
     values = (0.25, 0.45, 0.65, 0.85, 0.98)
+    span: ClassVar[tuple[float, float]] = (0.05, 0.97)
 
     def shade(self, size: tuple[int, int], angle: float) -> Map:
         """Return the distance from an off-centre place, as a smooth rise."""

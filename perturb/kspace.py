@@ -32,6 +32,7 @@ class GibbsRinging(ImagePerturbation):
 
     name = "gibbs_ringing"
     values = (0.55, 0.66, 0.75, 0.82, 0.88)
+    span: ClassVar[tuple[float, float]] = (0.3, 0.95)
     keys: ClassVar[tuple[str, ...]] = ("cut",)
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
@@ -56,6 +57,7 @@ class KspaceSpikes(ImagePerturbation):
 
     name = "kspace_spikes"
     values = (0.02, 0.045, 0.08, 0.13, 0.22)
+    span: ClassVar[tuple[float, float]] = (0.002, 0.3)
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:
         """Return the amplitude and the spike's frequency in cycles per picture, down and across."""
@@ -89,9 +91,10 @@ def _spiked(picture: torch.Tensor, one: Params) -> torch.Tensor:
 class Ghosting(ImagePerturbation):
     """Repeat the picture along the phase direction at both sides of itself, weaker and with another phase.
 
-    Imitates breathing, pulsation or another periodic change during the scan: a modulation ``1 + value * cos(2 pi n k /
-    N)`` of k-space lines k makes two ghosts, N / n pixels away, each half the value strong; the picture is the
-    magnitude of the sum. n and the phase axis are drawn; ghosts wrap around.
+    Imitates breathing, pulsation or another periodic change during the scan: k-space lines k that are modulated by
+    ``1 + value * cos(2 pi n k / N)`` make two ghosts, N / n pixels away, each half the value strong; the picture is the
+    magnitude of the sum, to which ghosts in quadrature add little light. n and the phase axis are drawn; ghosts wrap
+    around.
 
     Source: Wood and Henkelman, "MR image artifacts from periodic motion", Med. Phys. 1985, doi:10.1118/1.595782;
     Stadler et al., Eur. Radiol. 2007, doi:10.1007/s00330-006-0470-4.
@@ -99,12 +102,13 @@ class Ghosting(ImagePerturbation):
 
     name = "ghosting"
     values = (0.12, 0.25, 0.42, 0.65, 1.0)
+    span: ClassVar[tuple[float, float]] = (0.01, 1.5)
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:
         """Return the strength, the distance of the ghosts in pixels, their phase and the phase axis."""
         axis = int(rng.integers(2))
         distance = round(case.image.shape[axis] / float(rng.uniform(2.5, 6.0)))
-        return {"strength": value, "distance": distance, "phase": round(float(rng.uniform(0, 1.2)), 4), "axis": axis}
+        return {"strength": value, "distance": distance, "phase": round(float(rng.uniform(1.0, 2.1)), 4), "axis": axis}
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
         """Return the pictures with ghosts."""
@@ -137,6 +141,7 @@ class MriMotion(ImagePerturbation):
 
     name = "mri_motion"
     values = (0.7, 1.4, 2.5, 4.2, 7.0)
+    span: ClassVar[tuple[float, float]] = (0.1, 10.0)
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:
         """Return every pose (rows, columns in pixels, degrees), the borders of the blocks and the phase axis."""

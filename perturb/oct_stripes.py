@@ -71,6 +71,7 @@ class VesselShadow(_Stripes):
 
     name = "vessel_shadow"
     values = (0.08, 0.16, 0.28, 0.44, 0.66)
+    span: ClassVar[tuple[float, float]] = (0.02, 0.75)
     depth = 0.85
     soft = 0.6
     counts = (4, 7)
@@ -90,6 +91,7 @@ class BlinkStripes(_Stripes):
 
     name = "blink_stripes"
     values = (0.06, 0.13, 0.22, 0.34, 0.5)
+    span: ClassVar[tuple[float, float]] = (0.02, 0.75)
     depth = 0.93
     soft = 0.06
     counts = (1, 3)

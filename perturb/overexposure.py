@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -29,6 +29,7 @@ class Overexposure(ImagePerturbation):
 
     name = "overexposure"
     values = (0.4, 0.8, 1.4, 2.4, 4.0)
+    span: ClassVar[tuple[float, float]] = (0.05, 8.0)
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:
         """Return the gain and the place of the lobe, in shares of height and width."""
@@ -49,4 +50,4 @@ def _lobe(size: tuple[int, int], row: float, column_: float) -> Map:
     rows, columns = coordinates(size)
     side = min(size)
     distance = (rows - row * size[0] / side) ** 2 + (columns - column_ * size[1] / side) ** 2
-    return np.asarray(0.25 + 0.75 * np.exp(-distance / (2 * 0.28**2)), dtype=np.float32)
+    return np.asarray(0.12 + 0.88 * np.exp(-distance / (2 * 0.22**2)), dtype=np.float32)

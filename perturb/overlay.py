@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
 from robustness.perturb.base import ImagePerturbation
-from robustness.perturb.fields import Map, seeded, stream
+from robustness.perturb.fields import Map, field_of_view, seeded, stream
 from robustness.types import Case, NotApplicable, Params
 
 if TYPE_CHECKING:
@@ -36,9 +36,14 @@ class Layer(NamedTuple):
 
 
 class Overlay(ImagePerturbation):
-    """An entry that draws layers; a subclass fills `layers`, `values` hold the amount, `identity` is 0."""
+    """An entry that draws layers; a subclass fills `layers`, `values` hold the amount, `identity` is 0.
+
+    Class attributes:
+        inside: whether layers end where the picture's field of view does.
+    """
 
     identity: Any = 0.0
+    inside: ClassVar[bool] = False
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:
         """Return the amount and the seed of the drawing."""
@@ -50,21 +55,22 @@ class Overlay(ImagePerturbation):
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
         """Return the pictures with the layers over them; float (B, C, H, W) in [0, 1]."""
+        import torch
+
         out = pixels.clone()
         size = (int(pixels.shape[-2]), int(pixels.shape[-1]))
         for number, own in enumerate(params):
             if own["amount"] == self.identity:
                 continue
             for layer in self.layers(stream(own, self.name), size, own["amount"]):
-                out[number] = _laid(out[number], layer)
+                alpha = torch.from_numpy(np.ascontiguousarray(layer.alpha, dtype=np.float32)).to(pixels.device)[None]
+                seen = field_of_view(pixels[number : number + 1])[0] if self.inside else 1.0
+                out[number] = _laid(out[number], alpha * seen, layer)
         return out
 
 
-def _laid(picture: torch.Tensor, layer: Layer) -> torch.Tensor:
-    import torch
-
-    alpha = torch.from_numpy(np.ascontiguousarray(layer.alpha, dtype=np.float32)).to(picture.device)[None]
-    colour = torch.tensor(layer.colour, dtype=picture.dtype, device=picture.device)[:, None, None]
+def _laid(picture: torch.Tensor, alpha: torch.Tensor, layer: Layer) -> torch.Tensor:
+    colour = picture.new_tensor(layer.colour)[:, None, None]
     if picture.shape[0] == 1:
         colour = 0.299 * colour[:1] + 0.587 * colour[1:2] + 0.114 * colour[2:3]
     if layer.mode == "absorb":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -30,6 +30,7 @@ class MarkerText(Overlay):
 
     name = "marker_text"
     values = (0.04, 0.06, 0.085, 0.115, 0.15)
+    span: ClassVar[tuple[float, float]] = (0.025, 0.2)
 
     def layers(self, rng: np.random.Generator, size: tuple[int, int], amount: Any) -> Sequence[Layer]:
         """Return the letters."""
@@ -69,6 +70,8 @@ class SupportDevice(Overlay):
 
     name = "support_device"
     values = (1.0, 3.0, 6.0, 10.0, 16.0)
+    span: ClassVar[tuple[float, float]] = (1.0, 24.0)
+    whole_numbers: ClassVar[bool] = True
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:
         """Return the number of devices and the seed of their courses."""

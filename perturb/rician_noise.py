@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -34,6 +34,7 @@ class RicianNoise(ImagePerturbation):
 
     name = "rician_noise"
     values = (0.02, 0.04, 0.07, 0.12, 0.2)
+    span: ClassVar[tuple[float, float]] = (0.001, 0.25)
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:
         """Return the standard deviation and the seed of the noise."""
@@ -75,6 +76,7 @@ class LowField(ImagePerturbation):
 
     name = "low_field"
     values = (1.8, 3.0, 5.0, 8.5, 15.0)
+    span: ClassVar[tuple[float, float]] = (1.02, 20.0)
     identity: Any = 1.0
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -32,6 +32,7 @@ class Shadow(ImagePerturbation):
 
     name = "shadow"
     values = (0.2, 0.35, 0.5, 0.68, 0.88)
+    span: ClassVar[tuple[float, float]] = (0.03, 0.85)
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:
         """Return the depth of the shadow and the seed of its shape."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -28,6 +28,7 @@ class RulerMarks(Overlay):
 
     name = "ruler_marks"
     values = (0.05, 0.09, 0.14, 0.2, 0.28)
+    span: ClassVar[tuple[float, float]] = (0.02, 0.35)
 
     def layers(self, rng: np.random.Generator, size: tuple[int, int], amount: Any) -> Sequence[Layer]:
         """Return the strip and what is printed on it."""
@@ -60,6 +61,8 @@ class InkMarks(Overlay):
 
     name = "ink_marks"
     values = (2.0, 4.0, 7.0, 12.0, 20.0)
+    span: ClassVar[tuple[float, float]] = (1.0, 30.0)
+    whole_numbers: ClassVar[bool] = True
 
     def layers(self, rng: np.random.Generator, size: tuple[int, int], amount: Any) -> Sequence[Layer]:
         """Return the strokes, which absorb."""

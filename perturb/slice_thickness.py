@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -31,6 +31,7 @@ class SliceThickness(ImagePerturbation):
 
     name = "slice_thickness"
     values = (2.0, 3.5, 5.5, 9.0, 15.0)
+    span: ClassVar[tuple[float, float]] = (1.1, 24.0)
     identity: Any = 1.0
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -32,6 +32,7 @@ class SpecularHighlights(ImagePerturbation):
 
     name = "specular_highlights"
     values = (0.01, 0.025, 0.05, 0.09, 0.15)
+    span: ClassVar[tuple[float, float]] = (0.002, 0.3)
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:
         """Return the share that is covered and the seed of the spots."""
@@ -67,5 +68,5 @@ def _streaks(rng: np.random.Generator, size: tuple[int, int]) -> Map:
         middle = ((x + end[0]) / 2, (y + end[1]) / 2 + rng.normal(0, 0.012))
         canvas.line(bent((x, y), middle, end, 8), rng.uniform(0.008, 0.028), rng.uniform(0.5, 1.0))
     spots = canvas.alpha(soft=0.006)
-    fine = ndimage.gaussian_filter(rng.standard_normal(size, dtype=np.float32), 0.006 * min(size))
-    return np.asarray(3 * spots + 0.6 * fine / max(float(fine.std()), 1e-6), dtype=np.float32)
+    fine = ndimage.gaussian_filter(rng.standard_normal(size, dtype=np.float32), 0.009 * min(size))
+    return np.asarray(3 * spots + 0.5 * fine / max(float(fine.std()), 1e-6), dtype=np.float32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -25,6 +25,7 @@ class Debris(Overlay):
 
     name = "debris"
     values = (6.0, 14.0, 28.0, 50.0, 90.0)
+    span: ClassVar[tuple[float, float]] = (2.0, 250.0)
 
     def layers(self, rng: np.random.Generator, size: tuple[int, int], amount: Any) -> Sequence[Layer]:
         """Return blurred and sharp particles."""
@@ -58,7 +59,9 @@ class CameraSpots(Overlay):
     """
 
     name = "camera_spots"
+    inside = True
     values = (3.0, 7.0, 13.0, 22.0, 38.0)
+    span: ClassVar[tuple[float, float]] = (1.0, 90.0)
 
     def layers(self, rng: np.random.Generator, size: tuple[int, int], amount: Any) -> Sequence[Layer]:
         """Return pale and dark spots."""

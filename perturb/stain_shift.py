@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -38,6 +38,7 @@ class StainShift(ImagePerturbation):
 
     name = "stain_shift"
     values = (0.2, 0.4, 0.65, 1.0, 1.5)
+    span: ClassVar[tuple[float, float]] = (0.05, 1.2)
     colour_only = True
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -38,6 +38,7 @@ class AcousticShadow(_Seeded):
 
     name = "acoustic_shadow"
     values = (0.08, 0.16, 0.27, 0.42, 0.62)
+    span: ClassVar[tuple[float, float]] = (0.03, 0.75)
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
         """Return the pictures with shadows."""
@@ -90,6 +91,7 @@ class Reverberation(_Seeded):
 
     name = "reverberation"
     values = (0.12, 0.25, 0.42, 0.65, 1.0)
+    span: ClassVar[tuple[float, float]] = (0.03, 1.5)
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
         """Return the pictures with repeated echoes."""
@@ -111,6 +113,35 @@ def _bands(rng: np.random.Generator, size: tuple[int, int]) -> Map:
     return np.asarray(bands * reach, dtype=np.float32)
 
 
+@PERTURBATIONS.add("sector_narrow")
+class SectorNarrow(ImagePerturbation):
+    """Blacken the outer beams: the sector is narrower.
+
+    Imitates a smaller sector angle or field of view of the probe, which raises the frame rate, and outer elements
+    without contact to the skin. A target at the side comes to lie in the dark; the reference stays, as under an
+    occlusion. The value is the share of the beams that are lost, half at either side.
+
+    Source: Prince and Links, "Medical Imaging Signals and Systems", 2nd ed. 2014, chapter 11 (sector scanners).
+    """
+
+    name = "sector_narrow"
+    values = (0.08, 0.16, 0.27, 0.4, 0.55)
+    span: ClassVar[tuple[float, float]] = (0.02, 0.8)
+    keys: ClassVar[tuple[str, ...]] = ("share",)
+
+    def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
+        """Return the pictures of a narrower sector."""
+        share = column(params, "share", pixels)
+        beam, _ = _beams((int(pixels.shape[-2]), int(pixels.shape[-1])))
+        beams, inside = stacked([beam] * len(params), pixels)[:, None], field_of_view(pixels) > 0
+        # The beams that the picture shows, which a sector does not spread over the whole of it.
+        first = beams.where(inside, pixels.new_tensor(2.0)).amin((1, 2, 3), keepdim=True)
+        last = beams.where(inside, pixels.new_tensor(-1.0)).amax((1, 2, 3), keepdim=True)
+        off = (2 * beams - first - last).abs() / (last - first).clamp(min=1e-6)
+        kept = ((1 - share - off) / 0.02 + 0.5).clamp(0, 1)
+        return (pixels * kept).where(share > 0, pixels)
+
+
 @PERTURBATIONS.add("haze")
 class Haze(_Seeded):
     """Veil the picture with smooth clutter that is strongest near the transducer.
@@ -124,6 +155,7 @@ class Haze(_Seeded):
 
     name = "haze"
     values = (0.12, 0.24, 0.4, 0.6, 0.85)
+    span: ClassVar[tuple[float, float]] = (0.02, 0.95)
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
         """Return the veiled pictures."""

@@ -55,6 +55,7 @@ class GainUp(_Gain):
 
     name = "gain_up"
     values = (4.0, 8.0, 13.0, 20.0, 30.0)
+    span: ClassVar[tuple[float, float]] = (0.5, 40.0)
 
 
 @PERTURBATIONS.add("gain_down")
@@ -69,6 +70,7 @@ class GainDown(_Gain):
 
     name = "gain_down"
     values = (3.0, 6.0, 10.0, 15.0, 22.0)
+    span: ClassVar[tuple[float, float]] = (0.5, 35.0)
     direction = -1.0
 
 
@@ -85,6 +87,7 @@ class TimeGainUp(_Gain):
 
     name = "time_gain_up"
     values = (6.0, 12.0, 20.0, 30.0, 45.0)
+    span: ClassVar[tuple[float, float]] = (1.0, 60.0)
     with_depth = True
 
 
@@ -101,5 +104,6 @@ class TimeGainDown(_Gain):
 
     name = "time_gain_down"
     values = (5.0, 10.0, 17.0, 26.0, 40.0)
+    span: ClassVar[tuple[float, float]] = (1.0, 60.0)
     direction = -1.0
     with_depth = True

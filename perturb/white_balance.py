@@ -45,7 +45,8 @@ class ColourCast(_Gains):
     """
 
     name = "colour_cast"
-    values = (0.15, 0.3, 0.5, 0.75, 1.1)
+    values = (0.1, 0.2, 0.32, 0.46, 0.65)
+    span: ClassVar[tuple[float, float]] = (0.03, 0.65)
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:
         """Return the gains of red, green and blue for a drawn hue."""
@@ -72,7 +73,8 @@ class ColourTemperatureWarm(_Temperature):
     """
 
     name = "colour_temperature_warm"
-    values = (0.12, 0.24, 0.4, 0.6, 0.85)
+    values = (0.08, 0.16, 0.25, 0.36, 0.5)
+    span: ClassVar[tuple[float, float]] = (0.03, 0.5)
 
 
 @PERTURBATIONS.add("colour_temperature_cool")
@@ -86,7 +88,8 @@ class ColourTemperatureCool(_Temperature):
     """
 
     name = "colour_temperature_cool"
-    values = (0.12, 0.24, 0.4, 0.6, 0.85)
+    values = (0.08, 0.16, 0.25, 0.36, 0.5)
+    span: ClassVar[tuple[float, float]] = (0.03, 0.5)
     direction = -1.0
 
 

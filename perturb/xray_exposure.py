@@ -61,6 +61,7 @@ class ExposureUp(_Exposure):
 
     name = "exposure_up"
     values = (0.3, 0.7, 1.2, 1.9, 2.8)
+    span: ClassVar[tuple[float, float]] = (0.05, 4.0)
 
 
 @PERTURBATIONS.add("exposure_down")
@@ -76,4 +77,5 @@ class ExposureDown(_Exposure):
 
     name = "exposure_down"
     values = (0.3, 0.7, 1.2, 1.9, 2.8)
+    span: ClassVar[tuple[float, float]] = (0.05, 4.0)
     direction = -1.0

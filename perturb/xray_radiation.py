@@ -33,6 +33,7 @@ class Scatter(ImagePerturbation):
 
     name = "scatter"
     values = (0.06, 0.15, 0.35, 0.9, 2.5)
+    span: ClassVar[tuple[float, float]] = (0.01, 6.0)
     keys: ClassVar[tuple[str, ...]] = ("scatter_to_primary",)
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
@@ -56,6 +57,7 @@ class GridLines(ImagePerturbation):
 
     name = "grid_lines"
     values = (0.02, 0.04, 0.07, 0.11, 0.18)
+    span: ClassVar[tuple[float, float]] = (0.002, 0.2)
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:
         """Return the amplitude, the period in pixels, the phase, the axis, and the side that the grid cuts off."""
@@ -98,6 +100,7 @@ class BeamHardening(ImagePerturbation):
 
     name = "beam_hardening"
     values = (0.15, 0.3, 0.47, 0.66, 0.88)
+    span: ClassVar[tuple[float, float]] = (0.03, 0.95)
     keys: ClassVar[tuple[str, ...]] = ("loss",)
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
@@ -121,6 +124,8 @@ class XrayBlur(ImagePerturbation):
 
     name = "xray_blur"
     values = (0.5, 0.9, 1.5, 2.5, 4.2)
+    span: ClassVar[tuple[float, float]] = (0.2, 12.0)
+    lengths: ClassVar[bool] = True
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:
         """Return the decay length of the line spread in pixels of this picture; nothing is drawn."""
