@@ -55,11 +55,14 @@ def refuse_other(run: Run, earlier: Earlier | None, *, asked: str = "baseline") 
     if earlier is None:
         raise InputError(f"{asked}: it compares with a baseline; use --baseline RUN")
     then, now = earlier.measured, run.measured
+    # A key that the baseline's version did not know yet stood at its default.
+    defaults = _defaults(len(run.plan.data))
     for key in [*now.plan, *(k for k in then.plan if k not in now.plan)]:
-        if now.plan.get(key) != then.plan.get(key):
+        before, after = (measured.get(key, defaults.get(key)) for measured in (then.plan, now.plan))
+        if before != after:
             raise InputError(
-                f"baseline: it was made under another plan: {key} is {_shown(then.plan.get(key))} there and "
-                f"{_shown(now.plan.get(key))} here; compare runs of one plan, or save the baseline anew"
+                f"baseline: it was made under another plan: {key} is {_shown(before)} there and "
+                f"{_shown(after)} here; compare runs of one plan, or save the baseline anew"
             )
     if then.data and now.data:
         _refuse_other_data(then.data, now.data)
@@ -74,6 +77,13 @@ def _refuse_other_data(then: dict[tuple[str, str], str], now: dict[tuple[str, st
             f"baseline: it was made on other data: dataset {place[0]!r} ({place[1]}) {how}; compare runs of the same "
             "data, or save the baseline anew"
         )
+
+
+def _defaults(datasets: int) -> dict[str, Any]:
+    from robustness.plan import parse_plan
+
+    bare = parse_plan({"model": {"name": "any"}, "data": [{"path": "any"}] * max(datasets, 1)})
+    return dict(_flat(measured_plan(bare)))
 
 
 def _shown(value: Any) -> str:

@@ -98,6 +98,18 @@ def test_another_model_place_engine_or_error_rate_is_not(old, tmp_path, plan):
     assert (judged.outcome == "pass").all()
 
 
+def test_a_key_that_an_earlier_version_did_not_know_stood_at_its_default(old, new, tmp_path):
+    file = save_baseline(old, tmp_path / "b")
+    text = file.read_text()
+    line = '"metrics.resolution" = "original"\n'
+    assert line in text
+    file.write_text(text.replace(line, ""))
+    judge(new, GATES, baseline=load_baseline(file))
+    other = write_run(tmp_path / "other", plan={"metrics": {"resolution": "network"}})
+    with pytest.raises(InputError, match=r"metrics\.resolution is 'original' there and 'network' here"):
+        judge(other, GATES, baseline=load_baseline(file))
+
+
 def test_other_cases_are_refused_by_a_baseline_file(old, tmp_path):
     table = old.results()
     run = write_run(tmp_path / "fewer", table[table.case_id != "c11"])
