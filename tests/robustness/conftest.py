@@ -20,6 +20,7 @@ def runs(tmp_path_factory):
     good.assert_retention("image:*", at_least=0.5)
     for name in ("api", "pytest_audit", "pytest_session", "runners.audit", "runners.python_model", "runners.blackbox"):
         importlib.import_module(f"robustness.{name}")
+    importlib.import_module("robustness.runners.environment").environment(None)
     MODELS.names()
     PERTURBATIONS.names()
     return folder
