@@ -22,7 +22,7 @@ LOSSES = ("dice+bce", "dice", "bce")
 # Where a case holds the picture that a model is to see when eight bits cannot hold it.
 EXACT = "image_exact"
 
-_HELD = 32
+_HELD_BYTES = 2**29
 _SLACK = 0.01
 
 Loss = Literal["dice+bce", "dice", "bce"]
@@ -187,9 +187,9 @@ class Attack(BasePerturbation):
 
     def _hold(self, digest: str, found: Attacked) -> None:
         # A draw is applied at once, or after those of its batch; what was never applied must not pile up.
-        while len(self._held) >= _HELD:
-            del self._held[next(iter(self._held))]
         self._held[digest] = found
+        while sum(held.image.nbytes for held in self._held.values()) > _HELD_BYTES and len(self._held) > 1:
+            del self._held[next(iter(self._held))]
 
 
 def picture_digest(image: Picture) -> str:

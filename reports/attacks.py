@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -12,10 +14,10 @@ from robustness.results import is_attack
 MARGIN = 0.10
 
 
-def attack_table(results: pd.DataFrame, *, margin: float = MARGIN) -> pd.DataFrame:
+def attack_table(results: pd.DataFrame, *, margin: float | None = None) -> pd.DataFrame:
     """Return the rows behind the curves: those of `attack_success` with `series`, for each attack and eps.
 
-    Conditions without a usable row are left out.
+    Conditions without a usable row are left out. Without a margin it is `MARGIN`.
     """
     from robustness.metrics.attacks import COLUMNS, attack_success
 
@@ -23,17 +25,11 @@ def attack_table(results: pd.DataFrame, *, margin: float = MARGIN) -> pd.DataFra
     names = list(dict.fromkeys(attacked["series"]))
     # One model on one data set is one series, whatever its rows say.
     found = [
-        attack_success(results[results["series"] == name], margin=margin).assign(series=name) for name in names
+        attack_success(results[results["series"] == name], margin=margin or MARGIN).assign(series=name)
+        for name in names
     ]  # fmt: skip
     table = pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=[*COLUMNS, "series"])
     return table[table["n_images"] > 0].reset_index(drop=True)
-
-
-def margin_of(verdicts: pd.DataFrame) -> float:
-    """Return the margin in Dice that the run's claims on robustness used; `MARGIN` where there is none."""
-    rows = verdicts[(verdicts["claim"] == "robustness") & (verdicts["metric"] == "dice")]
-    margins = pd.to_numeric(rows["margin"], errors="coerce").dropna()
-    return float(margins.iloc[0]) if len(margins) else MARGIN
 
 
 def attack_says(rows: pd.DataFrame) -> str:
@@ -55,20 +51,22 @@ def attack_says(rows: pd.DataFrame) -> str:
     return "; ".join(said) + "."
 
 
-def success_curve(results: pd.DataFrame, attack: str, *, margin: float = MARGIN) -> go.Figure:
-    """Draw the share of cases that `attack` breaks against eps, one line with its band per series.
+def success_curve(table: pd.DataFrame, series: Sequence[str]) -> go.Figure:
+    """Draw the share of cases that one attack breaks against eps, one line with its band per series.
 
     eps 0 is the clean picture, which breaks no case by definition.
+
+    Args:
+        table: the rows of one attack in `attack_table`.
+        series: all models of the page, in its order, so that each keeps its colour.
     """
-    table = attack_table(results, margin=margin)
-    table = table[table["attack"] == attack]
-    series = list(dict.fromkeys(results["series"]))
     built = theme.figure(height=260, showlegend=len(series) > 1, margin={"l": 8, "r": 10, "t": 26, "b": 44})
     ticks = [0.0, *sorted(set(table["eps"].dropna()))]
     built.update_xaxes(title_text="eps in levels of 1/255", tickvals=ticks, ticktext=[f"{t:g}" for t in ticks])
+    margin = float(table["margin"].iloc[0]) if len(table) else MARGIN
     built.update_yaxes(title_text=f"cases that lose over {margin:g} Dice", range=[0, 1.02], tickformat=".0%", dtick=0.2)
     for name, rows in table.groupby("series", sort=False):
-        _add_curve(built, rows.sort_values("eps", kind="stable"), str(name), series.index(name))
+        _add_curve(built, rows.sort_values("eps", kind="stable"), str(name), list(series).index(str(name)))
     return built
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from robustness.reports.attacks import attack_says, attack_table, attack_title, margin_of
+from robustness.reports.attacks import MARGIN, attack_says, attack_table, attack_title
 from robustness.reports.datatable import table_of
 from robustness.reports.figure_text import FigureText, columns
 from robustness.reports.tables import Frames
@@ -10,7 +10,7 @@ from robustness.reports.tables import Frames
 
 def attack_figures(frames: Frames) -> list[FigureText]:
     """Return one figure for each attack whose rows state their eps."""
-    margin = margin_of(frames.verdicts)
+    margin = frames.margin_dice or MARGIN
     table = attack_table(frames.results, margin=margin)
     made = []
     for number, (attack, rows) in enumerate(table[table["eps"].notna()].groupby("attack", sort=True)):
@@ -25,7 +25,7 @@ _CURVE = columns(
     ("series", "model"), ("condition", "condition"), ("eps", "eps (1/255)"), ("share", "share broken, at least"),
     ("share_low", "low"), ("share_high", "high"), ("clean_mean", "clean Dice"),
     ("attacked_mean", "attacked Dice, at most"), ("clean_failed", "clean below limit"),
-    ("failed", "attacked below limit"),
+    ("failed", "attacked below limit"), ("margin", "margin"),
     ("failed_low", "low"), ("failed_high", "high"), ("n_suspicious", "suspicious rows"), ("n_images", "cases"),
     ("n_subjects", "units"),
 )  # fmt: skip

@@ -7,7 +7,7 @@ import math
 import pandas as pd
 import plotly.graph_objects as go
 
-from robustness.reports.attacks import margin_of, success_curve
+from robustness.reports.attacks import success_curve
 from robustness.reports.captions import drop_conditions
 from robustness.reports.claims import condition_order
 from robustness.reports.collapse import collapse_plot
@@ -38,7 +38,7 @@ def draw(text: FigureText, frames: Frames) -> go.Figure:
     if text.family == "severity":
         return severity_curve(frames.effects, text.key)
     if text.family == "attack":
-        return success_curve(frames.results, text.key, margin=margin_of(frames.verdicts))
+        return success_curve(frame_of(text.table), frames.series)
     if text.family == "heatmap":
         return reliance_heatmap(frames.verdicts, order=condition_order(frames.verdicts))
     if text.family in ("shift", "joint"):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from robustness.reports.attacks import attack_says, attack_table, attack_title, margin_of
+from robustness.reports.attacks import attack_says, attack_table, attack_title
 from robustness.reports.claims import ORDER
 from robustness.reports.methods import setting
 from robustness.reports.prompt_truth import truth_text
@@ -219,7 +219,7 @@ def _missing(d: Dossier) -> list[str]:
 def _security(d: Dossier) -> list[str]:
     attacks = sorted({str(c) for c in d.frames.results["condition"].unique() if is_attack(str(c))})
     if attacks:
-        table = attack_table(d.frames.results, margin=margin_of(d.frames.verdicts))
+        table = attack_table(d.frames.results, margin=d.frames.margin_dice)
         said = [f"{attack_title(str(name))}. {attack_says(rows)}" for name, rows in table.groupby("attack", sort=True)]
         return [
             f"Attacks in this run: {listing([condition_words(c) for c in attacks])}. Other attacks were not tested.",
@@ -278,6 +278,6 @@ _WRITERS: tuple[tuple[Callable[[Dossier], list[str]], tuple[str, ...]], ...] = (
     (_identity, ()), (_variations, ()), (_plan, ()), (_data, ("truth",)),
     (_performance, ("scores", "thresholds", "matrix")),
     (_prompt, ("reliance", "heatmap", "collapse")), (_image, ("shift", "severity", "drop", "joint")), (_repeat, ()),
-    (_groups, ("subgroups",)), (_failures, ("gallery",)), (_missing, ("not-applicable", "errors")), (_security, ("attack",)),
-    (_limits, ("verdicts", "rank")), (_monitoring, ()), (_evidence, ("effects", "provenance")),
+    (_groups, ("subgroups",)), (_failures, ("gallery",)), (_missing, ("not-applicable", "errors")),
+    (_security, ("attack",)), (_limits, ("verdicts", "rank")), (_monitoring, ()), (_evidence, ("effects", "provenance")),
 )  # fmt: skip

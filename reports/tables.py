@@ -139,6 +139,7 @@ class Frames:
     """The tables of all runs of one page, one below the other.
 
     `series` lists the models in page order, `origins` what is known of each model by its name in the results.
+    `margin_dice` is the plan's margin of the first run; None where it is not recorded.
     """
 
     results: pd.DataFrame
@@ -147,6 +148,7 @@ class Frames:
     gallery: pd.DataFrame
     series: tuple[str, ...]
     origins: dict[str, Origin] = field(default_factory=dict)
+    margin_dice: float | None = None
 
 
 def merge(runs: Sequence[RunTables]) -> Frames:
@@ -164,4 +166,5 @@ def merge(runs: Sequence[RunTables]) -> Frames:
         gallery=stack([run.gallery for run in runs]),
         series=tuple(dict.fromkeys(results["series"])),
         origins=origins(runs),
+        margin_dice=(runs[0].manifest.get("statistics") or {}).get("margin_dice"),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pandas as pd
@@ -9,6 +10,7 @@ import pytest
 
 from robustness.reports.attacks import attack_says, attack_table, attack_title, success_curve
 from robustness.reports.captions_attacks import attack_figures
+from robustness.reports.figures import draw
 from robustness.reports.pooled import with_pooled_images
 from robustness.reports.severity import severity_table
 from robustness.reports.tables import Frames
@@ -39,7 +41,7 @@ def frames(results: pd.DataFrame) -> Frames:
 
 
 def test_the_curve_begins_at_the_clean_picture_and_shows_the_share_at_each_eps() -> None:
-    built = success_curve(rows(), "pgd")
+    built = success_curve(attack_table(rows()), ["m"])
     line = built.data[-1]
     assert list(line.x) == [0.0, 1.0, 2.0, 4.0]
     assert list(line.y) == pytest.approx([0.0, 0.0, 0.5, 0.5])
@@ -47,8 +49,10 @@ def test_the_curve_begins_at_the_clean_picture_and_shows_the_share_at_each_eps()
 
 
 def test_two_models_have_a_line_each() -> None:
-    both = pd.concat([rows("a"), rows("b")])
-    assert [trace.name for trace in success_curve(both, "pgd").data if trace.mode == "lines+markers"] == ["a", "b"]
+    both = attack_table(pd.concat([rows("a"), rows("b")]))
+    built = success_curve(both, ["b", "a"])
+    assert [trace.name for trace in built.data if trace.mode == "lines+markers"] == ["a", "b"]
+    assert built.layout.showlegend
 
 
 def test_the_words_say_that_it_is_a_bound_and_what_is_doubtful() -> None:
@@ -65,6 +69,15 @@ def test_each_attack_has_a_figure_with_its_table() -> None:
     assert (made.family, made.key, made.title) == ("attack", "pgd", "PGD attack")
     assert len(made.table.rows) == 3
     assert "at least" in made.alt
+
+
+def test_the_plans_margin_counts() -> None:
+    strict = dataclasses.replace(frames(rows()), margin_dice=0.04)
+    (made,) = attack_figures(strict)
+    assert "more than 0.04 Dice" in made.alt
+    built = draw(made, strict)
+    assert list(built.data[-1].y) == pytest.approx([0.0, 0.5, 0.5, 0.5])
+    assert "0.04" in built.layout.yaxis.title.text
 
 
 def test_a_run_without_attacks_has_none() -> None:
