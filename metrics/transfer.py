@@ -58,7 +58,7 @@ def transfer(
         raise InputError(f"metric: expected one of which more is better, got {metric!r}; use dice or iou")
     rows = read_rows(table)
     found: list[dict[str, Any]] = []
-    for model, cells in rows.cells[rows.cells["condition"] == condition].groupby("model", sort=False):
+    for model, cells in _in_order(rows, condition).groupby("model", sort=False):
         tested = {str(cells.at[c, "dataset"]): _means(rows, int(c), metric) for c in cells.index}
         known = tuple(finetuned_on.get(str(model), ()))
         own = next((name for name in known if name in tested), None)
@@ -72,6 +72,13 @@ def transfer(
         _adjust(made)
         found += made
     return pd.DataFrame(found, columns=list(COLUMNS))
+
+
+def _in_order(rows: Rows, condition: str) -> pd.DataFrame:
+    """Return the cells of one condition in the order in which the table names them."""
+    first = np.unique(rows.cell, return_index=True)[1]
+    wanted = rows.cells.assign(first=first)
+    return wanted[wanted["condition"] == condition].sort_values("first")
 
 
 def _means(rows: Rows, cell: int, metric: str) -> tuple[Values, int]:
