@@ -53,8 +53,8 @@ def limitations(runs: Sequence[RunTables], frames: Frames, facts: Sequence[RunFa
         said.insert(0, "Images of one patient resemble each other. With the image as unit, intervals are optimistic.")
     if any(is_attack(c) for c in frames.results["condition"].astype(str).unique()):
         said.append(
-            "Attacks give an upper bound on robustness: under the worst change of their size a model scores at most what"
-            " is shown. A case that an attack with this budget did not break may break under another."
+            "Attacks give an upper bound on robustness: under the worst change of their size a model scores at most"
+            " what is shown. A case that an attack with this budget did not break may break under another."
         )
     else:
         said.append("No adversarial attack was run; nothing here speaks about deliberate manipulation.")

@@ -279,5 +279,6 @@ _WRITERS: tuple[tuple[Callable[[Dossier], list[str]], tuple[str, ...]], ...] = (
     (_performance, ("scores", "thresholds", "matrix")),
     (_prompt, ("reliance", "heatmap", "collapse")), (_image, ("shift", "severity", "drop", "joint")), (_repeat, ()),
     (_groups, ("subgroups",)), (_failures, ("gallery",)), (_missing, ("not-applicable", "errors")),
-    (_security, ("attack",)), (_limits, ("verdicts", "rank")), (_monitoring, ()), (_evidence, ("effects", "provenance")),
+    (_security, ("attack",)), (_limits, ("verdicts", "rank")), (_monitoring, ()),
+    (_evidence, ("effects", "provenance")),
 )  # fmt: skip
