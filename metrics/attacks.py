@@ -146,16 +146,18 @@ def read_records(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _with_weaker(frame: pd.DataFrame) -> pd.DataFrame:
-    """Add `WEAKER` to the rows whose loss lies below that of a smaller eps."""
+    """Add `WEAKER` to the rows whose loss lies below that of a smaller eps.
+
+    Losses are compared from the same clean loss only: a joint search attacks other words at every eps.
+    """
     attack = frame["condition"].map(lambda c: attack_name(str(c)))
+    numbers = {name: pd.to_numeric(frame[name], errors="coerce") for name in ("loss", "clean_loss")}
     keys = [frame[name] for name in ("model", "dataset", "case_id", "prompt_index")]
-    for _, group in frame.groupby([*keys, attack], sort=False):
+    for _, group in frame.groupby([*keys, attack, numbers["clean_loss"].round(6)], sort=False):
         highest = -np.inf
         for place in group.sort_values("eps", kind="stable").index:
-            loss, clean = frame.at[place, "loss"], frame.at[place, "clean_loss"]
-            if loss is None or clean is None:
-                continue
-            if highest - loss > _SLACK * abs(highest - clean):
+            loss, clean = numbers["loss"][place], numbers["clean_loss"][place]
+            if np.isfinite(highest) and highest - loss > _SLACK * abs(highest - clean):
                 frame.at[place, "signs"].append(WEAKER)
             highest = max(highest, loss)
     return frame

@@ -101,6 +101,19 @@ class TestSigns:
         # Within one percent of the rise nothing is said.
         assert attack_signs(table(losses=(2.0, 1.995))).empty
 
+    def test_losses_under_other_words_are_not_compared(self) -> None:
+        rows = table(losses=(2.0, 1.8))
+        at_two = rows["condition"] == "image:pgd@2"
+        rows.loc[at_two, "params"] = [
+            p.replace('"clean_loss": 1.0', '"clean_loss": 0.9') for p in rows.loc[at_two, "params"]
+        ]
+        assert attack_signs(rows).empty
+
+    def test_a_loss_that_was_no_number_is_passed_over(self) -> None:
+        rows = table(losses=(2.0, 1.8))
+        rows["params"] = [p.replace('"loss": 2.0', '"loss": null') for p in rows["params"]]
+        assert attack_signs(rows).empty
+
     def test_a_record_that_is_no_json_is_passed_over(self) -> None:
         rows = table()
         rows.loc[rows.index[1], "params"] = "{"
