@@ -13,6 +13,12 @@ from robustness.files import make_folder
 from robustness.plan import Plan, parse_plan
 
 RUNS = {"text-conditioned": "film-unet", "image-only": "film-unet"}
+# Strong enough that the difference between two small networks shows on a page; noise and JPEG are near MedMNIST-C's.
+PARAMETERS = {
+    "gaussian_noise": [0.04, 0.08, 0.12, 0.18, 0.26],
+    "gamma_up": [1.25, 1.5, 1.9, 2.4, 3.0],
+    "jpeg": [50, 30, 17, 10, 7],
+}
 TITLES = {
     "text-conditioned": "Demo: a network whose decoder reads the prompt",
     "image-only": "Demo: the same network without the prompt",
@@ -30,7 +36,7 @@ def demo_plan(which: str) -> Plan:
             "engine": {"threads": 1},
             "perturbations": {
                 "prompt": ["antonym", "rare", "drop", "paraphrase", "other", "empty", "wrong_class"],
-                "image": {"kinds": ["gaussian_noise", "gamma_up", "jpeg"], "severities": [1, 3, 5]},
+                "image": {"kinds": list(PARAMETERS), "severities": [1, 3, 5], "parameters": PARAMETERS},
             },
             "metrics": {"names": ["dice", "iou"]},
         },
