@@ -32,12 +32,13 @@ def training_figure(log: pd.DataFrame) -> go.Figure:
     chart.add_trace(_line(log, "val_dice", "validation Dice", SERIES[2], "solid", axis="y2"))
     if len(log):
         best = log.loc[log["val_dice"].idxmax()]
+        place = "bottom left" if 2 * best["step"] > log["step"].max() else "bottom right"
         text = f"best: {best['val_dice']:.3f} in epoch {int(best['epoch'])}"
         marker = {"color": SERIES[2], "size": 11, "symbol": "star"}
         chart.add_trace(
             go.Scatter(
                 x=[best["step"]], y=[best["val_dice"]], mode="markers+text", text=[label(text)], marker=marker,
-                textposition="bottom left" if 2 * best["step"] > log["step"].max() else "bottom right", yaxis="y2", name="best", showlegend=False, hoverinfo="skip",
+                textposition=place, yaxis="y2", name="best", showlegend=False, hoverinfo="skip",
             )
         )  # fmt: skip
     chart.add_trace(_line(log, "lr", "learning rate", SERIES[5], "solid", axis="y3"))

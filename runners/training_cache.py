@@ -1,4 +1,4 @@
-"""What frozen encoders give, computed once: images before training starts, each text when it is first drawn."""
+"""What frozen encoders give, computed once: images and listed texts before training starts, others when drawn."""
 
 from __future__ import annotations
 
@@ -114,12 +114,24 @@ def cached_codes(setup: TrainingSetup, spec: TrainSpec, *, say: Callable[[str], 
     name = fingerprint(segmenter, precision=precision, half=spec.cache_float16) if on_disk else ""
     store: CodeStore = FileStore(Path(spec.cache), name) if on_disk else MemoryStore()
     codes = CachedCodes(segmenter, store, False, False, precision, spec.cache_float16)
-    if texts:
-        codes.holds_texts = not any(t.requires_grad for t in codes.text_features(""))
+    if texts and not any(t.requires_grad for t in codes.text_features("")):
+        codes.holds_texts = True
+        _hold_listed_texts(codes, [setup.training, setup.validation], say=say)
     if images:
         fill = _Filling(codes, [setup.training, setup.validation], say=say)
         codes.holds_images = fill.run(bound=None if on_disk else spec.cache_gib * _GIB)
     return codes if codes.holds_images or codes.holds_texts else None
+
+
+def _hold_listed_texts(codes: CachedCodes, cases: Sequence[Cases], *, say: Callable[[str], None]) -> None:
+    """Hold every text that the data lists; texts that changes make are held when they are first drawn."""
+    datasets = (dataset for some in cases for part in some.parts for dataset in part.datasets.values())
+    infos = (info for dataset in datasets for info in dataset.infos)
+    texts = list(dict.fromkeys(["", *(prompt.text for info in infos for prompt in info.prompts)]))
+    started = time.monotonic()
+    for text in texts:
+        codes.texts([text])
+    say(f"codes of {len(texts)} texts are held ({time.monotonic() - started:.1f} s)")
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import torch
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 else:
     # Registries import every module of this room, and Lightning takes seconds to load; `training_module` adds it.
     _Base = object
+
+
+# A light decoder alone is bound by memory: what a few images need stays in the processor's caches.
+_PIECE = 4
 
 
 class Batch(NamedTuple):
@@ -81,6 +85,7 @@ class TrainingHooks(_Base):
         self.takes_text, self.threshold = segmenter.takes_text, segmenter.threshold
         self.spec, self.total, self.observers = spec, total, tuple(observers)
         self.ranks, self._validation_cases = ranks, validation_cases
+        self._knows_batches = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in self.network.modules())
         self.loss = training_loss(spec)
         self.training_log = TrainingLog()
         self.validated = self.improved = False
@@ -91,6 +96,11 @@ class TrainingHooks(_Base):
 
     def logits(self, batch: Batch) -> Tensor:
         """Return logits (B, 1, S, S)."""
+        if batch.image is not None and not self._knows_batches and len(batch.masks) > _PIECE:
+            return torch.cat([self._logits(piece) for piece in pieces(batch, _PIECE)])
+        return self._logits(batch)
+
+    def _logits(self, batch: Batch) -> Tensor:
         network: Any = self.network
         # Frozen weights ask for no gradient, so that nothing of a frozen encoder's forward is kept for a backward.
         image = network.encode_image(batch.pixel_values) if batch.image is None else network.image_code(batch.image)
@@ -204,6 +214,20 @@ class TrainingHooks(_Base):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take the log out of the resume file."""
         self.training_log.rows = list(checkpoint["training_log"])
+
+
+def pieces(batch: Batch, size: int) -> Iterator[Batch]:
+    """Yield a batch in parts of at most `size` cases."""
+
+    def rows(value: Any, part: slice) -> Any:
+        return tuple(t[part] for t in value) if isinstance(value, tuple) else value[part]
+
+    for start in range(0, len(batch.masks), size):
+        part = slice(start, start + size)
+        fields = {
+            name: rows(value, part) for name, value in batch._asdict().items() if name != "weight" and value is not None
+        }
+        yield batch._replace(**fields)
 
 
 def training_module(segmenter: NetworkSegmenter, spec: TrainSpec, **options: Any) -> TrainingHooks:
