@@ -34,7 +34,7 @@ class BiasField(ImagePerturbation):
     """
 
     name = "bias_field"
-    values = (0.12, 0.24, 0.4, 0.62, 0.95)
+    values = (0.27, 0.43, 0.71, 1.0, 1.6)
     span: ClassVar[tuple[float, float]] = (0.05, 1.6)
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:

@@ -35,7 +35,7 @@ class Blood(ImagePerturbation):
     """
 
     name = "blood"
-    values = (0.05, 0.12, 0.22, 0.36, 0.55)
+    values = (0.059, 0.13, 0.28, 0.44, 0.76)
     span: ClassVar[tuple[float, float]] = (0.01, 0.8)
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:

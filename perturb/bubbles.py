@@ -85,7 +85,7 @@ class Bubbles(_Bubbles):
 
     name = "bubbles"
     inside = True
-    values = (0.04, 0.1, 0.2, 0.35, 0.55)
+    values = (0.029, 0.064, 0.14, 0.22, 0.38)
     span: ClassVar[tuple[float, float]] = (0.01, 0.8)
     radii = (0.012, 0.07)
     clustered = 0.6
@@ -104,7 +104,7 @@ class GelBubbles(_Bubbles):
     """
 
     name = "gel_bubbles"
-    values = (0.05, 0.12, 0.22, 0.36, 0.55)
+    values = (0.035, 0.068, 0.15, 0.23, 0.41)
     span: ClassVar[tuple[float, float]] = (0.01, 0.7)
     radii = (0.015, 0.045)
     filling = 0.14
@@ -123,7 +123,7 @@ class AirBubbles(_Bubbles):
     """
 
     name = "air_bubbles"
-    values = (0.05, 0.12, 0.22, 0.36, 0.55)
+    values = (0.046, 0.11, 0.23, 0.39, 0.72)
     span: ClassVar[tuple[float, float]] = (0.01, 0.8)
     radii = (0.05, 0.2)
     rim = (0.12, 0.1, 0.12)

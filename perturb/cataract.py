@@ -36,7 +36,7 @@ class Cataract(ImagePerturbation):
     """
 
     name = "cataract"
-    values = (0.12, 0.24, 0.4, 0.58, 0.78)
+    values = (0.13, 0.19, 0.31, 0.48, 0.9)
     span: ClassVar[tuple[float, float]] = (0.02, 0.9)
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:

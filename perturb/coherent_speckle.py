@@ -66,7 +66,7 @@ class UltrasoundSpeckle(_CoherentSpeckle):
     """
 
     name = "ultrasound_speckle"
-    values = (0.15, 0.3, 0.5, 0.75, 1.1)
+    values = (0.11, 0.16, 0.26, 0.34, 0.5)
     span: ClassVar[tuple[float, float]] = (0.02, 1.5)
 
 
@@ -82,6 +82,6 @@ class OctSpeckle(_CoherentSpeckle):
     """
 
     name = "oct_speckle"
-    values = (0.15, 0.3, 0.5, 0.75, 1.1)
+    values = (0.16, 0.25, 0.37, 0.52, 0.72)
     span: ClassVar[tuple[float, float]] = (0.02, 1.5)
     cell = (0.6, 0.9)

@@ -38,7 +38,7 @@ class MetalStreaks(_Seeded):
     """
 
     name = "metal_streaks"
-    values = (0.08, 0.17, 0.3, 0.5, 0.85)
+    values = (0.027, 0.051, 0.095, 0.14, 0.25)
     span: ClassVar[tuple[float, float]] = (0.01, 1.2)
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
@@ -92,7 +92,7 @@ class RingArtifact(_Seeded):
     """
 
     name = "ring_artifact"
-    values = (0.015, 0.03, 0.055, 0.09, 0.15)
+    values = (0.016, 0.026, 0.045, 0.067, 0.12)
     span: ClassVar[tuple[float, float]] = (0.003, 0.3)
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
@@ -126,7 +126,7 @@ class PhotonStarvation(_Seeded):
     """
 
     name = "photon_starvation"
-    values = (0.03, 0.06, 0.11, 0.18, 0.3)
+    values = (0.032, 0.047, 0.081, 0.12, 0.21)
     span: ClassVar[tuple[float, float]] = (0.003, 0.5)
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
@@ -163,7 +163,7 @@ class LowDoseNoise(_Seeded):
     """
 
     name = "low_dose_noise"
-    values = (0.03, 0.06, 0.1, 0.16, 0.26)
+    values = (0.012, 0.017, 0.029, 0.042, 0.072)
     span: ClassVar[tuple[float, float]] = (0.003, 0.3)
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:

@@ -37,7 +37,7 @@ class WindowLevelUp(_Level):
     """
 
     name = "window_level_up"
-    values = (0.05, 0.1, 0.17, 0.26, 0.38)
+    values = (0.081, 0.099, 0.15, 0.17, 0.21)
     span: ClassVar[tuple[float, float]] = (0.005, 0.5)
 
 
@@ -52,7 +52,7 @@ class WindowLevelDown(_Level):
     """
 
     name = "window_level_down"
-    values = (0.05, 0.1, 0.17, 0.26, 0.38)
+    values = (0.079, 0.13, 0.23, 0.33, 0.5)
     span: ClassVar[tuple[float, float]] = (0.005, 0.5)
     direction = -1.0
 
@@ -82,7 +82,7 @@ class WindowNarrow(_Width):
     """
 
     name = "window_narrow"
-    values = (1.2, 1.45, 1.8, 2.4, 3.5)
+    values = (1.3, 1.5, 1.7, 1.9, 2.1)
     span: ClassVar[tuple[float, float]] = (1.02, 6.0)
 
 
@@ -97,6 +97,6 @@ class WindowWide(_Width):
     """
 
     name = "window_wide"
-    values = (1.1, 1.25, 1.5, 2.0, 3.0)
+    values = (1.2, 1.5, 2.0, 2.9, 6.0)
     span: ClassVar[tuple[float, float]] = (1.005, 6.0)
     widens = True

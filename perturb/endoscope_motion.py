@@ -32,7 +32,7 @@ class Interlacing(ImagePerturbation):
     """
 
     name = "interlacing"
-    values = (1.0, 2.0, 3.5, 6.0, 10.0)
+    values = (2.7, 4.2, 7.5, 11.0, 21.0)
     span: ClassVar[tuple[float, float]] = (0.3, 24.0)
     lengths: ClassVar[bool] = True
 
@@ -66,7 +66,7 @@ class EndoscopeMotion(ImagePerturbation):
     """
 
     name = "endoscope_motion"
-    values = (1.0, 2.0, 3.5, 6.0, 10.0)
+    values = (1.3, 2.6, 6.3, 11.0, 24.0)
     span: ClassVar[tuple[float, float]] = (0.3, 24.0)
     lengths: ClassVar[bool] = True
 

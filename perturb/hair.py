@@ -25,7 +25,7 @@ class Hair(Overlay):
     """
 
     name = "hair"
-    values = (4.0, 10.0, 22.0, 42.0, 80.0)
+    values = (4.2, 7.5, 15.0, 24.0, 40.0)
     span: ClassVar[tuple[float, float]] = (1.0, 120.0)
 
     def layers(self, rng: np.random.Generator, size: tuple[int, int], amount: Any) -> Sequence[Layer]:

@@ -48,7 +48,7 @@ class IlluminationGradient(_Illumination):
     """
 
     name = "illumination_gradient"
-    values = (0.25, 0.45, 0.63, 0.8, 0.95)
+    values = (0.33, 0.47, 0.64, 0.77, 0.97)
     span: ClassVar[tuple[float, float]] = (0.05, 0.97)
 
     def shade(self, size: tuple[int, int], angle: float) -> Map:
@@ -71,7 +71,7 @@ class UnevenIllumination(_Illumination):
     """
 
     name = "uneven_illumination"
-    values = (0.25, 0.45, 0.65, 0.85, 0.98)
+    values = (0.33, 0.47, 0.65, 0.77, 0.97)
     span: ClassVar[tuple[float, float]] = (0.05, 0.97)
 
     def shade(self, size: tuple[int, int], angle: float) -> Map:

@@ -31,7 +31,7 @@ class GibbsRinging(ImagePerturbation):
     """
 
     name = "gibbs_ringing"
-    values = (0.55, 0.66, 0.75, 0.82, 0.88)
+    values = (0.64, 0.73, 0.8, 0.85, 0.89)
     span: ClassVar[tuple[float, float]] = (0.3, 0.95)
     keys: ClassVar[tuple[str, ...]] = ("cut",)
 
@@ -56,7 +56,7 @@ class KspaceSpikes(ImagePerturbation):
     """
 
     name = "kspace_spikes"
-    values = (0.02, 0.045, 0.08, 0.13, 0.22)
+    values = (0.025, 0.041, 0.063, 0.092, 0.14)
     span: ClassVar[tuple[float, float]] = (0.002, 0.3)
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:
@@ -101,7 +101,7 @@ class Ghosting(ImagePerturbation):
     """
 
     name = "ghosting"
-    values = (0.12, 0.25, 0.42, 0.65, 1.0)
+    values = (0.32, 0.49, 0.73, 0.96, 1.3)
     span: ClassVar[tuple[float, float]] = (0.01, 1.5)
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:
@@ -140,7 +140,7 @@ class MriMotion(ImagePerturbation):
     """
 
     name = "mri_motion"
-    values = (0.7, 1.4, 2.5, 4.2, 7.0)
+    values = (0.79, 1.2, 2.2, 3.7, 10.0)
     span: ClassVar[tuple[float, float]] = (0.1, 10.0)
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:

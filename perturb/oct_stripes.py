@@ -70,7 +70,7 @@ class VesselShadow(_Stripes):
     """
 
     name = "vessel_shadow"
-    values = (0.08, 0.16, 0.28, 0.44, 0.66)
+    values = (0.032, 0.094, 0.27, 0.47, 0.75)
     span: ClassVar[tuple[float, float]] = (0.02, 0.75)
     depth = 0.85
     soft = 0.6
@@ -90,7 +90,7 @@ class BlinkStripes(_Stripes):
     """
 
     name = "blink_stripes"
-    values = (0.06, 0.13, 0.22, 0.34, 0.5)
+    values = (0.039, 0.093, 0.2, 0.31, 0.48)
     span: ClassVar[tuple[float, float]] = (0.02, 0.75)
     depth = 0.93
     soft = 0.06

@@ -28,7 +28,7 @@ class Overexposure(ImagePerturbation):
     """
 
     name = "overexposure"
-    values = (0.4, 0.8, 1.4, 2.4, 4.0)
+    values = (0.54, 0.83, 1.4, 2.3, 8.0)
     span: ClassVar[tuple[float, float]] = (0.05, 8.0)
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:

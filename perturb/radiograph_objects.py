@@ -29,7 +29,7 @@ class MarkerText(Overlay):
     """
 
     name = "marker_text"
-    values = (0.04, 0.06, 0.085, 0.115, 0.15)
+    values = (0.068, 0.093, 0.12, 0.16, 0.2)
     span: ClassVar[tuple[float, float]] = (0.025, 0.2)
 
     def layers(self, rng: np.random.Generator, size: tuple[int, int], amount: Any) -> Sequence[Layer]:
@@ -69,7 +69,7 @@ class SupportDevice(Overlay):
     """
 
     name = "support_device"
-    values = (1.0, 3.0, 6.0, 10.0, 16.0)
+    values = (2, 3, 7, 12, 24)
     span: ClassVar[tuple[float, float]] = (1.0, 24.0)
     whole_numbers: ClassVar[bool] = True
 

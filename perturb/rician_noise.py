@@ -33,7 +33,7 @@ class RicianNoise(ImagePerturbation):
     """
 
     name = "rician_noise"
-    values = (0.02, 0.04, 0.07, 0.12, 0.2)
+    values = (0.016, 0.027, 0.042, 0.063, 0.097)
     span: ClassVar[tuple[float, float]] = (0.001, 0.25)
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:
@@ -75,7 +75,7 @@ class LowField(ImagePerturbation):
     """
 
     name = "low_field"
-    values = (1.8, 3.0, 5.0, 8.5, 15.0)
+    values = (1.6, 2.0, 3.0, 4.0, 5.9)
     span: ClassVar[tuple[float, float]] = (1.02, 20.0)
     identity: Any = 1.0
 

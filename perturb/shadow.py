@@ -31,7 +31,7 @@ class Shadow(ImagePerturbation):
     """
 
     name = "shadow"
-    values = (0.2, 0.35, 0.5, 0.68, 0.88)
+    values = (0.29, 0.4, 0.56, 0.68, 0.85)
     span: ClassVar[tuple[float, float]] = (0.03, 0.85)
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:

@@ -27,7 +27,7 @@ class RulerMarks(Overlay):
     """
 
     name = "ruler_marks"
-    values = (0.05, 0.09, 0.14, 0.2, 0.28)
+    values = (0.03, 0.058, 0.14, 0.23, 0.35)
     span: ClassVar[tuple[float, float]] = (0.02, 0.35)
 
     def layers(self, rng: np.random.Generator, size: tuple[int, int], amount: Any) -> Sequence[Layer]:
@@ -60,7 +60,7 @@ class InkMarks(Overlay):
     """
 
     name = "ink_marks"
-    values = (2.0, 4.0, 7.0, 12.0, 20.0)
+    values = (2, 3, 10, 17, 30)
     span: ClassVar[tuple[float, float]] = (1.0, 30.0)
     whole_numbers: ClassVar[bool] = True
 

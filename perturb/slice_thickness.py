@@ -30,7 +30,7 @@ class SliceThickness(ImagePerturbation):
     """
 
     name = "slice_thickness"
-    values = (2.0, 3.5, 5.5, 9.0, 15.0)
+    values = (3.0, 5.0, 8.7, 13.0, 24.0)
     span: ClassVar[tuple[float, float]] = (1.1, 24.0)
     identity: Any = 1.0
 

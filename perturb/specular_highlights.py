@@ -31,7 +31,7 @@ class SpecularHighlights(ImagePerturbation):
     """
 
     name = "specular_highlights"
-    values = (0.01, 0.025, 0.05, 0.09, 0.15)
+    values = (0.0096, 0.025, 0.058, 0.099, 0.18)
     span: ClassVar[tuple[float, float]] = (0.002, 0.3)
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:

@@ -24,7 +24,7 @@ class Debris(Overlay):
     """
 
     name = "debris"
-    values = (6.0, 14.0, 28.0, 50.0, 90.0)
+    values = (19.0, 40.0, 85.0, 130.0, 250.0)
     span: ClassVar[tuple[float, float]] = (2.0, 250.0)
 
     def layers(self, rng: np.random.Generator, size: tuple[int, int], amount: Any) -> Sequence[Layer]:
@@ -60,7 +60,7 @@ class CameraSpots(Overlay):
 
     name = "camera_spots"
     inside = True
-    values = (3.0, 7.0, 13.0, 22.0, 38.0)
+    values = (9.1, 17.0, 35.0, 55.0, 90.0)
     span: ClassVar[tuple[float, float]] = (1.0, 90.0)
 
     def layers(self, rng: np.random.Generator, size: tuple[int, int], amount: Any) -> Sequence[Layer]:

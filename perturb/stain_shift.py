@@ -37,7 +37,7 @@ class StainShift(ImagePerturbation):
     """
 
     name = "stain_shift"
-    values = (0.2, 0.4, 0.65, 1.0, 1.5)
+    values = (0.37, 0.55, 0.78, 0.94, 1.2)
     span: ClassVar[tuple[float, float]] = (0.05, 1.2)
     colour_only = True
 

@@ -37,7 +37,7 @@ class AcousticShadow(_Seeded):
     """
 
     name = "acoustic_shadow"
-    values = (0.08, 0.16, 0.27, 0.42, 0.62)
+    values = (0.043, 0.081, 0.18, 0.3, 0.49)
     span: ClassVar[tuple[float, float]] = (0.03, 0.75)
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
@@ -90,7 +90,7 @@ class Reverberation(_Seeded):
     """
 
     name = "reverberation"
-    values = (0.12, 0.25, 0.42, 0.65, 1.0)
+    values = (0.32, 0.47, 0.75, 1.0, 1.5)
     span: ClassVar[tuple[float, float]] = (0.03, 1.5)
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
@@ -125,7 +125,7 @@ class SectorNarrow(ImagePerturbation):
     """
 
     name = "sector_narrow"
-    values = (0.08, 0.16, 0.27, 0.4, 0.55)
+    values = (0.25, 0.35, 0.48, 0.55, 0.64)
     span: ClassVar[tuple[float, float]] = (0.02, 0.8)
     keys: ClassVar[tuple[str, ...]] = ("share",)
 
@@ -154,7 +154,7 @@ class Haze(_Seeded):
     """
 
     name = "haze"
-    values = (0.12, 0.24, 0.4, 0.6, 0.85)
+    values = (0.28, 0.41, 0.62, 0.73, 0.95)
     span: ClassVar[tuple[float, float]] = (0.02, 0.95)
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:

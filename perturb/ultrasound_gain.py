@@ -54,7 +54,7 @@ class GainUp(_Gain):
     """
 
     name = "gain_up"
-    values = (4.0, 8.0, 13.0, 20.0, 30.0)
+    values = (8.8, 13.0, 19.0, 24.0, 29.0)
     span: ClassVar[tuple[float, float]] = (0.5, 40.0)
 
 
@@ -69,7 +69,7 @@ class GainDown(_Gain):
     """
 
     name = "gain_down"
-    values = (3.0, 6.0, 10.0, 15.0, 22.0)
+    values = (6.2, 8.3, 12.0, 15.0, 19.0)
     span: ClassVar[tuple[float, float]] = (0.5, 35.0)
     direction = -1.0
 
@@ -86,7 +86,7 @@ class TimeGainUp(_Gain):
     """
 
     name = "time_gain_up"
-    values = (6.0, 12.0, 20.0, 30.0, 45.0)
+    values = (16.0, 24.0, 37.0, 44.0, 58.0)
     span: ClassVar[tuple[float, float]] = (1.0, 60.0)
     with_depth = True
 
@@ -103,7 +103,7 @@ class TimeGainDown(_Gain):
     """
 
     name = "time_gain_down"
-    values = (5.0, 10.0, 17.0, 26.0, 40.0)
+    values = (9.6, 13.0, 20.0, 26.0, 37.0)
     span: ClassVar[tuple[float, float]] = (1.0, 60.0)
     direction = -1.0
     with_depth = True

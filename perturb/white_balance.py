@@ -45,7 +45,7 @@ class ColourCast(_Gains):
     """
 
     name = "colour_cast"
-    values = (0.1, 0.2, 0.32, 0.46, 0.65)
+    values = (0.19, 0.27, 0.39, 0.5, 0.65)
     span: ClassVar[tuple[float, float]] = (0.03, 0.65)
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:
@@ -73,7 +73,7 @@ class ColourTemperatureWarm(_Temperature):
     """
 
     name = "colour_temperature_warm"
-    values = (0.08, 0.16, 0.25, 0.36, 0.5)
+    values = (0.16, 0.21, 0.28, 0.36, 0.5)
     span: ClassVar[tuple[float, float]] = (0.03, 0.5)
 
 
@@ -88,7 +88,7 @@ class ColourTemperatureCool(_Temperature):
     """
 
     name = "colour_temperature_cool"
-    values = (0.08, 0.16, 0.25, 0.36, 0.5)
+    values = (0.15, 0.22, 0.31, 0.39, 0.5)
     span: ClassVar[tuple[float, float]] = (0.03, 0.5)
     direction = -1.0
 

@@ -60,7 +60,7 @@ class ExposureUp(_Exposure):
     """
 
     name = "exposure_up"
-    values = (0.3, 0.7, 1.2, 1.9, 2.8)
+    values = (0.38, 0.58, 0.87, 1.1, 1.7)
     span: ClassVar[tuple[float, float]] = (0.05, 4.0)
 
 
@@ -76,6 +76,6 @@ class ExposureDown(_Exposure):
     """
 
     name = "exposure_down"
-    values = (0.3, 0.7, 1.2, 1.9, 2.8)
+    values = (0.49, 0.85, 1.6, 2.5, 4.0)
     span: ClassVar[tuple[float, float]] = (0.05, 4.0)
     direction = -1.0

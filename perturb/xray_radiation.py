@@ -32,7 +32,7 @@ class Scatter(ImagePerturbation):
     """
 
     name = "scatter"
-    values = (0.06, 0.15, 0.35, 0.9, 2.5)
+    values = (0.2, 0.37, 0.85, 1.7, 6.0)
     span: ClassVar[tuple[float, float]] = (0.01, 6.0)
     keys: ClassVar[tuple[str, ...]] = ("scatter_to_primary",)
 
@@ -56,7 +56,7 @@ class GridLines(ImagePerturbation):
     """
 
     name = "grid_lines"
-    values = (0.02, 0.04, 0.07, 0.11, 0.18)
+    values = (0.012, 0.018, 0.028, 0.038, 0.054)
     span: ClassVar[tuple[float, float]] = (0.002, 0.2)
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:
@@ -99,7 +99,7 @@ class BeamHardening(ImagePerturbation):
     """
 
     name = "beam_hardening"
-    values = (0.15, 0.3, 0.47, 0.66, 0.88)
+    values = (0.32, 0.45, 0.64, 0.75, 0.95)
     span: ClassVar[tuple[float, float]] = (0.03, 0.95)
     keys: ClassVar[tuple[str, ...]] = ("loss",)
 
@@ -123,7 +123,7 @@ class XrayBlur(ImagePerturbation):
     """
 
     name = "xray_blur"
-    values = (0.5, 0.9, 1.5, 2.5, 4.2)
+    values = (0.71, 1.7, 4.3, 7.0, 12.0)
     span: ClassVar[tuple[float, float]] = (0.2, 12.0)
     lengths: ClassVar[bool] = True
 
