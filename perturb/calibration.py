@@ -85,7 +85,7 @@ def calibrate(
         return NotApplicable("it has no degrees" if change.target == "image" else "it moves the picture")
     applicable = [case for case in cases if not isinstance(_drawn(change, case, 1.0, seed), NotApplicable)]
     if not applicable:
-        reasons = {_drawn(change, case, 1.0, seed).reason for case in cases}  # type: ignore[union-attr]
+        reasons = {_drawn(change, case, 1.0, seed).reason for case in cases}
         return NotApplicable("; ".join(sorted(reasons)) or "there are no pictures")
     curve = _Curve(lambda strength: _scores(change, applicable, strength, seed))
     by_ladder = change.whole_numbers or not change.smooth

@@ -97,7 +97,7 @@ def _prompt_side(names: Sequence[str], context: DataContext) -> Iterator[Selecte
 
 
 def _image_side(image: str | Sequence[str] | Mapping[str, Any], context: DataContext) -> Iterator[Selected]:
-    spec = image if isinstance(image, Mapping) else {"kinds": image}
+    spec: Mapping[str, Any] = image if isinstance(image, Mapping) else {"kinds": image}
     unknown = sorted(set(spec) - set(_IMAGE_KEYS))
     if unknown:
         raise InputError(f"perturbations.image: expected the keys {', '.join(_IMAGE_KEYS)}, got {unknown[0]!r}")

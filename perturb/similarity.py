@@ -62,6 +62,6 @@ def _map(one: Case, other: Case) -> npt.NDArray[np.float64]:
     first, second = (picture.expand(-1, channels, -1, -1) for picture in pair)
     window = (2 * _REACH + 1, 2 * _REACH + 1)
     ssim, _ = compute_ssim_and_cs(
-        first, second, spatial_dims=2, data_range=torch.tensor(1.0), kernel_size=window, kernel_sigma=(_SIGMA, _SIGMA)
+        first, second, spatial_dims=2, data_range=1.0, kernel_size=window, kernel_sigma=(_SIGMA, _SIGMA)
     )
     return np.asarray(ssim[0].mean(dim=0).numpy(), dtype=np.float64)
