@@ -96,6 +96,8 @@ def reading(row: Mapping[Any, Any], *, alpha: float = 0.05) -> str:
     """Say what a row of `interactions` answers; nothing is claimed where the adjusted p value is not below `alpha`."""
     if not math.isfinite(row["interaction"]):
         return str(row["note"]) or "not testable"
+    if not math.isfinite(row["p_adjusted"]):
+        return "too few units to tell"
     if not row["p_adjusted"] < alpha:
         return "no difference shown"
     if row["interaction"] > 0:

@@ -8,7 +8,6 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from robustness.reports import theme
-from robustness.reports.figure_text import capital
 from robustness.reports.grid import Cell, grid, reach_of
 from robustness.reports.words import interval, metric_words, number, short_words
 from robustness.results import is_searched, parse_condition
@@ -55,16 +54,21 @@ def joint_answers(rows: pd.DataFrame) -> tuple[str, ...]:
     """Return the two questions of a grid with what the rows of `joint_table` answer."""
     if "reading" not in rows or rows.empty:
         return ()
+    rises, rescues = (
+        "Does reliance on text rise when the image degrades?", "Does a good prompt rescue a bad image?",
+    )  # fmt: skip
+    if not rows["interaction_p"].notna().any():
+        return tuple(f"{question} It cannot be told: there are fewer than two units." for question in (rises, rescues))
     more = rows[rows["reading"].str.startswith("the words matter more")]
     less = rows[rows["reading"].str.startswith("the words matter less")]
-    total = f"{len(rows)} joint conditions" if len(rows) > 1 else "the one joint condition"
-    rises = f"shown for {_named(more)}" if len(more) else "not shown"
+    total = f"any of {len(rows)} joint conditions" if len(rows) > 1 else "the one joint condition"
+    shown = f"Shown for {_named(more)}" if len(more) else f"Not shown for {total}"
     falls = f"; it falls for {_named(less)}" if len(less) else ""
-    rescues = "shown for the same" if len(more) else "not shown"
+    saved = "Shown for the same" if len(more) else "Not shown"
     return (
-        f"Does reliance on text rise when the image degrades? {capital(rises)} of {total}{falls}.",
-        f"Does a good prompt rescue a bad image? {capital(rescues)}: what the right words are worth on the changed "
-        "picture, beyond what they are worth on the clean one, is the interaction.",
+        f"{rises} {shown}{falls}.",
+        f"{rescues} {saved}: the interaction is what the right words are worth on the changed picture, less what they"
+        " are worth on the clean one.",
     )
 
 

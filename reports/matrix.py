@@ -60,13 +60,17 @@ def says(rows: pd.DataFrame) -> tuple[str, ...]:
             said.append(f"{model}: {mine['note'].iloc[0] or 'no other data set'}; nothing to compare with.")
             continue
         parts = [
-            f"on {r['dataset']} {number(r['mean'])}, a loss of {number(r['loss'])}"
-            f" {interval(r['loss_low'], r['loss_high'])} ({100 * r['retention']:.0f}% kept)"
+            f"on {r['dataset']} {number(r['mean'])}, a loss of {number(r['loss'])}{_bounds(r)}"
+            f" ({100 * r['retention']:.0f}% kept)"
             for r in away.to_dict("records")
         ]
         said.append(f"{model}, on its own data ({mine['finetuned_on'].iloc[0]}) {number(away['own_mean'].iloc[0])}: "
                     f"{'; '.join(parts)}.")  # fmt: skip
     return tuple(said)
+
+
+def _bounds(row: Mapping[Any, Any]) -> str:
+    return "" if pd.isna(row["loss_low"]) else f" {interval(row['loss_low'], row['loss_high'])}"
 
 
 def _label(row: Mapping[Any, Any]) -> str:

@@ -168,4 +168,5 @@ def test_a_reading_claims_nothing_without_evidence_and_names_the_floor() -> None
     assert reading(row).endswith("which leaves next to nothing to lose")
     assert reading({**row, "image_mean": 0.5}) == "the words matter less on the changed picture"
     assert reading({**row, "p_adjusted": 0.2}) == "no difference shown"
+    assert reading({**row, "p_adjusted": float("nan")}) == "too few units to tell"
     assert reading({**row, "interaction": float("nan"), "note": "no rows of empty alone"}) == "no rows of empty alone"
