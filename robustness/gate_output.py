@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -43,10 +44,16 @@ def next_commands(judged: Sequence[Judged], run: Path, earlier: Path | None) -> 
     """Return what to run next; nothing where every gate passes."""
     if all(one.outcome == "pass" for one in judged):
         return []
-    lines = [f"robustness report {run}"]
+    lines = [f"robustness report {typed_path(run)}"]
     if earlier is not None and earlier.is_dir():
-        lines.append(f"robustness compare {earlier} {run}")
+        lines.append(f"robustness compare {typed_path(earlier)} {typed_path(run)}")
     return lines
+
+
+def typed_path(path: Path) -> str:
+    """Return a path as one would type it here."""
+    here = Path.cwd()
+    return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))
 
 
 def markdown(judged: Sequence[Judged], *, run: Path, earlier: Path | None = None) -> str:
@@ -110,11 +117,11 @@ def as_json(judged: Sequence[Judged], *, run: Path, earlier: Path | None) -> dic
 
 
 def _cells(one: Judged) -> tuple[str, ...]:
-    worst = one.worst
+    worst, sign = one.worst, "" if one.gate.test in ("minimum", "retention") else "+"
     outcome = one.outcome.upper() + (" (warning)" if one.outcome in ("fail", "inconclusive") and not one.blocks else "")
     return (
-        outcome, one.gate.title, _place(worst), _number(worst.estimate), _interval(worst), f"{worst.margin:g}",
-        str(worst.n_subjects),
+        outcome, one.gate.title, _place(worst), _number(worst.estimate, sign), _interval(worst, sign),
+        f"{worst.margin:g}", str(worst.n_subjects),
     )  # fmt: skip
 
 
@@ -122,12 +129,12 @@ def _place(finding: Finding) -> str:
     return f"{finding.condition} [{finding.group}]" if finding.group else finding.condition
 
 
-def _number(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:+.4f}"
+def _number(value: float, sign: str) -> str:
+    return "-" if math.isnan(value) else f"{value:{sign}.4f}"
 
 
-def _interval(finding: Finding) -> str:
-    return "-" if math.isnan(finding.low) else f"[{finding.low:+.4f}, {finding.high:+.4f}]"
+def _interval(finding: Finding, sign: str) -> str:
+    return "-" if math.isnan(finding.low) else f"[{_number(finding.low, sign)}, {_number(finding.high, sign)}]"
 
 
 def _ended(outcome: str, count: int) -> str:

@@ -28,9 +28,12 @@ def by_verdict(evidence: Evidence, gate: GateSpec) -> list[Finding]:
         raise InputError(nothing(gate, sorted(prompt["condition"].unique())))
     cases = _cases(evidence, gate, set(rows["condition"]))
     if gate.test == "ignores":
-        return [_finding(row, gate, cases) for row in rows.to_dict("records")]
+        return [_finding(row, gate, cases, evidence.unit) for row in rows.to_dict("records")]
     groups = rows.groupby(["model", "dataset", "attribute"], sort=True)
-    return [_best_evidence([_finding(row, gate, cases) for row in group.to_dict("records")]) for _, group in groups]
+    return [
+        _best_evidence([_finding(row, gate, cases, evidence.unit) for row in group.to_dict("records")])
+        for _, group in groups
+    ]
 
 
 def _matches(row: dict[Any, Any], gate: GateSpec) -> bool:
@@ -59,14 +62,16 @@ def _best_evidence(findings: list[Finding]) -> Finding:
     raise AssertionError("every condition starts with the empty text")  # pragma: no cover
 
 
-def _finding(row: dict[Any, Any], gate: GateSpec, cases: dict[tuple[str, str, str], pd.Series]) -> Finding:
+def _finding(row: dict[Any, Any], gate: GateSpec, cases: dict[tuple[str, str, str], pd.Series], unit: str) -> Finding:
     estimate, low, high, margin = (
         float(row[k]) if row[k] is not None else NAN for k in ("estimate", "ci_low", "ci_high", "margin")
     )
     needed = None if _missing(row["n_needed"]) else int(row["n_needed"])
     outcome = _outcome(row, gate)
-    more = f"; about {needed} subjects would decide" if outcome == "inconclusive" and needed else ""
-    message = f"{row['condition']}: {row['verdict']}: {row['sentence']}{more}"
+    said = str(row["sentence"]).rstrip(".")
+    # Most sentences say already how many subjects would decide.
+    more = f"; about {needed} {unit}s would decide" if outcome == "inconclusive" and needed else ""
+    message = f"{row['condition']}: {row['verdict']}: {said}{more if f'about {needed} ' not in said else ''}"
     changes = cases.get((row["model"], row["dataset"], row["condition"]))
     worst: tuple[str, ...] = ()
     if changes is not None:

@@ -72,7 +72,7 @@ class RobustnessSession:
         for name in dict.fromkeys(filter(None, (option("robustness_save"), update))):
             for path, label in runs.items():
                 saved = save_baseline(Run(path), self._file(name, label, alone=len(runs) == 1))
-                self._lines.append(f"saved {path} as {saved}")
+                self._lines.append(f"saved {label} as {saved}")
         if option("robustness_compare") and not update:
             for path, label in runs.items():
                 self._compare(Run(path), label, alone=len(runs) == 1)
@@ -91,10 +91,10 @@ class RobustnessSession:
                 f"--robustness-compare: expected a baseline, found none at {str(file)!r}; save it with "
                 f"--robustness-save {name}"
             )
-        from robustness.gate_output import text_table
+        from robustness.gate_output import text_table, typed_path
 
         judged = _judged(run, file, [*_shown(), *self._expressions])
-        self._lines += [f"{run.path} against {file}", *text_table(judged)]
+        self._lines += [f"{typed_path(run.path)} against {typed_path(file)}", *text_table(judged)]
         self._failed |= any(one.blocks for one in judged)
 
     def _report(self, file: Path, runs: dict[str, str], asserted: list[dict[str, Any]]) -> None:

@@ -103,7 +103,7 @@ class TestInconclusive:
         )
         result.assert_outcomes(**outcome)
         if "passed" not in outcome:
-            assert re.search(r"about \d+ subjects would decide", text(result))
+            assert re.search(r"about \d+ patients", text(result))
 
     def test_an_unknown_choice_is_an_error(self, suite, pytester, runs):
         pytester.makeini("[pytest]\nrobustness_inconclusive = maybe")
