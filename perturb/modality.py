@@ -42,7 +42,7 @@ _CAMERA = (*_NOISE[:3], "defocus_blur", "motion_blur", *_LIGHT, *_COLOUR, *_DIGI
 # What one modality alone knows.
 _ULTRASOUND = (
     "ultrasound_speckle", "gain_up", "gain_down", "time_gain_up", "time_gain_down", "acoustic_shadow", "reverberation",
-    "haze",
+    "haze", "sector_narrow", "imaging_depth_up", "imaging_depth_down",
 )  # fmt: skip
 _SKIN = ("hair", "ruler_marks", "ink_marks", "colour_temperature_warm", "colour_temperature_cool", "shadow")
 _ENDOSCOPE = (
