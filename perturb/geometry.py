@@ -12,9 +12,9 @@ from robustness.errors import CaseError
 from robustness.perturb.base import ImagePerturbation
 from robustness.perturb.edit import Edit
 from robustness.perturb.moved_words import Move, move_of, with_edits, words_after
-from robustness.perturb.pixels import DEEP, Device, degree
-from robustness.perturb.warp import border_fill, moved_labels, moved_mask, moved_pixels, sources
-from robustness.types import Case, Mask, NotApplicable, Params, Prompt
+from robustness.perturb.pixels import DEEP, Device, degree, is_gray
+from robustness.perturb.warp import Source, border_fill, moved_labels, moved_mask, moved_pixels, sources
+from robustness.types import Case, Image, Mask, NotApplicable, Params, Prompt
 
 _SIDES = (1.0, 1.0)
 
@@ -65,7 +65,7 @@ class GeometricPerturbation(ImagePerturbation):
         if isinstance(edits, NotApplicable):
             raise CaseError(f"{self.name}: {edits.reason}")
         where = sources(params, case.image.shape)
-        image = np.rint(moved_pixels(case.image, where, np.asarray(params["fill"]))).astype(np.uint8)
+        image = _moved_image(case.image, where, params["fill"])
         metadata = {**case.metadata, "attributes": dict(move.attributes), "siblings": {}}
         if DEEP in metadata:
             deep = moved_pixels(metadata[DEEP], where, np.asarray(params["fill_deep"]))
@@ -94,6 +94,14 @@ class GeometricPerturbation(ImagePerturbation):
         if prompt.text != params["prompt"]:
             raise CaseError(f"{self.name}: the record is of the prompt {params['prompt']!r}, got {prompt.text!r}")
         return with_edits(prompt, [Edit(*edit) for edit in params["words"]])
+
+
+def _moved_image(image: Image, where: Source, fill: Sequence[float]) -> Image:
+    # One channel of a gray picture says it all, and costs a third.
+    gray = is_gray(image) and len(set(fill)) == 1
+    pixels, outside = (image[..., 0], np.asarray(fill[0])) if gray else (image, np.asarray(fill))
+    moved = np.rint(moved_pixels(pixels, where, outside)).astype(np.uint8)
+    return np.repeat(moved[..., None], 3, axis=2) if gray else moved
 
 
 def _move(case: Case, params: Params) -> Move:
