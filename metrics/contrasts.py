@@ -61,7 +61,7 @@ def contrasts(rows: Rows, metric: str, orientation: Orientation, *, by: str = ""
     found = []
     for cell in rows.cells.index[rows.cells["condition"] != CLEAN]:
         where = pairs.of(int(cell))
-        for group, mine in grouping.split(pairs.case[where]):
+        for group, mine in grouping.split(pairs.case[where], int(cell)):
             subject = pairs.subject[where][mine]
             clean, changed, effect = (
                 subject_means(v[where][mine], subject)[1] for v in (pairs.clean, pairs.perturbed, pairs.effect)
@@ -83,7 +83,7 @@ def scores(rows: Rows, metric: str, *, by: str = "") -> list[Contrast]:
     for cell in rows.cells.index:
         inside = np.flatnonzero(rows.cell == cell)
         used = inside[np.isfinite(values[inside])]
-        for group, mine in grouping.split(rows.case[used]):
+        for group, mine in grouping.split(rows.case[used], int(cell)):
             chosen = used[mine]
             _, means, _ = subject_values(rows, chosen, values[chosen])
             cases, place, count = np.unique(rows.case[chosen], return_inverse=True, return_counts=True)
@@ -105,16 +105,23 @@ class _Grouping:
         first = np.unique(rows.case, return_index=True)[1]
         self._case_ids = rows.frame["case_id"].to_numpy()[first]
         self._groups = _groups(rows, by, first) if by else None
+        stated = rows.frame.get("applicable")
+        every = np.ones(rows.case.size, dtype=bool)
+        self._rows, self._applicable = rows, every if stated is None else stated.fillna(True).to_numpy(dtype=bool)
 
     def names(self, cases: Codes) -> tuple[str, ...]:
         return tuple(str(name) for name in self._case_ids[cases])
 
-    def split(self, cases: Codes) -> list[tuple[str, Codes]]:
-        """Return each group among `cases` with the positions of its members; one nameless group without a column."""
+    def split(self, cases: Codes, cell: int) -> list[tuple[str, Codes]]:
+        """Return each group that a cell applies to, with the positions of its members among `cases`.
+
+        A group of which no case has a value is there and has no members. Without a column: one nameless group.
+        """
         if self._groups is None:
             return [("", np.arange(cases.size))]
         of_case = self._groups[cases]
-        return [(str(name), np.flatnonzero(of_case == name)) for name in sorted(set(of_case))]
+        applies = np.unique(self._rows.case[(self._rows.cell == cell) & self._applicable])
+        return [(str(name), np.flatnonzero(of_case == name)) for name in sorted(set(self._groups[applies]))]
 
 
 def _groups(rows: Rows, by: str, first: Codes) -> npt.NDArray[np.object_]:

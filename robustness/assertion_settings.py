@@ -17,6 +17,7 @@ class AssertionSettings:
     Attributes:
         inconclusive: what an inconclusive outcome does.
         baseline: what to compare with.
+        root: where relative paths of baselines start; None: the current folder.
         update: save the run as the baseline instead of comparing.
         updated: baselines saved in this session, and the run that each holds.
         record: called with what each assertion found.
@@ -24,6 +25,7 @@ class AssertionSettings:
 
     inconclusive: Policy = "fail"
     baseline: Path | None = None
+    root: Path | None = None
     update: bool = False
     updated: dict[Path, Path] = field(default_factory=dict)
     record: Callable[[dict[str, Any]], None] | None = None

@@ -191,6 +191,7 @@ def _earlier(run: Run, baseline: Earlier | None, settings: AssertionSettings, *,
         )
     if not isinstance(chosen, str | Path):
         return chosen
+    chosen = settings.root / chosen if settings.root is not None else chosen
     if settings.update and (is_baseline(chosen) or not Path(chosen).is_dir()):
         file = files_of(chosen)[0].resolve()
         holder = settings.updated.setdefault(file, run.path.resolve())

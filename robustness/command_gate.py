@@ -30,7 +30,8 @@ def gate(
         bool, typer.Option("--github", help="Print GitHub annotations; add to the step's summary where there is one.")
     ] = False,
     save: Annotated[
-        File, typer.Option("--save-baseline", help="Save the run's scores as FILE.toml and FILE.parquet.")
+        File,
+        typer.Option("--save-baseline", help="Save the scores as FILE.toml and FILE.parquet; alone: judge nothing."),
     ] = None,
 ) -> None:
     """Judge a run by a gates file; one line per gate; exit 1 where one does not hold."""
@@ -40,7 +41,7 @@ def gate(
     opened = open_run(run)
     if save is not None:
         typer.echo(f"Baseline: {save_baseline(opened, save).resolve()}")
-        if gates is None and not Path("gates.toml").is_file():
+        if gates is None and baseline is None:
             return
     from robustness.gate import as_table, judge_gates, load_gates
     from robustness.gate_output import write_json

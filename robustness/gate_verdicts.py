@@ -49,17 +49,16 @@ def _matches(row: dict[Any, Any], gate: GateSpec) -> bool:
 def _best_evidence(findings: list[Finding]) -> Finding:
     """Return what the strongest kind of condition says of one attribute.
 
-    Another object on the same image shows following, or that it is missing. Without one, a contradiction shows a
-    reaction at most. A word that is dropped or replaced by a rare one may leave the mask where it belongs.
+    Another object on the same image, or a contradiction, shows following or its absence. A word that is dropped or
+    replaced by a rare one may leave the mask where it belongs, so it counts only where nothing else was asked.
     """
     shown = [found for found in findings if found.outcome == "pass"]
     if shown:
         return shown[0]
-    for kind in ("other:", "antonym:", ""):
-        chosen = [found for found in findings if found.condition.startswith(kind)]
-        if chosen:
-            return min(chosen, key=lambda found: found.outcome != "fail")
-    raise AssertionError("every condition starts with the empty text")  # pragma: no cover
+    telling = [found for found in findings if found.condition.startswith(("other:", "antonym:"))]
+    return min(
+        telling or findings, key=lambda found: (found.outcome != "fail", not found.condition.startswith("other:"))
+    )
 
 
 def _finding(row: dict[Any, Any], gate: GateSpec, cases: dict[tuple[str, str, str], pd.Series], unit: str) -> Finding:
@@ -71,6 +70,8 @@ def _finding(row: dict[Any, Any], gate: GateSpec, cases: dict[tuple[str, str, st
     said = str(row["sentence"]).rstrip(".")
     # Most sentences say already how many subjects would decide.
     more = f"; about {needed} {unit}s would decide" if outcome == "inconclusive" and needed else ""
+    if outcome == "inconclusive" and row["verdict"] == "REACTS":
+        more = "; without another object on the same image a reaction is all that any number of subjects can show"
     message = f"{row['condition']}: {row['verdict']}: {said}{more if f'about {needed} ' not in said else ''}"
     changes = cases.get((row["model"], row["dataset"], row["condition"]))
     worst: tuple[str, ...] = ()

@@ -126,9 +126,13 @@ def settings_of(item: pytest.Item) -> AssertionSettings:
         _fail(f"inconclusive: expected one of {', '.join(POLICIES)}, got {policy!r}")
     baseline = in_root(config, marked["baseline"]) if marked.get("baseline") else compared(config)
     return AssertionSettings(
-        inconclusive=policy, baseline=baseline, update=bool(config.getoption("robustness_update")),
-        updated=_kept(config, UPDATED, {}), record=partial(_note_assertion, config, item.nodeid),
-    )  # fmt: skip
+        inconclusive=policy,
+        baseline=baseline,
+        root=config.rootpath,
+        update=bool(config.getoption("robustness_update")),
+        updated=_kept(config, UPDATED, {}),
+        record=partial(_note_assertion, config, item.nodeid),
+    )
 
 
 def marker_of(item: pytest.Item) -> dict[str, Any]:

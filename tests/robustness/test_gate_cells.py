@@ -118,6 +118,15 @@ class TestSubgroups:
         assert (row.outcome, row.subgroup) == ("inconclusive", "ulcer")
         assert "needs 10 patients" in row.message
 
+    def test_a_group_without_any_value_is_open_and_one_that_nothing_applies_to_is_left_out(self, tmp_path):
+        gate = 'test = "drop_below"\ncondition = "image:*"\nsubgroup = "target"\nmargin = 0.5'
+        whole = self._run(tmp_path).results()
+        for column, value, outcome, cells in (("dice", np.nan, "inconclusive", 2), ("applicable", False, "pass", 1)):
+            table = whole.copy()
+            table.loc[(table.target == "ulcer") & (table.condition != "clean"), column] = value
+            row = _outcome(write_run(tmp_path / column, table), tmp_path, gate)
+            assert (row.outcome, row.n_conditions) == (outcome, cells)
+
     def test_against_a_baseline_too(self, tmp_path):
         run = self._run(tmp_path)
         worse = run.results()
@@ -230,9 +239,16 @@ class TestTwoReferents:
         dropped = side.assign(condition="drop:side", verdict="IGNORES")
         other = side.assign(condition="other:side", verdict="FOLLOWS")
         gate = 'test = "follows"\nattribute = "side"'
-        for parts, outcome in (((reacts, dropped), "inconclusive"), ((reacts, dropped, other), "pass")):
-            run.folder.write_table(tmp_path / "verdicts.parquet", pd.concat(parts, ignore_index=True))
-            judged = write_run(tmp_path / f"r{len(parts)}")
+        untestable = side.assign(condition="other:side", verdict="UNTESTABLE")
+        ignores = side.assign(verdict="IGNORES")
+        cases = (
+            ((reacts, dropped), "inconclusive"),
+            ((reacts, dropped, other), "pass"),
+            ((ignores, untestable), "fail"),
+            ((dropped,), "fail"),
+        )
+        for number, (parts, outcome) in enumerate(cases):
+            judged = write_run(tmp_path / f"r{number}")
             judged.folder.write_table(judged.path / "verdicts.parquet", pd.concat(parts, ignore_index=True))
             assert _outcome(judged, tmp_path, gate).outcome == outcome
 

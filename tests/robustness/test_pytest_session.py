@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 
 import pytest
@@ -76,6 +77,14 @@ class TestBaselines:
         suite(None, f"--robustness-run={runs}/worse").assert_outcomes(failed=1)
         suite(None, f"--robustness-run={runs}/worse", "--robustness-update").assert_outcomes(passed=1)
         suite(None, f"--robustness-run={runs}/worse").assert_outcomes(passed=1)
+
+    def test_a_baselines_path_starts_at_the_root_folder_wherever_pytest_is_called(self, suite, pytester, runs):
+        code = GOOD.format(assertion='assert_no_proven_drop("baselines/mine")')
+        pytester.makeini("[pytest]")
+        suite(code, f"--robustness-run={runs}/good", "--robustness-update").assert_outcomes(passed=1)
+        pytester.mkdir("inner")
+        os.chdir(pytester.path / "inner")
+        suite(None, f"--robustness-run={runs}/good", "..").assert_outcomes(passed=1)
 
     def test_two_runs_may_not_update_one_baseline(self, suite, runs):
         code = """
