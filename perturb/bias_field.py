@@ -34,8 +34,8 @@ class BiasField(ImagePerturbation):
     """
 
     name = "bias_field"
-    values = (0.27, 0.43, 0.71, 1.0, 1.6)
-    span: ClassVar[tuple[float, float]] = (0.05, 1.6)
+    values = (0.2, 0.35, 0.55, 0.8, 1.2)
+    span: ClassVar[tuple[float, float]] = (0.05, 1.2)
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:
         """Return the root mean square of the log gain and the seed of the field."""

@@ -123,8 +123,8 @@ class AirBubbles(_Bubbles):
     """
 
     name = "air_bubbles"
-    values = (0.046, 0.11, 0.23, 0.39, 0.72)
-    span: ClassVar[tuple[float, float]] = (0.01, 0.8)
+    values = (0.046, 0.11, 0.2, 0.33, 0.5)
+    span: ClassVar[tuple[float, float]] = (0.01, 0.5)
     radii = (0.05, 0.2)
     rim = (0.12, 0.1, 0.12)
     rim_level = 0.85

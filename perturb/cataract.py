@@ -36,8 +36,8 @@ class Cataract(ImagePerturbation):
     """
 
     name = "cataract"
-    values = (0.13, 0.19, 0.31, 0.48, 0.9)
-    span: ClassVar[tuple[float, float]] = (0.02, 0.9)
+    values = (0.12, 0.2, 0.33, 0.5, 0.72)
+    span: ClassVar[tuple[float, float]] = (0.02, 0.72)
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:
         """Return the scattered share and the blur in pixels of this picture; nothing is drawn."""

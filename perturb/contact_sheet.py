@@ -70,7 +70,9 @@ def _row(change: ImagePerturbation, cases: Sequence[Case], stand_ins: Sequence[s
                 tiles = [Tile(case.image, f"not applicable: {params.reason}")]
                 break
             changed = change.apply(case, params)
-            tiles.append(Tile(changed.image, f"{severity}   SSIM {similarity(case, changed):.2f}"))
+            # SSIM compares what stands at the same place: of a picture that moved it says nothing.
+            said = "moved" if change.target == "both" else f"SSIM {similarity(case, changed):.2f}"
+            tiles.append(Tile(changed.image, f"{severity}   {said}"))
         if len(tiles) > 1:
             return Row(title + (" [stand-in]" if case.case_id in stand_ins else ""), tuple(tiles))
     return Row(title, tuple(tiles))

@@ -52,8 +52,8 @@ class WindowLevelDown(_Level):
     """
 
     name = "window_level_down"
-    values = (0.079, 0.13, 0.23, 0.33, 0.5)
-    span: ClassVar[tuple[float, float]] = (0.005, 0.5)
+    values = (0.07, 0.12, 0.2, 0.28, 0.38)
+    span: ClassVar[tuple[float, float]] = (0.005, 0.38)
     direction = -1.0
 
 
@@ -97,6 +97,6 @@ class WindowWide(_Width):
     """
 
     name = "window_wide"
-    values = (1.2, 1.5, 2.0, 2.9, 6.0)
-    span: ClassVar[tuple[float, float]] = (1.005, 6.0)
+    values = (1.2, 1.45, 1.9, 2.6, 4.0)
+    span: ClassVar[tuple[float, float]] = (1.005, 4.0)
     widens = True

@@ -66,8 +66,8 @@ class EndoscopeMotion(ImagePerturbation):
     """
 
     name = "endoscope_motion"
-    values = (1.3, 2.6, 6.3, 11.0, 24.0)
-    span: ClassVar[tuple[float, float]] = (0.3, 24.0)
+    values = (1.3, 2.6, 5.0, 9.0, 14.0)
+    span: ClassVar[tuple[float, float]] = (0.3, 14.0)
     lengths: ClassVar[bool] = True
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:

@@ -48,8 +48,8 @@ class IlluminationGradient(_Illumination):
     """
 
     name = "illumination_gradient"
-    values = (0.33, 0.47, 0.64, 0.77, 0.97)
-    span: ClassVar[tuple[float, float]] = (0.05, 0.97)
+    values = (0.33, 0.47, 0.64, 0.77, 0.92)
+    span: ClassVar[tuple[float, float]] = (0.05, 0.92)
 
     def shade(self, size: tuple[int, int], angle: float) -> Map:
         """Return a ramp along the angle."""
@@ -71,8 +71,8 @@ class UnevenIllumination(_Illumination):
     """
 
     name = "uneven_illumination"
-    values = (0.33, 0.47, 0.65, 0.77, 0.97)
-    span: ClassVar[tuple[float, float]] = (0.05, 0.97)
+    values = (0.33, 0.47, 0.65, 0.77, 0.92)
+    span: ClassVar[tuple[float, float]] = (0.05, 0.92)
 
     def shade(self, size: tuple[int, int], angle: float) -> Map:
         """Return the distance from an off-centre place, as a smooth rise."""

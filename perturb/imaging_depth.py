@@ -9,7 +9,7 @@ import numpy as np
 from robustness.perturb.geometry import GeometricPerturbation
 from robustness.perturb.warp import affine
 from robustness.registry import PERTURBATIONS
-from robustness.types import Case, Params
+from robustness.types import Case, NotApplicable, Params
 
 
 class _Depth(GeometricPerturbation):
@@ -22,12 +22,22 @@ class _Depth(GeometricPerturbation):
         ratio = float(value)
         return {"ratio": ratio, "spacing": [ratio, ratio], **affine(np.eye(2) * ratio, (0.0, ratio - 1))}
 
+    def propose(self, case: Case, severity: int, rng: np.random.Generator) -> Params | NotApplicable:
+        """Return the record of the move; a machine shows black where it has no echoes, whatever the border holds."""
+        params = super().propose(case, severity, rng)
+        if isinstance(params, NotApplicable):
+            return params
+        return {
+            **params,
+            **{key: [0.0] * 3 if key == "fill" else 0.0 for key in ("fill", "fill_deep") if key in params},
+        }
+
 
 @PERTURBATIONS.add("imaging_depth_up")
 class ImagingDepthUp(_Depth):
     """Show an ultrasound picture at 1.1 to 2 times its depth: all of it is smaller and nearer to the upper border.
 
-    Imitates a depth setting that is too deep; what the old picture did not reach is filled. Size and location words are
+    Imitates a depth setting that is too deep; what the old picture did not reach is black. Size and location words are
     judged anew. The value is the ratio of the new depth to the old one.
 
     Source: Leclerc et al., "Deep Learning for Segmentation Using an Open Large-Scale Dataset in 2D Echocardiography",

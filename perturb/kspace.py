@@ -101,8 +101,8 @@ class Ghosting(ImagePerturbation):
     """
 
     name = "ghosting"
-    values = (0.32, 0.49, 0.73, 0.96, 1.3)
-    span: ClassVar[tuple[float, float]] = (0.01, 1.5)
+    values = (0.25, 0.4, 0.6, 0.8, 1.0)
+    span: ClassVar[tuple[float, float]] = (0.01, 1.0)
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:
         """Return the strength, the distance of the ghosts in pixels, their phase and the phase axis."""

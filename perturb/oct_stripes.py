@@ -70,8 +70,8 @@ class VesselShadow(_Stripes):
     """
 
     name = "vessel_shadow"
-    values = (0.032, 0.094, 0.27, 0.47, 0.75)
-    span: ClassVar[tuple[float, float]] = (0.02, 0.75)
+    values = (0.04, 0.1, 0.22, 0.4, 0.6)
+    span: ClassVar[tuple[float, float]] = (0.02, 0.6)
     depth = 0.85
     soft = 0.6
     counts = (4, 7)

@@ -28,8 +28,8 @@ class Overexposure(ImagePerturbation):
     """
 
     name = "overexposure"
-    values = (0.54, 0.83, 1.4, 2.3, 8.0)
-    span: ClassVar[tuple[float, float]] = (0.05, 8.0)
+    values = (0.54, 0.83, 1.4, 2.3, 4.0)
+    span: ClassVar[tuple[float, float]] = (0.05, 4.0)
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:
         """Return the gain and the place of the lobe, in shares of height and width."""

@@ -29,8 +29,8 @@ class MarkerText(Overlay):
     """
 
     name = "marker_text"
-    values = (0.068, 0.093, 0.12, 0.16, 0.2)
-    span: ClassVar[tuple[float, float]] = (0.025, 0.2)
+    values = (0.05, 0.065, 0.08, 0.1, 0.125)
+    span: ClassVar[tuple[float, float]] = (0.025, 0.125)
 
     def layers(self, rng: np.random.Generator, size: tuple[int, int], amount: Any) -> Sequence[Layer]:
         """Return the letters."""
@@ -69,8 +69,8 @@ class SupportDevice(Overlay):
     """
 
     name = "support_device"
-    values = (2, 3, 7, 12, 24)
-    span: ClassVar[tuple[float, float]] = (1.0, 24.0)
+    values = (1, 3, 5, 9, 14)
+    span: ClassVar[tuple[float, float]] = (1.0, 14.0)
     whole_numbers: ClassVar[bool] = True
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:

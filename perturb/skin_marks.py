@@ -60,8 +60,8 @@ class InkMarks(Overlay):
     """
 
     name = "ink_marks"
-    values = (2, 3, 10, 17, 30)
-    span: ClassVar[tuple[float, float]] = (1.0, 30.0)
+    values = (2, 4, 7, 11, 16)
+    span: ClassVar[tuple[float, float]] = (1.0, 16.0)
     whole_numbers: ClassVar[bool] = True
 
     def layers(self, rng: np.random.Generator, size: tuple[int, int], amount: Any) -> Sequence[Layer]:

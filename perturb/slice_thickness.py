@@ -30,8 +30,8 @@ class SliceThickness(ImagePerturbation):
     """
 
     name = "slice_thickness"
-    values = (3.0, 5.0, 8.7, 13.0, 24.0)
-    span: ClassVar[tuple[float, float]] = (1.1, 24.0)
+    values = (2.5, 4.5, 7.5, 11.0, 16.0)
+    span: ClassVar[tuple[float, float]] = (1.1, 16.0)
     identity: Any = 1.0
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:

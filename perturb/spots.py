@@ -24,8 +24,8 @@ class Debris(Overlay):
     """
 
     name = "debris"
-    values = (19.0, 40.0, 85.0, 130.0, 250.0)
-    span: ClassVar[tuple[float, float]] = (2.0, 250.0)
+    values = (12.0, 28.0, 55.0, 90.0, 140.0)
+    span: ClassVar[tuple[float, float]] = (2.0, 140.0)
 
     def layers(self, rng: np.random.Generator, size: tuple[int, int], amount: Any) -> Sequence[Layer]:
         """Return blurred and sharp particles."""
@@ -60,8 +60,8 @@ class CameraSpots(Overlay):
 
     name = "camera_spots"
     inside = True
-    values = (9.1, 17.0, 35.0, 55.0, 90.0)
-    span: ClassVar[tuple[float, float]] = (1.0, 90.0)
+    values = (5.0, 10.0, 18.0, 30.0, 45.0)
+    span: ClassVar[tuple[float, float]] = (1.0, 45.0)
 
     def layers(self, rng: np.random.Generator, size: tuple[int, int], amount: Any) -> Sequence[Layer]:
         """Return pale and dark spots."""

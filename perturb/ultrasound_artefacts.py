@@ -43,15 +43,15 @@ class AcousticShadow(_Seeded):
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
         """Return the pictures with shadows."""
         size = (int(pixels.shape[-2]), int(pixels.shape[-1]))
-        drawn = [_shadows(stream(one, self.name), size, one["amount"]) for one in params]
+        beams, depth = _shown_beams(pixels)[:, 0].cpu().numpy(), _beams(size)[1]
+        drawn = [_shadows(stream(one, self.name), beams[i], depth, one["amount"]) for i, one in enumerate(params)]
         shade, caps = (stacked([one[k] for one in drawn], pixels)[:, None] for k in range(2))
         return pixels * (1 - shade) + 0.6 * caps * field_of_view(pixels) * (1 - pixels)
 
 
-def _shadows(rng: np.random.Generator, size: tuple[int, int], amount: float) -> tuple[Map, Map]:
+def _shadows(rng: np.random.Generator, beam: Map, depth: Map, amount: float) -> tuple[Map, Map]:
     """Return the shade and the bright caps, both (H, W) in [0, 1]."""
-    beam, depth = _beams(size)
-    shade, caps = np.zeros(size, np.float32), np.zeros(size, np.float32)
+    shade, caps = np.zeros_like(beam), np.zeros_like(beam)
     if amount == 0:
         return shade, caps
     count = int(rng.integers(1, 4))
@@ -79,6 +79,19 @@ def _beams(size: tuple[int, int]) -> tuple[Map, Map]:
     return (angle - angle.min()) / max(float(np.ptp(angle)), 1e-6), depth / float(rows.max())
 
 
+def _shown_beams(pixels: torch.Tensor) -> torch.Tensor:
+    """Return each pixel's beam as 0 to 1 across the beams that the picture shows, (B, 1, H, W).
+
+    A sector does not fill its picture: the beams beside it are below 0 and above 1.
+    """
+    beam, _ = _beams((int(pixels.shape[-2]), int(pixels.shape[-1])))
+    beams, inside = stacked([beam] * len(pixels), pixels)[:, None], field_of_view(pixels) > 0
+    first = beams.where(inside, pixels.new_tensor(2.0)).amin((1, 2, 3), keepdim=True)
+    last = beams.where(inside, pixels.new_tensor(-1.0)).amax((1, 2, 3), keepdim=True)
+    # A picture without any light shows no beam; there is nothing to change in it either.
+    return (beams - first.clamp(max=1)) / (last - first).clamp(min=1e-6)
+
+
 @PERTURBATIONS.add("reverberation")
 class Reverberation(_Seeded):
     """Repeat a bright interface at equal distances below itself, each echo weaker.
@@ -90,8 +103,8 @@ class Reverberation(_Seeded):
     """
 
     name = "reverberation"
-    values = (0.32, 0.47, 0.75, 1.0, 1.5)
-    span: ClassVar[tuple[float, float]] = (0.03, 1.5)
+    values = (0.25, 0.4, 0.55, 0.75, 1.0)
+    span: ClassVar[tuple[float, float]] = (0.03, 1.0)
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
         """Return the pictures with repeated echoes."""
@@ -132,12 +145,7 @@ class SectorNarrow(ImagePerturbation):
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
         """Return the pictures of a narrower sector."""
         share = column(params, "share", pixels)
-        beam, _ = _beams((int(pixels.shape[-2]), int(pixels.shape[-1])))
-        beams, inside = stacked([beam] * len(params), pixels)[:, None], field_of_view(pixels) > 0
-        # The beams that the picture shows, which a sector does not spread over the whole of it.
-        first = beams.where(inside, pixels.new_tensor(2.0)).amin((1, 2, 3), keepdim=True)
-        last = beams.where(inside, pixels.new_tensor(-1.0)).amax((1, 2, 3), keepdim=True)
-        off = (2 * beams - first - last).abs() / (last - first).clamp(min=1e-6)
+        off = (2 * _shown_beams(pixels) - 1).abs()
         kept = ((1 - share - off) / 0.02 + 0.5).clamp(0, 1)
         return (pixels * kept).where(share > 0, pixels)
 
@@ -154,8 +162,8 @@ class Haze(_Seeded):
     """
 
     name = "haze"
-    values = (0.28, 0.41, 0.62, 0.73, 0.95)
-    span: ClassVar[tuple[float, float]] = (0.02, 0.95)
+    values = (0.25, 0.38, 0.55, 0.7, 0.85)
+    span: ClassVar[tuple[float, float]] = (0.02, 0.85)
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
         """Return the veiled pictures."""

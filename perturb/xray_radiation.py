@@ -32,8 +32,8 @@ class Scatter(ImagePerturbation):
     """
 
     name = "scatter"
-    values = (0.2, 0.37, 0.85, 1.7, 6.0)
-    span: ClassVar[tuple[float, float]] = (0.01, 6.0)
+    values = (0.2, 0.4, 0.8, 1.7, 4.0)
+    span: ClassVar[tuple[float, float]] = (0.01, 4.0)
     keys: ClassVar[tuple[str, ...]] = ("scatter_to_primary",)
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
@@ -99,8 +99,8 @@ class BeamHardening(ImagePerturbation):
     """
 
     name = "beam_hardening"
-    values = (0.32, 0.45, 0.64, 0.75, 0.95)
-    span: ClassVar[tuple[float, float]] = (0.03, 0.95)
+    values = (0.3, 0.43, 0.58, 0.71, 0.85)
+    span: ClassVar[tuple[float, float]] = (0.03, 0.85)
     keys: ClassVar[tuple[str, ...]] = ("loss",)
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
@@ -123,8 +123,8 @@ class XrayBlur(ImagePerturbation):
     """
 
     name = "xray_blur"
-    values = (0.71, 1.7, 4.3, 7.0, 12.0)
-    span: ClassVar[tuple[float, float]] = (0.2, 12.0)
+    values = (0.7, 1.4, 2.5, 4.2, 7.0)
+    span: ClassVar[tuple[float, float]] = (0.2, 7.0)
     lengths: ClassVar[bool] = True
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:
