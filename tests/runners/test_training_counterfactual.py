@@ -1,4 +1,4 @@
-"""Counterfactual prompts and attribute dropout: other questions with their own answers, from the case's own draws."""
+"""Counterfactual prompts and attribute dropout: other questions with their own answers, drawn for each case."""
 
 import json
 

@@ -90,6 +90,8 @@ class TestTwoProcesses:
     def test_a_mistake_is_one_error_in_the_process_that_asked(self, data, tmp_path):
         with pytest.raises(InputError, match="split"):
             finetune("film-unet", data=data, out=tmp_path, devices=2, val_split="dev", **FAST)
+
+    def test_a_case_that_cannot_be_read_is_named(self, tmp_path):
         broken = write_dataset(tmp_path / "broken", images=3)
         (broken / "images" / "s01.png").write_bytes(b"no picture")
         with pytest.raises(CaseError, match="s01"):
