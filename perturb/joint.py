@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from robustness.errors import InputError
 from robustness.perturb.select import Selected, select
 from robustness.perturb.worst_case import WorstCase
-from robustness.plan import PerturbationSpec
+from robustness.plan import JointSpec, PerturbationSpec
 from robustness.types import DataContext
 
 _FORM = "image:NAME@SEVERITY+PROMPT, such as image:gaussian_blur@3+antonym:size"
@@ -79,6 +79,11 @@ def chosen_of(spec: PerturbationSpec, context: DataContext) -> Chosen:
     """Return the conditions that a plan's ``[perturbations]`` stands for on one dataset; see `select_all`."""
     grids = [grid if isinstance(grid, str) else grid.model_dump() for grid in spec.joint or ()]
     return select_all(spec.prompt, spec.image.model_dump(), grids, context)
+
+
+def prompt_names(grid: JointSpec | str) -> list[str]:
+    """Return the prompt changes that a grid of a plan names."""
+    return _sides(grid if isinstance(grid, str) else grid.model_dump())[1]
 
 
 def _sides(grid: str | Mapping[str, Any]) -> tuple[list[str], list[str]]:

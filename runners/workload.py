@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from robustness.perturb.select import select
+from robustness.perturb.joint import chosen_of, prompt_names
 from robustness.plan import Plan
-from robustness.results import CLEAN, RERUN
+from robustness.results import CLEAN, RERUN, parse_condition
 from robustness.runners.data import Dataset
 from robustness.runners.engine import Request
 from robustness.runners.exchange_files import image_digest
@@ -73,15 +73,17 @@ def workload(plan: Plan, dataset: Dataset, place: int, *, images: int, progress:
     words, pictures = _Tally(), _Tally()
     prompt_rows = record(_only(plan, image=False), dataset, place, words.take, progress=progress)
     sample = dataset.subset(spread_images(dataset, images))
-    image_rows = record(_only(plan, image=True), sample, place, pictures.take)
-    image_rows = image_rows[~image_rows["condition"].isin([CLEAN, RERUN])]
+    image_rows = record(_only(plan, image=True), sample, place, _changed_only(pictures))
+    # The prompt halves of joint grids are among the prompt plan's rows.
+    counted = image_rows["condition"].isin([CLEAN, RERUN]) | (image_rows["family"] == "prompt")
+    image_rows = image_rows[~counted]
     n_images = len({info.image_id for info in dataset.infos})
     sampled = len({info.image_id for info in sample.infos})
     rerun = prompt_rows[prompt_rows["condition"] == RERUN]
     scale = n_images / max(sampled, 1)
     # The image plan's own clean requests are among those of the prompt plan.
     changed = len(pictures.pictures) - sampled, len(pictures.pairs) - len(rerun_of(sample))
-    chosen = select(plan.perturbations.prompt, plan.perturbations.image.model_dump(), dataset.context(plan.seed))
+    chosen = chosen_of(plan.perturbations, dataset.context(plan.seed)).single
     return Workload(
         dataset.name, len(dataset), n_images, len({info.subject_id for info in dataset.infos}),
         dataset.subject_is_image, sampled, len(prompt_rows) + round(scale * len(image_rows)),
@@ -105,10 +107,21 @@ def spread_images(dataset: Dataset, images: int) -> list[int]:
     return [number for number, info in enumerate(dataset.infos) if info.image_id in chosen]
 
 
+def _changed_only(tally: _Tally) -> Callable[[Request], str]:
+    def take(request: Request) -> str:
+        of_words = parse_condition(request.condition).family == "prompt"
+        return request.condition if of_words else tally.take(request)
+
+    return take
+
+
 def _only(plan: Plan, *, image: bool) -> Plan:
     spec = plan.perturbations
-    empty: dict[str, Any] = {"prompt": []} if image else {"image": spec.image.model_copy(update={"kinds": []})}
-    return plan.model_copy(update={"perturbations": spec.model_copy(update=empty)})
+    update: dict[str, Any] = {"prompt": []}
+    if not image:
+        words = [*spec.prompt, *(name for grid in spec.joint or () for name in prompt_names(grid))]
+        update = {"prompt": words, "image": spec.image.model_copy(update={"kinds": []}), "joint": None}
+    return plan.model_copy(update={"perturbations": spec.model_copy(update=update)})
 
 
 def _needs_model(perturbation: Any) -> bool:

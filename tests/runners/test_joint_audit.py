@@ -12,9 +12,11 @@ import pytest
 
 import robustness as rb
 from robustness.metrics.interaction import interactions, reading
+from robustness.plan import parse_plan
 from robustness.reports.content import build
 from robustness.reports.tables import read_runs
 from robustness.run import Run
+from robustness.runners.workload import workload
 from tests.synthetic import bright, reads_side, write_dataset
 
 BLUR, NOISE, FLIP = "image:gaussian_blur@5", "image:gaussian_noise@2", "image:horizontal_flip@1"
@@ -170,3 +172,19 @@ def test_a_reading_claims_nothing_without_evidence_and_names_the_floor() -> None
     assert reading({**row, "p_adjusted": 0.2}) == "no difference shown"
     assert reading({**row, "p_adjusted": float("nan")}) == "too few units to tell"
     assert reading({**row, "interaction": float("nan"), "note": "no rows of empty alone"}) == "no rows of empty alone"
+
+
+def test_the_forecast_counts_what_the_audit_does(tmp_path: Path) -> None:
+    data = rb.load_dataset(write_dataset(tmp_path / "data", images=4), prompt="p6")
+    tree = {
+        "model": {"name": "film-unet"}, "data": {"path": str(tmp_path / "data")},
+        "perturbations": {"prompt": ["typo@1"], "image": ["jpeg@1"], "joint": ["image:jpeg@1+empty"]},
+    }  # fmt: skip
+    counted = workload(parse_plan(tree), data, 0, images=4)
+    model = rb.load_model("film-unet", config={"image_size": 32, "widths": [8, 16]})
+    run = rb.audit(
+        model, data, perturbations=["typo@1", "image:jpeg@1", "image:jpeg@1+empty"], out=tmp_path / "run", report=False
+    )
+    assert counted.n_rows == len(run.results())
+    assert counted.n_image_encodes == run.manifest["timing"]["n_image_encodes"]
+    assert counted.n_decodes == run.manifest["timing"]["n_decodes"]
