@@ -16,7 +16,7 @@ from robustness.train_protocols import with_protocol
 
 RANDOM = "random"
 Part = Literal["image", "text", "decoder"]
-Augmentation = Literal["flip", "shift", "gain", "misword", "reword"]
+Augmentation = Literal["flip", "rotate", "shift", "gain", "misword", "reword"]
 Accident = Literal["zero_ce", "ce_of_sigmoids", "random_validation_text"]
 Logger = Literal["tensorboard", "wandb", "mlflow"]
 _ENCODERS: list[Literal["image", "text"]] = ["image", "text"]
@@ -123,9 +123,10 @@ class TrainSpec(StrictModel):
         warmup: steps in which the rate rises from 0.
         patience: validations without a better Dice after which training stops; None: never.
         freeze: parts that do not learn; None: both encoders of a model with published weights, nothing of others.
-        augment: "flip" (rewrites left and right), "shift" (up to 6% of the side), "gain" (brightness, 15%), "misword"
-            (in 40% of the prompts the size, number, location or view word becomes its opposite, so that wrong words
-            do no harm), "reword" (a quarter of the prompts in another wording of the same meaning).
+        augment: "flip" (rewrites left and right), "rotate" (half of the cases by 5 to 15 degrees, with their location
+            words), "shift" (up to 6% of the side), "gain" (brightness, 15%), "misword" (in 40% of the prompts the
+            size, number, location or view word becomes its opposite, so that wrong words do no harm), "reword" (a
+            quarter of the prompts in another wording of the same meaning).
         spell: share of known words that are spelled byte by byte, for models that can.
         gradient_clip: largest norm of the gradient; 0: no bound.
         threads: CPU threads; None: torch's own choice.

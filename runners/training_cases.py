@@ -28,6 +28,7 @@ _SHIFT, _GAIN, _MISWORDED, _REWORDED = 0.06, 0.15, 0.4, 0.25
 # What the mask itself shows: a wrong word of these kinds need not mislead anybody.
 _MISWORDED_KINDS = ("size", "number", "location", "view")
 _CACHE_BYTES = 1 << 30
+_DEEP = ("image_float", "full_scale")
 _RANDOM_KEYS = tuple(f"p{index}" for index in range(1, 10))
 
 
@@ -55,7 +56,7 @@ class TrainingCases:
         size: side of the network's input in pixels.
         interpolation: PIL's filter for images; masks are resized by the nearest pixel.
         seed: of all draws.
-        augment: names among "flip", "shift", "gain", "misword", "reword".
+        augment: names among "flip", "rotate", "shift", "gain", "misword", "reword".
         empty: share of prompts replaced by the empty text.
         attribute_dropout: chance of a word that is not needed to be left out.
         others: asks for other targets of the image now and then.
@@ -85,6 +86,7 @@ class TrainingCases:
         self._context = (self.first if others is None else others.pool.first).context(seed)
         # Looked up only where it is used: the registry imports the whole room.
         self._flip = PERTURBATIONS.get("horizontal_flip")() if "flip" in self.augment else None
+        self._rotation = PERTURBATIONS.get("rotation")() if "rotate" in self.augment else None
 
     def __len__(self) -> int:
         return len(self.first)
@@ -132,6 +134,8 @@ class TrainingCases:
         if self._flip is not None and generator(self.seed, *key, "flip").random() < 0.5:
             params = self._flip.draw(case, 1, generator(self.seed, *key, "flip", "params"))
             case = case if params is None else self._flip.apply(case, params)
+        if self._rotation is not None:
+            case = rotated(case, self._rotation, generator(self.seed, *key, "rotate"))
         image, mask = case.image, case.mask
         if "shift" in self.augment:
             image, mask = shifted(image, mask, generator(self.seed, *key, "shift"))
@@ -175,7 +179,11 @@ class TrainingCases:
             square = (self.size, self.size)
             image = np.array(PILImage.fromarray(case.image).resize(square, self._filter))
             mask = np.array(PILImage.fromarray(case.mask).resize(square, PILImage.Resampling.NEAREST))
-            held = dataclasses.replace(case, image=image, mask=mask)
+            rows, columns = case.spacing_mm or (1.0, 1.0)
+            spacing_mm = (rows * case.mask.shape[0] / self.size, columns * case.mask.shape[1] / self.size)
+            # Deep pixels of the original size would belong to another picture now.
+            metadata = {k: v for k, v in case.metadata.items() if k not in _DEEP}
+            held = dataclasses.replace(case, image=image, mask=mask, metadata=metadata, spacing_mm=spacing_mm)
         self._kept[index] = held
         while len(self._kept) > self._most:
             self._kept.popitem(last=False)
@@ -208,6 +216,14 @@ def shifted(image: Image, mask: Mask, rng: np.random.Generator) -> tuple[Image, 
     most = round(_SHIFT * size)
     rows, columns = (np.clip(np.arange(size) - int(d), 0, size - 1) for d in rng.integers(-most, most + 1, 2))
     return image[rows][:, columns], mask[rows][:, columns]
+
+
+def rotated(case: Case, rotation: Any, rng: np.random.Generator) -> Case:
+    """Return half of the cases turned by 5, 10 or 15 degrees with mask and location words, where these stay true."""
+    if rng.random() >= 0.5:
+        return case
+    params = rotation.draw(case, int(rng.integers(1, 4)), rng)
+    return case if params is None else rotation.apply(case, params)
 
 
 def brightened(image: Image, rng: np.random.Generator) -> Image:

@@ -257,6 +257,18 @@ class TestDraws:
             # The nucleus is bright: where the mask went, the brightness went.
             assert sample.image[sample.mask].mean() > 120 > sample.image[~sample.mask].mean()
 
+    def test_half_of_the_cases_turn_with_their_mask_and_location_words_stay_true(self, data):
+        cases = self.cases(data, keys=["p6"], augment=["rotate"])
+        drawn = [(cases.plain(i), cases.drawn(i, epoch)) for i in range(len(cases)) for epoch in range(8)]
+        turned = [(plain, sample) for plain, sample in drawn if not np.array_equal(plain.mask, sample.mask)]
+        assert 0.25 < len(turned) / len(drawn) < 0.65
+        for plain, sample in turned:
+            # The nuclei are bright: where the mask went, the brightness went, and its half of the picture is named.
+            assert sample.image[sample.mask].mean() > 120 > sample.image[~sample.mask].mean()
+            assert sample.text.split()[2] == plain.text.split()[2]
+            column = np.nonzero(sample.mask)[1].mean() / sample.mask.shape[1]
+            assert ("right" in sample.text.split("located")[1]) == (column > 0.5)
+
     def test_an_epoch_holds_every_case_once_in_its_own_order(self, data):
         cases = self.cases(data)
         assert sorted(cases.order(0)) == list(range(12))
