@@ -49,7 +49,7 @@ class AttackSettings:
         round_trip: whether the attacked picture is rounded to 8 bits before the model sees it.
         loss: what is raised, of the mask asked for: "dice+bce" (soft Dice plus binary cross entropy), "dice" or "bce".
         budget: pictures that `query_attack` may show to a model, the clean one not counted.
-        text_budget: texts that `worst_case` and `joint_worst_case` may try, the clean one not counted.
+        text_budget: texts that `worst_case`, and each turn of `joint_worst_case`, may try, the clean one not counted.
         rounds: turns of `joint_worst_case`, each a search for words and an attack under them.
         universal_images: images that the perturbation of `universal` is made from.
         universal_epochs: passes over them.

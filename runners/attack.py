@@ -57,7 +57,7 @@ class Attacks:
             "fgsm": partial(fgsm, model),
             "pgd": partial(pgd, model),
             "universal": UniversalAttack(model, self.dataset, self.seed),
-            "joint_worst_case": JointAttack(model, self.dataset.context(self.seed)),
+            "joint_worst_case": JointAttack(model, self.dataset.context(self.seed), self.seed),
         }
 
     def bind(self, selected: Sequence[Selected]) -> list[Selected]:

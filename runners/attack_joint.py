@@ -25,10 +25,16 @@ class _Candidate(NamedTuple):
 
 @dataclass(eq=False)
 class JointAttack:
-    """Searches one case; see `robustness.perturb.joint_worst_case`."""
+    """Searches one case; see `robustness.perturb.joint_worst_case`.
+
+    Attributes:
+        seed: the plan's. With it the first search for words is that of `worst_case` in the same plan, text by text, so
+            that the pair never does less harm than those words alone.
+    """
 
     model: GradientModel
     context: DataContext
+    seed: int = 0
     judge: DiceOfTexts = field(init=False)
 
     def __post_init__(self) -> None:
@@ -77,10 +83,9 @@ class JointAttack:
         return pairs, words or NotApplicable("no turn was asked for"), tried
 
     def _searched(self, case: Case, seed: int, turn: int, settings: AttackSettings) -> Params | NotApplicable:
-        share, rest = divmod(settings.text_budget, settings.rounds)
-        budget = max(1, share + (turn < rest))
-        search = WorstCase(context=self.context, judge=self.judge, budget=budget)
-        return search.propose(case, 0, generator(seed, "joint_worst_case", turn))
+        search = WorstCase(context=self.context, judge=self.judge, budget=settings.text_budget)
+        first = generator(self.seed, case.case_id, search.name, 0)
+        return search.propose(case, 0, generator(seed, "joint_worst_case", turn) if turn else first)
 
     def _attacked(self, case: Case, text: str, eps: float, seed: int, settings: AttackSettings) -> _Candidate:
         """Attack the clean picture under `text`."""

@@ -10,6 +10,7 @@ import pytest
 
 from robustness.perturb.attack import AttackSettings, with_picture
 from robustness.perturb.select import Selected, select
+from robustness.perturb.worst_case import WorstCase
 from robustness.registry import PERTURBATIONS
 from robustness.runners.attack import GRADIENT_ATTACKS, Attacks
 from robustness.runners.attack_model import AttackCounters, GradientModel
@@ -146,12 +147,22 @@ class TestJoint:
         case, judge = data[0], DiceOfTexts(film)
         found = attacks.searches["joint_worst_case"](case, EPS, 3, attacks.settings)
         scores = found.facts["scores"]
-        assert found.facts["tried"] <= 9
+        assert found.facts["tried"] <= 2 * 9
         assert attacks.counters.n_attack_texts == found.facts["tried"]
         assert scores["clean"] == judge(case, [case.prompt.text])[0]
         kept = judge(with_picture(case, found.image), [found.prompt])[0]
         assert kept == pytest.approx(min(scores["words"], scores["picture"], scores["both"]))
         assert found.facts["attacks"] == 3
+
+    def test_the_words_alone_are_those_of_the_worst_wording_in_the_same_plan(self, film, data) -> None:
+        settings = AttackSettings(steps=1, text_budget=9, rounds=2)
+        for case in data[:3]:
+            words = WorstCase(context=data.context(4), judge=DiceOfTexts(film), budget=9)
+            alone = words.propose(case, 0, generator(4, case.case_id, "worst_case", 0))
+            scores = (
+                Attacks(film, data, settings, 4).searches["joint_worst_case"](case, EPS, 3, settings).facts["scores"]
+            )
+            assert scores["words"] == alone["worst_score"]
 
     def test_the_change_rewrites_the_words_and_keeps_the_mask(self, film, data) -> None:
         settings = AttackSettings(steps=2, text_budget=6, rounds=1)
