@@ -108,6 +108,15 @@ def test_a_matrix_of_data_sets_needs_two_and_holds_unit_means(runs: tuple[RunTab
     assert set(table["note"]) == {"finetuned on unknown data"}
 
 
+def test_two_runs_of_one_model_on_one_data_set_count_once(runs: tuple[RunTables, ...]) -> None:
+    results = runs[0].results
+    both = pd.concat([results, results.assign(dataset="elsewhere")])
+    again = both.assign(series=both["series"] + " (again)", subject_id="another", dice=0.0)
+    pd.testing.assert_frame_equal(
+        matrix_table(pd.concat([both, again]), resamples=99), matrix_table(both, resamples=99)
+    )  # fmt: skip
+
+
 def test_a_model_away_from_its_own_data_is_compared_with_home(runs: tuple[RunTables, ...]) -> None:
     results = runs[0].results
     home = str(results["dataset"].iloc[0])
