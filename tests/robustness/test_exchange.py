@@ -16,13 +16,16 @@ from PIL import Image as PilImage
 from typer.testing import CliRunner
 
 import robustness as rb
+from robustness.api import run_plan
 from robustness.cli import app
+from robustness.conclude import derive
 from robustness.demo_files import demo_checkpoint, demo_data
 from robustness.errors import CaseError, InputError
 from robustness.exchange import export, score
 from robustness.plan import parse_plan
 from tests.synthetic import bright, reads_side, write_dataset
 
+SEARCHED = ["worst_case", "image:query_attack@3"]
 METRICS = ["dice", "iou", "hd95", "nsd", "ece", "brier"]
 
 
@@ -39,7 +42,9 @@ def _plan(path, **more):
         "data": {"path": str(path), "prompt": "p5"},
         "perturbations": {
             "prompt": ["antonym", "drop", "paraphrase", "other", "empty", "wrong_class", "worst_case"],
-            "image": {"kinds": ["gaussian_noise", "horizontal_flip"], "severities": [3]},
+            "image": {"kinds": ["gaussian_noise", "horizontal_flip", "query_attack"], "severities": [3]},
+            "joint": [{"image": ["gaussian_noise@3"], "prompt": ["antonym:side", "empty"]}],
+            "attack": {"budget": 4, "text_budget": 4},
         },
         "metrics": {"names": METRICS, "thresholds": [0.3]},
         "statistics": {"resamples": 199},
@@ -91,14 +96,16 @@ def exported(data, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def direct(data, tmp_path_factory):
-    plan = _plan(data, model={"name": "vendor", "label": "direct"})
-    names = [*plan.perturbations.prompt, *plan.perturbations.image.kinds]
-    names.remove("worst_case")
-    return rb.audit(
-        rb.segmenter(_soft_reader, name="direct"), rb.load_dataset(data, prompt="p5"), perturbations=names,
-        severities=[3], metrics=plan.metrics.model_dump(), statistics={"resamples": 199},
-        out=tmp_path_factory.mktemp("runs") / "direct", report=False,
+    plan = _plan(data)
+    return run_plan(
+        plan, models=[rb.segmenter(_soft_reader, name="direct")], datasets=[rb.load_dataset(data, prompt="p5")],
+        out=tmp_path_factory.mktemp("runs") / "direct", strict=False, allow_drift=False, report=False, progress=None,
     )  # fmt: skip
+
+
+def _askable(table):
+    """Return the rows that need no model while the inputs are made."""
+    return table[~table["condition"].isin(SEARCHED)]
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +161,7 @@ class TestPublicFolder:
 
     def test_the_search_that_needs_a_model_is_left_out_by_name(self, exported):
         assert "needs a model" in exported.left_out["worst_case"]
+        assert "image:query_attack@3" in exported.left_out
         key = pd.read_parquet(exported.path / "key" / "requests.parquet")
         assert set(key["condition"]) >= {"clean", "rerun", "antonym:side", "image:gaussian_noise@3"}
         assert "worst_case" not in set(key["condition"])
@@ -178,16 +186,15 @@ class TestSameAsTheDirectAudit:
     def test_with_probabilities_every_column_is_the_same(self, exported, direct, probabilities, tmp_path):
         run = score(exported.path, probabilities, out=tmp_path / "run", label="vendor", report=False)
         rows = run.results()
-        assert (rows.loc[rows.condition == "worst_case", "applicable"] == False).all()  # noqa: E712
-        kept = rows[rows.condition != "worst_case"]
-        assert set(kept["model"]) == {"vendor"}
-        assert {"ece", "brier", "dice_at_0.30"} <= set(kept)
-        _same(kept, direct.results())
-        drop = {"model", "sentence"}
-        for mine, theirs in ((run.effects(), direct.effects()), (run.verdicts(), direct.verdicts())):
-            mine = mine[mine["condition"] != "worst_case"]
-            _same(mine.drop(columns=drop & set(mine), errors="ignore").assign(model=""),
-                  theirs.drop(columns=drop & set(theirs), errors="ignore").assign(model=""))  # fmt: skip
+        assert not rows.loc[rows.condition.isin(SEARCHED), "applicable"].any()
+        assert set(rows["model"]) == {"vendor"}
+        assert {"ece", "brier", "dice_at_0.30"} <= set(rows)
+        assert "joint" in set(rows["family"])
+        _same(_askable(rows), _askable(direct.results()))
+        # What was not asked is no member of any family of tests: the same conclusions follow from the rows that were.
+        effects, verdicts = derive(_askable(direct.results()), run.plan, unit="patient")
+        _same(_askable(run.effects()), effects)
+        _same(_askable(run.verdicts()), verdicts, without=["sentence"])
 
     def test_with_masks_in_an_archive_too_but_for_metrics_of_probabilities(self, exported, direct, tmp_path):
         masks = _vendor(exported.path / "public", tmp_path / "masks", _soft_reader, _mask)
@@ -195,7 +202,7 @@ class TestSameAsTheDirectAudit:
         run = score(exported.path, archive, out=tmp_path / "run", report=False)
         rows = run.results()
         assert set(rows["model"]) == {"returned"}
-        _same(rows[rows.condition != "worst_case"], direct.results(), without=["ece", "brier", "dice_at_0.30"])
+        _same(_askable(rows), _askable(direct.results()), without=["ece", "brier", "dice_at_0.30"])
         assert run.manifest["model"]["kind"] == "masks"
 
     def test_sixteen_bits_are_close(self, exported, direct, tmp_path):
@@ -205,8 +212,8 @@ class TestSameAsTheDirectAudit:
         returned = _vendor(exported.path / "public", tmp_path / "deep", _soft_reader, write)
         run = score(exported.path, returned, out=tmp_path / "run", report=False)
         rows = run.results()
-        left, right = rows[rows.condition != "worst_case"]["brier"], direct.results()["brier"]
-        assert np.abs(left.to_numpy() - right.to_numpy()).max() < 1e-4
+        left, right = _askable(rows)["brier"], _askable(direct.results())["brier"]
+        np.testing.assert_allclose(left, right, rtol=0, atol=1e-4)
 
     def test_the_run_is_an_ordinary_one(self, exported, probabilities, tmp_path):
         run = score(exported.path, probabilities, out=tmp_path / "run", label="vendor")
@@ -240,7 +247,7 @@ class TestWhatIsWrong:
         counts = {"extra": 2, "missing": 1, "wrong size": 1, "unreadable": 4, "more than one file": 1}
         assert problems["problem"].value_counts().to_dict() == counts == run.manifest["model"]["problems"]
         rows, whole = run.results(), direct.results()
-        assert len(rows[rows.condition != "worst_case"]) == len(whole)
+        assert len(rows) == len(whole)
         key = pd.read_parquet(exported.path / "key" / "requests.parquet")
         asked = key[key["id"].isin(bad)].groupby("condition").size()
         failed = rows[rows["error"] != ""].groupby("condition").size()
