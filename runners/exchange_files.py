@@ -54,9 +54,12 @@ picture, so it pays to encode each picture once. What you leave out is counted a
 
 In Python:
 
-  import csv, numpy as np
+  import csv, os, numpy as np
   from PIL import Image
-  for row in csv.DictReader(open("manifest.csv", encoding="utf-8", newline="")):
+  os.makedirs("predictions", exist_ok=True)
+  with open("manifest.csv", encoding="utf-8", newline="") as file:
+      rows = list(csv.DictReader(file))
+  for row in rows:
       picture = np.asarray(Image.open(row["image"]))          # uint8 (height, width, 3)
       probability = your_model(picture, row["prompt"])        # float32 (height, width) in [0, 1]
       np.save(f"predictions/{{row['id']}}.npy", probability)

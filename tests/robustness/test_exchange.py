@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import shutil
+import textwrap
 import zipfile
 from pathlib import Path
 
@@ -153,6 +154,14 @@ class TestPublicFolder:
         public = exported.path / "public"
         listed = json.loads((public / "manifest.json").read_text())["requests"]
         assert [{k: str(v) for k, v in row.items()} for row in listed] == _requests(public)
+
+    def test_the_letters_python_runs_as_written(self, exported, probabilities, tmp_path, monkeypatch):
+        public = shutil.copytree(exported.path / "public", tmp_path / "public")
+        code = textwrap.dedent((public / "README.txt").read_text("utf-8").partition("In Python:\n")[2])
+        monkeypatch.chdir(public)
+        exec(code, {"your_model": lambda image, prompt: _soft_reader([image], [prompt])[0]})
+        made = {p.name: p.read_bytes() for p in (public / "predictions").iterdir()}
+        assert made == {p.name: p.read_bytes() for p in probabilities.iterdir()}
 
     def test_the_same_plan_gives_the_same_folder(self, exported, data, tmp_path):
         again = export(_plan(data), tmp_path / "again")
