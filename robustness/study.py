@@ -68,6 +68,7 @@ def run_study(
     write_text(folder / PLAN, plan_text(plan))
     cells = plan.cells(folder.resolve())
     rows: list[dict[str, Any]] = []
+    table = pd.DataFrame()
     for number, cell in enumerate(cells, start=1):
         error = _run(cell, folder / cell.name, beside=beside, quiet=quiet)
         rows += cell_rows(cell, folder / cell.name, error=error)
