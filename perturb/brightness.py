@@ -40,7 +40,7 @@ class BrightnessUp(_Brightness):
     """
 
     name = "brightness_up"
-    values = (1.1, 1.2, 1.3, 1.4, 1.5)
+    values = (1.249, 1.38, 1.59, 1.83, 2.36)
     span: ClassVar[tuple[float, float]] = (1.02, 12.0)
 
 
@@ -54,7 +54,7 @@ class BrightnessDown(_Brightness):
     """
 
     name = "brightness_down"
-    values = (0.9, 0.8, 0.7, 0.6, 0.5)
+    values = (0.7775, 0.697, 0.584, 0.5, 0.396)
     span: ClassVar[tuple[float, float]] = (0.98, 0.03)
 
 

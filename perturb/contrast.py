@@ -37,7 +37,7 @@ class ContrastUp(_Contrast):
     """
 
     name = "contrast_up"
-    values = (1.1, 1.2, 1.3, 1.4, 1.6)
+    values = (1.257, 1.45, 1.8, 2.25, 3.22)
     span: ClassVar[tuple[float, float]] = (1.02, 20.0)
 
 
@@ -51,5 +51,5 @@ class ContrastDown(_Contrast):
     """
 
     name = "contrast_down"
-    values = (0.9, 0.8, 0.7, 0.6, 0.4)
+    values = (0.7921, 0.66, 0.494, 0.376, 0.228)
     span: ClassVar[tuple[float, float]] = (0.98, 0.02)

@@ -30,7 +30,7 @@ class DefocusBlur(ImagePerturbation):
     """
 
     name = "defocus_blur"
-    values = ((3.0, 0.1), (4.0, 0.5), (6.0, 0.5), (8.0, 0.5), (10.0, 0.5))
+    values = ((1.66, 0.5), (2.42, 0.5), (4.46, 0.5), (6.62, 0.5), (11.6, 0.5))
     identity = (0.0, 0.0)
     span: ClassVar[tuple[float, float]] = (0.3, 30.0)
     lengths = True

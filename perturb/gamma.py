@@ -40,27 +40,25 @@ def _curve(pixels: torch.Tensor, gamma: float) -> torch.Tensor:
 
 @PERTURBATIONS.add("gamma_up")
 class GammaUp(_Gamma):
-    """Darken the middle tones: exponents above 1, from 1.25 to 3.
+    """Darken the middle tones: exponents above 1.
 
-    Imitates a display or detector whose curve is steeper than the one of the training data. MedMNIST-C's list (1.1 to
-    1.6) is the mild part of this range.
+    Imitates a display or detector whose curve is steeper than the one of the training data.
     Source: Di Salvo et al., "MedMNIST-C", 2024, arXiv:2406.17536; MONAI `AdjustContrast`.
     """
 
     name = "gamma_up"
-    values = (1.25, 1.5, 1.9, 2.4, 3.0)
+    values = (1.213, 1.32, 1.51, 1.72, 2.08)
     span: ClassVar[tuple[float, float]] = (1.02, 12.0)
 
 
 @PERTURBATIONS.add("gamma_down")
 class GammaDown(_Gamma):
-    """Brighten the middle tones: exponents below 1, the inverses of `gamma_up`.
+    """Brighten the middle tones: exponents below 1.
 
-    Imitates a display or detector whose curve is flatter than the one of the training data. MedMNIST-C's list (0.9 to
-    0.4) covers the same range.
+    Imitates a display or detector whose curve is flatter than the one of the training data.
     Source: Di Salvo et al., "MedMNIST-C", 2024, arXiv:2406.17536; MONAI `AdjustContrast`.
     """
 
     name = "gamma_down"
-    values = (0.8, 0.67, 0.53, 0.42, 0.33)
+    values = (0.795, 0.7, 0.548, 0.415, 0.249)
     span: ClassVar[tuple[float, float]] = (0.98, 0.05)

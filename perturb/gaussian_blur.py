@@ -29,7 +29,7 @@ class GaussianBlur(ImagePerturbation):
     """
 
     name = "gaussian_blur"
-    values = (0.6, 1.0, 1.6, 2.5, 4.0)
+    values = (1.047, 1.5, 2.67, 4.03, 7.44)
     span: ClassVar[tuple[float, float]] = (0.2, 20.0)
     lengths = True
 

@@ -24,13 +24,12 @@ class GaussianNoise(ImagePerturbation):
     Imitates thermal and read-out noise of a camera or detector. A gray image gets one noise field for its three
     channels, a colour image three. The seed of the field is drawn in `propose`; `change` regenerates it.
 
-    Standard deviations are those of MedMNIST-C for chest X-ray and dermoscopy.
     Source: Di Salvo et al., "MedMNIST-C", 2024, arXiv:2406.17536; Hendrycks and Dietterich, "Benchmarking Neural
     Network Robustness to Common Corruptions and Perturbations", ICLR 2019, arXiv:1903.12261.
     """
 
     name = "gaussian_noise"
-    values = (0.04, 0.08, 0.12, 0.18, 0.26)
+    values = (0.0133, 0.02, 0.0325, 0.0461, 0.073)
     span: ClassVar[tuple[float, float]] = (0.001, 1.0)
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:

@@ -32,7 +32,7 @@ class Hue(ImagePerturbation):
     """
 
     name = "hue"
-    values = (8.0, 16.0, 28.0, 45.0, 70.0)
+    values = (9.7, 18.6, 40.1, 70.8, 178)
     span: ClassVar[tuple[float, float]] = (1.0, 180.0)
     colour_only = True
 

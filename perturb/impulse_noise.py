@@ -29,7 +29,7 @@ class ImpulseNoise(ImagePerturbation):
     """
 
     name = "impulse_noise"
-    values = (0.01, 0.03, 0.06, 0.09, 0.17)
+    values = (0.00265, 0.00567, 0.0126, 0.021, 0.038)
     span: ClassVar[tuple[float, float]] = (1e-5, 0.5)
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from PIL import Image as PILImage
 
 from robustness.perturb.base import ImagePerturbation
-from robustness.perturb.pixels import stacked, to_bytes, to_unit
+from robustness.perturb.pixels import between, stacked, to_bytes, to_unit
 from robustness.registry import PERTURBATIONS
 from robustness.types import Case, Image, NotApplicable, Params
 
@@ -22,21 +23,27 @@ LOSSLESS = 0
 
 @PERTURBATIONS.add("jpeg")
 class Jpeg(ImagePerturbation):
-    """Compress as JPEG and decompress: baseline, standard tables, 4:2:0 chroma, qualities 50, 30, 17, 10, 7.
+    """Compress as JPEG and decompress: baseline, standard tables, 4:2:0 chroma; the value is the quality.
 
     Imitates lossy export. A gray image is compressed as one channel, a deep one at 8 bits. It runs on the host. The
     bytes depend on the JPEG library that Pillow was built with; decoded values may differ by a level between libraries.
 
-    Qualities are those of MedMNIST-C for X-ray, CT and ultrasound, except that 17 stands for 15: at 15 the DC step
-    (53) cannot hold black, so a black background turns to level 2 and SSIM falls below that of quality 10.
-    Source: Di Salvo et al., "MedMNIST-C", 2024, arXiv:2406.17536; ITU-T T.81.
+    At some qualities (62, 40, 23, 15, 8, 5) the step of the mean of a block cannot hold black: a black background turns
+    to level 2 or more, and similarity is lower than at the next lower quality. The severities leave them out; only the
+    strongest lifts black, by one level.
+    Source: Di Salvo et al., "MedMNIST-C", 2024, arXiv:2406.17536 (jpeg_compression); ITU-T T.81.
     """
 
     name = "jpeg"
-    values = (50, 30, 17, 10, 7)
+    values = (30, 17, 10, 7, 3)
     identity = LOSSLESS
     span: ClassVar[tuple[float, float]] = (95.0, 1.0)
     whole_numbers = True
+
+    def at_strength(self, strength: float) -> Any:
+        """Return the quality, or the next lower one that keeps black black."""
+        quality = round(between(*self.span, strength))
+        return next((lower for lower in range(quality, 0, -1) if _keeps_black(lower)), quality)
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:
         """Return the quality (1 to 95; 0 means no compression); nothing is drawn."""
@@ -50,6 +57,11 @@ class Jpeg(ImagePerturbation):
             for source, one in zip(unit, params, strict=True)
         ]
         return stacked(done, pixels).permute(0, 3, 1, 2)
+
+
+@lru_cache(maxsize=128)
+def _keeps_black(quality: int) -> bool:
+    return not _round_trip(np.zeros((8, 8, 1), np.uint8), quality).any()
 
 
 def _round_trip(image: Image, quality: int) -> Image:

@@ -32,7 +32,7 @@ class MotionBlur(ImagePerturbation):
     """
 
     name = "motion_blur"
-    values = ((10.0, 3.0), (15.0, 5.0), (15.0, 8.0), (15.0, 12.0), (20.0, 15.0))
+    values = ((3.28, 2.19), (5.61, 3.74), (10.3, 6.89), (16.7, 11.1), (36.5, 24.3))
     identity = (0.0, 0.0)
     span: ClassVar[tuple[float, float]] = (0.3, 40.0)
     lengths = True

@@ -28,7 +28,7 @@ class Occlusion(ImagePerturbation):
     """
 
     name = "occlusion"
-    values = (0.02, 0.05, 0.1, 0.18, 0.3)
+    values = (0.0493, 0.0944, 0.19, 0.298, 0.478)
     span: ClassVar[tuple[float, float]] = (0.001, 0.6)
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:

@@ -58,7 +58,7 @@ class Pixelate(_Resampled):
     """
 
     name = "pixelate"
-    values = (0.6, 0.5, 0.4, 0.3, 0.25)
+    values = (0.5, 0.4, 0.33, 0.25, 0.2)
     span: ClassVar[tuple[float, float]] = (0.98, 0.04)
     smooth = False
 
@@ -81,7 +81,7 @@ class ResizeRoundTrip(_Resampled):
     """
 
     name = "resize_round_trip"
-    values = (0.8, 0.6, 0.45, 0.3, 0.2)
+    values = (0.95, 0.7417, 0.441, 0.297, 0.164)
     span: ClassVar[tuple[float, float]] = (0.95, 0.04)
 
     def resampled(self, pixels: torch.Tensor, small: tuple[int, int]) -> torch.Tensor:

@@ -27,7 +27,7 @@ class Posterize(ImagePerturbation):
     """
 
     name = "posterize"
-    values = (24, 12, 8, 5, 3)
+    values = (18, 12, 7, 6, 4)
     identity = 0
     span: ClassVar[tuple[float, float]] = (128.0, 2.0)
     whole_numbers = True

@@ -41,7 +41,7 @@ class SaturationUp(_Saturation):
     """
 
     name = "saturation_up"
-    values = (1.3, 1.6, 2.0, 2.5, 3.0)
+    values = (1.35, 1.64, 2.36, 3.42, 5.83)
     span: ClassVar[tuple[float, float]] = (1.02, 20.0)
 
 
@@ -55,7 +55,7 @@ class SaturationDown(_Saturation):
     """
 
     name = "saturation_down"
-    values = (0.8, 0.6, 0.4, 0.2, 0.0)
+    values = (0.9494, 0.8881, 0.613, 0.367, 0.0153)
     span: ClassVar[tuple[float, float]] = (0.98, 0.0)
 
 

@@ -30,7 +30,7 @@ class ShotNoise(ImagePerturbation):
     """
 
     name = "shot_noise"
-    values = (60, 25, 12, 5, 3)
+    values = (1600, 649, 231, 108, 41.8)
     span: ClassVar[tuple[float, float]] = (1e5, 1.0)
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:

@@ -30,7 +30,7 @@ class SpeckleNoise(ImagePerturbation):
     """
 
     name = "speckle_noise"
-    values = (0.05, 0.15, 0.2, 0.35, 0.45)
+    values = (0.0353, 0.0583, 0.109, 0.169, 0.292)
     span: ClassVar[tuple[float, float]] = (0.001, 3.0)
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:

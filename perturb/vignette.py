@@ -28,7 +28,7 @@ class Vignette(ImagePerturbation):
     """
 
     name = "vignette"
-    values = (0.3, 0.5, 0.75, 1.0, 1.4)
+    values = (0.685, 0.8421, 1.094, 1.32, 1.67)
     keys: ClassVar[tuple[str, ...]] = ("strength",)
     span: ClassVar[tuple[float, float]] = (0.05, 6.0)
 
@@ -51,7 +51,7 @@ class BlackCorner(ImagePerturbation):
     """
 
     name = "black_corner"
-    values = (1.2, 1.1, 1.0, 0.9, 0.8)
+    values = (1.044, 0.9712, 0.8885, 0.8129, 0.7032)
     identity = 1.5
     keys: ClassVar[tuple[str, ...]] = ("radius",)
     span: ClassVar[tuple[float, float]] = (1.35, 0.25)

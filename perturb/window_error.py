@@ -30,7 +30,7 @@ class WindowError(ImagePerturbation):
     """
 
     name = "window_error"
-    values = (0.1, 0.2, 0.35, 0.5, 0.65)
+    values = (0.0561, 0.0881, 0.192, 0.301, 0.464)
     span: ClassVar[tuple[float, float]] = (0.005, 0.95)
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:

@@ -31,7 +31,7 @@ class ZoomBlur(ImagePerturbation):
     """
 
     name = "zoom_blur"
-    values = (1.11, 1.16, 1.21, 1.26, 1.31)
+    values = (1.037, 1.065, 1.131, 1.213, 1.55)
     identity = 1.0
     keys: ClassVar[tuple[str, ...]] = ("zoom",)
     span: ClassVar[tuple[float, float]] = (1.002, 3.0)
