@@ -13,7 +13,7 @@ from robustness.errors import InputError
 from robustness.files import write_atomic
 from robustness.perturb.base import ImagePerturbation
 from robustness.perturb.calibration import shrunk
-from robustness.perturb.similarity import similarity
+from robustness.perturb.similarity import content_similarity
 from robustness.registry import PERTURBATIONS
 from robustness.seeds import generator
 from robustness.types import Case, Image, NotApplicable, Prompt
@@ -71,7 +71,7 @@ def _row(change: ImagePerturbation, cases: Sequence[Case], stand_ins: Sequence[s
                 break
             changed = change.apply(case, params)
             # SSIM compares what stands at the same place: of a picture that moved it says nothing.
-            said = "moved" if change.target == "both" else f"SSIM {similarity(case, changed):.2f}"
+            said = "moved" if change.target == "both" else f"SSIM {content_similarity(case, changed):.2f}"
             tiles.append(Tile(changed.image, f"{severity}   {said}"))
         if len(tiles) > 1:
             return Row(title + (" [stand-in]" if case.case_id in stand_ins else ""), tuple(tiles))

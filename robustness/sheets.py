@@ -55,7 +55,7 @@ def _written(path: Path, modality: str, cases: list[Case], stand_ins: tuple[str,
     rows = sheet_rows(kinds, cases, stand_ins=stand_ins)
     title = f"{modality}: {len(rows)} image changes, severities 1 to 5"
     return save_sheet(
-        draw_sheet(rows, title=title, note=f"Shown on {note}. SSIM to the clean picture.", tile=tile), path
+        draw_sheet(rows, title=title, note=f"Shown on {note}. SSIM over what the clean picture shows.", tile=tile), path
     )
 
 
