@@ -72,11 +72,21 @@ def _forecast(unrun: Unrun, spread: SpreadModel, gate: GateSpec, cells: Sequence
     alpha = unrun.plan.statistics.alpha
     each = [_powers(gate, cell, _spread_of(spread, gate, cell), alpha, len(cells)) for cell in cells]
     weakest = min(each, key=lambda found: (math.inf if math.isnan(found[1]) else found[1], -_or_zero(found[2])))
-    never = f"fewer than 2 {unrun.unit}s, so no interval" if n < 2 else ""
+    never = _too_few(unrun, gate, n)
     return GateForecast(
         gate.title, gate.test, conditions, n, weakest[0], math.nan if never else weakest[1], weakest[2], never,
         _note(gate),
     )  # fmt: skip
+
+
+def _too_few(unrun: Unrun, gate: GateSpec, n: int) -> str:
+    from robustness.gate_tests import SMALL_GROUP
+
+    if n < 2:
+        return f"fewer than 2 {unrun.unit}s, so no interval"
+    if gate.subgroup and n < SMALL_GROUP:
+        return f"a subgroup of {n} {unrun.unit}s; it takes {SMALL_GROUP} to decide"
+    return ""
 
 
 def _spread_of(spread: SpreadModel, gate: GateSpec, cell: Finding) -> Sd:
@@ -134,6 +144,8 @@ def _note(gate: GateSpec) -> str:
         return "margin from rerun noise: known after the run"
     if gate.margin == 0 and gate.test in ("noninferior", "drop_below", "invariant"):
         return "margin 0: passes where no score moves at all, or something got provably better"
+    if gate.test in ("minimum", "directional"):
+        return "no power told: it depends on the scores themselves"
     if gate.test == "retention":
         return f"a clean mean of {_CLEAN_MEAN:g} is assumed"
     if gate.test in ("noninferior", "no_proven_drop"):

@@ -23,7 +23,8 @@ import numpy as np
 
 def make():
     def predict(images, prompts):
-        return [(image[:, :, 0] > 120).astype(np.float32) for image in images]
+        # Reads no word, and any noise moves it: it wants bright and even.
+        return [((i[:, :, 0] > 120) & (i[:, :, 0] % 2 == 0)).astype(np.float32) for i in images]
     return predict
 """
 
@@ -171,6 +172,7 @@ class TestGates:
             ({"test": "drop_below", "condition": "antonym:colour"}, "matches no condition"),
             ({"test": "ignores", "attribute": "side"}, "IGNORES needs"),
             ({"test": "follows", "condition": "antonym:side"}, "no second object"),
+            ({"test": "drop_below", "condition": "paraphrase", "subgroup": "target"}, "it takes 10 to decide"),
         ],
     )
     def test_what_can_never_pass_is_named(self, data, gate, reason):
@@ -184,6 +186,8 @@ class TestGates:
             {"test": "no_proven_drop"},
             {"test": "retention", "condition": "image:*", "at_least": 0.9},
             {"test": "noninferior", "margin": "noise"},
+            {"test": "minimum", "at_least": 0.8},
+            {"test": "directional", "condition": "antonym:side", "direction": "drop"},
         ],
     )
     def test_what_can_pass_is_not(self, data, gate):
