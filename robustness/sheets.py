@@ -68,7 +68,7 @@ def _own_cases(modality: str) -> tuple[list[Case], tuple[str, ...], str]:
         return (
             [drawn],
             (),
-            "a phantom that was drawn in code: a stand-in, no real picture (robustness list -h: show your own)",
+            "a phantom drawn in code, a stand-in",
         )
     from robustness.demo_files import demo_data
 
