@@ -104,9 +104,9 @@ def test_rooms_are_flat():
     assert nested == []
 
 
-def test_tests_lie_in_the_rooms_that_they_test():
+def test_tests_lie_in_the_rooms_that_they_test_and_golden_values_beside_them():
     folders = {file.parent.relative_to(ROOT / "tests").as_posix() for file in sources("tests")}
-    assert folders <= {".", "robustness", *ROOMS}
+    assert folders <= {".", "golden", "robustness", *ROOMS}
 
 
 @pytest.mark.parametrize("file", sources("robustness", *ROOMS), ids=relative)
