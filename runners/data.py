@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -66,17 +66,10 @@ def load_dataset(
     subjects = subjects_of(kept, ids, subject=subject)
     set_modality, origin = benchmark_folder.modality_of_set(source) if source.is_dir() else ("", "")
     name = name or (source.stem if source.is_file() else source.name)
-    infos = [
-        _info(
-            record,
-            image_id=ids[record.image_name],
-            subject_id=subject_id,
-            common={"split": split, "dataset": name, "prompt_key": prompt},
-            modality=modality or record.modality or set_modality,
-            choose_seed=seed if choose == "seeded" else None,
-        )
-        for record, subject_id in zip(kept, subjects.ids, strict=True)
-    ]
+    infos = _infos(
+        kept, ids, subjects, common={"split": split, "dataset": name, "prompt_key": prompt},
+        modality=modality, set_modality=set_modality, choose_seed=seed if choose == "seeded" else None,
+    )  # fmt: skip
     stated = modality or any(record.modality for record in kept)
     notes = _notes(kept, repeats, subjects=subjects, modality="" if stated else set_modality, origin=origin)
     return Dataset(
@@ -90,17 +83,10 @@ def load_dataset(
         subject_is_image=subjects.are_images,
         notes=notes,
         spec={
-            "path": str(source),
-            "name": name,
-            "split": split,
-            "prompt": prompt,
-            "subject": subject,
-            "choose": choose,
-            "modality": modality,
-            "limit": limit,
-            **({} if splits is None else {"splits": str(splits)}),
+            "path": str(source), "name": name, "split": split, "prompt": prompt, "subject": subject, "choose": choose,
+            "modality": modality, "limit": limit, **({} if splits is None else {"splits": str(splits)}),
         },
-    )
+    )  # fmt: skip
 
 
 def _validate(choose: str, limit: int | None, modality: str | None) -> None:
@@ -135,6 +121,19 @@ def _nearest(source: Path) -> str:
     if not parent.is_dir():
         return f"; its folder {parent} does not exist either"
     return f"; {parent} holds {listing(sorted(p.name for p in parent.iterdir() if not p.name.startswith('.')))}"
+
+
+def _infos(
+    records: Sequence[Record], ids: Mapping[str, str], subjects: Subjects, *, common: dict[str, str],
+    modality: str | None, set_modality: str, choose_seed: int | None,
+) -> list[CaseInfo]:  # fmt: skip
+    return [
+        _info(
+            record, image_id=ids[record.image_name], subject_id=subject_id, common=common,
+            modality=modality or record.modality or set_modality, choose_seed=choose_seed,
+        )
+        for record, subject_id in zip(records, subjects.ids, strict=True)
+    ]  # fmt: skip
 
 
 def _info(
