@@ -184,7 +184,8 @@ def _parts(
         rest = (1 - test) * (1 - val), (1 - test) * val, test
         train, valid, held = _divide(groups, rest, generator(seed, "split"))
         return {"train": train, "val": valid, "test": held}
-    tested = _divide(groups, [1 / folds] * folds, generator(seed, "split"))
+    # Who is not tested must still be enough to train and to validate.
+    tested = _divide(groups, [1 / folds] * folds, generator(seed, "split"), most=len(groups) - 2)
     parts: dict[str, set[str]] = {}
     for fold, held in enumerate(tested):
         others = {name: counts for name, counts in groups.items() if name not in held}
@@ -194,9 +195,10 @@ def _parts(
 
 
 def _divide(
-    groups: Mapping[str, Mapping[str, int]], shares: Iterable[float], rng: np.random.Generator
-) -> list[set[str]]:
-    """Divide subjects by shares of cases, each part with at least one, targets spread alike."""
+    groups: Mapping[str, Mapping[str, int]], shares: Iterable[float], rng: np.random.Generator, *,
+    most: int | None = None,
+) -> list[set[str]]:  # fmt: skip
+    """Divide subjects by shares of cases, each part with at least one and at most `most`, targets spread alike."""
     shares = list(shares)
     names = sorted(groups)
     drawn = [names[i] for i in rng.permutation(len(names))]
@@ -209,7 +211,8 @@ def _divide(
     held: list[dict[str, int]] = [{} for _ in shares]
     for place, name in enumerate(order):
         empty = [i for i, part in enumerate(parts) if not part]
-        able = empty if len(order) - place <= len(empty) else range(len(parts))
+        free = [i for i, part in enumerate(parts) if most is None or len(part) < most]
+        able = empty if len(order) - place <= len(empty) else free
         best = max(able, key=lambda i: _lack(groups[name], held[i], totals, shares[i]))
         parts[best].add(name)
         for target, n in groups[name].items():
