@@ -35,7 +35,8 @@ from robustness.metrics.reliance import follow_rates  # noqa: E402
 DATA = ROOT / "robustness" / "demo_data" / "brain"
 ONE = {"axial": ("left", "white matter"), "coronal": ("right", "gray matter")}
 ARMS = {"plain": 0.0, "counterfactual": 0.3}
-SEEDS, STEPS, SIZE, BATCH = (0, 1, 2), 400, 64, 16
+SEEDS, STEPS, SIZE, BATCH = (0, 1, 2), 300, 48, 16
+WIDTHS = [8, 16, 32, 48]
 CONDITIONS = ("other:side", "other:target")
 
 
@@ -62,9 +63,9 @@ def train(data: Path, out: Path, *, share: float, seed: int) -> Path:
     """Finetune film-unet from random weights; the last step is the checkpoint, so that nothing is chosen."""
     return rb.finetune(
         "film-unet", data=data, out=out, prompt=["p2", "p3"], val_prompt="p2", counterfactual=share,
-        counterfactual_split="pool", seed=seed, config={"image_size": SIZE}, device="cpu", batch_size=BATCH, lr=3e-3,
-        schedule="cosine", warmup=20, steps=STEPS, epochs=10_000, validate_every=math.ceil(STEPS / 5), augment=["gain"],
-        loggers="none", quiet=True,
+        counterfactual_split="pool", seed=seed, config={"image_size": SIZE, "widths": WIDTHS}, device="cpu",
+        batch_size=BATCH, lr=3e-3, schedule="cosine", warmup=20, steps=STEPS, epochs=10_000,
+        validate_every=math.ceil(STEPS / 5), augment=["gain"], loggers="none", quiet=True,
     )  # fmt: skip
 
 
@@ -93,8 +94,9 @@ def _own_target(table: pd.DataFrame, data: Path) -> float:
 
 def _selectivity(table: pd.DataFrame, condition: str) -> tuple[float, float]:
     keys = ["case_id", "prompt_index", "other_case_id"]
-    clean, asked = (table[table["condition"] == c].drop_duplicates(keys).set_index(keys) for c in ("clean", condition))
-    pairs = clean[["dice", "dice_other"]].join(asked[["dice", "dice_other"]], rsuffix="_asked", how="inner")
+    columns = [*keys, "dice", "dice_other"]
+    clean, asked = (table.loc[table["condition"] == c, columns].drop_duplicates(keys) for c in ("clean", condition))
+    pairs = clean.merge(asked, on=keys, suffixes=("", "_asked"))
     s_a, s_b = pairs["dice"] - pairs["dice_asked"], pairs["dice_other_asked"] - pairs["dice_other"]
     return float(s_a.mean()), float(s_b.mean())
 

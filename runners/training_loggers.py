@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from robustness.errors import InputError
 from robustness.runners.training_module import TrainingHooks
 from robustness.train_plan import TrainPlan
 
+_PROJECT = "vlsm-robustness"
 _PACKAGES = {"tensorboard": "tensorboardX", "wandb": "wandb", "mlflow": "mlflow"}
 
 
@@ -40,7 +42,7 @@ def training_loggers(plan: TrainPlan, folder: Path, *, rank: int = 0) -> Iterato
     otherwise, Weights & Biases as WANDB_MODE and its login say, with its files in `folder`.
 
     Raises:
-        InputError: a logger's package is not installed.
+        InputError: a logger's package is not installed, or it cannot be opened.
     """
     loggers = [_opened(name, plan, folder) for name in plan.train.loggers] if rank == 0 else []
     state = "failed"
@@ -57,17 +59,36 @@ def training_loggers(plan: TrainPlan, folder: Path, *, rank: int = 0) -> Iterato
 def _opened(name: str, plan: TrainPlan, folder: Path) -> Any:
     _require(name)
     title = plan.title or f"{plan.model.name} on {Path(plan.data.path).name}"
-    if name == "tensorboard":
-        from lightning.pytorch.loggers import TensorBoardLogger
+    try:
+        return _OPEN[name](folder, title)
+    except Exception as error:  # each service has errors of its own, such as a login that is missing
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"train.loggers: {name} could not be opened ({reason}); see its own settings") from error
 
-        return TensorBoardLogger(save_dir=folder, name="tensorboard", version="")
-    if name == "wandb":
-        from lightning.pytorch.loggers import WandbLogger
 
-        return WandbLogger(project="vlsm-robustness", name=title, save_dir=folder)
+def _tensorboard(folder: Path, title: str) -> Any:
+    from lightning.pytorch.loggers import TensorBoardLogger
+
+    return TensorBoardLogger(save_dir=folder, name="tensorboard", version="")
+
+
+def _wandb(folder: Path, title: str) -> Any:
+    from lightning.pytorch.loggers import WandbLogger
+
+    return WandbLogger(project=_PROJECT, name=title, save_dir=folder)
+
+
+def _mlflow(folder: Path, title: str) -> Any:
     from lightning.pytorch.loggers import MLFlowLogger
 
-    return MLFlowLogger(experiment_name="vlsm-robustness", run_name=title, save_dir=str(folder / "mlruns"))
+    if "MLFLOW_TRACKING_URI" in os.environ:
+        return MLFlowLogger(_PROJECT, run_name=title, tracking_uri=os.environ["MLFLOW_TRACKING_URI"])
+    # Without a database MLflow 3 wants to be told that files are meant; they need no server and no further package.
+    os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
+    return MLFlowLogger(_PROJECT, run_name=title, tracking_uri=(folder / "mlruns").resolve().as_uri())
+
+
+_OPEN: dict[str, Callable[[Path, str], Any]] = {"tensorboard": _tensorboard, "wandb": _wandb, "mlflow": _mlflow}
 
 
 def _require(name: str) -> None:

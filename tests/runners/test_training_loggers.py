@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from robustness.errors import InputError
+from robustness.runners import training_loggers as loggers_module
 from robustness.runners.finetune import finetune
 from robustness.runners.training_loggers import LoggingObserver, training_loggers
 from robustness.train_plan import load_train_plan, parse_train_plan
@@ -50,6 +51,26 @@ class TestExtras:
         monkeypatch.setattr(importlib.util, "find_spec", lambda n, *a: None if n == name else find(n, *a))
         expected = rf"train\.loggers: {name} is not installed; pip install 'vlsm-robustness\[{name}\]'"
         with pytest.raises(InputError, match=expected), training_loggers(plan(loggers=[name]), tmp_path):
+            pass
+
+    @pytest.mark.parametrize("name", ["wandb", "mlflow"])
+    def test_an_installed_one_writes_into_the_folder_without_a_server(self, name, tmp_path, monkeypatch):
+        pytest.importorskip(name, reason=f"the extra `{name}` is not installed")
+        monkeypatch.setenv("WANDB_MODE", "offline")
+        monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        with training_loggers(plan(loggers=[name]), tmp_path) as (observer,):
+            observer.logger.log_metrics({"loss": 0.5}, step=3)
+        assert any(file.is_file() for file in tmp_path.rglob("*"))
+
+    def test_one_that_cannot_be_opened_is_an_input_error(self, tmp_path, monkeypatch):
+        def fails(folder, title):
+            raise RuntimeError("no login\nat all")
+
+        monkeypatch.setitem(loggers_module._OPEN, "tensorboard", fails)
+        with (
+            pytest.raises(InputError, match=r"tensorboard could not be opened \(no login at all\)"),
+            training_loggers(plan(), tmp_path),
+        ):
             pass
 
     def test_an_unknown_logger_is_an_input_error(self):
