@@ -27,7 +27,7 @@ class Posterize(ImagePerturbation):
     """
 
     name = "posterize"
-    values = (18, 12, 7, 6, 4)
+    values = (18, 12, 6, 3, 2)
     identity = 0
     span: ClassVar[tuple[float, float]] = (128.0, 2.0)
     whole_numbers = True
@@ -54,7 +54,7 @@ class Requantize(ImagePerturbation):
     """
 
     name = "requantize"
-    values = (6, 5, 4, 3, 2)
+    values = (6, 5, 4, 2, 1)
     identity = 0
     span: ClassVar[tuple[float, float]] = (7.0, 1.0)
     whole_numbers = True

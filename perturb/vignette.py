@@ -51,7 +51,7 @@ class BlackCorner(ImagePerturbation):
     """
 
     name = "black_corner"
-    values = (1.044, 0.9712, 0.8885, 0.8129, 0.7032)
+    values = (1.0, 0.94, 0.87, 0.8, 0.7)
     identity = 1.5
     keys: ClassVar[tuple[str, ...]] = ("radius",)
     span: ClassVar[tuple[float, float]] = (1.35, 0.25)

@@ -245,7 +245,15 @@ class TestPipeline:
         assert len(np.unique(entry("window_error").apply(deep, params).image)) == 256
         assert len(np.unique(entry("window_error").apply(case_of(image), params).image)) <= 4
 
-    def test_a_window_loses_more_at_the_drawn_end(self) -> None:
-        lost = entry("window_error").values[2]
-        ends = sorted({(p["low"], 1 - p["high"]) for p in (drawn("window_error", ramp(), 3, s) for s in range(12))})
-        np.testing.assert_allclose(ends, [(0.25 * lost, 0.75 * lost), (0.75 * lost, 0.25 * lost)])
+    def test_a_window_loses_more_at_one_end_which_is_the_cases_own_at_all_severities(self) -> None:
+        change = entry("window_error")
+        found = set()
+        for number in range(12):
+            case = dataclasses.replace(case_of(ramp()), case_id=f"c{number}")
+            ends = [change.propose(case, severity, np.random.default_rng(severity)) for severity in range(1, 6)]
+            dark = {round(params["low"] / value, 6) for params, value in zip(ends, change.values, strict=True)}
+            bright = {round((1 - params["high"]) / value, 6) for params, value in zip(ends, change.values, strict=True)}
+            assert len(dark) == len(bright) == 1
+            assert dark.pop() + bright.pop() == pytest.approx(1.0)
+            found |= {round(params["low"] / value, 6) for params, value in zip(ends, change.values, strict=True)}
+        assert found == {0.25, 0.75}
