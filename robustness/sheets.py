@@ -54,9 +54,7 @@ def _written(path: Path, modality: str, cases: list[Case], stand_ins: tuple[str,
     kinds = sorted(KINDS_BY_MODALITY[modality], key=lambda kind: kind in COMMON_KINDS)
     rows = sheet_rows(kinds, cases, stand_ins=stand_ins)
     title = f"{modality}: {len(rows)} image changes, severities 1 to 5"
-    return save_sheet(
-        draw_sheet(rows, title=title, note=f"Shown on {note}. SSIM over what the clean picture shows.", tile=tile), path
-    )
+    return save_sheet(draw_sheet(rows, title=title, note=f"Shown on {note}. SSIM over its content.", tile=tile), path)
 
 
 def _own_cases(modality: str) -> tuple[list[Case], tuple[str, ...], str]:
@@ -73,7 +71,7 @@ def _own_cases(modality: str) -> tuple[list[Case], tuple[str, ...], str]:
     from robustness.demo_files import demo_data
 
     real = _data_case(demo_data(_EMBEDDED[modality]), modality)
-    return [real, drawn], ("phantom",), f"the embedded picture {real.case_id}; [stand-in] marks a phantom drawn in code"
+    return [real, drawn], ("phantom",), f"{real.case_id} ([stand-in]: a phantom drawn in code)"
 
 
 def _data_case(data: Path, modality: str, **opened: Any) -> Case:
