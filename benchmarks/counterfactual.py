@@ -139,9 +139,11 @@ def main() -> int:
                     return 0
                 found[arm].append(measure(data, checkpoint, folder / f"audit-{name}"))
         detail = show(found)
-    gain, low, _ = detail["follow rate, other:target"]["difference"]
-    print(json.dumps({"name": "counterfactual", "ratio": gain, "limit": 1.0, "target": 0.0, "detail": detail}))
-    return 0 if low > 0 else 1
+    rates = detail["follow rate, other:target"]
+    plain = max(rates["plain"][0], 0.001)
+    ratio, limit = round(rates["counterfactual"][0] / plain, 2), round(1 / plain, 2)
+    print(json.dumps({"name": "counterfactual", "ratio": ratio, "limit": limit, "target": 1.5, "detail": detail}))
+    return 0 if rates["difference"][1] > 0 and ratio >= 1.5 else 1
 
 
 if __name__ == "__main__":
