@@ -6,6 +6,8 @@ The seed is fixed, so a failure is a change of the statistics and not bad luck.
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -78,3 +80,12 @@ def test_a_missed_check_is_told_in_json_and_on_the_page(tmp_path):
     page = write_page([study], tmp_path / "page.html").read_text()
     assert "NOT HELD: x" in page
     assert "A &lt;study&gt;" in page
+
+
+@pytest.mark.slow
+def test_gates_are_as_often_right_from_audits_as_from_tables(root):
+    # A process of its own: the example's modules, one of them called `metrics`, are importable in it.
+    command = [sys.executable, "benchmarks/calibration/gate_end_to_end.py", "--runs", "40"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["ratio"] == 1.0
