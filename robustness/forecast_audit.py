@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -73,8 +74,9 @@ def forecast(
         raise InputError(f"batches: expected 0 or more, got {batches}")
     datasets = [load_data(spec, seed=plan.seed, folder=folder) for spec in plan.data]
     sample = plan.engine.image_batch * max(batches, 1)
-    works = [workload(plan, data, place, images=sample, progress=progress) for place, data in enumerate(datasets)]
+    # Measured first: what the counting loads once would be missing from the time.
     pilots = _measure(plan, datasets, folder, batches) if batches else []
+    works = [workload(plan, data, place, images=sample, progress=progress) for place, data in enumerate(datasets)]
     names = [spec.label or spec.name for spec in plan.model]
     unrun = Unrun(plan, works, list(dict.fromkeys(names)), [d.facts() for d in datasets])
     spread = _spread(plan, unrun, like)
@@ -101,9 +103,13 @@ def _measure(plan: Plan, datasets: Sequence[Dataset], folder: Path | None, batch
 
     found = []
     for model_place, spec in enumerate(plan.model):
+        started = time.perf_counter()
         model: Any = load_spec(spec, folder=folder)
+        loading = time.perf_counter() - started
         for data_place, data in enumerate(datasets):
-            found.append(measure(plan, model, data, model_place=model_place, data_place=data_place, batches=batches))
+            one = measure(plan, model, data, model_place=model_place, data_place=data_place, batches=batches)
+            found.append(one._replace(start=one.start + loading))
+            loading = 0.0
     return found
 
 
@@ -111,7 +117,8 @@ def _seconds(works: Sequence[Workload], pilots: Sequence[Pilot]) -> tuple[float,
     if not pilots:
         return None
     rows = [works[number % len(works)].n_rows for number in range(len(pilots))]
-    whole = [sum(n * seconds for n, seconds in zip(rows, each, strict=True)) for each in _columns(pilots)]
+    start = sum(pilot.start for pilot in pilots)
+    whole = [start + sum(n * seconds for n, seconds in zip(rows, each, strict=True)) for each in _columns(pilots)]
     return whole[0], whole[1], whole[2]
 
 

@@ -65,7 +65,8 @@ def _time(found: Forecast) -> Iterator[str]:
         each = f"{1000 * p.mean:.1f} ms a row ({1000 * p.low:.1f} to {1000 * p.high:.1f})"
         yield (
             f"        {p.model} on {p.dataset}: {each}, "
-            f"measured on {p.batches} batches ({p.images} images, {p.rows} rows) after one to warm up"
+            f"measured on {p.batches} batches ({p.images} images, {p.rows} rows) after one to warm up; "
+            f"{p.start:.1f} s to start"
         )
 
 

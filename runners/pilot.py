@@ -22,6 +22,7 @@ class Pilot(NamedTuple):
         mean, low, high: seconds a row: over all measured batches, of the fastest one, of the slowest one.
         batches: how many batches were measured, after one to warm up.
         images, rows: in the measured batches.
+        start: seconds that the batch to warm up took longer than its rows explain: what is loaded or compiled once.
     """
 
     model: str
@@ -32,6 +33,7 @@ class Pilot(NamedTuple):
     batches: int
     images: int
     rows: int
+    start: float
 
 
 def measure(
@@ -58,8 +60,9 @@ def measure(
             for n, part in enumerate(parts)
         ]
     kept = measured[1:] or measured
+    mean, low, high = seconds_per_row(kept)
     images = len({info.image_id for info in sample.infos})
     return Pilot(
-        model.name, dataset.name, *seconds_per_row(kept), len(kept), images - (size if len(measured) > 1 else 0),
-        round(sum(batch["rows"] for batch in kept)),
+        model.name, dataset.name, mean, low, high, len(kept), images - (size if len(measured) > 1 else 0),
+        round(sum(batch["rows"] for batch in kept)), max(0.0, measured[0]["seconds"] - mean * measured[0]["rows"]),
     )  # fmt: skip

@@ -95,7 +95,8 @@ class TestWork:
         assert 0 < pilot.low <= pilot.mean <= pilot.high
         middle, low, high = told.seconds
         assert low <= middle <= high
-        assert middle == pytest.approx(pilot.mean * told.works[0].n_rows)
+        assert middle == pytest.approx(pilot.start + pilot.mean * told.works[0].n_rows)
+        assert pilot.start > 0
 
 
 class TestClaims:
