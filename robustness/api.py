@@ -182,7 +182,7 @@ def _refuse_empty(run: Run) -> None:
 
 def finetune(name: str, *, data: Any, out: str | Path, **options: Any) -> Path:
     """Finetune a registered model; see `robustness.runners.finetune.finetune`."""
-    from robustness.runners.finetune import finetune as run
+    from robustness.finetuning import finetune as run
 
     return Path(run(name, data=data, out=out, **options))
 
