@@ -213,6 +213,7 @@ def load_data(spec: DataSpec, *, seed: int, folder: Path | None = None) -> Datas
     dataset = load_dataset(
         resolve(spec.path, folder), split=spec.split, prompt=spec.prompt, subject=spec.subject, choose=spec.choose,
         seed=seed, limit=spec.limit, modality=spec.modality, name=spec.name,
+        splits=None if spec.splits is None else resolve(spec.splits, folder),
     )  # fmt: skip
     return with_template(dataset, spec.template) if spec.template else dataset
 

@@ -46,7 +46,7 @@ class ModelSpec(StrictModel):
 
 
 class DataSpec(StrictModel):
-    """``[data]``: a dataset folder or manifest, one split, one prompt key."""
+    """``[data]``: a dataset folder or manifest, one split (with `splits`, a made one), one prompt key."""
 
     path: str
     name: str | None = None
@@ -56,6 +56,7 @@ class DataSpec(StrictModel):
     template: str | None = None
     choose: Literal["all", "seeded"] = "all"
     modality: str | None = None
+    splits: str | None = None
     limit: int | None = Field(default=None, gt=0)
 
 
