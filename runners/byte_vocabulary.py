@@ -14,7 +14,8 @@ PAD, BEGIN, END = 0, 1, 2
 _FIRST_BYTE = 3
 _FIRST_WORD = _FIRST_BYTE + 256
 _SPACE = _FIRST_BYTE + ord(" ")
-_PIECE = re.compile(r"[^\W\d_]+|\S")
+_LETTER = r"[^\W\d_]"
+_PIECE = re.compile(rf"{_LETTER}+|\S")
 
 # The order is part of every checkpoint that does not carry its own list: append, never sort in.
 _LISTED = """
@@ -109,4 +110,4 @@ class ByteVocabulary:
 def _spelled(piece: str) -> list[int]:
     letters = [_FIRST_BYTE + byte for byte in piece.encode()]
     # The blank keeps two spelled words in a row apart; a digit or a mark ends a word by itself.
-    return [_SPACE, *letters] if piece[0].isalpha() else letters
+    return [_SPACE, *letters] if re.match(_LETTER, piece) else letters

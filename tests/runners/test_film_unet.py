@@ -5,7 +5,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from robustness.demo_files import demo_checkpoint, demo_data
@@ -31,6 +31,7 @@ def model():
 
 class TestVocabulary:
     @given(st.text(max_size=60))
+    @example("A\r\u00b2")
     @settings(max_examples=200, deadline=None)
     def test_round_trip_keeps_every_piece_of_any_text(self, text):
         vocabulary = ByteVocabulary()
