@@ -73,9 +73,10 @@ def make_splits(
     groups = _group(records, found.ids)
     needed = 3 if folds is None else folds + 2
     if len(groups) < needed:
+        counted, otherwise = (" (each image counts as one)", "") if found.are_images else ("", ", or divide by 'image'")
         raise InputError(
-            f"folds: expected at least {needed} subjects for {_asked(folds)}, {data} has {len(groups)}"
-            f"{' (each image counts as one)' if found.are_images else ''}; ask for fewer folds"
+            f"folds: expected at least {needed} subjects for {_asked(folds)}, {data} has {len(groups)}{counted};"
+            f" ask for fewer folds{otherwise}"
         )
     parts = _parts(groups, folds, val=val, test=test, seed=seed)
     owner = dict(zip((r.case_id for r in records), found.ids, strict=True))
