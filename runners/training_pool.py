@@ -96,8 +96,17 @@ def limited(dataset: Dataset, fraction: float, *, seed: int) -> list[int]:
         dataset: the cases.
         fraction: share of the subjects, in (0, 1].
         seed: of the order in which subjects are taken.
+
+    Raises:
+        InputError: a smaller share than 1 that still is all subjects.
     """
     subjects = sorted({info.subject_id for info in dataset.infos})
     order = generator(seed, "fraction").permutation(len(subjects))
-    kept = {subjects[i] for i in order[: max(1, round(fraction * len(subjects)))]}
+    count = max(1, round(fraction * len(subjects)))
+    if fraction < 1 and count == len(subjects):
+        raise InputError(
+            f"data.fraction: expected a share that leaves a subject out, {fraction:g} of {len(subjects)} in"
+            f" {dataset.name} is all of them; give data.subject = 'image' to take a share of the images"
+        )
+    kept = {subjects[i] for i in order[:count]}
     return [place for place, info in enumerate(dataset.infos) if info.subject_id in kept]

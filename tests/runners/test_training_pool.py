@@ -81,6 +81,13 @@ def test_a_smaller_share_of_subjects_is_part_of_a_larger_one(brain: Dataset) -> 
     assert kept[0.1] != set(limited(brain, 0.1, seed=2))
 
 
+def test_a_share_that_leaves_nobody_out_is_refused() -> None:
+    one_brain = load_dataset(DEMO / "brain", split="train", prompt="p5")
+    with pytest.raises(InputError, match=r"0\.2 of 1 in brain is all of them; give data\.subject = 'image'"):
+        limited(one_brain, 0.2, seed=0)
+    assert len(limited(one_brain, 1.0, seed=0)) == len(one_brain)
+
+
 def test_a_plan_lists_several_datasets() -> None:
     tree = {"model": {"name": "film-unet"}, "data": [{"path": "a", "weight": 2.0}, {"path": "b", "prompt": "p2"}]}
     plan = parse_train_plan(tree)
