@@ -54,13 +54,14 @@ def collapse_plot(results: pd.DataFrame) -> go.Figure:
     )
     furthest = pd.to_numeric(table["distance"]).max() if len(table) else 1.0
     ticks = [tick for tick in _TICKS if tick <= furthest] + [next((t for t in _TICKS if t > furthest), _TICKS[-1])]
+    width = max(1.2 * math.sqrt(max(furthest, 1e-4)), 1.02 * math.sqrt(ticks[1]))
     built.update_xaxes(
         title_text="distance of the text embeddings, 1 − cosine (square-root scale)", showgrid=True,
         tickvals=[math.sqrt(t) for t in ticks], ticktext=[f"{t:g}" for t in ticks],
-        range=[-0.02 * math.sqrt(ticks[-1]), 1.2 * math.sqrt(max(furthest, 1e-4))],
+        range=[-0.02 * width, width],
     )  # fmt: skip
     built.update_yaxes(title_text="mask change, 1 − IoU", range=[-0.03, 1.03], tickformat=".1f")
-    written = _written(table, 1.2 * math.sqrt(max(furthest, 1e-4)))
+    written = _written(table, width)
     for index, (name, rows) in enumerate(table.groupby("series", sort=False)):
         colour = theme.SERIES[index % len(theme.SERIES)]
         built.add_trace(go.Scatter(

@@ -81,7 +81,7 @@ def build(
     frames = merge(runs)
     if album is None:
         album = make_album(frames.gallery) if images else Album()
-    facts = tuple(provenance.run_facts(run) for run in runs)
+    facts = tuple(fact for run in runs for fact in provenance.run_facts(run))
     limits = methods.limitations(runs, frames, facts)
     compared = _compared(runs, frames)
     dossier = regulatory.Dossier(runs, frames, facts, limits, album.unreadable)
@@ -91,7 +91,7 @@ def build(
         title=title or _title(runs, frames),
         series=frames.series,
         runs=provenance.merge_facts(facts),
-        warnings=provenance.warnings(runs, facts),
+        warnings=provenance.warnings(runs),
         notes=provenance.notes(runs),
         headlines=headline.headlines(frames),
         uncertified=bool((frames.verdicts["verdict"] == "IGNORES*").any()),

@@ -19,7 +19,7 @@ _SECTIONS = (
 
 @dataclass(frozen=True)
 class RunFacts:
-    """The facts in the page's header for one run; `unit` is the noun of the unit of inference."""
+    """The facts in the page's header for one run and data set; `unit` is the noun of the unit of inference."""
 
     name: str
     series: tuple[str, ...]
@@ -44,19 +44,29 @@ class Section:
     text: str = ""
 
 
-def run_facts(run: RunTables) -> RunFacts:
-    """Take the header's facts from the manifest, and from the rows where it is silent."""
-    data = _mapping(run.manifest.get("dataset"))
+def run_facts(run: RunTables) -> tuple[RunFacts, ...]:
+    """Take the header's facts from the manifest, one per data set, and from the rows where it is silent."""
+    listed = _datasets(run)
+    return tuple(_facts_of(run, data, alone=len(listed) == 1) for data in listed)
+
+
+def _datasets(run: RunTables) -> list[Mapping[str, Any]]:
+    listed = [data for data in run.manifest.get("datasets") or () if isinstance(data, Mapping)]
+    return listed or [_mapping(run.manifest.get("dataset"))]
+
+
+def _facts_of(run: RunTables, data: Mapping[str, Any], *, alone: bool) -> RunFacts:
+    rows = run.results if alone else run.results[run.results["dataset"] == data.get("name")]
     blind = data.get("subject_is_image")
     images = data.get("n_images")
     return RunFacts(
         name=run.name,
-        series=tuple(dict.fromkeys(run.results["series"])),
-        dataset=str(data.get("name") or listing(sorted(set(run.results["dataset"].astype(str))))),
-        split=str(data.get("split") or listing(sorted(set(run.results["split"].dropna().astype(str))))),
-        n_cases=int(data.get("n_cases") or run.results["case_id"].nunique()),
+        series=tuple(dict.fromkeys(rows["series"])),
+        dataset=str(data.get("name") or listing(sorted(set(rows["dataset"].astype(str))))),
+        split=str(data.get("split") or listing(sorted(set(rows["split"].dropna().astype(str))))),
+        n_cases=int(data.get("n_cases") or rows["case_id"].nunique()),
         n_images=int(images) if images is not None else None,
-        n_subjects=int(data.get("n_subjects") or run.results["subject_id"].nunique()),
+        n_subjects=int(data.get("n_subjects") or rows["subject_id"].nunique()),
         unit=_unit(data, blind),
         subject_is_image=blind if isinstance(blind, bool) else None,
         created=_date(run.manifest.get("created")),
@@ -64,29 +74,30 @@ def run_facts(run: RunTables) -> RunFacts:
     )
 
 
-def warnings(runs: Sequence[RunTables], facts: Sequence[RunFacts]) -> tuple[str, ...]:
+def warnings(runs: Sequence[RunTables]) -> tuple[str, ...]:
     """Return what a reader must know before any number, without repeats."""
     said: list[str] = []
-    for run, fact in zip(runs, facts, strict=True):
-        if fact.subject_is_image:
+    for run in runs:
+        mine = run_facts(run)
+        for unit in dict.fromkeys(fact.unit for fact in mine if fact.subject_is_image):
+            counts = dict.fromkeys(str(f.n_subjects) for f in mine if f.subject_is_image and f.unit == unit)
             said.append(
-                f"The unit of inference is the {fact.unit}, not the patient: the intervals speak about {fact.unit}s"
-                f" like these {fact.n_subjects}, and would be too narrow for a claim about patients."
+                f"The unit of inference is the {unit}, not the patient: the intervals speak about {unit}s like these"
+                f" {listing(list(counts))}, and would be too narrow for a claim about patients."
             )
-        elif fact.subject_is_image is None:
+        if any(fact.subject_is_image is None for fact in mine):
             said.append("The run does not record what its unit of inference is; read the intervals with care.")
         failed = int(run.results["error"].fillna("").astype(str).ne("").sum())
         if failed:
-            said.append(
-                f"{listing(fact.series)}: {count(failed, 'row')} could not be evaluated; they are listed under Methods."
-            )
+            series = listing(list(dict.fromkeys(run.results["series"])))
+            said.append(f"{series}: {count(failed, 'row')} could not be evaluated; they are listed under Methods.")
         said += [str(w) for w in run.manifest.get("warnings") or ()]
     return tuple(dict.fromkeys(said))
 
 
 def notes(runs: Sequence[RunTables]) -> tuple[str, ...]:
     """Return the notes of the data sets, without repeats."""
-    found = [str(n) for run in runs for n in _mapping(run.manifest.get("dataset")).get("notes") or ()]
+    found = [str(n) for run in runs for data in _datasets(run) for n in data.get("notes") or ()]
     return tuple(dict.fromkeys(found))
 
 

@@ -68,7 +68,10 @@ _SHORT_CHANGES = {
     "synonym": "{}: synonym", "other": "{}: second target",
 }  # fmt: skip
 _SHORT_WHOLE = {"paraphrase": "rewording", "wrong_class": "target: another class", "absent": "target: absent structure"}
-_ABBREVIATIONS = {"jpeg": "JPEG", "fgsm": "FGSM", "pgd": "PGD"}
+_ABBREVIATIONS = {
+    "jpeg": "JPEG", "fgsm": "FGSM", "pgd": "PGD", "mri": "MRI", "oct": "OCT", "gibbs": "Gibbs", "rician": "Rician",
+    "kspace": "k-space",
+}  # fmt: skip
 _ATTACKS = {
     "fgsm": "FGSM attack", "pgd": "PGD attack", "universal": "universal perturbation",
     "worst_case": "worst wording found",

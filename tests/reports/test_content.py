@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from robustness.reports import content
+from robustness.reports import content, provenance
 from robustness.reports.tables import RunTables, read_runs
 
 GOLDEN = Path(__file__).with_name("content.json")
@@ -86,6 +86,22 @@ def test_a_bare_run_without_manifest_or_gallery_still_makes_a_report(runs: tuple
     assert report.runs[0].created == "not recorded"
     assert "does not record what its unit of inference is" in report.warnings[0]
     assert report.findings == ()
+
+
+def test_the_header_tells_every_data_set_of_a_run(runs: tuple[RunTables, ...]) -> None:
+    first = runs[0].manifest["dataset"]
+    second = {**first, "name": "elsewhere", "n_cases": 4, "n_images": 2, "n_subjects": 2, "notes": ["a second note"]}
+    results = runs[0].results
+    few = results[results["case_id"] < "axi_002"].assign(dataset="elsewhere", series="film-unet · elsewhere")
+    both = pd.concat([results.assign(series="film-unet · demo_brain"), few], ignore_index=True)
+    manifest = {**runs[0].manifest, "datasets": [first, second]}
+    run = replace(runs[0], manifest=manifest, results=both)
+    assert [(f.dataset, f.n_cases, f.series) for f in provenance.run_facts(run)] == [
+        ("demo_brain", 12, ("film-unet · demo_brain",)),
+        ("elsewhere", 4, ("film-unet · elsewhere",)),
+    ]
+    assert "images like these 6 and 2," in provenance.warnings([run])[0]
+    assert "a second note" in provenance.notes([run])
 
 
 def test_patients_are_called_patients(runs: tuple[RunTables, ...]) -> None:

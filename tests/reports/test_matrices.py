@@ -231,3 +231,10 @@ def test_names_stand_beside_points_only_where_they_cover_nothing() -> None:
     assert uncrowded([(0.5, 0.5), (0.53, 0.5)], ["covers the next", "next"]) == ["", "next"]
     assert uncrowded([(0.99, 0.5)], ["runs out of the plot"]) == [""]
     assert uncrowded([], []) == []
+
+
+def test_texts_that_hardly_differ_still_have_a_scale(runs: tuple[RunTables, ...]) -> None:
+    results = merge(runs[:1]).results
+    near = results.assign(text_distance=np.where(results["family"] == "prompt", 2e-5, np.nan))
+    axis = collapse_plot(near).layout.xaxis
+    assert sum(axis.range[0] <= tick <= axis.range[1] for tick in axis.tickvals) >= 2

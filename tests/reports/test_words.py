@@ -49,6 +49,8 @@ def test_an_interval_without_an_end_is_a_dash() -> None:
         ("image:jpeg@5", "JPEG, severity 5", "JPEG 5"),
         ("image:gaussian_blur@3+antonym:size", "gaussian blur, severity 3 + size words swapped for their opposite",
          "gaussian blur 3 + size: opposite"),
+        ("image:kspace_spikes@1", "k-space spikes, severity 1", "k-space spikes 1"),
+        ("image:mri_motion@5", "MRI motion, severity 5", "MRI motion 5"),
         ("paraphrase", "prompt reworded", "rewording"),
         ("vendor_thing:side", "vendor thing of side", "vendor thing of side"),
     ],
