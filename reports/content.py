@@ -81,7 +81,8 @@ def build(
     frames = merge(runs)
     if album is None:
         album = make_album(frames.gallery) if images else Album()
-    facts = tuple(fact for run in runs for fact in provenance.run_facts(run))
+    facts_of_runs = [provenance.run_facts(run) for run in runs]
+    facts = tuple(fact for held in facts_of_runs for fact in held)
     limits = methods.limitations(runs, frames, facts)
     compared = _compared(runs, frames)
     dossier = regulatory.Dossier(runs, frames, facts, limits, album.unreadable)
@@ -91,7 +92,7 @@ def build(
         title=title or _title(runs, frames),
         series=frames.series,
         runs=provenance.merge_facts(facts),
-        warnings=provenance.warnings(runs),
+        warnings=provenance.warnings(runs, facts_of_runs),
         notes=provenance.notes(runs),
         headlines=headline.headlines(frames),
         uncertified=bool((frames.verdicts["verdict"] == "IGNORES*").any()),

@@ -10,7 +10,7 @@ import pandas as pd
 
 from robustness.reports.datatable import Column, DataTable, table_of
 from robustness.reports.tables import Frames, RunTables
-from robustness.reports.words import MISSING, count, listing, text
+from robustness.reports.words import MISSING, count, listing
 
 ANSWERS = ("true", "false", "unknown")
 _COLUMNS = (
@@ -30,9 +30,10 @@ def truth_table(results: pd.DataFrame) -> pd.DataFrame:
     clean = results[results["condition"] == "clean"]
     keys = ["dataset", *(k for k in ("split",) if k in clean), "case_id", "prompt_index"]
     counted: Counter[tuple[str, str, str]] = Counter()
-    for row in clean.drop_duplicates(keys).to_dict("records"):
-        for attribute, answer in json.loads(text(row["truth"]) or "{}").items():
-            counted[text(row["dataset"]), attribute, answer] += 1
+    told = clean.drop_duplicates(keys).groupby(["dataset", "truth"], sort=False).size()
+    for (dataset, truth), n in told.items():
+        for attribute, answer in json.loads(truth or "{}").items():
+            counted[str(dataset), attribute, answer] += n
     pairs = sorted({(dataset, attribute) for dataset, attribute, _ in counted})
     made = [{"dataset": d, "attribute": a, **{x: counted[d, a, x] for x in ANSWERS}} for d, a in pairs]
     return pd.DataFrame(made, columns=["dataset", "attribute", *ANSWERS])

@@ -61,7 +61,7 @@ def _facts_of(run: RunTables, data: Mapping[str, Any], *, alone: bool) -> RunFac
     images = data.get("n_images")
     return RunFacts(
         name=run.name,
-        series=tuple(dict.fromkeys(rows["series"])),
+        series=tuple(rows["series"].unique()),
         dataset=str(data.get("name") or listing(sorted(set(rows["dataset"].astype(str))))),
         split=str(data.get("split") or listing(sorted(set(rows["split"].dropna().astype(str))))),
         n_cases=int(data.get("n_cases") or rows["case_id"].nunique()),
@@ -74,11 +74,10 @@ def _facts_of(run: RunTables, data: Mapping[str, Any], *, alone: bool) -> RunFac
     )
 
 
-def warnings(runs: Sequence[RunTables]) -> tuple[str, ...]:
-    """Return what a reader must know before any number, without repeats."""
+def warnings(runs: Sequence[RunTables], facts: Sequence[Sequence[RunFacts]]) -> tuple[str, ...]:
+    """Return what a reader must know before any number, without repeats; `facts` are `run_facts` of each run."""
     said: list[str] = []
-    for run in runs:
-        mine = run_facts(run)
+    for run, mine in zip(runs, facts, strict=True):
         for unit in dict.fromkeys(fact.unit for fact in mine if fact.subject_is_image):
             counts = dict.fromkeys(str(f.n_subjects) for f in mine if f.subject_is_image and f.unit == unit)
             said.append(
@@ -89,7 +88,7 @@ def warnings(runs: Sequence[RunTables]) -> tuple[str, ...]:
             said.append("The run does not record what its unit of inference is; read the intervals with care.")
         failed = int(run.results["error"].fillna("").astype(str).ne("").sum())
         if failed:
-            series = listing(list(dict.fromkeys(run.results["series"])))
+            series = listing(list(dict.fromkeys(name for fact in mine for name in fact.series)))
             said.append(f"{series}: {count(failed, 'row')} could not be evaluated; they are listed under Methods.")
         said += [str(w) for w in run.manifest.get("warnings") or ()]
     return tuple(dict.fromkeys(said))

@@ -24,7 +24,8 @@ class StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-def _as_list(value: Any) -> Any:
+def as_list(value: Any) -> Any:
+    """Return a list as it is and anything else as the only entry of one."""
     return value if isinstance(value, list) else [value]
 
 
@@ -122,7 +123,7 @@ class PerturbationSpec(StrictModel):
 
     prompt: list[str] = Field(default_factory=lambda: list(PROMPT_DEFAULT))
     image: Annotated[ImageSpec, BeforeValidator(_as_image_spec)] = ImageSpec()
-    joint: Annotated[list[JointSpec | str], BeforeValidator(_as_list)] | None = None
+    joint: Annotated[list[JointSpec | str], BeforeValidator(as_list)] | None = None
     attack: AttackSpec = AttackSpec()
 
 
@@ -178,8 +179,8 @@ class Plan(StrictModel):
     seed: int = Field(default=0, ge=0)
     title: str | None = None
     published: bool | None = None
-    model: Annotated[list[ModelSpec], BeforeValidator(_as_list)] = Field(min_length=1)
-    data: Annotated[list[DataSpec], BeforeValidator(_as_list)] = Field(min_length=1)
+    model: Annotated[list[ModelSpec], BeforeValidator(as_list)] = Field(min_length=1)
+    data: Annotated[list[DataSpec], BeforeValidator(as_list)] = Field(min_length=1)
     perturbations: PerturbationSpec = PerturbationSpec()
     metrics: MetricSpec = MetricSpec()
     statistics: StatisticsSpec = StatisticsSpec()
@@ -187,12 +188,12 @@ class Plan(StrictModel):
 
     def to_toml(self) -> str:
         """Return the resolved plan; reading it back gives an equal plan."""
-        return tomli_w.dumps(_without_none(self.model_dump()))
+        return tomli_w.dumps(without_none(self.model_dump()))
 
     def sha256(self) -> str:
         """Return the hash of what results depend on: all but title, published figures and where codes are kept."""
         engine = {"prefetch", "cache", "cache_gib"}
-        resolved = _without_none(self.model_dump(exclude={"title": True, "published": True, "engine": engine}))
+        resolved = without_none(self.model_dump(exclude={"title": True, "published": True, "engine": engine}))
         return hashlib.sha256(tomli_w.dumps(resolved).encode()).hexdigest()
 
 
@@ -249,7 +250,7 @@ def apply_override(tree: dict[str, Any], override: str) -> None:
     nodes: list[Any] = [tree]
     *parents, last = key.strip().split(".")
     for name in parents:
-        nodes = [child for node in nodes for child in _as_list(node.setdefault(name, {}))]
+        nodes = [child for node in nodes for child in as_list(node.setdefault(name, {}))]
         if any(not isinstance(node, dict) for node in nodes):
             raise InputError(f"--set: {key.strip()!r} leads through {name!r}, which is a value and not a table")
     for node in nodes:
@@ -263,9 +264,10 @@ def _toml_value(raw: str) -> Any:
         return raw
 
 
-def _without_none(value: Any) -> Any:
+def without_none(value: Any) -> Any:
+    """Return nested tables without the keys that hold None, which TOML cannot write."""
     if isinstance(value, dict):
-        return {k: _without_none(v) for k, v in value.items() if v is not None}
+        return {k: without_none(v) for k, v in value.items() if v is not None}
     if isinstance(value, list):
-        return [_without_none(v) for v in value]
+        return [without_none(v) for v in value]
     return value

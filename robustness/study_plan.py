@@ -19,17 +19,13 @@ from robustness.plan import (
     Plan,
     StatisticsSpec,
     StrictModel,
+    as_list,
     parse_plan,
     read_with_overrides,
+    without_none,
 )
 from robustness.plan_errors import validated
 from robustness.train_plan import TrainDataSpec, TrainModelSpec, TrainPlan, TrainSpec, parse_train_plan
-
-_NOT_IN_AUDIT = ("fraction", "weight", "val_split", "val_prompt", "empty", "counterfactual_split")
-
-
-def _as_list(value: Any) -> Any:
-    return value if isinstance(value, list) else [value]
 
 
 class StudyModelSpec(TrainModelSpec):
@@ -87,8 +83,8 @@ class StudyPlan(StrictModel):
     """A whole study."""
 
     title: str | None = None
-    model: Annotated[list[StudyModelSpec], BeforeValidator(_as_list)] = Field(min_length=1)
-    data: Annotated[list[StudyDataSpec], BeforeValidator(_as_list)] = Field(min_length=1)
+    model: Annotated[list[StudyModelSpec], BeforeValidator(as_list)] = Field(min_length=1)
+    data: Annotated[list[StudyDataSpec], BeforeValidator(as_list)] = Field(min_length=1)
     train: TrainSpec = TrainSpec()
     sweep: SweepSpec = SweepSpec()
     audit: StudyAuditSpec = StudyAuditSpec()
@@ -145,14 +141,14 @@ class StudyPlan(StrictModel):
         tested = self.data if self.sweep.cross else [data]
         told = {"name": model.name, "checkpoint": str(folder), "device": model.device}
         audit = self._audit({**told, "label": _label(facts)}, tested, prompt, fold)
-        return Cell(name, facts, parse_train_plan(_without_none(tree), source=f"study cell {name}"), audit)
+        return Cell(name, facts, parse_train_plan(without_none(tree), source=f"study cell {name}"), audit)
 
     def _audit(
         self, model: dict[str, Any], data: Sequence[StudyDataSpec], prompt: str | None, fold: int | None
     ) -> Plan:
         tree = {"title": self.title, "model": model, **self.audit.model_dump(exclude_unset=True)}
         tree["data"] = [_tested(d, prompt, fold).model_dump() for d in data]
-        return parse_plan(_without_none(tree), source="study")
+        return parse_plan(without_none(tree), source="study")
 
 
 def load_study(path: str | Path, *, overrides: Sequence[str] = ()) -> StudyPlan:
@@ -186,9 +182,3 @@ def _name(facts: dict[str, Any]) -> str:
 def _label(facts: dict[str, Any]) -> str:
     fold = "" if facts["fold"] is None else f", fold {facts['fold']}"
     return f"{facts['model']} ({facts['data']} {facts['prompt']}{fold}, seed {facts['seed']})"
-
-
-def _without_none(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_none(held) for key, held in value.items() if held is not None}
-    return value

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from robustness.errors import InputError
 from robustness.perturb.modality import canonical_modality
 from robustness.runners import benchmark_folder, manifest_data
 from robustness.runners.check_files import Finding, check_files
 from robustness.runners.dataset import MISSING, sha256
 from robustness.runners.records import Record, listed_texts, no_such
+from robustness.runners.split_data import known_splits
 from robustness.runners.subjects import DEFAULT_KEYS
 
 if TYPE_CHECKING:
@@ -63,17 +63,12 @@ def check_dataset(
 def _read_splits(
     source: Path, shown: str, *, split: str | None, prompt: str
 ) -> tuple[dict[str, list[Record]], list[Finding]]:
-    if source.is_dir():
-        known = benchmark_folder.splits_of(source)
-        if split and split not in known:
-            raise no_such("split", split, known, f"{shown}/anns")
-        return _read_folder(source, [split] if split else known, prompt)
-    if not source.is_file() or source.suffix.lower() not in manifest_data.SUFFIXES:
-        raise InputError(f"data: expected a dataset folder or a .csv or .parquet manifest, got {shown}")
-    known = manifest_data.splits_of_table(manifest_data.read_table(source))
+    known = known_splits(source, shown=shown)
     if split and split not in known:
-        raise no_such("split", split, known, str(source))
+        raise no_such("split", split, known, f"{shown}/anns" if source.is_dir() else str(source))
     chosen = [split] if split else known
+    if source.is_dir():
+        return _read_folder(source, chosen, prompt)
     return {name: manifest_data.read_manifest(source, split=name, prompt=prompt) for name in chosen}, []
 
 

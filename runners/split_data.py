@@ -10,7 +10,7 @@ from robustness.runners import benchmark_folder, manifest_data
 from robustness.runners.records import Record, no_such, without_duplicates
 from robustness.runners.splits import Splits, chosen, make_splits, read_splits, write_splits
 
-__all__ = ["read_chosen", "split_dataset"]
+__all__ = ["known_splits", "read_chosen", "split_dataset"]
 
 
 def split_dataset(
@@ -57,21 +57,26 @@ def read_chosen(place: Path, splits: str | Path, *, split: str, prompt: str) -> 
 
 
 def _usual(place: Path) -> tuple[str, ...]:
-    known = _known(place)
+    known = known_splits(place)
     usual = tuple(name for name in ("train", "val", "test") if name in known)
     return usual or tuple(known)
 
 
-def _known(place: Path) -> list[str]:
+def known_splits(place: Path, *, shown: str = "") -> list[str]:
+    """Return the names of a dataset's own splits; `shown` is what an error calls it.
+
+    Raises:
+        InputError: no dataset folder and no manifest.
+    """
     if place.is_dir():
         return benchmark_folder.splits_of(place)
     if not place.is_file() or place.suffix.lower() not in manifest_data.SUFFIXES:
-        raise InputError(f"data: expected a dataset folder or a .csv or .parquet manifest, got {str(place)!r}")
+        raise InputError(f"data: expected a dataset folder or a .csv or .parquet manifest, got {shown or place}")
     return manifest_data.splits_of_table(manifest_data.read_table(place))
 
 
 def _read_all(place: Path, sources: Sequence[str], prompt: str) -> tuple[list[Record], list[Path]]:
-    known = _known(place)
+    known = known_splits(place)
     for name in sources:
         if name not in known:
             raise no_such("sources", name, known, str(place))

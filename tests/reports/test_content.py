@@ -100,7 +100,7 @@ def test_the_header_tells_every_data_set_of_a_run(runs: tuple[RunTables, ...]) -
         ("demo_brain", 12, ("film-unet · demo_brain",)),
         ("elsewhere", 4, ("film-unet · elsewhere",)),
     ]
-    assert "images like these 6 and 2," in provenance.warnings([run])[0]
+    assert "images like these 6 and 2," in provenance.warnings([run], [provenance.run_facts(run)])[0]
     assert "a second note" in provenance.notes([run])
 
 

@@ -1,16 +1,14 @@
 """Grounding DINO + SAM: transformers' own forward passes, split; the union of the masks of the boxes that count."""
 
-import itertools
-
 import numpy as np
 import pytest
 import torch
 
 from robustness.errors import InputError
-from robustness.runners.engine import Engine, Request
 from robustness.runners.models import load_model
 from robustness.runners.pretrained import NOTHING
 from robustness.types import Segmenter
+from tests.runners.instance_models import assert_cached_codes_give_full_forwards
 
 TEXTS = ["polyp", "one small pink round polyp, located in top right.", "", "left ventricle"]
 WORDS = ["polyp", "one", "small", "pink", "round", "located", "in", "top", "right", "left", "ventricle", ","]
@@ -93,14 +91,8 @@ def test_logits_are_those_of_the_two_networks(model):
 
 def test_cached_codes_give_the_maps_of_full_forwards(model):
     images = [image(0, 40, 40), image(1, 52, 30), image(2)]
-    pairs = list(itertools.product(range(3), TEXTS))
-    engine = Engine(model, batch_size=5, image_batch=2, resolution="network")
-    maps = np.stack(list(engine.predict([Request(images[i], f"image{i}", text) for i, text in pairs])))
-    assert (engine.counters.n_image_encodes, engine.counters.n_text_encodes) == (3, 4)
-    expected, _ = whole_forward(model, [images[i] for i, _ in pairs], [text for _, text in pairs])
-    np.testing.assert_allclose(maps, expected.sigmoid()[:, 0], atol=1e-4)
-    assert np.ptp(maps.reshape(3, 4, -1), axis=0).max() > 0.01
-    assert np.ptp(maps.reshape(3, 4, -1), axis=1).max() > 0.01
+    assert len(TEXTS) == 4
+    assert_cached_codes_give_full_forwards(model, images, TEXTS, whole_forward)
 
 
 def test_the_detector_may_see_another_size(vocabulary):
