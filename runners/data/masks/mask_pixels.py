@@ -1,0 +1,130 @@
+"""Pixels of one mask file as it stores them: label values or gray levels, colours where it has any."""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as PILImage
+from PIL import ImageOps
+
+from robustness.errors import CaseError
+
+LOSSY_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
+MAX_PIXELS = int(PILImage.MAX_IMAGE_PIXELS or 89_478_485)
+
+_ORIENTATION_TAG = 0x0112
+_DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, MemoryError)
+_BOMBS = (PILImage.DecompressionBombError, PILImage.DecompressionBombWarning)
+
+Values = npt.NDArray[Any]
+
+
+class MaskPixels(NamedTuple):
+    """One mask file's pixels.
+
+    Attributes:
+        values: (H, W), integer or float: palette indices of a palette image, else gray levels; of a colour image its
+            brightest channel. Where alpha is 0 the value is 0.
+        colors: uint8 (H, W, 3) where channels differ (a palette image counts with its colours), else None.
+        channels: (H, W, C) as stored where there are several channels, else None.
+        full_scale: the highest value that the file's type can hold; of floats and 32-bit integers the highest that
+            the file holds, at least 1.
+        lossy: the file's compression blurs edges (JPEG).
+        orientation: its EXIF orientation; 1 where it states none.
+    """
+
+    values: Values
+    colors: npt.NDArray[np.uint8] | None
+    channels: Values | None
+    full_scale: float
+    lossy: bool
+    orientation: int
+
+
+def read_pixels(path: Path, *, upright: bool = True) -> MaskPixels:
+    """Read a mask file.
+
+    Args:
+        path: an image file.
+        upright: turn it as its EXIF orientation asks.
+
+    Raises:
+        CaseError: the file is missing, broken, too large, or holds values that are not finite.
+    """
+    stored = _open(path)
+    orientation = exif_orientation(stored)
+    turned = ImageOps.exif_transpose(stored) if upright and orientation != 1 else stored
+    return pixels_of(turned, lossy=path.suffix.lower() in LOSSY_SUFFIXES, orientation=orientation, where=str(path))
+
+
+def pixels_of(image: PILImage.Image, *, lossy: bool, orientation: int, where: str) -> MaskPixels:
+    """Return the pixels of an open image; `where` names it in messages."""
+    if image.mode in _DEEP_MODES:
+        values = np.asarray(image)
+        if not np.isfinite(values).all():
+            raise CaseError(f"mask {where}: expected finite values, got NaN or infinity")
+        top = 65535.0 if image.mode.startswith("I;16") else max(float(values.max(initial=0)), 1.0)
+        return MaskPixels(values, None, None, top, lossy, orientation)
+    if image.mode == "1":
+        return MaskPixels(np.asarray(image).astype(np.uint8), None, None, 1.0, lossy, orientation)
+    if image.mode == "L":
+        return MaskPixels(np.asarray(image), None, None, 255.0, lossy, orientation)
+    return _of_colors(image, lossy=lossy, orientation=orientation)
+
+
+def exif_orientation(image: PILImage.Image) -> int:
+    """Return an image's EXIF orientation, 1 to 8; 1 where it states none."""
+    value = image.getexif().get(_ORIENTATION_TAG, 1)
+    return int(value) if value in range(1, 9) else 1
+
+
+def _of_colors(image: PILImage.Image, *, lossy: bool, orientation: int) -> MaskPixels:
+    pixels = np.asarray(image.convert("RGBA"))
+    visible = pixels[..., 3] > 0
+    alpha = pixels[..., 3] / 255.0
+    rgb = np.rint(pixels[..., :3] * alpha[..., None]).astype(np.uint8) if (pixels[..., 3] < 255).any() else None
+    colors = np.ascontiguousarray(pixels[..., :3]) if rgb is None else rgb
+    gray = bool((colors[..., 0] == colors[..., 1]).all() and (colors[..., 1] == colors[..., 2]).all())
+    if image.mode == "P":
+        values = np.where(visible, np.asarray(image), 0)
+    else:
+        values = colors[..., 0] if gray else colors.max(axis=2)
+    stored = np.asarray(image) if image.mode in ("RGB", "RGBA", "LA") else None
+    palette = image.mode == "P"
+    return MaskPixels(values, colors if palette or not gray else None, stored, 255.0, lossy, orientation)
+
+
+def _open(path: Path) -> PILImage.Image:
+    try:
+        with PILImage.open(path) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise _too_large(path, f"{width} x {height}")
+            image.load()
+            return image
+    except FileNotFoundError:
+        raise CaseError(f"mask {path}: no such file{_same_stem(path)}") from None
+    except _BOMBS:
+        raise _too_large(path, "more") from None
+    except _UNREADABLE as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise CaseError(f"mask {path}: expected a readable image file, got {reason}") from None
+
+
+def _too_large(path: Path, got: str) -> CaseError:
+    return CaseError(f"mask {path}: expected at most {MAX_PIXELS} pixels, got {got}; tile or downsample it")
+
+
+def _same_stem(path: Path) -> str:
+    try:
+        near = sorted(entry.name for entry in os.scandir(path.parent) if Path(entry.name).stem == path.stem)
+    except OSError:
+        return f"; its folder {path.parent} does not exist"
+    return f"; did you mean {near[0]!r}?" if near else ""
