@@ -41,6 +41,6 @@ def _section(app: typer.Typer, path: tuple[str, ...]) -> str:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    from robustness.cli import app
+    from robustness.cli.main import app
 
     Path(sys.argv[1]).write_text(page(app), "utf-8")

@@ -20,7 +20,7 @@ def lay_out(root: Path, tree: Path) -> None:
         laid = tree.joinpath(*package.split("."))
         laid.mkdir(parents=True)
         for file in (root / folder).iterdir():
-            if file.is_file():
+            if file.name != "__pycache__":
                 (laid / file.name).symlink_to(file)
 
 

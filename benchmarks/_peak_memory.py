@@ -43,9 +43,14 @@ def peak_mib(count: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         data = rb.load_dataset(write_images(Path(folder) / "data", count), prompt="p6")
         rb.audit(
-            model, data, perturbations=["drop"], out=Path(folder) / "run", report=False,
-            metrics={"names": ["dice"]}, statistics={"resamples": 99},
-        )  # fmt: skip
+            model,
+            data,
+            perturbations=["drop"],
+            out=Path(folder) / "run",
+            report=False,
+            metrics={"names": ["dice"]},
+            statistics={"resamples": 99},
+        )
     # ru_maxrss counts bytes on macOS, KiB elsewhere.
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 

@@ -30,7 +30,7 @@ import pandas as pd  # noqa: E402
 from scipy import stats  # noqa: E402
 
 import robustness as rb  # noqa: E402
-from robustness.metrics.reliance import follow_rates  # noqa: E402
+from robustness.metrics.reliance.rates import follow_rates  # noqa: E402
 
 DATA = ROOT / "robustness" / "demo_data" / "brain"
 ONE = {"axial": ("left", "white matter"), "coronal": ("right", "gray matter")}
@@ -62,11 +62,27 @@ def _target(entry: dict[str, Any]) -> tuple[str, str]:
 def train(data: Path, out: Path, *, share: float, seed: int) -> Path:
     """Finetune film-unet from random weights; the last step is the checkpoint, so that nothing is chosen."""
     return rb.finetune(
-        "film-unet", data=data, out=out, prompt=["p2", "p3"], val_prompt="p2", counterfactual=share,
-        counterfactual_split="pool", seed=seed, config={"image_size": SIZE, "widths": WIDTHS}, device="cpu",
-        batch_size=BATCH, lr=3e-3, schedule="cosine", warmup=20, steps=STEPS, epochs=10_000,
-        validate_every=math.ceil(STEPS / 5), augment=["gain"], loggers="none", quiet=True,
-    )  # fmt: skip
+        "film-unet",
+        data=data,
+        out=out,
+        prompt=["p2", "p3"],
+        val_prompt="p2",
+        counterfactual=share,
+        counterfactual_split="pool",
+        seed=seed,
+        config={"image_size": SIZE, "widths": WIDTHS},
+        device="cpu",
+        batch_size=BATCH,
+        lr=3e-3,
+        schedule="cosine",
+        warmup=20,
+        steps=STEPS,
+        epochs=10_000,
+        validate_every=math.ceil(STEPS / 5),
+        augment=["gain"],
+        loggers="none",
+        quiet=True,
+    )
 
 
 def measure(data: Path, checkpoint: Path, out: Path) -> dict[str, float]:

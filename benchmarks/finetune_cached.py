@@ -21,12 +21,12 @@ os.environ["OMP_NUM_THREADS"] = THREADS
 
 import torch  # noqa: E402, the number of threads is read at import
 
-from robustness.runners.training_batches import training_batches  # noqa: E402
-from robustness.runners.training_cache import CachedCodes, cached_codes  # noqa: E402
-from robustness.runners.training_module import training_module  # noqa: E402
-from robustness.runners.training_parts import hold_frozen_modules  # noqa: E402
-from robustness.runners.training_setup import TrainingSetup, set_up  # noqa: E402
-from robustness.train_plan import TrainPlan, parse_train_plan  # noqa: E402
+from robustness.plans.finetune import TrainPlan, parse_train_plan  # noqa: E402
+from robustness.runners.training.batches import training_batches  # noqa: E402
+from robustness.runners.training.feature_cache import CachedCodes, cached_codes  # noqa: E402
+from robustness.runners.training.module import training_module  # noqa: E402
+from robustness.runners.training.parts import hold_frozen_modules  # noqa: E402
+from robustness.runners.training.setup import TrainingSetup, set_up  # noqa: E402
 
 CASES, BATCH = 48, 16
 TARGET, LIMIT, TOLERANCE = 12.0, 18.0, 1e-4
@@ -102,11 +102,18 @@ def main() -> int:
     print(f"largest difference of {len(full.losses)} losses: {difference:.1e} (bound {TOLERANCE})")
     print(f"filling, once: {filling:.1f} s (images and texts of training and validation)")
     detail = {
-        "full_epoch_s": round(full.wall, 3), "cached_epoch_s": round(cached.wall, 3), "filling_s": round(filling, 2),
-        "ratio_by_processor_time": round(by_processor, 2), "largest_loss_difference": difference,
-        "loss_tolerance": TOLERANCE, "cases": len(setup.training), "batch": BATCH, "threads": int(THREADS),
-        "trainable": sum(setup.trainable.values()), "parameters": setup.facts["parameters"],
-    }  # fmt: skip
+        "full_epoch_s": round(full.wall, 3),
+        "cached_epoch_s": round(cached.wall, 3),
+        "filling_s": round(filling, 2),
+        "ratio_by_processor_time": round(by_processor, 2),
+        "largest_loss_difference": difference,
+        "loss_tolerance": TOLERANCE,
+        "cases": len(setup.training),
+        "batch": BATCH,
+        "threads": int(THREADS),
+        "trainable": sum(setup.trainable.values()),
+        "parameters": setup.facts["parameters"],
+    }
     line = {"name": "finetune_cached", "ratio": round(ratio, 2), "limit": LIMIT, "target": TARGET, "detail": detail}
     print(json.dumps(line))
     return 0 if ratio >= TARGET and difference <= TOLERANCE else 1

@@ -30,15 +30,15 @@ import torch
 from PIL import Image as PILImage
 from prompt_audit import full_size
 
-from robustness.api import audit
-from robustness.demo_files import demo_data
 from robustness.perturb.modality import COMMON_KINDS, PIPELINE_KINDS
 from robustness.registry import PERTURBATIONS
-from robustness.runners import image_jobs
-from robustness.runners.data import load_dataset
-from robustness.runners.scoring import Scorer
+from robustness.runners.audit import image_jobs
+from robustness.runners.audit.scoring import Scorer
+from robustness.runners.data.load import load_dataset
 from robustness.seeds import generator
 from robustness.types import Case, Image, NotApplicable, Prompt
+from robustness.workflows.audit import audit
+from robustness.workflows.demo_files import demo_data
 
 SIDE = 352
 SEVERITY = 3
@@ -134,9 +134,15 @@ def shares(folder: Path) -> tuple[dict[str, float], int]:
     metrics = patch.object(Scorer, "score", clock.timed("metrics", Scorer.score))
     with changes, metrics:
         run = audit(
-            model, data, perturbations=list(COMMON_KINDS), severities=[SEVERITY], out=folder / "run", report=False,
-            statistics={"resamples": 99}, engine={"threads": 1},
-        )  # fmt: skip
+            model,
+            data,
+            perturbations=list(COMMON_KINDS),
+            severities=[SEVERITY],
+            out=folder / "run",
+            report=False,
+            statistics={"resamples": 99},
+            engine={"threads": 1},
+        )
     table = run.results()
     count = int((table["condition"].str.startswith("image:") & table["applicable"]).sum())
     return dict(clock.seconds), count

@@ -19,7 +19,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np  # noqa: E402, the number of threads is read at import
 from scipy.ndimage import gaussian_filter  # noqa: E402
 
-from robustness.metrics.masks import mask_metrics  # noqa: E402
+from robustness.metrics.scores.masks import mask_metrics  # noqa: E402
 
 SIZE, PAIRS, ROUNDS, TOLERANCE = 352, 500, 5, 2.0
 NAMES = ("dice", "iou", "hd95", "nsd")

@@ -29,9 +29,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import torch
 
-from robustness.runners.engine import Engine, Request
-from robustness.runners.models import load_model
-from robustness.runners.segmenter import NetworkSegmenter
+from robustness.runners.inference.engine import Engine, Request
+from robustness.runners.inference.segmenter import NetworkSegmenter
+from robustness.runners.models.load import load_model
 
 TARGETS = {"clipseg": 15.0, "biomedclipseg": 12.0, "cris": 1.8}
 IMAGES = {"clipseg": 2, "biomedclipseg": 2, "cris": 2}
@@ -131,7 +131,7 @@ def plain_forward(model: NetworkSegmenter) -> Forward:
     if model.model == "clipseg":
         from transformers import CLIPSegForImageSegmentation
 
-        from robustness.runners.clipseg import _transformers_config
+        from robustness.runners.models.clipseg import _transformers_config
 
         with torch.device("meta"):
             whole = CLIPSegForImageSegmentation(_transformers_config(model.config))
@@ -212,10 +212,18 @@ def compare(name: str, images: int, folder: Path) -> Outcome:
     logits, wanted = torch.cat(timed.logits), torch.cat(expected)
     unavoidable = timed.seconds["encode_image"] + timed.seconds["decode"]
     return Outcome(
-        model=name, pairs=len(requests), plain_s=whole[0], engine_s=wall, ratio=whole[0] / wall,
-        cpu_ratio=whole[1] / cpu, limit=whole[1] / unavoidable, target=TARGETS[name],
-        max_difference=float((logits - wanted).abs().max()), logit_std=float(wanted.std()), parts=dict(timed.seconds),
-    )  # fmt: skip
+        model=name,
+        pairs=len(requests),
+        plain_s=whole[0],
+        engine_s=wall,
+        ratio=whole[0] / wall,
+        cpu_ratio=whole[1] / cpu,
+        limit=whole[1] / unavoidable,
+        target=TARGETS[name],
+        max_difference=float((logits - wanted).abs().max()),
+        logit_std=float(wanted.std()),
+        parts=dict(timed.seconds),
+    )
 
 
 def peak_memory(images: int) -> float:

@@ -19,39 +19,61 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from robustness.perturb import parse, parts  # noqa: E402 - the checkout goes before an installed copy
-from robustness.perturb.parse import parse_prompt  # noqa: E402
+# The checkout goes before an installed copy.
+from robustness.perturb.language import parse, parts  # noqa: E402
+from robustness.perturb.language.parse import parse_prompt  # noqa: E402
 from robustness.registry import PERTURBATIONS  # noqa: E402
 from robustness.seeds import generator  # noqa: E402
 from robustness.types import Case, CaseInfo, DataContext, Prompt  # noqa: E402
 
 PHOTOGRAPH = {
-    "p1": "target", "p2": "shape target", "p3": "colour shape target", "p4": "size colour shape target",
-    "p5": "number size colour shape target", "p6": "number size colour shape target location",
-    "p7": "target description", "p8": "number size colour shape target description",
+    "p1": "target",
+    "p2": "shape target",
+    "p3": "colour shape target",
+    "p4": "size colour shape target",
+    "p5": "number size colour shape target",
+    "p6": "number size colour shape target location",
+    "p7": "target description",
+    "p8": "number size colour shape target description",
     "p9": "number size colour shape target description location",
-}  # fmt: skip
+}
 LEVELS: dict[str, dict[str, str]] = {
     "camus": {
-        "p1": "target", "p2": "target view", "p3": "target view phase", "p4": "target view phase sex",
-        "p5": "target view phase age sex", "p6": "target view phase age sex quality",
+        "p1": "target",
+        "p2": "target view",
+        "p3": "target view phase",
+        "p4": "target view phase sex",
+        "p5": "target view phase age sex",
+        "p6": "target view phase age sex quality",
         "p7": "target shape view phase age sex quality",
     },
     "chexlocalize": {
-        "p1": "target", "p2": "target view", "p3": "target shape view", "p4": "target shape location view",
-        "p5": "target shape location view pathology", "p6": "target pathology",
+        "p1": "target",
+        "p2": "target view",
+        "p3": "target shape view",
+        "p4": "target shape location view",
+        "p5": "target shape location view pathology",
+        "p6": "target pathology",
     },
     # This set says either benign/malignant or regular/irregular.
     "busi": {
-        "p1": "target", "p2": "kind target", "p3": "number kind target", "p4": "number size kind target",
-        "p5": "number size kind target location", "p6": "number size shape kind target location",
+        "p1": "target",
+        "p2": "kind target",
+        "p3": "number kind target",
+        "p4": "number size kind target",
+        "p5": "number size kind target location",
+        "p6": "number size shape kind target location",
     },
     # "side" and "number" where the attributes state them.
     "demo": {
-        "p1": "target", "p2": "target side", "p3": "target side view", "p4": "target side view size",
-        "p5": "target side view size number", "p6": "target side view size number location",
+        "p1": "target",
+        "p2": "target side",
+        "p3": "target side view",
+        "p4": "target side view size",
+        "p5": "target side view size number",
+        "p6": "target side view size number location",
     },
-}  # fmt: skip
+}
 LIMIT_COVERED, LIMIT_PARSED, LIMIT_SWAPS = 0.995, 20_000, 5_000
 SWAPS = ("antonym", "rare", "drop", "neutral", "synonym", "paraphrase", "order", "negation", "wrong_class", "absent")
 SURFACE = ("typo", "case", "punctuation", "homoglyph")
@@ -81,9 +103,15 @@ def main() -> None:
     speed = parse_speed(texts)
     print_speed(speed, swaps)
     detail = {
-        "prompts": len(texts), "covered": covered, "false_laterality": false_sides(texts), "missed": missed,
-        "parsed_per_second": speed, "parsed_limit": LIMIT_PARSED, "swaps_per_second": swaps, "swaps_limit": LIMIT_SWAPS,
-    }  # fmt: skip
+        "prompts": len(texts),
+        "covered": covered,
+        "false_laterality": false_sides(texts),
+        "missed": missed,
+        "parsed_per_second": speed,
+        "parsed_limit": LIMIT_PARSED,
+        "swaps_per_second": swaps,
+        "swaps_limit": LIMIT_SWAPS,
+    }
     print(json.dumps({"name": "prompts", "ratio": covered, "limit": LIMIT_COVERED, "target": 1.0, "detail": detail}))
 
 

@@ -13,9 +13,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import pandas as pd
 
-from robustness.metrics.effects import effects
-from robustness.metrics.verdicts import verdicts
-from robustness.reports.page import write_report
+from robustness.metrics.analyses.effects import effects
+from robustness.metrics.verdicts.verdicts import verdicts
+from robustness.reports.html.page import write_report
 from robustness.results import parse_condition
 
 CASES = 500
@@ -31,15 +31,29 @@ def rows_of(condition: str, clean: np.ndarray, rng: np.random.Generator) -> pd.D
     loss = 0.0 if condition in ("clean", "rerun") else rng.normal(0.01 * parsed.severity, 0.03, CASES)
     dice = np.clip(clean - loss, 0, 1)
     place = np.arange(CASES)
-    return pd.DataFrame({
-        "model": "net", "dataset": "made-up", "split": "test", "case_id": [f"image_{k:05d}" for k in place],
-        "subject_id": [f"patient_{k // 3:05d}" for k in place], "target": np.array(["polyp", "tool"])[place % 2],
-        "condition": condition, "family": parsed.family, "attribute": parsed.attribute, "severity": parsed.severity,
-        "expectation": "invariant" if parsed.family == "image" else "none",
-        "prompt": [f"one small polyp of image {k % 40}, {condition}" for k in place], "prompt_index": 0,
-        "applicable": True, "note": "", "dice": dice, "iou": dice / (2 - dice),
-        "mask_change": np.clip(np.abs(clean - dice) * 1.5, 0, 1), "error": "",
-    })  # fmt: skip
+    return pd.DataFrame(
+        {
+            "model": "net",
+            "dataset": "made-up",
+            "split": "test",
+            "case_id": [f"image_{k:05d}" for k in place],
+            "subject_id": [f"patient_{k // 3:05d}" for k in place],
+            "target": np.array(["polyp", "tool"])[place % 2],
+            "condition": condition,
+            "family": parsed.family,
+            "attribute": parsed.attribute,
+            "severity": parsed.severity,
+            "expectation": "invariant" if parsed.family == "image" else "none",
+            "prompt": [f"one small polyp of image {k % 40}, {condition}" for k in place],
+            "prompt_index": 0,
+            "applicable": True,
+            "note": "",
+            "dice": dice,
+            "iou": dice / (2 - dice),
+            "mask_change": np.clip(np.abs(clean - dice) * 1.5, 0, 1),
+            "error": "",
+        }
+    )
 
 
 def make_run(folder: Path) -> int:

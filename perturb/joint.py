@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from robustness.errors import InputError
+from robustness.perturb.prompt.worst_case import WorstCase
 from robustness.perturb.select import Selected, select
-from robustness.perturb.worst_case import WorstCase
-from robustness.plan import JointSpec, PerturbationSpec
+from robustness.plans.audit import JointSpec, PerturbationSpec
 from robustness.types import DataContext
 
 _FORM = "image:NAME@SEVERITY+PROMPT, such as image:gaussian_blur@3+antonym:size"
@@ -41,9 +41,11 @@ class Chosen(NamedTuple):
 
 
 def select_all(
-    prompt: Sequence[str], image: str | Sequence[str] | Mapping[str, Any],
-    joint: Sequence[str | Mapping[str, Any]] | None, context: DataContext,
-) -> Chosen:  # fmt: skip
+    prompt: Sequence[str],
+    image: str | Sequence[str] | Mapping[str, Any],
+    joint: Sequence[str | Mapping[str, Any]] | None,
+    context: DataContext,
+) -> Chosen:
     """Return what a plan's ``[perturbations]`` names on one dataset, joint grids included.
 
     Args:

@@ -41,25 +41,60 @@ _CAMERA = (*_NOISE[:3], "defocus_blur", "motion_blur", *_LIGHT, *_COLOUR, *_DIGI
 
 # What one modality alone knows.
 _ULTRASOUND = (
-    "ultrasound_speckle", "gain_up", "gain_down", "time_gain_up", "time_gain_down", "acoustic_shadow", "reverberation",
-    "haze", "sector_narrow", "imaging_depth_up", "imaging_depth_down",
-)  # fmt: skip
+    "ultrasound_speckle",
+    "gain_up",
+    "gain_down",
+    "time_gain_up",
+    "time_gain_down",
+    "acoustic_shadow",
+    "reverberation",
+    "haze",
+    "sector_narrow",
+    "imaging_depth_up",
+    "imaging_depth_down",
+)
 _SKIN = ("hair", "ruler_marks", "ink_marks", "colour_temperature_warm", "colour_temperature_cool", "shadow")
 _ENDOSCOPE = (
-    "specular_highlights", "bubbles", "blood", "overexposure", "interlacing", "endoscope_motion", "colour_cast",
-)  # fmt: skip
+    "specular_highlights",
+    "bubbles",
+    "blood",
+    "overexposure",
+    "interlacing",
+    "endoscope_motion",
+    "colour_cast",
+)
 _XRAY = (
-    "exposure_up", "exposure_down", "scatter", "grid_lines", "beam_hardening", "marker_text", "xray_blur",
-    "support_device", "inversion",
-)  # fmt: skip
+    "exposure_up",
+    "exposure_down",
+    "scatter",
+    "grid_lines",
+    "beam_hardening",
+    "marker_text",
+    "xray_blur",
+    "support_device",
+    "inversion",
+)
 _CT = (
-    "window_level_up", "window_level_down", "window_narrow", "window_wide", "metal_streaks", "ring_artifact",
-    "photon_starvation", "low_dose_noise", "beam_hardening",
-)  # fmt: skip
+    "window_level_up",
+    "window_level_down",
+    "window_narrow",
+    "window_wide",
+    "metal_streaks",
+    "ring_artifact",
+    "photon_starvation",
+    "low_dose_noise",
+    "beam_hardening",
+)
 _MRI = (
-    "bias_field", "gibbs_ringing", "kspace_spikes", "ghosting", "mri_motion", "rician_noise", "slice_thickness",
+    "bias_field",
+    "gibbs_ringing",
+    "kspace_spikes",
+    "ghosting",
+    "mri_motion",
+    "rician_noise",
+    "slice_thickness",
     "low_field",
-)  # fmt: skip
+)
 _MICROSCOPE = ("stain_shift", "air_bubbles", "debris", "illumination_gradient")
 _FUNDUS = ("uneven_illumination", "cataract", "camera_spots")
 _OCT = ("oct_speckle", "vessel_shadow", "blink_stripes")

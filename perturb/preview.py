@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from robustness.perturb.parse import parse_prompt
+from robustness.perturb.language.parse import parse_prompt
 from robustness.registry import PERTURBATIONS
 from robustness.seeds import generator
 from robustness.types import Case, CaseInfo, DataContext, NotApplicable

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from robustness.errors import InputError, suggest
-from robustness.perturb.base import BasePerturbation, ImagePerturbation
+from robustness.perturb.base import BasePerturbation
+from robustness.perturb.image.base import ImagePerturbation
 from robustness.perturb.modality import COMMON_KINDS, KINDS_BY_MODALITY, PIPELINE_KINDS
-from robustness.perturb.presets import Table, calibrated_table, modalities, plan_table, preset_table
+from robustness.perturb.severity.presets import Table, calibrated_table, modalities, plan_table, preset_table
 from robustness.registry import PERTURBATIONS
 from robustness.types import DataContext
 

@@ -64,18 +64,30 @@ _PROMPT_CHANGES = {
     "other": "prompt of a second target in the same image ({} differs)",
 }
 _SHORT_CHANGES = {
-    "antonym": "{}: opposite", "rare": "{}: rare word", "drop": "{}: removed", "neutral": "{}: neutral word",
-    "synonym": "{}: synonym", "other": "{}: second target",
-}  # fmt: skip
+    "antonym": "{}: opposite",
+    "rare": "{}: rare word",
+    "drop": "{}: removed",
+    "neutral": "{}: neutral word",
+    "synonym": "{}: synonym",
+    "other": "{}: second target",
+}
 _SHORT_WHOLE = {"paraphrase": "rewording", "wrong_class": "target: another class", "absent": "target: absent structure"}
 _ABBREVIATIONS = {
-    "jpeg": "JPEG", "fgsm": "FGSM", "pgd": "PGD", "mri": "MRI", "oct": "OCT", "gibbs": "Gibbs", "rician": "Rician",
+    "jpeg": "JPEG",
+    "fgsm": "FGSM",
+    "pgd": "PGD",
+    "mri": "MRI",
+    "oct": "OCT",
+    "gibbs": "Gibbs",
+    "rician": "Rician",
     "kspace": "k-space",
-}  # fmt: skip
+}
 _ATTACKS = {
-    "fgsm": "FGSM attack", "pgd": "PGD attack", "universal": "universal perturbation",
+    "fgsm": "FGSM attack",
+    "pgd": "PGD attack",
+    "universal": "universal perturbation",
     "worst_case": "worst wording found",
-}  # fmt: skip
+}
 METRIC_NAMES = {"dice": "Dice", "iou": "IoU", "hd95": "HD95", "nsd": "NSD", "mask_change": "mask change"}
 _WHOLE_CHANGES = {
     "clean": "unchanged",

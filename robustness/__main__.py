@@ -1,6 +1,6 @@
 """``python -m robustness``: the command line."""
 
-from robustness.cli import main
+from robustness.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -23,12 +23,12 @@ class Registry(Generic[T]):
 
     Args:
         name: what an entry is called in messages ("perturbation").
-        package: the room whose modules hold the entries ("robustness.perturb").
+        packages: the packages whose modules, at any depth, hold the entries ("robustness.perturb.prompt").
     """
 
-    def __init__(self, name: str, package: str) -> None:
+    def __init__(self, name: str, *packages: str) -> None:
         self.name = name
-        self.package = package
+        self.packages = packages
         self._entries: dict[str, T] = {}
         self._imported = False
         self._plugins_read = False
@@ -83,9 +83,10 @@ class Registry(Generic[T]):
     def _import_room(self) -> None:
         if self._imported:
             return
-        package = importlib.import_module(self.package)
-        for module in pkgutil.iter_modules(package.__path__):
-            importlib.import_module(f"{self.package}.{module.name}")
+        for name in self.packages:
+            package = importlib.import_module(name)
+            for module in pkgutil.walk_packages(package.__path__, prefix=f"{name}."):
+                importlib.import_module(module.name)
         self._imported = True
 
     def _read_plugins(self) -> None:
@@ -100,6 +101,8 @@ def _origin(entry: Any) -> str:
     return f"{getattr(entry, '__module__', '?')}.{getattr(entry, '__qualname__', repr(entry))}"
 
 
-PERTURBATIONS: Registry[Any] = Registry("perturbation", "robustness.perturb")
-MODELS: Registry[Any] = Registry("model", "robustness.runners")
-METRICS: Registry[Any] = Registry("metric", "robustness.metrics")
+PERTURBATIONS: Registry[Any] = Registry(
+    "perturbation", "robustness.perturb.prompt", "robustness.perturb.image", "robustness.perturb.attacks"
+)
+MODELS: Registry[Any] = Registry("model", "robustness.runners.models")
+METRICS: Registry[Any] = Registry("metric", "robustness.metrics.scores")

@@ -9,21 +9,62 @@ IDENTITY = ("model", "dataset", "split", "case_id", "subject_id", "target")
 CONDITION = ("condition", "family", "attribute", "severity", "expectation")
 PROMPT = ("prompt", "prompt_index", "applicable", "note")
 MEASURED = (
-    "dice", "iou", "hd95", "nsd", "mask_change", "area_fraction", "components", "centroid_row", "centroid_col",
-)  # fmt: skip
+    "dice",
+    "iou",
+    "hd95",
+    "nsd",
+    "mask_change",
+    "area_fraction",
+    "components",
+    "centroid_row",
+    "centroid_col",
+)
 FLAGS = ("both_empty", "missed", "hallucinated")
 REFERENT = ("other_case_id", "dice_other")
 COLUMNS: tuple[str, ...] = (*IDENTITY, *CONDITION, *PROMPT, *MEASURED, *FLAGS, *REFERENT, "error")
 
 EFFECT_COLUMNS: tuple[str, ...] = (
-    "model", "dataset", "condition", "metric", "n_images", "n_subjects", "clean_mean", "perturbed_mean", "effect",
-    "ci_low", "ci_high", "ci_method", "p_value", "p_adjusted", "family_size", "dz", "rank_biserial", "icc",
-    "design_effect", "mde", "n_flagged",
-)  # fmt: skip
+    "model",
+    "dataset",
+    "condition",
+    "metric",
+    "n_images",
+    "n_subjects",
+    "clean_mean",
+    "perturbed_mean",
+    "effect",
+    "ci_low",
+    "ci_high",
+    "ci_method",
+    "p_value",
+    "p_adjusted",
+    "family_size",
+    "dz",
+    "rank_biserial",
+    "icc",
+    "design_effect",
+    "mde",
+    "n_flagged",
+)
 VERDICT_COLUMNS: tuple[str, ...] = (
-    "model", "dataset", "claim", "attribute", "condition", "metric", "verdict", "rule", "estimate", "ci_low", "ci_high",
-    "margin", "n_images", "n_subjects", "n_needed", "detectable", "sentence",
-)  # fmt: skip
+    "model",
+    "dataset",
+    "claim",
+    "attribute",
+    "condition",
+    "metric",
+    "verdict",
+    "rule",
+    "estimate",
+    "ci_low",
+    "ci_high",
+    "margin",
+    "n_images",
+    "n_subjects",
+    "n_needed",
+    "detectable",
+    "sentence",
+)
 
 CLEAN = "clean"
 RERUN = "rerun"

@@ -21,9 +21,21 @@ Probability = npt.NDArray[np.float32]
 Params = dict[str, Any]
 
 Kind = Literal[
-    "target", "description", "shape", "colour", "size", "number", "location",
-    "view", "phase", "pathology", "sex", "age", "quality", "side",
-]  # fmt: skip
+    "target",
+    "description",
+    "shape",
+    "colour",
+    "size",
+    "number",
+    "location",
+    "view",
+    "phase",
+    "pathology",
+    "sex",
+    "age",
+    "quality",
+    "side",
+]
 KINDS: tuple[str, ...] = Kind.__args__  # type: ignore[attr-defined]
 
 Expectation = Literal["invariant", "change", "abstain", "follow", "control", "none"]

@@ -7,9 +7,23 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 PACKAGES = (
-    "vlsm-robustness", "torch", "torchvision", "transformers", "open_clip_torch", "segmentation-models-pytorch",
-    "monai", "numpy", "scipy", "pandas", "pyarrow", "pillow", "statsmodels", "nltk", "wordfreq", "plotly",
-)  # fmt: skip
+    "vlsm-robustness",
+    "torch",
+    "torchvision",
+    "transformers",
+    "open_clip_torch",
+    "segmentation-models-pytorch",
+    "monai",
+    "numpy",
+    "scipy",
+    "pandas",
+    "pyarrow",
+    "pillow",
+    "statsmodels",
+    "nltk",
+    "wordfreq",
+    "plotly",
+)
 
 
 def package_versions() -> dict[str, str]:
@@ -27,7 +41,7 @@ def environment(threads: int | None = None) -> dict[str, Any]:
     """Set the number of CPU threads (where given) and describe the machine that computes."""
     import torch
 
-    from robustness.perturb import wordnet
+    from robustness.perturb.language import wordnet
 
     if threads is not None:
         torch.set_num_threads(threads)

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from robustness.conclude import derive
-from robustness.plan import parse_plan
-from robustness.run import Run, open_run
-from robustness.store import EFFECTS, MANIFEST, PLAN, VERDICTS, RunFolder
+from robustness.plans.audit import parse_plan
+from robustness.run_folder import EFFECTS, MANIFEST, PLAN, VERDICTS, RunFolder
+from robustness.runs.conclude import derive
+from robustness.workflows.run import Run, open_run
 
 SUBJECTS = 40
 
@@ -22,13 +22,27 @@ def rows(condition: str, dice: np.ndarray, change: np.ndarray | float, **more: A
     family = "image" if condition.startswith("image:") else "clean" if condition in ("clean", "rerun") else "prompt"
     return pd.DataFrame(
         {
-            "model": "m", "dataset": "d", "split": "test", "case_id": [f"c{i:02d}" for i in range(len(dice))],
-            "subject_id": [f"s{i:02d}" for i in range(len(dice))], "target": "polyp", "condition": condition,
-            "family": family, "attribute": condition.partition(":")[2] if family == "prompt" else "", "severity": 0,
-            "expectation": "invariant", "prompt": "p", "prompt_index": 0, "applicable": True, "note": "", "error": "",
-            "dice": dice, "mask_change": change, **more,
+            "model": "m",
+            "dataset": "d",
+            "split": "test",
+            "case_id": [f"c{i:02d}" for i in range(len(dice))],
+            "subject_id": [f"s{i:02d}" for i in range(len(dice))],
+            "target": "polyp",
+            "condition": condition,
+            "family": family,
+            "attribute": condition.partition(":")[2] if family == "prompt" else "",
+            "severity": 0,
+            "expectation": "invariant",
+            "prompt": "p",
+            "prompt_index": 0,
+            "applicable": True,
+            "note": "",
+            "error": "",
+            "dice": dice,
+            "mask_change": change,
+            **more,
         }
-    )  # fmt: skip
+    )
 
 
 def table(*, seed: int = 0, clean_shift: float = 0.0, swap_drop: float = 0.0) -> pd.DataFrame:
@@ -49,9 +63,14 @@ def table(*, seed: int = 0, clean_shift: float = 0.0, swap_drop: float = 0.0) ->
 
 
 def write_run(
-    path: Path, results: pd.DataFrame | None = None, *, plan: dict[str, Any] | None = None,
-    files: dict[str, str] | None = None, weights: str = "w1", **options: Any,
-) -> Run:  # fmt: skip
+    path: Path,
+    results: pd.DataFrame | None = None,
+    *,
+    plan: dict[str, Any] | None = None,
+    files: dict[str, str] | None = None,
+    weights: str = "w1",
+    **options: Any,
+) -> Run:
     """Write a run with a manifest; `files` are the hashes of its data, `options` those of `table`."""
     results = table(**options) if results is None else results
     tree = {"model": {"name": "clipseg"}, "data": {"path": "d"}, "statistics": {"resamples": 999}, **(plan or {})}
@@ -63,9 +82,14 @@ def write_run(
     folder.write_table(path / EFFECTS, effects)
     folder.write_table(path / VERDICTS, verdicts)
     facts = {
-        "name": "d", "split": "test", "n_cases": SUBJECTS, "n_images": SUBJECTS, "n_subjects": SUBJECTS,
-        "subject_is_image": False, "files": files or {"images/a.png": "1"},
-    }  # fmt: skip
+        "name": "d",
+        "split": "test",
+        "n_cases": SUBJECTS,
+        "n_images": SUBJECTS,
+        "n_subjects": SUBJECTS,
+        "subject_is_image": False,
+        "files": files or {"images/a.png": "1"},
+    }
     model = {"name": "m", "model": "clipseg", "weights": {"sha256": {"model.safetensors": weights}}}
     manifest = {"created": "2026-11-22T00:00:00+00:00", "datasets": [facts], "models": [model]}
     (path / MANIFEST).write_text(json.dumps(manifest))

@@ -56,10 +56,16 @@ def _entry(number: int, name: str, side: str, subject: str) -> dict:
             "p7": [f"{base} in axial T1 brain MRI, a deep gray nucleus", f"{base}, a C-shaped part of the striatum"],
         },
         "attributes": {
-            "structure": "caudate nucleus", "side": side, "side_visible": True, "view": "axial", "size": "small",
-            "number": "one", "location": where, "modality": "T1 MRI",
+            "structure": "caudate nucleus",
+            "side": side,
+            "side_visible": True,
+            "view": "axial",
+            "size": "small",
+            "number": "one",
+            "location": where,
+            "modality": "T1 MRI",
         },
-    }  # fmt: skip
+    }
 
 
 def bright(image: np.ndarray) -> np.ndarray:

@@ -114,13 +114,16 @@ def summary(name: str, studies: Sequence[Study]) -> dict[str, Any]:
     """Return the JSON object of a script: `ratio` is the share of checks that held."""
     checks = [check for study in studies for check in study.checks]
     return {
-        "name": name, "ratio": sum(check.held for check in checks) / len(checks), "limit": 1.0, "target": 1.0,
+        "name": name,
+        "ratio": sum(check.held for check in checks) / len(checks),
+        "limit": 1.0,
+        "target": 1.0,
         "detail": {
             "checks": [{**asdict(check), "held": check.held} for check in checks],
             "seconds": round(sum(study.seconds for study in studies), 1),
             **{key: value for study in studies for key, value in study.detail.items()},
         },
-    }  # fmt: skip
+    }
 
 
 def run_script(name: str, simulate: Callable[..., Study], *, runs: int) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.calibration._study import Check, Study, in_parallel, rate_limit, run_script
-from robustness.metrics.verdicts import verdicts
+from robustness.metrics.verdicts.verdicts import verdicts
 from robustness.seeds import generator
 
 SIZE, IMAGES = 48, 3
@@ -71,15 +71,19 @@ def table(behaviour: str, subjects: int, rng: np.random.Generator, share: float 
         parts.append(
             pd.DataFrame(
                 {
-                    "model": behaviour, "dataset": "discs", "case_id": [f"c{i:04d}" for i in range(n)],
-                    "subject_id": owner.astype(str), "condition": condition, "dice": overlap(masks, first)[0],
+                    "model": behaviour,
+                    "dataset": "discs",
+                    "case_id": [f"c{i:04d}" for i in range(n)],
+                    "subject_id": owner.astype(str),
+                    "condition": condition,
+                    "dice": overlap(masks, first)[0],
                     "mask_change": 1 - overlap(clean, masks)[1],
                     "dice_other": overlap(masks, second)[0] if referent else np.nan,
                     "other_case_id": [f"o{i:04d}" for i in range(n)] if referent else "",
                     "attribute": "location" if referent else "",
                 }
             )
-        )  # fmt: skip
+        )
     return pd.concat(parts, ignore_index=True)
 
 

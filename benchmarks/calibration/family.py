@@ -10,8 +10,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np
 
 from benchmarks.calibration._study import Check, Study, in_parallel, rate_limit, run_script
-from robustness.metrics.adjust import benjamini_hochberg, holm
-from robustness.metrics.signflip import sign_flip
+from robustness.metrics.inference.adjust import benjamini_hochberg, holm
+from robustness.metrics.inference.signflip import sign_flip
 from robustness.seeds import generator
 
 # Conditions, of which with an effect, ICC.
@@ -58,17 +58,32 @@ def simulate(*, runs: int = 1000, seed: int = 0, processes: int = 2) -> Study:
     rows = [(c, true, icc, *map(float, found[c, true, icc])) for c, true, icc in FAMILIES]
     extra = rate_limit(0.05, runs, 4.0) - 0.07 if runs < 1000 else 0.0
     checks = [
-        Check(f"family-wise error of max-T, {c} conditions, {true} true, ICC {icc}", float(found[c, true, icc][6]), 0.0,
-              0.07 + extra)
+        Check(
+            f"family-wise error of max-T, {c} conditions, {true} true, ICC {icc}",
+            float(found[c, true, icc][6]),
+            0.0,
+            0.07 + extra,
+        )
         for c, true, icc in FAMILIES
-    ]  # fmt: skip
+    ]
     for family in ((28, 8, 0.5), (100, 30, 0.5)):
         gain = float(found[family][7] - found[family][5])
         checks.append(Check(f"power of max-T - power of Holm, {family[0]} conditions", gain, 0.0, 1.0))
     columns = (
-        "conditions", "true", "ICC", "naive Holm: any false", "found", "unadjusted: any false", "found",
-        "Holm: any false", "found", "max-T: any false", "found", "BH: false share", "found",
-    )  # fmt: skip
+        "conditions",
+        "true",
+        "ICC",
+        "naive Holm: any false",
+        "found",
+        "unadjusted: any false",
+        "found",
+        "Holm: any false",
+        "found",
+        "max-T: any false",
+        "found",
+        "BH: false share",
+        "found",
+    )
     about = f"Chance of any false alarm among the conditions without effect, and share of effects of {EFFECT} found."
     return Study("family", "Family: many conditions at once", about, columns, rows, checks, runs)
 

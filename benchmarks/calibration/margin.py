@@ -10,10 +10,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np
 
 from benchmarks.calibration._study import Check, Study, in_parallel, rate_limit, run_script
-from robustness.metrics.evidence import Evidence
-from robustness.metrics.intervals import t_interval
-from robustness.metrics.referents import Selectivity
-from robustness.metrics.rules import Settings, decide
+from robustness.metrics.inference.intervals import t_interval
+from robustness.metrics.verdicts.evidence import Evidence
+from robustness.metrics.verdicts.referents import Selectivity
+from robustness.metrics.verdicts.rules import Settings, decide
 from robustness.seeds import generator
 
 MARGIN = 0.05

@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np
 
 from benchmarks.calibration._study import Check, Study, images_of, in_parallel, rate_limit, run_script
-from robustness.metrics.signflip import sign_flip
+from robustness.metrics.inference.signflip import sign_flip
 from robustness.seeds import generator
 
 KINDS = ("gauss", "ties", "ceiling", "skewed")
@@ -55,17 +55,37 @@ def simulate(*, runs: int = 10_000, seed: int = 0, processes: int = 2) -> Study:
     main = [t for t in symmetric if t[2] == 30]
     extra = rate_limit(0.05, runs, 4.0) - 0.05 if runs < 10_000 else 0.0
     checks = [
-        Check("largest type I error of the default test, symmetric, K = 30", max(found[t][1] for t in main), 0.0,
-              0.060 + extra),
-        Check("smallest type I error of the default test, symmetric, K = 30", min(found[t][1] for t in main),
-              0.040 - extra, 1.0),
-        Check("largest type I error of the default test, skewed, K = 30",
-              max(found[t][1] for t in tasks if t[0] == "skewed" and t[2] == 30), 0.0, 0.075 + extra),
-        Check("smallest coverage of the 95% interval, symmetric, K >= 20",
-              min(found[t][2] for t in symmetric if t[2] >= 20), 0.94 - extra, 1.0),
-        Check("smallest coverage of the 95% interval, skewed, K >= 20",
-              min(found[t][2] for t in tasks if t[0] == "skewed" and t[2] >= 20), 0.925 - extra, 1.0),
-    ]  # fmt: skip
+        Check(
+            "largest type I error of the default test, symmetric, K = 30",
+            max(found[t][1] for t in main),
+            0.0,
+            0.060 + extra,
+        ),
+        Check(
+            "smallest type I error of the default test, symmetric, K = 30",
+            min(found[t][1] for t in main),
+            0.040 - extra,
+            1.0,
+        ),
+        Check(
+            "largest type I error of the default test, skewed, K = 30",
+            max(found[t][1] for t in tasks if t[0] == "skewed" and t[2] == 30),
+            0.0,
+            0.075 + extra,
+        ),
+        Check(
+            "smallest coverage of the 95% interval, symmetric, K >= 20",
+            min(found[t][2] for t in symmetric if t[2] >= 20),
+            0.94 - extra,
+            1.0,
+        ),
+        Check(
+            "smallest coverage of the 95% interval, skewed, K >= 20",
+            min(found[t][2] for t in tasks if t[0] == "skewed" and t[2] >= 20),
+            0.925 - extra,
+            1.0,
+        ),
+    ]
     for icc, least in NAIVE_AT_LEAST.items():
         naive = found["gauss", icc, 30, runs, seed][0]
         checks.append(Check(f"type I error of the image-level t test, gauss, ICC {icc}", naive, least - extra, 1.0))

@@ -17,9 +17,9 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.calibration._study import Check, Study, in_parallel, rate_limit, run_script
-from robustness.metrics.pairing import pair, subject_means
-from robustness.metrics.rows import read_rows
-from robustness.metrics.signflip import sign_flip
+from robustness.metrics.inference.signflip import sign_flip
+from robustness.metrics.pairing.pairs import pair, subject_means
+from robustness.metrics.pairing.rows import read_rows
 from robustness.seeds import generator
 
 FLIPS = 1999
@@ -64,7 +64,7 @@ def error_rates(name: str, values: np.ndarray, runs: int, seed: int) -> tuple[fl
 def audit_table() -> tuple[pd.DataFrame, str]:
     """Return the rows of RUN (environment variable), else of an audit of the embedded demo network on its slices."""
     import robustness as rb
-    from robustness.demo_files import demo_checkpoint, demo_data
+    from robustness.workflows.demo_files import demo_checkpoint, demo_data
 
     folder = os.environ.get("RUN")
     if folder:

@@ -11,8 +11,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np
 
 from benchmarks.calibration._study import Check, Study, images_of, in_parallel, rate_limit, run_script
-from robustness.metrics.bootstrap import cluster_bootstrap
-from robustness.metrics.clustering import minimal_detectable_effect
+from robustness.metrics.inference.bootstrap import cluster_bootstrap
+from robustness.metrics.inference.clustering import minimal_detectable_effect
 from robustness.seeds import generator
 
 IMAGES = 6

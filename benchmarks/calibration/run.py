@@ -14,9 +14,14 @@ from benchmarks.calibration._study import show, summary, timed, write_page
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDIES = {
-    "null": null, "margin": margin, "family": family, "battery": battery, "power": power, "plasmode": plasmode,
+    "null": null,
+    "margin": margin,
+    "family": family,
+    "battery": battery,
+    "power": power,
+    "plasmode": plasmode,
     "gates": gate_end_to_end,
-}  # fmt: skip
+}
 
 
 def main() -> int:

@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import robustness as rb
-from robustness.assertions import GateError
-from robustness.plan import parse_plan
+from robustness.gates.assertions import GateError
+from robustness.plans.audit import parse_plan
 
 import metrics
 import pictures
@@ -36,11 +36,13 @@ SEED = 10_000_000
 GATE = {"condition": "antonym:size", "metric": "mask_change"}
 PLAN = parse_plan(
     {
-        "model": {"name": "predictions"}, "data": {"path": "data", "prompt": "p2"},
-        "perturbations": {"prompt": ["antonym:size"], "image": []}, "metrics": {"names": ["dice"]},
+        "model": {"name": "predictions"},
+        "data": {"path": "data", "prompt": "p2"},
+        "perturbations": {"prompt": ["antonym:size"], "image": []},
+        "metrics": {"names": ["dice"]},
         "statistics": {"resamples": 99},
     }
-)  # fmt: skip
+)
 
 
 class Table(rb.Run):
@@ -63,11 +65,21 @@ def _rows(changes: np.ndarray) -> pd.DataFrame:
     number = np.arange(changes.size)
     base = pd.DataFrame(
         {
-            "model": "m", "dataset": "d", "split": "test", "case_id": [f"p{n:04d}" for n in number],
-            "subject_id": [f"patient{n // IMAGES:02d}" for n in number], "target": "polyp", "severity": 0,
-            "expectation": "change", "prompt": "", "prompt_index": 0, "applicable": True, "note": "", "error": "",
+            "model": "m",
+            "dataset": "d",
+            "split": "test",
+            "case_id": [f"p{n:04d}" for n in number],
+            "subject_id": [f"patient{n // IMAGES:02d}" for n in number],
+            "target": "polyp",
+            "severity": 0,
+            "expectation": "change",
+            "prompt": "",
+            "prompt_index": 0,
+            "applicable": True,
+            "note": "",
+            "error": "",
         }
-    )  # fmt: skip
+    )
     clean = base.assign(condition="clean", family="clean", attribute="", dice=0.9, mask_change=0.0)
     swap = base.assign(condition="antonym:size", family="prompt", attribute="size", dice=0.3, mask_change=changes)
     return pd.concat([clean, swap], ignore_index=True)
@@ -106,9 +118,15 @@ def by_audits(drop: float, first: int, count: int, folder: Path) -> int:
 
 def _audit(dataset: object, predict: segmenter.Predict, out: Path) -> rb.Run:
     return rb.audit(
-        rb.segmenter(predict, name="model"), dataset, perturbations=["antonym:size"], metrics={"names": ["dice"]},
-        statistics={"resamples": 99}, engine={"images_per_part": 180}, out=out, report=False,
-    )  # fmt: skip
+        rb.segmenter(predict, name="model"),
+        dataset,
+        perturbations=["antonym:size"],
+        metrics={"names": ["dice"]},
+        statistics={"resamples": 99},
+        engine={"images_per_part": 180},
+        out=out,
+        report=False,
+    )
 
 
 def failures(kind: str, drop: float, first: int, count: int) -> int:

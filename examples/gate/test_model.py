@@ -1,7 +1,7 @@
 """What this project promises about its model. Run: pytest. A new baseline: pytest --robustness-update."""
 
 import pytest
-from robustness.assertions import GateError
+from robustness.gates.assertions import GateError
 
 import metrics
 

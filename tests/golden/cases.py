@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from robustness.runners.models import load_model
+from robustness.runners.models.load import load_model
 from tests.golden.formula import fill, pixel_values
 
 TINY = {"preset": "tiny"}
@@ -31,13 +31,9 @@ class Golden(NamedTuple):
 
 CASES = {
     "clipseg": Golden("clipseg", TINY, _CLIP, _CLIP_MASK),
-    "clipseg-simple-head": Golden(
-        "clipseg", {**TINY, "use_complex_transposed_convolution": False}, _CLIP, _CLIP_MASK
-    ),
+    "clipseg-simple-head": Golden("clipseg", {**TINY, "use_complex_transposed_convolution": False}, _CLIP, _CLIP_MASK),
     "biomedclipseg": Golden("biomedclipseg", TINY, _BERT, _BERT_MASK),
-    "biomedclipseg-aligned": Golden(
-        "biomedclipseg", {**TINY, "layer_offset": "aligned"}, _BERT, _BERT_MASK
-    ),
+    "biomedclipseg-aligned": Golden("biomedclipseg", {**TINY, "layer_offset": "aligned"}, _BERT, _BERT_MASK),
     "cris-end-padded": Golden("cris", {**TINY, "word_len": 6}, _CLIP),
     "cris-zero-padded": Golden(
         "cris", {**TINY, "word_len": 6, "padding": "zero"}, [[49406, 320, 2368, 49407, 0, 0], _CLIP[1]]
@@ -48,7 +44,7 @@ CASES = {
     "unet": Golden("unet", _SMALL_CNN),
     "unetplusplus": Golden("unetplusplus", _SMALL_CNN),
     "deeplabv3plus": Golden("deeplabv3plus", _SMALL_CNN),
-}  # fmt: skip
+}
 
 
 def logits_of(name: str) -> np.ndarray:

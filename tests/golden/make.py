@@ -1,8 +1,8 @@
 """Write tests/golden/logits.npz anew: ``python -m tests.golden.make`` in the checkout.
 
 Do this only where a network is meant to change, and only from a state that agrees with the authors' code
-(``tests/runners/test_parity.py`` with the reference vectors beside the checkout): what is written here is what later
-states are held to.
+(``tests/runners/models/test_parity.py`` with the reference vectors beside the checkout): what is written here is what
+later states are held to.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from robustness.perturb.parse import parse_prompt
+from robustness.perturb.language.parse import parse_prompt
 from robustness.types import Case, CaseInfo, DataContext
 
 FAMILIES = {

@@ -8,7 +8,7 @@ import pytest
 
 from robustness.errors import InputError
 from robustness.perturb.joint import select_all
-from robustness.runners.data import load_dataset
+from robustness.runners.data.load import load_dataset
 from robustness.types import DataContext
 from tests.synthetic import write_dataset
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from robustness.errors import InputError, UnknownNameError
+from robustness.perturb.language.parse import parse_prompt
 from robustness.perturb.modality import COMMON_KINDS, KINDS_BY_MODALITY, MODALITIES, canonical_modality
-from robustness.perturb.parse import parse_prompt
 from robustness.perturb.select import select, select_names, split_names
 from robustness.registry import PERTURBATIONS
 from robustness.types import CaseInfo, DataContext

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from robustness.reports.page import write_report
-from robustness.reports.tables import RunTables, read_runs
+from robustness.reports.data.run_tables import RunTables, read_runs
+from robustness.reports.html.page import write_report
 from tests.reports.chromium import Browser, find_chromium
 from tests.reports.make_run import FOLLOWS_SIDE, IGNORES_ALL, make_run
 

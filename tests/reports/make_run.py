@@ -17,11 +17,17 @@ from robustness.results import EFFECT_COLUMNS, VERDICT_COLUMNS, parse_condition
 
 KINDS = ("gaussian_noise", "gamma", "gaussian_blur", "jpeg")
 PROMPT_CONDITIONS = {
-    "antonym:side": "change", "other:side": "follow", "rare:side": "none", "antonym:size": "change",
+    "antonym:side": "change",
+    "other:side": "follow",
+    "rare:side": "none",
+    "antonym:size": "change",
     "rare:size": "none",
-    "antonym:number": "change", "antonym:location": "change", "wrong_class": "abstain", "paraphrase": "invariant",
+    "antonym:number": "change",
+    "antonym:location": "change",
+    "wrong_class": "abstain",
+    "paraphrase": "invariant",
     "empty": "control",
-}  # fmt: skip
+}
 TARGETS = ("white matter", "ventricle", "gray matter")
 
 
@@ -37,21 +43,35 @@ class Behaviour:
 
 
 FOLLOWS_SIDE = Behaviour(
-    "film-unet", 0.72,
-    {"antonym:side": 0.82, "other:side": 0.82, "rare:side": 0.31, "wrong_class": 0.66, "empty": 0.57,
-    "paraphrase": 0.01},
+    "film-unet",
+    0.72,
+    {
+        "antonym:side": 0.82,
+        "other:side": 0.82,
+        "rare:side": 0.31,
+        "wrong_class": 0.66,
+        "empty": 0.57,
+        "paraphrase": 0.01,
+    },
     {"antonym:side": 0.61, "other:side": 0.61, "rare:side": 0.2, "wrong_class": 0.5, "empty": 0.44},
     {"gaussian_noise": 0.085, "gamma": 0.012, "gaussian_blur": 0.045, "jpeg": 0.004},
-)  # fmt: skip
+)
 IGNORES_ALL = Behaviour(
     "film-unet-image-only", 0.41, {}, {}, {"gaussian_noise": 0.05, "gamma": 0.01, "gaussian_blur": 0.03, "jpeg": 0.003}
 )
 
 
 def make_run(
-    folder: Path, behaviour: Behaviour = FOLLOWS_SIDE, *, n_images: int = 12, seed: int = 0, prompt: str = "",
-    severities: tuple[int, ...] = (1, 2, 3, 4, 5), pictures: int = 2, model: str = "",
-) -> Path:  # fmt: skip
+    folder: Path,
+    behaviour: Behaviour = FOLLOWS_SIDE,
+    *,
+    n_images: int = 12,
+    seed: int = 0,
+    prompt: str = "",
+    severities: tuple[int, ...] = (1, 2, 3, 4, 5),
+    pictures: int = 2,
+    model: str = "",
+) -> Path:
     """Write a run folder; `prompt` and `model` replace the clean prompts and the model's name."""
     behaviour = replace(behaviour, name=model) if model else behaviour
     rng = np.random.default_rng(seed)
@@ -79,11 +99,22 @@ def _image_rows(
         target = TARGETS[i % len(TARGETS)]
         clean = prompt or f"one large {side} {target} in axial T1 brain MRI, located in {side} of the image"
         base = {
-            "model": behaviour.name, "dataset": "demo_brain", "split": "test", "case_id": f"axi_{i:03d}_{side}",
-            "subject_id": f"axi_{i:03d}", "target": target, "applicable": True, "note": None, "error": "",
-            "both_empty": False, "missed": False, "hallucinated": False, "other_case_id": None, "dice_other": None,
+            "model": behaviour.name,
+            "dataset": "demo_brain",
+            "split": "test",
+            "case_id": f"axi_{i:03d}_{side}",
+            "subject_id": f"axi_{i:03d}",
+            "target": target,
+            "applicable": True,
+            "note": None,
+            "error": "",
+            "both_empty": False,
+            "missed": False,
+            "hallucinated": False,
+            "other_case_id": None,
+            "dice_other": None,
             "truth": json.dumps({"size": "true", "location": ("true", "false", "unknown")[i % 3]}),
-        }  # fmt: skip
+        }
         dice = float(np.clip(behaviour.clean + rng.normal(0, 0.11), 0, 0.97))
         first = _row(base, "clean", "none", clean, dice, 0.0)
         rows.append(first)
@@ -118,22 +149,33 @@ def _row(
     parsed = parse_condition(condition)
     iou = dice / (2 - dice)
     return base | {
-        "condition": condition, "family": parsed.family, "attribute": parsed.attribute, "severity": parsed.severity,
-        "expectation": expectation, "prompt": prompt, "prompt_index": 0, "dice": dice, "iou": iou,
+        "condition": condition,
+        "family": parsed.family,
+        "attribute": parsed.attribute,
+        "severity": parsed.severity,
+        "expectation": expectation,
+        "prompt": prompt,
+        "prompt_index": 0,
+        "dice": dice,
+        "iou": iou,
         "mask_change": change,
         "params": json.dumps({"condition": condition}),
-    }  # fmt: skip
+    }
 
 
 def _changed_prompt(clean: str, condition: str, side: str) -> str:
     other = {"left": "right", "right": "left"}[side]
     changes = {
-        "antonym:side": (f"large {side}", f"large {other}"), "other:side": (side, other),
+        "antonym:side": (f"large {side}", f"large {other}"),
+        "other:side": (side, other),
         "rare:side": (f"large {side}", "large gibbous"),
-        "antonym:size": ("large", "small"), "rare:size": ("large", "xenogeny"), "antonym:number": ("one", "several"),
-        "antonym:location": (f"in {side}", f"in {other}"), "wrong_class": ("matter", "nuclei"),
+        "antonym:size": ("large", "small"),
+        "rare:size": ("large", "xenogeny"),
+        "antonym:number": ("one", "several"),
+        "antonym:location": (f"in {side}", f"in {other}"),
+        "wrong_class": ("matter", "nuclei"),
         "paraphrase": ("in axial T1 brain MRI", "seen on an axial T1 MRI of the brain"),
-    }  # fmt: skip
+    }
     return "" if condition == "empty" else clean.replace(*changes[condition])
 
 
@@ -148,16 +190,29 @@ def _effects(results: pd.DataFrame) -> pd.DataFrame:
             loss = pairs["clean"] - pairs[condition] if metric == "dice" else pairs[condition]
             units = loss.groupby(level=0).mean()
             low, high = _t_interval(units.to_numpy(), 0.95)
-            rows.append({
-                "model": results["model"].iloc[0], "dataset": "demo_brain", "condition": condition, "metric": metric,
-                "n_images": len(pairs), "n_subjects": len(units),
-                "clean_mean": pairs["clean"].groupby(level=0).mean().mean(),
-                "perturbed_mean": pairs[condition].groupby(level=0).mean().mean(), "effect": units.mean(),
-                "ci_low": low,
-                "ci_high": high, "ci_method": "t on subject means", "p_value": 0.0001 if low > 0 else 0.41,
-                "p_adjusted": 0.0004 if low > 0 else 0.98, "family_size": 31, "icc": 0.31, "design_effect": 1.31,
-                "mde": 2.8 * (high - low) / 4, "n_flagged": 0,
-            })  # fmt: skip
+            rows.append(
+                {
+                    "model": results["model"].iloc[0],
+                    "dataset": "demo_brain",
+                    "condition": condition,
+                    "metric": metric,
+                    "n_images": len(pairs),
+                    "n_subjects": len(units),
+                    "clean_mean": pairs["clean"].groupby(level=0).mean().mean(),
+                    "perturbed_mean": pairs[condition].groupby(level=0).mean().mean(),
+                    "effect": units.mean(),
+                    "ci_low": low,
+                    "ci_high": high,
+                    "ci_method": "t on subject means",
+                    "p_value": 0.0001 if low > 0 else 0.41,
+                    "p_adjusted": 0.0004 if low > 0 else 0.98,
+                    "family_size": 31,
+                    "icc": 0.31,
+                    "design_effect": 1.31,
+                    "mde": 2.8 * (high - low) / 4,
+                    "n_flagged": 0,
+                }
+            )
     return pd.DataFrame(rows).reindex(columns=list(EFFECT_COLUMNS))
 
 
@@ -213,18 +268,37 @@ def _verdicts(effects: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
 
 
 def _verdict_row(
-    effect: Any, claim: str, attribute: str, condition: str, metric: str, verdict: str, estimate: float | None,
-    low: float | None, high: float | None, margin: float, sentence: str,
-) -> dict[str, Any]:  # fmt: skip
+    effect: Any,
+    claim: str,
+    attribute: str,
+    condition: str,
+    metric: str,
+    verdict: str,
+    estimate: float | None,
+    low: float | None,
+    high: float | None,
+    margin: float,
+    sentence: str,
+) -> dict[str, Any]:
     return {
-        "model": effect["model"], "dataset": "demo_brain", "claim": claim, "attribute": attribute,
+        "model": effect["model"],
+        "dataset": "demo_brain",
+        "claim": claim,
+        "attribute": attribute,
         "condition": condition,
-        "metric": metric, "verdict": verdict, "rule": f"made by the test: {verdict}", "estimate": estimate,
+        "metric": metric,
+        "verdict": verdict,
+        "rule": f"made by the test: {verdict}",
+        "estimate": estimate,
         "ci_low": low,
-        "ci_high": high, "margin": margin, "n_images": effect["n_images"], "n_subjects": effect["n_subjects"],
-        "n_needed": 59 if verdict == "IGNORES*" else None, "detectable": bool(low is not None and low > 0),
+        "ci_high": high,
+        "margin": margin,
+        "n_images": effect["n_images"],
+        "n_subjects": effect["n_subjects"],
+        "n_needed": 59 if verdict == "IGNORES*" else None,
+        "detectable": bool(low is not None and low > 0),
         "sentence": sentence,
-    }  # fmt: skip
+    }
 
 
 def _gallery(results: pd.DataFrame, each: int) -> pd.DataFrame:
@@ -250,14 +324,26 @@ def _picture(row: dict[str, Any], clean: pd.Series, rank: str) -> dict[str, Any]
     swapped = row["mask_change"] > 0.5
     other = brain(number, {"left": "right", "right": "left"}[side])[1]
     return {
-        "model": row["model"], "dataset": row["dataset"], "condition": row["condition"], "case_id": row["case_id"],
-        "subject_id": row["subject_id"], "prompt_index": 0, "rank": rank, "clean_prompt": clean["prompt"],
+        "model": row["model"],
+        "dataset": row["dataset"],
+        "condition": row["condition"],
+        "case_id": row["case_id"],
+        "subject_id": row["subject_id"],
+        "prompt_index": 0,
+        "rank": rank,
+        "clean_prompt": clean["prompt"],
         "prompt": row["prompt"],
-        "dice": row["dice"], "dice_clean": clean["dice"], "mask_change": row["mask_change"], "effect": row["effect"],
-        "image": png(image), "image_perturbed": perturbed, "reference": png(reference, bits=True),
+        "dice": row["dice"],
+        "dice_clean": clean["dice"],
+        "mask_change": row["mask_change"],
+        "effect": row["effect"],
+        "image": png(image),
+        "image_perturbed": perturbed,
+        "reference": png(reference, bits=True),
         "clean": png(np.roll(reference, 3, axis=0), bits=True),
-        "perturbed": png(np.roll(other if swapped else reference, 4, axis=0), bits=True), "params": row["params"],
-    }  # fmt: skip
+        "perturbed": png(np.roll(other if swapped else reference, 4, axis=0), bits=True),
+        "params": row["params"],
+    }
 
 
 def brain(number: int, side: str) -> tuple[np.ndarray, np.ndarray]:
@@ -286,19 +372,33 @@ def png(pixels: np.ndarray, *, bits: bool = False) -> bytes:
 
 def _manifest(behaviour: Behaviour, results: pd.DataFrame, n_images: int) -> dict[str, Any]:
     return {
-        "suite_version": "0.1.0", "created": "2026-11-22T06:00:00+00:00",
+        "suite_version": "0.1.0",
+        "created": "2026-11-22T06:00:00+00:00",
         "model": {"name": behaviour.name, "parameters": 1_100_000, "sha256": "ab" * 32},
         "dataset": {
-            "name": "demo_brain", "split": "test", "n_cases": 2 * n_images, "n_images": n_images,
+            "name": "demo_brain",
+            "split": "test",
+            "n_cases": 2 * n_images,
+            "n_images": n_images,
             "n_subjects": n_images,
-            "subject_is_image": True, "unit": "image",
+            "subject_is_image": True,
+            "unit": "image",
             "notes": ["One template brain (MNI152): all slices are of one head."],
             "files": {"anns/test.json": "cd" * 32},
         },
-        "plan_sha256": "ef" * 32, "seed": 0, "device": "cpu", "precision": "float32", "threads": 2,
+        "plan_sha256": "ef" * 32,
+        "seed": 0,
+        "device": "cpu",
+        "precision": "float32",
+        "threads": 2,
         "packages": {"torch": "2.11.0", "numpy": "2.4.0"},
         "counts": {"rows": len(results), "used": int(results["applicable"].sum()), "errors": 0},
         "warnings": ["A template is one brain: nothing here speaks about patients."],
-        "statistics": {"alpha": 0.05, "margin_dice": 0.1, "margin_change": 0.05, "correction": "max-t",
-        "resamples": 9999},
-    }  # fmt: skip
+        "statistics": {
+            "alpha": 0.05,
+            "margin_dice": 0.1,
+            "margin_change": 0.05,
+            "correction": "max-t",
+            "resamples": 9999,
+        },
+    }

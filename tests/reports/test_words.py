@@ -7,7 +7,7 @@ import math
 import pandas as pd
 import pytest
 
-from robustness.reports.datatable import plain, shown
+from robustness.reports.data.datatable import plain, shown
 from robustness.reports.words import (
     VERDICTS,
     condition_words,
@@ -18,16 +18,23 @@ from robustness.reports.words import (
     number,
     p_value,
     short_words,
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize(
     ("value", "written"),
     [
-        (0.12345, "0.123"), (-0.5, "−0.500"), (-0.0001, "0.000"), (12, "12"), (12345, "12,345"), (math.nan, "–"),
-        (None, "–"), (pd.NA, "–"), (math.inf, "∞"),
+        (0.12345, "0.123"),
+        (-0.5, "−0.500"),
+        (-0.0001, "0.000"),
+        (12, "12"),
+        (12345, "12,345"),
+        (math.nan, "–"),
+        (None, "–"),
+        (pd.NA, "–"),
+        (math.inf, "∞"),
     ],
-)  # fmt: skip
+)
 def test_numbers(value: object, written: str) -> None:
     assert number(value) == written
 
@@ -47,14 +54,17 @@ def test_an_interval_without_an_end_is_a_dash() -> None:
     [
         ("antonym:size", "size words swapped for their opposite", "size: opposite"),
         ("image:jpeg@5", "JPEG, severity 5", "JPEG 5"),
-        ("image:gaussian_blur@3+antonym:size", "gaussian blur, severity 3 + size words swapped for their opposite",
-         "gaussian blur 3 + size: opposite"),
+        (
+            "image:gaussian_blur@3+antonym:size",
+            "gaussian blur, severity 3 + size words swapped for their opposite",
+            "gaussian blur 3 + size: opposite",
+        ),
         ("image:kspace_spikes@1", "k-space spikes, severity 1", "k-space spikes 1"),
         ("image:mri_motion@5", "MRI motion, severity 5", "MRI motion 5"),
         ("paraphrase", "prompt reworded", "rewording"),
         ("vendor_thing:side", "vendor thing of side", "vendor thing of side"),
     ],
-)  # fmt: skip
+)
 def test_conditions_are_said_in_words(condition: str, long: str, short: str) -> None:
     assert (condition_words(condition), short_words(condition)) == (long, short)
 

@@ -34,7 +34,7 @@ assert (entry.apply(case, entry.draw(case, 0, np.random.default_rng(0))).image =
     "metrics/volume_similarity.py": """
 import numpy as np
 from robustness import METRICS
-from robustness.metrics.pair import MaskPair
+from robustness.metrics.scores.pair import MaskPair
 metric = METRICS.get("volume_similarity")()
 one, two = np.zeros((4, 4), bool), np.zeros((4, 4), bool)
 one[0, :2], two[3, :2] = True, True
@@ -106,7 +106,7 @@ def test_reference_page_is_the_commands_own_help(tmp_path: Path):
 def test_every_command_is_documented_and_explains_itself():
     import typer.main
 
-    from robustness.cli import app
+    from robustness.cli.main import app
 
     text = "\n".join(document.read_text("utf-8") for document in DOCUMENTS)
     for name, command in typer.main.get_command(app).commands.items():

@@ -144,7 +144,7 @@ def test_wheel_states_licence_command_and_python(wheel: Path):
         assert archive.read(f"{info}/licenses/LICENSE") == (ROOT / "LICENSE").read_bytes()
     assert "License-Expression: Apache-2.0" in metadata
     assert f"Requires-Python: {project['requires-python']}" in metadata
-    assert "robustness = robustness.cli:main" in entry_points
+    assert "robustness = robustness.cli.main:main" in entry_points
 
 
 def test_wheel_is_imported_whole_outside_the_checkout_beside_a_users_own_modules(installed: Environment):

@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 
-from robustness.runners.engine import Engine, Request
+from robustness.runners.inference.engine import Engine, Request
 
 
 def assert_cached_codes_give_full_forwards(model, images, texts, whole_forward):

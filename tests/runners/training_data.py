@@ -10,9 +10,14 @@ from safetensors.torch import load_file
 
 SMALL = {"image_size": 32, "widths": [8, 16], "token_width": 16, "text_width": 24}
 FAST = {
-    "config": SMALL, "device": "cpu", "batch_size": 5, "lr": 5e-3, "quiet": True, "prompt": ["p2", "p6"],
+    "config": SMALL,
+    "device": "cpu",
+    "batch_size": 5,
+    "lr": 5e-3,
+    "quiet": True,
+    "prompt": ["p2", "p6"],
     "loggers": "none",
-}  # fmt: skip
+}
 TINY = {"config": {"preset": "tiny"}, "device": "cpu", "quiet": True, "lr": 1e-2, "loggers": "none"}
 
 

@@ -1,0 +1,149 @@
+"""Figures of the house: import circles, crowded folders, `fmt: skip`, vague names, tracked files.
+
+Usage: python .ci/house.py [ROOT]
+"""
+
+from __future__ import annotations
+
+import ast
+import keyword
+import subprocess
+import sys
+import tokenize
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOMS = ("robustness", "perturb", "metrics", "runners", "reports")
+VAGUE = frozenset("found held told said kept made wanted asked known".split())
+MOST_MODULES = 25
+
+
+def sources(root: Path) -> list[Path]:
+    """Return every source file of the five rooms."""
+    return sorted(file for room in ROOMS for file in (root / room).rglob("*.py"))
+
+
+def module_name(root: Path, file: Path) -> str:
+    """Return the dotted name under which a source file is imported."""
+    folder, *rest = file.relative_to(root).with_suffix("").parts
+    package = [folder] if folder == "robustness" else ["robustness", folder]
+    return ".".join([*package, *(part for part in rest if part != "__init__")])
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    """Yield each module that the code names in an import, typing-only and late ones too; ``from x import y`` as x.y."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def graph(root: Path) -> dict[str, set[str]]:
+    """Return module to the modules of the house that it imports."""
+    names = {module_name(root, file): file for file in sources(root)}
+    edges: dict[str, set[str]] = {}
+    for module, file in names.items():
+        targets = set()
+        for name in imports(ast.parse(file.read_text("utf-8"))):
+            target = name if name in names else name.rpartition(".")[0]
+            # The package itself offers public names lazily; who imports them imports nothing at that moment.
+            if target in names and target not in (module, "robustness"):
+                targets.add(target)
+        edges[module] = targets if module != "robustness" else set()
+    return edges
+
+
+def folders(edges: dict[str, set[str]], packages: set[str]) -> dict[str, set[str]]:
+    """Return folder to the folders it imports: a module stands for its folder, one at a room's top for itself."""
+
+    def folder(module: str) -> str:
+        if module in packages:
+            return module
+        parent = module.rpartition(".")[0]
+        return module if parent in ("robustness", *(f"robustness.{room}" for room in ROOMS)) else parent
+
+    joined: dict[str, set[str]] = {}
+    for module, targets in edges.items():
+        own = joined.setdefault(folder(module), set())
+        own |= {folder(target) for target in targets} - {folder(module)}
+    return joined
+
+
+def circles(edges: dict[str, set[str]]) -> list[list[str]]:
+    """Return one path per strongly connected group of more than one node (Tarjan, 1972)."""
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    groups: list[list[str]] = []
+
+    def visit(node: str) -> None:
+        index[node] = low[node] = len(index)
+        stack.append(node)
+        for target in sorted(edges.get(node, ())):
+            if target not in index:
+                visit(target)
+                low[node] = min(low[node], low[target])
+            elif target in stack:
+                low[node] = min(low[node], index[target])
+        if low[node] == index[node]:
+            group = stack[stack.index(node) :]
+            del stack[stack.index(node) :]
+            if len(group) > 1:
+                groups.append(sorted(group))
+
+    for node in sorted(edges):
+        if node not in index:
+            visit(node)
+    return [_walk(edges, group) for group in groups]
+
+
+def _walk(edges: dict[str, set[str]], group: list[str]) -> list[str]:
+    members, path = set(group), [group[0]]
+    while True:
+        step = min(edges[path[-1]] & members)
+        if step in path:
+            return [*path[path.index(step) :], step]
+        path.append(step)
+
+
+def crowded(root: Path) -> list[str]:
+    """Return the folders with more than `MOST_MODULES` modules."""
+    counts = Counter(file.parent for file in sources(root) if file.name != "__init__.py")
+    return [f"{folder.relative_to(root)} {count}" for folder, count in sorted(counts.items()) if count > MOST_MODULES]
+
+
+def vague_rate(root: Path) -> tuple[int, int]:
+    """Return how many name tokens are vague participles, and how many name tokens there are."""
+    vague = total = 0
+    for file in sources(root):
+        with file.open("rb") as stream:
+            for token in tokenize.tokenize(stream.readline):
+                if token.type == tokenize.NAME and not keyword.iskeyword(token.string):
+                    total += 1
+                    vague += token.string in VAGUE
+    return vague, total
+
+
+def main(root: Path) -> None:
+    """Print the figures."""
+    edges = graph(root)
+    packages = {module_name(root, file) for file in sources(root) if file.name == "__init__.py"}
+    modules, nested = circles(edges), circles(folders(edges, packages))
+    skips = sum(file.read_text("utf-8").count("# fmt: skip") for file in sources(root))
+    vague, total = vague_rate(root)
+    tracked = subprocess.run(["git", "ls-files"], cwd=root, capture_output=True, text=True, check=True).stdout
+    print(f"modules: {len(edges)}, packages: {len(packages)}")
+    print(f"import circles between files: {len(modules)}")
+    print(*(f"  {' -> '.join(path)}" for path in modules), sep="\n" if modules else "", end="\n" if modules else "")
+    print(f"import circles between folders: {len(nested)}")
+    print(*(f"  {' -> '.join(path)}" for path in nested), sep="\n" if nested else "", end="\n" if nested else "")
+    print(f"folders over {MOST_MODULES} modules: {len(crowded(root))} {' '.join(crowded(root))}".rstrip())
+    print(f"fmt: skip in sources: {skips}")
+    print(f"vague names: {vague} of {total}, {1000 * vague / total:.2f} per 1,000")
+    print(f"tracked files: {len(tracked.splitlines())}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else Path(__file__).resolve().parents[1])

@@ -1,0 +1,1 @@
+"""Intervals, tests, bounds and power: arrays in, numbers out."""

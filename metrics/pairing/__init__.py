@@ -1,0 +1,1 @@
+"""Paired values per subject from a results table."""

@@ -1,0 +1,138 @@
+"""What gates judge: one value per subject for each condition, model and dataset, with the cases behind it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from robustness.errors import InputError, suggest
+from robustness.metrics.pairing.pairs import Orientation, pair, subject_means, subject_values
+from robustness.metrics.pairing.rows import Codes, Rows
+from robustness.results import CLEAN
+
+Values = npt.NDArray[np.float64]
+
+
+class Contrast(NamedTuple):
+    """One condition of one (model, dataset), or of one group of its cases.
+
+    Attributes:
+        group: value of the grouping column; "" without one.
+        clean, changed, effect: one mean per subject (K,); `effect` is oriented as asked for.
+        cases, case_effects: names of the cases and one value each (N,).
+        n_flagged: rows that could not be used.
+    """
+
+    model: str
+    dataset: str
+    condition: str
+    group: str
+    clean: Values
+    changed: Values
+    effect: Values
+    cases: tuple[str, ...]
+    case_effects: Values
+    n_flagged: int
+
+    @property
+    def n_subjects(self) -> int:
+        """K, the number of subjects with a value."""
+        return int(self.effect.size)
+
+    @property
+    def n_images(self) -> int:
+        """N, the number of cases with a value."""
+        return int(self.case_effects.size)
+
+
+def contrasts(rows: Rows, metric: str, orientation: Orientation, *, by: str = "") -> list[Contrast]:
+    """Return every condition but clean against clean, paired as in `robustness.metrics.analyses.effects`.
+
+    Args:
+        by: a column with one value per case: each of its values is a contrast of its own.
+
+    Raises:
+        InputError: no such column, or a case with two values of `by`.
+    """
+    pairs = pair(rows, metric, orientation)
+    grouping = _Grouping(rows, by)
+    found = []
+    for cell in rows.cells.index[rows.cells["condition"] != CLEAN]:
+        where = pairs.of(int(cell))
+        for group, mine in grouping.split(pairs.case[where], int(cell)):
+            subject = pairs.subject[where][mine]
+            clean, changed, effect = (
+                subject_means(v[where][mine], subject)[1] for v in (pairs.clean, pairs.perturbed, pairs.effect)
+            )
+            names, flagged = grouping.names(pairs.case[where][mine]), int(pairs.flagged[int(cell)])
+            found.append(
+                Contrast(
+                    *_key(rows, int(cell)), group, clean, changed, effect, names, pairs.effect[where][mine], flagged
+                )
+            )
+    return found
+
+
+def scores(rows: Rows, metric: str, *, by: str = "") -> list[Contrast]:
+    """Return the plain scores of every condition, clean included, as contrasts whose effect is the score itself."""
+    values = rows.values(metric)
+    grouping = _Grouping(rows, by)
+    found = []
+    for cell in rows.cells.index:
+        inside = np.flatnonzero(rows.cell == cell)
+        used = inside[np.isfinite(values[inside])]
+        for group, mine in grouping.split(rows.case[used], int(cell)):
+            chosen = used[mine]
+            _, means, _ = subject_values(rows, chosen, values[chosen])
+            cases, place, count = np.unique(rows.case[chosen], return_inverse=True, return_counts=True)
+            of_case = np.bincount(place, weights=values[chosen], minlength=cases.size) / np.maximum(count, 1)
+            names, flagged = grouping.names(cases), inside.size - used.size
+            found.append(Contrast(*_key(rows, int(cell)), group, means, means, means, names, of_case, flagged))
+    return found
+
+
+def _key(rows: Rows, cell: int) -> tuple[str, str, str]:
+    row = rows.cells.loc[cell]
+    return str(row["model"]), str(row["dataset"]), str(row["condition"])
+
+
+class _Grouping:
+    """The name and the group of every case."""
+
+    def __init__(self, rows: Rows, by: str) -> None:
+        first = np.unique(rows.case, return_index=True)[1]
+        self._case_ids = rows.frame["case_id"].to_numpy()[first]
+        self._groups = _groups(rows, by, first) if by else None
+        stated = rows.frame.get("applicable")
+        every = np.ones(rows.case.size, dtype=bool)
+        self._rows, self._applicable = rows, every if stated is None else stated.fillna(True).to_numpy(dtype=bool)
+
+    def names(self, cases: Codes) -> tuple[str, ...]:
+        return tuple(str(name) for name in self._case_ids[cases])
+
+    def split(self, cases: Codes, cell: int) -> list[tuple[str, Codes]]:
+        """Return each group that a cell applies to, with the positions of its members among `cases`.
+
+        A group of which no case has a value is there and has no members. Without a column: one nameless group.
+        """
+        if self._groups is None:
+            return [("", np.arange(cases.size))]
+        of_case = self._groups[cases]
+        applies = np.unique(self._rows.case[(self._rows.cell == cell) & self._applicable])
+        return [(str(name), np.flatnonzero(of_case == name)) for name in sorted(set(self._groups[applies]))]
+
+
+def _groups(rows: Rows, by: str, first: Codes) -> npt.NDArray[np.object_]:
+    if by not in rows.frame.columns:
+        known = [str(c) for c in rows.frame.columns]
+        raise InputError(f"subgroup: the table has no column {by!r}{suggest(by, known)}")
+    stated = rows.frame[by]
+    text = stated.where(stated.notna(), "").astype("str").to_numpy(dtype=object)
+    of_case: npt.NDArray[np.object_] = text[first]
+    wrong = np.flatnonzero(of_case[rows.case] != text)
+    if wrong.size:
+        case = rows.frame["case_id"].iloc[int(wrong[0])]
+        raise InputError(f"subgroup: expected one {by} per case, case {case!r} has several; choose another column")
+    return of_case

@@ -1,0 +1,166 @@
+"""Each condition beside the clean prediction of the same case and text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from robustness.metrics.inference.intervals import Values
+from robustness.metrics.pairing.rows import Codes, Rows
+from robustness.results import CLEAN, PARAPHRASE
+
+Orientation = Literal["clean - perturbed", "perturbed - clean", "itself"]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Means over the texts of a case: parallel arrays, one element per (cell, case), sorted.
+
+    Attributes:
+        cell, case, subject: codes.
+        clean, perturbed, effect: means; `effect` is oriented.
+        flagged: rows of each cell that are not applicable, failed, undefined or without a clean twin.
+    """
+
+    cell: Codes
+    case: Codes
+    subject: Codes
+    clean: Values
+    perturbed: Values
+    effect: Values
+    flagged: Codes
+
+    def of(self, cell: int) -> slice:
+        """Return where a cell's elements lie."""
+        return slice(*np.searchsorted(self.cell, [cell, cell + 1]))
+
+
+def pair(rows: Rows, metric: str, orientation: Orientation, *, keep: npt.NDArray[np.bool_] | None = None) -> Pairs:
+    """Pair every row that is not clean with its clean twin and average texts within case.
+
+    The twin has the same model, dataset, split, case and prompt_index; where no such clean row exists, and for
+    paraphrases (of a changed picture too), it is the clean row with prompt_index 0. Clean rows that repeat count once.
+    With orientation "itself" the metric is its own effect (mask_change) and no twin is needed.
+
+    Args:
+        keep: rows to consider besides the clean ones; None: all.
+    """
+    values = rows.values(metric)
+    condition = rows.cells["condition"].to_numpy()
+    is_clean = (condition == CLEAN)[rows.cell]
+    other = np.flatnonzero(~is_clean if keep is None else ~is_clean & keep)
+    if orientation == "itself":
+        clean = np.zeros(other.size)
+    else:
+        clean = _twins(rows, values, is_clean, other, _reworded(condition)[rows.cell[other]])
+    found = np.isfinite(values[other]) & np.isfinite(clean)
+    flagged = np.bincount(rows.cell[other[~found]], minlength=len(rows.cells))
+    return _average(rows, other[found], clean[found], values[other[found]], orientation, flagged)
+
+
+def _reworded(conditions: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Tell which conditions hold rewordings, alone or on a changed picture."""
+    return np.array([str(name).rpartition("+")[2] == PARAPHRASE for name in conditions], dtype=bool)
+
+
+def _twins(
+    rows: Rows, values: Values, is_clean: npt.NDArray[np.bool_], other: Codes, first_text: npt.NDArray[np.bool_]
+) -> Values:
+    # A clean row that failed is no twin of any text; one that is only undefined is, and flags its partners.
+    clean = np.flatnonzero(is_clean & rows.usable)
+    place = twin_positions(rows, clean, other, np.zeros_like(rows.case), first_text)
+    twins = np.full(other.size, np.nan)
+    twins[place >= 0] = values[clean[place[place >= 0]]]
+    return twins
+
+
+def twin_positions(
+    rows: Rows, clean: Codes, other: Codes, extra: Codes, first_text: npt.NDArray[np.bool_] | None = None
+) -> Codes:
+    """Return, for each row of `other`, the position in `clean` of its twin; -1 where it has none.
+
+    Args:
+        clean: row numbers; of rows with equal keys the first counts.
+        other: row numbers.
+        extra: a code per row of the table that must agree too.
+        first_text: which of `other` pair with prompt_index 0 whatever their own is; None: none.
+    """
+    width = int(rows.prompt_index.max(initial=0)) + 1
+    base = (rows.case * (int(extra.max(initial=0)) + 1) + extra) * width
+    text = rows.prompt_index[other] if first_text is None else np.where(first_text, 0, rows.prompt_index[other])
+    keys, first = np.unique(base[clean] + rows.prompt_index[clean], return_index=True)
+    place = _position(keys, base[other] + text)
+    place = np.where(place < 0, _position(keys, base[other]), place)
+    return np.where(place >= 0, first[place], -1) if first.size else place
+
+
+def _position(keys: Codes, wanted: Codes) -> Codes:
+    """Return the position of each wanted key in the sorted keys; -1 where it is absent."""
+    if keys.size == 0:
+        return np.full(wanted.size, -1)
+    place = np.minimum(np.searchsorted(keys, wanted), keys.size - 1)
+    return np.where(keys[place] == wanted, place, -1)
+
+
+def _average(
+    rows: Rows, used: Codes, clean: Values, perturbed: Values, orientation: Orientation, flagged: Codes
+) -> Pairs:
+    n_cases = max(1, rows.subject_of_case.size)
+    keys, place, count = np.unique(rows.cell[used] * n_cases + rows.case[used], return_inverse=True, return_counts=True)
+    sign = -1.0 if orientation == "clean - perturbed" else 1.0
+
+    def mean(values: Values) -> Values:
+        means: Values = np.bincount(place, weights=values, minlength=keys.size) / count
+        return means
+
+    case = keys % n_cases
+    return Pairs(
+        keys // n_cases,
+        case,
+        rows.subject_of_case[case],
+        mean(clean),
+        mean(perturbed),
+        mean(sign * (perturbed - clean)),
+        flagged,
+    )
+
+
+def subject_means(values: Values, subject: Codes) -> tuple[Codes, Values]:
+    """Return the subjects, sorted, and the mean of each one's images."""
+    subjects, place, count = np.unique(subject, return_inverse=True, return_counts=True)
+    return subjects, np.bincount(place, weights=values, minlength=subjects.size) / np.maximum(count, 1)
+
+
+def subject_values(rows: Rows, where: Codes, values: Values) -> tuple[Codes, Values, int]:
+    """Return the subjects, each one's mean, and the number of cases: texts averaged within case, cases within subject.
+
+    Args:
+        where: row numbers.
+        values: one per row of `where`.
+    """
+    cases, at, count = np.unique(rows.case[where], return_inverse=True, return_counts=True)
+    means = np.bincount(at, weights=values, minlength=cases.size) / np.maximum(count, 1)
+    subjects, found = subject_means(means, rows.subject_of_case[cases])
+    return subjects, found, cases.size
+
+
+def with_clean(rows: Rows, cell: int) -> tuple[Codes, Codes]:
+    """Return the usable rows of a condition that have a clean twin, and the row numbers of the twins."""
+    clean = np.flatnonzero((rows.cells["condition"] == CLEAN).to_numpy()[rows.cell] & rows.usable)
+    other = np.flatnonzero((rows.cell == cell) & rows.usable)
+    first_text = np.full(other.size, bool(_reworded(rows.cells.loc[[cell], "condition"].to_numpy())[0]))
+    place = twin_positions(rows, clean, other, np.zeros_like(rows.case), first_text)
+    return other[place >= 0], clean[place[place >= 0]]
+
+
+def subject_matrix(columns: Sequence[tuple[Codes, Values]]) -> Values:
+    """Return (subjects, columns), NaN where a subject has no value for a column."""
+    known = np.unique(np.concatenate([subjects for subjects, _ in columns])) if columns else np.empty(0, np.int64)
+    matrix = np.full((known.size, len(columns)), np.nan)
+    for i, (subjects, values) in enumerate(columns):
+        matrix[np.searchsorted(known, subjects), i] = values
+    return matrix

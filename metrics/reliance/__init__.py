@@ -1,0 +1,1 @@
+"""Prompt reliance: rates, directional tests, attribution."""

@@ -1,0 +1,112 @@
+"""A prediction beside its reference: counts, edges and distances, each computed once."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from robustness.errors import InputError
+from robustness.metrics.scores.boundary_distances import SurfaceDistances, edge_pixels, surface_distances
+from robustness.metrics.scores.empty import Emptiness, emptiness, image_diagonal
+from robustness.types import Mask
+
+
+class MaskPair:
+    """Two masks (H, W) of one image and what all metrics share.
+
+    Args:
+        prediction: bool or 0/1 array (H, W).
+        reference: bool or 0/1 array (H, W).
+        spacing_mm: pixel size (row, column) in mm; None: unknown, distances are then in pixels.
+        nsd_tolerance_mm: tolerance of the surface dice, in mm (pixels where the spacing is unknown).
+
+    Raises:
+        InputError: an array is not a mask, the shapes differ, or a spacing or tolerance is out of range.
+    """
+
+    def __init__(
+        self,
+        prediction: npt.ArrayLike,
+        reference: npt.ArrayLike,
+        *,
+        spacing_mm: tuple[float, float] | None = (1.0, 1.0),
+        nsd_tolerance_mm: float = 2.0,
+    ) -> None:
+        self.prediction = as_mask(prediction, "prediction")
+        self.reference = as_mask(reference, "reference")
+        if self.prediction.shape != self.reference.shape:
+            raise InputError(
+                f"prediction: expected the reference's shape {self.reference.shape}, got {self.prediction.shape};"
+                " resize one of them to the other's size"
+            )
+        self.spacing = _checked_spacing(spacing_mm)
+        if not nsd_tolerance_mm >= 0:
+            raise InputError(f"nsd_tolerance_mm: expected a number of at least 0, got {nsd_tolerance_mm!r}")
+        self.nsd_tolerance = float(nsd_tolerance_mm)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width."""
+        height, width = self.reference.shape
+        return height, width
+
+    @cached_property
+    def n_predicted(self) -> int:
+        """Foreground pixels of the prediction."""
+        return int(np.count_nonzero(self.prediction))
+
+    @cached_property
+    def n_reference(self) -> int:
+        """Foreground pixels of the reference."""
+        return int(np.count_nonzero(self.reference))
+
+    @cached_property
+    def n_shared(self) -> int:
+        """Pixels that are foreground in both."""
+        return int(np.count_nonzero(self.prediction & self.reference))
+
+    @cached_property
+    def flags(self) -> Emptiness:
+        """Which of the two is empty."""
+        return emptiness(self.n_predicted, self.n_reference)
+
+    @cached_property
+    def diagonal(self) -> float:
+        """Worst possible distance, in the units of the spacing."""
+        return image_diagonal(self.shape, self.spacing)
+
+    @cached_property
+    def distances(self) -> SurfaceDistances:
+        """Edge distances; only for pairs in which neither mask is empty."""
+        edges = edge_pixels(self.prediction), edge_pixels(self.reference)
+        return surface_distances(*edges, spacing=self.spacing)
+
+
+def as_mask(values: npt.ArrayLike, name: str) -> Mask:
+    """Return `values` as a bool array (H, W).
+
+    Raises:
+        InputError: not two-dimensional, without pixels, or a value that is neither 0 nor 1.
+    """
+    array = np.asarray(values)
+    if array.ndim != 2 or array.size == 0:
+        raise InputError(f"{name}: expected a mask of shape (H, W), got shape {array.shape}")
+    if array.dtype == np.bool_:
+        return array
+    if array.dtype.kind not in "iuf" or not ((array == 0) | (array == 1)).all():
+        raise InputError(
+            f"{name}: expected bool or 0/1 values, got {array.dtype} values; threshold probabilities first, as in"
+            f" {name} > 0.5"
+        )
+    return array.astype(bool)
+
+
+def _checked_spacing(spacing_mm: tuple[float, float] | None) -> tuple[float, float]:
+    if spacing_mm is None:
+        return 1.0, 1.0
+    values = np.asarray(spacing_mm, dtype=float)
+    if values.shape != (2,) or not np.isfinite(values).all() or not (values > 0).all():
+        raise InputError(f"spacing_mm: expected two positive numbers (row, column) or None, got {spacing_mm!r}")
+    return float(values[0]), float(values[1])

@@ -1,0 +1,1 @@
+"""Verdicts: evidence, rules, sentences."""

@@ -1,0 +1,67 @@
+"""Does the mask go where another prompt points: selectivity towards two referents on one image."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from robustness.metrics.inference.intervals import Values
+from robustness.metrics.pairing.pairs import subject_values, twin_positions
+from robustness.metrics.pairing.rows import Codes, Rows
+from robustness.results import CLEAN
+
+
+class Selectivity(NamedTuple):
+    """Subject means of S_A = D(p_A, G_A) - D(p_B, G_A) and S_B = D(p_B, G_B) - D(p_A, G_B).
+
+    Both are exactly 0 for a model that does not look at its prompt.
+    """
+
+    s_a: Values
+    s_b: Values
+    n_images: int
+
+
+class Matched(NamedTuple):
+    """Row numbers under prompt B and of their clean twins under prompt A."""
+
+    other: Codes
+    clean: Codes
+
+
+def referent_pairs(rows: Rows, cell: int) -> Matched | None:
+    """Return the rows of a cell that have both Dice values, and their clean twins; None without such columns.
+
+    They pair by case, `other_case_id` and prompt_index (0 where that text has no clean row).
+    """
+    if "dice_other" not in rows.frame.columns or "dice" not in rows.frame.columns:
+        return None
+    group = rows.cells["group"].to_numpy()
+    finite = np.isfinite(rows.values("dice")) & np.isfinite(rows.values("dice_other"))
+    in_group = (group == group[cell])[rows.cell] & finite
+    clean = np.flatnonzero(in_group & (rows.cells["condition"] == CLEAN).to_numpy()[rows.cell])
+    other = np.flatnonzero(in_group & (rows.cell == cell))
+    place = twin_positions(rows, clean, other, _referents(rows, clean, other))
+    return Matched(other[place >= 0], clean[place[place >= 0]])
+
+
+def selectivity(rows: Rows, cell: int) -> Selectivity | None:
+    """Return the selectivity of one cell, `other:KIND` as a rule; None where its rows have no second referent."""
+    found = referent_pairs(rows, cell)
+    if found is None or found.other.size == 0:
+        return None
+    own, second = rows.values("dice"), rows.values("dice_other")
+    _, s_a, n_images = subject_values(rows, found.other, own[found.clean] - own[found.other])
+    _, s_b, _ = subject_values(rows, found.other, second[found.other] - second[found.clean])
+    return Selectivity(s_a, s_b, n_images)
+
+
+def _referents(rows: Rows, clean: Codes, other: Codes) -> Codes:
+    """Return a code of the second referent per row; all alike where one side does not state it."""
+    names = rows.frame["other_case_id"]
+    stated = (names != "").to_numpy(dtype=bool)
+    if not stated[clean].any() or not stated[other].any():
+        return np.zeros(len(names), dtype=np.int64)
+    return np.asarray(pd.factorize(names)[0], dtype=np.int64)

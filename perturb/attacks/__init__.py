@@ -1,0 +1,1 @@
+"""Attacks as they are recorded, one file each."""

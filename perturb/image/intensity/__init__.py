@@ -1,0 +1,1 @@
+"""Intensity perturbations of images from any device."""

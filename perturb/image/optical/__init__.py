@@ -1,0 +1,1 @@
+"""Perturbations of endoscopy, dermoscopy, fundus, OCT and microscopy images."""

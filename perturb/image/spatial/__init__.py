@@ -1,0 +1,1 @@
+"""Perturbations that move pixels, and the mask and words with them."""

@@ -1,0 +1,178 @@
+"""Edits of a text: splices with their grammar repairs, undone exactly by the record that they leave."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from robustness.perturb.language.lexicon import plural
+from robustness.types import Attribute, Params, Prompt
+
+_VOWELS = frozenset("aeiouAEIOU")
+# Sounds that the first letter does not tell: "a one-sided", "a unilateral", "an hour".
+_CONSONANT_STARTS = ("one", "uni", "use", "eu", "ukulele", "unanim")
+_UN_NOT_YOO = ("unin", "unim", "unid")
+
+
+class Edit(NamedTuple):
+    """`old` at [start, stop) of the original text becomes `new`."""
+
+    start: int
+    stop: int
+    old: str
+    new: str
+
+
+def splice(text: str, edits: Iterable[Edit]) -> str:
+    """Return `text` with every edit made; the edits do not overlap.
+
+    Raises:
+        ValueError: edits overlap or do not fit the text.
+    """
+    parts: list[str] = []
+    at = 0
+    for edit in sorted(edits):
+        if edit.start < at or text[edit.start : edit.stop] != edit.old:
+            raise ValueError(f"edits: expected {edit.old!r} at [{edit.start}:{edit.stop}] after {at} of {text!r}")
+        parts += (text[at : edit.start], edit.new)
+        at = edit.stop
+    return "".join([*parts, text[at:]])
+
+
+def reversed_edits(edits: Iterable[Edit]) -> list[Edit]:
+    """Return the edits that lead from the changed text back to the original."""
+    shift = 0
+    back: list[Edit] = []
+    for edit in sorted(edits):
+        start = edit.start + shift
+        back.append(Edit(start, start + len(edit.new), edit.new, edit.old))
+        shift += len(edit.new) - (edit.stop - edit.start)
+    return back
+
+
+def match_case(new: str, old: str) -> str:
+    """Return `new` with a capital at the start where `old` has one (all capitals where `old` is an acronym)."""
+    if not old or not new or not old[0].isupper():
+        return new
+    return new[0].upper() + new[1:]
+
+
+def takes_an(word: str) -> bool:
+    """Tell whether the indefinite article before `word` is "an"."""
+    lower = word.lower()
+    if lower.startswith(_CONSONANT_STARTS) and not lower.startswith(_UN_NOT_YOO):
+        return False
+    return lower[:1] in _VOWELS or lower.startswith(("hour", "honest", "heir"))
+
+
+def article_repair(text: str, start: int, old: str, new: str) -> Edit | None:
+    """Return the edit of "a" or "an" right before `start` that `new` needs, or None.
+
+    An article that did not agree with the old word is a slip of the source and stays as it is.
+    """
+    head = text[:start]
+    word = head.rstrip(" ").rpartition(" ")[2]
+    if word.lower() not in ("a", "an") or not head.endswith(" ") or not new:
+        return None
+    if (word.lower() == "an") != takes_an(old) or takes_an(old) == takes_an(new):
+        return None
+    stop = len(head.rstrip(" "))
+    fixed = word[0] + ("n" if takes_an(new) else "")
+    return Edit(stop - len(word), stop, word, fixed)
+
+
+def record(
+    text: str,
+    edits: Sequence[Edit],
+    *,
+    kind: str,
+    old: str,
+    new: str,
+    source: str,
+    repairs: Sequence[Edit] = (),
+    **extra: Any,
+) -> Params:
+    """Return the JSON record of a change; `start` and `stop` are the span in the old text, edits hold every splice."""
+    ordered = sorted((*edits, *repairs))
+    first = min(edits)
+    return {
+        "text": splice(text, ordered),
+        "kind": kind,
+        "old": old,
+        "new": new,
+        "start": first.start,
+        "stop": first.stop,
+        "source": source,
+        "edits": [list(e) for e in ordered],
+        "repairs": [list(e) for e in sorted(repairs)],
+        **extra,
+    }
+
+
+def undo(params: Params) -> str:
+    """Return the text from before the change that `params` records."""
+    return splice(params["text"], reversed_edits(Edit(*e) for e in params["edits"]))
+
+
+def same_value(prompt: Prompt, kind: str) -> tuple[Attribute, ...]:
+    """Return the attributes of `kind` that state the first one's value, so that an edit cannot contradict itself."""
+    first = prompt.get(kind)
+    if first is None:
+        return ()
+    return tuple(a for a in prompt.attributes if a.kind == kind and a.value.lower() == first.value.lower())
+
+
+def swap(prompt: Prompt, kind: str, new: str, *, source: str, repairs: Sequence[Edit] = (), **extra: Any) -> Params:
+    """Return the record of `kind` set to `new` wherever its first value stands; case and article are kept right."""
+    spans = same_value(prompt, kind)
+    edits = [Edit(a.start, a.stop, a.value, match_case(new, a.value)) for a in spans]
+    articles = [r for e in edits if (r := article_repair(prompt.text, e.start, e.old, e.new))]
+    return record(
+        prompt.text,
+        edits,
+        kind=kind,
+        old=spans[0].value,
+        new=edits[0].new,
+        source=source,
+        repairs=[*articles, *repairs],
+        **extra,
+    )
+
+
+def noun_repairs(prompt: Prompt, new: str) -> list[Edit]:
+    """Return the edits that keep the counted noun in agreement: "one polyp" -> "several polyps".
+
+    Only a noun that agreed before is mended: "two round polyp" of the source keeps its singular.
+    """
+    number, target = prompt.get("number"), prompt.get("target")
+    if number is None:
+        return []
+    was_one, is_one = _is_one(number.value), _is_one(new)
+    if was_one == is_one:
+        return []
+    region = re.compile(r"[\w ]{0,30}?\b(?P<v>regions?|parts?|pieces?)\b").match(prompt.text, number.stop)
+    if region is not None and (target is None or target.start > region.end() or target.stop < number.start):
+        word = region["v"]
+        fixed = word.rstrip("s") if is_one else word.rstrip("s") + "s"
+        return [] if fixed == word else [Edit(*region.span("v"), word, fixed)]
+    if target is None or target.start < number.stop:
+        return []
+    return _noun_repair(target.value, target.start, target.stop, to_one=is_one)
+
+
+def _noun_repair(word: str, start: int, stop: int, *, to_one: bool) -> list[Edit]:
+    from robustness.perturb.language.lexicon import find_class
+
+    row = find_class(word)
+    if row is None or row.name == row.plural:
+        return []
+    fixed = row.name if to_one else plural(word)
+    if not fixed or fixed.lower() == word.lower():
+        return []
+    fixed = fixed.lower() if word.islower() else fixed[0].upper() + fixed[1:] if word[0].isupper() else fixed
+    return [Edit(start, stop, word, fixed)]
+
+
+def _is_one(value: str) -> bool:
+    return value.lower() in ("one", "1", "single", "a single", "no")

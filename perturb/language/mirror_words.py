@@ -1,0 +1,138 @@
+"""What left and right (or top and bottom) become when a picture is mirrored, word by word."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+from robustness.types import Attribute, NotApplicable, Prompt
+
+Mirror = Literal["horizontal", "vertical"]
+
+_SWAPS: Mapping[str, Mapping[str, str]] = {
+    "horizontal": {"left": "right", "right": "left"},
+    "vertical": {
+        "top": "bottom",
+        "bottom": "top",
+        "upper": "lower",
+        "lower": "upper",
+        "above": "below",
+        "below": "above",
+    },
+}
+_WORDS = {
+    "horizontal": re.compile(r"(?<![a-z])(left|right)(?=most|wards?|sided|hand|[^a-z]|$)", re.IGNORECASE),
+    "vertical": re.compile(r"(?<![a-z])(top|bottom|upper|lower|above|below)(?=most|[^a-z]|$)", re.IGNORECASE),
+}
+# A mirrored clock face shows another hour.
+CLOCK = re.compile(r"\b(?:o['\u2019]?\s?clock|(?:counter|anti)?-?clockwise)\b", re.IGNORECASE)
+
+
+class Swap(NamedTuple):
+    """`old` at [start, stop) of a text becomes `new`."""
+
+    start: int
+    stop: int
+    old: str
+    new: str
+
+
+def mirror_swaps(prompt: Prompt, *, side_visible: bool, mirror: Mirror = "horizontal") -> list[Swap] | NotApplicable:
+    """Return the words of a prompt that a mirrored picture makes false, with their replacements.
+
+    Location words speak of the picture and swap. Side words speak of the patient: in a left-right mirror image they
+    swap where the side can be seen in the picture, since the mirrored structure looks like the other side's; "left and
+    right" stays true. Upside down, a picture still has its left where it was, but the anatomy in it reads as the other
+    side's: a side that is seen cannot be decided then.
+
+    Returns:
+        The swaps in text order, or the reason why the words cannot be kept true: a direction in a structure's name
+        ("left ventricular cavity"), in words that are neither location nor side, a clock position, or an undecidable
+        side.
+    """
+    clock = CLOCK.search(prompt.text)
+    if clock:
+        return NotApplicable(f"{clock.group(0)!r} states a direction that a mirrored picture changes")
+    if mirror == "vertical":
+        undecided = _undecided_side(prompt, side_visible=side_visible)
+        if undecided is not None:
+            return undecided
+    swaps = []
+    for match in _WORDS[mirror].finditer(prompt.text):
+        holder = holder_of(prompt, match.start(), match.end())
+        word = match.group(0)
+        if holder is None:
+            return NotApplicable(f"{word!r} is neither a location nor a side, so a mirrored picture may make it false")
+        if holder.kind not in ("location", "side"):
+            return NotApplicable(f"{word!r} is part of the {holder.kind} {holder.value!r}, which has no mirrored name")
+        if holder.kind == "side" and (not side_visible or names_both(holder.value)):
+            continue
+        swaps.append(Swap(match.start(), match.end(), word, _opposite(word, mirror)))
+    return swaps
+
+
+def _undecided_side(prompt: Prompt, *, side_visible: bool) -> NotApplicable | None:
+    """Return why a picture upside down leaves a side undecided; None where no side of the patient is at stake."""
+    for match in _WORDS["horizontal"].finditer(prompt.text):
+        holder = holder_of(prompt, match.start(), match.end())
+        if holder is None or holder.kind == "location" or names_both(holder.value):
+            continue
+        if holder.kind == "side" and not side_visible:
+            continue
+        return NotApplicable(
+            f"{match.group(0)!r} of the {holder.kind} {holder.value!r} cannot be decided upside down: the picture's"
+            " convention keeps the side, the anatomy in it reads as the other one"
+        )
+    return None
+
+
+def swapped(prompt: Prompt, swaps: list[Swap], *, mirror: Mirror = "horizontal") -> Prompt:
+    """Return the prompt with every swap made; spans of its attributes move along.
+
+    Of the other listed phrasings only those without words that the mirror changes are kept.
+    """
+
+    def moved(position: int) -> int:
+        return position + sum(len(s.new) - len(s.old) for s in swaps if s.stop <= position)
+
+    text = prompt.text
+    for swap in reversed(swaps):
+        text = text[: swap.start] + swap.new + text[swap.stop :]
+    attributes = []
+    for a in prompt.attributes:
+        start, stop = moved(a.start), moved(a.stop)
+        attributes.append(Attribute(a.kind, text[start:stop], start, stop))
+    kept = tuple(other for other in prompt.paraphrases if not _WORDS[mirror].search(other))
+    return Prompt(text, tuple(attributes), kept)
+
+
+def mirrored_text(text: str, *, mirror: Mirror = "horizontal") -> str:
+    """Return `text` with every left and right (or top and bottom) swapped, except where it names both.
+
+    Example:
+        >>> mirrored_text("top left")
+        'top right'
+        >>> mirrored_text("top left", mirror="vertical")
+        'bottom left'
+    """
+    if mirror == "horizontal" and names_both(text):
+        return text
+    return _WORDS[mirror].sub(lambda match: _opposite(match.group(0), mirror), text)
+
+
+def holder_of(prompt: Prompt, start: int, stop: int) -> Attribute | None:
+    """Return the attribute whose span holds [start, stop), or None."""
+    return next((a for a in prompt.attributes if a.start <= start and stop <= a.stop), None)
+
+
+def names_both(value: str) -> bool:
+    """Tell whether words name the left and the right side."""
+    return {word.lower() for word in _WORDS["horizontal"].findall(value)} == {"left", "right"}
+
+
+def _opposite(word: str, mirror: Mirror) -> str:
+    new = _SWAPS[mirror][word.lower()]
+    if word.isupper():
+        return new.upper()
+    return new.capitalize() if word[0].isupper() else new

@@ -1,0 +1,66 @@
+"""Read a prompt: which attributes it states, each with its exact characters.
+
+Three sources, in this order: slots (frames such as "located in ... of the image"), the sibling prompts of the case, and
+the vocabulary inside the noun phrase of the target. What none of them understands stays unattributed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from robustness.perturb.language import align
+from robustness.perturb.language.parts import read_in_parts
+from robustness.perturb.language.reader import Reader
+from robustness.types import Prompt
+
+
+def parse_prompt(
+    text: str,
+    *,
+    siblings: Mapping[str, Any] | None = None,
+    modality: str = "",
+    attributes: Mapping[str, Any] | None = None,
+    target: str = "",
+) -> Prompt:
+    """Return `text` with the attributes that it states.
+
+    Args:
+        text: any string; nothing in it makes this fail.
+        siblings: the prompts of the same case by key, each a text or a list of texts; p(k) against p(k-1) shows values
+            that no vocabulary knows.
+        modality: "endoscopy", "MRI", ...; in photographs a noun before the target is a shape ("thumb polyp"), elsewhere
+            not ("kidney tumor"). Without one, the target's usual modality decides.
+        attributes: what the data states of the case; `structure` (or `target`) names the target, `side` that it is
+            one of two.
+        target: the target's name where it is known otherwise.
+
+    Returns:
+        A prompt whose attributes are exact: ``text[a.start:a.stop] == a.value``. Lists such as "top left, center" are
+        one value. Words that are not understood carry no attribute.
+
+    Example:
+        >>> [(a.kind, a.value) for a in parse_prompt("Left ventricular cavity of oval shape").attributes]
+        [('target', 'Left ventricular cavity'), ('shape', 'oval')]
+    """
+    stated = attributes or {}
+    name = str(stated.get("structure") or target or "")
+    lateral = str(stated.get("side", "")).lower() in ("left", "right", "both")
+    return _parse(text, align.chain_of(siblings), name, lateral, modality)
+
+
+@lru_cache(maxsize=65536)
+def _parse(text: str, chain: align.Chain, name: str, lateral: bool, modality: str) -> Prompt:
+    reading = (chain, name, lateral, modality)
+    return Prompt(text, read_in_parts(text, *reading) or tuple(Reader(text, *reading).read()))
+
+
+def kinds_of(prompts: Sequence[Prompt]) -> Iterator[str]:
+    """Yield the kinds that `prompts` state, each once, in the order of first appearance."""
+    seen: set[str] = set()
+    for prompt in prompts:
+        for attribute in prompt.attributes:
+            if attribute.kind not in seen:
+                seen.add(attribute.kind)
+                yield attribute.kind

@@ -1,0 +1,143 @@
+"""Prompts from attributes: the benchmark's families p0 to p9, and free templates."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from robustness.errors import InputError, suggest
+from robustness.perturb.language.edit import takes_an
+from robustness.perturb.language.lexicon import descriptions, find_class
+from robustness.perturb.language.numerals import spell
+from robustness.perturb.modality import canonical_modality
+from robustness.types import KINDS
+
+_FIELD = re.compile(r"\{([^{}]*)\}")
+_OPTIONAL = re.compile(r"\[([^\[\]]*)\]")
+_ARTICLE = re.compile(r"\b([Aa])n? (?=([\w-]+))")
+_ONE = ("one", "1", "single", "a single", "no")
+
+
+@cache
+def families() -> dict[str, dict[str, str]]:
+    """Return family -> level -> template, as ``templates.toml`` holds them."""
+    text = resources.files("robustness.perturb.language").joinpath("templates.toml").read_text(encoding="utf-8")
+    found: dict[str, dict[str, str]] = tomllib.loads(text)
+    return found
+
+
+def family_of(modality: str, target: str = "") -> str:
+    """Return the family that fits a modality: "breast" for tumors in ultrasound, "photograph" where none is closer."""
+    found = canonical_modality(modality)
+    if found == "ultrasound":
+        row = find_class(target)
+        return "breast" if not target or (row is not None and "tumor" in row.name) else "photograph"
+    return {"echocardiography": "echo", "x-ray": "chest"}.get(found, "photograph")
+
+
+def build_prompts(
+    attributes: Mapping[str, Any], *, family: str = "photograph", templates: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Return the prompts of one case by level: p0 is empty, p7 and on may be lists, one text per description.
+
+    Args:
+        attributes: kind -> words. `age` may be a number; `description` a list, else those of the lexicon for `target`.
+            ``number = "no"`` gives every level the family's sentence for an absent target.
+        family: "photograph" (endoscopy, dermoscopy, ulcers), "breast", "echo" or "chest".
+        templates: level -> template instead of a family; see `render`.
+
+    Raises:
+        InputError: an unknown family, no target, or a template with an unknown kind.
+
+    Example:
+        >>> build_prompts({"target": "polyp", "size": "small", "number": "two"})["p5"]
+        'two small polyps'
+    """
+    if templates is None and family not in families():
+        raise InputError(
+            f"family: expected one of {', '.join(families())}, got {family!r}{suggest(family, list(families()))}"
+        )
+    if not str(attributes.get("target") or "").strip():
+        raise InputError("attributes: expected a target, such as 'polyp', got none")
+    chosen = dict(templates if templates is not None else families()[family])
+    absent = chosen.pop("absent", "no {target}")
+    words = worded(attributes)
+    if words.get("number") == "no":
+        return {"p0": "", **{level: render(absent, words) for level in chosen}}
+    return {"p0": "", **{level: _texts(template, words) for level, template in chosen.items()}}
+
+
+def worded(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the attributes as words: an age is spelled, a list of findings joined, "both" sides named."""
+    words = {k: v for k, v in attributes.items() if k in KINDS and v not in (None, "", [], ())}
+    age = words.get("age")
+    if isinstance(age, int | float) or (isinstance(age, str) and age.isdigit()):
+        words["age"] = f"{spell(int(age))}-year-old" if 0 <= int(age) < 200 else ""
+    if isinstance(words.get("pathology"), list | tuple):
+        words["pathology"] = ", ".join(words["pathology"])
+    if words.get("side") == "both":
+        words["side"] = "left and right"
+    if "description" not in words:
+        row = find_class(str(words.get("target", "")))
+        listed = descriptions().get(row.name.lower() if row else "", ())
+        words["description"] = [d.text for d in listed]
+    return words
+
+
+def render(template: str, attributes: Mapping[str, Any]) -> str:
+    """Return a template filled in: ``"[{number} ]{target}[, located in {location} of the image]"``.
+
+    What stands in brackets goes as a whole where a kind in it is not known. Where the template states the number, the
+    target follows it; "a" and "an" follow the next word; a sentence (with a full stop) begins with a capital.
+
+    Raises:
+        InputError: a kind that does not exist, or one outside of brackets that is not known.
+    """
+    kinds = _FIELD.findall(template)
+    wrong = next((k for k in kinds if k not in KINDS), None)
+    if wrong is not None:
+        raise InputError(
+            f"template: expected kinds among {', '.join(KINDS)}, got {wrong!r}{suggest(wrong, list(KINDS))}"
+        )
+    known = {k: _first(v) for k, v in attributes.items() if _first(v)}
+    several = "number" in kinds and known.get("number", "one").lower() not in _ONE
+    if several or ("side" in kinds and " and " in known.get("side", "")):
+        known = _agreeing(known)
+    text = _OPTIONAL.sub(lambda m: m[1] if all(k in known for k in _FIELD.findall(m[1])) else "", template)
+    missing = next((k for k in _FIELD.findall(text) if k not in known), None)
+    if missing is not None:
+        raise InputError(f"template: the {missing} is not known; put it into brackets to leave it out then")
+    text = _FIELD.sub(lambda m: known[m[1]], text)
+    if "," not in known.get("pathology", ","):
+        text = text.replace(f"{known['pathology']} are present", f"{known['pathology']} is present")
+    text = _ARTICLE.sub(lambda m: m[1] + ("n " if takes_an(m[2]) else " "), text).strip()
+    return text[:1].upper() + text[1:] if text.endswith(".") else text
+
+
+def _texts(template: str, words: Mapping[str, Any]) -> Any:
+    """Return one text, or a list with one for each description."""
+    listed = words.get("description")
+    if "{description}" not in template or not isinstance(listed, list | tuple) or not listed:
+        return render(template, words)
+    return [render(template, {**words, "description": one}) for one in listed]
+
+
+def _first(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return str(value[0]) if value else ""
+    return "" if value is None else str(value)
+
+
+def _agreeing(known: dict[str, str]) -> dict[str, str]:
+    """Return the words with a target, and what is said of it, in the plural."""
+    row = find_class(known.get("target", ""))
+    name = known.get("target", "")
+    if row is None or name.lower() != row.name.lower():
+        return known
+    described = re.sub(r"^(which|that) is\b", "each of which is", known.get("description", ""))
+    changed = {**known, "target": row.plural.lower() if name.islower() else row.plural}
+    return {**changed, "description": described} if described else changed

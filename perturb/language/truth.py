@@ -1,0 +1,246 @@
+"""Is a word true of this case? Judged from the reference mask and from what the data state: true, false or unknown.
+
+Only what is clearly wrong is called false: conventions differ between datasets (thirds or a 40/20/40 grid for
+locations, other limits for sizes), so a word is false where no common convention would allow it.
+"""
+
+from __future__ import annotations
+
+import re
+import weakref
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from robustness.perturb.language.lexicon import singular, synonyms, words_by_kind
+from robustness.perturb.language.numerals import unspell
+from robustness.perturb.language.parse import parse_prompt
+from robustness.types import Case, Mask, Prompt
+
+Truth = Literal["true", "false", "unknown"]
+
+# Share of the image that a size word certainly means, and the widest share that any convention allows.
+_SIZE_CERTAIN = {"tiny": (0.0, 0.0025), "small": (0.0, 0.01), "medium": (0.01, 0.05), "large": (0.3, 1.0)}
+_SIZE_ALLOWED = {"tiny": (0.0, 0.02), "small": (0.0, 0.1), "medium": (0.005, 0.3), "large": (0.05, 1.0)}
+_SIZE_ALIASES = {"little": "small", "moderate": "medium", "medium-sized": "medium", "big": "large", "huge": "large"}
+_ROWS = {"top": 0, "upper": 0, "bottom": 2, "lower": 2}
+_COLUMNS = {"left": 0, "right": 2}
+_MIDDLES = frozenset({"center", "centre", "middle", "central"})
+# Grid lines as shares of the side: thirds, and the 40/20/40 grid.
+_GRIDS = ((1 / 3, 2 / 3), (0.4, 0.6))
+
+
+class Facts(NamedTuple):
+    """What a mask shows: its share of the image; per 8-connected component, the centroid as shares (row, column)."""
+
+    area_fraction: float
+    centroids: tuple[tuple[float, float], ...]
+
+
+# The changes of one case ask for the same mask again and again.
+_HELD: dict[int, tuple[weakref.ref[Mask], Facts]] = {}
+_MOST_HELD = 256
+
+
+def facts(mask: Mask) -> Facts | None:
+    """Return the facts of a mask (H, W), components by falling area; None for an array without pixels."""
+    if mask.size == 0:
+        return None
+    held = _HELD.get(id(mask))
+    if held is None or held[0]() is not mask:
+        held = (weakref.ref(mask), _measure(mask))
+        if len(_HELD) >= _MOST_HELD:
+            _HELD.clear()
+        _HELD[id(mask)] = held
+    return held[1]
+
+
+def _measure(mask: Mask) -> Facts:
+    from scipy import ndimage
+
+    labels, count = ndimage.label(mask, structure=np.ones((3, 3)))
+    if not count:
+        return Facts(0.0, ())
+    index = np.arange(1, count + 1)
+    areas = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+    centres = np.atleast_2d(ndimage.center_of_mass(mask, labels, index))
+    height, width = mask.shape
+    order = np.argsort(-areas, kind="stable")
+    shares = tuple(((centres[i][0] + 0.5) / height, (centres[i][1] + 0.5) / width) for i in order)
+    return Facts(float(mask.mean()), shares)
+
+
+def judge(kind: str, value: str, *, mask: Mask, attributes: Mapping[str, Any] | None = None) -> Truth:
+    """Tell whether the attribute `kind` = `value` is true of a case.
+
+    Args:
+        kind: an attribute kind; size, number and location are read from the mask, side, view, phase, sex, age,
+            pathology, quality, shape and colour from `attributes`; the other kinds are unknown.
+        value: the words, in any case; a comma list is one value.
+        mask: bool (H, W); without pixels nothing is known from it.
+        attributes: what the data state of the case.
+    """
+    stated = {str(k).lower(): v for k, v in (attributes or {}).items()}
+    words = value.lower().strip()
+    if kind == "size":
+        return _size(words, facts(mask), stated)
+    if kind == "number":
+        return _number(words, facts(mask), stated)
+    if kind == "location":
+        return _location(words, facts(mask))
+    if kind == "side":
+        return _side(words, stated)
+    if kind in ("view", "sex", "phase", "pathology", "quality", "colour", "shape") and isinstance(
+        stated.get(kind), str
+    ):
+        return _same(words, stated[kind].lower())
+    if kind == "age" and stated.get("age") is not None:
+        return _age(words, stated["age"])
+    return "unknown"
+
+
+def judge_prompt(case: Case, text: str | None = None) -> dict[str, Truth]:
+    """Return kind -> truth for the first attribute of each kind that a prompt states.
+
+    Args:
+        case: gives the mask, what the data state, and the target's name.
+        text: another prompt for the same case, such as a changed one; None: the case's own.
+    """
+    attributes = case.metadata.get("attributes") or {}
+    prompt = case.prompt
+    if text is not None and text != prompt.text:
+        modality = str(case.metadata.get("modality") or "")
+        prompt = parse_prompt(text, modality=modality, attributes=attributes, target=case.target)
+    found: dict[str, Truth] = {}
+    for a in prompt.attributes:
+        if a.kind not in found:
+            found[a.kind] = judge(a.kind, a.value, mask=case.mask, attributes=attributes)
+    if "target" in found and found["target"] == "unknown":
+        found["target"] = _target(prompt, case)
+    return found
+
+
+def whole(found: Mapping[str, Truth]) -> Truth:
+    """Return what a prompt is as a whole: false where one attribute is, true where all are, else unknown."""
+    values = set(found.values())
+    return "false" if "false" in values else "true" if values == {"true"} else "unknown"
+
+
+def _target(prompt: Prompt, case: Case) -> Truth:
+    """Judge a target by its name: the case's own is there where the mask is not empty; of others nothing is known."""
+    stated, number = prompt.get("target"), prompt.get("number")
+    if stated is None or case.mask.size == 0 or singular(stated.value) != singular(case.target):
+        return "unknown"
+    denied = number is not None and number.value.lower() in ("no", "without any")
+    return "true" if bool(case.mask.any()) != denied else "false"
+
+
+def _alike(kind: str, words: str, stated: str) -> Truth:
+    """Judge a shape or a colour: other words may mean the same, so only a known opposite is false."""
+    row = synonyms().get((kind, stated))
+    if words == stated or (row is not None and words in row.synonyms):
+        return "true"
+    known = words_by_kind()[kind].get(stated)
+    return "false" if known is not None and words in known.opposites else "unknown"
+
+
+def _age(words: str, stated: Any) -> Truth:
+    said, known = (unspell(re.sub(r"-years?-old$", "", str(v).lower())) for v in (words, stated))
+    if said is None or known is None:
+        return "unknown"
+    return "true" if said == known else "false"
+
+
+def _same(words: str, stated: str) -> Truth:
+    return "true" if words == stated else "false"
+
+
+def _size(words: str, found: Facts | None, stated: Mapping[str, Any]) -> Truth:
+    names = [_SIZE_ALIASES.get(w, w) for w in re.split(r",\s*", words)]
+    # The data's own convention decides where it is stated.
+    if isinstance(stated.get("size"), str) and all(n in _SIZE_CERTAIN for n in names):
+        return "true" if stated["size"].lower() in names else "false"
+    if found is None or len(names) != 1 or names[0] not in _SIZE_CERTAIN or len(found.centroids) > 1:
+        return "unknown"
+    return _between(found.area_fraction, _SIZE_CERTAIN[names[0]], _SIZE_ALLOWED[names[0]])
+
+
+def _between(share: float, certain: tuple[float, float], allowed: tuple[float, float]) -> Truth:
+    if certain[0] <= share <= certain[1]:
+        return "true"
+    return "unknown" if allowed[0] <= share <= allowed[1] else "false"
+
+
+def _number(words: str, found: Facts | None, stated: Mapping[str, Any]) -> Truth:
+    count = stated.get("instances", stated.get("components"))
+    if not isinstance(count, int):
+        if found is None:
+            return "unknown"
+        count = len(found.centroids)
+    if words in ("several", "many", "multiple"):
+        return "true" if count >= 3 else "unknown" if count == 2 else "false"
+    wanted = 1 if words in ("single", "a single") else 0 if words == "no" else unspell(words)
+    if wanted is None:
+        return "unknown"
+    return "true" if wanted == count else "false"
+
+
+def _location(words: str, found: Facts | None) -> Truth:
+    places = [_cell(part) for part in re.split(r",\s*(?:and\s+)?|\s+and\s+", words)]
+    known = [place for place in places if place is not None]
+    if found is None or not found.centroids or len(known) != len(places):
+        return "unknown"
+    matched = [any(_inside(place, centre) for centre in found.centroids) for place in known]
+    if len(known) == 1:
+        # One place for several components: the benchmark means the whole, people the main one.
+        middle = (sum(c[0] for c in found.centroids), sum(c[1] for c in found.centroids))
+        whole = (middle[0] / len(found.centroids), middle[1] / len(found.centroids))
+        matched.append(_inside(known[0], whole))
+        return "true" if matched[1] or (matched[0] and len(found.centroids) == 1) else _doubt(matched[0])
+    return "true" if all(matched) else _doubt(any(matched))
+
+
+def _doubt(some: bool) -> Truth:
+    return "unknown" if some else "false"
+
+
+def _cell(words: str) -> tuple[int | None, int | None] | None:
+    """Return (row, column) of a place in a 3 x 3 grid; None for an axis that the words leave open."""
+    row: int | None = None
+    column: int | None = None
+    middles = 0
+    for word in re.split(r"[\s-]+", words.strip()):
+        if word in _ROWS:
+            row = _ROWS[word]
+        elif word in _COLUMNS:
+            column = _COLUMNS[word]
+        elif word in _MIDDLES:
+            middles += 1
+        else:
+            return None
+    if middles:
+        row, column = (1 if row is None else row), (1 if column is None else column)
+    return row, column
+
+
+def _inside(place: tuple[int | None, int | None], centre: tuple[float, float]) -> bool:
+    """Tell whether a centroid lies where `place` says, by at least one of the common grids."""
+    return any(
+        all(want is None or _bin(share, grid) == want for want, share in zip(place, centre, strict=True))
+        for grid in _GRIDS
+    )
+
+
+def _bin(share: float, grid: tuple[float, float]) -> int:
+    return int(share >= grid[0]) + int(share >= grid[1])
+
+
+def _side(words: str, stated: Mapping[str, Any]) -> Truth:
+    side = str(stated.get("side", "")).lower()
+    if side not in ("left", "right", "both") or stated.get("side_visible") is False:
+        return "unknown"
+    meant = (
+        "both" if words in ("left and right", "right and left", "both", "bilateral") else words.removesuffix("-sided")
+    )
+    return _same(meant, side)

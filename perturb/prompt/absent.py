@@ -1,0 +1,49 @@
+"""`absent`: the target becomes a structure of another part of the body, which cannot be in the image."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from robustness.perturb.language.lexicon import find_class
+from robustness.perturb.modality import canonical_modality
+from robustness.perturb.prompt.wrong_class import BROAD, WrongClass, family
+from robustness.registry import PERTURBATIONS
+from robustness.types import Case, NotApplicable, Params
+
+
+@PERTURBATIONS.add("absent")
+class Absent(WrongClass):
+    """Ask for a structure that an image of this kind never shows: a polyp in an echocardiogram.
+
+    Drawn per case from the lexicon's classes of other modalities that no case of the dataset names; where the modality
+    is unknown it is the target's usual one. `wrong_class` asks for a class that could be there. Only the target's words
+    change. Expectation: "abstain". Params: as `antonym`, and `note`.
+    """
+
+    name = "absent"
+    expectation = "abstain"
+
+    def propose(self, case: Case, severity: int, rng: np.random.Generator) -> Params | NotApplicable:
+        """Return the record of the swap; the structure is drawn."""
+        old = case.prompt.get("target")
+        if old is None:
+            return NotApplicable("the prompt states no target that is known")
+        if self.is_denied(case):
+            return NotApplicable("the prompt says already that nothing is there")
+        row = find_class(old.value)
+        modality = canonical_modality(str(case.metadata.get("modality") or "")) or (row.modality if row else "")
+        if not modality:
+            return NotApplicable("the modality is unknown, so no structure is certainly absent")
+        here = self.held(case, old.value)
+        pool = [c for c in self.unlike(here) if _elsewhere(c.modality, modality) and c.name not in BROAD]
+        if not pool:
+            return NotApplicable("the lexicon has no structure of another modality")
+        chosen = pool[int(rng.integers(len(pool)))]
+        note = f"{chosen.name!r} is a structure of {chosen.modality} images"
+        return self.record(case, old, chosen.name, chosen, source=chosen.source, note=note)
+
+
+def _elsewhere(theirs: str, ours: str) -> bool:
+    """Tell whether a structure's modality shows other parts of the body; skin is skin by any camera."""
+    surface = ("dermoscopy", "photograph")
+    return bool(theirs) and family(theirs) != family(ours) and not (theirs in surface and ours in surface)

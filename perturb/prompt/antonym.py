@@ -1,0 +1,107 @@
+"""`antonym:KIND`: one attribute's value becomes its opposite; every other character stays."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from robustness.perturb.base import BasePerturbation
+from robustness.perturb.language.edit import Edit, noun_repairs, swap
+from robustness.perturb.language.opposites import Opposite, from_wordnet, opposites, why_unknown
+from robustness.perturb.language.parse import kinds_of
+from robustness.perturb.language.truth import Truth, facts, judge
+from robustness.perturb.prompt.base import PromptPerturbation
+from robustness.registry import PERTURBATIONS
+from robustness.types import Case, DataContext, NotApplicable, Params, Prompt
+
+# A prompt-faithful model must move its mask for these, where the new word is false of the image.
+LOCATING = frozenset({"side", "location", "number", "size"})
+PROTECTED = frozenset({"sex", "age"})
+_SIZE_SHARE = {"tiny": 0.002, "small": 0.006, "large": 0.15}
+
+
+@PERTURBATIONS.add("antonym")
+class Antonym(PromptPerturbation):
+    """Replace the value of one attribute by its opposite: left -> right, small -> large, top left -> bottom right.
+
+    An opposite that happens to be true of the image is no contradiction: another one is taken, else the change is not
+    applicable. Kinds: all that the lexicon has opposites for, a description becoming that of another class; WordNet's
+    antonyms stand in for shapes, colours, sizes and pathologies that the lexicon does not know. The target's opposite
+    is `wrong_class`. Sex and age are the fairness set.
+
+    Expectation: "change" for side, location, number and size where the mask (or what the data state) disproves the new
+    value; "invariant" for sex and age (fairness); "none" otherwise. Params: `text kind old new start stop source edits
+    repairs truth`; `edits` lists every splice as [start, stop, old, new] of the old text, `repairs` those of them that
+    only mend the grammar (a/an, noun number).
+    """
+
+    name = "antonym"
+
+    def __init__(self, *, context: DataContext | None = None, kind: str = "") -> None:
+        super().__init__(context=context, kind=kind)
+        self.name = f"antonym:{kind}" if kind else "antonym"
+        self.expectation = "change" if kind in LOCATING else "invariant" if kind in PROTECTED else "none"
+
+    @classmethod
+    def expand(cls, context: DataContext) -> Sequence[BasePerturbation]:
+        """Return one perturbation per kind that has an opposite in at least one prompt of the dataset."""
+        prompts = [p for info in context.infos for p in info.prompts]
+        distinct = {(a.kind, a.value) for p in prompts for a in p.attributes if a.kind != "target"}
+        able = {kind for kind, value in distinct if opposites(kind, value)}
+        return tuple(cls(context=context, kind=kind) for kind in kinds_of(prompts) if kind in able)
+
+    def propose(self, case: Case, severity: int, rng: np.random.Generator) -> Params | NotApplicable:
+        """Return the record of the swap, or why there is none; nothing is drawn."""
+        old = case.prompt.get(self.kind)
+        if old is None:
+            return NotApplicable(f"the prompt states no {self.kind}")
+        attributes = case.metadata.get("attributes")
+        candidates = self._candidates(case, old.value)
+        if not candidates:
+            return NotApplicable(why_unknown(self.kind, old.value))
+        if self.kind == "size":
+            candidates = _farthest_first(candidates, case)
+        judged = [(c, judge(self.kind, c.value, mask=case.mask, attributes=attributes)) for c in candidates]
+        chosen = _choose(judged)
+        if chosen is None:
+            return NotApplicable(f"the opposite {candidates[0].value!r} is true of this image too")
+        candidate, truth = chosen
+        return self._record(case.prompt, candidate, truth)
+
+    def _candidates(self, case: Case, value: str) -> list[Opposite]:
+        """Return the opposites: the lexicon's, else WordNet's."""
+        target = case.prompt.get("target")
+        found = opposites(self.kind, value, target=target.value if target else case.target)
+        return found or from_wordnet(self.kind, value)
+
+    def expect(self, case: Case, params: Params) -> str:
+        """Return "change" only where the new value is false of the case."""
+        return "none" if self.kind in LOCATING and params.get("truth") != "false" else self.expectation
+
+    def _record(self, prompt: Prompt, candidate: Opposite, truth: Truth) -> Params:
+        repairs: Sequence[Edit] = ()
+        if self.kind == "number":
+            repairs = noun_repairs(prompt, candidate.value)
+        extra: dict[str, Any] = {"truth": truth}
+        return swap(prompt, self.kind, candidate.value, source=candidate.source, repairs=repairs, **extra)
+
+
+def _choose(judged: Sequence[tuple[Opposite, Truth]]) -> tuple[Opposite, Truth] | None:
+    """Return the first candidate that is false of the case, else the first of which nothing is known."""
+    for wanted in ("false", "unknown"):
+        for candidate, truth in judged:
+            if truth == wanted:
+                return candidate, truth
+    return None
+
+
+def _farthest_first(candidates: list[Opposite], case: Case) -> list[Opposite]:
+    """Sort the opposites of a middle size by their distance from the true area, on a log scale."""
+    found = facts(case.mask)
+    if found is None or found.area_fraction <= 0 or {c.value for c in candidates} != {"tiny", "large"}:
+        return candidates
+    share = math.log(found.area_fraction)
+    return sorted(candidates, key=lambda c: -abs(math.log(_SIZE_SHARE[c.value]) - share))

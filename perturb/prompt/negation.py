@@ -1,0 +1,74 @@
+"""`negation`: the prompt denies its target ("no small polyp", "without any small polyp")."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from robustness.perturb.language.edit import Edit, match_case, record
+from robustness.perturb.prompt.base import PromptPerturbation
+from robustness.registry import PERTURBATIONS
+from robustness.types import Case, NotApplicable, Params, Prompt
+
+_FORMS = ("no", "without any")
+_BETWEEN = re.compile(r"(?:[\s,-]|\b(?:an?|the|and|it is|shaped?|any|separate|regions?:?)\b|:)*", re.IGNORECASE)
+_ARTICLE = re.compile(r"(?:^|(?<= ))(?:an?|the) $", re.IGNORECASE)
+_NEGATED = re.compile(r"\b(?:no|not|without|absence of)\b", re.IGNORECASE)
+
+
+@PERTURBATIONS.add("negation")
+class Negation(PromptPerturbation):
+    """Deny the target: its number or article becomes "no" or "without any" (drawn), else that is put before it.
+
+    Every other word stays. Not applicable where the prompt denies something already, or where nothing is drawn in the
+    reference mask, since the denial would be true. Expectation: "abstain". Params: as `antonym`.
+    """
+
+    name = "negation"
+    expectation = "abstain"
+
+    def propose(self, case: Case, severity: int, rng: np.random.Generator) -> Params | NotApplicable:
+        """Return the record of the edit; the form of the denial is drawn."""
+        form = _FORMS[int(rng.integers(len(_FORMS)))]
+        target = case.prompt.get("target")
+        if target is None:
+            return NotApplicable("the prompt states no target that is known")
+        if _NEGATED.search(case.prompt.text):
+            return NotApplicable("the prompt denies something already")
+        if case.mask.size and not case.mask.any():
+            return NotApplicable("the reference mask is empty, so a denial would be true")
+        edits = _denial(case.prompt, form)
+        return record(
+            case.prompt.text, edits, kind="number", old=edits[0].old, new=edits[0].new.strip(), source="denial"
+        )
+
+
+def _denial(prompt: Prompt, form: str) -> list[Edit]:
+    """Return the edit that denies the target, and that of a capital which is no longer the first letter."""
+    text = prompt.text
+    start = _phrase_start(prompt)
+    number = prompt.get("number")
+    if number is not None and number.start == start:
+        return [Edit(number.start, number.stop, number.value, match_case(form, number.value))]
+    article = _ARTICLE.search(text[:start])
+    if article is not None:
+        word = article.group().rstrip(" ")
+        return [Edit(article.start(), article.start() + len(word), word, match_case(form, word))]
+    edits = [Edit(start, start, "", match_case(form, text[start:] if start == 0 else "") + " ")]
+    # A name such as "Support Devices" keeps its capitals.
+    if start == 0 and re.match(r"[A-Z][a-z]+(?![a-z])(?! [A-Z])", text):
+        edits = [Edit(0, 1, text[0], f"{edits[0].new}{text[0].lower()}")]
+    return edits
+
+
+def _phrase_start(prompt: Prompt) -> int:
+    """Return where the noun phrase of the target begins: its attributes before it, without a break."""
+    target = prompt.get("target")
+    start = target.start if target else 0
+    for a in reversed(prompt.attributes):
+        if a.kind in ("view", "sex", "age", "phase") or a.stop > start:
+            continue
+        if _BETWEEN.fullmatch(prompt.text[a.stop : start]):
+            start = a.start
+    return start

@@ -1,0 +1,88 @@
+"""`neutral:KIND`: one attribute's value becomes a word that says nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from robustness.perturb.base import BasePerturbation
+from robustness.perturb.language.edit import swap
+from robustness.perturb.language.lexicon import find_class
+from robustness.perturb.language.parse import kinds_of
+from robustness.perturb.prompt.base import PromptPerturbation
+from robustness.perturb.prompt.drop import is_needed
+from robustness.registry import PERTURBATIONS
+from robustness.types import Case, DataContext, NotApplicable, Params
+
+# Chosen so that each fits the frames of its kind: "located in part of the image", "at end of the cardiac cycle".
+WORDS = {
+    "target": "structure",
+    "description": "which is visible",
+    "shape": "unspecified",
+    "colour": "unspecified",
+    "size": "unspecified",
+    "number": "some",
+    "location": "part",
+    "view": "standard",
+    "phase": "cardiac",
+    "pathology": "unspecified",
+    "sex": "person",
+    "age": "adult",
+    "quality": "some",
+    "side": "unspecified",
+}
+
+
+@PERTURBATIONS.add("neutral")
+class Neutral(PromptPerturbation):
+    """Replace the value of one attribute by a neutral word: small -> unspecified, female -> person, polyp -> structure.
+
+    The sentence keeps its length and form, which `drop` does not. "No" is never replaced, nor a description's frame.
+    Expectation: "invariant" where the attribute is not needed to find the target, that is where no other case on the
+    same image asks for the same target; "none" otherwise and for the target itself. Params: as `antonym`.
+    """
+
+    name = "neutral"
+    expectation = "invariant"
+
+    def __init__(self, *, context: DataContext | None = None, kind: str = "") -> None:
+        super().__init__(context=context, kind=kind)
+        self.name = f"neutral:{kind}" if kind else "neutral"
+        self.expectation = "none" if kind == "target" else "invariant"
+
+    @classmethod
+    def expand(cls, context: DataContext) -> Sequence[BasePerturbation]:
+        """Return one perturbation per kind that the prompts state."""
+        prompts = [p for info in context.infos for p in info.prompts]
+        return tuple(cls(context=context, kind=kind) for kind in kinds_of(prompts))
+
+    def propose(self, case: Case, severity: int, rng: np.random.Generator) -> Params | NotApplicable:
+        """Return the record of the swap; nothing is drawn."""
+        old = case.prompt.get(self.kind)
+        if old is None:
+            return NotApplicable(f"the prompt states no {self.kind}")
+        if self.kind == "number" and old.value.lower() in ("no", "zero", "0"):
+            return NotApplicable("without its 'no' the prompt would ask for a target that is absent")
+        new = self._word(old.value)
+        if new == old.value.lower():
+            return NotApplicable(f"the {self.kind} {old.value!r} is neutral already")
+        return swap(case.prompt, self.kind, new, source="neutral word")
+
+    def expect(self, case: Case, params: Params) -> str:
+        """Return "invariant" unless the attribute tells cases of one target on one image apart."""
+        return "none" if is_needed(self.context, case) else self.expectation
+
+    def _word(self, value: str) -> str:
+        if self.kind == "target":
+            row = find_class(value)
+            return (
+                "structures" if row and row.name != row.plural and row.plural.lower() == value.lower() else "structure"
+            )
+        if self.kind == "pathology" and value.lower() not in ("benign", "malignant", "cancerous"):
+            return "some findings"
+        if self.kind == "sex" and value.lower() in ("men", "women"):
+            return "people"
+        if self.kind == "description" and value.lower().startswith(("which are", "that are")):
+            return "which are visible"
+        return WORDS[self.kind]

@@ -1,0 +1,117 @@
+"""`paraphrase`: other words for the same request; what moves under them is wording, not meaning."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from robustness.perturb.language.slots import PLACE, PLACES
+from robustness.perturb.prompt.base import PromptPerturbation
+from robustness.registry import PERTURBATIONS
+from robustness.types import Case, NotApplicable, Params, Prompt
+
+MOST = 3
+_LOCATED = re.compile(rf",? (?P<and>and )?located in (?:the )?(?P<v>{PLACES}) of (?P<what>the (?:image|picture))", re.I)
+_ELSEWHERE = re.compile(r"\blocated in(?! (?:the )?[\w ,]+? of the (?:image|picture))", re.I)
+_AT = re.compile(rf" at the (?P<v>{PLACE}) in (?=the\b)", re.I)
+_PLANE = re.compile(r"\bin (?P<plane>axial|coronal|sagittal) (?P<what>[\w -]*?(?:MRI|CT))\b")
+_CHAMBER = re.compile(r"\bin (?P<v>(?:two|three|four)-chamber) view of the heart", re.I)
+_FRONTAL = re.compile(r"\bin the (?P<v>frontal|lateral) view of a chest x-?ray", re.I)
+_CYCLE = re.compile(r"\bat end of the (?P<v>diastole|systole) cycle", re.I)
+_WHICH = re.compile(r"\bwhich (?P<v>is|are)\b")
+_PLURAL_NUMBER = re.compile(r"^(?:two|three|four|five|six|seven|eight|nine|ten|several|many|multiple)\b", re.I)
+
+
+@PERTURBATIONS.add("paraphrase")
+class Paraphrase(PromptPerturbation):
+    """Reword a prompt with its meaning kept: up to three texts, phrases first, then frames ("an image showing ...").
+
+    Every prompt with a word in it has at least two. Expectation: "invariant". Params: `text` (the first), `texts`,
+    `kind` "", `source`.
+    """
+
+    name = "paraphrase"
+    expectation = "invariant"
+
+    def propose(self, case: Case, severity: int, rng: np.random.Generator) -> Params | NotApplicable:
+        """Return the rewordings; nothing is drawn."""
+        found = texts(case.prompt, case)
+        if not found:
+            return NotApplicable("a prompt without words has no other wording")
+        return {
+            "text": found[0],
+            "texts": list(found),
+            "kind": "",
+            "old": case.prompt.text,
+            "new": found[0],
+            "start": 0,
+            "stop": len(case.prompt.text),
+            "source": "template rewording",
+        }
+
+
+def texts(prompt: Prompt, case: Case | None = None) -> tuple[str, ...]:
+    """Return up to three rewordings of `prompt`, none equal to it or to one of its listed phrasings."""
+    text = prompt.text
+    if not any(character.isalnum() for character in text):
+        return ()
+    listed = {text, *prompt.paraphrases}
+    found = [new for new in (*_phrases(text), *_frames(prompt)) if new not in listed]
+    return tuple(dict.fromkeys(found))[:MOST]
+
+
+def _phrases(text: str) -> list[str]:
+    """Return `text` with one phrase reworded, one text per phrase that it holds."""
+    found = []
+    for pattern, new in (
+        (_LOCATED, _relocated),
+        (_ELSEWHERE, "situated in"),
+        (_AT, lambda m: f" in the {m['v']} part of "),
+        (_PLANE, lambda m: f"in the {m['plane']} view of a {m['what'].strip()}"),
+        (_CHAMBER, lambda m: f"in the {m['v']} view of the heart"),
+        (_FRONTAL, lambda m: f"in a {m['v']} chest X-ray"),
+        (_CYCLE, lambda m: f"at the end of {m['v']}"),
+        (_WHICH, lambda m: f"that {m['v']}"),
+    ):
+        changed = pattern.sub(new, text, count=1)
+        if changed != text:
+            found.append(changed)
+    return found
+
+
+def _relocated(match: re.Match[str]) -> str:
+    if "," in match["v"] or " and " in match["v"].lower():
+        return f", {match['and'] or ''}situated in {match['v']} of {match['what']}"
+    return f" in the {match['v']} part of {match['what']}"
+
+
+def _frames(prompt: Prompt) -> list[str]:
+    """Return the whole prompt inside a frame; the full stop stays at the end."""
+    body = prompt.text.strip()
+    stop = "." if body.endswith(".") else ""
+    inner = _lowered(body[: len(body) - len(stop)], prompt)
+    # A second sentence would not fit inside a frame that continues the first.
+    if ". " in inner:
+        return [f"An image of the following: {inner}{stop}", f"This image shows the following: {inner}{stop}"]
+    if inner.lower().startswith(("no ", "without ")):
+        return [f"There is {inner}{stop}", f"An image showing {inner}{stop}"]
+    verb = "are" if _PLURAL_NUMBER.match(inner) else "is"
+    one = inner.lower().startswith(("one ", "a ", "an "))
+    shown = f"There {verb} {inner}{stop}" if one or verb == "are" else f"An image of {inner}{stop}"
+    frames = [
+        f"An image showing {inner}{stop}",
+        f"Segment {'' if one or verb == 'are' else 'the '}{inner}{stop}",
+        shown,
+    ]
+    return frames if body[:1].isupper() else [f[0].lower() + f[1:] for f in frames]
+
+
+def _lowered(text: str, prompt: Prompt) -> str:
+    """Return `text` with a small first letter, unless its first word is written so for a reason ("T1", "CT")."""
+    first = text.split(" ", 1)[0]
+    target = prompt.get("target")
+    named = target is not None and target.start == 0 and any(w[:1].isupper() for w in target.value.split()[1:])
+    if named or not first[1:].islower() or not first[:1].isupper():
+        return text
+    return first[0].lower() + text[1:]

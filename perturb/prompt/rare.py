@@ -1,0 +1,101 @@
+"""`rare:KIND`: one attribute's value becomes an uncommon English word, as in the reference (large -> xenogeny)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from robustness.perturb.base import BasePerturbation
+from robustness.perturb.language import wordnet
+from robustness.perturb.language.edit import swap
+from robustness.perturb.language.lexicon import RARE_SOURCE, find_class, rare_words, words_by_kind
+from robustness.perturb.language.parse import kinds_of
+from robustness.perturb.prompt.base import PromptPerturbation
+from robustness.registry import PERTURBATIONS
+from robustness.seeds import generator
+from robustness.types import Case, DataContext, NotApplicable, Params
+
+
+@PERTURBATIONS.add("rare")
+class Rare(PromptPerturbation):
+    """Replace the value of one attribute by a rare word of the same part of speech.
+
+    The word is drawn from (plan seed, "rare:KIND", KIND, lower-cased value) and from nothing else, so one word stands
+    for one value in all cases of a run; this is the one draw that does not depend on the case. Words are alphabetic, 5
+    to 12 letters, with a wordfreq Zipf frequency below 1.5, and none of the dataset's own words. They are WordNet's
+    lemmas where it is installed, else those of a shipped list; `source` says which, `note` why.
+
+    Expectation: "none" (diagnostic). Params: as `antonym`, `pos`, and `note`.
+    """
+
+    name = "rare"
+    expectation = "none"
+
+    def __init__(self, *, context: DataContext | None = None, kind: str = "") -> None:
+        super().__init__(context=context, kind=kind)
+        self.name = f"rare:{kind}" if kind else "rare"
+        prompts = [p.text.lower() for info in self.context.infos for p in info.prompts]
+        self._used = frozenset(word for text in dict.fromkeys(prompts) for word in text.split())
+        self._words: dict[str, tuple[str, ...]] = {}
+        self._drawn: dict[tuple[str, str], str] = {}
+        self._missing: str | None = None
+
+    @classmethod
+    def expand(cls, context: DataContext) -> Sequence[BasePerturbation]:
+        """Return one perturbation per kind that the prompts state, the target included."""
+        prompts = [p for info in context.infos for p in info.prompts]
+        return tuple(cls(context=context, kind=kind) for kind in kinds_of(prompts) if kind != "description")
+
+    def propose(self, case: Case, severity: int, rng: np.random.Generator) -> Params | NotApplicable:
+        """Return the record of the swap; `rng` is not used, see the class."""
+        old = case.prompt.get(self.kind)
+        if old is None:
+            return NotApplicable(f"the prompt states no {self.kind}")
+        pos = part_of_speech(self.kind, old.value)
+        word = self.word(old.value, pos)
+        if self.kind == "target" and _is_plural(old.value):
+            word = _pluralized(word)
+        note: dict[str, Any] = {"note": f"{self._missing}: shipped list of rare words"} if self._missing else {}
+        source = RARE_SOURCE if self._missing else wordnet.RARE_SOURCE
+        return swap(case.prompt, self.kind, word, source=source, pos=pos, **note)
+
+    def word(self, value: str, pos: str) -> str:
+        """Return the rare word that stands for `value` throughout a run."""
+        key = (value.lower(), pos)
+        if key not in self._drawn:
+            words = self._pool(pos)
+            rng = generator(self.context.seed, self.name, self.kind, value.lower())
+            self._drawn[key] = words[int(rng.integers(len(words)))]
+        return self._drawn[key]
+
+    def _pool(self, pos: str) -> tuple[str, ...]:
+        """Return the words of a part of speech that the dataset does not use; the source is fixed at the first look."""
+        if self._missing is None:
+            self._missing = wordnet.missing_for_rarity()
+        if pos not in self._words:
+            listed = rare_words(pos) if self._missing else wordnet.rare_words(pos)
+            self._words[pos] = tuple(w for w in listed if w not in self._used)
+        return self._words[pos]
+
+
+def part_of_speech(kind: str, value: str) -> str:
+    """Return "noun" or "adjective": the lexicon's form where the value is known, else what its kind usually is."""
+    row = words_by_kind().get(kind, {}).get(value.lower())
+    if row is not None:
+        return row.form
+    return "noun" if kind in ("target", "description", "location", "phase", "sex", "pathology") else "adjective"
+
+
+def _is_plural(name: str) -> bool:
+    row = find_class(name)
+    return row is not None and row.name != row.plural and row.plural.lower() == name.lower()
+
+
+def _pluralized(word: str) -> str:
+    if word.endswith(("s", "x", "z", "ch", "sh")):
+        return word + "es"
+    if word.endswith("y") and word[-2] not in "aeiou":
+        return word[:-1] + "ies"
+    return word + "s"

@@ -1,0 +1,98 @@
+"""`synonym:KIND`: one attribute's value in other words of the same meaning."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from robustness.perturb.base import BasePerturbation
+from robustness.perturb.language import wordnet
+from robustness.perturb.language.edit import swap
+from robustness.perturb.language.lexicon import descriptions, find_class, synonyms
+from robustness.perturb.language.numerals import unspell
+from robustness.perturb.language.opposites import Opposite
+from robustness.perturb.language.parse import kinds_of
+from robustness.perturb.prompt.base import PromptPerturbation
+from robustness.perturb.prompt.rare import part_of_speech
+from robustness.registry import PERTURBATIONS
+from robustness.types import Case, DataContext, NotApplicable, Params
+
+_LIST = re.compile(r"(,\s*(?:and\s+)?|\s+and\s+)")
+_AGE = re.compile(r"(?P<n>[a-z]+(?:-[a-z]+)*?)(?P<rest>-years?-old)", re.IGNORECASE)
+# WordNet's commonest sense of a medical target, a shape or a tint is the right one; of "left" or "one" it is not.
+_FROM_WORDNET = ("target", "shape", "colour", "size")
+
+
+@PERTURBATIONS.add("synonym")
+class SynonymOf(PromptPerturbation):
+    """Replace the value of one attribute by a synonym: small -> little, seventy-year-old -> 70-year-old.
+
+    The curated lexicon first; for target, shape, colour and size then WordNet's commonest sense, where it is installed.
+    Every part of a list is replaced. Expectation: "invariant". Params: as `antonym`.
+    """
+
+    name = "synonym"
+    expectation = "invariant"
+
+    def __init__(self, *, context: DataContext | None = None, kind: str = "") -> None:
+        super().__init__(context=context, kind=kind)
+        self.name = f"synonym:{kind}" if kind else "synonym"
+
+    @classmethod
+    def expand(cls, context: DataContext) -> Sequence[BasePerturbation]:
+        """Return one perturbation per kind that has a synonym in at least one prompt of the dataset."""
+        prompts = [p for info in context.infos for p in info.prompts]
+        distinct = dict.fromkeys((a.kind, a.value.lower()) for p in prompts for a in p.attributes)
+        able = {kind for kind, value in distinct if kind in _FROM_WORDNET or curated(kind, value)}
+        return tuple(cls(context=context, kind=kind) for kind in kinds_of(prompts) if kind in able)
+
+    def propose(self, case: Case, severity: int, rng: np.random.Generator) -> Params | NotApplicable:
+        """Return the record of the swap; nothing is drawn."""
+        old = case.prompt.get(self.kind)
+        if old is None:
+            return NotApplicable(f"the prompt states no {self.kind}")
+        found = curated(self.kind, old.value, case.target) or from_wordnet(self.kind, old.value)
+        if found:
+            return swap(case.prompt, self.kind, found[0].value, source=found[0].source)
+        why = wordnet.missing() if self.kind in _FROM_WORDNET else ""
+        return NotApplicable(f"no synonym of the {self.kind} {old.value!r} in the lexicon" + (why and f"; {why}"))
+
+
+def curated(kind: str, value: str, target: str = "") -> list[Opposite]:
+    """Return the lexicon's synonyms of a value, best first; lists part by part, ages as figures."""
+    if kind == "age":
+        return _age(value)
+    if kind == "description":
+        return _described(value, target)
+    parts = _LIST.split(value.lower()) if kind in ("size", "location") else [value.lower()]
+    rows = [synonyms().get((kind, part)) for part in parts[::2]]
+    known = [row for row in rows if row is not None]
+    if len(known) < len(rows) or not known:
+        return []
+    count = max(len(row.synonyms) for row in known) if len(known) == 1 else 1
+    found = []
+    for i in range(count):
+        parts[::2] = [row.synonyms[min(i, len(row.synonyms) - 1)] for row in known]
+        found.append(Opposite("".join(parts), known[0].source))
+    return found
+
+
+def from_wordnet(kind: str, value: str) -> list[Opposite]:
+    """Return WordNet's synonyms of a value; none where it is not installed or the kind is not its business."""
+    if kind not in _FROM_WORDNET:
+        return []
+    return [Opposite(name, wordnet.SOURCE) for name in wordnet.synonyms(value, part_of_speech(kind, value))]
+
+
+def _age(value: str) -> list[Opposite]:
+    match = _AGE.fullmatch(value)
+    number = unspell(match["n"]) if match else None
+    return [] if match is None or number is None else [Opposite(f"{number}{match['rest']}", "the age in figures")]
+
+
+def _described(value: str, target: str) -> list[Opposite]:
+    row = find_class(target)
+    listed = descriptions().get(row.name.lower() if row else target.lower(), ())
+    return [Opposite(d.text, d.source) for d in listed if d.text.lower() != value.lower()]

@@ -1,0 +1,1 @@
+"""Severity levels: presets, calibration, similarity, contact sheets."""

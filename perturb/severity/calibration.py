@@ -1,0 +1,209 @@
+"""Severities that mean one loss of similarity: parameters found by bisection on a set of pictures."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from itertools import combinations
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from robustness.perturb.base import BasePerturbation
+from robustness.perturb.image.base import ImagePerturbation
+from robustness.perturb.image.pixels import planes, with_planes
+from robustness.perturb.severity.similarity import content_and_whole, similarity
+from robustness.seeds import generator
+from robustness.types import Case, NotApplicable
+
+__all__ = ["TARGETS", "Calibration", "Severity", "calibrate", "shrunk", "similarity"]
+
+# Mean SSIM to the clean picture at severities 1 to 5, for every kind that can reach them.
+TARGETS = (0.95, 0.90, 0.80, 0.70, 0.55)
+
+TOLERANCE = 0.03
+
+_SIDE = 256
+_CLOSE = 0.003
+_MOST_STEPS = 12
+_RUNGS = 32
+_DIGITS = 4
+
+Scores = npt.NDArray[np.float64]
+
+
+class Severity(NamedTuple):
+    """One severity of a kind: its value, the mean SSIM over the pictures, and the spread between pictures (10-90%)."""
+
+    severity: int
+    value: Any
+    target: float
+    ssim: float
+    low: float
+    high: float
+
+
+class Calibration(NamedTuple):
+    """The five severities of a kind.
+
+    Attributes:
+        kind: the entry's name.
+        rows: severities 1 to 5.
+        n_images: how many pictures it applied to.
+    """
+
+    kind: str
+    rows: tuple[Severity, ...]
+    n_images: int
+
+    @property
+    def reached(self) -> bool:
+        """Whether every severity meets its target within 0.03; if not, it does not compare with other kinds."""
+        return all(abs(row.ssim - row.target) <= TOLERANCE for row in self.rows)
+
+    @property
+    def values(self) -> tuple[Any, ...]:
+        """The five values."""
+        return tuple(row.value for row in self.rows)
+
+
+def calibrate(
+    change: ImagePerturbation, cases: Sequence[Case], *, targets: Sequence[float] = TARGETS, seed: int = 0
+) -> Calibration | NotApplicable:
+    """Find the values at which the mean SSIM over `cases` meets the targets.
+
+    Args:
+        change: an entry with five severities that leaves pixels in their places.
+        cases: the pictures; each keeps its draws through the search.
+        targets: falling, one for each severity.
+        seed: of the draws.
+
+    Returns:
+        The calibration, or why there is none.
+    """
+    if change.target != "image" or len(change.values) != len(targets):
+        return NotApplicable("it has no degrees" if change.target == "image" else "it moves the picture")
+    applicable = [case for case in cases if not isinstance(_drawn(change, case, 1.0, seed), NotApplicable)]
+    if not applicable:
+        reasons = {_drawn(change, case, 1.0, seed).reason for case in cases}
+        return NotApplicable("; ".join(sorted(reasons)) or "there are no pictures")
+    curve = _Curve(lambda strength: _scores(change, applicable, strength, seed))
+    by_ladder = change.whole_numbers or not change.smooth
+    values = _from_ladder(change, curve, targets) if by_ladder else _by_bisection(change, curve, targets)
+    exact = change.with_values(values)
+    rows = [_row(exact, applicable, k + 1, target, seed) for k, target in enumerate(targets)]
+    return Calibration(change.name, tuple(rows), len(applicable))
+
+
+def shrunk(case: Case) -> Case:
+    """Return the case with its picture shrunk to a shorter side of 256 pixels, for which lengths are stated."""
+    import torch
+
+    height, width = case.image.shape[:2]
+    ratio = _SIDE / min(height, width)
+    if ratio >= 1:
+        return case
+    size = (round(height * ratio), round(width * ratio))
+    unit = torch.from_numpy(planes(case))[None]
+    small = torch.nn.functional.interpolate(unit, size=size, mode="bilinear", antialias=True)[0].clamp(0, 1).numpy()
+    return dataclasses.replace(with_planes(case, small), mask=np.zeros(size, dtype=np.bool_))
+
+
+class _Curve:
+    """Mean similarity against strength, of content and of whole pictures; what was measured is kept."""
+
+    def __init__(self, measure: Callable[[float], Scores]) -> None:
+        self.measure = measure
+        self.known: dict[float, tuple[float, float]] = {}
+
+    def means(self, strength: float) -> tuple[float, float]:
+        if strength not in self.known:
+            content, whole = self.measure(strength).mean(axis=0)
+            self.known[strength] = float(content), float(whole)
+        return self.known[strength]
+
+    def mean(self, strength: float) -> float:
+        return self.means(strength)[0]
+
+    def solve(self, target: float) -> float:
+        """Return the strength in [0, 1] at which the mean falls to `target`, by bisection from what is known."""
+        if self.mean(0.0) <= target:
+            return 0.0
+        low = max(s for s, (found, _) in self.known.items() if found > target)
+        above = [s for s in self.known if s > low]
+        high = min(above) if above else 1.0
+        for _ in range(_MOST_STEPS):
+            middle = (low + high) / 2
+            found = self.mean(middle)
+            if abs(found - target) < _CLOSE:
+                return middle
+            low, high = (middle, high) if found > target else (low, middle)
+        return (low + high) / 2
+
+
+def _scores(change: ImagePerturbation, cases: Sequence[Case], strength: float, seed: int) -> Scores:
+    return _measured(change, cases, change.at_strength(strength), seed)
+
+
+def _measured(change: ImagePerturbation, cases: Sequence[Case], value: Any, seed: int) -> Scores:
+    """Return (content, whole) of every picture that the change applies to, (n, 2)."""
+    trial = _fixed(change, value)
+    found = []
+    for case in cases:
+        params = trial.propose(case, 1, _rng(change, case, seed))
+        if not isinstance(params, NotApplicable):
+            found.append(content_and_whole(case, trial.apply(case, params)))
+    return np.array(found)
+
+
+def _drawn(change: ImagePerturbation, case: Case, strength: float, seed: int) -> Any:
+    trial = _fixed(change, change.at_strength(strength))
+    return trial.propose(case, 1, _rng(change, case, seed))
+
+
+def _fixed(change: ImagePerturbation, value: Any) -> ImagePerturbation:
+    return change.with_values([value] * len(change.values))
+
+
+def _rng(change: BasePerturbation, case: Case, seed: int) -> np.random.Generator:
+    # The same draws at every strength: what changes along the curve is the strength alone.
+    return generator(seed, case.case_id, change.name, "calibrate")
+
+
+def _row(change: ImagePerturbation, cases: Sequence[Case], severity: int, target: float, seed: int) -> Severity:
+    value = change.values[severity - 1]
+    found = _measured(change, cases, value, seed)[:, 0]
+    low, high = np.quantile(found, [0.1, 0.9])
+    return Severity(severity, value, target, float(found.mean()), float(low), float(high))
+
+
+def _by_bisection(change: ImagePerturbation, curve: _Curve, targets: Sequence[float]) -> list[Any]:
+    """Return the values that meet the targets; where the strongest one does not, the same steps on the way to it."""
+    floor, last = curve.mean(1.0), targets[-1]
+    asked = [t if floor <= last else 1 - (1 - t) * (1 - floor) / (1 - last) for t in targets]
+    return [_rounded(change.at_strength(curve.solve(target))) for target in asked]
+
+
+def _from_ladder(change: ImagePerturbation, curve: _Curve, targets: Sequence[float]) -> list[Any]:
+    """Return the values nearest to the targets, of those on a ladder that are less similar than all milder ones."""
+    ladder = {_rounded(change.at_strength(k / _RUNGS)): k / _RUNGS for k in range(_RUNGS + 1)}
+    kept: list[tuple[Any, float]] = []
+    least = (np.inf, np.inf)
+    for value, strength in ladder.items():
+        found = curve.means(strength)
+        if found[0] < least[0] and found[1] < least[1]:
+            kept.append((value, found[0]))
+            least = found
+    chosen = min(
+        combinations(kept, min(len(targets), len(kept))),
+        key=lambda some: sum((ssim - t) ** 2 for (_, ssim), t in zip(some, targets, strict=False)),
+    )
+    values = [value for value, _ in chosen]
+    return values + [values[-1]] * (len(targets) - len(values))
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(_rounded(one) for one in value)
+    return value if isinstance(value, int) else float(f"{value:.{_DIGITS}g}")

@@ -1,0 +1,164 @@
+"""Verdicts arranged for reading: by attribute for the prompt, by kind of change for robustness."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from robustness.reports.data.datatable import plain
+from robustness.reports.data.frames import Frames
+from robustness.reports.words import condition_words, count, friendly, image_kind, interval, kind_words, number, text
+from robustness.results import parse_condition
+
+ORDER = ("FOLLOWS", "REACTS", "UNSTABLE", "IGNORES", "IGNORES*", "INCONCLUSIVE", "UNTESTABLE")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One verdict; `row` is its place in the verdict table, `says` its sentence with names in plain words."""
+
+    row: int
+    series: str
+    condition: str
+    metric: str
+    verdict: str
+    sentence: str
+    estimate: float | None
+    ci_low: float | None
+    ci_high: float | None
+    margin: float | None
+    n_subjects: int | None
+    severity: int = 0
+    says: str = ""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One condition of an attribute: a claim (or None) per series."""
+
+    condition: str
+    words: str
+    claims: tuple[Claim | None, ...]
+
+
+@dataclass(frozen=True)
+class AttributeBlock:
+    """All prompt claims about one attribute."""
+
+    attribute: str
+    title: str
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True)
+class KindRow:
+    """All robustness claims about one change: per series the claims by rising severity."""
+
+    kind: str
+    words: str
+    claims: tuple[tuple[Claim, ...], ...]
+
+
+def claims_of(verdicts: pd.DataFrame, claim: str) -> list[Claim]:
+    """Return the claims of one sort in table order; `row` counts over the whole table."""
+    positions = [i for i, c in enumerate(verdicts["claim"]) if c == claim]
+    return [_claim(i, verdicts.iloc[i].to_dict()) for i in positions]
+
+
+def attribute_blocks(frames: Frames) -> tuple[AttributeBlock, ...]:
+    """Group prompt claims by attribute, those that the words move most first."""
+    attributes = [
+        _attribute(a, c) for a, c in zip(frames.verdicts["attribute"], frames.verdicts["condition"], strict=True)
+    ]
+    groups: dict[str, list[Claim]] = {}
+    for claim in claims_of(frames.verdicts, "prompt"):
+        groups.setdefault(attributes[claim.row], []).append(claim)
+    ranked = sorted(groups.items(), key=lambda item: (min(strength(c.verdict) for c in item[1]), -_reach(item[1])))
+    return tuple(AttributeBlock(a, _title(a), _lines(claims, frames.series)) for a, claims in ranked)
+
+
+def kind_rows(frames: Frames) -> tuple[KindRow, ...]:
+    """Group robustness claims by kind of change; the Dice claim speaks where a condition has several metrics."""
+    groups: dict[str, dict[tuple[str, str], Claim]] = {}
+    for claim in sorted(claims_of(frames.verdicts, "robustness"), key=lambda c: (c.metric != "dice", c.row)):
+        name = image_kind(claim.condition) if _is_image(claim.condition) else claim.condition
+        groups.setdefault(name, {}).setdefault((claim.series, claim.condition), claim)
+    rows = []
+    for name, held in sorted(groups.items()):
+        per_series = [
+            sorted((c for c in held.values() if c.series == s), key=lambda c: c.severity) for s in frames.series
+        ]
+        some = next(iter(held.values())).condition
+        words = kind_words(name) if _is_image(some) else condition_words(some)
+        rows.append(KindRow(name, words, tuple(map(tuple, per_series))))
+    return tuple(rows)
+
+
+def _is_image(condition: str) -> bool:
+    return parse_condition(condition).family == "image"
+
+
+def strength(verdict: str) -> int:
+    """Rank a prompt verdict: 0 for FOLLOWS, larger for weaker; unknown verdicts last."""
+    return ORDER.index(verdict) if verdict in ORDER else len(ORDER)
+
+
+def condition_order(verdicts: pd.DataFrame) -> tuple[str, ...]:
+    """Return the conditions of all prompt claims, the one with the largest estimate in any series first."""
+    rows = verdicts[verdicts["claim"] == "prompt"]
+    values = pd.to_numeric(rows["estimate"]).groupby(rows["condition"], sort=False).max().fillna(-2.0)
+    return tuple(str(c) for c in values.sort_values(ascending=False, kind="stable").index)
+
+
+def _lines(claims: Sequence[Claim], series: Sequence[str]) -> tuple[Line, ...]:
+    conditions = sorted(dict.fromkeys(c.condition for c in claims), key=_condition_rank)
+    held = {(c.condition, c.series): c for c in reversed(claims)}
+    return tuple(Line(c, condition_words(c), tuple(held.get((c, s)) for s in series)) for c in conditions)
+
+
+def _condition_rank(condition: str) -> tuple[int, str]:
+    telling = ("other", "antonym", "wrong_class")
+    name = condition.partition(":")[0]
+    return (telling.index(name) if name in telling else len(telling), condition)
+
+
+def _reach(claims: Sequence[Claim]) -> float:
+    return max((c.estimate for c in claims if c.estimate is not None), default=-2.0)
+
+
+def _attribute(attribute: Any, condition: Any) -> str:
+    return text(attribute) or parse_condition(text(condition)).attribute
+
+
+def _title(attribute: str) -> str:
+    return f"{attribute.capitalize()} words" if attribute else "The whole prompt"
+
+
+def _claim(row: int, cells: dict[Any, Any]) -> Claim:
+    cells = {k: plain(v) for k, v in cells.items()}
+    condition = text(cells["condition"])
+    sentence = text(cells["sentence"]) or _sentence(cells)
+    return Claim(
+        row=row,
+        series=text(cells["series"]),
+        condition=condition,
+        metric=text(cells["metric"]),
+        verdict=text(cells["verdict"]),
+        sentence=sentence,
+        estimate=cells["estimate"],
+        ci_low=cells["ci_low"],
+        ci_high=cells["ci_high"],
+        margin=cells["margin"],
+        n_subjects=None if cells["n_subjects"] is None else int(cells["n_subjects"]),
+        severity=parse_condition(condition).severity,
+        says=friendly(sentence, condition),
+    )
+
+
+def _sentence(cells: dict[Any, Any]) -> str:
+    n = "" if cells["n_subjects"] is None else f", n = {count(int(cells['n_subjects']), 'unit')}"
+    values = f"{number(cells['estimate'])} {interval(cells['ci_low'], cells['ci_high'])}"
+    return f"{condition_words(text(cells['condition']))}: {text(cells['verdict'])}, estimate {values}{n}"

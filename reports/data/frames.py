@@ -1,0 +1,47 @@
+"""Tables of one or several runs, merged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from robustness.reports.data.origins import Origin, origins
+from robustness.reports.data.run_tables import RunTables
+
+
+@dataclass(frozen=True)
+class Frames:
+    """The tables of all runs of one page, one below the other.
+
+    `series` lists the models in page order, `origins` what is known of each model by its name in the results.
+    `margin_dice` is the plan's margin of the first run; None where it is not recorded.
+    """
+
+    results: pd.DataFrame
+    effects: pd.DataFrame
+    verdicts: pd.DataFrame
+    gallery: pd.DataFrame
+    series: tuple[str, ...]
+    origins: dict[str, Origin] = field(default_factory=dict)
+    margin_dice: float | None = None
+
+
+def merge(runs: Sequence[RunTables]) -> Frames:
+    """Put the tables of `runs` one below the other."""
+
+    def stack(tables: list[pd.DataFrame]) -> pd.DataFrame:
+        filled = [t for t in tables if len(t)]
+        return pd.concat(filled, ignore_index=True) if filled else tables[0].reset_index(drop=True)
+
+    results = stack([run.results for run in runs])
+    return Frames(
+        results=results,
+        effects=stack([run.effects for run in runs]),
+        verdicts=stack([run.verdicts for run in runs]),
+        gallery=stack([run.gallery for run in runs]),
+        series=tuple(dict.fromkeys(results["series"])),
+        origins=origins(runs),
+        margin_dice=(runs[0].manifest.get("statistics") or {}).get("margin_dice"),
+    )

@@ -1,0 +1,208 @@
+"""Pictures of single cases: re-encoded, stripped of metadata, shared where they are the same."""
+
+from __future__ import annotations
+
+import base64
+import difflib
+import hashlib
+import io
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from robustness.reports.words import condition_words, text
+from robustness.results import CLEAN
+
+SIDE = 256
+REFERENCE_COLOUR = (255, 232, 120)
+CLEAN_COLOUR = (86, 180, 233)
+CHANGED_COLOUR = (245, 140, 30)
+_FILL_ALPHA = 120
+
+Segment = tuple[bool, str]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One case under one condition; image fields are keys of `Album.images`, empty where there is none."""
+
+    id: str
+    series: str
+    condition: str
+    words: str
+    case_id: str
+    subject_id: str
+    rank: str
+    clean_prompt: tuple[Segment, ...]
+    prompt: tuple[Segment, ...]
+    dice: float | None
+    dice_clean: float | None
+    mask_change: float | None
+    image: str
+    image_changed: str
+    reference: str
+    reference_changed: str
+    clean: str
+    changed: str
+    params: str
+
+
+@dataclass
+class Album:
+    """Pictures and the distinct images they use, as data URIs.
+
+    Attributes:
+        budget: bytes of data URIs after which further pictures are left out and counted.
+    """
+
+    budget: int = 2_600_000
+    pictures: list[Picture] = field(default_factory=list)
+    images: dict[str, str] = field(default_factory=dict)
+    left_out: int = 0
+    unreadable: int = 0
+    used: int = 0
+
+
+def make_album(gallery: pd.DataFrame, *, budget: int = 2_600_000) -> Album:
+    """Re-encode the pictures of gallery.parquet (column `series` added); the first of every condition come first."""
+    album = Album(budget=budget)
+    if gallery.empty:
+        return album
+    turn = gallery.groupby(["series", "condition", gallery["rank"].map(text)], sort=False).cumcount()
+    worst_first = gallery["rank"].map(text) != "worst"
+    order = pd.DataFrame({"random": worst_first, "turn": turn}).sort_values(["turn", "random"], kind="stable").index
+    for position in order:
+        _add_picture(album, gallery.loc[position].to_dict(), f"p{position}")
+    album.pictures.sort(key=lambda p: int(p.id[1:]))
+    return album
+
+
+def changed_words(before: str, after: str) -> tuple[tuple[Segment, ...], tuple[Segment, ...]]:
+    """Cut two prompts into segments and mark those that differ.
+
+    Example:
+        >>> changed_words("the left lobe", "the right lobe")[1]
+        ((False, 'the '), (True, 'right'), (False, ' lobe'))
+    """
+    old, new = (re.findall(r"\s+|\w+|[^\w\s]", t) for t in (before, after))
+    left: list[Segment] = []
+    right: list[Segment] = []
+    for kind, i1, i2, j1, j2 in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        left.append((kind != "equal", "".join(old[i1:i2])))
+        right.append((kind != "equal", "".join(new[j1:j2])))
+    return tuple(s for s in left if s[1]), tuple(s for s in right if s[1])
+
+
+def _add_picture(album: Album, row: Mapping[Any, Any], name: str) -> None:
+    if album.used > album.budget:
+        album.left_out += 1
+        return
+    clean = text(row["condition"]) == CLEAN
+    before = text(row["prompt" if clean else "clean_prompt"])
+    clean_prompt, prompt = changed_words(before, text(row["prompt"]))
+    try:
+        keys = _encode_all(album, row)
+    except (OSError, ValueError, SyntaxError):
+        # A picture that cannot be decoded is counted and said, the numbers of its row stand in the tables.
+        album.unreadable += 1
+        return
+    album.pictures.append(
+        Picture(
+            id=name,
+            series=text(row["series"]),
+            condition=text(row["condition"]),
+            words=condition_words(text(row["condition"])),
+            case_id=text(row["case_id"]),
+            subject_id=text(row["subject_id"]),
+            rank=text(row["rank"]),
+            clean_prompt=clean_prompt,
+            prompt=prompt,
+            dice=_score(row["dice"]),
+            dice_clean=_score(row["dice" if clean else "dice_clean"]),
+            mask_change=_score(row["mask_change"]),
+            params=text(row["params"]),
+            **keys,
+        )
+    )
+
+
+def _encode_all(album: Album, row: Mapping[Any, Any]) -> dict[str, str]:
+    image = _blob(row["image"])
+    reference = _blob(row["reference"])
+    return {
+        "image": _store(album, image, "photo"),
+        "image_changed": _store(album, _blob(row["image_perturbed"]) or image, "photo"),
+        "reference": _store(album, reference, "contour"),
+        "reference_changed": _store(album, _blob(row["reference_perturbed"]) or reference, "contour"),
+        "clean": _store(album, _blob(row["clean"]), "clean"),
+        "changed": _store(album, _blob(row["perturbed"]), "changed"),
+    }
+
+
+def _store(album: Album, data: bytes, use: str) -> str:
+    if not data:
+        return ""
+    key = hashlib.sha256(use.encode() + data).hexdigest()[:16]
+    if key not in album.images:
+        album.images[key] = _photo(data) if use == "photo" else _overlay(data, use)
+        album.used += len(album.images[key])
+    return key
+
+
+def _photo(data: bytes) -> str:
+    from PIL import Image
+
+    with Image.open(io.BytesIO(data)) as opened:
+        image = opened.convert("RGB")
+    image.thumbnail((SIDE, SIDE))
+    # Only the pixels are copied, so no metadata chunk of the source survives.
+    return _uri(Image.fromarray(np.asarray(image)), "webp", quality=80)
+
+
+def _overlay(data: bytes, use: str) -> str:
+    from PIL import Image
+
+    with Image.open(io.BytesIO(data)) as opened:
+        mask = opened.convert("L")
+    scale = max(1, round(SIDE / max(mask.size)))
+    mask = mask.resize((mask.width * scale, mask.height * scale), Image.Resampling.NEAREST)
+    inside = np.asarray(mask) > 127
+    # Palette: 0 clear, 1 fill or line, 2 dark rim that keeps a bright line visible on bright tissue.
+    colour = {"contour": REFERENCE_COLOUR, "clean": CLEAN_COLOUR, "changed": CHANGED_COLOUR}[use]
+    levels = _contour(inside) if use == "contour" else inside.astype(np.uint8)
+    painted = Image.fromarray(levels, mode=None).convert("P")
+    painted.putpalette([0, 0, 0, *colour, 15, 18, 22, 0, 0, 0])
+    alpha = bytes([0, 255, 190, 0]) if use == "contour" else bytes([0, _FILL_ALPHA, 0, 0])
+    return _uri(painted, "png", optimize=True, transparency=alpha, bits=2)
+
+
+def _contour(inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
+    line = inside & ~_eroded(_eroded(inside))
+    rim = ~inside & ~_eroded(~inside)
+    return (line + 2 * rim).astype(np.uint8)
+
+
+def _eroded(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    padded = np.pad(mask, 1, constant_values=True)
+    centre, up, down = padded[1:-1, 1:-1], padded[:-2, 1:-1], padded[2:, 1:-1]
+    shrunk: npt.NDArray[np.bool_] = centre & up & down & padded[1:-1, :-2] & padded[1:-1, 2:]
+    return shrunk
+
+
+def _uri(image: Any, kind: str, **options: Any) -> str:
+    buffer = io.BytesIO()
+    image.save(buffer, format=kind.upper(), **options)
+    return f"data:image/{kind};base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _blob(value: Any) -> bytes:
+    return bytes(value) if isinstance(value, bytes | bytearray | memoryview) else b""
+
+
+def _score(value: Any) -> float | None:
+    return None if value is None or pd.isna(value) else float(value)

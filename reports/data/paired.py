@@ -1,0 +1,180 @@
+"""Two versions on the same cases: paired differences with intervals, and which verdicts changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from robustness.metrics.analyses.effects import effects
+from robustness.reports.data.claims import ORDER
+from robustness.reports.data.datatable import plain
+from robustness.reports.data.frames import Frames
+from robustness.reports.words import condition_words, text
+from robustness.results import CLEAN, RERUN
+
+KEYS = ("dataset", "split", "case_id", "prompt_index")
+_NEW = "newer"
+_HOLDING = ("ROBUST", "INCONCLUSIVE", "FRAGILE")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One condition of `series` against `baseline`: `effect` > 0 means that `series` scores worse.
+
+    `outcome` is "worse" or "better" where the interval excludes 0 on that side, else "no difference shown".
+    """
+
+    condition: str
+    words: str
+    baseline_mean: float | None
+    mean: float | None
+    effect: float | None
+    ci_low: float | None
+    ci_high: float | None
+    p_adjusted: float | None
+    n_images: int
+    n_subjects: int
+    outcome: str
+
+
+@dataclass(frozen=True)
+class VerdictChange:
+    """A verdict that is not what it was; `worse` where it is weaker (FOLLOWS to REACTS, ROBUST to FRAGILE)."""
+
+    claim: str
+    condition: str
+    words: str
+    before: str
+    after: str
+    worse: bool
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """`series` compared with `baseline` on the cases both have; `unmatched` rows were measured on one side only."""
+
+    baseline: str
+    series: str
+    metric: str
+    unmatched: int
+    differences: tuple[Difference, ...]
+    changes: tuple[VerdictChange, ...]
+    note: str = ""
+
+
+def comparisons(
+    frames: Frames, *, metric: str = "dice", alpha: float = 0.05, resamples: int = 9999, seed: int = 0
+) -> tuple[Comparison, ...]:
+    """Compare every series with the first of its data set; what got worse comes first, largest proven loss first.
+
+    Compared are the clean score and the conditions under which the answer should stay (image changes, rewordings).
+    """
+    made = []
+    for baseline, series in pairs(frames):
+        before = frames.results[frames.results["series"] == baseline]
+        after = frames.results[frames.results["series"] == series]
+        table, unmatched = _differences(before, after, metric=metric, alpha=alpha, resamples=resamples, seed=seed)
+        note = "" if len(table) else "The two share no case under any condition: nothing can be paired."
+        changes = _verdict_changes(frames.verdicts, baseline, series)
+        made.append(Comparison(baseline, series, metric, unmatched, _ordered(table), changes, note))
+    return tuple(made)
+
+
+def pairs(frames: Frames) -> list[tuple[str, str]]:
+    """Return (baseline, series): of each data set the first series is the baseline of the others."""
+    facts = frames.results[["series", "model", "dataset"]].drop_duplicates().to_dict("records")
+    made = []
+    for i, fact in enumerate(facts):
+        earlier = [f for f in facts[:i] if f["dataset"] == fact["dataset"]]
+        # A model that comes twice is a new version of itself; otherwise the first one named is the standard.
+        same = [f for f in earlier if f["model"] == fact["model"]]
+        if earlier:
+            made.append((str((same or earlier)[0]["series"]), str(fact["series"])))
+    return made
+
+
+def _differences(
+    before: pd.DataFrame, after: pd.DataFrame, *, metric: str, alpha: float, resamples: int, seed: int
+) -> tuple[pd.DataFrame, int]:
+    """Return effects of `after` against `before`, condition by condition, and the number of rows without a twin."""
+    old, new = (_usable(t, metric) for t in (before, after))
+    keys = ["condition", *KEYS]
+    shared = old[keys].merge(new[keys], on=keys)
+    unmatched = len(old) + len(new) - 2 * len(shared)
+    if shared.empty:
+        return pd.DataFrame(), unmatched
+    old, new = (t.merge(shared, on=keys) for t in (old, new))
+    # Each condition is its own split, so that it pairs with its own baseline only and all share one family of tests.
+    split = "split"
+    old = old.assign(**{split: old["condition"] + "\n" + old[split], "condition": CLEAN, "family": "clean"})
+    new = new.assign(**{split: new["condition"] + "\n" + new[split], "family": "prompt"})
+    new["condition"] = _NEW + "\n" + new["condition"]
+    both = pd.concat([old, new], ignore_index=True).assign(model="compared")
+    found = effects(both, metric=metric, alpha=alpha, resamples=resamples, seed=seed)
+    return found.assign(condition=[c.partition("\n")[2] for c in found["condition"]]), unmatched
+
+
+def _usable(table: pd.DataFrame, metric: str) -> pd.DataFrame:
+    kept = table[
+        table["applicable"].fillna(True).astype(bool) & table["error"].fillna("").eq("") & table[metric].notna()
+    ]
+    # A higher score under words that should move the mask is no gain: those conditions are judged by their verdicts.
+    held = kept["condition"].eq(CLEAN) | kept["family"].eq("image") | kept["expectation"].eq("invariant")
+    kept = kept[held & kept["condition"].ne(RERUN)]
+    columns = ["condition", *KEYS, "subject_id", metric]
+    return kept[columns].drop_duplicates(["condition", *KEYS]).assign(applicable=True, split=kept["split"].fillna(""))
+
+
+def _ordered(table: pd.DataFrame) -> tuple[Difference, ...]:
+    made = [_difference({k: plain(v) for k, v in row.items()}) for row in table.to_dict("records")]
+    rank = {"worse": 0, "no difference shown": 1, "better": 2}
+    return tuple(sorted(made, key=lambda d: (rank[d.outcome], -(d.effect or 0.0))))
+
+
+def _difference(row: dict[Any, Any]) -> Difference:
+    low, high = row["ci_low"], row["ci_high"]
+    outcome = "no difference shown"
+    if low is not None and low > 0:
+        outcome = "worse"
+    elif high is not None and high < 0:
+        outcome = "better"
+    return Difference(
+        condition=text(row["condition"]),
+        words=condition_words(text(row["condition"])),
+        baseline_mean=row["clean_mean"],
+        mean=row["perturbed_mean"],
+        effect=row["effect"],
+        ci_low=low,
+        ci_high=high,
+        p_adjusted=row["p_adjusted"],
+        n_images=int(row["n_images"]),
+        n_subjects=int(row["n_subjects"]),
+        outcome=outcome,
+    )
+
+
+def _verdict_changes(verdicts: pd.DataFrame, baseline: str, series: str) -> tuple[VerdictChange, ...]:
+    before, after = (_verdicts_of(verdicts, name) for name in (baseline, series))
+    made = []
+    for key, verdict in after.items():
+        if key in before and before[key] != verdict:
+            claim, condition = key[0], key[1]
+            scale: Sequence[str] = ORDER if claim == "prompt" else _HOLDING
+            worse = _place(scale, verdict) > _place(scale, before[key])
+            made.append(VerdictChange(claim, condition, condition_words(condition), before[key], verdict, worse))
+    return tuple(sorted(made, key=lambda c: not c.worse))
+
+
+def _verdicts_of(verdicts: pd.DataFrame, series: str) -> dict[tuple[str, str], str]:
+    rows = verdicts[verdicts["series"] == series].sort_values("metric", key=lambda m: m != "dice", kind="stable")
+    held: dict[tuple[str, str], str] = {}
+    for row in rows.to_dict("records"):
+        held.setdefault((text(row["claim"]), text(row["condition"])), text(row["verdict"]))
+    return held
+
+
+def _place(scale: Sequence[str], verdict: str) -> int:
+    return scale.index(verdict) if verdict in scale else len(scale)

@@ -1,0 +1,90 @@
+"""The rows behind the numbers, small enough to lie in the page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from robustness.reports.data.frames import Frames
+
+LIMIT = 150_000
+FEWEST = 25
+_DIGITS = 5
+
+
+def row_keys(frames: Frames) -> dict[tuple[str, str], str]:
+    """Return the anchor of every (series, condition) that has rows: ``rows-0-3``."""
+    held = frames.results[["series", "condition"]].drop_duplicates()
+    series = {name: i for i, name in enumerate(frames.series)}
+    conditions = {c: i for i, c in enumerate(dict.fromkeys(str(c) for c in held["condition"]))}
+    return {
+        (str(s), str(c)): f"rows-{series[s]}-{conditions[str(c)]}" for s, c in held.itertuples(index=False, name=None)
+    }
+
+
+def row_data(frames: Frames, *, limit: int = LIMIT) -> dict[str, Any]:
+    """Return the rows as parallel lists, cases and prompts named once.
+
+    Scores are rounded to 5 digits. Where the run has more than `limit` rows, each condition keeps the rows with the
+    largest loss of Dice and the page says how many there are.
+
+    Returns:
+        ``cases``: [case_id, subject_id, target] each; ``prompts``: texts; ``blocks``: by anchor (see `row_keys`) the
+        series, the condition, ``n`` rows in the run, ``index`` (0-based place in its stack of rows), and lists
+        ``case``, ``prompt``, ``dice``, ``clean``, ``change``, ``note`` of equal length.
+    """
+    rows = _with_clean(frames.results)
+    keys = row_keys(frames)
+    # Past the limit nobody reads every row here: a third of it is kept, so that larger runs make smaller pages.
+    most = limit if len(rows) <= limit else max(FEWEST, limit // (3 * max(len(keys), 1)))
+    blocks, kept = {}, []
+    for key, block in rows.groupby(["series", "condition"], sort=False):
+        anchor = keys[str(key[0]), str(key[1])]
+        chosen = (
+            block if len(block) <= most else block.assign(loss=block["clean"] - block["dice"]).nlargest(most, "loss")
+        )
+        blocks[anchor] = {"series": str(key[0]), "condition": str(key[1]), "n": len(block)}
+        kept.append(chosen.assign(anchor=anchor))
+    table = pd.concat(kept, ignore_index=True) if kept else rows.assign(anchor="")
+    case_of, cases = pd.factorize(
+        pd.MultiIndex.from_frame(table[["case_id", "subject_id", "target"]].fillna("").astype(str))
+    )
+    prompt_of, prompts = pd.factorize(table["prompt"].fillna("").astype(str))
+    lists = pd.DataFrame(
+        {
+            "anchor": table["anchor"],
+            "case": case_of,
+            "prompt": prompt_of,
+            "dice": table["dice"].round(_DIGITS),
+            "clean": table["clean"].round(_DIGITS),
+            "change": table["change"].round(_DIGITS),
+            "note": table["told"],
+        }
+    )
+    for anchor, block in lists.groupby("anchor", sort=False):
+        blocks[str(anchor)] |= {name: _plain(block[name]) for name in lists.columns[1:]}
+    return {"cases": [list(c) for c in cases], "prompts": [str(p) for p in prompts], "blocks": blocks}
+
+
+def _with_clean(results: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with `dice`, `change`, the clean Dice of the same case and text, and what was noted."""
+    keys = ["series", "case_id", "prompt_index"]
+    dice = pd.to_numeric(results["dice"], errors="coerce")
+    clean = results.assign(clean=dice)[results["condition"] == "clean"].drop_duplicates(keys)
+    first = clean.drop_duplicates(["series", "case_id"])
+    told = results["error"].fillna("").astype(str)
+    told = told.where(told.ne(""), results["note"].fillna("").astype(str))
+    rows = results[[*keys, "condition", "subject_id", "target", "prompt"]].assign(
+        dice=dice, change=pd.to_numeric(results["mask_change"], errors="coerce"), told=told
+    )
+    rows = rows.merge(clean[[*keys, "clean"]], on=keys, how="left")
+    # Rewordings have no twin of their own number: they are compared with the first listed text.
+    fallback = rows[keys[:2]].merge(first[[*keys[:2], "clean"]], on=keys[:2], how="left")["clean"]
+    return rows.assign(clean=rows["clean"].where(rows["condition"].ne("paraphrase"), fallback).fillna(fallback))
+
+
+def _plain(column: pd.Series) -> list[Any]:
+    if column.dtype.kind == "f":
+        return [None if v != v else v for v in column.tolist()]
+    return list(column.tolist())

@@ -1,0 +1,150 @@
+"""Reads run folders as they are stored: tables in, nothing computed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from robustness.errors import InputError
+from robustness.results import COLUMNS, EFFECT_COLUMNS, VERDICT_COLUMNS
+
+GALLERY_COLUMNS: tuple[str, ...] = (
+    "model",
+    "dataset",
+    "condition",
+    "case_id",
+    "subject_id",
+    "prompt_index",
+    "rank",
+    "clean_prompt",
+    "prompt",
+    "dice",
+    "dice_clean",
+    "mask_change",
+    "effect",
+    "image",
+    "image_perturbed",
+    "reference",
+    "reference_perturbed",
+    "clean",
+    "perturbed",
+    "params",
+)
+
+
+@dataclass(frozen=True)
+class RunTables:
+    """One run as stored; every table has its contract's columns, also where its file is missing.
+
+    Attributes:
+        name: the folder's name.
+        manifest: provenance; every key is optional.
+        plan: the text of ``plan.toml``.
+        results, effects, verdicts, gallery: the tables, with a column `series` that tells models (and datasets, where
+            there are several) apart on one page.
+    """
+
+    name: str
+    manifest: dict[str, Any]
+    plan: str
+    results: pd.DataFrame
+    effects: pd.DataFrame
+    verdicts: pd.DataFrame
+    gallery: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(GALLERY_COLUMNS)))
+
+
+def read_run(folder: str | Path) -> RunTables:
+    """Read one run folder.
+
+    Raises:
+        InputError: the folder or its results are missing, or a file cannot be read.
+    """
+    folder = Path(folder)
+    parts = sorted((folder / "results").glob("*.parquet"))
+    if not parts:
+        raise InputError(f"run: expected a run folder with results/*.parquet, found none in {str(folder)!r}")
+    results = pd.concat([_read_table(part, COLUMNS) for part in parts], ignore_index=True)
+    return RunTables(
+        name=folder.resolve().name,
+        manifest=_read_manifest(folder / "manifest.json"),
+        plan=_read_text(folder / "plan.toml"),
+        results=results,
+        effects=_read_table(folder / "effects.parquet", EFFECT_COLUMNS),
+        verdicts=_read_table(folder / "verdicts.parquet", VERDICT_COLUMNS),
+        gallery=_read_table(folder / "gallery.parquet", GALLERY_COLUMNS),
+    )
+
+
+def read_runs(folders: str | Path | Sequence[str | Path]) -> tuple[RunTables, ...]:
+    """Read one run or several, and name their series apart.
+
+    Raises:
+        InputError: no folder is given, or one cannot be read.
+    """
+    listed = [folders] if isinstance(folders, str | Path) else list(folders)
+    if not listed:
+        raise InputError("runs: expected at least one run folder, got none")
+    return name_series(tuple(read_run(folder) for folder in listed))
+
+
+def name_series(runs: Sequence[RunTables]) -> tuple[RunTables, ...]:
+    """Add `series` to every table: the model's name, plus dataset and folder where the name alone is not unique."""
+    pairs = [(i, m, d) for i, run in enumerate(runs) for m, d in _pairs(run.results)]
+    models = [m for _, m, _ in pairs]
+    several_datasets = len({d for *_, d in pairs}) > 1
+    labels: dict[tuple[int, str, str], str] = {}
+    for i, model, dataset in pairs:
+        label = f"{model} · {dataset}" if several_datasets else model
+        twin = any(j != i and m == model and d == dataset for j, m, d in pairs)
+        labels[i, model, dataset] = f"{label} ({runs[i].name})" if twin and len(models) > 1 else label
+    return tuple(_with_series(run, i, labels) for i, run in enumerate(runs))
+
+
+def _with_series(run: RunTables, index: int, labels: dict[tuple[int, str, str], str]) -> RunTables:
+    def label(table: pd.DataFrame) -> pd.DataFrame:
+        keys = zip(table["model"].astype(str), table["dataset"].astype(str), strict=True)
+        return table.assign(series=[labels.get((index, m, d), m) for m, d in keys])
+
+    return replace(
+        run,
+        results=label(run.results),
+        effects=label(run.effects),
+        verdicts=label(run.verdicts),
+        gallery=label(run.gallery),
+    )
+
+
+def _pairs(results: pd.DataFrame) -> list[tuple[str, str]]:
+    unique = results[["model", "dataset"]].drop_duplicates()
+    return [(str(m), str(d)) for m, d in unique.itertuples(index=False)]
+
+
+def _read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    if not path.is_file():
+        return pd.DataFrame(columns=list(columns))
+    try:
+        table = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"run: expected a Parquet table, cannot read {path.name!r} ({reason})") from error
+    missing = {name: None for name in columns if name not in table.columns}
+    return table.assign(**missing)
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"run: expected JSON in {path.name!r}, {error}") from error
+    return manifest if isinstance(manifest, dict) else {}
+
+
+def _read_text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else ""

@@ -1,0 +1,63 @@
+"""Subgroups: clean score and mean loss under image changes per group, with the number of units behind each."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from robustness.metrics.analyses.subgroups import subgroups
+from robustness.reports.data.pooled import IMAGES, with_pooled_images
+from robustness.results import CLEAN
+
+FEW = 10
+KNOWN = ("target", "site", "scanner", "manufacturer", "sex", "age_group", "skin_tone", "modality", "view")
+PREFIX = "group_"
+COLUMNS = (
+    "series",
+    "dataset",
+    "grouping",
+    "group",
+    "n_images",
+    "n_subjects",
+    "mean",
+    "ci_low",
+    "ci_high",
+    "loss",
+    "loss_low",
+    "loss_high",
+    "note",
+)
+_MOST_GROUPS = 40
+_OF_LOSS = {"effect": "loss", "ci_low": "loss_low", "ci_high": "loss_high"}
+_KEYS = ["model", "dataset", "group"]
+
+
+def grouping_columns(results: pd.DataFrame) -> tuple[str, ...]:
+    """Return the columns that divide the cases into at least two groups: the known ones, and those named group_*."""
+    wanted = [c for c in results.columns if c in KNOWN or str(c).startswith(PREFIX)]
+    clean = results[results["condition"] == CLEAN]
+    return tuple(str(c) for c in wanted if 2 <= clean[c].replace("", None).nunique() <= _MOST_GROUPS)
+
+
+def subgroup_table(results: pd.DataFrame, *, metric: str = "dice", alpha: float = 0.05) -> pd.DataFrame:
+    """Return one row per series, data set, grouping and group (columns `COLUMNS`), lowest clean mean first.
+
+    `mean` is the clean score over units; `loss` the mean paired loss over all single image changes, averaged within
+    the case first. Intervals are simultaneous over the groups of a grouping that are large enough (level 1 - alpha /
+    groups). A group with fewer than `FEW` units is named with its size and gets no number: the lowest of many small
+    groups is low by chance. Numbers are those of `metrics.subgroups.subgroups`.
+    """
+    table = with_pooled_images(results, metric=metric)
+    made = [_of(table, grouping, metric, alpha) for grouping in grouping_columns(results)]
+    return pd.concat(made, ignore_index=True) if made else pd.DataFrame(columns=list(COLUMNS))
+
+
+def _of(table: pd.DataFrame, grouping: str, metric: str, alpha: float) -> pd.DataFrame:
+    stated = table[table[grouping].notna() & table[grouping].astype(str).ne("")]
+    found = subgroups(stated, grouping, metric=metric, alpha=alpha, at_least=FEW, higher_is_better={metric: True})
+    clean = found[found["condition"] == CLEAN].drop(columns=["effect", "ci_low", "ci_high"])
+    clean = clean.rename(columns={"mean_low": "ci_low", "mean_high": "ci_high"})
+    changed = found[found["condition"] == IMAGES][[*_KEYS, *_OF_LOSS]].rename(columns=_OF_LOSS)
+    rows = clean.merge(changed, on=_KEYS, how="left")
+    rows = rows.assign(series=rows["model"], grouping=grouping.removeprefix(PREFIX))
+    rows["note"] = rows["note"].where(rows["note"] == "", f"too few units (< {FEW})")
+    return rows.sort_values(["series", "dataset", "mean"], kind="stable", na_position="last")[list(COLUMNS)]

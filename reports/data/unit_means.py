@@ -1,0 +1,31 @@
+"""Means over units of inference with their t interval: texts within case, cases within unit, then units."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from robustness.metrics.inference.intervals import t_interval
+
+
+def unit_means(rows: pd.DataFrame, column: str) -> pd.Series:
+    """Return one mean per `subject_id`: first over the rows of a case, then over the cases; missing values left out."""
+    values = rows.assign(value=pd.to_numeric(rows[column], errors="coerce")).dropna(subset=["value"])
+    by_case = values.groupby(["subject_id", "case_id"], sort=False, dropna=False)["value"].mean()
+    return by_case.groupby(level=0, sort=True, dropna=False).mean()
+
+
+def unit_interval(rows: pd.DataFrame, column: str, *, level: float = 0.95) -> dict[str, Any]:
+    """Return n_images (cases), n_subjects, mean, ci_low and ci_high (NaN for fewer than two units)."""
+    held = rows[pd.to_numeric(rows[column], errors="coerce").notna()]
+    means = unit_means(held, column)
+    found = t_interval(means.to_numpy(dtype=np.float64), level=level)
+    return {
+        "n_images": int(held["case_id"].nunique()),
+        "n_subjects": len(means),
+        "mean": found.estimate,
+        "ci_low": found.low,
+        "ci_high": found.high,
+    }

@@ -1,0 +1,1 @@
+"""A run in other formats: summary, model index, RO-Crate."""

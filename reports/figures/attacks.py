@@ -1,0 +1,116 @@
+"""Success curves of attacks: the share of cases that a change of each size is known to break."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from robustness.reports.figures import theme
+from robustness.reports.words import attack_words, interval, number
+from robustness.results import is_attack
+
+MARGIN = 0.10
+
+
+def attack_table(results: pd.DataFrame, *, margin: float | None = None) -> pd.DataFrame:
+    """Return the rows behind the curves: those of `attack_success` with `series`, for each attack and eps.
+
+    Conditions without a usable row are left out. Without a margin it is `MARGIN`.
+    """
+    from robustness.metrics.analyses.attacks import COLUMNS, attack_success
+
+    attacked = results[[is_attack(str(c)) for c in results["condition"]]]
+    names = list(dict.fromkeys(attacked["series"]))
+    # One model on one data set is one series, whatever its rows say.
+    found = [
+        attack_success(results[results["series"] == name], margin=margin or MARGIN).assign(series=name)
+        for name in names
+    ]
+    table = pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=[*COLUMNS, "series"])
+    return table[table["n_images"] > 0].reset_index(drop=True)
+
+
+def attack_says(rows: pd.DataFrame) -> str:
+    """Return what one attack shows of all models: a bound, in words, at its largest eps, and any doubt about it.
+
+    `rows` are those of one attack in `attack_table`.
+    """
+    said = []
+    for series, mine in rows.groupby("series", sort=False):
+        last = mine.sort_values("eps", kind="stable").iloc[-1]
+        lost = f"{100 * last['share']:.0f}% of cases {interval(last['share_low'], last['share_high'], 2)}"
+        means = f"{number(last['attacked_mean'])} ({number(last['clean_mean'])} clean)"
+        doubt = int(mine["n_suspicious"].sum())
+        said.append(
+            f"{series}: a change of at most {last['eps']:g}/255 costs at least {lost} more than {last['margin']:g}"
+            f" Dice; mean Dice is at most {means}"
+            + (f"; {doubt} rows show signs that the attack did not work" if doubt else "")
+        )
+    return "; ".join(said) + "."
+
+
+def success_curve(table: pd.DataFrame, series: Sequence[str]) -> go.Figure:
+    """Draw the share of cases that one attack breaks against eps, one line with its band per series.
+
+    eps 0 is the clean picture, which breaks no case by definition.
+
+    Args:
+        table: the rows of one attack in `attack_table`.
+        series: all models of the page, in its order, so that each keeps its colour.
+    """
+    built = theme.figure(height=260, showlegend=len(series) > 1, margin={"l": 8, "r": 10, "t": 26, "b": 44})
+    ticks = [0.0, *sorted(set(table["eps"].dropna()))]
+    built.update_xaxes(title_text="eps in levels of 1/255", tickvals=ticks, ticktext=[f"{t:g}" for t in ticks])
+    margin = float(table["margin"].iloc[0]) if len(table) else MARGIN
+    built.update_yaxes(title_text=f"cases that lose over {margin:g} Dice", range=[0, 1.02], tickformat=".0%", dtick=0.2)
+    for name, rows in table.groupby("series", sort=False):
+        _add_curve(built, rows.sort_values("eps", kind="stable"), str(name), list(series).index(str(name)))
+    return built
+
+
+def _add_curve(built: go.Figure, rows: pd.DataFrame, name: str, index: int) -> None:
+    colour = theme.SERIES[index % len(theme.SERIES)]
+    x = [0.0, *rows["eps"].tolist()]
+    low, high = [0.0, *rows["share_low"].tolist()], [0.0, *rows["share_high"].tolist()]
+    built.add_trace(
+        go.Scatter(
+            x=x + x[::-1],
+            y=high + low[::-1],
+            fill="toself",
+            fillcolor=theme.wash(colour, 0.16),
+            line={"width": 0},
+            hoverinfo="skip",
+            name=theme.label(name),
+            legendgroup=theme.label(name),
+            showlegend=False,
+            mode="lines",
+        )
+    )
+    notes = [
+        "clean",
+        *(
+            f"{interval(r['share_low'], r['share_high'], 2)}<br>mean Dice {number(r['attacked_mean'])}"
+            for r in rows.to_dict("records")
+        ),
+    ]
+    built.add_trace(
+        go.Scatter(
+            x=x,
+            y=[0.0, *rows["share"].tolist()],
+            mode="lines+markers",
+            name=theme.label(name),
+            text=notes,
+            line={"color": colour, "width": 2.2, "dash": theme.DASHES[index % len(theme.DASHES)]},
+            marker={"symbol": theme.SERIES_SYMBOLS[index % len(theme.SERIES_SYMBOLS)], "size": 7, "color": colour},
+            hovertemplate="<b>%{fullData.name}</b><br>eps %{x:g}/255: at least %{y:.0%}<br>%{text}<extra></extra>",
+            legendgroup=theme.label(name),
+        )
+    )
+
+
+def attack_title(attack: str) -> str:
+    """Return the heading of one attack's curve."""
+    words = " + ".join(attack_words(part) for part in attack.split("+"))
+    return words[:1].upper() + words[1:]

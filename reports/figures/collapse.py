@@ -1,0 +1,133 @@
+"""Text-collapse plot: does a change of words reach the text embedding, and does the mask hear of it?"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from robustness.reports.data.unit_means import unit_interval
+from robustness.reports.figures import theme
+from robustness.reports.figures.labels import uncrowded
+from robustness.reports.words import interval, number, short_words
+
+DISTANCE = "text_distance"
+COLUMNS = (
+    "series",
+    "condition",
+    "n_images",
+    "n_subjects",
+    "distance",
+    "distance_low",
+    "distance_high",
+    "change",
+    "change_low",
+    "change_high",
+)
+_TICKS = (0.0, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0)
+
+
+def collapse_table(results: pd.DataFrame) -> pd.DataFrame:
+    """Return, for every prompt change, the mean distance of its text embedding and the mean mask change.
+
+    Columns `COLUMNS`; means over units with t intervals. Empty where the rows hold no column `text_distance`
+    (1 - cosine similarity of the text embeddings of the changed and of the clean prompt, 0 to 2).
+    """
+    if DISTANCE not in results:
+        return pd.DataFrame(columns=list(COLUMNS))
+    used = results[(results["family"] == "prompt") & pd.to_numeric(results[DISTANCE], errors="coerce").notna()]
+    made: list[dict[str, Any]] = []
+    for (series, condition), rows in used.groupby(["series", "condition"], sort=False):
+        far, moved = unit_interval(rows, DISTANCE), unit_interval(rows, "mask_change")
+        made.append(
+            {
+                "series": series,
+                "condition": condition,
+                "n_images": moved["n_images"],
+                "n_subjects": moved["n_subjects"],
+                "distance": far["mean"],
+                "distance_low": far["ci_low"],
+                "distance_high": far["ci_high"],
+                "change": moved["mean"],
+                "change_low": moved["ci_low"],
+                "change_high": moved["ci_high"],
+            }
+        )
+    return pd.DataFrame(made, columns=list(COLUMNS))
+
+
+def collapse_plot(results: pd.DataFrame) -> go.Figure:
+    """Draw mask change against text distance, one point per prompt change of each series.
+
+    Left: the words are lost in the text encoder. Right and low: the encoder tells them apart, the decoder does not
+    listen. Right and high: the change of words moves the mask. The distance runs on a square-root scale: changes of one
+    word lie close to 0, where a linear scale shows one blot.
+    """
+    table = collapse_table(results)
+    built = theme.figure(
+        height=380, showlegend=table["series"].nunique() > 1, margin={"l": 8, "r": 10, "t": 30, "b": 44}
+    )
+    furthest = pd.to_numeric(table["distance"]).max() if len(table) else 1.0
+    ticks = [tick for tick in _TICKS if tick <= furthest] + [next((t for t in _TICKS if t > furthest), _TICKS[-1])]
+    width = max(1.2 * math.sqrt(max(furthest, 1e-4)), 1.02 * math.sqrt(ticks[1]))
+    built.update_xaxes(
+        title_text="distance of the text embeddings, 1 − cosine (square-root scale)",
+        showgrid=True,
+        tickvals=[math.sqrt(t) for t in ticks],
+        ticktext=[f"{t:g}" for t in ticks],
+        range=[-0.02 * width, width],
+    )
+    built.update_yaxes(title_text="mask change, 1 − IoU", range=[-0.03, 1.03], tickformat=".1f")
+    written = _written(table, width)
+    for index, (name, rows) in enumerate(table.groupby("series", sort=False)):
+        colour = theme.SERIES[index % len(theme.SERIES)]
+        built.add_trace(
+            go.Scatter(
+                x=[_place(d) for d in rows["distance"]],
+                y=rows["change"].tolist(),
+                mode="markers+text",
+                name=theme.label(name),
+                text=[written[i] for i in rows.index],
+                textposition="middle right",
+                textfont={"size": 11},
+                marker={"symbol": theme.SERIES_SYMBOLS[index % len(theme.SERIES_SYMBOLS)], "size": 10, "color": colour},
+                hovertext=[_hover(r) for r in rows.to_dict("records")],
+                hovertemplate="%{hovertext}<extra></extra>",
+                customdata=[str(c) for c in rows["condition"]],
+                meta=str(name),
+                error_y={
+                    "type": "data",
+                    "symmetric": False,
+                    "color": colour,
+                    "thickness": 1.2,
+                    "width": 0,
+                    "array": (rows["change_high"] - rows["change"]).fillna(0).tolist(),
+                    "arrayminus": (rows["change"] - rows["change_low"]).fillna(0).tolist(),
+                },
+            )
+        )
+    return built
+
+
+def _written(table: pd.DataFrame, width: float) -> dict[Any, str]:
+    """Return, per row, the name that stands beside its point; "" where the plot is too crowded for it."""
+    points = [(_place(r["distance"]) / width, float(r["change"])) for r in table.to_dict("records")]
+    return dict(
+        zip(table.index, uncrowded(points, [theme.label(short_words(c)) for c in table["condition"]]), strict=True)
+    )
+
+
+def _place(distance: float) -> float:
+    # 1 - cosine of two equal vectors can be a rounding error below 0.
+    return math.sqrt(max(float(distance), 0.0))
+
+
+def _hover(row: dict[Any, Any]) -> str:
+    return (
+        f"<b>{theme.label(short_words(row['condition']))}</b><br>text distance {number(row['distance'])}"
+        f" {interval(row['distance_low'], row['distance_high'])}<br>mask change {number(row['change'])}"
+        f" {interval(row['change_low'], row['change_high'])}<br>n = {row['n_images']} images,"
+        f" {row['n_subjects']} units"
+    )

@@ -1,0 +1,122 @@
+"""Joint grid: an image change and a prompt change at once, and whether they do more together than apart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from robustness.reports.figures import theme
+from robustness.reports.figures.grid import Cell, grid, reach_of
+from robustness.reports.words import interval, metric_words, number, short_words
+from robustness.results import is_searched, parse_condition
+
+
+def joint_table(effects: pd.DataFrame, results: pd.DataFrame | None = None, *, metric: str = "dice") -> pd.DataFrame:
+    """Return every joint condition of one series with its two parts and their own losses.
+
+    Columns: those of `effects`, plus `image` and `prompt` (the two parts), `image_effect`, `prompt_effect` (their
+    losses alone) and `interaction` = effect - image_effect - prompt_effect: above 0, the two hurt more together than
+    the sum of each; NaN where a part was not run alone. With `results` it comes with its paired interval,
+    `interaction_low` and `interaction_high`, its p value adjusted over the grid, what the words are worth on the clean
+    and on the changed picture (`prompt_effect`, `prompt_effect_changed`), and what that answers (`reading`).
+    """
+    rows = effects[effects["metric"] == metric]
+    alone = {str(c): float(e) for c, e in zip(rows["condition"], rows["effect"], strict=True) if pd.notna(e)}
+    parts = [_two_parts(str(c)) for c in rows["condition"]]
+    rows = rows.assign(image=[p[0] if p else None for p in parts], prompt=[p[1] if p else None for p in parts])
+    rows = rows[[p is not None for p in parts]]
+    image = [alone.get(c, float("nan")) for c in rows["image"]]
+    prompt = [alone.get(c, float("nan")) for c in rows["prompt"]]
+    effect = pd.to_numeric(rows["effect"])
+    together = effect - pd.Series(image, rows.index) - pd.Series(prompt, rows.index)
+    rows = rows.assign(image_effect=image, prompt_effect=prompt, interaction=together)
+    return rows if results is None or rows.empty else _with_intervals(rows, results, metric)
+
+
+def _with_intervals(rows: pd.DataFrame, results: pd.DataFrame, metric: str) -> pd.DataFrame:
+    from robustness.metrics.analyses.interaction import interactions, reading
+
+    found = interactions(results, metric=metric)
+    found["reading"] = [reading(row) for row in found.to_dict("records")]
+    found = found[["condition", "interaction", "prompt_effect", "prompt_effect_changed", "reading"]].assign(
+        interaction_low=found["ci_low"], interaction_high=found["ci_high"], interaction_p=found["p_adjusted"]
+    )
+    return rows.drop(columns=["interaction", "prompt_effect"]).merge(found, on="condition", how="left")
+
+
+def joint_answers(rows: pd.DataFrame) -> tuple[str, ...]:
+    """Return the two questions of a grid with what the rows of `joint_table` answer."""
+    if "reading" not in rows or rows.empty:
+        return ()
+    rises, rescues = (
+        "Does reliance on text rise when the image degrades?",
+        "Does a good prompt rescue a bad image?",
+    )
+    if not rows["interaction_p"].notna().any():
+        return tuple(f"{question} It cannot be told: there are fewer than two units." for question in (rises, rescues))
+    more = rows[rows["reading"].str.startswith("the words matter more")]
+    less = rows[rows["reading"].str.startswith("the words matter less")]
+    total = f"any of {len(rows)} joint conditions" if len(rows) > 1 else "the one joint condition"
+    shown = f"Shown for {_named(more)}" if len(more) else f"Not shown for {total}"
+    falls = f"; it falls for {_named(less)}" if len(less) else ""
+    saved = "Shown for the same" if len(more) else "Not shown"
+    return (
+        f"{rises} {shown}{falls}.",
+        f"{rescues} {saved}: the interaction is what the right words are worth on the changed picture, less what they"
+        " are worth on the clean one.",
+    )
+
+
+def _named(rows: pd.DataFrame) -> str:
+    said = [f"{short_words(r['condition'])} ({number(r['interaction'])})" for r in rows.head(3).to_dict("records")]
+    more = f" and {len(rows) - 3} more" if len(rows) > 3 else ""
+    return ", ".join(said) + more
+
+
+def joint_grid(effects: pd.DataFrame, *, metric: str = "dice") -> go.Figure:
+    """Draw image change x prompt change of one series: the loss in each cell, the single changes on the edges."""
+    rows = joint_table(effects, metric=metric)
+    single = effects[effects["metric"] == metric].set_index("condition")
+    images, prompts = list(dict.fromkeys(rows["image"])), list(dict.fromkeys(rows["prompt"]))
+    held = {(r["image"], r["prompt"]): r for r in rows.to_dict("records")}
+    cells: list[list[Cell | None]] = [[Cell(0.0, "0", "nothing changed"), *(_alone(single, p) for p in prompts)]]
+    cells += [[_alone(single, i), *(_cell(held.get((i, p)), metric) for p in prompts)] for i in images]
+    values = [c.value for row in cells for c in row if c is not None]
+    return grid(
+        cells,
+        columns=["prompt as it is", *(theme.label(short_words(p)) for p in prompts)],
+        rows=["image as it is", *(theme.label(short_words(i)) for i in images)],
+        reach=reach_of(values),
+        bad_is_high=True,
+    )
+
+
+def _two_parts(condition: str) -> tuple[str, str] | None:
+    parsed = parse_condition(condition)
+    # A search for the worst of both aims one part at the other: no grid of two changes.
+    if parsed.family != "joint" or is_searched(condition):
+        return None
+    image = "+".join(p for p in parsed.parts if p.startswith("image:"))
+    prompt = "+".join(p for p in parsed.parts if not p.startswith("image:"))
+    return (image, prompt) if image and prompt else None
+
+
+def _alone(single: pd.DataFrame, condition: str) -> Cell | None:
+    if condition not in single.index:
+        return None
+    row = single.loc[condition]
+    hover = f"{theme.label(short_words(condition))} alone: loss {number(row['effect'])}"
+    return Cell(float(row["effect"]), number(row["effect"], 2), hover)
+
+
+def _cell(row: dict[Any, Any] | None, metric: str) -> Cell | None:
+    if row is None or pd.isna(row["effect"]):
+        return None
+    hover = (
+        f"<b>{theme.label(short_words(row['image']))} + {theme.label(short_words(row['prompt']))}</b><br>"
+        f"loss of {metric_words(metric)} {number(row['effect'])} {interval(row['ci_low'], row['ci_high'])}<br>"
+        f"interaction {number(row['interaction'])} (together minus the sum of each)"
+    )
+    return Cell(float(row["effect"]), number(row["effect"], 2), hover)

@@ -1,0 +1,109 @@
+"""Finetuned on, tested on: models by data sets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from robustness.metrics.analyses.transfer import COLUMNS, transfer
+from robustness.reports.data.origins import Origin
+from robustness.reports.figures import theme
+from robustness.reports.figures.grid import Cell, grid
+from robustness.reports.words import interval, metric_words, number
+
+Origins = Mapping[str, Origin]
+
+
+def matrix_table(
+    results: pd.DataFrame, origins: Origins | None = None, *, metric: str = "dice", resamples: int = 9999, seed: int = 0
+) -> pd.DataFrame:
+    """Return the clean score of every model on every data set, and what it loses against its own data.
+
+    Columns: those of `robustness.metrics.analyses.transfer`, and `text` ("vision-language", "image only" or "").
+    One data set alone gives no rows: a matrix of one column says nothing that the scores do not.
+    """
+    clean = _once(results[(results["condition"] == "clean") & results[metric].notna()])
+    if clean["dataset"].nunique() < 2:
+        return pd.DataFrame(columns=[*COLUMNS, "text"])
+    known = origins or {}
+    homes = {name: origin.finetuned_on for name, origin in known.items()}
+    made = transfer(clean, homes, metric=metric, resamples=resamples, seed=seed)
+    kinds = {True: "vision-language", False: "image only", None: ""}
+    return made.assign(text=[kinds[known.get(m, Origin()).reads_text] for m in made["model"]])
+
+
+def transfer_matrix(results: pd.DataFrame, origins: Origins | None = None, *, metric: str = "dice") -> go.Figure:
+    """Draw model x data set: the clean mean of `metric` in each cell; a model's own data are marked.
+
+    Different patients: a difference along a row is not paired.
+    """
+    rows = matrix_table(results, origins, metric=metric, resamples=99)
+    models, datasets = list(dict.fromkeys(rows["model"])), list(dict.fromkeys(rows["dataset"]))
+    held = {(r["model"], r["dataset"]): r for r in rows.to_dict("records")}
+    cells = [[_cell(held.get((m, d)), metric) for d in datasets] for m in models]
+    labels = [_label(next(r for r in rows.to_dict("records") if r["model"] == m)) for m in models]
+    return grid(
+        cells,
+        columns=[theme.label(d) for d in datasets],
+        rows=labels,
+        reach=0.5,
+        middle=0.5,
+        column_title="tested on",
+    )
+
+
+def says(rows: pd.DataFrame) -> tuple[str, ...]:
+    """Return what the rows of `matrix_table` say of each model away from its own data."""
+    said = []
+    for model, mine in rows.groupby("model", sort=False):
+        away = mine[mine["loss"].notna()]
+        if away.empty:
+            said.append(f"{model}: {mine['note'].iloc[0] or 'no other data set'}; nothing to compare with.")
+            continue
+        parts = [
+            f"on {r['dataset']} {number(r['mean'])}, a loss of {number(r['loss'])}{_bounds(r)}"
+            f" ({100 * r['retention']:.0f}% kept)"
+            for r in away.to_dict("records")
+        ]
+        said.append(
+            f"{model}, on its own data ({mine['finetuned_on'].iloc[0]}) {number(away['own_mean'].iloc[0])}: "
+            f"{'; '.join(parts)}."
+        )
+    return tuple(said)
+
+
+def _once(clean: pd.DataFrame) -> pd.DataFrame:
+    """Keep the first run of each model on each data set: two runs of one page may hold the same cases."""
+    if "series" not in clean:
+        return clean
+    first = clean.groupby(["model", "dataset"], sort=False)["series"].transform("first")
+    return clean[clean["series"] == first]
+
+
+def _bounds(row: Mapping[Any, Any]) -> str:
+    return "" if pd.isna(row["loss_low"]) else f" {interval(row['loss_low'], row['loss_high'])}"
+
+
+def _label(row: Mapping[Any, Any]) -> str:
+    of_text = " (image only)" if row["text"] == "image only" else ""
+    home = f", finetuned on {row['finetuned_on']}" if row["finetuned_on"] else ""
+    return theme.label(f"{row['model']}{of_text}{home}")
+
+
+def _cell(row: Mapping[Any, Any] | None, metric: str) -> Cell | None:
+    if row is None or pd.isna(row["mean"]):
+        return None
+    against = (
+        ""
+        if pd.isna(row["loss"])
+        else (f"<br>loss against its own data {number(row['loss'])} {interval(row['loss_low'], row['loss_high'])}")
+    )
+    hover = (
+        f"{theme.label(row['model'])} on {theme.label(row['dataset'])}<br>clean {metric_words(metric)}"
+        f" {number(row['mean'])} {interval(row['ci_low'], row['ci_high'])}{against}<br>n = {row['n_images']} cases,"
+        f" {row['n_subjects']} units"
+    )
+    return Cell(float(row["mean"]), number(row["mean"], 2) + (" own" if row["own"] else ""), hover)

@@ -1,0 +1,124 @@
+"""Clean scores: their distribution over cases, beside the floors that a blind model would reach."""
+
+from __future__ import annotations
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from robustness.reports.data.unit_means import unit_interval
+from robustness.reports.figures import theme
+from robustness.reports.words import condition_words, metric_words, number
+
+FLOORS = ("empty", "wrong_class", "nonsense", "absent", "all_ones")
+_FLOOR_COLOURS = {
+    "empty": "#808894",
+    "wrong_class": "#D55E00",
+    "nonsense": "#B5639A",
+    "absent": "#B5639A",
+    "all_ones": "#009E73",
+}
+REFERENCE = "reference_fraction"
+_MANY = 1500
+
+
+def clean_scores(results: pd.DataFrame, *, metric: str = "dice") -> pd.DataFrame:
+    """Return one row per (series, case_id): the clean score, averaged over the listed texts of the prompt."""
+    rows = results[(results["condition"] == "clean") & results[metric].notna()]
+    rows = rows.assign(**{metric: pd.to_numeric(rows[metric])})
+    return rows.groupby(["series", "case_id"], sort=False, as_index=False)[metric].mean()
+
+
+def floor_scores(effects: pd.DataFrame, results: pd.DataFrame | None = None, *, metric: str = "dice") -> pd.DataFrame:
+    """Return the floors: what is scored when the prompt says nothing or something else, and by painting every pixel.
+
+    Columns `series`, `condition`, `perturbed_mean`, `n_images`. The last floor, `all_ones`, needs `results` with the
+    column `reference_fraction` (share of the image that the reference covers): its Dice is 2 f / (1 + f).
+    """
+    rows = effects[(effects["metric"] == metric) & effects["condition"].isin(FLOORS)]
+    told = rows[rows["perturbed_mean"].notna()][["series", "condition", "perturbed_mean", "n_images"]]
+    painted = None if results is None or metric != "dice" else _all_ones(results)
+    return told if painted is None else pd.concat([told, painted], ignore_index=True)
+
+
+def _all_ones(results: pd.DataFrame) -> pd.DataFrame | None:
+    if REFERENCE not in results:
+        return None
+    clean = results[(results["condition"] == "clean") & pd.to_numeric(results[REFERENCE], errors="coerce").notna()]
+    share = pd.to_numeric(clean[REFERENCE])
+    clean = clean.assign(painted=2 * share / (1 + share))
+    made = [
+        {"series": series, "condition": "all_ones"}
+        | {"perturbed_mean": (found := unit_interval(rows, "painted"))["mean"], "n_images": found["n_images"]}
+        for series, rows in clean.groupby("series", sort=False)
+    ]
+    return pd.DataFrame(made) if made else None
+
+
+def score_distribution(results: pd.DataFrame, effects: pd.DataFrame, *, metric: str = "dice") -> go.Figure:
+    """Draw the clean scores of every series as box and points, with its floors as marks on the same row."""
+    scores, floors = clean_scores(results, metric=metric), floor_scores(effects, results, metric=metric)
+    series = list(dict.fromkeys(scores["series"]))
+    built = theme.figure(height=110 + 92 * max(len(series), 1), showlegend=not floors.empty, boxgap=0.45)
+    built.update_xaxes(
+        title_text=f"{metric_words(metric)} per case (0 worst, 1 best)", range=[-0.03, 1.03], tickformat=".1f"
+    )
+    built.update_yaxes(
+        tickmode="array",
+        tickvals=list(range(len(series))),
+        ticktext=[theme.label(s) for s in series],
+        range=[len(series) - 0.4, -0.6],
+        showgrid=False,
+    )
+    for index, name in enumerate(series):
+        _add_box(built, scores[scores["series"] == name], metric, name, index)
+    for condition, rows in floors.groupby("condition", sort=False):
+        _add_floor(built, rows, str(condition), series)
+    return built
+
+
+def _add_box(built: go.Figure, rows: pd.DataFrame, metric: str, name: str, index: int) -> None:
+    colour = theme.SERIES[index % len(theme.SERIES)]
+    built.add_trace(
+        go.Box(
+            x=rows[metric].round(4).tolist(),
+            y0=index,
+            orientation="h",
+            name=theme.label(name),
+            showlegend=False,
+            boxpoints="all" if len(rows) <= _MANY else "outliers",
+            jitter=0.55,
+            pointpos=0,
+            boxmean=True,
+            width=0.42,
+            marker={"size": 4.5, "opacity": 0.4, "color": colour},
+            line={"width": 1.6, "color": colour},
+            fillcolor=theme.wash(colour, 0.10),
+            text=[theme.label(c) for c in rows["case_id"]],
+            hoveron="points",
+            hovertemplate="%{text}<br>" + metric_words(metric) + " %{x:.3f}<extra></extra>",
+        )
+    )
+
+
+def _add_floor(built: go.Figure, rows: pd.DataFrame, condition: str, series: list[str]) -> None:
+    rows = rows[rows["series"].isin(series)]
+    words = condition_words(condition)
+    built.add_trace(
+        go.Scatter(
+            x=rows["perturbed_mean"].tolist(),
+            y=[series.index(s) for s in rows["series"]],
+            mode="markers",
+            name=f"floor: {theme.label(words)}",
+            marker={
+                "symbol": "line-ns-open",
+                "size": 44,
+                "color": _FLOOR_COLOURS.get(condition, theme.NEUTRAL),
+                "line": {"width": 3},
+            },
+            text=[
+                f"{theme.label(words)}: mean {number(m)} (n = {n})"
+                for m, n in zip(rows["perturbed_mean"], rows["n_images"], strict=True)
+            ],
+            hovertemplate="%{text}<extra></extra>",
+        )
+    )

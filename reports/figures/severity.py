@@ -1,0 +1,85 @@
+"""Severity curves: how a score falls as an image change grows."""
+
+from __future__ import annotations
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from robustness.reports.figures import theme
+from robustness.reports.words import image_kind, interval, metric_words, number
+from robustness.results import is_searched, parse_condition
+
+
+def severity_table(effects: pd.DataFrame, *, metric: str = "dice", least: int = 2) -> pd.DataFrame:
+    """Return the rows behind the curves: single image changes with degrees.
+
+    Columns: those of `effects` plus `kind`, `severity`, and `low`, `high`: the interval of the paired loss placed at
+    the row's clean mean. Kinds with fewer than `least` degrees (flip, inversion) have no curve and are left out, and
+    so are attacks, which have a figure of their own.
+    """
+    rows = effects[effects["metric"] == metric]
+    parsed = [parse_condition(str(c)) for c in rows["condition"]]
+    rows = rows.assign(severity=[c.severity for c in parsed], kind=[image_kind(str(c)) for c in rows["condition"]])
+    single = [c.family == "image" and c.severity > 0 and not is_searched(c.parts[0]) for c in parsed]
+    rows = rows[single]
+    rows = rows.assign(low=rows["clean_mean"] - rows["ci_high"], high=rows["clean_mean"] - rows["ci_low"])
+    degrees = rows.groupby("kind")["severity"].transform("nunique")
+    return rows[degrees >= least].sort_values(["kind", "series", "severity"], kind="stable")
+
+
+def severity_curve(effects: pd.DataFrame, kind: str, *, metric: str = "dice") -> go.Figure:
+    """Draw mean `metric` against severity for one image change, one line with its band per series.
+
+    Severity 0 is the clean mean of the same cases. `effects` needs the column `series`.
+    """
+    series = list(dict.fromkeys(effects["series"]))
+    table = severity_table(effects, metric=metric)
+    table = table[table["kind"] == kind]
+    built = theme.figure(height=230, showlegend=False, margin={"l": 8, "r": 10, "t": 6, "b": 40})
+    top = int(table["severity"].max()) if len(table) else 5
+    built.update_xaxes(title_text="severity (0 = clean)", tickvals=list(range(top + 1)), range=[-0.15, top + 0.15])
+    built.update_yaxes(title_text=f"mean {metric_words(metric)}", range=[0, 1.02], tickformat=".1f", dtick=0.2)
+    for name, rows in table.groupby("series", sort=False):
+        _add_curve(built, rows, str(name), series.index(name))
+    return built
+
+
+def _add_curve(built: go.Figure, rows: pd.DataFrame, name: str, index: int) -> None:
+    colour = theme.SERIES[index % len(theme.SERIES)]
+    first = float(rows["clean_mean"].iloc[0])
+    x = [0, *rows["severity"].tolist()]
+    low, high = [first, *rows["low"].tolist()], [first, *rows["high"].tolist()]
+    built.add_trace(
+        go.Scatter(
+            x=x + x[::-1],
+            y=high + low[::-1],
+            fill="toself",
+            fillcolor=theme.wash(colour, 0.16),
+            line={"width": 0},
+            hoverinfo="skip",
+            name=theme.label(name),
+            legendgroup=theme.label(name),
+            showlegend=False,
+            mode="lines",
+        )
+    )
+    notes = [
+        "clean",
+        *(
+            f"loss {number(e)} {interval(lo, hi)}"
+            for e, lo, hi in zip(rows["effect"], rows["ci_low"], rows["ci_high"], strict=True)
+        ),
+    ]
+    built.add_trace(
+        go.Scatter(
+            x=x,
+            y=[first, *rows["perturbed_mean"].tolist()],
+            mode="lines+markers",
+            name=theme.label(name),
+            text=notes,
+            line={"color": colour, "width": 2.2, "dash": theme.DASHES[index % len(theme.DASHES)]},
+            marker={"symbol": theme.SERIES_SYMBOLS[index % len(theme.SERIES_SYMBOLS)], "size": 7, "color": colour},
+            hovertemplate="<b>%{fullData.name}</b><br>severity %{x}: %{y:.3f}<br>%{text}<extra></extra>",
+            legendgroup=theme.label(name),
+        )
+    )

@@ -1,0 +1,70 @@
+"""Dice against the threshold: is the score a matter of where the probabilities are cut?"""
+
+from __future__ import annotations
+
+import re
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from robustness.reports.data.unit_means import unit_interval
+from robustness.reports.figures import theme
+from robustness.reports.words import interval, number
+
+_COLUMN = re.compile(r"^dice(?:_at_|@|_t)(0?\.\d+)$")
+COLUMNS = ("series", "threshold", "n_images", "n_subjects", "mean", "ci_low", "ci_high")
+
+
+def threshold_columns(results: pd.DataFrame) -> dict[str, float]:
+    """Return the columns that hold Dice at another threshold (``dice_at_0.30``), with that threshold, in its order."""
+    found = {str(c): float(m.group(1)) for c in results.columns if (m := _COLUMN.match(str(c)))}
+    held = {c: t for c, t in found.items() if pd.to_numeric(results[c], errors="coerce").notna().any()}
+    return dict(sorted(held.items(), key=lambda item: item[1]))
+
+
+def threshold_table(results: pd.DataFrame) -> pd.DataFrame:
+    """Return the clean mean Dice of every series at every stored threshold (columns `COLUMNS`), with t intervals."""
+    clean = results[results["condition"] == "clean"]
+    made = [
+        {"series": series, "threshold": threshold, **unit_interval(rows, column)}
+        for series, rows in clean.groupby("series", sort=False)
+        for column, threshold in threshold_columns(results).items()
+    ]
+    return pd.DataFrame(made, columns=list(COLUMNS)).dropna(subset=["mean"])
+
+
+def threshold_curves(results: pd.DataFrame) -> go.Figure:
+    """Draw the mean clean Dice against the threshold on the probability, one line with its band per series."""
+    table = threshold_table(results)
+    built = theme.figure(height=300, showlegend=True, margin={"l": 8, "r": 10, "t": 30, "b": 44})
+    built.update_xaxes(title_text="threshold on the probability", range=[0, 1], tickformat=".1f", dtick=0.1)
+    built.update_yaxes(title_text="mean clean Dice", range=[0, 1.02], tickformat=".1f", dtick=0.2)
+    for index, (name, rows) in enumerate(table.groupby("series", sort=False)):
+        colour = theme.SERIES[index % len(theme.SERIES)]
+        x = rows["threshold"].tolist()
+        low, high = rows["ci_low"].fillna(rows["mean"]).tolist(), rows["ci_high"].fillna(rows["mean"]).tolist()
+        built.add_trace(
+            go.Scatter(
+                x=x + x[::-1],
+                y=high + low[::-1],
+                fill="toself",
+                fillcolor=theme.wash(colour, 0.16),
+                mode="lines",
+                line={"width": 0},
+                hoverinfo="skip",
+                showlegend=False,
+            )
+        )
+        built.add_trace(
+            go.Scatter(
+                x=x,
+                y=rows["mean"].tolist(),
+                mode="lines+markers",
+                name=theme.label(name),
+                line={"color": colour, "width": 2.2, "dash": theme.DASHES[index % len(theme.DASHES)]},
+                marker={"symbol": theme.SERIES_SYMBOLS[index % len(theme.SERIES_SYMBOLS)], "size": 7, "color": colour},
+                text=[f"{number(r['mean'])} {interval(r['ci_low'], r['ci_high'])}" for r in rows.to_dict("records")],
+                hovertemplate="<b>%{fullData.name}</b><br>threshold %{x}: %{text}<extra></extra>",
+            )
+        )
+    return built

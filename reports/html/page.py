@@ -1,0 +1,182 @@
+"""The page: one HTML file that opens from disk, with no request to anywhere."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from robustness.errors import InputError, suggest
+from robustness.reports import words
+from robustness.reports.data import datatable, row_data
+from robustness.reports.data.frames import Frames, merge
+from robustness.reports.data.gallery import Album, make_album
+from robustness.reports.data.run_tables import read_runs
+from robustness.reports.sections import report as content
+from robustness.reports.sections.report import Edition, Report
+
+EDITIONS = ("auditor", "regulatory")
+
+
+def write_report(
+    run_dirs: str | Path | Sequence[str | Path],
+    out: str | Path,
+    *,
+    title: str | None = None,
+    edition: Edition = "auditor",
+    images: bool = True,
+    compare_first: bool = False,
+    published: bool = False,
+) -> Path:
+    """Write the page of one run or of several side by side.
+
+    Args:
+        run_dirs: run folder(s) as DESIGN section 3 describes them.
+        out: the HTML file; its folder is made. The file appears whole or not at all.
+        title: the heading; made from models and data sets where it is None.
+        edition: "auditor" leads with prompt reliance, "regulatory" has the fifteen sections that regulators ask for.
+        images: False leaves every picture out, for data that must not leave.
+        compare_first: the paired differences, worst first, come before all else.
+        published: add the benchmark's published figures, labelled and apart from what was measured.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        InputError: a run cannot be read, `out` cannot be written, or there is no such edition.
+    """
+    if edition not in EDITIONS:
+        raise InputError(f"edition: expected one of {', '.join(EDITIONS)}, got {edition!r}{suggest(edition, EDITIONS)}")
+    out = Path(out)
+    _check_writable(out)
+    runs = read_runs(run_dirs)
+    frames = merge(runs)
+    album = make_album(frames.gallery) if images else Album()
+    report = content.build(runs, title=title, album=album, edition=edition, images=images, published=published)
+    return _write(out, render(report, frames, album, compare_first=compare_first))
+
+
+def render(report: Report, frames: Frames, album: Album, *, compare_first: bool = False) -> str:
+    """Return the page of `report` as HTML; `frames` feed the figures and `album` the pictures."""
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, loader=FunctionLoader(_asset)
+    )
+    environment.filters.update(
+        number=words.number,
+        shown=datatable.shown,
+        style=words.verdict_style,
+        words=words.condition_words,
+        short=words.short_words,
+        interval=words.interval,
+        count=words.count,
+        listing=words.listing,
+    )
+    environment.globals.update(anchor=_anchors(frames), verdict_styles=words.VERDICTS, report=report)
+    return environment.get_template("page.html.j2").render(
+        css=_markup(_asset("page.css")), compare_first=compare_first, **_scripts(report, frames, album)
+    )
+
+
+def _anchors(frames: Frames) -> Callable[[Any, Any], str]:
+    """Return a look-up of the rows behind (series, condition): the anchor, or an empty text where there are none."""
+    keys = row_data.row_keys(frames)
+    return lambda series, condition: keys.get((str(series), str(condition)), "")
+
+
+def _scripts(report: Report, frames: Frames, album: Album) -> dict[str, Any]:
+    """Return the inline scripts and the policy that allows exactly them: no other script can run, injected or not."""
+    from plotly.offline import get_plotlyjs
+
+    plotly = get_plotlyjs().replace("\r\n", "\n").replace("</script", "<\\/script")
+    page = _asset("page.js") + _asset("rows.js")
+    hashes = " ".join(f"'sha256-{_digest(script)}'" for script in (plotly, page))
+    return {
+        "plotly": _markup(plotly),
+        "script": _markup(page),
+        "data": _markup(safe_json(_data(report, frames, album))),
+        "policy": f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:;"
+        " base-uri 'none'; form-action 'none'",
+    }
+
+
+def _data(report: Report, frames: Frames, album: Album) -> dict[str, Any]:
+    from robustness.reports.figures import theme
+    from robustness.reports.figures.catalogue import draw
+
+    figures: dict[str, Any] = {}
+    links: dict[str, list[Any]] = {}
+    for text in report.figures:
+        figure = json.loads(draw(text, frames).to_json())
+        figure["layout"].pop("template", None)
+        # Names that lead to rows stay apart from what plotly renders.
+        links[text.id] = [trace.pop("meta", None) for trace in figure["data"]]
+        figures[text.id] = figure
+    return {
+        "figures": figures,
+        "links": links,
+        "templates": {"light": theme.LIGHT, "dark": theme.DARK},
+        "pictures": [asdict(p) for p in album.pictures],
+        "images": album.images,
+        "verdicts": {f"{c.series}\n{c.condition}": c.verdict for c in _prompt_claims(report)},
+        "rows": row_data.row_data(frames),
+    }
+
+
+def _prompt_claims(report: Report) -> list[Any]:
+    prompt = [c for b in report.attributes for line in b.lines for c in line.claims if c is not None]
+    return [c for row in report.robustness for claims in row.claims for c in claims] + prompt
+
+
+def safe_json(value: Any) -> str:
+    """Return JSON that cannot end the script element it stands in, whatever text it carries."""
+    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def _digest(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+
+
+def _markup(text: str) -> Any:
+    from markupsafe import Markup
+
+    # Only this package's own assets and `safe_json` output come here; data-born text goes through autoescape.
+    return Markup(text)
+
+
+def _asset(name: str) -> str:
+    return files("robustness.reports.html").joinpath("assets", name).read_text(encoding="utf-8")
+
+
+def _check_writable(out: Path) -> None:
+    # Before the work, so that a wrong path is told at once.
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(out, error) from error
+
+
+def _unwritable(out: Path, error: OSError) -> InputError:
+    return InputError(f"out: expected a writable path, cannot write {str(out)!r} ({error.strerror})")
+
+
+def _write(out: Path, html: str) -> Path:
+    try:
+        handle, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.", suffix=".tmp")
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
+            stream.write(html)
+        # mkstemp makes the file private; a report is meant to be read by others.
+        os.chmod(name, 0o644)
+        os.replace(name, out)
+    except OSError as error:
+        raise _unwritable(out, error) from error
+    return out

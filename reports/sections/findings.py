@@ -1,0 +1,108 @@
+"""The three findings that a reader must not miss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from robustness.reports.data.claims import Claim, claims_of
+from robustness.reports.data.frames import Frames
+from robustness.reports.data.gallery import Album
+from robustness.reports.words import condition_words
+
+RULE = (
+    "Order: words that should move the mask and are ignored (first where a second target exists); then words that"
+    " move it without showing that it goes to the right place; then proven losses by size; then unstable wording. A"
+    " model and a sort of claim come twice only when nothing else is left."
+)
+# What each verdict says against a model, provided that the change was expected to matter (or not to matter).
+_SHOULD_MOVE = ("follow", "abstain", "change")
+_SHOULD_HOLD = ("invariant", "none", "")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One shortcoming with the picture that shows it (`picture` is an id of the gallery, or empty)."""
+
+    series: str
+    condition: str
+    words: str
+    verdict: str
+    sentence: str
+    says: str
+    row: int
+    picture: str
+
+
+def worst_findings(frames: Frames, album: Album, *, most: int = 3) -> tuple[Finding, ...]:
+    """Pick at most `most` shortcomings by `RULE`."""
+    expected = _expectations(frames.results)
+    scored: list[tuple[tuple[float, float], str, Claim]] = []
+    for sort in ("prompt", "robustness"):
+        for claim in _one_metric(claims_of(frames.verdicts, sort)):
+            score = _score(claim, sort, expected.get(claim.condition, ""))
+            if score is not None:
+                scored.append((score, sort, claim))
+    scored.sort(key=lambda item: (item[0], item[2].row))
+    return tuple(_finding(claim, album) for claim in _varied(scored, most))
+
+
+def _score(claim: Claim, sort: str, expectation: str) -> tuple[float, float] | None:
+    size = claim.estimate or 0.0
+    if sort == "prompt" and expectation in _SHOULD_MOVE and claim.verdict in ("IGNORES", "IGNORES*"):
+        return 0.1 * _SHOULD_MOVE.index(expectation), size
+    if sort == "prompt" and claim.verdict == "UNSTABLE":
+        return 3.0, -size
+    if sort == "robustness" and claim.verdict == "FRAGILE" and expectation in _SHOULD_HOLD:
+        return 2.0, -size
+    if sort == "prompt" and expectation == "follow" and claim.verdict == "REACTS":
+        return 1.0, -size
+    return None
+
+
+def _one_metric(claims: list[Claim]) -> list[Claim]:
+    """Keep one claim per series and condition; that on Dice where there are several metrics."""
+    held: dict[tuple[str, str], Claim] = {}
+    for claim in sorted(claims, key=lambda c: (c.metric != "dice", c.row)):
+        held.setdefault((claim.series, claim.condition), claim)
+    return list(held.values())
+
+
+def _varied(scored: list[tuple[tuple[float, float], str, Claim]], most: int) -> list[Claim]:
+    chosen: list[Claim] = []
+    seen: set[tuple[str, str]] = set()
+    for _, sort, claim in scored:
+        if (claim.series, sort) not in seen:
+            seen.add((claim.series, sort))
+            chosen.append(claim)
+    chosen += [claim for *_, claim in scored if claim not in chosen]
+    return chosen[:most]
+
+
+def _expectations(results: pd.DataFrame) -> dict[str, str]:
+    used = results[results["applicable"].fillna(True).astype(bool)]
+    told = used[["condition", "expectation"]].dropna().drop_duplicates()
+    rank = {name: i for i, name in enumerate((*_SHOULD_MOVE, "invariant", "control", "none"))}
+    # An expectation may depend on the case; a condition is judged by the most demanding one that occurs.
+    ordered = sorted(((str(c), str(e)) for c, e in told.itertuples(index=False)), key=lambda p: -rank.get(p[1], 9))
+    return dict(ordered)
+
+
+def _finding(claim: Claim, album: Album) -> Finding:
+    same = [p for p in album.pictures if p.series == claim.series and p.condition == claim.condition]
+    # The worst case of an ignored word is the one whose mask moved most; the telling picture is a mask that stayed.
+    if claim.verdict.startswith("IGNORES"):
+        same.sort(key=lambda p: (p.mask_change or 0.0, -(p.dice_clean or 0.0)))
+    else:
+        same.sort(key=lambda p: p.rank != "worst")
+    return Finding(
+        claim.series,
+        claim.condition,
+        condition_words(claim.condition),
+        claim.verdict,
+        claim.sentence,
+        claim.says,
+        claim.row,
+        same[0].id if same else "",
+    )

@@ -1,0 +1,184 @@
+"""How it was measured, written out with this run's own numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from robustness.reports.data.datatable import Column, DataTable, table_of
+from robustness.reports.data.frames import Frames
+from robustness.reports.data.prompt_truth import truth_text
+from robustness.reports.data.run_tables import RunTables
+from robustness.reports.sections.provenance import RunFacts
+from robustness.reports.words import MISSING, count, listing, number
+from robustness.results import is_attack
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """A titled paragraph."""
+
+    title: str
+    text: str
+
+
+def paragraphs(runs: Sequence[RunTables], frames: Frames, facts: Sequence[RunFacts]) -> tuple[Paragraph, ...]:
+    """Return the methods section."""
+    return (
+        Paragraph("Units and averaging", _units(facts)),
+        Paragraph("Effects", _effects(runs, frames)),
+        Paragraph("Verdicts on the prompt", _verdicts(runs, frames)),
+        Paragraph("Verdicts on robustness", _robustness(runs, frames)),
+        Paragraph("What this sample can show", _power(frames)),
+        Paragraph("The clean prompts", truth_text(frames, runs)),
+        Paragraph("Empty masks", _empty(frames)),
+        Paragraph("Rows used and not used", _rows(frames)),
+    )
+
+
+def limitations(runs: Sequence[RunTables], frames: Frames, facts: Sequence[RunFacts]) -> tuple[str, ...]:
+    """Return what this report does not show."""
+    datasets = listing(sorted({f.dataset for f in facts}))
+    said = [
+        f"Every verdict is about these models on {datasets} with these prompts; other hospitals, scanners and"
+        " wordings may differ.",
+        "Margins are choices made in the plan. A change inside a margin can still matter for one patient.",
+        "IGNORES is claimed only where the interval and a distribution-free bound lie inside the margin; IGNORES*"
+        " leaves rare reactions open.",
+        "A missing reaction says that the words were not used here, not that the model cannot use them.",
+    ]
+    if any(f.subject_is_image for f in facts):
+        said.insert(0, "Images of one patient resemble each other. With the image as unit, intervals are optimistic.")
+    if any(is_attack(c) for c in frames.results["condition"].astype(str).unique()):
+        said.append(
+            "Attacks give an upper bound on robustness: under the worst change of their size a model scores at most"
+            " what is shown. A case that an attack with this budget did not break may break under another."
+        )
+    else:
+        said.append("No adversarial attack was run; nothing here speaks about deliberate manipulation.")
+    said.append(
+        "The report supports evidence for robustness and prompt reliance; it certifies no conformity with any rule."
+    )
+    return tuple(said)
+
+
+def not_applicable(frames: Frames) -> DataTable:
+    """Count the rows where a change did not apply, by condition and reason."""
+    rows = frames.results[~frames.results["applicable"].fillna(True).astype(bool)]
+    rows = rows.assign(reason=rows["note"].fillna("no reason recorded"))
+    counted = rows.groupby(["series", "condition", "reason"], sort=True).size().reset_index(name="n")
+    columns = (
+        Column("series", "model"),
+        Column("condition", "condition", "condition"),
+        Column("reason", "reason"),
+        Column("n", "rows", "count"),
+    )
+    return table_of(counted, "not-applicable", "Not applicable", columns)
+
+
+def errors(frames: Frames) -> DataTable:
+    """List the rows that could not be evaluated."""
+    rows = frames.results[frames.results["error"].fillna("").astype(str).ne("")]
+    columns = (
+        Column("series", "model"),
+        Column("case_id", "case"),
+        Column("condition", "condition", "condition"),
+        Column("error", "error"),
+    )
+    return table_of(rows, "errors", "Rows with errors", columns)
+
+
+def setting(runs: Sequence[RunTables], key: str) -> str:
+    """Return a statistics setting of the manifest; several values where runs differ; "not recorded" where none does."""
+    found = [(run.manifest.get("statistics") or {}).get(key) for run in runs]
+    values = list(dict.fromkeys(str(v) for v in found if v is not None))
+    return " / ".join(values) or MISSING
+
+
+def _units(facts: Sequence[RunFacts]) -> str:
+    told = [f"{listing(f.series)}: {count(f.n_cases, 'case')}, {count(f.n_subjects, f.unit)}" for f in facts]
+    return (
+        "Scores are averaged over the listed texts of a prompt within a case, over cases within the unit of"
+        f" inference, and only then compared, each unit with equal weight ({'; '.join(told)})."
+    )
+
+
+def _effects(runs: Sequence[RunTables], frames: Frames) -> str:
+    table = frames.effects[frames.effects["condition"] != "clean"]
+    family = _range(table["family_size"], 0)
+    used = listing(sorted({str(m) for m in table["ci_method"].dropna()})) or MISSING
+    return (
+        "Every change is compared with the clean prediction of the same case. An effect is the mean paired"
+        " difference, signed so that positive is worse; mask_change is the mean of 1 − IoU with the clean mask."
+        f" Interval: {used}, 1 − alpha with alpha = {setting(runs, 'alpha')}. p-values: sign flips of whole units"
+        f" with {setting(runs, 'resamples')} resamples, corrected over a family of {family} conditions by"
+        f" {setting(runs, 'correction')}."
+    )
+
+
+def _verdicts(runs: Sequence[RunTables], frames: Frames) -> str:
+    rows = frames.verdicts[frames.verdicts["claim"] == "prompt"]
+    return (
+        f"{count(len(rows), 'claim')} by fixed rules, first that holds: FOLLOWS (where a second target exists, the"
+        " mask goes to both), REACTS, UNSTABLE, IGNORES, else INCONCLUSIVE. The quantity is the mask change of the"
+        f" swap minus the mask change of mere rewording; margin for mask change {setting(runs, 'margin_change')},"
+        f" for Dice {setting(runs, 'margin_dice')}. The intervals shown are those that the rules used: level 1 −"
+        " 2·alpha/m, m = number of testable prompt conditions of a model (FOLLOWS: m = 1). “Detectable” means that"
+        " the corrected p-value is below alpha, whatever the margin."
+    )
+
+
+def _robustness(runs: Sequence[RunTables], frames: Frames) -> str:
+    rows = frames.verdicts[frames.verdicts["claim"] == "robustness"]
+    return (
+        f"{count(len(rows), 'claim')}. ROBUST: the upper end of the interval of the loss is below the margin;"
+        f" FRAGILE: its lower end is above. Margin {setting(runs, 'margin_dice')} for Dice and IoU. An improvement"
+        " is not fragile."
+    )
+
+
+def _power(frames: Frames) -> str:
+    table = frames.effects[frames.effects["metric"] == "dice"]
+    return (
+        "Over the Dice effects, the smallest true loss that would be found with 80% probability (MDE) is"
+        f" {_range(table['mde'])}; the intraclass correlation is {_range(table['icc'])} and the design effect"
+        f" {_range(table['design_effect'], 2)}."
+    )
+
+
+def _empty(frames: Frames) -> str:
+    told = []
+    for series, rows in frames.results.groupby("series", sort=False):
+        counts = [f"{_true(rows[name])} {words}" for name, words in _FLAGS]
+        told.append(f"{series}: {', '.join(counts)}")
+    return (
+        "Both masks empty counts as agreement (Dice 1), exactly one empty as complete failure (Dice 0); no case"
+        f" leaves the pairing. Rows concerned, over all conditions: {'; '.join(told)}."
+    )
+
+
+def _rows(frames: Frames) -> str:
+    told = []
+    for series, rows in frames.results.groupby("series", sort=False):
+        off = int((~rows["applicable"].fillna(True).astype(bool)).sum())
+        failed = int(rows["error"].fillna("").astype(str).ne("").sum())
+        told.append(f"{series}: {count(len(rows), 'row')}, {off:,} not applicable, {failed:,} with errors")
+    return "; ".join(told) + ". Reasons are counted below."
+
+
+_FLAGS = (("both_empty", "both empty"), ("missed", "missed"), ("hallucinated", "hallucinated"))
+
+
+def _true(column: pd.Series) -> int:
+    return int(column.eq(True).fillna(False).sum())
+
+
+def _range(column: Any, digits: int = 3) -> str:
+    values = pd.to_numeric(column, errors="coerce").dropna()
+    if values.empty:
+        return MISSING
+    low, high = number(float(values.min()), digits), number(float(values.max()), digits)
+    return low if low == high else f"{low} to {high}"

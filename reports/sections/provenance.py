@@ -1,0 +1,204 @@
+"""Who was audited, on what, with what: the manifest in readable form, and the warnings that come first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from robustness.reports.data.run_tables import RunTables
+from robustness.reports.words import MISSING, count, listing
+
+_MOST_PAIRS = 300
+_SECTIONS = (
+    ("suite_version", "created", "seed", "device", "precision", "threads", "plan_sha256"),
+    ("model",),
+    ("dataset",),
+    ("statistics",),
+    ("counts",),
+    ("packages",),
+    ("timing",),
+    ("tables",),
+)
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """The facts in the page's header for one run and data set; `unit` is the noun of the unit of inference."""
+
+    name: str
+    series: tuple[str, ...]
+    dataset: str
+    split: str
+    n_cases: int
+    n_images: int | None
+    n_subjects: int
+    unit: str
+    subject_is_image: bool | None
+    created: str
+    suite_version: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """One block of provenance of `run`: pairs of name and value, and a longer text where there is one."""
+
+    run: str
+    title: str
+    pairs: tuple[tuple[str, str], ...]
+    text: str = ""
+
+
+def run_facts(run: RunTables) -> tuple[RunFacts, ...]:
+    """Take the header's facts from the manifest, one per data set, and from the rows where it is silent."""
+    listed = _datasets(run)
+    return tuple(_facts_of(run, data, alone=len(listed) == 1) for data in listed)
+
+
+def _datasets(run: RunTables) -> list[Mapping[str, Any]]:
+    listed = [data for data in run.manifest.get("datasets") or () if isinstance(data, Mapping)]
+    return listed or [_mapping(run.manifest.get("dataset"))]
+
+
+def _facts_of(run: RunTables, data: Mapping[str, Any], *, alone: bool) -> RunFacts:
+    rows = run.results if alone else run.results[run.results["dataset"] == data.get("name")]
+    blind = data.get("subject_is_image")
+    images = data.get("n_images")
+    return RunFacts(
+        name=run.name,
+        series=tuple(rows["series"].unique()),
+        dataset=str(data.get("name") or listing(sorted(set(rows["dataset"].astype(str))))),
+        split=str(data.get("split") or listing(sorted(set(rows["split"].dropna().astype(str))))),
+        n_cases=int(data.get("n_cases") or rows["case_id"].nunique()),
+        n_images=int(images) if images is not None else None,
+        n_subjects=int(data.get("n_subjects") or rows["subject_id"].nunique()),
+        unit=_unit(data, blind),
+        subject_is_image=blind if isinstance(blind, bool) else None,
+        created=_date(run.manifest.get("created")),
+        suite_version=str(run.manifest.get("suite_version") or MISSING),
+    )
+
+
+def warnings(runs: Sequence[RunTables], facts: Sequence[Sequence[RunFacts]]) -> tuple[str, ...]:
+    """Return what a reader must know before any number, without repeats; `facts` are `run_facts` of each run."""
+    said: list[str] = []
+    for run, mine in zip(runs, facts, strict=True):
+        for unit in dict.fromkeys(fact.unit for fact in mine if fact.subject_is_image):
+            counts = dict.fromkeys(str(f.n_subjects) for f in mine if f.subject_is_image and f.unit == unit)
+            said.append(
+                f"The unit of inference is the {unit}, not the patient: the intervals speak about {unit}s like these"
+                f" {listing(list(counts))}, and would be too narrow for a claim about patients."
+            )
+        if any(fact.subject_is_image is None for fact in mine):
+            said.append("The run does not record what its unit of inference is; read the intervals with care.")
+        failed = int(run.results["error"].fillna("").astype(str).ne("").sum())
+        if failed:
+            series = listing(list(dict.fromkeys(name for fact in mine for name in fact.series)))
+            said.append(f"{series}: {count(failed, 'row')} could not be evaluated; they are listed under Methods.")
+        said += [str(w) for w in run.manifest.get("warnings") or ()]
+    return tuple(dict.fromkeys(said))
+
+
+def notes(runs: Sequence[RunTables]) -> tuple[str, ...]:
+    """Return the notes of the data sets, without repeats."""
+    found = [str(n) for run in runs for data in _datasets(run) for n in data.get("notes") or ()]
+    return tuple(dict.fromkeys(found))
+
+
+def verify_lines(runs: Sequence[RunTables]) -> tuple[str, ...]:
+    """Return how a reader checks this report against its runs."""
+    names = listing([run.name for run in runs])
+    return (
+        f"Ask for the run folder ({names}): the numbers of this page are its tables.",
+        "robustness verify RUN recomputes the sha256 of the plan and of every table and compares them with the"
+        " manifest, then derives effects and verdicts anew from the rows with the recorded seed; it says line by line"
+        " what matches and exits 1 where something differs.",
+        "robustness report RUN writes this page again from the same tables.",
+        "The manifest names the sha256 of the checkpoint and of the data files: compare them with your own copies.",
+    )
+
+
+def sections(runs: Sequence[RunTables]) -> tuple[Section, ...]:
+    """Return the provenance of every run: the manifest flattened, then the plan."""
+    made: list[Section] = []
+    for run in runs:
+        made.extend(_run_sections(run))
+    return tuple(made)
+
+
+def _run_sections(run: RunTables) -> Iterator[Section]:
+    # The manifest repeats a single model and data set in its lists.
+    single_lists = {key for key in ("models", "datasets") if len(run.manifest.get(key) or ()) < 2}
+    known = {key for keys in _SECTIONS for key in keys} | {"warnings", "title"} | single_lists
+    rest = tuple(key for key in run.manifest if key not in known)
+    for keys in (*_SECTIONS, rest):
+        if not keys:
+            continue
+        single = len(keys) == 1 and keys is not rest
+        title = keys[0].capitalize() if single else "Run" if keys is not rest else "Further records"
+        pairs = [pair for key in keys for pair in flatten(run.manifest.get(key, MISSING), "" if single else key)]
+        if len(pairs) > _MOST_PAIRS:
+            left = ("further entries", f"{len(pairs) - _MOST_PAIRS:,} more in the run's manifest.json")
+            pairs = [*pairs[:_MOST_PAIRS], left]
+        # A single block that nothing was recorded for is left out; the block of the run shows its gaps.
+        if not single or keys[0] in run.manifest:
+            yield Section(run.name, title, tuple(pairs))
+    yield Section(run.name, "Plan", (), run.plan or MISSING)
+
+
+def flatten(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Yield (dotted name, text) for every leaf of nested dictionaries and lists.
+
+    Example:
+        >>> list(flatten({"a": {"b": 1}}))
+        [('a.b', '1')]
+    """
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from flatten(inner, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, list | tuple) and any(isinstance(v, Mapping) for v in value):
+        for index, inner in enumerate(value):
+            yield from flatten(inner, f"{name}[{index}]")
+    elif isinstance(value, list | tuple):
+        yield name, ", ".join(map(str, value)) or "none"
+    else:
+        yield name, MISSING if value is None or value == "" else str(value)
+
+
+def merge_facts(facts: Sequence[RunFacts]) -> tuple[RunFacts, ...]:
+    """Return the facts with runs that differ in nothing but their models told once."""
+    merged: list[RunFacts] = []
+    for fact in facts:
+        twin = next(
+            (i for i, f in enumerate(merged) if replace(f, name="", series=()) == replace(fact, name="", series=())),
+            None,
+        )
+        if twin is None:
+            merged.append(fact)
+        else:
+            held = merged[twin]
+            merged[twin] = replace(held, name=f"{held.name}, {fact.name}", series=(*held.series, *fact.series))
+    return tuple(merged)
+
+
+def _date(value: Any) -> str:
+    """Write an ISO time to the day; whatever else is recorded stays as it is."""
+    if not value:
+        return MISSING
+    try:
+        day = datetime.fromisoformat(str(value))
+    except ValueError:
+        return str(value)
+    return f"{day.day} {day:%B %Y}"
+
+
+def _unit(data: Mapping[str, Any], blind: Any) -> str:
+    unit = str(data.get("unit") or "")
+    if blind is False:
+        return "patient" if unit in ("", "image") else unit
+    return unit or ("image" if blind else "unit")
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,298 @@
+"""The regulatory edition: fifteen sections, what the run knows of each, and blanks for what it cannot know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from robustness.reports.data.claims import ORDER
+from robustness.reports.data.frames import Frames
+from robustness.reports.data.prompt_truth import truth_text
+from robustness.reports.data.run_tables import RunTables
+from robustness.reports.data.unit_means import unit_interval
+from robustness.reports.figures.attacks import attack_says, attack_table, attack_title
+from robustness.reports.sections.methods import setting
+from robustness.reports.sections.provenance import RunFacts
+from robustness.reports.sections.regulatory_table import ENTRIES
+from robustness.reports.words import (
+    MISSING,
+    condition_words,
+    count,
+    interval,
+    kind_words,
+    listing,
+    metric_words,
+    number,
+)
+from robustness.results import is_attack
+
+_EXPECTED = {
+    "invariant": "must not change the mask",
+    "change": "must change the mask",
+    "follow": "must move the mask to the other target",
+    "abstain": "must leave the mask empty",
+    "control": "control: shows what the prompt contributes",
+    "none": "diagnostic: no behaviour is required",
+}
+
+
+@dataclass(frozen=True)
+class Dossier:
+    """What the sections are written from."""
+
+    runs: Sequence[RunTables]
+    frames: Frames
+    facts: Sequence[RunFacts]
+    limitations: Sequence[str]
+    unusable: int
+
+
+@dataclass(frozen=True)
+class RegulatorySection:
+    """One numbered section.
+
+    Attributes:
+        asked_by: the documents that ask for it.
+        statements: what this run shows, one paragraph each.
+        blanks: what only the submitter can fill in.
+        shows: figure families and table ids of the report that belong here.
+    """
+
+    number: int
+    title: str
+    asked_by: str
+    statements: tuple[str, ...]
+    blanks: tuple[str, ...]
+    shows: tuple[str, ...]
+
+
+def sections(dossier: Dossier) -> tuple[RegulatorySection, ...]:
+    """Return the fifteen sections in their fixed order."""
+    made = []
+    for place, (entry, (write, shows)) in enumerate(zip(ENTRIES, _WRITERS, strict=True)):
+        made.append(
+            RegulatorySection(place + 1, entry.title, entry.asked_by, tuple(write(dossier)), entry.blanks, shows)
+        )
+    return tuple(made)
+
+
+def _identity(d: Dossier) -> list[str]:
+    said = []
+    for run in d.runs:
+        for model in run.manifest.get("models") or [run.manifest.get("model") or {}]:
+            known = {str(k): v for k, v in _mapping(model).items() if not isinstance(v, Mapping) and v is not None}
+            told = "; ".join(f"{k} {v}" for k, v in known.items()) or MISSING
+            said.append(f"Model of run {run.name}: {told}. Input: one 2D image and one text prompt. Output: one mask.")
+    prompts = d.frames.results[d.frames.results["condition"] == "clean"]["prompt"].dropna()
+    if len(prompts):
+        said.append(f"Prompts: {count(prompts.nunique(), 'distinct text')}, for example “{prompts.iloc[0]}”.")
+    return said
+
+
+def _variations(d: Dossier) -> list[str]:
+    rows = d.frames.results[~d.frames.results["condition"].isin(["clean", "rerun"])]
+    told = rows[["condition", "expectation"]].fillna("").astype(str).drop_duplicates()
+    said = []
+    for expectation, words in _EXPECTED.items():
+        names = list(dict.fromkeys(_kind_or_words(c) for c in told[told["expectation"] == expectation]["condition"]))
+        if names:
+            said.append(f"{words[0].upper()}{words[1:]}: {listing(names)}.")
+    return said or ["The run holds no changed input."]
+
+
+def _plan(d: Dossier) -> list[str]:
+    table = d.frames.effects[d.frames.effects["metric"] == "dice"]
+    mde = pd.to_numeric(table["mde"], errors="coerce").dropna()
+    largest = f" The largest minimal detectable effect in Dice is {number(float(mde.max()))}." if len(mde) else ""
+    return [
+        f"Margins: {setting(d.runs, 'margin_dice')} in Dice, {setting(d.runs, 'margin_change')} in mask change; alpha"
+        f" {setting(d.runs, 'alpha')}; correction {setting(d.runs, 'correction')};"
+        f" {setting(d.runs, 'resamples')} resamples. They stand in the plan, whose hash is in section 15, and were"
+        f" fixed before the run wrote its first row.{largest}",
+        "Estimand: mean paired difference, each unit of inference with equal weight. Verdicts follow fixed rules on"
+        " intervals; absence of significance is never read as equivalence.",
+    ]
+
+
+def _data(d: Dossier) -> list[str]:
+    said = []
+    for fact in d.facts:
+        images = "" if fact.n_images is None else f" on {count(fact.n_images, 'image')}"
+        said.append(
+            f"{fact.dataset}, split {fact.split}: {count(fact.n_cases, 'case')}{images}, unit of inference"
+            f" {count(fact.n_subjects, fact.unit)}."
+        )
+        if fact.subject_is_image:
+            said.append("No patient is known for these images: intervals speak about images, not about patients.")
+    clean = d.frames.results[d.frames.results["condition"] == "clean"].drop_duplicates(["dataset", "case_id"])
+    empty = clean["both_empty"].eq(True).fillna(False) | clean["hallucinated"].eq(True).fillna(False)
+    said.append(f"Empty reference masks: {int(empty.sum())} of {count(len(clean), 'case')}.")
+    return [*said, truth_text(d.frames, d.runs)]
+
+
+def _performance(d: Dossier) -> list[str]:
+    said = []
+    for who, rows in _clean_by_series(d):
+        told = []
+        for metric in ("dice", "iou", "nsd", "hd95"):
+            if metric in rows and pd.to_numeric(rows[metric], errors="coerce").notna().any():
+                found = unit_interval(rows, metric)
+                told.append(
+                    f"{metric_words(metric)} {number(found['mean'])} {interval(found['ci_low'], found['ci_high'])}"
+                )
+        n = int(rows[pd.to_numeric(rows["dice"], errors="coerce").notna()]["subject_id"].nunique())
+        said.append(f"{who}: {'; '.join(told)} (mean over {count(n, 'unit')} with 95% interval).")
+    return said
+
+
+def _clean_by_series(d: Dossier) -> list[tuple[str, pd.DataFrame]]:
+    """Return each series' clean rows, a case that several words point away from counted once."""
+    clean = d.frames.results[d.frames.results["condition"] == "clean"]
+    clean = clean.drop_duplicates(["series", "split", "case_id", "prompt_index"])
+    return [(str(series), rows) for series, rows in clean.groupby("series", sort=False)]
+
+
+def _prompt(d: Dossier) -> list[str]:
+    return _tally(d, "prompt", ORDER)
+
+
+def _image(d: Dossier) -> list[str]:
+    return _tally(d, "robustness", ("FRAGILE", "INCONCLUSIVE", "ROBUST", "UNTESTABLE"))
+
+
+def _tally(d: Dossier, claim: str, order: Sequence[str]) -> list[str]:
+    said = []
+    rows = d.frames.verdicts[d.frames.verdicts["claim"] == claim]
+    for series, mine in rows.groupby("series", sort=False):
+        counted = mine["verdict"].value_counts()
+        told = [f"{counted[v]} {v}" for v in order if v in counted]
+        said.append(f"{series}: {count(len(mine), 'claim')}, of which {listing(told)}.")
+    return said or ["The run holds no claim of this kind."]
+
+
+def _repeat(d: Dossier) -> list[str]:
+    rerun = d.frames.results[d.frames.results["condition"] == "rerun"]
+    moved = pd.to_numeric(rerun["mask_change"], errors="coerce").dropna()
+    said = ["No second run of the same input was made."]
+    if len(moved):
+        said = [
+            f"The same input was predicted twice in {count(len(moved), 'row')}: largest mask change"
+            f" {number(float(moved.max()), 4)}."
+        ]
+    return said + [
+        f"Device {run.manifest.get('device') or MISSING}, precision"
+        f" {run.manifest.get('precision') or MISSING}, seed {run.manifest.get('seed', MISSING)}"
+        f" (run {run.name})."
+        for run in d.runs
+    ]
+
+
+def _groups(d: Dossier) -> list[str]:
+    from robustness.reports.data.subgroups import FEW, grouping_columns
+
+    names = grouping_columns(d.frames.results)
+    if not names:
+        return ["The rows carry no subgroup beyond the data set."]
+    return [f"Groupings in the rows: {listing(names)}. Groups with fewer than {FEW} units are named without a number."]
+
+
+def _failures(d: Dossier) -> list[str]:
+    said = []
+    for who, rows in _clean_by_series(d):
+        missed, made_up = (int(rows[f].eq(True).fillna(False).sum()) for f in ("missed", "hallucinated"))
+        worst = rows.assign(dice=pd.to_numeric(rows["dice"])).nsmallest(20, "dice")
+        cases = [f"{c} ({number(v)})" for c, v in zip(worst["case_id"], worst["dice"], strict=True)]
+        said.append(f"{who}, unchanged input: {missed} missed, {made_up} hallucinated. Lowest Dice: {listing(cases)}.")
+    return said
+
+
+def _missing(d: Dossier) -> list[str]:
+    rows = d.frames.results
+    off = int((~rows["applicable"].fillna(True).astype(bool)).sum())
+    failed = int(rows["error"].fillna("").astype(str).ne("").sum())
+    return [
+        f"{count(len(rows), 'row')}: {off:,} not applicable, {failed:,} with errors; reasons are counted below.",
+        "Both masks empty counts as agreement (Dice 1), exactly one empty as complete failure (Dice 0, HD95 the image"
+        " diagonal). No row leaves the pairing unseen.",
+        *([f"{count(d.unusable, 'picture')} could not be decoded."] if d.unusable else []),
+    ]
+
+
+def _security(d: Dossier) -> list[str]:
+    attacks = sorted({str(c) for c in d.frames.results["condition"].unique() if is_attack(str(c))})
+    if attacks:
+        table = attack_table(d.frames.results, margin=d.frames.margin_dice)
+        said = [f"{attack_title(str(name))}. {attack_says(rows)}" for name, rows in table.groupby("attack", sort=True)]
+        return [
+            f"Attacks in this run: {listing([condition_words(c) for c in attacks])}. Other attacks were not tested.",
+            "An attack bounds robustness from one side: what it breaks is shown to break, what it leaves intact is not"
+            " shown to hold.",
+            *said,
+        ]
+    return ["No adversarial attack was run. Nothing here supports a statement on deliberate manipulation."]
+
+
+def _limits(d: Dossier) -> list[str]:
+    undecided = d.frames.verdicts[d.frames.verdicts["verdict"].isin(["INCONCLUSIVE", "IGNORES*"])]
+    needed = pd.to_numeric(undecided["n_needed"], errors="coerce").dropna()
+    said = list(d.limitations)
+    if len(needed):
+        low, high = number(float(needed.min()), 0), number(float(needed.max()), 0)
+        said.append(
+            f"{count(len(undecided), 'claim')} undecided or not certified; to decide"
+            f" {'them' if len(needed) == len(undecided) else f'{len(needed):,} of them'},"
+            f" {low if low == high else f'{low} to {high}'} units would be needed (table of verdicts, “units needed”)."
+        )
+    return said
+
+
+def _monitoring(d: Dossier) -> list[str]:
+    return [
+        "The same plan can be run again on a new version and judged with `robustness gate NEW --baseline THIS`; gates"
+        " decide by intervals, so that an unchanged model is not failed by chance. `robustness compare` shows what got"
+        " worse."
+    ]
+
+
+def _evidence(d: Dossier) -> list[str]:
+    said = []
+    for run in d.runs:
+        said.append(
+            f"Run {run.name}: made {run.manifest.get('created') or MISSING} with version"
+            f" {run.manifest.get('suite_version') or MISSING}; plan sha256"
+            f" {run.manifest.get('plan_sha256') or MISSING}. `robustness verify` on its folder recomputes the hashes"
+            " and derives effects and verdicts anew from the rows."
+        )
+    return said
+
+
+def _kind_or_words(condition: str) -> str:
+    if condition.startswith("image:") and "+" not in condition:
+        return kind_words(condition.removeprefix("image:").partition("@")[0])
+    return condition_words(condition)
+
+
+def _mapping(value: Any) -> Mapping[Any, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+_WRITERS: tuple[tuple[Callable[[Dossier], list[str]], tuple[str, ...]], ...] = (
+    (_identity, ()),
+    (_variations, ()),
+    (_plan, ()),
+    (_data, ("truth",)),
+    (_performance, ("scores", "thresholds", "matrix")),
+    (_prompt, ("reliance", "heatmap", "collapse")),
+    (_image, ("shift", "severity", "drop", "joint")),
+    (_repeat, ()),
+    (_groups, ("subgroups",)),
+    (_failures, ("gallery",)),
+    (_missing, ("not-applicable", "errors")),
+    (_security, ("attack",)),
+    (_limits, ("verdicts", "rank")),
+    (_monitoring, ()),
+    (_evidence, ("effects", "provenance")),
+)

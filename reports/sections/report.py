@@ -1,0 +1,210 @@
+"""The content of a report, before any layout: what is said, with the numbers it is said with.
+
+Everything here is data-only and can be written as JSON; the page and the summary are two renderings of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from robustness.reports.data import paired, subgroups
+from robustness.reports.data.claims import AttributeBlock, KindRow, attribute_blocks, kind_rows
+from robustness.reports.data.datatable import Column, DataTable, table_of
+from robustness.reports.data.frames import Frames, merge
+from robustness.reports.data.gallery import Album, make_album
+from robustness.reports.data.paired import Comparison
+from robustness.reports.data.prompt_truth import truth_listing
+from robustness.reports.data.run_tables import RunTables
+from robustness.reports.figures import captions
+from robustness.reports.figures.figure import FigureText, columns
+from robustness.reports.sections import findings, headline, methods, provenance, regulatory
+from robustness.reports.sections.findings import Finding
+from robustness.reports.sections.headline import Headline
+from robustness.reports.sections.methods import Paragraph
+from robustness.reports.sections.provenance import RunFacts, Section
+from robustness.reports.sections.regulatory import RegulatorySection
+from robustness.reports.sections.regulatory_table import SOURCES
+from robustness.reports.words import listing
+
+Edition = Literal["auditor", "regulatory"]
+SCHEMA = "robustness-report/2"
+
+
+@dataclass(frozen=True)
+class Report:
+    """One page. Tuples keep page order; `series` names the models. Described field by field in docs/report.md."""
+
+    schema: str
+    edition: Edition
+    title: str
+    series: tuple[str, ...]
+    runs: tuple[RunFacts, ...]
+    warnings: tuple[str, ...]
+    notes: tuple[str, ...]
+    headlines: tuple[Headline, ...]
+    uncertified: bool
+    findings: tuple[Finding, ...]
+    findings_rule: str
+    attributes: tuple[AttributeBlock, ...]
+    robustness: tuple[KindRow, ...]
+    figures: tuple[FigureText, ...]
+    comparisons: tuple[Comparison, ...]
+    tables: tuple[DataTable, ...]
+    regulatory: tuple[RegulatorySection, ...]
+    sources: str
+    methods: tuple[Paragraph, ...]
+    limitations: tuple[str, ...]
+    provenance: tuple[Section, ...]
+    verify: tuple[str, ...]
+    pictures: str
+    pictures_left_out: int
+    pictures_unreadable: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as plain dictionaries and lists."""
+        return asdict(self)
+
+
+def build(
+    runs: Sequence[RunTables],
+    *,
+    title: str | None = None,
+    album: Album | None = None,
+    edition: Edition = "auditor",
+    images: bool = True,
+    published: bool = False,
+) -> Report:
+    """Build the content of the page for `runs` (see `tables.read_runs`).
+
+    Args:
+        runs: one run, or several to be shown side by side.
+        title: the page's heading; made from models and datasets where it is None.
+        album: the pictures, where the caller holds them already.
+        edition: what the page leads with; the content is the same.
+        images: False leaves every picture out.
+        published: add the benchmark's published figures, labelled as such.
+    """
+    frames = merge(runs)
+    if album is None:
+        album = make_album(frames.gallery) if images else Album()
+    facts_of_runs = [provenance.run_facts(run) for run in runs]
+    facts = tuple(fact for held in facts_of_runs for fact in held)
+    limits = methods.limitations(runs, frames, facts)
+    compared = _compared(runs, frames)
+    dossier = regulatory.Dossier(runs, frames, facts, limits, album.unreadable)
+    return Report(
+        schema=SCHEMA,
+        edition=edition,
+        title=title or _title(runs, frames),
+        series=frames.series,
+        runs=provenance.merge_facts(facts),
+        warnings=provenance.warnings(runs, facts_of_runs),
+        notes=provenance.notes(runs),
+        headlines=headline.headlines(frames),
+        uncertified=bool((frames.verdicts["verdict"] == "IGNORES*").any()),
+        findings=findings.worst_findings(frames, album),
+        findings_rule=findings.RULE,
+        attributes=attribute_blocks(frames),
+        robustness=kind_rows(frames),
+        figures=captions.captions(frames, compared=compared, published=published),
+        comparisons=compared,
+        tables=_tables(frames, runs),
+        regulatory=regulatory.sections(dossier),
+        sources=SOURCES,
+        methods=methods.paragraphs(runs, frames, facts),
+        limitations=limits,
+        provenance=provenance.sections(runs),
+        verify=provenance.verify_lines(runs),
+        pictures="shown" if images else "left out by request",
+        pictures_left_out=album.left_out,
+        pictures_unreadable=album.unreadable,
+    )
+
+
+def _compared(runs: Sequence[RunTables], frames: Frames) -> tuple[Comparison, ...]:
+    stats = runs[0].manifest.get("statistics") or {}
+    return paired.comparisons(
+        frames,
+        alpha=float(stats.get("alpha") or 0.05),
+        resamples=int(stats.get("resamples") or 9999),
+        seed=int(runs[0].manifest.get("seed") or 0),
+    )
+
+
+def _title(runs: Sequence[RunTables], frames: Frames) -> str:
+    if len(runs) == 1 and runs[0].manifest.get("title"):
+        return str(runs[0].manifest["title"])
+    datasets = list(dict.fromkeys(str(d) for d in frames.results["dataset"]))
+    return f"{listing(list(dict.fromkeys(str(m) for m in frames.results['model'])))} on {listing(datasets)}"
+
+
+def _tables(frames: Frames, runs: Sequence[RunTables]) -> tuple[DataTable, ...]:
+    return (
+        table_of(frames.verdicts, "verdicts", "Verdicts", _VERDICTS),
+        table_of(frames.effects[frames.effects["condition"] != "clean"], "effects", "Effects", _EFFECTS),
+        table_of(subgroups.subgroup_table(frames.results), "subgroups", "Subgroups", _SUBGROUPS),
+        truth_listing(frames),
+        methods.not_applicable(frames),
+        methods.errors(frames),
+    )
+
+
+_VERDICTS = (
+    Column("series", "model"),
+    Column("dataset", "dataset", hidden=True),
+    Column("claim", "claim"),
+    Column("attribute", "attribute", hidden=True),
+    Column("condition", "condition", "condition"),
+    Column("metric", "metric"),
+    Column("verdict", "verdict", "verdict"),
+    Column("estimate", "estimate", "number", link="rows"),
+    Column("ci_low", "low", "number"),
+    Column("ci_high", "high", "number"),
+    Column("margin", "margin", "number"),
+    Column("n_images", "images", "count", link="rows"),
+    Column("n_subjects", "units", "count"),
+    Column("n_needed", "units needed", "count"),
+    Column("detectable", "detectable"),
+    Column("rule", "rule that decided"),
+    Column("sentence", "sentence", hidden=True),
+)
+_EFFECTS = (
+    Column("series", "model"),
+    Column("dataset", "dataset", hidden=True),
+    Column("condition", "condition", "condition"),
+    Column("metric", "metric"),
+    Column("n_images", "images", "count", link="rows"),
+    Column("n_subjects", "units", "count"),
+    Column("clean_mean", "clean", "number", link="clean"),
+    Column("perturbed_mean", "changed", "number", link="rows"),
+    Column("effect", "effect", "number", link="rows"),
+    Column("ci_low", "low", "number"),
+    Column("ci_high", "high", "number"),
+    Column("ci_method", "interval", hidden=True),
+    Column("p_value", "p", "p"),
+    Column("p_adjusted", "p adj.", "p"),
+    Column("family_size", "family", "count", hidden=True),
+    Column("dz", "dz", "number"),
+    Column("rank_biserial", "rank biserial", "number", hidden=True),
+    Column("icc", "ICC", "number"),
+    Column("design_effect", "design effect", "number"),
+    Column("mde", "MDE", "number"),
+    Column("n_flagged", "flagged", "count"),
+)
+_SUBGROUPS = columns(
+    ("series", "model"),
+    ("dataset", "tested on"),
+    ("grouping", "by"),
+    ("group", "group"),
+    ("n_images", "cases"),
+    ("n_subjects", "units"),
+    ("mean", "clean Dice"),
+    ("ci_low", "low"),
+    ("ci_high", "high"),
+    ("loss", "loss, image changes"),
+    ("loss_low", "low"),
+    ("loss_high", "high"),
+    ("note", "note"),
+)

@@ -1,0 +1,69 @@
+"""``robustness audit``: a plan in, a run and its report out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from robustness.cli.options import OutDir, Overrides, progress_bar
+from robustness.errors import InputError, suggest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command()(audit)
+
+
+def audit(
+    plan: Annotated[Path, typer.Argument(help="The plan (TOML).")],
+    out: OutDir = None,
+    overrides: Overrides = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first case that fails; exit 1.")] = False,
+    allow_drift: Annotated[
+        bool, typer.Option("--allow-drift", help="Resume although versions, device or threads changed.")
+    ] = False,
+    executor: Annotated[str, typer.Option("--executor", help="local, or ray for many machines.")] = "local",
+) -> None:
+    """Run (or resume) the audit that PLAN describes and write its report."""
+    from robustness.plans.audit import load_plan
+    from robustness.workflows.audit import audit_plan
+
+    if executor not in ("local", "ray"):
+        raise InputError(f"--executor: expected local or ray, got {executor!r}{suggest(executor, ['local', 'ray'])}")
+    loaded = load_plan(plan, overrides=overrides or ())
+    folder = out or Path("runs") / plan.stem
+    with progress_bar() as progress:
+        run = audit_plan(
+            loaded,
+            out=folder,
+            folder=plan.resolve().parent,
+            strict=strict,
+            allow_drift=allow_drift,
+            executor=executor,
+            progress=progress,
+        )
+    _say_counts(run.manifest["counts"])
+    _print_verdicts(run.verdicts())
+    typer.echo(f"Run: {run.path.resolve()}")
+    typer.echo(f"Report: {(run.path / 'report.html').resolve()}")
+
+
+def _say_counts(counts: dict[str, Any]) -> None:
+    if counts["errors"]:
+        failed = counts["failed_cases"]
+        shown = ", ".join(failed[:5]) + (", ..." if len(failed) > 5 else "")
+        typer.echo(
+            f"warning: {counts['errors']} rows of {len(failed)} cases failed and are left out: {shown}", err=True
+        )
+    if counts["not_applicable"]:
+        typer.echo(f"note: {counts['not_applicable']} rows were not applicable; the report gives the reasons", err=True)
+
+
+def _print_verdicts(verdicts: pd.DataFrame) -> None:
+    for row in verdicts[verdicts["claim"] == "prompt"].to_dict("records"):
+        typer.echo(f"{row['verdict']:14}{row['sentence']}")

@@ -1,0 +1,52 @@
+"""``robustness calibrate``: severities that cost equal similarity on one's own pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from robustness.errors import InputError
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command()(calibrate)
+
+
+def calibrate(
+    data: Annotated[Path, typer.Argument(help="A dataset folder, a manifest, or a folder of pictures.")],
+    plan: Annotated[Optional[Path], typer.Option("--plan", help="Write the table into this plan.")] = None,  # noqa: UP045
+    kinds: Annotated[
+        str, typer.Option("--kinds", help="Names with commas between, modality, all or pipeline.")
+    ] = "modality",
+    images: Annotated[int, typer.Option("--images", min=1, help="How many pictures, evenly through the data.")] = 16,
+    split: Annotated[str, typer.Option("--split", help="Of a dataset: whose pictures.")] = "train",
+    prompt: Annotated[str, typer.Option("--prompt", help="Of a dataset: the prompt key.")] = "p6",
+    modality: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads this form on every version
+        typer.Option("--modality", help="endoscopy, ultrasound, MRI, ... where the data do not say."),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of what is drawn: noise, places, directions.")] = 0,
+) -> None:
+    """Find parameters of image shifts at which severities 1 to 5 cost one similarity (SSIM) on the pictures of DATA."""
+    from robustness.cli.options import progress_bar
+    from robustness.plans.parameters import table_text, write_parameters
+    from robustness.workflows.calibrate import calibrated, pictures, report_lines
+
+    if plan is not None and not plan.is_file():
+        raise InputError(f"--plan: expected a TOML file, found none at {str(plan)!r}; check the path")
+    chosen = pictures(data, split=split, prompt=prompt, modality=modality, limit=images)
+    with progress_bar("calibrate: kind") as progress:
+        found = calibrated(chosen, kinds=kinds.split(","), seed=seed, progress=progress)
+    for line in report_lines(found):
+        typer.echo(line)
+    table = {one.kind: one.values for one in found.calibrations}
+    if not table:
+        raise InputError("kinds: expected at least one kind that can be calibrated; see the reasons above")
+    if plan is None:
+        typer.echo(f"\n{table_text(table)}")
+    else:
+        write_parameters(plan, table)
+        typer.echo(f"\nPlan: {len(table)} kinds in [perturbations.image.parameters] of {plan.resolve()}")

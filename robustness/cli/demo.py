@@ -1,0 +1,28 @@
+"""``robustness demo``: two small networks on embedded pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from robustness.cli.options import progress_bar
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command()(demo)
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Folder for the two runs and the page.")] = Path("robustness-demo"),
+) -> None:
+    """Audit two small networks on embedded brain MRI slices: one reads its prompt, one cannot."""
+    from robustness.workflows.demo import run_demo
+
+    typer.echo("Auditing two small networks on 62 embedded brain MRI slices (one to three minutes) ...", err=True)
+    with progress_bar("demo: audit") as progress:
+        progress(0, 2)
+        report = run_demo(out, progress=progress)
+    typer.echo(f"Report: {report.resolve()}")

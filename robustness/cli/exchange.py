@@ -1,0 +1,97 @@
+"""``robustness export`` and ``robustness score``: models that nobody here may hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from robustness.cli.options import Overrides, progress_bar
+
+if TYPE_CHECKING:
+    from robustness.runners.exchange.model import Inspected
+
+_LISTED = 40
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands to the program."""
+    app.command()(export)
+    app.command()(score)
+
+
+def export(
+    plan: Annotated[Path, typer.Argument(help="The plan (TOML); its model is not opened.")],
+    out: Annotated[Path, typer.Argument(help="A new folder: OUT/public to hand over, OUT/key to keep.")],
+    overrides: Overrides = None,
+    max_requests: Annotated[int, typer.Option("--max-requests", min=1, help="Bound of the requests.")] = 200_000,
+    max_gib: Annotated[float, typer.Option("--max-gib", min=0.001, help="Bound of all pictures, in GiB.")] = 8.0,
+) -> None:
+    """Write the inputs that PLAN's audit shows to a model, for an owner who runs it elsewhere."""
+    from robustness.plans.audit import load_plan
+    from robustness.workflows.exchange import export as run
+
+    with progress_bar("export: part") as progress:
+        made = run(
+            load_plan(plan, overrides=overrides or ()),
+            out,
+            folder=plan.resolve().parent,
+            max_requests=max_requests,
+            max_bytes=int(max_gib * (1 << 30)),
+            progress=progress,
+        )
+    for case, reason in made.unreadable.items():
+        typer.echo(f"warning: case {case} is left out: {reason}", err=True)
+    for condition, reason in made.left_out.items():
+        typer.echo(f"note: no request for {condition}: {reason}", err=True)
+    typer.echo(f"{made.n_requests} requests on {made.n_images} pictures, {made.n_bytes / 1e6:.1f} MB")
+    typer.echo(f"Hand over: {(made.path / 'public').resolve()}")
+    typer.echo(f"Keep: {(made.path / 'key').resolve()}")
+
+
+def score(
+    exported: Annotated[Path, typer.Argument(help="The folder that `robustness export` wrote.")],
+    predictions: Annotated[Path, typer.Argument(help="A folder or zip archive of ID.png or ID.npy.")],
+    label: Annotated[Optional[str], typer.Option("--label", help="What results call the model.")] = None,  # noqa: UP045
+    out: Annotated[Optional[Path], typer.Option("--out", help="The run's folder; default runs/LABEL.")] = None,  # noqa: UP045
+    threshold: Annotated[
+        Optional[float],  # noqa: UP045 - typer reads this form on every version
+        typer.Option("--threshold", help="Of probabilities; default: the plan's, else 0.5."),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Stop where a prediction is missing or unusable; exit 1.")
+    ] = False,
+) -> None:
+    """Score the predictions that came back for an export: a run with statistics and report."""
+    from robustness.workflows.exchange import PROBLEMS
+    from robustness.workflows.exchange import score as run
+
+    name = label or predictions.resolve().stem
+    with progress_bar("score: part") as progress:
+        made = run(
+            exported,
+            predictions,
+            out=out or Path("runs") / name,
+            label=label,
+            threshold=threshold,
+            strict=strict,
+            progress=progress,
+            said=say_problems,
+        )
+    if made.manifest["model"]["problems"]:
+        typer.echo(f"Problems: {(made.path / PROBLEMS).resolve()}")
+    typer.echo(f"Run: {made.path.resolve()}")
+    typer.echo(f"Report: {(made.path / 'report.html').resolve()}")
+
+
+def say_problems(found: Inspected) -> None:
+    """Print what is wrong with the predictions on stderr: one line each (at most 40 of a kind), then the counts."""
+    for kind, count in found.counts().items():
+        shown = [problem for problem in found.problems if problem.kind == kind][:_LISTED]
+        for problem in shown:
+            typer.echo(f"{kind}: {problem.name} ({problem.detail})", err=True)
+        if count > len(shown):
+            typer.echo(f"{kind}: ... and {count - len(shown)} more", err=True)
+    counts = ", ".join(f"{count} {kind}" for kind, count in found.counts().items()) or "no problem"
+    typer.echo(f"{found.n_usable} predictions can be used; {counts}", err=True)

@@ -1,0 +1,60 @@
+"""``robustness list``: what is registered, and contact sheets of the image changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from robustness.errors import InputError, suggest
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command(name="list")(list_)
+
+
+def list_(
+    what: Annotated[str, typer.Argument(help="models, perturbations or metrics.")],
+    sheet: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads this form on every version
+        typer.Option("--sheet", help="With perturbations: draw every image change into this .png or .jpg."),
+    ] = None,
+    modality: Annotated[str, typer.Option("--modality", help="With --sheet: whose list; default: each one.")] = "",
+    data: Annotated[Path | None, typer.Option("--from", help="With --sheet: a dataset or a picture to show.")] = None,
+    split: Annotated[str, typer.Option("--split", help="With --from: which split; default: test.")] = "",
+    prompt: Annotated[str, typer.Option("--prompt", help="With --from: the prompt key; default: p6.")] = "",
+    tile: Annotated[int, typer.Option("--tile", help="With --sheet: height of a picture, in pixels.")] = 160,
+) -> None:
+    """List what is registered, models with how they prepare images and texts; --sheet draws the image changes."""
+    from robustness.cli.model_view import preparation
+    from robustness.registry import METRICS, MODELS, PERTURBATIONS
+
+    registries = {"models": MODELS, "perturbations": PERTURBATIONS, "metrics": METRICS}
+    if what not in registries:
+        raise InputError(f"what: expected one of {', '.join(registries)}, got {what!r}{suggest(what, registries)}")
+    if sheet is not None:
+        _draw(what, sheet, modality=modality, data=data, tile=tile, split=split, prompt=prompt)
+        return
+    if modality or data is not None:
+        raise InputError("--sheet: expected the picture to write, got none; --modality and --from need --sheet OUT.png")
+    registry = registries[what]
+    for name in registry.names():
+        typer.echo(f"{name:24}{_first_line(registry.get(name))}")
+        if what == "models" and (line := preparation(registry.get(name))):
+            typer.echo(f"{'':24}{line}")
+
+
+def _draw(what: str, sheet: Path, **options: Any) -> None:
+    from robustness.workflows.contact_sheets import write_sheets
+
+    if what != "perturbations":
+        raise InputError(f"--sheet: expected perturbations, got {what}")
+    for path in write_sheets(sheet, **options):
+        typer.echo(f"Sheet: {path.resolve()}")
+
+
+def _first_line(entry: Any) -> str:
+    text = (getattr(entry, "__doc__", None) or "").strip()
+    return text.splitlines()[0] if text else ""

@@ -1,0 +1,44 @@
+"""``robustness split``: folds or train, val and test by whole subjects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command()(split)
+
+
+def split(
+    data: Annotated[Path, typer.Argument(help="A dataset folder or a manifest.")],
+    out: Annotated[Path, typer.Option("--out", help="The file to write.")] = Path("splits.json"),
+    by: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads this form on every version
+        typer.Option("--by", help="subject, image, a key of the data, or regex:PATTERN. Default: the data's subjects."),
+    ] = None,
+    folds: Annotated[Optional[int], typer.Option("--folds", help="Folds; default: one train, val, test.")] = None,  # noqa: UP045
+    val: Annotated[float, typer.Option("--val", help="Share of what is not tested that validates.")] = 0.15,
+    test: Annotated[float, typer.Option("--test", help="Share that is tested, without --folds.")] = 0.2,
+    seed: Annotated[int, typer.Option("--seed", help="Of the draw.")] = 0,
+    source: Annotated[
+        Optional[list[str]],  # noqa: UP045 - typer reads this form on every version
+        typer.Option("--source", help="A split of the data to pool; may repeat. Default: train, val and test."),
+    ] = None,
+    prompt: Annotated[str, typer.Option("--prompt", help="A prompt key that the entries have.")] = "p6",
+) -> None:
+    """Divide DATA by whole subjects into folds or train, val and test; the data itself is left as it is."""
+    from robustness.runners.data.resplit import split_dataset
+    from robustness.runners.data.splits import summary
+
+    made = split_dataset(data, out, by=by, folds=folds, val=val, test=test, seed=seed, sources=source, prompt=prompt)
+    for row in summary(made):
+        typer.echo(f"{row['split']:16}{row['cases']:8} cases {row['subjects']:8} subjects")
+    if made.by == "image" and by != "image":
+        typer.echo(
+            "warning: the data names no subject, so images of one patient may lie in several parts; give --by", err=True
+        )
+    typer.echo(f"Splits: {out.resolve()}")

@@ -1,0 +1,1 @@
+"""What an audit can show before it runs."""

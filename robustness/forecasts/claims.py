@@ -1,0 +1,130 @@
+"""What each claim of an audit can come to with these subjects."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from robustness.forecasts.planned_run import Unrun
+from robustness.forecasts.spread import Sd, SpreadModel
+from robustness.metrics.inference.power import bound_power, gap_found, smallest_p
+from robustness.metrics.inference.upper_bound import subjects_for_zero_reactions
+from robustness.metrics.verdicts.spread import EXCESS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class ClaimForecast(NamedTuple):
+    """One claim.
+
+    Attributes:
+        n_subjects: that the condition applies to.
+        alpha: of each side of its interval, the family of its claims paid for.
+        sd: of the subjects' values.
+        found_from: true value from which the claim that the model is moved (REACTS, FRAGILE) is made with 80%.
+        shown_up_to: largest true value up to which ROBUST is shown with 80%; negative: not even for a model that
+            nothing moves. NaN for prompt claims.
+        unmoved: how often ROBUST is shown for a model that nothing moves; NaN for prompt claims.
+        needed: subjects from which IGNORES can be certified; None for robustness claims.
+        never: verdicts that cannot be reached, with the reason.
+    """
+
+    claim: str
+    model: str
+    dataset: str
+    condition: str
+    metric: str
+    n_subjects: int
+    alpha: float
+    margin: float
+    sd: Sd
+    found_from: float
+    shown_up_to: float
+    unmoved: float
+    needed: int | None
+    never: dict[str, str]
+
+
+def forecast_claims(unrun: Unrun, spread: SpreadModel) -> list[ClaimForecast]:
+    """Return the forecast of every claim that the audit would make."""
+    table = unrun.verdicts()
+    found = []
+    for row in table.to_dict("records"):
+        family = _family(table, row)
+        make = _prompt if row["claim"] == "prompt" else _robustness
+        found.append(make(unrun, spread, row, unrun.plan.statistics.alpha / family))
+    return found
+
+
+def _family(table: pd.DataFrame, row: dict[Any, Any]) -> int:
+    """Return how many claims share the error rate with this one."""
+    same = (table["claim"] == row["claim"]) & (table["model"] == row["model"]) & (table["dataset"] == row["dataset"])
+    if row["claim"] == "robustness":
+        same &= table["metric"] == row["metric"]
+    return max(1, int((same & (table["n_subjects"] >= 2)).sum()))
+
+
+def _prompt(unrun: Unrun, spread: SpreadModel, row: dict[Any, Any], alpha: float) -> ClaimForecast:
+    stats, n = unrun.plan.statistics, int(row["n_subjects"])
+    margin = stats.margin_change
+    sd = spread.of(row["condition"], EXCESS)
+    needed = subjects_for_zero_reactions(margin, alpha=alpha)
+    return ClaimForecast(
+        "prompt",
+        row["model"],
+        row["dataset"],
+        row["condition"],
+        "mask_change",
+        n,
+        alpha,
+        margin,
+        sd,
+        margin + gap_found(sd.value, n, alpha=alpha),
+        math.nan,
+        math.nan,
+        needed,
+        _never_prompt(unrun, row, n, needed),
+    )
+
+
+def _never_prompt(unrun: Unrun, row: dict[Any, Any], n: int, needed: int) -> dict[str, str]:
+    if n < 2:
+        return {"any verdict": str(row["rule"])}
+    never = {}
+    rows = unrun.results()
+    here = rows[(rows["condition"] == row["condition"]) & (rows["dataset"] == row["dataset"]) & rows["applicable"]]
+    if not (here["other_case_id"].fillna("") != "").any():
+        never["FOLLOWS"] = "no second object on the image"
+    if "no wording floor" in str(row["rule"]):
+        never["REACTS, UNSTABLE, IGNORES"] = "no wording floor: no paraphrases of 2 or more subjects"
+    elif n < needed:
+        never["IGNORES"] = f"{n} of the {needed} {unrun.unit}s that certify it (IGNORES* at best)"
+    stats = unrun.plan.statistics
+    smallest = smallest_p(n, resamples=stats.resamples)
+    if smallest >= stats.alpha:
+        never["detectable"] = f"the smallest p value of {n} {unrun.unit}s is {smallest:.3g}"
+    return never
+
+
+def _robustness(unrun: Unrun, spread: SpreadModel, row: dict[Any, Any], alpha: float) -> ClaimForecast:
+    n, margin = int(row["n_subjects"]), float(row["margin"])
+    sd = spread.of(row["condition"], row["metric"])
+    gap = gap_found(sd.value, n, alpha=alpha)
+    never = {"any verdict": str(row["rule"])} if n < 2 else {}
+    return ClaimForecast(
+        "robustness",
+        row["model"],
+        row["dataset"],
+        row["condition"],
+        row["metric"],
+        n,
+        alpha,
+        margin,
+        sd,
+        margin + gap,
+        margin - gap,
+        bound_power(margin, sd.value, n, alpha=alpha),
+        None,
+        never,
+    )

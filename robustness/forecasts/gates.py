@@ -1,0 +1,175 @@
+"""What each gate of a gates file can decide with these subjects."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from robustness.errors import InputError
+from robustness.forecasts.planned_run import Unrun
+from robustness.forecasts.spread import Sd, SpreadModel
+from robustness.metrics.inference.power import bound_power, gap_found, inside_power
+from robustness.metrics.inference.upper_bound import subjects_for_zero_reactions
+
+if TYPE_CHECKING:
+    from robustness.gates.findings import Finding
+    from robustness.gates.spec import Gates, GateSpec
+
+# The mean score of a clean model, for shares of it, where no earlier run tells.
+_CLEAN_MEAN = 0.8
+
+
+class GateForecast(NamedTuple):
+    """One gate.
+
+    Attributes:
+        conditions: that it judges, over all models, datasets and subgroups.
+        n_subjects: of the condition with the fewest.
+        sd: the largest of the conditions' spreads.
+        passes: how often the condition with the least power passes where nothing changed; NaN where that is not told.
+        fails_from: true drop (or change) from which it fails with 80%; NaN where that is not told.
+        never: why it can never pass, or "".
+        note: what else to know.
+    """
+
+    name: str
+    test: str
+    conditions: tuple[str, ...]
+    n_subjects: int
+    sd: Sd
+    passes: float
+    fails_from: float
+    never: str
+    note: str
+
+
+def forecast_gates(unrun: Unrun, spread: SpreadModel, gates: Gates) -> list[GateForecast]:
+    """Return the forecast of every gate; a gate that matches nothing is one that can never pass."""
+    from robustness.gates.evidence import Evidence
+    from robustness.gates.judge import judge_gate
+
+    evidence, found = Evidence(unrun, unrun), []  # type: ignore[arg-type]
+    for gate in gates.gate:
+        try:
+            # On scores of a model that nothing moves: which cells there are does not depend on scores.
+            cells = judge_gate(evidence, gate).findings
+        except InputError as error:
+            found.append(_none(gate, str(error)))
+        else:
+            found.append(_forecast(unrun, spread, gate, cells))
+    return found
+
+
+def _forecast(unrun: Unrun, spread: SpreadModel, gate: GateSpec, cells: Sequence[Finding]) -> GateForecast:
+    conditions = tuple(dict.fromkeys(cell.condition for cell in cells))
+    n = min(cell.n_subjects for cell in cells)
+    if gate.test in ("follows", "ignores"):
+        return GateForecast(
+            gate.title,
+            gate.test,
+            conditions,
+            n,
+            Sd(math.nan, ""),
+            math.nan,
+            math.nan,
+            _never_verdict(unrun, gate, cells),
+            "reads the verdicts; see the claims above",
+        )
+    alpha = unrun.plan.statistics.alpha
+    each = [_powers(gate, cell, _spread_of(spread, gate, cell), alpha, len(cells)) for cell in cells]
+    weakest = min(each, key=lambda found: (math.inf if math.isnan(found[1]) else found[1], -_or_zero(found[2])))
+    never = _too_few(unrun, gate, n)
+    return GateForecast(
+        gate.title,
+        gate.test,
+        conditions,
+        n,
+        weakest[0],
+        math.nan if never else weakest[1],
+        weakest[2],
+        never,
+        _note(gate),
+    )
+
+
+def _too_few(unrun: Unrun, gate: GateSpec, n: int) -> str:
+    from robustness.gates.criteria import SMALL_GROUP
+
+    if n < 2:
+        return f"fewer than 2 {unrun.unit}s, so no interval"
+    if gate.subgroup and n < SMALL_GROUP:
+        return f"a subgroup of {n} {unrun.unit}s; it takes {SMALL_GROUP} to decide"
+    return ""
+
+
+def _spread_of(spread: SpreadModel, gate: GateSpec, cell: Finding) -> Sd:
+    if gate.test in ("noninferior", "no_proven_drop"):
+        return spread.between_models(gate.metric)
+    if gate.test == "minimum":
+        return Sd(math.nan, "not forecast: it depends on the scores themselves")
+    return spread.of(cell.condition, gate.metric)
+
+
+def _powers(gate: GateSpec, cell: Finding, sd: Sd, alpha: float, family: int) -> tuple[Sd, float, float]:
+    """Return (spread, how often it passes where nothing changed, true change that fails with 80%)."""
+    n, wide = cell.n_subjects, alpha / family
+    if gate.margin == "noise" or math.isnan(sd.value):
+        return sd, math.nan, math.nan
+    margin, gap = float(gate.margin), gap_found(sd.value, n, alpha=wide)
+    if gate.test == "no_proven_drop":
+        return sd, 1 - bound_power(-margin, sd.value, n, alpha=wide), margin + gap
+    if gate.test == "invariant":
+        return sd, inside_power(margin, sd.value, n, alpha=alpha), margin + gap
+    if gate.test == "retention":
+        room = (1 - float(gate.at_least or 0)) * _CLEAN_MEAN
+        return sd, bound_power(room, sd.value, n, alpha=alpha), room + gap
+    if gate.test == "directional":
+        return sd, math.nan, math.nan
+    return sd, bound_power(margin, sd.value, n, alpha=alpha), margin + gap
+
+
+def _never_verdict(unrun: Unrun, gate: GateSpec, cells: Sequence[Finding]) -> str:
+    """Return why the verdict that a gate wants cannot be reached by any (follows) or by each (ignores) condition."""
+    table, alpha = unrun.verdicts(), unrun.plan.statistics.alpha
+    if max(cell.n_subjects for cell in cells) < 2:
+        return f"fewer than 2 {unrun.unit}s, so no interval"
+    if gate.test == "follows":
+        rows = unrun.results()
+        second = rows[rows["applicable"] & (rows["other_case_id"].fillna("") != "") & (rows["family"] == "prompt")]
+        wanted = {cell.condition for cell in cells}
+        return "" if set(second["condition"]) & wanted else "no second object on any image, so FOLLOWS cannot be shown"
+    prompt = table[table["claim"] == "prompt"]
+    floor = prompt["rule"].str.contains("no wording floor") & prompt["condition"].isin([c.condition for c in cells])
+    if floor.any():
+        return "no wording floor: the plan has no paraphrases of 2 or more subjects"
+    for cell in cells:
+        here = prompt[(prompt["model"] == cell.model) & (prompt["dataset"] == cell.dataset)]
+        family = max(1, int((here["n_subjects"] >= 2).sum()))
+        needed = subjects_for_zero_reactions(unrun.plan.statistics.margin_change, alpha=alpha / family)
+        if cell.n_subjects < needed:
+            have = f"{cell.condition} has {cell.n_subjects}"
+            return f"IGNORES needs {needed} {unrun.unit}s ({family} claims share alpha), {have}"
+    return ""
+
+
+def _note(gate: GateSpec) -> str:
+    if gate.margin == "noise":
+        return "margin from rerun noise: known after the run"
+    if gate.margin == 0 and gate.test in ("noninferior", "drop_below", "invariant"):
+        return "margin 0: passes where no score moves at all, or something got provably better"
+    if gate.test in ("minimum", "directional"):
+        return "no power told: it depends on the scores themselves"
+    if gate.test == "retention":
+        return f"a clean mean of {_CLEAN_MEAN:g} is assumed"
+    if gate.test in ("noninferior", "no_proven_drop"):
+        return "needs a baseline"
+    return ""
+
+
+def _or_zero(value: float) -> float:
+    return 0.0 if math.isnan(value) else value
+
+
+def _none(gate: GateSpec, reason: str) -> GateForecast:
+    return GateForecast(gate.title, gate.test, (), 0, Sd(math.nan, ""), math.nan, math.nan, reason, "")

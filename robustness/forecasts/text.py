@@ -1,0 +1,190 @@
+"""A forecast as lines for people and as JSON for machines."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from robustness.forecasts.claims import ClaimForecast
+from robustness.forecasts.forecast import Forecast
+from robustness.forecasts.gates import GateForecast
+from robustness.forecasts.spread import ASSUMPTIONS
+
+
+def lines(found: Forecast) -> Iterator[str]:
+    """Yield the forecast as text."""
+    yield from _work(found)
+    yield from _time(found)
+    yield from _spread(found)
+    yield from _claims(found)
+    yield from _gates(found)
+
+
+def as_json(found: Forecast) -> dict[str, Any]:
+    """Return the forecast as JSON values; what is not told is None."""
+    works = [{k: v for k, v in work._asdict().items() if k != "rows"} for work in found.works]
+    seconds = dict(zip(("estimate", "low", "high"), found.seconds, strict=True)) if found.seconds else None
+    return _plain(
+        {
+            "unit": found.unit,
+            "data": works,
+            "seconds": seconds,
+            "measured": [p._asdict() for p in found.pilots],
+            "spread": {
+                "from": found.spread.name or "assumptions",
+                "cases_per_subject": found.spread.per_subject,
+                "assumptions": [one._asdict() for one in ASSUMPTIONS],
+            },
+            "claims": [claim._asdict() for claim in found.claims],
+            "gates": [gate._asdict() for gate in found.gates],
+            "undecidable": [gate.name for gate in found.undecidable],
+        }
+    )
+
+
+def _work(found: Forecast) -> Iterator[str]:
+    for work in found.works:
+        unit = "image (no patient known)" if work.subject_is_image else "patient"
+        yield (
+            f"DATA    {work.dataset}: {work.n_cases} cases on {work.n_images} images of {work.n_subjects} subjects; "
+            f"the unit of inference is the {unit}"
+        )
+        rest = f", image changes counted on {work.sampled} of {work.n_images} images" if work.n_images else ""
+        yield (
+            f"WORK    {work.n_rows} rows a model: about {work.n_image_encodes} picture encodes, "
+            f"{work.n_text_encodes} text encodes, {work.n_decodes} decodes{rest}"
+        )
+        if work.by_model:
+            yield f"        more for what is searched with the model, not counted: {', '.join(work.by_model)}"
+
+
+def _time(found: Forecast) -> Iterator[str]:
+    if found.seconds is None:
+        yield "TIME    not measured; --measure audits a few batches"
+        return
+    middle, low, high = (_duration(seconds) for seconds in found.seconds)
+    yield f"TIME    about {middle} on this machine ({low} to {high}), statistics and page on top"
+    for p in found.pilots:
+        each = f"{1000 * p.mean:.1f} ms a row ({1000 * p.low:.1f} to {1000 * p.high:.1f})"
+        yield (
+            f"        {p.model} on {p.dataset}: {each}, "
+            f"measured on {p.batches} batches ({p.images} images, {p.rows} rows) after one to warm up; "
+            f"{p.start:.1f} s to start"
+        )
+
+
+def _spread(found: Forecast) -> Iterator[str]:
+    spread = found.spread
+    if spread.earlier:
+        yield f"SPREAD  of subjects: as in the run {spread.name}; where it has none, assumed:"
+    else:
+        yield "SPREAD  of subjects: ASSUMED, not measured (--like RUN takes an earlier run's):"
+    for one in ASSUMPTIONS:
+        yield f"        sd {one.sd:g} of an image's difference, ICC {one.icc:g}: {one.what}"
+    yield f"        cases per {found.unit}: {spread.per_subject:.3g}"
+
+
+def _claims(found: Forecast) -> Iterator[str]:
+    prompt = [claim for claim in found.claims if claim.claim == "prompt"]
+    if prompt:
+        yield f"CLAIMS  about the prompt (power 80%, margin {prompt[0].margin:g} of the mask's change)"
+        yield from _table(
+            ("condition", f"{found.unit}s", "REACTS from", "IGNORES needs", "never"),
+            [(c.condition, str(c.n_subjects), _percent(c.found_from), str(c.needed), _never(c)) for c in _once(prompt)],
+        )
+        yield from _reasons(_once(prompt))
+    robust = [claim for claim in found.claims if claim.claim == "robustness"]
+    if robust:
+        yield "CLAIMS  about robustness (power 80%; unmoved: how often ROBUST is shown for a model that nothing moves)"
+        yield from _table(
+            ("condition", "metric", f"{found.unit}s", "ROBUST up to", "FRAGILE from", "unmoved", "never"),
+            [
+                (
+                    c.condition,
+                    c.metric,
+                    str(c.n_subjects),
+                    _number(c.shown_up_to, floor=True),
+                    _number(c.found_from),
+                    _share(c.unmoved),
+                    _never(c),
+                )
+                for c in _once(robust)
+            ],
+        )
+        yield from _reasons(_once(robust))
+
+
+def _gates(found: Forecast) -> Iterator[str]:
+    if not found.gates:
+        return
+    yield "GATES   (unchanged: how often it passes where nothing changed; fails from: true change that fails with 80%)"
+    yield from _table(
+        ("gate", "test", "cells", f"{found.unit}s", "unchanged", "fails from", "note"), [_gate(g) for g in found.gates]
+    )
+    for gate in found.undecidable:
+        yield f"NEVER   {gate.name} cannot pass: {gate.never}"
+
+
+def _gate(gate: GateForecast) -> tuple[str, ...]:
+    note = "can never pass, see below" if gate.never else gate.note
+    return (
+        gate.name,
+        gate.test,
+        str(len(gate.conditions)),
+        str(gate.n_subjects),
+        _share(gate.passes),
+        _number(gate.fails_from),
+        note,
+    )
+
+
+def _once(claims: Sequence[ClaimForecast]) -> list[ClaimForecast]:
+    """Return the claims of the first model: what can be found does not depend on which model it is."""
+    return [c for c in claims if c.model == claims[0].model]
+
+
+def _never(claim: ClaimForecast) -> str:
+    return ", ".join(claim.never)
+
+
+def _reasons(claims: Sequence[ClaimForecast]) -> Iterator[str]:
+    """Yield why verdicts cannot be reached, each reason once."""
+    reasons = dict.fromkeys(item for claim in claims for item in claim.never.items())
+    yield from (f"        never {what}: {why}" for what, why in reasons)
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+    for row in (head, *rows):
+        yield ("        " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))).rstrip()
+
+
+def _percent(value: float) -> str:
+    return "-" if math.isnan(value) else f"{100 * value:.0f}%" if value < 1 else "not found"
+
+
+def _number(value: float, *, floor: bool = False) -> str:
+    if math.isnan(value):
+        return "-"
+    return "never at 80%" if floor and value < 0 else f"{value:.3f}"
+
+
+def _share(value: float) -> str:
+    return "-" if math.isnan(value) else f"{100 * value:.0f}%"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "_asdict"):
+        return _plain(value._asdict())
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

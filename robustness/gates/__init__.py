@@ -1,0 +1,1 @@
+"""Gates: criteria, evidence, decisions, baselines, assertions."""

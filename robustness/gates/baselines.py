@@ -1,0 +1,198 @@
+"""Baselines: a run's scores as two small files for the user's repository, one to compute with and one to read."""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import robustness
+from robustness.errors import InputError
+from robustness.files import sha256_file, write_atomic, write_text
+from robustness.plans.toml import read_toml
+from robustness.run_folder import read_table
+from robustness.runs.measured import Measured
+from robustness.runs.stored import StoredRun, open_stored
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+FORMAT = 1
+_KEPT = (
+    "model",
+    "dataset",
+    "split",
+    "case_id",
+    "subject_id",
+    "target",
+    "condition",
+    "family",
+    "attribute",
+    "prompt_index",
+    "applicable",
+    "error",
+)
+_HEAD = """# Scores of a run, to compare later runs with: robustness gate RUN --baseline {name}.toml
+# {name}.parquet holds one row per prediction; both files belong together. Written by `robustness gate RUN
+# --save-baseline` or `pytest --robustness-save`.
+"""
+
+
+class Baseline:
+    """A baseline file: the scores of an earlier run, and what they were measured on."""
+
+    def __init__(self, path: Path, facts: dict[str, Any]) -> None:
+        self.path, self.facts = path, facts
+
+    def __repr__(self) -> str:
+        return f"Baseline({str(self.path)!r})"
+
+    @property
+    def measured(self) -> Measured:
+        """The plan and the data that the scores belong to."""
+        data = {(entry["name"], entry["split"]): entry["sha256"] for entry in self.facts["data"]}
+        return Measured(self.facts["plan"]["measured"], data)
+
+    @cached_property
+    def _table(self) -> pd.DataFrame:
+        return read_table(self.path.with_suffix(".parquet"))
+
+    def results(self) -> pd.DataFrame:
+        """One row per prediction: keys, scores and whether it failed."""
+        return self._table
+
+
+def save_baseline(run: StoredRun, path: str | Path) -> Path:
+    """Write a finished run's scores as `NAME.parquet` and `NAME.toml`; return the latter.
+
+    Args:
+        run: a finished run.
+        path: the file's name, with or without ".toml".
+
+    Raises:
+        InputError: the run is not finished.
+    """
+    manifest = run.manifest
+    if not manifest:
+        raise InputError(f"run: expected a finished run, but {str(run.path)!r} has no manifest; resume the audit")
+    text, scores = files_of(path)
+    table, metrics = _scores(run)
+    write_atomic(scores, lambda temporary: table.to_parquet(temporary, index=False, compression="zstd"))
+    write_text(text, _summary(run, manifest, table, metrics, scores))
+    return text
+
+
+def files_of(path: str | Path) -> tuple[Path, Path]:
+    """Return where a baseline's summary and its scores lie; `path` may end in ".toml", ".parquet" or neither."""
+    stem = str(path).removesuffix(".toml").removesuffix(".parquet")
+    return Path(f"{stem}.toml"), Path(f"{stem}.parquet")
+
+
+def is_baseline(path: str | Path) -> bool:
+    """Return whether a baseline's summary lies there."""
+    return files_of(path)[0].is_file()
+
+
+def load_baseline(path: str | Path) -> Baseline:
+    """Open a baseline.
+
+    Raises:
+        InputError: a file is missing, of another format, or the two do not belong together.
+    """
+    text, scores = files_of(path)
+    for file in (text, scores):
+        if not file.is_file():
+            raise InputError(
+                f"baseline: expected {str(file)!r}, found none; save it with robustness gate RUN --save-baseline"
+            )
+    facts = read_toml(text)
+    if facts.get("format") != FORMAT:
+        raise InputError(
+            f"baseline: {text.name} has format {facts.get('format')!r}, this version reads {FORMAT}; save it anew"
+        )
+    if sha256_file(scores) != facts.get("scores_sha256"):
+        raise InputError(
+            f"baseline: {scores.name} is not the file that {text.name} describes; restore both, or save it anew"
+        )
+    return Baseline(text, facts)
+
+
+def open_earlier(path: str | Path) -> StoredRun | Baseline:
+    """Open what a run is compared with: a run's folder or a baseline file.
+
+    Raises:
+        InputError: there is neither.
+    """
+    if Path(path).is_dir() and not is_baseline(path):
+        return open_stored(path)
+    if not is_baseline(path):
+        raise InputError(
+            f"baseline: expected a run's folder or a baseline file, found none at {str(path)!r}; check the path"
+        )
+    return load_baseline(path)
+
+
+def _scores(run: StoredRun) -> tuple[pd.DataFrame, list[str]]:
+    results = run.results()
+    wanted = dict.fromkeys((*run.plan.metrics.names, "dice", "mask_change", *run.plan.statistics.margins))
+    metrics = [name for name in wanted if name in results]
+    table = results[[name for name in (*_KEPT, *metrics) if name in results]].copy()
+    # The text of an error may hold paths; that there was one is all that a comparison needs.
+    table["error"] = ["failed" if text else "" for text in results["error"].fillna("")]
+    return table, metrics
+
+
+def _summary(run: StoredRun, manifest: dict[str, Any], table: pd.DataFrame, metrics: list[str], scores: Path) -> str:
+    import tomli_w
+
+    measured = run.measured
+    facts = {
+        "format": FORMAT,
+        "name": scores.stem,
+        "created": manifest["created"],
+        "suite_version": robustness.__version__,
+        "scores_sha256": sha256_file(scores),
+        "rows": len(table),
+        "plan": {"sha256": run.plan.sha256(), "measured": measured.plan},
+        "data": [_data_facts(facts, measured) for facts in manifest["datasets"]],
+        "model": [_model_facts(facts) for facts in manifest["models"]],
+    }
+    return _HEAD.format(name=scores.stem) + tomli_w.dumps(facts) + _score_lines(table, metrics)
+
+
+def _data_facts(facts: dict[str, Any], measured: Measured) -> dict[str, Any]:
+    kept = {name: facts[name] for name in ("name", "split", "n_cases", "n_images", "n_subjects", "subject_is_image")}
+    return {**kept, "sha256": measured.data[facts["name"], facts["split"]]}
+
+
+def _model_facts(facts: dict[str, Any]) -> dict[str, Any]:
+    weights = facts.get("weights") or facts.get("source") or {}
+    found = weights.get("sha256") or facts.get("sha256") or {}
+    hashes = found if isinstance(found, dict) else {"": found}
+    kept = {"name": facts.get("name", ""), "model": facts.get("model", "")}
+    return {**kept, "sha256": [f"{name} {digest}".strip() for name, digest in sorted(hashes.items())]}
+
+
+def _score_lines(table: pd.DataFrame, metrics: list[str]) -> str:
+    """Return the mean scores over subjects, one line per condition, so that a review shows what moved."""
+    from robustness.metrics.pairing.contrasts import scores
+    from robustness.metrics.pairing.rows import read_rows
+
+    rows = read_rows(table)
+    means = {
+        (cell.model, cell.dataset, cell.condition, metric): cell.effect.mean()
+        for metric in metrics
+        for cell in scores(rows, metric)
+        if cell.n_subjects
+    }
+    lines = []
+    for (model, dataset), group in table.groupby(["model", "dataset"], sort=True):
+        lines.append(f"\n[scores.{json.dumps(str(model))}.{json.dumps(str(dataset))}]")
+        for condition, part in group.groupby("condition", sort=True):
+            undefined = int((~part["applicable"] | (part["error"] != "") | part[metrics[0]].isna()).sum())
+            found = {name: means.get((model, dataset, condition, name)) for name in metrics}
+            shown = "".join(f", {name} = {value:.4f}" for name, value in found.items() if value is not None)
+            lines.append(f"{json.dumps(str(condition))} = {{ rows = {len(part)}, undefined = {undefined}{shown} }}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,231 @@
+"""What the gates of one judgement look at, computed once: paired values, rerun noise, the earlier scores."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from robustness.errors import InputError
+from robustness.gates.spec import GateSpec
+from robustness.results import CLEAN, RERUN
+from robustness.runs.measured import Earlier
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from robustness.metrics.pairing.before_after import BeforeAfter, Change
+    from robustness.metrics.pairing.contrasts import Contrast
+    from robustness.metrics.pairing.rows import Rows
+    from robustness.runs.stored import StoredRun
+
+
+class Noise(NamedTuple):
+    """How far two clean runs of the same model may differ on average; `measured` is False without a rerun."""
+
+    value: float
+    measured: bool
+
+
+class Evidence:
+    """The tables behind the gates of one run; every pairing is made once per metric."""
+
+    def __init__(self, run: StoredRun, earlier: Earlier | None) -> None:
+        self.run, self.earlier = run, earlier
+        self.statistics, self.seed = run.plan.statistics, run.plan.seed
+        self._kept: dict[tuple[Any, ...], Any] = {}
+
+    @cached_property
+    def results(self) -> pd.DataFrame:
+        """The run's rows."""
+        return self.run.results()
+
+    @cached_property
+    def rows(self) -> Rows:
+        """The run's rows, coded."""
+        from robustness.metrics.pairing.rows import read_rows
+
+        return read_rows(self.results)
+
+    @cached_property
+    def before(self) -> pd.DataFrame:
+        """The earlier rows."""
+        if self.earlier is None:
+            raise InputError("baseline: expected a run or a baseline file to compare with, got none")
+        return self.earlier.results()
+
+    @cached_property
+    def unit(self) -> str:
+        """What a subject is called in messages."""
+        from robustness.runs.conclude import unit_of
+
+        facts = self.run.manifest.get("datasets")
+        return unit_of(facts) if facts else "subject"
+
+    @cached_property
+    def attributes(self) -> dict[str, set[str]]:
+        """The attributes that each condition touches."""
+        changed = self.results[~self.results["condition"].isin([CLEAN, RERUN])]
+        found: dict[str, set[str]] = {}
+        for condition, attribute in set(zip(changed["condition"], changed["attribute"].fillna(""), strict=True)):
+            found.setdefault(str(condition), set()).add(str(attribute))
+        return found
+
+    def contrasts(self, gate: GateSpec, *, raw: bool = False) -> list[Contrast]:
+        """Return the changed conditions that a gate is about, against clean; `raw`: changed - clean, not oriented.
+
+        Raises:
+            InputError: nothing matches, or the run lacks the metric or the column.
+        """
+        from robustness.metrics.pairing.contrasts import contrasts
+        from robustness.metrics.pairing.direction import orientation_of
+
+        self._check(gate)
+        column, orientation = _column(gate), orientation_of(gate.metric)
+        if raw and orientation == "clean - perturbed":
+            orientation = "perturbed - clean"
+        found = self._once(
+            ("contrast", gate.metric, column, orientation),
+            lambda: contrasts(self.rows, gate.metric, orientation, by=column),
+        )
+        return self._matching(found, gate, self.wanted(gate))
+
+    def scores(self, gate: GateSpec) -> list[Contrast]:
+        """Return the plain scores of the conditions that a gate is about; of clean where it names none."""
+        from robustness.metrics.pairing.contrasts import scores
+
+        self._check(gate)
+        column = _column(gate)
+        found = self._once(("scores", gate.metric, column), lambda: scores(self.rows, gate.metric, by=column))
+        return self._matching(found, gate, self.wanted_or_clean(gate))
+
+    def changes(self, gate: GateSpec) -> list[Change]:
+        """Return the conditions that a gate is about, in the earlier run against this one."""
+        self._check(gate)
+        if gate.metric not in self.before:
+            raise InputError(f"{gate.asked}: the baseline has no metric {gate.metric!r}; save it anew with that metric")
+        column, partners = _column(gate), self.partners(gate)
+        wanted = self.wanted_or_clean(gate)
+        key = (*sorted(partners.items()), *sorted(wanted))
+        both: BeforeAfter = self._once(("before", key), lambda: self._before_after(partners, wanted))
+        orientation = _against(gate)
+        found = self._once(
+            ("changes", key, gate.metric, column, orientation),
+            lambda: both.changes(gate.metric, orientation, by=column),
+        )
+        kept = {id(cell) for cell in self._matching([change.contrast for change in found], gate, wanted)}
+        return [change for change in found if id(change.contrast) in kept]
+
+    def noise(self, gate: GateSpec, model: str, dataset: str, *, before: bool = False) -> Noise:
+        """Return the largest mean difference of two clean runs that the interval (1 - 2 alpha) allows."""
+        if not before:
+            return self._noises(self.rows, gate.metric, "now").get((model, dataset), Noise(0.0, False))
+        from robustness.metrics.pairing.rows import read_rows
+
+        rows = self._once(("rows before",), lambda: read_rows(self.before))
+        partner = self.partners(gate)[model]
+        return self._noises(rows, gate.metric, "before").get((partner, dataset), Noise(0.0, False))
+
+    def partners(self, gate: GateSpec) -> dict[str, str]:
+        """Return the earlier model for each model: the one of the same name, or the only one."""
+        new = sorted(m for m in self.results["model"].unique() if fnmatch.fnmatchcase(m, gate.model))
+        old = sorted(self.before["model"].unique())
+        if len(new) == len(old) == 1:
+            return {new[0]: old[0]}
+        missing = [name for name in new if name not in old]
+        if missing or not new:
+            raise InputError(
+                f"{gate.asked}: the baseline has no model {missing[0] if missing else gate.model!r} "
+                f"(it has {', '.join(old)}); choose one with model = ..."
+            )
+        return {name: name for name in new}
+
+    def wanted_or_clean(self, gate: GateSpec) -> set[str]:
+        """Return the conditions that a gate names; clean where it names none."""
+        return self.wanted(gate) if gate.condition or gate.attribute else {CLEAN}
+
+    def wanted(self, gate: GateSpec) -> set[str]:
+        """Return the conditions that a gate names; all but clean and the rerun where it names none."""
+        if gate.condition == CLEAN:
+            if gate.test in ("drop_below", "invariant", "retention", "directional"):
+                raise InputError(f"{gate.asked}: {gate.test} compares a condition with clean; name another condition")
+            return {CLEAN}
+        found = {
+            condition
+            for condition, attributes in self.attributes.items()
+            if fnmatch.fnmatchcase(condition, gate.condition or "*")
+            and (not gate.attribute or any(fnmatch.fnmatchcase(a, gate.attribute) for a in attributes))
+        }
+        if not found:
+            raise InputError(nothing(gate, [CLEAN, *sorted(self.attributes)]))
+        return found
+
+    def _before_after(self, partners: dict[str, str], conditions: set[str]) -> BeforeAfter:
+        from robustness.metrics.pairing.before_after import BeforeAfter
+
+        return BeforeAfter(self.before, self.results, partners, conditions)
+
+    def _noises(self, rows: Rows, metric: str, when: str) -> dict[tuple[str, str], Noise]:
+        from robustness.metrics.inference.intervals import t_interval
+        from robustness.metrics.pairing.contrasts import contrasts
+        from robustness.metrics.pairing.direction import orientation_of
+
+        def measure() -> dict[tuple[str, str], Noise]:
+            found = {}
+            for again in contrasts(rows, metric, orientation_of(metric)):
+                if again.condition == RERUN:
+                    bounds = t_interval(again.effect, level=1 - 2 * self.statistics.alpha)[1:]
+                    value = max((abs(b) for b in bounds if b == b), default=0.0)
+                    found[again.model, again.dataset] = Noise(value, again.n_subjects >= 2)
+            return found
+
+        known: dict[tuple[str, str], Noise] = self._once(("noise", when, metric), measure)
+        return known
+
+    def _check(self, gate: GateSpec) -> None:
+        if gate.metric not in self.results:
+            raise InputError(f"{gate.asked}: the run has no metric {gate.metric!r}")
+
+    def _matching(self, found: Sequence[Contrast], gate: GateSpec, wanted: set[str]) -> list[Contrast]:
+        group = (gate.subgroup or "").partition("=")[2] or "*"
+
+        def fits(cell: Contrast) -> bool:
+            names = (cell.model, gate.model), (cell.dataset, gate.dataset), (cell.group, group)
+            return cell.condition in wanted and all(fnmatch.fnmatchcase(name, glob) for name, glob in names)
+
+        kept = [cell for cell in found if fits(cell)]
+        if not kept:
+            known = sorted({f"{cell.model} on {cell.dataset}{f' [{cell.group}]' * bool(cell.group)}" for cell in found})
+            raise InputError(
+                f"{gate.asked}: model {gate.model!r}, dataset {gate.dataset!r}, subgroup {gate.subgroup!r} match no "
+                f"rows of the run; it has {', '.join(known)}"
+            )
+        return kept
+
+    def _once(self, key: tuple[Any, ...], make: Any) -> Any:
+        if key not in self._kept:
+            self._kept[key] = make()
+        return self._kept[key]
+
+
+def nothing(gate: GateSpec, known: list[str]) -> str:
+    """Return the message for a gate that matches no condition."""
+    return (
+        f"{gate.asked}: {gate.condition or gate.attribute!r} matches no condition of the run; it has {', '.join(known)}"
+    )
+
+
+def _column(gate: GateSpec) -> str:
+    return (gate.subgroup or "").partition("=")[0]
+
+
+def _against(gate: GateSpec) -> Any:
+    """Return how a comparison with a baseline is oriented: worse is positive; without a direction a drop is."""
+    from robustness.metrics.pairing.direction import CHANGE, orientation_of
+    from robustness.registry import METRICS
+
+    if gate.direction is not None:
+        return "clean - perturbed" if gate.direction == "drop" else "perturbed - clean"
+    directed = gate.metric != CHANGE and METRICS.get(gate.metric).higher_is_better is not None
+    return orientation_of(gate.metric) if directed else "clean - perturbed"

@@ -1,0 +1,56 @@
+"""What one gate finds in one cell, and the sentence that says it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from robustness.gates.decisions import Decision, Outcome
+
+SHOWN_CASES = 5
+
+
+class Finding(NamedTuple):
+    """What one test says of one condition of one model on one dataset (and one subgroup).
+
+    `badness` orders findings of the same outcome: larger is worse. `needed` is the number of subjects that would
+    decide; `worst_cases` are texts such as "case_012 (+0.31)".
+    """
+
+    outcome: Outcome
+    condition: str
+    model: str
+    dataset: str
+    group: str
+    metric: str
+    estimate: float
+    low: float
+    high: float
+    margin: float
+    n_images: int
+    n_subjects: int
+    needed: int | None
+    badness: float
+    message: str
+    worst_cases: tuple[str, ...]
+
+
+def worst_of(
+    cases: Sequence[str], values: Sequence[float], *, weight: float = 1.0, signed: bool = True
+) -> tuple[str, ...]:
+    """Return the cases with the largest `weight` x value, each with its value."""
+    order = sorted(range(len(cases)), key=lambda i: (-weight * values[i], cases[i]))[:SHOWN_CASES]
+    return tuple(f"{cases[i]} ({values[i]:{'+' if signed else ''}.3f})" for i in order)
+
+
+def would_decide(decision: Decision, n_subjects: int, unit: str) -> str:
+    """Return what an inconclusive message adds: how many subjects would decide."""
+    if decision.outcome != "inconclusive":
+        return ""
+    if n_subjects == 0:
+        return "; no case applies, so no number of subjects decides"
+    if n_subjects < 2:
+        return f"; no interval from {n_subjects} {unit}, at least 2 are needed"
+    if decision.needed is None:
+        return "; the estimate lies too near the limit to say how many more would decide"
+    return f"; about {decision.needed} {unit}s would decide"

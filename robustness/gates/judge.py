@@ -1,0 +1,156 @@
+"""Gates: does a run keep what was promised? Pass, fail, or inconclusive, decided by intervals and never by luck."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from robustness.gates.evidence import Evidence
+from robustness.gates.findings import Finding
+from robustness.gates.reliance import by_verdict
+from robustness.gates.spec import AGAINST_BASELINE, Gates, GateSpec, check_gate, load_gates
+from robustness.runs.measured import Earlier
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from robustness.runs.stored import StoredRun
+
+__all__ = ["COLUMNS", "GateSpec", "Gates", "Judged", "failed", "judge", "judge_gate", "judge_gates", "load_gates"]
+
+COLUMNS = (
+    "name",
+    "test",
+    "condition",
+    "estimate",
+    "ci_low",
+    "ci_high",
+    "margin",
+    "outcome",
+    "severity",
+    "message",
+    "model",
+    "dataset",
+    "subgroup",
+    "metric",
+    "n_images",
+    "n_subjects",
+    "n_needed",
+    "worst_cases",
+    "n_conditions",
+    "blocks",
+)
+
+
+class Judged(NamedTuple):
+    """One gate with what it found everywhere, the deciding cell first.
+
+    `outcome` is "pass", "fail", "inconclusive" or "skip" (inconclusive, where that is to be skipped); `blocks`: the
+    gate holds the command back.
+    """
+
+    gate: GateSpec
+    findings: tuple[Finding, ...]
+    outcome: str
+    blocks: bool
+
+    @property
+    def worst(self) -> Finding:
+        """The finding that decided."""
+        return self.findings[0]
+
+
+def judge(run: StoredRun, gates: Gates, *, baseline: Earlier | None = None) -> pd.DataFrame:
+    """Return one row per gate, columns `COLUMNS`; see `judge_gates`."""
+    return as_table(judge_gates(run, gates, baseline=baseline))
+
+
+def judge_gates(run: StoredRun, gates: Gates, *, baseline: Earlier | None = None) -> list[Judged]:
+    """Judge a run by every gate.
+
+    A gate over several cells (conditions, models, datasets, subgroups) takes the worst of them. It fails falsely with
+    probability alpha at most (bounds at alpha / number of cells) and passes falsely with alpha at most (every cell
+    must pass, so no cell pays for the others).
+
+    Args:
+        baseline: a run or a baseline file of the same data and plan, for the tests that compare with one.
+
+    Raises:
+        InputError: a gate that needs a baseline and has none, one made otherwise, or a glob that matches nothing.
+    """
+    from robustness.runs.measured import refuse_other
+
+    needs = next((gate for gate in gates.gate if gate.test in AGAINST_BASELINE), None)
+    if needs is not None:
+        refuse_other(run.measured, baseline, asked=needs.asked)
+    evidence = Evidence(run, baseline)
+    return [judge_gate(evidence, gate, gates.inconclusive) for gate in gates.gate]
+
+
+def judge_gate(evidence: Evidence, gate: GateSpec, inconclusive: str = "fail") -> Judged:
+    """Judge one gate; `inconclusive` is "fail", "warn" or "skip", unless the gate says otherwise."""
+    check_gate(gate)
+    findings = sorted(_find(evidence, gate), key=lambda found: (_RANK[found.outcome], -found.badness))
+    policy, outcome = gate.inconclusive or inconclusive, findings[0].outcome
+    bad = outcome == "fail" or (outcome == "inconclusive" and policy == "fail")
+    shown = "skip" if outcome == "inconclusive" and policy == "skip" else outcome
+    return Judged(gate, tuple(findings), shown, bad and gate.severity == "error")
+
+
+def failed(judged: pd.DataFrame, gates: Gates | None = None) -> bool:
+    """Return whether the gates hold back: a failure of severity error, or an inconclusive one where that fails."""
+    return bool(judged["blocks"].any())
+
+
+def as_table(judged: list[Judged]) -> pd.DataFrame:
+    """Return one row per gate, columns `COLUMNS`: the finding that decided."""
+    import pandas as pd
+
+    table = pd.DataFrame([_row(one) for one in judged], columns=list(COLUMNS))
+    return table.astype({"n_needed": "Int64", "blocks": "bool"})
+
+
+_RANK = {"fail": 0, "inconclusive": 1, "pass": 2}
+
+
+def _find(evidence: Evidence, gate: GateSpec) -> list[Finding]:
+    from robustness.gates import criteria as gate_tests
+
+    finders: dict[str, Callable[[Evidence, GateSpec], list[Finding]]] = {
+        "follows": by_verdict,
+        "ignores": by_verdict,
+        "noninferior": gate_tests.against_baseline,
+        "no_proven_drop": gate_tests.against_baseline,
+        "retention": gate_tests.retention,
+        "minimum": gate_tests.minimum,
+        "directional": gate_tests.directional,
+        "invariant": gate_tests.by_effect,
+        "drop_below": gate_tests.by_effect,
+    }
+    return finders[gate.test](evidence, gate)
+
+
+def _row(judged: Judged) -> tuple[Any, ...]:
+    gate, worst = judged.gate, judged.worst
+    return (
+        gate.title,
+        gate.test,
+        worst.condition,
+        worst.estimate,
+        worst.low,
+        worst.high,
+        worst.margin,
+        judged.outcome,
+        gate.severity,
+        worst.message,
+        worst.model,
+        worst.dataset,
+        worst.group,
+        worst.metric,
+        worst.n_images,
+        worst.n_subjects,
+        worst.needed,
+        ", ".join(worst.worst_cases),
+        len(judged.findings),
+        judged.blocks,
+    )

@@ -1,0 +1,1 @@
+"""Plans of audits, finetunings and studies as TOML."""

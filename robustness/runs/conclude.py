@@ -1,0 +1,159 @@
+"""From a run's rows to its conclusions: effects, verdicts, manifest."""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING, Any
+
+import robustness
+from robustness.files import sha256_file
+from robustness.plans.audit import Plan, parse_plan
+from robustness.plans.toml import read_toml
+from robustness.results import CLEAN, FLAGS, RERUN
+from robustness.run_folder import EFFECTS, MANIFEST, PLAN, VERDICTS, RunFolder
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+UNIT_WARNING = (
+    "No patient is known for {name}: each image counts as its own unit, so intervals speak about images, not about "
+    "patients, and are too narrow where images of one patient resemble each other."
+)
+ONE_SUBJECT_WARNING = (
+    "All {n} images of {name} come from one subject ({subject}): intervals speak about images of this subject, "
+    "not about patients."
+)
+
+
+def stored_plan(run: RunFolder) -> Plan:
+    """Return the plan that lies in the run."""
+    return parse_plan(read_toml(run.path / PLAN), source=PLAN)
+
+
+def derive(results: pd.DataFrame, plan: Plan, *, unit: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return (effects, verdicts) of a table under the plan's statistics; same rows, same tables."""
+    from robustness.metrics.analyses.effects import effects
+    from robustness.metrics.verdicts.verdicts import verdicts
+
+    stats = plan.statistics
+    names = [*dict.fromkeys(("dice", *plan.metrics.names, "mask_change"))]
+    effect_table = effects(
+        results,
+        metric=[n for n in names if n in results],
+        alpha=stats.alpha,
+        correction=stats.correction,
+        resamples=stats.resamples,
+        seed=plan.seed,
+    )
+    verdict_table = verdicts(
+        results,
+        alpha=stats.alpha,
+        margin_dice=stats.margin_dice,
+        margin_change=stats.margin_change,
+        margins=dict(stats.margins),
+        resamples=stats.resamples,
+        seed=plan.seed,
+        unit=unit,
+    )
+    return effect_table, verdict_table
+
+
+def unit_of(dataset_facts: list[dict[str, Any]]) -> str:
+    """Return what one unit of inference is called in sentences; "subject" where datasets differ."""
+    kinds = {"image" if facts["subject_is_image"] else "patient" for facts in dataset_facts}
+    return kinds.pop() if len(kinds) == 1 else "subject"
+
+
+def conclude(
+    run: RunFolder,
+    *,
+    dataset_facts: list[dict[str, Any]],
+    model_facts: list[dict[str, Any]],
+    environment: dict[str, Any],
+    timing: dict[str, float],
+) -> dict[str, Any]:
+    """Write effects, verdicts and the manifest of a finished run; return the manifest."""
+    from robustness.metrics.analyses.attacks import attack_warnings
+
+    plan, results = stored_plan(run), run.read_results()
+    effect_table, verdict_table = derive(results, plan, unit=unit_of(dataset_facts))
+    run.write_table(run.path / EFFECTS, effect_table)
+    run.write_table(run.path / VERDICTS, verdict_table)
+    manifest = {
+        "suite_version": robustness.__version__,
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "title": plan.title,
+        "model": model_facts[0],
+        "models": model_facts,
+        "dataset": dataset_facts[0],
+        "datasets": dataset_facts,
+        "plan_sha256": plan.sha256(),
+        "seed": plan.seed,
+        "device": model_facts[0].get("device"),
+        "precision": model_facts[0].get("precision"),
+        **environment,
+        "counts": counts(results),
+        "warnings": [*warnings_of(results, dataset_facts), *_cut_texts(timing), *attack_warnings(results)],
+        "statistics": plan.statistics.model_dump(),
+        "metrics": plan.metrics.model_dump(),
+        "timing": timing,
+        "tables": table_hashes(run),
+    }
+    run.write_json(MANIFEST, manifest)
+    return manifest
+
+
+def _cut_texts(timing: dict[str, float]) -> list[str]:
+    cut = int(timing.get("n_texts_cut", 0))
+    return (
+        [f"{cut} texts were longer than the model reads and were cut; their last words had no effect."] if cut else []
+    )
+
+
+def counts(results: pd.DataFrame) -> dict[str, Any]:
+    """Count rows: ``rows = used + not_applicable + errors``; flags are counted among the used."""
+    failed = results["error"].fillna("") != ""
+    skipped = ~results["applicable"] & ~failed
+    used = results[~failed & ~skipped]
+    reasons = results.loc[skipped].groupby("note").size().sort_values(ascending=False)
+    return {
+        "rows": len(results),
+        "used": len(used),
+        "not_applicable": int(skipped.sum()),
+        "errors": int(failed.sum()),
+        **{flag: int(used[flag].fillna(False).sum()) for flag in FLAGS},
+        "not_applicable_reasons": {str(reason): int(n) for reason, n in reasons.items()},
+        "failed_cases": sorted(results.loc[failed, "case_id"].unique().tolist()),
+    }
+
+
+def warnings_of(results: pd.DataFrame, dataset_facts: list[dict[str, Any]]) -> list[str]:
+    """Return what a reader must know before any number."""
+    found = []
+    for facts in dataset_facts:
+        origin = facts.get("origin_subjects") or []
+        if facts["subject_is_image"] and len(origin) == 1:
+            found.append(ONE_SUBJECT_WARNING.format(n=facts["n_images"], name=facts["name"], subject=origin[0]))
+        elif facts["subject_is_image"]:
+            found.append(UNIT_WARNING.format(name=facts["name"]))
+        found.extend(facts.get("notes", []))
+    failed = results[results["error"].fillna("") != ""]
+    if len(failed):
+        cases = sorted(failed["case_id"].unique())
+        of = f"{len(cases)} of {results['case_id'].nunique()} cases"
+        found.append(f"{of} could not be read and are left out: {', '.join(cases[:5])}")
+    rerun = results[results["condition"] == RERUN]
+    moved = float(rerun["mask_change"].max()) if len(rerun) else 0.0
+    if moved > 0:
+        found.append(
+            f"The same input predicted twice gave other masks (largest change {moved:.4f}): this is the noise floor."
+        )
+    if not len(results[(results["condition"] == CLEAN) & (results["error"].fillna("") == "")]):
+        found.append("No clean prediction could be made.")
+    return found
+
+
+def table_hashes(run: RunFolder) -> dict[str, str]:
+    """Return the hash of every table and of the plan, by name inside the run."""
+    names = [PLAN, EFFECTS, VERDICTS, *sorted(f"results/{p.name}" for p in run.results.glob("part-*.parquet"))]
+    return {name: sha256_file(run.path / name) for name in names if (run.path / name).is_file()}

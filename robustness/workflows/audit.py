@@ -1,0 +1,217 @@
+"""What users call: audits and finetuning, from a plan or from objects."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from robustness.errors import InputError
+from robustness.files import make_folder
+from robustness.plans.audit import EngineSpec, ModelSpec, Plan, parse_plan
+from robustness.results import CLEAN
+from robustness.run_folder import MANIFEST
+from robustness.runs.conclude import conclude
+from robustness.workflows.loading import _check_metrics, load_all
+from robustness.workflows.run import Run
+
+if TYPE_CHECKING:
+    from robustness.runners.data.load import Dataset
+    from robustness.types import Segmenter
+
+Progress = Callable[[int, int], None]
+
+
+def audit(
+    model: Segmenter | Sequence[Segmenter],
+    data: Dataset | Sequence[Dataset],
+    *,
+    perturbations: Sequence[str] | None = None,
+    out: str | Path,
+    seed: int = 0,
+    severities: Sequence[int] | None = None,
+    metrics: Mapping[str, Any] | None = None,
+    statistics: Mapping[str, Any] | None = None,
+    engine: Mapping[str, Any] | None = None,
+    attack: Mapping[str, Any] | None = None,
+    strict: bool = False,
+    allow_drift: bool = False,
+    report: bool = True,
+    progress: Progress | None = None,
+) -> Run:
+    """Audit a model on a dataset and return the finished run.
+
+    Args:
+        model: a segmenter (`load_model`, `segmenter`, `load_predictions`), or several.
+        data: a dataset (`load_dataset`), or several.
+        perturbations: names such as "antonym", "antonym:size", "image" (the list of the data's modality),
+            "gaussian_noise", "image:gaussian_noise@3", or joint ("image:gaussian_blur@3+antonym:size"); None: the
+            plan's default.
+        out: the run's folder; a half-finished run in it is resumed.
+        seed: every random draw comes from (seed, case, perturbation, severity).
+        severities: of image perturbations, 1 to 5; default 1, 3, 5.
+        metrics, statistics, engine: the plan's tables of those names.
+        attack: the plan's ``[perturbations.attack]``: how hard attacks and searches try.
+        strict: stop at the first case that fails instead of recording it.
+
+    Raises:
+        InputError: an argument that cannot be used; the message says how to mend it.
+    """
+    from robustness.runners.data.load import Dataset
+
+    models = list(model) if isinstance(model, Sequence) else [model]
+    datasets = [data] if isinstance(data, Dataset) else list(data)
+    tree: dict[str, Any] = {
+        "seed": seed,
+        "model": [model_spec(m).model_dump() for m in models],
+        "data": [d.spec() for d in datasets],
+        "metrics": dict(metrics or {}),
+        "statistics": dict(statistics or {}),
+        "engine": dict(engine or {}),
+    }
+    if perturbations is not None:
+        tree["perturbations"] = _split_names(perturbations, severities)
+    if attack is not None:
+        tree.setdefault("perturbations", {})["attack"] = dict(attack)
+    plan = parse_plan(tree, source="audit")
+    _refuse_arithmetic(plan.engine)
+    return run_plan(
+        plan,
+        models=models,
+        datasets=datasets,
+        out=out,
+        strict=strict,
+        allow_drift=allow_drift,
+        report=report,
+        progress=progress,
+    )
+
+
+def audit_plan(
+    plan: Plan,
+    *,
+    out: str | Path,
+    folder: Path | None = None,
+    strict: bool = False,
+    allow_drift: bool = False,
+    report: bool = True,
+    executor: str = "local",
+    progress: Progress | None = None,
+) -> Run:
+    """Load what a plan names and audit it; relative paths are looked up beside the plan (`folder`) first.
+
+    `executor` is "local", or "ray" for workers that open data and models themselves.
+    """
+    make_folder(Path(out), "out")
+    models, datasets = load_all(plan, folder)
+    return run_plan(
+        plan,
+        models=models,
+        datasets=datasets,
+        out=out,
+        strict=strict,
+        allow_drift=allow_drift,
+        report=report,
+        progress=progress,
+        reload=partial(load_all, plan, folder) if executor == "ray" else None,
+    )
+
+
+def run_plan(
+    plan: Plan,
+    *,
+    models: Sequence[Segmenter],
+    datasets: Sequence[Dataset],
+    out: str | Path,
+    strict: bool,
+    allow_drift: bool,
+    report: bool,
+    progress: Progress | None,
+    reload: Callable[[], tuple[list[Segmenter], list[Dataset]]] | None = None,
+) -> Run:
+    """Run the audit, draw its conclusions and write its report."""
+    from robustness.runners.audit.run import run_audit
+    from robustness.runners.audit.state import work_of
+    from robustness.runners.environment import environment
+
+    _check_metrics(plan)
+    started = time.perf_counter()
+    folder = run_audit(
+        plan,
+        models=models,
+        datasets=datasets,
+        out=Path(out),
+        strict=strict,
+        allow_drift=allow_drift,
+        progress=progress,
+        reload=reload,
+    )
+    predicted = time.perf_counter()
+    run = Run(folder.path)
+    _refuse_empty(run)
+    if not (folder.path / MANIFEST).is_file():
+        facts = [d.facts() for d in datasets]
+        timing = {"last_session_s": round(predicted - started, 3), **work_of(folder)}
+        conclude(
+            folder,
+            dataset_facts=facts,
+            model_facts=_model_facts(plan, models),
+            environment=environment(plan.engine.threads),
+            timing=timing,
+        )
+    if report:
+        run.report()
+    return run
+
+
+def _model_facts(plan: Plan, models: Sequence[Segmenter]) -> list[dict[str, Any]]:
+    """Return what a manifest records of each model: its name in the results, and what it was finetuned on."""
+    from robustness.runners.audit.run import model_names
+    from robustness.runners.audit.state import describe
+
+    facts = []
+    for spec, model, label in zip(plan.model, models, model_names(plan, models), strict=True):
+        known = {"label": label, "takes_text": getattr(model, "takes_text", None), "finetuned_on": spec.trained_on}
+        facts.append({**describe(model), **{key: value for key, value in known.items() if value is not None}})
+    return facts
+
+
+def _refuse_arithmetic(engine: EngineSpec) -> None:
+    for setting in ("precision", "channels_last", "compile"):
+        if getattr(engine, setting) is not None:
+            raise InputError(f"engine: expected no {setting!r} for a loaded model; give it to load_model")
+
+
+def _refuse_empty(run: Run) -> None:
+    results = run.results()
+    clean = results[results["condition"] == CLEAN]
+    if (clean["error"] != "").all():
+        first = clean["error"].iloc[0]
+        raise InputError(f"data: no case could be predicted ({len(clean)} failed); the first: {first}")
+
+
+def finetune(name: str, *, data: Any, out: str | Path, **options: Any) -> Path:
+    """Finetune a registered model; see `robustness.runners.training.finetune.finetune`."""
+    from robustness.workflows.finetune import finetune as run
+
+    return Path(run(name, data=data, out=out, **options))
+
+
+def model_spec(model: Segmenter) -> ModelSpec:
+    """Return what a plan can say of a model object."""
+    return ModelSpec(name=model.name, checkpoint=getattr(model, "checkpoint", None))
+
+
+def _split_names(names: Sequence[str], severities: Sequence[int] | None) -> dict[str, Any]:
+    from robustness.perturb.select import split_names
+
+    if isinstance(names, str):
+        raise InputError(f"perturbations: expected a list of names, got the text {names!r}; write [{names!r}]")
+    joint = [name for name in names if "+" in name]
+    prompt, image = split_names([name for name in names if "+" not in name])
+    image_spec: dict[str, Any] = {"kinds": image}
+    if severities is not None:
+        image_spec["severities"] = list(severities)
+    return {"prompt": prompt, "image": image_spec, **({"joint": joint} if joint else {})}

@@ -1,0 +1,119 @@
+"""Contact sheets of a modality: which pictures they show, and where they are written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from robustness.errors import InputError, UnknownNameError, suggest
+from robustness.types import Case
+
+_PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+# Embedded real pictures; a drawn one stands beside them for the kinds that need colour.
+_EMBEDDED = {"MRI": "brain", "microscopy": "nuclei"}
+
+
+def write_sheets(
+    out: Path, *, modality: str = "", data: Path | None = None, tile: int = 160, **opened: Any
+) -> list[Path]:
+    """Write a contact sheet of one modality, or one of each where neither a modality nor data are named.
+
+    Args:
+        out: the picture to write; for several modalities the name gets each one's ending ("sheet-MRI.png").
+        modality: which list of changes; "" takes the one that `data` states.
+        data: a dataset, a manifest or a single picture; None shows an embedded picture or, where there is none of that
+            modality, a phantom drawn in code, which the sheet says.
+        tile: height of a picture on the sheet in pixels.
+        opened: `split` and `prompt` with which the dataset is opened.
+
+    Raises:
+        InputError: no such data, or data without a modality and none named.
+        UnknownNameError: a modality that is not known.
+    """
+    from robustness.perturb.modality import MODALITIES
+
+    named = _canonical(modality) if modality else ""
+    if data is not None:
+        case = _data_case(data, named, **opened)
+        return [_written(out, named or _stated(case), [case], (), f"the picture {case.case_id} of {data.name}", tile)]
+    wanted = [named] if named else list(MODALITIES)
+    found = []
+    for name in wanted:
+        cases, stand_ins, note = _own_cases(name)
+        path = out if named else out.with_name(f"{out.stem}-{name}{out.suffix}")
+        found.append(_written(path, name, cases, stand_ins, note, tile))
+    return found
+
+
+def _written(path: Path, modality: str, cases: list[Case], stand_ins: tuple[str, ...], note: str, tile: int) -> Path:
+    from robustness.perturb.modality import COMMON_KINDS, KINDS_BY_MODALITY
+    from robustness.perturb.severity.contact_sheet import draw_sheet, save_sheet, sheet_rows
+
+    kinds = sorted(KINDS_BY_MODALITY[modality], key=lambda kind: kind in COMMON_KINDS)
+    rows = sheet_rows(kinds, cases, stand_ins=stand_ins)
+    title = f"{modality}: {len(rows)} image changes, severities 1 to 5"
+    return save_sheet(draw_sheet(rows, title=title, note=f"Shown on {note}. SSIM over its content.", tile=tile), path)
+
+
+def _own_cases(modality: str) -> tuple[list[Case], tuple[str, ...], str]:
+    from robustness.perturb.severity.contact_sheet import picture_case
+    from robustness.perturb.severity.phantoms import phantom
+
+    drawn = picture_case(phantom(modality), "phantom", modality)
+    if modality not in _EMBEDDED:
+        return (
+            [drawn],
+            (),
+            "a phantom drawn in code, a stand-in",
+        )
+    from robustness.workflows.demo_files import demo_data
+
+    real = _data_case(demo_data(_EMBEDDED[modality]), modality)
+    return [real, drawn], ("phantom",), f"{real.case_id} ([stand-in]: a phantom drawn in code)"
+
+
+def _data_case(data: Path, modality: str, **opened: Any) -> Case:
+    """Return the middle case of a dataset, or a single picture."""
+    from robustness.runners.data.load import load_dataset
+
+    if data.is_file() and data.suffix.lower() in _PICTURES:
+        return _picture(data, modality)
+    cases = load_dataset(data, **{key: value for key, value in opened.items() if value}, modality=modality or None)
+    if len(cases) == 0:
+        raise InputError(f"--from: expected a dataset with cases, got none in {data}")
+    return cases[len(cases) // 2]
+
+
+def _picture(path: Path, modality: str) -> Case:
+    from PIL import Image
+
+    from robustness.perturb.severity.contact_sheet import picture_case
+
+    try:
+        with Image.open(path) as opened:
+            image = np.array(opened.convert("RGB"))
+    except OSError as error:
+        raise InputError(f"--from: expected a picture that can be read, got {path} ({error})") from None
+    return picture_case(image, path.stem, modality)
+
+
+def _stated(case: Case) -> str:
+    from robustness.perturb.modality import MODALITIES, canonical_modality
+
+    found = canonical_modality(str(case.metadata.get("modality", "")))
+    if not found:
+        raise InputError(f"--modality: expected one of {', '.join(MODALITIES)}, for the data states none; name it")
+    return found
+
+
+def _canonical(modality: str) -> str:
+    from robustness.perturb.modality import MODALITIES, canonical_modality
+
+    found = modality if modality in MODALITIES else canonical_modality(modality)
+    if not found:
+        raise UnknownNameError(
+            f"--modality: expected one of {', '.join(MODALITIES)}, got {modality!r}{suggest(modality, MODALITIES)}"
+        )
+    return found

@@ -1,0 +1,48 @@
+"""Where the embedded demo's data and checkpoints lie: in the package, so that the demo needs no network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from robustness.errors import InputError, UnknownNameError, suggest
+
+DATASETS = ("brain", "nuclei")
+CHECKPOINTS = ("text-conditioned", "image-only")
+_HOME = Path(__file__).resolve().parents[1] / "demo_data"
+
+
+def demo_data(name: str = "brain") -> Path:
+    """Return the folder of an embedded dataset, to be opened with `load_dataset`.
+
+    Args:
+        name: "brain" (T1 MRI slices of the MNI152 template) or "nuclei" (tiles of one fluorescence picture).
+
+    Raises:
+        UnknownNameError: there is no such dataset.
+        InputError: the installation lacks the files.
+    """
+    return _folder(name, DATASETS, what="demo dataset", parent=_HOME)
+
+
+def demo_checkpoint(name: str = "text-conditioned") -> Path:
+    """Return the folder of an embedded checkpoint, to be opened with `load_model`.
+
+    Args:
+        name: "text-conditioned" (film-unet) or "image-only" (the same network without text).
+
+    Raises:
+        UnknownNameError: there is no such checkpoint.
+        InputError: the installation lacks the files.
+    """
+    return _folder(name, CHECKPOINTS, what="demo checkpoint", parent=_HOME / "checkpoints")
+
+
+def _folder(name: str, known: tuple[str, ...], *, what: str, parent: Path) -> Path:
+    if name not in known:
+        raise UnknownNameError(f"{what}: expected one of {', '.join(known)}, got {name!r}{suggest(name, known)}")
+    folder = parent / name
+    if not folder.is_dir():
+        raise InputError(
+            f"{what}: expected the folder {folder}, which this installation lacks; install the package anew"
+        )
+    return folder

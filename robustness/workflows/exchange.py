@@ -1,0 +1,314 @@
+"""Audits of models that nobody here may hold: inputs go out under opaque ids, predictions come back and are scored."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import robustness
+from robustness.errors import CaseError, InputError
+from robustness.files import make_folder, sha256_file, write_text
+from robustness.plans.audit import MetricSpec, ModelSpec, Plan, load_plan, parse_plan
+from robustness.plans.paths import resolve
+from robustness.plans.toml import read_toml
+from robustness.registry import METRICS
+from robustness.run_folder import read_table
+from robustness.workflows.audit import run_plan
+from robustness.workflows.loading import load_data
+from robustness.workflows.run import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from robustness.runners.data.load import Dataset
+    from robustness.runners.exchange.model import Inspected, Problem
+
+PUBLIC, KEY = "public", "key"
+PLAN, REQUESTS, FACTS = "plan.toml", "requests.parquet", "export.json"
+PROBLEMS = "problems.csv"
+_KEPT = ["id", "dataset", "split", "case_id", "subject_id", "condition", "prompt_index", "prompt"]
+
+Progress = Callable[[int, int], None]
+
+
+class Exported(NamedTuple):
+    """What was written.
+
+    Attributes:
+        path: holds `public/` (to hand over) and `key/` (to keep).
+        left_out: conditions without any request, with the reason.
+        unreadable: cases that cannot be read, with the reason.
+    """
+
+    path: Path
+    n_requests: int
+    n_images: int
+    n_bytes: int
+    left_out: dict[str, str]
+    unreadable: dict[str, str]
+
+
+def export(
+    plan: Plan | str | Path,
+    out: str | Path,
+    *,
+    folder: Path | None = None,
+    max_requests: int | None = None,
+    max_bytes: int | None = None,
+    progress: Progress | None = None,
+) -> Exported:
+    """Write every input that an audit by `plan` would show to a model; nothing is predicted.
+
+    ``out/public`` is for the model's owner: pictures (PNG, each once), prompts and a list of requests whose ids are
+    hashes of picture and prompt. It names no case, no condition and no reference. ``out/key`` says which request is
+    what; `score` needs it. The plan's ``[model]`` is not opened.
+
+    Args:
+        plan: a plan, or its file (paths in it are looked up beside it first).
+        out: a new folder; it appears when everything is written.
+        folder: where paths of a plan that is no file are looked up first.
+        max_requests: default 200,000.
+        max_bytes: of all pictures, default 8 GiB.
+
+    Raises:
+        InputError: `out` holds something, the plan scores at network resolution, or the export outgrows its bounds.
+    """
+    from robustness.runners.exchange import package as files
+
+    if not isinstance(plan, Plan):
+        folder = Path(plan).resolve().parent
+        plan = load_plan(plan)
+    path = Path(out)
+    _check(plan, path)
+    datasets = [load_data(spec, seed=plan.seed, folder=folder) for spec in plan.data]
+    partial = make_folder(path.parent, "out") / f".{path.name}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        public = files.PublicFolder(
+            partial / PUBLIC, max_requests=max_requests or files.MAX_REQUESTS, max_bytes=max_bytes or files.MAX_BYTES
+        )
+        rows = _record(plan, datasets, public, progress)
+        if not public.asks:
+            raise InputError(f"data: no request can be made; {_first_error(rows)}")
+        _write_key(partial / KEY, plan, folder, datasets, rows, public.asks, public.close())
+        partial.replace(path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return Exported(path, len(public.asks), public.n_images, public.bytes, _left_out(rows), _unreadable(rows))
+
+
+def score(
+    exported: str | Path,
+    predictions: str | Path,
+    *,
+    out: str | Path,
+    label: str | None = None,
+    threshold: float | None = None,
+    strict: bool = False,
+    report: bool = True,
+    progress: Progress | None = None,
+    said: Callable[[Inspected], None] | None = None,
+) -> Run:
+    """Score what came back for an export: an ordinary run, as if the model had been audited here.
+
+    A prediction that is missing or cannot be used becomes a row with an error, counted in the manifest and listed in
+    ``problems.csv`` of the run. Metrics of probabilities are left out where masks came back.
+
+    Args:
+        exported: the folder that `export` wrote; its `key` is needed, its `public` is checked where it is still there.
+        predictions: a folder or zip archive of ``ID.png`` or ``ID.npy`` files.
+        out: the run's folder.
+        label: what results call the model; default: the plan's label, else the name of `predictions`.
+        threshold: the probability above which a pixel belongs to the mask; default: the plan's, else 0.5.
+        strict: stop before anything is scored where a prediction is missing, unknown or unusable.
+        said: called with what was found before anything is scored.
+
+    Raises:
+        InputError: a file of the export changed since, the data changed, or no prediction can be used.
+        CaseError: `strict`, and something is wrong with a prediction.
+    """
+    from robustness.runners.exchange.model import ReturnedModel, inspect
+
+    if threshold is not None and not 0 < threshold < 1:
+        raise InputError(f"threshold: expected a probability between 0 and 1, got {threshold}")
+    key, path = _open_key(Path(exported)), Path(predictions)
+    sizes = key.sizes()
+    found = inspect(path, sizes)
+    if said is not None:
+        said(found)
+    if not found.n_usable:
+        raise InputError(
+            f"predictions: none of {len(sizes)} requests has a prediction that can be used; {_example(found)}"
+        )
+    if strict and found.problems:
+        raise CaseError(f"{len(found.problems)} problems with the predictions; {_example(found)} (stopped: strict)")
+    name = label or key.plan.model[0].label or path.resolve().stem
+    plan = _plan_of_run(key.plan, name, path, threshold, probabilities=found.all_probabilities)
+    datasets = key.datasets()
+    model = ReturnedModel(name=name, inspected=found, sizes=sizes, threshold=plan.model[0].threshold or 0.5)
+    run = run_plan(
+        plan,
+        models=[model],
+        datasets=datasets,
+        out=out,
+        strict=False,
+        allow_drift=True,
+        report=report,
+        progress=progress,
+    )
+    _write_problems(run.path / PROBLEMS, found.problems)
+    return run
+
+
+def _check(plan: Plan, path: Path) -> None:
+    if plan.metrics.resolution != "original":
+        raise InputError(
+            'metrics.resolution: expected "original", got "network"; predictions come back at the pictures\' own size'
+        )
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise InputError(f"out: expected a new folder, but {str(path)!r} holds something; choose another")
+    if path.is_dir():
+        path.rmdir()
+
+
+def _record(plan: Plan, datasets: list[Dataset], public: Any, progress: Progress | None) -> pd.DataFrame:
+    import pandas as pd
+
+    from robustness.runners.dry_run.recorder import record
+
+    tables = [
+        record(plan, dataset, place, lambda request: public.add(request.image, request.text), progress=progress)
+        for place, dataset in enumerate(datasets)
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+def _write_key(
+    folder: Path,
+    plan: Plan,
+    beside: Path | None,
+    datasets: list[Dataset],
+    rows: pd.DataFrame,
+    asks: dict[str, Any],
+    sums: dict[str, str],
+) -> None:
+    from robustness.runners.audit.state import digest
+    from robustness.runners.environment import package_versions
+
+    folder.mkdir()
+    data = [spec.model_copy(update={"path": str(Path(resolve(spec.path, beside)).resolve())}) for spec in plan.data]
+    write_text(folder / PLAN, plan.model_copy(update={"data": data}).to_toml())
+    kept = rows.loc[rows["id"] != "", _KEPT].copy()
+    for column in ("image", "height", "width"):
+        kept[column] = [getattr(asks[name], column) for name in kept["id"]]
+    kept.to_parquet(folder / REQUESTS, index=False)
+    facts = {
+        "format": "vlsm-robustness key",
+        "version": 1,
+        "suite_version": robustness.__version__,
+        "packages": package_versions(),
+        "plan_sha256": plan.sha256(),
+        "requests": len(asks),
+        "data": [digest(dataset.fingerprint()) for dataset in datasets],
+        "left_out": _left_out(rows),
+        "key": {name: sha256_file(folder / name) for name in (PLAN, REQUESTS)},
+        "public": sums,
+    }
+    write_text(folder / FACTS, json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
+
+
+class _Key(NamedTuple):
+    plan: Plan
+    facts: dict[str, Any]
+    requests: pd.DataFrame
+
+    def sizes(self) -> dict[str, tuple[int, int]]:
+        """Return (height, width) of each request by its id."""
+        table = self.requests.drop_duplicates("id")
+        return {n: (int(h), int(w)) for n, h, w in zip(table["id"], table["height"], table["width"], strict=True)}
+
+    def datasets(self) -> list[Dataset]:
+        """Open the data.
+
+        Raises:
+            InputError: they changed since the export.
+        """
+        from robustness.runners.audit.state import digest
+
+        found = [load_data(spec, seed=self.plan.seed) for spec in self.plan.data]
+        for dataset, exported in zip(found, self.facts["data"], strict=True):
+            if digest(dataset.fingerprint()) != exported:
+                raise InputError(f"data: {dataset.name!r} changed since the export (other file hashes); export again")
+        return found
+
+
+def _open_key(exported: Path) -> _Key:
+    from robustness.runners.exchange.package import changed_files
+
+    folder = exported / KEY
+    if not (folder / FACTS).is_file():
+        raise InputError(
+            f"export: expected a folder made by `robustness export` with {KEY}/{FACTS}, found none at {str(exported)!r}"
+        )
+    try:
+        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        kept, sent = dict(facts["key"]), dict(facts["public"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"export: {KEY}/{FACTS} is damaged ({error}); export again") from error
+    changed = [f"{KEY}/{name}" for name in changed_files(folder, kept)]
+    if (exported / PUBLIC).is_dir():
+        changed += [f"{PUBLIC}/{name}" for name in changed_files(exported / PUBLIC, sent)]
+    if changed:
+        raise InputError(
+            f"export: {len(changed)} files are not what was exported (other hashes), the first: {changed[0]}; "
+            "predictions for changed inputs cannot be scored"
+        )
+    return _Key(parse_plan(read_toml(folder / PLAN), source=PLAN), facts, read_table(folder / REQUESTS))
+
+
+def _plan_of_run(plan: Plan, name: str, path: Path, threshold: float | None, *, probabilities: bool) -> Plan:
+    model = ModelSpec(
+        name="predictions", label=name, checkpoint=str(path), threshold=threshold or plan.model[0].threshold
+    )
+    return plan.model_copy(update={"model": [model], "metrics": plan.metrics if probabilities else for_masks(plan)})
+
+
+def for_masks(plan: Plan) -> MetricSpec:
+    """Return the metrics of a plan that a mask alone allows."""
+    names = [name for name in plan.metrics.names if METRICS.get(name).needs == "masks"]
+    return plan.metrics.model_copy(update={"names": names or ["dice"], "thresholds": []})
+
+
+def _write_problems(path: Path, problems: tuple[Problem, ...]) -> None:
+    import pandas as pd
+
+    write_text(path, pd.DataFrame(problems, columns=["problem", "file_or_id", "detail"]).to_csv(index=False))
+
+
+def _left_out(rows: pd.DataFrame) -> dict[str, str]:
+    """Return the conditions of which no row is a request, with the most frequent reason."""
+    found = {}
+    for condition, group in rows.groupby("condition", sort=False):
+        if (group["id"] == "").all() and (group["error"] == "").all():
+            found[str(condition)] = str(group["note"].mode().iloc[0])
+    return found
+
+
+def _unreadable(rows: pd.DataFrame) -> dict[str, str]:
+    bad = rows[rows["error"] != ""].drop_duplicates("case_id")
+    return dict(zip(bad["case_id"], bad["error"], strict=True))
+
+
+def _first_error(rows: pd.DataFrame) -> str:
+    errors = [e for e in rows["error"] if e]
+    return f"the first error: {errors[0]}" if errors else "the data holds no case"
+
+
+def _example(found: Inspected) -> str:
+    if not found.problems:
+        return "there are no files"
+    first = found.problems[0]
+    return f"the first: {first.kind}: {first.name} ({first.detail})"

@@ -1,0 +1,77 @@
+"""Load the models, data sets and metrics that a plan names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from robustness.plans.audit import DataSpec, EngineSpec, ModelSpec, Plan
+from robustness.plans.paths import resolve
+from robustness.registry import METRICS
+
+if TYPE_CHECKING:
+    from robustness.runners.data.load import Dataset
+    from robustness.types import Segmenter
+
+
+# Options of models that are paths, looked up beside the plan as the checkpoint is.
+PATH_OPTIONS = ("decoder_from", "sam_from", "tokenizer")
+
+
+def load_all(plan: Plan, folder: Path | None = None) -> tuple[list[Segmenter], list[Dataset]]:
+    """Load every dataset and model that a plan names; quick checks come before any weights."""
+    _check_metrics(plan)
+    datasets = [load_data(spec, seed=plan.seed, folder=folder) for spec in plan.data]
+    for dataset in datasets:
+        conditions(plan, dataset)
+    return [load_spec(spec, folder=folder, engine=plan.engine) for spec in plan.model], datasets
+
+
+def _check_metrics(plan: Plan) -> None:
+    for metric in (*plan.metrics.names, *plan.statistics.margins):
+        METRICS.get(metric)
+
+
+def conditions(plan: Plan, dataset: Dataset) -> list[str]:
+    """Return the conditions that a plan's perturbations stand for on a dataset."""
+    from robustness.perturb.joint import chosen_of
+
+    return chosen_of(plan.perturbations, dataset.context(plan.seed)).conditions
+
+
+def load_spec(spec: ModelSpec, *, folder: Path | None = None, engine: EngineSpec | None = None) -> Segmenter:
+    """Load the model that a plan's ``[model]`` names; what it leaves open is as `engine` says."""
+    from robustness.runners.models.load import arithmetic_of, load_model
+
+    checkpoint = spec.checkpoint
+    if checkpoint is not None:
+        checkpoint = str(resolve(checkpoint, folder))
+    options: dict[str, Any] = {"precision": spec.precision, **spec.options}
+    for name in PATH_OPTIONS:
+        if isinstance(options.get(name), str):
+            options[name] = str(resolve(options[name], folder))
+    if engine is not None:
+        options |= arithmetic_of(spec.name, spec.precision, spec.options, engine)
+    return load_model(
+        spec.name, checkpoint=checkpoint, device=spec.device, threshold=spec.threshold, config=spec.config, **options
+    )
+
+
+def load_data(spec: DataSpec, *, seed: int, folder: Path | None = None) -> Dataset:
+    """Load the dataset that a plan's ``[data]`` names."""
+    from robustness.runners.data.load import load_dataset
+    from robustness.runners.data.templated import with_template
+
+    dataset = load_dataset(
+        resolve(spec.path, folder),
+        split=spec.split,
+        prompt=spec.prompt,
+        subject=spec.subject,
+        choose=spec.choose,
+        seed=seed,
+        limit=spec.limit,
+        modality=spec.modality,
+        name=spec.name,
+        splits=None if spec.splits is None else resolve(spec.splits, folder),
+    )
+    return with_template(dataset, spec.template) if spec.template else dataset

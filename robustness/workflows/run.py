@@ -1,0 +1,78 @@
+"""A finished (or half-finished) run, read from its folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from robustness.gates.assertions import Assertions
+from robustness.run_folder import REPORT, VERDICTS
+from robustness.runs.stored import open_stored
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from plotly.graph_objects import Figure
+
+    from robustness.gates.baselines import Baseline
+
+
+class Run(Assertions):
+    """The tables, the report and the checks of one run's folder."""
+
+    def report(
+        self,
+        out: str | Path | None = None,
+        *,
+        edition: Literal["auditor", "regulatory"] = "auditor",
+        images: bool = True,
+        published: bool | None = None,
+    ) -> Path:
+        """Write the HTML page; by default `report.html` in the run's folder.
+
+        Args:
+            out: the HTML file.
+            edition: "auditor" leads with prompt reliance, "regulatory" has the fifteen sections regulators ask for.
+            images: False leaves every picture out.
+            published: add the benchmark's published figures, labelled as such; None: as the plan's `published` says.
+        """
+        from robustness.reports.html.page import write_report
+
+        self._table(VERDICTS)
+        shown = bool(self.plan.published) if published is None else published
+        page = Path(out) if out else self.path / REPORT
+        return write_report(self.path, page, edition=edition, images=images, published=shown)
+
+    def plot(self, kind: str = "forest", *, series: str | None = None, key: str | None = None) -> Figure:
+        """Return one figure of the report for a notebook; see `robustness.reports.figures.plots.plot` for the kinds."""
+        from robustness.reports.figures.plots import plot
+
+        self._table(VERDICTS)
+        return plot(self.path, kind, series=series, key=key)
+
+    def gate(
+        self, gates: str | Path = "gates.toml", *, baseline: str | Path | Run | Baseline | None = None
+    ) -> pd.DataFrame:
+        """Judge this run by a gates file; see `robustness.gates.judge.judge`.
+
+        A baseline is a run or a baseline file.
+        """
+        from robustness.gates.baselines import open_earlier
+        from robustness.gates.judge import judge, load_gates
+
+        other = open_earlier(baseline) if isinstance(baseline, str | Path) else baseline
+        return judge(self, load_gates(gates), baseline=other)
+
+    def save_baseline(self, path: str | Path) -> Path:
+        """Save the scores as two small files, `NAME.toml` and `NAME.parquet`, to compare later runs with."""
+        from robustness.gates.baselines import save_baseline
+
+        return save_baseline(self, path)
+
+
+def open_run(path: str | Path) -> Run:
+    """Open a run's folder.
+
+    Raises:
+        InputError: no run lies there.
+    """
+    return open_stored(path, Run)

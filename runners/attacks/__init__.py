@@ -1,0 +1,1 @@
+"""Searches for attacks with the model in the loop."""

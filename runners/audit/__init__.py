@@ -1,0 +1,1 @@
+"""Audits: jobs, scoring, state, executors."""

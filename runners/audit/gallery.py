@@ -1,0 +1,138 @@
+"""Small pictures of the worst and of some random predictions, kept while the audit runs."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image as PilImage
+
+from robustness.perturb.image.pixels import to_bytes
+from robustness.results import CLEAN
+from robustness.run_folder import GALLERY, RunFolder
+from robustness.runners.audit.jobs import Job
+from robustness.runners.audit.scoring import Scored, resize_nearest
+from robustness.seeds import generator
+from robustness.types import Image, Mask
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LONG_SIDE = 256
+WORST_PER_CONDITION = 6
+RANDOM_PER_CONDITION = 2
+KEYS = ["model", "dataset", "condition"]
+
+
+@dataclass
+class PictureShelf:
+    """Keeps small pictures of the worst and of some seeded random predictions of each condition."""
+
+    seed: int
+    _kept: dict[tuple[str, ...], list[dict[str, Any]]] = field(default_factory=dict)
+
+    def offer(self, scored: Scored) -> None:
+        """Keep the picture while it is among the worst or the random ones of this part."""
+        row = scored.rows[0]
+        rng = generator(self.seed, "gallery", row["case_id"], row["condition"], row["prompt_index"])
+        at_best = 1.0 if row["condition"] == CLEAN or scored.dice_clean is None else scored.dice_clean
+        entry = {"effect": at_best - row["dice"], "draw": float(rng.random()), "scored": scored}
+        shelf = self._kept.setdefault(tuple(row[k] for k in KEYS), [])
+        best = _ranked([*shelf, entry])
+        # The full-size masks are let go at once; only what is shown in the end is encoded.
+        shelf[:] = [_shrunk(e) if "scored" in e else e for e in best]
+
+    def table(self) -> pd.DataFrame:
+        """Return the kept pictures as rows of the gallery."""
+        import pandas as pd
+
+        return pd.DataFrame([_encoded(entry) for shelf in self._kept.values() for entry in shelf])
+
+
+def assemble(run: RunFolder, *, parts: int) -> None:
+    """Join the parts' pictures with the gallery that is there, keep the worst and random ones, write the gallery."""
+    import pandas as pd
+
+    files = [*map(run.picture_part, range(parts)), run.path / GALLERY]
+    tables = [pd.read_parquet(p) for p in files if p.is_file()]
+    tables = [t for t in tables if len(t)]
+    kept: list[dict[str, Any]] = []
+    if tables:
+        table = pd.concat(tables, ignore_index=True).drop_duplicates([*KEYS, "case_id", "prompt_index"])
+        for _, group in table.groupby(KEYS, sort=True):
+            kept.extend(_ranked(group.to_dict("records")))
+    run.write_table(run.path / GALLERY, pd.DataFrame(kept))
+    for path in map(run.picture_part, range(parts)):
+        path.unlink(missing_ok=True)
+
+
+def _ranked(entries: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    ordered = sorted(entries, key=lambda e: (-e["effect"], e["draw"]))
+    worst, rest = ordered[:WORST_PER_CONDITION], ordered[WORST_PER_CONDITION:]
+    random = sorted(rest, key=lambda e: e["draw"])[:RANDOM_PER_CONDITION]
+    return [{**e, "rank": "worst"} for e in worst] + [{**e, "rank": "random"} for e in random]
+
+
+def _shrunk(entry: dict[str, Any]) -> dict[str, Any]:
+    scored: Scored = entry["scored"]
+    job, row = scored.job, scored.rows[0]
+    clean = job.clean_case
+    clean_mask = scored.predicted if scored.clean is None else scored.clean
+    moved = job.perturbation is not None
+    size = _small(scored.predicted.shape)
+    return {
+        "model": row["model"],
+        "dataset": row["dataset"],
+        "condition": row["condition"],
+        "case_id": row["case_id"],
+        "subject_id": row["subject_id"],
+        "prompt_index": row["prompt_index"],
+        "rank": entry["rank"],
+        "clean_prompt": clean.prompt.text if clean else "",
+        "prompt": row["prompt"],
+        "dice": row["dice"],
+        "dice_clean": scored.dice_clean,
+        "mask_change": row["mask_change"],
+        "effect": entry["effect"],
+        "draw": entry["draw"],
+        "params": row["params"],
+        "image": _small_image(clean.image if clean else job.request.image, size),
+        "image_perturbed": _small_image(job.request.image, size) if moved else b"",
+        "reference": resize_nearest(clean.mask if clean else job.reference, size),
+        "reference_perturbed": resize_nearest(_asked_for(job), size),
+        "clean": resize_nearest(clean_mask, size),
+        "perturbed": resize_nearest(scored.predicted, size),
+    }
+
+
+def _encoded(entry: dict[str, Any]) -> dict[str, Any]:
+    return {k: _file(v) if isinstance(v, np.ndarray) else v for k, v in entry.items()}
+
+
+def _asked_for(job: Job) -> Mask:
+    """Return the reference of the changed case; for `other`, that of the second target."""
+    second = job.other_references[0]
+    return job.reference if second is None or job.rows[0]["condition"] == CLEAN else second
+
+
+def _small(shape: tuple[int, ...]) -> tuple[int, int]:
+    scale = min(1.0, LONG_SIDE / max(shape))
+    return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
+
+
+def _small_image(image: Image, size: tuple[int, int]) -> Image:
+    picture = PilImage.fromarray(image if image.dtype == np.uint8 else to_bytes(image.astype(np.float32)))
+    return np.asarray(picture.resize((size[1], size[0]), PilImage.Resampling.BILINEAR))
+
+
+def _file(pixels: Image | Mask) -> bytes:
+    """Return an image as JPEG, a mask as a 1-bit PNG."""
+    stream = io.BytesIO()
+    if pixels.dtype == np.bool_:
+        PilImage.fromarray(pixels).save(stream, "PNG")
+    else:
+        PilImage.fromarray(pixels).save(stream, "JPEG", quality=88)
+    return stream.getvalue()

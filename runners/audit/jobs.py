@@ -1,0 +1,257 @@
+"""From cases and perturbations to jobs: what is to be predicted, and which rows it will fill."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from robustness.perturb.attacks.base import evaluated_picture
+from robustness.perturb.base import BasePerturbation
+from robustness.perturb.joint import Joint
+from robustness.perturb.language.truth import judge_prompt
+from robustness.perturb.select import Selected
+from robustness.results import CLEAN, PARAPHRASE, RERUN, parse_condition
+from robustness.runners.inference.engine import Request
+from robustness.seeds import generator
+from robustness.types import Case, Mask, NotApplicable, Params, Prompt
+
+Row = dict[str, Any]
+Entry = tuple[int, Case, tuple[Prompt, ...]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One prediction: its request, the references that it is scored against, and the rows that it fills.
+
+    Attributes:
+        order: sorts the rows of a part as the plan lists them.
+        baseline: the clean prediction that `mask_change` compares with, as (case_id, prompt_index).
+        perturbation, params: move the baseline into this job's frame; None where nothing moves.
+    """
+
+    order: tuple[int, ...]
+    request: Request
+    rows: tuple[Row, ...]
+    reference: Mask
+    spacing_mm: tuple[float, float] | None
+    baseline: tuple[str, int]
+    other_references: tuple[Mask | None, ...] = (None,)
+    perturbation: BasePerturbation | None = None
+    params: Params = field(default_factory=dict)
+    clean_case: Case | None = None
+
+
+@dataclass(frozen=True)
+class Group:
+    """The readable cases on one image, with every listed prompt, and the rows of those that cannot be read."""
+
+    cases: tuple[Entry, ...]
+    failed: tuple[tuple[tuple[int, ...], Row], ...]
+
+    def mask_of(self, case_id: str) -> Mask | None:
+        """The reference mask of another case on this image; None where it could not be read."""
+        return next((case.mask for _, case, _ in self.cases if case.case_id == case_id), None)
+
+
+class JobMaker:
+    """Makes the jobs of one dataset; draws depend on (plan seed, case, perturbation, severity) only."""
+
+    def __init__(
+        self, *, identity: Mapping[str, str], selected: Sequence[Selected], seed: int, joint: Sequence[Joint] = ()
+    ) -> None:
+        self.identity = dict(identity)
+        self.prompt_side = [s for s in selected if s.perturbation.target == "prompt"]
+        self.image_side = [s for s in selected if s.perturbation.target != "prompt"]
+        self.joint = tuple(joint)
+        self.seed = seed
+
+    def joint_with(self, image: Selected, order: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], Joint]]:
+        """Yield the joint conditions of an image condition, each with the order of its row after all single ones."""
+        first = 2 + len(self.prompt_side) + len(self.image_side)
+        for place, joint in enumerate(self.joint):
+            if joint.image.condition == image.condition:
+                yield (*order[:2], first + place), joint
+
+    def clean_image_jobs(self, group: Group) -> Iterator[Job | tuple[tuple[int, ...], Row]]:
+        """Yield clean jobs and every prompt-side job or finished (not applicable) row of a group."""
+        for number, case, prompts in group.cases:
+            for index, prompt in enumerate(prompts):
+                at = at_prompt(case, prompt, index)
+                others = list(self._others(at, group))
+                yield self._clean(number, at, index, [o for o in others if o is not None])
+                for place, chosen in enumerate(self.prompt_side):
+                    # Rewordings are compared with the first listed text only.
+                    if chosen.perturbation.name != PARAPHRASE or index == 0:
+                        yield from self._prompt_jobs((number, index, 2 + place), at, index, chosen, group)
+
+    def rerun_jobs(self, group: Group) -> Iterator[Job]:
+        """Yield the second clean run: the noise floor of the model itself."""
+        for number, case, prompts in group.cases:
+            for index, prompt in enumerate(prompts):
+                at = at_prompt(case, prompt, index)
+                yield self.job((number, index, 1), at, at, index, self.row(at, RERUN, index), key=image_key(case))
+
+    def _clean(self, number: int, case: Case, index: int, others: Sequence[tuple[Params, Mask]]) -> Job:
+        rows, masks = [], []
+        for params, mask in others:
+            extra = {"attribute": params["kind"], "other_case_id": params["other_case_id"]}
+            rows.append({**self.row(case, CLEAN, index), **extra})
+            masks.append(mask)
+        return self.job(
+            (number, index, 0),
+            case,
+            case,
+            index,
+            *(rows or [self.row(case, CLEAN, index)]),
+            key=image_key(case),
+            other_references=tuple(masks) or (None,),
+        )
+
+    def _others(self, case: Case, group: Group) -> Iterator[tuple[Params, Mask] | None]:
+        for chosen in self.prompt_side:
+            if chosen.perturbation.expectation == "follow":
+                params = self.propose(chosen, case)
+                mask = None if isinstance(params, NotApplicable) else group.mask_of(str(params.get("other_case_id")))
+                yield (params, mask) if isinstance(params, dict) and mask is not None else None
+
+    def _prompt_jobs(
+        self, order: tuple[int, ...], case: Case, index: int, chosen: Selected, group: Group
+    ) -> Iterator[Job | tuple[tuple[int, ...], Row]]:
+        params = self.propose(chosen, case)
+        row = self.row(case, chosen.condition, index, chosen)
+        if isinstance(params, NotApplicable):
+            yield order, not_applicable(row, params.reason)
+            return
+        row["expectation"] = chosen.perturbation.expect(case, params)
+        other, mask = params.get("other_case_id"), None
+        if other:
+            mask = group.mask_of(str(other))
+            if mask is None:
+                yield order, not_applicable(row, f"the other case {other} on this image could not be read")
+                return
+            row["other_case_id"] = other
+        for place, text in enumerate(params.get("texts") or [params["text"]]):
+            one = {**params, "text": text}
+            one.pop("texts", None)
+            changed = chosen.perturbation.apply(case, one)
+            is_paraphrase = chosen.perturbation.name == PARAPHRASE
+            filled = {
+                **row,
+                "prompt": changed.prompt.text,
+                "params": as_json(one),
+                "note": str(params.get("note") or ""),
+            }
+            filled["truth"] = truth_of(case, changed.prompt.text)
+            filled["prompt_index"] = place if is_paraphrase else index
+            yield self.job(
+                (*order, place),
+                case,
+                changed,
+                0 if is_paraphrase else index,
+                filled,
+                key=image_key(case),
+                other_references=(mask,),
+                params=one,
+            )
+
+    def propose(self, chosen: Selected, case: Case) -> Params | NotApplicable:
+        """Return what is drawn for a case under one condition, or why it does not apply."""
+        rng = generator(self.seed, case.case_id, chosen.perturbation.name, chosen.severity)
+        return chosen.perturbation.propose(case, chosen.severity, rng)
+
+    def job(
+        self, order: tuple[int, ...], clean: Case, case: Case, index: int, *rows: Row, key: str, **more: Any
+    ) -> Job:
+        """Return the job of `case`, the clean case changed; equal keys stand for equal pictures."""
+        request = Request(
+            image=evaluated_picture(case),
+            image_key=key,
+            text=case.prompt.text,
+            condition=rows[0]["condition"],
+            case_id=case.case_id,
+            prompt_index=rows[0]["prompt_index"],
+        )
+        return Job(
+            order=order,
+            request=request,
+            rows=rows,
+            reference=case.mask,
+            spacing_mm=case.spacing_mm,
+            baseline=(case.case_id, index),
+            clean_case=clean,
+            **more,
+        )
+
+    def row(self, case: Case, condition: str, index: int, chosen: Selected | None = None) -> Row:
+        """Return what a row holds before anything is measured."""
+        parsed = parse_condition(condition)
+        return {
+            **self.identity,
+            "case_id": case.case_id,
+            "subject_id": case.subject_id,
+            "target": case.target,
+            "condition": condition,
+            "family": parsed.family,
+            "attribute": parsed.attribute,
+            "severity": parsed.severity,
+            "expectation": chosen.perturbation.expectation if chosen else "none",
+            "prompt": case.prompt.text,
+            "prompt_index": index,
+            "applicable": True,
+            "note": "",
+            "other_case_id": None,
+            "error": "",
+            "params": "",
+            "truth": truth_of(case),
+        }
+
+
+def failed_row(identity: Mapping[str, str], *, case_id: str, subject_id: str, target: str, error: str) -> Row:
+    """Return the one row of a case that could not be read."""
+    return {
+        **identity,
+        "case_id": case_id,
+        "subject_id": subject_id,
+        "target": target,
+        "condition": CLEAN,
+        "family": "clean",
+        "attribute": "",
+        "severity": 0,
+        "expectation": "none",
+        "prompt": "",
+        "prompt_index": 0,
+        "applicable": True,
+        "note": "",
+        "other_case_id": None,
+        "error": error,
+        "params": "",
+        "truth": "",
+    }
+
+
+def at_prompt(case: Case, prompt: Prompt, index: int) -> Case:
+    """Return the case with one of its listed prompts."""
+    return dataclasses.replace(case, prompt=prompt, metadata={**case.metadata, "prompt_index": index})
+
+
+def image_key(case: Case) -> str:
+    """Return what the cases on one image share."""
+    return f"image|{case.metadata.get('image_id', case.case_id)}"
+
+
+def not_applicable(row: Row, reason: str) -> Row:
+    """Return the row of a change that does not apply."""
+    return {**row, "applicable": False, "note": reason}
+
+
+def truth_of(case: Case, text: str | None = None) -> str:
+    """Return, as JSON, which words of a prompt are true of the case."""
+    return json.dumps(judge_prompt(case, text), sort_keys=True)
+
+
+def as_json(params: Params) -> str:
+    """Return a record as one line of JSON."""
+    return json.dumps(params, sort_keys=True, ensure_ascii=False)

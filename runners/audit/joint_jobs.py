@@ -1,0 +1,115 @@
+"""The jobs of joint conditions: the picture of an image change, asked with the words of a prompt change."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+from robustness.errors import CaseError
+from robustness.perturb.joint import Joint
+from robustness.perturb.language.parse import parse_prompt
+from robustness.results import PARAPHRASE
+from robustness.runners.audit.jobs import Job, JobMaker, Row, as_json, not_applicable, truth_of
+from robustness.types import Case, NotApplicable, Params
+
+Item = Job | tuple[tuple[int, ...], Row]
+
+
+def joint_jobs(
+    maker: JobMaker,
+    joint: Joint,
+    order: tuple[int, ...],
+    case: Case,
+    index: int,
+    *,
+    image_params: Params,
+    changed: Case,
+    key: str,
+) -> Iterator[Item]:
+    """Yield the jobs of one joint condition on one case and prompt, or the row that says why there is none.
+
+    Both halves are drawn as they are drawn alone, so that this row, its image row, its prompt row and the clean row
+    form a 2 x 2.
+
+    Args:
+        maker: makes draws and rows.
+        order: sorts the rows.
+        case, index: the case with one of its listed prompts.
+        image_params, changed: what the image half drew, and the case that it made.
+        key: of the changed picture, which the model has encoded for the image row already.
+    """
+    chosen = joint.prompt.perturbation
+    reworded = chosen.name == PARAPHRASE
+    if reworded and index:
+        # Rewordings are compared with the first listed text only.
+        return
+    row = {**maker.row(case, joint.condition, index, joint.prompt), "expectation": chosen.expectation}
+    params = maker.propose(joint.prompt, case)
+    if isinstance(params, NotApplicable):
+        yield order, not_applicable(row, params.reason)
+        return
+    row["expectation"] = _expectation(joint, case, image_params, params)
+    for place, text in enumerate(params.get("texts") or [params["text"]]):
+        one = {key: value for key, value in params.items() if key != "texts"} | {"text": text}
+        worded = _worded(case, chosen.apply(case, one))
+        try:
+            both = _with_picture(joint, worded, image_params, changed)
+        except CaseError as error:
+            yield (*order, place), not_applicable(row, str(error))
+            continue
+        filled = {
+            **row,
+            "prompt": both.prompt.text,
+            "params": as_json({"image": image_params, "prompt": one}),
+            "note": str(params.get("note") or ""),
+            "truth": truth_of(both),
+            "prompt_index": place if reworded else index,
+        }
+        yield maker.job(
+            (*order, place),
+            case,
+            both,
+            0 if reworded else index,
+            filled,
+            key=key,
+            perturbation=joint.image.perturbation,
+            params=image_params,
+        )
+
+
+def refused_joint(
+    maker: JobMaker,
+    joint: Joint,
+    order: tuple[int, ...],
+    case: Case,
+    index: int,
+    *,
+    reason: str = "",
+    error: CaseError | None = None,
+) -> Item:
+    """Return the row of a joint condition whose image half did not apply (`reason`) or failed (`error`)."""
+    row = maker.row(case, joint.condition, index, joint.prompt)
+    return order, not_applicable(row, reason) if error is None else {**row, "error": str(error)}
+
+
+def _worded(case: Case, changed: Case) -> Case:
+    """Return the case with its changed words read anew: a move of the picture must know which of them are places."""
+    prompt = parse_prompt(
+        changed.prompt.text,
+        modality=str(case.metadata.get("modality") or ""),
+        attributes=case.metadata.get("attributes"),
+        target=case.target,
+    )
+    return dataclasses.replace(changed, prompt=prompt)
+
+
+def _with_picture(joint: Joint, worded: Case, image_params: Params, changed: Case) -> Case:
+    if joint.image.perturbation.target == "both":
+        return joint.image.perturbation.apply(worded, image_params)
+    return dataclasses.replace(changed, prompt=worded.prompt)
+
+
+def _expectation(joint: Joint, case: Case, image_params: Params, params: Params) -> str:
+    """Return what should happen to the mask: what the words ask for, unless the picture makes the row a control."""
+    of_image = joint.image.perturbation.expect(case, image_params)
+    return joint.prompt.perturbation.expect(case, params) if of_image == "invariant" else of_image

@@ -1,0 +1,85 @@
+"""The cases of a part of an audit, read ahead of the model that waits for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from robustness.errors import CaseError
+from robustness.runners.audit.jobs import Group, failed_row
+from robustness.runners.audit.prefetch import Prefetch
+from robustness.runners.data.dataset import Dataset
+
+
+class AuditStoppedError(CaseError):
+    """A case failed and `strict` was asked for; the parts before it are kept."""
+
+
+class ImageOf(NamedTuple):
+    """One image of a part: the part's number, its dataset's number, the image."""
+
+    part: int
+    dataset: int
+    image: str
+
+
+class Reader:
+    """Reads the cases on one image after the other, in a thread of its own where `ahead` is not 0.
+
+    Args:
+        datasets: the plan's.
+        places: for each dataset, image to the numbers of its cases.
+        identities: for each part, the columns that say which run a row belongs to.
+        strict: a case that cannot be read is an error instead of a row.
+        ahead: images that may be held before they are asked for.
+    """
+
+    def __init__(
+        self,
+        datasets: Sequence[Dataset],
+        places: Sequence[Mapping[str, Sequence[int]]],
+        identities: Sequence[Mapping[str, str]],
+        *,
+        strict: bool,
+        ahead: int,
+    ) -> None:
+        self._datasets, self._places, self._identities = datasets, places, identities
+        self._strict = strict
+        self._prefetch: Prefetch[ImageOf, Group] = Prefetch(self._read, ahead=ahead)
+
+    def groups(self, images: Sequence[ImageOf], *, then: Iterable[ImageOf] = ()) -> list[Group]:
+        """Return the cases of `images` in that order, and begin to read what is wanted `then`.
+
+        Raises:
+            AuditStoppedError: `strict`, and a case of `images` cannot be read.
+        """
+        found = []
+        for number, image in enumerate(images):
+            self._prefetch.expect(images[number:])
+            found.append(self._prefetch.take(image))
+        self._prefetch.expect(then)
+        return found
+
+    def close(self) -> None:
+        """Let go of what was read for nothing."""
+        self._prefetch.close()
+
+    def _read(self, wanted: ImageOf) -> Group:
+        dataset = self._datasets[wanted.dataset]
+        cases, failed = [], []
+        for number in self._places[wanted.dataset][wanted.image]:
+            info = dataset.infos[number]
+            try:
+                cases.append((number, dataset[number], info.prompts))
+            except CaseError as error:
+                if self._strict:
+                    raise AuditStoppedError(f"{info.case_id}: {error} (stopped: strict)") from error
+                row = failed_row(
+                    self._identities[wanted.part],
+                    case_id=info.case_id,
+                    subject_id=info.subject_id,
+                    target=info.target,
+                    error=str(error),
+                )
+                failed.append(((number, 0, 0, 0), row))
+        return Group(tuple(cases), tuple(failed))

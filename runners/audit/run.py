@@ -1,0 +1,304 @@
+"""The audit: plan in, a run's folder out; killed at any moment, it resumes with the same table."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from robustness.errors import CaseError
+from robustness.files import write_text
+from robustness.perturb.joint import chosen_of
+from robustness.perturb.select import Selected
+from robustness.plans.audit import Plan
+from robustness.run_folder import GALLERY, MANIFEST, PLAN, STATE, RunFolder
+from robustness.runners.attacks.model import rows_of
+from robustness.runners.attacks.searches import Attacks, settings_of
+from robustness.runners.attacks.worst_prompt import bind
+from robustness.runners.audit.executors import Progress, run_local, run_on_ray
+from robustness.runners.audit.gallery import PictureShelf, assemble
+from robustness.runners.audit.image_jobs import image_jobs
+from robustness.runners.audit.jobs import Group, Job, JobMaker, Row
+from robustness.runners.audit.reader import AuditStoppedError, ImageOf, Reader
+from robustness.runners.audit.results_table import results_table
+from robustness.runners.audit.scoring import Scored, Scorer
+from robustness.runners.audit.state import HARDWARE, compare, describe, digest, only, without, work_file
+from robustness.runners.audit.text_probe import with_text_distance
+from robustness.runners.data.load import Dataset
+from robustness.runners.environment import environment
+from robustness.runners.inference.engine import Engine, engine_of
+from robustness.types import Segmenter
+
+# Changed images of this many jobs are held at once; more would cost memory, fewer would starve the batches.
+CHANGED_IMAGES_AT_ONCE = 32
+
+Reload = Callable[[], tuple[Sequence[Segmenter], Sequence[Dataset]]]
+Placed = tuple[tuple[int, ...], Row]
+Item = Job | Placed
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some images of one (model, dataset); cut by plan order before anything runs."""
+
+    index: int
+    model: int
+    dataset: int
+    images: tuple[str, ...]
+
+    def keys(self) -> list[ImageOf]:
+        """Return what its images are read by."""
+        return [ImageOf(self.index, self.dataset, image) for image in self.images]
+
+
+def run_audit(
+    plan: Plan,
+    *,
+    models: Sequence[Segmenter],
+    datasets: Sequence[Dataset],
+    out: Path,
+    strict: bool = False,
+    allow_drift: bool = False,
+    progress: Progress | None = None,
+    reload: Reload | None = None,
+) -> RunFolder:
+    """Predict and score every part that the folder does not hold yet.
+
+    Args:
+        plan: the resolved plan; `models` and `datasets` are its `model` and `data`, loaded.
+        out: the run's folder, new or to be resumed.
+        strict: stop at the first case that fails.
+        allow_drift: resume although versions, device or threads changed.
+        progress: called with (parts done, parts in all).
+        reload: loads models and datasets anew in a worker of a Ray cluster; None: everything runs in this process.
+
+    Raises:
+        InputError: the folder holds another run, or everything failed.
+        AuditStoppedError: `strict`, and a case failed.
+    """
+    run = RunFolder.create(out)
+    with run.lock():
+        audit = _Audit(plan, models, datasets, run, strict=strict, ahead=plan.engine.prefetch)
+        audit.open_state(allow_drift=allow_drift)
+        total = len(audit.parts)
+        pending = [part.index for part in audit.parts if not run.part(part.index).is_file()]
+        if pending:
+            # Conclusions about fewer rows must not outlive the rows that are about to come.
+            (run.path / MANIFEST).unlink(missing_ok=True)
+        try:
+            if reload is None:
+                run_local(audit, pending, total=total, progress=progress)
+            else:
+                threads = audit.environment["threads"]
+                make = partial(_worker, plan, reload, out, strict, threads)
+                run_on_ray(make, pending, total=total, progress=progress, threads=threads)
+        finally:
+            audit.reader.close()
+        if progress:
+            progress(total, total)
+        if pending or not (run.path / GALLERY).is_file():
+            assemble(run, parts=total)
+    return run
+
+
+def _worker(plan: Plan, reload: Reload, out: Path, strict: bool, threads: int) -> _Audit:
+    # Ray gives its workers thread counts of its own; the run's state says how many compute.
+    environment(threads)
+    models, datasets = reload()
+    return _Audit(plan, models, datasets, RunFolder(out), strict=strict)
+
+
+class _Audit:
+    def __init__(
+        self,
+        plan: Plan,
+        models: Sequence[Segmenter],
+        datasets: Sequence[Dataset],
+        run: RunFolder,
+        *,
+        strict: bool,
+        ahead: int = 0,
+    ) -> None:
+        self.plan, self.models, self.datasets, self.run, self.strict = plan, models, datasets, run, strict
+        self.names = model_names(plan, models)
+        self.parts = cut_parts(models, datasets, plan.engine.images_per_part)
+        self.environment = environment(plan.engine.threads)
+        self.chosen = [chosen_of(plan.perturbations, dataset.context(plan.seed)) for dataset in datasets]
+        self.places = [_places(dataset) for dataset in datasets]
+        self.engines: dict[int, Engine] = {}
+        self.counted: dict[int, dict[str, int]] = {}
+        self.reader = Reader(
+            datasets, self.places, [self._identity(part) for part in self.parts], strict=strict, ahead=ahead
+        )
+        self.settings = settings_of(plan)
+        self.attacks: dict[tuple[int, int], Attacks] = {}
+
+    def open_state(self, *, allow_drift: bool) -> None:
+        """Write the run's state, or compare it with the one that is there."""
+        state = {
+            "plan_sha256": self.plan.sha256(),
+            "parts": len(self.parts),
+            "conditions": [chosen.conditions for chosen in self.chosen],
+            "models": [without(describe(model), HARDWARE) for model in self.models],
+            "datasets": [digest(dataset.fingerprint()) for dataset in self.datasets],
+            "environment": {**self.environment, "hardware": [only(describe(m), HARDWARE) for m in self.models]},
+        }
+        state = json.loads(json.dumps(state))
+        held = self.run.read_json(STATE)
+        if held:
+            compare(held, state, allow_drift=allow_drift)
+            return
+        write_text(self.run.path / PLAN, self.plan.to_toml())
+        self.run.write_json(STATE, state)
+
+    def run_part(self, index: int) -> None:
+        """Predict, score and store one part."""
+        part = self.parts[index]
+        started = time.perf_counter()
+        chosen = self._bound(part)
+        joint = self.chosen[part.dataset].joint
+        maker = JobMaker(identity=self._identity(part), selected=chosen, seed=self.plan.seed, joint=joint)
+        groups = self.reader.groups(part.keys(), then=self._following(index))
+        shelf = PictureShelf(self.plan.seed)
+        rows = [placed for group in groups for placed in group.failed]
+        for scored in self._scored(part, maker, groups, rows):
+            rows.extend(((*scored.job.order, place), row) for place, row in enumerate(scored.rows))
+            if scored.clean is not None:
+                shelf.offer(scored)
+            if self.plan.engine.save_predictions:
+                self._save(scored)
+        rows.sort(key=lambda placed: placed[0])
+        self.run.write_table(self.run.picture_part(part.index), shelf.table())
+        # The rows come last: a part counts as done when its rows are there.
+        table = results_table([row for _, row in rows])
+        if getattr(self.models[part.model], "takes_text", False):
+            table = with_text_distance(table, self.models[part.model])
+        self.run.write_json(work_file(part.index), self._work(part.model, time.perf_counter() - started))
+        self.run.write_table(self.run.part(part.index), table)
+
+    def _identity(self, part: Part) -> dict[str, str]:
+        dataset = self.datasets[part.dataset]
+        return {"model": self.names[part.model], "dataset": dataset.name, "split": dataset.split}
+
+    def _following(self, index: int) -> Iterator[ImageOf]:
+        """Yield the images of the parts that come after one and are not there yet."""
+        for part in self.parts[index + 1 :]:
+            if not self.run.part(part.index).is_file():
+                yield from part.keys()
+
+    def _bound(self, part: Part) -> list[Selected]:
+        """Return the part's perturbations with its model in the loop of those that search or attack."""
+        place = part.model, part.dataset
+        if place not in self.attacks:
+            model, dataset = self.models[part.model], self.datasets[part.dataset]
+            self.attacks[place] = Attacks(model, dataset, self.settings, self.plan.seed)
+        chosen = bind(self.chosen[part.dataset].single, self.models[part.model], budget=self.settings.text_budget)
+        return self.attacks[place].bind(chosen)
+
+    def _work(self, model: int, seconds: float) -> dict[str, float]:
+        """Return what a part cost, and how many of its texts were too long for the model."""
+        counted = {k: v for k, v in self._engine(model).describe().items() if k.startswith("n_")}
+        counted |= rows_of([held.counters for place, held in self.attacks.items() if place[0] == model])
+        before, self.counted[model] = self.counted.get(model, {}), counted
+        return {"seconds": round(seconds, 3), **{k: v - before.get(k, 0) for k, v in counted.items()}}
+
+    def _scored(self, part: Part, maker: JobMaker, groups: Sequence[Group], rows: list[Placed]) -> Iterator[Scored]:
+        scorer = Scorer(
+            threshold=self.models[part.model].threshold,
+            metrics=self.plan.metrics.names,
+            nsd_tolerance_mm=self.plan.metrics.nsd_tolerance_mm,
+            at_network_size=self.plan.metrics.resolution == "network",
+            thresholds=self.plan.metrics.thresholds,
+        )
+        engine = self._engine(part.model)
+        clean = _only_jobs((maker.clean_image_jobs(g) for g in groups), rows)
+        yield from self._predict(engine, scorer, clean, rows)
+        again = [job for g in groups for job in maker.rerun_jobs(g)]
+        yield from self._predict(engine, scorer, again, rows, fresh=True)
+        changed = image_jobs(maker, groups, **_where_pictures_change(self.models[part.model]))
+        waiting: list[Job] = []
+        for job in _jobs(changed, rows):
+            # Jobs on one picture stay together, so that it is encoded once.
+            full = len(waiting) >= CHANGED_IMAGES_AT_ONCE
+            if full and job.request.image_key != waiting[-1].request.image_key:
+                yield from self._predict(engine, scorer, waiting, rows)
+                waiting = []
+            waiting.append(job)
+        yield from self._predict(engine, scorer, waiting, rows)
+
+    def _predict(
+        self, engine: Engine, scorer: Scorer, jobs: Sequence[Job], rows: list[Placed], *, fresh: bool = False
+    ) -> Iterator[Scored]:
+        outcomes = engine.outcomes([job.request for job in jobs], fresh=fresh)
+        for job, outcome in zip(jobs, outcomes, strict=True):
+            if not isinstance(outcome, CaseError):
+                yield scorer.score(job, outcome)
+                continue
+            if self.strict:
+                raise AuditStoppedError(f"{job.request.case_id}: {outcome} (stopped: strict)") from outcome
+            failed = ({**row, "error": str(outcome)} for row in job.rows)
+            rows.extend(((*job.order, place), row) for place, row in enumerate(failed))
+
+    def _engine(self, model: int) -> Engine:
+        if model not in self.engines:
+            self.engines[model] = engine_of(self.models[model], self.plan)
+        return self.engines[model]
+
+    def _save(self, scored: Scored) -> None:
+        from PIL import Image as PilImage
+
+        row = scored.rows[0]
+        condition = row["condition"].replace(":", "_").replace("@", "_").replace("+", "_")
+        model, dataset = (re.sub(r"[^\w.-]", "_", row[key]) for key in ("model", "dataset"))
+        folder = self.run.path / "predictions" / model / dataset / condition
+        folder.mkdir(parents=True, exist_ok=True)
+        suffix = f"__{row['prompt_index']}" if row["prompt_index"] else ""
+        PilImage.fromarray(scored.predicted).save(folder / f"{row['case_id']}{suffix}.png")
+
+
+def cut_parts(models: Sequence[Segmenter], datasets: Sequence[Dataset], images_per_part: int) -> list[Part]:
+    """Cut (model, dataset, images) into parts by plan order."""
+    parts: list[Part] = []
+    for model in range(len(models)):
+        for number, dataset in enumerate(datasets):
+            images = list(_places(dataset))
+            for start in range(0, len(images), images_per_part):
+                parts.append(Part(len(parts), model, number, tuple(images[start : start + images_per_part])))
+    return parts
+
+
+def model_names(plan: Plan, models: Sequence[Segmenter]) -> list[str]:
+    """Return one distinct name per model: its label, else its name, else name and place."""
+    names = [spec.label or model.name for spec, model in zip(plan.model, models, strict=True)]
+    return [name if names.count(name) == 1 else f"{name}-{place + 1}" for place, name in enumerate(names)]
+
+
+def _places(dataset: Dataset) -> dict[str, list[int]]:
+    places: dict[str, list[int]] = {}
+    for number, info in enumerate(dataset.infos):
+        places.setdefault(info.image_id, []).append(number)
+    return places
+
+
+def _where_pictures_change(model: Segmenter) -> dict[str, Any]:
+    """On the model's accelerator in batches; on the CPU one by one, which costs nothing there."""
+    device = str(getattr(model, "device", "cpu"))
+    return {"device": device, "at_once": 1 if device == "cpu" else CHANGED_IMAGES_AT_ONCE}
+
+
+def _only_jobs(streams: Iterable[Iterable[Item]], rows: list[Placed]) -> list[Job]:
+    return [job for stream in streams for job in _jobs(stream, rows)]
+
+
+def _jobs(items: Iterable[Item], rows: list[Placed]) -> Iterator[Job]:
+    """Yield the jobs of a stream; rows that are finished already go to `rows`."""
+    for item in items:
+        if isinstance(item, Job):
+            yield item
+        else:
+            rows.append(((*item[0], 0), item[1]))

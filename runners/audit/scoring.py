@@ -1,0 +1,114 @@
+"""From predictions to rows: thresholds, metrics against the references, change against the clean prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from robustness.metrics.scores.mask_change import mask_change
+from robustness.metrics.scores.masks import mask_metrics
+from robustness.registry import METRICS
+from robustness.results import CLEAN
+from robustness.runners.audit.jobs import Job, Row
+from robustness.types import Mask, Probability
+
+BOOKKEEPING = ("area_fraction", "components", "centroid_row", "centroid_col")
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A job's rows, filled, the masks that a picture of it needs, and the clean prediction's Dice.
+
+    `clean` (in the clean image's frame) and `dice_clean` are None where the clean prediction failed; `mask_change` is
+    missing then.
+    """
+
+    job: Job
+    rows: tuple[Row, ...]
+    dice_clean: float | None
+    predicted: Mask
+    clean: Mask | None
+
+
+class Scorer:
+    """Scores the jobs of one part; remembers the clean masks that later jobs are compared with."""
+
+    def __init__(
+        self,
+        *,
+        threshold: float,
+        metrics: Sequence[str],
+        nsd_tolerance_mm: float,
+        at_network_size: bool = False,
+        thresholds: Sequence[float] = (),
+    ) -> None:
+        self.threshold = threshold
+        needs = {name: METRICS.get(name).needs for name in dict.fromkeys(("dice", *metrics, *BOOKKEEPING))}
+        self.names = tuple(name for name, need in needs.items() if need == "masks")
+        self.of_probability = tuple(name for name, need in needs.items() if need == "probability")
+        self.nsd_tolerance_mm = nsd_tolerance_mm
+        self.at_network_size = at_network_size
+        self.thresholds = tuple(thresholds)
+        self._clean: dict[tuple[str, int], Mask] = {}
+        self._clean_dice: dict[tuple[str, int], float] = {}
+
+    def score(self, job: Job, probability: Probability) -> Scored:
+        """Return the job's rows with every measured column."""
+        predicted: Mask = probability > self.threshold
+        is_clean = job.rows[0]["condition"] == CLEAN
+        if is_clean:
+            self._clean[job.baseline] = predicted
+        baseline = self._baseline(job)
+        reference = self._at(job.reference, predicted.shape)
+        measured = mask_metrics(
+            predicted,
+            reference,
+            spacing_mm=self._spacing(job, predicted.shape),
+            nsd_tolerance_mm=self.nsd_tolerance_mm,
+            names=self.names,
+        )
+        measured["reference_fraction"] = float(reference.mean())
+        measured["image_height"], measured["image_width"] = map(float, predicted.shape)
+        for threshold in self.thresholds:
+            measured[f"dice_at_{threshold:.2f}"] = self._dice_of(probability > threshold, reference)
+        for name in self.of_probability:
+            measured[name] = METRICS.get(name)()(probability, reference)
+        measured["mask_change"] = float("nan") if baseline is None else mask_change(baseline, predicted)
+        if is_clean:
+            self._clean_dice[job.baseline] = float(measured["dice"])
+        rows = [
+            {**row, **measured, "dice_other": self._dice(predicted, other)}
+            for row, other in zip(job.rows, job.other_references, strict=True)
+        ]
+        return Scored(job, tuple(rows), self._clean_dice.get(job.baseline), predicted, self._clean.get(job.baseline))
+
+    def _baseline(self, job: Job) -> Mask | None:
+        clean = self._clean.get(job.baseline)
+        return clean if clean is None or job.perturbation is None else job.perturbation.apply_mask(clean, job.params)
+
+    def _dice(self, predicted: Mask, other: Mask | None) -> float | None:
+        if other is None:
+            return None
+        return self._dice_of(predicted, self._at(other, predicted.shape))
+
+    @staticmethod
+    def _dice_of(predicted: Mask, reference: Mask) -> float:
+        return float(mask_metrics(predicted, reference, names=("dice",))["dice"])
+
+    def _at(self, mask: Mask, shape: tuple[int, ...]) -> Mask:
+        return resize_nearest(mask, shape) if self.at_network_size else mask
+
+    def _spacing(self, job: Job, shape: tuple[int, ...]) -> tuple[float, float] | None:
+        if job.spacing_mm is None or not self.at_network_size:
+            return job.spacing_mm
+        (row, column), (height, width) = job.spacing_mm, job.reference.shape
+        return row * height / shape[0], column * width / shape[1]
+
+
+def resize_nearest(mask: Mask, shape: tuple[int, ...]) -> Mask:
+    """Return `mask` (H, W) at `shape` by the nearest source pixel (pixel centres aligned)."""
+    rows = ((np.arange(shape[0]) + 0.5) * mask.shape[0] / shape[0]).astype(int)
+    columns = ((np.arange(shape[1]) + 0.5) * mask.shape[1] / shape[1]).astype(int)
+    return mask[rows[:, None], columns[None, :]]

@@ -1,0 +1,103 @@
+"""Where an attribute is lost: how far a swap moves a model's code of the text, beside how far it moves the mask."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from robustness.errors import InputError
+from robustness.results import CLEAN
+from robustness.types import Segmenter
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DISTANCE = "text_distance"
+_PAIR = ["model", "dataset", "split", "case_id", "prompt_index"]
+
+
+def text_distances(model: Segmenter, pairs: Sequence[tuple[str, str]], *, batch: int = 64) -> list[float]:
+    """Return the cosine distance, 0 to 2, between the codes of the two texts of each pair.
+
+    A code is everything that the model computes from the text alone, as one vector: for CLIPSeg and BiomedCLIPSeg the
+    FiLM factor and offset, which is all that the mask can know of the prompt; codes with one entry per token are
+    averaged over the tokens first. 0 means that the difference is lost before image and text meet; then no image can
+    bring it back. Each distinct text is encoded once.
+
+    Raises:
+        InputError: the model has no text code (an image-only model, a black box, stored predictions).
+    """
+    import torch
+
+    from robustness.runners.inference.segmenter import TensorCode
+
+    if not getattr(model, "takes_text", False):
+        raise InputError(f"model: expected a network that encodes text, {model.name} does not")
+    distinct = list(dict.fromkeys(text for pair in pairs for text in pair))
+    row_of = {text: row for row, text in enumerate(distinct)}
+    vectors: list[torch.Tensor] = []
+    with torch.inference_mode():
+        for start in range(0, len(distinct), batch):
+            code: Any = model.encode_text(distinct[start : start + batch])
+            if not isinstance(code, TensorCode):
+                raise InputError(f"model: expected text codes of tensors, {model.name} gives {type(code).__name__}")
+            vectors.append(_flat(code.tensors))
+    if not vectors:
+        return []
+    # Double precision: distances of near-equal codes lie below the rounding of single precision.
+    whole = torch.nn.functional.normalize(torch.cat(vectors).double(), dim=1)
+    before, after = (torch.tensor([row_of[pair[side]] for pair in pairs]) for side in (0, 1))
+    squared = (whole[before] - whole[after]).square().sum(1)
+    return [float(d) for d in squared / 2]
+
+
+def text_collapse(results: pd.DataFrame, model: Segmenter) -> pd.DataFrame:
+    """Return the rows of changed prompts of one model with their `text_distance` beside their `mask_change`.
+
+    Args:
+        results: a run's table; rows of other models are left out where `model` is one of several.
+        model: the segmenter that the run audited.
+
+    Returns:
+        The columns `model dataset split case_id prompt_index condition family attribute clean_prompt prompt
+        text_distance mask_change`, one row per applicable prompt change whose clean row is there, in their order.
+
+    Raises:
+        InputError: the model has no text code, or the table holds no row of it.
+    """
+    joined = _joined(results, model)
+    columns = [*_PAIR, "condition", "family", "attribute", "clean_prompt", "prompt", DISTANCE, "mask_change"]
+    return joined[columns].reset_index(drop=True)
+
+
+def with_text_distance(results: pd.DataFrame, model: Segmenter) -> pd.DataFrame:
+    """Return a run's table with a column `text_distance`: NaN but for the rows that `text_collapse` gives.
+
+    A column that is there already, from another model of the run, keeps its values for the other rows.
+    """
+    joined = _joined(results, model)
+    table = results.copy()
+    if DISTANCE not in table:
+        table[DISTANCE] = float("nan")
+    table.loc[joined["row"], DISTANCE] = joined[DISTANCE].to_numpy()
+    return table
+
+
+def _joined(results: pd.DataFrame, model: Segmenter) -> pd.DataFrame:
+    rows = results if results["model"].nunique() == 1 else results[results["model"] == model.name]
+    if rows.empty:
+        raise InputError(f"results: expected rows of {model.name!r}, found {sorted(results['model'].unique())}")
+    clean = rows[rows["condition"] == CLEAN].drop_duplicates(_PAIR)
+    clean = clean[[*_PAIR, "prompt"]].rename(columns={"prompt": "clean_prompt"})
+    changed = rows[(rows["family"] == "prompt") & rows["applicable"].astype(bool)].reset_index(names="row")
+    joined = changed.merge(clean, on=_PAIR, how="inner", validate="many_to_one")
+    pairs = list(zip(joined["clean_prompt"], joined["prompt"], strict=True))
+    joined[DISTANCE] = text_distances(model, pairs)
+    return joined
+
+
+def _flat(tensors: Sequence[Any]) -> Any:
+    import torch
+
+    parts = [t.float().mean(1) if t.ndim > 2 else t.float() for t in tensors if t.is_floating_point()]
+    return torch.cat([part.flatten(1).cpu() for part in parts], dim=1)

@@ -1,0 +1,230 @@
+"""Checkpoints: found by content, read without executing anything, compared key by key, written whole."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from robustness.errors import InputError
+from robustness.files import sha256_file, write_atomic, write_text
+from robustness.runners.checkpoints.adapters import merged_state
+from robustness.runners.checkpoints.weight_files import first_line, read_weights, shortened, weight_files
+from robustness.runners.inference.segmenter import NetworkSegmenter
+
+WEIGHTS, CONFIG = "model.safetensors", "config.json"
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_SUFFIXES = {".pt", ".pth", ".bin", ".ckpt", ".safetensors"}
+_WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network")
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """What a checkpoint file or folder holds.
+
+    Attributes:
+        state: key to tensor, wrapper prefixes cut, ``position_ids`` buffers of old transformers left out.
+        document: the ``config.json`` beside the weights, {} without one.
+        own: whether `document` is of this package's own format.
+        threshold: the mask threshold that the checkpoint states, None where it states none.
+        folder: where tokenizer and preprocessing files may lie.
+        files: the files that `state` was read from.
+    """
+
+    source: str
+    state: Mapping[str, torch.Tensor]
+    document: dict[str, Any]
+    own: bool
+    threshold: float | None
+    folder: Path
+    files: tuple[Path, ...]
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return key to shape."""
+        return {key: tuple(tensor.shape) for key, tensor in self.state.items()}
+
+    def own_config(self) -> dict[str, Any]:
+        """Return the network's configuration from a checkpoint of this package."""
+        return dict(self.document.get("config", {}))
+
+    def provenance(self) -> dict[str, Any]:
+        """Return the source and the SHA-256 of every weight file."""
+        names = [path.name for path in self.files]
+        hashes = {
+            path.name if names.count(path.name) == 1 else f"{path.parent.name}/{path.name}": sha256_file(path)
+            for path in self.files
+        }
+        trained_on = {"trained_on": self.document["trained_on"]} if self.own and "trained_on" in self.document else {}
+        return {"checkpoint": self.source, "sha256": hashes, **trained_on}
+
+
+def open_checkpoint(checkpoint: str | Path, *, model: str, prefixes: Sequence[str] = ()) -> Checkpoint:
+    """Read a checkpoint: a folder, a weight file in any known form, or a hub name.
+
+    Args:
+        checkpoint: path or hub name.
+        model: the registered name that is being loaded; a config of another model is left aside.
+        prefixes: key prefixes of wrappers; each is cut where every key has it.
+
+    Raises:
+        InputError: absent, damaged, without a state dict, or a pickle that calls something.
+    """
+    path = locate(checkpoint)
+    files = weight_files(path) if path.is_dir() else (path,)
+    folder = path if path.is_dir() else path.parent
+    state: dict[str, torch.Tensor] = {}
+    threshold = None
+    for file in files:
+        content = read_weights(file)
+        state.update(_state_dict(content, file))
+        threshold = threshold if threshold is not None else _stated_threshold(content)
+    document = _document(folder)
+    own = document.get("model") == model and isinstance(document.get("config"), dict)
+    if own:
+        threshold = document.get("threshold", threshold)
+    return Checkpoint(
+        source=str(checkpoint),
+        state=state if own else _without_wrappers(state, prefixes),
+        document=document if own or "model" not in document else {},
+        own=own,
+        threshold=threshold,
+        folder=folder,
+        files=files,
+    )
+
+
+def locate(checkpoint: str | Path) -> Path:
+    """Return the path of a checkpoint; what is no path here is fetched from the hub.
+
+    Raises:
+        InputError: neither a path nor a hub name that can be had.
+    """
+    path = Path(checkpoint)
+    return path if path.exists() else _download(str(checkpoint))
+
+
+def save_checkpoint(
+    folder: str | Path, segmenter: NetworkSegmenter, *, trained_on: Mapping[str, Any] | None = None
+) -> Path:
+    """Write a segmenter as ``model.safetensors`` + ``config.json`` (and its vocabulary, where it has files).
+
+    Each file is written whole or not at all. Returns the folder; `load_model(segmenter.model, folder)` reads it.
+    """
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    merged = merged_state(segmenter.network)
+    state = {k: v.detach().cpu().contiguous().clone() for k, v in merged.items()}
+    document = {
+        "model": segmenter.model or segmenter.name,
+        "config": dict(segmenter.config),
+        "threshold": segmenter.threshold,
+        "preprocess": segmenter.preprocess.as_dict(),
+        "trained_on": dict(trained_on or {}),
+    }
+    save_vocabulary = getattr(segmenter.tokenizer, "save", None)
+    if save_vocabulary is not None:
+        save_vocabulary(target)
+    write_atomic(target / WEIGHTS, lambda temporary: save_file(state, str(temporary), metadata={"format": "pt"}))
+    write_text(target / CONFIG, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    return target
+
+
+def load_strict(network: nn.Module, checkpoint: Checkpoint, *, model: str) -> None:
+    """Copy the weights into `network`; every key must be there, and no other.
+
+    Raises:
+        InputError: keys are missing, unexpected or of another shape, or a weight is not finite.
+    """
+    expected = {k: tuple(v.shape) for k, v in network.state_dict().items() if not _is_position_ids(k)}
+    found = checkpoint.shapes()
+    problems = _differences(expected, found)
+    if problems:
+        raise InputError(f"checkpoint: {checkpoint.source} does not hold a {model} network: {'; '.join(problems)}")
+    broken = [k for k, v in checkpoint.state.items() if v.is_floating_point() and not bool(torch.isfinite(v).all())]
+    if broken:
+        raise InputError(
+            f"checkpoint: expected finite weights in {checkpoint.source}, found NaN or infinity in {shortened(broken)}"
+        )
+    network.load_state_dict(dict(checkpoint.state), strict=False)
+
+
+def _differences(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]]) -> list[str]:
+    missing = [f"{k} {list(v)}" for k, v in expected.items() if k not in found]
+    unexpected = [f"{k} {list(v)}" for k, v in found.items() if k not in expected]
+    mismatched = [
+        f"{k} expected {list(v)} got {list(found[k])}" for k, v in expected.items() if k in found and found[k] != v
+    ]
+    kinds = (("missing", missing), ("unexpected", unexpected), ("mismatched", mismatched))
+    return [f"{len(keys)} {kind} ({shortened(keys)})" for kind, keys in kinds if keys]
+
+
+def _is_position_ids(key: str) -> bool:
+    return key.rpartition(".")[2] == "position_ids"
+
+
+def _without_wrappers(state: Mapping[str, torch.Tensor], prefixes: Iterable[str]) -> dict[str, torch.Tensor]:
+    kept = {k: v for k, v in state.items() if not _is_position_ids(k)}
+    ordered = sorted(prefixes, key=len, reverse=True)
+    while kept and (cut := next((p for p in ordered if all(k.startswith(p) for k in kept)), "")):
+        kept = {k[len(cut) :]: v for k, v in kept.items()}
+    return kept
+
+
+def _document(folder: Path) -> dict[str, Any]:
+    path = folder / CONFIG
+    if not path.is_file():
+        return {}
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"checkpoint: {path} is not valid JSON ({error})") from error
+    return document if isinstance(document, dict) else {}
+
+
+def _state_dict(content: Any, path: Path) -> dict[str, torch.Tensor]:
+    for node in _candidates(content):
+        tensors = {k: v for k, v in node.items() if isinstance(k, str) and isinstance(v, torch.Tensor)}
+        if tensors and len(tensors) == len(node):
+            return tensors
+    raise InputError(
+        f"checkpoint: expected a state dict (key to tensor) in {path}, found none; save model.state_dict()"
+    )
+
+
+def _candidates(content: Any) -> list[Mapping[Any, Any]]:
+    if not isinstance(content, Mapping):
+        return []
+    inner = [content[name] for name in _WRAPPERS if isinstance(content.get(name), Mapping)]
+    return [content, *inner]
+
+
+def _stated_threshold(content: Any) -> float | None:
+    hyper = content.get("hyper_parameters") if isinstance(content, Mapping) else None
+    value = hyper.get("threshold") if isinstance(hyper, Mapping) else None
+    return float(value) if isinstance(value, int | float) and 0 < value < 1 else None
+
+
+def _download(name: str) -> Path:
+    # A hub must not be asked for what is meant as a local file or lies in a local folder.
+    local = Path(name).suffix in _SUFFIXES or Path(name).parent.is_dir()
+    if local or not _HUB_NAME.fullmatch(name):
+        raise InputError(f"checkpoint: expected a file, a folder or a hub name (owner/name), found none at {name!r}")
+    import huggingface_hub
+
+    try:
+        folder = Path(huggingface_hub.snapshot_download(name, allow_patterns=["*.json", "*.txt", "*.safetensors"]))
+        if not any(folder.glob("*.safetensors")):
+            huggingface_hub.snapshot_download(name, allow_patterns=["*.bin"])
+    except Exception as error:  # the hub's client raises errors of several libraries, all of which mean the same here
+        raise InputError(
+            f"checkpoint: {name!r} is no path here and could not be fetched from the hub ({first_line(error)}); "
+            "check the name, or give a local folder"
+        ) from error
+    return folder

@@ -1,0 +1,121 @@
+"""Weight files: which one lies in a folder, and what is in it; read without executing anything."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import struct
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from robustness.errors import InputError
+from robustness.runners.checkpoints import safe_pickle
+from robustness.runners.checkpoints.torchscript import read_torchscript
+
+_LISTED = 5
+_TABLES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
+_NAMES = ("model.safetensors", "pytorch_model.bin")
+
+
+def weight_files(folder: Path) -> tuple[Path, ...]:
+    """Return the file or the shards that hold the weights of a folder.
+
+    Raises:
+        InputError: none, or several without one of the usual names.
+    """
+    for table in _TABLES:
+        if (folder / table).is_file():
+            return _shards(folder / table)
+    for name in _NAMES:
+        if (folder / name).is_file():
+            return (folder / name,)
+    candidates = [p for p in sorted(folder.iterdir()) if p.is_file() and _form(p) is not None]
+    if len(candidates) != 1:
+        listed = ", ".join(p.name for p in candidates[:_LISTED]) or "none"
+        raise InputError(f"checkpoint: expected one weight file in {folder}, found {listed}; give the file itself")
+    return (candidates[0],)
+
+
+def _shards(table: Path) -> tuple[Path, ...]:
+    try:
+        names = sorted(set(json.loads(table.read_text(encoding="utf-8"))["weight_map"].values()))
+    except (ValueError, KeyError, AttributeError) as error:
+        raise InputError(f"checkpoint: {table} is not a table of weight files") from error
+    # A table names files beside itself; a name with a folder in it would lead elsewhere.
+    return tuple(table.parent / Path(name).name for name in names)
+
+
+def _form(path: Path) -> str | None:
+    """Return "safetensors", "zip" or "pickle" by the first bytes of a file, or None."""
+    with path.open("rb") as handle:
+        head = handle.read(16)
+    if head[:4] == b"PK\x03\x04":
+        return "zip"
+    if head[:1] == b"\x80" and head[1:2] in {b"\x02", b"\x03", b"\x04", b"\x05"}:
+        return "pickle"
+    if len(head) > 9 and head[8:9] == b"{" and struct.unpack("<Q", head[:8])[0] < path.stat().st_size:
+        return "safetensors"
+    return None
+
+
+def read_weights(path: Path) -> Any:
+    """Return what a safetensors, PyTorch or TorchScript file holds; classes in it are inert stand-ins.
+
+    Raises:
+        InputError: absent, truncated, of another kind, or it wants to call something.
+    """
+    try:
+        form = _form(path)
+        if form == "safetensors":
+            return load_file(path)
+        if form is None:
+            raise InputError(
+                f"checkpoint: {path} is neither safetensors nor a PyTorch file; it may be truncated or a pointer to one"
+            )
+        return _read_torch(path, form)
+    except safe_pickle.RefusedPickle as error:
+        raise InputError(f"checkpoint: {path} wants to call {error}, which no checkpoint needs; refused") from error
+    except (OSError, SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"checkpoint: {path} cannot be read ({first_line(error)}); is it complete?") from error
+    except (ValueError, TypeError, AttributeError, KeyError, IndexError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"checkpoint: {path} is damaged ({first_line(error)})") from error
+
+
+def _read_torch(path: Path, form: str) -> Any:
+    if form == "zip":
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+        if any(m.filename.rpartition("/")[2] == "constants.pkl" for m in members):
+            return read_torchscript(path)
+        _check_archive(path, members)
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        # The strict reader refuses every class; this one puts something inert in its place.
+        return torch.load(path, map_location="cpu", weights_only=False, pickle_module=safe_pickle)
+
+
+def _check_archive(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
+    # torch.save stores members as they are; a compressed one can unfold into any amount of memory.
+    packed = [m.filename for m in members if m.compress_type != zipfile.ZIP_STORED]
+    if packed or sum(m.file_size for m in members) > path.stat().st_size:
+        raise InputError(f"checkpoint: {path} holds compressed members ({shortened(packed)}); save it with torch.save")
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, cut to 160 characters."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+
+
+def shortened(items: Sequence[str]) -> str:
+    """Return the first items, comma-separated, and how many more there are."""
+    more = f", and {len(items) - _LISTED} more" if len(items) > _LISTED else ""
+    return ", ".join(items[:_LISTED]) + more

@@ -1,0 +1,134 @@
+"""Annotation files from images and masks: attributes measured or stated, prompts from templates."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from robustness.errors import CaseError, InputError
+from robustness.files import write_text
+from robustness.perturb.language.measured import measure
+from robustness.perturb.language.parse import parse_prompt
+from robustness.perturb.language.templates import build_prompts, family_of
+from robustness.perturb.language.vqa import VqaModel
+from robustness.runners.data.benchmark_folder import modality_of_set, read_entries, splits_of
+from robustness.runners.data.decode import read_image, read_mask
+from robustness.types import Mask
+
+_KINDS = ("side", "view", "phase", "sex", "age", "quality", "pathology", "description")
+_PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+
+
+def annotate(
+    data: str | Path,
+    out: str | Path,
+    *,
+    split: str | None = None,
+    target: str = "",
+    modality: str = "",
+    family: str = "",
+    templates: Mapping[str, str] | None = None,
+    vqa: str | None = None,
+) -> int:
+    """Write an annotation file in the benchmark's layout and return how many entries it holds.
+
+    Number, size, area, location, shape and colour come from mask and image; target, view, phase, side, sex, age,
+    quality and pathology from what the entries state (`attributes`, or keys of their own); descriptions from the
+    lexicon. A case that cannot be read is an error: an annotation file must be whole.
+
+    Args:
+        data: a folder with images/ and masks/; anns/SPLIT.json says which belong together and what is known of them.
+            Without anns/, files of one stem belong together.
+        out: the JSON file to write.
+        split: which annotation file; None: test where there is one, else the first.
+        target: the class name where the entries state none.
+        modality: overrides what the data says.
+        family: of templates; "" chooses by modality and target.
+        templates: level -> template instead of a family.
+        vqa: a visual question answering model (folder or hub name) for shape and colour.
+
+    Raises:
+        InputError: the folder or an argument cannot be used, or no target is known.
+        CaseError: an image or a mask cannot be read.
+    """
+    folder = Path(data).expanduser()
+    model = VqaModel(vqa) if vqa else None
+    known = modality or modality_of_set(folder)[0]
+    entries = []
+    for entry in _entries(folder, split):
+        mask = read_mask(folder / "masks" / entry["mask_name"])
+        image = read_image(folder / "images" / entry["img_name"]).image
+        if image.shape[:2] != mask.shape:
+            raise CaseError(f"{entry['mask_name']}: image is {image.shape[:2]}, mask is {mask.shape}")
+        name = target or target_of(entry)
+        if not name:
+            raise InputError(f"target: {entry['mask_name']} states none; give --target NAME")
+        words = {
+            **measure(mask, image),
+            **(model.attributes(image, mask, name) if model else {}),
+            **stated_words(entry),
+        }
+        words["target"] = name
+        chosen = family or family_of(known or str(entry.get("modality") or ""), name)
+        prompts = build_prompts(words, family=chosen, templates=templates)
+        kept = {k: v for k, v in entry.items() if k not in ("prompts", "attributes", "bbox")}
+        entries.append({**kept, "bbox": _bbox(mask), "prompts": prompts, "attributes": words})
+    write_text(Path(out), json.dumps(entries, indent=1, ensure_ascii=False) + "\n")
+    return len(entries)
+
+
+def target_of(entry: Mapping[str, Any]) -> str:
+    """Return the class that an entry states: `target`, else what its p1 asks for, else `attributes.structure`."""
+    attributes = entry.get("attributes") if isinstance(entry.get("attributes"), dict) else {}
+    stated = entry.get("target")
+    if isinstance(stated, str) and stated.strip():
+        return stated.strip()
+    prompts = entry.get("prompts")
+    first = prompts.get("p1", "") if isinstance(prompts, dict) else ""
+    first = first[0] if isinstance(first, list) and first else first
+    found = parse_prompt(first).get("target") if isinstance(first, str) else None
+    return found.value if found else str((attributes or {}).get("structure") or "")
+
+
+def _entries(folder: Path, split: str | None) -> Iterator[dict[str, Any]]:
+    for needed in ("images", "masks"):
+        if not (folder / needed).is_dir():
+            raise InputError(f"data: expected a folder {needed!r} in {folder}, found none")
+    if not (folder / "anns").is_dir():
+        yield from _by_stem(folder)
+        return
+    splits = splits_of(folder)
+    chosen = split or ("test" if "test" in splits else splits[0])
+    if chosen not in splits:
+        raise InputError(f"split: expected one of {', '.join(splits)}, got {chosen!r}")
+    yield from read_entries(folder / "anns" / f"{chosen}.json")
+
+
+def _by_stem(folder: Path) -> Iterator[dict[str, Any]]:
+    images = {p.stem: p.name for p in sorted((folder / "images").iterdir()) if p.suffix.lower() in _PICTURES}
+    masks = [p for p in sorted((folder / "masks").iterdir()) if p.suffix.lower() in _PICTURES]
+    if not masks:
+        raise InputError(f"data: expected masks in {folder / 'masks'}, found none")
+    for path in masks:
+        if path.stem not in images:
+            raise InputError(f"data: the mask {path.name} has no image of the same stem in {folder / 'images'}")
+        yield {"img_name": images[path.stem], "mask_name": path.name}
+
+
+def stated_words(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an entry itself says; `size`, `number` and `location` are measured anew, by one convention."""
+    attributes = entry.get("attributes") if isinstance(entry.get("attributes"), dict) else {}
+    both = {**entry, **(attributes or {})}
+    return {kind: both[kind] for kind in _KINDS if both.get(kind) not in (None, "", [], "none")}
+
+
+def _bbox(mask: Mask) -> list[int]:
+    """Return [x0, y0, x1, y1] in pixels; an empty mask has an empty box."""
+    if not mask.any():
+        return [0, 0, 0, 0]
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return [int(columns[0]), int(rows[0]), int(columns[-1]), int(rows[-1])]

@@ -1,0 +1,164 @@
+"""The reference benchmark's folder: images/, masks/, anns/SPLIT.json.
+
+An entry is ``{"img_name", "mask_name", "prompts": {"p0": str | [str, ...], ...}}`` and may hold `subject`, `target`,
+`modality`, `spacing_mm` and `attributes {...}`.
+
+Reference: Poudel et al., "Exploring Transfer Learning in Medical Image Segmentation using Vision-Language Models",
+MIDL 2024, arXiv:2308.07706.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from robustness.errors import InputError, suggest
+from robustness.perturb.modality import canonical_modality
+from robustness.results import case_id_of
+from robustness.runners.data.records import Record, is_absent, listed_texts, listing, no_such, spacing_of
+
+CARD = "dataset_card.json"
+
+# Kept out of a case: detection bookkeeping of the reference benchmark, which repeats an entry under another number.
+_BOOKKEEPING = frozenset({"bbox", "cat", "segment_id", "sentences", "sentences_num"})
+_OWN = frozenset({"img_name", "mask_name", "prompts", "attributes"}) | _BOOKKEEPING
+
+# The reference benchmark's sets state no modality.
+_KNOWN_SETS = {
+    "bkai_polyp": "endoscopy",
+    "busi": "ultrasound",
+    "camus": "echocardiography",
+    "chexlocalize": "x-ray",
+    "clinicdb_polyp": "endoscopy",
+    "colondb_polyp": "endoscopy",
+    "cvc300_polyp": "endoscopy",
+    "dfu": "photograph",
+    "etis_polyp": "endoscopy",
+    "isic": "dermoscopy",
+    "kvasir_polyp": "endoscopy",
+}
+
+
+def splits_of(folder: Path) -> list[str]:
+    """Return the names of the splits in a folder, train, val and test first.
+
+    Raises:
+        InputError: the folder lacks anns/ or holds no annotation file.
+    """
+    annotations = folder / "anns"
+    if not annotations.is_dir():
+        held = sorted(p.name for p in folder.iterdir())
+        tables = [name for name in held if name.endswith((".csv", ".parquet"))]
+        hint = f"; to read a manifest pass its path ({tables[0]})" if tables else ""
+        raise InputError(f"data: expected folders images, masks and anns in {folder}, found {listing(held)}{hint}")
+    names = sorted(p.stem for p in annotations.glob("*.json"))
+    if not names:
+        raise InputError(f"data: expected annotation files anns/SPLIT.json in {folder}, found none")
+    order = {"train": 0, "val": 1, "test": 2}
+    return sorted(names, key=lambda name: (order.get(name, 3), name))
+
+
+def read_split(folder: Path, *, split: str, prompt: str) -> list[Record]:
+    """Return one record for each entry of a split, in file order.
+
+    Raises:
+        InputError: the layout, the split or the prompt key does not exist, or the file is not as described above.
+    """
+    known = splits_of(folder)
+    if split not in known:
+        raise no_such("split", split, known, f"{folder}/anns")
+    for needed in ("images", "masks"):
+        if not (folder / needed).is_dir():
+            held = sorted(p.name for p in folder.iterdir())
+            raise InputError(
+                f"data: expected a folder {needed!r} in {folder}, found {listing(held)}{suggest(needed, held)}"
+            )
+    entries = read_entries(folder / "anns" / f"{split}.json")
+    keys = prompt_keys(entries)
+    if prompt not in keys:
+        raise no_such("prompt", prompt, keys, f"{folder}/anns/{split}.json")
+    return [_record(folder, split, number, entry, prompt) for number, entry in enumerate(entries)]
+
+
+def read_entries(path: Path) -> list[dict[str, Any]]:
+    """Return the entries of an annotation file.
+
+    Raises:
+        InputError: no JSON list of objects with an image and a mask name, or an empty one.
+    """
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"data: expected JSON in {path}, got {' '.join(str(error).split())}") from None
+    if not isinstance(entries, list):
+        raise InputError(f"data: expected a JSON list of entries in {path}, got {type(entries).__name__}")
+    if not entries:
+        raise InputError(f"data: expected at least one entry in {path}, got an empty list")
+    for number, entry in enumerate(entries):
+        for key in ("img_name", "mask_name"):
+            if not isinstance(entry, dict) or not isinstance(entry.get(key), str) or not entry[key]:
+                raise InputError(f"data: expected {key!r} in entry {number} of {path}, found {listing(entry)}")
+    return entries
+
+
+def prompt_keys(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the prompt keys that any entry has, sorted."""
+    found = {key for entry in entries if isinstance(entry.get("prompts"), dict) for key in entry["prompts"]}
+    return sorted(found, key=lambda key: (len(key), key))
+
+
+def modality_of_set(folder: Path) -> tuple[str, str]:
+    """Return a set's modality and where it is known from: its card, or the benchmark's name for it."""
+    try:
+        card = json.loads((folder / CARD).read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError):
+        card = {}
+    if isinstance(card, dict):
+        for key in ("modality", "what"):
+            found = canonical_modality(str(card.get(key, "")))
+            if found:
+                return found, f"{CARD} ({key!r})"
+    known = _KNOWN_SETS.get(folder.name, "")
+    return known, "the name of the reference benchmark's set" if known else ""
+
+
+def _record(folder: Path, split: str, number: int, entry: Mapping[str, Any], prompt: str) -> Record:
+    where = f"anns/{split}.json entry {number}"
+    siblings, attributes = _mapping(entry.get("prompts")), _mapping(entry.get("attributes"))
+    texts = listed_texts(siblings.get(prompt))
+    extra = {key: value for key, value in entry.items() if key not in _OWN}
+    return Record(
+        where=where,
+        case_id=case_id_of(entry["mask_name"]),
+        image_name=entry["img_name"],
+        image_path=folder / "images" / entry["img_name"],
+        mask_name=entry["mask_name"],
+        mask_path=folder / "masks" / entry["mask_name"],
+        texts=texts,
+        siblings=siblings,
+        target=_first_text(extra.get("target"), attributes.get("structure")),
+        modality=_first_text(attributes.get("modality"), extra.get("modality")),
+        attributes=attributes,
+        extra=extra,
+        spacing_mm=_spacing({**attributes, **extra}, where),
+        problem="" if texts else f"{where}: expected a text under prompt {prompt!r}, found none",
+    )
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _first_text(*values: Any) -> str:
+    return next((str(value).strip() for value in values if not is_absent(value)), "")
+
+
+def _spacing(fields: Mapping[str, Any], where: str) -> tuple[float, float] | None:
+    pair = fields.get("spacing_mm")
+    if is_absent(pair):
+        return spacing_of(fields.get("spacing_mm_y"), fields.get("spacing_mm_x"), where)
+    if not isinstance(pair, list | tuple) or len(pair) != 2:
+        raise InputError(f"spacing_mm in {where}: expected two numbers [row, column] in mm, got {pair!r}")
+    return spacing_of(pair[0], pair[1], where)

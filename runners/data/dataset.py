@@ -1,0 +1,221 @@
+"""A dataset: cases in plan order, decoded when they are looked at."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, overload
+
+from robustness.errors import CaseError
+from robustness.runners.data.decode import DecodedImage, read_image, read_mask
+from robustness.runners.data.records import Record
+from robustness.runners.data.subjects import DEFAULT_KEYS
+from robustness.types import Case, CaseInfo, DataContext, Mask
+
+MISSING = "missing"
+_KEPT_IMAGES = 4
+
+
+class Dataset(Sequence[Case]):
+    """Cases in plan order; names and prompts are known at once, pixels are decoded when looked at.
+
+    Attributes:
+        name: the folder's or manifest's name.
+        split: which part of it.
+        prompt: the prompt key or column.
+        root: the folder that file names are relative to.
+        infos: one light record for each case; ``infos[i].prompts`` holds one parsed prompt for each listed text.
+        subject_is_image: the data names no subject, so each image stands for one.
+        notes: what the reader decided or left out, one sentence each.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        split: str,
+        prompt: str,
+        root: Path,
+        records: Sequence[Record],
+        infos: Sequence[CaseInfo],
+        sources: Sequence[Path] = (),
+        subject_is_image: bool = False,
+        notes: Sequence[str] = (),
+        spec: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.name = name
+        self.split = split
+        self.prompt = prompt
+        self.root = root
+        self.infos: tuple[CaseInfo, ...] = tuple(infos)
+        self.subject_is_image = subject_is_image
+        self.notes: tuple[str, ...] = tuple(notes)
+        self._records = tuple(records)
+        self._sources = tuple(sources)
+        self._spec = dict(spec or {})
+        self._recent: OrderedDict[tuple[Path, bool], DecodedImage] = OrderedDict()
+        self._hashes: dict[Path, tuple[tuple[int, int], str]] = {}
+
+    def __len__(self) -> int:
+        return len(self.infos)
+
+    @overload
+    def __getitem__(self, index: int) -> Case: ...
+    @overload
+    def __getitem__(self, index: slice) -> Dataset: ...
+    def __getitem__(self, index: int | slice) -> Case | Dataset:
+        if isinstance(index, slice):
+            return self.subset(range(*index.indices(len(self))))
+        return self.decode(index)
+
+    def __iter__(self) -> Iterator[Case]:
+        return (self.decode(index) for index in range(len(self)))
+
+    def __repr__(self) -> str:
+        return f"Dataset({self.name!r}, split={self.split!r}, prompt={self.prompt!r}, {len(self)} cases)"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_recent": OrderedDict()}
+
+    def decode(self, index: int) -> Case:
+        """Return one case with its pixels; its prompt is the first listed text.
+
+        Memory stays bounded: only the last few images are kept, for the cases that share one.
+
+        Raises:
+            CaseError: a file is missing or unreadable, sizes differ, or the entry states no prompt.
+        """
+        info, record = self.infos[index], self._records[index]
+        if record.problem:
+            raise CaseError(f"case {record.case_id}: {record.problem}")
+        decoded, mask = self._pixels(record)
+        metadata = dict(info.metadata)
+        if decoded.image_float is not None:
+            metadata |= {"image_float": decoded.image_float.copy(), "full_scale": decoded.full_scale}
+        return Case(
+            case_id=info.case_id,
+            subject_id=info.subject_id,
+            image=decoded.image.copy(),
+            mask=mask,
+            prompt=info.prompts[0],
+            target=info.target,
+            metadata=metadata,
+            spacing_mm=record.spacing_mm,
+        )
+
+    def subset(self, indices: Iterable[int]) -> Dataset:
+        """Return the dataset of the cases at `indices`, in that order."""
+        chosen = list(indices)
+        picked = f"{len(chosen)} of {len(self)} cases were picked by hand"
+        return Dataset(
+            self.name,
+            split=self.split,
+            prompt=self.prompt,
+            root=self.root,
+            records=[self._records[i] for i in chosen],
+            infos=[self.infos[i] for i in chosen],
+            sources=self._sources,
+            subject_is_image=self.subject_is_image,
+            notes=(*self.notes, picked),
+            spec=self._spec,
+        )
+
+    def with_infos(self, infos: Sequence[CaseInfo], *, note: str) -> Dataset:
+        """Return the same cases with other records of what is asked of them."""
+        return Dataset(
+            self.name,
+            split=self.split,
+            prompt=self.prompt,
+            root=self.root,
+            records=self._records,
+            infos=infos,
+            sources=self._sources,
+            subject_is_image=self.subject_is_image,
+            notes=(*self.notes, note),
+            spec=self._spec,
+        )
+
+    def context(self, seed: int = 0) -> DataContext:
+        """Return what a perturbation may know about these cases."""
+        return DataContext(name=self.name, infos=self.infos, seed=seed)
+
+    def spec(self) -> dict[str, Any]:
+        """Return the arguments that opened this dataset, as a plan's ``[data]`` table."""
+        return dict(self._spec)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a manifest records: arguments, counts, notes and the sha256 of every file.
+
+        `origin_subjects` are the subjects that the data itself names, whatever the unit of inference is.
+        """
+        named = {record.states(key) for record in self._records for key in DEFAULT_KEYS} - {""}
+        return {
+            **self.spec(),
+            "name": self.name,
+            "split": self.split,
+            "prompt": self.prompt,
+            "n_cases": len(self),
+            "n_images": len({info.image_id for info in self.infos}),
+            "n_subjects": len({info.subject_id for info in self.infos}),
+            "n_prompts": sum(len(info.prompts) for info in self.infos),
+            "subject_is_image": self.subject_is_image,
+            "origin_subjects": sorted(named),
+            "modalities": sorted({str(info.metadata.get("modality") or "") for info in self.infos} - {""}),
+            "notes": list(self.notes),
+            "files": self.fingerprint(),
+        }
+
+    def fingerprint(self) -> dict[str, str]:
+        """Return the sha256 of every file used (annotations, images, masks), "missing" where there is none.
+
+        Keys are paths relative to `root`, with '/', sorted. A file is read again only where its size or time changed.
+        """
+        paths = {*self._sources, *(p for r in self._records for p in (r.image_path, r.mask_path))}
+        return {name: self._hash(path) for name, path in sorted((self._relative(path), path) for path in paths)}
+
+    def _hash(self, path: Path) -> str:
+        try:
+            facts = path.stat()
+        except OSError:
+            return MISSING
+        version = facts.st_size, facts.st_mtime_ns
+        held = self._hashes.get(path)
+        if held is None or held[0] != version:
+            held = self._hashes[path] = version, sha256(path)
+        return held[1]
+
+    def _relative(self, path: Path) -> str:
+        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else path.as_posix()
+
+    def _pixels(self, record: Record) -> tuple[DecodedImage, Mask]:
+        decoded = self._image(record.image_path, upright=True)
+        mask = read_mask(record.mask_path)
+        if decoded.image.shape[:2] != mask.shape and decoded.orientation != 1:
+            # Some tools draw the mask on the stored pixels and ignore the EXIF orientation.
+            decoded, mask = self._image(record.image_path, upright=False), read_mask(record.mask_path, upright=False)
+        if decoded.image.shape[:2] != mask.shape:
+            (h, w), (mask_h, mask_w) = decoded.image.shape[:2], mask.shape
+            raise CaseError(
+                f"mask {record.mask_path}: expected the size of its image {record.image_name}, {w} x {h}, "
+                f"got {mask_w} x {mask_h}"
+            )
+        return decoded, mask
+
+    def _image(self, path: Path, *, upright: bool) -> DecodedImage:
+        key = (path, upright)
+        decoded = self._recent.pop(key, None) or read_image(path, upright=upright)
+        self._recent[key] = decoded
+        while len(self._recent) > _KEPT_IMAGES:
+            self._recent.popitem(last=False)
+        return decoded
+
+
+def sha256(path: Path) -> str:
+    """Return the sha256 of a file, read in pieces; "missing" where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return MISSING

@@ -1,0 +1,241 @@
+"""Open a dataset: a folder of the reference benchmark's layout or a CSV/Parquet manifest, as a sequence of cases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from robustness.errors import InputError
+from robustness.perturb.modality import MODALITIES, canonical_modality
+from robustness.runners.data import benchmark_folder
+from robustness.runners.data import manifest as manifest_data
+from robustness.runners.data.dataset import Dataset
+from robustness.runners.data.decode import JPEG_SUFFIXES
+from robustness.runners.data.records import Record, image_ids, is_absent, listing, without_duplicates
+from robustness.runners.data.resplit import read_chosen
+from robustness.runners.data.subjects import Subjects, subjects_of
+from robustness.seeds import generator
+from robustness.types import CaseInfo, Prompt
+
+__all__ = ["Dataset", "load_dataset"]
+
+Choose = Literal["all", "seeded"]
+
+
+def load_dataset(
+    path: str | Path,
+    split: str = "test",
+    prompt: str = "p6",
+    subject: str | None = None,
+    *,
+    choose: Choose = "all",
+    seed: int = 0,
+    limit: int | None = None,
+    modality: str | None = None,
+    name: str | None = None,
+    splits: str | Path | None = None,
+) -> Dataset:
+    """Open a dataset; `runners/data/benchmark_folder.py` and `runners/data/manifest.py` describe the two layouts.
+
+    Cases come in the order of the annotations; an exact repeat of an entry is used once and noted.
+
+    Args:
+        path: a folder with images/, masks/ and anns/, or a .csv, .tsv or .parquet manifest.
+        split: which annotation file, or which value of the manifest's `split` column.
+        prompt: the prompt key (p0..p9), or the manifest's column.
+        subject: how patients are known: "image", a key of the entries, or "regex:PATTERN" on the image name; None means
+            the key `subject` (manifest: `subject_id`) where the data has it, else each image (`subject_is_image`).
+        choose: "all" keeps every listed text of a case; "seeded" picks one for each case from `seed` and its id.
+        seed: for `choose="seeded"`.
+        limit: keep the first cases only.
+        modality: overrides what the data says ("endoscopy", "MRI", ...).
+        name: what results call the dataset; the folder's or manifest's name where None.
+        splits: a file made by `robustness split`; `split` is one of its names then ("fold0-test").
+
+    Raises:
+        InputError: the path, split, prompt key or subject does not exist, nothing is in it, or two different entries
+            have one case id. A file that is missing or broken raises CaseError only when its case is decoded.
+    """
+    _validate(choose, limit, modality)
+    source = Path(path).expanduser().resolve()
+    records, sources = _read(source, str(path), split=split, prompt=prompt, splits=splits)
+    kept, repeats = without_duplicates(records)
+    kept = kept[:limit]
+    ids = image_ids(kept)
+    subjects = subjects_of(kept, ids, subject=subject)
+    set_modality, origin = benchmark_folder.modality_of_set(source) if source.is_dir() else ("", "")
+    name = name or (source.stem if source.is_file() else source.name)
+    infos = _infos(
+        kept,
+        ids,
+        subjects,
+        common={"split": split, "dataset": name, "prompt_key": prompt},
+        modality=modality,
+        set_modality=set_modality,
+        choose_seed=seed if choose == "seeded" else None,
+    )
+    stated = modality or any(record.modality for record in kept)
+    notes = _notes(kept, repeats, subjects=subjects, modality="" if stated else set_modality, origin=origin)
+    return Dataset(
+        name,
+        split=split,
+        prompt=prompt,
+        root=source if source.is_dir() else source.parent,
+        records=kept,
+        infos=_one_spelling(infos),
+        sources=sources,
+        subject_is_image=subjects.are_images,
+        notes=notes,
+        spec={
+            "path": str(source),
+            "name": name,
+            "split": split,
+            "prompt": prompt,
+            "subject": subject,
+            "choose": choose,
+            "modality": modality,
+            "limit": limit,
+            **({} if splits is None else {"splits": str(splits)}),
+        },
+    )
+
+
+def _validate(choose: str, limit: int | None, modality: str | None) -> None:
+    if choose not in ("all", "seeded"):
+        raise InputError(f"choose: expected 'all' or 'seeded', got {choose!r}")
+    if limit is not None and limit < 1:
+        raise InputError(f"limit: expected a number of cases of at least 1, got {limit}")
+    if modality and not canonical_modality(modality):
+        raise InputError(f"modality: expected one of {', '.join(MODALITIES)}, got {modality!r}")
+
+
+def _read(
+    source: Path, shown: str, *, split: str, prompt: str, splits: str | Path | None
+) -> tuple[list[Record], list[Path]]:
+    card = source / benchmark_folder.CARD
+    cards = [card] if source.is_dir() and card.is_file() else []
+    if splits is not None and source.exists():
+        records, files = read_chosen(source, splits, split=split, prompt=prompt)
+        return records, [*files, *cards]
+    if source.is_dir():
+        sources = [source / "anns" / f"{split}.json", *cards]
+        return benchmark_folder.read_split(source, split=split, prompt=prompt), sources
+    if not source.exists():
+        raise InputError(f"data: expected a dataset folder or manifest, {shown} does not exist{_nearest(source)}")
+    if source.suffix.lower() not in manifest_data.SUFFIXES:
+        raise InputError(f"data: expected a folder or a file ending in {listing(manifest_data.SUFFIXES)}, got {shown}")
+    return manifest_data.read_manifest(source, split=split, prompt=prompt), [source]
+
+
+def _nearest(source: Path) -> str:
+    parent = source.parent
+    if not parent.is_dir():
+        return f"; its folder {parent} does not exist either"
+    return f"; {parent} holds {listing(sorted(p.name for p in parent.iterdir() if not p.name.startswith('.')))}"
+
+
+def _infos(
+    records: Sequence[Record],
+    ids: Mapping[str, str],
+    subjects: Subjects,
+    *,
+    common: dict[str, str],
+    modality: str | None,
+    set_modality: str,
+    choose_seed: int | None,
+) -> list[CaseInfo]:
+    return [
+        _info(
+            record,
+            image_id=ids[record.image_name],
+            subject_id=subject_id,
+            common=common,
+            modality=modality or record.modality or set_modality,
+            choose_seed=choose_seed,
+        )
+        for record, subject_id in zip(records, subjects.ids, strict=True)
+    ]
+
+
+def _info(
+    record: Record,
+    *,
+    image_id: str,
+    subject_id: str,
+    common: dict[str, str],
+    modality: str,
+    choose_seed: int | None,
+) -> CaseInfo:
+    modality = canonical_modality(modality) or modality
+    prompts = _prompts(record, modality)
+    target = record.target or _target_of(record, prompts, modality)
+    if choose_seed is not None:
+        rng = generator(choose_seed, record.case_id, "prompt")
+        prompts = (prompts[int(rng.integers(len(prompts)))],)
+    extra = {key: value for key, value in record.extra.items() if not is_absent(value)}
+    own = {
+        "image_id": image_id,
+        "modality": modality,
+        "attributes": dict(record.attributes),
+        "siblings": dict(record.siblings),
+        "image_path": str(record.image_path),
+        "mask_path": str(record.mask_path),
+    }
+    return CaseInfo(record.case_id, image_id, subject_id, target, prompts, {**extra, **common, **own})
+
+
+def _prompts(record: Record, modality: str) -> tuple[Prompt, ...]:
+    texts = record.texts or ("",)
+    parsed = [_parse(text, record, modality) for text in texts]
+    return tuple(
+        Prompt(prompt.text, prompt.attributes, tuple(other for other in texts if other != prompt.text))
+        for prompt in parsed
+    )
+
+
+def _parse(text: str, record: Record, modality: str) -> Prompt:
+    from robustness.perturb.language.parse import parse_prompt
+
+    return parse_prompt(
+        text, siblings=record.siblings or None, modality=modality, attributes=dict(record.attributes) or None
+    )
+
+
+def _target_of(record: Record, prompts: Sequence[Prompt], modality: str) -> str:
+    """Return the class name that the words give: of p1, the shortest listed prompt, else of the chosen prompt."""
+    first = record.siblings.get("p1")
+    first = first[0] if isinstance(first, list | tuple) and first else first
+    shortest = _parse(first, record, modality) if isinstance(first, str) and first else prompts[0]
+    for prompt in (shortest, *prompts):
+        found = prompt.get("target")
+        if found is not None:
+            return found.value
+    return shortest.text.strip().rstrip(".")
+
+
+def _one_spelling(infos: Sequence[CaseInfo]) -> list[CaseInfo]:
+    """Give targets that differ in capitals only ("Tumor" at the start of a sentence) the spelling with the fewest."""
+    spelling: dict[str, str] = {}
+    for target in sorted({info.target for info in infos}, key=lambda name: (-sum(map(str.isupper, name)), name)):
+        spelling[target.casefold()] = target
+    return [replace(info, target=spelling[info.target.casefold()]) for info in infos]
+
+
+def _notes(records: Sequence[Record], repeats: int, *, subjects: Subjects, modality: str, origin: str) -> list[str]:
+    """Return what a reader of the results should know about how the data was read."""
+    jpeg = sum(record.mask_path.suffix.lower() in JPEG_SUFFIXES for record in records)
+    problems = [record for record in records if record.problem]
+    notes = []
+    if not subjects.are_images and len(set(subjects.ids)) == 1 and len(records) > 1:
+        notes.append("all cases belong to one subject, so no interval exists; subject = 'image' speaks about images")
+    if repeats:
+        notes.append(f"exact repeats of entries that were left out: {repeats}")
+    if jpeg:
+        notes.append(f"masks stored as JPEG: {jpeg}; foreground is what lies at or above 50% of the range")
+    if problems:
+        notes.append(f"cases that cannot be used: {len(problems)}; the first: {problems[0].problem}")
+    if modality:
+        notes.append(f"modality {modality!r} is known from {origin}")
+    return notes

@@ -1,0 +1,187 @@
+"""A table of cases: CSV, TSV or Parquet with the columns image, mask, prompt.
+
+Optional columns: `case_id`, `subject_id`, `target`, `split`, `modality`, `spacing_mm_y`, `spacing_mm_x`; columns p0..p9
+are the prompt keys of the reference benchmark; every further column becomes metadata. Paths are relative to the table.
+Rows with one case_id are the listed texts of one case, in row order: they agree in every column but the
+prompts. Without a `case_id` column the mask names the case. Values of
+a CSV stay text ("007" is a name).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from robustness.errors import InputError
+from robustness.results import case_id_of
+from robustness.runners.data.records import Record, is_absent, listed_texts, listing, no_such, spacing_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SUFFIXES = (".csv", ".tsv", ".parquet", ".pq")
+DEFAULT_PROMPT = "p6"
+
+_NEEDED = ("image", "mask")
+_OWN = frozenset({"image", "mask", "prompt", "case_id", "target", "split", "modality", "spacing_mm_y", "spacing_mm_x"})
+_PROMPT_KEY = re.compile(r"p\d+")
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Return a manifest's rows; absent values are None.
+
+    Raises:
+        InputError: the file cannot be read, holds no row, or lacks the columns `image` or `mask`.
+    """
+    import pandas as pd
+
+    try:
+        if path.suffix.lower() in (".parquet", ".pq"):
+            table = pd.read_parquet(path)
+        else:
+            options: dict[str, Any] = {"dtype": str, "keep_default_na": False, "encoding": "utf-8-sig"}
+            table = pd.read_csv(path, sep=_separator(path), **options)
+    except (OSError, ValueError, pd.errors.ParserError) as error:
+        raise InputError(f"data: expected a readable table in {path}, got {' '.join(str(error).split())}") from None
+    missing = [column for column in _NEEDED if column not in table.columns]
+    if missing:
+        columns = listing(map(str, table.columns))
+        raise InputError(
+            f"data: expected columns image, mask, prompt in {path}, found {columns}; {missing[0]!r} is missing"
+        )
+    if table.empty:
+        raise InputError(f"data: expected at least one row in {path}, found none")
+    return table.astype(object).where(table.notna(), None)
+
+
+def read_manifest(path: Path, *, split: str, prompt: str) -> list[Record]:
+    """Return one record for each case of a manifest, in the order of first rows.
+
+    Args:
+        path: the table.
+        split: which rows of the column `split`; a manifest without that column is one set, called "test".
+        prompt: the column that holds the prompt; the default "p6" means `prompt` where there is no column p6.
+
+    Raises:
+        InputError: the table, split or prompt column does not exist, or a row names no file.
+    """
+    table = read_table(path)
+    columns = [str(column) for column in table.columns]
+    column = prompt_column(columns, prompt, path)
+    rows = [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+    numbered = _of_split(list(enumerate(rows, start=1)), columns, split, path)
+    return _merged([_record(path.parent, path.name, number, row, column) for number, row in numbered])
+
+
+def splits_of_table(table: pd.DataFrame) -> list[str]:
+    """Return the values of the column `split` in order of appearance; ["test"] where there is none."""
+    if "split" not in table.columns:
+        return ["test"]
+    return list(dict.fromkeys(str(value) for value in table["split"] if not is_absent(value)))
+
+
+def prompt_column(columns: Sequence[str], prompt: str, path: Path) -> str:
+    """Return the column that holds the prompts.
+
+    Raises:
+        InputError: there is no such column.
+    """
+    if prompt in columns:
+        return prompt
+    if prompt == DEFAULT_PROMPT and "prompt" in columns:
+        return "prompt"
+    known = [column for column in columns if column not in _OWN or column == "prompt"]
+    raise no_such("prompt", "prompt" if prompt == DEFAULT_PROMPT else prompt, known, f"the columns of {path}")
+
+
+def _separator(path: Path) -> str:
+    with path.open(encoding="utf-8-sig") as file:
+        header = file.readline()
+    return max((",", ";", "\t"), key=header.count)
+
+
+def _of_split(
+    rows: list[tuple[int, dict[str, Any]]], columns: Sequence[str], split: str, path: Path
+) -> list[tuple[int, dict[str, Any]]]:
+    if "split" not in columns:
+        if split != "test":
+            raise InputError(
+                f"split: expected a column 'split' in {path} to pick {split!r} from, found {listing(columns)}"
+            )
+        return rows
+    known = list(dict.fromkeys(str(row["split"]) for _, row in rows if not is_absent(row["split"])))
+    if split not in known:
+        raise no_such("split", split, known, f"the column 'split' of {path}")
+    return [(number, row) for number, row in rows if str(row["split"]) == split]
+
+
+def _record(folder: Path, file: str, number: int, row: Mapping[str, Any], column: str) -> Record:
+    where = f"{file} row {number}"
+    for key in _NEEDED:
+        if is_absent(row[key]):
+            raise InputError(f"data: expected a path under {key!r} in {where}, found none")
+    image, mask = (str(row[key]).replace("\\", "/").removeprefix("./") for key in _NEEDED)
+    texts = listed_texts(row[column])
+    given = row.get("case_id")
+    return Record(
+        where=where,
+        case_id=_mask_id(folder, mask) if is_absent(given) else re.sub(r"[/\\]", "__", str(given).strip()),
+        image_name=image,
+        image_path=folder / image,
+        mask_name=mask,
+        mask_path=folder / mask,
+        texts=texts,
+        siblings={key: value for key, value in row.items() if _PROMPT_KEY.fullmatch(key) and not is_absent(value)},
+        target=_text(row.get("target")),
+        modality=_text(row.get("modality")),
+        extra={
+            key: value for key, value in row.items() if key not in _OWN | {column} and not _PROMPT_KEY.fullmatch(key)
+        },
+        spacing_mm=spacing_of(row.get("spacing_mm_y"), row.get("spacing_mm_x"), where),
+        problem="" if texts and texts != ("",) else f"{where}: expected a text under {column!r}, found none",
+    )
+
+
+def _mask_id(folder: Path, mask: str) -> str:
+    """Name a case after its mask; an absolute path counts from the manifest's folder, or by its last part outside."""
+    path = Path(mask)
+    if path.is_absolute():
+        mask = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
+    return case_id_of(mask)
+
+
+def _text(value: Any) -> str:
+    return "" if is_absent(value) else str(value).strip()
+
+
+def _merged(records: Sequence[Record]) -> list[Record]:
+    """Join the rows of each case; a row that adds no text comes back as a repeat of its case, to be counted."""
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        groups.setdefault(record.case_id, []).append(record)
+    cases: list[Record] = []
+    others: list[Record] = []
+    for first, *more in groups.values():
+        texts, repeats = first.texts, []
+        for record in more:
+            if not _same_case(first, record):
+                others.append(record)
+            elif set(record.texts) <= set(texts):
+                repeats.append(record.where)
+            else:
+                texts = tuple(dict.fromkeys((*texts, *record.texts)))
+        cases.append(dataclasses.replace(first, texts=texts, problem="" if any(texts) else first.problem))
+        others.extend(dataclasses.replace(cases[-1], where=where) for where in repeats)
+    return [*cases, *others]
+
+
+def _same_case(one: Record, other: Record) -> bool:
+    mine, theirs = (
+        (r.image_name, r.mask_name, r.target, r.modality, r.spacing_mm, r.states("subject"), r.states("subject_id"))
+        for r in (one, other)
+    )
+    # As text, so that two missing values are equal.
+    return mine == theirs and {k: str(v) for k, v in one.extra.items()} == {k: str(v) for k, v in other.extra.items()}

@@ -1,0 +1,102 @@
+"""Reads a whole dataset, whatever its splits, and divides it anew."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from robustness.errors import InputError
+from robustness.runners.data import benchmark_folder
+from robustness.runners.data import manifest as manifest_data
+from robustness.runners.data.records import Record, no_such, without_duplicates
+from robustness.runners.data.splits import Splits, chosen, make_splits, read_splits, write_splits
+
+__all__ = ["known_splits", "read_chosen", "split_dataset"]
+
+
+def split_dataset(
+    data: str | Path,
+    out: str | Path,
+    *,
+    by: str | None = None,
+    folds: int | None = None,
+    val: float = 0.15,
+    test: float = 0.2,
+    seed: int = 0,
+    sources: Sequence[str] | None = None,
+    prompt: str = "p6",
+) -> Splits:
+    """Divide a dataset by whole subjects and write the file that `load_dataset(splits=...)` reads.
+
+    Args:
+        data: a dataset folder or manifest.
+        out: the JSON file to write.
+        by, folds, val, test, seed: as `robustness.runners.data.splits.make_splits`.
+        sources: the data's own splits to pool; None: train, val and test where they exist, else all.
+        prompt: a prompt key that the entries have.
+
+    Raises:
+        InputError: the data or a source does not exist, or cannot be divided so.
+    """
+    place = Path(data).expanduser().resolve()
+    pooled = tuple(sources) if sources else _usual(place)
+    records, files = _read_all(place, pooled, prompt)
+    made = make_splits(
+        records,
+        data=place.stem if place.is_file() else place.name,
+        sources=pooled,
+        files=files,
+        by=by,
+        folds=folds,
+        val=val,
+        test=test,
+        seed=seed,
+    )
+    write_splits(Path(out), made)
+    return made
+
+
+def read_chosen(place: Path, splits: str | Path, *, split: str, prompt: str) -> tuple[list[Record], list[Path]]:
+    """Return the records of one made split and the files that they were read from, the splits file among them.
+
+    Raises:
+        InputError: no such split, or the data changed since the splits were made.
+    """
+    made = read_splits(splits)
+    records, files = _read_all(place, made.sources, prompt)
+    held = chosen(made, records, split=split, files=files, where=str(splits))
+    if not held:
+        raise InputError(
+            f"splits: expected cases of {split!r} in {place.name}, found none; was it made for other data?"
+        )
+    return held, [*files, Path(splits).expanduser().resolve()]
+
+
+def _usual(place: Path) -> tuple[str, ...]:
+    known = known_splits(place)
+    usual = tuple(name for name in ("train", "val", "test") if name in known)
+    return usual or tuple(known)
+
+
+def known_splits(place: Path, *, shown: str = "") -> list[str]:
+    """Return the names of a dataset's own splits; `shown` is what an error calls it.
+
+    Raises:
+        InputError: no dataset folder and no manifest.
+    """
+    if place.is_dir():
+        return benchmark_folder.splits_of(place)
+    if not place.is_file() or place.suffix.lower() not in manifest_data.SUFFIXES:
+        raise InputError(f"data: expected a dataset folder or a .csv or .parquet manifest, got {shown or place}")
+    return manifest_data.splits_of_table(manifest_data.read_table(place))
+
+
+def _read_all(place: Path, sources: Sequence[str], prompt: str) -> tuple[list[Record], list[Path]]:
+    known = known_splits(place)
+    for name in sources:
+        if name not in known:
+            raise no_such("sources", name, known, str(place))
+    read = benchmark_folder.read_split if place.is_dir() else manifest_data.read_manifest
+    records = [record for name in sources for record in read(place, split=name, prompt=prompt)]
+    files = [place / "anns" / f"{name}.json" for name in sources] if place.is_dir() else [place]
+    return without_duplicates(records)[0], files

@@ -1,0 +1,1 @@
+"""Counting and timing of an audit before it runs."""

@@ -1,0 +1,1 @@
+"""Segmenters, devices and the engine."""

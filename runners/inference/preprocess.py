@@ -1,0 +1,151 @@
+"""What happens to an image before a network sees it, as data that a manifest can hold."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image as PILImage
+
+from robustness.errors import InputError
+from robustness.perturb.attacks.base import ExactPicture
+from robustness.runners.inference.resize_matrix import resized
+from robustness.types import Image
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+
+# The limit of the data readers too: beyond it, one map at the image's size takes hundreds of megabytes.
+MAX_PIXELS = int(PILImage.MAX_IMAGE_PIXELS or 89_478_485)
+
+_FILTERS = {
+    "nearest": PILImage.Resampling.NEAREST,
+    "bilinear": PILImage.Resampling.BILINEAR,
+    "bicubic": PILImage.Resampling.BICUBIC,
+}
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """Image and text preparation of one model.
+
+    Attributes:
+        image_size: side of the square that every image is resized to; the aspect ratio is not kept.
+        interpolation: "nearest", "bilinear" or "bicubic"; PIL's filters, which antialias when they shrink.
+        mean, std: per-channel normalisation of values in [0, 1].
+        tokenizer: what turns text into ids ("clip-bpe"), None for a model without text.
+        context_length: number of token ids per text, padding included.
+        threshold: the probability above which a pixel belongs to the mask.
+    """
+
+    image_size: int
+    interpolation: str = "bilinear"
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    tokenizer: str | None = None
+    context_length: int = 77
+    threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "mean", tuple(float(v) for v in self.mean))
+        object.__setattr__(self, "std", tuple(float(v) for v in self.std))
+        if self.interpolation not in _FILTERS:
+            raise InputError(f"interpolation: expected one of {', '.join(_FILTERS)}, got {self.interpolation!r}")
+        if self.image_size < 1:
+            raise InputError(f"image_size: expected at least 1 pixel, got {self.image_size}")
+        if not 0 < self.threshold < 1:
+            raise InputError(f"threshold: expected a probability between 0 and 1, got {self.threshold}")
+
+    def pixel_values(self, images: Sequence[Image]) -> torch.Tensor:
+        """Return float32 (B, 3, S, S): resized with PIL, scaled to [0, 1], normalised.
+
+        Equal to torchvision's ``Resize((S, S)) -> ToTensor -> Normalize`` on PIL images.
+
+        Args:
+            images: uint8 RGB arrays (H, W, 3); sizes may differ. The `ExactPicture` of an attack is resized and
+                normalised without rounding to 8 bits (`of_unit`).
+
+        Raises:
+            InputError: an array of another type or shape.
+        """
+        size = self.image_size
+        if not images:
+            return torch.empty(0, 3, size, size)
+        if any(isinstance(image, ExactPicture) for image in images):
+            return torch.cat([self._one(image) for image in images])
+        resized = torch.stack([torch.from_numpy(self._resize(image)) for image in images])
+        values = resized.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format).div_(255)
+        mean = torch.tensor(self.mean).view(1, 3, 1, 1)
+        std = torch.tensor(self.std).view(1, 3, 1, 1)
+        return values.sub_(mean).div_(std)
+
+    def of_unit(self, unit: torch.Tensor) -> torch.Tensor:
+        """Return pixel values (B, 3, S, S) of pictures (B, 3, H, W) in [0, 1], with a gradient.
+
+        The same filter as `pixel_values`, in floating point throughout: where that rounds to 8 bits after resizing,
+        the two differ by that rounding, and not at all where nothing is resized. Overshoot of "bicubic" is clipped.
+        """
+        square = resized(unit, (self.image_size, self.image_size), int(_FILTERS[self.interpolation])).clamp(0, 1)
+        mean, std = (unit.new_tensor(values).view(1, 3, 1, 1) for values in (self.mean, self.std))
+        return (square - mean) / std
+
+    def _one(self, image: Any) -> torch.Tensor:
+        if not isinstance(image, ExactPicture):
+            return self.pixel_values([image])
+        check_unit_image(image)
+        return self.of_unit(torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None])
+
+    def _resize(self, image: Image) -> Image:
+        check_image(image)
+        picture = PILImage.fromarray(np.ascontiguousarray(image))
+        return np.array(picture.resize((self.image_size, self.image_size), _FILTERS[self.interpolation]))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON values."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Preprocess:
+        """Return the preprocessing that `as_dict` described.
+
+        Raises:
+            InputError: unknown or missing fields.
+        """
+        try:
+            return cls(**fields)
+        except TypeError as error:
+            raise InputError(
+                f"preprocess: expected the fields of Preprocess, got {dict(fields)!r} ({error})"
+            ) from error
+
+
+def check_unit_image(image: ExactPicture) -> None:
+    """Check that `image` is a float32 RGB array (H, W, 3) with values in [0, 1].
+
+    Raises:
+        InputError: it is not.
+    """
+    check_image(np.broadcast_to(np.uint8(0), image.shape))
+    low, high = float(image.min()), float(image.max())
+    if image.dtype != np.float32 or not (low >= 0 and high <= 1):
+        raise InputError(f"images: expected float32 values in [0, 1], got {image.dtype} from {low:g} to {high:g}")
+
+
+def check_image(image: Any) -> None:
+    """Check that `image` is a uint8 RGB array (H, W, 3) with 1 to `MAX_PIXELS` pixels.
+
+    Raises:
+        InputError: it is not.
+    """
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        found = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+        raise InputError(f"images: expected uint8 arrays (H, W, 3) in RGB, got {found}; load_dataset gives such arrays")
+    if 0 in image.shape:
+        raise InputError(f"images: expected at least one pixel, got an array of shape {image.shape}")
+    height, width = image.shape[:2]
+    if height * width > MAX_PIXELS:
+        raise InputError(f"images: expected at most {MAX_PIXELS} pixels, got {height} x {width}; tile or downsample it")

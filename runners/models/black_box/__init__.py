@@ -1,0 +1,1 @@
+"""Models behind a function, a program, a server or a folder of predictions."""

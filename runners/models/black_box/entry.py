@@ -1,0 +1,123 @@
+"""Models that a plan names and that no file of this room builds: a Python file, predictions, a command, a server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+from robustness.errors import InputError, suggest
+from robustness.runners.models.black_box.callable import BlackBox, Predict, segmenter
+
+# What `segmenter` takes, for every black box that calls something.
+CALL_OPTIONS = ("returns", "batch_size")
+
+
+class BlackBoxEntry:
+    """What one kind of black box tells; subclasses fill `load`.
+
+    Class attributes:
+        title: one line for ``robustness list models``.
+        options: the names that a plan's ``options`` may hold.
+    """
+
+    title: ClassVar[str] = ""
+    options: ClassVar[tuple[str, ...]] = ()
+
+    def load(self, source: str | None, *, threshold: float | None, image_size: int | None, **options: Any) -> Any:
+        """Return a `Segmenter`; `source` is what a plan calls the checkpoint."""
+        raise NotImplementedError(f"{type(self).__name__} must define load()")
+
+
+def load_black_box(
+    entry: BlackBoxEntry,
+    source: str | None,
+    *,
+    name: str,
+    threshold: float | None,
+    image_size: int | None,
+    refused: Mapping[str, bool],
+    options: Mapping[str, Any],
+) -> Any:
+    """Return the segmenter of a black box.
+
+    Args:
+        entry: its kind.
+        source: what a plan calls the checkpoint: a file, a folder, an address.
+        name: the registered name, for messages.
+        threshold: the probability above which a pixel belongs to the mask; None for 0.5.
+        image_size: side of the predictor's own map, for scores at network resolution.
+        refused: settings that only networks have, and whether they were given.
+        options: the kind's own options.
+
+    Raises:
+        InputError: an option that it does not know, or a setting that only networks have.
+    """
+    given = [setting for setting, stated in refused.items() if stated]
+    if given:
+        raise InputError(f"{given[0]}: expected none for the black box {name!r}, which runs as it is; leave it out")
+    for option in options:
+        if option not in entry.options:
+            known = ", ".join(entry.options)
+            raise InputError(f"options: {name!r} has no {option!r}{suggest(option, entry.options)} (known: {known})")
+    return entry.load(source, threshold=threshold, image_size=image_size, **options)
+
+
+def calling(
+    predict: Predict,
+    *,
+    name: str,
+    threshold: float | None,
+    image_size: int | None,
+    provenance: Mapping[str, Any],
+    options: Mapping[str, Any],
+    batch_size: int | None = None,
+) -> BlackBox:
+    """Return `predict` as a segmenter, with the `CALL_OPTIONS` among `options`; `batch_size` is the kind's default."""
+    chosen = {key: options[key] for key in CALL_OPTIONS if key in options}
+    return segmenter(
+        predict,
+        name=name,
+        threshold=0.5 if threshold is None else threshold,
+        image_size=image_size,
+        provenance=provenance,
+        **{"batch_size": batch_size, **chosen},
+    )
+
+
+def retried(attempt: Callable[[], Any], *, retries: int, wait: Callable[[int], None], giving_up: str) -> Any:
+    """Return what `attempt` returns, trying again `retries` times after a `TryAgainError`.
+
+    Args:
+        attempt: does the work.
+        retries: further attempts, 0 for none.
+        wait: called with the number of the attempt that failed, from 0.
+        giving_up: the beginning of the message when all failed.
+
+    Raises:
+        InputError: every attempt failed; the last reason is in the message.
+    """
+    reason = ""
+    for number in range(retries + 1):
+        try:
+            return attempt()
+        except TryAgainError as error:
+            reason = str(error)
+            if number < retries:
+                wait(number)
+    times = "once" if retries == 0 else f"{retries + 1} times"
+    raise InputError(f"{giving_up} failed {times}: {reason}")
+
+
+class TryAgainError(Exception):
+    """A failure that may be gone at the next attempt."""
+
+
+def check_number(name: str, value: Any, *, low: float, high: float) -> Any:
+    """Return `value`.
+
+    Raises:
+        InputError: it is no number from `low` to `high`.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise InputError(f"{name}: expected a number from {low:g} to {high:g}, got {value!r}")
+    return value

@@ -1,0 +1,81 @@
+"""A model in a Python file of the user's: ``path.py:factory``."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any, ClassVar
+
+from robustness.errors import InputError, suggest
+from robustness.files import sha256_file
+from robustness.registry import MODELS
+from robustness.runners.models.black_box.entry import CALL_OPTIONS, BlackBoxEntry, calling
+
+
+def load_attribute(source: str) -> tuple[Any, Path]:
+    """Return the object that ``path.py:name`` names, and the file. ``sys.path`` stays as it is.
+
+    Raises:
+        InputError: no such file or name, or the file cannot be run.
+    """
+    path_text, _, name = source.rpartition(":")
+    if not path_text or not name.isidentifier():
+        raise InputError(f"checkpoint: expected path.py:factory, got {source!r}")
+    path = Path(path_text).resolve()
+    if not path.is_file():
+        raise InputError(f"checkpoint: expected a Python file before ':', found none at {path_text!r}")
+    # Dataclasses and pickles look their module up by its name, which no other module may have.
+    module_name = f"robustness_model_{hashlib.sha256(str(path).encode()).hexdigest()[:16]}"
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    if spec is None or spec.loader is None:
+        raise InputError(f"checkpoint: {path_text!r} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever a user's file raises means that it cannot be used
+        raise InputError(f"checkpoint: {path_text} raised {type(error).__name__}: {error}") from error
+    if not hasattr(module, name):
+        known = [n for n in vars(module) if not n.startswith("_")]
+        raise InputError(f"checkpoint: {path_text} defines no {name!r}{suggest(name, known)}")
+    return getattr(module, name), path
+
+
+@MODELS.add("python")
+class PythonModel(BlackBoxEntry):
+    """A Python file of yours: checkpoint = "path.py:factory"; the factory returns (images, prompts) -> maps.
+
+    The factory is called with `arguments` (a table). It returns a function, or an object with the methods of
+    `robustness.types.Segmenter`, which then encodes each image and each text once. Importing the file runs it: audit
+    only files that you trust.
+    """
+
+    title: ClassVar[str] = "a function from a Python file of yours (path.py:factory)"
+    options: ClassVar[tuple[str, ...]] = ("arguments", *CALL_OPTIONS)
+
+    def load(self, source: str | None, *, threshold: float | None, image_size: int | None, **options: Any) -> Any:
+        """Return what the factory makes, as a segmenter.
+
+        Raises:
+            InputError: the file or the factory fails, or what it returns cannot be called.
+        """
+        if source is None:
+            raise InputError("checkpoint: expected path.py:factory, got none")
+        factory, path = load_attribute(source)
+        try:
+            made = factory(**options.get("arguments", {}))
+        except Exception as error:  # see above
+            raise InputError(f"checkpoint: {source} raised {type(error).__name__}: {error}") from error
+        if all(hasattr(made, name) for name in ("encode_image", "encode_text", "probabilities")):
+            return made
+        if not callable(made):
+            raise InputError(
+                f"checkpoint: expected {source} to return a function (images, prompts) -> maps, or a segmenter; "
+                f"got {type(made).__name__}"
+            )
+        provenance = {"file": path.name, "factory": source.rpartition(":")[2], "sha256": sha256_file(path)}
+        return calling(
+            made, name=path.stem, threshold=threshold, image_size=image_size, provenance=provenance, options=options
+        )

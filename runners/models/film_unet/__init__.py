@@ -1,0 +1,1 @@
+"""FiLM U-Net: a small network of this suite that reads its prompt."""

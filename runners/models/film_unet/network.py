@@ -1,0 +1,163 @@
+"""The network of `film-unet`: a small U-Net whose decoder is modulated by a text code (FiLM), in places too.
+
+Reference: Perez et al., FiLM: Visual Reasoning with a General Conditioning Layer, AAAI 2018, arXiv:1709.07871;
+Ronneberger et al., U-Net, MICCAI 2015, doi:10.1007/978-3-319-24574-4_28.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from robustness.errors import InputError
+from robustness.runners.inference.segmenter import SplitNetwork, Tensors
+from robustness.runners.models.tokenizers.bytes import PAD
+
+_GROUP = 8
+
+
+@dataclass(frozen=True, slots=True)
+class FilmUNetConfig:
+    """What the shape of the network depends on.
+
+    Attributes:
+        image_size: side of the square input in pixels; a multiple of 2 to the number of levels minus 1.
+        widths: channels per level, finest first; multiples of 8.
+        vocabulary_size: number of token ids.
+        token_width: width of a token's embedding.
+        text_width: width of the recurrent text code.
+        text: False gives the image-only contrast: same encoder and decoder, no text path.
+    """
+
+    image_size: int = 128
+    widths: tuple[int, ...] = (8, 16, 32, 56, 72)
+    vocabulary_size: int = 259
+    token_width: int = 48
+    text_width: int = 96
+    text: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "widths", tuple(self.widths))
+        step = 2 ** (len(self.widths) - 1)
+        if len(self.widths) < 2 or any(width % _GROUP for width in self.widths):
+            raise InputError(f"widths: expected two or more multiples of {_GROUP}, got {list(self.widths)}")
+        if self.image_size % step or self.image_size <= 0:
+            raise InputError(f"image_size: expected a positive multiple of {step}, got {self.image_size}")
+
+
+class FilmUNet(SplitNetwork):
+    """Image encoder without text, recurrent text encoder, decoder modulated by the text at every level.
+
+    Group normalization only: a row's result does not depend on the other rows of its batch.
+    """
+
+    def __init__(self, config: FilmUNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.takes_text = config.text
+        widths, code = config.widths, config.text_width if config.text else 0
+        # Two more channels hold the pixel's position, without which left and right look alike.
+        ins = (5, *widths[:-1])
+        self.encoder = nn.ModuleList(_Block(a, b, code=0) for a, b in zip(ins, widths, strict=True))
+        self.bottleneck = _Block(widths[-1], widths[-1], code=code)
+        pairs = list(zip(widths[1:], widths[:-1], strict=True))[::-1]
+        self.decoder = nn.ModuleList(_Block(deep + skip, skip, code=code) for deep, skip in pairs)
+        self.head = nn.Conv2d(widths[0], 1, kernel_size=1)
+        self.text_encoder = _TextEncoder(config) if config.text else None
+
+    def encode_image(self, pixel_values: Tensor) -> Tensors:
+        """Return one feature map per level, finest first, of normalized images (B, 3, H, W)."""
+        features = torch.cat([pixel_values, _positions(pixel_values)], dim=1)
+        levels = []
+        for depth, block in enumerate(self.encoder):
+            features = block(functional.max_pool2d(features, 2) if depth else features, None)
+            levels.append(features)
+        return tuple(levels)
+
+    def encode_text(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensors:
+        """Return the text code (B, D) of right-padded ids (B, T); (B, 0) for the image-only network."""
+        if self.text_encoder is None:
+            return (self.head.weight.new_empty(len(input_ids), 0),)
+        mask = input_ids != PAD if attention_mask is None else attention_mask.bool()
+        return (self.text_encoder(input_ids, mask),)
+
+    def decode(self, image: Tensors, text: Tensors) -> Tensor:
+        """Return logits (B, 1, H, W)."""
+        code = None if self.text_encoder is None else text[0]
+        features = self.bottleneck(image[-1], code)
+        for block, skip in zip(self.decoder, image[-2::-1], strict=True):
+            larger = functional.interpolate(features, size=skip.shape[-2:], mode="nearest")
+            features = block(torch.cat([larger, skip], dim=1), code)
+        logits: Tensor = self.head(features)
+        return logits
+
+
+class _Block(nn.Module):
+    """Two 3x3 convolutions with group normalization; a text code scales and shifts both where there is one."""
+
+    def __init__(self, ins: int, outs: int, *, code: int) -> None:
+        super().__init__()
+        self.convolutions = nn.ModuleList(nn.Conv2d(n, outs, 3, padding=1, bias=False) for n in (ins, outs))
+        self.norms = nn.ModuleList(nn.GroupNorm(outs // _GROUP, outs) for _ in range(2))
+        self.films = nn.ModuleList(_Film(code, outs) for _ in range(2)) if code else None
+
+    def forward(self, features: Tensor, code: Tensor | None) -> Tensor:
+        for index, (convolution, norm) in enumerate(zip(self.convolutions, self.norms, strict=True)):
+            features = norm(convolution(features))
+            if self.films is not None and code is not None:
+                features = self.films[index](features, code)
+            features = functional.relu(features)
+        return features
+
+
+class _Film(nn.Module):
+    """``(1 + scale) * features + shift``, channel by channel; all from the text code.
+
+    The shift may tilt across the picture, ``shift + row * y + column * x`` with x and y in [-1, 1]: a side is a place,
+    and a shift that is the same everywhere learns left and right an order of magnitude later, if at all.
+    """
+
+    def __init__(self, code: int, channels: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(code, 4 * channels)
+
+    def forward(self, features: Tensor, code: Tensor) -> Tensor:
+        scale, shift, row, column = self.linear(code)[:, :, None, None].chunk(4, dim=1)
+        height, width = features.shape[-2:]
+        y = torch.linspace(-1, 1, height, dtype=code.dtype, device=code.device)[:, None]
+        x = torch.linspace(-1, 1, width, dtype=code.dtype, device=code.device)[None, :]
+        return features * (1 + scale) + (shift + row * y) + column * x
+
+
+class _TextEncoder(nn.Module):
+    """Embedding and GRU; the code is the state at the last token joined with the mean over all tokens.
+
+    Both leave the padding out, so that the code does not depend on how far a batch is filled up.
+    """
+
+    def __init__(self, config: FilmUNetConfig) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(config.vocabulary_size, config.token_width, padding_idx=PAD)
+        self.recurrent = nn.GRU(config.token_width, config.text_width, batch_first=True)
+        self.mix = nn.Sequential(nn.Linear(2 * config.text_width, config.text_width), nn.ReLU())
+
+    def forward(self, input_ids: Tensor, mask: Tensor) -> Tensor:
+        states, _ = self.recurrent(self.embedding(input_ids))
+        lengths = mask.sum(dim=1).clamp(min=1)
+        rows = torch.arange(len(lengths), device=lengths.device)
+        weights = mask.to(states.dtype)[:, :, None]
+        mean = (states * weights).sum(dim=1) / lengths[:, None].to(states.dtype)
+        code: Tensor = self.mix(torch.cat([states[rows, lengths - 1], mean], dim=1))
+        return code
+
+
+def _positions(pixel_values: Tensor) -> Tensor:
+    batch, _, height, width = pixel_values.shape
+    options: dict[str, Any] = {"dtype": pixel_values.dtype, "device": pixel_values.device}
+    rows = torch.linspace(-1, 1, height, **options)[:, None].expand(height, width)
+    columns = torch.linspace(-1, 1, width, **options)[None, :].expand(height, width)
+    return torch.stack([rows, columns]).expand(batch, 2, height, width)

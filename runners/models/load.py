@@ -1,0 +1,195 @@
+"""Models by name: what one model file offers, and how it becomes a loaded segmenter.
+
+A model is one file of this room: a `SplitNetwork` and a `ModelEntry` under ``@MODELS.add(name)``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from robustness.errors import InputError, suggest
+from robustness.plans.audit import EngineSpec
+from robustness.registry import MODELS
+from robustness.runners.inference.devices import resolve_device, resolve_precision
+from robustness.runners.inference.preprocess import Preprocess
+from robustness.runners.inference.segmenter import NetworkSegmenter
+from robustness.runners.models.black_box.entry import BlackBoxEntry, load_black_box
+from robustness.runners.models.entry import Config, ModelEntry, merge
+
+
+def load_model(
+    name: str,
+    checkpoint: str | Path | None = None,
+    *,
+    device: str | torch.device = "auto",
+    precision: str = "auto",
+    threshold: float | None = None,
+    config: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    tokenizer: str | Path | None = None,
+    image_size: int | None = None,
+    channels_last: bool = False,
+    compiled: bool = False,
+    **options: Any,
+) -> NetworkSegmenter:
+    """Build a registered model and load its weights; a black box (python, predictions, ...) is returned as it is.
+
+    Args:
+        name: a registered model (``robustness list models``).
+        checkpoint: a folder, a file, or a hub name ("owner/name"); None for random weights.
+        device: "auto", "cpu", "cuda", "cuda:1", "mps".
+        precision: "auto" (float32 on CPU, bf16 autocast on CUDA), "float32", "bf16", "fp16".
+        threshold: probability above which a pixel belongs to the mask; default: the checkpoint's, else the model's.
+        config: what shapes and files do not tell; ``{"preset": "tiny"}`` names a small configuration.
+        seed: of random weights; it has no effect with a checkpoint.
+        tokenizer: folder or file of the vocabulary, where it does not lie beside the weights.
+        image_size: side of the network's input in pixels, where the model allows another than its own.
+        channels_last: run convolutions in that memory order, often faster on a GPU and for convolutional networks.
+        compiled: run the network through ``torch.compile``; the first call of each shape takes long.
+        options: single fields of `config` as keywords.
+
+    Raises:
+        UnknownNameError: no such model.
+        InputError: a bad option, or a checkpoint that is absent, damaged, unsafe or of another network.
+    """
+    entry: ModelEntry = MODELS.get(name)()
+    if isinstance(entry, BlackBoxEntry):
+        refused = {"config": bool(config), "device": str(device) != "auto", "precision": precision != "auto"}
+        refused |= {"tokenizer": tokenizer is not None, "channels_last": channels_last, "compiled": compiled}
+        return load_black_box(
+            entry,
+            None if checkpoint is None else str(checkpoint),
+            name=name,
+            threshold=threshold,
+            image_size=image_size,
+            refused=refused,
+            options=options,
+        )
+    where = resolve_device(device)
+    arithmetic = resolve_precision(precision, where)
+    given = _given_config(entry, config, options)
+    if checkpoint is None and entry.published and not given:
+        raise InputError(
+            f"checkpoint: expected a folder, a file or a hub name such as {entry.published!r}, got none; "
+            "for random weights give a config"
+        )
+    opened = None if checkpoint is None else entry.open(checkpoint, model=name, given=given)
+    full = _resolve_config(entry, given, opened)
+    network = _build(entry, full, opened, seed=seed, name=name)
+    folder = opened.folder if opened else None
+    prepare = _preprocess(entry, full, opened)
+    if threshold is None and opened is not None:
+        threshold = opened.threshold
+    prepare = dataclasses.replace(
+        prepare,
+        threshold=prepare.threshold if threshold is None else threshold,
+        image_size=prepare.image_size if image_size is None else image_size,
+    )
+    return NetworkSegmenter(
+        name=entry.display_name(name, full),
+        network=network,
+        preprocess=prepare,
+        tokenizer=entry.tokenizer(full, Path(tokenizer) if tokenizer else folder) if entry.reads_text(full) else None,
+        device=where,
+        precision=arithmetic,
+        takes_text=entry.reads_text(full),
+        trims_text=entry.trims_padding(full),
+        model=name,
+        config=full,
+        provenance=opened.provenance() if opened else {"random": True, "seed": seed},
+        folder=folder,
+        channels_last=channels_last,
+        compiled=compiled,
+    )
+
+
+def arithmetic_of(name: str, precision: str, options: Mapping[str, Any], engine: EngineSpec) -> dict[str, Any]:
+    """Return the keywords of `load_model` that a plan's ``[engine]`` sets for a network that leaves them open.
+
+    A black box runs as it is; its own `precision` or `options` come first.
+    """
+    if issubclass(MODELS.get(name), BlackBoxEntry):
+        return {}
+    wanted: dict[str, Any] = {"channels_last": engine.channels_last, "compiled": engine.compile}
+    if precision == "auto":
+        wanted["precision"] = engine.precision
+    return {key: value for key, value in wanted.items() if value is not None and key not in options}
+
+
+def _given_config(entry: ModelEntry, config: Mapping[str, Any] | None, options: Mapping[str, Any]) -> Config:
+    given = merge(config or {}, options)
+    preset = given.pop("preset", None)
+    if preset is not None:
+        if preset not in entry.presets:
+            known = ", ".join(entry.presets) or "none"
+            raise InputError(f"preset: expected one of {known}, got {preset!r}{suggest(str(preset), entry.presets)}")
+        given = merge(entry.presets[preset], given)
+    _check_known(given, entry.default_config())
+    return given
+
+
+def _check_known(given: Mapping[str, Any], known: Mapping[str, Any], inside: str = "") -> None:
+    for key, value in given.items():
+        if key not in known:
+            listed = ", ".join(sorted(known))
+            raise InputError(f"config: unknown field {inside + key!r}{suggest(key, known)} (known: {listed})")
+        # An empty mapping among the defaults takes any keys.
+        if isinstance(value, Mapping) and isinstance(known[key], Mapping) and known[key]:
+            _check_known(value, known[key], f"{inside}{key}.")
+
+
+def _resolve_config(entry: ModelEntry, given: Config, opened: Any) -> Config:
+    """Lay published values, the file beside the weights, the caller's fields and the shapes over each other."""
+    full = entry.default_config()
+    if opened is None:
+        return merge(full, given)
+    beside = opened.own_config() if opened.own else entry.config_from_file(opened.document)
+    full = merge(merge(full, beside), given)
+    told = entry.config_from_shapes(opened.shapes(), full)
+    for path, value in _leaves(told):
+        stated = _at(given, path)
+        if stated is not None and stated != value:
+            raise InputError(f"config: {'.'.join(path)} is {stated!r}, but the checkpoint's shapes say {value!r}")
+    return merge(full, told)
+
+
+def _leaves(tree: Mapping[str, Any], path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Any]]:
+    found: list[tuple[tuple[str, ...], Any]] = []
+    for key, value in tree.items():
+        here = (*path, key)
+        found += _leaves(value, here) if isinstance(value, Mapping) else [(here, value)]
+    return found
+
+
+def _at(tree: Mapping[str, Any], path: tuple[str, ...]) -> Any:
+    node: Any = tree
+    for key in path:
+        node = node.get(key) if isinstance(node, Mapping) else None
+    return node
+
+
+def _build(entry: ModelEntry, config: Config, opened: Any, *, seed: int, name: str) -> nn.Module:
+    from robustness.runners.checkpoints.checkpoint import load_strict
+
+    # Weights are drawn from torch's global generator; the fork gives the caller's state back afterwards.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = entry.build(config) if opened is None else entry.skeleton(config)
+    if opened is not None:
+        load_strict(network, opened, model=name)
+    return network.float()
+
+
+def _preprocess(entry: ModelEntry, config: Config, opened: Any) -> Preprocess:
+    default = entry.preprocess(config)
+    if opened is None or opened.folder is None:
+        return default
+    if opened.own:
+        return Preprocess.from_dict({**default.as_dict(), **opened.document.get("preprocess", {})})
+    return entry.preprocess_from_folder(opened.folder, default)

@@ -1,0 +1,138 @@
+"""Networks that transformers builds and loads: their folders, their configurations, the union of their instances.
+
+transformers renames keys of older files as it loads them, so its own loader reads its folders here; what it loaded is
+then compared key by key as any other checkpoint is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+
+from robustness.errors import InputError
+from robustness.runners.checkpoints.checkpoint import CONFIG, Checkpoint, locate, open_checkpoint
+from robustness.runners.checkpoints.weight_files import first_line, shortened, weight_files
+from robustness.runners.models.entry import Config, ModelEntry, merge
+
+# The logit of a pixel that belongs to no instance: a probability of 2e-9, and finite.
+NOTHING = -20.0
+
+
+class PretrainedEntry(ModelEntry):
+    """A model whose weights come as folders of transformers; subclasses fill `read` besides `ModelEntry`'s holes.
+
+    Class attributes:
+        model_types: the ``model_type`` of the ``config.json`` files that `read` takes.
+    """
+
+    model_types: ClassVar[tuple[str, ...]] = ()
+    trainable: ClassVar[bool] = False
+
+    def open(self, checkpoint: str | Path, *, model: str, given: Config) -> Checkpoint:
+        """Return a checkpoint: a transformers folder or hub name, or any form that `open_checkpoint` reads."""
+        path = locate(checkpoint)
+        if not path.is_dir() or model_type(path) not in self.model_types:
+            return open_checkpoint(path, model=model, prefixes=self.prefixes)
+        return dataclasses.replace(self.read(path, given), source=str(checkpoint))
+
+    def read(self, folder: Path, given: Config) -> Checkpoint:
+        """Return what a transformers folder holds, in the keys of this model's network."""
+        raise NotImplementedError(f"{type(self).__name__} must define read()")
+
+    def config_from_file(self, document: Config) -> Config:
+        """Return the configuration that `read` put together."""
+        return document
+
+
+def model_type(folder: Path) -> str:
+    """Return the ``model_type`` of a folder's ``config.json``, "" without one."""
+    path = folder / CONFIG
+    if not path.is_file():
+        return ""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"checkpoint: {path} is not valid JSON ({error})") from error
+    return str(document.get("model_type", "")) if isinstance(document, dict) else ""
+
+
+def load_whole(kind: Any, folder: Path) -> Any:
+    """Return a transformers model of the class `kind` from a folder of safetensors, float32, every weight read.
+
+    Raises:
+        InputError: it cannot be read, or weights are missing, unexpected or of another shape; they are named.
+    """
+    if any(file.suffix != ".safetensors" for file in weight_files(folder)):
+        raise InputError(
+            f"checkpoint: expected safetensors in {folder}, found another form; save_pretrained writes them"
+        )
+    # Its own report of differences is a table over many lines; the error below says the same in one.
+    noisy = logging.getLogger("transformers.modeling_utils")
+    level, noisy.level = noisy.level, logging.CRITICAL
+    try:
+        model, told = kind.from_pretrained(
+            str(folder), local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+        )
+    except Exception as error:  # transformers raises errors of many kinds for files that do not fit
+        raise InputError(f"checkpoint: {folder} cannot be read as {kind.__name__} ({first_line(error)})") from error
+    finally:
+        noisy.level = level
+    words = {"missing_keys": "missing", "unexpected_keys": "unexpected", "mismatched_keys": "mismatched"}
+    differences = {word: sorted(map(str, told.get(key) or ())) for key, word in words.items()}
+    problems = [f"{len(keys)} {word} ({shortened(keys)})" for word, keys in differences.items() if keys]
+    if problems:
+        raise InputError(f"checkpoint: {folder} does not hold a whole {kind.__name__}: {'; '.join(problems)}")
+    return model
+
+
+def plain_config(config: Any) -> Config:
+    """Return what shapes a transformers network, as JSON values: no names, versions or output switches."""
+    return _without(config.to_dict(), _housekeeping())
+
+
+def config_object(kind: Any, tree: Mapping[str, Any]) -> Any:
+    """Return the transformers configuration of the class `kind` that `tree` describes.
+
+    Raises:
+        InputError: it describes no such network.
+    """
+    try:
+        return kind.from_dict(merge(tree, {}))
+    except Exception as error:  # transformers validates with errors of its own, none of them a ValueError
+        reason = " ".join(str(error).split())
+        raise InputError(f"config: expected the configuration of a {kind.__name__} ({reason})") from error
+
+
+def union(masks: torch.Tensor, scores: torch.Tensor, *, above: float) -> torch.Tensor:
+    """Return the logits of the union of instances: at each pixel the largest mask logit among those that count.
+
+    Args:
+        masks: mask logits (B, N, H, W) of N candidates.
+        scores: (B, N) in [0, 1].
+        above: an instance counts where its score is larger.
+
+    Returns:
+        (B, 1, H, W); `NOTHING` where no instance counts, and nowhere less.
+    """
+    counts = (scores > above)[..., None, None]
+    floor = masks.new_full((masks.shape[0], 1, *masks.shape[2:]), NOTHING)
+    return torch.cat([floor, masks.masked_fill(~counts, NOTHING)], dim=1).amax(1, keepdim=True)
+
+
+@functools.cache
+def _housekeeping() -> frozenset[str]:
+    from transformers import PreTrainedConfig
+
+    return frozenset(PreTrainedConfig().to_dict()) - {"model_type", "is_encoder_decoder"}
+
+
+def _without(tree: Mapping[str, Any], left_out: frozenset[str]) -> Config:
+    kept = {key: value for key, value in tree.items() if key not in left_out and value != ""}
+    return {key: _without(value, left_out) if isinstance(value, Mapping) else value for key, value in kept.items()}

@@ -1,0 +1,173 @@
+"""SAM 3: a concept in words, every instance of it in the image, their union as the mask.
+
+Reference: Carion et al. 2025, "SAM 3: Segment anything with concepts", arXiv:2511.16719. The modules and the forward
+pass are those of transformers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import nn
+
+from robustness.registry import MODELS
+from robustness.runners.checkpoints.checkpoint import Checkpoint
+from robustness.runners.inference.preprocess import Preprocess
+from robustness.runners.inference.segmenter import SplitNetwork, Tensors
+from robustness.runners.models.entry import Config
+from robustness.runners.models.pretrained import PretrainedEntry, config_object, load_whole, plain_config, union
+from robustness.runners.models.tokenizers.clip import VOCABULARY_SIZE, ClipTokenizer, has_vocabulary
+
+# At the published size one pair has 200 masks of 288 x 288: 66 MB, several times over.
+_PAIRS_AT_ONCE = 2
+_TINY_PART = {"hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 48}
+_TINY: Config = {
+    "transformers": {
+        "vision_config": {
+            "fpn_hidden_size": 32,
+            "backbone_feature_sizes": [[16, 16], [8, 8], [4, 4]],
+            "backbone_config": {
+                "hidden_size": 32,
+                "intermediate_size": 64,
+                "num_hidden_layers": 2,
+                "num_attention_heads": 2,
+                "image_size": 56,
+                "pretrain_image_size": 28,
+                "window_size": 2,
+                "global_attn_indexes": [1],
+            },
+        },
+        "text_config": {
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "projection_dim": 16,
+        },
+        "geometry_encoder_config": {**_TINY_PART, "num_layers": 1},
+        "detr_encoder_config": {**_TINY_PART, "num_layers": 2},
+        "detr_decoder_config": {**_TINY_PART, "num_layers": 2, "num_queries": 8},
+        "mask_decoder_config": {"hidden_size": 32, "num_attention_heads": 2},
+    },
+}
+
+
+class Sam3Network(SplitNetwork):
+    """SAM 3, split; state-dict keys are those of ``Sam3Model``.
+
+    Image code: the three feature maps of the vision encoder that the detector and the mask decoder read. Text code:
+    the projected tokens (B, L, width) and their mask. Logits: (B, 1, h, w) at the mask decoder's size (288 for
+    the published network), the union of the instances whose score (of the query, times that of presence) is above
+    `score_threshold`.
+    """
+
+    def __init__(self, whole: Any, *, score_threshold: float) -> None:
+        super().__init__()
+        for name, part in whole.named_children():
+            self.add_module(name, part)
+        self.score_threshold = float(score_threshold)
+        # In a tuple, so that its weights are not listed a second time.
+        self._whole = (whole.eval(),)
+
+    def encode_image(self, pixel_values: torch.Tensor) -> Tensors:
+        """Return feature maps (B, width, h, w), finest first."""
+        maps: Tensors = self._whole[0].get_vision_features(pixel_values).fpn_hidden_states
+        return maps[:-1]
+
+    def encode_text(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> Tensors:
+        """Return the projected tokens and their mask."""
+        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        found = self._whole[0].get_text_features(input_ids=input_ids, attention_mask=mask, return_dict=True)
+        return found.pooler_output, mask
+
+    def decode(self, image: Tensors, text: Tensors) -> torch.Tensor:
+        """Return logits (B, 1, h, w), a few pairs at a time."""
+        parts = [
+            self._decode(*(tuple(t[start : start + _PAIRS_AT_ONCE] for t in code) for code in (image, text)))
+            for start in range(0, len(image[0]), _PAIRS_AT_ONCE)
+        ]
+        return torch.cat(parts)
+
+    def _decode(self, image: Tensors, text: Tensors) -> torch.Tensor:
+        from transformers.modeling_outputs import BaseModelOutputWithPooling
+        from transformers.models.sam3.modeling_sam3 import Sam3VisionEncoderOutput
+
+        position = self._whole[0].vision_encoder.neck.position_encoding
+        places = (position(level.shape, level.device, level.dtype) for level in image)
+        # The coarsest map of the encoder is never read. transformers' types name legacy tensor classes, hence Any.
+        levels: Any = (*image, None)
+        encodings: Any = (*places, None)
+        seen = Sam3VisionEncoderOutput(fpn_hidden_states=levels, fpn_position_encoding=encodings)
+        tokens: Any = text[0]
+        read = BaseModelOutputWithPooling(pooler_output=tokens)
+        found = self._whole[0](vision_embeds=seen, text_embeds=read, attention_mask=text[1])
+        scores = found.pred_logits.sigmoid() * found.presence_logits.sigmoid()
+        return union(found.pred_masks, scores, above=self.score_threshold)
+
+
+@MODELS.add("sam3")
+class Sam3Model(PretrainedEntry):
+    """SAM 3 from transformers folders or hub names; the union of the instances that the prompt names."""
+
+    title = "SAM 3 (concept prompts, union of instances)"
+    published = "facebook/sam3"
+    model_types = ("sam3", "sam3_video")
+    presets: ClassVar[Mapping[str, Config]] = {"tiny": _TINY}
+
+    def default_config(self) -> Config:
+        """Return transformers' default, which is facebook/sam3, and the score of its post-processing."""
+        from transformers import Sam3Config
+
+        return {"score_threshold": 0.3, "transformers": plain_config(Sam3Config())}
+
+    def read(self, folder: Path, given: Config) -> Checkpoint:
+        """Return the image model of a folder; the video tracker beside it is left out."""
+        from transformers import Sam3Model as Whole
+
+        whole = load_whole(Whole, folder)
+        return Checkpoint(
+            source=str(folder),
+            state=whole.state_dict(),
+            document={"transformers": plain_config(whole.config)},
+            own=False,
+            threshold=None,
+            folder=folder,
+            files=tuple(sorted(folder.glob("*.safetensors"))),
+        )
+
+    def preprocess(self, config: Config) -> Preprocess:
+        """Return the square of the vision encoder, values in [-1, 1]."""
+        tree = config["transformers"]
+        half = (0.5, 0.5, 0.5)
+        return Preprocess(
+            image_size=tree["vision_config"]["backbone_config"]["image_size"],
+            mean=half,
+            std=half,
+            tokenizer="clip-bpe",
+            context_length=tree["text_config"]["max_position_embeddings"],
+        )
+
+    def build(self, config: Config) -> nn.Module:
+        """Return a `Sam3Network` with fresh weights."""
+        from transformers import Sam3Config
+        from transformers import Sam3Model as Whole
+
+        whole = Whole(config_object(Sam3Config, config["transformers"]))
+        return Sam3Network(whole, score_threshold=config["score_threshold"])
+
+    def skeleton(self, config: Config) -> nn.Module:
+        """Return a `Sam3Network` whose weights will be overwritten."""
+        from transformers.initialization import no_init_weights
+
+        with no_init_weights():
+            return self.build(config)
+
+    def tokenizer(self, config: Config, folder: Path | None) -> ClipTokenizer | None:
+        """Return CLIP's tokenizer at this model's context; None where the vocabulary is another and has no files."""
+        text = config["transformers"]["text_config"]
+        if not has_vocabulary(folder) and text["vocab_size"] < VOCABULARY_SIZE:
+            return None
+        return ClipTokenizer(context_length=text["max_position_embeddings"], folder=folder)

@@ -1,0 +1,62 @@
+"""Counterfactual prompts: the same image, asked for something else, so that its prompt cannot be ignored."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from robustness.registry import PERTURBATIONS
+from robustness.runners.training.attribute_dropout import read_again
+from robustness.runners.training.resized_cases import ResizedCases
+from robustness.seeds import generator
+from robustness.types import Case
+
+
+class Counterfactuals:
+    """Replaces a share of the samples by another question about the same image.
+
+    Half of them ask for another target that the pool's annotations show in the image, with its mask; the others for a
+    target that no annotation of the image names (as `wrong_class`), with an empty mask. Where only one of the two is
+    possible, it is taken; where none is, the sample stays. Draws depend on (seed, epoch, case) alone.
+
+    Args:
+        pool: the cases that other targets come from; those on an image must be complete for absent ones to be absent.
+        share: of the samples, in [0, 1].
+        seed: of all draws.
+    """
+
+    def __init__(self, pool: ResizedCases, *, share: float, seed: int) -> None:
+        self.pool, self.share, self.seed = pool, share, seed
+        self._wrong_class = PERTURBATIONS.get("wrong_class")(context=pool.first.context(seed))
+        self._on_image: dict[str, list[int]] = {}
+        for index, info in enumerate(pool.first.infos):
+            self._on_image.setdefault(info.image_id, []).append(index)
+
+    def drawn(self, case: Case, key: tuple[object, ...]) -> Case:
+        """Return `case`, or the same image with another question and its answer.
+
+        Args:
+            case: at network size, with the prompt that was drawn for it.
+            key: what the draws are keyed by.
+        """
+        rng = generator(self.seed, *key, "counterfactual")
+        if rng.random() >= self.share:
+            return case
+        if rng.random() < 0.5:
+            return self._present(case, rng, key) or self._absent(case, rng) or case
+        return self._absent(case, rng) or self._present(case, rng, key) or case
+
+    def _present(self, case: Case, rng: np.random.Generator, key: tuple[object, ...]) -> Case | None:
+        here = self._on_image.get(str(case.metadata.get("image_id", "")), [])
+        others = [index for index in here if self.pool.first.infos[index].case_id != case.case_id]
+        if not others:
+            return None
+        chosen = others[int(rng.integers(len(others)))]
+        return self.pool.asked(chosen, (*key, "counterfactual"))
+
+    def _absent(self, case: Case, rng: np.random.Generator) -> Case | None:
+        params = self._wrong_class.draw(case, 0, rng)
+        if params is None:
+            return None
+        return dataclasses.replace(read_again(self._wrong_class.apply(case, params)), mask=np.zeros_like(case.mask))

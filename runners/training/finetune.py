@@ -1,0 +1,192 @@
+"""Finetuning: any registered network with image, text and mask, under a stated protocol."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from robustness.plans.finetune import (
+    TrainDataSpec,
+    TrainModelSpec,
+    TrainPlan,
+    TrainSpec,
+    load_train_plan,
+    parse_train_plan,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finetuned:
+    """A finished finetuning; usable as the path of its checkpoint folder.
+
+    Attributes:
+        folder: holds the best checkpoint, ``metrics.csv``, ``plan.toml``, ``training.json`` and a model card.
+        val_dice: validation Dice of the best epoch, at network size.
+        epoch: the best epoch, counted from 1.
+        steps: optimizer steps done.
+        seconds: training time over all sessions.
+        parameters: parameters of the network; `trainable` of them learned.
+    """
+
+    folder: Path
+    val_dice: float
+    epoch: int
+    steps: int
+    seconds: float
+    parameters: int
+    trainable: int
+
+    def __fspath__(self) -> str:
+        return str(self.folder)
+
+
+def finetune(
+    name: str,
+    *,
+    data: str | Path,
+    out: str | Path,
+    quiet: bool = False,
+    **settings: Any,
+) -> Finetuned:
+    """Finetune a registered model on a dataset; calling it again with the same arguments resumes.
+
+    Args:
+        name: a registered model (``robustness list models``).
+        data: a dataset folder or manifest with a training and a validation split.
+        out: the folder of the checkpoint and of everything that belongs to it.
+        quiet: no progress bar.
+        settings: the keys of a finetune plan's ``[model]`` (`checkpoint`, `device`, `config`, `options`, ...),
+            ``[data]`` (`prompt`, `split`, `val_split`, `empty`, ...) and ``[train]`` (`epochs`, `lr`, ...); no key
+            stands in two of them.
+
+    Raises:
+        InputError: an unknown setting, or something that cannot be used; the message says how to mend it.
+        CaseError: a training or validation case cannot be read.
+    """
+    tables: dict[str, dict[str, Any]] = {"model": {"name": name}, "data": {"path": str(data)}, "train": {}}
+    for key, value in settings.items():
+        owner = (
+            "model" if key in TrainModelSpec.model_fields else "data" if key in TrainDataSpec.model_fields else "train"
+        )
+        tables[owner][key] = str(value) if isinstance(value, Path) else value
+    plan = parse_train_plan(tables, source="finetune")
+    return run_training(plan, out=Path(out), quiet=quiet)
+
+
+def finetune_plan(
+    path: str | Path, out: str | Path | None = None, overrides: Sequence[str] = (), *, quiet: bool = False
+) -> Finetuned:
+    """Run a finetune plan (TOML); see `robustness.plans.finetune`.
+
+    Args:
+        path: the plan. Relative paths in it are looked up beside it first, then in the current folder.
+        out: replaces ``train.out``.
+        overrides: ``key.sub=value`` strings.
+        quiet: no progress bar.
+
+    Raises:
+        InputError: the plan, or something that it names, cannot be used.
+    """
+    plan = load_train_plan(path, overrides=overrides)
+    return run_training(plan, out=Path(out or plan.train.out), beside=Path(path).resolve().parent, quiet=quiet)
+
+
+def run_training(plan: TrainPlan, *, out: Path, beside: Path | None = None, quiet: bool = False) -> Finetuned:
+    """Train what `plan` says into `out`, or go on with what a killed process left there.
+
+    A plan for several processes starts those of this machine and waits for them, unless it is one of them already.
+
+    Args:
+        plan: the plan; it is kept as it stands in ``out/plan.toml``.
+        out: the folder.
+        beside: where relative paths of the plan are looked up before the current folder.
+        quiet: no progress bar.
+
+    Raises:
+        InputError: something that the plan names cannot be used, or a training of several processes failed.
+    """
+    from robustness.runners.training.folder import read_facts
+    from robustness.runners.training.launch import launch
+    from robustness.runners.training.ranks import must_launch
+
+    if must_launch(plan.train):
+        launch(plan, out=out, beside=beside, quiet=quiet)
+        return _result(out, read_facts(out))
+    return _train(plan, out=out, beside=beside, quiet=quiet)
+
+
+def _train(plan: TrainPlan, *, out: Path, beside: Path | None, quiet: bool) -> Finetuned:
+    import torch
+
+    from robustness.runners.environment import environment
+    from robustness.runners.training.batches import training_batches, validation_batches
+    from robustness.runners.training.feature_cache import cached_codes
+    from robustness.runners.training.folder import TrainingFolder
+    from robustness.runners.training.loggers import training_loggers
+    from robustness.runners.training.model_card import write_model_card
+    from robustness.runners.training.module import training_module
+    from robustness.runners.training.parts import lone_values_use_running_statistics
+    from robustness.runners.training.progress import TrainingProgress
+    from robustness.runners.training.ranks import own_ranks
+    from robustness.runners.training.setup import set_up
+    from robustness.runners.training.trainer import new_trainer, silence
+
+    spec, ranks = plan.train, own_ranks(plan.train)
+    surroundings = environment(spec.threads)
+    setup = set_up(plan, beside)
+    folder = TrainingFolder(
+        out, plan, setup.segmenter, trained_on={**setup.facts, "environment": surroundings}, rank=ranks.rank
+    )
+    held = folder.facts()
+    if held.get("finished"):
+        return _result(out, held)
+    epochs = planned_epochs(spec, len(setup.training))
+    total = epochs * math.ceil(len(setup.training) / spec.cases_per_step)
+    batches: dict[str, Any] = {"batch_size": spec.batch_size, "ranks": ranks}
+    quiet = quiet or ranks.rank > 0
+    with (
+        TrainingProgress(total=total, quiet=quiet) as progress,
+        training_loggers(plan, out, rank=ranks.rank) as loggers,
+        silence(),
+        torch.random.fork_rng(),
+        lone_values_use_running_statistics(setup.segmenter.network),
+    ):
+        progress.say(setup.counted())
+        batches["codes"] = cached_codes(setup, spec, say=progress.say)
+        module = training_module(
+            setup.segmenter,
+            spec,
+            total=total,
+            observers=(folder, progress, *loggers),
+            ranks=ranks,
+            validation_cases=len(setup.validation),
+        )
+        new_trainer(spec, setup.segmenter, epochs=epochs).fit(
+            module,
+            training_batches(setup.training, setup.segmenter, spell=spec.spell, accumulate=spec.accumulate, **batches),
+            validation_batches(setup.validation, setup.segmenter, **batches),
+            ckpt_path=folder.resume_file,
+            weights_only=False,
+        )
+    best = {key: module.training_log.best[key] for key in ("val_dice", "epoch")}
+    reached = {**best, "steps": module.global_step, "seconds": module.training_log.seconds}
+    folder.write_facts(finished=True, **reached)
+    if ranks.rank == 0:
+        write_model_card(out, plan)
+    return _result(out, {**setup.facts, **reached})
+
+
+def planned_epochs(spec: TrainSpec, cases: int) -> int:
+    """Return the number of epochs: bounded by `steps`, and rounded up so that the last one is validated."""
+    epochs = spec.epochs
+    if spec.steps is not None:
+        epochs = min(epochs, math.ceil(spec.steps / math.ceil(cases / spec.cases_per_step)))
+    return math.ceil(epochs / spec.validate_every) * spec.validate_every
+
+
+def _result(folder: Path, facts: Mapping[str, Any]) -> Finetuned:
+    names = ("val_dice", "epoch", "steps", "seconds", "parameters", "trainable")
+    return Finetuned(folder=folder, **{name: facts[name] for name in names})

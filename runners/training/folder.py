@@ -1,0 +1,95 @@
+"""The folder of a training run: best checkpoint, log, plan and what is needed to go on after a kill."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from robustness.errors import InputError
+from robustness.files import make_folder, remove_leftovers, write_atomic, write_text
+from robustness.plans.finetune import TrainPlan
+from robustness.runners.checkpoints.checkpoint import save_checkpoint
+from robustness.runners.inference.segmenter import NetworkSegmenter
+from robustness.runners.training.module import TrainingHooks
+
+PLAN, LOG, LAST, FACTS = "plan.toml", "metrics.csv", "last.ckpt", "training.json"
+
+
+class TrainingFolder:
+    """Writes what a training run leaves; an `Observer` of the training.
+
+    ``model.safetensors`` and ``config.json`` hold the best epoch, ``last.ckpt`` the last one with the optimizer's
+    state, ``metrics.csv`` the log, ``plan.toml`` the resolved plan, ``training.json`` versions and results. Every file
+    is written whole or not at all, and ``last.ckpt`` comes last: a killed run repeats what came after the last
+    validation.
+
+    Raises:
+        InputError: the folder cannot be written to, or holds the run of another plan or of other data.
+    """
+
+    def __init__(
+        self, path: Path, plan: TrainPlan, segmenter: NetworkSegmenter, *, trained_on: Mapping[str, Any], rank: int = 0
+    ) -> None:
+        self.path = make_folder(path, "out")
+        self.plan, self.segmenter, self.trained_on = plan, segmenter, dict(trained_on)
+        # Of several processes the first one writes.
+        self.writes = rank == 0
+        held = self.facts()
+        for key, what in (("plan_sha256", "plan"), ("data_sha256", "data")):
+            if held and held.get(key) != self.trained_on[key]:
+                raise InputError(
+                    f"out: expected a new folder or a run to resume, {str(path)!r} holds a run with another {what}; "
+                    "choose another folder or remove this one"
+                )
+        if not self.writes:
+            return
+        remove_leftovers(self.path)
+        if not held:
+            write_text(self.path / PLAN, plan.to_toml())
+            self.write_facts(finished=False)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what ``training.json`` holds; {} without one."""
+        return read_facts(self.path)
+
+    def write_facts(self, *, finished: bool, **more: Any) -> None:
+        """Write ``training.json``."""
+        if not self.writes:
+            return
+        content = {**self.trained_on, "finished": finished, **more}
+        write_text(self.path / FACTS, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+    @property
+    def resume_file(self) -> Path | None:
+        """The file to go on from, None for a new run."""
+        return self.path / LAST if (self.path / LAST).is_file() else None
+
+    def batch_end(self, module: TrainingHooks) -> None:
+        """Do nothing: files are written between epochs."""
+
+    def epoch_end(self, module: TrainingHooks) -> None:
+        """After a validation, write the best checkpoint when it is new, then the log, then the resume file."""
+        if not module.validated:
+            return
+        if not self.writes:
+            # All processes meet in this call; only the first one writes a file in it.
+            module.trainer.save_checkpoint(self.path / LAST)
+            return
+        if module.improved:
+            best = module.training_log.best
+            reached = {key: best[key] for key in ("epoch", "step", "val_dice")}
+            save_checkpoint(self.path, self.segmenter, trained_on={**self._short_facts(), **reached})
+        module.training_log.write(self.path / LOG)
+        write_atomic(self.path / LAST, lambda temporary: module.trainer.save_checkpoint(temporary))
+
+    def _short_facts(self) -> dict[str, Any]:
+        return {key: value for key, value in self.trained_on.items() if key != "environment"}
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """Return what the ``training.json`` of a folder holds; {} without one."""
+    path = folder / FACTS
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return found

@@ -1,0 +1,239 @@
+"""One model in training, as Lightning sees it: steps, validation, learning rate, early stop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from robustness.plans.finetune import TrainSpec
+from robustness.runners.inference.segmenter import NetworkSegmenter, Tensors
+from robustness.runners.training.log import TrainingLog
+from robustness.runners.training.loss import Loss, hard_dice, training_loss
+from robustness.runners.training.parts import hold_frozen_modules
+from robustness.runners.training.ranks import ONE, Ranks
+from robustness.runners.training.schedule import learning_rate, since_best
+from robustness.seeds import generator
+
+if TYPE_CHECKING:
+    from lightning import LightningModule as _Base
+else:
+    # Registries import every module of this room, and Lightning takes seconds to load; `training_module` adds it.
+    _Base = object
+
+
+# A light decoder alone is bound by memory: what a few images need stays in the processor's caches.
+_PIECE = 4
+
+
+class Batch(NamedTuple):
+    """One batch of B cases.
+
+    Attributes:
+        pixel_values: (B, 3, S, S), or None where `image` stands in its place.
+        masks: (B, 1, S, S).
+        input_ids, attention_mask: (B, L) for a model with text, unless `text` stands in their place.
+        image, text: what the frozen encoders gave (`SplitNetwork.image_features`, `text_features`).
+        weight: factor of the mean loss; see `robustness.runners.training.ranks.micro_batches`.
+    """
+
+    pixel_values: Tensor | None
+    masks: Tensor
+    input_ids: Tensor | None = None
+    attention_mask: Tensor | None = None
+    image: Tensors | None = None
+    text: Tensors | None = None
+    weight: float = 1.0
+
+
+class Observer(Protocol):
+    """What looks on while a model trains: progress bar, files."""
+
+    def batch_end(self, module: TrainingHooks) -> None:
+        """Called after each optimizer step."""
+        ...
+
+    def epoch_end(self, module: TrainingHooks) -> None:
+        """Called after each epoch, its validation included."""
+        ...
+
+
+class TrainingHooks(_Base):
+    """Trains the network of a segmenter; the log of what it has seen travels with the resume file.
+
+    Attributes:
+        training_log: one row for each validation.
+        validated: whether the last epoch ended with a validation.
+        improved: whether it gave the best validation Dice so far.
+    """
+
+    def __init__(
+        self,
+        segmenter: NetworkSegmenter,
+        spec: TrainSpec,
+        *,
+        total: int,
+        observers: Sequence[Observer] = (),
+        ranks: Ranks = ONE,
+        validation_cases: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.network: nn.Module = segmenter.network
+        self.takes_text, self.threshold = segmenter.takes_text, segmenter.threshold
+        self.spec, self.total, self.observers = spec, total, tuple(observers)
+        self.ranks, self._validation_cases = ranks, validation_cases
+        self._knows_batches = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in self.network.modules())
+        self.loss = training_loss(spec)
+        self.training_log = TrainingLog()
+        self.validated = self.improved = False
+        self._since: list[Loss] = []
+        self._validation: list[tuple[Tensor, Tensor]] = []
+        self._started = 0.0
+        self._seconds_before = 0.0
+
+    def logits(self, batch: Batch) -> Tensor:
+        """Return logits (B, 1, S, S)."""
+        if batch.image is not None and not self._knows_batches and len(batch.masks) > _PIECE:
+            return torch.cat([self._logits(piece) for piece in pieces(batch, _PIECE)])
+        return self._logits(batch)
+
+    def _logits(self, batch: Batch) -> Tensor:
+        network: Any = self.network
+        # Frozen weights ask for no gradient, so that nothing of a frozen encoder's forward is kept for a backward.
+        image = network.encode_image(batch.pixel_values) if batch.image is None else network.image_code(batch.image)
+        text: Tensors = (batch.masks.new_empty(len(batch.masks), 0),)
+        if batch.text is not None:
+            text = network.text_code(batch.text)
+        elif self.takes_text:
+            text = network.encode_text(batch.input_ids, batch.attention_mask)
+        logits: Tensor = network.decode(image, text)
+        return logits
+
+    @property
+    def recent_loss(self) -> float:
+        """Mean loss of the steps since the last validation; NaN before any."""
+        return torch.stack([loss.total for loss in self._since]).mean().item() if self._since else float("nan")
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Return the plan's optimizer over what is not frozen."""
+        learning = [p for p in self.network.parameters() if p.requires_grad]
+        least = 1 if self.spec.decay == "matrices" else -1
+        groups = [
+            {"params": [p for p in learning if p.ndim > least], "weight_decay": self.spec.weight_decay},
+            {"params": [p for p in learning if p.ndim <= least], "weight_decay": 0.0},
+        ]
+        kind = torch.optim.AdamW if self.spec.optimizer == "adamw" else torch.optim.Adam
+        return kind([g for g in groups if g["params"]], lr=self.spec.lr)
+
+    def on_fit_start(self) -> None:
+        """Start the clock where the last session stopped it."""
+        self._started, self._seconds_before = time.monotonic(), self.training_log.seconds
+
+    def on_train_epoch_start(self) -> None:
+        """Start the generator that dropout draws from anew, and keep frozen modules out of training mode."""
+        # A resumed run must draw what an undisturbed one draws; `run_training` gives the caller's state back.
+        torch.manual_seed(int(generator(self.spec.seed, "epoch", self.current_epoch, "torch").integers(2**63)))
+        self.validated = self.improved = False
+        hold_frozen_modules(self.network)
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Set the learning rate of this step."""
+        rate = self._rate()
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = rate
+
+    def _rate(self) -> float:
+        watched = self.training_log.column("val_loss" if self.spec.plateau_on == "loss" else "val_dice")
+        return learning_rate(self.spec, step=self.global_step, total=self.total, history=watched)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the loss of one batch."""
+        loss = self.loss(self.logits(batch), batch.masks)
+        if batch.weight:
+            self._since.append(Loss(*(term.detach() for term in loss)))
+        return loss.total if batch.weight == 1.0 else loss.total * batch.weight
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """Tell the observers."""
+        for observer in self.observers:
+            observer.batch_end(self)
+
+    def on_train_epoch_end(self) -> None:
+        """Tell the observers, which write files when everything of the epoch is done."""
+        for observer in self.observers:
+            observer.epoch_end(self)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Keep loss and Dice of each case of one batch."""
+        logits = self.logits(batch)
+        loss = self.loss(logits, batch.masks).total.expand(len(batch.masks))
+        self._validation.append((hard_dice(logits, batch.masks, threshold=self.threshold), loss))
+
+    def on_validation_epoch_end(self) -> None:
+        """Add a row to the log; stop when the best one lies too far back."""
+        dice, loss = (self._mean_of_cases(values) for values in zip(*self._validation, strict=True))
+        self._validation.clear()
+        best_before = self.training_log.best.get("val_dice", float("-inf"))
+        terms = [self._mean_of_steps(values) for values in zip(*self._since, strict=True)]
+        self._since.clear()
+        seconds = self._seconds_before + time.monotonic() - self._started
+        self.training_log.rows.append(
+            {
+                "epoch": self.current_epoch + 1,
+                "step": self.global_step,
+                **dict(zip(("loss", "dice_loss", "ce_loss"), terms, strict=True)),
+                "val_loss": loss,
+                "val_dice": dice,
+                "lr": self._rate(),
+                "seconds": round(seconds, 1),
+            }
+        )
+        self.validated, self.improved = True, dice > best_before
+        waited = since_best(self.training_log.history, least_gain=self.spec.min_delta)
+        if self.spec.patience is not None and waited >= self.spec.patience:
+            self.trainer.should_stop = self.current_epoch + 1 >= self.spec.min_epochs
+
+    def _mean_of_cases(self, values: Sequence[Tensor]) -> float:
+        if self.ranks.size == 1:
+            return torch.cat(list(values)).mean().item()
+        own = torch.cat(list(values)).tolist()
+        total = self._validation_cases or len(own) * self.ranks.size
+        return torch.tensor(self.ranks.together(own, total)).mean().item()
+
+    def _mean_of_steps(self, values: Sequence[Tensor]) -> float:
+        own = torch.stack(list(values)).cpu()
+        return torch.cat([part.flatten() for part in self.ranks.gathered(own)]).mean().item()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Put the log into the resume file."""
+        checkpoint["training_log"] = self.training_log.rows
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the log out of the resume file."""
+        self.training_log.rows = list(checkpoint["training_log"])
+
+
+def pieces(batch: Batch, size: int) -> Iterator[Batch]:
+    """Yield a batch in parts of at most `size` cases."""
+
+    def rows(value: Any, part: slice) -> Any:
+        return tuple(t[part] for t in value) if isinstance(value, tuple) else value[part]
+
+    for start in range(0, len(batch.masks), size):
+        part = slice(start, start + size)
+        fields = {
+            name: rows(value, part) for name, value in batch._asdict().items() if name != "weight" and value is not None
+        }
+        yield batch._replace(**fields)
+
+
+def training_module(segmenter: NetworkSegmenter, spec: TrainSpec, **options: Any) -> TrainingHooks:
+    """Return `TrainingHooks` as a Lightning module; `options` are its keywords."""
+    from lightning import LightningModule
+
+    kind = type("TrainingModule", (TrainingHooks, LightningModule), {})
+    module: TrainingHooks = kind(segmenter, spec, **options)
+    return module

@@ -1,0 +1,174 @@
+"""What a training starts from: network, cases, what is frozen, and the facts that its folder records."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from robustness.errors import InputError
+from robustness.plans.finetune import TrainDataSpec, TrainPlan, TrainSpec
+from robustness.plans.paths import resolve
+from robustness.registry import MODELS
+from robustness.runners.data.load import Dataset
+from robustness.runners.inference.segmenter import NetworkSegmenter
+from robustness.runners.models.load import load_model
+from robustness.runners.training.cases import TrainingCases
+from robustness.runners.training.counterfactual import Counterfactuals
+from robustness.runners.training.lora import add_adapters
+from robustness.runners.training.parts import freeze, parameters_by_part
+from robustness.runners.training.pool import Cases, PooledCases, limited
+from robustness.runners.training.ranks import own_device
+from robustness.runners.training.resized_cases import open_split
+
+
+@dataclass(frozen=True)
+class TrainingSetup:
+    """A network with its cases, ready to train.
+
+    Attributes:
+        segmenter: the network; what is frozen asks for no gradient.
+        training, validation: the cases.
+        frozen: the parts whose own weights do not learn.
+        trainable: learning parameters of each part.
+        facts: what ``training.json`` and the checkpoint record.
+    """
+
+    segmenter: NetworkSegmenter
+    training: Cases
+    validation: Cases
+    frozen: tuple[str, ...]
+    trainable: dict[str, int]
+    facts: dict[str, Any]
+
+    def counted(self) -> str:
+        """Return one line about how many parameters learn."""
+        shares = ", ".join(f"{part} {count:,}" for part, count in self.trainable.items())
+        return f"{sum(self.trainable.values()):,} of {self.facts['parameters']:,} parameters learn ({shares})"
+
+
+def set_up(plan: TrainPlan, beside: Path | None) -> TrainingSetup:
+    """Return what `plan` starts from.
+
+    Args:
+        plan: the plan.
+        beside: where its relative paths are looked up before the current folder.
+
+    Raises:
+        InputError: a model, a checkpoint, data or an option that cannot be used.
+    """
+    segmenter = _start(plan, beside)
+    training, validation = _cases(plan, segmenter, beside)
+    frozen = _frozen_parts(plan)
+    parts = parameters_by_part(segmenter)
+    freeze(segmenter, frozen, parts)
+    parameters = sum(p.numel() for p in segmenter.network.parameters())
+    if plan.train.lora is not None:
+        parts = add_adapters(segmenter, plan.train.lora, parts, seed=plan.train.seed)
+    trainable = _learning(segmenter, parts)
+    facts = {
+        "plan_sha256": plan.sha256(),
+        "data": " + ".join(dict.fromkeys(part.first.name for part in training.parts)),
+        "data_sha256": _data_sha256([training.first, validation.first, *training.pools(), *validation.pools()]),
+        "cases": {plan.data.split: len(training), plan.data.val_split: len(validation)},
+        "prompts": list(dict.fromkeys(key for part in training.parts for key in part.datasets)),
+        "started_from": dict(segmenter.provenance),
+        "parameters": parameters,
+        "trainable": sum(trainable.values()),
+        "trainable_by_part": trainable,
+        "frozen": list(frozen),
+    }
+    return TrainingSetup(segmenter, training, validation, tuple(frozen), trainable, facts)
+
+
+def _start(plan: TrainPlan, beside: Path | None) -> NetworkSegmenter:
+    spec = plan.model
+    if not getattr(MODELS.get(spec.name), "trainable", False):
+        raise InputError(
+            f"name: {spec.name!r} cannot be finetuned here; expected a network such as clipseg, cris or film-unet "
+            "(a black box runs as it is, and instance models have trainers of their own)"
+        )
+    segmenter = load_model(
+        spec.name,
+        spec.checkpoint and resolve(spec.checkpoint, beside),
+        device=own_device(spec.device, plan.train),
+        precision="float32",
+        threshold=spec.threshold,
+        config=spec.config,
+        seed=plan.train.seed,
+        **spec.options,
+    )
+    segmenter.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return segmenter
+
+
+def _cases(plan: TrainPlan, segmenter: NetworkSegmenter, beside: Path | None) -> tuple[Cases, Cases]:
+    made = [_cases_of(data, plan.train, segmenter, beside) for data in (plan.data, *plan.pool)]
+    if len(made) == 1:
+        return made[0]
+    stated = [data.weight for data in (plan.data, *plan.pool)]
+    weights = None if all(w is None for w in stated) else [1.0 if w is None else w for w in stated]
+    training, validation = zip(*made, strict=True)
+    return PooledCases(training, weights=weights, seed=plan.train.seed), PooledCases(validation)
+
+
+def _cases_of(
+    data: TrainDataSpec, spec: TrainSpec, segmenter: NetworkSegmenter, beside: Path | None
+) -> tuple[TrainingCases, TrainingCases]:
+    splits = data.splits and resolve(data.splits, beside)
+    data = data.model_copy(update={"path": resolve(data.path, beside), "splits": splits})
+    prepare = segmenter.preprocess
+    sizes: dict[str, Any] = {"size": prepare.image_size, "interpolation": prepare.interpolation}
+    others = None
+    if spec.counterfactual:
+        pool = open_split(data, data.counterfactual_split or data.split, data.prompt)
+        others = Counterfactuals(
+            TrainingCases(pool, seed=spec.seed, **sizes), share=spec.counterfactual, seed=spec.seed
+        )
+    opened = open_split(data, data.split, data.prompt)
+    if data.fraction < 1:
+        opened = {
+            key: dataset.subset(limited(dataset, data.fraction, seed=spec.seed)) for key, dataset in opened.items()
+        }
+    training = TrainingCases(
+        opened,
+        seed=spec.seed,
+        augment=spec.augment,
+        empty=data.empty,
+        attribute_dropout=spec.attribute_dropout,
+        others=others,
+        **sizes,
+    )
+    random_texts = "random_validation_text" in spec.reference_accidents
+    keys = data.prompt if random_texts else [data.validation_prompt]
+    return training, TrainingCases(open_split(data, data.val_split, keys), seed=spec.seed, redraw=random_texts, **sizes)
+
+
+def _frozen_parts(plan: TrainPlan) -> list[str]:
+    adapted = plan.train.lora.parts if plan.train.lora is not None else []
+    chosen = plan.train.freeze
+    if chosen is None:
+        chosen = ["image", "text"] if MODELS.get(plan.model.name).published else []
+    if len(set(chosen)) == 3:
+        raise InputError("train.freeze: expected at most two of image, text, decoder, got all; nothing would learn")
+    return list(dict.fromkeys([*chosen, *adapted]))
+
+
+def _learning(segmenter: NetworkSegmenter, parts: dict[str, list[str]]) -> dict[str, int]:
+    named = dict(segmenter.network.named_parameters())
+    counts = {
+        part: sum(named[name].numel() for name in names if named[name].requires_grad) for part, names in parts.items()
+    }
+    if not sum(counts.values()):
+        raise InputError(f"train.freeze: nothing of {segmenter.name} would learn; freeze fewer parts")
+    return counts
+
+
+def _data_sha256(datasets: Sequence[Dataset]) -> str:
+    files = {name: digest for dataset in datasets for name, digest in dataset.fingerprint().items()}
+    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()

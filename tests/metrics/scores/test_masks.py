@@ -1,0 +1,250 @@
+"""Mask metrics against hand-drawn masks, MONAI and scikit-learn."""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+from scipy.ndimage import label as scipy_label
+
+import robustness as rb
+from robustness.errors import InputError, UnknownNameError
+from robustness.metrics.scores.boundary_distances import _by_transform, _by_tree, edge_pixels
+from robustness.metrics.scores.mask_change import mask_change
+from robustness.metrics.scores.masks import DEFAULT_NAMES, mask_metrics
+from robustness.registry import METRICS
+from robustness.results import FLAGS, MEASURED
+
+MASK_METRICS = [name for name in METRICS.names() if METRICS.get(name).needs == "masks"]
+
+
+def mask(*lines: str) -> np.ndarray:
+    return np.array([[c == "#" for c in line] for line in lines])
+
+
+def blob(rng: np.random.Generator, size: int, share: float = 0.2) -> np.ndarray:
+    field = gaussian_filter(rng.normal(size=(size, size)), size / 8, mode="constant")
+    return field > np.quantile(field, 1 - share)
+
+
+class TestHandDrawnMasks:
+    prediction = mask("##..", "##..", "....")
+    reference = mask(".##.", ".##.", "....")
+
+    def test_overlap(self):
+        found = mask_metrics(
+            self.prediction, self.reference, names=["dice", "iou", "sensitivity", "precision", "specificity"]
+        )
+        assert found["dice"] == pytest.approx(0.5)
+        assert found["iou"] == pytest.approx(1 / 3)
+        assert found["sensitivity"] == found["precision"] == pytest.approx(0.5)
+        assert found["specificity"] == pytest.approx(6 / 8)
+
+    def test_distances_follow_the_spacing_of_columns(self):
+        found = mask_metrics(self.prediction, self.reference, spacing_mm=(9.0, 0.5), names=["hd95", "assd", "nsd"])
+        assert found["hd95"] == pytest.approx(0.5)
+        assert found["assd"] == pytest.approx(0.25)
+        assert found["nsd"] == 1.0
+
+    def test_a_distance_equal_to_the_tolerance_is_within_it(self):
+        one, other = mask("#....."), mask("...#..")
+        assert mask_metrics(one, other, spacing_mm=(1.0, 0.7), nsd_tolerance_mm=3 * 0.7)["nsd"] == 1.0
+        assert mask_metrics(one, other, spacing_mm=(1.0, 0.7), nsd_tolerance_mm=2.0)["nsd"] == 0.0
+
+    def test_unknown_spacing_means_pixels(self):
+        known = mask_metrics(self.prediction, self.reference, spacing_mm=(1.0, 1.0))
+        assert mask_metrics(self.prediction, self.reference, spacing_mm=None) == known
+
+    def test_hd95_takes_the_larger_directed_percentile_and_does_not_pool(self):
+        reference = np.zeros((40, 200), dtype=bool)
+        reference[5:35, 5:100] = True
+        prediction = reference.copy()
+        prediction[20, 100:140] = True
+        spur = mask_metrics(prediction, reference)["hd95"]
+        assert spur > 20
+        there, back = (_by_tree(edge_pixels(a), edge_pixels(b), (1.0, 1.0)) for a, b in [(prediction, reference)] * 2)
+        assert np.percentile(np.concatenate(there), 95) < spur
+        assert np.array_equal(there[1], back[1])
+
+    def test_area_components_and_centroid_describe_the_prediction(self):
+        prediction = mask("#...", ".#..", "...#")
+        found = mask_metrics(prediction, np.ones((3, 4), dtype=bool))
+        assert found["area_fraction"] == pytest.approx(3 / 12)
+        assert found["components"] == 2.0, "pixels that touch at a corner are connected"
+        assert (found["centroid_row"], found["centroid_col"]) == (1.0, pytest.approx(4 / 3))
+
+    def test_an_object_at_the_border_has_an_edge_there(self):
+        full = np.ones((4, 5), dtype=bool)
+        assert len(edge_pixels(full)) == 14
+        assert len(edge_pixels(np.zeros((4, 5), dtype=bool))) == 0
+
+
+class TestEmptyMaskPolicy:
+    empty = np.zeros((4, 5), dtype=bool)
+    object_ = mask(".....", ".##..", ".##..", ".....")
+    diagonal = math.hypot(4 * 2.0, 5 * 0.5)
+
+    @pytest.mark.parametrize(
+        ("prediction", "reference", "overlap", "distance", "flag"),
+        [
+            (empty, empty, 1.0, 0.0, "both_empty"),
+            (empty, object_, 0.0, diagonal, "missed"),
+            (object_, empty, 0.0, diagonal, "hallucinated"),
+        ],
+    )
+    def test_each_row_of_the_table(self, prediction, reference, overlap, distance, flag):
+        found = mask_metrics(prediction, reference, spacing_mm=(2.0, 0.5), names=MASK_METRICS)
+        for name in MASK_METRICS:
+            if METRICS.get(name).empty == "overlap":
+                assert found[name] == overlap, name
+            if METRICS.get(name).empty == "distance":
+                assert found[name] == pytest.approx(distance), name
+        assert {name for name in FLAGS if found[name]} == {flag}
+
+    @pytest.mark.parametrize("prediction", [empty, object_, ~empty])
+    @pytest.mark.parametrize("reference", [empty, object_, ~empty])
+    def test_nothing_leaves_as_nan_or_inf_without_a_flag(self, prediction, reference):
+        found = mask_metrics(prediction, reference, names=MASK_METRICS)
+        flagged = found["both_empty"] or found["missed"]
+        for name in MASK_METRICS:
+            allowed = flagged and name in ("centroid_row", "centroid_col")
+            assert math.isfinite(found[name]) != allowed, name
+
+    def test_a_hit_carries_no_flag(self):
+        assert not any(mask_metrics(self.object_, self.object_)[name] for name in FLAGS)
+
+    def test_specificity_counts_false_alarms_on_an_empty_reference(self):
+        assert mask_metrics(self.object_, self.empty, names=["specificity"])["specificity"] == pytest.approx(0.8)
+
+
+class TestMaskChange:
+    def test_is_one_minus_iou(self):
+        assert mask_change(mask("##."), mask(".##")) == pytest.approx(2 / 3)
+
+    def test_both_empty_is_no_change_and_one_empty_is_full_change(self):
+        assert mask_change(mask("..."), mask("...")) == 0.0
+        assert mask_change(mask("..."), mask("#..")) == mask_change(mask("#.."), mask("...")) == 1.0
+
+    def test_needs_the_clean_prediction_so_mask_metrics_refuses_it(self):
+        with pytest.raises(InputError, match="mask_change"):
+            mask_metrics(mask("#"), mask("#"), names=["mask_change"])
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    """Blobs and noise, with spacings and tolerances."""
+    rng = np.random.default_rng(20)
+    found = []
+    for i in range(120):
+        size = int(rng.integers(8, 64))
+        kind = i % 3
+        one, other = (rng.random((size, size)) < 0.1 if kind == 2 else blob(rng, size) for _ in range(2))
+        spacing = (1.0, 1.0) if kind == 0 else tuple(float(s) for s in rng.uniform(0.2, 3.0, 2))
+        found.append((one, other, spacing, float(rng.choice([0.7, 2.0, 3.5]))))
+    return found
+
+
+class TestOracles:
+    def test_distances_agree_with_monai(self, pairs):
+        torch = pytest.importorskip("torch")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from monai.metrics import compute_hausdorff_distance, compute_surface_dice
+            from monai.metrics.utils import get_edge_surface_distance
+
+            for one, other, spacing, tolerance in pairs[:60]:
+                ours = mask_metrics(one, other, spacing_mm=spacing, nsd_tolerance_mm=tolerance)
+                first, second = (torch.tensor(m)[None, None] for m in (one, other))
+                common = {"include_background": True, "spacing": spacing}
+                nsd = float(compute_surface_dice(first, second, [tolerance], use_subvoxels=False, **common))
+                assert ours["nsd"] == pytest.approx(nsd, abs=1e-6)
+                # MONAI takes the percentile in float32, whose rounding of 0.95 alone moves it by some 1e-6.
+                hd95 = float(compute_hausdorff_distance(first, second, percentile=95, **common))
+                assert ours["hd95"] == pytest.approx(hd95, rel=1e-5)
+                directed = get_edge_surface_distance(first[0, 0], second[0, 0], spacing=spacing, symmetric=True)[1]
+                exact = max(float(np.percentile(d.numpy().astype(float), 95)) for d in directed)
+                assert ours["hd95"] == pytest.approx(exact, rel=1e-6)
+
+    def test_overlap_agrees_with_scikit_learn(self, pairs):
+        from sklearn.metrics import f1_score, jaccard_score, precision_score, recall_score
+
+        oracles = {"dice": f1_score, "iou": jaccard_score, "precision": precision_score, "sensitivity": recall_score}
+        for one, other, _, _ in pairs[:20]:
+            ours = mask_metrics(one, other, names=list(oracles))
+            for name, oracle in oracles.items():
+                assert ours[name] == pytest.approx(oracle(other.ravel(), one.ravel(), zero_division=0)), name
+
+    def test_components_agree_with_labelling_the_whole_image(self, pairs):
+        for one, other, _, _ in pairs:
+            assert mask_metrics(one, other)["components"] == scipy_label(one, structure=np.ones((3, 3)))[1]
+
+    def test_tree_and_distance_transform_agree(self, pairs):
+        for one, other, spacing, _ in pairs[:30]:
+            edges = edge_pixels(one), edge_pixels(other)
+            for a, b in zip(_by_tree(*edges, spacing), _by_transform(*edges, spacing), strict=True):
+                assert np.allclose(a, b, rtol=0, atol=1e-12)
+
+
+class TestInput:
+    def test_default_names_are_the_columns_of_the_results_table(self):
+        found = rb.mask_metrics(mask("#"), mask("#"))
+        assert list(found) == [name for name in MEASURED if name != "mask_change"] + list(FLAGS)
+        assert set(DEFAULT_NAMES) <= set(METRICS.names())
+
+    @pytest.mark.parametrize("kind", [np.uint8, np.int64, np.float32])
+    def test_zero_and_one_stand_for_bool(self, kind):
+        one, other = mask("##."), mask(".##")
+        assert mask_metrics(one.astype(kind), other) == mask_metrics(one, other)
+
+    @pytest.mark.parametrize(
+        ("prediction", "said"),
+        [
+            (np.ones((2, 3, 1)), "shape"),
+            (np.ones((3, 2)), r"\(2, 3\)"),
+            (np.full((2, 3), 0.4), "threshold"),
+            (np.full((2, 3), np.nan), "0/1"),
+            (np.full((2, 3), 255), "0/1"),
+        ],
+    )
+    def test_what_is_no_mask_is_refused_by_name(self, prediction, said):
+        with pytest.raises(InputError, match=f"prediction.*{said}"):
+            mask_metrics(prediction, np.ones((2, 3)))
+
+    @pytest.mark.parametrize("spacing", [(1.0,), (0.0, 1.0), (1.0, np.nan), 1.0])
+    def test_a_bad_spacing_is_refused(self, spacing):
+        with pytest.raises(InputError, match="spacing_mm"):
+            mask_metrics(mask("#"), mask("#"), spacing_mm=spacing)
+
+    def test_a_negative_tolerance_is_refused(self):
+        with pytest.raises(InputError, match="nsd_tolerance_mm"):
+            mask_metrics(mask("#"), mask("#"), nsd_tolerance_mm=-1)
+
+    def test_an_unknown_metric_suggests_the_near_one(self):
+        with pytest.raises(UnknownNameError, match="'dice'"):
+            mask_metrics(mask("#"), mask("#"), names=["dize"])
+
+
+@pytest.mark.parametrize("name", METRICS.names())
+def test_every_entry_states_what_reports_need(name):
+    metric = METRICS.get(name)
+    assert metric.definition
+    assert metric.__doc__
+    assert metric.higher_is_better in (True, False, None)
+    assert metric.needs in ("masks", "clean", "probability")
+    assert metric.high is None or metric.low < metric.high
+
+
+@pytest.mark.parametrize("name", MASK_METRICS)
+def test_every_metric_stays_in_its_range_and_leaves_its_input_alone(name):
+    rng = np.random.default_rng(3)
+    for _ in range(10):
+        one, other = blob(rng, 24), blob(rng, 24)
+        before = one.copy(), other.copy()
+        value = mask_metrics(one, other, names=[name])[name]
+        metric = METRICS.get(name)
+        assert metric.low <= value <= (math.inf if metric.high is None else metric.high)
+        assert np.array_equal(one, before[0])
+        assert np.array_equal(other, before[1])

@@ -1,0 +1,77 @@
+"""Words that no vocabulary knows: the sibling prompts and the frames teach them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from robustness.perturb.language.parse import parse_prompt
+from robustness.perturb.language.templates import build_prompts
+from tests.perturb.prompt_cases import values
+
+SHARED = Path(__file__).parents[3].parent / "shared"
+UNKNOWN = [
+    {"target": "polyp", "shape": "blorf", "colour": "cerise", "size": "smallish", "number": "two"},
+    {"target": "foot ulcer", "shape": "zig zag", "colour": "puce", "size": "middling", "number": "one"},
+    {"target": "quonk", "shape": "frob", "colour": "ochre", "size": "wee", "number": "three"},
+]
+
+
+@pytest.mark.parametrize("words", UNKNOWN, ids=lambda w: w["target"])
+def test_a_case_of_words_never_seen_is_read_from_its_own_levels(words: dict[str, str]) -> None:
+    prompts = build_prompts({**words, "location": "top left", "description": "which is a thing"})
+    p6 = {a.kind: a.value for a in parse_prompt(prompts["p6"], siblings=prompts).attributes}
+    assert {k: p6[k] for k in ("shape", "colour", "size", "number")} == {k: words[k] for k in words if k != "target"}
+    assert p6["target"].rstrip("s") == words["target"]
+    assert p6["location"] == "top left"
+    for level in ("p7", "p8", "p9"):
+        found = parse_prompt(prompts[level], siblings=prompts)
+        assert found.get("description").value == "which is a thing", level  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "value"),
+    [
+        ("Myocardium of blorf shape in two-chamber view of the heart.", "shape", "blorf"),
+        ("Edema of shape blorf blob in the frontal view of a Chest Xray.", "shape", "blorf blob"),
+        ("One small blorf-shaped benign tumor.", "shape", "blorf"),
+        ("Left atrium cavity of a ninety-nine-year-old male.", "age", "ninety-nine-year-old"),
+        ("Edema in a Chest Xray. Blorfia, Zorpitis are present. ", "pathology", "Blorfia, Zorpitis"),
+    ],
+)
+def test_frames_hold_values_that_no_vocabulary_knows(text: str, kind: str, value: str) -> None:
+    assert (kind, value) in values(text)
+
+
+def real_entries() -> Iterator[dict[str, str]]:
+    for name in ("kvasir_polyp", "clinicdb_polyp", "isic"):
+        for path in sorted((SHARED / "medvlsm" / name / "anns").glob("val.json")):
+            for entry in json.loads(path.read_text()):
+                yield {k: v for k, v in entry["prompts"].items() if isinstance(v, str)}
+
+
+@pytest.mark.skipif(not (SHARED / "medvlsm").is_dir(), reason="the benchmark's annotations are not beside the checkout")
+def test_real_prompts_with_every_shape_colour_and_size_respelled_are_still_read() -> None:
+    count = 0
+    for levels in real_entries():
+        p1, p2, p3, p4 = (levels[f"p{i}"] for i in range(1, 5))
+        words = [p2.removesuffix(p1).strip(), p3.removesuffix(p2).strip(), p4.removesuffix(p3).strip()]
+        if any(" " in w or "," in w or not w for w in words):
+            continue
+        shape, colour, size = (f"qu{w[::-1]}" for w in words)
+        changed = {
+            "p1": p1,
+            "p2": f"{shape} {p1}",
+            "p3": f"{colour} {shape} {p1}",
+            "p4": f"{size} {colour} {shape} {p1}",
+        }
+        changed["p5"] = levels["p5"].removesuffix(p4) + changed["p4"]
+        changed["p6"] = changed["p5"] + levels["p6"].removeprefix(levels["p5"])
+        found = {a.kind: a.value for a in parse_prompt(changed["p6"], siblings=changed).attributes}
+        assert (found["shape"], found["colour"], found["size"], found["target"]) == (shape, colour, size, p1)
+        assert {"number", "location"} <= set(found)
+        count += 1
+    assert count > 150

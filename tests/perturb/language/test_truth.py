@@ -1,0 +1,125 @@
+"""Truth: hand-drawn masks against words; only what no convention allows is false."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from robustness.perturb.language.truth import facts, judge, judge_prompt
+from tests.perturb.prompt_cases import blob, make_case
+
+TWO = blob((0, 10), (0, 10)) | blob((80, 90), (80, 90))
+EMPTY = np.zeros((50, 50), dtype=bool)
+
+
+@pytest.mark.parametrize(
+    ("words", "mask", "truth"),
+    [
+        ("top left", blob(), "true"),
+        ("left", blob(), "true"),
+        ("top", blob(), "true"),
+        ("bottom", blob(), "false"),
+        ("bottom left", blob(), "false"),
+        ("center", blob(), "false"),
+        ("top left, bottom right", TWO, "true"),
+        ("bottom right, top left", TWO, "true"),
+        ("top right, bottom left", TWO, "false"),
+        ("top left, center", TWO, "unknown"),
+        # The whole lies in the middle and one part in the corner: neither word is clearly wrong.
+        ("center", TWO, "true"),
+        ("top left", TWO, "unknown"),
+        # 0.36 is the middle third, and the left of a 40/20/40 grid.
+        ("left", blob((45, 55), (31, 41)), "true"),
+        ("center", blob((45, 55), (31, 41)), "true"),
+        ("right", blob((45, 55), (31, 41)), "false"),
+        ("somewhere", blob(), "unknown"),
+        ("top", EMPTY, "unknown"),
+        ("top", np.zeros((0, 0), dtype=bool), "unknown"),
+    ],
+)
+def test_locations(words: str, mask: np.ndarray, truth: str) -> None:
+    assert judge("location", words, mask=mask) == truth
+
+
+@pytest.mark.parametrize(
+    ("words", "share", "truth"),
+    [
+        ("small", 0.005, "true"),
+        ("small", 0.05, "unknown"),
+        ("small", 0.2, "false"),
+        ("large", 0.4, "true"),
+        ("large", 0.1, "unknown"),
+        ("large", 0.01, "false"),
+        ("big", 0.01, "false"),
+        ("medium", 0.03, "true"),
+        ("tiny", 0.1, "false"),
+        ("smallest", 0.1, "unknown"),
+    ],
+)
+def test_sizes_by_area(words: str, share: float, truth: str) -> None:
+    side = round(200 * share**0.5)
+    assert judge("size", words, mask=blob((0, side), (0, side), size=200)) == truth
+
+
+def test_the_sizes_that_the_data_state_win_over_the_area() -> None:
+    assert judge("size", "large", mask=blob(), attributes={"size": "large"}) == "true"
+    assert judge("size", "small", mask=blob(), attributes={"size": "large"}) == "false"
+    assert judge("size", "small, medium", mask=blob(), attributes={"size": "medium"}) == "true"
+
+
+@pytest.mark.parametrize(
+    ("words", "truth"),
+    [("two", "true"), ("2", "true"), ("one", "false"), ("several", "unknown"), ("no", "false"), ("zorp", "unknown")],
+)
+def test_numbers_count_components(words: str, truth: str) -> None:
+    assert judge("number", words, mask=TWO) == truth
+
+
+def test_pixels_that_touch_at_a_corner_are_one_component() -> None:
+    found = facts(np.eye(4, dtype=bool))
+    assert found is not None
+    assert len(found.centroids) == 1
+    assert found.area_fraction == 0.25
+    assert judge("number", "no", mask=EMPTY) == "true"
+
+
+def test_instances_that_the_data_state_win_over_components() -> None:
+    assert judge("number", "five", mask=TWO, attributes={"instances": 5}) == "true"
+
+
+@pytest.mark.parametrize(
+    ("words", "side", "truth"),
+    [
+        ("left", "left", "true"),
+        ("right", "left", "false"),
+        ("left and right", "both", "true"),
+        ("left", "none", "unknown"),
+    ],
+)
+def test_sides_come_from_the_data_alone(words: str, side: str, truth: str) -> None:
+    assert judge("side", words, mask=TWO, attributes={"side": side}) == truth
+    assert judge("side", words, mask=TWO) == "unknown"
+
+
+def test_other_kinds_are_true_only_where_the_data_say_so() -> None:
+    assert judge("view", "axial", mask=TWO, attributes={"view": "axial"}) == "true"
+    assert judge("view", "coronal", mask=TWO, attributes={"view": "axial"}) == "false"
+    assert judge("colour", "pink", mask=TWO) == "unknown"
+
+
+def test_a_changed_mask_is_measured_anew() -> None:
+    first, second = blob(), blob((80, 90), (80, 90))
+    assert judge("location", "top left", mask=first) == "true"
+    assert judge("location", "top left", mask=second) == "false"
+    assert judge("location", "top left", mask=first) == "true"
+
+
+def test_a_whole_prompt_is_judged_kind_by_kind() -> None:
+    case = make_case("one small pink polyp, located in bottom right of the image")
+    assert judge_prompt(case) == {
+        "number": "true",
+        "size": "true",
+        "colour": "unknown",
+        "target": "true",
+        "location": "false",
+    }

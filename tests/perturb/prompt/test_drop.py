@@ -1,0 +1,71 @@
+"""Dropping: the attribute goes with the words that carry it, and the rest still reads well."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from robustness.perturb.prompt.drop import Drop
+from robustness.types import NotApplicable
+from tests.perturb.prompt_cases import FAMILIES, context_of, make_case
+
+RNG = np.random.default_rng(0)
+
+
+def dropped(text: str, kind: str) -> str:
+    params = Drop(kind=kind).propose(make_case(text), 0, RNG)
+    return params.reason if isinstance(params, NotApplicable) else params["text"]
+
+
+@pytest.mark.parametrize(
+    ("family", "kind", "gone", "left"),
+    [
+        ("polyp", "location", ", located in top right of the image", ""),
+        ("polyp with description", "location", " located in top left, center of the image", ""),
+        ("polyp with description", "description", " which is a small lump in the lining of colon", ""),
+        ("polyp with description", "shape", "a thumb ", ""),
+        ("breast", "location", " at the top left, center", ""),
+        ("breast", "shape", "circle-shaped ", ""),
+        ("breast", "number", "Two s", "S"),
+        ("echo", "shape", " of oval shape", ""),
+        ("echo", "view", " in four-chamber view", ""),
+        ("echo", "phase", " at end of the systole cycle", ""),
+        ("echo", "age", "fifty-six-year-old ", ""),
+        ("echo", "sex", " female", ""),
+        ("echo", "quality", " with good image quality", ""),
+        ("chest", "shape", " of shape x-rays", ""),
+        ("chest", "location", ", and located in top left, left of", " in"),
+        ("chest", "view", "of the lateral view of ", "of "),
+        ("chest", "pathology", " Lung Opacity, Atelectasis are present.", ""),
+        ("brain", "side", "left ", ""),
+        ("brain", "view", "axial ", ""),
+        ("brain", "location", ", located in the top of the image", ""),
+        ("brain both", "side", "left and right ", ""),
+        ("ct", "number", " in two separate regions", ""),
+    ],
+)
+def test_the_carrier_goes_with_the_value(family: str, kind: str, gone: str, left: str) -> None:
+    assert FAMILIES[family].count(gone) == 1
+    assert dropped(FAMILIES[family], kind) == FAMILIES[family].replace(gone, left)
+
+
+def test_articles_fit_the_word_that_follows() -> None:
+    assert dropped("an oval polyp", "shape") == "polyp"
+    assert dropped("an oval red polyp", "colour") == "an oval polyp"
+    assert dropped("a small oval polyp", "size") == "an oval polyp"
+
+
+def test_what_must_stay_is_not_dropped() -> None:
+    assert "absent" in dropped(FAMILIES["no tumor"], "number")
+    assert "nothing but" in dropped("small", "size")
+    assert "states no view" in dropped("polyp", "view")
+    names = [p.name for p in Drop.expand(context_of([make_case(FAMILIES["polyp"])]))]
+    assert names == ["drop:number", "drop:size", "drop:colour", "drop:shape", "drop:location"]
+
+
+def test_a_word_that_tells_two_targets_apart_is_needed() -> None:
+    left, right = make_case("left hippocampus", case_id="l"), make_case("right hippocampus", case_id="r")
+    alone = make_case("left hippocampus", case_id="x", image_id="another")
+    change = Drop(context=context_of([left, right, alone]), kind="side")
+    assert change.expect(left, {}) == "none"
+    assert change.expect(alone, {}) == "invariant"

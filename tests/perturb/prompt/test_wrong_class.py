@@ -1,0 +1,74 @@
+"""Wrong classes: absent from the image, only the target's words change."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from robustness.perturb.language.lexicon import find_class
+from robustness.perturb.prompt.wrong_class import WrongClass
+from robustness.seeds import generator
+from robustness.types import NotApplicable, Params
+from tests.perturb.prompt_cases import FAMILIES, context_of, make_case
+
+RNG = np.random.default_rng(0)
+
+
+def drawn(change: WrongClass, case: object) -> list[Params]:
+    found = [change.propose(case, 0, generator(seed)) for seed in range(20)]  # type: ignore[arg-type]
+    assert all(isinstance(params, dict) for params in found)
+    return found  # type: ignore[return-value]
+
+
+def test_a_class_of_the_dataset_that_is_not_on_the_image_is_taken() -> None:
+    cases = [
+        make_case("left hippocampus", case_id="a"),
+        make_case("left thalamus", case_id="b"),
+        make_case("gray matter", case_id="c", image_id="second"),
+        make_case("putamen", case_id="d", image_id="third"),
+    ]
+    news = {p["text"] for p in drawn(WrongClass(context=context_of(cases)), cases[0])}
+    assert news == {"left gray matter", "left putamen"}
+
+
+def test_a_plural_stays_a_plural() -> None:
+    cases = [make_case("left and right hippocampi"), make_case("putamen", case_id="b", image_id="second")]
+    assert drawn(WrongClass(context=context_of(cases)), cases[0])[0]["text"] == "left and right putamina"
+
+
+def test_a_dataset_of_one_class_borrows_from_another_and_says_so() -> None:
+    case = make_case(FAMILIES["polyp"], modality="endoscopy")
+    for params in drawn(WrongClass(context=context_of([case])), case):
+        row = find_class(params["new"])
+        assert row is not None
+        assert row.dataset
+        assert row.modality in params["note"]
+        assert "another modality" in params["note"]
+        assert params["text"] == FAMILIES["polyp"].replace("polyp", params["new"])
+
+
+def test_the_same_modality_comes_first() -> None:
+    case = make_case("Tumor in the breast ultrasound image.", modality="ultrasound")
+    for params in drawn(WrongClass(context=context_of([case])), case):
+        row = find_class(params["new"])
+        assert row is not None
+        assert row.dataset == "camus"
+        assert "same modality" in params["note"]
+
+
+def test_findings_that_the_case_lists_are_present_and_never_wrong() -> None:
+    other = make_case("Cardiomegaly in a chest Xray.", case_id="b", image_id="second")
+    more = make_case("Edema in a chest Xray.", case_id="c", image_id="third")
+    siblings = {
+        "p0": None,
+        "p1": ["Support Devices", 3],
+        "p6": "Support Devices in a Chest Xray. Lung Opacity, Edema are present. ",
+    }
+    case = make_case("Support Devices in a chest Xray.", siblings=siblings)
+    news = {p["new"] for p in drawn(WrongClass(context=context_of([case, other, more])), case)}
+    assert news == {"Cardiomegaly"}
+
+
+@pytest.mark.parametrize("text", ["zebra", "", "No tumor in the breast ultrasound image."])
+def test_without_a_target_there_is_nothing_to_replace(text: str) -> None:
+    assert isinstance(WrongClass().propose(make_case(text), 0, RNG), NotApplicable)

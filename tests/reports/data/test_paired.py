@@ -1,0 +1,83 @@
+"""Paired comparison of two versions: against an independent computation, and what it refuses to compare."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from robustness.reports.data.frames import Frames, merge
+from robustness.reports.data.paired import comparisons, pairs
+from robustness.reports.data.run_tables import RunTables
+
+
+@pytest.fixture
+def frames(runs: tuple[RunTables, ...]) -> Frames:
+    return merge(runs)
+
+
+def by_unit(frames: Frames, series: str, condition: str) -> pd.Series:
+    rows = frames.results[(frames.results["series"] == series) & (frames.results["condition"] == condition)]
+    return rows.groupby("subject_id")["dice"].mean()
+
+
+@pytest.mark.parametrize("condition", ["clean", "image:gaussian_noise@3", "paraphrase"])
+def test_the_difference_is_that_of_a_paired_t_interval_on_unit_means(frames: Frames, condition: str) -> None:
+    (one,) = comparisons(frames)
+    found = next(d for d in one.differences if d.condition == condition)
+    lost = by_unit(frames, one.baseline, condition) - by_unit(frames, one.series, condition)
+    expected = stats.ttest_1samp(lost, 0).confidence_interval(0.95)
+    assert found.effect == pytest.approx(lost.mean())
+    assert (found.ci_low, found.ci_high) == pytest.approx((expected.low, expected.high))
+    assert found.n_subjects == len(lost)
+
+
+def test_what_got_worse_comes_first_by_size(frames: Frames) -> None:
+    (one,) = comparisons(frames)
+    worse = [d for d in one.differences if d.outcome == "worse"]
+    assert list(one.differences[: len(worse)]) == worse
+    assert [d.effect for d in worse] == sorted((d.effect for d in worse), reverse=True)
+    assert all(d.ci_low is not None and d.ci_low > 0 for d in worse)
+
+
+def test_words_that_should_move_the_mask_are_judged_by_verdicts_not_by_dice(frames: Frames) -> None:
+    (one,) = comparisons(frames)
+    assert not {"antonym:side", "other:side", "empty", "wrong_class"} & {d.condition for d in one.differences}
+    weaker = {c.condition: (c.before, c.after) for c in one.changes if c.worse}
+    assert weaker["other:side"] == ("FOLLOWS", "IGNORES*")
+
+
+def test_a_run_against_itself_has_no_difference(runs: tuple[RunTables, ...]) -> None:
+    frames = merge(runs[:1])
+    twin = frames.results.assign(series="again")
+    both = Frames(
+        pd.concat([frames.results, twin]), frames.effects, frames.verdicts, frames.gallery, ("film-unet", "again")
+    )
+    (one,) = comparisons(both)
+    assert {d.outcome for d in one.differences} == {"no difference shown"}
+    assert {d.effect for d in one.differences} == {0.0}
+    assert one.changes == ()
+
+
+def test_cases_of_one_side_only_are_counted_and_left_out(frames: Frames) -> None:
+    gone = (frames.results["series"] == frames.series[1]) & frames.results["case_id"].eq("axi_000_left")
+    gone &= frames.results["condition"].eq("clean")
+    (one,) = comparisons(replace(frames, results=frames.results[~gone]))
+    assert one.unmatched == 1
+    assert next(d for d in one.differences if d.condition == "clean").n_images == 11
+
+
+def test_runs_without_a_common_case_say_so(frames: Frames) -> None:
+    names = frames.results["case_id"]
+    other = np.where(frames.results["series"] == frames.series[1], "x" + names, names)
+    (one,) = comparisons(replace(frames, results=frames.results.assign(case_id=other)))
+    assert one.differences == ()
+    assert "nothing can be paired" in one.note
+
+
+def test_models_on_other_data_are_no_pair(frames: Frames) -> None:
+    elsewhere = frames.results["dataset"].where(frames.results["series"] == frames.series[0], "other")
+    assert pairs(replace(frames, results=frames.results.assign(dataset=elsewhere))) == []

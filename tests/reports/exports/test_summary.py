@@ -1,0 +1,41 @@
+"""The same content as Markdown and JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from robustness.reports.exports.summary import write_summary
+from tests.reports.make_run import make_run
+
+
+def test_markdown_and_json_tell_the_same(run_folders: list[Path], tmp_path: Path) -> None:
+    text_path, json_path, *tables = write_summary(run_folders, tmp_path / "new" / "summary.html")
+    assert (text_path.name, json_path.name) == ("summary.md", "summary.json")
+    stored = pd.concat([pd.read_parquet(f / "effects.parquet") for f in run_folders])
+    written = pd.read_csv(next(p for p in tables if p.name == "summary-effects.csv"))
+    assert written["effect"].tolist() == stored["effect"].tolist()
+    report = json.loads(json_path.read_text(encoding="utf-8"))
+    text = text_path.read_text(encoding="utf-8")
+    for block in report["attributes"]:
+        for line in block["lines"]:
+            for claim in filter(None, line["claims"]):
+                verdict = claim["verdict"].replace("*", "\\*")
+                assert f"| {line['words']} | {claim['series']} | {verdict} |" in text
+    assert "not the patient" in text
+
+
+def test_the_regulatory_summary_has_fifteen_sections_and_its_blanks(run_folders: list[Path], tmp_path: Path) -> None:
+    text = write_summary(run_folders, tmp_path / "s", edition="regulatory")[0].read_text(encoding="utf-8")
+    assert [f"\n## {n} " in text for n in range(1, 16)] == [True] * 15
+    assert text.count("To be filled in by the submitter") > 15
+    assert "compliant with" not in text
+
+
+def test_markdown_keeps_markup_as_text(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", n_images=3, severities=(1,), pictures=0, model="<b>n|et</b>")
+    text = write_summary(run, tmp_path / "s")[0].read_text(encoding="utf-8")
+    assert "<b>" not in text
+    assert "&lt;b&gt;n\\|et&lt;/b&gt;" in text

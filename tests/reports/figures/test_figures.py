@@ -1,0 +1,88 @@
+"""Figures are pure functions of the tables."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from robustness.reports.data.frames import merge
+from robustness.reports.data.paired import comparisons
+from robustness.reports.data.run_tables import RunTables
+from robustness.reports.figures.captions import captions, drop_conditions
+from robustness.reports.figures.catalogue import draw
+from robustness.reports.figures.forest import reliance_forest
+from robustness.reports.figures.scores import score_distribution
+from robustness.reports.figures.severity import severity_curve, severity_table
+
+
+def test_every_listed_figure_is_drawn_and_holds_data(runs: tuple[RunTables, ...]) -> None:
+    frames = merge(runs)
+    listed = captions(frames, compared=comparisons(frames))
+    assert {f.family for f in listed} == {
+        "reliance",
+        "heatmap",
+        "drop",
+        "severity",
+        "scores",
+        "shift",
+        "rank",
+        "paired",
+    }
+    for text in listed:
+        figure = draw(text, frames)
+        assert len(figure.data) > 0
+        assert text.table.rows
+
+
+def test_drawing_changes_no_table(runs: tuple[RunTables, ...]) -> None:
+    frames = merge(runs)
+    before = frames.verdicts.copy()
+    for text in captions(frames):
+        draw(text, frames)
+    pd.testing.assert_frame_equal(frames.verdicts, before)
+
+
+def test_forests_of_one_page_share_rows_and_range(runs: tuple[RunTables, ...]) -> None:
+    frames = merge(runs)
+    first, second = (draw(t, frames) for t in captions(frames) if t.family == "reliance")
+    assert first.layout.xaxis.range == second.layout.xaxis.range
+    assert len(first.layout.yaxis.tickvals) == len(second.layout.yaxis.tickvals)
+
+
+def test_the_margin_band_stands_where_the_table_says(runs: tuple[RunTables, ...]) -> None:
+    rows = runs[0].verdicts
+    rows = rows[rows["condition"] == "antonym:size"]
+    (band,) = reliance_forest(rows).layout.shapes
+    assert (band.x0, band.x1) == (-0.05, 0.05)
+
+
+def test_rows_decided_by_another_quantity_say_so(runs: tuple[RunTables, ...]) -> None:
+    labels = reliance_forest(runs[0].verdicts).layout.yaxis.ticktext
+    assert "side: second target · Dice" in labels
+    assert "side: opposite" in labels
+
+
+def test_the_loss_figure_shows_image_changes_at_their_highest_degree(runs: tuple[RunTables, ...]) -> None:
+    shown = drop_conditions(runs[0].effects)
+    assert "image:gaussian_noise@5" in shown
+    assert "image:gaussian_noise@3" not in shown
+    assert "image:horizontal_flip@1" in shown
+    assert "antonym:side" in shown
+
+
+def test_a_change_with_one_degree_has_no_curve(runs: tuple[RunTables, ...]) -> None:
+    assert "horizontal_flip" not in set(severity_table(runs[0].effects)["kind"])
+
+
+def test_the_band_is_the_interval_of_the_loss_at_the_clean_mean(runs: tuple[RunTables, ...]) -> None:
+    row = severity_table(runs[0].effects).iloc[0]
+    assert row["low"] == row["clean_mean"] - row["ci_high"]
+    band = severity_curve(runs[0].effects, row["kind"]).data[0]
+    assert row["low"] in band.y
+
+
+def test_floors_stand_on_the_row_of_their_model(runs: tuple[RunTables, ...]) -> None:
+    frames = merge(runs)
+    figure = score_distribution(frames.results, frames.effects)
+    floors = [trace for trace in figure.data if str(trace.name).startswith("floor")]
+    assert len(floors) == 2
+    assert all(tuple(trace.y) == (0, 1) for trace in floors)

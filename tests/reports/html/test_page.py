@@ -1,0 +1,149 @@
+"""The page as a file: complete in itself, true to the tables, safe whatever the data says."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from robustness.errors import InputError
+from robustness.reports.html.page import safe_json, write_report
+from tests.reports.conftest import HOSTILE
+
+
+def markup(page: Path) -> str:
+    """Return the page without its scripts."""
+    return re.sub(r"<script.*?</script>", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+def embedded(page: Path) -> dict:
+    found = re.search(
+        r'<script type="application/json" id="data">(.*?)</script>', page.read_text(encoding="utf-8"), re.DOTALL
+    )
+    assert found
+    return json.loads(found.group(1))
+
+
+def table_rows(page: Path, name: str) -> list[dict[str, str]]:
+    """Return the raw values of one of the page's tables."""
+    body = re.search(rf'<table class="data" id="{name}-table">(.*?)</table>', markup(page), re.DOTALL)
+    assert body
+    columns = re.findall(r'data-name="(\w+)"', body.group(1))
+    rows = []
+    for line in re.findall(r"<tr id=.*?</tr>", body.group(1), re.DOTALL):
+        cells = re.findall(r"<td([^>]*)>(.*?)</td>", line, re.DOTALL)
+        values = [
+            found[0] if (found := re.findall(r'data-v="([^"]*)"', tag)) else re.sub("<.*?>", "", text).strip()
+            for tag, text in cells
+        ]
+        rows.append(dict(zip(columns, map(html.unescape, values), strict=True)))
+    return rows
+
+
+def test_nothing_refers_outside(page: Path) -> None:
+    text = markup(page)
+    assert re.findall(r'(?:src|href)="(?!#|data:)[^"]*"', text) == []
+    assert "@import" not in text
+    assert "url(" not in text
+
+
+def test_plotly_is_inlined_once_and_the_page_stays_small(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert text.count("plotly.js v") == 1
+    assert page.stat().st_size < 8e6
+
+
+def test_the_policy_names_every_script_by_its_hash(page: Path) -> None:
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page.read_text(encoding="utf-8"))
+    assert policy
+    assert html.unescape(policy.group(1)).startswith("default-src 'none'; script-src 'sha256-")
+    assert "unsafe-inline'; img-src" in html.unescape(policy.group(1))
+    assert "unsafe-eval" not in policy.group(1)
+
+
+@pytest.mark.parametrize("name", ["verdicts", "effects"])
+def test_every_number_in_the_tables_equals_the_stored_one(page: Path, run_folders: list[Path], name: str) -> None:
+    stored = pd.concat([pd.read_parquet(f / f"{name}.parquet") for f in run_folders], ignore_index=True)
+    shown = table_rows(page, name)
+    assert len(shown) == len(stored)
+    for row, (_, truth) in zip(shown, stored.iterrows(), strict=True):
+        for column in set(row) & {"estimate", "effect", "ci_low", "ci_high", "clean_mean", "p_adjusted", "n_subjects"}:
+            expected = truth[column]
+            assert row[column] == "–" if pd.isna(expected) else float(row[column]) == float(expected)
+
+
+def test_figures_hold_the_numbers_of_the_tables(page: Path, run_folders: list[Path]) -> None:
+    figures = embedded(page)["figures"]
+    verdicts = pd.read_parquet(run_folders[0] / "verdicts.parquet")
+    drawn = sorted(x for trace in figures["reliance-0"]["data"] for x in trace["x"])
+    assert drawn == sorted(verdicts[verdicts["claim"] == "prompt"]["estimate"].dropna())
+    effects = pd.read_parquet(run_folders[0] / "effects.parquet")
+    noise = effects[(effects["metric"] == "dice") & effects["condition"].str.startswith("image:gaussian_noise")]
+    curve = figures["severity-gaussian_noise"]["data"][1]
+    assert curve["x"] == [0, 1, 3, 5]
+    assert curve["y"] == [noise["clean_mean"].iloc[0], *noise["perturbed_mean"]]
+
+
+def test_every_verdict_sentence_is_on_the_page(page: Path, run_folders: list[Path]) -> None:
+    text = html.unescape(markup(page))
+    for folder in run_folders:
+        for sentence in pd.read_parquet(folder / "verdicts.parquet")["sentence"]:
+            assert sentence in text
+
+
+def test_each_figure_has_an_alternative_and_a_table(page: Path) -> None:
+    text = markup(page)
+    figures = embedded(page)["figures"]
+    for name in figures:
+        assert re.search(rf'id="fig-{name}" data-figure="{name}" role="img" aria-label="[^"]{{20,}}"', text)
+        assert f'id="t-{name}-table"' in text
+
+
+def test_the_unit_of_inference_is_said_loudly(page: Path) -> None:
+    warning = re.search(r'<aside class="warning".*?</aside>', markup(page), re.DOTALL)
+    assert warning
+    assert "not the patient" in warning.group(0)
+    assert "A template is one brain" in warning.group(0)
+
+
+def test_data_born_markup_is_escaped_everywhere(hostile_page: Path) -> None:
+    text = hostile_page.read_text(encoding="utf-8")
+    assert "<script>alert(1)" not in text
+    assert "<img src=x" not in text
+    assert "<b onclick" not in text
+    assert text.count("<script") == 3
+    prompts = {"".join(words for _, words in p["clean_prompt"]) for p in embedded(hostile_page)["pictures"]}
+    assert HOSTILE in prompts
+
+
+def test_plotly_labels_are_escaped(hostile_page: Path) -> None:
+    figures = json.dumps(embedded(hostile_page)["figures"])
+    assert "<b onclick" not in figures
+    assert "&lt;b onclick" in figures
+
+
+def test_json_cannot_end_its_element() -> None:
+    text = safe_json({"a": "</script><!-- & \u2028"})
+    assert not re.search("[<>&\u2028]", text)
+    assert json.loads(text) == {"a": "</script><!-- & \u2028"}
+
+
+def test_a_page_of_one_run_has_no_comparison(run_folders: list[Path], tmp_path: Path) -> None:
+    page = write_report(run_folders[0], tmp_path / "deep" / "one.html", title="My <model>")
+    assert "<h1>My &lt;model&gt;</h1>" in markup(page)
+    assert "heatmap" not in embedded(page)["figures"]
+
+
+def test_a_folder_without_results_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"run: expected a run folder with results/\*\.parquet, found none in"):
+        write_report(tmp_path, tmp_path / "page.html")
+
+
+def test_an_unwritable_place_is_one_clear_error(run_folders: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="out: expected a writable path"):
+        write_report(run_folders[0], tmp_path / "file" / "page.html")

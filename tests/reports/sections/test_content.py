@@ -1,0 +1,145 @@
+"""What the page says, apart from how it looks."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from robustness.reports.data.run_tables import RunTables, read_runs
+from robustness.reports.sections import provenance
+from robustness.reports.sections import report as content
+
+GOLDEN = Path(__file__).with_name("content.json")
+
+
+def test_content_of_a_small_run_is_as_frozen(runs: tuple[RunTables, ...]) -> None:
+    """To renew after a wanted change: write `frozen(...)` of this run over content.json and read the difference."""
+    expected = json.loads(GOLDEN.read_text(encoding="utf-8"))
+    assert_close(frozen(content.build(runs[:1]).to_json()), expected, "report")
+
+
+def frozen(report: dict) -> dict:
+    """Keep the words whole; of tables the shape and the first rows."""
+    kept = json.loads(json.dumps(report))
+    for table in [*kept["tables"], *(figure["table"] for figure in kept["figures"])]:
+        table["n_rows"] = len(table["rows"])
+        table["rows"] = table["rows"][:2]
+    return kept
+
+
+def assert_close(found: object, expected: object, where: str) -> None:
+    if isinstance(expected, dict):
+        assert isinstance(found, dict)
+        assert list(found) == list(expected), where
+        for key in expected:
+            assert_close(found[key], expected[key], f"{where}.{key}")
+    elif isinstance(expected, list):
+        assert isinstance(found, list)
+        assert len(found) == len(expected), where
+        for i, (a, b) in enumerate(zip(found, expected, strict=True)):
+            assert_close(a, b, f"{where}[{i}]")
+    elif isinstance(expected, float):
+        assert isinstance(found, float)
+        assert math.isclose(found, expected, rel_tol=1e-9, abs_tol=1e-12), where
+    else:
+        assert found == expected, where
+
+
+def test_the_report_is_plain_json(runs: tuple[RunTables, ...]) -> None:
+    report = content.build(runs).to_json()
+    assert json.loads(json.dumps(report, allow_nan=False))["series"] == ["film-unet", "film-unet-image-only"]
+
+
+def test_headlines_tell_the_reader_from_the_blind_model(runs: tuple[RunTables, ...]) -> None:
+    reader, blind = content.build(runs).headlines
+    assert {p.verdict: p.items for p in reader.prompt}["FOLLOWS"] == ("side",)
+    assert {p.verdict for p in blind.prompt} == {"IGNORES*", "UNTESTABLE"}
+    assert "side" in {p.verdict: p.items for p in blind.prompt}["IGNORES*"]
+
+
+def test_the_worst_finding_is_the_ignored_word_that_has_a_second_target(runs: tuple[RunTables, ...]) -> None:
+    findings = content.build(runs).findings
+    assert len(findings) == 3
+    assert (findings[0].series, findings[0].condition) == ("film-unet-image-only", "other:side")
+    assert findings[0].picture
+    assert "FRAGILE" in {f.verdict for f in findings}
+
+
+def test_a_wanted_reaction_is_no_finding(runs: tuple[RunTables, ...]) -> None:
+    report = content.build(runs[:1])
+    assert all(f.condition not in ("antonym:side", "other:side", "empty", "wrong_class") for f in report.findings)
+
+
+def test_runs_with_equal_facts_are_told_once(runs: tuple[RunTables, ...]) -> None:
+    facts = content.build(runs).runs
+    assert len(facts) == 1
+    assert facts[0].series == ("film-unet", "film-unet-image-only")
+
+
+def test_a_bare_run_without_manifest_or_gallery_still_makes_a_report(runs: tuple[RunTables, ...]) -> None:
+    bare = replace(runs[0], manifest={}, plan="", gallery=runs[0].gallery.iloc[:0], verdicts=runs[0].verdicts.iloc[:0])
+    report = content.build([bare])
+    assert report.runs[0].n_cases == 12
+    assert report.runs[0].created == "not recorded"
+    assert "does not record what its unit of inference is" in report.warnings[0]
+    assert report.findings == ()
+
+
+def test_the_header_tells_every_data_set_of_a_run(runs: tuple[RunTables, ...]) -> None:
+    first = runs[0].manifest["dataset"]
+    second = {**first, "name": "elsewhere", "n_cases": 4, "n_images": 2, "n_subjects": 2, "notes": ["a second note"]}
+    results = runs[0].results
+    few = results[results["case_id"] < "axi_002"].assign(dataset="elsewhere", series="film-unet · elsewhere")
+    both = pd.concat([results.assign(series="film-unet · demo_brain"), few], ignore_index=True)
+    manifest = {**runs[0].manifest, "datasets": [first, second]}
+    run = replace(runs[0], manifest=manifest, results=both)
+    assert [(f.dataset, f.n_cases, f.series) for f in provenance.run_facts(run)] == [
+        ("demo_brain", 12, ("film-unet · demo_brain",)),
+        ("elsewhere", 4, ("film-unet · elsewhere",)),
+    ]
+    assert "images like these 6 and 2," in provenance.warnings([run], [provenance.run_facts(run)])[0]
+    assert "a second note" in provenance.notes([run])
+
+
+def test_patients_are_called_patients(runs: tuple[RunTables, ...]) -> None:
+    manifest = json.loads(json.dumps(runs[0].manifest))
+    manifest["dataset"] |= {"subject_is_image": False}
+    report = content.build([replace(runs[0], manifest=manifest)])
+    assert report.runs[0].unit == "patient"
+    assert not any("unit of inference" in w for w in report.warnings)
+
+
+def test_rows_with_errors_are_counted_and_listed(runs: tuple[RunTables, ...]) -> None:
+    results = runs[0].results.copy()
+    results.loc[results.index[:3], "error"] = "cannot decode"
+    report = content.build([replace(runs[0], results=results)])
+    assert any("3 rows could not be evaluated" in w for w in report.warnings)
+    assert len(next(t for t in report.tables if t.id == "errors").rows) == 3
+
+
+def test_not_applicable_rows_are_counted_with_their_reason(runs: tuple[RunTables, ...]) -> None:
+    table = next(t for t in content.build(runs[:1]).tables if t.id == "not-applicable")
+    off = runs[0].results[~runs[0].results["applicable"]]
+    assert table.rows == (("film-unet", "antonym:number", "the prompt states no number", len(off)),)
+
+
+def test_two_runs_of_one_model_are_told_apart_by_their_folders(run_folders: list[Path], tmp_path: Path) -> None:
+    twin = tmp_path / "again"
+    twin.symlink_to(run_folders[0])
+    first, second = read_runs([run_folders[0], run_folders[0]])
+    assert set(first.results["series"]) == {"film-unet (text-conditioned)"}
+    assert set(second.verdicts["series"]) == {"film-unet (text-conditioned)"}
+
+
+def test_clean_scores_average_the_texts_of_a_prompt(runs: tuple[RunTables, ...]) -> None:
+    from robustness.reports.figures.scores import clean_scores
+
+    clean = runs[0].results[runs[0].results["condition"] == "clean"]
+    twice = pd.concat([clean, clean.assign(prompt_index=1, dice=clean["dice"] + 0.02)])
+    scores = clean_scores(twice)
+    assert len(scores) == len(clean)
+    assert math.isclose(scores["dice"].mean(), clean["dice"].mean() + 0.01)

@@ -1,0 +1,232 @@
+import json
+
+import pytest
+
+from robustness.cli.main import main as cli
+from tests.synthetic import write_dataset
+
+
+@pytest.fixture
+def call(monkeypatch, capsys, tmp_path):
+    """Run the command line in an empty folder; return (exit code, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr("sys.argv", ["robustness", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        captured = capsys.readouterr()
+        return stopped.value.code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_dataset(tmp_path_factory.mktemp("data") / "set", images=4)
+
+
+PLAN = """
+seed = 1
+[model]
+name = "film-unet"
+config = {{ image_size = 32 }}
+[data]
+path = "{path}"
+prompt = "p2"
+[perturbations]
+prompt = ["antonym:side", "paraphrase", "other", "empty"]
+image = {{ kinds = ["gaussian_noise"], severities = [1] }}
+[statistics]
+resamples = 199
+"""
+
+
+@pytest.fixture
+def plan(tmp_path, data):
+    file = tmp_path / "plan.toml"
+    file.write_text(PLAN.format(path=data))
+    return file
+
+
+def _one_line(err):
+    lines = [line for line in err.splitlines() if not line.startswith("audit: part")]
+    assert len(lines) == 1, err
+    assert lines[0].startswith("error: ")
+    assert "Traceback" not in err
+    return lines[0]
+
+
+def test_help_names_every_command(call):
+    code, out, _ = call("--help")
+    assert code == 0
+    for command in ("demo", "audit", "finetune", "report", "compare", "gate", "verify", "check", "prompts", "list"):
+        assert command in out
+
+
+class TestAudit:
+    def test_writes_a_run_and_says_where_the_report_is(self, call, plan, tmp_path):
+        code, out, err = call("audit", plan, "--out", "run")
+        assert code == 0, err
+        assert (tmp_path / "run" / "report.html").is_file()
+        assert f"Report: {tmp_path / 'run' / 'report.html'}" in out
+        assert "antonym" in out or "side" in out
+
+        timing = json.loads((tmp_path / "run" / "manifest.json").read_text())["timing"]
+        assert timing["seconds"] > 0
+        # Four images clean, again for the rerun, and eight noisy ones.
+        assert timing["n_image_encodes"] == 16
+        assert timing["n_texts_cut"] == 0
+
+        code, out, _ = call("verify", "run")
+        assert code == 0
+        assert "verdicts follow from the rows" in out
+        assert "DIFFERS" not in out
+
+        rows = tmp_path / "run" / "effects.parquet"
+        rows.write_bytes(rows.read_bytes() + b"x")
+        code, out, _ = call("verify", "run")
+        assert code == 1
+        assert "DIFFERS sha256 effects.parquet" in out
+        assert "DIFFERS tables can be read" in out
+        code, _, err = call("gate", "run", "--gates", plan)
+        assert code == 2
+        _one_line(err)
+        code, _, err = call("report", "run")
+        assert code in (0, 2)
+        assert "Traceback" not in err
+
+    @pytest.mark.parametrize(
+        ("change", "expected"),
+        [
+            (("seed", "sed"), "unknown key 'sed'; did you mean 'seed'"),
+            (('"film-unet"', '"film-unett"'), "did you mean 'film-unet'"),
+            (('"p2"', '"p8"'), "p8"),
+            (('"antonym:side"', '"antonim:side"'), "did you mean 'antonym'"),
+            (("[statistics]", "[metrics]\nnames = ['dise']\n[statistics]"), "did you mean 'dice'"),
+            (('"gaussian_noise"', '"gausian_noise"'), "did you mean 'gaussian_noise'"),
+        ],
+    )
+    def test_mistakes_in_a_plan_are_one_line_and_exit_2(self, call, plan, change, expected):
+        plan.write_text(plan.read_text().replace(*change))
+        code, _, err = call("audit", plan, "--out", "run")
+        assert code == 2
+        assert expected in _one_line(err)
+
+    def test_an_absent_dataset(self, call, plan, tmp_path):
+        code, _, err = call("audit", plan, "--out", "run", "--set", "data.path=nowhere")
+        assert code == 2
+        assert "nowhere" in _one_line(err)
+
+    def test_an_empty_dataset(self, call, plan, tmp_path):
+        root = write_dataset(tmp_path / "none", images=1)
+        (root / "anns" / "test.json").write_text("[]")
+        code, _, err = call("audit", plan, "--out", "run", "--set", f"data.path={root}")
+        assert code == 2
+        assert "test" in _one_line(err)
+
+    @pytest.mark.parametrize("damage", ["missing", "truncated"])
+    def test_a_dataset_whose_images_cannot_be_read(self, call, plan, tmp_path, damage):
+        root = write_dataset(tmp_path / "broken", images=1)
+        picture = root / "images" / "s00.png"
+        content = picture.read_bytes()
+        picture.unlink()
+        if damage == "truncated":
+            picture.write_bytes(content[:100])
+        code, _, err = call("audit", plan, "--out", "run", "--set", f"data.path={root}")
+        assert code == 2
+        assert "s00.png" in _one_line(err)
+
+    def test_an_output_that_cannot_be_written(self, call, plan, tmp_path):
+        (tmp_path / "file").write_text("")
+        code, _, err = call("audit", plan, "--out", "file/run")
+        assert code == 2
+        assert "--out" in _one_line(err) or "out:" in _one_line(err)
+
+    def test_a_checkpoint_of_another_architecture_lists_the_keys(self, call, plan, tmp_path):
+        import torch
+
+        torch.save({"encoder.weight": torch.zeros(3, 3)}, tmp_path / "other.pt")
+        code, _, err = call("audit", plan, "--out", "run", "--set", "model.checkpoint=other.pt")
+        assert code == 2
+        line = _one_line(err)
+        assert "encoder.weight" in line
+        assert "missing" in line
+
+    def test_one_bad_case_is_counted_on_stderr_and_strict_stops(self, call, plan, tmp_path):
+        root = write_dataset(tmp_path / "set", images=3)
+        (root / "images" / "s01.png").unlink()
+        code, _, err = call("audit", plan, "--out", "run", "--set", f"data.path={root}")
+        assert code == 0
+        assert "2 rows of 2 cases failed" in err
+        code, _, err = call("audit", plan, "--out", "strict", "--strict", "--set", f"data.path={root}")
+        assert code == 1
+        assert "s01_left" in err
+
+
+def test_prompts_as_json(call):
+    code, out, _ = call("prompts", "one small pink round polyp, located in top right of the image", "--json")
+    assert code == 0
+    shown = json.loads(out)
+    assert {"number", "size", "colour", "shape", "target", "location"} <= {a["kind"] for a in shown["attributes"]}
+    assert all(shown["text"][a["start"] : a["stop"]] == a["value"] for a in shown["attributes"])
+    assert any(change["perturbation"] == "antonym:size" for change in shown["changes"])
+
+
+@pytest.mark.parametrize(("what", "name"), [("models", "clipseg"), ("perturbations", "antonym"), ("metrics", "hd95")])
+def test_list_names_entries_with_one_line_each(call, what, name):
+    code, out, _ = call("list", what)
+    assert code == 0
+    assert any(line.startswith(name) for line in out.splitlines())
+
+
+def test_list_of_something_else(call):
+    code, _, err = call("list", "modells")
+    assert code == 2
+    assert "did you mean 'models'" in _one_line(err)
+
+
+def test_check_finds_a_missing_file(call, data, tmp_path):
+    code, out, _ = call("check", data)
+    assert code in (0, 1)
+    root = write_dataset(tmp_path / "set", images=2)
+    (root / "masks" / "s00_left.png").unlink()
+    code, out, _ = call("check", root)
+    assert code == 1
+    assert "s00_left" in out
+
+
+def test_unknown_commands_and_options_exit_2(call):
+    assert call("audti")[0] == 2
+    assert call("audit")[0] == 2
+
+
+def test_no_gates_file(call, plan):
+    assert call("audit", plan, "--out", "run")[0] == 0
+    code, _, err = call("gate", "run")
+    assert code == 2
+    assert "--gates FILE" in _one_line(err)
+
+
+def test_a_folder_that_is_no_run(call):
+    code, _, err = call("report", "nothing")
+    assert code == 2
+    assert "expected a run's folder" in _one_line(err)
+
+
+def test_a_plan_can_name_a_python_file_beside_it(call, data, tmp_path):
+    folder = tmp_path / "plans"
+    folder.mkdir()
+    (folder / "mine.py").write_text(
+        "def build():\n"
+        "    def predict(images, prompts):\n"
+        "        return [(image[:, :, 0] > 120).astype(float) for image in images]\n"
+        "    return predict\n"
+    )
+    (folder / "plan.toml").write_text(
+        f'[model]\nname = "python"\ncheckpoint = "mine.py:build"\n[data]\npath = "{data}"\nprompt = "p2"\n'
+        '[perturbations]\nprompt = ["antonym:side", "paraphrase"]\nimage = []\n[statistics]\nresamples = 199\n'
+    )
+    code, out, err = call("audit", folder / "plan.toml", "--out", "run")
+    assert code == 0, err
+    assert "IGNORES*" in out

@@ -1,0 +1,145 @@
+"""`robustness gate`: its table, files, annotations and exit codes."""
+
+import json
+from xml.etree import ElementTree
+
+import pytest
+
+from robustness.cli.main import main as cli
+from tests.gate_runs import write_run
+
+GATES = """
+inconclusive = "warn"
+[[gate]]
+name = "size words stay harmless"
+test = "drop_below"
+condition = "antonym:size"
+margin = 0.05
+[[gate]]
+name = "no | pipe, 100%: colon"
+test = "drop_below"
+condition = "antonym:*"
+margin = 0.05
+[[gate]]
+test = "ignores"
+attribute = "size"
+[[gate]]
+name = "only a warning"
+test = "minimum"
+at_least = 0.95
+severity = "warn"
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("gate")
+    write_run(folder / "old")
+    write_run(folder / "new", seed=1, clean_shift=0.05)
+    return folder
+
+
+@pytest.fixture
+def call(monkeypatch, capsys, folder, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr("sys.argv", ["robustness", "gate", str(folder / "new"), *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        captured = capsys.readouterr()
+        return stopped.value.code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def gates(tmp_path):
+    (tmp_path / "gates.toml").write_text(GATES)
+
+
+def test_the_table_is_aligned_and_explains_what_does_not_pass(call, gates):
+    code, out, _ = call()
+    assert code == 1
+    lines = out.splitlines()
+    assert lines[0].split() == ["outcome", "gate", "condition", "estimate", "interval", "margin", "subjects"]
+    column = lines[0].index("condition")
+    rows = [line for line in lines if line.startswith(("PASS", "FAIL", "INCONCLUSIVE"))]
+    assert [row[column:].split()[0] for row in rows] == ["antonym:size", "antonym:side", "antonym:size", "clean"]
+    assert [row.split("  ")[0] for row in rows] == ["PASS", "FAIL", "INCONCLUSIVE (warning)", "FAIL (warning)"]
+    assert "    1 of 2 conditions fails; this is the worst" in lines
+    assert any(line.startswith("    worst cases: c") for line in lines)
+    assert lines[-1].startswith("next: robustness report ")
+
+
+def test_json_holds_every_finding_of_every_gate(call, gates, tmp_path):
+    assert call("--json", "out/gates.json")[0] == 1
+    found = json.loads((tmp_path / "out" / "gates.json").read_text())
+    assert found["holds"] is False
+    assert [gate["outcome"] for gate in found["gates"]] == ["pass", "fail", "inconclusive", "fail"]
+    assert [gate["blocks"] for gate in found["gates"]] == [False, True, False, False]
+    cells = found["gates"][1]["found"]
+    assert [cell["condition"] for cell in cells] == ["antonym:side", "antonym:size"]
+    assert cells[0]["n_subjects"] == 40
+    assert found["gates"][2]["found"][0]["needed"] > 40
+
+
+def test_github_annotations_escape_what_would_end_them(call, gates, tmp_path, monkeypatch):
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    (tmp_path / "summary.md").write_text("before\n")
+    _, out, _ = call("--github")
+    commands = [line for line in out.splitlines() if line.startswith("::")]
+    assert [command.split(" ")[0] for command in commands] == ["::error", "::warning", "::warning"]
+    assert commands[0].startswith("::error title=fail%3A no | pipe%2C 100%25%3A colon::antonym:side: dice effect")
+    assert "%0A" in commands[0]
+    summary = (tmp_path / "summary.md").read_text()
+    assert summary.startswith("before\n### Robustness gates: 1 of 4 gates do not hold\n")
+
+
+def test_without_a_step_summary_nothing_is_written(call, gates, tmp_path, monkeypatch):
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    call("--github")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["gates.toml"]
+
+
+def test_markdown_is_one_table_whose_cells_hold_their_pipes(call, gates, tmp_path, folder):
+    call("--markdown", "comment.md")
+    lines = (tmp_path / "comment.md").read_text(encoding="utf-8").splitlines()
+    table = [line for line in lines if line.startswith("|")]
+    assert len(table) == 2 + 4
+    assert {line.replace("\\|", "").count("|") for line in table} == {8}
+    assert any(line.startswith("**no \\| pipe, 100%: colon**: antonym:side") for line in lines)
+
+
+def test_junit_says_what_was_skipped(call, gates, tmp_path):
+    call("--junit", "gates.xml")
+    suite = ElementTree.parse(tmp_path / "gates.xml").getroot()
+    assert {k: suite.get(k) for k in ("tests", "failures", "skipped")} == {
+        "tests": "4",
+        "failures": "1",
+        "skipped": "2",
+    }
+
+
+def test_exit_codes(call, tmp_path, folder):
+    gate = '[[gate]]\ntest = "no_proven_drop"\n'
+    (tmp_path / "gates.toml").write_text(gate)
+    assert call("--baseline", folder / "new")[0] == 0
+    assert call("--baseline", folder / "old")[0] == 1
+    code, _, err = call()
+    assert (code, err.count("\n")) == (2, 1)
+    assert err.startswith("error: gate 'no_proven_drop': it compares with a baseline; use --baseline RUN")
+    code, _, err = call("--baseline", "nowhere")
+    assert (code, err.count("\n")) == (2, 1)
+    assert call("--gates", "none.toml")[0] == 2
+
+
+def test_save_baseline_then_compare_with_the_file(call, tmp_path, folder):
+    code, out, _ = call("--save-baseline", "baselines/release")
+    assert code == 0
+    assert out.startswith("Baseline: ")
+    assert sorted(p.name for p in (tmp_path / "baselines").iterdir()) == ["release.parquet", "release.toml"]
+    (tmp_path / "gates.toml").write_text('[[gate]]\ntest = "noninferior"\nmargin = 0.02\n')
+    code, out, _ = call("--baseline", "baselines/release.toml")
+    assert code == 0
+    assert out.splitlines()[1].startswith("PASS")

@@ -1,0 +1,69 @@
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image as PilImage
+
+import robustness as rb
+from tests.synthetic import reads_side, write_dataset
+
+
+@pytest.fixture(scope="module")
+def gallery(tmp_path_factory):
+    root = tmp_path_factory.mktemp("set")
+    data = rb.load_dataset(write_dataset(root / "set", images=8), prompt="p5")
+    run = rb.audit(
+        rb.segmenter(reads_side, name="reader"),
+        data,
+        perturbations=["antonym:side", "other", "paraphrase", "horizontal_flip", "gaussian_noise"],
+        severities=[5],
+        out=root / "run",
+        report=False,
+        engine={"images_per_part": 3},
+    )
+    return pd.read_parquet(run.path / "gallery.parquet"), run.results()
+
+
+def _mask(data):
+    return np.asarray(PilImage.open(io.BytesIO(data)))
+
+
+def test_each_condition_has_its_worst_and_some_random_cases(gallery):
+    pictures, rows = gallery
+    assert set(pictures.condition) == set(rows.condition)
+    counts = pictures.groupby("condition")["rank"].value_counts()
+    assert counts["image:gaussian_noise@5"]["worst"] == 6
+    assert counts["image:gaussian_noise@5"]["random"] == 2
+
+
+def test_the_worst_are_the_largest_losses_of_the_whole_run(gallery):
+    pictures, rows = gallery
+    noisy = rows[rows.condition == "image:gaussian_noise@5"].set_index("case_id").dice
+    clean = rows[rows.condition == "clean"].drop_duplicates("case_id").set_index("case_id").dice
+    losses = (clean - noisy).sort_values(ascending=False)
+    shown = pictures[(pictures.condition == "image:gaussian_noise@5") & (pictures["rank"] == "worst")]
+    assert sorted(shown.effect.round(9), reverse=True) == sorted(losses.head(6).round(9), reverse=True)
+
+
+def test_masks_are_bits_in_the_frame_that_they_belong_to(gallery):
+    pictures, _ = gallery
+    flipped = pictures[pictures.condition == "image:horizontal_flip@1"].iloc[0]
+    reference, moved = _mask(flipped.reference), _mask(flipped.reference_perturbed)
+    assert reference.dtype == np.bool_
+    np.testing.assert_array_equal(reference[:, ::-1], moved)
+    assert (_mask(flipped.clean) & reference).sum() > 0.8 * reference.sum()
+
+
+def test_the_second_target_is_the_reference_of_other(gallery):
+    pictures, _ = gallery
+    other = pictures[pictures.condition == "other:side"].iloc[0]
+    assert not (_mask(other.reference) & _mask(other.reference_perturbed)).any()
+    assert (_mask(other.perturbed) & _mask(other.reference_perturbed)).sum() > 50
+
+
+def test_pictures_carry_no_metadata(gallery):
+    pictures, _ = gallery
+    picture = PilImage.open(io.BytesIO(pictures.image.iloc[0]))
+    assert (picture.format, picture.size) == ("JPEG", (48, 48))
+    assert not picture.getexif()

@@ -1,0 +1,104 @@
+"""An audit reads ahead: the same rows in the same order, and errors with the case that they belong to."""
+
+import threading
+import time
+
+import pandas as pd
+import pytest
+
+import robustness as rb
+from robustness.runners.audit.reader import AuditStoppedError
+from robustness.runners.data.dataset import Dataset
+from tests.synthetic import reads_side, write_dataset
+
+
+@pytest.fixture
+def data(tmp_path):
+    return write_dataset(tmp_path / "set", images=7)
+
+
+def audit(data, out, *, predict=reads_side, strict=False, **engine):
+    return rb.audit(
+        rb.segmenter(predict, name="reader"),
+        rb.load_dataset(data, split="test", prompt="p5"),
+        perturbations=["drop", "horizontal_flip"],
+        out=out,
+        engine={"images_per_part": 2, **engine},
+        report=False,
+        statistics={"resamples": 99},
+        strict=strict,
+    )
+
+
+def break_image(data, number):
+    images = sorted((data / "images").iterdir())
+    images[number].write_bytes(images[number].read_bytes()[:40])
+    return images[number].stem
+
+
+def test_rows_and_their_order_do_not_depend_on_what_was_read_ahead(data, tmp_path):
+    broken = break_image(data, 3)
+    tables = [audit(data, tmp_path / str(n), prefetch=n).results() for n in (0, 1, 3, 64)]
+    for table in tables[1:]:
+        pd.testing.assert_frame_equal(table, tables[0])
+    failed = tables[0][tables[0]["error"] != ""]
+    assert len(failed)
+    assert failed["error"].str.contains(broken).all()
+
+
+def test_a_strict_audit_stops_at_the_broken_case_with_the_parts_before_it(data, tmp_path):
+    break_image(data, 5)
+    with pytest.raises(AuditStoppedError, match="stopped: strict"):
+        audit(data, tmp_path / "run", strict=True, prefetch=8)
+    assert len(list((tmp_path / "run" / "results").glob("part-*.parquet"))) == 2
+
+
+def test_images_are_read_in_another_thread_while_the_model_runs(data, tmp_path, monkeypatch):
+    readers, during = set(), []
+    working = threading.Event()
+    original = Dataset.decode
+
+    def decode(self, index):
+        readers.add(threading.current_thread().name.split("_")[0])
+        for _ in range(20):
+            time.sleep(0.002)
+            during.append(working.is_set())
+        return original(self, index)
+
+    def predict(images, prompts):
+        working.set()
+        time.sleep(0.02)
+        found = reads_side(images, prompts)
+        working.clear()
+        return found
+
+    monkeypatch.setattr(Dataset, "decode", decode)
+    audit(data, tmp_path / "run", predict=predict, prefetch=4)
+    assert readers == {"prefetch"}
+    assert any(during)
+
+
+def test_a_run_that_was_begun_without_reading_ahead_goes_on_with_it(data, tmp_path):
+    out = tmp_path / "run"
+    whole = audit(data, out, prefetch=0).results()
+    (out / "results" / "part-00002.parquet").unlink()
+    pd.testing.assert_frame_equal(audit(data, out, prefetch=8).results(), whole)
+
+
+def test_each_file_is_hashed_once_per_audit(data, tmp_path, monkeypatch):
+    from robustness.runners.data import dataset
+
+    hashed = []
+    original = dataset.sha256
+    monkeypatch.setattr(dataset, "sha256", lambda path: hashed.append(path) or original(path))
+    run = audit(data, tmp_path / "run")
+    assert len(hashed) == len(set(hashed)) == len(run.manifest["dataset"]["files"])
+
+
+def test_a_file_that_changed_is_hashed_again(data):
+    loaded = rb.load_dataset(data, split="test", prompt="p5")
+    before = loaded.fingerprint()
+    changed = next(name for name in before if name.startswith("images/"))
+    (data / changed).write_bytes(b"another picture")
+    after = loaded.fingerprint()
+    assert {name for name in before if before[name] != after[name]} == {changed}

@@ -1,0 +1,100 @@
+"""The probe tells where a swap is lost: before image and text meet, or after."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import robustness as rb
+from robustness.errors import InputError
+from robustness.runners.audit.text_probe import text_collapse, text_distances, with_text_distance
+from robustness.runners.inference.segmenter import TensorCode
+from robustness.runners.models.load import load_model
+from tests.synthetic import reads_side, write_dataset
+
+
+@pytest.fixture(scope="module")
+def film():
+    return load_model("film-unet", image_size=32, device="cpu")
+
+
+class Fixed:
+    """A model whose text codes are given."""
+
+    name, takes_text = "fixed", True
+
+    def __init__(self, codes):
+        self.codes = codes
+
+    def encode_text(self, texts):
+        return TensorCode((torch.tensor([self.codes[t] for t in texts]),))
+
+
+def test_distances_are_one_minus_the_cosine():
+    codes = {"a": [1.0, 0.0], "b": [0.0, 2.0], "c": [-3.0, 0.0], "d": [1.0, 1.0]}
+    found = text_distances(Fixed(codes), [("a", "a"), ("a", "b"), ("a", "c"), ("a", "d")], batch=2)
+    assert found == pytest.approx([0, 1, 2, 1 - 2**-0.5])
+
+
+def test_small_distances_are_not_rounded_away():
+    found = text_distances(Fixed({"a": [1.0, 0.0], "b": [1.0, 1e-5]}), [("a", "b")])
+    assert found == pytest.approx([5e-11], rel=1e-3)
+
+
+def test_codes_of_a_network_differ_for_other_words(film):
+    same, other = text_distances(film, [("left", "left"), ("left", "right")])
+    assert same == 0
+    assert other > 1e-4
+
+
+def test_a_network_deaf_to_words_shows_a_distance_of_zero(film):
+    deaf = dataclasses.replace(film)
+    deaf.encode_text = lambda texts: film.encode_text(["the same"] * len(texts))
+    assert text_distances(deaf, [("left", "right")]) == [0]
+
+
+@pytest.mark.parametrize(
+    "model", [load_model("film-unet", text=False, image_size=32), rb.segmenter(reads_side, name="v")]
+)
+def test_models_without_a_text_code_are_refused(model):
+    with pytest.raises(InputError, match="encodes text"):
+        text_distances(model, [("a", "b")])
+
+
+def test_a_run_gives_one_row_per_changed_prompt(film, tmp_path):
+    data = rb.load_dataset(write_dataset(tmp_path / "data", images=2), prompt="p2")
+    run = rb.audit(
+        film,
+        data,
+        perturbations=["antonym:side", "empty", "gaussian_noise"],
+        severities=[1],
+        out=tmp_path / "run",
+        report=False,
+        metrics={"names": ["dice"]},
+        statistics={"resamples": 99},
+    )
+    results = run.results()
+    table = text_collapse(results, film)
+    wanted = results[(results["family"] == "prompt") & results["applicable"]]
+    assert list(table["prompt"]) == list(wanted["prompt"])
+    assert set(table["condition"]) == {"antonym:side", "empty"}
+    np.testing.assert_array_equal(table["mask_change"], wanted["mask_change"])
+    assert (table["text_distance"] > 0).all()
+    swapped = table[table["condition"] == "antonym:side"]
+    assert set(swapped["clean_prompt"] + ">" + swapped["prompt"]) == {
+        "left caudate nucleus>right caudate nucleus",
+        "right caudate nucleus>left caudate nucleus",
+    }
+    whole = with_text_distance(results, film)
+    told = whole[whole["text_distance"].notna()]
+    assert list(told.index) == list(wanted.index)
+    assert list(told["text_distance"]) == list(table["text_distance"])
+    assert "text_distance" in results
+
+
+def test_rows_of_another_model_are_told(film):
+    table = pd.DataFrame({"model": ["a", "b"], "condition": "clean"})
+    with pytest.raises(InputError, match="rows of 'film-unet'"):
+        text_collapse(table, film)

@@ -1,0 +1,194 @@
+"""`check_dataset`: one planted fault, one finding."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image as PILImage
+
+import robustness as rb
+from robustness.errors import InputError
+from robustness.runners.data.check import COLUMNS, check_dataset
+
+Entries = dict[str, list[dict[str, Any]]]
+
+
+def entry(name: str, subject: str) -> dict[str, Any]:
+    prompts = {"p0": "", "p1": "polyp", "p6": f"one polyp {name}"}
+    return {"img_name": f"{name}.png", "mask_name": f"{name}.png", "subject": subject, "prompts": prompts}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A sound dataset: two splits, two subjects each."""
+    root = tmp_path / "clinicdb_polyp"
+    for part in ("images", "masks", "anns"):
+        (root / part).mkdir(parents=True)
+    for split, names in (("train", "abc"), ("test", "xyz")):
+        for place, name in enumerate(names):
+            rng = np.random.default_rng(ord(name))
+            PILImage.fromarray(rng.integers(0, 256, (10, 12, 3), dtype=np.uint8)).save(root / "images" / f"{name}.png")
+            mask = np.zeros((10, 12), np.uint8)
+            mask[2 : 4 + place, 3:7] = 255
+            PILImage.fromarray(mask).save(root / "masks" / f"{name}.png")
+        entries = [entry(name, f"{split}{place // 2}") for place, name in enumerate(names)]
+        (root / "anns" / f"{split}.json").write_text(json.dumps(entries))
+    return root
+
+
+def edit(folder: Path, change: Callable[[Entries], object]) -> None:
+    """Change the annotations of a folder in place."""
+    splits = {path.stem: json.loads(path.read_text()) for path in (folder / "anns").glob("*.json")}
+    change(splits)
+    for name, entries in splits.items():
+        (folder / "anns" / f"{name}.json").write_text(json.dumps(entries))
+
+
+def ramp() -> PILImage.Image:
+    return PILImage.linear_gradient("L").resize((12, 10))
+
+
+def codes(table: pd.DataFrame) -> set[str]:
+    return set(table["code"])
+
+
+def test_a_sound_dataset_has_no_finding(folder: Path) -> None:
+    table = rb.check_dataset(folder)
+    assert table.empty
+    assert tuple(table.columns) == COLUMNS
+
+
+class TestFiles:
+    @pytest.mark.parametrize(
+        ("damage", "code", "level"),
+        [
+            (lambda root: (root / "images/x.png").unlink(), "missing_image", "error"),
+            (lambda root: (root / "masks/x.png").unlink(), "missing_mask", "error"),
+            (lambda root: (root / "images/x.png").write_bytes(b"x"), "unreadable_image", "error"),
+            (lambda root: (root / "masks/x.png").write_bytes(b"x"), "unreadable_mask", "error"),
+            (lambda root: PILImage.new("L", (9, 9), 255).save(root / "masks/x.png"), "size_mismatch", "error"),
+            (lambda root: PILImage.new("L", (12, 10)).save(root / "masks/x.png"), "empty_mask", "warning"),
+            (lambda root: PILImage.new("L", (12, 10), 255).save(root / "masks/x.png"), "full_mask", "warning"),
+            (lambda root: ramp().save(root / "masks/x.png"), "non_binary_mask", "warning"),
+        ],
+    )
+    def test_a_damaged_file_is_found_with_its_case(
+        self, folder: Path, damage: Callable[[Path], object], code: str, level: str
+    ) -> None:
+        damage(folder)
+        found = check_dataset(folder)
+        row = found[found.code == code].iloc[0]
+        assert (row.level, row.split, row.case_id, row.file) == (level, "test", "x", "x.png")
+
+    def test_without_pixels_only_missing_files_are_found(self, folder: Path) -> None:
+        (folder / "images/x.png").write_bytes(b"x")
+        (folder / "masks/y.png").unlink()
+        assert codes(check_dataset(folder, pixels=False)) == {"missing_mask"}
+
+    def test_jpeg_masks_are_counted(self, folder: Path) -> None:
+        PILImage.open(folder / "masks/x.png").save(folder / "masks/x.jpg")
+        edit(folder, lambda splits: splits["test"][0].update(mask_name="x.jpg"))
+        found = check_dataset(folder)
+        assert codes(found) == {"jpeg_masks"}
+        assert "JPEG: 1" in found.message[0]
+
+    def test_an_exif_turned_image_fits_a_mask_of_either_frame(self, folder: Path) -> None:
+        exif = PILImage.Exif()
+        exif[0x0112] = 6
+        PILImage.open(folder / "images/x.png").save(folder / "images/x.png", exif=exif)
+        assert check_dataset(folder).empty
+
+
+class TestEntries:
+    def test_a_repeat_is_an_error(self, folder: Path) -> None:
+        edit(folder, lambda splits: splits["test"].append(splits["test"][0]))
+        found = check_dataset(folder)
+        assert codes(found) == {"duplicate_entry"}
+        assert found.level[0] == "error"
+
+    def test_two_entries_with_one_case_id_are_an_error(self, folder: Path) -> None:
+        edit(folder, lambda splits: splits["test"].append({**splits["test"][0], "img_name": "y.png"}))
+        assert "case_id_conflict" in codes(check_dataset(folder))
+
+    def test_an_empty_text_is_a_warning(self, folder: Path) -> None:
+        edit(folder, lambda splits: splits["test"][1]["prompts"].update(p6=" "))
+        assert codes(check_dataset(folder)) == {"empty_prompt"}
+
+    def test_a_missing_prompt_is_an_error(self, folder: Path) -> None:
+        edit(folder, lambda splits: splits["test"][1]["prompts"].pop("p6"))
+        assert codes(check_dataset(folder)) == {"no_prompt", "prompt_key_missing"}
+
+    def test_a_split_without_the_key_is_an_error(self, folder: Path) -> None:
+        edit(folder, lambda splits: [item["prompts"].pop("p6") for item in splits["train"]])
+        found = check_dataset(folder)
+        assert (found.code[0], found.split[0]) == ("prompt_key_missing", "train")
+
+    def test_no_subject_and_some_subjects_are_told_apart(self, folder: Path) -> None:
+        edit(folder, lambda splits: splits["test"][0].pop("subject"))
+        assert codes(check_dataset(folder)) == {"subject_missing"}
+        edit(folder, lambda splits: [item.pop("subject", None) for group in splits.values() for item in group])
+        assert codes(check_dataset(folder)) == {"no_subject"}
+
+
+class TestSplits:
+    def test_a_subject_in_two_splits_is_found(self, folder: Path) -> None:
+        edit(folder, lambda splits: splits["test"][0].update(subject="train0"))
+        found = check_dataset(folder)
+        assert codes(found) == {"subject_in_splits"}
+        assert "'train0' is in the splits train, test" in found.message[0]
+
+    def test_one_split_alone_shares_nothing(self, folder: Path) -> None:
+        edit(folder, lambda splits: splits["test"][0].update(subject="train0"))
+        assert check_dataset(folder, split="test").empty
+
+    def test_an_image_in_two_splits_is_found_under_one_name_and_under_two(self, folder: Path) -> None:
+        (folder / "images/x.png").write_bytes((folder / "images/a.png").read_bytes())
+        assert codes(check_dataset(folder)) == {"same_image"}
+        edit(folder, lambda splits: splits["test"][0].update(img_name="a.png"))
+        assert codes(check_dataset(folder)) == {"image_in_splits"}
+
+    def test_identical_annotation_files_are_an_error(self, folder: Path) -> None:
+        (folder / "anns/val.json").write_bytes((folder / "anns/test.json").read_bytes())
+        found = check_dataset(folder)
+        assert found.code[0] == "identical_splits"
+        assert {"image_in_splits", "subject_in_splits"} <= codes(found)
+
+    def test_a_single_subject_is_a_warning(self, folder: Path) -> None:
+        edit(folder, lambda splits: [item.update(subject="one") for item in splits["test"]])
+        assert codes(check_dataset(folder)) == {"one_subject"}
+
+
+class TestManifest:
+    def test_a_manifest_is_checked_over_its_splits(self, folder: Path) -> None:
+        rows = [
+            {"image": f"images/{n}.png", "mask": f"masks/{n}.png", "prompt": f"polyp {n}", "subject_id": s, "split": p}
+            for n, s, p in (("a", "1", "train"), ("x", "1", "test"), ("y", "2", "test"), ("y", "2", "test"))
+        ]
+        pd.DataFrame(rows).to_csv(folder / "cases.csv", index=False)
+        found = check_dataset(folder / "cases.csv")
+        assert codes(found) == {"duplicate_entry", "subject_in_splits", "no_modality"}
+        assert list(found.level) == ["error", "warning", "info"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"split": "tset"}, "did you mean 'test'"), ({"prompt": "q"}, "expected one of p0, p1, p6")],
+)
+def test_wrong_arguments_list_what_exists(folder: Path, options: dict[str, str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        check_dataset(folder, **options)
+
+
+def test_no_dataset_at_all(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"expected a dataset folder or a \.csv"):
+        check_dataset(tmp_path / "no")
+
+
+def test_the_development_data_has_no_error(shared: Path) -> None:
+    assert "error" not in set(check_dataset(shared / "data" / "head_ct").level)

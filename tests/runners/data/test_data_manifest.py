@@ -1,0 +1,146 @@
+"""CSV and Parquet manifests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image as PILImage
+
+from robustness.errors import CaseError, InputError
+from robustness.runners.data.load import load_dataset
+
+
+def row(number: int, prompt: str = "a small polyp", **more: Any) -> dict[str, Any]:
+    return {"image": f"img/{number}.png", "mask": f"msk/{number}.png", "prompt": prompt, **more}
+
+
+def write(folder: Path, rows: list[dict[str, Any]], name: str = "cases.csv") -> Path:
+    for part, value in (("img", 90), ("msk", 255)):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+        for item in rows:
+            key = "image" if part == "img" else "mask"
+            PILImage.fromarray(np.full((8, 9), value, np.uint8)).save(folder / part / Path(item[key]).name)
+    table = pd.DataFrame(rows)
+    path = folder / name
+    table.to_parquet(path) if name.endswith(".parquet") else table.to_csv(path, index=False)
+    return path
+
+
+@pytest.mark.parametrize("name", ["cases.csv", "cases.parquet"])
+class TestBothFormats:
+    def test_all_columns_find_their_place(self, tmp_path: Path, name: str) -> None:
+        known = {"case_id": "c/1", "subject_id": "007", "target": "polyp", "modality": "colonoscopy"}
+        rows = [row(1, **known, spacing_mm_y=0.5, spacing_mm_x=0.25, hospital="north")]
+        data = load_dataset(write(tmp_path, rows, name))
+        case = data[0]
+        assert (case.case_id, case.subject_id, case.target) == ("c__1", "007", "polyp")
+        assert case.spacing_mm == (0.5, 0.25)
+        assert case.metadata["modality"] == "endoscopy"
+        assert case.metadata["hospital"] == "north"
+        assert case.metadata["dataset"] == "cases"
+        assert not data.subject_is_image
+
+    def test_three_columns_are_enough(self, tmp_path: Path, name: str) -> None:
+        data = load_dataset(write(tmp_path, [row(2), row(1)], name))
+        assert [case.case_id for case in data] == ["msk__2", "msk__1"]
+        assert data.subject_is_image
+        assert data[0].target == "polyp"
+        assert data[0].spacing_mm is None
+        assert set(data.fingerprint()) == {name, "img/1.png", "img/2.png", "msk/1.png", "msk/2.png"}
+
+    def test_absent_values_of_optional_columns_are_absent(self, tmp_path: Path, name: str) -> None:
+        rows = [row(1, spacing_mm_y=None, spacing_mm_x=None, hospital=None), row(2, spacing_mm_y=1.0, spacing_mm_x=2.0)]
+        data = load_dataset(write(tmp_path, rows, name))
+        assert data[0].spacing_mm is None
+        assert "hospital" not in data[0].metadata
+        assert data[1].spacing_mm == (1.0, 2.0)
+
+    def test_the_column_split_picks_rows(self, tmp_path: Path, name: str) -> None:
+        path = write(tmp_path, [row(1, split="train"), row(2, split="test")], name)
+        assert [info.case_id for info in load_dataset(path, split="train").infos] == ["msk__1"]
+        with pytest.raises(InputError, match=r"split: expected one of train, test .*did you mean 'train'"):
+            load_dataset(path, split="trian")
+
+
+class TestTexts:
+    def test_rows_of_one_case_are_its_listed_texts(self, tmp_path: Path) -> None:
+        rows = [row(1, "a small polyp"), row(2), row(1, "a tiny polyp"), row(1, "a small polyp")]
+        data = load_dataset(write(tmp_path, rows))
+        assert [prompt.text for prompt in data.infos[0].prompts] == ["a small polyp", "a tiny polyp"]
+        assert [info.case_id for info in data.infos] == ["msk__1", "msk__2"]
+        assert "exact repeats of entries that were left out: 1" in data.notes
+
+    def test_rows_of_one_case_must_agree_on_its_files(self, tmp_path: Path) -> None:
+        path = write(tmp_path, [row(1, case_id="a"), row(2, case_id="a")])
+        with pytest.raises(InputError, match=r"'a' for cases.csv row 1 \(msk/1.png\) and cases.csv row 2"):
+            load_dataset(path)
+
+    def test_rows_of_one_case_must_agree_on_who_the_patient_is(self, tmp_path: Path) -> None:
+        rows = [row(1, patient="1"), row(1, patient="2")]
+        with pytest.raises(InputError, match=r"row 1.*row 2|row 2.*row 1"):
+            load_dataset(write(tmp_path, rows), subject="patient")
+
+    def test_text_that_looks_like_nothing_stays_text(self, tmp_path: Path) -> None:
+        assert load_dataset(write(tmp_path, [row(1, "None")]))[0].prompt.text == "None"
+
+    def test_an_empty_prompt_is_a_case_error(self, tmp_path: Path) -> None:
+        data = load_dataset(write(tmp_path, [row(1, ""), row(2)]))
+        assert data[1].prompt.text == "a small polyp"
+        with pytest.raises(CaseError, match="row 1: expected a text under 'prompt'"):
+            data[0]
+
+    def test_prompt_keys_become_siblings_and_can_be_asked_for(self, tmp_path: Path) -> None:
+        rows = [{**row(1), "p1": "polyp", "p2": "small polyp"}]
+        data = load_dataset(write(tmp_path, rows), prompt="p2")
+        assert data[0].prompt.text == "small polyp"
+        assert data[0].metadata["siblings"] == {"p1": "polyp", "p2": "small polyp"}
+
+    def test_another_column_can_hold_the_prompts(self, tmp_path: Path) -> None:
+        path = write(tmp_path, [row(1, caption="a pink polyp")])
+        assert load_dataset(path, prompt="caption")[0].prompt.text == "a pink polyp"
+        with pytest.raises(InputError, match="did you mean 'caption'"):
+            load_dataset(path, prompt="captoin")
+
+
+class TestFiles:
+    def test_a_semicolon_table_is_understood(self, tmp_path: Path) -> None:
+        path = write(tmp_path, [row(1, "a polyp, left")])
+        table = pd.read_csv(path)
+        table.to_csv(path, index=False, sep=";")
+        assert load_dataset(path)[0].prompt.text == "a polyp, left"
+
+    def test_absolute_paths_inside_the_folder_count_from_it(self, tmp_path: Path) -> None:
+        path = write(tmp_path, [row(1)])
+        absolute = {key: str(tmp_path / value) for key, value in row(1).items() if key != "prompt"}
+        pd.DataFrame([{**absolute, "prompt": "x"}]).to_csv(path, index=False)
+        assert load_dataset(path)[0].case_id == "msk__1"
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("image,prompt\na,b\n", "'mask' is missing"),
+            ("image,mask,prompt\n", "expected at least one row"),
+            ("image,mask,prompt\n,m.png,x\n", "expected a path under 'image' in cases.csv row 1"),
+            ("image,mask\na,b\n", "prompt: expected one of none"),
+            ("", "expected a readable table"),
+            ("image,mask,prompt,spacing_mm_y\na,b,c,0.5\n", "spacing_mm in cases.csv row 1"),
+        ],
+    )
+    def test_a_broken_table_is_one_clear_line(self, tmp_path: Path, text: str, message: str) -> None:
+        (tmp_path / "cases.csv").write_text(text)
+        with pytest.raises(InputError, match=message) as caught:
+            load_dataset(tmp_path / "cases.csv")
+        assert "\n" not in str(caught.value)
+
+    def test_a_broken_parquet_file_is_one_clear_line(self, tmp_path: Path) -> None:
+        (tmp_path / "cases.parquet").write_bytes(b"PAR1 no")
+        with pytest.raises(InputError, match="expected a readable table"):
+            load_dataset(tmp_path / "cases.parquet")
+
+    def test_training_rows_are_never_made_up(self, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match="expected a column 'split'"):
+            load_dataset(write(tmp_path, [row(1)]), split="train")

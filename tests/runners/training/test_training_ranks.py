@@ -1,0 +1,125 @@
+"""Accumulation and several processes: each step is that of one process with one large batch."""
+
+import numpy as np
+import pytest
+
+from robustness.errors import CaseError, InputError
+from robustness.plans.finetune import TrainSpec
+from robustness.runners.training.finetune import finetune
+from robustness.runners.training.ranks import Ranks, micro_batches, must_launch, own_device, own_ranks
+from tests.runners.training_data import FAST, largest_difference, losses, rows, weights
+from tests.synthetic import write_dataset
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_dataset(tmp_path_factory.mktemp("data"), images=6)
+
+
+def steps(order, *, batch_size, accumulate, size):
+    """Return, for each optimizer step, the weight that each case has in it over all processes."""
+    ranks = [
+        list(micro_batches(order, batch_size=batch_size, accumulate=accumulate, ranks=Ranks(r, size)))
+        for r in range(size)
+    ]
+    assert len({len(parts) for parts in ranks}) == 1
+    found = []
+    for start in range(0, len(ranks[0]), accumulate):
+        held: dict[int, float] = {}
+        for parts in ranks:
+            for part in parts[start : start + accumulate]:
+                assert 1 <= len(part.cases) <= batch_size
+                for case in part.cases:
+                    held[case] = held.get(case, 0) + part.weight / len(part.cases) / accumulate / size
+        found.append({case: weight for case, weight in held.items() if weight})
+    return found
+
+
+class TestMicroBatches:
+    @pytest.mark.parametrize("cases", [1, 2, 5, 12, 13, 17, 24])
+    @pytest.mark.parametrize(
+        ("batch_size", "accumulate", "size"), [(5, 1, 1), (2, 3, 1), (3, 1, 2), (2, 2, 2), (1, 1, 3)]
+    )
+    def test_every_case_counts_once_and_as_much_as_the_others_of_its_step(self, cases, batch_size, accumulate, size):
+        order = list(np.random.default_rng(cases).permutation(cases))
+        found = steps(order, batch_size=batch_size, accumulate=accumulate, size=size)
+        whole = batch_size * accumulate * size
+        assert [sorted(step) for step in found] == [sorted(order[s : s + whole]) for s in range(0, cases, whole)]
+        for step in found:
+            assert list(step.values()) == pytest.approx([1 / len(step)] * len(step))
+
+    def test_one_process_without_accumulation_has_plain_batches_of_weight_one(self):
+        found = list(micro_batches(range(7), batch_size=3))
+        assert [part.cases for part in found] == [[0, 1, 2], [3, 4, 5], [6]]
+        assert [part.weight for part in found] == [1.0, 1.0, 1.0]
+
+
+class TestAccumulation:
+    @pytest.mark.parametrize("small", [{"batch_size": 2, "accumulate": 5}, {"batch_size": 5, "accumulate": 2}])
+    def test_equals_the_large_batch(self, data, tmp_path, small):
+        # 12 cases: the second step of an epoch has two of ten.
+        settings = {**FAST, "epochs": 3, "augment": ["flip"]}
+        large = finetune("film-unet", data=data, out=tmp_path / "large", **{**settings, "batch_size": 10})
+        parts = finetune("film-unet", data=data, out=tmp_path / "small", **{**settings, **small})
+        assert large.steps == parts.steps == 6
+        assert largest_difference(weights(large.folder), weights(parts.folder)) < 1e-4
+        ours, theirs = losses(parts.folder), losses(large.folder)
+        assert [row[1:] for row in ours] == [pytest.approx(row[1:], abs=1e-4) for row in theirs]
+
+
+@pytest.mark.slow
+class TestTwoProcesses:
+    def test_equal_one_process_with_the_doubled_batch(self, data, tmp_path):
+        settings = {**FAST, "epochs": 3, "validate_every": 1, "threads": 1, "augment": ["flip", "reword"]}
+        one = finetune("film-unet", data=data, out=tmp_path / "one", **{**settings, "batch_size": 10})
+        two = finetune("film-unet", data=data, out=tmp_path / "two", devices=2, **{**settings, "batch_size": 5})
+        assert two.steps == one.steps == 6
+        assert largest_difference(weights(one.folder), weights(two.folder)) < 1e-4
+        ours, theirs = losses(two.folder), losses(one.folder)
+        assert [row[1:] for row in ours] == [pytest.approx(row[1:], abs=1e-4) for row in theirs]
+        assert len(rows(two.folder)) == 3
+
+    def test_frozen_encoders_unread_layers_and_accumulation_go_along(self, data, tmp_path):
+        settings = {"config": {"preset": "tiny"}, "device": "cpu", "quiet": True, "epochs": 2, "freeze": "text"}
+        settings |= {"loggers": "none", "threads": 1, "lr": 1e-3}
+        one = finetune("clipseg", data=data, out=tmp_path / "one", batch_size=8, **settings)
+        two = finetune("clipseg", data=data, out=tmp_path / "two", batch_size=2, accumulate=2, devices=2, **settings)
+        assert largest_difference(weights(one.folder), weights(two.folder)) < 1e-4
+
+    def test_a_mistake_is_one_error_in_the_process_that_asked(self, data, tmp_path):
+        with pytest.raises(InputError, match="split"):
+            finetune("film-unet", data=data, out=tmp_path, devices=2, val_split="dev", **FAST)
+
+    def test_a_case_that_cannot_be_read_is_named(self, tmp_path):
+        broken = write_dataset(tmp_path / "broken", images=3)
+        (broken / "images" / "s01.png").write_bytes(b"no picture")
+        with pytest.raises(CaseError, match="s01"):
+            finetune("film-unet", data=broken, out=tmp_path / "out", devices=2, epochs=1, **FAST)
+
+
+class TestWhoStartsThem:
+    def test_a_plan_for_several_is_started_unless_someone_has(self, monkeypatch):
+        monkeypatch.delenv("LOCAL_RANK", raising=False)
+        monkeypatch.delenv("SLURM_LOCALID", raising=False)
+        assert must_launch(TrainSpec(devices=2))
+        assert not must_launch(TrainSpec())
+        monkeypatch.setenv("LOCAL_RANK", "1")
+        assert not must_launch(TrainSpec(devices=2))
+
+    def test_numbers_come_from_this_launcher_from_torchrun_and_from_slurm(self, monkeypatch):
+        for name in ("RANK", "SLURM_PROCID", "NODE_RANK", "LOCAL_RANK", "SLURM_LOCALID"):
+            monkeypatch.delenv(name, raising=False)
+        spec = TrainSpec(devices=2, nodes=2)
+        monkeypatch.setenv("LOCAL_RANK", "1")
+        monkeypatch.setenv("NODE_RANK", "1")
+        assert own_ranks(spec) == Ranks(3, 4)
+        monkeypatch.setenv("RANK", "2")
+        assert own_ranks(spec) == Ranks(2, 4)
+        assert own_ranks(TrainSpec()) == Ranks(0, 1)
+        assert own_device("cpu", spec) == "cpu"
+
+    def test_several_machines_need_a_meeting_point(self, data, tmp_path, monkeypatch):
+        for name in ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "SLURM_LOCALID"):
+            monkeypatch.delenv(name, raising=False)
+        with pytest.raises(InputError, match=r"train\.nodes: expected MASTER_ADDR, MASTER_PORT, NODE_RANK"):
+            finetune("film-unet", data=data, out=tmp_path, nodes=2, **FAST)
