@@ -7,40 +7,40 @@ from typing import NoReturn
 
 import typer
 
-from robustness import (
-    command_audit,
-    command_calibrate,
-    command_check,
-    command_demo,
-    command_evidence,
-    command_exchange,
-    command_finetune,
-    command_gate,
-    command_list,
-    command_plan,
-    command_prompts,
-    command_report,
-    command_split,
-    command_study,
+from robustness.cli import (
+    audit,
+    calibrate,
+    check,
+    demo,
+    evidence,
+    exchange,
+    finetune,
+    gate,
+    list_,
+    plan,
+    prompts,
+    report,
+    split,
+    study,
 )
 from robustness.errors import CaseError, InputError
 
 # In the order in which the help lists them.
 COMMANDS = (
-    command_demo,
-    command_plan,
-    command_audit,
-    command_finetune,
-    command_study,
-    command_report,
-    command_gate,
-    command_evidence,
-    command_exchange,
-    command_check,
-    command_split,
-    command_calibrate,
-    command_prompts,
-    command_list,
+    demo,
+    plan,
+    audit,
+    finetune,
+    study,
+    report,
+    gate,
+    evidence,
+    exchange,
+    check,
+    split,
+    calibrate,
+    prompts,
+    list_,
 )
 
 app = typer.Typer(

@@ -18,7 +18,14 @@ def runs(tmp_path_factory):
     write_run(folder / "worse", seed=1, clean_shift=0.05)
     good.assert_noninferior(good, margin=0.02)
     good.assert_retention("image:*", at_least=0.5)
-    for name in ("api", "pytest_audit", "pytest_session", "runners.audit", "runners.python_model", "runners.blackbox"):
+    for name in (
+        "workflows.audit",
+        "pytest_plugin.audits",
+        "pytest_plugin.session",
+        "runners.audit.run",
+        "runners.models.black_box.python_file",
+        "runners.models.black_box.callable",
+    ):
         importlib.import_module(f"robustness.{name}")
     importlib.import_module("robustness.runners.environment").environment(None)
     MODELS.names()

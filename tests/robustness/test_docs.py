@@ -20,7 +20,7 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 # What each example of CONTRIBUTING.md must do once it is a module, by the path in its first line.
 USES = {
-    "perturb/vertical_gradient.py": """
+    "perturb/image/intensity/vertical_gradient.py": """
 import numpy as np
 from robustness import Case, PERTURBATIONS, Prompt
 (entry,) = PERTURBATIONS.get("vertical_gradient").expand(None)
@@ -31,7 +31,7 @@ assert strong.shape == image.shape and strong.dtype == image.dtype
 assert abs(int(strong[0, 0, 0]) - int(strong[-1, 0, 0])) == 100
 assert (entry.apply(case, entry.draw(case, 0, np.random.default_rng(0))).image == image).all()
 """,
-    "metrics/volume_similarity.py": """
+    "metrics/scores/volume_similarity.py": """
 import numpy as np
 from robustness import METRICS
 from robustness.metrics.scores.pair import MaskPair
@@ -42,7 +42,7 @@ assert metric(MaskPair(one, two)) == 1
 two[2] = True
 assert metric(MaskPair(one, two)) == 0.5
 """,
-    "runners/threshold_net.py": """
+    "runners/models/threshold_net.py": """
 import numpy as np, torch
 from robustness import load_model
 model = load_model("threshold-net", image_size=16)

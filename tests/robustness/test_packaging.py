@@ -24,10 +24,12 @@ import importlib, pathlib, pkgutil
 import robustness
 import metrics, perturb, runners, reports
 assert metrics.OWNER == perturb.OWNER == runners.OWNER == reports.OWNER == "the user"
-names = {f"robustness.{m.name}" for m in pkgutil.iter_modules([pathlib.Path(robustness.__file__).parent])}
+home = [str(pathlib.Path(robustness.__file__).parent)]
+names = {m.name for m in pkgutil.walk_packages(home, prefix="robustness.")}
 for room in ("perturb", "metrics", "runners", "reports"):
     package = importlib.import_module(f"robustness.{room}")
-    names |= {package.__name__, *(f"{package.__name__}.{m.name}" for m in pkgutil.iter_modules(package.__path__))}
+    walked = pkgutil.walk_packages(package.__path__, prefix=f"{package.__name__}.")
+    names |= {package.__name__, *(m.name for m in walked)}
 for name in sorted(names):
     if not name.endswith(".__main__"):
         importlib.import_module(name)
@@ -53,13 +55,20 @@ class Environment(NamedTuple):
         return done.stdout
 
 
+def source_files() -> dict[str, str]:
+    """Return every module of the checkout by its name in the package, with its file in the wheel."""
+    files = {}
+    for room in ("robustness", *ROOMS):
+        for file in (ROOT / room).rglob("*.py"):
+            inside = file.relative_to(ROOT).as_posix()
+            path = inside if room == "robustness" else f"robustness/{inside}"
+            files[path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")] = path
+    return files
+
+
 def source_modules() -> set[str]:
-    """Return every module of the checkout by its name in the package."""
-    found = {f"robustness.{file.stem}" for file in (ROOT / "robustness").glob("*.py")}
-    for room in ROOMS:
-        found |= {f"robustness.{room}.{file.stem}" for file in (ROOT / room).glob("*.py")}
-        found.add(f"robustness.{room}")
-    return {name for name in found if not name.endswith(".__init__")}
+    """Return every module of the checkout but the package itself."""
+    return source_files().keys() - {"robustness"}
 
 
 def data_files() -> set[str]:
@@ -127,11 +136,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environm
 def test_wheel_holds_every_module_and_data_file_and_nothing_else(wheel: Path):
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     modules = {name for name in names if name.endswith(".py")}
-    expected = {f"{name.replace('.', '/')}.py" for name in source_modules()}
-    packages = {f"robustness/{room}" for room in ROOMS}
-    expected = {e for e in expected if e.removesuffix(".py") not in packages}
-    expected |= {f"{package}/__init__.py" for package in ("robustness", *packages)}
-    assert modules == expected
+    assert modules == set(source_files().values())
     assert names - modules == data_files()
 
 

@@ -15,7 +15,7 @@ from robustness.perturb.severity.presets import calibrated_table, plan_table, pr
 from robustness.registry import PERTURBATIONS
 from robustness.types import CaseInfo, DataContext, Prompt
 
-ROOM = Path(__file__).parents[3] / "perturb"
+ROOM = Path(__file__).parents[3] / "perturb" / "severity"
 
 
 def context(modality: str = "") -> DataContext:

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from robustness.cli.main import main as cli
+from robustness.cli import main as cli
 from tests.synthetic import write_dataset
 
 

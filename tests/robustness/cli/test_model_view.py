@@ -29,7 +29,7 @@ def test_every_network_has_a_line_and_no_black_box_has(name):
 
 
 def test_the_command_shows_them(monkeypatch, capsys):
-    from robustness.cli.main import main as cli
+    from robustness.cli import main as cli
 
     monkeypatch.setattr("sys.argv", ["robustness", "list", "models"])
     with pytest.raises(SystemExit):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from robustness.cli.main import main as cli
+from robustness.cli import main as cli
 from robustness.runners.checkpoints.checkpoint import save_checkpoint
 from robustness.runners.models.load import load_model
 

@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from robustness.cli.main import main as cli
+from robustness.cli import main as cli
 from tests.gate_runs import write_run
 
 GATES = """

@@ -140,14 +140,15 @@ def test_the_installed_package_registers_the_plugin():
 
 
 class TestCost:
-    def test_a_suite_that_never_asks_loads_three_small_modules(self, pytester, suite):
+    def test_a_suite_that_never_asks_loads_small_modules_alone(self, pytester, suite):
         code = """
 def test_it():
     import sys
     heavy = {"torch", "pandas", "numpy", "pydantic", "scipy", "pyarrow"} & set(sys.modules)
     assert not heavy
     ours = {m for m in sys.modules if m.split(".")[0] == "robustness"}
-    assert ours <= {"robustness", "robustness.gates.assertion_settings", "robustness.pytest_plugin"}
+    plugin = {"robustness.pytest_plugin", "robustness.pytest_plugin.settings"}
+    assert ours <= {"robustness", "robustness.gates", "robustness.gates.assertion_settings", *plugin}
 """
         pytester.makepyfile(code)
         suite(None, subprocess=True).assert_outcomes(passed=1)

@@ -120,7 +120,7 @@ class TestWords:
             assert entry["prompts"]["p0"] == ""
 
     def test_the_datasets_open_and_their_targets_are_recognised(self, name):
-        from robustness.runners.data import load_dataset
+        from robustness.runners.data.load import load_dataset
 
         for split in SPLITS:
             data = load_dataset(demo_data(name), split, "p6", subject="image")

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import robustness as rb
-from robustness.cli.main import main as cli
+from robustness.cli import main as cli
 from robustness.runners.models.entry import merge
 from robustness.runners.models.load import load_model
 from tests.synthetic import write_dataset
