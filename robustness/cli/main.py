@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from pathlib import Path
+from types import FrameType
 from typing import NoReturn
 
 import typer
@@ -23,6 +26,7 @@ from robustness.cli import (
     split,
     study,
 )
+from robustness.disk_errors import disk_reason, message
 from robustness.errors import CaseError, InputError
 
 # In the order in which the help lists them.
@@ -54,9 +58,16 @@ app = typer.Typer(
 for command in COMMANDS:
     command.add_to(app)
 
+_KEPT = "what was done is kept, the same command goes on from there"
+
+
+class TerminatedError(SystemExit):
+    """SIGTERM came; the code is the one that a shell gives."""
+
 
 def main() -> NoReturn:
     """Run the command line; a user's mistake is one line on stderr and exit code 2, never a traceback."""
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         app()
     except InputError as error:
@@ -64,8 +75,25 @@ def main() -> NoReturn:
     except CaseError as error:
         _fail(str(error), 1)
     except KeyboardInterrupt:
-        _fail("interrupted; what was done is kept, the same command goes on from there", 130)
+        _fail(f"interrupted; {_KEPT}", 130)
+    except TerminatedError:
+        _fail(f"ended by SIGTERM; {_KEPT}", 143)
+    except SystemExit as error:
+        # Typer answers a KeyboardInterrupt with this code and without a word.
+        if error.code != 130:
+            raise
+        _fail(f"interrupted; {_KEPT}", 130)
+    except OSError as error:
+        reason = disk_reason(error)
+        if reason is None:
+            raise
+        _fail(message(None if error.filename is None else Path(str(error.filename)), reason), 2)
     sys.exit(0)
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    # An exception and not the default: temporary files are removed and child processes ended on the way out.
+    raise TerminatedError(143)
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from robustness.errors import CaseError, InputError
+from robustness.regular_files import check_regular
 
 if TYPE_CHECKING:
     from robustness.runners.training.finetune import Finetuned
@@ -16,10 +21,8 @@ def finetune(name: str, *, data: str | Path, out: str | Path, **options: Any) ->
     """Finetune a registered model and draw its curves; see `robustness.runners.training.finetune.finetune`."""
     from robustness.runners.training.finetune import finetune as run
 
-    try:
+    with _curves(Path(out)):
         return run(name, data=data, out=out, **options)
-    finally:
-        write_curves(Path(out))
 
 
 def finetune_plan(
@@ -30,19 +33,48 @@ def finetune_plan(
     from robustness.runners.training.finetune import finetune_plan as run
 
     folder = Path(out or load_train_plan(path, overrides=overrides).train.out)
-    try:
+    with _curves(folder):
         return run(path, out=folder, overrides=overrides, quiet=quiet)
-    finally:
-        write_curves(folder)
+
+
+@contextlib.contextmanager
+def _curves(folder: Path) -> Iterator[None]:
+    """Draw the curves after a training, also after one that was interrupted."""
+    try:
+        yield
+    except (InputError, CaseError):
+        # A refusal: the folder may be another process's.
+        raise
+    except BaseException:
+        # The curves must not hide what ended the training.
+        with contextlib.suppress(Exception):
+            write_curves(folder)
+        raise
+    write_curves(folder)
 
 
 def write_curves(folder: Path) -> Path | None:
-    """Write ``curves.html`` into a training's folder; None where nothing was validated yet."""
+    """Write ``curves.html`` into a training's folder; None where nothing was validated yet.
+
+    Raises:
+        InputError: ``metrics.csv`` is damaged.
+    """
     log = folder / "metrics.csv"
-    if not log.is_file():
+    if not os.path.lexists(log):
         return None
     import pandas as pd
 
     from robustness.reports.figures.training_curves import write_training_page
 
-    return write_training_page(pd.read_csv(log), folder / CURVES, title=f"Training of {folder.resolve().name}")
+    try:
+        check_regular(log)
+        rows = pd.read_csv(log)
+        return write_training_page(rows, folder / CURVES, title=f"Training of {folder.resolve().name}")
+    except InputError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise InputError(
+            f"out: {log.name} is damaged ({reason}), so that {CURVES} cannot be drawn; remove it: the checkpoint and "
+            "the resume file do not need it"
+        ) from error

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from robustness.files import make_folder
+from robustness.folder_lock import folder_lock
 from robustness.plans.finetune import (
     TrainDataSpec,
     TrainModelSpec,
@@ -94,7 +97,9 @@ def finetune_plan(
     return run_training(plan, out=Path(out or plan.train.out), beside=Path(path).resolve().parent, quiet=quiet)
 
 
-def run_training(plan: TrainPlan, *, out: Path, beside: Path | None = None, quiet: bool = False) -> Finetuned:
+def run_training(
+    plan: TrainPlan, *, out: Path, beside: Path | None = None, quiet: bool = False, is_locked: bool = False
+) -> Finetuned:
     """Train what `plan` says into `out`, or go on with what a killed process left there.
 
     A plan for several processes starts those of this machine and waits for them, unless it is one of them already.
@@ -104,18 +109,24 @@ def run_training(plan: TrainPlan, *, out: Path, beside: Path | None = None, quie
         out: the folder.
         beside: where relative paths of the plan are looked up before the current folder.
         quiet: no progress bar.
+        is_locked: whether the process that started this one holds the folder already.
 
     Raises:
-        InputError: something that the plan names cannot be used, or a training of several processes failed.
+        InputError: something that the plan names cannot be used, another process trains into the folder, or a training
+            of several processes failed.
     """
     from robustness.runners.training.folder import read_facts
     from robustness.runners.training.launch import launch
-    from robustness.runners.training.ranks import must_launch
+    from robustness.runners.training.ranks import must_launch, own_ranks
 
-    if must_launch(plan.train):
-        launch(plan, out=out, beside=beside, quiet=quiet)
-        return _result(out, read_facts(out))
-    return _train(plan, out=out, beside=beside, quiet=quiet)
+    # Of several processes one holds the folder: the one that started the others, else the first.
+    others = is_locked or own_ranks(plan.train).rank > 0
+    lock = contextlib.nullcontext() if others else folder_lock(make_folder(out, "out"))
+    with lock:
+        if must_launch(plan.train):
+            launch(plan, out=out, beside=beside, quiet=quiet)
+            return _result(out, read_facts(out))
+        return _train(plan, out=out, beside=beside, quiet=quiet)
 
 
 def _train(plan: TrainPlan, *, out: Path, beside: Path | None, quiet: bool) -> Finetuned:
@@ -132,7 +143,7 @@ def _train(plan: TrainPlan, *, out: Path, beside: Path | None, quiet: bool) -> F
     from robustness.runners.training.progress import TrainingProgress
     from robustness.runners.training.ranks import own_ranks
     from robustness.runners.training.setup import set_up
-    from robustness.runners.training.trainer import new_trainer, silence
+    from robustness.runners.training.trainer import interruptions, new_trainer, silence
 
     spec, ranks = plan.train, own_ranks(plan.train)
     surroundings = environment(spec.threads)
@@ -164,13 +175,19 @@ def _train(plan: TrainPlan, *, out: Path, beside: Path | None, quiet: bool) -> F
             ranks=ranks,
             validation_cases=len(setup.validation),
         )
-        new_trainer(spec, setup.segmenter, epochs=epochs).fit(
-            module,
-            training_batches(setup.training, setup.segmenter, spell=spec.spell, accumulate=spec.accumulate, **batches),
-            validation_batches(setup.validation, setup.segmenter, **batches),
-            ckpt_path=folder.resume_file,
-            weights_only=False,
-        )
+        module.identity = folder.identity
+        resume_file = folder.resume_file(module)
+        with interruptions():
+            new_trainer(spec, setup.segmenter, epochs=epochs).fit(
+                module,
+                training_batches(
+                    setup.training, setup.segmenter, spell=spec.spell, accumulate=spec.accumulate, **batches
+                ),
+                validation_batches(setup.validation, setup.segmenter, **batches),
+                ckpt_path=resume_file,
+                # Nothing in the file is run; `check_resume_file` has said so in a sentence where it would be.
+                weights_only=True,
+            )
     best = {key: module.training_log.best[key] for key in ("val_dice", "epoch")}
     reached = {**best, "steps": module.global_step, "seconds": module.training_log.seconds}
     folder.write_facts(finished=True, **reached)

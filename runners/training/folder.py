@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from robustness.errors import InputError
 from robustness.files import make_folder, remove_leftovers, write_atomic, write_text
+from robustness.own_files import read_json
 from robustness.plans.finetune import TrainPlan
 from robustness.runners.checkpoints.checkpoint import save_checkpoint
+from robustness.runners.checkpoints.resume_state import check_resume_file
 from robustness.runners.inference.segmenter import NetworkSegmenter
+from robustness.runners.training.log import COLUMNS
 from robustness.runners.training.module import TrainingHooks
 
 PLAN, LOG, LAST, FACTS = "plan.toml", "metrics.csv", "last.ckpt", "training.json"
+
+# What a finished training says of itself.
+_REACHED = {
+    "val_dice": (float, int),
+    "epoch": int,
+    "steps": int,
+    "seconds": (float, int),
+    "parameters": int,
+    "trainable": int,
+}
 
 
 class TrainingFolder:
@@ -62,9 +76,22 @@ class TrainingFolder:
         write_text(self.path / FACTS, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
     @property
-    def resume_file(self) -> Path | None:
-        """The file to go on from, None for a new run."""
-        return self.path / LAST if (self.path / LAST).is_file() else None
+    def identity(self) -> dict[str, str]:
+        """What a resume file must be of: the hashes of the plan and of the data."""
+        return {key: str(self.trained_on[key]) for key in ("plan_sha256", "data_sha256")}
+
+    def resume_file(self, module: TrainingHooks) -> Path | None:
+        """Return the file to go on from, None for a new run.
+
+        Raises:
+            InputError: it is damaged, or not of this training.
+        """
+        path = self.path / LAST
+        if not os.path.lexists(path):
+            return None
+        shapes = {key: tuple(value.shape) for key, value in module.state_dict().items()}
+        check_resume_file(path, shapes=shapes, columns=COLUMNS, identity=self.identity)
+        return path
 
     def batch_end(self, module: TrainingHooks) -> None:
         """Do nothing: files are written between epochs."""
@@ -91,5 +118,10 @@ class TrainingFolder:
 def read_facts(folder: Path) -> dict[str, Any]:
     """Return what the ``training.json`` of a folder holds; {} without one."""
     path = folder / FACTS
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return found
+    if not os.path.lexists(path):
+        return {}
+    fix = f"restore it, or remove the folder {folder.name!r} to train from the start"
+    facts = read_json(path, "out", needs={"plan_sha256": str, "data_sha256": str, "finished": bool}, fix=fix)
+    if facts["finished"]:
+        read_json(path, "out", needs=_REACHED, fix=fix)
+    return facts

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from robustness.plans.finetune import TrainSpec
+from robustness.runners.checkpoints.resume_state import IDENTITY
 from robustness.runners.inference.segmenter import NetworkSegmenter, Tensors
 from robustness.runners.training.log import TrainingLog
 from robustness.runners.training.loss import Loss, hard_dice, training_loss
@@ -66,6 +67,7 @@ class TrainingHooks(_Base):
 
     Attributes:
         training_log: one row for each validation.
+        identity: what the resume file says it is of.
         validated: whether the last epoch ended with a validation.
         improved: whether it gave the best validation Dice so far.
     """
@@ -88,6 +90,7 @@ class TrainingHooks(_Base):
         self._knows_batches = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in self.network.modules())
         self.loss = training_loss(spec)
         self.training_log = TrainingLog()
+        self.identity: dict[str, str] = {}
         self.validated = self.improved = False
         self._since: list[Loss] = []
         self._validation: list[tuple[Tensor, Tensor]] = []
@@ -210,6 +213,7 @@ class TrainingHooks(_Base):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put the log into the resume file."""
         checkpoint["training_log"] = self.training_log.rows
+        checkpoint[IDENTITY] = dict(self.identity)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take the log out of the resume file."""

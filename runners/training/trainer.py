@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import signal
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from robustness.errors import InputError
 from robustness.plans.finetune import TrainSpec
 from robustness.runners.inference.devices import resolve_precision
 from robustness.runners.inference.segmenter import NetworkSegmenter
 
+TERMINATED: Final = 128 + signal.SIGTERM
 _PRECISIONS = {"float32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 
@@ -79,3 +81,27 @@ def silence() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def interruptions() -> Iterator[None]:
+    """Turn Lightning's ways out of a block into Python's own, so that an interrupted training never looks finished.
+
+    Lightning ends the process itself: with code 0 after SIGTERM and with 1 after SIGINT.
+
+    Raises:
+        KeyboardInterrupt: SIGINT came.
+        SystemExit: SIGTERM came, with code 143.
+    """
+    from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+    try:
+        yield
+    except SIGTERMException:
+        raise SystemExit(TERMINATED) from None
+    except SystemExit as error:
+        if not isinstance(error.__context__, KeyboardInterrupt):
+            raise
+        # Lightning has turned the signal off.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        raise KeyboardInterrupt from None

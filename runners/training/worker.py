@@ -25,7 +25,7 @@ def work(file: Path) -> int:
     try:
         plan = parse_train_plan(task["plan"])
         beside = Path(task["beside"]) if task["beside"] is not None else None
-        run_training(plan, out=Path(task["out"]), beside=beside, quiet=task["quiet"])
+        run_training(plan, out=Path(task["out"]), beside=beside, quiet=task["quiet"], is_locked=True)
     except (InputError, CaseError) as error:
         told = {"kind": type(error).__name__, "message": str(error)}
         (file.parent / f"error-{_local_rank()}.json").write_text(json.dumps(told), encoding="utf-8")

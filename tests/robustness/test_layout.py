@@ -133,7 +133,7 @@ def test_no_package_hides_a_public_name():
 
 def test_tests_lie_in_the_rooms_that_they_test_and_golden_values_beside_them():
     own = {name.removeprefix("robustness.").replace(".", "/") for name in packages()}
-    own |= {f"robustness/{name}" for name in own} | {".", "golden", "robustness"}
+    own |= {f"robustness/{name}" for name in own} | {".", "golden", "robustness", "robustness/fuzz"}
     assert {file.parent.relative_to(ROOT / "tests").as_posix() for file in sources("tests")} <= own
 
 

@@ -40,7 +40,7 @@ def weights(folder):
 
 
 def last_weights(folder):
-    state = torch.load(Path(folder) / "last.ckpt", weights_only=False)
+    state = torch.load(Path(folder) / "last.ckpt", weights_only=True)
     return state["state_dict"], state["optimizer_states"][0]["state"]
 
 

@@ -82,7 +82,7 @@ class TestSigkill:
         assert not read_facts(tmp_path / "killed").get("finished")
         assert start(tmp_path / "killed", settings).wait(timeout=250) == 0
         assert same(weights(tmp_path / "whole"), weights(tmp_path / "killed"))
-        last = [torch.load(tmp_path / n / "last.ckpt", weights_only=False) for n in ("whole", "killed")]
+        last = [torch.load(tmp_path / n / "last.ckpt", weights_only=True) for n in ("whole", "killed")]
         assert same(*(state["state_dict"] for state in last))
         moments = [state["optimizer_states"][0]["state"] for state in last]
         assert all(same(moments[0][key], moments[1][key]) for key in moments[0])

@@ -1,0 +1,67 @@
+"""A folder that one process writes at a time: the second is refused by name before it touches anything."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from robustness.errors import InputError
+from robustness.regular_files import shown_path
+
+LOCK = ".lock"
+
+
+@contextlib.contextmanager
+def folder_lock(folder: Path, argument: str = "out") -> Iterator[None]:
+    """Hold `folder`; the system frees it when the process dies.
+
+    Nothing in the folder may be read, removed or written before this lock is held: what looks like a leftover may be
+    what the holder is writing.
+
+    Args:
+        folder: an existing folder.
+        argument: what messages begin with.
+
+    Raises:
+        InputError: another process holds it, or the folder cannot hold a lock.
+    """
+    try:
+        import fcntl
+    except ImportError:  # pragma: no cover - no flock on this platform; files are still written atomically
+        yield
+        return
+    with _lock_file(folder / LOCK, argument) as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise InputError(
+                f"{argument}: another process{_holder(folder / LOCK)} is writing {shown_path(folder)!r}; "
+                "wait for it or stop it"
+            ) from error
+        handle.truncate(0)
+        handle.write(str(os.getpid()).encode())
+        handle.flush()
+        yield
+
+
+def _lock_file(path: Path, argument: str) -> BinaryIO:
+    try:
+        # Not a pipe that waits for its other end, nor a link that leads out of the folder.
+        flags = os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | getattr(os, "O_NOFOLLOW", 0)
+        return os.fdopen(os.open(path, flags, 0o666), "r+b", buffering=0)
+    except OSError as error:
+        raise InputError(
+            f"{argument}: expected a file {path.name} in {shown_path(path.parent)!r}, cannot open it "
+            f"({error.strerror}); remove it"
+        ) from error
+
+
+def _holder(path: Path) -> str:
+    try:
+        number = path.read_bytes()[:20].decode("ascii", "replace").strip()
+    except OSError:
+        return ""
+    return f" ({number})" if number.isdigit() else ""

@@ -1,0 +1,62 @@
+"""Open image files that others made: regular files, allowed formats, a bounded number of pixels."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from PIL import Image as PILImage
+
+from robustness.limits import limits
+from robustness.regular_files import open_regular
+
+# What medical image sets come in. A file that poses as an image is offered to these decoders and to no other that
+# happens to be installed: some of them start programs (EPS) or have little use and a long history of faults.
+FORMATS: Final = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "PPM", "JPEG2000")
+
+UNREADABLE: Final = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, MemoryError, OverflowError)
+
+
+class TooManyPixelsError(ValueError):
+    """An image of more pixels than allowed; nothing of it was decoded."""
+
+
+def open_image(
+    source: str | Path | bytes, *, formats: Sequence[str] = FORMATS, max_pixels: int | None = None
+) -> PILImage.Image:
+    """Return a decoded image.
+
+    Args:
+        source: a file, or what one holds.
+        formats: the decoders that may look at it.
+        max_pixels: the largest width x height; None for the limit in force.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        TooManyPixelsError: it states more pixels than allowed.
+        OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, MemoryError, OverflowError: it is no
+            regular file or cannot be decoded (`UNREADABLE`).
+    """
+    bounds = limits()
+    most = bounds.pixels if max_pixels is None else max_pixels
+    # Pillow has a bound of its own, which must not come before one that a user has raised.
+    PILImage.MAX_IMAGE_PIXELS = max(PILImage.MAX_IMAGE_PIXELS or most, most)
+    handle = io.BytesIO(source) if isinstance(source, bytes) else open_regular(source, max_bytes=bounds.image_bytes)
+    try:
+        with handle, PILImage.open(handle, formats=list(formats)) as picture:
+            width, height = picture.size
+            if width * height > most:
+                raise TooManyPixelsError(f"{width} x {height}")
+            picture.load()
+            return picture
+    except (PILImage.DecompressionBombError, PILImage.DecompressionBombWarning) as error:
+        raise TooManyPixelsError("more") from error
+
+
+def reason_of(error: BaseException) -> str:
+    """Return why an image could not be read, on one line."""
+    return " ".join(str(error).split()) or type(error).__name__
