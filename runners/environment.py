@@ -28,13 +28,13 @@ PACKAGES = (
 
 def package_versions() -> dict[str, str]:
     """Return the installed versions of what computes results."""
-    found = {}
+    versions = {}
     for name in PACKAGES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def environment(threads: int | None = None) -> dict[str, Any]:

@@ -65,14 +65,14 @@ def climb(
     best, highest = task.clean, -math.inf
     for step in range(settings.steps + 1):
         last = step == settings.steps
-        found = None if last else task.gradient(points)
-        losses = task.losses(points) if found is None else found.loss
+        gradient = None if last else task.gradient(points)
+        losses = task.losses(points) if gradient is None else gradient.loss
         losses = torch.nan_to_num(losses, nan=-math.inf)
         place = int(losses.argmax())
         if float(losses[place]) > highest:
             best, highest = points[place : place + 1].clone(), float(losses[place])
-        if found is not None:
-            points = ball.into(points + settings.step * eps * steepest(found.gradient))
+        if gradient is not None:
+            points = ball.into(points + settings.step * eps * steepest(gradient.gradient))
     return best, highest
 
 

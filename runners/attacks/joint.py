@@ -59,8 +59,8 @@ class JointAttack:
             "both": min(p.score for p in pairs),
         }
         facts = {} if attack is None else attack.facts
-        told = {"text": best.text, "tried": tried, "scores": scores, "attacks": settings.rounds + 1}
-        return Attacked(best.picture, {**facts, **told}, best.text)
+        record = {"text": best.text, "tried": tried, "scores": scores, "attacks": settings.rounds + 1}
+        return Attacked(best.picture, {**facts, **record}, best.text)
 
     def _turns(
         self, case: Case, eps: float, seed: int, settings: AttackSettings
@@ -70,18 +70,18 @@ class JointAttack:
         words: _Candidate | None = None
         now, tried = case, 0
         for turn in range(settings.rounds):
-            found = self._searched(now, seed, turn, settings)
-            if isinstance(found, NotApplicable):
-                return pairs, found, tried
-            self.model.counters.n_attack_texts += found["tried"]
-            tried += found["tried"]
+            search = self._searched(now, seed, turn, settings)
+            if isinstance(search, NotApplicable):
+                return pairs, search, tried
+            self.model.counters.n_attack_texts += search["tried"]
+            tried += search["tried"]
             picture = evaluated_picture(now)
-            reached = _Candidate(found["worst_score"], picture, found["text"], pairs[-1].attack if pairs else None)
+            reached = _Candidate(search["worst_score"], picture, search["text"], pairs[-1].attack if pairs else None)
             if words is None:
                 words = reached
             else:
                 pairs.append(reached)
-            pairs.append(self._attacked(case, found["text"], eps, seed + 1 + turn, settings))
+            pairs.append(self._attacked(case, search["text"], eps, seed + 1 + turn, settings))
             now = with_picture(case, pairs[-1].picture)
         return pairs, words or NotApplicable("no turn was asked for"), tried
 
@@ -92,6 +92,6 @@ class JointAttack:
 
     def _attacked(self, case: Case, text: str, eps: float, seed: int, settings: AttackSettings) -> _Candidate:
         """Attack the clean picture under `text`."""
-        found = pgd(self.model, reworded(case, text), eps, seed, settings)
-        score = self.judge(with_picture(case, found.image), [text])[0]
-        return _Candidate(score, found.image, text, found)
+        attack = pgd(self.model, reworded(case, text), eps, seed, settings)
+        score = self.judge(with_picture(case, attack.image), [text])[0]
+        return _Candidate(score, attack.image, text, attack)

@@ -19,18 +19,18 @@ def loss_of_logits(logits: torch.Tensor, target: torch.Tensor, loss: Loss) -> to
     so that an empty reference has a loss too: it rises with every pixel painted.
     """
     logits = logits.float()
-    wanted = target.to(logits).expand_as(logits)
+    goal = target.to(logits).expand_as(logits)
     terms = []
     if "dice" in loss:
-        terms.append(1 - _soft_dice(logits.sigmoid(), wanted))
+        terms.append(1 - _soft_dice(logits.sigmoid(), goal))
     if "bce" in loss:
-        terms.append(functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none").mean((1, 2, 3)))
+        terms.append(functional.binary_cross_entropy_with_logits(logits, goal, reduction="none").mean((1, 2, 3)))
     return torch.stack(terms).sum(0)
 
 
-def _soft_dice(probability: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-    both = (probability * wanted).sum((1, 2, 3))
-    return (2 * both + 1) / (probability.sum((1, 2, 3)) + wanted.sum((1, 2, 3)) + 1)
+def _soft_dice(probability: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    both = (probability * target).sum((1, 2, 3))
+    return (2 * both + 1) / (probability.sum((1, 2, 3)) + target.sum((1, 2, 3)) + 1)
 
 
 def target_of(mask: Mask, size: tuple[int, int]) -> torch.Tensor:

@@ -103,9 +103,9 @@ class Task:
         with torch.inference_mode(mode=False), torch.enable_grad():
             points = planes.detach().clone().requires_grad_(True)
             loss = self._loss(points)
-            (found,) = torch.autograd.grad(loss.sum(), points)
+            (slope,) = torch.autograd.grad(loss.sum(), points)
         self.model.counters.n_attack_backwards += len(planes)
-        return Gradient(loss.detach(), found)
+        return Gradient(loss.detach(), slope)
 
     def _loss(self, planes: torch.Tensor) -> torch.Tensor:
         unit = planes.expand(-1, 3, -1, -1) if planes.shape[1] == 1 else planes
@@ -115,8 +115,8 @@ class Task:
 def planes_of(image: Picture) -> torch.Tensor:
     """Return a picture as float32 (1, C, H, W) in [0, 1]; one channel where all three are equal."""
     unit = to_unit(image) if image.dtype == np.uint8 else image.astype(np.float32)
-    kept = unit[..., :1] if is_gray(image) else unit
-    return torch.from_numpy(np.ascontiguousarray(kept.transpose(2, 0, 1)))[None]
+    channels = unit[..., :1] if is_gray(image) else unit
+    return torch.from_numpy(np.ascontiguousarray(channels.transpose(2, 0, 1)))[None]
 
 
 def picture_of(planes: torch.Tensor) -> Picture:

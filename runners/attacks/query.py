@@ -54,9 +54,9 @@ def query_attack(
         return NotApplicable(f"eps of {eps * 255:g} levels changes no pixel of an 8-bit picture")
     search = _Search(model, case, reach, seed, settings)
     search.run()
-    found = signs(clean_loss=search.clean_loss, loss=search.loss, noise_loss=search.noise_loss)
+    suspicious = signs(clean_loss=search.clean_loss, loss=search.loss, noise_loss=search.noise_loss)
     facts = {"clean_loss": search.clean_loss, "loss": search.loss, "noise_loss": search.noise_loss}
-    return Attacked(search.best, {**facts, "queries": search.queries, "suspicious": found})
+    return Attacked(search.best, {**facts, "queries": search.queries, "suspicious": suspicious})
 
 
 class _Search:
@@ -101,12 +101,14 @@ class _Search:
         return loss
 
     def _judge(self, picture: Picture) -> tuple[float, bool]:
-        found = self.model.query(picture, self.case)
+        probability = self.model.query(picture, self.case)
         self.queries += 1
-        near = torch.from_numpy(np.asarray(found, dtype=np.float32))[None, None].clamp(_NEAREST, 1 - _NEAREST)
-        wanted = torch.from_numpy(self.case.mask.astype(np.float32))[None, None]
-        loss = float(loss_of_logits(near.logit(), wanted, self.settings.loss)[0])
-        dice = mask_metrics(np.asarray(found) > self.model.model.threshold, self.case.mask, names=("dice",))["dice"]
+        near = torch.from_numpy(np.asarray(probability, dtype=np.float32))[None, None].clamp(_NEAREST, 1 - _NEAREST)
+        target = torch.from_numpy(self.case.mask.astype(np.float32))[None, None]
+        loss = float(loss_of_logits(near.logit(), target, self.settings.loss)[0])
+        dice = mask_metrics(np.asarray(probability) > self.model.model.threshold, self.case.mask, names=("dice",))[
+            "dice"
+        ]
         return loss, dice == 0
 
     def _side(self, height: int, width: int) -> int:

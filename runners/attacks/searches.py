@@ -63,14 +63,14 @@ class Attacks:
 
     def bind(self, selected: Sequence[Selected]) -> list[Selected]:
         """Return the perturbations of a plan with the model in the loop of those that attack; the others unchanged."""
-        found = []
+        bound = []
         for chosen in selected:
             change: Any = chosen.perturbation
             search = self.searches.get(change.name) if isinstance(change, Attack) else None
             if search is not None:
                 chosen = Selected(change.bound_to(search, self.settings), chosen.severity)
-            found.append(chosen)
-        return found
+            bound.append(chosen)
+        return bound
 
 
 def _refused(reason: str, case: Case, eps: float, seed: int, settings: AttackSettings) -> Attacked | NotApplicable:

@@ -64,10 +64,10 @@ class UniversalAttack:
         changed = ball.into(_on(pattern.delta, task.clean))
         picture, loss = finished(task, changed, case, eps, rounded=settings.round_trip)
         facts = {"clean_loss": float(losses[0]), "loss": loss, "noise_loss": float(losses[1])}
-        found = signs(clean_loss=pattern.before, loss=pattern.after)
-        told = [f"on the pictures that it was made from: {sign}" for sign in found]
-        made = {"n_made_from": len(pattern.made_from), "made_from_loss": [pattern.before, pattern.after]}
-        return Attacked(picture, {**facts, **made, "suspicious": told})
+        suspicious = signs(clean_loss=pattern.before, loss=pattern.after)
+        warnings = [f"on the pictures that it was made from: {sign}" for sign in suspicious]
+        source = {"n_made_from": len(pattern.made_from), "made_from_loss": [pattern.before, pattern.after]}
+        return Attacked(picture, {**facts, **source, "suspicious": warnings})
 
     def _make(self, eps: float, settings: AttackSettings) -> Pattern | NotApplicable:
         chosen = _chosen(self.dataset.infos, settings.universal_images, self.seed)
@@ -89,8 +89,8 @@ class UniversalAttack:
         probe = delta[:, : gradient.shape[1]].detach().clone().requires_grad_(True)
         with torch.inference_mode(mode=False), torch.enable_grad():
             spread = resized(probe, (gradient.shape[-2], gradient.shape[-1]), _BILINEAR)
-            (found,) = torch.autograd.grad((spread * gradient).sum(), probe)
-        return steepest(found).expand(-1, 3, -1, -1)
+            (slope,) = torch.autograd.grad((spread * gradient).sum(), probe)
+        return steepest(slope).expand(-1, 3, -1, -1)
 
     def _mean_loss(self, places: list[int], delta: torch.Tensor, settings: AttackSettings) -> float:
         losses = [float(task.losses(_on(delta, task.clean))[0]) for task in self._tasks(places, settings)]
@@ -112,7 +112,7 @@ def _on(delta: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
     return (clean + resized(pattern, (size[0], size[1]), _BILINEAR)).clamp(0, 1)
 
 
-def _chosen(infos: tuple[CaseInfo, ...], wanted: int, seed: int) -> frozenset[str] | None:
+def _chosen(infos: tuple[CaseInfo, ...], n_images: int, seed: int) -> frozenset[str] | None:
     """Draw whole subjects until `wanted` images are together, at most half of them; single images of one subject."""
     by_subject: dict[str, set[str]] = {}
     for info in infos:
@@ -125,6 +125,6 @@ def _chosen(infos: tuple[CaseInfo, ...], wanted: int, seed: int) -> frozenset[st
     chosen: set[str] = set()
     order = generator(seed, "universal", "images").permutation(len(groups))
     for place in order[: len(groups) // 2]:
-        if len(chosen) < wanted:
+        if len(chosen) < n_images:
             chosen |= groups[int(place)]
     return frozenset(chosen)

@@ -63,15 +63,15 @@ class DiceOfTexts:
 def bind(selected: Sequence[Selected], model: Segmenter, *, budget: int | None = None) -> list[Selected]:
     """Return the perturbations of a plan with `model` in the loop of those that search; the others unchanged."""
     judge: Any = None
-    found = []
+    bound = []
     for chosen in selected:
         change = chosen.perturbation
         # Stored predictions know no other texts than those that were asked.
         if isinstance(change, WorstCase) and not hasattr(model, "lookup"):
             judge = judge or DiceOfTexts(model)
             chosen = Selected(change.bound_to(judge, budget), chosen.severity)
-        found.append(chosen)
-    return found
+        bound.append(chosen)
+    return bound
 
 
 def worst_prompt(
@@ -91,8 +91,8 @@ def worst_prompt(
     """
     if budget < 1:
         raise InputError(f"budget: expected at least 1 text, got {budget}")
-    found = WorstCase(context=context or _alone(case), judge=DiceOfTexts(model), budget=budget)
-    params = found.propose(case, 0, generator(seed, case.case_id, "worst_case", 0))
+    search = WorstCase(context=context or _alone(case), judge=DiceOfTexts(model), budget=budget)
+    params = search.propose(case, 0, generator(seed, case.case_id, "worst_case", 0))
     if isinstance(params, NotApplicable):
         raise InputError(f"case {case.case_id!r}: {params.reason}")
     return WorstPrompt(

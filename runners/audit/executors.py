@@ -89,8 +89,8 @@ def _parts_on_ray(
             self.runner.run_part(index)
             return index
 
-    held = ray.cluster_resources()
-    gpus, cpus = int(held.get("GPU", 0)), int(held.get("CPU", 1))
+    resources = ray.cluster_resources()
+    gpus, cpus = int(resources.get("GPU", 0)), int(resources.get("CPU", 1))
     count = max(1, min(len(pending), gpus or cpus // threads))
     options: dict[str, Any] = {"num_gpus": 1} if gpus else {"num_cpus": min(threads, cpus)}
     actor: Any = Worker

@@ -59,12 +59,12 @@ def assemble(run: RunFolder, *, parts: int) -> None:
     files = [*map(run.picture_part, range(parts)), run.path / GALLERY]
     tables = [pd.read_parquet(p) for p in files if p.is_file()]
     tables = [t for t in tables if len(t)]
-    kept: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
     if tables:
         table = pd.concat(tables, ignore_index=True).drop_duplicates([*KEYS, "case_id", "prompt_index"])
         for _, group in table.groupby(KEYS, sort=True):
-            kept.extend(_ranked(group.to_dict("records")))
-    run.write_table(run.path / GALLERY, pd.DataFrame(kept))
+            rows.extend(_ranked(group.to_dict("records")))
+    run.write_table(run.path / GALLERY, pd.DataFrame(rows))
     for path in map(run.picture_part, range(parts)):
         path.unlink(missing_ok=True)
 

@@ -147,8 +147,8 @@ def _changed_cases(chosen: Selected, drawn: Sequence[Drawn], device: Device) -> 
     first: dict[str, Drawn] = {}
     for one in drawn:
         first.setdefault(_picture_key(chosen, one), one)
-    made = _apply(chosen.perturbation, list(first.values()), device)
-    pictures = dict(zip(first, made, strict=True))
+    images = _apply(chosen.perturbation, list(first.values()), device)
+    pictures = dict(zip(first, images, strict=True))
     return [_with_picture(one.case, pictures[_picture_key(chosen, one)]) for one in drawn]
 
 

@@ -53,21 +53,21 @@ class Reader:
         Raises:
             AuditStoppedError: `strict`, and a case of `images` cannot be read.
         """
-        found = []
+        read = []
         for number, image in enumerate(images):
             self._prefetch.expect(images[number:])
-            found.append(self._prefetch.take(image))
+            read.append(self._prefetch.take(image))
         self._prefetch.expect(then)
-        return found
+        return read
 
     def close(self) -> None:
         """Let go of what was read for nothing."""
         self._prefetch.close()
 
-    def _read(self, wanted: ImageOf) -> Group:
-        dataset = self._datasets[wanted.dataset]
+    def _read(self, image: ImageOf) -> Group:
+        dataset = self._datasets[image.dataset]
         cases, failed = [], []
-        for number in self._places[wanted.dataset][wanted.image]:
+        for number in self._places[image.dataset][image.image]:
             info = dataset.infos[number]
             try:
                 cases.append((number, dataset[number], info.prompts))
@@ -75,7 +75,7 @@ class Reader:
                 if self._strict:
                     raise AuditStoppedError(f"{info.case_id}: {error} (stopped: strict)") from error
                 row = failed_row(
-                    self._identities[wanted.part],
+                    self._identities[image.part],
                     case_id=info.case_id,
                     subject_id=info.subject_id,
                     target=info.target,

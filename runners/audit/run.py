@@ -149,9 +149,9 @@ class _Audit:
             "environment": {**self.environment, "hardware": [only(describe(m), HARDWARE) for m in self.models]},
         }
         state = json.loads(json.dumps(state))
-        held = self.run.read_json(STATE)
-        if held:
-            compare(held, state, allow_drift=allow_drift)
+        stored = self.run.read_json(STATE)
+        if stored:
+            compare(stored, state, allow_drift=allow_drift)
             return
         write_text(self.run.path / PLAN, self.plan.to_toml())
         self.run.write_json(STATE, state)
@@ -203,7 +203,7 @@ class _Audit:
     def _work(self, model: int, seconds: float) -> dict[str, float]:
         """Return what a part cost, and how many of its texts were too long for the model."""
         counted = {k: v for k, v in self._engine(model).describe().items() if k.startswith("n_")}
-        counted |= rows_of([held.counters for place, held in self.attacks.items() if place[0] == model])
+        counted |= rows_of([attack.counters for place, attack in self.attacks.items() if place[0] == model])
         before, self.counted[model] = self.counted.get(model, {}), counted
         return {"seconds": round(seconds, 3), **{k: v - before.get(k, 0) for k, v in counted.items()}}
 

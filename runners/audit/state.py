@@ -50,7 +50,7 @@ def digest(fingerprint: dict[str, str]) -> str:
     return hashlib.sha256(json.dumps(fingerprint, sort_keys=True).encode()).hexdigest()
 
 
-def compare(held: dict[str, Any], now: dict[str, Any], *, allow_drift: bool) -> None:
+def compare(stored: dict[str, Any], now: dict[str, Any], *, allow_drift: bool) -> None:
     """Compare a run's stored state with the present one.
 
     Raises:
@@ -64,13 +64,13 @@ def compare(held: dict[str, Any], now: dict[str, Any], *, allow_drift: bool) -> 
         "parts": "number of parts",
     }
     for key, name in names.items():
-        if held.get(key) != now[key]:
+        if stored.get(key) != now[key]:
             raise InputError(
                 f"out: the folder holds a run with another {name}; "
                 f"choose a new folder, or go back to the {PLAN} inside it"
             )
     drift = {
-        k: (held["environment"].get(k), v) for k, v in now["environment"].items() if held["environment"].get(k) != v
+        k: (stored["environment"].get(k), v) for k, v in now["environment"].items() if stored["environment"].get(k) != v
     }
     if drift and not allow_drift:
         what = "; ".join(f"{k} was {before!r}, is {after!r}" for k, (before, after) in drift.items())

@@ -24,8 +24,8 @@ def merged_state(network: nn.Module) -> dict[str, torch.Tensor]:
     for key, value in network.state_dict().items():
         if _ADAPTER.search(key):
             continue
-        owner, found, field = key.rpartition(_BASE)
-        if found and field == "weight" and owner in changes:
+        owner, marker, field = key.rpartition(_BASE)
+        if marker and field == "weight" and owner in changes:
             value = value + changes[owner].to(value.dtype)
         state[key.replace(_BASE, ".")] = value
     return state

@@ -143,8 +143,8 @@ def load_strict(network: nn.Module, checkpoint: Checkpoint, *, model: str) -> No
         InputError: keys are missing, unexpected or of another shape, or a weight is not finite.
     """
     expected = {k: tuple(v.shape) for k, v in network.state_dict().items() if not _is_position_ids(k)}
-    found = checkpoint.shapes()
-    problems = _differences(expected, found)
+    shapes = checkpoint.shapes()
+    problems = _differences(expected, shapes)
     if problems:
         raise InputError(f"checkpoint: {checkpoint.source} does not hold a {model} network: {'; '.join(problems)}")
     broken = [k for k, v in checkpoint.state.items() if v.is_floating_point() and not bool(torch.isfinite(v).all())]
@@ -155,11 +155,11 @@ def load_strict(network: nn.Module, checkpoint: Checkpoint, *, model: str) -> No
     network.load_state_dict(dict(checkpoint.state), strict=False)
 
 
-def _differences(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]]) -> list[str]:
-    missing = [f"{k} {list(v)}" for k, v in expected.items() if k not in found]
-    unexpected = [f"{k} {list(v)}" for k, v in found.items() if k not in expected]
+def _differences(expected: Mapping[str, tuple[int, ...]], shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
+    missing = [f"{k} {list(v)}" for k, v in expected.items() if k not in shapes]
+    unexpected = [f"{k} {list(v)}" for k, v in shapes.items() if k not in expected]
     mismatched = [
-        f"{k} expected {list(v)} got {list(found[k])}" for k, v in expected.items() if k in found and found[k] != v
+        f"{k} expected {list(v)} got {list(shapes[k])}" for k, v in expected.items() if k in shapes and shapes[k] != v
     ]
     kinds = (("missing", missing), ("unexpected", unexpected), ("mismatched", mismatched))
     return [f"{len(keys)} {kind} ({shortened(keys)})" for kind, keys in kinds if keys]
@@ -170,11 +170,11 @@ def _is_position_ids(key: str) -> bool:
 
 
 def _without_wrappers(state: Mapping[str, torch.Tensor], prefixes: Iterable[str]) -> dict[str, torch.Tensor]:
-    kept = {k: v for k, v in state.items() if not _is_position_ids(k)}
+    tensors = {k: v for k, v in state.items() if not _is_position_ids(k)}
     ordered = sorted(prefixes, key=len, reverse=True)
-    while kept and (cut := next((p for p in ordered if all(k.startswith(p) for k in kept)), "")):
-        kept = {k[len(cut) :]: v for k, v in kept.items()}
-    return kept
+    while tensors and (cut := next((p for p in ordered if all(k.startswith(p) for k in tensors)), "")):
+        tensors = {k[len(cut) :]: v for k, v in tensors.items()}
+    return tensors
 
 
 def _document(folder: Path) -> dict[str, Any]:

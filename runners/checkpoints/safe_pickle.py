@@ -91,8 +91,8 @@ def rebuild_tensor(storage: Any, offset: int, size: Iterable[int], stride: Itera
     if len(shape) != len(steps) or any(type(n) is not int or n < 0 for n in numbers):
         raise pickle.UnpicklingError("a tensor with a malformed shape")
     last = offset + sum((n - 1) * step for n, step in zip(shape, steps, strict=True))
-    held = storage._untyped_storage.nbytes() // storage.dtype.itemsize
-    if 0 not in shape and last >= held:
+    capacity = storage._untyped_storage.nbytes() // storage.dtype.itemsize
+    if 0 not in shape and last >= capacity:
         raise pickle.UnpicklingError(f"a tensor of shape {list(shape)} reaches beyond its storage")
     rebuilt: torch.Tensor = torch._utils._rebuild_tensor(storage, offset, shape, steps)  # type: ignore[no-untyped-call]
     return rebuilt
@@ -142,10 +142,10 @@ def _modern(module: str, name: str) -> tuple[str, str]:
 
 
 def _is_storage_or_dtype(name: str) -> bool:
-    found = getattr(torch, name, None)
-    if isinstance(found, torch.dtype):
+    value = getattr(torch, name, None)
+    if isinstance(value, torch.dtype):
         return True
-    return isinstance(found, type) and name.endswith("Storage")
+    return isinstance(value, type) and name.endswith("Storage")
 
 
 def _is_inert(module: str, name: str) -> bool:

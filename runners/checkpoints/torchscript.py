@@ -89,8 +89,8 @@ def _root(archive: zipfile.ZipFile, path: Path) -> str:
     if root is None or f"{root}data.pkl" not in archive.namelist():
         raise InputError(f"checkpoint: {path} is no TorchScript archive")
     # torch.jit.save stores data as they are; a compressed member can unfold into any amount of memory.
-    held = [m for m in members if m.filename == f"{root}data.pkl" or m.filename.startswith(f"{root}data/")]
-    if any(m.compress_type != zipfile.ZIP_STORED for m in held) or sum(m.file_size for m in held) > path.stat().st_size:
+    data = [m for m in members if m.filename == f"{root}data.pkl" or m.filename.startswith(f"{root}data/")]
+    if any(m.compress_type != zipfile.ZIP_STORED for m in data) or sum(m.file_size for m in data) > path.stat().st_size:
         raise InputError(f"checkpoint: {path} holds compressed weights; save it with torch.jit.save")
     return root
 

@@ -71,5 +71,5 @@ def record(plan: Plan, dataset: Dataset, place: int, take: Take, *, progress: Pr
         rows = run.read_results()
     keys = zip(rows["condition"], rows["case_id"], rows["prompt_index"], strict=True)
     noted = rows["error"] == _NOTED
-    ids = [recorder.ids.get(key, "") if asked else "" for key, asked in zip(keys, noted, strict=True)]
+    ids = [recorder.ids.get(key, "") if has_text else "" for key, has_text in zip(keys, noted, strict=True)]
     return rows.assign(id=ids, error=rows["error"].where(~noted, ""))

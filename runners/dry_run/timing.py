@@ -60,8 +60,8 @@ def measure(
             {"seconds": float(run.read_json(work_file(n))["seconds"]), "rows": float(len(read_table(part)))}
             for n, part in enumerate(parts)
         ]
-    kept = measured[1:] or measured
-    mean, low, high = seconds_per_row(kept)
+    warm = measured[1:] or measured
+    mean, low, high = seconds_per_row(warm)
     images = len({info.image_id for info in sample.infos})
     return Pilot(
         model.name,
@@ -69,8 +69,8 @@ def measure(
         mean,
         low,
         high,
-        len(kept),
+        len(warm),
         images - (size if len(measured) > 1 else 0),
-        round(sum(batch["rows"] for batch in kept)),
+        round(sum(batch["rows"] for batch in warm)),
         max(0.0, measured[0]["seconds"] - mean * measured[0]["rows"]),
     )

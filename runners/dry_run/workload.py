@@ -107,9 +107,9 @@ def rerun_of(dataset: Dataset) -> set[tuple[str, str]]:
 
 def spread_images(dataset: Dataset, images: int) -> list[int]:
     """Return the cases on at most `images` images, evenly spread over the data, in its order."""
-    known = list(dict.fromkeys(info.image_id for info in dataset.infos))
-    places = np.unique(np.linspace(0, len(known) - 1, min(images, len(known))).round().astype(int))
-    chosen = {known[place] for place in places}
+    image_ids = list(dict.fromkeys(info.image_id for info in dataset.infos))
+    places = np.unique(np.linspace(0, len(image_ids) - 1, min(images, len(image_ids))).round().astype(int))
+    chosen = {image_ids[place] for place in places}
     return [number for number, info in enumerate(dataset.infos) if info.image_id in chosen]
 
 

@@ -59,12 +59,12 @@ def inspect(path: Path, sizes: Mapping[str, tuple[int, int]]) -> Inspected:
     usable = masks = 0
     digest = hashlib.sha256()
     for name, size in sorted(sizes.items()):
-        found = _look(returned, name, size)
-        if isinstance(found, Problem):
-            problems.append(found)
+        look = _look(returned, name, size)
+        if isinstance(look, Problem):
+            problems.append(look)
         else:
-            usable, masks = usable + 1, masks + found.is_mask
-            digest.update(f"{name} {found.sha256}\n".encode())
+            usable, masks = usable + 1, masks + look.is_mask
+            digest.update(f"{name} {look.sha256}\n".encode())
     return Inspected(returned, tuple(problems), usable, usable > 0 and masks == 0, digest.hexdigest())
 
 

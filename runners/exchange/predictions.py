@@ -79,8 +79,8 @@ class Returned:
         sha256 = hashlib.sha256(content).hexdigest()
         if self._sums.get(PurePosixPath(file).name, sha256) != sha256:
             raise ReturnedError("changed", f"its hash is not the one in {SUMS}")
-        found = _from_npy(content, size) if file.endswith(".npy") else _from_png(content, size)
-        return found._replace(sha256=sha256)
+        mask = _from_npy(content, size) if file.endswith(".npy") else _from_png(content, size)
+        return mask._replace(sha256=sha256)
 
     def _names(self) -> Iterator[str]:
         if self._archive is not None:
@@ -175,8 +175,8 @@ def _mask(values: np.ndarray[Any, Any], what: str) -> Map:
     return Map((values != 0).astype(np.float32), True)
 
 
-def _check_size(found: tuple[int, ...], size: tuple[int, int]) -> None:
-    if tuple(found) != size:
+def _check_size(shape: tuple[int, ...], size: tuple[int, int]) -> None:
+    if tuple(shape) != size:
         raise ReturnedError(
-            "wrong size", f"expected {size[0]} x {size[1]}, got {' x '.join(map(str, found)) or 'none'}"
+            "wrong size", f"expected {size[0]} x {size[1]}, got {' x '.join(map(str, shape)) or 'none'}"
         )

@@ -23,14 +23,14 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
     if isinstance(device, str) and device == "auto":
         return torch.device(_best_device())
     try:
-        found = torch.device(device)
+        chosen = torch.device(device)
     except RuntimeError as error:
         raise InputError(f"device: expected auto, cpu, cuda, cuda:N or mps, got {device!r}") from error
-    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
         raise InputError(f"device: expected one of {torch.cuda.device_count()} CUDA devices, got {device!r}; use cpu")
-    if found.type == "mps" and not torch.backends.mps.is_available():
+    if chosen.type == "mps" and not torch.backends.mps.is_available():
         raise InputError("device: expected a device of this machine, got 'mps', which is not available; use cpu")
-    return found
+    return chosen
 
 
 def resolve_precision(precision: str, device: torch.device) -> Precision:
@@ -40,8 +40,8 @@ def resolve_precision(precision: str, device: torch.device) -> Precision:
         InputError: an unknown precision.
     """
     if precision not in PRECISIONS:
-        known = ", ".join(PRECISIONS)
-        raise InputError(f"precision: expected one of {known}, got {precision!r}{suggest(precision, PRECISIONS)}")
+        names = ", ".join(PRECISIONS)
+        raise InputError(f"precision: expected one of {names}, got {precision!r}{suggest(precision, PRECISIONS)}")
     if precision == "auto":
         return "bf16" if device.type == "cuda" else "float32"
     return precision  # type: ignore[return-value]

@@ -121,8 +121,8 @@ class Engine:
         waiting: dict[int, Probability] = {}
         following = 0
         for group in _image_groups(requests, self.image_batch):
-            for index, found in self._predict_group(requests, group, rows, text_code, fresh):
-                waiting[index] = found
+            for index, outcome in self._predict_group(requests, group, rows, text_code, fresh):
+                waiting[index] = outcome
                 while following in waiting:
                     yield waiting.pop(following)
                     following += 1
@@ -185,16 +185,16 @@ class Engine:
             part = distinct[start : start + self.batch_size]
             # A generator must not hold inference mode open while its consumer runs.
             with torch.inference_mode():
-                maps = [m for found in self._in_batches(part, "batch_size", decode) for m in found]
+                maps = [m for batch in self._in_batches(part, "batch_size", decode) for m in batch]
             self.counters.n_decodes += len(part)
-            for first, found in zip(part, maps, strict=True):
-                yield from ((i, found) for i in alike[requests[first].image_key, text_rows[first]])
+            for first, probability in zip(part, maps, strict=True):
+                yield from ((i, probability) for i in alike[requests[first].image_key, text_rows[first]])
 
     def _encode_images(self, images: Sequence[Image], fresh: bool) -> Any:
-        held = None if self.cache is None or fresh else self.cache.load(images)
-        if held is not None:
+        cached = None if self.cache is None or fresh else self.cache.load(images)
+        if cached is not None:
             self.counters.n_image_codes_read += len(images)
-            return held
+            return cached
         code = _concat(self._in_batches(images, "image_batch", self.model.encode_image))
         self.counters.n_image_encodes += len(images)
         return code if self.cache is None else self.cache.store(images, code)

@@ -114,9 +114,9 @@ class CodeCache:
         return TensorCode(tuple(_restored(tensors[str(n)]) for n in range(len(tensors))))
 
     def _write(self, path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
-        held = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
+        stored = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
         path.parent.mkdir(exist_ok=True)
-        write_atomic(path, lambda temporary: save_file(held, str(temporary), metadata={"crc32": _checksum(held)}))
+        write_atomic(path, lambda temporary: save_file(stored, str(temporary), metadata={"crc32": _checksum(stored)}))
         self._size += path.stat().st_size
         if self._size > self._limit:
             self._evict()
@@ -131,14 +131,14 @@ class CodeCache:
             self._size -= size
 
     def _files(self) -> list[tuple[float, int, Path]]:
-        found: list[tuple[float, int, Path]] = []
+        files: list[tuple[float, int, Path]] = []
         for path in self._home.glob(f"*/*/*{_SUFFIX}"):
             try:
                 facts = path.stat()
             except FileNotFoundError:  # another process made room
                 continue
-            found.append((facts.st_mtime, facts.st_size, path))
-        return found
+            files.append((facts.st_mtime, facts.st_size, path))
+        return files
 
 
 def identity_of(model: NetworkSegmenter, dtype: str | None) -> str:
@@ -149,11 +149,11 @@ def identity_of(model: NetworkSegmenter, dtype: str | None) -> str:
         "suite": robustness.__version__,
         "libraries": {name: version(name) for name in _LIBRARIES},
     }
-    found = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
     for name, tensor in sorted(model.network.state_dict().items()):
-        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
-        found.update(_bytes(tensor))
-    return found.hexdigest()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
+        digest.update(_bytes(tensor))
+    return digest.hexdigest()
 
 
 def _bytes(tensor: torch.Tensor) -> memoryview:

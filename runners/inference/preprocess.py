@@ -142,8 +142,8 @@ def check_image(image: Any) -> None:
         InputError: it is not.
     """
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        found = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
-        raise InputError(f"images: expected uint8 arrays (H, W, 3) in RGB, got {found}; load_dataset gives such arrays")
+        got = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+        raise InputError(f"images: expected uint8 arrays (H, W, 3) in RGB, got {got}; load_dataset gives such arrays")
     if 0 in image.shape:
         raise InputError(f"images: expected at least one pixel, got an array of shape {image.shape}")
     height, width = image.shape[:2]

@@ -22,14 +22,14 @@ def resize_matrix(length: int, size: int, filter_number: int) -> torch.Tensor:
     Args:
         filter_number: a member of `PIL.Image.Resampling`.
     """
-    made = np.empty((length, size), dtype=np.float32)
+    columns = np.empty((length, size), dtype=np.float32)
     for start in range(0, length, _BLOCK):
         rows = min(_BLOCK, length - start)
         lines = np.zeros((rows, length), dtype=np.float32)
         lines[np.arange(rows), start + np.arange(rows)] = 1
         picture = PILImage.fromarray(lines).resize((size, rows), PILImage.Resampling(filter_number))
-        made[start : start + rows] = np.array(picture)
-    return torch.from_numpy(np.ascontiguousarray(made.T))
+        columns[start : start + rows] = np.array(picture)
+    return torch.from_numpy(np.ascontiguousarray(columns.T))
 
 
 def resized(planes: torch.Tensor, size: tuple[int, int], filter_number: int) -> torch.Tensor:

@@ -182,7 +182,7 @@ class ClipSegModel(ModelEntry):
         vision["image_size"] = None if patch is None or positions is None else patch * math.isqrt(positions - 1)
         head = "decoder.transposed_convolution"
         complex_head = f"{head}.0.weight" in shapes
-        found: Config = {
+        fields: Config = {
             "projection_dim": _axis(shapes, "clip.text_projection.weight", 0),
             "reduce_dim": _axis(shapes, "decoder.film_mul.weight", 0),
             "decoder_intermediate_size": _axis(shapes, "decoder.layers.0.mlp.fc1.weight", 0),
@@ -192,7 +192,7 @@ class ClipSegModel(ModelEntry):
             "text_config": _stated(text),
             "vision_config": _stated(vision),
         }
-        return _stated(found)
+        return _stated(fields)
 
     def preprocess(self, config: Config) -> Preprocess:
         """Return 352 x 352 for the published vision part, else the vision part's own size; ImageNet statistics."""
@@ -265,9 +265,9 @@ def _transformers_config(document: Mapping[str, Any]) -> Any:
         raise InputError(f"config: expected the configuration of a CLIPSeg network ({reason})") from error
 
 
-def _only_known(document: Mapping[str, Any], known: Mapping[str, Any]) -> Config:
+def _only_known(document: Mapping[str, Any], defaults: Mapping[str, Any]) -> Config:
     out: Config = {}
-    for key, default in known.items():
+    for key, default in defaults.items():
         if key not in document:
             continue
         value = document[key]

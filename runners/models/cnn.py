@@ -104,13 +104,13 @@ class CnnEntry(ModelEntry):
 
     def config_from_shapes(self, shapes: Shapes, config: Config) -> Config:
         """Return channels, classes, the decoder's widths and, for ResNets, the encoder."""
-        told = {
+        fields = {
             "encoder_name": resnet_name(shapes),
             "in_channels": axis(shapes, "encoder.conv1.weight", 1),
             "classes": axis(shapes, "segmentation_head.0.weight", 0),
             **self.decoder_fields(shapes),
         }
-        return {key: value for key, value in told.items() if value is not None}
+        return {key: value for key, value in fields.items() if value is not None}
 
     def decoder_fields(self, shapes: Shapes) -> Config:
         """Return what the decoder's shapes tell; None for what they do not."""

@@ -92,11 +92,11 @@ class ModelEntry:
         """Return the names of the parameters of "image", "text" and "decoder"; None where `encoders` names none."""
         if not self.encoders:
             return None
-        found: dict[str, list[str]] = {"image": [], "text": [], "decoder": []}
+        names: dict[str, list[str]] = {"image": [], "text": [], "decoder": []}
         for name, _ in network.named_parameters():
             part = next((p for p, beginnings in self.encoders.items() if name.startswith(beginnings)), "decoder")
-            found[part].append(name)
-        return found
+            names[part].append(name)
+        return names
 
     def display_name(self, name: str, config: Config) -> str:
         """Return what results call the model."""

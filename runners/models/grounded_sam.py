@@ -140,10 +140,10 @@ class GroundedSamNetwork(SplitNetwork):
         # transformers' types name legacy tensor classes, hence Any here and below.
         ids: Any = input_ids
         phrases, places = source.generate_masks_with_special_tokens_and_transfer_map(ids)
-        found = self.detector.model.text_backbone(
+        encoded = self.detector.model.text_backbone(
             input_ids, phrases[:, None], torch.zeros_like(input_ids), places, return_dict=True
         )
-        return found.last_hidden_state, input_ids, mask
+        return encoded.last_hidden_state, input_ids, mask
 
     def decode(self, image: Tensors, text: Tensors) -> torch.Tensor:
         """Return logits (B, 1, h, w)."""
@@ -163,20 +163,20 @@ class GroundedSamNetwork(SplitNetwork):
         pixels = maps[0].new_empty(len(ids), 3, self.detector_size, self.detector_size)
         read = BaseModelOutput(last_hidden_state=hidden)
         with self._sees.holding((seen, places)), self._reads.holding(read):
-            found = self.detector(pixel_values=pixels, input_ids=ids, attention_mask=mask)
-        centre, extent = found.pred_boxes[..., :2], found.pred_boxes[..., 2:]
+            detections = self.detector(pixel_values=pixels, input_ids=ids, attention_mask=mask)
+        centre, extent = detections.pred_boxes[..., :2], detections.pred_boxes[..., 2:]
         boxes = torch.cat([centre - extent / 2, centre + extent / 2], dim=-1)
-        return boxes, found.logits.sigmoid().amax(-1)
+        return boxes, detections.logits.sigmoid().amax(-1)
 
     def _masks(self, embedding: torch.Tensor, boxes: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """Return the logits (1, 1, h, w) of one pair."""
         side = 4 * embedding.shape[-1]
-        kept = boxes[scores > self.score_threshold] * self.sam.config.vision_config.image_size
+        chosen = boxes[scores > self.score_threshold] * self.sam.config.vision_config.image_size
         union_so_far = embedding.new_full((1, 1, side, side), NOTHING, dtype=torch.float32)
-        for start in range(0, len(kept), _BOXES_AT_ONCE):
-            part = kept[None, start : start + _BOXES_AT_ONCE]
-            found = self.sam(image_embeddings=embedding[None], input_boxes=part, multimask_output=False)
-            masks = found.pred_masks[:, :, 0].float()
+        for start in range(0, len(chosen), _BOXES_AT_ONCE):
+            part = chosen[None, start : start + _BOXES_AT_ONCE]
+            output = self.sam(image_embeddings=embedding[None], input_boxes=part, multimask_output=False)
+            masks = output.pred_masks[:, :, 0].float()
             union_so_far = torch.maximum(union_so_far, union(masks, torch.ones_like(masks[..., 0, 0]), above=0.0))
         return union_so_far
 

@@ -116,10 +116,10 @@ def arithmetic_of(name: str, precision: str, options: Mapping[str, Any], engine:
     """
     if issubclass(MODELS.get(name), BlackBoxEntry):
         return {}
-    wanted: dict[str, Any] = {"channels_last": engine.channels_last, "compiled": engine.compile}
+    settings: dict[str, Any] = {"channels_last": engine.channels_last, "compiled": engine.compile}
     if precision == "auto":
-        wanted["precision"] = engine.precision
-    return {key: value for key, value in wanted.items() if value is not None and key not in options}
+        settings["precision"] = engine.precision
+    return {key: value for key, value in settings.items() if value is not None and key not in options}
 
 
 def _given_config(entry: ModelEntry, config: Mapping[str, Any] | None, options: Mapping[str, Any]) -> Config:
@@ -127,21 +127,21 @@ def _given_config(entry: ModelEntry, config: Mapping[str, Any] | None, options: 
     preset = given.pop("preset", None)
     if preset is not None:
         if preset not in entry.presets:
-            known = ", ".join(entry.presets) or "none"
-            raise InputError(f"preset: expected one of {known}, got {preset!r}{suggest(str(preset), entry.presets)}")
+            presets = ", ".join(entry.presets) or "none"
+            raise InputError(f"preset: expected one of {presets}, got {preset!r}{suggest(str(preset), entry.presets)}")
         given = merge(entry.presets[preset], given)
     _check_known(given, entry.default_config())
     return given
 
 
-def _check_known(given: Mapping[str, Any], known: Mapping[str, Any], inside: str = "") -> None:
+def _check_known(given: Mapping[str, Any], defaults: Mapping[str, Any], inside: str = "") -> None:
     for key, value in given.items():
-        if key not in known:
-            listed = ", ".join(sorted(known))
-            raise InputError(f"config: unknown field {inside + key!r}{suggest(key, known)} (known: {listed})")
+        if key not in defaults:
+            listed = ", ".join(sorted(defaults))
+            raise InputError(f"config: unknown field {inside + key!r}{suggest(key, defaults)} (known: {listed})")
         # An empty mapping among the defaults takes any keys.
-        if isinstance(value, Mapping) and isinstance(known[key], Mapping) and known[key]:
-            _check_known(value, known[key], f"{inside}{key}.")
+        if isinstance(value, Mapping) and isinstance(defaults[key], Mapping) and defaults[key]:
+            _check_known(value, defaults[key], f"{inside}{key}.")
 
 
 def _resolve_config(entry: ModelEntry, given: Config, opened: Any) -> Config:
@@ -151,20 +151,20 @@ def _resolve_config(entry: ModelEntry, given: Config, opened: Any) -> Config:
         return merge(full, given)
     beside = opened.own_config() if opened.own else entry.config_from_file(opened.document)
     full = merge(merge(full, beside), given)
-    told = entry.config_from_shapes(opened.shapes(), full)
-    for path, value in _leaves(told):
+    stored = entry.config_from_shapes(opened.shapes(), full)
+    for path, value in _leaves(stored):
         stated = _at(given, path)
         if stated is not None and stated != value:
             raise InputError(f"config: {'.'.join(path)} is {stated!r}, but the checkpoint's shapes say {value!r}")
-    return merge(full, told)
+    return merge(full, stored)
 
 
 def _leaves(tree: Mapping[str, Any], path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Any]]:
-    found: list[tuple[tuple[str, ...], Any]] = []
+    leaves: list[tuple[tuple[str, ...], Any]] = []
     for key, value in tree.items():
         here = (*path, key)
-        found += _leaves(value, here) if isinstance(value, Mapping) else [(here, value)]
-    return found
+        leaves += _leaves(value, here) if isinstance(value, Mapping) else [(here, value)]
+    return leaves
 
 
 def _at(tree: Mapping[str, Any], path: tuple[str, ...]) -> Any:

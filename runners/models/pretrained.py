@@ -77,7 +77,7 @@ def load_whole(kind: Any, folder: Path) -> Any:
     noisy = logging.getLogger("transformers.modeling_utils")
     level, noisy.level = noisy.level, logging.CRITICAL
     try:
-        model, told = kind.from_pretrained(
+        model, report = kind.from_pretrained(
             str(folder), local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
         )
     except Exception as error:  # transformers raises errors of many kinds for files that do not fit
@@ -85,7 +85,7 @@ def load_whole(kind: Any, folder: Path) -> Any:
     finally:
         noisy.level = level
     words = {"missing_keys": "missing", "unexpected_keys": "unexpected", "mismatched_keys": "mismatched"}
-    differences = {word: sorted(map(str, told.get(key) or ())) for key, word in words.items()}
+    differences = {word: sorted(map(str, report.get(key) or ())) for key, word in words.items()}
     problems = [f"{len(keys)} {word} ({shortened(keys)})" for word, keys in differences.items() if keys]
     if problems:
         raise InputError(f"checkpoint: {folder} does not hold a whole {kind.__name__}: {'; '.join(problems)}")
@@ -134,5 +134,5 @@ def _housekeeping() -> frozenset[str]:
 
 
 def _without(tree: Mapping[str, Any], left_out: frozenset[str]) -> Config:
-    kept = {key: value for key, value in tree.items() if key not in left_out and value != ""}
-    return {key: _without(value, left_out) if isinstance(value, Mapping) else value for key, value in kept.items()}
+    rest = {key: value for key, value in tree.items() if key not in left_out and value != ""}
+    return {key: _without(value, left_out) if isinstance(value, Mapping) else value for key, value in rest.items()}

@@ -80,8 +80,8 @@ class Sam3Network(SplitNetwork):
     def encode_text(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> Tensors:
         """Return the projected tokens and their mask."""
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
-        found = self._whole[0].get_text_features(input_ids=input_ids, attention_mask=mask, return_dict=True)
-        return found.pooler_output, mask
+        features = self._whole[0].get_text_features(input_ids=input_ids, attention_mask=mask, return_dict=True)
+        return features.pooler_output, mask
 
     def decode(self, image: Tensors, text: Tensors) -> torch.Tensor:
         """Return logits (B, 1, h, w), a few pairs at a time."""
@@ -103,9 +103,9 @@ class Sam3Network(SplitNetwork):
         seen = Sam3VisionEncoderOutput(fpn_hidden_states=levels, fpn_position_encoding=encodings)
         tokens: Any = text[0]
         read = BaseModelOutputWithPooling(pooler_output=tokens)
-        found = self._whole[0](vision_embeds=seen, text_embeds=read, attention_mask=text[1])
-        scores = found.pred_logits.sigmoid() * found.presence_logits.sigmoid()
-        return union(found.pred_masks, scores, above=self.score_threshold)
+        output = self._whole[0](vision_embeds=seen, text_embeds=read, attention_mask=text[1])
+        scores = output.pred_logits.sigmoid() * output.presence_logits.sigmoid()
+        return union(output.pred_masks, scores, above=self.score_threshold)
 
 
 @MODELS.add("sam3")

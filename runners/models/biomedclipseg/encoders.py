@@ -64,11 +64,11 @@ class ImageEncoder(nn.Module):
         trunk: Any = self.trunk
         patches = trunk.patch_embed(pixel_values)
         hidden = torch.cat([trunk.cls_token.expand(len(patches), -1, -1), patches], dim=1) + trunk.pos_embed
-        found: dict[int, torch.Tensor] = {}
+        outputs: dict[int, torch.Tensor] = {}
         for index, block in enumerate(trunk.blocks[: max(blocks) + 1]):
             hidden = block(hidden)
-            found[index] = hidden
-        return [found[index] for index in blocks]
+            outputs[index] = hidden
+        return [outputs[index] for index in blocks]
 
 
 class TextEncoder(nn.Module):

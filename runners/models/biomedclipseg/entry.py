@@ -153,11 +153,11 @@ class BiomedClipSegModel(ModelEntry):
 
     def config_from_shapes(self, shapes: Shapes, config: Config) -> Config:
         """Return all that shapes tell; `loaded` is "all", or "backbone" for the weights of BiomedCLIP alone."""
-        found = config_from_shapes(shapes)
-        if found["loaded"] == "all":
+        read = config_from_shapes(shapes)
+        if read["loaded"] == "all":
             # A trained decoder leaves nothing to start from.
-            found["decoder_from"] = None
-        return found
+            read["decoder_from"] = None
+        return read
 
     def preprocess(self, config: Config) -> Preprocess:
         """Return the size of the position table and CLIP's statistics."""
@@ -255,8 +255,8 @@ def _assemble(config: Mapping[str, Any]) -> BiomedClipSegNetwork:
 
 def _blocks(config: Mapping[str, Any]) -> list[int]:
     if config["layer_offset"] not in _OFFSETS:
-        known = ", ".join(_OFFSETS)
-        raise InputError(f"layer_offset: expected one of {known}, got {config['layer_offset']!r}")
+        names = ", ".join(_OFFSETS)
+        raise InputError(f"layer_offset: expected one of {names}, got {config['layer_offset']!r}")
     blocks = [layer + _OFFSETS[config["layer_offset"]] for layer in config["clipseg"]["extract_layers"]]
     if not blocks or not all(0 <= block < config["vit"]["depth"] for block in blocks):
         raise InputError(

@@ -17,8 +17,8 @@ def config_from_shapes(shapes: Shapes) -> Config:
     vit, bert = _vit_fields(shapes, f"{prefix}visual.trunk."), _bert_fields(shapes, f"{prefix}text.transformer.")
     embed_dim = _axis(shapes, f"{prefix}visual.head.proj.weight", 0)
     decoder = {"projection_dim": embed_dim} if alone else _decoder_fields(shapes)
-    told = {"embed_dim": embed_dim, "vit": _stated(vit), "bert": _stated(bert), "clipseg": _stated(decoder)}
-    return {**_stated(told), "loaded": "backbone" if alone else "all"}
+    fields = {"embed_dim": embed_dim, "vit": _stated(vit), "bert": _stated(bert), "clipseg": _stated(decoder)}
+    return {**_stated(fields), "loaded": "backbone" if alone else "all"}
 
 
 def backbone_part(network_keys: Iterable[str]) -> dict[str, str]:

@@ -93,18 +93,20 @@ class BlackBox:
         for start in range(0, len(texts), step):
             part = slice(start, start + step)
             maps += self._checked(self.predict(images[part], texts[part]), images[part], texts[part])
-        wanted = sizes if sizes is not None else [(self.image_size, self.image_size)] * len(maps)
+        targets = sizes if sizes is not None else [(self.image_size, self.image_size)] * len(maps)
         return [
-            found if found.shape == tuple(size) else resize_maps(torch.from_numpy(found)[None, None], [size])[0]
-            for found, size in zip(maps, wanted, strict=True)
+            probability
+            if probability.shape == tuple(size)
+            else resize_maps(torch.from_numpy(probability)[None, None], [size])[0]
+            for probability, size in zip(maps, targets, strict=True)
         ]
 
     def _checked(self, returned: Any, images: Sequence[Image], texts: Sequence[str]) -> list[Probability]:
         try:
             maps = list(returned)
         except TypeError as error:
-            found = type(returned).__name__
-            raise InputError(f"{self.name}: expected a sequence of arrays (H, W), got {found}") from error
+            kind = type(returned).__name__
+            raise InputError(f"{self.name}: expected a sequence of arrays (H, W), got {kind}") from error
         if len(maps) != len(texts):
             raise InputError(f"{self.name}: expected one map per pair ({len(texts)}), got {len(maps)}")
         return [

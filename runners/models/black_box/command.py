@@ -76,10 +76,10 @@ class Command:
     def _run(self, source: Path, target: Path) -> None:
         places = dict(zip(PLACES, (str(source), str(target)), strict=True))
         arguments = [_filled(argument, places) for argument in self.arguments]
-        with (target.parent / "said").open("w+b") as said:
+        with (target.parent / "said").open("w+b") as output:
             try:
                 process = subprocess.Popen(
-                    arguments, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True
+                    arguments, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
                 )
             except OSError as error:
                 raise InputError(f"command: {arguments[0]!r} cannot be started ({error})") from error
@@ -90,8 +90,8 @@ class Command:
             finally:
                 _end(process)
             if code != 0:
-                said.seek(max(0, said.seek(0, os.SEEK_END) - _SAID))
-                last = " ".join(said.read().decode("utf-8", "replace").split())
+                output.seek(max(0, output.seek(0, os.SEEK_END) - _SAID))
+                last = " ".join(output.read().decode("utf-8", "replace").split())
                 raise TryAgainError(f"exit code {code}: {last or 'it said nothing'}")
 
 

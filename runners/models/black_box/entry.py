@@ -57,8 +57,8 @@ def load_black_box(
         raise InputError(f"{given[0]}: expected none for the black box {name!r}, which runs as it is; leave it out")
     for option in options:
         if option not in entry.options:
-            known = ", ".join(entry.options)
-            raise InputError(f"options: {name!r} has no {option!r}{suggest(option, entry.options)} (known: {known})")
+            accepted = ", ".join(entry.options)
+            raise InputError(f"options: {name!r} has no {option!r}{suggest(option, entry.options)} (known: {accepted})")
     return entry.load(source, threshold=threshold, image_size=image_size, **options)
 
 

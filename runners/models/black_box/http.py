@@ -78,8 +78,8 @@ class HttpPredictor:
         )
         maps = answer.get("maps") if isinstance(answer, dict) else None
         if not isinstance(maps, list) or len(maps) != len(prompts):
-            found = f"{len(maps)} of them" if isinstance(maps, list) else type(answer).__name__
-            raise InputError(f'url: expected {{"maps": [...]}} with {len(prompts)} maps, got {found}')
+            got = f"{len(maps)} of them" if isinstance(maps, list) else type(answer).__name__
+            raise InputError(f'url: expected {{"maps": [...]}} with {len(prompts)} maps, got {got}')
         return [self._decoded(entry, image, n) for n, (entry, image) in enumerate(zip(maps, images, strict=True))]
 
     def _once(self, body: bytes, limit: int) -> Any:

@@ -62,16 +62,16 @@ class Predictions:
             raise CaseError(
                 f"{request.case_id}: no prediction at {path.relative_to(self.folder)} in {self.folder.name}"
             )
-        found = _read(path, binary=self.binary)
-        if found.shape != request.size:
+        probability = _read(path, binary=self.binary)
+        if probability.shape != request.size:
             raise CaseError(
-                f"{request.case_id}: expected a mask of size {request.size} in {path.name}, got {found.shape}"
+                f"{request.case_id}: expected a mask of size {request.size} in {path.name}, got {probability.shape}"
             )
-        return found
+        return probability
 
-    def missing(self, wanted: Sequence[tuple[str, str]]) -> list[str]:
+    def missing(self, pairs: Sequence[tuple[str, str]]) -> list[str]:
         """Return the files that are absent, of pairs (condition, case_id)."""
-        paths = [self.path(condition, case_id) for condition, case_id in wanted]
+        paths = [self.path(condition, case_id) for condition, case_id in pairs]
         return [str(p.relative_to(self.folder)) for p in paths if not p.is_file()]
 
     def encode_image(self, images: Sequence[Image]) -> NoReturn:
@@ -168,10 +168,10 @@ def _look_binary(files: Sequence[Path]) -> bool:
 
 def _read(path: Path, *, binary: bool) -> Probability:
     values, full = _grey(path)
-    found = values.astype(np.float32) / (1.0 if binary else full)
-    if float(found.max()) > 1:
+    probability = values.astype(np.float32) / (1.0 if binary else full)
+    if float(probability.max()) > 1:
         raise CaseError(f"{path.stem}: expected a 0/1 mask in {path.name}, got values up to {int(values.max())}")
-    return found
+    return probability
 
 
 def _grey(path: Path) -> tuple[np.ndarray[Any, Any], float]:

@@ -38,8 +38,8 @@ def load_attribute(source: str) -> tuple[Any, Path]:
     except Exception as error:  # whatever a user's file raises means that it cannot be used
         raise InputError(f"checkpoint: {path_text} raised {type(error).__name__}: {error}") from error
     if not hasattr(module, name):
-        known = [n for n in vars(module) if not n.startswith("_")]
-        raise InputError(f"checkpoint: {path_text} defines no {name!r}{suggest(name, known)}")
+        public = [n for n in vars(module) if not n.startswith("_")]
+        raise InputError(f"checkpoint: {path_text} defines no {name!r}{suggest(name, public)}")
     return getattr(module, name), path
 
 
@@ -65,17 +65,22 @@ class PythonModel(BlackBoxEntry):
             raise InputError("checkpoint: expected path.py:factory, got none")
         factory, path = load_attribute(source)
         try:
-            made = factory(**options.get("arguments", {}))
+            predictor = factory(**options.get("arguments", {}))
         except Exception as error:  # see above
             raise InputError(f"checkpoint: {source} raised {type(error).__name__}: {error}") from error
-        if all(hasattr(made, name) for name in ("encode_image", "encode_text", "probabilities")):
-            return made
-        if not callable(made):
+        if all(hasattr(predictor, name) for name in ("encode_image", "encode_text", "probabilities")):
+            return predictor
+        if not callable(predictor):
             raise InputError(
                 f"checkpoint: expected {source} to return a function (images, prompts) -> maps, or a segmenter; "
-                f"got {type(made).__name__}"
+                f"got {type(predictor).__name__}"
             )
         provenance = {"file": path.name, "factory": source.rpartition(":")[2], "sha256": sha256_file(path)}
         return calling(
-            made, name=path.stem, threshold=threshold, image_size=image_size, provenance=provenance, options=options
+            predictor,
+            name=path.stem,
+            threshold=threshold,
+            image_size=image_size,
+            provenance=provenance,
+            options=options,
         )

@@ -49,20 +49,20 @@ def as_probability(value: Any, size: tuple[int, int], where: str, *, returns: st
         raise InputError(f"{where}: expected a map of its image's size {size}, got shape {array.shape}")
     if array.dtype.kind not in "bfiu":
         raise InputError(f"{where}: expected numbers or booleans, got {array.dtype}")
-    found = array.astype(np.float32)
-    if np.isnan(found).any():
+    values = array.astype(np.float32)
+    if np.isnan(values).any():
         raise InputError(f"{where}: expected probabilities in [0, 1], got NaN")
     if returns == "mask":
-        return (found != 0).astype(np.float32)
+        return (values != 0).astype(np.float32)
     if returns == "logits":
-        return torch.from_numpy(found).sigmoid().numpy()
-    low, high = float(found.min()), float(found.max())
+        return torch.from_numpy(values).sigmoid().numpy()
+    low, high = float(values.min()), float(values.max())
     if not (low >= -_SLACK and high <= 1 + _SLACK):
         raise InputError(
             f"{where}: expected probabilities in [0, 1], got {low:g} to {high:g}; apply a sigmoid to logits, or state "
             "returns='logits' or 'mask'"
         )
-    return np.clip(found, 0.0, 1.0)
+    return np.clip(values, 0.0, 1.0)
 
 
 def _union(value: Any, size: tuple[int, int], where: str) -> Probability:

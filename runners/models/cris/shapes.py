@@ -23,10 +23,10 @@ def config_from_shapes(shapes: Shapes, config: Config) -> Config:
     alone = _is_backbone_alone(shapes)
     clip = _clip_fields(shapes, "" if alone else _BACKBONE)
     head = _head_from_clip(clip, config) if alone else _head_fields(shapes)
-    found = {key: value for key, value in {**clip, **head}.items() if value is not None}
-    if "context_length" in found and config["word_len"] > found["context_length"]:
-        found["word_len"] = found["context_length"]
-    return {**found, "loaded": "backbone" if alone else "all"}
+    fields = {key: value for key, value in {**clip, **head}.items() if value is not None}
+    if "context_length" in fields and config["word_len"] > fields["context_length"]:
+        fields["word_len"] = fields["context_length"]
+    return {**fields, "loaded": "backbone" if alone else "all"}
 
 
 def backbone_part(network_keys: Iterable[str], shapes: Shapes) -> tuple[dict[str, str], dict[str, tuple[int, ...]]]:

@@ -92,8 +92,8 @@ class ByteVocabulary:
         """
         ids = [BEGIN]
         for position, piece in enumerate(pieces(text)):
-            known = self._ids.get(piece)
-            ids += [known] if known is not None and position not in spell else _spelled(piece)
+            whole = self._ids.get(piece)
+            ids += [whole] if whole is not None and position not in spell else _spelled(piece)
         return [*ids[: self.max_length - 1], END]
 
     def decode(self, ids: Sequence[int]) -> str:

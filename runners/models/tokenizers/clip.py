@@ -44,7 +44,7 @@ class ClipTokenizer:
         if not texts:
             empty = torch.empty(0, self.context_length, dtype=torch.long)
             return Tokens(empty, empty.clone())
-        found = self._loaded()(
+        batch = self._loaded()(
             list(texts),
             padding="max_length",
             truncation=True,
@@ -52,7 +52,7 @@ class ClipTokenizer:
             return_attention_mask=True,
             return_tensors="pt",
         )
-        return Tokens(found["input_ids"], found["attention_mask"])
+        return Tokens(batch["input_ids"], batch["attention_mask"])
 
     def count(self, text: str) -> int:
         """Return the number of ids that `text` needs, start and end included; beyond the context it is cut."""

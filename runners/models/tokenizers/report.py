@@ -88,14 +88,14 @@ def token_summary(report: pd.DataFrame) -> pd.DataFrame:
     grouped = report.assign(
         growth=report["tokens_after"] - report["tokens_before"], with_unknown=report["unknown_after"] > 0
     ).groupby("condition", sort=False)
-    found = grouped.agg(
+    summary = grouped.agg(
         n=("case_id", "size"),
         growth=("growth", "mean"),
         truncated=("truncated_after", "mean"),
         unknown=("with_unknown", "mean"),
         same_ids=("same_ids", "mean"),
     )
-    return found.reset_index()
+    return summary.reset_index()
 
 
 def _changes(cases: Iterable[Case], selected: Sequence[Selected], seed: int) -> Iterable[tuple[str, str, str, str]]:
@@ -115,15 +115,15 @@ def _changes(cases: Iterable[Case], selected: Sequence[Selected], seed: int) -> 
 def _look(tokenizer: Any, text: str) -> tuple[int, int, tuple[int, ...]]:
     """Return the number of tokens before any cut, the unknown ones among them, and the ids that the model gets."""
     ids, mask = tokenizer([text])
-    kept = tuple(int(i) for i, on in zip(ids[0].tolist(), mask[0].tolist(), strict=True) if on)
-    count = int(tokenizer.count(text)) if hasattr(tokenizer, "count") else len(kept)
+    used = tuple(int(i) for i, on in zip(ids[0].tolist(), mask[0].tolist(), strict=True) if on)
+    count = int(tokenizer.count(text)) if hasattr(tokenizer, "count") else len(used)
     unknown = _unknown_id(tokenizer)
-    return count, sum(i == unknown for i in kept), kept
+    return count, sum(i == unknown for i in used), used
 
 
 def _unknown_id(tokenizer: Any) -> int:
     """Return the id of the unknown piece, or -1 where the vocabulary has none."""
     backend = tokenizer._loaded() if hasattr(tokenizer, "_loaded") else tokenizer
     look_up = getattr(backend, "token_to_id", None)
-    found = next((look_up(piece) for piece in _UNKNOWN if look_up(piece) is not None), None) if look_up else None
-    return -1 if found is None else int(found)
+    index = next((look_up(piece) for piece in _UNKNOWN if look_up(piece) is not None), None) if look_up else None
+    return -1 if index is None else int(index)

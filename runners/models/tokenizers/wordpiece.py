@@ -50,12 +50,12 @@ class WordPieceTokenizer:
             empty = torch.empty(0, self.context_length, dtype=torch.long)
             return Tokens(empty, empty.clone())
         backend = self._loaded()
-        kept = self.context_length - 2
+        room = self.context_length - 2
         first, last, pad = (backend.token_to_id(piece) for piece in ("[CLS]", "[SEP]", "[PAD]"))
         ids = torch.full((len(texts), self.context_length), pad, dtype=torch.long)
         mask = torch.zeros_like(ids)
-        for row, found in enumerate(backend.encode_batch(list(texts), add_special_tokens=False)):
-            sequence = [first, *found.ids[:kept], last]
+        for row, encoding in enumerate(backend.encode_batch(list(texts), add_special_tokens=False)):
+            sequence = [first, *encoding.ids[:room], last]
             ids[row, : len(sequence)] = torch.tensor(sequence)
             mask[row, : len(sequence)] = 1
         return Tokens(ids, mask)
@@ -113,14 +113,14 @@ def vocabulary_source(path: Path | None, *, vocab_size: int) -> str | Path | Non
 def _download(name: str) -> Path:
     import huggingface_hub
 
-    kept = [huggingface_hub.try_to_load_from_cache(name, file) for file in _FILES]
-    for path in kept:
+    cached = [huggingface_hub.try_to_load_from_cache(name, file) for file in _FILES]
+    for path in cached:
         if isinstance(path, str):
             return Path(path)
     try:
         # Asked once: the client's own download tries a hub that does not answer for most of a minute.
-        held = {s.rfilename for s in huggingface_hub.HfApi().model_info(name, timeout=_PATIENCE_S).siblings or ()}
-        return Path(huggingface_hub.hf_hub_download(name, next(file for file in _FILES if file in held)))
+        offered = {s.rfilename for s in huggingface_hub.HfApi().model_info(name, timeout=_PATIENCE_S).siblings or ()}
+        return Path(huggingface_hub.hf_hub_download(name, next(file for file in _FILES if file in offered)))
     except Exception as error:  # the hub's client raises errors of several libraries, all of which mean the same here
         raise InputError(
             f"tokenizer: the vocabulary {name!r} could not be fetched from the hub ({first_line(error)}); "
