@@ -61,20 +61,20 @@ def select_all(
     single = select(prompt, image, context)
     # Severities, presets and parameters hold for the grids too.
     options = dict(image) if isinstance(image, Mapping) else {}
-    found: dict[str, Joint] = {}
+    joints: dict[str, Joint] = {}
     for images, prompts in map(_sides, joint or ()):
         changed = select([], {**options, "kinds": images}, context)
         worded = select(prompts, [], context)
         for one in (*changed, *worded):
             _refuse(one)
         for pair in (Joint(i, p) for i in changed for p in worded):
-            found.setdefault(pair.condition, pair)
-    held = {one.condition: one for one in single}
-    for pair in found.values():
-        held.setdefault(pair.image.condition, pair.image)
-        held.setdefault(pair.prompt.condition, pair.prompt)
-    same = [Joint(held[p.image.condition], held[p.prompt.condition]) for p in found.values()]
-    return Chosen(list(held.values()), same)
+            joints.setdefault(pair.condition, pair)
+    parts = {one.condition: one for one in single}
+    for pair in joints.values():
+        parts.setdefault(pair.image.condition, pair.image)
+        parts.setdefault(pair.prompt.condition, pair.prompt)
+    same = [Joint(parts[p.image.condition], parts[p.prompt.condition]) for p in joints.values()]
+    return Chosen(list(parts.values()), same)
 
 
 def chosen_of(spec: PerturbationSpec, context: DataContext) -> Chosen:

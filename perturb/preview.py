@@ -58,7 +58,7 @@ def _prompt_entries() -> list[type[BasePerturbation]]:
 
 
 def _rows(perturbation: BasePerturbation, case: Case, seed: int) -> list[dict[str, Any]]:
-    found = []
+    rows = []
     for severity in perturbation.severities:
         rng = generator(seed, case.case_id, perturbation.name, severity)
         params = perturbation.propose(case, severity, rng)
@@ -66,11 +66,11 @@ def _rows(perturbation: BasePerturbation, case: Case, seed: int) -> list[dict[st
         if isinstance(params, NotApplicable):
             kind = getattr(perturbation, "kind", "")
             blank = {"kind": kind, "old": "", "new": "", "text": "", "source": ""}
-            found.append({**base, **blank, "applicable": False, "note": params.reason})
+            rows.append({**base, **blank, "applicable": False, "note": params.reason})
             continue
         for text in params.get("texts") or [params["text"]]:
             new = text if params.get("texts") else params.get("new", "")
             common = {"kind": params.get("kind", ""), "old": params.get("old", ""), "new": new, "text": text}
             source, note = params.get("source", ""), params.get("note", "")
-            found.append({**base, **common, "source": source, "applicable": True, "note": note})
-    return found
+            rows.append({**base, **common, "source": source, "applicable": True, "note": note})
+    return rows

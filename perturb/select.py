@@ -59,9 +59,9 @@ def select(
     Raises:
         InputError: an unknown name, kind or severity, or a name on the wrong side.
     """
-    found = [*_prompt_side(prompt, context), *_image_side(image, context)]
+    candidates = [*_prompt_side(prompt, context), *_image_side(image, context)]
     unique: dict[str, Selected] = {}
-    for chosen in found:
+    for chosen in candidates:
         unique.setdefault(chosen.condition, chosen)
     return list(unique.values())
 
@@ -102,7 +102,7 @@ def _image_side(image: str | Sequence[str] | Mapping[str, Any], context: DataCon
     unknown = sorted(set(spec) - set(_IMAGE_KEYS))
     if unknown:
         raise InputError(f"perturbations.image: expected the keys {', '.join(_IMAGE_KEYS)}, got {unknown[0]!r}")
-    wanted = tuple(spec.get("severities") or DEFAULT_SEVERITIES)
+    severities = tuple(spec.get("severities") or DEFAULT_SEVERITIES)
     published = preset_table(spec["preset"], context) if spec.get("preset") else None
     values = (published or calibrated_table(context)) | plan_table(spec.get("parameters") or {})
     for written in _spelled_out(spec.get("kinds", MODALITY), context, published):
@@ -115,7 +115,7 @@ def _image_side(image: str | Sequence[str] | Mapping[str, Any], context: DataCon
                 f"perturbations.image: the preset {spec['preset']!r} has no {name!r}; it has {', '.join(published)}"
             )
         for instance in _instances(entry, name, context):
-            for degree in _degrees(instance, severity, wanted):
+            for degree in _degrees(instance, severity, severities):
                 yield Selected(_valued(instance, values), degree)
 
 
@@ -183,21 +183,23 @@ def _instances(entry: type[BasePerturbation], name: str, context: DataContext) -
     chosen = [instance for instance in instances if instance.name == name]
     if not chosen:
         kinds = [instance.name.partition(":")[2] for instance in instances if ":" in instance.name]
-        known = f"one of {', '.join(kinds)} (what {context.name or 'the data'} states)" if kinds else "no kind"
-        raise InputError(f"perturbations: expected {known} after {head + ':'!r}, got {kind!r}{suggest(kind, kinds)}")
+        listed = f"one of {', '.join(kinds)} (what {context.name or 'the data'} states)" if kinds else "no kind"
+        raise InputError(f"perturbations: expected {listed} after {head + ':'!r}, got {kind!r}{suggest(kind, kinds)}")
     return chosen
 
 
-def _degrees(instance: BasePerturbation, asked: int | None, wanted: Iterable[int]) -> list[int]:
-    known = instance.severities
-    if asked is not None:
-        if asked not in known:
-            raise InputError(f"perturbations: expected a severity of {instance.name} in {list(known)}, got {asked}")
-        return [asked]
-    if len(known) == 1:
-        return list(known)
-    chosen = sorted(set(wanted))
-    wrong = [degree for degree in chosen if degree not in known]
+def _degrees(instance: BasePerturbation, severity: int | None, levels: Iterable[int]) -> list[int]:
+    available = instance.severities
+    if severity is not None:
+        if severity not in available:
+            raise InputError(
+                f"perturbations: expected a severity of {instance.name} in {list(available)}, got {severity}"
+            )
+        return [severity]
+    if len(available) == 1:
+        return list(available)
+    chosen = sorted(set(levels))
+    wrong = [degree for degree in chosen if degree not in available]
     if wrong:
-        raise InputError(f"perturbations: expected severities of {instance.name} in {list(known)}, got {wrong[0]}")
+        raise InputError(f"perturbations: expected severities of {instance.name} in {list(available)}, got {wrong[0]}")
     return chosen

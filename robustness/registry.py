@@ -41,9 +41,9 @@ class Registry(Generic[T]):
         """
 
         def decorate(entry: T) -> T:
-            held = self._entries.get(name)
-            if held is not None and _origin(held) != _origin(entry):
-                raise ValueError(f"{self.name} {name!r} is registered twice: {_origin(held)} and {_origin(entry)}")
+            existing = self._entries.get(name)
+            if existing is not None and _origin(existing) != _origin(entry):
+                raise ValueError(f"{self.name} {name!r} is registered twice: {_origin(existing)} and {_origin(entry)}")
             self._entries[name] = entry
             return entry
 
@@ -59,9 +59,9 @@ class Registry(Generic[T]):
         if name not in self._entries:
             self._read_plugins()
         if name not in self._entries:
-            known = sorted(self._entries)
+            names = sorted(self._entries)
             raise UnknownNameError(
-                f"{self.name}: expected one of {', '.join(known)}, got {name!r}{suggest(name, known)}"
+                f"{self.name}: expected one of {', '.join(names)}, got {name!r}{suggest(name, names)}"
             )
         return self._entries[name]
 

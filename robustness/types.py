@@ -69,9 +69,9 @@ class Prompt:
         object.__setattr__(self, "paraphrases", tuple(self.paraphrases))
         for a in self.attributes:
             if self.text[a.start : a.stop] != a.value:
-                found = self.text[a.start : a.stop]
+                words = self.text[a.start : a.stop]
                 raise InputError(
-                    f"attribute {a.kind!r}: expected {a.value!r} at [{a.start}:{a.stop}] of the prompt, found {found!r}"
+                    f"attribute {a.kind!r}: expected {a.value!r} at [{a.start}:{a.stop}] of the prompt, found {words!r}"
                 )
 
     def get(self, kind: str) -> Attribute | None:
@@ -104,22 +104,22 @@ class Prompt:
         return self._splice(start, stop, "", None)
 
     def _require(self, kind: str) -> Attribute:
-        found = self.get(kind)
-        if found is None:
-            known = ", ".join(a.kind for a in self.attributes) or "none"
-            raise InputError(f"kind: expected an attribute that the prompt states ({known}), got {kind!r}")
-        return found
+        attribute = self.get(kind)
+        if attribute is None:
+            stated = ", ".join(a.kind for a in self.attributes) or "none"
+            raise InputError(f"kind: expected an attribute that the prompt states ({stated}), got {kind!r}")
+        return attribute
 
     def _splice(self, start: int, stop: int, new: str, replacement: Attribute | None) -> Prompt:
         shift = len(new) - (stop - start)
-        kept = [a for a in self.attributes if a.stop <= start]
+        before = [a for a in self.attributes if a.stop <= start]
         moved = [
             dataclasses.replace(a, start=a.start + shift, stop=a.stop + shift)
             for a in self.attributes
             if a.start >= stop
         ]
         middle = [replacement] if replacement is not None else []
-        return Prompt(self.text[:start] + new + self.text[stop:], (*kept, *middle, *moved), self.paraphrases)
+        return Prompt(self.text[:start] + new + self.text[stop:], (*before, *middle, *moved), self.paraphrases)
 
 
 @dataclass(frozen=True, eq=False)

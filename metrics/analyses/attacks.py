@@ -80,17 +80,17 @@ def attack_success(
     rows = read_rows(table)
     pairs = pair(rows, metric, "clean - perturbed")
     records = read_records(rows.frame[rows.usable])
-    found = []
+    results = []
     for cell in rows.cells.index[[is_attack(str(c)) for c in rows.cells["condition"]]]:
         key = {name: rows.cells.at[cell, name] for name in _KEYS}
         mine = records[(records[_KEYS] == pd.Series(key)).all(axis=1)]
         where = pairs.of(int(cell))
         shares = _shares(pairs, where, margin, failure_below, 1 - alpha, resamples, seed)
         eps = float(mine["eps"].median()) if len(mine) else float("nan")
-        told = {"attack": attack_name(str(key["condition"])), "eps": eps, "margin": margin}
+        facts = {"attack": attack_name(str(key["condition"])), "eps": eps, "margin": margin}
         suspicious = int(mine["signs"].map(bool).sum())
-        found.append({**key, **told, "failure_below": failure_below, **shares, "n_suspicious": suspicious})
-    frame = pd.DataFrame(found, columns=list(COLUMNS))
+        results.append({**key, **facts, "failure_below": failure_below, **shares, "n_suspicious": suspicious})
+    frame = pd.DataFrame(results, columns=list(COLUMNS))
     return frame.sort_values(["model", "dataset", "attack", "eps"], kind="stable", ignore_index=True)
 
 
@@ -133,12 +133,12 @@ def attack_signs(table: pd.DataFrame) -> pd.DataFrame:
         One row per (model, dataset, condition, sign); columns `SIGN_COLUMNS`, `n` of `n_rows` attacked rows.
     """
     records = read_records(table)
-    found: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
     for key, group in records.groupby(_KEYS, sort=True):
         counted = Counter(sign for signs in group["signs"] for sign in signs)
-        told = dict(zip(_KEYS, key, strict=True))
-        found += [{**told, "sign": s, "n": n, "n_rows": len(group)} for s, n in sorted(counted.items())]
-    return pd.DataFrame(found, columns=list(SIGN_COLUMNS))
+        labels = dict(zip(_KEYS, key, strict=True))
+        results += [{**labels, "sign": s, "n": n, "n_rows": len(group)} for s, n in sorted(counted.items())]
+    return pd.DataFrame(results, columns=list(SIGN_COLUMNS))
 
 
 def attack_warnings(table: pd.DataFrame) -> list[str]:
@@ -158,13 +158,13 @@ def read_records(table: pd.DataFrame) -> pd.DataFrame:
     if "params" not in table.columns:
         return pd.DataFrame(columns=columns)
     attacked = table[[is_attack(str(c)) for c in table["condition"]]]
-    found = []
+    records = []
     for row in attacked.to_dict("records"):
         record = _record(row["params"])
         if record.get("eps"):
             key = {name: row.get(name, "") for name in _KEYS} | {"case_id": row["case_id"]}
             numbers = {name: record.get(name) for name in ("eps", "loss", "clean_loss")}
-            found.append(
+            records.append(
                 {
                     **key,
                     "prompt_index": row.get("prompt_index", 0),
@@ -172,7 +172,7 @@ def read_records(table: pd.DataFrame) -> pd.DataFrame:
                     "signs": list(record.get("suspicious") or []),
                 }
             )
-    frame = pd.DataFrame(found, columns=columns)
+    frame = pd.DataFrame(records, columns=columns)
     return _with_weaker(frame) if len(frame) else frame
 
 
@@ -206,7 +206,7 @@ def attack_name(condition: str) -> str:
 
 def _record(text: Any) -> dict[str, Any]:
     try:
-        found = json.loads(text) if isinstance(text, str) and text else {}
+        record = json.loads(text) if isinstance(text, str) and text else {}
     except json.JSONDecodeError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return record if isinstance(record, dict) else {}

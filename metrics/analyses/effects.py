@@ -69,12 +69,12 @@ def effects(
     _check(alpha, correction, resamples, weighting)
     rows = read_rows(table)
     metrics = [metric] if isinstance(metric, str) else list(metric)
-    found: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = []
     for name in metrics:
         pairs = pair(rows, name, orientation_of(name, higher_is_better))
         for cells in _groups(rows):
-            found += _family(rows, pairs, cells, name, alpha, correction, resamples, seed, weighting)
-    return _frame(found)
+            records += _family(rows, pairs, cells, name, alpha, correction, resamples, seed, weighting)
+    return _frame(records)
 
 
 def _groups(rows: Rows) -> Iterator[pd.DataFrame]:

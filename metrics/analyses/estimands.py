@@ -54,9 +54,13 @@ def estimands(
     by_subject = effects(table, weighting="subject", **options)  # type: ignore[arg-type]
     by_image = effects(table, weighting="image", **options)  # type: ignore[arg-type]
     frame = by_subject[list(COLUMNS[:6])].copy()
-    for name, found in (("per_subject", by_subject), ("per_image", by_image)):
-        frame[name], frame[f"{name}_low"], frame[f"{name}_high"] = found["effect"], found["ci_low"], found["ci_high"]
+    for name, estimate in (("per_subject", by_subject), ("per_image", by_image)):
+        frame[name], frame[f"{name}_low"], frame[f"{name}_high"] = (
+            estimate["effect"],
+            estimate["ci_low"],
+            estimate["ci_high"],
+        )
     frame["differ"] = (frame["per_subject"] - frame["per_image"]).abs() > margin / 2
-    said = "subjects with many images react otherwise: state which weighting answers the question"
-    frame["note"] = frame["differ"].map({True: said, False: ""}).astype("str")
+    warning = "subjects with many images react otherwise: state which weighting answers the question"
+    frame["note"] = frame["differ"].map({True: warning, False: ""}).astype("str")
     return frame[list(COLUMNS)]

@@ -79,8 +79,8 @@ def failure_rates(
         seed=seed,
         higher_is_better={_FAILED: False},
     ).set_index(["model", "dataset", "condition"])
-    found = [_record(rows, failed, int(cell), alpha, resamples, seed) for cell in rows.cells.index]
-    frame = pd.DataFrame(found, columns=[*COLUMNS[:3], *COLUMNS[5:10]])
+    records = [_record(rows, failed, int(cell), alpha, resamples, seed) for cell in rows.cells.index]
+    frame = pd.DataFrame(records, columns=[*COLUMNS[:3], *COLUMNS[5:10]])
     keys = pd.MultiIndex.from_frame(frame[["model", "dataset", "condition"]])
     taken = {"clean_mean": "clean_rate", "effect": "increase", "ci_low": "ci_low", "ci_high": "ci_high"}
     for theirs, ours in {**taken, "p_value": "p_value", "p_adjusted": "p_adjusted"}.items():

@@ -93,7 +93,7 @@ def interactions(
     check_alpha(alpha, resamples)
     rows = read_rows(table)
     pairs = pair(rows, metric, orientation_of(metric, higher_is_better))
-    found: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = []
     for _, cells in rows.cells.groupby("group", sort=True):
         # A search for the worst of both aims one part at the other: no contrast of two changes.
         aimed = cells["condition"].map(is_searched).astype(bool)
@@ -103,7 +103,7 @@ def interactions(
         test = sign_flip(subject_matrix(values), resamples=resamples, seed=seed)
         for i, cell in enumerate(joint):
             interval = t_interval(values[i][1], level=1 - alpha)
-            found.append(
+            records.append(
                 {name: cells.at[cell, name] for name in COLUMNS[:3]}
                 | {
                     "metric": metric,
@@ -119,7 +119,7 @@ def interactions(
                 }
                 | _parts(contrasts[i], alpha)
             )
-    return pd.DataFrame(found, columns=list(COLUMNS))
+    return pd.DataFrame(records, columns=list(COLUMNS))
 
 
 def reading(row: Mapping[Any, Any], *, alpha: float = 0.05) -> str:
@@ -175,11 +175,11 @@ def _contrast(rows: Rows, pairs: Pairs, cells: pd.DataFrame, cell: int) -> Contr
         effect[place, pairs.case[where]] = pairs.effect[where]
         if place == 1:
             score[pairs.case[where]] = pairs.perturbed[where]
-    known = np.flatnonzero(np.isfinite(effect).all(axis=0))
-    if known.size == 0:
+    complete = np.flatnonzero(np.isfinite(effect).all(axis=0))
+    if complete.size == 0:
         return _no_contrast("no case has all conditions")
-    together, by_image, by_prompt = effect[0, known], effect[1, known], effect[2:, known].sum(axis=0)
-    return Contrast(rows.subject_of_case[known], together, by_image, by_prompt, score[known])
+    together, by_image, by_prompt = effect[0, complete], effect[1, complete], effect[2:, complete].sum(axis=0)
+    return Contrast(rows.subject_of_case[complete], together, by_image, by_prompt, score[complete])
 
 
 def _no_contrast(note: str) -> Contrast:

@@ -87,7 +87,7 @@ def compare_models(
     Source: Friedman 1937; Benavoli 2016, http://jmlr.org/papers/v17/benavoli16a.html.
     """
     check_alpha(alpha, resamples)
-    found: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = []
     for scores in _scores(table, metric, condition, higher_is_better):
         pairs = list(itertools.combinations(range(len(scores.models)), 2))
         differences = np.column_stack([scores.values[:, i] - scores.values[:, j] for i, j in pairs])
@@ -97,7 +97,7 @@ def compare_models(
             interval = t_interval(differences[:, place], level=1 - alpha / len(pairs))
             swap = interval.estimate < 0
             low, high = (-interval.high, -interval.low) if swap else (interval.low, interval.high)
-            found.append(
+            records.append(
                 {
                     "dataset": scores.dataset,
                     "condition": condition,
@@ -113,7 +113,7 @@ def compare_models(
                     "friedman_p": omnibus,
                 }
             )
-    return pd.DataFrame(found, columns=list(PAIR_COLUMNS))
+    return pd.DataFrame(records, columns=list(PAIR_COLUMNS))
 
 
 def friedman_p(values: Values) -> float:
@@ -155,10 +155,10 @@ def rank_stability(
     Source: Wiesenfarth 2021, doi:10.1038/s41598-021-82017-6, who resamples cases.
     """
     check_alpha(alpha, resamples)
-    found: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = []
     for scores in _scores(table, metric, condition, higher_is_better):
-        found += _ranked(scores, metric, condition, alpha, resamples, seed)
-    return pd.DataFrame(found, columns=list(RANK_COLUMNS))
+        records += _ranked(scores, metric, condition, alpha, resamples, seed)
+    return pd.DataFrame(records, columns=list(RANK_COLUMNS))
 
 
 def _ranked(
@@ -204,8 +204,8 @@ def _shares(ranks: Values) -> Values:
     tied = (ranks[:, :, None] == ranks[:, None, :]).sum(axis=2)
     first = ranks - (tied - 1) / 2
     places = np.arange(1, ranks.shape[1] + 1)
-    held = (places >= first[..., None]) & (places < (first + tied)[..., None])
-    return np.asarray((held / tied[..., None]).mean(axis=0), dtype=np.float64)
+    tied_here = (places >= first[..., None]) & (places < (first + tied)[..., None])
+    return np.asarray((tied_here / tied[..., None]).mean(axis=0), dtype=np.float64)
 
 
 def _taus(ranks: Values, observed: Values) -> Values:
@@ -227,7 +227,7 @@ def _scores(
     chosen = rows.cells[rows.cells["condition"] == condition]
     if chosen.empty:
         raise InputError(f"condition: the table has no rows of {condition!r}")
-    found = []
+    scores = []
     for dataset, cells in chosen.groupby("dataset", sort=True):
         columns = []
         for cell in cells.index:
@@ -236,5 +236,5 @@ def _scores(
         matrix = subject_matrix(columns)
         if len(columns) >= 2:
             complete = matrix[np.isfinite(matrix).all(axis=1)]
-            found.append(Scores(str(dataset), [str(name) for name in cells["model"]], complete))
-    return found
+            scores.append(Scores(str(dataset), [str(name) for name in cells["model"]], complete))
+    return scores

@@ -40,11 +40,11 @@ def noise_floor(table: pd.DataFrame, *, alpha: float = 0.05, resamples: int = 99
     rows = read_rows(table)
     changes = pair(rows, CHANGE, "itself") if CHANGE in table.columns else None
     dice = pair(rows, "dice", "clean - perturbed") if "dice" in table.columns else None
-    found: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = []
     for cell in rows.cells.index[rows.cells["condition"] == RERUN]:
         moved, apart = _values(changes, int(cell)), np.abs(_values(dice, int(cell)))
         share = share_interval((moved > 0).astype(float), level=1 - alpha, resamples=resamples, seed=seed)
-        found.append(
+        records.append(
             {name: rows.cells.at[cell, name] for name in COLUMNS[:2]}
             | {
                 "n_images": max(moved.size, apart.size),
@@ -57,7 +57,7 @@ def noise_floor(table: pd.DataFrame, *, alpha: float = 0.05, resamples: int = 99
                 "largest_dice_difference": _largest(apart),
             }
         )
-    return pd.DataFrame(found, columns=list(COLUMNS))
+    return pd.DataFrame(records, columns=list(COLUMNS))
 
 
 def _values(pairs: Pairs | None, cell: int) -> np.ndarray:

@@ -65,16 +65,16 @@ def relative_to_reference(
     laid_out = list(grids(table, metric=metric))
     bases = {grid.dataset: grid for grid in laid_out if grid.model == reference}
     if not bases:
-        known = ", ".join(sorted({grid.model for grid in laid_out})) or "none"
-        raise InputError(f"reference: expected a model with image conditions ({known}), got {reference!r}")
-    found: list[dict[str, Any]] = []
+        models = ", ".join(sorted({grid.model for grid in laid_out})) or "none"
+        raise InputError(f"reference: expected a model with image conditions ({models}), got {reference!r}")
+    records: list[dict[str, Any]] = []
     for grid in laid_out:
         base = bases.get(grid.dataset)
         if base is None or grid is base:
             continue
         for name in [c for c in grid.corruptions if c in base.corruptions]:
-            found.append(_relative(grid, base, name, metric, least_loss, alpha, resamples, seed))
-    return pd.DataFrame(found, columns=list(COLUMNS))
+            records.append(_relative(grid, base, name, metric, least_loss, alpha, resamples, seed))
+    return pd.DataFrame(records, columns=list(COLUMNS))
 
 
 def _relative(

@@ -41,18 +41,18 @@ def retention(
         raise InputError(f"metric: retention needs one of which more is better, got {metric!r}; use dice or iou")
     rows = read_rows(table)
     pairs = pair(rows, metric, orientation)
-    found: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = []
     for cell, row in rows.cells[rows.cells["condition"] != CLEAN].iterrows():
         where = pairs.of(int(cell))
         subject = pairs.subject[where]
         sums = np.column_stack([subject_means(values[where], subject)[1] for values in (pairs.perturbed, pairs.clean)])
         interval = cluster_bootstrap(sums, _ratio, level=1 - alpha, resamples=resamples, seed=seed)
-        found.append(
+        records.append(
             {"model": row["model"], "dataset": row["dataset"], "condition": row["condition"], "metric": metric}
             | {"retention": interval.estimate, "ci_low": interval.low, "ci_high": interval.high}
             | {"n_images": subject.size, "n_subjects": len(sums)}
         )
-    return pd.DataFrame(found, columns=list(COLUMNS))
+    return pd.DataFrame(records, columns=list(COLUMNS))
 
 
 def _ratio(totals: np.ndarray) -> np.ndarray:

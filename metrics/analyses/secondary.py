@@ -56,10 +56,10 @@ def wilcoxon_table(
     """
     rows = read_rows(table)
     pairs = pair(rows, metric, orientation_of(metric, higher_is_better))
-    found = []
+    records = []
     for cell, row in rows.cells[rows.cells["condition"] != CLEAN].iterrows():
         values = _subject_effects(pairs, int(cell))
-        found.append(
+        records.append(
             {name: row[name] for name in WILCOXON_COLUMNS[:3]}
             | {
                 "metric": metric,
@@ -70,7 +70,7 @@ def wilcoxon_table(
                 "role": "secondary: ranks, not the mean",
             }
         )
-    return pd.DataFrame(found, columns=list(WILCOXON_COLUMNS))
+    return pd.DataFrame(records, columns=list(WILCOXON_COLUMNS))
 
 
 def signed_rank_p(values: Values, *, resamples: int = 9999, seed: int = 0) -> float:
@@ -104,13 +104,13 @@ def mixed_model(
     """
     rows = read_rows(table)
     pairs = pair(rows, metric, orientation_of(metric, higher_is_better))
-    found = []
+    records = []
     for cell, row in rows.cells[rows.cells["condition"] != CLEAN].iterrows():
         where = pairs.of(int(cell))
         fit = _fit(pairs.effect[where], pairs.subject[where], alpha)
         key = {name: row[name] for name in MIXED_COLUMNS[:3]} | {"metric": metric}
-        found.append(key | {"n_images": pairs.effect[where].size} | fit)
-    return pd.DataFrame(found, columns=list(MIXED_COLUMNS))
+        records.append(key | {"n_images": pairs.effect[where].size} | fit)
+    return pd.DataFrame(records, columns=list(MIXED_COLUMNS))
 
 
 def _fit(values: Values, subject: np.ndarray, alpha: float) -> dict[str, Any]:

@@ -70,8 +70,8 @@ def first_above(curves: Values, severity: Values, margin: float) -> Values:
     rows = np.arange(len(curves))
     low, high = loss[rows, before], loss[rows, first]
     share = (margin - low) / np.where(high > low, high - low, 1.0)
-    found = at[before] + share * (at[first] - at[before])
-    return np.where(above.any(axis=1), found, math.inf)
+    reached = at[before] + share * (at[first] - at[before])
+    return np.where(above.any(axis=1), reached, math.inf)
 
 
 def _known(value: float) -> float:

@@ -68,7 +68,7 @@ def subgroups(
     group, names = _groups(rows.frame, by, rows.case)
     orientation = orientation_of(metric, higher_is_better)
     pairs, scores = pair(rows, metric, orientation), rows.values(metric)
-    found: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = []
     for _, cells in rows.cells.groupby("group", sort=True):
         order = sorted(cells.index, key=lambda c: (cells.at[c, "condition"] != CLEAN, cells.at[c, "condition"]))
         for cell in order:
@@ -83,8 +83,8 @@ def subgroups(
             enough = sum(values.size >= at_least for _, _, values, _ in parts)
             level = 1 - alpha / max(1, enough)
             key = {name: cells.at[cell, name] for name in COLUMNS[:3]} | {"metric": metric}
-            found += [key | _record(*part, level, at_least) for part in parts if part[2].size]
-    return pd.DataFrame(found, columns=list(COLUMNS))
+            records += [key | _record(*part, level, at_least) for part in parts if part[2].size]
+    return pd.DataFrame(records, columns=list(COLUMNS))
 
 
 def _record(

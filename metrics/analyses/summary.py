@@ -102,10 +102,10 @@ def robustness_summary(
     Source: Hendrycks & Dietterich 2019, arXiv:1903.12261 (without its reference model); Boone 2023, arXiv:2203.06060.
     """
     _check(alpha, resamples, weights)
-    found = []
+    records = []
     for grid in grids(table, metric=metric, failure_below=failure_below):
-        found.append(_summary(grid, metric, alpha, _DECAY[weights], resamples, seed))
-    return pd.DataFrame(found, columns=list(SUMMARY_COLUMNS))
+        records.append(_summary(grid, metric, alpha, _DECAY[weights], resamples, seed))
+    return pd.DataFrame(records, columns=list(SUMMARY_COLUMNS))
 
 
 def corruption_table(
@@ -129,7 +129,7 @@ def corruption_table(
         InputError: an option is out of range, or less of the metric is better.
     """
     _check(alpha, resamples, weights)
-    found: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = []
     for grid in grids(table, metric=metric, failure_below=failure_below):
         decay, family = _DECAY[weights], len(grid.corruptions)
         losses, failures, clean, perturbed = (
@@ -138,9 +138,9 @@ def corruption_table(
         )
         for i, name in enumerate(grid.corruptions):
             columns = grid.columns(name)
-            known = np.isfinite(losses[:, i])
-            loss, failure = (t_interval(v[known, i], level=1 - alpha / family) for v in (losses, failures))
-            kept = _retention(perturbed[known, i], clean[known, i], alpha, resamples, seed)
+            defined = np.isfinite(losses[:, i])
+            loss, failure = (t_interval(v[defined, i], level=1 - alpha / family) for v in (losses, failures))
+            retained = _retention(perturbed[defined, i], clean[defined, i], alpha, resamples, seed)
             first = crossing(grid, name, margin=margin, alpha=alpha, resamples=resamples, seed=seed)
             values = (
                 grid.model,
@@ -149,15 +149,15 @@ def corruption_table(
                 metric,
                 len(columns),
                 int(grid.n_images[columns].max()),
-                int(known.sum()),
+                int(defined.sum()),
                 *loss,
-                *kept,
+                *retained,
                 *failure,
                 *first,
-                _few(int(known.sum())),
+                _few(int(defined.sum())),
             )
-            found.append(dict(zip(CORRUPTION_COLUMNS, values, strict=True)))
-    return pd.DataFrame(found, columns=list(CORRUPTION_COLUMNS))
+            records.append(dict(zip(CORRUPTION_COLUMNS, values, strict=True)))
+    return pd.DataFrame(records, columns=list(CORRUPTION_COLUMNS))
 
 
 def _summary(grid: Grid, metric: str, alpha: float, decay: float, resamples: int, seed: int) -> dict[str, Any]:

@@ -80,28 +80,28 @@ def transfer(
     if orientation_of(metric, None) != "clean - perturbed":
         raise InputError(f"metric: expected one of which more is better, got {metric!r}; use dice or iou")
     rows = read_rows(table)
-    found: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = []
     for model, cells in _in_order(rows, condition).groupby("model", sort=False):
         tested = {str(cells.at[c, "dataset"]): _means(rows, int(c), metric) for c in cells.index}
-        known = tuple(finetuned_on.get(str(model), ()))
-        own = next((name for name in known if name in tested), None)
-        made = [
-            {"model": str(model), "finetuned_on": ", ".join(known), "dataset": name, "own": name in known}
+        training = tuple(finetuned_on.get(str(model), ()))
+        own = next((name for name in training if name in tested), None)
+        of_model = [
+            {"model": str(model), "finetuned_on": ", ".join(training), "dataset": name, "own": name in training}
             | {"metric": metric, "n_images": images, "n_subjects": values.size}
             | _named(t_interval(values, level=1 - alpha), "mean", "ci")
-            | _against_own(table, str(model), name, own, known, tested, metric, condition, alpha, resamples, seed)
+            | _against_own(table, str(model), name, own, training, tested, metric, condition, alpha, resamples, seed)
             for name, (values, images) in tested.items()
         ]
-        _adjust(made)
-        found += made
-    return pd.DataFrame(found, columns=list(COLUMNS))
+        _adjust(of_model)
+        records += of_model
+    return pd.DataFrame(records, columns=list(COLUMNS))
 
 
 def _in_order(rows: Rows, condition: str) -> pd.DataFrame:
     """Return the cells of one condition in the order in which the table names them."""
     first = np.unique(rows.cell, return_index=True)[1]
-    wanted = rows.cells.assign(first=first)
-    return wanted[wanted["condition"] == condition].sort_values("first")
+    cells = rows.cells.assign(first=first)
+    return cells[cells["condition"] == condition].sort_values("first")
 
 
 def _means(rows: Rows, cell: int, metric: str) -> tuple[Values, int]:
@@ -116,7 +116,7 @@ def _against_own(
     model: str,
     name: str,
     own: str | None,
-    known: Sequence[str],
+    training: Sequence[str],
     tested: Mapping[str, tuple[Values, int]],
     metric: str,
     condition: str,
@@ -125,9 +125,9 @@ def _against_own(
     seed: int,
 ) -> dict[str, Any]:
     if own is None:
-        return {"note": "own data not tested" if known else "finetuned on unknown data"}
+        return {"note": "own data not tested" if training else "finetuned on unknown data"}
     mean = float(tested[own][0].mean()) if tested[own][0].size else math.nan
-    if name in known:
+    if name in training:
         return {"own_mean": mean, "note": "own data"}
     mine = table[table["model"].astype(str) == model]
     at_home, here = (mine[mine["dataset"].astype(str) == one] for one in (own, name))
@@ -137,7 +137,7 @@ def _against_own(
         )
     except InputError as error:
         return {"own_mean": mean, "note": str(error)}
-    kept = unpaired_retention(tested[name][0], tested[own][0], alpha=alpha, resamples=resamples, seed=seed)
+    retention = unpaired_retention(tested[name][0], tested[own][0], alpha=alpha, resamples=resamples, seed=seed)
     return {
         "own_mean": mean,
         "loss": compared.difference,
@@ -145,7 +145,7 @@ def _against_own(
         "loss_high": compared.ci_high,
         "p_value": compared.p_value,
         "note": "",
-        **_named(kept, "retention", "retention"),
+        **_named(retention, "retention", "retention"),
     }
 
 
@@ -169,8 +169,8 @@ def _named(interval: Interval, name: str, bounds: str) -> dict[str, float]:
     return {name: interval.estimate, f"{bounds}_low": interval.low, f"{bounds}_high": interval.high}
 
 
-def _adjust(made: list[dict[str, Any]]) -> None:
-    tested = [row for row in made if math.isfinite(row.get("p_value", math.nan))]
+def _adjust(records: list[dict[str, Any]]) -> None:
+    tested = [row for row in records if math.isfinite(row.get("p_value", math.nan))]
     if tested:
         for row, p in zip(tested, holm(np.array([row["p_value"] for row in tested])), strict=True):
             row["p_adjusted"] = float(p)

@@ -69,15 +69,15 @@ def _subjects(table: pd.DataFrame) -> set[tuple[str, str]]:
     if "subject_id" not in table.columns:
         return set()
     dataset = table["dataset"] if "dataset" in table.columns else pd.Series("", index=table.index)
-    known = table["subject_id"].notna()
-    return set(zip(dataset[known].astype(str), table.loc[known, "subject_id"].astype(str), strict=True))
+    stated = table["subject_id"].notna()
+    return set(zip(dataset[stated].astype(str), table.loc[stated, "subject_id"].astype(str), strict=True))
 
 
 def _subject_means(table: pd.DataFrame, metric: str, condition: str) -> Values:
     rows = read_rows(table)
     values = rows.values(metric)
-    wanted = (rows.cells["condition"] == condition).to_numpy()[rows.cell] & np.isfinite(values)
-    where = np.flatnonzero(wanted)
+    used = (rows.cells["condition"] == condition).to_numpy()[rows.cell] & np.isfinite(values)
+    where = np.flatnonzero(used)
     return subject_values(rows, where, values[where])[1]
 
 

@@ -28,7 +28,7 @@ def benjamini_hochberg(p_values: P) -> P:
 
 def _stepwise(p_values: P, adjust: Callable[[P], P]) -> P:
     adjusted = np.full(p_values.shape, np.nan)
-    known = np.flatnonzero(np.isfinite(p_values))
-    order = known[np.argsort(p_values[known], kind="stable")]
+    finite = np.flatnonzero(np.isfinite(p_values))
+    order = finite[np.argsort(p_values[finite], kind="stable")]
     adjusted[order] = np.minimum(1.0, adjust(p_values[order]))
     return adjusted

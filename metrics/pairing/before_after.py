@@ -47,10 +47,10 @@ class BeforeAfter:
     ) -> None:
         names = {old: new for new, old in partners.items()}
         # A case that could not be read has one row, which is a clean one.
-        kept = {CLEAN, *conditions}
-        before = before[before["model"].isin(names) & before["condition"].isin(kept)]
+        chosen = {CLEAN, *conditions}
+        before = before[before["model"].isin(names) & before["condition"].isin(chosen)]
         before = _keyed(before.assign(model=before["model"].map(names)))
-        after = _keyed(after[after["model"].isin(partners) & after["condition"].isin(kept)])
+        after = _keyed(after[after["model"].isin(partners) & after["condition"].isin(chosen)])
         before, after = _same_rows(before, after)
         together = pd.concat(
             [before.assign(condition=CLEAN, family=CLEAN), after.assign(condition=_NEW, family="prompt")],
@@ -62,14 +62,14 @@ class BeforeAfter:
         """Return one change per (model, dataset, condition) and group; the effect is before - after as oriented."""
         undefined = _undefined(self._rows, metric)
         rows = _with_group(self._rows, by) if by else self._rows
-        found = []
+        cells = []
         for contrast in contrasts(rows, metric, orientation, by=by):
             dataset, _, condition = contrast.dataset.partition(_BETWEEN)
             before, after = (undefined.get((contrast.model, contrast.dataset, c), set()) for c in (CLEAN, _NEW))
             differing = tuple(sorted({case for case, _ in before ^ after}))
             renamed = contrast._replace(dataset=dataset, condition=condition, n_flagged=len(after))
-            found.append(Change(renamed, len(before), len(after), differing))
-        return found
+            cells.append(Change(renamed, len(before), len(after), differing))
+        return cells
 
 
 def _keyed(table: pd.DataFrame) -> pd.DataFrame:
@@ -116,9 +116,9 @@ def _with_group(rows: Rows, by: str) -> Rows:
 
 def _undefined(rows: Rows, metric: str) -> dict[tuple[str, str, str], set[tuple[str, int]]]:
     missing = np.flatnonzero(~np.isfinite(rows.values(metric)))
-    found: dict[tuple[str, str, str], set[tuple[str, int]]] = {}
+    undefined: dict[tuple[str, str, str], set[tuple[str, int]]] = {}
     frame = rows.frame
     for i in missing:
         key = (str(frame["model"].iat[i]), str(frame["dataset"].iat[i]), str(frame["condition"].iat[i]))
-        found.setdefault(key, set()).add((str(frame["case_id"].iat[i]), int(rows.prompt_index[i])))
-    return found
+        undefined.setdefault(key, set()).add((str(frame["case_id"].iat[i]), int(rows.prompt_index[i])))
+    return undefined

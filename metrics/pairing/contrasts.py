@@ -58,7 +58,7 @@ def contrasts(rows: Rows, metric: str, orientation: Orientation, *, by: str = ""
     """
     pairs = pair(rows, metric, orientation)
     grouping = _Grouping(rows, by)
-    found = []
+    cells = []
     for cell in rows.cells.index[rows.cells["condition"] != CLEAN]:
         where = pairs.of(int(cell))
         for group, mine in grouping.split(pairs.case[where], int(cell)):
@@ -67,19 +67,19 @@ def contrasts(rows: Rows, metric: str, orientation: Orientation, *, by: str = ""
                 subject_means(v[where][mine], subject)[1] for v in (pairs.clean, pairs.perturbed, pairs.effect)
             )
             names, flagged = grouping.names(pairs.case[where][mine]), int(pairs.flagged[int(cell)])
-            found.append(
+            cells.append(
                 Contrast(
                     *_key(rows, int(cell)), group, clean, changed, effect, names, pairs.effect[where][mine], flagged
                 )
             )
-    return found
+    return cells
 
 
 def scores(rows: Rows, metric: str, *, by: str = "") -> list[Contrast]:
     """Return the plain scores of every condition, clean included, as contrasts whose effect is the score itself."""
     values = rows.values(metric)
     grouping = _Grouping(rows, by)
-    found = []
+    cells = []
     for cell in rows.cells.index:
         inside = np.flatnonzero(rows.cell == cell)
         used = inside[np.isfinite(values[inside])]
@@ -89,8 +89,8 @@ def scores(rows: Rows, metric: str, *, by: str = "") -> list[Contrast]:
             cases, place, count = np.unique(rows.case[chosen], return_inverse=True, return_counts=True)
             of_case = np.bincount(place, weights=values[chosen], minlength=cases.size) / np.maximum(count, 1)
             names, flagged = grouping.names(cases), inside.size - used.size
-            found.append(Contrast(*_key(rows, int(cell)), group, means, means, means, names, of_case, flagged))
-    return found
+            cells.append(Contrast(*_key(rows, int(cell)), group, means, means, means, names, of_case, flagged))
+    return cells
 
 
 def _key(rows: Rows, cell: int) -> tuple[str, str, str]:
@@ -126,8 +126,8 @@ class _Grouping:
 
 def _groups(rows: Rows, by: str, first: Codes) -> npt.NDArray[np.object_]:
     if by not in rows.frame.columns:
-        known = [str(c) for c in rows.frame.columns]
-        raise InputError(f"subgroup: the table has no column {by!r}{suggest(by, known)}")
+        columns = [str(c) for c in rows.frame.columns]
+        raise InputError(f"subgroup: the table has no column {by!r}{suggest(by, columns)}")
     stated = rows.frame[by]
     text = stated.where(stated.notna(), "").astype("str").to_numpy(dtype=object)
     of_case: npt.NDArray[np.object_] = text[first]

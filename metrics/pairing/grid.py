@@ -54,8 +54,8 @@ class Grid:
 
     def columns(self, corruption: str) -> list[int]:
         """Return the columns of a corruption, mildest first."""
-        found = [i for i, name in enumerate(self.corruption) if name == corruption]
-        return sorted(found, key=lambda i: self.severity[i])
+        indices = [i for i, name in enumerate(self.corruption) if name == corruption]
+        return sorted(indices, key=lambda i: self.severity[i])
 
     def per_corruption(self, values: Values, *, decay: float = 1.0) -> Values:
         """Return (subjects, corruptions): the mean over severities, severity s weighted decay^s."""

@@ -57,9 +57,9 @@ def pair(rows: Rows, metric: str, orientation: Orientation, *, keep: npt.NDArray
         clean = np.zeros(other.size)
     else:
         clean = _twins(rows, values, is_clean, other, _reworded(condition)[rows.cell[other]])
-    found = np.isfinite(values[other]) & np.isfinite(clean)
-    flagged = np.bincount(rows.cell[other[~found]], minlength=len(rows.cells))
-    return _average(rows, other[found], clean[found], values[other[found]], orientation, flagged)
+    defined = np.isfinite(values[other]) & np.isfinite(clean)
+    flagged = np.bincount(rows.cell[other[~defined]], minlength=len(rows.cells))
+    return _average(rows, other[defined], clean[defined], values[other[defined]], orientation, flagged)
 
 
 def _reworded(conditions: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
@@ -98,12 +98,12 @@ def twin_positions(
     return np.where(place >= 0, first[place], -1) if first.size else place
 
 
-def _position(keys: Codes, wanted: Codes) -> Codes:
+def _position(keys: Codes, targets: Codes) -> Codes:
     """Return the position of each wanted key in the sorted keys; -1 where it is absent."""
     if keys.size == 0:
-        return np.full(wanted.size, -1)
-    place = np.minimum(np.searchsorted(keys, wanted), keys.size - 1)
-    return np.where(keys[place] == wanted, place, -1)
+        return np.full(targets.size, -1)
+    place = np.minimum(np.searchsorted(keys, targets), keys.size - 1)
+    return np.where(keys[place] == targets, place, -1)
 
 
 def _average(
@@ -144,8 +144,8 @@ def subject_values(rows: Rows, where: Codes, values: Values) -> tuple[Codes, Val
     """
     cases, at, count = np.unique(rows.case[where], return_inverse=True, return_counts=True)
     means = np.bincount(at, weights=values, minlength=cases.size) / np.maximum(count, 1)
-    subjects, found = subject_means(means, rows.subject_of_case[cases])
-    return subjects, found, cases.size
+    subjects, means_of_subjects = subject_means(means, rows.subject_of_case[cases])
+    return subjects, means_of_subjects, cases.size
 
 
 def with_clean(rows: Rows, cell: int) -> tuple[Codes, Codes]:
@@ -159,8 +159,8 @@ def with_clean(rows: Rows, cell: int) -> tuple[Codes, Codes]:
 
 def subject_matrix(columns: Sequence[tuple[Codes, Values]]) -> Values:
     """Return (subjects, columns), NaN where a subject has no value for a column."""
-    known = np.unique(np.concatenate([subjects for subjects, _ in columns])) if columns else np.empty(0, np.int64)
-    matrix = np.full((known.size, len(columns)), np.nan)
+    everyone = np.unique(np.concatenate([subjects for subjects, _ in columns])) if columns else np.empty(0, np.int64)
+    matrix = np.full((everyone.size, len(columns)), np.nan)
     for i, (subjects, values) in enumerate(columns):
-        matrix[np.searchsorted(known, subjects), i] = values
+        matrix[np.searchsorted(everyone, subjects), i] = values
     return matrix

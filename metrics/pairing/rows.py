@@ -49,8 +49,8 @@ class Rows:
             InputError: the table has no such column.
         """
         if column not in self.frame.columns:
-            known = [str(c) for c in self.frame.columns]
-            raise InputError(f"metric: the table has no column {column!r}{suggest(column, known)}")
+            columns = [str(c) for c in self.frame.columns]
+            raise InputError(f"metric: the table has no column {column!r}{suggest(column, columns)}")
         numbers = pd.to_numeric(self.frame[column], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
         return np.where(self.usable & np.isfinite(numbers), numbers, np.nan)
 
@@ -90,8 +90,8 @@ def codes(frame: pd.DataFrame, columns: list[str]) -> tuple[Codes, pd.DataFrame]
     """Return one code per row for the combination of `columns`, in sorted order, and the combinations."""
     combined = np.zeros(len(frame), dtype=np.int64)
     for name in columns:
-        code, known = pd.factorize(frame[name], sort=True)
-        _, combined = np.unique(combined * max(1, len(known)) + code, return_inverse=True)
+        code, uniques = pd.factorize(frame[name], sort=True)
+        _, combined = np.unique(combined * max(1, len(uniques)) + code, return_inverse=True)
     first = np.unique(combined, return_index=True)[1]
     return combined.astype(np.int64), frame[columns].iloc[first].reset_index(drop=True)
 
@@ -118,13 +118,13 @@ def _describe(frame: pd.DataFrame, cell: Codes, cells: pd.DataFrame) -> pd.DataF
 def _subjects(frame: pd.DataFrame, case: Codes) -> tuple[Codes, bool]:
     n_cases = int(case.max(initial=-1)) + 1
     stated = _text(frame, "subject_id").to_numpy(dtype=object) if "subject_id" in frame.columns else None
-    known = np.zeros(len(frame), dtype=bool) if stated is None else stated != ""
+    labelled = np.zeros(len(frame), dtype=bool) if stated is None else stated != ""
     subject = np.full(n_cases, -1, dtype=np.int64)
-    if stated is not None and known.any():
-        code, _ = pd.factorize(pd.Series(stated[known]), sort=True)
-        subject[case[known]] = code
-        if (subject[case[known]] != code).any():
-            row = frame.loc[known].iloc[int(np.flatnonzero(subject[case[known]] != code)[0])]
+    if stated is not None and labelled.any():
+        code, _ = pd.factorize(pd.Series(stated[labelled]), sort=True)
+        subject[case[labelled]] = code
+        if (subject[case[labelled]] != code).any():
+            row = frame.loc[labelled].iloc[int(np.flatnonzero(subject[case[labelled]] != code)[0])]
             raise InputError(f"table: expected one subject_id per case, case {row['case_id']!r} has several")
     missing = np.flatnonzero(subject < 0)
     subject[missing] = subject.max(initial=-1) + 1 + np.arange(missing.size)

@@ -51,7 +51,7 @@ def text_floors(
     check_alpha(alpha, resamples)
     rows = read_rows(table)
     pairs = pair(rows, metric, "clean - perturbed")
-    found: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = []
     for cell in rows.cells.index[rows.cells["condition"].isin(FLOORS)]:
         where = pairs.of(int(cell))
         subject = pairs.subject[where]
@@ -63,8 +63,8 @@ def text_floors(
         key = [rows.cells.at[cell, name] for name in ("model", "dataset", "condition")]
         means = [float(v.mean()) if v.size else math.nan for v in (clean, floor)]
         values = (*key, metric, *means, *due, *share, subject.size, loss.size)
-        found.append(dict(zip(FLOOR_COLUMNS, values, strict=True)))
-    return pd.DataFrame(found, columns=list(FLOOR_COLUMNS))
+        records.append(dict(zip(FLOOR_COLUMNS, values, strict=True)))
+    return pd.DataFrame(records, columns=list(FLOOR_COLUMNS))
 
 
 def leave_one_out(
@@ -74,11 +74,11 @@ def leave_one_out(
 
     Columns of `effects`, and `attribute` first. An attribute that others imply costs nothing here; see `shapley`.
     """
-    kept = table["condition"].astype("str")
-    chosen = table[(kept == "clean") | kept.str.match(r"drop:[^+@]+$")]
-    found = effects(chosen, metric=metric, alpha=alpha, resamples=resamples, seed=seed)
-    found.insert(0, "attribute", found["condition"].str.removeprefix("drop:"))
-    return found
+    conditions = table["condition"].astype("str")
+    chosen = table[(conditions == "clean") | conditions.str.match(r"drop:[^+@]+$")]
+    losses = effects(chosen, metric=metric, alpha=alpha, resamples=resamples, seed=seed)
+    losses.insert(0, "attribute", losses["condition"].str.removeprefix("drop:"))
+    return losses
 
 
 class Shapley(NamedTuple):
@@ -131,8 +131,8 @@ def shapley(
     check_alpha(alpha, permutations)
     cache: dict[Coalition, Values] = {}
 
-    def score(kept: Iterable[str]) -> Values:
-        coalition = frozenset(kept)
+    def score(members: Iterable[str]) -> Values:
+        coalition = frozenset(members)
         if coalition not in cache:
             cache[coalition] = np.asarray(value(coalition), dtype=np.float64)
             if cache[coalition].shape != next(iter(cache.values())).shape or cache[coalition].ndim != 1:
@@ -143,11 +143,11 @@ def shapley(
     gains = [_walk(order, names, score) for order in orders]
     per_subject = np.mean(gains, axis=0)
     error = np.zeros(len(names)) if complete else _sampling_error(np.array(gains))
-    found = []
+    values = []
     for i, name in enumerate(names):
         interval = t_interval(per_subject[i], level=1 - alpha)
-        found.append(Shapley(name, *interval, float(error[i]), per_subject.shape[1], len(cache)))
-    return found
+        values.append(Shapley(name, *interval, float(error[i]), per_subject.shape[1], len(cache)))
+    return values
 
 
 def shapley_of_table(
@@ -182,7 +182,7 @@ def shapley_of_table(
         where = np.flatnonzero(np.array([s == coalition for s in stated]) & np.isfinite(scores))
         subjects, means, _ = subject_values(rows, where, scores[where])
         by_coalition[coalition] = dict(zip(subjects.tolist(), means.tolist(), strict=True))
-    common = sorted(set.intersection(*(set(found) for found in by_coalition.values())))
+    common = sorted(set.intersection(*(set(values) for values in by_coalition.values())))
 
     def value(coalition: Coalition) -> Values:
         if coalition not in by_coalition:
@@ -191,8 +191,8 @@ def shapley_of_table(
             )
         return np.array([by_coalition[coalition][subject] for subject in common])
 
-    found = shapley(value, sorted(frozenset().union(*stated)), permutations=permutations, alpha=alpha, seed=seed)
-    frame = pd.DataFrame([tuple(row) for row in found], columns=list(SHAPLEY_COLUMNS))
+    values = shapley(value, sorted(frozenset().union(*stated)), permutations=permutations, alpha=alpha, seed=seed)
+    frame = pd.DataFrame([tuple(row) for row in values], columns=list(SHAPLEY_COLUMNS))
     return frame.sort_values("value", ascending=False, kind="stable", ignore_index=True)
 
 

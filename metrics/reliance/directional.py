@@ -93,7 +93,7 @@ def directional_tests(
     if missing:
         raise InputError(f"table: expected columns {', '.join(_NEEDED)}, {', '.join(missing)} missing")
     rows = read_rows(table)
-    found: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = []
     for _, cells in rows.cells.groupby("group", sort=True):
         reworded = [int(c) for c in cells.index[cells["condition"] == PARAPHRASE]]
         for cell in cells.index:
@@ -102,8 +102,8 @@ def directional_tests(
                 continue
             if base_name(str(cells.at[cell, "condition"])) in _SWAPS:
                 outcome = _Outcomes(rows, int(cell), kind, left_is, still, least_growth)
-                found.append(_record(rows, outcome, reworded, alpha, resamples, seed))
-    return pd.DataFrame(found, columns=list(COLUMNS))
+                records.append(_record(rows, outcome, reworded, alpha, resamples, seed))
+    return pd.DataFrame(records, columns=list(COLUMNS))
 
 
 class _Outcomes:
@@ -142,8 +142,8 @@ class _Outcomes:
                 reworded.setdefault(int(self.rows.case[moved]), []).append((int(clean), int(moved)))
         for i, (swap, row) in enumerate(zip(self.swaps, self.other, strict=True)):
             judged = [self.judged(swap, *pair) for pair in reworded.get(int(self.rows.case[row]), [])]
-            told = [outcome == "obeys" for outcome in judged if outcome != "excluded"]
-            share[i] = np.mean(told) if told else np.nan
+            obeyed = [outcome == "obeys" for outcome in judged if outcome != "excluded"]
+            share[i] = np.mean(obeyed) if obeyed else np.nan
         return share
 
     def _mask(self, row: int) -> Mask:
@@ -162,22 +162,22 @@ class _Outcomes:
 
 
 def _record(
-    rows: Rows, found: _Outcomes, reworded: list[int], alpha: float, resamples: int, seed: int
+    rows: Rows, outcomes: _Outcomes, reworded: list[int], alpha: float, resamples: int, seed: int
 ) -> dict[str, Any]:
-    used = found.outcome != "excluded"
-    where = found.other[used]
-    record: dict[str, Any] = {name: rows.cells.at[found.cell, name] for name in ("model", "dataset", "condition")}
-    record |= {"attribute": found.kind, "n_images": np.unique(rows.case[where]).size}
+    used = outcomes.outcome != "excluded"
+    where = outcomes.other[used]
+    record: dict[str, Any] = {name: rows.cells.at[outcomes.cell, name] for name in ("model", "dataset", "condition")}
+    record |= {"attribute": outcomes.kind, "n_images": np.unique(rows.case[where]).size}
     record |= {"n_excluded": int((~used).sum()), "n_subjects": np.unique(rows.subject_of_case[rows.case[where]]).size}
     for name in ("obeys", "ignores", "breaks"):
-        values = subject_values(rows, where, (found.outcome[used] == name).astype(float))[1]
+        values = subject_values(rows, where, (outcomes.outcome[used] == name).astype(float))[1]
         interval = share_interval(values, level=1 - alpha, resamples=resamples, seed=seed)
         record |= {name: interval.estimate, f"{name}_low": interval.low, f"{name}_high": interval.high}
-    chance = found.by_rewording(reworded)[used]
-    known = np.isfinite(chance)
-    gain = (found.outcome[used][known] == "obeys").astype(float) - chance[known]
-    net = t_interval(subject_values(rows, where[known], gain)[1], level=1 - alpha)
-    by_chance = subject_values(rows, where[known], chance[known])[1]
+    chance = outcomes.by_rewording(reworded)[used]
+    defined = np.isfinite(chance)
+    gain = (outcomes.outcome[used][defined] == "obeys").astype(float) - chance[defined]
+    net = t_interval(subject_values(rows, where[defined], gain)[1], level=1 - alpha)
+    by_chance = subject_values(rows, where[defined], chance[defined])[1]
     record |= {"by_rewording": float(by_chance.mean()) if by_chance.size else math.nan}
     note = "" if used.any() else "every image is excluded"
     return record | {"net": net.estimate, "net_low": net.low, "net_high": net.high, "note": note}
@@ -186,16 +186,20 @@ def _record(
 def _columns(rows: Rows) -> list[np.ndarray]:
     """Return what `Mask` holds, one array each; the size of the image is NaN where the table does not state it."""
     nothing = np.full(len(rows.frame), np.nan)
-    known = [name in rows.frame.columns for name in (*_NEEDED[:4], *_SIZE)]
-    names = zip((*_NEEDED[:4], *_SIZE), known, strict=True)
+    present = [name in rows.frame.columns for name in (*_NEEDED[:4], *_SIZE)]
+    names = zip((*_NEEDED[:4], *_SIZE), present, strict=True)
     return [rows.values(name) if there else nothing for name, there in names]
 
 
 @lru_cache(maxsize=4096)
 def _swap(params: object, kind: str) -> Swap:
     try:
-        said = json.loads(str(params))
+        document = json.loads(str(params))
     except ValueError:
-        said = {}
-    old, new = (str(said.get(name, "")).lower() if isinstance(said, dict) else "" for name in ("old", "new"))
-    return Swap(kind, old, new) if not isinstance(said, dict) or said.get("kind", kind) == kind else Swap(kind, "", "")
+        document = {}
+    old, new = (str(document.get(name, "")).lower() if isinstance(document, dict) else "" for name in ("old", "new"))
+    return (
+        Swap(kind, old, new)
+        if not isinstance(document, dict) or document.get("kind", kind) == kind
+        else Swap(kind, "", "")
+    )

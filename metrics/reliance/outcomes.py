@@ -144,12 +144,12 @@ def _size(swap: Swap, clean: Mask, least_growth: float) -> Test | None:
 
 
 def _number(swap: Swap, clean: Mask, _: float) -> Test | None:
-    wanted, several = _COUNTS.get(swap.new.lower()), swap.new.lower() in _SEVERAL
+    count, several = _COUNTS.get(swap.new.lower()), swap.new.lower() in _SEVERAL
 
     def holds(mask: Mask) -> bool:
-        return mask.components >= 2 if several else mask.components == wanted
+        return mask.components >= 2 if several else mask.components == count
 
-    return None if (wanted is None and not several) or holds(clean) else holds
+    return None if (count is None and not several) or holds(clean) else holds
 
 
 def _side(swap: Swap, clean: Mask, _: float) -> Test | None:

@@ -85,7 +85,7 @@ def follow_rates(table: pd.DataFrame, *, alpha: float = 0.05, least_dice: float 
     """
     check_alpha(alpha, 1)
     rows = read_rows(table)
-    found: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = []
     for cell in rows.cells.index[rows.cells["family"] == "prompt"]:
         match = referent_pairs(rows, int(cell))
         if match is None or match.other.size == 0:
@@ -99,7 +99,7 @@ def follow_rates(table: pd.DataFrame, *, alpha: float = 0.05, least_dice: float 
 
         gain = mean(nearer[match.other].astype(float) - nearer[match.clean])
         interval = t_interval(gain, level=1 - alpha)
-        found.append(
+        records.append(
             _key(rows, int(cell))
             | {
                 "follow_rate": interval.estimate,
@@ -112,7 +112,7 @@ def follow_rates(table: pd.DataFrame, *, alpha: float = 0.05, least_dice: float 
                 "n_subjects": gain.size,
             }
         )
-    return pd.DataFrame(found, columns=list(FOLLOW_COLUMNS))
+    return pd.DataFrame(records, columns=list(FOLLOW_COLUMNS))
 
 
 def flip_rates(
@@ -130,21 +130,21 @@ def flip_rates(
     check_alpha(alpha, resamples)
     rows = read_rows(table)
     changes = pair(rows, CHANGE, "itself")
-    found: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = []
     for _, cells in rows.cells.groupby("group", sort=True):
         most = _largest_wording_change(rows, cells)
         for cell in prompt_cells(rows, cells):
             where = changes.of(cell)
             change, case, subject = changes.effect[where], changes.case[where], changes.subject[where]
-            known = np.isfinite(most[case])
+            defined = np.isfinite(most[case])
             flips = subject_means((change > flip_above).astype(float), subject)[1]
-            beyond = subject_means((change[known] > most[case[known]]).astype(float), subject[known])[1]
+            beyond = subject_means((change[defined] > most[case[defined]]).astype(float), subject[defined])[1]
             first, second = (
                 share_interval(v, level=1 - alpha, resamples=resamples, seed=seed) for v in (flips, beyond)
             )
-            values = (*first, *second, case.size, int(known.sum()), flips.size)
-            found.append(_key(rows, cell) | dict(zip(FLIP_COLUMNS[3:], values, strict=True)))
-    return pd.DataFrame(found, columns=list(FLIP_COLUMNS))
+            values = (*first, *second, case.size, int(defined.sum()), flips.size)
+            records.append(_key(rows, cell) | dict(zip(FLIP_COLUMNS[3:], values, strict=True)))
+    return pd.DataFrame(records, columns=list(FLIP_COLUMNS))
 
 
 def abstention(table: pd.DataFrame, *, alpha: float = 0.05, resamples: int = 9999, seed: int = 0) -> pd.DataFrame:
@@ -160,18 +160,18 @@ def abstention(table: pd.DataFrame, *, alpha: float = 0.05, resamples: int = 999
     check_alpha(alpha, resamples)
     rows = read_rows(table)
     area = rows.values("area_fraction")
-    found: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = []
     for cell in rows.cells.index[[base_name(str(c)) in _NO_TARGET for c in rows.cells["condition"]]]:
         other, clean = with_clean(rows, int(cell))
-        known = np.isfinite(area[other]) & np.isfinite(area[clean])
-        other, clean = other[known], clean[known]
+        defined = np.isfinite(area[other]) & np.isfinite(area[clean])
+        other, clean = other[defined], clean[defined]
         _, empty, n_images = subject_values(rows, other, (area[other] == 0).astype(float))
         share = share_interval(empty, level=1 - alpha, resamples=resamples, seed=seed)
         sums = np.column_stack([subject_values(rows, other, area[where])[1] for where in (other, clean)])
         ratio = cluster_bootstrap(sums, _ratio, level=1 - alpha, resamples=resamples, seed=seed)
         values = (*share, 1 - share.estimate, *ratio, n_images, empty.size)
-        found.append(_key(rows, int(cell)) | dict(zip(ABSTAIN_COLUMNS[3:], values, strict=True)))
-    return pd.DataFrame(found, columns=list(ABSTAIN_COLUMNS))
+        records.append(_key(rows, int(cell)) | dict(zip(ABSTAIN_COLUMNS[3:], values, strict=True)))
+    return pd.DataFrame(records, columns=list(ABSTAIN_COLUMNS))
 
 
 def prompt_reliance_index(
@@ -201,32 +201,32 @@ def prompt_reliance_index(
     if not (rows.cells["condition"] == floor).any():
         raise InputError(f"floor: the table has no rows of {floor!r}; run that prompt change, or name another floor")
     losses = pair(rows, "dice", "clean - perturbed")
-    found: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = []
     for _, cells in rows.cells.groupby("group", sort=True):
         base = np.full(rows.subject_of_case.size, np.nan)
         for cell in cells.index[cells["condition"] == floor]:
             base[losses.case[losses.of(int(cell))]] = losses.effect[losses.of(int(cell))]
         for cell in [c for c in prompt_cells(rows, cells) if cells.at[c, "condition"] != floor]:
             where = losses.of(cell)
-            known = np.isfinite(base[losses.case[where]])
-            subject, case = losses.subject[where][known], losses.case[where][known]
-            sums = np.column_stack([subject_means(v, subject)[1] for v in (losses.effect[where][known], base[case])])
+            defined = np.isfinite(base[losses.case[where]])
+            subject, case = losses.subject[where][defined], losses.case[where][defined]
+            sums = np.column_stack([subject_means(v, subject)[1] for v in (losses.effect[where][defined], base[case])])
             values = _index(sums, floor, alpha, least_loss, resamples, seed)
-            found.append(_key(rows, cell) | values | {"n_images": case.size, "n_subjects": len(sums)})
-    return pd.DataFrame(found, columns=list(PRI_COLUMNS))
+            records.append(_key(rows, cell) | values | {"n_images": case.size, "n_subjects": len(sums)})
+    return pd.DataFrame(records, columns=list(PRI_COLUMNS))
 
 
 def _index(sums: Values, floor: str, alpha: float, least_loss: float, resamples: int, seed: int) -> dict[str, Any]:
     nan = float("nan")
     loss = t_interval(sums[:, 1], level=1 - alpha)
-    said = {"floor": floor, "floor_loss": loss.estimate, "floor_loss_low": loss.low}
+    shared = {"floor": floor, "floor_loss": loss.estimate, "floor_loss_low": loss.low}
     if not loss.low > least_loss:
         reason = f"undefined: the {floor} prompt does not hurt either"
         if len(sums) < 2:
             reason = "undefined: fewer than 2 subjects"
-        return said | {"pri": nan, "ci_low": nan, "ci_high": nan, "note": reason}
+        return shared | {"pri": nan, "ci_low": nan, "ci_high": nan, "note": reason}
     index = cluster_bootstrap(sums, _ratio, level=1 - alpha, resamples=resamples, seed=seed)
-    return said | {"pri": index.estimate, "ci_low": index.low, "ci_high": index.high, "note": ""}
+    return shared | {"pri": index.estimate, "ci_low": index.low, "ci_high": index.high, "note": ""}
 
 
 def _largest_wording_change(rows: Rows, cells: pd.DataFrame) -> Values:

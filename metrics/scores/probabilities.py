@@ -51,12 +51,12 @@ def prediction_metrics(
     Raises:
         InputError: as for `mask_metrics`; or a value outside [0, 1].
     """
-    wanted = None if names is None else [(name, METRICS.get(name).needs) for name in names]
-    of_map = ["ece", "brier"] if wanted is None else [name for name, needs in wanted if needs == "probability"]
-    of_mask = None if wanted is None else [name for name, needs in wanted if needs != "probability"]
+    needs_of = None if names is None else [(name, METRICS.get(name).needs) for name in names]
+    of_map = ["ece", "brier"] if needs_of is None else [name for name, needs in needs_of if needs == "probability"]
+    of_mask = None if needs_of is None else [name for name, needs in needs_of if needs != "probability"]
     masked = np.asarray(probability) > threshold
-    found = mask_metrics(masked, reference, spacing_mm=spacing_mm, nsd_tolerance_mm=nsd_tolerance_mm, names=of_mask)
-    return found | {name: METRICS.get(name)()(probability, reference) for name in of_map}
+    scores = mask_metrics(masked, reference, spacing_mm=spacing_mm, nsd_tolerance_mm=nsd_tolerance_mm, names=of_mask)
+    return scores | {name: METRICS.get(name)()(probability, reference) for name in of_map}
 
 
 def dice_curve(

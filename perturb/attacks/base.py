@@ -153,19 +153,19 @@ class Attack(BasePerturbation):
         if self.search is None:
             return NotApplicable(self.unbound)
         level, seed = self.settings.eps[severity - 1], int(rng.integers(2**31))
-        found = self.search(case, level / 255, seed, self.settings)
-        if isinstance(found, NotApplicable):
-            return found
-        facts = {key: as_json(value) for key, value in found.facts.items()}
+        attack = self.search(case, level / 255, seed, self.settings)
+        if isinstance(attack, NotApplicable):
+            return attack
+        facts = {key: as_json(value) for key, value in attack.facts.items()}
         params = {
             "eps": level,
             "seed": seed,
             "settings": {name: getattr(self.settings, name) for name in self.uses},
-            "sha256": picture_digest(found.image),
+            "sha256": picture_digest(attack.image),
             "note": said_of(facts.get("suspicious", [])),
             **facts,
         }
-        self._hold(params["sha256"], found)
+        self._hold(params["sha256"], attack)
         return params
 
     def apply(self, case: Case, params: Params) -> Case:
@@ -176,23 +176,23 @@ class Attack(BasePerturbation):
         """
         if not params["eps"]:
             return case
-        found = self._held.pop(params["sha256"], None) or self._again(case, params)
-        changed = with_picture(case, found.image)
-        return changed if found.prompt is None else reworded(changed, found.prompt)
+        attack = self._held.pop(params["sha256"], None) or self._again(case, params)
+        changed = with_picture(case, attack.image)
+        return changed if attack.prompt is None else reworded(changed, attack.prompt)
 
     def _again(self, case: Case, params: Params) -> Attacked:
         if self.search is None:
             raise CaseError(f"{self.name}: {self.unbound}")
         settings = dataclasses.replace(self.settings, **params["settings"])
-        found = self.search(case, params["eps"] / 255, params["seed"], settings)
-        if isinstance(found, NotApplicable) or picture_digest(found.image) != params["sha256"]:
+        attack = self.search(case, params["eps"] / 255, params["seed"], settings)
+        if isinstance(attack, NotApplicable) or picture_digest(attack.image) != params["sha256"]:
             raise CaseError(f"{self.name}: the search gives another picture than the record's; model or machine differ")
-        return found
+        return attack
 
-    def _hold(self, digest: str, found: Attacked) -> None:
+    def _hold(self, digest: str, attack: Attacked) -> None:
         # A draw is applied at once, or after those of its batch; what was never applied must not pile up.
-        self._held[digest] = found
-        while sum(held.image.nbytes for held in self._held.values()) > _HELD_BYTES and len(self._held) > 1:
+        self._held[digest] = attack
+        while sum(one.image.nbytes for one in self._held.values()) > _HELD_BYTES and len(self._held) > 1:
             del self._held[next(iter(self._held))]
 
 
@@ -252,16 +252,16 @@ def signs(
     Source: Athalye, Carlini and Wagner, "Obfuscated Gradients Give a False Sense of Security", ICML 2018,
     arXiv:1802.00420; Carlini et al., "On Evaluating Adversarial Robustness", 2019, arXiv:1902.06705.
     """
-    found = []
+    suspicions = []
     if gradient is not None and not math.isfinite(gradient):
-        found.append("the gradient is not finite")
+        suspicions.append("the gradient is not finite")
     elif gradient == 0:
-        found.append("the gradient is zero")
+        suspicions.append("the gradient is zero")
     if not loss > clean_loss:
-        found.append("the loss does not rise")
+        suspicions.append("the loss does not rise")
     if noise_loss is not None and noise_loss >= loss:
-        found.append("random noise of the same size is as strong")
+        suspicions.append("random noise of the same size is as strong")
     # Where the loss is all but linear both find the same corner, and rounding decides which is higher.
     if fgsm_loss is not None and fgsm_loss - loss > _SLACK * abs(loss - clean_loss):
-        found.append("one gradient step (fgsm) is stronger")
-    return found
+        suspicions.append("one gradient step (fgsm) is stronger")
+    return suspicions

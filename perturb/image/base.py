@@ -54,9 +54,9 @@ class ImagePerturbation(BasePerturbation):
         Raises:
             InputError: not one value for each severity, or not as many finite numbers in each as the entry has.
         """
-        made = copy.copy(self)
-        made.values = checked_values(self.name, values, count=len(self.severities), like=self.identity)
-        return made
+        copied = copy.copy(self)
+        copied.values = checked_values(self.name, values, count=len(self.severities), like=self.identity)
+        return copied
 
     def at_strength(self, strength: float) -> Any:
         """Return the value at a strength from 0 (mildest) to 1 (strongest), for calibration.

@@ -82,11 +82,11 @@ def changed_cases(change: Change, cases: Sequence[Case], params: Sequence[Params
     On the CPU pictures go one by one: a batch gains nothing there, and no bit can depend on a neighbour.
     """
     sources = [planes(case) for case in cases]
-    found: dict[int, Case] = {}
+    results: dict[int, Case] = {}
     for batch in _batches(sources, alone=str(device) == "cpu"):
         changed = _changed(change, [sources[i] for i in batch], [params[i] for i in batch], device)
-        found.update((i, with_planes(cases[i], unit)) for i, unit in zip(batch, changed, strict=True))
-    return [found[i] for i in range(len(cases))]
+        results.update((i, with_planes(cases[i], unit)) for i, unit in zip(batch, changed, strict=True))
+    return [results[i] for i in range(len(cases))]
 
 
 def _batches(sources: Sequence[Floats], *, alone: bool) -> list[list[int]]:
@@ -187,6 +187,6 @@ def _checked_value(name: str, value: Any, arity: int) -> Any:
     numbers = tuple(value) if isinstance(value, list | tuple) else (value,)
     is_number = all(isinstance(n, int | float) and not isinstance(n, bool) and math.isfinite(n) for n in numbers)
     if not is_number or isinstance(value, list | tuple) != bool(arity) or len(numbers) != max(arity, 1):
-        wanted = f"{arity} finite numbers in each" if arity else "finite numbers"
-        raise InputError(f"parameters of {name}: expected {wanted}, got {value!r}")
+        expected = f"{arity} finite numbers in each" if arity else "finite numbers"
+        raise InputError(f"parameters of {name}: expected {expected}, got {value!r}")
     return numbers if arity else value

@@ -115,13 +115,13 @@ class _Curve:
 
     def __init__(self, measure: Callable[[float], Scores]) -> None:
         self.measure = measure
-        self.known: dict[float, tuple[float, float]] = {}
+        self.points: dict[float, tuple[float, float]] = {}
 
     def means(self, strength: float) -> tuple[float, float]:
-        if strength not in self.known:
+        if strength not in self.points:
             content, whole = self.measure(strength).mean(axis=0)
-            self.known[strength] = float(content), float(whole)
-        return self.known[strength]
+            self.points[strength] = float(content), float(whole)
+        return self.points[strength]
 
     def mean(self, strength: float) -> float:
         return self.means(strength)[0]
@@ -130,15 +130,15 @@ class _Curve:
         """Return the strength in [0, 1] at which the mean falls to `target`, by bisection from what is known."""
         if self.mean(0.0) <= target:
             return 0.0
-        low = max(s for s, (found, _) in self.known.items() if found > target)
-        above = [s for s in self.known if s > low]
+        low = max(s for s, (score, _) in self.points.items() if score > target)
+        above = [s for s in self.points if s > low]
         high = min(above) if above else 1.0
         for _ in range(_MOST_STEPS):
             middle = (low + high) / 2
-            found = self.mean(middle)
-            if abs(found - target) < _CLOSE:
+            score = self.mean(middle)
+            if abs(score - target) < _CLOSE:
                 return middle
-            low, high = (middle, high) if found > target else (low, middle)
+            low, high = (middle, high) if score > target else (low, middle)
         return (low + high) / 2
 
 
@@ -149,12 +149,12 @@ def _scores(change: ImagePerturbation, cases: Sequence[Case], strength: float, s
 def _measured(change: ImagePerturbation, cases: Sequence[Case], value: Any, seed: int) -> Scores:
     """Return (content, whole) of every picture that the change applies to, (n, 2)."""
     trial = _fixed(change, value)
-    found = []
+    scores = []
     for case in cases:
         params = trial.propose(case, 1, _rng(change, case, seed))
         if not isinstance(params, NotApplicable):
-            found.append(content_and_whole(case, trial.apply(case, params)))
-    return np.array(found)
+            scores.append(content_and_whole(case, trial.apply(case, params)))
+    return np.array(scores)
 
 
 def _drawn(change: ImagePerturbation, case: Case, strength: float, seed: int) -> Any:
@@ -173,30 +173,30 @@ def _rng(change: BasePerturbation, case: Case, seed: int) -> np.random.Generator
 
 def _row(change: ImagePerturbation, cases: Sequence[Case], severity: int, target: float, seed: int) -> Severity:
     value = change.values[severity - 1]
-    found = _measured(change, cases, value, seed)[:, 0]
-    low, high = np.quantile(found, [0.1, 0.9])
-    return Severity(severity, value, target, float(found.mean()), float(low), float(high))
+    scores = _measured(change, cases, value, seed)[:, 0]
+    low, high = np.quantile(scores, [0.1, 0.9])
+    return Severity(severity, value, target, float(scores.mean()), float(low), float(high))
 
 
 def _by_bisection(change: ImagePerturbation, curve: _Curve, targets: Sequence[float]) -> list[Any]:
     """Return the values that meet the targets; where the strongest one does not, the same steps on the way to it."""
     floor, last = curve.mean(1.0), targets[-1]
-    asked = [t if floor <= last else 1 - (1 - t) * (1 - floor) / (1 - last) for t in targets]
-    return [_rounded(change.at_strength(curve.solve(target))) for target in asked]
+    aims = [t if floor <= last else 1 - (1 - t) * (1 - floor) / (1 - last) for t in targets]
+    return [_rounded(change.at_strength(curve.solve(target))) for target in aims]
 
 
 def _from_ladder(change: ImagePerturbation, curve: _Curve, targets: Sequence[float]) -> list[Any]:
     """Return the values nearest to the targets, of those on a ladder that are less similar than all milder ones."""
     ladder = {_rounded(change.at_strength(k / _RUNGS)): k / _RUNGS for k in range(_RUNGS + 1)}
-    kept: list[tuple[Any, float]] = []
+    steps: list[tuple[Any, float]] = []
     least = (np.inf, np.inf)
     for value, strength in ladder.items():
-        found = curve.means(strength)
-        if found[0] < least[0] and found[1] < least[1]:
-            kept.append((value, found[0]))
-            least = found
+        score = curve.means(strength)
+        if score[0] < least[0] and score[1] < least[1]:
+            steps.append((value, score[0]))
+            least = score
     chosen = min(
-        combinations(kept, min(len(targets), len(kept))),
+        combinations(steps, min(len(targets), len(steps))),
         key=lambda some: sum((ssim - t) ** 2 for (_, ssim), t in zip(some, targets, strict=False)),
     )
     values = [value for value, _ in chosen]

@@ -71,8 +71,8 @@ def _row(change: ImagePerturbation, cases: Sequence[Case], stand_ins: Sequence[s
                 break
             changed = change.apply(case, params)
             # SSIM compares what stands at the same place: of a picture that moved it says nothing.
-            said = "moved" if change.target == "both" else f"SSIM {content_similarity(case, changed):.2f}"
-            tiles.append(Tile(changed.image, f"{severity}   {said}"))
+            caption = "moved" if change.target == "both" else f"SSIM {content_similarity(case, changed):.2f}"
+            tiles.append(Tile(changed.image, f"{severity}   {caption}"))
         if len(tiles) > 1:
             return Row(title + (" [stand-in]" if case.case_id in stand_ins else ""), tuple(tiles))
     return Row(title, tuple(tiles))

@@ -36,19 +36,19 @@ def preset_table(preset: str, context: DataContext) -> Table:
     Raises:
         InputError: no such preset or set, or it has none for the data's modality.
     """
-    name, _, wanted = preset.partition(":")
+    name, _, set_name = preset.partition(":")
     if name not in _read("presets.toml"):
-        known = preset_names()
+        names = preset_names()
         raise InputError(
-            f"perturbations.image.preset: expected one of {', '.join(known)}, got {preset!r}{suggest(name, known)}"
+            f"perturbations.image.preset: expected one of {', '.join(names)}, got {preset!r}{suggest(name, names)}"
         )
     published = _read("presets.toml")[name]
-    chosen = wanted or _set_of(name, published, modalities(context))
+    chosen = set_name or _set_of(name, published, modalities(context))
     if chosen not in published["sets"]:
-        known = tuple(published["sets"])
+        names = tuple(published["sets"])
         raise InputError(
-            f"perturbations.image.preset: expected {name}: and one of {', '.join(known)}, got {preset!r}"
-            f"{suggest(chosen, known)}"
+            f"perturbations.image.preset: expected {name}: and one of {', '.join(names)}, got {preset!r}"
+            f"{suggest(chosen, names)}"
         )
     table = published["sets"][chosen]
     return {kind: checked(kind, values, scale=_SIDE / published["side"]) for kind, values in table.items()}
@@ -59,11 +59,11 @@ def calibrated_table(context: DataContext) -> Table:
 
     A kind that is not listed has its own values, which were calibrated over several modalities.
     """
-    found = modalities(context)
+    stated = modalities(context)
     tables = _read("calibrated.toml")
-    if len(found) != 1 or found[0] not in tables:
+    if len(stated) != 1 or stated[0] not in tables:
         return {}
-    return {kind: checked(kind, row["values"]) for kind, row in tables[found[0]].items()}
+    return {kind: checked(kind, row["values"]) for kind, row in tables[stated[0]].items()}
 
 
 def plan_table(parameters: Mapping[str, Sequence[Any]]) -> Table:
@@ -84,8 +84,8 @@ def checked(kind: str, values: Any, *, scale: float = 1.0) -> Values:
     entry: Any = PERTURBATIONS.get(kind)
     if not issubclass(entry, ImagePerturbation) or not entry.values:
         raise InputError(f"perturbations.image.parameters: {kind!r} has no values of severities that could be set")
-    found: Values = entry().with_values(values).values
-    return tuple(_scaled(value, scale) for value in found) if entry.lengths else found
+    accepted: Values = entry().with_values(values).values
+    return tuple(_scaled(value, scale) for value in accepted) if entry.lengths else accepted
 
 
 def modalities(context: DataContext) -> tuple[str, ...]:
@@ -94,14 +94,18 @@ def modalities(context: DataContext) -> tuple[str, ...]:
     return tuple(dict.fromkeys(modality for modality in stated if modality))
 
 
-def _set_of(name: str, published: Mapping[str, Any], found: Sequence[str]) -> str:
+def _set_of(name: str, published: Mapping[str, Any], stated_modalities: Sequence[str]) -> str:
     sets = tuple(published["sets"])
     if len(sets) == 1:
         return sets[0]
-    chosen = dict.fromkeys(published["modalities"].get(modality, "") for modality in found)
+    chosen = dict.fromkeys(published["modalities"].get(modality, "") for modality in stated_modalities)
     if len(chosen) == 1 and "" not in chosen:
         return next(iter(chosen))
-    stated = f"no parameters for {', '.join(found)}" if found else "parameters by modality, and the data state none"
+    stated = (
+        f"no parameters for {', '.join(stated_modalities)}"
+        if stated_modalities
+        else "parameters by modality, and the data state none"
+    )
     raise InputError(
         f"perturbations.image.preset: {name} has {stated}; name one of its sets, e.g. {name}:{sets[0]} "
         f"(sets: {', '.join(sets)})"

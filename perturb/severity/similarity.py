@@ -44,10 +44,10 @@ def content_and_whole(clean: Case, changed: Case) -> tuple[float, float]:
     """Return `content_similarity` and `similarity` of a pair, measured once."""
     from scipy import ndimage
 
-    found = _map(clean, changed)
+    ssim = _map(clean, changed)
     bright = ndimage.gaussian_filter(planes(clean).mean(axis=0), _SIGMA)[_REACH:-_REACH, _REACH:-_REACH] > _BLACK
-    whole = float(found.mean())
-    return (float(found[bright].mean()) if bright.any() else whole), whole
+    whole = float(ssim.mean())
+    return (float(ssim[bright].mean()) if bright.any() else whole), whole
 
 
 def _map(one: Case, other: Case) -> npt.NDArray[np.float64]:

@@ -39,10 +39,10 @@ def calibrate(
         raise InputError(f"--plan: expected a TOML file, found none at {str(plan)!r}; check the path")
     chosen = pictures(data, split=split, prompt=prompt, modality=modality, limit=images)
     with progress_bar("calibrate: kind") as progress:
-        found = calibrated(chosen, kinds=kinds.split(","), seed=seed, progress=progress)
-    for line in report_lines(found):
+        outcome = calibrated(chosen, kinds=kinds.split(","), seed=seed, progress=progress)
+    for line in report_lines(outcome):
         typer.echo(line)
-    table = {one.kind: one.values for one in found.calibrations}
+    table = {one.kind: one.values for one in outcome.calibrations}
     if not table:
         raise InputError("kinds: expected at least one kind that can be calibrated; see the reasons above")
     if plan is None:

@@ -33,7 +33,7 @@ def export(
     from robustness.workflows.exchange import export as run
 
     with progress_bar("export: part") as progress:
-        made = run(
+        exported = run(
             load_plan(plan, overrides=overrides or ()),
             out,
             folder=plan.resolve().parent,
@@ -41,13 +41,13 @@ def export(
             max_bytes=int(max_gib * (1 << 30)),
             progress=progress,
         )
-    for case, reason in made.unreadable.items():
+    for case, reason in exported.unreadable.items():
         typer.echo(f"warning: case {case} is left out: {reason}", err=True)
-    for condition, reason in made.left_out.items():
+    for condition, reason in exported.left_out.items():
         typer.echo(f"note: no request for {condition}: {reason}", err=True)
-    typer.echo(f"{made.n_requests} requests on {made.n_images} pictures, {made.n_bytes / 1e6:.1f} MB")
-    typer.echo(f"Hand over: {(made.path / 'public').resolve()}")
-    typer.echo(f"Keep: {(made.path / 'key').resolve()}")
+    typer.echo(f"{exported.n_requests} requests on {exported.n_images} pictures, {exported.n_bytes / 1e6:.1f} MB")
+    typer.echo(f"Hand over: {(exported.path / 'public').resolve()}")
+    typer.echo(f"Keep: {(exported.path / 'key').resolve()}")
 
 
 def score(
@@ -69,7 +69,7 @@ def score(
 
     name = label or predictions.resolve().stem
     with progress_bar("score: part") as progress:
-        made = run(
+        scored = run(
             exported,
             predictions,
             out=out or Path("runs") / name,
@@ -79,19 +79,19 @@ def score(
             progress=progress,
             said=say_problems,
         )
-    if made.manifest["model"]["problems"]:
-        typer.echo(f"Problems: {(made.path / PROBLEMS).resolve()}")
-    typer.echo(f"Run: {made.path.resolve()}")
-    typer.echo(f"Report: {(made.path / 'report.html').resolve()}")
+    if scored.manifest["model"]["problems"]:
+        typer.echo(f"Problems: {(scored.path / PROBLEMS).resolve()}")
+    typer.echo(f"Run: {scored.path.resolve()}")
+    typer.echo(f"Report: {(scored.path / 'report.html').resolve()}")
 
 
-def say_problems(found: Inspected) -> None:
+def say_problems(inspected: Inspected) -> None:
     """Print what is wrong with the predictions on stderr: one line each (at most 40 of a kind), then the counts."""
-    for kind, count in found.counts().items():
-        shown = [problem for problem in found.problems if problem.kind == kind][:_LISTED]
+    for kind, count in inspected.counts().items():
+        shown = [problem for problem in inspected.problems if problem.kind == kind][:_LISTED]
         for problem in shown:
             typer.echo(f"{kind}: {problem.name} ({problem.detail})", err=True)
         if count > len(shown):
             typer.echo(f"{kind}: ... and {count - len(shown)} more", err=True)
-    counts = ", ".join(f"{count} {kind}" for kind, count in found.counts().items()) or "no problem"
-    typer.echo(f"{found.n_usable} predictions can be used; {counts}", err=True)
+    counts = ", ".join(f"{count} {kind}" for kind, count in inspected.counts().items()) or "no problem"
+    typer.echo(f"{inspected.n_usable} predictions can be used; {counts}", err=True)

@@ -47,8 +47,8 @@ def gate(
     from robustness.gates.junit import write_junit
     from robustness.gates.output import write_json
 
-    wanted = load_gates(gates or Path("gates.toml"))
-    judged = judge_gates(opened, wanted, baseline=open_earlier(baseline) if baseline else None)
+    spec = load_gates(gates or Path("gates.toml"))
+    judged = judge_gates(opened, spec, baseline=open_earlier(baseline) if baseline else None)
     _show(judged, run, baseline, github=github, markdown=markdown)
     if junit is not None:
         write_junit(as_table(judged), junit)

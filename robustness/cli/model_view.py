@@ -12,15 +12,15 @@ def preparation(entry: Any) -> str:
     """
     if not hasattr(entry, "preprocess"):
         return ""
-    made = entry()
-    config = made.default_config()
-    found = made.preprocess(config)
+    model = entry()
+    config = model.default_config()
+    steps = model.preprocess(config)
     parts = [
-        f"input {found.image_size} x {found.image_size}, {found.interpolation}",
-        f"mean {_numbers(found.mean)}",
-        f"std {_numbers(found.std)}",
-        f"text {found.tokenizer}, {found.context_length} ids" if found.tokenizer else "no text",
-        f"threshold {found.threshold:g}",
+        f"input {steps.image_size} x {steps.image_size}, {steps.interpolation}",
+        f"mean {_numbers(steps.mean)}",
+        f"std {_numbers(steps.std)}",
+        f"text {steps.tokenizer}, {steps.context_length} ids" if steps.tokenizer else "no text",
+        f"threshold {steps.threshold:g}",
     ]
     return "; ".join(parts)
 

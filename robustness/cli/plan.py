@@ -39,7 +39,7 @@ def plan(
     from robustness.plans.audit import load_plan
 
     with progress_bar("plan: part") as progress:
-        found = forecast(
+        expected = forecast(
             load_plan(plan, overrides=overrides or ()),
             folder=plan.resolve().parent,
             gates=load_gates(gates) if gates else None,
@@ -47,9 +47,9 @@ def plan(
             batches=batches if measure else 0,
             progress=progress,
         )
-    for line in lines(found):
+    for line in lines(expected):
         typer.echo(line)
     if to_json is not None:
-        write_text(to_json, json.dumps(as_json(found), indent=1, ensure_ascii=False) + "\n")
-    if strict and found.undecidable:
+        write_text(to_json, json.dumps(as_json(expected), indent=1, ensure_ascii=False) + "\n")
+    if strict and expected.undecidable:
         raise typer.Exit(1)

@@ -74,13 +74,13 @@ def split_templates(written: Sequence[str] | None) -> dict[str, str] | None:
     Raises:
         InputError: no "=" in one.
     """
-    found = {}
+    named = {}
     for item in written or ():
         key, equals, text = item.partition("=")
         if not equals or not key.strip():
             raise InputError(f'--template: expected KEY=TEXT such as "p1=[{{size}} ]{{target}}", got {item!r}')
-        found[key.strip()] = text
-    return found or None
+        named[key.strip()] = text
+    return named or None
 
 
 def coloured(prompt: Prompt) -> Text:

@@ -34,10 +34,10 @@ def split(
     from robustness.runners.data.resplit import split_dataset
     from robustness.runners.data.splits import summary
 
-    made = split_dataset(data, out, by=by, folds=folds, val=val, test=test, seed=seed, sources=source, prompt=prompt)
-    for row in summary(made):
+    parts = split_dataset(data, out, by=by, folds=folds, val=val, test=test, seed=seed, sources=source, prompt=prompt)
+    for row in summary(parts):
         typer.echo(f"{row['split']:16}{row['cases']:8} cases {row['subjects']:8} subjects")
-    if made.by == "image" and by != "image":
+    if parts.by == "image" and by != "image":
         typer.echo(
             "warning: the data names no subject, so images of one patient may lie in several parts; give --by", err=True
         )

@@ -101,8 +101,8 @@ def _tokenizer(name: str, folder: Path | None, *, given: dict[str, Any]) -> dict
         folder = folder if folder.is_dir() else folder.parent
         document = _document(folder)
         config = merge(config, document["config"] if document.get("model") == name else {})
-    known = {key: value for key, value in given.items() if key in config}
-    tokenizer = entry.tokenizer(merge(config, known), Path(path) if path else folder)
+    overrides = {key: value for key, value in given.items() if key in config}
+    tokenizer = entry.tokenizer(merge(config, overrides), Path(path) if path else folder)
     if tokenizer is None:
         raise InputError(f"--model: {name!r} has no vocabulary here; give a plan with options = {{ tokenizer = PATH }}")
     return {"name": name, "tokenizer": tokenizer}
@@ -111,7 +111,7 @@ def _tokenizer(name: str, folder: Path | None, *, given: dict[str, Any]) -> dict
 def _document(folder: Path) -> dict[str, Any]:
     path = folder / _CONFIG
     try:
-        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        document = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return document if isinstance(document, dict) else {}

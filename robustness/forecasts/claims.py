@@ -49,12 +49,12 @@ class ClaimForecast(NamedTuple):
 def forecast_claims(unrun: Unrun, spread: SpreadModel) -> list[ClaimForecast]:
     """Return the forecast of every claim that the audit would make."""
     table = unrun.verdicts()
-    found = []
+    forecasts = []
     for row in table.to_dict("records"):
         family = _family(table, row)
         make = _prompt if row["claim"] == "prompt" else _robustness
-        found.append(make(unrun, spread, row, unrun.plan.statistics.alpha / family))
-    return found
+        forecasts.append(make(unrun, spread, row, unrun.plan.statistics.alpha / family))
+    return forecasts
 
 
 def _family(table: pd.DataFrame, row: dict[Any, Any]) -> int:

@@ -111,16 +111,16 @@ def _spread(plan: Plan, unrun: Unrun, like: str | Path | Run | None) -> SpreadMo
 def _measure(plan: Plan, datasets: Sequence[Dataset], folder: Path | None, batches: int) -> list[Pilot]:
     from robustness.runners.dry_run.timing import measure
 
-    found = []
+    pilots = []
     for model_place, spec in enumerate(plan.model):
         started = time.perf_counter()
         model: Any = load_spec(spec, folder=folder)
         loading = time.perf_counter() - started
         for data_place, data in enumerate(datasets):
             one = measure(plan, model, data, model_place=model_place, data_place=data_place, batches=batches)
-            found.append(one._replace(start=one.start + loading))
+            pilots.append(one._replace(start=one.start + loading))
             loading = 0.0
-    return found
+    return pilots
 
 
 def _seconds(works: Sequence[Workload], pilots: Sequence[Pilot]) -> tuple[float, float, float] | None:

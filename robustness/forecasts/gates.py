@@ -49,16 +49,16 @@ def forecast_gates(unrun: Unrun, spread: SpreadModel, gates: Gates) -> list[Gate
     from robustness.gates.evidence import Evidence
     from robustness.gates.judge import judge_gate
 
-    evidence, found = Evidence(unrun, unrun), []  # type: ignore[arg-type]
+    evidence, forecasts = Evidence(unrun, unrun), []  # type: ignore[arg-type]
     for gate in gates.gate:
         try:
             # On scores of a model that nothing moves: which cells there are does not depend on scores.
             cells = judge_gate(evidence, gate).findings
         except InputError as error:
-            found.append(_none(gate, str(error)))
+            forecasts.append(_none(gate, str(error)))
         else:
-            found.append(_forecast(unrun, spread, gate, cells))
-    return found
+            forecasts.append(_forecast(unrun, spread, gate, cells))
+    return forecasts
 
 
 def _forecast(unrun: Unrun, spread: SpreadModel, gate: GateSpec, cells: Sequence[Finding]) -> GateForecast:
@@ -78,7 +78,7 @@ def _forecast(unrun: Unrun, spread: SpreadModel, gate: GateSpec, cells: Sequence
         )
     alpha = unrun.plan.statistics.alpha
     each = [_powers(gate, cell, _spread_of(spread, gate, cell), alpha, len(cells)) for cell in cells]
-    weakest = min(each, key=lambda found: (math.inf if math.isnan(found[1]) else found[1], -_or_zero(found[2])))
+    weakest = min(each, key=lambda point: (math.inf if math.isnan(point[1]) else point[1], -_or_zero(point[2])))
     never = _too_few(unrun, gate, n)
     return GateForecast(
         gate.title,
@@ -137,8 +137,10 @@ def _never_verdict(unrun: Unrun, gate: GateSpec, cells: Sequence[Finding]) -> st
     if gate.test == "follows":
         rows = unrun.results()
         second = rows[rows["applicable"] & (rows["other_case_id"].fillna("") != "") & (rows["family"] == "prompt")]
-        wanted = {cell.condition for cell in cells}
-        return "" if set(second["condition"]) & wanted else "no second object on any image, so FOLLOWS cannot be shown"
+        conditions = {cell.condition for cell in cells}
+        return (
+            "" if set(second["condition"]) & conditions else "no second object on any image, so FOLLOWS cannot be shown"
+        )
     prompt = table[table["claim"] == "prompt"]
     floor = prompt["rule"].str.contains("no wording floor") & prompt["condition"].isin([c.condition for c in cells])
     if floor.any():

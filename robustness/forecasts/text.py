@@ -12,39 +12,39 @@ from robustness.forecasts.gates import GateForecast
 from robustness.forecasts.spread import ASSUMPTIONS
 
 
-def lines(found: Forecast) -> Iterator[str]:
+def lines(forecast: Forecast) -> Iterator[str]:
     """Yield the forecast as text."""
-    yield from _work(found)
-    yield from _time(found)
-    yield from _spread(found)
-    yield from _claims(found)
-    yield from _gates(found)
+    yield from _work(forecast)
+    yield from _time(forecast)
+    yield from _spread(forecast)
+    yield from _claims(forecast)
+    yield from _gates(forecast)
 
 
-def as_json(found: Forecast) -> dict[str, Any]:
+def as_json(forecast: Forecast) -> dict[str, Any]:
     """Return the forecast as JSON values; what is not told is None."""
-    works = [{k: v for k, v in work._asdict().items() if k != "rows"} for work in found.works]
-    seconds = dict(zip(("estimate", "low", "high"), found.seconds, strict=True)) if found.seconds else None
+    works = [{k: v for k, v in work._asdict().items() if k != "rows"} for work in forecast.works]
+    seconds = dict(zip(("estimate", "low", "high"), forecast.seconds, strict=True)) if forecast.seconds else None
     return _plain(
         {
-            "unit": found.unit,
+            "unit": forecast.unit,
             "data": works,
             "seconds": seconds,
-            "measured": [p._asdict() for p in found.pilots],
+            "measured": [p._asdict() for p in forecast.pilots],
             "spread": {
-                "from": found.spread.name or "assumptions",
-                "cases_per_subject": found.spread.per_subject,
+                "from": forecast.spread.name or "assumptions",
+                "cases_per_subject": forecast.spread.per_subject,
                 "assumptions": [one._asdict() for one in ASSUMPTIONS],
             },
-            "claims": [claim._asdict() for claim in found.claims],
-            "gates": [gate._asdict() for gate in found.gates],
-            "undecidable": [gate.name for gate in found.undecidable],
+            "claims": [claim._asdict() for claim in forecast.claims],
+            "gates": [gate._asdict() for gate in forecast.gates],
+            "undecidable": [gate.name for gate in forecast.undecidable],
         }
     )
 
 
-def _work(found: Forecast) -> Iterator[str]:
-    for work in found.works:
+def _work(forecast: Forecast) -> Iterator[str]:
+    for work in forecast.works:
         unit = "image (no patient known)" if work.subject_is_image else "patient"
         yield (
             f"DATA    {work.dataset}: {work.n_cases} cases on {work.n_images} images of {work.n_subjects} subjects; "
@@ -59,13 +59,13 @@ def _work(found: Forecast) -> Iterator[str]:
             yield f"        more for what is searched with the model, not counted: {', '.join(work.by_model)}"
 
 
-def _time(found: Forecast) -> Iterator[str]:
-    if found.seconds is None:
+def _time(forecast: Forecast) -> Iterator[str]:
+    if forecast.seconds is None:
         yield "TIME    not measured; --measure audits a few batches"
         return
-    middle, low, high = (_duration(seconds) for seconds in found.seconds)
+    middle, low, high = (_duration(seconds) for seconds in forecast.seconds)
     yield f"TIME    about {middle} on this machine ({low} to {high}), statistics and page on top"
-    for p in found.pilots:
+    for p in forecast.pilots:
         each = f"{1000 * p.mean:.1f} ms a row ({1000 * p.low:.1f} to {1000 * p.high:.1f})"
         yield (
             f"        {p.model} on {p.dataset}: {each}, "
@@ -74,31 +74,31 @@ def _time(found: Forecast) -> Iterator[str]:
         )
 
 
-def _spread(found: Forecast) -> Iterator[str]:
-    spread = found.spread
+def _spread(forecast: Forecast) -> Iterator[str]:
+    spread = forecast.spread
     if spread.earlier:
         yield f"SPREAD  of subjects: as in the run {spread.name}; where it has none, assumed:"
     else:
         yield "SPREAD  of subjects: ASSUMED, not measured (--like RUN takes an earlier run's):"
     for one in ASSUMPTIONS:
         yield f"        sd {one.sd:g} of an image's difference, ICC {one.icc:g}: {one.what}"
-    yield f"        cases per {found.unit}: {spread.per_subject:.3g}"
+    yield f"        cases per {forecast.unit}: {spread.per_subject:.3g}"
 
 
-def _claims(found: Forecast) -> Iterator[str]:
-    prompt = [claim for claim in found.claims if claim.claim == "prompt"]
+def _claims(forecast: Forecast) -> Iterator[str]:
+    prompt = [claim for claim in forecast.claims if claim.claim == "prompt"]
     if prompt:
         yield f"CLAIMS  about the prompt (power 80%, margin {prompt[0].margin:g} of the mask's change)"
         yield from _table(
-            ("condition", f"{found.unit}s", "REACTS from", "IGNORES needs", "never"),
+            ("condition", f"{forecast.unit}s", "REACTS from", "IGNORES needs", "never"),
             [(c.condition, str(c.n_subjects), _percent(c.found_from), str(c.needed), _never(c)) for c in _once(prompt)],
         )
         yield from _reasons(_once(prompt))
-    robust = [claim for claim in found.claims if claim.claim == "robustness"]
+    robust = [claim for claim in forecast.claims if claim.claim == "robustness"]
     if robust:
         yield "CLAIMS  about robustness (power 80%; unmoved: how often ROBUST is shown for a model that nothing moves)"
         yield from _table(
-            ("condition", "metric", f"{found.unit}s", "ROBUST up to", "FRAGILE from", "unmoved", "never"),
+            ("condition", "metric", f"{forecast.unit}s", "ROBUST up to", "FRAGILE from", "unmoved", "never"),
             [
                 (
                     c.condition,
@@ -115,14 +115,15 @@ def _claims(found: Forecast) -> Iterator[str]:
         yield from _reasons(_once(robust))
 
 
-def _gates(found: Forecast) -> Iterator[str]:
-    if not found.gates:
+def _gates(forecast: Forecast) -> Iterator[str]:
+    if not forecast.gates:
         return
     yield "GATES   (unchanged: how often it passes where nothing changed; fails from: true change that fails with 80%)"
     yield from _table(
-        ("gate", "test", "cells", f"{found.unit}s", "unchanged", "fails from", "note"), [_gate(g) for g in found.gates]
+        ("gate", "test", "cells", f"{forecast.unit}s", "unchanged", "fails from", "note"),
+        [_gate(g) for g in forecast.gates],
     )
-    for gate in found.undecidable:
+    for gate in forecast.undecidable:
         yield f"NEVER   {gate.name} cannot pass: {gate.never}"
 
 

@@ -159,7 +159,7 @@ class Assertions(StoredRun):
         gate = validated(GateSpec, given, source=f"assert_{test}")
         earlier = None
         if test in AGAINST_BASELINE:
-            earlier = _earlier(self, baseline, settings, asked=f"assert_{test}")
+            earlier = _earlier(self, baseline, settings, source=f"assert_{test}")
         judged = judge_gate(self._evidence(earlier), gate, policy)
         _record(settings, judged, self)
         _conclude(judged, policy, _explain(judged, self, earlier))
@@ -170,24 +170,24 @@ class Assertions(StoredRun):
         from robustness.gates.evidence import Evidence
         from robustness.runs.measured import refuse_other
 
-        kept = self.__dict__.setdefault("_evidences", {})
-        if id(earlier) not in kept:
+        cached = self.__dict__.setdefault("_evidences", {})
+        if id(earlier) not in cached:
             if earlier is not None:
                 refuse_other(self.measured, earlier)
             # The object is kept beside its number, which is free again once the object is gone.
-            kept[id(earlier)] = earlier, Evidence(self, earlier)
-        evidence: Evidence = kept[id(earlier)][1]
+            cached[id(earlier)] = earlier, Evidence(self, earlier)
+        evidence: Evidence = cached[id(earlier)][1]
         return evidence
 
 
-def _earlier(run: StoredRun, baseline: Earlier | None, settings: AssertionSettings, *, asked: str) -> Any:
+def _earlier(run: StoredRun, baseline: Earlier | None, settings: AssertionSettings, *, source: str) -> Any:
     """Return what the run is compared with; with `update` a named baseline becomes the run itself first."""
     from robustness.gates.baselines import files_of, is_baseline, open_earlier, save_baseline
 
     chosen = baseline if baseline is not None else settings.baseline
     if chosen is None:
         raise InputError(
-            f"{asked}: expected a baseline, got none; pass a run or a baseline file, or use --robustness-compare NAME"
+            f"{source}: expected a baseline, got none; pass a run or a baseline file, or use --robustness-compare NAME"
         )
     if not isinstance(chosen, str | Path):
         return chosen
@@ -205,11 +205,11 @@ def _earlier(run: StoredRun, baseline: Earlier | None, settings: AssertionSettin
             f"baseline: expected a run's folder or a baseline file, found none at {str(chosen)!r}; save it with "
             "pytest --robustness-update or robustness gate RUN --save-baseline"
         )
-    kept = run.__dict__.setdefault("_earlier", {})
+    opened = run.__dict__.setdefault("_earlier", {})
     key = str(Path(chosen).resolve())
-    if key not in kept or settings.update:
-        kept[key] = open_earlier(chosen)
-    return kept[key]
+    if key not in opened or settings.update:
+        opened[key] = open_earlier(chosen)
+    return opened[key]
 
 
 def _explain(judged: Judged, run: StoredRun, earlier: Any) -> str:

@@ -136,8 +136,8 @@ def open_earlier(path: str | Path) -> StoredRun | Baseline:
 
 def _scores(run: StoredRun) -> tuple[pd.DataFrame, list[str]]:
     results = run.results()
-    wanted = dict.fromkeys((*run.plan.metrics.names, "dice", "mask_change", *run.plan.statistics.margins))
-    metrics = [name for name in wanted if name in results]
+    candidates = dict.fromkeys((*run.plan.metrics.names, "dice", "mask_change", *run.plan.statistics.margins))
+    metrics = [name for name in candidates if name in results]
     table = results[[name for name in (*_KEPT, *metrics) if name in results]].copy()
     # The text of an error may hold paths; that there was one is all that a comparison needs.
     table["error"] = ["failed" if text else "" for text in results["error"].fillna("")]
@@ -163,16 +163,18 @@ def _summary(run: StoredRun, manifest: dict[str, Any], table: pd.DataFrame, metr
 
 
 def _data_facts(facts: dict[str, Any], measured: Measured) -> dict[str, Any]:
-    kept = {name: facts[name] for name in ("name", "split", "n_cases", "n_images", "n_subjects", "subject_is_image")}
-    return {**kept, "sha256": measured.data[facts["name"], facts["split"]]}
+    identity = {
+        name: facts[name] for name in ("name", "split", "n_cases", "n_images", "n_subjects", "subject_is_image")
+    }
+    return {**identity, "sha256": measured.data[facts["name"], facts["split"]]}
 
 
 def _model_facts(facts: dict[str, Any]) -> dict[str, Any]:
     weights = facts.get("weights") or facts.get("source") or {}
-    found = weights.get("sha256") or facts.get("sha256") or {}
-    hashes = found if isinstance(found, dict) else {"": found}
-    kept = {"name": facts.get("name", ""), "model": facts.get("model", "")}
-    return {**kept, "sha256": [f"{name} {digest}".strip() for name, digest in sorted(hashes.items())]}
+    digests = weights.get("sha256") or facts.get("sha256") or {}
+    hashes = digests if isinstance(digests, dict) else {"": digests}
+    identity = {"name": facts.get("name", ""), "model": facts.get("model", "")}
+    return {**identity, "sha256": [f"{name} {digest}".strip() for name, digest in sorted(hashes.items())]}
 
 
 def _score_lines(table: pd.DataFrame, metrics: list[str]) -> str:
@@ -192,7 +194,7 @@ def _score_lines(table: pd.DataFrame, metrics: list[str]) -> str:
         lines.append(f"\n[scores.{json.dumps(str(model))}.{json.dumps(str(dataset))}]")
         for condition, part in group.groupby("condition", sort=True):
             undefined = int((~part["applicable"] | (part["error"] != "") | part[metrics[0]].isna()).sum())
-            found = {name: means.get((model, dataset, condition, name)) for name in metrics}
-            shown = "".join(f", {name} = {value:.4f}" for name, value in found.items() if value is not None)
+            values = {name: means.get((model, dataset, condition, name)) for name in metrics}
+            shown = "".join(f", {name} = {value:.4f}" for name, value in values.items() if value is not None)
             lines.append(f"{json.dumps(str(condition))} = {{ rows = {len(part)}, undefined = {undefined}{shown} }}")
     return "\n".join(lines) + "\n"

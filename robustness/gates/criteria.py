@@ -24,7 +24,7 @@ def by_effect(evidence: Evidence, gate: GateSpec) -> list[Finding]:
     """``drop_below`` and ``invariant``: the effect of each condition against clean."""
     cells = evidence.contrasts(gate)
     errors = _errors(evidence, cells)
-    found = []
+    findings = []
     for cell in cells:
         noise = evidence.noise(gate, cell.model, cell.dataset)
         margin, slack, closed = _margin(gate, noise)
@@ -32,15 +32,15 @@ def by_effect(evidence: Evidence, gate: GateSpec) -> list[Finding]:
         decision = test(cell.effect, margin, errors, slack=slack, closed=closed)
         message = _effect_text(cell, gate, decision, f"margin {margin:g}", noise)
         weight = -1.0 if decision.estimate < 0 and gate.test == "invariant" else 1.0
-        found.append(_finding(evidence, cell, gate, decision, margin, message, weight))
-    return found
+        findings.append(_finding(evidence, cell, gate, decision, margin, message, weight))
+    return findings
 
 
 def against_baseline(evidence: Evidence, gate: GateSpec) -> list[Finding]:
     """``no_proven_drop`` and ``noninferior``: each condition in the baseline against this run."""
     changes = evidence.changes(gate)
     errors = _errors(evidence, [change.contrast for change in changes])
-    found = []
+    findings = []
     for change in changes:
         cell = change.contrast
         noises = [evidence.noise(gate, cell.model, cell.dataset, before=before) for before in (False, True)]
@@ -52,8 +52,8 @@ def against_baseline(evidence: Evidence, gate: GateSpec) -> list[Finding]:
             decision = below(cell.effect, margin, errors, slack=slack, closed=closed)
         message = _effect_text(cell, gate, decision, f"margin {margin:g}", noise, what="drop since the baseline")
         finding = _finding(evidence, cell, gate, decision, margin, message, 1.0)
-        found.append(_with_undefined(finding, change, gate))
-    return found
+        findings.append(_with_undefined(finding, change, gate))
+    return findings
 
 
 def retention(evidence: Evidence, gate: GateSpec) -> list[Finding]:
@@ -62,11 +62,11 @@ def retention(evidence: Evidence, gate: GateSpec) -> list[Finding]:
 
     if orientation_of(gate.metric) != "clean - perturbed":
         raise InputError(
-            f"{gate.asked}: retention needs a metric of which more is better, got {gate.metric!r}; use dice or iou"
+            f"{gate.label}: retention needs a metric of which more is better, got {gate.metric!r}; use dice or iou"
         )
     cells, at_least = evidence.contrasts(gate), float(gate.at_least or 0)
     errors = _errors(evidence, cells)
-    found = []
+    findings = []
     for cell in cells:
         decision = share(
             cell.changed,
@@ -81,8 +81,8 @@ def retention(evidence: Evidence, gate: GateSpec) -> list[Finding]:
             f"{_where(cell)}: keeps {value:.3f} [{low:.3f}, {high:.3f}] of the clean {gate.metric}, "
             f"at least {at_least:g} is asked for"
         )
-        found.append(_finding(evidence, cell, gate, decision, at_least, message, 1.0, badness=-value))
-    return found
+        findings.append(_finding(evidence, cell, gate, decision, at_least, message, 1.0, badness=-value))
+    return findings
 
 
 def minimum(evidence: Evidence, gate: GateSpec) -> list[Finding]:
@@ -90,18 +90,18 @@ def minimum(evidence: Evidence, gate: GateSpec) -> list[Finding]:
     cells = evidence.scores(gate)
     errors = _errors(evidence, cells)
     limit, upward = (gate.at_least, True) if gate.at_least is not None else (gate.at_most, False)
-    wanted, found = float(limit or 0.0), []
+    bound, findings = float(limit or 0.0), []
     for cell in cells:
         test = above if upward else below
-        decision = test(cell.effect, wanted, errors, closed=True)
-        asked = f"at {'least' if upward else 'most'} {wanted:g}"
+        decision = test(cell.effect, bound, errors, closed=True)
+        demand = f"at {'least' if upward else 'most'} {bound:g}"
         message = (
             f"{_where(cell)}: {gate.metric} {decision.estimate:.4f} [{decision.low:.4f}, {decision.high:.4f}], "
-            f"{asked} is asked for"
+            f"{demand} is asked for"
         )
         weight = -1.0 if upward else 1.0
-        found.append(_finding(evidence, cell, gate, decision, wanted, message, weight, signed=False))
-    return found
+        findings.append(_finding(evidence, cell, gate, decision, bound, message, weight, signed=False))
+    return findings
 
 
 def directional(evidence: Evidence, gate: GateSpec) -> list[Finding]:
@@ -109,7 +109,7 @@ def directional(evidence: Evidence, gate: GateSpec) -> list[Finding]:
     cells, at_least = evidence.contrasts(gate, raw=True), float(gate.at_least or 0)
     errors = _errors(evidence, cells)
     sign, verb = (-1.0, "falls") if gate.direction == "drop" else (1.0, "rises")
-    found = []
+    findings = []
     for cell in cells:
         moved = cell._replace(effect=sign * cell.effect, case_effects=sign * cell.case_effects)
         decision = above(moved.effect, at_least, errors)
@@ -117,8 +117,8 @@ def directional(evidence: Evidence, gate: GateSpec) -> list[Finding]:
             f"{_where(cell)}: {gate.metric} {verb} by {decision.estimate:+.4f} "
             f"[{decision.low:+.4f}, {decision.high:+.4f}], more than {at_least:g} is asked for"
         )
-        found.append(_finding(evidence, moved, gate, decision, at_least, message, -1.0))
-    return found
+        findings.append(_finding(evidence, moved, gate, decision, at_least, message, -1.0))
+    return findings
 
 
 def _errors(evidence: Evidence, cells: Sequence[Contrast]) -> Errors:
@@ -132,7 +132,7 @@ def _margin(gate: GateSpec, noise: Noise) -> tuple[float, float, bool]:
         return gate.margin, noise.value, gate.margin == 0
     if not noise.measured:
         raise InputError(
-            f"{gate.asked}: margin = 'noise' needs a second clean run of two or more subjects (condition 'rerun'), "
+            f"{gate.label}: margin = 'noise' needs a second clean run of two or more subjects (condition 'rerun'), "
             "the run has none; give a number"
         )
     return noise.value, 0.0, True

@@ -62,10 +62,10 @@ def below(values: Values, limit: float, errors: Errors, *, slack: float = 0.0, c
 
 def above(values: Values, limit: float, errors: Errors, *, closed: bool = False) -> Decision:
     """Is the mean above `limit`? The mirror image of `below`; values that all equal an open limit fail."""
-    found = below(-values, -limit, errors, closed=closed)
-    if found.outcome == "inconclusive" and not closed and found.low == found.high == -limit:
-        found = found._replace(outcome="fail", needed=None)
-    return found._replace(estimate=0.0 - found.estimate, low=0.0 - found.high, high=0.0 - found.low)
+    decision = below(-values, -limit, errors, closed=closed)
+    if decision.outcome == "inconclusive" and not closed and decision.low == decision.high == -limit:
+        decision = decision._replace(outcome="fail", needed=None)
+    return decision._replace(estimate=0.0 - decision.estimate, low=0.0 - decision.high, high=0.0 - decision.low)
 
 
 def not_above(values: Values, limit: float, errors: Errors, *, slack: float = 0.0) -> Decision:

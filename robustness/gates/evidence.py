@@ -67,10 +67,10 @@ class Evidence:
     def attributes(self) -> dict[str, set[str]]:
         """The attributes that each condition touches."""
         changed = self.results[~self.results["condition"].isin([CLEAN, RERUN])]
-        found: dict[str, set[str]] = {}
+        names: dict[str, set[str]] = {}
         for condition, attribute in set(zip(changed["condition"], changed["attribute"].fillna(""), strict=True)):
-            found.setdefault(str(condition), set()).add(str(attribute))
-        return found
+            names.setdefault(str(condition), set()).add(str(attribute))
+        return names
 
     def contrasts(self, gate: GateSpec, *, raw: bool = False) -> list[Contrast]:
         """Return the changed conditions that a gate is about, against clean; `raw`: changed - clean, not oriented.
@@ -85,11 +85,11 @@ class Evidence:
         column, orientation = _column(gate), orientation_of(gate.metric)
         if raw and orientation == "clean - perturbed":
             orientation = "perturbed - clean"
-        found = self._once(
+        cells = self._once(
             ("contrast", gate.metric, column, orientation),
             lambda: contrasts(self.rows, gate.metric, orientation, by=column),
         )
-        return self._matching(found, gate, self.wanted(gate))
+        return self._matching(cells, gate, self.conditions(gate))
 
     def scores(self, gate: GateSpec) -> list[Contrast]:
         """Return the plain scores of the conditions that a gate is about; of clean where it names none."""
@@ -97,25 +97,25 @@ class Evidence:
 
         self._check(gate)
         column = _column(gate)
-        found = self._once(("scores", gate.metric, column), lambda: scores(self.rows, gate.metric, by=column))
-        return self._matching(found, gate, self.wanted_or_clean(gate))
+        cells = self._once(("scores", gate.metric, column), lambda: scores(self.rows, gate.metric, by=column))
+        return self._matching(cells, gate, self.conditions_or_clean(gate))
 
     def changes(self, gate: GateSpec) -> list[Change]:
         """Return the conditions that a gate is about, in the earlier run against this one."""
         self._check(gate)
         if gate.metric not in self.before:
-            raise InputError(f"{gate.asked}: the baseline has no metric {gate.metric!r}; save it anew with that metric")
+            raise InputError(f"{gate.label}: the baseline has no metric {gate.metric!r}; save it anew with that metric")
         column, partners = _column(gate), self.partners(gate)
-        wanted = self.wanted_or_clean(gate)
-        key = (*sorted(partners.items()), *sorted(wanted))
-        both: BeforeAfter = self._once(("before", key), lambda: self._before_after(partners, wanted))
+        conditions = self.conditions_or_clean(gate)
+        key = (*sorted(partners.items()), *sorted(conditions))
+        both: BeforeAfter = self._once(("before", key), lambda: self._before_after(partners, conditions))
         orientation = _against(gate)
-        found = self._once(
+        available = self._once(
             ("changes", key, gate.metric, column, orientation),
             lambda: both.changes(gate.metric, orientation, by=column),
         )
-        kept = {id(cell) for cell in self._matching([change.contrast for change in found], gate, wanted)}
-        return [change for change in found if id(change.contrast) in kept]
+        matching = {id(cell) for cell in self._matching([change.contrast for change in available], gate, conditions)}
+        return [change for change in available if id(change.contrast) in matching]
 
     def noise(self, gate: GateSpec, model: str, dataset: str, *, before: bool = False) -> Noise:
         """Return the largest mean difference of two clean runs that the interval (1 - 2 alpha) allows."""
@@ -136,30 +136,30 @@ class Evidence:
         missing = [name for name in new if name not in old]
         if missing or not new:
             raise InputError(
-                f"{gate.asked}: the baseline has no model {missing[0] if missing else gate.model!r} "
+                f"{gate.label}: the baseline has no model {missing[0] if missing else gate.model!r} "
                 f"(it has {', '.join(old)}); choose one with model = ..."
             )
         return {name: name for name in new}
 
-    def wanted_or_clean(self, gate: GateSpec) -> set[str]:
+    def conditions_or_clean(self, gate: GateSpec) -> set[str]:
         """Return the conditions that a gate names; clean where it names none."""
-        return self.wanted(gate) if gate.condition or gate.attribute else {CLEAN}
+        return self.conditions(gate) if gate.condition or gate.attribute else {CLEAN}
 
-    def wanted(self, gate: GateSpec) -> set[str]:
+    def conditions(self, gate: GateSpec) -> set[str]:
         """Return the conditions that a gate names; all but clean and the rerun where it names none."""
         if gate.condition == CLEAN:
             if gate.test in ("drop_below", "invariant", "retention", "directional"):
-                raise InputError(f"{gate.asked}: {gate.test} compares a condition with clean; name another condition")
+                raise InputError(f"{gate.label}: {gate.test} compares a condition with clean; name another condition")
             return {CLEAN}
-        found = {
+        conditions = {
             condition
             for condition, attributes in self.attributes.items()
             if fnmatch.fnmatchcase(condition, gate.condition or "*")
             and (not gate.attribute or any(fnmatch.fnmatchcase(a, gate.attribute) for a in attributes))
         }
-        if not found:
+        if not conditions:
             raise InputError(nothing(gate, [CLEAN, *sorted(self.attributes)]))
-        return found
+        return conditions
 
     def _before_after(self, partners: dict[str, str], conditions: set[str]) -> BeforeAfter:
         from robustness.metrics.pairing.before_after import BeforeAfter
@@ -172,36 +172,38 @@ class Evidence:
         from robustness.metrics.pairing.direction import orientation_of
 
         def measure() -> dict[tuple[str, str], Noise]:
-            found = {}
+            noises = {}
             for again in contrasts(rows, metric, orientation_of(metric)):
                 if again.condition == RERUN:
                     bounds = t_interval(again.effect, level=1 - 2 * self.statistics.alpha)[1:]
                     value = max((abs(b) for b in bounds if b == b), default=0.0)
-                    found[again.model, again.dataset] = Noise(value, again.n_subjects >= 2)
-            return found
+                    noises[again.model, again.dataset] = Noise(value, again.n_subjects >= 2)
+            return noises
 
-        known: dict[tuple[str, str], Noise] = self._once(("noise", when, metric), measure)
-        return known
+        cached: dict[tuple[str, str], Noise] = self._once(("noise", when, metric), measure)
+        return cached
 
     def _check(self, gate: GateSpec) -> None:
         if gate.metric not in self.results:
-            raise InputError(f"{gate.asked}: the run has no metric {gate.metric!r}")
+            raise InputError(f"{gate.label}: the run has no metric {gate.metric!r}")
 
-    def _matching(self, found: Sequence[Contrast], gate: GateSpec, wanted: set[str]) -> list[Contrast]:
+    def _matching(self, cells: Sequence[Contrast], gate: GateSpec, conditions: set[str]) -> list[Contrast]:
         group = (gate.subgroup or "").partition("=")[2] or "*"
 
         def fits(cell: Contrast) -> bool:
             names = (cell.model, gate.model), (cell.dataset, gate.dataset), (cell.group, group)
-            return cell.condition in wanted and all(fnmatch.fnmatchcase(name, glob) for name, glob in names)
+            return cell.condition in conditions and all(fnmatch.fnmatchcase(name, glob) for name, glob in names)
 
-        kept = [cell for cell in found if fits(cell)]
-        if not kept:
-            known = sorted({f"{cell.model} on {cell.dataset}{f' [{cell.group}]' * bool(cell.group)}" for cell in found})
-            raise InputError(
-                f"{gate.asked}: model {gate.model!r}, dataset {gate.dataset!r}, subgroup {gate.subgroup!r} match no "
-                f"rows of the run; it has {', '.join(known)}"
+        matching = [cell for cell in cells if fits(cell)]
+        if not matching:
+            available = sorted(
+                {f"{cell.model} on {cell.dataset}{f' [{cell.group}]' * bool(cell.group)}" for cell in cells}
             )
-        return kept
+            raise InputError(
+                f"{gate.label}: model {gate.model!r}, dataset {gate.dataset!r}, subgroup {gate.subgroup!r} match no "
+                f"rows of the run; it has {', '.join(available)}"
+            )
+        return matching
 
     def _once(self, key: tuple[Any, ...], make: Any) -> Any:
         if key not in self._kept:
@@ -209,11 +211,10 @@ class Evidence:
         return self._kept[key]
 
 
-def nothing(gate: GateSpec, known: list[str]) -> str:
+def nothing(gate: GateSpec, available: list[str]) -> str:
     """Return the message for a gate that matches no condition."""
-    return (
-        f"{gate.asked}: {gate.condition or gate.attribute!r} matches no condition of the run; it has {', '.join(known)}"
-    )
+    name = gate.condition or gate.attribute
+    return f"{gate.label}: {name!r} matches no condition of the run; it has {', '.join(available)}"
 
 
 def _column(gate: GateSpec) -> str:

@@ -29,15 +29,15 @@ def parse_expression(text: str) -> GateSpec:
         >>> gate.test, gate.condition, gate.margin
         ('no_proven_drop', 'antonym:*', 0.02)
     """
-    found = _FORM.fullmatch(text)
-    if found is None:
+    match = _FORM.fullmatch(text)
+    if match is None:
         raise InputError(f"--robustness-compare-fail: expected {HELP}; got {text!r}")
-    possible = found["kind"].startswith("possible-")
+    possible = match["kind"].startswith("possible-")
     return GateSpec(
         name=text.strip(),
         test="noninferior" if possible else "no_proven_drop",
-        metric=found["metric"],
-        condition=found["condition"],
-        margin=float(found["margin"]),
-        direction="rise" if found["kind"].endswith("rise") else None,
+        metric=match["metric"],
+        condition=match["condition"],
+        margin=float(match["margin"]),
+        direction="rise" if match["kind"].endswith("rise") else None,
     )

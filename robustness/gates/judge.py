@@ -82,7 +82,7 @@ def judge_gates(run: StoredRun, gates: Gates, *, baseline: Earlier | None = None
 
     needs = next((gate for gate in gates.gate if gate.test in AGAINST_BASELINE), None)
     if needs is not None:
-        refuse_other(run.measured, baseline, asked=needs.asked)
+        refuse_other(run.measured, baseline, source=needs.label)
     evidence = Evidence(run, baseline)
     return [judge_gate(evidence, gate, gates.inconclusive) for gate in gates.gate]
 
@@ -90,7 +90,7 @@ def judge_gates(run: StoredRun, gates: Gates, *, baseline: Earlier | None = None
 def judge_gate(evidence: Evidence, gate: GateSpec, inconclusive: str = "fail") -> Judged:
     """Judge one gate; `inconclusive` is "fail", "warn" or "skip", unless the gate says otherwise."""
     check_gate(gate)
-    findings = sorted(_find(evidence, gate), key=lambda found: (_RANK[found.outcome], -found.badness))
+    findings = sorted(_find(evidence, gate), key=lambda finding: (_RANK[finding.outcome], -finding.badness))
     policy, outcome = gate.inconclusive or inconclusive, findings[0].outcome
     bad = outcome == "fail" or (outcome == "inconclusive" and policy == "fail")
     shown = "skip" if outcome == "inconclusive" and policy == "skip" else outcome

@@ -108,9 +108,9 @@ def as_json(judged: Sequence[Judged], *, run: Path, earlier: Path | None) -> dic
     gates = []
     for one in judged:
         spec = one.gate.model_dump(exclude_none=True)
-        found = [{k: _plain(v) for k, v in finding._asdict().items() if k != "badness"} for finding in one.findings]
+        findings = [{k: _plain(v) for k, v in finding._asdict().items() if k != "badness"} for finding in one.findings]
         gates.append(
-            {"name": one.gate.title, "outcome": one.outcome, "blocks": one.blocks, "gate": spec, "found": found}
+            {"name": one.gate.title, "outcome": one.outcome, "blocks": one.blocks, "gate": spec, "found": findings}
         )
     return {
         "holds": not any(one.blocks for one in judged),

@@ -52,12 +52,12 @@ def _best_evidence(findings: list[Finding]) -> Finding:
     Another object on the same image, or a contradiction, shows following or its absence. A word that is dropped or
     replaced by a rare one may leave the mask where it belongs, so it counts only where nothing else was asked.
     """
-    shown = [found for found in findings if found.outcome == "pass"]
+    shown = [finding for finding in findings if finding.outcome == "pass"]
     if shown:
         return shown[0]
-    telling = [found for found in findings if found.condition.startswith(("other:", "antonym:"))]
+    telling = [finding for finding in findings if finding.condition.startswith(("other:", "antonym:"))]
     return min(
-        telling or findings, key=lambda found: (found.outcome != "fail", not found.condition.startswith("other:"))
+        telling or findings, key=lambda finding: (finding.outcome != "fail", not finding.condition.startswith("other:"))
     )
 
 
@@ -67,12 +67,12 @@ def _finding(row: dict[Any, Any], gate: GateSpec, cases: dict[tuple[str, str, st
     )
     needed = None if _missing(row["n_needed"]) else int(row["n_needed"])
     outcome = _outcome(row, gate)
-    said = str(row["sentence"]).rstrip(".")
+    sentence = str(row["sentence"]).rstrip(".")
     # Most sentences say already how many subjects would decide.
     more = f"; about {needed} {unit}s would decide" if outcome == "inconclusive" and needed else ""
     if outcome == "inconclusive" and row["verdict"] == "REACTS":
         more = "; without another object on the same image a reaction is all that any number of subjects can show"
-    message = f"{row['condition']}: {row['verdict']}: {said}{more if f'about {needed} ' not in said else ''}"
+    message = f"{row['condition']}: {row['verdict']}: {sentence}{more if f'about {needed} ' not in sentence else ''}"
     changes = cases.get((row["model"], row["dataset"], row["condition"]))
     worst: tuple[str, ...] = ()
     if changes is not None:

@@ -58,7 +58,7 @@ class GateSpec(StrictModel):
         return self.name or f"{self.test} {self.condition or self.attribute or ''}".strip()
 
     @property
-    def asked(self) -> str:
+    def label(self) -> str:
         """The gate as error messages name it."""
         return f"gate {self.name or self.test!r}"
 
@@ -86,18 +86,18 @@ def check_gate(gate: GateSpec) -> None:
     """Raise InputError where a gate lacks a key that its test needs, or has one that it would not use."""
     key, example = _NEEDED.get(gate.test, ("", ""))
     if key and getattr(gate, key) is None:
-        raise InputError(f"{gate.asked}: {gate.test} needs {key}, for example {example}")
+        raise InputError(f"{gate.label}: {gate.test} needs {key}, for example {example}")
     if gate.test == "minimum" and (gate.at_least is None) == (gate.at_most is None):
-        raise InputError(f"{gate.asked}: minimum needs at_least or at_most (one of them), for example at_least = 0.8")
+        raise InputError(f"{gate.label}: minimum needs at_least or at_most (one of them), for example at_least = 0.8")
     if gate.test == "retention" and not (gate.at_least or 0) > 0:
-        raise InputError(f"{gate.asked}: at_least: retention needs a share above 0, got {gate.at_least!r}")
+        raise InputError(f"{gate.label}: at_least: retention needs a share above 0, got {gate.at_least!r}")
     if gate.test == "directional" and (gate.at_least or 0) < 0:
-        raise InputError(f"{gate.asked}: at_least: directional needs an amount of at least 0, got {gate.at_least!r}")
+        raise InputError(f"{gate.label}: at_least: directional needs an amount of at least 0, got {gate.at_least!r}")
     if gate.direction is not None and gate.test not in ("directional", *AGAINST_BASELINE):
-        raise InputError(f"{gate.asked}: direction is for directional and for comparisons with a baseline")
+        raise InputError(f"{gate.label}: direction is for directional and for comparisons with a baseline")
     if gate.subgroup is not None and gate.test in ("follows", "ignores"):
         raise InputError(
-            f"{gate.asked}: {gate.test} reads the run's verdicts, which know no subgroups; remove subgroup"
+            f"{gate.label}: {gate.test} reads the run's verdicts, which know no subgroups; remove subgroup"
         )
 
 

@@ -245,10 +245,10 @@ class TrainPlan(StrictModel):
         """
         left_out: Any = {"title": True, "data": {"path"}, "train": {"out", "loggers"}}
         for table, keys in _LATER.items():
-            held = getattr(self, table)
-            fields = type(held).model_fields
+            section = getattr(self, table)
+            fields = type(section).model_fields
             defaults = {key: fields[key].get_default(call_default_factory=True) for key in keys}
-            left_out[table] |= {key for key, value in defaults.items() if getattr(held, key) == value}
+            left_out[table] |= {key for key, value in defaults.items() if getattr(section, key) == value}
         left_out["pool"] = {"__all__": {"path"}} if self.pool else True
         return hashlib.sha256(tomli_w.dumps(self.model_dump(exclude_none=True, exclude=left_out)).encode()).hexdigest()
 

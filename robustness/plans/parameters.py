@@ -39,8 +39,8 @@ def with_parameters(text: str, parameters: Parameters, *, name: str = "plan") ->
     perturbations = before.setdefault("perturbations", {})
     image = perturbations.get("image", {})
     image = dict(image) if isinstance(image, dict) else {"kinds": image}
-    held = image.pop("parameters", None) or {}
-    merged = {**held, **{kind: list(values) for kind, values in parameters.items()}}
+    existing = image.pop("parameters", None) or {}
+    merged = {**existing, **{kind: list(values) for kind, values in parameters.items()}}
     lines = _without_table(text.splitlines(), TABLE)
     lines, inline = _without_inline_image(lines)
     tables = _table("perturbations.image", image) if inline else []
@@ -76,15 +76,15 @@ def _value(value: Any) -> str:
 
 def _without_table(lines: Sequence[str], name: str) -> list[str]:
     """Drop a table from its header to the next one, comments before the next header kept."""
-    kept: list[str] = []
+    rest: list[str] = []
     inside = False
     for line in lines:
         header = _HEADER.match(line)
         if header:
             inside = _dotted(header[1]) == name
         if not inside or (line.lstrip().startswith("#") and not header):
-            kept.append(line)
-    return kept
+            rest.append(line)
+    return rest
 
 
 def _without_inline_image(lines: Sequence[str]) -> tuple[list[str], bool]:
@@ -110,10 +110,10 @@ def _dotted(header: str) -> str:
 
 
 def _stripped(lines: Sequence[str]) -> list[str]:
-    kept = list(lines)
-    while kept and not kept[-1].strip():
-        kept.pop()
-    return kept
+    rest = list(lines)
+    while rest and not rest[-1].strip():
+        rest.pop()
+    return rest
 
 
 def _parsed(text: str, name: str) -> dict[str, Any]:

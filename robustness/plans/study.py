@@ -94,15 +94,15 @@ class StudyPlan(StrictModel):
             InputError: two cells have one name.
         """
         zero = [m for m in self.model if self.sweep.zero_shot or not m.finetune]
-        made = [self._zero_shot(m, d, p, f) for m, d, p, f in itertools.product(zero, *self._axes())]
+        planned = [self._zero_shot(m, d, p, f) for m, d, p, f in itertools.product(zero, *self._axes())]
         tuned = [m for m in self.model if m.finetune]
         for m, d, p, f, seed in itertools.product(tuned, *self._axes(), self.sweep.seeds):
-            made.append(self._finetuned(m, d, p, f, seed, checkpoints))
-        names = [cell.name for cell in made]
+            planned.append(self._finetuned(m, d, p, f, seed, checkpoints))
+        names = [cell.name for cell in planned]
         twin = next((name for name in names if names.count(name) > 1), None)
         if twin is not None:
             raise InputError(f"model: expected cells of different names, {twin!r} comes twice; give labels")
-        return made
+        return planned
 
     def _axes(self) -> tuple[Sequence[StudyDataSpec], Sequence[str | None], Sequence[int | None]]:
         return self.data, self.sweep.prompts or [None], self.sweep.folds or [None]
@@ -135,8 +135,8 @@ class StudyPlan(StrictModel):
             "train": {**self.train.model_dump(exclude_unset=True), "seed": seed},
         }
         tested = self.data if self.sweep.cross else [data]
-        told = {"name": model.name, "checkpoint": str(folder), "device": model.device}
-        audit = self._audit({**told, "label": _label(facts)}, tested, prompt, fold)
+        fields = {"name": model.name, "checkpoint": str(folder), "device": model.device}
+        audit = self._audit({**fields, "label": _label(facts)}, tested, prompt, fold)
         return Cell(name, facts, parse_train_plan(without_none(tree), source=f"study cell {name}"), audit)
 
     def _audit(
@@ -177,10 +177,10 @@ def _facts(
 
 
 def _name(facts: dict[str, Any]) -> str:
-    told = [str(facts["model"]), str(facts["data"]), str(facts["prompt"])]
-    told += [] if facts["fold"] is None else [f"fold{facts['fold']}"]
-    told.append("zero-shot" if facts["seed"] is None else f"seed{facts['seed']}")
-    return "__".join(re.sub(r"[^\w.+-]", "-", part) for part in told)
+    parts = [str(facts["model"]), str(facts["data"]), str(facts["prompt"])]
+    parts += [] if facts["fold"] is None else [f"fold{facts['fold']}"]
+    parts.append("zero-shot" if facts["seed"] is None else f"seed{facts['seed']}")
+    return "__".join(re.sub(r"[^\w.+-]", "-", part) for part in parts)
 
 
 def _label(facts: dict[str, Any]) -> str:

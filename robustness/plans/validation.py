@@ -32,8 +32,8 @@ def _describe(model: type[BaseModel], problem: Mapping[str, Any]) -> str:
     location: Sequence[str | int] = problem["loc"]
     where = _where(location)
     if problem["type"] == "extra_forbidden":
-        known = sorted(_fields_at(model, location[:-1]))
-        return f"unknown key {where!r}{suggest(str(location[-1]), known)} (known here: {', '.join(known)})"
+        fields = sorted(_fields_at(model, location[:-1]))
+        return f"unknown key {where!r}{suggest(str(location[-1]), fields)} (known here: {', '.join(fields)})"
     if problem["type"] == "missing":
         return f"{where}: required, but it is missing"
     message = str(problem["msg"])

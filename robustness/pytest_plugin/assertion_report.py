@@ -12,13 +12,13 @@ from robustness.files import write_text
 
 def write_assertions(asserted: Sequence[dict[str, Any]], file: Path) -> None:
     """Write one entry per assertion, in the order of the tests' names."""
-    ordered = sorted(asserted, key=lambda found: (found["test"], found["name"]))
+    ordered = sorted(asserted, key=lambda row: (row["test"], row["name"]))
     if file.suffix == ".json":
         write_text(file, json.dumps(ordered, indent=1, ensure_ascii=False) + "\n")
         return
     lines = ["| test | assertion | outcome | found |", "|---|---|---|---|"]
-    for found in ordered:
-        cells = (found["test"], found["gate"]["test"], found["outcome"], found["found"][0]["message"])
+    for row in ordered:
+        cells = (row["test"], row["gate"]["test"], row["outcome"], row["found"][0]["message"])
         lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
     write_text(file, "\n".join(lines) + "\n")
 

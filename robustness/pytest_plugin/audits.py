@@ -97,19 +97,21 @@ class AuditFactory:
         from robustness.workflows.audit import audit
 
         facts = describe(model)
-        told = keyed or any(facts.get(name) for name in ("weights", "source", "sha256"))
+        identified = keyed or any(facts.get(name) for name in ("weights", "source", "sha256"))
         digest = _digest(robustness.__version__, facts, data.spec(), data.fingerprint(), options, extra)
-        digest = digest if told else _digest(digest, str(id(model)))
+        digest = digest if identified else _digest(digest, str(id(model)))
         name = label or str(facts.get("name", "model"))
-        return self._kept(digest, name, lambda out: audit(model, data, out=out, report=False, **options), lasting=told)
+        return self._kept(
+            digest, name, lambda out: audit(model, data, out=out, report=False, **options), lasting=identified
+        )
 
     def _kept(self, digest: str, label: str, audit: Callable[[Path], Run], *, lasting: bool) -> Run:
-        held = self._here.get(digest)
-        if held is None:
-            held = self._run_once(self._folder(lasting) / f"{_file_name(label)}-{digest[:16]}", audit)
-            self._here[digest] = held
-        self._note(held, label)
-        return held
+        existing = self._here.get(digest)
+        if existing is None:
+            existing = self._run_once(self._folder(lasting) / f"{_file_name(label)}-{digest[:16]}", audit)
+            self._here[digest] = existing
+        self._note(existing, label)
+        return existing
 
     def _run_once(self, folder: Path, audit: Callable[[Path], Run]) -> Run:
         folder.parent.mkdir(parents=True, exist_ok=True)

@@ -41,7 +41,7 @@ def settings_of(item: pytest.Item) -> AssertionSettings:
 
 def marker_of(item: pytest.Item) -> dict[str, Any]:
     """Return the keywords of a test's robustness markers, the nearest first."""
-    found: dict[str, Any] = {}
+    options: dict[str, Any] = {}
     for mark in reversed(list(item.iter_markers("robustness"))):
         unknown = set(mark.kwargs) - {"run", "plan", "baseline", "inconclusive"}
         if mark.args or unknown:
@@ -49,8 +49,8 @@ def marker_of(item: pytest.Item) -> dict[str, Any]:
                 f"{item.nodeid}: expected robustness(run=, plan=, baseline=, inconclusive=), got "
                 f"{', '.join([*map(repr, mark.args), *sorted(unknown)])}"
             )
-        found |= mark.kwargs
-    return found
+        options |= mark.kwargs
+    return options
 
 
 def _fail(message: str) -> NoReturn:
@@ -87,8 +87,8 @@ def note_run(config: pytest.Config, run: StoredRun, label: str = "") -> None:
     _kept(config, RUNS, {}).setdefault(str(run.path.resolve()), label or run.path.name)
 
 
-def _note_assertion(config: pytest.Config, test: str, found: dict[str, Any]) -> None:
-    _kept(config, ASSERTED, []).append({"test": test, **found})
+def _note_assertion(config: pytest.Config, test: str, row: dict[str, Any]) -> None:
+    _kept(config, ASSERTED, []).append({"test": test, **row})
 
 
 def _kept(config: pytest.Config, key: pytest.StashKey[Any], default: Any) -> Any:

@@ -129,28 +129,28 @@ def counts(results: pd.DataFrame) -> dict[str, Any]:
 
 def warnings_of(results: pd.DataFrame, dataset_facts: list[dict[str, Any]]) -> list[str]:
     """Return what a reader must know before any number."""
-    found = []
+    warnings = []
     for facts in dataset_facts:
         origin = facts.get("origin_subjects") or []
         if facts["subject_is_image"] and len(origin) == 1:
-            found.append(ONE_SUBJECT_WARNING.format(n=facts["n_images"], name=facts["name"], subject=origin[0]))
+            warnings.append(ONE_SUBJECT_WARNING.format(n=facts["n_images"], name=facts["name"], subject=origin[0]))
         elif facts["subject_is_image"]:
-            found.append(UNIT_WARNING.format(name=facts["name"]))
-        found.extend(facts.get("notes", []))
+            warnings.append(UNIT_WARNING.format(name=facts["name"]))
+        warnings.extend(facts.get("notes", []))
     failed = results[results["error"].fillna("") != ""]
     if len(failed):
         cases = sorted(failed["case_id"].unique())
         of = f"{len(cases)} of {results['case_id'].nunique()} cases"
-        found.append(f"{of} could not be read and are left out: {', '.join(cases[:5])}")
+        warnings.append(f"{of} could not be read and are left out: {', '.join(cases[:5])}")
     rerun = results[results["condition"] == RERUN]
     moved = float(rerun["mask_change"].max()) if len(rerun) else 0.0
     if moved > 0:
-        found.append(
+        warnings.append(
             f"The same input predicted twice gave other masks (largest change {moved:.4f}): this is the noise floor."
         )
     if not len(results[(results["condition"] == CLEAN) & (results["error"].fillna("") == "")]):
-        found.append("No clean prediction could be made.")
-    return found
+        warnings.append("No clean prediction could be made.")
+    return warnings
 
 
 def table_hashes(run: RunFolder) -> dict[str, str]:

@@ -50,10 +50,10 @@ def files_hash(files: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(named).encode()).hexdigest()
 
 
-def refuse_other(now: Measured, earlier: Earlier | None, *, asked: str = "baseline") -> None:
+def refuse_other(now: Measured, earlier: Earlier | None, *, source: str = "baseline") -> None:
     """Raise InputError unless the earlier run or baseline file measured the same as this run (`now`)."""
     if earlier is None:
-        raise InputError(f"{asked}: it compares with a baseline; use --baseline RUN")
+        raise InputError(f"{source}: it compares with a baseline; use --baseline RUN")
     then = earlier.measured
     # A key that the baseline's version did not know yet stood at its default.
     defaults = _defaults(len({key.partition(".")[0] for key in now.plan if key.startswith("data[")}))

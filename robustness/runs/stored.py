@@ -77,8 +77,8 @@ class StoredRun:
             return [("tables can be read", False, str(error))]
         names = ("effects", EFFECTS), ("verdicts", VERDICTS)
         return [
-            (f"{what} follow from the rows", _same(again, held), file)
-            for (what, file), again, held in zip(names, derived, stored, strict=True)
+            (f"{what} follow from the rows", _same(again, existing), file)
+            for (what, file), again, existing in zip(names, derived, stored, strict=True)
         ]
 
     @property
@@ -107,9 +107,9 @@ def open_stored(path: str | Path, kind: type[R] = StoredRun) -> R:  # type: igno
     return kind(folder)
 
 
-def _hash_checks(recorded: dict[str, str], found: dict[str, str]) -> list[tuple[str, bool, str]]:
-    names = sorted({*recorded, *found})
-    return [(f"sha256 {name}", recorded.get(name) == found.get(name), found.get(name, "missing")) for name in names]
+def _hash_checks(recorded: dict[str, str], digests: dict[str, str]) -> list[tuple[str, bool, str]]:
+    names = sorted({*recorded, *digests})
+    return [(f"sha256 {name}", recorded.get(name) == digests.get(name), digests.get(name, "missing")) for name in names]
 
 
 def _same(derived: pd.DataFrame, stored: pd.DataFrame) -> bool:

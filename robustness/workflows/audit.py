@@ -173,8 +173,8 @@ def _model_facts(plan: Plan, models: Sequence[Segmenter]) -> list[dict[str, Any]
 
     facts = []
     for spec, model, label in zip(plan.model, models, model_names(plan, models), strict=True):
-        known = {"label": label, "takes_text": getattr(model, "takes_text", None), "finetuned_on": spec.trained_on}
-        facts.append({**describe(model), **{key: value for key, value in known.items() if value is not None}})
+        stated = {"label": label, "takes_text": getattr(model, "takes_text", None), "finetuned_on": spec.trained_on}
+        facts.append({**describe(model), **{key: value for key, value in stated.items() if value is not None}})
     return facts
 
 

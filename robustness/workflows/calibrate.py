@@ -110,7 +110,7 @@ def calibrated(
 
     cases = [shrunk(case) for case in chosen.cases]
     names = image_names(kinds, chosen.context)
-    found: list[Calibration] = []
+    calibrations: list[Calibration] = []
     skipped: dict[str, str] = {}
     for done, name in enumerate(names):
         entry = PERTURBATIONS.get(name)
@@ -119,22 +119,22 @@ def calibrated(
         if isinstance(result, NotApplicable):
             skipped[name] = result.reason
         else:
-            found.append(result)
+            calibrations.append(result)
         if progress:
             progress(done + 1, len(names))
-    return Calibrated(tuple(found), skipped)
+    return Calibrated(tuple(calibrations), skipped)
 
 
-def report_lines(found: Calibrated) -> Iterator[str]:
+def report_lines(outcome: Calibrated) -> Iterator[str]:
     """Yield the table: kind, severity, value, mean SSIM and its spread over the pictures, and what is missing."""
     yield f"{'kind':<20}{'severity':>9}  {'value':<18}{'target':>7}{'SSIM':>7}  10% to 90% of pictures"
-    for one in found.calibrations:
+    for one in outcome.calibrations:
         for row in one.rows:
             value = ", ".join(f"{v:g}" for v in (row.value if isinstance(row.value, tuple) else (row.value,)))
             spread = f"{row.low:.3f} to {row.high:.3f}"
             yield f"{one.kind:<20}{row.severity:>9}  {value:<18}{row.target:>7.2f}{row.ssim:>7.3f}  {spread}"
-    for one in found.calibrations:
+    for one in outcome.calibrations:
         if not one.reached:
             yield f"{one.kind}: does not meet every target; its severities do not compare with those of other kinds"
-    for kind, reason in found.skipped.items():
+    for kind, reason in outcome.skipped.items():
         yield f"{kind}: not calibrated: {reason}"

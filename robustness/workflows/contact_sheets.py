@@ -38,13 +38,13 @@ def write_sheets(
     if data is not None:
         case = _data_case(data, named, **opened)
         return [_written(out, named or _stated(case), [case], (), f"the picture {case.case_id} of {data.name}", tile)]
-    wanted = [named] if named else list(MODALITIES)
-    found = []
-    for name in wanted:
+    names = [named] if named else list(MODALITIES)
+    files = []
+    for name in names:
         cases, stand_ins, note = _own_cases(name)
         path = out if named else out.with_name(f"{out.stem}-{name}{out.suffix}")
-        found.append(_written(path, name, cases, stand_ins, note, tile))
-    return found
+        files.append(_written(path, name, cases, stand_ins, note, tile))
+    return files
 
 
 def _written(path: Path, modality: str, cases: list[Case], stand_ins: tuple[str, ...], note: str, tile: int) -> Path:
@@ -102,18 +102,18 @@ def _picture(path: Path, modality: str) -> Case:
 def _stated(case: Case) -> str:
     from robustness.perturb.modality import MODALITIES, canonical_modality
 
-    found = canonical_modality(str(case.metadata.get("modality", "")))
-    if not found:
+    modality = canonical_modality(str(case.metadata.get("modality", "")))
+    if not modality:
         raise InputError(f"--modality: expected one of {', '.join(MODALITIES)}, for the data states none; name it")
-    return found
+    return modality
 
 
 def _canonical(modality: str) -> str:
     from robustness.perturb.modality import MODALITIES, canonical_modality
 
-    found = modality if modality in MODALITIES else canonical_modality(modality)
-    if not found:
+    name = modality if modality in MODALITIES else canonical_modality(modality)
+    if not name:
         raise UnknownNameError(
             f"--modality: expected one of {', '.join(MODALITIES)}, got {modality!r}{suggest(modality, MODALITIES)}"
         )
-    return found
+    return name

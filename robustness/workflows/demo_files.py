@@ -37,9 +37,9 @@ def demo_checkpoint(name: str = "text-conditioned") -> Path:
     return _folder(name, CHECKPOINTS, what="demo checkpoint", parent=_HOME / "checkpoints")
 
 
-def _folder(name: str, known: tuple[str, ...], *, what: str, parent: Path) -> Path:
-    if name not in known:
-        raise UnknownNameError(f"{what}: expected one of {', '.join(known)}, got {name!r}{suggest(name, known)}")
+def _folder(name: str, names: tuple[str, ...], *, what: str, parent: Path) -> Path:
+    if name not in names:
+        raise UnknownNameError(f"{what}: expected one of {', '.join(names)}, got {name!r}{suggest(name, names)}")
     folder = parent / name
     if not folder.is_dir():
         raise InputError(

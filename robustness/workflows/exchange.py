@@ -136,19 +136,21 @@ def score(
         raise InputError(f"threshold: expected a probability between 0 and 1, got {threshold}")
     key, path = _open_key(Path(exported)), Path(predictions)
     sizes = key.sizes()
-    found = inspect(path, sizes)
+    inspected = inspect(path, sizes)
     if said is not None:
-        said(found)
-    if not found.n_usable:
+        said(inspected)
+    if not inspected.n_usable:
         raise InputError(
-            f"predictions: none of {len(sizes)} requests has a prediction that can be used; {_example(found)}"
+            f"predictions: none of {len(sizes)} requests has a prediction that can be used; {_example(inspected)}"
         )
-    if strict and found.problems:
-        raise CaseError(f"{len(found.problems)} problems with the predictions; {_example(found)} (stopped: strict)")
+    if strict and inspected.problems:
+        raise CaseError(
+            f"{len(inspected.problems)} problems with the predictions; {_example(inspected)} (stopped: strict)"
+        )
     name = label or key.plan.model[0].label or path.resolve().stem
-    plan = _plan_of_run(key.plan, name, path, threshold, probabilities=found.all_probabilities)
+    plan = _plan_of_run(key.plan, name, path, threshold, probabilities=inspected.all_probabilities)
     datasets = key.datasets()
-    model = ReturnedModel(name=name, inspected=found, sizes=sizes, threshold=plan.model[0].threshold or 0.5)
+    model = ReturnedModel(name=name, inspected=inspected, sizes=sizes, threshold=plan.model[0].threshold or 0.5)
     run = run_plan(
         plan,
         models=[model],
@@ -159,7 +161,7 @@ def score(
         report=report,
         progress=progress,
     )
-    _write_problems(run.path / PROBLEMS, found.problems)
+    _write_problems(run.path / PROBLEMS, inspected.problems)
     return run
 
 
@@ -201,10 +203,10 @@ def _write_key(
     folder.mkdir()
     data = [spec.model_copy(update={"path": str(Path(resolve(spec.path, beside)).resolve())}) for spec in plan.data]
     write_text(folder / PLAN, plan.model_copy(update={"data": data}).to_toml())
-    kept = rows.loc[rows["id"] != "", _KEPT].copy()
+    table = rows.loc[rows["id"] != "", _KEPT].copy()
     for column in ("image", "height", "width"):
-        kept[column] = [getattr(asks[name], column) for name in kept["id"]]
-    kept.to_parquet(folder / REQUESTS, index=False)
+        table[column] = [getattr(asks[name], column) for name in table["id"]]
+    table.to_parquet(folder / REQUESTS, index=False)
     facts = {
         "format": "vlsm-robustness key",
         "version": 1,
@@ -238,11 +240,11 @@ class _Key(NamedTuple):
         """
         from robustness.runners.audit.state import digest
 
-        found = [load_data(spec, seed=self.plan.seed) for spec in self.plan.data]
-        for dataset, exported in zip(found, self.facts["data"], strict=True):
+        loaded = [load_data(spec, seed=self.plan.seed) for spec in self.plan.data]
+        for dataset, exported in zip(loaded, self.facts["data"], strict=True):
             if digest(dataset.fingerprint()) != exported:
                 raise InputError(f"data: {dataset.name!r} changed since the export (other file hashes); export again")
-        return found
+        return loaded
 
 
 def _open_key(exported: Path) -> _Key:
@@ -255,10 +257,10 @@ def _open_key(exported: Path) -> _Key:
         )
     try:
         facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-        kept, sent = dict(facts["key"]), dict(facts["public"])
+        private, sent = dict(facts["key"]), dict(facts["public"])
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"export: {KEY}/{FACTS} is damaged ({error}); export again") from error
-    changed = [f"{KEY}/{name}" for name in changed_files(folder, kept)]
+    changed = [f"{KEY}/{name}" for name in changed_files(folder, private)]
     if (exported / PUBLIC).is_dir():
         changed += [f"{PUBLIC}/{name}" for name in changed_files(exported / PUBLIC, sent)]
     if changed:
@@ -290,11 +292,11 @@ def _write_problems(path: Path, problems: tuple[Problem, ...]) -> None:
 
 def _left_out(rows: pd.DataFrame) -> dict[str, str]:
     """Return the conditions of which no row is a request, with the most frequent reason."""
-    found = {}
+    reasons = {}
     for condition, group in rows.groupby("condition", sort=False):
         if (group["id"] == "").all() and (group["error"] == "").all():
-            found[str(condition)] = str(group["note"].mode().iloc[0])
-    return found
+            reasons[str(condition)] = str(group["note"].mode().iloc[0])
+    return reasons
 
 
 def _unreadable(rows: pd.DataFrame) -> dict[str, str]:
@@ -307,8 +309,8 @@ def _first_error(rows: pd.DataFrame) -> str:
     return f"the first error: {errors[0]}" if errors else "the data holds no case"
 
 
-def _example(found: Inspected) -> str:
-    if not found.problems:
+def _example(inspected: Inspected) -> str:
+    if not inspected.problems:
         return "there are no files"
-    first = found.problems[0]
+    first = inspected.problems[0]
     return f"the first: {first.kind}: {first.name} ({first.detail})"

@@ -79,5 +79,5 @@ def _val_dice(folder: Path) -> float | None:
     path = folder / "checkpoint" / "training.json"
     if not path.is_file():
         return None
-    found = json.loads(path.read_text(encoding="utf-8")).get("val_dice")
-    return None if found is None else float(found)
+    value = json.loads(path.read_text(encoding="utf-8")).get("val_dice")
+    return None if value is None else float(value)

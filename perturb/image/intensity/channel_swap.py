@@ -34,5 +34,5 @@ class ChannelSwap(ImagePerturbation):
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
         """Return the pictures with red and blue exchanged."""
         swapped = pixels.flip(1)
-        asked = swapped.new_tensor([one["swapped"] for one in params]).view(-1, 1, 1, 1) > 0
-        return swapped.where(asked, pixels)
+        swap = swapped.new_tensor([one["swapped"] for one in params]).view(-1, 1, 1, 1) > 0
+        return swapped.where(swap, pixels)

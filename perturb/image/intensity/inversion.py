@@ -40,5 +40,5 @@ class Inversion(ImagePerturbation):
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
         """Return the negatives."""
-        asked = pixels.new_tensor([one["inverted"] for one in params]).view(-1, 1, 1, 1) > 0
-        return (1 - pixels).where(asked, pixels)
+        invert = pixels.new_tensor([one["inverted"] for one in params]).view(-1, 1, 1, 1) > 0
+        return (1 - pixels).where(invert, pixels)

@@ -66,5 +66,5 @@ class Requantize(ImagePerturbation):
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
         """Return the pictures without their lower bits."""
         step = 2 ** (8 - column(params, "bits", pixels))
-        kept = ((pixels * 255).round() / step).floor() * step / 255
-        return kept.where(column(params, "bits", pixels) > 0, pixels)
+        quantized = ((pixels * 255).round() / step).floor() * step / 255
+        return quantized.where(column(params, "bits", pixels) > 0, pixels)

@@ -83,7 +83,7 @@ class Saturate(ImagePerturbation):
         below = top - pixels
         spread = below.amax(dim=1, keepdim=True)
         saturation = spread / top.clamp(min=_DARKEST)
-        wanted = (column(params, "factor", pixels) * saturation + column(params, "offset", pixels)).clamp(0, 1)
-        ratio = wanted / saturation.where(saturation > 0, wanted.new_ones(()))
+        target = (column(params, "factor", pixels) * saturation + column(params, "offset", pixels)).clamp(0, 1)
+        ratio = target / saturation.where(saturation > 0, target.new_ones(()))
         # A difference that is nil where nothing is asked for: the identity changes no value.
-        return pixels - below * (ratio - 1).where(wanted != saturation, ratio.new_zeros(()))
+        return pixels - below * (ratio - 1).where(target != saturation, ratio.new_zeros(()))

@@ -41,19 +41,19 @@ class _Bubbles(Overlay):
 
     def _places(self, rng: np.random.Generator, canvas: Canvas, share: float) -> list[tuple[Point, float]]:
         """Draw bubbles, few of which overlap, until their areas add up to the share; at most 600."""
-        found: list[tuple[Point, float]] = []
+        placed: list[tuple[Point, float]] = []
         heart, area = somewhere(rng, canvas, 0.2), 0.0
-        while area < share * canvas.width * canvas.height and len(found) < 600:
+        while area < share * canvas.width * canvas.height and len(placed) < 600:
             low, high = self.radii
             radius = float(low * (high / low) ** rng.random() ** 1.5)
             place = self._near(rng, canvas, heart)
-            crowded = any((place[0] - x) ** 2 + (place[1] - y) ** 2 < (0.9 * (radius + r)) ** 2 for (x, y), r in found)
+            crowded = any((place[0] - x) ** 2 + (place[1] - y) ** 2 < (0.9 * (radius + r)) ** 2 for (x, y), r in placed)
             if crowded and rng.random() < 0.9:
                 area += 1e-5  # a full picture must end the search as well
                 continue
-            found.append((place, radius))
+            placed.append((place, radius))
             area += np.pi * radius**2
-        return found
+        return placed
 
     def _near(self, rng: np.random.Generator, canvas: Canvas, heart: Point) -> Point:
         if rng.random() >= self.clustered:

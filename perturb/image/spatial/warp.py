@@ -86,11 +86,11 @@ def moved_pixels(pixels: Array, where: Source, fill: Array) -> Array:
     for row, by_row in ((top, 1 - down), (top + 1, down)):
         for column, by_column in ((left, 1 - right), (left + 1, right)):
             inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-            found = pixels[np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)]
+            source = pixels[np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)]
             weight = by_row * by_column
             if pixels.ndim == 3:
                 inside, weight = inside[..., None], weight[..., None]
-            total += weight * np.where(inside, found, fill)
+            total += weight * np.where(inside, source, fill)
     return total
 
 
@@ -99,8 +99,8 @@ def moved_labels(labels: Array, where: Source) -> Array:
     height, width = labels.shape
     row, column = np.rint(where.row).astype(int), np.rint(where.column).astype(int)
     inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-    found = labels[np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)]
-    return np.ascontiguousarray(np.where(inside, found, np.zeros((), labels.dtype)))
+    source = labels[np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)]
+    return np.ascontiguousarray(np.where(inside, source, np.zeros((), labels.dtype)))
 
 
 def moved_mask(mask: Mask, params: Params) -> Mask:

@@ -146,8 +146,8 @@ class SectorNarrow(ImagePerturbation):
         """Return the pictures of a narrower sector."""
         share = column(params, "share", pixels)
         off = (2 * _shown_beams(pixels) - 1).abs()
-        kept = ((1 - share - off) / 0.02 + 0.5).clamp(0, 1)
-        return (pixels * kept).where(share > 0, pixels)
+        inside = ((1 - share - off) / 0.02 + 0.5).clamp(0, 1)
+        return (pixels * inside).where(share > 0, pixels)
 
 
 @PERTURBATIONS.add("haze")
