@@ -1,4 +1,4 @@
-"""What image shifts cost: pictures per second of each common kind, and their share of one audit.
+"""Cost of image shifts: images per second of each common kind, and their share of one audit.
 
 Part one changes one 352 x 352 picture, in colour and gray, with every kind of the common and of the pipeline list at
 severity 3, from uint8 image to uint8 image, on one thread. Part two audits CLIPSeg of the published size (random

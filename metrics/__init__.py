@@ -1,1 +1,1 @@
-"""What is measured: mask metrics, paired statistics, verdicts."""
+"""Measurements: mask metrics, paired statistics, verdicts."""

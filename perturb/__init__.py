@@ -1,1 +1,1 @@
-"""What is changed: prompts (attributes, lexicon, swaps) and images (domain shifts)."""
+"""Perturbations: of prompts (attributes, lexicon, swaps) and of images (domain shifts)."""

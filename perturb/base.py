@@ -1,4 +1,4 @@
-"""What every perturbation shares: draw, then apply, then record."""
+"""Base class of every perturbation: draw, then apply, then record."""
 
 from __future__ import annotations
 

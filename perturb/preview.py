@@ -1,4 +1,4 @@
-"""What could be changed in one prompt: every applicable prompt perturbation as a table."""
+"""Preview of one prompt: every applicable prompt perturbation as a table."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What is run: data, checkpoints, models, inference, finetuning, audits."""
+"""Runs: data, checkpoints, models, inference, finetuning, audits."""

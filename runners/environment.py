@@ -1,4 +1,4 @@
-"""What a result depends on besides the plan: versions, device, threads."""
+"""Environment that a result depends on besides the plan: versions, device, threads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the calibration studies share: null models of paired differences, two processes, tables, one JSON line."""
+"""Shared parts of the calibration studies: null models of paired differences, two processes, tables, one JSON line."""
 
 from __future__ import annotations
 

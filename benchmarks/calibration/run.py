@@ -1,4 +1,4 @@
-"""Every calibration study in turn, and one page of all: `python benchmarks/calibration/run.py [--out FILE]`."""
+"""Run every calibration study and write one page of all: `python benchmarks/calibration/run.py [--out FILE]`."""
 
 from __future__ import annotations
 

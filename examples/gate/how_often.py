@@ -1,4 +1,4 @@
-"""How often the merge gate is right: 2,000 comparisons of tables, and 200 of audits from pictures to assertion.
+"""Error rates of the merge gate: 2,000 comparisons of tables, and 200 of audits from images to assertion.
 
     python how_often.py [--tables 2000] [--audits 200] [--keep FILE]
 

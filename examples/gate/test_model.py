@@ -1,4 +1,4 @@
-"""What this project promises about its model. Run: pytest. A new baseline: pytest --robustness-update."""
+"""Promises of this project about its model. Run: pytest. A new baseline: pytest --robustness-update."""
 
 import pytest
 from robustness.gates.assertions import GateError

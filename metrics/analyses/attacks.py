@@ -1,4 +1,4 @@
-"""What attacks achieved: success against eps, and signs that an attack did not work."""
+"""Attack success against eps, and signs that an attack did not work."""
 
 from __future__ import annotations
 

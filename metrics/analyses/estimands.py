@@ -1,4 +1,4 @@
-"""Every patient alike or every image alike: two questions, side by side where their answers differ."""
+"""Subject-weighted and image-weighted effects, side by side where they differ."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often a prediction fails, and how much more often under each condition."""
+"""Failure rates of the clean predictions, and their rise under each condition."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much a model loses under image changes: one summary per model, one row per corruption, the worst case."""
+"""Loss under image perturbations: one summary per model, one row per corruption, the worst case."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How alike the images of one subject are, and what that costs: ICC, design effect, minimal detectable effect."""
+"""Similarity of the images of one subject and its cost: ICC, design effect, minimum detectable effect."""
 
 from __future__ import annotations
 

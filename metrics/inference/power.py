@@ -1,4 +1,4 @@
-"""What a one-sided bound on a mean will find, before anything is measured: powers and the gaps that they need."""
+"""Power of a one-sided bound on a mean, before anything is measured, and the gap that a power needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What gates judge: one value per subject for each condition, model and dataset, with the cases behind it."""
+"""Contrasts that gates judge: one value per subject for each condition, model and dataset, with its cases."""
 
 from __future__ import annotations
 

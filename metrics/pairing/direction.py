@@ -1,4 +1,4 @@
-"""Which way of a metric is worse."""
+"""Direction of a metric: which way is worse."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much of the score is due to the text, and to which of its attributes."""
+"""Attribution of the score to the text, and to each of its attributes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a swapped word tells a mask to do, and whether it did: obeys, ignores or breaks."""
+"""Outcome of a swapped word, as the mask shows it: obeys, ignores or breaks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a mask metric is: metadata that reports need, and one hole to fill."""
+"""Base class of the mask metrics: metadata that reports need, and one hole to fill."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say: Brier score and expected calibration error over pixels."""
+"""Calibration of the probabilities: Brier score and expected calibration error over pixels."""
 
 from __future__ import annotations
 

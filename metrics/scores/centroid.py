@@ -1,4 +1,4 @@
-"""Where the prediction lies."""
+"""Centroid of the prediction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much a prediction moved, without any reference."""
+"""Change of a prediction, measured without any reference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every mask metric of one pair, keyed like the columns of the results table."""
+"""Mask metrics of one pair, keyed like the columns of the results table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a kept probability map says beyond its thresholded mask."""
+"""Metrics of a stored probability map, beside those of its thresholded mask."""
 
 from __future__ import annotations
 

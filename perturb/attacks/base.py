@@ -1,4 +1,4 @@
-"""What attacks share: eps in pixel units, settings, a search that needs a model, and a record that replays."""
+"""Base class of the attacks: eps in pixel units, settings, a search that needs a model, and a record that replays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What image changes share: the way from a case to unit floats and back, batches, and the values of severities."""
+"""Shared parts of the image changes: from a case to unit floats and back, batches, and the values of severities."""
 
 from __future__ import annotations
 

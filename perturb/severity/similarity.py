@@ -1,4 +1,4 @@
-"""How like two pictures are: SSIM over whole pictures, and over what the clean one shows.
+"""Similarity of two images: SSIM over whole images, and over the content of the clean one.
 
 The structural similarity index (Wang et al., "Image quality assessment: from error visibility to structural
 similarity", IEEE TIP 2004, doi:10.1109/TIP.2003.819861) is MONAI's, with a normal window of 1.5 pixels. In a black

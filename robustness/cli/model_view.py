@@ -1,4 +1,4 @@
-"""What `robustness list models` shows below each name: how images and texts are prepared for the network."""
+"""Lines of `robustness list models` below each name: how images and texts are prepared for the network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What several commands share: their options and the progress bar."""
+"""Options and progress bar that several commands share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `robustness prompts` shows: a prompt with coloured spans, its attributes, and every change that applies."""
+"""View of `robustness prompts`: a prompt with coloured spans, its attributes, and every change that applies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `robustness prompts --model` shows: how a model's tokenizer sees a prompt and each change of it."""
+"""View of `robustness prompts --model`: a prompt and each change of it, as a model's tokenizer sees them."""
 
 from __future__ import annotations
 

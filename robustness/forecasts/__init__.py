@@ -1,1 +1,1 @@
-"""What an audit can show before it runs."""
+"""Forecasts: the verdicts that an audit can reach, before it runs."""

@@ -1,4 +1,4 @@
-"""What each claim of an audit can come to with these subjects."""
+"""Achievable verdicts of each claim of an audit with these subjects."""
 
 from __future__ import annotations
 

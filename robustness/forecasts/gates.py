@@ -1,4 +1,4 @@
-"""What each gate of a gates file can decide with these subjects."""
+"""Achievable outcomes of each gate of a gates file with these subjects."""
 
 from __future__ import annotations
 

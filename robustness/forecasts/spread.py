@@ -1,4 +1,4 @@
-"""How much subjects will differ: from an earlier run, else from assumptions that are shown as such."""
+"""Between-subject standard deviation: from an earlier run, else from assumptions that are shown as such."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an assertion on a run takes from the test that makes it; the pytest plugin provides it."""
+"""Settings that an assertion on a run takes from its test; the pytest plugin provides them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the gates of one judgement look at, computed once: paired values, rerun noise, the earlier scores."""
+"""Evidence of the gates of one judgement, computed once: paired values, rerun noise, the earlier scores."""
 
 from __future__ import annotations
 

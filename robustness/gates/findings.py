@@ -1,4 +1,4 @@
-"""What one gate finds in one cell, and the sentence that says it."""
+"""Findings of a gate: one per comparison, with the sentence that says it."""
 
 from __future__ import annotations
 

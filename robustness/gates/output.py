@@ -1,4 +1,4 @@
-"""What gates found, as text: a table for the terminal, Markdown for a pull request, GitHub's annotations, JSON."""
+"""Output of the gates: a table for the terminal, Markdown for a pull request, GitHub's annotations, JSON."""
 
 from __future__ import annotations
 

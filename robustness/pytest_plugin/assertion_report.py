@@ -1,4 +1,4 @@
-"""What a test session asserted about its runs, as Markdown or JSON."""
+"""Report of the assertions of a test session about its runs, as Markdown or JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the plugin does at a session's end: save, update, compare, report. Only the controlling process does it."""
+"""End of a test session: save, update, compare, report. Only the controlling process does it."""
 
 from __future__ import annotations
 

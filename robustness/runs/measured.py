@@ -1,4 +1,4 @@
-"""Whether two runs measured the same thing: the same data, by content, under the same plan. Models may differ."""
+"""Comparability of two runs: the same data, by content, under the same plan. Models may differ."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What a user does, one file for each."""
+"""Workflows of a user, one file for each."""

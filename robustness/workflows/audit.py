@@ -1,4 +1,4 @@
-"""What users call: audits and finetuning, from a plan or from objects."""
+"""Audits and finetuning, from a plan or from objects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the embedded demo's data and checkpoints lie: in the package, so that the demo needs no network."""
+"""Data and checkpoints of the embedded demo: in the package, so that the demo needs no network."""
 
 from __future__ import annotations
 

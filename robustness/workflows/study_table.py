@@ -1,4 +1,4 @@
-"""What a study found, as tables: one row per cell and data set, and means over seeds and folds."""
+"""Tables of a study: one row per cell and data set, and means over seeds and folds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an attack raises: the loss of the mask that the prompt asks for, one number for each picture."""
+"""Loss that an attack raises: that of the mask the prompt asks for, one number for each image."""
 
 from __future__ import annotations
 

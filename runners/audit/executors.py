@@ -1,4 +1,4 @@
-"""Who runs the parts of an audit: this process, or workers of a Ray cluster.
+"""Executors of the parts of an audit: this process, or workers of a Ray cluster.
 
 Parts are independent and each is written whole, so any executor gives the same table and any of them can be killed.
 """

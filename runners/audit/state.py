@@ -1,4 +1,4 @@
-"""What a run's folder remembers besides its rows: the state that a resume must match, and what the parts cost."""
+"""State of a run's folder besides its rows: what a resume must match, and what the parts cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where an attribute is lost: how far a swap moves a model's code of the text, beside how far it moves the mask."""
+"""Text probe: how far a swap moves a model's text features, beside how far it moves the mask."""
 
 from __future__ import annotations
 

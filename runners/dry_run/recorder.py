@@ -1,4 +1,4 @@
-"""What an audit would ask of a model: the audit itself, with a model that only writes down what it is asked."""
+"""Record the requests of an audit: the audit itself, with a model that only writes down what it is asked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long an audit will take: the audit itself, on a few batches of its images, in a folder that is thrown away."""
+"""Time of an audit: the audit itself, on a few batches of its images, in a folder that is thrown away."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much work an audit will be: rows, encodes and decodes, counted without a model."""
+"""Workload of an audit: rows, encodes and decodes, counted without a model."""
 
 from __future__ import annotations
 

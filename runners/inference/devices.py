@@ -1,4 +1,4 @@
-"""Where a network runs and in which arithmetic."""
+"""Device of a network, and its arithmetic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens to an image before a network sees it, as data that a manifest can hold."""
+"""Preprocessing of an image for a network, as data that a manifest can hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes wrong in k-space: truncation, spikes, ghosts of periodic motion, motion between echoes."""
+"""Errors in k-space: truncation, spikes, ghosts of periodic motion, motion between echoes."""
 
 from __future__ import annotations
 

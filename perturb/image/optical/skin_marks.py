@@ -1,4 +1,4 @@
-"""What a clinic leaves beside a lesion: rulers and surgical ink."""
+"""Marks of a clinic beside a lesion: rulers and surgical ink."""
 
 from __future__ import annotations
 

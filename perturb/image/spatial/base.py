@@ -1,4 +1,4 @@
-"""What changes of geometry share: picture, mask, words, stated attributes and pixel spacing move together."""
+"""Base class of the changes of geometry: image, mask, words, stated attributes and pixel spacing move together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What both mirrorings share: picture, mask, words and stated attributes move together."""
+"""Shared parts of both mirrorings: image, mask, words and stated attributes move together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What radiation does besides the shadow it casts: scatter, grid lines, beam hardening, focal-spot blur."""
+"""Effects of radiation besides the shadow it casts: scatter, grid lines, beam hardening, focal-spot blur."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the shapes of a BiomedCLIPSeg or a BiomedCLIP state dict tell about the network."""
+"""Configuration of a network from the shapes of a BiomedCLIPSeg or a BiomedCLIP state dict."""
 
 from __future__ import annotations
 

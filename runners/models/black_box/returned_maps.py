@@ -1,4 +1,4 @@
-"""What predictors that are not ours return for a pair of image and prompt, as one probability map."""
+"""Maps that foreign predictors return for a pair of image and prompt, read as one probability map."""
 
 from __future__ import annotations
 

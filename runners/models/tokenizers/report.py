@@ -1,4 +1,4 @@
-"""What a model's tokenizer makes of prompts: how many tokens, what is cut or unknown, which changes vanish."""
+"""Token report of prompts: how many tokens, what is cut or unknown, which changes vanish."""
 
 from __future__ import annotations
 
