@@ -49,7 +49,7 @@ types: $(READY)  ## Check the types, with the rooms laid out as installed
 
 check: lint types test  ## Check format, lint rules and types, then run the tests
 
-docs: $(READY)  ## Write docs/cli.md anew from the command line's own help
+docs: $(READY)  ## Write docs/cli.md again from the command line's own help
 	@echo "make: writing docs/cli.md"
 	@$(BIN)/python .ci/cli_docs.py docs/cli.md
 

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 HEAD = """# Command line
 
 Written by `make docs` from the commands' own help; a test compares the two.
-Exit codes: 0 held, 1 a gate or a check failed, 2 bad usage or input (one line on stderr says how to mend it).
+Exit codes: 0 held, 1 a gate or a check failed, 2 bad usage or input (one line on stderr says how to fix it).
 """
 
 

@@ -1,4 +1,4 @@
-"""Make the images, masks and annotations of `robustness/demo_data/` anew.
+"""Make the images, masks and annotations of `robustness/demo_data/` again.
 
 The sources lie inside two packages that the product does not depend on; only their files are read::
 

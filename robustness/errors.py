@@ -1,4 +1,4 @@
-"""Errors that a user can mend.
+"""Errors that a user can fix.
 
 ::
 
@@ -7,7 +7,7 @@
     │   └── UnknownNameError (KeyError)    a name that no registry holds; near names are suggested
     └── CaseError                      one unreadable case inside a dataset: recorded in its row, the rest goes on
 
-Every message is one line: the argument, what was expected, what came, and how to mend it.
+Every message is one line: the argument, what was expected, what came, and how to fix it.
 """
 
 from __future__ import annotations

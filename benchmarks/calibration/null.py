@@ -38,7 +38,7 @@ def rates(kind: str, icc: float, subjects: int, runs: int, seed: int) -> tuple[f
                 naive += int((~inside).sum())
             else:
                 covered += int(inside.sum())
-        # Columns are independent data sets; the flips of a block are drawn anew.
+        # Columns are independent data sets; the flips of a block are drawn again.
         alone = np.zeros(n, dtype=bool)
         p = sign_flip(means.T, resamples=FLIPS, seed=seed + start, family=alone).p_value
         flips += int((p <= 0.05).sum())

@@ -15,7 +15,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def verify(run: Annotated[Path, typer.Argument(help="A run's folder.")]) -> None:
-    """Recompute a run's hashes and derive its effects and verdicts anew; exit 1 where something differs."""
+    """Recompute a run's hashes and derive its effects and verdicts again; exit 1 where something differs."""
     from robustness.workflows.run import open_run
 
     checks = open_run(run).verify()

@@ -27,7 +27,7 @@ def report(
         bool, typer.Option("--published", help="Add the benchmark's published figures, labelled and apart.")
     ] = False,
 ) -> None:
-    """Write the page of a finished run anew."""
+    """Write the page of a finished run again."""
     from robustness.workflows.run import open_run
 
     page = open_run(run).report(

@@ -110,11 +110,11 @@ def load_baseline(path: str | Path) -> Baseline:
     facts = read_toml(text)
     if facts.get("format") != FORMAT:
         raise InputError(
-            f"baseline: {text.name} has format {facts.get('format')!r}, this version reads {FORMAT}; save it anew"
+            f"baseline: {text.name} has format {facts.get('format')!r}, this version reads {FORMAT}; save it again"
         )
     if sha256_file(scores) != facts.get("scores_sha256"):
         raise InputError(
-            f"baseline: {scores.name} is not the file that {text.name} describes; restore both, or save it anew"
+            f"baseline: {scores.name} is not the file that {text.name} describes; restore both, or save it again"
         )
     return Baseline(text, facts)
 

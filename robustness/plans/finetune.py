@@ -150,7 +150,7 @@ class TrainSpec(StrictModel):
             of one process with the product.
         loggers: what is written besides ``metrics.csv``.
         cache: "auto" keeps the codes of frozen encoders in memory where no change of the image runs and they fit into
-            `cache_gib`, "off" computes them anew, anything else is a folder that keeps them.
+            `cache_gib`, "off" computes them again, anything else is a folder that keeps them.
         cache_float16: keep codes in half precision.
         lora: adapters on encoders; their own weights then stay frozen.
         counterfactual: share of the samples that ask for another target: half for one that the same image shows, with

@@ -43,7 +43,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=[],
         help="with --robustness-compare: fail the session where EXPR is proven, for example dice:drop>0.02",
     )
-    add("--robustness-update", action="store_true", help="save baselines anew instead of comparing with them")
+    add("--robustness-update", action="store_true", help="save baselines again instead of comparing with them")
     add("--robustness-report", metavar="FILE", help="write the runs as .html, or the assertions as .md or .json")
     add("--robustness-inconclusive", choices=POLICIES, help="what an inconclusive assertion does; default: fail")
     parser.addini("robustness_run", "the run's folder that the fixture robustness_run opens")

@@ -62,7 +62,7 @@ def refuse_other(now: Measured, earlier: Earlier | None, *, source: str = "basel
         if before != after:
             raise InputError(
                 f"baseline: it was made under another plan: {key} is {_shown(before)} there and "
-                f"{_shown(after)} here; compare runs of one plan, or save the baseline anew"
+                f"{_shown(after)} here; compare runs of one plan, or save the baseline again"
             )
     if then.data and now.data:
         _refuse_other_data(then.data, now.data)
@@ -75,7 +75,7 @@ def _refuse_other_data(then: dict[tuple[str, str], str], now: dict[tuple[str, st
         how = "has other files there" if place in then and place in now else "is only in one of them"
         raise InputError(
             f"baseline: it was made on other data: dataset {place[0]!r} ({place[1]}) {how}; compare runs of the same "
-            "data, or save the baseline anew"
+            "data, or save the baseline again"
         )
 
 

@@ -52,7 +52,7 @@ class StoredRun:
         return self._table(VERDICTS)
 
     def verify(self) -> pd.DataFrame:
-        """Check the run against its manifest: hashes first, then effects and verdicts derived anew from the rows.
+        """Check the run against its manifest: hashes first, then effects and verdicts derived again from the rows.
 
         Returns:
             One row per check: `check`, `ok`, `detail`.

@@ -57,7 +57,7 @@ def audit(
         strict: stop at the first case that fails instead of recording it.
 
     Raises:
-        InputError: an argument that cannot be used; the message says how to mend it.
+        InputError: an argument that cannot be used; the message says how to fix it.
     """
     from robustness.runners.data.load import Dataset
 

@@ -43,6 +43,6 @@ def _folder(name: str, names: tuple[str, ...], *, what: str, parent: Path) -> Pa
     folder = parent / name
     if not folder.is_dir():
         raise InputError(
-            f"{what}: expected the folder {folder}, which this installation lacks; install the package anew"
+            f"{what}: expected the folder {folder}, which this installation lacks; install the package again"
         )
     return folder

@@ -93,7 +93,7 @@ def refused_joint(
 
 
 def _worded(case: Case, changed: Case) -> Case:
-    """Return the case with its changed words read anew: a move of the picture must know which of them are places."""
+    """Return the case with its changed words read again: a move of the picture must know which of them are places."""
     prompt = parse_prompt(
         changed.prompt.text,
         modality=str(case.metadata.get("modality") or ""),

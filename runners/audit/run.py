@@ -75,7 +75,7 @@ def run_audit(
         strict: stop at the first case that fails.
         allow_drift: resume although versions, device or threads changed.
         progress: called with (parts done, parts in all).
-        reload: loads models and datasets anew in a worker of a Ray cluster; None: everything runs in this process.
+        reload: loads models and datasets again in a worker of a Ray cluster; None: everything runs in this process.
 
     Raises:
         InputError: the folder holds another run, or everything failed.

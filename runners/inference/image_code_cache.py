@@ -108,7 +108,7 @@ class CodeCache:
         except (OSError, SafetensorError):
             stated, tensors = None, {}
         if stated is None or stated != _checksum(tensors):
-            # Cut short or changed: the image is encoded anew.
+            # Cut short or changed: the image is encoded again.
             path.unlink(missing_ok=True)
             return None
         return TensorCode(tuple(_restored(tensors[str(n)]) for n in range(len(tensors))))

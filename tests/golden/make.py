@@ -1,4 +1,4 @@
-"""Write tests/golden/logits.npz anew: ``python -m tests.golden.make`` in the checkout.
+"""Write tests/golden/logits.npz again: ``python -m tests.golden.make`` in the checkout.
 
 Do this only where a network is meant to change, and only from a state that agrees with the authors' code
 (``tests/runners/models/test_parity.py`` with the reference vectors beside the checkout): what is written here is what

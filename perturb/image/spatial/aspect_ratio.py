@@ -16,7 +16,7 @@ from robustness.types import Case, Params
 class AspectRatio(GeometricPerturbation):
     """Squeeze the picture to 1/1.1 to 1/1.8 of its width or of its height, as drawn; the margin is filled.
 
-    Imitates an export that takes oblong pixels or a wide screen for square ones. Size words are judged anew; a prompt
+    Imitates an export that takes oblong pixels or a wide screen for square ones. Size words are judged again; a prompt
     that names a shape which the squeeze changes makes it not applicable.
     Source: DICOM PS3.3, Pixel Aspect Ratio (0028,0034), which viewers and exports have to apply and some do not.
     """

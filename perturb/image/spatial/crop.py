@@ -16,7 +16,7 @@ from robustness.types import Case, Params
 class Crop(GeometricPerturbation):
     """Keep a window of 95% to 60% of each side, drawn anywhere in the picture, and enlarge it to the full size.
 
-    Imitates a collimated, cut or badly framed picture. Size, number and location words are judged anew: parts of the
+    Imitates a collimated, cut or badly framed picture. Size, number and location words are judged again: parts of the
     target that leave the frame are counted out.
     Source: Shorten and Khoshgoftaar, "A survey on Image Data Augmentation for Deep Learning", J. Big Data 2019,
     doi:10.1186/s40537-019-0197-0 (cropping, and which labels survive it).

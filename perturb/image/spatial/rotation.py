@@ -17,7 +17,7 @@ class Rotation(GeometricPerturbation):
     """Turn the picture about its centre by 5 to 30 degrees, clockwise or not as drawn.
 
     Imitates a tilted head, an oblique slice plane or a camera that is not level. The laterality of a structure stays,
-    locations are judged anew in the turned frame.
+    locations are judged again in the turned frame.
     Source: Boone et al., "ROOD-MRI", 2023, arXiv:2203.06060 (affine transforms that move the labels too).
     """
 

@@ -27,7 +27,7 @@ class _Scale(GeometricPerturbation):
 class ZoomIn(_Scale):
     """Enlarge the picture about its centre by factors from 1.1 to 1.75; the margin leaves the frame.
 
-    Imitates a smaller field of view, or a camera held nearer. Size words are judged anew.
+    Imitates a smaller field of view, or a camera held nearer. Size words are judged again.
     Source: Boone et al., "ROOD-MRI", 2023, arXiv:2203.06060 (affine transforms that move the labels too).
     """
 
@@ -39,7 +39,7 @@ class ZoomIn(_Scale):
 class ZoomOut(_Scale):
     """Shrink the picture about its centre to 0.9 to 0.5 of its sides; the margin is filled.
 
-    Imitates a larger field of view, or a camera held farther away. Size words are judged anew.
+    Imitates a larger field of view, or a camera held farther away. Size words are judged again.
     Source: Boone et al., "ROOD-MRI", 2023, arXiv:2203.06060 (affine transforms that move the labels too).
     """
 

@@ -17,7 +17,7 @@ from robustness.types import Case, Params
 class Translation(GeometricPerturbation):
     """Shift the picture by 4% to 25% of its sides in a drawn direction.
 
-    Imitates a patient or a probe off centre. Locations are judged anew in the shifted frame.
+    Imitates a patient or a probe off centre. Locations are judged again in the shifted frame.
     Source: Azulay and Weiss, "Why do deep convolutional networks generalize so poorly to small image
     transformations?", JMLR 2019, arXiv:1805.12177.
     """

@@ -197,7 +197,7 @@ class BiomedClipSegModel(ModelEntry):
 
 @MODELS.add("biomedclipseg-d")
 class BiomedClipSegDModel(BiomedClipSegModel):
-    """BiomedCLIPSeg whose decoder started from CLIPSeg's; with BiomedCLIP's weights alone it is fetched anew.
+    """BiomedCLIPSeg whose decoder started from CLIPSeg's; with BiomedCLIP's weights alone it is fetched again.
 
     Such a start reads CLIPSeg's decoder from `decoder_from`: a CLIPSeg checkpoint or hub name, or "random" for none.
     """

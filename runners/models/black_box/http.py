@@ -118,7 +118,7 @@ def _bounded(response: Any, limit: int, ends: float) -> bytes:
         content += chunk
         if len(content) > limit:
             raise InputError(f"url: expected an answer of at most {limit} bytes, got more")
-        # A socket's timeout starts anew with each byte, so that a slow sender would never end.
+        # A socket's timeout starts again with each byte, so that a slow sender would never end.
         if time.monotonic() > ends:
             raise TryAgainError("the answer took too long")
     return bytes(content)

@@ -245,7 +245,7 @@ class TestLookUp:
 
     def test_a_missing_folder_is_said_on_one_line(self, tmp_path, monkeypatch):
         monkeypatch.setattr("robustness.workflows.demo_files._HOME", tmp_path)
-        with pytest.raises(InputError, match="install the package anew") as caught:
+        with pytest.raises(InputError, match="install the package again") as caught:
             demo_checkpoint("image-only")
         assert "\n" not in str(caught.value)
 

@@ -82,7 +82,7 @@ def test_the_table_does_not_depend_on_parts_order_or_batch(run, folder, tmp_path
 
 
 def test_a_resumed_run_gives_the_same_rows(run, folder, tmp_path) -> None:
-    # The universal perturbation is made anew from pictures of other parts.
+    # The universal perturbation is made again from pictures of other parts.
     options = {"perturbations": ["image:pgd@1", "image:universal@3"], "engine": {"images_per_part": 1}}
     before = audited(folder, tmp_path / "run", **options).results()
     (tmp_path / "run" / "results" / "part-00002.parquet").unlink()

@@ -35,7 +35,7 @@ def test_without_ray_the_package_to_install_is_named(monkeypatch):
         run_on_ray(Recorder, [0], total=1, progress=None)
 
 
-# Warnings of Ray and of what it imports are not ours to mend.
+# Warnings of Ray and of what it imports are not ours to fix.
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.slow
 class TestRay:
