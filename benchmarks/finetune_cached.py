@@ -1,7 +1,7 @@
 """A decoder epoch of full-size CLIPSeg with the codes of its frozen encoders held, against full forwards; one run.
 
 Random weights, the real decoder at 352 pixels, slices and prompts of the embedded brain set. Both ways start from the
-same weights and see the same batches of one epoch; every picture has been decoded and resized before.
+same weights and see the same batches of one epoch; every image has been decoded and resized before.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Cost of image shifts: images per second of each common kind, and their share of one audit.
 
-Part one changes one 352 x 352 picture, in colour and gray, with every kind of the common and of the pipeline list at
+Part one changes one 352 x 352 image, in colour and gray, with every kind of the common and of the pipeline list at
 severity 3, from uint8 image to uint8 image, on one thread. Part two audits CLIPSeg of the published size (random
 weights, 352 pixels) under the whole common list at severity 3 and compares the processor time of all changes and all
-metrics with that of encoding all pictures. Pictures are an embedded field of nuclei in gray and a brain slice coloured
+metrics with that of encoding all images. Images are an embedded field of nuclei in gray and a brain slice coloured
 as by a stain, enlarged; the audit is of the coloured one, to which every kind applies and whose changes cost most.
 """
 
@@ -47,7 +47,7 @@ TARGET = 0.25
 
 
 def pictures() -> dict[str, Image]:
-    """Return the embedded pictures that are used, enlarged; every second one in colours."""
+    """Return the embedded images that are used, enlarged; every second one in colours."""
     files = [
         sorted((demo_data(name) / "images").glob("*.png"))[20 if name == "brain" else 0] for name in ("brain", "nuclei")
     ]
@@ -60,12 +60,12 @@ def pictures() -> dict[str, Image]:
 
 
 def case_of(image: Image) -> Case:
-    """Return a case of a picture, without a mask."""
+    """Return a case of an image, without a mask."""
     return Case("c", "s", image, np.zeros(image.shape[:2], dtype=np.bool_), Prompt("x"))
 
 
 def throughput() -> dict[str, dict[str, float]]:
-    """Return pictures per second of every kind, by processor time, in colour and gray."""
+    """Return images per second of every kind, by processor time, in colour and gray."""
     found: dict[str, dict[str, float]] = {}
     for kind in (*COMMON_KINDS, *PIPELINE_KINDS):
         change = PERTURBATIONS.get(kind)()
@@ -89,7 +89,7 @@ def processor_seconds(work: Callable[[], Any]) -> float:
 
 
 def dataset(folder: Path) -> Path:
-    """Write the picture in colour, to which every kind applies, with a mask and a prompt."""
+    """Write the image in colour, to which every kind applies, with a mask and a prompt."""
     (folder / "images").mkdir()
     (folder / "masks").mkdir()
     lines = ["image,mask,prompt,subject_id,split"]
@@ -124,7 +124,7 @@ class Clock:
 
 
 def shares(folder: Path) -> tuple[dict[str, float], int]:
-    """Audit the common list; return processor seconds of its parts and the number of changed pictures."""
+    """Audit the common list; return processor seconds of its parts and the number of changed images."""
     model = full_size("clipseg", folder)
     clock = Clock()
     for name in ("encode_image", "encode_text", "decode"):
@@ -155,7 +155,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     found = {} if options.skip_speeds else throughput()
-    print(f"{'kind':<20}{'colour':>12}{'gray':>12}   pictures of {SIDE} x {SIDE} per second, one thread")
+    print(f"{'kind':<20}{'colour':>12}{'gray':>12}   images of {SIDE} x {SIDE} per second, one thread")
     for kind, speeds in found.items():
         shown = [f"{speeds[look]:>12.0f}" if look in speeds else f"{'-':>12}" for look in ("colour", "gray")]
         print(f"{kind:<20}{''.join(shown)}")
@@ -167,7 +167,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             seconds, count = shares(Path(folder))
         ratio = (seconds["changes"] + seconds["metrics"]) / seconds["encode_image"]
-        print(f"\naudit of CLIPSeg at {SIDE}: {count} changed pictures; processor seconds:")
+        print(f"\naudit of CLIPSeg at {SIDE}: {count} changed images; processor seconds:")
         for name, value in sorted(seconds.items()):
             print(f"{name:<20}{value:>10.2f}")
         print(f"changes + metrics are {100 * ratio:.1f}% of encoding (at most {100 * TARGET:.0f}%)")

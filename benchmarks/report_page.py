@@ -75,7 +75,7 @@ def main() -> None:
         started = time.perf_counter()
         page = write_report(Path(name) / "run", Path(name) / "report.html")
         seconds, size = time.perf_counter() - started, page.stat().st_size / 1e6
-    print(f"{CASES} cases x {len(CONDITIONS) - 1} conditions, {rows:,} rows, no pictures")
+    print(f"{CASES} cases x {len(CONDITIONS) - 1} conditions, {rows:,} rows, no images")
     print(f"built in {seconds:.2f} s (limit {LIMIT_S:g} s), {size:.1f} MB (limit {LIMIT_MB:g} MB)")
     detail = {"seconds": round(seconds, 3), "megabytes": round(size, 2), "rows": rows, "limit_megabytes": LIMIT_MB}
     ratio = seconds / LIMIT_S

@@ -104,7 +104,7 @@ def _voxels(affine: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def cut(volume: np.ndarray, affine: np.ndarray, view: str, at: int) -> np.ndarray:
-    """Resample one slice (PIXELS, PIXELS): top is anterior or superior, the picture's left is the patient's right."""
+    """Resample one slice (PIXELS, PIXELS): top is anterior or superior, the image's left is the patient's right."""
     steps = (np.arange(PIXELS) - (PIXELS - 1) / 2) * SPACING
     vertical = "y" if view == "axial" else "z"
     down, across = np.meshgrid(CENTRE[vertical] - steps, CENTRE["x"] - steps, indexing="ij")
@@ -116,7 +116,7 @@ def cut(volume: np.ndarray, affine: np.ndarray, view: str, at: int) -> np.ndarra
 
 def masks_of(volumes: Volumes, view: str, at: int) -> dict[str, dict[str, np.ndarray]]:
     """Masks by structure and side; a structure with too little of it on a side is left out."""
-    # x falls from the picture's left to its right, so the patient's left (x < 0) is the picture's right half.
+    # x falls from the image's left to its right, so the patient's left (x < 0) is the image's right half.
     left = np.zeros((PIXELS, PIXELS), bool)
     left[:, PIXELS // 2 :] = True
     masks = {}

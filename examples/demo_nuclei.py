@@ -1,4 +1,4 @@
-"""Tiles, masks and words of the embedded demo set `nuclei`, from the DSB2018 picture inside the stardist package."""
+"""Tiles, masks and words of the embedded demo set `nuclei`, from the DSB2018 image inside the stardist package."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from PIL import Image
 TILE = 128  # pixels
 FRAGMENT, VISIBLE = 20, 100  # pixels: smaller pieces are dropped from the masks; a smaller nucleus is not asked for
 SPLITS = ("train", "train", "val", "test")  # by rows of tiles
-BRIGHTEST = 130  # about 99% of the picture's pixels are below; dividing nuclei saturate
+BRIGHTEST = 130  # about 99% of the image's pixels are below; dividing nuclei saturate
 SUBJECT = "dsb2018_stardist"
 
 
 def read_picture(folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """The picture as uint8 and its instances (0 = background), both (512, 512)."""
+    """The image as uint8 and its instances (0 = background), both (512, 512)."""
     raw, instances = (np.asarray(Image.open(folder / name)) for name in ("img2d.tif", "mask2d.tif"))
     scaled = np.clip(raw.astype(float) * 255 / BRIGHTEST, 0, 255).round().astype(np.uint8)
     return scaled, instances.astype(int)

@@ -24,7 +24,7 @@ class BasePerturbation:
         severities: the degrees it has; ``(0,)`` where degrees make no sense for a prompt edit, ``(1,)`` for an
             image change without degrees.
         expectation: what a prompt-faithful, robust model should do; `expect` may refine it per case.
-        per_prompt: the changed case depends on more than the picture and the record: on the words or on the model.
+        per_prompt: the changed case depends on more than the image and the record: on the words or on the model.
         needs_model: nothing can be drawn without a model in the loop; an audit binds one.
     """
 

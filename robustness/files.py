@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and their hashes."""
+"""Files that are written atomically, and their hashes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8, whole or not at all."""
+    """Write `text` as UTF-8, atomically."""
     write_atomic(path, lambda temporary: _write_utf8(temporary, text))
 
 
@@ -81,7 +81,7 @@ def _umask() -> int:
 
 
 def _sync_folder(folder: Path) -> None:
-    # Not every platform can open a folder; the rename itself is atomic all the same.
+    # Not every platform can open a folder; the rename itself is atomic regardless.
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

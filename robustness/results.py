@@ -123,7 +123,7 @@ def is_searched(condition: str) -> bool:
 
 
 def is_attack(condition: str) -> bool:
-    """Tell whether a condition attacks the picture."""
+    """Tell whether a condition attacks the image."""
     return any(part.startswith("image:") and part_name(part) in SEARCHED for part in condition.split("+"))
 
 

@@ -67,11 +67,11 @@ class RunFolder:
         return self.results / f"part-{index:05d}.parquet"
 
     def picture_part(self, index: int) -> Path:
-        """Where the pictures of part `index` lie until the gallery is assembled."""
+        """Where the images of part `index` lie until the gallery is assembled."""
         return self.pictures / f"part-{index:05d}.parquet"
 
     def write_table(self, path: Path, table: pd.DataFrame) -> None:
-        """Write a table whole or not at all."""
+        """Write a table atomically."""
         write_atomic(path, lambda temporary: table.to_parquet(temporary, index=False))
 
     def read_results(self) -> pd.DataFrame:
@@ -94,7 +94,7 @@ class RunFolder:
         return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
-        """Write a JSON file whole or not at all, keys in the order given."""
+        """Write a JSON file atomically, keys in the order given."""
         write_text(self.path / name, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
     @contextlib.contextmanager

@@ -17,7 +17,7 @@ def disc(row: int, column: int, radius: int, size: int = SIZE) -> np.ndarray:
 
 
 def write_dataset(root: Path, *, images: int = 6, per_subject: int = 1, size: int = SIZE) -> Path:
-    """Write images with a left and a right nucleus (radiological: the patient's left is on the picture's right)."""
+    """Write images with a left and a right nucleus (radiological: the patient's left is on the image's right)."""
     for folder in ("images", "masks", "anns"):
         (root / folder).mkdir(parents=True, exist_ok=True)
     entries = []

@@ -1,4 +1,4 @@
-"""Battery: models whose behaviour is known, on pictures with two objects; is every verdict right?"""
+"""Battery: models whose behaviour is known, on images with two objects; is every verdict right?"""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ Masks = np.ndarray
 
 
 def discs(rows: np.ndarray, columns: np.ndarray, radius: np.ndarray) -> Masks:
-    """Return one disc per picture, (N, SIZE, SIZE) bool."""
+    """Return one disc per image, (N, SIZE, SIZE) bool."""
     y, x = np.mgrid[:SIZE, :SIZE]
     return (y - rows[:, None, None]) ** 2 + (x - columns[:, None, None]) ** 2 <= radius[:, None, None] ** 2
 
 
 def overlap(one: Masks, other: Masks) -> tuple[np.ndarray, np.ndarray]:
-    """Return Dice and IoU per picture; both empty: 1."""
+    """Return Dice and IoU per image; both empty: 1."""
     shared, total = (one & other).sum(axis=(1, 2)), one.sum(axis=(1, 2)) + other.sum(axis=(1, 2))
     empty = total == 0
     total = np.maximum(total, 1)
@@ -123,7 +123,7 @@ def simulate(*, runs: int = 100, seed: int = 0, processes: int = 2) -> Study:
     checks.append(Check("certified IGNORES where 5% follow (= margin)", at_margin, 0.0, rate_limit(0.05, runs, 3.0)))
     half = found["partial", 0.5, 30]["FOLLOWS"] / runs
     checks.append(Check("FOLLOWS where half follow, 30 patients", half, 0.99 - 3 * (0.99 * 0.01 / runs) ** 0.5, 1.0))
-    about = f"{IMAGES} pictures per patient, each with two discs; masks are drawn, Dice and IoU computed from them."
+    about = f"{IMAGES} images per patient, each with two discs; masks are drawn, Dice and IoU computed from them."
     return Study("battery", "Battery: models that are known", about, ("model", "patients", *order), rows, checks, runs)
 
 

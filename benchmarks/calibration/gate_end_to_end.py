@@ -33,7 +33,7 @@ def simulate(*, runs: int = 2000, seed: int = 0, processes: int = 2) -> Study:
         )
     about = (
         "no_proven_drop of antonym:size's mask change; differences: sd 0.05, ICC 0.4; "
-        f"{wanted['tables']} tables, {wanted['audits']} audits of pictures."
+        f"{wanted['tables']} tables, {wanted['audits']} audits of images."
     )
     return Study("gate_end_to_end", "Gates end to end", about, ("change", "tables", "audits"), rows, checks, runs)
 

@@ -105,7 +105,7 @@ def by_tables(drop: float, first: int, count: int) -> int:
 
 
 def by_audits(drop: float, first: int, count: int, folder: Path) -> int:
-    """Return the same from audits: pictures and prompts in, masks out, scored, judged."""
+    """Return the same from audits: images and prompts in, masks out, scored, judged."""
     data = pictures.write(folder / "data", images=IMAGES)
     dataset = rb.load_dataset(data, prompt="p2")
     old = _audit(dataset, segmenter.make(), folder / "old")

@@ -1,4 +1,4 @@
-"""Pictures made in code: each shows one small and one large lesion, and a prompt names one of them."""
+"""Images made in code: each shows one small and one large lesion, and a prompt names one of them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def write(folder: Path, *, subjects: int = SUBJECTS, images: int = 6, both: bool
     Args:
         folder: made where it is missing.
         subjects: patients.
-        images: pictures of each patient.
-        both: ask for both lesions of a picture; else for the small and the large one in turn.
+        images: images of each patient.
+        both: ask for both lesions of an image; else for the small and the large one in turn.
     """
     for name in ("images", "masks", "anns"):
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -36,7 +36,7 @@ def write(folder: Path, *, subjects: int = SUBJECTS, images: int = 6, both: bool
 
 
 def draw(number: int) -> np.ndarray:
-    """Return a picture, uint8 (40, 40, 3)."""
+    """Return an image, uint8 (40, 40, 3)."""
     rng = np.random.default_rng(number)
     grey = rng.integers(20, 60, (SIDE, SIDE)).astype(np.uint8)
     for size in ("small", "large"):

@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 SUBJECTS = 30
-# Side of a picture, and rows and columns of its two lesions. The top four rows hold the picture's number, ten bits of
+# Side of an image, and rows and columns of its two lesions. The top four rows hold the image's number, ten bits of
 # 4 x 4 pixels.
 SIDE = 40
 SMALL = (slice(4, 14), slice(26, 36))
 LARGE = (slice(16, 36), slice(4, 24))
 # What the model leaks of the lesion that was not asked for.
 LEAK = 0.3
-# A changed model differs from the old one on every picture: spread of the difference, and how alike one patient's are.
+# A changed model differs from the old one on every image: spread of the difference, and how alike one patient's are.
 SPREAD, ALIKE = 0.05, 0.4
 
 Predict = Callable[[Sequence[np.ndarray], Sequence[str]], list[np.ndarray]]
@@ -27,8 +27,8 @@ def make(*, forgets: float = 0.0, change: int = 0, images: int = 6) -> Predict:
 
     Args:
         forgets: by how much a change lowers that reliance, on average.
-        change: a number for the change; 0: the old model. Every change moves every picture a little.
-        images: pictures of each patient.
+        change: a number for the change; 0: the old model. Every change moves every image a little.
+        images: images of each patient.
     """
     leaks = LEAK + (forgets + differences(change, images) if change else np.zeros(SUBJECTS * images))
 
@@ -39,7 +39,7 @@ def make(*, forgets: float = 0.0, change: int = 0, images: int = 6) -> Predict:
 
 
 def differences(change: int, images: int) -> np.ndarray:
-    """Return what a change adds to the leak of each picture: mean 0, in the order of the pictures."""
+    """Return what a change adds to the leak of each image: mean 0, in the order of the images."""
     rng = np.random.default_rng([change, 7])
     shared, own = rng.standard_normal((SUBJECTS, 1)), rng.standard_normal((SUBJECTS, images))
     return SPREAD * (np.sqrt(ALIKE) * shared + np.sqrt(1 - ALIKE) * own).ravel()
@@ -62,6 +62,6 @@ def lesion(size: str) -> np.ndarray:
 
 
 def number_of(picture: np.ndarray) -> int:
-    """Return the number that a picture was drawn with."""
+    """Return the number that an image was drawn with."""
     bits = picture[:4, :, 0].reshape(4, SIDE // 4, 4).mean(axis=(0, 2)) > 120
     return sum(int(bit) << place for place, bit in enumerate(bits))

@@ -69,7 +69,7 @@ def attack_success(
         resamples, seed: of the intervals.
 
     Returns:
-        One row per (model, dataset, condition) that attacks the picture, by attack and eps (levels of 1/255; NaN where
+        One row per (model, dataset, condition) that attacks the image, by attack and eps (levels of 1/255; NaN where
         no record states it); columns `COLUMNS`. `n_suspicious` counts rows with a sign of `attack_signs`.
 
     Raises:

@@ -79,8 +79,8 @@ def interactions(
     conditions of a (model, dataset).
 
     With A an image change and B a change of the words, the contrast is also what the right words are worth on the
-    changed picture, effect(A+B) - effect(A), minus what they are worth on the clean one, effect(B): above 0 reliance on
-    text rises as the picture degrades; and it is what the picture's change costs with the changed words minus what it
+    changed image, effect(A+B) - effect(A), minus what they are worth on the clean one, effect(B): above 0 reliance on
+    text rises as the image degrades; and it is what the image's change costs with the changed words minus what it
     costs with the right ones: above 0 the right words rescue that much. One contrast answers both questions.
 
     Returns:
@@ -131,13 +131,13 @@ def reading(row: Mapping[Any, Any], *, alpha: float = 0.05) -> str:
     if not row["p_adjusted"] < alpha:
         return "no difference shown"
     if row["interaction"] > 0:
-        return "the words matter more on the changed picture: the right ones rescue part of its loss"
+        return "the words matter more on the changed image: the right ones rescue part of its loss"
     spent = row["image_mean"] < FLOOR
-    return "the words matter less on the changed picture" + (", which leaves next to nothing to lose" if spent else "")
+    return "the words matter less on the changed image" + (", which leaves next to nothing to lose" if spent else "")
 
 
 def _parts(contrast: Contrast, alpha: float) -> dict[str, float]:
-    """Return the means behind a contrast: what the words are worth on the clean and on the changed picture."""
+    """Return the means behind a contrast: what the words are worth on the clean and on the changed image."""
 
     def over_subjects(values: Values) -> Values:
         return subject_means(values, contrast.subject)[1]

@@ -43,7 +43,7 @@ def pair(rows: Rows, metric: str, orientation: Orientation, *, keep: npt.NDArray
     """Pair every row that is not clean with its clean twin and average texts within case.
 
     The twin has the same model, dataset, split, case and prompt_index; where no such clean row exists, and for
-    paraphrases (of a changed picture too), it is the clean row with prompt_index 0. Clean rows that repeat count once.
+    paraphrases (of a changed image too), it is the clean row with prompt_index 0. Clean rows that repeat count once.
     With orientation "itself" the metric is its own effect (mask_change) and no twin is needed.
 
     Args:
@@ -63,7 +63,7 @@ def pair(rows: Rows, metric: str, orientation: Orientation, *, keep: npt.NDArray
 
 
 def _reworded(conditions: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """Tell which conditions hold rewordings, alone or on a changed picture."""
+    """Tell which conditions hold rewordings, alone or on a changed image."""
     return np.array([str(name).rpartition("+")[2] == PARAPHRASE for name in conditions], dtype=bool)
 
 

@@ -79,7 +79,7 @@ def directional_tests(
         alpha: shares have distribution-free intervals, `net` a t interval on subject means, of level 1 - alpha.
         still: largest mask change that counts as none.
         least_growth: smallest relative change of area that counts as one.
-        left_is: on which side of the picture a patient's left lies; "right" in radiological images. None: learned per
+        left_is: on which side of the image a patient's left lies; "right" in radiological images. None: learned per
             dataset from where clean masks of both sides lie (unknown, hence excluded, if they do not differ).
 
     Returns:

@@ -54,7 +54,7 @@ class Mask(NamedTuple):
 
 @dataclass(frozen=True)
 class Swap:
-    """One word's replacement; `side_step` is the column step of old -> new side in the picture, NaN where unknown."""
+    """One word's replacement; `side_step` is the column step of old -> new side in the image, NaN where unknown."""
 
     kind: str
     old: str

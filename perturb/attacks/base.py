@@ -19,7 +19,7 @@ from robustness.types import Case, NotApplicable, Params
 
 EPS_LEVELS = (1.0, 2.0, 4.0, 6.0, 8.0)
 LOSSES = ("dice+bce", "dice", "bce")
-# Where a case holds the picture that a model is to see when eight bits cannot hold it.
+# Where a case holds the image that a model is to see when eight bits cannot hold it.
 EXACT = "image_exact"
 
 _HELD_BYTES = 2**29
@@ -30,7 +30,7 @@ Picture = npt.NDArray[Any]
 
 
 class ExactPicture(np.ndarray):
-    """A picture of an attack that 8 bits cannot hold: float32 (H, W, 3) in [0, 1].
+    """An image of an attack that 8 bits cannot hold: float32 (H, W, 3) in [0, 1].
 
     A type of its own, because a plain float array given to a model is a mistake, and stays refused.
     """
@@ -45,10 +45,10 @@ class AttackSettings:
         steps: gradient steps of `pgd` (and of every attack that uses it).
         restarts: independent starts of `pgd`; the one that ends with the highest loss counts.
         step_size: one step as a share of eps; None: 2.5 / steps, so that a step can be taken back and more.
-        random_start: whether `pgd` begins at a random point of the ball around the picture instead of the picture.
-        round_trip: whether the attacked picture is rounded to 8 bits before the model sees it.
+        random_start: whether `pgd` begins at a random point of the ball around the image instead of the image.
+        round_trip: whether the attacked image is rounded to 8 bits before the model sees it.
         loss: what is raised, of the mask asked for: "dice+bce" (soft Dice plus binary cross entropy), "dice" or "bce".
-        budget: pictures that `query_attack` may show to a model, the clean one not counted.
+        budget: images that `query_attack` may show to a model, the clean one not counted.
         text_budget: texts that `worst_case`, and each turn of `joint_worst_case`, may try, the clean one not counted.
         rounds: turns of `joint_worst_case`, each a search for words and an attack under them.
         universal_images: images that the perturbation of `universal` is made from.
@@ -96,7 +96,7 @@ class Attacked(NamedTuple):
     """What a search found.
 
     Attributes:
-        image: the picture to evaluate, uint8 or float32 in [0, 1], (H, W, 3).
+        image: the image to evaluate, uint8 or float32 in [0, 1], (H, W, 3).
         facts: what the record says of the search, as JSON values.
         prompt: the text under which it hurts most; None: the case's own.
     """
@@ -113,13 +113,13 @@ Search = Callable[[Case, float, int, AttackSettings], "Attacked | NotApplicable"
 class Attack(BasePerturbation):
     """Base of the entries that search with a model in the loop; an audit binds one (`runners.attack.bind_attacks`).
 
-    The largest change of any pixel is `eps`, an L-infinity ball in *pixel* units; a gray picture stays gray, so its
+    The largest change of any pixel is `eps`, an L-infinity ball in *pixel* units; a gray image stays gray, so its
     three channels change together. The attacked prompt is the evaluated prompt. What a search finds is a bound: the
     model's score under the worst change of that size is *at most* the score shown. Expectation: "none" (a bound).
 
-    Params: `eps` (in levels of 1/255), `seed`, `settings`, `sha256` of the picture that was evaluated, and what the
+    Params: `eps` (in levels of 1/255), `seed`, `settings`, `sha256` of the image that was evaluated, and what the
     search tells: `clean_loss loss` and others, with `suspicious`, a list of signs that the attack did not work.
-    `apply` repeats the search where the picture is no longer at hand, and refuses a picture with another hash.
+    `apply` repeats the search where the image is no longer at hand, and refuses an image with another hash.
 
     Class attributes:
         needs_model: nothing can be drawn without a model.
@@ -169,10 +169,10 @@ class Attack(BasePerturbation):
         return params
 
     def apply(self, case: Case, params: Params) -> Case:
-        """Return the case with the attacked picture (and words, where the attack changes them).
+        """Return the case with the attacked image (and words, where the attack changes them).
 
         Raises:
-            CaseError: repeating the search, here or on this machine, gives another picture than the recorded one.
+            CaseError: repeating the search, here or on this machine, gives another image than the recorded one.
         """
         if not params["eps"]:
             return case
@@ -186,7 +186,7 @@ class Attack(BasePerturbation):
         settings = dataclasses.replace(self.settings, **params["settings"])
         attack = self.search(case, params["eps"] / 255, params["seed"], settings)
         if isinstance(attack, NotApplicable) or picture_digest(attack.image) != params["sha256"]:
-            raise CaseError(f"{self.name}: the search gives another picture than the record's; model or machine differ")
+            raise CaseError(f"{self.name}: the search gives another image than the record's; model or machine differ")
         return attack
 
     def _hold(self, digest: str, attack: Attacked) -> None:
@@ -197,13 +197,13 @@ class Attack(BasePerturbation):
 
 
 def picture_digest(image: Picture) -> str:
-    """Return the hash of a picture's type, shape and pixels."""
+    """Return the hash of an image's type, shape and pixels."""
     kind = f"{image.dtype.str} {image.shape}"
     return hashlib.sha256(kind.encode() + np.ascontiguousarray(image).tobytes()).hexdigest()
 
 
 def with_picture(case: Case, image: Picture) -> Case:
-    """Return the case with an attacked picture: uint8 as it is, float32 under `EXACT` beside its 8-bit view."""
+    """Return the case with an attacked image: uint8 as it is, float32 under `EXACT` beside its 8-bit view."""
     metadata = {k: v for k, v in case.metadata.items() if k not in (EXACT, DEEP)}
     if image.dtype == np.uint8:
         return dataclasses.replace(case, image=image, metadata=metadata)
@@ -211,7 +211,7 @@ def with_picture(case: Case, image: Picture) -> Case:
 
 
 def evaluated_picture(case: Case) -> Picture:
-    """Return the picture that a model is to see: the `ExactPicture` of an attack, else the case's uint8 image."""
+    """Return the image that a model is to see: the `ExactPicture` of an attack, else the case's uint8 image."""
     exact: ExactPicture | None = case.metadata.get(EXACT)
     return case.image if exact is None else exact
 
@@ -244,10 +244,10 @@ def signs(
     """Return the signs that an attack did not work: it then says nothing about robustness.
 
     Args:
-        clean_loss, loss: of the picture before and after.
+        clean_loss, loss: of the image before and after.
         noise_loss: of random noise of the same eps.
         fgsm_loss: of one full gradient step of the same eps.
-        gradient: largest absolute gradient at the clean picture; NaN where any value was not finite.
+        gradient: largest absolute gradient at the clean image; NaN where any value was not finite.
 
     Source: Athalye, Carlini and Wagner, "Obfuscated Gradients Give a False Sense of Security", ICML 2018,
     arXiv:1802.00420; Carlini et al., "On Evaluating Adversarial Robustness", 2019, arXiv:1902.06705.

@@ -15,9 +15,9 @@ class Fgsm(Attack):
     """Move every pixel by eps along the sign of the loss's gradient and clip: ``x + eps * sign(dL/dx)``.
 
     The weakest gradient attack, and the yardstick of the others: one that does not beat it is not to be trusted. Its
-    picture is exact in 8 bits wherever eps is a whole number of levels.
+    image is exact in 8 bits wherever eps is a whole number of levels.
 
-    Params: as `Attack`, with `noise_loss` and `gradient` (largest absolute value at the clean picture).
+    Params: as `Attack`, with `noise_loss` and `gradient` (largest absolute value at the clean image).
 
     Source: Goodfellow, Shlens and Szegedy, "Explaining and Harnessing Adversarial Examples", ICLR 2015,
     arXiv:1412.6572.

@@ -1,4 +1,4 @@
-"""`joint_worst_case`: the worst words of the same meaning together with an attack on the picture."""
+"""`joint_worst_case`: the worst words of the same meaning together with an attack on the image."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from robustness.registry import PERTURBATIONS
 
 @PERTURBATIONS.add("joint_worst_case")
 class JointWorstCase(Attack):
-    """Search the words (`worst_case`) and attack the picture (`pgd`) in turns, and keep the pair that scores worst.
+    """Search the words (`worst_case`) and attack the image (`pgd`) in turns, and keep the pair that scores worst.
 
-    Each of `rounds` turns searches a wording of the same meaning on the picture as it then is, then attacks the clean
-    picture under that wording. Either change alone is among the candidates, the words alone being those of `worst_case`
+    Each of `rounds` turns searches a wording of the same meaning on the image as it then is, then attacks the clean
+    image under that wording. Either change alone is among the candidates, the words alone being those of `worst_case`
     in the same plan. The budget is `text_budget` texts in each turn and `steps` times `restarts` gradient steps in each
     of `rounds + 1` attacks. Condition: ``image:pgd@3+worst_case``.
 
-    Params: as `Attack`, with `text` (the words kept), `tried` (texts), `scores` (Dice of: clean, words alone, picture
+    Params: as `Attack`, with `text` (the words kept), `tried` (texts), `scores` (Dice of: clean, words alone, image
     alone, both) and `attacks`.
 
     Source: the threat model joins `worst_case` and Madry et al. 2018, arXiv:1706.06083.

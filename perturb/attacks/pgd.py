@@ -11,10 +11,10 @@ from robustness.registry import PERTURBATIONS
 
 @PERTURBATIONS.add("pgd")
 class Pgd(Attack):
-    """Climb the loss by signed gradient steps, each projected back to within eps of the picture and into [0, 1].
+    """Climb the loss by signed gradient steps, each projected back to within eps of the image and into [0, 1].
 
     Starts at random points of the ball (`random_start`, `restarts`); of all points seen the one with the highest loss
-    counts. The picture is evaluated as it is, float32 and not rounded to 8 bits, unless `round_trip` is set.
+    counts. The image is evaluated as it is, float32 and not rounded to 8 bits, unless `round_trip` is set.
 
     Params: as `Attack`, with `noise_loss`, `fgsm_loss` and `gradient`, against which the attack is checked.
 

@@ -13,8 +13,8 @@ class QueryAttack(Attack):
     """Paint squares of +eps or -eps at random places and keep each that raises the loss of the predicted map.
 
     Needs predictions only, at most `budget` of them; the number used is recorded (`queries`), and the search ends
-    early once the mask misses the reference altogether. The squares shrink as the budget is spent. Pictures are
-    8-bit, as black boxes take them; a fraction of a level is rounded towards the clean picture.
+    early once the mask misses the reference altogether. The squares shrink as the budget is spent. Images are
+    8-bit, as black boxes take them; a fraction of a level is rounded towards the clean image.
 
     Params: as `Attack`, with `queries` and `noise_loss`.
 
@@ -24,4 +24,4 @@ class QueryAttack(Attack):
 
     name = "query_attack"
     uses: ClassVar[tuple[str, ...]] = ("budget", "loss")
-    unbound: ClassVar[str] = "query_attack needs a model in the loop that predicts any picture: audit one"
+    unbound: ClassVar[str] = "query_attack needs a model in the loop that predicts any image: audit one"

@@ -13,10 +13,10 @@ from robustness.registry import PERTURBATIONS
 class Universal(Attack):
     """Add one and the same perturbation, made from some images of the dataset, to all the others.
 
-    It is a square of the network's input size, resized to each picture (weights that are positive and sum to 1, so
+    It is a square of the network's input size, resized to each image (weights that are positive and sum to 1, so
     that eps holds there too) and clipped to [0, 1]. It is made by signed gradient steps on drawn images, those of whole
     subjects where there are at least two; on these the change is not applicable, because it has seen them. An attacker
-    who can place one pattern in a scanner needs no access to the single picture.
+    who can place one pattern in a scanner needs no access to the single image.
 
     Params: as `Attack`, with `n_made_from`, the number of images that it was made from, and `made_from_loss`, their
     mean loss before and after.

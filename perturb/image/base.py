@@ -28,11 +28,11 @@ class ImagePerturbation(BasePerturbation):
             that a calibrated table or a preset can replace them (`with_values`).
         identity: the value at severity 0, at which `change` returns its input.
         keys: the names of a value's numbers in the record.
-        colour_only: the change means nothing on a gray picture, where it is not applicable.
+        colour_only: the change means nothing on a gray image, where it is not applicable.
         span: the values between which calibration looks, from the mildest to the strongest.
         whole_numbers: values are whole.
         smooth: similarity falls along the span; if not, calibration takes the values at which it is lower than before.
-        lengths: values are lengths in pixels of a picture whose shorter side has 256.
+        lengths: values are lengths in pixels of an image whose shorter side has 256.
     """
 
     target: ClassVar[str] = "image"
@@ -72,7 +72,7 @@ class ImagePerturbation(BasePerturbation):
         """Return the record of the change: the severity's value and what is drawn, or why it does not apply."""
         value = degree(self.values, severity, identity=self.identity)
         if self.colour_only and n_planes(case) == 1:
-            return NotApplicable("the picture is gray: it has no colour that could change")
+            return NotApplicable("the image is gray: it has no colour that could change")
         return self.parameters(value, case, rng)
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:
@@ -84,11 +84,11 @@ class ImagePerturbation(BasePerturbation):
         return dict(zip(self.keys, numbers, strict=True))
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the changed pictures.
+        """Return the changed images.
 
         Args:
-            pixels: float32 (B, C, H, W) in [0, 1], C = 1 for gray pictures and 3 for RGB, on any device.
-            params: the record of each picture.
+            pixels: float32 (B, C, H, W) in [0, 1], C = 1 for gray images and 3 for RGB, on any device.
+            params: the record of each image.
 
         Returns:
             The same shape; values outside [0, 1] are clipped by `apply`.
@@ -100,8 +100,8 @@ class ImagePerturbation(BasePerturbation):
         return self.apply_batch([case], [params])[0]
 
     def apply_batch(self, cases: Sequence[Case], params: Sequence[Params], device: Device = "cpu") -> list[Case]:
-        """Return each case with its image changed, pictures of one size together on `device`.
+        """Return each case with its image changed, images of one size together on `device`.
 
-        On the CPU pictures go one by one, so that no bit depends on the company that a picture keeps.
+        On the CPU images go one by one, so that no bit depends on the company that an image keeps.
         """
         return changed_cases(self.change, cases, params, device)

@@ -1,4 +1,4 @@
-"""Maps over a picture that are regenerated from a seed: smooth noise, coordinates, wide blurs."""
+"""Maps over an image that are regenerated from a seed: smooth noise, coordinates, wide blurs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def seeded(rng: np.random.Generator) -> int:
 
 
 def stream(params: Params, name: str) -> np.random.Generator:
-    """Return the generator of one picture's own draws."""
+    """Return the generator of one image's own draws."""
     return generator(params["seed"], name)
 
 
@@ -48,7 +48,7 @@ def smooth_noise(rng: np.random.Generator, size: tuple[int, int], cells: float) 
     side = min(size)
     coarse = [max(2, round(cells * length / side)) + 2 for length in size]
     values = rng.standard_normal(coarse, dtype=np.float32)
-    # The border values stay outside the picture, where the interpolation would flatten them.
+    # The border values stay outside the image, where the interpolation would flatten them.
     pad = [length / (n - 2) for length, n in zip(size, coarse, strict=True)]
     big = (size[1] + 2 * int(np.ceil(pad[1])), size[0] + 2 * int(np.ceil(pad[0])))
     wide = np.asarray(Image.fromarray(values).resize(big, Image.Resampling.BICUBIC), dtype=np.float32)
@@ -58,7 +58,7 @@ def smooth_noise(rng: np.random.Generator, size: tuple[int, int], cells: float) 
 
 
 def ranked(field: Map) -> Map:
-    """Return each value's rank in [0, 1): thresholding at 1 - p covers the share p of the picture exactly."""
+    """Return each value's rank in [0, 1): thresholding at 1 - p covers the share p of the image exactly."""
     order = np.argsort(field, axis=None, kind="stable")
     ranks = np.empty(field.size, dtype=np.float32)
     ranks[order] = np.arange(field.size, dtype=np.float32) / field.size
@@ -72,14 +72,14 @@ def smoothstep(value: Any, low: float, high: float) -> Any:
 
 
 def luminance(pixels: torch.Tensor) -> torch.Tensor:
-    """Return the brightness (B, 1, H, W) of gray or colour pictures (ITU-R BT.601 weights)."""
+    """Return the brightness (B, 1, H, W) of gray or colour images (ITU-R BT.601 weights)."""
     if pixels.shape[1] == 1:
         return pixels
     return pixels[:, :1] * 0.299 + pixels[:, 1:2] * 0.587 + pixels[:, 2:3] * 0.114
 
 
 def field_of_view(pixels: torch.Tensor) -> torch.Tensor:
-    """Return 1 inside the picture's field of view and 0 outside, (B, 1, H, W).
+    """Return 1 inside the image's field of view and 0 outside, (B, 1, H, W).
 
     A place is inside where something brighter than black lies to its left and right, above and below: the black around
     a sector, a disk or a body is outside, dark places within are not.

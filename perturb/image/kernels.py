@@ -40,7 +40,7 @@ def disk(radius: float, softness: float) -> Kernel:
 def streak(length: float, sigma: float, degrees: float) -> Kernel:
     """Return the path of a point during a motion: `length` pixels along `degrees`, fading as a half normal of `sigma`.
 
-    The kernel's centroid lies at its centre, so that the picture does not move against its mask; the sum is 1.
+    The kernel's centroid lies at its centre, so that the image does not move against its mask; the sum is 1.
     """
     along = np.arange(0.0, length + _STEP / 2, _STEP)
     weights = np.exp(-(along**2) / (2 * max(sigma, 1e-6) ** 2))
@@ -57,7 +57,7 @@ def streak(length: float, sigma: float, degrees: float) -> Kernel:
 
 
 def convolved(pixels: torch.Tensor, kernels: Sequence[Kernel]) -> torch.Tensor:
-    """Convolve each picture of (B, C, H, W) with its own kernel, all of one odd size; edges are extended.
+    """Convolve each image of (B, C, H, W) with its own kernel, all of one odd size; edges are extended.
 
     Done by Fourier transforms, whose time does not grow with the kernel.
     """

@@ -1,4 +1,4 @@
-"""Things that lie over a picture: anti-aliased drawing, and the base of the entries that draw."""
+"""Things that lie over an image: anti-aliased drawing, and the base of the entries that draw."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 Point = tuple[float, float]
 Colour = tuple[float, float, float]
-# A canvas is drawn this much finer than the picture, as far as its shorter side stays below the limit.
+# A canvas is drawn this much finer than the image, as far as its shorter side stays below the limit.
 _FINER = 4
 _LIMIT = 2048
 
 
 class Layer(NamedTuple):
-    """One thing to lay over a picture.
+    """One thing to lay over an image.
 
     Attributes:
         alpha: how much of each pixel it covers, (H, W) in [0, 1].
-        colour: red, green, blue in [0, 1]; a gray picture gets their luminance.
+        colour: red, green, blue in [0, 1]; a gray image gets their luminance.
         mode: "over" paints, "absorb" filters the light as dye or blood does, "add" shines.
     """
 
@@ -39,7 +39,7 @@ class Overlay(ImagePerturbation):
     """An entry that draws layers; a subclass fills `layers`, `values` hold the amount, `identity` is 0.
 
     Class attributes:
-        inside: whether layers end where the picture's field of view does.
+        inside: whether layers end where the image's field of view does.
     """
 
     identity: Any = 0.0
@@ -50,11 +50,11 @@ class Overlay(ImagePerturbation):
         return {"amount": value, "seed": seeded(rng)}
 
     def layers(self, rng: np.random.Generator, size: tuple[int, int], amount: Any) -> Sequence[Layer]:
-        """Return what lies over a picture (H, W), lowest first."""
+        """Return what lies over an image (H, W), lowest first."""
         raise NotImplementedError(f"{type(self).__name__} must define layers()")
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the pictures with the layers over them; float (B, C, H, W) in [0, 1]."""
+        """Return the images with the layers over them; float (B, C, H, W) in [0, 1]."""
         import torch
 
         out = pixels.clone()
@@ -81,10 +81,10 @@ def _laid(picture: torch.Tensor, alpha: torch.Tensor, layer: Layer) -> torch.Ten
 
 
 class Canvas:
-    """Anti-aliased drawing of a coverage map; lengths are in units of the picture's shorter side, x before y.
+    """Anti-aliased drawing of a coverage map; lengths are in units of the image's shorter side, x before y.
 
     Args:
-        size: (H, W) of the picture.
+        size: (H, W) of the image.
     """
 
     def __init__(self, size: tuple[int, int]) -> None:

@@ -43,12 +43,12 @@ def is_gray(image: Image) -> bool:
 
 
 def n_planes(case: Case) -> int:
-    """Return how many channels of a case are changed: 1 for a gray or deep picture, 3 for colour."""
+    """Return how many channels of a case are changed: 1 for a gray or deep image, 3 for colour."""
     return 1 if DEEP in case.metadata or is_gray(case.image) else 3
 
 
 def detail_scale(case: Case) -> float:
-    """Return by how much a length stated for a shorter side of 256 pixels grows on this picture (at least 0.5).
+    """Return by how much a length stated for a shorter side of 256 pixels grows on this image (at least 0.5).
 
     So one severity costs one share of the detail at any resolution.
     """
@@ -65,7 +65,7 @@ def planes(case: Case) -> Floats:
 
 
 def with_planes(case: Case, unit: Floats) -> Case:
-    """Return the case with the picture that `unit` (C, H, W) in [0, 1] is.
+    """Return the case with the image that `unit` (C, H, W) in [0, 1] is.
 
     The uint8 image follows from the deep copy as the data readers make it: rounded to the nearest of 255 levels.
     """
@@ -77,9 +77,9 @@ def with_planes(case: Case, unit: Floats) -> Case:
 
 
 def changed_cases(change: Change, cases: Sequence[Case], params: Sequence[Params], device: Device) -> list[Case]:
-    """Return `cases` with their pictures changed by `change`, those of one shape together on `device`.
+    """Return `cases` with their images changed by `change`, those of one shape together on `device`.
 
-    On the CPU pictures go one by one: a batch gains nothing there, and no bit can depend on a neighbour.
+    On the CPU images go one by one: a batch gains nothing there, and no bit can depend on a neighbour.
     """
     sources = [planes(case) for case in cases]
     results: dict[int, Case] = {}
@@ -113,28 +113,28 @@ def column(params: Sequence[Params], key: str, like: torch.Tensor) -> torch.Tens
 
 
 def stacked(fields: Sequence[npt.NDArray[Any]], like: torch.Tensor) -> torch.Tensor:
-    """Return arrays that were drawn on the host, one for each picture, as one float32 tensor beside `like`."""
+    """Return arrays that were drawn on the host, one for each image, as one float32 tensor beside `like`."""
     import torch
 
     return torch.from_numpy(np.stack([np.asarray(field, dtype=np.float32) for field in fields])).to(like.device)
 
 
 def luminance(pixels: torch.Tensor) -> torch.Tensor:
-    """Return the luma (B, 1, H, W) of gray or colour pictures (ITU-R BT.601)."""
+    """Return the luma (B, 1, H, W) of gray or colour images (ITU-R BT.601)."""
     if pixels.shape[1] == 1:
         return pixels
     return 0.299 * pixels[:, :1] + 0.587 * pixels[:, 1:2] + 0.114 * pixels[:, 2:3]
 
 
 def per_picture(pixels: torch.Tensor, params: Sequence[Params], change: OneChange) -> torch.Tensor:
-    """Apply `change` to each picture (C, H, W) with its own record."""
+    """Apply `change` to each image (C, H, W) with its own record."""
     import torch
 
     return torch.stack([change(picture, record) for picture, record in zip(pixels, params, strict=True)])
 
 
 def per_record(pixels: torch.Tensor, params: Sequence[Params], change: OneChange) -> torch.Tensor:
-    """Apply `change` to the pictures (n, C, H, W) of each distinct record together."""
+    """Apply `change` to the images (n, C, H, W) of each distinct record together."""
     import torch
 
     if all(record == params[0] for record in params):

@@ -1,4 +1,4 @@
-"""Severities that mean one loss of similarity: parameters found by bisection on a set of pictures."""
+"""Severities that mean one loss of similarity: parameters found by bisection on a set of images."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from robustness.types import Case, NotApplicable
 
 __all__ = ["TARGETS", "Calibration", "Severity", "calibrate", "shrunk", "similarity"]
 
-# Mean SSIM to the clean picture at severities 1 to 5, for every kind that can reach them.
+# Mean SSIM to the clean image at severities 1 to 5, for every kind that can reach them.
 TARGETS = (0.95, 0.90, 0.80, 0.70, 0.55)
 
 TOLERANCE = 0.03
@@ -34,7 +34,7 @@ Scores = npt.NDArray[np.float64]
 
 
 class Severity(NamedTuple):
-    """One severity of a kind: its value, the mean SSIM over the pictures, and the spread between pictures (10-90%)."""
+    """One severity of a kind: its value, the mean SSIM over the images, and the spread between images (10-90%)."""
 
     severity: int
     value: Any
@@ -50,7 +50,7 @@ class Calibration(NamedTuple):
     Attributes:
         kind: the entry's name.
         rows: severities 1 to 5.
-        n_images: how many pictures it applied to.
+        n_images: how many images it applied to.
     """
 
     kind: str
@@ -75,7 +75,7 @@ def calibrate(
 
     Args:
         change: an entry with five severities that leaves pixels in their places.
-        cases: the pictures; each keeps its draws through the search.
+        cases: the images; each keeps its draws through the search.
         targets: falling, one for each severity.
         seed: of the draws.
 
@@ -83,11 +83,11 @@ def calibrate(
         The calibration, or why there is none.
     """
     if change.target != "image" or len(change.values) != len(targets):
-        return NotApplicable("it has no degrees" if change.target == "image" else "it moves the picture")
+        return NotApplicable("it has no degrees" if change.target == "image" else "it moves the image")
     applicable = [case for case in cases if not isinstance(_drawn(change, case, 1.0, seed), NotApplicable)]
     if not applicable:
         reasons = {_drawn(change, case, 1.0, seed).reason for case in cases}
-        return NotApplicable("; ".join(sorted(reasons)) or "there are no pictures")
+        return NotApplicable("; ".join(sorted(reasons)) or "there are no images")
     curve = _Curve(lambda strength: _scores(change, applicable, strength, seed))
     by_ladder = change.whole_numbers or not change.smooth
     values = _from_ladder(change, curve, targets) if by_ladder else _by_bisection(change, curve, targets)
@@ -97,7 +97,7 @@ def calibrate(
 
 
 def shrunk(case: Case) -> Case:
-    """Return the case with its picture shrunk to a shorter side of 256 pixels, for which lengths are stated."""
+    """Return the case with its image shrunk to a shorter side of 256 pixels, for which lengths are stated."""
     import torch
 
     height, width = case.image.shape[:2]
@@ -111,7 +111,7 @@ def shrunk(case: Case) -> Case:
 
 
 class _Curve:
-    """Mean similarity against strength, of content and of whole pictures; what was measured is kept."""
+    """Mean similarity against strength, of content and of whole images; what was measured is kept."""
 
     def __init__(self, measure: Callable[[float], Scores]) -> None:
         self.measure = measure
@@ -147,7 +147,7 @@ def _scores(change: ImagePerturbation, cases: Sequence[Case], strength: float, s
 
 
 def _measured(change: ImagePerturbation, cases: Sequence[Case], value: Any, seed: int) -> Scores:
-    """Return (content, whole) of every picture that the change applies to, (n, 2)."""
+    """Return (content, whole) of every image that the change applies to, (n, 2)."""
     trial = _fixed(change, value)
     scores = []
     for case in cases:

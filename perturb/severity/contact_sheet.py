@@ -1,4 +1,4 @@
-"""Contact sheets: every change of a modality at every severity beside the clean picture, to be judged by eye."""
+"""Contact sheets: every change of a modality at every severity beside the clean image, to be judged by eye."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _PAPER, _INK, _FAINT = (255, 255, 255), (20, 20, 20), (110, 110, 110)
 
 
 class Tile(NamedTuple):
-    """One picture of a sheet and what is written under it."""
+    """One image of a sheet and what is written under it."""
 
     image: Image
     caption: str
 
 
 class Row(NamedTuple):
-    """One change: what stands above it, the clean picture and the severities."""
+    """One change: what stands above it, the clean image and the severities."""
 
     title: str
     tiles: tuple[Tile, ...]
@@ -47,7 +47,7 @@ def sheet_rows(
 
     Args:
         kinds: names of image changes.
-        cases: pictures of one modality; they are shrunk to a shorter side of 256 pixels.
+        cases: images of one modality; they are shrunk to a shorter side of 256 pixels.
         stand_ins: `case_id` of cases that were drawn in code; rows on them say so.
         seed: of the draws.
 
@@ -70,7 +70,7 @@ def _row(change: ImagePerturbation, cases: Sequence[Case], stand_ins: Sequence[s
                 tiles = [Tile(case.image, f"not applicable: {params.reason}")]
                 break
             changed = change.apply(case, params)
-            # SSIM compares what stands at the same place: of a picture that moved it says nothing.
+            # SSIM compares what stands at the same place: of an image that moved it says nothing.
             caption = "moved" if change.target == "both" else f"SSIM {content_similarity(case, changed):.2f}"
             tiles.append(Tile(changed.image, f"{severity}   {caption}"))
         if len(tiles) > 1:
@@ -84,8 +84,8 @@ def draw_sheet(rows: Sequence[Row], *, title: str, note: str, tile: int = 160) -
     Args:
         rows: what `sheet_rows` returned.
         title: the heading.
-        note: what the pictures are.
-        tile: height of a picture on the sheet, in pixels.
+        note: what the images are.
+        tile: height of an image on the sheet, in pixels.
 
     Raises:
         InputError: no rows, or tiles of less than 48 pixels.
@@ -114,7 +114,7 @@ def draw_sheet(rows: Sequence[Row], *, title: str, note: str, tile: int = 160) -
 
 
 def save_sheet(sheet: Sheet, path: Path) -> Path:
-    """Write the sheet, PNG or JPEG by the name's suffix, whole or not at all.
+    """Write the sheet, PNG or JPEG by the name's suffix, atomically.
 
     Raises:
         InputError: another suffix.
@@ -160,6 +160,6 @@ def _first_line(change: ImagePerturbation) -> str:
 
 
 def picture_case(image: Image, case_id: str, modality: str) -> Case:
-    """Return a picture without target or prompt as a case, for showing changes on it."""
+    """Return an image without target or prompt as a case, for showing changes on it."""
     mask = np.zeros(image.shape[:2], dtype=np.bool_)
     return Case(case_id, case_id, image, mask, Prompt(""), metadata={"modality": modality})

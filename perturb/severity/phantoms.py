@@ -1,4 +1,4 @@
-"""Stand-in pictures drawn in code: one for each modality, for looking at changes where no picture is at hand.
+"""Stand-in images drawn in code: one for each modality, for looking at changes where no image is at hand.
 
 They have the layout, brightness and texture of their modality and no more: they are not anatomy, and nothing is ever
 scored on them.
@@ -23,7 +23,7 @@ Draw = Callable[[np.random.Generator], Map]
 
 
 def phantom(modality: str, seed: int = 0) -> Image:
-    """Return the stand-in picture of a modality, uint8 (256, 288, 3); another seed varies it.
+    """Return the stand-in image of a modality, uint8 (256, 288, 3); another seed varies it.
 
     Raises:
         UnknownNameError: there is none.

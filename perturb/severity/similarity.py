@@ -2,7 +2,7 @@
 
 The structural similarity index (Wang et al., "Image quality assessment: from error visibility to structural
 similarity", IEEE TIP 2004, doi:10.1109/TIP.2003.819861) is MONAI's, with a normal window of 1.5 pixels. In a black
-background a lift by one percent of the range, which nobody sees, halves it: averaged over whole pictures it would call
+background a lift by one percent of the range, which nobody sees, halves it: averaged over whole images it would call
 a contrast of 94% as bad as a blur that hides the anatomy. So calibration averages over content.
 """
 
@@ -21,7 +21,7 @@ _BLACK = 0.02
 
 
 def similarity(one: Case, other: Case) -> float:
-    """Return the mean SSIM of two pictures of one size, in [-1, 1]; gray ones are compared as one channel.
+    """Return the mean SSIM of two images of one size, in [-1, 1]; gray ones are compared as one channel.
 
     Raises:
         InputError: a side is shorter than the 11 pixels of the window.
@@ -30,9 +30,9 @@ def similarity(one: Case, other: Case) -> float:
 
 
 def content_similarity(clean: Case, changed: Case) -> float:
-    """Return the mean SSIM over the windows whose mean in the clean picture is above 2% of the range.
+    """Return the mean SSIM over the windows whose mean in the clean image is above 2% of the range.
 
-    Where there are none, in a black picture, over all.
+    Where there are none, in a black image, over all.
 
     Raises:
         InputError: a side is shorter than the 11 pixels of the window.
@@ -57,7 +57,7 @@ def _map(one: Case, other: Case) -> npt.NDArray[np.float64]:
 
     pair = [torch.from_numpy(planes(case))[None] for case in (one, other)]
     if min(pair[0].shape[-2:]) <= 2 * _REACH:
-        raise InputError(f"SSIM: expected pictures of at least 11 pixels, got {tuple(pair[0].shape[-2:])}")
+        raise InputError(f"SSIM: expected images of at least 11 pixels, got {tuple(pair[0].shape[-2:])}")
     channels = max(picture.shape[1] for picture in pair)
     first, second = (picture.expand(-1, channels, -1, -1) for picture in pair)
     window = (2 * _REACH + 1, 2 * _REACH + 1)

@@ -1,4 +1,4 @@
-"""``robustness calibrate``: severities that cost equal similarity on one's own pictures."""
+"""``robustness calibrate``: severities that cost equal similarity on one's own images."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def add_to(app: typer.Typer) -> None:
 
 
 def calibrate(
-    data: Annotated[Path, typer.Argument(help="A dataset folder, a manifest, or a folder of pictures.")],
+    data: Annotated[Path, typer.Argument(help="A dataset folder, a manifest, or a folder of images.")],
     plan: Annotated[Optional[Path], typer.Option("--plan", help="Write the table into this plan.")] = None,  # noqa: UP045
     kinds: Annotated[
         str, typer.Option("--kinds", help="Names with commas between, modality, all or pipeline.")
     ] = "modality",
-    images: Annotated[int, typer.Option("--images", min=1, help="How many pictures, evenly through the data.")] = 16,
-    split: Annotated[str, typer.Option("--split", help="Of a dataset: whose pictures.")] = "train",
+    images: Annotated[int, typer.Option("--images", min=1, help="How many images, evenly through the data.")] = 16,
+    split: Annotated[str, typer.Option("--split", help="Of a dataset: whose images.")] = "train",
     prompt: Annotated[str, typer.Option("--prompt", help="Of a dataset: the prompt key.")] = "p6",
     modality: Annotated[
         Optional[str],  # noqa: UP045 - typer reads this form on every version
@@ -30,7 +30,7 @@ def calibrate(
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of what is drawn: noise, places, directions.")] = 0,
 ) -> None:
-    """Find parameters of image shifts at which severities 1 to 5 cost one similarity (SSIM) on the pictures of DATA."""
+    """Find parameters of image shifts at which severities 1 to 5 cost one similarity (SSIM) on the images of DATA."""
     from robustness.cli.options import progress_bar
     from robustness.plans.parameters import table_text, write_parameters
     from robustness.workflows.calibrate import calibrated, pictures, report_lines

@@ -1,4 +1,4 @@
-"""``robustness check``: look a dataset over."""
+"""``robustness check``: validate a dataset."""
 
 from __future__ import annotations
 

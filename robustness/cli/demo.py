@@ -1,4 +1,4 @@
-"""``robustness demo``: two small networks on embedded pictures."""
+"""``robustness demo``: two small networks on embedded images."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def export(
     out: Annotated[Path, typer.Argument(help="A new folder: OUT/public to hand over, OUT/key to keep.")],
     overrides: Overrides = None,
     max_requests: Annotated[int, typer.Option("--max-requests", min=1, help="Bound of the requests.")] = 200_000,
-    max_gib: Annotated[float, typer.Option("--max-gib", min=0.001, help="Bound of all pictures, in GiB.")] = 8.0,
+    max_gib: Annotated[float, typer.Option("--max-gib", min=0.001, help="Bound of all images, in GiB.")] = 8.0,
 ) -> None:
     """Write the inputs that PLAN's audit shows to a model, for an owner who runs it elsewhere."""
     from robustness.plans.audit import load_plan

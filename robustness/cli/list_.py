@@ -22,10 +22,10 @@ def list_(
         typer.Option("--sheet", help="With perturbations: draw every image change into this .png or .jpg."),
     ] = None,
     modality: Annotated[str, typer.Option("--modality", help="With --sheet: whose list; default: each one.")] = "",
-    data: Annotated[Path | None, typer.Option("--from", help="With --sheet: a dataset or a picture to show.")] = None,
+    data: Annotated[Path | None, typer.Option("--from", help="With --sheet: a dataset or an image to show.")] = None,
     split: Annotated[str, typer.Option("--split", help="With --from: which split; default: test.")] = "",
     prompt: Annotated[str, typer.Option("--prompt", help="With --from: the prompt key; default: p6.")] = "",
-    tile: Annotated[int, typer.Option("--tile", help="With --sheet: height of a picture, in pixels.")] = 160,
+    tile: Annotated[int, typer.Option("--tile", help="With --sheet: height of an image, in pixels.")] = 160,
 ) -> None:
     """List what is registered, models with how they prepare images and texts; --sheet draws the image changes."""
     from robustness.cli.model_view import preparation
@@ -38,7 +38,7 @@ def list_(
         _draw(what, sheet, modality=modality, data=data, tile=tile, split=split, prompt=prompt)
         return
     if modality or data is not None:
-        raise InputError("--sheet: expected the picture to write, got none; --modality and --from need --sheet OUT.png")
+        raise InputError("--sheet: expected the image to write, got none; --modality and --from need --sheet OUT.png")
     registry = registries[what]
     for name in registry.names():
         typer.echo(f"{name:24}{_first_line(registry.get(name))}")

@@ -20,7 +20,7 @@ def report(
     run: Annotated[Path, typer.Argument(help="A run's folder.")],
     out: Annotated[Optional[Path], typer.Option("--out", help="The page; default RUN/report.html.")] = None,  # noqa: UP045
     edition: Annotated[str, typer.Option("--edition", help="auditor, or regulatory (fifteen sections).")] = "auditor",
-    no_images: Annotated[bool, typer.Option("--no-images", help="Leave every picture out.")] = False,
+    no_images: Annotated[bool, typer.Option("--no-images", help="Leave every image out.")] = False,
     pdf: Annotated[bool, typer.Option("--pdf", help="Print the page to PDF as well (needs Chromium).")] = False,
     summary: Annotated[bool, typer.Option("--summary", help="Markdown, JSON and CSV beside the page.")] = False,
     published: Annotated[

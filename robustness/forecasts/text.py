@@ -52,7 +52,7 @@ def _work(forecast: Forecast) -> Iterator[str]:
         )
         rest = f", image changes counted on {work.sampled} of {work.n_images} images" if work.n_images else ""
         yield (
-            f"WORK    {work.n_rows} rows a model: about {work.n_image_encodes} picture encodes, "
+            f"WORK    {work.n_rows} rows a model: about {work.n_image_encodes} image encodes, "
             f"{work.n_text_encodes} text encodes, {work.n_decodes} decodes{rest}"
         )
         if work.by_model:

@@ -1,4 +1,4 @@
-"""Calibration on a dataset: its pictures, its kinds, and the table that is printed."""
+"""Calibration on a dataset: its images, its kinds, and the table that is printed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 
 
 class Pictures(NamedTuple):
-    """What is calibrated on: the pictures, as cases, and the dataset that they come from."""
+    """What is calibrated on: the images, as cases, and the dataset that they come from."""
 
     cases: tuple[Case, ...]
     context: DataContext
@@ -33,10 +33,10 @@ class Calibrated(NamedTuple):
 
 
 def pictures(data: Path, *, split: str, prompt: str, modality: str | None, limit: int) -> Pictures:
-    """Return up to `limit` distinct pictures, evenly through a split of a dataset or through a folder of pictures.
+    """Return up to `limit` distinct images, evenly through a split of a dataset or through a folder of images.
 
     Raises:
-        InputError: there is no such dataset, or no picture can be read.
+        InputError: there is no such dataset, or no image can be read.
     """
     if data.is_dir() and not (data / "anns").is_dir():
         return _of_folder(data, modality=modality, limit=limit)
@@ -57,7 +57,7 @@ def _of_folder(folder: Path, *, modality: str | None, limit: int) -> Pictures:
 
     files = sorted(file for file in folder.iterdir() if file.suffix.lower() in _SUFFIXES)
     if not files:
-        raise InputError(f"data: expected a dataset (with anns/) or pictures in {str(folder)!r}, found neither")
+        raise InputError(f"data: expected a dataset (with anns/) or images in {str(folder)!r}, found neither")
 
     def read(number: int) -> Case:
         decoded = read_image(files[number])
@@ -88,7 +88,7 @@ def _readable(read: Callable[[int], Case], places: Sequence[int]) -> Iterator[Ca
         except CaseError as error:
             problems.append(str(error))
     if len(problems) == len(places):
-        raise InputError(f"data: expected at least one readable picture; the first problem: {problems[0]}")
+        raise InputError(f"data: expected at least one readable image; the first problem: {problems[0]}")
 
 
 def _evenly(count: int, limit: int) -> list[int]:
@@ -101,7 +101,7 @@ def calibrated(
     """Calibrate every kind that a list of names and groups stands for.
 
     Raises:
-        InputError: an unknown kind, or pictures too small for SSIM.
+        InputError: an unknown kind, or images too small for SSIM.
     """
     from robustness.perturb.image.base import ImagePerturbation
     from robustness.perturb.select import image_names
@@ -126,8 +126,8 @@ def calibrated(
 
 
 def report_lines(outcome: Calibrated) -> Iterator[str]:
-    """Yield the table: kind, severity, value, mean SSIM and its spread over the pictures, and what is missing."""
-    yield f"{'kind':<20}{'severity':>9}  {'value':<18}{'target':>7}{'SSIM':>7}  10% to 90% of pictures"
+    """Yield the table: kind, severity, value, mean SSIM and its spread over the images, and what is missing."""
+    yield f"{'kind':<20}{'severity':>9}  {'value':<18}{'target':>7}{'SSIM':>7}  10% to 90% of images"
     for one in outcome.calibrations:
         for row in one.rows:
             value = ", ".join(f"{v:g}" for v in (row.value if isinstance(row.value, tuple) else (row.value,)))

@@ -1,4 +1,4 @@
-"""Contact sheets of a modality: which pictures they show, and where they are written."""
+"""Contact sheets of a modality: which images they show, and where they are written."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from robustness.errors import InputError, UnknownNameError, suggest
 from robustness.types import Case
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
-# Embedded real pictures; a drawn one stands beside them for the kinds that need colour.
+# Embedded real images; a drawn one stands beside them for the kinds that need colour.
 _EMBEDDED = {"MRI": "brain", "microscopy": "nuclei"}
 
 
@@ -21,11 +21,11 @@ def write_sheets(
     """Write a contact sheet of one modality, or one of each where neither a modality nor data are named.
 
     Args:
-        out: the picture to write; for several modalities the name gets each one's ending ("sheet-MRI.png").
+        out: the image to write; for several modalities the name gets each one's ending ("sheet-MRI.png").
         modality: which list of changes; "" takes the one that `data` states.
-        data: a dataset, a manifest or a single picture; None shows an embedded picture or, where there is none of that
+        data: a dataset, a manifest or a single image; None shows an embedded image or, where there is none of that
             modality, a phantom drawn in code, which the sheet says.
-        tile: height of a picture on the sheet in pixels.
+        tile: height of an image on the sheet in pixels.
         opened: `split` and `prompt` with which the dataset is opened.
 
     Raises:
@@ -37,7 +37,7 @@ def write_sheets(
     named = _canonical(modality) if modality else ""
     if data is not None:
         case = _data_case(data, named, **opened)
-        return [_written(out, named or _stated(case), [case], (), f"the picture {case.case_id} of {data.name}", tile)]
+        return [_written(out, named or _stated(case), [case], (), f"the image {case.case_id} of {data.name}", tile)]
     names = [named] if named else list(MODALITIES)
     files = []
     for name in names:
@@ -75,7 +75,7 @@ def _own_cases(modality: str) -> tuple[list[Case], tuple[str, ...], str]:
 
 
 def _data_case(data: Path, modality: str, **opened: Any) -> Case:
-    """Return the middle case of a dataset, or a single picture."""
+    """Return the middle case of a dataset, or a single image."""
     from robustness.runners.data.load import load_dataset
 
     if data.is_file() and data.suffix.lower() in _PICTURES:
@@ -95,7 +95,7 @@ def _picture(path: Path, modality: str) -> Case:
         with Image.open(path) as opened:
             image = np.array(opened.convert("RGB"))
     except OSError as error:
-        raise InputError(f"--from: expected a picture that can be read, got {path} ({error})") from None
+        raise InputError(f"--from: expected an image that can be read, got {path} ({error})") from None
     return picture_case(image, path.stem, modality)
 
 

@@ -15,7 +15,7 @@ def demo_data(name: str = "brain") -> Path:
     """Return the folder of an embedded dataset, to be opened with `load_dataset`.
 
     Args:
-        name: "brain" (T1 MRI slices of the MNI152 template) or "nuclei" (tiles of one fluorescence picture).
+        name: "brain" (T1 MRI slices of the MNI152 template) or "nuclei" (tiles of one fluorescence image).
 
     Raises:
         UnknownNameError: there is no such dataset.

@@ -62,8 +62,8 @@ def export(
 ) -> Exported:
     """Write every input that an audit by `plan` would show to a model; nothing is predicted.
 
-    ``out/public`` is for the model's owner: pictures (PNG, each once), prompts and a list of requests whose ids are
-    hashes of picture and prompt. It names no case, no condition and no reference. ``out/key`` says which request is
+    ``out/public`` is for the model's owner: images (PNG, each once), prompts and a list of requests whose ids are
+    hashes of image and prompt. It names no case, no condition and no reference. ``out/key`` says which request is
     what; `score` needs it. The plan's ``[model]`` is not opened.
 
     Args:
@@ -71,7 +71,7 @@ def export(
         out: a new folder; it appears when everything is written.
         folder: where paths of a plan that is no file are looked up first.
         max_requests: default 200,000.
-        max_bytes: of all pictures, default 8 GiB.
+        max_bytes: of all images, default 8 GiB.
 
     Raises:
         InputError: `out` holds something, the plan scores at network resolution, or the export outgrows its bounds.
@@ -168,7 +168,7 @@ def score(
 def _check(plan: Plan, path: Path) -> None:
     if plan.metrics.resolution != "original":
         raise InputError(
-            'metrics.resolution: expected "original", got "network"; predictions come back at the pictures\' own size'
+            'metrics.resolution: expected "original", got "network"; predictions come back at the images\' own size'
         )
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise InputError(f"out: expected a new folder, but {str(path)!r} holds something; choose another")

@@ -32,7 +32,7 @@ class Run(Assertions):
         Args:
             out: the HTML file.
             edition: "auditor" leads with prompt reliance, "regulatory" has the fifteen sections regulators ask for.
-            images: False leaves every picture out.
+            images: False leaves every image out.
             published: add the benchmark's published figures, labelled as such; None: as the plan's `published` says.
         """
         from robustness.reports.html.page import write_report

@@ -1,4 +1,4 @@
-"""FGSM and PGD on the pixels of the original picture."""
+"""FGSM and PGD on the pixels of the original image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from robustness.types import Case
 def fgsm(model: GradientModel, case: Case, eps: float, seed: int, settings: AttackSettings) -> Attacked:
     """Take one full step; see `robustness.perturb.attacks.fgsm`.
 
-    A whole number of levels gives a picture that is exact in 8 bits: it is returned as uint8, which the model's own
+    A whole number of levels gives an image that is exact in 8 bits: it is returned as uint8, which the model's own
     preparation reads.
     """
     task = model.task(case, settings)
@@ -77,11 +77,11 @@ def climb(
 
 
 class Ball:
-    """All pictures within eps of the clean one and in [0, 1]."""
+    """All images within eps of the clean one and in [0, 1]."""
 
     def __init__(self, clean: torch.Tensor, eps: float) -> None:
         self.clean, self.eps = clean, eps
-        # The picture has 8 bits: bounds are taken from its exact levels, and rounded towards it.
+        # The image has 8 bits: bounds are taken from its exact levels, and rounded towards it.
         exact = (clean.cpu().double() * 255).round() / 255
         self.low = _rounded((exact - eps).clamp(min=0), up=True).to(clean)
         self.high = _rounded((exact + eps).clamp(max=1), up=False).to(clean)
@@ -124,7 +124,7 @@ def size_of(gradient: torch.Tensor) -> float:
 
 
 def finished(task: Task, point: torch.Tensor, case: Case, eps: float, *, rounded: bool) -> tuple[Any, float]:
-    """Return the picture to evaluate and its loss, after rounding where that is asked for."""
+    """Return the image to evaluate and its loss, after rounding where that is asked for."""
     picture = picture_of(point[0])
     if rounded:
         picture = to_levels(picture, case.image, eps)

@@ -1,4 +1,4 @@
-"""Words and picture together: searches for the worst wording and attacks on the picture, in turns."""
+"""Words and image together: searches for the worst wording and attacks on the image, in turns."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from robustness.types import Case, DataContext, NotApplicable, Params
 
 
 class _Candidate(NamedTuple):
-    """A picture and a text, the Dice that they leave, and what the attack on the picture tells of itself."""
+    """An image and a text, the Dice that they leave, and what the attack on the image tells of itself."""
 
     score: float
     picture: Picture
@@ -41,7 +41,7 @@ class JointAttack:
         self.judge = DiceOfTexts(self.model.plain)
 
     def __call__(self, case: Case, eps: float, seed: int, settings: AttackSettings) -> Attacked | NotApplicable:
-        """Return the worst pair of picture and text, or why the words cannot change."""
+        """Return the worst pair of image and text, or why the words cannot change."""
         if not self.model.plain.takes_text:
             return NotApplicable(f"{self.model.plain.name} reads no text; pgd alone is its worst case")
         clean = _Candidate(self.judge(case, [case.prompt.text])[0], case.image, case.prompt.text, None)
@@ -65,7 +65,7 @@ class JointAttack:
     def _turns(
         self, case: Case, eps: float, seed: int, settings: AttackSettings
     ) -> tuple[list[_Candidate], _Candidate | NotApplicable, int]:
-        """Return every pair that was tried, the worst words on the clean picture, and the number of texts tried."""
+        """Return every pair that was tried, the worst words on the clean image, and the number of texts tried."""
         pairs: list[_Candidate] = []
         words: _Candidate | None = None
         now, tried = case, 0
@@ -91,7 +91,7 @@ class JointAttack:
         return search.propose(case, 0, generator(seed, "joint_worst_case", turn) if turn else first)
 
     def _attacked(self, case: Case, text: str, eps: float, seed: int, settings: AttackSettings) -> _Candidate:
-        """Attack the clean picture under `text`."""
+        """Attack the clean image under `text`."""
         attack = pgd(self.model, reworded(case, text), eps, seed, settings)
         score = self.judge(with_picture(case, attack.image), [text])[0]
         return _Candidate(score, attack.image, text, attack)

@@ -1,4 +1,4 @@
-"""A model with its gradient: from pixels of the original picture through resizing and network to the loss."""
+"""A model with its gradient: from pixels of the original image through resizing and network to the loss."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def no_gradient(model: Segmenter) -> str | None:
     if isinstance(model, NetworkSegmenter) and isinstance(model.network, SplitNetwork):
         return None
     if hasattr(model, "lookup"):
-        return "stored predictions answer no changed picture"
+        return "stored predictions answer no changed image"
     return f"{model.name} is known by its predictions only, without a gradient"
 
 
 class Gradient(NamedTuple):
-    """Losses (B,) of pictures and the gradient (B, C, H, W) at them."""
+    """Losses (B,) of images and the gradient (B, C, H, W) at them."""
 
     loss: torch.Tensor
     gradient: torch.Tensor
@@ -59,11 +59,11 @@ class GradientModel:
         self.plain = dataclasses.replace(self.model, precision="float32", compiled=False)
 
     def task(self, case: Case, settings: AttackSettings) -> Task:
-        """Return the loss of the mask that the case's prompt asks for, as a function of the picture."""
+        """Return the loss of the mask that the case's prompt asks for, as a function of the image."""
         return Task(self, case, settings)
 
     def logits(self, unit: torch.Tensor, text: str) -> torch.Tensor:
-        """Return logits (B, 1, S, S) of pictures (B, 3, H, W) in [0, 1] under one text; differentiable."""
+        """Return logits (B, 1, S, S) of images (B, 3, H, W) in [0, 1] under one text; differentiable."""
         network = self.plain.network
         pixel_values = self.plain.preprocess.of_unit(unit)
         if self.plain.channels_last:
@@ -83,7 +83,7 @@ class GradientModel:
 
 
 class Task:
-    """One case under attack: its clean picture (1, C, H, W), C = 1 where it is gray, and the loss to raise."""
+    """One case under attack: its clean image (1, C, H, W), C = 1 where it is gray, and the loss to raise."""
 
     def __init__(self, gradient_model: GradientModel, case: Case, settings: AttackSettings) -> None:
         self.model = gradient_model
@@ -94,7 +94,7 @@ class Task:
         self.clean = planes_of(case.image).to(device)
 
     def losses(self, planes: torch.Tensor) -> torch.Tensor:
-        """Return the losses (B,) of pictures (B, C, H, W)."""
+        """Return the losses (B,) of images (B, C, H, W)."""
         with torch.inference_mode(mode=False), torch.no_grad():
             return self._loss(planes)
 
@@ -113,20 +113,20 @@ class Task:
 
 
 def planes_of(image: Picture) -> torch.Tensor:
-    """Return a picture as float32 (1, C, H, W) in [0, 1]; one channel where all three are equal."""
+    """Return an image as float32 (1, C, H, W) in [0, 1]; one channel where all three are equal."""
     unit = to_unit(image) if image.dtype == np.uint8 else image.astype(np.float32)
     channels = unit[..., :1] if is_gray(image) else unit
     return torch.from_numpy(np.ascontiguousarray(channels.transpose(2, 0, 1)))[None]
 
 
 def picture_of(planes: torch.Tensor) -> Picture:
-    """Return planes (C, H, W) as a float32 picture (H, W, 3)."""
+    """Return planes (C, H, W) as a float32 image (H, W, 3)."""
     array = planes.detach().cpu().numpy().transpose(1, 2, 0)
     return np.ascontiguousarray(np.broadcast_to(array, (*array.shape[:2], 3)), dtype=np.float32)
 
 
 def to_levels(picture: Picture, clean: Picture, eps: float) -> Picture:
-    """Return a float picture as uint8, no level further from `clean` (uint8) than eps allows."""
+    """Return a float image as uint8, no level further from `clean` (uint8) than eps allows."""
     reach = int(np.floor(eps * 255 + 1e-6))
     near = np.rint(picture.astype(np.float64) * 255)
     return np.clip(near, clean.astype(np.int64) - reach, clean.astype(np.int64) + reach).clip(0, 255).astype(np.uint8)

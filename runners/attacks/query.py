@@ -17,7 +17,7 @@ from robustness.runners.attacks.model import AttackCounters
 from robustness.seeds import generator
 from robustness.types import Case, Code, NotApplicable, Probability, Segmenter
 
-# Share of the picture's area in the first square, and the shares of 10,000 queries after which it halves (the source's
+# Share of the image's area in the first square, and the shares of 10,000 queries after which it halves (the source's
 # schedule, stretched to the budget).
 _FIRST_SHARE = 0.05
 _HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
@@ -34,7 +34,7 @@ class QueryModel:
     _text: tuple[str, Code] | None = field(default=None, init=False, repr=False)
 
     def query(self, picture: Picture, case: Case) -> Probability:
-        """Return the map (H, W) of one picture under the case's prompt."""
+        """Return the map (H, W) of one image under the case's prompt."""
         self.counters.n_attack_queries += 1
         with torch.inference_mode():
             if self._text is None or self._text[0] != case.prompt.text:
@@ -48,10 +48,10 @@ def query_attack(
 ) -> Attacked | NotApplicable:
     """Search within the budget; see `robustness.perturb.attacks.query_attack`."""
     if hasattr(model.model, "lookup"):
-        return NotApplicable("stored predictions answer no changed picture")
+        return NotApplicable("stored predictions answer no changed image")
     reach = math.floor(eps * 255 + 1e-6)
     if reach < 1:
-        return NotApplicable(f"eps of {eps * 255:g} levels changes no pixel of an 8-bit picture")
+        return NotApplicable(f"eps of {eps * 255:g} levels changes no pixel of an 8-bit image")
     search = _Search(model, case, reach, seed, settings)
     search.run()
     suspicious = signs(clean_loss=search.clean_loss, loss=search.loss, noise_loss=search.noise_loss)
@@ -88,7 +88,7 @@ class _Search:
             self._offer(proposed)
 
     def _signs(self, height: int, width: int) -> npt.NDArray[np.int64]:
-        """Return corners of the ball at random, the same for all channels of a gray picture."""
+        """Return corners of the ball at random, the same for all channels of a gray image."""
         drawn = np.where(self.rng.random((height, width, self.planes)) < 0.5, -self.reach, self.reach)
         return np.broadcast_to(drawn, (height, width, 3)) if self.planes == 1 else drawn
 

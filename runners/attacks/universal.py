@@ -1,4 +1,4 @@
-"""One perturbation for a whole dataset: made once from drawn images, then added to every other picture."""
+"""One perturbation for a whole dataset: made once from drawn images, then added to every other image."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class UniversalAttack:
         if isinstance(pattern, NotApplicable):
             return pattern
         if str(case.metadata.get("image_id", case.case_id)) in pattern.made_from:
-            return NotApplicable("the universal perturbation was made from this picture (or its subject)")
+            return NotApplicable("the universal perturbation was made from this image (or its subject)")
         return self._added(pattern, case, eps, seed, settings)
 
     def _added(self, pattern: Pattern, case: Case, eps: float, seed: int, settings: AttackSettings) -> Attacked:
@@ -65,14 +65,14 @@ class UniversalAttack:
         picture, loss = finished(task, changed, case, eps, rounded=settings.round_trip)
         facts = {"clean_loss": float(losses[0]), "loss": loss, "noise_loss": float(losses[1])}
         suspicious = signs(clean_loss=pattern.before, loss=pattern.after)
-        warnings = [f"on the pictures that it was made from: {sign}" for sign in suspicious]
+        warnings = [f"on the images that it was made from: {sign}" for sign in suspicious]
         source = {"n_made_from": len(pattern.made_from), "made_from_loss": [pattern.before, pattern.after]}
         return Attacked(picture, {**facts, **source, "suspicious": warnings})
 
     def _make(self, eps: float, settings: AttackSettings) -> Pattern | NotApplicable:
         chosen = _chosen(self.dataset.infos, settings.universal_images, self.seed)
         if chosen is None:
-            return NotApplicable("one picture alone cannot both make a universal perturbation and show its effect")
+            return NotApplicable("one image alone cannot both make a universal perturbation and show its effect")
         delta = torch.zeros(1, 3, *[self.model.plain.image_size] * 2, device=self.model.plain.device)
         places = [i for i, info in enumerate(self.dataset.infos) if info.image_id in chosen]
         before = self._mean_loss(places, delta, settings)
@@ -83,9 +83,9 @@ class UniversalAttack:
         return Pattern(delta, chosen, before, self._mean_loss(places, delta, settings))
 
     def _direction(self, task: Task, delta: torch.Tensor) -> torch.Tensor:
-        """Return the signs along which the pattern hurts this picture; equal in all channels where it is gray."""
+        """Return the signs along which the pattern hurts this image; equal in all channels where it is gray."""
         gradient = task.gradient(_on(delta, task.clean)).gradient
-        # A resize is linear, so its adjoint brings the picture's gradient back to the pattern.
+        # A resize is linear, so its adjoint brings the image's gradient back to the pattern.
         probe = delta[:, : gradient.shape[1]].detach().clone().requires_grad_(True)
         with torch.inference_mode(mode=False), torch.enable_grad():
             spread = resized(probe, (gradient.shape[-2], gradient.shape[-1]), _BILINEAR)
@@ -105,9 +105,9 @@ class UniversalAttack:
 
 
 def _on(delta: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
-    """Return the picture (1, C, H, W) with the pattern resized onto it."""
+    """Return the image (1, C, H, W) with the pattern resized onto it."""
     channels, *size = clean.shape[1:]
-    # A gray picture stays gray: one channel, the mean of three, is no further from 0 than they are.
+    # A gray image stays gray: one channel, the mean of three, is no further from 0 than they are.
     pattern = delta if channels == 3 else delta.mean(1, keepdim=True)
     return (clean + resized(pattern, (size[0], size[1]), _BILINEAR)).clamp(0, 1)
 

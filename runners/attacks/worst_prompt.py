@@ -29,7 +29,7 @@ class WorstPrompt(NamedTuple):
 
 @dataclass(eq=False)
 class DiceOfTexts:
-    """Scores texts on one case after another; the code of the last picture is kept, so that it is encoded once."""
+    """Scores texts on one case after another; the code of the last image is kept, so that it is encoded once."""
 
     model: Segmenter
     batch_size: int = 16

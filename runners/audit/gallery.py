@@ -1,4 +1,4 @@
-"""Small pictures of the worst and of some random predictions, kept while the audit runs."""
+"""Small images of the worst and of some random predictions, kept while the audit runs."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ KEYS = ["model", "dataset", "condition"]
 
 @dataclass
 class PictureShelf:
-    """Keeps small pictures of the worst and of some seeded random predictions of each condition."""
+    """Keeps small images of the worst and of some seeded random predictions of each condition."""
 
     seed: int
     _kept: dict[tuple[str, ...], list[dict[str, Any]]] = field(default_factory=dict)
 
     def offer(self, scored: Scored) -> None:
-        """Keep the picture while it is among the worst or the random ones of this part."""
+        """Keep the image while it is among the worst or the random ones of this part."""
         row = scored.rows[0]
         rng = generator(self.seed, "gallery", row["case_id"], row["condition"], row["prompt_index"])
         at_best = 1.0 if row["condition"] == CLEAN or scored.dice_clean is None else scored.dice_clean
@@ -46,14 +46,14 @@ class PictureShelf:
         shelf[:] = [_shrunk(e) if "scored" in e else e for e in best]
 
     def table(self) -> pd.DataFrame:
-        """Return the kept pictures as rows of the gallery."""
+        """Return the kept images as rows of the gallery."""
         import pandas as pd
 
         return pd.DataFrame([_encoded(entry) for shelf in self._kept.values() for entry in shelf])
 
 
 def assemble(run: RunFolder, *, parts: int) -> None:
-    """Join the parts' pictures with the gallery that is there, keep the worst and random ones, write the gallery."""
+    """Join the parts' images with the gallery that is there, keep the worst and random ones, write the gallery."""
     import pandas as pd
 
     files = [*map(run.picture_part, range(parts)), run.path / GALLERY]

@@ -1,4 +1,4 @@
-"""The jobs on changed images: every picture is changed once, in batches on an accelerator."""
+"""The jobs on changed images: every image is changed once, in batches on an accelerator."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def image_jobs(maker: JobMaker, groups: Sequence[Group], *, device: Device = "cp
     Args:
         maker: knows the conditions and makes rows.
         groups: the part's images.
-        device: where pictures are changed.
+        device: where images are changed.
         at_once: how many cases are changed together, condition by condition; at 1 it is those on one image.
     """
     first = 2 + len(maker.prompt_side)
@@ -87,7 +87,7 @@ def _under_one_change(
 
 
 def _joint(maker: JobMaker, chosen: Selected, one: Drawn, changed: Case | CaseError) -> Iterator[Item]:
-    """Yield what the words of joint conditions make of a changed picture, while the model has it."""
+    """Yield what the words of joint conditions make of a changed image, while the model has it."""
     if isinstance(changed, CaseError):
         yield from _joint_refused(maker, chosen, one.order, one.case, error=changed)
         return
@@ -141,7 +141,7 @@ def _item(maker: JobMaker, chosen: Selected, one: Drawn, changed: Case | CaseErr
 
 
 def _changed_cases(chosen: Selected, drawn: Sequence[Drawn], device: Device) -> list[Case | CaseError]:
-    """Return the changed case of every row; a change that reads pixels only is made once for equal pictures."""
+    """Return the changed case of every row; a change that reads pixels only is made once for equal images."""
     if chosen.perturbation.per_prompt:
         return _apply(chosen.perturbation, drawn, device)
     first: dict[str, Drawn] = {}
@@ -153,10 +153,10 @@ def _changed_cases(chosen: Selected, drawn: Sequence[Drawn], device: Device) -> 
 
 
 def _picture_key(chosen: Selected, one: Drawn) -> str:
-    """Return what makes changed pictures the same, so that a model encodes them once.
+    """Return what makes changed images the same, so that a model encodes them once.
 
-    Cases on one image share a picture where their records are equal. A change that may depend on more has a picture per
-    case, and one that leaves the words alone, as an attack on a prompt does, a picture per prompt.
+    Cases on one image share an image where their records are equal. A change that may depend on more has an image per
+    case, and one that leaves the words alone, as an attack on a prompt does, an image per prompt.
     """
     change = chosen.perturbation
     if not change.per_prompt:

@@ -165,7 +165,7 @@ class JobMaker:
     def job(
         self, order: tuple[int, ...], clean: Case, case: Case, index: int, *rows: Row, key: str, **more: Any
     ) -> Job:
-        """Return the job of `case`, the clean case changed; equal keys stand for equal pictures."""
+        """Return the job of `case`, the clean case changed; equal keys stand for equal images."""
         request = Request(
             image=evaluated_picture(case),
             image_key=key,

@@ -1,4 +1,4 @@
-"""The jobs of joint conditions: the picture of an image change, asked with the words of a prompt change."""
+"""The jobs of joint conditions: the image of an image change, asked with the words of a prompt change."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def joint_jobs(
         order: sorts the rows.
         case, index: the case with one of its listed prompts.
         image_params, changed: what the image half drew, and the case that it made.
-        key: of the changed picture, which the model has encoded for the image row already.
+        key: of the changed image, which the model has encoded for the image row already.
     """
     chosen = joint.prompt.perturbation
     reworded = chosen.name == PARAPHRASE
@@ -93,7 +93,7 @@ def refused_joint(
 
 
 def _worded(case: Case, changed: Case) -> Case:
-    """Return the case with its changed words read again: a move of the picture must know which of them are places."""
+    """Return the case with its changed words read again: a move of the image must know which of them are places."""
     prompt = parse_prompt(
         changed.prompt.text,
         modality=str(case.metadata.get("modality") or ""),
@@ -110,6 +110,6 @@ def _with_picture(joint: Joint, worded: Case, image_params: Params, changed: Cas
 
 
 def _expectation(joint: Joint, case: Case, image_params: Params, params: Params) -> str:
-    """Return what should happen to the mask: what the words ask for, unless the picture makes the row a control."""
+    """Return what should happen to the mask: what the words ask for, unless the image makes the row a control."""
     of_image = joint.image.perturbation.expect(case, image_params)
     return joint.prompt.perturbation.expect(case, params) if of_image == "invariant" else of_image

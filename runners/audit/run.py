@@ -223,7 +223,7 @@ class _Audit:
         changed = image_jobs(maker, groups, **_where_pictures_change(self.models[part.model]))
         waiting: list[Job] = []
         for job in _jobs(changed, rows):
-            # Jobs on one picture stay together, so that it is encoded once.
+            # Jobs on one image stay together, so that it is encoded once.
             full = len(waiting) >= CHANGED_IMAGES_AT_ONCE
             if full and job.request.image_key != waiting[-1].request.image_key:
                 yield from self._predict(engine, scorer, waiting, rows)

@@ -19,7 +19,7 @@ BOOKKEEPING = ("area_fraction", "components", "centroid_row", "centroid_col")
 
 @dataclass(frozen=True)
 class Scored:
-    """A job's rows, filled, the masks that a picture of it needs, and the clean prediction's Dice.
+    """A job's rows, filled, the masks that an image of it needs, and the clean prediction's Dice.
 
     `clean` (in the clean image's frame) and `dice_clean` are None where the clean prediction failed; `mask_change` is
     missing then.

@@ -75,5 +75,5 @@ def compare(stored: dict[str, Any], now: dict[str, Any], *, allow_drift: bool) -
     if drift and not allow_drift:
         what = "; ".join(f"{k} was {before!r}, is {after!r}" for k, (before, after) in drift.items())
         raise InputError(
-            f"resume: the machine changed since the run began ({what}); use --allow-drift to go on all the same"
+            f"resume: the machine changed since the run began ({what}); use --allow-drift to continue regardless"
         )

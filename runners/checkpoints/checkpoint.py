@@ -115,7 +115,7 @@ def save_checkpoint(
 ) -> Path:
     """Write a segmenter as ``model.safetensors`` + ``config.json`` (and its vocabulary, where it has files).
 
-    Each file is written whole or not at all. Returns the folder; `load_model(segmenter.model, folder)` reads it.
+    Each file is written atomically. Returns the folder; `load_model(segmenter.model, folder)` reads it.
     """
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)

@@ -28,7 +28,7 @@ class Workload(NamedTuple):
     Attributes:
         sampled: images on which the image changes were made; what concerns them is scaled to all images.
         n_rows: rows of the table.
-        n_image_encodes, n_text_encodes, n_decodes: distinct pictures, texts and pairs, the second clean run on top.
+        n_image_encodes, n_text_encodes, n_decodes: distinct images, texts and pairs, the second clean run on top.
         by_model: conditions that look for their inputs with the model, whose cost only a measurement tells.
         rows: prompt rows of all cases, and image rows of the sampled images.
     """
@@ -54,7 +54,7 @@ class _Tally:
         self.pairs: set[tuple[str, str]] = set()
 
     def take(self, request: Request) -> str:
-        # Equal keys mean equal pictures, so each is hashed once.
+        # Equal keys mean equal images, so each is hashed once.
         picture = self.pictures.setdefault(request.image_key, "") or image_digest(request.image)
         self.pictures[request.image_key] = picture
         self.texts.add(request.text)

@@ -82,7 +82,7 @@ def _look(returned: Returned, name: str, size: tuple[int, int]) -> Problem | Map
 
 @dataclass(eq=False)
 class ReturnedModel:
-    """Answers the requests of an audit with the predictions that came back, found by picture and prompt.
+    """Answers the requests of an audit with the predictions that came back, found by image and prompt.
 
     Attributes:
         sizes: (height, width) of each request by its id.

@@ -1,4 +1,4 @@
-"""The folder that goes to a model's owner: pictures, prompts and a list of requests with ids that say nothing else."""
+"""The folder that goes to a model's owner: images, prompts and a list of requests with ids that say nothing else."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _STAMP = 315_532_800
 _README = """Predictions wanted
 ==================
 
-This folder holds {images} pictures (images/) and {requests} requests (manifest.csv; the same as JSON: manifest.json).
-A request is one picture and one prompt. Its columns:
+This folder holds {images} images (images/) and {requests} requests (manifest.csv; the same as JSON: manifest.json).
+A request is one image and one prompt. Its columns:
 
   id            name of the request
-  image         file of the picture, inside this folder (RGB, 8 bits)
+  image         file of the image, inside this folder (RGB, 8 bits)
   prompt        the text, exactly as your model shall read it; it may be empty
-  height, width size of the picture, and of the prediction that is wanted
-  image_sha256  hash of the picture's file; `sha256sum -c SHA256SUMS` checks all files
+  height, width size of the image, and of the prediction that is wanted
+  image_sha256  hash of the image's file; `sha256sum -c SHA256SUMS` checks all files
 
 Wanted: one file per request, named by its id, all in one folder or one zip archive. Either of
 
@@ -45,12 +45,12 @@ Wanted: one file per request, named by its id, all in one folder or one zip arch
   ID.png   probabilities: grey, 16 bits, 0 to 65535
   ID.npy   probabilities: numpy array, floating point, 0 to 1; or a mask: boolean
 
-each of shape (height, width) of its request, at the picture's own size. One kind for all requests, please.
-Probabilities let more be measured than masks. Float arrays are taken as they are; 16-bit pictures are rounded to
+each of shape (height, width) of its request, at the image's own size. One kind for all requests, please.
+Probabilities let more be measured than masks. Float arrays are taken as they are; 16-bit images are rounded to
 1/65535.
 
 Treat every request alone: the same model, the same settings, no look at the other requests. Many requests share a
-picture, so it pays to encode each picture once. What you leave out is counted as missing.
+image, so it pays to encode each image once. What you leave out is counted as missing.
 
 In Python:
 
@@ -60,8 +60,8 @@ In Python:
   with open("manifest.csv", encoding="utf-8", newline="") as file:
       rows = list(csv.DictReader(file))
   for row in rows:
-      picture = np.asarray(Image.open(row["image"]))          # uint8 (height, width, 3)
-      probability = your_model(picture, row["prompt"])        # float32 (height, width) in [0, 1]
+      image = np.asarray(Image.open(row["image"]))          # uint8 (height, width, 3)
+      probability = your_model(image, row["prompt"])        # float32 (height, width) in [0, 1]
       np.save(f"predictions/{{row['id']}}.npy", probability)
 """
 
@@ -91,7 +91,7 @@ def request_id(digest: str, prompt: str) -> str:
 
 
 class PublicFolder:
-    """Writes pictures as they come, each once, and closes with the lists; refuses to grow beyond its bounds."""
+    """Writes images as they come, each once, and closes with the lists; refuses to grow beyond its bounds."""
 
     def __init__(self, path: Path, *, max_requests: int = MAX_REQUESTS, max_bytes: int = MAX_BYTES) -> None:
         self.path, self.max_requests, self.max_bytes = path, max_requests, max_bytes
@@ -102,11 +102,11 @@ class PublicFolder:
 
     @property
     def n_images(self) -> int:
-        """How many different pictures there are."""
+        """How many different images there are."""
         return len(self._images)
 
     def add(self, image: Image, prompt: str) -> str:
-        """Take one request; return its id. Equal pictures with equal prompts are one request.
+        """Take one request; return its id. Equal images with equal prompts are one request.
 
         Raises:
             InputError: the export grows beyond its bounds.
@@ -144,7 +144,7 @@ class PublicFolder:
             content = buffer.getvalue()
             self.bytes += len(content)
             if self.bytes > self.max_bytes:
-                raise self._too_large(f"{self.max_bytes / (1 << 30):.3g} GiB of pictures", "max_bytes")
+                raise self._too_large(f"{self.max_bytes / (1 << 30):.3g} GiB of images", "max_bytes")
             name = f"{IMAGES}/{digest[:20]}.png"
             (self.path / name).write_bytes(content)
             self._images[digest] = (name, hashlib.sha256(content).hexdigest())
@@ -153,7 +153,7 @@ class PublicFolder:
     def _too_large(self, bound: str, argument: str) -> InputError:
         return InputError(
             f"{argument}: the export would hold more than {bound} ({len(self.asks)} requests on {self.n_images} "
-            "pictures so far); ask for fewer severities or kinds, set data.limit, or raise the bound"
+            "images so far); ask for fewer severities or kinds, set data.limit, or raise the bound"
         )
 
 

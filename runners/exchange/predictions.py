@@ -68,7 +68,7 @@ class Returned:
 
         Args:
             name: an id of `files`.
-            size: (height, width) of its picture.
+            size: (height, width) of its image.
 
         Raises:
             ReturnedError: another size, not readable, or not what the sender's SHA256SUMS says.
@@ -104,7 +104,7 @@ class Returned:
     def _content(self, file: str, *, limit: int) -> bytes:
         size = (self.path / file).stat().st_size if self._archive is None else self._archive.getinfo(file).file_size
         if size > limit:
-            raise ReturnedError("wrong size", f"{size} bytes are more than a map of its picture can need")
+            raise ReturnedError("wrong size", f"{size} bytes are more than a map of its image can need")
         try:
             if self._archive is None:
                 return (self.path / file).read_bytes()

@@ -84,7 +84,7 @@ class Preprocess:
         return values.sub_(mean).div_(std)
 
     def of_unit(self, unit: torch.Tensor) -> torch.Tensor:
-        """Return pixel values (B, 3, S, S) of pictures (B, 3, H, W) in [0, 1], with a gradient.
+        """Return pixel values (B, 3, S, S) of images (B, 3, H, W) in [0, 1], with a gradient.
 
         The same filter as `pixel_values`, in floating point throughout: where that rounds to 8 bits after resizing,
         the two differ by that rounding, and not at all where nothing is resized. Overshoot of "bicubic" is clipped.

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from PIL import Image as PILImage
 
-# Rows of the identity that are resized at once; a picture of 8192 pixels a side then needs 16 MiB.
+# Rows of the identity that are resized at once; an image of 8192 pixels a side then needs 16 MiB.
 _BLOCK = 512
 
 

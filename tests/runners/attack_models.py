@@ -1,4 +1,4 @@
-"""Shared by the attack tests: a linear network whose worst picture is known, and cases."""
+"""Shared by the attack tests: a linear network whose worst image is known, and cases."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Linear(SplitNetwork):
 
 
 def segmenter(network: SplitNetwork, *, side: int = SIDE, **options: Any) -> NetworkSegmenter:
-    """Return a network as a model without text whose input is the picture itself, in [0, 1]."""
+    """Return a network as a model without text whose input is the image itself, in [0, 1]."""
     prepare = Preprocess(image_size=side, mean=(0, 0, 0), std=(1, 1, 1))
     return NetworkSegmenter("net", network, prepare, takes_text=False, **options)
 
@@ -59,7 +59,7 @@ def case_of(image: np.ndarray, *, name: str = "case", text: str = "one small lef
 
 
 def smooth(seed: int = 0, size: tuple[int, int] = (48, 64), *, gray: bool = False) -> np.ndarray:
-    """Return a soft picture with a bright disc, as networks expect pictures to be."""
+    """Return a soft image with a bright disc, as networks expect images to be."""
     rng = np.random.default_rng(seed)
     rows, columns = np.mgrid[: size[0], : size[1]]
     base = 90 + 40 * np.sin(rows / 9 + seed) + 30 * np.cos(columns / 7)

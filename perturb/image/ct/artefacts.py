@@ -51,7 +51,7 @@ class MetalStreaks(_Seeded):
     span: ClassVar[tuple[float, float]] = (0.01, 1.2)
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the pictures with streaks and metal."""
+        """Return the images with streaks and metal."""
         size = (int(pixels.shape[-2]), int(pixels.shape[-1]))
         drawn = [_metal(stream(one, self.name), size) for one in params]
         streaks, metal = (stacked([one[k] for one in drawn], pixels)[:, None] for k in range(2))
@@ -93,7 +93,7 @@ class RingArtifact(_Seeded):
     """Add concentric rings around the centre of rotation.
 
     Imitates detector elements with a wrong gain: each writes a circle about the isocentre, which is taken as the middle
-    of the picture; rings are stronger towards the centre. The value is the standard deviation of the rings at a
+    of the image; rings are stronger towards the centre. The value is the standard deviation of the rings at a
     quarter of the shorter side (of a range of 1).
 
     Source: Barrett and Keat, Radiographics 2004, doi:10.1148/rg.246045065; Sijbers and Postnov, "Reduction of ring
@@ -105,7 +105,7 @@ class RingArtifact(_Seeded):
     span: ClassVar[tuple[float, float]] = (0.003, 0.3)
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the pictures with rings."""
+        """Return the images with rings."""
         size = (int(pixels.shape[-2]), int(pixels.shape[-1]))
         rings = stacked([_rings(stream(one, self.name), size, one["detail"]) for one in params], pixels)[:, None]
         # Detector errors scale with the signal behind the body; around it the reconstruction is cut to air.
@@ -139,7 +139,7 @@ class PhotonStarvation(_Seeded):
     span: ClassVar[tuple[float, float]] = (0.003, 0.5)
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the streaked pictures."""
+        """Return the streaked images."""
         size = (int(pixels.shape[-2]), int(pixels.shape[-1]))
         noise = stacked([_streaked(stream(one, self.name), size, one["detail"]) for one in params], pixels)[:, None]
         load = luminance(pixels).mean(-1, keepdim=True)
@@ -176,7 +176,7 @@ class LowDoseNoise(_Seeded):
     span: ClassVar[tuple[float, float]] = (0.003, 0.3)
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the noisy pictures."""
+        """Return the noisy images."""
         size = (int(pixels.shape[-2]), int(pixels.shape[-1]))
         noise = stacked([ramp_noise(stream(one, self.name), size, one["detail"]) for one in params], pixels)[:, None]
         load = wide_blur(luminance(pixels), 0.15)

@@ -21,13 +21,13 @@ class _Level(ImagePerturbation):
     direction: ClassVar[float] = 1.0
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the pictures at another level."""
+        """Return the images at another level."""
         return pixels - self.direction * column(params, "shift", pixels)
 
 
 @PERTURBATIONS.add("window_level_up")
 class WindowLevelUp(_Level):
-    """Raise the level of the display window: the picture darkens, soft tissue sinks to black.
+    """Raise the level of the display window: the image darkens, soft tissue sinks to black.
 
     Imitates a preset for denser tissue, or a rescale intercept that was ignored. The value is the shift in widths of
     the window; what leaves it is cut off.
@@ -43,7 +43,7 @@ class WindowLevelUp(_Level):
 
 @PERTURBATIONS.add("window_level_down")
 class WindowLevelDown(_Level):
-    """Lower the level of the display window: the picture brightens, dense tissue burns out, air turns gray.
+    """Lower the level of the display window: the image brightens, dense tissue burns out, air turns gray.
 
     Imitates a preset for softer tissue, or a rescale intercept that was applied twice. The value is the shift in widths
     of the window; what leaves it is cut off.
@@ -65,7 +65,7 @@ class _Width(ImagePerturbation):
     widens: ClassVar[bool] = False
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the pictures at another width; at a ratio of 1 unchanged."""
+        """Return the images at another width; at a ratio of 1 unchanged."""
         ratio = column(params, "ratio", pixels)
         scale = 1 / ratio if self.widens else ratio
         return ((pixels - 0.5) * scale + 0.5).where(ratio != 1, pixels)

@@ -25,7 +25,7 @@ class _Brightness(ImagePerturbation):
     keys: ClassVar[tuple[str, ...]] = ("factor",)
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the pictures with another gain."""
+        """Return the images with another gain."""
         return pixels * column(params, "factor", pixels)
 
 
@@ -75,7 +75,7 @@ class BrightnessOffset(ImagePerturbation):
     span: ClassVar[tuple[float, float]] = (0.005, 0.9)
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the brighter pictures."""
+        """Return the brighter images."""
         top = pixels.amax(dim=1, keepdim=True)
         added = (top + column(params, "offset", pixels)).clamp(max=1) - top
         scaled = pixels * (added / top.clamp(min=_DARKEST))

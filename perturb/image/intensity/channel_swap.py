@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class ChannelSwap(ImagePerturbation):
     """Exchange the red and the blue channel.
 
-    Imitates a picture read as BGR (OpenCV's order) by software that takes it for RGB. It has one severity. Not
-    applicable to gray pictures.
+    Imitates an image read as BGR (OpenCV's order) by software that takes it for RGB. It has one severity. Not
+    applicable to gray images.
 
     Source: OpenCV documentation of `imread` (decoded channels are stored in the order B G R); Bradski, "The OpenCV
     Library", Dr. Dobb's Journal 2000.
@@ -32,7 +32,7 @@ class ChannelSwap(ImagePerturbation):
     colour_only = True
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the pictures with red and blue exchanged."""
+        """Return the images with red and blue exchanged."""
         swapped = pixels.flip(1)
         swap = swapped.new_tensor([one["swapped"] for one in params]).view(-1, 1, 1, 1) > 0
         return swapped.where(swap, pixels)

@@ -1,4 +1,4 @@
-"""Contrast: a linear stretch about the picture's own mean."""
+"""Contrast: a linear stretch about the image's own mean."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class _Contrast(ImagePerturbation):
     keys: ClassVar[tuple[str, ...]] = ("factor",)
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the pictures with another contrast."""
+        """Return the images with another contrast."""
         mean = luminance(pixels).mean(dim=(1, 2, 3), keepdim=True)
         # Written as a difference, a factor of 1 leaves every value as it is.
         return pixels + (column(params, "factor", pixels) - 1) * (pixels - mean)

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class DefocusBlur(ImagePerturbation):
     """Convolve with a disk: the point spread of a lens out of focus, its rim softened.
 
-    Imitates a camera or microscope out of focus. A value is (radius, softness of the rim) in pixels of a picture whose
-    shorter side has 256; both grow with the picture (down to a side of 128). Edges are extended.
+    Imitates a camera or microscope out of focus. A value is (radius, softness of the rim) in pixels of an image whose
+    shorter side has 256; both grow with the image (down to a side of 128). Edges are extended.
 
     Source: Hendrycks and Dietterich, "Benchmarking Neural Network Robustness to Common Corruptions and Perturbations",
     ICLR 2019, arXiv:1903.12261 (defocus_blur; there
@@ -40,12 +40,12 @@ class DefocusBlur(ImagePerturbation):
         return (between(*self.span, strength), 0.5)
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:
-        """Return radius and softness in pixels of this picture; nothing is drawn."""
+        """Return radius and softness in pixels of this image; nothing is drawn."""
         scale = detail_scale(case)
         return {"radius": value[0] * scale, "softness": value[1] * scale}
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the blurred pictures."""
+        """Return the blurred images."""
         return per_record(pixels, params, _blurred)
 
 

@@ -23,7 +23,7 @@ class _Gamma(ImagePerturbation):
     keys: ClassVar[tuple[str, ...]] = ("gamma",)
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the pictures with another transfer curve."""
+        """Return the images with another transfer curve."""
         import torch
 
         return torch.stack([_curve(one, params[i]["gamma"]) for i, one in enumerate(pixels)])

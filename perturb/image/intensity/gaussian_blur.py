@@ -38,7 +38,7 @@ class GaussianBlur(ImagePerturbation):
         return {"sigma": value * detail_scale(case)}
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the blurred pictures."""
+        """Return the blurred images."""
         import torch
 
         return torch.stack([_blurred(one, params[i]["sigma"]) for i, one in enumerate(pixels)])

@@ -37,7 +37,7 @@ class GaussianNoise(ImagePerturbation):
         return {"sd": value, "seed": int(rng.integers(2**32))}
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the noisy pictures."""
+        """Return the noisy images."""
         channels, height, width = pixels.shape[1:]
         fields = [
             generator(one["seed"], self.name).standard_normal((height, width, channels), dtype=np.float32)

@@ -25,7 +25,7 @@ class Hue(ImagePerturbation):
     """Turn all colours by an angle at the same luma and saturation, to a drawn side; what leaves the range is clipped.
 
     Imitates another white balance, light source, dye lot or colour profile, beyond what a cast along one axis does. Not
-    applicable to gray pictures.
+    applicable to gray images.
 
     Source: Tellez et al., "Quantifying the effects of data augmentation and stain color normalization in convolutional
     neural networks for computational pathology", Med. Image Anal. 2019, doi:10.1016/j.media.2019.101544.
@@ -41,7 +41,7 @@ class Hue(ImagePerturbation):
         return {"degrees": value if rng.random() < 0.5 else -value}
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the pictures with turned colours."""
+        """Return the images with turned colours."""
         turns = stacked([turn(one["degrees"]) - np.eye(3) for one in params], pixels)[..., None, None]
         red, green, blue = pixels[:, None, 0], pixels[:, None, 1], pixels[:, None, 2]
         return pixels + (turns[:, :, 0] * red + turns[:, :, 1] * green + turns[:, :, 2] * blue)

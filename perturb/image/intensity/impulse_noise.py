@@ -37,7 +37,7 @@ class ImpulseNoise(ImagePerturbation):
         return {"share": value, "seed": int(rng.integers(2**32))}
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the pictures with lost values."""
+        """Return the images with lost values."""
         shape = pixels.shape[1:]
         chance = stacked([generator(one["seed"], self.name).random(shape, dtype=np.float32) for one in params], pixels)
         half = column(params, "share", pixels) / 2

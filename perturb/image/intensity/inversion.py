@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @PERTURBATIONS.add("inversion")
 class Inversion(ImagePerturbation):
-    """Turn a gray picture into its negative: ``1 - x``.
+    """Turn a gray image into its negative: ``1 - x``.
 
     Imitates a DICOM file with photometric interpretation MONOCHROME1 (low values are bright) read as MONOCHROME2, a
-    frequent error with radiographs. It has one severity. Not applicable to colour pictures, which have no such tag.
+    frequent error with radiographs. It has one severity. Not applicable to colour images, which have no such tag.
 
     Source: DICOM PS3.3 section C.7.6.3.1.2 (Photometric Interpretation).
     """
@@ -33,9 +33,9 @@ class Inversion(ImagePerturbation):
     keys: ClassVar[tuple[str, ...]] = ("inverted",)
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:
-        """Return whether the picture is inverted; nothing is drawn."""
+        """Return whether the image is inverted; nothing is drawn."""
         if n_planes(case) == 3:
-            return NotApplicable("the picture is in colour: only gray pictures are stored as MONOCHROME1")
+            return NotApplicable("the image is in colour: only gray images are stored as MONOCHROME1")
         return {"inverted": value}
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:

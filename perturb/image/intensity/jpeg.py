@@ -1,4 +1,4 @@
-"""JPEG compression: pictures exported for teaching, teleconsultation or an archive with a tight budget."""
+"""JPEG compression: images exported for teaching, teleconsultation or an archive with a tight budget."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Jpeg(ImagePerturbation):
         return {"quality": round(value)}
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the pictures after the round trip."""
+        """Return the images after the round trip."""
         unit = pixels.permute(0, 2, 3, 1).cpu().numpy()
         done = [
             source if one["quality"] == LOSSLESS else to_unit(_round_trip(to_bytes(source), one["quality"]))

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 class MotionBlur(ImagePerturbation):
     """Smear along a line in a drawn direction, fading as a half normal.
 
-    Imitates a hand that moves while the picture is taken. A value is (radius, sigma): the line is 2 radius + 1 pixels
-    long and fades with sigma, in pixels of a picture whose shorter side has 256; both grow with the picture (down to a
-    side of 128). Angles are uniform in all directions. Published code shifts the picture to one side; here the
+    Imitates a hand that moves while the image is taken. A value is (radius, sigma): the line is 2 radius + 1 pixels
+    long and fades with sigma, in pixels of an image whose shorter side has 256; both grow with the image (down to a
+    side of 128). Angles are uniform in all directions. Published code shifts the image to one side; here the
     smear's centroid stays in place, so that the mask keeps meaning what it meant. Edges are extended.
 
     Source: Hendrycks and Dietterich, "Benchmarking Neural Network Robustness to Common Corruptions and Perturbations",
@@ -43,13 +43,13 @@ class MotionBlur(ImagePerturbation):
         return (1.5 * sigma, sigma)
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:
-        """Return length and sigma in pixels of this picture, and the direction in degrees."""
+        """Return length and sigma in pixels of this image, and the direction in degrees."""
         scale, degrees = detail_scale(case), round(float(rng.uniform(0, 360)), 2)
         length = (2 * value[0] + 1) * scale if value[0] else 0.0
         return {"length": length, "sigma": value[1] * scale, "degrees": degrees}
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the smeared pictures."""
+        """Return the smeared images."""
         return per_record(pixels, params, _smeared)
 
 

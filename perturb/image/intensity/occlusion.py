@@ -1,4 +1,4 @@
-"""Occlusion: something covers a part of the picture."""
+"""Occlusion: something covers a part of the image."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 @PERTURBATIONS.add("occlusion")
 class Occlusion(ImagePerturbation):
-    """Cover a rectangle at a drawn place with the picture's mean colour (Cutout).
+    """Cover a rectangle at a drawn place with the image's mean colour (Cutout).
 
-    Imitates a label, an instrument or a patch of dirt. The rectangle has the picture's aspect ratio and lies wholly
+    Imitates a label, an instrument or a patch of dirt. The rectangle has the image's aspect ratio and lies wholly
     inside. It may cover the target: the reference stays, for the target is still there, and a model can only guess it.
 
     Source: DeVries and Taylor, "Improved Regularization of Convolutional Neural Networks with Cutout", 2017,
@@ -37,7 +37,7 @@ class Occlusion(ImagePerturbation):
         return {"share": value, "row": round(float(row), 6), "column": round(float(column), 6)}
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the covered pictures."""
+        """Return the covered images."""
         return per_picture(pixels, params, _covered)
 
 

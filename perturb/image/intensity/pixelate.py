@@ -1,4 +1,4 @@
-"""Loss of resolution: pictures that were small at some point of their way."""
+"""Loss of resolution: images that were small at some point of their way."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _REFERENCE_SIDE = 256
 class _Resampled(ImagePerturbation):
     """Shrink to a share of the sides and enlarge again.
 
-    The share is that of a picture whose shorter side has 256 pixels or fewer; a larger one shrinks to as many pixels.
+    The share is that of an image whose shorter side has 256 pixels or fewer; a larger one shrinks to as many pixels.
     """
 
     identity = 1.0
@@ -33,7 +33,7 @@ class _Resampled(ImagePerturbation):
         return {"rows": max(1, round(height * share)), "columns": max(1, round(width * share))}
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the pictures after the round trip."""
+        """Return the images after the round trip."""
         return per_record(pixels, params, self._round_trip)
 
     def _round_trip(self, pixels: torch.Tensor, params: Params) -> torch.Tensor:
@@ -41,7 +41,7 @@ class _Resampled(ImagePerturbation):
         return pixels if small == size else self.resampled(pixels, small)
 
     def resampled(self, pixels: torch.Tensor, small: tuple[int, int]) -> torch.Tensor:
-        """Return pictures (B, C, H, W) after a way through `small` (rows, columns)."""
+        """Return images (B, C, H, W) after a way through `small` (rows, columns)."""
         raise NotImplementedError(f"{type(self).__name__} must define resampled()")
 
 
@@ -63,7 +63,7 @@ class Pixelate(_Resampled):
     smooth = False
 
     def resampled(self, pixels: torch.Tensor, small: tuple[int, int]) -> torch.Tensor:
-        """Return the blocky pictures."""
+        """Return the blocky images."""
         from torch.nn.functional import interpolate
 
         blocks = interpolate(pixels, size=small, mode="area")
@@ -77,7 +77,7 @@ class ResizeRoundTrip(_Resampled):
     Imitates an archive, a viewer or a message service that stores a smaller copy, which is resized on import.
 
     Source: Parmar, Zhang and Zhu, "On Aliased Resizing and Surprising Subtleties in GAN Evaluation", CVPR 2022,
-    arXiv:2104.11222 (what resizing does to pictures and to the networks that see them).
+    arXiv:2104.11222 (what resizing does to images and to the networks that see them).
     """
 
     name = "resize_round_trip"
@@ -85,7 +85,7 @@ class ResizeRoundTrip(_Resampled):
     span: ClassVar[tuple[float, float]] = (0.95, 0.04)
 
     def resampled(self, pixels: torch.Tensor, small: tuple[int, int]) -> torch.Tensor:
-        """Return the softened pictures."""
+        """Return the softened images."""
         from torch.nn.functional import interpolate
 
         shrunk = interpolate(pixels, size=small, mode="bilinear", antialias=True)

@@ -1,4 +1,4 @@
-"""Fewer gray levels than the picture had."""
+"""Fewer gray levels than the image had."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Posterize(ImagePerturbation):
         return {"levels": round(value)}
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the pictures with few levels."""
+        """Return the images with few levels."""
         steps = (column(params, "levels", pixels) - 1).clamp(min=1)
         few = (pixels * steps).round() / steps
         return few.where(column(params, "levels", pixels) > 0, pixels)
@@ -45,10 +45,10 @@ class Posterize(ImagePerturbation):
 
 @PERTURBATIONS.add("requantize")
 class Requantize(ImagePerturbation):
-    """Keep the upper `bits` of 8 and drop the rest, without rounding; 0 stands for all that the picture has.
+    """Keep the upper `bits` of 8 and drop the rest, without rounding; 0 stands for all that the image has.
 
-    Imitates a deep picture pushed into 8 bits by a wrong scale, so that part of the range stays unused: the lower bits
-    are gone, and all values lie half a step too low. A deep (16-bit) picture loses its depth at every severity.
+    Imitates a deep image pushed into 8 bits by a wrong scale, so that part of the range stays unused: the lower bits
+    are gone, and all values lie half a step too low. A deep (16-bit) image loses its depth at every severity.
 
     Source: DICOM PS3.5 section 8.1.1 (Bits Allocated, Bits Stored, High Bit).
     """
@@ -64,7 +64,7 @@ class Requantize(ImagePerturbation):
         return {"bits": round(value)}
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the pictures without their lower bits."""
+        """Return the images without their lower bits."""
         step = 2 ** (8 - column(params, "bits", pixels))
         quantized = ((pixels * 255).round() / step).floor() * step / 255
         return quantized.where(column(params, "bits", pixels) > 0, pixels)

@@ -26,7 +26,7 @@ class _Saturation(ImagePerturbation):
     colour_only = True
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the pictures with other colours of the same brightness."""
+        """Return the images with other colours of the same brightness."""
         gray = luminance(pixels)
         return pixels + (column(params, "factor", pixels) - 1) * (pixels - gray)
 
@@ -35,7 +35,7 @@ class _Saturation(ImagePerturbation):
 class SaturationUp(_Saturation):
     """Push colours away from gray: factors above 1.
 
-    Imitates a camera or video processor set to vivid colours. Not applicable to gray pictures.
+    Imitates a camera or video processor set to vivid colours. Not applicable to gray images.
     Source: Di Salvo et al., "MedMNIST-C", 2024, arXiv:2406.17536 (saturate); Hendrycks and Dietterich, ICLR 2019,
     arXiv:1903.12261.
     """
@@ -47,9 +47,9 @@ class SaturationUp(_Saturation):
 
 @PERTURBATIONS.add("saturation_down")
 class SaturationDown(_Saturation):
-    """Draw colours towards gray: factors below 1; 0 is a gray picture.
+    """Draw colours towards gray: factors below 1; 0 is a gray image.
 
-    Imitates a faded stain, a worn light source or a processor set to pale colours. Not applicable to gray pictures.
+    Imitates a faded stain, a worn light source or a processor set to pale colours. Not applicable to gray images.
     Source: Di Salvo et al., "MedMNIST-C", 2024, arXiv:2406.17536 (saturate); Hendrycks and Dietterich, ICLR 2019,
     arXiv:1903.12261.
     """
@@ -65,7 +65,7 @@ class Saturate(ImagePerturbation):
 
     The operator of the published sets (MedMNIST-C shifts, imagecorruptions scales and shifts), for their presets; the
     common list has `saturation_up` and `saturation_down`. Gray pixels have no hue and stay gray, where published code
-    turns them red. Not applicable to gray pictures.
+    turns them red. Not applicable to gray images.
 
     Source: Di Salvo et al., "MedMNIST-C", 2024, arXiv:2406.17536; Hendrycks and Dietterich, ICLR 2019,
     arXiv:1903.12261.
@@ -78,7 +78,7 @@ class Saturate(ImagePerturbation):
     colour_only = True
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the pictures with another saturation."""
+        """Return the images with another saturation."""
         top = pixels.amax(dim=1, keepdim=True)
         below = top - pixels
         spread = below.amax(dim=1, keepdim=True)

@@ -38,7 +38,7 @@ class ShotNoise(ImagePerturbation):
         return {"photons": value, "seed": int(rng.integers(2**32))}
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the pictures as they are counted."""
+        """Return the images as they are counted."""
         host = pixels.cpu().numpy()
         return stacked([self._counted(one, record) for one, record in zip(host, params, strict=True)], pixels)
 

@@ -38,7 +38,7 @@ class SpeckleNoise(ImagePerturbation):
         return {"sd": value, "seed": int(rng.integers(2**32))}
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the grainy pictures."""
+        """Return the grainy images."""
         shape = pixels.shape[1:]
         fields = [generator(one["seed"], self.name).standard_normal(shape, dtype=np.float32) for one in params]
         return pixels + pixels * (column(params, "sd", pixels) * stacked(fields, pixels))

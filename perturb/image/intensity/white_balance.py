@@ -27,17 +27,17 @@ class _Gains(ImagePerturbation):
     identity: Any = 0.0
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the pictures under another light."""
+        """Return the images under another light."""
         gains = pixels.new_tensor([one["gains"] for one in params]) if params else pixels.new_ones((0, 3))
         return pixels * gains[:, : pixels.shape[1], None, None]
 
 
 @PERTURBATIONS.add("colour_cast")
 class ColourCast(_Gains):
-    """Tint the picture in a drawn hue.
+    """Tint the image in a drawn hue.
 
     Imitates a missed white balance of an endoscopy processor, or another lamp: every channel has its own gain,
-    ``exp(value * direction)``, normalised so that white keeps its brightness. Not applicable to gray pictures. The
+    ``exp(value * direction)``, normalised so that white keeps its brightness. Not applicable to gray images. The
     value is the largest log gain.
 
     Source: Afifi and Brown, "What Else Can Fool Deep Learning? Addressing Color Constancy Errors on Deep Neural Network
@@ -67,7 +67,7 @@ class ColourTemperatureWarm(_Temperature):
     """Shift the light towards red and yellow, as if daylight balance met incandescent light.
 
     Imitates photographs and dermoscopy under a lamp of lower colour temperature than the camera assumes: red gains,
-    blue loses, white keeps its brightness. Not applicable to gray pictures. The value is the log gain of red.
+    blue loses, white keeps its brightness. Not applicable to gray images. The value is the log gain of red.
 
     Source: Afifi and Brown, ICCV 2019, arXiv:1912.06960.
     """
@@ -82,7 +82,7 @@ class ColourTemperatureCool(_Temperature):
     """Shift the light towards blue, as if incandescent balance met daylight or LED light.
 
     Imitates photographs and dermoscopy under a lamp of higher colour temperature than the camera assumes: blue gains,
-    red loses, white keeps its brightness. Not applicable to gray pictures. The value is the log gain of blue.
+    red loses, white keeps its brightness. Not applicable to gray images. The value is the log gain of blue.
 
     Source: Afifi and Brown, ICCV 2019, arXiv:1912.06960.
     """

@@ -22,7 +22,7 @@ class WindowError(ImagePerturbation):
     """Show a narrower window at a wrong level: a share of the range is cut off, at the dark or at the bright end.
 
     Values ``low ... high`` are stretched to the whole range and what lies outside is clipped; one end, the same for a
-    case at all severities, loses three quarters of the value, the other a quarter. Imitates a DICOM picture shown with
+    case at all severities, loses three quarters of the value, the other a quarter. Imitates a DICOM image shown with
     another window centre and width than meant (a preset for another tissue, a missing or doubled rescale slope and
     intercept). With a 16-bit source the deep values are stretched, so nothing but the ends is lost.
 
@@ -41,6 +41,6 @@ class WindowError(ImagePerturbation):
         return {"low": value * dark, "high": 1 - value * (1 - dark)}
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the pictures in the wrong window."""
+        """Return the images in the wrong window."""
         low, high = column(params, "low", pixels), column(params, "high", pixels)
         return (pixels - low) / (high - low)

@@ -19,10 +19,10 @@ _MOST_STAGES = 5
 
 @PERTURBATIONS.add("zoom_blur")
 class ZoomBlur(ImagePerturbation):
-    """Average copies of the picture at magnifications whose largest is `zoom` times the smallest.
+    """Average copies of the image at magnifications whose largest is `zoom` times the smallest.
 
     Imitates an endoscope or a hand-held camera that moves towards the scene. Published code magnifies from 1 to `zoom`,
-    which pushes the picture outwards from under its mask; here magnifications lie evenly, as logarithms, around 1.
+    which pushes the image outwards from under its mask; here magnifications lie evenly, as logarithms, around 1.
     Neighbouring copies lie at most about one pixel apart at the corners. Edges are extended.
 
     Source: Hendrycks and Dietterich, "Benchmarking Neural Network Robustness to Common Corruptions and Perturbations",
@@ -41,7 +41,7 @@ class ZoomBlur(ImagePerturbation):
         return 1 + between(self.span[0] - 1, self.span[1] - 1, strength)
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the blurred pictures."""
+        """Return the blurred images."""
         return per_record(pixels, params, _zoomed)
 
 
@@ -59,7 +59,7 @@ def _zoomed(pixels: torch.Tensor, params: Params) -> torch.Tensor:
 
 
 def magnified(pixels: torch.Tensor, ratio: float) -> torch.Tensor:
-    """Return the pictures magnified about their centres by bilinear interpolation, edges extended."""
+    """Return the images magnified about their centres by bilinear interpolation, edges extended."""
     from torch.nn.functional import affine_grid, grid_sample
 
     theta = pixels.new_tensor([[1 / ratio, 0, 0], [0, 1 / ratio, 0]]).expand(len(pixels), 2, 3)

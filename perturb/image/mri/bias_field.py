@@ -24,9 +24,9 @@ class BiasField(ImagePerturbation):
     """Multiply by a smooth gain field, the exponential of a polynomial of degree 3.
 
     Imitates the intensity inhomogeneity of surface coils and of high field strengths. MONAI's RandBiasField draws the
-    polynomial (Legendre, coefficients uniform in [-1, 1]); it is scaled so that its root mean square over the picture
-    is the value, in natural log units, and its mean is 0. So a severity means the same strength in every picture. The
-    display follows the signal: the mean brightness of the picture stays.
+    polynomial (Legendre, coefficients uniform in [-1, 1]); it is scaled so that its root mean square over the image
+    is the value, in natural log units, and its mean is 0. So a severity means the same strength in every image. The
+    display follows the signal: the mean brightness of the image stays.
 
     Source: Van Leemput et al., "Automated model-based bias field correction of MR images of the brain", IEEE Trans.
     Med. Imaging 1999, doi:10.1109/42.811268; Sudre, Cardoso and Ourselin, Med. Image Anal. 2017,
@@ -42,7 +42,7 @@ class BiasField(ImagePerturbation):
         return {"log_gain": value, "seed": seeded(rng)}
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the pictures under the coil's gain."""
+        """Return the images under the coil's gain."""
         size = (int(pixels.shape[-2]), int(pixels.shape[-1]))
         fields = stacked([log_field(one["seed"], size) for one in params], pixels)[:, None]
         gain = (column(params, "log_gain", pixels) * fields).exp()

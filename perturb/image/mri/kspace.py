@@ -36,7 +36,7 @@ class GibbsRinging(ImagePerturbation):
     keys: ClassVar[tuple[str, ...]] = ("cut",)
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the ringing pictures."""
+        """Return the ringing images."""
         import torch
         from monai.transforms import GibbsNoise
 
@@ -46,7 +46,7 @@ class GibbsRinging(ImagePerturbation):
 
 @PERTURBATIONS.add("kspace_spikes")
 class KspaceSpikes(ImagePerturbation):
-    """Put a spike into k-space: a plane wave lies over the whole picture.
+    """Put a spike into k-space: a plane wave lies over the whole image.
 
     Imitates a spark or gradient spike during read-out (herringbone, corduroy). MONAI's KSpaceSpikeNoise sets one point
     to ``value * H * W``, so that the wave's amplitude is the value (of a range of 1); its place in k-space is drawn.
@@ -60,7 +60,7 @@ class KspaceSpikes(ImagePerturbation):
     span: ClassVar[tuple[float, float]] = (0.002, 0.3)
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:
-        """Return the amplitude and the spike's frequency in cycles per picture, down and across."""
+        """Return the amplitude and the spike's frequency in cycles per image, down and across."""
         height, width = case.image.shape[:2]
         cycles = rng.uniform(0.06, 0.22) * min(height, width)
         angle = rng.uniform(0, math.pi)
@@ -68,7 +68,7 @@ class KspaceSpikes(ImagePerturbation):
         return {"amplitude": value, "rows": rows, "columns": columns or 1}
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the pictures with waves."""
+        """Return the images with waves."""
         import torch
 
         return torch.stack([_spiked(one, params[i]) for i, one in enumerate(pixels)])
@@ -89,10 +89,10 @@ def _spiked(picture: torch.Tensor, one: Params) -> torch.Tensor:
 
 @PERTURBATIONS.add("ghosting")
 class Ghosting(ImagePerturbation):
-    """Repeat the picture along the phase direction at both sides of itself, weaker and with another phase.
+    """Repeat the image along the phase direction at both sides of itself, weaker and with another phase.
 
     Imitates breathing, pulsation or another periodic change during the scan: k-space lines k that are modulated by
-    ``1 + value * cos(2 pi n k / N)`` make two ghosts, N / n pixels away, each half the value strong; the picture is the
+    ``1 + value * cos(2 pi n k / N)`` make two ghosts, N / n pixels away, each half the value strong; the image is the
     magnitude of the sum, to which ghosts in quadrature add little light. n and the phase axis are drawn; ghosts wrap
     around.
 
@@ -111,7 +111,7 @@ class Ghosting(ImagePerturbation):
         return {"strength": value, "distance": distance, "phase": round(float(rng.uniform(1.0, 2.1)), 4), "axis": axis}
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the pictures with ghosts."""
+        """Return the images with ghosts."""
         import torch
 
         return torch.stack([_ghosted(one, params[i]) for i, one in enumerate(pixels)])
@@ -130,9 +130,9 @@ def _ghosted(picture: torch.Tensor, one: Params) -> torch.Tensor:
 class MriMotion(ImagePerturbation):
     """Fill k-space from five poses of a patient who moves: blur and ghosts along the phase direction.
 
-    Imitates rigid motion between echoes: each block of lines comes from the picture shifted and turned by another pose;
+    Imitates rigid motion between echoes: each block of lines comes from the image shifted and turned by another pose;
     the block around the middle of k-space, which carries the contrast, comes from the pose that the mask shows. The
-    value is the standard deviation of the motion in pixels of a picture with a shorter side of 256, and in degrees.
+    value is the standard deviation of the motion in pixels of an image with a shorter side of 256, and in degrees.
 
     Source: Shaw et al., "MRI k-Space Motion Artefact Augmentation: Model Robustness and Task-Specific Uncertainty",
     MIDL 2019, PMLR 102:427-436; Zaitsev, Maclaren and Herbst, "Motion artifacts in MRI", J. Magn. Reson. Imaging 2015,
@@ -159,7 +159,7 @@ class MriMotion(ImagePerturbation):
         }
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the pictures of the patients who moved."""
+        """Return the images of the patients who moved."""
         import torch
 
         return torch.stack([_moved(one, params[i]) for i, one in enumerate(pixels)])
@@ -184,7 +184,7 @@ def _moved(picture: torch.Tensor, one: Params) -> torch.Tensor:
 
 
 def _posed(picture: torch.Tensor, rows: float, columns: float, degrees: float) -> torch.Tensor:
-    """Return the picture moved by pixels and turned about its middle, black where nothing was."""
+    """Return the image moved by pixels and turned about its middle, black where nothing was."""
     import torch
     from torch.nn.functional import affine_grid, grid_sample
 

@@ -41,14 +41,14 @@ class RicianNoise(ImagePerturbation):
         return {"sd": value, "seed": seeded(rng)}
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the noisy pictures."""
+        """Return the noisy images."""
         import torch
 
         return torch.stack([noisy(one, params[i]["sd"], params[i]["seed"]) for i, one in enumerate(pixels)])
 
 
 def noisy(picture: torch.Tensor, sd: float, seed: int) -> torch.Tensor:
-    """Return a picture (C, H, W) with Rician noise that belongs to the seed."""
+    """Return an image (C, H, W) with Rician noise that belongs to the seed."""
     import torch
 
     if sd == 0:
@@ -62,10 +62,10 @@ def noisy(picture: torch.Tensor, sd: float, seed: int) -> torch.Tensor:
 
 @PERTURBATIONS.add("low_field")
 class LowField(ImagePerturbation):
-    """Show a T1-weighted picture as a scanner of a lower field strength would.
+    """Show a T1-weighted image as a scanner of a lower field strength would.
 
     The signal-to-noise ratio falls in proportion to the field, so Rician noise grows; T1 grows with the cube root of
-    the field and differs less between tissues at a low one, so gray and white matter come closer: the picture's
+    the field and differs less between tissues at a low one, so gray and white matter come closer: the image's
     contrast about the mean of its foreground shrinks by ``value ** (-1/3)``. The value is the ratio of the reference
     field to the new one (1.5 T to 0.3 T is 5).
 
@@ -84,7 +84,7 @@ class LowField(ImagePerturbation):
         return {"ratio": value, "seed": seeded(rng)}
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the pictures of the weaker scanner."""
+        """Return the images of the weaker scanner."""
         import torch
 
         return torch.stack([_weaker(one, params[i]) for i, one in enumerate(pixels)])
@@ -101,6 +101,6 @@ def _weaker(picture: torch.Tensor, one: Params) -> torch.Tensor:
     weight = (bright / 0.15).clamp(0, 1)
     mean = (picture * weight).sum() / weight.sum().clamp(min=1e-6)
     flat = mean + (picture - mean) * ratio**-_CONTRAST_EXPONENT
-    # The reference scanner's own noise is in the picture already; only what exceeds it is added.
+    # The reference scanner's own noise is in the image already; only what exceeds it is added.
     sd = _REFERENCE_SD * (ratio**2 - 1) ** 0.5
     return torch.as_tensor(noisy(picture + weight * (flat - picture), sd, one["seed"]))

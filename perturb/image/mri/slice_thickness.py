@@ -1,4 +1,4 @@
-"""Slice thickness: a reformatted picture whose slices were thick."""
+"""Slice thickness: a reformatted image whose slices were thick."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class SliceThickness(ImagePerturbation):
 
     Imitates a view that was reformatted from thick slices: along the drawn axis detail is lost to partial volume and
     edges become steps that are interpolated, along the other it stays. What a thick slice mixes in from above and below
-    a picture cannot be known from the picture. The value is the thickness in pixels of a picture with a shorter side of
+    an image cannot be known from the image. The value is the thickness in pixels of an image with a shorter side of
     256.
 
     Source: Billot et al., "SynthSeg: Segmentation of brain MRI scans of any contrast and resolution without
@@ -38,12 +38,12 @@ class SliceThickness(ImagePerturbation):
         """Return the number of slices along the drawn axis, and the axis."""
         axis = int(rng.integers(2))
         length = case.image.shape[axis]
-        # One pixel is the thickness of the picture itself, at any size.
+        # One pixel is the thickness of the image itself, at any size.
         thickness = 1 + (value - 1) * detail_scale(case)
         return {"slices": max(2, round(length / thickness)), "axis": axis}
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the pictures of thick slices."""
+        """Return the images of thick slices."""
         import torch
 
         return torch.stack([_thick(one, params[i]["slices"], params[i]["axis"]) for i, one in enumerate(pixels)])

@@ -24,11 +24,11 @@ _SCATTERED = (0.13, 0.01, 0.012)
 
 @PERTURBATIONS.add("blood")
 class Blood(ImagePerturbation):
-    """Cover a share of the picture with smears of blood that let red light through and swallow green and blue.
+    """Cover a share of the image with smears of blood that let red light through and swallow green and blue.
 
     Imitates bleeding during endoscopy: ``x * exp(-density * thickness)`` per channel (Beer and Lambert) plus a little
-    red that the smear scatters itself; thickness falls off towards the rim. On a gray picture, which shows brightness
-    alone, the smear darkens as much as its luminance says. The value is the share of the picture that is covered.
+    red that the smear scatters itself; thickness falls off towards the rim. On a gray image, which shows brightness
+    alone, the smear darkens as much as its luminance says. The value is the share of the image that is covered.
 
     Source: Ali et al., Sci. Rep. 2020, doi:10.1038/s41598-020-59413-5 (class "blood"); Jacques, "Optical properties of
     biological tissues: a review", Phys. Med. Biol. 2013, doi:10.1088/0031-9155/58/11/R37 (haemoglobin).
@@ -43,7 +43,7 @@ class Blood(ImagePerturbation):
         return {"share": value, "seed": seeded(rng)}
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the pictures with blood on them."""
+        """Return the images with blood on them."""
         import torch
 
         size = (int(pixels.shape[-2]), int(pixels.shape[-1]))

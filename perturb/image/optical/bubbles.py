@@ -49,7 +49,7 @@ class _Bubbles(Overlay):
             place = self._near(rng, canvas, heart)
             crowded = any((place[0] - x) ** 2 + (place[1] - y) ** 2 < (0.9 * (radius + r)) ** 2 for (x, y), r in placed)
             if crowded and rng.random() < 0.9:
-                area += 1e-5  # a full picture must end the search as well
+                area += 1e-5  # a full image must end the search as well
                 continue
             placed.append((place, radius))
             area += np.pi * radius**2
@@ -74,10 +74,10 @@ class _Bubbles(Overlay):
 
 @PERTURBATIONS.add("bubbles")
 class Bubbles(_Bubbles):
-    """Lay clusters of foam bubbles over the picture.
+    """Lay clusters of foam bubbles over the image.
 
     Imitates the bubbles of rinsing fluid and mucus in endoscopy: bright rims, a milky filling and the lamp's reflex, in
-    many sizes. The value is the share of the picture that they cover.
+    many sizes. The value is the share of the image that they cover.
 
     Source: Ali et al., "An objective comparison of detection and segmentation algorithms for artefacts in clinical
     endoscopy", Sci. Rep. 2020, doi:10.1038/s41598-020-59413-5 (class "bubbles").
@@ -94,10 +94,10 @@ class Bubbles(_Bubbles):
 
 @PERTURBATIONS.add("gel_bubbles")
 class GelBubbles(_Bubbles):
-    """Lay air bubbles of the immersion fluid over the picture.
+    """Lay air bubbles of the immersion fluid over the image.
 
     Imitates contact dermoscopy with gel or oil: clear round bubbles, mostly of one size, with thin bright rims. The
-    value is the share of the picture that they cover.
+    value is the share of the image that they cover.
 
     Source: Celebi et al., "A methodological approach to the classification of dermoscopy images", Comput. Med. Imaging
     Graph. 2007, doi:10.1016/j.compmedimag.2007.01.003 (air bubbles among the artefacts of dermoscopy).
@@ -114,10 +114,10 @@ class GelBubbles(_Bubbles):
 
 @PERTURBATIONS.add("air_bubbles")
 class AirBubbles(_Bubbles):
-    """Lay large air bubbles under the cover slip over the picture.
+    """Lay large air bubbles under the cover slip over the image.
 
     Imitates trapped air in mounting medium: the edge of a bubble refracts the light out of the objective and is a broad
-    dark ring, its inside is pale. The value is the share of the picture that they cover.
+    dark ring, its inside is pale. The value is the share of the image that they cover.
 
     Source: Di Salvo et al., "MedMNIST-C", 2024, arXiv:2406.17536 (corruption "bubble" of microscopy).
     """

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # What an opaque lens shows: yellowish, for it swallows blue.
 _VEIL = (0.78, 0.66, 0.42)
-# Blur in pixels of a picture with a shorter side of 256 for a lens that lets nothing straight through.
+# Blur in pixels of an image with a shorter side of 256 for a lens that lets nothing straight through.
 _BLUR = 6.0
 
 
@@ -26,7 +26,7 @@ _BLUR = 6.0
 class Cataract(ImagePerturbation):
     """Blur the retina and veil it with light that the lens scatters: ``(1 - value) * blur(x) + value * veil``.
 
-    Imitates fundus pictures through a cataract or vitreous haze: contrast and fine vessels go, a yellowish haze comes,
+    Imitates fundus images through a cataract or vitreous haze: contrast and fine vessels go, a yellowish haze comes,
     blur and veil grow together. What lies outside the round field of view stays black. The value is the share of light
     that is scattered.
 
@@ -40,11 +40,11 @@ class Cataract(ImagePerturbation):
     span: ClassVar[tuple[float, float]] = (0.02, 0.72)
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:
-        """Return the scattered share and the blur in pixels of this picture; nothing is drawn."""
+        """Return the scattered share and the blur in pixels of this image; nothing is drawn."""
         return {"scattered": value, "sigma": round(_BLUR * value * detail_scale(case), 4)}
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the pictures behind a clouded lens."""
+        """Return the images behind a clouded lens."""
         import torch
 
         return torch.stack([_clouded(one[None], params[i])[0] for i, one in enumerate(pixels)])
@@ -58,7 +58,7 @@ def _clouded(picture: torch.Tensor, one: Params) -> torch.Tensor:
     if picture.shape[1] == 1:
         veil = luminance(veil)
     seen = field_of_view(picture)
-    # The lens scatters the light that it gets, so a dark picture has a dark veil.
+    # The lens scatters the light that it gets, so a dark image has a dark veil.
     bright = (luminance(picture) * seen).sum() / seen.sum().clamp(min=1e-6)
     veil = veil * (0.35 + bright).clamp(max=1.0) * seen
     return low_pass(picture, one["sigma"]) * (1 - share) + share * veil

@@ -1,4 +1,4 @@
-"""Motion of the endoscope while the picture is read: combs of interlaced video, fringes of sequential colour."""
+"""Motion of the endoscope while the image is read: combs of interlaced video, fringes of sequential colour."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Interlacing(ImagePerturbation):
     """Shift every second row sideways: the two fields of one frame were taken at two moments.
 
     Imitates interlaced video of an endoscope in motion: edges turn into combs. The value is the motion between the two
-    fields in pixels of a picture with a shorter side of 256; the fields move half of it each way, so the mask stays
+    fields in pixels of an image with a shorter side of 256; the fields move half of it each way, so the mask stays
     where the structure is on average.
 
     Source: Kage et al., "A comparison of basic deinterlacing approaches for a computer assisted diagnosis approach of
@@ -41,7 +41,7 @@ class Interlacing(ImagePerturbation):
         return {"shift": value * detail_scale(case), "lead": int(rng.integers(2))}
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the combed pictures."""
+        """Return the combed images."""
         out = pixels.clone()
         for number, one in enumerate(params):
             if one["shift"] == 0:
@@ -58,7 +58,7 @@ class EndoscopeMotion(ImagePerturbation):
 
     Imitates a fast endoscope with sequential colour: each colour is exposed in turn while the tip moves, so every
     colour is smeared and the three lie side by side as coloured fringes. Green stays in the middle, where the mask is.
-    A gray picture is smeared alone. The value is the motion during one exposure in pixels of a picture with a shorter
+    A gray image is smeared alone. The value is the motion during one exposure in pixels of an image with a shorter
     side of 256; the three exposures follow each other without a gap.
 
     Source: Dahyot et al., "Improving the Quality of Color Colonoscopy Videos", EURASIP J. Image Video Process. 2008,
@@ -75,7 +75,7 @@ class EndoscopeMotion(ImagePerturbation):
         return {"length": value * detail_scale(case), "angle": round(float(rng.uniform(0, 2 * math.pi)), 4)}
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the smeared pictures with their colours apart."""
+        """Return the smeared images with their colours apart."""
         out = pixels.clone()
         for number, one in enumerate(params):
             if one["length"] == 0:

@@ -15,9 +15,9 @@ _COLOURS: tuple[Colour, ...] = ((0.09, 0.06, 0.05), (0.14, 0.09, 0.07), (0.2, 0.
 
 @PERTURBATIONS.add("hair")
 class Hair(Overlay):
-    """Lay curved, tapering dark hairs over the picture.
+    """Lay curved, tapering dark hairs over the image.
 
-    Imitates body hair in dermoscopy and skin photographs: all hairs of one picture have one colour and grow in about
+    Imitates body hair in dermoscopy and skin photographs: all hairs of one image have one colour and grow in about
     one direction, each with its own bend, width and a soft shadow. The value is the number of hairs on a square.
 
     Source: Lee et al., "DullRazor: a software approach to hair removal from images", Comput. Biol. Med. 1997,

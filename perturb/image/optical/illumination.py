@@ -26,7 +26,7 @@ class _Illumination(ImagePerturbation):
         return {"depth": value, "angle": round(float(rng.uniform(0, 2 * math.pi)), 4)}
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the unevenly lit pictures."""
+        """Return the unevenly lit images."""
         size = (int(pixels.shape[-2]), int(pixels.shape[-1]))
         shades = stacked([self.shade(size, one["angle"]) for one in params], pixels)[:, None]
         return pixels * (1 - column(params, "depth", pixels) * shades)
@@ -38,7 +38,7 @@ class _Illumination(ImagePerturbation):
 
 @PERTURBATIONS.add("illumination_gradient")
 class IlluminationGradient(_Illumination):
-    """Let the light fall off from one side of the picture to the other.
+    """Let the light fall off from one side of the image to the other.
 
     Imitates a condenser or lamp that is not centred, or flat-field correction that was forgotten: the gain falls
     linearly along a drawn direction from 1 to ``1 - value``.
@@ -60,7 +60,7 @@ class IlluminationGradient(_Illumination):
 
 @PERTURBATIONS.add("uneven_illumination")
 class UnevenIllumination(_Illumination):
-    """Darken a crescent at one side of the picture and the rim around it.
+    """Darken a crescent at one side of the image and the rim around it.
 
     Imitates a fundus camera that is not aligned with the pupil, or a small pupil: light is full around an off-centre
     place and falls off to ``1 - value`` away from it.

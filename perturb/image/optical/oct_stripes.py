@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class _Stripes(ImagePerturbation):
-    """Take light from columns that cover a share of the picture.
+    """Take light from columns that cover a share of the image.
 
     Class attributes:
         depth: share of the light that is lost in a stripe.
@@ -36,7 +36,7 @@ class _Stripes(ImagePerturbation):
         return {"share": value, "seed": seeded(rng)}
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the striped pictures."""
+        """Return the striped images."""
         size = (int(pixels.shape[-2]), int(pixels.shape[-1]))
         shade = stacked([self._shade(stream(one, self.name), size, one["share"]) for one in params], pixels)[:, None]
         return pixels * (1 - self.depth * shade * (column(params, "share", pixels) > 0))

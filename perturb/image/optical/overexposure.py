@@ -37,7 +37,7 @@ class Overexposure(ImagePerturbation):
         return {"gain": value, "row": row, "column": column_}
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the overexposed pictures."""
+        """Return the overexposed images."""
         size = (int(pixels.shape[-2]), int(pixels.shape[-1]))
         lobe = stacked([_lobe(size, one["row"], one["column"]) for one in params], pixels)[:, None]
         light = pixels * (1 + column(params, "gain", pixels) * lobe)

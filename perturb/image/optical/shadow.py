@@ -23,7 +23,7 @@ _SHARE = 0.45
 class Shadow(ImagePerturbation):
     """Darken one side of the scene behind a soft, curved edge: ``x * (1 - value * shadow)``.
 
-    Imitates the shadow of the photographer, the camera or a limb on skin and wounds. Nearly half of the picture lies in
+    Imitates the shadow of the photographer, the camera or a limb on skin and wounds. Nearly half of the image lies in
     the shadow; the value is the share of light that it takes away.
 
     Source: Finlayson et al., "On the Removal of Shadows from Images", IEEE Trans. Pattern Anal. Mach. Intell. 2006,
@@ -39,14 +39,14 @@ class Shadow(ImagePerturbation):
         return {"depth": value, "seed": seeded(rng)}
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the pictures with a shadow."""
+        """Return the images with a shadow."""
         size = (int(pixels.shape[-2]), int(pixels.shape[-1]))
         shade = stacked([_shade(stream(one, self.name), size) for one in params], pixels)[:, None]
         return pixels * (1 - column(params, "depth", pixels) * shade)
 
 
 def _shade(rng: np.random.Generator, size: tuple[int, int]) -> Map:
-    """Draw a half plane with a wavy, soft edge that covers the same share of every picture."""
+    """Draw a half plane with a wavy, soft edge that covers the same share of every image."""
     rows, columns = coordinates(size)
     turn = rng.uniform(0, 2 * np.pi)
     plane = np.cos(turn) * columns + np.sin(turn) * rows + 0.09 * smooth_noise(rng, size, 2.5)

@@ -16,10 +16,10 @@ _TICK = 0.02
 
 @PERTURBATIONS.add("ruler_marks")
 class RulerMarks(Overlay):
-    """Lay a ruler along a border: a pale strip with ticks and figures, beginning at the edge of the picture.
+    """Lay a ruler along a border: a pale strip with ticks and figures, beginning at the edge of the image.
 
     Imitates the scale that is photographed with a lesion or a wound. The strip grows with severity, so it reaches
-    farther into the picture; a structure at the border may come to lie below it. The value is its width in units of the
+    farther into the image; a structure at the border may come to lie below it. The value is its width in units of the
     shorter side.
 
     Source: Bissoto et al., "(De)Constructing Bias on Skin Lesion Datasets", CVPR Workshops 2019, arXiv:1904.08818
@@ -49,10 +49,10 @@ class RulerMarks(Overlay):
 
 @PERTURBATIONS.add("ink_marks")
 class InkMarks(Overlay):
-    """Draw strokes and dots of a surgical skin marker over the picture.
+    """Draw strokes and dots of a surgical skin marker over the image.
 
     Imitates the gentian violet that marks a lesion before excision: translucent strokes that frame the middle of the
-    picture, some crossing it. Ink absorbs light, skin stays visible below. The value is the number of strokes.
+    image, some crossing it. Ink absorbs light, skin stays visible below. The value is the number of strokes.
 
     Source: Winkler et al., "Association Between Surgical Skin Markings in Dermoscopic Images and Diagnostic Performance
     of a Deep Learning Convolutional Neural Network for Melanoma Recognition", JAMA Dermatol. 2019,
@@ -87,7 +87,7 @@ def _stroke(rng: np.random.Generator, canvas: Canvas) -> list[Point]:
 
 
 def _on(canvas: Canvas, edge: int, along: float, inside: float) -> Point:
-    """Return the place `along` an edge (0 top, 1 bottom, 2 left, 3 right) and `inside` the picture."""
+    """Return the place `along` an edge (0 top, 1 bottom, 2 left, 3 right) and `inside` the image."""
     return (
         (along, inside),
         (along, canvas.height - inside),

@@ -23,7 +23,7 @@ class SpecularHighlights(ImagePerturbation):
     """Put saturated, sharply bounded white patches where a wet surface mirrors the lamp.
 
     Imitates the glare of endoscopy: clusters of small, elongated, nearly white spots, denser where the mucosa is
-    bright, that hide what lies below. The value is the share of the picture that they cover.
+    bright, that hide what lies below. The value is the share of the image that they cover.
 
     Source: Arnold et al., "Automatic Segmentation and Inpainting of Specular Highlights for Endoscopic Imaging",
     EURASIP J. Image Video Process. 2010, doi:10.1155/2010/814319; Ali et al., Sci. Rep. 2020,
@@ -39,7 +39,7 @@ class SpecularHighlights(ImagePerturbation):
         return {"share": value, "seed": seeded(rng)}
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the pictures with highlights."""
+        """Return the images with highlights."""
         bright = luminance(pixels).cpu().numpy()[:, 0]
         glare = stacked([self._glare(bright[i], one) for i, one in enumerate(params)], pixels)[:, None]
         glare = glare * (column(params, "share", pixels) > 0)

@@ -13,7 +13,7 @@ from robustness.registry import PERTURBATIONS
 
 @PERTURBATIONS.add("debris")
 class Debris(Overlay):
-    """Lay dust, crumbs and fibres over the picture, some of them out of focus.
+    """Lay dust, crumbs and fibres over the image, some of them out of focus.
 
     Imitates dirt on a slide or a cover slip and stain precipitate: dark, irregular, translucent specks of many sizes,
     and a few fibres. The value is the number of particles on a square.
@@ -49,7 +49,7 @@ class Debris(Overlay):
 
 @PERTURBATIONS.add("camera_spots")
 class CameraSpots(Overlay):
-    """Lay soft round spots of dust on the lens over the picture.
+    """Lay soft round spots of dust on the lens over the image.
 
     Imitates dirt and droplets on the front lens of a fundus camera, which are out of focus and scatter the flash: pale
     disks with soft rims in front of the retina. The value is the number of spots on a square.

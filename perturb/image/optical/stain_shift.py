@@ -22,12 +22,12 @@ STAINS = ((0.65, 0.70, 0.29), (0.07, 0.99, 0.11), (0.27, 0.57, 0.78))
 
 @PERTURBATIONS.add("stain_shift")
 class StainShift(ImagePerturbation):
-    """Take a picture apart into stains and put it together with other amounts of haematoxylin and eosin.
+    """Take an image apart into stains and put it together with other amounts of haematoxylin and eosin.
 
     Imitates staining protocols, ages of the dye and scanners of different laboratories. By colour deconvolution with
     Ruifrok and Johnston's vectors the optical density of each pixel becomes concentrations of the stains; haematoxylin
     is multiplied by ``exp(value * cos(t))`` and eosin by ``exp(value * sin(t))`` for a drawn t around 135 or 315
-    degrees: one stain gains while the other loses. White stays white. Not applicable to gray pictures, which show no
+    degrees: one stain gains while the other loses. White stays white. Not applicable to gray images, which show no
     stain.
 
     Source: Ruifrok and Johnston, "Quantification of histochemical staining by color deconvolution", Anal. Quant. Cytol.
@@ -47,7 +47,7 @@ class StainShift(ImagePerturbation):
         return {"haematoxylin": round(value * math.cos(turn), 6), "eosin": round(value * math.sin(turn), 6)}
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the restained pictures; factors of 1 leave the picture as it is."""
+        """Return the restained images; factors of 1 leave the image as it is."""
         import torch
 
         stains = torch.tensor(STAINS, dtype=torch.float32, device=pixels.device)

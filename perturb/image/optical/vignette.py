@@ -33,14 +33,14 @@ class Vignette(ImagePerturbation):
     span: ClassVar[tuple[float, float]] = (0.05, 6.0)
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the darkened pictures."""
+        """Return the darkened images."""
         strength = column(params, "strength", pixels)
         return pixels / (1 + strength**2 * squared_radius(pixels) / 2) ** 2
 
 
 @PERTURBATIONS.add("black_corner")
 class BlackCorner(ImagePerturbation):
-    """Blacken what lies outside an ellipse, `radius` times as large as the one that is inscribed in the picture.
+    """Blacken what lies outside an ellipse, `radius` times as large as the one that is inscribed in the image.
 
     Imitates the tube of a dermatoscope or endoscope. From a radius of the root of 2 on nothing is hidden. Corners that
     hold the target are hidden too: the reference stays.
@@ -57,7 +57,7 @@ class BlackCorner(ImagePerturbation):
     span: ClassVar[tuple[float, float]] = (1.35, 0.25)
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the pictures as seen through the tube."""
+        """Return the images as seen through the tube."""
         inside = (column(params, "radius", pixels) - squared_radius(pixels).sqrt()) / _RIM + 0.5
         return pixels * inside.clamp(0, 1)
 

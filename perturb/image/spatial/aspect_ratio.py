@@ -1,4 +1,4 @@
-"""Aspect ratio: a picture squeezed in one direction."""
+"""Aspect ratio: an image squeezed in one direction."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from robustness.types import Case, Params
 
 @PERTURBATIONS.add("aspect_ratio")
 class AspectRatio(GeometricPerturbation):
-    """Squeeze the picture to 1/1.1 to 1/1.8 of its width or of its height, as drawn; the margin is filled.
+    """Squeeze the image to 1/1.1 to 1/1.8 of its width or of its height, as drawn; the margin is filled.
 
     Imitates an export that takes oblong pixels or a wide screen for square ones. Size words are judged again; a prompt
     that names a shape which the squeeze changes makes it not applicable.

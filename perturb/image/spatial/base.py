@@ -21,10 +21,10 @@ _SIDES = (1.0, 1.0)
 
 
 class GeometricPerturbation(ImagePerturbation):
-    """A move of the picture in its frame; a subclass states `values` and fills `move`.
+    """A move of the image in its frame; a subclass states `values` and fills `move`.
 
-    The picture is resampled bilinearly, masks by the nearest pixel. What comes from outside is the median of the
-    picture's border (black around a scan), and no part of the target; what leaves the frame is gone from picture,
+    The image is resampled bilinearly, masks by the nearest pixel. What comes from outside is the median of the
+    image's border (black around a scan), and no part of the target; what leaves the frame is gone from image,
     reference and clean prediction alike, so that scores are taken in the moved frame. Words that the move makes false
     are rewritten from the moved mask, or the change is not applicable, with the reason; so it is where the target
     leaves the frame altogether.
@@ -102,7 +102,7 @@ class GeometricPerturbation(ImagePerturbation):
 
 
 def _moved_image(image: Image, where: Source, fill: Sequence[float]) -> Image:
-    # One channel of a gray picture says it all, and costs a third.
+    # One channel of a gray image says it all, and costs a third.
     gray = is_gray(image) and len(set(fill)) == 1
     pixels, outside = (image[..., 0], np.asarray(fill[0])) if gray else (image, np.asarray(fill))
     moved = np.rint(moved_pixels(pixels, where, outside)).astype(np.uint8)
@@ -119,7 +119,7 @@ def _move(case: Case, params: Params) -> Move:
 
 
 def _spacing(case: Case, params: Params) -> tuple[float, float] | None:
-    """Return the size of a pixel after a move that scales: a picture taken from nearer has smaller pixels."""
+    """Return the size of a pixel after a move that scales: an image taken from nearer has smaller pixels."""
     if case.spacing_mm is None:
         return None
     down, across = params.get("spacing", _SIDES)
@@ -127,7 +127,7 @@ def _spacing(case: Case, params: Params) -> tuple[float, float] | None:
 
 
 def physical_aspect(case: Case) -> float:
-    """Return width by height of a picture in mm, in pixels where the spacing is unknown."""
+    """Return width by height of an image in mm, in pixels where the spacing is unknown."""
     height, width = case.image.shape[:2]
     down, across = case.spacing_mm or _SIDES
     return width * across / (height * down)

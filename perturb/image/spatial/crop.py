@@ -1,4 +1,4 @@
-"""Crop: a window of the picture, seen at the picture's size."""
+"""Crop: a window of the image, seen at the image's size."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from robustness.types import Case, Params
 
 @PERTURBATIONS.add("crop")
 class Crop(GeometricPerturbation):
-    """Keep a window of 95% to 60% of each side, drawn anywhere in the picture, and enlarge it to the full size.
+    """Keep a window of 95% to 60% of each side, drawn anywhere in the image, and enlarge it to the full size.
 
-    Imitates a collimated, cut or badly framed picture. Size, number and location words are judged again: parts of the
+    Imitates a collimated, cut or badly framed image. Size, number and location words are judged again: parts of the
     target that leave the frame are counted out.
     Source: Shorten and Khoshgoftaar, "A survey on Image Data Augmentation for Deep Learning", J. Big Data 2019,
     doi:10.1186/s40537-019-0197-0 (cropping, and which labels survive it).
@@ -27,7 +27,7 @@ class Crop(GeometricPerturbation):
     identity = 1.0
 
     def move(self, value: Any, case: Case, rng: np.random.Generator) -> Params:
-        """Return the window's share of each side and its centre (x, y) in half-sides from the picture's centre."""
+        """Return the window's share of each side and its centre (x, y) in half-sides from the image's centre."""
         share = float(value)
         centre = [float(v) for v in rng.uniform(share - 1, 1 - share, size=2)]
         return {"share": share, "spacing": [share, share], **affine(np.eye(2) * share, (centre[0], centre[1]))}

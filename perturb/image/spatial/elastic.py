@@ -16,11 +16,11 @@ _CELLS = 4
 
 @PERTURBATIONS.add("elastic")
 class Elastic(GeometricPerturbation):
-    """Bend the picture by a smooth random field that fades towards its border.
+    """Bend the image by a smooth random field that fades towards its border.
 
     Imitates other anatomy, breathing, or pressure of a probe. The field is a cubic B-spline with 4 x 4 control points,
     normal with a standard deviation of 2% to 9.5% of half of the shorter side and cut at two of them, which never folds
-    the picture over itself.
+    the image over itself.
     Source: Simard et al., "Best Practices for Convolutional Neural Networks", ICDAR 2003,
     doi:10.1109/ICDAR.2003.1227801; Boone et al., "ROOD-MRI", 2023, arXiv:2203.06060.
     """

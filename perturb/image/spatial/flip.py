@@ -26,7 +26,7 @@ class Flip(BasePerturbation):
     rewrites: ClassVar[bool] = True
 
     def propose(self, case: Case, severity: int, rng: np.random.Generator) -> Params | NotApplicable:
-        """Return whether the picture is mirrored, whether its side can be seen, and the words that change."""
+        """Return whether the image is mirrored, whether its side can be seen, and the words that change."""
         visible = _side_visible(case)
         if severity == 0:
             return {"mirrored": False, "side_visible": visible, "swaps": []}
@@ -76,7 +76,7 @@ class Flip(BasePerturbation):
         return np.ascontiguousarray(pixels[:, ::-1] if self.mirror == "horizontal" else pixels[::-1])
 
     def _metadata(self, metadata: Any, *, side_visible: bool) -> dict[str, Any]:
-        """Keep what stays true: the sibling prompts speak of the picture as it was, so they go."""
+        """Keep what stays true: the sibling prompts speak of the image as it was, so they go."""
         attributes = dict(metadata.get("attributes") or {})
         if isinstance(attributes.get("location"), str):
             places = attributes["location"].split(",")

@@ -1,4 +1,4 @@
-"""Left-right mirroring of picture, mask and words together, and the control that leaves the words as they were."""
+"""Left-right mirroring of image, mask and words together, and the control that leaves the words as they were."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from robustness.registry import PERTURBATIONS
 
 @PERTURBATIONS.add("horizontal_flip")
 class HorizontalFlip(Flip):
-    """Mirror the picture about its vertical axis, move the mask, and rewrite the words that this makes false.
+    """Mirror the image about its vertical axis, move the mask, and rewrite the words that this makes false.
 
     Imitates another display convention (neurological against radiological) or a mirrored export. "top left" becomes
     "top right"; a side word ("left hippocampus") becomes the other side where the side can be seen, which the data's
-    attribute `side_visible` says, or the view (sagittal and lateral pictures show no side). A side that names both
+    attribute `side_visible` says, or the view (sagittal and lateral images show no side). A side that names both
     stays. Where the words cannot be kept true it is not applicable, with the reason. Scores are taken in the mirrored
     frame.
 
@@ -29,7 +29,7 @@ class HorizontalFlip(Flip):
 
 @PERTURBATIONS.add("horizontal_flip_unrewritten")
 class HorizontalFlipUnrewritten(Flip):
-    """The control of `horizontal_flip`: picture and mask are mirrored, the words stay and are false now.
+    """The control of `horizontal_flip`: image and mask are mirrored, the words stay and are false now.
 
     Imitates an audit that flips images without reading its prompts. It applies where `horizontal_flip` rewrites at
     least one word, so that both speak of the same cases: a model that follows side or location words loses here what it

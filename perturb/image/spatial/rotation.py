@@ -14,7 +14,7 @@ from robustness.types import Case, Params
 
 @PERTURBATIONS.add("rotation")
 class Rotation(GeometricPerturbation):
-    """Turn the picture about its centre by 5 to 30 degrees, clockwise or not as drawn.
+    """Turn the image about its centre by 5 to 30 degrees, clockwise or not as drawn.
 
     Imitates a tilted head, an oblique slice plane or a camera that is not level. The laterality of a structure stays,
     locations are judged again in the turned frame.

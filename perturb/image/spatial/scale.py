@@ -25,7 +25,7 @@ class _Scale(GeometricPerturbation):
 
 @PERTURBATIONS.add("zoom_in")
 class ZoomIn(_Scale):
-    """Enlarge the picture about its centre by factors from 1.1 to 1.75; the margin leaves the frame.
+    """Enlarge the image about its centre by factors from 1.1 to 1.75; the margin leaves the frame.
 
     Imitates a smaller field of view, or a camera held nearer. Size words are judged again.
     Source: Boone et al., "ROOD-MRI", 2023, arXiv:2203.06060 (affine transforms that move the labels too).
@@ -37,7 +37,7 @@ class ZoomIn(_Scale):
 
 @PERTURBATIONS.add("zoom_out")
 class ZoomOut(_Scale):
-    """Shrink the picture about its centre to 0.9 to 0.5 of its sides; the margin is filled.
+    """Shrink the image about its centre to 0.9 to 0.5 of its sides; the margin is filled.
 
     Imitates a larger field of view, or a camera held farther away. Size words are judged again.
     Source: Boone et al., "ROOD-MRI", 2023, arXiv:2203.06060 (affine transforms that move the labels too).

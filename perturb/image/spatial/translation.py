@@ -15,7 +15,7 @@ from robustness.types import Case, Params
 
 @PERTURBATIONS.add("translation")
 class Translation(GeometricPerturbation):
-    """Shift the picture by 4% to 25% of its sides in a drawn direction.
+    """Shift the image by 4% to 25% of its sides in a drawn direction.
 
     Imitates a patient or a probe off centre. Locations are judged again in the shifted frame.
     Source: Azulay and Weiss, "Why do deep convolutional networks generalize so poorly to small image

@@ -1,4 +1,4 @@
-"""Top-bottom mirroring of picture, mask and words together."""
+"""Top-bottom mirroring of image, mask and words together."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from robustness.registry import PERTURBATIONS
 
 @PERTURBATIONS.add("vertical_flip")
 class VerticalFlip(Flip):
-    """Mirror the picture about its horizontal axis, move the mask, and rewrite top and bottom.
+    """Mirror the image about its horizontal axis, move the mask, and rewrite top and bottom.
 
     Imitates an image read with its rows in the wrong order (the origin at the lower left, as in NIfTI and in plots).
-    "top left" becomes "bottom left". A side that can be seen cannot be decided: the picture's convention keeps left
+    "top left" becomes "bottom left". A side that can be seen cannot be decided: the image's convention keeps left
     where it was, while the anatomy, being a mirror image now, reads as the other side's; such a prompt makes it not
     applicable.
     "left and right" stays, and so does a side in a view that does not show it.

@@ -1,7 +1,7 @@
-"""Moving pixels: where each pixel of the moved picture comes from, at any resolution.
+"""Moving pixels: where each pixel of the moved image comes from, at any resolution.
 
 Positions are shares of the half-sides, (x, y) in [-1, 1] from the outer edge of the first pixel to that of the last, so
-that one record moves a picture, its mask and a prediction of another size alike.
+that one record moves an image, its mask and a prediction of another size alike.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Floats = npt.NDArray[np.float64]
 
 
 class Source(NamedTuple):
-    """For each pixel of the moved picture the (fractional) row and column that it comes from, (H, W) each."""
+    """For each pixel of the moved image the (fractional) row and column that it comes from, (H, W) each."""
 
     row: Floats
     column: Floats
@@ -32,14 +32,14 @@ def affine(matrix: Floats, offset: tuple[float, float] = (0.0, 0.0)) -> Params:
 
 
 def rotation(degrees: float, aspect: float) -> Floats:
-    """Return the matrix of a picture turned clockwise by `degrees`; `aspect` is its physical width by height."""
+    """Return the matrix of an image turned clockwise by `degrees`; `aspect` is its physical width by height."""
     turn = math.radians(degrees)
     # Half-sides are of unequal length: turn in physical units, go back to shares.
     return np.array([[math.cos(turn), math.sin(turn) / aspect], [-math.sin(turn) * aspect, math.cos(turn)]])
 
 
 def sources(params: Params, shape: tuple[int, ...]) -> Source:
-    """Return where the pixels of a moved picture of `shape` (H, W) come from."""
+    """Return where the pixels of a moved image of `shape` (H, W) come from."""
     height, width = shape[:2]
     x, y = np.meshgrid(_centres(width), _centres(height))
     (xx, xy), (yx, yy) = params["matrix"]
@@ -56,7 +56,7 @@ def bending(params: Params, shape: tuple[int, int]) -> tuple[Floats, Floats]:
 
     A uniform cubic B-spline whose `cells` x `cells` inner control points are normal draws, cut at two standard
     deviations; `strength` is the standard deviation in shares of the half of the shorter side. No control point goes
-    farther than 0.48 of their distance while ``strength < 0.48 / (cells + 1)``, so that the picture never folds.
+    farther than 0.48 of their distance while ``strength < 0.48 / (cells + 1)``, so that the image never folds.
 
     Source: Choi and Lee, "Injectivity conditions of 2D and 3D uniform cubic B-spline functions", Graphical Models 2000,
     doi:10.1006/gmod.2000.0531.
@@ -110,7 +110,7 @@ def moved_mask(mask: Mask, params: Params) -> Mask:
 
 
 def border_fill(pixels: Array) -> Floats:
-    """Return the median of the border pixels of (H, W) or (H, W, C), per channel: what lies outside a picture."""
+    """Return the median of the border pixels of (H, W) or (H, W, C), per channel: what lies outside an image."""
     border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
     median: Floats = np.median(border, axis=0)
     return median

@@ -16,7 +16,7 @@ from robustness.types import Case, NotApplicable, Params
 if TYPE_CHECKING:
     import torch
 
-# Beams start from a point this far above the picture, in units of the shorter side.
+# Beams start from a point this far above the image, in units of the shorter side.
 _APEX = 0.35
 
 
@@ -41,7 +41,7 @@ class AcousticShadow(_Seeded):
     span: ClassVar[tuple[float, float]] = (0.03, 0.75)
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the pictures with shadows."""
+        """Return the images with shadows."""
         size = (int(pixels.shape[-2]), int(pixels.shape[-1]))
         beams, depth = _shown_beams(pixels)[:, 0].cpu().numpy(), _beams(size)[1]
         drawn = [_shadows(stream(one, self.name), beams[i], depth, one["amount"]) for i, one in enumerate(params)]
@@ -80,15 +80,15 @@ def _beams(size: tuple[int, int]) -> tuple[Map, Map]:
 
 
 def _shown_beams(pixels: torch.Tensor) -> torch.Tensor:
-    """Return each pixel's beam as 0 to 1 across the beams that the picture shows, (B, 1, H, W).
+    """Return each pixel's beam as 0 to 1 across the beams that the image shows, (B, 1, H, W).
 
-    A sector does not fill its picture: the beams beside it are below 0 and above 1.
+    A sector does not fill its image: the beams beside it are below 0 and above 1.
     """
     beam, _ = _beams((int(pixels.shape[-2]), int(pixels.shape[-1])))
     beams, inside = stacked([beam] * len(pixels), pixels)[:, None], field_of_view(pixels) > 0
     first = beams.where(inside, pixels.new_tensor(2.0)).amin((1, 2, 3), keepdim=True)
     last = beams.where(inside, pixels.new_tensor(-1.0)).amax((1, 2, 3), keepdim=True)
-    # A picture without any light shows no beam; there is nothing to change in it either.
+    # An image without any light shows no beam; there is nothing to change in it either.
     return (beams - first.clamp(max=1)) / (last - first).clamp(min=1e-6)
 
 
@@ -107,7 +107,7 @@ class Reverberation(_Seeded):
     span: ClassVar[tuple[float, float]] = (0.03, 1.0)
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the pictures with repeated echoes."""
+        """Return the images with repeated echoes."""
         size = (int(pixels.shape[-2]), int(pixels.shape[-1]))
         bands = stacked([_bands(stream(one, self.name), size) for one in params], pixels)[:, None]
         return pixels + column(params, "amount", pixels) * bands * field_of_view(pixels) * (1 - 0.5 * pixels)
@@ -143,7 +143,7 @@ class SectorNarrow(ImagePerturbation):
     keys: ClassVar[tuple[str, ...]] = ("share",)
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the pictures of a narrower sector."""
+        """Return the images of a narrower sector."""
         share = column(params, "share", pixels)
         off = (2 * _shown_beams(pixels) - 1).abs()
         inside = ((1 - share - off) / 0.02 + 0.5).clamp(0, 1)
@@ -152,7 +152,7 @@ class SectorNarrow(ImagePerturbation):
 
 @PERTURBATIONS.add("haze")
 class Haze(_Seeded):
-    """Veil the picture with smooth clutter that is strongest near the transducer.
+    """Veil the image with smooth clutter that is strongest near the transducer.
 
     Imitates the multipath clutter of echocardiography in patients with a thick chest wall: ``x + h (1 - x)`` inside the
     field of view, h a cloudy map that falls with depth. The value is the largest share of h.
@@ -166,7 +166,7 @@ class Haze(_Seeded):
     span: ClassVar[tuple[float, float]] = (0.02, 0.85)
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the veiled pictures."""
+        """Return the veiled images."""
         size = (int(pixels.shape[-2]), int(pixels.shape[-1]))
         clouds = stacked([_clouds(stream(one, self.name), size) for one in params], pixels)[:, None]
         return pixels + column(params, "amount", pixels) * clouds * field_of_view(pixels) * (0.85 - pixels).clamp(min=0)

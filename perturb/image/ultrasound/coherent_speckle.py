@@ -24,7 +24,7 @@ class _CoherentSpeckle(ImagePerturbation):
     correlated over one resolution cell. A value of 1 is fully developed speckle.
 
     Class attributes:
-        cell: standard deviations of the resolution cell along rows (depth) and columns, in pixels of a picture with a
+        cell: standard deviations of the resolution cell along rows (depth) and columns, in pixels of an image with a
             shorter side of 256.
     """
 
@@ -36,7 +36,7 @@ class _CoherentSpeckle(ImagePerturbation):
         return {"developed": value, "cell": [round(one * scale, 4) for one in self.cell], "seed": seeded(rng)}
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the speckled pictures."""
+        """Return the speckled images."""
         size = (int(pixels.shape[-2]), int(pixels.shape[-1]))
         envelopes = [rayleigh(stream(one, self.name), size, (one["cell"][0], one["cell"][1])) for one in params]
         return pixels * (1 + column(params, "developed", pixels) * (stacked(envelopes, pixels)[:, None] - 1))

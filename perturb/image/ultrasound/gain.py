@@ -19,7 +19,7 @@ _RANGE_DB = 60.0
 
 
 class _Gain(ImagePerturbation):
-    """Add decibels to a log-compressed picture: ``x + dB / 60`` for a display range of 60 dB.
+    """Add decibels to a log-compressed image: ``x + dB / 60`` for a display range of 60 dB.
 
     A gain multiplies echoes, and log compression makes the product a sum. Inside the field of view dark places follow
     as well (their noise is amplified); what lies outside stays black.
@@ -34,7 +34,7 @@ class _Gain(ImagePerturbation):
     with_depth: ClassVar[bool] = False
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the pictures with another gain."""
+        """Return the images with another gain."""
         import torch
 
         change = self.direction * column(params, "decibels", pixels) / _RANGE_DB

@@ -35,9 +35,9 @@ class _Depth(GeometricPerturbation):
 
 @PERTURBATIONS.add("imaging_depth_up")
 class ImagingDepthUp(_Depth):
-    """Show an ultrasound picture at 1.1 to 2 times its depth: all of it is smaller and nearer to the upper border.
+    """Show an ultrasound image at 1.1 to 2 times its depth: all of it is smaller and nearer to the upper border.
 
-    Imitates a depth setting that is too deep; what the old picture did not reach is black. Size and location words are
+    Imitates a depth setting that is too deep; what the old image did not reach is black. Size and location words are
     judged again. The value is the ratio of the new depth to the old one.
 
     Source: Leclerc et al., "Deep Learning for Segmentation Using an Open Large-Scale Dataset in 2D Echocardiography",
@@ -50,7 +50,7 @@ class ImagingDepthUp(_Depth):
 
 @PERTURBATIONS.add("imaging_depth_down")
 class ImagingDepthDown(_Depth):
-    """Show an ultrasound picture at 0.93 to 0.6 of its depth: all of it is larger and the far field leaves the frame.
+    """Show an ultrasound image at 0.93 to 0.6 of its depth: all of it is larger and the far field leaves the frame.
 
     Imitates a depth setting that is too shallow. Size, number and location words are judged again: parts of the target
     that leave the frame are counted out. The value is the ratio of the new depth to the old one.

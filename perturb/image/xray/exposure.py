@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # A display from black (air) to white (dense bone) spans this many decades of detected radiation.
 DECADES = 2.0
-# Quanta per pixel behind air at the exposure of the clean picture.
+# Quanta per pixel behind air at the exposure of the clean image.
 _QUANTA = 20_000.0
 
 
@@ -37,7 +37,7 @@ class _Exposure(ImagePerturbation):
         return {"doublings": self.direction * value, "seed": seeded(rng)}
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the pictures at another exposure."""
+        """Return the images at another exposure."""
         doublings = column(params, "doublings", pixels)
         shifted = pixels - doublings * math.log10(2) / DECADES
         size = (int(pixels.shape[-2]), int(pixels.shape[-1]))

@@ -91,7 +91,7 @@ class SupportDevice(Overlay):
 
 
 def _course(rng: np.random.Generator, canvas: Canvas) -> list[Point]:
-    """Draw a smooth course from a border into the picture."""
+    """Draw a smooth course from a border into the image."""
     from_top = bool(rng.random() < 0.75)
     start = (float(rng.uniform(0.2, 0.8)) * canvas.width, -0.02 if from_top else canvas.height + 0.02)
     depth = float(rng.uniform(0.45, 0.85)) * canvas.height

@@ -37,7 +37,7 @@ class Scatter(ImagePerturbation):
     keys: ClassVar[tuple[str, ...]] = ("scatter_to_primary",)
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the pictures with scatter; a picture without any passes through unchanged."""
+        """Return the images with scatter; an image without any passes through unchanged."""
         ratio = column(params, "scatter_to_primary", pixels)
         primary = 10 ** (-DECADES * pixels)
         total = (primary + ratio * wide_blur(primary, 0.12)) / (1 + ratio)
@@ -71,7 +71,7 @@ class GridLines(ImagePerturbation):
         }
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the pictures with grid lines."""
+        """Return the images with grid lines."""
         size = (int(pixels.shape[-2]), int(pixels.shape[-1]))
         lines = stacked([_lines(size, one) for one in params], pixels)[:, None]
         return pixels + column(params, "amplitude", pixels) * lines
@@ -90,7 +90,7 @@ class BeamHardening(ImagePerturbation):
     """Darken where much dense matter lies around: ``v * (1 - value * density)``.
 
     Imitates a polychromatic beam that loses its soft part: what lies behind or between dense parts appears less dense
-    than it is (cupping of a skull in CT, flattened bone in a radiograph). Density is a wide blur of the picture, scaled
+    than it is (cupping of a skull in CT, flattened bone in a radiograph). Density is a wide blur of the image, scaled
     to a maximum of 1. The value is the share that is lost at the densest place.
 
     Source: Brooks and Di Chiro, "Beam hardening in x-ray reconstructive tomography", Phys. Med. Biol. 1976,
@@ -104,7 +104,7 @@ class BeamHardening(ImagePerturbation):
     keys: ClassVar[tuple[str, ...]] = ("loss",)
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the cupped pictures."""
+        """Return the cupped images."""
         density = wide_blur(pixels, 0.12)
         density = density / density.amax((1, 2, 3), keepdim=True).clamp(min=1e-6)
         return pixels * (1 - column(params, "loss", pixels) * density)
@@ -115,7 +115,7 @@ class XrayBlur(ImagePerturbation):
     """Blur as a focal spot and a screen do: a line spreads as a two-sided exponential.
 
     The modulation transfer is ``1 / (1 + (2 pi f L) ** 2)``, whose tails are longer than those of a Gaussian, so fine
-    detail loses contrast before edges lose their place. The value is L in pixels of a picture with a shorter side of
+    detail loses contrast before edges lose their place. The value is L in pixels of an image with a shorter side of
     256.
 
     Source: Boone and Seibert, "An analytical edge spread function model for computer fitting and subsequent calculation
@@ -128,11 +128,11 @@ class XrayBlur(ImagePerturbation):
     lengths: ClassVar[bool] = True
 
     def parameters(self, value: Any, case: Case, rng: np.random.Generator) -> Params | NotApplicable:
-        """Return the decay length of the line spread in pixels of this picture; nothing is drawn."""
+        """Return the decay length of the line spread in pixels of this image; nothing is drawn."""
         return {"decay": value * detail_scale(case)}
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
-        """Return the blurred pictures."""
+        """Return the blurred images."""
         import torch
         from torch.nn.functional import pad
 

@@ -117,7 +117,7 @@ class _Block(nn.Module):
 class _Film(nn.Module):
     """``(1 + scale) * features + shift``, channel by channel; all from the text code.
 
-    The shift may tilt across the picture, ``shift + row * y + column * x`` with x and y in [-1, 1]: a side is a place,
+    The shift may tilt across the image, ``shift + row * y + column * x`` with x and y in [-1, 1]: a side is a place,
     and a shift that is the same everywhere learns left and right an order of magnitude later, if at all.
     """
 

@@ -84,7 +84,7 @@ class TestRecord:
         def other(case, eps, seed, settings):
             return Attacked(case.image + np.uint8(1), {})
 
-        with pytest.raises(CaseError, match="another picture than the record's"):
+        with pytest.raises(CaseError, match="another image than the record's"):
             Pgd(search=other).apply(CASE, params)
         with pytest.raises(CaseError, match="needs the gradient of a model"):
             Pgd().apply(CASE, params)

@@ -27,7 +27,7 @@ from robustness.types import Case, Image, NotApplicable, Params
 CHANGES = {name: PERTURBATIONS.get(name) for name in PERTURBATIONS.names()}
 # Attacks need a model in the loop and have a contract of their own.
 ENTRIES = [name for name, change in CHANGES.items() if change.target != "prompt" and not change.needs_model]
-# SSIM compares what stands at the same place: of a picture that has moved it soon reads noise. Moves are graded by how
+# SSIM compares what stands at the same place: of an image that has moved it soon reads noise. Moves are graded by how
 # far pixels go, in test_geometry.py.
 PIXELS = [name for name in ENTRIES if CHANGES[name].target == "image"]
 GRADED = [name for name in PIXELS if len(CHANGES[name]().severities) == 5]
@@ -38,7 +38,7 @@ DEMO = Path(__file__).parents[3] / "robustness" / "demo_data"
 
 @lru_cache
 def picture(number: int, size: tuple[int, int] = (96, 80), *, gray: bool = False) -> Image:
-    """A smooth scene with edges and texture, on black as medical pictures are."""
+    """A smooth scene with edges and texture, on black as medical images are."""
     rng = np.random.default_rng(number)
     rows, columns = np.mgrid[: size[0], : size[1]] / max(size)
     planes = []
@@ -87,7 +87,7 @@ def proposed(perturbation: BasePerturbation, case: Case, severity: int) -> Param
 
 
 def suited(name: str, number: int = 0, size: tuple[int, int] = (96, 80)) -> Case:
-    """A case that the entry applies to: in colour, or gray where the entry is for gray pictures."""
+    """A case that the entry applies to: in colour, or gray where the entry is for gray images."""
     case = case_of(picture(number, size))
     if isinstance(drawn(entry(name), case, entry(name).severities[-1]), NotApplicable):
         case = case_of(picture(number, size, gray=True))
@@ -203,7 +203,7 @@ class TestPixels:
             assert np.array_equal(deep, case.metadata[DEEP]) == (degree == 0)
 
     def test_a_batch_on_an_accelerator_is_computed_picture_by_picture(self, name: str) -> None:
-        """There, `change` sees whole batches: no picture may leak into another. The CPU stands in for the device."""
+        """There, `change` sees whole batches: no image may leak into another. The CPU stands in for the device."""
         perturbation = entry(name)
         assert isinstance(perturbation, ImagePerturbation)
         cases = [dataclasses.replace(suited(name, number), case_id=f"c{number}") for number in range(2)]
@@ -226,7 +226,7 @@ class TestPixels:
 
 @lru_cache
 def demo_cases() -> tuple[Case, ...]:
-    """Real pictures: four brain slices, two fields of nuclei, and these in colours as of a stain."""
+    """Real images: four brain slices, two fields of nuclei, and these in colours as of a stain."""
     files = [
         *sorted((DEMO / "brain" / "images").glob("*.png"))[5::40],
         *sorted((DEMO / "nuclei/images").glob("*"))[::9],
@@ -237,7 +237,7 @@ def demo_cases() -> tuple[Case, ...]:
 
 
 def stain(image: Image) -> Image:
-    """Return a gray picture in the colours of a pink and violet stain on white."""
+    """Return a gray image in the colours of a pink and violet stain on white."""
     white, dye = np.array([0.98, 0.95, 0.97]), np.array([0.55, 0.2, 0.5])
     unit = image[..., :1] / 255
     return np.rint(255 * (white * (1 - unit) + dye * unit)).astype(np.uint8)
@@ -249,7 +249,7 @@ def mean_similarities(name: str, cases: tuple[Case, ...]) -> list[float]:
     for degree in perturbation.severities:
         params = [(case, drawn(perturbation, case, degree)) for case in cases]
         scores = [similarity(c, perturbation.apply(c, p)) for c, p in params if not isinstance(p, NotApplicable)]
-        assert scores, f"{name} applies to none of the pictures"
+        assert scores, f"{name} applies to none of the images"
         found.append(float(np.mean(scores)))
     return found
 

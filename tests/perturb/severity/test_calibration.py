@@ -1,4 +1,4 @@
-"""Calibration against pictures whose answer is known."""
+"""Calibration against images whose answer is known."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class TestCalibrate:
 
     def test_what_does_not_apply_says_why(self) -> None:
         assert calibrate(SaturationUp(), CASES) == NotApplicable(
-            "the picture is gray: it has no colour that could change"
+            "the image is gray: it has no colour that could change"
         )
         assert calibrate(ChannelSwap(), CASES) == NotApplicable("it has no degrees")
 

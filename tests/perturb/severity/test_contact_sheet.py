@@ -46,7 +46,7 @@ class TestRows:
         gray = np.repeat(scene()[..., :1], 3, axis=2)
         (row,) = sheet_rows(["stain_shift"], [picture_case(gray, "gray", "microscopy")])
         assert [tile.caption for tile in row.tiles] == [
-            "not applicable: the picture is gray: it has no colour that could change"
+            "not applicable: the image is gray: it has no colour that could change"
         ]
 
 

@@ -1,4 +1,4 @@
-"""Each image change against an oracle or a known picture."""
+"""Each image change against an oracle or a known image."""
 
 from __future__ import annotations
 

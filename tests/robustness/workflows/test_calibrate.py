@@ -30,8 +30,8 @@ def test_it_prints_a_table_and_writes_it_into_the_plan(tmp_path: Path) -> None:
     kinds = "brightness_down,hue,channel_swap"
     out = run(DEMO, "--images", 2, "--kinds", kinds, "--prompt", "p5", "--plan", plan)
     assert "severity" in out
-    assert "10% to 90% of pictures" in out
-    assert "hue: not calibrated: the picture is gray" in out
+    assert "10% to 90% of images" in out
+    assert "hue: not calibrated: the image is gray" in out
     assert "channel_swap: not calibrated: it has no degrees" in out
     image = load_plan(plan).perturbations.image
     assert image.kinds == "modality"
@@ -49,7 +49,7 @@ def test_without_a_plan_the_table_is_printed_to_be_pasted() -> None:
 def test_pictures_of_a_folder_are_read_evenly_and_the_broken_one_is_left_out(tmp_path: Path) -> None:
     for number in range(5):
         PILImage.fromarray(np.full((40, 40), 50 * number, np.uint8)).save(tmp_path / f"{number}.png")
-    (tmp_path / "2.png").write_bytes(b"no picture")
+    (tmp_path / "2.png").write_bytes(b"no image")
     found = pictures(tmp_path, split="train", prompt="p6", modality="CT", limit=3)
     assert [case.case_id for case in found.cases] == ["0", "4"]
     assert found.cases[1].image.max() == 200
@@ -73,5 +73,5 @@ def test_mistakes_are_named(arguments: list[str], message: str) -> None:
 
 
 def test_a_folder_without_pictures_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"expected a dataset .* or pictures"):
+    with pytest.raises(InputError, match=r"expected a dataset .* or images"):
         pictures(tmp_path, split="train", prompt="p6", modality=None, limit=3)

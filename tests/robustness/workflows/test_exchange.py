@@ -193,7 +193,7 @@ class TestPublicFolder:
             export(_plan(data), exported.path)
 
     def test_scores_at_network_resolution_cannot_be_exported(self, data, tmp_path):
-        with pytest.raises(InputError, match="pictures' own size"):
+        with pytest.raises(InputError, match="images' own size"):
             export(_plan(data, metrics={"resolution": "network"}), tmp_path / "out")
 
 

@@ -59,8 +59,8 @@ def test_a_single_picture_needs_a_modality(drawn: list[dict], tmp_path: Path) ->
 
 
 def test_what_cannot_be_shown_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "broken.png").write_bytes(b"no picture")
-    with pytest.raises(InputError, match="--from: expected a picture that can be read"):
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    with pytest.raises(InputError, match="--from: expected an image that can be read"):
         sheets.write_sheets(tmp_path / "s.png", data=tmp_path / "broken.png", modality="MRI")
     with pytest.raises(UnknownNameError, match="--modality: expected one of"):
         sheets.write_sheets(tmp_path / "s.png", modality="sonar")

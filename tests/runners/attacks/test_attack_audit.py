@@ -1,4 +1,4 @@
-"""Attacks inside an audit: rows, resume, order, work counted, warnings, and pictures that the record gives back."""
+"""Attacks inside an audit: rows, resume, order, work counted, warnings, and images that the record gives back."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_the_table_does_not_depend_on_parts_order_or_batch(run, folder, tmp_path
 
 
 def test_a_resumed_run_gives_the_same_rows(run, folder, tmp_path) -> None:
-    # The universal perturbation is made again from pictures of other parts.
+    # The universal perturbation is made again from images of other parts.
     options = {"perturbations": ["image:pgd@1", "image:universal@3"], "engine": {"images_per_part": 1}}
     before = audited(folder, tmp_path / "run", **options).results()
     (tmp_path / "run" / "results" / "part-00002.parquet").unlink()
@@ -105,7 +105,7 @@ def test_the_record_gives_back_the_picture_that_was_scored(run, folder) -> None:
 
 def test_work_is_counted_and_bounds_carry_no_verdict(run) -> None:
     timing = run.manifest["timing"]
-    # Query attack: the clean picture and the budget, for each of six cases.
+    # Query attack: the clean image and the budget, for each of six cases.
     assert 0 < timing["n_attack_queries"] <= 6 * (1 + 6)
     assert timing["n_attack_backwards"] > 0
     assert timing["n_attack_forwards"] > timing["n_attack_backwards"]

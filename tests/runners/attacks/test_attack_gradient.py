@@ -1,4 +1,4 @@
-"""FGSM and PGD: against a model whose worst picture is known, and on every network."""
+"""FGSM and PGD: against a model whose worst image is known, and on every network."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def unit(image: np.ndarray) -> np.ndarray:
 
 
 def worst_corner(model, case, eps: float) -> np.ndarray:
-    """The picture that maximises the cross entropy of the linear model: each pixel away from its reference."""
+    """The image that maximises the cross entropy of the linear model: each pixel away from its reference."""
     weight = model.network.weight.detach().numpy()[0, 0]
     wanted = np.where(case.mask, -1, 1)[..., None]
     return np.clip(unit(case.image) + eps * wanted * np.sign(weight)[..., None], 0, 1)
@@ -92,7 +92,7 @@ class TestLinearModel:
     def test_work_is_counted_in_rows(self) -> None:
         model = GradientModel(linear())
         pgd(model, case_of(picture(5)), 2 / 255, 0, AttackSettings(steps=5, restarts=3))
-        # Clean picture and 5 steps of 3 starts; forward also the two controls of each start, the last points, the end.
+        # Clean image and 5 steps of 3 starts; forward also the two controls of each start, the last points, the end.
         assert model.counters.n_attack_backwards == 1 + 5 * 3
         assert model.counters.n_attack_forwards == 1 + 5 * 3 + (1 + 3) + 3 + 1
 
@@ -213,7 +213,7 @@ class TestLoss:
 
 
 class Steps(SplitNetwork):
-    """Rounds its picture first: the gradient is zero although other pictures hurt."""
+    """Rounds its image first: the gradient is zero although other images hurt."""
 
     takes_text = False
 

@@ -1,4 +1,4 @@
-"""The query attack, the universal perturbation, words and picture together, and which model allows which."""
+"""The query attack, the universal perturbation, words and image together, and which model allows which."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ class TestBinding:
         attacks = Attacks(Stored(Bright(), "stored"), data)
         for name in (*GRADIENT_ATTACKS, "query_attack"):
             found = attacks.searches[name](data[0], EPS, 0, attacks.settings)
-            assert found.reason == "stored predictions answer no changed picture"
+            assert found.reason == "stored predictions answer no changed image"
 
     def test_only_attacks_are_bound(self, film, data) -> None:
         chosen = select(["antonym:side"], ["gaussian_noise@1", "pgd@1"], data.context())

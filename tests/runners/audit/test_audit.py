@@ -74,7 +74,7 @@ class TestRows:
         flipped = rows[(rows.condition == "image:horizontal_flip@1") & rows.applicable]
         assert len(flipped) == 12
         assert flipped.dice.min() > 0.9
-        # The reader follows the rewritten side in the mirrored picture, so its mask moves exactly with the image.
+        # The reader follows the rewritten side in the mirrored image, so its mask moves exactly with the image.
         assert flipped.mask_change.max() < 0.2
         assert not (
             flipped.prompt == rows[rows.condition == "clean"].drop_duplicates("case_id").prompt.to_numpy()

@@ -78,7 +78,7 @@ class TestRay:
 
     def test_a_strict_run_stops_with_the_line_of_its_case(self, plan, tmp_path):
         broken = next((tmp_path / "set" / "images").iterdir())
-        broken.write_bytes(b"no picture")
+        broken.write_bytes(b"no image")
         with pytest.raises(CaseError, match="stopped: strict") as caught:
             audit_plan(plan, out=tmp_path / "run", report=False, executor="ray", strict=True)
         assert "Traceback" not in str(caught.value)

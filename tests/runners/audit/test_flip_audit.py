@@ -1,4 +1,4 @@
-"""A mirrored picture needs mirrored words: shown with models whose use of the side is known by construction."""
+"""A mirrored image needs mirrored words: shown with models whose use of the side is known by construction."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_visible_side_is_undecided_upside_down_and_says_so(runs: dict[str, Run
 
 
 def test_scores_are_taken_in_the_moved_frame(runs: dict[str, Run]) -> None:
-    """The picture, the reference and the clean prediction move alike, so a good model stays good under every move."""
+    """The image, the reference and the clean prediction move alike, so a good model stays good under every move."""
     rows = runs["reads_side"].results()
     for name in MOVES:
         moved = rows[(rows["condition"] == f"image:{name}") & rows["applicable"]]

@@ -1,4 +1,4 @@
-"""Jobs on changed pictures: how often pictures are changed and encoded, and what a batch may not change."""
+"""Jobs on changed images: how often images are changed and encoded, and what a batch may not change."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Counting(ImagePerturbation):
         return pixels * (1 - params[0]["value"])
 
     def apply_batch(self, cases: Sequence[Case], params: Sequence[Params], device: object = "cpu") -> list[Case]:
-        # "meta" stands for any device that is not the CPU: it is only asked whether pictures go together.
+        # "meta" stands for any device that is not the CPU: it is only asked whether images go together.
         together = str(device) != "cpu"
         return changed_cases(self.change, cases, params, torch.device("cpu", 0) if together else "cpu")
 
@@ -139,6 +139,6 @@ def test_what_does_not_apply_is_a_row_with_the_reason() -> None:
     rows = [item[1] for item in items if not isinstance(item, Job)]
     reasons = {(row["condition"], row["case_id"]): row["note"] for row in rows}
     assert reasons["image:picky@3", "c"] == "c is not liked"
-    assert reasons["image:saturation_up@3", "a"].startswith("the picture is gray")
+    assert reasons["image:saturation_up@3", "a"].startswith("the image is gray")
     assert len(rows) == 8 + 2
     assert not any(row["applicable"] for row in rows)

@@ -146,7 +146,7 @@ def test_a_picture_is_encoded_once_for_all_its_words(tmp_path: Path) -> None:
 def test_reliance_that_rises_on_bad_pictures_is_found_and_constant_reliance_is_not(
     needs_words: bool, tmp_path: Path
 ) -> None:
-    """A model that reads the side only where noise hides the picture, beside one that always reads it."""
+    """A model that reads the side only where noise hides the image, beside one that always reads it."""
 
     def model(images: list[np.ndarray], prompts: list[str]) -> list[np.ndarray]:
         found = []
@@ -164,15 +164,15 @@ def test_reliance_that_rises_on_bad_pictures_is_found_and_constant_reliance_is_n
     (row,) = interactions(run.results(), resamples=999).to_dict("records")
     if needs_words:
         assert row["ci_low"] > 0.2
-        assert reading(row).startswith("the words matter more on the changed picture")
+        assert reading(row).startswith("the words matter more on the changed image")
     else:
-        assert reading(row) in ("no difference shown", "the words matter less on the changed picture")
+        assert reading(row) in ("no difference shown", "the words matter less on the changed image")
 
 
 def test_a_reading_claims_nothing_without_evidence_and_names_the_floor() -> None:
     row: dict[str, Any] = {"interaction": -0.3, "p_adjusted": 0.001, "image_mean": 0.04, "note": ""}
     assert reading(row).endswith("which leaves next to nothing to lose")
-    assert reading({**row, "image_mean": 0.5}) == "the words matter less on the changed picture"
+    assert reading({**row, "image_mean": 0.5}) == "the words matter less on the changed image"
     assert reading({**row, "p_adjusted": 0.2}) == "no difference shown"
     assert reading({**row, "p_adjusted": float("nan")}) == "too few units to tell"
     assert reading({**row, "interaction": float("nan"), "note": "no rows of empty alone"}) == "no rows of empty alone"

@@ -99,6 +99,6 @@ def test_a_file_that_changed_is_hashed_again(data):
     loaded = rb.load_dataset(data, split="test", prompt="p5")
     before = loaded.fingerprint()
     changed = next(name for name in before if name.startswith("images/"))
-    (data / changed).write_bytes(b"another picture")
+    (data / changed).write_bytes(b"another image")
     after = loaded.fingerprint()
     assert {name for name in before if before[name] != after[name]} == {changed}

@@ -1,4 +1,4 @@
-"""Image codes on disk: found by image and network, whole or not at all, in bounded room, without changing results."""
+"""Image codes on disk: found by image and network, atomically, in bounded room, without changing results."""
 
 import dataclasses
 import os

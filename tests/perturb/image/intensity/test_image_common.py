@@ -1,4 +1,4 @@
-"""The common image shifts and the pipeline's against oracles or known pictures."""
+"""The common image shifts and the pipeline's against oracles or known images."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ class TestColour:
     @pytest.mark.parametrize("name", ["saturation_up", "saturation_down", "hue", "saturate", "channel_swap"])
     def test_gray_pictures_have_no_colour_to_change(self, name: str) -> None:
         found = entry(name).propose(case_of(ramp()), 1, np.random.default_rng(0))
-        assert found == NotApplicable("the picture is gray: it has no colour that could change")
+        assert found == NotApplicable("the image is gray: it has no colour that could change")
 
 
 class TestDigital:

@@ -1,4 +1,4 @@
-"""Moves of the picture: pixels, masks and words go together, and what cannot be kept true is not applicable."""
+"""Moves of the image: pixels, masks and words go together, and what cannot be kept true is not applicable."""
 
 from __future__ import annotations
 

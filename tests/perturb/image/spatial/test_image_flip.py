@@ -213,7 +213,7 @@ def test_a_text_that_names_both_is_kept() -> None:
 
 
 def test_the_truth_of_location_words_survives_on_real_data(shared: Path) -> None:
-    """In the mirrored picture the centroid lies in the column that the rewritten word names."""
+    """In the mirrored image the centroid lies in the column that the rewritten word names."""
     checked = 0
     for case in load_dataset(shared / "data" / "brain_mni_aal")[::5]:
         out = flipped(case)
