@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -52,7 +52,7 @@ def perturb_prompt(
 
 
 def _prompt_entries() -> list[type[BasePerturbation]]:
-    entries = (PERTURBATIONS.get(name) for name in PERTURBATIONS.names())
+    entries = (cast("type[BasePerturbation]", PERTURBATIONS.get(name)) for name in PERTURBATIONS.names())
     # Controls from other cases and second referents need a dataset.
     return [e for e in entries if e.target == "prompt" and e.name not in ("other", "shuffled")]
 

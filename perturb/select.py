@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from robustness.errors import InputError, suggest
 from robustness.perturb.base import BasePerturbation
@@ -163,8 +163,7 @@ def kinds_of(context: DataContext) -> tuple[str, ...]:
 def _entry(written: str) -> type[BasePerturbation]:
     name, _ = _parts(written)
     name = _ALIASES.get(name, name)
-    entry: type[BasePerturbation] = PERTURBATIONS.get(name.partition(":")[0])
-    return entry
+    return cast("type[BasePerturbation]", PERTURBATIONS.get(name.partition(":")[0]))
 
 
 def _parts(written: str) -> tuple[str, int | None]:

@@ -1,13 +1,34 @@
 """vlsm-robustness: audits of vision-language segmentation models on 2D medical images.
 
-Public names are loaded at first use (PEP 562), so that ``import robustness`` stays fast and pulls no torch.
+Public names are loaded at first use (PEP 562), so that ``import robustness`` stays fast and pulls no torch; type
+checkers and editors read the imports below.
 """
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from robustness.errors import InputError, RobustnessError
+    from robustness.forecasts.forecast import forecast
+    from robustness.gates.assertions import GateError
+    from robustness.metrics.analyses.effects import effects
+    from robustness.metrics.scores.masks import mask_metrics
+    from robustness.metrics.verdicts.verdicts import verdicts
+    from robustness.perturb.language.parse import parse_prompt
+    from robustness.perturb.preview import perturb_prompt
+    from robustness.plans.audit import Plan, load_plan
+    from robustness.registry import METRICS, MODELS, PERTURBATIONS
+    from robustness.runners.data.check import check_dataset
+    from robustness.runners.data.load import load_dataset
+    from robustness.runners.models.black_box.callable import segmenter
+    from robustness.runners.models.black_box.predictions import load_predictions
+    from robustness.runners.models.load import load_model
+    from robustness.types import Attribute, Case, Prompt
+    from robustness.workflows.audit import audit, finetune
+    from robustness.workflows.exchange import export, score
+    from robustness.workflows.run import Run, open_run
 
 __version__ = "0.1.0"
 
@@ -16,9 +37,12 @@ if not (_here / "perturb").is_dir():
     # In a checkout the other rooms lie beside this folder, not inside it as in an installed wheel.
     __path__.append(str(_here.parent))
 
-_PUBLIC = {
+from robustness.lazy import load  # noqa: E402 - the search path of the rooms comes first
+
+_MODULES = {
     "Attribute": "robustness.types",
     "Case": "robustness.types",
+    "GateError": "robustness.gates.assertions",
     "InputError": "robustness.errors",
     "METRICS": "robustness.registry",
     "MODELS": "robustness.registry",
@@ -46,16 +70,46 @@ _PUBLIC = {
     "verdicts": "robustness.metrics.verdicts.verdicts",
 }
 
-__all__ = ["__version__", *sorted(_PUBLIC)]
+__all__ = [
+    "METRICS",
+    "MODELS",
+    "PERTURBATIONS",
+    "Attribute",
+    "Case",
+    "GateError",
+    "InputError",
+    "Plan",
+    "Prompt",
+    "RobustnessError",
+    "Run",
+    "__version__",
+    "audit",
+    "check_dataset",
+    "effects",
+    "export",
+    "finetune",
+    "forecast",
+    "load_dataset",
+    "load_model",
+    "load_plan",
+    "load_predictions",
+    "mask_metrics",
+    "open_run",
+    "parse_prompt",
+    "perturb_prompt",
+    "score",
+    "segmenter",
+    "verdicts",
+]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'robustness' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_PUBLIC[name]), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # a type checker would take every name for one that exists
+
+    def __getattr__(name: str) -> Any:
+        value = load(__name__, _MODULES, name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_PUBLIC})
+    return sorted({*globals(), *_MODULES})

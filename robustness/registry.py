@@ -11,11 +11,13 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Iterator
 from importlib.metadata import entry_points
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
+from robustness.entries import MetricEntry, ModelEntry, PerturbationEntry
 from robustness.errors import UnknownNameError, suggest
 
 T = TypeVar("T")
+E = TypeVar("E")
 
 
 class Registry(Generic[T]):
@@ -33,18 +35,19 @@ class Registry(Generic[T]):
         self._imported = False
         self._plugins_read = False
 
-    def add(self, name: str) -> Callable[[T], T]:
+    def add(self, name: str) -> Callable[[E], E]:
         """Return a decorator that registers its argument under `name`.
 
         Raises:
             ValueError: the name is taken by another entry.
         """
 
-        def decorate(entry: T) -> T:
+        def decorate(entry: E) -> E:
             existing = self._entries.get(name)
             if existing is not None and _origin(existing) != _origin(entry):
                 raise ValueError(f"{self.name} {name!r} is registered twice: {_origin(existing)} and {_origin(entry)}")
-            self._entries[name] = entry
+            # A decorated class keeps its own type; that it is an entry is what the contract tests check.
+            self._entries[name] = cast(T, entry)
             return entry
 
         return decorate
@@ -59,9 +62,9 @@ class Registry(Generic[T]):
         if name not in self._entries:
             self._read_plugins()
         if name not in self._entries:
-            names = sorted(self._entries)
+            known = sorted(self._entries)
             raise UnknownNameError(
-                f"{self.name}: expected one of {', '.join(names)}, got {name!r}{suggest(name, names)}"
+                f"{self.name}: expected one of {', '.join(known)}, got {name!r}{suggest(name, known)}"
             )
         return self._entries[name]
 
@@ -101,8 +104,8 @@ def _origin(entry: Any) -> str:
     return f"{getattr(entry, '__module__', '?')}.{getattr(entry, '__qualname__', repr(entry))}"
 
 
-PERTURBATIONS: Registry[Any] = Registry(
+PERTURBATIONS: Registry[type[PerturbationEntry]] = Registry(
     "perturbation", "robustness.perturb.prompt", "robustness.perturb.image", "robustness.perturb.attacks"
 )
-MODELS: Registry[Any] = Registry("model", "robustness.runners.models")
-METRICS: Registry[Any] = Registry("metric", "robustness.metrics.scores")
+MODELS: Registry[type[ModelEntry]] = Registry("model", "robustness.runners.models")
+METRICS: Registry[type[MetricEntry]] = Registry("metric", "robustness.metrics.scores")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -122,9 +122,9 @@ class WorstCase(PromptPerturbation):
 
     def _all_moves(self) -> list[tuple[BasePerturbation, int]]:
         if self._moves is None:
-            found = []
+            moves: list[tuple[BasePerturbation, int]] = []
             for name, severities in MEANING_KEPT:
                 for instance in PERTURBATIONS.get(name).expand(self.context):
-                    found += [(instance, s) for s in severities]
-            self._moves = found
+                    moves += [(cast("BasePerturbation", instance), s) for s in severities]
+            self._moves = moves
         return self._moves

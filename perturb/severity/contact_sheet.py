@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
@@ -55,7 +55,7 @@ def sheet_rows(
         UnknownNameError: a kind that is not registered.
     """
     small = [shrunk(case) for case in cases]
-    return [_row(PERTURBATIONS.get(kind)(), small, stand_ins, seed) for kind in kinds]
+    return [_row(cast("ImagePerturbation", PERTURBATIONS.get(kind)()), small, stand_ins, seed) for kind in kinds]
 
 
 def _row(change: ImagePerturbation, cases: Sequence[Case], stand_ins: Sequence[str], seed: int) -> Row:

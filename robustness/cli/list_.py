@@ -29,9 +29,9 @@ def list_(
 ) -> None:
     """List what is registered, models with how they prepare images and texts; --sheet draws the image changes."""
     from robustness.cli.model_view import preparation
-    from robustness.registry import METRICS, MODELS, PERTURBATIONS
+    from robustness.registry import METRICS, MODELS, PERTURBATIONS, Registry
 
-    registries = {"models": MODELS, "perturbations": PERTURBATIONS, "metrics": METRICS}
+    registries: dict[str, Registry[Any]] = {"models": MODELS, "perturbations": PERTURBATIONS, "metrics": METRICS}
     if what not in registries:
         raise InputError(f"what: expected one of {', '.join(registries)}, got {what!r}{suggest(what, registries)}")
     if sheet is not None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from robustness.errors import InputError
 from robustness.files import make_folder
@@ -18,6 +18,7 @@ from robustness.workflows.loading import _check_metrics, load_all
 from robustness.workflows.run import Run
 
 if TYPE_CHECKING:
+    from robustness.plans.finetune_options import FinetuneOptions
     from robustness.runners.data.load import Dataset
     from robustness.types import Segmenter
 
@@ -192,8 +193,8 @@ def _refuse_empty(run: Run) -> None:
         raise InputError(f"data: no case could be predicted ({len(clean)} failed); the first: {first}")
 
 
-def finetune(name: str, *, data: Any, out: str | Path, **options: Any) -> Path:
-    """Finetune a registered model; see `robustness.runners.training.finetune.finetune`."""
+def finetune(name: str, *, data: str | Path, out: str | Path, **options: Unpack[FinetuneOptions]) -> Path:
+    """Finetune a registered model and return its folder; see `robustness.runners.training.finetune.finetune`."""
     from robustness.workflows.finetune import finetune as run
 
     return Path(run(name, data=data, out=out, **options))

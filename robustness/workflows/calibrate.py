@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -113,7 +113,7 @@ def calibrated(
     calibrations: list[Calibration] = []
     skipped: dict[str, str] = {}
     for done, name in enumerate(names):
-        entry = PERTURBATIONS.get(name)
+        entry: type[Any] = PERTURBATIONS.get(name)
         change = entry() if issubclass(entry, ImagePerturbation) else None
         result = NotApplicable("it has no values") if change is None else calibrate(change, cases, seed=seed)
         if isinstance(result, NotApplicable):

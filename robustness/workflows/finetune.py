@@ -6,18 +6,19 @@ import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 from robustness.errors import CaseError, InputError
 from robustness.regular_files import check_regular
 
 if TYPE_CHECKING:
+    from robustness.plans.finetune_options import FinetuneOptions
     from robustness.runners.training.finetune import Finetuned
 
 CURVES = "curves.html"
 
 
-def finetune(name: str, *, data: str | Path, out: str | Path, **options: Any) -> Finetuned:
+def finetune(name: str, *, data: str | Path, out: str | Path, **options: Unpack[FinetuneOptions]) -> Finetuned:
     """Finetune a registered model and draw its curves; see `robustness.runners.training.finetune.finetune`."""
     from robustness.runners.training.finetune import finetune as run
 

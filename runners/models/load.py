@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -58,7 +58,7 @@ def load_model(
         UnknownNameError: no such model.
         InputError: a bad option, or a checkpoint that is absent, damaged, unsafe or of another network.
     """
-    entry: ModelEntry = MODELS.get(name)()
+    entry = cast("ModelEntry", MODELS.get(name)())
     if isinstance(entry, BlackBoxEntry):
         refused = {"config": bool(config), "device": str(device) != "auto", "precision": precision != "auto"}
         refused |= {"tokenizer": tokenizer is not None, "channels_last": channels_last, "compiled": compiled}

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
 
 from robustness.registry import MODELS
 from robustness.runners.inference.segmenter import NetworkSegmenter, Tensors
+from robustness.runners.models.entry import ModelEntry
 
 
 def parameters_by_part(segmenter: NetworkSegmenter) -> dict[str, list[str]]:
@@ -20,9 +21,10 @@ def parameters_by_part(segmenter: NetworkSegmenter) -> dict[str, list[str]]:
     gradient with respect to it, and what both encoders share counts for the image.
     """
     network, size = segmenter.network, segmenter.image_size
-    told = MODELS.get(segmenter.model)().parts(network) if segmenter.model else None
-    if told is not None:
-        return told
+    entry = cast("ModelEntry", MODELS.get(segmenter.model)()) if segmenter.model else None
+    names = entry.parts(network) if entry is not None else None
+    if names is not None:
+        return names
     device = next(network.parameters()).device
     pixel_values = torch.zeros(1, 3, size, size, device=device)
     image = _used(network, lambda: network.encode_image(pixel_values))  # type: ignore[operator]

@@ -61,8 +61,9 @@ def imported(tree: ast.AST) -> Iterator[str]:
 
 
 def is_core(module: str) -> bool:
+    # The package itself offers names of all rooms, which its `__getattr__` loads at first use.
     parts = module.split(".")
-    return len(parts) < 2 or parts[1] in CORE_PACKAGES or not (is_package(parts[1]) or parts[1] == "__main__")
+    return len(parts) > 1 and (parts[1] in CORE_PACKAGES or not (is_package(parts[1]) or parts[1] == "__main__"))
 
 
 def is_package(name: str) -> bool:

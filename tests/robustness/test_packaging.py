@@ -187,3 +187,70 @@ def test_editable_install_is_imported_whole_outside_the_checkout(tree: Path, tmp
     origin, modules = editable.checked(str(editable.python), "-c", IMPORT_EVERYTHING).splitlines()[-2:]
     assert Path(origin) == tree.resolve() / "robustness" / "__init__.py"
     assert set(modules.split()) == source_modules()
+
+
+OUTSIDE_PROJECT = """
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+import robustness as rb
+from robustness.metrics import MaskMetric, MaskPair
+from robustness.perturb import ImagePerturbation, PromptPerturbation
+
+
+@rb.METRICS.add("covered")
+class Covered(MaskMetric):
+    definition = "|P and G| / |G|"
+
+    def compute(self, pair: MaskPair) -> float:
+        return pair.n_predicted / pair.n_reference
+
+
+def predict(images: Sequence[npt.NDArray[np.uint8]], prompts: Sequence[str]) -> list[npt.NDArray[np.float32]]:
+    return [np.zeros(image.shape[:2], np.float32) for image in images]
+
+
+def audited(folder: Path) -> str:
+    data = rb.load_dataset(folder, split="test", prompt="p6")
+    run = rb.audit(rb.segmenter(predict, name="vendor"), data, perturbations=["antonym"], out=folder / "run", seed=1)
+    try:
+        run.assert_invariant("image:*", margin=0.1)
+    except rb.GateError as error:
+        print(error.judged.outcome)
+    trained: Path = rb.finetune("film-unet", data=folder, out=folder / "weights", epochs=1, lr=1e-3)
+    higher: bool | None = rb.METRICS.get("dice").higher_is_better
+    scores: dict[str, float | bool] = rb.mask_metrics([[True]], [[True]])
+    words: rb.Prompt = rb.parse_prompt("one small polyp")
+    print(trained, higher, scores, words.get("size"), issubclass(ImagePerturbation, PromptPerturbation))
+    return str(run.path)
+"""
+WRONG_CALLS = {
+    "rb.audit(1, 2, nonsense=3)": "call-arg",
+    "rb.load_dataset('data', splitt='test')": "call-arg",
+    "rb.finetune('clipseg', data='data', out='out', epochs='many')": "arg-type",
+    "rb.mask_metrics([[True]], [[True]], spacing_mm=2.0)": "arg-type",
+    "rb.segmenter('not a function', name='vendor')": "arg-type",
+    "rb.open_run('run').no_such_table()": "attr-defined",
+    "rb.parse_prompt('polyp').replace('size')": "call-arg",
+    "rb.no_such_name": "attr-defined",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_an_outside_project_is_checked_against_the_wheel_and_wrong_calls_are_refused(
+    installed: Environment, tmp_path: Path
+):
+    good, wrong = tmp_path / "good.py", tmp_path / "wrong.py"
+    good.write_text(OUTSIDE_PROJECT, "utf-8")
+    wrong.write_text("import robustness as rb\n" + "".join(f"{call}\n" for call in WRONG_CALLS), "utf-8")
+    command = (sys.executable, "-m", "mypy", "--strict", "--python-executable", str(installed.python))
+    options = ("--cache-dir", str(tmp_path / "cache"), "--config-file", os.devnull, "--no-error-summary")
+    done = installed.run(*command, *options, str(good), str(wrong))
+    lines = [line for line in done.stdout.splitlines() if ": error:" in line]
+    assert [line for line in lines if "good.py" in line] == []
+    for number, (call, code) in enumerate(WRONG_CALLS.items(), 2):
+        assert any(f"wrong.py:{number}:" in line and f"[{code}]" in line for line in lines), f"{call}\n{done.stdout}"
