@@ -35,6 +35,16 @@ Kind = Literal[
     "age",
     "quality",
     "side",
+    "place",
+    "direction",
+    "relation",
+    "texture",
+    "margin",
+    "signal",
+    "modality",
+    "measure",
+    "certainty",
+    "negation",
 ]
 KINDS: tuple[str, ...] = Kind.__args__  # type: ignore[attr-defined]
 
@@ -44,12 +54,17 @@ EXPECTATIONS: tuple[str, ...] = Expectation.__args__  # type: ignore[attr-define
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """One attribute value of a prompt and its character span: ``text[start:stop] == value``."""
+    """One attribute value of a prompt and its character span: ``text[start:stop] == value``.
+
+    `role` is what the value tells of: the "target", another thing that only says where ("landmark": the side in "mass
+    beside the left kidney"), the "scan" or the "patient".
+    """
 
     kind: str
     value: str
     start: int
     stop: int
+    role: str = "target"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +90,9 @@ class Prompt:
                 )
 
     def get(self, kind: str) -> Attribute | None:
-        """Return the first attribute of `kind`, or None."""
-        return next((a for a in self.attributes if a.kind == kind), None)
+        """Return the first attribute of `kind` that tells of the target, else the first of that kind, or None."""
+        found = [a for a in self.attributes if a.kind == kind]
+        return next((a for a in found if a.role != "landmark"), found[0] if found else None)
 
     def replace(self, kind: str, value: str) -> Prompt:
         """Return a prompt with the first attribute of `kind` set to `value`; every other character stays.

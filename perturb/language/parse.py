@@ -11,8 +11,11 @@ from functools import lru_cache
 from typing import Any
 
 from robustness.perturb.language import align
+from robustness.perturb.language.grammar.sentence import names_of, read_grammar
+from robustness.perturb.language.grammar.template_shape import is_template
 from robustness.perturb.language.parts import read_in_parts
 from robustness.perturb.language.reader import Reader
+from robustness.perturb.modality import canonical_modality
 from robustness.types import Prompt
 
 
@@ -53,7 +56,10 @@ def parse_prompt(
 @lru_cache(maxsize=65536)
 def _parse(text: str, chain: align.Chain, name: str, lateral: bool, modality: str) -> Prompt:
     reading = (chain, name, lateral, modality)
-    return Prompt(text, read_in_parts(text, *reading) or tuple(Reader(text, *reading).read()))
+    found = read_in_parts(text, *reading) or tuple(Reader(text, *reading).read())
+    if is_template(text, found, is_stated=bool(name or chain.target)):
+        return Prompt(text, found)
+    return Prompt(text, read_grammar(text, modality=canonical_modality(modality), names=names_of(name, chain.target)))
 
 
 def kinds_of(prompts: Sequence[Prompt]) -> Iterator[str]:

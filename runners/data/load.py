@@ -199,7 +199,11 @@ def _parse(text: str, record: Record, modality: str) -> Prompt:
     from robustness.perturb.language.parse import parse_prompt
 
     return parse_prompt(
-        text, siblings=record.siblings or None, modality=modality, attributes=dict(record.attributes) or None
+        text,
+        target=record.target,
+        siblings=record.siblings or None,
+        modality=modality,
+        attributes=dict(record.attributes) or None,
     )
 
 

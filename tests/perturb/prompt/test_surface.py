@@ -129,7 +129,7 @@ class TestNegation:
 
     def test_what_is_denied_already_or_truly_absent_is_left(self) -> None:
         empty = np.zeros((9, 9), dtype=bool)
-        for case in (make_case("No tumor"), make_case("one polyp", mask=empty), make_case("zebra")):
+        for case in (make_case("No tumor"), make_case("one polyp", mask=empty), make_case("?")):
             assert isinstance(Negation().propose(case, 0, generator(0)), NotApplicable)
 
 

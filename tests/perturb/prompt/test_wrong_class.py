@@ -69,6 +69,6 @@ def test_findings_that_the_case_lists_are_present_and_never_wrong() -> None:
     assert news == {"Cardiomegaly"}
 
 
-@pytest.mark.parametrize("text", ["zebra", "", "No tumor in the breast ultrasound image."])
+@pytest.mark.parametrize("text", ["", "No tumor in the breast ultrasound image."])
 def test_without_a_target_there_is_nothing_to_replace(text: str) -> None:
     assert isinstance(WrongClass().propose(make_case(text), 0, RNG), NotApplicable)

@@ -1,0 +1,1 @@
+"""A grammar for prompts as people write them: tokens, noun phrases, attachment, frames, scope."""

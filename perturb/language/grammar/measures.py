@@ -1,0 +1,108 @@
+"""Figures that are no number of objects: lengths, shares, grades, scores, levels, clock hours, times, ages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+
+class Mark(NamedTuple):
+    """A value at characters [start, stop) that its form alone tells; `group` is how the grammar treats its tokens."""
+
+    kind: str
+    start: int
+    stop: int
+    group: str
+    role: str = "target"
+
+
+_N = r"\d+(?:[.,]\d+)?"
+_UNIT = (
+    r"(?:mm|cm|dm|µm|μm|um|nm|m|ml|cc|l|dl|mg|g|kg|hu|ms|sec|s|mins?|h|khz|mhz|hz|kv|kvp|mas|ma|db|mmhg|mpa|kpa|cm2|mm2|"
+    r"cm²|mm²|cm3|mm3|cm³|mm³|millimet(?:er|re)s?|centimet(?:er|re)s?|micromet(?:er|re)s?|microns?|inch(?:es)?|"
+    r"dioptres?|diopters?|degrees?|°|suv|ppm|bpm|m/s|cm/s|tesla|t)(?![\w²³])"
+)
+_SCORE = (
+    r"(?:bi-?rads|pi-?rads|li-?rads|ti-?rads|o-?rads|lung-?rads|c-?rads|ni-?rads|vi-?rads|gleason|bosniak|fazekas|likert|"
+    r"kellgren[ -]lawrence|spetzler[ -]martin|aspects|breslow|clark|fitzpatrick|paris|forrest|mayo|nottingham|fuhrman|"
+    r"isup|who|weber|garden|salter[ -]harris|schatzker|child[ -]pugh|wagner|outerbridge|pfirrmann|modic|ao|nyha|ecog|"
+    r"agatston|hinchey|todani|stanford|debakey|kudo|nice|braden|deauville|ann arbor|figo|tnm|hunt[ -]hess|fisher|"
+    r"marshall|meary|risser|tanner|norwood|apgar|ki-?67 index|suvmax|signal strength|trimester)"
+)
+_RANK = r"(?:grade|stage|score|class|category|type|level|index|gr\.?)"
+_ROMAN = r"(?:[IVX]{1,4}[a-cA-C]?)"
+_MEASURES = re.compile(
+    "|".join(
+        (
+            rf"(?P<dims>{_N}\s*(?:{_UNIT})?(?:\s*(?:x|×|by)\s*{_N}\s*(?:{_UNIT})?){{1,2}}\s*-?\s*{_UNIT})",
+            rf"(?P<range>{_N}\s*(?:-|–|to)\s*{_N}\s*-?\s*{_UNIT})",
+            rf"(?P<length>{_N}\s*-?\s*{_UNIT}(?:[ -](?:long|wide|thick|deep|tall|high|diameter))?)",
+            r"(?P<share>\d+(?:[.,]\d+)?(?:\s?[-–]\s?\d+)?\s?(?:%|percent\b|per cent\b))",
+            rf"(?P<score>\b{_SCORE}(?:\s+{_RANK})?\s*[:=]?\s*(?:of\s+)?(?:\d\w?(?:\.\d)?(?:\s*[+/]\s*\d+)?(?:\s*=\s*\d+)?|{_ROMAN}|[A-D])(?![\w]))",
+            rf"(?P<grade>\b{_RANK}\s*[:=]?\s*(?:\d[a-d]?|{_ROMAN})(?:\s*[-–/]\s*(?:\d[a-d]?|{_ROMAN}))?(?![\w.]\d|\w))",
+            r"(?P<tnm>\bp?[TNM][0-4][a-c]?(?:N[0-3][a-c]?)(?:M[01x])?\b)",
+            r"(?P<slice>\b(?:image|slice|frame|series|page|figure|fig\.?)\s+(?:no\.?\s*)?\d+(?:\s*(?:of|/)\s*\d+)?)",
+            r"(?P<plus>\d\+(?:\s?/\s?\d\+?)?|\b\d+\s?/\s?\d+\b|\b\d of \d+\b)",
+            r"(?P<zoom>\b\d+\s?[x×](?:\s+(?:objective|magnification))?(?!\w)|\b[x×]\s?\d+\b)",
+            r"(?P<bvalue>\bb[- ]?(?:value)?\s*[=:]?\s*\d{2,4}\b|\b(?:TE|TR|TI)\s*[=:]?\s*\d+)",
+            r"(?P<time>\b(?:(?:post-?op(?:erative)?\s+)?(?:day|week|month|hour|year)s?\s+\d+"
+            r"|\d+(?:\s?[-–]\s?\d+)?[ -](?:weeks?|days?|months?|hours?|hrs?|minutes?|years?|yrs?)(?:'|\b)(?![ -]old)))",
+            r"(?P<ratio>\b\d+\s?:\s?\d+\b(?!\s*(?:o'?clock|position)))",
+        )
+    ),
+    re.IGNORECASE,
+)
+_CLOCK = re.compile(
+    r"\b\d{1,2}(?:[:.]\d\d)?\s*(?:o\s?['\u2019]?\s?clock)(?: position)?|\b\d{1,2}:\d\d(?: position)?", re.I
+)
+_AGE = re.compile(
+    r"\b(?:\d{1,3}|[a-z]+(?:-[a-z]+)?)[- ](?:years?|yrs?|months?|weeks?|days?)[- ]old\b|\baged \d{1,3}\b"
+    r"|\b\d{1,3}\s?(?:y/o|yo|y\.o\.)(?!\w)",
+    re.IGNORECASE,
+)
+_VERTEBRA = r"(?:C[1-8]|T(?:h)?(?:1[0-2]|[1-9])|L[1-6]|S[1-5])"
+_LEVEL = re.compile(
+    rf"(?<![\w-]){_VERTEBRA}(?:\s?(?:-|/|–|to|and|through)\s?(?:[CTLS])?\d{{1,2}})*(?:\s+(?:vertebrae?|level))?(?![\w-]*\w)"
+)
+_SEGMENT = re.compile(
+    r"\b(?:(?:hepatic|liver|lung|bronchopulmonary|couinaud|coronary|nodal|station)\s+)?"
+    r"(?:segments?|seg\.?|station|levels?|zones?|lobule|quadrant|sector)\s*(?:\d+[ab]?|[IVX]+[ab]?)"
+    r"(?:\s?(?:/|-|–|and|,)\s?(?:\d+[ab]?|[IVX]+[ab]?))*(?!\w)",
+    re.IGNORECASE,
+)
+# Without a range or a level word before it, these name a sequence of MRI.
+_SEQUENCE = frozenset({"T1", "T2"})
+_SPINAL = re.compile(r"(?:\bat|\blevel|\bof|\bvertebrae?|\bbody|\broot|\bfrom|\bto)\s*$", re.IGNORECASE)
+_TISSUE = re.compile(r"\b(?:breast|areola|nipple|mammary|prostate|cervix|anal|anus)", re.IGNORECASE)
+
+
+def measures(text: str) -> Iterator[Mark]:
+    """Yield the figures of `text` that are no number of objects; none overlaps an earlier one."""
+    taken: list[tuple[int, int]] = []
+    for mark in _all(text):
+        if not any(mark.start < b and a < mark.stop for a, b in taken):
+            taken.append((mark.start, mark.stop))
+            yield mark
+
+
+def _all(text: str) -> Iterator[Mark]:
+    for match in _CLOCK.finditer(text):
+        # The hours of a breast are places in the patient, those of a lumen or a picture are not.
+        kind = "place" if _TISSUE.search(text) else "location"
+        yield Mark(kind, *match.span(), "clock")
+    for match in _AGE.finditer(text):
+        yield Mark("age", *match.span(), "patient", "patient")
+    for match in _LEVEL.finditer(text):
+        if match.group() in _SEQUENCE and not _SPINAL.search(text, 0, match.start()):
+            continue
+        yield Mark("place", *match.span(), "level")
+    for match in _SEGMENT.finditer(text):
+        yield Mark("place", *match.span(), "level")
+    for match in _MEASURES.finditer(text):
+        if match.lastgroup == "length" and re.fullmatch(r"\d(?:\.\d)?\s?-?(?:t|tesla)", match.group(), re.IGNORECASE):
+            yield Mark("modality", *match.span(), "scan", "scan")
+            continue
+        start, stop = match.span()
+        role = "scan" if match.lastgroup in ("zoom", "bvalue", "slice") else "target"
+        yield Mark("measure", start, stop, "measure", role)

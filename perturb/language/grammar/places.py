@@ -1,0 +1,182 @@
+"""Where: in the picture (location), in the patient (place), or one of two sides."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from robustness.perturb.language.grammar.noun_phrase import Phrase, read_phrase
+from robustness.perturb.language.grammar.tagger import Tagged
+from robustness.perturb.language.grammar.vocabulary import kind_of, words
+
+_ROWS = frozenset("top bottom upper lower uppermost lowermost topmost bottommost lowest highest".split())
+_MIDDLE = frozenset("centre center middle central mid centrally".split())
+_SIDES = frozenset({"left", "right", "leftmost", "rightmost"})
+_ALONE = frozenset("topmost bottommost lowest highest uppermost lowermost leftmost rightmost".split())
+_FRAMES = frozenset(
+    "half part side corner quadrant third portion region area edge border margin periphery end zone hand section sides halves edges borders corners".split()
+)
+_SURFACE = frozenset({"endoscopy", "dermoscopy", "photograph", "microscopy"})
+
+
+_PAIRED = frozenset("meniscus menisci condyle condyles plateau compartment".split())
+
+
+class Placed(NamedTuple):
+    """Readings (kind, start, stop, role) and the index after their last token."""
+
+    found: tuple[tuple[str, int, int, str], ...]
+    stop_token: int
+
+
+def is_location_word(word: str) -> bool:
+    """Tell whether a word (small letters) states a row, a column or the middle of a picture."""
+    parts = word.split("-")
+    return all(p in _ROWS or p in _MIDDLE or p in _SIDES for p in parts)
+
+
+def is_place_phrase(tagged: Tagged, phrase: Phrase) -> bool:
+    """Tell whether a phrase names a part of the body by its level, side or direction: "right upper lobe"."""
+    if phrase.name is None:
+        return False
+    first, last = phrase.name
+    head = tagged.tokens[last - 1].lower
+    leads = {tagged.tokens[k].lower for k in range(phrase.start, last)}
+    placed = any(w in _ROWS or w in _MIDDLE or w in _SIDES or kind_of(w) == "direction" for w in leads)
+    return (placed and (phrase.category == "anatomy" or head in words("classes.part"))) or kind_of(head) == "place"
+
+
+def read_location(tagged: Tagged, phrase: Phrase, stop: int, modality: str) -> Placed | None:
+    """Return a place in the picture, or a side, where a phrase holds nothing but such words; else None.
+
+    "the lower half of the frame" is a location, "the upper pole" is not; "on the left" is the patient's side unless a
+    frame is named or the picture shows a surface.
+    """
+    tokens = tagged.tokens
+    if stop <= phrase.start:
+        return None
+    # "Two lesions: one top left": a number that stands for the target.
+    if tokens[phrase.start].lower in ("one", "two", "three", "another") and stop - phrase.start > 1:
+        phrase = phrase._replace(start=phrase.start + 1)
+    inside = [k for k in range(phrase.start, stop) if tagged.tags[k] not in ("determiner", "sign")]
+    owner = ""
+    rest = []
+    for k in inside:
+        lower = tokens[k].lower
+        if lower.endswith("'s"):
+            owner = lower[:-2]
+        elif (
+            lower not in ("very", "extreme", "far", "nearest", "just", "roughly", "about", "near")
+            and lower not in _FRAMES
+        ):
+            rest.append(k)
+    if rest and all(tokens[k].lower in ("both", "either", "each") for k in rest) and len(inside) > len(rest):
+        return Placed((("side", tokens[inside[0]].start, tokens[inside[-1]].stop, "target"),), stop)
+    if not rest or not all(is_location_word(tokens[k].lower) for k in rest):
+        return _bare_frame(tagged, phrase, stop) if not rest and inside else None
+    after, frame = _frame(tagged, stop)
+    said = [p for k in rest for p in tokens[k].lower.split("-")]
+    start, end = tokens[rest[0]].start, tokens[rest[-1]].stop
+    relative = 0 if frame else _of_the_centre(tagged, stop) if _of_something(tagged, stop) else 0
+    if relative:
+        return Placed((("location", start, tokens[relative - 1].stop, "target"),), relative)
+    if not frame and after == stop and _of_something(tagged, stop) and not owner:
+        return None
+    picture = (
+        frame or owner in ("viewer", "observer", "image", "screen", "picture", "reader") or not set(said) <= _SIDES
+    )
+    if owner in ("patient", "subject"):
+        first = next(k for k in inside if tokens[k].lower.endswith("'s"))
+        return Placed((("side", tokens[first].start, tokens[inside[-1]].stop, "target"),), stop)
+    if picture:
+        if after < len(tokens) and frame and tagged.tokens[after - 1].lower == "to":
+            after -= 1
+        return Placed((("location", start, end, "target"),), after)
+    if modality in _SURFACE:
+        return Placed((), stop)
+    return Placed((("side", start, end, "target"),), stop)
+
+
+def _bare_frame(tagged: Tagged, phrase: Phrase, stop: int) -> Placed | None:
+    """Read "at the edge of the image": a frame word alone is a location where a picture is named."""
+    after, frame = _frame(tagged, stop)
+    if not frame:
+        return None
+    tokens = [
+        t for k, t in enumerate(tagged.tokens[phrase.start : stop], phrase.start) if tagged.tags[k] != "determiner"
+    ]
+    return Placed((("location", tokens[0].start, tokens[-1].stop, "target"),), after)
+
+
+def _frame(tagged: Tagged, stop: int) -> tuple[int, bool]:
+    """Return the index after "of the image" (a picture is named then), or `stop`."""
+    tokens, tags = tagged.tokens, tagged.tags
+    if stop >= len(tokens) or tokens[stop].lower not in ("of", "in", "on"):
+        return stop, False
+    k = stop + 1
+    while k < len(tokens) and tags[k] == "determiner":
+        k += 1
+    first = k
+    while k < len(tokens) and k - first < 4 and (tags[k] in ("scan", "word")):
+        k += 1
+        word = tokens[k - 1].lower
+        if word in words("classes.picture") or (tags[k - 1] == "scan" and (k == len(tokens) or tags[k] != "scan")):
+            # What is named as a modality is read on its own.
+            return (first if tags[first] == "scan" else k), True
+    return stop, False
+
+
+def _of_something(tagged: Tagged, stop: int) -> bool:
+    return stop < len(tagged.tokens) and tagged.tokens[stop].lower == "of"
+
+
+def _of_the_centre(tagged: Tagged, stop: int) -> int:
+    """Return the index after "of (the) centre", or 0."""
+    k = stop + 1
+    while k < len(tagged.tokens) and tagged.tags[k] == "determiner":
+        k += 1
+    return (
+        k + 1 if k < len(tagged.tokens) and tagged.tokens[k].lower in ("centre", "center", "midline", "middle") else 0
+    )
+
+
+def place_of_phrase(tagged: Tagged, phrase: Phrase, hi: int) -> Placed:
+    """Return a phrase, with "of ..." behind it, as one place in the patient; its sides and directions are a landmark's."""
+    tokens = tagged.tokens
+    first = phrase.start
+    while first < phrase.stop - 1 and tagged.tags[first] == "determiner":
+        first += 1
+    stop = phrase.stop
+    found = list(_landmark_words(tagged, phrase))
+    while stop < hi - 1 and tokens[stop].lower == "of":
+        more = read_phrase(tagged, stop + 1, hi)
+        if more.name is None or more.category in ("patient", "picture") or more.stop <= stop + 1:
+            break
+        found += _landmark_words(tagged, more)
+        stop = more.stop
+    if stop + 1 < hi and tokens[stop].lower == "of" and tagged.tags[stop + 1] == "level":
+        # "level of T10"
+        stop = tagged.marks[stop + 1][1]
+    last = tokens[stop - 1]
+    end = last.stop
+    return Placed((("place", tokens[first].start, end, "target"), *found), stop)
+
+
+def _landmark_words(tagged: Tagged, phrase: Phrase) -> list[tuple[str, int, int, str]]:
+    found = [(m.kind, m.start, m.stop, "landmark") for m in phrase.mods if m.kind in ("side", "direction")]
+    if phrase.name:
+        first, last = phrase.name
+        if kind_of(tagged.tokens[first].lower) == "direction" and tagged.tokens[last - 1].lower in _PAIRED:
+            found.append(("direction", tagged.tokens[first].start, tagged.tokens[first].stop, "landmark"))
+        found += _sides_in_name(tagged, *phrase.name)
+    return found
+
+
+def _sides_in_name(tagged: Tagged, first: int, last: int) -> list[tuple[str, int, int, str]]:
+    """Return the sides inside "upper left lung zone", where the side is no part of a chamber's name."""
+    found = []
+    if not any(first < a + 1 and a == first for a in tagged.name_at) and tagged.tokens[first].lower in _ROWS | _MIDDLE:
+        for k in range(first + 1, last - 1):
+            token = tagged.tokens[k]
+            if token.lower in ("left", "right", "r", "l", "r/l"):
+                found.append(("side", token.start, token.stop, "landmark"))
+    return found

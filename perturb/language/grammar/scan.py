@@ -1,0 +1,244 @@
+"""How the picture was made and of whom: modality, view, phase, quality, sex and age, as runs of tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cache, lru_cache
+
+from robustness.perturb.language.grammar.measures import Mark
+from robustness.perturb.language.grammar.tokens import Token
+from robustness.perturb.language.grammar.vocabulary import tables, words
+
+_Q_NOUNS = frozenset({"quality", "image-quality"})
+_PLAIN_FILM = frozenset({"film", "films"})
+# Words that need a word of the modality beside them.
+_NEEDS_MORE = frozenset({"photo", "photos", "photograph", "photographs", "film", "films", "echo", "radiograph"})
+
+
+@cache
+def _phrases(key: str) -> dict[str, tuple[tuple[str, ...], ...]]:
+    found: dict[str, list[tuple[str, ...]]] = {}
+    for phrase in tables()[key]:
+        found.setdefault(phrase[0], []).append(phrase)
+    return {first: tuple(sorted(group, key=len, reverse=True)) for first, group in found.items()}
+
+
+def match_phrase(tokens: Sequence[Token], i: int, table: dict[str, tuple[tuple[str, ...], ...]]) -> int:
+    """Return the index after the longest phrase of `table` that begins at token `i`, or `i`."""
+    for phrase in table.get(tokens[i].lower, ()):
+        stop = i + len(phrase)
+        if stop <= len(tokens) and all(tokens[i + k].lower == word for k, word in enumerate(phrase)):
+            return stop
+    return i
+
+
+def scans(tokens: Sequence[Token], free: Sequence[bool]) -> Iterator[tuple[Mark, int, int]]:
+    """Yield the marks of the scan, each with its tokens [first, last); `free` tells which tokens may be read."""
+    i = 0
+    while i < len(tokens):
+        found = _one(tokens, free, i) if free[i] and _may_begin(tokens[i].lower) else None
+        if found is None:
+            i += 1
+            continue
+        kind, first, last = found
+        role = "patient" if kind in ("sex", "age") else "scan"
+        group = "patient" if role == "patient" else "scan"
+        yield Mark(kind, tokens[first].start, tokens[last - 1].stop, group, role), first, last
+        i = max(last, i + 1)
+
+
+@lru_cache(maxsize=16384)
+def _may_begin(lower: str) -> bool:
+    """Tell whether a mark may begin with a word; most words begin none."""
+    if lower.endswith(_COMPOUNDS) or lower.endswith("-phase"):
+        return True
+    keys = [k for k in tables() if k.partition(".")[0] in ("modality", "view", "phase", "quality")]
+    keys += ["classes.sex", "classes.age", "classes.adverb"]
+    return any(lower in (t.lower() for t in _first_words(key)) for key in keys)
+
+
+@cache
+def _first_words(key: str) -> frozenset[str]:
+    return frozenset(entry if isinstance(entry, str) else entry[0] for entry in tables()[key])
+
+
+_COMPOUNDS = ("-weighted", "-sensitive", "-suppressed", "-saturated", "-enhanced", "-gated", "-sparing")
+
+
+def _one(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple[str, int, int] | None:
+    lower = tokens[i].lower
+    for reader in (_quality, _phase, _view, _modality):
+        found = reader(tokens, free, i)
+        if found is not None:
+            return found
+    if lower in words("classes.sex"):
+        return ("sex", i, i + 1)
+    if lower in words("classes.age") and _next(tokens, i) not in words("classes.body_part"):
+        return ("age", i, i + 1)
+    return None
+
+
+def _next(tokens: Sequence[Token], i: int) -> str:
+    return tokens[i + 1].lower if i + 1 < len(tokens) else ""
+
+
+def _modality(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple[str, int, int] | None:
+    core, before, after = words("modality.core"), words("modality.before"), words("modality.after")
+    stop = match_phrase(tokens, i, _phrases("modality.head_phrases"))
+    if stop == i:
+        j = i
+        while j < len(tokens) and free[j] and tokens[j].lower not in core and tokens[j].lower in before:
+            j += 1
+        # "coronary CT angiography": what stands before counts where a modality follows.
+        if j < len(tokens) and free[j] and tokens[j].lower in core:
+            stop = j + 1
+        elif j > i:
+            phrase = match_phrase(tokens, j, _phrases("modality.head_phrases")) if j < len(tokens) and free[j] else j
+            if phrase == j:
+                return _stain(tokens, i, j)
+            stop = phrase
+        else:
+            return _weighted(tokens, free, i)
+    while stop < len(tokens) and free[stop]:
+        more = stop
+        while more < len(tokens) - 1 and free[more] and tokens[more].lower in before and tokens[more].lower not in core:
+            more += 1
+        if not free[more] or not (tokens[more].lower in core or (more == stop and tokens[more].lower in after)):
+            break
+        stop = more + 1
+    if stop == i + 1 and tokens[i].lower in core and _next(tokens, i) in ("chest", "abdomen"):
+        stop += 1
+    elif _of_a_body_part(tokens, stop):
+        stop += 3
+    if stop == i + 1 and not _is_modality(tokens, i):
+        return None
+    return ("modality", i, stop)
+
+
+def _of_a_body_part(tokens: Sequence[Token], stop: int) -> bool:
+    """Tell whether "of the chest" follows and ends there: the scan's own field."""
+    if stop + 2 >= len(tokens) or tokens[stop].lower != "of" or tokens[stop + 1].lower != "the":
+        return False
+    rest = tokens[stop + 3].lower if stop + 3 < len(tokens) else "."
+    return tokens[stop + 2].lower in words("classes.body_part") and not (rest.isalnum() and rest not in _AFTER_FIELD)
+
+
+_AFTER_FIELD = frozenset("with without showing shows demonstrates reveals and in at on from".split())
+
+
+def _is_modality(tokens: Sequence[Token], i: int) -> bool:
+    """Tell whether a single word names a modality: "US" and "Pet" only as written, "echo" not in "echo complex"."""
+    token = tokens[i]
+    if token.lower in ("mr", "us", "pet", "pd", "pas", "sem", "tem", "ffa", "fa", "slo", "gram", "cine", "adc"):
+        return token.text.isupper()
+    if token.lower in _PLAIN_FILM:
+        return False
+    return True
+
+
+def _weighted(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple[str, int, int] | None:
+    """Read "neuromelanin-sensitive MRI" and "fat-suppressed T2": any compound before a modality."""
+    lower = tokens[i].lower
+    if not lower.endswith(_COMPOUNDS) or not free[i]:
+        return None
+    j = i + 1
+    core = words("modality.core")
+    while j < len(tokens) and free[j] and tokens[j].lower in words("modality.before") and tokens[j].lower not in core:
+        j += 1
+    if j < len(tokens) and free[j] and tokens[j].lower in core:
+        stop = j + 1
+        while stop < len(tokens) and free[stop] and tokens[stop].lower in words("modality.after"):
+            stop += 1
+        return ("modality", i, stop)
+    return ("modality", i, i + 1) if lower.endswith("-weighted") else None
+
+
+def _stain(tokens: Sequence[Token], i: int, j: int) -> tuple[str, int, int] | None:
+    """Read "Ki-67 immunostain", "fluorescein angiogram": a qualifier and a word that only follows one."""
+    if j < len(tokens) and tokens[j].lower in words("modality.after"):
+        return ("modality", i, j + 1)
+    return None
+
+
+def _view(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple[str, int, int] | None:
+    always, framed, frame = words("view.always"), words("view.framed"), words("view.frame")
+    token = tokens[i]
+    stop = match_phrase(tokens, i, _phrases("view.phrases"))
+    if stop > i:
+        return ("view", i, stop)
+    j = i
+    sure = False
+    while j < len(tokens) and free[j]:
+        lower = tokens[j].lower
+        is_sure = lower in always or tokens[j].text in words("view.capitals")
+        if not is_sure and lower not in framed:
+            break
+        sure = sure or is_sure
+        j += 1
+    if j == i:
+        return None
+    following = tokens[j].lower if j < len(tokens) else ""
+    if following in frame and (
+        sure or following not in ("image", "images", "film") or token.lower not in ("left", "right")
+    ):
+        while j > i + 1 and tokens[i].lower in ("left", "right"):
+            i += 1
+        if tokens[i].lower in ("left", "right"):
+            return None
+        return ("view", i, j)
+    if not sure:
+        return None
+    while i < j and not (tokens[i].lower in always or tokens[i].text in words("view.capitals")):
+        if tokens[i].lower in ("erect", "supine", "upright", "prone", "apical"):
+            break
+        i += 1
+    while j > i and not _sure(tokens[j - 1]) and tokens[j - 1].lower != "oblique":
+        j -= 1
+    return ("view", i, j)
+
+
+def _sure(token: Token) -> bool:
+    return token.lower in words("view.always") or token.text in words("view.capitals")
+
+
+def _phase(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple[str, int, int] | None:
+    lower = tokens[i].lower
+    if lower.endswith("-phase") and len(lower) > 8:
+        return ("phase", i, i + 1)
+    j = i
+    while j < len(tokens) and free[j] and tokens[j].lower in words("phase.words"):
+        j += 1
+    if j > i and j < len(tokens) and tokens[j].lower in ("phase", "phases"):
+        return ("phase", i, j + 1)
+    always = words("phase.always")
+    if lower in words("phase.degree") and _next(tokens, i) in always:
+        return ("phase", i, i + 2)
+    if lower in always and _next(tokens, i) not in words("modality.core"):
+        return ("phase", i, i + 1)
+    return None
+
+
+def _quality(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple[str, int, int] | None:
+    stop = match_phrase(tokens, i, _phrases("quality.phrases"))
+    if stop > i:
+        return ("quality", i, stop)
+    lower = tokens[i].lower
+    start = i
+    if lower in words("classes.adverb") and i + 1 < len(tokens) and free[i + 1]:
+        i += 1
+        lower = tokens[i].lower
+    if lower in words("quality.before_picture"):
+        rest = [t.lower for t in tokens[i + 1 : i + 4]]
+        if rest[:1] and (rest[0] in _Q_NOUNS or (rest[0] in ("image", "picture", "scan") and "quality" in rest[1:2])):
+            return ("quality", start, i + 1)
+        near = [w for w in rest if w not in words("modality.before") and w not in words("modality.core")]
+        scan = len(near) < len(rest) or (rest and rest[0] in words("classes.picture"))
+        if (
+            rest
+            and scan
+            and (rest[0] in words("classes.picture") or rest[0] in words("modality.before") | words("modality.core"))
+        ):
+            return ("quality", start, i + 1)
+    if lower in words("quality.words"):
+        return ("quality", start, i + 1)
+    return None

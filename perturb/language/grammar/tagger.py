@@ -1,0 +1,162 @@
+"""One class for every token of a prompt, with the values that form or position alone tells."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cache, lru_cache
+from typing import NamedTuple
+
+from robustness.perturb.language.grammar.measures import Mark, measures
+from robustness.perturb.language.grammar.scan import match_phrase, scans
+from robustness.perturb.language.grammar.tokens import Token, tokenize
+from robustness.perturb.language.grammar.vocabulary import names_by_first, words
+from robustness.perturb.language.ontology.modifiers import modifiers
+from robustness.perturb.language.ontology.terms import Term
+
+_EXISTS = frozenset({"there", "there's"})
+_SINGLE = (
+    "determiner", "preposition", "conjunction", "auxiliary", "relative", "pronoun", "request", "filler",
+)  # fmt: skip
+_DENIALS = frozenset({"no", "not", "without", "never", "lacking", "lacks"})
+
+
+class Tagged(NamedTuple):
+    """The tokens of a text, each with its class, and the marks; `name_at` gives names of several words by first token.
+
+    Attributes:
+        tags: a class per token: determiner, preposition, conjunction, auxiliary, relative, pronoun, request, filler,
+            position, report, relation, negation, certainty, sign, word, or a mark's group.
+        marks: first token -> (mark, index after its last token).
+        spans: first token -> index after the last token of a relation, negation or certainty phrase.
+        name_at: first token -> (index after the name's last token, the ontology's term).
+    """
+
+    text: str
+    tokens: list[Token]
+    tags: list[str]
+    marks: dict[int, tuple[Mark, int]]
+    spans: dict[int, int]
+    name_at: dict[int, tuple[int, Term]]
+
+
+def tag(text: str) -> Tagged:
+    """Return the tokens of `text` with their classes."""
+    tokens = tokenize(text)
+    tags = [""] * len(tokens)
+    marks: dict[int, tuple[Mark, int]] = {}
+    if _DIGIT.search(text):
+        _figures(text, tokens, tags, marks)
+    names = _names(tokens, tags)
+    free = [not t for t in tags]
+    for first, (stop, _) in names.items():
+        for k in range(first, stop):
+            free[k] = False
+    for i, token in enumerate(tokens):
+        # "1) right lung 2) left lung": the figures count the list, not the targets.
+        if token.lower.isdigit() and i + 1 < len(tokens) and tokens[i + 1].lower == ")":
+            tags[i], free[i] = "sign", False
+    for mark, first, last in scans(tokens, free):
+        marks[first] = (mark, last)
+        tags[first:last] = [mark.group] * (last - first)
+    spans: dict[int, int] = {}
+    _phrases(tokens, tags, spans, names)
+    for i, token in enumerate(tokens):
+        if not tags[i]:
+            tags[i] = _single(token, tokens, i)
+    return Tagged(text, tokens, tags, marks, spans, names)
+
+
+def _figures(text: str, tokens: Sequence[Token], tags: list[str], marks: dict[int, tuple[Mark, int]]) -> None:
+    for mark in measures(text):
+        first = next((i for i, t in enumerate(tokens) if mark.start < t.stop), None)
+        if first is None or tags[first]:
+            continue
+        last = first + 1
+        while last < len(tokens) and tokens[last].start < mark.stop:
+            last += 1
+        marks[first] = (mark, last)
+        tags[first:last] = [mark.group] * (last - first)
+
+
+def _names(tokens: Sequence[Token], tags: Sequence[str]) -> dict[int, tuple[int, Term]]:
+    """Return first token -> (index after the last, term) of the ontology's names of several words, longest first."""
+    index = names_by_first()
+    found: dict[int, tuple[int, Term]] = {}
+    i = 0
+    while i < len(tokens):
+        stop = i + 1
+        for parts, term in () if tags[i] else index.get(tokens[i].lower, ()):
+            end = i + len(parts)
+            if end > len(tokens) or tokens[i + 1].lower != parts[1]:
+                continue
+            if all(tokens[i + k].lower == p and not tags[i + k] for k, p in enumerate(parts)):
+                found[i] = (end, term)
+                stop = end
+                break
+        i = stop
+    return found
+
+
+@cache
+def _phrase_table() -> dict[str, tuple[tuple[tuple[str, ...], str], ...]]:
+    """Return first word -> (words, class) of the phrases of several words, longest first."""
+    found: dict[str, list[tuple[tuple[str, ...], str]]] = {}
+    for kind in ("relation", "negation", "certainty"):
+        for value in modifiers()[kind]:
+            if kind == "relation" or " " in value:
+                parts = tuple(value.split(" "))
+                found.setdefault(parts[0], []).append((parts, kind))
+    return {first: tuple(sorted(rows, key=lambda r: -len(r[0]))) for first, rows in found.items()}
+
+
+def _phrases(
+    tokens: Sequence[Token], tags: list[str], spans: dict[int, int], names: dict[int, tuple[int, Term]]
+) -> None:
+    table = _phrase_table()
+    i = 0
+    while i < len(tokens):
+        if i in names:
+            i = names[i][0]
+            continue
+        stop = i
+        for parts, kind in () if tags[i] else table.get(tokens[i].lower, ()):
+            end = match_phrase(tokens, i, {parts[0]: (parts,)})
+            if end > i and not any(tags[i:end]):
+                tags[i:end] = [kind] * (end - i)
+                spans[i] = stop = end
+                break
+        i = max(stop, i + 1)
+
+
+def _single(token: Token, tokens: Sequence[Token], i: int) -> str:
+    lower = token.lower
+    if not token.is_word:
+        return "sign"
+    if lower in _EXISTS and i + 1 < len(tokens) and (lower == "there's" or tokens[i + 1].lower in _BE):
+        return "exists"
+    return _class_of(lower)
+
+
+@lru_cache(maxsize=16384)
+def _class_of(lower: str) -> str:
+    if lower in ("with", "including"):
+        return "with"
+    if lower in _DENIALS:
+        return "negation"
+    for name in _SINGLE:
+        if lower in words(f"classes.{name}"):
+            return name
+    if lower in words("classes.position"):
+        return "position"
+    if lower in words("classes.report"):
+        return "report"
+    if lower in modifiers()["negation"]:
+        return "negation"
+    if lower in modifiers()["certainty"]:
+        return "certainty"
+    return "word"
+
+
+_DIGIT = re.compile(r"\d")
+_BE = frozenset({"is", "are", "was", "were", "may", "might", "seems", "appears", "has", "have"})

@@ -1,0 +1,80 @@
+"""Tell whether a prompt is one of the reference benchmark's templates, all of whose words the template reader knows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+
+from robustness.perturb.language.grammar.vocabulary import category_of
+from robustness.perturb.language.lexicon import descriptions, find_class
+from robustness.perturb.language.ontology.terms import term_index
+from robustness.types import Attribute
+
+# What may stand between the values of a template; everything else is language and read by the grammar.
+_FRAME = re.compile(
+    r"(?:an image (?:showing|of)(?: the following:)?|this image shows the following:|segment(?: the)?|there (?:is|are)|(?:and )?(?:located|situated) in|part of the image|of the image|in the image|in the breast ultrasound image|at the|-shaped|shaped?|of shape|of|"
+    r"in an? chest x-?ray|(?:view )?of an? chest x-?ray|in (?:the|an?)|in|(?:is|are) present|in an? (?:frontal|lateral)? ?chest x-?ray|view|at the end of|of the heart|of the|"
+    r"in the cardiac ultrasound|at (?:the )?end of the|cycle|of an?|with|image quality|it is an?|it is|it's an?|an?|the|and|"
+    r"t1 brain mri|brain mri|head ct|on ct|in separate regions|regions?|parts?|separate|nearest to the|corner|brightest|largest|"
+    r"smallest|on a dark background|in a fluorescence microscopy image|that do not touch the border|[-,.: ])*",
+    re.IGNORECASE,
+)
+
+_LOCATED = re.compile(r"\w,? located in (?:\w+[ ,-]+)+of the image$")
+
+
+def is_template(text: str, attributes: Sequence[Attribute], *, is_stated: bool) -> bool:
+    """Tell whether `attributes` and the frames of the templates are all that `text` holds.
+
+    Args:
+        text: the prompt.
+        attributes: what the template reader found, in order.
+        is_stated: the siblings or the data name the target, so that no lexicon has to know it.
+    """
+    target = next((a for a in attributes if a.kind == "target"), None)
+    if target is None or not (is_stated or find_class(target.value)):
+        return False
+    row = find_class(target.value)
+    if row is not None and row.dataset and _LOCATED.search(text) and attributes[0].kind != "pathology":
+        return True
+    if any(a.kind == "description" and not _is_known_description(a.value) for a in attributes):
+        return False
+    if any(
+        f"{a.value} {target.value}".lower() in term_index()
+        for a in attributes
+        if a.stop == target.start - 1 and a.kind in ("colour", "direction")
+    ):
+        # "red nucleus" is a name.
+        return False
+    at = 0
+    for a in attributes:
+        if not _is_frame(text[at : a.start]):
+            return False
+        at = a.stop
+        # "upper left lung" is a place in the patient; "X is present." alone names its target.
+        if a.start < target.start and (
+            (a.kind in ("pathology", "description")
+            and a.stop - a.start > 10)
+            or (a.kind == "location"
+            and _is_body(target))
+        ):
+            return False
+    return _is_frame(text[at:])
+
+
+def _is_body(target: Attribute) -> bool:
+    row = find_class(target.value)
+    return row is None or category_of(target.value.lower().rsplit(" ", 1)[-1]) == "anatomy"
+
+
+@lru_cache(maxsize=1024)
+def _is_known_description(text: str) -> bool:
+    known = {row.text.lower() for rows in descriptions().values() for row in rows}
+    lower = text.lower()
+    return lower in known or ("," not in lower and re.search(r"\b(?:an?|the|of|in)\b", lower) is not None)
+
+
+@lru_cache(maxsize=8192)
+def _is_frame(gap: str) -> bool:
+    return _FRAME.fullmatch(gap) is not None

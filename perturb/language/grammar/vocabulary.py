@@ -1,0 +1,157 @@
+"""Which class a word belongs to: closed classes by list, modifiers by list and by form, names by the ontology."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from functools import cache, lru_cache
+from importlib import resources
+from typing import Any
+
+from robustness.perturb.language.ontology.modifiers import modifiers
+from robustness.perturb.language.ontology.terms import Term, forget_on_extend, term_index
+
+# Where a word is of several kinds, the first of these is meant before a noun.
+_ORDER = (
+    "size", "colour", "shape", "margin", "signal", "texture", "pathology", "side", "direction", "place", "number", "description",
+)  # fmt: skip
+_SUFFIXES = (
+    ("shape", ("-shaped", "shaped", "-like")),
+    ("signal", ("-enhancing", "-avid", "intense", "-echoic", "-dense", "-bright", "-dark", "-attenuating", "-lucent")),
+    ("colour", ("-coloured", "-colored", "-tinged", "-pigmented", "-hued", "-tinted")),
+    ("margin", ("-defined", "-circumscribed", "-demarcated", "-marginated", "-bordered", "-edged", "-contoured")),
+    ("texture", ("-walled", "-containing", "-filled", "-textured", "-surfaced")),
+    ("side", ("-sided",)),
+    ("pathology", ("-grade", "-looking", "-appearing", "-differentiated")),
+    ("size", ("-sized", "-segment")),
+)  # fmt: skip
+_SIGNAL = re.compile(
+    r"(?:[a-z0-9]+-)?(?:hyper|hypo|iso|an|hetero|non-?)-?(?:echoic|echogenic|dens[ei]\w*|intens[ei]\w*|attenuat\w+|reflective|"
+    r"fluorescent|autofluorescent|vascular|metabolic|lucent|enhanc\w+|perfused|avid|opaque|refractile)"
+)
+_EDGE = re.compile(r"(?:defined|circumscribed|demarcated|delineated|marginated|bounded|delimited)$")
+_FINDING = re.compile(
+    r"(?:oma|omas|omata|itis|osis|oses|iasis|megaly|cele|celes|ectasis|ectasia|pathy|opathies|penia|rrhage|rrhages|"
+    r"lith|liths|emia|aemia|plasia|malacia|algia|thorax|noma|sclerosis|trauma|edema|oedema|infarct|infarcts|ption)$"
+)
+_FINDING_WORDS = frozenset(
+    "lesion lesions mass masses nodule nodules tumor tumors tumour tumours cyst cysts stone stones ulcer ulcers wound"
+    " wounds fracture fractures infarct infarcts clot clots hole holes tear tears scar scars swelling bleed bleeding"
+    " bulge herniation effusion effusions collection collections opacity opacities infection infections plaque plaques"
+    " polyp polyps abscess abscesses shadow shadowing calcification calcifications aneurysm aneurysms dissection rupture"
+    " erosion erosions defect defects injury injuries burn burns spot spots patch patches rash bruise exudate exudates"
+    " infiltrate infiltrates leak leaks occlusion occlusions obstruction stricture strictures stenosis stenoses spur"
+    " spurs fissure fistula fistulas dislocation subluxation detachment enhancement thickening stranding scarring"
+    " laceration lacerations growth growths lump lumps blister blisters bubble bubbles instrument instruments stent stents"
+    " catheter catheters tube tubes clip clips screw screws wire wires foreign deposit deposits hyperintensity"
+    " hyperintensities hypointensity atrophy cavity cavities focus foci debris dilatation dilation contusion contusions"
+    " embolism emboli thrombus thrombi cancer cancers carcinoma malignancy metastasis metastases disease bodies necrosis"
+    " haemorrhage hemorrhage callus slough eschar papule papules pustule pustules macule macules vesicle vesicles air gas"
+    " fluid oedema edema blood pus lymphadenopathy adenopathy invasion thinning discontinuity loss dehiscence tag tags"
+    " extravasation hernia hernias diverticulum diverticula bulla bullae consolidation consolidations atelectasis"
+    " stitches sutures staples implant implants prosthesis device devices deformity malformation mites comedones stye".split()
+)
+# What a target does, which no mask shows.
+_DESCRIPTIVE = frozenset("mobile immobile pulsatile tender painful painless reducible compressible fixed".split())
+
+
+@cache
+def tables() -> dict[str, Any]:
+    """Return ``words.toml`` with every list of words as a frozenset and every list of phrases as word tuples."""
+    text = resources.files("robustness.perturb.language.grammar").joinpath("words.toml").read_text(encoding="utf-8")
+    found: dict[str, Any] = {}
+    for section, rows in tomllib.loads(text).items():
+        for key, value in rows.items():
+            several = ";" in value
+            parts = [tuple(p.split()) for p in value.split(";")] if several else value.split(" ")
+            found[f"{section}.{key}"] = tuple(parts) if several else frozenset(parts)
+    return found
+
+
+@cache
+def words(key: str) -> frozenset[str]:
+    """Return the words of one class, such as "classes.preposition"."""
+    found: frozenset[str] = tables()[key]
+    return found
+
+
+@lru_cache(maxsize=16384)
+def kind_of(word: str) -> str:
+    """Return the kind of attribute that a word (small letters) states before a noun, or ""."""
+    table = modifiers()
+    if word in _DESCRIPTIVE:
+        return "description"
+    for kind in _ORDER:
+        if word in table.get(kind, ()):
+            return kind
+    return _kind_by_form(word, table)
+
+
+def _kind_by_form(word: str, table: dict[str, Any]) -> str:
+    for prefix in ("non-", "semi-", "sub-", "multi-", "poly-", "quasi-"):
+        if word.startswith(prefix) and (kind := kind_of(word.removeprefix(prefix))):
+            return kind
+    if _SIGNAL.fullmatch(word):
+        return "signal"
+    parts = word.split("-")
+    if len(parts) > 1:
+        colours = table["colour"]
+        if (
+            all(p in colours or p in ("dark", "light", "pale", "bright", "deep") for p in parts)
+            and parts[-1] in colours
+        ):
+            return "colour"
+        if all(p in table["shape"] for p in parts):
+            return "shape"
+        if kind_of(parts[-1]) in ("texture", "margin", "signal") and parts[0] in words("classes.adverb"):
+            return kind_of(parts[-1])
+    if word not in table["place"]:
+        for kind, endings in _SUFFIXES:
+            if word.endswith(endings) and word not in endings and len(word) > 6:
+                return kind
+    return ""
+
+
+def is_edge(word: str) -> bool:
+    """Tell whether a participle speaks of an edge once an adverb stands before it: "poorly defined"."""
+    return bool(_EDGE.match(word))
+
+
+def is_colour(word: str) -> bool:
+    """Tell whether a word is a colour."""
+    return kind_of(word) == "colour"
+
+
+@lru_cache(maxsize=16384)
+def category_of(head: str) -> str:
+    """Return "finding", "anatomy", "instrument" or "" for a head noun (small letters) by the ontology and by its form."""
+    if head in _FINDING_WORDS:
+        return "finding"
+    found = term_index().get(head)
+    if found:
+        return found[0].category
+    if _FINDING.search(head) and len(head) > 5:
+        return "finding"
+    return "anatomy" if head in words("classes.part") or head in words("classes.body_part") else ""
+
+
+Names = dict[str, tuple[tuple[tuple[str, ...], Term], ...]]
+
+
+@cache
+def names_by_first() -> Names:
+    """Return first word -> the ontology's names of several words that begin with it, longest first, each with its term."""
+    found: dict[str, list[tuple[tuple[str, ...], Term]]] = {}
+    for name, group in term_index().items():
+        parts = tuple(name.split(" "))
+        # "atypical naevus" states a pathology and a target, whatever the ontology calls it.
+        if len(parts) > 1 and (kind_of(parts[0]) == "pathology" or parts[0] in ("enlarged", "widened")):
+            if " ".join(parts[1:]) in term_index():
+                continue
+        if len(parts) > 1:
+            found.setdefault(parts[0], []).append((parts, group[0]))
+    return {first: tuple(sorted(rows, key=lambda r: (-len(r[0]), r[0]))) for first, rows in found.items()}
+
+
+for _cached in (names_by_first, category_of):
+    forget_on_extend(_cached)
