@@ -1,0 +1,1 @@
+"""Published datasets, as they are downloaded, into the benchmark's folder layout."""

@@ -1,0 +1,135 @@
+"""Tasks of the Medical Segmentation Decathlon: volumes with label maps, cut into slices by rule."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from robustness.errors import InputError
+from robustness.runners.data.masks.label_map import label_slug, parse_labels
+from robustness.runners.data.masks.labelled_slices import SliceOfVolume, slices_of_volume
+from robustness.runners.data.prepare.base import Layout, Sample, Target
+from robustness.runners.data.volumes.cache import VolumeCache
+from robustness.runners.data.volumes.open import stem_of
+from robustness.runners.data.volumes.orientation import View
+from robustness.runners.data.volumes.scale import QUANTILES, Scale, Window, parse_window, quantile_scale
+from robustness.runners.data.volumes.slices import SliceRule, slice_rule
+from robustness.types import Image, Mask
+
+Options = Mapping[str, Any]
+
+
+def _decathlon(source: Path, options: Options) -> Iterator[Sample]:
+    root, card = _card(source)
+    labels = options.get("labels") or {value: name for value, name in card["labels"].items() if str(value) != "0"}
+    table = parse_labels(_lowered(labels), "dataset.json")
+    rule, window = slice_rule(options.get("slices")), parse_window(options.get("window"))
+    cache = VolumeCache()
+    for pair in card["training"]:
+        image, mask = (root / str(pair[key]) for key in ("image", "label"))
+        scale: dict[str, Scale] = {}
+        for chosen in slices_of_volume(image, mask, table, rule, cache):
+            yield _sample(image, mask, chosen, table, _Reader(cache, window, rule, scale))
+
+
+class _Reader:
+    """Reads slices of one volume with one scale: the stated window, or quantiles of the volume."""
+
+    def __init__(self, cache: VolumeCache, window: Window | None, rule: SliceRule, scale: dict[str, Scale]) -> None:
+        self._cache, self._window, self._rule, self._scale = cache, window, rule, scale
+
+    def image(self, path: Path, view: View, index: int) -> Image:
+        plane = self._channel(self._cache.plane(path, view.axis, index), path)
+        unit = self._of(path).unit(view.image(plane))
+        return np.rint(unit * 255).astype(np.uint8)
+
+    def mask(self, path: Path, view: View, index: int, values: tuple[int, ...]) -> Mask:
+        return np.asarray(np.isin(view.image(self._cache.plane(path, view.axis, index)), values))
+
+    def _of(self, path: Path) -> Scale:
+        if "volume" not in self._scale:
+            window = self._window or Window(quantiles=QUANTILES, per_volume=True)
+            if window.interval:
+                self._scale["volume"] = Scale(*window.interval, "stated")
+            else:
+                voxels = self._channel(self._cache.voxels(path), path)
+                self._scale["volume"] = quantile_scale([voxels], window.quantiles or QUANTILES, "quantiles of the volume")
+        return self._scale["volume"]
+
+    def _channel(self, voxels: Any, path: Path) -> Any:
+        channels = self._cache.volume(path).header.channels
+        if channels == 1:
+            return voxels
+        if self._rule.channel is None or self._rule.channel >= channels:
+            raise InputError(f"slices.channel: {path.name} has {channels} sequences; state one, counted from 0")
+        return voxels[..., self._rule.channel]
+
+
+def _sample(
+    image: Path, mask: Path, chosen: SliceOfVolume, table: Mapping[str, tuple[int, ...]], reader: _Reader
+) -> Sample:
+    stem, view = stem_of(image), chosen.view
+    name = f"{stem}_{view.plane}{chosen.index:03d}"
+    targets = tuple(
+        Target(
+            name=label,
+            mask_stem=f"{name}_{label_slug(label, table)}",
+            read=partial(reader.mask, mask, view, chosen.index, table[label]),
+            attributes={"view": view.plane},
+        )
+        for label in chosen.labels
+    )
+    return Sample(
+        stem=name,
+        pixels=partial(reader.image, image, view, chosen.index),
+        targets=targets,
+        subject=stem,
+        facts={"slice": chosen.index, "plane": view.plane},
+        spacing_mm=view.spacing_mm,
+    )
+
+
+def _card(source: Path) -> tuple[Path, dict[str, Any]]:
+    found = next(iter(sorted([*source.glob("dataset.json"), *source.glob("*/dataset.json")])), None)
+    if found is None:
+        raise InputError(f"source: expected dataset.json, imagesTr and labelsTr in {source}, found no dataset.json")
+    try:
+        card = json.loads(found.read_text(encoding="utf-8"))
+        pairs = [(pair["image"], pair["label"]) for pair in card["training"]]
+        _ = card["labels"].items()
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"source: expected `labels` and `training` in {found}, got {error}") from None
+    if not pairs:
+        raise InputError(f"source: expected training pairs in {found}, found none")
+    return found.parent, card
+
+
+def _lowered(labels: Mapping[Any, Any]) -> dict[Any, Any]:
+    return {
+        key.lower() if isinstance(key, str) else key: value.lower() if isinstance(value, str) else value
+        for key, value in labels.items()
+    }
+
+
+LAYOUTS = (
+    Layout(
+        name="msd",
+        title="Medical Segmentation Decathlon (any task)",
+        modality="",
+        tree="TaskNN_NAME/dataset.json, imagesTr/ID.nii.gz, labelsTr/ID.nii.gz",
+        licence="CC BY-SA 4.0",
+        source="Antonelli et al., Nature Communications 13, 2022, doi:10.1038/s41467-022-30695-9",
+        subjects="patients, by their files",
+        traps=(
+            "several sequences in one 4D file (brain tumours, prostate): state slices.channel",
+            "MRI values have no unit: each volume is scaled between its own quantiles unless a window is stated",
+        ),
+        samples=_decathlon,
+        options=("slices", "window", "labels"),
+    ),
+)

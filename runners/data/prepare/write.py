@@ -1,0 +1,180 @@
+"""Write a published dataset as a folder of the benchmark's layout: images/, masks/, anns/, dataset_card.json."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image as PILImage
+
+from robustness.errors import CaseError, InputError
+from robustness.files import write_text
+from robustness.perturb.language.measured import measure
+from robustness.perturb.language.templates import build_prompts, family_of
+from robustness.runners.data.decode import read_image
+from robustness.runners.data.prepare.base import Layout, Sample, Target
+from robustness.runners.data.prepare.layouts import layout_named
+from robustness.runners.data.prepare.reference import matched, read_reference
+from robustness.runners.data.prepare.shares import shared_out
+from robustness.types import Image, Mask
+
+# Copied byte for byte; anything else becomes PNG.
+_COPIED = (".png", ".jpg", ".jpeg")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What was written.
+
+    Attributes:
+        folder: the dataset.
+        cases: entries by split.
+        subjects: subjects by split; empty where they are not known.
+        notes: what a reader should know, one sentence each.
+    """
+
+    folder: Path
+    cases: Mapping[str, int]
+    subjects: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def prepare(
+    name: str, source: str | Path, out: str | Path, *, annotations: str | Path | None = None, val: float = 0.15,
+    test: float = 0.2, seed: int = 0, limit: int | None = None, options: Mapping[str, Any] | None = None,
+) -> Prepared:  # fmt: skip
+    """Turn a download into a dataset folder that `load_dataset` opens.
+
+    Splits are, in this order: those of the annotation files (with their prompts), the publisher's own, shares of whole
+    subjects, or of images where no subject is known. Prompts are measured from masks and filled with what is known.
+
+    Args:
+        name: of a layout; see `robustness prepare --list`.
+        source: the folder of the download, unpacked.
+        out: the folder to write; must not exist or be empty.
+        annotations: a folder with the reference benchmark's train.json, val.json and test.json for this set.
+        val, test: shares, where splits are made.
+        seed: of that draw.
+        limit: the first images only, for a trial.
+        options: of the layout (`target`, `labels`, `slices`, `window`).
+
+    Raises:
+        InputError: unknown name or option, a download of another layout, or a folder that holds something.
+        CaseError: an image or mask cannot be read.
+    """
+    layout, place, folder = layout_named(name), Path(source).expanduser(), Path(out).expanduser()
+    chosen = {key: value for key, value in (options or {}).items() if value is not None}
+    unknown = next((key for key in chosen if key not in layout.options), None)
+    if unknown is not None:
+        raise InputError(f"{unknown}: the layout {name!r} takes {', '.join(layout.options) or 'no options'}")
+    if not place.is_dir():
+        raise InputError(f"source: expected a folder, {place} is none; unpack the download first")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"out: expected a new or empty folder, {folder} holds files; choose another")
+    samples = list(layout.samples(place, chosen))[:limit]
+    if not samples:
+        raise InputError(f"source: expected images of the layout {name!r} in {place}, found none")
+    entries = _by_reference(layout, samples, annotations, folder) if annotations else None
+    entries = entries or _by_shares(layout, samples, folder, val=val, test=test, seed=seed)
+    return _finish(layout, folder, entries, samples)
+
+
+def _by_reference(
+    layout: Layout, samples: Sequence[Sample], annotations: str | Path, folder: Path
+) -> dict[str, list[dict[str, Any]]]:
+    splits: dict[str, list[dict[str, Any]]] = {}
+    for split, entry, (sample, target) in matched(read_reference(annotations), samples):
+        made = _entry(layout, sample, target, folder, image=entry["img_name"], mask=entry["mask_name"])
+        splits.setdefault(split, []).append({**made, **entry, "prompts": entry["prompts"]})
+    return splits
+
+
+def _by_shares(
+    layout: Layout, samples: Sequence[Sample], folder: Path, *, val: float, test: float, seed: int
+) -> dict[str, list[dict[str, Any]]]:
+    split_of = shared_out(samples, val=val, test=test, seed=seed)
+    splits: dict[str, list[dict[str, Any]]] = {}
+    for sample in samples:
+        for target in sample.targets:
+            image = f"{sample.stem}{_suffix(sample)}"
+            made = _entry(layout, sample, target, folder, image=image, mask=f"{target.mask_stem}.png")
+            splits.setdefault(split_of[sample.stem], []).append(made)
+    order = {"train": 0, "val": 1, "test": 2}
+    return dict(sorted(splits.items(), key=lambda item: (order.get(item[0], 3), item[0])))
+
+
+def _suffix(sample: Sample) -> str:
+    suffix = sample.image.suffix if sample.image else ".png"
+    return suffix if suffix.lower() in _COPIED else ".png"
+
+
+def _entry(layout: Layout, sample: Sample, target: Target, folder: Path, *, image: str, mask: str) -> dict[str, Any]:
+    """Write an image and a mask, and return their annotation."""
+    pixels = _write_image(sample, folder / "images" / image)
+    reference = target.read()
+    if pixels.shape[:2] != reference.shape:
+        (height, width), (mask_height, mask_width) = pixels.shape[:2], reference.shape
+        raise CaseError(f"{mask}: the image is {width} x {height}, the mask {mask_width} x {mask_height}")
+    mask_name = mask if mask.lower().endswith(".png") else f"{mask.rpartition('.')[0]}.png"
+    _write_mask(reference, folder / "masks" / mask_name)
+    words = {**measure(reference, pixels), **target.attributes, "target": target.name}
+    stated = {**sample.facts, **({"modality": layout.modality} if layout.modality else {})}
+    return {
+        "img_name": image,
+        "mask_name": mask_name,
+        **({"subject": sample.subject} if sample.subject else {}),
+        "target": target.name,
+        **({"spacing_mm": list(sample.spacing_mm)} if sample.spacing_mm else {}),
+        **{key: value for key, value in stated.items() if key not in ("img_name", "mask_name", "prompts")},
+        "prompts": build_prompts(words, family=family_of(layout.modality, target.name)),
+        "attributes": {key: value for key, value in words.items() if key != "target"},
+    }
+
+
+def _write_image(sample: Sample, path: Path) -> Image:
+    """Write an image once and return it as RGB."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        if sample.pixels is not None:
+            PILImage.fromarray(sample.pixels()).save(path)
+        elif sample.image is not None and path.suffix.lower() == sample.image.suffix.lower():
+            shutil.copyfile(sample.image, path)
+        elif sample.image is not None:
+            PILImage.fromarray(read_image(sample.image).image).save(path)
+    return read_image(path).image
+
+
+def _write_mask(mask: Mask, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    PILImage.fromarray(mask.astype(np.uint8) * np.uint8(255)).save(path)
+
+
+def _finish(
+    layout: Layout, folder: Path, splits: Mapping[str, list[dict[str, Any]]], samples: Sequence[Sample]
+) -> Prepared:
+    for split, entries in splits.items():
+        write_text(folder / "anns" / f"{split}.json", json.dumps(entries, indent=1, ensure_ascii=False) + "\n")
+    known = all(sample.subject for sample in samples)
+    notes = tuple(_notes(layout, splits, known))
+    card = {
+        "name": layout.name, "what": layout.title, "modality": layout.modality, "licence": layout.licence,
+        "source": layout.source, "subjects": layout.subjects if known else "not known", "notes": list(notes),
+        "counts": {split: len(entries) for split, entries in splits.items()},
+    }  # fmt: skip
+    write_text(folder / "dataset_card.json", json.dumps(card, indent=1, ensure_ascii=False) + "\n")
+    subjects = {split: len({e["subject"] for e in entries}) for split, entries in splits.items()} if known else {}
+    return Prepared(folder, {split: len(entries) for split, entries in splits.items()}, subjects, notes)
+
+
+def _notes(layout: Layout, splits: Mapping[str, list[dict[str, Any]]], known: bool) -> Iterator[str]:
+    if not known:
+        yield f"subjects are not known ({layout.subjects}); audits speak about images, not about patients"
+    empty = sum(not e["attributes"].get("area", 1) for entries in splits.values() for e in entries)
+    if empty:
+        yield f"empty masks: {empty}"
+    yield from layout.traps

@@ -1,0 +1,1 @@
+"""Volumes and single images of medical formats behind one interface, read lazily."""

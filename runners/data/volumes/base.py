@@ -1,0 +1,82 @@
+"""The interface of a volume: voxels on demand, a place in the patient, and what the header says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from robustness.errors import InputError
+
+Voxels = npt.NDArray[Any]
+Affine = npt.NDArray[np.float64]
+
+INSTALL = 'pip install "vlsm-robustness[medical]"'
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says about its voxels before any of them is read.
+
+    Attributes:
+        shape: voxels along the three stored axes (I, J, K); a single image has K = 1.
+        affine: 4 x 4, from voxel indices to millimetres toward the patient's right, front and top (RAS+); None where
+            the format or the file states no place in the patient.
+        spacing_mm: voxel size along the stored axes, or None.
+        channels: of one voxel: 1, 3 (colour) or the number of sequences of a 4D file.
+        color: the channels are red, green and blue.
+        patient: an id from the header, or "".
+        modality: as the header names it ("MR", "CT", "US"), or "".
+        windows: (low, high) intervals of stored values that the header proposes for display.
+        inverted: low values are shown bright (MONOCHROME1).
+        facts: further fields of the header that a plan may name as groups (scanner, site, sex, age, ...).
+        warnings: what a reader of the results should know about the file, one sentence each.
+    """
+
+    shape: tuple[int, int, int]
+    affine: Affine | None
+    spacing_mm: tuple[float, float, float] | None
+    channels: int = 1
+    color: bool = False
+    patient: str = ""
+    modality: str = ""
+    windows: tuple[tuple[float, float], ...] = ()
+    inverted: bool = False
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+class Volume(Protocol):
+    """A volume whose voxels are read when they are asked for."""
+
+    path: Path
+    header: Header
+
+    def voxels(self) -> Voxels:
+        """Return all voxels (I, J, K) or (I, J, K, channels), rescaled as the header asks."""
+
+    def plane(self, axis: int, index: int) -> Voxels:
+        """Return the voxels at one index of a stored axis; the two other axes keep their order."""
+
+    def single_planes(self, axis: int) -> bool:
+        """Tell whether one plane across this axis costs much less than the volume."""
+
+
+def needs(library: str, role: str, path: Path) -> InputError:
+    """Return the error for a format whose library is not installed."""
+    return InputError(f"data: {path.name} is {role}, which needs {library}; install the extra: {INSTALL}")
+
+
+def spacing_of_affine(affine: Affine) -> tuple[float, float, float]:
+    """Return the voxel size along the stored axes: the lengths of an affine's columns."""
+    lengths = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
+    return float(lengths[0]), float(lengths[1]), float(lengths[2])
+
+
+def take_plane(voxels: Voxels, axis: int, index: int) -> Voxels:
+    """Return one plane of an array of all voxels."""
+    return np.take(voxels, index, axis=axis)

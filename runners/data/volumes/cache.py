@@ -1,0 +1,72 @@
+"""The last few volumes in memory: slices of one volume follow one another, so each is read once."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from pathlib import Path
+from threading import RLock
+from typing import Any, NamedTuple
+
+from robustness.runners.data.volumes.base import Volume, Voxels, take_plane
+from robustness.runners.data.volumes.open import open_volume
+
+# An image and its label map, and those of the volume that is read ahead.
+_MOST = 4
+
+
+class Loaded(NamedTuple):
+    """An open volume and, where they were needed, all its voxels."""
+
+    volume: Volume
+    voxels: Voxels | None
+
+
+class VolumeCache:
+    """Opens volumes and keeps the voxels of the last few; may be used by several threads.
+
+    A volume is read whole at the first slice, which costs no more than one slice of a compressed file; files whose
+    format gives single frames cheaply (a DICOM series along its slices) are read frame by frame.
+    """
+
+    def __init__(self) -> None:
+        self._volumes: OrderedDict[Path, Loaded] = OrderedDict()
+        self._lock = RLock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__()  # type: ignore[misc]
+
+    def volume(self, path: Path) -> Volume:
+        """Return an open volume.
+
+        Raises:
+            InputError, CaseError: as `open_volume`.
+        """
+        with self._lock:
+            return self._entry(path).volume
+
+    def voxels(self, path: Path) -> Voxels:
+        """Return all voxels of a volume."""
+        with self._lock:
+            entry = self._entry(path)
+            if entry.voxels is None:
+                entry = self._volumes[path] = Loaded(entry.volume, entry.volume.voxels())
+            assert entry.voxels is not None
+            return entry.voxels
+
+    def plane(self, path: Path, axis: int, index: int) -> Voxels:
+        """Return the voxels at one index of a stored axis."""
+        with self._lock:
+            entry = self._entry(path)
+            if entry.voxels is None and entry.volume.single_planes(axis):
+                return entry.volume.plane(axis, index)
+            return take_plane(self.voxels(path), axis, index)
+
+    def _entry(self, path: Path) -> Loaded:
+        entry = self._volumes.pop(path, None) or Loaded(open_volume(path), None)
+        self._volumes[path] = entry
+        while len(self._volumes) > _MOST:
+            self._volumes.popitem(last=False)
+        return entry

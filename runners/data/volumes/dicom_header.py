@@ -1,0 +1,135 @@
+"""What DICOM headers say: geometry, display windows, patient and further facts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from robustness.runners.data.volumes.base import Affine
+
+# Groups that a plan may ask for: short names, and the DICOM keywords that they stand for.
+FACTS = {
+    "scanner": "ManufacturerModelName",
+    "manufacturer": "Manufacturer",
+    "site": "InstitutionName",
+    "sex": "PatientSex",
+    "age": "PatientAge",
+    "field_strength": "MagneticFieldStrength",
+    "kvp": "KVP",
+    "body_part": "BodyPartExamined",
+    "protocol": "ProtocolName",
+    "station": "StationName",
+}
+# Fields that name a person; a file for research holds none of them.
+IDENTIFIERS = (
+    "PatientName", "PatientBirthDate", "OtherPatientIDs", "PatientAddress", "PatientTelephoneNumbers",
+    "ReferringPhysicianName",
+)  # fmt: skip
+
+_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+def facts_of(dataset: Any) -> dict[str, Any]:
+    """Return the facts that a header states, under their short names."""
+    values = {name: str(getattr(dataset, keyword, "") or "").strip() for name, keyword in FACTS.items()}
+    return {name: value for name, value in values.items() if value}
+
+
+def identifiers_of(dataset: Any) -> list[str]:
+    """Return the keywords of fields that name a person and are not empty."""
+    return [keyword for keyword in IDENTIFIERS if str(getattr(dataset, keyword, "") or "").strip(" ^")]
+
+
+def windows_of(dataset: Any) -> tuple[tuple[float, float], ...]:
+    """Return the display intervals (low, high) that a header proposes.
+
+    A window of centre c and width w reaches from c - 0.5 - (w - 1) / 2 to c - 0.5 + (w - 1) / 2 (function LINEAR);
+    LINEAR_EXACT from c - w / 2 to c + w / 2. Reference: DICOM PS3.3, C.11.2.1.2.
+    """
+    centers, widths = (_numbers(getattr(dataset, key, None)) for key in ("WindowCenter", "WindowWidth"))
+    exact = str(getattr(dataset, "VOILUTFunction", "")).upper() == "LINEAR_EXACT"
+    pairs = [(c, w) for c, w in zip(centers, widths, strict=False) if w >= 1]
+    if exact:
+        return tuple((c - w / 2, c + w / 2) for c, w in pairs)
+    return tuple((c - 0.5 - (w - 1) / 2, c - 0.5 + (w - 1) / 2) for c, w in pairs)
+
+
+def in_plane_spacing(dataset: Any) -> tuple[float, float] | None:
+    """Return pixel spacing (row, column) in mm: of the patient, of the detector, or of an ultrasound region."""
+    for key in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
+        pair = _numbers(getattr(dataset, key, None))
+        if len(pair) == 2 and all(value > 0 for value in pair):
+            return pair[0], pair[1]
+    regions = getattr(dataset, "SequenceOfUltrasoundRegions", None) or []
+    sizes = {(abs(float(r.PhysicalDeltaY)) * 10, abs(float(r.PhysicalDeltaX)) * 10) for r in regions if _in_cm(r)}
+    return sizes.pop() if len(sizes) == 1 else None
+
+
+def frame_place(dataset: Any) -> tuple[Sequence[float], Sequence[float]] | None:
+    """Return (orientation of six cosines, position in mm, LPS+), or None where the header states none."""
+    cosines, position = (
+        _numbers(getattr(dataset, key, None)) for key in ("ImageOrientationPatient", "ImagePositionPatient")
+    )
+    return (cosines, position) if len(cosines) == 6 and len(position) == 3 else None
+
+
+def affine_of(
+    cosines: Sequence[float], first: Sequence[float], last: Sequence[float], spacing: tuple[float, float], count: int
+) -> Affine:
+    """Return the affine (RAS+) of slices from the first to the last position.
+
+    Stored axes are columns (I), rows (J) and slices (K). Reference: DICOM PS3.3, C.7.6.2.1.1.
+    """
+    affine = np.eye(4)
+    along_columns, along_rows = np.array(cosines[:3]), np.array(cosines[3:])
+    affine[:3, 0], affine[:3, 1] = along_columns * spacing[1], along_rows * spacing[0]
+    if count > 1:
+        affine[:3, 2] = (np.array(last) - np.array(first)) / (count - 1)
+    else:
+        affine[:3, 2] = np.cross(along_columns, along_rows)
+    affine[:3, 3] = first
+    return np.asarray(_TO_RAS @ affine)
+
+
+def along_normal(cosines: Sequence[float], position: Sequence[float]) -> float:
+    """Return how far a position lies along the normal of its slice, in mm."""
+    return float(np.dot(np.cross(cosines[:3], cosines[3:]), position))
+
+
+def functional_groups(dataset: Any, frame: int) -> Mapping[str, Any]:
+    """Return orientation, position and spacing of one frame of an enhanced multi-frame image, where stated."""
+    shared = (getattr(dataset, "SharedFunctionalGroupsSequence", None) or [None])[0]
+    per_frame = getattr(dataset, "PerFrameFunctionalGroupsSequence", None) or []
+    own = per_frame[frame] if frame < len(per_frame) else None
+    found: dict[str, Any] = {}
+    for name, sequence, key in (
+        ("cosines", "PlaneOrientationSequence", "ImageOrientationPatient"),
+        ("position", "PlanePositionSequence", "ImagePositionPatient"),
+        ("spacing", "PixelMeasuresSequence", "PixelSpacing"),
+        ("slope", "PixelValueTransformationSequence", "RescaleSlope"),
+        ("intercept", "PixelValueTransformationSequence", "RescaleIntercept"),
+        ("center", "FrameVOILUTSequence", "WindowCenter"),
+        ("width", "FrameVOILUTSequence", "WindowWidth"),
+    ):
+        for group in (own, shared):
+            items = getattr(group, sequence, None) or []
+            if items and getattr(items[0], key, None) is not None:
+                found[name] = _numbers(getattr(items[0], key))
+                break
+    return found
+
+
+def _in_cm(region: Any) -> bool:
+    return all(getattr(region, f"PhysicalUnits{axis}Direction", 0) == 3 for axis in "XY")
+
+
+def _numbers(value: Any) -> list[float]:
+    if value is None or value == "":
+        return []
+    items = value if hasattr(value, "__iter__") and not isinstance(value, str) else [value]
+    try:
+        return [float(item) for item in items]
+    except (TypeError, ValueError):
+        return []

@@ -1,0 +1,105 @@
+"""NIfTI files by nibabel: voxels stay on disk until a plane or the volume is asked for."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from robustness.errors import CaseError
+from robustness.runners.data.volumes.base import Header, Voxels, needs, spacing_of_affine, take_plane
+
+SUFFIXES = (".nii", ".nii.gz", ".img", ".hdr")
+
+
+class NiftiVolume:
+    """A NIfTI file; see `robustness.runners.data.volumes.base.Volume`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._image = _open(path)
+        self.header = _header(self._image, path)
+
+    def voxels(self) -> Voxels:
+        return _as_three(_read(self._image, self.path, ...))
+
+    def plane(self, axis: int, index: int) -> Voxels:
+        dimensions = len(self._image.shape)
+        if axis >= dimensions or dimensions > 4:
+            return take_plane(self.voxels(), axis, index)
+        where: list[Any] = [slice(None)] * dimensions
+        where[axis] = index
+        return _read(self._image, self.path, tuple(where))
+
+    def single_planes(self, axis: int) -> bool:
+        return axis == 2 and not self.path.name.lower().endswith(".gz")
+
+
+def _open(path: Path) -> Any:
+    try:
+        import nibabel
+    except ImportError:
+        raise needs("nibabel", "a NIfTI file", path) from None
+    try:
+        image: Any = nibabel.load(path)  # type: ignore[attr-defined]
+    except FileNotFoundError:
+        raise CaseError(f"image {path}: no such file") from None
+    except Exception as error:  # nibabel raises its own errors, zlib's, EOFError, ...
+        raise CaseError(f"image {path}: expected a NIfTI file, got {_reason(error)}") from None
+    if not 2 <= len(image.shape) <= 5 or any(size < 1 for size in image.shape):
+        raise CaseError(f"image {path}: expected 2 to 4 axes, got the shape {image.shape}")
+    return image
+
+
+def _header(image: Any, path: Path) -> Header:
+    shape = _three_axes(image.shape)
+    header = image.header
+    placed = bool(int(header.get("qform_code", 0))) or bool(int(header.get("sform_code", 0)))
+    affine = np.asarray(image.affine, dtype=np.float64) if placed else None
+    sizes = [float(size) for size in header.get_zooms()[:3]] + [1.0] * 3
+    spacing = spacing_of_affine(affine) if affine is not None else (sizes[0], sizes[1], sizes[2])
+    warnings = []
+    if affine is None:
+        warnings.append("a NIfTI header states neither qform nor sform: how it lies in the patient is unknown")
+    elif not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+        raise CaseError(f"image {path}: expected an affine that can be inverted, got one that cannot")
+    rest = image.shape[3:]
+    return Header(
+        shape=shape,
+        affine=affine,
+        spacing_mm=spacing if all(size > 0 for size in spacing) else None,
+        channels=int(np.prod(rest)) if rest else 1,
+        color=bool(image.get_data_dtype().names),
+        patient=re.sub(r"\.nii(\.gz)?$|\.img$|\.hdr$", "", path.name),
+        warnings=tuple(warnings),
+    )
+
+
+def _three_axes(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    padded = (*shape, 1, 1)
+    return int(padded[0]), int(padded[1]), int(padded[2])
+
+
+def _as_three(voxels: Voxels) -> Voxels:
+    """Return (I, J, K) or (I, J, K, channels)."""
+    if voxels.ndim == 2:
+        return voxels[..., None]
+    if voxels.ndim > 4:
+        return voxels.reshape(*voxels.shape[:3], -1)
+    return voxels
+
+
+def _read(image: Any, path: Path, where: Any) -> Voxels:
+    try:
+        voxels = np.asarray(image.dataobj if where is ... else image.dataobj[where])
+    except Exception as error:
+        raise CaseError(f"image {path}: expected readable voxels, got {_reason(error)}") from None
+    if voxels.dtype.names:
+        return np.stack([voxels[name] for name in voxels.dtype.names[:3]], axis=-1)
+    return voxels
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,56 @@
+"""Open a file or folder of any medical format as a volume."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from robustness.errors import CaseError
+from robustness.runners.data.volumes import dicom, dicom_seg, nifti, sitk_image, tiff
+from robustness.runners.data.volumes.base import Volume
+
+SUFFIXES = (*nifti.SUFFIXES, *sitk_image.SUFFIXES, *dicom.SUFFIXES)
+
+
+def is_volume(path: Path) -> bool:
+    """Tell whether a path is read by this package rather than as an ordinary image file.
+
+    A TIFF is an ordinary image unless it has several pages, which only its content tells; see `open_volume`.
+    """
+    name = path.name.lower()
+    if name.endswith(SUFFIXES):
+        return True
+    if path.is_dir():
+        return bool(dicom.series_files(path))
+    return path.suffix == "" and dicom.is_dicom(path)
+
+
+def open_volume(path: Path) -> Volume:
+    """Open a volume; no voxel is read yet.
+
+    Raises:
+        InputError: the library that reads this format is not installed.
+        CaseError: the file is missing, broken, or of no known format.
+    """
+    name = path.name.lower()
+    if name.endswith(nifti.SUFFIXES):
+        return nifti.NiftiVolume(path)
+    if name.endswith(sitk_image.SUFFIXES):
+        return sitk_image.SitkVolume(path)
+    if name.endswith(tiff.SUFFIXES):
+        return tiff.TiffVolume(path)
+    if dicom_seg.is_segmentation(path):
+        return dicom_seg.SegVolume(path)
+    if path.is_dir() or name.endswith(dicom.SUFFIXES) or dicom.is_dicom(path):
+        return dicom.DicomVolume(path)
+    if not path.exists():
+        raise CaseError(f"image {path}: no such file")
+    raise CaseError(f"image {path}: expected NIfTI, NRRD, MHA, DICOM or TIFF, got another file")
+
+
+def stem_of(path: Path) -> str:
+    """Return a volume's name without its suffix ("case.nii.gz" gives "case")."""
+    lower = path.name.lower()
+    for suffix in sorted((*SUFFIXES, *tiff.SUFFIXES), key=len, reverse=True):
+        if lower.endswith(suffix):
+            return path.name[: -len(suffix)]
+    return path.name if path.is_dir() else path.stem
