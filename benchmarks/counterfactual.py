@@ -44,6 +44,7 @@ def write_data(folder: Path) -> Path:
     """Write the embedded set with one target per training slice; `pool` lists all targets of these slices."""
     for name in ("images", "masks"):
         shutil.copytree(DATA / name, folder / name)
+    shutil.copy(DATA / "dataset_card.json", folder)
     (folder / "anns").mkdir()
     for split in ("train", "val", "test"):
         entries = json.loads((DATA / "anns" / f"{split}.json").read_text("utf-8"))
@@ -104,7 +105,9 @@ def measure(data: Path, checkpoint: Path, out: Path) -> dict[str, float]:
 def _own_target(table: pd.DataFrame, data: Path) -> float:
     """Return mean clean Dice over the targets that plain training saw."""
     entries = json.loads((data / "anns" / "test.json").read_text("utf-8"))
-    own = {Path(e["mask_name"]).stem for e in entries if ONE[e["attributes"]["view"]] == _target(e)}
+    own = {
+        f"{Path(e['mask_name']).stem}_{e['mask_label']}" for e in entries if ONE[e["attributes"]["view"]] == _target(e)
+    }
     return float(table[(table["condition"] == "clean") & table["case_id"].isin(own)]["dice"].mean())
 
 

@@ -155,7 +155,8 @@ def entry(image: str, key: str, side: str, view: str, at: int, mask: np.ndarray)
     structure, words = STRUCTURES[key], attributes_of(mask)
     return {
         "img_name": f"{image}.png",
-        "mask_name": f"{image}_{key}_{side}.png",
+        "mask_name": f"{image}.png",
+        "mask_label": f"{key}_{side}",
         "prompts": brain_prompts(structure, side, view, words),
         "subject": SUBJECT,
         "attributes": {

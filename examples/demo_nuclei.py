@@ -45,7 +45,8 @@ def entry(image: str, target: str, mask: np.ndarray, count: int) -> dict[str, An
     words = {**attributes_of(mask), "number": count_word(count), "instances": count}
     return {
         "img_name": f"{image}.png",
-        "mask_name": f"{image}_{target}.png",
+        "mask_name": f"{image}.png",
+        "mask_label": target,
         "prompts": nuclei_prompts(target, count, words["location"]),
         "subject": SUBJECT,
         "attributes": {"structure": "nucleus", "target": target, **words, "modality": "fluorescence microscopy"},

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import demo_brain
+import demo_labels
 import demo_nuclei
 import numpy as np
 from PIL import Image
@@ -58,11 +59,13 @@ def make_brain(folder: Path, source: Path) -> None:
         gray = demo_brain.cut(volumes.t1, volumes.affine, view, at) * 255
         save(folder / "images" / f"{image}.png", gray.round().astype(np.uint8))
         masks = demo_brain.masks_of(volumes, view, at)
-        for key in demo_brain.chosen(list(masks), split, number):
+        keys = demo_brain.chosen(list(masks), split, number)
+        demo_labels.save_map(
+            folder / "masks" / f"{image}.png", demo_labels.brain_map({key: masks[key] for key in keys})
+        )
+        for key in keys:
             for side in demo_brain.SIDES:
-                made = demo_brain.entry(image, key, side, view, at, masks[key][side])
-                save(folder / "masks" / made["mask_name"], masks[key][side])
-                entries[split].append(made)
+                entries[split].append(demo_brain.entry(image, key, side, view, at, masks[key][side]))
     write(folder, entries, brain_card())
 
 
@@ -87,6 +90,7 @@ def brain_card() -> dict[str, Any]:
         "structure of a slice, val and test two in rotation.",
         **WORDS,
         "number": f"8-connected components of the mask; regions below {demo_brain.SPECK} pixels were removed",
+        "labels": demo_labels.brain_labels(),
     }
 
 
@@ -100,10 +104,11 @@ def make_nuclei(folder: Path, source: Path) -> None:
             image = f"tile_r{row}c{column}"
             window = np.s_[row * side : (row + 1) * side, column * side : (column + 1) * side]
             save(folder / "images" / f"{image}.png", picture[window])
-            for target, (mask, count) in demo_nuclei.targets_of(instances[window]).items():
-                made = demo_nuclei.entry(image, target, mask, count)
-                save(folder / "masks" / made["mask_name"], mask)
-                entries[split].append(made)
+            targets = demo_nuclei.targets_of(instances[window])
+            masks = {target: mask for target, (mask, _) in targets.items()}
+            demo_labels.save_map(folder / "masks" / f"{image}.png", demo_labels.nuclei_map(masks))
+            for target, (mask, count) in targets.items():
+                entries[split].append(demo_nuclei.entry(image, target, mask, count))
     write(folder, entries, nuclei_card())
 
 
@@ -116,6 +121,7 @@ def nuclei_card() -> dict[str, Any]:
         "split": "by rows of tiles: two train, one val, one test",
         **WORDS,
         "number": f"instances in the tile; pieces of a nucleus below {demo_nuclei.FRAGMENT} pixels were removed",
+        "labels": demo_labels.nuclei_labels(),
     }
 
 
@@ -126,7 +132,7 @@ def empty(folder: Path) -> None:
 
 
 def save(path: Path, pixels: np.ndarray) -> None:
-    Image.fromarray(pixels * np.uint8(255) if pixels.dtype == bool else pixels).save(path, optimize=True)
+    Image.fromarray(pixels).save(path, optimize=True)
 
 
 def write(folder: Path, entries: dict[str, list[dict[str, Any]]], card: dict[str, Any]) -> None:

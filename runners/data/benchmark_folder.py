@@ -1,7 +1,7 @@
 """The reference benchmark's folder: images/, masks/, anns/SPLIT.json.
 
 An entry is ``{"img_name", "mask_name", "prompts": {"p0": str | [str, ...], ...}}`` and may hold `subject`, `target`,
-`modality`, `spacing_mm` and `attributes {...}`.
+`modality`, `spacing_mm` and `attributes {...}`; of its mask `mask_label`, `mask_key` or `mask`, see `entry_masks`.
 
 Reference: Poudel et al., "Exploring Transfer Learning in Medical Image Segmentation using Vision-Language Models",
 MIDL 2024, arXiv:2308.07706.
@@ -16,14 +16,15 @@ from typing import Any
 
 from robustness.errors import InputError, suggest
 from robustness.perturb.modality import canonical_modality
-from robustness.results import case_id_of
+from robustness.runners.data.entry_masks import MASK_KEYS, entry_mask
+from robustness.runners.data.masks.convention import MaskConvention, parse_convention
 from robustness.runners.data.records import Record, is_absent, listed_texts, listing, no_such, spacing_of
 
 CARD = "dataset_card.json"
 
 # Kept out of a case: detection bookkeeping of the reference benchmark, which repeats an entry under another number.
 _BOOKKEEPING = frozenset({"bbox", "cat", "segment_id", "sentences", "sentences_num"})
-_OWN = frozenset({"img_name", "mask_name", "prompts", "attributes"}) | _BOOKKEEPING
+_OWN = frozenset({"img_name", "prompts", "attributes"}) | MASK_KEYS | _BOOKKEEPING
 
 # The reference benchmark's sets state no modality.
 _KNOWN_SETS = {
@@ -60,8 +61,14 @@ def splits_of(folder: Path) -> list[str]:
     return sorted(names, key=lambda name: (order.get(name, 3), name))
 
 
-def read_split(folder: Path, *, split: str, prompt: str) -> list[Record]:
+def read_split(folder: Path, *, split: str, prompt: str, convention: MaskConvention | None = None) -> list[Record]:
     """Return one record for each entry of a split, in file order.
+
+    Args:
+        folder: the dataset.
+        split: which annotation file.
+        prompt: the prompt key.
+        convention: what its masks mean; None: what its card says.
 
     Raises:
         InputError: the layout, the split or the prompt key does not exist, or the file is not as described above.
@@ -79,7 +86,32 @@ def read_split(folder: Path, *, split: str, prompt: str) -> list[Record]:
     keys = prompt_keys(entries)
     if prompt not in keys:
         raise no_such("prompt", prompt, keys, f"{folder}/anns/{split}.json")
-    return [_record(folder, split, number, entry, prompt) for number, entry in enumerate(entries)]
+    declared = card_convention(folder) if convention is None else convention
+    return [_record(folder, split, number, entry, prompt, declared) for number, entry in enumerate(entries)]
+
+
+def card_convention(
+    folder: Path, labels: Mapping[Any, Any] | None = None, masks: Mapping[str, Any] | None = None
+) -> MaskConvention:
+    """Return what a set's masks mean: as stated, else as its card's `labels` and `masks` say.
+
+    Raises:
+        InputError: a table is not as described in `robustness.runners.data.masks.convention`.
+    """
+    card = read_card(folder)
+    place = CARD if labels is None and masks is None else "[data]"
+    return parse_convention(
+        card.get("labels") if labels is None else labels, card.get("masks") if masks is None else masks, place
+    )
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """Return a set's dataset_card.json; {} where there is none that can be read."""
+    try:
+        card = json.loads((folder / CARD).read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError):
+        return {}
+    return card if isinstance(card, dict) else {}
 
 
 def read_entries(path: Path) -> list[dict[str, Any]]:
@@ -97,9 +129,12 @@ def read_entries(path: Path) -> list[dict[str, Any]]:
     if not entries:
         raise InputError(f"data: expected at least one entry in {path}, got an empty list")
     for number, entry in enumerate(entries):
-        for key in ("img_name", "mask_name"):
-            if not isinstance(entry, dict) or not isinstance(entry.get(key), str) or not entry[key]:
-                raise InputError(f"data: expected {key!r} in entry {number} of {path}, found {listing(entry)}")
+        if not isinstance(entry, dict):
+            raise InputError(f"data: expected an object as entry {number} of {path}, got {type(entry).__name__}")
+        if not isinstance(entry.get("img_name"), str) or not entry["img_name"]:
+            raise InputError(f"data: expected 'img_name' in entry {number} of {path}, found {listing(entry)}")
+        if not entry.get("mask_name") and entry.get("mask") is None:
+            raise InputError(f"data: expected 'mask_name' in entry {number} of {path}, found {listing(entry)}")
     return entries
 
 
@@ -111,31 +146,30 @@ def prompt_keys(entries: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def modality_of_set(folder: Path) -> tuple[str, str]:
     """Return a set's modality and where it is known from: its card, or the benchmark's name for it."""
-    try:
-        card = json.loads((folder / CARD).read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError):
-        card = {}
-    if isinstance(card, dict):
-        for key in ("modality", "what"):
-            found = canonical_modality(str(card.get(key, "")))
-            if found:
-                return found, f"{CARD} ({key!r})"
+    card = read_card(folder)
+    for key in ("modality", "what"):
+        modality = canonical_modality(str(card.get(key, "")))
+        if modality:
+            return modality, f"{CARD} ({key!r})"
     known = _KNOWN_SETS.get(folder.name, "")
     return known, "the name of the reference benchmark's set" if known else ""
 
 
-def _record(folder: Path, split: str, number: int, entry: Mapping[str, Any], prompt: str) -> Record:
+def _record(
+    folder: Path, split: str, number: int, entry: Mapping[str, Any], prompt: str, convention: MaskConvention
+) -> Record:
     where = f"anns/{split}.json entry {number}"
     siblings, attributes = _mapping(entry.get("prompts")), _mapping(entry.get("attributes"))
     texts = listed_texts(siblings.get(prompt))
     extra = {key: value for key, value in entry.items() if key not in _OWN}
+    mask = entry_mask(folder / "masks", entry, convention, where)
     return Record(
         where=where,
-        case_id=case_id_of(entry["mask_name"]),
+        case_id=mask.case_id,
         image_name=entry["img_name"],
         image_path=folder / "images" / entry["img_name"],
-        mask_name=entry["mask_name"],
-        mask_path=folder / "masks" / entry["mask_name"],
+        mask_name=mask.name,
+        mask_path=mask.path,
         texts=texts,
         siblings=siblings,
         target=_first_text(extra.get("target"), attributes.get("structure")),
@@ -144,6 +178,7 @@ def _record(folder: Path, split: str, number: int, entry: Mapping[str, Any], pro
         extra=extra,
         spacing_mm=_spacing({**attributes, **extra}, where),
         problem="" if texts else f"{where}: expected a text under prompt {prompt!r}, found none",
+        source=mask.source,
     )
 
 

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any, overload
 
 from robustness.errors import CaseError
-from robustness.runners.data.decode import DecodedImage, read_image, read_mask
+from robustness.runners.data.decode import DecodedImage, read_image
+from robustness.runners.data.masks.source import read_source
 from robustness.runners.data.records import Record
 from robustness.runners.data.subjects import DEFAULT_KEYS
+from robustness.runners.data.volumes.cache import VolumeCache
 from robustness.types import Case, CaseInfo, DataContext, Mask
 
 MISSING = "missing"
@@ -56,6 +58,7 @@ class Dataset(Sequence[Case]):
         self._sources = tuple(sources)
         self._spec = dict(spec or {})
         self._recent: OrderedDict[tuple[Path, bool], DecodedImage] = OrderedDict()
+        self._volumes = VolumeCache()
         self._hashes: dict[Path, tuple[tuple[int, int], str]] = {}
 
     def __len__(self) -> int:
@@ -172,7 +175,7 @@ class Dataset(Sequence[Case]):
 
         Keys are paths relative to `root`, with '/', sorted. A file is read again only where its size or time changed.
         """
-        paths = {*self._sources, *(p for r in self._records for p in (r.image_path, r.mask_path))}
+        paths = {*self._sources, *(p for r in self._records for p in (r.image_path, *r.mask_source.paths))}
         return {name: self._hash(path) for name, path in sorted((self._relative(path), path) for path in paths)}
 
     def _hash(self, path: Path) -> str:
@@ -191,10 +194,11 @@ class Dataset(Sequence[Case]):
 
     def _pixels(self, record: Record) -> tuple[DecodedImage, Mask]:
         decoded = self._image(record.image_path, upright=True)
-        mask = read_mask(record.mask_path)
+        mask = self._mask(record, decoded, upright=True)
         if decoded.image.shape[:2] != mask.shape and decoded.orientation != 1:
             # Some tools draw the mask on the stored pixels and ignore the EXIF orientation.
-            decoded, mask = self._image(record.image_path, upright=False), read_mask(record.mask_path, upright=False)
+            decoded = self._image(record.image_path, upright=False)
+            mask = self._mask(record, decoded, upright=False)
         if decoded.image.shape[:2] != mask.shape:
             (h, w), (mask_h, mask_w) = decoded.image.shape[:2], mask.shape
             raise CaseError(
@@ -202,6 +206,10 @@ class Dataset(Sequence[Case]):
                 f"got {mask_w} x {mask_h}"
             )
         return decoded, mask
+
+    def _mask(self, record: Record, decoded: DecodedImage, *, upright: bool) -> Mask:
+        height, width = decoded.image.shape[:2]
+        return read_source(record.mask_source, (height, width), cache=self._volumes, upright=upright).mask
 
     def _image(self, path: Path, *, upright: bool) -> DecodedImage:
         key = (path, upright)

@@ -11,6 +11,7 @@ from typing import Any
 
 from robustness.errors import InputError, suggest
 from robustness.results import case_id_of
+from robustness.runners.data.masks.source import MaskSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class Record:
         extra: the entry's other keys (`subject`, a manifest's further columns).
         spacing_mm: pixel spacing (row, column), where stated.
         problem: why the case cannot be used, or "".
+        source: where the mask lies and what its pixels mean; None: the one file `mask_path`, as its pixels tell.
     """
 
     where: str
@@ -45,6 +47,12 @@ class Record:
     extra: Mapping[str, Any] = field(default_factory=dict)
     spacing_mm: tuple[float, float] | None = None
     problem: str = ""
+    source: MaskSource | None = None
+
+    @property
+    def mask_source(self) -> MaskSource:
+        """Where the mask lies and what its pixels mean."""
+        return self.source or MaskSource(paths=(self.mask_path,))
 
     def states(self, key: str) -> str:
         """Return the value of `key` among the entry's keys and attributes as text, or ""."""
@@ -56,7 +64,12 @@ class Record:
     def same_content(self, other: Record) -> bool:
         """Tell whether two entries say the same about the same files."""
         mine, theirs = ((r.image_name, r.mask_name, r.texts, r.siblings, r.target) for r in (self, other))
-        return mine == theirs and self.attributes == other.attributes and self.extra == other.extra
+        return (
+            mine == theirs
+            and self.attributes == other.attributes
+            and self.extra == other.extra
+            and self.mask_source == other.mask_source
+        )
 
 
 def is_absent(value: Any) -> bool:

@@ -115,9 +115,8 @@ def _polygons(item: Any, where: str) -> list[list[float]]:
         item = item["polygons"]
     if not isinstance(item, list):
         raise CaseError(f"mask {where}: expected a run-length code or polygons, got {type(item).__name__}")
-    if item and all(isinstance(value, int | float) for value in item):
-        item = [item]
-    elif item and all(_is_point(point) for point in item):
+    flat = all(isinstance(value, int | float) for value in item)
+    if item and (flat or all(_is_point(point) for point in item)):
         item = [item]
     polygons = []
     for contour in item:

@@ -95,8 +95,9 @@ def aligned_plane(path: Path, place: Place, cache: VolumeCache) -> Voxels:
 def _same_grid(image: Header, mask: Header) -> bool:
     if image.shape != mask.shape or image.affine is None or mask.affine is None:
         return False
-    corners = np.array([[i, j, k, 1.0] for i in (0, image.shape[0]) for j in (0, image.shape[1])
-                        for k in (0, image.shape[2])]).T
+    corners = np.array(
+        [[i, j, k, 1.0] for i in (0, image.shape[0]) for j in (0, image.shape[1]) for k in (0, image.shape[2])]
+    ).T
     shift = np.linalg.solve(image.affine, mask.affine @ corners) - corners
     return float(np.abs(shift[:3]).max()) <= _TOLERANCE
 

@@ -58,7 +58,9 @@ class _Reader:
                 self._scale["volume"] = Scale(*window.interval, "stated")
             else:
                 voxels = self._channel(self._cache.voxels(path), path)
-                self._scale["volume"] = quantile_scale([voxels], window.quantiles or QUANTILES, "quantiles of the volume")
+                self._scale["volume"] = quantile_scale(
+                    [voxels], window.quantiles or QUANTILES, "quantiles of the volume"
+                )
         return self._scale["volume"]
 
     def _channel(self, voxels: Any, path: Path) -> Any:

@@ -7,9 +7,7 @@ from robustness.runners.data.prepare import chest, decathlon, generic, polyps, s
 from robustness.runners.data.prepare.base import Layout
 
 LAYOUTS: dict[str, Layout] = {
-    layout.name: layout
-    for module in (polyps, skin, ultrasound, chest, decathlon, generic)
-    for layout in module.LAYOUTS
+    layout.name: layout for module in (polyps, skin, ultrasound, chest, decathlon, generic) for layout in module.LAYOUTS
 }
 
 

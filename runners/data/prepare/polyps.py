@@ -39,7 +39,9 @@ def paired(
     for image in files:
         mask = known.get(mask_stem(image.stem))
         if mask is None:
-            raise InputError(f"source: expected the mask {mask_stem(image.stem)!r} of {image.name} in {masks}, found none")
+            raise InputError(
+                f"source: expected the mask {mask_stem(image.stem)!r} of {image.name} in {masks}, found none"
+            )
         target = Target(name="polyp", mask_stem=image.stem, read=partial(_binary, mask))
         yield Sample(stem=image.stem, image=image, targets=(target,), subject=subject(image.stem))
 
@@ -145,8 +147,8 @@ LAYOUTS = (
         modality="endoscopy",
         tree="Original/N.tif, Ground Truth/N.tif; or PNG/Original/N.png, PNG/Ground Truth/N.png with metadata.csv",
         licence="research only, citation required",
-        source="Bernal et al., Computerized Medical Imaging and Graphics 43, 2015, doi:10.1016/j.compmedimag.2015.02.007",
-        subjects="video sequences (29) where metadata.csv (frame_id, sequence_id) lies beside the folders; else not known",
+        source="Bernal et al., Comput. Med. Imaging Graph. 43, 2015, doi:10.1016/j.compmedimag.2015.02.007",
+        subjects="video sequences (29) where metadata.csv (frame_id, sequence_id) is there; else not known",
         traps=("neighbouring numbers are frames of one video: a split by image leaks",),
         samples=_clinicdb,
     ),
@@ -167,7 +169,7 @@ LAYOUTS = (
         modality="endoscopy",
         tree="CVC-ColonDB/images/N.png, CVC-ColonDB/masks/N.png; or the archive's N.bmp with pN.bmp",
         licence="research only, citation required",
-        source=f"Bernal et al., Pattern Recognition 45(9), 2012, doi:10.1016/j.patcog.2012.03.002; images/masks: {_PRANET}",
+        source=f"Bernal et al., Pattern Recognition 45(9), 2012, doi:10.1016/j.patcog.2012.03.002; PNG: {_PRANET}",
         subjects="not known: 15 videos, whose frame numbers the downloads do not list",
         traps=("in the archive p is the polyp's mask, s marks uninformative regions and c contours",),
         samples=_colondb,

@@ -43,12 +43,14 @@ def matched(
             stem, mask = case_id_of(entry["img_name"]), case_id_of(entry["mask_name"])
             sample = images.get(stem)
             if sample is None:
-                raise InputError(f"annotations: {where} names the image {entry['img_name']!r}, which the download lacks")
+                raise InputError(
+                    f"annotations: {where} names the image {entry['img_name']!r}, which the download lacks"
+                )
             target = _target(sample, mask)
             if target is None:
                 known = ", ".join(target.mask_stem for target in sample.targets) or "none"
                 raise InputError(
-                    f"annotations: {where} names the mask {entry['mask_name']!r}; the download has {known} for this image"
+                    f"annotations: {where} names the mask {entry['mask_name']!r}; the download has {known}"
                 )
             yield split, entry, (sample, target)
 

@@ -29,6 +29,6 @@ def shared_out(samples: Sequence[Sample], *, val: float, test: float, seed: int)
     drawn = [subjects[i] for i in generator(seed, "prepare").permutation(len(subjects))]
     tested = max(1, round(len(drawn) * test))
     validated = max(1, round((len(drawn) - tested) * val))
-    parts = {name: "test" for name in drawn[:tested]}
-    parts |= {name: "val" for name in drawn[tested : tested + validated]}
+    parts = dict.fromkeys(drawn[:tested], "test")
+    parts |= dict.fromkeys(drawn[tested : tested + validated], "val")
     return {sample.stem: parts.get(sample.subject or sample.stem, "train") for sample in samples}

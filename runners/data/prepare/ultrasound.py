@@ -109,7 +109,7 @@ def _frame(path: Path) -> Image:
 
 
 def _structure(path: Path, value: int) -> Mask:
-    return np.asarray(_labels(path).T == value)
+    return np.asarray(value == _labels(path).T)
 
 
 @lru_cache(maxsize=2)
@@ -164,7 +164,7 @@ LAYOUTS = (
         name="camus",
         title="CAMUS (cardiac ultrasound)",
         modality="echocardiography",
-        tree="database_nifti/patientNNNN/patientNNNN_{2CH,4CH}_{ED,ES}[_gt].nii.gz, Info_{2CH,4CH}.cfg, database_split/",
+        tree="database_nifti/patientNNNN/patientNNNN_{2CH,4CH}_{ED,ES}[_gt].nii.gz, Info_*.cfg, database_split/",
         licence="CC BY-NC-SA 4.0",
         source="Leclerc et al., IEEE TMI 38(9), 2019, doi:10.1109/TMI.2019.2900516",
         subjects="patients (500), by their folders",

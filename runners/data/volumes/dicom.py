@@ -45,14 +45,17 @@ class DicomVolume:
         self.header = _header(self._frames, first, path)
 
     def voxels(self) -> Voxels:
+        """Return all voxels; see `Volume`."""
         return np.stack([self._frame(number) for number in range(len(self._frames))], axis=2)
 
     def plane(self, axis: int, index: int) -> Voxels:
+        """Return one plane; see `Volume`."""
         if axis == 2:
             return self._frame(index)
         return np.take(self.voxels(), index, axis=axis)
 
     def single_planes(self, axis: int) -> bool:
+        """Tell whether one plane costs much less than the volume."""
         return axis == 2
 
     def files(self) -> list[Path]:

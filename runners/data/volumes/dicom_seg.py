@@ -22,8 +22,10 @@ class SegVolume:
     def __init__(self, path: Path) -> None:
         self.path = path
         segmentation = _read(path)
-        labels = {int(number): str(segmentation.get_segment_description(number).SegmentLabel)
-                  for number in segmentation.segment_numbers}
+        labels = {
+            int(number): str(segmentation.get_segment_description(number).SegmentLabel)
+            for number in segmentation.segment_numbers
+        }
         self._voxels, affine = _volume(segmentation, list(labels), path)
         shape = self._voxels.shape
         sizes = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
@@ -37,12 +39,15 @@ class SegVolume:
         )
 
     def voxels(self) -> Voxels:
+        """Return all voxels; see `Volume`."""
         return self._voxels
 
     def plane(self, axis: int, index: int) -> Voxels:
+        """Return one plane; see `Volume`."""
         return take_plane(self._voxels, axis, index)
 
     def single_planes(self, axis: int) -> bool:
+        """Tell whether one plane costs much less than the volume."""
         return True
 
 

@@ -23,9 +23,11 @@ class NiftiVolume:
         self.header = _header(self._image, path)
 
     def voxels(self) -> Voxels:
+        """Return all voxels; see `Volume`."""
         return _as_three(_read(self._image, self.path, ...))
 
     def plane(self, axis: int, index: int) -> Voxels:
+        """Return one plane; see `Volume`."""
         dimensions = len(self._image.shape)
         if axis >= dimensions or dimensions > 4:
             return take_plane(self.voxels(), axis, index)
@@ -34,6 +36,7 @@ class NiftiVolume:
         return _read(self._image, self.path, tuple(where))
 
     def single_planes(self, axis: int) -> bool:
+        """Tell whether one plane costs much less than the volume."""
         return axis == 2 and not self.path.name.lower().endswith(".gz")
 
 

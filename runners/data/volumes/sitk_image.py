@@ -23,7 +23,8 @@ class SitkVolume:
         self.header = _header(self._reader)
 
     def voxels(self) -> Voxels:
-        import SimpleITK as sitk
+        """Return all voxels; see `Volume`."""
+        import SimpleITK as sitk  # noqa: N813
 
         try:
             image = self._reader.Execute()
@@ -38,15 +39,17 @@ class SitkVolume:
         return np.transpose(array, (2, 1, 0, 3) if several else (2, 1, 0))
 
     def plane(self, axis: int, index: int) -> Voxels:
+        """Return one plane; see `Volume`."""
         return take_plane(self.voxels(), axis, index)
 
     def single_planes(self, axis: int) -> bool:
+        """Tell whether one plane costs much less than the volume."""
         return False
 
 
 def _reader(path: Path) -> Any:
     try:
-        import SimpleITK as sitk
+        import SimpleITK as sitk  # noqa: N813
     except ImportError:
         raise needs("SimpleITK", "an NRRD, MHA or MHD file", path) from None
     if not path.is_file():

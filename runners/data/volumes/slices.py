@@ -72,7 +72,7 @@ def slice_rule(fields: Mapping[str, Any] | SliceRule | None) -> SliceRule:
         return SliceRule()
     if isinstance(fields, SliceRule):
         return fields
-    known = [name for name in SliceRule.__dataclass_fields__]
+    known = list(SliceRule.__dataclass_fields__)
     unknown = next((name for name in fields if name not in known), None)
     if unknown is not None:
         raise InputError(f"slices: expected fields among {', '.join(known)}, got {unknown!r}{suggest(unknown, known)}")

@@ -21,18 +21,19 @@ class TiffVolume:
         self.path = path
         shape, color = _shape(path)
         self._color = color
-        self.header = Header(
-            shape=shape, affine=None, spacing_mm=None, channels=3 if color else 1, color=color
-        )
+        self.header = Header(shape=shape, affine=None, spacing_mm=None, channels=3 if color else 1, color=color)
 
     def voxels(self) -> Voxels:
+        """Return all voxels; see `Volume`."""
         pages = [self._page(number) for number in range(self.header.shape[2])]
         return np.stack(pages, axis=2)
 
     def plane(self, axis: int, index: int) -> Voxels:
+        """Return one plane; see `Volume`."""
         return self._page(index) if axis == 2 else take_plane(self.voxels(), axis, index)
 
     def single_planes(self, axis: int) -> bool:
+        """Tell whether one plane costs much less than the volume."""
         return axis == 2
 
     def _page(self, number: int) -> Voxels:

@@ -34,12 +34,18 @@ def everything(name: str) -> list[dict]:
 
 
 @cache
-def mask_of(name: str, file: str) -> np.ndarray:
+def label_map(name: str, file: str) -> np.ndarray:
     return np.asarray(Image.open(demo_data(name) / "masks" / file))
 
 
+@cache
 def card(name: str) -> dict:
     return json.loads((demo_data(name) / "dataset_card.json").read_text("utf-8"))
+
+
+def mask_of(name: str, entry: dict, label: str = "") -> np.ndarray:
+    values = card(name)["labels"][label or entry["mask_label"]]
+    return np.isin(label_map(name, entry["mask_name"]), values)
 
 
 def regions(mask: np.ndarray) -> int:
@@ -66,10 +72,12 @@ class TestFiles:
             files = {path.name for path in (demo_data(name) / kind).iterdir()}
             assert files == {entry[key] for entry in everything(name)}
 
-    def test_masks_are_binary_not_empty_and_of_the_images_size(self, name):
+    def test_masks_are_label_maps_with_named_values_not_empty_and_of_the_images_size(self, name):
+        named = {v for values in card(name)["labels"].values() for v in ([values] if type(values) is int else values)}
         for entry in everything(name):
-            mask = mask_of(name, entry["mask_name"])
-            assert set(np.unique(mask)) == {0, 255}, entry["mask_name"]
+            mask = mask_of(name, entry)
+            assert mask.any(), entry["mask_label"]
+            assert set(np.unique(label_map(name, entry["mask_name"]))) <= {0, *named}
             with Image.open(demo_data(name) / "images" / entry["img_name"]) as image:
                 assert (image.mode, image.size) == ("L", mask.shape[::-1])
 
@@ -102,16 +110,16 @@ def test_images_masks_and_annotations_stay_below_three_megabytes():
 class TestWords:
     def test_size_and_location_are_true_of_the_mask(self, name):
         for entry in everything(name):
-            words, mask = entry["attributes"], mask_of(name, entry["mask_name"]) > 0
+            words, mask = entry["attributes"], mask_of(name, entry)
             share = mask.mean()
             assert words["size"] == ("small" if share < 0.01 else "medium" if share <= 0.05 else "large")
             assert words["area_fraction"] == pytest.approx(share, abs=1e-5)
-            assert words["location"] == cell(mask), entry["mask_name"]
+            assert words["location"] == cell(mask), entry["mask_label"]
             assert entry["prompts"]["p6"].endswith(f", located in the {words['location']} of the image")
 
     def test_components_are_counted(self, name):
         for entry in everything(name):
-            mask = mask_of(name, entry["mask_name"]) > 0
+            mask = mask_of(name, entry)
             assert entry["attributes"]["components"] == regions(mask)
 
     def test_the_prompt_keys_are_those_of_the_benchmark(self, name):
@@ -135,18 +143,18 @@ class TestBrain:
     def test_number_words_are_true_of_the_mask(self):
         for entry in everything("brain"):
             words = entry["attributes"]
-            expected = NUMBERS.get(regions(mask_of("brain", entry["mask_name"])), "several")
+            expected = NUMBERS.get(regions(mask_of("brain", entry)), "several")
             assert words["number"] == expected
             assert expected in entry["prompts"]["p5"].split()
 
     def test_no_region_is_a_speck(self):
         for entry in everything("brain"):
-            labels, _ = ndimage.label(mask_of("brain", entry["mask_name"]), np.ones((3, 3)))
+            labels, _ = ndimage.label(mask_of("brain", entry), np.ones((3, 3)))
             assert np.bincount(labels.ravel())[1:].min() >= 10
 
     def test_the_patients_left_is_on_the_pictures_right(self):
         for entry in everything("brain"):
-            side, mask = entry["attributes"]["side"], mask_of("brain", entry["mask_name"])
+            side, mask = entry["attributes"]["side"], mask_of("brain", entry)
             columns = np.nonzero(mask)[1]
             if side == "left":
                 assert columns.min() >= mask.shape[1] // 2
@@ -164,10 +172,10 @@ class TestBrain:
             assert words["size"] in prompts["p4"].split()
 
     def test_both_is_the_union_of_left_and_right(self):
-        masks = {entry["mask_name"] for entry in everything("brain")}
-        for file in (file for file in masks if file.endswith("_both.png")):
-            left, right = (mask_of("brain", file.replace("_both", f"_{side}")) for side in ("left", "right"))
-            assert np.array_equal(mask_of("brain", file), left | right)
+        for entry in (entry for entry in everything("brain") if entry["mask_label"].endswith("_both")):
+            sides = (entry["mask_label"].replace("_both", f"_{side}") for side in ("left", "right"))
+            left, right = (mask_of("brain", entry, label) for label in sides)
+            assert np.array_equal(mask_of("brain", entry), left | right)
 
     def test_every_image_has_several_structures_and_all_sides_so_that_the_prompt_is_needed(self):
         by_image: dict[str, set] = {}
@@ -183,20 +191,20 @@ class TestBrain:
         sums: dict[str, list[float]] = {}
         for entry in everything("brain"):
             image = np.asarray(Image.open(demo_data("brain") / "images" / entry["img_name"]))
-            mask = mask_of("brain", entry["mask_name"]) > 0
+            mask = mask_of("brain", entry)
             sums.setdefault(entry["attributes"]["structure"], []).append(float(image[mask].mean()))
         assert max(sums["lateral ventricle"]) < min(sums["gray matter"])
         assert max(sums["gray matter"]) < min(sums["white matter"])
 
     def test_ventricles_lie_inside_the_brain_apart_from_white_matter(self):
         train = entries("brain", "train")
-        files = [e["mask_name"] for e in train if e["attributes"]["structure"] == "lateral ventricle"]
-        for file in files:
-            ventricle = mask_of("brain", file) > 0
-            brain = mask_of("brain", file.replace("lateral-ventricle", "brain-hemisphere")) > 0
-            white = mask_of("brain", file.replace("lateral-ventricle", "white-matter")) > 0
-            assert not (ventricle & ~brain).any(), file
-            assert not (ventricle & white).any(), file
+        for entry in (e for e in train if e["attributes"]["structure"] == "lateral ventricle"):
+            label = entry["mask_label"]
+            ventricle = mask_of("brain", entry)
+            brain = mask_of("brain", entry, label.replace("lateral-ventricle", "brain-hemisphere"))
+            white = mask_of("brain", entry, label.replace("lateral-ventricle", "white-matter"))
+            assert not (ventricle & ~brain).any(), entry["mask_name"]
+            assert not (ventricle & white).any(), entry["mask_name"]
 
     @pytest.mark.parametrize("view", ["axial", "coronal"])
     def test_splits_are_slabs_at_least_six_millimetres_apart(self, view):
@@ -217,14 +225,12 @@ class TestBrain:
 class TestNuclei:
     def test_targets_are_parts_of_all_nuclei(self):
         for entry in everything("nuclei"):
-            tile = entry["img_name"].removesuffix(".png")
-            nuclei = mask_of("nuclei", f"{tile}_all.png") > 0
-            assert not ((mask_of("nuclei", entry["mask_name"]) > 0) & ~nuclei).any()
+            assert not (mask_of("nuclei", entry) & ~mask_of("nuclei", entry, "all")).any()
 
     def test_whole_nuclei_do_not_touch_the_border(self):
         for entry in everything("nuclei"):
             if entry["attributes"]["target"] == "whole":
-                mask = mask_of("nuclei", entry["mask_name"])
+                mask = mask_of("nuclei", entry)
                 assert not np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]]).any()
 
     def test_one_nucleus_is_asked_for_in_the_singular(self):

@@ -50,7 +50,7 @@ def write_nifti(path: Path, voxels: np.ndarray, affine: np.ndarray) -> Path:
 
 
 def write_sitk(path: Path, voxels: np.ndarray, affine: np.ndarray) -> Path:
-    import SimpleITK as sitk
+    import SimpleITK as sitk  # noqa: N813
 
     lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
     sizes = np.sqrt((lps[:3, :3] ** 2).sum(axis=0))

@@ -18,8 +18,10 @@ pytest.importorskip("pydicom")
 ORDERS = ("RAS", "LPS", "LAS", "RPI", "ASL", "PIR", "SLP")
 PLANES = {"axial": 2, "coronal": 1, "sagittal": 0}
 # In radiological display every plane of RAS voxels is transposed and turned by half.
-EXPECTED = {plane: [np.take(phantom.head_ras(), i, axis).T[::-1, ::-1] for i in range(phantom.SHAPE[axis])]
-            for plane, axis in PLANES.items()}
+EXPECTED = {
+    plane: [np.take(phantom.head_ras(), i, axis).T[::-1, ::-1] for i in range(phantom.SHAPE[axis])]
+    for plane, axis in PLANES.items()
+}
 
 
 def images_of(volume, plane, orientation="radiological"):
@@ -78,7 +80,7 @@ def test_the_patients_right_is_on_the_images_left(tmp_path, order):
 @pytest.mark.parametrize("kind", ["nii", "nrrd"])
 def test_an_oblique_volume_agrees_with_nibabel_and_simpleitk(tmp_path, kind, order):
     import nibabel
-    import SimpleITK as sitk
+    import SimpleITK as sitk  # noqa: N813
 
     voxels, affine = phantom.stored(phantom.head_ras(), phantom.rotated(phantom.affine_ras(), 20), order)
     volume = open_volume(write(kind, tmp_path, voxels, affine))

@@ -1,0 +1,95 @@
+"""What one annotation says about its mask: files, label, key in a JSON file, or run lengths written inline."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from robustness.errors import InputError
+from robustness.results import case_id_of
+from robustness.runners.data.masks.convention import MaskConvention
+from robustness.runners.data.masks.source import MaskSource
+
+# Keys of an annotation that speak about its mask; they are no metadata.
+MASK_KEYS = frozenset({"mask_name", "mask_label", "mask_key", "mask", "case_id"})
+
+
+class EntryMask(NamedTuple):
+    """The mask of one annotation.
+
+    Attributes:
+        case_id: stated, or the mask's name without suffix with its label, '/' written '__'.
+        name: as the data write it, for messages.
+        path: the (first) file.
+        source: where the mask lies and what its pixels mean.
+    """
+
+    case_id: str
+    name: str
+    path: Path
+    source: MaskSource
+
+
+def entry_mask(folder: Path, entry: Mapping[str, Any], convention: MaskConvention, where: str) -> EntryMask:
+    """Return what an annotation says about its mask.
+
+    Args:
+        folder: that mask names are relative to.
+        entry: with `mask_name` (one name or a list, whose masks count together) or `mask` (run lengths or polygons),
+            and optionally `mask_label`, `mask_key` and `case_id`.
+        convention: of the dataset.
+        where: the place of the annotation, for messages.
+
+    Raises:
+        InputError: there is no mask, or its label is not known.
+    """
+    names = _names(entry, where)
+    label = _label(entry, convention)
+    key = entry.get("mask_key")
+    keys = tuple(str(part) for part in (key if isinstance(key, list | tuple) else [key])) if key else ()
+    declaration = convention.declaration(label, where)
+    source = MaskSource(
+        paths=tuple(folder / name for name in names), declaration=declaration, key=keys, inline=entry.get("mask")
+    )
+    return EntryMask(
+        case_id=_case_id(entry, names, keys, convention.case_suffix(label), where),
+        name=", ".join(names) or "inline mask",
+        path=folder / names[0] if names else folder,
+        source=source,
+    )
+
+
+def stated_case_id(value: Any) -> str:
+    """Return a case id as the data state it, with no character that a file name cannot hold."""
+    return re.sub(r"[/\\]", "__", str(value).strip())
+
+
+def _names(entry: Mapping[str, Any], where: str) -> list[str]:
+    value = entry.get("mask_name")
+    names = value if isinstance(value, list) else [value]
+    if all(isinstance(name, str) and name for name in names):
+        return [str(name) for name in names]
+    if entry.get("mask") is not None and value is None:
+        return []
+    raise InputError(f"data: expected a mask name, or a list of them, under 'mask_name' in {where}, got {value!r}")
+
+
+def _label(entry: Mapping[str, Any], convention: MaskConvention) -> Any:
+    """Return the label that an annotation asks for; its target's name where a table of labels holds it."""
+    if entry.get("mask_label") not in (None, "", []):
+        return entry["mask_label"]
+    names = convention.names()
+    target = entry.get("target")
+    return target if len(names) > 1 and isinstance(target, str) and target in names else None
+
+
+def _case_id(entry: Mapping[str, Any], names: list[str], keys: tuple[str, ...], suffix: str, where: str) -> str:
+    stated = entry.get("case_id")
+    if stated not in (None, ""):
+        return stated_case_id(stated)
+    if not names:
+        raise InputError(f"data: expected 'case_id' beside an inline mask in {where}, found none")
+    parts = [case_id_of(names[0]), *(re.sub(r"[^\w.+-]+", "-", key) for key in keys)]
+    return "_".join(parts) + suffix
