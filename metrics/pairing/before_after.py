@@ -1,4 +1,4 @@
-"""Two runs over the same cases, brought into one table in which the earlier one is the clean twin of the later one."""
+"""Two runs over the same cases as one table: the earlier one is the paired clean prediction of the later one."""
 
 from __future__ import annotations
 

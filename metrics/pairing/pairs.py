@@ -23,7 +23,7 @@ class Pairs:
     Attributes:
         cell, case, subject: codes.
         clean, perturbed, effect: means; `effect` is oriented.
-        flagged: rows of each cell that are not applicable, failed, undefined or without a clean twin.
+        flagged: rows of each cell that are not applicable, failed, undefined or without a paired clean row.
     """
 
     cell: Codes
@@ -40,11 +40,11 @@ class Pairs:
 
 
 def pair(rows: Rows, metric: str, orientation: Orientation, *, keep: npt.NDArray[np.bool_] | None = None) -> Pairs:
-    """Pair every row that is not clean with its clean twin and average texts within case.
+    """Pair every row that is not clean with its paired clean row and average texts within case.
 
-    The twin has the same model, dataset, split, case and prompt_index; where no such clean row exists, and for
+    The paired row has the same model, dataset, split, case and prompt_index; where no such clean row exists, and for
     paraphrases (of a changed image too), it is the clean row with prompt_index 0. Clean rows that repeat count once.
-    With orientation "itself" the metric is its own effect (mask_change) and no twin is needed.
+    With orientation "itself" the metric is its own effect (mask_change) and no pair is needed.
 
     Args:
         keep: rows to consider besides the clean ones; None: all.
@@ -56,7 +56,7 @@ def pair(rows: Rows, metric: str, orientation: Orientation, *, keep: npt.NDArray
     if orientation == "itself":
         clean = np.zeros(other.size)
     else:
-        clean = _twins(rows, values, is_clean, other, _reworded(condition)[rows.cell[other]])
+        clean = _paired_values(rows, values, is_clean, other, _reworded(condition)[rows.cell[other]])
     defined = np.isfinite(values[other]) & np.isfinite(clean)
     flagged = np.bincount(rows.cell[other[~defined]], minlength=len(rows.cells))
     return _average(rows, other[defined], clean[defined], values[other[defined]], orientation, flagged)
@@ -67,21 +67,21 @@ def _reworded(conditions: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     return np.array([str(name).rpartition("+")[2] == PARAPHRASE for name in conditions], dtype=bool)
 
 
-def _twins(
+def _paired_values(
     rows: Rows, values: Values, is_clean: npt.NDArray[np.bool_], other: Codes, first_text: npt.NDArray[np.bool_]
 ) -> Values:
-    # A clean row that failed is no twin of any text; one that is only undefined is, and flags its partners.
+    # A clean row that failed is the pair of no text; one that is only undefined is, and flags its partners.
     clean = np.flatnonzero(is_clean & rows.usable)
-    place = twin_positions(rows, clean, other, np.zeros_like(rows.case), first_text)
-    twins = np.full(other.size, np.nan)
-    twins[place >= 0] = values[clean[place[place >= 0]]]
-    return twins
+    place = paired_positions(rows, clean, other, np.zeros_like(rows.case), first_text)
+    paired = np.full(other.size, np.nan)
+    paired[place >= 0] = values[clean[place[place >= 0]]]
+    return paired
 
 
-def twin_positions(
+def paired_positions(
     rows: Rows, clean: Codes, other: Codes, extra: Codes, first_text: npt.NDArray[np.bool_] | None = None
 ) -> Codes:
-    """Return, for each row of `other`, the position in `clean` of its twin; -1 where it has none.
+    """Return, for each row of `other`, the position in `clean` of its paired row; -1 where it has none.
 
     Args:
         clean: row numbers; of rows with equal keys the first counts.
@@ -149,11 +149,11 @@ def subject_values(rows: Rows, where: Codes, values: Values) -> tuple[Codes, Val
 
 
 def with_clean(rows: Rows, cell: int) -> tuple[Codes, Codes]:
-    """Return the usable rows of a condition that have a clean twin, and the row numbers of the twins."""
+    """Return the usable rows of a condition that have a paired clean row, and the numbers of those."""
     clean = np.flatnonzero((rows.cells["condition"] == CLEAN).to_numpy()[rows.cell] & rows.usable)
     other = np.flatnonzero((rows.cell == cell) & rows.usable)
     first_text = np.full(other.size, bool(_reworded(rows.cells.loc[[cell], "condition"].to_numpy())[0]))
-    place = twin_positions(rows, clean, other, np.zeros_like(rows.case), first_text)
+    place = paired_positions(rows, clean, other, np.zeros_like(rows.case), first_text)
     return other[place >= 0], clean[place[place >= 0]]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from robustness.metrics.inference.intervals import Values
-from robustness.metrics.pairing.pairs import subject_values, twin_positions
+from robustness.metrics.pairing.pairs import paired_positions, subject_values
 from robustness.metrics.pairing.rows import Codes, Rows
 from robustness.results import CLEAN
 
@@ -43,7 +43,7 @@ def referent_pairs(rows: Rows, cell: int) -> Matched | None:
     in_group = (group == group[cell])[rows.cell] & finite
     clean = np.flatnonzero(in_group & (rows.cells["condition"] == CLEAN).to_numpy()[rows.cell])
     other = np.flatnonzero(in_group & (rows.cell == cell))
-    place = twin_positions(rows, clean, other, _referents(rows, clean, other))
+    place = paired_positions(rows, clean, other, _referents(rows, clean, other))
     return Matched(other[place >= 0], clean[place[place >= 0]])
 
 

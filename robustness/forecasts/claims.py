@@ -23,9 +23,9 @@ class ClaimForecast(NamedTuple):
         alpha: of each side of its interval, the family of its claims paid for.
         sd: of the subjects' values.
         found_from: true value from which the claim that the model is moved (REACTS, FRAGILE) is made with 80%.
-        shown_up_to: largest true value up to which ROBUST is shown with 80%; negative: not even for a model that
-            nothing moves. NaN for prompt claims.
-        unmoved: how often ROBUST is shown for a model that nothing moves; NaN for prompt claims.
+        shown_up_to: largest true value up to which ROBUST is shown with 80%; negative: not even for an
+            invariant model. NaN for prompt claims.
+        unmoved: how often ROBUST is shown for an invariant model; NaN for prompt claims.
         needed: subjects from which IGNORES can be certified; None for robustness claims.
         never: verdicts that cannot be reached, with the reason.
     """

@@ -52,7 +52,7 @@ def forecast_gates(unrun: Unrun, spread: SpreadModel, gates: Gates) -> list[Gate
     evidence, forecasts = Evidence(unrun, unrun), []  # type: ignore[arg-type]
     for gate in gates.gate:
         try:
-            # On scores of a model that nothing moves: which cells there are does not depend on scores.
+            # On scores of an invariant model: which cells there are does not depend on scores.
             cells = judge_gate(evidence, gate).findings
         except InputError as error:
             forecasts.append(_none(gate, str(error)))

@@ -1,4 +1,4 @@
-"""A run that has not happened: its rows with scores of a model that nothing moves, to see which claims can be made."""
+"""A run that has not happened: its rows with scores of an invariant model, to see which claims can be made."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def _claims(forecast: Forecast) -> Iterator[str]:
         yield from _reasons(_once(prompt))
     robust = [claim for claim in forecast.claims if claim.claim == "robustness"]
     if robust:
-        yield "CLAIMS  about robustness (power 80%; unmoved: how often ROBUST is shown for a model that nothing moves)"
+        yield "CLAIMS  about robustness (power 80%; unmoved: how often ROBUST is shown for an invariant model)"
         yield from _table(
             ("condition", "metric", f"{forecast.unit}s", "ROBUST up to", "FRAGILE from", "unmoved", "never"),
             [

@@ -1,4 +1,4 @@
-"""The tests that gates can ask for: what each compares, and what it says."""
+"""Criteria that gates can ask for: what each compares, and what it says."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from robustness.errors import InputError
-from robustness.gates.decisions import Decision, Errors, above, below, inside, not_above, share
+from robustness.gates.decisions import (
+    Decision,
+    ErrorRates,
+    equivalence,
+    no_proven_inferiority,
+    noninferiority,
+    superiority,
+)
+from robustness.gates.decisions import retention as test_retention
 from robustness.gates.evidence import Evidence, Noise
 from robustness.gates.findings import Finding, worst_of, would_decide
 from robustness.gates.spec import GateSpec
@@ -27,9 +35,9 @@ def by_effect(evidence: Evidence, gate: GateSpec) -> list[Finding]:
     findings = []
     for cell in cells:
         noise = evidence.noise(gate, cell.model, cell.dataset)
-        margin, slack, closed = _margin(gate, noise)
-        test = inside if gate.test == "invariant" else below
-        decision = test(cell.effect, margin, errors, slack=slack, closed=closed)
+        margin, noise_allowance, closed = _margin(gate, noise)
+        test = equivalence if gate.test == "invariant" else noninferiority
+        decision = test(cell.effect, margin, errors, noise_allowance=noise_allowance, closed=closed)
         message = _effect_text(cell, gate, decision, f"margin {margin:g}", noise)
         weight = -1.0 if decision.estimate < 0 and gate.test == "invariant" else 1.0
         findings.append(_finding(evidence, cell, gate, decision, margin, message, weight))
@@ -45,11 +53,11 @@ def against_baseline(evidence: Evidence, gate: GateSpec) -> list[Finding]:
         cell = change.contrast
         noises = [evidence.noise(gate, cell.model, cell.dataset, before=before) for before in (False, True)]
         noise = Noise(max(n.value for n in noises), any(n.measured for n in noises))
-        margin, slack, closed = _margin(gate, noise)
+        margin, noise_allowance, closed = _margin(gate, noise)
         if gate.test == "no_proven_drop":
-            decision = not_above(cell.effect, margin, errors, slack=slack)
+            decision = no_proven_inferiority(cell.effect, margin, errors, noise_allowance=noise_allowance)
         else:
-            decision = below(cell.effect, margin, errors, slack=slack, closed=closed)
+            decision = noninferiority(cell.effect, margin, errors, noise_allowance=noise_allowance, closed=closed)
         message = _effect_text(cell, gate, decision, f"margin {margin:g}", noise, what="drop since the baseline")
         finding = _finding(evidence, cell, gate, decision, margin, message, 1.0)
         findings.append(_with_undefined(finding, change, gate))
@@ -68,7 +76,7 @@ def retention(evidence: Evidence, gate: GateSpec) -> list[Finding]:
     errors = _errors(evidence, cells)
     findings = []
     for cell in cells:
-        decision = share(
+        decision = test_retention(
             cell.changed,
             cell.clean,
             at_least,
@@ -92,7 +100,7 @@ def minimum(evidence: Evidence, gate: GateSpec) -> list[Finding]:
     limit, upward = (gate.at_least, True) if gate.at_least is not None else (gate.at_most, False)
     bound, findings = float(limit or 0.0), []
     for cell in cells:
-        test = above if upward else below
+        test = superiority if upward else noninferiority
         decision = test(cell.effect, bound, errors, closed=True)
         demand = f"at {'least' if upward else 'most'} {bound:g}"
         message = (
@@ -112,7 +120,7 @@ def directional(evidence: Evidence, gate: GateSpec) -> list[Finding]:
     findings = []
     for cell in cells:
         moved = cell._replace(effect=sign * cell.effect, case_effects=sign * cell.case_effects)
-        decision = above(moved.effect, at_least, errors)
+        decision = superiority(moved.effect, at_least, errors)
         message = (
             f"{_where(cell)}: {gate.metric} {verb} by {decision.estimate:+.4f} "
             f"[{decision.low:+.4f}, {decision.high:+.4f}], more than {at_least:g} is asked for"
@@ -121,12 +129,12 @@ def directional(evidence: Evidence, gate: GateSpec) -> list[Finding]:
     return findings
 
 
-def _errors(evidence: Evidence, cells: Sequence[Contrast]) -> Errors:
-    return Errors(evidence.statistics.alpha, max(1, sum(cell.n_subjects >= 2 for cell in cells)))
+def _errors(evidence: Evidence, cells: Sequence[Contrast]) -> ErrorRates:
+    return ErrorRates(evidence.statistics.alpha, max(1, sum(cell.n_subjects >= 2 for cell in cells)))
 
 
 def _margin(gate: GateSpec, noise: Noise) -> tuple[float, float, bool]:
-    """Return margin, slack before a failure, and whether the margin itself passes."""
+    """Return margin, noise allowance before a failure, and whether the margin itself passes."""
     if gate.margin != "noise":
         # Against a margin of 0 a model that did not change at all is as good.
         return gate.margin, noise.value, gate.margin == 0

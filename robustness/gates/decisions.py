@@ -22,17 +22,17 @@ Outcome = Literal["pass", "fail", "inconclusive"]
 NAN = float("nan")
 
 
-class Errors(NamedTuple):
-    """Error rate of one side of a claim, and the number of cells that are judged together."""
+class ErrorRates(NamedTuple):
+    """Error rate of one side of a claim, and the number of comparisons that share it (the family of Bonferroni)."""
 
     alpha: float
-    family: int
+    n_tests: int
 
 
 class Decision(NamedTuple):
-    """An outcome with the interval that it rests on: 1 - 2 alpha for a pass, 1 - 2 alpha / family otherwise.
+    """An outcome with the interval that it rests on: 1 - 2 alpha for a pass, 1 - 2 alpha / n_tests otherwise.
 
-    `needed`: subjects that would decide with a power of 80%; None where nothing is open or no number can be told.
+    `needed`: subjects that would decide with a power of 80%; None where nothing is open or no number can be estimated.
     """
 
     outcome: Outcome
@@ -42,57 +42,67 @@ class Decision(NamedTuple):
     needed: int | None
 
 
-def below(values: Values, limit: float, errors: Errors, *, slack: float = 0.0, closed: bool = False) -> Decision:
-    """Is the mean below `limit`? Pass: upper bound < limit. Fail: lower bound > limit + slack.
+def noninferiority(
+    values: Values, limit: float, errors: ErrorRates, *, noise_allowance: float = 0.0, closed: bool = False
+) -> Decision:
+    """Test whether the mean is below `limit`: pass where the upper bound is, fail where the lower bound is above.
+
+    A failure needs a lower bound above limit + noise_allowance.
 
     Args:
         values: one per subject.
-        slack: what the same model may differ by when it is run again.
+        noise_allowance: what the same model may differ by when it is run again.
         closed: the limit itself still passes.
     """
-    tight, wide = _intervals(values, errors)
-    if tight is None or wide is None:
+    uncorrected, corrected = _intervals(values, errors)
+    if uncorrected is None or corrected is None:
         return _none(values)
-    if tight.high < limit or (closed and tight.high <= limit):
-        return Decision("pass", *tight, None)
-    if wide.low > limit + slack:
-        return Decision("fail", *wide, None)
-    return Decision("inconclusive", *wide, _needed(values, limit, limit + slack, errors))
+    if uncorrected.high < limit or (closed and uncorrected.high <= limit):
+        return Decision("pass", *uncorrected, None)
+    if corrected.low > limit + noise_allowance:
+        return Decision("fail", *corrected, None)
+    return Decision("inconclusive", *corrected, _needed(values, limit, limit + noise_allowance, errors))
 
 
-def above(values: Values, limit: float, errors: Errors, *, closed: bool = False) -> Decision:
-    """Is the mean above `limit`? The mirror image of `below`; values that all equal an open limit fail."""
-    decision = below(-values, -limit, errors, closed=closed)
+def superiority(values: Values, limit: float, errors: ErrorRates, *, closed: bool = False) -> Decision:
+    """Test whether the mean is above `limit`: `noninferiority` mirrored; values that all equal an open limit fail."""
+    decision = noninferiority(-values, -limit, errors, closed=closed)
     if decision.outcome == "inconclusive" and not closed and decision.low == decision.high == -limit:
         decision = decision._replace(outcome="fail", needed=None)
     return decision._replace(estimate=0.0 - decision.estimate, low=0.0 - decision.high, high=0.0 - decision.low)
 
 
-def not_above(values: Values, limit: float, errors: Errors, *, slack: float = 0.0) -> Decision:
-    """Is the mean not proven to be above `limit`? Fail: lower bound > limit + slack. Else pass."""
-    tight, wide = _intervals(values, errors)
-    if tight is None or wide is None:
+def no_proven_inferiority(
+    values: Values, limit: float, errors: ErrorRates, *, noise_allowance: float = 0.0
+) -> Decision:
+    """Test that the mean is not proven to be above `limit`: fail where lower bound > limit + noise_allowance."""
+    uncorrected, corrected = _intervals(values, errors)
+    if uncorrected is None or corrected is None:
         return _none(values)
-    return Decision("fail" if wide.low > limit + slack else "pass", *wide, None)
+    return Decision("fail" if corrected.low > limit + noise_allowance else "pass", *corrected, None)
 
 
-def inside(values: Values, limit: float, errors: Errors, *, slack: float = 0.0, closed: bool = False) -> Decision:
-    """Is the mean within -/+ `limit`? Two one-sided tests; fail where it lies outside on one side."""
-    upper = below(values, limit, errors, slack=slack, closed=closed)
-    lower = above(values, -limit, errors, closed=closed)
+def equivalence(
+    values: Values, limit: float, errors: ErrorRates, *, noise_allowance: float = 0.0, closed: bool = False
+) -> Decision:
+    """Test whether the mean is within -/+ `limit` (two one-sided tests, TOST); fail where it lies outside on a side."""
+    upper = noninferiority(values, limit, errors, noise_allowance=noise_allowance, closed=closed)
+    lower = superiority(values, -limit, errors, closed=closed)
     if upper.outcome == lower.outcome == "pass":
         return upper
-    _, wide = _intervals(values, errors)
-    if wide is None:
+    _, corrected = _intervals(values, errors)
+    if corrected is None:
         return _none(values)
-    if wide.low > limit + slack or wide.high < -limit - slack:
-        return Decision("fail", *wide, None)
-    signed = values if wide.estimate >= 0 else -values
-    return Decision("inconclusive", *wide, _needed(signed, limit, limit + slack, errors))
+    if corrected.low > limit + noise_allowance or corrected.high < -limit - noise_allowance:
+        return Decision("fail", *corrected, None)
+    signed = values if corrected.estimate >= 0 else -values
+    return Decision("inconclusive", *corrected, _needed(signed, limit, limit + noise_allowance, errors))
 
 
-def share(changed: Values, clean: Values, at_least: float, errors: Errors, *, resamples: int, seed: int) -> Decision:
-    """Is sum(changed) / sum(clean) at least `at_least`? Cluster bootstrap of the ratio of means."""
+def retention(
+    changed: Values, clean: Values, at_least: float, errors: ErrorRates, *, resamples: int, seed: int
+) -> Decision:
+    """Test whether sum(changed) / sum(clean) is at least `at_least`. Cluster bootstrap of the ratio of means."""
     from robustness.metrics.inference.bootstrap import cluster_bootstrap
 
     sums = np.column_stack([changed, clean])
@@ -100,36 +110,36 @@ def share(changed: Values, clean: Values, at_least: float, errors: Errors, *, re
     def bounds(level: float) -> Interval:
         return cluster_bootstrap(sums, lambda t: t[:, 0] / t[:, 1], level=level, resamples=resamples, seed=seed)
 
-    tight, wide = bounds(1 - 2 * errors.alpha), bounds(1 - 2 * errors.alpha / errors.family)
-    if math.isnan(tight.low):
-        return Decision("inconclusive", *tight, 2 if clean.size < 2 else None)
-    if tight.low >= at_least:
-        return Decision("pass", *tight, None)
-    if wide.high < at_least:
-        return Decision("fail", *wide, None)
+    uncorrected, corrected = bounds(1 - 2 * errors.alpha), bounds(1 - 2 * errors.alpha / errors.n_tests)
+    if math.isnan(uncorrected.low):
+        return Decision("inconclusive", *uncorrected, 2 if clean.size < 2 else None)
+    if uncorrected.low >= at_least:
+        return Decision("pass", *uncorrected, None)
+    if corrected.high < at_least:
+        return Decision("fail", *corrected, None)
     # The ratio lies below at_least where the mean of changed - at_least x clean lies below 0.
-    return Decision("inconclusive", *wide, _needed(at_least * clean - changed, 0.0, 0.0, errors))
+    return Decision("inconclusive", *corrected, _needed(at_least * clean - changed, 0.0, 0.0, errors))
 
 
-def _intervals(values: Values, errors: Errors) -> tuple[Interval | None, Interval | None]:
+def _intervals(values: Values, errors: ErrorRates) -> tuple[Interval | None, Interval | None]:
     from robustness.metrics.inference.intervals import t_interval
 
     if values.size < 2:
         return None, None
-    tight = t_interval(values, level=1 - 2 * errors.alpha)
-    return tight, t_interval(values, level=1 - 2 * errors.alpha / errors.family)
+    uncorrected = t_interval(values, level=1 - 2 * errors.alpha)
+    return uncorrected, t_interval(values, level=1 - 2 * errors.alpha / errors.n_tests)
 
 
 def _none(values: Values) -> Decision:
     return Decision("inconclusive", float(values.mean()) if values.size else NAN, NAN, NAN, 2)
 
 
-def _needed(values: Values, passing: float, failing: float, errors: Errors) -> int | None:
+def _needed(values: Values, passing: float, failing: float, errors: ErrorRates) -> int | None:
     """Return the subjects with which values like these would pass, or fail where their mean lies above the limit."""
     from robustness.metrics.inference.planning import subjects_to_decide
 
     if values.mean() < passing:
         return subjects_to_decide(values, passing, alpha=errors.alpha)
     if values.mean() > failing:
-        return subjects_to_decide(values, failing, alpha=errors.alpha / errors.family)
+        return subjects_to_decide(values, failing, alpha=errors.alpha / errors.n_tests)
     return None

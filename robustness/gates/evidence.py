@@ -104,7 +104,9 @@ class Evidence:
         """Return the conditions that a gate is about, in the earlier run against this one."""
         self._check(gate)
         if gate.metric not in self.before:
-            raise InputError(f"{gate.label}: the baseline has no metric {gate.metric!r}; save it again with that metric")
+            raise InputError(
+                f"{gate.label}: the baseline has no metric {gate.metric!r}; save it again with that metric"
+            )
         column, partners = _column(gate), self.partners(gate)
         conditions = self.conditions_or_clean(gate)
         key = (*sorted(partners.items()), *sorted(conditions))

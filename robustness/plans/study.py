@@ -99,9 +99,9 @@ class StudyPlan(StrictModel):
         for m, d, p, f, seed in itertools.product(tuned, *self._axes(), self.sweep.seeds):
             planned.append(self._finetuned(m, d, p, f, seed, checkpoints))
         names = [cell.name for cell in planned]
-        twin = next((name for name in names if names.count(name) > 1), None)
-        if twin is not None:
-            raise InputError(f"model: expected cells of different names, {twin!r} comes twice; give labels")
+        duplicate = next((name for name in names if names.count(name) > 1), None)
+        if duplicate is not None:
+            raise InputError(f"model: expected cells of different names, {duplicate!r} comes twice; give labels")
         return planned
 
     def _axes(self) -> tuple[Sequence[StudyDataSpec], Sequence[str | None], Sequence[int | None]]:

@@ -28,7 +28,7 @@ KEYS = ["model", "dataset", "condition"]
 
 
 @dataclass
-class PictureShelf:
+class GalleryCollector:
     """Keeps small images of the worst and of some seeded random predictions of each condition."""
 
     seed: int

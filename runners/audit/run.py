@@ -21,7 +21,7 @@ from robustness.runners.attacks.model import rows_of
 from robustness.runners.attacks.searches import Attacks, settings_of
 from robustness.runners.attacks.worst_prompt import bind
 from robustness.runners.audit.executors import Progress, run_local, run_on_ray
-from robustness.runners.audit.gallery import PictureShelf, assemble
+from robustness.runners.audit.gallery import GalleryCollector, assemble
 from robustness.runners.audit.image_jobs import image_jobs
 from robustness.runners.audit.jobs import Group, Job, JobMaker, Row
 from robustness.runners.audit.reader import AuditStoppedError, ImageOf, Reader
@@ -164,16 +164,16 @@ class _Audit:
         joint = self.chosen[part.dataset].joint
         maker = JobMaker(identity=self._identity(part), selected=chosen, seed=self.plan.seed, joint=joint)
         groups = self.reader.groups(part.keys(), then=self._following(index))
-        shelf = PictureShelf(self.plan.seed)
+        collector = GalleryCollector(self.plan.seed)
         rows = [placed for group in groups for placed in group.failed]
         for scored in self._scored(part, maker, groups, rows):
             rows.extend(((*scored.job.order, place), row) for place, row in enumerate(scored.rows))
             if scored.clean is not None:
-                shelf.offer(scored)
+                collector.offer(scored)
             if self.plan.engine.save_predictions:
                 self._save(scored)
         rows.sort(key=lambda placed: placed[0])
-        self.run.write_table(self.run.picture_part(part.index), shelf.table())
+        self.run.write_table(self.run.picture_part(part.index), collector.table())
         # The rows come last: a part counts as done when its rows are there.
         table = results_table([row for _, row in rows])
         if getattr(self.models[part.model], "takes_text", False):

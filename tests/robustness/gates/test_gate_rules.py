@@ -3,9 +3,16 @@
 import numpy as np
 import pytest
 
-from robustness.gates.decisions import Errors, above, below, inside, not_above, share
+from robustness.gates.decisions import (
+    ErrorRates,
+    equivalence,
+    no_proven_inferiority,
+    noninferiority,
+    retention,
+    superiority,
+)
 
-ALONE = Errors(0.05, 1)
+ALONE = ErrorRates(0.05, 1)
 
 
 def _drawn(runs, subjects, *, mean, seed, cells=1):
@@ -21,22 +28,22 @@ def _share(decisions, outcome):
 
 
 def test_a_merge_gate_fails_an_equal_model_at_its_level_and_finds_a_drop():
-    equal = [not_above(v[0], 0.0, ALONE) for v in _drawn(2000, 30, mean=0.0, seed=0)]
-    worse = [not_above(v[0], 0.0, ALONE) for v in _drawn(2000, 30, mean=0.02, seed=1)]
+    equal = [no_proven_inferiority(v[0], 0.0, ALONE) for v in _drawn(2000, 30, mean=0.0, seed=0)]
+    worse = [no_proven_inferiority(v[0], 0.0, ALONE) for v in _drawn(2000, 30, mean=0.02, seed=1)]
     assert 0.04 <= _share(equal, "fail") <= 0.06
     assert _share(worse, "fail") >= 0.90
 
 
 def test_a_release_gate_lets_a_drop_of_the_margin_through_at_its_level():
-    at_margin = [below(v[0], 0.02, ALONE) for v in _drawn(2000, 30, mean=0.02, seed=2)]
-    equal = [below(v[0], 0.02, ALONE) for v in _drawn(2000, 30, mean=0.0, seed=3)]
+    at_margin = [noninferiority(v[0], 0.02, ALONE) for v in _drawn(2000, 30, mean=0.02, seed=2)]
+    equal = [noninferiority(v[0], 0.02, ALONE) for v in _drawn(2000, 30, mean=0.0, seed=3)]
     assert 0.035 <= _share(at_margin, "pass") <= 0.065
     assert _share(equal, "pass") >= 0.90
 
 
 def _glob(cells, margin):
-    errors = Errors(0.05, len(cells))
-    outcomes = {below(values, margin, errors).outcome for values in cells}
+    errors = ErrorRates(0.05, len(cells))
+    outcomes = {noninferiority(values, margin, errors).outcome for values in cells}
     return "fail" if "fail" in outcomes else "inconclusive" if "inconclusive" in outcomes else "pass"
 
 
@@ -55,14 +62,14 @@ def test_a_glob_with_one_bad_condition_passes_falsely_at_most_at_the_level():
 
 def test_an_invariance_at_the_margin_is_certified_at_most_at_the_level():
     for mean, seed in ((0.02, 6), (-0.02, 7)):
-        found = [inside(v[0], 0.02, ALONE) for v in _drawn(2000, 30, mean=mean, seed=seed)]
+        found = [equivalence(v[0], 0.02, ALONE) for v in _drawn(2000, 30, mean=mean, seed=seed)]
         assert 0.03 <= _share(found, "pass") <= 0.065
         assert 0.03 <= _share(found, "fail") <= 0.065
 
 
 def test_above_is_below_in_a_mirror():
     values = np.random.default_rng(0).normal(0.3, 0.1, 20)
-    up, down = above(values, 0.25, ALONE), below(-values, -0.25, ALONE)
+    up, down = superiority(values, 0.25, ALONE), noninferiority(-values, -0.25, ALONE)
     assert up.outcome == down.outcome
     assert (up.estimate, up.low, up.high) == pytest.approx((-down.estimate, -down.high, -down.low))
     assert up.needed == down.needed
@@ -70,30 +77,30 @@ def test_above_is_below_in_a_mirror():
 
 def test_bounds_are_those_of_the_t_distribution():
     values = np.array([0.1, 0.2, 0.4, 0.3, 0.0])
-    found = not_above(values, 0.0, Errors(0.05, 4))
+    found = no_proven_inferiority(values, 0.0, ErrorRates(0.05, 4))
     # R: mean(x) - qt(1 - 0.05/4, 4) * sd(x) / sqrt(5), x = c(.1, .2, .4, .3, 0)
     assert found.low == pytest.approx(0.2 - 3.495406 * 0.15811388 / np.sqrt(5), abs=1e-6)
 
 
 def test_what_is_needed_would_decide():
     values = np.tile([0.01, -0.03], 6)
-    found = below(values, 0.0, ALONE)
+    found = noninferiority(values, 0.0, ALONE)
     assert found.outcome == "inconclusive"
     shares = []
     for seed in range(300):
         again = np.random.default_rng(seed).normal(values.mean(), values.std(ddof=1), found.needed)
-        shares.append(below(again, 0.0, ALONE).outcome == "pass")
+        shares.append(noninferiority(again, 0.0, ALONE).outcome == "pass")
     assert 0.70 <= np.mean(shares) <= 0.90
 
 
 @pytest.mark.parametrize("values", [np.array([]), np.array([0.3])])
 def test_fewer_than_two_subjects_decide_nothing(values):
     for found in (
-        below(values, 0.1, ALONE),
-        above(values, 0.1, ALONE),
-        inside(values, 0.1, ALONE),
-        not_above(values, 0.1, ALONE),
-        share(values, values, 0.5, ALONE, resamples=99, seed=0),
+        noninferiority(values, 0.1, ALONE),
+        superiority(values, 0.1, ALONE),
+        equivalence(values, 0.1, ALONE),
+        no_proven_inferiority(values, 0.1, ALONE),
+        retention(values, values, 0.5, ALONE, resamples=99, seed=0),
     ):
         assert found.outcome == "inconclusive"
         assert np.isnan(found.low)
@@ -102,15 +109,15 @@ def test_fewer_than_two_subjects_decide_nothing(values):
 
 def test_noise_delays_failing_but_never_passing():
     values = np.full(10, 0.05) + np.linspace(-0.001, 0.001, 10)
-    assert below(values, 0.04, ALONE).outcome == "fail"
-    assert below(values, 0.04, ALONE, slack=0.02).outcome == "inconclusive"
-    assert not_above(values, 0.0, ALONE, slack=0.06).outcome == "pass"
-    assert below(values, 0.06, ALONE, slack=0.02).outcome == "pass"
+    assert noninferiority(values, 0.04, ALONE).outcome == "fail"
+    assert noninferiority(values, 0.04, ALONE, noise_allowance=0.02).outcome == "inconclusive"
+    assert no_proven_inferiority(values, 0.0, ALONE, noise_allowance=0.06).outcome == "pass"
+    assert noninferiority(values, 0.06, ALONE, noise_allowance=0.02).outcome == "pass"
 
 
 def test_a_share_counts_subjects_and_not_ratios():
     clean = np.array([1e-6, 0.8, 0.9, 0.7, 0.8])
     changed = np.array([0.1, 0.8, 0.9, 0.7, 0.8])
-    found = share(changed, clean, 0.9, ALONE, resamples=999, seed=0)
+    found = retention(changed, clean, 0.9, ALONE, resamples=999, seed=0)
     assert found.estimate == pytest.approx(changed.sum() / clean.sum())
     assert found.outcome == "pass"
