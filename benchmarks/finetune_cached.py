@@ -1,4 +1,4 @@
-"""A decoder epoch of full-size CLIPSeg with the codes of its frozen encoders held, against full forwards; one run.
+"""A decoder epoch of full-size CLIPSeg with cached features of its frozen encoders, against full forwards; one run.
 
 Random weights, the real decoder at 352 pixels, slices and prompts of the embedded brain set. Both ways start from the
 same weights and see the same batches of one epoch; every image has been decoded and resized before.
@@ -96,7 +96,7 @@ def main() -> int:
     steps = -(-len(setup.training) // BATCH)
     print(f"\n{len(setup.training)} cases, {steps} steps of {BATCH}, {THREADS} threads, torch {torch.__version__}")
     print(f"{'':24}{'epoch, s':>12}{'processor, s':>14}{'step, s':>10}{'last loss':>11}")
-    for name, found in (("full forwards", full), ("codes held", cached)):
+    for name, found in (("full forwards", full), ("cached features", cached)):
         print(f"{name:24}{found.wall:12.2f}{found.processor:14.2f}{found.wall / steps:10.3f}{found.losses[-1]:11.5f}")
     print(f"ratio {ratio:.1f} by wall clock, {by_processor:.1f} by processor time (target {TARGET}, limit {LIMIT})")
     print(f"largest difference of {len(full.losses)} losses: {difference:.1e} (bound {TOLERANCE})")

@@ -243,7 +243,7 @@ class Code(Protocol):
     def __len__(self) -> int: ...
 
     def take(self, rows: Sequence[int]) -> Code:
-        """Return the code of `rows`, repeats allowed, in that order."""
+        """Return the features of `rows`, repeats allowed, in that order."""
         ...
 
 
@@ -252,7 +252,7 @@ class Segmenter(Protocol):
     """A vision-language segmentation model, split so that each image and each text is encoded once.
 
     `network` has ``forward(pixel_values, input_ids=None, attention_mask=None)`` giving logits (B, 1, H, W).
-    A model's codes are its own: `decode` and `probabilities` take what its encoders returned.
+    A model's features are its own: `decode` and `probabilities` take what its encoders returned.
     """
 
     @property

@@ -139,8 +139,8 @@ class EngineSpec(StrictModel):
     """``[engine]``: how the work is cut and done; a resumed run keeps it, so that batches stay the same.
 
     `precision`, `channels_last` and `compile` hold for every network of the plan that does not state its own.
-    `prefetch` images are read ahead while the model runs. `cache` is a folder for image codes of at most `cache_gib`
-    GiB; `cache_dtype` "float16" halves them. Where codes lie and what is read ahead changes no result, and a resumed
+    `prefetch` images are read ahead while the model runs. `cache` is a folder for image features of at most `cache_gib`
+    GiB; `cache_dtype` "float16" halves them. Where features lie and what is read ahead changes no result, and a resumed
     run may change it.
     """
 
@@ -179,7 +179,7 @@ class Plan(StrictModel):
         return tomli_w.dumps(without_none(self.model_dump()))
 
     def sha256(self) -> str:
-        """Return the hash of what results depend on: all but title, published figures and where codes are kept."""
+        """Return the hash of what results depend on: all but title, published figures and where features are kept."""
         engine = {"prefetch", "cache", "cache_gib"}
         resolved = without_none(self.model_dump(exclude={"title": True, "published": True, "engine": engine}))
         return hashlib.sha256(tomli_w.dumps(resolved).encode()).hexdigest()

@@ -149,9 +149,9 @@ class TrainSpec(StrictModel):
         devices, nodes: processes on each machine, and machines; each takes `batch_size` cases, so that the step is that
             of one process with the product.
         loggers: what is written besides ``metrics.csv``.
-        cache: "auto" keeps the codes of frozen encoders in memory where no change of the image runs and they fit into
-            `cache_gib`, "off" computes them again, anything else is a folder that keeps them.
-        cache_float16: keep codes in half precision.
+        cache: "auto" keeps the features of frozen encoders in memory where no change of the image runs and they fit
+            into `cache_gib`, "off" computes them again, anything else is a folder that keeps them.
+        cache_float16: keep features in half precision.
         lora: adapters on encoders; their own weights then stay frozen.
         counterfactual: share of the samples that ask for another target: half for one that the same image shows, with
             its mask, half for one that it does not show, with an empty mask.

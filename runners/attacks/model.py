@@ -76,7 +76,7 @@ class GradientModel:
     def _encoded(self, text: str) -> Tensors:
         text = text if self.plain.takes_text else ""
         if self._text is None or self._text[0] != text:
-            # Codes of the engine are made in inference mode, which no gradient can pass.
+            # Features of the engine are made in inference mode, which no gradient can pass.
             with torch.inference_mode(mode=False), torch.no_grad():
                 self._text = (text, self.plain.encode_text([text]).tensors)
         return self._text[1]

@@ -1,4 +1,4 @@
-"""The model in the loop of `worst_case`: one image code per case, many texts, Dice as the score."""
+"""The model in the loop of `worst_case`: the features of one image per case, many texts, Dice as the score."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class WorstPrompt(NamedTuple):
 
 @dataclass(eq=False)
 class DiceOfTexts:
-    """Scores texts on one case after another; the code of the last image is kept, so that it is encoded once."""
+    """Scores texts on one case after another; the features of the last image are kept, so that it is encoded once."""
 
     model: Segmenter
     batch_size: int = 16

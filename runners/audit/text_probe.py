@@ -17,15 +17,15 @@ _PAIR = ["model", "dataset", "split", "case_id", "prompt_index"]
 
 
 def text_distances(model: Segmenter, pairs: Sequence[tuple[str, str]], *, batch: int = 64) -> list[float]:
-    """Return the cosine distance, 0 to 2, between the codes of the two texts of each pair.
+    """Return the cosine distance, 0 to 2, between the features of the two texts of each pair.
 
-    A code is everything that the model computes from the text alone, as one vector: for CLIPSeg and BiomedCLIPSeg the
-    FiLM factor and offset, which is all that the mask can know of the prompt; codes with one entry per token are
+    Features are everything that the model computes from the text alone, as one vector: for CLIPSeg and BiomedCLIPSeg
+    the FiLM factor and offset, which is all that the mask can know of the prompt; features with one entry per token are
     averaged over the tokens first. 0 means that the difference is lost before image and text meet; then no image can
     bring it back. Each distinct text is encoded once.
 
     Raises:
-        InputError: the model has no text code (an image-only model, a black box, stored predictions).
+        InputError: the model has no text features (an image-only model, a black box, stored predictions).
     """
     import torch
 
@@ -40,11 +40,11 @@ def text_distances(model: Segmenter, pairs: Sequence[tuple[str, str]], *, batch:
         for start in range(0, len(distinct), batch):
             code: Any = model.encode_text(distinct[start : start + batch])
             if not isinstance(code, TensorCode):
-                raise InputError(f"model: expected text codes of tensors, {model.name} gives {type(code).__name__}")
+                raise InputError(f"model: expected text features of tensors, {model.name} gives {type(code).__name__}")
             vectors.append(_flat(code.tensors))
     if not vectors:
         return []
-    # Double precision: distances of near-equal codes lie below the rounding of single precision.
+    # Double precision: distances of near-equal features lie below the rounding of single precision.
     whole = torch.nn.functional.normalize(torch.cat(vectors).double(), dim=1)
     before, after = (torch.tensor([row_of[pair[side]] for pair in pairs]) for side in (0, 1))
     squared = (whole[before] - whole[after]).square().sum(1)
@@ -63,7 +63,7 @@ def text_collapse(results: pd.DataFrame, model: Segmenter) -> pd.DataFrame:
         text_distance mask_change`, one row per applicable prompt change whose clean row is there, in their order.
 
     Raises:
-        InputError: the model has no text code, or the table holds no row of it.
+        InputError: the model has no text features, or the table holds no row of it.
     """
     joined = _joined(results, model)
     columns = [*_PAIR, "condition", "family", "attribute", "clean_prompt", "prompt", DISTANCE, "mask_change"]

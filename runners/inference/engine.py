@@ -60,8 +60,8 @@ class Engine:
     """Runs a segmenter over (image, text) requests.
 
     Within one call every distinct `image_key` and every distinct text is encoded once, every distinct pair of them
-    decoded once (for a model without text: every image). Text codes live for the
-    call; image codes live for their image batch only. Results come in the order of the requests. Where requests
+    decoded once (for a model without text: every image). Text features live for the
+    call; image features live for their image batch only. Results come in the order of the requests. Where requests
     come grouped by image, as an audit gives them, they stream: at most `image_batch` images are held. A request
     that returns to an earlier image joins that image's batch, so its map waits in memory for its turn.
 
@@ -73,7 +73,7 @@ class Engine:
         image_batch: images per encoding.
         text_batch: texts per encoding.
         resolution: maps at the image's "original" size, or at the model's "network" size.
-        cache: image codes on disk, for a network.
+        cache: image features on disk, for a network.
     """
 
     model: Segmenter
@@ -219,7 +219,7 @@ class Engine:
 
 
 def engine_of(model: Segmenter, plan: Plan) -> Engine:
-    """Return the engine that a plan asks for; only networks have codes that a cache can keep."""
+    """Return the engine that a plan asks for; only networks have features that a cache can keep."""
     spec, cache = plan.engine, None
     if spec.cache is not None and isinstance(model, NetworkSegmenter):
         cache = CodeCache(spec.cache, model, limit_gib=spec.cache_gib, dtype=spec.cache_dtype)

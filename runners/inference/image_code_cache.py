@@ -1,8 +1,8 @@
-"""Image codes on disk: an image that was encoded once, in whatever run, is not encoded again.
+"""Image features on disk: an image that was encoded once, in whatever run, is not encoded again.
 
-A code is found by the bytes of the image and by everything that it depends on: the network's weights themselves, its
-configuration, preparation, arithmetic and the versions of the libraries. Nothing has to be cleared by hand after a
-change, and old codes make room for new ones.
+Features are found by the bytes of the image and by everything that they depend on: the network's weights themselves,
+its configuration, preparation, arithmetic and the versions of the libraries. Nothing has to be cleared by hand after a
+change, and old features make room for new ones.
 """
 
 from __future__ import annotations
@@ -30,21 +30,22 @@ GIB = 2**30
 DTYPES = (None, "float32", "float16")
 _SUFFIX = ".safetensors"
 _LIBRARIES = ("torch", "transformers", "timm", "pillow")
-# What a description says of a model without changing its image codes.
+# What a description says of a model without changing its image features.
 _IRRELEVANT = {"name", "threads", "parameters", "weights"}
-# After an eviction this share of the limit is used, so that not every new code evicts another.
+# After an eviction this share of the limit is used, so that new features do not always evict others.
 _AFTER_EVICTION = 0.9
 
 
 class CodeCache:
-    """Image codes of one model in a folder that several models and processes may share.
+    """Image features of one model in a folder that several models and processes may share.
 
     Args:
-        folder: where codes lie; made where it does not exist.
-        model: whose codes; it must be a network.
-        limit_gib: size of the whole folder in GiB beyond which the codes that were not used for longest are removed.
-        dtype: "float16" stores floating-point codes at half the size; the codes that a run computes are then rounded
-            too, so that results do not depend on what was in the cache. None or "float32": as they are computed.
+        folder: where features lie; made where it does not exist.
+        model: whose features; it must be a network.
+        limit_gib: size of the whole folder in GiB beyond which the features that were not used for longest are removed.
+        dtype: "float16" stores floating-point features at half the size; the features that a run computes are then
+            rounded too, so that results do not depend on what was in the cache. None or "float32": as they are
+            computed.
 
     Raises:
         InputError: an option that is none of those, or a folder that cannot be written.
@@ -70,10 +71,10 @@ class CodeCache:
         self._size = sum(size for _, size, _ in self._files())
 
     def load(self, images: Sequence[Image]) -> TensorCode | None:
-        """Return the code of `images`, or None unless every one of them is held.
+        """Return the features of `images`, or None unless every one of them is held.
 
-        Images that are encoded together are stored and found together: the last bits of a code may depend on what else
-        was in its batch.
+        Images that are encoded together are stored and found together: the last bits of the features may depend on what
+        else was in its batch.
         """
         rows: list[TensorCode] = []
         for image in images:
@@ -84,7 +85,7 @@ class CodeCache:
         return TensorCode.concat(rows).to(self._device) if rows else None
 
     def store(self, images: Sequence[Image], code: TensorCode) -> TensorCode:
-        """Keep the code of `images`; return it as it will be read."""
+        """Keep the features of `images`; return them as they will be read."""
         if self._half:
             code = TensorCode(tuple(_halved(tensor) for tensor in code.tensors))
         for row, image in enumerate(images):
@@ -142,7 +143,7 @@ class CodeCache:
 
 
 def identity_of(model: NetworkSegmenter, dtype: str | None) -> str:
-    """Return the hash of everything besides the image that a code of `model` depends on."""
+    """Return the hash of everything besides the image that features of `model` depend on."""
     facts = {
         "model": {key: value for key, value in model.describe().items() if key not in _IRRELEVANT},
         "dtype": dtype,

@@ -46,7 +46,7 @@ class Tokenizer(Protocol):
 class TensorCode:
     """Encoded images or texts: tensors whose first axis counts the rows.
 
-    A network without text has one tensor of shape (B, 0) as its text code.
+    A network without text has one tensor of shape (B, 0) as its text features.
     """
 
     tensors: Tensors
@@ -55,17 +55,17 @@ class TensorCode:
         return self.tensors[0].shape[0]
 
     def take(self, rows: Sequence[int]) -> TensorCode:
-        """Return the code of `rows`, repeats allowed, in that order."""
+        """Return the features of `rows`, repeats allowed, in that order."""
         index = torch.as_tensor(list(rows), dtype=torch.long, device=self.tensors[0].device)
         return TensorCode(tuple(t.index_select(0, index) for t in self.tensors))
 
     def to(self, device: torch.device | str) -> TensorCode:
-        """Return the code on `device`."""
+        """Return the features on `device`."""
         return TensorCode(tuple(t.to(device) for t in self.tensors))
 
     @staticmethod
     def concat(codes: Sequence[TensorCode]) -> TensorCode:
-        """Join codes by rows; shorter second axes (texts of fewer tokens) are filled with zeros at the end."""
+        """Join features by rows; shorter second axes (texts of fewer tokens) are filled with zeros at the end."""
         return TensorCode(tuple(_join(parts) for parts in zip(*(c.tensors for c in codes), strict=True)))
 
 
@@ -90,7 +90,7 @@ class SplitNetwork(nn.Module):
         return self.encode_image(pixel_values)
 
     def image_code(self, features: Tensors) -> Tensors:
-        """Return the image code of `image_features`; training with a frozen encoder starts here."""
+        """Return the image features of `image_features`; training with a frozen encoder starts here."""
         return features
 
     def text_features(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> Tensors:
@@ -98,7 +98,7 @@ class SplitNetwork(nn.Module):
         return self.encode_text(input_ids, attention_mask)
 
     def text_code(self, features: Tensors) -> Tensors:
-        """Return the text code of `text_features`."""
+        """Return the text features of `text_features`."""
         return features
 
     def encode_image(self, pixel_values: torch.Tensor) -> Tensors:

@@ -78,7 +78,7 @@ _RESAMPLING = {0: "nearest", 2: "bilinear", 3: "bicubic"}
 class ClipSegNetwork(SplitNetwork):
     """CLIPSeg, split; state-dict keys are those of ``CLIPSegForImageSegmentation``.
 
-    Image code: the reduced activations (B, tokens, reduce_dim), deepest layer first. Text code: the FiLM factor
+    Image features: the reduced activations (B, tokens, reduce_dim), deepest layer first. Text features: the FiLM factor
     and offset (B, reduce_dim). Logits: (B, 1, S, S) for sides that are multiples of the patch.
     """
 

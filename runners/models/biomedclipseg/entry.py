@@ -92,7 +92,7 @@ _TINY: Config = {
 
 
 class BiomedClipSegNetwork(ClipSegNetwork):
-    """BiomedCLIPSeg, split; state-dict keys are those of the reference. Codes and decoding are CLIPSeg's.
+    """BiomedCLIPSeg, split; state-dict keys are those of the reference. Features and decoding are CLIPSeg's.
 
     Args:
         biomedclip: both encoders.

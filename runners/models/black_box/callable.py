@@ -32,7 +32,7 @@ class ListCode:
 
     @staticmethod
     def concat(codes: Sequence[ListCode]) -> ListCode:
-        """Join codes by rows."""
+        """Join features by rows."""
         return ListCode(tuple(item for code in codes for item in code.items))
 
 

@@ -79,9 +79,9 @@ _ORIGINAL: Config = {"word_len": 17, "padding": "zero", "dropout": 0.1}
 class CrisNetwork(SplitNetwork):
     """CRIS, split; state-dict keys are those of the reference.
 
-    Image code: the neck's three maps of the image alone. Text code: the neck's factor, the kernel's taps, shifts and
-    bias, a bool (B, L) that is False for padding (id 0), then keys and values (B, L, vis_dim) of every decoder layer.
-    Codes of texts of different lengths may be joined by filling up with zeros, which the bool masks.
+    Image features: the neck's three maps of the image alone. Text features: the neck's factor, the kernel's taps,
+    shifts and bias, a bool (B, L) that is False for padding (id 0), then keys and values (B, L, vis_dim) of every
+    decoder layer. Features of texts of different lengths may be joined by filling up with zeros, which the bool masks.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -127,7 +127,7 @@ class CrisNetwork(SplitNetwork):
         return tuple(self.neck.encode_image(*features))
 
     def encode_text(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> Tensors:
-        """Return the text code of ids (B, L).
+        """Return the text features of ids (B, L).
 
         The reference has no attention mask: padding is what has id 0, whatever `attention_mask` says. Zeros at the
         end of all rows are cut, which changes nothing; repeated end tokens are words to CRIS and stay.
@@ -146,7 +146,7 @@ class CrisNetwork(SplitNetwork):
         return tokens, state, valid
 
     def text_code(self, features: Tensors) -> Tensors:
-        """Return the parts of the text code that `decode` reads."""
+        """Return the parts of the text features that `decode` reads."""
         tokens, state, valid = features
         words = self.decoder.encode_text(tokens)
         projected = (tensor for layer in words for tensor in layer)
