@@ -4,9 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST_ARGS ?=
+# Tests run in as many processes as there are cores, each with one thread: two processes with two threads each would
+# wait for each other. WORKERS=0 runs them in this process.
+WORKERS ?= auto
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-slow test-all lint types check docs clean
+.PHONY: help venv demo test test-slow test-all coverage lowest lint types check docs clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,15 +31,30 @@ demo: $(READY)  ## Audit the embedded models on the embedded images and print wh
 
 test: $(READY)  ## Run the tests, without the slow ones
 	@echo "make: running the tests (the slow ones are 'make test-slow')"
-	@$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+	@$(PYTEST) -m "not slow" $(PYTEST_ARGS)
 
 test-slow: $(READY)  ## Run only the slow tests
 	@echo "make: running the slow tests"
-	@$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+	@$(PYTEST) -m slow $(PYTEST_ARGS)
 
 test-all: $(READY)  ## Run every test
 	@echo "make: running every test"
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(PYTEST) $(PYTEST_ARGS)
+
+coverage: $(READY)  ## Run the tests, without the slow ones, and hold the share of lines and branches that they reach
+	@echo "make: running the tests under coverage"
+	@$(BIN)/coverage erase
+	@OMP_NUM_THREADS=1 $(BIN)/coverage run -m pytest -n $(WORKERS) --dist worksteal -m "not slow" $(PYTEST_ARGS)
+	@$(BIN)/coverage combine -q
+	@$(BIN)/coverage report --skip-covered --sort=cover | tail -n 40
+
+lowest:  ## Install the lowest versions that pyproject.toml allows into .venv-lowest and run a smoke set
+	@echo "make: installing the lower bounds of pyproject.toml into .venv-lowest"
+	@test -x .venv-lowest/bin/python || $(PYTHON) -m venv .venv-lowest
+	@$(PYTHON) .ci/lower_bounds.py > build-lowest.txt
+	@.venv-lowest/bin/python -m pip install -qq --disable-pip-version-check -e . -r build-lowest.txt
+	@OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -q -p no:cacheprovider -W default tests/robustness/workflows/test_zero_shot.py \
+		tests/metrics/scores tests/metrics/inference tests/perturb/prompt tests/robustness/plans -m "not slow"
 
 lint: $(READY)  ## Check the format and the lint rules
 	@echo "make: checking format and lint rules"
@@ -47,7 +66,7 @@ types: $(READY)  ## Check the types, with the rooms laid out as installed
 	@$(BIN)/python .ci/typed_tree.py build/typed
 	@$(BIN)/python -m mypy
 
-check: lint types test  ## Check format, lint rules and types, then run the tests
+check: lint types coverage  ## Check format, lint rules and types, then run the tests under coverage
 
 docs: $(READY)  ## Write docs/cli.md again from the command line's own help
 	@echo "make: writing docs/cli.md"
@@ -55,5 +74,5 @@ docs: $(READY)  ## Write docs/cli.md again from the command line's own help
 
 clean:  ## Remove what was built or made here, .venv included
 	@echo "make: removing .venv, build/, dist/, demo-report/ and caches"
-	@rm -rf $(VENV) build dist demo-report *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	@rm -rf $(VENV) .venv-lowest build-lowest.txt build dist demo-report *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

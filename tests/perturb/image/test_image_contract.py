@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import random
 from functools import lru_cache
@@ -102,12 +103,11 @@ def ends(name: str) -> tuple[int, ...]:
 
 @pytest.mark.parametrize("name", ENTRIES)
 class TestEveryEntry:
-    def test_name_docstring_and_source(self, name: str) -> None:
+    def test_name_source_and_expectation_are_stated(self, name: str) -> None:
         cls = CHANGES[name]
         assert cls.name == name
         assert "Source:" in cls.__doc__
-
-    def test_expectation_is_that_nothing_changes_except_in_a_control(self, name: str) -> None:
+        # Nothing is to change, but in a control.
         assert entry(name).expectation == ("control" if name.endswith("_unrewritten") else "invariant")
 
     def test_severity_zero_is_the_identity(self, name: str) -> None:
@@ -117,23 +117,18 @@ class TestEveryEntry:
             np.testing.assert_array_equal(changed.mask, case.mask)
             assert changed.prompt == case.prompt
 
-    def test_the_mask_stays_unless_it_is_declared_to_move(self, name: str) -> None:
+    def test_mask_and_prompt_move_as_declared(self, name: str) -> None:
         case, perturbation = suited(name, 1), entry(name)
         params = proposed(perturbation, case, perturbation.severities[-1])
         changed = perturbation.apply(case, params)
         np.testing.assert_array_equal(changed.mask, perturbation.apply_mask(case.mask, params))
+        assert changed.prompt == perturbation.apply_prompt(case.prompt, params)
         if perturbation.target == "image":
             np.testing.assert_array_equal(changed.mask, case.mask)
             assert changed.prompt == case.prompt
 
-    def test_the_prompt_moves_as_apply_prompt_says(self, name: str) -> None:
-        case, perturbation = suited(name, 1), entry(name)
-        params = proposed(perturbation, case, perturbation.severities[-1])
-        assert perturbation.apply(case, params).prompt == perturbation.apply_prompt(case.prompt, params)
-
-    @pytest.mark.parametrize("size", [(32, 32), (33, 70)])
-    def test_size_and_type_are_kept_and_gray_stays_gray(self, name: str, size: tuple[int, int]) -> None:
-        for gray in (False, True):
+    def test_size_and_type_are_kept_and_gray_stays_gray(self, name: str) -> None:
+        for size, gray in itertools.product([(32, 32), (33, 70)], (False, True)):
             case = case_of(picture(2, size, gray=gray))
             for degree in ends(name):
                 params = drawn(entry(name), case, degree)
@@ -168,10 +163,9 @@ class TestEveryEntry:
         np.testing.assert_array_equal(first.image, replayed.image)
         assert first.prompt == replayed.prompt
 
-    @pytest.mark.parametrize("level", [0, 200])
-    def test_a_constant_image_is_no_error(self, name: str, level: int) -> None:
-        case = case_of(np.full((40, 32, 3), level, np.uint8))
-        for degree in entry(name).severities[-1:]:
+    def test_a_constant_image_is_no_error(self, name: str) -> None:
+        for level, degree in itertools.product((0, 200), entry(name).severities[-1:]):
+            case = case_of(np.full((40, 32, 3), level, np.uint8))
             params = drawn(entry(name), case, degree)
             if not isinstance(params, NotApplicable):
                 assert entry(name).apply(case, params).image.shape == (40, 32, 3)

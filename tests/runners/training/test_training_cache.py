@@ -52,15 +52,17 @@ class TestTraining:
             settings["freeze"] = ["image"]
         for cache in ("auto", "off"):
             finetune(name, data=data, out=tmp_path / cache, cache=cache, **settings)
-        held, full = (torch.tensor(losses(tmp_path / cache)) for cache in ("auto", "off"))
-        assert (held - full).abs().max() < 1e-4
+        cached, full = (torch.tensor(losses(tmp_path / cache)) for cache in ("auto", "off"))
+        # Relative: losses of a fresh network reach hundreds, and sums of floats depend on the number of threads.
+        torch.testing.assert_close(cached, full, rtol=1e-5, atol=1e-5)
 
     def test_text_codes_are_held_where_the_text_encoder_alone_is_frozen(self, data, tmp_path):
         settings = {**FAST, "epochs": 2, "freeze": "text", "augment": ["flip", "gain"]}
         for cache in ("auto", "off"):
             finetune("film-unet", data=data, out=tmp_path / cache, cache=cache, **settings)
-        held, full = (torch.tensor(losses(tmp_path / cache)) for cache in ("auto", "off"))
-        assert (held - full).abs().max() < 1e-4
+        cached, full = (torch.tensor(losses(tmp_path / cache)) for cache in ("auto", "off"))
+        # Relative: losses of a fresh network reach hundreds, and sums of floats depend on the number of threads.
+        torch.testing.assert_close(cached, full, rtol=1e-5, atol=1e-5)
 
     def test_half_precision_moves_losses_little(self, data, tmp_path):
         for half in (False, True):
