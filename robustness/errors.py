@@ -6,6 +6,7 @@
     ├── InputError (ValueError)        a bad argument, file, plan or prompt: exit code 2
     │   └── UnknownNameError (KeyError)    a name that no registry holds; near names are suggested
     └── CaseError                      one unreadable case inside a dataset: recorded in its row, the rest goes on
+        └── AnswerError (InputError)       an answer of a model that is no map; an audit records it too
 
 Every message is one line: the argument, what was expected, what came, and how to fix it.
 """
@@ -33,6 +34,10 @@ class UnknownNameError(InputError, KeyError):
 
 class CaseError(RobustnessError):
     """One case could not be read or perturbed; an audit records it and goes on unless `--strict` is set."""
+
+
+class AnswerError(CaseError, InputError):
+    """One answer of a model is no map that can be read; the pair is named."""
 
 
 def suggest(name: str, names: Iterable[str]) -> str:

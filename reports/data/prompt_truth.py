@@ -72,11 +72,16 @@ def truth_text(frames: Frames, runs: Sequence[RunTables]) -> str:
 
 
 def _cut(runs: Sequence[RunTables]) -> str:
-    found = [(run.name, (run.manifest.get("timing") or {}).get("n_texts_cut")) for run in runs]
-    known = [(name, int(n)) for name, n in found if n is not None]
+    timings = [(run.name, run.manifest.get("timing") or {}) for run in runs]
+    known = [(name, int(timing["n_texts_cut"])) for name, timing in timings if timing.get("n_texts_cut") is not None]
     if not known:
         return f"Texts longer than a model reads: {MISSING}."
+    silent = [name for name, timing in timings if timing.get("n_texts_unjudged")]
+    unknown = f" How much of a text the model of run {listing(silent)} reads is not known." if silent else ""
     cut = [f"{count(n, 'text')} in run {name}" for name, n in known if n]
-    if not cut:
-        return "No text was longer than its model reads."
-    return f"Longer than the model reads, and cut before it: {listing(cut)}; the words past the end reached no model."
+    if cut:
+        return (
+            f"Longer than the model reads, and cut before it: {listing(cut)}; the words past the end reached no"
+            f" model.{unknown}"
+        )
+    return unknown.strip() if silent else "No text was longer than its model reads."

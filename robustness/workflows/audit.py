@@ -12,7 +12,7 @@ from robustness.errors import InputError
 from robustness.files import make_folder
 from robustness.plans.audit import EngineSpec, ModelSpec, Plan, parse_plan
 from robustness.results import CLEAN
-from robustness.run_folder import MANIFEST
+from robustness.run_folder import MANIFEST, RunFolder
 from robustness.runs.conclude import conclude
 from robustness.workflows.loading import _check_metrics, load_all
 from robustness.workflows.run import Run
@@ -158,7 +158,7 @@ def run_plan(
         conclude(
             folder,
             dataset_facts=facts,
-            model_facts=_model_facts(plan, models),
+            model_facts=_model_facts(plan, models, folder),
             environment=environment(plan.engine.threads),
             timing=timing,
         )
@@ -167,16 +167,28 @@ def run_plan(
     return run
 
 
-def _model_facts(plan: Plan, models: Sequence[Segmenter]) -> list[dict[str, Any]]:
-    """Return what a manifest records of each model: its name in the results, and what it was finetuned on."""
+def _model_facts(plan: Plan, models: Sequence[Segmenter], folder: RunFolder) -> list[dict[str, Any]]:
+    """Return what a manifest records of each model: its name in the results, what it was finetuned on, its answers."""
+    from robustness.runners.audit.answer_guard import answers_of
     from robustness.runners.audit.run import model_names
     from robustness.runners.audit.state import describe
 
+    answers = answers_of(folder, range(len(list(folder.pictures.glob("answers-*.json")))))
     facts = []
-    for spec, model, label in zip(plan.model, models, model_names(plan, models), strict=True):
-        stated = {"label": label, "takes_text": getattr(model, "takes_text", None), "finetuned_on": spec.trained_on}
+    for number, (spec, model, label) in enumerate(zip(plan.model, models, model_names(plan, models), strict=True)):
+        read = {_data_name(plan, d): one.facts() for (m, d), one in answers.items() if m == number and one.forms}
+        stated = {
+            "label": label,
+            "takes_text": getattr(model, "takes_text", None),
+            "finetuned_on": spec.trained_on,
+            "answers": read or None,
+        }
         facts.append({**describe(model), **{key: value for key, value in stated.items() if value is not None}})
     return facts
+
+
+def _data_name(plan: Plan, place: int) -> str:
+    return plan.data[place].name or Path(plan.data[place].path).name
 
 
 def _refuse_arithmetic(engine: EngineSpec) -> None:

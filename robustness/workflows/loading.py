@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from robustness.plans.audit import DataSpec, EngineSpec, ModelSpec, Plan
-from robustness.plans.paths import resolve
+from robustness.plans.paths import beside_plan, resolve
 from robustness.registry import METRICS
 
 if TYPE_CHECKING:
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 # Options of models that are paths, looked up beside the plan as the checkpoint is.
-PATH_OPTIONS = ("decoder_from", "sam_from", "tokenizer")
+PATH_OPTIONS = ("decoder_from", "sam_from", "tokenizer", "base")
+# Options that may hold paths among other values.
+TREE_OPTIONS = ("arguments", "command", "files")
 
 
 def load_all(plan: Plan, folder: Path | None = None) -> tuple[list[Segmenter], list[Dataset]]:
@@ -50,6 +52,9 @@ def load_spec(spec: ModelSpec, *, folder: Path | None = None, engine: EngineSpec
     for name in PATH_OPTIONS:
         if isinstance(options.get(name), str):
             options[name] = str(resolve(options[name], folder))
+    for name in TREE_OPTIONS:
+        if name in options:
+            options[name] = beside_plan(options[name], folder)
     if engine is not None:
         options |= arithmetic_of(spec.name, spec.precision, spec.options, engine)
     return load_model(

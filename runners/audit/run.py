@@ -20,7 +20,9 @@ from robustness.run_folder import GALLERY, MANIFEST, PLAN, STATE, RunFolder
 from robustness.runners.attacks.model import rows_of
 from robustness.runners.attacks.searches import Attacks, settings_of
 from robustness.runners.attacks.worst_prompt import bind
+from robustness.runners.audit.answer_guard import PartAnswers, answers_file, answers_of, check_answers
 from robustness.runners.audit.executors import Progress, run_local, run_on_ray
+from robustness.runners.audit.failure_streak import FailureStreak
 from robustness.runners.audit.gallery import GalleryCollector, assemble
 from robustness.runners.audit.image_jobs import image_jobs
 from robustness.runners.audit.jobs import Group, Job, JobMaker, Row
@@ -28,7 +30,7 @@ from robustness.runners.audit.reader import AuditStoppedError, ImageOf, Reader
 from robustness.runners.audit.results_table import results_table
 from robustness.runners.audit.scoring import Scored, Scorer
 from robustness.runners.audit.state import HARDWARE, compare, describe, digest, only, without, work_file
-from robustness.runners.audit.text_probe import with_text_distance
+from robustness.runners.audit.text_probe import has_text_code, with_text_distance
 from robustness.runners.data.load import Dataset
 from robustness.runners.environment import environment
 from robustness.runners.inference.engine import Engine, engine_of
@@ -101,6 +103,8 @@ def run_audit(
             audit.reader.close()
         if progress:
             progress(total, total)
+        names = [dataset.name for dataset in datasets]
+        check_answers(answers_of(run, range(total)), models, names, thresholds=plan.metrics.thresholds)
         if pending or not (run.path / GALLERY).is_file():
             assemble(run, parts=total)
     return run
@@ -131,6 +135,7 @@ class _Audit:
         self.chosen = [chosen_of(plan.perturbations, dataset.context(plan.seed)) for dataset in datasets]
         self.places = [_places(dataset) for dataset in datasets]
         self.engines: dict[int, Engine] = {}
+        self.streaks: dict[int, FailureStreak] = {}
         self.counted: dict[int, dict[str, int]] = {}
         self.reader = Reader(
             datasets, self.places, [self._identity(part) for part in self.parts], strict=strict, ahead=ahead
@@ -165,8 +170,10 @@ class _Audit:
         maker = JobMaker(identity=self._identity(part), selected=chosen, seed=self.plan.seed, joint=joint)
         groups = self.reader.groups(part.keys(), then=self._following(index))
         collector = GalleryCollector(self.plan.seed)
+        scorer = self._scorer(part)
+        answers = PartAnswers(self.models[part.model], scorer.counts)
         rows = [placed for group in groups for placed in group.failed]
-        for scored in self._scored(part, maker, groups, rows):
+        for scored in self._scored(part, scorer, maker, groups, rows):
             rows.extend(((*scored.job.order, place), row) for place, row in enumerate(scored.rows))
             if scored.clean is not None:
                 collector.offer(scored)
@@ -176,8 +183,10 @@ class _Audit:
         self.run.write_table(self.run.picture_part(part.index), collector.table())
         # The rows come last: a part counts as done when its rows are there.
         table = results_table([row for _, row in rows])
-        if getattr(self.models[part.model], "takes_text", False):
+        if has_text_code(self.models[part.model]):
             table = with_text_distance(table, self.models[part.model])
+        place = {"model": part.model, "dataset": part.dataset}
+        self.run.write_json(answers_file(part.index), answers.record(place))
         self.run.write_json(work_file(part.index), self._work(part.model, time.perf_counter() - started))
         self.run.write_table(self.run.part(part.index), table)
 
@@ -207,14 +216,18 @@ class _Audit:
         before, self.counted[model] = self.counted.get(model, {}), counted
         return {"seconds": round(seconds, 3), **{k: v - before.get(k, 0) for k, v in counted.items()}}
 
-    def _scored(self, part: Part, maker: JobMaker, groups: Sequence[Group], rows: list[Placed]) -> Iterator[Scored]:
-        scorer = Scorer(
+    def _scorer(self, part: Part) -> Scorer:
+        return Scorer(
             threshold=self.models[part.model].threshold,
             metrics=self.plan.metrics.names,
             nsd_tolerance_mm=self.plan.metrics.nsd_tolerance_mm,
             at_network_size=self.plan.metrics.resolution == "network",
             thresholds=self.plan.metrics.thresholds,
         )
+
+    def _scored(
+        self, part: Part, scorer: Scorer, maker: JobMaker, groups: Sequence[Group], rows: list[Placed]
+    ) -> Iterator[Scored]:
         engine = self._engine(part.model)
         clean = _only_jobs((maker.clean_image_jobs(g) for g in groups), rows)
         yield from self._predict(engine, scorer, clean, rows)
@@ -234,8 +247,12 @@ class _Audit:
     def _predict(
         self, engine: Engine, scorer: Scorer, jobs: Sequence[Job], rows: list[Placed], *, fresh: bool = False
     ) -> Iterator[Scored]:
+        # Stored predictions that are missing say nothing of the next ones.
+        stored = hasattr(engine.model, "lookup")
+        streak = self.streaks.setdefault(id(engine), FailureStreak(engine.model.name))
         outcomes = engine.outcomes([job.request for job in jobs], fresh=fresh)
         for job, outcome in zip(jobs, outcomes, strict=True):
+            streak.note(job.request.case_id, None if stored else outcome)
             if not isinstance(outcome, CaseError):
                 yield scorer.score(job, outcome)
                 continue

@@ -11,6 +11,7 @@ from robustness.metrics.scores.mask_change import mask_change
 from robustness.metrics.scores.masks import mask_metrics
 from robustness.registry import METRICS
 from robustness.results import CLEAN
+from robustness.runners.audit.answer_guard import MapCounts
 from robustness.runners.audit.jobs import Job, Row
 from robustness.types import Mask, Probability
 
@@ -33,7 +34,11 @@ class Scored:
 
 
 class Scorer:
-    """Scores the jobs of one part; remembers the clean masks that later jobs are compared with."""
+    """Scores the jobs of one part; remembers the clean masks that later jobs are compared with.
+
+    Attributes:
+        counts: over all maps so far.
+    """
 
     def __init__(
         self,
@@ -51,12 +56,14 @@ class Scorer:
         self.nsd_tolerance_mm = nsd_tolerance_mm
         self.at_network_size = at_network_size
         self.thresholds = tuple(thresholds)
+        self.counts = MapCounts()
         self._clean: dict[tuple[str, int], Mask] = {}
         self._clean_dice: dict[tuple[str, int], float] = {}
 
     def score(self, job: Job, probability: Probability) -> Scored:
         """Return the job's rows with every measured column."""
         predicted: Mask = probability > self.threshold
+        self.counts.add(probability, self.threshold)
         is_clean = job.rows[0]["condition"] == CLEAN
         if is_clean:
             self._clean[job.baseline] = predicted

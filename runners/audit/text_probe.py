@@ -16,6 +16,20 @@ DISTANCE = "text_distance"
 _PAIR = ["model", "dataset", "split", "case_id", "prompt_index"]
 
 
+def has_text_code(model: Segmenter) -> bool:
+    """Return whether a model's text codes are tensors whose distance means something."""
+    from robustness.runners.inference.segmenter import TensorCode
+
+    if not getattr(model, "takes_text", False):
+        return False
+    try:
+        return isinstance(model.encode_text(["left"]), TensorCode)
+    except InputError:
+        raise
+    except Exception:  # somebody else's encoder; what it raises stands in the rows that it spoils
+        return False
+
+
 def text_distances(model: Segmenter, pairs: Sequence[tuple[str, str]], *, batch: int = 64) -> list[float]:
     """Return the cosine distance, 0 to 2, between the features of the two texts of each pair.
 

@@ -7,6 +7,7 @@ import hashlib
 import io
 import zipfile
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -14,12 +15,15 @@ import numpy as np
 from PIL import Image as PILImage
 from PIL import UnidentifiedImageError
 
-from robustness.errors import InputError
+from robustness.errors import AnswerError, CaseError, InputError
 from robustness.runners.exchange.package import SUMS
+from robustness.runners.models.black_box.answer_reader import MASKS, AnswerReader
+from robustness.runners.models.black_box.answers import Levels, decode_picture
 from robustness.types import Probability
 
 SUFFIXES = (".png", ".npy")
-_SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I")
+# The full scale of pictures with 16 bits; byte 24 of a PNG is the bit depth.
+_DEEP, _DEPTH_AT = 65535.0, 24
 # Rounding may carry a probability this far beyond [0, 1]; it is then clipped.
 _SLACK = 1e-5
 _SUMS_BYTES = 1 << 26
@@ -79,8 +83,24 @@ class Returned:
         sha256 = hashlib.sha256(content).hexdigest()
         if self._sums.get(PurePosixPath(file).name, sha256) != sha256:
             raise ReturnedError("changed", f"its hash is not the one in {SUMS}")
-        mask = _from_npy(content, size) if file.endswith(".npy") else _from_png(content, size)
-        return mask._replace(sha256=sha256)
+        made = _from_npy(content, size) if file.endswith(".npy") else _from_png(content, size, self.reader)
+        return made._replace(sha256=sha256)
+
+    @cached_property
+    def reader(self) -> AnswerReader:
+        """What 16-bit pictures mean, settled over all of them."""
+        reader = AnswerReader(self.path.name)
+        reader.settle(self._deep_pictures())
+        return reader
+
+    def _deep_pictures(self) -> Iterator[Levels]:
+        for file in self.files.values():
+            if not file.endswith(".png"):
+                continue
+            with contextlib.suppress(AnswerError, ReturnedError):
+                content = self._content(file, limit=_SUMS_BYTES)
+                if content[_DEPTH_AT : _DEPTH_AT + 1] == b"\x10":
+                    yield decode_picture(content, None, file)
 
     def _names(self) -> Iterator[str]:
         if self._archive is not None:
@@ -128,19 +148,21 @@ def _read_sums(content: bytes) -> dict[str, str]:
     return {PurePosixPath(parts[1].lstrip("*")).name: parts[0].lower() for parts in lines if len(parts) == 2}
 
 
-def _from_png(content: bytes, size: tuple[int, int]) -> Map:
+def _from_png(content: bytes, size: tuple[int, int], reader: AnswerReader) -> Map:
     try:
         with PILImage.open(io.BytesIO(content), formats=("PNG",)) as opened:
             _check_size((opened.height, opened.width), size)
-            mode = opened.mode
-            values = np.asarray(opened)
+        levels = decode_picture(content, None, "the file")
+    except AnswerError as error:
+        raise ReturnedError("unreadable", str(error)) from error
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError, PILImage.DecompressionBombError) as error:
         raise ReturnedError("unreadable", f"no PNG ({error})") from error
-    if mode in _SIXTEEN_BITS:
-        return Map(values.astype(np.float32) / np.float32(65535), False)
-    if mode in ("1", "L", "P"):
-        return _mask(values, "an 8-bit PNG")
-    raise ReturnedError("unreadable", f"a grey PNG was expected, this one has the mode {mode}")
+    if levels.kind == "mask" or levels.full < _DEEP:
+        return _mask(levels.values, f"an {levels.source}" if levels.source[0] in "8a" else f"a {levels.source}")
+    outcome = reader.read([levels], [[size]], ["the file"])[0]
+    if isinstance(outcome, CaseError):
+        raise ReturnedError("unreadable", str(outcome))
+    return Map(outcome, reader.meaning == MASKS)
 
 
 def _from_npy(content: bytes, size: tuple[int, int]) -> Map:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import torch
 
@@ -13,7 +13,7 @@ from robustness.errors import CaseError, InputError
 from robustness.plans.audit import Plan
 from robustness.runners.inference.image_code_cache import CodeCache
 from robustness.runners.inference.segmenter import NetworkSegmenter
-from robustness.types import Code, Image, Probability, Segmenter
+from robustness.types import Image, Probability, Segmenter
 
 T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
@@ -43,9 +43,25 @@ class Request:
         return self.image.shape[0], self.image.shape[1]
 
 
+class Encoded(NamedTuple):
+    """Codes of keyed items, and the errors of those that the model could not encode."""
+
+    rows: dict[str, int]
+    code: Any
+    errors: dict[str, CaseError]
+
+    def take(self, keys: Sequence[str]) -> Any:
+        """Return the codes of `keys`, repeats allowed, in that order."""
+        return self.code.take([self.rows[key] for key in keys])
+
+
 @dataclass
 class Counters:
-    """How much work a call of `Engine.predict` (and all before it) took."""
+    """How much work a call of `Engine.predict` (and all before it) took.
+
+    `n_texts_unjudged`: texts given to a model that does not say how much of a text it reads. `n_failed`: requests for
+    which a model raised an error of its own.
+    """
 
     n_image_encodes: int = 0
     n_image_codes_read: int = 0
@@ -53,6 +69,8 @@ class Counters:
     n_decodes: int = 0
     n_out_of_memory: int = 0
     n_texts_cut: int = 0
+    n_texts_unjudged: int = 0
+    n_failed: int = 0
 
 
 @dataclass(eq=False)
@@ -110,18 +128,18 @@ class Engine:
         """
         lookup = getattr(self.model, "lookup", None)
         if lookup is not None:
+            self.counters.n_texts_unjudged += len({request.text for request in requests})
             yield from (_outcome(lookup, request) for request in requests)
             return
         # To a model without text every prompt is the same prompt.
         reads_text = getattr(self.model, "takes_text", True)
         texts = [r.text if reads_text else "" for r in requests]
         with torch.inference_mode():
-            row_of, text_code = self._encode_texts(texts)
-        rows = [row_of[text] for text in texts]
-        waiting: dict[int, Probability] = {}
+            encoded = self._encode_texts(texts)
+        waiting: dict[int, Probability | CaseError] = {}
         following = 0
         for group in _image_groups(requests, self.image_batch):
-            for index, outcome in self._predict_group(requests, group, rows, text_code, fresh):
+            for index, outcome in self._predict_group(requests, group, texts, encoded, fresh):
                 waiting[index] = outcome
                 while following in waiting:
                     yield waiting.pop(following)
@@ -132,19 +150,23 @@ class Engine:
         settings = {k: getattr(self, k) for k in ("batch_size", "image_batch", "text_batch", "resolution")}
         return {**settings, **vars(self.counters), "reduced_to": dict(self._limits)}
 
-    def _encode_texts(self, texts: Sequence[str]) -> tuple[dict[str, int], Code | None]:
+    def _encode_texts(self, texts: Sequence[str]) -> Encoded:
         # Texts of like length share a batch, so that little padding is encoded.
         distinct = sorted(set(texts), key=lambda t: (len(t), t))
-        if not distinct:
-            return {}, None
-        self._count_cut(distinct)
-        codes = self._in_batches(distinct, "text_batch", self.model.encode_text)
+        if distinct:
+            self._count_cut(distinct)
+        encoded = self._encoded(distinct, distinct, "text_batch", self.model.encode_text, "text")
         self.counters.n_text_encodes += len(distinct)
-        return {text: row for row, text in enumerate(distinct)}, _concat(codes)
+        return encoded
 
     def _count_cut(self, texts: Sequence[str]) -> None:
+        if not getattr(self.model, "takes_text", True):
+            return
         cut_texts = getattr(self.model, "cut_texts", None)
-        cut = cut_texts(texts) if cut_texts is not None and getattr(self.model, "takes_text", True) else []
+        cut = cut_texts(texts) if cut_texts is not None else None
+        if cut is None:
+            self.counters.n_texts_unjudged += len(texts)
+            return
         self.counters.n_texts_cut += len(cut)
         if cut:
             _LOG.warning(
@@ -156,48 +178,100 @@ class Engine:
             )
 
     def _predict_group(
-        self,
-        requests: Sequence[Request],
-        group: Sequence[int],
-        text_rows: Sequence[int],
-        text_code: Code | None,
-        fresh: bool,
-    ) -> Iterator[tuple[int, Probability]]:
+        self, requests: Sequence[Request], group: Sequence[int], texts: Sequence[str], text: Encoded, fresh: bool
+    ) -> Iterator[tuple[int, Probability | CaseError]]:
         """Yield (index, map) of the requests on one batch of images; equal pairs are decoded once."""
         images = {requests[i].image_key: requests[i].image for i in group}
-        image_row = {key: row for row, key in enumerate(images)}
         with torch.inference_mode():
-            image_code = self._encode_images(list(images.values()), fresh)
+            image = self._encode_images(images, fresh)
 
-        def decode(part: Sequence[int]) -> list[Probability]:
+        def decode(part: Sequence[int]) -> list[Probability | CaseError]:
             sizes = None if self.resolution == "network" else [requests[i].size for i in part]
-            return self.model.probabilities(
-                image_code.take([image_row[requests[i].image_key] for i in part]),
-                text_code.take([text_rows[i] for i in part]),  # type: ignore[union-attr]
-                sizes,
+            # A model that answers pair by pair has errors in the place of maps.
+            answer = getattr(self.model, "outcomes", self.model.probabilities)
+            maps: list[Probability | CaseError] = answer(
+                image.take([requests[i].image_key for i in part]), text.take([texts[i] for i in part]), sizes
             )
+            return maps
 
-        alike: dict[tuple[str, int], list[int]] = {}
+        alike: dict[tuple[str, str], list[int]] = {}
         for i in group:
-            alike.setdefault((requests[i].image_key, text_rows[i]), []).append(i)
+            alike.setdefault((requests[i].image_key, texts[i]), []).append(i)
+        for (image_key, words), indices in list(alike.items()):
+            error = image.errors.get(image_key) or text.errors.get(words)
+            if error is not None:
+                del alike[image_key, words]
+                yield from self._failed(indices, error)
         distinct = [indices[0] for indices in alike.values()]
         for start in range(0, len(distinct), self.batch_size):
             part = distinct[start : start + self.batch_size]
             # A generator must not hold inference mode open while its consumer runs.
             with torch.inference_mode():
-                maps = [m for batch in self._in_batches(part, "batch_size", decode) for m in batch]
+                maps = self._decoded(part, decode)
             self.counters.n_decodes += len(part)
-            for first, probability in zip(part, maps, strict=True):
-                yield from ((i, probability) for i in alike[requests[first].image_key, text_rows[first]])
+            for first, outcome in zip(part, maps, strict=True):
+                indices = alike[requests[first].image_key, texts[first]]
+                if isinstance(outcome, CaseError):
+                    yield from self._failed(indices, outcome)
+                else:
+                    yield from ((i, outcome) for i in indices)
 
-    def _encode_images(self, images: Sequence[Image], fresh: bool) -> Any:
-        cached = None if self.cache is None or fresh else self.cache.load(images)
-        if cached is not None:
+    def _failed(self, indices: Sequence[int], error: CaseError) -> Iterator[tuple[int, CaseError]]:
+        self.counters.n_failed += len(indices)
+        yield from ((i, error) for i in indices)
+
+    def _decoded(
+        self, part: Sequence[int], decode: Callable[[Sequence[int]], list[Probability | CaseError]]
+    ) -> list[Probability | CaseError]:
+        """Return the maps of pairs; where the model raises, each pair is decoded alone."""
+        try:
+            return [one for maps in self._in_batches(part, "batch_size", decode) for one in maps]
+        except Exception as error:  # whatever a model's own code raises
+            if _stops(error):
+                raise
+            if len(part) == 1:
+                return [_case_error(error, "pair")]
+        return [outcome for one in part for outcome in self._decoded([one], decode)]
+
+    def _encode_images(self, images: Mapping[str, Image], fresh: bool) -> Encoded:
+        keys, pictures = list(images), list(images.values())
+        stored = None if self.cache is None or fresh else self.cache.load(pictures)
+        if stored is not None:
             self.counters.n_image_codes_read += len(images)
-            return cached
-        code = _concat(self._in_batches(images, "image_batch", self.model.encode_image))
+            return Encoded({key: row for row, key in enumerate(keys)}, stored, {})
+        encoded = self._encoded(keys, pictures, "image_batch", self.model.encode_image, "image")
         self.counters.n_image_encodes += len(images)
-        return code if self.cache is None else self.cache.store(images, code)
+        if self.cache is not None and not encoded.errors:
+            return encoded._replace(code=self.cache.store(pictures, encoded.code))
+        return encoded
+
+    def _encoded(
+        self,
+        keys: Sequence[str],
+        items: Sequence[Any],
+        setting: str,
+        encode: Callable[[Sequence[Any]], Any],
+        what: str,
+    ) -> Encoded:
+        """Encode items; where the model raises, each is encoded alone, and those that fail have an error."""
+        if not items:
+            return Encoded({}, None, {})
+        try:
+            code = _concat(self._in_batches(items, setting, encode))
+            return Encoded({key: row for row, key in enumerate(keys)}, code, {})
+        except Exception as error:  # whatever a model's own code raises; it comes again below
+            if _stops(error):
+                raise
+        codes, rows, errors = [], {}, {}
+        for key, item in zip(keys, items, strict=True):
+            try:
+                codes.append(encode([item]))
+                rows[key] = len(rows)
+            except Exception as error:  # see above
+                if _stops(error):
+                    raise
+                errors[key] = _case_error(error, what)
+        return Encoded(rows, _concat(codes) if codes else None, errors)
 
     def _in_batches(self, items: Sequence[Any], setting: str, work: Callable[[Sequence[Any]], T]) -> list[T]:
         """Run `work` on parts of `items`; on CUDA out-of-memory the parts halve from then on, which is counted."""
@@ -219,12 +293,20 @@ class Engine:
 
 
 def engine_of(model: Segmenter, plan: Plan) -> Engine:
-    """Return the engine that a plan asks for; only networks have features that a cache can keep."""
+    """Return the engine that a plan asks for; only networks have features that a cache can keep.
+
+    A model that says so (`pairs_at_once`) gets that many pairs at a time where the plan's number is smaller.
+    """
     spec, cache = plan.engine, None
     if spec.cache is not None and isinstance(model, NetworkSegmenter):
         cache = CodeCache(spec.cache, model, limit_gib=spec.cache_gib, dtype=spec.cache_dtype)
+    pairs = getattr(model, "pairs_at_once", None) or 0
     return Engine(
-        model, batch_size=spec.batch_size, image_batch=spec.image_batch, resolution=plan.metrics.resolution, cache=cache
+        model,
+        batch_size=max(spec.batch_size, pairs),
+        image_batch=max(spec.image_batch, pairs // 2),
+        resolution=plan.metrics.resolution,
+        cache=cache,
     )
 
 
@@ -242,6 +324,19 @@ def _outcome(lookup: Callable[[Request], Probability], request: Request) -> Prob
         return lookup(request)
     except CaseError as error:
         return error
+
+
+def _stops(error: Exception) -> bool:
+    """Return whether an error is one of the whole: bad usage, or a lack of memory that smaller parts did not mend."""
+    whole = isinstance(error, InputError | torch.cuda.OutOfMemoryError | MemoryError)
+    return whole and not isinstance(error, CaseError)
+
+
+def _case_error(error: Exception, what: str) -> CaseError:
+    """Return what a model raised for one image, text or pair as the error of the rows that it concerns."""
+    if isinstance(error, CaseError):
+        return error
+    return CaseError(f"the model raised {type(error).__name__} for this {what}: {' '.join(str(error).split())[:300]}")
 
 
 def _concat(codes: Sequence[Any]) -> Any:

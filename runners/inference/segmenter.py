@@ -189,11 +189,14 @@ class NetworkSegmenter:
             self._parts[name] = torch.compile(part)
         return self._parts[name]
 
-    def cut_texts(self, texts: Sequence[str]) -> list[str]:
-        """Return those of `texts` that need more ids than the context has, so that their ends are not read."""
+    def cut_texts(self, texts: Sequence[str]) -> list[str] | None:
+        """Return those of `texts` that need more ids than the context has, so that their ends are not read.
+
+        None where the tokenizer does not count ids.
+        """
         count = getattr(self.tokenizer, "count", None)
         if count is None or self.tokenizer is None:
-            return []
+            return None
         return [text for text in texts if count(text) > self.tokenizer.context_length]
 
     def tokenize(self, texts: Sequence[str]) -> Tokens:

@@ -13,17 +13,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from robustness.errors import InputError
+from robustness.errors import CaseError, InputError
 from robustness.registry import MODELS
+from robustness.runners.models.black_box.answers import Size, decode_npy, decode_picture
 from robustness.runners.models.black_box.entry import (
     CALL_OPTIONS,
     BlackBoxEntry,
     TryAgainError,
     calling,
     check_number,
+    pair_by_pair,
     retried,
 )
-from robustness.runners.models.black_box.map_files import png_bytes, read_npy, read_png_map
+from robustness.runners.models.black_box.map_files import png_bytes
+from robustness.runners.models.black_box.named_files import checked_files, file_hashes
+from robustness.runners.models.black_box.persistent import PersistentProgram
 from robustness.types import Image
 
 PLACES = ("{input}", "{output}")
@@ -36,50 +40,64 @@ class Command:
     """Runs a command for pairs of images and prompts.
 
     Before it runs, INPUT holds ``pairs.json``, a list of ``{"id", "image", "prompt"}``, and the images as PNG; images
-    that are the same are written once. Afterwards OUTPUT holds one ``<id>.png`` (grey, 0 to full scale) or ``<id>.npy``
-    (H, W), or (N, H, W) for instances, per pair.
+    that are the same are written once. Afterwards OUTPUT holds one ``<id>.png`` or ``<id>.npy`` (H, W), or (N, H, W) for
+    instances, per pair.
 
     Attributes:
         arguments: the command and its arguments; no shell reads them. "{input}" and "{output}" stand for the folders.
         timeout_s: seconds per run; a run that takes longer is ended with all that it started.
         retries: how often a run that failed is tried again.
+        image_size: side of maps that may come besides those of the images' size; 0 for none.
+        program: keeps one process for all runs, which is told the folders instead; None: each run is a process.
     """
 
     arguments: tuple[str, ...]
     timeout_s: float = 600.0
     retries: int = 1
+    image_size: int = 0
+    program: PersistentProgram | None = None
 
     def __call__(self, images: Sequence[Image], prompts: Sequence[str]) -> list[Any]:
-        """Return what the command found, one array per pair.
+        """Return what the command gave, one answer per pair; an error in the place of a pair that fails alone.
 
         Raises:
-            InputError: the command cannot be started, fails, takes too long, or leaves a pair out.
+            InputError: the command cannot be started, or fails for every pair.
         """
-        return retried(
+        return pair_by_pair(self._retried, images, prompts, retries=self.retries)
+
+    def _retried(self, images: Sequence[Image], prompts: Sequence[str], retries: int) -> list[Any]:
+        answers: list[Any] = retried(
             lambda: self._once(images, prompts),
-            retries=self.retries,
+            retries=retries,
             wait=lambda n: time.sleep(min(0.5 * 2**n, 10)),
             giving_up=f"command {self.arguments[0]!r}",
         )
+        return answers
 
     def _once(self, images: Sequence[Image], prompts: Sequence[str]) -> list[Any]:
         with tempfile.TemporaryDirectory(prefix="robustness-") as folder:
             source, target = Path(folder) / "input", Path(folder) / "output"
             source.mkdir()
             target.mkdir()
-            names = _write(source, images, prompts)
-            self._run(source, target)
-            return [
-                _read(target, name, (image.shape[0], image.shape[1])) for name, image in zip(names, images, strict=True)
-            ]
+            pairs = _write(source, images, prompts)
+            if self.program is None:
+                self._run(source, target)
+            else:
+                located = [{**pair, "image": str(source / pair["image"])} for pair in pairs]
+                self.program.ask({"input": str(source), "output": str(target), "pairs": located})
+            return [_read(target, pair["id"], self._sizes(image)) for pair, image in zip(pairs, images, strict=True)]
+
+    def _sizes(self, image: Image) -> list[Size]:
+        own = [(self.image_size, self.image_size)] if self.image_size else []
+        return list(dict.fromkeys([(image.shape[0], image.shape[1]), *own]))
 
     def _run(self, source: Path, target: Path) -> None:
         places = dict(zip(PLACES, (str(source), str(target)), strict=True))
         arguments = [_filled(argument, places) for argument in self.arguments]
-        with (target.parent / "said").open("w+b") as output:
+        with (target.parent / "output.log").open("w+b") as log:
             try:
                 process = subprocess.Popen(
-                    arguments, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+                    arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
                 )
             except OSError as error:
                 raise InputError(f"command: {arguments[0]!r} cannot be started ({error})") from error
@@ -90,8 +108,8 @@ class Command:
             finally:
                 _end(process)
             if code != 0:
-                output.seek(max(0, output.seek(0, os.SEEK_END) - _SAID))
-                last = " ".join(output.read().decode("utf-8", "replace").split())
+                log.seek(max(0, log.seek(0, os.SEEK_END) - _SAID))
+                last = " ".join(log.read().decode("utf-8", "replace").split())
                 raise TryAgainError(f"exit code {code}: {last or 'it said nothing'}")
 
 
@@ -111,34 +129,41 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _write(folder: Path, images: Sequence[Image], prompts: Sequence[str]) -> list[str]:
-    written: dict[int, str] = {}
+def _write(folder: Path, images: Sequence[Image], prompts: Sequence[str]) -> list[dict[str, str]]:
+    names: dict[int, str] = {}
     pairs = []
     for number, (image, prompt) in enumerate(zip(images, prompts, strict=True)):
-        if id(image) not in written:
-            written[id(image)] = f"image{len(written):05d}.png"
-            (folder / written[id(image)]).write_bytes(png_bytes(image))
-        pairs.append({"id": f"{number:05d}", "image": written[id(image)], "prompt": prompt})
+        if id(image) not in names:
+            names[id(image)] = f"image{len(names):05d}.png"
+            (folder / names[id(image)]).write_bytes(png_bytes(image))
+        pairs.append({"id": f"{number:05d}", "image": names[id(image)], "prompt": prompt})
     (folder / "pairs.json").write_text(json.dumps(pairs, ensure_ascii=False), encoding="utf-8")
-    return [pair["id"] for pair in pairs]
+    return pairs
 
 
-def _read(folder: Path, name: str, size: tuple[int, int]) -> Any:
+def _read(folder: Path, name: str, sizes: Sequence[Size]) -> Any:
     where = f"pair {name}"
-    if (folder / f"{name}.npy").is_file():
-        limit = 8 * _MAX_INSTANCES * size[0] * size[1] + 4096
-        return read_npy(folder / f"{name}.npy", where, max_bytes=limit)
-    if (folder / f"{name}.png").is_file():
-        return read_png_map(folder / f"{name}.png", size, where)
+    try:
+        if (folder / f"{name}.npy").is_file():
+            limit = 8 * _MAX_INSTANCES * max(height * width for height, width in sizes) + 4096
+            return decode_npy(folder / f"{name}.npy", where, max_bytes=limit)
+        if (folder / f"{name}.png").is_file():
+            return decode_picture(folder / f"{name}.png", sizes, where)
+    except CaseError as error:
+        return error
     raise TryAgainError(f"it left neither {name}.png nor {name}.npy in its output folder")
 
 
 @MODELS.add("command")
 class CommandModel(BlackBoxEntry):
-    """A command line: options = {command = ["predict", "--in", "{input}", "--out", "{output}"]}."""
+    """A command line: options = {command = ["predict", "--in", "{input}", "--out", "{output}"]}.
+
+    With ``persistent = true`` it is started once and told the folders on its standard input, see `PersistentProgram`.
+    `files` names what it reads besides what stands in its arguments; all of them are hashed.
+    """
 
     title: ClassVar[str] = "a command that reads pairs.json and images and writes one map per pair"
-    options: ClassVar[tuple[str, ...]] = ("command", "timeout_s", "retries", *CALL_OPTIONS)
+    options: ClassVar[tuple[str, ...]] = ("command", "timeout_s", "retries", "persistent", "files", *CALL_OPTIONS)
 
     def load(self, source: str | None, *, threshold: float | None, image_size: int | None, **options: Any) -> Any:
         """Return the command as a segmenter; nothing is run yet.
@@ -146,20 +171,26 @@ class CommandModel(BlackBoxEntry):
         Raises:
             InputError: `command` is no list of strings with both folders in it, or a bound is out of range.
         """
-        command = options.get("command")
+        command, persistent = options.get("command"), options.get("persistent", False)
         if source is not None:
             raise InputError("checkpoint: expected none for 'command'; give options = {command = [...]}")
         if not isinstance(command, list | tuple) or not command or not all(isinstance(a, str) for a in command):
             raise InputError(f"command: expected a list of strings, got {command!r}")
-        if any(not any(place in argument for argument in command) for place in PLACES):
+        if not isinstance(persistent, bool):
+            raise InputError(f"persistent: expected true or false, got {persistent!r}")
+        if not persistent and any(not any(place in argument for argument in command) for place in PLACES):
             raise InputError(f"command: expected {' and '.join(PLACES)} among its arguments, got {command!r}")
         timeout_s = check_number("timeout_s", options.get("timeout_s", 600.0), low=0.01, high=86_400)
         retries = int(check_number("retries", options.get("retries", 1), low=0, high=20))
+        program = PersistentProgram(tuple(command), timeout_s=timeout_s) if persistent else None
+        hashes = file_hashes(list(command), checked_files(options.get("files", [])))
         return calling(
-            Command(tuple(command), timeout_s, retries),
+            Command(tuple(command), timeout_s, retries, image_size or 0, program),
             name=Path(command[0]).stem,
             threshold=threshold,
             image_size=image_size,
-            provenance={"command": list(command)},
+            provenance={"command": list(command), "files": hashes, **({"persistent": True} if persistent else {})},
             options=options,
+            # Each run may load a model: it pays to hand over many pairs at once.
+            pairs_at_once=128,
         )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from robustness.errors import InputError, suggest
+from robustness.errors import AnswerError, InputError, suggest
 from robustness.runners.models.black_box.callable import BlackBox, Predict, segmenter
+from robustness.types import Image
 
 # What `segmenter` takes, for every black box that calls something.
-CALL_OPTIONS = ("returns", "batch_size")
+CALL_OPTIONS = ("returns", "batch_size", "max_words")
 
 
 class BlackBoxEntry:
@@ -70,18 +71,25 @@ def calling(
     image_size: int | None,
     provenance: Mapping[str, Any],
     options: Mapping[str, Any],
-    batch_size: int | None = None,
+    pairs_at_once: int | None = None,
+    **limits: Any,
 ) -> BlackBox:
-    """Return `predict` as a segmenter, with the `CALL_OPTIONS` among `options`; `batch_size` is the kind's default."""
+    """Return `predict` as a segmenter, with the `CALL_OPTIONS` among `options`.
+
+    `pairs_at_once` is how many pairs the engine had better hand over; `limits` are `max_tokens` and `tokenize`.
+    """
     chosen = {key: options[key] for key in CALL_OPTIONS if key in options}
-    return segmenter(
+    box = segmenter(
         predict,
         name=name,
         threshold=0.5 if threshold is None else threshold,
         image_size=image_size,
         provenance=provenance,
-        **{"batch_size": batch_size, **chosen},
+        **chosen,
+        **limits,
     )
+    box.pairs_at_once = pairs_at_once
+    return box
 
 
 def retried(attempt: Callable[[], Any], *, retries: int, wait: Callable[[int], None], giving_up: str) -> Any:
@@ -94,18 +102,49 @@ def retried(attempt: Callable[[], Any], *, retries: int, wait: Callable[[int], N
         giving_up: the beginning of the message when all failed.
 
     Raises:
-        InputError: every attempt failed; the last reason is in the message.
+        GaveUpError: every attempt failed; the last reason is in the message.
     """
-    reason = ""
+    last = TryAgainError()
     for number in range(retries + 1):
         try:
             return attempt()
         except TryAgainError as error:
-            reason = str(error)
+            last = error
             if number < retries:
                 wait(number)
     times = "once" if retries == 0 else f"{retries + 1} times"
-    raise InputError(f"{giving_up} failed {times}: {reason}")
+    raise GaveUpError(f"{giving_up} failed {times}: {last}") from last
+
+
+class GaveUpError(InputError):
+    """Every attempt at some pairs failed; others may succeed."""
+
+
+def pair_by_pair(
+    predict: Callable[[Sequence[Image], Sequence[str], int], list[Any]],
+    images: Sequence[Image],
+    prompts: Sequence[str],
+    *,
+    retries: int,
+) -> list[Any]:
+    """Return what `predict(images, prompts, retries)` returns; where that gives up, each pair is tried alone.
+
+    A pair that fails alone has an `AnswerError` in its place.
+
+    Raises:
+        InputError: no pair of several succeeded: it is not the pair that is at fault.
+    """
+    try:
+        return predict(images, prompts, retries)
+    except GaveUpError as error:
+        if len(prompts) == 1:
+            return [AnswerError(f"{prompts[0]!r}: {error}")]
+        answers: list[Any] = []
+        for image, prompt in zip(images, prompts, strict=True):
+            answers += pair_by_pair(predict, [image], [prompt], retries=0)
+        if all(isinstance(answer, AnswerError) for answer in answers):
+            raise InputError(str(error)) from error
+        return answers
 
 
 class TryAgainError(Exception):

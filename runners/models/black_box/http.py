@@ -15,20 +15,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from robustness.errors import InputError
+from robustness.errors import AnswerError, CaseError, InputError
 from robustness.registry import MODELS
+from robustness.runners.models.black_box.answers import Levels, Size, decode_picture
 from robustness.runners.models.black_box.entry import (
     CALL_OPTIONS,
     BlackBoxEntry,
+    GaveUpError,
     TryAgainError,
     calling,
     check_number,
+    pair_by_pair,
     retried,
 )
-from robustness.runners.models.black_box.map_files import png_bytes, read_png_map
+from robustness.runners.models.black_box.map_files import png_bytes
 from robustness.types import Image
 
 _AGAIN = {408, 425, 429, 500, 502, 503, 504}
+# What a server says of one request that it cannot work on; other requests may fare better.
+_OF_THE_REQUEST = {400, 413, 422}
 _BYTES_PER_PIXEL = 8
 _OVERHEAD = 1 << 20
 
@@ -45,8 +50,8 @@ class HttpPredictor:
     """Asks a server for the maps of pairs.
 
     Sent (POST, JSON): ``{"images": [PNG in base64, ...], "pairs": [{"image": index, "prompt": text}, ...]}``.
-    Expected: ``{"maps": [grey PNG in base64, ...]}``, one per pair at its image's size; with `instances` each entry is
-    a list of such PNGs. The answer's size is bounded by what such maps can need.
+    Expected: ``{"maps": [PNG in base64, ...]}``, one per pair at its image's size; with `instances` each entry is a list
+    of such PNGs. The answer's size is bounded by what such maps can need.
 
     Attributes:
         url: http or https; redirects are not followed.
@@ -54,6 +59,7 @@ class HttpPredictor:
         retries: further attempts after failed connections, timeouts, and status 408, 425, 429 and 5xx.
         token_env: name of the environment variable whose value is sent as a bearer token; plans hold no secrets.
         instances: whether each entry is a list of maps.
+        image_size: side of maps that may come besides those of the images' size; 0 for none.
     """
 
     url: str
@@ -61,21 +67,32 @@ class HttpPredictor:
     retries: int = 3
     token_env: str | None = None
     instances: bool = False
+    image_size: int = 0
 
     def __call__(self, images: Sequence[Image], prompts: Sequence[str]) -> list[Any]:
-        """Return the server's maps, one array per pair, or a list of arrays.
+        """Return the server's maps, one answer per pair; an error in the place of a pair that fails alone.
 
         Raises:
-            InputError: it refuses, cannot be reached after all attempts, or answers with something else.
+            InputError: it cannot be reached after all attempts, refuses every pair, or answers with something else.
         """
+        return pair_by_pair(self._retried, images, prompts, retries=self.retries)
+
+    def _retried(self, images: Sequence[Image], prompts: Sequence[str], retries: int) -> list[Any]:
         body = _body(images, prompts)
-        limit = _OVERHEAD + sum(_BYTES_PER_PIXEL * i.shape[0] * i.shape[1] for i in images)
-        answer = retried(
-            lambda: self._once(body, limit),
-            retries=self.retries,
-            wait=lambda n: time.sleep(min(0.5 * 2**n, 30)),
-            giving_up=f"url: {self.url}",
-        )
+        own = self.image_size**2
+        limit = _OVERHEAD + sum(_BYTES_PER_PIXEL * max(i.shape[0] * i.shape[1], own) for i in images)
+        try:
+            answer = retried(
+                lambda: self._once(body, limit),
+                retries=retries,
+                wait=lambda n: time.sleep(min(0.5 * 2**n, 30)),
+                giving_up=f"url: {self.url}",
+            )
+        except GaveUpError as error:
+            if isinstance(error.__cause__, _RefusedError):
+                raise
+            # Nothing is lost by stopping where a server is away: the audit goes on where it was.
+            raise InputError(str(error)) from error
         maps = answer.get("maps") if isinstance(answer, dict) else None
         if not isinstance(maps, list) or len(maps) != len(prompts):
             got = f"{len(maps)} of them" if isinstance(maps, list) else type(answer).__name__
@@ -93,6 +110,9 @@ class HttpPredictor:
             with opener.open(request, timeout=self.timeout_s) as response:
                 content = _bounded(response, limit, ends)
         except urllib.error.HTTPError as error:
+            error.close()
+            if error.code in _OF_THE_REQUEST:
+                raise _RefusedError(f"status {error.code} {error.reason}") from error
             if error.code in _AGAIN:
                 raise TryAgainError(f"status {error.code}") from error
             raise InputError(f"url: {self.url} answered with status {error.code} {error.reason}") from error
@@ -103,13 +123,25 @@ class HttpPredictor:
         except ValueError as error:
             raise InputError(f"url: {self.url} answered with something that is not JSON") from error
 
-    def _decoded(self, entry: Any, image: Image, number: int) -> Any:
-        size, where = (image.shape[0], image.shape[1]), f"url: pair {number}"
-        if self.instances:
+    def _decoded(self, entry: Any, image: Image, number: int) -> list[Levels] | Levels | CaseError:
+        own = [(self.image_size, self.image_size)] if self.image_size else []
+        sizes, where = list(dict.fromkeys([(image.shape[0], image.shape[1]), *own])), f"url: pair {number}"
+        try:
+            if not self.instances:
+                return _picture(entry, sizes, where)
             if not isinstance(entry, list):
-                raise InputError(f"{where}: expected a list of maps, got {type(entry).__name__}")
-            return [read_png_map(_unpacked(one, where), size, where) for one in entry]
-        return read_png_map(_unpacked(entry, where), size, where)
+                raise AnswerError(f"{where}: expected a list of maps, got {type(entry).__name__}")
+            return [_picture(one, sizes, where) for one in entry]
+        except CaseError as error:
+            return error
+
+
+class _RefusedError(TryAgainError):
+    """The server took the request and failed at it."""
+
+
+def _picture(entry: Any, sizes: Sequence[Size], where: str) -> Levels:
+    return decode_picture(_unpacked(entry, where), sizes, where)
 
 
 def _bounded(response: Any, limit: int, ends: float) -> bytes:
@@ -138,11 +170,12 @@ def _body(images: Sequence[Image], prompts: Sequence[str]) -> bytes:
 
 def _unpacked(entry: Any, where: str) -> bytes:
     if not isinstance(entry, str):
-        raise InputError(f"{where}: expected a PNG in base64, got {type(entry).__name__}")
+        raise AnswerError(f"{where}: expected a PNG in base64, got {type(entry).__name__}")
     try:
-        return base64.b64decode(entry, validate=True)
+        # Servers write what a browser would show, too.
+        return base64.b64decode(entry.removeprefix("data:image/png;base64,"), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise InputError(f"{where}: expected a PNG in base64 ({error})") from error
+        raise AnswerError(f"{where}: expected a PNG in base64 ({error})") from error
 
 
 @MODELS.add("http")
@@ -175,6 +208,7 @@ class HttpModel(BlackBoxEntry):
             timeout_s=check_number("timeout_s", options.get("timeout_s", 120.0), low=0.01, high=86_400),
             retries=int(check_number("retries", options.get("retries", 3), low=0, high=20)),
             instances=options.get("returns") == "instances",
+            image_size=image_size or 0,
         )
         return calling(
             predict,

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
-import numpy as np
 import torch
-from PIL import Image as PILImage
-from PIL import UnidentifiedImageError
 
 from robustness.errors import CaseError, InputError
 from robustness.registry import MODELS
 from robustness.results import CLEAN, RERUN
 from robustness.runners.inference.engine import Request
+from robustness.runners.models.black_box.answer_reader import AnswerReader
+from robustness.runners.models.black_box.answers import Levels, Size, decode_picture
 from robustness.runners.models.black_box.entry import BlackBoxEntry
 from robustness.types import Image, Probability
 
-_SAMPLED = 16
+RETURNS = ("auto", "probabilities", "mask")
 _TO_UNDERSCORE = str.maketrans(":@+", "___")
-_FULL = {"1": 1.0, "L": 255.0, "I;16": 65535.0, "I;16B": 65535.0, "I": 65535.0}
 
 
 def condition_folder(condition: str) -> str:
@@ -37,12 +35,15 @@ class Predictions:
     `lookup` answers an engine's requests; there is nothing to encode. The second clean run (``rerun``) of stored
     predictions is the first one. Where a case lists several texts, those after the first lie in
     ``<case_id>__<prompt_index>.png``, as an audit with ``save_predictions`` writes them.
+
+    Attributes:
+        reader: what the levels of the files mean; `load_predictions` settles it over all of them.
     """
 
     folder: Path
     name: str
+    reader: AnswerReader
     threshold: float = 0.5
-    binary: bool = False
     image_size: int = 0
     network: torch.nn.Module | None = None
 
@@ -62,16 +63,15 @@ class Predictions:
             raise CaseError(
                 f"{request.case_id}: no prediction at {path.relative_to(self.folder)} in {self.folder.name}"
             )
-        probability = _read(path, binary=self.binary)
-        if probability.shape != request.size:
-            raise CaseError(
-                f"{request.case_id}: expected a mask of size {request.size} in {path.name}, got {probability.shape}"
-            )
-        return probability
+        where = f"{request.case_id}: {path.relative_to(self.folder)}"
+        answer = self.reader.read([_levels(path, [request.size], where)], [[request.size]], [where])[0]
+        if isinstance(answer, CaseError):
+            raise answer
+        return answer
 
-    def missing(self, pairs: Sequence[tuple[str, str]]) -> list[str]:
+    def missing(self, wanted: Sequence[tuple[str, str]]) -> list[str]:
         """Return the files that are absent, of pairs (condition, case_id)."""
-        paths = [self.path(condition, case_id) for condition, case_id in pairs]
+        paths = [self.path(condition, case_id) for condition, case_id in wanted]
         return [str(p.relative_to(self.folder)) for p in paths if not p.is_file()]
 
     def encode_image(self, images: Sequence[Image]) -> NoReturn:
@@ -100,13 +100,20 @@ class Predictions:
             "name": self.name,
             "model": "predictions",
             "threshold": self.threshold,
+            "returns": self.reader.returns,
+            "grey_means": self.reader.meaning,
             "files": len(files),
             "sha256": digest.hexdigest(),
         }
 
 
 def load_predictions(
-    folder: str | Path, *, name: str | None = None, threshold: float = 0.5, binary: bool = False
+    folder: str | Path,
+    *,
+    name: str | None = None,
+    threshold: float = 0.5,
+    binary: bool = False,
+    returns: str = "auto",
 ) -> Predictions:
     """Audit a model by its predictions: ``folder/<condition>/<case_id>.png`` at the image's size.
 
@@ -114,10 +121,12 @@ def load_predictions(
         folder: holds one folder per condition; ':', '@' and '+' in condition names are written '_'.
         name: what results call the model; default: the folder's name.
         threshold: the probability above which a pixel belongs to the mask.
-        binary: grey values are 0 and 1 instead of 0 to full scale (255, or 65535 for 16 bits).
+        binary: the files are masks, whatever their levels: the same as ``returns="mask"``.
+        returns: "auto" looks at the files until one tells what grey means: masks of 0 and one other level, or
+            probabilities from 0 to full scale (255, or 65535 for 16 bits); "probabilities" and "mask" state it.
 
     Raises:
-        InputError: no such folder, no predictions in it, or files that look like 0/1 masks without `binary`.
+        InputError: no such folder, no predictions in it, or `returns` is none of those.
     """
     path = Path(folder)
     files = _files(path) if path.is_dir() else []
@@ -125,9 +134,13 @@ def load_predictions(
         raise InputError(f"predictions: expected PNG files in {folder}/<condition>/, found none; check the path")
     if not 0 < threshold < 1:
         raise InputError(f"threshold: expected a probability between 0 and 1, got {threshold}")
-    if not binary and _look_binary(files[:_SAMPLED]):
-        raise InputError(f"predictions: the masks in {folder} hold only 0 and 1 of 255; give binary=True for 0/1 masks")
-    return Predictions(folder=path, name=name or path.resolve().name, threshold=threshold, binary=binary)
+    if returns not in RETURNS:
+        raise InputError(f"returns: expected one of {', '.join(RETURNS)} for stored predictions, got {returns!r}")
+    label = name or path.resolve().name
+    reader = AnswerReader(label, "mask" if binary else returns)
+    if reader.returns == "auto":
+        reader.settle(_each(files))
+    return Predictions(folder=path, name=label, reader=reader, threshold=threshold)
 
 
 @MODELS.add("predictions")
@@ -135,7 +148,7 @@ class PredictionsModel(BlackBoxEntry):
     """A folder of predictions: checkpoint = "preds", which holds <condition>/<case_id>.png."""
 
     title: ClassVar[str] = "stored predictions, <condition>/<case_id>.png"
-    options: ClassVar[tuple[str, ...]] = ("binary",)
+    options: ClassVar[tuple[str, ...]] = ("binary", "returns")
 
     def load(
         self, source: str | None, *, threshold: float | None, image_size: int | None, **options: Any
@@ -146,7 +159,10 @@ class PredictionsModel(BlackBoxEntry):
         if image_size is not None:
             raise InputError("image_size: expected none for 'predictions', which have their images' size")
         return load_predictions(
-            source, threshold=0.5 if threshold is None else threshold, binary=bool(options.get("binary", False))
+            source,
+            threshold=0.5 if threshold is None else threshold,
+            binary=bool(options.get("binary", False)),
+            returns=str(options.get("returns", "auto")),
         )
 
 
@@ -154,33 +170,16 @@ def _files(folder: Path) -> list[Path]:
     return sorted(folder.glob("*/*.png"))
 
 
-def _look_binary(files: Sequence[Path]) -> bool:
-    # Judged over many files: one nearly empty probability map may well hold nothing above 1 of 255.
-    highest = []
+def _each(files: Sequence[Path]) -> Iterator[Levels]:
+    """Yield the levels of the files that can be read; the others are told where they are looked up."""
     for path in files:
-        try:
-            values, full = _grey(path)
-        except CaseError:
-            continue
-        highest.append(int(values.max()) if full > 1 else 0)
-    return bool(highest) and max(highest) == 1
+        levels = _levels(path, None, path.name)
+        if not isinstance(levels, CaseError):
+            yield levels
 
 
-def _read(path: Path, *, binary: bool) -> Probability:
-    values, full = _grey(path)
-    probability = values.astype(np.float32) / (1.0 if binary else full)
-    if float(probability.max()) > 1:
-        raise CaseError(f"{path.stem}: expected a 0/1 mask in {path.name}, got values up to {int(values.max())}")
-    return probability
-
-
-def _grey(path: Path) -> tuple[np.ndarray[Any, Any], float]:
-    """Return the grey values (H, W) of a file and its full scale; the first channel of several."""
+def _levels(path: Path, sizes: Sequence[Size] | None, where: str) -> Levels | CaseError:
     try:
-        with PILImage.open(path) as opened:
-            picture = opened.convert("RGB") if opened.mode == "P" else opened
-            full = _FULL.get(picture.mode, 255.0)
-            values = np.array(picture)
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-        raise CaseError(f"{path.stem}: {path.name} is not a readable PNG ({error})") from error
-    return (values if values.ndim == 2 else values[..., 0]), full
+        return decode_picture(path, sizes, where)
+    except CaseError as error:
+        return error

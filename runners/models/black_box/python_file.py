@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,6 +13,8 @@ from robustness.errors import InputError, suggest
 from robustness.files import sha256_file
 from robustness.registry import MODELS
 from robustness.runners.models.black_box.entry import CALL_OPTIONS, BlackBoxEntry, calling
+from robustness.runners.models.black_box.named_files import checked_files, file_hashes
+from robustness.runners.models.black_box.sources import own_provenance, with_source
 
 
 def load_attribute(source: str) -> tuple[Any, Path]:
@@ -48,12 +51,14 @@ class PythonModel(BlackBoxEntry):
     """A Python file of yours: checkpoint = "path.py:factory"; the factory returns (images, prompts) -> maps.
 
     The factory is called with `arguments` (a table). It returns a function, or an object with the methods of
-    `robustness.types.Segmenter`, which then encodes each image and each text once. Importing the file runs it: audit
-    only files that you trust.
+    `robustness.types.Segmenter`, which then encodes each image and each text once. Every existing file that
+    `arguments` name, those in `files`, and what a method `provenance()` of the returned object tells stand in the
+    manifest. `tokenize` is another ``path.py:function``, which counts a text's tokens for `max_tokens`. Importing the
+    file runs it: audit only files that you trust.
     """
 
     title: ClassVar[str] = "a function from a Python file of yours (path.py:factory)"
-    options: ClassVar[tuple[str, ...]] = ("arguments", *CALL_OPTIONS)
+    options: ClassVar[tuple[str, ...]] = ("arguments", "files", "max_tokens", "tokenize", *CALL_OPTIONS)
 
     def load(self, source: str | None, *, threshold: float | None, image_size: int | None, **options: Any) -> Any:
         """Return what the factory makes, as a segmenter.
@@ -64,23 +69,34 @@ class PythonModel(BlackBoxEntry):
         if source is None:
             raise InputError("checkpoint: expected path.py:factory, got none")
         factory, path = load_attribute(source)
-        try:
-            predictor = factory(**options.get("arguments", {}))
-        except Exception as error:  # see above
-            raise InputError(f"checkpoint: {source} raised {type(error).__name__}: {error}") from error
+        arguments = options.get("arguments", {})
+        if not isinstance(arguments, Mapping):
+            raise InputError(f"arguments: expected a table, got {arguments!r}")
+        hashes = file_hashes(dict(arguments), checked_files(options.get("files", [])))
+        predictor = _run(factory, source, **arguments)
+        facts = {"file": path.name, "factory": source.rpartition(":")[2], "sha256": sha256_file(path), "files": hashes}
         if all(hasattr(predictor, name) for name in ("encode_image", "encode_text", "probabilities")):
-            return predictor
+            return with_source(predictor, facts)
         if not callable(predictor):
             raise InputError(
                 f"checkpoint: expected {source} to return a function (images, prompts) -> maps, or a segmenter; "
                 f"got {type(predictor).__name__}"
             )
-        provenance = {"file": path.name, "factory": source.rpartition(":")[2], "sha256": sha256_file(path)}
+        counter = options.get("tokenize")
         return calling(
             predictor,
             name=path.stem,
             threshold=threshold,
             image_size=image_size,
-            provenance=provenance,
+            provenance={**facts, **own_provenance(predictor)},
             options=options,
+            max_tokens=options.get("max_tokens"),
+            tokenize=load_attribute(counter)[0] if isinstance(counter, str) else counter,
         )
+
+
+def _run(factory: Any, source: str, **arguments: Any) -> Any:
+    try:
+        return factory(**arguments)
+    except Exception as error:  # see above
+        raise InputError(f"checkpoint: {source} raised {type(error).__name__}: {error}") from error

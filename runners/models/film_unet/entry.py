@@ -31,6 +31,10 @@ class ByteTokenizer:
         """Return ids and mask (B, context_length); longer texts are cut."""
         return self._tokens([self.vocabulary.encode(text) for text in texts])
 
+    def count(self, text: str) -> int:
+        """Return the number of ids that `text` needs."""
+        return self.vocabulary.count(text)
+
     def spelled(self, texts: Sequence[str], share: float, generators: Sequence[np.random.Generator]) -> Tokens:
         """Return ids in which each known word is spelled with probability `share`.
 

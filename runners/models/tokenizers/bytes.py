@@ -90,11 +90,18 @@ class ByteVocabulary:
             text: any text.
             spell: positions among `pieces(text)` whose words are spelled although they are known.
         """
+        return [*self._whole(text, spell)[: self.max_length - 1], END]
+
+    def count(self, text: str) -> int:
+        """Return the number of ids that `text` needs, beginning and end included."""
+        return len(self._whole(text, ())) + 1
+
+    def _whole(self, text: str, spell: Sequence[int]) -> list[int]:
         ids = [BEGIN]
         for position, piece in enumerate(pieces(text)):
-            whole = self._ids.get(piece)
-            ids += [whole] if whole is not None and position not in spell else _spelled(piece)
-        return [*ids[: self.max_length - 1], END]
+            word = self._ids.get(piece)
+            ids += [word] if word is not None and position not in spell else _spelled(piece)
+        return ids
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return a text with the same `pieces` as the encoded one."""

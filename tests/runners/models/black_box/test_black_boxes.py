@@ -219,13 +219,16 @@ class TestCommand:
         ("how", "message"),
         [
             ("fails", "failed once: exit code 1: no weights here"),
-            ("lazy", "neither 00001.png nor 00001.npy"),
-            ("turned", r"expected a map of size \(6, 10\), got \(10, 6\)"),
+            ("turned", r"expected a map of its image's size \(6, 10\), got shape \(10, 6\); rows and columns"),
         ],
     )
     def test_what_went_wrong_is_told(self, command, how, message):
         with pytest.raises(InputError, match=message):
             maps_of(command(how, retries=0))
+
+    def test_a_pair_that_is_left_out_of_a_batch_is_asked_for_alone(self, command):
+        are_halves(maps_of(command("lazy", retries=0)))
+        assert self.runs() == 1 + len(PAIRS)
 
     def test_a_run_without_an_end_is_ended(self, command):
         start = time.monotonic()

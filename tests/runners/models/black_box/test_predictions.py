@@ -54,7 +54,7 @@ def test_the_second_clean_run_is_the_first(folder):
     [
         (request("b"), "b: no prediction at clean/b.png"),
         (request(condition="drop:size"), "drop_size/a.png"),
-        (request(size=(5, 6)), r"size \(5, 6\) in a.png, got \(4, 6\)"),
+        (request(size=(5, 6)), r"a: clean/a.png: expected a map of its image's size \(5, 6\), got shape \(4, 6\)"),
         (request(index=1), "a: no prediction at clean/a__1.png"),
     ],
 )
@@ -102,11 +102,24 @@ def test_grey_levels_are_probabilities(tmp_path, array, expected):
     np.testing.assert_allclose(rb.load_predictions(tmp_path).lookup(request()), expected, atol=1e-6)
 
 
-def test_zero_one_masks_must_be_announced(tmp_path):
-    write(tmp_path, "clean", "a", np.ones((4, 6), np.uint8))
-    with pytest.raises(InputError, match="binary=True"):
-        rb.load_predictions(tmp_path)
-    assert rb.load_predictions(tmp_path, binary=True).lookup(request()).min() == 1.0
+def test_zero_one_masks_are_read_as_masks_and_said(tmp_path, caplog):
+    square = np.zeros((4, 6), np.uint8)
+    square[1:3, 2:4] = 1
+    write(tmp_path, "absent", "a", np.zeros((4, 6), np.uint8))
+    write(tmp_path, "clean", "a", square)
+    model = rb.load_predictions(tmp_path)
+    assert "hold 0 and 1 and are read as masks" in caplog.text
+    assert model.describe()["grey_means"] == "masks"
+    np.testing.assert_array_equal(model.lookup(request()), square)
+    assert rb.load_predictions(tmp_path, returns="probabilities").lookup(request()).max() < 0.01
+
+
+def test_one_grey_file_anywhere_shows_that_grey_is_probability(tmp_path):
+    nearly_empty = np.zeros((4, 6), np.uint8)
+    nearly_empty[0, 0] = 1
+    write(tmp_path, "clean", "a", nearly_empty)
+    write(tmp_path, "drop_size", "a", np.arange(24, dtype=np.uint8).reshape(4, 6))
+    assert rb.load_predictions(tmp_path).lookup(request()).max() == pytest.approx(1 / 255)
 
 
 def test_nothing_can_be_encoded(folder):

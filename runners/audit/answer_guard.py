@@ -1,0 +1,152 @@
+"""What the maps of a model that is not ours were like, over a whole data set: a reading that went wrong shows here.
+
+A mask that is read in the wrong way is empty, or full, on every image; the model then changes nothing under any prompt
+and would be certified to ignore it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from robustness.errors import InputError
+from robustness.run_folder import RunFolder
+from robustness.runners.inference.segmenter import NetworkSegmenter
+from robustness.types import Probability, Segmenter
+
+# The highest value of a map that a 0/1 mask gives where it is read as grey levels of 255.
+_ONE_LEVEL = 1.0 / 255 + 1e-6
+# One map may well be empty.
+_FEWEST = 2
+
+
+def answers_file(part: int) -> str:
+    """Return where the count of a part's maps is noted, inside the run's folder."""
+    return f".gallery/answers-{part:05d}.json"
+
+
+@dataclass
+class MapCounts:
+    """Counts over maps: all, those whose mask is empty or full, and the highest probability of any."""
+
+    n_maps: int = 0
+    n_empty: int = 0
+    n_full: int = 0
+    highest: float = 0.0
+
+    def add(self, probability: Probability, threshold: float) -> None:
+        """Count one map (H, W) in [0, 1]."""
+        high, low = float(probability.max()), float(probability.min())
+        self.n_maps += 1
+        self.n_empty += high <= threshold
+        self.n_full += low > threshold
+        self.highest = max(self.highest, high)
+
+
+@dataclass
+class Answers:
+    """The counts of one (model, data set), how its maps were read, and what grey pictures were taken for."""
+
+    counts: MapCounts = field(default_factory=MapCounts)
+    forms: Counter[str] = field(default_factory=Counter)
+    meanings: set[str] = field(default_factory=set)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a manifest holds, as JSON values."""
+        return {**vars(self.counts), "read_as": dict(sorted(self.forms.items()))}
+
+
+class PartAnswers:
+    """What one part of an audit notes of a model's maps.
+
+    Args:
+        model: asked how it read its answers, where it does.
+        counts: of the part's maps, filled while it runs.
+    """
+
+    def __init__(self, model: Segmenter, counts: MapCounts) -> None:
+        self._reader = getattr(model, "reader", None)
+        self._before: Counter[str] = Counter(self._reader.forms) if self._reader is not None else Counter()
+        self.counts = counts
+
+    def record(self, place: Mapping[str, int]) -> dict[str, Any]:
+        """Return what is noted of the part; `place` says of which model and data set."""
+        forms = Counter(self._reader.forms) - self._before if self._reader is not None else Counter()
+        meaning = getattr(self._reader, "meaning", None)
+        return {**place, **vars(self.counts), "forms": dict(forms), "meaning": meaning}
+
+
+def answers_of(run: RunFolder, parts: Iterable[int]) -> dict[tuple[int, int], Answers]:
+    """Return the answers of each (model, data set) over the parts of a run, whatever session made them."""
+    whole: dict[tuple[int, int], Answers] = {}
+    for part in parts:
+        record = run.read_json(answers_file(part))
+        if not record:
+            continue
+        answers = whole.setdefault((int(record["model"]), int(record["dataset"])), Answers())
+        counts = answers.counts
+        for name in ("n_maps", "n_empty", "n_full"):
+            setattr(counts, name, getattr(counts, name) + int(record[name]))
+        counts.highest = max(counts.highest, float(record["highest"]))
+        answers.forms.update(record["forms"])
+        if record["meaning"]:
+            answers.meanings.add(str(record["meaning"]))
+    return whole
+
+
+def check_answers(
+    answers: Mapping[tuple[int, int], Answers],
+    models: Sequence[Segmenter],
+    datasets: Sequence[str],
+    *,
+    thresholds: Sequence[float] = (),
+) -> None:
+    """Check that the maps of no model that is not ours are all alike in a way that a wrong reading makes.
+
+    Args:
+        answers: of each (model, data set), by their places.
+        models: the models.
+        datasets: names of the data sets.
+        thresholds: further ones that the plan looks at; a map that rises above one of them is not empty.
+
+    Raises:
+        InputError: all empty, all full, or read in two ways; the likely cause is named.
+    """
+    for (model, dataset), read in answers.items():
+        if isinstance(models[model], NetworkSegmenter):
+            continue
+        name, threshold = models[model].name, models[model].threshold
+        problem = _problem(read, threshold, min((threshold, *thresholds)))
+        if problem:
+            raise InputError(
+                f"answers: {problem} ({read.counts.n_maps} maps of {name} on {datasets[dataset]}), so that no verdict "
+                "could mean anything; mend it and audit into a new folder"
+            )
+
+
+def _problem(answers: Answers, threshold: float, lowest: float) -> str:
+    counts = answers.counts
+    if len(answers.meanings) > 1:
+        return (
+            "grey pictures were read as masks in one part and as probabilities in another; state returns = 'mask' or "
+            "'probabilities'"
+        )
+    if counts.n_maps < _FEWEST:
+        return ""
+    if counts.highest == 0:
+        return "every map is 0 everywhere; does the model get image and prompt, and is the right channel sent?"
+    if counts.n_empty == counts.n_maps and counts.highest <= _ONE_LEVEL:
+        return "no map rises above 1/255, as 0/1 masks do that are read as grey levels; state returns = 'mask'"
+    if counts.n_empty == counts.n_maps and counts.highest <= lowest:
+        return (
+            f"no pixel of any map lies above the threshold {threshold:g} (the highest is {counts.highest:.3g}); state "
+            "another threshold, or returns = 'mask' for label maps"
+        )
+    if counts.n_full == counts.n_maps:
+        return (
+            f"every map lies above the threshold {threshold:g} everywhere; are masks inverted, or logits sent as "
+            "probabilities (returns = 'logits')?"
+        )
+    return ""
