@@ -40,8 +40,8 @@ class Command:
     """Runs a command for pairs of images and prompts.
 
     Before it runs, INPUT holds ``pairs.json``, a list of ``{"id", "image", "prompt"}``, and the images as PNG; images
-    that are the same are written once. Afterwards OUTPUT holds one ``<id>.png`` or ``<id>.npy`` (H, W), or (N, H, W) for
-    instances, per pair.
+    that are the same are written once. Afterwards OUTPUT holds one ``<id>.png`` or ``<id>.npy`` (H, W), or (N, H, W)
+    for instances, per pair.
 
     Attributes:
         arguments: the command and its arguments; no shell reads them. "{input}" and "{output}" stand for the folders.

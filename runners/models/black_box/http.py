@@ -50,8 +50,8 @@ class HttpPredictor:
     """Asks a server for the maps of pairs.
 
     Sent (POST, JSON): ``{"images": [PNG in base64, ...], "pairs": [{"image": index, "prompt": text}, ...]}``.
-    Expected: ``{"maps": [PNG in base64, ...]}``, one per pair at its image's size; with `instances` each entry is a list
-    of such PNGs. The answer's size is bounded by what such maps can need.
+    Expected: ``{"maps": [PNG in base64, ...]}``, one per pair at its image's size; with `instances` each entry is a
+    list of such PNGs. The answer's size is bounded by what such maps can need.
 
     Attributes:
         url: http or https; redirects are not followed.

@@ -1,4 +1,4 @@
-"""Files that a black box names: found in its arguments, hashed for the manifest, so that other weights are another model."""
+"""Hashes of the files that a black box names in its arguments, so that other weights are another model."""
 
 from __future__ import annotations
 
