@@ -33,14 +33,26 @@ class VerdictStyle(NamedTuple):
 
 VERDICTS: dict[str, VerdictStyle] = {
     "FOLLOWS": VerdictStyle("circle", "#0072B2", "follows", "The mask goes where the words point, for both targets."),
+    "FOLLOWS*": VerdictStyle(
+        "circle-dot", "#0072B2", "seems to follow", "As FOLLOWS by the interval alone; not certified."
+    ),
     "REACTS": VerdictStyle(
         "triangle-up", "#3B9BD9", "reacts to", "The words move the mask; that it moves to the right place is not shown."
+    ),
+    "REACTS*": VerdictStyle(
+        "triangle-up-open", "#3B9BD9", "seems to react to", "As REACTS by the interval alone; not certified."
     ),
     "UNSTABLE": VerdictStyle(
         "diamond",
         "#B5639A",
         "is unstable under rewording of",
-        "Any rewording moves the mask, the swap moves it no more.",
+        "Any rewording moves the mask; that the swap moves it more is not shown.",
+    ),
+    "UNSTABLE*": VerdictStyle(
+        "diamond-open",
+        "#B5639A",
+        "seems unstable under rewording of",
+        "As UNSTABLE by the interval alone; not certified.",
     ),
     "IGNORES": VerdictStyle(
         "square", "#D55E00", "ignores", "Swapping the words changes the mask by less than the margin; certified."
@@ -51,7 +63,22 @@ VERDICTS: dict[str, VerdictStyle] = {
     "INCONCLUSIVE": VerdictStyle("circle-open", "#808894", "undecided on", "The data decide neither way."),
     "UNTESTABLE": VerdictStyle("line-ew-open", "#808894", "not testable:", "No case, or too few units, to test it on."),
     "ROBUST": VerdictStyle("hexagon", "#009E73", "holds up under", "The loss is shown to be smaller than the margin."),
+    "ROBUST*": VerdictStyle(
+        "hexagon-open",
+        "#009E73",
+        "seems to hold up under",
+        "As ROBUST by the interval alone: too few units to exclude that some collapse.",
+    ),
     "FRAGILE": VerdictStyle("x", "#C44E00", "breaks under", "The loss is shown to be larger than the margin."),
+    "FRAGILE*": VerdictStyle(
+        "x-open", "#C44E00", "seems to break under", "As FRAGILE by the interval alone; not certified."
+    ),
+    "ABSTAINS": VerdictStyle(
+        "star-open", "#009E73", "abstains on", "Asked for what is not there, the mask stays empty."
+    ),
+    "HALLUCINATES": VerdictStyle(
+        "star", "#C44E00", "hallucinates on", "Asked for what is not there, the model paints something."
+    ),
 }
 UNKNOWN_VERDICT = VerdictStyle("circle-open", "#808894", "", "")
 

@@ -21,6 +21,8 @@ MEASURED = (
 )
 FLAGS = ("both_empty", "missed", "hallucinated")
 REFERENT = ("other_case_id", "dice_other")
+# Share of the image that the reference covers: what a mask of the whole image would score follows from it.
+REFERENCE_FRACTION = "reference_fraction"
 COLUMNS: tuple[str, ...] = (*IDENTITY, *CONDITION, *PROMPT, *MEASURED, *FLAGS, *REFERENT, "error")
 
 EFFECT_COLUMNS: tuple[str, ...] = (
@@ -61,7 +63,14 @@ VERDICT_COLUMNS: tuple[str, ...] = (
     "margin",
     "n_images",
     "n_subjects",
+    "n_missing",
     "n_needed",
+    "level",
+    "m",
+    "certified",
+    "share",
+    "share_low",
+    "share_high",
     "detectable",
     "sentence",
 )

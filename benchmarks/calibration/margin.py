@@ -12,8 +12,10 @@ import numpy as np
 from benchmarks.calibration._study import Check, Study, in_parallel, rate_limit, run_script
 from robustness.metrics.inference.intervals import t_interval
 from robustness.metrics.verdicts.evidence import Evidence
+from robustness.metrics.verdicts.families import family_tests
 from robustness.metrics.verdicts.referents import Selectivity
-from robustness.metrics.verdicts.rules import Settings, decide
+from robustness.metrics.verdicts.rules import decide
+from robustness.metrics.verdicts.settings import Settings
 from robustness.seeds import generator
 
 MARGIN = 0.05
@@ -52,12 +54,12 @@ def shares(kind: str, subjects: int, runs: int, seed: int) -> tuple[float, ...]:
         evidence = Evidence(
             0, "size", everyone, change, change, np.zeros(subjects), subjects, subjects, None, np.nan, ""
         )
-        verdict = decide(evidence, settings, 1).verdict
+        verdict = decide(evidence, settings, family_tests([evidence], settings)[0]).verdict
         said[verdict] = said.get(verdict, 0) + 1
         # FOLLOWS asks for twice the margin; both referents equal is its worst case.
         selective = Selectivity(2 * change, 2 * change, subjects)
         evidence = Evidence(0, "size", nobody, nothing, nothing, nothing, 0, 0, selective, np.nan, "")
-        follows += decide(evidence, settings, 1).verdict == "FOLLOWS"
+        follows += decide(evidence, settings, family_tests([evidence], settings)[0]).verdict == "FOLLOWS"
         alone += t_interval(change, level=0.9).high < MARGIN
     counts = (follows, *(said.get(name, 0) for name in ("REACTS", "IGNORES", "IGNORES*", "INCONCLUSIVE")), alone)
     return tuple(count / runs for count in counts)

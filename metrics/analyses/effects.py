@@ -14,11 +14,13 @@ from robustness.metrics.inference.adjust import benjamini_hochberg, holm
 from robustness.metrics.inference.checks import check_alpha
 from robustness.metrics.inference.clustering import clustering, minimal_detectable_effect
 from robustness.metrics.inference.effect_size import hedges_dz, rank_biserial
-from robustness.metrics.inference.intervals import Interval, Values, t_interval
+from robustness.metrics.inference.intervals import Values
+from robustness.metrics.inference.mean_interval import mean_interval
 from robustness.metrics.inference.signflip import sign_flip
-from robustness.metrics.pairing.direction import orientation_of
+from robustness.metrics.inference.weighted_mean import WEIGHTED_METHOD, weighted_interval
+from robustness.metrics.pairing.direction import effect_range, orientation_of
 from robustness.metrics.pairing.pairs import Pairs, pair, subject_matrix, subject_means
-from robustness.metrics.pairing.rows import Codes, Rows, read_rows
+from robustness.metrics.pairing.rows import Codes, Rows, read_rows, warn_of_repeats
 from robustness.results import CLEAN, EFFECT_COLUMNS
 
 Correction = Literal["max-t", "holm", "bh", "none"]
@@ -68,6 +70,7 @@ def effects(
     """
     _check(alpha, correction, resamples, weighting)
     rows = read_rows(table)
+    warn_of_repeats(rows)
     metrics = [metric] if isinstance(metric, str) else list(metric)
     records: list[dict[str, Any]] = []
     for name in metrics:
@@ -108,7 +111,7 @@ def _family(
     for i, (cell, row) in enumerate(cells.iterrows()):
         records.append(
             {"model": row["model"], "dataset": row["dataset"], "condition": row["condition"], "metric": metric}
-            | _summary(pairs, int(cell), subject_values[i][1], alpha, weighting)
+            | _summary(pairs, int(cell), subject_values[i][1], metric, alpha, weighting)
             | {
                 "p_value": test.p_value[i],
                 "p_adjusted": adjusted[i],
@@ -135,18 +138,18 @@ def _per_subject(pairs: Pairs, cell: int, weighting: str) -> tuple[Codes, Values
     return subjects, means
 
 
-def _summary(pairs: Pairs, cell: int, values: Values, alpha: float, weighting: str) -> dict[str, Any]:
+def _summary(pairs: Pairs, cell: int, values: Values, metric: str, alpha: float, weighting: str) -> dict[str, Any]:
     where = pairs.of(cell)
     subject = pairs.subject[where]
     clean, perturbed = pairs.clean[where], pairs.perturbed[where]
     if weighting == "subject":
         clean, perturbed = subject_means(clean, subject)[1], subject_means(perturbed, subject)[1]
-        interval, method = t_interval(values, level=1 - alpha), "t on subject means"
+        low, high = effect_range(metric)
+        interval, method = mean_interval(values, level=1 - alpha, low=low, high=high)
     else:
-        interval, method = (
-            _ratio_interval(pairs.effect[where], subject, alpha),
-            "cluster-robust t, images weighted alike",
-        )
+        n_images = np.unique(subject, return_counts=True)[1]
+        means = subject_means(pairs.effect[where], subject)[1]
+        interval, method = weighted_interval(means, n_images, level=1 - alpha), WEIGHTED_METHOD
     alike = clustering(pairs.effect[where], subject)
     return {
         "n_images": pairs.effect[where].size,
@@ -163,17 +166,6 @@ def _summary(pairs: Pairs, cell: int, values: Values, alpha: float, weighting: s
         "design_effect": alike.design_effect if values.size >= 2 else math.nan,
         "mde": minimal_detectable_effect(values, alpha=alpha),
     }
-
-
-def _ratio_interval(effect: Values, subject: Codes, alpha: float) -> Interval:
-    """Return the image-weighted mean with its cluster-robust t interval (CR1, K - 1 degrees of freedom)."""
-    subjects, place = np.unique(subject, return_inverse=True)
-    if effect.size == 0:
-        return Interval(math.nan, math.nan, math.nan)
-    mean, k = float(effect.mean()), subjects.size
-    residual = np.bincount(place, weights=effect - mean) * k / effect.size
-    around = t_interval(residual, level=1 - alpha)
-    return Interval(mean, mean + around.low, mean + around.high)
 
 
 def _frame(records: list[dict[str, Any]]) -> pd.DataFrame:

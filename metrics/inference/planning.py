@@ -6,46 +6,51 @@ import math
 
 import numpy as np
 
+from robustness.metrics.inference.evalues import best_log_factors
+from robustness.metrics.inference.evalues import subjects_to_certify as _subjects_of_capital
 from robustness.metrics.inference.intervals import Values, sample_sd
-from robustness.metrics.inference.upper_bound import gaffke_bound, subjects_for_zero_reactions
+from robustness.metrics.inference.power import bound_power
 
-_LIMIT = 2_000
+# A plan for more than so many times the present subjects rests on too little.
+FURTHEST = 10
 
 
 def subjects_to_decide(values: Values, margin: float, *, alpha: float, power: float = 0.8) -> int | None:
-    """Return K for which a one-sided bound (confidence 1 - alpha) would lie on its side of `margin` with `power`.
+    """Return K for which a one-sided t bound (confidence 1 - alpha) would lie on its side of `margin` with `power`.
 
-    ((z_(1-alpha) + z_power) sd / |margin - mean|)^2, at least one more than the sample has. None where the sample
-    gives no spread or its mean lies on the margin.
+    By the noncentral t distribution with the sample's mean and standard deviation, at least one more than the sample
+    has. None where the sample has no spread, its mean lies on the margin (rounding included), or more than `FURTHEST`
+    times its subjects would be needed.
     """
-    from scipy.special import ndtri
-
-    sd = sample_sd(values)
-    gap = abs(margin - float(values.mean())) if values.size else 0.0
-    if not sd > 0 or gap == 0:
+    sd, n = sample_sd(values), values.size
+    if n < 2 or not sd > 0:
         return None
-    needed = math.ceil(((float(ndtri(1 - alpha)) + float(ndtri(power))) * sd / gap) ** 2)
-    return max(needed, values.size + 1)
-
-
-def subjects_to_certify(values: Values, margin: float, *, alpha: float) -> int | None:
-    """Return K for which the distribution-free bound of subjects like these would fall under `margin`.
-
-    Without any reaction the rule of three decides; else the sample's quantiles are stretched to K subjects. None where
-    the mean is not below the margin, or more than 2,000 subjects would be needed.
-    """
-    base = subjects_for_zero_reactions(margin, alpha=alpha)
-    if not values.any():
-        return max(base, values.size + 1) if base > values.size else base
-
-    def certified(k: int) -> bool:
-        stretched = np.quantile(np.clip(values, 0, 1), (np.arange(k) + 0.5) / k, method="inverted_cdf")
-        return gaffke_bound(stretched, alpha=alpha, resamples=1999) < margin
-
-    low, high = max(base, values.size + 1), _LIMIT
-    if values.mean() >= margin or low > high or not certified(high):
+    gap = abs(margin - float(values.mean()))
+    if gap <= 1e-9 * max(1.0, abs(margin)) or bound_power(gap, sd, FURTHEST * n, alpha=alpha) < power:
         return None
+    low, high = n, FURTHEST * n
     while low < high:
         middle = (low + high) // 2
-        low, high = (low, middle) if certified(middle) else (middle + 1, high)
-    return low
+        enough = bound_power(gap, sd, middle, alpha=alpha) >= power
+        low, high = (low, middle) if enough else (middle + 1, high)
+    return max(high, n + 1)
+
+
+def subjects_to_certify(values: Values, margin: float, *, alpha: float, penalty: float = 0.0) -> int | None:
+    """Return K for which subjects like these would certify a mean below `margin`.
+
+    Where nobody reacts it is the rule of three, else the K whose e-value is large enough with a power of 80%. None
+    where the sample's e-value does not grow, or more than `FURTHEST` times its subjects would be needed.
+
+    Args:
+        values: one per subject, at most 1.
+        penalty: log of the factor that other claims of the family cost (`closed_means`).
+    """
+    n = values.size
+    if n == 0:
+        return None
+    needed = _subjects_of_capital(best_log_factors(values, margin), alpha=alpha * math.exp(-max(0.0, penalty)))
+    if needed is None or needed > max(FURTHEST * n, 1):
+        return None
+    # With a whole bet on subjects without any reaction the number is exact, and may be the present one.
+    return needed if not np.any(values) and penalty <= 0 else max(needed, n + 1)

@@ -52,21 +52,21 @@ def sign_flip(
     unit = values / np.where(scale > 0, scale, 1.0)
     observed = np.abs(unit.sum(axis=0))
     reached = observed * (1 - _TIE)
-    alone, jointly, flips = np.zeros(observed.size), np.zeros(observed.size), 0
-    for signs in _flips(len(values), resamples, seed):
+    alone, jointly, n_flips = np.zeros(observed.size), np.zeros(observed.size), 0
+    for signs in flips(len(values), resamples, seed):
         extreme = np.abs(signs @ unit)
         alone += (extreme >= reached).sum(axis=0)
         if member.any():
             largest = np.sort(extreme[:, member].max(axis=1))
             jointly += largest.size - np.searchsorted(largest, reached, side="left")
-        flips += len(signs)
-    p_value, p_adjusted = (1 + alone) / (flips + 1), (1 + jointly) / (flips + 1)
+        n_flips += len(signs)
+    p_value, p_adjusted = (1 + alone) / (n_flips + 1), (1 + jointly) / (n_flips + 1)
     p_adjusted = np.where(member, p_adjusted, p_value)
     missing = np.where(testable, 0.0, np.nan)
     return SignFlip(p_value + missing, p_adjusted + missing, int(member.sum()))
 
 
-def _flips(n_subjects: int, resamples: int, seed: int) -> Iterator[Matrix]:
+def flips(n_subjects: int, resamples: int, seed: int) -> Iterator[Matrix]:
     """Yield blocks of sign vectors (B, n_subjects), the identity left out where all are enumerated."""
     block = max(1, _BLOCK_VALUES // max(1, n_subjects))
     if n_subjects < 30 and 2**n_subjects - 1 <= resamples:

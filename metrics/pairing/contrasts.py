@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from robustness.errors import InputError, suggest
+from robustness.metrics.pairing.coverage import Flags, Missing, applicable_cases, missing_cases
 from robustness.metrics.pairing.pairs import Orientation, pair, subject_means, subject_values
 from robustness.metrics.pairing.rows import Codes, Rows
 from robustness.results import CLEAN
@@ -23,6 +24,8 @@ class Contrast(NamedTuple):
         clean, changed, effect: one mean per subject (K,); `effect` is oriented as asked for.
         cases, case_effects: names of the cases and one value each (N,).
         n_flagged: rows that could not be used.
+        subjects: codes of the subjects behind `effect`.
+        missing: cases that the condition applies to and that have no value; None: not counted, or none.
     """
 
     model: str
@@ -35,6 +38,8 @@ class Contrast(NamedTuple):
     cases: tuple[str, ...]
     case_effects: Values
     n_flagged: int
+    subjects: Codes = np.empty(0, dtype=np.int64)
+    missing: Missing | None = None
 
     @property
     def n_subjects(self) -> int:
@@ -57,19 +62,27 @@ def contrasts(rows: Rows, metric: str, orientation: Orientation, *, by: str = ""
         InputError: no such column, or a case with two values of `by`.
     """
     pairs = pair(rows, metric, orientation)
-    grouping = _Grouping(rows, by)
+    grouping, applies = _Grouping(rows, by), applicable_cases(rows)
     cells = []
     for cell in rows.cells.index[rows.cells["condition"] != CLEAN]:
         where = pairs.of(int(cell))
         for group, mine in grouping.split(pairs.case[where], int(cell)):
-            subject = pairs.subject[where][mine]
+            subject, cases = pairs.subject[where][mine], pairs.case[where][mine]
             clean, changed, effect = (
                 subject_means(v[where][mine], subject)[1] for v in (pairs.clean, pairs.perturbed, pairs.effect)
             )
-            names, flagged = grouping.names(pairs.case[where][mine]), int(pairs.flagged[int(cell)])
             cells.append(
                 Contrast(
-                    *_key(rows, int(cell)), group, clean, changed, effect, names, pairs.effect[where][mine], flagged
+                    *_key(rows, int(cell)),
+                    group,
+                    clean,
+                    changed,
+                    effect,
+                    grouping.names(cases),
+                    pairs.effect[where][mine],
+                    int(pairs.flagged[int(cell)]),
+                    np.unique(subject),
+                    _missing(rows, grouping.within(applies[int(cell)], group), cases),
                 )
             )
     return cells
@@ -78,19 +91,26 @@ def contrasts(rows: Rows, metric: str, orientation: Orientation, *, by: str = ""
 def scores(rows: Rows, metric: str, *, by: str = "") -> list[Contrast]:
     """Return the plain scores of every condition, clean included, as contrasts whose effect is the score itself."""
     values = rows.values(metric)
-    grouping = _Grouping(rows, by)
+    grouping, applies = _Grouping(rows, by), applicable_cases(rows)
     cells = []
     for cell in rows.cells.index:
         inside = np.flatnonzero(rows.cell == cell)
         used = inside[np.isfinite(values[inside])]
         for group, mine in grouping.split(rows.case[used], int(cell)):
             chosen = used[mine]
-            _, means, _ = subject_values(rows, chosen, values[chosen])
+            subjects, means, _ = subject_values(rows, chosen, values[chosen])
             cases, place, count = np.unique(rows.case[chosen], return_inverse=True, return_counts=True)
             of_case = np.bincount(place, weights=values[chosen], minlength=cases.size) / np.maximum(count, 1)
             names, flagged = grouping.names(cases), inside.size - used.size
-            cells.append(Contrast(*_key(rows, int(cell)), group, means, means, means, names, of_case, flagged))
+            missing = _missing(rows, grouping.within(applies[int(cell)], group), cases)
+            key = _key(rows, int(cell))
+            cells.append(Contrast(*key, group, means, means, means, names, of_case, flagged, subjects, missing))
     return cells
+
+
+def _missing(rows: Rows, applies: Flags, known: Codes) -> Missing | None:
+    missing = missing_cases(rows, applies, known)
+    return missing if missing.n_images else None
 
 
 def _key(rows: Rows, cell: int) -> tuple[str, str, str]:
@@ -111,6 +131,10 @@ class _Grouping:
 
     def names(self, cases: Codes) -> tuple[str, ...]:
         return tuple(str(name) for name in self._case_ids[cases])
+
+    def within(self, applies: Flags, group: str) -> Flags:
+        """Return which cases a condition applies to, of one group."""
+        return applies if self._groups is None else applies & (self._groups == group)
 
     def split(self, cases: Codes, cell: int) -> list[tuple[str, Codes]]:
         """Return each group that a cell applies to, with the positions of its members among `cases`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from robustness.errors import InputError, UnknownNameError
@@ -31,3 +32,14 @@ def orientation_of(metric: str, higher_is_better: Mapping[str, bool | None] | No
         except UnknownNameError as error:
             raise InputError(f"{error}; for a column of your own pass higher_is_better={{{metric!r}: True}}") from None
     return "clean - perturbed" if better else "perturbed - clean"
+
+
+def effect_range(metric: str) -> tuple[float, float]:
+    """Return the ends of a subject's effect: 0 and 1 for the mask change, -1 and 1 for ratios, else infinite."""
+    if metric == CHANGE:
+        return 0.0, 1.0
+    try:
+        ratio = METRICS.get(metric).high == 1.0
+    except UnknownNameError:
+        ratio = False
+    return (-1.0, 1.0) if ratio else (-math.inf, math.inf)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from robustness.errors import InputError
 from robustness.metrics.inference.intervals import Values
 from robustness.metrics.pairing.rows import Codes, Rows
 from robustness.results import CLEAN, PARAPHRASE
@@ -44,11 +45,16 @@ def pair(rows: Rows, metric: str, orientation: Orientation, *, keep: npt.NDArray
 
     The paired row has the same model, dataset, split, case and prompt_index; where no such clean row exists, and for
     paraphrases (of a changed image too), it is the clean row with prompt_index 0. Clean rows that repeat count once.
-    With orientation "itself" the metric is its own effect (mask_change) and no pair is needed.
+    A clean row that failed leaves its rows unpaired. With orientation "itself" the metric is its own effect
+    (mask_change) and no pair is needed.
 
     Args:
         keep: rows to consider besides the clean ones; None: all.
+
+    Raises:
+        InputError: a case has two clean values of one text.
     """
+    refuse_contradictions(rows, metric)
     values = rows.values(metric)
     condition = rows.cells["condition"].to_numpy()
     is_clean = (condition == CLEAN)[rows.cell]
@@ -70,12 +76,30 @@ def _reworded(conditions: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
 def _paired_values(
     rows: Rows, values: Values, is_clean: npt.NDArray[np.bool_], other: Codes, first_text: npt.NDArray[np.bool_]
 ) -> Values:
-    # A clean row that failed is the pair of no text; one that is only undefined is, and flags its partners.
-    clean = np.flatnonzero(is_clean & rows.usable)
+    # A failed text is not replaced by another one: its rows are flagged. Of repeated rows a usable one comes first.
+    clean = np.concatenate([np.flatnonzero(is_clean & rows.usable), np.flatnonzero(is_clean & ~rows.usable)])
     place = paired_positions(rows, clean, other, np.zeros_like(rows.case), first_text)
     paired = np.full(other.size, np.nan)
     paired[place >= 0] = values[clean[place[place >= 0]]]
     return paired
+
+
+def refuse_contradictions(rows: Rows, metric: str) -> None:
+    """Raise InputError where a case has two clean values of one text: its effect would depend on the order of rows."""
+    values = rows.values(metric)
+    is_clean = (rows.cells["condition"].to_numpy() == CLEAN)[rows.cell]
+    clean = np.flatnonzero(is_clean & np.isfinite(values))
+    key = rows.case[clean] * (int(rows.prompt_index.max(initial=0)) + 1) + rows.prompt_index[clean]
+    _, first, place = np.unique(key, return_index=True, return_inverse=True)
+    apart = np.abs(values[clean] - values[clean[first[place]]])
+    wrong = np.flatnonzero(apart > 1e-6 * np.maximum(1.0, np.abs(values[clean])))
+    if wrong.size:
+        one, two = values[clean[first[place[wrong[0]]]]], values[clean[wrong[0]]]
+        case = rows.frame["case_id"].iloc[int(clean[wrong[0]])]
+        raise InputError(
+            f"table: expected one clean {metric} per case and text, case {case!r} has {one:.6g} and {two:.6g}"
+            f" ({wrong.size} rows contradict); keep one of them, or give the texts a prompt_index"
+        )
 
 
 def paired_positions(
@@ -99,7 +123,7 @@ def paired_positions(
 
 
 def _position(keys: Codes, targets: Codes) -> Codes:
-    """Return the position of each wanted key in the sorted keys; -1 where it is absent."""
+    """Return the position of each targets key in the sorted keys; -1 where it is absent."""
     if keys.size == 0:
         return np.full(targets.size, -1)
     place = np.minimum(np.searchsorted(keys, targets), keys.size - 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from robustness.errors import InputError, suggest
-from robustness.results import parse_condition
+from robustness.results import CLEAN, parse_condition
 
 Codes = npt.NDArray[np.int64]
 
@@ -29,6 +30,7 @@ class Rows:
         case: code of each row's (model, dataset, split, case_id).
         subject_of_case: subject code of every case.
         prompt_index: of each row.
+        applicable: rows that are not marked as not applicable, or failed.
         usable: rows that are applicable and without error.
         subject_is_case: whether no subject was known at all.
     """
@@ -39,6 +41,7 @@ class Rows:
     case: Codes
     subject_of_case: Codes
     prompt_index: Codes
+    applicable: npt.NDArray[np.bool_]
     usable: npt.NDArray[np.bool_]
     subject_is_case: bool
 
@@ -61,7 +64,7 @@ def read_rows(table: pd.DataFrame) -> Rows:
     A missing subject is the case's subject in other rows, else the case itself, with a warning; no row is dropped.
 
     Raises:
-        InputError: `case_id` or `condition` is missing, or one case has two subjects.
+        InputError: `case_id` or `condition` is missing, or one case has two subjects or a condition two families.
     """
     for name in ("case_id", "condition"):
         if name not in table.columns:
@@ -74,14 +77,16 @@ def read_rows(table: pd.DataFrame) -> Rows:
     case, _ = codes(frame, ["model", "dataset", "split", "case_id"])
     cell, cells = codes(frame, ["model", "dataset", "condition"])
     subject_of_case, subject_is_case = _subjects(frame, case)
+    applicable, failed, prompt_index = _applicable(frame), _failed(frame), _prompt_index(frame)
     return Rows(
         frame,
         cell,
         _describe(frame, cell, cells),
         case,
         subject_of_case,
-        _prompt_index(frame),
-        _usable(frame),
+        prompt_index,
+        applicable | failed,
+        applicable & ~failed,
         subject_is_case,
     )
 
@@ -109,15 +114,33 @@ def _describe(frame: pd.DataFrame, cell: Codes, cells: pd.DataFrame) -> pd.DataF
     parsed = [parse_condition(name) for name in cells["condition"]]
     described["family"] = [p.family for p in parsed]
     if "family" in frame.columns:
-        first = np.unique(cell, return_index=True)[1]
-        stated = _text(frame, "family").to_numpy()[first]
+        stated = _stated_families(frame, cell, cells)
         described["family"] = np.where(stated == "", described["family"], stated)
     return described
 
 
+def _stated_families(frame: pd.DataFrame, cell: Codes, cells: pd.DataFrame) -> npt.NDArray[np.object_]:
+    """Return the family that the rows of each cell state; "" where none does."""
+    family = _text(frame, "family").str.strip()
+    filled = np.flatnonzero((family != "").to_numpy())
+    code, names = pd.factorize(family.iloc[filled], sort=True)
+    pairs = np.unique(np.column_stack([cell[filled], code]), axis=0) if filled.size else np.empty((0, 2), np.int64)
+    stated = np.full(len(cells), "", dtype=object)
+    stated[pairs[:, 0]] = np.asarray(names, dtype=object)[pairs[:, 1]] if filled.size else ""
+    twice = pairs[:-1, 0][np.diff(pairs[:, 0]) == 0]
+    if twice.size:
+        condition = cells["condition"].iloc[int(twice[0])]
+        several = sorted({str(names[c]) for number, c in pairs if number == twice[0]})
+        raise InputError(
+            f"table: expected one family per condition, {condition!r} has {' and '.join(several)}; state one of clean,"
+            " prompt, image, joint in all of its rows, or leave the column out"
+        )
+    return stated
+
+
 def _subjects(frame: pd.DataFrame, case: Codes) -> tuple[Codes, bool]:
     n_cases = int(case.max(initial=-1)) + 1
-    stated = _text(frame, "subject_id").to_numpy(dtype=object) if "subject_id" in frame.columns else None
+    stated = _subject_names(_text(frame, "subject_id")) if "subject_id" in frame.columns else None
     labelled = np.zeros(len(frame), dtype=bool) if stated is None else stated != ""
     subject = np.full(n_cases, -1, dtype=np.int64)
     if stated is not None and labelled.any():
@@ -137,6 +160,43 @@ def _subjects(frame: pd.DataFrame, case: Codes) -> tuple[Codes, bool]:
     return subject, bool(missing.size == n_cases)
 
 
+def _subject_names(column: pd.Series) -> npt.NDArray[np.object_]:
+    """Return the subjects' names without outer blanks, whole numbers alike whether written 3 or 3.0."""
+    code, names = pd.factorize(column)
+    written = [str(name) for name in names]
+    plain = [re.sub(r"^(-?\d+)\.0+$", r"\1", name.strip()) for name in written]
+    if len(set(plain)) < len(set(written)):
+        merged = sorted(a for a, b in zip(written, plain, strict=True) if a != b)
+        warnings.warn(
+            f"subject_id: {len(written)} spellings of {len(set(plain))} subjects (such as {merged[0]!r}): blanks around"
+            " a name and a decimal .0 are taken off, so that nobody counts twice",
+            stacklevel=5,
+        )
+    of_row: npt.NDArray[np.object_] = np.array([*plain, ""], dtype=object)[code]
+    return of_row
+
+
+def warn_of_repeats(rows: Rows) -> None:
+    """Warn where rows of a change repeat another row's case and text: they would be averaged."""
+    frame, width = rows.frame, int(rows.prompt_index.max(initial=0)) + 1
+    key = (rows.cell * max(1, rows.subject_of_case.size) + rows.case) * width + rows.prompt_index
+    _, place, count = np.unique(key, return_inverse=True, return_counts=True)
+    repeated = np.flatnonzero(count[place] > 1)
+    if not repeated.size:
+        return
+    changed = repeated[(frame["condition"].to_numpy()[repeated] != CLEAN)]
+    names = [name for name in ("attribute", "other_case_id", "prompt", "note") if name in frame.columns]
+    again = frame.iloc[changed][names].assign(key=key[changed]).duplicated().to_numpy()
+    if again.any():
+        row = frame.iloc[int(changed[np.flatnonzero(again)[0]])]
+        warnings.warn(
+            f"table: {int(again.sum())} rows repeat another row of the same case, condition and text, for example case"
+            f" {row['case_id']!r} under {row['condition']!r}; repeated rows are averaged, so that one hides"
+            " the other: remove them, or give the texts a prompt_index",
+            stacklevel=3,
+        )
+
+
 def _prompt_index(frame: pd.DataFrame) -> Codes:
     if "prompt_index" not in frame.columns:
         return np.zeros(len(frame), dtype=np.int64)
@@ -144,9 +204,14 @@ def _prompt_index(frame: pd.DataFrame) -> Codes:
     return np.asarray(numbers, dtype=np.int64)
 
 
-def _usable(frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    usable: npt.NDArray[np.bool_] = (frame["error"] == "").to_numpy(dtype=bool)
-    if "applicable" in frame.columns:
-        stated = _text(frame, "applicable")
-        usable = usable & ~stated.str.lower().isin(_FALSE).to_numpy(dtype=bool)
-    return usable
+def _applicable(frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    if "applicable" not in frame.columns:
+        return np.ones(len(frame), dtype=bool)
+    stated: npt.NDArray[np.bool_] = _text(frame, "applicable").str.lower().isin(_FALSE).to_numpy(dtype=bool)
+    return ~stated
+
+
+def _failed(frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Return the rows that state an error; False, 0, "no" and the like state none."""
+    stated: npt.NDArray[np.bool_] = ~frame["error"].str.strip().str.lower().isin(_FALSE | {""}).to_numpy(dtype=bool)
+    return stated

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from robustness.metrics.inference.intervals import Values
+from robustness.metrics.pairing.coverage import Flags, Missing, missing_cases, with_worst
 from robustness.metrics.pairing.pairs import Pairs, subject_means
 from robustness.metrics.pairing.rows import Codes, Rows
 from robustness.metrics.verdicts.referents import Selectivity, selectivity
@@ -18,6 +20,26 @@ ABSENT = frozenset({"wrong_class", "absent", "negation"})
 SAME_MEANING = frozenset({PARAPHRASE, "synonym"})
 # Chosen by looking at the scores, so no test of them is valid.
 SEARCHED = frozenset({"worst_case"})
+
+
+class Worst(NamedTuple):
+    """Subject means over all subjects that a condition applies to, what is missing counted against a claim.
+
+    Attributes:
+        share: of the cases that lack a mask change, a rewording or a score of the second referent: the largest.
+        excess_low, excess_high: R with -1, with 1; where only the rewording is missing with C - 1, with C.
+        change_high: C with 1.
+        wording_low: C(paraphrases) with 0.
+        s_a, s_b: selectivity with -1; empty without a second referent.
+    """
+
+    share: float
+    excess_low: Values
+    excess_high: Values
+    change_high: Values
+    wording_low: Values
+    s_a: Values
+    s_b: Values
 
 
 @dataclass(frozen=True)
@@ -35,6 +57,8 @@ class Evidence:
         selectivity: towards a second referent, where the condition's own rows name one.
         floor: mean change between two identical runs, NaN where there is no rerun.
         reason: why nothing applies, where nothing does.
+        missing: what is not known of `change`; None: nothing is missing.
+        worst: the quantities with what is missing counted as worst for a claim; None as above.
     """
 
     cell: int
@@ -48,6 +72,13 @@ class Evidence:
     selectivity: Selectivity | None
     floor: float
     reason: str
+    missing: Missing | None = None
+    worst: Worst | None = None
+
+    @property
+    def n_total(self) -> int:
+        """Subjects that the condition applies to, with a value or not."""
+        return max(self.change.size, 0 if self.missing is None else self.missing.n_subjects)
 
 
 def base_name(condition: str) -> str:
@@ -94,14 +125,16 @@ class Background:
         changes: mask changes of every condition; None where the table has none.
         wording: mean change by rewording per case, NaN where a case has no paraphrase.
         floor: mean change between two identical runs, NaN where there is no rerun.
+        applies: whether each condition applies to each case, (cells, cases); None: missing cases are not counted.
     """
 
     changes: Pairs | None
     wording: Values
     floor: float
+    applies: Flags | None = None
 
 
-def background(rows: Rows, changes: Pairs | None, cells: pd.DataFrame) -> Background:
+def background(rows: Rows, changes: Pairs | None, cells: pd.DataFrame, applies: Flags | None = None) -> Background:
     """Collect what the conditions of one (model, dataset), `cells`, have in common."""
     named = [(int(cell), base_name(str(name))) for cell, name in zip(cells.index, cells["condition"], strict=True)]
     wording, floor = np.full(rows.subject_of_case.size, np.nan), np.nan
@@ -109,7 +142,7 @@ def background(rows: Rows, changes: Pairs | None, cells: pd.DataFrame) -> Backgr
         wording = _per_case(rows, changes, [cell for cell, name in named if name == PARAPHRASE])
         repeats = [changes.effect[changes.of(cell)] for cell, name in named if name == RERUN]
         floor = float(repeats[0].mean()) if repeats and repeats[0].size else np.nan
-    return Background(changes, wording, floor)
+    return Background(changes, wording, floor, applies)
 
 
 def gather(rows: Rows, behind: Background, cell: int) -> Evidence:
@@ -122,22 +155,81 @@ def gather(rows: Rows, behind: Background, cell: int) -> Evidence:
         return Evidence(cell, attribute, np.empty(0, np.int64), empty, empty, empty, 0, 0, referent, np.nan, reason)
     where = behind.changes.of(cell)
     case, subject = behind.changes.case[where], behind.changes.subject[where]
-    change = behind.changes.effect[where]
     paired = np.isfinite(behind.wording[case])
-    wording = behind.wording[case[paired]]
-    subjects, excess = subject_means(change[paired] - wording, subject[paired])
+    known = _Known(case, subject, behind.changes.effect[where], paired, behind.wording[case[paired]])
+    subjects, excess = known.excess()
+    missing, worst = _missing(rows, behind, cell, known, referent)
     return Evidence(
         cell,
         attribute,
         subjects,
         excess,
-        subject_means(change, subject)[1],
-        subject_means(wording, subject[paired])[1],
+        known.changed()[1],
+        known.reworded()[1],
         case.size,
         int(paired.sum()),
         referent,
         behind.floor,
         "" if case.size else _reason(rows, cell),
+        missing,
+        worst,
+    )
+
+
+class _Known(NamedTuple):
+    """Cases with a mask change; `paired`: those with a rewording too, whose change is `wording`."""
+
+    case: Codes
+    subject: Codes
+    change: Values
+    paired: Flags
+    wording: Values
+
+    def excess(self) -> tuple[Codes, Values]:
+        return subject_means(self.change[self.paired] - self.wording, self.subject[self.paired])
+
+    def changed(self) -> tuple[Codes, Values]:
+        return subject_means(self.change, self.subject)
+
+    def reworded(self) -> tuple[Codes, Values]:
+        return subject_means(self.wording, self.subject[self.paired])
+
+
+def _missing(
+    rows: Rows, behind: Background, cell: int, known: _Known, referent: Selectivity | None
+) -> tuple[Missing | None, Worst | None]:
+    """Return what is missing of a condition, and the quantities with it counted against every claim."""
+    if behind.applies is None:
+        return None, None
+    applies = behind.applies[cell]
+    missing = missing_cases(rows, applies, known.case)
+    unpaired = missing_cases(rows, applies, known.case[known.paired])
+    unmatched = unpaired if referent is None else missing_cases(rows, applies, referent.cases)
+    share = max(missing.total, unpaired.total if known.paired.any() else 0.0, unmatched.total if referent else 0.0)
+    if share == 0:
+        return None, None
+    cases = np.union1d(np.flatnonzero(applies), known.case)
+    subject = rows.subject_of_case[cases]
+    paired = known.case[known.paired]
+    excess = known.change[known.paired] - known.wording
+
+    def whole(worst: float, *parts: tuple[Codes, Values]) -> Values:
+        filled = np.full(rows.subject_of_case.size, worst)
+        for at, values in parts:
+            filled[at] = values
+        return subject_means(filled[cases], subject)[1]
+
+    empty = np.empty(0)
+    selective = [] if referent is None else [referent.s_a, referent.s_b]
+    followed = [with_worst(unmatched, referent.subjects, v, -1.0) for v in selective] if referent else [empty, empty]
+    return missing, Worst(
+        share,
+        # A rewording that is not known changes the mask by anything between nothing and everything.
+        whole(-1.0, (known.case, known.change - 1), (paired, excess)),
+        whole(1.0, (known.case, known.change), (paired, excess)),
+        whole(1.0, (known.case, known.change)),
+        whole(0.0, (paired, known.wording)),
+        *followed,
     )
 
 

@@ -16,12 +16,14 @@ from robustness.results import CLEAN
 class Selectivity(NamedTuple):
     """Subject means of S_A = D(p_A, G_A) - D(p_B, G_A) and S_B = D(p_B, G_B) - D(p_A, G_B).
 
-    Both are exactly 0 for a model that does not look at its prompt.
+    Both are exactly 0 for a model that does not look at its prompt. `subjects`, `cases`: codes of both.
     """
 
     s_a: Values
     s_b: Values
     n_images: int
+    subjects: Codes = np.empty(0, dtype=np.int64)
+    cases: Codes = np.empty(0, dtype=np.int64)
 
 
 class Matched(NamedTuple):
@@ -53,9 +55,9 @@ def selectivity(rows: Rows, cell: int) -> Selectivity | None:
     if found is None or found.other.size == 0:
         return None
     own, second = rows.values("dice"), rows.values("dice_other")
-    _, s_a, n_images = subject_values(rows, found.other, own[found.clean] - own[found.other])
+    subjects, s_a, n_images = subject_values(rows, found.other, own[found.clean] - own[found.other])
     _, s_b, _ = subject_values(rows, found.other, second[found.other] - second[found.clean])
-    return Selectivity(s_a, s_b, n_images)
+    return Selectivity(s_a, s_b, n_images, subjects, np.unique(rows.case[found.other]))
 
 
 def _referents(rows: Rows, clean: Codes, other: Codes) -> Codes:

@@ -5,25 +5,34 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from robustness.metrics.inference.intervals import Interval, t_interval
-from robustness.metrics.inference.planning import subjects_to_certify, subjects_to_decide
-from robustness.metrics.inference.upper_bound import gaffke_bound, share_bound, subjects_for_zero_reactions
+from robustness.metrics.inference.clopper_pearson import Share, clopper_pearson
+from robustness.metrics.inference.evalues import log_evalue_above
+from robustness.metrics.inference.intervals import Interval, Values, t_interval
+from robustness.metrics.inference.upper_bound import share_bound
 from robustness.metrics.verdicts.evidence import Evidence
+from robustness.metrics.verdicts.families import Certificate, Tests, log_following, log_ignoring
+from robustness.metrics.verdicts.needed import Needed, needed_to_decide, needed_to_follow, needed_to_ignore
+from robustness.metrics.verdicts.settings import Settings
 
-
-class Settings(NamedTuple):
-    """Error rate, margins on Dice and on the mask change, and how the distribution-free bound is drawn."""
-
-    alpha: float
-    margin_dice: float
-    margin_change: float
-    resamples: int
-    seed: int
-    unit: str
+STAR = "*"
+NO_SHARE = Share(math.nan, math.nan, math.nan)
+_NONE = Interval(math.nan, math.nan, math.nan)
 
 
 class Decision(NamedTuple):
-    """A verdict with the quantity that its rule used; `share` of the `observed` subjects' population may react."""
+    """A verdict with the quantity that its rule used.
+
+    Attributes:
+        verdict: with a star where the interval alone decided and the certificate does not hold.
+        n_needed: subjects that would decide or certify; `towards`: the verdict that they would show; `unknown`: why no
+            number is given.
+        level: of the interval; m: claims that share the error rate.
+        certified: a distribution-free test decided as well.
+        count, share: subjects that show the verdict's behaviour, with an exact interval.
+        n_total: subjects that the condition applies to; n_missing: images without a value.
+        could_react: upper bound of the share of subjects that react; `observed`: subjects behind it.
+        beside: the excess over rewording, where the interval is another; both: the intervals of S_A and S_B.
+    """
 
     verdict: str
     rule: str
@@ -33,60 +42,120 @@ class Decision(NamedTuple):
     n_images: int
     n_subjects: int
     n_needed: int | None
-    share: float = math.nan
+    towards: str = ""
+    unknown: str = ""
+    level: float = math.nan
+    m: int = 1
+    certified: bool = False
+    count: int = 0
+    share: Share = NO_SHARE
+    n_total: int = 0
+    n_missing: int = 0
+    could_react: float = math.nan
     observed: int = 0
+    beside: Interval = _NONE
+    both: tuple[Interval, Interval] = (_NONE, _NONE)
+
+    @property
+    def plain(self) -> str:
+        """The verdict without its star."""
+        return self.verdict.rstrip(STAR)
 
 
-_NONE = Interval(math.nan, math.nan, math.nan)
+def decide(evidence: Evidence, settings: Settings, tests: Tests) -> Decision:
+    """Apply the rules FOLLOWS, REACTS, UNSTABLE, IGNORES, INCONCLUSIVE; UNTESTABLE where none can be asked.
 
-
-def decide(evidence: Evidence, settings: Settings, family: int) -> Decision:
-    """Apply the rules FOLLOWS, REACTS, UNSTABLE, IGNORES, IGNORES*, INCONCLUSIVE; UNTESTABLE where none can be asked.
-
-    Intervals have level 1 - 2 alpha / family (each side alpha / family), but FOLLOWS, an intersection of two claims,
-    pays no price: 1 - 2 alpha.
+    A verdict that the intervals give carries a star where its certificate, a distribution-free test over subjects, does
+    not hold too. With more missing cases than `settings.missing_share` a verdict must also hold with all of them
+    counted against it.
     """
-    followed = _follows(evidence, settings)
-    if followed is not None and followed.verdict == "FOLLOWS":
+    decision = _first_rule(evidence, settings, tests)
+    decision = decision._replace(
+        n_total=max(evidence.n_total, decision.n_subjects),
+        n_missing=0 if evidence.missing is None else evidence.missing.n_images,
+    )
+    return _with_missing(decision, evidence, settings, tests)
+
+
+def _first_rule(evidence: Evidence, settings: Settings, tests: Tests) -> Decision:
+    followed = _follows(evidence, settings, tests)
+    if followed is not None and followed.plain == "FOLLOWS":
         return followed
-    if evidence.change.size < 2:
+    if settings.too_few(evidence.change.size):
         return followed or _untestable(evidence, settings)
-    if evidence.excess.size < 2:
-        return _without_floor(evidence, settings, family)
-    return _by_change(evidence, settings, settings.alpha / family)
+    if settings.too_few(evidence.excess.size):
+        return _without_floor(evidence, settings, tests)
+    return _by_change(evidence, settings, tests)
 
 
-def _follows(evidence: Evidence, settings: Settings) -> Decision | None:
-    """Return FOLLOWS, or what the two referents say where that is all there is; None without two subjects."""
+def _follows(evidence: Evidence, settings: Settings, tests: Tests) -> Decision | None:
+    """Return FOLLOWS, or what the two referents say where that is all there is; None with too few subjects."""
     found = evidence.selectivity
-    if found is None or found.s_a.size < 2:
+    if found is None or settings.too_few(found.s_a.size):
         return None
-    level, margin = 1 - 2 * settings.alpha, settings.margin_dice
+    level, margin = 1 - 2 * tests.following_alpha, settings.margin_dice
     leaves, reaches = t_interval(found.s_a, level=level), t_interval(found.s_b, level=level)
     weaker = min(leaves, reaches, key=lambda interval: interval.low)
     holds = weaker.low > margin
     rule = f"1 FOLLOWS: S_A {_dice(leaves)} and S_B {_dice(reaches)} {'both' if holds else 'not both'} above {margin:g}"
-    verdict = "FOLLOWS" if holds else "INCONCLUSIVE"
-    needed = None
-    if not holds:
-        rule += "; the table has no mask change for this condition"
-        values = found.s_a if weaker is leaves else found.s_b
-        needed = subjects_to_decide(values, margin, alpha=settings.alpha) if values.mean() > margin else None
-    return Decision(verdict, rule, "dice", weaker, margin, found.n_images, found.s_a.size, needed)
+    count = int(((found.s_a > margin) & (found.s_b > margin)).sum())
+    decision = Decision(
+        "INCONCLUSIVE",
+        rule,
+        "dice",
+        weaker,
+        margin,
+        found.n_images,
+        found.s_a.size,
+        None,
+        level=level,
+        m=max(1, tests.n_following),
+        count=count,
+        share=clopper_pearson(count, found.s_a.size, level=1 - settings.alpha),
+        both=(leaves, reaches),
+    )
+    if holds:
+        return _starred(decision, "FOLLOWS", tests.follows, settings)
+    needed = needed_to_follow(found.s_a if weaker is leaves else found.s_b, margin, alpha=tests.following_alpha)
+    rule += "; the table has no mask change for this condition"
+    return decision._replace(rule=rule, n_needed=needed.n, towards=needed.towards, unknown=needed.unknown)
+
+
+def _starred(decision: Decision, verdict: str, certificate: Certificate, settings: Settings) -> Decision:
+    certified = certificate.holds(settings.alpha)
+    said = "certified" if certified else "not certified"
+    value = math.exp(min(50.0, max(-50.0, certificate.adjusted)))
+    return decision._replace(
+        verdict=verdict if certified else verdict + STAR,
+        rule=f"{decision.rule}; {said}: e-value {value:.3g}, {1 / settings.alpha:g} certifies",
+        certified=certified,
+    )
 
 
 def _untestable(evidence: Evidence, settings: Settings) -> Decision:
+    """Describe what was measured, without a verdict."""
     n = evidence.change.size
-    reason = evidence.reason if n == 0 else f"fewer than 2 {settings.unit}s"
-    interval = Interval(float(evidence.change.mean()), math.nan, math.nan) if n else _NONE
-    return Decision("UNTESTABLE", reason, "mask_change", interval, settings.margin_change, evidence.n_images, n, None)
+    described = evidence.excess if evidence.excess.size else evidence.change
+    level = 1 - 2 * settings.alpha
+    return Decision(
+        "UNTESTABLE",
+        evidence.reason if n == 0 else settings.too_few(n),
+        "mask_change",
+        t_interval(described, level=level),
+        settings.margin_change,
+        evidence.n_images,
+        n,
+        None,
+        level=level if described.size > 1 else math.nan,
+    )
 
 
-def _without_floor(evidence: Evidence, settings: Settings, family: int) -> Decision:
-    interval = t_interval(evidence.change, level=1 - 2 * settings.alpha / family)
+def _without_floor(evidence: Evidence, settings: Settings, tests: Tests) -> Decision:
+    interval = t_interval(evidence.change, level=1 - 2 * tests.alpha)
+    n, known = evidence.change.size, evidence.excess.size
     rule = (
-        f"5 no wording floor: with paraphrases of fewer than 2 {settings.unit}s a change of"
-        f" {_percent(interval)} cannot be told from the effect of any rewording"
+        f"5 no wording floor: paraphrases of {known} of {n} {settings.unit}s, fewer than {settings.min_subjects}; a"
+        f" change of {_percent(interval)} cannot be told from the effect of any rewording"
     )
     return Decision(
         "INCONCLUSIVE",
@@ -95,63 +164,113 @@ def _without_floor(evidence: Evidence, settings: Settings, family: int) -> Decis
         interval,
         settings.margin_change,
         evidence.n_images,
-        evidence.change.size,
+        n,
         None,
+        unknown="paraphrases are missing, not patients" if settings.unit == "patient" else "paraphrases are missing",
+        level=1 - 2 * tests.alpha,
+        m=tests.m,
     )
 
 
-def _by_change(evidence: Evidence, settings: Settings, alpha: float) -> Decision:
-    margin, level, n = settings.margin_change, 1 - 2 * alpha, evidence.excess.size
-    excess = t_interval(evidence.excess, level=level)
-    change = t_interval(evidence.change, level=level)
-    wording = t_interval(evidence.wording, level=level)
-    size = (margin, evidence.n_paired, n)
+def _by_change(evidence: Evidence, settings: Settings, tests: Tests) -> Decision:
+    margin, n, level = settings.margin_change, evidence.excess.size, 1 - 2 * tests.alpha
     limit = f"{100 * margin:g}%"
-    if excess.low > margin:
-        rule = f"2 REACTS: excess over rewording {_percent(excess)} above {limit}"
-        return Decision("REACTS", rule, "mask_change", excess, *size, None)
+    own = _step_level(tests, n)
+    stepped, excess = t_interval(evidence.excess, level=own), t_interval(evidence.excess, level=level)
+    change, wording = t_interval(evidence.change, level=level), t_interval(evidence.wording, level=level)
+    decision = Decision(
+        "INCONCLUSIVE", "", "mask_change", excess, margin, evidence.n_paired, n, None, level=level, m=tests.m
+    )
+    if stepped.low > margin:
+        rule = f"2 REACTS: excess over rewording {_percent(stepped)} above {limit}"
+        found = decision._replace(rule=rule, interval=stepped, level=own)
+        return _starred(_counted(found, evidence.excess > margin, settings), "REACTS", tests.reacts, settings)
     if wording.low > margin:
         rule = f"3 UNSTABLE: rewording alone {_percent(wording)} above {limit}, excess {_percent(excess)} not"
-        return Decision("UNSTABLE", rule, "mask_change", wording, *size, None)
-    inside = -margin < excess.low and excess.high < margin and change.high < margin
-    if not inside:
-        rule = f"5 INCONCLUSIVE: excess {_percent(excess)}, change {_percent(change)}, margin {limit}"
-        return Decision("INCONCLUSIVE", rule, "mask_change", excess, *size, _open(evidence, margin, alpha))
-    return _ignored(evidence, settings, alpha, excess, change, size)
+        found = decision._replace(rule=rule, interval=wording, beside=excess)
+        return _starred(_counted(found, evidence.wording > margin, settings), "UNSTABLE", tests.unstable, settings)
+    if -margin < excess.low and excess.high < margin and change.high < margin:
+        return _ignored(decision, evidence, settings, tests, change)
+    needed = needed_to_decide(evidence, settings, tests)
+    rule = f"5 INCONCLUSIVE: excess {_percent(excess)}, change {_percent(change)}, margin {limit}"
+    found = decision._replace(rule=rule, n_needed=needed.n, towards=needed.towards, unknown=needed.unknown)
+    return _counted(found, evidence.excess > margin, settings)
 
 
-def _ignored(
-    evidence: Evidence,
-    settings: Settings,
-    alpha: float,
-    excess: Interval,
-    change: Interval,
-    size: tuple[float, int, int],
-) -> Decision:
-    margin = settings.margin_change
-    bound = gaffke_bound(evidence.change, alpha=alpha, resamples=settings.resamples, seed=settings.seed)
-    reacting, k = int((evidence.change > margin).sum()), evidence.change.size
-    share = share_bound(reacting, k, alpha=alpha)
-    said = (
-        f"excess {_percent(excess)} within {100 * margin:g}%, change below it (up to {100 * change.high:.1f}%),"
-        f" distribution-free bound {100 * bound:.2f}%"
+def _step_level(tests: Tests, n_subjects: int) -> float:
+    """Return the level of the interval that REACTS is read off."""
+    from scipy.special import stdtr
+
+    if math.isnan(tests.critical):
+        return 1 - 2 * tests.alpha
+    return 1 - 2 * float(stdtr(n_subjects - 1, -tests.critical))
+
+
+def _counted(decision: Decision, shows: Values, settings: Settings) -> Decision:
+    count = int(shows.sum())
+    return decision._replace(count=count, share=clopper_pearson(count, shows.size, level=1 - settings.alpha))
+
+
+def _ignored(decision: Decision, evidence: Evidence, settings: Settings, tests: Tests, change: Interval) -> Decision:
+    margin, k = settings.margin_change, evidence.change.size
+    reacting = int((evidence.change > margin).sum())
+    rule = (
+        f"excess {_percent(decision.interval)} within {100 * margin:g}%, change below it (up to"
+        f" {100 * change.high:.1f}%); {reacting} of {k} {settings.unit}s moved by more than the margin"
     )
-    if bound < margin:
-        return Decision("IGNORES", f"4 IGNORES: {said} below it", "mask_change", excess, *size, None, share, k)
-    rule = f"4 IGNORES*: {said} not below it; {reacting} of {k} {settings.unit}s moved by more than the margin"
-    needed = subjects_to_certify(evidence.change, margin, alpha=alpha)
-    return Decision("IGNORES*", rule, "mask_change", excess, *size, needed, share, k)
+    needed = Needed(None, "", "")
+    if not tests.ignores.holds(settings.alpha):
+        needed = needed_to_ignore(evidence, settings, tests)
+    found = decision._replace(
+        n_needed=needed.n,
+        towards=needed.towards,
+        unknown=needed.unknown,
+        could_react=share_bound(reacting, k, alpha=settings.alpha),
+        observed=k,
+    )
+    found = _counted(found, evidence.change <= margin, settings)
+    found = _starred(found._replace(rule=rule), "IGNORES", tests.ignores, settings)
+    return found._replace(rule=f"4 {found.verdict}: {found.rule}")
 
 
-def _open(evidence: Evidence, margin: float, alpha: float) -> int | None:
-    """Return the subjects that would decide: towards REACTS, or towards a certified IGNORES."""
-    if evidence.excess.mean() > margin:
-        return subjects_to_decide(evidence.excess, margin, alpha=alpha)
-    if evidence.change.mean() >= margin:
-        return subjects_to_decide(evidence.wording, margin, alpha=alpha) if evidence.wording.mean() > margin else None
-    lower = -evidence.excess if evidence.excess.mean() < 0 else evidence.excess
-    needed = [subjects_to_decide(values, margin, alpha=alpha) for values in (lower, evidence.change)]
-    return max(subjects_for_zero_reactions(margin, alpha=alpha), *(n for n in needed if n is not None), 0)
+def _with_missing(decision: Decision, evidence: Evidence, settings: Settings, tests: Tests) -> Decision:
+    """Return the decision, or what is left of it with every missing case counted against it."""
+    worst = evidence.worst
+    if worst is None or worst.share <= settings.missing_share or decision.plain in ("INCONCLUSIVE", "UNTESTABLE"):
+        return decision
+    margin, verdict = settings.margin_change, decision.plain
+    level = decision.level
+    if verdict == "FOLLOWS":
+        low = min(t_interval(v, level=level).low for v in (worst.s_a, worst.s_b))
+        holds, log_e, certificate = (
+            low > settings.margin_dice,
+            log_following(worst.s_a, worst.s_b, settings.margin_dice),
+            tests.follows,
+        )
+    elif verdict == "REACTS":
+        holds = t_interval(worst.excess_low, level=level).low > margin
+        log_e, certificate = log_evalue_above(worst.excess_low, margin), tests.reacts
+    elif verdict == "UNSTABLE":
+        holds = t_interval(worst.wording_low, level=level).low > margin
+        log_e, certificate = log_evalue_above(worst.wording_low, margin), tests.unstable
+    else:
+        highest = max(t_interval(v, level=level).high for v in (worst.excess_high, worst.change_high))
+        lowest = t_interval(worst.excess_low, level=level).low
+        holds = -margin < lowest and highest < margin
+        log_e, certificate = log_ignoring(worst.change_high, settings), tests.ignores
+    share = f"{100 * worst.share:.0f}% of the cases are missing"
+    if not holds:
+        return decision._replace(
+            verdict="INCONCLUSIVE",
+            rule=f"5 INCONCLUSIVE: {share}; counted as the worst value they overturn {verdict} ({decision.rule})",
+            certified=False,
+            n_needed=None,
+            towards="",
+            unknown=f"{share}, and {verdict} does not hold with them counted as the worst value",
+        )
+    certified = decision.certified and certificate.holds(settings.alpha, log_e)
+    said = f"{decision.rule}; {share}: it holds with them counted as the worst value"
+    return decision._replace(verdict=verdict if certified else verdict + STAR, rule=said, certified=certified)
 
 
 def _percent(interval: Interval) -> str:

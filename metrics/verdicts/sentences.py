@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 
 from robustness.metrics.inference.intervals import Interval
+from robustness.metrics.verdicts.abstention import AbstentionDecision
 from robustness.metrics.verdicts.evidence import base_name
+from robustness.metrics.verdicts.robustness import RobustnessDecision
 from robustness.metrics.verdicts.rules import Decision
 
 _ACTIONS = {
@@ -25,77 +27,169 @@ def words_of(attribute: str, condition: str) -> str:
     return f"the {attribute} words" if attribute else f"the words that {condition} changes"
 
 
-def prompt_sentence(decision: Decision, *, model: str, attribute: str, condition: str, unit: str) -> str:
-    """Return the sentence of a prompt claim, with its numbers."""
+def prompt_sentence(
+    decision: Decision, *, model: str, attribute: str, condition: str, unit: str, alpha: float, shown_by: str = ""
+) -> str:
+    """Return the sentence of a prompt claim, with its numbers, its sample and its level.
+
+    Args:
+        alpha: shares of subjects have level 1 - alpha.
+        shown_by: a condition of the same attribute under which the model is shown to follow.
+    """
     who, whom, words = model or "The model", model or "the model", words_of(attribute, condition)
     action = _ACTIONS.get(base_name(condition), "changing {words}").format(words=words)
-    n = f"n = {decision.n_subjects} {unit}{'' if decision.n_subjects == 1 else 's'}"
     interval, margin = decision.interval, f"{100 * decision.margin:g}%"
     excess = f"{action} changes the mask by {_against_rewording(interval)}"
-    needed = "" if decision.n_needed is None else f"; about {decision.n_needed} {unit}s would decide"
-    if decision.verdict == "FOLLOWS":
-        gain = f"at least {interval.estimate:.2f} Dice [{interval.low:.2f}, {interval.high:.2f}]"
-        moved = f"asked for the other object, its mask leaves the first and reaches the second by {gain}"
-        return f"{who} follows {words}: {moved}, {n}."
-    if decision.verdict == "REACTS":
-        return (
-            f"{who} reacts to {words}: {excess}, beyond the margin of {margin}, {n}; that it follows them is not shown."
+    n = sample(decision.n_subjects, decision.n_total, decision.n_missing, unit)
+    basis = f"{n}, {level_of(decision.level, decision.m)}"
+    needed = _needed(decision.n_needed, decision.towards, decision.unknown, unit)
+    seems = "" if decision.certified else "seems to "
+    ending = _certificate(decision, unit)
+    plain = decision.plain
+    if plain == "FOLLOWS":
+        moved = (
+            f"asked for the other object, its mask leaves the first by {number(decision.both[0], 2)} Dice"
+            f" and reaches the second by {number(decision.both[1], 2)}"
         )
-    if decision.verdict == "UNSTABLE":
+        verb = "seems to follow" if seems else "follows"
+        return f"{who} {verb} {words}: {moved}; {_shown(decision, 'follow', unit, alpha)}, {basis}; {ending}."
+    if plain == "REACTS":
+        verb = "seems to react to" if seems else "reacts to"
+        follows = f"that it follows them is shown by {shown_by}" if shown_by else "that it follows them is not shown"
+        return (
+            f"{who} {verb} {words}: {excess}, beyond the margin of {margin};"
+            f" {_shown(decision, 'react', unit, alpha)}, {basis}; {follows}; {ending}."
+        )
+    if plain == "UNSTABLE":
         moved = f"rewording alone changes the mask by {percent(interval)}"
-        return f"{who} is unstable: {moved}, and {action} adds no more, {n}."
-    if decision.verdict == "IGNORES":
-        return f"{who} ignores {words}: {excess}, within the margin of {margin}, {n}; certified without assumptions."
-    if decision.verdict == "IGNORES*":
-        return f"{who} seems to ignore {words}: {excess}, {n}; {_uncertified(decision, unit)}."
-    if decision.verdict == "UNTESTABLE":
+        more = f"that {action} changes it more is not shown ({_against_rewording(decision.beside)})"
+        verb = "seems unstable" if seems else "is unstable"
+        return f"{who} {verb}: {moved}, and {more}; {_shown(decision, 'move', unit, alpha)}, {basis}; {ending}."
+    if plain == "IGNORES":
+        verb = "seems to ignore" if seems else "ignores"
+        moved = f"{decision.observed - decision.count} of {decision.observed} {unit}s moved by more than {margin}"
+        return f"{who} {verb} {words}: {excess}, within the margin of {margin}; {moved}, {basis}; {ending}."
+    if plain == "UNTESTABLE":
         return f"Whether {whom} uses {words} cannot be tested: {decision.rule}."
     if decision.metric == "dice":
-        return f"Whether {whom} follows {words} is open: {decision.rule}, {n}{needed}."
+        return f"Whether {whom} follows {words} is open: {decision.rule}, {basis}{needed}."
     if decision.rule.startswith("5 no wording floor"):
         moved = f"{action} changes the mask by {percent(interval)}"
-        return f"Whether {whom} uses {words} is open: {moved}, but no rewording was run to compare with, {n}."
-    return f"Whether {whom} uses {words} is open: {excess} (margin {margin}), {n}{needed}."
+        return (
+            f"Whether {whom} uses {words} is open: {moved}, but too few rewordings were run to compare with, {basis}."
+        )
+    return (
+        f"Whether {whom} uses {words} is open: {excess} (margin {margin});"
+        f" {_shown(decision, 'react', unit, alpha)}, {basis}{needed}."
+    )
+
+
+def sample(n_subjects: int, n_total: int, n_missing: int, unit: str) -> str:
+    """Return the sample of a sentence: "n = 15 of 30 patients, 15 images missing"."""
+    total = max(n_subjects, n_total)
+    missing = f", {n_missing} image{'' if n_missing == 1 else 's'} missing" if n_missing else ""
+    return f"n = {n_subjects} of {total} {unit}{'' if total == 1 else 's'}{missing}"
+
+
+def level_of(level: float, m: int) -> str:
+    """Return the level of an interval and the claims that share its error rate."""
+    if math.isnan(level):
+        return "no interval"
+    return f"{100 * level:.4g}% interval, {m} claim{'' if m == 1 else 's'}"
+
+
+def _shown(decision: Decision, verb: str, unit: str, alpha: float) -> str:
+    """Return how many subjects show what the verdict says of their mean."""
+    share, k = decision.share, decision.n_subjects
+    if math.isnan(share.value):
+        return f"of {k} {unit}s"
+    width = f"{100 * (1 - alpha):g}% interval {100 * share.low:.0f}% to {100 * share.high:.0f}%"
+    return f"{decision.count} of {k} {unit}s {verb} by more than the margin ({100 * share.value:.0f}%, {width})"
+
+
+def _needed(n: int | None, towards: str, unknown: str, unit: str) -> str:
+    if n is not None:
+        return f"; about {n} {unit}s would decide ({towards})"
+    return f"; no number of {unit}s is given: {unknown}" if unknown else ""
+
+
+def _certificate(decision: Decision, unit: str) -> str:
+    """Return whether a distribution-free test agrees, and what it assumes."""
+    if decision.certified:
+        return f"certified for any distribution, if the {unit}s are independent"
+    if decision.plain == "IGNORES":
+        text = (
+            f"not certified: up to {100 * decision.could_react:.1f}% of {unit}s could react"
+            f" (rule of three, K = {decision.observed})"
+        )
+        return text + _certification(decision.n_needed, decision.unknown, unit)
+    return f"not certified: it rests on the interval alone, which cannot see rare {unit}s of the opposite kind"
+
+
+def _certification(n: int | None, unknown: str, unit: str) -> str:
+    if n is not None:
+        return f"; certification needs about {n} {unit}s"
+    return f"; no number of {unit}s for certification: {unknown}" if unknown else ""
 
 
 def _against_rewording(interval: Interval) -> str:
+    """Return an excess in percentage points of the mask, turned round where it is negative."""
     if interval.estimate < 0:
-        return f"{percent(Interval(-interval.estimate, -interval.high, -interval.low))} less than rewording does"
-    return f"{percent(interval)} more than rewording does"
-
-
-def _uncertified(decision: Decision, unit: str) -> str:
-    k = decision.observed
-    text = f"not certified: up to {100 * decision.share:.1f}% of {unit}s could react (rule of three, K = {k})"
-    return text if decision.n_needed is None else f"{text}; certification needs about {decision.n_needed} {unit}s"
+        return f"{points(Interval(-interval.estimate, -interval.high, -interval.low))} less than rewording does"
+    return f"{points(interval)} more than rewording does"
 
 
 def robustness_sentence(
-    verdict: str,
-    interval: Interval,
-    *,
-    model: str,
-    condition: str,
-    metric: str,
-    margin: float,
-    n_subjects: int,
-    n_needed: int | None,
-    unit: str,
+    decision: RobustnessDecision, *, model: str, condition: str, metric: str, margin: float, unit: str, alpha: float
 ) -> str:
-    """Return the sentence of a robustness claim, with its numbers."""
+    """Return the sentence of a robustness claim, with its numbers, its sample and its level."""
     who, whom = model or "The model", model or "the model"
-    n = f"n = {n_subjects} {unit}{'' if n_subjects == 1 else 's'}"
-    moved = f"{label(metric)} worsens by {number(interval)}"
+    n = sample(decision.n_subjects, decision.n_total, decision.n_missing, unit)
+    basis = f"{n}, {level_of(decision.level, decision.m)}"
+    moved = f"{label(metric)} worsens by {number(decision.interval)}"
     if metric == "mask_change":
-        moved = f"the mask changes by {percent(interval)}"
-    if verdict == "ROBUST":
-        return f"{who} is robust to {condition}: {moved}, under the margin of {margin:g}, {n}."
-    if verdict == "FRAGILE":
-        return f"{who} is fragile under {condition}: {moved}, beyond the margin of {margin:g}, {n}."
-    if verdict == "UNTESTABLE":
-        return f"Whether {whom} is robust to {condition} cannot be tested: {n}."
-    needed = "" if n_needed is None else f"; about {n_needed} {unit}s would decide"
-    return f"Whether {whom} is robust to {condition} is open: {moved} (margin {margin:g}), {n}{needed}."
+        moved = f"the mask changes by {percent(decision.interval)}"
+    share, plain, k = decision.share, decision.verdict.rstrip("*"), decision.n_subjects
+    needed = _needed(decision.needed.n, decision.needed.towards, decision.needed.unknown, unit)
+    if plain == "UNTESTABLE":
+        return f"Whether {whom} is robust to {condition} cannot be tested: {decision.rule}; {n}."
+    width = f"{100 * (1 - alpha):g}% interval {100 * share.low:.0f}% to {100 * share.high:.0f}%"
+    if plain == "ROBUST":
+        lost = f"{k - decision.count} of {k} {unit}s lose more than that"
+        verb = "is robust" if decision.certified else "seems robust"
+        ending = f"certified for any distribution, if the {unit}s are independent"
+        if not decision.certified:
+            ending = (
+                f"not certified: up to {100 * decision.could_collapse:.1f}% of {unit}s could collapse (K = {k})"
+                + _certification(decision.needed.n, decision.needed.unknown, unit)
+            )
+        return f"{who} {verb} to {condition}: {moved}, under the margin of {margin:g}; {lost}, {basis}; {ending}."
+    lost = f"{decision.count} of {k} {unit}s lose more than that ({width})"
+    if plain == "FRAGILE":
+        verb = "is fragile" if decision.certified else "seems fragile"
+        ending = f"certified for any distribution, if the {unit}s are independent"
+        if not decision.certified:
+            ending = f"not certified: it rests on the interval alone, which cannot see rare {unit}s that gain"
+        return f"{who} {verb} under {condition}: {moved}, beyond the margin of {margin:g}; {lost}, {basis}; {ending}."
+    return f"Whether {whom} is robust to {condition} is open: {moved} (margin {margin:g}); {lost}, {basis}{needed}."
+
+
+def abstention_sentence(decision: AbstentionDecision, *, model: str, condition: str, margin: float, unit: str) -> str:
+    """Return the sentence of an abstention claim."""
+    who, whom = model or "The model", model or "the model"
+    action = _ACTIONS.get(base_name(condition), f"{condition}, which asks for nothing").format(words="the words")
+    n = sample(decision.n_subjects, decision.n_total, decision.n_missing, unit)
+    basis = f"{n}, {level_of(decision.level, decision.m)}"
+    painted = f"{decision.painted} of {decision.n_subjects} {unit}s got a mask that is not empty"
+    rate = f"{painted} ({percent(decision.interval)}, margin {100 * margin:g}%)"
+    needed = _needed(decision.needed.n, decision.needed.towards, decision.needed.unknown, unit)
+    if decision.verdict == "ABSTAINS":
+        return f"{who} abstains as it should: {action} leaves the mask empty; {rate}, {basis}."
+    if decision.verdict == "HALLUCINATES":
+        return f"{who} hallucinates: {action} should leave the mask empty; {rate}, {basis}."
+    if decision.verdict == "UNTESTABLE":
+        return f"Whether {whom} abstains under {condition} cannot be tested: {decision.rule}; {n}."
+    return f"Whether {whom} abstains under {condition} is open: {rate}, {basis}{needed}."
 
 
 def label(metric: str) -> str:
@@ -116,8 +210,15 @@ def percent(interval: Interval) -> str:
     return f"{100 * interval.estimate:.1f}% [{100 * interval.low:.1f}%, {100 * interval.high:.1f}%]"
 
 
-def number(interval: Interval) -> str:
+def points(interval: Interval) -> str:
+    """Return a difference of percentages, in percentage points."""
+    if math.isnan(interval.low):
+        return f"{100 * interval.estimate:.1f} points"
+    return f"{100 * interval.estimate:.1f} [{100 * interval.low:.1f}, {100 * interval.high:.1f}] percentage points"
+
+
+def number(interval: Interval, digits: int = 3) -> str:
     """Return an interval as numbers, the bounds left out where there are none."""
     if math.isnan(interval.low):
-        return f"{interval.estimate:.3f}"
-    return f"{interval.estimate:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+        return f"{interval.estimate:.{digits}f}"
+    return f"{interval.estimate:.{digits}f} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"

@@ -1,4 +1,4 @@
-"""Verdicts: what a table of results lets one claim about a model, and the rule that decided."""
+"""Verdicts: claims that a results table supports about a model, and the rule that decided each."""
 
 from __future__ import annotations
 
@@ -11,16 +11,23 @@ import pandas as pd
 
 from robustness.errors import InputError
 from robustness.metrics.inference.checks import check_alpha
-from robustness.metrics.inference.intervals import Interval, t_interval
-from robustness.metrics.inference.planning import subjects_to_decide
+from robustness.metrics.inference.clopper_pearson import Share
+from robustness.metrics.inference.intervals import Interval
 from robustness.metrics.inference.signflip import sign_flip
+from robustness.metrics.pairing.coverage import Flags, applicable_cases
 from robustness.metrics.pairing.direction import CHANGE, orientation_of
-from robustness.metrics.pairing.pairs import Pairs, pair, subject_matrix, subject_means
-from robustness.metrics.pairing.rows import Rows, read_rows
-from robustness.metrics.verdicts.evidence import Evidence, background, base_name, gather, prompt_cells
-from robustness.metrics.verdicts.rules import Settings, decide
-from robustness.metrics.verdicts.sentences import prompt_sentence, robustness_sentence
-from robustness.results import CLEAN, PARAPHRASE, RERUN, VERDICT_COLUMNS, is_searched
+from robustness.metrics.pairing.pairs import Pairs, pair, subject_matrix
+from robustness.metrics.pairing.rows import Rows, read_rows, warn_of_repeats
+from robustness.metrics.verdicts.abstention import AREA, abstention_decisions
+from robustness.metrics.verdicts.evidence import Evidence, attribute_of, background, gather, prompt_cells
+from robustness.metrics.verdicts.families import family_tests
+from robustness.metrics.verdicts.floors import floor_reason
+from robustness.metrics.verdicts.harmless import harmless_conditions
+from robustness.metrics.verdicts.robustness import Conditions, measure_of, robustness_decisions
+from robustness.metrics.verdicts.rules import Decision, decide
+from robustness.metrics.verdicts.sentences import abstention_sentence, prompt_sentence, robustness_sentence
+from robustness.metrics.verdicts.settings import Settings
+from robustness.results import RERUN, VERDICT_COLUMNS
 
 
 def verdicts(
@@ -29,55 +36,82 @@ def verdicts(
     alpha: float = 0.05,
     margin_dice: float = 0.10,
     margin_change: float = 0.05,
+    margin_abstain: float = 0.10,
     resamples: int = 9999,
     seed: int = 0,
     margins: Mapping[str, float] | None = None,
     unit: str = "subject",
+    min_subjects: int = 10,
+    missing_share: float = 0.05,
     higher_is_better: Mapping[str, bool | None] | None = None,
 ) -> pd.DataFrame:
-    """Return one row per claim: what the model does with its prompt, and what it withstands.
+    """Return one row per claim: what the model does with its prompt, and what it is robust to.
 
     Claim "prompt", for every prompt condition but rewordings and controls: FOLLOWS, REACTS, UNSTABLE, IGNORES,
-    IGNORES* (not certified), INCONCLUSIVE or UNTESTABLE; see `robustness.metrics.verdicts.rules`. Claim "robustness",
-    for image changes that are no control and for prompt and joint changes that should be harmless: ROBUST (the interval
-    lies below the margin), FRAGILE (above it), INCONCLUSIVE or UNTESTABLE. Attacks and other searches carry no claim:
-    what they find is a bound, which `robustness.metrics.analyses.attacks.attack_success` counts.
+    INCONCLUSIVE or UNTESTABLE; see `robustness.metrics.verdicts.rules`. Claim "robustness", for image changes that are
+    no control and for prompt and joint changes that should be harmless: ROBUST (the interval lies below the margin),
+    FRAGILE (above it), INCONCLUSIVE or UNTESTABLE; see `robustness.metrics.verdicts.robustness`. Claim "abstention",
+    where the prompt asks for what is not there: ABSTAINS, HALLUCINATES, INCONCLUSIVE or UNTESTABLE. A star (ROBUST*)
+    says that the interval alone decided: no distribution-free test agrees (`certified` is false). Attacks and other
+    searches carry no claim: they yield a bound, which `robustness.metrics.analyses.attacks.attack_success` counts.
 
     Args:
-        table: as for `effects`; `mask_change` is what prompt claims rest on, `dice_other` what FOLLOWS needs.
-        alpha: error rate of each side of a family of claims; intervals have level 1 - 2 alpha / m, m the number of
-            testable conditions of the (model, dataset), for robustness also of the metric.
+        table: as for `effects`; `mask_change` is what prompt claims rest on, `dice_other` what FOLLOWS needs,
+            `area_fraction` what abstention needs.
+        alpha: error rate of each side of a family of claims, the testable ones of a (model, dataset), for robustness
+            also of the metric.
         margin_dice: smallest difference that matters, for dice and iou.
         margin_change: the same for mask_change.
-        resamples: sign flips for `detectable`, and draws of the distribution-free bound.
-        seed: of both.
+        margin_abstain: largest share of subjects that may get a mask where the prompt asks for nothing.
+        resamples: sign flips.
+        seed: of the flips.
         margins: further metrics with their margins, or other margins for these three.
         unit: what a subject is called in the sentences ("patient", "image").
+        min_subjects: with fewer (at least 6) every claim is UNTESTABLE: described, not judged.
+        missing_share: a verdict with a larger share of missing cases must also hold with them counted against it.
         higher_is_better: directions of metrics that are not in `METRICS`.
 
     Returns:
-        Columns `VERDICT_COLUMNS`. The interval is the one that the rule used; NaN bounds mean that there is none.
-        `n_needed` is the number of subjects that would decide, missing where nothing is open or it cannot be told.
+        Columns `VERDICT_COLUMNS`. The interval is the one that the rule used, of level `level`, which `m` claims share;
+        NaN bounds mean that there is none. `share`: of subjects that show the verdict's behaviour, with its exact
+        interval of level 1 - alpha. `n_missing`: images that the condition applies to and that have no value.
+        `n_needed` is the number of subjects that would decide, missing where nothing is open or none is within reach.
         `detectable`: the max-T adjusted p value is below alpha (a change can be detectable and within its margin).
 
     Raises:
-        InputError: a column is missing, or an option is out of range.
+        InputError: a column is missing, an option is out of range, or rows contradict each other.
     """
     check_alpha(alpha, resamples)
     rows = read_rows(table)
+    warn_of_repeats(rows)
     chosen = _margins(table, margin_dice, margin_change, margins or {})
-    settings = Settings(alpha, margin_dice, chosen.get(CHANGE, margin_change), resamples, seed, unit)
+    settings = Settings(
+        alpha,
+        margin_dice,
+        chosen.get(CHANGE, margin_change),
+        resamples,
+        seed,
+        unit,
+        min_subjects,
+        margin_abstain,
+        missing_share,
+    ).checked()
     changes = pair(rows, CHANGE, "itself") if CHANGE in table.columns else None
-    harmless = _harmless(rows)
+    harmless = harmless_conditions(rows)
     paired = {
         metric: pair(rows, metric, orientation_of(metric, higher_is_better), keep=harmless.rows) for metric in chosen
     }
+    applies = applicable_cases(rows)
+    harmless_applies = applicable_cases(rows, keep=harmless.rows)
     records: list[dict[str, Any]] = []
     for _, cells in rows.cells.groupby("group", sort=True):
-        records += _prompt_claims(rows, changes, cells, settings)
+        records += _prompt_claims(rows, changes, cells, settings, applies)
+        records += _abstention_claims(rows, cells, settings)
+        floor = floor_reason(rows, cells, settings) if harmless.cells[cells.index].any() else ""
         for metric, margin in chosen.items():
             noise = _noise(changes, cells) if metric == CHANGE else 0.0
-            records += _robustness_claims(paired[metric], cells, harmless.cells, metric, margin, settings, noise)
+            conditions = Conditions(rows, cells, harmless.cells, harmless_applies, noise, floor)
+            records += _robustness_claims(paired[metric], conditions, metric, margin, settings)
     return _frame(records)
 
 
@@ -92,50 +126,93 @@ def _margins(
     return {**present, **margins}
 
 
-def _prompt_claims(rows: Rows, changes: Pairs | None, cells: pd.DataFrame, settings: Settings) -> list[dict[str, Any]]:
-    behind = background(rows, changes, cells)
-    found = [gather(rows, behind, cell) for cell in prompt_cells(rows, cells)]
-    family = max(1, sum(evidence.change.size >= 2 for evidence in found))
-    detectable = _detectable(found, settings)
+def _prompt_claims(
+    rows: Rows, changes: Pairs | None, cells: pd.DataFrame, settings: Settings, applies: Flags
+) -> list[dict[str, Any]]:
+    behind = background(rows, changes, cells, applies)
+    family = [gather(rows, behind, cell) for cell in prompt_cells(rows, cells)]
+    detectable = _detectable(family, settings)
+    tests = family_tests(family, settings)
+    decisions = [decide(evidence, settings, test) for evidence, test in zip(family, tests, strict=True)]
+    shown = {
+        evidence.attribute: str(cells.at[evidence.cell, "condition"])
+        for evidence, decision in zip(family, decisions, strict=True)
+        if decision.plain == "FOLLOWS"
+    }
     return [
-        _prompt_record(evidence, cells, settings, family, bool(seen))
-        for evidence, seen in zip(found, detectable, strict=True)
+        _prompt_record(evidence, decision, cells, settings, bool(seen), shown.get(evidence.attribute, ""))
+        for evidence, decision, seen in zip(family, decisions, detectable, strict=True)
     ]
 
 
-def _detectable(found: list[Evidence], settings: Settings) -> np.ndarray:
-    matrix = subject_matrix([(evidence.subjects, evidence.excess) for evidence in found])
+def _detectable(family: list[Evidence], settings: Settings) -> np.ndarray:
+    matrix = subject_matrix([(evidence.subjects, evidence.excess) for evidence in family])
     return sign_flip(matrix, resamples=settings.resamples, seed=settings.seed).p_adjusted < settings.alpha
 
 
 def _prompt_record(
-    evidence: Evidence, cells: pd.DataFrame, settings: Settings, family: int, detectable: bool
+    evidence: Evidence, decision: Decision, cells: pd.DataFrame, settings: Settings, detectable: bool, shown_by: str
 ) -> dict[str, Any]:
     cell = cells.loc[evidence.cell]
-    decision = decide(evidence, settings, family)
     noise = f"; two identical runs differ by {100 * evidence.floor:.2f}%" if evidence.floor > 0 else ""
     sentence = prompt_sentence(
-        decision, model=cell["model"], attribute=evidence.attribute, condition=cell["condition"], unit=settings.unit
+        decision,
+        model=cell["model"],
+        attribute=evidence.attribute,
+        condition=cell["condition"],
+        unit=settings.unit,
+        alpha=settings.alpha,
+        shown_by=shown_by,
     )
-    return {
-        "model": cell["model"],
-        "dataset": cell["dataset"],
-        "claim": "prompt",
+    return _key(cell, "prompt") | {
         "attribute": evidence.attribute,
-        "condition": cell["condition"],
         "metric": decision.metric,
         "verdict": decision.verdict,
         "rule": decision.rule + noise,
-        "estimate": decision.interval.estimate,
-        "ci_low": decision.interval.low,
-        "ci_high": decision.interval.high,
+        **_interval(decision.interval),
         "margin": decision.margin,
         "n_images": decision.n_images,
         "n_subjects": decision.n_subjects,
+        "n_missing": decision.n_missing,
         "n_needed": decision.n_needed,
+        "level": decision.level,
+        "m": decision.m,
+        "certified": decision.certified,
+        **_share(decision.share),
         "detectable": detectable,
         "sentence": sentence,
     }
+
+
+def _abstention_claims(rows: Rows, cells: pd.DataFrame, settings: Settings) -> list[dict[str, Any]]:
+    return [
+        _key(cells.loc[found.cell], "abstention")
+        | {
+            "attribute": attribute_of(rows, found.cell),
+            "metric": AREA,
+            "verdict": found.verdict,
+            "rule": found.rule,
+            **_interval(found.interval),
+            "margin": settings.margin_abstain,
+            "n_images": found.n_images,
+            "n_subjects": found.n_subjects,
+            "n_missing": found.n_missing,
+            "n_needed": found.needed.n,
+            "level": found.level,
+            "m": found.m,
+            "certified": found.verdict in ("ABSTAINS", "HALLUCINATES"),
+            **_share(found.share),
+            "detectable": False,
+            "sentence": abstention_sentence(
+                found,
+                model=cells.at[found.cell, "model"],
+                condition=cells.at[found.cell, "condition"],
+                margin=settings.margin_abstain,
+                unit=settings.unit,
+            ),
+        }
+        for found in abstention_decisions(rows, cells, settings)
+    ]
 
 
 def _noise(changes: Pairs | None, cells: pd.DataFrame) -> float:
@@ -146,113 +223,60 @@ def _noise(changes: Pairs | None, cells: pd.DataFrame) -> float:
     return float(floors[0].mean()) if floors and floors[0].size else 0.0
 
 
-class _Harmless:
-    """Which cells carry a robustness claim, and which rows count for it."""
-
-    def __init__(self, cells: np.ndarray, rows: np.ndarray) -> None:
-        self.cells, self.rows = cells, rows
-
-
-def _harmless(rows: Rows) -> _Harmless:
-    """Image conditions whole; of prompt and joint conditions the rows that should leave the mask as it is.
-
-    Not controls, and not what was searched for: its score is a bound, which can show harm but never robustness.
-    """
-    family = rows.cells["family"].to_numpy()
-    reworded = np.array([base_name(c) == PARAPHRASE for c in rows.cells["condition"]], dtype=bool)
-    expectation = rows.frame["expectation"].to_numpy()
-    # A table from elsewhere may state no expectation: its joint conditions are changes like any other.
-    unstated = (expectation == "") & (family == "joint")[rows.cell]
-    invariant = (expectation == "invariant") | unstated
-    some = np.bincount(rows.cell[invariant & rows.usable], minlength=len(family)) > 0
-    every = np.bincount(rows.cell[~invariant], minlength=len(family)) == 0
-    worded = np.isin(family, ("prompt", "joint")) & (some | every) & ~reworded
-    is_control = np.bincount(rows.cell[expectation != "control"], minlength=len(family)) == 0
-    claimed = ((family == "image") & ~is_control) | worded | ((family == "prompt") & reworded)
-    claimed &= ~np.array([is_searched(c) for c in rows.cells["condition"]], dtype=bool)
-    return _Harmless(claimed, ~worded[rows.cell] | invariant)
-
-
 def _robustness_claims(
-    pairs: Pairs,
-    cells: pd.DataFrame,
-    claimed: np.ndarray,
-    metric: str,
-    margin: float,
-    settings: Settings,
-    noise: float,
+    pairs: Pairs, conditions: Conditions, metric: str, margin: float, settings: Settings
 ) -> list[dict[str, Any]]:
-    changed = [int(c) for c in cells.index[cells["family"] != CLEAN]]
-    values = [subject_means(pairs.effect[pairs.of(c)], pairs.subject[pairs.of(c)]) for c in changed]
-    test = sign_flip(subject_matrix(values), resamples=settings.resamples, seed=settings.seed)
-    wanted = [i for i, c in enumerate(changed) if claimed[c]]
-    family = max(1, sum(values[i][1].size >= 2 for i in wanted))
     records = []
-    for i in wanted:
-        where = pairs.of(changed[i])
+    for number, decision, columns in robustness_decisions(pairs, conditions, measure_of(metric, margin), settings):
+        cell = conditions.cells.loc[number]
+        sentence = robustness_sentence(
+            decision,
+            model=cell["model"],
+            condition=cell["condition"],
+            metric=metric,
+            margin=margin,
+            unit=settings.unit,
+            alpha=settings.alpha,
+        )
         records.append(
-            _robustness_record(values[i][1], cells.loc[changed[i]], metric, margin, settings, family, noise)
-            | {"n_images": where.stop - where.start, "detectable": bool(test.p_adjusted[i] < settings.alpha)}
+            _key(cell, "robustness")
+            | columns
+            | {
+                "attribute": "",
+                "metric": metric,
+                "verdict": decision.verdict,
+                "rule": decision.rule,
+                **_interval(decision.interval),
+                "margin": margin,
+                "n_subjects": decision.n_subjects,
+                "n_missing": decision.n_missing,
+                "n_needed": decision.needed.n,
+                "level": decision.level,
+                "m": decision.m,
+                "certified": decision.certified,
+                **_share(decision.share),
+                "sentence": sentence,
+            }
         )
     return records
 
 
-def _robustness_record(
-    values: np.ndarray, cell: pd.Series, metric: str, margin: float, settings: Settings, family: int, noise: float
-) -> dict[str, Any]:
-    alpha = settings.alpha / family
-    interval = t_interval(values, level=1 - 2 * alpha)
-    verdict, rule = _withstands(interval, values.size, margin, settings.unit)
-    if noise > 0:
-        rule += f"; two identical runs differ by {100 * noise:.2f}%"
-        # What moves that much by itself cannot be called fragile under anything.
-        verdict = "INCONCLUSIVE" if verdict == "FRAGILE" and noise >= margin else verdict
-    needed = subjects_to_decide(values, margin, alpha=alpha) if verdict == "INCONCLUSIVE" else None
-    sentence = robustness_sentence(
-        verdict,
-        interval,
-        model=cell["model"],
-        condition=cell["condition"],
-        metric=metric,
-        margin=margin,
-        n_subjects=values.size,
-        n_needed=needed,
-        unit=settings.unit,
-    )
-    return {
-        "model": cell["model"],
-        "dataset": cell["dataset"],
-        "claim": "robustness",
-        "attribute": "",
-        "condition": cell["condition"],
-        "metric": metric,
-        "verdict": verdict,
-        "rule": rule,
-        "estimate": interval.estimate,
-        "ci_low": interval.low,
-        "ci_high": interval.high,
-        "margin": margin,
-        "n_subjects": values.size,
-        "n_needed": needed,
-        "sentence": sentence,
-    }
+def _key(cell: pd.Series, claim: str) -> dict[str, Any]:
+    return {"model": cell["model"], "dataset": cell["dataset"], "claim": claim, "condition": cell["condition"]}
 
 
-def _withstands(interval: Interval, n_subjects: int, margin: float, unit: str) -> tuple[str, str]:
-    if n_subjects < 2:
-        return "UNTESTABLE", "no case applies" if n_subjects == 0 else f"fewer than 2 {unit}s"
-    bounds = f"[{interval.low:.3f}, {interval.high:.3f}]"
-    if interval.high < margin:
-        return "ROBUST", f"interval {bounds} below the margin {margin:g}"
-    if interval.low > margin:
-        return "FRAGILE", f"interval {bounds} above the margin {margin:g}"
-    return "INCONCLUSIVE", f"interval {bounds} holds the margin {margin:g}"
+def _interval(interval: Interval) -> dict[str, float]:
+    return dict(zip(("estimate", "ci_low", "ci_high"), interval, strict=True))
+
+
+def _share(share: Share) -> dict[str, float]:
+    return dict(zip(("share", "share_low", "share_high"), share, strict=True))
 
 
 def _frame(records: list[dict[str, Any]]) -> pd.DataFrame:
     frame = pd.DataFrame(records, columns=list(VERDICT_COLUMNS))
-    floats, counts = ("estimate", "ci_low", "ci_high", "margin"), ("n_images", "n_subjects")
-    types = (
-        dict.fromkeys(floats, "float64") | dict.fromkeys(counts, "int64") | {"n_needed": "Int64", "detectable": "bool"}
-    )
+    floats = ("estimate", "ci_low", "ci_high", "margin", "level", "share", "share_low", "share_high")
+    types: dict[str, str] = dict.fromkeys(floats, "float64")
+    types |= dict.fromkeys(("n_images", "n_subjects", "n_missing", "m"), "int64")
+    types |= {"n_needed": "Int64", "detectable": "bool", "certified": "bool"}
     return frame.astype({name: types.get(name, "str") for name in VERDICT_COLUMNS})

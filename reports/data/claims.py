@@ -13,7 +13,14 @@ from robustness.reports.data.frames import Frames
 from robustness.reports.words import condition_words, count, friendly, image_kind, interval, kind_words, number, text
 from robustness.results import parse_condition
 
-ORDER = ("FOLLOWS", "REACTS", "UNSTABLE", "IGNORES", "IGNORES*", "INCONCLUSIVE", "UNTESTABLE")
+ORDER = (
+    *(verdict + star for verdict in ("FOLLOWS", "REACTS", "UNSTABLE", "IGNORES") for star in ("", "*")),
+    "HALLUCINATES",
+    "ABSTAINS",
+    "INCONCLUSIVE",
+    "UNTESTABLE",
+)
+ROBUST_ORDER = ("FRAGILE", "FRAGILE*", "INCONCLUSIVE", "ROBUST*", "ROBUST", "UNTESTABLE")
 
 
 @dataclass(frozen=True)
@@ -74,7 +81,11 @@ def attribute_blocks(frames: Frames) -> tuple[AttributeBlock, ...]:
         _attribute(a, c) for a, c in zip(frames.verdicts["attribute"], frames.verdicts["condition"], strict=True)
     ]
     groups: dict[str, list[Claim]] = {}
-    for claim in claims_of(frames.verdicts, "prompt"):
+    # Where the prompt asks for what is not there, that the mask moves says less than whether it stays empty.
+    abstention = claims_of(frames.verdicts, "abstention")
+    judged = {(c.series, c.condition) for c in abstention}
+    prompt = [c for c in claims_of(frames.verdicts, "prompt") if (c.series, c.condition) not in judged]
+    for claim in (*prompt, *abstention):
         groups.setdefault(attributes[claim.row], []).append(claim)
     ranked = sorted(groups.items(), key=lambda item: (min(strength(c.verdict) for c in item[1]), -_reach(item[1])))
     return tuple(AttributeBlock(a, _title(a), _lines(claims, frames.series)) for a, claims in ranked)

@@ -17,14 +17,20 @@ from robustness.results import CLEAN, RERUN
 
 KEYS = ("dataset", "split", "case_id", "prompt_index")
 _NEW = "newer"
-_HOLDING = ("ROBUST", "INCONCLUSIVE", "FRAGILE")
+_SCALES: dict[str, Sequence[str]] = {
+    "prompt": ORDER,
+    "robustness": ("ROBUST", "ROBUST*", "INCONCLUSIVE", "FRAGILE*", "FRAGILE"),
+    "abstention": ("ABSTAINS", "INCONCLUSIVE", "HALLUCINATES"),
+}
 
 
 @dataclass(frozen=True)
 class Difference:
     """One condition of `series` against `baseline`: `effect` > 0 means that `series` scores worse.
 
-    `outcome` is "worse" or "better" where the interval excludes 0 on that side, else "no difference shown".
+    `outcome` is "worse" or "better" where the interval excludes 0 on that side and the max-T adjusted p value is below
+    alpha, else "no difference shown". The interval is simultaneous over the conditions compared (level 1 - alpha /
+    conditions), so that no loss is called proven for being the largest of many.
     """
 
     condition: str
@@ -79,7 +85,7 @@ def comparisons(
         table, unmatched = _differences(before, after, metric=metric, alpha=alpha, resamples=resamples, seed=seed)
         note = "" if len(table) else "The two share no case under any condition: nothing can be paired."
         changes = _verdict_changes(frames.verdicts, baseline, series)
-        made.append(Comparison(baseline, series, metric, unmatched, _ordered(table), changes, note))
+        made.append(Comparison(baseline, series, metric, unmatched, _ordered(table, alpha), changes, note))
     return tuple(made)
 
 
@@ -113,7 +119,7 @@ def _differences(
     new = new.assign(**{split: new["condition"] + "\n" + new[split], "family": "prompt"})
     new["condition"] = _NEW + "\n" + new["condition"]
     both = pd.concat([old, new], ignore_index=True).assign(model="compared")
-    found = effects(both, metric=metric, alpha=alpha, resamples=resamples, seed=seed)
+    found = effects(both, metric=metric, alpha=alpha / new["condition"].nunique(), resamples=resamples, seed=seed)
     return found.assign(condition=[c.partition("\n")[2] for c in found["condition"]]), unmatched
 
 
@@ -128,18 +134,19 @@ def _usable(table: pd.DataFrame, metric: str) -> pd.DataFrame:
     return kept[columns].drop_duplicates(["condition", *KEYS]).assign(applicable=True, split=kept["split"].fillna(""))
 
 
-def _ordered(table: pd.DataFrame) -> tuple[Difference, ...]:
-    made = [_difference({k: plain(v) for k, v in row.items()}) for row in table.to_dict("records")]
+def _ordered(table: pd.DataFrame, alpha: float) -> tuple[Difference, ...]:
+    made = [_difference({k: plain(v) for k, v in row.items()}, alpha) for row in table.to_dict("records")]
     rank = {"worse": 0, "no difference shown": 1, "better": 2}
     return tuple(sorted(made, key=lambda d: (rank[d.outcome], -(d.effect or 0.0))))
 
 
-def _difference(row: dict[Any, Any]) -> Difference:
+def _difference(row: dict[Any, Any], alpha: float) -> Difference:
     low, high = row["ci_low"], row["ci_high"]
     outcome = "no difference shown"
-    if low is not None and low > 0:
+    significant = row["p_adjusted"] is not None and row["p_adjusted"] < alpha
+    if significant and low is not None and low > 0:
         outcome = "worse"
-    elif high is not None and high < 0:
+    elif significant and high is not None and high < 0:
         outcome = "better"
     return Difference(
         condition=text(row["condition"]),
@@ -162,7 +169,7 @@ def _verdict_changes(verdicts: pd.DataFrame, baseline: str, series: str) -> tupl
     for key, verdict in after.items():
         if key in before and before[key] != verdict:
             claim, condition = key[0], key[1]
-            scale: Sequence[str] = ORDER if claim == "prompt" else _HOLDING
+            scale = _SCALES[claim]
             worse = _place(scale, verdict) > _place(scale, before[key])
             made.append(VerdictChange(claim, condition, condition_words(condition), before[key], verdict, worse))
     return tuple(sorted(made, key=lambda c: not c.worse))

@@ -12,7 +12,8 @@ from robustness.reports.data.gallery import Album
 from robustness.reports.words import condition_words
 
 RULE = (
-    "Order: words that should move the mask and are ignored (first where a second target exists); then words that"
+    "Order: words that should move the mask and are ignored (first where a second target exists); then masks where the"
+    " prompt asks for what is not there; then words that"
     " move it without showing that it goes to the right place; then proven losses by size; then unstable wording. A"
     " model and a sort of claim come twice only when nothing else is left."
 )
@@ -39,7 +40,7 @@ def worst_findings(frames: Frames, album: Album, *, most: int = 3) -> tuple[Find
     """Pick at most `most` shortcomings by `RULE`."""
     expected = _expectations(frames.results)
     scored: list[tuple[tuple[float, float], str, Claim]] = []
-    for sort in ("prompt", "robustness"):
+    for sort in ("prompt", "abstention", "robustness"):
         for claim in _one_metric(claims_of(frames.verdicts, sort)):
             score = _score(claim, sort, expected.get(claim.condition, ""))
             if score is not None:
@@ -49,14 +50,16 @@ def worst_findings(frames: Frames, album: Album, *, most: int = 3) -> tuple[Find
 
 
 def _score(claim: Claim, sort: str, expectation: str) -> tuple[float, float] | None:
-    size = claim.estimate or 0.0
-    if sort == "prompt" and expectation in _SHOULD_MOVE and claim.verdict in ("IGNORES", "IGNORES*"):
+    size, verdict = claim.estimate or 0.0, claim.verdict.rstrip("*")
+    if sort == "abstention":
+        return (0.5, -size) if verdict == "HALLUCINATES" else None
+    if sort == "prompt" and expectation in _SHOULD_MOVE and verdict == "IGNORES":
         return 0.1 * _SHOULD_MOVE.index(expectation), size
-    if sort == "prompt" and claim.verdict == "UNSTABLE":
+    if sort == "prompt" and verdict == "UNSTABLE":
         return 3.0, -size
-    if sort == "robustness" and claim.verdict == "FRAGILE" and expectation in _SHOULD_HOLD:
+    if sort == "robustness" and verdict == "FRAGILE" and expectation in _SHOULD_HOLD:
         return 2.0, -size
-    if sort == "prompt" and expectation == "follow" and claim.verdict == "REACTS":
+    if sort == "prompt" and expectation == "follow" and verdict == "REACTS":
         return 1.0, -size
     return None
 

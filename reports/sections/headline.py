@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from robustness.reports.data.claims import ORDER, AttributeBlock, Claim, attribute_blocks, kind_rows
+from robustness.reports.data.claims import ORDER, ROBUST_ORDER, AttributeBlock, Claim, attribute_blocks, kind_rows
 from robustness.reports.data.frames import Frames
 from robustness.reports.words import verdict_style
 
@@ -33,9 +33,7 @@ def headlines(frames: Frames) -> tuple[Headline, ...]:
     made = []
     for index, series in enumerate(frames.series):
         prompt = _phrases([(leading_verdict(b, index), b.attribute or "the whole prompt") for b in blocks], ORDER)
-        image = _phrases(
-            [_kind_item(row.claims[index], row.words) for row in kinds], ("FRAGILE", "INCONCLUSIVE", "ROBUST")
-        )
+        image = _phrases([_kind_item(row.claims[index], row.words) for row in kinds], ROBUST_ORDER)
         made.append(Headline(series, prompt, image))
     return tuple(made)
 
@@ -51,13 +49,20 @@ def leading_verdict(block: AttributeBlock, index: int) -> str:
 
 
 def _kind_item(claims: tuple[Claim, ...], words: str) -> tuple[str, str]:
-    broken = [c for c in claims if c.verdict == "FRAGILE"]
+    broken = [c for c in claims if c.verdict.startswith("FRAGILE")]
     if broken:
-        first = broken[0].severity
-        return "FRAGILE", words + (f" from severity {first}" if first and len(claims) > 1 else "")
+        first, certified = broken[0].severity, any(c.verdict == "FRAGILE" for c in broken)
+        return "FRAGILE" if certified else "FRAGILE*", words + (
+            f" from severity {first}" if first and len(claims) > 1 else ""
+        )
     if not claims:
         return "", words
-    return ("ROBUST" if all(c.verdict == "ROBUST" for c in claims) else "INCONCLUSIVE"), words
+    verdicts = {c.verdict for c in claims}
+    if verdicts == {"UNTESTABLE"}:
+        return "UNTESTABLE", words
+    if verdicts <= {"ROBUST", "ROBUST*"}:
+        return "ROBUST" if verdicts == {"ROBUST"} else "ROBUST*", words
+    return "INCONCLUSIVE", words
 
 
 def _phrases(pairs: list[tuple[str, str]], order: tuple[str, ...]) -> tuple[Phrase, ...]:

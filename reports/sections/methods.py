@@ -46,8 +46,8 @@ def limitations(runs: Sequence[RunTables], frames: Frames, facts: Sequence[RunFa
         f"Every verdict is about these models on {datasets} with these prompts; other hospitals, scanners and"
         " wordings may differ.",
         "Margins are choices made in the plan. A change inside a margin can still matter for one patient.",
-        "IGNORES is claimed only where the interval and a distribution-free bound lie inside the margin; IGNORES*"
-        " leaves rare reactions open.",
+        "A verdict without a star is certified: a distribution-free test over independent units agrees. A star"
+        " (IGNORES*, ROBUST*) says that the interval alone decided: rare reactions or collapses stay open.",
         "A missing reaction says that the words were not used here, not that the model cannot use them.",
     ]
     if any(f.subject_is_image for f in facts):
@@ -125,8 +125,9 @@ def _verdicts(runs: Sequence[RunTables], frames: Frames) -> str:
         f"{count(len(rows), 'claim')} by fixed rules, first that holds: FOLLOWS (where a second target exists, the"
         " mask goes to both), REACTS, UNSTABLE, IGNORES, else INCONCLUSIVE. The quantity is the mask change of the"
         f" swap minus the mask change of mere rewording; margin for mask change {setting(runs, 'margin_change')},"
-        f" for Dice {setting(runs, 'margin_dice')}. The intervals shown are those that the rules used: level 1 −"
-        " 2·alpha/m, m = number of testable prompt conditions of a model (FOLLOWS: m = 1). “Detectable” means that"
+        f" for Dice {setting(runs, 'margin_dice')}. The intervals shown are those that the rules used, their level and"
+        " the number of claims that share the error rate stand beside them (FOLLOWS: Holm over the claims with a second"
+        " target; REACTS: step-down max-T; else level 1 − 2·alpha/m). “Detectable” means that"
         " the corrected p-value is below alpha, whatever the margin."
     )
 
@@ -135,8 +136,8 @@ def _robustness(runs: Sequence[RunTables], frames: Frames) -> str:
     rows = frames.verdicts[frames.verdicts["claim"] == "robustness"]
     return (
         f"{count(len(rows), 'claim')}. ROBUST: the upper end of the interval of the loss is below the margin;"
-        f" FRAGILE: its lower end is above. Margin {setting(runs, 'margin_dice')} for Dice and IoU. An improvement"
-        " is not fragile."
+        f" FRAGILE: its lower end is above; without a star where a distribution-free test agrees. Margin"
+        f" {setting(runs, 'margin_dice')} for Dice and IoU. An improvement is not fragile."
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from robustness.reports.data.claims import ORDER
+from robustness.reports.data.claims import ORDER, ROBUST_ORDER
 from robustness.reports.data.frames import Frames
 from robustness.reports.data.prompt_truth import truth_text
 from robustness.reports.data.run_tables import RunTables
@@ -160,7 +160,7 @@ def _prompt(d: Dossier) -> list[str]:
 
 
 def _image(d: Dossier) -> list[str]:
-    return _tally(d, "robustness", ("FRAGILE", "INCONCLUSIVE", "ROBUST", "UNTESTABLE"))
+    return _tally(d, "robustness", ROBUST_ORDER)
 
 
 def _tally(d: Dossier, claim: str, order: Sequence[str]) -> list[str]:
@@ -236,7 +236,7 @@ def _security(d: Dossier) -> list[str]:
 
 
 def _limits(d: Dossier) -> list[str]:
-    undecided = d.frames.verdicts[d.frames.verdicts["verdict"].isin(["INCONCLUSIVE", "IGNORES*"])]
+    undecided = d.frames.verdicts[d.frames.verdicts["verdict"].isin(["INCONCLUSIVE", "IGNORES*", "ROBUST*"])]
     needed = pd.to_numeric(undecided["n_needed"], errors="coerce").dropna()
     said = list(d.limitations)
     if len(needed):

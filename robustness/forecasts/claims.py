@@ -49,27 +49,29 @@ class ClaimForecast(NamedTuple):
 def forecast_claims(unrun: Unrun, spread: SpreadModel) -> list[ClaimForecast]:
     """Return the forecast of every claim that the audit would make."""
     table = unrun.verdicts()
+    table = table[table["claim"] != "abstention"]
     forecasts = []
     for row in table.to_dict("records"):
-        family = _family(table, row)
+        family = _family(table, row, unrun.plan.statistics.min_subjects)
         make = _prompt if row["claim"] == "prompt" else _robustness
         forecasts.append(make(unrun, spread, row, unrun.plan.statistics.alpha / family))
     return forecasts
 
 
-def _family(table: pd.DataFrame, row: dict[Any, Any]) -> int:
+def _family(table: pd.DataFrame, row: dict[Any, Any], least: int) -> int:
     """Return how many claims share the error rate with this one."""
     same = (table["claim"] == row["claim"]) & (table["model"] == row["model"]) & (table["dataset"] == row["dataset"])
     if row["claim"] == "robustness":
         same &= table["metric"] == row["metric"]
-    return max(1, int((same & (table["n_subjects"] >= 2)).sum()))
+    return max(1, int((same & (table["n_subjects"] >= least)).sum()))
 
 
 def _prompt(unrun: Unrun, spread: SpreadModel, row: dict[Any, Any], alpha: float) -> ClaimForecast:
     stats, n = unrun.plan.statistics, int(row["n_subjects"])
     margin = stats.margin_change
     sd = spread.of(row["condition"], EXCESS)
-    needed = subjects_for_zero_reactions(margin, alpha=alpha)
+    # Claims that all hold share no error rate: closed means of e-values.
+    needed = subjects_for_zero_reactions(margin, alpha=stats.alpha)
     return ClaimForecast(
         "prompt",
         row["model"],
@@ -89,7 +91,8 @@ def _prompt(unrun: Unrun, spread: SpreadModel, row: dict[Any, Any], alpha: float
 
 
 def _never_prompt(unrun: Unrun, row: dict[Any, Any], n: int, needed: int) -> dict[str, str]:
-    if n < 2:
+    stats = unrun.plan.statistics
+    if n < stats.min_subjects:
         return {"any verdict": str(row["rule"])}
     never = {}
     rows = unrun.results()
@@ -97,10 +100,11 @@ def _never_prompt(unrun: Unrun, row: dict[Any, Any], n: int, needed: int) -> dic
     if not (here["other_case_id"].fillna("") != "").any():
         never["FOLLOWS"] = "no second object on the image"
     if "no wording floor" in str(row["rule"]):
-        never["REACTS, UNSTABLE, IGNORES"] = "no wording floor: no paraphrases of 2 or more subjects"
+        never["REACTS, UNSTABLE, IGNORES"] = (
+            f"no wording floor: paraphrases of fewer than {stats.min_subjects} {unrun.unit}s"
+        )
     elif n < needed:
         never["IGNORES"] = f"{n} of the {needed} {unrun.unit}s that certify it (IGNORES* at best)"
-    stats = unrun.plan.statistics
     smallest = smallest_p(n, resamples=stats.resamples)
     if smallest >= stats.alpha:
         never["detectable"] = f"the smallest p value of {n} {unrun.unit}s is {smallest:.3g}"
@@ -111,7 +115,7 @@ def _robustness(unrun: Unrun, spread: SpreadModel, row: dict[Any, Any], alpha: f
     n, margin = int(row["n_subjects"]), float(row["margin"])
     sd = spread.of(row["condition"], row["metric"])
     gap = gap_found(sd.value, n, alpha=alpha)
-    never = {"any verdict": str(row["rule"])} if n < 2 else {}
+    never = {"any verdict": str(row["rule"])} if n < unrun.plan.statistics.min_subjects else {}
     return ClaimForecast(
         "robustness",
         row["model"],

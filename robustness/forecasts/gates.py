@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from robustness.errors import InputError
 from robustness.forecasts.planned_run import Unrun
 from robustness.forecasts.spread import Sd, SpreadModel
+from robustness.gates.spec import BY_VERDICT
 from robustness.metrics.inference.power import bound_power, gap_found, inside_power
 from robustness.metrics.inference.upper_bound import subjects_for_zero_reactions
 
@@ -64,7 +65,7 @@ def forecast_gates(unrun: Unrun, spread: SpreadModel, gates: Gates) -> list[Gate
 def _forecast(unrun: Unrun, spread: SpreadModel, gate: GateSpec, cells: Sequence[Finding]) -> GateForecast:
     conditions = tuple(dict.fromkeys(cell.condition for cell in cells))
     n = min(cell.n_subjects for cell in cells)
-    if gate.test in ("follows", "ignores"):
+    if gate.test in BY_VERDICT:
         return GateForecast(
             gate.title,
             gate.test,
@@ -94,13 +95,14 @@ def _forecast(unrun: Unrun, spread: SpreadModel, gate: GateSpec, cells: Sequence
 
 
 def _too_few(unrun: Unrun, gate: GateSpec, n: int) -> str:
-    from robustness.gates.criteria import SMALL_GROUP
-
-    if n < 2:
-        return f"fewer than 2 {unrun.unit}s, so no interval"
-    if gate.subgroup and n < SMALL_GROUP:
-        return f"a subgroup of {n} {unrun.unit}s; it takes {SMALL_GROUP} to decide"
-    return ""
+    least = unrun.plan.statistics.min_subjects
+    if n >= least:
+        return ""
+    return (
+        f"a subgroup of {n} {unrun.unit}s; it takes {least} to decide"
+        if gate.subgroup
+        else (f"{n} {unrun.unit}s; it takes {least} to decide")
+    )
 
 
 def _spread_of(spread: SpreadModel, gate: GateSpec, cell: Finding) -> Sd:
@@ -131,9 +133,10 @@ def _powers(gate: GateSpec, cell: Finding, sd: Sd, alpha: float, family: int) ->
 
 def _never_verdict(unrun: Unrun, gate: GateSpec, cells: Sequence[Finding]) -> str:
     """Return why the verdict that a gate wants cannot be reached by any (follows) or by each (ignores) condition."""
-    table, alpha = unrun.verdicts(), unrun.plan.statistics.alpha
-    if max(cell.n_subjects for cell in cells) < 2:
-        return f"fewer than 2 {unrun.unit}s, so no interval"
+    table, stats = unrun.verdicts(), unrun.plan.statistics
+    too_few = _too_few(unrun, gate, max(cell.n_subjects for cell in cells))
+    if too_few or gate.test == "abstains":
+        return too_few
     if gate.test == "follows":
         rows = unrun.results()
         second = rows[rows["applicable"] & (rows["other_case_id"].fillna("") != "") & (rows["family"] == "prompt")]
@@ -144,14 +147,11 @@ def _never_verdict(unrun: Unrun, gate: GateSpec, cells: Sequence[Finding]) -> st
     prompt = table[table["claim"] == "prompt"]
     floor = prompt["rule"].str.contains("no wording floor") & prompt["condition"].isin([c.condition for c in cells])
     if floor.any():
-        return "no wording floor: the plan has no paraphrases of 2 or more subjects"
+        return f"no wording floor: the plan has paraphrases of fewer than {stats.min_subjects} {unrun.unit}s"
+    needed = subjects_for_zero_reactions(stats.margin_change, alpha=stats.alpha)
     for cell in cells:
-        here = prompt[(prompt["model"] == cell.model) & (prompt["dataset"] == cell.dataset)]
-        family = max(1, int((here["n_subjects"] >= 2).sum()))
-        needed = subjects_for_zero_reactions(unrun.plan.statistics.margin_change, alpha=alpha / family)
         if cell.n_subjects < needed:
-            have = f"{cell.condition} has {cell.n_subjects}"
-            return f"IGNORES needs {needed} {unrun.unit}s ({family} claims share alpha), {have}"
+            return f"IGNORES needs {needed} {unrun.unit}s, {cell.condition} has {cell.n_subjects}"
     return ""
 
 

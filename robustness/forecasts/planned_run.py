@@ -43,10 +43,15 @@ class Unrun:
     def _rows(self) -> pd.DataFrame:
         import pandas as pd
 
+        from robustness.metrics.verdicts.floors import OWN_FLOORS
+
         whole = pd.concat([whole_table(work) for work in self._works], ignore_index=True)
         scored = whole["applicable"] & (whole["error"] == "")
         for metric in {"dice", *self.plan.metrics.names, *self.plan.statistics.margins}:
             whole[metric] = scored.map({True: _SCORE, False: float("nan")})
+        # A model whose score does not come from its prompt could show no robustness: the plan assumes better.
+        asked_elsewhere = whole["condition"].str.partition(":")[0].str.partition("@")[0].isin(OWN_FLOORS)
+        whole.loc[scored & asked_elsewhere, "dice"] = 0.0
         whole["mask_change"] = scored.map({True: 0.0, False: float("nan")})
         named = scored & (whole["other_case_id"].fillna("") != "")
         whole["dice_other"] = named.map({True: 0.0, False: float("nan")})
@@ -59,11 +64,7 @@ class Unrun:
         stats = self.plan.statistics
         return verdicts(
             self._rows,
-            alpha=stats.alpha,
-            margin_dice=stats.margin_dice,
-            margin_change=stats.margin_change,
-            margins=dict(stats.margins),
-            resamples=99,
+            **stats.verdict_options() | {"resamples": 99},
             unit=self.unit,
         )
 

@@ -38,6 +38,7 @@ class Cells(TypedDict, total=False):
     model: str
     dataset: str
     inconclusive: Policy
+    certified: bool
 
 
 class Conditions(Cells, total=False):
@@ -144,6 +145,11 @@ class Assertions(StoredRun):
         """The words of this attribute (a glob) are certified to leave the mask as it is."""
         __tracebackhide__ = True
         return self._hold("ignores", where, {"attribute": attribute})
+
+    def assert_abstains(self, condition: str = "*", **where: Unpack[Cells]) -> Judged:
+        """Asked for what is not there (a glob over conditions), the model leaves the mask empty."""
+        __tracebackhide__ = True
+        return self._hold("abstains", where, {"condition": condition})
 
     def _hold(
         self, test: str, where: Mapping[str, Any], more: Mapping[str, Any], *, baseline: Earlier | None = None

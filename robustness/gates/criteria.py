@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from robustness.errors import InputError
 from robustness.gates.decisions import (
@@ -24,30 +27,36 @@ if TYPE_CHECKING:
     from robustness.metrics.pairing.before_after import Change
     from robustness.metrics.pairing.contrasts import Contrast
 
-# A group of fewer subjects says nothing: the worst of many small groups is bad by chance.
-SMALL_GROUP = 10
+# Tests that ask for robustness: a score that is no better than a trivial one cannot show it.
+_ROBUSTNESS = ("drop_below", "invariant", "retention")
 
 
 def by_effect(evidence: Evidence, gate: GateSpec) -> list[Finding]:
     """``drop_below`` and ``invariant``: the effect of each condition against clean."""
     cells = evidence.contrasts(gate)
-    errors = _errors(evidence, cells)
+    errors = _errors(evidence, gate, cells)
     findings = []
     for cell in cells:
         noise = evidence.noise(gate, cell.model, cell.dataset)
         margin, noise_allowance, closed = _margin(gate, noise)
-        test = equivalence if gate.test == "invariant" else noninferiority
-        decision = test(cell.effect, margin, errors, noise_allowance=noise_allowance, closed=closed)
+        test = functools.partial(
+            equivalence if gate.test == "invariant" else noninferiority,
+            limit=margin,
+            errors=errors,
+            noise_allowance=noise_allowance,
+            closed=closed,
+        )
+        decision, more = settled(evidence, cell, gate, errors, lambda c, test=test: test(c.effect))
         message = _effect_text(cell, gate, decision, f"margin {margin:g}", noise)
         weight = -1.0 if decision.estimate < 0 and gate.test == "invariant" else 1.0
-        findings.append(_finding(evidence, cell, gate, decision, margin, message, weight))
+        findings.append(_finding(evidence, cell, gate, decision, margin, message, more, weight))
     return findings
 
 
 def against_baseline(evidence: Evidence, gate: GateSpec) -> list[Finding]:
     """``no_proven_drop`` and ``noninferior``: each condition in the baseline against this run."""
     changes = evidence.changes(gate)
-    errors = _errors(evidence, [change.contrast for change in changes])
+    errors = _errors(evidence, gate, [change.contrast for change in changes])
     findings = []
     for change in changes:
         cell = change.contrast
@@ -55,11 +64,16 @@ def against_baseline(evidence: Evidence, gate: GateSpec) -> list[Finding]:
         noise = Noise(max(n.value for n in noises), any(n.measured for n in noises))
         margin, noise_allowance, closed = _margin(gate, noise)
         if gate.test == "no_proven_drop":
-            decision = no_proven_inferiority(cell.effect, margin, errors, noise_allowance=noise_allowance)
+            test = functools.partial(
+                no_proven_inferiority, limit=margin, errors=errors, noise_allowance=noise_allowance
+            )
         else:
-            decision = noninferiority(cell.effect, margin, errors, noise_allowance=noise_allowance, closed=closed)
+            test = functools.partial(
+                noninferiority, limit=margin, errors=errors, noise_allowance=noise_allowance, closed=closed
+            )
+        decision, more = settled(evidence, cell, gate, errors, lambda c, test=test: test(c.effect))
         message = _effect_text(cell, gate, decision, f"margin {margin:g}", noise, what="drop since the baseline")
-        finding = _finding(evidence, cell, gate, decision, margin, message, 1.0)
+        finding = _finding(evidence, cell, gate, decision, margin, message, more, 1.0)
         findings.append(_with_undefined(finding, change, gate))
     return findings
 
@@ -73,64 +87,146 @@ def retention(evidence: Evidence, gate: GateSpec) -> list[Finding]:
             f"{gate.label}: retention needs a metric of which more is better, got {gate.metric!r}; use dice or iou"
         )
     cells, at_least = evidence.contrasts(gate), float(gate.at_least or 0)
-    errors = _errors(evidence, cells)
+    errors = _errors(evidence, gate, cells)
     findings = []
     for cell in cells:
-        decision = test_retention(
-            cell.changed,
-            cell.clean,
-            at_least,
+        decision, more = settled(
+            evidence,
+            cell,
+            gate,
             errors,
-            resamples=evidence.statistics.resamples,
-            seed=evidence.seed,
+            lambda c: test_retention(
+                c.changed, c.clean, at_least, errors, resamples=evidence.statistics.resamples, seed=evidence.seed
+            ),
         )
         value, low, high = decision.estimate, decision.low, decision.high
         message = (
             f"{_where(cell)}: keeps {value:.3f} [{low:.3f}, {high:.3f}] of the clean {gate.metric}, "
             f"at least {at_least:g} is asked for"
         )
-        findings.append(_finding(evidence, cell, gate, decision, at_least, message, 1.0, badness=-value))
+        findings.append(_finding(evidence, cell, gate, decision, at_least, message, more, 1.0, badness=-value))
     return findings
 
 
 def minimum(evidence: Evidence, gate: GateSpec) -> list[Finding]:
-    """``minimum``: the plain score, of clean where no condition is named."""
+    """``minimum``: the plain score, of clean where no condition is named.
+
+    Raises:
+        InputError: a limit on the side where worse scores pass, such as `at_least` for a distance.
+    """
+    _refuse_wrong_side(gate)
     cells = evidence.scores(gate)
-    errors = _errors(evidence, cells)
+    errors = _errors(evidence, gate, cells)
     limit, upward = (gate.at_least, True) if gate.at_least is not None else (gate.at_most, False)
     bound, findings = float(limit or 0.0), []
     for cell in cells:
-        test = superiority if upward else noninferiority
-        decision = test(cell.effect, bound, errors, closed=True)
+        test = functools.partial(superiority if upward else noninferiority, limit=bound, errors=errors, closed=True)
+        decision, more = settled(evidence, cell, gate, errors, lambda c, test=test: test(c.effect))
         demand = f"at {'least' if upward else 'most'} {bound:g}"
         message = (
             f"{_where(cell)}: {gate.metric} {decision.estimate:.4f} [{decision.low:.4f}, {decision.high:.4f}], "
             f"{demand} is asked for"
         )
         weight = -1.0 if upward else 1.0
-        findings.append(_finding(evidence, cell, gate, decision, bound, message, weight, signed=False))
+        findings.append(_finding(evidence, cell, gate, decision, bound, message, more, weight, signed=False))
     return findings
+
+
+def _refuse_wrong_side(gate: GateSpec) -> None:
+    from robustness.registry import METRICS
+
+    better = METRICS.get(gate.metric).higher_is_better if gate.metric in METRICS.names() else None
+    limit = gate.at_least if gate.at_least is not None else gate.at_most
+    if better is False and gate.at_least is not None:
+        raise InputError(
+            f"{gate.label}: at_least: less {gate.metric} is better, so a floor under it would pass the worst model; use"
+            f" at_most = {limit:g}"
+        )
+    if better and gate.at_most is not None:
+        raise InputError(
+            f"{gate.label}: at_most: more {gate.metric} is better, so a cap on it would pass the worst model; use"
+            f" at_least = {limit:g}"
+        )
 
 
 def directional(evidence: Evidence, gate: GateSpec) -> list[Finding]:
     """``directional``: the metric's own value must fall (drop) or grow (rise) by more than `at_least`."""
     cells, at_least = evidence.contrasts(gate, raw=True), float(gate.at_least or 0)
-    errors = _errors(evidence, cells)
+    errors = _errors(evidence, gate, cells)
     sign, verb = (-1.0, "falls") if gate.direction == "drop" else (1.0, "rises")
     findings = []
     for cell in cells:
         moved = cell._replace(effect=sign * cell.effect, case_effects=sign * cell.case_effects)
-        decision = superiority(moved.effect, at_least, errors)
+        decision, more = settled(evidence, moved, gate, errors, lambda c: superiority(c.effect, at_least, errors))
         message = (
             f"{_where(cell)}: {gate.metric} {verb} by {decision.estimate:+.4f} "
             f"[{decision.low:+.4f}, {decision.high:+.4f}], more than {at_least:g} is asked for"
         )
-        findings.append(_finding(evidence, moved, gate, decision, at_least, message, -1.0))
+        findings.append(_finding(evidence, moved, gate, decision, at_least, message, more, -1.0))
     return findings
 
 
-def _errors(evidence: Evidence, cells: Sequence[Contrast]) -> ErrorRates:
-    return ErrorRates(evidence.statistics.alpha, max(1, sum(cell.n_subjects >= 2 for cell in cells)))
+def _errors(evidence: Evidence, gate: GateSpec, cells: Sequence[Contrast]) -> ErrorRates:
+    """Return error rates, the number of cells, and the ends of the subjects' values where the metric has them."""
+    from robustness.metrics.verdicts.robustness import measure_of
+
+    low, high = (-1.0, 1.0) if measure_of(gate.metric, 0.0).bounded else (-math.inf, math.inf)
+    enough = evidence.statistics.min_subjects
+    family = max(1, sum(cell.n_subjects >= enough for cell in cells))
+    return ErrorRates(evidence.statistics.alpha, family, 0.0 if gate.test == "minimum" else low, high)
+
+
+def settled(
+    evidence: Evidence, cell: Contrast, gate: GateSpec, errors: ErrorRates, decide: Callable[[Contrast], Decision]
+) -> tuple[Decision, str]:
+    """Return the decision of a cell and what its message adds; few subjects, floors and missing cases hold it back.
+
+    Below `min_subjects` nothing is decided. A pass must also hold with every missing case counted as the worst value
+    where more than `missing_share` of them are missing, with a clean score above the trivial floors (tests of
+    robustness), and with a certificate where the gate asks for one.
+    """
+    decision, stats = decide(cell), evidence.statistics
+    unit, n = evidence.unit, cell.n_subjects
+    if n < stats.min_subjects:
+        open_ = decision._replace(outcome="inconclusive", needed=stats.min_subjects, certified=False)
+        who = (
+            f"a subgroup needs {stats.min_subjects} {unit}s, this one has"
+            if gate.subgroup
+            else (f"a decision takes {stats.min_subjects} {unit}s, these are")
+        )
+        return open_, would_decide(open_, n, unit) if n < 2 else f"; {who} {n}"
+    if decision.outcome != "pass":
+        return decision, would_decide(decision, n, unit)
+    reason = evidence.floor(cell.model, cell.dataset) if gate.test in _ROBUSTNESS else ""
+    reason = reason or _missing_reason(evidence, cell, errors, decide)
+    if not reason and gate.certified and not decision.certified:
+        reason = "it rests on the interval alone and the gate asks for a certificate (certified = true)"
+    if reason:
+        return decision._replace(outcome="inconclusive", certified=False), f"; no pass: {reason}"
+    return decision, f"; certified {'yes' if decision.certified else 'no'}"
+
+
+def _missing_reason(
+    evidence: Evidence, cell: Contrast, errors: ErrorRates, decide: Callable[[Contrast], Decision]
+) -> str:
+    """Return why missing cases hold a pass back; "" where it holds with them counted as the worst value."""
+    from robustness.metrics.pairing.coverage import with_worst
+
+    missing = cell.missing
+    if missing is None or missing.total <= evidence.statistics.missing_share:
+        return ""
+    said = f"{100 * missing.total:.0f}% of the cases are missing"
+    if not math.isfinite(errors.high):
+        return f"{said}, and the metric has no worst value to count them as"
+    for worst in (errors.low, errors.high):
+        counted = cell._replace(
+            effect=with_worst(missing, cell.subjects, cell.effect, worst),
+            changed=with_worst(missing, cell.subjects, cell.changed, 0.0),
+            clean=np.maximum(with_worst(missing, cell.subjects, cell.clean, 1.0), 1e-9),
+        )
+        if decide(counted).outcome != "pass":
+            return f"{said}, and it does not hold with them counted as the worst value"
+    return ""
 
 
 def _margin(gate: GateSpec, noise: Noise) -> tuple[float, float, bool]:
@@ -171,19 +267,18 @@ def _finding(
     decision: Decision,
     margin: float,
     message: str,
+    more: str,
     weight: float,
     *,
     badness: float | None = None,
     signed: bool = True,
 ) -> Finding:
-    """Return the finding; `weight` -1 says that small values are the bad ones."""
+    """Return the finding; `weight` -1 says that small values are the bad ones, `more` ends the message."""
     unit, n = evidence.unit, cell.n_subjects
-    more = would_decide(decision, n, unit)
-    if gate.subgroup and n < SMALL_GROUP:
-        decision = decision._replace(outcome="inconclusive", needed=SMALL_GROUP)
-        more = f"; a subgroup needs {SMALL_GROUP} {unit}s, this one has {n}"
     left_out = f", {cell.n_flagged} rows left out" if cell.n_flagged else ""
-    message = f"{message}, n = {n} {unit}s, {cell.n_images} cases{left_out}{more}"
+    total = max(n, 0 if cell.missing is None else cell.missing.n_subjects)
+    of = f" of {total}" if total > n else ""
+    message = f"{message}, n = {n}{of} {unit}s, {cell.n_images} cases{left_out}{more}"
     bad = weight * decision.estimate if badness is None else badness
     shown = worst_of(cell.cases, cell.case_effects.tolist(), weight=weight, signed=signed)
     return Finding(
@@ -203,6 +298,7 @@ def _finding(
         0.0 if math.isnan(bad) else bad,
         message,
         shown,
+        decision.certified,
     )
 
 

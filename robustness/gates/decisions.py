@@ -23,16 +23,28 @@ NAN = float("nan")
 
 
 class ErrorRates(NamedTuple):
-    """Error rate of one side of a claim, and the number of comparisons that share it (the family of Bonferroni)."""
+    """Error rate of one side of a claim, and the number of cells that are judged together.
+
+    `low`, `high`: ends of the subjects' values; a certificate needs the end that is against the outcome.
+    """
 
     alpha: float
     n_tests: int
+    low: float = -math.inf
+    high: float = math.inf
+
+    @property
+    def mirrored(self) -> ErrorRates:
+        """The same for values with their signs turned."""
+        return self._replace(low=-self.high, high=-self.low)
 
 
 class Decision(NamedTuple):
     """An outcome with the interval that it rests on: 1 - 2 alpha for a pass, 1 - 2 alpha / n_tests otherwise.
 
-    `needed`: subjects that would decide with a power of 80%; None where nothing is open or no number can be estimated.
+    `needed`: subjects that would decide with a power of 80%; None where nothing is open or none is within reach.
+    `certified`: a distribution-free test (`robustness.metrics.inference.evalues`) gives the same outcome: a pass at
+    alpha, a failure at alpha / n_tests.
     """
 
     outcome: Outcome
@@ -40,14 +52,13 @@ class Decision(NamedTuple):
     low: float
     high: float
     needed: int | None
+    certified: bool = False
 
 
 def noninferiority(
     values: Values, limit: float, errors: ErrorRates, *, noise_allowance: float = 0.0, closed: bool = False
 ) -> Decision:
-    """Test whether the mean is below `limit`: pass where the upper bound is, fail where the lower bound is above.
-
-    A failure needs a lower bound above limit + noise_allowance.
+    """Test whether the mean is below `limit`. Pass: upper bound < limit. Fail: lower bound > limit + noise_allowance.
 
     Args:
         values: one per subject.
@@ -58,15 +69,15 @@ def noninferiority(
     if uncorrected is None or corrected is None:
         return _none(values)
     if uncorrected.high < limit or (closed and uncorrected.high <= limit):
-        return Decision("pass", *uncorrected, None)
+        return Decision("pass", *uncorrected, None, certified_below(values, limit, errors))
     if corrected.low > limit + noise_allowance:
-        return Decision("fail", *corrected, None)
+        return Decision("fail", *corrected, None, _certified_above(values, limit + noise_allowance, errors))
     return Decision("inconclusive", *corrected, _needed(values, limit, limit + noise_allowance, errors))
 
 
 def superiority(values: Values, limit: float, errors: ErrorRates, *, closed: bool = False) -> Decision:
     """Test whether the mean is above `limit`: `noninferiority` mirrored; values that all equal an open limit fail."""
-    decision = noninferiority(-values, -limit, errors, closed=closed)
+    decision = noninferiority(-values, -limit, errors.mirrored, closed=closed)
     if decision.outcome == "inconclusive" and not closed and decision.low == decision.high == -limit:
         decision = decision._replace(outcome="fail", needed=None)
     return decision._replace(estimate=0.0 - decision.estimate, low=0.0 - decision.high, high=0.0 - decision.low)
@@ -79,7 +90,9 @@ def no_proven_inferiority(
     uncorrected, corrected = _intervals(values, errors)
     if uncorrected is None or corrected is None:
         return _none(values)
-    return Decision("fail" if corrected.low > limit + noise_allowance else "pass", *corrected, None)
+    if corrected.low > limit + noise_allowance:
+        return Decision("fail", *corrected, None, _certified_above(values, limit + noise_allowance, errors))
+    return Decision("pass", *corrected, None, certified_below(values, limit, errors) if limit > 0 else False)
 
 
 def equivalence(
@@ -89,7 +102,7 @@ def equivalence(
     upper = noninferiority(values, limit, errors, noise_allowance=noise_allowance, closed=closed)
     lower = superiority(values, -limit, errors, closed=closed)
     if upper.outcome == lower.outcome == "pass":
-        return upper
+        return upper._replace(certified=upper.certified and lower.certified)
     _, corrected = _intervals(values, errors)
     if corrected is None:
         return _none(values)
@@ -114,11 +127,33 @@ def retention(
     if math.isnan(uncorrected.low):
         return Decision("inconclusive", *uncorrected, 2 if clean.size < 2 else None)
     if uncorrected.low >= at_least:
-        return Decision("pass", *uncorrected, None)
+        # The share is at least at_least where at_least x clean - changed, at most at_least, has a mean below 0.
+        return Decision(
+            "pass", *uncorrected, None, certified_below(at_least * clean - changed, 0.0, errors._replace(high=at_least))
+        )
     if corrected.high < at_least:
         return Decision("fail", *corrected, None)
     # The ratio lies below at_least where the mean of changed - at_least x clean lies below 0.
     return Decision("inconclusive", *corrected, _needed(at_least * clean - changed, 0.0, 0.0, errors))
+
+
+def certified_below(values: Values, limit: float, errors: ErrorRates) -> bool:
+    """Tell whether a distribution-free test shows a mean below `limit`, values being at most `errors.high`."""
+    from robustness.metrics.inference.evalues import log_evalue_below, whole_share
+
+    top = errors.high
+    if not (math.isfinite(top) and values.size and limit < top):
+        return False
+    # The test is free of scale: only how far values and limit lie below the largest value counts.
+
+    shifted, margin = 1 - (top - values), 1 - (top - limit)
+    whole = whole_share(values.size, margin, alpha=errors.alpha)
+    return log_evalue_below(shifted, margin, whole=whole) >= -math.log(errors.alpha)
+
+
+def _certified_above(values: Values, limit: float, errors: ErrorRates) -> bool:
+    mirrored = errors.mirrored._replace(alpha=errors.alpha / errors.n_tests)
+    return certified_below(-values, -limit, mirrored)
 
 
 def _intervals(values: Values, errors: ErrorRates) -> tuple[Interval | None, Interval | None]:

@@ -129,6 +129,27 @@ class Evidence:
         partner = self.partners(gate)[model]
         return self._noises(rows, gate.metric, "before").get((partner, dataset), Noise(0.0, False))
 
+    def floor(self, model: str, dataset: str) -> str:
+        """Return why the clean score of a model shows no robustness (`robustness.metrics.verdicts.floors`), or ""."""
+        from robustness.metrics.verdicts.floors import floor_reason
+        from robustness.metrics.verdicts.settings import Settings
+
+        def measure() -> str:
+            stats, cells = self.statistics, self.rows.cells
+            settings = Settings(
+                stats.alpha,
+                stats.margin_dice,
+                stats.margin_change,
+                stats.resamples,
+                self.seed,
+                self.unit,
+                stats.min_subjects,
+            )
+            return floor_reason(self.rows, cells[(cells["model"] == model) & (cells["dataset"] == dataset)], settings)
+
+        found: str = self._once(("floor", model, dataset), measure)
+        return found
+
     def partners(self, gate: GateSpec) -> dict[str, str]:
         """Return the earlier model for each model: the one of the same name, or the only one."""
         new = sorted(m for m in self.results["model"].unique() if fnmatch.fnmatchcase(m, gate.model))

@@ -14,7 +14,8 @@ class Finding(NamedTuple):
     """What one test says of one condition of one model on one dataset (and one subgroup).
 
     `badness` orders findings of the same outcome: larger is worse. `needed` is the number of subjects that would
-    decide; `worst_cases` are texts such as "case_012 (+0.31)".
+    decide; `worst_cases` are texts such as "case_012 (+0.31)"; `certified`: a distribution-free test gives the same
+    outcome.
     """
 
     outcome: Outcome
@@ -33,6 +34,7 @@ class Finding(NamedTuple):
     badness: float
     message: str
     worst_cases: tuple[str, ...]
+    certified: bool = False
 
 
 def worst_of(
@@ -52,5 +54,5 @@ def would_decide(decision: Decision, n_subjects: int, unit: str) -> str:
     if n_subjects < 2:
         return f"; no interval from {n_subjects} {unit}, at least 2 are needed"
     if decision.needed is None:
-        return "; the estimate lies too near the limit to say how many more would decide"
+        return "; the estimate lies too near the limit for 10 times as many to decide"
     return f"; about {decision.needed} {unit}s would decide"

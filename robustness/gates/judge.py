@@ -39,6 +39,7 @@ COLUMNS = (
     "worst_cases",
     "n_conditions",
     "blocks",
+    "certified",
 )
 
 
@@ -107,7 +108,7 @@ def as_table(judged: list[Judged]) -> pd.DataFrame:
     import pandas as pd
 
     table = pd.DataFrame([_row(one) for one in judged], columns=list(COLUMNS))
-    return table.astype({"n_needed": "Int64", "blocks": "bool"})
+    return table.astype({"n_needed": "Int64", "blocks": "bool", "certified": "bool"})
 
 
 _RANK = {"fail": 0, "inconclusive": 1, "pass": 2}
@@ -119,6 +120,7 @@ def _find(evidence: Evidence, gate: GateSpec) -> list[Finding]:
     finders: dict[str, Callable[[Evidence, GateSpec], list[Finding]]] = {
         "follows": by_verdict,
         "ignores": by_verdict,
+        "abstains": by_verdict,
         "noninferior": gate_tests.against_baseline,
         "no_proven_drop": gate_tests.against_baseline,
         "retention": gate_tests.retention,
@@ -153,4 +155,5 @@ def _row(judged: Judged) -> tuple[Any, ...]:
         ", ".join(worst.worst_cases),
         len(judged.findings),
         judged.blocks,
+        worst.certified,
     )

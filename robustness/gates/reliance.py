@@ -1,4 +1,4 @@
-"""``follows`` and ``ignores``: gates that read the run's verdicts on prompt reliance."""
+"""``follows``, ``ignores`` and ``abstains``: gates that read the run's verdicts."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ def by_verdict(evidence: Evidence, gate: GateSpec) -> list[Finding]:
         InputError: no verdict matches.
     """
     verdicts = evidence.run.verdicts()
-    prompt = verdicts[verdicts["claim"] == "prompt"]
+    claim = "abstention" if gate.test == "abstains" else "prompt"
+    prompt = verdicts[verdicts["claim"] == claim]
     rows = prompt[[_matches(row, gate) for row in prompt.to_dict("records")]]
     if not len(rows):
         raise InputError(nothing(gate, sorted(prompt["condition"].unique())))
     cases = _cases(evidence, gate, set(rows["condition"]))
-    if gate.test == "ignores":
+    if gate.test != "follows":
         return [_finding(row, gate, cases, evidence.unit) for row in rows.to_dict("records")]
     groups = rows.groupby(["model", "dataset", "attribute"], sort=True)
     return [
@@ -70,7 +71,7 @@ def _finding(row: dict[Any, Any], gate: GateSpec, cases: dict[tuple[str, str, st
     sentence = str(row["sentence"]).rstrip(".")
     # Most sentences say already how many subjects would decide.
     more = f"; about {needed} {unit}s would decide" if outcome == "inconclusive" and needed else ""
-    if outcome == "inconclusive" and row["verdict"] == "REACTS":
+    if outcome == "inconclusive" and str(row["verdict"]).startswith("REACTS"):
         more = "; without another object on the same image a reaction is all that any number of subjects can show"
     message = f"{row['condition']}: {row['verdict']}: {sentence}{more if f'about {needed} ' not in sentence else ''}"
     changes = cases.get((row["model"], row["dataset"], row["condition"]))
@@ -95,20 +96,30 @@ def _finding(row: dict[Any, Any], gate: GateSpec, cases: dict[tuple[str, str, st
         0.0 if estimate != estimate else abs(estimate),
         message,
         worst,
+        _certified(row) and outcome != "inconclusive",
     )
+
+
+_PASSES = {"follows": ("FOLLOWS", "FOLLOWS*"), "ignores": ("IGNORES",), "abstains": ("ABSTAINS",)}
 
 
 def _outcome(row: dict[Any, Any], gate: GateSpec) -> Outcome:
     verdict = str(row["verdict"])
-    if verdict == ("FOLLOWS" if gate.test == "follows" else "IGNORES"):
-        return "pass"
+    if verdict in _PASSES[gate.test]:
+        return "inconclusive" if gate.certified and not _certified(row) else "pass"
     undecided = {"INCONCLUSIVE", "UNTESTABLE"}
     if gate.test == "ignores":
         undecided.add("IGNORES*")
     elif not str(row["condition"]).startswith("other:"):
         # Without a second referent a reaction is all that can be shown.
-        undecided.add("REACTS")
+        undecided |= {"REACTS", "REACTS*"}
     return "inconclusive" if verdict in undecided else "fail"
+
+
+def _certified(row: dict[Any, Any]) -> bool:
+    """Return whether the verdict is certified; those of older runs carry no such column."""
+    stated = row.get("certified")
+    return not str(row["verdict"]).endswith("*") if stated is None else bool(stated)
 
 
 def _missing(value: Any) -> bool:

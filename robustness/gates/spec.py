@@ -19,10 +19,12 @@ Test = Literal[
     "invariant",
     "follows",
     "ignores",
+    "abstains",
     "retention",
     "minimum",
     "directional",
 ]
+BY_VERDICT = ("follows", "ignores", "abstains")
 AGAINST_BASELINE = ("noninferior", "no_proven_drop")
 _NEEDED = {
     "retention": ("at_least", "at_least = 0.9"),
@@ -35,6 +37,7 @@ class GateSpec(StrictModel):
 
     `condition`, `attribute`, `model`, `dataset` are globs; `subgroup` is a column of the results, or ``column=GLOB``.
     `margin` is a number in units of the metric, or "noise": what two runs of the same model may differ by.
+    `certified`: a pass needs a distribution-free test that agrees.
     """
 
     name: str = ""
@@ -50,6 +53,7 @@ class GateSpec(StrictModel):
     at_most: float | None = None
     direction: Literal["drop", "rise"] | None = None
     severity: Literal["error", "warn"] = "error"
+    certified: bool = False
     inconclusive: Policy | None = None
 
     @property
@@ -95,7 +99,7 @@ def check_gate(gate: GateSpec) -> None:
         raise InputError(f"{gate.label}: at_least: directional needs an amount of at least 0, got {gate.at_least!r}")
     if gate.direction is not None and gate.test not in ("directional", *AGAINST_BASELINE):
         raise InputError(f"{gate.label}: direction is for directional and for comparisons with a baseline")
-    if gate.subgroup is not None and gate.test in ("follows", "ignores"):
+    if gate.subgroup is not None and gate.test in BY_VERDICT:
         raise InputError(
             f"{gate.label}: {gate.test} reads the run's verdicts, which know no subgroups; remove subgroup"
         )

@@ -125,14 +125,25 @@ class MetricSpec(StrictModel):
 
 
 class StatisticsSpec(StrictModel):
-    """``[statistics]``: margins and error rates, stated before the run."""
+    """``[statistics]``: margins and error rates, stated before the run.
+
+    With fewer than `min_subjects` subjects nothing is judged. A verdict with more than `missing_share` of its cases
+    missing must also hold with them counted as the worst value.
+    """
 
     alpha: float = Field(default=0.05, gt=0, lt=0.25)
     margin_dice: float = Field(default=0.10, gt=0, lt=1)
     margin_change: float = Field(default=0.05, gt=0, lt=1)
+    margin_abstain: float = Field(default=0.10, gt=0, lt=1)
     margins: dict[str, float] = Field(default_factory=dict)
     correction: Literal["max-t", "holm", "bh", "none"] = "max-t"
     resamples: int = Field(default=9999, ge=99)
+    min_subjects: int = Field(default=10, ge=6)
+    missing_share: float = Field(default=0.05, gt=0, lt=1)
+
+    def verdict_options(self) -> dict[str, Any]:
+        """Return the options of `robustness.metrics.verdicts.verdicts.verdicts` that the plan states."""
+        return self.model_dump(exclude={"correction"})
 
 
 class EngineSpec(StrictModel):

@@ -47,11 +47,7 @@ def derive(results: pd.DataFrame, plan: Plan, *, unit: str) -> tuple[pd.DataFram
     )
     verdict_table = verdicts(
         results,
-        alpha=stats.alpha,
-        margin_dice=stats.margin_dice,
-        margin_change=stats.margin_change,
-        margins=dict(stats.margins),
-        resamples=stats.resamples,
+        **stats.verdict_options(),
         seed=plan.seed,
         unit=unit,
     )

@@ -31,4 +31,4 @@ def test_column_names_are_a_contract():
     assert COLUMNS[:6] == ("model", "dataset", "split", "case_id", "subject_id", "target")
     assert len(set(COLUMNS)) == len(COLUMNS) == 30
     assert len(EFFECT_COLUMNS) == 21
-    assert len(VERDICT_COLUMNS) == 17
+    assert len(VERDICT_COLUMNS) == 24

@@ -238,14 +238,18 @@ class TestTraps:
     def test_all_zero_differences(self):
         found = only(rb.effects(paired(np.zeros(12))))
         assert found["p_value"] == found["p_adjusted"] == 1.0
-        assert found[["effect", "ci_low", "ci_high", "dz", "rank_biserial"]].tolist() == [0.0] * 5
+        assert found[["effect", "dz", "rank_biserial"]].tolist() == [0.0] * 3
+        # No spread seen is not no spread: 12 subjects leave up to 1 - 0.025^(1 / 12) of others unseen.
+        unseen = 1 - 0.025 ** (1 / 12)
+        assert found[["ci_low", "ci_high"]].tolist() == pytest.approx([-unseen, unseen])
+        assert found["ci_method"] == "no spread seen: distribution-free"
         assert np.isnan(found["icc"])
         assert np.isnan(found["mde"])
 
     def test_constant_difference(self):
         found = only(rb.effects(paired(np.full(3, 0.02))))
         assert found["p_value"] == pytest.approx(0.25), "three subjects cannot give the t test's 1e-31"
-        assert found["ci_low"] == found["ci_high"] == pytest.approx(0.02)
+        assert found["ci_low"] < found["effect"] == pytest.approx(0.02)
         assert np.isnan(found["dz"])
         assert found["rank_biserial"] == 1.0
 

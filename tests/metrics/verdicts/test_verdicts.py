@@ -48,10 +48,10 @@ class TestBattery:
         assert prompt(table.query("condition != 'antonym:size'"), "other:size")["verdict"] == verdict
         # An antonym names no second referent, so that it is followed cannot be shown.
         assert prompt(table.query("condition != 'other:size'"))["verdict"] == verdict.replace("FOLLOWS", "REACTS")
-        # Two claims share the error rate, and 60 subjects without a reaction do not certify at 0.025.
+        # Two claims that both hold cost no more subjects than one: closed means of e-values.
         both = rb.verdicts(table).query("claim == 'prompt'").set_index("condition")["verdict"]
-        assert both["other:size"] == verdict.replace("IGNORES", "IGNORES*")
-        assert both["antonym:size"] == verdict.replace("IGNORES", "IGNORES*").replace("FOLLOWS", "REACTS")
+        assert both["other:size"] == verdict
+        assert both["antonym:size"] == verdict.replace("FOLLOWS", "REACTS")
 
     @pytest.mark.parametrize("n_subjects", [20, 30, 58])
     def test_fewer_than_59_subjects_never_certify(self, n_subjects):
@@ -136,10 +136,10 @@ class TestRules:
         assert found["n_needed"] > 80
 
     def test_a_wide_interval_is_inconclusive_and_says_what_would_decide(self):
-        found = prompt(reactions([0.0] * 9 + [0.2, 0.1, 0.05], np.zeros(12)), "drop:size")
+        found = prompt(reactions(np.linspace(0, 0.14, 12), np.zeros(12)), "drop:size")
         assert found["verdict"] == "INCONCLUSIVE"
         assert found["n_needed"] > 12
-        assert f"about {found['n_needed']} subjects would decide" in found["sentence"]
+        assert f"about {found['n_needed']} subjects would decide (REACTS)" in found["sentence"]
 
     def test_the_interval_pays_for_the_family_of_claims_alone(self):
         rng = np.random.default_rng(2)
@@ -149,8 +149,12 @@ class TestRules:
         control = swap.assign(condition="mine", expectation="control")
         alone, controls = prompt(table, "drop:size"), prompt(pd.concat([table, *extra, control]), "drop:size")
         assert controls["ci_low"] == alone["ci_low"]
-        two = prompt(pd.concat([table, swap.assign(condition="rare:size")]), "drop:size")
-        assert two["ci_low"] < alone["ci_low"]
+        other = swap.assign(condition="rare:size", mask_change=rng.uniform(0, 0.15, 30))
+        two = rb.verdicts(pd.concat([table, other])).query("claim == 'prompt'").set_index("condition")
+        # Step-down: the clearest claim pays for both, the last that is left pays for itself alone.
+        levels = two["level"].sort_values().to_numpy()
+        assert levels[1] > levels[0] == alone["level"] == pytest.approx(0.9)
+        assert two["m"].tolist() == [2, 2]
 
     def test_the_rerun_floor_is_told(self):
         table = reactions(np.zeros(60), np.zeros(60))
@@ -175,11 +179,11 @@ class TestUntestable:
     def test_one_subject(self):
         found = rb.verdicts(reactions([0.5], [0.0]).assign(dice=0.5), unit="patient")
         assert (found["verdict"] == "UNTESTABLE").all()
-        assert "fewer than 2 patients" in found["sentence"].iloc[0]
+        assert "1 patient, fewer than 10: described, not judged" in found["sentence"].iloc[0]
 
     def test_a_table_without_mask_change_still_gives_robustness(self):
         table = pd.concat(
-            [rows_of("clean", [0.8] * 5), rows_of("drop:size", [0.7] * 5), rows_of("image:b@1", [0.8] * 5)]
+            [rows_of("clean", [0.8] * 30), rows_of("drop:size", [0.7] * 30), rows_of("image:b@1", [0.8] * 30)]
         )
         found = rb.verdicts(table).set_index("claim")["verdict"]
         assert found["prompt"] == "UNTESTABLE"
@@ -197,21 +201,26 @@ class TestRobustness:
         )
         found = rb.verdicts(table).iloc[0]
         assert (found["claim"], found["verdict"], found["margin"]) == ("robustness", verdict, 0.1)
-        assert ("about" in found["sentence"]) == (verdict == "INCONCLUSIVE")
+        # A truth on the margin gets no number: no sample within reach would decide.
+        assert ("no number of subjects is given" in found["sentence"]) == (verdict == "INCONCLUSIVE")
+        assert pd.isna(found["n_needed"])
 
     def test_margins_by_metric(self):
         table = reactions(np.linspace(0, 0.04, 20), condition="image:blur@3").assign(dice=0.8, iou=0.7, hd95=3.0)
         found = rb.verdicts(table, margins={"hd95": 2.0, "dice": 0.02}).set_index("metric")
         assert found["margin"].to_dict() == {"dice": 0.02, "iou": 0.1, "mask_change": 0.05, "hd95": 2.0}
-        assert (found["verdict"] == "ROBUST").all()
+        # 20 subjects certify no margin, and a distance has no largest value to certify against.
+        assert (found["verdict"] == "ROBUST*").all()
+        assert not found["certified"].any()
+        assert "hd95 has no largest value" in found.loc["hd95", "sentence"]
 
     def test_harmless_prompt_changes_are_judged_on_their_harmless_rows(self):
-        expectation = ["invariant"] * 10 + ["change"] * 10
+        expectation = ["invariant"] * 30 + ["change"] * 10
         table = pd.concat(
-            [rows_of("clean", [0.8] * 20), rows_of("drop:size", [0.8] * 10 + [0.1] * 10, expectation=expectation)]
+            [rows_of("clean", [0.8] * 40), rows_of("drop:size", [0.8] * 30 + [0.1] * 10, expectation=expectation)]
         )
         found = rb.verdicts(table).query("claim == 'robustness'").iloc[0]
-        assert (found["condition"], found["verdict"], found["n_images"]) == ("drop:size", "ROBUST", 10)
+        assert (found["condition"], found["verdict"], found["n_images"]) == ("drop:size", "ROBUST", 30)
 
     def test_controls_and_joint_changes_that_should_move_the_mask_are_not_judged(self):
         said = {
@@ -254,21 +263,24 @@ class TestContract:
     def test_models_are_judged_apart(self):
         both = pd.concat([battery(b, 60).assign(model=b) for b in ("blind", "wrong")])
         found = rb.verdicts(both).query("claim == 'prompt' and condition == 'antonym:size'")
-        assert found.set_index("model")["verdict"].to_dict() == {"blind": "IGNORES*", "wrong": "REACTS"}
+        assert found.set_index("model")["verdict"].to_dict() == {"blind": "IGNORES", "wrong": "REACTS"}
 
     @pytest.mark.parametrize("behaviour", ["blind", "oracle", "wrong", "brittle"])
     def test_the_sentence_quotes_the_interval_that_the_rule_used(self, behaviour):
         found = prompt(battery(behaviour, 30), "other:size", unit="patient")
-        shown = f"{found['ci_low']:.2f}" if found["metric"] == "dice" else f"{100 * found['ci_low']:.1f}%"
+        shown = f"{found['ci_low']:.2f}" if found["metric"] == "dice" else f"{100 * found['ci_low']:.1f}"
         assert shown in found["sentence"]
-        assert "n = 30 patients" in found["sentence"]
+        assert "n = 30 of 30 patients" in found["sentence"]
+        assert f"{100 * found['level']:.4g}% interval" in found["sentence"]
         assert "size words" in found["sentence"]
         assert found["sentence"].endswith(".")
 
     def test_a_change_below_that_of_rewording_is_called_less_with_the_bounds_turned(self):
         decision = Decision("INCONCLUSIVE", "5", "mask_change", Interval(-0.029, -0.046, -0.013), 0.05, 62, 62, None)
-        sentence = prompt_sentence(decision, model="m", attribute="view", condition="antonym:view", unit="image")
-        assert "changes the mask by 2.9% [1.3%, 4.6%] less than rewording does" in sentence
+        sentence = prompt_sentence(
+            decision, model="m", attribute="view", condition="antonym:view", unit="image", alpha=0.05
+        )
+        assert "changes the mask by 2.9 [1.3, 4.6] percentage points less than rewording does" in sentence
 
     def test_the_uncertified_sentence_bounds_the_share_of_reacting_subjects(self):
         found = prompt(battery("blind", 30).query("condition != 'other:size'"), unit="patient")

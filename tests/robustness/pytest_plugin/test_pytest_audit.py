@@ -40,6 +40,7 @@ prompt = ["antonym:side", "paraphrase", "other"]
 image = []
 [statistics]
 resamples = 199
+min_subjects = 6
 """
 AUDIT = """
 @pytest.mark.parametrize("index", range(4))
@@ -52,7 +53,7 @@ def test_it(robustness_audit, index):
 @pytest.fixture
 def project(pytester, monkeypatch):
     """A project with data, a model that counts its calls, and a plan."""
-    write_dataset(pytester.path / "data", images=4)
+    write_dataset(pytester.path / "data", images=6)
     (pytester.path / "model.py").write_text(MODEL)
     (pytester.path / "plan.toml").write_text(PLAN)
     calls = pytester.path / "calls.log"

@@ -235,7 +235,9 @@ class TestSameAsTheDirectAudit:
         assert run.verify()["ok"].all()
         assert "vendor" in (run.path / "report.html").read_text("utf-8")
         (tmp_path / "gates.toml").write_text('[[gate]]\ntest = "drop_below"\ncondition = "paraphrase"\nmargin = 0.5\n')
-        assert run.gate(tmp_path / "gates.toml").outcome.tolist() == ["pass"]
+        (judged,) = run.gate(tmp_path / "gates.toml").to_dict("records")
+        assert judged["outcome"] == "inconclusive"
+        assert "a decision takes 10 patients, these are 5" in judged["message"]
 
 
 class TestWhatIsWrong:

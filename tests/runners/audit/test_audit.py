@@ -32,6 +32,7 @@ def run(data, tmp_path_factory):
         severities=[1, 3],
         out=tmp_path_factory.mktemp("runs") / "reader",
         engine={"images_per_part": 2},
+        statistics={"min_subjects": 6},
         report=False,
     )
 
@@ -96,9 +97,10 @@ class TestRows:
 
 class TestVerdicts:
     def test_the_reader_follows_the_side(self, run):
-        verdicts = run.verdicts().set_index("condition")
-        assert verdicts.loc["other:side", "verdict"] == "FOLLOWS"
-        assert verdicts.loc["antonym:side", "verdict"] == "REACTS"
+        verdicts = run.verdicts().query("claim == 'prompt'").set_index("condition")
+        # Six patients certify nothing.
+        assert verdicts.loc["other:side", "verdict"] == "FOLLOWS*"
+        assert verdicts.loc["antonym:side", "verdict"] == "REACTS*"
         assert verdicts.loc["antonym:size", "verdict"] in ("IGNORES*", "INCONCLUSIVE")
 
     def test_the_blind_model_follows_nothing(self, data, tmp_path):
@@ -107,6 +109,7 @@ class TestVerdicts:
             rb.load_dataset(data, prompt="p5"),
             perturbations=PROMPTS,
             out=tmp_path / "run",
+            statistics={"min_subjects": 6},
             report=False,
         )
         verdicts = run.verdicts()

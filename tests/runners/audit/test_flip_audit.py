@@ -43,7 +43,8 @@ def test_a_side_follower_keeps_its_score_with_rewritten_words_and_loses_it_witho
     rewritten, control = (effect(runs["reads_side"], c) for c in (FLIP, CONTROL))
     assert rewritten["perturbed_mean"] == pytest.approx(rewritten["clean_mean"], abs=0.01)
     assert control["perturbed_mean"] < 0.02
-    assert control["ci_low"] > 0.9
+    # All 12 lose alike: no spread was seen, which does not say that a 13th would; the interval is distribution-free.
+    assert 0.4 < control["ci_low"] < control["effect"]
     assert control["n_images"] == rewritten["n_images"]
 
 
@@ -54,7 +55,7 @@ def test_a_model_that_reads_nothing_loses_nothing_in_either(runs: dict[str, Run]
 
 def test_the_flip_is_judged_and_the_control_is_not(runs: dict[str, Run]) -> None:
     claims = runs["reads_side"].verdicts()
-    assert claims[claims["condition"] == FLIP].query("metric == 'dice'")["verdict"].tolist() == ["ROBUST"]
+    assert claims[claims["condition"] == FLIP].query("metric == 'dice'")["verdict"].tolist() == ["ROBUST*"]
     assert claims[claims["condition"] == CONTROL].empty
 
 

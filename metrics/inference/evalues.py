@@ -1,0 +1,167 @@
+"""E-values for the mean of bounded patient values: certificates that hold for every distribution.
+
+An e-value is a non-negative statistic whose expectation is at most 1 under the null hypothesis, so that it reaches
+1 / alpha with probability alpha at most (Markov). For independent values x_i <= 1 (of any distribution, even of
+different ones) and the hypothesis "their mean is at least m", the capital of a gambler who bets the fraction f on low
+values,
+
+    E_f = prod_i (1 + f (m - x_i) / (1 - m)),   0 <= f <= 1,
+
+is one: every factor is non-negative, and by the inequality of arithmetic and geometric means the product of the
+expected factors is at most (1 + f (m - mean) / (1 - m))^K <= 1. So is every mixture over f that is fixed before the
+data. With f = 1 and no reaction at all it is (1 - m)^-K: the rule of three, 59 patients for m = 0.05.
+
+Source: Waudby-Smith & Ramdas 2024, doi:10.1093/jrsssb/qkad009 (betting); Vovk & Wang 2021, doi:10.1214/20-AOS2020
+(means of e-values, closed testing).
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+Values = npt.NDArray[np.float64]
+
+# What is not bet whole is bet in these fractions; they matter where a few patients lose everything.
+_FRACTIONS = np.array([0.85, 0.65, 0.35])
+_WEIGHTS = np.array([0.5, 0.3, 0.2])
+# Smaller bets get at most this share of the capital.
+_HEDGE = 0.75
+# Towards a large mean no rule of three is asked for.
+_WHOLE_ABOVE = 0.5
+_SMALLEST_MARGIN = 1e-3
+_SMALLEST = 1e-300
+_LARGEST_LOG = 600.0
+
+
+def log_evalue_below(values: Values, margin: float, *, whole: float) -> float:
+    """Return the log e-value against "the mean of `values` is at least `margin`".
+
+    Args:
+        values: one per subject, at most 1 (a loss, a change, a share); (K,). There is no lower limit.
+        margin: below 1.
+        whole: share of the capital that is bet whole, fixed before the data: `whole_share`.
+
+    Returns:
+        -inf .. inf; 0 without subjects.
+    """
+    gain = (margin - np.minimum(values, 1.0)) / (1.0 - margin)
+    logs = [math.log(whole) + float(np.log(np.maximum(1.0 + gain, _SMALLEST)).sum())] if whole > 0 else []
+    if whole < 1:
+        hedged = np.log1p(_FRACTIONS[:, None] * gain[None, :]).sum(axis=1)
+        logs += (hedged + np.log((1 - whole) * _WEIGHTS)).tolist()
+    return float(np.logaddexp.reduce(np.array(logs)))
+
+
+def log_evalue_above(values: Values, margin: float) -> float:
+    """Return the log e-value against "the mean of `values` is at most `margin`"; values are at least -1."""
+    return log_evalue_below(-values, -margin, whole=_WHOLE_ABOVE)
+
+
+def whole_share(n_subjects: int, margin: float, *, alpha: float) -> float:
+    """Return which share of the capital is bet whole on K subjects (1: all of it).
+
+    A whole bet certifies soonest where nobody reacts, and loses everything to one patient who loses everything. With so
+    few subjects that one reaction could not be forgiven anyway, all is bet whole; beyond, what more subjects add goes
+    into smaller bets, up to three quarters of the capital, so that more subjects never certify less.
+    """
+    if margin < _SMALLEST_MARGIN:
+        return 1.0 - _HEDGE
+    first = subjects_to_forgive_one(margin, alpha=alpha)
+    if n_subjects <= first:
+        return 1.0
+    return max(1.0 - _HEDGE, (1.0 - margin) ** (n_subjects - first))
+
+
+@functools.lru_cache(maxsize=256)
+def subjects_to_forgive_one(margin: float, *, alpha: float) -> int:
+    """Return the smallest K for which one reaction among K still bounds the share of reactions below `margin`.
+
+    Example:
+        >>> [subjects_to_forgive_one(m, alpha=0.05) for m in (0.05, 0.1)]
+        [93, 46]
+    """
+    n = 2
+    while (1 - margin) ** n + n * margin * (1 - margin) ** (n - 1) > alpha:
+        n += 1
+    return n
+
+
+def closed_means(log_evalues: Values) -> Values:
+    """Return the log e-value of each claim of a family after closed testing; a family-wise error of alpha at 1 / alpha.
+
+    The e-value of a joint hypothesis is the mean of the e-values of its members, whatever their dependence, and a claim
+    is worth the smallest mean of any set that it belongs to: min over k of (e + the k smallest others) / (k + 1). A
+    family of claims that all hold costs nothing; one claim that does not hold costs the others a factor of 2.
+
+    Args:
+        log_evalues: (claims,).
+
+    Source: Vovk & Wang 2021, doi:10.1214/20-AOS2020, algorithm 1.
+
+    Example:
+        >>> closed_means(np.log([40.0, 40.0, 1e-9])).round(3).tolist() == np.log([20, 20, 1e-9]).round(3).tolist()
+        True
+    """
+    if log_evalues.size == 0:
+        return log_evalues
+    order = np.argsort(log_evalues, kind="stable")
+    ordered = np.exp(np.clip(log_evalues[order], -_LARGEST_LOG, _LARGEST_LOG))
+    below = np.concatenate([[0.0], np.cumsum(ordered)])
+    adjusted = np.empty(log_evalues.size)
+    for position in range(log_evalues.size):
+        sums = ordered[position] + below[: position + 1]
+        adjusted[order[position]] = np.log((sums / np.arange(1, position + 2)).min())
+    return adjusted
+
+
+def mean_bound(values: Values, *, alpha: float, whole: float, floor: float = 0.0) -> float:
+    """Return the upper bound, at confidence 1 - alpha, of the mean of values that are at most 1.
+
+    The largest mean that the e-value does not exclude; 1 where none is excluded. It lies below a margin exactly where
+    `log_evalue_below` at that margin (with the same `whole`) exceeds log(1 / alpha).
+
+    Args:
+        floor: lowest mean to look at.
+    """
+    low, high = max(floor, float(values.mean()) if values.size else 0.0), 1.0
+    if values.size == 0 or low >= high:
+        return 1.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        excluded = log_evalue_below(values, middle, whole=whole) >= -math.log(alpha)
+        low, high = (low, middle) if excluded else (middle, high)
+    return high
+
+
+def subjects_to_certify(log_factors: Values, *, alpha: float, power: float = 0.8) -> int | None:
+    """Return K for which the capital of subjects like these reaches 1 / alpha with `power`; None where it never grows.
+
+    K g - z sd sqrt(K) = log(1 / alpha), g and sd mean and standard deviation of the log factors.
+
+    Args:
+        log_factors: log(1 + f (m - x_i) / (1 - m)) of every subject, for the bet that grows fastest.
+        alpha: error rate that the claim is left with in its family.
+    """
+    from scipy.special import ndtri
+
+    if log_factors.size == 0 or not np.isfinite(log_factors).all():
+        return None
+    growth = float(log_factors.mean())
+    if growth <= 1e-9:
+        return None
+    spread = float(ndtri(power)) * (float(log_factors.std(ddof=1)) if log_factors.size > 1 else 0.0)
+    root = (spread + math.sqrt(spread * spread - 4 * growth * math.log(alpha))) / (2 * growth)
+    return math.ceil(root * root - 1e-9)
+
+
+def best_log_factors(values: Values, margin: float) -> Values:
+    """Return the log factors of every subject for the fraction whose capital grows fastest (whole bets included)."""
+    gain = (margin - np.minimum(values, 1.0)) / (1.0 - margin)
+    fractions = np.append(_FRACTIONS, 1.0)
+    factors = np.log(np.maximum(1.0 + fractions[:, None] * gain[None, :], _SMALLEST))
+    best: Values = factors[int(np.argmax(factors.mean(axis=1)))] if values.size else np.empty(0)
+    return best

@@ -1,0 +1,67 @@
+"""How many subjects would decide or certify a claim, by the rule that would do so; else why no number is given."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from robustness.metrics.inference.intervals import Values
+from robustness.metrics.inference.planning import FURTHEST, subjects_to_certify, subjects_to_decide
+from robustness.metrics.verdicts.evidence import Evidence
+from robustness.metrics.verdicts.families import Tests
+from robustness.metrics.verdicts.settings import Settings
+
+
+class Needed(NamedTuple):
+    """Subjects that would show the verdict `towards`; None with the reason in `unknown`."""
+
+    n: int | None
+    towards: str
+    unknown: str
+
+
+def needed_for(n: int | None, towards: str, n_now: int) -> Needed:
+    """Return the number with its verdict, or the reason why there is none."""
+    if n is not None:
+        return Needed(n, towards, "")
+    return Needed(None, "", f"the estimate lies too near the margin for up to {FURTHEST} x {n_now} to decide")
+
+
+def needed_to_follow(values: Values, margin: float, *, alpha: float) -> Needed:
+    """Return the subjects that would show FOLLOWS, from the weaker of S_A and S_B."""
+    if values.mean() <= margin:
+        return Needed(None, "", "the estimate is not above the margin, so more subjects would not show FOLLOWS")
+    return needed_for(subjects_to_decide(values, margin, alpha=alpha), "FOLLOWS", values.size)
+
+
+def needed_to_ignore(evidence: Evidence, settings: Settings, tests: Tests) -> Needed:
+    """Return the subjects that would certify IGNORES."""
+    n = subjects_to_certify(
+        evidence.change, settings.margin_change, alpha=settings.alpha, penalty=tests.ignores.penalty
+    )
+    return needed_for(n, "IGNORES", evidence.change.size)
+
+
+def needed_to_decide(evidence: Evidence, settings: Settings, tests: Tests) -> Needed:
+    """Return the subjects that would show REACTS, or a certified IGNORES; None where neither is in reach.
+
+    Where rewording moves the mask as much as the margin, or two identical runs differ by as much, more subjects would
+    not help.
+    """
+    margin, alpha, n_now = settings.margin_change, tests.alpha, evidence.excess.size
+    if evidence.floor >= margin:
+        return Needed(None, "", "two identical runs differ by as much as the margin: more subjects cannot decide")
+    if evidence.excess.mean() > margin:
+        return needed_for(subjects_to_decide(evidence.excess, margin, alpha=alpha), "REACTS", n_now)
+    if evidence.change.mean() >= margin:
+        if evidence.wording.mean() > margin:
+            return needed_for(subjects_to_decide(evidence.wording, margin, alpha=alpha), "UNSTABLE", n_now)
+        return Needed(None, "", "the change lies above the margin and its excess over rewording below it")
+    lower = -evidence.excess if evidence.excess.mean() < 0 else evidence.excess
+    shown = [subjects_to_decide(values, margin, alpha=alpha) for values in (lower, evidence.change)]
+    certified = needed_to_ignore(evidence, settings, tests).n
+    known = [n for n in (*shown, certified) if n is not None]
+    spread = [values.size > 0 and np.ptp(values) > 0 for values in (lower, evidence.change)]
+    complete = certified is not None and all(n is not None or not wide for n, wide in zip(shown, spread, strict=True))
+    return needed_for(max(known) if complete and known else None, "IGNORES", n_now)

@@ -1,0 +1,266 @@
+"""Robustness claims: does a metric stay within its margin under a change that should be harmless?"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from robustness.metrics.inference.clopper_pearson import Share, clopper_pearson
+from robustness.metrics.inference.evalues import closed_means, log_evalue_above, log_evalue_below, whole_share
+from robustness.metrics.inference.intervals import Interval, Values, t_interval
+from robustness.metrics.inference.planning import subjects_to_certify, subjects_to_decide
+from robustness.metrics.inference.signflip import sign_flip
+from robustness.metrics.inference.upper_bound import share_bound
+from robustness.metrics.pairing.coverage import Flags, Missing, missing_cases, with_worst
+from robustness.metrics.pairing.direction import effect_range
+from robustness.metrics.pairing.pairs import Pairs, subject_matrix, subject_means
+from robustness.metrics.pairing.rows import Codes, Rows
+from robustness.metrics.verdicts.families import NOTHING, Certificate
+from robustness.metrics.verdicts.needed import Needed, needed_for
+from robustness.metrics.verdicts.settings import Settings
+from robustness.results import CLEAN
+
+STAR = "*"
+
+
+class Measure(NamedTuple):
+    """A metric with its margin: `low`, `high` are the ends of its effect (NaN where it has none)."""
+
+    name: str
+    margin: float
+    low: float
+    high: float
+
+    @property
+    def bounded(self) -> bool:
+        """Whether no subject can lose more than 1, so that certificates exist."""
+        return self.high <= 1.0
+
+
+def measure_of(name: str, margin: float) -> Measure:
+    """Return the metric with the ends of its effect: 0 and 1 for the mask change, -1 and 1 for ratios."""
+    return Measure(name, margin, *effect_range(name))
+
+
+class RobustnessDecision(NamedTuple):
+    """What the rule says of one condition; see `robustness.metrics.verdicts.rules.Decision` for the shared fields."""
+
+    verdict: str
+    rule: str
+    interval: Interval
+    n_subjects: int
+    level: float
+    m: int
+    certified: bool
+    share: Share
+    needed: Needed
+    count: int
+    n_total: int
+    n_missing: int
+    could_collapse: float
+
+
+class _Condition(NamedTuple):
+    """One condition: subject means of its effect, with what is missing."""
+
+    cell: int
+    subjects: Codes
+    values: Values
+    missing: Missing | None
+    n_images: int
+
+
+class Conditions(NamedTuple):
+    """The conditions of one (model, dataset) that are judged, and what they are judged by.
+
+    Attributes:
+        judged: cells that carry a claim; `applies`: which cases each cell applies to.
+        noise: mean difference of two identical runs.
+        floor: why no claim can be made at all, or "".
+    """
+
+    rows: Rows
+    cells: pd.DataFrame
+    judged: Flags
+    applies: Flags
+    noise: float
+    floor: str
+
+
+def robustness_decisions(
+    pairs: Pairs, conditions: Conditions, measure: Measure, settings: Settings
+) -> list[tuple[int, RobustnessDecision, dict[str, Any]]]:
+    """Return (cell, decision, further columns) of every judged condition.
+
+    ROBUST: the upper bound of the mean effect lies below the margin, level 1 - 2 alpha / m. FRAGILE: the lower bound
+    lies above it. A star: the e-value of the same claim, closed over the family, does not reach 1 / alpha.
+    """
+    changed = [int(c) for c in conditions.cells.index[conditions.cells["family"] != CLEAN]]
+    every = [_condition(pairs, conditions, cell) for cell in changed]
+    test = sign_flip(
+        subject_matrix([(c.subjects, c.values) for c in every]), resamples=settings.resamples, seed=settings.seed
+    )
+    judged = [i for i, c in enumerate(changed) if conditions.judged[c]]
+    certificates = _certificates([every[i].values for i in judged], measure, settings)
+    m = max(1, sum(not settings.too_few(every[i].values.size) for i in judged))
+    return [
+        (
+            every[i].cell,
+            _decide(every[i], measure, settings, m, certificate, conditions),
+            {"n_images": every[i].n_images, "detectable": bool(test.p_adjusted[i] < settings.alpha)},
+        )
+        for i, certificate in zip(judged, certificates, strict=True)
+    ]
+
+
+def _condition(pairs: Pairs, conditions: Conditions, cell: int) -> _Condition:
+    where = pairs.of(cell)
+    subjects, values = subject_means(pairs.effect[where], pairs.subject[where])
+    missing = missing_cases(conditions.rows, conditions.applies[cell], pairs.case[where])
+    return _Condition(cell, subjects, values, missing if missing.n_images else None, where.stop - where.start)
+
+
+def _certificates(family: list[Values], measure: Measure, settings: Settings) -> list[tuple[Certificate, Certificate]]:
+    """Return the certificates of ROBUST and of FRAGILE for every condition."""
+    enough = np.array([not settings.too_few(v.size) for v in family], dtype=bool)
+    logs = np.full((2, len(family)), NOTHING)
+    for i in np.flatnonzero(enough) if measure.bounded else ():
+        logs[:, i] = _log_robust(family[i], measure, settings), log_evalue_above(family[i], measure.margin)
+    closed = np.full_like(logs, NOTHING)
+    for side in (0, 1):
+        closed[side, enough] = closed_means(logs[side, enough])
+    return [
+        (Certificate(*map(float, (logs[0, i], closed[0, i]))), Certificate(*map(float, (logs[1, i], closed[1, i]))))
+        for i in range(len(family))
+    ]
+
+
+def _log_robust(values: Values, measure: Measure, settings: Settings) -> float:
+    if not measure.bounded:
+        return NOTHING
+    whole = whole_share(values.size, measure.margin, alpha=settings.alpha)
+    return log_evalue_below(values, measure.margin, whole=whole)
+
+
+def _decide(
+    condition: _Condition,
+    measure: Measure,
+    settings: Settings,
+    m: int,
+    certificates: tuple[Certificate, Certificate],
+    conditions: Conditions,
+) -> RobustnessDecision:
+    values, margin, missing = condition.values, measure.margin, condition.missing
+    level = 1 - 2 * settings.alpha / m
+    interval = t_interval(values, level=level)
+    lost = int((values > margin).sum())
+    found = RobustnessDecision(
+        "INCONCLUSIVE",
+        f"interval {_bounds(interval)} holds the margin {margin:g}",
+        interval,
+        values.size,
+        level,
+        m,
+        False,
+        clopper_pearson(lost, values.size, level=1 - settings.alpha),
+        Needed(None, "", ""),
+        lost,
+        max(values.size, 0 if missing is None else missing.n_subjects),
+        0 if missing is None else missing.n_images,
+        share_bound(lost, values.size, alpha=settings.alpha) if values.size else math.nan,
+    )
+    nothing = "no case applies" if missing is None else f"no value is known: all {missing.n_images} images are missing"
+    reason = nothing if values.size == 0 else settings.too_few(values.size) or conditions.floor
+    if reason:
+        return found._replace(verdict="UNTESTABLE", rule=reason)
+    if interval.high < margin:
+        found = _robust(found, values, measure, settings, certificates[0])
+    elif interval.low > margin:
+        found = _starred(
+            found, "FRAGILE", f"interval {_bounds(interval)} above the margin {margin:g}", certificates[1], settings
+        )
+    else:
+        towards = "ROBUST" if interval.estimate < margin else "FRAGILE"
+        n = subjects_to_decide(values, margin, alpha=settings.alpha / m)
+        found = found._replace(needed=needed_for(n, towards, values.size))
+    found = _with_noise(found, conditions.noise, margin)
+    return _with_missing(found, condition, measure, settings, certificates)
+
+
+def _robust(
+    found: RobustnessDecision, values: Values, measure: Measure, settings: Settings, certificate: Certificate
+) -> RobustnessDecision:
+    margin = measure.margin
+    rule = f"interval {_bounds(found.interval)} below the margin {margin:g}"
+    kept = values.size - found.count
+    found = found._replace(count=kept, share=clopper_pearson(kept, values.size, level=1 - settings.alpha))
+    found = _starred(found, "ROBUST", rule, certificate, settings)
+    if found.certified:
+        return found
+    if not measure.bounded:
+        return found._replace(
+            needed=Needed(None, "", f"{measure.name} has no largest value, so no number certifies it")
+        )
+    n = subjects_to_certify(values, margin, alpha=settings.alpha, penalty=certificate.penalty)
+    return found._replace(needed=needed_for(n, "ROBUST", values.size))
+
+
+def _starred(
+    found: RobustnessDecision, verdict: str, rule: str, certificate: Certificate, settings: Settings
+) -> RobustnessDecision:
+    certified = certificate.holds(settings.alpha)
+    value = math.exp(min(50.0, max(-50.0, certificate.adjusted)))
+    said = f"{'' if certified else 'not '}certified: e-value {value:.3g}, {1 / settings.alpha:g} certifies"
+    return found._replace(verdict=verdict if certified else verdict + STAR, rule=f"{rule}; {said}", certified=certified)
+
+
+def _with_noise(found: RobustnessDecision, noise: float, margin: float) -> RobustnessDecision:
+    if not noise > 0:
+        return found
+    found = found._replace(rule=f"{found.rule}; two identical runs differ by {100 * noise:.2f}%")
+    # What moves that much by itself cannot be called fragile under anything.
+    held_back = noise >= margin and (found.verdict.startswith("FRAGILE") or found.needed.towards == "FRAGILE")
+    if not held_back:
+        return found
+    why = "two identical runs differ by as much as the margin: more subjects cannot decide"
+    return found._replace(verdict="INCONCLUSIVE", certified=False, needed=Needed(None, "", why))
+
+
+def _with_missing(
+    found: RobustnessDecision,
+    condition: _Condition,
+    measure: Measure,
+    settings: Settings,
+    certificates: tuple[Certificate, Certificate],
+) -> RobustnessDecision:
+    """Return the decision, or what is left of it with every missing case counted as the worst value for it."""
+    missing, plain = condition.missing, found.verdict.rstrip(STAR)
+    if missing is None or missing.total <= settings.missing_share or plain == "INCONCLUSIVE":
+        return found
+    robust, lost = plain == "ROBUST", int((condition.values > measure.margin).sum())
+    values = with_worst(missing, condition.subjects, condition.values, measure.high if robust else measure.low)
+    share = f"{100 * missing.total:.0f}% of the cases are missing"
+    interval = t_interval(values, level=found.level) if np.isfinite(values).all() else Interval(*[math.nan] * 3)
+    if not (interval.high < measure.margin if robust else interval.low > measure.margin):
+        return found._replace(
+            verdict="INCONCLUSIVE",
+            rule=f"{share}; counted as the worst value they overturn {plain} ({found.rule})",
+            certified=False,
+            count=lost,
+            share=clopper_pearson(lost, condition.values.size, level=1 - settings.alpha),
+            needed=Needed(None, "", f"{share}, and {plain} does not hold with them counted as the worst value"),
+        )
+    log_e = _log_robust(values, measure, settings) if robust else log_evalue_above(values, measure.margin)
+    certified = found.certified and certificates[0 if robust else 1].holds(settings.alpha, log_e)
+    return found._replace(
+        verdict=plain if certified else plain + STAR,
+        rule=f"{found.rule}; {share}: it holds with them counted as the worst value",
+        certified=certified,
+    )
+
+
+def _bounds(interval: Interval) -> str:
+    return f"[{interval.low:.3f}, {interval.high:.3f}]"
