@@ -11,14 +11,14 @@ from pathlib import Path
 
 from robustness.errors import InputError
 
+# Images that the suite takes where a folder is looked through.
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+
 
 def sha256_file(path: Path) -> str:
     """Return the hex SHA-256 of a file, read in blocks."""
-    digest = hashlib.sha256()
     with path.open("rb") as handle:
-        while block := handle.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def write_atomic(path: Path, write: Callable[[Path], None]) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,8 @@ Image = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 Probability = npt.NDArray[np.float32]
 Params = dict[str, Any]
+# Told how much is done, and of how much.
+Progress: TypeAlias = Callable[[int, int], None]
 
 Kind = Literal[
     "target",

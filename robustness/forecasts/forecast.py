@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,6 +14,7 @@ from robustness.forecasts.planned_run import Unrun, changed_conditions
 from robustness.forecasts.spread import SpreadModel, cases_per_subject
 from robustness.metrics.verdicts.spread import subject_spread
 from robustness.plans.audit import Plan
+from robustness.types import Progress
 from robustness.workflows.loading import load_data, load_spec
 from robustness.workflows.run import Run, open_run
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from robustness.runners.data.load import Dataset
     from robustness.runners.dry_run.timing import Pilot
     from robustness.runners.dry_run.workload import Workload
-
-Progress = Callable[[int, int], None]
 
 
 class Forecast(NamedTuple):

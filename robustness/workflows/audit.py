@@ -14,6 +14,7 @@ from robustness.plans.audit import EngineSpec, ModelSpec, Plan, parse_plan
 from robustness.results import CLEAN
 from robustness.run_folder import MANIFEST, RunFolder
 from robustness.runs.conclude import conclude
+from robustness.types import Progress
 from robustness.workflows.loading import _check_metrics, load_all
 from robustness.workflows.run import Run
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from robustness.plans.finetune_options import FinetuneOptions
     from robustness.runners.data.load import Dataset
     from robustness.types import Segmenter
-
-Progress = Callable[[int, int], None]
 
 
 def audit(

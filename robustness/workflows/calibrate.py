@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from robustness.errors import CaseError, InputError
+from robustness.files import IMAGE_SUFFIXES
 from robustness.types import Case, DataContext, NotApplicable, Prompt
 
 if TYPE_CHECKING:
     from robustness.perturb.severity.calibration import Calibration
-
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 
 
 class Pictures(NamedTuple):
@@ -55,7 +54,7 @@ def pictures(data: Path, *, split: str, prompt: str, modality: str | None, limit
 def _of_folder(folder: Path, *, modality: str | None, limit: int) -> Pictures:
     from robustness.runners.data.decode import read_image
 
-    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in _SUFFIXES)
+    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
     if not files:
         raise InputError(f"data: expected a dataset (with anns/) or images in {str(folder)!r}, found neither")
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from robustness.errors import InputError, UnknownNameError, suggest
+from robustness.files import IMAGE_SUFFIXES
 from robustness.types import Case
 
-_PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 # Embedded real images; a drawn one stands beside them for the kinds that need colour.
 _EMBEDDED = {"MRI": "brain", "microscopy": "nuclei"}
 
@@ -78,7 +78,7 @@ def _data_case(data: Path, modality: str, **opened: Any) -> Case:
     """Return the middle case of a dataset, or a single image."""
     from robustness.runners.data.load import load_dataset
 
-    if data.is_file() and data.suffix.lower() in _PICTURES:
+    if data.is_file() and data.suffix.lower() in IMAGE_SUFFIXES:
         return _picture(data, modality)
     cases = load_dataset(data, **{key: value for key, value in opened.items() if value}, modality=modality or None)
     if len(cases) == 0:

@@ -16,6 +16,7 @@ from robustness.plans.paths import resolve
 from robustness.plans.toml import read_toml
 from robustness.registry import METRICS
 from robustness.run_folder import read_table
+from robustness.types import Progress
 from robustness.workflows.audit import run_plan
 from robustness.workflows.loading import load_data
 from robustness.workflows.run import Run
@@ -30,8 +31,6 @@ PUBLIC, KEY = "public", "key"
 PLAN, REQUESTS, FACTS = "plan.toml", "requests.parquet", "export.json"
 PROBLEMS = "problems.csv"
 _KEPT = ["id", "dataset", "split", "case_id", "subject_id", "condition", "prompt_index", "prompt"]
-
-Progress = Callable[[int, int], None]
 
 
 class Exported(NamedTuple):

@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 from robustness.errors import CaseError, InputError
-
-Progress = Callable[[int, int], None]
+from robustness.types import Progress
 
 
 class PartRunner(Protocol):

@@ -21,7 +21,7 @@ from robustness.runners.attacks.model import rows_of
 from robustness.runners.attacks.searches import Attacks, settings_of
 from robustness.runners.attacks.worst_prompt import bind
 from robustness.runners.audit.answer_guard import PartAnswers, answers_file, answers_of, check_answers
-from robustness.runners.audit.executors import Progress, run_local, run_on_ray
+from robustness.runners.audit.executors import run_local, run_on_ray
 from robustness.runners.audit.failure_streak import FailureStreak
 from robustness.runners.audit.gallery import GalleryCollector, assemble
 from robustness.runners.audit.image_jobs import image_jobs
@@ -34,7 +34,7 @@ from robustness.runners.audit.text_probe import has_text_code, with_text_distanc
 from robustness.runners.data.load import Dataset
 from robustness.runners.environment import environment
 from robustness.runners.inference.engine import Engine, engine_of
-from robustness.types import Segmenter
+from robustness.types import Progress, Segmenter
 
 # Changed images of this many jobs are held at once; more would cost memory, fewer would starve the batches.
 CHANGED_IMAGES_AT_ONCE = 32

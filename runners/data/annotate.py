@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from robustness.errors import CaseError, InputError
-from robustness.files import write_text
+from robustness.files import IMAGE_SUFFIXES, write_text
 from robustness.perturb.language.measured import measure
 from robustness.perturb.language.parse import parse_prompt
 from robustness.perturb.language.templates import build_prompts, family_of
@@ -20,7 +20,6 @@ from robustness.runners.data.decode import read_image, read_mask
 from robustness.types import Mask
 
 _KINDS = ("side", "view", "phase", "sex", "age", "quality", "pathology", "description")
-_PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 
 
 def annotate(
@@ -109,8 +108,8 @@ def _entries(folder: Path, split: str | None) -> Iterator[dict[str, Any]]:
 
 
 def _by_stem(folder: Path) -> Iterator[dict[str, Any]]:
-    images = {p.stem: p.name for p in sorted((folder / "images").iterdir()) if p.suffix.lower() in _PICTURES}
-    masks = [p for p in sorted((folder / "masks").iterdir()) if p.suffix.lower() in _PICTURES]
+    images = {p.stem: p.name for p in sorted((folder / "images").iterdir()) if p.suffix.lower() in IMAGE_SUFFIXES}
+    masks = [p for p in sorted((folder / "masks").iterdir()) if p.suffix.lower() in IMAGE_SUFFIXES]
     if not masks:
         raise InputError(f"data: expected masks in {folder / 'masks'}, found none")
     for path in masks:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
 from robustness.errors import CaseError
+from robustness.files import sha256_file
 from robustness.runners.data.decode import DecodedImage, read_image
 from robustness.runners.data.masks.source import read_source
 from robustness.runners.data.records import Record
@@ -221,9 +221,8 @@ class Dataset(Sequence[Case]):
 
 
 def sha256(path: Path) -> str:
-    """Return the sha256 of a file, read in pieces; "missing" where it cannot be read."""
+    """Return the sha256 of a file; "missing" where it cannot be read."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_file(path)
     except OSError:
         return MISSING

@@ -10,11 +10,11 @@ import numpy as np
 from robustness.perturb.joint import chosen_of, prompt_names
 from robustness.plans.audit import Plan
 from robustness.results import CLEAN, RERUN, parse_condition
-from robustness.runners.audit.executors import Progress
 from robustness.runners.data.load import Dataset
 from robustness.runners.dry_run.recorder import record
 from robustness.runners.exchange.package import image_digest
 from robustness.runners.inference.engine import Request
+from robustness.types import Progress
 
 if TYPE_CHECKING:
     import pandas as pd

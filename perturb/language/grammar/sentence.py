@@ -324,10 +324,9 @@ class Grammar:
         said = " ".join(t.lower for t in tagged.tokens[j:last])
         if tagged.tags[j] == "certainty":
             return "excluded" in said and bool(self.targets)
-        return (
-            said in ("excluded", "ruled out", "absent", "denied", "not seen", "not visible", "is absent")
-            or ((said.startswith(("is not", "are not")) or said in ("are absent",))
-            and bool(self.targets or self._named_later(last)))
+        return said in ("excluded", "ruled out", "absent", "denied", "not seen", "not visible", "is absent") or (
+            (said.startswith(("is not", "are not")) or said in ("are absent",))
+            and bool(self.targets or self._named_later(last))
         )
 
     def _named_later(self, i: int) -> bool:

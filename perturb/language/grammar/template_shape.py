@@ -54,10 +54,8 @@ def is_template(text: str, attributes: Sequence[Attribute], *, is_stated: bool) 
         at = a.stop
         # "upper left lung" is a place in the patient; "X is present." alone names its target.
         if a.start < target.start and (
-            (a.kind in ("pathology", "description")
-            and a.stop - a.start > 10)
-            or (a.kind == "location"
-            and _is_body(target))
+            (a.kind in ("pathology", "description") and a.stop - a.start > 10)
+            or (a.kind == "location" and _is_body(target))
         ):
             return False
     return _is_frame(text[at:])
