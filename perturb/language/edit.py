@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from robustness.perturb.language.lexicon import plural
+from robustness.perturb.language.inflection import is_plural, plural_form, singular_of
 from robustness.types import Attribute, Params, Prompt
 
 _VOWELS = frozenset("aeiouAEIOU")
@@ -55,6 +55,8 @@ def match_case(new: str, old: str) -> str:
     """Return `new` with a capital at the start where `old` has one (all capitals where `old` is an acronym)."""
     if not old or not new or not old[0].isupper():
         return new
+    if old.isupper() and sum(c.isalpha() for c in old) > 1 and (len(old) > 4 or new.islower()):
+        return new.upper()
     return new[0].upper() + new[1:]
 
 
@@ -120,7 +122,11 @@ def same_value(prompt: Prompt, kind: str) -> tuple[Attribute, ...]:
     first = prompt.get(kind)
     if first is None:
         return ()
-    return tuple(a for a in prompt.attributes if a.kind == kind and a.value.lower() == first.value.lower())
+    return tuple(
+        a
+        for a in prompt.attributes
+        if a.kind == kind and a.role == first.role and a.value.lower() == first.value.lower()
+    )
 
 
 def swap(prompt: Prompt, kind: str, new: str, *, source: str, repairs: Sequence[Edit] = (), **extra: Any) -> Params:
@@ -149,6 +155,9 @@ def noun_repairs(prompt: Prompt, new: str) -> list[Edit]:
     if number is None:
         return []
     was_one, is_one = _is_one(number.value), _is_one(new)
+    if number.value.lower() == "no" and target is not None and target.start >= number.stop:
+        # "no gallstones" agrees with either number.
+        was_one = not is_plural(target.value)
     if was_one == is_one:
         return []
     region = re.compile(r"[\w ]{0,30}?\b(?P<v>regions?|parts?|pieces?)\b").match(prompt.text, number.stop)
@@ -158,21 +167,25 @@ def noun_repairs(prompt: Prompt, new: str) -> list[Edit]:
         return [] if fixed == word else [Edit(*region.span("v"), word, fixed)]
     if target is None or target.start < number.stop:
         return []
-    return _noun_repair(target.value, target.start, target.stop, to_one=is_one)
-
-
-def _noun_repair(word: str, start: int, stop: int, *, to_one: bool) -> list[Edit]:
-    from robustness.perturb.language.lexicon import find_class
-
-    row = find_class(word)
-    if row is None or row.name == row.plural:
+    if is_plural(target.value) == was_one:
         return []
-    fixed = row.name if to_one else plural(word)
-    if not fixed or fixed.lower() == word.lower():
+    return number_of_noun(target, to_one=is_one)
+
+
+def number_of_noun(target: Attribute, *, to_one: bool) -> list[Edit]:
+    """Return the edit that sets a target's noun to the singular or the plural; none where it stays."""
+    fixed = singular_of(target.value) if to_one else plural_form(target.value)
+    if fixed.lower() == target.value.lower():
         return []
-    fixed = fixed.lower() if word.islower() else fixed[0].upper() + fixed[1:] if word[0].isupper() else fixed
-    return [Edit(start, stop, word, fixed)]
+    word = target.value
+    fixed = fixed.lower() if word.islower() else fixed.upper() if word.isupper() else fixed
+    if word[:1].isupper() and not word.isupper():
+        fixed = fixed[0].upper() + fixed[1:]
+    return [Edit(target.start, target.stop, word, fixed)]
 
 
 def _is_one(value: str) -> bool:
-    return value.lower() in ("one", "1", "single", "a single", "no")
+    words = value.lower().split()
+    return (
+        bool(words) and words[-1] in ("one", "1", "single", "no", "solitary", "lone") and words[0] not in ("more", "at")
+    )

@@ -26,7 +26,21 @@ _WORDS = {
     "vertical": re.compile(r"(?<![a-z])(top|bottom|upper|lower|above|below)(?=most|[^a-z]|$)", re.IGNORECASE),
 }
 # A mirrored clock face shows another hour.
-CLOCK = re.compile(r"\b(?:o['\u2019]?\s?clock|(?:counter|anti)?-?clockwise)\b", re.IGNORECASE)
+CLOCK = re.compile(r"\b(?:\d{1,2}:\d\d|o\s?['\u2019]?\s?clock|(?:counter|anti)?-?clockwise)\b", re.IGNORECASE)
+
+
+# Abbreviations and Latin that state a side of the patient; "RML" and "lingula" have no mirrored name.
+_CODES: Mapping[str, str] = {
+    "RUL": "LUL", "LUL": "RUL", "RLL": "LLL", "LLL": "RLL", "RUQ": "LUQ", "LUQ": "RUQ", "RLQ": "LLQ", "LLQ": "RLQ",
+    "OD": "OS", "OS": "OD", "R": "L", "L": "R", "RT": "LT", "LT": "RT", "DEXTRAL": "sinistral", "SINISTRAL": "dextral",
+    "DEXTER": "sinister", "SINISTER": "dexter", "DEXTRA": "sinistra", "SINISTRA": "dextra", "RML": "", "LINGULA": "",
+    "LINGULAR": "", "LAD": "", "RCA": "", "LCX": "", "LMCA": "", "LV": "", "RV": "", "LA": "", "RA": "", "LVOT": "",
+    "LAA": "", "RUOQ": "LUOQ", "LUOQ": "RUOQ",
+}  # fmt: skip
+_CODE = re.compile(
+    r"(?<![\w/-])(?:RUL|LUL|RLL|LLL|RML|RUQ|LUQ|RLQ|LLQ|RUOQ|LUOQ|OD|OS|LAD|RCA|LCX|LMCA|LVOT|LAA|LV|RV|LA|RA|[RL](?=[ .-](?!\d))"
+    r"|[RL]t(?=[ .])|[rl]t\.(?= )|(?i:dextral|sinistral|dexter|sinister|dextra|sinistra|lingula|lingular))(?![\w/])"
+)
 
 
 class Swap(NamedTuple):
@@ -69,6 +83,22 @@ def mirror_swaps(prompt: Prompt, *, side_visible: bool, mirror: Mirror = "horizo
         if holder.kind == "side" and (not side_visible or names_both(holder.value)):
             continue
         swaps.append(Swap(match.start(), match.end(), word, _opposite(word, mirror)))
+    coded = _coded(prompt, side_visible=side_visible, mirror=mirror)
+    return coded if isinstance(coded, NotApplicable) else sorted([*swaps, *coded])
+
+
+def _coded(prompt: Prompt, *, side_visible: bool, mirror: Mirror) -> list[Swap] | NotApplicable:
+    """Return the swaps of abbreviated and Latin sides (RLL, OD, dextral), or why one cannot be kept true."""
+    swaps = []
+    for match in _CODE.finditer(prompt.text):
+        word = match.group(0)
+        new = _CODES.get(word.rstrip(".").upper(), "")
+        if not new or mirror == "vertical":
+            return NotApplicable(f"{word!r} states a side of the patient that has no mirrored name here")
+        if not side_visible:
+            continue
+        new = new if word.isupper() else new.capitalize() if word[0].isupper() else new.lower()
+        swaps.append(Swap(match.start(), match.end(), word, new + "." * word.endswith(".")))
     return swaps
 
 
@@ -103,7 +133,7 @@ def swapped(prompt: Prompt, swaps: list[Swap], *, mirror: Mirror = "horizontal")
     for a in prompt.attributes:
         start, stop = moved(a.start), moved(a.stop)
         attributes.append(Attribute(a.kind, text[start:stop], start, stop))
-    kept = tuple(other for other in prompt.paraphrases if not _WORDS[mirror].search(other))
+    kept = tuple(other for other in prompt.paraphrases if not (_WORDS[mirror].search(other) or _CODE.search(other)))
     return Prompt(text, tuple(attributes), kept)
 
 
@@ -122,8 +152,9 @@ def mirrored_text(text: str, *, mirror: Mirror = "horizontal") -> str:
 
 
 def holder_of(prompt: Prompt, start: int, stop: int) -> Attribute | None:
-    """Return the attribute whose span holds [start, stop), or None."""
-    return next((a for a in prompt.attributes if a.start <= start and stop <= a.stop), None)
+    """Return the attribute with the shortest span that holds [start, stop), or None."""
+    found = [a for a in prompt.attributes if a.start <= start and stop <= a.stop]
+    return min(found, key=lambda a: a.stop - a.start, default=None)
 
 
 def names_both(value: str) -> bool:

@@ -6,6 +6,7 @@ import re
 from typing import NamedTuple
 
 from robustness.perturb.language import wordnet
+from robustness.perturb.language.clinical_opposites import clinical_opposites
 from robustness.perturb.language.lexicon import Word, classes, descriptions, singular, words_by_kind
 from robustness.perturb.language.numerals import spell, unspell
 
@@ -31,8 +32,18 @@ def opposites(kind: str, value: str, *, target: str = "") -> list[Opposite]:
 
     Locations are reflected in the image centre (a centre becomes a corner), ages mirrored in the adult range (at least
     20 years away), lists of sizes and findings taken as wholes, descriptions exchanged for those of other classes than
-    `target`; everything else is a row of the lexicon.
+    `target`; everything else is a row of the lexicon, else of the ontology's modifiers, else a rule for places in the
+    patient, directions, relations, figures and clock hours.
     """
+    found = _of_the_templates(kind, value, target=target)
+    if found or _row(kind, value.lower()) is not None:
+        # The lexicon knows the word: where it has no opposite, there is none.
+        return found
+    return [Opposite(*c) for c in clinical_opposites(kind, value)]
+
+
+def _of_the_templates(kind: str, value: str, *, target: str = "") -> list[Opposite]:
+    """Return the candidates that the benchmark's lexicon and its rules give."""
     words = value.lower()
     if kind == "location":
         return _locations(words)

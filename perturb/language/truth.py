@@ -13,10 +13,12 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from robustness.perturb.language.clinical_opposites import clinical_opposites
 from robustness.perturb.language.lexicon import singular, synonyms, words_by_kind
+from robustness.perturb.language.mirror_words import mirrored_text
 from robustness.perturb.language.numerals import unspell
 from robustness.perturb.language.parse import parse_prompt
-from robustness.types import Case, Mask, Prompt
+from robustness.types import Attribute, Case, Mask, Prompt
 
 Truth = Literal["true", "false", "unknown"]
 
@@ -95,9 +97,30 @@ def judge(kind: str, value: str, *, mask: Mask, attributes: Mapping[str, Any] | 
         stated.get(kind), str
     ):
         return _same(words, stated[kind].lower())
+    if kind in ("place", "direction") and isinstance(stated.get(kind), str):
+        return _placed(words, stated[kind].lower())
     if kind == "age" and stated.get("age") is not None:
         return _age(words, stated["age"])
     return "unknown"
+
+
+def judge_value(case: Case, attribute: Attribute, value: str | None = None) -> Truth:
+    """Tell whether an attribute, or another value in its place, is true of a case, by the convention of its data.
+
+    The data may state whose left is meant (`convention`: kind -> "patient" or "viewer"). Without it a location is the
+    viewer's and a side the patient's. A place, direction or relation is unknown unless the data state it; the side of
+    another thing than the target (`role` "landmark") always is.
+    """
+    words = attribute.value if value is None else value
+    stated = case.metadata.get("attributes") or {}
+    whose = dict(case.metadata.get("convention") or {})
+    if attribute.role == "landmark":
+        return "unknown"
+    if attribute.kind == "location" and whose.get("location") == "patient":
+        words = mirrored_text(words)
+    if attribute.kind == "side" and whose.get("side") == "viewer":
+        return judge("location", words.lower().removesuffix("-sided"), mask=case.mask)
+    return judge(attribute.kind, words, mask=case.mask, attributes=stated)
 
 
 def judge_prompt(case: Case, text: str | None = None) -> dict[str, Truth]:
@@ -113,9 +136,12 @@ def judge_prompt(case: Case, text: str | None = None) -> dict[str, Truth]:
         modality = str(case.metadata.get("modality") or "")
         prompt = parse_prompt(text, modality=modality, attributes=attributes, target=case.target)
     found: dict[str, Truth] = {}
+    several = sum(a.kind == "target" for a in prompt.attributes) > 1
     for a in prompt.attributes:
-        if a.kind not in found:
-            found[a.kind] = judge(a.kind, a.value, mask=case.mask, attributes=attributes)
+        if a.kind not in found and a.role != "landmark":
+            # What tells of one of two targets is not told by the mask of both.
+            unsure = several and a.kind in ("location", "side", "size", "number")
+            found[a.kind] = "unknown" if unsure else judge_value(case, a)
     if "target" in found and found["target"] == "unknown":
         found["target"] = _target(prompt, case)
     return found
@@ -152,6 +178,14 @@ def _age(words: str, stated: Any) -> Truth:
     return "true" if said == known else "false"
 
 
+def _placed(words: str, stated: str) -> Truth:
+    """Judge a place in the patient by the one that the data state: the same words, or a known opposite of them."""
+    if words == stated or words in stated or stated in words:
+        return "true"
+    opposite = {o.value.lower() for kind in ("place", "direction") for o in clinical_opposites(kind, stated)}
+    return "false" if words in opposite else "unknown"
+
+
 def _same(words: str, stated: str) -> Truth:
     return "true" if words == stated else "false"
 
@@ -160,7 +194,9 @@ def _size(words: str, found: Facts | None, stated: Mapping[str, Any]) -> Truth:
     names = [_SIZE_ALIASES.get(w, w) for w in re.split(r",\s*", words)]
     # The data's own convention decides where it is stated.
     if isinstance(stated.get("size"), str) and all(n in _SIZE_CERTAIN for n in names):
-        return "true" if stated["size"].lower() in names else "false"
+        # Several targets of one picture may be of several sizes: "small, medium".
+        known = {_SIZE_ALIASES.get(w, w) for w in re.split(r",\s*", stated["size"].lower().strip())}
+        return "true" if known & set(names) else "false"
     if found is None or len(names) != 1 or names[0] not in _SIZE_CERTAIN or len(found.centroids) > 1:
         return "unknown"
     return _between(found.area_fraction, _SIZE_CERTAIN[names[0]], _SIZE_ALLOWED[names[0]])
@@ -180,10 +216,25 @@ def _number(words: str, found: Facts | None, stated: Mapping[str, Any]) -> Truth
         count = len(found.centroids)
     if words in ("several", "many", "multiple"):
         return "true" if count >= 3 else "unknown" if count == 2 else "false"
+    bound = re.fullmatch(r"(exactly|at least|more than|at most|fewer than|less than|up to|only) (\S+)", words)
+    if bound is not None and (limit := unspell(bound[2])) is not None:
+        return "true" if _within_bound(bound[1], count, limit) else "false"
+    if words in ("a couple", "couple", "a couple of", "a pair", "pair", "a pair of"):
+        return "true" if count == 2 else "false"
+    if words in ("solitary", "lone"):
+        words = "single"
     wanted = 1 if words in ("single", "a single") else 0 if words == "no" else unspell(words)
     if wanted is None:
         return "unknown"
     return "true" if wanted == count else "false"
+
+
+def _within_bound(bound: str, count: int, limit: int) -> bool:
+    if bound in ("exactly", "only"):
+        return count == limit
+    if bound in ("at least", "more than"):
+        return count > limit - (bound == "at least")
+    return count < limit + (bound in ("at most", "up to"))
 
 
 def _location(words: str, found: Facts | None) -> Truth:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from robustness.perturb.base import BasePerturbation
-from robustness.perturb.language.edit import Edit, noun_repairs, swap
+from robustness.perturb.language.edit import Edit, noun_repairs, number_of_noun, swap
 from robustness.perturb.language.opposites import Opposite, from_wordnet, opposites, why_unknown
 from robustness.perturb.language.parse import kinds_of
-from robustness.perturb.language.truth import Truth, facts, judge
+from robustness.perturb.language.truth import Truth, facts, judge_value
 from robustness.perturb.prompt.base import PromptPerturbation
 from robustness.registry import PERTURBATIONS
 from robustness.types import Case, DataContext, NotApplicable, Params, Prompt
@@ -58,13 +58,19 @@ class Antonym(PromptPerturbation):
         old = case.prompt.get(self.kind)
         if old is None:
             return NotApplicable(f"the prompt states no {self.kind}")
-        attributes = case.metadata.get("attributes")
         candidates = self._candidates(case, old.value)
         if not candidates:
             return NotApplicable(why_unknown(self.kind, old.value))
         if self.kind == "size":
             candidates = _farthest_first(candidates, case)
-        judged = [(c, judge(self.kind, c.value, mask=case.mask, attributes=attributes)) for c in candidates]
+        elsewhere = {a.value.lower() for a in case.prompt.attributes if a.kind == self.kind and a is not old}
+        if self.kind in ("location", "side", "place") and elsewhere:
+            # Of two things in one prompt the first moves, and not to where the other is.
+            candidates = [c for c in candidates if c.value.lower() not in elsewhere] or candidates
+        if old.role == "landmark" or (elsewhere and self.kind in ("location", "side")):
+            # The side of another thing, or of one of two: no mask of the case tells.
+            return self._record(case.prompt, candidates[0], "unknown")
+        judged = [(c, judge_value(case, old, c.value)) for c in candidates]
         chosen = _choose(judged)
         if chosen is None:
             return NotApplicable(f"the opposite {candidates[0].value!r} is true of this image too")
@@ -85,6 +91,11 @@ class Antonym(PromptPerturbation):
         repairs: Sequence[Edit] = ()
         if self.kind == "number":
             repairs = noun_repairs(prompt, candidate.value)
+        old, target = prompt.get(self.kind), prompt.get("target")
+        if self.kind == "side" and old and target and old.stop <= target.start and old.role == "target":
+            was_both = old.value.lower() in ("both", "bilateral", "left and right", "right and left")
+            if was_both and candidate.value.lower() in ("left", "right"):
+                repairs = number_of_noun(target, to_one=True)
         extra: dict[str, Any] = {"truth": truth}
         return swap(prompt, self.kind, candidate.value, source=candidate.source, repairs=repairs, **extra)
 

@@ -7,7 +7,9 @@ import re
 import numpy as np
 
 from robustness.perturb.language.edit import Edit, match_case, record
+from robustness.perturb.language.grammar.template_shape import is_template
 from robustness.perturb.prompt.base import PromptPerturbation
+from robustness.perturb.prompt.denial import denial
 from robustness.registry import PERTURBATIONS
 from robustness.types import Case, NotApplicable, Params, Prompt
 
@@ -20,6 +22,9 @@ _NEGATED = re.compile(r"\b(?:no|not|without|absence of)\b", re.IGNORECASE)
 @PERTURBATIONS.add("negation")
 class Negation(PromptPerturbation):
     """Deny the target: its number or article becomes "no" or "without any" (drawn), else that is put before it.
+
+    Of a prompt that is no template every target is denied, a request becomes a statement ("There is no left kidney."),
+    and where no plain denial keeps the sentence whole the change does not apply.
 
     Every other word stays. Not applicable where the prompt denies something already, or where nothing is drawn in the
     reference mask, since the denial would be true. Expectation: "abstain". Params: as `antonym`.
@@ -38,7 +43,13 @@ class Negation(PromptPerturbation):
             return NotApplicable("the prompt denies something already")
         if case.mask.size and not case.mask.any():
             return NotApplicable("the reference mask is empty, so a denial would be true")
-        edits = _denial(case.prompt, form)
+        if is_template(case.prompt.text, case.prompt.attributes, is_stated=bool(case.target)):
+            edits = _denial(case.prompt, form)
+        else:
+            found = denial(case.prompt, form)
+            if found is None:
+                return NotApplicable("no plain denial keeps this sentence whole")
+            edits = found
         return record(
             case.prompt.text, edits, kind="number", old=edits[0].old, new=edits[0].new.strip(), source="denial"
         )

@@ -64,6 +64,12 @@ class Neutral(PromptPerturbation):
             return NotApplicable(f"the prompt states no {self.kind}")
         if self.kind == "number" and old.value.lower() in ("no", "zero", "0"):
             return NotApplicable("without its 'no' the prompt would ask for a target that is absent")
+        if self.kind not in WORDS or (
+            self.kind == "description" and not old.value.lower().startswith(("which", "that"))
+        ):
+            return NotApplicable(f"there is no neutral word for a {self.kind}")
+        if self.kind == "number" and not old.value.isalnum():
+            return NotApplicable(f"{old.value!r} holds more than a number")
         new = self._word(old.value)
         if new == old.value.lower():
             return NotApplicable(f"the {self.kind} {old.value!r} is neutral already")

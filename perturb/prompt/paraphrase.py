@@ -6,8 +6,10 @@ import re
 
 import numpy as np
 
+from robustness.perturb.language.grammar.template_shape import is_template
 from robustness.perturb.language.slots import PLACE, PLACES
 from robustness.perturb.prompt.base import PromptPerturbation
+from robustness.perturb.prompt.rewording import rewordings
 from robustness.registry import PERTURBATIONS
 from robustness.types import Case, NotApplicable, Params, Prompt
 
@@ -57,7 +59,11 @@ def texts(prompt: Prompt, case: Case | None = None) -> tuple[str, ...]:
     if not any(character.isalnum() for character in text):
         return ()
     listed = {text, *prompt.paraphrases}
-    found = [new for new in (*_phrases(text), *_frames(prompt)) if new not in listed]
+    if is_template(text, prompt.attributes, is_stated=bool(case and case.target)) or not prompt.attributes:
+        made = [*_phrases(text), *_frames(prompt)]
+    else:
+        made = [*_phrases(text), *rewordings(text)]
+    found = [new for new in made if new not in listed]
     return tuple(dict.fromkeys(found))[:MOST]
 
 

@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 
 from robustness.perturb.language.edit import swap
+from robustness.perturb.language.inflection import is_plural
 from robustness.perturb.language.lexicon import Class, classes, find_class, singular
+from robustness.perturb.language.ontology.relatives import is_kind_of, is_other, others
+from robustness.perturb.language.ontology.terms import find_term
 from robustness.perturb.modality import canonical_modality
 from robustness.perturb.prompt.base import PromptPerturbation
 from robustness.registry import PERTURBATIONS
-from robustness.types import Attribute, Case, DataContext, NotApplicable, Params
+from robustness.types import Attribute, Case, DataContext, NotApplicable, Params, Prompt
 
 # Two labels of one finding.
 _ALIASES = {"lung opacity": "airspace opacity", "airspace opacity": "lung opacity"}
@@ -22,11 +25,14 @@ BROAD = frozenset({"tumor", "Lung Lesion", "Edema"})
 
 @PERTURBATIONS.add("wrong_class")
 class WrongClass(PromptPerturbation):
-    """Ask for another class: of the same dataset where one is absent from the image, else of another dataset.
+    """Ask for another class: of the same dataset where one is absent from the image, else one of the ontology.
 
-    The class of another dataset is one of the same modality where the lexicon has it, else of another modality; `note`
-    says which. Only the target's words change (and a/an before them); a plural stays a plural. The class is drawn from
-    the case's own generator. Expectation: "abstain". Params: as `antonym`, and `note`.
+    A class of the ontology is plausible in the modality and the part of the body, and is never a synonym, a kind, a
+    whole, a part or an overlap of what is asked for; `note` names it. The whole target phrase is replaced (and a/an
+    before it); a plural stays a plural, and of a prompt that asks for two things both are replaced. Drawn from the
+    case's own generator. Expectation: "abstain" for a class that the dataset draws and that is not on the image;
+    "change" for one of the ontology, which may well be in the picture though nobody drew it. Params: as `antonym`, and
+    `note`, `origin`.
     """
 
     name = "wrong_class"
@@ -50,26 +56,39 @@ class WrongClass(PromptPerturbation):
         if self.is_denied(case):
             return NotApplicable("the prompt says already that nothing is there")
         here = self.held(case, old.value)
-        own = sorted(name for name in self._all if name not in here)
+        own = sorted(
+            name for name in self._all if name not in here and not any(is_kind_of(name, known) for known in here)
+        )
         if own:
             name = own[int(rng.integers(len(own)))]
             return self.record(case, old, self._all[name], find_class(name), source="another class of the dataset")
-        return self._from_lexicon(case, old, here, rng)
+        return self._from_ontology(case, old, here, rng)
+
+    def expect(self, case: Case, params: Params) -> str:
+        """Return "change" for a class of the ontology, which may be in the picture; "abstain" for an absent one."""
+        return "change" if params.get("origin") == "ontology" else self.expectation
 
     def is_denied(self, case: Case) -> bool:
         """Tell whether the prompt says that its target is not there."""
         number = case.prompt.get("number")
-        return number is not None and number.value.lower() == "no"
+        denied = case.prompt.get("negation")
+        target = case.prompt.get("target")
+        before = denied is not None and target is not None and denied.start < target.start
+        return before or (number is not None and number.value.lower() == "no")
 
     def held(self, case: Case, value: str) -> set[str]:
         """Return the classes that are known to be in the case's image, singular and in small letters."""
         drawn = self._present.get(str(case.metadata.get("image_id", "")), set())
-        return drawn | {singular(value)} | self._mentioned(case)
+        asked = {singular(a.value) for a in case.prompt.attributes if a.kind == "target"}
+        return drawn | asked | {singular(value)} | self._mentioned(case)
 
     def unlike(self, here: set[str]) -> list[Class]:
         """Return the lexicon's classes that some dataset segments and that share no noun with what is there."""
         # Names that no dataset segments ("aorta") may well be in the image, though nobody drew them.
-        return [c for c in classes() if c.dataset and not _akin(c, here | set(self._all))]
+        known = here | set(self._all)
+        return [
+            c for c in classes() if c.dataset and not _akin(c, known) and all(_is_apart(c.name, name) for name in known)
+        ]
 
     def _mentioned(self, case: Case) -> set[str]:
         """Return the classes that any text of the case names, such as a list of the findings that are present."""
@@ -81,41 +100,61 @@ class WrongClass(PromptPerturbation):
         found = {name for name in self._all if name in text}
         return found | {_ALIASES[name] for name in _ALIASES if name in text}
 
-    def _from_lexicon(
+    def _from_ontology(
         self, case: Case, old: Attribute, here: set[str], rng: np.random.Generator
     ) -> Params | NotApplicable:
         row = find_class(old.value)
         modality = canonical_modality(str(case.metadata.get("modality") or "")) or (row.modality if row else "")
-        known = self.unlike(here)
-        near = [c for c in known if family(c.modality) == family(modality)]
-        pool = near or [c for c in known if c.name not in BROAD]
+        avoid = here | set(self._all)
+        found = others(old.value, modality)
+        pool = [t for t in found if all(is_other(t.name, name) for name in avoid)]
         if not pool:
-            return NotApplicable("the lexicon has no class that is absent from this image")
+            return NotApplicable("the ontology has no class that is surely another thing than what is asked for")
         chosen = pool[int(rng.integers(len(pool)))]
-        where = f"same modality ({chosen.modality})" if near else f"another modality ({chosen.modality})"
-        note = f"one class in this dataset: {chosen.name!r} is taken from the lexicon, {where}"
-        return self.record(case, old, chosen.name, chosen, source=chosen.source, note=note)
+        note = f"no class of this dataset is absent: {chosen.name!r} is one of the ontology ({chosen.region})"
+        new = chosen.plural if is_plural(old.value) else chosen.name
+        return self._set(case, old, new, source=chosen.source, note=note, origin="ontology")
+
+    def _set(self, case: Case, old: Attribute, new: str, **extra: Any) -> Params:
+        """Return the record of every target set to `new`, in the case of the old words; a list is one request."""
+        new = _cased(new, old.value)
+        names = [a for a in case.prompt.attributes if a.kind == "target"]
+        if len({a.value.lower() for a in names}) == 1:
+            return swap(case.prompt, "target", new, **extra)
+        first, last = names[0], names[-1]
+        text = case.prompt.text
+        whole = Attribute("target", text[first.start : last.stop], first.start, last.stop)
+        kept = tuple(a for a in case.prompt.attributes if a.stop <= first.start or a.start >= last.stop)
+        return swap(Prompt(text, (*kept, whole)), "target", new, **extra)
 
     def record(
         self, case: Case, old: Attribute, value: str, row: Class | None, *, source: str, note: str = ""
     ) -> Params:
         """Return the record of the target set to a class, in the number and case of the old words."""
-        old_row = find_class(old.value)
-        is_plural = old_row is not None and old_row.plural.lower() == old.value.lower() != old_row.name.lower()
-        new = (row.plural if is_plural else row.name) if row is not None else value
-        new = new.lower() if old.value.islower() else new
+        new = (row.plural if is_plural(old.value) else row.name) if row is not None else value
         extra: dict[str, Any] = {"note": note} if note else {}
-        return swap(case.prompt, "target", new, source=source, **extra)
+        return self._set(case, old, new, source=source, **extra)
+
+
+def _cased(new: str, old: str) -> str:
+    """Return `new` in the letters of `old`: capitals throughout, small throughout, else as it is."""
+    if old.isupper() and len(old) > 4:
+        return new.upper()
+    return new if any(w.isupper() for w in new.split()) else new.lower() if old[1:].islower() else new
+
+
+def _is_apart(name: str, known: str) -> bool:
+    return is_other(name, known) if find_term(name) else True
 
 
 def _named(prompts: object, target: str) -> Iterator[tuple[str, str]]:
     """Yield (singular, as written) of the targets that prompts state; the case's target where they state none."""
     found = False
     for prompt in prompts if isinstance(prompts, tuple) else ():
-        attribute = prompt.get("target")
-        if attribute is not None:
-            found = True
-            yield singular(attribute.value), attribute.value
+        for attribute in prompt.attributes:
+            if attribute.kind == "target":
+                found = True
+                yield singular(attribute.value), attribute.value
     if not found and target:
         yield singular(target), target
 

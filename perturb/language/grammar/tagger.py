@@ -122,11 +122,21 @@ def _phrases(
         stop = i
         for parts, kind in () if tags[i] else table.get(tokens[i].lower, ()):
             end = match_phrase(tokens, i, {parts[0]: (parts,)})
+            if end > i and "left" in parts + ("left",) * ("right" in parts) and _in_the_picture(tokens, i, end):
+                continue
             if end > i and not any(tags[i:end]):
                 tags[i:end] = [kind] * (end - i)
                 spans[i] = stop = end
                 break
         i = max(stop, i + 1)
+
+
+def _in_the_picture(tokens: Sequence[Token], i: int, end: int) -> bool:
+    """Tell whether "left of" speaks of the picture: "the top left of", "to the left of the image"."""
+    before = tokens[i - 1].lower if i else ""
+    after = {t.lower for t in tokens[end : end + 2]}
+    level = before in ("top", "bottom", "upper", "lower", "middle", "centre", "center", "the", "far")
+    return level or bool(after & words("classes.picture"))
 
 
 def _single(token: Token, tokens: Sequence[Token], i: int) -> str:

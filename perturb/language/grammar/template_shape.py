@@ -21,6 +21,12 @@ _FRAME = re.compile(
     re.IGNORECASE,
 )
 
+# Kinds that no template states.
+_LANGUAGE = frozenset(
+    {"place", "direction", "relation", "texture", "margin", "signal", "modality", "measure", "certainty", "negation"}
+)
+_SKIN = frozenset("wound wounds ulcer ulcers sore sores burn burns scar scars rash lesion lesions".split())
+_BODY = frozenset("foot hand leg arm toe heel ear nose face head finger thumb knee elbow eye mouth tongue lip".split())
 _LOCATED = re.compile(r"\w,? located in (?:\w+[ ,-]+)+of the image$")
 
 
@@ -33,6 +39,11 @@ def is_template(text: str, attributes: Sequence[Attribute], *, is_stated: bool) 
         is_stated: the siblings or the data name the target, so that no lexicon has to know it.
     """
     target = next((a for a in attributes if a.kind == "target"), None)
+    if (
+        any(a.role != "target" or a.kind in _LANGUAGE for a in attributes)
+        or sum(a.kind == "target" for a in attributes) > 1
+    ):
+        return False
     if target is None or not (is_stated or find_class(target.value)):
         return False
     row = find_class(target.value)
@@ -46,6 +57,9 @@ def is_template(text: str, attributes: Sequence[Attribute], *, is_stated: bool) 
         if a.stop == target.start - 1 and a.kind in ("colour", "direction")
     ):
         # "red nucleus" is a name.
+        return False
+    if target.value.lower() in _SKIN and any(a.kind == "shape" and a.value.lower() in _BODY for a in attributes):
+        # "foot wound" tells where, "heart polyp" what it looks like.
         return False
     at = 0
     for a in attributes:

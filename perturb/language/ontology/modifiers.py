@@ -23,7 +23,7 @@ def modifiers() -> dict[str, dict[str, Modifier]]:
     text = resources.files("robustness.perturb.language.ontology").joinpath("modifiers.csv").read_text(encoding="utf-8")
     found: dict[str, dict[str, Modifier]] = {}
     for r in csv.DictReader(text.splitlines()):
-        row = Modifier(r["kind"], r["value"], tuple(r["opposites"].split("|")), r["source"])
+        row = Modifier(r["kind"], r["value"], tuple(filter(None, r["opposites"].split("|"))), r["source"])
         found.setdefault(row.kind, {})[row.value.lower()] = row
     return found
 

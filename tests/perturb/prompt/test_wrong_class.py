@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from robustness.perturb.language.lexicon import find_class
+from robustness.perturb.language.ontology.relatives import is_other
+from robustness.perturb.language.ontology.terms import find_term
 from robustness.perturb.prompt.wrong_class import WrongClass
 from robustness.seeds import generator
 from robustness.types import NotApplicable, Params
@@ -36,24 +38,49 @@ def test_a_plural_stays_a_plural() -> None:
     assert drawn(WrongClass(context=context_of(cases)), cases[0])[0]["text"] == "left and right putamina"
 
 
-def test_a_dataset_of_one_class_borrows_from_another_and_says_so() -> None:
+def test_a_dataset_of_one_class_borrows_from_the_ontology_and_says_so() -> None:
     case = make_case(FAMILIES["polyp"], modality="endoscopy")
-    for params in drawn(WrongClass(context=context_of([case])), case):
-        row = find_class(params["new"])
-        assert row is not None
-        assert row.dataset
-        assert row.modality in params["note"]
-        assert "another modality" in params["note"]
+    change = WrongClass(context=context_of([case]))
+    for params in drawn(change, case):
+        term = find_term(params["new"])
+        assert term is not None
+        assert "endoscopy" in term.modalities
+        assert is_other(term.name, "polyp")
+        assert params["new"] in params["note"]
         assert params["text"] == FAMILIES["polyp"].replace("polyp", params["new"])
+        # It may be in the picture, so an empty mask is not asked for.
+        assert change.expect(case, params) == "change"
 
 
-def test_the_same_modality_comes_first() -> None:
-    case = make_case("Tumor in the breast ultrasound image.", modality="ultrasound")
+@pytest.mark.parametrize(
+    ("target", "modality", "never"),
+    [
+        ("adenoma", "endoscopy", "polyp lesion"),
+        ("lesion", "dermoscopy", "melanoma nevus mole"),
+        ("mole", "dermoscopy", "melanoma lesion nevus"),
+        ("wound", "photograph", "ulcer burn laceration"),
+        ("foot wound", "photograph", "foot ulcer"),
+        ("breast cancer", "ultrasound", "breast mass carcinoma"),
+        ("nodule", "CT", "tumor mass lesion"),
+        ("left ventricle", "echocardiography", "myocardium ventricle heart"),
+        ("consolidation", "x-ray", "opacity pneumonia lung"),
+        ("inferior vena cava", "CT", "vein vena"),
+    ],
+)
+def test_what_may_be_there_under_another_name_is_never_asked_for(target: str, modality: str, never: str) -> None:
+    case = make_case(target, modality=modality)
     for params in drawn(WrongClass(context=context_of([case])), case):
-        row = find_class(params["new"])
-        assert row is not None
-        assert row.dataset == "camus"
-        assert "same modality" in params["note"]
+        assert not set(params["text"].lower().split()) & set(never.split())
+
+
+def test_of_two_things_asked_for_both_are_replaced() -> None:
+    case = make_case("optic disc and optic cup", modality="fundus")
+    for params in drawn(WrongClass(context=context_of([case])), case):
+        assert "optic" not in params["text"]
+    pair = make_case("one small polyp in the top left and one large polyp in the bottom right", modality="endoscopy")
+    for params in drawn(WrongClass(context=context_of([pair])), pair):
+        assert "polyp" not in params["text"]
+        assert params["text"].endswith("in the bottom right")
 
 
 def test_findings_that_the_case_lists_are_present_and_never_wrong() -> None:

@@ -168,7 +168,7 @@ class TestWords:
         assert found_after(text, both, one, left=1, parts=2, number="two", size="small") == (
             "one small polyp, located in center of the image"
         )
-        assert "cannot follow" in found_after("two polyps which are small", both, one, left=1, parts=2)
+        assert "cannot follow" in found_after("two polyps which are visible", both, one, left=1, parts=2)
         assert "plural" in found_after("polyps", both, one, left=1, parts=2)
 
     def test_left_and_right_needs_both(self) -> None:

@@ -1,0 +1,230 @@
+"""Opposites of what clinicians write: by the table of modifiers, by rule for figures, places and levels."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import NamedTuple
+
+from robustness.perturb.language.numerals import spell, unspell
+from robustness.perturb.language.ontology.modifiers import modifiers
+from robustness.perturb.language.ontology.relatives import is_other, kin, term_of
+from robustness.perturb.language.ontology.terms import forget_on_extend, terms
+
+_LEVELS = {
+    "upper": "lower", "lower": "upper", "middle": "upper", "mid": "upper", "top": "bottom", "bottom": "top",
+    "inner": "outer", "outer": "inner", "lesser": "greater", "greater": "lesser", "apex": "base", "base": "apex",
+    "apical": "basal", "basal": "apical", "superior": "inferior", "inferior": "superior", "major": "minor",
+    "ascending": "descending", "descending": "ascending", "minor": "major", "head": "tail", "tail": "head",
+    "proximal": "distal", "distal": "proximal", "anterior": "posterior", "posterior": "anterior", "medial": "lateral",
+    "lateral": "medial", "dorsal": "ventral", "ventral": "dorsal", "cranial": "caudal", "caudal": "cranial",
+}  # fmt: skip
+_MODALITY = {
+    "t1-weighted": "T2-weighted", "t2-weighted": "T1-weighted", "t1": "T2", "t2": "T1", "contrast-enhanced": "non-contrast",
+    "non-contrast": "contrast-enhanced", "transvaginal": "transabdominal", "transabdominal": "transvaginal", "ct": "MRI",
+    "transthoracic": "transesophageal", "transesophageal": "transthoracic", "white-light": "narrow-band", "bone": "lung",
+    "narrow-band": "white-light", "mri": "CT", "ultrasound": "CT", "x-ray": "CT", "radiograph": "CT scan", "flair": "T1",
+    "dwi": "T1", "stir": "T1", "colonoscopy": "capsule endoscopy", "dermoscopy": "reflectance confocal microscopy",
+    "lung": "bone", "mammogram": "breast ultrasound", "cbct": "MRI", "h&e": "PAS", "photograph": "ultrasound image",
+}  # fmt: skip
+_CLOCK = re.compile(r"(\d{1,2})(?=(?::\d\d)?\s*o|:)", re.IGNORECASE)
+_VERTEBRAE = [f"{r}{n}" for r, size in (("C", 7), ("T", 12), ("L", 5), ("S", 5)) for n in range(1, size + 1)]
+_KEEPS_ADVERB = ("shape", "colour", "texture")
+_AGES = {"infant": "elderly", "neonate": "elderly", "newborn": "elderly", "child": "adult", "elderly": "young",
+         "adolescent": "elderly", "teenager": "elderly", "toddler": "elderly"}  # fmt: skip
+
+
+class Clinical(NamedTuple):
+    """A candidate value and where it comes from."""
+
+    value: str
+    source: str
+
+
+@lru_cache(maxsize=8192)
+def clinical_opposites(kind: str, value: str) -> tuple[Clinical, ...]:
+    """Return what contradicts a value that the benchmark's lexicon has no row for, best first; empty where unknown.
+
+    A relation, place, margin ... of several words changes in the one word that has an opposite; figures are scaled,
+    clock hours reflected, levels of the spine moved by one.
+    """
+    words = value.lower().strip()
+    table = modifiers().get(kind, {})
+    row = table.get(words)
+    if row is not None and row.opposites:
+        return tuple(Clinical(new, row.source) for new in row.opposites)
+    for rule in (_by_rule, _longest, _within):
+        found = rule(kind, value)
+        if found:
+            return tuple(found)
+    return ()
+
+
+def _by_rule(kind: str, value: str) -> list[Clinical]:
+    if kind == "location" and _CLOCK.search(value):
+        return [Clinical(_other_hour(value), "the opposite hour of the clock")]
+    if kind == "location" and "," not in value:
+        return _located(value)
+    if kind == "place":
+        return _placed(value)
+    if kind == "measure":
+        return _measured(value)
+    if kind == "modality":
+        return _swapped(value, _MODALITY, "another way to make the picture; curated")
+    if kind == "age" and value.lower() in _AGES:
+        return [Clinical(_AGES[value.lower()], "another age; curated")]
+    return _counted(value) if kind == "number" else []
+
+
+def _longest(kind: str, value: str) -> list[Clinical]:
+    """Change the longest beginning that the table knows: "close to the liver" gives "far from the liver"."""
+    table = modifiers().get(kind, {})
+    words = value.split(" ")
+    for stop in range(len(words) - 1, 0, -1):
+        row = table.get(" ".join(words[:stop]).lower())
+        if row is not None:
+            rest = " ".join(words[stop:])
+            return [Clinical(f"{new} {rest}", row.source) for new in row.opposites]
+    return []
+
+
+def _within(kind: str, value: str) -> list[Clinical]:
+    """Change the last word of a value that the table knows: "roughly circular", "irregular margins", "rim-enhancing"."""
+    table = modifiers().get(kind, {}) | (modifiers()["shape"] if kind == "margin" else {})
+    words = value.split(" ")
+    lead = words[0].lower()
+    if kind == "margin" and lead in ("poorly", "well", "sharply", "clearly"):
+        return [Clinical(" ".join(["well" if lead == "poorly" else "poorly", *words[1:]]), "curated; edges")]
+    for i in range(len(words)):
+        row = table.get(words[i].lower()) or table.get(words[i].lower().removesuffix("-shaped"))
+        if row is None or not row.opposites:
+            continue
+        first = words[:i] if kind in _KEEPS_ADVERB or i == 0 else [w for w in words[:i] if not w.endswith("ly")]
+        return [Clinical(" ".join([*first, new, *words[i + 1 :]]), row.source) for new in row.opposites]
+    for i, word in enumerate(words):
+        head, dash, tail = word.rpartition("-")
+        row = table.get(tail.lower()) or table.get(head.lower())
+        if kind == "colour" and row is not None and row.opposites:
+            return [Clinical(" ".join([*words[:i], row.opposites[0], *words[i + 1 :]]), row.source)]
+        if dash and row is not None and row.opposites:
+            new = f"{head}-{row.opposites[0]}" if tail.lower() in table else f"{row.opposites[0]}-{tail}"
+            return [Clinical(" ".join([*words[:i], new, *words[i + 1 :]]), row.source)]
+    if kind == "shape" and words[-1].lower().endswith("-shaped"):
+        return [Clinical(" ".join([*words[:-1], "square"]), "another shape; curated")]
+    return []
+
+
+def _swapped(value: str, table: dict[str, str], source: str) -> list[Clinical]:
+    words = value.split(" ")
+    for i, word in enumerate(words):
+        for piece, new in ((word, table.get(word.lower())), *_pieces(word, table)):
+            if new:
+                changed = new if piece == word else word.replace(piece, new)
+                return [Clinical(" ".join([*words[:i], changed, *words[i + 1 :]]), source)]
+    return []
+
+
+def _pieces(word: str, table: dict[str, str]) -> list[tuple[str, str | None]]:
+    return [(p, table.get(p.lower())) for p in word.split("-") if p != word]
+
+
+def _other_hour(value: str) -> str:
+    return _CLOCK.sub(lambda m: str((int(m[1]) + 5) % 12 + 1), value, count=1)
+
+
+_PICTURE = {
+    "left": "right", "right": "left", "upper": "lower", "lower": "upper", "top": "bottom", "bottom": "top",
+    "lowest": "highest", "highest": "lowest", "topmost": "bottommost", "bottommost": "topmost",
+    "uppermost": "lowermost", "lowermost": "uppermost", "leftmost": "rightmost", "rightmost": "leftmost",
+}  # fmt: skip
+
+
+def _located(value: str) -> list[Clinical]:
+    """Reflect every word of a place in the picture: "right of centre", "lower", "upper left to lower right"."""
+    new = re.sub(r"[A-Za-z]+", lambda m: _PICTURE.get(m[0].lower(), m[0]), value)
+    if " to " in value:
+        new = re.sub(r"[A-Za-z]+", lambda m: _PICTURE.get(m[0].lower(), m[0]) if m[0].lower() in _ROWS else m[0], value)
+    if new.lower() == value.lower():
+        edge = re.search(r"\b(edge|border|margin|periphery)\b", value, re.IGNORECASE)
+        return [Clinical("centre", "the middle of the picture")] if edge else []
+    return [Clinical(new, "reflection in the image centre")]
+
+
+_ROWS = frozenset({"upper", "lower", "top", "bottom"})
+
+
+def _placed(value: str) -> list[Clinical]:
+    """Move a place in the patient: a level or direction, a vertebra, a segment, else another part of the same whole."""
+    changed = _swapped(value, _LEVELS, "the other level or direction")
+    if changed:
+        return changed
+    if _CLOCK.search(value):
+        return [Clinical(_other_hour(value), "the opposite hour of the clock")]
+    segment = re.fullmatch(r"(.*?\b)(\d+)([ab]?)", value)
+    if segment and value[:1].isalpha() and not re.fullmatch(r"[CTLS]\d+", value):
+        number = int(segment[2])
+        return [Clinical(f"{segment[1]}{number - 4 if number > 4 else number + 4}", "another segment")]
+    levels = re.findall(r"[CTLS]\d+", value)
+    if levels and all(level in _VERTEBRAE for level in levels):
+        shift = -1 if _VERTEBRAE.index(levels[0]) else 1
+        new = re.sub(r"[CTLS]\d+", lambda m: _VERTEBRAE[_VERTEBRAE.index(m[0]) + shift], value)
+        return [Clinical(new, "the next level of the spine")]
+    return _other_part(value)
+
+
+def _other_part(value: str) -> list[Clinical]:
+    term = term_of(value)
+    if term is None or term.category != "anatomy":
+        return []
+    near = [
+        t for t in terms()
+        if t.category == "anatomy" and t.region == term.region and t.name.lower() not in kin(term.name)
+        and (set(t.part_of) & set(term.part_of) or (t.salient and is_other(t.name, term.name)))
+    ]  # fmt: skip
+    ranked = sorted(near, key=lambda t: (not set(t.part_of) & set(term.part_of), not t.salient))
+    whole = value.lower() in (term.name.lower(), term.plural.lower(), *(s.lower() for s in term.synonyms))
+    plural = value.lower() == term.plural.lower() != term.name.lower()
+    return [Clinical(t.plural if plural else t.name, t.source) for t in ranked[:3]] if whole else []
+
+
+def _measured(value: str) -> list[Clinical]:
+    """Scale every figure of a measure alike: small ones grow, large ones shrink; a grade becomes another one."""
+    if re.match(r"(?:grade|stage|type|class|category|level|[A-Za-z-]*rads|gleason)", value, re.IGNORECASE):
+        new = re.sub(r"\d+", lambda m: "1" if int(m[0]) > 2 else "4", value)
+        return [Clinical(new, "another grade")] if new != value else []
+    figures = [float(f.replace(",", ".")) for f in re.findall(r"\d+(?:[.,]\d+)?", value)]
+    if not figures:
+        words = {"one third": "two thirds", "two thirds": "one third", "half": "a tenth", "a third": "two thirds"}
+        return next((_replace(value, old, new) for old, new in words.items() if old in value.lower()), [])
+    share = re.fullmatch(r"(\d+)(\+?\s?/\s?)(\d+)(\+?)", value.strip())
+    if share:
+        top, most = int(share[1]), int(share[3])
+        other = most - top if most > top and most != 2 * top else 1
+        return [Clinical(f"{other}{share[2]}{share[3]}{share[4]}", "another score")]
+    factor = 3.0 if max(figures) < 20 else 1 / 4
+    new = re.sub(r"\d+(?:[.,]\d+)?", lambda m: _scaled(m[0], factor), value)
+    return [Clinical(new, f"{factor:g} times the figure")]
+
+
+def _scaled(figure: str, factor: float) -> str:
+    number = float(figure.replace(",", ".")) * factor
+    return f"{number:.1f}" if not figure.isdigit() and number < 10 else str(max(1, round(number)))
+
+
+def _replace(value: str, old: str, new: str) -> list[Clinical]:
+    return [Clinical(re.sub(re.escape(old), new, value, flags=re.IGNORECASE), "another share")]
+
+
+def _counted(value: str) -> list[Clinical]:
+    """Change the number inside "exactly three", "at least four"."""
+    words = value.split(" ")
+    for i, word in enumerate(words):
+        number = unspell(word)
+        if number is not None:
+            new = 5 if number == 1 else 1
+            text = str(new) if word.isdigit() else spell(new)
+            return [Clinical(" ".join([*words[:i], text, *words[i + 1 :]]), "another number; one <-> several")]
+    return []
+
+
+forget_on_extend(clinical_opposites)

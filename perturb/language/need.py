@@ -1,0 +1,79 @@
+"""Are words needed: does a prompt still mean one and the same thing without them?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from robustness.perturb.language.inflection import is_plural, singular_of
+from robustness.perturb.language.lexicon import find_class, singular
+from robustness.perturb.language.ontology.terms import find_term
+from robustness.types import Attribute, Prompt
+
+# How the picture was made and of whom picks no thing in it.
+_OF_THE_PICTURE = frozenset({"view", "phase", "modality", "quality", "age", "sex", "certainty"})
+_COMPARES = re.compile(
+    r"\b(?:\w+-)?(?:larg|small|bigg|long|short|thick|thinn|wid|narrow|bright|dark|deep|low|high)(?:er|est)\b|\bdominant\b"
+)
+
+
+def is_selecting(prompt: Prompt, old: Attribute) -> bool:
+    """Tell whether a value by itself picks one of several, so that the picture may hold another: nobody knows which.
+
+    The side of a paired organ that is itself the target ("left kidney"), a comparison ("the largest tumour") and the
+    direction of a part ("anterior horn"). The side of a landmark ("cyst in the left kidney") does not pick the cyst.
+    """
+    target = prompt.get("target")
+    if target is None or old.role != "target":
+        return False
+    if _COMPARES.search(old.value.lower()):
+        return True
+    if old.kind == "direction":
+        return target.start <= old.start < target.stop or old.stop <= target.start
+    return old.kind == "side" and not is_plural(target.value) and _is_paired(target.value)
+
+
+def _is_paired(target: str) -> bool:
+    row, term = find_class(target), find_term(singular_of(target))
+    head = find_term(target.lower().rsplit(" ", 1)[-1])
+    return bool((row and row.lateral) or (term and term.lateral) or (head and head.lateral))
+
+
+def same_target(a: str, b: str) -> bool:
+    """Tell whether two target names are of one thing, singular or plural, a part named with or without its whole."""
+    one, two = (singular(singular_of(name.lower().partition(" of ")[0])) for name in (a, b))
+    return singular(a) == singular(b) or (one == two and bool(one))
+
+
+def is_needed_in(
+    prompt: Prompt, old: Attribute, referents: Sequence[Mapping[str, Any]], *, meant: Sequence[bool]
+) -> bool:
+    """Tell whether `prompt` without `old` would no longer mean what it means in a scene.
+
+    Args:
+        prompt: the prompt that states `old`.
+        old: the value that is left out.
+        referents: what the picture holds, each as kind -> value with at least `target`.
+        meant: which of them the prompt means.
+
+    Returns:
+        True where another referent of the same target fits all the words that remain, or where a denial would go.
+    """
+    if old.kind == "negation" or (old.kind == "number" and old.value.lower() in ("no", "zero", "0")):
+        return True
+    if old.kind in _OF_THE_PICTURE or old.role == "landmark":
+        return False
+    target = prompt.get("target")
+    name = target.value if target else ""
+    rest = {
+        a.kind: a.value.lower() for a in prompt.attributes if a is not old and a.kind != "target" and a.role == "target"
+    }
+    for referent, is_meant in zip(referents, meant, strict=True):
+        if is_meant or not same_target(str(referent.get("target", "")), name):
+            continue
+        if all(
+            str(referent.get(kind, value)).lower() in (value, "") for kind, value in rest.items() if kind in referent
+        ):
+            return True
+    return False

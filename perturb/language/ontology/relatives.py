@@ -1,0 +1,182 @@
+"""What may be the same as a target, a kind, a whole or a part of it, or overlap it, and what is surely another thing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache, lru_cache
+
+from robustness.perturb.language.ontology.terms import Term, find_term, forget_on_extend, spellings, term_index, terms
+
+# Words that two names may share without being akin: "left atrium", "right ventricle".
+_SHARED = frozenset("left right of the upper lower main common small large cavity chamber".split())
+_NEIGHBOURS = {
+    "chest": ("heart", "breast"),
+    "heart": ("chest",),
+    "breast": ("chest", "heart", "abdomen"),
+    "abdomen": ("chest", "pelvis", "spine"),
+    "pelvis": ("abdomen", "limb"),
+    "head": ("neck",),
+    "neck": ("head", "chest"),
+    "limb": ("pelvis", "chest"),
+    "spine": ("abdomen", "chest"),
+    "bowel lumen": ("abdomen",),
+}
+
+
+def term_of(name: str) -> Term | None:
+    """Return the term of a name, or of its longest known end: "large thyroid nodule" is a thyroid nodule."""
+    words = name.lower().split()
+    for i in range(len(words)):
+        found = find_term(" ".join(words[i:]))
+        if found is not None:
+            return found
+    # "rim of the optic disc": the part's own name first, then the whole.
+    head, of, rest = name.lower().partition(" of ")
+    return (term_of(head) or term_of(rest.removeprefix("the "))) if of else None
+
+
+@lru_cache(maxsize=4096)
+def kin(name: str) -> frozenset[str]:
+    """Return the small-letter names of the terms that are the same as `name`, kinds, wholes or parts of it."""
+    term = term_of(name)
+    if term is None:
+        return frozenset()
+    up = _closure(term.name.lower(), _above())
+    down = _closure(term.name.lower(), _below())
+    # What its kinds are parts of, and what is a part or kind of its own kinds' same names.
+    return frozenset({*up, *down, *(n for n in _closure_of(up, _wholes()))})
+
+
+@lru_cache(maxsize=65536)
+def is_other(candidate: str, name: str) -> bool:
+    """Tell whether a term's name is surely another thing than `name`: not akin, no shared word, no possible overlap."""
+    other, ours = find_term(candidate), term_of(name)
+    if other is None:
+        return False
+    if _content(spellings(other)) & _content([name, *(spellings(ours) if ours else ())]):
+        return False
+    if ours is None:
+        return True
+    if _content(spellings(other)) & _content(_closure(ours.name.lower(), _kinds())):
+        # A "portal vein" may be called a vein, as the vena cava may.
+        return False
+    if other.name.lower() in kin(ours.name) or ours.name.lower() in kin(other.name):
+        return False
+    wholes = {_canonical(n) for t in (ours, other) if t.category == "finding" for n in t.part_of}
+    if wholes & (_closure(other.name.lower(), _kinds()) | _closure(ours.name.lower(), _kinds())):
+        # A fracture lies in some bone: no bone is surely free of it.
+        return False
+    if "finding" in (other.category, ours.category) and other.category == ours.category:
+        return not _may_be_one(other, ours)
+    return True
+
+
+def is_kind_of(a: str, b: str) -> bool:
+    """Tell whether two names are of one term, or one is a kind of the other; False where one is unknown."""
+    one, two = find_term(a), find_term(b)
+    if one is None or two is None:
+        return False
+    return two.name.lower() in _closure(one.name.lower(), _kinds()) or one.name.lower() in _closure(
+        two.name.lower(), _kinds()
+    )
+
+
+def _may_be_one(a: Term, b: Term) -> bool:
+    """Tell whether two findings may be two names of one thing: a common kind, a common organ, or an open kind."""
+    kinds = _closure(a.name.lower(), _kinds()) & _closure(b.name.lower(), _kinds())
+    wholes = _closure(a.name.lower(), _above()) & _closure(b.name.lower(), _above())
+    return bool(kinds or wholes) or a.region == "any" == b.region or (not a.part_of and not b.part_of)
+
+
+def others(name: str, modality: str, *, regions: Iterable[str] = ()) -> tuple[Term, ...]:
+    """Return the terms that a picture of `modality` may plausibly show where `name` is asked for, salient ones first.
+
+    Args:
+        name: the target's name; an unknown name has no region.
+        modality: the product's name of a modality, or "".
+        regions: further regions of the body to take terms from.
+    """
+    ours = term_of(name)
+    found = _plausible(modality or (ours.modalities[0] if ours and ours.modalities else ""))
+    # "mass", "lesion" and "fracture" are of no region: the terms of the modality's usual ones do.
+    region = ours.region.split("/")[0] if ours and ours.region != "any" else ""
+    near = (region, *_NEIGHBOURS.get(region, ()), *regions) if region else ()
+    for wanted in ((region,), near, ()):
+        pool = tuple(t for t in found if _in(t, wanted if region else ()) and is_other(t.name, name))
+        if len(pool) >= 3:
+            return pool
+    return pool
+
+
+def _in(term: Term, regions: Iterable[str]) -> bool:
+    """Tell whether a term belongs to one of `regions`; what belongs anywhere does, and all do where none is given."""
+    wanted = set(regions)
+    return not wanted or term.region == "any" or bool(wanted & set(term.region.split("/")))
+
+
+@cache
+def _plausible(modality: str) -> tuple[Term, ...]:
+    families = {modality, "echocardiography" if modality == "ultrasound" else modality}
+    shown = tuple(
+        t for t in terms() if families & set(t.modalities) and (t.region != "any" or t.category == "instrument")
+    )
+    salient = tuple(t for t in shown if t.salient)
+    return salient or shown
+
+
+@lru_cache(maxsize=8192)
+def _words_of(name: str) -> frozenset[str]:
+    return frozenset(w.rstrip("s") for w in name.lower().replace("-", " ").split()) - _SHARED
+
+
+def _content(names: Iterable[str]) -> frozenset[str]:
+    return frozenset(w for name in names for w in _words_of(name) if len(w) > 2)
+
+
+def _closure(name: str, graph: dict[str, frozenset[str]]) -> frozenset[str]:
+    return _closure_of((name,), graph)
+
+
+def _closure_of(names: Iterable[str], graph: dict[str, frozenset[str]]) -> frozenset[str]:
+    found: set[str] = set()
+    queue = list(names)
+    while queue:
+        name = queue.pop()
+        if name not in found:
+            found.add(name)
+            queue += graph.get(name, ())
+    return frozenset(found)
+
+
+def _canonical(name: str) -> str:
+    """Return the term's own name where another term's column uses a synonym ("support device")."""
+    found = term_index().get(name.lower())
+    return found[0].name.lower() if found else name.lower()
+
+
+@cache
+def _kinds() -> dict[str, frozenset[str]]:
+    return {t.name.lower(): frozenset(_canonical(n) for n in t.is_a) for t in terms()}
+
+
+@cache
+def _wholes() -> dict[str, frozenset[str]]:
+    return {t.name.lower(): frozenset(_canonical(n) for n in t.part_of) for t in terms()}
+
+
+@cache
+def _above() -> dict[str, frozenset[str]]:
+    return {name: kinds | _wholes()[name] for name, kinds in _kinds().items()}
+
+
+@cache
+def _below() -> dict[str, frozenset[str]]:
+    found: dict[str, set[str]] = {}
+    for name, above in _above().items():
+        for upper in above:
+            found.setdefault(upper, set()).add(name)
+    return {name: frozenset(group) for name, group in found.items()}
+
+
+for _cached in (kin, is_other, _plausible, _kinds, _wholes, _above, _below):
+    forget_on_extend(_cached)
