@@ -76,7 +76,7 @@ def mirror_swaps(prompt: Prompt, *, side_visible: bool, mirror: Mirror = "horizo
     for match in _WORDS[mirror].finditer(prompt.text):
         holder = holder_of(prompt, match.start(), match.end())
         word = match.group(0)
-        if holder is None:
+        if holder is None or holder.kind == "relation":
             return NotApplicable(f"{word!r} is neither a location nor a side, so a mirrored picture may make it false")
         if holder.kind not in ("location", "side"):
             return NotApplicable(f"{word!r} is part of the {holder.kind} {holder.value!r}, which has no mirrored name")

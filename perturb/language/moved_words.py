@@ -120,7 +120,11 @@ def _unattributed(prompt: Prompt) -> NotApplicable | None:
     for pattern in (CLOCK, _RELATIVE, _DIRECTIONS):
         for match in pattern.finditer(prompt.text):
             holder = holder_of(prompt, match.start(), match.end())
-            if holder is None or holder.kind not in ("location", "side", "target", "place", "margin", "direction"):
+            if (
+                pattern is CLOCK
+                or holder is None
+                or holder.kind not in ("location", "side", "target", "place", "margin", "direction")
+            ):
                 return NotApplicable(
                     f"{match.group(0)!r} speaks of the frame or of other objects, which a move changes"
                 )

@@ -29,6 +29,16 @@ STYLES = {
     "sex": "bright_magenta",
     "age": "bright_yellow",
     "quality": "bright_green",
+    "place": "underline magenta",
+    "direction": "italic magenta",
+    "relation": "underline cyan",
+    "texture": "italic yellow",
+    "margin": "underline yellow",
+    "signal": "italic blue",
+    "modality": "underline bright_blue",
+    "measure": "italic cyan",
+    "certainty": "italic bright_red",
+    "negation": "bold red",
 }
 
 

@@ -35,7 +35,11 @@ class ModelSpec(StrictModel):
 
 
 class DataSpec(StrictModel):
-    """``[data]``: a dataset folder or manifest, one split (with `splits`, a made one), one prompt key."""
+    """``[data]``: a dataset folder or manifest, one split (with `splits`, a made one), one prompt key.
+
+    `target` names what every case shows, `convention` whose left is meant ("patient" or "viewer", or by kind), and
+    `lexicon` a CSV file of the user's own terms.
+    """
 
     path: str
     name: str | None = None
@@ -45,6 +49,11 @@ class DataSpec(StrictModel):
     template: str | None = None
     choose: Literal["all", "seeded"] = "all"
     modality: str | None = None
+    target: str | None = None
+    convention: (
+        Literal["patient", "viewer"] | dict[Literal["side", "location"], Literal["patient", "viewer"]] | None
+    ) = None
+    lexicon: str | None = None
     splits: str | None = None
     limit: int | None = Field(default=None, gt=0)
 

@@ -78,5 +78,8 @@ def load_data(spec: DataSpec, *, seed: int, folder: Path | None = None) -> Datas
         modality=spec.modality,
         name=spec.name,
         splits=None if spec.splits is None else resolve(spec.splits, folder),
+        target=spec.target,
+        convention=spec.convention,
+        lexicon=None if spec.lexicon is None else resolve(spec.lexicon, folder),
     )
     return with_template(dataset, spec.template) if spec.template else dataset

@@ -11,6 +11,7 @@ from robustness.perturb.modality import canonical_modality
 from robustness.runners.data import benchmark_folder
 from robustness.runners.data import manifest as manifest_data
 from robustness.runners.data.check_files import Finding, check_files
+from robustness.runners.data.check_prompts import check_prompts
 from robustness.runners.data.dataset import MISSING, sha256
 from robustness.runners.data.records import Record, listed_texts, no_such
 from robustness.runners.data.resplit import known_splits
@@ -53,6 +54,7 @@ def check_dataset(
         findings += [
             *_duplicates(name, records),
             *_prompts(name, records, prompt),
+            *check_prompts(name, records),
             *check_files(name, records, pixels=pixels),
         ]
     rows = [{column: getattr(finding, column) for column in COLUMNS} for finding in findings]

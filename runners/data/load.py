@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from robustness.errors import InputError
+from robustness.perturb.language.ontology.terms import extend
 from robustness.perturb.modality import MODALITIES, canonical_modality
 from robustness.runners.data import benchmark_folder
 from robustness.runners.data import manifest as manifest_data
@@ -36,6 +37,9 @@ def load_dataset(
     modality: str | None = None,
     name: str | None = None,
     splits: str | Path | None = None,
+    target: str | None = None,
+    convention: Mapping[str, str] | str | None = None,
+    lexicon: str | Path | None = None,
 ) -> Dataset:
     """Open a dataset; `runners/data/benchmark_folder.py` and `runners/data/manifest.py` describe the two layouts.
 
@@ -52,6 +56,11 @@ def load_dataset(
         limit: keep the first cases only.
         modality: overrides what the data says ("endoscopy", "MRI", ...).
         name: what results call the dataset; the folder's or manifest's name where None.
+        target: what every case shows, where neither entries nor words say so; an entry's own target goes before.
+        convention: whose left is meant: "patient" or "viewer" for all words, or by kind
+            (``{"side": "patient", "location": "viewer"}``, which is also what holds without one).
+        lexicon: a CSV file of the user's own terms (see `robustness.perturb.language.ontology.terms.extend`), which
+            hold in this process from then on.
         splits: a file made by `robustness split`; `split` is one of its names then ("fold0-test").
 
     Raises:
@@ -59,10 +68,15 @@ def load_dataset(
             have one case id. A file that is missing or broken raises CaseError only when its case is decoded.
     """
     _validate(choose, limit, modality)
+    whose = _convention(convention)
+    if lexicon is not None:
+        extend(lexicon)
     source = Path(path).expanduser().resolve()
     records, sources = _read(source, str(path), split=split, prompt=prompt, splits=splits)
     kept, repeats = without_duplicates(records)
     kept = kept[:limit]
+    if target:
+        kept = [record if record.target else replace(record, target=target) for record in kept]
     ids = image_ids(kept)
     subjects = subjects_of(kept, ids, subject=subject)
     set_modality, origin = benchmark_folder.modality_of_set(source) if source.is_dir() else ("", "")
@@ -71,7 +85,12 @@ def load_dataset(
         kept,
         ids,
         subjects,
-        common={"split": split, "dataset": name, "prompt_key": prompt},
+        common={
+            "split": split,
+            "dataset": name,
+            "prompt_key": prompt,
+            **({"convention": whose} if whose else {}),
+        },
         modality=modality,
         set_modality=set_modality,
         choose_seed=seed if choose == "seeded" else None,
@@ -98,8 +117,25 @@ def load_dataset(
             "modality": modality,
             "limit": limit,
             **({} if splits is None else {"splits": str(splits)}),
+            **({"target": target} if target else {}),
+            **({"convention": whose} if whose else {}),
+            **({} if lexicon is None else {"lexicon": str(lexicon)}),
         },
     )
+
+
+def _convention(stated: Mapping[str, str] | str | None) -> dict[str, str]:
+    """Return kind -> "patient" or "viewer"; one word stands for sides and locations."""
+    if stated is None:
+        return {}
+    whose = {"side": stated, "location": stated} if isinstance(stated, str) else dict(stated)
+    for kind, value in whose.items():
+        if kind not in ("side", "location") or value not in ("patient", "viewer"):
+            raise InputError(
+                "convention: expected 'patient' or 'viewer', or these by kind (side, location), "
+                f"got {kind!r} = {value!r}"
+            )
+    return whose
 
 
 def _validate(choose: str, limit: int | None, modality: str | None) -> None:
@@ -141,7 +177,7 @@ def _infos(
     ids: Mapping[str, str],
     subjects: Subjects,
     *,
-    common: dict[str, str],
+    common: Mapping[str, Any],
     modality: str | None,
     set_modality: str,
     choose_seed: int | None,
@@ -164,7 +200,7 @@ def _info(
     *,
     image_id: str,
     subject_id: str,
-    common: dict[str, str],
+    common: Mapping[str, Any],
     modality: str,
     choose_seed: int | None,
 ) -> CaseInfo:

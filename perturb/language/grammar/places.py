@@ -116,7 +116,7 @@ def _frame(tagged: Tagged, stop: int) -> tuple[int, bool]:
     while k < len(tokens) and tags[k] == "determiner":
         k += 1
     first = k
-    while k < len(tokens) and k - first < 4 and (tags[k] in ("scan", "word")):
+    while k < len(tokens) and k - first < 4 and (tags[k] in ("scan", "word", "measure")):
         k += 1
         word = tokens[k - 1].lower
         if word in words("classes.picture") or (tags[k - 1] == "scan" and (k == len(tokens) or tags[k] != "scan")):

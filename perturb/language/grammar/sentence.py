@@ -75,6 +75,9 @@ class Grammar:
             return self._phrase(i, hi) if is_quoted(tagged, i) else self._sign(i)
         if i in tagged.marks and kind != "measure":
             return self._mark(i)
+        if kind in ("measure", "scan", "clock", "level", "patient") and i not in tagged.marks:
+            # Inside a mark whose beginning a place has used up.
+            return i + 1
         if kind == "measure":
             mark, last = tagged.marks[i]
             # "5 mm polyp" begins a phrase; "polyp, 5 mm" stands behind it.

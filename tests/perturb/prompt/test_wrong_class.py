@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from robustness.perturb.language.lexicon import find_class
 from robustness.perturb.language.ontology.relatives import is_other
 from robustness.perturb.language.ontology.terms import find_term
 from robustness.perturb.prompt.wrong_class import WrongClass
