@@ -7,11 +7,68 @@ from collections.abc import Sequence
 import pandas as pd
 import plotly.graph_objects as go
 
+from robustness.reports.data.datatable import frame_of, table_of
+from robustness.reports.data.frames import Frames
 from robustness.reports.figures import theme
+from robustness.reports.figures.figure import FigureText, columns
+from robustness.reports.figures.registry import FIGURES, FigureEntry, FigureInput
 from robustness.reports.words import attack_words, interval, number
 from robustness.results import is_attack
 
 MARGIN = 0.10
+_COLUMNS = columns(
+    ("series", "model"),
+    ("condition", "condition"),
+    ("eps", "eps (1/255)"),
+    ("share", "share broken, at least"),
+    ("share_low", "low"),
+    ("share_high", "high"),
+    ("clean_mean", "clean Dice"),
+    ("attacked_mean", "attacked Dice, at most"),
+    ("clean_failed", "clean below limit"),
+    ("failed", "attacked below limit"),
+    ("margin", "margin"),
+    ("failed_low", "low"),
+    ("failed_high", "high"),
+    ("n_suspicious", "suspicious rows"),
+    ("n_images", "cases"),
+    ("n_subjects", "units"),
+)
+
+
+@FIGURES.add("attack")
+class Attack(FigureEntry):
+    """One success curve per attack whose rows state their eps."""
+
+    name = "attack"
+    place = 80
+    section = "robustness"
+    regulatory = 12
+    heading = "Attacks: what small aimed changes can do"
+    note = (
+        "Share of cases whose Dice falls by more than the margin when every pixel may move by at most eps, chosen"
+        " against this model. Band: distribution-free interval over units. An attack bounds robustness from one side:"
+        " the true share is at least this, the score under the worst change of this size at most this. So attacks carry"
+        " no verdict ROBUST, and signs that an attack did not work are no robustness either."
+    )
+
+    def captions(self, source: FigureInput) -> list[FigureText]:
+        """Return one caption per attack; its rows are those of `attack_table` with an eps."""
+        margin = source.frames.margin_dice or MARGIN
+        table = attack_table(source.frames.results, margin=margin)
+        attacks = table[table["eps"].notna()].groupby("attack", sort=True)
+        return [_caption(index, str(attack), rows, margin) for index, (attack, rows) in enumerate(attacks)]
+
+    def draw(self, caption: FigureText, frames: Frames) -> go.Figure:
+        """Return the success curve of one attack."""
+        return success_curve(frame_of(caption.table), frames.series)
+
+
+def _caption(index: int, attack: str, rows: pd.DataFrame, margin: float) -> FigureText:
+    title = attack_title(attack)
+    alt = f"{title}, share of cases that lose more than {margin:g} Dice against eps. {attack_says(rows)}"
+    table = table_of(rows, f"t-attack-{index}", title, _COLUMNS)
+    return FigureText(f"attack-{index}", "attack", attack, title, alt, table)
 
 
 def attack_table(results: pd.DataFrame, *, margin: float | None = None) -> pd.DataFrame:

@@ -8,10 +8,61 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from robustness.reports.data.datatable import table_of
+from robustness.reports.data.frames import Frames
 from robustness.reports.data.unit_means import unit_interval
 from robustness.reports.figures import theme
+from robustness.reports.figures.figure import FigureText, columns
 from robustness.reports.figures.labels import uncrowded
-from robustness.reports.words import interval, number, short_words
+from robustness.reports.figures.registry import FIGURES, FigureEntry, FigureInput
+from robustness.reports.words import count, interval, number, short_words
+
+_TABLE_COLUMNS = columns(
+    ("series", "model"),
+    ("condition", "condition"),
+    ("distance", "text distance"),
+    ("distance_low", "low"),
+    ("distance_high", "high"),
+    ("change", "mask change"),
+    ("change_low", "low"),
+    ("change_high", "high"),
+    ("n_images", "cases"),
+    ("n_subjects", "units"),
+)
+
+
+@FIGURES.add("collapse")
+class Collapse(FigureEntry):
+    """One plot over all series whose rows hold text distances."""
+
+    name = "collapse"
+    place = 30
+    section = "prompt"
+    regulatory = 6
+    heading = "Where the words get lost"
+    note = (
+        "Left: the text encoder hardly tells the two prompts apart. Right and low: it does, and the decoder does not"
+        " listen. Right and high: the words reach the mask."
+    )
+
+    def captions(self, source: FigureInput) -> list[FigureText]:
+        """Return one caption over the prompt changes with a text distance."""
+        rows = collapse_table(source.frames.results)
+        if rows.empty:
+            return []
+        points = "; ".join(
+            f"{r['series']} {short_words(r['condition'])} {number(r['distance'])} and {number(r['change'])}"
+            for r in rows.to_dict("records")
+        )
+        changes = count(len(rows), "prompt change")
+        alt = f"Mask change against distance of the text embeddings for {changes}: {points}."
+        table = table_of(rows, "t-collapse", "Text and mask", _TABLE_COLUMNS)
+        return [FigureText("collapse", "collapse", "", "Mask change against distance of the texts", alt, table)]
+
+    def draw(self, caption: FigureText, frames: Frames) -> go.Figure:
+        """Return the plot."""
+        return collapse_plot(frames.results)
+
 
 DISTANCE = "text_distance"
 COLUMNS = (

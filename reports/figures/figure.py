@@ -32,7 +32,7 @@ _ROWS = frozenset({"estimate", "effect", "n_images", "n"})
 
 @dataclass(frozen=True)
 class FigureText:
-    """A figure without its drawing; `family` and `key` (a series or a kind of change) are what `figures.draw` needs.
+    """A figure without its drawing; `family` names its entry in `FIGURES`, `key` the series or kind of change drawn.
 
     `says` are sentences that stand below the drawing.
     """
@@ -56,3 +56,28 @@ def columns(*pairs: tuple[str, str]) -> Sequence[Column]:
 def capital(words: str) -> str:
     """Return `words` with a capital first letter."""
     return words[:1].upper() + words[1:]
+
+
+CLAIM_COLUMNS = columns(
+    ("series", "model"),
+    ("condition", "condition"),
+    ("metric", "metric"),
+    ("verdict", "verdict"),
+    ("estimate", "estimate"),
+    ("ci_low", "low"),
+    ("ci_high", "high"),
+    ("margin", "margin"),
+    ("n_images", "images"),
+    ("n_subjects", "units"),
+)
+EFFECT_COLUMNS = columns(
+    ("series", "model"),
+    ("condition", "condition"),
+    ("clean_mean", "clean"),
+    ("perturbed_mean", "changed"),
+    ("effect", "loss"),
+    ("ci_low", "low"),
+    ("ci_high", "high"),
+    ("n_images", "images"),
+    ("n_subjects", "units"),
+)

@@ -13,80 +13,6 @@ import plotly.graph_objects as go
 from robustness.reports.figures import theme
 from robustness.reports.words import condition_words, interval, metric_words, number, short_words, text, verdict_style
 
-CHANGE = "mask_change"
-
-
-def reliance_forest(
-    verdicts: pd.DataFrame, *, order: Sequence[str] | None = None, span: tuple[float, float] | None = None
-) -> go.Figure:
-    """Draw the prompt claims of one series: how far a word swap moves the mask beyond mere rewording.
-
-    Args:
-        verdicts: rows of verdicts.parquet of one model and dataset; those with ``claim == "prompt"`` are drawn.
-        order: conditions from top to bottom; the table's order by default.
-        span: x range, to make figures comparable.
-    """
-    rows = verdicts[(verdicts["claim"] == "prompt") & verdicts["estimate"].notna()]
-    rows = rows.rename(columns={"estimate": "value"})
-    title = "excess mask change, 1 − IoU"
-    # FOLLOWS is decided by a gain in Dice, not by the mask change: such rows say so on the axis.
-    marks = {c: f" · {metric_words(m)}" for c, m in zip(rows["condition"], rows["metric"], strict=True) if m != CHANGE}
-    return _forest(rows, order=order, span=span, title=title, two_sided=True, marks=marks)
-
-
-def drop_forest(
-    effects: pd.DataFrame,
-    verdicts: pd.DataFrame,
-    *,
-    metric: str = "dice",
-    margin: float = math.nan,
-    order: Sequence[str] | None = None,
-    span: tuple[float, float] | None = None,
-) -> go.Figure:
-    """Draw the loss in `metric` per condition of one series, with its interval; right is worse.
-
-    Args:
-        effects: rows of effects.parquet of one model and dataset.
-        verdicts: its verdicts; a robustness verdict gives the row's shape and colour.
-        metric: the metric drawn.
-        margin: the band's edge; NaN draws none.
-        order: conditions from top to bottom.
-        span: x range.
-    """
-    rows = effects[(effects["metric"] == metric) & effects["effect"].notna() & (effects["condition"] != "clean")]
-    known = verdicts[(verdicts["claim"] == "robustness") & (verdicts["metric"] == metric)]
-    decided = dict(zip(known["condition"], known["verdict"], strict=True))
-    rows = rows.assign(value=rows["effect"], verdict=[decided.get(c, "") for c in rows["condition"]], margin=margin)
-    return _forest(
-        rows, order=order, span=span, title=f"loss of {metric_words(metric)}, clean − changed", two_sided=False
-    )
-
-
-_OUTCOMES = {"worse": "FRAGILE", "better": "FOLLOWS", "no difference shown": "INCONCLUSIVE"}
-
-
-def paired_forest(differences: pd.DataFrame, *, metric: str = "dice") -> go.Figure:
-    """Draw paired differences of two versions, one row per condition; right is worse than the baseline.
-
-    Args:
-        differences: columns condition, outcome, effect, ci_low, ci_high, n_images, n_subjects, in the order shown.
-        metric: what differs.
-    """
-    rows = differences.assign(
-        value=differences["effect"],
-        metric=metric,
-        margin=math.nan,
-        verdict=[_OUTCOMES.get(text(o), "") for o in differences["outcome"]],
-    )
-    span = span_of(rows["value"], rows["ci_low"], rows["ci_high"])
-    title = f"loss of {metric_words(metric)} against the baseline, paired"
-    built = _forest(rows, order=None, span=span, title=title, two_sided=False)
-    for trace in built.data:
-        # The shapes are those of the verdicts; what they mean here is said by the outcome alone.
-        trace.name = next((o for o, v in _OUTCOMES.items() if v == trace.name), trace.name)
-        trace.text = [line.partition("<br>" + (_OUTCOMES.get(trace.name) or "-"))[0] for line in trace.text]
-    return built
-
 
 def span_of(*columns: pd.Series) -> tuple[float, float] | None:
     """Return a common x range that holds all values with a little air, or None where there is none."""
@@ -98,7 +24,7 @@ def span_of(*columns: pd.Series) -> tuple[float, float] | None:
     return low - air, high + air
 
 
-def _forest(
+def forest(
     rows: pd.DataFrame,
     *,
     order: Sequence[str] | None,
@@ -107,6 +33,16 @@ def _forest(
     two_sided: bool,
     marks: Mapping[str, str] = MappingProxyType({}),
 ) -> go.Figure:
+    """Draw one line per condition: value, interval, margin band, and the verdict as shape and colour.
+
+    Args:
+        rows: columns condition, metric, verdict, value, ci_low, ci_high, margin, n_images, n_subjects.
+        order: conditions from top to bottom; the table's order where it is None.
+        span: x range; plotly's own where it is None.
+        title: what the x axis shows.
+        two_sided: the margin band runs to both sides of 0, or from the left end to the margin.
+        marks: text behind the label of a condition.
+    """
     conditions = list(dict.fromkeys(order if order is not None else rows["condition"]))
     place = {condition: i for i, condition in enumerate(conditions)}
     rows = rows[rows["condition"].isin(place)].reset_index(drop=True)

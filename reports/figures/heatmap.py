@@ -8,8 +8,37 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from robustness.reports.data.claims import condition_order
+from robustness.reports.data.datatable import table_of
+from robustness.reports.data.frames import Frames
 from robustness.reports.figures import theme
-from robustness.reports.words import interval, metric_words, number, short_words, text
+from robustness.reports.figures.figure import CLAIM_COLUMNS, FigureText
+from robustness.reports.figures.registry import FIGURES, FigureEntry, FigureInput
+from robustness.reports.words import count, interval, metric_words, number, short_words, text
+
+
+@FIGURES.add("heatmap")
+class Heatmap(FigureEntry):
+    """One heat map over all series, where there are several."""
+
+    name = "heatmap"
+    place = 20
+    section = "prompt"
+    regulatory = 6
+
+    def captions(self, source: FigureInput) -> list[FigureText]:
+        """Return one caption over all prompt claims; none for a single series."""
+        rows = source.frames.verdicts[source.frames.verdicts["claim"] == "prompt"]
+        if len(source.frames.series) < 2 or rows.empty:
+            return []
+        changes = count(rows["condition"].nunique(), "prompt change")
+        alt = f"Heat map of {changes} by {len(source.frames.series)} models; each cell writes its verdict."
+        table = table_of(rows, "t-heatmap", "Words by model", CLAIM_COLUMNS)
+        return [FigureText("heatmap", "heatmap", "", "Which words move which model", alt, table)]
+
+    def draw(self, caption: FigureText, frames: Frames) -> go.Figure:
+        """Return the heat map, the condition with the largest estimate on top."""
+        return reliance_heatmap(frames.verdicts, order=condition_order(frames.verdicts))
 
 
 def reliance_heatmap(verdicts: pd.DataFrame, *, order: Sequence[str] | None = None) -> go.Figure:

@@ -7,10 +7,73 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from robustness.reports.data.datatable import table_of
+from robustness.reports.data.frames import Frames
 from robustness.reports.figures import theme
+from robustness.reports.figures.figure import FigureText, columns
 from robustness.reports.figures.grid import Cell, grid, reach_of
-from robustness.reports.words import interval, metric_words, number, short_words
+from robustness.reports.figures.registry import FIGURES, FigureEntry, FigureInput
+from robustness.reports.words import interval, metric_words, number, short_words, text
 from robustness.results import is_searched, parse_condition
+
+_COLUMNS = columns(
+    ("series", "model"),
+    ("condition", "condition"),
+    ("effect", "loss together"),
+    ("ci_low", "low"),
+    ("ci_high", "high"),
+    ("image_effect", "image alone"),
+    ("prompt_effect", "words worth, clean picture"),
+    ("prompt_effect_changed", "words worth, changed picture"),
+    ("interaction", "interaction"),
+    ("interaction_low", "low"),
+    ("interaction_high", "high"),
+    ("interaction_p", "p adj."),
+    ("reading", "reading"),
+    ("n_images", "images"),
+    ("n_subjects", "units"),
+)
+
+
+@FIGURES.add("joint")
+class Joint(FigureEntry):
+    """One grid per series."""
+
+    name = "joint"
+    place = 60
+    section = "robustness"
+    regulatory = 7
+    heading = "Image and prompt together"
+    note = (
+        "Loss of Dice when both change. Edges: each change alone. A cell above the sum of its edges says that the two"
+        " hurt more together: the words matter more on that picture. Cells may rest on different cases, where a change"
+        " did not apply to some; interactions use the cases that have all four cells, are paired within case and"
+        " inferred over units; their p values are adjusted over the joint conditions of the model (max-T)."
+    )
+
+    def captions(self, source: FigureInput) -> list[FigureText]:
+        """Return one caption per series with joint conditions, with what its grid answers."""
+        effects, results = source.frames.effects, source.frames.results
+        tables = [
+            (i, s, joint_table(effects[effects["series"] == s], results[results["series"] == s]))
+            for i, s in enumerate(source.frames.series)
+        ]
+        return [_caption(index, series, rows) for index, series, rows in tables if len(rows)]
+
+    def draw(self, caption: FigureText, frames: Frames) -> go.Figure:
+        """Return the grid of one series."""
+        return joint_grid(frames.effects[frames.effects["series"] == caption.key])
+
+
+def _caption(index: int, series: str, rows: pd.DataFrame) -> FigureText:
+    worst = rows.sort_values("effect", ascending=False, kind="stable").iloc[0]
+    alt = (
+        f"Joint grid for {series}: loss of Dice when image and prompt change together. Largest:"
+        f" {short_words(text(worst['condition']))}, {number(worst['effect'])}, of which"
+        f" {number(worst['interaction'])} beyond the sum of each alone."
+    )
+    table = table_of(rows, f"t-joint-{index}", series, _COLUMNS)
+    return FigureText(f"joint-{index}", "joint", series, series, alt, table, joint_answers(rows))
 
 
 def joint_table(effects: pd.DataFrame, results: pd.DataFrame | None = None, *, metric: str = "dice") -> pd.DataFrame:

@@ -9,10 +9,66 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from robustness.metrics.analyses.transfer import COLUMNS, transfer
+from robustness.reports.data.datatable import table_of
+from robustness.reports.data.frames import Frames
 from robustness.reports.data.origins import Origin
 from robustness.reports.figures import theme
+from robustness.reports.figures.figure import FigureText, columns
 from robustness.reports.figures.grid import Cell, grid
+from robustness.reports.figures.registry import FIGURES, FigureEntry, FigureInput
 from robustness.reports.words import interval, metric_words, number
+
+_COLUMNS = columns(
+    ("model", "model"),
+    ("text", "kind"),
+    ("finetuned_on", "finetuned on"),
+    ("dataset", "tested on"),
+    ("mean", "mean Dice"),
+    ("ci_low", "low"),
+    ("ci_high", "high"),
+    ("loss", "loss against own data"),
+    ("loss_low", "low"),
+    ("loss_high", "high"),
+    ("p_adjusted", "p adj."),
+    ("retention", "share kept"),
+    ("retention_low", "low"),
+    ("retention_high", "high"),
+    ("n_images", "cases"),
+    ("n_subjects", "units"),
+    ("note", "note"),
+)
+
+
+@FIGURES.add("matrix")
+class Matrix(FigureEntry):
+    """One matrix over all models and data sets."""
+
+    name = "matrix"
+    place = 110
+    section = "scores"
+    regulatory = 5
+    heading = "On other data"
+    note = (
+        'Clean mean Dice of every model on every data set; "own" marks what a model was finetuned on. Down a column'
+        " the patients are the same. Along a row they differ: losses are unpaired (Welch's interval on units, p by"
+        " permuting units, Holm over a model's other data sets)."
+    )
+
+    def captions(self, source: FigureInput) -> list[FigureText]:
+        """Return one caption where there are several data sets."""
+        rows = matrix_table(source.frames.results, source.frames.origins)
+        if rows.empty:
+            return []
+        sentences = [f"{r['model']} on {r['dataset']} {number(r['mean'])}" for r in rows.to_dict("records")]
+        alt = f"Matrix of clean mean Dice, model by data set: {'; '.join(sentences)}."
+        table = table_of(rows, "t-matrix", "Finetuned on, tested on", _COLUMNS)
+        title = "Every model on every data set, nothing changed"
+        return [FigureText("matrix", "matrix", "", title, alt, table, says(rows))]
+
+    def draw(self, caption: FigureText, frames: Frames) -> go.Figure:
+        """Return the matrix."""
+        return transfer_matrix(frames.results, frames.origins)
+
 
 Origins = Mapping[str, Origin]
 

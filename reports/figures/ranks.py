@@ -6,10 +6,63 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from robustness.metrics.analyses.models import rank_stability
+from robustness.reports.data.datatable import table_of
+from robustness.reports.data.frames import Frames
 from robustness.reports.data.pooled import IMAGES, with_pooled_images
 from robustness.reports.figures import theme
+from robustness.reports.figures.figure import FigureText, columns
 from robustness.reports.figures.grid import Cell, grid
+from robustness.reports.figures.registry import FIGURES, FigureEntry, FigureInput
+from robustness.reports.words import number
 from robustness.results import CLEAN
+
+_TABLE_COLUMNS = columns(
+    ("series", "model"),
+    ("rank", "rank"),
+    ("mean", "mean Dice"),
+    ("first", "share of samples first"),
+    ("rank_low", "rank, 2.5%"),
+    ("rank_high", "rank, 97.5%"),
+    ("n_subjects", "units"),
+)
+
+
+@FIGURES.add("rank")
+class Rank(FigureEntry):
+    """One figure per scene: clean, and under image changes."""
+
+    name = "rank"
+    place = 140
+    section = "comparison"
+    regulatory = 13
+    heading = "How sure is the order?"
+    note = (
+        "The units are drawn anew 2,000 times; each cell says how often the model takes the rank. Near 100% the order"
+        " does not hang on who was in the sample."
+    )
+
+    def captions(self, source: FigureInput) -> list[FigureText]:
+        """Return one caption per scene where several series share at least two units."""
+        if len(source.frames.series) < 2:
+            return []
+        tables = [(scene, rank_table(source.frames.results, scene)) for scene in SCENES]
+        return [_caption(scene, rows) for scene, rows in tables if len(rows)]
+
+    def draw(self, caption: FigureText, frames: Frames) -> go.Figure:
+        """Return the ranks of one scene."""
+        return rank_plot(frames.results, caption.key)
+
+
+def _caption(scene: str, rows: pd.DataFrame) -> FigureText:
+    title = SCENES[scene]
+    sentences = [
+        f"{r['series']} mean {number(r['mean'])}, first in {100 * r['first']:.0f}%" for r in rows.to_dict("records")
+    ]
+    alt = f"Ranks by {title.lower()} over bootstrap samples of the units: {'; '.join(sentences)}."
+    return FigureText(
+        f"rank-{scene}", "rank", scene, title, alt, table_of(rows, f"t-rank-{scene}", title, _TABLE_COLUMNS)
+    )
+
 
 SCENES = {"clean": "Clean score", "images": "Score under image changes"}
 _CONDITIONS = {"clean": CLEAN, "images": IMAGES}

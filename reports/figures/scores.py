@@ -2,12 +2,66 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 import plotly.graph_objects as go
 
+from robustness.reports.data.datatable import Column, table_of
+from robustness.reports.data.frames import Frames
 from robustness.reports.data.unit_means import unit_interval
 from robustness.reports.figures import theme
+from robustness.reports.figures.figure import FigureText, columns
+from robustness.reports.figures.registry import FIGURES, FigureEntry, FigureInput
 from robustness.reports.words import condition_words, metric_words, number
+
+_SCORE_COLUMNS = columns(
+    ("series", "model"),
+    ("n", "cases"),
+    ("mean", "mean"),
+    ("median", "median"),
+    ("low", "25%"),
+    ("high", "75%"),
+)
+
+
+@FIGURES.add("scores")
+class Scores(FigureEntry):
+    """One distribution per series, all on one axis."""
+
+    name = "scores"
+    place = 90
+    section = "scores"
+    regulatory = 5
+
+    def captions(self, source: FigureInput) -> list[FigureText]:
+        """Return one caption over all series that have clean scores."""
+        scores = clean_scores(source.frames.results)
+        if scores.empty:
+            return []
+        floors = floor_scores(source.frames.effects, source.frames.results)
+        series = [s for s in source.frames.series if (scores["series"] == s).any()]
+        rows = [_summary(s, scores[scores["series"] == s]["dice"], floors[floors["series"] == s]) for s in series]
+        floor_columns = [
+            Column(c, f"floor: {condition_words(c)}", "number") for c in dict.fromkeys(floors["condition"])
+        ]
+        sentences = [
+            f"{r['series']} mean {number(r['mean'])}, median {number(r['median'])}, n = {r['n']}" for r in rows
+        ]
+        alt = f"Distribution of the clean Dice per case: {'; '.join(sentences)}."
+        table = table_of(pd.DataFrame(rows), "t-scores", "Clean scores", [*_SCORE_COLUMNS, *floor_columns])
+        return [FigureText("scores", "scores", "", "Clean Dice per case, and the floors", alt, table)]
+
+    def draw(self, caption: FigureText, frames: Frames) -> go.Figure:
+        """Return the distributions with their floors."""
+        return score_distribution(frames.results, frames.effects)
+
+
+def _summary(series: str, dice: pd.Series, floors: pd.DataFrame) -> dict[str, Any]:
+    row: dict[str, Any] = {"series": series, "n": len(dice), "mean": dice.mean(), "median": dice.median()}
+    row |= {"low": dice.quantile(0.25), "high": dice.quantile(0.75)}
+    return row | dict(zip(floors["condition"], floors["perturbed_mean"], strict=True))
+
 
 FLOORS = ("empty", "wrong_class", "nonsense", "absent", "all_ones")
 _FLOOR_COLOURS = {

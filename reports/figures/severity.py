@@ -5,9 +5,59 @@ from __future__ import annotations
 import pandas as pd
 import plotly.graph_objects as go
 
+from robustness.reports.data.datatable import table_of
+from robustness.reports.data.frames import Frames
 from robustness.reports.figures import theme
-from robustness.reports.words import image_kind, interval, metric_words, number
+from robustness.reports.figures.figure import FigureText, capital, columns
+from robustness.reports.figures.registry import FIGURES, FigureEntry, FigureInput
+from robustness.reports.words import image_kind, interval, kind_words, metric_words, number
 from robustness.results import is_searched, parse_condition
+
+_COLUMNS = columns(
+    ("series", "model"),
+    ("severity", "severity"),
+    ("clean_mean", "clean"),
+    ("perturbed_mean", "changed"),
+    ("effect", "loss"),
+    ("ci_low", "low"),
+    ("ci_high", "high"),
+    ("n_images", "images"),
+    ("n_subjects", "units"),
+)
+
+
+@FIGURES.add("severity")
+class Severity(FigureEntry):
+    """One figure per image change, all series in it."""
+
+    name = "severity"
+    place = 70
+    section = "robustness"
+    regulatory = 7
+    heading = "As the change grows"
+    note = "Mean Dice. Band: interval of the paired loss, drawn at the clean mean."
+    series_key = True
+
+    def captions(self, source: FigureInput) -> list[FigureText]:
+        """Return one caption per image change with at least two severities."""
+        table = severity_table(source.frames.effects)
+        return [_caption(str(kind), rows) for kind, rows in table.groupby("kind", sort=True)]
+
+    def draw(self, caption: FigureText, frames: Frames) -> go.Figure:
+        """Return the curves of one image change."""
+        return severity_curve(frames.effects, caption.key)
+
+
+def _caption(kind: str, rows: pd.DataFrame) -> FigureText:
+    ends = rows.sort_values("severity").groupby("series", sort=False).tail(1)
+    sentences = [
+        f"{r['series']} from {number(r['clean_mean'])} clean to {number(r['perturbed_mean'])} at severity"
+        f" {r['severity']}"
+        for r in ends.to_dict("records")
+    ]
+    alt = f"Mean Dice against severity of {kind_words(kind)}: {'; '.join(sentences)}."
+    table = table_of(rows, f"t-severity-{kind}", kind, _COLUMNS)
+    return FigureText(f"severity-{kind}", "severity", kind, capital(kind_words(kind)), alt, table)
 
 
 def severity_table(effects: pd.DataFrame, *, metric: str = "dice", least: int = 2) -> pd.DataFrame:

@@ -7,10 +7,64 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from robustness.reports.data.datatable import table_of
+from robustness.reports.data.frames import Frames
 from robustness.reports.figures import theme
+from robustness.reports.figures.figure import FigureText, columns
 from robustness.reports.figures.grid import Cell, grid, reach_of
+from robustness.reports.figures.registry import FIGURES, FigureEntry, FigureInput
 from robustness.reports.figures.severity import severity_table
-from robustness.reports.words import interval, kind_words, metric_words, number, text
+from robustness.reports.words import count, interval, kind_words, metric_words, number, text
+
+_COLUMNS = columns(
+    ("series", "model"),
+    ("condition", "condition"),
+    ("severity", "severity"),
+    ("effect", "loss"),
+    ("ci_low", "low"),
+    ("ci_high", "high"),
+    ("clean_mean", "clean"),
+    ("perturbed_mean", "changed"),
+    ("n_images", "images"),
+    ("n_subjects", "units"),
+)
+
+
+@FIGURES.add("shift")
+class Shift(FigureEntry):
+    """One matrix per series."""
+
+    name = "shift"
+    place = 50
+    section = "robustness"
+    regulatory = 7
+    heading = "Kind by severity"
+    note = (
+        "Loss of Dice in each cell; orange is a loss, blue a gain, one scale for all models. A cell leads to its rows."
+    )
+
+    def captions(self, source: FigureInput) -> list[FigureText]:
+        """Return one caption per series with single image changes."""
+        effects = source.frames.effects
+        tables = [(i, s, shift_table(effects[effects["series"] == s])) for i, s in enumerate(source.frames.series)]
+        return [_caption(index, series, rows) for index, series, rows in tables if len(rows)]
+
+    def draw(self, caption: FigureText, frames: Frames) -> go.Figure:
+        """Return the matrix of one series."""
+        own = frames.effects[frames.effects["series"] == caption.key]
+        # One scale of colour for all models, so that their matrices can be compared.
+        return shift_matrix(own, reach=reach_of(pd.to_numeric(shift_table(frames.effects)["effect"]).tolist()))
+
+
+def _caption(index: int, series: str, rows: pd.DataFrame) -> FigureText:
+    worst = rows.sort_values("effect", ascending=False, kind="stable").iloc[0]
+    alt = (
+        f"Matrix for {series}: loss of Dice for {count(rows['kind'].nunique(), 'image change')} by severity."
+        f" Largest: {kind_words(worst['kind'])}, severity {worst['severity']}, {number(worst['effect'])}"
+        f" {interval(worst['ci_low'], worst['ci_high'])}."
+    )
+    table = table_of(rows, f"t-shift-{index}", series, _COLUMNS)
+    return FigureText(f"shift-{index}", "shift", series, series, alt, table)
 
 
 def shift_table(effects: pd.DataFrame, *, metric: str = "dice") -> pd.DataFrame:

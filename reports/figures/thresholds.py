@@ -7,9 +7,52 @@ import re
 import pandas as pd
 import plotly.graph_objects as go
 
+from robustness.reports.data.datatable import table_of
+from robustness.reports.data.frames import Frames
 from robustness.reports.data.unit_means import unit_interval
 from robustness.reports.figures import theme
+from robustness.reports.figures.figure import FigureText, columns
+from robustness.reports.figures.registry import FIGURES, FigureEntry, FigureInput
 from robustness.reports.words import interval, number
+
+_TABLE_COLUMNS = columns(
+    ("series", "model"),
+    ("threshold", "threshold"),
+    ("mean", "mean Dice"),
+    ("ci_low", "low"),
+    ("ci_high", "high"),
+    ("n_images", "cases"),
+    ("n_subjects", "units"),
+)
+
+
+@FIGURES.add("thresholds")
+class Thresholds(FigureEntry):
+    """One figure over all series, where the rows hold Dice at several thresholds."""
+
+    name = "thresholds"
+    place = 100
+    section = "scores"
+    regulatory = 5
+
+    def captions(self, source: FigureInput) -> list[FigureText]:
+        """Return one caption; none where no other threshold was scored."""
+        results = source.frames.results
+        rows = threshold_table(results) if threshold_columns(results) else pd.DataFrame()
+        if rows.empty:
+            return []
+        best = rows.sort_values("mean", ascending=False, kind="stable").groupby("series", sort=False).head(1)
+        sentences = [
+            f"{r['series']} is best at {r['threshold']:g} with {number(r['mean'])}" for r in best.to_dict("records")
+        ]
+        alt = f"Mean clean Dice against the threshold: {'; '.join(sentences)}."
+        table = table_of(rows, "t-thresholds", "Thresholds", _TABLE_COLUMNS)
+        return [FigureText("thresholds", "thresholds", "", "Dice against the threshold", alt, table)]
+
+    def draw(self, caption: FigureText, frames: Frames) -> go.Figure:
+        """Return the curves."""
+        return threshold_curves(frames.results)
+
 
 _COLUMN = re.compile(r"^dice(?:_at_|@|_t)(0?\.\d+)$")
 COLUMNS = ("series", "threshold", "n_images", "n_subjects", "mean", "ci_low", "ci_high")

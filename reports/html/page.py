@@ -19,6 +19,7 @@ from robustness.reports.data import datatable, row_data
 from robustness.reports.data.frames import Frames, merge
 from robustness.reports.data.gallery import Album, make_album
 from robustness.reports.data.run_tables import read_runs
+from robustness.reports.figures.registry import figure_entries
 from robustness.reports.sections import report as content
 from robustness.reports.sections.report import Edition, Report
 
@@ -80,7 +81,9 @@ def render(report: Report, frames: Frames, album: Album, *, compare_first: bool 
         count=words.count,
         listing=words.listing,
     )
-    environment.globals.update(anchor=_anchors(frames), verdict_styles=words.VERDICTS, report=report)
+    environment.globals.update(
+        anchor=_anchors(frames), verdict_styles=words.VERDICTS, report=report, figure_entries=figure_entries()
+    )
     return environment.get_template("page.html.j2").render(
         css=_markup(_asset("page.css")), compare_first=compare_first, **_scripts(report, frames, album)
     )

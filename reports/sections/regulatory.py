@@ -14,6 +14,7 @@ from robustness.reports.data.prompt_truth import truth_text
 from robustness.reports.data.run_tables import RunTables
 from robustness.reports.data.unit_means import unit_interval
 from robustness.reports.figures.attacks import attack_says, attack_table, attack_title
+from robustness.reports.figures.registry import figure_entries
 from robustness.reports.sections.methods import setting
 from robustness.reports.sections.provenance import RunFacts
 from robustness.reports.sections.regulatory_table import ENTRIES
@@ -40,7 +41,7 @@ _EXPECTED = {
 
 
 @dataclass(frozen=True)
-class Dossier:
+class RegulatoryContext:
     """What the sections are written from."""
 
     runs: Sequence[RunTables]
@@ -69,17 +70,17 @@ class RegulatorySection:
     shows: tuple[str, ...]
 
 
-def sections(dossier: Dossier) -> tuple[RegulatorySection, ...]:
+def sections(context: RegulatoryContext) -> tuple[RegulatorySection, ...]:
     """Return the fifteen sections in their fixed order."""
-    made = []
-    for place, (entry, (write, shows)) in enumerate(zip(ENTRIES, _WRITERS, strict=True)):
-        made.append(
-            RegulatorySection(place + 1, entry.title, entry.asked_by, tuple(write(dossier)), entry.blanks, shows)
-        )
-    return tuple(made)
+    figures = figure_entries()
+    listed = []
+    for place, (entry, (write, tables)) in enumerate(zip(ENTRIES, _WRITERS, strict=True), start=1):
+        shows = (*tables, *(f.name for f in figures if f.regulatory == place))
+        listed.append(RegulatorySection(place, entry.title, entry.asked_by, tuple(write(context)), entry.blanks, shows))
+    return tuple(listed)
 
 
-def _identity(d: Dossier) -> list[str]:
+def _identity(d: RegulatoryContext) -> list[str]:
     said = []
     for run in d.runs:
         for model in run.manifest.get("models") or [run.manifest.get("model") or {}]:
@@ -92,7 +93,7 @@ def _identity(d: Dossier) -> list[str]:
     return said
 
 
-def _variations(d: Dossier) -> list[str]:
+def _variations(d: RegulatoryContext) -> list[str]:
     rows = d.frames.results[~d.frames.results["condition"].isin(["clean", "rerun"])]
     told = rows[["condition", "expectation"]].fillna("").astype(str).drop_duplicates()
     said = []
@@ -103,7 +104,7 @@ def _variations(d: Dossier) -> list[str]:
     return said or ["The run holds no changed input."]
 
 
-def _plan(d: Dossier) -> list[str]:
+def _plan(d: RegulatoryContext) -> list[str]:
     table = d.frames.effects[d.frames.effects["metric"] == "dice"]
     mde = pd.to_numeric(table["mde"], errors="coerce").dropna()
     largest = f" The largest minimal detectable effect in Dice is {number(float(mde.max()))}." if len(mde) else ""
@@ -117,7 +118,7 @@ def _plan(d: Dossier) -> list[str]:
     ]
 
 
-def _data(d: Dossier) -> list[str]:
+def _data(d: RegulatoryContext) -> list[str]:
     said = []
     for fact in d.facts:
         images = "" if fact.n_images is None else f" on {count(fact.n_images, 'image')}"
@@ -133,7 +134,7 @@ def _data(d: Dossier) -> list[str]:
     return [*said, truth_text(d.frames, d.runs)]
 
 
-def _performance(d: Dossier) -> list[str]:
+def _performance(d: RegulatoryContext) -> list[str]:
     said = []
     for who, rows in _clean_by_series(d):
         told = []
@@ -148,22 +149,22 @@ def _performance(d: Dossier) -> list[str]:
     return said
 
 
-def _clean_by_series(d: Dossier) -> list[tuple[str, pd.DataFrame]]:
+def _clean_by_series(d: RegulatoryContext) -> list[tuple[str, pd.DataFrame]]:
     """Return each series' clean rows, a case that several words point away from counted once."""
     clean = d.frames.results[d.frames.results["condition"] == "clean"]
     clean = clean.drop_duplicates(["series", "split", "case_id", "prompt_index"])
     return [(str(series), rows) for series, rows in clean.groupby("series", sort=False)]
 
 
-def _prompt(d: Dossier) -> list[str]:
+def _prompt(d: RegulatoryContext) -> list[str]:
     return _tally(d, "prompt", ORDER)
 
 
-def _image(d: Dossier) -> list[str]:
+def _image(d: RegulatoryContext) -> list[str]:
     return _tally(d, "robustness", ROBUST_ORDER)
 
 
-def _tally(d: Dossier, claim: str, order: Sequence[str]) -> list[str]:
+def _tally(d: RegulatoryContext, claim: str, order: Sequence[str]) -> list[str]:
     said = []
     rows = d.frames.verdicts[d.frames.verdicts["claim"] == claim]
     for series, mine in rows.groupby("series", sort=False):
@@ -173,7 +174,7 @@ def _tally(d: Dossier, claim: str, order: Sequence[str]) -> list[str]:
     return said or ["The run holds no claim of this kind."]
 
 
-def _repeat(d: Dossier) -> list[str]:
+def _repeat(d: RegulatoryContext) -> list[str]:
     rerun = d.frames.results[d.frames.results["condition"] == "rerun"]
     moved = pd.to_numeric(rerun["mask_change"], errors="coerce").dropna()
     said = ["No second run of the same input was made."]
@@ -190,7 +191,7 @@ def _repeat(d: Dossier) -> list[str]:
     ]
 
 
-def _groups(d: Dossier) -> list[str]:
+def _groups(d: RegulatoryContext) -> list[str]:
     from robustness.reports.data.subgroups import FEW, grouping_columns
 
     names = grouping_columns(d.frames.results)
@@ -199,7 +200,7 @@ def _groups(d: Dossier) -> list[str]:
     return [f"Groupings in the rows: {listing(names)}. Groups with fewer than {FEW} units are named without a number."]
 
 
-def _failures(d: Dossier) -> list[str]:
+def _failures(d: RegulatoryContext) -> list[str]:
     said = []
     for who, rows in _clean_by_series(d):
         missed, made_up = (int(rows[f].eq(True).fillna(False).sum()) for f in ("missed", "hallucinated"))
@@ -209,7 +210,7 @@ def _failures(d: Dossier) -> list[str]:
     return said
 
 
-def _missing(d: Dossier) -> list[str]:
+def _missing(d: RegulatoryContext) -> list[str]:
     rows = d.frames.results
     off = int((~rows["applicable"].fillna(True).astype(bool)).sum())
     failed = int(rows["error"].fillna("").astype(str).ne("").sum())
@@ -221,7 +222,7 @@ def _missing(d: Dossier) -> list[str]:
     ]
 
 
-def _security(d: Dossier) -> list[str]:
+def _security(d: RegulatoryContext) -> list[str]:
     attacks = sorted({str(c) for c in d.frames.results["condition"].unique() if is_attack(str(c))})
     if attacks:
         table = attack_table(d.frames.results, margin=d.frames.margin_dice)
@@ -235,7 +236,7 @@ def _security(d: Dossier) -> list[str]:
     return ["No adversarial attack was run. Nothing here supports a statement on deliberate manipulation."]
 
 
-def _limits(d: Dossier) -> list[str]:
+def _limits(d: RegulatoryContext) -> list[str]:
     undecided = d.frames.verdicts[d.frames.verdicts["verdict"].isin(["INCONCLUSIVE", "IGNORES*", "ROBUST*"])]
     needed = pd.to_numeric(undecided["n_needed"], errors="coerce").dropna()
     said = list(d.limitations)
@@ -249,7 +250,7 @@ def _limits(d: Dossier) -> list[str]:
     return said
 
 
-def _monitoring(d: Dossier) -> list[str]:
+def _monitoring(d: RegulatoryContext) -> list[str]:
     return [
         "The same plan can be run again on a new version and judged with `robustness gate NEW --baseline THIS`; gates"
         " decide by intervals, so that an unchanged model is not failed by chance. `robustness compare` shows what got"
@@ -257,7 +258,7 @@ def _monitoring(d: Dossier) -> list[str]:
     ]
 
 
-def _evidence(d: Dossier) -> list[str]:
+def _evidence(d: RegulatoryContext) -> list[str]:
     said = []
     for run in d.runs:
         said.append(
@@ -279,20 +280,20 @@ def _mapping(value: Any) -> Mapping[Any, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-_WRITERS: tuple[tuple[Callable[[Dossier], list[str]], tuple[str, ...]], ...] = (
+_WRITERS: tuple[tuple[Callable[[RegulatoryContext], list[str]], tuple[str, ...]], ...] = (
     (_identity, ()),
     (_variations, ()),
     (_plan, ()),
     (_data, ("truth",)),
-    (_performance, ("scores", "thresholds", "matrix")),
-    (_prompt, ("reliance", "heatmap", "collapse")),
-    (_image, ("shift", "severity", "drop", "joint")),
+    (_performance, ()),
+    (_prompt, ()),
+    (_image, ()),
     (_repeat, ()),
     (_groups, ("subgroups",)),
     (_failures, ("gallery",)),
     (_missing, ("not-applicable", "errors")),
-    (_security, ("attack",)),
-    (_limits, ("verdicts", "rank")),
+    (_security, ()),
+    (_limits, ("verdicts",)),
     (_monitoring, ()),
     (_evidence, ("effects", "provenance")),
 )

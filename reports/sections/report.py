@@ -17,7 +17,7 @@ from robustness.reports.data.gallery import Album, make_album
 from robustness.reports.data.paired import Comparison
 from robustness.reports.data.prompt_truth import truth_listing
 from robustness.reports.data.run_tables import RunTables
-from robustness.reports.figures import captions
+from robustness.reports.figures.catalogue import captions
 from robustness.reports.figures.figure import FigureText, columns
 from robustness.reports.sections import findings, headline, methods, provenance, regulatory
 from robustness.reports.sections.findings import Finding
@@ -93,7 +93,7 @@ def build(
     facts = tuple(fact for held in facts_of_runs for fact in held)
     limits = methods.limitations(runs, frames, facts)
     compared = _compared(runs, frames)
-    dossier = regulatory.Dossier(runs, frames, facts, limits, album.unreadable)
+    context = regulatory.RegulatoryContext(runs, frames, facts, limits, album.unreadable)
     return Report(
         schema=SCHEMA,
         edition=edition,
@@ -108,10 +108,10 @@ def build(
         findings_rule=findings.RULE,
         attributes=attribute_blocks(frames),
         robustness=kind_rows(frames),
-        figures=captions.captions(frames, compared=compared, published=published),
+        figures=captions(frames, compared=compared, published=published),
         comparisons=compared,
         tables=_tables(frames, runs),
-        regulatory=regulatory.sections(dossier),
+        regulatory=regulatory.sections(context),
         sources=SOURCES,
         methods=methods.paragraphs(runs, frames, facts),
         limitations=limits,

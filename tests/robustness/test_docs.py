@@ -51,6 +51,25 @@ code = model.encode_image([np.zeros((8, 8, 3), np.uint8)])
 assert map_.shape == (8, 8) and 0 <= map_.min() <= map_.max() <= 1
 assert model.network(torch.zeros(2, 3, 16, 16)).shape == (2, 1, 16, 16)
 """,
+    "reports/figures/reference_size.py": """
+import tempfile
+from pathlib import Path
+import pandas as pd
+from robustness.reports.figures.plots import plot
+from robustness.reports.html.page import write_report
+from tests.reports.make_run import make_run
+folder = Path(tempfile.mkdtemp())
+run = make_run(folder / "run", n_images=4, severities=(1, 5), pictures=1)
+page = write_report(run, folder / "none.html").read_text("utf-8")
+assert "Small and large references" not in page
+for part in (run / "results").glob("*.parquet"):
+    pd.read_parquet(part).assign(reference_fraction=0.25).to_parquet(part)
+for edition in ("auditor", "regulatory"):
+    page = write_report(run, folder / "sizes.html", edition=edition).read_text("utf-8")
+    assert 'data-figure="reference_size"' in page
+assert "Small and large references" in write_report(run, folder / "sizes.html").read_text("utf-8")
+assert set(plot(run, "reference_size").data[0].x) == {0.25}
+""",
 }
 
 

@@ -10,9 +10,9 @@ import pytest
 
 from robustness.reports.data.frames import Frames
 from robustness.reports.data.pooled import with_pooled_images
-from robustness.reports.figures.attacks import attack_says, attack_table, attack_title, success_curve
-from robustness.reports.figures.captions_attacks import attack_figures
+from robustness.reports.figures.attacks import Attack, attack_says, attack_table, attack_title, success_curve
 from robustness.reports.figures.catalogue import draw
+from robustness.reports.figures.registry import FigureInput
 from robustness.reports.figures.severity import severity_table
 from robustness.reports.words import condition_words
 from robustness.results import VERDICT_COLUMNS
@@ -73,7 +73,7 @@ def test_the_words_say_that_it_is_a_bound_and_what_is_doubtful() -> None:
 
 
 def test_each_attack_has_a_figure_with_its_table() -> None:
-    (made,) = attack_figures(frames(rows()))
+    (made,) = Attack().captions(FigureInput(frames(rows())))
     assert (made.family, made.key, made.title) == ("attack", "pgd", "PGD attack")
     assert len(made.table.rows) == 3
     assert "at least" in made.alt
@@ -81,7 +81,7 @@ def test_each_attack_has_a_figure_with_its_table() -> None:
 
 def test_the_plans_margin_counts() -> None:
     strict = dataclasses.replace(frames(rows()), margin_dice=0.04)
-    (made,) = attack_figures(strict)
+    (made,) = Attack().captions(FigureInput(strict))
     assert "more than 0.04 Dice" in made.alt
     built = draw(made, strict)
     assert list(built.data[-1].y) == pytest.approx([0.0, 0.5, 0.5, 0.5])
@@ -90,7 +90,7 @@ def test_the_plans_margin_counts() -> None:
 
 def test_a_run_without_attacks_has_none() -> None:
     results = rows()
-    assert attack_figures(frames(results[results["condition"] == "clean"])) == []
+    assert Attack().captions(FigureInput(frames(results[results["condition"] == "clean"]))) == []
 
 
 def test_attacks_are_no_severity_curve_and_no_pooled_loss() -> None:

@@ -7,9 +7,9 @@ import pandas as pd
 from robustness.reports.data.frames import merge
 from robustness.reports.data.paired import comparisons
 from robustness.reports.data.run_tables import RunTables
-from robustness.reports.figures.captions import captions, drop_conditions
-from robustness.reports.figures.catalogue import draw
-from robustness.reports.figures.forest import reliance_forest
+from robustness.reports.figures.catalogue import captions, draw
+from robustness.reports.figures.drop import drop_conditions
+from robustness.reports.figures.reliance import reliance_forest
 from robustness.reports.figures.scores import score_distribution
 from robustness.reports.figures.severity import severity_curve, severity_table
 

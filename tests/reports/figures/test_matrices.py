@@ -13,12 +13,12 @@ from robustness.reports.data.frames import merge
 from robustness.reports.data.origins import Origin
 from robustness.reports.data.run_tables import RunTables
 from robustness.reports.data.subgroups import grouping_columns, subgroup_table
-from robustness.reports.figures.captions import captions
+from robustness.reports.figures.catalogue import captions
 from robustness.reports.figures.collapse import collapse_plot, collapse_table
 from robustness.reports.figures.joint import joint_grid, joint_table
 from robustness.reports.figures.labels import uncrowded
 from robustness.reports.figures.matrix import matrix_table, says, transfer_matrix
-from robustness.reports.figures.plots import KINDS, plot
+from robustness.reports.figures.plots import plot, plot_kinds
 from robustness.reports.figures.published import published, published_matrix
 from robustness.reports.figures.ranks import rank_table
 from robustness.reports.figures.scores import floor_scores
@@ -251,7 +251,7 @@ def test_a_wrong_name_of_a_figure_is_one_clear_error(run_folders: list) -> None:
         plot(run_folders[0], "forrest")
     with pytest.raises(InputError, match="hold no figure 'joint'"):
         plot(run_folders[0], "joint")
-    assert set(KINDS) >= {"forest", "severity", "shift", "joint", "rank", "thresholds", "collapse", "paired"}
+    assert set(plot_kinds()) >= {"forest", "severity", "shift", "joint", "rank", "thresholds", "collapse", "paired"}
 
 
 def test_names_stand_beside_points_only_where_they_cover_nothing() -> None:
