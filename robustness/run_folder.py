@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import io
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from robustness.errors import InputError
 from robustness.files import make_folder, remove_leftovers, write_atomic, write_text
+from robustness.folder_lock import folder_lock
+from robustness.own_files import read_json, read_parquet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +26,18 @@ EFFECTS = "effects.parquet"
 VERDICTS = "verdicts.parquet"
 GALLERY = "gallery.parquet"
 REPORT = "report.html"
+
+# Without these a part says nothing; metrics and further columns depend on the plan.
+PART_COLUMNS = ("model", "dataset", "case_id", "condition", "applicable", "error")
+SHA256 = "sha256"
+_STATE_NEEDS = {
+    "plan_sha256": str,
+    "parts": int,
+    "conditions": list,
+    "models": list,
+    "datasets": list,
+    "environment": dict,
+}
 
 
 class RunFolder:
@@ -42,10 +59,14 @@ class RunFolder:
             raise InputError(
                 f"out: expected a new folder or a run, but {str(path)!r} holds {sorted(foreign)[0]!r}; choose another"
             )
-        for folder in (path, run.results, run.pictures):
-            folder.mkdir(exist_ok=True)
-            remove_leftovers(folder)
+        for folder in (run.results, run.pictures):
+            make_folder(folder, "out")
         return run
+
+    def remove_leftovers(self) -> None:
+        """Remove what a killed process left half-written; only who holds `lock` may."""
+        for folder in (self.path, self.results, self.pictures):
+            remove_leftovers(folder)
 
     def _foreign(self) -> list[str]:
         """Return what no audit made; one killed before its state was written leaves a plan and an empty folder."""
@@ -74,6 +95,19 @@ class RunFolder:
         """Write a table atomically."""
         write_atomic(path, lambda temporary: table.to_parquet(temporary, index=False))
 
+    def write_part(self, index: int, table: pd.DataFrame, work: dict[str, Any]) -> None:
+        """Write the rows of a part, and before them what it cost and the hash by which a resume knows them again."""
+        stream = io.BytesIO()
+        table.to_parquet(stream, index=False)
+        content = stream.getvalue()
+        self.write_json(work_file(index), {**work, SHA256: hashlib.sha256(content).hexdigest()})
+        # The rows come last: a part counts as done when they are there.
+        write_atomic(self.part(index), lambda temporary: _write_bytes(temporary, content))
+
+    def read_part(self, index: int) -> pd.DataFrame:
+        """Return the rows of one part."""
+        return read_table(self.part(index), PART_COLUMNS)
+
     def read_results(self) -> pd.DataFrame:
         """Return all parts in plan order.
 
@@ -85,52 +119,43 @@ class RunFolder:
         parts = sorted(self.results.glob("part-*.parquet"))
         if not parts:
             raise InputError(f"run: expected result parts in {str(self.results)!r}, found none; run the audit first")
-        tables = [read_table(part) for part in parts]
+        tables = [read_table(part, PART_COLUMNS) for part in parts]
         return pd.concat([t for t in tables if len(t)], ignore_index=True)
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """Return a JSON file of the run; an empty dict where it is missing."""
+        """Return a JSON file of the run; an empty dict where it is missing.
+
+        Raises:
+            InputError: it is damaged.
+        """
         path = self.path / name
-        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+        if not os.path.lexists(path):
+            return {}
+        fix = "restore it, or audit into a new folder" if name == STATE else "delete it and run the same audit again"
+        return read_json(path, "run", needs=_STATE_NEEDS if name == STATE else {}, fix=fix)
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         """Write a JSON file atomically, keys in the order given."""
         write_text(self.path / name, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
-    @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
-        """Hold the folder: two audits must not write one run. The system frees it when a process dies.
-
-        Raises:
-            InputError: another process holds it.
-        """
-        try:
-            import fcntl
-        except ImportError:  # pragma: no cover - no flock on this platform; parts are still written whole
-            yield
-            return
-        with (self.path / ".lock").open("w") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise InputError(
-                    f"out: another process is writing {str(self.path)!r}; wait for it or stop it"
-                ) from error
-            yield
+    def lock(self) -> contextlib.AbstractContextManager[None]:
+        """Hold the folder: two audits must not write one run; see `folder_lock`."""
+        return folder_lock(self.path)
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """Read a Parquet table.
+def work_file(part: int) -> str:
+    """Return where a part's cost is noted, inside the run's folder."""
+    return f".gallery/work-{part:05d}.json"
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
+def read_table(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
+    """Read a Parquet table that has at least `columns`.
 
     Raises:
         InputError: it is damaged.
     """
-    import pandas as pd
-    from pyarrow import ArrowException
-
-    try:
-        return pd.read_parquet(path)
-    except (ArrowException, OSError) as error:
-        raise InputError(
-            f"run: {path.name} is damaged and cannot be read; delete it and run the audit again"
-        ) from error
+    return read_parquet(path, "run", columns=columns, fix="delete it and run the audit again")

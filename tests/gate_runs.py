@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +9,20 @@ import numpy as np
 import pandas as pd
 
 from robustness.plans.audit import parse_plan
-from robustness.run_folder import EFFECTS, MANIFEST, PLAN, VERDICTS, RunFolder
+from robustness.run_folder import EFFECTS, PLAN, VERDICTS, RunFolder
 from robustness.runs.conclude import derive
 from robustness.workflows.run import Run, open_run
+from tests.sealed_runs import seal
 
 SUBJECTS = 40
+
+
+class SealedFolder(RunFolder):
+    """A run's folder whose tables a test may replace: what is written counts as the audit's."""
+
+    def write_table(self, path: Path, table: pd.DataFrame) -> None:
+        super().write_table(path, table)
+        seal(self.path)
 
 
 def rows(condition: str, dice: np.ndarray, change: np.ndarray | float, **more: Any) -> pd.DataFrame:
@@ -92,8 +100,10 @@ def write_run(
     }
     model = {"name": "m", "model": "clipseg", "weights": {"sha256": {"model.safetensors": weights}}}
     manifest = {"created": "2026-11-22T00:00:00+00:00", "datasets": [facts], "models": [model]}
-    (path / MANIFEST).write_text(json.dumps(manifest))
-    return open_run(path)
+    seal(path, manifest)
+    run = open_run(path)
+    run.folder = SealedFolder(path)
+    return run
 
 
 def replace_rows(run: Run, results: pd.DataFrame) -> Run:

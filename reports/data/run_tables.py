@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ import pandas as pd
 
 from robustness.errors import InputError
 from robustness.results import COLUMNS, EFFECT_COLUMNS, VERDICT_COLUMNS
+from robustness.run_integrity import finished_manifest
 
 GALLERY_COLUMNS: tuple[str, ...] = (
     "model",
@@ -62,16 +62,17 @@ def read_run(folder: str | Path) -> RunTables:
     """Read one run folder.
 
     Raises:
-        InputError: the folder or its results are missing, or a file cannot be read.
+        InputError: the run is unfinished, damaged or edited (`robustness.run_integrity`).
     """
     folder = Path(folder)
+    manifest = finished_manifest(folder)
     parts = sorted((folder / "results").glob("*.parquet"))
     if not parts:
         raise InputError(f"run: expected a run folder with results/*.parquet, found none in {str(folder)!r}")
     results = pd.concat([_read_table(part, COLUMNS) for part in parts], ignore_index=True)
     return RunTables(
         name=folder.resolve().name,
-        manifest=_read_manifest(folder / "manifest.json"),
+        manifest=manifest,
         plan=_read_text(folder / "plan.toml"),
         results=results,
         effects=_read_table(folder / "effects.parquet", EFFECT_COLUMNS),
@@ -134,16 +135,6 @@ def _read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
         raise InputError(f"run: expected a Parquet table, cannot read {path.name!r} ({reason})") from error
     missing = {name: None for name in columns if name not in table.columns}
     return table.assign(**missing)
-
-
-def _read_manifest(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"run: expected JSON in {path.name!r}, {error}") from error
-    return manifest if isinstance(manifest, dict) else {}
 
 
 def _read_text(path: Path) -> str:

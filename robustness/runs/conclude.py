@@ -10,7 +10,7 @@ from robustness.files import sha256_file
 from robustness.plans.audit import Plan, parse_plan
 from robustness.plans.toml import read_toml
 from robustness.results import CLEAN, FLAGS, RERUN
-from robustness.run_folder import EFFECTS, MANIFEST, PLAN, VERDICTS, RunFolder
+from robustness.run_folder import EFFECTS, GALLERY, MANIFEST, PLAN, VERDICTS, RunFolder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -151,5 +151,5 @@ def warnings_of(results: pd.DataFrame, dataset_facts: list[dict[str, Any]]) -> l
 
 def table_hashes(run: RunFolder) -> dict[str, str]:
     """Return the hash of every table and of the plan, by name inside the run."""
-    names = [PLAN, EFFECTS, VERDICTS, *sorted(f"results/{p.name}" for p in run.results.glob("part-*.parquet"))]
+    names = [PLAN, EFFECTS, VERDICTS, GALLERY, *sorted(f"results/{p.name}" for p in run.results.glob("part-*.parquet"))]
     return {name: sha256_file(run.path / name) for name in names if (run.path / name).is_file()}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from robustness.errors import InputError
 from robustness.plans.audit import Plan
 from robustness.run_folder import EFFECTS, MANIFEST, PLAN, VERDICTS, RunFolder, read_table
+from robustness.run_integrity import finished_manifest, read_manifest
 from robustness.runs.conclude import derive, stored_plan, table_hashes, unit_of
 from robustness.runs.measured import Measured, measured_by
 
@@ -20,7 +21,11 @@ R = TypeVar("R", bound="StoredRun")
 
 
 class StoredRun:
-    """The tables and the checks of one run's folder."""
+    """The tables and the checks of one run's folder.
+
+    Whatever reads the plan or a table first makes sure that the audit is finished and that every file is the one that
+    it wrote; InputError says how to go on where that is not so. `verify` reports the same, file by file.
+    """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -32,7 +37,16 @@ class StoredRun:
     @cached_property
     def plan(self) -> Plan:
         """The resolved plan."""
+        self.check()
         return stored_plan(self.folder)
+
+    def check(self) -> dict[str, Any]:
+        """Return the manifest of a finished run whose hashes hold; see `robustness.run_integrity`.
+
+        Raises:
+            InputError: the run is unfinished, damaged or edited.
+        """
+        return finished_manifest(self.path)
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -41,6 +55,7 @@ class StoredRun:
 
     def results(self) -> pd.DataFrame:
         """One row per prediction, in plan order."""
+        self.check()
         return self.folder.read_results()
 
     def effects(self) -> pd.DataFrame:
@@ -59,22 +74,27 @@ class StoredRun:
         """
         import pandas as pd
 
-        manifest = self.manifest
-        if not manifest:
-            raise InputError(
-                f"run: expected a finished run, but {str(self.path)!r} has no {MANIFEST}; resume the audit"
-            )
-        checks = _hash_checks(manifest.get("tables", {}), table_hashes(self.folder))
-        checks.append(("plan hash", manifest.get("plan_sha256") == self.plan.sha256(), PLAN))
+        manifest = read_manifest(self.path)
+        checks = _hash_checks(manifest["tables"], table_hashes(self.folder))
+        checks.append(self._plan_check(manifest["plan_sha256"]))
         checks += self._derivation_checks(unit_of(manifest["datasets"]))
         return pd.DataFrame(checks, columns=["check", "ok", "detail"])
 
+    def _plan_check(self, recorded: str) -> tuple[str, bool, str]:
+        try:
+            return "plan hash", recorded == stored_plan(self.folder).sha256(), PLAN
+        except InputError as error:
+            return "plan can be read", False, str(error)
+
     def _derivation_checks(self, unit: str) -> list[tuple[str, bool, str]]:
         try:
-            derived = derive(self.results(), self.plan, unit=unit)
-            stored = self.effects(), self.verdicts()
+            derived = derive(self.folder.read_results(), stored_plan(self.folder), unit=unit)
+            stored = read_table(self.path / EFFECTS), read_table(self.path / VERDICTS)
         except InputError as error:
             return [("tables can be read", False, str(error))]
+        except (KeyError, TypeError, ValueError) as error:
+            # Columns that are lost or of another type.
+            return [("tables can be read", False, f"the rows cannot be concluded from ({error})")]
         names = ("effects", EFFECTS), ("verdicts", VERDICTS)
         return [
             (f"{what} follow from the rows", _same(again, existing), file)
@@ -87,12 +107,8 @@ class StoredRun:
         return measured_by(self.plan, self.manifest)
 
     def _table(self, name: str) -> pd.DataFrame:
-        path = self.path / name
-        if not path.is_file():
-            raise InputError(
-                f"run: {str(self.path)!r} has no {name}: the audit is not finished; run it again to resume it"
-            )
-        return read_table(path)
+        self.check()
+        return read_table(self.path / name)
 
 
 def open_stored(path: str | Path, kind: type[R] = StoredRun) -> R:  # type: ignore[assignment]

@@ -12,13 +12,16 @@ from robustness.errors import InputError
 from robustness.files import make_folder
 from robustness.plans.audit import EngineSpec, ModelSpec, Plan, parse_plan
 from robustness.results import CLEAN
-from robustness.run_folder import MANIFEST, RunFolder
+from robustness.run_folder import RunFolder
+from robustness.run_integrity import is_concluded
 from robustness.runs.conclude import conclude
 from robustness.types import Progress
 from robustness.workflows.loading import _check_metrics, load_all
 from robustness.workflows.run import Run
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from robustness.plans.finetune_options import FinetuneOptions
     from robustness.runners.data.load import Dataset
     from robustness.types import Segmenter
@@ -132,37 +135,40 @@ def run_plan(
     reload: Callable[[], tuple[list[Segmenter], list[Dataset]]] | None = None,
 ) -> Run:
     """Run the audit, draw its conclusions and write its report."""
-    from robustness.runners.audit.run import run_audit
+    from robustness.runners.audit.run import run_parts
     from robustness.runners.audit.state import work_of
     from robustness.runners.environment import environment
 
     _check_metrics(plan)
     started = time.perf_counter()
-    folder = run_audit(
-        plan,
-        models=models,
-        datasets=datasets,
-        out=Path(out),
-        strict=strict,
-        allow_drift=allow_drift,
-        progress=progress,
-        reload=reload,
-    )
-    predicted = time.perf_counter()
-    run = Run(folder.path)
-    _refuse_empty(run)
-    if not (folder.path / MANIFEST).is_file():
-        facts = [d.facts() for d in datasets]
-        timing = {"last_session_s": round(predicted - started, 3), **work_of(folder)}
-        conclude(
+    folder = RunFolder.create(Path(out))
+    # Held until the page is written: a second audit that comes in between would take the tables for leftovers.
+    with folder.lock():
+        run_parts(
             folder,
-            dataset_facts=facts,
-            model_facts=_model_facts(plan, models, folder),
-            environment=environment(plan.engine.threads),
-            timing=timing,
+            plan,
+            models=models,
+            datasets=datasets,
+            strict=strict,
+            allow_drift=allow_drift,
+            progress=progress,
+            reload=reload,
         )
-    if report:
-        run.report()
+        predicted = time.perf_counter()
+        _refuse_empty(folder.read_results())
+        if not is_concluded(folder.path):
+            facts = [d.facts() for d in datasets]
+            timing = {"last_session_s": round(predicted - started, 3), **work_of(folder)}
+            conclude(
+                folder,
+                dataset_facts=facts,
+                model_facts=_model_facts(plan, models, folder),
+                environment=environment(plan.engine.threads),
+                timing=timing,
+            )
+        run = Run(folder.path)
+        if report:
+            run.report()
     return run
 
 
@@ -196,8 +202,7 @@ def _refuse_arithmetic(engine: EngineSpec) -> None:
             raise InputError(f"engine: expected no {setting!r} for a loaded model; give it to load_model")
 
 
-def _refuse_empty(run: Run) -> None:
-    results = run.results()
+def _refuse_empty(results: pd.DataFrame) -> None:
     clean = results[results["condition"] == CLEAN]
     if (clean["error"] != "").all():
         first = clean["error"].iloc[0]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from robustness.gates.assertions import Assertions
-from robustness.run_folder import REPORT, VERDICTS
+from robustness.run_folder import REPORT
 from robustness.runs.stored import open_stored
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Run(Assertions):
         """
         from robustness.reports.html.page import write_report
 
-        self._table(VERDICTS)
+        self.check()
         shown = bool(self.plan.published) if published is None else published
         page = Path(out) if out else self.path / REPORT
         return write_report(self.path, page, edition=edition, images=images, published=shown)
@@ -46,7 +46,7 @@ class Run(Assertions):
         """Return one figure of the report for a notebook; see `robustness.reports.figures.plots.plot` for the kinds."""
         from robustness.reports.figures.plots import plot
 
-        self._table(VERDICTS)
+        self.check()
         return plot(self.path, kind, series=series, key=key)
 
     def gate(

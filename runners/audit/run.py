@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,12 +12,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from robustness.errors import CaseError
+from robustness.errors import CaseError, InputError
 from robustness.files import write_text
 from robustness.perturb.joint import chosen_of
 from robustness.perturb.select import Selected
-from robustness.plans.audit import Plan
+from robustness.plans.audit import Plan, parse_plan
+from robustness.plans.toml import read_toml
 from robustness.run_folder import GALLERY, MANIFEST, PLAN, STATE, RunFolder
+from robustness.run_integrity import check_resumable
 from robustness.runners.attacks.model import rows_of
 from robustness.runners.attacks.searches import Attacks, settings_of
 from robustness.runners.attacks.worst_prompt import bind
@@ -29,7 +32,7 @@ from robustness.runners.audit.jobs import Group, Job, JobMaker, Row
 from robustness.runners.audit.reader import AuditStoppedError, ImageOf, Reader
 from robustness.runners.audit.results_table import results_table
 from robustness.runners.audit.scoring import Scored, Scorer
-from robustness.runners.audit.state import HARDWARE, compare, describe, digest, only, without, work_file
+from robustness.runners.audit.state import HARDWARE, compare, describe, digest, only, without
 from robustness.runners.audit.text_probe import has_text_code, with_text_distance
 from robustness.runners.data.load import Dataset
 from robustness.runners.environment import environment
@@ -85,29 +88,55 @@ def run_audit(
     """
     run = RunFolder.create(out)
     with run.lock():
-        audit = _Audit(plan, models, datasets, run, strict=strict, ahead=plan.engine.prefetch)
-        audit.open_state(allow_drift=allow_drift)
-        total = len(audit.parts)
-        pending = [part.index for part in audit.parts if not run.part(part.index).is_file()]
-        if pending:
-            # Conclusions about fewer rows must not outlive the rows that are about to come.
-            (run.path / MANIFEST).unlink(missing_ok=True)
-        try:
-            if reload is None:
-                run_local(audit, pending, total=total, progress=progress)
-            else:
-                threads = audit.environment["threads"]
-                make = partial(_worker, plan, reload, out, strict, threads)
-                run_on_ray(make, pending, total=total, progress=progress, threads=threads)
-        finally:
-            audit.reader.close()
-        if progress:
-            progress(total, total)
-        names = [dataset.name for dataset in datasets]
-        check_answers(answers_of(run, range(total)), models, names, thresholds=plan.metrics.thresholds)
-        if pending or not (run.path / GALLERY).is_file():
-            assemble(run, parts=total)
+        run_parts(
+            run,
+            plan,
+            models=models,
+            datasets=datasets,
+            strict=strict,
+            allow_drift=allow_drift,
+            progress=progress,
+            reload=reload,
+        )
     return run
+
+
+def run_parts(
+    run: RunFolder,
+    plan: Plan,
+    *,
+    models: Sequence[Segmenter],
+    datasets: Sequence[Dataset],
+    strict: bool = False,
+    allow_drift: bool = False,
+    progress: Progress | None = None,
+    reload: Reload | None = None,
+) -> None:
+    """Do what `run_audit` does in a folder that this process holds."""
+    run.remove_leftovers()
+    audit = _Audit(plan, models, datasets, run, strict=strict, ahead=plan.engine.prefetch)
+    audit.open_state(allow_drift=allow_drift)
+    check_resumable(run)
+    total = len(audit.parts)
+    pending = [part.index for part in audit.parts if not run.part(part.index).is_file()]
+    if pending:
+        # Conclusions about fewer rows must not outlive the rows that are about to come.
+        (run.path / MANIFEST).unlink(missing_ok=True)
+    try:
+        if reload is None:
+            run_local(audit, pending, total=total, progress=progress)
+        else:
+            threads = audit.environment["threads"]
+            make = partial(_worker, plan, reload, run.path, strict, threads)
+            run_on_ray(make, pending, total=total, progress=progress, threads=threads)
+    finally:
+        audit.reader.close()
+    if progress:
+        progress(total, total)
+    names = [dataset.name for dataset in datasets]
+    check_answers(answers_of(run, range(total)), models, names, thresholds=plan.metrics.thresholds)
+    if pending or not (run.path / GALLERY).is_file():
+        assemble(run, parts=total)
 
 
 def _worker(plan: Plan, reload: Reload, out: Path, strict: bool, threads: int) -> _Audit:
@@ -157,9 +186,21 @@ class _Audit:
         stored = self.run.read_json(STATE)
         if stored:
             compare(stored, state, allow_drift=allow_drift)
+            self._keep_plan(stored["plan_sha256"])
             return
         write_text(self.run.path / PLAN, self.plan.to_toml())
         self.run.write_json(STATE, state)
+
+    def _keep_plan(self, sha256: str) -> None:
+        """See that the run's plan is the one that its rows were made by: the conclusions are drawn from it."""
+        if not os.path.lexists(self.run.path / PLAN):
+            write_text(self.run.path / PLAN, self.plan.to_toml())
+        stored = parse_plan(read_toml(self.run.path / PLAN), source=PLAN)
+        if stored.sha256() != sha256:
+            raise InputError(
+                f"out: {PLAN} was changed since the audit began; restore it, or delete it and run the same audit "
+                "again, which writes it anew"
+            )
 
     def run_part(self, index: int) -> None:
         """Predict, score and store one part."""
@@ -181,14 +222,12 @@ class _Audit:
                 self._save(scored)
         rows.sort(key=lambda placed: placed[0])
         self.run.write_table(self.run.picture_part(part.index), collector.table())
-        # The rows come last: a part counts as done when its rows are there.
         table = results_table([row for _, row in rows])
         if has_text_code(self.models[part.model]):
             table = with_text_distance(table, self.models[part.model])
         place = {"model": part.model, "dataset": part.dataset}
         self.run.write_json(answers_file(part.index), answers.record(place))
-        self.run.write_json(work_file(part.index), self._work(part.model, time.perf_counter() - started))
-        self.run.write_table(self.run.part(part.index), table)
+        self.run.write_part(part.index, table, self._work(part.model, time.perf_counter() - started))
 
     def _identity(self, part: Part) -> dict[str, str]:
         dataset = self.datasets[part.dataset]

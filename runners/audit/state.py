@@ -8,16 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from robustness.errors import InputError
-from robustness.run_folder import PLAN, RunFolder
+from robustness.run_folder import PLAN, SHA256, RunFolder
 from robustness.types import Segmenter
 
 # What a model says of the machine it runs on: a change of these is drift, not another model.
 HARDWARE = ("device", "device_name", "precision", "threads")
-
-
-def work_file(part: int) -> str:
-    """Return where a part's cost is noted, inside the run's folder."""
-    return f".gallery/work-{part:05d}.json"
 
 
 def work_of(run: RunFolder) -> dict[str, float]:
@@ -25,7 +20,8 @@ def work_of(run: RunFolder) -> dict[str, float]:
     total: dict[str, float] = {}
     for path in sorted(run.pictures.glob("work-*.json")):
         for key, value in run.read_json(f".gallery/{path.name}").items():
-            total[key] = round(total.get(key, 0) + value, 3)
+            if key != SHA256:
+                total[key] = round(total.get(key, 0) + value, 3)
     return total
 
 

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from robustness.plans.audit import Plan
-from robustness.run_folder import read_table
+from robustness.run_folder import read_table, work_file
 from robustness.runners.audit.run import run_audit
-from robustness.runners.audit.state import work_file
 from robustness.runners.data.load import Dataset
 from robustness.runners.dry_run.workload import seconds_per_row, spread_images
 from robustness.types import Segmenter

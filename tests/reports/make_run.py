@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw
 from scipy import stats
 
 from robustness.results import EFFECT_COLUMNS, VERDICT_COLUMNS, parse_condition
+from tests.sealed_runs import seal
 
 KINDS = ("gaussian_noise", "gamma", "gaussian_blur", "jpeg")
 PROMPT_CONDITIONS = {
@@ -86,9 +87,8 @@ def make_run(
     effects.to_parquet(folder / "effects.parquet")
     verdicts.to_parquet(folder / "verdicts.parquet")
     _gallery(results, pictures).to_parquet(folder / "gallery.parquet")
-    (folder / "manifest.json").write_text(json.dumps(_manifest(behaviour, results, n_images)), encoding="utf-8")
     (folder / "plan.toml").write_text(f'seed = 0\n\n[model]\nname = "{behaviour.name}"\n', encoding="utf-8")
-    return folder
+    return seal(folder, _manifest(behaviour, results, n_images))
 
 
 def _image_rows(

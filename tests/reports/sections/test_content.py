@@ -25,6 +25,8 @@ def test_content_of_a_small_run_is_as_frozen(runs: tuple[RunTables, ...]) -> Non
 def frozen(report: dict) -> dict:
     """Keep the words whole; of tables the shape and the first rows."""
     kept = json.loads(json.dumps(report))
+    # The hashes of tables depend on the library that writes them.
+    kept["provenance"] = [block for block in kept["provenance"] if block["title"] != "Tables"]
     for table in [*kept["tables"], *(figure["table"] for figure in kept["figures"])]:
         table["n_rows"] = len(table["rows"])
         table["rows"] = table["rows"][:2]

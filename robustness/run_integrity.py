@@ -1,0 +1,170 @@
+"""Check that a run is finished and that its files are those which the audit wrote.
+
+Every reader of a run asks here first, so that nothing is concluded from a run that was killed, damaged or edited. The
+hashes are taken once for each state of the folder (size, time and place of every file).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from robustness.errors import InputError
+from robustness.files import sha256_file
+from robustness.own_files import read_json
+from robustness.regular_files import check_regular, shown_path
+from robustness.run_folder import EFFECTS, GALLERY, MANIFEST, PLAN, SHA256, STATE, VERDICTS, RunFolder
+
+_NEEDS: Final[Mapping[str, Any]] = {
+    "tables": dict,
+    "plan_sha256": str,
+    "models": list,
+    "datasets": list,
+    "counts": dict,
+}
+_RESUME: Final = "run the same audit again to resume it"
+_AGAIN: Final = "delete it and run the same audit again, which writes it anew"
+
+_LOG: Final = logging.getLogger(__name__)
+
+Signature = tuple[tuple[str, int, int, int], ...]
+
+# Folder to the state that was checked last; hashing a large run takes seconds, and a page reads it many times.
+_checked: dict[Path, tuple[Signature, dict[str, Any]]] = {}
+
+
+def finished_manifest(folder: Path) -> dict[str, Any]:
+    """Return the manifest of a finished run whose files hold.
+
+    Raises:
+        InputError: the audit is not finished, or a file of the run is missing, added or another than the audit wrote.
+    """
+    home = folder.resolve()
+    signature = _signature(home)
+    if home in _checked and _checked[home][0] == signature:
+        return _checked[home][1]
+    manifest = read_manifest(folder)
+    problem = first_difference(home, manifest["tables"])
+    if problem is not None:
+        raise InputError(f"run: {shown_path(folder)}: {problem}")
+    _checked[home] = signature, manifest
+    return manifest
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return the manifest of a finished run; its hashes are not compared.
+
+    Raises:
+        InputError: the audit is not finished, or the manifest is damaged.
+    """
+    if not os.path.lexists(folder / MANIFEST):
+        raise InputError(
+            f"run: expected a finished run, {shown_path(folder)!r} has no {MANIFEST}{_progress(folder)}; {_RESUME}"
+        )
+    return read_json(folder / MANIFEST, "run", needs=_NEEDS, fix=_AGAIN)
+
+
+def first_difference(folder: Path, recorded: Mapping[str, Any]) -> str | None:
+    """Return what is wrong with the files of a run and how to go on, or None where all hashes hold.
+
+    Args:
+        folder: the run's folder.
+        recorded: name inside the run to SHA-256, as the manifest states them.
+    """
+    for name in (PLAN, EFFECTS, VERDICTS):
+        if name not in recorded:
+            return f"{MANIFEST} states no hash of {name}; {_AGAIN.replace('it', MANIFEST, 1)}"
+    present = {f"results/{path.name}" for path in (folder / "results").glob("part-*.parquet")}
+    added = sorted(present - set(recorded))
+    if added:
+        return f"{added[0]} is no file that the audit wrote; remove it"
+    for name, digest in sorted(recorded.items()):
+        problem = _difference(folder / name, name, digest)
+        if problem is not None:
+            return problem
+    return None
+
+
+def is_concluded(folder: Path) -> bool:
+    """Return whether a run's manifest, effects, verdicts and pictures are those of its rows; False: conclude again.
+
+    Raises:
+        InputError: the manifest is damaged.
+    """
+    if not os.path.lexists(folder / MANIFEST):
+        return False
+    problem = first_difference(folder, read_manifest(folder)["tables"])
+    if problem is not None:
+        _LOG.warning("%s: %s; the conclusions are drawn from the rows again", shown_path(folder), problem.split(";")[0])
+    return problem is None
+
+
+def check_resumable(run: RunFolder) -> None:
+    """Refuse to go on with rows that are not those which the audit wrote; rows that are missing come again.
+
+    Raises:
+        InputError: a part or the manifest is damaged or was changed, or a part is none of the audit's.
+    """
+    parts = sorted(run.results.glob("part-*.parquet"))
+    recorded = _recorded(run)
+    for path in parts:
+        name = f"results/{path.name}"
+        problem = _difference(path, name, recorded[name]) if name in recorded else None
+        if problem is not None:
+            raise InputError(f"out: {shown_path(run.path)}: {problem}")
+
+
+def _recorded(run: RunFolder) -> dict[str, str]:
+    """Return the hash of each part: as its own note says, and over it as the manifest says."""
+    recorded: dict[str, str] = {}
+    for path in run.pictures.glob("work-*.json"):
+        digest = run.read_json(f"{run.pictures.name}/{path.name}").get(SHA256)
+        if isinstance(digest, str):
+            recorded[f"results/part-{path.stem.removeprefix('work-')}.parquet"] = digest
+    if os.path.lexists(run.path / MANIFEST):
+        recorded |= read_manifest(run.path)["tables"]
+    return recorded
+
+
+def _difference(path: Path, name: str, digest: Any) -> str | None:
+    try:
+        check_regular(path)
+        if sha256_file(path) == digest:
+            return None
+    except FileNotFoundError:
+        return f"{name} is missing; restore it, or {_RESUME}"
+    except OSError as error:
+        return f"{name} cannot be read ({error}); restore it, or {_AGAIN}"
+    if name == PLAN:
+        return f"{name} was changed since the audit ran (its hash differs); restore it, or {_AGAIN}"
+    return f"{name} is not what the audit wrote (its hash differs); restore it, or {_AGAIN}"
+
+
+def _progress(folder: Path) -> str:
+    """Return how far an unfinished run is, where its state tells."""
+    try:
+        parts = read_json(folder / STATE, "run", needs={"parts": int}, fix="")["parts"]
+    except InputError:
+        return ""
+    done = len(list((folder / "results").glob("part-*.parquet")))
+    return f" ({done} of {parts} parts are there)"
+
+
+def _signature(folder: Path) -> Signature:
+    names = [PLAN, MANIFEST, EFFECTS, VERDICTS, GALLERY, *sorted(_parts(folder))]
+    return tuple((name, *_facts(folder / name)) for name in names)
+
+
+def _parts(folder: Path) -> list[str]:
+    return [f"results/{path.name}" for path in (folder / "results").glob("part-*.parquet")]
+
+
+def _facts(path: Path) -> tuple[int, int, int]:
+    try:
+        facts = path.stat()
+    except OSError:
+        return -1, -1, -1
+    return facts.st_size, facts.st_mtime_ns, facts.st_ino
