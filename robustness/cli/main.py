@@ -20,6 +20,7 @@ from robustness.cli import (
     finetune,
     gate,
     list_,
+    model,
     plan,
     prompts,
     report,
@@ -44,6 +45,7 @@ COMMANDS = (
     split,
     calibrate,
     prompts,
+    model,
     list_,
 )
 

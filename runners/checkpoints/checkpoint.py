@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,17 @@ from torch import nn
 
 from robustness.errors import InputError
 from robustness.files import sha256_file, write_atomic, write_text
+from robustness.runners.checkpoints.adapter_folder import adapter_config, adapter_weights, is_adapter, merged
 from robustness.runners.checkpoints.adapters import merged_state
+from robustness.runners.checkpoints.forms import keys_hint
+from robustness.runners.checkpoints.prefixes import Located, is_position_ids, locate_network
 from robustness.runners.checkpoints.weight_files import first_line, read_weights, shortened, weight_files
+from robustness.runners.checkpoints.weight_sets import choose_set, weight_sets
 from robustness.runners.inference.segmenter import NetworkSegmenter
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _SUFFIXES = {".pt", ".pth", ".bin", ".ckpt", ".safetensors"}
-_WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network")
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +40,7 @@ class Checkpoint:
         threshold: the mask threshold that the checkpoint states, None where it states none.
         folder: where tokenizer and preprocessing files may lie.
         files: the files that `state` was read from.
+        read: how, where there was a choice: set of weights, prefix, number of other keys left out, base.
     """
 
     source: str
@@ -45,6 +50,7 @@ class Checkpoint:
     threshold: float | None
     folder: Path
     files: tuple[Path, ...]
+    read: Mapping[str, Any] = field(default_factory=dict)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Return key to shape."""
@@ -62,41 +68,102 @@ class Checkpoint:
             for path in self.files
         }
         trained_on = {"trained_on": self.document["trained_on"]} if self.own and "trained_on" in self.document else {}
-        return {"checkpoint": self.source, "sha256": hashes, **trained_on}
+        read = {"read": dict(self.read)} if self.read else {}
+        return {"checkpoint": self.source, "sha256": hashes, **read, **trained_on}
 
 
-def open_checkpoint(checkpoint: str | Path, *, model: str, prefixes: Sequence[str] = ()) -> Checkpoint:
+@dataclass(frozen=True)
+class Choice:
+    """What a caller says of a checkpoint that holds more than one network, or a change of another.
+
+    Attributes:
+        prefix: the beginning of the network's keys.
+        weights: the name of the set of weights ("state_dict_ema").
+        base: the checkpoint that an adapter changes.
+    """
+
+    prefix: str | None = None
+    weights: str | None = None
+    base: str | None = None
+
+
+def open_checkpoint(
+    checkpoint: str | Path,
+    *,
+    model: str,
+    prefixes: Sequence[str] = (),
+    signature: Sequence[str] = (),
+    choice: Choice | None = None,
+) -> Checkpoint:
     """Read a checkpoint: a folder, a weight file in any known form, or a hub name.
 
     Args:
         checkpoint: path or hub name.
         model: the registered name that is being loaded; a config of another model is left aside.
-        prefixes: key prefixes of wrappers; each is cut where every key has it.
+        prefixes: key prefixes of wrappers; each is cut where every key has it and `signature` finds nothing.
+        signature: beginnings of keys that every network of the model has; they tell where in the file it lies.
+        choice: what the caller says of it.
 
     Raises:
-        InputError: absent, damaged, without a state dict, or a pickle that calls something.
+        InputError: absent, damaged, without a state dict, or a pickle that calls something; or several networks lie in
+            it, and nothing says which.
     """
+    chosen = choice or Choice()
     path = locate(checkpoint)
+    if path.is_dir() and is_adapter(path):
+        return _with_adapter(checkpoint, path, model, prefixes, signature, chosen)
     files = weight_files(path) if path.is_dir() else (path,)
     folder = path if path.is_dir() else path.parent
     state: dict[str, torch.Tensor] = {}
     threshold = None
     for file in files:
         content = read_weights(file)
-        state.update(_state_dict(content, file))
+        state.update(choose_set(weight_sets(content), signature, chosen.weights, str(file)).state)
         threshold = threshold if threshold is not None else _stated_threshold(content)
     document = _document(folder)
     own = document.get("model") == model and isinstance(document.get("config"), dict)
     if own:
         threshold = document.get("threshold", threshold)
+    elif chosen.base is not None:
+        raise InputError(f"base: expected none, {checkpoint} is no adapter folder")
+    located = (
+        Located(dict(state), "", 0) if own else locate_network(state, prefixes, signature, chosen.prefix, str(path))
+    )
     return Checkpoint(
         source=str(checkpoint),
-        state=state if own else _without_wrappers(state, prefixes),
+        state=located.state,
         document=document if own or "model" not in document else {},
         own=own,
         threshold=threshold,
         folder=folder,
         files=files,
+        read={
+            k: v
+            for k, v in {"weights": chosen.weights, "prefix": located.prefix, "left_out": located.left_out}.items()
+            if v
+        },
+    )
+
+
+def _with_adapter(
+    checkpoint: str | Path,
+    folder: Path,
+    model: str,
+    prefixes: Sequence[str],
+    signature: Sequence[str],
+    choice: Choice,
+) -> Checkpoint:
+    config, file = adapter_config(folder), adapter_weights(folder)
+    base_name = choice.base or config.get("base_model_name_or_path")
+    if not base_name:
+        raise InputError(f"base: {folder} is a LoRA adapter that names no base; give base = CHECKPOINT")
+    beside = dataclasses.replace(choice, base=None)
+    base = open_checkpoint(str(base_name), model=model, prefixes=prefixes, signature=signature, choice=beside)
+    state = merged(
+        base.state, choose_set(weight_sets(read_weights(file)), (), None, str(file)).state, config, str(folder)
+    )
+    return dataclasses.replace(
+        base, source=str(checkpoint), state=state, files=(*base.files, file), read={**base.read, "base": str(base_name)}
     )
 
 
@@ -142,11 +209,12 @@ def load_strict(network: nn.Module, checkpoint: Checkpoint, *, model: str) -> No
     Raises:
         InputError: keys are missing, unexpected or of another shape, or a weight is not finite.
     """
-    expected = {k: tuple(v.shape) for k, v in network.state_dict().items() if not _is_position_ids(k)}
+    expected = {k: tuple(v.shape) for k, v in network.state_dict().items() if not is_position_ids(k)}
     shapes = checkpoint.shapes()
     problems = _differences(expected, shapes)
     if problems:
-        raise InputError(f"checkpoint: {checkpoint.source} does not hold a {model} network: {'; '.join(problems)}")
+        listed = "; ".join(problems) + keys_hint(checkpoint.state)
+        raise InputError(f"checkpoint: {checkpoint.source} does not hold a {model} network: {listed}")
     broken = [k for k, v in checkpoint.state.items() if v.is_floating_point() and not bool(torch.isfinite(v).all())]
     if broken:
         raise InputError(
@@ -165,18 +233,6 @@ def _differences(expected: Mapping[str, tuple[int, ...]], shapes: Mapping[str, t
     return [f"{len(keys)} {kind} ({shortened(keys)})" for kind, keys in kinds if keys]
 
 
-def _is_position_ids(key: str) -> bool:
-    return key.rpartition(".")[2] == "position_ids"
-
-
-def _without_wrappers(state: Mapping[str, torch.Tensor], prefixes: Iterable[str]) -> dict[str, torch.Tensor]:
-    tensors = {k: v for k, v in state.items() if not _is_position_ids(k)}
-    ordered = sorted(prefixes, key=len, reverse=True)
-    while tensors and (cut := next((p for p in ordered if all(k.startswith(p) for k in tensors)), "")):
-        tensors = {k[len(cut) :]: v for k, v in tensors.items()}
-    return tensors
-
-
 def _document(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG
     if not path.is_file():
@@ -186,23 +242,6 @@ def _document(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise InputError(f"checkpoint: {path} is not valid JSON ({error})") from error
     return document if isinstance(document, dict) else {}
-
-
-def _state_dict(content: Any, path: Path) -> dict[str, torch.Tensor]:
-    for node in _candidates(content):
-        tensors = {k: v for k, v in node.items() if isinstance(k, str) and isinstance(v, torch.Tensor)}
-        if tensors and len(tensors) == len(node):
-            return tensors
-    raise InputError(
-        f"checkpoint: expected a state dict (key to tensor) in {path}, found none; save model.state_dict()"
-    )
-
-
-def _candidates(content: Any) -> list[Mapping[Any, Any]]:
-    if not isinstance(content, Mapping):
-        return []
-    inner = [content[name] for name in _WRAPPERS if isinstance(content.get(name), Mapping)]
-    return [content, *inner]
 
 
 def _stated_threshold(content: Any) -> float | None:

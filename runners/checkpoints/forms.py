@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
 
 _SAVE = "load it with its own library and save model.state_dict()"
@@ -38,6 +39,18 @@ _FOLDERS = (
     ("flax_model.msgpack", "Flax weights", "convert them with transformers' from_pretrained(..., from_flax=True)"),
     ("tf_model.h5", "TensorFlow weights", "convert them with transformers' from_pretrained(..., from_tf=True)"),
     ("MLmodel", "an MLflow model", "give the file under its data/ folder"),
+)  # fmt: skip
+# Parts of keys that tell a kind of file, and what to do with it.
+_KEYS = (
+    (("film_mul.", "trans_conv.", "reduces."),
+     "it is the decoder alone of the original CLIPSeg repository (rd64-uni); transformers converts it, or take "
+     "CIDAS/clipseg-rd64-refined"),
+    (("prompt_learner.ctx",), "it holds learned context tokens (CoOp), which take the place of a prompt's words"),
+    (("lora_A",), "it holds LoRA factors without their base"),
+    (("adapter",),
+     "it holds adapter layers that this network does not have (VLSM-Adapter); wrap it with name = 'python'"),
+    (("image_encoder.", "mask_decoder."), "it is a Segment Anything network; see grounded-sam and its sam_from"),
+    (("optimizer",), "it holds the state of an optimizer"),
 )  # fmt: skip
 
 
@@ -93,3 +106,12 @@ def folder_form(folder: Path) -> tuple[str, str] | None:
 def _step(path: Path) -> tuple[int, str]:
     number = path.name.rpartition("-")[2]
     return (int(number) if number.isdigit() else -1, path.name)
+
+
+def keys_hint(keys: Collection[str]) -> str:
+    """Return what the keys of a state dict say of where it comes from, "" where they are of no known kind."""
+    heads = tuple(keys)
+    for beginnings, hint in _KEYS:
+        if all(any(beginning in key for key in heads) for beginning in beginnings):
+            return f"; {hint}"
+    return ""

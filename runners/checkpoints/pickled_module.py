@@ -11,12 +11,13 @@ from typing import Any
 
 import torch
 
-_PARTS = ("_parameters", "_buffers", "_modules")
+MODULE_PARTS = ("_parameters", "_buffers", "_modules")
+TRANSIENT = "_non_persistent_buffers_set"
 
 
 def is_module_state(state: Any) -> bool:
     """Return whether the pickled state of an object is that of a `torch.nn.Module`."""
-    return isinstance(state, Mapping) and all(isinstance(state.get(part), Mapping) for part in _PARTS)
+    return isinstance(state, Mapping) and all(isinstance(state.get(part), Mapping) for part in MODULE_PARTS)
 
 
 def module_state(node: Any) -> dict[str, torch.Tensor] | None:
@@ -28,7 +29,7 @@ def module_state(node: Any) -> dict[str, torch.Tensor] | None:
 def _tensors(state: Mapping[str, Any], prefix: str, above: frozenset[int]) -> Iterator[tuple[str, torch.Tensor]]:
     if id(state) in above:
         return
-    transient = state.get("_non_persistent_buffers_set")
+    transient = state.get(TRANSIENT)
     left_out = transient if isinstance(transient, set | frozenset | list | tuple) else ()
     for part in ("_parameters", "_buffers"):
         for name, value in state[part].items():

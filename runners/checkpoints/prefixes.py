@@ -8,17 +8,84 @@ network's own keys are.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
+
+import torch
 
 from robustness.errors import InputError, suggest
 
 T = TypeVar("T")
 
 # What wrappers of whole networks add, for files that hold a part of a network only.
-USUAL = (
-    "module.", "model.", "net.", "network.", "_orig_mod.", "ema.", "ema_model.", "base_model.model.", "student.",
-    "_forward_module.", "_fsdp_wrapped_module.", "segmenter.", "backbone_model.",
-)  # fmt: skip
+USUAL = ("module.", "model.", "net.", "network.", "ema.", "ema_model.", "base_model.model.", "student.", "segmenter.")
+# What torch wraps single modules in, anywhere in a key.
+_INSIDE = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.", "_forward_module.")
+
+
+class Located(NamedTuple):
+    """A network's tensors under its own keys, the prefix that was cut, and how many other keys were left out."""
+
+    state: dict[str, torch.Tensor]
+    prefix: str
+    left_out: int
+
+
+def locate_network(
+    state: Mapping[str, torch.Tensor],
+    prefixes: Sequence[str],
+    signature: Sequence[str],
+    stated: str | None,
+    source: str,
+) -> Located:
+    """Return the network that a state dict holds under some prefix.
+
+    Args:
+        state: of the whole file.
+        prefixes: of wrappers, for files in which `signature` finds nothing.
+        signature: beginnings of keys that each network of the kind has.
+        stated: the prefix that a user stated.
+        source: the file, for messages.
+
+    Raises:
+        InputError: several networks that differ, unmerged adapters, or a stated prefix that no key has.
+    """
+    plain = {_without_wrapped(key): value for key, value in state.items() if not is_position_ids(key)}
+    if stated is not None:
+        found = under_stated(plain, stated, source)
+        return Located(found, stated, len(plain) - len(found))
+    if any(".lora_A." in key for key in plain):
+        raise InputError(
+            f"checkpoint: {source} holds LoRA factors that are not merged; call peft's merge_and_unload() before "
+            "saving, or give the adapter's folder"
+        )
+    places = places_of(plain, signature)
+    networks = [under(plain, place) for place in places]
+    if len(networks) > 1 and not all(same_tensors(networks[0], other) for other in networks[1:]):
+        shown = " and ".join(repr(place) for place in places)
+        raise InputError(
+            f"checkpoint: {source} holds {len(places)} networks that differ, under {shown}; state prefix = one of them"
+        )
+    if networks:
+        return Located(networks[0], places[0], len(plain) - len(networks[0]))
+    return Located(without_usual(plain, prefixes), "", 0)
+
+
+def same_tensors(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> bool:
+    """Return whether two sets of tensors are equal."""
+    return one.keys() == other.keys() and all(
+        value.shape == other[key].shape and bool(torch.equal(value, other[key])) for key, value in one.items()
+    )
+
+
+def is_position_ids(key: str) -> bool:
+    """Return whether a key is that of a buffer of old transformers that holds nothing but numbers in a row."""
+    return key.rpartition(".")[2] == "position_ids"
+
+
+def _without_wrapped(key: str) -> str:
+    for word in _INSIDE:
+        key = key.replace(word, "")
+    return key
 
 
 def places_of(keys: Collection[str], signature: Sequence[str]) -> list[str]:
@@ -46,7 +113,7 @@ def under_stated(state: Mapping[str, T], prefix: str, source: str) -> dict[str, 
     Raises:
         InputError: no key begins with it.
     """
-    for candidate in (prefix, f"{prefix}."):
+    for candidate in (f"{prefix.removesuffix('.')}.", prefix):
         found = under(state, candidate)
         if found:
             return found

@@ -19,6 +19,9 @@ from typing import IO, Any, NoReturn
 import torch
 import torch.storage
 
+from robustness.runners.checkpoints.pickled_module import MODULE_PARTS, TRANSIENT, is_module_state
+
+_SETS = {"set": set, "frozenset": frozenset}
 _INERT_BUILTINS = {"set", "frozenset", "dict", "list", "tuple", "complex", "bytearray", "bytes", "slice", "range"}
 _INERT_STDLIB = {
     "argparse": {"Namespace"},
@@ -47,6 +50,9 @@ class StandIn(dict[Any, Any]):
     """What an unknown class becomes: keeps nothing but the items of a mapping, does nothing."""
 
     origin = ""
+    # torch looks for these on the classes of old files.
+    dump_patches = False
+    module_state: Any = None
 
     def __new__(cls, *args: Any, **kwargs: Any) -> StandIn:
         """Accept any arguments and keep none."""
@@ -56,7 +62,9 @@ class StandIn(dict[Any, Any]):
         super().__init__()
 
     def __setstate__(self, state: Any) -> None:
-        """Drop the state of the object that this one stands for."""
+        """Drop the state of the object that this one stands for, but keep a module's tensors and submodules."""
+        if is_module_state(state):
+            self.module_state = {part: state[part] for part in (*MODULE_PARTS, TRANSIENT) if part in state}
 
     def append(self, value: Any) -> None:
         """Drop an element of a list-like object."""
@@ -102,6 +110,13 @@ def _rebuild_parameter(data: torch.Tensor, *_: Any) -> torch.Tensor:
     return data
 
 
+def _rebuild_with_attributes(rebuild: Any, kind: Any, arguments: Iterable[Any], state: Any) -> Any:
+    """Return a tensor that was pickled with attributes of its own, without them."""
+    if rebuild not in (rebuild_tensor, _rebuild_parameter):
+        raise RefusedPickle(getattr(rebuild, "origin", str(rebuild)))
+    return rebuild(*arguments)
+
+
 _REAL: dict[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): OrderedDict,
     ("torch", "Size"): torch.Size,
@@ -109,6 +124,8 @@ _REAL: dict[tuple[str, str], Any] = {
     ("torch._utils", "_rebuild_tensor"): rebuild_tensor,
     ("torch._utils", "_rebuild_tensor_v2"): rebuild_tensor,
     ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
+    ("torch._utils", "_rebuild_parameter_with_state"): _rebuild_parameter,
+    ("torch._tensor", "_rebuild_from_type_v2"): _rebuild_with_attributes,
     ("torch.storage", "UntypedStorage"): torch.UntypedStorage,
     ("torch.storage", "TypedStorage"): torch.storage.TypedStorage,
     ("torch", "UntypedStorage"): torch.UntypedStorage,
@@ -121,6 +138,8 @@ class Unpickler(pickle.Unpickler):
     def find_class(self, module_name: str, global_name: str, /) -> Any:
         """Return the real object where it is known to be harmless, else a stand-in that is never the thing itself."""
         module_name, global_name = _modern(module_name, global_name)
+        if module_name == "builtins" and global_name in _SETS:
+            return _SETS[global_name]
         if (module_name, global_name) in _REAL:
             return _REAL[module_name, global_name]
         if module_name == "torch" and _is_storage_or_dtype(global_name):

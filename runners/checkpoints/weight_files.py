@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import struct
+import warnings
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from safetensors.torch import load_file
 
 from robustness.errors import InputError
 from robustness.runners.checkpoints import safe_pickle
+from robustness.runners.checkpoints.forms import archive_form, file_form, folder_form
 from robustness.runners.checkpoints.torchscript import read_torchscript
 
 _LISTED = 5
@@ -37,6 +39,9 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
             return (folder / name,)
     candidates = [p for p in sorted(folder.iterdir()) if p.is_file() and _form(p) is not None]
     if len(candidates) != 1:
+        other = folder_form(folder)
+        if other is not None:
+            raise InputError(f"checkpoint: {folder} is {other[0]}; {other[1]}")
         listed = ", ".join(p.name for p in candidates[:_LISTED]) or "none"
         raise InputError(f"checkpoint: expected one weight file in {folder}, found {listed}; give the file itself")
     return (candidates[0],)
@@ -48,7 +53,14 @@ def _shards(table: Path) -> tuple[Path, ...]:
     except (ValueError, KeyError, AttributeError) as error:
         raise InputError(f"checkpoint: {table} is not a table of weight files") from error
     # A table names files beside itself; a name with a folder in it would lead elsewhere.
-    return tuple(table.parent / Path(name).name for name in names)
+    shards = tuple(table.parent / Path(name).name for name in names)
+    absent = [shard.name for shard in shards if not shard.is_file()]
+    if absent:
+        raise InputError(
+            f"checkpoint: {table.name} in {table.parent} names {len(shards)} files, {len(absent)} of them are not "
+            f"there ({shortened(absent)}); copy the whole folder"
+        )
+    return shards
 
 
 def _form(path: Path) -> str | None:
@@ -75,6 +87,9 @@ def read_weights(path: Path) -> Any:
         if form == "safetensors":
             return load_file(path)
         if form is None:
+            other = file_form(path)
+            if other is not None:
+                raise InputError(f"checkpoint: {path} is {other[0]}; {other[1]}")
             raise InputError(
                 f"checkpoint: {path} is neither safetensors nor a PyTorch file; it may be truncated or a pointer to one"
             )
@@ -93,14 +108,21 @@ def _read_torch(path: Path, form: str) -> Any:
     if form == "zip":
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
+            other = archive_form(archive)
         if any(m.filename.rpartition("/")[2] == "constants.pkl" for m in members):
             return read_torchscript(path)
+        if other is not None:
+            raise InputError(f"checkpoint: {path} is {other[0]}; {other[1]}")
         _check_archive(path, members)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         # The strict reader refuses every class; this one puts something inert in its place.
-        return torch.load(path, map_location="cpu", weights_only=False, pickle_module=safe_pickle)
+        with warnings.catch_warnings():
+            # Old files bring the source text of their modules, which torch compares with what it cannot import.
+            warnings.filterwarnings("ignore", message="Couldn't retrieve source code for container")
+            warnings.simplefilter("ignore", torch.serialization.SourceChangeWarning)
+            return torch.load(path, map_location="cpu", weights_only=False, pickle_module=safe_pickle)
 
 
 def _check_archive(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:

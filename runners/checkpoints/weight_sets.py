@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
 
 from robustness.errors import InputError, suggest
 from robustness.runners.checkpoints.pickled_module import module_state
+from robustness.runners.checkpoints.prefixes import places_of, same_tensors
 
 _DEPTH = 4
+_USUAL = ("", "state_dict", "model_state_dict", "model", "net", "network", "network_weights", "module")
 # Optimizers hold tensors too, of other shapes and under numbers.
 _NO_WEIGHTS = ("optimizer", "optim", "scheduler", "lr_schedulers", "scaler", "rng", "random_state")
 
@@ -27,7 +29,7 @@ def weight_sets(content: Any) -> list[WeightSet]:
     return list(_sets(content, "", _DEPTH))
 
 
-def stated_set(sets: list[WeightSet], name: str, source: str) -> WeightSet:
+def stated_set(sets: Sequence[WeightSet], name: str, source: str) -> WeightSet:
     """Return the set that a user named.
 
     Raises:
@@ -40,6 +42,43 @@ def stated_set(sets: list[WeightSet], name: str, source: str) -> WeightSet:
     raise InputError(
         f"weights: expected one of {', '.join(names) or 'none'} in {source}, got {name!r}{suggest(name, names)}"
     )
+
+
+def choose_set(sets: Sequence[WeightSet], signature: Sequence[str], stated: str | None, source: str) -> WeightSet:
+    """Return the set of weights that is to be loaded.
+
+    Args:
+        sets: of `weight_sets`.
+        signature: beginnings of keys that the network has; sets that hold it come first.
+        stated: the name that a user stated.
+        source: the file, for messages.
+
+    Raises:
+        InputError: none, or several that differ, such as raw and averaged weights, and nothing says which.
+    """
+    if stated is not None:
+        return stated_set(sets, stated, source)
+    if not sets:
+        raise InputError(
+            f"checkpoint: expected a state dict (key to tensor) in {source}, found none; save model.state_dict()"
+        )
+    holding = [one for one in sets if places_of(one.state, signature)] or list(sets)
+    order = {name: place for place, name in enumerate(_USUAL)}
+    first = min(holding, key=lambda one: order.get(one.name, len(order)))
+    rivals = [one for one in holding if one is not first and _rivals(first, one, signature)]
+    if rivals:
+        names = ", ".join(repr(one.name) for one in (first, *rivals))
+        raise InputError(
+            f"checkpoint: {source} holds {1 + len(rivals)} sets of weights of one network that differ ({names}); state "
+            "weights = one of them"
+        )
+    return first
+
+
+def _rivals(first: WeightSet, other: WeightSet, signature: Sequence[str]) -> bool:
+    """Return whether two sets are different weights of the same network."""
+    alike = other.state.keys() == first.state.keys() or bool(places_of(other.state, signature))
+    return alike and not same_tensors(first.state, other.state)
 
 
 def _sets(node: Any, name: str, depth: int) -> Iterator[WeightSet]:

@@ -146,6 +146,7 @@ class ClipSegModel(ModelEntry):
     published = "CIDAS/clipseg-rd64-refined"
     presets: ClassVar[Mapping[str, Config]] = {"tiny": _TINY}
     prefixes = ("module.", "net.", "net.clipseg.", "clipseg.")
+    signature: ClassVar[tuple[str, ...]] = ("clip.vision_model.", "decoder.film_mul.")
     encoders: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "text": ("clip.text_model.", "clip.text_projection."),
         "image": ("clip.",),

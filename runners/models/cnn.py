@@ -92,6 +92,7 @@ class CnnEntry(ModelEntry):
     """
 
     takes_text: ClassVar[bool] = False
+    signature: ClassVar[tuple[str, ...]] = ("segmentation_head.", "encoder.", "decoder.")
     encoders: ClassVar[Mapping[str, tuple[str, ...]]] = {"image": ("encoder.",)}
     presets: ClassVar[Mapping[str, Config]] = {"tiny": {"encoder_name": "resnet18", "image_size": 64}}
     arch: ClassVar[str] = ""
@@ -101,6 +102,13 @@ class CnnEntry(ModelEntry):
     def default_config(self) -> Config:
         """Return the configuration of the reference benchmark."""
         return merge(_COMMON, {"arch": self.arch, **self.fields})
+
+    def config_from_file(self, document: Config) -> Config:
+        """Return what the ``config.json`` of segmentation-models-pytorch says, its fetched weights apart."""
+        if document.get("_model_class") != self.arch and "encoder_name" not in document:
+            return {}
+        names = set(self.default_config()) - {"arch", "encoder_weights", "class_index", "image_size"}
+        return {key: document[key] for key in names & set(document) if document[key] is not None}
 
     def config_from_shapes(self, shapes: Shapes, config: Config) -> Config:
         """Return channels, classes, the decoder's widths and, for ResNets, the encoder."""
@@ -135,13 +143,18 @@ class CnnEntry(ModelEntry):
         class_index = _checked_class(config)
         if config["arch"] != self.arch:
             raise InputError(f"config: expected arch to be {self.arch!r}, got {config['arch']!r}; load it by its name")
+        if config["in_channels"] != 3:
+            raise InputError(
+                f"in_channels: expected 3, images are RGB, got a network for {config['in_channels']}; wrap it with "
+                "name = 'python', where its preparation is yours to write"
+            )
         if config["activation"] is not None:
             raise InputError(f"config: expected activation to be None (logits), got {config['activation']!r}")
         names = ("encoder_name", "encoder_depth", "in_channels", "classes", *self.fields)
         arguments = {name: config[name] for name in names}
         try:
             whole = getattr(smp, self.arch)(encoder_weights=encoder_weights, **arguments)
-        except (KeyError, ValueError, TypeError, RuntimeError) as error:
+        except Exception as error:  # the library fetches weights through several clients, each with errors of its own
             reason = " ".join(str(error).split())[:200]
             raise InputError(f"config: segmentation-models-pytorch cannot build {self.arch} ({reason})") from error
         return CnnNetwork(whole, multiple=self.multiple, class_index=class_index)

@@ -28,6 +28,7 @@ class ModelEntry:
         published: hub name of the published weights; where there is one, weights are never random by accident.
         presets: named configurations (``config={"preset": "tiny"}``), given as changes to the default.
         prefixes: key prefixes that wrappers add and that are cut, longest first.
+        signature: beginnings of keys that every network of this kind has, whatever wraps it.
         encoders: "text" and "image" to the beginnings of their parameters' names, the first that fits; {} where
             gradients may tell what belongs to which.
         trainable: whether `finetune` takes it.
@@ -39,14 +40,18 @@ class ModelEntry:
     published: ClassVar[str | None] = None
     presets: ClassVar[Mapping[str, Config]] = {}
     prefixes: ClassVar[tuple[str, ...]] = ("module.", "net.")
+    signature: ClassVar[tuple[str, ...]] = ()
     encoders: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     trainable: ClassVar[bool] = True
 
-    def open(self, checkpoint: str | Path, *, model: str, given: Config) -> Any:
-        """Return the `Checkpoint` at a path or hub name; `given` are the fields that the caller set."""
+    def open(self, checkpoint: str | Path, *, model: str, given: Config, choice: Any = None) -> Any:
+        """Return the `Checkpoint` at a path or hub name.
+
+        `given` are the fields that the caller set, `choice` what the caller says of a file with several networks.
+        """
         from robustness.runners.checkpoints.checkpoint import open_checkpoint
 
-        return open_checkpoint(checkpoint, model=model, prefixes=self.prefixes)
+        return open_checkpoint(checkpoint, model=model, prefixes=self.prefixes, signature=self.signature, choice=choice)
 
     def default_config(self) -> Config:
         """Return the published configuration; its keys are the ones that a user may set."""

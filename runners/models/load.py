@@ -16,6 +16,7 @@ from torch import nn
 from robustness.errors import InputError, suggest
 from robustness.plans.audit import EngineSpec
 from robustness.registry import MODELS
+from robustness.runners.checkpoints.checkpoint import Choice
 from robustness.runners.inference.devices import resolve_device, resolve_precision
 from robustness.runners.inference.preprocess import Preprocess
 from robustness.runners.inference.segmenter import NetworkSegmenter
@@ -36,6 +37,9 @@ def load_model(
     image_size: int | None = None,
     channels_last: bool = False,
     compiled: bool = False,
+    prefix: str | None = None,
+    weights: str | None = None,
+    base: str | Path | None = None,
     **options: Any,
 ) -> NetworkSegmenter:
     """Build a registered model and load its weights; a black box (python, predictions, ...) is returned as it is.
@@ -52,6 +56,9 @@ def load_model(
         image_size: side of the network's input in pixels, where the model allows another than its own.
         channels_last: run convolutions in that memory order, often faster on a GPU and for convolutional networks.
         compiled: run the network through ``torch.compile``; the first call of each shape takes long.
+        prefix: beginning of the network's keys, where a checkpoint holds several networks.
+        weights: name of the set of weights, where a checkpoint holds several ("state_dict_ema").
+        base: the checkpoint that an adapter folder (LoRA) changes, where the folder names another or none.
         options: single fields of `config` as keywords.
 
     Raises:
@@ -61,6 +68,7 @@ def load_model(
     entry = cast("ModelEntry", MODELS.get(name)())
     if isinstance(entry, BlackBoxEntry):
         refused = {"config": bool(config), "device": str(device) != "auto", "precision": precision != "auto"}
+        refused |= {"prefix": prefix is not None, "weights": weights is not None, "base": base is not None}
         refused |= {"tokenizer": tokenizer is not None, "channels_last": channels_last, "compiled": compiled}
         return load_black_box(
             entry,
@@ -79,7 +87,8 @@ def load_model(
             f"checkpoint: expected a folder, a file or a hub name such as {entry.published!r}, got none; "
             "for random weights give a config"
         )
-    opened = None if checkpoint is None else entry.open(checkpoint, model=name, given=given)
+    choice = Choice(prefix=prefix, weights=weights, base=None if base is None else str(base))
+    opened = None if checkpoint is None else entry.open(checkpoint, model=name, given=given, choice=choice)
     full = _resolve_config(entry, given, opened)
     network = _build(entry, full, opened, seed=seed, name=name)
     folder = opened.folder if opened else None

@@ -35,11 +35,11 @@ class PretrainedEntry(ModelEntry):
     model_types: ClassVar[tuple[str, ...]] = ()
     trainable: ClassVar[bool] = False
 
-    def open(self, checkpoint: str | Path, *, model: str, given: Config) -> Checkpoint:
+    def open(self, checkpoint: str | Path, *, model: str, given: Config, choice: Any = None) -> Checkpoint:
         """Return a checkpoint: a transformers folder or hub name, or any form that `open_checkpoint` reads."""
         path = locate(checkpoint)
         if not path.is_dir() or model_type(path) not in self.model_types:
-            return open_checkpoint(path, model=model, prefixes=self.prefixes)
+            return open_checkpoint(path, model=model, prefixes=self.prefixes, signature=self.signature, choice=choice)
         return dataclasses.replace(self.read(path, given), source=str(checkpoint))
 
     def read(self, folder: Path, given: Config) -> Checkpoint:

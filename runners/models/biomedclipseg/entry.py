@@ -144,6 +144,7 @@ class BiomedClipSegModel(ModelEntry):
     title: ClassVar[str] = "BiomedCLIPSeg (BiomedCLIP encoders, CLIPSeg decoder)"
     published: ClassVar[str | None] = "microsoft/BiomedCLIP-PubMedBERT_256-vit_base_patch16_224"
     presets: ClassVar[Mapping[str, Config]] = {"tiny": _TINY}
+    signature: ClassVar[tuple[str, ...]] = ("biomedclip.visual.", "decoder.film_mul.")
     encoders: ClassVar[Mapping[str, tuple[str, ...]]] = {"text": ("biomedclip.text.",), "image": ("biomedclip.",)}
     fresh_decoder: ClassVar[str | None] = None
 

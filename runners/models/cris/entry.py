@@ -203,6 +203,7 @@ class CrisModel(ModelEntry):
     # Surplus end tokens take part in the attention; zeros are cut by the network itself.
     trims_text: ClassVar[bool] = False
     presets: ClassVar[Mapping[str, Config]] = {"tiny": _TINY, "original": _ORIGINAL}
+    signature: ClassVar[tuple[str, ...]] = ("backbone.visual.", "neck.", "proj.")
     encoders: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "text": tuple(
             f"backbone.{name}"

@@ -65,6 +65,7 @@ class FilmUNetEntry(ModelEntry):
     """Small text-conditioned U-Net; ``text=False`` is its image-only contrast, `film-unet-image-only`."""
 
     title: ClassVar[str] = "small text-conditioned U-Net (FiLM) for a CPU; text=False: its image-only contrast"
+    signature: ClassVar[tuple[str, ...]] = ("bottleneck.", "encoder.0.", "head.")
 
     def default_config(self) -> Config:
         """Return the configuration; `words` is the vocabulary, so that a checkpoint carries its own."""

@@ -148,10 +148,12 @@ class TestForeignClasses:
         assert opened.threshold == 0.35
         assert not any(m.startswith(("monai_absent", "src_absent")) for m in sys.modules)
 
-    def test_a_whole_pickled_module_is_no_state_dict(self, tmp_path):
-        torch.save(network(), tmp_path / "module.pt")
-        with pytest.raises(InputError, match="expected a state dict"):
-            open_checkpoint(tmp_path / "module.pt", model="toy")
+    @pytest.mark.parametrize("legacy_format", [False, True], ids=["zip", "pickle"])
+    def test_a_whole_pickled_module_gives_its_weights(self, tmp_path, state, legacy_format):
+        with torch.random.fork_rng():
+            module = network()
+        torch.save(module, tmp_path / "module.pt", _use_new_zipfile_serialization=not legacy_format)
+        assert loads(tmp_path / "module.pt", state)[1]
 
 
 class Calls:
