@@ -10,28 +10,30 @@ from robustness.perturb.language.numerals import spell, unspell
 from robustness.perturb.language.ontology.modifiers import modifiers
 from robustness.perturb.language.ontology.relatives import is_other, kin, term_of
 from robustness.perturb.language.ontology.terms import forget_on_extend, terms
+from robustness.perturb.language.pairs import pairs
 
-_LEVELS = {
-    "upper": "lower", "lower": "upper", "middle": "upper", "mid": "upper", "top": "bottom", "bottom": "top",
-    "inner": "outer", "outer": "inner", "lesser": "greater", "greater": "lesser", "apex": "base", "base": "apex",
-    "apical": "basal", "basal": "apical", "superior": "inferior", "inferior": "superior", "major": "minor",
-    "ascending": "descending", "descending": "ascending", "minor": "major", "head": "tail", "tail": "head",
-    "proximal": "distal", "distal": "proximal", "anterior": "posterior", "posterior": "anterior", "medial": "lateral",
-    "lateral": "medial", "dorsal": "ventral", "ventral": "dorsal", "cranial": "caudal", "caudal": "cranial",
-}  # fmt: skip
-_MODALITY = {
-    "t1-weighted": "T2-weighted", "t2-weighted": "T1-weighted", "t1": "T2", "t2": "T1", "contrast-enhanced": "non-contrast",
-    "non-contrast": "contrast-enhanced", "transvaginal": "transabdominal", "transabdominal": "transvaginal", "ct": "MRI",
-    "transthoracic": "transesophageal", "transesophageal": "transthoracic", "white-light": "narrow-band", "bone": "lung",
-    "narrow-band": "white-light", "mri": "CT", "ultrasound": "CT", "x-ray": "CT", "radiograph": "CT scan", "flair": "T1",
-    "dwi": "T1", "stir": "T1", "colonoscopy": "capsule endoscopy", "dermoscopy": "reflectance confocal microscopy",
-    "lung": "bone", "mammogram": "breast ultrasound", "cbct": "MRI", "h&e": "PAS", "photograph": "ultrasound image",
-}  # fmt: skip
+_LEVELS = pairs(
+    "upper>lower; lower>upper; middle>upper; mid>upper; top>bottom; bottom>top; inner>outer; outer>inner; "
+    "lesser>greater; greater>lesser; apex>base; base>apex; apical>basal; basal>apical; superior>inferior; "
+    "inferior>superior; major>minor; ascending>descending; descending>ascending; minor>major; head>tail; "
+    "tail>head; proximal>distal; distal>proximal; anterior>posterior; posterior>anterior; medial>lateral; "
+    "lateral>medial; dorsal>ventral; ventral>dorsal; cranial>caudal; caudal>cranial"
+)
+_MODALITY = pairs(
+    "t1-weighted>T2-weighted; t2-weighted>T1-weighted; t1>T2; t2>T1; contrast-enhanced>non-contrast; "
+    "non-contrast>contrast-enhanced; transvaginal>transabdominal; transabdominal>transvaginal; ct>MRI; "
+    "transthoracic>transesophageal; transesophageal>transthoracic; white-light>narrow-band; bone>lung; "
+    "narrow-band>white-light; mri>CT; ultrasound>CT; x-ray>CT; radiograph>CT scan; flair>T1; dwi>T1; stir>T1; "
+    "colonoscopy>capsule endoscopy; dermoscopy>reflectance confocal microscopy; lung>bone; mammogram>breast "
+    "ultrasound; cbct>MRI; h&e>PAS; photograph>ultrasound image"
+)
 _CLOCK = re.compile(r"(\d{1,2})(?=(?::\d\d)?\s*o|:)", re.IGNORECASE)
 _VERTEBRAE = [f"{r}{n}" for r, size in (("C", 7), ("T", 12), ("L", 5), ("S", 5)) for n in range(1, size + 1)]
 _KEEPS_ADVERB = ("shape", "colour", "texture")
-_AGES = {"infant": "elderly", "neonate": "elderly", "newborn": "elderly", "child": "adult", "elderly": "young",
-         "adolescent": "elderly", "teenager": "elderly", "toddler": "elderly"}  # fmt: skip
+_AGES = pairs(
+    "infant>elderly; neonate>elderly; newborn>elderly; child>adult; elderly>young; adolescent>elderly; "
+    "teenager>elderly; toddler>elderly"
+)
 
 
 class Clinical(NamedTuple):
@@ -89,7 +91,7 @@ def _longest(kind: str, value: str) -> list[Clinical]:
 
 
 def _within(kind: str, value: str) -> list[Clinical]:
-    """Change the last word of a value that the table knows: "roughly circular", "irregular margins", "rim-enhancing"."""
+    """Change the word of a value that the table knows: "roughly circular", "irregular margins"."""
     table = modifiers().get(kind, {}) | (modifiers()["shape"] if kind == "margin" else {})
     words = value.split(" ")
     lead = words[0].lower()
@@ -132,11 +134,11 @@ def _other_hour(value: str) -> str:
     return _CLOCK.sub(lambda m: str((int(m[1]) + 5) % 12 + 1), value, count=1)
 
 
-_PICTURE = {
-    "left": "right", "right": "left", "upper": "lower", "lower": "upper", "top": "bottom", "bottom": "top",
-    "lowest": "highest", "highest": "lowest", "topmost": "bottommost", "bottommost": "topmost",
-    "uppermost": "lowermost", "lowermost": "uppermost", "leftmost": "rightmost", "rightmost": "leftmost",
-}  # fmt: skip
+_PICTURE = pairs(
+    "left>right; right>left; upper>lower; lower>upper; top>bottom; bottom>top; lowest>highest; highest>lowest; "
+    "topmost>bottommost; bottommost>topmost; uppermost>lowermost; lowermost>uppermost; leftmost>rightmost; "
+    "rightmost>leftmost"
+)
 
 
 def _located(value: str) -> list[Clinical]:
@@ -177,10 +179,13 @@ def _other_part(value: str) -> list[Clinical]:
     if term is None or term.category != "anatomy":
         return []
     near = [
-        t for t in terms()
-        if t.category == "anatomy" and t.region == term.region and t.name.lower() not in kin(term.name)
+        t
+        for t in terms()
+        if t.category == "anatomy"
+        and t.region == term.region
+        and t.name.lower() not in kin(term.name)
         and (set(t.part_of) & set(term.part_of) or (t.salient and is_other(t.name, term.name)))
-    ]  # fmt: skip
+    ]
     ranked = sorted(near, key=lambda t: (not set(t.part_of) & set(term.part_of), not t.salient))
     whole = value.lower() in (term.name.lower(), term.plural.lower(), *(s.lower() for s in term.synonyms))
     plural = value.lower() == term.plural.lower() != term.name.lower()

@@ -6,17 +6,17 @@ from functools import lru_cache
 
 from robustness.perturb.language.lexicon import find_class
 from robustness.perturb.language.ontology.terms import Term, find_term, forget_on_extend, plural_of
+from robustness.perturb.language.pairs import pairs
 
 _ONE_THOUGH_S = ("ss", "us", "is", "itis", "osis", "asis", "ous")
-_IRREGULAR = {
-    "feet": "foot", "teeth": "tooth", "nuclei": "nucleus", "thrombi": "thrombus", "foci": "focus", "calculi": "calculus",
-    "gyri": "gyrus", "sulci": "sulcus", "atria": "atrium", "septa": "septum", "hila": "hilum", "vertebrae": "vertebra",
-    "fistulae": "fistula", "bullae": "bulla", "metastases": "metastasis", "naevi": "naevus", "nevi": "nevus",
-    "stenoses": "stenosis", "phalanges": "phalanx", "apices": "apex", "cortices": "cortex", "ganglia": "ganglion",
-    "diverticula": "diverticulum", "testes": "testis", "emboli": "embolus", "menisci": "meniscus", "bronchi": "bronchus",
-    "villi": "villus", "glomeruli": "glomerulus", "bacteria": "bacterium", "keratoses": "keratosis", "ova": "ovum",
-    "prostheses": "prosthesis", "mitoses": "mitosis", "cava": "cava", "drusen": "drusen", "women": "woman",
-}  # fmt: skip
+_IRREGULAR = pairs(
+    "feet>foot; teeth>tooth; nuclei>nucleus; thrombi>thrombus; foci>focus; calculi>calculus; gyri>gyrus; "
+    "sulci>sulcus; atria>atrium; septa>septum; hila>hilum; vertebrae>vertebra; fistulae>fistula; bullae>bulla; "
+    "metastases>metastasis; naevi>naevus; nevi>nevus; stenoses>stenosis; phalanges>phalanx; apices>apex; "
+    "cortices>cortex; ganglia>ganglion; diverticula>diverticulum; testes>testis; emboli>embolus; "
+    "menisci>meniscus; bronchi>bronchus; villi>villus; glomeruli>glomerulus; bacteria>bacterium; "
+    "keratoses>keratosis; ova>ovum; prostheses>prosthesis; mitoses>mitosis; cava>cava; drusen>drusen; women>woman"
+)
 _PLURALS = frozenset(_IRREGULAR) - {"cava", "drusen"}
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
+from robustness.perturb.language.pairs import pairs
 from robustness.types import Attribute, NotApplicable, Prompt
 
 Mirror = Literal["horizontal", "vertical"]
@@ -30,15 +31,15 @@ CLOCK = re.compile(r"\b(?:\d{1,2}:\d\d|o\s?['\u2019]?\s?clock|(?:counter|anti)?-
 
 
 # Abbreviations and Latin that state a side of the patient; "RML" and "lingula" have no mirrored name.
-_CODES: Mapping[str, str] = {
-    "RUL": "LUL", "LUL": "RUL", "RLL": "LLL", "LLL": "RLL", "RUQ": "LUQ", "LUQ": "RUQ", "RLQ": "LLQ", "LLQ": "RLQ",
-    "OD": "OS", "OS": "OD", "R": "L", "L": "R", "RT": "LT", "LT": "RT", "DEXTRAL": "sinistral", "SINISTRAL": "dextral",
-    "DEXTER": "sinister", "SINISTER": "dexter", "DEXTRA": "sinistra", "SINISTRA": "dextra", "RML": "", "LINGULA": "",
-    "LINGULAR": "", "LAD": "", "RCA": "", "LCX": "", "LMCA": "", "LV": "", "RV": "", "LA": "", "RA": "", "LVOT": "",
-    "LAA": "", "RUOQ": "LUOQ", "LUOQ": "RUOQ",
-}  # fmt: skip
+_CODES = pairs(
+    "RUL>LUL; LUL>RUL; RLL>LLL; LLL>RLL; RUQ>LUQ; LUQ>RUQ; RLQ>LLQ; LLQ>RLQ; OD>OS; OS>OD; R>L; L>R; RT>LT; "
+    "LT>RT; DEXTRAL>sinistral; SINISTRAL>dextral; DEXTER>sinister; SINISTER>dexter; DEXTRA>sinistra; "
+    "SINISTRA>dextra; RML>; LINGULA>; LINGULAR>; LAD>; RCA>; LCX>; LMCA>; LV>; RV>; LA>; RA>; LVOT>; LAA>; "
+    "RUOQ>LUOQ; LUOQ>RUOQ"
+)
 _CODE = re.compile(
-    r"(?<![\w/-])(?:RUL|LUL|RLL|LLL|RML|RUQ|LUQ|RLQ|LLQ|RUOQ|LUOQ|OD|OS|LAD|RCA|LCX|LMCA|LVOT|LAA|LV|RV|LA|RA|[RL](?=[ .-](?!\d))"
+    r"(?<![\w/-])(?:RUL|LUL|RLL|LLL|RML|RUQ|LUQ|RLQ|LLQ|RUOQ|LUOQ|OD|OS|LAD|RCA|LCX|LMCA|LVOT|LAA|LV|RV|LA|RA"
+    r"|[RL](?=[ .-](?!\d))"
     r"|[RL]t(?=[ .])|[rl]t\.(?= )|(?i:dextral|sinistral|dexter|sinister|dextra|sinistra|lingula|lingular))(?![\w/])"
 )
 

@@ -8,8 +8,24 @@ from robustness.perturb.language.edit import Edit, match_case
 from robustness.perturb.language.inflection import is_plural
 from robustness.types import Attribute, Prompt
 
-_BEFORE_A_NAME = frozenset({"number", "size", "colour", "shape", "texture", "margin", "signal", "pathology", "side", "direction",
-                            "measure", "description", "place", "certainty"})  # fmt: skip
+_BEFORE_A_NAME = frozenset(
+    {
+        "number",
+        "size",
+        "colour",
+        "shape",
+        "texture",
+        "margin",
+        "signal",
+        "pathology",
+        "side",
+        "direction",
+        "measure",
+        "description",
+        "place",
+        "certainty",
+    }
+)
 _BETWEEN = re.compile(r"(?:[\s,-]|\band\b)*", re.IGNORECASE)
 _ARTICLE = re.compile(r"\b(?:an?|the|any|some|all|this|these|each|every|both)\s+$", re.IGNORECASE)
 _COUNT = re.compile(
@@ -17,13 +33,16 @@ _COUNT = re.compile(
     re.I,
 )
 _REQUEST = re.compile(
-    r"(?:^|(?<=[.;:!?] ))\s*(?:(?:hi|hello|please|kindly|now)[, ]+)*(?:(?:can|could|would|will) you (?:please )?)?(?:i (?:want|need|would like) (?:you to )?)?(?:try to )?"
-    r"(?:segment|outline|delineate|mark|label|trace|show(?: me)?|highlight|contour|find|identify|locate|annotate|detect|"
+    r"(?:^|(?<=[.;:!?] ))\s*(?:(?:hi|hello|please|kindly|now)[, ]+)*"
+    r"(?:(?:can|could|would|will) you (?:please )?)?(?:i (?:want|need|would like) (?:you to )?)?(?:try to )?"
+    r"(?:segment|outline|delineate|mark|label|trace|show(?: me)?|highlight|contour|find|identify|locate|annotate|"
+    r"detect|"
     r"seg|extract|point out|draw|need|want|give me|map|isolate|where is|where are)?\s*$",
     re.IGNORECASE,
 )
 _UNFIT = re.compile(
-    r"\?|\b(?:mask|masks|segmentation|contour|annotation|area|region|cluster) (?:of|for)\b|\bfor me\b|\boutlined\b|\bsegmented\b|\btarget\s*=|\bin situ\b|\bonly\b",
+    r"\?|\b(?:mask|masks|segmentation|contour|annotation|area|region|cluster) (?:of|for)\b"
+    r"|\bfor me\b|\boutlined\b|\bsegmented\b|\btarget\s*=|\bin situ\b|\bonly\b",
     re.IGNORECASE,
 )
 _VERB = re.compile(

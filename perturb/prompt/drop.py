@@ -96,9 +96,12 @@ _CARRIERS: dict[str, tuple[tuple[str, str, str], ...]] = {
 _BROKEN = re.compile(
     r"\b(?:in|of|at|on|the|an?|with|to|by|and|or|near|between|within|from|for|this|inside|is|are|was|which|that|has)"
     r"\s*(?:[.,;:?!)]|$)|^\s*[,;:.)]|\b(\w+) \1\b|,\s*[.,;:]|\(\s*\)|\b(?:an?|the) (?:an?|the|is|are|in|of|with|and)\b"
-    r"|^(?:of|and|with|is|are|has|shows?|demonstrates?|reveals?|by|to|in|on|at|within|can|was) |\b(?:on|in|at) (?:of|in|with|on)\b"
-    r"|\bis (?:of|in the\s*$)|\b(?:the|an?|this|these) (?:shows?|demonstrates?|reveals?|depicts?|confirmed|of|very of)\b"
-    r"|\b(?:from|by|very|just|about|at) (?:to|of|in)\b|\bon (?:axial|coronal|sagittal|en face)\s*(?:[.,;:]|$)|\bjust\s*$",
+    r"|^(?:of|and|with|is|are|has|shows?|demonstrates?|reveals?|by|to|in|on|at|within|can|was) "
+    r"|\b(?:on|in|at) (?:of|in|with|on)\b"
+    r"|\bis (?:of|in the\s*$)"
+    r"|\b(?:the|an?|this|these) (?:shows?|demonstrates?|reveals?|depicts?|confirmed|of|very of)\b"
+    r"|\b(?:from|by|very|just|about|at) (?:to|of|in)\b"
+    r"|\bon (?:axial|coronal|sagittal|en face)\s*(?:[.,;:]|$)|\bjust\s*$",
     re.IGNORECASE,
 )
 _WORD_ONLY = ((r"", r",? ", ""), (r" ", r"", ""))
@@ -160,7 +163,7 @@ class Drop(PromptPerturbation):
         return "none" if unsure or is_needed(self.context, case, self.kind) else self.expectation
 
     def _draws_both(self, case: Case, old: Attribute) -> bool:
-        """Tell whether the data draw the other side too, on whatever image: what they leave out is not in the picture."""
+        """Tell whether the data draw the other side too: what they leave out of an image is not in it."""
         if old.kind != "side":
             return False
         sides = {

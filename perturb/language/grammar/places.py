@@ -13,7 +13,8 @@ _MIDDLE = frozenset("centre center middle central mid centrally".split())
 _SIDES = frozenset({"left", "right", "leftmost", "rightmost"})
 _ALONE = frozenset("topmost bottommost lowest highest uppermost lowermost leftmost rightmost".split())
 _FRAMES = frozenset(
-    "half part side corner quadrant third portion region area edge border margin periphery end zone hand section sides halves edges borders corners".split()
+    "half part side corner quadrant third portion region area edge border margin periphery end"
+    " zone hand section sides halves edges borders corners".split()
 )
 _SURFACE = frozenset({"endoscopy", "dermoscopy", "photograph", "microscopy"})
 
@@ -38,7 +39,7 @@ def is_place_phrase(tagged: Tagged, phrase: Phrase) -> bool:
     """Tell whether a phrase names a part of the body by its level, side or direction: "right upper lobe"."""
     if phrase.name is None:
         return False
-    first, last = phrase.name
+    last = phrase.name[1]
     head = tagged.tokens[last - 1].lower
     leads = {tagged.tokens[k].lower for k in range(phrase.start, last)}
     placed = any(w in _ROWS or w in _MIDDLE or w in _SIDES or kind_of(w) == "direction" for w in leads)
@@ -140,7 +141,7 @@ def _of_the_centre(tagged: Tagged, stop: int) -> int:
 
 
 def place_of_phrase(tagged: Tagged, phrase: Phrase, hi: int) -> Placed:
-    """Return a phrase, with "of ..." behind it, as one place in the patient; its sides and directions are a landmark's."""
+    """Return a phrase, with "of ..." behind it, as one place in the patient; its sides are a landmark's."""
     tokens = tagged.tokens
     first = phrase.start
     while first < phrase.stop - 1 and tagged.tags[first] == "determiner":

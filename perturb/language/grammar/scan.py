@@ -131,9 +131,7 @@ def _is_modality(tokens: Sequence[Token], i: int) -> bool:
     token = tokens[i]
     if token.lower in ("mr", "us", "pet", "pd", "pas", "sem", "tem", "ffa", "fa", "slo", "gram", "cine", "adc"):
         return token.text.isupper()
-    if token.lower in _PLAIN_FILM:
-        return False
-    return True
+    return token.lower not in _PLAIN_FILM
 
 
 def _weighted(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple[str, int, int] | None:

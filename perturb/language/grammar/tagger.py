@@ -16,8 +16,15 @@ from robustness.perturb.language.ontology.terms import Term
 
 _EXISTS = frozenset({"there", "there's"})
 _SINGLE = (
-    "determiner", "preposition", "conjunction", "auxiliary", "relative", "pronoun", "request", "filler",
-)  # fmt: skip
+    "determiner",
+    "preposition",
+    "conjunction",
+    "auxiliary",
+    "relative",
+    "pronoun",
+    "request",
+    "filler",
+)
 _DENIALS = frozenset({"no", "not", "without", "never", "lacking", "lacks"})
 
 

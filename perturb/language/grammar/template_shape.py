@@ -12,14 +12,62 @@ from robustness.perturb.language.ontology.terms import term_index
 from robustness.types import Attribute
 
 # What may stand between the values of a template; everything else is language and read by the grammar.
-_FRAME = re.compile(
-    r"(?:an image (?:showing|of)(?: the following:)?|this image shows the following:|segment(?: the)?|there (?:is|are)|(?:and )?(?:located|situated) in|part of the image|of the image|in the image|in the breast ultrasound image|at the|-shaped|shaped?|of shape|of|"
-    r"in an? chest x-?ray|(?:view )?of an? chest x-?ray|in (?:the|an?)|in|(?:is|are) present|in an? (?:frontal|lateral)? ?chest x-?ray|view|at the end of|of the heart|of the|"
-    r"in the cardiac ultrasound|at (?:the )?end of the|cycle|of an?|with|image quality|it is an?|it is|it's an?|an?|the|and|"
-    r"t1 brain mri|brain mri|head ct|on ct|in separate regions|regions?|parts?|separate|nearest to the|corner|brightest|largest|"
-    r"smallest|on a dark background|in a fluorescence microscopy image|that do not touch the border|[-,.: ])*",
-    re.IGNORECASE,
+_FRAMES = (
+    r"an image (?:showing|of)(?: the following:)?",
+    "this image shows the following:",
+    "segment(?: the)?",
+    "there (?:is|are)",
+    "(?:and )?(?:located|situated) in",
+    "part of the image",
+    "of the image",
+    "in the image",
+    "in the breast ultrasound image",
+    "at the",
+    "-shaped",
+    "shaped?",
+    "of shape",
+    "of",
+    "in an? chest x-?ray",
+    "(?:view )?of an? chest x-?ray",
+    "in (?:the|an?)",
+    "in",
+    "(?:is|are) present",
+    "in an? (?:frontal|lateral)? ?chest x-?ray",
+    "view",
+    "at the end of",
+    "of the heart",
+    "of the",
+    "in the cardiac ultrasound",
+    "at (?:the )?end of the",
+    "cycle",
+    "of an?",
+    "with",
+    "image quality",
+    "it is an?",
+    "it is",
+    "it's an?",
+    "an?",
+    "the",
+    "and",
+    "t1 brain mri",
+    "brain mri",
+    "head ct",
+    "on ct",
+    "in separate regions",
+    "regions?",
+    "parts?",
+    "separate",
+    "nearest to the",
+    "corner",
+    "brightest",
+    "largest",
+    "smallest",
+    "on a dark background",
+    "in a fluorescence microscopy image",
+    "that do not touch the border",
+    "[-,.: ]",
 )
+_FRAME = re.compile(f"(?:{'|'.join(_FRAMES)})*", re.IGNORECASE)
 
 # Kinds that no template states.
 _LANGUAGE = frozenset(

@@ -13,8 +13,19 @@ from robustness.perturb.language.ontology.terms import Term, forget_on_extend, t
 
 # Where a word is of several kinds, the first of these is meant before a noun.
 _ORDER = (
-    "size", "colour", "shape", "margin", "signal", "texture", "pathology", "side", "direction", "place", "number", "description",
-)  # fmt: skip
+    "size",
+    "colour",
+    "shape",
+    "margin",
+    "signal",
+    "texture",
+    "pathology",
+    "side",
+    "direction",
+    "place",
+    "number",
+    "description",
+)
 _SUFFIXES = (
     ("shape", ("-shaped", "shaped", "-like")),
     ("signal", ("-enhancing", "-avid", "intense", "-echoic", "-dense", "-bright", "-dark", "-attenuating", "-lucent")),
@@ -24,7 +35,7 @@ _SUFFIXES = (
     ("side", ("-sided",)),
     ("pathology", ("-grade", "-looking", "-appearing", "-differentiated")),
     ("size", ("-sized", "-segment")),
-)  # fmt: skip
+)
 _SIGNAL = re.compile(
     r"(?:[a-z0-9]+-)?(?:hyper|hypo|iso|an|hetero|non-?)-?(?:echoic|echogenic|dens[ei]\w*|intens[ei]\w*|attenuat\w+|reflective|"
     r"fluorescent|autofluorescent|vascular|metabolic|lucent|enhanc\w+|perfused|avid|opaque|refractile)"
@@ -33,23 +44,6 @@ _EDGE = re.compile(r"(?:defined|circumscribed|demarcated|delineated|marginated|b
 _FINDING = re.compile(
     r"(?:oma|omas|omata|itis|osis|oses|iasis|megaly|cele|celes|ectasis|ectasia|pathy|opathies|penia|rrhage|rrhages|"
     r"lith|liths|emia|aemia|plasia|malacia|algia|thorax|noma|sclerosis|trauma|edema|oedema|infarct|infarcts|ption)$"
-)
-_FINDING_WORDS = frozenset(
-    "lesion lesions mass masses nodule nodules tumor tumors tumour tumours cyst cysts stone stones ulcer ulcers wound"
-    " wounds fracture fractures infarct infarcts clot clots hole holes tear tears scar scars swelling bleed bleeding"
-    " bulge herniation effusion effusions collection collections opacity opacities infection infections plaque plaques"
-    " polyp polyps abscess abscesses shadow shadowing calcification calcifications aneurysm aneurysms dissection rupture"
-    " erosion erosions defect defects injury injuries burn burns spot spots patch patches rash bruise exudate exudates"
-    " infiltrate infiltrates leak leaks occlusion occlusions obstruction stricture strictures stenosis stenoses spur"
-    " spurs fissure fistula fistulas dislocation subluxation detachment enhancement thickening stranding scarring"
-    " laceration lacerations growth growths lump lumps blister blisters bubble bubbles instrument instruments stent stents"
-    " catheter catheters tube tubes clip clips screw screws wire wires foreign deposit deposits hyperintensity"
-    " hyperintensities hypointensity atrophy cavity cavities focus foci debris dilatation dilation contusion contusions"
-    " embolism emboli thrombus thrombi cancer cancers carcinoma malignancy metastasis metastases disease bodies necrosis"
-    " haemorrhage hemorrhage callus slough eschar papule papules pustule pustules macule macules vesicle vesicles air gas"
-    " fluid oedema edema blood pus lymphadenopathy adenopathy invasion thinning discontinuity loss dehiscence tag tags"
-    " extravasation hernia hernias diverticulum diverticula bulla bullae consolidation consolidations atelectasis"
-    " stitches sutures staples implant implants prosthesis device devices deformity malformation mites comedones stye".split()
 )
 # What a target does, which no mask shows.
 _DESCRIPTIVE = frozenset("mobile immobile pulsatile tender painful painless reducible compressible fixed".split())
@@ -124,8 +118,8 @@ def is_colour(word: str) -> bool:
 
 @lru_cache(maxsize=16384)
 def category_of(head: str) -> str:
-    """Return "finding", "anatomy", "instrument" or "" for a head noun (small letters) by the ontology and by its form."""
-    if head in _FINDING_WORDS:
+    """Return "finding", "anatomy", "instrument" or "" for a head noun (small letters), by the ontology or its form."""
+    if head in words("classes.finding"):
         return "finding"
     found = term_index().get(head)
     if found:
@@ -140,15 +134,13 @@ Names = dict[str, tuple[tuple[tuple[str, ...], Term], ...]]
 
 @cache
 def names_by_first() -> Names:
-    """Return first word -> the ontology's names of several words that begin with it, longest first, each with its term."""
+    """Return first word -> the ontology's names of several words that begin with it, each with its term."""
     found: dict[str, list[tuple[tuple[str, ...], Term]]] = {}
     for name, group in term_index().items():
         parts = tuple(name.split(" "))
         # "atypical naevus" states a pathology and a target, whatever the ontology calls it.
-        if len(parts) > 1 and (kind_of(parts[0]) == "pathology" or parts[0] in ("enlarged", "widened")):
-            if " ".join(parts[1:]) in term_index():
-                continue
-        if len(parts) > 1:
+        is_said_twice = kind_of(parts[0]) == "pathology" or parts[0] in ("enlarged", "widened")
+        if len(parts) > 1 and not (is_said_twice and " ".join(parts[1:]) in term_index()):
             found.setdefault(parts[0], []).append((parts, group[0]))
     return {first: tuple(sorted(rows, key=lambda r: (-len(r[0]), r[0]))) for first, rows in found.items()}
 

@@ -14,10 +14,21 @@ from pathlib import Path
 from typing import NamedTuple
 
 from robustness.errors import InputError, suggest
+from robustness.perturb.language.pairs import pairs
 
 COLUMNS = (
-    "name", "plural", "synonyms", "is_a", "part_of", "lateral", "modalities", "region", "category", "salient", "source",
-)  # fmt: skip
+    "name",
+    "plural",
+    "synonyms",
+    "is_a",
+    "part_of",
+    "lateral",
+    "modalities",
+    "region",
+    "category",
+    "salient",
+    "source",
+)
 CATEGORIES = ("anatomy", "finding", "instrument")
 _EXTRA: dict[str, tuple[Term, ...]] = {}
 
@@ -138,27 +149,33 @@ def _rows(reader: Iterable[dict[str, str]], *, path: str = "") -> Iterator[Term]
                 f"data.lexicon: expected a category among {', '.join(CATEGORIES)} in line {number}, got {category!r}"
             )
         yield Term(
-            name, (row.get("plural") or "").strip() or plural_of(name), _listed(row, "synonyms"), _listed(row, "is_a"),
-            _listed(row, "part_of"), (row.get("lateral") or "").strip() in ("1", "true", "yes"),
-            _listed(row, "modalities"), (row.get("region") or "any").strip() or "any", category,
-            (row.get("salient") or "").strip() in ("1", "true", "yes"), (row.get("source") or "").strip() or path,
-        )  # fmt: skip
+            name,
+            (row.get("plural") or "").strip() or plural_of(name),
+            _listed(row, "synonyms"),
+            _listed(row, "is_a"),
+            _listed(row, "part_of"),
+            (row.get("lateral") or "").strip() in ("1", "true", "yes"),
+            _listed(row, "modalities"),
+            (row.get("region") or "any").strip() or "any",
+            category,
+            (row.get("salient") or "").strip() in ("1", "true", "yes"),
+            (row.get("source") or "").strip() or path,
+        )
 
 
 def _listed(row: dict[str, str], column: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in (row.get(column) or "").split("|") if part.strip())
 
 
-_IRREGULAR = {
-    "foot": "feet", "tooth": "teeth", "matter": "matter", "tissue": "tissues", "mitosis": "mitoses", "axis": "axes",
-    "nucleus": "nuclei", "thrombus": "thrombi", "focus": "foci", "locus": "loci", "calculus": "calculi",
-    "gyrus": "gyri", "sulcus": "sulci", "atrium": "atria", "septum": "septa", "hilum": "hila", "ovum": "ova",
-    "vertebra": "vertebrae", "fistula": "fistulae", "bulla": "bullae", "metastasis": "metastases", "naevus": "naevi",
-    "diagnosis": "diagnoses", "stenosis": "stenoses", "phalanx": "phalanges", "larynx": "larynges", "apex": "apices",
-    "cortex": "cortices", "ganglion": "ganglia", "diverticulum": "diverticula", "testis": "testes", "child": "children",
-    "embolus": "emboli", "meniscus": "menisci", "bronchus": "bronchi", "villus": "villi", "glomerulus": "glomeruli",
-    "bacterium": "bacteria", "nevus": "nevi", "keratosis": "keratoses", "prosthesis": "prostheses",
-}  # fmt: skip
+_IRREGULAR = pairs(
+    "foot>feet; tooth>teeth; matter>matter; tissue>tissues; mitosis>mitoses; axis>axes; nucleus>nuclei; "
+    "thrombus>thrombi; focus>foci; locus>loci; calculus>calculi; gyrus>gyri; sulcus>sulci; atrium>atria; "
+    "septum>septa; hilum>hila; ovum>ova; vertebra>vertebrae; fistula>fistulae; bulla>bullae; "
+    "metastasis>metastases; naevus>naevi; diagnosis>diagnoses; stenosis>stenoses; phalanx>phalanges; "
+    "larynx>larynges; apex>apices; cortex>cortices; ganglion>ganglia; diverticulum>diverticula; testis>testes; "
+    "child>children; embolus>emboli; meniscus>menisci; bronchus>bronchi; villus>villi; glomerulus>glomeruli; "
+    "bacterium>bacteria; nevus>nevi; keratosis>keratoses; prosthesis>prostheses"
+)
 
 
 def plural_of(name: str) -> str:

@@ -1,0 +1,148 @@
+"""Attachment: prepositions, "with ..." and relative clauses behind a target."""
+
+from __future__ import annotations
+
+from robustness.perturb.language.grammar.noun_phrase import Phrase, read_phrase
+from robustness.perturb.language.grammar.places import Placed, read_location
+from robustness.perturb.language.grammar.relations import Relations
+from robustness.perturb.language.grammar.vocabulary import words
+
+_PLACE_PREPOSITIONS = frozenset("in within inside of on at throughout over into onto upon to from through".split())
+_DIMENSIONS = frozenset("shape colour color size form texture appearance outline contour diameter length width".split())
+
+
+class Attachment(Relations):
+    """Reads what a preposition, "with" or "which" attaches to the last target."""
+
+    def _attached(self, i: int, hi: int) -> int:
+        """Read a preposition with its phrase: where the target is, what it is a part of, or how it was imaged."""
+        tagged = self.tagged
+        word = tagged.tokens[i].lower
+        j = i + 1
+        while j < hi and tagged.tags[j] == "determiner":
+            j += 1
+        if j >= hi:
+            return j
+        while j + 1 in tagged.marks and tagged.tokens[j].lower in words("classes.adverb"):
+            j += 1
+        if j in tagged.marks and tagged.tags[j] != "measure":
+            return self._mark(j)
+        if word in ("of", "for", "around") and not self.targets:
+            # "mask of the prostate": what is asked for stands behind "of".
+            return j
+        phrase = read_phrase(tagged, j, hi)
+        if phrase.stop <= j:
+            return j
+        placed = read_location(tagged, phrase, phrase.stop, self.modality)
+        if placed is not None:
+            return self._located(placed)
+        if phrase.name is None:
+            return self._modifying(word, phrase)
+        if not phrase.mods and phrase.name[1] - phrase.name[0] == 1 and tagged.tokens[j].lower in _DIMENSIONS:
+            return phrase.stop
+        if phrase.category in ("picture", "patient") or (
+            not self.targets and word not in ("of",) and self._named_later(phrase.stop)
+        ):
+            return phrase.stop if phrase.category in ("picture", "patient") or not self.targets else j
+        if word == "of" and self.targets and self._touches(i) and self._goes_on(phrase, i):
+            return self._extend(phrase, hi)
+        noun = self._noun_kind(phrase)
+        if noun and word in ("of", "in") and self.targets:
+            self._by_noun(phrase)
+            return phrase.stop
+        if word in _PLACE_PREPOSITIONS and self.targets and phrase.category != "generic":
+            return self._place(phrase, hi)
+        return phrase.stop
+
+    def _located(self, placed: Placed) -> int:
+        self._emit(placed)
+        return placed.stop_token
+
+    def _modifying(self, word: str, phrase: Phrase) -> int:
+        for mod in phrase.mods:
+            if mod.kind in ("side", "location", "measure") or mod.kind != "number":
+                self._add(mod.kind, mod.start, mod.stop)
+        return phrase.stop
+
+    def _goes_on(self, phrase: Phrase, i: int) -> bool:
+        """Tell whether "of ..." goes on naming the target: a part of something, or an eponym."""
+        last = self.targets[-1]
+        token = self.tagged.tokens[phrase.start]
+        if token.text[:1].isupper() and not token.text.isupper() and self.tagged.tags[i + 1] != "determiner":
+            return len(self.text) > 0 and not self.text.isupper() and phrase.category != "finding"
+        if last.category == "finding":
+            return last.head in ("front", "edge", "margin", "core")
+        return last.head in words("classes.part") or last.category == "anatomy"
+
+    def _extend(self, phrase: Phrase, hi: int) -> int:
+        """Let the target's name reach over "of the ..." and what that is a part of."""
+        stop = phrase.stop
+        self._modify([m for m in phrase.mods if m.kind in ("side", "direction")], "target")
+        end = self._chars(phrase.name)[1] if phrase.name else self.tagged.tokens[stop - 1].stop
+        last = self.targets.pop()
+        self.targets.append(last._replace(stop=end))
+        while stop < hi and self.tagged.tokens[stop].lower == "of":
+            more = read_phrase(self.tagged, stop + 1, hi)
+            if more.name is None or more.category in ("picture", "patient"):
+                break
+            self._modify([m for m in more.mods if m.kind in ("side", "direction")], "target")
+            stop = more.stop
+            self.targets[-1] = self.targets[-1]._replace(stop=self._chars(more.name)[1])
+        return stop
+
+    def _with(self, i: int, hi: int) -> int:
+        """Read "with irregular margins" by its noun; any other "with ..." describes, unless it names a companion."""
+        tagged = self.tagged
+        phrase = read_phrase(tagged, i + 1, hi)
+        if phrase.stop <= i + 1:
+            return i + 1
+        if phrase.name is None:
+            self._modify(phrase.mods, "target")
+            return self._and_with(phrase.stop, hi)
+        if not self.targets:
+            if self._named_later(i + 1):
+                return i + 1
+            return phrase.stop
+        if self._noun_kind(phrase):
+            self._by_noun(phrase)
+            return self._and_with(phrase.stop, hi)
+        first = tagged.tokens[phrase.name[0]].lower
+        opening = {tagged.tokens[k].lower for k in range(phrase.start, phrase.name[0] + 1)}
+        if opening & words("classes.without_value") or first in words("classes.without_value"):
+            return self._skip(phrase.stop, hi)
+        if tagged.tags[i + 1] == "determiner" and tagged.tokens[i + 1].lower == "the":
+            return self._skip(phrase.stop, hi)
+        first_token = i if tagged.tags[i] == "with" else phrase.start
+        self._add("description", tagged.tokens[first_token].start, tagged.tokens[phrase.stop - 1].stop)
+        return self._and_with(phrase.stop, hi)
+
+    def _and_with(self, i: int, hi: int) -> int:
+        """Go on behind "with ... and": what is joined belongs to "with" too."""
+        if i + 1 < hi and self.tagged.tags[i] == "conjunction" and self.tagged.tags[i + 1] in ("word", "determiner"):
+            return self._with(i, hi)
+        return i
+
+    def _clause(self, i: int, hi: int) -> int:
+        """Read "which is ...": as modifiers where it holds nothing else, as a description where it names something."""
+        tagged = self.tagged
+        word = tagged.tokens[i].lower
+        j = i + 1
+        while j < hi and tagged.tags[j] in ("auxiliary", "position"):
+            j += 1
+        if j < hi and tagged.tags[j] in ("certainty", "preposition", "relation", "measure", "scan", "negation"):
+            return j
+        if not self.targets or word == "where" or j == i + 1:
+            return i + 1
+        phrase = read_phrase(tagged, j, hi)
+        if phrase.name is None and phrase.mods:
+            return j
+        if read_location(tagged, phrase, phrase.stop, self.modality) is not None:
+            return j
+        stop = j
+        while stop < hi and tagged.tokens[stop].lower not in (",", ".", ";", ":", "?") and tagged.tags[stop] != "scan":
+            if tagged.tags[stop] == "position" and tagged.tokens[stop].lower in ("located", "situated"):
+                break
+            stop += 1
+        if stop > j:
+            self._add("description", tagged.tokens[i].start, tagged.tokens[stop - 1].stop)
+        return stop

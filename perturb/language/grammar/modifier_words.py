@@ -1,0 +1,191 @@
+"""Modifiers before and behind a name: numbers, sizes, colours, sides, directions, with their adverbs."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from robustness.perturb.language.grammar.tagger import Tagged
+from robustness.perturb.language.grammar.tokens import Token
+from robustness.perturb.language.grammar.vocabulary import category_of, is_colour, is_edge, kind_of, words
+from robustness.perturb.language.numerals import unspell
+
+_COUNTS = frozenset(
+    "several many multiple numerous few single solitary couple pair dozen countless innumerable lone handful".split()
+)
+_COUNT_BEFORE = frozenset(
+    "exactly at least more than most fewer less about approximately over only up to around".split()
+)
+_TINTS = frozenset("dark light pale bright deep dull dusky faint vivid".split())
+_SEQUENCES = frozenset("t1 t2 stir flair dwi echo adc t1- t2-".split())
+_CHAMBERS = ("ventric", "atri", "coronary", "circumflex", "bundle", "anterior", "main", "posterior", "gastric", "colic")
+QUOTES = frozenset("\"'\u201c\u201d\u2018\u2019\u00ab\u00bb")
+LEVELS = frozenset("upper lower middle mid top bottom inner outer central".split())
+
+
+class Mod(NamedTuple):
+    """A modifier at characters [start, stop)."""
+
+    kind: str
+    start: int
+    stop: int
+
+
+def is_number_at(tagged: Tagged, i: int) -> bool:
+    """Tell whether a number of objects begins at token `i`."""
+    return after_number(tagged, i) > i
+
+
+def is_participle(word: str) -> bool:
+    """Tell whether a word has the form of a past participle: "supplied", not "bed"."""
+    return word.endswith("ed") and len(word) > 5 and not word.endswith(("seed", "weed", "shed", "eed"))
+
+
+def after_number(tagged: Tagged, i: int) -> int:
+    """Return the index after a number of objects that begins at token `i`, or `i`."""
+    lower = tagged.tokens[i].lower
+    if tagged.tags[i] not in ("word", "determiner"):
+        return i
+    is_figure = lower.isdigit() and len(lower) < 4
+    if is_figure or lower in _COUNTS or (lower.isalpha() and unspell(lower) is not None):
+        return i + 1
+    return i
+
+
+def is_quoted(tagged: Tagged, i: int) -> bool:
+    """Tell whether a word in quotation marks begins at token `i`: a figure of speech for a form."""
+    tokens = tagged.tokens
+    return i >= 0 and i + 2 < len(tokens) and tokens[i].lower in QUOTES and tokens[i + 2].lower in QUOTES
+
+
+def _sided(token: Token) -> Mod:
+    stop = token.start + token.lower.index("-")
+    return Mod("side", token.start, stop)
+
+
+def read_modifiers(tagged: Tagged, i: int, stop: int, mods: list[Mod]) -> int:
+    """Collect the modifiers from token `i` on; return where the name begins (`stop` where there is none)."""
+    tokens, tags = tagged.tokens, tagged.tags
+    while i < stop:
+        if i in tagged.name_at:
+            return i
+        token = tokens[i]
+        if is_quoted(tagged, i):
+            mods.append(Mod("shape", tokens[i + 1].start, tokens[i + 1].stop))
+            i += 3
+            continue
+        if tags[i] in ("sign", "conjunction"):
+            i += 1
+            continue
+        if i in tagged.marks:
+            mark, last = tagged.marks[i]
+            mods.append(Mod(mark.kind, mark.start, mark.stop))
+            i = last
+            continue
+        if tags[i] == "certainty":
+            last = tagged.spans.get(i, i + 1)
+            mods.append(Mod("certainty", token.start, tokens[last - 1].stop))
+            i = last
+            continue
+        end, kind = read_modifier(tagged, i, stop)
+        if not kind:
+            return i
+        if kind in ("side", "direction") and _belongs_to_name(tagged, i, end, stop):
+            return i
+        if kind == "level":
+            # "upper left lung zone": the place's words stay with the name.
+            return i
+        if token.lower == "bleeding" and end < stop:
+            return i
+        if end == stop and kind in ("texture", "colour", "signal", "place", "pathology") and category_of(token.lower):
+            return i
+        mods.append(_sided(token) if kind == "sided" else Mod(kind, token.start, tokens[end - 1].stop))
+        if kind == "sided":
+            return i
+        i = end
+    return stop
+
+
+def read_modifier(tagged: Tagged, i: int, stop: int) -> tuple[int, str]:
+    """Return (index after, kind) of the modifier at token `i`; the kind is "" where there is none."""
+    tokens = tagged.tokens
+    lower = tokens[i].lower
+    number = after_number(tagged, i)
+    if number > i:
+        return number, "number"
+    if lower in _COUNT_BEFORE:
+        j = i
+        while j < stop and tokens[j].lower in _COUNT_BEFORE:
+            j += 1
+        if j < stop and after_number(tagged, j) > j:
+            return after_number(tagged, j), "number"
+    if lower in _TINTS and i + 1 < stop and is_colour(tokens[i + 1].lower):
+        return i + 2, "colour"
+    if lower in _SEQUENCES and i + 1 < stop and kind_of(tokens[i + 1].lower) == "signal":
+        return i + 2, "signal"
+    if lower in words("classes.adverb") and i + 1 < stop:
+        return _with_adverb(tagged, i, stop)
+    if lower in LEVELS and i + 1 < stop:
+        return i + 1, "level"
+    if lower.startswith(("left-", "right-")) and not lower.endswith(("-sided", "-hand", "-side")):
+        return i + 1, "sided"
+    kind = kind_of(lower)
+    if lower in ("r", "l", "r/l", "l/r") and tokens[i].text.isupper() and i + 1 < stop:
+        return i + 1, "side"
+    if lower == "as" or (kind == "side" and lower in ("od", "os") and not tokens[i].text.isupper()):
+        return i, ""
+    if kind == "side" and tokens[i + 1 : i + 3] and tokens[i + 1].lower == "and" and i + 3 <= stop + 2:
+        third = tokens[i + 2].lower if i + 2 < len(tokens) else ""
+        if third in ("left", "right") and third != lower:
+            return i + 3, "side"
+    return i + 1, kind
+
+
+def _with_adverb(tagged: Tagged, i: int, stop: int) -> tuple[int, str]:
+    """Read "roughly circular", "markedly enlarged", "poorly defined" as one value."""
+    j = i
+    while j < stop and tagged.tokens[j].lower in words("classes.adverb"):
+        j += 1
+    if j >= stop or j in tagged.name_at:
+        return i, ""
+    lower = tagged.tokens[j].lower
+    if is_edge(lower):
+        return j + 1, "margin"
+    end, kind = read_modifier(tagged, j, stop)
+    if kind in ("size", "shape", "colour", "signal", "texture", "margin", "pathology"):
+        return end, kind
+    if kind == "number":
+        return end, kind
+    return i, ""
+
+
+def _belongs_to_name(tagged: Tagged, i: int, end: int, stop: int) -> bool:
+    """Tell whether a side or direction at `i` is fixed in a name: "left ventricle", "lateral plantar nerve"."""
+    lower = tagged.tokens[i].lower
+    rest = [t.lower for t in tagged.tokens[end:stop]]
+    if not rest:
+        return False
+    if lower in ("left", "right"):
+        return rest[0].startswith(_CHAMBERS) and end not in tagged.name_at and rest[0] not in ("anterior", "posterior")
+    if kind_of(lower) != "direction" or end in tagged.name_at:
+        return False
+    if lower in ("nasal", "temporal", "radial", "ulnar", "lingual", "buccal", "palmar", "plantar", "labial", "deep"):
+        return rest[-1] not in words("classes.partitive_direction") or rest[-1] in ("lobe", "lobes")
+    return rest[-1] in words("classes.name_heads") and category_of(rest[-1]) != "finding"
+
+
+def may_trail(tagged: Tagged, i: int) -> bool:
+    """Tell whether a token may stand behind the noun that it modifies and is no noun itself."""
+    lower = tagged.tokens[i].lower
+    if lower in LEVELS or lower in ("left", "right", "bilaterally", "unilaterally"):
+        return True
+    return kind_of(lower) in ("size", "colour", "shape", "texture", "margin", "signal") and not category_of(lower)
+
+
+def is_modifier_word(tagged: Tagged, i: int, hi: int) -> bool:
+    """Tell whether the word at token `i` modifies and names nothing."""
+    lower = tagged.tokens[i].lower
+    if i in tagged.name_at:
+        return False
+    if after_number(tagged, i) > i or kind_of(lower) or lower in LEVELS or lower in words("classes.adverb"):
+        return True
+    return lower in _TINTS or lower in _SEQUENCES or is_edge(lower) or lower.startswith(("left-", "right-"))

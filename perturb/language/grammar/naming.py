@@ -1,0 +1,180 @@
+"""Naming: whether a noun phrase is a target, one more, a place, or only modifiers of the last target."""
+
+from __future__ import annotations
+
+from robustness.perturb.language.grammar.attachment import Attachment
+from robustness.perturb.language.grammar.noun_phrase import Phrase, read_phrase
+from robustness.perturb.language.grammar.places import is_place_phrase, read_location
+from robustness.perturb.language.grammar.state import Target
+from robustness.perturb.language.grammar.vocabulary import kind_of, words
+
+
+class Naming(Attachment):
+    """Decides what the noun phrases of a text are."""
+
+    def _phrase(self, i: int, hi: int) -> int:
+        phrase = read_phrase(self.tagged, i, hi)
+        placed = read_location(self.tagged, phrase, phrase.stop, self.modality) if self.targets else None
+        if placed is not None and self._stands_as_place(placed):
+            return self._located(placed)
+        if (
+            phrase.name is None
+            and not self.targets
+            and phrase.stop < hi
+            and self.tagged.tokens[phrase.stop].lower == "of"
+        ):
+            return self._counted(phrase, hi)
+        if phrase.stop <= i or (phrase.name is None and not phrase.mods):
+            return max(phrase.stop, i + 1)
+        self._assign(phrase, hi)
+        after = phrase.stop
+        self.joined = False
+        return after
+
+    def _counted(self, phrase: Phrase, hi: int) -> int:
+        """Read "a couple of ..." and "the larger of the two ...": what counts or compares, then the noun."""
+        self._modify(phrase.mods, "target")
+        i = phrase.stop + 1
+        while i < hi and self.tagged.tags[i] == "determiner":
+            i += 1
+        rest = read_phrase(self.tagged, i, hi)
+        if rest.name is None:
+            return max(rest.stop, i)
+        self._assign(rest._replace(mods=tuple(m for m in rest.mods if m.kind != "number")), hi)
+        return rest.stop
+
+    def _assign(self, phrase: Phrase, hi: int) -> None:
+        """Decide what a noun phrase is: a target, one more, a place, or only modifiers of the last target."""
+        tagged = self.tagged
+        following = tagged.tokens[phrase.stop].lower if phrase.stop < len(tagged.tokens) else ""
+        if phrase.name is None:
+            self._bare(phrase)
+            return
+        head = tagged.tokens[phrase.name[1] - 1].lower
+        if following == "=" or phrase.category in ("picture", "patient"):
+            if phrase.category != "picture":
+                return
+            self._modify([m for m in phrase.mods if m.kind == "quality"], "scan")
+            return
+        if head == "eye" and following == ":":
+            self._eye(phrase)
+            return
+        if self._excluded(phrase):
+            return
+        if self.stated and not any(a < phrase.name[1] and phrase.name[0] < b for a, b in self.stated):
+            # The data state what is asked for: another noun is only beside it.
+            if self.targets:
+                self._beside(phrase)
+            elif following == ":" and phrase.category == "anatomy":
+                self._place(phrase)
+            return
+        if self.targets and not self.joined and self._noun_kind(phrase):
+            self._by_noun(phrase)
+            return
+        if following == ":" and head in words("classes.header") and not self.targets:
+            return
+        verb = phrase.stop < hi and tagged.tags[phrase.stop] in ("auxiliary", "certainty")
+        if phrase.category == "generic" and not self.targets and (verb or following == "of"):
+            return
+        if head in ("cluster", "clusters", "group", "groups", "patch", "patches", "evidence") and following == "of":
+            return
+        if head == "eye" and self.targets:
+            self._eye(phrase)
+            return
+        if phrase.category == "generic" and (self.targets or following == ":"):
+            self._modify([m for m in phrase.mods if m.kind in ("number", "size", "measure")], "target")
+            return
+        if self.targets and not self._is_new_target(phrase):
+            self._beside(phrase)
+            return
+        if (
+            following == ":"
+            and phrase.category == "anatomy"
+            and not self.targets
+            and self._named_later(phrase.stop + 1)
+        ):
+            self._place(phrase)
+            return
+        self._target(phrase, hi)
+
+    def _excluded(self, phrase: Phrase) -> bool:
+        """Read "tumour excluded" and "appendicitis ruled out": the phrase is denied, not asked for."""
+        i = phrase.stop
+        tagged = self.tagged
+        j = i
+        while j < len(tagged.tags) and tagged.tags[j] == "auxiliary":
+            j += 1
+        if j >= len(tagged.tags) or tagged.tags[j] not in ("negation", "certainty"):
+            return False
+        last = tagged.spans.get(j, j + 1)
+        said = " ".join(t.lower for t in tagged.tokens[j:last])
+        if tagged.tags[j] == "certainty":
+            return "excluded" in said and bool(self.targets)
+        return said in ("excluded", "ruled out", "absent", "denied", "not seen", "not visible", "is absent") or (
+            (said.startswith(("is not", "are not")) or said in ("are absent",))
+            and bool(self.targets or self._named_later(last))
+        )
+
+    def _is_new_target(self, phrase: Phrase) -> bool:
+        """Tell whether a phrase beside the targets is one more: joined by "and", asked in a new sentence, or a list."""
+        if self.denied:
+            return False
+        last = self.targets[-1]
+        if self.is_asked and not self.fresh and last.index < self._request_index(phrase.start):
+            if all(t.index < self._request_index(phrase.start) for t in self.targets):
+                self.targets.clear()
+            return True
+        head = self.tagged.tokens[phrase.name[1] - 1].lower if phrase.name else ""
+        if self.joined:
+            between = range(last.index, phrase.start)
+            if any(self.tagged.tags[k] in ("relation",) for k in between):
+                return False
+            return not (last.category == "finding" and phrase.category == "anatomy")
+        near = phrase.start and self.tagged.tokens[phrase.start - 1].lower in (",", ";")
+        if near and phrase.category == last.category == "anatomy" and not is_place_phrase(self.tagged, phrase):
+            return True
+        return bool(near) and head == last.head and last.category != ""
+
+    def _beside(self, phrase: Phrase) -> None:
+        """A phrase after the target that is none: a place ("nodule, right upper lobe"), or nothing that is known."""
+        last = self.targets[-1]
+        if is_place_phrase(self.tagged, phrase) or (phrase.category == "anatomy" and last.category != "anatomy"):
+            placed = read_location(self.tagged, phrase, phrase.stop, self.modality)
+            if placed is not None:
+                self._emit(placed)
+                return
+            self._place(phrase)
+        elif phrase.category == "" and phrase.name and self._noun_kind(phrase):
+            self._by_noun(phrase)
+
+    def _bare(self, phrase: Phrase) -> None:
+        """Modifiers alone: "indeterminate", "one top left", "roughly circular"."""
+        level = list(phrase.mods)
+        if self.targets and self.tagged.tokens[phrase.start].lower in ("one", "two", "the") and len(level) > 1:
+            level = [m for m in level if m.kind != "number"]
+        if self.targets and level and all(m.kind == "number" for m in level):
+            return
+        self._modify(level, "target")
+
+    def _eye(self, phrase: Phrase) -> None:
+        side = [m for m in phrase.mods if m.kind == "side"]
+        if side and phrase.name:
+            self._add("side", side[0].start, self._chars(phrase.name)[1])
+
+    def _target(self, phrase: Phrase, hi: int) -> None:
+        if phrase.name is None:
+            return
+        start, stop = self._chars(phrase.name)
+        mods = phrase.mods
+        if phrase.before:
+            self._add("place", *phrase.before)
+            inside = self.text[phrase.before[0] : phrase.before[1]].split(" ")[0].lower()
+            if kind_of(inside) in ("direction", "side"):
+                self._add(kind_of(inside), phrase.before[0], phrase.before[0] + len(inside), "landmark")
+        self._modify(mods, "target")
+        side_like = self.tagged.tokens[phrase.name[0]].lower
+        if side_like.startswith(("left-", "right-")):
+            start += side_like.index("-") + 1
+        head = self.tagged.tokens[phrase.name[1] - 1].lower.removesuffix("(s)")
+        self.targets.append(Target(start, stop, head, phrase.category or "", phrase.start))
+        self.fresh = False

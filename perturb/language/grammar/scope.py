@@ -1,0 +1,58 @@
+"""Scope: what a denial or a doubt speaks of."""
+
+from __future__ import annotations
+
+from robustness.perturb.language.grammar.naming import Naming
+from robustness.perturb.language.grammar.noun_phrase import read_phrase
+
+
+class Scope(Naming):
+    """Reads denials and certainty with what they reach."""
+
+    def _negation(self, i: int, hi: int) -> int:
+        """Read a denial: before the first target it denies that, behind one it denies a companion."""
+        tagged = self.tagged
+        token = tagged.tokens[i]
+        last = tagged.spans.get(i, i + 1)
+        said = " ".join(t.lower for t in tagged.tokens[i:last])
+        if said == "not" and self.predicate and not self.targets:
+            return last
+        if said == "not" and last < hi and tagged.tags[last] in ("certainty", "relation"):
+            return last
+        phrase = read_phrase(tagged, last, hi)
+        if not self.targets and said == "no":
+            self._add("number", token.start, token.stop)
+            return last
+        self._add("negation", token.start, tagged.tokens[last - 1].stop)
+        if not self.targets and said not in ("excluded", "ruled out", "is absent", "absent"):
+            return last
+        if said in (
+            "excluded",
+            "ruled out",
+            "absent",
+            "is absent",
+            "are absent",
+            "is not seen",
+            "are not seen",
+            "not seen",
+        ):
+            return last
+        return self._skip(phrase.stop, hi)
+
+    def _take_back(self, i: int) -> None:
+        """Forget a last target that "cannot be excluded" speaks of, where another was asked for before it."""
+        if len(self.targets) > 1 and self._same_sentence(i):
+            self.targets.pop()
+
+    def _certain(self, i: int, last: int, hi: int) -> int:
+        """What follows "suspicious for" is a disease, no target; "cannot be excluded" speaks of what stands before."""
+        lower = [t.lower for t in self.tagged.tokens[i:last]]
+        if lower[-1] in ("for", "of", "with", "represent", "represents") and self.targets:
+            phrase = read_phrase(self.tagged, last, hi)
+            self._modify(phrase.mods, "target")
+            if phrase.name:
+                self._add("pathology", *self._chars(phrase.name))
+            return phrase.stop
+        if lower[-1] in ("excluded", "exclude") and "not" in "".join(lower):
+            self._take_back(i)
+        return last

@@ -1,0 +1,160 @@
+"""What is known while a text is read: its tokens, the targets so far, and what was found."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from robustness.perturb.language.grammar.modifier_words import Mod
+from robustness.perturb.language.grammar.noun_phrase import Phrase
+from robustness.perturb.language.grammar.places import Placed, place_of_phrase
+from robustness.perturb.language.grammar.tagger import Tagged, tag
+from robustness.perturb.language.grammar.tokens import tokenize
+from robustness.perturb.language.grammar.vocabulary import kind_of, words
+
+
+class Found(NamedTuple):
+    """One reading at characters [start, stop)."""
+
+    kind: str
+    start: int
+    stop: int
+    role: str = "target"
+
+
+class Target(NamedTuple):
+    """A noun phrase that is asked for: the characters of its name and its category."""
+
+    start: int
+    stop: int
+    head: str
+    category: str
+    index: int
+
+
+class Reading:
+    """The state of one pass over one text; the classes built on it read phrases, what attaches to them, and denials."""
+
+    def __init__(self, text: str, *, modality: str = "", names: tuple[str, ...] = ()) -> None:
+        self.tagged: Tagged = tag(text)
+        self.text = text
+        self.modality = modality
+        self.stated = _spans_of(self.tagged, names)
+        self.found: list[Found] = []
+        self.targets: list[Target] = []
+        self.is_asked = False
+        self.fresh = True
+        self.joined = False
+        self.denied = False
+        self.predicate = False
+
+    def _phrase(self, i: int, hi: int) -> int:
+        """Read the noun phrase at token `i`; return the index after it."""
+        raise NotImplementedError("a class for noun phrases fills this")
+
+    def _mark(self, i: int) -> int:
+        """Read the mark at token `i`; return the index after it."""
+        raise NotImplementedError("the class of the whole pass fills this")
+
+    def _same_sentence(self, i: int) -> bool:
+        first = self.targets[-1].index
+        tokens, tags = self.tagged.tokens, self.tagged.tags
+        return not any(tokens[k].lower in (".", "?", "!", ",") or tags[k] == "relative" for k in range(first, i))
+
+    def _just_named(self, i: int) -> bool:
+        return bool(self.targets) and self.tagged.tags[i - 1] not in ("sign", "determiner", "preposition")
+
+    def _named_later(self, i: int) -> bool:
+        return any(
+            t == "word" and not kind_of(self.tagged.tokens[k].lower) for k, t in enumerate(self.tagged.tags[i:], i)
+        )
+
+    def _request_index(self, before: int) -> int:
+        return max((k for k in range(before) if self.tagged.tags[k] == "request"), default=-1)
+
+    def _touches(self, i: int) -> bool:
+        """Tell whether the last target's name ends right before token `i`."""
+        return self.targets[-1].stop == self.tagged.tokens[i - 1].stop
+
+    def _after_with(self, i: int) -> bool:
+        """Tell whether "surrounding" at `i` names a companion: "with surrounding cellulitis"."""
+        return i > 0 and self.tagged.tags[i - 1] == "with"
+
+    def _stands_as_place(self, placed: Placed) -> bool:
+        """Tell whether place words behind a target, without a preposition, are certain: two axes or a named owner."""
+        return any(
+            kind == "location" or (kind == "side" and "'" in self.text[start:stop])
+            for kind, start, stop, _ in placed.found
+        )
+
+    def _noun_kind(self, phrase: Phrase) -> str:
+        if phrase.name is None:
+            return ""
+        head = self.tagged.tokens[phrase.name[1] - 1].lower
+        for kind in ("margin", "texture", "signal", "shape", "colour", "size"):
+            if head in words(f"classes.{kind}_noun"):
+                adjective = any(m.kind not in ("side", "direction", "number", "place", "measure") for m in phrase.mods)
+                if head in words("classes.edge_of_body"):
+                    return kind if adjective else ""
+                return kind if phrase.mods or phrase.name[1] - phrase.name[0] > 1 else ""
+        return ""
+
+    def _by_noun(self, phrase: Phrase) -> None:
+        """Take "irregular margins" as a margin: the words before the noun, and the noun."""
+        kind = self._noun_kind(phrase)
+        if phrase.name is None:
+            return
+        starts = [m.start for m in phrase.mods if m.kind not in ("number",)]
+        start = min([*starts, self._chars(phrase.name)[0]])
+        stop = self._chars(phrase.name)[1]
+        if kind in ("shape", "colour", "size", "texture") and phrase.mods:
+            for mod in phrase.mods:
+                self._add(mod.kind, mod.start, mod.stop)
+            return
+        self._add(kind, start, stop)
+
+    def _skip(self, i: int, hi: int) -> int:
+        """Return the index of the next sign or clause: what lies between tells of another thing."""
+        while i < hi and self.tagged.tags[i] not in ("sign", "relative", "scan", "patient"):
+            if self.tagged.tokens[i].lower in ("in", "on", "at", "within"):
+                break
+            i += 1
+        return i
+
+    def _emit(self, placed: Placed) -> None:
+        for kind, start, stop, role in placed.found:
+            self._add(kind, start, stop, role)
+
+    def _nested(self, placed: Placed) -> None:
+        for kind, start, stop, _ in placed.found:
+            if kind in ("side", "direction"):
+                self._add(kind, start, stop, "landmark")
+
+    def _place(self, phrase: Phrase, hi: int | None = None) -> int:
+        """Take a phrase, with what it is a part of, as the place in the patient; its sides are the landmark's."""
+        placed = place_of_phrase(self.tagged, phrase, len(self.tagged.tokens) if hi is None else hi)
+        self._emit(placed)
+        return placed.stop_token
+
+    def _chars(self, name: tuple[int, int]) -> tuple[int, int]:
+        tokens = self.tagged.tokens
+        last = tokens[name[1] - 1]
+        stop = last.stop - (len(last.text) - len(last.lower.removesuffix("(s)")))
+        return tokens[name[0]].start, stop
+
+    def _modify(self, mods: list[Mod] | tuple[Mod, ...], role: str) -> None:
+        for mod in mods:
+            self._add(mod.kind, mod.start, mod.stop, role)
+
+    def _add(self, kind: str, start: int, stop: int, role: str = "target") -> None:
+        if stop > start:
+            self.found.append(Found(kind, start, stop, role))
+
+
+def _spans_of(tagged: Tagged, names: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
+    """Return the tokens [first, last) where one of `names` stands."""
+    lower = [t.lower for t in tagged.tokens]
+    found = []
+    for parts in (tuple(t.lower for t in tokenize(name)) for name in names):
+        size = len(parts)
+        found += [(i, i + size) for i in range(len(lower) - size + 1) if size and tuple(lower[i : i + size]) == parts]
+    return tuple(found)
