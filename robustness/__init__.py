@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from robustness.runners.models.load import load_model
     from robustness.types import Attribute, Case, Prompt
     from robustness.workflows.audit import audit, finetune
+    from robustness.workflows.demo_files import demo_checkpoint, demo_data
     from robustness.workflows.exchange import export, score
     from robustness.workflows.run import Run, open_run
 
@@ -53,6 +54,8 @@ _MODULES = {
     "Run": "robustness.workflows.run",
     "audit": "robustness.workflows.audit",
     "check_dataset": "robustness.runners.data.check",
+    "demo_checkpoint": "robustness.workflows.demo_files",
+    "demo_data": "robustness.workflows.demo_files",
     "effects": "robustness.metrics.analyses.effects",
     "export": "robustness.workflows.exchange",
     "finetune": "robustness.workflows.audit",
@@ -85,6 +88,8 @@ __all__ = [
     "__version__",
     "audit",
     "check_dataset",
+    "demo_checkpoint",
+    "demo_data",
     "effects",
     "export",
     "finetune",

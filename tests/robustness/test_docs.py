@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import doctest
 import importlib
+import os
 import re
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("perturb", "metrics", "runners", "reports")
-DOCUMENTS = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md")), *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 # What each example of CONTRIBUTING.md must do once it is a module, by the path in its first line.
@@ -82,9 +83,14 @@ def examples() -> dict[str, str]:
 
 
 def modules() -> list[str]:
-    names = [f"robustness.{file.stem}" for file in sorted((ROOT / "robustness").glob("*.py"))]
-    names += [f"robustness.{room}.{file.stem}" for room in ROOMS for file in sorted((ROOT / room).glob("*.py"))]
-    return [name.removesuffix(".__init__") for name in names if not name.endswith("__main__")]
+    """Return the modules whose docstrings hold examples."""
+    names = []
+    for folder in ("robustness", *ROOMS):
+        for file in sorted((ROOT / folder).rglob("*.py")):
+            if ">>>" in file.read_text("utf-8"):
+                inside = file.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
+                names.append(inside if folder == "robustness" else f"robustness.{inside}")
+    return [name.removesuffix(".__init__") for name in names]
 
 
 def make_targets() -> set[str]:
@@ -172,3 +178,47 @@ def test_example_of_contributing_runs_and_is_clean(path: str, tmp_path: Path):
 def test_examples_in_docstrings_hold(name: str):
     result = doctest.testmod(importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE)
     assert result.failed == 0
+
+
+RUNNABLE = [ROOT / "README.md", *sorted((ROOT / "docs" / "tutorials").glob("*.md"))]
+
+
+def runnable(document: Path) -> str:
+    """Return the Python of a page up to the first block that needs what the page does not bring."""
+    code = [
+        block for block in blocks(document, "python") if "my_network" not in block and "robustness_run" not in block
+    ]
+    return "\n".join(code)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("document", RUNNABLE, ids=lambda path: path.name)
+def test_python_of_a_page_runs_offline_as_it_stands(document: Path, tmp_path: Path):
+    code = runnable(document)
+    if not code:
+        pytest.skip("the page has no Python that stands alone")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-W", "default", "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_site_is_built_without_a_warning(tmp_path: Path):
+    pytest.importorskip("mkdocs", reason="the site is built with the dev extra")
+    typed = subprocess.run(
+        [sys.executable, str(ROOT / ".ci" / "typed_tree.py"), str(ROOT / "build" / "typed")], check=False
+    )
+    assert typed.returncode == 0
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "WARNING" not in done.stderr
+    for page in ("index", "tutorials/ten-minutes", "reference/api", "reference/perturbations", "changelog"):
+        assert (tmp_path / "site" / f"{page}.html").is_file()
