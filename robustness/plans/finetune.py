@@ -247,7 +247,7 @@ class TrainPlan(StrictModel):
         for table, keys in _LATER.items():
             section = getattr(self, table)
             fields = type(section).model_fields
-            defaults = {key: fields[key].get_default(call_default_factory=True) for key in keys}
+            defaults = {key: fields[key].get_default(call_default_factory=True, validated_data={}) for key in keys}
             left_out[table] |= {key for key, value in defaults.items() if getattr(section, key) == value}
         left_out["pool"] = {"__all__": {"path"}} if self.pool else True
         return hashlib.sha256(tomli_w.dumps(self.model_dump(exclude_none=True, exclude=left_out)).encode()).hexdigest()
