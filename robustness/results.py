@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from dataclasses import dataclass
 
 IDENTITY = ("model", "dataset", "split", "case_id", "subject_id", "target")
@@ -142,6 +143,25 @@ def _family(parts: tuple[str, ...]) -> str:
     if parts[0] in (CLEAN, RERUN):
         return "clean"
     return "image" if parts[0].startswith("image:") else "prompt"
+
+
+def prediction_stem(case_id: str, prompt_index: int, taken: Container[str] = ()) -> str:
+    """Return the name, without suffix, of the stored mask of a case's listed text.
+
+    The first text has the case's own name. Further ones have "__1", "__2", ...; where another case bears that name
+    ("img7/1.png" beside the second text of "img7.png") they have "__text1".
+
+    Args:
+        case_id: the case.
+        prompt_index: of its listed text.
+        taken: the case ids of the dataset.
+
+    Example:
+        >>> prediction_stem("img7", 1), prediction_stem("img7", 1, {"img7", "img7__1"})
+        ('img7__1', 'img7__text1')
+    """
+    plain = f"{case_id}__{prompt_index}" if prompt_index else case_id
+    return f"{case_id}__text{prompt_index}" if prompt_index and plain in taken else plain
 
 
 def case_id_of(mask_name: str) -> str:

@@ -7,6 +7,7 @@ import pandas as pd
 from robustness.metrics.analyses.subgroups import subgroups
 from robustness.reports.data.pooled import IMAGES, with_pooled_images
 from robustness.results import CLEAN
+from robustness.results import COLUMNS as RESULT_COLUMNS
 
 FEW = 10
 KNOWN = ("target", "site", "scanner", "manufacturer", "sex", "age_group", "skin_tone", "modality", "view")
@@ -27,15 +28,27 @@ COLUMNS = (
     "note",
 )
 _MOST_GROUPS = 40
+# Text columns that audits and pages write besides those of the contract.
+_WRITTEN = frozenset({"params", "truth", "series", "run", "label", "protocol", "trained_on"})
 _OF_LOSS = {"effect": "loss", "ci_low": "loss_low", "ci_high": "loss_high"}
 _KEYS = ["model", "dataset", "group"]
 
 
 def grouping_columns(results: pd.DataFrame) -> tuple[str, ...]:
-    """Return the columns that divide the cases into at least two groups: the known ones, and those named group_*."""
-    wanted = [c for c in results.columns if c in KNOWN or str(c).startswith(PREFIX)]
+    """Return the columns that divide the cases into at least two groups: the known ones, and those of the data.
+
+    Columns of the data (a plan's ``[data] groups``) are the text columns that no audit writes of its own.
+    """
+    wanted = [c for c in results.columns if c in KNOWN or str(c).startswith(PREFIX) or _of_data(results, str(c))]
     clean = results[results["condition"] == CLEAN]
     return tuple(str(c) for c in wanted if 2 <= clean[c].replace("", None).nunique() <= _MOST_GROUPS)
+
+
+def _of_data(results: pd.DataFrame, column: str) -> bool:
+    if column in RESULT_COLUMNS or column in _WRITTEN:
+        return False
+    stated = results[column].dropna()
+    return bool(len(stated)) and all(isinstance(value, str) for value in stated.unique())
 
 
 def subgroup_table(results: pd.DataFrame, *, metric: str = "dice", alpha: float = 0.05) -> pd.DataFrame:

@@ -39,6 +39,7 @@ class DataSpec(StrictModel):
 
     `target` names what every case shows, `convention` whose left is meant ("patient" or "viewer", or by kind), and
     `lexicon` a CSV file of the user's own terms.
+    `labels`, `masks`, `window`, `slices` and `exif` say how files are read; `groups` names columns that reach the rows.
     """
 
     path: str
@@ -56,6 +57,17 @@ class DataSpec(StrictModel):
     lexicon: str | None = None
     splits: str | None = None
     limit: int | None = Field(default=None, gt=0)
+    labels: dict[str, Any] | None = None
+    masks: dict[str, Any] | None = None
+    window: str | list[float | int] | dict[str, Any] | None = None
+    slices: dict[str, Any] | None = None
+    exif: Literal["upright", "stored"] | None = None
+    groups: list[str] | None = None
+
+    def reading(self) -> dict[str, Any]:
+        """Return the fields that say how files are read, as keywords of `load_dataset`."""
+        names = ("labels", "masks", "window", "slices", "exif", "groups")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
 
 class ImageSpec(StrictModel):

@@ -79,6 +79,7 @@ class TrainDataSpec(StrictModel):
         fraction: share of the training subjects that is used; smaller shares are part of larger ones of the same seed.
         weight: with several ``[[data]]``, this one's share of the samples of an epoch (1 where others state theirs);
             where none states one, every case comes once.
+        labels, masks, window, slices, exif: how files are read; as in an audit plan.
     """
 
     path: str
@@ -94,6 +95,16 @@ class TrainDataSpec(StrictModel):
     counterfactual_split: str | None = None
     fraction: float = Field(default=1.0, gt=0, le=1)
     weight: float | None = Field(default=None, gt=0)
+    labels: dict[str, Any] | None = None
+    masks: dict[str, Any] | None = None
+    window: str | list[float | int] | dict[str, Any] | None = None
+    slices: dict[str, Any] | None = None
+    exif: Literal["upright", "stored"] | None = None
+
+    def reading(self) -> dict[str, Any]:
+        """Return the fields that say how files are read, as keywords of `load_dataset`."""
+        names = ("labels", "masks", "window", "slices", "exif")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
     @property
     def validation_prompt(self) -> str:

@@ -31,6 +31,11 @@ class FinetuneOptions(TypedDict, total=False):
     counterfactual_split: str | None
     fraction: float
     weight: float | None
+    labels: dict[str, Any] | None
+    masks: dict[str, Any] | None
+    window: str | list[float | int] | dict[str, Any] | None
+    slices: dict[str, Any] | None
+    exif: Literal["upright", "stored"] | None
     # [train]
     epochs: int
     steps: int | None

@@ -161,6 +161,7 @@ def _tested(data: StudyDataSpec, prompt: str | None, fold: int | None) -> DataSp
         subject=data.subject,
         modality=data.modality,
         splits=data.splits,
+        **data.reading(),
     )
 
 

@@ -81,5 +81,6 @@ def load_data(spec: DataSpec, *, seed: int, folder: Path | None = None) -> Datas
         target=spec.target,
         convention=spec.convention,
         lexicon=None if spec.lexicon is None else resolve(spec.lexicon, folder),
+        **spec.reading(),
     )
     return with_template(dataset, spec.template) if spec.template else dataset

@@ -206,6 +206,7 @@ class JobMaker:
             "error": "",
             "params": "",
             "truth": truth_of(case),
+            **dict(case.metadata.get("groups") or {}),
         }
 
 

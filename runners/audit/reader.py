@@ -81,5 +81,6 @@ class Reader:
                     target=info.target,
                     error=str(error),
                 )
+                row |= dict(info.metadata.get("groups") or {})
                 failed.append(((number, 0, 0, 0), row))
         return Group(tuple(cases), tuple(failed))

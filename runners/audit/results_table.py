@@ -43,4 +43,6 @@ def results_table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
     table = pd.DataFrame(list(rows), columns=columns)
     types: dict[str, str] = dict.fromkeys(columns, "float64")
     types |= dict.fromkeys(TEXT, "str") | dict.fromkeys(WHOLE, "int64") | dict.fromkeys(FLAGS, "boolean")
+    # What the data themselves state (groups) is text; metrics are numbers.
+    types |= {key: "str" for key in extra if any(isinstance(row.get(key), str) for row in rows)}
     return table.astype({**types, "applicable": "bool"})

@@ -18,6 +18,7 @@ from robustness.perturb.joint import chosen_of
 from robustness.perturb.select import Selected
 from robustness.plans.audit import Plan, parse_plan
 from robustness.plans.toml import read_toml
+from robustness.results import prediction_stem
 from robustness.run_folder import GALLERY, MANIFEST, PLAN, STATE, RunFolder
 from robustness.run_integrity import check_resumable
 from robustness.runners.attacks.model import rows_of
@@ -313,8 +314,9 @@ class _Audit:
         model, dataset = (re.sub(r"[^\w.-]", "_", row[key]) for key in ("model", "dataset"))
         folder = self.run.path / "predictions" / model / dataset / condition
         folder.mkdir(parents=True, exist_ok=True)
-        suffix = f"__{row['prompt_index']}" if row["prompt_index"] else ""
-        PilImage.fromarray(scored.predicted).save(folder / f"{row['case_id']}{suffix}.png")
+        taken = {info.case_id for cases in self.datasets for info in cases.infos if cases.name == row["dataset"]}
+        stem = prediction_stem(row["case_id"], row["prompt_index"], taken if row["prompt_index"] else ())
+        PilImage.fromarray(scored.predicted).save(folder / f"{stem}.png")
 
 
 def cut_parts(models: Sequence[Segmenter], datasets: Sequence[Dataset], images_per_part: int) -> list[Part]:

@@ -15,8 +15,11 @@ from robustness.perturb.language.measured import measure
 from robustness.perturb.language.parse import parse_prompt
 from robustness.perturb.language.templates import build_prompts, family_of
 from robustness.perturb.language.vqa import VqaModel
-from robustness.runners.data.benchmark_folder import modality_of_set, read_entries, splits_of
-from robustness.runners.data.decode import read_image, read_mask
+from robustness.runners.data.benchmark_folder import card_convention, modality_of_set, read_entries, splits_of
+from robustness.runners.data.decode import read_image
+from robustness.runners.data.entry_masks import entry_mask
+from robustness.runners.data.masks.source import read_source
+from robustness.runners.data.volumes.cache import VolumeCache
 from robustness.types import Mask
 
 _KINDS = ("side", "view", "phase", "sex", "age", "quality", "pathology", "description")
@@ -58,9 +61,11 @@ def annotate(
     model = VqaModel(vqa) if vqa else None
     known = modality or modality_of_set(folder)[0]
     entries = []
+    convention, cache = card_convention(folder), VolumeCache()
     for entry in _entries(folder, split):
-        mask = read_mask(folder / "masks" / entry["mask_name"])
         image = read_image(folder / "images" / entry["img_name"]).image
+        source = entry_mask(folder / "masks", entry, convention, entry["img_name"]).source
+        mask = read_source(source, (image.shape[0], image.shape[1]), cache=cache).mask
         if image.shape[:2] != mask.shape:
             raise CaseError(f"{entry['mask_name']}: image is {image.shape[:2]}, mask is {mask.shape}")
         name = target or target_of(entry)

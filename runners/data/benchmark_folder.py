@@ -18,13 +18,13 @@ from robustness.errors import InputError, suggest
 from robustness.perturb.modality import canonical_modality
 from robustness.runners.data.entry_masks import MASK_KEYS, entry_mask
 from robustness.runners.data.masks.convention import MaskConvention, parse_convention
-from robustness.runners.data.records import Record, is_absent, listed_texts, listing, no_such, spacing_of
+from robustness.runners.data.records import Record, SliceAddress, is_absent, listed_texts, listing, no_such, spacing_of
 
 CARD = "dataset_card.json"
 
 # Kept out of a case: detection bookkeeping of the reference benchmark, which repeats an entry under another number.
 _BOOKKEEPING = frozenset({"bbox", "cat", "segment_id", "sentences", "sentences_num"})
-_OWN = frozenset({"img_name", "prompts", "attributes"}) | MASK_KEYS | _BOOKKEEPING
+_OWN = frozenset({"img_name", "prompts", "attributes", "slice"}) | MASK_KEYS | _BOOKKEEPING
 
 # The reference benchmark's sets state no modality.
 _KNOWN_SETS = {
@@ -161,7 +161,7 @@ def _record(
     where = f"anns/{split}.json entry {number}"
     siblings, attributes = _mapping(entry.get("prompts")), _mapping(entry.get("attributes"))
     texts = listed_texts(siblings.get(prompt))
-    extra = {key: value for key, value in entry.items() if key not in _OWN}
+    extra = {key: value for key, value in entry.items() if key not in _OWN or (key == "slice" and type(value) is int)}
     mask = entry_mask(folder / "masks", entry, convention, where)
     return Record(
         where=where,
@@ -179,7 +179,18 @@ def _record(
         spacing_mm=_spacing({**attributes, **extra}, where),
         problem="" if texts else f"{where}: expected a text under prompt {prompt!r}, found none",
         source=mask.source,
+        slice=_slice(entry.get("slice"), where),
     )
+
+
+def _slice(value: Any, where: str) -> SliceAddress | None:
+    """Return the slice of a volume that an entry names; a whole number is metadata of an ordinary image."""
+    if not isinstance(value, Mapping):
+        return None
+    known = SliceAddress._fields
+    if not {"plane", "index"} <= set(value) <= set(known):
+        raise InputError(f"slice in {where}: expected {', '.join(known)}, plane and index at least, got {dict(value)}")
+    return SliceAddress(**value)
 
 
 def _mapping(value: Any) -> dict[str, Any]:

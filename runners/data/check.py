@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from robustness.perturb.modality import canonical_modality
 from robustness.runners.data import benchmark_folder
-from robustness.runners.data import manifest as manifest_data
+from robustness.runners.data.check_content import check_content, check_several_masks
 from robustness.runners.data.check_files import Finding, check_files
 from robustness.runners.data.check_prompts import check_prompts
 from robustness.runners.data.dataset import MISSING, sha256
+from robustness.runners.data.options import ReadingOptions, reading_options
+from robustness.runners.data.pixels import PixelReader
+from robustness.runners.data.read_records import read_records
 from robustness.runners.data.records import Record, listed_texts, no_such
 from robustness.runners.data.resplit import known_splits
+from robustness.runners.data.set_scale import SetScale, decide_scale
 from robustness.runners.data.subjects import DEFAULT_KEYS
 
 if TYPE_CHECKING:
@@ -27,7 +31,16 @@ Splits = Mapping[str, Sequence[Record]]
 
 
 def check_dataset(
-    path: str | Path, split: str | None = None, *, prompt: str = "p6", pixels: bool = True
+    path: str | Path,
+    split: str | None = None,
+    *,
+    prompt: str = "p6",
+    pixels: bool = True,
+    labels: Mapping[Any, Any] | None = None,
+    masks: Mapping[str, Any] | None = None,
+    window: Any = None,
+    slices: Mapping[str, Any] | None = None,
+    exif: str | None = None,
 ) -> pd.DataFrame:
     """Return what is wrong with a dataset, errors first.
 
@@ -36,6 +49,7 @@ def check_dataset(
         split: one split only; None: all of them, and whether they share files or subjects.
         prompt: the prompt key (or column) that an audit would use.
         pixels: decode every image and mask; False looks at names and prompts only.
+        labels, masks, window, slices, exif: how files are read, as `load_dataset` takes them.
 
     Returns:
         A table with the columns level ("error": the case or dataset cannot be used as it is; "warning": results may
@@ -47,16 +61,24 @@ def check_dataset(
     import pandas as pd
 
     source = Path(path).expanduser().resolve()
-    splits, findings = _read_splits(source, str(path), split=split, prompt=prompt)
+    options = reading_options(labels=labels, masks=masks, window=window, slices=slices, exif=exif)
+    splits, findings = _read_splits(source, str(path), split=split, prompt=prompt, options=options)
     findings += [*_sources(source, splits), *_subjects(splits), *_modalities(source, splits)]
     findings += _across(splits, pixels=pixels)
+    everything = [record for records in splits.values() for record in records]
+    scale = decide_scale(everything, [record.image_path for record in everything], options) if pixels else SetScale()
+    reader = PixelReader(options, scale, everything)
+    findings += [Finding("info", "scale", note) for note in scale.notes()]
+    declared = options.convention(source).combine is not None
     for name, records in splits.items():
         findings += [
             *_duplicates(name, records),
             *_prompts(name, records, prompt),
             *check_prompts(name, records),
-            *check_files(name, records, pixels=pixels),
+            *check_files(name, records, pixels=pixels, reader=reader),
+            *([] if declared else check_several_masks(name, records)),
         ]
+    findings += check_content(splits, reader, pixels=pixels)
     rows = [{column: getattr(finding, column) for column in COLUMNS} for finding in findings]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     order = table["level"].map({level: place for place, level in enumerate(LEVELS)})
@@ -64,18 +86,20 @@ def check_dataset(
 
 
 def _read_splits(
-    source: Path, shown: str, *, split: str | None, prompt: str
+    source: Path, shown: str, *, split: str | None, prompt: str, options: ReadingOptions
 ) -> tuple[dict[str, list[Record]], list[Finding]]:
     known = known_splits(source, shown=shown)
     if split and split not in known:
         raise no_such("split", split, known, f"{shown}/anns" if source.is_dir() else str(source))
     chosen = [split] if split else known
     if source.is_dir():
-        return _read_folder(source, chosen, prompt)
-    return {name: manifest_data.read_manifest(source, split=name, prompt=prompt) for name in chosen}, []
+        return _read_folder(source, chosen, prompt, options)
+    return {name: read_records(source, split=name, prompt=prompt, options=options) for name in chosen}, []
 
 
-def _read_folder(source: Path, chosen: Sequence[str], prompt: str) -> tuple[dict[str, list[Record]], list[Finding]]:
+def _read_folder(
+    source: Path, chosen: Sequence[str], prompt: str, options: ReadingOptions
+) -> tuple[dict[str, list[Record]], list[Finding]]:
     """Read splits with `prompt`; one that lacks it is a finding and is read with its first key."""
     splits, findings = {}, []
     keys = {
@@ -91,7 +115,8 @@ def _read_folder(source: Path, chosen: Sequence[str], prompt: str) -> tuple[dict
         if prompt not in held:
             message = f"no entry has the prompt key {prompt!r}; there are {', '.join(held)}"
             findings.append(Finding("error", "prompt_key_missing", message, name, file=f"anns/{name}.json"))
-        splits[name] = benchmark_folder.read_split(source, split=name, prompt=prompt if prompt in held else held[0])
+        key = prompt if prompt in held else held[0]
+        splits[name] = read_records(source, split=name, prompt=key, options=options)
     return splits, findings
 
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from robustness.errors import CaseError
-from robustness.runners.data.decode import JPEG_SUFFIXES, binarize, read_image, read_mask_values
+from robustness.runners.data.decode import JPEG_SUFFIXES
+from robustness.runners.data.masks.undeclared import UndeclaredMaskError
+from robustness.runners.data.options import ReadingOptions
+from robustness.runners.data.pixels import PixelReader
 from robustness.runners.data.records import Record
+from robustness.runners.data.set_scale import SetScale
+from robustness.types import Mask
 
-# The mask sizes that fit an image (two where EXIF turns it); None where the image cannot be read.
-Sizes = dict[Path, set[tuple[int, int]] | None]
+_SINGLE = re.compile(r"0 and (\S+)")
 
 
 class Finding(NamedTuple):
@@ -27,62 +31,84 @@ class Finding(NamedTuple):
     file: str = ""
 
 
-def check_files(split: str, records: Sequence[Record], *, pixels: bool) -> Iterator[Finding]:
-    """Yield what is wrong with the files of a split; `pixels=False` looks only whether they exist."""
-    sizes: Sizes = {}
+def check_files(
+    split: str, records: Sequence[Record], *, pixels: bool, reader: PixelReader | None = None
+) -> Iterator[Finding]:
+    """Yield what is wrong with the files of a split; `pixels=False` looks only whether they exist.
+
+    Args:
+        split: its name.
+        records: its annotations.
+        pixels: decode every image and mask.
+        reader: as the audit would read them; None: as the files tell.
+    """
+    decoder = reader or PixelReader(ReadingOptions(), SetScale(), records)
+    missing: set[Path] = set()
+    values: Counter[str] = Counter()
     jpeg = 0
     for record in {record.case_id: record for record in reversed(records)}.values():
         jpeg += record.mask_path.suffix.lower() in JPEG_SUFFIXES
-        for role, path in (("image", record.image_path), ("mask", record.mask_path)):
-            if not path.is_file() and sizes.setdefault(path, None) is None:
-                name = record.image_name if role == "image" else record.mask_name
-                yield Finding("error", f"missing_{role}", f"{role} {path}: no such file", split, record.case_id, name)
-        if pixels:
-            yield from _pixels(split, record, sizes)
+        yield from _missing(split, record, missing)
+        if pixels and not missing & {record.image_path, *record.mask_source.paths}:
+            yield from _pixels(split, record, decoder, values)
     if jpeg:
         message = f"masks stored as JPEG: {jpeg}; foreground is what lies at or above 50% of the range"
         yield Finding("info", "jpeg_masks", message, split)
+    yield from _varying(split, values)
 
 
-def _pixels(split: str, record: Record, sizes: Sizes) -> Iterator[Finding]:
-    image, mask = record.image_path, record.mask_path
-    if image.is_file() and image not in sizes:
-        try:
-            decoded = read_image(image)
-            height, width = decoded.image.shape[:2]
-            sizes[image] = {(height, width)} | ({(width, height)} if decoded.orientation != 1 else set())
-        except CaseError as error:
-            sizes[image] = None
-            yield Finding("error", "unreadable_image", str(error), split, record.case_id, record.image_name)
-    if not mask.is_file():
+def _missing(split: str, record: Record, missing: set[Path]) -> Iterator[Finding]:
+    named = [("image", record.image_path, record.image_name)]
+    named += [("mask", path, record.mask_name) for path in record.mask_source.paths]
+    for role, path, name in named:
+        if not path.exists() and path not in missing:
+            missing.add(path)
+            yield Finding("error", f"missing_{role}", f"{role} {path}: no such file", split, record.case_id, name)
+
+
+def _pixels(split: str, record: Record, reader: PixelReader, values: Counter[str]) -> Iterator[Finding]:
+    place = (split, record.case_id, record.mask_name)
+    try:
+        size = reader.image(record).image.shape[:2]
+    except CaseError as error:
+        yield Finding("error", "unreadable_image", str(error), split, record.case_id, record.image_name)
         return
     try:
-        values, top = read_mask_values(mask)
+        reading = reader.read(record)[1]
+    except UndeclaredMaskError as error:
+        yield Finding("error", "undeclared_mask", str(error), *place)
     except CaseError as error:
-        yield Finding("error", "unreadable_mask", str(error), split, record.case_id, record.mask_name)
-        return
-    yield from _mask(split, record, values, top)
-    allowed = sizes.get(image)
-    if allowed and values.shape not in allowed:
-        height, width = min(allowed)
-        message = f"mask is {values.shape[1]} x {values.shape[0]}, its image {record.image_name} {width} x {height}"
-        yield Finding("error", "size_mismatch", message, split, record.case_id, record.mask_name)
+        yield Finding("error", _code(str(error)), _sized(str(error), size), *place)
+    else:
+        single = _SINGLE.fullmatch(reading.decision)
+        if single:
+            values[single[1]] += 1
+        yield from _extent(reading.mask, place)
 
 
-def _mask(split: str, record: Record, values: np.ndarray, top: float) -> Iterator[Finding]:
-    lossy = record.mask_path.suffix.lower() in JPEG_SUFFIXES
-    levels = np.unique(values)
-    foreground = binarize(values, top=top, lossy=lossy)
-    place = (split, record.case_id, record.mask_name)
-    if not lossy and len(levels) > 2:
+def _code(message: str) -> str:
+    if "EXIF" in message:
+        return "exif_unknown"
+    return "size_mismatch" if "expected the size of its image" in message else "unreadable_mask"
+
+
+def _sized(message: str, size: tuple[int, ...]) -> str:
+    return message if "image" in message else f"{message} (its image is {size[1]} x {size[0]})"
+
+
+def _varying(split: str, values: Counter[str]) -> Iterator[Finding]:
+    """Masks of one value each that differ from file to file are label maps whose slices show one label."""
+    if len(values) > 1 and set(values) != {"1", "255"}:
+        counted = ", ".join(f"{value} in {count}" for value, count in sorted(values.items(), key=lambda i: float(i[0])))
         message = (
-            f"mask has {len(levels)} levels ({levels[0]:g} to {levels[-1]:g}); foreground is from {top / 2:g} upwards"
+            f"undeclared masks hold different values ({counted} files): a label map would be read as one structure; "
+            "declare [data] labels"
         )
-        yield Finding("warning", "non_binary_mask", message, *place)
-    elif not lossy and len(levels) == 2 and levels[0] != 0:
-        message = f"mask has the levels {levels[0]:g} and {levels[1]:g}, not 0; foreground is from {top / 2:g} upwards"
-        yield Finding("warning", "non_binary_mask", message, *place)
-    if not foreground.any():
+        yield Finding("error", "mask_values_vary", message, split)
+
+
+def _extent(mask: Mask, place: tuple[str, str, str]) -> Iterator[Finding]:
+    if not mask.any():
         yield Finding("warning", "empty_mask", "mask has no foreground", *place)
-    elif foreground.all():
+    elif mask.all():
         yield Finding("warning", "full_mask", "mask covers the whole image", *place)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
 from robustness.errors import CaseError
 from robustness.files import sha256_file
-from robustness.runners.data.decode import DecodedImage, read_image
-from robustness.runners.data.masks.source import read_source
+from robustness.runners.data.options import ReadingOptions
+from robustness.runners.data.pixels import PixelReader
 from robustness.runners.data.records import Record
+from robustness.runners.data.set_scale import SetScale
 from robustness.runners.data.subjects import DEFAULT_KEYS
-from robustness.runners.data.volumes.cache import VolumeCache
-from robustness.types import Case, CaseInfo, DataContext, Mask
+from robustness.types import Case, CaseInfo, DataContext
 
 MISSING = "missing"
-_KEPT_IMAGES = 4
 
 
 class Dataset(Sequence[Case]):
@@ -46,6 +44,7 @@ class Dataset(Sequence[Case]):
         subject_is_image: bool = False,
         notes: Sequence[str] = (),
         spec: Mapping[str, Any] | None = None,
+        reader: PixelReader | None = None,
     ) -> None:
         self.name = name
         self.split = split
@@ -57,8 +56,7 @@ class Dataset(Sequence[Case]):
         self._records = tuple(records)
         self._sources = tuple(sources)
         self._spec = dict(spec or {})
-        self._recent: OrderedDict[tuple[Path, bool], DecodedImage] = OrderedDict()
-        self._volumes = VolumeCache()
+        self._reader = reader or PixelReader(ReadingOptions(), SetScale(), self._records)
         self._hashes: dict[Path, tuple[tuple[int, int], str]] = {}
 
     def __len__(self) -> int:
@@ -79,9 +77,6 @@ class Dataset(Sequence[Case]):
     def __repr__(self) -> str:
         return f"Dataset({self.name!r}, split={self.split!r}, prompt={self.prompt!r}, {len(self)} cases)"
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_recent": OrderedDict()}
-
     def decode(self, index: int) -> Case:
         """Return one case with its pixels; its prompt is the first listed text.
 
@@ -93,7 +88,7 @@ class Dataset(Sequence[Case]):
         info, record = self.infos[index], self._records[index]
         if record.problem:
             raise CaseError(f"case {record.case_id}: {record.problem}")
-        decoded, mask = self._pixels(record)
+        decoded, reading = self._reader.read(record)
         metadata = dict(info.metadata)
         if decoded.image_float is not None:
             metadata |= {"image_float": decoded.image_float.copy(), "full_scale": decoded.full_scale}
@@ -101,7 +96,7 @@ class Dataset(Sequence[Case]):
             case_id=info.case_id,
             subject_id=info.subject_id,
             image=decoded.image.copy(),
-            mask=mask,
+            mask=reading.mask,
             prompt=info.prompts[0],
             target=info.target,
             metadata=metadata,
@@ -123,6 +118,7 @@ class Dataset(Sequence[Case]):
             subject_is_image=self.subject_is_image,
             notes=(*self.notes, picked),
             spec=self._spec,
+            reader=self._reader,
         )
 
     def with_infos(self, infos: Sequence[CaseInfo], *, note: str) -> Dataset:
@@ -138,7 +134,13 @@ class Dataset(Sequence[Case]):
             subject_is_image=self.subject_is_image,
             notes=(*self.notes, note),
             spec=self._spec,
+            reader=self._reader,
         )
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """The annotations that the cases come from, in their order."""
+        return self._records
 
     def context(self, seed: int = 0) -> DataContext:
         """Return what a perturbation may know about these cases."""
@@ -175,7 +177,9 @@ class Dataset(Sequence[Case]):
 
         Keys are paths relative to `root`, with '/', sorted. A file is read again only where its size or time changed.
         """
-        paths = {*self._sources, *(p for r in self._records for p in (r.image_path, *r.mask_source.paths))}
+        named = {*self._sources, *(p for r in self._records for p in (r.image_path, *r.mask_source.paths))}
+        # A DICOM series is a folder: each of its files counts.
+        paths = {file for path in named for file in (sorted(path.iterdir()) if path.is_dir() else [path])}
         return {name: self._hash(path) for name, path in sorted((self._relative(path), path) for path in paths)}
 
     def _hash(self, path: Path) -> str:
@@ -191,33 +195,6 @@ class Dataset(Sequence[Case]):
 
     def _relative(self, path: Path) -> str:
         return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else path.as_posix()
-
-    def _pixels(self, record: Record) -> tuple[DecodedImage, Mask]:
-        decoded = self._image(record.image_path, upright=True)
-        mask = self._mask(record, decoded, upright=True)
-        if decoded.image.shape[:2] != mask.shape and decoded.orientation != 1:
-            # Some tools draw the mask on the stored pixels and ignore the EXIF orientation.
-            decoded = self._image(record.image_path, upright=False)
-            mask = self._mask(record, decoded, upright=False)
-        if decoded.image.shape[:2] != mask.shape:
-            (h, w), (mask_h, mask_w) = decoded.image.shape[:2], mask.shape
-            raise CaseError(
-                f"mask {record.mask_path}: expected the size of its image {record.image_name}, {w} x {h}, "
-                f"got {mask_w} x {mask_h}"
-            )
-        return decoded, mask
-
-    def _mask(self, record: Record, decoded: DecodedImage, *, upright: bool) -> Mask:
-        height, width = decoded.image.shape[:2]
-        return read_source(record.mask_source, (height, width), cache=self._volumes, upright=upright).mask
-
-    def _image(self, path: Path, *, upright: bool) -> DecodedImage:
-        key = (path, upright)
-        decoded = self._recent.pop(key, None) or read_image(path, upright=upright)
-        self._recent[key] = decoded
-        while len(self._recent) > _KEPT_IMAGES:
-            self._recent.popitem(last=False)
-        return decoded
 
 
 def sha256(path: Path) -> str:

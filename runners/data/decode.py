@@ -1,9 +1,8 @@
-"""Image files to arrays: any common mode and size to uint8 RGB, any mask to bool.
+"""Image files to arrays: any common mode and size to uint8 RGB.
 
-Depth: 8-bit values are kept. 16-bit values are divided by 65535, or by 4095 where none exceeds it (12-bit detectors
-in a 16-bit file, which would otherwise be black). Other integers and floats outside [0, 1] are stretched from their
-minimum to their maximum. Alpha is dropped from images, and multiplies a mask. Of a multi-frame file the first
-frame is read.
+Depth: 8-bit values are kept. Deeper values are scaled as the dataset decided (`set_scale`). A file without a dataset is
+divided by 65535, or by 4095 where no value exceeds it; other integers and floats outside [0, 1] are stretched from
+their minimum to their maximum. Alpha is dropped. Of a multi-frame file the first frame is read.
 """
 
 from __future__ import annotations
@@ -20,7 +19,8 @@ from PIL import Image as PILImage
 from PIL import ImageOps
 
 from robustness.errors import CaseError
-from robustness.types import Image, Mask
+from robustness.runners.data.volumes.scale import Scale
+from robustness.types import Image
 
 JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
 # Pillow's own limit (about 89 million pixels): beyond it a file is more likely an attack or an error than a picture.
@@ -50,12 +50,13 @@ class DecodedImage(NamedTuple):
     orientation: int
 
 
-def read_image(path: Path, *, upright: bool = True) -> DecodedImage:
+def read_image(path: Path, *, upright: bool = True, scale: Scale | None = None) -> DecodedImage:
     """Read one image.
 
     Args:
         path: the image file.
         upright: turn the picture as its EXIF orientation asks, as viewers and annotation tools show it.
+        scale: what becomes black and white in a deep file, decided for its dataset; None: from this file alone.
 
     Raises:
         CaseError: the file is missing, broken, too large, or holds values that are not finite.
@@ -66,49 +67,9 @@ def read_image(path: Path, *, upright: bool = True) -> DecodedImage:
         picture = ImageOps.exif_transpose(picture)
     if picture.mode not in _DEEP_MODES:
         return DecodedImage(np.array(picture.convert("RGB"), dtype=np.uint8), None, None, orientation)
-    unit, full_scale = _to_unit(np.asarray(picture), path)
+    unit, full_scale = _to_unit(np.asarray(picture), path, scale)
     gray = np.rint(unit * 255).astype(np.uint8)
     return DecodedImage(np.repeat(gray[..., None], 3, axis=2), unit, full_scale, orientation)
-
-
-def read_mask(path: Path, *, upright: bool = True) -> Mask:
-    """Read one mask as bool (H, W); `binarize` states the rule.
-
-    Raises:
-        CaseError: the file is missing, broken, too large, or holds values that are not finite.
-    """
-    values, top = read_mask_values(path, upright=upright)
-    return binarize(values, top=top, lossy=path.suffix.lower() in JPEG_SUFFIXES)
-
-
-def read_mask_values(path: Path, *, upright: bool = True) -> tuple[npt.NDArray[np.float64], float]:
-    """Return a mask file's gray values (H, W) and the highest value that its type can hold.
-
-    Colours count by their brightest channel, so that a pure blue mask is as bright as a white one.
-    """
-    picture = _open(path, "mask")
-    if upright and _orientation(picture) != 1:
-        picture = ImageOps.exif_transpose(picture)
-    if picture.mode in _DEEP_MODES:
-        values = np.asarray(picture).astype(np.float64)
-        if not np.isfinite(values).all():
-            raise CaseError(f"mask {path}: expected finite values, got NaN or infinity")
-        top = float(values.max()) if picture.mode in ("I", "F") else 65535.0
-        return values, max(top, 1.0)
-    pixels = np.asarray(picture.convert("RGBA")).astype(np.float64)
-    return pixels[..., :3].max(axis=2) * (pixels[..., 3] / 255.0), 255.0
-
-
-def binarize(values: npt.NDArray[np.float64], *, top: float, lossy: bool) -> Mask:
-    """Return the foreground of a mask's values.
-
-    A lossless mask of at most two values, one of them 0, is what it says: the other value is foreground (0/1, 0/255 and
-    label 0/k masks alike). Anything else, JPEG above all, is foreground from half of the type's range upwards.
-    """
-    distinct = np.unique(values)
-    if not lossy and (len(distinct) == 1 or (len(distinct) == 2 and distinct[0] == 0)):
-        return np.asarray(values > 0, dtype=np.bool_)
-    return np.asarray(values >= top / 2, dtype=np.bool_)
 
 
 def _open(path: Path, role: str) -> PILImage.Image:
@@ -145,11 +106,13 @@ def _orientation(picture: PILImage.Image) -> int:
     return value if value in range(1, 9) else 1
 
 
-def _to_unit(values: npt.NDArray[np.generic], path: Path) -> tuple[Floats, float]:
+def _to_unit(values: npt.NDArray[np.generic], path: Path, scale: Scale | None) -> tuple[Floats, float]:
     """Scale deep values to [0, 1]; also return the value that became 1."""
     source = values.astype(np.float64)
     if not np.isfinite(source).all():
         raise CaseError(f"image {path}: expected finite values, got NaN or infinity")
+    if scale is not None:
+        return scale.unit(values), scale.high
     low, high = float(source.min()), float(source.max())
     if np.issubdtype(values.dtype, np.integer) and low >= 0 and high <= 65535:
         full_scale = 4095.0 if high <= 4095 else 65535.0

@@ -14,8 +14,13 @@ from robustness.runners.data import benchmark_folder
 from robustness.runners.data import manifest as manifest_data
 from robustness.runners.data.dataset import Dataset
 from robustness.runners.data.decode import JPEG_SUFFIXES
+from robustness.runners.data.groups import with_groups
+from robustness.runners.data.options import ReadingOptions, reading_options
+from robustness.runners.data.pixels import PixelReader
+from robustness.runners.data.read_records import pool_of, read_records, several_of_one
 from robustness.runners.data.records import Record, image_ids, is_absent, listing, without_duplicates
 from robustness.runners.data.resplit import read_chosen
+from robustness.runners.data.set_scale import decide_scale
 from robustness.runners.data.subjects import Subjects, subjects_of
 from robustness.seeds import generator
 from robustness.types import CaseInfo, Prompt
@@ -40,6 +45,12 @@ def load_dataset(
     target: str | None = None,
     convention: Mapping[str, str] | str | None = None,
     lexicon: str | Path | None = None,
+    labels: Mapping[Any, Any] | None = None,
+    masks: Mapping[str, Any] | None = None,
+    window: Any = None,
+    slices: Mapping[str, Any] | None = None,
+    exif: str | None = None,
+    groups: Sequence[str] | None = None,
 ) -> Dataset:
     """Open a dataset; `runners/data/benchmark_folder.py` and `runners/data/manifest.py` describe the two layouts.
 
@@ -62,6 +73,12 @@ def load_dataset(
         lexicon: a CSV file of the user's own terms (see `robustness.perturb.language.ontology.terms.extend`), which
             hold in this process from then on.
         splits: a file made by `robustness split`; `split` is one of its names then ("fold0-test").
+        labels: names of label values, ``{1: "anterior", 2: "posterior"}`` or ``{"hippocampus": [1, 2]}``.
+        masks: what masks mean: `kind`, `threshold`, `full_scale`, `colors`, `channels`, `combine`.
+        window: which stored values become black and white: "header", [low, high], {center, width} or {quantiles, of}.
+        slices: which slices of volumes are used; fields of `robustness.runners.data.volumes.slices.SliceRule`.
+        exif: "upright" or "stored": how masks lie on images that their EXIF orientation turns.
+        groups: columns or keys of the data that reach the rows of results.
 
     Raises:
         InputError: the path, split, prompt key or subject does not exist, nothing is in it, or two different entries
@@ -71,9 +88,19 @@ def load_dataset(
     whose = _convention(convention)
     if lexicon is not None:
         extend(lexicon)
+    stated_fields = {
+        "labels": labels,
+        "masks": masks,
+        "window": window,
+        "slices": slices,
+        "exif": exif,
+        "groups": None if groups is None else list(groups),
+    }
     source = Path(path).expanduser().resolve()
-    records, sources = _read(source, str(path), split=split, prompt=prompt, splits=splits)
+    options = reading_options(labels=labels, masks=masks, window=window, slices=slices, exif=exif)
+    records, sources = _read(source, str(path), split=split, prompt=prompt, splits=splits, options=options)
     kept, repeats = without_duplicates(records)
+    scale = decide_scale(kept, pool_of(source, kept), options)
     kept = kept[:limit]
     if target:
         kept = [record if record.target else replace(record, target=target) for record in kept]
@@ -96,14 +123,20 @@ def load_dataset(
         choose_seed=seed if choose == "seeded" else None,
     )
     stated = modality or any(record.modality for record in kept)
-    notes = _notes(kept, repeats, subjects=subjects, modality="" if stated else set_modality, origin=origin)
+    notes = [
+        *_notes(kept, repeats, subjects=subjects, modality="" if stated else set_modality, origin=origin),
+        *scale.notes(),
+        *filter(None, [options.convention(source).note()]),
+        *_joined_notes(kept, declared=options.convention(source).combine is not None),
+    ]
+    infos = with_groups(_one_spelling(infos), groups)
     return Dataset(
         name,
         split=split,
         prompt=prompt,
         root=source if source.is_dir() else source.parent,
         records=kept,
-        infos=_one_spelling(infos),
+        infos=infos,
         sources=sources,
         subject_is_image=subjects.are_images,
         notes=notes,
@@ -120,7 +153,9 @@ def load_dataset(
             **({"target": target} if target else {}),
             **({"convention": whose} if whose else {}),
             **({} if lexicon is None else {"lexicon": str(lexicon)}),
+            **{key: value for key, value in stated_fields.items() if value is not None},
         },
+        reader=PixelReader(options, scale, kept),
     )
 
 
@@ -148,21 +183,21 @@ def _validate(choose: str, limit: int | None, modality: str | None) -> None:
 
 
 def _read(
-    source: Path, shown: str, *, split: str, prompt: str, splits: str | Path | None
+    source: Path, shown: str, *, split: str, prompt: str, splits: str | Path | None, options: ReadingOptions
 ) -> tuple[list[Record], list[Path]]:
     card = source / benchmark_folder.CARD
     cards = [card] if source.is_dir() and card.is_file() else []
     if splits is not None and source.exists():
-        records, files = read_chosen(source, splits, split=split, prompt=prompt)
+        records, files = read_chosen(source, splits, split=split, prompt=prompt, options=options)
         return records, [*files, *cards]
     if source.is_dir():
         sources = [source / "anns" / f"{split}.json", *cards]
-        return benchmark_folder.read_split(source, split=split, prompt=prompt), sources
+        return read_records(source, split=split, prompt=prompt, options=options), sources
     if not source.exists():
         raise InputError(f"data: expected a dataset folder or manifest, {shown} does not exist{_nearest(source)}")
     if source.suffix.lower() not in manifest_data.SUFFIXES:
         raise InputError(f"data: expected a folder or a file ending in {listing(manifest_data.SUFFIXES)}, got {shown}")
-    return manifest_data.read_manifest(source, split=split, prompt=prompt), [source]
+    return read_records(source, split=split, prompt=prompt, options=options), [source]
 
 
 def _nearest(source: Path) -> str:
@@ -261,6 +296,18 @@ def _one_spelling(infos: Sequence[CaseInfo]) -> list[CaseInfo]:
     for target in sorted({info.target for info in infos}, key=lambda name: (-sum(map(str.isupper, name)), name)):
         spelling[target.casefold()] = target
     return [replace(info, target=spelling[info.target.casefold()]) for info in infos]
+
+
+def _joined_notes(records: Sequence[Record], *, declared: bool) -> list[str]:
+    groups = [] if declared else several_of_one(records)
+    joined = sum(len(record.mask_source.paths) > 1 for record in records)
+    notes = [f"cases whose mask is the union of several files: {joined}"] if joined else []
+    if groups:
+        notes.append(
+            f"images with several masks for one text: {len(groups)}, the first {groups[0][0].image_name}; a model that "
+            'shows all of them is scored against each alone; state masks = {combine = "union"} or "instances"'
+        )
+    return notes
 
 
 def _notes(records: Sequence[Record], repeats: int, *, subjects: Subjects, modality: str, origin: str) -> list[str]:

@@ -17,7 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from robustness.errors import InputError
 from robustness.results import case_id_of
+from robustness.runners.data.entry_masks import entry_mask, stated_case_id
+from robustness.runners.data.masks.convention import MaskConvention
 from robustness.runners.data.records import Record, is_absent, listed_texts, listing, no_such, spacing_of
+from robustness.runners.data.volumes.open import is_volume
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +29,10 @@ SUFFIXES = (".csv", ".tsv", ".parquet", ".pq")
 DEFAULT_PROMPT = "p6"
 
 _NEEDED = ("image", "mask")
-_OWN = frozenset({"image", "mask", "prompt", "case_id", "target", "split", "modality", "spacing_mm_y", "spacing_mm_x"})
+_OWN = frozenset(
+    {"image", "mask", "prompt", "case_id", "target", "split", "modality", "spacing_mm_y", "spacing_mm_x"}
+    | {"mask_label", "mask_key"}
+)
 _PROMPT_KEY = re.compile(r"p\d+")
 
 
@@ -57,11 +63,12 @@ def read_table(path: Path) -> pd.DataFrame:
     return table.astype(object).where(table.notna(), None)
 
 
-def read_manifest(path: Path, *, split: str, prompt: str) -> list[Record]:
+def read_manifest(path: Path, *, split: str, prompt: str, convention: MaskConvention | None = None) -> list[Record]:
     """Return one record for each case of a manifest, in the order of first rows.
 
     Args:
         path: the table.
+        convention: what its masks mean.
         split: which rows of the column `split`; a manifest without that column is one set, called "test".
         prompt: the column that holds the prompt; the default "p6" means `prompt` where there is no column p6.
 
@@ -70,10 +77,17 @@ def read_manifest(path: Path, *, split: str, prompt: str) -> list[Record]:
     """
     table = read_table(path)
     columns = [str(column) for column in table.columns]
-    column = prompt_column(columns, prompt, path)
+    volumes = all(is_volume(path.parent / str(name)) for name in table["image"].dropna())
+    # Volumes need no text: prompts are made for each slice from what it shows.
+    column = "prompt" if volumes and "prompt" not in columns else prompt_column(columns, prompt, path)
     rows = [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
     numbered = _of_split(list(enumerate(rows, start=1)), columns, split, path)
-    return _merged([_record(path.parent, path.name, number, row, column) for number, row in numbered])
+    return _merged(
+        [
+            _record(path.parent, path.name, number, row, column, convention or MaskConvention())
+            for number, row in numbered
+        ]
+    )
 
 
 def splits_of_table(table: pd.DataFrame) -> list[str]:
@@ -118,17 +132,22 @@ def _of_split(
     return [(number, row) for number, row in rows if str(row["split"]) == split]
 
 
-def _record(folder: Path, file: str, number: int, row: Mapping[str, Any], column: str) -> Record:
+def _record(
+    folder: Path, file: str, number: int, row: Mapping[str, Any], column: str, convention: MaskConvention
+) -> Record:
     where = f"{file} row {number}"
     for key in _NEEDED:
         if is_absent(row[key]):
             raise InputError(f"data: expected a path under {key!r} in {where}, found none")
     image, mask = (str(row[key]).replace("\\", "/").removeprefix("./") for key in _NEEDED)
-    texts = listed_texts(row[column])
+    texts = listed_texts(row.get(column))
     given = row.get("case_id")
+    named = {key: row.get(key) for key in ("mask_label", "mask_key", "target") if not is_absent(row.get(key))}
+    own = entry_mask(folder, {**named, "mask_name": mask}, convention, where)
+    suffix = own.case_id.removeprefix(case_id_of(mask))
     return Record(
         where=where,
-        case_id=_mask_id(folder, mask) if is_absent(given) else re.sub(r"[/\\]", "__", str(given).strip()),
+        case_id=_mask_id(folder, mask) + suffix if is_absent(given) else stated_case_id(given),
         image_name=image,
         image_path=folder / image,
         mask_name=mask,
@@ -142,6 +161,7 @@ def _record(folder: Path, file: str, number: int, row: Mapping[str, Any], column
         },
         spacing_mm=spacing_of(row.get("spacing_mm_y"), row.get("spacing_mm_x"), where),
         problem="" if texts and texts != ("",) else f"{where}: expected a text under {column!r}, found none",
+        source=own.source,
     )
 
 

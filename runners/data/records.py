@@ -7,11 +7,20 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from robustness.errors import InputError, suggest
 from robustness.results import case_id_of
 from robustness.runners.data.masks.source import MaskSource
+
+
+class SliceAddress(NamedTuple):
+    """One slice of a volume: plane, index along the stored axis, display, and the sequence of a 4D file."""
+
+    plane: str
+    index: int
+    orientation: str = "radiological"
+    channel: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +40,7 @@ class Record:
         spacing_mm: pixel spacing (row, column), where stated.
         problem: why the case cannot be used, or "".
         source: where the mask lies and what its pixels mean; None: the one file `mask_path`, as its pixels tell.
+        slice: of a volume; None for an image file, and for a volume that is still to be cut into slices.
     """
 
     where: str
@@ -48,6 +58,7 @@ class Record:
     spacing_mm: tuple[float, float] | None = None
     problem: str = ""
     source: MaskSource | None = None
+    slice: SliceAddress | None = None
 
     @property
     def mask_source(self) -> MaskSource:
@@ -122,10 +133,21 @@ def without_duplicates(records: Sequence[Record]) -> tuple[list[Record], int]:
         if not held.same_content(record):
             raise InputError(
                 f"case_id: expected one entry for each, got {record.case_id!r} for {held.where} ({held.mask_name}) and "
-                f"{record.where} ({record.mask_name}), which differ; rename a mask or remove one entry"
+                f"{record.where} ({record.mask_name}), which differ in {listing(differences(held, record))}; state a "
+                "`case_id` for each (a key of the entry, a column of the table), or remove one"
             )
         repeats += 1
     return list(kept.values()), repeats
+
+
+def differences(one: Record, other: Record) -> list[str]:
+    """Return the names of the fields, keys and columns in which two entries differ."""
+    fields = ["image_name", "mask_name", "texts", "target", "modality", "spacing_mm", "mask_source"]
+    shown = {"image_name": "image", "mask_name": "mask", "texts": "prompt", "mask_source": "mask"}
+    names = [shown.get(name, name) for name in fields if getattr(one, name) != getattr(other, name)]
+    for mine, theirs in ((one.attributes, other.attributes), (one.extra, other.extra), (one.siblings, other.siblings)):
+        names += [key for key in {**mine, **theirs} if str(mine.get(key)) != str(theirs.get(key))]
+    return [f"{name!r}" for name in dict.fromkeys(names)] or ["their order"]
 
 
 def image_ids(records: Iterable[Record]) -> dict[str, str]:

@@ -8,6 +8,8 @@ from pathlib import Path
 from robustness.errors import InputError
 from robustness.runners.data import benchmark_folder
 from robustness.runners.data import manifest as manifest_data
+from robustness.runners.data.options import ReadingOptions
+from robustness.runners.data.read_records import read_records
 from robustness.runners.data.records import Record, no_such, without_duplicates
 from robustness.runners.data.splits import Splits, chosen, make_splits, read_splits, write_splits
 
@@ -56,14 +58,16 @@ def split_dataset(
     return made
 
 
-def read_chosen(place: Path, splits: str | Path, *, split: str, prompt: str) -> tuple[list[Record], list[Path]]:
+def read_chosen(
+    place: Path, splits: str | Path, *, split: str, prompt: str, options: ReadingOptions | None = None
+) -> tuple[list[Record], list[Path]]:
     """Return the records of one made split and the files that they were read from, the splits file among them.
 
     Raises:
         InputError: no such split, or the data changed since the splits were made.
     """
     made = read_splits(splits)
-    records, files = _read_all(place, made.sources, prompt)
+    records, files = _read_all(place, made.sources, prompt, options)
     held = chosen(made, records, split=split, files=files, where=str(splits))
     if not held:
         raise InputError(
@@ -91,12 +95,13 @@ def known_splits(place: Path, *, shown: str = "") -> list[str]:
     return manifest_data.splits_of_table(manifest_data.read_table(place))
 
 
-def _read_all(place: Path, sources: Sequence[str], prompt: str) -> tuple[list[Record], list[Path]]:
+def _read_all(
+    place: Path, sources: Sequence[str], prompt: str, options: ReadingOptions | None = None
+) -> tuple[list[Record], list[Path]]:
     known = known_splits(place)
     for name in sources:
         if name not in known:
             raise no_such("sources", name, known, str(place))
-    read = benchmark_folder.read_split if place.is_dir() else manifest_data.read_manifest
-    records = [record for name in sources for record in read(place, split=name, prompt=prompt)]
+    records = [record for name in sources for record in read_records(place, split=name, prompt=prompt, options=options)]
     files = [place / "anns" / f"{name}.json" for name in sources] if place.is_dir() else [place]
     return without_duplicates(records)[0], files

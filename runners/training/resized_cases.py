@@ -104,7 +104,7 @@ def open_split(spec: TrainDataSpec, split: str, keys: Sequence[str]) -> dict[str
         InputError: the data, the split or a key does not exist, or "random" finds no key.
     """
     options: dict[str, Any] = {"split": split, "subject": spec.subject, "modality": spec.modality, "limit": spec.limit}
-    options["splits"] = spec.splits
+    options |= {"splits": spec.splits, **spec.reading()}
     path = Path(spec.path)
     wanted = [key for key in keys if key != RANDOM]
     if RANDOM in keys:

@@ -32,6 +32,10 @@ _NEAR = 1 / 16
 _SHOWN = 8
 
 
+class UndeclaredMaskError(CaseError):
+    """A mask whose pixels leave a doubt about what its foreground is, and of which nothing is declared."""
+
+
 class Decision(NamedTuple):
     """A mask, and the rule that made it in a few words."""
 
@@ -43,7 +47,7 @@ def decide(pixels: MaskPixels, where: str) -> Decision:
     """Return the foreground of an undeclared mask by the rules above.
 
     Raises:
-        CaseError: the pixels leave a doubt.
+        UndeclaredMaskError: the pixels leave a doubt.
     """
     values = _brightness(pixels, where)
     half = pixels.full_scale / 2
@@ -56,7 +60,7 @@ def decide(pixels: MaskPixels, where: str) -> Decision:
         return Decision(np.asarray(values > 0), f"0 and {levels[1]:g}")
     if _is_edge(values, levels, pixels.full_scale):
         return Decision(np.asarray(values >= half), "soft edges: at or above half of the range")
-    raise CaseError(doubt(levels, where))
+    raise UndeclaredMaskError(doubt(levels, where))
 
 
 def doubt(levels: Values, where: str) -> str:
@@ -86,14 +90,14 @@ def _brightness(pixels: MaskPixels, where: str) -> Values:
     distinct = np.unique(packed)
     indices = len(np.unique(pixels.values))
     if pixels.channels is None and indices > len(distinct):
-        raise CaseError(
+        raise UndeclaredMaskError(
             f"mask {where}: expected one colour for each palette index, got {indices} indices in {len(distinct)} "
             "colours; if it is a label map declare [data] labels"
         )
     gray = bool((pixels.colors == pixels.colors[..., :1]).all())
     if not gray and len(distinct[distinct > 0]) > 1:
         colors = [f"#{value:06x}" for value in distinct[distinct > 0][:_SHOWN]]
-        raise CaseError(
+        raise UndeclaredMaskError(
             f"mask {where}: expected black and one colour, got {len(distinct)} colours ({', '.join(colors)}); declare "
             "[data] masks.colors = {NAME = [red, green, blue]}, or labels for a palette"
         )

@@ -10,6 +10,7 @@ import numpy as np
 from robustness.errors import CaseError
 from robustness.runners.data.masks.declaration import MaskDeclaration
 from robustness.runners.data.masks.mask_values import of_labels
+from robustness.runners.data.masks.undeclared import UndeclaredMaskError
 from robustness.runners.data.volumes.base import Header, Voxels
 from robustness.runners.data.volumes.cache import VolumeCache
 from robustness.runners.data.volumes.orientation import View
@@ -71,7 +72,7 @@ def foreground_of(values: Voxels, declaration: MaskDeclaration, where: str) -> M
         return np.asarray((values >= declaration.threshold * scale) & (values > 0))
     levels = np.unique(values)
     if levels[0] < 0 or len(levels[levels != 0]) > 1:
-        raise CaseError(
+        raise UndeclaredMaskError(
             f"mask {where}: expected background 0 and one value, got a label map; declare [data] labels = "
             '{1 = "NAME", ...}'
         )

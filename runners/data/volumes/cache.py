@@ -33,7 +33,7 @@ class VolumeCache:
         self._lock = RLock()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {}
+        return {"volumes": 0}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__()  # type: ignore[misc]

@@ -12,7 +12,7 @@ import torch
 
 from robustness.errors import CaseError, InputError
 from robustness.registry import MODELS
-from robustness.results import CLEAN, RERUN
+from robustness.results import CLEAN, RERUN, prediction_stem
 from robustness.runners.inference.engine import Request
 from robustness.runners.models.black_box.answer_reader import AnswerReader
 from robustness.runners.models.black_box.answers import Levels, Size, decode_picture
@@ -49,8 +49,12 @@ class Predictions:
 
     def path(self, condition: str, case_id: str, prompt_index: int = 0) -> Path:
         """Return where the prediction of a case under a condition lies; further listed texts have a suffix."""
-        suffix = f"__{prompt_index}" if prompt_index else ""
-        return self.folder / condition_folder(CLEAN if condition == RERUN else condition) / f"{case_id}{suffix}.png"
+        place = self.folder / condition_folder(CLEAN if condition == RERUN else condition)
+        # Written where another case bears the plain name; see `prediction_stem`.
+        apart = place / f"{case_id}__text{prompt_index}.png"
+        if prompt_index and apart.is_file():
+            return apart
+        return place / f"{prediction_stem(case_id, prompt_index)}.png"
 
     def lookup(self, request: Request) -> Probability:
         """Return the stored map (H, W) in [0, 1] of a request.

@@ -75,7 +75,7 @@ class TestFiles:
             (lambda root: PILImage.new("L", (9, 9), 255).save(root / "masks/x.png"), "size_mismatch", "error"),
             (lambda root: PILImage.new("L", (12, 10)).save(root / "masks/x.png"), "empty_mask", "warning"),
             (lambda root: PILImage.new("L", (12, 10), 255).save(root / "masks/x.png"), "full_mask", "warning"),
-            (lambda root: ramp().save(root / "masks/x.png"), "non_binary_mask", "warning"),
+            (lambda root: ramp().save(root / "masks/x.png"), "undeclared_mask", "error"),
         ],
     )
     def test_a_damaged_file_is_found_with_its_case(

@@ -243,16 +243,16 @@ class TestSequence:
         first.image[:] = 0
         np.testing.assert_array_equal(data[0].image, before)
         assert [case.case_id for case in data] == [info.case_id for info in data.infos]
-        assert len(data._recent) <= 4
+        assert len(data._reader._recent) <= 4
 
     def test_cases_on_one_image_decode_it_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        from robustness.runners.data import dataset
+        from robustness.runners.data import pixels
 
         items = [entry(n, img_name="one.png") for n in range(5)]
         data = load_dataset(write(tmp_path / "d", items))
         reads = []
-        original = dataset.read_image
-        monkeypatch.setattr(dataset, "read_image", lambda path, **k: reads.append(path) or original(path, **k))
+        original = pixels.read_image
+        monkeypatch.setattr(pixels, "read_image", lambda path, **k: reads.append(path) or original(path, **k))
         assert len(list(data)) == 5
         assert len(reads) == 1
 

@@ -10,8 +10,9 @@ from PIL import Image as PILImage
 
 from robustness.errors import CaseError
 from robustness.runners.data import decode
-from robustness.runners.data.decode import binarize, read_image, read_mask
+from robustness.runners.data.decode import read_image
 from robustness.runners.data.load import load_dataset
+from robustness.runners.data.masks.mask_values import read_mask as mask_reading
 
 GRAY = np.arange(0, 240, 10, dtype=np.uint8).reshape(4, 6)
 
@@ -87,6 +88,10 @@ class TestDeepImages:
         np.testing.assert_allclose(case.metadata["image_float"], values / 65535, atol=1e-7)
 
 
+def read_mask(path: Path) -> np.ndarray:
+    return mask_reading(path).mask
+
+
 class TestMasks:
     @pytest.mark.parametrize("high", [1, 3, 255])
     @pytest.mark.parametrize("mode", ["L", "P"])
@@ -113,13 +118,6 @@ class TestMasks:
         values = (GRAY > 100).astype(deep) * deep(1 if deep is np.float32 else 65535)
         np.testing.assert_array_equal(read_mask(saved(tmp_path / "m.tif", PILImage.fromarray(values))), GRAY > 100)
 
-    def test_a_gray_mask_is_cut_at_half_of_the_range(self) -> None:
-        values = np.array([0, 1, 127, 128, 255], dtype=np.float64)
-        assert binarize(values, top=255.0, lossy=False).tolist() == [False, False, False, True, True]
-
-    def test_noise_in_an_empty_jpeg_mask_is_no_foreground(self) -> None:
-        assert not binarize(np.array([0.0, 3.0]), top=255.0, lossy=True).any()
-
     def test_a_jpeg_mask_comes_back_as_it_was_drawn(self, tmp_path: Path) -> None:
         truth = np.zeros((64, 64), bool)
         truth[16:48, 24:56] = True
@@ -131,10 +129,6 @@ class TestMasks:
         saved(tmp_path / "m.jpg", PILImage.fromarray(GRAY))
         (tmp_path / "cases.csv").write_text("image,mask,prompt\na.png,m.jpg,x\n")
         assert any("JPEG" in note and "50%" in note for note in load_dataset(tmp_path / "cases.csv").notes)
-
-    def test_an_empty_and_a_full_mask_are_what_they_say(self) -> None:
-        assert not binarize(np.zeros((2, 2)), top=255.0, lossy=False).any()
-        assert binarize(np.full((2, 2), 255.0), top=255.0, lossy=False).all()
 
 
 class TestOrientation:

@@ -1,0 +1,84 @@
+"""Records of one split, whatever the layout: annotations or table rows, volumes cut into slices, masks joined."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+from robustness.runners.data import benchmark_folder
+from robustness.runners.data import manifest as manifest_data
+from robustness.runners.data.masks.source import MaskSource
+from robustness.runners.data.options import ReadingOptions
+from robustness.runners.data.records import Record, is_absent
+from robustness.runners.data.volume_records import expand_volumes
+
+
+def read_records(place: Path, *, split: str, prompt: str, options: ReadingOptions | None = None) -> list[Record]:
+    """Return the records of a split.
+
+    Args:
+        place: a dataset folder or a manifest.
+        split: its name.
+        prompt: the prompt key or column.
+        options: what the plan states about the files.
+
+    Raises:
+        InputError: the layout, split or prompt does not exist, or an option does not fit the data.
+    """
+    chosen = options or ReadingOptions()
+    convention = chosen.convention(place)
+    if place.is_dir():
+        records = benchmark_folder.read_split(place, split=split, prompt=prompt, convention=convention)
+    else:
+        records = manifest_data.read_manifest(place, split=split, prompt=prompt, convention=convention)
+    records = expand_volumes(records, convention, chosen, prompt=prompt)
+    return united(records) if convention.combine == "union" else records
+
+
+def united(records: Sequence[Record]) -> list[Record]:
+    """Join the records of one image with the same texts and label: one case, whose masks count together."""
+    joined: dict[tuple[object, ...], Record] = {}
+    for record in records:
+        key = _question(record)
+        first = joined.get(key)
+        if first is None:
+            joined[key] = record
+            continue
+        paths = dict.fromkeys((*first.mask_source.paths, *record.mask_source.paths))
+        source = MaskSource(paths=tuple(paths), declaration=first.mask_source.declaration, key=first.mask_source.key)
+        joined[key] = dataclasses.replace(first, source=source)
+    return list(joined.values())
+
+
+def several_of_one(records: Sequence[Record]) -> list[list[Record]]:
+    """Return the groups of records that ask for the same on the same image with different masks."""
+    groups: dict[tuple[object, ...], list[Record]] = {}
+    for record in records:
+        if any(record.texts):
+            groups.setdefault(_question(record), []).append(record)
+    return [group for group in groups.values() if len({record.mask_source.paths for record in group}) > 1]
+
+
+def pool_of(place: Path, records: Sequence[Record]) -> list[Path]:
+    """Return the image files of all splits of a dataset, so that one decision holds for each of them."""
+    own = [record.image_path for record in records]
+    try:
+        if place.is_dir():
+            names = [
+                place / "images" / entry["img_name"]
+                for split in benchmark_folder.splits_of(place)
+                for entry in benchmark_folder.read_entries(place / "anns" / f"{split}.json")
+            ]
+        else:
+            names = [
+                place.parent / str(name) for name in manifest_data.read_table(place)["image"] if not is_absent(name)
+            ]
+    except ValueError:
+        names = []
+    return sorted(dict.fromkeys([*names, *own]))
+
+
+def _question(record: Record) -> tuple[object, ...]:
+    declaration = record.mask_source.declaration
+    return record.image_name, record.slice, record.texts, declaration.values, declaration.colors, declaration.channel

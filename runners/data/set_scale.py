@@ -1,0 +1,195 @@
+"""The scale of a dataset's deep images: decided once, from the plan, the headers, or a sample of the whole set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as PILImage
+
+from robustness.errors import CaseError
+from robustness.runners.data.options import ReadingOptions
+from robustness.runners.data.records import Record
+from robustness.runners.data.volumes.base import Header
+from robustness.runners.data.volumes.cache import VolumeCache
+from robustness.runners.data.volumes.open import is_volume
+from robustness.runners.data.volumes.scale import (
+    QUANTILES,
+    TWELVE_BITS,
+    Scale,
+    Window,
+    header_scale,
+    quantile_scale,
+    unsigned_scale,
+)
+
+_SAMPLED = 64
+_SAMPLED_VOLUMES = 12
+_PLANES = (0.25, 0.5, 0.75)
+_DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+
+Array = npt.NDArray[Any]
+
+
+@dataclass
+class SetScale:
+    """What becomes black and white in deep image files and in volumes; None where the set has none of them.
+
+    Attributes:
+        files: of image files deeper than 8 bits.
+        volumes: of volumes; None also where each volume has its own quantiles.
+        per_volume: the quantiles that each volume is scaled between, where the plan asks for that.
+        inverted: paths whose low values are shown bright.
+    """
+
+    files: Scale | None = None
+    volumes: Scale | None = None
+    per_volume: Window | None = None
+    cache: VolumeCache = field(default_factory=VolumeCache)
+    own: dict[Path, Scale] = field(default_factory=dict)
+
+    def of_file(self) -> Scale | None:
+        """Return the scale of deep image files."""
+        return self.files
+
+    def of_volume(self, path: Path) -> Scale:
+        """Return the scale of a volume's slices."""
+        if path not in self.own:
+            header = self.cache.volume(path).header
+            scale = self._whole(path) if self.per_volume else self.volumes
+            if scale is None:
+                raise CaseError(f"image {path}: no scale is known; state [data] window = [low, high]")
+            self.own[path] = Scale(scale.low, scale.high, scale.origin, header.inverted)
+        return self.own[path]
+
+    def notes(self) -> list[str]:
+        """Return the decisions in sentences."""
+        notes = [f"deep images: {self.files.note()}"] if self.files else []
+        if self.volumes:
+            notes.append(f"volumes: {self.volumes.note()}")
+        if self.per_volume and self.per_volume.quantiles:
+            low, high = self.per_volume.quantiles
+            notes.append(f"volumes: each is scaled between its own quantiles {low:g} and {high:g}")
+        return notes
+
+    def _whole(self, path: Path) -> Scale:
+        assert self.per_volume is not None
+        assert self.per_volume.quantiles is not None
+        return quantile_scale([self.cache.voxels(path)], self.per_volume.quantiles, "quantiles of the volume")
+
+
+def decide_scale(records: Sequence[Record], pool: Sequence[Path], options: ReadingOptions) -> SetScale:
+    """Return the scale of a set.
+
+    Args:
+        records: of the chosen split.
+        pool: the image files of all splits, so that each split gets the same decision.
+        options: a stated window goes first.
+    """
+    paths = list(dict.fromkeys(record.image_path for record in records))
+    volumes = list(dict.fromkeys(record.image_path for record in records if record.slice is not None))
+    deep = any(is_deep(path) for path in paths if path not in set(volumes))
+    decided = SetScale(cache=options.cache)
+    window = options.window
+    if window and window.interval:
+        scale = Scale(*window.interval, "stated in the plan")
+        decided.files, decided.volumes = (scale if deep else None), (scale if volumes else None)
+        return decided
+    if deep:
+        decided.files = _of_files([path for path in pool if is_deep(path)] or paths, window)
+    if volumes:
+        if window and window.per_volume:
+            decided.per_volume = window
+        else:
+            everywhere = [path for path in pool if is_volume(path)]
+            decided.volumes = _of_volumes(everywhere or volumes, window, options, records)
+    return decided
+
+
+def is_deep(path: Path) -> bool:
+    """Tell whether an image file holds more than 8 bits; only its header is read."""
+    suffix = path.suffix.lower()
+    try:
+        if suffix == ".png":
+            with path.open("rb") as file:
+                head = file.read(26)
+            return len(head) == 26 and head[24] == 16 and head[25] == 0
+        if suffix in (".tif", ".tiff"):
+            with PILImage.open(path) as image:
+                return image.mode in _DEEP_MODES
+    except (OSError, SyntaxError, ValueError):
+        return False
+    return False
+
+
+def _of_files(paths: Sequence[Path], window: Window | None) -> Scale | None:
+    samples = [values for path in _spread(paths, _SAMPLED) if (values := _values(path)) is not None]
+    if not samples:
+        return None
+    if window and window.quantiles:
+        return quantile_scale(samples, window.quantiles, "quantiles of the set")
+    if all(np.issubdtype(v.dtype, np.integer) and v.min() >= 0 and v.max() <= 65535 for v in samples):
+        return unsigned_scale(
+            [float(values.max()) for values in samples], [float((values <= TWELVE_BITS).mean()) for values in samples]
+        )
+    if all(v.min() >= 0 and v.max() <= 1 for v in samples):
+        return Scale(0.0, 1.0, "values of 0 to 1 in the set")
+    return quantile_scale(samples, QUANTILES, "quantiles 0.005 and 0.995 of the set")
+
+
+def _of_volumes(
+    paths: Sequence[Path], window: Window | None, options: ReadingOptions, records: Sequence[Record]
+) -> Scale | None:
+    readable = [(path, header) for path in _spread(paths, _SAMPLED) if (header := _header(path, options.cache))]
+    if window is None or window.header:
+        proposed = header_scale([header.windows for _, header in readable])
+        if proposed or (window and window.header):
+            return proposed
+    channel = next((record.slice.channel for record in records if record.slice), None)
+    samples = [
+        values
+        for path, header in _spread(readable, _SAMPLED_VOLUMES)
+        if not header.color
+        for values in _planes(path, header, channel, options.cache)
+    ]
+    if not samples:
+        return None
+    quantiles = window.quantiles if window and window.quantiles else QUANTILES
+    return quantile_scale(samples, quantiles, f"quantiles {quantiles[0]:g} and {quantiles[1]:g} of the set")
+
+
+def _planes(path: Path, header: Header, channel: int | None, cache: VolumeCache) -> list[Array]:
+    planes = []
+    for share in _PLANES:
+        try:
+            values = cache.plane(path, 2, int(share * (header.shape[2] - 1)))
+        except CaseError:
+            return planes
+        planes.append(values[..., channel or 0] if values.ndim == 3 else values)
+    return planes
+
+
+def _header(path: Path, cache: VolumeCache) -> Header | None:
+    try:
+        return cache.volume(path).header
+    except CaseError:
+        return None
+
+
+def _values(path: Path) -> Array | None:
+    try:
+        with PILImage.open(path) as image:
+            values = np.asarray(image)
+    except (OSError, SyntaxError, ValueError, MemoryError):
+        return None
+    return values if values.ndim == 2 and np.isfinite(values).all() else None
+
+
+def _spread(items: Sequence[Any], most: int) -> list[Any]:
+    if len(items) <= most:
+        return list(items)
+    return [items[int(place)] for place in np.linspace(0, len(items) - 1, most)]
