@@ -187,7 +187,7 @@ def _slice(value: Any, where: str) -> SliceAddress | None:
     """Return the slice of a volume that an entry names; a whole number is metadata of an ordinary image."""
     if not isinstance(value, Mapping):
         return None
-    known = SliceAddress._fields
+    known = tuple(SliceAddress.__dataclass_fields__)
     if not {"plane", "index"} <= set(value) <= set(known):
         raise InputError(f"slice in {where}: expected {', '.join(known)}, plane and index at least, got {dict(value)}")
     return SliceAddress(**value)

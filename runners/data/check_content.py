@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +32,8 @@ _HASH_SIDE = 8
 # Share of prompts with a place that must be false, and be true after one change, to name that change as the cause.
 _CAUSE_SHARE = 0.8
 _LEAST_PLACES = 5
-_CHANGES = {
+Change = Callable[[float, float], tuple[float, float]]
+_CHANGES: Mapping[str, Change] = {
     "the axes of masks are exchanged (rows for columns)": lambda row, column: (column, row),
     "left and right are the patient's, not the image's (or masks are mirrored)": lambda row, column: (row, 1 - column),
     "masks or words are upside down": lambda row, column: (1 - row, column),
@@ -55,9 +56,10 @@ def check_several_masks(split: str, records: Sequence[Record]) -> Iterator[Findi
     groups = several_of_one(records)
     if groups:
         first = groups[0]
+        names = listing(record.mask_name for record in first)
         message = (
-            f"{len(groups)} images have several masks for one text (first: {listing(r.mask_name for r in first)}); a "
-            'model that shows all of them is scored against each alone; state masks = {combine = "union"} or "instances"'
+            f"{len(groups)} images have several masks for one text (first: {names}); a model that shows all of them is "
+            'scored against each alone; state masks = {combine = "union"} or "instances"'
         )
         yield Finding("warning", "several_masks", message, split, first[0].case_id, first[0].mask_name)
 

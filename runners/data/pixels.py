@@ -144,7 +144,7 @@ class PixelReader:
 
     def _remembered(self, key: Any, read: Any) -> DecodedImage:
         with self._lock:
-            decoded: DecodedImage = self._recent.pop(key, None) or read()
+            decoded: DecodedImage = self._recent.pop(key) if key in self._recent else read()
             self._recent[key] = decoded
             while len(self._recent) > _KEPT_IMAGES:
                 self._recent.popitem(last=False)

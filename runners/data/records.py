@@ -7,14 +7,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from robustness.errors import InputError, suggest
 from robustness.results import case_id_of
 from robustness.runners.data.masks.source import MaskSource
 
 
-class SliceAddress(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class SliceAddress:
     """One slice of a volume: plane, index along the stored axis, display, and the sequence of a 4D file."""
 
     plane: str

@@ -163,7 +163,7 @@ def _of_volumes(
 
 
 def _planes(path: Path, header: Header, channel: int | None, cache: VolumeCache) -> list[Array]:
-    planes = []
+    planes: list[Array] = []
     for share in _PLANES:
         try:
             values = cache.plane(path, 2, int(share * (header.shape[2] - 1)))

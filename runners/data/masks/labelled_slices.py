@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -16,7 +16,8 @@ from robustness.runners.data.volumes.orientation import View, stored_plane, view
 from robustness.runners.data.volumes.slices import SliceRule, candidate_slices, limited
 
 
-class SliceOfVolume(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class SliceOfVolume:
     """One chosen slice: how it is shown, its index along the stored axis, and the labels that it shows."""
 
     view: View

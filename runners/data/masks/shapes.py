@@ -115,8 +115,8 @@ def _polygons(item: Any, where: str) -> list[list[float]]:
         item = item["polygons"]
     if not isinstance(item, list):
         raise CaseError(f"mask {where}: expected a run-length code or polygons, got {type(item).__name__}")
-    flat = all(isinstance(value, int | float) for value in item)
-    if item and (flat or all(_is_point(point) for point in item)):
+    numbers = all(isinstance(value, int | float) for value in item)
+    if item and (numbers or all(_is_point(point) for point in item)):
         item = [item]
     polygons = []
     for contour in item:

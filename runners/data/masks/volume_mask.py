@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -20,7 +20,8 @@ from robustness.types import Mask
 _TOLERANCE = 0.1
 
 
-class Place(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Place:
     """A slice of an image volume: the volume's header, how its slices are shown, and which one it is."""
 
     header: Header

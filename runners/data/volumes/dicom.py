@@ -192,19 +192,20 @@ def _geometry(frames: list[Frame], spacing: tuple[float, float] | None, path: Pa
 def _pixels(frame: Frame) -> Voxels:
     """Return one frame's rescaled values (rows, columns) or (rows, columns, 3)."""
     import pydicom
-    from pydicom import pixels
+    from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
+    from pydicom.pixels.utils import pixel_array
 
     try:
         dataset: Any = pydicom.dcmread(frame.path)
         several = int(getattr(dataset, "NumberOfFrames", 1) or 1) > 1
-        values = pixels.pixel_array(dataset, index=frame.number if several else None)
+        values = pixel_array(dataset, index=frame.number if several else None)
         if "PALETTE" in str(dataset.PhotometricInterpretation):
-            return _eight_bits(pixels.apply_color_lut(values, dataset))
+            return _eight_bits(apply_color_lut(values, dataset))
         if values.ndim == 3:
             return values
         if frame.rescale is not None:
             return _rescaled(values, *frame.rescale)
-        return _compact(pixels.apply_modality_lut(values, dataset))
+        return _compact(apply_modality_lut(values, dataset))
     except Exception as error:  # decoders raise many kinds
         raise CaseError(f"image {frame.path}: expected readable pixels, got {_reason(error)}") from None
 

@@ -46,7 +46,7 @@ def _open(path: Path) -> Any:
     except ImportError:
         raise needs("nibabel", "a NIfTI file", path) from None
     try:
-        image: Any = nibabel.load(path)  # type: ignore[attr-defined]
+        image: Any = nibabel.load(path)
     except FileNotFoundError:
         raise CaseError(f"image {path}: no such file") from None
     except Exception as error:  # nibabel raises its own errors, zlib's, EOFError, ...

@@ -54,7 +54,7 @@ def _reader(path: Path) -> Any:
         raise needs("SimpleITK", "an NRRD, MHA or MHD file", path) from None
     if not path.is_file():
         raise CaseError(f"image {path}: no such file")
-    reader = sitk.ImageFileReader()
+    reader: Any = sitk.ImageFileReader()  # type: ignore[no-untyped-call]
     reader.SetFileName(str(path))
     try:
         reader.ReadImageInformation()

@@ -89,7 +89,7 @@ class TestLabelMaps:
     def test_an_audit_of_undeclared_label_maps_ends_with_the_cure(self, tmp_path: Path) -> None:
         entries = [entry("a.png", "a.png"), entry("b.png", "b.png")]
         root = write_set(tmp_path / "d", entries, {"a.png": gray(), "b.png": gray(99)}, self.masks())
-        model = rb.segmenter(lambda images, prompts: [np.zeros(i.shape[:2], np.float32) for i in images], name="none")
+        model = rb.segmenter(lambda images, prompts: [disc(20, 20).astype(np.float32) for _ in prompts], name="disc")
         with pytest.raises(InputError, match="labels"):
             rb.audit(model, load_dataset(root), perturbations=["empty"], out=tmp_path / "run", report=False)
 
@@ -195,7 +195,9 @@ class TestGroups:
         root = write_set(tmp_path / "d", entries, {n: gray(60 + i) for i, n in enumerate(names)}, masks)
         (root / "masks" / "3.png").unlink()
         data = load_dataset(root, groups=["scanner", "sex"])
-        model = rb.segmenter(lambda images, prompts: [np.ones(i.shape[:2], np.float32) for i in images], name="all")
+        model = rb.segmenter(
+            lambda images, prompts: [disc(20, 20 + len(p)).astype(np.float32) for p in prompts], name="disc"
+        )
         return rb.audit(model, data, perturbations=["empty"], out=tmp_path / "run", report=False).results()
 
     def test_they_reach_every_row_also_of_a_case_that_failed(self, tmp_path: Path) -> None:
@@ -240,7 +242,9 @@ def test_stored_predictions_of_two_cases_never_share_a_file(tmp_path: Path) -> N
     masks = {name: (mask * 255).astype(np.uint8) for name, mask in names.items()}
     entries = [{**entry(name, name), "prompts": {"p1": "polyp", "p6": ["polyp", "a small polyp"]}} for name in names]
     data = load_dataset(write_set(tmp_path / "d", entries, {name: gray() for name in names}, masks))
-    model = rb.segmenter(lambda images, prompts: [np.ones(i.shape[:2], np.float32) for i in images], name="all")
+    model = rb.segmenter(
+        lambda images, prompts: [disc(20, 20 + len(p)).astype(np.float32) for p in prompts], name="disc"
+    )
     rb.audit(
         model, data, perturbations=["empty"], out=tmp_path / "run", report=False, engine={"save_predictions": True}
     )
