@@ -24,7 +24,7 @@ import torch  # noqa: E402, the number of threads is read at import
 from robustness.plans.finetune import TrainPlan, parse_train_plan  # noqa: E402
 from robustness.runners.training.batches import training_batches  # noqa: E402
 from robustness.runners.training.feature_cache import CachedCodes, cached_codes  # noqa: E402
-from robustness.runners.training.module import training_module  # noqa: E402
+from robustness.runners.training.module import TrainingHooks  # noqa: E402
 from robustness.runners.training.parts import hold_frozen_modules  # noqa: E402
 from robustness.runners.training.setup import TrainingSetup, set_up  # noqa: E402
 
@@ -59,7 +59,7 @@ def plan() -> TrainPlan:
 def run(setup: TrainingSetup, spec: Any, start: dict[str, torch.Tensor], codes: CachedCodes | None) -> Epoch:
     """Train one epoch from `start`."""
     setup.segmenter.network.load_state_dict(start)
-    module = training_module(setup.segmenter, spec, total=1)
+    module = TrainingHooks(setup.segmenter, spec, total=1)
     batches = training_batches(setup.training, setup.segmenter, batch_size=BATCH, codes=codes)
     optimizer = module.configure_optimizers()
     setup.segmenter.network.train()

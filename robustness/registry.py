@@ -1,7 +1,7 @@
 """Registries: one entry is one file with one decorator.
 
-A registry imports every module of its room at the first look-up, refuses duplicates and suggests near
-names. Other distributions add entries through the entry-point group ``robustness.<registry>``, which is read
+A registry imports every module of its room that holds an entry at the first look-up, refuses duplicates and suggests
+near names. Other distributions add entries through the entry-point group ``robustness.<registry>``, which is read
 only when a look-up misses or everything is listed.
 """
 
@@ -9,15 +9,21 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from collections.abc import Callable, Iterator
+from importlib.abc import InspectLoader
 from importlib.metadata import entry_points
-from typing import Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from robustness.entries import MetricEntry, ModelEntry, PerturbationEntry
 from robustness.errors import UnknownNameError, suggest
+
+if TYPE_CHECKING:
+    from robustness.entries import MetricEntry, ModelEntry, PerturbationEntry
 
 T = TypeVar("T")
 E = TypeVar("E")
+# What registers an entry, as a decorator or as a call.
+_ENTRY = re.compile(r"""\w\.add\(\s*f?["']""")
 
 
 class Registry(Generic[T]):
@@ -89,7 +95,8 @@ class Registry(Generic[T]):
         for name in self.packages:
             package = importlib.import_module(name)
             for module in pkgutil.walk_packages(package.__path__, prefix=f"{name}."):
-                importlib.import_module(module.name)
+                if module.ispkg or _may_register(module):
+                    importlib.import_module(module.name)
         self._imported = True
 
     def _read_plugins(self) -> None:
@@ -98,6 +105,14 @@ class Registry(Generic[T]):
         self._plugins_read = True
         for point in entry_points(group=f"robustness.{self.name}s"):
             self.add(point.name)(point.load())
+
+
+def _may_register(module: pkgutil.ModuleInfo) -> bool:
+    """Return whether a module's source holds an ``.add("NAME")``; one whose source cannot be read may hold anything."""
+    spec = module.module_finder.find_spec(module.name, None)
+    loader = spec.loader if spec else None
+    source = loader.get_source(module.name) if isinstance(loader, InspectLoader) else None
+    return source is None or _ENTRY.search(source) is not None
 
 
 def _origin(entry: Any) -> str:

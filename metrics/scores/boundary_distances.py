@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from robustness.types import Mask
+if TYPE_CHECKING:
+    from robustness.types import Mask
+
 
 Distances = npt.NDArray[np.float64]
 Points = npt.NDArray[np.intp]

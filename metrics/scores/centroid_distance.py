@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from robustness.metrics.scores.base import DistanceMetric
 from robustness.metrics.scores.pair import MaskPair
 from robustness.registry import METRICS
-from robustness.types import Mask
+
+if TYPE_CHECKING:
+    from robustness.types import Mask
 
 
 @METRICS.add("centroid_distance")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from robustness.metrics.scores.base import DistanceMetric
-from robustness.metrics.scores.boundary_distances import percentile
 from robustness.metrics.scores.pair import MaskPair
 from robustness.registry import METRICS
 
@@ -20,4 +19,6 @@ class HD95(DistanceMetric):
 
     def compute(self, pair: MaskPair) -> float:
         """Return the distance of two masks that are not empty, in the units of the spacing."""
+        from robustness.metrics.scores.boundary_distances import percentile
+
         return max(percentile(directed, 95) for directed in pair.distances)

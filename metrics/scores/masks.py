@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy.typing as npt
 
@@ -10,6 +11,9 @@ from robustness.errors import InputError
 from robustness.metrics.scores.mask_change import mask_change
 from robustness.metrics.scores.pair import MaskPair
 from robustness.registry import METRICS
+
+if TYPE_CHECKING:
+    from robustness.metrics.scores.boundary_distances import Points
 
 __all__ = ["DEFAULT_NAMES", "mask_change", "mask_metrics"]
 
@@ -32,6 +36,7 @@ def mask_metrics(
     spacing_mm: tuple[float, float] | None = (1.0, 1.0),
     nsd_tolerance_mm: float = 2.0,
     names: Sequence[str] | None = None,
+    reference_edges: Points | None = None,
 ) -> dict[str, float | bool]:
     """Return the metrics of a prediction against its reference.
 
@@ -41,6 +46,7 @@ def mask_metrics(
         spacing_mm: pixel size (row, column) in mm; None: unknown, distances and the tolerance are then in pixels.
         nsd_tolerance_mm: tolerance of the normalised surface dice.
         names: metrics wanted, of those in `METRICS` that need masks only; None: the columns of the results table.
+        reference_edges: edge pixels of `reference`, where a caller has them; see `MaskPair`.
 
     Returns:
         The metrics by name, then the flags `both_empty`, `missed` and `hallucinated`. Every value is finite, except
@@ -55,7 +61,13 @@ def mask_metrics(
         >>> found["iou"], found["missed"]
         (0.5, False)
     """
-    pair = MaskPair(prediction, reference, spacing_mm=spacing_mm, nsd_tolerance_mm=nsd_tolerance_mm)
+    pair = MaskPair(
+        prediction,
+        reference,
+        spacing_mm=spacing_mm,
+        nsd_tolerance_mm=nsd_tolerance_mm,
+        reference_edges=reference_edges,
+    )
     values: dict[str, float | bool] = {}
     for name in DEFAULT_NAMES if names is None else names:
         metric = METRICS.get(name)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from robustness.errors import InputError
-from robustness.metrics.scores.boundary_distances import SurfaceDistances, edge_pixels, surface_distances
 from robustness.metrics.scores.empty import Emptiness, emptiness, image_diagonal
-from robustness.types import Mask
+
+if TYPE_CHECKING:
+    from robustness.metrics.scores.boundary_distances import Points, SurfaceDistances
+    from robustness.types import Mask
 
 
 class MaskPair:
@@ -21,6 +24,7 @@ class MaskPair:
         reference: bool or 0/1 array (H, W).
         spacing_mm: pixel size (row, column) in mm; None: unknown, distances are then in pixels.
         nsd_tolerance_mm: tolerance of the surface dice, in mm (pixels where the spacing is unknown).
+        reference_edges: edge pixels of `reference` (`boundary_distances.edge_pixels`), by a caller who scores it often.
 
     Raises:
         InputError: an array is not a mask, the shapes differ, or a spacing or tolerance is out of range.
@@ -33,6 +37,7 @@ class MaskPair:
         *,
         spacing_mm: tuple[float, float] | None = (1.0, 1.0),
         nsd_tolerance_mm: float = 2.0,
+        reference_edges: Points | None = None,
     ) -> None:
         self.prediction = as_mask(prediction, "prediction")
         self.reference = as_mask(reference, "reference")
@@ -45,6 +50,7 @@ class MaskPair:
         if not nsd_tolerance_mm >= 0:
             raise InputError(f"nsd_tolerance_mm: expected a number of at least 0, got {nsd_tolerance_mm!r}")
         self.nsd_tolerance = float(nsd_tolerance_mm)
+        self._reference_edges = reference_edges
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -80,8 +86,10 @@ class MaskPair:
     @cached_property
     def distances(self) -> SurfaceDistances:
         """Edge distances; only for pairs in which neither mask is empty."""
-        edges = edge_pixels(self.prediction), edge_pixels(self.reference)
-        return surface_distances(*edges, spacing=self.spacing)
+        from robustness.metrics.scores.boundary_distances import edge_pixels, surface_distances
+
+        reference = edge_pixels(self.reference) if self._reference_edges is None else self._reference_edges
+        return surface_distances(edge_pixels(self.prediction), reference, spacing=self.spacing)
 
 
 def as_mask(values: npt.ArrayLike, name: str) -> Mask:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 from PIL import Image as PilImage
@@ -21,29 +21,61 @@ from robustness.types import Image, Mask
 if TYPE_CHECKING:
     import pandas as pd
 
+T = TypeVar("T")
+
 LONG_SIDE = 256
 WORST_PER_CONDITION = 6
 RANDOM_PER_CONDITION = 2
 KEYS = ["model", "dataset", "condition"]
 
 
+class Standing(NamedTuple):
+    """What decides whether a prediction is shown: its loss, and its seeded draw in [0, 1)."""
+
+    effect: float
+    draw: float
+
+
+@dataclass
+class Standings:
+    """The worst and the random predictions of each condition in all parts that this process has scored.
+
+    A prediction that is neither among the worst nor among the random ones of some rows is so in no larger set of rows,
+    so its image is never made: earlier parts spare later ones their thumbnails.
+    """
+
+    _best: dict[tuple[str, ...], list[Standing]] = field(default_factory=dict)
+
+    def admits(self, key: tuple[str, ...], new: Standing) -> bool:
+        """Return whether a prediction may be shown, and remember it where it may."""
+        best = self._best.setdefault(key, [])
+        worst, random = _chosen([*best, new], lambda standing: standing)
+        if not any(entry is new for entry in (*worst, *random)):
+            return False
+        best[:] = [*worst, *random]
+        return True
+
+
 @dataclass
 class GalleryCollector:
-    """Keeps small images of the worst and of some seeded random predictions of each condition."""
+    """Keeps small images of the worst and of some seeded random predictions of each condition of one part."""
 
     seed: int
+    standings: Standings = field(default_factory=Standings)
     _kept: dict[tuple[str, ...], list[dict[str, Any]]] = field(default_factory=dict)
 
     def offer(self, scored: Scored) -> None:
-        """Keep the image while it is among the worst or the random ones of this part."""
+        """Keep the image while it is among the worst or the random ones."""
         row = scored.rows[0]
         rng = generator(self.seed, "gallery", row["case_id"], row["condition"], row["prompt_index"])
         at_best = 1.0 if row["condition"] == CLEAN or scored.dice_clean is None else scored.dice_clean
-        entry = {"effect": at_best - row["dice"], "draw": float(rng.random()), "scored": scored}
-        shelf = self._kept.setdefault(tuple(row[k] for k in KEYS), [])
-        best = _ranked([*shelf, entry])
+        new = Standing(at_best - row["dice"], float(rng.random()))
+        key = tuple(row[k] for k in KEYS)
+        if not self.standings.admits(key, new):
+            return
+        shelf = self._kept.setdefault(key, [])
         # The full-size masks are let go at once; only what is shown in the end is encoded.
-        shelf[:] = [_shrunk(e) if "scored" in e else e for e in best]
+        shelf[:] = _ranked([*shelf, _shrunk({**new._asdict(), "rank": "", "scored": scored})])
 
     def table(self) -> pd.DataFrame:
         """Return the kept images as rows of the gallery."""
@@ -70,10 +102,15 @@ def assemble(run: RunFolder, *, parts: int) -> None:
 
 
 def _ranked(entries: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    ordered = sorted(entries, key=lambda e: (-e["effect"], e["draw"]))
-    worst, rest = ordered[:WORST_PER_CONDITION], ordered[WORST_PER_CONDITION:]
-    random = sorted(rest, key=lambda e: e["draw"])[:RANDOM_PER_CONDITION]
+    worst, random = _chosen(entries, lambda e: Standing(e["effect"], e["draw"]))
     return [{**e, "rank": "worst"} for e in worst] + [{**e, "rank": "random"} for e in random]
+
+
+def _chosen(entries: Iterable[T], standing: Callable[[T], Standing]) -> tuple[list[T], list[T]]:
+    """Return the worst entries and, of the others, the random ones."""
+    ordered = sorted(entries, key=lambda e: (-standing(e).effect, standing(e).draw))
+    worst, rest = ordered[:WORST_PER_CONDITION], ordered[WORST_PER_CONDITION:]
+    return worst, sorted(rest, key=lambda e: standing(e).draw)[:RANDOM_PER_CONDITION]
 
 
 def _shrunk(entry: dict[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from robustness.perturb.select import Selected
 from robustness.plans.audit import Plan, parse_plan
 from robustness.plans.toml import read_toml
 from robustness.results import prediction_stem
-from robustness.run_folder import GALLERY, MANIFEST, PLAN, STATE, RunFolder
+from robustness.run_folder import GALLERY, MANIFEST, PLAN, STATE, RunFolder, read_table
 from robustness.run_integrity import check_resumable
 from robustness.runners.attacks.model import rows_of
 from robustness.runners.attacks.searches import Attacks, settings_of
@@ -27,10 +27,11 @@ from robustness.runners.attacks.worst_prompt import bind
 from robustness.runners.audit.answer_guard import PartAnswers, answers_file, answers_of, check_answers
 from robustness.runners.audit.executors import run_local, run_on_ray
 from robustness.runners.audit.failure_streak import FailureStreak
-from robustness.runners.audit.gallery import GalleryCollector, assemble
+from robustness.runners.audit.gallery import GalleryCollector, Standings, assemble
 from robustness.runners.audit.image_jobs import image_jobs
 from robustness.runners.audit.jobs import Group, Job, JobMaker, Row
 from robustness.runners.audit.reader import AuditStoppedError, ImageOf, Reader
+from robustness.runners.audit.rerun import sampled_images, shows_noise
 from robustness.runners.audit.results_table import results_table
 from robustness.runners.audit.scoring import Scored, Scorer
 from robustness.runners.audit.state import HARDWARE, compare, describe, digest, only, without
@@ -164,6 +165,9 @@ class _Audit:
         self.environment = environment(plan.engine.threads)
         self.chosen = [chosen_of(plan.perturbations, dataset.context(plan.seed)) for dataset in datasets]
         self.places = [_places(dataset) for dataset in datasets]
+        self.firsts = first_parts(self.parts)
+        self.predicted_twice: dict[tuple[int, int], frozenset[str]] = {}
+        self.standings = Standings()
         self.engines: dict[int, Engine] = {}
         self.streaks: dict[int, FailureStreak] = {}
         self.counted: dict[int, dict[str, int]] = {}
@@ -211,7 +215,7 @@ class _Audit:
         joint = self.chosen[part.dataset].joint
         maker = JobMaker(identity=self._identity(part), selected=chosen, seed=self.plan.seed, joint=joint)
         groups = self.reader.groups(part.keys(), then=self._following(index))
-        collector = GalleryCollector(self.plan.seed)
+        collector = GalleryCollector(self.plan.seed, self.standings)
         scorer = self._scorer(part)
         answers = PartAnswers(self.models[part.model], scorer.counts)
         rows = [placed for group in groups for placed in group.failed]
@@ -256,6 +260,18 @@ class _Audit:
         before, self.counted[model] = self.counted.get(model, {}), counted
         return {"seconds": round(seconds, 3), **{k: v - before.get(k, 0) for k, v in counted.items()}}
 
+    def _predicted_twice(self, part: Part) -> frozenset[str]:
+        """Return which images of a part are run a second time; see `robustness.runners.audit.rerun`."""
+        place = part.model, part.dataset
+        if place not in self.predicted_twice:
+            first, images = self.firsts[place], list(self.places[part.dataset])
+            chosen = sampled_images(images, first=len(self.parts[first].images), seed=self.plan.seed)
+            if part.index == first:
+                return chosen
+            needed = len(chosen) < len(images) and shows_noise(read_table(self.run.part(first)))
+            self.predicted_twice[place] = frozenset(images) if needed else chosen
+        return self.predicted_twice[place]
+
     def _scorer(self, part: Part) -> Scorer:
         return Scorer(
             threshold=self.models[part.model].threshold,
@@ -271,7 +287,10 @@ class _Audit:
         engine = self._engine(part.model)
         clean = _only_jobs((maker.clean_image_jobs(g) for g in groups), rows)
         yield from self._predict(engine, scorer, clean, rows)
-        again = [job for g in groups for job in maker.rerun_jobs(g)]
+        twice = self._predicted_twice(part)
+        again = [
+            job for g, image in zip(groups, part.images, strict=True) if image in twice for job in maker.rerun_jobs(g)
+        ]
         yield from self._predict(engine, scorer, again, rows, fresh=True)
         changed = image_jobs(maker, groups, **_where_pictures_change(self.models[part.model]))
         waiting: list[Job] = []
@@ -328,6 +347,14 @@ def cut_parts(models: Sequence[Segmenter], datasets: Sequence[Dataset], images_p
             for start in range(0, len(images), images_per_part):
                 parts.append(Part(len(parts), model, number, tuple(images[start : start + images_per_part])))
     return parts
+
+
+def first_parts(parts: Sequence[Part]) -> dict[tuple[int, int], int]:
+    """Return the number of the first part of every (model, dataset); it is run before the others."""
+    firsts: dict[tuple[int, int], int] = {}
+    for part in parts:
+        firsts.setdefault((part.model, part.dataset), part.index)
+    return firsts
 
 
 def model_names(plan: Plan, models: Sequence[Segmenter]) -> list[str]:

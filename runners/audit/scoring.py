@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
+from robustness.metrics.scores.boundary_distances import Points, edge_pixels
 from robustness.metrics.scores.mask_change import mask_change
 from robustness.metrics.scores.masks import mask_metrics
 from robustness.registry import METRICS
@@ -15,6 +17,8 @@ from robustness.runners.audit.answer_guard import MapCounts
 from robustness.runners.audit.jobs import Job, Row
 from robustness.types import Mask, Probability
 
+# More cases than one image has; a geometric change brings masks of its own, which are soon let go.
+REFERENCES_AT_ONCE = 32
 BOOKKEEPING = ("area_fraction", "components", "centroid_row", "centroid_col")
 
 
@@ -31,6 +35,22 @@ class Scored:
     dice_clean: float | None
     predicted: Mask
     clean: Mask | None
+
+
+@dataclass(frozen=True, eq=False)
+class ReferenceMask:
+    """A reference as it is compared, with its edge pixels found once.
+
+    `source` is the case's mask: held here, its identity stands for it as long as this lives.
+    """
+
+    source: Mask
+    mask: Mask
+
+    @cached_property
+    def edges(self) -> Points:
+        """Edge pixels (N, 2)."""
+        return edge_pixels(self.mask)
 
 
 class Scorer:
@@ -59,6 +79,7 @@ class Scorer:
         self.counts = MapCounts()
         self._clean: dict[tuple[str, int], Mask] = {}
         self._clean_dice: dict[tuple[str, int], float] = {}
+        self._references: dict[tuple[int, tuple[int, ...]], ReferenceMask] = {}
 
     def score(self, job: Job, probability: Probability) -> Scored:
         """Return the job's rows with every measured column."""
@@ -68,13 +89,15 @@ class Scorer:
         if is_clean:
             self._clean[job.baseline] = predicted
         baseline = self._baseline(job)
-        reference = self._at(job.reference, predicted.shape)
+        scored_against = self._reference(job.reference, predicted.shape)
+        reference = scored_against.mask
         measured = mask_metrics(
             predicted,
             reference,
             spacing_mm=self._spacing(job, predicted.shape),
             nsd_tolerance_mm=self.nsd_tolerance_mm,
             names=self.names,
+            reference_edges=scored_against.edges,
         )
         measured["reference_fraction"] = float(reference.mean())
         measured["image_height"], measured["image_width"] = map(float, predicted.shape)
@@ -98,14 +121,23 @@ class Scorer:
     def _dice(self, predicted: Mask, other: Mask | None) -> float | None:
         if other is None:
             return None
-        return self._dice_of(predicted, self._at(other, predicted.shape))
+        return self._dice_of(predicted, self._reference(other, predicted.shape).mask)
 
     @staticmethod
     def _dice_of(predicted: Mask, reference: Mask) -> float:
         return float(mask_metrics(predicted, reference, names=("dice",))["dice"])
 
-    def _at(self, mask: Mask, shape: tuple[int, ...]) -> Mask:
-        return resize_nearest(mask, shape) if self.at_network_size else mask
+    def _reference(self, mask: Mask, shape: tuple[int, ...]) -> ReferenceMask:
+        """Return a reference at the size that it is compared at; asked again for the same mask, the same object."""
+        key = id(mask), shape
+        recent = self._references.pop(key, None)
+        if recent is None:
+            resized = resize_nearest(mask, shape) if self.at_network_size else mask
+            recent = ReferenceMask(mask, resized)
+        self._references[key] = recent
+        while len(self._references) > REFERENCES_AT_ONCE:
+            self._references.pop(next(iter(self._references)))
+        return recent
 
     def _spacing(self, job: Job, shape: tuple[int, ...]) -> tuple[float, float] | None:
         if job.spacing_mm is None or not self.at_network_size:

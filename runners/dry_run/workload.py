@@ -80,6 +80,8 @@ def workload(plan: Plan, dataset: Dataset, place: int, *, images: int, progress:
     n_images = len({info.image_id for info in dataset.infos})
     sampled = len({info.image_id for info in sample.infos})
     rerun = prompt_rows[prompt_rows["condition"] == RERUN]
+    image_of = {info.case_id: info.image_id for info in dataset.infos}
+    twice = len({image_of[case_id] for case_id in rerun["case_id"]})
     scale = n_images / max(sampled, 1)
     # The image plan's own clean requests are among those of the prompt plan.
     changed = len(pictures.pictures) - sampled, len(pictures.pairs) - len(rerun_of(sample))
@@ -92,7 +94,7 @@ def workload(plan: Plan, dataset: Dataset, place: int, *, images: int, progress:
         dataset.subject_is_image,
         sampled,
         len(prompt_rows) + round(scale * len(image_rows)),
-        len(words.pictures) + n_images + round(scale * max(changed[0], 0)),
+        len(words.pictures) + twice + round(scale * max(changed[0], 0)),
         len(words.texts | pictures.texts),
         len(words.pairs) + len(rerun) + round(scale * max(changed[1], 0)),
         tuple(s.condition for s in chosen if _needs_model(s.perturbation)),

@@ -138,7 +138,7 @@ def _train(plan: TrainPlan, *, out: Path, beside: Path | None, quiet: bool) -> F
     from robustness.runners.training.folder import TrainingFolder
     from robustness.runners.training.loggers import training_loggers
     from robustness.runners.training.model_card import write_model_card
-    from robustness.runners.training.module import training_module
+    from robustness.runners.training.module import TrainingHooks
     from robustness.runners.training.parts import lone_values_use_running_statistics
     from robustness.runners.training.progress import TrainingProgress
     from robustness.runners.training.ranks import own_ranks
@@ -167,7 +167,7 @@ def _train(plan: TrainPlan, *, out: Path, beside: Path | None, quiet: bool) -> F
     ):
         progress.say(setup.counted())
         batches["codes"] = cached_codes(setup, spec, say=progress.say)
-        module = training_module(
+        module = TrainingHooks(
             setup.segmenter,
             spec,
             total=total,

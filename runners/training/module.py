@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
+from lightning import LightningModule
 from torch import Tensor, nn
 
 from robustness.plans.finetune import TrainSpec
@@ -18,13 +19,6 @@ from robustness.runners.training.parts import hold_frozen_modules
 from robustness.runners.training.ranks import ONE, Ranks
 from robustness.runners.training.schedule import learning_rate, since_best
 from robustness.seeds import generator
-
-if TYPE_CHECKING:
-    from lightning import LightningModule as _Base
-else:
-    # Registries import every module of this room, and Lightning takes seconds to load; `training_module` adds it.
-    _Base = object
-
 
 # A light decoder alone is bound by memory: what a few images need stays in the processor's caches.
 _PIECE = 4
@@ -62,7 +56,7 @@ class Observer(Protocol):
         ...
 
 
-class TrainingHooks(_Base):
+class TrainingHooks(LightningModule):
     """Trains the network of a segmenter; the log of what it has seen travels with the resume file.
 
     Attributes:
@@ -232,12 +226,3 @@ def pieces(batch: Batch, size: int) -> Iterator[Batch]:
             name: rows(value, part) for name, value in batch._asdict().items() if name != "weight" and value is not None
         }
         yield batch._replace(**fields)
-
-
-def training_module(segmenter: NetworkSegmenter, spec: TrainSpec, **options: Any) -> TrainingHooks:
-    """Return `TrainingHooks` as a Lightning module; `options` are its keywords."""
-    from lightning import LightningModule
-
-    kind = type("TrainingModule", (TrainingHooks, LightningModule), {})
-    module: TrainingHooks = kind(segmenter, spec, **options)
-    return module

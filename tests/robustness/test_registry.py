@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 
 from robustness.errors import UnknownNameError
@@ -44,3 +47,34 @@ def test_every_entry_says_what_it_is(registry):
     assert len(registry) > 0
     for name in registry:
         assert (registry.get(name).__doc__ or "").strip(), f"{registry.name} {name} has no docstring"
+
+
+@pytest.mark.parametrize(("name", "limit"), [("METRICS", 25), ("MODELS", 75)])
+def test_a_look_up_imports_its_own_packages_only(name, limit):
+    source = f"""
+import sys
+from robustness.registry import {name}
+{name}.names()
+own = [module for module in sys.modules if module.split(".")[0] == "robustness"]
+heavy = {{"monai", "lightning", "transformers", "torchvision", "scipy", "pandas"}} & set(sys.modules)
+print(len(own), *sorted(heavy))
+"""
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
+    count, *heavy = done.stdout.split()
+    assert int(count) <= limit
+    assert heavy == []
+
+
+def test_a_look_up_imports_the_modules_with_entries_and_no_other(tmp_path, monkeypatch):
+    package = tmp_path / "drawer_of_things"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "one.py").write_text("from drawer_of_things.shelf import THINGS\n@THINGS.add('one')\nclass One: pass\n")
+    (package / "shelf.py").write_text(
+        "from robustness.registry import Registry\nTHINGS = Registry('thing', 'drawer_of_things')\n"
+    )
+    (package / "helper.py").write_text("raise RuntimeError('a module without entries was imported')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    from drawer_of_things.shelf import THINGS
+
+    assert THINGS.names() == ["one"]
