@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
@@ -28,6 +28,10 @@ def audit(
         bool, typer.Option("--allow-drift", help="Resume although versions, device or threads changed.")
     ] = False,
     executor: Annotated[str, typer.Option("--executor", help="local, or ray for many machines.")] = "local",
+    workers: Annotated[
+        Optional[int],  # noqa: UP045 - typer reads this form on every version
+        typer.Option("--workers", min=1, help="Processes on this machine; default: as cores and memory allow."),
+    ] = None,
 ) -> None:
     """Run (or resume) the audit that PLAN describes and write its report."""
     from robustness.plans.audit import load_plan
@@ -35,6 +39,8 @@ def audit(
 
     if executor not in ("local", "ray"):
         raise InputError(f"--executor: expected local or ray, got {executor!r}{suggest(executor, ['local', 'ray'])}")
+    if workers is not None and executor != "local":
+        raise InputError(f"--workers: expected --executor local, got {executor!r}; the cluster says how many run")
     loaded = load_plan(plan, overrides=overrides or ())
     folder = out or Path("runs") / plan.stem
     with progress_bar() as progress:
@@ -45,7 +51,9 @@ def audit(
             strict=strict,
             allow_drift=allow_drift,
             executor=executor,
+            workers=workers or "auto",
             progress=progress,
+            say=lambda line: typer.echo(f"audit: {line}", err=True),
         )
     _say_counts(run.manifest["counts"])
     _print_verdicts(run.verdicts())

@@ -171,15 +171,17 @@ class EngineSpec(StrictModel):
     """``[engine]``: how the work is cut and done; a resumed run keeps it, so that batches stay the same.
 
     `precision`, `channels_last` and `compile` hold for every network of the plan that does not state its own.
+    `workers` processes share the parts of an audit on this machine; None: as many as cores and memory allow.
     `prefetch` images are read ahead while the model runs. `cache` is a folder for image features of at most `cache_gib`
-    GiB; `cache_dtype` "float16" halves them. Where features lie and what is read ahead changes no result, and a resumed
-    run may change it.
+    GiB; `cache_dtype` "float16" halves them. Workers, where features lie and what is read ahead change no result, and a
+    resumed run may change them.
     """
 
     batch_size: int = Field(default=16, gt=0)
     image_batch: int = Field(default=4, gt=0)
-    images_per_part: int = Field(default=8, gt=0)
+    images_per_part: int | None = Field(default=None, gt=0)
     threads: int | None = Field(default=None, gt=0)
+    workers: int | None = Field(default=None, gt=0)
     save_predictions: bool = False
     precision: Literal["auto", "float32", "bf16", "fp16"] | None = None
     channels_last: bool | None = None
@@ -212,7 +214,7 @@ class Plan(StrictModel):
 
     def sha256(self) -> str:
         """Return the hash of what results depend on: all but title, published figures and where features are kept."""
-        engine = {"prefetch", "cache", "cache_gib"}
+        engine = {"prefetch", "cache", "cache_gib", "workers"}
         resolved = without_none(self.model_dump(exclude={"title": True, "published": True, "engine": engine}))
         return hashlib.sha256(tomli_w.dumps(resolved).encode()).hexdigest()
 

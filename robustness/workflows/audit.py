@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from robustness.errors import InputError
 from robustness.files import make_folder
@@ -16,13 +16,14 @@ from robustness.run_folder import RunFolder
 from robustness.run_integrity import is_concluded
 from robustness.runs.conclude import conclude
 from robustness.types import Progress
-from robustness.workflows.loading import _check_metrics, load_all
+from robustness.workflows.loading import _check_metrics, conditions, load_all
 from robustness.workflows.run import Run
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from robustness.plans.finetune_options import FinetuneOptions
+    from robustness.runners.audit.worker_count import WorkerCount
     from robustness.runners.data.load import Dataset
     from robustness.types import Segmenter
 
@@ -101,14 +102,25 @@ def audit_plan(
     allow_drift: bool = False,
     report: bool = True,
     executor: str = "local",
+    workers: int | Literal["auto"] | None = None,
     progress: Progress | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> Run:
     """Load what a plan names and audit it; relative paths are looked up beside the plan (`folder`) first.
 
-    `executor` is "local", or "ray" for workers that open data and models themselves.
+    Args:
+        executor: "local", or "ray" for the workers of a cluster, which open data and models themselves.
+        workers: processes on this machine, which do so too; None: the plan's, else one; "auto": the plan's, else as
+            many as cores, memory and the amount of work suggest. A script that asks for more than one needs the usual
+            ``if __name__ == "__main__":``. The rows are those of one process with as many threads.
+        say: called with the choice of workers, in one line.
     """
     make_folder(Path(out), "out")
     models, datasets = load_all(plan, folder)
+    count = _workers(plan, models, datasets, workers)
+    here = executor == "local" and count.workers == 1
+    if say and executor == "local":
+        say(count.sentence())
     return run_plan(
         plan,
         models=models,
@@ -118,8 +130,23 @@ def audit_plan(
         allow_drift=allow_drift,
         report=report,
         progress=progress,
-        reload=partial(load_all, plan, folder) if executor == "ray" else None,
+        reload=None if here else partial(load_all, plan, folder),
+        workers=count.workers if executor == "local" else None,
+        threads=count.threads if executor == "local" else None,
     )
+
+
+def _workers(
+    plan: Plan, models: Sequence[Segmenter], datasets: Sequence[Dataset], workers: int | Literal["auto"] | None
+) -> WorkerCount:
+    from robustness.runners.audit.worker_count import chosen_workers, stated_workers
+
+    stated = plan.engine.workers if workers in (None, "auto") else workers
+    if isinstance(stated, int):
+        return stated_workers(plan, stated)
+    if workers is None:
+        return stated_workers(plan, 1)
+    return chosen_workers(plan, models, datasets, [len(conditions(plan, dataset)) for dataset in datasets])
 
 
 def run_plan(
@@ -133,6 +160,8 @@ def run_plan(
     report: bool,
     progress: Progress | None,
     reload: Callable[[], tuple[list[Segmenter], list[Dataset]]] | None = None,
+    workers: int | None = None,
+    threads: int | None = None,
 ) -> Run:
     """Run the audit, draw its conclusions and write its report."""
     from robustness.runners.audit.run import run_parts
@@ -153,6 +182,8 @@ def run_plan(
             allow_drift=allow_drift,
             progress=progress,
             reload=reload,
+            workers=workers,
+            threads=threads,
         )
         predicted = time.perf_counter()
         _refuse_empty(folder.read_results())
@@ -175,7 +206,7 @@ def run_plan(
 def _model_facts(plan: Plan, models: Sequence[Segmenter], folder: RunFolder) -> list[dict[str, Any]]:
     """Return what a manifest records of each model: its name in the results, what it was finetuned on, its answers."""
     from robustness.runners.audit.answer_guard import answers_of
-    from robustness.runners.audit.run import model_names
+    from robustness.runners.audit.parts import model_names
     from robustness.runners.audit.state import describe
 
     answers = answers_of(folder, range(len(list(folder.pictures.glob("answers-*.json")))))
@@ -197,6 +228,11 @@ def _data_name(plan: Plan, place: int) -> str:
 
 
 def _refuse_arithmetic(engine: EngineSpec) -> None:
+    if engine.workers not in (None, 1):
+        raise InputError(
+            f"engine: expected no 'workers' for a loaded model, got {engine.workers}; other processes must load it "
+            "themselves: write a plan and use audit_plan or 'robustness audit'"
+        )
     for setting in ("precision", "channels_last", "compile"):
         if getattr(engine, setting) is not None:
             raise InputError(f"engine: expected no {setting!r} for a loaded model; give it to load_model")

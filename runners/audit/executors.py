@@ -33,6 +33,7 @@ def run_on_ray(
     make_runner: Callable[[], PartRunner],
     pending: Sequence[int],
     *,
+    first: Sequence[int] = (),
     total: int,
     progress: Progress | None,
     threads: int = 1,
@@ -44,6 +45,7 @@ def run_on_ray(
     Args:
         make_runner: called in each worker.
         pending: the numbers of the parts.
+        first: those of `pending` that must be there before any other is run.
         total: parts in all, for `progress`.
         progress: called with (parts done, parts in all).
         threads: CPU threads of a worker; where there are no GPUs, as many workers run as have room beside each other.
@@ -60,7 +62,7 @@ def run_on_ray(
     if started_here:
         ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     try:
-        for done, _ in enumerate(_parts_on_ray(ray, make_runner, pending, threads)):
+        for done, _ in enumerate(_parts_on_ray(ray, make_runner, pending, first, threads)):
             if progress:
                 progress(total - len(pending) + done + 1, total)
     except ray.exceptions.RayError as error:
@@ -75,7 +77,7 @@ def run_on_ray(
 
 
 def _parts_on_ray(
-    ray: Any, make_runner: Callable[[], PartRunner], pending: Sequence[int], threads: int
+    ray: Any, make_runner: Callable[[], PartRunner], pending: Sequence[int], first: Sequence[int], threads: int
 ) -> Iterator[int]:
     @ray.remote
     class Worker:
@@ -94,4 +96,5 @@ def _parts_on_ray(
     options: dict[str, Any] = {"num_gpus": 1} if gpus else {"num_cpus": min(threads, cpus)}
     actor: Any = Worker
     pool = ray.util.ActorPool([actor.options(**options).remote() for _ in range(count)])
-    yield from pool.map_unordered(lambda worker, index: worker.run.remote(index), list(pending))
+    for parts in (list(first), [index for index in pending if index not in first]):
+        yield from pool.map_unordered(lambda worker, index: worker.run.remote(index), parts)

@@ -7,7 +7,6 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,12 +29,14 @@ from robustness.runners.audit.failure_streak import FailureStreak
 from robustness.runners.audit.gallery import GalleryCollector, Standings, assemble
 from robustness.runners.audit.image_jobs import image_jobs
 from robustness.runners.audit.jobs import Group, Job, JobMaker, Row
+from robustness.runners.audit.parts import Part, cut_parts, first_parts, image_places, model_names
 from robustness.runners.audit.reader import AuditStoppedError, ImageOf, Reader
 from robustness.runners.audit.rerun import sampled_images, shows_noise
 from robustness.runners.audit.results_table import results_table
 from robustness.runners.audit.scoring import Scored, Scorer
 from robustness.runners.audit.state import HARDWARE, compare, describe, digest, only, without
 from robustness.runners.audit.text_probe import has_text_code, with_text_distance
+from robustness.runners.audit.workers import run_in_workers
 from robustness.runners.data.load import Dataset
 from robustness.runners.environment import environment
 from robustness.runners.inference.engine import Engine, engine_of
@@ -47,20 +48,6 @@ CHANGED_IMAGES_AT_ONCE = 32
 Reload = Callable[[], tuple[Sequence[Segmenter], Sequence[Dataset]]]
 Placed = tuple[tuple[int, ...], Row]
 Item = Job | Placed
-
-
-@dataclass(frozen=True)
-class Part:
-    """Some images of one (model, dataset); cut by plan order before anything runs."""
-
-    index: int
-    model: int
-    dataset: int
-    images: tuple[str, ...]
-
-    def keys(self) -> list[ImageOf]:
-        """Return what its images are read by."""
-        return [ImageOf(self.index, self.dataset, image) for image in self.images]
 
 
 def run_audit(
@@ -113,9 +100,19 @@ def run_parts(
     allow_drift: bool = False,
     progress: Progress | None = None,
     reload: Reload | None = None,
+    workers: int | None = None,
+    threads: int | None = None,
 ) -> None:
-    """Do what `run_audit` does in a folder that this process holds."""
+    """Do what `run_audit` does in a folder that this process holds.
+
+    Args:
+        reload: loads models and datasets again in another process; None: everything runs in this process.
+        workers: with `reload`, so many processes on this machine; None: the workers of a Ray cluster.
+        threads: of every process; None: the plan's.
+    """
     run.remove_leftovers()
+    if threads is not None:
+        environment(threads)
     audit = _Audit(plan, models, datasets, run, strict=strict, ahead=plan.engine.prefetch)
     audit.open_state(allow_drift=allow_drift)
     check_resumable(run)
@@ -125,12 +122,7 @@ def run_parts(
         # Conclusions about fewer rows must not outlive the rows that are about to come.
         (run.path / MANIFEST).unlink(missing_ok=True)
     try:
-        if reload is None:
-            run_local(audit, pending, total=total, progress=progress)
-        else:
-            threads = audit.environment["threads"]
-            make = partial(_worker, plan, reload, run.path, strict, threads)
-            run_on_ray(make, pending, total=total, progress=progress, threads=threads)
+        audit.run_pending(pending, progress=progress, reload=reload, workers=workers)
     finally:
         audit.reader.close()
     if progress:
@@ -164,7 +156,7 @@ class _Audit:
         self.parts = cut_parts(models, datasets, plan.engine.images_per_part)
         self.environment = environment(plan.engine.threads)
         self.chosen = [chosen_of(plan.perturbations, dataset.context(plan.seed)) for dataset in datasets]
-        self.places = [_places(dataset) for dataset in datasets]
+        self.places = [image_places(dataset) for dataset in datasets]
         self.firsts = first_parts(self.parts)
         self.predicted_twice: dict[tuple[int, int], frozenset[str]] = {}
         self.standings = Standings()
@@ -206,6 +198,34 @@ class _Audit:
                 f"out: {PLAN} was changed since the audit began; restore it, or delete it and run the same audit "
                 "again, which writes it anew"
             )
+
+    def run_pending(
+        self, pending: Sequence[int], *, progress: Progress | None, reload: Reload | None, workers: int | None
+    ) -> None:
+        """Run parts here, in processes of this machine or on a cluster; see `run_parts`."""
+        total = len(self.parts)
+        if reload is None or workers == 1:
+            run_local(self, pending, total=total, progress=progress)
+            return
+        threads = self.environment["threads"]
+        make = partial(_worker, self.plan, reload, self.run.path, self.strict, threads)
+        first = [index for index in pending if index in self._first_of_sampled()]
+        if workers is not None:
+            run_in_workers(self, make, pending, first=first, workers=workers, total=total, progress=progress)
+        else:
+            run_on_ray(make, pending, first=first, total=total, progress=progress, threads=threads)
+
+    def _first_of_sampled(self) -> set[int]:
+        """Return the first parts that tell later ones which of their images to run a second time."""
+        return {
+            first
+            for (_, dataset), first in self.firsts.items()
+            if len(self._sampled(dataset, first)) < len(self.places[dataset])
+        }
+
+    def _sampled(self, dataset: int, first: int) -> frozenset[str]:
+        images = list(self.places[dataset])
+        return sampled_images(images, first=len(self.parts[first].images), seed=self.plan.seed)
 
     def run_part(self, index: int) -> None:
         """Predict, score and store one part."""
@@ -264,8 +284,8 @@ class _Audit:
         """Return which images of a part are run a second time; see `robustness.runners.audit.rerun`."""
         place = part.model, part.dataset
         if place not in self.predicted_twice:
-            first, images = self.firsts[place], list(self.places[part.dataset])
-            chosen = sampled_images(images, first=len(self.parts[first].images), seed=self.plan.seed)
+            first, images = self.firsts[place], self.places[part.dataset]
+            chosen = self._sampled(part.dataset, first)
             if part.index == first:
                 return chosen
             needed = len(chosen) < len(images) and shows_noise(read_table(self.run.part(first)))
@@ -336,38 +356,6 @@ class _Audit:
         taken = {info.case_id for cases in self.datasets for info in cases.infos if cases.name == row["dataset"]}
         stem = prediction_stem(row["case_id"], row["prompt_index"], taken if row["prompt_index"] else ())
         PilImage.fromarray(scored.predicted).save(folder / f"{stem}.png")
-
-
-def cut_parts(models: Sequence[Segmenter], datasets: Sequence[Dataset], images_per_part: int) -> list[Part]:
-    """Cut (model, dataset, images) into parts by plan order."""
-    parts: list[Part] = []
-    for model in range(len(models)):
-        for number, dataset in enumerate(datasets):
-            images = list(_places(dataset))
-            for start in range(0, len(images), images_per_part):
-                parts.append(Part(len(parts), model, number, tuple(images[start : start + images_per_part])))
-    return parts
-
-
-def first_parts(parts: Sequence[Part]) -> dict[tuple[int, int], int]:
-    """Return the number of the first part of every (model, dataset); it is run before the others."""
-    firsts: dict[tuple[int, int], int] = {}
-    for part in parts:
-        firsts.setdefault((part.model, part.dataset), part.index)
-    return firsts
-
-
-def model_names(plan: Plan, models: Sequence[Segmenter]) -> list[str]:
-    """Return one distinct name per model: its label, else its name, else name and place."""
-    names = [spec.label or model.name for spec, model in zip(plan.model, models, strict=True)]
-    return [name if names.count(name) == 1 else f"{name}-{place + 1}" for place, name in enumerate(names)]
-
-
-def _places(dataset: Dataset) -> dict[str, list[int]]:
-    places: dict[str, list[int]] = {}
-    for number, info in enumerate(dataset.infos):
-        places.setdefault(info.image_id, []).append(number)
-    return places
 
 
 def _where_pictures_change(model: Segmenter) -> dict[str, Any]:

@@ -38,11 +38,12 @@ def test_noise_is_any_change_of_a_mask_between_two_equal_runs(changes, noisy):
     assert shows_noise(pd.concat([rows, other])) is noisy
 
 
-class TestAudit:
-    @pytest.fixture(scope="class")
-    def data(self, tmp_path_factory):
-        return rb.load_dataset(write_dataset(tmp_path_factory.mktemp("set") / "set", images=36), prompt="p5")
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return rb.load_dataset(write_dataset(tmp_path_factory.mktemp("set") / "set", images=36), prompt="p5")
 
+
+class TestAudit:
     def _twice(self, predict, data, out):
         model = rb.segmenter(predict, name="model")
         rows = rb.audit(model, data, perturbations=["empty"], out=out, report=False).results()

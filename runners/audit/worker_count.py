@@ -1,0 +1,89 @@
+"""Choose how many processes audit on this machine: as many as cores and memory allow and the work is worth."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from robustness.plans.audit import Plan
+from robustness.runners.data.dataset import Dataset
+from robustness.types import Segmenter
+
+# What a process needs besides weights: libraries, images, maps and activations of a batch (docs/performance.md).
+_BASE_GIB = 0.9
+# Weights, their copy while they are loaded, and activations that grow with the network.
+_BYTES_PER_PARAMETER = 12
+# Fewer rows than this take less time than the start of a process.
+_WORTH_IT = 2_000
+
+
+class WorkerCount(NamedTuple):
+    """How many processes audit, each with how many threads, and why.
+
+    Attributes:
+        threads: None: as the plan or torch says.
+    """
+
+    workers: int
+    threads: int | None
+    reason: str
+
+    def sentence(self) -> str:
+        """Return the choice in one line."""
+        threads = "" if self.threads is None else f", {self.threads} thread{'s' * (self.threads > 1)} each"
+        return f"{self.workers} worker{'s' * (self.workers > 1)}{threads}: {self.reason}"
+
+
+def stated_workers(plan: Plan, workers: int) -> WorkerCount:
+    """Return the count that was asked for; threads that the plan leaves open are the cores, divided."""
+    threads = plan.engine.threads
+    if threads is None and workers > 1:
+        threads = max(1, cores() // workers)
+    return WorkerCount(workers, threads, "as stated")
+
+
+def chosen_workers(
+    plan: Plan, models: Sequence[Segmenter], datasets: Sequence[Dataset], conditions: Sequence[int]
+) -> WorkerCount:
+    """Return how many processes to use where nobody says.
+
+    Args:
+        plan, models, datasets: of the audit.
+        conditions: for each data set, how many conditions each of its cases is asked under.
+    """
+    one = plan.engine.threads
+    if any(str(getattr(model, "device", "")) != "cpu" for model in models):
+        return WorkerCount(1, one, "not all models are networks on the processor")
+    rows = len(models) * sum(len(data) * count for data, count in zip(datasets, conditions, strict=True))
+    if rows < _WORTH_IT:
+        return WorkerCount(1, one, f"about {rows} rows take less time than the start of another process")
+    need = _BASE_GIB + _BYTES_PER_PARAMETER * max(map(_parameters, models)) / 2**30
+    by_cores = cores() // (plan.engine.threads or 1)
+    by_memory = int(_free_gib() / need)
+    workers = max(1, min(by_cores, by_memory))
+    reason = f"{cores()} cores, {_free_gib():.1f} GiB free, about {need:.1f} GiB for each"
+    return WorkerCount(workers, stated_workers(plan, workers).threads, reason)
+
+
+def cores() -> int:
+    """Return how many processor cores this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def _parameters(model: Segmenter) -> int:
+    network = getattr(model, "network", None)
+    return 0 if network is None else sum(p.numel() for p in network.parameters())
+
+
+def _free_gib() -> float:
+    """Return the memory that can be had: what Linux calls available, elsewhere half of what is built in."""
+    meminfo = Path("/proc/meminfo")
+    if meminfo.is_file():
+        fields = dict(line.split(":", 1) for line in meminfo.read_text(encoding="ascii").splitlines())
+        return int(fields["MemAvailable"].split()[0]) / 2**20
+    if "SC_PHYS_PAGES" in os.sysconf_names:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**31
+    return 0.0

@@ -1,0 +1,170 @@
+"""Worker processes on this machine: each opens the plan's models and data itself and takes part after part.
+
+The process that was called is one of the workers. Parts are the same as in one process and each is written whole, so
+the table is the same, and a killed run resumes. Where the system can, workers are forked from a server that has
+imported the libraries and computed nothing: imports are paid for and held in memory once.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing import connection
+from typing import Any
+
+from robustness.errors import InputError, RobustnessError
+from robustness.runners.audit.executors import PartRunner
+from robustness.types import Progress
+
+_IMPORTED_ONCE = ["robustness.workflows.loading", "robustness.runners.audit.run", "pandas", "scipy.spatial"]
+
+
+class _Queue:
+    """Parts in order, taken by several processes; closed until `open` is set."""
+
+    def __init__(self, context: Any, parts: Sequence[int]) -> None:
+        self.parts = tuple(parts)
+        self.open = context.Event()
+        self._taken = context.Value("i", 0)
+
+    def __iter__(self) -> Iterator[int]:
+        self.open.wait()
+        while True:
+            with self._taken.get_lock():
+                place = self._taken.value
+                self._taken.value = place + 1
+            if place >= len(self.parts):
+                return
+            yield self.parts[place]
+
+
+def run_in_workers(
+    runner: PartRunner,
+    make_runner: Callable[[], PartRunner],
+    pending: Sequence[int],
+    *,
+    first: Sequence[int] = (),
+    workers: int,
+    total: int,
+    progress: Progress | None,
+) -> None:
+    """Run the pending parts in this process and `workers - 1` others.
+
+    Args:
+        runner: runs parts in this process.
+        make_runner: called in each other process; it must be picklable.
+        pending: the numbers of the parts.
+        first: those of `pending` that must be there before any other is run; the others' processes start meanwhile.
+        workers: processes, this one counted.
+        total: parts in all, for `progress`.
+        progress: called with (parts done, parts in all).
+
+    Raises:
+        InputError, CaseError: what a part raises in any of the processes, or a process was killed.
+    """
+    context = _context()
+    queue = _Queue(context, [index for index in pending if index not in set(first)])
+    count = _Count(progress, total - len(pending), total)
+    with _started(context, make_runner, queue, min(workers, len(queue.parts)) - 1) as reports:
+        for index in first:
+            runner.run_part(index)
+            count.add()
+        queue.open.set()
+        for index in queue:
+            runner.run_part(index)
+            count.add()
+            _receive(reports, count, wait=False)
+        _receive(reports, count, wait=True)
+
+
+class _Count:
+    def __init__(self, progress: Progress | None, done: int, total: int) -> None:
+        self._progress, self._done, self._total = progress, done, total
+        self.add(0)
+
+    def add(self, parts: int = 1) -> None:
+        """Count parts and tell how many are done."""
+        self._done += parts
+        if self._progress:
+            self._progress(self._done, self._total)
+
+
+@contextmanager
+def _started(
+    context: Any, make_runner: Callable[[], PartRunner], queue: _Queue, count: int
+) -> Iterator[dict[connection.Connection, Any]]:
+    """Start processes; yield the pipe on which each reports. None of them outlives the block."""
+    reports: dict[connection.Connection, Any] = {}
+    try:
+        for _ in range(count):
+            receiver, sender = context.Pipe(duplex=False)
+            process = context.Process(target=_work, args=(make_runner, queue, sender), daemon=True)
+            process.start()
+            sender.close()
+            reports[receiver] = process
+        yield reports
+    finally:
+        for process in reports.values():
+            process.terminate()
+            process.join()
+
+
+def _receive(reports: dict[connection.Connection, Any], count: _Count, *, wait: bool) -> None:
+    """Count what was reported and raise what went wrong; `wait` until every process has ended."""
+    waiting = [receiver for receiver in reports if not receiver.closed]
+    while waiting and (ready := connection.wait(waiting, timeout=None if wait else 0)):
+        for receiver in ready:
+            assert isinstance(receiver, connection.Connection)
+            try:
+                message = receiver.recv()
+            except EOFError:
+                receiver.close()
+                waiting.remove(receiver)
+                _check_end(reports[receiver])
+                continue
+            if isinstance(message, Exception):
+                raise message
+            count.add()
+
+
+def _check_end(process: Any) -> None:
+    process.join()
+    if process.exitcode:
+        how = f"was killed by signal {-process.exitcode}" if process.exitcode < 0 else "failed"
+        raise InputError(
+            f"workers: one of the processes {how}; the parts that are done are kept. Run the same command again, with "
+            "fewer workers if memory was short"
+        )
+
+
+def _work(make_runner: Callable[[], PartRunner], queue: _Queue, reports: connection.Connection) -> None:
+    # The parent ends its workers; an interrupt from the terminal reaches all of them.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        runner = make_runner()
+        for index in queue:
+            runner.run_part(index)
+            reports.send(index)
+    except RobustnessError as error:
+        reports.send(error)
+
+
+def _end_with_parent() -> None:
+    """End this process as soon as its parent is gone: nobody would hold the run's folder any longer."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+
+def _context() -> Any:
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_IMPORTED_ONCE)
+    return context

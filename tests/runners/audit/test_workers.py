@@ -1,0 +1,204 @@
+"""Workers on this machine: the rows of one process bit for bit, errors of one line, and how many by default."""
+
+import multiprocessing
+import os
+import signal
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+import robustness as rb
+from robustness.errors import CaseError, InputError
+from robustness.plans.audit import parse_plan
+from robustness.runners.audit import worker_count
+from robustness.runners.audit.parts import cut_parts
+from robustness.runners.audit.worker_count import chosen_workers, stated_workers
+from robustness.runners.audit.workers import run_in_workers
+from robustness.workflows.audit import audit_plan
+from robustness.workflows.loading import load_all
+from tests.synthetic import reads_side, write_dataset
+
+
+def plan_of(data, **engine):
+    return parse_plan(
+        {
+            "seed": 3,
+            "model": {"name": "film-unet", "config": {"image_size": 32}, "device": "cpu"},
+            "data": {"path": str(data), "prompt": "p5"},
+            "perturbations": {"prompt": ["antonym", "other"], "image": ["gaussian_noise"]},
+            "metrics": {"names": ["dice", "hd95"]},
+            "statistics": {"resamples": 99},
+            "engine": {"images_per_part": 2, "threads": 1, **engine},
+        },
+        source="test",
+    )
+
+
+class TestAudit:
+    def test_rows_verdicts_gallery_and_counts_are_those_of_one_process(self, tmp_path):
+        data = write_dataset(tmp_path / "set", images=7)
+        lines: list[str] = []
+        one = audit_plan(plan_of(data), out=tmp_path / "one", report=False)
+        two = audit_plan(plan_of(data, workers=2), out=tmp_path / "two", report=False, say=lines.append)
+        pd.testing.assert_frame_equal(two.results(), one.results(), check_exact=True)
+        pd.testing.assert_frame_equal(two.verdicts(), one.verdicts(), check_exact=True)
+        galleries = [pd.read_parquet(run.path / "gallery.parquet") for run in (one, two)]
+        pd.testing.assert_frame_equal(galleries[1], galleries[0], check_exact=True)
+        assert two.manifest["timing"]["n_decodes"] == one.manifest["timing"]["n_decodes"]
+        assert lines == ["2 workers, 1 thread each: as stated"]
+
+    def test_a_run_that_one_process_began_goes_on_with_two(self, tmp_path):
+        plan = plan_of(write_dataset(tmp_path / "set", images=6))
+        whole = audit_plan(plan, out=tmp_path / "run", report=False).results()
+        for part in (0, 2):
+            (tmp_path / "run" / "results" / f"part-{part:05d}.parquet").unlink()
+        again = audit_plan(plan, out=tmp_path / "run", report=False, workers=2).results()
+        pd.testing.assert_frame_equal(again, whole, check_exact=True)
+
+    def test_a_loaded_model_cannot_be_shared_by_processes(self, tmp_path):
+        data = rb.load_dataset(write_dataset(tmp_path / "set", images=2), prompt="p5")
+        model = rb.segmenter(reads_side, name="reader")
+        with pytest.raises(InputError, match=r"engine: expected no 'workers' for a loaded model, got 2; .* plan"):
+            rb.audit(model, data, out=tmp_path / "run", engine={"workers": 2})
+
+
+@dataclass
+class Notes:
+    """A runner that writes a file for each part; its content is the process. `fault` meets every part it runs."""
+
+    folder: Path
+    fault: str = ""
+
+    def run_part(self, index):
+        if self.fault:
+            (self.folder / "fault").touch()
+        if self.fault == "error":
+            raise CaseError(f"part {index}: cannot be read")
+        if self.fault == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        (self.folder / f"part-{index}").write_text(str(os.getpid()))
+
+
+class Patient(Notes):
+    """Runs its first part as soon as another process has begun with one."""
+
+    def run_part(self, index):
+        until = time.monotonic() + 120
+        while not any(self.folder.iterdir()):
+            assert time.monotonic() < until, "no other process began with a part"
+            time.sleep(0.01)
+        super().run_part(index)
+
+
+def by_process(folder):
+    return {int(path.name.split("-")[1]): int(path.read_text()) for path in folder.glob("part-*")}
+
+
+class TestProcesses:
+    def test_every_part_is_run_once_and_counted(self, tmp_path):
+        progress = []
+        run_in_workers(
+            Patient(tmp_path),
+            partial(Notes, tmp_path),
+            range(2, 12),
+            workers=2,
+            total=12,
+            progress=lambda *counts: progress.append(counts),
+        )
+        assert sorted(by_process(tmp_path)) == list(range(2, 12))
+        assert len(set(by_process(tmp_path).values())) == 2
+        assert progress == [(done, 12) for done in range(2, 13)]
+        assert multiprocessing.active_children() == []
+
+    def test_nothing_is_run_before_the_first_parts_are_there(self, tmp_path):
+        class First(Notes):
+            def run_part(self, index):
+                assert bool(by_process(tmp_path)) == (index != 3)
+                super().run_part(index)
+
+        run_in_workers(
+            First(tmp_path), partial(Notes, tmp_path), range(6), first=[3], workers=2, total=6, progress=None
+        )
+        assert by_process(tmp_path)[3] == os.getpid()
+        assert sorted(by_process(tmp_path)) == list(range(6))
+
+    @pytest.mark.parametrize(
+        ("fault", "error", "line"),
+        [
+            ("error", CaseError, r"^part \d: cannot be read$"),
+            (
+                "kill",
+                InputError,
+                r"^workers: one of the processes was killed by signal 9; .* are kept\. .* fewer workers",
+            ),
+        ],
+    )
+    def test_what_ends_another_process_is_an_error_here(self, tmp_path, fault, error, line):
+        with pytest.raises(error, match=line):
+            run_in_workers(
+                Patient(tmp_path), partial(Notes, tmp_path, fault), [0, 1], workers=2, total=2, progress=None
+            )
+        assert len(by_process(tmp_path)) == 1
+        assert multiprocessing.active_children() == []
+
+
+class TestCount:
+    @pytest.fixture
+    def loaded(self, tmp_path):
+        plan = plan_of(write_dataset(tmp_path / "set", images=2), threads=None)
+        return plan, *load_all(plan)
+
+    @pytest.fixture
+    def machine(self, monkeypatch):
+        monkeypatch.setattr(worker_count, "cores", lambda: 8)
+        monkeypatch.setattr(worker_count, "_free_gib", lambda: 3.0)
+
+    def test_memory_bounds_it_and_threads_share_the_cores(self, loaded, machine):
+        count = chosen_workers(*loaded, [10_000])
+        assert (count.workers, count.threads) == (3, 2)
+        assert count.sentence() == "3 workers, 2 threads each: 8 cores, 3.0 GiB free, about 0.9 GiB for each"
+
+    def test_a_large_network_gets_fewer(self, loaded, machine, monkeypatch):
+        monkeypatch.setattr(worker_count, "_parameters", lambda model: 150_000_000)
+        assert chosen_workers(*loaded, [10_000]).workers == 1
+
+    def test_stated_threads_bound_it(self, loaded, machine):
+        plan, models, data = loaded
+        plan = plan.model_copy(update={"engine": plan.engine.model_copy(update={"threads": 4})})
+        assert chosen_workers(plan, models, data, [10_000])[:2] == (2, 4)
+        assert stated_workers(plan, 5)[:2] == (5, 4)
+
+    def test_little_work_and_black_boxes_stay_in_one_process(self, loaded, machine):
+        plan, models, data = loaded
+        assert chosen_workers(plan, models, data, [3])[:2] == (1, None)
+        black_box = rb.segmenter(reads_side, name="reader")
+        assert chosen_workers(plan, [black_box], data, [10_000])[:2] == (1, None)
+
+
+class Images:
+    """A data set of which only the images are known."""
+
+    def __init__(self, count):
+        self.infos = [SimpleNamespace(image_id=f"i{number}") for number in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("images", "stated", "sizes"),
+    [
+        (20, None, [5, 5, 5, 5]),
+        (40, None, [5] * 8),
+        (15, None, [8, 7]),
+        (60, None, [8] * 7 + [4]),
+        (20, 8, [8, 8, 4]),
+        (3, 8, [3]),
+    ],
+)
+def test_parts_of_few_images_are_equally_large(images, stated, sizes):
+    parts = cut_parts([None], [Images(images)], stated)
+    assert [len(part.images) for part in parts] == sizes
+    assert [image for part in parts for image in part.images] == [f"i{number}" for number in range(images)]
