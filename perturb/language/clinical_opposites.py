@@ -6,11 +6,11 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from robustness.perturb.language.numerals import spell, unspell
+from robustness.perturb.language.grammar.numerals import spell, unspell
 from robustness.perturb.language.ontology.modifiers import modifiers
+from robustness.perturb.language.ontology.pairs import pairs
 from robustness.perturb.language.ontology.relatives import is_other, kin, term_of
 from robustness.perturb.language.ontology.terms import forget_on_extend, terms
-from robustness.perturb.language.pairs import pairs
 
 _LEVELS = pairs(
     "upper>lower; lower>upper; middle>upper; mid>upper; top>bottom; bottom>top; inner>outer; outer>inner; "

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from robustness.perturb.language.numerals import spell
+from robustness.perturb.language.grammar.numerals import spell
 from robustness.perturb.language.truth import facts
 from robustness.types import Image, Mask
 

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from robustness.perturb.language.edit import Edit, article_repair, match_case, noun_repairs, same_value
+from robustness.perturb.language.grammar.numerals import spell
 from robustness.perturb.language.lexicon import singular
 from robustness.perturb.language.measured import measure, place_of, shape_of
 from robustness.perturb.language.mirror_words import CLOCK, holder_of, names_both
-from robustness.perturb.language.numerals import spell
 from robustness.perturb.language.truth import facts, judge
 from robustness.types import Attribute, Case, Mask, NotApplicable, Prompt
 

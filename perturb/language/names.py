@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, lru_cache
 
+from robustness.perturb.language.grammar.numerals import spell, unspell
 from robustness.perturb.language.lexicon import class_index, find_class, words_by_kind
-from robustness.perturb.language.numerals import spell, unspell
 
 Index = Mapping[str, Sequence[tuple[str, ...]]]
 TOKEN = re.compile(r"[^\W_]+(?:[-'][^\W_]+)*")

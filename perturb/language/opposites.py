@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from robustness.perturb.language import wordnet
 from robustness.perturb.language.clinical_opposites import clinical_opposites
+from robustness.perturb.language.grammar.numerals import spell, unspell
 from robustness.perturb.language.lexicon import Word, classes, descriptions, singular, words_by_kind
-from robustness.perturb.language.numerals import spell, unspell
 
 _SEPARATOR = re.compile(r",\s*(?:and\s+)?|\s+and\s+")
 _CORNERS = ("top left", "bottom right", "top right", "bottom left")

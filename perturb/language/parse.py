@@ -12,9 +12,9 @@ from typing import Any
 
 from robustness.perturb.language import align
 from robustness.perturb.language.grammar.sentence import names_of, read_grammar
-from robustness.perturb.language.grammar.template_shape import is_template
 from robustness.perturb.language.parts import read_in_parts
 from robustness.perturb.language.reader import Reader
+from robustness.perturb.language.template_shape import is_template
 from robustness.perturb.modality import canonical_modality
 from robustness.types import Prompt
 

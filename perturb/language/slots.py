@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import NamedTuple
 
+from robustness.perturb.language.grammar.numerals import spell
 from robustness.perturb.language.lexicon import words_by_kind
-from robustness.perturb.language.numerals import spell
 
 
 class Slot(NamedTuple):

@@ -11,8 +11,8 @@ from typing import Any
 
 from robustness.errors import InputError, suggest
 from robustness.perturb.language.edit import takes_an
+from robustness.perturb.language.grammar.numerals import spell
 from robustness.perturb.language.lexicon import descriptions, find_class
-from robustness.perturb.language.numerals import spell
 from robustness.perturb.modality import canonical_modality
 from robustness.types import KINDS
 

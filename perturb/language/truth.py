@@ -14,9 +14,9 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from robustness.perturb.language.clinical_opposites import clinical_opposites
+from robustness.perturb.language.grammar.numerals import unspell
 from robustness.perturb.language.lexicon import singular, synonyms, words_by_kind
 from robustness.perturb.language.mirror_words import mirrored_text
-from robustness.perturb.language.numerals import unspell
 from robustness.perturb.language.parse import parse_prompt
 from robustness.types import Attribute, Case, Mask, Prompt
 

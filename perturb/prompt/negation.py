@@ -7,7 +7,7 @@ import re
 import numpy as np
 
 from robustness.perturb.language.edit import Edit, match_case, record
-from robustness.perturb.language.grammar.template_shape import is_template
+from robustness.perturb.language.template_shape import is_template
 from robustness.perturb.prompt.base import PromptPerturbation
 from robustness.perturb.prompt.denial import denial
 from robustness.registry import PERTURBATIONS

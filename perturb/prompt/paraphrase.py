@@ -6,8 +6,8 @@ import re
 
 import numpy as np
 
-from robustness.perturb.language.grammar.template_shape import is_template
 from robustness.perturb.language.slots import PLACE, PLACES
+from robustness.perturb.language.template_shape import is_template
 from robustness.perturb.prompt.base import PromptPerturbation
 from robustness.perturb.prompt.rewording import rewordings
 from robustness.registry import PERTURBATIONS

@@ -10,8 +10,8 @@ import numpy as np
 from robustness.perturb.base import BasePerturbation
 from robustness.perturb.language import wordnet
 from robustness.perturb.language.edit import swap
+from robustness.perturb.language.grammar.numerals import unspell
 from robustness.perturb.language.lexicon import descriptions, find_class, synonyms
-from robustness.perturb.language.numerals import unspell
 from robustness.perturb.language.opposites import Opposite
 from robustness.perturb.language.parse import kinds_of
 from robustness.perturb.prompt.base import PromptPerturbation

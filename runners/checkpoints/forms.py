@@ -31,27 +31,34 @@ _SUFFIXES = {
     ".npz": ("NumPy arrays", _SAVE),
 }
 _FOLDERS = (
-    (".metadata", "a sharded checkpoint of torch.distributed (FSDP, DCP)",
-     "join it with python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER FILE"),
+    (
+        ".metadata",
+        "a sharded checkpoint of torch.distributed (FSDP, DCP)",
+        "join it with python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER FILE",
+    ),
     ("zero_to_fp32.py", "a DeepSpeed checkpoint", "join it with its own zero_to_fp32.py"),
     ("pytorch_model_fsdp_0", "a sharded FSDP checkpoint of accelerate", "join it with accelerate merge-weights"),
     ("saved_model.pb", "a TensorFlow SavedModel", "weights of another framework cannot be loaded"),
     ("flax_model.msgpack", "Flax weights", "convert them with transformers' from_pretrained(..., from_flax=True)"),
     ("tf_model.h5", "TensorFlow weights", "convert them with transformers' from_pretrained(..., from_tf=True)"),
     ("MLmodel", "an MLflow model", "give the file under its data/ folder"),
-)  # fmt: skip
+)
 # Parts of keys that tell a kind of file, and what to do with it.
 _KEYS = (
-    (("film_mul.", "trans_conv.", "reduces."),
-     "it is the decoder alone of the original CLIPSeg repository (rd64-uni); transformers converts it, or take "
-     "CIDAS/clipseg-rd64-refined"),
+    (
+        ("film_mul.", "trans_conv.", "reduces."),
+        "it is the decoder alone of the original CLIPSeg repository (rd64-uni); transformers converts it, or take "
+        "CIDAS/clipseg-rd64-refined",
+    ),
     (("prompt_learner.ctx",), "it holds learned context tokens (CoOp), which take the place of a prompt's words"),
     (("lora_A",), "it holds LoRA factors without their base"),
-    (("adapter",),
-     "it holds adapter layers that this network does not have (VLSM-Adapter); wrap it with name = 'python'"),
+    (
+        ("adapter",),
+        "it holds adapter layers that this network does not have (VLSM-Adapter); wrap it with name = 'python'",
+    ),
     (("image_encoder.", "mask_decoder."), "it is a Segment Anything network; see grounded-sam and its sam_from"),
     (("optimizer",), "it holds the state of an optimizer"),
-)  # fmt: skip
+)
 
 
 def file_form(path: Path) -> tuple[str, str] | None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from robustness.perturb.language.grammar.numerals import unspell
 from robustness.perturb.language.grammar.tagger import Tagged
 from robustness.perturb.language.grammar.tokens import Token
 from robustness.perturb.language.grammar.vocabulary import category_of, is_colour, is_edge, kind_of, words
-from robustness.perturb.language.numerals import unspell
 
 _COUNTS = frozenset(
     "several many multiple numerous few single solitary couple pair dozen countless innumerable lone handful".split()

@@ -56,9 +56,12 @@ class MaskConvention:
             return MaskDeclaration(kind="colors", colors=tuple(self.colors[i] for i in items), name="+".join(items))
         if self.channels and label in self.channels:
             return MaskDeclaration(
-                kind="channel", channel=self.channels[label], threshold=self.threshold, full_scale=self.full_scale,
+                kind="channel",
+                channel=self.channels[label],
+                threshold=self.threshold,
+                full_scale=self.full_scale,
                 name=str(label),
-            )  # fmt: skip
+            )
         if (self.colors or self.channels) and not self.labels:
             known = ", ".join(self.names())
             raise InputError(

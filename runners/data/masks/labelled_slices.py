@@ -32,9 +32,14 @@ def view_by_rule(header: Header, rule: SliceRule, where: str) -> View:
 
 
 def slices_of_volume(
-    image: Path, mask: Path, labels: Mapping[str, tuple[int, ...]], rule: SliceRule, cache: VolumeCache,
-    *, most: int | None = None,
-) -> list[SliceOfVolume]:  # fmt: skip
+    image: Path,
+    mask: Path,
+    labels: Mapping[str, tuple[int, ...]],
+    rule: SliceRule,
+    cache: VolumeCache,
+    *,
+    most: int | None = None,
+) -> list[SliceOfVolume]:
     """Return the slices of a volume that a rule chooses, in the order of their indices.
 
     Args:

@@ -47,9 +47,11 @@ def _isic(source: Path, options: Options, *, folders: Mapping[str, tuple[str, st
 
 def _lesion(image: Path, mask: Path, split: str, row: Mapping[str, str]) -> Sample:
     target = Target(
-        name="skin lesion", mask_stem=f"{image.stem}_Segmentation", read=partial(_binary, mask),
+        name="skin lesion",
+        mask_stem=f"{image.stem}_Segmentation",
+        read=partial(_binary, mask),
         aliases=(mask.stem,),
-    )  # fmt: skip
+    )
     subject = row.get("patient_id") or row.get("lesion_id") or ""
     facts = {name: row[column] for column, name in _FACTS.items() if row.get(column)}
     return Sample(stem=image.stem, image=image, targets=(target,), split=split, subject=subject, facts=facts)

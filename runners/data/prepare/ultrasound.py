@@ -93,9 +93,14 @@ def _heart(patient: Path, view: str, phase: str, facts: Mapping[str, Any], split
     )
     spacing = open_volume(image).header.spacing_mm
     yield Sample(
-        stem=stem, pixels=partial(_frame, image), targets=targets, subject=patient.name, split=split, facts=facts,
+        stem=stem,
+        pixels=partial(_frame, image),
+        targets=targets,
+        subject=patient.name,
+        split=split,
+        facts=facts,
         spacing_mm=(spacing[1], spacing[0]) if spacing else None,
-    )  # fmt: skip
+    )
 
 
 def _existing(folder: Path, stem: str) -> Path | None:

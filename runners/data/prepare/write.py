@@ -45,9 +45,17 @@ class Prepared:
 
 
 def prepare(
-    name: str, source: str | Path, out: str | Path, *, annotations: str | Path | None = None, val: float = 0.15,
-    test: float = 0.2, seed: int = 0, limit: int | None = None, options: Mapping[str, Any] | None = None,
-) -> Prepared:  # fmt: skip
+    name: str,
+    source: str | Path,
+    out: str | Path,
+    *,
+    annotations: str | Path | None = None,
+    val: float = 0.15,
+    test: float = 0.2,
+    seed: int = 0,
+    limit: int | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Prepared:
     """Turn a download into a dataset folder that `load_dataset` opens.
 
     Splits are, in this order: those of the annotation files (with their prompts), the publisher's own, shares of whole
@@ -162,10 +170,15 @@ def _finish(
     known = all(sample.subject for sample in samples)
     notes = tuple(_notes(layout, splits, known))
     card = {
-        "name": layout.name, "what": layout.title, "modality": layout.modality, "licence": layout.licence,
-        "source": layout.source, "subjects": layout.subjects if known else "not known", "notes": list(notes),
+        "name": layout.name,
+        "what": layout.title,
+        "modality": layout.modality,
+        "licence": layout.licence,
+        "source": layout.source,
+        "subjects": layout.subjects if known else "not known",
+        "notes": list(notes),
         "counts": {split: len(entries) for split, entries in splits.items()},
-    }  # fmt: skip
+    }
     write_text(folder / "dataset_card.json", json.dumps(card, indent=1, ensure_ascii=False) + "\n")
     subjects = {split: len({e["subject"] for e in entries}) for split, entries in splits.items()} if known else {}
     return Prepared(folder, {split: len(entries) for split, entries in splits.items()}, subjects, notes)

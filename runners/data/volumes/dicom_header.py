@@ -24,9 +24,13 @@ FACTS = {
 }
 # Fields that name a person; a file for research holds none of them.
 IDENTIFIERS = (
-    "PatientName", "PatientBirthDate", "OtherPatientIDs", "PatientAddress", "PatientTelephoneNumbers",
+    "PatientName",
+    "PatientBirthDate",
+    "OtherPatientIDs",
+    "PatientAddress",
+    "PatientTelephoneNumbers",
     "ReferringPhysicianName",
-)  # fmt: skip
+)
 
 _TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 

@@ -86,9 +86,16 @@ class PersistentProgram:
         self._answers, self._log = queue.Queue(), deque(maxlen=_TAIL_LINES)
         try:
             process = subprocess.Popen(
-                list(self.arguments), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                cwd=self.folder, text=True, encoding="utf-8", errors="replace", start_new_session=True,
-            )  # fmt: skip
+                list(self.arguments),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd=self.folder,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+                start_new_session=True,
+            )
         except OSError as error:
             raise InputError(f"command: {self.arguments[0]!r} cannot be started ({error})") from error
         self._process = process

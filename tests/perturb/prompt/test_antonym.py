@@ -76,7 +76,7 @@ def test_the_counted_noun_agrees_with_the_new_number(old: str, new: str) -> None
 
 
 def test_ages_move_at_least_twenty_years_and_stay_adult() -> None:
-    from robustness.perturb.language.numerals import spell, unspell
+    from robustness.perturb.language.grammar.numerals import spell, unspell
 
     for age in range(18, 100):
         new = unspell(opposites("age", f"{spell(age)}-year-old")[0].value.removesuffix("-year-old"))
