@@ -137,7 +137,14 @@ class Prompt:
             if a.start >= stop
         ]
         middle = [replacement] if replacement is not None else []
-        return Prompt(self.text[:start] + new + self.text[stop:], (*before, *middle, *moved), self.paraphrases)
+        text = self.text[:start] + new + self.text[stop:]
+        # A value around the edit ("upper left lung" around "left") holds the new words.
+        around = [
+            dataclasses.replace(a, value=text[a.start : a.stop + shift], stop=a.stop + shift)
+            for a in self.attributes
+            if a.start <= start and stop <= a.stop and a.stop - a.start > stop - start
+        ]
+        return Prompt(text, (*before, *middle, *around, *moved), self.paraphrases)
 
 
 @dataclass(frozen=True, eq=False)

@@ -115,9 +115,9 @@ def is_template(text: str, attributes: Sequence[Attribute], *, is_stated: bool) 
             return False
         at = a.stop
         # "upper left lung" is a place in the patient; "X is present." alone names its target.
+        is_sentence = a.kind == "pathology" and "present" in text[a.stop : target.start].lower()
         if a.start < target.start and (
-            (a.kind in ("pathology", "description") and a.stop - a.start > 10)
-            or (a.kind == "location" and _is_body(target))
+            is_sentence or a.kind == "description" or (a.kind == "location" and _is_body(target))
         ):
             return False
     return _is_frame(text[at:])

@@ -8,6 +8,8 @@ from robustness.perturb.language.grammar.places import is_place_phrase, read_loc
 from robustness.perturb.language.grammar.state import Target
 from robustness.perturb.language.grammar.vocabulary import kind_of, words
 
+_AMOUNTS = frozenset("cluster clusters group groups patch patches evidence amount amounts volume quantity".split())
+
 
 class Naming(Attachment):
     """Decides what the noun phrases of a text are."""
@@ -74,9 +76,14 @@ class Naming(Attachment):
         if following == ":" and head in words("classes.header") and not self.targets:
             return
         verb = phrase.stop < hi and tagged.tags[phrase.stop] in ("auxiliary", "certainty")
-        if phrase.category == "generic" and not self.targets and (verb or following == "of"):
+        if (
+            phrase.category == "generic"
+            and not self.targets
+            and (verb or following == "of")
+            and not head.startswith("part")
+        ):
             return
-        if head in ("cluster", "clusters", "group", "groups", "patch", "patches", "evidence") and following == "of":
+        if head in _AMOUNTS and following == "of":
             return
         if head == "eye" and self.targets:
             self._eye(phrase)
@@ -120,13 +127,13 @@ class Naming(Attachment):
         if self.denied:
             return False
         last = self.targets[-1]
-        if self.is_asked and not self.fresh and last.index < self._request_index(phrase.start):
-            if all(t.index < self._request_index(phrase.start) for t in self.targets):
+        if self.is_asked and not self.fresh and last.token < self._request_index(phrase.start):
+            if all(t.token < self._request_index(phrase.start) for t in self.targets):
                 self.targets.clear()
             return True
         head = self.tagged.tokens[phrase.name[1] - 1].lower if phrase.name else ""
         if self.joined:
-            between = range(last.index, phrase.start)
+            between = range(last.token, phrase.start)
             if any(self.tagged.tags[k] in ("relation",) for k in between):
                 return False
             return not (last.category == "finding" and phrase.category == "anatomy")

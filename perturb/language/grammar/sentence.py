@@ -69,6 +69,8 @@ class Grammar(Scope):
                 return self._phrase(i, hi)
             self._has(i)
             return i + 1
+        if token.lower in words("classes.adverb") and i + 1 < hi and tagged.tags[i + 1] == "determiner":
+            return i + 1
         if kind == "conjunction":
             self.joined = True
             return i + 1
@@ -133,7 +135,7 @@ class Grammar(Scope):
     def _has(self, i: int) -> None:
         """A verb such as "contains": what was named before it only holds what is asked for."""
         joined = i > 0 and self.tagged.tags[i - 1] in ("conjunction", "sign")
-        if self.targets and not joined and not self.is_asked and self.targets[-1].index < i and self._same_sentence(i):
+        if self.targets and not joined and not self.is_asked and self.targets[-1].token < i and self._same_sentence(i):
             holder = self.targets.pop()
             self.found = [
                 f._replace(role="landmark") if f.kind in ("side", "direction") and f.start <= holder.stop else f

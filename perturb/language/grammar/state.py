@@ -28,7 +28,7 @@ class Target(NamedTuple):
     stop: int
     head: str
     category: str
-    index: int
+    token: int
 
 
 class Reading:
@@ -56,7 +56,7 @@ class Reading:
         raise NotImplementedError("the class of the whole pass fills this")
 
     def _same_sentence(self, i: int) -> bool:
-        first = self.targets[-1].index
+        first = self.targets[-1].token
         tokens, tags = self.tagged.tokens, self.tagged.tags
         return not any(tokens[k].lower in (".", "?", "!", ",") or tags[k] == "relative" for k in range(first, i))
 

@@ -175,5 +175,5 @@ def _class_of(lower: str) -> str:
     return "word"
 
 
-_DIGIT = re.compile(r"\d")
+_DIGIT = re.compile(r"\d|\b(?:grade|stage|segment|level|type|class|zone|station)\b", re.IGNORECASE)
 _BE = frozenset({"is", "are", "was", "were", "may", "might", "seems", "appears", "has", "have"})

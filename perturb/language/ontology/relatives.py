@@ -101,6 +101,7 @@ def others(name: str, modality: str, *, regions: Iterable[str] = ()) -> tuple[Te
     # "mass", "lesion" and "fracture" are of no region: the terms of the modality's usual ones do.
     region = ours.region.split("/")[0] if ours and ours.region != "any" else ""
     near = (region, *_NEIGHBOURS.get(region, ()), *regions) if region else ()
+    pool: tuple[Term, ...] = ()
     for wanted in ((region,), near, ()):
         pool = tuple(t for t in found if _in(t, wanted if region else ()) and is_other(t.name, name))
         if len(pool) >= 3:

@@ -1,0 +1,105 @@
+"""What people write, read by the grammar: one test for each kind of mistake that made a wrong verdict."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from robustness.perturb.language.parse import parse_prompt
+from tests.perturb.prompt_cases import values
+
+INFECTION = "Unilateral pulmonary infection, one infected area, upper left lung."
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "Inferior Vena Cava in the center of the image, oval in shape, close to liver",
+            "target:Inferior Vena Cava location:center shape:oval relation:close to liver",
+        ),
+        (
+            "This endoscopic image contains a polyp in the top right side, which is roughly circular in shape and has "
+            "some reddish texture.",
+            "modality:endoscopic target:polyp location:top right shape:roughly circular colour:reddish",
+        ),
+        (INFECTION, "side:Unilateral target:pulmonary infection number:one place:upper left lung side:left"),
+        ("An opacity is present in the breast.", "target:opacity place:breast"),
+        ("5 mm polyp", "measure:5 mm target:polyp"),
+        ("1.3 cm lesion", "measure:1.3 cm target:lesion"),
+        ("BI-RADS 4 mass", "measure:BI-RADS 4 target:mass"),
+        ("grade 3 tumor", "measure:grade 3 target:tumor"),
+        ("cyst in segment 6", "target:cyst place:segment 6"),
+        ("thrombus in the left atrium", "target:thrombus place:left atrium"),
+        ("stone in the right kidney", "target:stone side:right place:right kidney"),
+        ("instrument near the polyp", "target:instrument relation:near the polyp"),
+        ("tumor adjacent to the duodenum", "target:tumor relation:adjacent to the duodenum"),
+        ("optic disc and optic cup", "target:optic disc target:optic cup"),
+        ("white matter lesions", "target:white matter lesions"),
+        ("OD macular hole", "side:OD target:macular hole"),
+        ("dextral kidney", "side:dextral target:kidney"),
+        ("no evidence of metastases in the spine", "negation:no evidence of target:metastases place:spine"),
+        ("mass suspicious for malignancy", "target:mass certainty:suspicious for pathology:malignancy"),
+        ("IMPRESSION: 7 mm stone in the left ureter.", "measure:7 mm target:stone side:left place:left ureter"),
+        ("Segment the liver, not the spleen.", "target:liver negation:not"),
+    ],
+)
+def test_what_clinicians_write_is_read(text: str, expected: str) -> None:
+    found = sorted(f"{kind}:{value}" for kind, value in values(text))
+    assert found == sorted(_split(expected))
+
+
+def _split(expected: str) -> list[str]:
+    found: list[str] = []
+    for word in expected.split(" "):
+        if ":" in word and word.partition(":")[0].isalpha():
+            found.append(word)
+        else:
+            found[-1] += f" {word}"
+    return found
+
+
+def test_each_of_two_things_has_its_own_words() -> None:
+    text = "one small polyp in the top left and one large polyp in the bottom right"
+    found = values(text)
+    assert [v for k, v in found if k == "location"] == ["top left", "bottom right"]
+    assert [v for k, v in found if k == "size"] == ["small", "large"]
+    assert [v for k, v in found if k == "target"] == ["polyp", "polyp"]
+
+
+def test_a_side_of_a_landmark_is_not_the_targets() -> None:
+    prompt = parse_prompt("mass abutting the left adrenal gland")
+    side = prompt.get("side")
+    assert side is not None
+    assert side.role == "landmark"
+    assert prompt.replace("side", "right").text == "mass abutting the right adrenal gland"
+    relation = prompt.replace("side", "right").get("relation")
+    assert relation is not None
+    assert relation.value == "abutting the right adrenal gland"
+
+
+def test_the_stated_target_wins_over_the_words_around_it() -> None:
+    for text in (INFECTION, "Upper left lung, pulmonary infection."):
+        targets = [v for k, v in values(text, target="pulmonary infection") if k == "target"]
+        assert targets == ["pulmonary infection"]
+
+
+def test_on_the_left_is_the_patients_side_in_radiology_and_not_stated_in_a_photograph() -> None:
+    assert ("side", "left") in values("nodule on the left", modality="CT")
+    assert "side" not in dict(values("wound on the left", modality="photograph"))
+    assert ("location", "left") in values("nodule on the left of the image", modality="CT")
+
+
+WORDS = st.sampled_from(
+    "polyp mass the a of in on with without no left right upper lobe liver 5 mm grade 3 between and , . : ( ) which is"
+    " are there shows segment please not near close to adjacent to suspicious for T2 CT axial one two small red"
+    " irregular margins image 7 o'clock L4/L5 has lying".split(" ")
+)
+
+
+@given(st.lists(WORDS, max_size=25))
+@settings(max_examples=200, deadline=None)
+def test_no_order_of_clinical_words_breaks_the_grammar(words: list[str]) -> None:
+    text = " ".join(words)
+    assert all(text[a.start : a.stop] == a.value and a.value.strip() for a in parse_prompt(text).attributes)
