@@ -9,13 +9,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from benchmarks.calibration import battery, family, gate_end_to_end, margin, null, plasmode, power
+from benchmarks.calibration import battery, family, gate_end_to_end, margin, misleading, null, plasmode, power
 from benchmarks.calibration._study import show, summary, timed, write_page
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDIES = {
     "null": null,
     "margin": margin,
+    "misleading": misleading,
     "family": family,
     "battery": battery,
     "power": power,
