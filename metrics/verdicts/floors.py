@@ -16,6 +16,8 @@ from robustness.results import CLEAN, REFERENCE_FRACTION
 # The model's own score where it is asked for something else.
 OWN_FLOORS = ("shuffled", "wrong_class")
 SCORE = "dice"
+# How every reason begins.
+FLOOR_SAYS = "the clean Dice"
 
 
 def floor_reason(rows: Rows, cells: pd.DataFrame, settings: Settings) -> str:
@@ -38,14 +40,14 @@ def floor_reason(rows: Rows, cells: pd.DataFrame, settings: Settings) -> str:
     bound = _low(means, settings)
     if not bound > settings.margin_dice:
         return (
-            f"the clean Dice {means.mean():.3f} is not shown above the margin {settings.margin_dice:g}"
+            f"{FLOOR_SAYS} {means.mean():.3f} is not shown above the margin {settings.margin_dice:g}"
             f" (lower bound {bound:.3f}): what scores nothing cannot lose it"
         )
     for name, floor in _trivial(rows, clean, scores).items():
         gain = subject_values(rows, clean, scores[clean] - floor)[1]
         if not _low(gain, settings) > 0:
             return (
-                f"the clean Dice {means.mean():.3f} is not shown above that of {name}, {means.mean() - gain.mean():.3f}"
+                f"{FLOOR_SAYS} {means.mean():.3f} is not shown above that of {name}, {means.mean() - gain.mean():.3f}"
             )
     return _own_floor(rows, cells, float(means.mean()), settings)
 
@@ -79,7 +81,7 @@ def _own_floor(rows: Rows, cells: pd.DataFrame, clean: float, settings: Settings
             loss = subject_means(losses.effect, losses.subject)[1]
             if not settings.too_few(loss.size) and not _low(loss, settings) > 0:
                 return (
-                    f"the clean Dice {clean:.3f} is not shown above the model's own under {name} prompts,"
+                    f"{FLOOR_SAYS} {clean:.3f} is not shown above the model's own under {name} prompts,"
                     f" {clean - loss.mean():.3f}: the score does not come from what the prompt asks for"
                 )
     return ""

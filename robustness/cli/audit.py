@@ -56,6 +56,10 @@ def audit(
             say=lambda line: typer.echo(f"audit: {line}", err=True),
         )
     _say_counts(run.manifest["counts"])
+    for text in run.manifest.get("warnings") or ():
+        # What makes a claim void is said here too, not on the page alone.
+        if text.startswith("No robustness of") or "has random weights" in text:
+            typer.echo(f"warning: {text}", err=True)
     _print_verdicts(run.verdicts())
     typer.echo(f"Run: {run.path.resolve()}")
     typer.echo(f"Report: {(run.path / 'report.html').resolve()}")

@@ -135,6 +135,9 @@ class Evidence:
         from robustness.metrics.verdicts.settings import Settings
 
         def measure() -> str:
+            models = self.run.manifest.get("models") or []
+            if any(model in (m.get("label"), m.get("name")) and (m.get("weights") or {}).get("random") for m in models):
+                return f"{model} has random weights"
             stats, cells = self.statistics, self.rows.cells
             settings = Settings(
                 stats.alpha,

@@ -89,7 +89,12 @@ def conclude(
         "precision": model_facts[0].get("precision"),
         **environment,
         "counts": counts(results),
-        "warnings": [*warnings_of(results, dataset_facts), *_cut_texts(timing), *attack_warnings(results)],
+        "warnings": [
+            *untested_warnings(model_facts, verdict_table),
+            *warnings_of(results, dataset_facts),
+            *_cut_texts(timing),
+            *attack_warnings(results),
+        ],
         "statistics": plan.statistics.model_dump(),
         "metrics": plan.metrics.model_dump(),
         "timing": timing,
@@ -97,6 +102,21 @@ def conclude(
     }
     run.write_json(MANIFEST, manifest)
     return manifest
+
+
+def untested_warnings(model_facts: list[dict[str, Any]], verdict_table: pd.DataFrame) -> list[str]:
+    """Return what makes every claim of a model void: random weights, a clean score that no trivial answer is below."""
+    from robustness.metrics.verdicts.floors import FLOOR_SAYS
+
+    warnings = [
+        f"{facts['name']} has random weights (no checkpoint was given): nothing here says anything about a trained model."
+        for facts in model_facts
+        if (facts.get("weights") or {}).get("random")
+    ]
+    rules = verdict_table[verdict_table["rule"].str.startswith(FLOOR_SAYS)]
+    for row in rules.drop_duplicates(["model", "dataset", "rule"]).to_dict("records"):
+        warnings.append(f"No robustness of {row['model']} on {row['dataset']} is claimed: {row['rule']}.")
+    return warnings
 
 
 def _cut_texts(timing: dict[str, float]) -> list[str]:
@@ -144,6 +164,13 @@ def warnings_of(results: pd.DataFrame, dataset_facts: list[dict[str, Any]]) -> l
         warnings.append(
             f"The same input predicted twice gave other masks (largest change {moved:.4f}): this is the noise floor."
         )
+    if "reference_fraction" in results:
+        clean = results[(results["condition"] == CLEAN) & results["reference_fraction"].notna()]
+        empty = int((clean["reference_fraction"] == 0).sum())
+        if empty and 2 * empty >= len(clean):
+            warnings.append(
+                f"{empty} of {len(clean)} reference masks are empty: Dice is then 1 for painting nothing, and says little."
+            )
     if not len(results[(results["condition"] == CLEAN) & (results["error"].fillna("") == "")]):
         warnings.append("No clean prediction could be made.")
     return warnings

@@ -398,3 +398,16 @@ class TestItem13Identity:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             rb.verdicts(battery("oracle", 12))
+
+
+class TestWarnings:
+    def test_random_weights_floors_and_empty_references_come_before_any_number(self):
+        from robustness.runs.conclude import untested_warnings, warnings_of
+
+        table = paired(np.zeros(40), clean=1.0).assign(both_empty=True, reference_fraction=0.0)
+        found = untested_warnings([{"name": "film-unet", "weights": {"random": True}}], rb.verdicts(table))
+        assert found[0].startswith("film-unet has random weights")
+        assert found[1].startswith("No robustness of m on d is claimed: the clean Dice 1.000 is not shown above")
+        facts = [{"name": "d", "subject_is_image": False, "n_images": 40}]
+        table = table.assign(mask_change=0.0)
+        assert any("40 of 40 reference masks are empty" in text for text in warnings_of(table, facts))
