@@ -10,6 +10,7 @@ Reference: Lin et al., "Microsoft COCO: Common Objects in Context", ECCV 2014, a
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -68,7 +69,7 @@ def rasterize(item: Any, size: Size | None, where: str) -> Mask:
     runs = _pycocotools(where).frPyObjects(polygons, *size) if polygons else []
     mask = np.zeros(size, dtype=np.bool_)
     for run in runs:
-        mask |= _pycocotools(where).decode(run).astype(np.bool_)
+        mask |= _decode(run, where).astype(np.bool_)
     return mask
 
 
@@ -83,7 +84,7 @@ def _of_runs(item: Mapping[str, Any], size: Size | None, where: str) -> Mask:
             code = tools.frPyObjects({"size": [height, width], "counts": counts}, height, width)
         else:
             code = {"size": [height, width], "counts": counts.encode() if isinstance(counts, str) else counts}
-        mask = np.asarray(tools.decode(code), dtype=np.bool_)
+        mask = np.asarray(_decode(code, where), dtype=np.bool_)
     except (ValueError, TypeError, AttributeError) as error:
         raise CaseError(f"mask {where}: expected a run-length code, got {error}") from None
     if size is not None and mask.shape != size:
@@ -129,6 +130,13 @@ def _polygons(item: Any, where: str) -> list[list[float]]:
 
 def _is_point(item: Any) -> bool:
     return isinstance(item, list) and len(item) == 2 and all(isinstance(value, int | float) for value in item)
+
+
+def _decode(code: Any, where: str) -> Any:
+    """Return the array of a code; pycocotools' own array type warns under numpy 2."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return _pycocotools(where).decode(code)
 
 
 def _pycocotools(where: str) -> Any:
