@@ -16,11 +16,12 @@ class _Outcome(Generic[T]):
     error: BaseException | None = None
 
 
-def within(seconds: float, work: Callable[[], T], *, abort: Callable[[], None]) -> T:
+def within(seconds: float, work: Callable[[], T], *, abort: Callable[[], None] | None = None) -> T:
     """Return what `work` returns, unless it takes longer than `seconds`.
 
     A socket's own timeout starts again with every byte, so that a peer who sends one now and then is waited for without
-    end. Here the work runs in a thread of its own, which `abort` must make end; it is left behind if it does not.
+    end. Here the work runs in a thread of its own, which `abort` makes end; without one it is left behind, to end with
+    its own time-outs or with the process.
 
     Raises:
         TimeoutError: the time is over.
@@ -38,7 +39,8 @@ def within(seconds: float, work: Callable[[], T], *, abort: Callable[[], None]) 
     thread.start()
     thread.join(seconds)
     if thread.is_alive():
-        abort()
+        if abort is not None:
+            abort()
         raise TimeoutError(f"it took longer than {seconds:g} s")
     if outcome.error is not None:
         raise outcome.error

@@ -16,9 +16,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+# Longer messages are cut in the middle: what is wrong stands first and how to go on last.
+_LONGEST = 1_600
+
 
 class RobustnessError(Exception):
-    """Base of every error that this package raises on purpose."""
+    """Base of every error that this package raises on purpose; whatever a name holds, its message is one line."""
+
+    def __init__(self, message: str = "", *more: object) -> None:
+        super().__init__(printable(str(message)), *more)
 
 
 class InputError(RobustnessError, ValueError):
@@ -38,6 +44,21 @@ class CaseError(RobustnessError):
 
 class AnswerError(CaseError, InputError):
     """One answer of a model is no map that can be read; the pair is named."""
+
+
+def printable(text: str) -> str:
+    """Return `text` on one line that can be printed anywhere, of a bounded length."""
+    line = "".join(_ESCAPED.get(c, c) if c < " " or "\x7f" <= c <= "\x9f" or c in "\u2028\u2029" else c for c in text)
+    line = line.encode("utf-8", "backslashreplace").decode("utf-8")
+    if len(line) <= _LONGEST:
+        return line
+    half = _LONGEST // 2
+    return f"{line[:half]} [...] {line[-half:]}"
+
+
+# Text of other libraries comes in lines; other controls are shown as what they are.
+_ESCAPED = {chr(n): f"\\x{n:02x}" for n in (*range(32), *range(127, 160))}
+_ESCAPED |= {"\n": "\\n", "\r": "\\r", "\t": " ", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
 def suggest(name: str, names: Iterable[str]) -> str:

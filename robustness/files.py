@@ -9,7 +9,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from robustness.disk_errors import disk_errors
 from robustness.errors import InputError
+from robustness.regular_files import kind_of, shown_path
 
 # Images that the suite takes where a folder is looked through.
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
@@ -24,10 +26,29 @@ def sha256_file(path: Path) -> str:
 def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
     """Let `write` fill a temporary file beside `path`, sync it and rename it over `path`.
 
-    A process killed at any moment leaves either the old file or the new one, never a half.
+    A process killed at any moment leaves either the old file or the new one, never a half. A link is followed.
+
+    Raises:
+        DiskError: no room, no permission.
+        InputError: a folder, pipe, socket or device is in the way.
     """
+    with disk_errors(path):
+        _write_atomic(_target(path), write)
+
+
+def _target(path: Path) -> Path:
+    """Return where a file is written: a link is followed, and nothing but a file is replaced."""
+    target = path.resolve() if path.is_symlink() else path
+    if os.path.lexists(target) and not target.is_file():
+        kind = kind_of(target.stat().st_mode)
+        raise InputError(f"{shown_path(path)!r}: expected a file that can be replaced, got {kind}; choose another name")
+    return target
+
+
+def _write_atomic(path: Path, write: Callable[[Path], None]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    # A name of 255 bytes is the longest there is; the temporary one must not be longer.
+    handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=".tmp", dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+from robustness.errors import InputError
+from robustness.limits import limits
 from robustness.perturb.language import align
 from robustness.perturb.language.grammar.sentence import names_of, read_grammar
 from robustness.perturb.language.parts import read_in_parts
@@ -30,7 +32,7 @@ def parse_prompt(
     """Return `text` with the attributes that it states.
 
     Args:
-        text: any string; nothing in it makes this fail.
+        text: any string of at most ``[limits] text_characters``; nothing in it makes this fail.
         siblings: the prompts of the same case by key, each a text or a list of texts; p(k) against p(k-1) shows values
             that no vocabulary knows.
         modality: "endoscopy", "MRI", ...; in photographs a noun before the target is a shape ("thumb polyp"), elsewhere
@@ -43,10 +45,16 @@ def parse_prompt(
         A prompt whose attributes are exact: ``text[a.start:a.stop] == a.value``. Lists such as "top left, center" are
         one value. Words that are not understood carry no attribute.
 
+    Raises:
+        InputError: `text` is longer; the time to read it grows faster than its length.
+
     Example:
         >>> [(a.kind, a.value) for a in parse_prompt("Left ventricular cavity of oval shape").attributes]
         [('target', 'Left ventricular cavity'), ('shape', 'oval')]
     """
+    most = limits().text_characters
+    if len(text) > most:
+        raise InputError(f"prompt: expected at most {most} characters ([limits] text_characters), got {len(text)}")
     stated = attributes or {}
     name = str(stated.get("structure") or target or "")
     lateral = str(stated.get("side", "")).lower() in ("left", "right", "both")

@@ -74,9 +74,7 @@ def save_baseline(run: StoredRun, path: str | Path) -> Path:
     Raises:
         InputError: the run is not finished.
     """
-    manifest = run.manifest
-    if not manifest:
-        raise InputError(f"run: expected a finished run, but {str(run.path)!r} has no manifest; resume the audit")
+    manifest = run.check()
     text, scores = files_of(path)
     table, metrics = _scores(run)
     write_atomic(scores, lambda temporary: table.to_parquet(temporary, index=False, compression="zstd"))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from robustness.errors import InputError
 from robustness.gates.spec import GateSpec
-from robustness.results import CLEAN, RERUN
+from robustness.results import CLEAN, CONDITION, FLAGS, IDENTITY, PROMPT, RERUN
 from robustness.runs.measured import Earlier
 
 if TYPE_CHECKING:
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from robustness.metrics.pairing.contrasts import Contrast
     from robustness.metrics.pairing.rows import Rows
     from robustness.runs.stored import StoredRun
+
+
+# Columns that say which prediction a row is, and what happened to it.
+_KEYS = {*IDENTITY, *CONDITION, *PROMPT, *FLAGS, "other_case_id", "error"}
 
 
 class Noise(NamedTuple):
@@ -212,6 +216,10 @@ class Evidence:
     def _check(self, gate: GateSpec) -> None:
         if gate.metric not in self.results:
             raise InputError(f"{gate.label}: the run has no metric {gate.metric!r}")
+        if gate.metric in _KEYS:
+            raise InputError(
+                f"{gate.label}: metric: {gate.metric!r} is a column of the run and no score; name a metric"
+            )
 
     def _matching(self, cells: Sequence[Contrast], gate: GateSpec, conditions: set[str]) -> list[Contrast]:
         group = (gate.subgroup or "").partition("=")[2] or "*"

@@ -48,9 +48,9 @@ class GateSpec(StrictModel):
     model: str = "*"
     dataset: str = "*"
     metric: str = "dice"
-    margin: Annotated[float, Field(ge=0)] | Literal["noise"] = 0.0
-    at_least: float | None = None
-    at_most: float | None = None
+    margin: Annotated[float, Field(ge=0, allow_inf_nan=False)] | Literal["noise"] = 0.0
+    at_least: float | None = Field(default=None, allow_inf_nan=False)
+    at_most: float | None = Field(default=None, allow_inf_nan=False)
     direction: Literal["drop", "rise"] | None = None
     severity: Literal["error", "warn"] = "error"
     certified: bool = False

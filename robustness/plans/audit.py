@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import tomli_w
 from pydantic import BeforeValidator, Field, field_validator
 
+from robustness.limits import Limits
 from robustness.plans.toml import StrictModel, as_list, read_with_overrides, without_none
 from robustness.plans.validation import validated
 
@@ -207,6 +208,7 @@ class Plan(StrictModel):
     metrics: MetricSpec = MetricSpec()
     statistics: StatisticsSpec = StatisticsSpec()
     engine: EngineSpec = EngineSpec()
+    limits: Limits = Limits()
 
     def to_toml(self) -> str:
         """Return the resolved plan; reading it back gives an equal plan."""
@@ -215,7 +217,10 @@ class Plan(StrictModel):
     def sha256(self) -> str:
         """Return the hash of what results depend on: all but title, published figures and where features are kept."""
         engine = {"prefetch", "cache", "cache_gib", "workers"}
-        resolved = without_none(self.model_dump(exclude={"title": True, "published": True, "engine": engine}))
+        # Bounds decide what is read only where a plan sets its own.
+        limits = self.limits == Limits()
+        left_out: Any = {"title": True, "published": True, "engine": engine, **({"limits": True} if limits else {})}
+        resolved = without_none(self.model_dump(exclude=left_out))
         return hashlib.sha256(tomli_w.dumps(resolved).encode()).hexdigest()
 
 

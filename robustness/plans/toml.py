@@ -10,6 +10,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from robustness.errors import InputError
+from robustness.limits import limits
+from robustness.regular_files import is_regular, read_bytes
 
 
 class StrictModel(BaseModel):
@@ -38,11 +40,11 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         InputError: no such file, or not TOML (the place is named).
     """
     file = Path(path)
-    if not file.is_file():
+    if not is_regular(file):
         raise InputError(f"plan: expected a TOML file, found none at {str(path)!r}; check the path")
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return tomllib.loads(read_bytes(file, max_bytes=limits().document_bytes).decode("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"plan: {file.name} is not valid TOML: {error}") from error
 
 
@@ -52,6 +54,8 @@ def apply_override(tree: dict[str, Any], override: str) -> None:
     Raises:
         InputError: no '=' in it, or a key that leads through a value.
     """
+    if not override.isprintable():
+        raise InputError(f"--set: expected key=value on one line, got {override!r}")
     key, separator, raw = override.partition("=")
     if not separator or not key.strip():
         raise InputError(f"--set: expected key=value, got {override!r}; for example --set data.path=DIR")
@@ -68,7 +72,7 @@ def apply_override(tree: dict[str, Any], override: str) -> None:
 def _toml_value(raw: str) -> Any:
     try:
         return tomllib.loads(f"value = {raw}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return raw
 
 

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from robustness.errors import InputError
 from robustness.files import make_folder
+from robustness.limits import set_limits
 from robustness.plans.audit import EngineSpec, ModelSpec, Plan, parse_plan
 from robustness.results import CLEAN
 from robustness.run_folder import RunFolder
 from robustness.run_integrity import is_concluded
 from robustness.runs.conclude import conclude
 from robustness.types import Progress
-from robustness.workflows.loading import _check_metrics, conditions, load_all
+from robustness.workflows.loading import _check_metrics, conditions, load_all, refuse_equal_names
 from robustness.workflows.run import Run
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ def audit_plan(
         say: called with the choice of workers, in one line.
     """
     make_folder(Path(out), "out")
+    set_limits(plan.limits)
     models, datasets = load_all(plan, folder)
     count = _workers(plan, models, datasets, workers)
     here = executor == "local" and count.workers == 1
@@ -169,6 +171,7 @@ def run_plan(
     from robustness.runners.environment import environment
 
     _check_metrics(plan)
+    refuse_equal_names(plan, datasets)
     started = time.perf_counter()
     folder = RunFolder.create(Path(out))
     # Held until the page is written: a second audit that comes in between would take the tables for leftovers.

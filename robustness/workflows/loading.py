@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from robustness.errors import InputError
 from robustness.plans.audit import DataSpec, EngineSpec, ModelSpec, Plan
 from robustness.plans.paths import beside_plan, resolve
 from robustness.registry import METRICS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from robustness.runners.data.load import Dataset
     from robustness.types import Segmenter
 
@@ -27,6 +30,24 @@ def load_all(plan: Plan, folder: Path | None = None) -> tuple[list[Segmenter], l
     for dataset in datasets:
         conditions(plan, dataset)
     return [load_spec(spec, folder=folder, engine=plan.engine) for spec in plan.model], datasets
+
+
+def refuse_equal_names(plan: Plan, datasets: Sequence[Dataset]) -> None:
+    """Refuse data sets or models that results could not tell apart: their rows would be pooled.
+
+    Raises:
+        InputError: two data sets of one name and split, or two models of one label.
+    """
+    names = [(dataset.name, dataset.split) for dataset in datasets]
+    same = next((name for name in names if names.count(name) > 1), None)
+    if same is not None:
+        raise InputError(
+            f"data: expected a name for each data set, got {same[0]!r} ({same[1]}) twice; set name in each [[data]]"
+        )
+    labels = [spec.label for spec in plan.model if spec.label]
+    twice = next((label for label in labels if labels.count(label) > 1), None)
+    if twice is not None:
+        raise InputError(f"model: expected a label for each model, got {twice!r} twice; give each its own")
 
 
 def _check_metrics(plan: Plan) -> None:

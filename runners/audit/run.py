@@ -13,6 +13,7 @@ from typing import Any
 
 from robustness.errors import CaseError, InputError
 from robustness.files import write_text
+from robustness.limits import set_limits
 from robustness.perturb.joint import chosen_of
 from robustness.perturb.select import Selected
 from robustness.plans.audit import Plan, parse_plan
@@ -136,6 +137,7 @@ def run_parts(
 def _worker(plan: Plan, reload: Reload, out: Path, strict: bool, threads: int) -> _Audit:
     # Ray gives its workers thread counts of its own; the run's state says how many compute.
     environment(threads)
+    set_limits(plan.limits)
     models, datasets = reload()
     return _Audit(plan, models, datasets, RunFolder(out), strict=strict)
 
@@ -350,12 +352,18 @@ class _Audit:
 
         row = scored.rows[0]
         condition = row["condition"].replace(":", "_").replace("@", "_").replace("+", "_")
-        model, dataset = (re.sub(r"[^\w.-]", "_", row[key]) for key in ("model", "dataset"))
+        model, dataset = (_folder_name(row[key]) for key in ("model", "dataset"))
         folder = self.run.path / "predictions" / model / dataset / condition
         folder.mkdir(parents=True, exist_ok=True)
         taken = {info.case_id for cases in self.datasets for info in cases.infos if cases.name == row["dataset"]}
         stem = prediction_stem(row["case_id"], row["prompt_index"], taken if row["prompt_index"] else ())
         PilImage.fromarray(scored.predicted).save(folder / f"{stem}.png")
+
+
+def _folder_name(name: str) -> str:
+    """Return a name as one folder inside another; "." and ".." would lead out of it."""
+    plain = re.sub(r"[^\w.-]", "_", name)
+    return plain if plain.strip(".") else plain.replace(".", "_")
 
 
 def _where_pictures_change(model: Segmenter) -> dict[str, Any]:

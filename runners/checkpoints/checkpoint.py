@@ -16,6 +16,9 @@ from torch import nn
 
 from robustness.errors import InputError
 from robustness.files import sha256_file, write_atomic, write_text
+from robustness.limits import limits
+from robustness.own_files import named, parse_json
+from robustness.regular_files import read_bytes
 from robustness.runners.checkpoints.adapter_folder import adapter_config, adapter_weights, is_adapter, merged
 from robustness.runners.checkpoints.adapters import merged_state
 from robustness.runners.checkpoints.forms import keys_hint
@@ -25,6 +28,7 @@ from robustness.runners.checkpoints.weight_sets import choose_set, weight_sets
 from robustness.runners.inference.segmenter import NetworkSegmenter
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
+_WEIGHTS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _SUFFIXES = {".pt", ".pth", ".bin", ".ckpt", ".safetensors"}
 
@@ -215,12 +219,33 @@ def load_strict(network: nn.Module, checkpoint: Checkpoint, *, model: str) -> No
     if problems:
         listed = "; ".join(problems) + keys_hint(checkpoint.state)
         raise InputError(f"checkpoint: {checkpoint.source} does not hold a {model} network: {listed}")
+    _refuse_other_types(network, checkpoint)
     broken = [k for k, v in checkpoint.state.items() if v.is_floating_point() and not bool(torch.isfinite(v).all())]
     if broken:
         raise InputError(
             f"checkpoint: expected finite weights in {checkpoint.source}, found NaN or infinity in {shortened(broken)}"
         )
     network.load_state_dict(dict(checkpoint.state), strict=False)
+
+
+def _refuse_other_types(network: nn.Module, checkpoint: Checkpoint) -> None:
+    """Refuse weights that are no floating-point numbers: copied as they are, integers of a quantized file mean nothing.
+
+    Raises:
+        InputError: a weight of another type than its place in the network can take.
+    """
+    for key, place in network.state_dict().items():
+        weight = checkpoint.state.get(key)
+        if weight is None:
+            continue
+        plain = weight.layout == torch.strided and weight.device.type == "cpu" and not weight.is_quantized
+        fits = weight.dtype in _WEIGHTS if place.is_floating_point() else not weight.is_floating_point()
+        if not plain or not fits or weight.is_complex():
+            kind = str(weight.dtype).removeprefix("torch.") if plain else f"{weight.layout} on {weight.device.type}"
+            raise InputError(
+                f"checkpoint: expected float32, float16, bfloat16 or float64 under {key!r} in {checkpoint.source}, got "
+                f"{kind}; save the weights dequantized, as plain tensors"
+            )
 
 
 def _differences(expected: Mapping[str, tuple[int, ...]], shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
@@ -238,10 +263,12 @@ def _document(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = parse_json(read_bytes(path, max_bytes=limits().document_bytes))
     except (OSError, ValueError) as error:
         raise InputError(f"checkpoint: {path} is not valid JSON ({error})") from error
-    return document if isinstance(document, dict) else {}
+    if not isinstance(document, dict):
+        raise InputError(f"checkpoint: expected a JSON object in {path}, got {named(document)}; remove or restore it")
+    return document
 
 
 def _stated_threshold(content: Any) -> float | None:

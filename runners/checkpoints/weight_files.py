@@ -16,8 +16,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from robustness.errors import InputError
+from robustness.regular_files import check_regular
 from robustness.runners.checkpoints import safe_pickle
 from robustness.runners.checkpoints.forms import archive_form, file_form, folder_form
+from robustness.runners.checkpoints.memory_bound import check_pickles
 from robustness.runners.checkpoints.torchscript import read_torchscript
 
 _LISTED = 5
@@ -83,6 +85,7 @@ def read_weights(path: Path) -> Any:
         InputError: absent, truncated, of another kind, or it wants to call something.
     """
     try:
+        check_regular(path)
         form = _form(path)
         if form == "safetensors":
             return load_file(path)
@@ -96,7 +99,17 @@ def read_weights(path: Path) -> Any:
         return _read_torch(path, form)
     except safe_pickle.RefusedPickle as error:
         raise InputError(f"checkpoint: {path} wants to call {error}, which no checkpoint needs; refused") from error
-    except (OSError, SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, zipfile.BadZipFile) as error:
+    except (
+        OSError,
+        SafetensorError,
+        pickle.UnpicklingError,
+        RuntimeError,
+        EOFError,
+        MemoryError,
+        OverflowError,
+        AssertionError,
+        zipfile.BadZipFile,
+    ) as error:
         raise InputError(f"checkpoint: {path} cannot be read ({first_line(error)}); is it complete?") from error
     except (ValueError, TypeError, AttributeError, KeyError, IndexError) as error:
         if isinstance(error, InputError):
@@ -114,6 +127,7 @@ def _read_torch(path: Path, form: str) -> Any:
         if other is not None:
             raise InputError(f"checkpoint: {path} is {other[0]}; {other[1]}")
         _check_archive(path, members)
+    check_pickles(path, archive=form == "zip")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:

@@ -9,13 +9,15 @@ MIDL 2024, arXiv:2308.07706.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from robustness.errors import InputError, suggest
+from robustness.limits import limits
+from robustness.own_files import parse_json
 from robustness.perturb.modality import canonical_modality
+from robustness.regular_files import read_bytes
 from robustness.runners.data.entry_masks import MASK_KEYS, entry_mask
 from robustness.runners.data.masks.convention import MaskConvention, parse_convention
 from robustness.runners.data.records import Record, SliceAddress, is_absent, listed_texts, listing, no_such, spacing_of
@@ -108,7 +110,7 @@ def card_convention(
 def read_card(folder: Path) -> dict[str, Any]:
     """Return a set's dataset_card.json; {} where there is none that can be read."""
     try:
-        card = json.loads((folder / CARD).read_text(encoding="utf-8-sig"))
+        card = parse_json(read_bytes(folder / CARD, max_bytes=limits().document_bytes))
     except (OSError, ValueError):
         return {}
     return card if isinstance(card, dict) else {}
@@ -121,7 +123,7 @@ def read_entries(path: Path) -> list[dict[str, Any]]:
         InputError: no JSON list of objects with an image and a mask name, or an empty one.
     """
     try:
-        entries = json.loads(path.read_text(encoding="utf-8-sig"))
+        entries = parse_json(read_bytes(path, max_bytes=limits().table_bytes))
     except (OSError, ValueError) as error:
         raise InputError(f"data: expected JSON in {path}, got {' '.join(str(error).split())}") from None
     if not isinstance(entries, list):

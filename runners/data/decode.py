@@ -8,8 +8,6 @@ their minimum to their maximum. Alpha is dropped. Of a multi-frame file the firs
 from __future__ import annotations
 
 import os
-import struct
-import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,16 +17,14 @@ from PIL import Image as PILImage
 from PIL import ImageOps
 
 from robustness.errors import CaseError
+from robustness.image_files import UNREADABLE, TooManyPixelsError, open_image
+from robustness.limits import limits
 from robustness.runners.data.volumes.scale import Scale
 from robustness.types import Image
 
 JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
-# Pillow's own limit (about 89 million pixels): beyond it a file is more likely an attack or an error than a picture.
-MAX_PIXELS = int(PILImage.MAX_IMAGE_PIXELS or 89_478_485)
 
 _ORIENTATION_TAG = 0x0112
-_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, MemoryError)
-_BOMBS = (PILImage.DecompressionBombError, PILImage.DecompressionBombWarning)
 _DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 
 Floats = npt.NDArray[np.float32]
@@ -74,23 +70,18 @@ def read_image(path: Path, *, upright: bool = True, scale: Scale | None = None) 
 
 def _open(path: Path, role: str) -> PILImage.Image:
     try:
-        with PILImage.open(path) as picture:
-            width, height = picture.size
-            if width * height > MAX_PIXELS:
-                raise _too_large(path, role, f"{width} x {height}")
-            picture.load()
-            return picture
+        return open_image(path)
     except FileNotFoundError:
         raise CaseError(f"{role} {path}: no such file{_same_stem(path)}") from None
-    except _BOMBS:
-        raise _too_large(path, role, "more") from None
-    except _UNREADABLE as error:
+    except TooManyPixelsError as error:
+        raise _too_large(path, role, str(error)) from None
+    except UNREADABLE as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise CaseError(f"{role} {path}: expected a readable image file, got {reason}") from None
 
 
 def _too_large(path: Path, role: str, got: str) -> CaseError:
-    return CaseError(f"{role} {path}: expected at most {MAX_PIXELS} pixels, got {got}; tile or downsample it")
+    return CaseError(f"{role} {path}: expected at most {limits().pixels} pixels, got {got}; tile or downsample it")
 
 
 def _same_stem(path: Path) -> str:

@@ -18,7 +18,7 @@ from robustness.runners.data.groups import with_groups
 from robustness.runners.data.options import ReadingOptions, reading_options
 from robustness.runners.data.pixels import PixelReader
 from robustness.runners.data.read_records import pool_of, read_records, several_of_one
-from robustness.runners.data.records import Record, image_ids, is_absent, listing, without_duplicates
+from robustness.runners.data.records import Record, image_ids, is_absent, listing, usable, without_duplicates
 from robustness.runners.data.resplit import read_chosen
 from robustness.runners.data.set_scale import decide_scale
 from robustness.runners.data.subjects import Subjects, subjects_of
@@ -100,6 +100,7 @@ def load_dataset(
     options = reading_options(labels=labels, masks=masks, window=window, slices=slices, exif=exif)
     records, sources = _read(source, str(path), split=split, prompt=prompt, splits=splits, options=options)
     kept, repeats = without_duplicates(records)
+    kept = [usable(record) for record in kept]
     scale = decide_scale(kept, pool_of(source, kept), options)
     kept = kept[:limit]
     if target:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from robustness.errors import InputError, suggest
+from robustness.errors import InputError, printable, suggest
+from robustness.limits import limits
 from robustness.results import case_id_of
 from robustness.runners.data.masks.source import MaskSource
 
@@ -86,7 +87,7 @@ class Record:
 
 def is_absent(value: Any) -> bool:
     """Tell whether a field holds nothing: None, NaN or an empty text."""
-    return value is None or (isinstance(value, float) and math.isnan(value)) or value == ""
+    return value is None or (isinstance(value, float) and math.isnan(value)) or (isinstance(value, str) and not value)
 
 
 def listed_texts(value: Any) -> tuple[str, ...]:
@@ -94,7 +95,8 @@ def listed_texts(value: Any) -> tuple[str, ...]:
 
     Every character is kept, an empty text too (`p0` is the empty prompt). None and NaN give ().
     """
-    items = value if isinstance(value, list | tuple) else [value]
+    # Parquet gives the lists that it holds as arrays.
+    items = list(value) if isinstance(value, list | tuple) or hasattr(value, "tolist") else [value]
     texts = [item for item in items if isinstance(item, str)]
     return tuple(dict.fromkeys(texts))
 
@@ -149,6 +151,35 @@ def differences(one: Record, other: Record) -> list[str]:
     for mine, theirs in ((one.attributes, other.attributes), (one.extra, other.extra), (one.siblings, other.siblings)):
         names += [key for key in {**mine, **theirs} if str(mine.get(key)) != str(theirs.get(key))]
     return [f"{name!r}" for name in dict.fromkeys(names)] or ["their order"]
+
+
+def usable(record: Record) -> Record:
+    """Return a record whose texts can be read and stored; one that holds others is flagged, and the rest goes on.
+
+    A text beyond the limit in force is not parsed. A NUL or a lone surrogate can neither be tokenized nor stored.
+    """
+    texts = [*record.texts, *(text for value in record.siblings.values() for text in listed_texts(value))]
+    names = (record.case_id, record.image_name, record.mask_name, record.target)
+    longest, most = max(map(len, texts), default=0), limits().text_characters
+    if longest > most:
+        problem = f"expected texts of at most {most} characters ([limits] text_characters), got {longest}"
+    elif any(not _is_storable(text) for text in (*texts, *names)):
+        problem = "expected texts and names that can be stored, got one with a NUL or a lone surrogate"
+    else:
+        return record
+    return replace(
+        record,
+        case_id=printable(record.case_id),
+        target=printable(record.target),
+        texts=(),
+        siblings={},
+        attributes={},
+        problem=record.problem or f"{record.where}: {problem}",
+    )
+
+
+def _is_storable(text: str) -> bool:
+    return "\0" not in text and not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def image_ids(records: Iterable[Record]) -> dict[str, str]:

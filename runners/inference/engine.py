@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeVar
 
+import numpy as np
 import torch
 
 from robustness.errors import CaseError, InputError
@@ -211,6 +212,7 @@ class Engine:
             self.counters.n_decodes += len(part)
             for first, outcome in zip(part, maps, strict=True):
                 indices = alike[requests[first].image_key, texts[first]]
+                outcome = _finite(outcome)
                 if isinstance(outcome, CaseError):
                     yield from self._failed(indices, outcome)
                 else:
@@ -341,6 +343,13 @@ def _case_error(error: Exception, what: str) -> CaseError:
 
 def _concat(codes: Sequence[Any]) -> Any:
     return codes[0] if len(codes) == 1 else type(codes[0]).concat(codes)
+
+
+def _finite(outcome: Probability | CaseError) -> Probability | CaseError:
+    """Return a map, or an error where it is no map: NaN lies above no threshold and would pass for an empty mask."""
+    if isinstance(outcome, CaseError) or bool(np.isfinite(outcome).all()):
+        return outcome
+    return CaseError("the model's output is not finite (NaN or infinity)")
 
 
 def _image_groups(requests: Sequence[Request], image_batch: int) -> Iterator[list[int]]:

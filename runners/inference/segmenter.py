@@ -241,9 +241,13 @@ class NetworkSegmenter:
     def probabilities(
         self, image_code: TensorCode, text_code: TensorCode, sizes: Sequence[tuple[int, int]] | None = None
     ) -> list[Probability]:
-        """Return one float32 map in [0, 1] per pair: sigmoid, then resized bilinearly to its (H, W) in `sizes`."""
+        """Return one float32 map in [0, 1] per pair: sigmoid, then resized bilinearly to its (H, W) in `sizes`.
+
+        A logit that is not finite is NaN in its map: an infinite one would pass for certainty.
+        """
         with torch.no_grad():
-            maps = self.decode(image_code, text_code).sigmoid()
+            logits = self.decode(image_code, text_code)
+            maps = logits.sigmoid().masked_fill(~logits.isfinite(), float("nan"))
             return resize_maps(maps, sizes)
 
     def describe(self) -> dict[str, Any]:

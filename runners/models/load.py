@@ -5,8 +5,9 @@ A model is one file of this room: a `SplitNetwork` and a `ModelEntry` under ``@M
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,6 +23,17 @@ from robustness.runners.inference.preprocess import Preprocess
 from robustness.runners.inference.segmenter import NetworkSegmenter
 from robustness.runners.models.black_box.entry import BlackBoxEntry, load_black_box
 from robustness.runners.models.entry import Config, ModelEntry, merge
+
+_OF_A_CONFIG = (
+    TypeError,
+    ValueError,
+    RuntimeError,
+    MemoryError,
+    OverflowError,
+    ArithmeticError,
+    LookupError,
+    AttributeError,
+)
 
 
 def load_model(
@@ -89,10 +101,11 @@ def load_model(
         )
     choice = Choice(prefix=prefix, weights=weights, base=None if base is None else str(base))
     opened = None if checkpoint is None else entry.open(checkpoint, model=name, given=given, choice=choice)
-    full = _resolve_config(entry, given, opened)
-    network = _build(entry, full, opened, seed=seed, name=name)
+    with _usable_config(name):
+        full = _resolve_config(entry, given, opened)
+        network = _build(entry, full, opened, seed=seed, name=name)
+        prepare = _preprocess(entry, full, opened)
     folder = opened.folder if opened else None
-    prepare = _preprocess(entry, full, opened)
     if threshold is None and opened is not None:
         threshold = opened.threshold
     prepare = dataclasses.replace(
@@ -116,6 +129,24 @@ def load_model(
         channels_last=channels_last,
         compiled=compiled,
     )
+
+
+@contextlib.contextmanager
+def _usable_config(name: str) -> Iterator[None]:
+    """Turn what layers raise for sizes and types that they cannot have into one line.
+
+    Raises:
+        InputError: no network can be built from the values.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except _OF_A_CONFIG as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+        raise InputError(
+            f"config: no {name} can be built from these values ({reason}); check sizes and types"
+        ) from error
 
 
 def arithmetic_of(name: str, precision: str, options: Mapping[str, Any], engine: EngineSpec) -> dict[str, Any]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import struct
-import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,14 +12,13 @@ from PIL import Image as PILImage
 from PIL import ImageOps
 
 from robustness.errors import CaseError
+from robustness.image_files import UNREADABLE, TooManyPixelsError, open_image
+from robustness.limits import limits
 
 LOSSY_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
-MAX_PIXELS = int(PILImage.MAX_IMAGE_PIXELS or 89_478_485)
 
 _ORIENTATION_TAG = 0x0112
 _DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
-_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, MemoryError)
-_BOMBS = (PILImage.DecompressionBombError, PILImage.DecompressionBombWarning)
 
 Values = npt.NDArray[Any]
 
@@ -103,23 +100,18 @@ def _of_colors(image: PILImage.Image, *, lossy: bool, orientation: int) -> MaskP
 
 def _open(path: Path) -> PILImage.Image:
     try:
-        with PILImage.open(path) as image:
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise _too_large(path, f"{width} x {height}")
-            image.load()
-            return image
+        return open_image(path)
     except FileNotFoundError:
         raise CaseError(f"mask {path}: no such file{_same_stem(path)}") from None
-    except _BOMBS:
-        raise _too_large(path, "more") from None
-    except _UNREADABLE as error:
+    except TooManyPixelsError as error:
+        raise _too_large(path, str(error)) from None
+    except UNREADABLE as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise CaseError(f"mask {path}: expected a readable image file, got {reason}") from None
 
 
 def _too_large(path: Path, got: str) -> CaseError:
-    return CaseError(f"mask {path}: expected at most {MAX_PIXELS} pixels, got {got}; tile or downsample it")
+    return CaseError(f"mask {path}: expected at most {limits().pixels} pixels, got {got}; tile or downsample it")
 
 
 def _same_stem(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from robustness.errors import CaseError
@@ -19,7 +20,7 @@ def is_volume(path: Path) -> bool:
     name = path.name.lower()
     if name.endswith(SUFFIXES):
         return True
-    if path.is_dir():
+    if os.path.isdir(path):
         return bool(dicom.series_files(path))
     return path.suffix == "" and dicom.is_dicom(path)
 

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from robustness.deadlines import within
 from robustness.errors import AnswerError, CaseError, InputError
 from robustness.registry import MODELS
 from robustness.runners.models.black_box.answers import Levels, Size, decode_picture
@@ -107,8 +108,8 @@ class HttpPredictor:
         opener = urllib.request.build_opener(_NoRedirect)
         ends = time.monotonic() + self.timeout_s
         try:
-            with opener.open(request, timeout=self.timeout_s) as response:
-                content = _bounded(response, limit, ends)
+            # One deadline for the whole exchange: a socket's own starts again with each byte, headers included.
+            content = within(self.timeout_s, lambda: _exchange(opener, request, self.timeout_s, limit, ends))
         except urllib.error.HTTPError as error:
             error.close()
             if error.code in _OF_THE_REQUEST:
@@ -142,6 +143,11 @@ class _RefusedError(TryAgainError):
 
 def _picture(entry: Any, sizes: Sequence[Size], where: str) -> Levels:
     return decode_picture(_unpacked(entry, where), sizes, where)
+
+
+def _exchange(opener: Any, request: Any, timeout_s: float, limit: int, ends: float) -> bytes:
+    with opener.open(request, timeout=timeout_s) as response:
+        return _bounded(response, limit, ends)
 
 
 def _bounded(response: Any, limit: int, ends: float) -> bytes:
