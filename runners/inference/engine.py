@@ -5,16 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 
 from robustness.errors import CaseError, InputError
-from robustness.plans.audit import Plan
 from robustness.runners.inference.image_code_cache import CodeCache
 from robustness.runners.inference.segmenter import NetworkSegmenter
 from robustness.types import Image, Probability, Segmenter
+
+if TYPE_CHECKING:
+    from robustness.plans.audit import Plan
 
 T = TypeVar("T")
 _LOG = logging.getLogger(__name__)

@@ -6,18 +6,20 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import torch
 
 from robustness.errors import CaseError, InputError
 from robustness.registry import MODELS
 from robustness.results import CLEAN, RERUN, prediction_stem
-from robustness.runners.inference.engine import Request
 from robustness.runners.models.black_box.answer_reader import AnswerReader
 from robustness.runners.models.black_box.answers import Levels, Size, decode_picture
 from robustness.runners.models.black_box.entry import BlackBoxEntry
 from robustness.types import Image, Probability
+
+if TYPE_CHECKING:
+    from robustness.runners.inference.engine import Request
 
 RETURNS = ("auto", "probabilities", "mask")
 _TO_UNDERSCORE = str.maketrans(":@+", "___")
