@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class _Gamma(ImagePerturbation):
     """Raise values to a power, ``lo + (hi - lo) * ((x - lo) / (hi - lo)) ** gamma``, with the image's own lo and hi.
 
-    Done by MONAI's AdjustContrast. A constant image stays as it is.
+    Equal to MONAI's AdjustContrast bit for bit, without the seconds that its import takes. A constant image stays as it
+    is.
     """
 
     identity = 1.0
@@ -32,10 +33,10 @@ class _Gamma(ImagePerturbation):
 def _curve(pixels: torch.Tensor, gamma: float) -> torch.Tensor:
     if gamma == 1 or bool(pixels.min() == pixels.max()):
         return pixels
-    import torch
-    from monai.transforms import AdjustContrast
-
-    return torch.as_tensor(AdjustContrast(gamma=gamma)(pixels))
+    low = pixels.min()
+    span = pixels.max() - low
+    # The same small number as MONAI's, so that the values are the same.
+    return ((pixels - low) / float(span + 1e-7)) ** gamma * span + low
 
 
 @PERTURBATIONS.add("gamma_up")
