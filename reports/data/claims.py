@@ -62,10 +62,11 @@ class AttributeBlock:
 
 @dataclass(frozen=True)
 class KindRow:
-    """All robustness claims about one change: per series the claims by rising severity."""
+    """All robustness claims about one change by one metric: per series the claims by rising severity."""
 
     kind: str
     words: str
+    metric: str
     claims: tuple[tuple[Claim, ...], ...]
 
 
@@ -92,19 +93,20 @@ def attribute_blocks(frames: Frames) -> tuple[AttributeBlock, ...]:
 
 
 def kind_rows(frames: Frames) -> tuple[KindRow, ...]:
-    """Group robustness claims by kind of change; the Dice claim speaks where a condition has several metrics."""
-    groups: dict[str, dict[tuple[str, str], Claim]] = {}
-    for claim in sorted(claims_of(frames.verdicts, "robustness"), key=lambda c: (c.metric != "dice", c.row)):
+    """Group robustness claims by kind of change and metric, Dice first: no metric speaks for another."""
+    groups: dict[tuple[str, bool, str], dict[tuple[str, str], Claim]] = {}
+    for claim in claims_of(frames.verdicts, "robustness"):
         name = image_kind(claim.condition) if _is_image(claim.condition) else claim.condition
-        groups.setdefault(name, {}).setdefault((claim.series, claim.condition), claim)
+        group = groups.setdefault((name, claim.metric != "dice", claim.metric), {})
+        group.setdefault((claim.series, claim.condition), claim)
     rows = []
-    for name, held in sorted(groups.items()):
+    for (name, _, metric), group in sorted(groups.items()):
         per_series = [
-            sorted((c for c in held.values() if c.series == s), key=lambda c: c.severity) for s in frames.series
+            sorted((c for c in group.values() if c.series == s), key=lambda c: c.severity) for s in frames.series
         ]
-        some = next(iter(held.values())).condition
+        some = next(iter(group.values())).condition
         words = kind_words(name) if _is_image(some) else condition_words(some)
-        rows.append(KindRow(name, words, tuple(map(tuple, per_series))))
+        rows.append(KindRow(name, words, metric, tuple(map(tuple, per_series))))
     return tuple(rows)
 
 

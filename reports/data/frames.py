@@ -40,8 +40,18 @@ def merge(runs: Sequence[RunTables]) -> Frames:
         results=results,
         effects=stack([run.effects for run in runs]),
         verdicts=stack([run.verdicts for run in runs]),
-        gallery=stack([run.gallery for run in runs]),
+        gallery=_with_second_target(stack([run.gallery for run in runs]), results),
         series=tuple(dict.fromkeys(results["series"])),
         origins=origins(runs),
         margin_dice=(runs[0].manifest.get("statistics") or {}).get("margin_dice"),
     )
+
+
+def _with_second_target(gallery: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
+    """Return the gallery with the Dice against the second target from the rows: older runs did not store it there."""
+    if gallery.empty or "dice_other" not in results:
+        return gallery
+    keys = ["series", "condition", "case_id", "prompt_index"]
+    scores = results[results["dice_other"].notna()].drop_duplicates(keys)[[*keys, "dice_other"]]
+    filled = gallery.drop(columns="dice_other", errors="ignore").merge(scores, on=keys, how="left")
+    return filled.set_index(gallery.index)

@@ -29,7 +29,11 @@ Segment = tuple[bool, str]
 
 @dataclass(frozen=True)
 class Picture:
-    """One case under one condition; image fields are keys of `Album.images`, empty where there is none."""
+    """One case under one condition; image fields are keys of `Gallery.images`, empty where there is none.
+
+    `dice` is the score against the first target, `dice_other` against the second one, whose outline is drawn; None
+    where the prompt asks for no second target.
+    """
 
     id: str
     series: str
@@ -41,6 +45,7 @@ class Picture:
     clean_prompt: tuple[Segment, ...]
     prompt: tuple[Segment, ...]
     dice: float | None
+    dice_other: float | None
     dice_clean: float | None
     mask_change: float | None
     image: str
@@ -53,7 +58,7 @@ class Picture:
 
 
 @dataclass
-class Album:
+class Gallery:
     """Pictures and the distinct images they use, as data URIs.
 
     Attributes:
@@ -68,18 +73,18 @@ class Album:
     used: int = 0
 
 
-def make_album(gallery: pd.DataFrame, *, budget: int = 2_600_000) -> Album:
+def make_gallery(table: pd.DataFrame, *, budget: int = 2_600_000) -> Gallery:
     """Re-encode the pictures of gallery.parquet (column `series` added); the first of every condition come first."""
-    album = Album(budget=budget)
-    if gallery.empty:
-        return album
-    turn = gallery.groupby(["series", "condition", gallery["rank"].map(text)], sort=False).cumcount()
-    worst_first = gallery["rank"].map(text) != "worst"
+    gallery = Gallery(budget=budget)
+    if table.empty:
+        return gallery
+    turn = table.groupby(["series", "condition", table["rank"].map(text)], sort=False).cumcount()
+    worst_first = table["rank"].map(text) != "worst"
     order = pd.DataFrame({"random": worst_first, "turn": turn}).sort_values(["turn", "random"], kind="stable").index
     for position in order:
-        _add_picture(album, gallery.loc[position].to_dict(), f"p{position}")
-    album.pictures.sort(key=lambda p: int(p.id[1:]))
-    return album
+        _add_picture(gallery, table.loc[position].to_dict(), f"p{position}")
+    gallery.pictures.sort(key=lambda p: int(p.id[1:]))
+    return gallery
 
 
 def changed_words(before: str, after: str) -> tuple[tuple[Segment, ...], tuple[Segment, ...]]:
@@ -98,20 +103,20 @@ def changed_words(before: str, after: str) -> tuple[tuple[Segment, ...], tuple[S
     return tuple(s for s in left if s[1]), tuple(s for s in right if s[1])
 
 
-def _add_picture(album: Album, row: Mapping[Any, Any], name: str) -> None:
-    if album.used > album.budget:
-        album.left_out += 1
+def _add_picture(gallery: Gallery, row: Mapping[Any, Any], name: str) -> None:
+    if gallery.used > gallery.budget:
+        gallery.left_out += 1
         return
     clean = text(row["condition"]) == CLEAN
     before = text(row["prompt" if clean else "clean_prompt"])
     clean_prompt, prompt = changed_words(before, text(row["prompt"]))
     try:
-        keys = _encode_all(album, row)
+        keys = _encode_all(gallery, row)
     except (OSError, ValueError, SyntaxError):
         # A picture that cannot be decoded is counted and said, the numbers of its row stand in the tables.
-        album.unreadable += 1
+        gallery.unreadable += 1
         return
-    album.pictures.append(
+    gallery.pictures.append(
         Picture(
             id=name,
             series=text(row["series"]),
@@ -123,6 +128,7 @@ def _add_picture(album: Album, row: Mapping[Any, Any], name: str) -> None:
             clean_prompt=clean_prompt,
             prompt=prompt,
             dice=_score(row["dice"]),
+            dice_other=_score(row.get("dice_other")),
             dice_clean=_score(row["dice" if clean else "dice_clean"]),
             mask_change=_score(row["mask_change"]),
             params=text(row["params"]),
@@ -131,26 +137,26 @@ def _add_picture(album: Album, row: Mapping[Any, Any], name: str) -> None:
     )
 
 
-def _encode_all(album: Album, row: Mapping[Any, Any]) -> dict[str, str]:
+def _encode_all(gallery: Gallery, row: Mapping[Any, Any]) -> dict[str, str]:
     image = _blob(row["image"])
     reference = _blob(row["reference"])
     return {
-        "image": _store(album, image, "photo"),
-        "image_changed": _store(album, _blob(row["image_perturbed"]) or image, "photo"),
-        "reference": _store(album, reference, "contour"),
-        "reference_changed": _store(album, _blob(row["reference_perturbed"]) or reference, "contour"),
-        "clean": _store(album, _blob(row["clean"]), "clean"),
-        "changed": _store(album, _blob(row["perturbed"]), "changed"),
+        "image": _store(gallery, image, "photo"),
+        "image_changed": _store(gallery, _blob(row["image_perturbed"]) or image, "photo"),
+        "reference": _store(gallery, reference, "contour"),
+        "reference_changed": _store(gallery, _blob(row["reference_perturbed"]) or reference, "contour"),
+        "clean": _store(gallery, _blob(row["clean"]), "clean"),
+        "changed": _store(gallery, _blob(row["perturbed"]), "changed"),
     }
 
 
-def _store(album: Album, data: bytes, use: str) -> str:
+def _store(gallery: Gallery, data: bytes, use: str) -> str:
     if not data:
         return ""
     key = hashlib.sha256(use.encode() + data).hexdigest()[:16]
-    if key not in album.images:
-        album.images[key] = _photo(data) if use == "photo" else _overlay(data, use)
-        album.used += len(album.images[key])
+    if key not in gallery.images:
+        gallery.images[key] = _photo(data) if use == "photo" else _overlay(data, use)
+        gallery.used += len(gallery.images[key])
     return key
 
 

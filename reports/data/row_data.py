@@ -32,7 +32,8 @@ def row_data(frames: Frames, *, limit: int = LIMIT) -> dict[str, Any]:
     Returns:
         ``cases``: [case_id, subject_id, target] each; ``prompts``: texts; ``blocks``: by anchor (see `row_keys`) the
         series, the condition, ``n`` rows in the run, ``index`` (0-based place in its stack of rows), and lists
-        ``case``, ``prompt``, ``dice``, ``clean``, ``change``, ``note`` of equal length.
+        ``case``, ``prompt``, ``dice``, ``clean``, ``change``, ``note`` of equal length, and ``other`` (Dice against the
+        second target) where the condition has one.
     """
     rows = _with_clean(frames.results)
     keys = row_keys(frames)
@@ -59,11 +60,13 @@ def row_data(frames: Frames, *, limit: int = LIMIT) -> dict[str, Any]:
             "dice": table["dice"].round(_DIGITS),
             "clean": table["clean"].round(_DIGITS),
             "change": table["change"].round(_DIGITS),
+            "other": table["other"].round(_DIGITS),
             "note": table["told"],
         }
     )
     for anchor, block in lists.groupby("anchor", sort=False):
-        blocks[str(anchor)] |= {name: _plain(block[name]) for name in lists.columns[1:]}
+        filled = [n for n in lists.columns[1:] if n != "other" or block[n].notna().any()]
+        blocks[str(anchor)] |= {name: _plain(block[name]) for name in filled}
     return {"cases": [list(c) for c in cases], "prompts": [str(p) for p in prompts], "blocks": blocks}
 
 
@@ -76,7 +79,10 @@ def _with_clean(results: pd.DataFrame) -> pd.DataFrame:
     told = results["error"].fillna("").astype(str)
     told = told.where(told.ne(""), results["note"].fillna("").astype(str))
     rows = results[[*keys, "condition", "subject_id", "target", "prompt"]].assign(
-        dice=dice, change=pd.to_numeric(results["mask_change"], errors="coerce"), told=told
+        dice=dice,
+        other=pd.to_numeric(results["dice_other"], errors="coerce") if "dice_other" in results else float("nan"),
+        change=pd.to_numeric(results["mask_change"], errors="coerce"),
+        told=told,
     )
     rows = rows.merge(clean[[*keys, "clean"]], on=keys, how="left")
     # Rewordings have no twin of their own number: they are compared with the first listed text.

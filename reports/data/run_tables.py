@@ -25,6 +25,7 @@ GALLERY_COLUMNS: tuple[str, ...] = (
     "prompt",
     "dice",
     "dice_clean",
+    "dice_other",
     "mask_change",
     "effect",
     "image",

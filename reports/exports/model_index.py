@@ -22,8 +22,9 @@ _CLEAN_METRICS = ("dice", "iou", "nsd", "hd95")
 def model_index(folder: str | Path) -> dict[str, Any]:
     """Return ``{"model-index": [...]}``: clean scores with intervals, and Dice under every image change.
 
-    One entry per model, one result per data set; `value` is a mean over units of inference, the interval stands in
-    `args`. Prompt verdicts are no scores and stay in the report.
+    One entry per model, one result per data set; `value` is a mean over units of inference. In `args`, `ci_low` and
+    `ci_high` always bound `value` (t interval over units), `loss_ci_low` and `loss_ci_high` the paired loss. Prompt
+    verdicts are no scores and stay in the report.
 
     Raises:
         InputError: no run lies there.
@@ -100,14 +101,17 @@ def _clean_metrics(clean: pd.DataFrame) -> Iterator[dict[str, Any]]:
 def _changed_metrics(run: RunTables, model: str, dataset: str) -> Iterator[dict[str, Any]]:
     table = merge([run]).effects
     mine = table[(table["model"] == model) & (table["dataset"] == dataset) & (table["metric"] == "dice")]
+    own = run.results[(run.results["model"] == model) & (run.results["dataset"] == dataset)]
     for row in mine[mine["condition"].astype(str).str.startswith("image:")].to_dict("records"):
         if pd.notna(row["perturbed_mean"]):
+            interval = unit_interval(own[own["condition"] == row["condition"]], "dice")
+            loss = {"loss": row["effect"], "loss_ci_low": row["ci_low"], "loss_ci_high": row["ci_high"]}
             yield {
                 "type": "dice",
                 "name": f"Dice, {condition_words(str(row['condition']))}",
                 "value": round(float(row["perturbed_mean"]), 6),
-                "args": {"loss": round(float(row["effect"]), 6)}
-                | _args(row["ci_low"], row["ci_high"], row["n_subjects"]),
+                "args": _args(interval["ci_low"], interval["ci_high"], row["n_subjects"])
+                | {k: round(float(v), 6) for k, v in loss.items() if pd.notna(v)},
             }
 
 

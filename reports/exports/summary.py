@@ -13,7 +13,7 @@ from robustness.reports.data.paired import Comparison
 from robustness.reports.data.run_tables import read_runs
 from robustness.reports.sections import report as content
 from robustness.reports.sections.report import Edition, Report
-from robustness.reports.words import count, interval, listing
+from robustness.reports.words import count, interval, listing, metric_words
 
 
 def write_summary(
@@ -134,13 +134,14 @@ def _attributes(blocks: Sequence[AttributeBlock]) -> Iterator[str]:
 
 def _robustness(rows: Sequence[KindRow], series: Sequence[str]) -> Iterator[str]:
     yield "\n## Does it hold up?\n"
-    yield "| change | severity | " + " | ".join(map(_plain, series)) + " |"
-    yield "|---|---|" + "---|" * len(series)
+    yield "| change | metric | severity | " + " | ".join(map(_plain, series)) + " |"
+    yield "|---|---|---|" + "---|" * len(series)
     for row in rows:
         for severity in sorted({c.severity for claims in row.claims for c in claims}):
-            held = [next((c for c in claims if c.severity == severity), None) for claims in row.claims]
-            cells = ["–" if c is None else f"{c.verdict} {shown(c.estimate, 'number')}" for c in held]
-            yield f"| {_plain(row.words)} | {severity or '–'} | " + " | ".join(map(_plain, cells)) + " |"
+            claims_at = [next((c for c in claims if c.severity == severity), None) for claims in row.claims]
+            cells = ["–" if c is None else f"{c.verdict} {shown(c.estimate, 'number')}" for c in claims_at]
+            head = (row.words, metric_words(row.metric), str(severity or "–"))
+            yield "| " + " | ".join(map(_plain, (*head, *cells))) + " |"
 
 
 def _plain(text: str) -> str:

@@ -108,6 +108,5 @@ def drop_forest(
     known = verdicts[(verdicts["claim"] == "robustness") & (verdicts["metric"] == metric)]
     decided = dict(zip(known["condition"], known["verdict"], strict=True))
     rows = rows.assign(value=rows["effect"], verdict=[decided.get(c, "") for c in rows["condition"]], margin=margin)
-    return forest(
-        rows, order=order, span=span, title=f"loss of {metric_words(metric)}, clean − changed", two_sided=False
-    )
+    title = "mask change, 1 − IoU" if metric == "mask_change" else f"loss of {metric_words(metric)}, clean − changed"
+    return forest(rows, order=order, span=span, title=title, two_sided=False)

@@ -67,7 +67,7 @@ CLAIM_COLUMNS = columns(
     ("ci_low", "low"),
     ("ci_high", "high"),
     ("margin", "margin"),
-    ("n_images", "images"),
+    ("n_images", "cases"),
     ("n_subjects", "units"),
 )
 EFFECT_COLUMNS = columns(
@@ -78,6 +78,6 @@ EFFECT_COLUMNS = columns(
     ("effect", "loss"),
     ("ci_low", "low"),
     ("ci_high", "high"),
-    ("n_images", "images"),
+    ("n_images", "cases"),
     ("n_subjects", "units"),
 )

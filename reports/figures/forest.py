@@ -111,11 +111,17 @@ def _points(group: pd.DataFrame, place: dict[str, int], verdict: str) -> go.Scat
 
 
 def _hover(row: dict[Any, Any], verdict: str) -> str:
+    # The prompt claims on mask change are about the excess over mere rewording, which can be below 0.
+    excess = row.get("claim") == "prompt" and row["metric"] == "mask_change"
+    quantity = "excess mask change" if excess else ""
     lines = [
         f"<b>{theme.label(condition_words(text(row['condition'])))}</b>",
-        f"{metric_words(text(row['metric']))} {number(row['value'])} {interval(row['ci_low'], row['ci_high'])}",
-        f"n = {number(row['n_images'], 0)} images, {number(row['n_subjects'], 0)} units",
+        f"{quantity or metric_words(text(row['metric']))} {number(row['value'])}"
+        f" {interval(row['ci_low'], row['ci_high'])}",
+        f"n = {number(row['n_images'], 0)} cases, {number(row['n_subjects'], 0)} units",
     ]
     if verdict:
         lines.append(f"{theme.label(verdict)} (margin {number(row['margin'], 2)})")
+    if verdict.startswith(("INCONCLUSIVE", "UNTESTABLE")) and text(row.get("rule")):
+        lines.append(f"why: {theme.label(text(row['rule']))}")
     return "<br>".join(lines)

@@ -30,7 +30,7 @@ _COLUMNS = columns(
     ("interaction_high", "high"),
     ("interaction_p", "p adj."),
     ("reading", "reading"),
-    ("n_images", "images"),
+    ("n_images", "cases"),
     ("n_subjects", "units"),
 )
 

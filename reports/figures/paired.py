@@ -27,7 +27,7 @@ _COLUMNS = columns(
     ("ci_low", "low"),
     ("ci_high", "high"),
     ("p_adjusted", "p adj."),
-    ("n_images", "images"),
+    ("n_images", "cases"),
     ("n_subjects", "units"),
 )
 

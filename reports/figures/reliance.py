@@ -27,9 +27,11 @@ class Reliance(FigureEntry):
     notebook = "forest"
     heading = "How far each change moves the mask"
     note = (
-        "Excess mask change over mere rewording, with the interval that decided. Grey band: the margin. Inside it the"
-        " words do not matter, beyond it they do. Rows marked “Dice” carry the other quantity, by which FOLLOWS is"
-        " decided: the smaller of the gains when the mask leaves one target and reaches the other."
+        "Excess mask change over mere rewording, with the interval that decided. Grey band: the margin. An interval"
+        " wholly inside it says that the words do not matter, one wholly beyond it that they do; a point inside it"
+        " whose interval leaves it decides nothing, and an undecided row says why when the pointer is on it. Rows"
+        " marked “Dice” carry the other quantity, by which FOLLOWS is decided: the smaller of the gains when the mask"
+        " leaves one target and reaches the other."
     )
 
     def captions(self, source: FigureInput) -> list[FigureText]:

@@ -21,7 +21,7 @@ _COLUMNS = columns(
     ("effect", "loss"),
     ("ci_low", "low"),
     ("ci_high", "high"),
-    ("n_images", "images"),
+    ("n_images", "cases"),
     ("n_subjects", "units"),
 )
 

@@ -17,7 +17,7 @@ from robustness.errors import InputError, suggest
 from robustness.reports import words
 from robustness.reports.data import datatable, row_data
 from robustness.reports.data.frames import Frames, merge
-from robustness.reports.data.gallery import Album, make_album
+from robustness.reports.data.gallery import Gallery, make_gallery
 from robustness.reports.data.run_tables import read_runs
 from robustness.reports.figures.registry import figure_entries
 from robustness.reports.sections import report as content
@@ -59,13 +59,13 @@ def write_report(
     _check_writable(out)
     runs = read_runs(run_dirs)
     frames = merge(runs)
-    album = make_album(frames.gallery) if images else Album()
-    report = content.build(runs, title=title, album=album, edition=edition, images=images, published=published)
-    return _write(out, render(report, frames, album, compare_first=compare_first))
+    gallery = make_gallery(frames.gallery) if images else Gallery()
+    report = content.build(runs, title=title, gallery=gallery, edition=edition, images=images, published=published)
+    return _write(out, render(report, frames, gallery, compare_first=compare_first))
 
 
-def render(report: Report, frames: Frames, album: Album, *, compare_first: bool = False) -> str:
-    """Return the page of `report` as HTML; `frames` feed the figures and `album` the pictures."""
+def render(report: Report, frames: Frames, gallery: Gallery, *, compare_first: bool = False) -> str:
+    """Return the page of `report` as HTML; `frames` feed the figures and `gallery` the pictures."""
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     environment = Environment(
@@ -75,6 +75,7 @@ def render(report: Report, frames: Frames, album: Album, *, compare_first: bool 
         number=words.number,
         shown=datatable.shown,
         style=words.verdict_style,
+        metric=words.metric_words,
         words=words.condition_words,
         short=words.short_words,
         interval=words.interval,
@@ -85,7 +86,7 @@ def render(report: Report, frames: Frames, album: Album, *, compare_first: bool 
         anchor=_anchors(frames), verdict_styles=words.VERDICTS, report=report, figure_entries=figure_entries()
     )
     return environment.get_template("page.html.j2").render(
-        css=_markup(_asset("page.css")), compare_first=compare_first, **_scripts(report, frames, album)
+        css=_markup(_asset("page.css")), compare_first=compare_first, **_scripts(report, frames, gallery)
     )
 
 
@@ -95,7 +96,7 @@ def _anchors(frames: Frames) -> Callable[[Any, Any], str]:
     return lambda series, condition: keys.get((str(series), str(condition)), "")
 
 
-def _scripts(report: Report, frames: Frames, album: Album) -> dict[str, Any]:
+def _scripts(report: Report, frames: Frames, gallery: Gallery) -> dict[str, Any]:
     """Return the inline scripts and the policy that allows exactly them: no other script can run, injected or not."""
     from plotly.offline import get_plotlyjs
 
@@ -105,13 +106,13 @@ def _scripts(report: Report, frames: Frames, album: Album) -> dict[str, Any]:
     return {
         "plotly": _markup(plotly),
         "script": _markup(page),
-        "data": _markup(safe_json(_data(report, frames, album))),
+        "data": _markup(safe_json(_data(report, frames, gallery))),
         "policy": f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:;"
         " base-uri 'none'; form-action 'none'",
     }
 
 
-def _data(report: Report, frames: Frames, album: Album) -> dict[str, Any]:
+def _data(report: Report, frames: Frames, gallery: Gallery) -> dict[str, Any]:
     from robustness.reports.figures import theme
     from robustness.reports.figures.catalogue import draw
 
@@ -127,16 +128,21 @@ def _data(report: Report, frames: Frames, album: Album) -> dict[str, Any]:
         "figures": figures,
         "links": links,
         "templates": {"light": theme.LIGHT, "dark": theme.DARK},
-        "pictures": [asdict(p) for p in album.pictures],
-        "images": album.images,
-        "verdicts": {f"{c.series}\n{c.condition}": c.verdict for c in _prompt_claims(report)},
+        "pictures": [asdict(p) for p in gallery.pictures],
+        "images": gallery.images,
+        "verdicts": _verdicts(frames),
         "rows": row_data.row_data(frames),
     }
 
 
-def _prompt_claims(report: Report) -> list[Any]:
-    prompt = [c for b in report.attributes for line in b.lines for c in line.claims if c is not None]
-    return [c for row in report.robustness for claims in row.claims for c in claims] + prompt
+def _verdicts(frames: Frames) -> dict[str, list[str]]:
+    """Return every verdict on (series, condition), by whatever claim and metric."""
+    verdicts: dict[str, list[str]] = {}
+    for row in frames.verdicts[["series", "condition", "verdict"]].itertuples(index=False):
+        on_condition = verdicts.setdefault(f"{row.series}\n{row.condition}", [])
+        if row.verdict not in on_condition:
+            on_condition.append(str(row.verdict))
+    return verdicts
 
 
 def safe_json(value: Any) -> str:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from robustness.reports.data.claims import Claim, claims_of
+from robustness.reports.data.empty_masks import MOSTLY_EMPTY, silent_share
 from robustness.reports.data.frames import Frames
-from robustness.reports.data.gallery import Album
+from robustness.reports.data.gallery import Gallery
 from robustness.reports.words import condition_words
 
 RULE = (
@@ -20,6 +21,7 @@ RULE = (
 # What each verdict says against a model, provided that the change was expected to matter (or not to matter).
 _SHOULD_MOVE = ("follow", "abstain", "change")
 _SHOULD_HOLD = ("invariant", "none", "")
+Scored = tuple[tuple[float, float], str, Claim]
 
 
 @dataclass(frozen=True)
@@ -36,17 +38,19 @@ class Finding:
     picture: str
 
 
-def worst_findings(frames: Frames, album: Album, *, most: int = 3) -> tuple[Finding, ...]:
+def worst_findings(frames: Frames, gallery: Gallery, *, most: int = 3) -> tuple[Finding, ...]:
     """Pick at most `most` shortcomings by `RULE`."""
+    silent = {s for s in frames.series if silent_share(frames.results, s).share >= MOSTLY_EMPTY}
     expected = _expectations(frames.results)
-    scored: list[tuple[tuple[float, float], str, Claim]] = []
+    scored: list[Scored] = []
     for sort in ("prompt", "abstention", "robustness"):
-        for claim in _one_metric(claims_of(frames.verdicts, sort)):
+        for claim in claims_of(frames.verdicts, sort):
             score = _score(claim, sort, expected.get(claim.condition, ""))
-            if score is not None:
+            # Of a model that paints nothing no claim is a finding: the page's warning says what is.
+            if score is not None and claim.series not in silent:
                 scored.append((score, sort, claim))
     scored.sort(key=lambda item: (item[0], item[2].row))
-    return tuple(_finding(claim, album) for claim in _varied(scored, most))
+    return tuple(_finding(claim, gallery) for claim in _varied(_one_per_condition(scored), most))
 
 
 def _score(claim: Claim, sort: str, expectation: str) -> tuple[float, float] | None:
@@ -64,15 +68,15 @@ def _score(claim: Claim, sort: str, expectation: str) -> tuple[float, float] | N
     return None
 
 
-def _one_metric(claims: list[Claim]) -> list[Claim]:
-    """Keep one claim per series and condition; that on Dice where there are several metrics."""
-    held: dict[tuple[str, str], Claim] = {}
-    for claim in sorted(claims, key=lambda c: (c.metric != "dice", c.row)):
-        held.setdefault((claim.series, claim.condition), claim)
-    return list(held.values())
+def _one_per_condition(scored: list[Scored]) -> list[Scored]:
+    """Keep the most harmful claim of each series and condition, by whatever metric it was made."""
+    first: dict[tuple[str, str], Scored] = {}
+    for item in scored:
+        first.setdefault((item[2].series, item[2].condition), item)
+    return list(first.values())
 
 
-def _varied(scored: list[tuple[tuple[float, float], str, Claim]], most: int) -> list[Claim]:
+def _varied(scored: list[Scored], most: int) -> list[Claim]:
     chosen: list[Claim] = []
     seen: set[tuple[str, str]] = set()
     for _, sort, claim in scored:
@@ -92,8 +96,8 @@ def _expectations(results: pd.DataFrame) -> dict[str, str]:
     return dict(ordered)
 
 
-def _finding(claim: Claim, album: Album) -> Finding:
-    same = [p for p in album.pictures if p.series == claim.series and p.condition == claim.condition]
+def _finding(claim: Claim, gallery: Gallery) -> Finding:
+    same = [p for p in gallery.pictures if p.series == claim.series and p.condition == claim.condition]
     # The worst case of an ignored word is the one whose mask moved most; the telling picture is a mask that stayed.
     if claim.verdict.startswith("IGNORES"):
         same.sort(key=lambda p: (p.mask_change or 0.0, -(p.dice_clean or 0.0)))

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from robustness.reports.data.claims import ORDER, ROBUST_ORDER, AttributeBlock, Claim, attribute_blocks, kind_rows
+from robustness.reports.data.claims import (
+    ORDER,
+    ROBUST_ORDER,
+    AttributeBlock,
+    Claim,
+    KindRow,
+    attribute_blocks,
+    kind_rows,
+)
+from robustness.reports.data.empty_masks import MOSTLY_EMPTY, silent_share
 from robustness.reports.data.frames import Frames
-from robustness.reports.words import verdict_style
+from robustness.reports.words import listing, metric_words, verdict_style
 
 
 @dataclass(frozen=True)
@@ -20,20 +30,31 @@ class Phrase:
 
 @dataclass(frozen=True)
 class Headline:
-    """What the page says first about one series: `prompt` and `image` phrases."""
+    """What the page says first about one series: `prompt` and `image` phrases.
+
+    `nothing` says why nothing can be concluded (the masks are empty); the phrases are empty then.
+    """
 
     series: str
     prompt: tuple[Phrase, ...]
     image: tuple[Phrase, ...]
+    nothing: str = ""
 
 
 def headlines(frames: Frames) -> tuple[Headline, ...]:
     """Return one headline per series."""
-    blocks, kinds = attribute_blocks(frames), kind_rows(frames)
+    blocks = attribute_blocks(frames)
+    kinds: dict[str, list[KindRow]] = {}
+    for row in kind_rows(frames):
+        kinds.setdefault(row.kind, []).append(row)
     made = []
     for index, series in enumerate(frames.series):
+        silence = silent_share(frames.results, series)
+        if silence.share >= MOSTLY_EMPTY:
+            made.append(Headline(series, (), (), silence.sentence))
+            continue
         prompt = _phrases([(leading_verdict(b, index), b.attribute or "the whole prompt") for b in blocks], ORDER)
-        image = _phrases([_kind_item(row.claims[index], row.words) for row in kinds], ROBUST_ORDER)
+        image = _phrases([_change_item(rows, index) for rows in kinds.values()], ROBUST_ORDER)
         made.append(Headline(series, prompt, image))
     return tuple(made)
 
@@ -43,18 +64,25 @@ def leading_verdict(block: AttributeBlock, index: int) -> str:
 
     A rare word or a removal is diagnostic and speaks only where the meaning-changing swaps could not be tested.
     """
-    held = [line.claims[index] for line in block.lines]
-    decided = [c.verdict for c in held if c is not None and c.verdict not in ("UNTESTABLE", "")]
-    return decided[0] if decided else next((c.verdict for c in held if c is not None), "")
+    claims = [line.claims[index] for line in block.lines]
+    decided = [c.verdict for c in claims if c is not None and c.verdict not in ("UNTESTABLE", "")]
+    return decided[0] if decided else next((c.verdict for c in claims if c is not None), "")
 
 
-def _kind_item(claims: tuple[Claim, ...], words: str) -> tuple[str, str]:
-    broken = [c for c in claims if c.verdict.startswith("FRAGILE")]
+def _change_item(rows: Sequence[KindRow], index: int) -> tuple[str, str]:
+    """Return the verdict on one kind of change over all its metrics and severities, the worst of them.
+
+    A change holds up only where every metric says so; where one breaks, the words name it and its first severity.
+    """
+    claims = [c for row in rows for c in row.claims[index]]
+    broken = [(row.metric, [c for c in row.claims[index] if c.verdict.startswith("FRAGILE")]) for row in rows]
+    broken = [(metric, fragile) for metric, fragile in broken if fragile]
+    words = rows[0].words
     if broken:
-        first, certified = broken[0].severity, any(c.verdict == "FRAGILE" for c in broken)
-        return "FRAGILE" if certified else "FRAGILE*", words + (
-            f" from severity {first}" if first and len(claims) > 1 else ""
-        )
+        certified = any(c.verdict == "FRAGILE" for _, fragile in broken for c in fragile)
+        severities = any(len(row.claims[index]) > 1 for row in rows)
+        parts = [_breaking(metric, fragile, severities=severities, named=len(rows) > 1) for metric, fragile in broken]
+        return "FRAGILE" if certified else "FRAGILE*", f"{words}{listing(parts) and f' ({listing(parts)})'}"
     if not claims:
         return "", words
     verdicts = {c.verdict for c in claims}
@@ -65,6 +93,11 @@ def _kind_item(claims: tuple[Claim, ...], words: str) -> tuple[str, str]:
     return "INCONCLUSIVE", words
 
 
+def _breaking(metric: str, fragile: Sequence[Claim], *, severities: bool, named: bool) -> str:
+    start = f"from severity {fragile[0].severity}" if severities and fragile[0].severity else ""
+    return " ".join(filter(None, (metric_words(metric) if named else "", start)))
+
+
 def _phrases(pairs: list[tuple[str, str]], order: tuple[str, ...]) -> tuple[Phrase, ...]:
-    found = [v for v in order if any(v == verdict for verdict, _ in pairs)]
-    return tuple(Phrase(v, verdict_style(v).verb, tuple(item for w, item in pairs if w == v)) for v in found)
+    verdicts = [v for v in order if any(v == verdict for verdict, _ in pairs)]
+    return tuple(Phrase(v, verdict_style(v).verb, tuple(item for w, item in pairs if w == v)) for v in verdicts)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from robustness.reports.data.empty_masks import MOSTLY_EMPTY, silent_share
 from robustness.reports.data.run_tables import RunTables
 from robustness.reports.words import MISSING, count, listing
 
@@ -96,6 +97,8 @@ def warnings(runs: Sequence[RunTables], facts: Sequence[Sequence[RunFacts]]) -> 
         if failed:
             series = listing(list(dict.fromkeys(name for fact in mine for name in fact.series)))
             said.append(f"{series}: {count(failed, 'row')} could not be evaluated; they are listed under Methods.")
+        silences = [silent_share(run.results, name) for name in run.results["series"].unique()]
+        said += [silence.sentence for silence in silences if silence.share >= MOSTLY_EMPTY]
         said += [str(w) for w in run.manifest.get("warnings") or ()]
     return tuple(dict.fromkeys(said))
 

@@ -27,6 +27,7 @@ from robustness.reports.words import (
     listing,
     metric_words,
     number,
+    text,
 )
 from robustness.results import is_attack
 
@@ -111,11 +112,22 @@ def _plan(d: RegulatoryContext) -> list[str]:
     return [
         f"Margins: {setting(d.runs, 'margin_dice')} in Dice, {setting(d.runs, 'margin_change')} in mask change; alpha"
         f" {setting(d.runs, 'alpha')}; correction {setting(d.runs, 'correction')};"
-        f" {setting(d.runs, 'resamples')} resamples. They stand in the plan, whose hash is in section 15, and were"
-        f" fixed before the run wrote its first row.{largest}",
+        f" {setting(d.runs, 'resamples')} resamples. They stand in the plan, whose hash is in section 15.{largest}",
+        *[_recorded(run) for run in d.runs],
         "Estimand: mean paired difference, each unit of inference with equal weight. Verdicts follow fixed rules on"
         " intervals; absence of significance is never read as equivalence.",
     ]
+
+
+def _recorded(run: RunTables) -> str:
+    """Say what the run can show about when its plan was fixed, and what it cannot."""
+    created = text(run.manifest.get("created"))
+    dated = f" (manifest dated {created})" if created else ""
+    return (
+        f"The plan of run {run.name} was stored with the run{dated}, and a changed plan is refused on resuming. When"
+        " the margins were chosen, and whether anyone had seen results before, no run can show: registration with a"
+        " date is the submitter's."
+    )
 
 
 def _data(d: RegulatoryContext) -> list[str]:
@@ -167,10 +179,10 @@ def _image(d: RegulatoryContext) -> list[str]:
 def _tally(d: RegulatoryContext, claim: str, order: Sequence[str]) -> list[str]:
     said = []
     rows = d.frames.verdicts[d.frames.verdicts["claim"] == claim]
-    for series, mine in rows.groupby("series", sort=False):
-        counted = mine["verdict"].value_counts()
-        told = [f"{counted[v]} {v}" for v in order if v in counted]
-        said.append(f"{series}: {count(len(mine), 'claim')}, of which {listing(told)}.")
+    for (series, metric), claims in rows.groupby(["series", "metric"], sort=False):
+        n = claims["verdict"].value_counts()
+        tally = listing([f"{n[v]} {v}" for v in order if v in n])
+        said.append(f"{series}, by {metric_words(str(metric))}: {count(len(claims), 'claim')}, of which {tally}.")
     return said or ["The run holds no claim of this kind."]
 
 
@@ -252,9 +264,10 @@ def _limits(d: RegulatoryContext) -> list[str]:
 
 def _monitoring(d: RegulatoryContext) -> list[str]:
     return [
-        "The same plan can be run again on a new version and judged with `robustness gate NEW --baseline THIS`; gates"
-        " decide by intervals, so that an unchanged model is not failed by chance. `robustness compare` shows what got"
-        " worse."
+        "The same plan can be run again on a new version and judged with `robustness gate NEW --baseline THIS`. Gates"
+        " decide by intervals: each fails a model that meets its limit exactly with probability at most alpha"
+        f" ({setting(d.runs, 'alpha')}), and several gates together more often than one. `robustness compare` shows"
+        " what got worse."
     ]
 
 

@@ -71,8 +71,8 @@ ENTRIES: tuple[Entry, ...] = (
     ),
     Entry(
         "Prompt reliance and stability of wording",
-        "No guidance names it. It falls under FDA X.A (conditions of use), AI Act 15(4) (inconsistencies, interaction"
-        " with persons) and 9(2)(b) (foreseeable misuse); CLAIM, sensitivity analysis; MI-CLAIM 5",
+        "points that no guidance names by itself: FDA X.A (conditions of use), AI Act 15(4) (inconsistencies,"
+        " interaction with persons) and 9(2)(b) (foreseeable misuse); CLAIM, sensitivity analysis; MI-CLAIM 5",
         ("Which words the product relies on for safety", "What the user is told about words that the model ignores"),
     ),
     Entry(

@@ -13,7 +13,7 @@ from robustness.reports.data import paired, subgroups
 from robustness.reports.data.claims import AttributeBlock, KindRow, attribute_blocks, kind_rows
 from robustness.reports.data.datatable import Column, DataTable, table_of
 from robustness.reports.data.frames import Frames, merge
-from robustness.reports.data.gallery import Album, make_album
+from robustness.reports.data.gallery import Gallery, make_gallery
 from robustness.reports.data.paired import Comparison
 from robustness.reports.data.prompt_truth import truth_listing
 from robustness.reports.data.run_tables import RunTables
@@ -71,7 +71,7 @@ def build(
     runs: Sequence[RunTables],
     *,
     title: str | None = None,
-    album: Album | None = None,
+    gallery: Gallery | None = None,
     edition: Edition = "auditor",
     images: bool = True,
     published: bool = False,
@@ -81,19 +81,19 @@ def build(
     Args:
         runs: one run, or several to be shown side by side.
         title: the page's heading; made from models and datasets where it is None.
-        album: the pictures, where the caller holds them already.
+        gallery: the pictures, where the caller holds them already.
         edition: what the page leads with; the content is the same.
         images: False leaves every picture out.
         published: add the benchmark's published figures, labelled as such.
     """
     frames = merge(runs)
-    if album is None:
-        album = make_album(frames.gallery) if images else Album()
+    if gallery is None:
+        gallery = make_gallery(frames.gallery) if images else Gallery()
     facts_of_runs = [provenance.run_facts(run) for run in runs]
     facts = tuple(fact for held in facts_of_runs for fact in held)
     limits = methods.limitations(runs, frames, facts)
     compared = _compared(runs, frames)
-    context = regulatory.RegulatoryContext(runs, frames, facts, limits, album.unreadable)
+    context = regulatory.RegulatoryContext(runs, frames, facts, limits, gallery.unreadable)
     return Report(
         schema=SCHEMA,
         edition=edition,
@@ -104,7 +104,7 @@ def build(
         notes=provenance.notes(runs),
         headlines=headline.headlines(frames),
         uncertified=bool(frames.verdicts["verdict"].astype(str).str.endswith("*").any()),
-        findings=findings.worst_findings(frames, album),
+        findings=findings.worst_findings(frames, gallery),
         findings_rule=findings.RULE,
         attributes=attribute_blocks(frames),
         robustness=kind_rows(frames),
@@ -118,8 +118,8 @@ def build(
         provenance=provenance.sections(runs),
         verify=provenance.verify_lines(runs),
         pictures="shown" if images else "left out by request",
-        pictures_left_out=album.left_out,
-        pictures_unreadable=album.unreadable,
+        pictures_left_out=gallery.left_out,
+        pictures_unreadable=gallery.unreadable,
     )
 
 
@@ -163,9 +163,9 @@ _VERDICTS = (
     Column("ci_low", "low", "number"),
     Column("ci_high", "high", "number"),
     Column("margin", "margin", "number"),
-    Column("n_images", "images", "count", link="rows"),
+    Column("n_images", "cases", "count", link="rows"),
     Column("n_subjects", "units", "count"),
-    Column("n_missing", "images missing", "count"),
+    Column("n_missing", "cases missing", "count"),
     Column("n_needed", "units needed", "count"),
     Column("level", "level", "number"),
     Column("m", "claims", "count"),
@@ -182,7 +182,7 @@ _EFFECTS = (
     Column("dataset", "dataset", hidden=True),
     Column("condition", "condition", "condition"),
     Column("metric", "metric"),
-    Column("n_images", "images", "count", link="rows"),
+    Column("n_images", "cases", "count", link="rows"),
     Column("n_subjects", "units", "count"),
     Column("clean_mean", "clean", "number", link="clean"),
     Column("perturbed_mean", "changed", "number", link="rows"),

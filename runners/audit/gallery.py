@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -30,9 +30,9 @@ KEYS = ["model", "dataset", "condition"]
 
 
 class Standing(NamedTuple):
-    """What decides whether a prediction is shown: its loss, and its seeded draw in [0, 1)."""
+    """What decides whether a prediction is shown: how far it falls short (`harm`), and its draw in [0, 1)."""
 
-    effect: float
+    harm: float
     draw: float
 
 
@@ -69,13 +69,14 @@ class GalleryCollector:
         row = scored.rows[0]
         rng = generator(self.seed, "gallery", row["case_id"], row["condition"], row["prompt_index"])
         at_best = 1.0 if row["condition"] == CLEAN or scored.dice_clean is None else scored.dice_clean
-        new = Standing(at_best - row["dice"], float(rng.random()))
+        new = Standing(harm(row, at_best), float(rng.random()))
         key = tuple(row[k] for k in KEYS)
         if not self.standings.admits(key, new):
             return
         shelf = self._kept.setdefault(key, [])
         # The full-size masks are let go at once; only what is shown in the end is encoded.
-        shelf[:] = _ranked([*shelf, _shrunk({**new._asdict(), "rank": "", "scored": scored})])
+        entry = {**new._asdict(), "effect": at_best - row["dice"], "rank": "", "scored": scored}
+        shelf[:] = _ranked([*shelf, _shrunk(entry)])
 
     def table(self) -> pd.DataFrame:
         """Return the kept images as rows of the gallery."""
@@ -102,15 +103,37 @@ def assemble(run: RunFolder, *, parts: int) -> None:
 
 
 def _ranked(entries: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    worst, random = _chosen(entries, lambda e: Standing(e["effect"], e["draw"]))
+    worst, random = _chosen(entries, lambda e: Standing(_rank_value(e), e["draw"]))
     return [{**e, "rank": "worst"} for e in worst] + [{**e, "rank": "random"} for e in random]
 
 
 def _chosen(entries: Iterable[T], standing: Callable[[T], Standing]) -> tuple[list[T], list[T]]:
     """Return the worst entries and, of the others, the random ones."""
-    ordered = sorted(entries, key=lambda e: (-standing(e).effect, standing(e).draw))
+    ordered = sorted(entries, key=lambda e: (-standing(e).harm, standing(e).draw))
     worst, rest = ordered[:WORST_PER_CONDITION], ordered[WORST_PER_CONDITION:]
     return worst, sorted(rest, key=lambda e: standing(e).draw)[:RANDOM_PER_CONDITION]
+
+
+def harm(row: Mapping[str, Any], at_best: float) -> float:
+    """Return how far the prediction falls short of what its condition expects; larger is worse.
+
+    follow: Dice that the second target lacks. change: the mask that stayed, 1 - mask change. abstain: the painted share
+    of the image. Else the loss of Dice against the clean prediction.
+    """
+    expectation = row["expectation"]
+    if expectation == "follow" and row["dice_other"] is not None:
+        return float(1.0 - row["dice_other"])
+    if expectation == "change" and row["mask_change"] is not None:
+        return float(1.0 - row["mask_change"])
+    if expectation == "abstain" and row["area_fraction"] is not None:
+        return float(row["area_fraction"])
+    return float(at_best - row["dice"])
+
+
+def _rank_value(entry: Mapping[str, Any]) -> float:
+    """Return the harm; parts of an audit begun by an older version hold the loss alone."""
+    value = entry.get("harm")
+    return float(entry["effect"]) if value is None or value != value else float(value)
 
 
 def _shrunk(entry: dict[str, Any]) -> dict[str, Any]:
@@ -132,8 +155,10 @@ def _shrunk(entry: dict[str, Any]) -> dict[str, Any]:
         "prompt": row["prompt"],
         "dice": row["dice"],
         "dice_clean": scored.dice_clean,
+        "dice_other": row["dice_other"],
         "mask_change": row["mask_change"],
         "effect": entry["effect"],
+        "harm": entry["harm"],
         "draw": entry["draw"],
         "params": row["params"],
         "image": _small_image(clean.image if clean else job.request.image, size),

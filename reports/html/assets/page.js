@@ -131,13 +131,16 @@
     image.decoding = "async";
     return image;
   };
-  const panel = (image, reference, mask, title, dice, extra) => {
+  const panel = (image, reference, mask, title, dice, extra, of) => {
     const stack = make("div", "stack", layer(image, "layer-image", title), layer(mask, "layer-mask", ""), layer(reference, "layer-reference", ""));
-    return make("figure", "panel", stack, make("figcaption", "", `${title}, Dice `, make("b", "", score(dice)), extra));
+    return make("figure", "panel", stack, make("figcaption", "", `${title}, Dice ${of || ""}`, make("b", "", score(dice)), extra));
   };
+  // Where the prompt asks for a second target its outline is drawn, so its Dice comes first.
+  const second = (p) => typeof p.dice_other === "number";
+  const behind = (p) => [second(p) ? `to the first ${score(p.dice)}` : "", p.mask_change === null ? "" : `mask change ${score(p.mask_change)}`].filter(Boolean);
   const pair = (p) => make("div", "pair",
     panel(p.image, p.reference, p.clean, "clean", p.dice_clean, null),
-    panel(p.image_changed, p.reference_changed, p.changed, "changed", p.dice, p.mask_change === null ? null : `, mask change ${score(p.mask_change)}`));
+    panel(p.image_changed, p.reference_changed, p.changed, "changed", second(p) ? p.dice_other : p.dice, behind(p).length ? `, ${behind(p).join(", ")}` : null, second(p) ? "to the second target " : ""));
   const promptLine = (title, segments) => {
     const line = make("p", "prompt", make("span", "", title));
     for (const [differs, words] of segments) line.append(differs ? make("mark", "", words) : words);
@@ -167,7 +170,7 @@
     const more = document.getElementById("more");
     const step = narrow() ? 4 : 12;
     let limit = step;
-    const verdictOf = (p) => data.verdicts[`${p.series}\n${p.condition}`] || "";
+    const verdictsOf = (p) => data.verdicts[`${p.series}\n${p.condition}`] || [];
     const options = (name, pairs) => {
       for (const [value, text] of new Map(pairs)) {
         const option = make("option", "", text);
@@ -177,13 +180,13 @@
     };
     options("series", data.pictures.map((p) => [p.series, p.series]));
     options("condition", data.pictures.map((p) => [p.condition, p.words]));
-    options("verdict", data.pictures.map((p) => [verdictOf(p), verdictOf(p)]).filter(([v]) => v));
+    options("verdict", data.pictures.flatMap(verdictsOf).map((v) => [v, v]));
     options("rank", data.pictures.map((p) => [p.rank, p.rank]));
     const showCards = () => {
       const f = filters.elements;
       const wanted = f.case.value.toLowerCase();
       const found = data.pictures.filter((p) => (!f.series.value || p.series === f.series.value)
-        && (!f.condition.value || p.condition === f.condition.value) && (!f.verdict.value || verdictOf(p) === f.verdict.value)
+        && (!f.condition.value || p.condition === f.condition.value) && (!f.verdict.value || verdictsOf(p).includes(f.verdict.value))
         && (!f.rank.value || p.rank === f.rank.value) && (!wanted || p.case_id.toLowerCase().includes(wanted)));
       cards.replaceChildren(...found.slice(0, limit).map(card));
       cards.classList.toggle("hide-reference", !f.reference.checked);

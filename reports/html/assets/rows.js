@@ -5,7 +5,7 @@
   const dialog = document.getElementById("rows");
   const table = document.getElementById("rows-table");
   const filter = document.getElementById("rows-filter");
-  const columns = [["case", "text"], ["unit", "text"], ["target", "text"], ["clean", "number"], ["dice", "number"], ["loss", "number"], ["mask_change", "number"], ["prompt", "text"], ["note", "text"], ["picture", "text"]];
+  const columnsOf = (block) => [["case", "text"], ["unit", "text"], ["target", "text"], ["clean", "number"], ["dice", "number"], ["loss", "number"], ...(block.other ? [["dice_other", "number"]] : []), ["mask_change", "number"], ["prompt", "text"], ["note", "text"], ["picture", "text"]];
   const MOST = 2000;
   const wordsOf = (condition) => {
     const found = [...document.querySelectorAll("td.condition")].find((cell) => cell.dataset.v === condition);
@@ -20,7 +20,8 @@
   const row = (block, i) => {
     const [name, unit, target] = data.rows.cases[block.case[i]];
     const loss = block.dice[i] === null || block.clean[i] === null ? null : Number((block.clean[i] - block.dice[i]).toFixed(5));
-    const values = [name, unit, target, block.clean[i], block.dice[i], loss, block.change[i], data.rows.prompts[block.prompt[i]], block.note[i]];
+    const values = [name, unit, target, block.clean[i], block.dice[i], loss, ...(block.other ? [block.other[i]] : []), block.change[i], data.rows.prompts[block.prompt[i]], block.note[i]];
+    const columns = columnsOf(block);
     const node = make("tr", "", ...values.map((value, c) => cell(value, columns[c][1])));
     const picture = pictured.get(`${block.series}\n${block.condition}\n${name}`);
     const last = make("td", "text");
@@ -43,7 +44,7 @@
     const shown = order.slice(0, MOST);
     const part = held < block.n ? `The ${held} rows with the largest loss of ${block.n}; all` : held > MOST ? `The ${MOST} rows with the largest loss of ${held}; all` : `${held} ${held === 1 ? "row" : "rows"}; all columns`;
     document.getElementById("rows-note").textContent = `${part} are in results/*.parquet, condition ${block.condition}. Scores to 5 digits. Largest loss first.`;
-    table.tHead.rows[0].replaceChildren(...columns.map(([name, kind]) => {
+    table.tHead.rows[0].replaceChildren(...columnsOf(block).map(([name, kind]) => {
       const head = make("th", kind, name.replace("_", " "));
       head.scope = "col";
       head.dataset.name = name;

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from robustness.reports.data.frames import merge
-from robustness.reports.data.gallery import changed_words, make_album
+from robustness.reports.data.gallery import changed_words, make_gallery
 from robustness.reports.data.run_tables import RunTables
 
 
@@ -35,28 +35,28 @@ def test_metadata_does_not_survive(runs: tuple[RunTables, ...]) -> None:
     info.add_text("PatientName", "DOE^JANE")
     stream = io.BytesIO()
     Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(stream, "PNG", pnginfo=info)
-    gallery = runs[0].gallery.head(1).assign(image=[stream.getvalue()])
-    album = make_album(gallery)
-    raw = base64.b64decode(album.images[album.pictures[0].image].partition(",")[2])
+    table = runs[0].gallery.head(1).assign(image=[stream.getvalue()])
+    gallery = make_gallery(table)
+    raw = base64.b64decode(gallery.images[gallery.pictures[0].image].partition(",")[2])
     assert b"DOE" not in raw
-    assert "PatientName" not in decoded(album.images[album.pictures[0].image]).info
+    assert "PatientName" not in decoded(gallery.images[gallery.pictures[0].image]).info
 
 
 def test_equal_images_are_stored_once(runs: tuple[RunTables, ...]) -> None:
-    gallery = merge(runs).gallery
-    album = make_album(gallery, budget=10**9)
-    assert len(album.pictures) == len(gallery)
-    assert len(album.images) < 4 * len(album.pictures)
+    table = merge(runs).gallery
+    gallery = make_gallery(table, budget=10**9)
+    assert len(gallery.pictures) == len(table)
+    assert len(gallery.images) < 4 * len(gallery.pictures)
 
 
 def test_the_contour_surrounds_the_reference(runs: tuple[RunTables, ...]) -> None:
-    album = make_album(runs[0].gallery.head(1))
+    gallery = make_gallery(runs[0].gallery.head(1))
     row = runs[0].gallery.iloc[0]
     mask = (
         np.asarray(Image.open(io.BytesIO(row["reference"])).convert("L").resize((256, 256), Image.Resampling.NEAREST))
         > 127
     )
-    drawn = np.asarray(decoded(album.images[album.pictures[0].reference]).convert("RGBA"))
+    drawn = np.asarray(decoded(gallery.images[gallery.pictures[0].reference]).convert("RGBA"))
     line = drawn[..., 3] == 255
     assert line.any()
     assert not (line & ~mask).any()
@@ -65,31 +65,31 @@ def test_the_contour_surrounds_the_reference(runs: tuple[RunTables, ...]) -> Non
 
 def test_masks_keep_their_pixels(runs: tuple[RunTables, ...]) -> None:
     row = runs[0].gallery.iloc[0]
-    album = make_album(runs[0].gallery.head(1))
+    gallery = make_gallery(runs[0].gallery.head(1))
     mask = (
         np.asarray(Image.open(io.BytesIO(row["perturbed"])).convert("L").resize((256, 256), Image.Resampling.NEAREST))
         > 127
     )
-    drawn = np.asarray(decoded(album.images[album.pictures[0].changed]).convert("RGBA"))
+    drawn = np.asarray(decoded(gallery.images[gallery.pictures[0].changed]).convert("RGBA"))
     assert np.array_equal(drawn[..., 3] > 0, mask)
 
 
 def test_a_budget_keeps_the_first_of_every_condition_and_counts_the_rest(runs: tuple[RunTables, ...]) -> None:
-    gallery = runs[0].gallery
-    album = make_album(gallery, budget=60_000)
-    assert album.left_out == len(gallery) - len(album.pictures) > 0
-    assert {p.rank for p in album.pictures} == {"worst"}
+    table = runs[0].gallery
+    gallery = make_gallery(table, budget=60_000)
+    assert gallery.left_out == len(table) - len(gallery.pictures) > 0
+    assert {p.rank for p in gallery.pictures} == {"worst"}
 
 
 def test_a_broken_picture_is_counted_and_the_rest_goes_on(runs: tuple[RunTables, ...]) -> None:
-    gallery = runs[0].gallery.head(3).copy()
-    gallery["image"] = [b"not a picture", *gallery["image"].iloc[1:]]
-    album = make_album(gallery)
-    assert (album.unreadable, len(album.pictures)) == (1, 2)
+    table = runs[0].gallery.head(3).copy()
+    table["image"] = [b"not a picture", *table["image"].iloc[1:]]
+    gallery = make_gallery(table)
+    assert (gallery.unreadable, len(gallery.pictures)) == (1, 2)
 
 
 def test_a_clean_picture_marks_no_words(runs: tuple[RunTables, ...]) -> None:
     row = runs[0].gallery.head(1).assign(condition="clean", clean_prompt="")
-    picture = make_album(row).pictures[0]
+    picture = make_gallery(row).pictures[0]
     assert not any(differs for differs, _ in picture.prompt)
     assert picture.dice_clean == picture.dice

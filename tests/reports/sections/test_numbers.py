@@ -16,6 +16,7 @@ from scipy import stats
 from robustness.reports.data.run_tables import RunTables, read_runs
 from robustness.reports.sections import report as content
 from robustness.reports.sections.report import Report
+from robustness.reports.words import metric_words
 
 NUMBER = re.compile(r"[-−]?\d[\d,]*(?:\.\d+)?")
 
@@ -77,11 +78,13 @@ def test_clean_performance_is_that_of_unit_means(report: Report, stored: dict[st
 def test_claims_are_counted_by_verdict(report: Report, stored: dict[str, Any], title: str, claim: str) -> None:
     text = statements(report, title)
     for series, tables in stored.items():
-        verdicts = tables["verdicts"][tables["verdicts"]["claim"] == claim]["verdict"]
-        said = re.search(rf"{re.escape(series)}: (\d+) claims, of which (.*?)\.", text)
-        assert int(said.group(1)) == len(verdicts)
-        told = {verdict: int(n) for n, verdict in re.findall(r"(\d+) ([A-Z]+\*?)", said.group(2))}
-        assert told == verdicts.value_counts().to_dict()
+        claims = tables["verdicts"][tables["verdicts"]["claim"] == claim]
+        for metric, rows in claims.groupby("metric"):
+            name = metric_words(str(metric))
+            sentence = re.search(rf"{re.escape(series)}, by {name}: (\d+) claims?, of which (.*?)\.", text)
+            assert int(sentence.group(1)) == len(rows)
+            counts = {verdict: int(n) for n, verdict in re.findall(r"(\d+) ([A-Z]+\*?)", sentence.group(2))}
+            assert counts == rows["verdict"].value_counts().to_dict()
 
 
 def test_repeatability_failures_and_missing_rows_are_counted(report: Report, stored: dict[str, Any]) -> None:
@@ -121,7 +124,7 @@ def test_limits_count_what_is_undecided(report: Report, stored: dict[str, Any]) 
 def test_the_plan_is_quoted_from_the_manifest_and_the_effects(report: Report, runs: tuple[RunTables, ...]) -> None:
     settings = runs[0].manifest["statistics"]
     mde = max(run.effects[run.effects["metric"] == "dice"]["mde"].max() for run in runs)
-    found = numbers(statements(report, "Prespecified"))
+    found = numbers(statements(report, "Prespecified").partition(" The plan of run")[0])
     keys = ("margin_dice", "margin_change", "alpha", "resamples")
     assert found[:4] == [settings[key] for key in keys]
     assert found[-1] == pytest.approx(mde, abs=5.1e-4)
@@ -286,11 +289,11 @@ def test_comparisons_pair_the_same_cases(report: Report, stored: dict[str, Any])
 
 def test_gallery_scores_are_those_of_the_rows(runs: tuple[RunTables, ...], stored: dict[str, Any]) -> None:
     from robustness.reports.data.frames import merge
-    from robustness.reports.data.gallery import make_album
+    from robustness.reports.data.gallery import make_gallery
 
-    album = make_album(merge(runs).gallery)
-    assert len(album.pictures) > 20
-    for picture in album.pictures:
+    gallery = make_gallery(merge(runs).gallery)
+    assert len(gallery.pictures) > 20
+    for picture in gallery.pictures:
         rows = stored[picture.series]["rows"].query("case_id == @picture.case_id")
         assert picture.dice == pytest.approx(rows.query("condition == @picture.condition")["dice"].iloc[0])
         assert picture.dice_clean == pytest.approx(rows.query("condition == 'clean'")["dice"].iloc[0])

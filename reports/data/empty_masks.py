@@ -1,0 +1,43 @@
+"""Empty predictions: how many, and what a model that paints nothing can be said to do."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pandas as pd
+
+MOSTLY_EMPTY = 0.95
+
+
+class Silence(NamedTuple):
+    """Empty predictions of one series among those whose emptiness is recorded; `share` is 0 where there is none."""
+
+    n_empty: int
+    n: int
+    share: float
+    sentence: str
+
+
+def silent_share(results: pd.DataFrame, series: str) -> Silence:
+    """Count the empty predictions of `series` on inputs whose reference is not empty, over all conditions.
+
+    A prediction is empty where the row is flagged `missed`; rows whose reference is empty say nothing and are left out,
+    so are rows that were not applicable or failed.
+
+    Args:
+        results: rows with `series`, `missed`, `both_empty`, `hallucinated`, `applicable`, `error`.
+        series: the model.
+    """
+    rows = results[results["series"] == series]
+    scored = rows["applicable"].fillna(True).astype(bool) & rows["error"].fillna("").astype(str).eq("")
+    rows = rows[scored & rows["missed"].notna()]
+    structures = rows[~(rows["both_empty"].eq(True).fillna(False) | rows["hallucinated"].eq(True).fillna(False))]
+    n, n_empty = len(structures), int(structures["missed"].eq(True).fillna(False).sum())
+    share = n_empty / n if n else 0.0
+    counted = f"all {n:,} predictions" if n_empty == n else f"{n_empty:,} of {n:,} predictions"
+    sentence = (
+        f"{series}: {counted} on inputs that show the structure are empty masks. Nothing can be concluded about words"
+        " or image changes: a model that paints nothing changes nothing. Check the threshold, the preparation of the"
+        " images and the weights."
+    )
+    return Silence(n_empty, n, share, sentence)

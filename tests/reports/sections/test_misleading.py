@@ -1,0 +1,166 @@
+"""What the page says first agrees with every claim, and nothing is concluded from masks that are empty."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from robustness.reports.data.claims import kind_rows
+from robustness.reports.data.empty_masks import silent_share
+from robustness.reports.data.frames import merge
+from robustness.reports.data.row_data import row_data
+from robustness.reports.data.run_tables import RunTables
+from robustness.reports.data.unit_means import unit_interval
+from robustness.reports.exports.model_index import model_index
+from robustness.reports.figures.catalogue import captions, draw
+from robustness.reports.html.page import write_report
+from robustness.reports.sections import report as content
+
+
+@pytest.fixture
+def moved(runs: tuple[RunTables, ...]) -> RunTables:
+    """A run whose Dice holds under JPEG while its mask moves: ROBUST by one metric, FRAGILE by the other."""
+    run = runs[0]
+    dice = run.verdicts[(run.verdicts["claim"] == "robustness") & (run.verdicts["metric"] == "dice")]
+    sentences = "mask_change moves under " + dice["condition"]
+    change = dice.assign(metric="mask_change", verdict="FRAGILE", estimate=0.246, margin=0.05, sentence=sentences)
+    verdicts = pd.concat([run.verdicts, change], ignore_index=True)
+    dice_effects = run.effects[run.effects["metric"] == "dice"]
+    effects = run.effects[run.effects["metric"] != "mask_change"]
+    effects = pd.concat([effects, dice_effects.assign(metric="mask_change", effect=0.246)], ignore_index=True)
+    return replace(run, verdicts=verdicts, effects=effects)
+
+
+def test_a_change_that_moves_the_mask_is_not_told_as_holding_up(moved: RunTables) -> None:
+    (headline,) = content.build([moved]).headlines
+    by_verdict = {p.verdict: p.items for p in headline.image}
+    assert "ROBUST" not in by_verdict
+    assert "ROBUST*" not in by_verdict
+    assert any(item.startswith("JPEG (mask change") for item in by_verdict["FRAGILE"])
+
+
+def test_every_robustness_claim_stands_in_the_matrix_whatever_its_metric(moved: RunTables) -> None:
+    rows = kind_rows(merge([moved]))
+    assert sum(len(c) for row in rows for c in row.claims) == (moved.verdicts["claim"] == "robustness").sum()
+    assert {row.metric for row in rows} == {"dice", "mask_change"}
+
+
+def test_findings_take_the_metric_that_broke(moved: RunTables) -> None:
+    found = [f for f in content.build([moved]).findings if f.condition.startswith("image:")]
+    assert {f.verdict for f in found} == {"FRAGILE"}
+    assert any("mask change" in f.says for f in found)
+
+
+def test_the_regulatory_section_counts_and_draws_both_metrics(moved: RunTables) -> None:
+    report = content.build([moved], edition="regulatory")
+    section = next(s for s in report.regulatory if s.number == 7)
+    text = " ".join(section.statements)
+    for metric, name in (("dice", "Dice"), ("mask_change", "mask change")):
+        claims = moved.verdicts[(moved.verdicts["claim"] == "robustness") & (moved.verdicts["metric"] == metric)]
+        assert int(re.search(rf"by {name}: (\d+) claim", text)[1]) == len(claims)
+    assert "stability" in section.shows
+    frames = merge([moved])
+    (figure,) = (draw(f, frames) for f in captions(frames) if f.family == "stability")
+    assert {x for trace in figure.data for x in trace.x} == {0.246}
+
+
+def test_the_gallery_filter_knows_every_verdict_of_a_condition(run_folders: list[Path], tmp_path: Path) -> None:
+    page = write_report(run_folders[0], tmp_path / "page.html").read_text("utf-8")
+    data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[1])
+    verdicts = merge([*_read(run_folders[:1])]).verdicts
+    for key, found in data["verdicts"].items():
+        series, condition = key.split("\n")
+        rows = verdicts[(verdicts["series"] == series) & (verdicts["condition"] == condition)]
+        assert set(found) == set(rows["verdict"])
+
+
+def _read(folders: list[Path]) -> tuple[RunTables, ...]:
+    from robustness.reports.data.run_tables import read_runs
+
+    return read_runs(folders)
+
+
+def test_a_model_that_paints_nothing_is_not_told_to_ignore_its_words(runs: tuple[RunTables, ...]) -> None:
+    run = replace(runs[1], results=runs[1].results.assign(missed=True, dice=0.0, mask_change=0.0))
+    report = content.build([run])
+    series = run.results["series"].iloc[0]
+    n = int((run.results["applicable"] & run.results["missed"]).sum())
+    (headline,) = report.headlines
+    assert (headline.prompt, headline.image) == ((), ())
+    assert f"all {n:,} predictions" in headline.nothing
+    assert headline.nothing in report.warnings
+    assert report.findings == ()
+    assert silent_share(run.results, series).n_empty == n
+
+
+def test_one_empty_mask_is_no_silence(runs: tuple[RunTables, ...]) -> None:
+    results = runs[0].results.copy()
+    results.loc[results.index[0], "missed"] = True
+    report = content.build([replace(runs[0], results=results)])
+    assert not report.headlines[0].nothing
+    assert report.headlines[0].prompt
+
+
+def test_rows_and_pictures_of_a_second_target_carry_its_dice(runs: tuple[RunTables, ...]) -> None:
+    results = runs[0].results.copy()
+    second = results["condition"] == "other:side"
+    results.loc[second, "dice_other"] = 0.401
+    frames = merge([replace(runs[0], results=results)])
+    blocks = row_data(frames)["blocks"]
+    for block in blocks.values():
+        assert block.get("other") == ([0.401] * block["n"] if block["condition"] == "other:side" else None)
+    report_gallery = frames.gallery
+    assert set(report_gallery[report_gallery["condition"] == "other:side"]["dice_other"]) == {0.401}
+    assert report_gallery[report_gallery["condition"] != "other:side"]["dice_other"].isna().all()
+
+
+def test_columns_of_cases_are_not_called_images(runs: tuple[RunTables, ...]) -> None:
+    report = content.build(runs)
+    for table in [*report.tables, *(f.table for f in report.figures)]:
+        labels = {c.name: c.label for c in table.columns}
+        assert labels.get("n_images", "cases") == "cases"
+    frames = merge(runs)
+    hovers = [t for f in captions(frames) if f.family in ("reliance", "drop") for t in draw(f, frames).data]
+    texts = [line for trace in hovers for line in trace.text]
+    assert texts
+    assert all(" cases, " in line and " images" not in line for line in texts)
+
+
+def test_hovers_name_the_excess_and_why_nothing_was_decided(runs: tuple[RunTables, ...]) -> None:
+    verdicts = runs[0].verdicts.assign(verdict="INCONCLUSIVE", rule="the interval leaves the margin")
+    frames = merge([replace(runs[0], verdicts=verdicts)])
+    texts = [line for f in captions(frames) if f.family == "reliance" for t in draw(f, frames).data for line in t.text]
+    assert all("why: the interval leaves the margin" in line for line in texts)
+    assert any("<br>excess mask change " in line for line in texts)
+    assert not any("<br>mask change " in line for line in texts)
+
+
+def test_bounds_in_the_model_index_belong_to_the_value(run_folders: list[Path], runs: tuple[RunTables, ...]) -> None:
+    (entry,) = model_index(run_folders[0])["model-index"]
+    rows, effects = runs[0].results, runs[0].effects.set_index(["condition", "metric"])
+    metrics = {m["name"]: m for result in entry["results"] for m in result["metrics"]}
+    changed = metrics["Dice, gaussian noise, severity 5"]
+    condition = "image:gaussian_noise@5"
+    expected = unit_interval(rows[rows["condition"] == condition], "dice")
+    assert changed["args"]["ci_low"] == pytest.approx(expected["ci_low"], abs=1e-6)
+    assert changed["args"]["ci_high"] == pytest.approx(expected["ci_high"], abs=1e-6)
+    assert changed["args"]["ci_low"] <= changed["value"] <= changed["args"]["ci_high"]
+    effect = effects.loc[(condition, "dice")]
+    assert changed["args"]["loss_ci_low"] == pytest.approx(effect["ci_low"], abs=1e-6)
+    assert changed["args"]["loss_ci_high"] == pytest.approx(effect["ci_high"], abs=1e-6)
+
+
+def test_the_regulatory_edition_claims_only_what_a_run_can_show(runs: tuple[RunTables, ...]) -> None:
+    report = content.build(runs, edition="regulatory")
+    text = " ".join(s for section in report.regulatory for s in (section.asked_by, *section.statements))
+    alpha = runs[0].manifest["statistics"]["alpha"]
+    assert "not failed by chance" not in text
+    assert f"with probability at most alpha ({alpha})" in text
+    assert "before the run wrote its first row" not in text
+    assert runs[0].manifest["created"] in text
+    assert "No guidance names it" not in text
