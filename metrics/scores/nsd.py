@@ -8,6 +8,8 @@ from robustness.metrics.scores.base import MaskMetric
 from robustness.metrics.scores.pair import MaskPair
 from robustness.registry import METRICS
 
+_ROUNDING = 1e-9
+
 
 @METRICS.add("nsd")
 class NSD(MaskMetric):
@@ -21,5 +23,7 @@ class NSD(MaskMetric):
 
     def compute(self, pair: MaskPair) -> float:
         """Return the surface dice of two masks that are not empty."""
-        within = sum(int(np.count_nonzero(directed <= pair.nsd_tolerance)) for directed in pair.distances)
+        # Multiples of a spacing such as 0.1 mm miss a tolerance that they equal by a rounding.
+        limit = pair.nsd_tolerance * (1 + _ROUNDING)
+        within = sum(int(np.count_nonzero(directed <= limit)) for directed in pair.distances)
         return within / sum(directed.size for directed in pair.distances)

@@ -185,7 +185,9 @@ def _by_change(evidence: Evidence, settings: Settings, tests: Tests) -> Decision
         rule = f"2 REACTS: excess over rewording {_percent(stepped)} above {limit}"
         found = decision._replace(rule=rule, interval=stepped, level=own)
         return _starred(_counted(found, evidence.excess > margin, settings), "REACTS", tests.reacts, settings)
-    if wording.low > margin:
+    # What the model does to itself on a second run is no effect of words.
+    noise = 0.0 if math.isnan(evidence.floor) else evidence.floor
+    if wording.low > margin + noise:
         rule = f"3 UNSTABLE: rewording alone {_percent(wording)} above {limit}, excess {_percent(excess)} not"
         found = decision._replace(rule=rule, interval=wording, beside=excess)
         return _starred(_counted(found, evidence.wording > margin, settings), "UNSTABLE", tests.unstable, settings)

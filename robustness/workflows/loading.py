@@ -76,11 +76,20 @@ def load_spec(spec: ModelSpec, *, folder: Path | None = None, engine: EngineSpec
     for name in TREE_OPTIONS:
         if name in options:
             options[name] = beside_plan(options[name], folder)
+    if isinstance(options.get("members"), list):
+        options["members"] = [_member(one, folder) for one in options["members"]]
     if engine is not None:
         options |= arithmetic_of(spec.name, spec.precision, spec.options, engine)
     return load_model(
         spec.name, checkpoint=checkpoint, device=spec.device, threshold=spec.threshold, config=spec.config, **options
     )
+
+
+def _member(member: Any, folder: Path | None) -> Any:
+    """Return a member of an ensemble with its checkpoint looked up beside the plan."""
+    if not isinstance(member, dict) or not isinstance(member.get("checkpoint"), str):
+        return member
+    return {**member, "checkpoint": str(resolve(member["checkpoint"], folder))}
 
 
 def load_data(spec: DataSpec, *, seed: int, folder: Path | None = None) -> Dataset:

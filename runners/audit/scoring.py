@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from PIL import Image as PILImage
 
 from robustness.metrics.scores.boundary_distances import Points, edge_pixels
 from robustness.metrics.scores.mask_change import mask_change
@@ -147,7 +148,9 @@ class Scorer:
 
 
 def resize_nearest(mask: Mask, shape: tuple[int, ...]) -> Mask:
-    """Return `mask` (H, W) at `shape` by the nearest source pixel (pixel centres aligned)."""
-    rows = ((np.arange(shape[0]) + 0.5) * mask.shape[0] / shape[0]).astype(int)
-    columns = ((np.arange(shape[1]) + 0.5) * mask.shape[1] / shape[1]).astype(int)
-    return mask[rows[:, None], columns[None, :]]
+    """Return `mask` (H, W) at `shape` by the nearest pixel, as PIL does it and with it the reference benchmark.
+
+    Where a pixel's centre falls between two source pixels, PIL's running sum decides, and exact centres may not.
+    """
+    image = PILImage.fromarray(np.ascontiguousarray(mask).astype(np.uint8))
+    return np.asarray(image.resize((shape[1], shape[0]), PILImage.Resampling.NEAREST)).astype(np.bool_)

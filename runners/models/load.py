@@ -22,6 +22,7 @@ from robustness.runners.inference.devices import resolve_device, resolve_precisi
 from robustness.runners.inference.preprocess import Preprocess
 from robustness.runners.inference.segmenter import NetworkSegmenter
 from robustness.runners.models.black_box.entry import BlackBoxEntry, load_black_box
+from robustness.runners.models.composite import CompositeEntry, load_composite
 from robustness.runners.models.entry import Config, ModelEntry, merge
 
 _OF_A_CONFIG = (
@@ -78,6 +79,18 @@ def load_model(
         InputError: a bad option, or a checkpoint that is absent, damaged, unsafe or of another network.
     """
     entry = cast("ModelEntry", MODELS.get(name)())
+    if isinstance(entry, CompositeEntry):
+        common = {"device": device, "precision": precision, "channels_last": channels_last, "compiled": compiled}
+        return load_composite(
+            entry,
+            load_model,
+            None if checkpoint is None else str(checkpoint),
+            name=name,
+            threshold=threshold,
+            image_size=image_size,
+            common=common,
+            options={**(config or {}), **options},
+        )
     if isinstance(entry, BlackBoxEntry):
         refused = {"config": bool(config), "device": str(device) != "auto", "precision": precision != "auto"}
         refused |= {"prefix": prefix is not None, "weights": weights is not None, "base": base is not None}
@@ -154,7 +167,8 @@ def arithmetic_of(name: str, precision: str, options: Mapping[str, Any], engine:
 
     A black box runs as it is; its own `precision` or `options` come first.
     """
-    if issubclass(MODELS.get(name), BlackBoxEntry):
+    entry = MODELS.get(name)
+    if issubclass(entry, BlackBoxEntry) and not issubclass(entry, CompositeEntry):
         return {}
     settings: dict[str, Any] = {"channels_last": engine.channels_last, "compiled": engine.compile}
     if precision == "auto":

@@ -21,8 +21,11 @@ class Loss(NamedTuple):
 class DiceAndCrossEntropy:
     """``dice_weight * (1 - soft Dice) + ce_weight * BCE``, both means over the batch.
 
-    Soft Dice is taken for each row with a smoothing of one pixel, so that an empty target is learned too: its term is
-    0 for an empty prediction. Reference: Milletari et al., V-Net, 3DV 2016, doi:10.1109/3DV.2016.79.
+    Soft Dice is taken for each row with a smoothing of one pixel, so that an empty target is learned too. Its term for
+    an empty target is ``1 - 1 / (1 + sum of probabilities)``: 0 where all of them are 0, but 0.849 for logits of -10 at
+    352 x 352 pixels, so that it is the cross entropy that teaches abstention.
+
+    Reference: Milletari et al., V-Net, 3DV 2016, doi:10.1109/3DV.2016.79.
 
     Args:
         dice_weight, ce_weight: of the two terms.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -10,6 +11,7 @@ import torch
 from lightning import LightningModule
 from torch import Tensor, nn
 
+from robustness.errors import InputError
 from robustness.plans.finetune import TrainSpec
 from robustness.runners.checkpoints.resume_state import IDENTITY
 from robustness.runners.inference.segmenter import NetworkSegmenter, Tensors
@@ -149,6 +151,12 @@ class TrainingHooks(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of one batch."""
         loss = self.loss(self.logits(batch), batch.masks)
+        if not bool(torch.isfinite(loss.total)):
+            raise InputError(
+                f"train: the loss became {loss.total.item():g} at step {self.global_step + 1} (epoch "
+                f"{self.current_epoch + 1}, batch {batch_idx + 1}, lr {self._rate():.3g}); the best before is kept; "
+                "lower lr, or set gradient_clip or precision = 'float32', in another folder"
+            )
         if batch.weight:
             self._since.append(Loss(*(term.detach() for term in loss)))
         return loss.total if batch.weight == 1.0 else loss.total * batch.weight
@@ -173,6 +181,12 @@ class TrainingHooks(LightningModule):
         """Add a row to the log; stop when the best one lies too far back."""
         dice, loss = (self._mean_of_cases(values) for values in zip(*self._validation, strict=True))
         self._validation.clear()
+        if not math.isfinite(loss):
+            raise InputError(
+                f"train: the validation loss became {loss:g} after step {self.global_step} (epoch "
+                f"{self.current_epoch + 1}, lr {self._rate():.3g}); the best before is kept; lower lr, "
+                "in another folder"
+            )
         best_before = self.training_log.best.get("val_dice", float("-inf"))
         terms = [self._mean_of_steps(values) for values in zip(*self._since, strict=True)]
         self._since.clear()

@@ -24,7 +24,8 @@ class GibbsRinging(ImagePerturbation):
     """Cut k-space off at a radius: edges ring.
 
     Imitates an acquisition matrix that is too small: ``1 - value`` of the way from the middle of k-space to its corner
-    is kept. Done by MONAI's GibbsNoise.
+    is kept, the same share of each axis. Done by MONAI's GibbsNoise, which measures both axes by the longer one; on
+    images that are not square the radius is an ellipse here.
 
     Source: Morelli et al., "An Image-based Approach to Understanding the Physics of MR Artifacts", Radiographics 2011,
     doi:10.1148/rg.313105115; MONAI `GibbsNoise`.
@@ -38,10 +39,26 @@ class GibbsRinging(ImagePerturbation):
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
         """Return the ringing images."""
         import torch
-        from monai.transforms import GibbsNoise
 
-        ringing = [one if params[i]["cut"] == 0 else GibbsNoise(params[i]["cut"])(one) for i, one in enumerate(pixels)]
-        return torch.stack([torch.as_tensor(one) for one in ringing])
+        return torch.stack([_ringing(one, params[i]["cut"]) for i, one in enumerate(pixels)])
+
+
+def _ringing(image: torch.Tensor, cut: float) -> torch.Tensor:
+    import torch
+    from monai.transforms import GibbsNoise
+
+    if cut == 0:
+        return image
+    height, width = image.shape[-2:]
+    if height == width:
+        return torch.as_tensor(GibbsNoise(cut)(image))
+    # As shares of half an axis, measured from the middle as MONAI does.
+    down, across = (
+        (torch.arange(n, device=image.device, dtype=torch.float64) - (n - 1) / 2) / (n / 2) for n in (height, width)
+    )
+    within = down[:, None] ** 2 + across[None] ** 2 <= 2 * (1 - cut) ** 2
+    spectrum = torch.fft.fftshift(torch.fft.fft2(image), dim=(-2, -1)) * within
+    return torch.fft.ifft2(torch.fft.ifftshift(spectrum, dim=(-2, -1))).real
 
 
 @PERTURBATIONS.add("kspace_spikes")

@@ -248,3 +248,13 @@ def test_every_metric_stays_in_its_range_and_leaves_its_input_alone(name):
         assert metric.low <= value <= (math.inf if metric.high is None else metric.high)
         assert np.array_equal(one, before[0])
         assert np.array_equal(other, before[1])
+
+
+@pytest.mark.parametrize("spacing", [0.1, 0.3, 0.7, 1.1])
+def test_a_distance_that_equals_the_tolerance_is_within_it_whatever_the_spacing(spacing):
+    reference = np.zeros((40, 40), bool)
+    reference[10:30, 10:30] = True
+    for steps in range(1, 8):
+        prediction = np.roll(reference, steps, axis=1)
+        scores = mask_metrics(prediction, reference, spacing_mm=(spacing, spacing), nsd_tolerance_mm=steps * spacing)
+        assert scores["nsd"] == 1.0

@@ -72,10 +72,18 @@ class TestMri:
         out = changed("bias_field", picture, {"log_gain": 0.6, "seed": 3})
         torch.testing.assert_close(out.mean((1, 2, 3)), picture.mean((1, 2, 3)))
 
-    def test_ringing_is_what_monai_makes(self) -> None:
+    def test_ringing_keeps_the_same_share_of_both_axes(self) -> None:
+        picture = torch.rand(1, 64, 256)
+        spectrum = torch.fft.fftshift(torch.fft.fft2(changed("gibbs_ringing", picture[None], {"cut": 0.64})[0, 0]))
+        filled = spectrum.abs() > 1e-3
+        down, across = (filled.any(axis).float().mean().item() for axis in (1, 0))
+        assert down == pytest.approx(across, abs=0.03)
+        assert across == pytest.approx(0.36 * math.sqrt(2), abs=0.03)
+
+    def test_ringing_of_a_square_is_what_monai_makes(self) -> None:
         from monai.transforms import GibbsNoise
 
-        picture = torch.rand(1, *SIZE)
+        picture = torch.rand(1, 48, 48)
         expected = torch.as_tensor(GibbsNoise(0.6)(picture))
         torch.testing.assert_close(changed("gibbs_ringing", picture[None], {"cut": 0.6})[0], expected)
 

@@ -140,6 +140,13 @@ class TestTraining:
         assert np.isfinite(float(rows(tmp_path / "out")[0]["loss"]))
         assert load_model("film-unet", checkpoint=done.folder, device="cpu").name == "film-unet-image-only"
 
+    def test_a_loss_that_is_not_finite_stops_with_step_and_rate_and_nothing_broken_is_saved(self, data, tmp_path):
+        with pytest.raises(InputError, match=r"train: the (validation )?loss became .* step \d+ .*lr") as caught:
+            finetune("film-unet", data=data, out=tmp_path, epochs=40, gradient_clip=0.0, **{**FAST, "lr": 1e30})
+        assert "\n" not in str(caught.value)
+        if (tmp_path / "model.safetensors").is_file():
+            assert all(torch.isfinite(value).all() for value in weights(tmp_path).values())
+
     def test_bf16_trains_on_a_cpu_and_fp16_is_refused_there(self, data, tmp_path):
         done = finetune("film-unet", data=data, out=tmp_path / "a", epochs=1, precision="bf16", **FAST)
         assert all(v.dtype == torch.float32 for v in weights(done.folder).values())

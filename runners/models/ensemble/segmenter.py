@@ -1,0 +1,152 @@
+"""Several models as one: each image and text is encoded once for each encoder, and the members' maps become one map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from robustness.errors import InputError
+from robustness.runners.inference.segmenter import NetworkSegmenter
+from robustness.runners.models.ensemble.codes import Encoders, MemberCodes
+from robustness.types import Image, Probability, Segmenter
+
+COMBINATIONS = ("probabilities", "logits")
+# A probability of 0 or 1 of a black box is a logit without end.
+LARGEST_LOGIT = 12.0
+_MACHINE = ("device", "device_name", "precision", "threads")
+
+
+@dataclass(eq=False)
+class Ensemble:
+    """Members behind the `Segmenter` protocol.
+
+    Attributes:
+        members: any segmenters that predict; stored predictions do not.
+        combine: "probabilities": their weighted mean, each resized to the image; "logits": the mean of logits, each
+            resized, then a sigmoid.
+        weights: one per member, summing to 1.
+        image_size: side of the map at network resolution.
+    """
+
+    name: str
+    members: tuple[Segmenter, ...]
+    combine: str = "probabilities"
+    weights: tuple[float, ...] = ()
+    threshold: float = 0.5
+    image_size: int = 0
+    network: torch.nn.Module | None = None
+
+    def __post_init__(self) -> None:
+        self.encoders = Encoders(self.members)
+
+    @property
+    def takes_text(self) -> bool:
+        """Whether a prompt reaches any member."""
+        return any(getattr(member, "takes_text", True) for member in self.members)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the members that are networks compute; the CPU where none is."""
+        return next((m.device for m in self.members if isinstance(m, NetworkSegmenter)), torch.device("cpu"))
+
+    def cut_texts(self, texts: Sequence[str]) -> list[str] | None:
+        """Return those of `texts` that a member does not read to their end; None where no member can tell."""
+        told = [member.cut_texts(texts) for member in self.members if hasattr(member, "cut_texts")]
+        known = [cut for cut in told if cut is not None]
+        if not known:
+            return None
+        return [text for text in texts if any(text in cut for cut in known)]
+
+    def encode_image(self, images: Sequence[Image]) -> MemberCodes:
+        """Encode uint8 RGB images (H, W, 3) for each member."""
+        return self.encoders.encode_image(images)
+
+    def encode_text(self, texts: Sequence[str]) -> MemberCodes:
+        """Encode prompts for each member."""
+        return self.encoders.encode_text(texts)
+
+    def decode(self, image_code: MemberCodes, text_code: MemberCodes) -> torch.Tensor:
+        """Return logits (B, 1, S, S) of the pairs at `image_size`."""
+        maps = np.stack(self.probabilities(image_code, text_code, None))
+        return torch.from_numpy(maps)[:, None].logit(eps=1e-7)
+
+    def probabilities(
+        self, image_code: MemberCodes, text_code: MemberCodes, sizes: Sequence[tuple[int, int]] | None = None
+    ) -> list[Probability]:
+        """Return one float32 map in [0, 1] per pair, at `sizes` (H, W), or at `image_size` where None.
+
+        Raises:
+            InputError: network size is asked for and no member states one.
+        """
+        if sizes is None and not self.image_size:
+            raise InputError(f"resolution: network size needs image_size=N, no member of {self.name} states one")
+        goals = [(self.image_size, self.image_size)] * len(image_code) if sizes is None else list(sizes)
+        if self.combine == "probabilities":
+            return self._mean(image_code, text_code, goals)
+        return self._mean_of_logits(image_code, text_code, goals)
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a manifest needs to know, as JSON values."""
+        told = [_described(member) for member in self.members]
+        first = next((one for one in told if "device" in one), {})
+        return {
+            "name": self.name,
+            "model": "ensemble",
+            "combine": self.combine,
+            "weights": list(self.weights),
+            "threshold": self.threshold,
+            "image_size": self.image_size,
+            "members": [{k: v for k, v in one.items() if k not in _MACHINE} for one in told],
+            "reads_text": [bool(getattr(member, "takes_text", True)) for member in self.members],
+            "image_encoders": len(set(self.encoders.image_groups)),
+            "text_encoders": len(set(self.encoders.text_groups)),
+            **{k: v for k, v in first.items() if k in _MACHINE},
+        }
+
+    def _parts(self, image_code: MemberCodes, text_code: MemberCodes) -> list[tuple[Segmenter, Any, Any]]:
+        return list(zip(self.members, image_code.codes, text_code.codes, strict=True))
+
+    def _mean(self, image: MemberCodes, text: MemberCodes, sizes: list[tuple[int, int]]) -> list[Probability]:
+        total = [np.zeros(size, np.float64) for size in sizes]
+        for (member, *codes), weight in zip(self._parts(image, text), self.weights, strict=True):
+            for row, found in enumerate(member.probabilities(*codes, sizes)):
+                total[row] += weight * found
+        return [np.clip(one, 0.0, 1.0).astype(np.float32) for one in total]
+
+    def _mean_of_logits(self, image: MemberCodes, text: MemberCodes, sizes: list[tuple[int, int]]) -> list[Probability]:
+        found: list[Probability] = []
+        with torch.no_grad():
+            raw = [self._native(*parts, sizes=sizes) for parts in self._parts(image, text)]
+        for row, size in enumerate(sizes):
+            pairs = zip(raw, self.weights, strict=True)
+            mean = sum(weight * _resized(logits[row], size).double() for logits, weight in pairs)
+            found.append(torch.as_tensor(mean).sigmoid()[0, 0].float().cpu().numpy())
+        return found
+
+    def _native(self, member: Segmenter, image: Any, text: Any, *, sizes: list[tuple[int, int]]) -> list[torch.Tensor]:
+        """Return a member's logits, one (1, 1, h, w) per pair, at its own size."""
+        if isinstance(member, NetworkSegmenter):
+            return list(member.decode(image, text).float().split(1))
+        maps = member.probabilities(image, text, sizes)
+        return [_logit(one) for one in maps]
+
+
+def _logit(probability: Probability) -> torch.Tensor:
+    logits = torch.from_numpy(np.ascontiguousarray(probability)).double().logit()
+    return logits.clamp(-LARGEST_LOGIT, LARGEST_LOGIT).float()[None, None]
+
+
+def _resized(logits: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    if tuple(logits.shape[-2:]) == tuple(size):
+        return logits
+    return functional.interpolate(logits, size=size, mode="bilinear", align_corners=False)
+
+
+def _described(member: Segmenter) -> dict[str, Any]:
+    describe = getattr(member, "describe", None)
+    return dict(describe()) if describe else {"name": member.name}
