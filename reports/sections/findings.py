@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pandas as pd
-
 from robustness.reports.data.claims import Claim, claims_of
 from robustness.reports.data.empty_masks import MOSTLY_EMPTY, silent_share
+from robustness.reports.data.expected import condition_expectations
 from robustness.reports.data.frames import Frames
 from robustness.reports.data.gallery import Gallery
 from robustness.reports.words import condition_words
@@ -41,7 +40,7 @@ class Finding:
 def worst_findings(frames: Frames, gallery: Gallery, *, most: int = 3) -> tuple[Finding, ...]:
     """Pick at most `most` shortcomings by `RULE`."""
     silent = {s for s in frames.series if silent_share(frames.results, s).share >= MOSTLY_EMPTY}
-    expected = _expectations(frames.results)
+    expected = condition_expectations(frames.results)
     scored: list[Scored] = []
     for sort in ("prompt", "abstention", "robustness"):
         for claim in claims_of(frames.verdicts, sort):
@@ -85,15 +84,6 @@ def _varied(scored: list[Scored], most: int) -> list[Claim]:
             chosen.append(claim)
     chosen += [claim for *_, claim in scored if claim not in chosen]
     return chosen[:most]
-
-
-def _expectations(results: pd.DataFrame) -> dict[str, str]:
-    used = results[results["applicable"].fillna(True).astype(bool)]
-    told = used[["condition", "expectation"]].dropna().drop_duplicates()
-    rank = {name: i for i, name in enumerate((*_SHOULD_MOVE, "invariant", "control", "none"))}
-    # An expectation may depend on the case; a condition is judged by the most demanding one that occurs.
-    ordered = sorted(((str(c), str(e)) for c, e in told.itertuples(index=False)), key=lambda p: -rank.get(p[1], 9))
-    return dict(ordered)
 
 
 def _finding(claim: Claim, gallery: Gallery) -> Finding:

@@ -295,7 +295,7 @@ def _mapping(value: Any) -> Mapping[Any, Any]:
 
 _WRITERS: tuple[tuple[Callable[[RegulatoryContext], list[str]], tuple[str, ...]], ...] = (
     (_identity, ()),
-    (_variations, ()),
+    (_variations, ("expected",)),
     (_plan, ()),
     (_data, ("truth",)),
     (_performance, ()),

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from robustness.reports.data import paired, subgroups
 from robustness.reports.data.claims import AttributeBlock, KindRow, attribute_blocks, kind_rows
 from robustness.reports.data.datatable import Column, DataTable, table_of
+from robustness.reports.data.expected import expected_table
 from robustness.reports.data.frames import Frames, merge
 from robustness.reports.data.gallery import Gallery, make_gallery
 from robustness.reports.data.paired import Comparison
@@ -142,6 +143,7 @@ def _title(runs: Sequence[RunTables], frames: Frames) -> str:
 
 def _tables(frames: Frames, runs: Sequence[RunTables]) -> tuple[DataTable, ...]:
     return (
+        expected_table(frames),
         table_of(frames.verdicts, "verdicts", "Verdicts", _VERDICTS),
         table_of(frames.effects[frames.effects["condition"] != "clean"], "effects", "Effects", _EFFECTS),
         table_of(subgroups.subgroup_table(frames.results), "subgroups", "Subgroups", _SUBGROUPS),

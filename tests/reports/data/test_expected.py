@@ -1,0 +1,89 @@
+"""Expected against observed: recomputed from the verdicts and the rows."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from robustness.reports.data.datatable import frame_of
+from robustness.reports.data.expected import condition_expectations, expected_table, met
+from robustness.reports.data.frames import merge
+from robustness.reports.data.run_tables import RunTables
+from robustness.reports.exports.summary import write_summary
+from robustness.reports.html.page import write_report
+from robustness.results import parse_condition
+
+
+@pytest.mark.parametrize(
+    ("verdict", "expectation", "answer"),
+    [
+        ("FOLLOWS", "follow", "yes"),
+        ("REACTS", "follow", "undecided"),
+        ("IGNORES*", "follow", "no*"),
+        ("REACTS", "change", "yes"),
+        ("IGNORES", "change", "no"),
+        ("UNSTABLE", "change", "undecided"),
+        ("ABSTAINS", "abstain", "yes"),
+        ("HALLUCINATES", "abstain", "no"),
+        ("ROBUST*", "invariant", "yes*"),
+        ("FRAGILE", "invariant", "no"),
+        ("INCONCLUSIVE", "invariant", "undecided"),
+        ("UNTESTABLE", "change", "not testable"),
+        ("IGNORES", "none", ""),
+        ("IGNORES", "control", ""),
+    ],
+)
+def test_a_verdict_meets_an_expectation_or_not(verdict: str, expectation: str, answer: str) -> None:
+    assert met(verdict, expectation) == answer
+
+
+def test_every_claim_is_in_one_row_and_the_worst_speaks(runs: tuple[RunTables, ...]) -> None:
+    frames = merge(runs)
+    table = frame_of(expected_table(frames))
+    assert table["n_conditions"].sum() == len(frames.verdicts)
+    noise = table[(table["change"] == "gaussian noise") & (table["series"] == frames.series[0])].iloc[0]
+    own = frames.verdicts[frames.verdicts["series"] == frames.series[0]]
+    claims = own[own["condition"].str.startswith("image:gaussian_noise")]
+    assert noise["verdict"] == "FRAGILE"
+    assert noise["met"] == "no"
+    assert noise["n_met"] == claims["verdict"].str.startswith("ROBUST").sum()
+    assert noise["estimate"] in set(claims[claims["verdict"] == "FRAGILE"]["estimate"])
+
+
+def test_what_went_wrong_comes_first(runs: tuple[RunTables, ...]) -> None:
+    table = frame_of(expected_table(merge(runs)))
+    for _, rows in table.groupby("series", sort=False):
+        wrong = rows["met"].str.startswith("no").to_numpy() & (rows["met"] != "not testable").to_numpy()
+        assert wrong[: wrong.sum()].all()
+
+
+def test_an_expectation_that_depends_on_the_case_is_the_most_demanding(runs: tuple[RunTables, ...]) -> None:
+    rows = runs[0].results[runs[0].results["condition"] == "antonym:side"].copy()
+    rows["expectation"] = ["change"] * (len(rows) - 1) + ["follow"]
+    assert condition_expectations(rows) == {"antonym:side": "follow"}
+
+
+def test_the_table_stands_in_both_editions_and_as_csv_and_json(run_folders: list[Path], tmp_path: Path) -> None:
+    for edition in ("auditor", "regulatory"):
+        page = write_report(run_folders[0], tmp_path / f"{edition}.html", edition=edition).read_text("utf-8")
+        assert 'id="expected-sheet"' in page
+    write_summary(run_folders[0], tmp_path / "report")
+    stored = pd.read_csv(tmp_path / "report-expected.csv")
+    content = json.loads((tmp_path / "report.json").read_text("utf-8"))
+    (table,) = (t for t in content["tables"] if t["id"] == "expected")
+    assert len(stored) == len(table["rows"]) > 5
+    assert {parse_condition(c).family for c in stored["condition"]} >= {"prompt", "image"}
+
+
+def test_where_abstention_is_judged_the_mere_reaction_is_not(runs: tuple[RunTables, ...]) -> None:
+    frames = merge(runs[:1])
+    absent = frames.verdicts[frames.verdicts["condition"] == "wrong_class"]
+    judged = absent.assign(claim="abstention", verdict="HALLUCINATES")
+    verdicts = pd.concat([frames.verdicts, judged], ignore_index=True)
+    table = frame_of(expected_table(replace(frames, verdicts=verdicts)))
+    (row,) = table[table["condition"] == "wrong_class"].to_dict("records")
+    assert (row["claim"], row["expected"], row["met"]) == ("abstention", "mask is empty", "no")
