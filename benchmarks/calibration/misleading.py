@@ -1,4 +1,4 @@
-"""Misleading: known models and known truths, at 12 to 200 patients; how often is a verdict right, starred, open, wrong?"""
+"""Misleading: known models and truths at 12 to 200 patients; how often is a verdict right, starred, open, wrong?"""
 
 from __future__ import annotations
 
@@ -112,7 +112,9 @@ MODELS: dict[str, Known] = {
     "abstainer": Known(_abstention(0.0), ABSENT, "abstention", ("ABSTAINS",), ("HALLUCINATES",)),
     "painter": Known(_abstention(0.95), ABSENT, "abstention", ("HALLUCINATES",), ("ABSTAINS",)),
     "untrained": Known(_untrained, IMAGE, "robustness", ("UNTESTABLE",), ("ROBUST", "FRAGILE")),
-    "collapses in 10% (margin)": Known(_collapse(0.1, 1.0), IMAGE, "robustness", ("INCONCLUSIVE",), ("ROBUST", "FRAGILE")),
+    "collapses in 10% (margin)": Known(
+        _collapse(0.1, 1.0), IMAGE, "robustness", ("INCONCLUSIVE",), ("ROBUST", "FRAGILE")
+    ),
     "loses .05, 5% collapse (margin)": Known(
         _collapse(0.0526, 1.0, 0.05), IMAGE, "robustness", ("INCONCLUSIVE",), ("ROBUST", "FRAGILE")
     ),

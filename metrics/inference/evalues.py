@@ -48,17 +48,27 @@ def log_evalue_below(values: Values, margin: float, *, whole: float) -> float:
     Returns:
         -inf .. inf; 0 without subjects.
     """
-    gain = (margin - np.minimum(values, 1.0)) / (1.0 - margin)
+    return _log_capital((margin - np.minimum(values, 1.0)) / (1.0 - margin), whole)
+
+
+def log_evalue_above(values: Values, margin: float, *, low: float = -1.0) -> float:
+    """Return the log e-value against "the mean of `values` is at most `margin`".
+
+    The same bet on large values, prod (1 + f (x_i - m) / (m - low)).
+
+    Args:
+        low: smallest possible value, below the margin; the nearer it lies, the sooner a claim is certified.
+    """
+    return _log_capital((np.maximum(values, low) - margin) / (margin - low), _WHOLE_ABOVE)
+
+
+def _log_capital(gain: Values, whole: float) -> float:
+    """Return the log of a mixture of prod (1 + f gain_i) over the fractions; `gain` is at least -1."""
     logs = [math.log(whole) + float(np.log(np.maximum(1.0 + gain, _SMALLEST)).sum())] if whole > 0 else []
     if whole < 1:
         hedged = np.log1p(_FRACTIONS[:, None] * gain[None, :]).sum(axis=1)
         logs += (hedged + np.log((1 - whole) * _WEIGHTS)).tolist()
     return float(np.logaddexp.reduce(np.array(logs)))
-
-
-def log_evalue_above(values: Values, margin: float) -> float:
-    """Return the log e-value against "the mean of `values` is at most `margin`"; values are at least -1."""
-    return log_evalue_below(-values, -margin, whole=_WHOLE_ABOVE)
 
 
 def whole_share(n_subjects: int, margin: float, *, alpha: float) -> float:

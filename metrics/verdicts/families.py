@@ -85,7 +85,7 @@ def family_tests(family: Sequence[Evidence], settings: Settings) -> list[Tests]:
     certificates = [
         _certificates(family, following, lambda e: _follows(e, settings.margin_dice)),
         _certificates(family, reworded, lambda e: log_evalue_above(e.excess, settings.margin_change)),
-        _certificates(family, reworded, lambda e: log_evalue_above(e.wording, settings.margin_change)),
+        _certificates(family, reworded, lambda e: log_evalue_above(e.wording, settings.margin_change, low=0.0)),
         _certificates(family, changed, lambda e: log_ignoring(e.change, settings)),
     ]
     return [

@@ -128,7 +128,10 @@ def _certificates(family: list[Values], measure: Measure, settings: Settings) ->
     enough = np.array([not settings.too_few(v.size) for v in family], dtype=bool)
     logs = np.full((2, len(family)), NOTHING)
     for i in np.flatnonzero(enough) if measure.bounded else ():
-        logs[:, i] = _log_robust(family[i], measure, settings), log_evalue_above(family[i], measure.margin)
+        logs[:, i] = (
+            _log_robust(family[i], measure, settings),
+            log_evalue_above(family[i], measure.margin, low=measure.low),
+        )
     closed = np.full_like(logs, NOTHING)
     for side in (0, 1):
         closed[side, enough] = closed_means(logs[side, enough])
@@ -253,7 +256,9 @@ def _with_missing(
             share=clopper_pearson(lost, condition.values.size, level=1 - settings.alpha),
             needed=Needed(None, "", f"{share}, and {plain} does not hold with them counted as the worst value"),
         )
-    log_e = _log_robust(values, measure, settings) if robust else log_evalue_above(values, measure.margin)
+    log_e = (
+        _log_robust(values, measure, settings) if robust else log_evalue_above(values, measure.margin, low=measure.low)
+    )
     certified = found.certified and certificates[0 if robust else 1].holds(settings.alpha, log_e)
     return found._replace(
         verdict=plain if certified else plain + STAR,

@@ -254,7 +254,7 @@ def _with_missing(decision: Decision, evidence: Evidence, settings: Settings, te
         log_e, certificate = log_evalue_above(worst.excess_low, margin), tests.reacts
     elif verdict == "UNSTABLE":
         holds = t_interval(worst.wording_low, level=level).low > margin
-        log_e, certificate = log_evalue_above(worst.wording_low, margin), tests.unstable
+        log_e, certificate = log_evalue_above(worst.wording_low, margin, low=0.0), tests.unstable
     else:
         highest = max(t_interval(v, level=level).high for v in (worst.excess_high, worst.change_high))
         lowest = t_interval(worst.excess_low, level=level).low

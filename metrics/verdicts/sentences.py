@@ -149,13 +149,14 @@ def robustness_sentence(
     moved = f"{label(metric)} worsens by {number(decision.interval)}"
     if metric == "mask_change":
         moved = f"the mask changes by {percent(decision.interval)}"
+    beyond = "change by more than that" if metric == "mask_change" else "lose more than that"
     share, plain, k = decision.share, decision.verdict.rstrip("*"), decision.n_subjects
     needed = _needed(decision.needed.n, decision.needed.towards, decision.needed.unknown, unit)
     if plain == "UNTESTABLE":
         return f"Whether {whom} is robust to {condition} cannot be tested: {decision.rule}; {n}."
     width = f"{100 * (1 - alpha):g}% interval {100 * share.low:.0f}% to {100 * share.high:.0f}%"
     if plain == "ROBUST":
-        lost = f"{k - decision.count} of {k} {unit}s lose more than that"
+        lost = f"{k - decision.count} of {k} {unit}s {beyond}"
         verb = "is robust" if decision.certified else "seems robust"
         ending = f"certified for any distribution, if the {unit}s are independent"
         if not decision.certified:
@@ -164,7 +165,7 @@ def robustness_sentence(
                 + _certification(decision.needed.n, decision.needed.unknown, unit)
             )
         return f"{who} {verb} to {condition}: {moved}, under the margin of {margin:g}; {lost}, {basis}; {ending}."
-    lost = f"{decision.count} of {k} {unit}s lose more than that ({width})"
+    lost = f"{decision.count} of {k} {unit}s {beyond} ({width})"
     if plain == "FRAGILE":
         verb = "is fragile" if decision.certified else "seems fragile"
         ending = f"certified for any distribution, if the {unit}s are independent"

@@ -109,7 +109,7 @@ def untested_warnings(model_facts: list[dict[str, Any]], verdict_table: pd.DataF
     from robustness.metrics.verdicts.floors import FLOOR_SAYS
 
     warnings = [
-        f"{facts['name']} has random weights (no checkpoint was given): nothing here says anything about a trained model."
+        f"{facts['name']} has random weights (no checkpoint was given): nothing here speaks of a trained model."
         for facts in model_facts
         if (facts.get("weights") or {}).get("random")
     ]
@@ -168,9 +168,7 @@ def warnings_of(results: pd.DataFrame, dataset_facts: list[dict[str, Any]]) -> l
         clean = results[(results["condition"] == CLEAN) & results["reference_fraction"].notna()]
         empty = int((clean["reference_fraction"] == 0).sum())
         if empty and 2 * empty >= len(clean):
-            warnings.append(
-                f"{empty} of {len(clean)} reference masks are empty: Dice is then 1 for painting nothing, and says little."
-            )
+            warnings.append(f"{empty} of {len(clean)} reference masks are empty: Dice is then 1 for painting nothing.")
     if not len(results[(results["condition"] == CLEAN) & (results["error"].fillna("") == "")]):
         warnings.append("No clean prediction could be made.")
     return warnings
