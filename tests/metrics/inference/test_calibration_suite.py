@@ -12,7 +12,7 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks.calibration import battery, family, margin, null, plasmode, power
+from benchmarks.calibration import battery, family, margin, misleading, null, plasmode, power
 from benchmarks.calibration._study import Check, Study, rate_limit, summary, write_page
 from tests.metrics.tables import paired
 
@@ -37,6 +37,16 @@ def test_verdicts_at_the_margin():
     for kind in margin.KINDS:
         follows, reacts, ignores, *_ = margin.shares(kind, 30, 60, 0)
         assert max(follows, reacts, ignores) <= rate_limit(0.05, 60, 4.0), kind
+
+
+@pytest.mark.parametrize(
+    "model", ["blind", "untrained", "painter", "collapses in 10% (margin)", "missing where it fails"]
+)
+def test_known_truths_do_not_mislead(model):
+    right, starred, open_, wrong = misleading.outcomes(model, 60, 6, 0)
+    assert right + starred + open_ + wrong == pytest.approx(1.0)
+    assert wrong == 0
+    assert right >= 0.5
 
 
 @pytest.mark.parametrize(("behaviour", "verdict"), battery.RIGHT.items())
