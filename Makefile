@@ -10,7 +10,7 @@ WORKERS ?= auto
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-slow test-all coverage lowest lint types check docs clean
+.PHONY: help venv demo test test-slow test-all coverage lowest lint types check docs audit-deps licences sbom clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,21 @@ check: lint types coverage  ## Check format, lint rules and types, then run the 
 docs: $(READY)  ## Write docs/cli.md again from the command line's own help
 	@echo "make: writing docs/cli.md"
 	@$(BIN)/python .ci/cli_docs.py docs/cli.md
+
+TOOLS := build/tools
+$(TOOLS)/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -m venv $(TOOLS)
+	@$(TOOLS)/bin/python -m pip install -qq --disable-pip-version-check pip-audit==2.10.1 cyclonedx-bom==7.5.0
+	@touch $@
+
+audit-deps: $(READY) $(TOOLS)/.ready  ## Look up advisories about the installed dependencies
+	@$(TOOLS)/bin/python .ci/supply_chain.py advisories --python $(BIN)/python
+
+licences: $(READY)  ## List the licences of the installed dependencies
+	@$(BIN)/python .ci/supply_chain.py licences
+
+sbom: $(READY) $(TOOLS)/.ready  ## Write build/sbom.json, a bill of materials (CycloneDX)
+	@$(TOOLS)/bin/python .ci/supply_chain.py sbom --python $(BIN)/python
 
 clean:  ## Remove what was built or made here, .venv included
 	@echo "make: removing .venv, build/, dist/, demo-report/ and caches"

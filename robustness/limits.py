@@ -23,7 +23,6 @@ class Limits(BaseModel):
         image_mib: size of one image or mask file, in MiB.
         table_mib: size of one annotation file or manifest, in MiB.
         document_mib: size of one plan, gates file or other small document, in MiB.
-        weights_ratio: bytes of memory that a checkpoint may ask for, per byte of its files.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -33,7 +32,6 @@ class Limits(BaseModel):
     image_mib: int = Field(default=1024, gt=0)
     table_mib: int = Field(default=1024, gt=0)
     document_mib: int = Field(default=64, gt=0)
-    weights_ratio: float = Field(default=4.0, ge=1)
 
     @property
     def image_bytes(self) -> int:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from PIL import Image as PILImage
 
 from robustness.errors import CaseError
+from robustness.regular_files import open_regular
 from robustness.runners.data.options import ReadingOptions
 from robustness.runners.data.records import Record
 from robustness.runners.data.volumes.base import Header
@@ -115,11 +116,11 @@ def is_deep(path: Path) -> bool:
     suffix = path.suffix.lower()
     try:
         if suffix == ".png":
-            with path.open("rb") as file:
+            with open_regular(path) as file:
                 head = file.read(26)
             return len(head) == 26 and head[24] == 16 and head[25] == 0
         if suffix in (".tif", ".tiff"):
-            with PILImage.open(path) as image:
+            with open_regular(path) as file, PILImage.open(file, formats=("TIFF",)) as image:
                 return image.mode in _DEEP_MODES
     except (OSError, SyntaxError, ValueError):
         return False

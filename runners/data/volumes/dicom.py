@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from robustness.errors import CaseError
+from robustness.regular_files import open_regular
 from robustness.runners.data.volumes.base import Header, Voxels, needs
 from robustness.runners.data.volumes.dicom_header import (
     affine_of,
@@ -70,7 +71,7 @@ class DicomVolume:
 def is_dicom(path: Path) -> bool:
     """Tell whether a file begins as DICOM files do, whatever its name is."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return file.read(132)[128:] == b"DICM"
     except OSError:
         return False
