@@ -31,6 +31,12 @@ def parse_prompt(
 ) -> Prompt:
     """Return `text` with the attributes that it states.
 
+    Kinds: target, number, size, colour, shape, texture, margin, signal, pathology, location (in the picture), place (in
+    the patient), side, direction, relation (with its landmark), description, certainty, negation, measure, and of the
+    scan and the patient view, modality, phase, quality, sex, age. Prompts in the shape of the benchmark's templates are
+    read by the template reader, all others by the grammar; values may be nested (a side inside a place) and `role`
+    tells a landmark's words from the target's. Limits: English; one statement per thing that is asked for.
+
     Args:
         text: any string of at most ``[limits] text_characters``; nothing in it makes this fail.
         siblings: the prompts of the same case by key, each a text or a list of texts; p(k) against p(k-1) shows values

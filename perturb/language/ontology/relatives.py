@@ -85,7 +85,12 @@ def _may_be_one(a: Term, b: Term) -> bool:
     """Tell whether two findings may be two names of one thing: a common kind, a common organ, or an open kind."""
     kinds = _closure(a.name.lower(), _kinds()) & _closure(b.name.lower(), _kinds())
     wholes = _closure(a.name.lower(), _above()) & _closure(b.name.lower(), _above())
-    return bool(kinds or wholes) or a.region == "any" == b.region or (not a.part_of and not b.part_of)
+    return bool(kinds or wholes) or _is_open(a) or _is_open(b) or (not a.part_of and not b.part_of)
+
+
+def _is_open(term: Term) -> bool:
+    """Tell whether a finding's name fits nearly any other finding: "mass", "lesion", "nodule"."""
+    return term.region == "any" and "lesion" in _closure(term.name.lower(), _kinds())
 
 
 def others(name: str, modality: str, *, regions: Iterable[str] = ()) -> tuple[Term, ...]:

@@ -1,0 +1,94 @@
+"""Verdicts on clinical prompts: a model that does what the words say is never found fault with, a blind one is."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import robustness as rb
+
+SIDE, PATIENTS = 16, 120
+
+
+def dataset(folder: Path, prompt: str, target: str, *, modality: str) -> Any:
+    """Write one picture for each patient with one bright square and open it."""
+    rows = []
+    for n in range(PATIENTS):
+        mask = np.zeros((SIDE, SIDE), dtype=np.uint8)
+        row, column = 2 + n % 4, 3 + n % 3
+        mask[row : row + 9, column : column + 9] = 255
+        pixels = np.random.default_rng(n).integers(0, 40, (SIDE, SIDE, 3), dtype=np.uint8)
+        pixels[mask > 0] = 220
+        Image.fromarray(pixels).save(folder / f"p{n}.png")
+        Image.fromarray(mask).save(folder / f"m{n}.png")
+        row_of = {"image": f"p{n}.png", "mask": f"m{n}.png", "prompt": prompt, "target": target}
+        rows.append({**row_of, "subject_id": f"s{n}", "modality": modality, "split": "test", "case_id": f"c{n}"})
+    path = folder / "data.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return rb.load_dataset(path, prompt="prompt", subject="subject_id")
+
+
+def model(answers: Callable[[str], bool]) -> Any:
+    """Return a model that outlines the bright square where `answers` holds of the prompt, and nothing elsewhere."""
+
+    def predict(images: Sequence[np.ndarray], prompts: Sequence[str]) -> list[np.ndarray]:
+        return [
+            (image[..., 0] > 128).astype(np.float32) * answers(prompt.lower())
+            for image, prompt in zip(images, prompts, strict=True)
+        ]
+
+    return rb.segmenter(predict, name="hand-made")
+
+
+def verdicts(data: Any, answers: Callable[[str], bool], names: list[str], out: Path) -> dict[str, str]:
+    run = rb.audit(model(answers), data, perturbations=names, out=out, report=False)
+    rows = run.verdicts().to_dict("records")
+    return {f"{r['claim']}:{r['condition']}": str(r["verdict"]) for r in rows}
+
+
+INFECTION = "Unilateral pulmonary infection, one infected area, upper left lung."
+WRONG: tuple[tuple[str, str, str, Callable[[str], bool]], ...] = (
+    (INFECTION, "pulmonary infection", "CT", lambda text: "infection" in text),
+    ("a breast cancer", "breast cancer", "ultrasound", lambda text: "cancer" in text),
+    ("adenoma", "adenoma", "endoscopy", lambda text: any(w in text for w in ("adenoma", "polyp", "lesion"))),
+    ("lesion", "lesion", "dermoscopy", lambda text: any(w in text for w in ("lesion", "melanoma", "nevus", "mole"))),
+    ("consolidation", "consolidation", "x-ray", lambda text: any(w in text for w in ("consolid", "opac", "pneumon"))),
+    ("left ventricle", "left ventricle", "echocardiography", lambda text: "ventric" in text or "myocard" in text),
+)
+
+
+@pytest.mark.parametrize(("prompt", "target", "modality", "faithful"), WRONG, ids=[row[0][:20] for row in WRONG])
+@pytest.mark.slow
+def test_a_faithful_model_is_not_blind_to_the_class_and_a_blind_one_is(
+    tmp_path: Path, prompt: str, target: str, modality: str, faithful: Callable[[str], bool]
+) -> None:
+    data = dataset(tmp_path, prompt, target, modality=modality)
+    good = verdicts(data, faithful, ["wrong_class", "paraphrase"], tmp_path / "good")
+    assert "IGNORES" not in good["prompt:wrong_class"]
+    blind = verdicts(data, lambda text: True, ["wrong_class", "paraphrase"], tmp_path / "blind")
+    assert blind["prompt:wrong_class"].startswith("IGNORES")
+
+
+DROPS: tuple[tuple[str, str, Callable[[str], bool]], ...] = (
+    ("An opacity is present in the center region of the breast.", "opacity", lambda text: "opacity" in text),
+    ("left kidney", "kidney", lambda text: "left kidney" in text),
+    ("largest tumor", "tumor", lambda text: "largest tumor" in text),
+)
+
+
+@pytest.mark.parametrize(("prompt", "target", "faithful"), DROPS, ids=[row[0][:20] for row in DROPS])
+def test_a_faithful_model_is_not_fragile_under_drops(
+    tmp_path: Path, prompt: str, target: str, faithful: Callable[[str], bool]
+) -> None:
+    data = dataset(tmp_path, prompt, target, modality="ultrasound")
+    found = verdicts(data, faithful, ["drop"], tmp_path / "run")
+    assert not any("FRAGILE" in verdict for verdict in found.values()), found
