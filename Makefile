@@ -4,13 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 # Tests run in as many processes as there are cores, each with one thread: two processes with two threads each would
 # wait for each other. WORKERS=0 runs them in this process.
 WORKERS ?= auto
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-slow test-all coverage lowest lint types check docs audit-deps licences sbom clean
+.PHONY: help venv demo test test-slow test-all coverage lowest lint types check docs audit-deps licences sbom clean bench gpu
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +56,13 @@ lowest:  ## Install the lowest versions that pyproject.toml allows into .venv-lo
 	@.venv-lowest/bin/python -m pip install -qq --disable-pip-version-check -e . -r build-lowest.txt
 	@OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -q -p no:cacheprovider -W default tests/robustness/workflows/test_zero_shot.py \
 		tests/metrics/scores tests/metrics/inference tests/perturb/prompt tests/robustness/plans -m "not slow"
+
+bench: $(READY)  ## Run every benchmark (BENCH_ARGS="NAME ... --against CHECKOUT") and write its table
+	@echo "make: running benchmarks one after the other; use an idle machine"
+	@$(BIN)/python benchmarks/run.py $(BENCH_ARGS)
+
+gpu: $(READY)  ## Measure all networks on this machine's GPU (or CPU) and print a table
+	@$(BIN)/python benchmarks/gpu.py --out benchmarks/gpu.json
 
 lint: $(READY)  ## Check the format and the lint rules
 	@echo "make: checking format and lint rules"
