@@ -118,7 +118,9 @@ def run_training(
     from robustness.runners.training.folder import read_facts
     from robustness.runners.training.launch import launch
     from robustness.runners.training.ranks import must_launch, own_ranks
+    from robustness.runners.training.setup import refuse_untrainable
 
+    refuse_untrainable(plan.model.name)
     # Of several processes one holds the folder: the one that started the others, else the first.
     others = is_locked or own_ranks(plan.train).rank > 0
     lock = contextlib.nullcontext() if others else folder_lock(make_folder(out, "out"))

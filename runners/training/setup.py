@@ -86,13 +86,23 @@ def set_up(plan: TrainPlan, beside: Path | None) -> TrainingSetup:
     return TrainingSetup(segmenter, training, validation, tuple(frozen), trainable, facts)
 
 
-def _start(plan: TrainPlan, beside: Path | None) -> NetworkSegmenter:
-    spec = plan.model
-    if not getattr(MODELS.get(spec.name), "trainable", False):
+def refuse_untrainable(name: str) -> None:
+    """Check that a registered model can be finetuned.
+
+    Raises:
+        UnknownNameError: no such model.
+        InputError: it cannot.
+    """
+    if not getattr(MODELS.get(name), "trainable", False):
         raise InputError(
-            f"name: {spec.name!r} cannot be finetuned here; expected a network such as clipseg, cris or film-unet "
+            f"name: {name!r} cannot be finetuned here; expected a network such as clipseg, cris or film-unet "
             "(a black box runs as it is, and instance models have trainers of their own)"
         )
+
+
+def _start(plan: TrainPlan, beside: Path | None) -> NetworkSegmenter:
+    spec = plan.model
+    refuse_untrainable(spec.name)
     segmenter = load_model(
         spec.name,
         spec.checkpoint and resolve(spec.checkpoint, beside),
