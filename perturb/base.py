@@ -21,8 +21,8 @@ class BasePerturbation:
 
     Class attributes:
         target: "prompt", "image" or "both" (moves the mask and the words).
-        severities: the degrees it has; ``(0,)`` where degrees make no sense for a prompt edit, ``(1,)`` for an
-            image change without degrees.
+        severities: the severity levels it has; ``(0,)`` where levels make no sense for a prompt edit, ``(1,)`` for an
+            image change without levels.
         expectation: what a prompt-faithful, robust model should do; `expect` may refine it per case.
         per_prompt: the changed case depends on more than the image and the record: on the words or on the model.
         needs_model: nothing can be drawn without a model in the loop; an audit binds one.

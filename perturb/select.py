@@ -51,9 +51,9 @@ def select(
         image: names, or ``{"kinds": ..., "severities": [...], "preset": ..., "parameters": {...}}``. Kinds are
             "modality" (what is plausible for the data's modality, the common list where that is unknown), "all" or
             "common" (the common list), "pipeline", or names ("gaussian_noise", "image:gaussian_noise@3"; "image" inside
-            a list means "modality"). Severities default to 1, 3, 5; an entry without degrees has its own. A preset
-            brings published parameters and its own list for "modality" and "all"; `parameters` (name -> five values)
-            go before a preset, and that before the calibration of the data's modality.
+            a list means "modality"). Severities default to 1, 3, 5; an entry without severity levels has its own. A
+            preset brings published parameters and its own list for "modality" and "all"; `parameters` (name -> five
+            values) go before a preset, and that before the calibration of the data's modality.
         context: the dataset.
 
     Raises:
@@ -93,8 +93,8 @@ def _prompt_side(names: Sequence[str], context: DataContext) -> Iterator[Selecte
         if entry.target != "prompt":
             raise InputError(f"perturbations.prompt: {written!r} changes the image; list it under perturbations.image")
         for instance in _instances(entry, _ALIASES.get(name, name), context):
-            for degree in _degrees(instance, severity, instance.severities):
-                yield Selected(instance, degree)
+            for level in _levels(instance, severity, instance.severities):
+                yield Selected(instance, level)
 
 
 def _image_side(image: str | Sequence[str] | Mapping[str, Any], context: DataContext) -> Iterator[Selected]:
@@ -115,8 +115,8 @@ def _image_side(image: str | Sequence[str] | Mapping[str, Any], context: DataCon
                 f"perturbations.image: the preset {spec['preset']!r} has no {name!r}; it has {', '.join(published)}"
             )
         for instance in _instances(entry, name, context):
-            for degree in _degrees(instance, severity, severities):
-                yield Selected(_valued(instance, values), degree)
+            for level in _levels(instance, severity, severities):
+                yield Selected(_valued(instance, values), level)
 
 
 def image_names(kinds: Sequence[str], context: DataContext) -> list[str]:
@@ -170,8 +170,8 @@ def _parts(written: str) -> tuple[str, int | None]:
     match = _NAME.fullmatch(written)
     if match is None:
         raise InputError(f"perturbations: expected NAME, NAME:KIND or NAME@SEVERITY, got {written!r}")
-    degree = match["severity"]
-    return match["name"], None if degree is None else int(degree)
+    level = match["severity"]
+    return match["name"], None if level is None else int(level)
 
 
 def _instances(entry: type[BasePerturbation], name: str, context: DataContext) -> list[BasePerturbation]:
@@ -187,7 +187,7 @@ def _instances(entry: type[BasePerturbation], name: str, context: DataContext) -
     return chosen
 
 
-def _degrees(instance: BasePerturbation, severity: int | None, levels: Iterable[int]) -> list[int]:
+def _levels(instance: BasePerturbation, severity: int | None, levels: Iterable[int]) -> list[int]:
     available = instance.severities
     if severity is not None:
         if severity not in available:
@@ -198,7 +198,7 @@ def _degrees(instance: BasePerturbation, severity: int | None, levels: Iterable[
     if len(available) == 1:
         return list(available)
     chosen = sorted(set(levels))
-    wrong = [degree for degree in chosen if degree not in available]
+    wrong = [level for level in chosen if level not in available]
     if wrong:
         raise InputError(f"perturbations: expected severities of {instance.name} in {list(available)}, got {wrong[0]}")
     return chosen

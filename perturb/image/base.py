@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from robustness.perturb.image.pixels import along, between, changed_cases, checked_values, degree, n_planes
+from robustness.perturb.image.pixels import along, between, changed_cases, checked_values, n_planes, severity_value
 from robustness.types import Case, NotApplicable, Params
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class ImagePerturbation(BasePerturbation):
 
     def propose(self, case: Case, severity: int, rng: np.random.Generator) -> Params | NotApplicable:
         """Return the record of the change: the severity's value and what is drawn, or why it does not apply."""
-        value = degree(self.values, severity, identity=self.identity)
+        value = severity_value(self.values, severity, identity=self.identity)
         if self.colour_only and n_planes(case) == 1:
             return NotApplicable("the image is gray: it has no colour that could change")
         return self.parameters(value, case, rng)

@@ -143,7 +143,7 @@ def per_record(pixels: torch.Tensor, params: Sequence[Params], change: OneChange
     return torch.cat(changed)
 
 
-def degree(values: Sequence[Any], severity: int, *, identity: Any) -> Any:
+def severity_value(values: Sequence[Any], severity: int, *, identity: Any) -> Any:
     """Return the parameter of a severity: `identity` at 0, the values in order from 1.
 
     Raises:

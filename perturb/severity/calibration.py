@@ -83,7 +83,7 @@ def calibrate(
         The calibration, or why there is none.
     """
     if change.target != "image" or len(change.values) != len(targets):
-        return NotApplicable("it has no degrees" if change.target == "image" else "it moves the image")
+        return NotApplicable("it has no severity levels" if change.target == "image" else "it moves the image")
     applicable = [case for case in cases if not isinstance(_drawn(change, case, 1.0, seed), NotApplicable)]
     if not applicable:
         reasons = {_drawn(change, case, 1.0, seed).reason for case in cases}

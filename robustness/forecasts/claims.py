@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from robustness.forecasts.planned_run import Unrun
+from robustness.forecasts.planned_run import PlannedRun
 from robustness.forecasts.spread import Sd, SpreadModel
 from robustness.metrics.inference.power import bound_power, gap_found, smallest_p
 from robustness.metrics.inference.upper_bound import subjects_for_zero_reactions
@@ -46,15 +46,15 @@ class ClaimForecast(NamedTuple):
     never: dict[str, str]
 
 
-def forecast_claims(unrun: Unrun, spread: SpreadModel) -> list[ClaimForecast]:
+def forecast_claims(planned: PlannedRun, spread: SpreadModel) -> list[ClaimForecast]:
     """Return the forecast of every claim that the audit would make."""
-    table = unrun.verdicts()
+    table = planned.verdicts()
     table = table[table["claim"] != "abstention"]
     forecasts = []
     for row in table.to_dict("records"):
-        family = _family(table, row, unrun.plan.statistics.min_subjects)
+        family = _family(table, row, planned.plan.statistics.min_subjects)
         make = _prompt if row["claim"] == "prompt" else _robustness
-        forecasts.append(make(unrun, spread, row, unrun.plan.statistics.alpha / family))
+        forecasts.append(make(planned, spread, row, planned.plan.statistics.alpha / family))
     return forecasts
 
 
@@ -66,8 +66,8 @@ def _family(table: pd.DataFrame, row: dict[Any, Any], least: int) -> int:
     return max(1, int((same & (table["n_subjects"] >= least)).sum()))
 
 
-def _prompt(unrun: Unrun, spread: SpreadModel, row: dict[Any, Any], alpha: float) -> ClaimForecast:
-    stats, n = unrun.plan.statistics, int(row["n_subjects"])
+def _prompt(planned: PlannedRun, spread: SpreadModel, row: dict[Any, Any], alpha: float) -> ClaimForecast:
+    stats, n = planned.plan.statistics, int(row["n_subjects"])
     margin = stats.margin_change
     sd = spread.of(row["condition"], EXCESS)
     # Claims that all hold share no error rate: closed means of e-values.
@@ -86,36 +86,36 @@ def _prompt(unrun: Unrun, spread: SpreadModel, row: dict[Any, Any], alpha: float
         math.nan,
         math.nan,
         needed,
-        _never_prompt(unrun, row, n, needed),
+        _never_prompt(planned, row, n, needed),
     )
 
 
-def _never_prompt(unrun: Unrun, row: dict[Any, Any], n: int, needed: int) -> dict[str, str]:
-    stats = unrun.plan.statistics
+def _never_prompt(planned: PlannedRun, row: dict[Any, Any], n: int, needed: int) -> dict[str, str]:
+    stats = planned.plan.statistics
     if n < stats.min_subjects:
         return {"any verdict": str(row["rule"])}
     never = {}
-    rows = unrun.results()
+    rows = planned.results()
     here = rows[(rows["condition"] == row["condition"]) & (rows["dataset"] == row["dataset"]) & rows["applicable"]]
     if not (here["other_case_id"].fillna("") != "").any():
         never["FOLLOWS"] = "no second object on the image"
     if "no wording floor" in str(row["rule"]):
         never["REACTS, UNSTABLE, IGNORES"] = (
-            f"no wording floor: paraphrases of fewer than {stats.min_subjects} {unrun.unit}s"
+            f"no wording floor: paraphrases of fewer than {stats.min_subjects} {planned.unit}s"
         )
     elif n < needed:
-        never["IGNORES"] = f"{n} of the {needed} {unrun.unit}s that certify it (IGNORES* at best)"
+        never["IGNORES"] = f"{n} of the {needed} {planned.unit}s that certify it (IGNORES* at best)"
     smallest = smallest_p(n, resamples=stats.resamples)
     if smallest >= stats.alpha:
-        never["detectable"] = f"the smallest p value of {n} {unrun.unit}s is {smallest:.3g}"
+        never["detectable"] = f"the smallest p value of {n} {planned.unit}s is {smallest:.3g}"
     return never
 
 
-def _robustness(unrun: Unrun, spread: SpreadModel, row: dict[Any, Any], alpha: float) -> ClaimForecast:
+def _robustness(planned: PlannedRun, spread: SpreadModel, row: dict[Any, Any], alpha: float) -> ClaimForecast:
     n, margin = int(row["n_subjects"]), float(row["margin"])
     sd = spread.of(row["condition"], row["metric"])
     gap = gap_found(sd.value, n, alpha=alpha)
-    never = {"any verdict": str(row["rule"])} if n < unrun.plan.statistics.min_subjects else {}
+    never = {"any verdict": str(row["rule"])} if n < planned.plan.statistics.min_subjects else {}
     return ClaimForecast(
         "robustness",
         row["model"],

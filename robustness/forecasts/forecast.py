@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from robustness.errors import InputError
 from robustness.forecasts.claims import ClaimForecast, forecast_claims
 from robustness.forecasts.gates import GateForecast, forecast_gates
-from robustness.forecasts.planned_run import Unrun, changed_conditions
+from robustness.forecasts.planned_run import PlannedRun, changed_conditions
 from robustness.forecasts.spread import SpreadModel, cases_per_subject
 from robustness.metrics.verdicts.spread import subject_spread
 from robustness.plans.audit import Plan
@@ -67,7 +67,7 @@ def forecast(
         folder: where the plan's paths are looked up first.
         gates: of a gates file.
         like: a finished run of a similar model on similar data: how much its subjects differ replaces the assumptions.
-        batches: measured batches of images, after one to warm up; 0: no model is opened and no time is told.
+        batches: measured batches of images, after one to warm up; 0: no model is opened and no time is measured.
 
     Raises:
         InputError: an argument that cannot be used.
@@ -82,26 +82,26 @@ def forecast(
     pilots = _measure(plan, datasets, folder, batches) if batches else []
     works = [workload(plan, data, place, images=sample, progress=progress) for place, data in enumerate(datasets)]
     names = [spec.label or spec.name for spec in plan.model]
-    unrun = Unrun(plan, works, list(dict.fromkeys(names)), [d.facts() for d in datasets])
-    spread = _spread(plan, unrun, like)
+    planned = PlannedRun(plan, works, list(dict.fromkeys(names)), [d.facts() for d in datasets])
+    spread = _spread(plan, planned, like)
     return Forecast(
-        unrun.unit,
+        planned.unit,
         works,
         pilots,
         _seconds(works, pilots),
         spread,
-        forecast_claims(unrun, spread),
-        forecast_gates(unrun, spread, gates) if gates else [],
+        forecast_claims(planned, spread),
+        forecast_gates(planned, spread, gates) if gates else [],
     )
 
 
-def _spread(plan: Plan, unrun: Unrun, like: str | Path | Run | None) -> SpreadModel:
-    per_subject = cases_per_subject(unrun.results())
+def _spread(plan: Plan, planned: PlannedRun, like: str | Path | Run | None) -> SpreadModel:
+    per_subject = cases_per_subject(planned.results())
     if like is None:
         return SpreadModel({}, per_subject)
     run = like if isinstance(like, Run) else open_run(like)
     table = run.results()
-    if not set(changed_conditions(table)) & set(changed_conditions(unrun.results())):
+    if not set(changed_conditions(table)) & set(changed_conditions(planned.results())):
         raise InputError(f"like: {run.path.name!r} shares no condition with the plan; choose a run of a similar plan")
     metrics = [*dict.fromkeys(("dice", *plan.metrics.names, *plan.statistics.margins, "mask_change"))]
     return SpreadModel(subject_spread(table, metrics), per_subject, run.path.name)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from robustness.errors import InputError
-from robustness.forecasts.planned_run import Unrun
+from robustness.forecasts.planned_run import PlannedRun
 from robustness.forecasts.spread import Sd, SpreadModel
 from robustness.gates.spec import BY_VERDICT
 from robustness.metrics.inference.power import bound_power, gap_found, inside_power
@@ -45,12 +45,12 @@ class GateForecast(NamedTuple):
     note: str
 
 
-def forecast_gates(unrun: Unrun, spread: SpreadModel, gates: Gates) -> list[GateForecast]:
+def forecast_gates(planned: PlannedRun, spread: SpreadModel, gates: Gates) -> list[GateForecast]:
     """Return the forecast of every gate; a gate that matches nothing is one that can never pass."""
     from robustness.gates.evidence import Evidence
     from robustness.gates.judge import judge_gate
 
-    evidence, forecasts = Evidence(unrun, unrun), []  # type: ignore[arg-type]
+    evidence, forecasts = Evidence(planned, planned), []  # type: ignore[arg-type]
     for gate in gates.gate:
         try:
             # On scores of an invariant model: which cells there are does not depend on scores.
@@ -58,11 +58,11 @@ def forecast_gates(unrun: Unrun, spread: SpreadModel, gates: Gates) -> list[Gate
         except InputError as error:
             forecasts.append(_none(gate, str(error)))
         else:
-            forecasts.append(_forecast(unrun, spread, gate, cells))
+            forecasts.append(_forecast(planned, spread, gate, cells))
     return forecasts
 
 
-def _forecast(unrun: Unrun, spread: SpreadModel, gate: GateSpec, cells: Sequence[Finding]) -> GateForecast:
+def _forecast(planned: PlannedRun, spread: SpreadModel, gate: GateSpec, cells: Sequence[Finding]) -> GateForecast:
     conditions = tuple(dict.fromkeys(cell.condition for cell in cells))
     n = min(cell.n_subjects for cell in cells)
     if gate.test in BY_VERDICT:
@@ -74,13 +74,13 @@ def _forecast(unrun: Unrun, spread: SpreadModel, gate: GateSpec, cells: Sequence
             Sd(math.nan, ""),
             math.nan,
             math.nan,
-            _never_verdict(unrun, gate, cells),
+            _never_verdict(planned, gate, cells),
             "reads the verdicts; see the claims above",
         )
-    alpha = unrun.plan.statistics.alpha
+    alpha = planned.plan.statistics.alpha
     each = [_powers(gate, cell, _spread_of(spread, gate, cell), alpha, len(cells)) for cell in cells]
     weakest = min(each, key=lambda point: (math.inf if math.isnan(point[1]) else point[1], -_or_zero(point[2])))
-    never = _too_few(unrun, gate, n)
+    never = _too_few(planned, gate, n)
     return GateForecast(
         gate.title,
         gate.test,
@@ -94,14 +94,14 @@ def _forecast(unrun: Unrun, spread: SpreadModel, gate: GateSpec, cells: Sequence
     )
 
 
-def _too_few(unrun: Unrun, gate: GateSpec, n: int) -> str:
-    least = unrun.plan.statistics.min_subjects
+def _too_few(planned: PlannedRun, gate: GateSpec, n: int) -> str:
+    least = planned.plan.statistics.min_subjects
     if n >= least:
         return ""
     return (
-        f"a subgroup of {n} {unrun.unit}s; it takes {least} to decide"
+        f"a subgroup of {n} {planned.unit}s; it takes {least} to decide"
         if gate.subgroup
-        else (f"{n} {unrun.unit}s; it takes {least} to decide")
+        else (f"{n} {planned.unit}s; it takes {least} to decide")
     )
 
 
@@ -131,14 +131,14 @@ def _powers(gate: GateSpec, cell: Finding, sd: Sd, alpha: float, family: int) ->
     return sd, bound_power(margin, sd.value, n, alpha=alpha), margin + gap
 
 
-def _never_verdict(unrun: Unrun, gate: GateSpec, cells: Sequence[Finding]) -> str:
+def _never_verdict(planned: PlannedRun, gate: GateSpec, cells: Sequence[Finding]) -> str:
     """Return why the verdict that a gate wants cannot be reached by any (follows) or by each (ignores) condition."""
-    table, stats = unrun.verdicts(), unrun.plan.statistics
-    too_few = _too_few(unrun, gate, max(cell.n_subjects for cell in cells))
+    table, stats = planned.verdicts(), planned.plan.statistics
+    too_few = _too_few(planned, gate, max(cell.n_subjects for cell in cells))
     if too_few or gate.test == "abstains":
         return too_few
     if gate.test == "follows":
-        rows = unrun.results()
+        rows = planned.results()
         second = rows[rows["applicable"] & (rows["other_case_id"].fillna("") != "") & (rows["family"] == "prompt")]
         conditions = {cell.condition for cell in cells}
         return (
@@ -147,11 +147,11 @@ def _never_verdict(unrun: Unrun, gate: GateSpec, cells: Sequence[Finding]) -> st
     prompt = table[table["claim"] == "prompt"]
     floor = prompt["rule"].str.contains("no wording floor") & prompt["condition"].isin([c.condition for c in cells])
     if floor.any():
-        return f"no wording floor: the plan has paraphrases of fewer than {stats.min_subjects} {unrun.unit}s"
+        return f"no wording floor: the plan has paraphrases of fewer than {stats.min_subjects} {planned.unit}s"
     needed = subjects_for_zero_reactions(stats.margin_change, alpha=stats.alpha)
     for cell in cells:
         if cell.n_subjects < needed:
-            return f"IGNORES needs {needed} {unrun.unit}s, {cell.condition} has {cell.n_subjects}"
+            return f"IGNORES needs {needed} {planned.unit}s, {cell.condition} has {cell.n_subjects}"
     return ""
 
 

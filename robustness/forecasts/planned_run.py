@@ -1,4 +1,4 @@
-"""A run that has not happened: its rows with scores of an invariant model, to see which claims can be made."""
+"""Dry run: the rows of a planned run with scores of an invariant model, to see which claims can be made."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _SCORE = 0.8
 
 
-class Unrun:
+class PlannedRun:
     """Answers like a `Run` what depends on no score: conditions, applicability, subjects, families of claims."""
 
     def __init__(self, plan: Plan, works: list[Workload], models: list[str], facts: list[dict[str, Any]]) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class GateError(RobustnessError, AssertionError):
-    """A run does not keep what an assertion states, or it cannot be told (`judged.outcome`)."""
+    """A run does not keep what an assertion states, or the data do not decide it (`judged.outcome`)."""
 
     def __init__(self, message: str, judged: Judged) -> None:
         super().__init__(message)

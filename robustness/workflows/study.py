@@ -47,8 +47,8 @@ def run_study(
 ) -> Study:
     """Run every cell that is not finished, and conclude over all.
 
-    A cell that fails for a mistake in the plan or in the data is told in the table; the others run on. Calling it again
-    goes on where it stopped; a changed plan is refused by the cells that it changes.
+    A cell that fails for a mistake in the plan or in the data is reported in the table; the others run on. Calling it
+    again goes on where it stopped; a changed plan is refused by the cells that it changes.
 
     Args:
         plan: the study.

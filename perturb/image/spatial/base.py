@@ -11,7 +11,7 @@ import numpy as np
 from robustness.errors import CaseError
 from robustness.perturb.base import Device
 from robustness.perturb.image.base import ImagePerturbation
-from robustness.perturb.image.pixels import DEEP, degree, is_gray
+from robustness.perturb.image.pixels import DEEP, is_gray, severity_value
 from robustness.perturb.image.spatial.warp import Source, border_fill, moved_labels, moved_mask, moved_pixels, sources
 from robustness.perturb.language.edit import Edit
 from robustness.perturb.language.moved_words import Move, move_of, with_edits, words_after
@@ -41,7 +41,7 @@ class GeometricPerturbation(ImagePerturbation):
         """Return the record of the move and of the words that change, or why it does not apply."""
         if severity == 0:
             return {"moved": False}
-        params = {"moved": True, **self.move(degree(self.values, severity, identity=self.identity), case, rng)}
+        params = {"moved": True, **self.move(severity_value(self.values, severity, identity=self.identity), case, rng)}
         params["fill"] = [float(v) for v in border_fill(case.image)]
         if DEEP in case.metadata:
             params["fill_deep"] = float(border_fill(case.metadata[DEEP]))

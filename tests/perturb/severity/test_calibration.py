@@ -127,7 +127,7 @@ class TestCalibrate:
         assert calibrate(SaturationUp(), CASES) == NotApplicable(
             "the image is gray: it has no colour that could change"
         )
-        assert calibrate(ChannelSwap(), CASES) == NotApplicable("it has no degrees")
+        assert calibrate(ChannelSwap(), CASES) == NotApplicable("it has no severity levels")
 
     def test_gray_pictures_do_not_count_for_colour(self) -> None:
         found = calibrate(SaturationUp(), [*CASES, scene(9, gray=False)])

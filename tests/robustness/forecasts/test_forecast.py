@@ -1,4 +1,4 @@
-"""What is told before an audit, held against the audit itself."""
+"""Forecasts of an audit, compared with the audit itself."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def test_it_prints_a_table_and_writes_it_into_the_plan(tmp_path: Path) -> None:
     assert "severity" in out
     assert "10% to 90% of images" in out
     assert "hue: not calibrated: the image is gray" in out
-    assert "channel_swap: not calibrated: it has no degrees" in out
+    assert "channel_swap: not calibrated: it has no severity levels" in out
     image = load_plan(plan).perturbations.image
     assert image.kinds == "modality"
     assert image.parameters is not None
