@@ -111,9 +111,9 @@ def attribute_of(rows: Rows, cell: int) -> str:
     condition = str(rows.cells.at[cell, "condition"])
     if len(stated) == 1:
         return str(stated[0])
-    known = parse_condition(condition).attribute
-    if known or not (base_name(condition) in ABSENT or (here["expectation"] == "abstain").any()):
-        return known
+    attribute = parse_condition(condition).attribute
+    if attribute or not (base_name(condition) in ABSENT or (here["expectation"] == "abstain").any()):
+        return attribute
     return "target"
 
 
@@ -257,5 +257,5 @@ def _per_case(rows: Rows, changes: Pairs, cells: list[int]) -> Values:
 
 def _reason(rows: Rows, cell: int) -> str:
     here = rows.frame[rows.cell == cell]
-    said = [text for text in (*here["error"], *here["note"]) if text]
-    return f"no case applies ({said[0]})" if said else "no case applies"
+    reasons = [text for text in (*here["error"], *here["note"]) if text]
+    return f"no case applies ({reasons[0]})" if reasons else "no case applies"

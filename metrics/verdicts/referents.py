@@ -51,13 +51,13 @@ def referent_pairs(rows: Rows, cell: int) -> Matched | None:
 
 def selectivity(rows: Rows, cell: int) -> Selectivity | None:
     """Return the selectivity of one cell, `other:KIND` as a rule; None where its rows have no second referent."""
-    found = referent_pairs(rows, cell)
-    if found is None or found.other.size == 0:
+    pairs = referent_pairs(rows, cell)
+    if pairs is None or pairs.other.size == 0:
         return None
     own, second = rows.values("dice"), rows.values("dice_other")
-    subjects, s_a, n_images = subject_values(rows, found.other, own[found.clean] - own[found.other])
-    _, s_b, _ = subject_values(rows, found.other, second[found.other] - second[found.clean])
-    return Selectivity(s_a, s_b, n_images, subjects, np.unique(rows.case[found.other]))
+    subjects, s_a, n_images = subject_values(rows, pairs.other, own[pairs.clean] - own[pairs.other])
+    _, s_b, _ = subject_values(rows, pairs.other, second[pairs.other] - second[pairs.clean])
+    return Selectivity(s_a, s_b, n_images, subjects, np.unique(rows.case[pairs.other]))
 
 
 def _referents(rows: Rows, clean: Codes, other: Codes) -> Codes:

@@ -90,33 +90,35 @@ def _first_rule(evidence: Evidence, settings: Settings, tests: Tests) -> Decisio
 
 def _follows(evidence: Evidence, settings: Settings, tests: Tests) -> Decision | None:
     """Return FOLLOWS, or what the two referents say where that is all there is; None with too few subjects."""
-    found = evidence.selectivity
-    if found is None or settings.too_few(found.s_a.size):
+    selectivity = evidence.selectivity
+    if selectivity is None or settings.too_few(selectivity.s_a.size):
         return None
     level, margin = 1 - 2 * tests.following_alpha, settings.margin_dice
-    leaves, reaches = t_interval(found.s_a, level=level), t_interval(found.s_b, level=level)
+    leaves, reaches = t_interval(selectivity.s_a, level=level), t_interval(selectivity.s_b, level=level)
     weaker = min(leaves, reaches, key=lambda interval: interval.low)
     holds = weaker.low > margin
     rule = f"1 FOLLOWS: S_A {_dice(leaves)} and S_B {_dice(reaches)} {'both' if holds else 'not both'} above {margin:g}"
-    count = int(((found.s_a > margin) & (found.s_b > margin)).sum())
+    count = int(((selectivity.s_a > margin) & (selectivity.s_b > margin)).sum())
     decision = Decision(
         "INCONCLUSIVE",
         rule,
         "dice",
         weaker,
         margin,
-        found.n_images,
-        found.s_a.size,
+        selectivity.n_images,
+        selectivity.s_a.size,
         None,
         level=level,
         m=max(1, tests.n_following),
         count=count,
-        share=clopper_pearson(count, found.s_a.size, level=1 - settings.alpha),
+        share=clopper_pearson(count, selectivity.s_a.size, level=1 - settings.alpha),
         both=(leaves, reaches),
     )
     if holds:
         return _starred(decision, "FOLLOWS", tests.follows, settings)
-    needed = needed_to_follow(found.s_a if weaker is leaves else found.s_b, margin, alpha=tests.following_alpha)
+    needed = needed_to_follow(
+        selectivity.s_a if weaker is leaves else selectivity.s_b, margin, alpha=tests.following_alpha
+    )
     rule += "; the table has no mask change for this condition"
     return decision._replace(rule=rule, n_needed=needed.n, towards=needed.towards, unknown=needed.unknown)
 

@@ -27,22 +27,22 @@ def subject_spread(table: pd.DataFrame, metrics: list[str]) -> Spread:
         metrics: columns of it; those that it lacks are left out.
     """
     rows = read_rows(table)
-    found: Spread = {}
+    spread: Spread = {}
     for metric in (m for m in metrics if m in table.columns):
         pairs = pair(rows, metric, orientation_of(metric, None))
         for cell, row in rows.cells[rows.cells["condition"] != CLEAN].iterrows():
             where = pairs.of(int(cell))
-            _keep(found, row["condition"], metric, subject_means(pairs.effect[where], pairs.subject[where])[1])
+            _keep(spread, row["condition"], metric, subject_means(pairs.effect[where], pairs.subject[where])[1])
     if CHANGE in table.columns:
         changes = pair(rows, CHANGE, "itself")
         for _, cells in rows.cells.groupby("group", sort=True):
             behind = background(rows, changes, cells)
             for cell in prompt_cells(rows, cells):
-                _keep(found, rows.cells.at[cell, "condition"], EXCESS, gather(rows, behind, cell).excess)
-    return found
+                _keep(spread, rows.cells.at[cell, "condition"], EXCESS, gather(rows, behind, cell).excess)
+    return spread
 
 
-def _keep(found: Spread, condition: str, metric: str, values: object) -> None:
+def _keep(spread: Spread, condition: str, metric: str, values: object) -> None:
     sd = sample_sd(values)  # type: ignore[arg-type]
     if sd > 0:
-        found[condition, metric] = max(found.get((condition, metric), 0.0), sd)
+        spread[condition, metric] = max(spread.get((condition, metric), 0.0), sd)

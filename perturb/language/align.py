@@ -47,8 +47,8 @@ def chain_of(siblings: Mapping[str, Any] | None) -> Chain:
     """Return what `siblings` ({"p1": "polyp", "p2": [...], ...}) teach; without any, nothing."""
     if not siblings:
         return EMPTY
-    known = siblings.get("p7")
-    described = tuple(t for t in known if isinstance(t, str)) if isinstance(known, (list, tuple)) else ()
+    texts = siblings.get("p7")
+    described = tuple(t for t in texts if isinstance(t, str)) if isinstance(texts, (list, tuple)) else ()
     return _learn(tuple(first_text(siblings.get(level, "")) for level in _LEVELS), described)
 
 
@@ -59,10 +59,10 @@ def _learn(levels: tuple[str, ...], described: tuple[str, ...]) -> Chain:
     prefixes: list[str] = []
     previous = first
     for text in levels[1:]:
-        held = next((p for p in _in_either_number(previous, target) if text == p or text.endswith(" " + p)), "")
-        if not held:
+        shared = next((p for p in _in_either_number(previous, target) if text == p or text.endswith(" " + p)), "")
+        if not shared:
             break
-        prefixes.append(text[: len(text) - len(held)])
+        prefixes.append(text[: len(text) - len(shared)])
         previous = text
     return Chain(target, _kinds(prefixes), _descriptions(first, described))
 
@@ -76,9 +76,9 @@ def _in_either_number(text: str, target: str) -> tuple[str, ...]:
 
 def _kinds(prefixes: Sequence[str]) -> tuple[tuple[str, str], ...]:
     """Name the added prefixes; a chain is the photograph family's where p5 adds a number, p4 a size or p3 a colour."""
-    known = words_by_kind()
-    is_size = len(prefixes) > 2 and all(w in known["size"] for w in re.split(r",? ", prefixes[2].strip().lower()))
-    is_colour = len(prefixes) > 1 and prefixes[1].strip().lower() in known["colour"]
+    lexicon = words_by_kind()
+    is_size = len(prefixes) > 2 and all(w in lexicon["size"] for w in re.split(r",? ", prefixes[2].strip().lower()))
+    is_colour = len(prefixes) > 1 and prefixes[1].strip().lower() in lexicon["colour"]
     is_number = len(prefixes) > 3 and plain_words().get(prefixes[3].strip().lower()) == "number"
     if not (is_size or is_colour or is_number):
         return ()
@@ -106,6 +106,6 @@ def core(prefix: str) -> tuple[int, int]:
     """Return the span of the shortest value words in an adjective slot: "it is a round shape " holds "round"."""
     stripped = prefix.rstrip()
     start = _FILLER.match(stripped).end()  # type: ignore[union-attr]
-    found = _SUFFIX.search(stripped)
-    stop = found.start() if found and found.start() > start else len(stripped)
+    match = _SUFFIX.search(stripped)
+    stop = match.start() if match and match.start() > start else len(stripped)
     return (start, stop) if stop > start else (0, len(stripped))

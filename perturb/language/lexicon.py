@@ -67,10 +67,10 @@ def words() -> tuple[Word, ...]:
 @cache
 def words_by_kind() -> dict[str, dict[str, Word]]:
     """Return kind -> lower-cased value -> row."""
-    found: dict[str, dict[str, Word]] = {}
+    by_kind: dict[str, dict[str, Word]] = {}
     for row in words():
-        found.setdefault(row.kind, {})[row.value] = row
-    return found
+        by_kind.setdefault(row.kind, {})[row.value] = row
+    return by_kind
 
 
 @cache
@@ -85,11 +85,11 @@ def classes() -> tuple[Class, ...]:
 @cache
 def class_index() -> dict[str, Class]:
     """Return lower-cased singular and plural names -> row."""
-    found: dict[str, Class] = {}
+    index: dict[str, Class] = {}
     for row in classes():
-        found.setdefault(row.name.lower(), row)
-        found.setdefault(row.plural.lower(), row)
-    return found
+        index.setdefault(row.name.lower(), row)
+        index.setdefault(row.plural.lower(), row)
+    return index
 
 
 def find_class(name: str) -> Class | None:
@@ -115,18 +115,18 @@ def plural(name: str) -> str | None:
 def synonyms() -> dict[tuple[str, str], Synonym]:
     """Return (kind, lower-cased value) -> row."""
     rows = _rows("lexicon_synonyms.csv")
-    found = (Synonym(r["kind"], r["value"], tuple(r["synonyms"].split("|")), r["source"]) for r in rows)
-    return {(row.kind, row.value): row for row in found}
+    listed = (Synonym(r["kind"], r["value"], tuple(r["synonyms"].split("|")), r["source"]) for r in rows)
+    return {(row.kind, row.value): row for row in listed}
 
 
 @cache
 def descriptions() -> dict[str, tuple[Description, ...]]:
     """Return lower-cased class name -> its descriptions, in the order of the file."""
-    found: dict[str, tuple[Description, ...]] = {}
+    by_name: dict[str, tuple[Description, ...]] = {}
     for r in _rows("lexicon_descriptions.csv"):
         row = Description(r["name"], r["description"], r["source"])
-        found[row.name.lower()] = (*found.get(row.name.lower(), ()), row)
-    return found
+        by_name[row.name.lower()] = (*by_name.get(row.name.lower(), ()), row)
+    return by_name
 
 
 @cache

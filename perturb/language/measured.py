@@ -64,19 +64,19 @@ def measure(mask: Mask, image: Image | None = None) -> dict[str, Any]:
         mask: bool (H, W). An empty one gives ``{"number": "no", "area": 0.0}``; one without pixels gives nothing.
         image: uint8 (H, W, 3); without it there is no colour.
     """
-    found = facts(mask)
-    if found is None:
+    measured = facts(mask)
+    if measured is None:
         return {}
-    if not found.centroids:
+    if not measured.centroids:
         return {"number": "no", "area": 0.0}
-    count = len(found.centroids)
+    count = len(measured.centroids)
     labels, areas = _components(mask)
     shape = shape_of(labels == int(np.argmax(areas)) + 1).name
     words: dict[str, Any] = {
         "number": spell(count) if count < 200 else "many",
         "size": ", ".join(size_words([a / mask.size for a in areas])),
-        "area": round(found.area_fraction, 6),
-        "location": ", ".join(dict.fromkeys(place_of(row, column) for row, column in found.centroids)),
+        "area": round(measured.area_fraction, 6),
+        "location": ", ".join(dict.fromkeys(place_of(row, column) for row, column in measured.centroids)),
     }
     if shape:
         words["shape"] = shape

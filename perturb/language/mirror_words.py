@@ -134,8 +134,10 @@ def swapped(prompt: Prompt, swaps: list[Swap], *, mirror: Mirror = "horizontal")
     for a in prompt.attributes:
         start, stop = moved(a.start), moved(a.stop)
         attributes.append(Attribute(a.kind, text[start:stop], start, stop))
-    kept = tuple(other for other in prompt.paraphrases if not (_WORDS[mirror].search(other) or _CODE.search(other)))
-    return Prompt(text, tuple(attributes), kept)
+    paraphrases = tuple(
+        other for other in prompt.paraphrases if not (_WORDS[mirror].search(other) or _CODE.search(other))
+    )
+    return Prompt(text, tuple(attributes), paraphrases)
 
 
 def mirrored_text(text: str, *, mirror: Mirror = "horizontal") -> str:

@@ -57,10 +57,10 @@ class Move(NamedTuple):
 def move_of(case: Case, after: Mask, *, left: int, components: int) -> Move:
     """Return the move of a case's mask, with the stated attributes that are sure to be true still."""
     attributes = dict(case.metadata.get("attributes") or {})
-    found = Move(case.mask, after, components, left, attributes)
+    move = Move(case.mask, after, components, left, attributes)
     if "area_fraction" in attributes:
         attributes["area_fraction"] = round(float(after.mean()), 5)
-    if abs(found.growth - 1) > _SAME_AREA:
+    if abs(move.growth - 1) > _SAME_AREA:
         attributes.pop("size", None)
     if left:
         attributes.pop("number", None)
@@ -72,7 +72,7 @@ def move_of(case: Case, after: Mask, *, left: int, components: int) -> Move:
         del attributes["location"]
     if "shape" in attributes and _shape(case.mask) != _shape(after):
         del attributes["shape"]
-    return found
+    return move
 
 
 def words_after(case: Case, move: Move) -> list[Edit] | NotApplicable:
@@ -84,11 +84,11 @@ def words_after(case: Case, move: Move) -> list[Edit] | NotApplicable:
     edits: list[Edit] = []
     for kind, follow in (("location", _location), ("size", _size), ("number", _number)):
         stated = prompt.get(kind)
-        found = follow(case, stated, move) if stated else None
-        if isinstance(found, NotApplicable):
-            return found
-        if stated is not None and found is not None:
-            edits += _replaced(prompt, stated, found)
+        location = follow(case, stated, move) if stated else None
+        if isinstance(location, NotApplicable):
+            return location
+        if stated is not None and location is not None:
+            edits += _replaced(prompt, stated, location)
     side, target = prompt.get("side"), prompt.get("target")
     if side is not None and names_both(side.value) and move.left:
         return NotApplicable(f"{side.value!r} is false once a part of the target has left the frame")
@@ -133,7 +133,7 @@ def _unattributed(prompt: Prompt) -> NotApplicable | None:
 
 def _replaced(prompt: Prompt, stated: Attribute, new: str) -> list[Edit]:
     edits = [Edit(a.start, a.stop, a.value, match_case(new, a.value)) for a in same_value(prompt, stated.kind)]
-    articles = [found for e in edits if (found := article_repair(prompt.text, e.start, e.old, e.new))]
+    articles = [article for e in edits if (article := article_repair(prompt.text, e.start, e.old, e.new))]
     nouns = noun_repairs(prompt, new) if stated.kind == "number" else []
     return [*edits, *articles, *nouns]
 
@@ -153,8 +153,8 @@ def _place(old: str, mask: Mask) -> str:
     """Return a mask's place in words: a list where the old words were one, else the middle of all components."""
     if "," in old or " and " in old:
         return str(measure(mask)["location"])
-    found = facts(mask)
-    centres = np.array(found.centroids if found else ())
+    measured = facts(mask)
+    centres = np.array(measured.centroids if measured else ())
     return place_of(*(float(v) for v in centres.mean(axis=0))) if centres.size else old
 
 

@@ -56,12 +56,12 @@ def own_names(*names: str) -> Index:
 
 
 def _index_of(names: Iterable[str]) -> Index:
-    found: dict[str, set[tuple[str, ...]]] = {}
+    index: dict[str, set[tuple[str, ...]]] = {}
     for name in names:
         words = tuple(m.group().lower() for m in TOKEN.finditer(name))
         if words:
-            found.setdefault(words[0], set()).add(words)
-    return {first: tuple(sorted(group, key=lambda w: (-len(w), w))) for first, group in found.items()}
+            index.setdefault(words[0], set()).add(words)
+    return {first: tuple(sorted(group, key=lambda w: (-len(w), w))) for first, group in index.items()}
 
 
 def _bare(name: str) -> str:

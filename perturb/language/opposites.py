@@ -80,13 +80,13 @@ def _descriptions(words: str, target: str) -> list[Opposite]:
     """Return one description of each class that shares no noun with the target, as a clause where the old one is."""
     clause = words.startswith(("which ", "that "))
     ours = set(singular(target).split())
-    found = []
+    others = []
     for name, rows in descriptions().items():
         if ours & set(name.split()) or any(row.text.lower() == words for row in rows):
             continue
         text = rows[0].text if clause else re.sub(r"^which (?:is|are) ", "", rows[0].text)
-        found.append(Opposite(text, f"description of another class ({name}); {rows[0].source}"))
-    return found
+        others.append(Opposite(text, f"description of another class ({name}); {rows[0].source}"))
+    return others
 
 
 def _row(kind: str, words: str) -> Word | None:
@@ -96,14 +96,14 @@ def _row(kind: str, words: str) -> Word | None:
 def _locations(words: str) -> list[Opposite]:
     parts = re.split(f"({_SEPARATOR.pattern})", words)
     source = "point reflection in the image centre"
-    found = []
+    places = []
     for corner in _CORNERS:
         new = "".join(part if i % 2 else _reflect(part, corner) for i, part in enumerate(parts))
-        if new and "?" not in new and Opposite(new, source) not in found:
-            found.append(Opposite(new, source))
+        if new and "?" not in new and Opposite(new, source) not in places:
+            places.append(Opposite(new, source))
     old = set(parts[::2])
     # "left, right" reflected is the same pair of places; a centre goes to a corner that is not named yet.
-    changed = [o for o in found if set(_SEPARATOR.split(o.value)) != old]
+    changed = [o for o in places if set(_SEPARATOR.split(o.value)) != old]
     return sorted(
         changed, key=lambda o: (_repeats(o.value) > _repeats(words), len(old & set(_SEPARATOR.split(o.value))))
     )
@@ -144,10 +144,10 @@ def _sizes(words: str) -> list[Opposite]:
     rows = [_row("size", n) for n in names]
     if not all(rows):
         return []
-    found = [Opposite(new, r.source) for r in rows if r for new in r.opposites if new not in names]
+    sizes = [Opposite(new, r.source) for r in rows if r for new in r.opposites if new not in names]
     # "small, medium" is contradicted by large, not by tiny.
-    found.sort(key=lambda o: sum(r is not None and o.value in r.opposites for r in rows), reverse=True)
-    return list(dict.fromkeys(found))
+    sizes.sort(key=lambda o: sum(r is not None and o.value in r.opposites for r in rows), reverse=True)
+    return list(dict.fromkeys(sizes))
 
 
 def _numbers(words: str) -> list[Opposite]:
@@ -166,8 +166,8 @@ def _numbers(words: str) -> list[Opposite]:
 def _findings(words: str) -> list[Opposite]:
     """Return the chest findings that a list leaves out: what is present becomes what is absent."""
     listed = {part.strip() for part in words.split(",")}
-    known = [row for row in classes() if row.dataset == _CHEXPERT and row.name != "Airspace Opacity"]
-    if not listed <= {row.name.lower() for row in known}:
+    findings = [row for row in classes() if row.dataset == _CHEXPERT and row.name != "Airspace Opacity"]
+    if not listed <= {row.name.lower() for row in findings}:
         return []
-    rest = [row.name for row in known if row.name.lower() not in listed]
-    return [Opposite(", ".join(rest), f"complement within the {known[0].source}")] if rest else []
+    rest = [row.name for row in findings if row.name.lower() not in listed]
+    return [Opposite(", ".join(rest), f"complement within the {findings[0].source}")] if rest else []

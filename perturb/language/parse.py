@@ -70,9 +70,9 @@ def parse_prompt(
 @lru_cache(maxsize=65536)
 def _parse(text: str, chain: align.Chain, name: str, lateral: bool, modality: str) -> Prompt:
     reading = (chain, name, lateral, modality)
-    found = read_in_parts(text, *reading) or tuple(Reader(text, *reading).read())
-    if is_template(text, found, is_stated=bool(name or chain.target)):
-        return Prompt(text, found)
+    attributes = read_in_parts(text, *reading) or tuple(Reader(text, *reading).read())
+    if is_template(text, attributes, is_stated=bool(name or chain.target)):
+        return Prompt(text, attributes)
     return Prompt(text, read_grammar(text, modality=canonical_modality(modality), names=names_of(name, chain.target)))
 
 

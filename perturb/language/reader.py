@@ -64,7 +64,7 @@ class Reader:
         self.lateral = lateral
         self.modality = modality
         self.taken: list[tuple[int, int]] = []
-        self.found: list[tuple[str, int, int]] = []
+        self.spans: list[tuple[str, int, int]] = []
 
     def read(self) -> list[Attribute]:
         """Return the attributes in the order of the text."""
@@ -86,7 +86,7 @@ class Reader:
         return self._merged()
 
     def _take(self, kind: str, start: int, stop: int, outer_start: int = -1, outer_stop: int = -1) -> None:
-        self.found.append((kind, start, stop))
+        self.spans.append((kind, start, stop))
         self.taken.append((outer_start if outer_start >= 0 else start, outer_stop if outer_stop >= 0 else stop))
 
     def _free(self, tokens: Sequence[_Token]) -> list[_Token]:
@@ -96,7 +96,7 @@ class Reader:
         return free
 
     def _described(self) -> None:
-        if any(kind == "description" for kind, _, _ in self.found):
+        if any(kind == "description" for kind, _, _ in self.spans):
             return
         for rest in self.chain.descriptions:
             at = self.text.find(rest)
@@ -193,7 +193,7 @@ class Reader:
             self._read_run(tokens, span[1])
 
     def _kinds(self) -> set[str]:
-        return {kind for kind, _, _ in self.found}
+        return {kind for kind, _, _ in self.spans}
 
     def _used(self, token: _Token) -> bool:
         return any(token.start < b and a < token.stop for a, b in self.taken)
@@ -221,10 +221,10 @@ class Reader:
     def _kind(self, token: _Token) -> str:
         if self._used(token):
             return ""
-        found = adjectives().get(token.lower, "")
-        if not found and is_number(token.lower) and token.lower not in ("few", "some"):
-            found = "number"
-        return "" if found == "number" and "number" in self._kinds() else found
+        kind = adjectives().get(token.lower, "")
+        if not kind and is_number(token.lower) and token.lower not in ("few", "some"):
+            kind = "number"
+        return "" if kind == "number" and "number" in self._kinds() else kind
 
     def _read_anywhere(self, tokens: Sequence[_Token]) -> None:
         """Take planes, sexes and benign/malignant, which mean the same wherever they stand."""
@@ -250,7 +250,7 @@ class Reader:
     def _merged(self) -> list[Attribute]:
         """Return the attributes in order; neighbours of one kind joined by ", " are one value."""
         merged: list[tuple[str, int, int]] = []
-        for kind, start, stop in sorted(set(self.found), key=lambda f: (f[1], f[2])):
+        for kind, start, stop in sorted(set(self.spans), key=lambda f: (f[1], f[2])):
             last = merged[-1] if merged else None
             if last and last[0] == kind and kind in _LISTS and self.text[last[2] : start] in (", ", ","):
                 merged[-1] = (kind, last[1], stop)

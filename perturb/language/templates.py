@@ -26,17 +26,17 @@ _ONE = ("one", "1", "single", "a single", "no")
 def families() -> dict[str, dict[str, str]]:
     """Return family -> level -> template, as ``templates.toml`` holds them."""
     text = resources.files("robustness.perturb.language").joinpath("templates.toml").read_text(encoding="utf-8")
-    found: dict[str, dict[str, str]] = tomllib.loads(text)
-    return found
+    tables: dict[str, dict[str, str]] = tomllib.loads(text)
+    return tables
 
 
 def family_of(modality: str, target: str = "") -> str:
     """Return the family that fits a modality: "breast" for tumors in ultrasound, "photograph" where none is closer."""
-    found = canonical_modality(modality)
-    if found == "ultrasound":
+    canonical = canonical_modality(modality)
+    if canonical == "ultrasound":
         row = find_class(target)
         return "breast" if not target or (row is not None and "tumor" in row.name) else "photograph"
-    return {"echocardiography": "echo", "x-ray": "chest"}.get(found, "photograph")
+    return {"echocardiography": "echo", "x-ray": "chest"}.get(canonical, "photograph")
 
 
 def build_prompts(
@@ -103,17 +103,17 @@ def render(template: str, attributes: Mapping[str, Any]) -> str:
         raise InputError(
             f"template: expected kinds among {', '.join(KINDS)}, got {wrong!r}{suggest(wrong, list(KINDS))}"
         )
-    known = {k: _first(v) for k, v in attributes.items() if _first(v)}
-    several = "number" in kinds and known.get("number", "one").lower() not in _ONE
-    if several or ("side" in kinds and " and " in known.get("side", "")):
-        known = _agreeing(known)
-    text = _OPTIONAL.sub(lambda m: m[1] if all(k in known for k in _FIELD.findall(m[1])) else "", template)
-    missing = next((k for k in _FIELD.findall(text) if k not in known), None)
+    values = {k: _first(v) for k, v in attributes.items() if _first(v)}
+    several = "number" in kinds and values.get("number", "one").lower() not in _ONE
+    if several or ("side" in kinds and " and " in values.get("side", "")):
+        values = _agreeing(values)
+    text = _OPTIONAL.sub(lambda m: m[1] if all(k in values for k in _FIELD.findall(m[1])) else "", template)
+    missing = next((k for k in _FIELD.findall(text) if k not in values), None)
     if missing is not None:
         raise InputError(f"template: the {missing} is not known; put it into brackets to leave it out then")
-    text = _FIELD.sub(lambda m: known[m[1]], text)
-    if "," not in known.get("pathology", ","):
-        text = text.replace(f"{known['pathology']} are present", f"{known['pathology']} is present")
+    text = _FIELD.sub(lambda m: values[m[1]], text)
+    if "," not in values.get("pathology", ","):
+        text = text.replace(f"{values['pathology']} are present", f"{values['pathology']} is present")
     text = _ARTICLE.sub(lambda m: m[1] + ("n " if takes_an(m[2]) else " "), text).strip()
     return text[:1].upper() + text[1:] if text.endswith(".") else text
 
@@ -132,12 +132,12 @@ def _first(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _agreeing(known: dict[str, str]) -> dict[str, str]:
+def _agreeing(values: dict[str, str]) -> dict[str, str]:
     """Return the words with a target, and what is said of it, in the plural."""
-    row = find_class(known.get("target", ""))
-    name = known.get("target", "")
+    row = find_class(values.get("target", ""))
+    name = values.get("target", "")
     if row is None or name.lower() != row.name.lower():
-        return known
-    described = re.sub(r"^(which|that) is\b", "each of which is", known.get("description", ""))
-    changed = {**known, "target": row.plural.lower() if name.islower() else row.plural}
+        return values
+    described = re.sub(r"^(which|that) is\b", "each of which is", values.get("description", ""))
+    changed = {**values, "target": row.plural.lower() if name.islower() else row.plural}
     return {**changed, "description": described} if described else changed

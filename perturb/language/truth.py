@@ -49,13 +49,13 @@ def facts(mask: Mask) -> Facts | None:
     """Return the facts of a mask (H, W), components by falling area; None for an array without pixels."""
     if mask.size == 0:
         return None
-    held = _HELD.get(id(mask))
-    if held is None or held[0]() is not mask:
-        held = (weakref.ref(mask), _measure(mask))
+    cached = _HELD.get(id(mask))
+    if cached is None or cached[0]() is not mask:
+        cached = (weakref.ref(mask), _measure(mask))
         if len(_HELD) >= _MOST_HELD:
             _HELD.clear()
-        _HELD[id(mask)] = held
-    return held[1]
+        _HELD[id(mask)] = cached
+    return cached[1]
 
 
 def _measure(mask: Mask) -> Facts:
@@ -135,21 +135,21 @@ def judge_prompt(case: Case, text: str | None = None) -> dict[str, Truth]:
     if text is not None and text != prompt.text:
         modality = str(case.metadata.get("modality") or "")
         prompt = parse_prompt(text, modality=modality, attributes=attributes, target=case.target)
-    found: dict[str, Truth] = {}
+    truths: dict[str, Truth] = {}
     several = sum(a.kind == "target" for a in prompt.attributes) > 1
     for a in prompt.attributes:
-        if a.kind not in found and a.role != "landmark":
+        if a.kind not in truths and a.role != "landmark":
             # What tells of one of two targets is not told by the mask of both.
             unsure = several and a.kind in ("location", "side", "size", "number")
-            found[a.kind] = "unknown" if unsure else judge_value(case, a)
-    if "target" in found and found["target"] == "unknown":
-        found["target"] = _target(prompt, case)
-    return found
+            truths[a.kind] = "unknown" if unsure else judge_value(case, a)
+    if "target" in truths and truths["target"] == "unknown":
+        truths["target"] = _target(prompt, case)
+    return truths
 
 
-def whole(found: Mapping[str, Truth]) -> Truth:
+def whole(truths: Mapping[str, Truth]) -> Truth:
     """Return what a prompt is as a whole: false where one attribute is, true where all are, else unknown."""
-    values = set(found.values())
+    values = set(truths.values())
     return "false" if "false" in values else "true" if values == {"true"} else "unknown"
 
 
@@ -167,15 +167,15 @@ def _alike(kind: str, words: str, stated: str) -> Truth:
     row = synonyms().get((kind, stated))
     if words == stated or (row is not None and words in row.synonyms):
         return "true"
-    known = words_by_kind()[kind].get(stated)
-    return "false" if known is not None and words in known.opposites else "unknown"
+    word = words_by_kind()[kind].get(stated)
+    return "false" if word is not None and words in word.opposites else "unknown"
 
 
 def _age(words: str, stated: Any) -> Truth:
-    said, known = (unspell(re.sub(r"-years?-old$", "", str(v).lower())) for v in (words, stated))
-    if said is None or known is None:
+    claimed, age = (unspell(re.sub(r"-years?-old$", "", str(v).lower())) for v in (words, stated))
+    if claimed is None or age is None:
         return "unknown"
-    return "true" if said == known else "false"
+    return "true" if claimed == age else "false"
 
 
 def _placed(words: str, stated: str) -> Truth:
@@ -190,16 +190,16 @@ def _same(words: str, stated: str) -> Truth:
     return "true" if words == stated else "false"
 
 
-def _size(words: str, found: Facts | None, stated: Mapping[str, Any]) -> Truth:
+def _size(words: str, measured: Facts | None, stated: Mapping[str, Any]) -> Truth:
     names = [_SIZE_ALIASES.get(w, w) for w in re.split(r",\s*", words)]
     # The data's own convention decides where it is stated.
     if isinstance(stated.get("size"), str) and all(n in _SIZE_CERTAIN for n in names):
         # Several targets of one picture may be of several sizes: "small, medium".
         known = {_SIZE_ALIASES.get(w, w) for w in re.split(r",\s*", stated["size"].lower().strip())}
         return "true" if known & set(names) else "false"
-    if found is None or len(names) != 1 or names[0] not in _SIZE_CERTAIN or len(found.centroids) > 1:
+    if measured is None or len(names) != 1 or names[0] not in _SIZE_CERTAIN or len(measured.centroids) > 1:
         return "unknown"
-    return _between(found.area_fraction, _SIZE_CERTAIN[names[0]], _SIZE_ALLOWED[names[0]])
+    return _between(measured.area_fraction, _SIZE_CERTAIN[names[0]], _SIZE_ALLOWED[names[0]])
 
 
 def _between(share: float, certain: tuple[float, float], allowed: tuple[float, float]) -> Truth:
@@ -208,12 +208,12 @@ def _between(share: float, certain: tuple[float, float], allowed: tuple[float, f
     return "unknown" if allowed[0] <= share <= allowed[1] else "false"
 
 
-def _number(words: str, found: Facts | None, stated: Mapping[str, Any]) -> Truth:
+def _number(words: str, measured: Facts | None, stated: Mapping[str, Any]) -> Truth:
     count = stated.get("instances", stated.get("components"))
     if not isinstance(count, int):
-        if found is None:
+        if measured is None:
             return "unknown"
-        count = len(found.centroids)
+        count = len(measured.centroids)
     if words in ("several", "many", "multiple"):
         return "true" if count >= 3 else "unknown" if count == 2 else "false"
     bound = re.fullmatch(r"(exactly|at least|more than|at most|fewer than|less than|up to|only) (\S+)", words)
@@ -223,10 +223,10 @@ def _number(words: str, found: Facts | None, stated: Mapping[str, Any]) -> Truth
         return "true" if count == 2 else "false"
     if words in ("solitary", "lone"):
         words = "single"
-    wanted = 1 if words in ("single", "a single") else 0 if words == "no" else unspell(words)
-    if wanted is None:
+    claimed = 1 if words in ("single", "a single") else 0 if words == "no" else unspell(words)
+    if claimed is None:
         return "unknown"
-    return "true" if wanted == count else "false"
+    return "true" if claimed == count else "false"
 
 
 def _within_bound(bound: str, count: int, limit: int) -> bool:
@@ -237,18 +237,18 @@ def _within_bound(bound: str, count: int, limit: int) -> bool:
     return count < limit + (bound in ("at most", "up to"))
 
 
-def _location(words: str, found: Facts | None) -> Truth:
+def _location(words: str, measured: Facts | None) -> Truth:
     places = [_cell(part) for part in re.split(r",\s*(?:and\s+)?|\s+and\s+", words)]
-    known = [place for place in places if place is not None]
-    if found is None or not found.centroids or len(known) != len(places):
+    centres = [place for place in places if place is not None]
+    if measured is None or not measured.centroids or len(centres) != len(places):
         return "unknown"
-    matched = [any(_inside(place, centre) for centre in found.centroids) for place in known]
-    if len(known) == 1:
+    matched = [any(_inside(place, centre) for centre in measured.centroids) for place in centres]
+    if len(centres) == 1:
         # One place for several components: the benchmark means the whole, people the main one.
-        middle = (sum(c[0] for c in found.centroids), sum(c[1] for c in found.centroids))
-        whole = (middle[0] / len(found.centroids), middle[1] / len(found.centroids))
-        matched.append(_inside(known[0], whole))
-        return "true" if matched[1] or (matched[0] and len(found.centroids) == 1) else _doubt(matched[0])
+        middle = (sum(c[0] for c in measured.centroids), sum(c[1] for c in measured.centroids))
+        whole = (middle[0] / len(measured.centroids), middle[1] / len(measured.centroids))
+        matched.append(_inside(centres[0], whole))
+        return "true" if matched[1] or (matched[0] and len(measured.centroids) == 1) else _doubt(matched[0])
     return "true" if all(matched) else _doubt(any(matched))
 
 

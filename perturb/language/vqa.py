@@ -49,13 +49,13 @@ class VqaModel:
         import torch
         from PIL import Image as PilImage
 
-        asked = self._processor(PilImage.fromarray(image), question, return_tensors="pt").to(self._device)
+        inputs = self._processor(PilImage.fromarray(image), question, return_tensors="pt").to(self._device)
         with torch.inference_mode():
             if self._model.can_generate():
-                ids = self._model.generate(**asked, max_new_tokens=10, do_sample=False)
+                ids = self._model.generate(**inputs, max_new_tokens=10, do_sample=False)
                 text = self._processor.batch_decode(ids, skip_special_tokens=True)[0]
                 return Answer(str(text).strip().lower(), float("nan"))
-            scores = self._model(**asked).logits[0].sigmoid()
+            scores = self._model(**inputs).logits[0].sigmoid()
         best = int(scores.argmax())
         return Answer(str(self._model.config.id2label[best]).strip().lower(), float(scores[best]))
 

@@ -83,8 +83,8 @@ def _antonyms(places: tuple[str, ...], word: str, pos: str) -> tuple[str, ...]:
     if reader is None:
         return ()
     lemmas = [m for s in reader.synsets(word, _POS[pos]) for m in s.lemmas() if m.name() == word]
-    found = (a.name() for m in lemmas for a in m.antonyms())
-    return tuple(dict.fromkeys(name for name in found if "_" not in name))
+    names = (a.name() for m in lemmas for a in m.antonyms())
+    return tuple(dict.fromkeys(name for name in names if "_" not in name))
 
 
 @lru_cache(maxsize=4096)
@@ -118,5 +118,5 @@ def _frequencies() -> dict[str, float] | None:
         from wordfreq import get_frequency_dict
     except ImportError:
         return None
-    found: dict[str, float] = get_frequency_dict("en", wordlist="best")
-    return found
+    table: dict[str, float] = get_frequency_dict("en", wordlist="best")
+    return table

@@ -34,7 +34,7 @@ class Absent(WrongClass):
         modality = canonical_modality(str(case.metadata.get("modality") or "")) or (row.modality if row else "")
         if not modality:
             return NotApplicable("the modality is unknown, so no structure is certainly absent")
-        here = self.held(case, old.value)
+        here = self.present(case, old.value)
         pool = [c for c in self.unlike(here) if _elsewhere(c.modality, modality) and c.name not in BROAD]
         if not pool:
             return NotApplicable("the lexicon has no structure of another modality")

@@ -80,8 +80,8 @@ class Antonym(PromptPerturbation):
     def _candidates(self, case: Case, value: str) -> list[Opposite]:
         """Return the opposites: the lexicon's, else WordNet's."""
         target = case.prompt.get("target")
-        found = opposites(self.kind, value, target=target.value if target else case.target)
-        return found or from_wordnet(self.kind, value)
+        listed = opposites(self.kind, value, target=target.value if target else case.target)
+        return listed or from_wordnet(self.kind, value)
 
     def expect(self, case: Case, params: Params) -> str:
         """Return "change" only where the new value is false of the case."""
@@ -102,17 +102,17 @@ class Antonym(PromptPerturbation):
 
 def _choose(judged: Sequence[tuple[Opposite, Truth]]) -> tuple[Opposite, Truth] | None:
     """Return the first candidate that is false of the case, else the first of which nothing is known."""
-    for wanted in ("false", "unknown"):
+    for verdict in ("false", "unknown"):
         for candidate, truth in judged:
-            if truth == wanted:
+            if truth == verdict:
                 return candidate, truth
     return None
 
 
 def _farthest_first(candidates: list[Opposite], case: Case) -> list[Opposite]:
     """Sort the opposites of a middle size by their distance from the true area, on a log scale."""
-    found = facts(case.mask)
-    if found is None or found.area_fraction <= 0 or {c.value for c in candidates} != {"tiny", "large"}:
+    measured = facts(case.mask)
+    if measured is None or measured.area_fraction <= 0 or {c.value for c in candidates} != {"tiny", "large"}:
         return candidates
-    share = math.log(found.area_fraction)
+    share = math.log(measured.area_fraction)
     return sorted(candidates, key=lambda c: -abs(math.log(_SIZE_SHARE[c.value]) - share))

@@ -42,5 +42,5 @@ class LetterCase(SurfacePerturbation):
 
 def _edits(text: str, places: Sequence[int], change: object) -> list[Edit]:
     # Some letters have no other case, some become two ("ß" -> "SS").
-    found = ((i, text[i], change(text[i])) for i in places)  # type: ignore[operator]
-    return [Edit(i, i + 1, old, new) for i, old, new in found if new != old and len(new) == 1]
+    letters = ((i, text[i], change(text[i])) for i in places)  # type: ignore[operator]
+    return [Edit(i, i + 1, old, new) for i, old, new in letters if new != old and len(new) == 1]

@@ -82,9 +82,9 @@ def _adjectives(prompt: Prompt) -> list[tuple[int, int]]:
     target = prompt.get("target")
     if target is None:
         return []
-    found = [_with_frame(prompt.text, a) for a in prompt.attributes if a.kind in _ADJECTIVES and a.stop <= target.start]
+    spans = [_with_frame(prompt.text, a) for a in prompt.attributes if a.kind in _ADJECTIVES and a.stop <= target.start]
     run: list[tuple[int, int]] = []
-    for span in found:
+    for span in spans:
         if run and prompt.text[run[-1][1] : span[0]] != " ":
             if len(run) > 1:
                 break

@@ -89,8 +89,8 @@ def differing_kind(mine: Prompt, other: Prompt) -> str | None:
     """Return the only kind in which two prompts differ, "target" where they differ in more, None where in nothing."""
     if mine.text == other.text:
         return None
-    stated, asked = _values(mine), _values(other)
-    kinds = [kind for kind in dict.fromkeys((*stated, *asked)) if stated.get(kind) != asked.get(kind)]
+    stated, others = _values(mine), _values(other)
+    kinds = [kind for kind in dict.fromkeys((*stated, *others)) if stated.get(kind) != others.get(kind)]
     same_rest = _rest(mine) == _rest(other)
     if len(kinds) == 1 and same_rest:
         return kinds[0]
@@ -102,10 +102,10 @@ def _others(context: DataContext, image_id: str, case_id: str) -> list[CaseInfo]
 
 
 def _values(prompt: Prompt) -> dict[str, tuple[str, ...]]:
-    found: dict[str, tuple[str, ...]] = {}
+    values: dict[str, tuple[str, ...]] = {}
     for a in prompt.attributes:
-        found[a.kind] = (*found.get(a.kind, ()), a.value.lower())
-    return found
+        values[a.kind] = (*values.get(a.kind, ()), a.value.lower())
+    return values
 
 
 def _rest(prompt: Prompt) -> tuple[str, ...]:

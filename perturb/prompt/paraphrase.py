@@ -63,13 +63,13 @@ def texts(prompt: Prompt, case: Case | None = None) -> tuple[str, ...]:
         made = [*_phrases(text), *_frames(prompt)]
     else:
         made = [*_phrases(text), *rewordings(text)]
-    found = [new for new in made if new not in listed]
-    return tuple(dict.fromkeys(found))[:MOST]
+    new_texts = [new for new in made if new not in listed]
+    return tuple(dict.fromkeys(new_texts))[:MOST]
 
 
 def _phrases(text: str) -> list[str]:
     """Return `text` with one phrase reworded, one text per phrase that it holds."""
-    found = []
+    phrases = []
     for pattern, new in (
         (_LOCATED, _relocated),
         (_ELSEWHERE, "situated in"),
@@ -82,8 +82,8 @@ def _phrases(text: str) -> list[str]:
     ):
         changed = pattern.sub(new, text, count=1)
         if changed != text:
-            found.append(changed)
-    return found
+            phrases.append(changed)
+    return phrases
 
 
 def _relocated(match: re.Match[str]) -> str:

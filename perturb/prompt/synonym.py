@@ -53,9 +53,9 @@ class SynonymOf(PromptPerturbation):
         old = case.prompt.get(self.kind)
         if old is None:
             return NotApplicable(f"the prompt states no {self.kind}")
-        found = curated(self.kind, old.value, case.target) or from_wordnet(self.kind, old.value)
-        if found:
-            return swap(case.prompt, self.kind, found[0].value, source=found[0].source)
+        choices = curated(self.kind, old.value, case.target) or from_wordnet(self.kind, old.value)
+        if choices:
+            return swap(case.prompt, self.kind, choices[0].value, source=choices[0].source)
         why = wordnet.missing() if self.kind in _FROM_WORDNET else ""
         return NotApplicable(f"no synonym of the {self.kind} {old.value!r} in the lexicon" + (why and f"; {why}"))
 
@@ -68,15 +68,15 @@ def curated(kind: str, value: str, target: str = "") -> list[Opposite]:
         return _described(value, target)
     parts = _LIST.split(value.lower()) if kind in ("size", "location") else [value.lower()]
     rows = [synonyms().get((kind, part)) for part in parts[::2]]
-    known = [row for row in rows if row is not None]
-    if len(known) < len(rows) or not known:
+    listed = [row for row in rows if row is not None]
+    if len(listed) < len(rows) or not listed:
         return []
-    count = max(len(row.synonyms) for row in known) if len(known) == 1 else 1
-    found = []
+    count = max(len(row.synonyms) for row in listed) if len(listed) == 1 else 1
+    choices = []
     for i in range(count):
-        parts[::2] = [row.synonyms[min(i, len(row.synonyms) - 1)] for row in known]
-        found.append(Opposite("".join(parts), known[0].source))
-    return found
+        parts[::2] = [row.synonyms[min(i, len(row.synonyms) - 1)] for row in listed]
+        choices.append(Opposite("".join(parts), listed[0].source))
+    return choices
 
 
 def from_wordnet(kind: str, value: str) -> list[Opposite]:

@@ -75,7 +75,7 @@ class WorstCase(PromptPerturbation):
         if not tried:
             return NotApplicable("no edit that keeps the meaning applies")
         worst = min((t for t in scored if t != text), key=lambda t: (scored[t][0], t))
-        found: dict[str, Any] = {"clean_score": clean, "worst_score": scored[worst][0], "tried": tried}
+        scores: dict[str, Any] = {"clean_score": clean, "worst_score": scored[worst][0], "tried": tried}
         return record(
             text,
             [Edit(0, len(text), text, worst)],
@@ -85,7 +85,7 @@ class WorstCase(PromptPerturbation):
             source=f"seeded search over {tried} texts of the same meaning",
             budget=self.budget,
             steps=list(scored[worst][1]),
-            **found,
+            **scores,
         )
 
     def _neighbours(
@@ -97,13 +97,13 @@ class WorstCase(PromptPerturbation):
         streams = [self._edits_of(case, text, seed) for text in beam]
         while streams and left > 0:
             for stream, text in zip(list(streams), list(beam), strict=False):
-                found = next(stream, None)
-                if found is None:
+                neighbour = next(stream, None)
+                if neighbour is None:
                     streams.remove(stream)
-                elif found[0] not in seen and left > 0:
-                    seen.add(found[0])
+                elif neighbour[0] not in seen and left > 0:
+                    seen.add(neighbour[0])
                     left -= 1
-                    yield found[0], (*scored[text][1], found[1])
+                    yield neighbour[0], (*scored[text][1], neighbour[1])
 
     def _edits_of(self, case: Case, text: str, seed: int) -> Iterator[tuple[str, str]]:
         """Yield (text, condition) of every edit of one text that keeps its meaning, in a drawn order."""

@@ -44,9 +44,9 @@ class WrongClass(PromptPerturbation):
         self._all = {name: value for info in self.context.infos for name, value in _named(info.prompts, info.target)}
         self._present: dict[str, set[str]] = {}
         for info in self.context.infos:
-            held = self._present.setdefault(info.image_id, set())
-            held.update(name for name, _ in _named(info.prompts, info.target))
-            held.add(singular(info.target))
+            names = self._present.setdefault(info.image_id, set())
+            names.update(name for name, _ in _named(info.prompts, info.target))
+            names.add(singular(info.target))
 
     def propose(self, case: Case, severity: int, rng: np.random.Generator) -> Params | NotApplicable:
         """Return the record of the swap; the class is drawn."""
@@ -55,7 +55,7 @@ class WrongClass(PromptPerturbation):
             return NotApplicable("the prompt states no target that is known")
         if self.is_denied(case):
             return NotApplicable("the prompt says already that nothing is there")
-        here = self.held(case, old.value)
+        here = self.present(case, old.value)
         own = sorted(
             name for name in self._all if name not in here and not any(is_kind_of(name, known) for known in here)
         )
@@ -76,7 +76,7 @@ class WrongClass(PromptPerturbation):
         before = denied is not None and target is not None and denied.start < target.start
         return before or (number is not None and number.value.lower() == "no")
 
-    def held(self, case: Case, value: str) -> set[str]:
+    def present(self, case: Case, value: str) -> set[str]:
         """Return the classes that are known to be in the case's image, singular and in small letters."""
         drawn = self._present.get(str(case.metadata.get("image_id", "")), set())
         asked = {singular(a.value) for a in case.prompt.attributes if a.kind == "target"}
@@ -97,8 +97,8 @@ class WrongClass(PromptPerturbation):
             several = value if isinstance(value, list | tuple) else [value]
             listed += [v for v in several if isinstance(v, str)]
         text = " ".join(dict.fromkeys(listed)).lower()
-        found = {name for name in self._all if name in text}
-        return found | {_ALIASES[name] for name in _ALIASES if name in text}
+        names = {name for name in self._all if name in text}
+        return names | {_ALIASES[name] for name in _ALIASES if name in text}
 
     def _from_ontology(
         self, case: Case, old: Attribute, here: set[str], rng: np.random.Generator
@@ -149,13 +149,13 @@ def _is_apart(name: str, known: str) -> bool:
 
 def _named(prompts: object, target: str) -> Iterator[tuple[str, str]]:
     """Yield (singular, as written) of the targets that prompts state; the case's target where they state none."""
-    found = False
+    stated = False
     for prompt in prompts if isinstance(prompts, tuple) else ():
         for attribute in prompt.attributes:
             if attribute.kind == "target":
-                found = True
+                stated = True
                 yield singular(attribute.value), attribute.value
-    if not found and target:
+    if not stated and target:
         yield singular(target), target
 
 

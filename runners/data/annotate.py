@@ -59,7 +59,7 @@ def annotate(
     """
     folder = Path(data).expanduser()
     model = VqaModel(vqa) if vqa else None
-    known = modality or modality_of_set(folder)[0]
+    stated = modality or modality_of_set(folder)[0]
     entries = []
     convention, cache = card_convention(folder), VolumeCache()
     for entry in _entries(folder, split):
@@ -77,10 +77,10 @@ def annotate(
             **stated_words(entry),
         }
         words["target"] = name
-        chosen = family or family_of(known or str(entry.get("modality") or ""), name)
+        chosen = family or family_of(stated or str(entry.get("modality") or ""), name)
         prompts = build_prompts(words, family=chosen, templates=templates)
-        kept = {k: v for k, v in entry.items() if k not in ("prompts", "attributes", "bbox")}
-        entries.append({**kept, "bbox": _bbox(mask), "prompts": prompts, "attributes": words})
+        rest = {k: v for k, v in entry.items() if k not in ("prompts", "attributes", "bbox")}
+        entries.append({**rest, "bbox": _bbox(mask), "prompts": prompts, "attributes": words})
     write_text(Path(out), json.dumps(entries, indent=1, ensure_ascii=False) + "\n")
     return len(entries)
 
@@ -94,8 +94,8 @@ def target_of(entry: Mapping[str, Any]) -> str:
     prompts = entry.get("prompts")
     first = prompts.get("p1", "") if isinstance(prompts, dict) else ""
     first = first[0] if isinstance(first, list) and first else first
-    found = parse_prompt(first).get("target") if isinstance(first, str) else None
-    return found.value if found else str((attributes or {}).get("structure") or "")
+    target = parse_prompt(first).get("target") if isinstance(first, str) else None
+    return target.value if target else str((attributes or {}).get("structure") or "")
 
 
 def _entries(folder: Path, split: str | None) -> Iterator[dict[str, Any]]:

@@ -52,10 +52,10 @@ def splits_of(folder: Path) -> list[str]:
     """
     annotations = folder / "anns"
     if not annotations.is_dir():
-        held = sorted(p.name for p in folder.iterdir())
-        tables = [name for name in held if name.endswith((".csv", ".parquet"))]
+        files = sorted(p.name for p in folder.iterdir())
+        tables = [name for name in files if name.endswith((".csv", ".parquet"))]
         hint = f"; to read a manifest pass its path ({tables[0]})" if tables else ""
-        raise InputError(f"data: expected folders images, masks and anns in {folder}, found {listing(held)}{hint}")
+        raise InputError(f"data: expected folders images, masks and anns in {folder}, found {listing(files)}{hint}")
     names = sorted(p.stem for p in annotations.glob("*.json"))
     if not names:
         raise InputError(f"data: expected annotation files anns/SPLIT.json in {folder}, found none")
@@ -75,14 +75,14 @@ def read_split(folder: Path, *, split: str, prompt: str, convention: MaskConvent
     Raises:
         InputError: the layout, the split or the prompt key does not exist, or the file is not as described above.
     """
-    known = splits_of(folder)
-    if split not in known:
-        raise no_such("split", split, known, f"{folder}/anns")
+    splits = splits_of(folder)
+    if split not in splits:
+        raise no_such("split", split, splits, f"{folder}/anns")
     for needed in ("images", "masks"):
         if not (folder / needed).is_dir():
-            held = sorted(p.name for p in folder.iterdir())
+            names = sorted(p.name for p in folder.iterdir())
             raise InputError(
-                f"data: expected a folder {needed!r} in {folder}, found {listing(held)}{suggest(needed, held)}"
+                f"data: expected a folder {needed!r} in {folder}, found {listing(names)}{suggest(needed, names)}"
             )
     entries = read_entries(folder / "anns" / f"{split}.json")
     keys = prompt_keys(entries)
@@ -142,8 +142,8 @@ def read_entries(path: Path) -> list[dict[str, Any]]:
 
 def prompt_keys(entries: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the prompt keys that any entry has, sorted."""
-    found = {key for entry in entries if isinstance(entry.get("prompts"), dict) for key in entry["prompts"]}
-    return sorted(found, key=lambda key: (len(key), key))
+    keys = {key for entry in entries if isinstance(entry.get("prompts"), dict) for key in entry["prompts"]}
+    return sorted(keys, key=lambda key: (len(key), key))
 
 
 def modality_of_set(folder: Path) -> tuple[str, str]:
@@ -153,8 +153,8 @@ def modality_of_set(folder: Path) -> tuple[str, str]:
         modality = canonical_modality(str(card.get(key, "")))
         if modality:
             return modality, f"{CARD} ({key!r})"
-    known = _KNOWN_SETS.get(folder.name, "")
-    return known, "the name of the reference benchmark's set" if known else ""
+    published = _KNOWN_SETS.get(folder.name, "")
+    return published, "the name of the reference benchmark's set" if published else ""
 
 
 def _record(

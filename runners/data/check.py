@@ -88,10 +88,10 @@ def check_dataset(
 def _read_splits(
     source: Path, shown: str, *, split: str | None, prompt: str, options: ReadingOptions
 ) -> tuple[dict[str, list[Record]], list[Finding]]:
-    known = known_splits(source, shown=shown)
-    if split and split not in known:
-        raise no_such("split", split, known, f"{shown}/anns" if source.is_dir() else str(source))
-    chosen = [split] if split else known
+    names = known_splits(source, shown=shown)
+    if split and split not in names:
+        raise no_such("split", split, names, f"{shown}/anns" if source.is_dir() else str(source))
+    chosen = [split] if split else names
     if source.is_dir():
         return _read_folder(source, chosen, prompt, options)
     return {name: read_records(source, split=name, prompt=prompt, options=options) for name in chosen}, []
@@ -106,16 +106,16 @@ def _read_folder(
         name: benchmark_folder.prompt_keys(benchmark_folder.read_entries(source / f"anns/{name}.json"))
         for name in chosen
     }
-    if not any(prompt in held for held in keys.values()):
-        raise no_such("prompt", prompt, sorted({key for held in keys.values() for key in held}), f"{source}/anns")
-    for name, held in keys.items():
-        if not held:
+    if not any(prompt in offered for offered in keys.values()):
+        raise no_such("prompt", prompt, sorted({key for offered in keys.values() for key in offered}), f"{source}/anns")
+    for name, offered in keys.items():
+        if not offered:
             findings.append(Finding("error", "no_prompt", "no entry has prompts", name, file=f"anns/{name}.json"))
             continue
-        if prompt not in held:
-            message = f"no entry has the prompt key {prompt!r}; there are {', '.join(held)}"
+        if prompt not in offered:
+            message = f"no entry has the prompt key {prompt!r}; there are {', '.join(offered)}"
             findings.append(Finding("error", "prompt_key_missing", message, name, file=f"anns/{name}.json"))
-        key = prompt if prompt in held else held[0]
+        key = prompt if prompt in offered else offered[0]
         splits[name] = read_records(source, split=name, prompt=key, options=options)
     return splits, findings
 
@@ -188,17 +188,17 @@ def _shared(what: str, code: str, named: Mapping[str, set[str]]) -> Iterator[Fin
     for split, names in named.items():
         for name in names:
             places[name].append(split)
-    for name, found in sorted(places.items()):
-        if len(found) > 1:
-            yield Finding("warning", code, f"{what} {name!r} is in the splits {', '.join(found)}", file=name)
+    for name, where in sorted(places.items()):
+        if len(where) > 1:
+            yield Finding("warning", code, f"{what} {name!r} is in the splits {', '.join(where)}", file=name)
 
 
 def _duplicates(split: str, records: Sequence[Record]) -> Iterator[Finding]:
-    held: dict[str, Record] = {}
+    seen: dict[str, Record] = {}
     for record in records:
-        first = held.get(record.case_id)
+        first = seen.get(record.case_id)
         if first is None:
-            held[record.case_id] = record
+            seen[record.case_id] = record
         elif first.same_content(record):
             message = f"{record.where} repeats {first.where}; it is used once"
             yield Finding("error", "duplicate_entry", message, split, record.case_id, record.mask_name)

@@ -188,10 +188,10 @@ class Dataset(Sequence[Case]):
         except OSError:
             return MISSING
         version = facts.st_size, facts.st_mtime_ns
-        held = self._hashes.get(path)
-        if held is None or held[0] != version:
-            held = self._hashes[path] = version, sha256(path)
-        return held[1]
+        cached = self._hashes.get(path)
+        if cached is None or cached[0] != version:
+            cached = self._hashes[path] = version, sha256(path)
+        return cached[1]
 
     def _relative(self, path: Path) -> str:
         return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else path.as_posix()

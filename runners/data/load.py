@@ -99,18 +99,18 @@ def load_dataset(
     source = Path(path).expanduser().resolve()
     options = reading_options(labels=labels, masks=masks, window=window, slices=slices, exif=exif)
     records, sources = _read(source, str(path), split=split, prompt=prompt, splits=splits, options=options)
-    kept, repeats = without_duplicates(records)
-    kept = [usable(record) for record in kept]
-    scale = decide_scale(kept, pool_of(source, kept), options)
-    kept = kept[:limit]
+    chosen, repeats = without_duplicates(records)
+    chosen = [usable(record) for record in chosen]
+    scale = decide_scale(chosen, pool_of(source, chosen), options)
+    chosen = chosen[:limit]
     if target:
-        kept = [record if record.target else replace(record, target=target) for record in kept]
-    ids = image_ids(kept)
-    subjects = subjects_of(kept, ids, subject=subject)
+        chosen = [record if record.target else replace(record, target=target) for record in chosen]
+    ids = image_ids(chosen)
+    subjects = subjects_of(chosen, ids, subject=subject)
     set_modality, origin = benchmark_folder.modality_of_set(source) if source.is_dir() else ("", "")
     name = name or (source.stem if source.is_file() else source.name)
     infos = _infos(
-        kept,
+        chosen,
         ids,
         subjects,
         common={
@@ -123,12 +123,12 @@ def load_dataset(
         set_modality=set_modality,
         choose_seed=seed if choose == "seeded" else None,
     )
-    stated = modality or any(record.modality for record in kept)
+    stated = modality or any(record.modality for record in chosen)
     notes = [
-        *_notes(kept, repeats, subjects=subjects, modality="" if stated else set_modality, origin=origin),
+        *_notes(chosen, repeats, subjects=subjects, modality="" if stated else set_modality, origin=origin),
         *scale.notes(),
         *filter(None, [options.convention(source).note()]),
-        *_joined_notes(kept, declared=options.convention(source).combine is not None),
+        *_joined_notes(chosen, declared=options.convention(source).combine is not None),
     ]
     infos = with_groups(_one_spelling(infos), groups)
     return Dataset(
@@ -136,7 +136,7 @@ def load_dataset(
         split=split,
         prompt=prompt,
         root=source if source.is_dir() else source.parent,
-        records=kept,
+        records=chosen,
         infos=infos,
         sources=sources,
         subject_is_image=subjects.are_images,
@@ -156,7 +156,7 @@ def load_dataset(
             **({} if lexicon is None else {"lexicon": str(lexicon)}),
             **{key: value for key, value in stated_fields.items() if value is not None},
         },
-        reader=PixelReader(options, scale, kept),
+        reader=PixelReader(options, scale, chosen),
     )
 
 
@@ -285,9 +285,9 @@ def _target_of(record: Record, prompts: Sequence[Prompt], modality: str) -> str:
     first = first[0] if isinstance(first, list | tuple) and first else first
     shortest = _parse(first, record, modality) if isinstance(first, str) and first else prompts[0]
     for prompt in (shortest, *prompts):
-        found = prompt.get("target")
-        if found is not None:
-            return found.value
+        target = prompt.get("target")
+        if target is not None:
+            return target.value
     return shortest.text.strip().rstrip(".")
 
 

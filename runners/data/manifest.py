@@ -107,8 +107,8 @@ def prompt_column(columns: Sequence[str], prompt: str, path: Path) -> str:
         return prompt
     if prompt == DEFAULT_PROMPT and "prompt" in columns:
         return "prompt"
-    known = [column for column in columns if column not in _OWN or column == "prompt"]
-    raise no_such("prompt", "prompt" if prompt == DEFAULT_PROMPT else prompt, known, f"the columns of {path}")
+    offered = [column for column in columns if column not in _OWN or column == "prompt"]
+    raise no_such("prompt", "prompt" if prompt == DEFAULT_PROMPT else prompt, offered, f"the columns of {path}")
 
 
 def _separator(path: Path) -> str:
@@ -126,9 +126,9 @@ def _of_split(
                 f"split: expected a column 'split' in {path} to pick {split!r} from, found {listing(columns)}"
             )
         return rows
-    known = list(dict.fromkeys(str(row["split"]) for _, row in rows if not is_absent(row["split"])))
-    if split not in known:
-        raise no_such("split", split, known, f"the column 'split' of {path}")
+    splits = list(dict.fromkeys(str(row["split"]) for _, row in rows if not is_absent(row["split"])))
+    if split not in splits:
+        raise no_such("split", split, splits, f"the column 'split' of {path}")
     return [(number, row) for number, row in rows if str(row["split"]) == split]
 
 

@@ -126,21 +126,21 @@ def without_duplicates(records: Sequence[Record]) -> tuple[list[Record], int]:
     Raises:
         InputError: two different entries have one case_id.
     """
-    kept: dict[str, Record] = {}
+    unique: dict[str, Record] = {}
     repeats = 0
     for record in records:
-        held = kept.get(record.case_id)
-        if held is None:
-            kept[record.case_id] = record
+        first = unique.get(record.case_id)
+        if first is None:
+            unique[record.case_id] = record
             continue
-        if not held.same_content(record):
+        if not first.same_content(record):
             raise InputError(
-                f"case_id: expected one entry for each, got {record.case_id!r} for {held.where} ({held.mask_name}) and "
-                f"{record.where} ({record.mask_name}), which differ in {listing(differences(held, record))}; state a "
+                f"case_id: expected one entry for each, got {record.case_id!r} for {first.where} ({first.mask_name}) and "
+                f"{record.where} ({record.mask_name}), which differ in {listing(differences(first, record))}; state a "
                 "`case_id` for each (a key of the entry, a column of the table), or remove one"
             )
         repeats += 1
-    return list(kept.values()), repeats
+    return list(unique.values()), repeats
 
 
 def differences(one: Record, other: Record) -> list[str]:
@@ -197,7 +197,7 @@ def listing(names: Iterable[str], *, most: int = 12) -> str:
     return (", ".join(items[:most]) or "none") + more
 
 
-def no_such(argument: str, got: str, known: Iterable[str], place: str) -> InputError:
+def no_such(argument: str, got: str, offered: Iterable[str], place: str) -> InputError:
     """Return the error for a name that the data lacks: what exists, and the near one."""
-    names = list(known)
+    names = list(offered)
     return InputError(f"{argument}: expected one of {listing(names)} in {place}, got {got!r}{suggest(got, names)}")

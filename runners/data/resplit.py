@@ -43,7 +43,7 @@ def split_dataset(
     place = Path(data).expanduser().resolve()
     pooled = tuple(sources) if sources else _usual(place)
     records, files = _read_all(place, pooled, prompt)
-    made = make_splits(
+    splits = make_splits(
         records,
         data=place.stem if place.is_file() else place.name,
         sources=pooled,
@@ -54,8 +54,8 @@ def split_dataset(
         test=test,
         seed=seed,
     )
-    write_splits(Path(out), made)
-    return made
+    write_splits(Path(out), splits)
+    return splits
 
 
 def read_chosen(
@@ -66,20 +66,20 @@ def read_chosen(
     Raises:
         InputError: no such split, or the data changed since the splits were made.
     """
-    made = read_splits(splits)
-    records, files = _read_all(place, made.sources, prompt, options)
-    held = chosen(made, records, split=split, files=files, where=str(splits))
-    if not held:
+    division = read_splits(splits)
+    records, files = _read_all(place, division.sources, prompt, options)
+    cases = chosen(division, records, split=split, files=files, where=str(splits))
+    if not cases:
         raise InputError(
             f"splits: expected cases of {split!r} in {place.name}, found none; was it made for other data?"
         )
-    return held, [*files, Path(splits).expanduser().resolve()]
+    return cases, [*files, Path(splits).expanduser().resolve()]
 
 
 def _usual(place: Path) -> tuple[str, ...]:
-    known = known_splits(place)
-    usual = tuple(name for name in ("train", "val", "test") if name in known)
-    return usual or tuple(known)
+    names = known_splits(place)
+    usual = tuple(name for name in ("train", "val", "test") if name in names)
+    return usual or tuple(names)
 
 
 def known_splits(place: Path, *, shown: str = "") -> list[str]:
@@ -98,10 +98,10 @@ def known_splits(place: Path, *, shown: str = "") -> list[str]:
 def _read_all(
     place: Path, sources: Sequence[str], prompt: str, options: ReadingOptions | None = None
 ) -> tuple[list[Record], list[Path]]:
-    known = known_splits(place)
+    names = known_splits(place)
     for name in sources:
-        if name not in known:
-            raise no_such("sources", name, known, str(place))
+        if name not in names:
+            raise no_such("sources", name, names, str(place))
     records = [record for name in sources for record in read_records(place, split=name, prompt=prompt, options=options)]
     files = [place / "anns" / f"{name}.json" for name in sources] if place.is_dir() else [place]
     return without_duplicates(records)[0], files

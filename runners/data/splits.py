@@ -76,23 +76,25 @@ def make_splits(
         InputError: too few subjects, shares out of range, or an image that belongs to two subjects.
     """
     _check_shares(folds, val, test)
-    found = subjects_of(records, image_ids(records), subject=by)
-    _refuse_shared_images(records, found.ids)
-    groups = _group(records, found.ids)
+    subjects = subjects_of(records, image_ids(records), subject=by)
+    _refuse_shared_images(records, subjects.ids)
+    groups = _group(records, subjects.ids)
     needed = 3 if folds is None else folds + 2
     if len(groups) < needed:
-        counted, otherwise = (" (each image counts as one)", "") if found.are_images else ("", ", or divide by 'image'")
+        counted, otherwise = (
+            (" (each image counts as one)", "") if subjects.are_images else ("", ", or divide by 'image'")
+        )
         raise InputError(
             f"folds: expected at least {needed} subjects for {_asked(folds)}, {data} has {len(groups)}{counted};"
             f" ask for fewer folds{otherwise}"
         )
     parts = _parts(groups, folds, val=val, test=test, seed=seed)
-    owner = dict(zip((r.case_id for r in records), found.ids, strict=True))
+    owner = dict(zip((r.case_id for r in records), subjects.ids, strict=True))
     return Splits(
         data=data,
         sources=tuple(sources),
         sha256={file.name: sha256_file(file) for file in files},
-        by="image" if found.are_images else (by or "subject"),
+        by="image" if subjects.are_images else (by or "subject"),
         seed=seed,
         cases={name: tuple(c for c, s in owner.items() if s in members) for name, members in parts.items()},
         subjects={name: len(members) for name, members in parts.items()},
@@ -135,9 +137,9 @@ def read_splits(path: str | Path) -> Splits:
             subjects={name: int(n) for name, n in document["subjects"].items()},
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        told = " ".join(str(error).split()) or type(error).__name__
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
-            f"splits: expected a file made by `robustness split` at {str(path)!r}, got none ({told})"
+            f"splits: expected a file made by `robustness split` at {str(path)!r}, got none ({reason})"
         ) from None
 
 
@@ -154,8 +156,8 @@ def chosen(splits: Splits, records: Sequence[Record], *, split: str, files: Sequ
         raise InputError(
             f"splits: {where} was made from another version of {listing(changed)}; make the splits anew, or restore it"
         )
-    wanted = set(splits.cases[split])
-    return [record for record in records if record.case_id in wanted]
+    case_ids = set(splits.cases[split])
+    return [record for record in records if record.case_id in case_ids]
 
 
 def fold_names(splits: Splits) -> list[str]:
@@ -178,9 +180,9 @@ def _asked(folds: int | None) -> str:
 
 
 def _refuse_shared_images(records: Sequence[Record], subjects: Sequence[str]) -> None:
-    held: dict[str, str] = {}
+    owners: dict[str, str] = {}
     for record, subject in zip(records, subjects, strict=True):
-        other = held.setdefault(record.image_name, subject)
+        other = owners.setdefault(record.image_name, subject)
         if other != subject:
             raise InputError(
                 f"by: image {record.image_name!r} belongs to the subjects {other!r} and {subject!r}; parts would share"
@@ -202,15 +204,15 @@ def _parts(
 ) -> dict[str, set[str]]:
     if folds is None:
         rest = (1 - test) * (1 - val), (1 - test) * val, test
-        train, valid, held = _divide(groups, rest, generator(seed, "split"))
-        return {"train": train, "val": valid, "test": held}
+        train, valid, tests = _divide(groups, rest, generator(seed, "split"))
+        return {"train": train, "val": valid, "test": tests}
     # Who is not tested must still be enough to train and to validate.
     tested = _divide(groups, [1 / folds] * folds, generator(seed, "split"), most=len(groups) - 2)
     parts: dict[str, set[str]] = {}
-    for fold, held in enumerate(tested):
-        others = {name: counts for name, counts in groups.items() if name not in held}
+    for fold, tests in enumerate(tested):
+        others = {name: counts for name, counts in groups.items() if name not in tests}
         train, valid = _divide(others, (1 - val, val), generator(seed, "split", fold))
-        parts |= {f"fold{fold}-train": train, f"fold{fold}-val": valid, f"fold{fold}-test": held}
+        parts |= {f"fold{fold}-train": train, f"fold{fold}-val": valid, f"fold{fold}-test": tests}
     return parts
 
 
@@ -231,21 +233,21 @@ def _divide(
         for target, n in counts.items():
             totals[target] = totals.get(target, 0) + n
     parts: list[set[str]] = [set() for _ in shares]
-    held: list[dict[str, int]] = [{} for _ in shares]
+    filled: list[dict[str, int]] = [{} for _ in shares]
     for place, name in enumerate(order):
         empty = [i for i, part in enumerate(parts) if not part]
         free = [i for i, part in enumerate(parts) if most is None or len(part) < most]
         able = empty if len(order) - place <= len(empty) else free
-        best = max(able, key=lambda i: _lack(groups[name], held[i], totals, shares[i]))
+        best = max(able, key=lambda i: _lack(groups[name], filled[i], totals, shares[i]))
         parts[best].add(name)
         for target, n in groups[name].items():
-            held[best][target] = held[best].get(target, 0) + n
+            filled[best][target] = filled[best].get(target, 0) + n
     return parts
 
 
-def _lack(own: Mapping[str, int], held: Mapping[str, int], totals: Mapping[str, int], share: float) -> float:
+def _lack(own: Mapping[str, int], counts: Mapping[str, int], totals: Mapping[str, int], share: float) -> float:
     """Return how much of a subject's targets a part still lacks, as a share of what it should hold."""
-    lacks: list[float] = [n * (1 - held.get(target, 0) / (share * totals[target])) for target, n in own.items()]
+    lacks: list[float] = [n * (1 - counts.get(target, 0) / (share * totals[target])) for target, n in own.items()]
     return sum(lacks)
 
 

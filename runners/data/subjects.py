@@ -44,12 +44,12 @@ def subjects_of(records: Sequence[Record], image_ids: Mapping[str, str], *, subj
 
 def _by_key(records: Sequence[Record], key: str) -> Subjects:
     ids = [record.states(key) for record in records]
-    without = [record for record, found in zip(records, ids, strict=True) if not found]
+    without = [record for record, subject in zip(records, ids, strict=True) if not subject]
     if len(without) == len(records):
-        known = sorted({name for record in records for name in (*record.extra, *record.attributes)})
+        keys = sorted({name for record in records for name in (*record.extra, *record.attributes)})
         raise InputError(
-            f"subject: expected 'image', 'regex:PATTERN' or a key of the data ({listing(known)}), got {key!r}"
-            f"{suggest(key, ['image', *known])}"
+            f"subject: expected 'image', 'regex:PATTERN' or a key of the data ({listing(keys)}), got {key!r}"
+            f"{suggest(key, ['image', *keys])}"
         )
     if without:
         raise InputError(
@@ -67,11 +67,11 @@ def _by_pattern(records: Sequence[Record], text: str) -> Subjects:
     ids = []
     for record in records:
         match = pattern.search(record.image_name)
-        found = (match.group(1) if pattern.groups else match.group(0)) if match else None
-        if not found:
+        subject = (match.group(1) if pattern.groups else match.group(0)) if match else None
+        if not subject:
             raise InputError(
                 f"subject: expected a pattern that matches every image name, "
                 f"{text!r} finds nothing in {record.image_name!r}"
             )
-        ids.append(found)
+        ids.append(subject)
     return Subjects(ids, False)

@@ -51,12 +51,12 @@ def read_again(case: Case, *, target: str = "") -> Case:
 
 def told_apart(mine: Prompt, other: Prompt) -> set[str]:
     """Return the kinds of words that both prompts state with different values, or that only one states."""
-    stated, asked = _values(mine), _values(other)
-    return {kind for kind in {*stated, *asked} if stated.get(kind) != asked.get(kind)}
+    stated, others = _values(mine), _values(other)
+    return {kind for kind in {*stated, *others} if stated.get(kind) != others.get(kind)}
 
 
 def _values(prompt: Prompt) -> dict[str, tuple[str, ...]]:
-    found: dict[str, tuple[str, ...]] = {}
+    values: dict[str, tuple[str, ...]] = {}
     for attribute in prompt.attributes:
-        found[attribute.kind] = (*found.get(attribute.kind, ()), attribute.value.lower())
-    return found
+        values[attribute.kind] = (*values.get(attribute.kind, ()), attribute.value.lower())
+    return values

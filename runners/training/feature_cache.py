@@ -84,15 +84,15 @@ class CachedCodes:
         return features
 
     def _keep(self, keys: Sequence[str], features: Tensors) -> None:
-        kept = restored(tuple(t.detach().cpu() for t in features))
-        kept = halved(kept) if self.half else kept
+        tensors = restored(tuple(t.detach().cpu() for t in features))
+        tensors = halved(tensors) if self.half else tensors
         for row, key in enumerate(keys):
             # A view would keep the whole batch alive.
-            self.store.put(key, tuple(t[row : row + 1].clone() for t in kept))
+            self.store.put(key, tuple(t[row : row + 1].clone() for t in tensors))
 
     def _rows(self, keys: Sequence[str]) -> Tensors:
-        held = [self.store.get(key) for key in keys]
-        return restored(TensorCode.concat([TensorCode(tensors) for tensors in held if tensors is not None]).tensors)
+        cached = [self.store.get(key) for key in keys]
+        return restored(TensorCode.concat([TensorCode(tensors) for tensors in cached if tensors is not None]).tensors)
 
 
 def cached_codes(setup: TrainingSetup, spec: TrainSpec, *, say: Callable[[str], None]) -> CachedCodes | None:
@@ -178,7 +178,7 @@ class _Filling:
 
     def _distinct(self) -> Iterator[Image]:
         keys: set[str] = set()
-        for cases in (part for held in self.cases for part in held.parts):
+        for cases in (part for split in self.cases for part in split.parts):
             ids: set[str] = set()
             for index, info in enumerate(cases.first.infos):
                 if info.image_id in ids:
@@ -191,7 +191,7 @@ class _Filling:
                     yield image
 
     def _images(self) -> int:
-        parts = [part for held in self.cases for part in held.parts]
+        parts = [part for split in self.cases for part in split.parts]
         return sum(len({info.image_id for info in part.first.infos}) for part in parts)
 
     def _bytes(self, features: Tensors) -> float:
@@ -209,8 +209,8 @@ def fingerprint(segmenter: NetworkSegmenter, *, precision: str, half: bool) -> s
     """Return the hash of everything that features depend on besides the image or the text."""
     digest = hashlib.sha256()
     prepare = segmenter.preprocess.as_dict()
-    told = {"model": segmenter.model, "config": dict(segmenter.config), "preprocess": prepare, "half": half}
-    digest.update(json.dumps({**told, "precision": precision}, sort_keys=True, default=str).encode())
+    facts = {"model": segmenter.model, "config": dict(segmenter.config), "preprocess": prepare, "half": half}
+    digest.update(json.dumps({**facts, "precision": precision}, sort_keys=True, default=str).encode())
     frozen = {name for name, p in segmenter.network.named_parameters() if not p.requires_grad}
     learning = {name for name, p in segmenter.network.named_parameters() if p.requires_grad}
     for name, tensor in sorted(segmenter.network.state_dict().items()):

@@ -66,10 +66,10 @@ class FileStore:
         if not path.is_file():
             return None
         try:
-            held = load_file(path)
+            tensors = load_file(path)
         except (SafetensorError, OSError) as error:
             raise InputError(f"train.cache: {path} cannot be read ({error}); remove it") from error
-        return tuple(held[str(index)] for index in range(len(held)))
+        return tuple(tensors[str(index)] for index in range(len(tensors)))
 
     def put(self, key: str, tensors: Tensors) -> None:
         """Keep `tensors` under `key`."""

@@ -153,9 +153,9 @@ def _train(plan: TrainPlan, *, out: Path, beside: Path | None, quiet: bool) -> F
     folder = TrainingFolder(
         out, plan, setup.segmenter, trained_on={**setup.facts, "environment": surroundings}, rank=ranks.rank
     )
-    held = folder.facts()
-    if held.get("finished"):
-        return _result(out, held)
+    existing = folder.facts()
+    if existing.get("finished"):
+        return _result(out, existing)
     epochs = planned_epochs(spec, len(setup.training))
     total = epochs * math.ceil(len(setup.training) / spec.cases_per_step)
     batches: dict[str, Any] = {"batch_size": spec.batch_size, "ranks": ranks}

@@ -50,9 +50,9 @@ class TrainingFolder:
         self.plan, self.segmenter, self.trained_on = plan, segmenter, dict(trained_on)
         # Of several processes the first one writes.
         self.writes = rank == 0
-        held = self.facts()
+        existing = self.facts()
         for key, what in (("plan_sha256", "plan"), ("data_sha256", "data")):
-            if held and held.get(key) != self.trained_on[key]:
+            if existing and existing.get(key) != self.trained_on[key]:
                 raise InputError(
                     f"out: expected a new folder or a run to resume, {str(path)!r} holds a run with another {what}; "
                     "choose another folder or remove this one"
@@ -60,7 +60,7 @@ class TrainingFolder:
         if not self.writes:
             return
         remove_leftovers(self.path)
-        if not held:
+        if not existing:
             write_text(self.path / PLAN, plan.to_toml())
             self.write_facts(finished=False)
 

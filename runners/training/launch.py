@@ -68,8 +68,8 @@ def _end(processes: list[subprocess.Popen[bytes]]) -> None:
 
 def _raise_told(folder: Path, codes: list[int | None]) -> None:
     for file in sorted(folder.glob("error-*.json")):
-        told = json.loads(file.read_text(encoding="utf-8"))
-        raise {"CaseError": CaseError}.get(told["kind"], InputError)(told["message"])
+        error = json.loads(file.read_text(encoding="utf-8"))
+        raise {"CaseError": CaseError}.get(error["kind"], InputError)(error["message"])
     failed = {rank: code for rank, code in enumerate(codes) if code}
     raise InputError(f"train.devices: expected all processes to finish, ended with codes {failed}; see their messages")
 

@@ -78,14 +78,14 @@ def _protocol(plan: TrainPlan, facts: Mapping[str, Any]) -> str:
     spec = plan.train.model_dump(exclude_none=True, exclude={"out", "loggers"})
     rows = "\n".join(f"| `{key}` | {_shown(value)} |" for key, value in spec.items())
     sources = protocol_sources(plan.train.protocol)
-    told = "".join(f"\n- {key}: {source}" for key, source in sources.items())
+    listed = "".join(f"\n- {key}: {source}" for key, source in sources.items())
     packages = facts.get("environment", {}).get("packages", {})
     versions = ", ".join(
         f"{name} {packages[name]}" for name in ("torch", "lightning", "transformers") if name in packages
     )
     return (
         f"## Protocol\n\nPlan sha256 `{facts['plan_sha256']}`; {versions}.\n\n| key | value |\n| --- | --- |\n{rows}"
-        + (f"\n\nSources of protocol `{plan.train.protocol}`:\n{told}" if told else "")
+        + (f"\n\nSources of protocol `{plan.train.protocol}`:\n{listed}" if listed else "")
     )
 
 

@@ -68,14 +68,14 @@ def lone_values_use_running_statistics(network: nn.Module) -> Iterator[None]:
     def before(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
         if module.training and inputs[0].numel() == inputs[0].shape[1]:
             module.eval()
-            held.add(module)
+            switched.add(module)
 
     def after(module: nn.Module, inputs: Any, output: Any) -> None:
-        if module in held:
-            held.discard(module)
+        if module in switched:
+            switched.discard(module)
             module.train()
 
-    held: set[nn.Module] = set()
+    switched: set[nn.Module] = set()
     norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     hooks = [m.register_forward_pre_hook(before) for m in norms] + [m.register_forward_hook(after) for m in norms]
     try:

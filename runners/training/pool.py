@@ -109,8 +109,8 @@ def limited(dataset: Dataset, fraction: float, *, seed: int) -> list[int]:
             f"data.fraction: expected a share that leaves a subject out, {fraction:g} of {len(subjects)} in"
             f" {dataset.name} is all of them; give data.subject = 'image' to take a share of the images"
         )
-    kept = {subjects[i] for i in order[:count]}
-    return [place for place, info in enumerate(dataset.infos) if info.subject_id in kept]
+    chosen = {subjects[i] for i in order[:count]}
+    return [place for place, info in enumerate(dataset.infos) if info.subject_id in chosen]
 
 
 Cases = TrainingCases | PooledCases

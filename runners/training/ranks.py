@@ -44,9 +44,9 @@ class Ranks(NamedTuple):
             return [own]
         import torch.distributed
 
-        found: list[Any] = [None] * self.size
-        torch.distributed.all_gather_object(found, own)
-        return found
+        everything: list[Any] = [None] * self.size
+        torch.distributed.all_gather_object(everything, own)
+        return everything
 
 
 ONE = Ranks()

@@ -106,15 +106,15 @@ def open_split(spec: TrainDataSpec, split: str, keys: Sequence[str]) -> dict[str
     options: dict[str, Any] = {"split": split, "subject": spec.subject, "modality": spec.modality, "limit": spec.limit}
     options |= {"splits": spec.splits, **spec.reading()}
     path = Path(spec.path)
-    wanted = [key for key in keys if key != RANDOM]
+    chosen = [key for key in keys if key != RANDOM]
     if RANDOM in keys:
-        known = _keys_of_all(load_dataset(path, prompt=spec.validation_prompt, **options))
-        wanted += [key for key in known if key not in wanted]
-    if not wanted:
+        offered = _keys_of_all(load_dataset(path, prompt=spec.validation_prompt, **options))
+        chosen += [key for key in offered if key not in chosen]
+    if not chosen:
         raise InputError(
             f"data.prompt: expected prompt keys among p1..p9 in {spec.path}, found none that all cases have"
         )
-    return {key: load_dataset(path, prompt=key, **options) for key in wanted}
+    return {key: load_dataset(path, prompt=key, **options) for key in chosen}
 
 
 def _keys_of_all(dataset: Dataset) -> list[str]:

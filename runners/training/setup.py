@@ -118,12 +118,12 @@ def _start(plan: TrainPlan, beside: Path | None) -> NetworkSegmenter:
 
 
 def _cases(plan: TrainPlan, segmenter: NetworkSegmenter, beside: Path | None) -> tuple[Cases, Cases]:
-    made = [_cases_of(data, plan.train, segmenter, beside) for data in (plan.data, *plan.pool)]
-    if len(made) == 1:
-        return made[0]
+    groups = [_cases_of(data, plan.train, segmenter, beside) for data in (plan.data, *plan.pool)]
+    if len(groups) == 1:
+        return groups[0]
     stated = [data.weight for data in (plan.data, *plan.pool)]
     weights = None if all(w is None for w in stated) else [1.0 if w is None else w for w in stated]
-    training, validation = zip(*made, strict=True)
+    training, validation = zip(*groups, strict=True)
     return PooledCases(training, weights=weights, seed=plan.train.seed), PooledCases(validation)
 
 

@@ -27,8 +27,8 @@ def work(file: Path) -> int:
         beside = Path(task["beside"]) if task["beside"] is not None else None
         run_training(plan, out=Path(task["out"]), beside=beside, quiet=task["quiet"], is_locked=True)
     except (InputError, CaseError) as error:
-        told = {"kind": type(error).__name__, "message": str(error)}
-        (file.parent / f"error-{_local_rank()}.json").write_text(json.dumps(told), encoding="utf-8")
+        message = {"kind": type(error).__name__, "message": str(error)}
+        (file.parent / f"error-{_local_rank()}.json").write_text(json.dumps(message), encoding="utf-8")
         return 1
     return 0
 

@@ -25,7 +25,7 @@ _PAIRED = frozenset("meniscus menisci condyle condyles plateau compartment".spli
 class Placed(NamedTuple):
     """Readings (kind, start, stop, role) and the index after their last token."""
 
-    found: tuple[tuple[str, int, int, str], ...]
+    spans: tuple[tuple[str, int, int, str], ...]
     stop_token: int
 
 
@@ -75,7 +75,7 @@ def read_location(tagged: Tagged, phrase: Phrase, stop: int, modality: str) -> P
     if not rest or not all(is_location_word(tokens[k].lower) for k in rest):
         return _bare_frame(tagged, phrase, stop) if not rest and inside else None
     after, frame = _frame(tagged, stop)
-    said = [p for k in rest for p in tokens[k].lower.split("-")]
+    parts = [p for k in rest for p in tokens[k].lower.split("-")]
     start, end = tokens[rest[0]].start, tokens[rest[-1]].stop
     relative = 0 if frame else _of_the_centre(tagged, stop) if _of_something(tagged, stop) else 0
     if relative:
@@ -83,7 +83,7 @@ def read_location(tagged: Tagged, phrase: Phrase, stop: int, modality: str) -> P
     if not frame and after == stop and _of_something(tagged, stop) and not owner:
         return None
     picture = (
-        frame or owner in ("viewer", "observer", "image", "screen", "picture", "reader") or not set(said) <= _SIDES
+        frame or owner in ("viewer", "observer", "image", "screen", "picture", "reader") or not set(parts) <= _SIDES
     )
     if owner in ("patient", "subject"):
         first = next(k for k in inside if tokens[k].lower.endswith("'s"))
@@ -147,37 +147,37 @@ def place_of_phrase(tagged: Tagged, phrase: Phrase, hi: int) -> Placed:
     while first < phrase.stop - 1 and tagged.tags[first] == "determiner":
         first += 1
     stop = phrase.stop
-    found = list(_landmark_words(tagged, phrase))
+    landmarks = list(_landmark_words(tagged, phrase))
     while stop < hi - 1 and tokens[stop].lower == "of":
         more = read_phrase(tagged, stop + 1, hi)
         if more.name is None or more.category in ("patient", "picture") or more.stop <= stop + 1:
             break
-        found += _landmark_words(tagged, more)
+        landmarks += _landmark_words(tagged, more)
         stop = more.stop
     if stop + 1 < hi and tokens[stop].lower == "of" and tagged.tags[stop + 1] == "level":
         # "level of T10"
         stop = tagged.marks[stop + 1][1]
     last = tokens[stop - 1]
     end = last.stop
-    return Placed((("place", tokens[first].start, end, "target"), *found), stop)
+    return Placed((("place", tokens[first].start, end, "target"), *landmarks), stop)
 
 
 def _landmark_words(tagged: Tagged, phrase: Phrase) -> list[tuple[str, int, int, str]]:
-    found = [(m.kind, m.start, m.stop, "landmark") for m in phrase.mods if m.kind in ("side", "direction")]
+    modifiers = [(m.kind, m.start, m.stop, "landmark") for m in phrase.mods if m.kind in ("side", "direction")]
     if phrase.name:
         first, last = phrase.name
         if kind_of(tagged.tokens[first].lower) == "direction" and tagged.tokens[last - 1].lower in _PAIRED:
-            found.append(("direction", tagged.tokens[first].start, tagged.tokens[first].stop, "landmark"))
-        found += _sides_in_name(tagged, *phrase.name)
-    return found
+            modifiers.append(("direction", tagged.tokens[first].start, tagged.tokens[first].stop, "landmark"))
+        modifiers += _sides_in_name(tagged, *phrase.name)
+    return modifiers
 
 
 def _sides_in_name(tagged: Tagged, first: int, last: int) -> list[tuple[str, int, int, str]]:
     """Return the sides inside "upper left lung zone", where the side is no part of a chamber's name."""
-    found = []
+    sides = []
     if not any(first < a + 1 and a == first for a in tagged.name_at) and tagged.tokens[first].lower in _ROWS | _MIDDLE:
         for k in range(first + 1, last - 1):
             token = tagged.tokens[k]
             if token.lower in ("left", "right", "r", "l", "r/l"):
-                found.append(("side", token.start, token.stop, "landmark"))
-    return found
+                sides.append(("side", token.start, token.stop, "landmark"))
+    return sides

@@ -37,7 +37,7 @@ class Relations(Reading):
         if phrase.category == "picture":
             return phrase.stop
         location = read_location(tagged, phrase, phrase.stop, self.modality) if phrase.stop > last else None
-        if location is not None and any(f[0] == "location" for f in location.found):
+        if location is not None and any(f[0] == "location" for f in location.spans):
             self._emit(location)
             return location.stop_token
         first_word = tagged.tokens[i].lower

@@ -17,10 +17,10 @@ _NEEDS_MORE = frozenset({"photo", "photos", "photograph", "photographs", "film",
 
 @cache
 def _phrases(key: str) -> dict[str, tuple[tuple[str, ...], ...]]:
-    found: dict[str, list[tuple[str, ...]]] = {}
+    phrases: dict[str, list[tuple[str, ...]]] = {}
     for phrase in tables()[key]:
-        found.setdefault(phrase[0], []).append(phrase)
-    return {first: tuple(sorted(group, key=len, reverse=True)) for first, group in found.items()}
+        phrases.setdefault(phrase[0], []).append(phrase)
+    return {first: tuple(sorted(group, key=len, reverse=True)) for first, group in phrases.items()}
 
 
 def match_phrase(tokens: Sequence[Token], i: int, table: dict[str, tuple[tuple[str, ...], ...]]) -> int:
@@ -36,11 +36,11 @@ def scans(tokens: Sequence[Token], free: Sequence[bool]) -> Iterator[tuple[Mark,
     """Yield the marks of the scan, each with its tokens [first, last); `free` tells which tokens may be read."""
     i = 0
     while i < len(tokens):
-        found = _one(tokens, free, i) if free[i] and _may_begin(tokens[i].lower) else None
-        if found is None:
+        mark = _one(tokens, free, i) if free[i] and _may_begin(tokens[i].lower) else None
+        if mark is None:
             i += 1
             continue
-        kind, first, last = found
+        kind, first, last = mark
         role = "patient" if kind in ("sex", "age") else "scan"
         group = "patient" if role == "patient" else "scan"
         yield Mark(kind, tokens[first].start, tokens[last - 1].stop, group, role), first, last
@@ -68,9 +68,9 @@ _COMPOUNDS = ("-weighted", "-sensitive", "-suppressed", "-saturated", "-enhanced
 def _one(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple[str, int, int] | None:
     lower = tokens[i].lower
     for reader in (_quality, _phase, _view, _modality):
-        found = reader(tokens, free, i)
-        if found is not None:
-            return found
+        mark = reader(tokens, free, i)
+        if mark is not None:
+            return mark
     if lower in words("classes.sex"):
         return ("sex", i, i + 1)
     if lower in words("classes.age") and _next(tokens, i) not in words("classes.body_part"):

@@ -21,8 +21,8 @@ class Grammar(Scope):
         while i < size:
             i = max(self._step(i, size), i + 1)
         for t in self.targets:
-            self.found.append(Found("target", t.start, t.stop))
-        unique = sorted(set(self.found), key=lambda f: (f.start, f.stop, f.kind))
+            self.spans.append(Found("target", t.start, t.stop))
+        unique = sorted(set(self.spans), key=lambda f: (f.start, f.stop, f.kind))
         return tuple(Attribute(f.kind, self.text[f.start : f.stop], f.start, f.stop, f.role) for f in unique)
 
     def _step(self, i: int, hi: int) -> int:
@@ -137,9 +137,9 @@ class Grammar(Scope):
         joined = i > 0 and self.tagged.tags[i - 1] in ("conjunction", "sign")
         if self.targets and not joined and not self.is_asked and self.targets[-1].token < i and self._same_sentence(i):
             holder = self.targets.pop()
-            self.found = [
+            self.spans = [
                 f._replace(role="landmark") if f.kind in ("side", "direction") and f.start <= holder.stop else f
-                for f in self.found
+                for f in self.spans
                 if f.kind in ("side", "direction", "modality", "view", "phase", "quality", "age", "sex")
                 or f.start > holder.stop
             ]
@@ -172,8 +172,8 @@ def read_grammar(text: str, *, modality: str = "", names: tuple[str, ...] = ()) 
 def names_of(*names: str) -> tuple[str, ...]:
     """Return the names that the data give, without a leading side, in small letters."""
     bare = (re.sub(r"^(?:left|right|both|bilateral|unilateral) (?!ventric|atri)", "", n.lower().strip()) for n in names)
-    found = dict.fromkeys(n for n in bare if n)
-    for name in tuple(found):
+    spelled = dict.fromkeys(n for n in bare if n)
+    for name in tuple(spelled):
         term = find_term(name)
-        found |= dict.fromkeys(s.lower() for s in (spellings(term) if term else (plural_of(name),)))
-    return tuple(found)
+        spelled |= dict.fromkeys(s.lower() for s in (spellings(term) if term else (plural_of(name),)))
+    return tuple(spelled)

@@ -39,7 +39,7 @@ class Reading:
         self.text = text
         self.modality = modality
         self.stated = _spans_of(self.tagged, names)
-        self.found: list[Found] = []
+        self.spans: list[Found] = []
         self.targets: list[Target] = []
         self.is_asked = False
         self.fresh = True
@@ -83,7 +83,7 @@ class Reading:
         """Tell whether place words behind a target, without a preposition, are certain: two axes or a named owner."""
         return any(
             kind == "location" or (kind == "side" and "'" in self.text[start:stop])
-            for kind, start, stop, _ in placed.found
+            for kind, start, stop, _ in placed.spans
         )
 
     def _noun_kind(self, phrase: Phrase) -> str:
@@ -121,11 +121,11 @@ class Reading:
         return i
 
     def _emit(self, placed: Placed) -> None:
-        for kind, start, stop, role in placed.found:
+        for kind, start, stop, role in placed.spans:
             self._add(kind, start, stop, role)
 
     def _nested(self, placed: Placed) -> None:
-        for kind, start, stop, _ in placed.found:
+        for kind, start, stop, _ in placed.spans:
             if kind in ("side", "direction"):
                 self._add(kind, start, stop, "landmark")
 
@@ -147,7 +147,7 @@ class Reading:
 
     def _add(self, kind: str, start: int, stop: int, role: str = "target") -> None:
         if stop > start:
-            self.found.append(Found(kind, start, stop, role))
+            self.spans.append(Found(kind, start, stop, role))
 
 
 def _spans_of(tagged: Tagged, names: tuple[str, ...]) -> tuple[tuple[int, int], ...]:

@@ -89,7 +89,7 @@ def _figures(text: str, tokens: Sequence[Token], tags: list[str], marks: dict[in
 def _names(tokens: Sequence[Token], tags: Sequence[str]) -> dict[int, tuple[int, Term]]:
     """Return first token -> (index after the last, term) of the ontology's names of several words, longest first."""
     index = names_by_first()
-    found: dict[int, tuple[int, Term]] = {}
+    named: dict[int, tuple[int, Term]] = {}
     i = 0
     while i < len(tokens):
         stop = i + 1
@@ -98,23 +98,23 @@ def _names(tokens: Sequence[Token], tags: Sequence[str]) -> dict[int, tuple[int,
             if end > len(tokens) or tokens[i + 1].lower != parts[1]:
                 continue
             if all(tokens[i + k].lower == p and not tags[i + k] for k, p in enumerate(parts)):
-                found[i] = (end, term)
+                named[i] = (end, term)
                 stop = end
                 break
         i = stop
-    return found
+    return named
 
 
 @cache
 def _phrase_table() -> dict[str, tuple[tuple[tuple[str, ...], str], ...]]:
     """Return first word -> (words, class) of the phrases of several words, longest first."""
-    found: dict[str, list[tuple[tuple[str, ...], str]]] = {}
+    table: dict[str, list[tuple[tuple[str, ...], str]]] = {}
     for kind in ("relation", "negation", "certainty"):
         for value in modifiers()[kind]:
             if kind == "relation" or " " in value:
                 parts = tuple(value.split(" "))
-                found.setdefault(parts[0], []).append((parts, kind))
-    return {first: tuple(sorted(rows, key=lambda r: -len(r[0]))) for first, rows in found.items()}
+                table.setdefault(parts[0], []).append((parts, kind))
+    return {first: tuple(sorted(rows, key=lambda r: -len(r[0]))) for first, rows in table.items()}
 
 
 def _phrases(

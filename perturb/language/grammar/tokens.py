@@ -31,10 +31,10 @@ def tokenize(text: str) -> list[Token]:
         >>> [t.text for t in tokenize("A 1.3 x 2 cm node, left-sided.")]
         ['A', '1.3', 'x', '2', 'cm', 'node', ',', 'left-sided', '.']
     """
-    found = []
+    tokens = []
     for match in _TOKEN.finditer(text):
         word = match.group()
         lower = word.lower().replace("\u2019", "'").rstrip("." if len(word) == 3 else "")
         # A letter that grows when made small would shift nothing: spans are the text's own.
-        found.append(Token(lower, match.start(), match.end(), word))
-    return found
+        tokens.append(Token(lower, match.start(), match.end(), word))
+    return tokens

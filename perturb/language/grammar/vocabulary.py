@@ -53,20 +53,20 @@ _DESCRIPTIVE = frozenset("mobile immobile pulsatile tender painful painless redu
 def tables() -> dict[str, Any]:
     """Return ``words.toml`` with every list of words as a frozenset and every list of phrases as word tuples."""
     text = resources.files("robustness.perturb.language.grammar").joinpath("words.toml").read_text(encoding="utf-8")
-    found: dict[str, Any] = {}
+    sets: dict[str, Any] = {}
     for section, rows in tomllib.loads(text).items():
         for key, value in rows.items():
             several = ";" in value
             parts = [tuple(p.split()) for p in value.split(";")] if several else value.split(" ")
-            found[f"{section}.{key}"] = tuple(parts) if several else frozenset(parts)
-    return found
+            sets[f"{section}.{key}"] = tuple(parts) if several else frozenset(parts)
+    return sets
 
 
 @cache
 def words(key: str) -> frozenset[str]:
     """Return the words of one class, such as "classes.preposition"."""
-    found: frozenset[str] = tables()[key]
-    return found
+    entry: frozenset[str] = tables()[key]
+    return entry
 
 
 @lru_cache(maxsize=16384)
@@ -121,9 +121,9 @@ def category_of(head: str) -> str:
     """Return "finding", "anatomy", "instrument" or "" for a head noun (small letters), by the ontology or its form."""
     if head in words("classes.finding"):
         return "finding"
-    found = term_index().get(head)
-    if found:
-        return found[0].category
+    terms = term_index().get(head)
+    if terms:
+        return terms[0].category
     if _FINDING.search(head) and len(head) > 5:
         return "finding"
     return "anatomy" if head in words("classes.part") or head in words("classes.body_part") else ""
@@ -135,14 +135,14 @@ Names = dict[str, tuple[tuple[tuple[str, ...], Term], ...]]
 @cache
 def names_by_first() -> Names:
     """Return first word -> the ontology's names of several words that begin with it, each with its term."""
-    found: dict[str, list[tuple[tuple[str, ...], Term]]] = {}
+    groups: dict[str, list[tuple[tuple[str, ...], Term]]] = {}
     for name, group in term_index().items():
         parts = tuple(name.split(" "))
         # "atypical naevus" states a pathology and a target, whatever the ontology calls it.
         is_said_twice = kind_of(parts[0]) == "pathology" or parts[0] in ("enlarged", "widened")
         if len(parts) > 1 and not (is_said_twice and " ".join(parts[1:]) in term_index()):
-            found.setdefault(parts[0], []).append((parts, group[0]))
-    return {first: tuple(sorted(rows, key=lambda r: (-len(r[0]), r[0]))) for first, rows in found.items()}
+            groups.setdefault(parts[0], []).append((parts, group[0]))
+    return {first: tuple(sorted(rows, key=lambda r: (-len(r[0]), r[0]))) for first, rows in groups.items()}
 
 
 for _cached in (names_by_first, category_of):

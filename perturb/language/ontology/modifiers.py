@@ -21,11 +21,11 @@ class Modifier(NamedTuple):
 def modifiers() -> dict[str, dict[str, Modifier]]:
     """Return kind -> small-letter value -> row."""
     text = resources.files("robustness.perturb.language.ontology").joinpath("modifiers.csv").read_text(encoding="utf-8")
-    found: dict[str, dict[str, Modifier]] = {}
+    rows: dict[str, dict[str, Modifier]] = {}
     for r in csv.DictReader(text.splitlines()):
         row = Modifier(r["kind"], r["value"], tuple(filter(None, r["opposites"].split("|"))), r["source"])
-        found.setdefault(row.kind, {})[row.value.lower()] = row
-    return found
+        rows.setdefault(row.kind, {})[row.value.lower()] = row
+    return rows
 
 
 def phrases(kind: str) -> tuple[tuple[str, ...], ...]:

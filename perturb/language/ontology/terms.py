@@ -72,14 +72,14 @@ def terms() -> tuple[Term, ...]:
 @cache
 def term_index() -> dict[str, tuple[Term, ...]]:
     """Return small-letter names, plurals and synonyms (singular and plural) -> the terms called so."""
-    found: dict[str, list[Term]] = {}
+    index: dict[str, list[Term]] = {}
     for term in reversed(terms()):
         for name in spellings(term):
-            group = found.setdefault(name.lower(), [])
+            group = index.setdefault(name.lower(), [])
             if term not in group:
                 # What is added later speaks first, names before synonyms.
                 group.insert(0, term) if name in (term.name, term.plural) else group.append(term)
-    return {name: tuple(group) for name, group in found.items()}
+    return {name: tuple(group) for name, group in index.items()}
 
 
 def spellings(term: Term) -> Iterator[str]:
@@ -94,8 +94,8 @@ def spellings(term: Term) -> Iterator[str]:
 
 def find_term(name: str) -> Term | None:
     """Return the term called `name` (any case, singular, plural or synonym), or None."""
-    found = term_index().get(name.lower().strip())
-    return found[0] if found else None
+    matches = term_index().get(name.lower().strip())
+    return matches[0] if matches else None
 
 
 def extend(path: str | Path) -> None:
@@ -123,9 +123,9 @@ def extend(path: str | Path) -> None:
         raise InputError(
             f"data.lexicon: expected columns among {', '.join(COLUMNS)}, got {wrong!r}{suggest(wrong, list(COLUMNS))}"
         )
-    found = tuple(_rows(reader, path=str(path)))
-    if _EXTRA.get(key) != found:
-        _EXTRA[key] = found
+    rows = tuple(_rows(reader, path=str(path)))
+    if _EXTRA.get(key) != rows:
+        _EXTRA[key] = rows
         for listener in (terms, term_index, *_LISTENERS):
             listener.cache_clear()  # type: ignore[attr-defined]
 

@@ -63,9 +63,9 @@ class MaskConvention:
                 name=str(label),
             )
         if (self.colors or self.channels) and not self.labels:
-            known = ", ".join(self.names())
+            names = ", ".join(self.names())
             raise InputError(
-                f"mask_label in {where}: expected one of {known}, got {label!r}{suggest(str(label), self.names())}"
+                f"mask_label in {where}: expected one of {names}, got {label!r}{suggest(str(label), self.names())}"
             )
         return pick(label, self.labels, where)
 

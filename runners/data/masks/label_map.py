@@ -95,9 +95,9 @@ def _values(item: Any, table: LabelTable, where: str) -> tuple[int, ...]:
         return table[item]
     if _is_value(item):
         return (_value_of(item),)
-    known = ", ".join(table) or "none; state labels in dataset_card.json or [data] labels"
+    labels = ", ".join(table) or "none; state labels in dataset_card.json or [data] labels"
     raise InputError(
-        f"mask_label in {where}: expected a label value or one of {known}, got {item!r}{suggest(str(item), table)}"
+        f"mask_label in {where}: expected a label value or one of {labels}, got {item!r}{suggest(str(item), table)}"
     )
 
 

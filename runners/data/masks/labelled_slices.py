@@ -75,13 +75,13 @@ def _areas(
         values = aligned_plane(mask, Place(header, view, index), cache)
         if values.ndim == 3:
             numbers = [int(values[..., channel].any(axis=-1).sum()) for channel in range(values.shape[2])]
-            for name, wanted in labels.items():
-                areas[name].append(sum(numbers[value - 1] for value in wanted if value <= len(numbers)))
+            for name, label_values in labels.items():
+                areas[name].append(sum(numbers[value - 1] for value in label_values if value <= len(numbers)))
             continue
         if np.issubdtype(values.dtype, np.floating) and not (values == np.rint(values)).all():
             raise CaseError(f"mask {mask}: expected whole numbers (a label map), got fractions")
         distinct, sizes = np.unique(values, return_counts=True)
         sized = dict(zip((int(value) for value in distinct), sizes.tolist(), strict=True))
-        for name, wanted in labels.items():
-            areas[name].append(sum(sized.get(value, 0) for value in wanted))
+        for name, label_values in labels.items():
+            areas[name].append(sum(sized.get(value, 0) for value in label_values))
     return areas

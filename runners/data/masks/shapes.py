@@ -46,8 +46,8 @@ def read_json_mask(path: Path, key: Sequence[str], size: Size | None) -> Mask:
         if isinstance(item, Mapping) and "img_size" in item and size is None:
             size = (int(item["img_size"][0]), int(item["img_size"][1]))
         if not isinstance(item, Mapping) or step not in item:
-            known = ", ".join(list(item)[:8]) if isinstance(item, Mapping) else type(item).__name__
-            raise CaseError(f"mask {path}: expected the key {step!r}, found {known}")
+            keys = ", ".join(list(item)[:8]) if isinstance(item, Mapping) else type(item).__name__
+            raise CaseError(f"mask {path}: expected the key {step!r}, found {keys}")
         item = item[step]
     return rasterize(item, size, where)
 

@@ -122,7 +122,7 @@ def _by_place(path: Path, place: Place, own: Header, cache: VolumeCache) -> Voxe
         )
     voxels = cache.voxels(path)
     flat = np.zeros((len(points), *voxels.shape[3:]), dtype=voxels.dtype)
-    found = nearest[inside]
-    flat[inside] = voxels[found[:, 0], found[:, 1], found[:, 2]]
+    source = nearest[inside]
+    flat[inside] = voxels[source[:, 0], source[:, 1], source[:, 2]]
     in_plane = [size for number, size in enumerate(shape) if number != axis]
     return flat.reshape(*in_plane, *voxels.shape[3:])

@@ -94,12 +94,12 @@ def find_folder(source: Path, names: Iterable[str], layout: str) -> Path:
     Raises:
         InputError: there is none; the message names what was expected and what is there.
     """
-    wanted = list(names)
-    folder = first_folder(source, wanted)
+    candidates = list(names)
+    folder = first_folder(source, candidates)
     if folder is None:
         there = sorted(entry.name for entry in source.iterdir())[:10] if source.is_dir() else ["no such folder"]
         raise InputError(
-            f"source: expected a folder {' or '.join(map(repr, wanted))} in {source} (layout {layout!r}), found "
+            f"source: expected a folder {' or '.join(map(repr, candidates))} in {source} (layout {layout!r}), found "
             f"{', '.join(there) or 'nothing'}; `robustness prepare --list` shows the layout"
         )
     return folder

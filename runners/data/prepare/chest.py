@@ -23,7 +23,7 @@ _ALIASES = {"pleural_effusion": ("effusion",), "lung_opacity": ("airspace_opacit
 
 
 def _chexlocalize(source: Path, options: Options) -> Iterator[Sample]:
-    tables = {split: found for split, name in _FILES.items() if (found := next(iter(sorted(source.rglob(name))), None))}
+    tables = {split: file for split, name in _FILES.items() if (file := next(iter(sorted(source.rglob(name))), None))}
     if not tables:
         raise InputError(f"source: expected {' or '.join(_FILES.values())} in {source}, found neither")
     images = {

@@ -97,18 +97,18 @@ def _sample(
 
 
 def _card(source: Path) -> tuple[Path, dict[str, Any]]:
-    found = next(iter(sorted([*source.glob("dataset.json"), *source.glob("*/dataset.json")])), None)
-    if found is None:
+    file = next(iter(sorted([*source.glob("dataset.json"), *source.glob("*/dataset.json")])), None)
+    if file is None:
         raise InputError(f"source: expected dataset.json, imagesTr and labelsTr in {source}, found no dataset.json")
     try:
-        card = json.loads(found.read_text(encoding="utf-8"))
+        card = json.loads(file.read_text(encoding="utf-8"))
         pairs = [(pair["image"], pair["label"]) for pair in card["training"]]
         _ = card["labels"].items()
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"source: expected `labels` and `training` in {found}, got {error}") from None
+        raise InputError(f"source: expected `labels` and `training` in {file}, got {error}") from None
     if not pairs:
-        raise InputError(f"source: expected training pairs in {found}, found none")
-    return found.parent, card
+        raise InputError(f"source: expected training pairs in {file}, found none")
+    return file.parent, card
 
 
 def _lowered(labels: Mapping[Any, Any]) -> dict[Any, Any]:

@@ -32,12 +32,12 @@ def paired(
     Raises:
         InputError: an image without a mask.
     """
-    known = by_stem(masks)
+    masks_by_stem = by_stem(masks)
     files = image_files(images)
     if not files:
         raise InputError(f"source: expected images in {images}, found none")
     for image in files:
-        mask = known.get(mask_stem(image.stem))
+        mask = masks_by_stem.get(mask_stem(image.stem))
         if mask is None:
             raise InputError(
                 f"source: expected the mask {mask_stem(image.stem)!r} of {image.name} in {masks}, found none"

@@ -48,9 +48,9 @@ def matched(
                 )
             target = _target(sample, mask)
             if target is None:
-                known = ", ".join(target.mask_stem for target in sample.targets) or "none"
+                stems = ", ".join(target.mask_stem for target in sample.targets) or "none"
                 raise InputError(
-                    f"annotations: {where} names the mask {entry['mask_name']!r}; the download has {known}"
+                    f"annotations: {where} names the mask {entry['mask_name']!r}; the download has {stems}"
                 )
             yield split, entry, (sample, target)
 

@@ -141,12 +141,12 @@ def _camus_facts(path: Path) -> dict[str, Any]:
 
 def _camus_splits(source: Path) -> dict[str, str]:
     folder = first_folder(source, ["database_split"]) or first_folder(source.parent, ["database_split"])
-    found: dict[str, str] = {}
+    splits: dict[str, str] = {}
     for split, name in _CAMUS_SPLITS.items():
         file = folder / name if folder else source / name
         if file.is_file():
-            found |= {line.strip(): split for line in file.read_text(encoding="utf-8").splitlines() if line.strip()}
-    return found
+            splits |= {line.strip(): split for line in file.read_text(encoding="utf-8").splitlines() if line.strip()}
+    return splits
 
 
 LAYOUTS = (

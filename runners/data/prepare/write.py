@@ -97,8 +97,8 @@ def _by_reference(
 ) -> dict[str, list[dict[str, Any]]]:
     splits: dict[str, list[dict[str, Any]]] = {}
     for split, entry, (sample, target) in matched(read_reference(annotations), samples):
-        made = _entry(layout, sample, target, folder, image=entry["img_name"], mask=entry["mask_name"])
-        splits.setdefault(split, []).append({**made, **entry, "prompts": entry["prompts"]})
+        built = _entry(layout, sample, target, folder, image=entry["img_name"], mask=entry["mask_name"])
+        splits.setdefault(split, []).append({**built, **entry, "prompts": entry["prompts"]})
     return splits
 
 
@@ -110,8 +110,8 @@ def _by_shares(
     for sample in samples:
         for target in sample.targets:
             image = f"{sample.stem}{_suffix(sample)}"
-            made = _entry(layout, sample, target, folder, image=image, mask=f"{target.mask_stem}.png")
-            splits.setdefault(split_of[sample.stem], []).append(made)
+            entry = _entry(layout, sample, target, folder, image=image, mask=f"{target.mask_stem}.png")
+            splits.setdefault(split_of[sample.stem], []).append(entry)
     order = {"train": 0, "val": 1, "test": 2}
     return dict(sorted(splits.items(), key=lambda item: (order.get(item[0], 3), item[0])))
 
@@ -167,25 +167,25 @@ def _finish(
 ) -> Prepared:
     for split, entries in splits.items():
         write_text(folder / "anns" / f"{split}.json", json.dumps(entries, indent=1, ensure_ascii=False) + "\n")
-    known = all(sample.subject for sample in samples)
-    notes = tuple(_notes(layout, splits, known))
+    identified = all(sample.subject for sample in samples)
+    notes = tuple(_notes(layout, splits, identified))
     card = {
         "name": layout.name,
         "what": layout.title,
         "modality": layout.modality,
         "licence": layout.licence,
         "source": layout.source,
-        "subjects": layout.subjects if known else "not known",
+        "subjects": layout.subjects if identified else "not known",
         "notes": list(notes),
         "counts": {split: len(entries) for split, entries in splits.items()},
     }
     write_text(folder / "dataset_card.json", json.dumps(card, indent=1, ensure_ascii=False) + "\n")
-    subjects = {split: len({e["subject"] for e in entries}) for split, entries in splits.items()} if known else {}
+    subjects = {split: len({e["subject"] for e in entries}) for split, entries in splits.items()} if identified else {}
     return Prepared(folder, {split: len(entries) for split, entries in splits.items()}, subjects, notes)
 
 
-def _notes(layout: Layout, splits: Mapping[str, list[dict[str, Any]]], known: bool) -> Iterator[str]:
-    if not known:
+def _notes(layout: Layout, splits: Mapping[str, list[dict[str, Any]]], identified: bool) -> Iterator[str]:
+    if not identified:
         yield f"subjects are not known ({layout.subjects}); audits speak about images, not about patients"
     empty = sum(not e["attributes"].get("area", 1) for entries in splits.values() for e in entries)
     if empty:

@@ -107,7 +107,7 @@ def functional_groups(dataset: Any, frame: int) -> Mapping[str, Any]:
     shared = (getattr(dataset, "SharedFunctionalGroupsSequence", None) or [None])[0]
     per_frame = getattr(dataset, "PerFrameFunctionalGroupsSequence", None) or []
     own = per_frame[frame] if frame < len(per_frame) else None
-    found: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     for name, sequence, key in (
         ("cosines", "PlaneOrientationSequence", "ImageOrientationPatient"),
         ("position", "PlanePositionSequence", "ImagePositionPatient"),
@@ -120,9 +120,9 @@ def functional_groups(dataset: Any, frame: int) -> Mapping[str, Any]:
         for group in (own, shared):
             items = getattr(group, sequence, None) or []
             if items and getattr(items[0], key, None) is not None:
-                found[name] = _numbers(getattr(items[0], key))
+                fields[name] = _numbers(getattr(items[0], key))
                 break
-    return found
+    return fields
 
 
 def _in_cm(region: Any) -> bool:

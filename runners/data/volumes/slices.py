@@ -72,10 +72,10 @@ def slice_rule(fields: Mapping[str, Any] | SliceRule | None) -> SliceRule:
         return SliceRule()
     if isinstance(fields, SliceRule):
         return fields
-    known = list(SliceRule.__dataclass_fields__)
-    unknown = next((name for name in fields if name not in known), None)
+    names = list(SliceRule.__dataclass_fields__)
+    unknown = next((name for name in fields if name not in names), None)
     if unknown is not None:
-        raise InputError(f"slices: expected fields among {', '.join(known)}, got {unknown!r}{suggest(unknown, known)}")
+        raise InputError(f"slices: expected fields among {', '.join(names)}, got {unknown!r}{suggest(unknown, names)}")
     return SliceRule(**fields)
 
 
