@@ -3,7 +3,8 @@
     python benchmarks/whole_audit.py --against CHECKOUT [--data DIR] [--checkpoint DIR] [--limit N] [--turns N]
 
 The command that a user gives, `robustness audit examples/audit_brain.toml`, in a process of its own: imports, tables,
-verdicts and page are on the clock. By default the demo's data and network. Wall clocks mean something on an idle
+verdicts and page are on the clock. By default the other
+checkout's demo data and network. Wall clocks mean something on an idle
 machine only; processor time does on any. Rows of one and of several processes must be equal; those of the two checkouts
 are compared by case, condition and prompt, and values that differ are counted.
 """
@@ -25,7 +26,7 @@ from typing import NamedTuple
 import pandas as pd
 
 HERE = Path(__file__).resolve().parents[1]
-DEMO = HERE / "robustness" / "demo_data"
+DEMO = Path("robustness") / "demo_data"
 TARGET, LIMIT = 1.5, 0.0
 KEYS = ["case_id", "condition", "prompt_index", "attribute", "prompt"]
 
@@ -65,15 +66,18 @@ def main() -> int:
     """Compare; exit code 1 where one process does not take TARGET times less processor time."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--against", type=Path, required=True, help="another checkout of this repository")
-    parser.add_argument("--data", type=Path, default=DEMO / "brain")
-    parser.add_argument("--checkpoint", type=Path, default=DEMO / "checkpoints" / "text-conditioned")
+    parser.add_argument("--data", type=Path, help="default: the other checkout's demo data")
+    parser.add_argument("--checkpoint", type=Path, help="default: the other checkout's demo network")
     parser.add_argument("--limit", type=int, default=40, help="cases")
     parser.add_argument("--turns", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2, help="of the run with several processes")
     options = parser.parse_args()
     plan = {
-        "data.path": options.data.resolve(),
-        "model.checkpoint": options.checkpoint.resolve(),
+        # The older of the two checkouts reads its own files; this one reads both.
+        "data.path": (options.data or options.against / DEMO / "brain").resolve(),
+        "model.checkpoint": (
+            options.checkpoint or options.against / DEMO / "checkpoints" / "text-conditioned"
+        ).resolve(),
         "data.limit": options.limit,
         "data.prompt": "p5",
         "engine.threads": 1,
