@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 from robustness.errors import InputError
 from robustness.results import case_id_of
 from robustness.runners.data.masks.convention import MaskConvention
+from robustness.runners.data.masks.declaration import MaskDeclaration
 from robustness.runners.data.masks.source import MaskSource
+from robustness.runners.data.volumes.open import is_volume
 
 # Keys of an annotation that speak about its mask; they are no metadata.
 MASK_KEYS = frozenset({"mask_name", "mask_label", "mask_key", "mask", "case_id"})
@@ -49,7 +51,9 @@ def entry_mask(folder: Path, entry: Mapping[str, Any], convention: MaskConventio
     label = _label(entry, convention)
     key = entry.get("mask_key")
     keys = tuple(str(part) for part in (key if isinstance(key, list | tuple) else [key])) if key else ()
-    declaration = convention.declaration(label, where)
+    # A volume without a label is cut into slices of every label; see `volume_records`.
+    whole = label is None and bool(names) and is_volume(folder / names[0])
+    declaration = MaskDeclaration() if whole else convention.declaration(label, where)
     source = MaskSource(
         paths=tuple(folder / name for name in names), declaration=declaration, key=keys, inline=entry.get("mask")
     )

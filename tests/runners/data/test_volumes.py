@@ -1,0 +1,180 @@
+"""Datasets of volumes: slices by rule, patients as subjects, masks matched by place, memory that does not grow."""
+
+from __future__ import annotations
+
+import csv
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from robustness.errors import CaseError, InputError
+from robustness.runners.data.load import load_dataset
+from tests.runners.data.volumes import phantom
+
+pytest.importorskip("nibabel")
+pytest.importorskip("pydicom")
+
+HIPPOCAMPUS = Path(__file__).resolve().parents[3] / "shared" / "data" / "hippocampus_msd"
+if not HIPPOCAMPUS.is_dir():
+    HIPPOCAMPUS = Path(__file__).resolve().parents[4] / "shared" / "data" / "hippocampus_msd"
+LABELS = {"1": "marker", "2": "block"}
+
+
+def labels_of(voxels: np.ndarray) -> np.ndarray:
+    return ((voxels == 1000) * 1 + (voxels == 650) * 2).astype(np.uint8)
+
+
+def table(folder: Path, rows: list[dict]) -> Path:
+    path = folder / "cases.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+@pytest.fixture
+def volumes(tmp_path: Path) -> Path:
+    rows = []
+    for n, (image_order, mask_order) in enumerate((("RAS", "RAS"), ("LPS", "RAS"), ("PIR", "LAS"))):
+        head, affine = phantom.head_ras(), phantom.affine_ras()
+        phantom.write_nifti(tmp_path / f"p{n}.nii.gz", *phantom.stored(head, affine, image_order))
+        phantom.write_nifti(tmp_path / f"p{n}_seg.nii", *phantom.stored(labels_of(head), affine, mask_order))
+        rows.append(
+            {"image": f"p{n}.nii.gz", "mask": f"p{n}_seg.nii", "subject_id": f"patient{n}", "site": "AB"[n % 2]}
+        )
+    return table(tmp_path, rows)
+
+
+class TestSlices:
+    def test_every_stored_order_gives_the_same_cases(self, volumes: Path) -> None:
+        data = load_dataset(volumes, labels=LABELS, slices={"plane": "axial"}, window=[0, 1000], groups=["site"])
+        by_subject: dict[str, list] = {}
+        for case in data:
+            by_subject.setdefault(case.subject_id, []).append(case)
+        assert set(by_subject) == {"patient0", "patient1", "patient2"}
+        shown = [
+            sorted((c.target, c.image.tobytes(), c.mask.tobytes()) for c in cases) for cases in by_subject.values()
+        ]
+        assert shown[0] == shown[1] == shown[2]
+        assert {case.target for case in data} == {"marker", "block"}
+        assert all(case.mask.any() and case.spacing_mm == pytest.approx((2.0, 1.5)) for case in data)
+        assert data.infos[0].metadata["groups"] == {"site": "A"}
+
+    def test_the_marker_of_the_patients_right_lies_on_the_images_left_and_the_prompt_says_so(
+        self, volumes: Path
+    ) -> None:
+        data = load_dataset(volumes, labels=LABELS, slices={"plane": "axial"}, window=[0, 1000])
+        for case in (case for case in data if case.target == "marker"):
+            assert np.nonzero(case.mask)[1].mean() < case.mask.shape[1] / 2
+            assert case.image[case.mask].min() == 255
+            assert "left of the image" in case.prompt.text or "top left" in case.prompt.text
+
+    def test_the_rule_thins_slices_and_limits_subjects(self, volumes: Path) -> None:
+        def count(**rule: object) -> int:
+            return len(
+                load_dataset(volumes, labels={"1": "marker"}, slices={"plane": "axial", **rule}, window=[0, 1000])
+            )
+
+        assert count() == 9
+        assert count(every=2) == 6
+        assert count(max_per_subject=1) == 3
+        assert count(where="all") == 3 * phantom.SHAPE[2]
+
+    def test_one_window_holds_for_the_set_and_is_noted(self, volumes: Path) -> None:
+        data = load_dataset(volumes, labels=LABELS, slices={"plane": "coronal"})
+        assert any("quantiles 0.005 and 0.995 of the set" in note for note in data.notes)
+        assert len({case.metadata["full_scale"] for case in data}) == 1
+
+    def test_labels_that_nobody_names_are_asked_for(self, volumes: Path) -> None:
+        with pytest.raises(InputError, match=r"labels = \{1"):
+            load_dataset(volumes, slices={"plane": "axial"})
+
+    def test_a_mask_on_another_grid_is_refused(self, volumes: Path) -> None:
+        head, affine = phantom.head_ras(), phantom.affine_ras().copy()
+        affine[:3, 3] += 0.7
+        phantom.write_nifti(volumes.parent / "p0_seg.nii", labels_of(head), affine)
+        with pytest.raises(CaseError, match="grid of its image"):
+            load_dataset(volumes, labels=LABELS, slices={"plane": "axial"})
+
+
+class TestDicom:
+    def test_a_series_with_a_segmentation_in_nifti(self, tmp_path: Path) -> None:
+        head, affine = phantom.stored(phantom.head_ras(), phantom.affine_ras(), "LPS")
+        phantom.write_series(
+            tmp_path / "series", head, affine, WindowCenter=500, WindowWidth=1001, ManufacturerModelName="Scanner X"
+        )
+        phantom.write_nifti(tmp_path / "seg.nii.gz", labels_of(phantom.head_ras()), phantom.affine_ras())
+        path = table(tmp_path, [{"image": "series", "mask": "seg.nii.gz"}])
+        data = load_dataset(path, labels=LABELS, slices={"plane": "axial"}, groups=["scanner"])
+        assert any("window of every header" in note for note in data.notes)
+        assert data.infos[0].metadata["groups"] == {"scanner": "Scanner X"}
+        assert all((case.image[case.mask] >= 160).all() for case in data)
+
+    def test_monochrome1_is_shown_the_other_way_round(self, tmp_path: Path) -> None:
+        values = np.arange(20 * 24, dtype=np.int16).reshape(20, 24)
+        for name in ("MONOCHROME1", "MONOCHROME2"):
+            dataset = phantom.slice_dataset(values, phantom.affine_ras(), 0, PhotometricInterpretation=name)
+            dataset.save_as(tmp_path / f"{name}.dcm", enforce_file_format=True)
+        Image.fromarray((values > 200).astype(np.uint8) * 255).save(tmp_path / "m.png")
+        rows = [
+            {"image": f"{n}.dcm", "mask": "m.png", "prompt": "x", "case_id": n} for n in ("MONOCHROME1", "MONOCHROME2")
+        ]
+        one, two = load_dataset(table(tmp_path, rows), window=[0, 479])
+        assert np.array_equal(two.image[..., 0], np.rint(values / 479 * 255).astype(np.uint8))
+        assert np.abs(one.image.astype(int) + two.image - 255).max() <= 1
+
+
+def test_memory_does_not_grow_with_the_number_of_volumes(tmp_path: Path) -> None:
+    rows = []
+    rng = np.random.default_rng(0)
+    voxels = rng.integers(0, 800, (128, 128, 40)).astype(np.int16)
+    labels = np.zeros(voxels.shape, np.uint8)
+    labels[20:40, 20:40, 10:14] = 1
+    for n in range(12):
+        phantom.write_nifti(tmp_path / f"v{n}.nii.gz", voxels, np.eye(4))
+        phantom.write_nifti(tmp_path / f"v{n}_seg.nii.gz", labels, np.eye(4))
+        rows.append({"image": f"v{n}.nii.gz", "mask": f"v{n}_seg.nii.gz"})
+
+    def peak(count: int) -> int:
+        tracemalloc.start()
+        data = load_dataset(
+            table(tmp_path, rows[:count]), labels={"1": "cube"}, slices={"plane": "axial", "max_per_subject": 1}
+        )
+        assert sum(1 for _ in data) == count
+        highest = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return highest
+
+    peak(4)  # what is imported and cached once
+    few = peak(4)
+    assert peak(12) <= 1.15 * few
+
+
+@pytest.mark.skipif(not HIPPOCAMPUS.is_dir(), reason="needs the shared hippocampus volumes beside the checkout")
+def test_hippocampus_slices_equal_the_sets_own_images_and_masks(tmp_path: Path) -> None:
+    volumes = HIPPOCAMPUS / "volumes"
+    names = ["hippocampus_004", "hippocampus_065", "hippocampus_149"]
+    rows = [
+        {"image": str(volumes / "imagesTr" / f"{n}.nii.gz"), "mask": str(volumes / "labelsTr" / f"{n}.nii.gz")}
+        for n in names
+    ]
+    rule = {"plane": "sagittal", "where": "every target", "min_pixels": 1}
+    data = load_dataset(table(tmp_path, rows), labels={"1": "anterior", "2": "posterior"}, slices=rule)
+    compared = 0
+    for case in data:
+        stem, _, rest = case.case_id.partition("_sagittal")
+        index, _, part = rest.partition("_")
+        own = HIPPOCAMPUS / "masks" / f"{stem.rpartition('__')[2] or stem}_x{int(index):02d}_{part}.png"
+        if not own.is_file():
+            continue
+        big = np.kron(case.mask, np.ones((3, 3))) > 0
+        assert np.array_equal(big, np.asarray(Image.open(own)) > 0)
+        image = Image.open(HIPPOCAMPUS / "images" / own.name.replace(f"_{part}", ""))
+        small = np.asarray(image.resize(case.mask.shape[::-1], Image.Resampling.BOX), dtype=float)
+        assert np.corrcoef(small.ravel(), case.metadata["image_float"].ravel())[0, 1] > 0.98
+        compared += 1
+    assert compared >= 12
