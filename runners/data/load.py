@@ -13,11 +13,11 @@ from robustness.perturb.modality import MODALITIES, canonical_modality
 from robustness.runners.data import benchmark_folder
 from robustness.runners.data import manifest as manifest_data
 from robustness.runners.data.dataset import Dataset
-from robustness.runners.data.decode import JPEG_SUFFIXES
 from robustness.runners.data.groups import with_groups
+from robustness.runners.data.notes import joined_notes, notes_of
 from robustness.runners.data.options import ReadingOptions, reading_options
 from robustness.runners.data.pixels import PixelReader
-from robustness.runners.data.read_records import pool_of, read_records, several_of_one
+from robustness.runners.data.read_records import pool_of, read_records
 from robustness.runners.data.records import Record, image_ids, is_absent, listing, usable, without_duplicates
 from robustness.runners.data.resplit import read_chosen
 from robustness.runners.data.set_scale import decide_scale
@@ -125,10 +125,10 @@ def load_dataset(
     )
     stated = modality or any(record.modality for record in chosen)
     notes = [
-        *_notes(chosen, repeats, subjects=subjects, modality="" if stated else set_modality, origin=origin),
+        *notes_of(chosen, repeats, subjects=subjects, modality="" if stated else set_modality, origin=origin),
         *scale.notes(),
         *filter(None, [options.convention(source).note()]),
-        *_joined_notes(chosen, declared=options.convention(source).combine is not None),
+        *joined_notes(chosen, declared=options.convention(source).combine is not None),
     ]
     infos = with_groups(_one_spelling(infos), groups)
     return Dataset(
@@ -297,33 +297,3 @@ def _one_spelling(infos: Sequence[CaseInfo]) -> list[CaseInfo]:
     for target in sorted({info.target for info in infos}, key=lambda name: (-sum(map(str.isupper, name)), name)):
         spelling[target.casefold()] = target
     return [replace(info, target=spelling[info.target.casefold()]) for info in infos]
-
-
-def _joined_notes(records: Sequence[Record], *, declared: bool) -> list[str]:
-    groups = [] if declared else several_of_one(records)
-    joined = sum(len(record.mask_source.paths) > 1 for record in records)
-    notes = [f"cases whose mask is the union of several files: {joined}"] if joined else []
-    if groups:
-        notes.append(
-            f"images with several masks for one text: {len(groups)}, the first {groups[0][0].image_name}; a model that "
-            'shows all of them is scored against each alone; state masks = {combine = "union"} or "instances"'
-        )
-    return notes
-
-
-def _notes(records: Sequence[Record], repeats: int, *, subjects: Subjects, modality: str, origin: str) -> list[str]:
-    """Return what a reader of the results should know about how the data was read."""
-    jpeg = sum(record.mask_path.suffix.lower() in JPEG_SUFFIXES for record in records)
-    problems = [record for record in records if record.problem]
-    notes = []
-    if not subjects.are_images and len(set(subjects.ids)) == 1 and len(records) > 1:
-        notes.append("all cases belong to one subject, so no interval exists; subject = 'image' speaks about images")
-    if repeats:
-        notes.append(f"exact repeats of entries that were left out: {repeats}")
-    if jpeg:
-        notes.append(f"masks stored as JPEG: {jpeg}; foreground is what lies at or above 50% of the range")
-    if problems:
-        notes.append(f"cases that cannot be used: {len(problems)}; the first: {problems[0].problem}")
-    if modality:
-        notes.append(f"modality {modality!r} is known from {origin}")
-    return notes

@@ -1,0 +1,41 @@
+"""Notes of a dataset: what its reader decided or left out, one sentence each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from robustness.runners.data.decode import JPEG_SUFFIXES
+from robustness.runners.data.read_records import several_of_one
+from robustness.runners.data.records import Record
+from robustness.runners.data.subjects import Subjects
+
+
+def joined_notes(records: Sequence[Record], *, declared: bool) -> list[str]:
+    """Return what should be known of cases with several mask files; `declared`: the plan says how they count."""
+    groups = [] if declared else several_of_one(records)
+    joined = sum(len(record.mask_source.paths) > 1 for record in records)
+    notes = [f"cases whose mask is the union of several files: {joined}"] if joined else []
+    if groups:
+        notes.append(
+            f"images with several masks for one text: {len(groups)}, the first {groups[0][0].image_name}; a model that "
+            'shows all of them is scored against each alone; state masks = {combine = "union"} or "instances"'
+        )
+    return notes
+
+
+def notes_of(records: Sequence[Record], repeats: int, *, subjects: Subjects, modality: str, origin: str) -> list[str]:
+    """Return what a reader of the results should know about how the data was read."""
+    jpeg = sum(record.mask_path.suffix.lower() in JPEG_SUFFIXES for record in records)
+    problems = [record for record in records if record.problem]
+    notes = []
+    if not subjects.are_images and len(set(subjects.ids)) == 1 and len(records) > 1:
+        notes.append("all cases belong to one subject, so no interval exists; subject = 'image' speaks about images")
+    if repeats:
+        notes.append(f"exact repeats of entries that were left out: {repeats}")
+    if jpeg:
+        notes.append(f"masks stored as JPEG: {jpeg}; foreground is what lies at or above 50% of the range")
+    if problems:
+        notes.append(f"cases that cannot be used: {len(problems)}; the first: {problems[0].problem}")
+    if modality:
+        notes.append(f"modality {modality!r} is known from {origin}")
+    return notes
