@@ -57,7 +57,7 @@ class RobustnessDecision(NamedTuple):
     certified: bool
     share: Share
     needed: Needed
-    count: int
+    n_showing: int
     n_total: int
     n_missing: int
     could_collapse: float
@@ -198,8 +198,8 @@ def _robust(
 ) -> RobustnessDecision:
     margin = measure.margin
     rule = f"interval {_bounds(found.interval)} below the margin {margin:g}"
-    kept = values.size - found.count
-    found = found._replace(count=kept, share=clopper_pearson(kept, values.size, level=1 - settings.alpha))
+    kept = values.size - found.n_showing
+    found = found._replace(n_showing=kept, share=clopper_pearson(kept, values.size, level=1 - settings.alpha))
     found = _starred(found, "ROBUST", rule, certificate, settings)
     if found.certified:
         return found
@@ -252,7 +252,7 @@ def _with_missing(
             verdict="INCONCLUSIVE",
             rule=f"{share}; counted as the worst value they overturn {plain} ({found.rule})",
             certified=False,
-            count=lost,
+            n_showing=lost,
             share=clopper_pearson(lost, condition.values.size, level=1 - settings.alpha),
             needed=Needed(None, "", f"{share}, and {plain} does not hold with them counted as the worst value"),
         )

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from robustness.metrics.inference.clopper_pearson import Share, clopper_pearson
 from robustness.metrics.inference.evalues import log_evalue_above
-from robustness.metrics.inference.intervals import Interval, Values, t_interval
+from robustness.metrics.inference.intervals import Interval, t_interval
 from robustness.metrics.inference.upper_bound import share_bound
 from robustness.metrics.verdicts.evidence import Evidence
 from robustness.metrics.verdicts.families import Certificate, Tests, log_following, log_ignoring
@@ -28,7 +31,7 @@ class Decision(NamedTuple):
             number is given.
         level: of the interval; m: claims that share the error rate.
         certified: a distribution-free test decided as well.
-        count, share: subjects that show the verdict's behaviour, with an exact interval.
+        n_showing, share: subjects that show the verdict's behaviour, with an exact interval.
         n_total: subjects that the condition applies to; n_missing: images without a value.
         could_react: upper bound of the share of subjects that react; `observed`: subjects behind it.
         beside: the excess over rewording, where the interval is another; both: the intervals of S_A and S_B.
@@ -47,7 +50,7 @@ class Decision(NamedTuple):
     level: float = math.nan
     m: int = 1
     certified: bool = False
-    count: int = 0
+    n_showing: int = 0
     share: Share = NO_SHARE
     n_total: int = 0
     n_missing: int = 0
@@ -110,7 +113,7 @@ def _follows(evidence: Evidence, settings: Settings, tests: Tests) -> Decision |
         None,
         level=level,
         m=max(1, tests.n_following),
-        count=count,
+        n_showing=count,
         share=clopper_pearson(count, selectivity.s_a.size, level=1 - settings.alpha),
         both=(leaves, reaches),
     )
@@ -210,9 +213,9 @@ def _step_level(tests: Tests, n_subjects: int) -> float:
     return 1 - 2 * float(stdtr(n_subjects - 1, -tests.critical))
 
 
-def _counted(decision: Decision, shows: Values, settings: Settings) -> Decision:
+def _counted(decision: Decision, shows: npt.NDArray[np.bool_], settings: Settings) -> Decision:
     count = int(shows.sum())
-    return decision._replace(count=count, share=clopper_pearson(count, shows.size, level=1 - settings.alpha))
+    return decision._replace(n_showing=count, share=clopper_pearson(count, shows.size, level=1 - settings.alpha))
 
 
 def _ignored(decision: Decision, evidence: Evidence, settings: Settings, tests: Tests, change: Interval) -> Decision:

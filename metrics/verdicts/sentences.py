@@ -67,7 +67,7 @@ def prompt_sentence(
         return f"{who} {verb}: {moved}, and {more}; {_shown(decision, 'move', unit, alpha)}, {basis}; {ending}."
     if plain == "IGNORES":
         verb = "seems to ignore" if seems else "ignores"
-        moved = f"{decision.observed - decision.count} of {decision.observed} {unit}s moved by more than {margin}"
+        moved = f"{decision.observed - decision.n_showing} of {decision.observed} {unit}s moved by more than {margin}"
         return f"{who} {verb} {words}: {excess}, within the margin of {margin}; {moved}, {basis}; {ending}."
     if plain == "UNTESTABLE":
         return f"Whether {whom} uses {words} cannot be tested: {decision.rule}."
@@ -104,7 +104,7 @@ def _shown(decision: Decision, verb: str, unit: str, alpha: float) -> str:
     if math.isnan(share.value):
         return f"of {k} {unit}s"
     width = f"{100 * (1 - alpha):g}% interval {100 * share.low:.0f}% to {100 * share.high:.0f}%"
-    return f"{decision.count} of {k} {unit}s {verb} by more than the margin ({100 * share.value:.0f}%, {width})"
+    return f"{decision.n_showing} of {k} {unit}s {verb} by more than the margin ({100 * share.value:.0f}%, {width})"
 
 
 def _needed(n: int | None, towards: str, unknown: str, unit: str) -> str:
@@ -156,7 +156,7 @@ def robustness_sentence(
         return f"Whether {whom} is robust to {condition} cannot be tested: {decision.rule}; {n}."
     width = f"{100 * (1 - alpha):g}% interval {100 * share.low:.0f}% to {100 * share.high:.0f}%"
     if plain == "ROBUST":
-        lost = f"{k - decision.count} of {k} {unit}s {beyond}"
+        lost = f"{k - decision.n_showing} of {k} {unit}s {beyond}"
         verb = "is robust" if decision.certified else "seems robust"
         ending = f"certified for any distribution, if the {unit}s are independent"
         if not decision.certified:
@@ -165,7 +165,7 @@ def robustness_sentence(
                 + _certification(decision.needed.n, decision.needed.unknown, unit)
             )
         return f"{who} {verb} to {condition}: {moved}, under the margin of {margin:g}; {lost}, {basis}; {ending}."
-    lost = f"{decision.count} of {k} {unit}s {beyond} ({width})"
+    lost = f"{decision.n_showing} of {k} {unit}s {beyond} ({width})"
     if plain == "FRAGILE":
         verb = "is fragile" if decision.certified else "seems fragile"
         ending = f"certified for any distribution, if the {unit}s are independent"

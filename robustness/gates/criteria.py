@@ -46,7 +46,7 @@ def by_effect(evidence: Evidence, gate: GateSpec) -> list[Finding]:
             noise_allowance=noise_allowance,
             closed=closed,
         )
-        decision, more = settled(evidence, cell, gate, errors, lambda c, test=test: test(c.effect))
+        decision, more = settled(evidence, cell, gate, errors, _of_effect(test))
         message = _effect_text(cell, gate, decision, f"margin {margin:g}", noise)
         weight = -1.0 if decision.estimate < 0 and gate.test == "invariant" else 1.0
         findings.append(_finding(evidence, cell, gate, decision, margin, message, more, weight))
@@ -71,7 +71,7 @@ def against_baseline(evidence: Evidence, gate: GateSpec) -> list[Finding]:
             test = functools.partial(
                 noninferiority, limit=margin, errors=errors, noise_allowance=noise_allowance, closed=closed
             )
-        decision, more = settled(evidence, cell, gate, errors, lambda c, test=test: test(c.effect))
+        decision, more = settled(evidence, cell, gate, errors, _of_effect(test))
         message = _effect_text(cell, gate, decision, f"margin {margin:g}", noise, what="drop since the baseline")
         finding = _finding(evidence, cell, gate, decision, margin, message, more, 1.0)
         findings.append(_with_undefined(finding, change, gate))
@@ -121,7 +121,7 @@ def minimum(evidence: Evidence, gate: GateSpec) -> list[Finding]:
     bound, findings = float(limit or 0.0), []
     for cell in cells:
         test = functools.partial(superiority if upward else noninferiority, limit=bound, errors=errors, closed=True)
-        decision, more = settled(evidence, cell, gate, errors, lambda c, test=test: test(c.effect))
+        decision, more = settled(evidence, cell, gate, errors, _of_effect(test))
         demand = f"at {'least' if upward else 'most'} {bound:g}"
         message = (
             f"{_where(cell)}: {gate.metric} {decision.estimate:.4f} [{decision.low:.4f}, {decision.high:.4f}], "
@@ -174,6 +174,10 @@ def _errors(evidence: Evidence, gate: GateSpec, cells: Sequence[Contrast]) -> Er
     enough = evidence.statistics.min_subjects
     family = max(1, sum(cell.n_subjects >= enough for cell in cells))
     return ErrorRates(evidence.statistics.alpha, family, 0.0 if gate.test == "minimum" else low, high)
+
+
+def _of_effect(test: Callable[..., Decision]) -> Callable[[Contrast], Decision]:
+    return lambda cell: test(cell.effect)
 
 
 def settled(

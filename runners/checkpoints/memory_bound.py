@@ -12,7 +12,7 @@ import tarfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import IO, Final
 
 from robustness.errors import InputError
 
@@ -53,7 +53,7 @@ def check_pickles(path: Path, *, archive: bool) -> None:
                 return
 
 
-def _scan(path: Path, stream: BinaryIO | zipfile.ZipExtFile, size: int) -> bool:
+def _scan(path: Path, stream: IO[bytes], size: int) -> bool:
     """Look at one pickle's opcodes; return whether there was one."""
     opcodes = 0
     try:
@@ -70,8 +70,8 @@ def _scan(path: Path, stream: BinaryIO | zipfile.ZipExtFile, size: int) -> bool:
     return True
 
 
-def _opcodes(stream: BinaryIO | zipfile.ZipExtFile) -> Iterator[tuple[pickletools.OpcodeInfo, object, int | None]]:
-    yield from pickletools.genops(stream)  # type: ignore[arg-type]
+def _opcodes(stream: IO[bytes]) -> Iterator[tuple[pickletools.OpcodeInfo, object, int | None]]:
+    yield from pickletools.genops(stream)
 
 
 def _demand(path: Path, asked: int, size: int) -> MemoryDemandError:

@@ -7,7 +7,7 @@ and submodules; here they become the state dict that the module would have given
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 
@@ -15,7 +15,7 @@ MODULE_PARTS = ("_parameters", "_buffers", "_modules")
 TRANSIENT = "_non_persistent_buffers_set"
 
 
-def is_module_state(state: Any) -> bool:
+def is_module_state(state: Any) -> TypeGuard[Mapping[str, Any]]:
     """Return whether the pickled state of an object is that of a `torch.nn.Module`."""
     return isinstance(state, Mapping) and all(isinstance(state.get(part), Mapping) for part in MODULE_PARTS)
 

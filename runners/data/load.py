@@ -43,7 +43,7 @@ def load_dataset(
     name: str | None = None,
     splits: str | Path | None = None,
     target: str | None = None,
-    convention: Mapping[str, str] | str | None = None,
+    convention: Mapping[Any, str] | str | None = None,
     lexicon: str | Path | None = None,
     labels: Mapping[Any, Any] | None = None,
     masks: Mapping[str, Any] | None = None,

@@ -191,11 +191,9 @@ class Engine:
         def decode(part: Sequence[int]) -> list[Probability | CaseError]:
             sizes = None if self.resolution == "network" else [requests[i].size for i in part]
             # A model that answers pair by pair has errors in the place of maps.
-            answer = getattr(self.model, "outcomes", self.model.probabilities)
-            maps: list[Probability | CaseError] = answer(
-                image.take([requests[i].image_key for i in part]), text.take([texts[i] for i in part]), sizes
-            )
-            return maps
+            plain: Any = self.model.probabilities
+            answer: Callable[..., list[Probability | CaseError]] = getattr(self.model, "outcomes", plain)
+            return answer(image.take([requests[i].image_key for i in part]), text.take([texts[i] for i in part]), sizes)
 
         alike: dict[tuple[str, str], list[int]] = {}
         for i in group:
@@ -266,7 +264,9 @@ class Engine:
         except Exception as error:  # whatever a model's own code raises; it comes again below
             if _stops(error):
                 raise
-        codes, rows, errors = [], {}, {}
+        codes: list[Any] = []
+        rows: dict[Any, int] = {}
+        errors: dict[Any, CaseError] = {}
         for key, item in zip(keys, items, strict=True):
             try:
                 codes.append(encode([item]))

@@ -167,7 +167,7 @@ def arithmetic_of(name: str, precision: str, options: Mapping[str, Any], engine:
 
     A black box runs as it is; its own `precision` or `options` come first.
     """
-    entry = MODELS.get(name)
+    entry: type[Any] = MODELS.get(name)
     if issubclass(entry, BlackBoxEntry) and not issubclass(entry, CompositeEntry):
         return {}
     settings: dict[str, Any] = {"channels_last": engine.channels_last, "compiled": engine.compile}

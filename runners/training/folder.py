@@ -21,7 +21,7 @@ from robustness.runners.training.module import TrainingHooks
 PLAN, LOG, LAST, FACTS = "plan.toml", "metrics.csv", "last.ckpt", "training.json"
 
 # What a finished training says of itself.
-_REACHED = {
+_REACHED: dict[str, type | tuple[type, ...]] = {
     "val_dice": (float, int),
     "epoch": int,
     "steps": int,

@@ -236,7 +236,8 @@ def _of_two_colours(colour: npt.NDArray[np.uint8], distinct: set[tuple[int, ...]
             f"{where}: the {source} has the colours {shown} and no black, so that nothing says which is inside; "
             "send black and one colour"
         )
-    return Levels(colour.any(axis=-1).astype(np.float32), "mask", 1.0, source)
+    painted: npt.NDArray[np.float32] = np.asarray(colour.any(axis=-1), np.float32)
+    return Levels(painted, "mask", 1.0, source)
 
 
 def _grey(values: npt.NDArray[np.uint8], source: str) -> Levels:

@@ -157,9 +157,7 @@ class BlackBox:
             if len(texts) == 1:
                 return [AnswerError(f"{self.name}: {texts[0]!r}: {type(error).__name__}: {_one_line(error)}")]
         # Outside the handler, whose traceback would keep the failed batch alive.
-        return [
-            answer for pair in zip(images, texts, strict=True) for answer in self._answers(*([one] for one in pair))
-        ]
+        return [answer for image, text in zip(images, texts, strict=True) for answer in self._answers([image], [text])]
 
     def _checked(self, returned: Any, count: int) -> list[Any]:
         try:

@@ -6,13 +6,14 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 
 from robustness.registry import MODELS
 from robustness.runners.inference.devices import autocast
 from robustness.runners.inference.segmenter import NetworkSegmenter, SplitNetwork, TensorCode, Tensors
+from robustness.runners.models.entry import ModelEntry
 from robustness.types import Code, Image, Segmenter
 
 
@@ -116,7 +117,7 @@ def _identity(member: Segmenter, part: str) -> str | None:
 
 def _keys_of(member: NetworkSegmenter, part: str) -> list[str]:
     """Return the state-dict keys, buffers included, of one encoder."""
-    beginnings = MODELS.get(member.model).encoders
+    beginnings = cast("type[ModelEntry]", MODELS.get(member.model)).encoders
     if part not in beginnings:
         return []
     before = [start for other, starts in beginnings.items() if other != part for start in starts]

@@ -114,9 +114,9 @@ class Ensemble:
 
     def _mean(self, image: MemberCodes, text: MemberCodes, sizes: list[tuple[int, int]]) -> list[Probability]:
         total = [np.zeros(size, np.float64) for size in sizes]
-        for (member, *codes), weight in zip(self._parts(image, text), self.weights, strict=True):
-            for row, found in enumerate(member.probabilities(*codes, sizes)):
-                total[row] += weight * found
+        for (member, own_image, own_text), weight in zip(self._parts(image, text), self.weights, strict=True):
+            for row, probability in enumerate(member.probabilities(own_image, own_text, sizes)):
+                total[row] += weight * probability
         return [np.clip(one, 0.0, 1.0).astype(np.float32) for one in total]
 
     def _mean_of_logits(self, image: MemberCodes, text: MemberCodes, sizes: list[tuple[int, int]]) -> list[Probability]:
@@ -132,7 +132,7 @@ class Ensemble:
     def _native(self, member: Segmenter, image: Any, text: Any, *, sizes: list[tuple[int, int]]) -> list[torch.Tensor]:
         """Return a member's logits, one (1, 1, h, w) per pair, at its own size."""
         if isinstance(member, NetworkSegmenter):
-            return list(member.decode(image, text).float().split(1))
+            return list(torch.split(member.decode(image, text).float(), 1))
         maps = member.probabilities(image, text, sizes)
         return [_logit(one) for one in maps]
 
