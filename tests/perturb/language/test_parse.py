@@ -163,8 +163,8 @@ def test_shuffled_prompt_words_give_ordered_exact_spans(words: list[str]) -> Non
 
 
 @pytest.mark.parametrize("piece", ["polyp ", "a", "which is ", "top left, ", "located in ", "\x00", "é", "of shape a "])
-def test_ten_thousand_characters_are_read(piece: str) -> None:
-    text = (piece * 10_000)[:10_000]
+def test_two_thousand_characters_are_read(piece: str) -> None:
+    text = (piece * 2_000)[:2_000]
     assert parse_prompt(text).text == text
 
 
