@@ -148,7 +148,7 @@ def test_it():
     assert not heavy
     ours = {m for m in sys.modules if m.split(".")[0] == "robustness"}
     plugin = {"robustness.pytest_plugin", "robustness.pytest_plugin.settings"}
-    assert ours <= {"robustness", "robustness.gates", "robustness.gates.assertion_settings", *plugin}
+    assert ours <= {"robustness", "robustness.lazy", "robustness.gates", "robustness.gates.assertion_settings", *plugin}
 """
         pytester.makepyfile(code)
         suite(None, subprocess=True).assert_outcomes(passed=1)
