@@ -11,6 +11,7 @@ import robustness
 from robustness.errors import InputError
 from robustness.files import sha256_file, write_atomic, write_text
 from robustness.plans.toml import read_toml
+from robustness.regular_files import is_regular
 from robustness.run_folder import read_table
 from robustness.runs.measured import Measured
 from robustness.runs.stored import StoredRun, open_stored
@@ -101,7 +102,7 @@ def load_baseline(path: str | Path) -> Baseline:
     """
     text, scores = files_of(path)
     for file in (text, scores):
-        if not file.is_file():
+        if not is_regular(file):
             raise InputError(
                 f"baseline: expected {str(file)!r}, found none; save it with robustness gate RUN --save-baseline"
             )
@@ -110,6 +111,8 @@ def load_baseline(path: str | Path) -> Baseline:
         raise InputError(
             f"baseline: {text.name} has format {facts.get('format')!r}, this version reads {FORMAT}; save it again"
         )
+    if not isinstance(facts.get("plan"), dict) or not isinstance(facts.get("data"), list):
+        raise InputError(f"baseline: {text.name} is damaged: it lacks its plan or data; restore both, or save it anew")
     if sha256_file(scores) != facts.get("scores_sha256"):
         raise InputError(
             f"baseline: {scores.name} is not the file that {text.name} describes; restore both, or save it again"

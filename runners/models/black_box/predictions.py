@@ -173,7 +173,7 @@ class PredictionsModel(BlackBoxEntry):
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*/*.png"))
+    return sorted(path for path in folder.glob("*/*.png") if path.is_file())
 
 
 def _each(files: Sequence[Path]) -> Iterator[Levels]:
