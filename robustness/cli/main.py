@@ -6,10 +6,11 @@ import signal
 import sys
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
+from robustness import __version__
 from robustness.cli import (
     audit,
     calibrate,
@@ -55,12 +56,28 @@ app = typer.Typer(
     name="robustness",
     help="Audit vision-language segmentation models: which words they use, and what shifts they withstand.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in COMMANDS:
     command.add_to(app)
+
+
+def _say_version(shown: bool) -> None:
+    if shown:
+        typer.echo(f"robustness {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say the version and exit.")
+    ] = False,
+) -> None:
+    """Audit vision-language segmentation models: which words they use, and what shifts they withstand."""
+
 
 _KEPT = "what was done is kept, the same command goes on from there"
 

@@ -54,22 +54,29 @@ assert model.network(torch.zeros(2, 3, 16, 16)).shape == (2, 1, 16, 16)
 """,
     "reports/figures/reference_size.py": """
 import tempfile
+from dataclasses import replace
 from pathlib import Path
-import pandas as pd
-from robustness.reports.figures.plots import plot
-from robustness.reports.html.page import write_report
+from robustness.reports.data.frames import merge
+from robustness.reports.data.gallery import Gallery
+from robustness.reports.data.run_tables import read_runs
+from robustness.reports.figures.catalogue import draw
+from robustness.reports.figures.plots import plot_kinds
+from robustness.reports.html.page import render
+from robustness.reports.sections.report import build
 from tests.reports.make_run import make_run
-folder = Path(tempfile.mkdtemp())
-run = make_run(folder / "run", n_images=4, severities=(1, 5), pictures=1)
-page = write_report(run, folder / "none.html").read_text("utf-8")
-assert "Small and large references" not in page
-for part in (run / "results").glob("*.parquet"):
-    pd.read_parquet(part).assign(reference_fraction=0.25).to_parquet(part)
-for edition in ("auditor", "regulatory"):
-    page = write_report(run, folder / "sizes.html", edition=edition).read_text("utf-8")
-    assert 'data-figure="reference_size"' in page
-assert "Small and large references" in write_report(run, folder / "sizes.html").read_text("utf-8")
-assert set(plot(run, "reference_size").data[0].x) == {0.25}
+(run,) = read_runs(make_run(Path(tempfile.mkdtemp()) / "run", n_images=4, severities=(1, 5), pictures=1))
+def page(run, edition="auditor"):
+    report = build([run], gallery=Gallery(), edition=edition)
+    return report, render(report, merge([run]), Gallery())
+assert "Small and large references" not in page(run)[1]
+sized = replace(run, results=run.results.assign(reference_fraction=0.25))
+report, html = page(sized)
+assert "Small and large references" in html
+for html in (html, page(sized, "regulatory")[1]):
+    assert 'data-figure="reference_size"' in html
+(figure,) = (f for f in report.figures if f.family == "reference_size")
+assert set(draw(figure, merge([sized])).data[0].x) == {0.25}
+assert "reference_size" in plot_kinds()
 """,
 }
 
