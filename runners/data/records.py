@@ -136,8 +136,8 @@ def without_duplicates(records: Sequence[Record]) -> tuple[list[Record], int]:
         if not first.same_content(record):
             raise InputError(
                 f"case_id: expected one entry for each, got {record.case_id!r} for {first.where} ({first.mask_name}) "
-                f"and {record.where} ({record.mask_name}), which differ in {listing(differences(first, record))}; state a "
-                "`case_id` for each (a key of the entry, a column of the table), or remove one"
+                f"and {record.where} ({record.mask_name}), which differ in {listing(differences(first, record))}; "
+                "state a `case_id` for each (a key of the entry, a column of the table), or remove one"
             )
         repeats += 1
     return list(unique.values()), repeats
