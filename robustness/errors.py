@@ -65,3 +65,8 @@ def suggest(name: str, names: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the nearest of `known`, or an empty string."""
     near = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
     return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, cut to 160 characters."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]

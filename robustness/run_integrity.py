@@ -61,6 +61,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         InputError: the audit is not finished, or the manifest is damaged.
     """
     if not os.path.lexists(folder / MANIFEST):
+        if not any(os.path.lexists(folder / part) for part in (PLAN, "results")):
+            raise InputError(f"run: expected a run folder with results/*.parquet, found none in {shown_path(folder)!r}")
         raise InputError(
             f"run: expected a finished run, {shown_path(folder)!r} has no {MANIFEST}{_progress(folder)}; {_RESUME}"
         )

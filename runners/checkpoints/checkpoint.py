@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from robustness.errors import InputError
+from robustness.errors import InputError, first_line
 from robustness.files import sha256_file, write_atomic, write_text
 from robustness.limits import limits
 from robustness.own_files import named, parse_json
@@ -23,7 +23,7 @@ from robustness.runners.checkpoints.adapter_folder import adapter_config, adapte
 from robustness.runners.checkpoints.adapters import merged_state
 from robustness.runners.checkpoints.forms import keys_hint
 from robustness.runners.checkpoints.prefixes import Located, is_position_ids, locate_network
-from robustness.runners.checkpoints.weight_files import first_line, read_weights, shortened, weight_files
+from robustness.runners.checkpoints.weight_files import read_weights, shortened, weight_files
 from robustness.runners.checkpoints.weight_sets import choose_set, weight_sets
 from robustness.runners.inference.segmenter import NetworkSegmenter
 
@@ -236,7 +236,8 @@ def _refuse_other_types(network: nn.Module, checkpoint: Checkpoint) -> None:
     """
     for key, place in network.state_dict().items():
         weight = checkpoint.state.get(key)
-        if weight is None:
+        # A place on "meta" only says that the file may hold more than the network takes (a published backbone's facts).
+        if weight is None or place.device.type == "meta":
             continue
         plain = weight.layout == torch.strided and weight.device.type == "cpu" and not weight.is_quantized
         fits = weight.dtype in _WEIGHTS if place.is_floating_point() else not weight.is_floating_point()

@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from robustness.errors import InputError
+from robustness.errors import InputError, first_line
 from robustness.regular_files import check_regular
 from robustness.runners.checkpoints import safe_pickle
 from robustness.runners.checkpoints.forms import archive_form, file_form, folder_form
@@ -144,11 +144,6 @@ def _check_archive(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
     packed = [m.filename for m in members if m.compress_type != zipfile.ZIP_STORED]
     if packed or sum(m.file_size for m in members) > path.stat().st_size:
         raise InputError(f"checkpoint: {path} holds compressed members ({shortened(packed)}); save it with torch.save")
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message, cut to 160 characters."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
 
 
 def shortened(items: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import nn
@@ -18,7 +18,6 @@ from torch.nn import functional
 
 from robustness.errors import InputError
 from robustness.registry import MODELS
-from robustness.runners.checkpoints.checkpoint import Checkpoint, locate
 from robustness.runners.inference.preprocess import Preprocess
 from robustness.runners.inference.segmenter import SplitNetwork, Tensors, Tokens
 from robustness.runners.models.entry import Config
@@ -32,6 +31,9 @@ from robustness.runners.models.pretrained import (
     union,
 )
 from robustness.runners.models.tokenizers.wordpiece import WordPieceTokenizer, vocabulary_file
+
+if TYPE_CHECKING:
+    from robustness.runners.checkpoints.checkpoint import Checkpoint
 
 _BOXES_AT_ONCE = 16
 _TINY: Config = {
@@ -205,6 +207,8 @@ class GroundedSamModel(PretrainedEntry):
     def read(self, folder: Path, given: Config) -> Checkpoint:
         """Return the detector of `folder` and the SAM of the folder or hub name `sam_from`."""
         from transformers import GroundingDinoForObjectDetection, SamModel
+
+        from robustness.runners.checkpoints.checkpoint import Checkpoint, locate
 
         name = str(given.get("sam_from") or self.default_config()["sam_from"])
         beside = locate(name)

@@ -12,14 +12,15 @@ import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
 from robustness.errors import InputError
-from robustness.runners.checkpoints.checkpoint import CONFIG, Checkpoint, locate, open_checkpoint
-from robustness.runners.checkpoints.weight_files import first_line, shortened, weight_files
 from robustness.runners.models.entry import Config, ModelEntry, merge
+
+if TYPE_CHECKING:
+    from robustness.runners.checkpoints.checkpoint import Checkpoint
 
 # The logit of a pixel that belongs to no instance: a probability of 2e-9, and finite.
 NOTHING = -20.0
@@ -37,6 +38,8 @@ class PretrainedEntry(ModelEntry):
 
     def open(self, checkpoint: str | Path, *, model: str, given: Config, choice: Any = None) -> Checkpoint:
         """Return a checkpoint: a transformers folder or hub name, or any form that `open_checkpoint` reads."""
+        from robustness.runners.checkpoints.checkpoint import locate, open_checkpoint
+
         path = locate(checkpoint)
         if not path.is_dir() or model_type(path) not in self.model_types:
             return open_checkpoint(path, model=model, prefixes=self.prefixes, signature=self.signature, choice=choice)
@@ -53,6 +56,8 @@ class PretrainedEntry(ModelEntry):
 
 def model_type(folder: Path) -> str:
     """Return the ``model_type`` of a folder's ``config.json``, "" without one."""
+    from robustness.runners.checkpoints.checkpoint import CONFIG
+
     path = folder / CONFIG
     if not path.is_file():
         return ""
@@ -69,6 +74,9 @@ def load_whole(kind: Any, folder: Path) -> Any:
     Raises:
         InputError: it cannot be read, or weights are missing, unexpected or of another shape; they are named.
     """
+    from robustness.errors import first_line
+    from robustness.runners.checkpoints.weight_files import shortened, weight_files
+
     if any(file.suffix != ".safetensors" for file in weight_files(folder)):
         raise InputError(
             f"checkpoint: expected safetensors in {folder}, found another form; save_pretrained writes them"

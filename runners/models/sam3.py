@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import nn
 
 from robustness.registry import MODELS
-from robustness.runners.checkpoints.checkpoint import Checkpoint
 from robustness.runners.inference.preprocess import Preprocess
 from robustness.runners.inference.segmenter import SplitNetwork, Tensors
 from robustness.runners.models.entry import Config
 from robustness.runners.models.pretrained import PretrainedEntry, config_object, load_whole, plain_config, union
 from robustness.runners.models.tokenizers.clip import VOCABULARY_SIZE, ClipTokenizer, has_vocabulary
+
+if TYPE_CHECKING:
+    from robustness.runners.checkpoints.checkpoint import Checkpoint
 
 # At the published size one pair has 200 masks of 288 x 288: 66 MB, several times over.
 _PAIRS_AT_ONCE = 2
@@ -126,6 +128,8 @@ class Sam3Model(PretrainedEntry):
     def read(self, folder: Path, given: Config) -> Checkpoint:
         """Return the image model of a folder; the video tracker beside it is left out."""
         from transformers import Sam3Model as Whole
+
+        from robustness.runners.checkpoints.checkpoint import Checkpoint
 
         whole = load_whole(Whole, folder)
         return Checkpoint(

@@ -14,8 +14,7 @@ from typing import Any
 
 import torch
 
-from robustness.errors import InputError
-from robustness.runners.checkpoints.weight_files import first_line
+from robustness.errors import InputError, first_line
 from robustness.runners.inference.segmenter import Tokens
 
 PUBMEDBERT = "microsoft/BiomedNLP-BiomedBERT-base-uncased-abstract"

@@ -19,7 +19,7 @@ CASES = [
     for i, text in enumerate(FAMILIES.values())
 ]
 ODD = [
-    make_case(text, case_id="odd", image_id="odd") for text in ("", " ", "zebra", "İ\u202e\x00 polyp", "polyp " * 500)
+    make_case(text, case_id="odd", image_id="odd") for text in ("", " ", "zebra", "İ\u202e\x00 polyp", "polyp " * 300)
 ]
 ENTRIES = [name for name in PERTURBATIONS.names() if PERTURBATIONS.get(name).target == "prompt"]
 
@@ -30,7 +30,9 @@ def letters(case: Case, texts: Sequence[str]) -> list[float]:
 
 
 def instances(name: str) -> list[BasePerturbation]:
-    found = PERTURBATIONS.get(name).expand(context_of([*CASES, ODD[-1]], seed=3))
+    # A set that shows every part of the body has no structure that is surely absent.
+    cases = CASES[:1] if name == "absent" else [*CASES, ODD[-1]]
+    found = PERTURBATIONS.get(name).expand(context_of(cases, seed=3))
     return [c.bound_to(letters, 12) if isinstance(c, WorstCase) else c for c in found]
 
 

@@ -98,8 +98,8 @@ class TestRows:
 class TestVerdicts:
     def test_the_reader_follows_the_side(self, run):
         verdicts = run.verdicts().query("claim == 'prompt'").set_index("condition")
-        # Six patients certify nothing.
-        assert verdicts.loc["other:side", "verdict"] == "FOLLOWS*"
+        # Each of the six follows by most of its Dice, which the betting certificate takes as enough; reacting is not.
+        assert verdicts.loc["other:side", "verdict"] == "FOLLOWS"
         assert verdicts.loc["antonym:side", "verdict"] == "REACTS*"
         assert verdicts.loc["antonym:size", "verdict"] in ("IGNORES*", "INCONCLUSIVE")
 
