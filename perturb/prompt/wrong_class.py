@@ -10,7 +10,7 @@ import numpy as np
 from robustness.perturb.language.edit import swap
 from robustness.perturb.language.inflection import is_plural
 from robustness.perturb.language.lexicon import Class, classes, find_class, singular
-from robustness.perturb.language.ontology.relatives import is_kind_of, is_other, others
+from robustness.perturb.language.ontology.relatives import is_akin, is_other, others
 from robustness.perturb.language.ontology.terms import find_term
 from robustness.perturb.modality import canonical_modality
 from robustness.perturb.prompt.base import PromptPerturbation
@@ -56,9 +56,7 @@ class WrongClass(PromptPerturbation):
         if self.is_denied(case):
             return NotApplicable("the prompt says already that nothing is there")
         here = self.present(case, old.value)
-        own = sorted(
-            name for name in self._all if name not in here and not any(is_kind_of(name, known) for known in here)
-        )
+        own = sorted(name for name in self._all if name not in here and not any(is_akin(name, known) for known in here))
         if own:
             name = own[int(rng.integers(len(own)))]
             return self.record(case, old, self._all[name], find_class(name), source="another class of the dataset")

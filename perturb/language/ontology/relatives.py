@@ -81,6 +81,17 @@ def is_kind_of(a: str, b: str) -> bool:
     )
 
 
+def is_akin(a: str, b: str) -> bool:
+    """Tell whether two names are of one term, or one is a kind, a whole or a part of the other; False if unknown.
+
+    Where one is in the picture the other may be there too: white matter is never seen without its hemisphere.
+    """
+    one, two = term_of(a), term_of(b)
+    if one is None or two is None:
+        return False
+    return two.name.lower() in kin(one.name) or one.name.lower() in kin(two.name)
+
+
 def _may_be_one(a: Term, b: Term) -> bool:
     """Tell whether two findings may be two names of one thing: a common kind, a common organ, or an open kind."""
     kinds = _closure(a.name.lower(), _kinds()) & _closure(b.name.lower(), _kinds())

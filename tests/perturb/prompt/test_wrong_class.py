@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from robustness.perturb.language.ontology.relatives import is_other
+from robustness.perturb.language.ontology.relatives import is_akin, is_other
 from robustness.perturb.language.ontology.terms import find_term
 from robustness.perturb.prompt.wrong_class import WrongClass
 from robustness.seeds import generator
@@ -29,7 +29,8 @@ def test_a_class_of_the_dataset_that_is_not_on_the_image_is_taken() -> None:
         make_case("putamen", case_id="d", image_id="third"),
     ]
     news = {p["text"] for p in drawn(WrongClass(context=context_of(cases)), cases[0])}
-    assert news == {"left gray matter", "left putamen"}
+    # Gray matter is no candidate: the hippocampus is a part of it, so that it is in the image too.
+    assert news == {"left putamen"}
 
 
 def test_a_plural_stays_a_plural() -> None:
@@ -98,3 +99,20 @@ def test_findings_that_the_case_lists_are_present_and_never_wrong() -> None:
 @pytest.mark.parametrize("text", ["", "No tumor in the breast ultrasound image."])
 def test_without_a_target_there_is_nothing_to_replace(text: str) -> None:
     assert isinstance(WrongClass().propose(make_case(text), 0, RNG), NotApplicable)
+
+
+def test_a_whole_of_what_is_there_is_never_asked_for_as_absent() -> None:
+    """White matter is never seen without its hemisphere: who paints the hemisphere when asked for it is right."""
+    assert is_akin("brain hemisphere", "white matter")
+    assert is_akin("white matter", "brain hemisphere")
+    assert not is_akin("lateral ventricle", "white matter")
+    data = [
+        make_case("white matter in axial T1 brain MRI", case_id="a", image_id="a"),
+        make_case("brain hemisphere in axial T1 brain MRI", case_id="b", image_id="b"),
+        make_case("lateral ventricle in axial T1 brain MRI", case_id="c", image_id="c"),
+    ]
+    change = WrongClass(context=context_of(data, seed=0))
+    for seed in range(20):
+        params = change.propose(data[0], 0, np.random.default_rng(seed))
+        assert isinstance(params, dict)
+        assert params["text"] == "lateral ventricle in axial T1 brain MRI"
