@@ -17,6 +17,7 @@ from robustness.perturb.language.reader import Reader
 from robustness.types import Attribute
 
 # Where a new part begins: a place, a sentence of findings, the person.
+_STOP = re.compile(r"[.!?]")
 _CUT = re.compile(r"located in |\. (?=\w[^.]* (?:is|are) present\b)| of an? (?=[\w-]+-year-old |(?:fe)?male\b)")
 _TAIL_KINDS = frozenset({"location", "view", "pathology", "age", "sex", "quality"})
 # Frames that reach back over the words before them, and words that phrases such as "large bowel" protect.
@@ -57,8 +58,9 @@ def read_in_parts(
     if not head and not cuts:
         return None
     ends = [*cuts, len(text)]
-    if head and " present" in lower[at : ends[0]]:
-        # A sentence of findings begins at the first word.
+    present = lower.find(" present", at, _sentence_end(lower, at))
+    if present >= 0 and (head or present >= ends[0]):
+        # A sentence of findings begins at the first word, whatever stands in between.
         return None
     main = _main(text[at : ends[0]], chain, name, lateral, modality)
     if not _stands_alone(main, head, own_names(name, chain.target)):
@@ -76,6 +78,12 @@ def read_in_parts(
     if len({span.kind for span in spans}) < len(spans):
         return None
     return tuple(Attribute(*span) for span in spans)
+
+
+def _sentence_end(text: str, at: int) -> int:
+    """Return where the sentence that `at` lies in ends."""
+    end = _STOP.search(text, at)
+    return end.start() if end is not None else len(text)
 
 
 def _start(text: str, cut: re.Match[str]) -> int:
