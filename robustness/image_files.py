@@ -55,8 +55,3 @@ def open_image(
             return picture
     except (PILImage.DecompressionBombError, PILImage.DecompressionBombWarning) as error:
         raise TooManyPixelsError("more") from error
-
-
-def reason_of(error: BaseException) -> str:
-    """Return why an image could not be read, on one line."""
-    return " ".join(str(error).split()) or type(error).__name__

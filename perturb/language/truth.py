@@ -15,7 +15,7 @@ import numpy as np
 
 from robustness.perturb.language.clinical_opposites import clinical_opposites
 from robustness.perturb.language.grammar.numerals import unspell
-from robustness.perturb.language.lexicon import singular, synonyms, words_by_kind
+from robustness.perturb.language.lexicon import singular
 from robustness.perturb.language.mirror_words import mirrored_text
 from robustness.perturb.language.parse import parse_prompt
 from robustness.types import Attribute, Case, Mask, Prompt
@@ -160,15 +160,6 @@ def _target(prompt: Prompt, case: Case) -> Truth:
         return "unknown"
     denied = number is not None and number.value.lower() in ("no", "without any")
     return "true" if bool(case.mask.any()) != denied else "false"
-
-
-def _alike(kind: str, words: str, stated: str) -> Truth:
-    """Judge a shape or a colour: other words may mean the same, so only a known opposite is false."""
-    row = synonyms().get((kind, stated))
-    if words == stated or (row is not None and words in row.synonyms):
-        return "true"
-    word = words_by_kind()[kind].get(stated)
-    return "false" if word is not None and words in word.opposites else "unknown"
 
 
 def _age(words: str, stated: Any) -> Truth:

@@ -11,7 +11,6 @@ _REQUEST = re.compile(
     r"(?P<lead>^|[.;!?] |\bplease |\byou )(?P<verb>segment|outline|delineate|mark|trace|highlight|contour|label)(?= )",
     re.I,
 )
-_THERE = re.compile(r"^there (?P<verb>is|are) (?=an? |one |two |three |several |\d|moderate |no )", re.IGNORECASE)
 _PASSIVE = re.compile(r"\b(?P<be>is|are|can be) (?P<verb>seen|visible|noted|present|demonstrated)\b", re.IGNORECASE)
 _OTHER = {"seen": "visible", "visible": "seen", "noted": "seen", "present": "seen", "demonstrated": "seen"}
 _SHOWS = re.compile(r"\b(?P<verb>shows|demonstrates|reveals|depicts)\b", re.IGNORECASE)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from robustness.errors import InputError
+from robustness.files import sha256_file
 from robustness.reports.data.run_tables import RunTables, read_run
 
 NAME = "ro-crate-metadata.json"
@@ -87,7 +87,7 @@ def _files(folder: Path) -> Iterator[dict[str, Any]]:
                 "name": said,
                 "encodingFormat": kind,
                 "contentSize": str(path.stat().st_size),
-                "sha256": _sha256(path),
+                "sha256": sha256_file(path),
             }
 
 
@@ -113,11 +113,6 @@ def _action(run: RunTables, files: list[dict[str, Any]]) -> dict[str, Any]:
         "endTime": str(run.manifest.get("created") or ""),
         "description": f"plan sha256 {run.manifest.get('plan_sha256')}, seed {run.manifest.get('seed')}",
     }
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _mapping(value: Any) -> Mapping[Any, Any]:

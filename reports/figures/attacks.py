@@ -131,20 +131,7 @@ def _add_curve(built: go.Figure, rows: pd.DataFrame, name: str, index: int) -> N
     colour = theme.SERIES[index % len(theme.SERIES)]
     x = [0.0, *rows["eps"].tolist()]
     low, high = [0.0, *rows["share_low"].tolist()], [0.0, *rows["share_high"].tolist()]
-    built.add_trace(
-        go.Scatter(
-            x=x + x[::-1],
-            y=high + low[::-1],
-            fill="toself",
-            fillcolor=theme.wash(colour, 0.16),
-            line={"width": 0},
-            hoverinfo="skip",
-            name=theme.label(name),
-            legendgroup=theme.label(name),
-            showlegend=False,
-            mode="lines",
-        )
-    )
+    built.add_trace(theme.band(x, low, high, colour=colour, name=name))
     notes = [
         "clean",
         *(

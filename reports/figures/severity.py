@@ -99,20 +99,7 @@ def _add_curve(built: go.Figure, rows: pd.DataFrame, name: str, index: int) -> N
     first = float(rows["clean_mean"].iloc[0])
     x = [0, *rows["severity"].tolist()]
     low, high = [first, *rows["low"].tolist()], [first, *rows["high"].tolist()]
-    built.add_trace(
-        go.Scatter(
-            x=x + x[::-1],
-            y=high + low[::-1],
-            fill="toself",
-            fillcolor=theme.wash(colour, 0.16),
-            line={"width": 0},
-            hoverinfo="skip",
-            name=theme.label(name),
-            legendgroup=theme.label(name),
-            showlegend=False,
-            mode="lines",
-        )
-    )
+    built.add_trace(theme.band(x, low, high, colour=colour, name=name))
     notes = [
         "clean",
         *(

@@ -57,6 +57,22 @@ def figure(*, height: int, **layout: Any) -> go.Figure:
     return go.Figure(layout={"template": LIGHT, "height": height, "dragmode": False, **layout})
 
 
+def band(x: list[float], low: list[float], high: list[float], *, colour: str, name: str) -> go.Scatter:
+    """Return the band between `low` and `high` over `x`: a wash of the line's colour that answers no hover."""
+    return go.Scatter(
+        x=x + x[::-1],
+        y=high + low[::-1],
+        fill="toself",
+        fillcolor=wash(colour, 0.16),
+        line={"width": 0},
+        hoverinfo="skip",
+        name=label(name),
+        legendgroup=label(name),
+        showlegend=False,
+        mode="lines",
+    )
+
+
 def label(text: object) -> str:
     """Escape data-born text for plotly, which renders a subset of HTML in every label."""
     return html.escape(str(text), quote=False)

@@ -13,7 +13,6 @@ from robustness.results import parse_condition
 if TYPE_CHECKING:
     import pandas as pd
 
-CHANGE_OF_MODEL = "new model - old model"
 UNKNOWN = "unknown"
 
 

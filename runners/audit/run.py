@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -18,7 +17,6 @@ from robustness.perturb.joint import chosen_of
 from robustness.perturb.select import Selected
 from robustness.plans.audit import Plan, parse_plan
 from robustness.plans.toml import read_toml
-from robustness.results import prediction_stem
 from robustness.run_folder import GALLERY, MANIFEST, PLAN, STATE, RunFolder, read_table
 from robustness.run_integrity import check_resumable
 from robustness.runners.attacks.model import rows_of
@@ -34,6 +32,7 @@ from robustness.runners.audit.parts import Part, cut_parts, first_parts, image_p
 from robustness.runners.audit.reader import AuditStoppedError, ImageOf, Reader
 from robustness.runners.audit.rerun import sampled_images, shows_noise
 from robustness.runners.audit.results_table import results_table
+from robustness.runners.audit.saved_predictions import SavedPredictions
 from robustness.runners.audit.scoring import Scored, Scorer
 from robustness.runners.audit.state import HARDWARE, compare, describe, digest, only, without
 from robustness.runners.audit.text_probe import has_text_code, with_text_distance
@@ -170,6 +169,7 @@ class _Audit:
         )
         self.settings = settings_of(plan)
         self.attacks: dict[tuple[int, int], Attacks] = {}
+        self.saved = SavedPredictions(run.path / "predictions", datasets) if plan.engine.save_predictions else None
 
     def open_state(self, *, allow_drift: bool) -> None:
         """Write the run's state, or compare it with the one that is there."""
@@ -245,8 +245,8 @@ class _Audit:
             rows.extend(((*scored.job.order, place), row) for place, row in enumerate(scored.rows))
             if scored.clean is not None:
                 collector.offer(scored)
-            if self.plan.engine.save_predictions:
-                self._save(scored)
+            if self.saved is not None:
+                self.saved.save(scored)
         rows.sort(key=lambda placed: placed[0])
         self.run.write_table(self.run.picture_part(part.index), collector.table())
         table = results_table([row for _, row in rows])
@@ -346,24 +346,6 @@ class _Audit:
         if model not in self.engines:
             self.engines[model] = engine_of(self.models[model], self.plan)
         return self.engines[model]
-
-    def _save(self, scored: Scored) -> None:
-        from PIL import Image as PilImage
-
-        row = scored.rows[0]
-        condition = row["condition"].replace(":", "_").replace("@", "_").replace("+", "_")
-        model, dataset = (_folder_name(row[key]) for key in ("model", "dataset"))
-        folder = self.run.path / "predictions" / model / dataset / condition
-        folder.mkdir(parents=True, exist_ok=True)
-        taken = {info.case_id for cases in self.datasets for info in cases.infos if cases.name == row["dataset"]}
-        stem = prediction_stem(row["case_id"], row["prompt_index"], taken if row["prompt_index"] else ())
-        PilImage.fromarray(scored.predicted).save(folder / f"{stem}.png")
-
-
-def _folder_name(name: str) -> str:
-    """Return a name as one folder inside another; "." and ".." would lead out of it."""
-    plain = re.sub(r"[^\w.-]", "_", name)
-    return plain if plain.strip(".") else plain.replace(".", "_")
 
 
 def _where_pictures_change(model: Segmenter) -> dict[str, Any]:

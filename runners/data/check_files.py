@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from robustness.errors import CaseError
-from robustness.runners.data.decode import JPEG_SUFFIXES
+from robustness.runners.data.masks.mask_pixels import LOSSY_SUFFIXES
 from robustness.runners.data.masks.undeclared import UndeclaredMaskError
 from robustness.runners.data.options import ReadingOptions
 from robustness.runners.data.pixels import PixelReader
@@ -47,7 +47,7 @@ def check_files(
     values: Counter[str] = Counter()
     jpeg = 0
     for record in {record.case_id: record for record in reversed(records)}.values():
-        jpeg += record.mask_path.suffix.lower() in JPEG_SUFFIXES
+        jpeg += record.mask_path.suffix.lower() in LOSSY_SUFFIXES
         yield from _missing(split, record, missing)
         if pixels and not missing & {record.image_path, *record.mask_source.paths}:
             yield from _pixels(split, record, decoder, values)

@@ -7,25 +7,17 @@ their minimum to their maximum. Alpha is dropped. Of a multi-frame file the firs
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image as PILImage
 from PIL import ImageOps
 
 from robustness.errors import CaseError
-from robustness.image_files import UNREADABLE, TooManyPixelsError, open_image
-from robustness.limits import limits
+from robustness.runners.data.masks.mask_pixels import DEEP_MODES, exif_orientation, open_case_image
 from robustness.runners.data.volumes.scale import Scale
 from robustness.types import Image
-
-JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
-
-_ORIENTATION_TAG = 0x0112
-_DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 
 Floats = npt.NDArray[np.float32]
 
@@ -57,44 +49,15 @@ def read_image(path: Path, *, upright: bool = True, scale: Scale | None = None) 
     Raises:
         CaseError: the file is missing, broken, too large, or holds values that are not finite.
     """
-    picture = _open(path, "image")
-    orientation = _orientation(picture)
+    picture = open_case_image(path, "image")
+    orientation = exif_orientation(picture)
     if upright and orientation != 1:
         picture = ImageOps.exif_transpose(picture)
-    if picture.mode not in _DEEP_MODES:
+    if picture.mode not in DEEP_MODES:
         return DecodedImage(np.array(picture.convert("RGB"), dtype=np.uint8), None, None, orientation)
     unit, full_scale = _to_unit(np.asarray(picture), path, scale)
     gray = np.rint(unit * 255).astype(np.uint8)
     return DecodedImage(np.repeat(gray[..., None], 3, axis=2), unit, full_scale, orientation)
-
-
-def _open(path: Path, role: str) -> PILImage.Image:
-    try:
-        return open_image(path)
-    except FileNotFoundError:
-        raise CaseError(f"{role} {path}: no such file{_same_stem(path)}") from None
-    except TooManyPixelsError as error:
-        raise _too_large(path, role, str(error)) from None
-    except UNREADABLE as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise CaseError(f"{role} {path}: expected a readable image file, got {reason}") from None
-
-
-def _too_large(path: Path, role: str, got: str) -> CaseError:
-    return CaseError(f"{role} {path}: expected at most {limits().pixels} pixels, got {got}; tile or downsample it")
-
-
-def _same_stem(path: Path) -> str:
-    try:
-        near = sorted(entry.name for entry in os.scandir(path.parent) if Path(entry.name).stem == path.stem)
-    except OSError:
-        return f"; its folder {path.parent} does not exist"
-    return f"; did you mean {near[0]!r}?" if near else ""
-
-
-def _orientation(picture: PILImage.Image) -> int:
-    value = picture.getexif().get(_ORIENTATION_TAG, 1)
-    return value if value in range(1, 9) else 1
 
 
 def _to_unit(values: npt.NDArray[np.generic], path: Path, scale: Scale | None) -> tuple[Floats, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from robustness.runners.data.decode import JPEG_SUFFIXES
+from robustness.runners.data.masks.mask_pixels import LOSSY_SUFFIXES
 from robustness.runners.data.read_records import several_of_one
 from robustness.runners.data.records import Record
 from robustness.runners.data.subjects import Subjects
@@ -25,7 +25,7 @@ def joined_notes(records: Sequence[Record], *, declared: bool) -> list[str]:
 
 def notes_of(records: Sequence[Record], repeats: int, *, subjects: Subjects, modality: str, origin: str) -> list[str]:
     """Return what a reader of the results should know about how the data was read."""
-    jpeg = sum(record.mask_path.suffix.lower() in JPEG_SUFFIXES for record in records)
+    jpeg = sum(record.mask_path.suffix.lower() in LOSSY_SUFFIXES for record in records)
     problems = [record for record in records if record.problem]
     notes = []
     if not subjects.are_images and len(set(subjects.ids)) == 1 and len(records) > 1:

@@ -15,7 +15,6 @@ from robustness.runners.data.volumes.scale import Window, parse_window
 from robustness.runners.data.volumes.slices import SliceRule, slice_rule
 
 Exif = Literal["upright", "stored"]
-FIELDS = ("labels", "masks", "window", "slices", "exif")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from robustness.errors import InputError, suggest
+from robustness.errors import InputError, first_line, suggest
 from robustness.plans.audit import EngineSpec
 from robustness.registry import MODELS
 from robustness.runners.checkpoints.checkpoint import Choice
@@ -156,9 +156,8 @@ def _usable_config(name: str) -> Iterator[None]:
     except InputError:
         raise
     except _OF_A_CONFIG as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
         raise InputError(
-            f"config: no {name} can be built from these values ({reason}); check sizes and types"
+            f"config: no {name} can be built from these values ({first_line(error)}); check sizes and types"
         ) from error
 
 

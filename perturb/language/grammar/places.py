@@ -11,7 +11,6 @@ from robustness.perturb.language.grammar.vocabulary import kind_of, words
 _ROWS = frozenset("top bottom upper lower uppermost lowermost topmost bottommost lowest highest".split())
 _MIDDLE = frozenset("centre center middle central mid centrally".split())
 _SIDES = frozenset({"left", "right", "leftmost", "rightmost"})
-_ALONE = frozenset("topmost bottommost lowest highest uppermost lowermost leftmost rightmost".split())
 _FRAMES = frozenset(
     "half part side corner quadrant third portion region area edge border margin periphery end"
     " zone hand section sides halves edges borders corners".split()

@@ -11,8 +11,6 @@ from robustness.perturb.language.grammar.vocabulary import tables, words
 
 _Q_NOUNS = frozenset({"quality", "image-quality"})
 _PLAIN_FILM = frozenset({"film", "films"})
-# Words that need a word of the modality beside them.
-_NEEDS_MORE = frozenset({"photo", "photos", "photograph", "photographs", "film", "films", "echo", "radiograph"})
 
 
 @cache

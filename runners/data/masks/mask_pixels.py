@@ -18,7 +18,7 @@ from robustness.limits import limits
 LOSSY_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
 
 _ORIENTATION_TAG = 0x0112
-_DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 
 Values = npt.NDArray[Any]
 
@@ -55,7 +55,7 @@ def read_pixels(path: Path, *, upright: bool = True) -> MaskPixels:
     Raises:
         CaseError: the file is missing, broken, too large, or holds values that are not finite.
     """
-    stored = _open(path)
+    stored = open_case_image(path, "mask")
     orientation = exif_orientation(stored)
     turned = ImageOps.exif_transpose(stored) if upright and orientation != 1 else stored
     return pixels_of(turned, lossy=path.suffix.lower() in LOSSY_SUFFIXES, orientation=orientation, where=str(path))
@@ -63,7 +63,7 @@ def read_pixels(path: Path, *, upright: bool = True) -> MaskPixels:
 
 def pixels_of(image: PILImage.Image, *, lossy: bool, orientation: int, where: str) -> MaskPixels:
     """Return the pixels of an open image; `where` names it in messages."""
-    if image.mode in _DEEP_MODES:
+    if image.mode in DEEP_MODES:
         values = np.asarray(image)
         if not np.isfinite(values).all():
             raise CaseError(f"mask {where}: expected finite values, got NaN or infinity")
@@ -98,20 +98,23 @@ def _of_colors(image: PILImage.Image, *, lossy: bool, orientation: int) -> MaskP
     return MaskPixels(values, colors if palette or not gray else None, stored, 255.0, lossy, orientation)
 
 
-def _open(path: Path) -> PILImage.Image:
+def open_case_image(path: Path, role: str) -> PILImage.Image:
+    """Open an image file of a case; `role` ("image", "mask") names it in messages.
+
+    Raises:
+        CaseError: the file is missing, broken or too large.
+    """
     try:
         return open_image(path)
     except FileNotFoundError:
-        raise CaseError(f"mask {path}: no such file{_same_stem(path)}") from None
+        raise CaseError(f"{role} {path}: no such file{_same_stem(path)}") from None
     except TooManyPixelsError as error:
-        raise _too_large(path, str(error)) from None
+        raise CaseError(
+            f"{role} {path}: expected at most {limits().pixels} pixels, got {error}; tile or downsample it"
+        ) from None
     except UNREADABLE as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise CaseError(f"mask {path}: expected a readable image file, got {reason}") from None
-
-
-def _too_large(path: Path, got: str) -> CaseError:
-    return CaseError(f"mask {path}: expected at most {limits().pixels} pixels, got {got}; tile or downsample it")
+        raise CaseError(f"{role} {path}: expected a readable image file, got {reason}") from None
 
 
 def _same_stem(path: Path) -> str:

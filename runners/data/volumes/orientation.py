@@ -24,7 +24,6 @@ CONVENTIONS = {"radiological": RADIOLOGICAL, "neurological": NEUROLOGICAL}
 # The axis of millimetre space (RAS+) that a plane is cut across, and the direction of each letter in it.
 _NORMALS = {"sagittal": 0, "coronal": 1, "axial": 2}
 _LETTERS = {"R": (0, 1), "L": (0, -1), "A": (1, 1), "P": (1, -1), "H": (2, 1), "S": (2, 1), "F": (2, -1), "I": (2, -1)}
-_OBLIQUE_DEGREES = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +127,6 @@ def obliquity_degrees(affine: Affine) -> float:
     axes, _ = stored_axes(affine)
     cosines = [abs(affine[axes[axis], axis]) / lengths[axis] for axis in range(3)]
     return float(np.degrees(np.arccos(np.clip(min(cosines), 0, 1))))
-
-
-def is_oblique(affine: Affine) -> bool:
-    """Tell whether a volume is tilted by more than five degrees."""
-    return obliquity_degrees(affine) > _OBLIQUE_DEGREES
 
 
 def stored_plane(affine: Affine | None) -> str:
