@@ -10,7 +10,7 @@ import numpy as np
 from robustness.perturb.language.edit import swap
 from robustness.perturb.language.inflection import is_plural
 from robustness.perturb.language.lexicon import Class, classes, find_class, singular
-from robustness.perturb.language.ontology.relatives import is_akin, is_other, others
+from robustness.perturb.language.ontology.relatives import is_akin, is_other, may_be_seen, others
 from robustness.perturb.language.ontology.terms import find_term
 from robustness.perturb.modality import canonical_modality
 from robustness.perturb.prompt.base import PromptPerturbation
@@ -31,7 +31,8 @@ class WrongClass(PromptPerturbation):
     whole, a part or an overlap of what is asked for; `note` names it. The whole target phrase is replaced (and a/an
     before it); a plural stays a plural, and of a prompt that asks for two things both are replaced. Drawn from the
     case's own generator. Expectation: "abstain" for a class that the dataset draws and that is not on the image;
-    "change" for one of the ontology, which may well be in the picture though nobody drew it. Params: as `antonym`, and
+    "change" for one that may well be in the picture though nobody drew it: one of the ontology, or anatomy of the part
+    of the body that the image shows. Params: as `antonym`, and
     `note`, `origin`.
     """
 
@@ -59,12 +60,14 @@ class WrongClass(PromptPerturbation):
         own = sorted(name for name in self._all if name not in here and not any(is_akin(name, known) for known in here))
         if own:
             name = own[int(rng.integers(len(own)))]
-            return self.record(case, old, self._all[name], find_class(name), source="another class of the dataset")
+            extra = {"origin": "region"} if may_be_seen(name, here) else {}
+            source = "another class of the dataset"
+            return self.record(case, old, self._all[name], find_class(name), source=source, **extra)
         return self._from_ontology(case, old, here, rng)
 
     def expect(self, case: Case, params: Params) -> str:
-        """Return "change" for a class of the ontology, which may be in the picture; "abstain" for an absent one."""
-        return "change" if params.get("origin") == "ontology" else self.expectation
+        """Return "change" for a class that may be in the image though nobody drew it; "abstain" for an absent one."""
+        return "change" if params.get("origin") in ("ontology", "region") else self.expectation
 
     def is_denied(self, case: Case) -> bool:
         """Tell whether the prompt says that its target is not there."""
@@ -126,11 +129,11 @@ class WrongClass(PromptPerturbation):
         return swap(Prompt(text, (*kept, whole)), "target", new, **extra)
 
     def record(
-        self, case: Case, old: Attribute, value: str, row: Class | None, *, source: str, note: str = ""
+        self, case: Case, old: Attribute, value: str, row: Class | None, *, source: str, note: str = "", **more: Any
     ) -> Params:
         """Return the record of the target set to a class, in the number and case of the old words."""
         new = (row.plural if is_plural(old.value) else row.name) if row is not None else value
-        extra: dict[str, Any] = {"note": note} if note else {}
+        extra: dict[str, Any] = {"note": note, **more} if note else more
         return self._set(case, old, new, source=source, **extra)
 
 

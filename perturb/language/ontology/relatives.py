@@ -92,6 +92,17 @@ def is_akin(a: str, b: str) -> bool:
     return two.name.lower() in kin(one.name) or one.name.lower() in kin(two.name)
 
 
+def may_be_seen(name: str, here: Iterable[str]) -> bool:
+    """Tell whether `name` is anatomy of the part of the body that shows `here`, or of one beside it.
+
+    Such a structure is there whether or not somebody drew it, where a finding that nobody drew is absent.
+    """
+    term = term_of(name)
+    regions = {other.region for other in map(term_of, here) if other is not None}
+    shown = regions.union(*(_NEIGHBOURS.get(region, ()) for region in regions))
+    return term is not None and term.category == "anatomy" and term.region in shown
+
+
 def _may_be_one(a: Term, b: Term) -> bool:
     """Tell whether two findings may be two names of one thing: a common kind, a common organ, or an open kind."""
     kinds = _closure(a.name.lower(), _kinds()) & _closure(b.name.lower(), _kinds())

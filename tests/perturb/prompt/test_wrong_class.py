@@ -116,3 +116,17 @@ def test_a_whole_of_what_is_there_is_never_asked_for_as_absent() -> None:
         params = change.propose(data[0], 0, np.random.default_rng(seed))
         assert isinstance(params, dict)
         assert params["text"] == "lateral ventricle in axial T1 brain MRI"
+
+
+def test_anatomy_of_the_region_that_the_image_shows_may_be_there_undrawn() -> None:
+    """Gray matter is in every brain slice: painting it when asked for it is no hallucination."""
+    brain = [
+        make_case("brain hemisphere", case_id="a", image_id="a"),
+        make_case("gray matter", case_id="b", image_id="b"),
+    ]
+    change = WrongClass(context=context_of(brain))
+    assert {change.expect(brain[0], params) for params in drawn(change, brain[0])} == {"change"}
+    chest = [make_case("heart", case_id="a", image_id="a"), make_case("pneumonia", case_id="b", image_id="b")]
+    change = WrongClass(context=context_of(chest))
+    assert {change.expect(chest[0], params) for params in drawn(change, chest[0])} == {"abstain"}
+    assert {change.expect(chest[1], params) for params in drawn(change, chest[1])} == {"change"}
