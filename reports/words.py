@@ -176,7 +176,7 @@ def friendly(sentence: str, condition: str) -> str:
         'Dice worsens under gaussian noise, severity 3.'
     """
     named = sentence.replace(condition, condition_words(condition)) if condition else sentence
-    return re.sub(r"\b(dice|iou|hd95|nsd|mask_change)\b", lambda found: METRIC_NAMES[found[0]], named)
+    return re.sub(r"\b(dice|iou|hd95|nsd|mask_change)\b", lambda match: METRIC_NAMES[match[0]], named)
 
 
 def metric_words(metric: str) -> str:

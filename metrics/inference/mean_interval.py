@@ -43,21 +43,21 @@ def mean_interval(
         >>> [round(bound, 3) for bound in mean_interval(np.zeros(30), low=-1, high=1).interval]
         [0.0, -0.116, 0.116]
     """
-    found = t_interval(values, level=level)
+    student = t_interval(values, level=level)
     if values.size < 2:
-        return MeanInterval(found, T_METHOD)
+        return MeanInterval(student, T_METHOD)
     if sample_sd(values) == 0:
         if not (math.isfinite(low) and math.isfinite(high)):
-            return MeanInterval(found, T_METHOD)
+            return MeanInterval(student, T_METHOD)
         unseen = zero_reaction_bound(values.size, alpha=(1 - level) / 2)
-        mean = found.estimate
+        mean = student.estimate
         bounds = Interval(mean, mean - unseen * (mean - low), mean + unseen * (high - mean))
         return MeanInterval(bounds, CONSTANT_METHOD)
     skew = skewness(values)
     if abs(skew) <= _SKEWED:
-        return MeanInterval(found, T_METHOD)
-    other = hall_interval(values, skew, level=level)
-    wide = Interval(found.estimate, min(found.low, other.low), max(found.high, other.high))
+        return MeanInterval(student, T_METHOD)
+    hall = hall_interval(values, skew, level=level)
+    wide = Interval(student.estimate, min(student.low, hall.low), max(student.high, hall.high))
     return MeanInterval(wide, SKEWED_METHOD)
 
 

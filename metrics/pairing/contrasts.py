@@ -108,8 +108,8 @@ def scores(rows: Rows, metric: str, *, by: str = "") -> list[Contrast]:
     return cells
 
 
-def _missing(rows: Rows, applies: Flags, known: Codes) -> Missing | None:
-    missing = missing_cases(rows, applies, known)
+def _missing(rows: Rows, applies: Flags, present: Codes) -> Missing | None:
+    missing = missing_cases(rows, applies, present)
     return missing if missing.n_images else None
 
 

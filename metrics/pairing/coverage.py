@@ -64,15 +64,15 @@ class Missing(NamedTuple):
         return float(self.share.mean()) if self.share.size else 0.0
 
 
-def missing_cases(rows: Rows, applies: Flags, known: Codes) -> Missing:
+def missing_cases(rows: Rows, applies: Flags, present: Codes) -> Missing:
     """Return what is missing of one condition.
 
     Args:
         applies: one bool per case.
-        known: codes of the cases with a value.
+        present: codes of the cases with a value.
     """
     state = applies.astype(np.int8)
-    state[known] = 2
+    state[present] = 2
     cases = np.flatnonzero(state)
     subjects, place, count = np.unique(rows.subject_of_case[cases], return_inverse=True, return_counts=True)
     absent = state[cases] == 1

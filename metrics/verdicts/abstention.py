@@ -57,11 +57,11 @@ def abstention_decisions(rows: Rows, cells: pd.DataFrame, settings: Settings) ->
     alpha / m (Clopper-Pearson). Subjects with a missing case count as painting for ABSTAINS, and as abstaining for
     HALLUCINATES, where more than `missing_share` of the cases are missing.
     """
-    found = abstention_cells(rows, cells)
+    conditions = abstention_cells(rows, cells)
     painted = _painted(rows)
-    counted = [_counts(rows, cell, painted) for cell in found]
+    counted = [_counts(rows, cell, painted) for cell in conditions]
     m = max(1, sum(not settings.too_few(count.values.size) for count in counted))
-    return [_decide(cell, count, settings, m) for cell, count in zip(found, counted, strict=True)]
+    return [_decide(cell, count, settings, m) for cell, count in zip(conditions, counted, strict=True)]
 
 
 class _Counts(NamedTuple):
@@ -89,12 +89,12 @@ def _painted(rows: Rows) -> np.ndarray:
 
 def _counts(rows: Rows, cell: int, painted: np.ndarray) -> _Counts:
     here = (rows.cell == cell) & (rows.frame["expectation"] == ABSTAIN).to_numpy() & rows.applicable
-    known = np.flatnonzero(here & np.isfinite(painted))
-    cases = np.unique(rows.case[known])
+    indices = np.flatnonzero(here & np.isfinite(painted))
+    cases = np.unique(rows.case[indices])
     applies = np.zeros(rows.subject_of_case.size, dtype=bool)
     applies[rows.case[here]] = True
     missing = missing_cases(rows, applies, cases)
-    any_painted = subject_means(painted[known], rows.subject_of_case[rows.case[known]])[1] > 0
+    any_painted = subject_means(painted[indices], rows.subject_of_case[rows.case[indices]])[1] > 0
     incomplete = int((missing.share > 0).sum())
     return _Counts(any_painted, cases.size, missing.n_subjects, missing.n_images, missing.total, incomplete)
 
@@ -107,11 +107,11 @@ def _decide(cell: int, counts: _Counts, settings: Settings, m: int) -> Abstentio
         settings.margin_abstain,
     )
     share = clopper_pearson(painted, k, level=1 - 2 * alpha)
-    said = f"{painted} of {k} {settings.unit}s painted something: {_percent(share)}"
-    found = AbstentionDecision(
+    summary = f"{painted} of {k} {settings.unit}s painted something: {_percent(share)}"
+    decision = AbstentionDecision(
         cell,
         "INCONCLUSIVE",
-        f"{said} holds the margin {100 * margin:g}%",
+        f"{summary} holds the margin {100 * margin:g}%",
         Interval(*share),
         painted,
         k,
@@ -125,7 +125,7 @@ def _decide(cell: int, counts: _Counts, settings: Settings, m: int) -> Abstentio
     )
     reason = settings.too_few(k) if k else "no case applies, or no area of the mask is known (area_fraction)"
     if reason:
-        return found._replace(verdict="UNTESTABLE", rule=reason)
+        return decision._replace(verdict="UNTESTABLE", rule=reason)
     if counts.missing_share > settings.missing_share:
         low = clopper_pearson(max(0, painted - counts.n_incomplete), counts.n_total, level=1 - 2 * alpha).low
         high = clopper_pearson(
@@ -135,10 +135,10 @@ def _decide(cell: int, counts: _Counts, settings: Settings, m: int) -> Abstentio
         low, high = share.low, share.high
     side = "below" if high < margin else "above" if low > margin else ""
     if side:
-        rule = f"{said} {side} the margin {100 * margin:g}%"
-        kept = clopper_pearson(k - painted, k, level=1 - settings.alpha) if side == "below" else found.share
-        return found._replace(verdict="ABSTAINS" if side == "below" else "HALLUCINATES", rule=rule, share=kept)
-    return found._replace(needed=_needed(painted, k, margin, alpha))
+        rule = f"{summary} {side} the margin {100 * margin:g}%"
+        abstaining = clopper_pearson(k - painted, k, level=1 - settings.alpha) if side == "below" else decision.share
+        return decision._replace(verdict="ABSTAINS" if side == "below" else "HALLUCINATES", rule=rule, share=abstaining)
+    return decision._replace(needed=_needed(painted, k, margin, alpha))
 
 
 def _needed(painted: int, k: int, margin: float, alpha: float) -> Needed:

@@ -156,16 +156,16 @@ def gather(rows: Rows, behind: Background, cell: int) -> Evidence:
     where = behind.changes.of(cell)
     case, subject = behind.changes.case[where], behind.changes.subject[where]
     paired = np.isfinite(behind.wording[case])
-    known = _Known(case, subject, behind.changes.effect[where], paired, behind.wording[case[paired]])
-    subjects, excess = known.excess()
-    missing, worst = _missing(rows, behind, cell, known, referent)
+    changes = _CaseChanges(case, subject, behind.changes.effect[where], paired, behind.wording[case[paired]])
+    subjects, excess = changes.excess()
+    missing, worst = _missing(rows, behind, cell, changes, referent)
     return Evidence(
         cell,
         attribute,
         subjects,
         excess,
-        known.changed()[1],
-        known.reworded()[1],
+        changes.changed()[1],
+        changes.reworded()[1],
         case.size,
         int(paired.sum()),
         referent,
@@ -176,7 +176,7 @@ def gather(rows: Rows, behind: Background, cell: int) -> Evidence:
     )
 
 
-class _Known(NamedTuple):
+class _CaseChanges(NamedTuple):
     """Cases with a mask change; `paired`: those with a rewording too, whose change is `wording`."""
 
     case: Codes
@@ -196,22 +196,22 @@ class _Known(NamedTuple):
 
 
 def _missing(
-    rows: Rows, behind: Background, cell: int, known: _Known, referent: Selectivity | None
+    rows: Rows, behind: Background, cell: int, changes: _CaseChanges, referent: Selectivity | None
 ) -> tuple[Missing | None, Worst | None]:
     """Return what is missing of a condition, and the quantities with it counted against every claim."""
     if behind.applies is None:
         return None, None
     applies = behind.applies[cell]
-    missing = missing_cases(rows, applies, known.case)
-    unpaired = missing_cases(rows, applies, known.case[known.paired])
+    missing = missing_cases(rows, applies, changes.case)
+    unpaired = missing_cases(rows, applies, changes.case[changes.paired])
     unmatched = unpaired if referent is None else missing_cases(rows, applies, referent.cases)
-    share = max(missing.total, unpaired.total if known.paired.any() else 0.0, unmatched.total if referent else 0.0)
+    share = max(missing.total, unpaired.total if changes.paired.any() else 0.0, unmatched.total if referent else 0.0)
     if share == 0:
         return None, None
-    cases = np.union1d(np.flatnonzero(applies), known.case)
+    cases = np.union1d(np.flatnonzero(applies), changes.case)
     subject = rows.subject_of_case[cases]
-    paired = known.case[known.paired]
-    excess = known.change[known.paired] - known.wording
+    paired = changes.case[changes.paired]
+    excess = changes.change[changes.paired] - changes.wording
 
     def whole(worst: float, *parts: tuple[Codes, Values]) -> Values:
         filled = np.full(rows.subject_of_case.size, worst)
@@ -225,10 +225,10 @@ def _missing(
     return missing, Worst(
         share,
         # A rewording that is not known changes the mask by anything between nothing and everything.
-        whole(-1.0, (known.case, known.change - 1), (paired, excess)),
-        whole(1.0, (known.case, known.change), (paired, excess)),
-        whole(1.0, (known.case, known.change)),
-        whole(0.0, (paired, known.wording)),
+        whole(-1.0, (changes.case, changes.change - 1), (paired, excess)),
+        whole(1.0, (changes.case, changes.change), (paired, excess)),
+        whole(1.0, (changes.case, changes.change)),
+        whole(0.0, (paired, changes.wording)),
         *followed,
     )
 

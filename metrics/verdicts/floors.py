@@ -65,13 +65,13 @@ def _trivial(rows: Rows, clean: Codes, scores: Values) -> dict[str, Values]:
 
 def _empty_reference(rows: Rows) -> Flags:
     """Return the rows whose reference is known to be empty."""
-    found = np.zeros(len(rows.frame), dtype=bool)
+    empty = np.zeros(len(rows.frame), dtype=bool)
     for flag in ("both_empty", "hallucinated"):
         if flag in rows.frame.columns:
-            found |= rows.frame[flag].eq(True).fillna(False).to_numpy(dtype=bool)
+            empty |= rows.frame[flag].eq(True).fillna(False).to_numpy(dtype=bool)
     if REFERENCE_FRACTION in rows.frame.columns:
-        found |= rows.values(REFERENCE_FRACTION) == 0
-    return found
+        empty |= rows.values(REFERENCE_FRACTION) == 0
+    return empty
 
 
 def _own_floor(rows: Rows, cells: pd.DataFrame, clean: float, settings: Settings) -> str:

@@ -61,7 +61,7 @@ def needed_to_decide(evidence: Evidence, settings: Settings, tests: Tests) -> Ne
     lower = -evidence.excess if evidence.excess.mean() < 0 else evidence.excess
     shown = [subjects_to_decide(values, margin, alpha=alpha) for values in (lower, evidence.change)]
     certified = needed_to_ignore(evidence, settings, tests).n
-    known = [n for n in (*shown, certified) if n is not None]
+    counts = [n for n in (*shown, certified) if n is not None]
     spread = [values.size > 0 and np.ptp(values) > 0 for values in (lower, evidence.change)]
     complete = certified is not None and all(n is not None or not wide for n, wide in zip(shown, spread, strict=True))
-    return needed_for(max(known) if complete and known else None, "IGNORES", n_now)
+    return needed_for(max(counts) if complete and counts else None, "IGNORES", n_now)

@@ -160,7 +160,7 @@ def _decide(
     level = 1 - 2 * settings.alpha / m
     interval = t_interval(values, level=level)
     lost = int((values > margin).sum())
-    found = RobustnessDecision(
+    decision = RobustnessDecision(
         "INCONCLUSIVE",
         f"interval {_bounds(interval)} holds the margin {margin:g}",
         interval,
@@ -178,79 +178,83 @@ def _decide(
     nothing = "no case applies" if missing is None else f"no value is known: all {missing.n_images} images are missing"
     reason = nothing if values.size == 0 else settings.too_few(values.size) or conditions.floor
     if reason:
-        return found._replace(verdict="UNTESTABLE", rule=reason)
+        return decision._replace(verdict="UNTESTABLE", rule=reason)
     if interval.high < margin:
-        found = _robust(found, values, measure, settings, certificates[0])
+        decision = _robust(decision, values, measure, settings, certificates[0])
     elif interval.low > margin:
-        found = _starred(
-            found, "FRAGILE", f"interval {_bounds(interval)} above the margin {margin:g}", certificates[1], settings
+        decision = _starred(
+            decision, "FRAGILE", f"interval {_bounds(interval)} above the margin {margin:g}", certificates[1], settings
         )
     else:
         towards = "ROBUST" if interval.estimate < margin else "FRAGILE"
         n = subjects_to_decide(values, margin, alpha=settings.alpha / m)
-        found = found._replace(needed=needed_for(n, towards, values.size))
-    found = _with_noise(found, conditions.noise, margin)
-    return _with_missing(found, condition, measure, settings, certificates)
+        decision = decision._replace(needed=needed_for(n, towards, values.size))
+    decision = _with_noise(decision, conditions.noise, margin)
+    return _with_missing(decision, condition, measure, settings, certificates)
 
 
 def _robust(
-    found: RobustnessDecision, values: Values, measure: Measure, settings: Settings, certificate: Certificate
+    decision: RobustnessDecision, values: Values, measure: Measure, settings: Settings, certificate: Certificate
 ) -> RobustnessDecision:
     margin = measure.margin
-    rule = f"interval {_bounds(found.interval)} below the margin {margin:g}"
-    kept = values.size - found.n_showing
-    found = found._replace(n_showing=kept, share=clopper_pearson(kept, values.size, level=1 - settings.alpha))
-    found = _starred(found, "ROBUST", rule, certificate, settings)
-    if found.certified:
-        return found
+    rule = f"interval {_bounds(decision.interval)} below the margin {margin:g}"
+    n_robust = values.size - decision.n_showing
+    decision = decision._replace(
+        n_showing=n_robust, share=clopper_pearson(n_robust, values.size, level=1 - settings.alpha)
+    )
+    decision = _starred(decision, "ROBUST", rule, certificate, settings)
+    if decision.certified:
+        return decision
     if not measure.bounded:
-        return found._replace(
+        return decision._replace(
             needed=Needed(None, "", f"{measure.name} has no largest value, so no number certifies it")
         )
     n = subjects_to_certify(values, margin, alpha=settings.alpha, penalty=certificate.penalty)
-    return found._replace(needed=needed_for(n, "ROBUST", values.size))
+    return decision._replace(needed=needed_for(n, "ROBUST", values.size))
 
 
 def _starred(
-    found: RobustnessDecision, verdict: str, rule: str, certificate: Certificate, settings: Settings
+    decision: RobustnessDecision, verdict: str, rule: str, certificate: Certificate, settings: Settings
 ) -> RobustnessDecision:
     certified = certificate.holds(settings.alpha)
     value = math.exp(min(50.0, max(-50.0, certificate.adjusted)))
-    said = f"{'' if certified else 'not '}certified: e-value {value:.3g}, {1 / settings.alpha:g} certifies"
-    return found._replace(verdict=verdict if certified else verdict + STAR, rule=f"{rule}; {said}", certified=certified)
+    certification = f"{'' if certified else 'not '}certified: e-value {value:.3g}, {1 / settings.alpha:g} certifies"
+    return decision._replace(
+        verdict=verdict if certified else verdict + STAR, rule=f"{rule}; {certification}", certified=certified
+    )
 
 
-def _with_noise(found: RobustnessDecision, noise: float, margin: float) -> RobustnessDecision:
+def _with_noise(decision: RobustnessDecision, noise: float, margin: float) -> RobustnessDecision:
     if not noise > 0:
-        return found
-    found = found._replace(rule=f"{found.rule}; two identical runs differ by {100 * noise:.2f}%")
+        return decision
+    decision = decision._replace(rule=f"{decision.rule}; two identical runs differ by {100 * noise:.2f}%")
     # What moves that much by itself cannot be called fragile under anything.
-    held_back = noise >= margin and (found.verdict.startswith("FRAGILE") or found.needed.towards == "FRAGILE")
+    held_back = noise >= margin and (decision.verdict.startswith("FRAGILE") or decision.needed.towards == "FRAGILE")
     if not held_back:
-        return found
+        return decision
     why = "two identical runs differ by as much as the margin: more subjects cannot decide"
-    return found._replace(verdict="INCONCLUSIVE", certified=False, needed=Needed(None, "", why))
+    return decision._replace(verdict="INCONCLUSIVE", certified=False, needed=Needed(None, "", why))
 
 
 def _with_missing(
-    found: RobustnessDecision,
+    decision: RobustnessDecision,
     condition: _Condition,
     measure: Measure,
     settings: Settings,
     certificates: tuple[Certificate, Certificate],
 ) -> RobustnessDecision:
     """Return the decision, or what is left of it with every missing case counted as the worst value for it."""
-    missing, plain = condition.missing, found.verdict.rstrip(STAR)
+    missing, plain = condition.missing, decision.verdict.rstrip(STAR)
     if missing is None or missing.total <= settings.missing_share or plain == "INCONCLUSIVE":
-        return found
+        return decision
     robust, lost = plain == "ROBUST", int((condition.values > measure.margin).sum())
     values = with_worst(missing, condition.subjects, condition.values, measure.high if robust else measure.low)
     share = f"{100 * missing.total:.0f}% of the cases are missing"
-    interval = t_interval(values, level=found.level) if np.isfinite(values).all() else Interval(*[math.nan] * 3)
+    interval = t_interval(values, level=decision.level) if np.isfinite(values).all() else Interval(*[math.nan] * 3)
     if not (interval.high < measure.margin if robust else interval.low > measure.margin):
-        return found._replace(
+        return decision._replace(
             verdict="INCONCLUSIVE",
-            rule=f"{share}; counted as the worst value they overturn {plain} ({found.rule})",
+            rule=f"{share}; counted as the worst value they overturn {plain} ({decision.rule})",
             certified=False,
             n_showing=lost,
             share=clopper_pearson(lost, condition.values.size, level=1 - settings.alpha),
@@ -259,10 +263,10 @@ def _with_missing(
     log_e = (
         _log_robust(values, measure, settings) if robust else log_evalue_above(values, measure.margin, low=measure.low)
     )
-    certified = found.certified and certificates[0 if robust else 1].holds(settings.alpha, log_e)
-    return found._replace(
+    certified = decision.certified and certificates[0 if robust else 1].holds(settings.alpha, log_e)
+    return decision._replace(
         verdict=plain if certified else plain + STAR,
-        rule=f"{found.rule}; {share}: it holds with them counted as the worst value",
+        rule=f"{decision.rule}; {share}: it holds with them counted as the worst value",
         certified=certified,
     )
 

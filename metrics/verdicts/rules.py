@@ -128,11 +128,11 @@ def _follows(evidence: Evidence, settings: Settings, tests: Tests) -> Decision |
 
 def _starred(decision: Decision, verdict: str, certificate: Certificate, settings: Settings) -> Decision:
     certified = certificate.holds(settings.alpha)
-    said = "certified" if certified else "not certified"
+    certification = "certified" if certified else "not certified"
     value = math.exp(min(50.0, max(-50.0, certificate.adjusted)))
     return decision._replace(
         verdict=verdict if certified else verdict + STAR,
-        rule=f"{decision.rule}; {said}: e-value {value:.3g}, {1 / settings.alpha:g} certifies",
+        rule=f"{decision.rule}; {certification}: e-value {value:.3g}, {1 / settings.alpha:g} certifies",
         certified=certified,
     )
 
@@ -157,9 +157,9 @@ def _untestable(evidence: Evidence, settings: Settings) -> Decision:
 
 def _without_floor(evidence: Evidence, settings: Settings, tests: Tests) -> Decision:
     interval = t_interval(evidence.change, level=1 - 2 * tests.alpha)
-    n, known = evidence.change.size, evidence.excess.size
+    n, n_paired = evidence.change.size, evidence.excess.size
     rule = (
-        f"5 no wording floor: paraphrases of {known} of {n} {settings.unit}s, fewer than {settings.min_subjects}; a"
+        f"5 no wording floor: paraphrases of {n_paired} of {n} {settings.unit}s, fewer than {settings.min_subjects}; a"
         f" change of {_percent(interval)} cannot be told from the effect of any rewording"
     )
     return Decision(
@@ -188,20 +188,20 @@ def _by_change(evidence: Evidence, settings: Settings, tests: Tests) -> Decision
     )
     if stepped.low > margin:
         rule = f"2 REACTS: excess over rewording {_percent(stepped)} above {limit}"
-        found = decision._replace(rule=rule, interval=stepped, level=own)
-        return _starred(_counted(found, evidence.excess > margin, settings), "REACTS", tests.reacts, settings)
+        reacting = decision._replace(rule=rule, interval=stepped, level=own)
+        return _starred(_counted(reacting, evidence.excess > margin, settings), "REACTS", tests.reacts, settings)
     # What the model does to itself on a second run is no effect of words.
     noise = 0.0 if math.isnan(evidence.floor) else evidence.floor
     if wording.low > margin + noise:
         rule = f"3 UNSTABLE: rewording alone {_percent(wording)} above {limit}, excess {_percent(excess)} not"
-        found = decision._replace(rule=rule, interval=wording, beside=excess)
-        return _starred(_counted(found, evidence.wording > margin, settings), "UNSTABLE", tests.unstable, settings)
+        unstable = decision._replace(rule=rule, interval=wording, beside=excess)
+        return _starred(_counted(unstable, evidence.wording > margin, settings), "UNSTABLE", tests.unstable, settings)
     if -margin < excess.low and excess.high < margin and change.high < margin:
         return _ignored(decision, evidence, settings, tests, change)
     needed = needed_to_decide(evidence, settings, tests)
     rule = f"5 INCONCLUSIVE: excess {_percent(excess)}, change {_percent(change)}, margin {limit}"
-    found = decision._replace(rule=rule, n_needed=needed.n, towards=needed.towards, unknown=needed.unknown)
-    return _counted(found, evidence.excess > margin, settings)
+    undecided = decision._replace(rule=rule, n_needed=needed.n, towards=needed.towards, unknown=needed.unknown)
+    return _counted(undecided, evidence.excess > margin, settings)
 
 
 def _step_level(tests: Tests, n_subjects: int) -> float:
@@ -228,16 +228,16 @@ def _ignored(decision: Decision, evidence: Evidence, settings: Settings, tests: 
     needed = Needed(None, "", "")
     if not tests.ignores.holds(settings.alpha):
         needed = needed_to_ignore(evidence, settings, tests)
-    found = decision._replace(
+    ignoring = decision._replace(
         n_needed=needed.n,
         towards=needed.towards,
         unknown=needed.unknown,
         could_react=share_bound(reacting, k, alpha=settings.alpha),
         observed=k,
     )
-    found = _counted(found, evidence.change <= margin, settings)
-    found = _starred(found._replace(rule=rule), "IGNORES", tests.ignores, settings)
-    return found._replace(rule=f"4 {found.verdict}: {found.rule}")
+    ignoring = _counted(ignoring, evidence.change <= margin, settings)
+    ignoring = _starred(ignoring._replace(rule=rule), "IGNORES", tests.ignores, settings)
+    return ignoring._replace(rule=f"4 {ignoring.verdict}: {ignoring.rule}")
 
 
 def _with_missing(decision: Decision, evidence: Evidence, settings: Settings, tests: Tests) -> Decision:
@@ -276,8 +276,8 @@ def _with_missing(decision: Decision, evidence: Evidence, settings: Settings, te
             unknown=f"{share}, and {verdict} does not hold with them counted as the worst value",
         )
     certified = decision.certified and certificate.holds(settings.alpha, log_e)
-    said = f"{decision.rule}; {share}: it holds with them counted as the worst value"
-    return decision._replace(verdict=verdict if certified else verdict + STAR, rule=said, certified=certified)
+    rule = f"{decision.rule}; {share}: it holds with them counted as the worst value"
+    return decision._replace(verdict=verdict if certified else verdict + STAR, rule=rule, certified=certified)
 
 
 def _percent(interval: Interval) -> str:

@@ -186,32 +186,32 @@ def _prompt_record(
 
 def _abstention_claims(rows: Rows, cells: pd.DataFrame, settings: Settings) -> list[dict[str, Any]]:
     return [
-        _key(cells.loc[found.cell], "abstention")
+        _key(cells.loc[decision.cell], "abstention")
         | {
-            "attribute": attribute_of(rows, found.cell),
+            "attribute": attribute_of(rows, decision.cell),
             "metric": AREA,
-            "verdict": found.verdict,
-            "rule": found.rule,
-            **_interval(found.interval),
+            "verdict": decision.verdict,
+            "rule": decision.rule,
+            **_interval(decision.interval),
             "margin": settings.margin_abstain,
-            "n_images": found.n_images,
-            "n_subjects": found.n_subjects,
-            "n_missing": found.n_missing,
-            "n_needed": found.needed.n,
-            "level": found.level,
-            "m": found.m,
-            "certified": found.verdict in ("ABSTAINS", "HALLUCINATES"),
-            **_share(found.share),
+            "n_images": decision.n_images,
+            "n_subjects": decision.n_subjects,
+            "n_missing": decision.n_missing,
+            "n_needed": decision.needed.n,
+            "level": decision.level,
+            "m": decision.m,
+            "certified": decision.verdict in ("ABSTAINS", "HALLUCINATES"),
+            **_share(decision.share),
             "detectable": False,
             "sentence": abstention_sentence(
-                found,
-                model=cells.at[found.cell, "model"],
-                condition=cells.at[found.cell, "condition"],
+                decision,
+                model=cells.at[decision.cell, "model"],
+                condition=cells.at[decision.cell, "condition"],
                 margin=settings.margin_abstain,
                 unit=settings.unit,
             ),
         }
-        for found in abstention_decisions(rows, cells, settings)
+        for decision in abstention_decisions(rows, cells, settings)
     ]
 
 

@@ -128,8 +128,8 @@ def condition_order(verdicts: pd.DataFrame) -> tuple[str, ...]:
 
 def _lines(claims: Sequence[Claim], series: Sequence[str]) -> tuple[Line, ...]:
     conditions = sorted(dict.fromkeys(c.condition for c in claims), key=_condition_rank)
-    held = {(c.condition, c.series): c for c in reversed(claims)}
-    return tuple(Line(c, condition_words(c), tuple(held.get((c, s)) for s in series)) for c in conditions)
+    claim_of = {(c.condition, c.series): c for c in reversed(claims)}
+    return tuple(Line(c, condition_words(c), tuple(claim_of.get((c, s)) for s in series)) for c in conditions)
 
 
 def _condition_rank(condition: str) -> tuple[int, str]:

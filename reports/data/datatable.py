@@ -37,8 +37,8 @@ class DataTable:
 
 def table_of(frame: pd.DataFrame, name: str, title: str, columns: Sequence[Column]) -> DataTable:
     """Take `columns` of `frame`; columns that it lacks are empty."""
-    held = [[plain(v) for v in frame[c.name]] if c.name in frame else [None] * len(frame) for c in columns]
-    return DataTable(name, title, tuple(columns), tuple(zip(*held, strict=True)))
+    values = [[plain(v) for v in frame[c.name]] if c.name in frame else [None] * len(frame) for c in columns]
+    return DataTable(name, title, tuple(columns), tuple(zip(*values, strict=True)))
 
 
 def plain(value: Any) -> Any:

@@ -20,7 +20,7 @@ class Origin:
 
 def origins(runs: Sequence[RunTables]) -> dict[str, Origin]:
     """Return the origin of every model by its name in the results; runs that know more fill what others leave open."""
-    found: dict[str, Origin] = {}
+    by_model: dict[str, Origin] = {}
     for run in runs:
         names = [str(name) for name in run.results["model"].drop_duplicates()]
         facts = run.manifest.get("models") or [run.manifest.get("model") or {}]
@@ -28,12 +28,12 @@ def origins(runs: Sequence[RunTables]) -> dict[str, Origin]:
         for place, name in enumerate(names):
             # Runs of older versions state no label: their models come in the order of the rows.
             one = by_label.get(name) or (facts[place] if len(facts) == len(names) else {})
-            held, read = found.get(name, Origin()), _origin(one)
-            found[name] = Origin(
-                held.finetuned_on or read.finetuned_on,
-                held.reads_text if held.reads_text is not None else read.reads_text,
+            earlier, read = by_model.get(name, Origin()), _origin(one)
+            by_model[name] = Origin(
+                earlier.finetuned_on or read.finetuned_on,
+                earlier.reads_text if earlier.reads_text is not None else read.reads_text,
             )
-    return found
+    return by_model
 
 
 def _origin(facts: Any) -> Origin:

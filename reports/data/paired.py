@@ -78,28 +78,28 @@ def comparisons(
 
     Compared are the clean score and the conditions under which the answer should stay (image changes, rewordings).
     """
-    made = []
+    results = []
     for baseline, series in pairs(frames):
         before = frames.results[frames.results["series"] == baseline]
         after = frames.results[frames.results["series"] == series]
         table, unmatched = _differences(before, after, metric=metric, alpha=alpha, resamples=resamples, seed=seed)
         note = "" if len(table) else "The two share no case under any condition: nothing can be paired."
         changes = _verdict_changes(frames.verdicts, baseline, series)
-        made.append(Comparison(baseline, series, metric, unmatched, _ordered(table, alpha), changes, note))
-    return tuple(made)
+        results.append(Comparison(baseline, series, metric, unmatched, _ordered(table, alpha), changes, note))
+    return tuple(results)
 
 
 def pairs(frames: Frames) -> list[tuple[str, str]]:
     """Return (baseline, series): of each data set the first series is the baseline of the others."""
     facts = frames.results[["series", "model", "dataset"]].drop_duplicates().to_dict("records")
-    made = []
+    series_pairs = []
     for i, fact in enumerate(facts):
         earlier = [f for f in facts[:i] if f["dataset"] == fact["dataset"]]
         # A model that comes twice is a new version of itself; otherwise the first one named is the standard.
         same = [f for f in earlier if f["model"] == fact["model"]]
         if earlier:
-            made.append((str((same or earlier)[0]["series"]), str(fact["series"])))
-    return made
+            series_pairs.append((str((same or earlier)[0]["series"]), str(fact["series"])))
+    return series_pairs
 
 
 def _differences(
@@ -119,25 +119,25 @@ def _differences(
     new = new.assign(**{split: new["condition"] + "\n" + new[split], "family": "prompt"})
     new["condition"] = _NEW + "\n" + new["condition"]
     both = pd.concat([old, new], ignore_index=True).assign(model="compared")
-    found = effects(both, metric=metric, alpha=alpha / new["condition"].nunique(), resamples=resamples, seed=seed)
-    return found.assign(condition=[c.partition("\n")[2] for c in found["condition"]]), unmatched
+    table = effects(both, metric=metric, alpha=alpha / new["condition"].nunique(), resamples=resamples, seed=seed)
+    return table.assign(condition=[c.partition("\n")[2] for c in table["condition"]]), unmatched
 
 
 def _usable(table: pd.DataFrame, metric: str) -> pd.DataFrame:
-    kept = table[
+    rows = table[
         table["applicable"].fillna(True).astype(bool) & table["error"].fillna("").eq("") & table[metric].notna()
     ]
     # A higher score under words that should move the mask is no gain: those conditions are judged by their verdicts.
-    held = kept["condition"].eq(CLEAN) | kept["family"].eq("image") | kept["expectation"].eq("invariant")
-    kept = kept[held & kept["condition"].ne(RERUN)]
+    invariant = rows["condition"].eq(CLEAN) | rows["family"].eq("image") | rows["expectation"].eq("invariant")
+    rows = rows[invariant & rows["condition"].ne(RERUN)]
     columns = ["condition", *KEYS, "subject_id", metric]
-    return kept[columns].drop_duplicates(["condition", *KEYS]).assign(applicable=True, split=kept["split"].fillna(""))
+    return rows[columns].drop_duplicates(["condition", *KEYS]).assign(applicable=True, split=rows["split"].fillna(""))
 
 
 def _ordered(table: pd.DataFrame, alpha: float) -> tuple[Difference, ...]:
-    made = [_difference({k: plain(v) for k, v in row.items()}, alpha) for row in table.to_dict("records")]
+    differences = [_difference({k: plain(v) for k, v in row.items()}, alpha) for row in table.to_dict("records")]
     rank = {"worse": 0, "no difference shown": 1, "better": 2}
-    return tuple(sorted(made, key=lambda d: (rank[d.outcome], -(d.effect or 0.0))))
+    return tuple(sorted(differences, key=lambda d: (rank[d.outcome], -(d.effect or 0.0))))
 
 
 def _difference(row: dict[Any, Any], alpha: float) -> Difference:
@@ -165,22 +165,22 @@ def _difference(row: dict[Any, Any], alpha: float) -> Difference:
 
 def _verdict_changes(verdicts: pd.DataFrame, baseline: str, series: str) -> tuple[VerdictChange, ...]:
     before, after = (_verdicts_of(verdicts, name) for name in (baseline, series))
-    made = []
+    flips = []
     for key, verdict in after.items():
         if key in before and before[key] != verdict:
             claim, condition = key[0], key[1]
             scale = _SCALES[claim]
             worse = _place(scale, verdict) > _place(scale, before[key])
-            made.append(VerdictChange(claim, condition, condition_words(condition), before[key], verdict, worse))
-    return tuple(sorted(made, key=lambda c: not c.worse))
+            flips.append(VerdictChange(claim, condition, condition_words(condition), before[key], verdict, worse))
+    return tuple(sorted(flips, key=lambda c: not c.worse))
 
 
 def _verdicts_of(verdicts: pd.DataFrame, series: str) -> dict[tuple[str, str], str]:
     rows = verdicts[verdicts["series"] == series].sort_values("metric", key=lambda m: m != "dice", kind="stable")
-    held: dict[tuple[str, str], str] = {}
+    verdict_of: dict[tuple[str, str], str] = {}
     for row in rows.to_dict("records"):
-        held.setdefault((text(row["claim"]), text(row["condition"])), text(row["verdict"]))
-    return held
+        verdict_of.setdefault((text(row["claim"]), text(row["condition"])), text(row["verdict"]))
+    return verdict_of
 
 
 def _place(scale: Sequence[str], verdict: str) -> int:

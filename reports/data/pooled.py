@@ -21,12 +21,12 @@ def with_pooled_images(results: pd.DataFrame, *, metric: str = "dice") -> pd.Dat
     Returns:
         A table that `metrics.subgroups` and `metrics.models` read; one row per case and text and condition.
     """
-    held = results.reset_index(drop=True)
-    held = held.assign(model=held["series"], **{metric: pd.to_numeric(held[metric], errors="coerce")})
-    held = held[held[metric].notna()]
-    keys = ["model", *(k for k in ("dataset", "split") if k in held), "case_id", "prompt_index"]
-    clean = held[held["condition"] == CLEAN].drop_duplicates(keys)
-    changed = held[held["family"] == "image"] if "family" in held else held.iloc[:0]
+    rows = results.reset_index(drop=True)
+    rows = rows.assign(model=rows["series"], **{metric: pd.to_numeric(rows[metric], errors="coerce")})
+    rows = rows[rows[metric].notna()]
+    keys = ["model", *(k for k in ("dataset", "split") if k in rows), "case_id", "prompt_index"]
+    clean = rows[rows["condition"] == CLEAN].drop_duplicates(keys)
+    changed = rows[rows["family"] == "image"] if "family" in rows else rows.iloc[:0]
     changed = changed[~changed["condition"].map(is_searched).astype(bool)]
     means = changed.groupby(keys, sort=False, dropna=False)[metric].mean().rename("pooled").reset_index()
     pooled = clean.merge(means, on=keys, how="inner").assign(condition=IMAGES)

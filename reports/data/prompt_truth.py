@@ -34,13 +34,13 @@ def truth_table(results: pd.DataFrame) -> pd.DataFrame:
     clean = results[results["condition"] == "clean"]
     keys = ["dataset", *(k for k in ("split",) if k in clean), "case_id", "prompt_index"]
     counted: Counter[tuple[str, str, str]] = Counter()
-    told = clean.drop_duplicates(keys).groupby(["dataset", "truth"], sort=False).size()
-    for (dataset, truth), n in told.items():
+    counts = clean.drop_duplicates(keys).groupby(["dataset", "truth"], sort=False).size()
+    for (dataset, truth), n in counts.items():
         for attribute, answer in json.loads(truth or "{}").items():
             counted[str(dataset), attribute, answer] += n
     pairs = sorted({(dataset, attribute) for dataset, attribute, _ in counted})
-    made = [{"dataset": d, "attribute": a, **{x: counted[d, a, x] for x in ANSWERS}} for d, a in pairs]
-    return pd.DataFrame(made, columns=["dataset", "attribute", *ANSWERS])
+    rows = [{"dataset": d, "attribute": a, **{x: counted[d, a, x] for x in ANSWERS}} for d, a in pairs]
+    return pd.DataFrame(rows, columns=["dataset", "attribute", *ANSWERS])
 
 
 def truth_listing(frames: Frames) -> DataTable:
@@ -51,7 +51,7 @@ def truth_listing(frames: Frames) -> DataTable:
 def truth_text(frames: Frames, runs: Sequence[RunTables]) -> str:
     """Say how many clean prompts are false of their image, and how many texts were cut before a model read them."""
     rows = truth_table(frames.results)
-    told = (
+    disproved = (
         [
             f"{row['attribute']} {row['false']:,} of {row['true'] + row['false'] + row['unknown']:,}"
             for row in rows[rows["false"] > 0].to_dict("records")
@@ -61,10 +61,10 @@ def truth_text(frames: Frames, runs: Sequence[RunTables]) -> str:
     )
     if rows.empty:
         truth = f"Whether the clean prompts are true of their images: {MISSING}."
-    elif told:
+    elif disproved:
         truth = (
-            f"The reference mask disproves words of some clean prompts ({listing(told)}). What a model makes of those"
-            " words there says nothing about its obedience; the bins behind a word may differ from those of its author."
+            f"The reference mask disproves words of some clean prompts ({listing(disproved)}). What a model makes of"
+            " those words there says nothing about its obedience; the bins behind a word may differ from those of its author."
         )
     else:
         truth = "No word of a clean prompt is disproved by its reference mask, as far as a mask can tell."
@@ -73,12 +73,14 @@ def truth_text(frames: Frames, runs: Sequence[RunTables]) -> str:
 
 def _cut(runs: Sequence[RunTables]) -> str:
     timings = [(run.name, run.manifest.get("timing") or {}) for run in runs]
-    known = [(name, int(timing["n_texts_cut"])) for name, timing in timings if timing.get("n_texts_cut") is not None]
-    if not known:
+    cut_counts = [
+        (name, int(timing["n_texts_cut"])) for name, timing in timings if timing.get("n_texts_cut") is not None
+    ]
+    if not cut_counts:
         return f"Texts longer than a model reads: {MISSING}."
     silent = [name for name, timing in timings if timing.get("n_texts_unjudged")]
     unknown = f" How much of a text the model of run {listing(silent)} reads is not known." if silent else ""
-    cut = [f"{count(n, 'text')} in run {name}" for name, n in known if n]
+    cut = [f"{count(n, 'text')} in run {name}" for name, n in cut_counts if n]
     if cut:
         return (
             f"Longer than the model reads, and cut before it: {listing(cut)}; the words past the end reached no"

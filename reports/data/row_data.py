@@ -15,11 +15,11 @@ _DIGITS = 5
 
 def row_keys(frames: Frames) -> dict[tuple[str, str], str]:
     """Return the anchor of every (series, condition) that has rows: ``rows-0-3``."""
-    held = frames.results[["series", "condition"]].drop_duplicates()
+    pairs = frames.results[["series", "condition"]].drop_duplicates()
     series = {name: i for i, name in enumerate(frames.series)}
-    conditions = {c: i for i, c in enumerate(dict.fromkeys(str(c) for c in held["condition"]))}
+    conditions = {c: i for i, c in enumerate(dict.fromkeys(str(c) for c in pairs["condition"]))}
     return {
-        (str(s), str(c)): f"rows-{series[s]}-{conditions[str(c)]}" for s, c in held.itertuples(index=False, name=None)
+        (str(s), str(c)): f"rows-{series[s]}-{conditions[str(c)]}" for s, c in pairs.itertuples(index=False, name=None)
     }
 
 
@@ -39,15 +39,15 @@ def row_data(frames: Frames, *, limit: int = LIMIT) -> dict[str, Any]:
     keys = row_keys(frames)
     # Past the limit nobody reads every row here: a third of it is kept, so that larger runs make smaller pages.
     most = limit if len(rows) <= limit else max(FEWEST, limit // (3 * max(len(keys), 1)))
-    blocks, kept = {}, []
+    blocks, parts = {}, []
     for key, block in rows.groupby(["series", "condition"], sort=False):
         anchor = keys[str(key[0]), str(key[1])]
         chosen = (
             block if len(block) <= most else block.assign(loss=block["clean"] - block["dice"]).nlargest(most, "loss")
         )
         blocks[anchor] = {"series": str(key[0]), "condition": str(key[1]), "n": len(block)}
-        kept.append(chosen.assign(anchor=anchor))
-    table = pd.concat(kept, ignore_index=True) if kept else rows.assign(anchor="")
+        parts.append(chosen.assign(anchor=anchor))
+    table = pd.concat(parts, ignore_index=True) if parts else rows.assign(anchor="")
     case_of, cases = pd.factorize(
         pd.MultiIndex.from_frame(table[["case_id", "subject_id", "target"]].fillna("").astype(str))
     )
@@ -61,7 +61,7 @@ def row_data(frames: Frames, *, limit: int = LIMIT) -> dict[str, Any]:
             "clean": table["clean"].round(_DIGITS),
             "change": table["change"].round(_DIGITS),
             "other": table["other"].round(_DIGITS),
-            "note": table["told"],
+            "note": table["note"],
         }
     )
     for anchor, block in lists.groupby("anchor", sort=False):
@@ -76,13 +76,13 @@ def _with_clean(results: pd.DataFrame) -> pd.DataFrame:
     dice = pd.to_numeric(results["dice"], errors="coerce")
     clean = results.assign(clean=dice)[results["condition"] == "clean"].drop_duplicates(keys)
     first = clean.drop_duplicates(["series", "case_id"])
-    told = results["error"].fillna("").astype(str)
-    told = told.where(told.ne(""), results["note"].fillna("").astype(str))
+    note = results["error"].fillna("").astype(str)
+    note = note.where(note.ne(""), results["note"].fillna("").astype(str))
     rows = results[[*keys, "condition", "subject_id", "target", "prompt"]].assign(
         dice=dice,
         other=pd.to_numeric(results["dice_other"], errors="coerce") if "dice_other" in results else float("nan"),
         change=pd.to_numeric(results["mask_change"], errors="coerce"),
-        told=told,
+        note=note,
     )
     rows = rows.merge(clean[[*keys, "clean"]], on=keys, how="left")
     # Rewordings have no twin of their own number: they are compared with the first listed text.

@@ -39,9 +39,9 @@ def grouping_columns(results: pd.DataFrame) -> tuple[str, ...]:
 
     Columns of the data (a plan's ``[data] groups``) are the text columns that no audit writes of its own.
     """
-    wanted = [c for c in results.columns if c in KNOWN or str(c).startswith(PREFIX) or _of_data(results, str(c))]
+    columns = [c for c in results.columns if c in KNOWN or str(c).startswith(PREFIX) or _of_data(results, str(c))]
     clean = results[results["condition"] == CLEAN]
-    return tuple(str(c) for c in wanted if 2 <= clean[c].replace("", None).nunique() <= _MOST_GROUPS)
+    return tuple(str(c) for c in columns if 2 <= clean[c].replace("", None).nunique() <= _MOST_GROUPS)
 
 
 def _of_data(results: pd.DataFrame, column: str) -> bool:
@@ -60,16 +60,16 @@ def subgroup_table(results: pd.DataFrame, *, metric: str = "dice", alpha: float 
     groups is low by chance. Numbers are those of `metrics.subgroups.subgroups`.
     """
     table = with_pooled_images(results, metric=metric)
-    made = [_of(table, grouping, metric, alpha) for grouping in grouping_columns(results)]
-    return pd.concat(made, ignore_index=True) if made else pd.DataFrame(columns=list(COLUMNS))
+    tables = [_of(table, grouping, metric, alpha) for grouping in grouping_columns(results)]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(COLUMNS))
 
 
 def _of(table: pd.DataFrame, grouping: str, metric: str, alpha: float) -> pd.DataFrame:
     stated = table[table[grouping].notna() & table[grouping].astype(str).ne("")]
-    found = subgroups(stated, grouping, metric=metric, alpha=alpha, at_least=FEW, higher_is_better={metric: True})
-    clean = found[found["condition"] == CLEAN].drop(columns=["effect", "ci_low", "ci_high"])
+    groups = subgroups(stated, grouping, metric=metric, alpha=alpha, at_least=FEW, higher_is_better={metric: True})
+    clean = groups[groups["condition"] == CLEAN].drop(columns=["effect", "ci_low", "ci_high"])
     clean = clean.rename(columns={"mean_low": "ci_low", "mean_high": "ci_high"})
-    changed = found[found["condition"] == IMAGES][[*_KEYS, *_OF_LOSS]].rename(columns=_OF_LOSS)
+    changed = groups[groups["condition"] == IMAGES][[*_KEYS, *_OF_LOSS]].rename(columns=_OF_LOSS)
     rows = clean.merge(changed, on=_KEYS, how="left")
     rows = rows.assign(series=rows["model"], grouping=grouping.removeprefix(PREFIX))
     rows["note"] = rows["note"].where(rows["note"] == "", f"too few units (< {FEW})")

@@ -19,13 +19,13 @@ def unit_means(rows: pd.DataFrame, column: str) -> pd.Series:
 
 def unit_interval(rows: pd.DataFrame, column: str, *, level: float = 0.95) -> dict[str, Any]:
     """Return n_images (cases), n_subjects, mean, ci_low and ci_high (NaN for fewer than two units)."""
-    held = rows[pd.to_numeric(rows[column], errors="coerce").notna()]
-    means = unit_means(held, column)
-    found = t_interval(means.to_numpy(dtype=np.float64), level=level)
+    scored = rows[pd.to_numeric(rows[column], errors="coerce").notna()]
+    means = unit_means(scored, column)
+    interval = t_interval(means.to_numpy(dtype=np.float64), level=level)
     return {
-        "n_images": int(held["case_id"].nunique()),
+        "n_images": int(scored["case_id"].nunique()),
         "n_subjects": len(means),
-        "mean": found.estimate,
-        "ci_low": found.low,
-        "ci_high": found.high,
+        "mean": interval.estimate,
+        "ci_low": interval.low,
+        "ci_high": interval.high,
     }

@@ -89,12 +89,12 @@ def _result(run: RunTables, model: str, dataset: str, rows: pd.DataFrame) -> dic
 def _clean_metrics(clean: pd.DataFrame) -> Iterator[dict[str, Any]]:
     for metric in _CLEAN_METRICS:
         if metric in clean and pd.to_numeric(clean[metric], errors="coerce").notna().any():
-            found = unit_interval(clean, metric)
+            interval = unit_interval(clean, metric)
             yield {
                 "type": metric,
                 "name": f"{metric_words(metric)}, unchanged input",
-                "value": round(found["mean"], 6),
-                "args": _args(found["ci_low"], found["ci_high"], found["n_subjects"]),
+                "value": round(interval["mean"], 6),
+                "args": _args(interval["ci_low"], interval["ci_high"], interval["n_subjects"]),
             }
 
 

@@ -80,11 +80,11 @@ def _files(folder: Path) -> Iterator[dict[str, Any]]:
     for name in (*_WHAT, *parts):
         path = folder / name
         if path.is_file():
-            said, kind = _WHAT.get(name, ("Rows: one per prediction", "application/vnd.apache.parquet"))
+            title, kind = _WHAT.get(name, ("Rows: one per prediction", "application/vnd.apache.parquet"))
             yield {
                 "@id": name,
                 "@type": "File",
-                "name": said,
+                "name": title,
                 "encodingFormat": kind,
                 "contentSize": str(path.stat().st_size),
                 "sha256": sha256_file(path),
@@ -102,14 +102,14 @@ def _software(run: RunTables) -> dict[str, Any]:
 
 
 def _action(run: RunTables, files: list[dict[str, Any]]) -> dict[str, Any]:
-    made = [{"@id": f["@id"]} for f in files if f["@id"] != "plan.toml"]
+    outputs = [{"@id": f["@id"]} for f in files if f["@id"] != "plan.toml"]
     return {
         "@id": "#audit",
         "@type": "CreateAction",
         "name": "Audit",
         "instrument": {"@id": "#suite"},
         "object": [{"@id": "plan.toml"}],
-        "result": made,
+        "result": outputs,
         "endTime": str(run.manifest.get("created") or ""),
         "description": f"plan sha256 {run.manifest.get('plan_sha256')}, seed {run.manifest.get('seed')}",
     }

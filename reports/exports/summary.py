@@ -109,7 +109,7 @@ def _regulatory(report: Report) -> Iterator[str]:
     for section in report.regulatory:
         yield f"\n## {section.number} {section.title}\n"
         yield f"Supports evidence for {_plain(section.asked_by)}.\n"
-        yield from (f"{_plain(said)}\n" for said in section.statements)
+        yield from (f"{_plain(statement)}\n" for statement in section.statements)
         yield from (f"- To be filled in by the submitter: {_plain(blank)} ______" for blank in section.blanks)
 
 

@@ -81,11 +81,11 @@ def attack_table(results: pd.DataFrame, *, margin: float | None = None) -> pd.Da
     attacked = results[[is_attack(str(c)) for c in results["condition"]]]
     names = list(dict.fromkeys(attacked["series"]))
     # One model on one data set is one series, whatever its rows say.
-    found = [
+    tables = [
         attack_success(results[results["series"] == name], margin=margin or MARGIN).assign(series=name)
         for name in names
     ]
-    table = pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=[*COLUMNS, "series"])
+    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*COLUMNS, "series"])
     return table[table["n_images"] > 0].reset_index(drop=True)
 
 
@@ -94,18 +94,18 @@ def attack_says(rows: pd.DataFrame) -> str:
 
     `rows` are those of one attack in `attack_table`.
     """
-    said = []
+    sentences = []
     for series, mine in rows.groupby("series", sort=False):
         last = mine.sort_values("eps", kind="stable").iloc[-1]
         lost = f"{100 * last['share']:.0f}% of cases {interval(last['share_low'], last['share_high'], 2)}"
         means = f"{number(last['attacked_mean'])} ({number(last['clean_mean'])} clean)"
         doubt = int(mine["n_suspicious"].sum())
-        said.append(
+        sentences.append(
             f"{series}: a change of at most {last['eps']:g}/255 costs at least {lost} more than {last['margin']:g}"
             f" Dice; mean Dice is at most {means}"
             + (f"; {doubt} rows show signs that the attack did not work" if doubt else "")
         )
-    return "; ".join(said) + "."
+    return "; ".join(sentences) + "."
 
 
 def success_curve(table: pd.DataFrame, series: Sequence[str]) -> go.Figure:

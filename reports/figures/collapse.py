@@ -89,10 +89,10 @@ def collapse_table(results: pd.DataFrame) -> pd.DataFrame:
     if DISTANCE not in results:
         return pd.DataFrame(columns=list(COLUMNS))
     used = results[(results["family"] == "prompt") & pd.to_numeric(results[DISTANCE], errors="coerce").notna()]
-    made: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = []
     for (series, condition), rows in used.groupby(["series", "condition"], sort=False):
         far, moved = unit_interval(rows, DISTANCE), unit_interval(rows, "mask_change")
-        made.append(
+        records.append(
             {
                 "series": series,
                 "condition": condition,
@@ -106,7 +106,7 @@ def collapse_table(results: pd.DataFrame) -> pd.DataFrame:
                 "change_high": moved["ci_high"],
             }
         )
-    return pd.DataFrame(made, columns=list(COLUMNS))
+    return pd.DataFrame(records, columns=list(COLUMNS))
 
 
 def collapse_plot(results: pd.DataFrame) -> go.Figure:

@@ -105,8 +105,8 @@ def drop_forest(
         span: x range.
     """
     rows = effects[(effects["metric"] == metric) & effects["effect"].notna() & (effects["condition"] != "clean")]
-    known = verdicts[(verdicts["claim"] == "robustness") & (verdicts["metric"] == metric)]
-    decided = dict(zip(known["condition"], known["verdict"], strict=True))
+    judged = verdicts[(verdicts["claim"] == "robustness") & (verdicts["metric"] == metric)]
+    decided = dict(zip(judged["condition"], judged["verdict"], strict=True))
     rows = rows.assign(value=rows["effect"], verdict=[decided.get(c, "") for c in rows["condition"]], margin=margin)
     title = "mask change, 1 − IoU" if metric == "mask_change" else f"loss of {metric_words(metric)}, clean − changed"
     return forest(rows, order=order, span=span, title=title, two_sided=False)

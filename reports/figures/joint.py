@@ -101,12 +101,12 @@ def joint_table(effects: pd.DataFrame, results: pd.DataFrame | None = None, *, m
 def _with_intervals(rows: pd.DataFrame, results: pd.DataFrame, metric: str) -> pd.DataFrame:
     from robustness.metrics.analyses.interaction import interactions, reading
 
-    found = interactions(results, metric=metric)
-    found["reading"] = [reading(row) for row in found.to_dict("records")]
-    found = found[["condition", "interaction", "prompt_effect", "prompt_effect_changed", "reading"]].assign(
-        interaction_low=found["ci_low"], interaction_high=found["ci_high"], interaction_p=found["p_adjusted"]
+    tested = interactions(results, metric=metric)
+    tested["reading"] = [reading(row) for row in tested.to_dict("records")]
+    tested = tested[["condition", "interaction", "prompt_effect", "prompt_effect_changed", "reading"]].assign(
+        interaction_low=tested["ci_low"], interaction_high=tested["ci_high"], interaction_p=tested["p_adjusted"]
     )
-    return rows.drop(columns=["interaction", "prompt_effect"]).merge(found, on="condition", how="left")
+    return rows.drop(columns=["interaction", "prompt_effect"]).merge(tested, on="condition", how="left")
 
 
 def joint_answers(rows: pd.DataFrame) -> tuple[str, ...]:
@@ -133,9 +133,9 @@ def joint_answers(rows: pd.DataFrame) -> tuple[str, ...]:
 
 
 def _named(rows: pd.DataFrame) -> str:
-    said = [f"{short_words(r['condition'])} ({number(r['interaction'])})" for r in rows.head(3).to_dict("records")]
+    names = [f"{short_words(r['condition'])} ({number(r['interaction'])})" for r in rows.head(3).to_dict("records")]
     more = f" and {len(rows) - 3} more" if len(rows) > 3 else ""
-    return ", ".join(said) + more
+    return ", ".join(names) + more
 
 
 def joint_grid(effects: pd.DataFrame, *, metric: str = "dice") -> go.Figure:
@@ -143,9 +143,9 @@ def joint_grid(effects: pd.DataFrame, *, metric: str = "dice") -> go.Figure:
     rows = joint_table(effects, metric=metric)
     single = effects[effects["metric"] == metric].set_index("condition")
     images, prompts = list(dict.fromkeys(rows["image"])), list(dict.fromkeys(rows["prompt"]))
-    held = {(r["image"], r["prompt"]): r for r in rows.to_dict("records")}
+    row_of = {(r["image"], r["prompt"]): r for r in rows.to_dict("records")}
     cells: list[list[Cell | None]] = [[Cell(0.0, "0", "nothing changed"), *(_alone(single, p) for p in prompts)]]
-    cells += [[_alone(single, i), *(_cell(held.get((i, p)), metric) for p in prompts)] for i in images]
+    cells += [[_alone(single, i), *(_cell(row_of.get((i, p)), metric) for p in prompts)] for i in images]
     values = [c.value for row in cells for c in row if c is not None]
     return grid(
         cells,

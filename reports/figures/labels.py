@@ -14,7 +14,7 @@ def uncrowded(points: Sequence[tuple[float, float]], labels: Sequence[str]) -> l
         points: x and y in [0, 1], as shares of the plot's width and height; labels stand to their right.
         labels: one per point; the points far from the origin choose first.
     """
-    kept = [""] * len(points)
+    shown = [""] * len(points)
     taken: list[tuple[float, float, float, float]] = []
     for i in sorted(range(len(points)), key=lambda i: -(points[i][0] + points[i][1])):
         x, y = points[i]
@@ -23,9 +23,9 @@ def uncrowded(points: Sequence[tuple[float, float]], labels: Sequence[str]) -> l
             (a - _GAP / 2, a + _GAP / 2, b - _LINE / 2, b + _LINE / 2) for j, (a, b) in enumerate(points) if j != i
         ]
         if box[1] <= 1 and not any(_meet(box, other) for other in (*taken, *others)):
-            kept[i] = labels[i]
+            shown[i] = labels[i]
             taken.append(box)
-    return kept
+    return shown
 
 
 def _meet(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:

@@ -84,11 +84,11 @@ def matrix_table(
     clean = _once(results[(results["condition"] == "clean") & results[metric].notna()])
     if clean["dataset"].nunique() < 2:
         return pd.DataFrame(columns=[*COLUMNS, "text"])
-    known = origins or {}
-    homes = {name: origin.finetuned_on for name, origin in known.items()}
-    made = transfer(clean, homes, metric=metric, resamples=resamples, seed=seed)
+    origin_of = origins or {}
+    homes = {name: origin.finetuned_on for name, origin in origin_of.items()}
+    losses = transfer(clean, homes, metric=metric, resamples=resamples, seed=seed)
     kinds = {True: "vision-language", False: "image only", None: ""}
-    return made.assign(text=[kinds[known.get(m, Origin()).reads_text] for m in made["model"]])
+    return losses.assign(text=[kinds[origin_of.get(m, Origin()).reads_text] for m in losses["model"]])
 
 
 def transfer_matrix(results: pd.DataFrame, origins: Origins | None = None, *, metric: str = "dice") -> go.Figure:
@@ -98,8 +98,8 @@ def transfer_matrix(results: pd.DataFrame, origins: Origins | None = None, *, me
     """
     rows = matrix_table(results, origins, metric=metric, resamples=99)
     models, datasets = list(dict.fromkeys(rows["model"])), list(dict.fromkeys(rows["dataset"]))
-    held = {(r["model"], r["dataset"]): r for r in rows.to_dict("records")}
-    cells = [[_cell(held.get((m, d)), metric) for d in datasets] for m in models]
+    row_of = {(r["model"], r["dataset"]): r for r in rows.to_dict("records")}
+    cells = [[_cell(row_of.get((m, d)), metric) for d in datasets] for m in models]
     labels = [_label(next(r for r in rows.to_dict("records") if r["model"] == m)) for m in models]
     return grid(
         cells,
@@ -113,22 +113,22 @@ def transfer_matrix(results: pd.DataFrame, origins: Origins | None = None, *, me
 
 def says(rows: pd.DataFrame) -> tuple[str, ...]:
     """Return what the rows of `matrix_table` say of each model away from its own data."""
-    said = []
+    sentences = []
     for model, mine in rows.groupby("model", sort=False):
         away = mine[mine["loss"].notna()]
         if away.empty:
-            said.append(f"{model}: {mine['note'].iloc[0] or 'no other data set'}; nothing to compare with.")
+            sentences.append(f"{model}: {mine['note'].iloc[0] or 'no other data set'}; nothing to compare with.")
             continue
         parts = [
             f"on {r['dataset']} {number(r['mean'])}, a loss of {number(r['loss'])}{_bounds(r)}"
             f" ({100 * r['retention']:.0f}% kept)"
             for r in away.to_dict("records")
         ]
-        said.append(
+        sentences.append(
             f"{model}, on its own data ({mine['finetuned_on'].iloc[0]}) {number(away['own_mean'].iloc[0])}: "
             f"{'; '.join(parts)}."
         )
-    return tuple(said)
+    return tuple(sentences)
 
 
 def _once(clean: pd.DataFrame) -> pd.DataFrame:

@@ -73,11 +73,11 @@ def published_matrix() -> go.Figure:
     """Draw the published figures, model x data set of the finetuning, on the same colours as the measured matrix."""
     rows = published()
     models, homes = list(dict.fromkeys(rows["model"])), list(dict.fromkeys(rows["finetuned_on"]))
-    held = {(r["model"], r["finetuned_on"]): float(r["dice_percent"]) for r in rows.to_dict("records")}
+    dice_of = {(r["model"], r["finetuned_on"]): float(r["dice_percent"]) for r in rows.to_dict("records")}
     tested = rows["tested_on"].iloc[0]
     cells = [
         [
-            Cell(held[m, h] / 100, f"{held[m, h]:.2f}", f"published: {m} finetuned on {h}, tested on {tested}")
+            Cell(dice_of[m, h] / 100, f"{dice_of[m, h]:.2f}", f"published: {m} finetuned on {h}, tested on {tested}")
             for h in homes
         ]
         for m in models

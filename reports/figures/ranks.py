@@ -90,7 +90,7 @@ def rank_table(results: pd.DataFrame, scene: str, *, metric: str = "dice", seed:
     table = table[(table["condition"] == _CONDITIONS[scene]) & table["dataset"].eq(_first(results))]
     if table["model"].nunique() < 2:
         return nothing
-    found = rank_stability(
+    ranking = rank_stability(
         table,
         metric=metric,
         condition=_CONDITIONS[scene],
@@ -98,9 +98,9 @@ def rank_table(results: pd.DataFrame, scene: str, *, metric: str = "dice", seed:
         seed=seed,
         higher_is_better={metric: True},
     )
-    if found.empty or found["n_subjects"].iloc[0] < 2:
+    if ranking.empty or ranking["n_subjects"].iloc[0] < 2:
         return nothing
-    return found.rename(columns={"model": "series", "p_top": "first"})[list(_COLUMNS)].reset_index(drop=True)
+    return ranking.rename(columns={"model": "series", "p_top": "first"})[list(_COLUMNS)].reset_index(drop=True)
 
 
 def rank_plot(results: pd.DataFrame, scene: str, *, metric: str = "dice") -> go.Figure:

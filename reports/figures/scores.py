@@ -89,9 +89,9 @@ def floor_scores(effects: pd.DataFrame, results: pd.DataFrame | None = None, *, 
     column `reference_fraction` (share of the image that the reference covers): its Dice is 2 f / (1 + f).
     """
     rows = effects[(effects["metric"] == metric) & effects["condition"].isin(FLOORS)]
-    told = rows[rows["perturbed_mean"].notna()][["series", "condition", "perturbed_mean", "n_images"]]
+    floors = rows[rows["perturbed_mean"].notna()][["series", "condition", "perturbed_mean", "n_images"]]
     painted = None if results is None or metric != "dice" else _all_ones(results)
-    return told if painted is None else pd.concat([told, painted], ignore_index=True)
+    return floors if painted is None else pd.concat([floors, painted], ignore_index=True)
 
 
 def _all_ones(results: pd.DataFrame) -> pd.DataFrame | None:
@@ -100,12 +100,12 @@ def _all_ones(results: pd.DataFrame) -> pd.DataFrame | None:
     clean = results[(results["condition"] == "clean") & pd.to_numeric(results[REFERENCE], errors="coerce").notna()]
     share = pd.to_numeric(clean[REFERENCE])
     clean = clean.assign(painted=2 * share / (1 + share))
-    made = [
+    records = [
         {"series": series, "condition": "all_ones"}
-        | {"perturbed_mean": (found := unit_interval(rows, "painted"))["mean"], "n_images": found["n_images"]}
+        | {"perturbed_mean": (summary := unit_interval(rows, "painted"))["mean"], "n_images": summary["n_images"]}
         for series, rows in clean.groupby("series", sort=False)
     ]
-    return pd.DataFrame(made) if made else None
+    return pd.DataFrame(records) if records else None
 
 
 def score_distribution(results: pd.DataFrame, effects: pd.DataFrame, *, metric: str = "dice") -> go.Figure:

@@ -82,8 +82,8 @@ def shift_matrix(effects: pd.DataFrame, *, metric: str = "dice", reach: float | 
     rows = shift_table(effects, metric=metric)
     kinds = list(dict.fromkeys(rows["kind"]))
     degrees = sorted(set(rows["severity"]))
-    held = {(r["kind"], r["severity"]): r for r in rows.to_dict("records")}
-    cells = [[_loss_cell(held.get((kind, degree)), metric) for degree in degrees] for kind in kinds]
+    row_of = {(r["kind"], r["severity"]): r for r in rows.to_dict("records")}
+    cells = [[_loss_cell(row_of.get((kind, degree)), metric) for degree in degrees] for kind in kinds]
     built = grid(
         cells,
         columns=[str(d) if d else "–" for d in degrees],
@@ -92,7 +92,7 @@ def shift_matrix(effects: pd.DataFrame, *, metric: str = "dice", reach: float | 
         bad_is_high=True,
         column_title="severity",
     )
-    conditions = [[_condition(held.get((kind, degree))) for degree in degrees] for kind in kinds]
+    conditions = [[_condition(row_of.get((kind, degree))) for degree in degrees] for kind in kinds]
     series = text(rows["series"].iloc[0]) if "series" in rows and len(rows) else ""
     built.data[0].meta = {"series": series, "cells": conditions}
     return built

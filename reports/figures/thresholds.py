@@ -60,20 +60,20 @@ COLUMNS = ("series", "threshold", "n_images", "n_subjects", "mean", "ci_low", "c
 
 def threshold_columns(results: pd.DataFrame) -> dict[str, float]:
     """Return the columns that hold Dice at another threshold (``dice_at_0.30``), with that threshold, in its order."""
-    found = {str(c): float(m.group(1)) for c in results.columns if (m := _COLUMN.match(str(c)))}
-    held = {c: t for c, t in found.items() if pd.to_numeric(results[c], errors="coerce").notna().any()}
-    return dict(sorted(held.items(), key=lambda item: item[1]))
+    thresholds = {str(c): float(m.group(1)) for c in results.columns if (m := _COLUMN.match(str(c)))}
+    scored = {c: t for c, t in thresholds.items() if pd.to_numeric(results[c], errors="coerce").notna().any()}
+    return dict(sorted(scored.items(), key=lambda item: item[1]))
 
 
 def threshold_table(results: pd.DataFrame) -> pd.DataFrame:
     """Return the clean mean Dice of every series at every stored threshold (columns `COLUMNS`), with t intervals."""
     clean = results[results["condition"] == "clean"]
-    made = [
+    records = [
         {"series": series, "threshold": threshold, **unit_interval(rows, column)}
         for series, rows in clean.groupby("series", sort=False)
         for column, threshold in threshold_columns(results).items()
     ]
-    return pd.DataFrame(made, columns=list(COLUMNS)).dropna(subset=["mean"])
+    return pd.DataFrame(records, columns=list(COLUMNS)).dropna(subset=["mean"])
 
 
 def threshold_curves(results: pd.DataFrame) -> go.Figure:

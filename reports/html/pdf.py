@@ -53,20 +53,20 @@ def write_pdf(page: str | Path, out: str | Path | None = None, *, seconds: float
         )
     target = Path(out).resolve() if out else page.with_suffix(".pdf")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        made = Path(folder) / "page.pdf"
+        pdf = Path(folder) / "page.pdf"
         # Only root needs the flag, and only root gets it: a user's browser keeps its sandbox.
         sandbox = ("--no-sandbox",) if hasattr(os, "geteuid") and os.geteuid() == 0 else ()
         profile = f"--user-data-dir={folder}/profile"
-        command = [browser, *_FLAGS, *sandbox, profile, f"--print-to-pdf={made}", page.as_uri()]
+        command = [browser, *_FLAGS, *sandbox, profile, f"--print-to-pdf={pdf}", page.as_uri()]
         try:
             done = subprocess.run(command, capture_output=True, timeout=seconds, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
             raise InputError(f"--pdf: {browser} did not print the page within {seconds:g} s ({error})") from error
-        if not made.is_file():
-            said = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
-            raise InputError(f"--pdf: {browser} made no PDF (exit {done.returncode}: {said[0]})")
+        if not pdf.is_file():
+            message = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
+            raise InputError(f"--pdf: {browser} made no PDF (exit {done.returncode}: {message[0]})")
         try:
-            shutil.copyfile(made, target)
+            shutil.copyfile(pdf, target)
         except OSError as error:
             raise InputError(
                 f"out: expected a writable path, cannot write {str(target)!r} ({error.strerror})"

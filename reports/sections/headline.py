@@ -47,16 +47,16 @@ def headlines(frames: Frames) -> tuple[Headline, ...]:
     kinds: dict[str, list[KindRow]] = {}
     for row in kind_rows(frames):
         kinds.setdefault(row.kind, []).append(row)
-    made = []
+    lines = []
     for index, series in enumerate(frames.series):
         silence = silent_share(frames.results, series)
         if silence.share >= MOSTLY_EMPTY:
-            made.append(Headline(series, (), (), silence.sentence))
+            lines.append(Headline(series, (), (), silence.sentence))
             continue
         prompt = _phrases([(leading_verdict(b, index), b.attribute or "the whole prompt") for b in blocks], ORDER)
         image = _phrases([_change_item(rows, index) for rows in kinds.values()], ROBUST_ORDER)
-        made.append(Headline(series, prompt, image))
-    return tuple(made)
+        lines.append(Headline(series, prompt, image))
+    return tuple(lines)
 
 
 def leading_verdict(block: AttributeBlock, index: int) -> str:

@@ -42,7 +42,7 @@ def paragraphs(runs: Sequence[RunTables], frames: Frames, facts: Sequence[RunFac
 def limitations(runs: Sequence[RunTables], frames: Frames, facts: Sequence[RunFacts]) -> tuple[str, ...]:
     """Return what this report does not show."""
     datasets = listing(sorted({f.dataset for f in facts}))
-    said = [
+    sentences = [
         f"Every verdict is about these models on {datasets} with these prompts; other hospitals, scanners and"
         " wordings may differ.",
         "Margins are choices made in the plan. A change inside a margin can still matter for one patient.",
@@ -51,18 +51,20 @@ def limitations(runs: Sequence[RunTables], frames: Frames, facts: Sequence[RunFa
         "A missing reaction says that the words were not used here, not that the model cannot use them.",
     ]
     if any(f.subject_is_image for f in facts):
-        said.insert(0, "Images of one patient resemble each other. With the image as unit, intervals are optimistic.")
+        sentences.insert(
+            0, "Images of one patient resemble each other. With the image as unit, intervals are optimistic."
+        )
     if any(is_attack(c) for c in frames.results["condition"].astype(str).unique()):
-        said.append(
+        sentences.append(
             "Attacks give an upper bound on robustness: under the worst change of their size a model scores at most"
             " what is shown. A case that an attack with this budget did not break may break under another."
         )
     else:
-        said.append("No adversarial attack was run; nothing here speaks about deliberate manipulation.")
-    said.append(
+        sentences.append("No adversarial attack was run; nothing here speaks about deliberate manipulation.")
+    sentences.append(
         "The report supports evidence for robustness and prompt reliance; it certifies no conformity with any rule."
     )
-    return tuple(said)
+    return tuple(sentences)
 
 
 def not_applicable(frames: Frames) -> DataTable:
@@ -93,16 +95,16 @@ def errors(frames: Frames) -> DataTable:
 
 def setting(runs: Sequence[RunTables], key: str) -> str:
     """Return a statistics setting of the manifest; several values where runs differ; "not recorded" where none does."""
-    found = [(run.manifest.get("statistics") or {}).get(key) for run in runs]
-    values = list(dict.fromkeys(str(v) for v in found if v is not None))
+    settings = [(run.manifest.get("statistics") or {}).get(key) for run in runs]
+    values = list(dict.fromkeys(str(v) for v in settings if v is not None))
     return " / ".join(values) or MISSING
 
 
 def _units(facts: Sequence[RunFacts]) -> str:
-    told = [f"{listing(f.series)}: {count(f.n_cases, 'case')}, {count(f.n_subjects, f.unit)}" for f in facts]
+    sizes = [f"{listing(f.series)}: {count(f.n_cases, 'case')}, {count(f.n_subjects, f.unit)}" for f in facts]
     return (
         "Scores are averaged over the listed texts of a prompt within a case, over cases within the unit of"
-        f" inference, and only then compared, each unit with equal weight ({'; '.join(told)})."
+        f" inference, and only then compared, each unit with equal weight ({'; '.join(sizes)})."
     )
 
 
@@ -151,23 +153,23 @@ def _power(frames: Frames) -> str:
 
 
 def _empty(frames: Frames) -> str:
-    told = []
+    parts = []
     for series, rows in frames.results.groupby("series", sort=False):
         counts = [f"{_true(rows[name])} {words}" for name, words in _FLAGS]
-        told.append(f"{series}: {', '.join(counts)}")
+        parts.append(f"{series}: {', '.join(counts)}")
     return (
         "Both masks empty counts as agreement (Dice 1), exactly one empty as complete failure (Dice 0); no case"
-        f" leaves the pairing. Rows concerned, over all conditions: {'; '.join(told)}."
+        f" leaves the pairing. Rows concerned, over all conditions: {'; '.join(parts)}."
     )
 
 
 def _rows(frames: Frames) -> str:
-    told = []
+    parts = []
     for series, rows in frames.results.groupby("series", sort=False):
         off = int((~rows["applicable"].fillna(True).astype(bool)).sum())
         failed = int(rows["error"].fillna("").astype(str).ne("").sum())
-        told.append(f"{series}: {count(len(rows), 'row')}, {off:,} not applicable, {failed:,} with errors")
-    return "; ".join(told) + ". Reasons are counted below."
+        parts.append(f"{series}: {count(len(rows), 'row')}, {off:,} not applicable, {failed:,} with errors")
+    return "; ".join(parts) + ". Reasons are counted below."
 
 
 _FLAGS = (("both_empty", "both empty"), ("missed", "missed"), ("hallucinated", "hallucinated"))

@@ -83,30 +83,30 @@ def _facts_of(run: RunTables, data: Mapping[str, Any], *, alone: bool) -> RunFac
 
 def warnings(runs: Sequence[RunTables], facts: Sequence[Sequence[RunFacts]]) -> tuple[str, ...]:
     """Return what a reader must know before any number, without repeats; `facts` are `run_facts` of each run."""
-    said: list[str] = []
+    sentences: list[str] = []
     for run, mine in zip(runs, facts, strict=True):
         for unit in dict.fromkeys(fact.unit for fact in mine if fact.subject_is_image):
             counts = dict.fromkeys(str(f.n_subjects) for f in mine if f.subject_is_image and f.unit == unit)
-            said.append(
+            sentences.append(
                 f"The unit of inference is the {unit}, not the patient: the intervals speak about {unit}s like these"
                 f" {listing(list(counts))}, and would be too narrow for a claim about patients."
             )
         if any(fact.subject_is_image is None for fact in mine):
-            said.append("The run does not record what its unit of inference is; read the intervals with care.")
+            sentences.append("The run does not record what its unit of inference is; read the intervals with care.")
         failed = int(run.results["error"].fillna("").astype(str).ne("").sum())
         if failed:
             series = listing(list(dict.fromkeys(name for fact in mine for name in fact.series)))
-            said.append(f"{series}: {count(failed, 'row')} could not be evaluated; they are listed under Methods.")
+            sentences.append(f"{series}: {count(failed, 'row')} could not be evaluated; they are listed under Methods.")
         silences = [silent_share(run.results, name) for name in run.results["series"].unique()]
-        said += [silence.sentence for silence in silences if silence.share >= MOSTLY_EMPTY]
-        said += [str(w) for w in run.manifest.get("warnings") or ()]
-    return tuple(dict.fromkeys(said))
+        sentences += [silence.sentence for silence in silences if silence.share >= MOSTLY_EMPTY]
+        sentences += [str(w) for w in run.manifest.get("warnings") or ()]
+    return tuple(dict.fromkeys(sentences))
 
 
 def notes(runs: Sequence[RunTables]) -> tuple[str, ...]:
     """Return the notes of the data sets, without repeats."""
-    found = [str(n) for run in runs for data in _datasets(run) for n in data.get("notes") or ()]
-    return tuple(dict.fromkeys(found))
+    texts = [str(n) for run in runs for data in _datasets(run) for n in data.get("notes") or ()]
+    return tuple(dict.fromkeys(texts))
 
 
 def verify_lines(runs: Sequence[RunTables]) -> tuple[str, ...]:
@@ -124,17 +124,17 @@ def verify_lines(runs: Sequence[RunTables]) -> tuple[str, ...]:
 
 def sections(runs: Sequence[RunTables]) -> tuple[Section, ...]:
     """Return the provenance of every run: the manifest flattened, then the plan."""
-    made: list[Section] = []
+    parts: list[Section] = []
     for run in runs:
-        made.extend(_run_sections(run))
-    return tuple(made)
+        parts.extend(_run_sections(run))
+    return tuple(parts)
 
 
 def _run_sections(run: RunTables) -> Iterator[Section]:
     # The manifest repeats a single model and data set in its lists.
     single_lists = {key for key in ("models", "datasets") if len(run.manifest.get(key) or ()) < 2}
-    known = {key for keys in _SECTIONS for key in keys} | {"warnings", "title"} | single_lists
-    rest = tuple(key for key in run.manifest if key not in known)
+    listed = {key for keys in _SECTIONS for key in keys} | {"warnings", "title"} | single_lists
+    rest = tuple(key for key in run.manifest if key not in listed)
     for keys in (*_SECTIONS, rest):
         if not keys:
             continue
@@ -180,8 +180,8 @@ def merge_facts(facts: Sequence[RunFacts]) -> tuple[RunFacts, ...]:
         if twin is None:
             merged.append(fact)
         else:
-            held = merged[twin]
-            merged[twin] = replace(held, name=f"{held.name}, {fact.name}", series=(*held.series, *fact.series))
+            earlier = merged[twin]
+            merged[twin] = replace(earlier, name=f"{earlier.name}, {fact.name}", series=(*earlier.series, *fact.series))
     return tuple(merged)
 
 

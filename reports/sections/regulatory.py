@@ -82,27 +82,31 @@ def sections(context: RegulatoryContext) -> tuple[RegulatorySection, ...]:
 
 
 def _identity(d: RegulatoryContext) -> list[str]:
-    said = []
+    statements = []
     for run in d.runs:
         for model in run.manifest.get("models") or [run.manifest.get("model") or {}]:
-            known = {str(k): v for k, v in _mapping(model).items() if not isinstance(v, Mapping) and v is not None}
-            told = "; ".join(f"{k} {v}" for k, v in known.items()) or MISSING
-            said.append(f"Model of run {run.name}: {told}. Input: one 2D image and one text prompt. Output: one mask.")
+            fields = {str(k): v for k, v in _mapping(model).items() if not isinstance(v, Mapping) and v is not None}
+            description = "; ".join(f"{k} {v}" for k, v in fields.items()) or MISSING
+            statements.append(
+                f"Model of run {run.name}: {description}. Input: one 2D image and one text prompt. Output: one mask."
+            )
     prompts = d.frames.results[d.frames.results["condition"] == "clean"]["prompt"].dropna()
     if len(prompts):
-        said.append(f"Prompts: {count(prompts.nunique(), 'distinct text')}, for example “{prompts.iloc[0]}”.")
-    return said
+        statements.append(f"Prompts: {count(prompts.nunique(), 'distinct text')}, for example “{prompts.iloc[0]}”.")
+    return statements
 
 
 def _variations(d: RegulatoryContext) -> list[str]:
     rows = d.frames.results[~d.frames.results["condition"].isin(["clean", "rerun"])]
-    told = rows[["condition", "expectation"]].fillna("").astype(str).drop_duplicates()
-    said = []
+    conditions = rows[["condition", "expectation"]].fillna("").astype(str).drop_duplicates()
+    statements = []
     for expectation, words in _EXPECTED.items():
-        names = list(dict.fromkeys(_kind_or_words(c) for c in told[told["expectation"] == expectation]["condition"]))
+        names = list(
+            dict.fromkeys(_kind_or_words(c) for c in conditions[conditions["expectation"] == expectation]["condition"])
+        )
         if names:
-            said.append(f"{words[0].upper()}{words[1:]}: {listing(names)}.")
-    return said or ["The run holds no changed input."]
+            statements.append(f"{words[0].upper()}{words[1:]}: {listing(names)}.")
+    return statements or ["The run holds no changed input."]
 
 
 def _plan(d: RegulatoryContext) -> list[str]:
@@ -131,34 +135,33 @@ def _recorded(run: RunTables) -> str:
 
 
 def _data(d: RegulatoryContext) -> list[str]:
-    said = []
+    statements = []
     for fact in d.facts:
         images = "" if fact.n_images is None else f" on {count(fact.n_images, 'image')}"
-        said.append(
+        statements.append(
             f"{fact.dataset}, split {fact.split}: {count(fact.n_cases, 'case')}{images}, unit of inference"
             f" {count(fact.n_subjects, fact.unit)}."
         )
         if fact.subject_is_image:
-            said.append("No patient is known for these images: intervals speak about images, not about patients.")
+            statements.append("No patient is known for these images: intervals speak about images, not about patients.")
     clean = d.frames.results[d.frames.results["condition"] == "clean"].drop_duplicates(["dataset", "case_id"])
     empty = clean["both_empty"].eq(True).fillna(False) | clean["hallucinated"].eq(True).fillna(False)
-    said.append(f"Empty reference masks: {int(empty.sum())} of {count(len(clean), 'case')}.")
-    return [*said, truth_text(d.frames, d.runs)]
+    statements.append(f"Empty reference masks: {int(empty.sum())} of {count(len(clean), 'case')}.")
+    return [*statements, truth_text(d.frames, d.runs)]
 
 
 def _performance(d: RegulatoryContext) -> list[str]:
-    said = []
+    statements = []
     for who, rows in _clean_by_series(d):
-        told = []
+        scores = []
         for metric in ("dice", "iou", "nsd", "hd95"):
             if metric in rows and pd.to_numeric(rows[metric], errors="coerce").notna().any():
-                found = unit_interval(rows, metric)
-                told.append(
-                    f"{metric_words(metric)} {number(found['mean'])} {interval(found['ci_low'], found['ci_high'])}"
-                )
+                summary = unit_interval(rows, metric)
+                bounds = interval(summary["ci_low"], summary["ci_high"])
+                scores.append(f"{metric_words(metric)} {number(summary['mean'])} {bounds}")
         n = int(rows[pd.to_numeric(rows["dice"], errors="coerce").notna()]["subject_id"].nunique())
-        said.append(f"{who}: {'; '.join(told)} (mean over {count(n, 'unit')} with 95% interval).")
-    return said
+        statements.append(f"{who}: {'; '.join(scores)} (mean over {count(n, 'unit')} with 95% interval).")
+    return statements
 
 
 def _clean_by_series(d: RegulatoryContext) -> list[tuple[str, pd.DataFrame]]:
@@ -177,25 +180,25 @@ def _image(d: RegulatoryContext) -> list[str]:
 
 
 def _tally(d: RegulatoryContext, claim: str, order: Sequence[str]) -> list[str]:
-    said = []
+    statements = []
     rows = d.frames.verdicts[d.frames.verdicts["claim"] == claim]
     for (series, metric), claims in rows.groupby(["series", "metric"], sort=False):
         n = claims["verdict"].value_counts()
         tally = listing([f"{n[v]} {v}" for v in order if v in n])
-        said.append(f"{series}, by {metric_words(str(metric))}: {count(len(claims), 'claim')}, of which {tally}.")
-    return said or ["The run holds no claim of this kind."]
+        statements.append(f"{series}, by {metric_words(str(metric))}: {count(len(claims), 'claim')}, of which {tally}.")
+    return statements or ["The run holds no claim of this kind."]
 
 
 def _repeat(d: RegulatoryContext) -> list[str]:
     rerun = d.frames.results[d.frames.results["condition"] == "rerun"]
     moved = pd.to_numeric(rerun["mask_change"], errors="coerce").dropna()
-    said = ["No second run of the same input was made."]
+    statements = ["No second run of the same input was made."]
     if len(moved):
-        said = [
+        statements = [
             f"The same input was predicted twice in {count(len(moved), 'row')}: largest mask change"
             f" {number(float(moved.max()), 4)}."
         ]
-    return said + [
+    return statements + [
         f"Device {run.manifest.get('device') or MISSING}, precision"
         f" {run.manifest.get('precision') or MISSING}, seed {run.manifest.get('seed', MISSING)}"
         f" (run {run.name})."
@@ -213,13 +216,15 @@ def _groups(d: RegulatoryContext) -> list[str]:
 
 
 def _failures(d: RegulatoryContext) -> list[str]:
-    said = []
+    statements = []
     for who, rows in _clean_by_series(d):
         missed, made_up = (int(rows[f].eq(True).fillna(False).sum()) for f in ("missed", "hallucinated"))
         worst = rows.assign(dice=pd.to_numeric(rows["dice"])).nsmallest(20, "dice")
         cases = [f"{c} ({number(v)})" for c, v in zip(worst["case_id"], worst["dice"], strict=True)]
-        said.append(f"{who}, unchanged input: {missed} missed, {made_up} hallucinated. Lowest Dice: {listing(cases)}.")
-    return said
+        statements.append(
+            f"{who}, unchanged input: {missed} missed, {made_up} hallucinated. Lowest Dice: {listing(cases)}."
+        )
+    return statements
 
 
 def _missing(d: RegulatoryContext) -> list[str]:
@@ -238,12 +243,14 @@ def _security(d: RegulatoryContext) -> list[str]:
     attacks = sorted({str(c) for c in d.frames.results["condition"].unique() if is_attack(str(c))})
     if attacks:
         table = attack_table(d.frames.results, margin=d.frames.margin_dice)
-        said = [f"{attack_title(str(name))}. {attack_says(rows)}" for name, rows in table.groupby("attack", sort=True)]
+        outcomes = [
+            f"{attack_title(str(name))}. {attack_says(rows)}" for name, rows in table.groupby("attack", sort=True)
+        ]
         return [
             f"Attacks in this run: {listing([condition_words(c) for c in attacks])}. Other attacks were not tested.",
             "An attack bounds robustness from one side: what it breaks is shown to break, what it leaves intact is not"
             " shown to hold.",
-            *said,
+            *outcomes,
         ]
     return ["No adversarial attack was run. Nothing here supports a statement on deliberate manipulation."]
 
@@ -251,15 +258,15 @@ def _security(d: RegulatoryContext) -> list[str]:
 def _limits(d: RegulatoryContext) -> list[str]:
     undecided = d.frames.verdicts[d.frames.verdicts["verdict"].isin(["INCONCLUSIVE", "IGNORES*", "ROBUST*"])]
     needed = pd.to_numeric(undecided["n_needed"], errors="coerce").dropna()
-    said = list(d.limitations)
+    statements = list(d.limitations)
     if len(needed):
         low, high = number(float(needed.min()), 0), number(float(needed.max()), 0)
-        said.append(
+        statements.append(
             f"{count(len(undecided), 'claim')} undecided or not certified; to decide"
             f" {'them' if len(needed) == len(undecided) else f'{len(needed):,} of them'},"
             f" {low if low == high else f'{low} to {high}'} units would be needed (table of verdicts, “units needed”)."
         )
-    return said
+    return statements
 
 
 def _monitoring(d: RegulatoryContext) -> list[str]:
@@ -272,15 +279,15 @@ def _monitoring(d: RegulatoryContext) -> list[str]:
 
 
 def _evidence(d: RegulatoryContext) -> list[str]:
-    said = []
+    statements = []
     for run in d.runs:
-        said.append(
+        statements.append(
             f"Run {run.name}: made {run.manifest.get('created') or MISSING} with version"
             f" {run.manifest.get('suite_version') or MISSING}; plan sha256"
             f" {run.manifest.get('plan_sha256') or MISSING}. `robustness verify` on its folder recomputes the hashes"
             " and derives effects and verdicts anew from the rows."
         )
-    return said
+    return statements
 
 
 def _kind_or_words(condition: str) -> str:

@@ -91,7 +91,7 @@ def build(
     if gallery is None:
         gallery = make_gallery(frames.gallery) if images else Gallery()
     facts_of_runs = [provenance.run_facts(run) for run in runs]
-    facts = tuple(fact for held in facts_of_runs for fact in held)
+    facts = tuple(fact for group in facts_of_runs for fact in group)
     limits = methods.limitations(runs, frames, facts)
     compared = _compared(runs, frames)
     context = regulatory.RegulatoryContext(runs, frames, facts, limits, gallery.unreadable)
