@@ -68,9 +68,9 @@ class Registry(Generic[T]):
         if name not in self._entries:
             self._read_plugins()
         if name not in self._entries:
-            known = sorted(self._entries)
+            names = sorted(self._entries)
             raise UnknownNameError(
-                f"{self.name}: expected one of {', '.join(known)}, got {name!r}{suggest(name, known)}"
+                f"{self.name}: expected one of {', '.join(names)}, got {name!r}{suggest(name, names)}"
             )
         return self._entries[name]
 

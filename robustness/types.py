@@ -93,8 +93,8 @@ class Prompt:
 
     def get(self, kind: str) -> Attribute | None:
         """Return the first attribute of `kind` that tells of the target, else the first of that kind, or None."""
-        found = [a for a in self.attributes if a.kind == kind]
-        return next((a for a in found if a.role != "landmark"), found[0] if found else None)
+        matches = [a for a in self.attributes if a.kind == kind]
+        return next((a for a in matches if a.role != "landmark"), matches[0] if matches else None)
 
     def replace(self, kind: str, value: str) -> Prompt:
         """Return a prompt with the first attribute of `kind` set to `value`; every other character stays.

@@ -56,9 +56,9 @@ def clinical_opposites(kind: str, value: str) -> tuple[Clinical, ...]:
     if row is not None and row.opposites:
         return tuple(Clinical(new, row.source) for new in row.opposites)
     for rule in (_by_rule, _longest, _within):
-        found = rule(kind, value)
-        if found:
-            return tuple(found)
+        candidates = rule(kind, value)
+        if candidates:
+            return tuple(candidates)
     return ()
 
 

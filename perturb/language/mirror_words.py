@@ -156,8 +156,8 @@ def mirrored_text(text: str, *, mirror: Mirror = "horizontal") -> str:
 
 def holder_of(prompt: Prompt, start: int, stop: int) -> Attribute | None:
     """Return the attribute with the shortest span that holds [start, stop), or None."""
-    found = [a for a in prompt.attributes if a.start <= start and stop <= a.stop]
-    return min(found, key=lambda a: a.stop - a.start, default=None)
+    holders = [a for a in prompt.attributes if a.start <= start and stop <= a.stop]
+    return min(holders, key=lambda a: a.stop - a.start, default=None)
 
 
 def names_both(value: str) -> bool:

@@ -35,10 +35,10 @@ def opposites(kind: str, value: str, *, target: str = "") -> list[Opposite]:
     `target`; everything else is a row of the lexicon, else of the ontology's modifiers, else a rule for places in the
     patient, directions, relations, figures and clock hours.
     """
-    found = _of_the_templates(kind, value, target=target)
-    if found or _row(kind, value.lower()) is not None:
+    candidates = _of_the_templates(kind, value, target=target)
+    if candidates or _row(kind, value.lower()) is not None:
         # The lexicon knows the word: where it has no opposite, there is none.
-        return found
+        return candidates
     return [Opposite(*c) for c in clinical_opposites(kind, value)]
 
 

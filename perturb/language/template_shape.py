@@ -130,9 +130,9 @@ def _is_body(target: Attribute) -> bool:
 
 @lru_cache(maxsize=1024)
 def _is_known_description(text: str) -> bool:
-    known = {row.text.lower() for rows in descriptions().values() for row in rows}
+    texts = {row.text.lower() for rows in descriptions().values() for row in rows}
     lower = text.lower()
-    return lower in known or ("," not in lower and re.search(r"\b(?:an?|the|of|in)\b", lower) is not None)
+    return lower in texts or ("," not in lower and re.search(r"\b(?:an?|the|of|in)\b", lower) is not None)
 
 
 @lru_cache(maxsize=8192)

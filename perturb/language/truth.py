@@ -186,8 +186,8 @@ def _size(words: str, measured: Facts | None, stated: Mapping[str, Any]) -> Trut
     # The data's own convention decides where it is stated.
     if isinstance(stated.get("size"), str) and all(n in _SIZE_CERTAIN for n in names):
         # Several targets of one picture may be of several sizes: "small, medium".
-        known = {_SIZE_ALIASES.get(w, w) for w in re.split(r",\s*", stated["size"].lower().strip())}
-        return "true" if known & set(names) else "false"
+        sizes = {_SIZE_ALIASES.get(w, w) for w in re.split(r",\s*", stated["size"].lower().strip())}
+        return "true" if sizes & set(names) else "false"
     if measured is None or len(names) != 1 or names[0] not in _SIZE_CERTAIN or len(measured.centroids) > 1:
         return "unknown"
     return _between(measured.area_fraction, _SIZE_CERTAIN[names[0]], _SIZE_ALLOWED[names[0]])

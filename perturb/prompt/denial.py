@@ -94,12 +94,12 @@ def _deny(prompt: Prompt, target: Attribute, form: str) -> Edit | None:
         return None
     old = text[first:stop]
     # Inside a sentence only "no" fits: "Ultrasound shows no cyst".
-    said = form if first == 0 and not _VERB.search(text) else "no"
-    new = match_case(f"{said} ", old or (text[first:] if first == 0 else ""))
+    opening = form if first == 0 and not _VERB.search(text) else "no"
+    new = match_case(f"{opening} ", old or (text[first:] if first == 0 else ""))
     if text.isupper():
         new = new.upper()
     if first == 0 and not old and _is_plain_capital(text):
-        return Edit(0, 1, text[0], f"{match_case(said, 'A')} {text[0].lower()}")
+        return Edit(0, 1, text[0], f"{match_case(opening, 'A')} {text[0].lower()}")
     return Edit(first, stop, old, new)
 
 

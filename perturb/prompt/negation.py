@@ -46,10 +46,10 @@ class Negation(PromptPerturbation):
         if is_template(case.prompt.text, case.prompt.attributes, is_stated=bool(case.target)):
             edits = _denial(case.prompt, form)
         else:
-            found = denial(case.prompt, form)
-            if found is None:
+            sentence_edits = denial(case.prompt, form)
+            if sentence_edits is None:
                 return NotApplicable("no plain denial keeps this sentence whole")
-            edits = found
+            edits = sentence_edits
         return record(
             case.prompt.text, edits, kind="number", old=edits[0].old, new=edits[0].new.strip(), source="denial"
         )

@@ -38,15 +38,15 @@ class Paraphrase(PromptPerturbation):
 
     def propose(self, case: Case, severity: int, rng: np.random.Generator) -> Params | NotApplicable:
         """Return the rewordings; nothing is drawn."""
-        found = texts(case.prompt, case)
-        if not found:
+        wordings = texts(case.prompt, case)
+        if not wordings:
             return NotApplicable("a prompt without words has no other wording")
         return {
-            "text": found[0],
-            "texts": list(found),
+            "text": wordings[0],
+            "texts": list(wordings),
             "kind": "",
             "old": case.prompt.text,
-            "new": found[0],
+            "new": wordings[0],
             "start": 0,
             "stop": len(case.prompt.text),
             "source": "template rewording",
@@ -60,10 +60,10 @@ def texts(prompt: Prompt, case: Case | None = None) -> tuple[str, ...]:
         return ()
     listed = {text, *prompt.paraphrases}
     if is_template(text, prompt.attributes, is_stated=bool(case and case.target)) or not prompt.attributes:
-        made = [*_phrases(text), *_frames(prompt)]
+        candidates = [*_phrases(text), *_frames(prompt)]
     else:
-        made = [*_phrases(text), *rewordings(text)]
-    new_texts = [new for new in made if new not in listed]
+        candidates = [*_phrases(text), *rewordings(text)]
+    new_texts = [new for new in candidates if new not in listed]
     return tuple(dict.fromkeys(new_texts))[:MOST]
 
 

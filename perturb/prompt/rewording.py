@@ -24,21 +24,21 @@ def rewordings(text: str) -> list[str]:
     Capitals of names and abbreviations stay; a frame ends in a colon, so that any text fits behind it.
     """
     body = text.strip()
-    found = []
+    wordings = []
     request = _REQUEST.search(body)
     if request:
         old = request["verb"]
         new = next(v for v in _VERBS[1:] if v != old.lower())
-        found.append(body[: request.start("verb")] + match_case(new, old) + body[request.end("verb") :])
+        wordings.append(body[: request.start("verb")] + match_case(new, old) + body[request.end("verb") :])
     for pattern, table in ((_SHOWS, _SAID), (_PASSIVE, _OTHER)):
         match = pattern.search(body)
         if match and not (match["verb"].lower() == "seen" and match.groupdict().get("be", "").lower() == "can be"):
-            found.append(
+            wordings.append(
                 body[: match.start("verb")]
                 + match_case(table[match["verb"].lower()], match["verb"])
                 + body[match.end("verb") :]
             )
     if body[:3].lower() == "no ":
-        found.append(match_case(f"there is no {body[3:]}", body))
+        wordings.append(match_case(f"there is no {body[3:]}", body))
     framed = [frame.format(body) for frame in _FRAMES]
-    return found + (["Please do the following: " + body] if request else framed)
+    return wordings + (["Please do the following: " + body] if request else framed)

@@ -57,7 +57,7 @@ class WrongClass(PromptPerturbation):
         if self.is_denied(case):
             return NotApplicable("the prompt says already that nothing is there")
         here = self.present(case, old.value)
-        own = sorted(name for name in self._all if name not in here and not any(is_akin(name, known) for known in here))
+        own = sorted(name for name in self._all if name not in here and not any(is_akin(name, other) for other in here))
         if own:
             name = own[int(rng.integers(len(own)))]
             extra = {"origin": "region"} if may_be_seen(name, here) else {}
@@ -80,15 +80,15 @@ class WrongClass(PromptPerturbation):
     def present(self, case: Case, value: str) -> set[str]:
         """Return the classes that are known to be in the case's image, singular and in small letters."""
         drawn = self._present.get(str(case.metadata.get("image_id", "")), set())
-        asked = {singular(a.value) for a in case.prompt.attributes if a.kind == "target"}
-        return drawn | asked | {singular(value)} | self._mentioned(case)
+        requested = {singular(a.value) for a in case.prompt.attributes if a.kind == "target"}
+        return drawn | requested | {singular(value)} | self._mentioned(case)
 
     def unlike(self, here: set[str]) -> list[Class]:
         """Return the lexicon's classes that some dataset segments and that share no noun with what is there."""
         # Names that no dataset segments ("aorta") may well be in the image, though nobody drew them.
-        known = here | set(self._all)
+        avoid = here | set(self._all)
         return [
-            c for c in classes() if c.dataset and not _akin(c, known) and all(_is_apart(c.name, name) for name in known)
+            c for c in classes() if c.dataset and not _akin(c, avoid) and all(_is_apart(c.name, name) for name in avoid)
         ]
 
     def _mentioned(self, case: Case) -> set[str]:
@@ -107,8 +107,8 @@ class WrongClass(PromptPerturbation):
         row = find_class(old.value)
         modality = canonical_modality(str(case.metadata.get("modality") or "")) or (row.modality if row else "")
         avoid = here | set(self._all)
-        found = others(old.value, modality)
-        pool = [t for t in found if all(is_other(t.name, name) for name in avoid)]
+        terms = others(old.value, modality)
+        pool = [t for t in terms if all(is_other(t.name, name) for name in avoid)]
         if not pool:
             return NotApplicable("the ontology has no class that is surely another thing than what is asked for")
         chosen = pool[int(rng.integers(len(pool)))]
@@ -125,8 +125,8 @@ class WrongClass(PromptPerturbation):
         first, last = names[0], names[-1]
         text = case.prompt.text
         whole = Attribute("target", text[first.start : last.stop], first.start, last.stop)
-        kept = tuple(a for a in case.prompt.attributes if a.stop <= first.start or a.start >= last.stop)
-        return swap(Prompt(text, (*kept, whole)), "target", new, **extra)
+        remaining = tuple(a for a in case.prompt.attributes if a.stop <= first.start or a.start >= last.stop)
+        return swap(Prompt(text, (*remaining, whole)), "target", new, **extra)
 
     def record(
         self, case: Case, old: Attribute, value: str, row: Class | None, *, source: str, note: str = "", **more: Any
@@ -144,8 +144,8 @@ def _cased(new: str, old: str) -> str:
     return new if any(w.isupper() for w in new.split()) else new.lower() if old[1:].islower() else new
 
 
-def _is_apart(name: str, known: str) -> bool:
-    return is_other(name, known) if find_term(name) else True
+def _is_apart(name: str, other: str) -> bool:
+    return is_other(name, other) if find_term(name) else True
 
 
 def _named(prompts: object, target: str) -> Iterator[tuple[str, str]]:

@@ -64,7 +64,8 @@ def truth_text(frames: Frames, runs: Sequence[RunTables]) -> str:
     elif disproved:
         truth = (
             f"The reference mask disproves words of some clean prompts ({listing(disproved)}). What a model makes of"
-            " those words there says nothing about its obedience; the bins behind a word may differ from those of its author."
+            " those words there says nothing about its obedience; the bins behind a word may differ from those of its"
+            " author."
         )
     else:
         truth = "No word of a clean prompt is disproved by its reference mask, as far as a mask can tell."

@@ -47,13 +47,13 @@ def prepare(
     if name is None or source is None or out is None:
         raise InputError("prepare: expected NAME SOURCE OUT, or --list; see `robustness prepare --help`")
     options = {**_options(option or []), **({"target": target} if target else {})}
-    made = write(
+    dataset = write(
         name, source, out, annotations=annotations, val=val, test=test, seed=seed, limit=limit, options=options
     )
-    for split, cases in made.cases.items():
-        known = f"{made.subjects[split]:8} subjects" if made.subjects else "  subjects not known"
-        typer.echo(f"{split:8}{cases:8} cases{known}")
-    for note in made.notes:
+    for split, cases in dataset.cases.items():
+        subjects = f"{dataset.subjects[split]:8} subjects" if dataset.subjects else "  subjects not known"
+        typer.echo(f"{split:8}{cases:8} cases{subjects}")
+    for note in dataset.notes:
         typer.echo(f"note: {note}", err=True)
     typer.echo(f"Dataset: {out.resolve()}")
 

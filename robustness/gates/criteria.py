@@ -219,9 +219,9 @@ def _missing_reason(
     missing = cell.missing
     if missing is None or missing.total <= evidence.statistics.missing_share:
         return ""
-    said = f"{100 * missing.total:.0f}% of the cases are missing"
+    share = f"{100 * missing.total:.0f}% of the cases are missing"
     if not math.isfinite(errors.high):
-        return f"{said}, and the metric has no worst value to count them as"
+        return f"{share}, and the metric has no worst value to count them as"
     for worst in (errors.low, errors.high):
         counted = cell._replace(
             effect=with_worst(missing, cell.subjects, cell.effect, worst),
@@ -229,7 +229,7 @@ def _missing_reason(
             clean=np.maximum(with_worst(missing, cell.subjects, cell.clean, 1.0), 1e-9),
         )
         if decide(counted).outcome != "pass":
-            return f"{said}, and it does not hold with them counted as the worst value"
+            return f"{share}, and it does not hold with them counted as the worst value"
     return ""
 
 

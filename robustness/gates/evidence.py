@@ -154,8 +154,8 @@ class Evidence:
             )
             return floor_reason(self.rows, cells[(cells["model"] == model) & (cells["dataset"] == dataset)], settings)
 
-        found: str = self._once(("floor", model, dataset), measure)
-        return found
+        reason: str = self._once(("floor", model, dataset), measure)
+        return reason
 
     def partners(self, gate: GateSpec) -> dict[str, str]:
         """Return the earlier model for each model: the one of the same name, or the only one."""

@@ -74,7 +74,7 @@ def _opcodes(stream: IO[bytes]) -> Iterator[tuple[pickletools.OpcodeInfo, object
     yield from pickletools.genops(stream)
 
 
-def _demand(path: Path, asked: int, size: int) -> MemoryDemandError:
+def _demand(path: Path, demand: int, size: int) -> MemoryDemandError:
     return MemoryDemandError(
-        f"checkpoint: {path} asks for {asked} bytes of memory, more than its {size} bytes on disk can hold; refused"
+        f"checkpoint: {path} asks for {demand} bytes of memory, more than its {size} bytes on disk can hold; refused"
     )

@@ -51,8 +51,8 @@ def locate_network(
     """
     plain = {_without_wrapped(key): value for key, value in state.items() if not is_position_ids(key)}
     if stated is not None:
-        found = under_stated(plain, stated, source)
-        return Located(found, stated, len(plain) - len(found))
+        network = under_stated(plain, stated, source)
+        return Located(network, stated, len(plain) - len(network))
     if any(".lora_A." in key for key in plain):
         raise InputError(
             f"checkpoint: {source} holds LoRA factors that are not merged; call peft's merge_and_unload() before "
@@ -114,9 +114,9 @@ def under_stated(state: Mapping[str, T], prefix: str, source: str) -> dict[str, 
         InputError: no key begins with it.
     """
     for candidate in (f"{prefix.removesuffix('.')}.", prefix):
-        found = under(state, candidate)
-        if found:
-            return found
+        entries = under(state, candidate)
+        if entries:
+            return entries
     heads = sorted({key.partition(".")[0] + "." for key in state})
     raise InputError(
         f"prefix: expected the beginning of keys in {source}, none begins with {prefix!r}{suggest(prefix, heads)} "
@@ -135,12 +135,12 @@ def without_usual(state: Mapping[str, T], prefixes: Sequence[str]) -> dict[str, 
 
 def _starts(key: str, beginning: str) -> list[int]:
     """Return the places in `key` where `beginning` starts a word."""
-    found, at = [], key.find(beginning)
+    starts, at = [], key.find(beginning)
     while at >= 0:
         if at == 0 or key[at - 1] == ".":
-            found.append(at)
+            starts.append(at)
         at = key.find(beginning, at + 1)
-    return found
+    return starts
 
 
 def _holds(keys: Collection[str], prefix: str, signature: Sequence[str]) -> bool:

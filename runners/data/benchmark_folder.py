@@ -189,9 +189,9 @@ def _slice(value: Any, where: str) -> SliceAddress | None:
     """Return the slice of a volume that an entry names; a whole number is metadata of an ordinary image."""
     if not isinstance(value, Mapping):
         return None
-    known = tuple(SliceAddress.__dataclass_fields__)
-    if not {"plane", "index"} <= set(value) <= set(known):
-        raise InputError(f"slice in {where}: expected {', '.join(known)}, plane and index at least, got {dict(value)}")
+    fields = tuple(SliceAddress.__dataclass_fields__)
+    if not {"plane", "index"} <= set(value) <= set(fields):
+        raise InputError(f"slice in {where}: expected {', '.join(fields)}, plane and index at least, got {dict(value)}")
     return SliceAddress(**value)
 
 

@@ -115,7 +115,7 @@ def _subject(record: Record) -> str:
 def _places(splits: Splits, reader: PixelReader) -> Iterator[Finding]:
     """Prompts whose place is false of the mask; where one change makes most of them true, it is named."""
     for split, records in splits.items():
-        stated = [found for record in records if (found := _stated_place(record, reader)) is not None]
+        stated = [item for record in records if (item := _stated_place(record, reader)) is not None]
         false = [item for item in stated if place_of(item[2], item[3]) != item[1] and not _touches(item)]
         for record, place, row, column, _ in false[:20]:
             message = f"the prompt says {place!r}, the mask lies in {place_of(row, column)!r}"
@@ -143,10 +143,10 @@ def _stated_place(record: Record, reader: PixelReader) -> tuple[Record, str, flo
         mask = reader.read(record)[1].mask
     except (CaseError, InputError):
         return None
-    found = facts(mask)
-    if found is None or len(found.centroids) != 1:
+    shape = facts(mask)
+    if shape is None or len(shape.centroids) != 1:
         return None
-    row, column = found.centroids[0]
+    row, column = shape.centroids[0]
     words = attribute.value.lower().replace("centre", "center").replace("upper", "top").replace("lower", "bottom")
     place = " ".join(word for word in ("top", "bottom", "left", "right") if word in words.split()) or "center"
     return record, place, float(row), float(column), mask

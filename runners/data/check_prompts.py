@@ -67,5 +67,5 @@ def _contradicts(prompt: Prompt, stated: str) -> bool:
     side = prompt.get("side")
     if side is None or side.role != "target" or stated not in ("left", "right"):
         return False
-    said = side.value.lower().removesuffix("-sided")
-    return said in ("left", "right") and said != stated and said not in _BOTH
+    word = side.value.lower().removesuffix("-sided")
+    return word in ("left", "right") and word != stated and word not in _BOTH

@@ -26,9 +26,9 @@ def with_groups(infos: Sequence[CaseInfo], groups: Sequence[str] | None) -> list
         if name in COLUMNS:
             raise InputError(f"groups: {name!r} is a column of the results already; rename the data's column")
         if not any(_value(info, name) for info in infos):
-            known = sorted({key for info in infos for key in _named(info)})
+            names = sorted({key for info in infos for key in _named(info)})
             raise InputError(
-                f"groups: expected columns or keys of the data ({listing(known)}), got {name!r}{suggest(name, known)}"
+                f"groups: expected columns or keys of the data ({listing(names)}), got {name!r}{suggest(name, names)}"
             )
     return [
         replace(info, metadata={**info.metadata, "groups": {name: _value(info, name) or UNKNOWN for name in groups}})

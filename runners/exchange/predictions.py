@@ -83,8 +83,8 @@ class Returned:
         sha256 = hashlib.sha256(content).hexdigest()
         if self._sums.get(PurePosixPath(file).name, sha256) != sha256:
             raise ReturnedError("changed", f"its hash is not the one in {SUMS}")
-        made = _from_npy(content, size) if file.endswith(".npy") else _from_png(content, size, self.reader)
-        return made._replace(sha256=sha256)
+        prediction = _from_npy(content, size) if file.endswith(".npy") else _from_png(content, size, self.reader)
+        return prediction._replace(sha256=sha256)
 
     @cached_property
     def reader(self) -> AnswerReader:

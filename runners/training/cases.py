@@ -85,7 +85,7 @@ class TrainingCases(ResizedCases):
             CaseError: its files cannot be read.
         """
         key: tuple[object, ...] = ("epoch", epoch, self.first.infos[index].case_id, *(("turn", turn) if turn else ()))
-        case = self.asked(index, key)
+        case = self.with_prompt(index, key)
         if self.others is not None:
             case = self.others.drawn(case, key)
         if self._flip is not None and generator(self.seed, *key, "flip").random() < 0.5:

@@ -53,7 +53,7 @@ class Counterfactuals:
         if not others:
             return None
         chosen = others[int(rng.integers(len(others)))]
-        return self.pool.asked(chosen, (*key, "counterfactual"))
+        return self.pool.with_prompt(chosen, (*key, "counterfactual"))
 
     def _absent(self, case: Case, rng: np.random.Generator) -> Case | None:
         params = self._wrong_class.draw(case, 0, rng)

@@ -26,11 +26,11 @@ class TrainingProgress:
             BarColumn(),
             TextColumn("{task.completed:.0f}/{task.total:.0f}"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[told]}"),
+            TextColumn("{task.fields[scores]}"),
             console=Console(file=sys.stderr),
             disable=quiet,
         )
-        self._task: Any = self._progress.add_task("training", total=total, told="")
+        self._task: Any = self._progress.add_task("training", total=total, scores="")
 
     def __enter__(self) -> TrainingProgress:
         self._progress.start()
@@ -49,7 +49,7 @@ class TrainingProgress:
     def batch_end(self, module: TrainingHooks) -> None:
         """Move the bar."""
         if not self._progress.disable:
-            self._progress.update(self._task, completed=module.global_step, told=_told(module))
+            self._progress.update(self._task, completed=module.global_step, scores=_scores(module))
 
     def epoch_end(self, module: TrainingHooks) -> None:
         """Print one line for each validation."""
@@ -64,7 +64,7 @@ class TrainingProgress:
         )
 
 
-def _told(module: TrainingHooks) -> str:
+def _scores(module: TrainingHooks) -> str:
     best = module.training_log.best
     dice = f"  best Dice {best['val_dice']:.3f}" if best else ""
     return f"loss {module.recent_loss:.3f}{dice}"

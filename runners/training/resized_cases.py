@@ -68,7 +68,7 @@ class ResizedCases:
     def __len__(self) -> int:
         return len(self.first)
 
-    def asked(self, index: int, key: tuple[object, ...]) -> Case:
+    def with_prompt(self, index: int, key: tuple[object, ...]) -> Case:
         """Return a case at network size with the prompt that `key` draws for it."""
         return dataclasses.replace(self._case(index), prompt=self._prompt(index, key))
 

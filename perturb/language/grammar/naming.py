@@ -114,11 +114,11 @@ class Naming(Attachment):
         if j >= len(tagged.tags) or tagged.tags[j] not in ("negation", "certainty"):
             return False
         last = tagged.spans.get(j, j + 1)
-        said = " ".join(t.lower for t in tagged.tokens[j:last])
+        words = " ".join(t.lower for t in tagged.tokens[j:last])
         if tagged.tags[j] == "certainty":
-            return "excluded" in said and bool(self.targets)
-        return said in ("excluded", "ruled out", "absent", "denied", "not seen", "not visible", "is absent") or (
-            (said.startswith(("is not", "are not")) or said in ("are absent",))
+            return "excluded" in words and bool(self.targets)
+        return words in ("excluded", "ruled out", "absent", "denied", "not seen", "not visible", "is absent") or (
+            (words.startswith(("is not", "are not")) or words in ("are absent",))
             and bool(self.targets or self._named_later(last))
         )
 

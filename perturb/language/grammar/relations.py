@@ -83,18 +83,18 @@ class Relations(Reading):
     def _extent_kind(self, first: int, stop: int, hi: int) -> tuple[str, int]:
         """Return the kind of "occupying a third of ..." (a measure) or "running the length of ..." (a description)."""
         tagged = self.tagged
-        said = {t.lower for t in tagged.tokens[first:stop]}
+        words = {t.lower for t in tagged.tokens[first:stop]}
         if stop < hi and tagged.tokens[stop].lower == "by":
             end = stop + 1
             while end < hi and (tagged.tags[end] in ("determiner", "measure") or tagged.tokens[end].lower in _SHARES):
                 end += 1
             if end > stop + 1:
                 return "measure", end
-        if said & _SHARES and not said & {"lower", "upper", "middle", "distal", "proximal", "left", "right"} - {
+        if words & _SHARES and not words & {"lower", "upper", "middle", "distal", "proximal", "left", "right"} - {
             "left",
             "right",
         }:
             return "measure", stop
-        if said & {"width", "length", "height", "extent", "diameter"}:
+        if words & {"width", "length", "height", "extent", "diameter"}:
             return "description", stop
         return "relation", stop

@@ -14,19 +14,19 @@ class Scope(Naming):
         tagged = self.tagged
         token = tagged.tokens[i]
         last = tagged.spans.get(i, i + 1)
-        said = " ".join(t.lower for t in tagged.tokens[i:last])
-        if said == "not" and self.predicate and not self.targets:
+        words = " ".join(t.lower for t in tagged.tokens[i:last])
+        if words == "not" and self.predicate and not self.targets:
             return last
-        if said == "not" and last < hi and tagged.tags[last] in ("certainty", "relation"):
+        if words == "not" and last < hi and tagged.tags[last] in ("certainty", "relation"):
             return last
         phrase = read_phrase(tagged, last, hi)
-        if not self.targets and said == "no":
+        if not self.targets and words == "no":
             self._add("number", token.start, token.stop)
             return last
         self._add("negation", token.start, tagged.tokens[last - 1].stop)
-        if not self.targets and said not in ("excluded", "ruled out", "is absent", "absent"):
+        if not self.targets and words not in ("excluded", "ruled out", "is absent", "absent"):
             return last
-        if said in (
+        if words in (
             "excluded",
             "ruled out",
             "absent",

@@ -153,8 +153,8 @@ class Reading:
 def _spans_of(tagged: Tagged, names: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
     """Return the tokens [first, last) where one of `names` stands."""
     lower = [t.lower for t in tagged.tokens]
-    found = []
+    spans = []
     for parts in (tuple(t.lower for t in tokenize(name)) for name in names):
         size = len(parts)
-        found += [(i, i + size) for i in range(len(lower) - size + 1) if size and tuple(lower[i : i + size]) == parts]
-    return tuple(found)
+        spans += [(i, i + size) for i in range(len(lower) - size + 1) if size and tuple(lower[i : i + size]) == parts]
+    return tuple(spans)

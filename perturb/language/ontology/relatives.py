@@ -27,9 +27,9 @@ def term_of(name: str) -> Term | None:
     """Return the term of a name, or of its longest known end: "large thyroid nodule" is a thyroid nodule."""
     words = name.lower().split()
     for i in range(len(words)):
-        found = find_term(" ".join(words[i:]))
-        if found is not None:
-            return found
+        term = find_term(" ".join(words[i:]))
+        if term is not None:
+            return term
     # "rim of the optic disc": the part's own name first, then the whole.
     head, of, rest = name.lower().partition(" of ")
     return (term_of(head) or term_of(rest.removeprefix("the "))) if of else None
@@ -124,13 +124,13 @@ def others(name: str, modality: str, *, regions: Iterable[str] = ()) -> tuple[Te
         regions: further regions of the body to take terms from.
     """
     ours = term_of(name)
-    found = _plausible(modality or (ours.modalities[0] if ours and ours.modalities else ""))
+    plausible = _plausible(modality or (ours.modalities[0] if ours and ours.modalities else ""))
     # "mass", "lesion" and "fracture" are of no region: the terms of the modality's usual ones do.
     region = ours.region.split("/")[0] if ours and ours.region != "any" else ""
     near = (region, *_NEIGHBOURS.get(region, ()), *regions) if region else ()
     pool: tuple[Term, ...] = ()
-    for wanted in ((region,), near, ()):
-        pool = tuple(t for t in found if _in(t, wanted if region else ()) and is_other(t.name, name))
+    for areas in ((region,), near, ()):
+        pool = tuple(t for t in plausible if _in(t, areas if region else ()) and is_other(t.name, name))
         if len(pool) >= 3:
             return pool
     return pool
@@ -138,8 +138,8 @@ def others(name: str, modality: str, *, regions: Iterable[str] = ()) -> tuple[Te
 
 def _in(term: Term, regions: Iterable[str]) -> bool:
     """Tell whether a term belongs to one of `regions`; what belongs anywhere does, and all do where none is given."""
-    wanted = set(regions)
-    return not wanted or term.region == "any" or bool(wanted & set(term.region.split("/")))
+    allowed = set(regions)
+    return not allowed or term.region == "any" or bool(allowed & set(term.region.split("/")))
 
 
 @cache
@@ -166,20 +166,20 @@ def _closure(name: str, graph: dict[str, frozenset[str]]) -> frozenset[str]:
 
 
 def _closure_of(names: Iterable[str], graph: dict[str, frozenset[str]]) -> frozenset[str]:
-    found: set[str] = set()
+    closure: set[str] = set()
     queue = list(names)
     while queue:
         name = queue.pop()
-        if name not in found:
-            found.add(name)
+        if name not in closure:
+            closure.add(name)
             queue += graph.get(name, ())
-    return frozenset(found)
+    return frozenset(closure)
 
 
 def _canonical(name: str) -> str:
     """Return the term's own name where another term's column uses a synonym ("support device")."""
-    found = term_index().get(name.lower())
-    return found[0].name.lower() if found else name.lower()
+    terms = term_index().get(name.lower())
+    return terms[0].name.lower() if terms else name.lower()
 
 
 @cache
@@ -199,11 +199,11 @@ def _above() -> dict[str, frozenset[str]]:
 
 @cache
 def _below() -> dict[str, frozenset[str]]:
-    found: dict[str, set[str]] = {}
+    below: dict[str, set[str]] = {}
     for name, above in _above().items():
         for upper in above:
-            found.setdefault(upper, set()).add(name)
-    return {name: frozenset(group) for name, group in found.items()}
+            below.setdefault(upper, set()).add(name)
+    return {name: frozenset(group) for name, group in below.items()}
 
 
 for _cached in (kin, is_other, _plausible, _kinds, _wholes, _above, _below):

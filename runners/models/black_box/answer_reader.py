@@ -144,9 +144,9 @@ class AnswerReader:
         return maps[0] if len(maps) == 1 else np.maximum.reduce(maps)
 
     def _probability(self, levels: Levels, where: str) -> Probability:
-        found, form = self._judged(levels, where)
+        probability, form = self._judged(levels, where)
         self.forms[form] += 1
-        return found
+        return probability
 
     def _judged(self, levels: Levels, where: str) -> tuple[Probability, str]:
         values = levels.values

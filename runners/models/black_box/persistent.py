@@ -115,8 +115,8 @@ class PersistentProgram:
             code = self._process.wait() if self._process is not None else None
             self.end()
             raise TryAgainError(f"it ended with exit code {code}: {self._tail()}")
-        found: dict[str, Any] = answer
-        return found
+        reply: dict[str, Any] = answer
+        return reply
 
     def _tail(self) -> str:
         return " ".join(" ".join(self._log).split())[-300:] or "it said nothing"

@@ -75,9 +75,9 @@ class Predictions:
             raise answer
         return answer
 
-    def missing(self, wanted: Sequence[tuple[str, str]]) -> list[str]:
+    def missing(self, pairs: Sequence[tuple[str, str]]) -> list[str]:
         """Return the files that are absent, of pairs (condition, case_id)."""
-        paths = [self.path(condition, case_id) for condition, case_id in wanted]
+        paths = [self.path(condition, case_id) for condition, case_id in pairs]
         return [str(p.relative_to(self.folder)) for p in paths if not p.is_file()]
 
     def encode_image(self, images: Sequence[Image]) -> NoReturn:

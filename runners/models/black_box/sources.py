@@ -42,5 +42,5 @@ def with_source(segmenter: Any, source: Mapping[str, Any]) -> Any:
 def own_provenance(thing: Any) -> dict[str, Any]:
     """Return what an object's `provenance`, a method or a mapping, tells, under that name; {} where it has none."""
     provenance = getattr(thing, "provenance", None)
-    told = provenance() if callable(provenance) else provenance
-    return {"provenance": dict(told)} if isinstance(told, Mapping) and told else {}
+    facts = provenance() if callable(provenance) else provenance
+    return {"provenance": dict(facts)} if isinstance(facts, Mapping) and facts else {}

@@ -56,11 +56,11 @@ class Ensemble:
 
     def cut_texts(self, texts: Sequence[str]) -> list[str] | None:
         """Return those of `texts` that a member does not read to their end; None where no member can tell."""
-        told = [member.cut_texts(texts) for member in self.members if hasattr(member, "cut_texts")]
-        known = [cut for cut in told if cut is not None]
-        if not known:
+        answers = [member.cut_texts(texts) for member in self.members if hasattr(member, "cut_texts")]
+        cuts = [cut for cut in answers if cut is not None]
+        if not cuts:
             return None
-        return [text for text in texts if any(text in cut for cut in known)]
+        return [text for text in texts if any(text in cut for cut in cuts)]
 
     def encode_image(self, images: Sequence[Image]) -> MemberCodes:
         """Encode uint8 RGB images (H, W, 3) for each member."""
@@ -92,17 +92,17 @@ class Ensemble:
 
     def describe(self) -> dict[str, Any]:
         """Return what a manifest needs to know, as JSON values."""
-        told = [_described(member) for member in self.members]
-        first = next((one for one in told if "device" in one), {})
+        descriptions = [_described(member) for member in self.members]
+        first = next((one for one in descriptions if "device" in one), {})
         return {
             "name": self.name,
             "model": "ensemble",
             "combine": self.combine,
             "member_weights": list(self.weights),
-            "weights": {"random": any((one.get("weights") or {}).get("random", False) for one in told)},
+            "weights": {"random": any((one.get("weights") or {}).get("random", False) for one in descriptions)},
             "threshold": self.threshold,
             "image_size": self.image_size,
-            "members": [{k: v for k, v in one.items() if k not in _MACHINE} for one in told],
+            "members": [{k: v for k, v in one.items() if k not in _MACHINE} for one in descriptions],
             "reads_text": [bool(getattr(member, "takes_text", True)) for member in self.members],
             "image_encoders": len(set(self.encoders.image_groups)),
             "text_encoders": len(set(self.encoders.text_groups)),
@@ -120,14 +120,14 @@ class Ensemble:
         return [np.clip(one, 0.0, 1.0).astype(np.float32) for one in total]
 
     def _mean_of_logits(self, image: MemberCodes, text: MemberCodes, sizes: list[tuple[int, int]]) -> list[Probability]:
-        found: list[Probability] = []
+        probabilities: list[Probability] = []
         with torch.no_grad():
             raw = [self._native(*parts, sizes=sizes) for parts in self._parts(image, text)]
         for row, size in enumerate(sizes):
             pairs = zip(raw, self.weights, strict=True)
             mean = sum(weight * _resized(logits[row], size).double() for logits, weight in pairs)
-            found.append(torch.as_tensor(mean).sigmoid()[0, 0].float().cpu().numpy())
-        return found
+            probabilities.append(torch.as_tensor(mean).sigmoid()[0, 0].float().cpu().numpy())
+        return probabilities
 
     def _native(self, member: Segmenter, image: Any, text: Any, *, sizes: list[tuple[int, int]]) -> list[torch.Tensor]:
         """Return a member's logits, one (1, 1, h, w) per pair, at its own size."""
