@@ -17,6 +17,7 @@ from pathlib import Path
 ROOMS = ("robustness", "perturb", "metrics", "runners", "reports")
 VAGUE = frozenset("found held told said kept made wanted asked known".split())
 MOST_MODULES = 25
+MOST_VAGUE_PER_1000 = 1.0
 
 
 def sources(root: Path) -> list[Path]:
@@ -114,16 +115,23 @@ def crowded(root: Path) -> list[str]:
     return [f"{folder.relative_to(root)} {count}" for folder, count in sorted(counts.items()) if count > MOST_MODULES]
 
 
-def vague_rate(root: Path) -> tuple[int, int]:
-    """Return how many name tokens are vague participles, and how many name tokens there are."""
-    vague = total = 0
+def name_tokens(file: Path) -> Iterator[tuple[int, str]]:
+    """Yield line and text of each name token of a source file; keywords are none."""
+    with file.open("rb") as stream:
+        for token in tokenize.tokenize(stream.readline):
+            if token.type == tokenize.NAME and not keyword.iskeyword(token.string):
+                yield token.start[0], token.string
+
+
+def vague_names(root: Path) -> tuple[list[str], int]:
+    """Return each vague participle used as a name, as ``path:line name``, and how many name tokens there are."""
+    sites, total = [], 0
     for file in sources(root):
-        with file.open("rb") as stream:
-            for token in tokenize.tokenize(stream.readline):
-                if token.type == tokenize.NAME and not keyword.iskeyword(token.string):
-                    total += 1
-                    vague += token.string in VAGUE
-    return vague, total
+        for line, name in name_tokens(file):
+            total += 1
+            if name in VAGUE:
+                sites.append(f"{file.relative_to(root).as_posix()}:{line} {name}")
+    return sites, total
 
 
 def main(root: Path) -> None:
@@ -132,7 +140,7 @@ def main(root: Path) -> None:
     packages = {module_name(root, file) for file in sources(root) if file.name == "__init__.py"}
     modules, nested = circles(edges), circles(folders(edges, packages))
     skips = sum(file.read_text("utf-8").count("# fmt: skip") for file in sources(root))
-    vague, total = vague_rate(root)
+    vague, total = vague_names(root)
     tracked = subprocess.run(["git", "ls-files"], cwd=root, capture_output=True, text=True, check=True).stdout
     print(f"modules: {len(edges)}, packages: {len(packages)}")
     print(f"import circles between files: {len(modules)}")
@@ -141,7 +149,7 @@ def main(root: Path) -> None:
     print(*(f"  {' -> '.join(path)}" for path in nested), sep="\n" if nested else "", end="\n" if nested else "")
     print(f"folders over {MOST_MODULES} modules: {len(crowded(root))} {' '.join(crowded(root))}".rstrip())
     print(f"fmt: skip in sources: {skips}")
-    print(f"vague names: {vague} of {total}, {1000 * vague / total:.2f} per 1,000")
+    print(f"vague names: {len(vague)} of {total}, {1000 * len(vague) / total:.2f} per 1,000")
     print(f"tracked files: {len(tracked.splitlines())}")
 
 

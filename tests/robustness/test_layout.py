@@ -132,6 +132,17 @@ def test_no_folder_is_crowded():
     assert house.crowded(ROOT) == []
 
 
+def test_names_say_what_they_hold():
+    vague, total = house.vague_names(ROOT)
+    assert 1000 * len(vague) < house.MOST_VAGUE_PER_1000 * total, f"name the noun instead: {vague}"
+
+
+def test_a_vague_name_is_shown_with_its_path_and_line(tmp_path: Path):
+    (tmp_path / "metrics").mkdir()
+    (tmp_path / "metrics" / "x.py").write_text('rows = 1  # found\nfound = "held"\n', "utf-8")
+    assert house.vague_names(tmp_path) == (["metrics/x.py:2 found"], 2)
+
+
 def test_no_package_hides_a_public_name():
     import robustness
 
