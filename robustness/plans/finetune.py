@@ -34,6 +34,9 @@ _LATER: dict[str, tuple[str, ...]] = {
         "lora",
         "counterfactual",
         "attribute_dropout",
+        "absent",
+        "consistency",
+        "consistency_texts",
         "optimizer",
         "decay",
         "min_epochs",
@@ -166,6 +169,10 @@ class TrainSpec(StrictModel):
         lora: adapters on encoders; their own weights then stay frozen.
         counterfactual: share of the samples that ask for another target: half for one that the same image shows, with
             its mask, half for one that it does not show, with an empty mask.
+        absent: share of the samples that ask for a structure that the image surely does not show, with an empty mask;
+            counterfactual prompts are drawn among the others.
+        consistency: weight of the term that draws the masks of rewordings of one prompt together; 0: none.
+        consistency_texts: wordings of each prompt that this term compares, the prompt itself included.
         attribute_dropout: chance of each word that is not needed to find the target to be left out.
         optimizer, decay: AdamW or Adam; weight decay on "matrices" (biases and norms left out) or "all".
         min_epochs, min_delta: the fewest epochs, and the least gain in Dice that counts, for early stopping.
@@ -205,6 +212,9 @@ class TrainSpec(StrictModel):
     lora: LoraSpec | None = None
     counterfactual: float = Field(default=0.0, ge=0, le=1)
     attribute_dropout: float = Field(default=0.0, ge=0, le=1)
+    absent: float = Field(default=0.0, ge=0, lt=1)
+    consistency: float = Field(default=0.0, ge=0)
+    consistency_texts: int = Field(default=3, ge=2, le=4)
     optimizer: Literal["adamw", "adam"] = "adamw"
     decay: Literal["matrices", "all"] = "matrices"
     min_epochs: int = Field(default=0, ge=0)

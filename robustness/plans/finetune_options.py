@@ -66,6 +66,9 @@ class FinetuneOptions(TypedDict, total=False):
     lora: LoraSpec | dict[str, Any] | None
     counterfactual: float
     attribute_dropout: float
+    absent: float
+    consistency: float
+    consistency_texts: int
     optimizer: Literal["adamw", "adam"]
     decay: Literal["matrices", "all"]
     min_epochs: int

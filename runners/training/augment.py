@@ -47,6 +47,13 @@ def with_wrong_attribute(case: Case, rng: np.random.Generator) -> Case:
     return case if params is None else opposite.apply(case, params)
 
 
+def other_wordings(case: Case, text: str, *, count: int, rng: np.random.Generator) -> tuple[str, ...]:
+    """Return `count` wordings of a case's prompt besides `text`, drawn; `text` again where it has too few."""
+    choices = [new for new in dict.fromkeys((case.prompt.text, *paraphrases(case.prompt, case))) if new != text]
+    chosen = [choices[i] for i in rng.permutation(len(choices))[:count]]
+    return (*chosen, *[text] * (count - len(chosen)))
+
+
 def paraphrased(case: Case, rng: np.random.Generator) -> str:
     """Return a paraphrase of a quarter of the prompts, the text as it is of the others."""
     if rng.random() >= _PARAPHRASE:

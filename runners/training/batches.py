@@ -151,7 +151,7 @@ def to_batch(
         codes: what frozen encoders gave before; what it holds is not computed again.
     """
     masks = torch.from_numpy(np.stack([sample.mask for sample in samples]))[:, None].float()
-    batch = Batch(None, masks)
+    batch = Batch(None, masks, texts=1 + len(samples[0].rewordings))
     if codes is not None and codes.holds_images:
         batch = batch._replace(image=codes.images([sample.image for sample in samples]))
     else:
@@ -160,7 +160,7 @@ def to_batch(
     if not segmenter.takes_text:
         return batch
     if codes is not None and codes.holds_texts:
-        return batch._replace(text=codes.texts([sample.text for sample in samples]))
+        return batch._replace(text=codes.texts([text for text, _ in _texts(samples)]))
     ids, attention = _tokens(samples, segmenter, spell)
     if segmenter.trims_text:
         longest = max(int(attention.sum(1).max()), 1)
@@ -169,12 +169,21 @@ def to_batch(
 
 
 def _tokens(samples: Sequence[Sample], segmenter: NetworkSegmenter, spell: float) -> Tokens:
-    texts = [sample.text for sample in samples]
+    texts, keys = zip(*_texts(samples), strict=True)
     spelled = getattr(segmenter.tokenizer, "spelled", None)
     if not spell or spelled is None:
         return segmenter.tokenize(texts)
-    tokens: Tokens = spelled(texts, spell, [generator(0, *sample.key, "spell") for sample in samples])
+    tokens: Tokens = spelled(texts, spell, [generator(0, *key, "spell") for key in keys])
     return tokens
+
+
+def _texts(samples: Sequence[Sample]) -> list[tuple[str, tuple[object, ...]]]:
+    """Return every text with what its own draws are keyed by: each sample's own first, then its rewordings."""
+    return [
+        (text, (*sample.key, *(("wording", place) if place else ())))
+        for sample in samples
+        for place, text in enumerate((sample.text, *sample.rewordings))
+    ]
 
 
 def by_channel(pixel_values: torch.Tensor) -> torch.Tensor:

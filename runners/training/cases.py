@@ -9,11 +9,20 @@ from collections.abc import Mapping, Sequence
 
 from robustness.registry import PERTURBATIONS
 from robustness.runners.data.load import Dataset
+from robustness.runners.training.absent_targets import AbsentTargets
 from robustness.runners.training.attribute_dropout import without_words
-from robustness.runners.training.augment import brightened, paraphrased, rotated, shifted, with_wrong_attribute
+from robustness.runners.training.augment import (
+    brightened,
+    other_wordings,
+    paraphrased,
+    rotated,
+    shifted,
+    with_wrong_attribute,
+)
 from robustness.runners.training.counterfactual import Counterfactuals
 from robustness.runners.training.resized_cases import ResizedCases, Sample
 from robustness.seeds import generator
+from robustness.types import Case
 
 
 class TrainingCases(ResizedCases):
@@ -28,6 +37,8 @@ class TrainingCases(ResizedCases):
         empty: share of prompts replaced by the empty text.
         attribute_dropout: chance of a word that is not needed to be left out.
         others: asks for other targets of the image now and then.
+        absent: asks for what the image does not show now and then.
+        wordings: texts of each sample that ask for the same mask, its own included.
         redraw: validation draws one of the listed texts anew for each pass, as the reference benchmark does.
     """
 
@@ -42,11 +53,14 @@ class TrainingCases(ResizedCases):
         empty: float = 0.0,
         attribute_dropout: float = 0.0,
         others: Counterfactuals | None = None,
+        absent: AbsentTargets | None = None,
+        wordings: int = 1,
         redraw: bool = False,
     ) -> None:
         super().__init__(datasets, size=size, interpolation=interpolation, seed=seed, empty=empty)
         self.augment = tuple(augment)
         self.attribute_dropout, self.others, self.redraw = attribute_dropout, others, redraw
+        self.absent, self.wordings = absent, wordings
         self._context = (self.first if others is None else others.pool.first).context(seed)
         # Looked up only where it is used: the registry imports the whole room.
         self._flip = PERTURBATIONS.get("horizontal_flip")() if "flip" in self.augment else None
@@ -85,9 +99,7 @@ class TrainingCases(ResizedCases):
             CaseError: its files cannot be read.
         """
         key: tuple[object, ...] = ("epoch", epoch, self.first.infos[index].case_id, *(("turn", turn) if turn else ()))
-        case = self.with_prompt(index, key)
-        if self.others is not None:
-            case = self.others.drawn(case, key)
+        case = self._with_other_question(self.with_prompt(index, key), key)
         if self._flip is not None and generator(self.seed, *key, "flip").random() < 0.5:
             params = self._flip.draw(case, 1, generator(self.seed, *key, "flip", "params"))
             case = case if params is None else self._flip.apply(case, params)
@@ -106,4 +118,15 @@ class TrainingCases(ResizedCases):
         text = case.prompt.text
         if "reword" in self.augment:
             text = paraphrased(case, generator(self.seed, *key, "reword"))
-        return Sample(image, mask, text, (self.seed, *key))
+        rewordings: tuple[str, ...] = ()
+        if self.wordings > 1:
+            rng = generator(self.seed, *key, "wordings")
+            rewordings = other_wordings(case, text, count=self.wordings - 1, rng=rng)
+        return Sample(image, mask, text, (self.seed, *key), rewordings)
+
+    def _with_other_question(self, case: Case, key: tuple[object, ...]) -> Case:
+        """Return the case with another question where one is drawn: for nothing first, else for another target."""
+        absent = None if self.absent is None else self.absent.drawn(case, key)
+        if absent is not None:
+            return absent
+        return case if self.others is None else self.others.drawn(case, key)

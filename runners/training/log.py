@@ -10,12 +10,16 @@ from typing import Any
 
 from robustness.files import write_text
 
+LOSSES = ("loss", "dice_loss", "ce_loss", "consistency_loss")
 COLUMNS = ("epoch", "step", "loss", "dice_loss", "ce_loss", "val_loss", "val_dice", "lr", "seconds")
 
 
 @dataclass
 class TrainingLog:
-    """Rows with `COLUMNS`; losses are means over the training steps since the row before."""
+    """Rows with `COLUMNS`, and `consistency_loss` where a training has that term.
+
+    Losses are means over the training steps since the row before.
+    """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
 
@@ -41,9 +45,10 @@ class TrainingLog:
     def write(self, path: Path) -> None:
         """Write all rows as CSV, whole or not at all."""
         text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+        columns = [*COLUMNS, *(name for name in LOSSES if name not in COLUMNS and self.rows and name in self.rows[0])]
+        writer = csv.DictWriter(text, columns, lineterminator="\n")
         writer.writeheader()
-        writer.writerows({key: _shown(row[key]) for key in COLUMNS} for row in self.rows)
+        writer.writerows({key: _shown(row[key]) for key in columns} for row in self.rows)
         write_text(path, text.getvalue())
 
 

@@ -41,6 +41,7 @@ class DiceAndCrossEntropy:
 
         self.dice_weight, self.ce_weight, self.ce_input = dice_weight, ce_weight, ce_input
         self._dice = DiceLoss(sigmoid=True, smooth_nr=smooth, smooth_dr=smooth)
+        self._dice_of_each = DiceLoss(sigmoid=True, smooth_nr=smooth, smooth_dr=smooth, reduction="none")
 
     def __call__(self, logits: torch.Tensor, masks: torch.Tensor) -> Loss:
         """Return the loss of logits and 0/1 masks, both (B, 1, H, W); computed in float32."""
@@ -50,6 +51,13 @@ class DiceAndCrossEntropy:
         if self.ce_input == "nothing":
             ce = torch.zeros_like(ce)
         return Loss(self.dice_weight * dice + self.ce_weight * ce, dice, ce)
+
+    def of_each(self, logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+        """Return soft Dice loss plus cross entropy (B,) of each row, weighted as the sum is."""
+        logits, masks = logits.float(), masks.float()
+        dice = self._dice_of_each(logits, masks).flatten(1).mean(1)
+        ce = functional.binary_cross_entropy_with_logits(logits, masks, reduction="none").flatten(1).mean(1)
+        return self.dice_weight * dice + self.ce_weight * ce
 
     def _read(self, logits: torch.Tensor) -> torch.Tensor:
         return logits.sigmoid() if self.ce_input == "sigmoids" else logits

@@ -15,8 +15,9 @@ from robustness.errors import InputError
 from robustness.plans.finetune import TrainSpec
 from robustness.runners.checkpoints.resume_state import IDENTITY
 from robustness.runners.inference.segmenter import NetworkSegmenter, Tensors
-from robustness.runners.training.log import TrainingLog
-from robustness.runners.training.loss import Loss, hard_dice, training_loss
+from robustness.runners.training.consistency import group_consistency
+from robustness.runners.training.log import LOSSES, TrainingLog
+from robustness.runners.training.loss import hard_dice, training_loss
 from robustness.runners.training.parts import hold_frozen_modules
 from robustness.runners.training.ranks import ONE, Ranks
 from robustness.runners.training.schedule import learning_rate, since_best
@@ -34,6 +35,7 @@ class Batch(NamedTuple):
         masks: (B, 1, S, S).
         input_ids, attention_mask: (B, L) for a model with text, unless `text` stands in their place.
         image, text: what the frozen encoders gave (`SplitNetwork.image_features`, `text_features`).
+        texts: wordings of each case, T; there are B * T rows of text then, those of one case together.
         weight: factor of the mean loss; see `robustness.runners.training.ranks.micro_batches`.
     """
 
@@ -43,6 +45,7 @@ class Batch(NamedTuple):
     attention_mask: Tensor | None = None
     image: Tensors | None = None
     text: Tensors | None = None
+    texts: int = 1
     weight: float = 1.0
 
 
@@ -88,13 +91,13 @@ class TrainingHooks(LightningModule):
         self.training_log = TrainingLog()
         self.identity: dict[str, str] = {}
         self.validated = self.improved = False
-        self._since: list[Loss] = []
+        self._since: list[tuple[Tensor, ...]] = []
         self._validation: list[tuple[Tensor, Tensor]] = []
         self._started = 0.0
         self._seconds_before = 0.0
 
     def logits(self, batch: Batch) -> Tensor:
-        """Return logits (B, 1, S, S)."""
+        """Return logits (B * T, 1, S, S)."""
         if batch.image is not None and not self._knows_batches and len(batch.masks) > _PIECE:
             return torch.cat([self._logits(piece) for piece in pieces(batch, _PIECE)])
         return self._logits(batch)
@@ -103,7 +106,9 @@ class TrainingHooks(LightningModule):
         network: Any = self.network
         # Frozen weights ask for no gradient, so that nothing of a frozen encoder's forward is kept for a backward.
         image = network.encode_image(batch.pixel_values) if batch.image is None else network.image_code(batch.image)
-        text: Tensors = (batch.masks.new_empty(len(batch.masks), 0),)
+        if batch.texts > 1:
+            image = tuple(t.repeat_interleave(batch.texts, dim=0) for t in image)
+        text: Tensors = (batch.masks.new_empty(len(batch.masks) * batch.texts, 0),)
         if batch.text is not None:
             text = network.text_code(batch.text)
         elif self.takes_text:
@@ -114,7 +119,7 @@ class TrainingHooks(LightningModule):
     @property
     def recent_loss(self) -> float:
         """Mean loss of the steps since the last validation; NaN before any."""
-        return torch.stack([loss.total for loss in self._since]).mean().item() if self._since else float("nan")
+        return torch.stack([loss[0] for loss in self._since]).mean().item() if self._since else float("nan")
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return the plan's optimizer over what is not frozen."""
@@ -150,16 +155,20 @@ class TrainingHooks(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of one batch."""
-        loss = self.loss(self.logits(batch), batch.masks)
-        if not bool(torch.isfinite(loss.total)):
+        logits = self.logits(batch)
+        total, *terms = self.loss(logits, batch.masks.repeat_interleave(batch.texts, dim=0))
+        if batch.texts > 1:
+            terms.append(group_consistency(logits, batch.masks, loss=self.loss))
+            total = total + self.spec.consistency * terms[-1]
+        if not bool(torch.isfinite(total)):
             raise InputError(
-                f"train: the loss became {loss.total.item():g} at step {self.global_step + 1} (epoch "
+                f"train: the loss became {total.item():g} at step {self.global_step + 1} (epoch "
                 f"{self.current_epoch + 1}, batch {batch_idx + 1}, lr {self._rate():.3g}); the best before is kept; "
                 "lower lr, or set gradient_clip or precision = 'float32', in another folder"
             )
         if batch.weight:
-            self._since.append(Loss(*(term.detach() for term in loss)))
-        return loss.total if batch.weight == 1.0 else loss.total * batch.weight
+            self._since.append(tuple(term.detach() for term in (total, *terms)))
+        return total if batch.weight == 1.0 else total * batch.weight
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Tell the observers."""
@@ -195,7 +204,7 @@ class TrainingHooks(LightningModule):
             {
                 "epoch": self.current_epoch + 1,
                 "step": self.global_step,
-                **dict(zip(("loss", "dice_loss", "ce_loss"), terms, strict=True)),
+                **dict(zip(LOSSES, terms, strict=False)),
                 "val_loss": loss,
                 "val_dice": dice,
                 "lr": self._rate(),
@@ -231,12 +240,11 @@ class TrainingHooks(LightningModule):
 def pieces(batch: Batch, size: int) -> Iterator[Batch]:
     """Yield a batch in parts of at most `size` cases."""
 
-    def rows(value: Any, part: slice) -> Any:
+    def rows(name: str, value: Any, start: int) -> Any:
+        each = batch.texts if name in ("text", "input_ids", "attention_mask") else 1
+        part = slice(start * each, (start + size) * each)
         return tuple(t[part] for t in value) if isinstance(value, tuple) else value[part]
 
+    tensors = {n: v for n, v in batch._asdict().items() if n not in ("weight", "texts") and v is not None}
     for start in range(0, len(batch.masks), size):
-        part = slice(start, start + size)
-        fields = {
-            name: rows(value, part) for name, value in batch._asdict().items() if name != "weight" and value is not None
-        }
-        yield batch._replace(**fields)
+        yield batch._replace(**{name: rows(name, value, start) for name, value in tensors.items()})

@@ -30,12 +30,14 @@ class Sample(NamedTuple):
         mask: bool (S, S).
         text: the prompt.
         key: what the sample's own draws are keyed by.
+        rewordings: other texts that ask for the same mask.
     """
 
     image: Image
     mask: Mask
     text: str
     key: tuple[object, ...]
+    rewordings: tuple[str, ...] = ()
 
 
 class ResizedCases:

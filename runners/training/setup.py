@@ -18,6 +18,7 @@ from robustness.registry import MODELS
 from robustness.runners.data.load import Dataset
 from robustness.runners.inference.segmenter import NetworkSegmenter
 from robustness.runners.models.load import load_model
+from robustness.runners.training.absent_targets import AbsentTargets
 from robustness.runners.training.cases import TrainingCases
 from robustness.runners.training.counterfactual import Counterfactuals
 from robustness.runners.training.lora import add_adapters
@@ -63,6 +64,7 @@ def set_up(plan: TrainPlan, beside: Path | None) -> TrainingSetup:
         InputError: a model, a checkpoint, data or an option that cannot be used.
     """
     segmenter = _start(plan, beside)
+    _refuse_texts_unread(plan, segmenter)
     training, validation = _cases(plan, segmenter, beside)
     frozen = _frozen_parts(plan)
     parts = parameters_by_part(segmenter)
@@ -145,6 +147,11 @@ def _cases_of(
         opened = {
             key: dataset.subset(limited(dataset, data.fraction, seed=spec.seed)) for key, dataset in opened.items()
         }
+    whole = open_split(data, data.counterfactual_split or data.split, data.prompt) if spec.absent else {}
+    absent = None
+    if whole:
+        context = next(iter(whole.values())).context(spec.seed)
+        absent = AbsentTargets(context, share=spec.absent, seed=spec.seed)
     training = TrainingCases(
         opened,
         seed=spec.seed,
@@ -152,11 +159,22 @@ def _cases_of(
         empty=data.empty,
         attribute_dropout=spec.attribute_dropout,
         others=others,
+        absent=absent,
+        wordings=spec.consistency_texts if spec.consistency else 1,
         **sizes,
     )
     random_texts = "random_validation_text" in spec.reference_accidents
     keys = data.prompt if random_texts else [data.validation_prompt]
     return training, TrainingCases(open_split(data, data.val_split, keys), seed=spec.seed, redraw=random_texts, **sizes)
+
+
+def _refuse_texts_unread(plan: TrainPlan, segmenter: NetworkSegmenter) -> None:
+    used = [name for name in ("absent", "consistency") if getattr(plan.train, name)]
+    if used and not segmenter.takes_text:
+        raise InputError(
+            f"train.{used[0]}: expected a model that reads its prompt, got {segmenter.name}, which reads no text; leave"
+            " this key out"
+        )
 
 
 def _frozen_parts(plan: TrainPlan) -> list[str]:
