@@ -2,52 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import os
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from robustness.errors import CaseError, InputError
-from robustness.files import write_text
 from robustness.limits import set_limits
-from robustness.perturb.joint import chosen_of
-from robustness.perturb.select import Selected
-from robustness.plans.audit import Plan, parse_plan
-from robustness.plans.toml import read_toml
-from robustness.run_folder import GALLERY, MANIFEST, PLAN, STATE, RunFolder, read_table
+from robustness.plans.audit import Plan
+from robustness.run_folder import GALLERY, MANIFEST, RunFolder
 from robustness.run_integrity import check_resumable
-from robustness.runners.attacks.model import rows_of
-from robustness.runners.attacks.searches import Attacks, settings_of
-from robustness.runners.attacks.worst_prompt import bind
-from robustness.runners.audit.answer_guard import PartAnswers, answers_file, answers_of, check_answers
+from robustness.runners.audit.answer_guard import answers_of, check_answers
 from robustness.runners.audit.executors import run_local, run_on_ray
-from robustness.runners.audit.failure_streak import FailureStreak
-from robustness.runners.audit.gallery import GalleryCollector, Standings, assemble
-from robustness.runners.audit.image_jobs import image_jobs
-from robustness.runners.audit.jobs import Group, Job, JobMaker, Row
-from robustness.runners.audit.parts import Part, cut_parts, first_parts, image_places, model_names
-from robustness.runners.audit.reader import AuditStoppedError, ImageOf, Reader
-from robustness.runners.audit.rerun import sampled_images, shows_noise
-from robustness.runners.audit.results_table import results_table
-from robustness.runners.audit.saved_predictions import SavedPredictions
-from robustness.runners.audit.scoring import Scored, Scorer
-from robustness.runners.audit.state import HARDWARE, compare, describe, digest, only, without
-from robustness.runners.audit.text_probe import has_text_code, with_text_distance
+from robustness.runners.audit.gallery import assemble
+from robustness.runners.audit.session import AuditSession
 from robustness.runners.audit.workers import run_in_workers
 from robustness.runners.data.load import Dataset
 from robustness.runners.environment import environment
-from robustness.runners.inference.engine import Engine, engine_of
 from robustness.types import Progress, Segmenter
 
-# Changed images of this many jobs are held at once; more would cost memory, fewer would starve the batches.
-CHANGED_IMAGES_AT_ONCE = 32
-
 Reload = Callable[[], tuple[Sequence[Segmenter], Sequence[Dataset]]]
-Placed = tuple[tuple[int, ...], Row]
-Item = Job | Placed
 
 
 def run_audit(
@@ -113,7 +85,7 @@ def run_parts(
     run.remove_leftovers()
     if threads is not None:
         environment(threads)
-    audit = _Audit(plan, models, datasets, run, strict=strict, ahead=plan.engine.prefetch)
+    audit = AuditSession(plan, models, datasets, run, strict=strict, ahead=plan.engine.prefetch)
     audit.open_state(allow_drift=allow_drift)
     check_resumable(run)
     total = len(audit.parts)
@@ -122,7 +94,7 @@ def run_parts(
         # Conclusions about fewer rows must not outlive the rows that are about to come.
         (run.path / MANIFEST).unlink(missing_ok=True)
     try:
-        audit.run_pending(pending, progress=progress, reload=reload, workers=workers)
+        _run_pending(audit, pending, progress=progress, reload=reload, workers=workers)
     finally:
         audit.reader.close()
     if progress:
@@ -133,235 +105,31 @@ def run_parts(
         assemble(run, parts=total)
 
 
-def _worker(plan: Plan, reload: Reload, out: Path, strict: bool, threads: int) -> _Audit:
+def _worker(plan: Plan, reload: Reload, out: Path, strict: bool, threads: int) -> AuditSession:
     # Ray gives its workers thread counts of its own; the run's state says how many compute.
     environment(threads)
     set_limits(plan.limits)
     models, datasets = reload()
-    return _Audit(plan, models, datasets, RunFolder(out), strict=strict)
+    return AuditSession(plan, models, datasets, RunFolder(out), strict=strict)
 
 
-class _Audit:
-    def __init__(
-        self,
-        plan: Plan,
-        models: Sequence[Segmenter],
-        datasets: Sequence[Dataset],
-        run: RunFolder,
-        *,
-        strict: bool,
-        ahead: int = 0,
-    ) -> None:
-        self.plan, self.models, self.datasets, self.run, self.strict = plan, models, datasets, run, strict
-        self.names = model_names(plan, models)
-        self.parts = cut_parts(models, datasets, plan.engine.images_per_part)
-        self.environment = environment(plan.engine.threads)
-        self.chosen = [chosen_of(plan.perturbations, dataset.context(plan.seed)) for dataset in datasets]
-        self.places = [image_places(dataset) for dataset in datasets]
-        self.firsts = first_parts(self.parts)
-        self.predicted_twice: dict[tuple[int, int], frozenset[str]] = {}
-        self.standings = Standings()
-        self.engines: dict[int, Engine] = {}
-        self.streaks: dict[int, FailureStreak] = {}
-        self.counted: dict[int, dict[str, int]] = {}
-        self.reader = Reader(
-            datasets, self.places, [self._identity(part) for part in self.parts], strict=strict, ahead=ahead
-        )
-        self.settings = settings_of(plan)
-        self.attacks: dict[tuple[int, int], Attacks] = {}
-        self.saved = SavedPredictions(run.path / "predictions", datasets) if plan.engine.save_predictions else None
-
-    def open_state(self, *, allow_drift: bool) -> None:
-        """Write the run's state, or compare it with the one that is there."""
-        state = {
-            "plan_sha256": self.plan.sha256(),
-            "parts": len(self.parts),
-            "conditions": [chosen.conditions for chosen in self.chosen],
-            "models": [without(describe(model), HARDWARE) for model in self.models],
-            "datasets": [digest(dataset.fingerprint()) for dataset in self.datasets],
-            "environment": {**self.environment, "hardware": [only(describe(m), HARDWARE) for m in self.models]},
-        }
-        state = json.loads(json.dumps(state))
-        stored = self.run.read_json(STATE)
-        if stored:
-            compare(stored, state, allow_drift=allow_drift)
-            self._keep_plan(stored["plan_sha256"])
-            return
-        write_text(self.run.path / PLAN, self.plan.to_toml())
-        self.run.write_json(STATE, state)
-
-    def _keep_plan(self, sha256: str) -> None:
-        """See that the run's plan is the one that its rows were made by: the conclusions are drawn from it."""
-        if not os.path.lexists(self.run.path / PLAN):
-            write_text(self.run.path / PLAN, self.plan.to_toml())
-        stored = parse_plan(read_toml(self.run.path / PLAN), source=PLAN)
-        if stored.sha256() != sha256:
-            raise InputError(
-                f"out: {PLAN} was changed since the audit began; restore it, or delete it and run the same audit "
-                "again, which writes it anew"
-            )
-
-    def run_pending(
-        self, pending: Sequence[int], *, progress: Progress | None, reload: Reload | None, workers: int | None
-    ) -> None:
-        """Run parts here, in processes of this machine or on a cluster; see `run_parts`."""
-        total = len(self.parts)
-        if reload is None or workers == 1:
-            run_local(self, pending, total=total, progress=progress)
-            return
-        threads = self.environment["threads"]
-        make = partial(_worker, self.plan, reload, self.run.path, self.strict, threads)
-        first = [index for index in pending if index in self._first_of_sampled()]
-        if workers is not None:
-            run_in_workers(self, make, pending, first=first, workers=workers, total=total, progress=progress)
-        else:
-            run_on_ray(make, pending, first=first, total=total, progress=progress, threads=threads)
-
-    def _first_of_sampled(self) -> set[int]:
-        """Return the first parts that tell later ones which of their images to run a second time."""
-        return {
-            first
-            for (_, dataset), first in self.firsts.items()
-            if len(self._sampled(dataset, first)) < len(self.places[dataset])
-        }
-
-    def _sampled(self, dataset: int, first: int) -> frozenset[str]:
-        images = list(self.places[dataset])
-        return sampled_images(images, first=len(self.parts[first].images), seed=self.plan.seed)
-
-    def run_part(self, index: int) -> None:
-        """Predict, score and store one part."""
-        part = self.parts[index]
-        started = time.perf_counter()
-        chosen = self._bound(part)
-        joint = self.chosen[part.dataset].joint
-        maker = JobMaker(identity=self._identity(part), selected=chosen, seed=self.plan.seed, joint=joint)
-        groups = self.reader.groups(part.keys(), then=self._following(index))
-        collector = GalleryCollector(self.plan.seed, self.standings)
-        scorer = self._scorer(part)
-        answers = PartAnswers(self.models[part.model], scorer.counts)
-        rows = [placed for group in groups for placed in group.failed]
-        for scored in self._scored(part, scorer, maker, groups, rows):
-            rows.extend(((*scored.job.order, place), row) for place, row in enumerate(scored.rows))
-            if scored.clean is not None:
-                collector.offer(scored)
-            if self.saved is not None:
-                self.saved.save(scored)
-        rows.sort(key=lambda placed: placed[0])
-        self.run.write_table(self.run.picture_part(part.index), collector.table())
-        table = results_table([row for _, row in rows])
-        if has_text_code(self.models[part.model]):
-            table = with_text_distance(table, self.models[part.model])
-        place = {"model": part.model, "dataset": part.dataset}
-        self.run.write_json(answers_file(part.index), answers.record(place))
-        self.run.write_part(part.index, table, self._work(part.model, time.perf_counter() - started))
-
-    def _identity(self, part: Part) -> dict[str, str]:
-        dataset = self.datasets[part.dataset]
-        return {"model": self.names[part.model], "dataset": dataset.name, "split": dataset.split}
-
-    def _following(self, index: int) -> Iterator[ImageOf]:
-        """Yield the images of the parts that come after one and are not there yet."""
-        for part in self.parts[index + 1 :]:
-            if not self.run.part(part.index).is_file():
-                yield from part.keys()
-
-    def _bound(self, part: Part) -> list[Selected]:
-        """Return the part's perturbations with its model in the loop of those that search or attack."""
-        place = part.model, part.dataset
-        if place not in self.attacks:
-            model, dataset = self.models[part.model], self.datasets[part.dataset]
-            self.attacks[place] = Attacks(model, dataset, self.settings, self.plan.seed)
-        chosen = bind(self.chosen[part.dataset].single, self.models[part.model], budget=self.settings.text_budget)
-        return self.attacks[place].bind(chosen)
-
-    def _work(self, model: int, seconds: float) -> dict[str, float]:
-        """Return what a part cost, and how many of its texts were too long for the model."""
-        counted = {k: v for k, v in self._engine(model).describe().items() if k.startswith("n_")}
-        counted |= rows_of([attack.counters for place, attack in self.attacks.items() if place[0] == model])
-        before, self.counted[model] = self.counted.get(model, {}), counted
-        return {"seconds": round(seconds, 3), **{k: v - before.get(k, 0) for k, v in counted.items()}}
-
-    def _predicted_twice(self, part: Part) -> frozenset[str]:
-        """Return which images of a part are run a second time; see `robustness.runners.audit.rerun`."""
-        place = part.model, part.dataset
-        if place not in self.predicted_twice:
-            first, images = self.firsts[place], self.places[part.dataset]
-            chosen = self._sampled(part.dataset, first)
-            if part.index == first:
-                return chosen
-            needed = len(chosen) < len(images) and shows_noise(read_table(self.run.part(first)))
-            self.predicted_twice[place] = frozenset(images) if needed else chosen
-        return self.predicted_twice[place]
-
-    def _scorer(self, part: Part) -> Scorer:
-        return Scorer(
-            threshold=self.models[part.model].threshold,
-            metrics=self.plan.metrics.names,
-            nsd_tolerance_mm=self.plan.metrics.nsd_tolerance_mm,
-            at_network_size=self.plan.metrics.resolution == "network",
-            thresholds=self.plan.metrics.thresholds,
-        )
-
-    def _scored(
-        self, part: Part, scorer: Scorer, maker: JobMaker, groups: Sequence[Group], rows: list[Placed]
-    ) -> Iterator[Scored]:
-        engine = self._engine(part.model)
-        clean = _only_jobs((maker.clean_image_jobs(g) for g in groups), rows)
-        yield from self._predict(engine, scorer, clean, rows)
-        twice = self._predicted_twice(part)
-        again = [
-            job for g, image in zip(groups, part.images, strict=True) if image in twice for job in maker.rerun_jobs(g)
-        ]
-        yield from self._predict(engine, scorer, again, rows, fresh=True)
-        changed = image_jobs(maker, groups, **_where_pictures_change(self.models[part.model]))
-        waiting: list[Job] = []
-        for job in _jobs(changed, rows):
-            # Jobs on one image stay together, so that it is encoded once.
-            full = len(waiting) >= CHANGED_IMAGES_AT_ONCE
-            if full and job.request.image_key != waiting[-1].request.image_key:
-                yield from self._predict(engine, scorer, waiting, rows)
-                waiting = []
-            waiting.append(job)
-        yield from self._predict(engine, scorer, waiting, rows)
-
-    def _predict(
-        self, engine: Engine, scorer: Scorer, jobs: Sequence[Job], rows: list[Placed], *, fresh: bool = False
-    ) -> Iterator[Scored]:
-        # Stored predictions that are missing say nothing of the next ones.
-        stored = hasattr(engine.model, "lookup")
-        streak = self.streaks.setdefault(id(engine), FailureStreak(engine.model.name))
-        outcomes = engine.outcomes([job.request for job in jobs], fresh=fresh)
-        for job, outcome in zip(jobs, outcomes, strict=True):
-            streak.note(job.request.case_id, None if stored else outcome)
-            if not isinstance(outcome, CaseError):
-                yield scorer.score(job, outcome)
-                continue
-            if self.strict:
-                raise AuditStoppedError(f"{job.request.case_id}: {outcome} (stopped: strict)") from outcome
-            failed = ({**row, "error": str(outcome)} for row in job.rows)
-            rows.extend(((*job.order, place), row) for place, row in enumerate(failed))
-
-    def _engine(self, model: int) -> Engine:
-        if model not in self.engines:
-            self.engines[model] = engine_of(self.models[model], self.plan)
-        return self.engines[model]
-
-
-def _where_pictures_change(model: Segmenter) -> dict[str, Any]:
-    """On the model's accelerator in batches; on the CPU one by one, which costs nothing there."""
-    device = str(getattr(model, "device", "cpu"))
-    return {"device": device, "at_once": 1 if device == "cpu" else CHANGED_IMAGES_AT_ONCE}
-
-
-def _only_jobs(streams: Iterable[Iterable[Item]], rows: list[Placed]) -> list[Job]:
-    return [job for stream in streams for job in _jobs(stream, rows)]
-
-
-def _jobs(items: Iterable[Item], rows: list[Placed]) -> Iterator[Job]:
-    """Yield the jobs of a stream; rows that are finished already go to `rows`."""
-    for item in items:
-        if isinstance(item, Job):
-            yield item
-        else:
-            rows.append(((*item[0], 0), item[1]))
+def _run_pending(
+    audit: AuditSession,
+    pending: Sequence[int],
+    *,
+    progress: Progress | None,
+    reload: Reload | None,
+    workers: int | None,
+) -> None:
+    """Run parts here, in processes of this machine or on a cluster; see `run_parts`."""
+    total = len(audit.parts)
+    if reload is None or workers == 1:
+        run_local(audit, pending, total=total, progress=progress)
+        return
+    threads = audit.environment["threads"]
+    make = partial(_worker, audit.plan, reload, audit.run.path, audit.strict, threads)
+    first = [index for index in pending if index in audit.first_of_sampled()]
+    if workers is not None:
+        run_in_workers(audit, make, pending, first=first, workers=workers, total=total, progress=progress)
+    else:
+        run_on_ray(make, pending, first=first, total=total, progress=progress, threads=threads)

@@ -11,9 +11,14 @@ from robustness.types import Segmenter
 
 if TYPE_CHECKING:
     import pandas as pd
+    import torch
 
 DISTANCE = "text_distance"
+# Of one model; enough that texts which return from part to part are encoded once, and a few MiB at most.
+MOST_VECTORS = 4096
 _PAIR = ["model", "dataset", "split", "case_id", "prompt_index"]
+
+Vectors = dict[str, "torch.Tensor"]
 
 
 def has_text_code(model: Segmenter) -> bool:
@@ -30,39 +35,53 @@ def has_text_code(model: Segmenter) -> bool:
         return False
 
 
-def text_distances(model: Segmenter, pairs: Sequence[tuple[str, str]], *, batch: int = 64) -> list[float]:
+def text_distances(
+    model: Segmenter, pairs: Sequence[tuple[str, str]], *, vectors: Vectors | None = None
+) -> list[float]:
     """Return the cosine distance, 0 to 2, between the features of the two texts of each pair.
 
     Features are everything that the model computes from the text alone, as one vector: for CLIPSeg and BiomedCLIPSeg
     the FiLM factor and offset, which is all that the mask can know of the prompt; features with one entry per token are
     averaged over the tokens first. 0 means that the difference is lost before image and text meet; then no image can
-    bring it back. Each distinct text is encoded once.
+    bring it back.
+
+    Each distinct text is encoded once and by itself: beside others it would be padded to the longest of them and summed
+    in another order, and its distance would depend, by about 1e-7, on what else the part holds.
+
+    Args:
+        model: a network that encodes text.
+        pairs: two texts each.
+        vectors: unit vectors of texts that this model has encoded before; filled, up to `MOST_VECTORS`.
 
     Raises:
         InputError: the model has no text features (an image-only model, a black box, stored predictions).
     """
+    if not getattr(model, "takes_text", False):
+        raise InputError(f"model: expected a network that encodes text, {model.name} does not")
+    recent = {} if vectors is None else vectors
+    distances = []
+    for before, after in pairs:
+        one, other = (_vector(model, text, recent) for text in (before, after))
+        distances.append(float((one - other).square().sum() / 2))
+    return distances
+
+
+def _vector(model: Segmenter, text: str, vectors: Vectors) -> torch.Tensor:
+    """Return a text's features at unit length, in double precision."""
     import torch
 
     from robustness.runners.inference.segmenter import TensorCode
 
-    if not getattr(model, "takes_text", False):
-        raise InputError(f"model: expected a network that encodes text, {model.name} does not")
-    distinct = list(dict.fromkeys(text for pair in pairs for text in pair))
-    row_of = {text: row for row, text in enumerate(distinct)}
-    vectors: list[torch.Tensor] = []
-    with torch.inference_mode():
-        for start in range(0, len(distinct), batch):
-            code: Any = model.encode_text(distinct[start : start + batch])
-            if not isinstance(code, TensorCode):
-                raise InputError(f"model: expected text features of tensors, {model.name} gives {type(code).__name__}")
-            vectors.append(_flat(code.tensors))
-    if not vectors:
-        return []
-    # Double precision: distances of near-equal features lie below the rounding of single precision.
-    whole = torch.nn.functional.normalize(torch.cat(vectors).double(), dim=1)
-    before, after = (torch.tensor([row_of[pair[side]] for pair in pairs]) for side in (0, 1))
-    squared = (whole[before] - whole[after]).square().sum(1)
-    return [float(d) for d in squared / 2]
+    if text not in vectors:
+        with torch.inference_mode():
+            code: Any = model.encode_text([text])
+        if not isinstance(code, TensorCode):
+            raise InputError(f"model: expected text features of tensors, {model.name} gives {type(code).__name__}")
+        if len(vectors) >= MOST_VECTORS:
+            del vectors[next(iter(vectors))]
+        # Double precision: distances of near-equal features lie below the rounding of single precision.
+        vectors[text] = torch.nn.functional.normalize(_flat(code.tensors).double(), dim=1)[0]
+    return vectors[text]
 
 
 def text_collapse(results: pd.DataFrame, model: Segmenter) -> pd.DataFrame:
@@ -84,12 +103,13 @@ def text_collapse(results: pd.DataFrame, model: Segmenter) -> pd.DataFrame:
     return joined[columns].reset_index(drop=True)
 
 
-def with_text_distance(results: pd.DataFrame, model: Segmenter) -> pd.DataFrame:
+def with_text_distance(results: pd.DataFrame, model: Segmenter, *, vectors: Vectors | None = None) -> pd.DataFrame:
     """Return a run's table with a column `text_distance`: NaN but for the rows that `text_collapse` gives.
 
-    A column that is there already, from another model of the run, keeps its values for the other rows.
+    A column that is there already, from another model of the run, keeps its values for the other rows; `vectors` are
+    those of `text_distances`.
     """
-    joined = _joined(results, model)
+    joined = _joined(results, model, vectors)
     table = results.copy()
     if DISTANCE not in table:
         table[DISTANCE] = float("nan")
@@ -97,7 +117,7 @@ def with_text_distance(results: pd.DataFrame, model: Segmenter) -> pd.DataFrame:
     return table
 
 
-def _joined(results: pd.DataFrame, model: Segmenter) -> pd.DataFrame:
+def _joined(results: pd.DataFrame, model: Segmenter, vectors: Vectors | None = None) -> pd.DataFrame:
     rows = results if results["model"].nunique() == 1 else results[results["model"] == model.name]
     if rows.empty:
         raise InputError(f"results: expected rows of {model.name!r}, found {sorted(results['model'].unique())}")
@@ -106,7 +126,7 @@ def _joined(results: pd.DataFrame, model: Segmenter) -> pd.DataFrame:
     changed = rows[(rows["family"] == "prompt") & rows["applicable"].astype(bool)].reset_index(names="row")
     joined = changed.merge(clean, on=_PAIR, how="inner", validate="many_to_one")
     pairs = list(zip(joined["clean_prompt"], joined["prompt"], strict=True))
-    joined[DISTANCE] = text_distances(model, pairs)
+    joined[DISTANCE] = text_distances(model, pairs, vectors=vectors)
     return joined
 
 

@@ -9,6 +9,7 @@ import torch
 
 import robustness as rb
 from robustness.errors import InputError
+from robustness.runners.audit import text_probe
 from robustness.runners.audit.text_probe import text_collapse, text_distances, with_text_distance
 from robustness.runners.inference.segmenter import TensorCode
 from robustness.runners.models.load import load_model
@@ -34,7 +35,7 @@ class Fixed:
 
 def test_distances_are_one_minus_the_cosine():
     codes = {"a": [1.0, 0.0], "b": [0.0, 2.0], "c": [-3.0, 0.0], "d": [1.0, 1.0]}
-    found = text_distances(Fixed(codes), [("a", "a"), ("a", "b"), ("a", "c"), ("a", "d")], batch=2)
+    found = text_distances(Fixed(codes), [("a", "a"), ("a", "b"), ("a", "c"), ("a", "d")])
     assert found == pytest.approx([0, 1, 2, 1 - 2**-0.5])
 
 
@@ -92,6 +93,52 @@ def test_a_run_gives_one_row_per_changed_prompt(film, tmp_path):
     assert list(told.index) == list(wanted.index)
     assert list(told["text_distance"]) == list(table["text_distance"])
     assert "text_distance" in results
+
+
+class TestADistanceIsExact:
+    """The distance of two texts is a fact of the model, whatever else is asked and in whatever order."""
+
+    TEXTS = ("polyp", "one small pink round polyp", "a", "the left caudate nucleus of a brain in axial T1 MRI", "")
+
+    @pytest.fixture(params=["film-unet", "clipseg"])
+    def model(self, request):
+        config = {"preset": "tiny"} if request.param == "clipseg" else {"image_size": 32}
+        return load_model(request.param, config=config, device="cpu")
+
+    def test_it_depends_neither_on_order_nor_on_other_texts(self, model):
+        pairs = [(one, other) for one in self.TEXTS for other in self.TEXTS]
+        alone = [text_distances(model, [pair])[0] for pair in pairs]
+        assert text_distances(model, pairs) == alone
+        assert text_distances(model, pairs[::-1]) == alone[::-1]
+        assert text_distances(model, [(other, one) for one, other in pairs]) == alone
+
+    def test_forgotten_texts_are_encoded_again_to_the_same_bits(self, model, monkeypatch):
+        pairs = [(one, other) for one in self.TEXTS for other in self.TEXTS]
+        vectors = {}
+        remembered = text_distances(model, pairs, vectors=vectors)
+        assert set(vectors) == set(self.TEXTS)
+        monkeypatch.setattr(text_probe, "MOST_VECTORS", 2)
+        bounded = {}
+        assert text_distances(model, pairs, vectors=bounded) == remembered
+        assert len(bounded) <= 2
+
+    def test_an_audit_gives_the_same_whatever_the_size_of_its_parts(self, model, tmp_path):
+        data = rb.load_dataset(write_dataset(tmp_path / "data", images=3), prompt="p2")
+        columns = []
+        for size in (1, 2, 3):
+            run = rb.audit(
+                model,
+                data,
+                perturbations=["antonym", "drop", "paraphrase"],
+                out=tmp_path / str(size),
+                report=False,
+                engine={"images_per_part": size, "batch_size": size},
+                metrics={"names": ["dice"]},
+                statistics={"resamples": 99},
+            )
+            columns.append(run.results()["text_distance"])
+        pd.testing.assert_series_equal(columns[0], columns[1], check_exact=True)
+        pd.testing.assert_series_equal(columns[0], columns[2], check_exact=True)
 
 
 def test_rows_of_another_model_are_told(film):
