@@ -13,9 +13,9 @@ from torch.utils.data import DataLoader, Sampler
 from robustness.runners.inference.segmenter import NetworkSegmenter, Tokens
 from robustness.runners.training.feature_cache import CachedCodes
 from robustness.runners.training.module import Batch
-from robustness.runners.training.pool import Cases
 from robustness.runners.training.ranks import ONE, Ranks, micro_batches
-from robustness.runners.training.resized_cases import Sample
+from robustness.runners.training.samples.pool import Cases
+from robustness.runners.training.samples.resized_cases import Sample
 from robustness.seeds import generator
 
 

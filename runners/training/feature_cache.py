@@ -20,7 +20,7 @@ from robustness.types import Image
 
 if TYPE_CHECKING:
     from robustness.plans.finetune import TrainSpec
-    from robustness.runners.training.pool import Cases
+    from robustness.runners.training.samples.pool import Cases
     from robustness.runners.training.setup import TrainingSetup
 
 # Changes that make another image in every epoch.

@@ -18,14 +18,14 @@ from robustness.registry import MODELS
 from robustness.runners.data.load import Dataset
 from robustness.runners.inference.segmenter import NetworkSegmenter
 from robustness.runners.models.load import load_model
-from robustness.runners.training.absent_targets import AbsentTargets
-from robustness.runners.training.cases import TrainingCases
-from robustness.runners.training.counterfactual import Counterfactuals
 from robustness.runners.training.lora import add_adapters
 from robustness.runners.training.parts import freeze, parameters_by_part
-from robustness.runners.training.pool import Cases, PooledCases, limited
 from robustness.runners.training.ranks import own_device
-from robustness.runners.training.resized_cases import open_split
+from robustness.runners.training.samples.absent_targets import AbsentTargets
+from robustness.runners.training.samples.cases import TrainingCases
+from robustness.runners.training.samples.counterfactual import Counterfactuals
+from robustness.runners.training.samples.pool import Cases, PooledCases, limited
+from robustness.runners.training.samples.resized_cases import open_split
 
 
 @dataclass(frozen=True)

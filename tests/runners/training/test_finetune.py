@@ -17,11 +17,11 @@ from robustness.runners.inference.segmenter import Tokens
 from robustness.runners.models.load import load_model
 from robustness.runners.training import folder as training_files
 from robustness.runners.training.batches import to_batch, training_batches
-from robustness.runners.training.cases import TrainingCases
 from robustness.runners.training.finetune import finetune, finetune_plan, planned_epochs
 from robustness.runners.training.loss import DiceAndCrossEntropy, hard_dice
 from robustness.runners.training.parts import freeze, parameters_by_part
-from robustness.runners.training.resized_cases import open_split
+from robustness.runners.training.samples.cases import TrainingCases
+from robustness.runners.training.samples.resized_cases import open_split
 from robustness.runners.training.schedule import learning_rate, plateaus, since_best
 from tests.synthetic import write_dataset
 

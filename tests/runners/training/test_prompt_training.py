@@ -8,13 +8,13 @@ import torch
 
 from robustness.errors import InputError
 from robustness.plans.finetune import TrainDataSpec, TrainSpec
-from robustness.runners.training.absent_targets import AbsentTargets
-from robustness.runners.training.cases import TrainingCases
 from robustness.runners.training.consistency import group_consistency
-from robustness.runners.training.counterfactual import Counterfactuals
 from robustness.runners.training.finetune import finetune
 from robustness.runners.training.loss import DiceAndCrossEntropy
-from robustness.runners.training.resized_cases import open_split
+from robustness.runners.training.samples.absent_targets import AbsentTargets
+from robustness.runners.training.samples.cases import TrainingCases
+from robustness.runners.training.samples.counterfactual import Counterfactuals
+from robustness.runners.training.samples.resized_cases import open_split
 from tests.runners.training_data import FAST, TINY, largest_difference, rows, same, weights
 from tests.synthetic import write_dataset
 

@@ -6,10 +6,10 @@ import torch
 
 from robustness.errors import InputError
 from robustness.plans.finetune import TrainDataSpec, TrainSpec
-from robustness.runners.training.cases import TrainingCases
 from robustness.runners.training.finetune import finetune
 from robustness.runners.training.loss import training_loss
-from robustness.runners.training.resized_cases import open_split
+from robustness.runners.training.samples.cases import TrainingCases
+from robustness.runners.training.samples.resized_cases import open_split
 from robustness.runners.training.schedule import learning_rate, plateaus, since_best
 from tests.runners.training_data import FAST, TINY, rows
 from tests.synthetic import write_dataset

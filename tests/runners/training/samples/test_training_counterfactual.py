@@ -8,11 +8,11 @@ from PIL import Image
 
 from robustness.perturb.language.parse import parse_prompt
 from robustness.plans.finetune import TrainDataSpec
-from robustness.runners.training.attribute_dropout import told_apart, without_words
-from robustness.runners.training.cases import TrainingCases
-from robustness.runners.training.counterfactual import Counterfactuals
 from robustness.runners.training.finetune import finetune
-from robustness.runners.training.resized_cases import open_split
+from robustness.runners.training.samples.attribute_dropout import told_apart, without_words
+from robustness.runners.training.samples.cases import TrainingCases
+from robustness.runners.training.samples.counterfactual import Counterfactuals
+from robustness.runners.training.samples.resized_cases import open_split
 from robustness.types import CaseInfo, DataContext
 from tests.runners.training_data import FAST, same, weights
 from tests.synthetic import write_dataset

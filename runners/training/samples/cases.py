@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 
 from robustness.registry import PERTURBATIONS
 from robustness.runners.data.load import Dataset
-from robustness.runners.training.absent_targets import AbsentTargets
-from robustness.runners.training.attribute_dropout import without_words
-from robustness.runners.training.augment import (
+from robustness.runners.training.samples.absent_targets import AbsentTargets
+from robustness.runners.training.samples.attribute_dropout import without_words
+from robustness.runners.training.samples.augment import (
     brightened,
     other_wordings,
     paraphrased,
@@ -19,8 +19,8 @@ from robustness.runners.training.augment import (
     shifted,
     with_wrong_attribute,
 )
-from robustness.runners.training.counterfactual import Counterfactuals
-from robustness.runners.training.resized_cases import ResizedCases, Sample
+from robustness.runners.training.samples.counterfactual import Counterfactuals
+from robustness.runners.training.samples.resized_cases import ResizedCases, Sample
 from robustness.seeds import generator
 from robustness.types import Case
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from robustness.errors import InputError
 from robustness.runners.data.load import Dataset
-from robustness.runners.training.cases import TrainingCases
-from robustness.runners.training.resized_cases import Sample
+from robustness.runners.training.samples.cases import TrainingCases
+from robustness.runners.training.samples.resized_cases import Sample
 from robustness.seeds import generator
 
 

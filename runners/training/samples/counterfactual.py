@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 
 from robustness.registry import PERTURBATIONS
-from robustness.runners.training.attribute_dropout import read_again
-from robustness.runners.training.resized_cases import ResizedCases
+from robustness.runners.training.samples.attribute_dropout import read_again
+from robustness.runners.training.samples.resized_cases import ResizedCases
 from robustness.seeds import generator
 from robustness.types import Case
 

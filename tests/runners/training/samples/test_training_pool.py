@@ -11,8 +11,8 @@ import pytest
 from robustness.errors import InputError
 from robustness.plans.finetune import parse_train_plan
 from robustness.runners.data.load import Dataset, load_dataset
-from robustness.runners.training.cases import TrainingCases
-from robustness.runners.training.pool import PooledCases, limited
+from robustness.runners.training.samples.cases import TrainingCases
+from robustness.runners.training.samples.pool import PooledCases, limited
 
 DEMO = Path(str(files("robustness") / "demo_data"))
 
