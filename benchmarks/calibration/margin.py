@@ -13,8 +13,8 @@ from benchmarks.calibration._study import Check, Study, in_parallel, rate_limit,
 from robustness.metrics.inference.intervals import t_interval
 from robustness.metrics.verdicts.evidence import Evidence
 from robustness.metrics.verdicts.families import family_tests
-from robustness.metrics.verdicts.referents import Selectivity
 from robustness.metrics.verdicts.rules import decide
+from robustness.metrics.verdicts.selectivity import Selectivity
 from robustness.metrics.verdicts.settings import Settings
 from robustness.seeds import generator
 
@@ -56,7 +56,7 @@ def shares(kind: str, subjects: int, runs: int, seed: int) -> tuple[float, ...]:
         )
         verdict = decide(evidence, settings, family_tests([evidence], settings)[0]).verdict
         said[verdict] = said.get(verdict, 0) + 1
-        # FOLLOWS asks for twice the margin; both referents equal is its worst case.
+        # FOLLOWS asks for twice the margin; both targets equal is its worst case.
         selective = Selectivity(2 * change, 2 * change, subjects)
         evidence = Evidence(0, "size", nobody, nothing, nothing, nothing, 0, 0, selective, np.nan, "")
         follows += decide(evidence, settings, family_tests([evidence], settings)[0]).verdict == "FOLLOWS"

@@ -18,7 +18,7 @@ def applicable_cases(rows: Rows, *, keep: Flags | None = None) -> Flags:
     """Return, per cell and case, whether the condition applies to the case: (cells, cases).
 
     A case counts where it has a row that is not marked as not applicable, failed ones included. An image change and a
-    rewording apply to every case that has a clean row, so a case without such a row counts as missing; every condition
+    paraphrase apply to every case that has a clean row, so a case without such a row counts as missing; every condition
     applies to a case that could not be read.
 
     Args:

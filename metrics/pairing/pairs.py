@@ -62,14 +62,14 @@ def pair(rows: Rows, metric: str, orientation: Orientation, *, keep: npt.NDArray
     if orientation == "itself":
         clean = np.zeros(other.size)
     else:
-        clean = _paired_values(rows, values, is_clean, other, _reworded(condition)[rows.cell[other]])
+        clean = _paired_values(rows, values, is_clean, other, _is_paraphrase(condition)[rows.cell[other]])
     defined = np.isfinite(values[other]) & np.isfinite(clean)
     flagged = np.bincount(rows.cell[other[~defined]], minlength=len(rows.cells))
     return _average(rows, other[defined], clean[defined], values[other[defined]], orientation, flagged)
 
 
-def _reworded(conditions: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """Tell which conditions hold rewordings, alone or on a changed image."""
+def _is_paraphrase(conditions: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Tell which conditions hold paraphrases, alone or on a changed image."""
     return np.array([str(name).rpartition("+")[2] == PARAPHRASE for name in conditions], dtype=bool)
 
 
@@ -176,7 +176,7 @@ def with_clean(rows: Rows, cell: int) -> tuple[Codes, Codes]:
     """Return the usable rows of a condition that have a paired clean row, and the numbers of those."""
     clean = np.flatnonzero((rows.cells["condition"] == CLEAN).to_numpy()[rows.cell] & rows.usable)
     other = np.flatnonzero((rows.cell == cell) & rows.usable)
-    first_text = np.full(other.size, bool(_reworded(rows.cells.loc[[cell], "condition"].to_numpy())[0]))
+    first_text = np.full(other.size, bool(_is_paraphrase(rows.cells.loc[[cell], "condition"].to_numpy())[0]))
     place = paired_positions(rows, clean, other, np.zeros_like(rows.case), first_text)
     return other[place >= 0], clean[place[place >= 0]]
 

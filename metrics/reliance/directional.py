@@ -69,7 +69,7 @@ def directional_tests(
     - ignores: the mask change is at most `still`; breaks: any other change, vanishing included
 
     Excluded: words without a known direction, empty clean masks, masks that are where the new word says already.
-    `by_rewording` is the share of images that "obey" when merely reworded (paraphrases), and `net` the paired
+    `by_rewording` is the share of images that "obey" when merely paraphrased, and `net` the paired
     difference: only that speaks for reading the word. Shares within subject first.
 
     Args:
@@ -95,19 +95,19 @@ def directional_tests(
     rows = read_rows(table)
     records: list[dict[str, Any]] = []
     for _, cells in rows.cells.groupby("group", sort=True):
-        reworded = [int(c) for c in cells.index[cells["condition"] == PARAPHRASE]]
+        paraphrases = [int(c) for c in cells.index[cells["condition"] == PARAPHRASE]]
         for cell in cells.index:
             kind = parse_condition(str(cells.at[cell, "condition"])).attribute
             if cells.at[cell, "family"] != "prompt" or kind not in KINDS:
                 continue
             if base_name(str(cells.at[cell, "condition"])) in _SWAPS:
                 outcome = _Outcomes(rows, int(cell), kind, left_is, still, least_growth)
-                records.append(_record(rows, outcome, reworded, alpha, resamples, seed))
+                records.append(_record(rows, outcome, paraphrases, alpha, resamples, seed))
     return pd.DataFrame(records, columns=list(COLUMNS))
 
 
 class _Outcomes:
-    """The outcomes of one condition's rows, and of rewordings judged as if they had been that swap."""
+    """The outcomes of one condition's rows, and of paraphrases judged as if they had been that swap."""
 
     def __init__(
         self, rows: Rows, cell: int, kind: str, left_is: str | None, still: float, least_growth: float
@@ -133,15 +133,15 @@ class _Outcomes:
             least_growth=self.least_growth,
         )
 
-    def by_rewording(self, cells: list[int]) -> np.ndarray:
+    def by_paraphrase(self, cells: list[int]) -> np.ndarray:
         """Return, per row, the share of its case's paraphrases that obey the swap by chance; NaN without any."""
         share = np.full(self.other.size, np.nan)
-        reworded: dict[int, list[tuple[int, int]]] = {}
+        paraphrased: dict[int, list[tuple[int, int]]] = {}
         for cell in cells:
             for moved, clean in zip(*with_clean(self.rows, cell), strict=True):
-                reworded.setdefault(int(self.rows.case[moved]), []).append((int(clean), int(moved)))
+                paraphrased.setdefault(int(self.rows.case[moved]), []).append((int(clean), int(moved)))
         for i, (swap, row) in enumerate(zip(self.swaps, self.other, strict=True)):
-            judged = [self.judged(swap, *pair) for pair in reworded.get(int(self.rows.case[row]), [])]
+            judged = [self.judged(swap, *pair) for pair in paraphrased.get(int(self.rows.case[row]), [])]
             obeyed = [outcome == "obeys" for outcome in judged if outcome != "excluded"]
             share[i] = np.mean(obeyed) if obeyed else np.nan
         return share
@@ -162,7 +162,7 @@ class _Outcomes:
 
 
 def _record(
-    rows: Rows, outcomes: _Outcomes, reworded: list[int], alpha: float, resamples: int, seed: int
+    rows: Rows, outcomes: _Outcomes, paraphrases: list[int], alpha: float, resamples: int, seed: int
 ) -> dict[str, Any]:
     used = outcomes.outcome != "excluded"
     where = outcomes.other[used]
@@ -173,7 +173,7 @@ def _record(
         values = subject_values(rows, where, (outcomes.outcome[used] == name).astype(float))[1]
         interval = share_interval(values, level=1 - alpha, resamples=resamples, seed=seed)
         record |= {name: interval.estimate, f"{name}_low": interval.low, f"{name}_high": interval.high}
-    chance = outcomes.by_rewording(reworded)[used]
+    chance = outcomes.by_paraphrase(paraphrases)[used]
     defined = np.isfinite(chance)
     gain = (outcomes.outcome[used][defined] == "obeys").astype(float) - chance[defined]
     net = t_interval(subject_values(rows, where[defined], gain)[1], level=1 - alpha)

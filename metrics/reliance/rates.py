@@ -16,7 +16,7 @@ from robustness.metrics.pairing.direction import CHANGE
 from robustness.metrics.pairing.pairs import pair, subject_means, subject_values, with_clean
 from robustness.metrics.pairing.rows import Codes, Rows, read_rows
 from robustness.metrics.verdicts.evidence import ABSENT, base_name, prompt_cells
-from robustness.metrics.verdicts.referents import referent_pairs
+from robustness.metrics.verdicts.selectivity import second_target_pairs
 from robustness.results import PARAPHRASE
 
 KEY = ("model", "dataset", "condition")
@@ -71,7 +71,7 @@ _NO_TARGET = frozenset({"empty", *ABSENT})
 
 
 def follow_rates(table: pd.DataFrame, *, alpha: float = 0.05, least_dice: float = 0.1) -> pd.DataFrame:
-    """Return FR = P(mask nearer B | prompt B) - P(mask nearer B | prompt A), for conditions with a second referent.
+    """Return FR = P(mask nearer B | prompt B) - P(mask nearer B | prompt A), for conditions with a second target.
 
     Nearer B: Dice with B's reference above Dice with A's, and the larger of the two at least `least_dice`; else the
     mask is at neither (`neither`, under prompt B). The second term takes off what a prompt-blind model gets by chance,
@@ -81,13 +81,13 @@ def follow_rates(table: pd.DataFrame, *, alpha: float = 0.05, least_dice: float 
         table: rows with `dice`, `dice_other` and `other_case_id`, as an audit with `other` writes them.
 
     Returns:
-        One row per condition with referents, columns `FOLLOW_COLUMNS`.
+        One row per condition with a second target, columns `FOLLOW_COLUMNS`.
     """
     check_alpha(alpha, 1)
     rows = read_rows(table)
     records: list[dict[str, Any]] = []
     for cell in rows.cells.index[rows.cells["family"] == "prompt"]:
-        match = referent_pairs(rows, int(cell))
+        match = second_target_pairs(rows, int(cell))
         if match is None or match.other.size == 0:
             continue
         own, second = rows.values("dice"), rows.values("dice_other")
@@ -118,7 +118,7 @@ def follow_rates(table: pd.DataFrame, *, alpha: float = 0.05, least_dice: float 
 def flip_rates(
     table: pd.DataFrame, *, alpha: float = 0.05, flip_above: float = 0.1, resamples: int = 9999, seed: int = 0
 ) -> pd.DataFrame:
-    """Return how often a prompt change flips the mask, and how often it does so beyond the image's own wording noise.
+    """Return how often a prompt change flips the mask, and how often beyond the image's own paraphrase noise.
 
     `flip_rate`: P(C > `flip_above`), C the mask change. `exceeds_wording`: P(C > largest C of the image's paraphrases),
     over the images that have paraphrases. Shares within subject first, with distribution-free intervals; NaN where no
@@ -132,7 +132,7 @@ def flip_rates(
     changes = pair(rows, CHANGE, "itself")
     records: list[dict[str, Any]] = []
     for _, cells in rows.cells.groupby("group", sort=True):
-        most = _largest_wording_change(rows, cells)
+        most = _largest_paraphrase_change(rows, cells)
         for cell in prompt_cells(rows, cells):
             where = changes.of(cell)
             change, case, subject = changes.effect[where], changes.case[where], changes.subject[where]
@@ -229,11 +229,11 @@ def _index(sums: Values, floor: str, alpha: float, least_loss: float, resamples:
     return shared | {"pri": index.estimate, "ci_low": index.low, "ci_high": index.high, "note": ""}
 
 
-def _largest_wording_change(rows: Rows, cells: pd.DataFrame) -> Values:
+def _largest_paraphrase_change(rows: Rows, cells: pd.DataFrame) -> Values:
     """Return the largest mask change among the paraphrases of each case; NaN where it has none."""
     change = rows.values(CHANGE)
-    reworded = [int(c) for c in cells.index[[base_name(str(n)) == PARAPHRASE for n in cells["condition"]]]]
-    where = np.flatnonzero(np.isin(rows.cell, reworded) & np.isfinite(change))
+    paraphrases = [int(c) for c in cells.index[[base_name(str(n)) == PARAPHRASE for n in cells["condition"]]]]
+    where = np.flatnonzero(np.isin(rows.cell, paraphrases) & np.isfinite(change))
     most = np.full(rows.subject_of_case.size, np.nan)
     np.fmax.at(most, rows.case[where], change[where])
     return most

@@ -12,7 +12,7 @@ from robustness.metrics.inference.intervals import Values
 from robustness.metrics.pairing.coverage import Flags, Missing, missing_cases, with_worst
 from robustness.metrics.pairing.pairs import Pairs, subject_means
 from robustness.metrics.pairing.rows import Codes, Rows
-from robustness.metrics.verdicts.referents import Selectivity, selectivity
+from robustness.metrics.verdicts.selectivity import Selectivity, selectivity
 from robustness.results import PARAPHRASE, RERUN, parse_condition
 
 CONTROLS = frozenset({"empty", "nonsense", "shuffled"})
@@ -26,18 +26,18 @@ class Worst(NamedTuple):
     """Subject means over all subjects that a condition applies to, what is missing counted against a claim.
 
     Attributes:
-        share: of the cases that lack a mask change, a rewording or a score of the second referent: the largest.
-        excess_low, excess_high: R with -1, with 1; where only the rewording is missing with C - 1, with C.
+        share: of the cases that lack a mask change, a paraphrase or a score of the second target: the largest.
+        excess_low, excess_high: R with -1, with 1; where only the paraphrase is missing with C - 1, with C.
         change_high: C with 1.
-        wording_low: C(paraphrases) with 0.
-        s_a, s_b: selectivity with -1; empty without a second referent.
+        paraphrase_low: C(paraphrases) with 0.
+        s_a, s_b: selectivity with -1; empty without a second target.
     """
 
     share: float
     excess_low: Values
     excess_high: Values
     change_high: Values
-    wording_low: Values
+    paraphrase_low: Values
     s_a: Values
     s_b: Values
 
@@ -52,10 +52,10 @@ class Evidence:
         subjects: codes of the subjects of `excess`.
         excess: R = C(condition) - mean C(paraphrases) per case, in [-1, 1].
         change: C(condition), over every case that has one, in [0, 1].
-        wording: C(paraphrases), over the cases of `excess`.
+        paraphrase: C(paraphrases), over the cases of `excess`.
         n_images: cases in `change`; n_paired: cases in `excess`.
-        selectivity: towards a second referent, where the condition's own rows name one.
-        floor: mean change between two identical runs, NaN where there is no rerun.
+        selectivity: towards a second target, where the condition's own rows name one.
+        rerun_noise: mean change between two identical runs, NaN where there is no rerun.
         reason: why nothing applies, where nothing does.
         missing: what is not known of `change`; None: nothing is missing.
         worst: the quantities with what is missing counted as worst for a claim; None as above.
@@ -66,11 +66,11 @@ class Evidence:
     subjects: Codes
     excess: Values
     change: Values
-    wording: Values
+    paraphrase: Values
     n_images: int
     n_paired: int
     selectivity: Selectivity | None
-    floor: float
+    rerun_noise: float
     reason: str
     missing: Missing | None = None
     worst: Worst | None = None
@@ -89,7 +89,7 @@ def base_name(condition: str) -> str:
 def prompt_cells(rows: Rows, cells: pd.DataFrame) -> list[int]:
     """Return the cells that carry a claim about the prompt.
 
-    Every prompt condition but rewordings (`paraphrase`, `synonym`, surface changes that name no attribute and are
+    Every prompt condition but paraphrases (`paraphrase`, `synonym`, surface changes that name no attribute and are
     expected to be harmless), controls (`empty`, `nonsense`, `shuffled`, or expectation "control") and searches
     (`worst_case`).
     """
@@ -118,58 +118,60 @@ def attribute_of(rows: Rows, cell: int) -> str:
 
 
 @dataclass(frozen=True)
-class Background:
-    """What all conditions of one (model, dataset) are held against.
+class Baseline:
+    """What all conditions of one (model, dataset) are compared with.
 
     Attributes:
         changes: mask changes of every condition; None where the table has none.
-        wording: mean change by rewording per case, NaN where a case has no paraphrase.
-        floor: mean change between two identical runs, NaN where there is no rerun.
+        paraphrase: mean change by paraphrases per case, NaN where a case has no paraphrase.
+        rerun_noise: mean change between two identical runs, NaN where there is no rerun.
         applies: whether each condition applies to each case, (cells, cases); None: missing cases are not counted.
     """
 
     changes: Pairs | None
-    wording: Values
-    floor: float
+    paraphrase: Values
+    rerun_noise: float
     applies: Flags | None = None
 
 
-def background(rows: Rows, changes: Pairs | None, cells: pd.DataFrame, applies: Flags | None = None) -> Background:
+def common_baseline(rows: Rows, changes: Pairs | None, cells: pd.DataFrame, applies: Flags | None = None) -> Baseline:
     """Collect what the conditions of one (model, dataset), `cells`, have in common."""
     named = [(int(cell), base_name(str(name))) for cell, name in zip(cells.index, cells["condition"], strict=True)]
-    wording, floor = np.full(rows.subject_of_case.size, np.nan), np.nan
+    paraphrase, rerun_noise = np.full(rows.subject_of_case.size, np.nan), np.nan
     if changes is not None:
-        wording = _per_case(rows, changes, [cell for cell, name in named if name == PARAPHRASE])
+        paraphrase = _per_case(rows, changes, [cell for cell, name in named if name == PARAPHRASE])
         repeats = [changes.effect[changes.of(cell)] for cell, name in named if name == RERUN]
-        floor = float(repeats[0].mean()) if repeats and repeats[0].size else np.nan
-    return Background(changes, wording, floor, applies)
+        rerun_noise = float(repeats[0].mean()) if repeats and repeats[0].size else np.nan
+    return Baseline(changes, paraphrase, rerun_noise, applies)
 
 
-def gather(rows: Rows, behind: Background, cell: int) -> Evidence:
+def gather(rows: Rows, baseline: Baseline, cell: int) -> Evidence:
     """Collect the evidence on one condition."""
     attribute = attribute_of(rows, cell)
-    referent = _referent(rows, cell)
+    second_target = _second_target(rows, cell)
     empty = np.empty(0)
-    if behind.changes is None:
+    if baseline.changes is None:
         reason = "the table has no mask_change column"
-        return Evidence(cell, attribute, np.empty(0, np.int64), empty, empty, empty, 0, 0, referent, np.nan, reason)
-    where = behind.changes.of(cell)
-    case, subject = behind.changes.case[where], behind.changes.subject[where]
-    paired = np.isfinite(behind.wording[case])
-    changes = _CaseChanges(case, subject, behind.changes.effect[where], paired, behind.wording[case[paired]])
-    subjects, excess = changes.excess()
-    missing, worst = _missing(rows, behind, cell, changes, referent)
+        return Evidence(
+            cell, attribute, np.empty(0, np.int64), empty, empty, empty, 0, 0, second_target, np.nan, reason
+        )
+    where = baseline.changes.of(cell)
+    case, subject = baseline.changes.case[where], baseline.changes.subject[where]
+    paired = np.isfinite(baseline.paraphrase[case])
+    changes = _CaseChanges(case, subject, baseline.changes.effect[where], paired, baseline.paraphrase[case[paired]])
+    subjects, excess = changes.excess_means()
+    missing, worst = _missing(rows, baseline, cell, changes, second_target)
     return Evidence(
         cell,
         attribute,
         subjects,
         excess,
-        changes.changed()[1],
-        changes.reworded()[1],
+        changes.change_means()[1],
+        changes.paraphrase_means()[1],
         case.size,
         int(paired.sum()),
-        referent,
-        behind.floor,
+        second_target,
+        baseline.rerun_noise,
         "" if case.size else _reason(rows, cell),
         missing,
         worst,
@@ -177,41 +179,43 @@ def gather(rows: Rows, behind: Background, cell: int) -> Evidence:
 
 
 class _CaseChanges(NamedTuple):
-    """Cases with a mask change; `paired`: those with a rewording too, whose change is `wording`."""
+    """Cases with a mask change; `paired`: those with a paraphrase too, whose change is `paraphrase`."""
 
     case: Codes
     subject: Codes
     change: Values
     paired: Flags
-    wording: Values
+    paraphrase: Values
 
-    def excess(self) -> tuple[Codes, Values]:
-        return subject_means(self.change[self.paired] - self.wording, self.subject[self.paired])
+    def excess_means(self) -> tuple[Codes, Values]:
+        return subject_means(self.change[self.paired] - self.paraphrase, self.subject[self.paired])
 
-    def changed(self) -> tuple[Codes, Values]:
+    def change_means(self) -> tuple[Codes, Values]:
         return subject_means(self.change, self.subject)
 
-    def reworded(self) -> tuple[Codes, Values]:
-        return subject_means(self.wording, self.subject[self.paired])
+    def paraphrase_means(self) -> tuple[Codes, Values]:
+        return subject_means(self.paraphrase, self.subject[self.paired])
 
 
 def _missing(
-    rows: Rows, behind: Background, cell: int, changes: _CaseChanges, referent: Selectivity | None
+    rows: Rows, baseline: Baseline, cell: int, changes: _CaseChanges, second_target: Selectivity | None
 ) -> tuple[Missing | None, Worst | None]:
     """Return what is missing of a condition, and the quantities with it counted against every claim."""
-    if behind.applies is None:
+    if baseline.applies is None:
         return None, None
-    applies = behind.applies[cell]
+    applies = baseline.applies[cell]
     missing = missing_cases(rows, applies, changes.case)
     unpaired = missing_cases(rows, applies, changes.case[changes.paired])
-    unmatched = unpaired if referent is None else missing_cases(rows, applies, referent.cases)
-    share = max(missing.total, unpaired.total if changes.paired.any() else 0.0, unmatched.total if referent else 0.0)
+    unmatched = unpaired if second_target is None else missing_cases(rows, applies, second_target.cases)
+    share = max(
+        missing.total, unpaired.total if changes.paired.any() else 0.0, unmatched.total if second_target else 0.0
+    )
     if share == 0:
         return None, None
     cases = np.union1d(np.flatnonzero(applies), changes.case)
     subject = rows.subject_of_case[cases]
     paired = changes.case[changes.paired]
-    excess = changes.change[changes.paired] - changes.wording
+    excess = changes.change[changes.paired] - changes.paraphrase
 
     def whole(worst: float, *parts: tuple[Codes, Values]) -> Values:
         filled = np.full(rows.subject_of_case.size, worst)
@@ -220,21 +224,23 @@ def _missing(
         return subject_means(filled[cases], subject)[1]
 
     empty = np.empty(0)
-    selective = [] if referent is None else [referent.s_a, referent.s_b]
-    followed = [with_worst(unmatched, referent.subjects, v, -1.0) for v in selective] if referent else [empty, empty]
+    selective = [] if second_target is None else [second_target.s_a, second_target.s_b]
+    followed = (
+        [with_worst(unmatched, second_target.subjects, v, -1.0) for v in selective] if second_target else [empty, empty]
+    )
     return missing, Worst(
         share,
-        # A rewording that is not known changes the mask by anything between nothing and everything.
+        # A paraphrase without a value changes the mask by anything between nothing and everything.
         whole(-1.0, (changes.case, changes.change - 1), (paired, excess)),
         whole(1.0, (changes.case, changes.change), (paired, excess)),
         whole(1.0, (changes.case, changes.change)),
-        whole(0.0, (paired, changes.wording)),
+        whole(0.0, (paired, changes.paraphrase)),
         *followed,
     )
 
 
-def _referent(rows: Rows, cell: int) -> Selectivity | None:
-    """Return the selectivity that the condition's own rows show; None where they name no second referent.
+def _second_target(rows: Rows, cell: int) -> Selectivity | None:
+    """Return the selectivity that the condition's own rows show; None where they name no second target.
 
     What a mask does under `other:side` says nothing of what it does under `antonym:side`, so no condition borrows it.
     """

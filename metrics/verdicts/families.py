@@ -41,7 +41,7 @@ class Tests(NamedTuple):
 
     Attributes:
         m: testable claims of the family; `alpha`: error rate of one of them by Bonferroni.
-        n_following: claims with a second referent; `following_alpha`: error rate of this one in Holm's procedure.
+        n_following: claims with a second target; `following_alpha`: error rate of this one in Holm's procedure.
         critical: t quantile of REACTS, step-down max-T; NaN: Bonferroni's.
         follows, reacts, unstable, ignores: certificates.
     """
@@ -60,7 +60,7 @@ class Tests(NamedTuple):
 def family_tests(family: Sequence[Evidence], settings: Settings) -> list[Tests]:
     """Return what each claim of a family may use; claims with fewer than `min_subjects` subjects take no part.
 
-    FOLLOWS: Holm's procedure over the claims with a second referent, each by the weaker of its two bounds (an
+    FOLLOWS: Holm's procedure over the claims with a second target, each by the weaker of its two bounds (an
     intersection-union test). REACTS: step-down max-T. UNSTABLE, IGNORES: Bonferroni. Certificates: closed means of
     e-values.
 
@@ -68,11 +68,12 @@ def family_tests(family: Sequence[Evidence], settings: Settings) -> list[Tests]:
     """
     least = settings.min_subjects
     changed = np.array([e.change.size >= least for e in family], dtype=bool)
-    reworded = np.array([e.excess.size >= least for e in family], dtype=bool)
+    has_paraphrases = np.array([e.excess.size >= least for e in family], dtype=bool)
     following = np.array([e.selectivity is not None and e.selectivity.s_a.size >= least for e in family], dtype=bool)
     m = max(1, int(changed.sum()))
     columns = [
-        (e.subjects, e.excess) if ok else (e.subjects[:0], e.excess[:0]) for e, ok in zip(family, reworded, strict=True)
+        (e.subjects, e.excess) if ok else (e.subjects[:0], e.excess[:0])
+        for e, ok in zip(family, has_paraphrases, strict=True)
     ]
     critical = step_down(
         subject_matrix(columns),
@@ -84,8 +85,10 @@ def family_tests(family: Sequence[Evidence], settings: Settings) -> list[Tests]:
     alphas = _holm_levels(family, following, settings)
     certificates = [
         _certificates(family, following, lambda e: _follows(e, settings.margin_dice)),
-        _certificates(family, reworded, lambda e: log_evalue_above(e.excess, settings.margin_change)),
-        _certificates(family, reworded, lambda e: log_evalue_above(e.wording, settings.margin_change, low=0.0)),
+        _certificates(family, has_paraphrases, lambda e: log_evalue_above(e.excess, settings.margin_change)),
+        _certificates(
+            family, has_paraphrases, lambda e: log_evalue_above(e.paraphrase, settings.margin_change, low=0.0)
+        ),
         _certificates(family, changed, lambda e: log_ignoring(e.change, settings)),
     ]
     return [

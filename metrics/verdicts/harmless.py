@@ -25,15 +25,15 @@ def harmless_conditions(rows: Rows) -> Harmless:
     Not controls, and not the result of a search: its score is a bound, which can show harm but never robustness.
     """
     family = rows.cells["family"].to_numpy()
-    reworded = np.array([base_name(c) == PARAPHRASE for c in rows.cells["condition"]], dtype=bool)
+    is_paraphrase = np.array([base_name(c) == PARAPHRASE for c in rows.cells["condition"]], dtype=bool)
     expectation = rows.frame["expectation"].to_numpy()
     # A table from elsewhere may state no expectation: its joint conditions are changes like any other.
     unstated = (expectation == "") & (family == "joint")[rows.cell]
     invariant = (expectation == "invariant") | unstated
     some = np.bincount(rows.cell[invariant & rows.usable], minlength=len(family)) > 0
     every = np.bincount(rows.cell[~invariant], minlength=len(family)) == 0
-    worded = np.isin(family, ("prompt", "joint")) & (some | every) & ~reworded
+    changes_prompt = np.isin(family, ("prompt", "joint")) & (some | every) & ~is_paraphrase
     is_control = np.bincount(rows.cell[expectation != "control"], minlength=len(family)) == 0
-    claimed = ((family == "image") & ~is_control) | worded | ((family == "prompt") & reworded)
+    claimed = ((family == "image") & ~is_control) | changes_prompt | ((family == "prompt") & is_paraphrase)
     claimed &= ~np.array([is_searched(c) for c in rows.cells["condition"]], dtype=bool)
-    return Harmless(claimed, ~worded[rows.cell] | invariant)
+    return Harmless(claimed, ~changes_prompt[rows.cell] | invariant)

@@ -46,18 +46,18 @@ def needed_to_ignore(evidence: Evidence, settings: Settings, tests: Tests) -> Ne
 def needed_to_decide(evidence: Evidence, settings: Settings, tests: Tests) -> Needed:
     """Return the subjects that would show REACTS, or a certified IGNORES; None where neither is in reach.
 
-    Where rewording moves the mask as much as the margin, or two identical runs differ by as much, more subjects would
+    Where paraphrases move the mask as much as the margin, or two identical runs differ by as much, more subjects would
     not help.
     """
     margin, alpha, n_now = settings.margin_change, tests.alpha, evidence.excess.size
-    if evidence.floor >= margin:
+    if evidence.rerun_noise >= margin:
         return Needed(None, "", "two identical runs differ by as much as the margin: more subjects cannot decide")
     if evidence.excess.mean() > margin:
         return needed_for(subjects_to_decide(evidence.excess, margin, alpha=alpha), "REACTS", n_now)
     if evidence.change.mean() >= margin:
-        if evidence.wording.mean() > margin:
-            return needed_for(subjects_to_decide(evidence.wording, margin, alpha=alpha), "UNSTABLE", n_now)
-        return Needed(None, "", "the change lies above the margin and its excess over rewording below it")
+        if evidence.paraphrase.mean() > margin:
+            return needed_for(subjects_to_decide(evidence.paraphrase, margin, alpha=alpha), "UNSTABLE", n_now)
+        return Needed(None, "", "the change lies above the margin and its excess over paraphrase below it")
     lower = -evidence.excess if evidence.excess.mean() < 0 else evidence.excess
     shown = [subjects_to_decide(values, margin, alpha=alpha) for values in (lower, evidence.change)]
     certified = needed_to_ignore(evidence, settings, tests).n

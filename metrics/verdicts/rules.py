@@ -34,7 +34,7 @@ class Decision(NamedTuple):
         n_showing, share: subjects that show the verdict's behaviour, with an exact interval.
         n_total: subjects that the condition applies to; n_missing: images without a value.
         could_react: upper bound of the share of subjects that react; `observed`: subjects behind it.
-        beside: the excess over rewording, where the interval is another; both: the intervals of S_A and S_B.
+        excess: the excess over paraphrase, where the interval is another; both: the intervals of S_A and S_B.
     """
 
     verdict: str
@@ -56,7 +56,7 @@ class Decision(NamedTuple):
     n_missing: int = 0
     could_react: float = math.nan
     observed: int = 0
-    beside: Interval = _NONE
+    excess: Interval = _NONE
     both: tuple[Interval, Interval] = (_NONE, _NONE)
 
     @property
@@ -87,12 +87,12 @@ def _first_rule(evidence: Evidence, settings: Settings, tests: Tests) -> Decisio
     if settings.too_few(evidence.change.size):
         return followed or _untestable(evidence, settings)
     if settings.too_few(evidence.excess.size):
-        return _without_floor(evidence, settings, tests)
+        return _without_paraphrases(evidence, settings, tests)
     return _by_change(evidence, settings, tests)
 
 
 def _follows(evidence: Evidence, settings: Settings, tests: Tests) -> Decision | None:
-    """Return FOLLOWS, or what the two referents say where that is all there is; None with too few subjects."""
+    """Return FOLLOWS, or what the two targets say where that is all there is; None with too few subjects."""
     selectivity = evidence.selectivity
     if selectivity is None or settings.too_few(selectivity.s_a.size):
         return None
@@ -155,12 +155,13 @@ def _untestable(evidence: Evidence, settings: Settings) -> Decision:
     )
 
 
-def _without_floor(evidence: Evidence, settings: Settings, tests: Tests) -> Decision:
+def _without_paraphrases(evidence: Evidence, settings: Settings, tests: Tests) -> Decision:
     interval = t_interval(evidence.change, level=1 - 2 * tests.alpha)
     n, n_paired = evidence.change.size, evidence.excess.size
     rule = (
-        f"5 no wording floor: paraphrases of {n_paired} of {n} {settings.unit}s, fewer than {settings.min_subjects}; a"
-        f" change of {_percent(interval)} cannot be told from the effect of any rewording"
+        f"5 no paraphrase baseline: paraphrases of {n_paired} of {n} {settings.unit}s, fewer than"
+        f" {settings.min_subjects}; a change of {_percent(interval)} cannot be distinguished from the effect of any"
+        " paraphrase"
     )
     return Decision(
         "INCONCLUSIVE",
@@ -182,20 +183,22 @@ def _by_change(evidence: Evidence, settings: Settings, tests: Tests) -> Decision
     limit = f"{100 * margin:g}%"
     own = _step_level(tests, n)
     stepped, excess = t_interval(evidence.excess, level=own), t_interval(evidence.excess, level=level)
-    change, wording = t_interval(evidence.change, level=level), t_interval(evidence.wording, level=level)
+    change, paraphrase = t_interval(evidence.change, level=level), t_interval(evidence.paraphrase, level=level)
     decision = Decision(
         "INCONCLUSIVE", "", "mask_change", excess, margin, evidence.n_paired, n, None, level=level, m=tests.m
     )
     if stepped.low > margin:
-        rule = f"2 REACTS: excess over rewording {_percent(stepped)} above {limit}"
+        rule = f"2 REACTS: excess over paraphrase {_percent(stepped)} above {limit}"
         reacting = decision._replace(rule=rule, interval=stepped, level=own)
         return _starred(_counted(reacting, evidence.excess > margin, settings), "REACTS", tests.reacts, settings)
     # What the model does to itself on a second run is no effect of words.
-    noise = 0.0 if math.isnan(evidence.floor) else evidence.floor
-    if wording.low > margin + noise:
-        rule = f"3 UNSTABLE: rewording alone {_percent(wording)} above {limit}, excess {_percent(excess)} not"
-        unstable = decision._replace(rule=rule, interval=wording, beside=excess)
-        return _starred(_counted(unstable, evidence.wording > margin, settings), "UNSTABLE", tests.unstable, settings)
+    noise = 0.0 if math.isnan(evidence.rerun_noise) else evidence.rerun_noise
+    if paraphrase.low > margin + noise:
+        rule = f"3 UNSTABLE: paraphrases alone {_percent(paraphrase)} above {limit}, excess {_percent(excess)} not"
+        unstable = decision._replace(rule=rule, interval=paraphrase, excess=excess)
+        return _starred(
+            _counted(unstable, evidence.paraphrase > margin, settings), "UNSTABLE", tests.unstable, settings
+        )
     if -margin < excess.low and excess.high < margin and change.high < margin:
         return _ignored(decision, evidence, settings, tests, change)
     needed = needed_to_decide(evidence, settings, tests)
@@ -258,8 +261,8 @@ def _with_missing(decision: Decision, evidence: Evidence, settings: Settings, te
         holds = t_interval(worst.excess_low, level=level).low > margin
         log_e, certificate = log_evalue_above(worst.excess_low, margin), tests.reacts
     elif verdict == "UNSTABLE":
-        holds = t_interval(worst.wording_low, level=level).low > margin
-        log_e, certificate = log_evalue_above(worst.wording_low, margin, low=0.0), tests.unstable
+        holds = t_interval(worst.paraphrase_low, level=level).low > margin
+        log_e, certificate = log_evalue_above(worst.paraphrase_low, margin, low=0.0), tests.unstable
     else:
         highest = max(t_interval(v, level=level).high for v in (worst.excess_high, worst.change_high))
         lowest = t_interval(worst.excess_low, level=level).low

@@ -39,7 +39,7 @@ def prompt_sentence(
     who, whom, words = model or "The model", model or "the model", words_of(attribute, condition)
     action = _ACTIONS.get(base_name(condition), "changing {words}").format(words=words)
     interval, margin = decision.interval, f"{100 * decision.margin:g}%"
-    excess = f"{action} changes the mask by {_against_rewording(interval)}"
+    excess = f"{action} changes the mask by {_against_paraphrase(interval)}"
     n = sample(decision.n_subjects, decision.n_total, decision.n_missing, unit)
     basis = f"{n}, {level_of(decision.level, decision.m)}"
     needed = _needed(decision.n_needed, decision.towards, decision.unknown, unit)
@@ -61,8 +61,8 @@ def prompt_sentence(
             f" {_shown(decision, 'react', unit, alpha)}, {basis}; {follows}; {ending}."
         )
     if plain == "UNSTABLE":
-        moved = f"rewording alone changes the mask by {percent(interval)}"
-        more = f"that {action} changes it more is not shown ({_against_rewording(decision.beside)})"
+        moved = f"paraphrases alone change the mask by {percent(interval)}"
+        more = f"that {action} changes it more is not shown ({_against_paraphrase(decision.excess)})"
         verb = "seems unstable" if seems else "is unstable"
         return f"{who} {verb}: {moved}, and {more}; {_shown(decision, 'move', unit, alpha)}, {basis}; {ending}."
     if plain == "IGNORES":
@@ -73,10 +73,10 @@ def prompt_sentence(
         return f"Whether {whom} uses {words} cannot be tested: {decision.rule}."
     if decision.metric == "dice":
         return f"Whether {whom} follows {words} is open: {decision.rule}, {basis}{needed}."
-    if decision.rule.startswith("5 no wording floor"):
+    if decision.rule.startswith("5 no paraphrase baseline"):
         moved = f"{action} changes the mask by {percent(interval)}"
         return (
-            f"Whether {whom} uses {words} is open: {moved}, but too few rewordings were run to compare with, {basis}."
+            f"Whether {whom} uses {words} is open: {moved}, but too few paraphrases were run to compare with, {basis}."
         )
     return (
         f"Whether {whom} uses {words} is open: {excess} (margin {margin});"
@@ -132,11 +132,11 @@ def _certification(n: int | None, unknown: str, unit: str) -> str:
     return f"; no number of {unit}s for certification: {unknown}" if unknown else ""
 
 
-def _against_rewording(interval: Interval) -> str:
+def _against_paraphrase(interval: Interval) -> str:
     """Return an excess in percentage points of the mask, turned round where it is negative."""
     if interval.estimate < 0:
-        return f"{points(Interval(-interval.estimate, -interval.high, -interval.low))} less than rewording does"
-    return f"{points(interval)} more than rewording does"
+        return f"{points(Interval(-interval.estimate, -interval.high, -interval.low))} less than a paraphrase does"
+    return f"{points(interval)} more than a paraphrase does"
 
 
 def robustness_sentence(

@@ -8,7 +8,7 @@ from robustness.metrics.inference.intervals import sample_sd
 from robustness.metrics.pairing.direction import CHANGE, orientation_of
 from robustness.metrics.pairing.pairs import pair, subject_means
 from robustness.metrics.pairing.rows import read_rows
-from robustness.metrics.verdicts.evidence import background, gather, prompt_cells
+from robustness.metrics.verdicts.evidence import common_baseline, gather, prompt_cells
 from robustness.results import CLEAN
 
 Spread = dict[tuple[str, str], float]
@@ -18,9 +18,9 @@ EXCESS = "excess"
 def subject_spread(table: pd.DataFrame, metrics: list[str]) -> Spread:
     """Return the standard deviation of the subjects' mean effects by (condition, metric).
 
-    Of several models the largest counts. The metric `EXCESS` is the mask change beyond rewording, which prompt claims
-    rest on. What has fewer than two subjects, or no spread at all, is left out: no spread was seen, so none can be
-    assumed.
+    Of several models the largest counts. The metric `EXCESS` is the mask change beyond that of a paraphrase, on which
+    prompt claims rest. What has fewer than two subjects, or no spread at all, is left out: no spread was seen, so none
+    can be assumed.
 
     Args:
         table: a run's rows, see `robustness.metrics.analyses.effects.effects`.
@@ -36,9 +36,9 @@ def subject_spread(table: pd.DataFrame, metrics: list[str]) -> Spread:
     if CHANGE in table.columns:
         changes = pair(rows, CHANGE, "itself")
         for _, cells in rows.cells.groupby("group", sort=True):
-            behind = background(rows, changes, cells)
+            baseline = common_baseline(rows, changes, cells)
             for cell in prompt_cells(rows, cells):
-                _keep(spread, rows.cells.at[cell, "condition"], EXCESS, gather(rows, behind, cell).excess)
+                _keep(spread, rows.cells.at[cell, "condition"], EXCESS, gather(rows, baseline, cell).excess)
     return spread
 
 

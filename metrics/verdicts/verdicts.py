@@ -19,7 +19,7 @@ from robustness.metrics.pairing.direction import CHANGE, orientation_of
 from robustness.metrics.pairing.pairs import Pairs, pair, subject_matrix
 from robustness.metrics.pairing.rows import Rows, read_rows, warn_of_repeats
 from robustness.metrics.verdicts.abstention import AREA, abstention_decisions
-from robustness.metrics.verdicts.evidence import Evidence, attribute_of, background, gather, prompt_cells
+from robustness.metrics.verdicts.evidence import Evidence, attribute_of, common_baseline, gather, prompt_cells
 from robustness.metrics.verdicts.families import family_tests
 from robustness.metrics.verdicts.floors import floor_reason
 from robustness.metrics.verdicts.harmless import harmless_conditions
@@ -47,7 +47,7 @@ def verdicts(
 ) -> pd.DataFrame:
     """Return one row per claim: what the model does with its prompt, and what it is robust to.
 
-    Claim "prompt", for every prompt condition but rewordings and controls: FOLLOWS, REACTS, UNSTABLE, IGNORES,
+    Claim "prompt", for every prompt condition but paraphrases and controls: FOLLOWS, REACTS, UNSTABLE, IGNORES,
     INCONCLUSIVE or UNTESTABLE; see `robustness.metrics.verdicts.rules`. Claim "robustness", for image changes that are
     no control and for prompt and joint changes that should be harmless: ROBUST (the interval lies below the margin),
     FRAGILE (above it), INCONCLUSIVE or UNTESTABLE; see `robustness.metrics.verdicts.robustness`. Claim "abstention",
@@ -129,8 +129,8 @@ def _margins(
 def _prompt_claims(
     rows: Rows, changes: Pairs | None, cells: pd.DataFrame, settings: Settings, applies: Flags
 ) -> list[dict[str, Any]]:
-    behind = background(rows, changes, cells, applies)
-    family = [gather(rows, behind, cell) for cell in prompt_cells(rows, cells)]
+    baseline = common_baseline(rows, changes, cells, applies)
+    family = [gather(rows, baseline, cell) for cell in prompt_cells(rows, cells)]
     detectable = _detectable(family, settings)
     tests = family_tests(family, settings)
     decisions = [decide(evidence, settings, test) for evidence, test in zip(family, tests, strict=True)]
@@ -154,7 +154,7 @@ def _prompt_record(
     evidence: Evidence, decision: Decision, cells: pd.DataFrame, settings: Settings, detectable: bool, shown_by: str
 ) -> dict[str, Any]:
     cell = cells.loc[evidence.cell]
-    noise = f"; two identical runs differ by {100 * evidence.floor:.2f}%" if evidence.floor > 0 else ""
+    noise = f"; two identical runs differ by {100 * evidence.rerun_noise:.2f}%" if evidence.rerun_noise > 0 else ""
     sentence = prompt_sentence(
         decision,
         model=cell["model"],

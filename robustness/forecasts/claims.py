@@ -99,9 +99,9 @@ def _never_prompt(planned: PlannedRun, row: dict[Any, Any], n: int, needed: int)
     here = rows[(rows["condition"] == row["condition"]) & (rows["dataset"] == row["dataset"]) & rows["applicable"]]
     if not (here["other_case_id"].fillna("") != "").any():
         never["FOLLOWS"] = "no second object on the image"
-    if "no wording floor" in str(row["rule"]):
+    if "no paraphrase baseline" in str(row["rule"]):
         never["REACTS, UNSTABLE, IGNORES"] = (
-            f"no wording floor: paraphrases of fewer than {stats.min_subjects} {planned.unit}s"
+            f"no paraphrase baseline: paraphrases of fewer than {stats.min_subjects} {planned.unit}s"
         )
     elif n < needed:
         never["IGNORES"] = f"{n} of the {needed} {planned.unit}s that certify it (IGNORES* at best)"

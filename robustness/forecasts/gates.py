@@ -145,9 +145,11 @@ def _never_verdict(planned: PlannedRun, gate: GateSpec, cells: Sequence[Finding]
             "" if set(second["condition"]) & conditions else "no second object on any image, so FOLLOWS cannot be shown"
         )
     prompt = table[table["claim"] == "prompt"]
-    floor = prompt["rule"].str.contains("no wording floor") & prompt["condition"].isin([c.condition for c in cells])
+    floor = prompt["rule"].str.contains("no paraphrase baseline") & prompt["condition"].isin(
+        [c.condition for c in cells]
+    )
     if floor.any():
-        return f"no wording floor: the plan has paraphrases of fewer than {stats.min_subjects} {planned.unit}s"
+        return f"no paraphrase baseline: the plan has paraphrases of fewer than {stats.min_subjects} {planned.unit}s"
     needed = subjects_for_zero_reactions(stats.margin_change, alpha=stats.alpha)
     for cell in cells:
         if cell.n_subjects < needed:

@@ -25,7 +25,7 @@ class Assumed(NamedTuple):
 
 
 ASSUMPTIONS = (
-    Assumed(0.10, 0.5, "a condition against clean: dice and other shares, mask_change and its excess over rewording"),
+    Assumed(0.10, 0.5, "a condition against clean: dice and other shares, mask_change and its excess over paraphrase"),
     Assumed(0.05, 0.4, "a new model against an old one on the same images, the same metrics"),
 )
 _SHARES = frozenset(

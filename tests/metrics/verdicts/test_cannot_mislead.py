@@ -295,7 +295,7 @@ class TestItem10Sentences:
 
     def test_an_excess_is_in_percentage_points(self):
         sentence = one(battery("wrong", 30), "prompt")["sentence"]
-        assert "percentage points more than rewording does" in sentence
+        assert "percentage points more than a paraphrase does" in sentence
 
     def test_reacts_beside_follows_says_who_shows_following(self):
         found = rb.verdicts(battery("oracle", 30)).query("claim == 'prompt'").set_index("condition")

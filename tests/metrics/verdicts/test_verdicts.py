@@ -108,7 +108,7 @@ class TestRules:
         for behaviour, verdict in [("blind", "INCONCLUSIVE"), ("wrong", "INCONCLUSIVE"), ("oracle", "FOLLOWS")]:
             found = prompt(battery(behaviour, 60).query("condition != 'paraphrase'"), "other:size")
             assert found["verdict"] == verdict
-            assert verdict == "FOLLOWS" or "no wording floor" in found["rule"]
+            assert verdict == "FOLLOWS" or "no paraphrase baseline" in found["rule"]
             assert not found["detectable"]
 
     def test_the_excess_is_taken_per_case_and_over_the_mean_of_its_paraphrases(self):
@@ -280,7 +280,7 @@ class TestContract:
         sentence = prompt_sentence(
             decision, model="m", attribute="view", condition="antonym:view", unit="image", alpha=0.05
         )
-        assert "changes the mask by 2.9 [1.3, 4.6] percentage points less than rewording does" in sentence
+        assert "changes the mask by 2.9 [1.3, 4.6] percentage points less than a paraphrase does" in sentence
 
     def test_the_uncertified_sentence_bounds_the_share_of_reacting_subjects(self):
         found = prompt(battery("blind", 30).query("condition != 'other:size'"), unit="patient")

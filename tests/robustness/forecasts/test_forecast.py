@@ -118,7 +118,7 @@ class TestClaims:
         assert "FOLLOWS" in claim.never
         assert "FOLLOWS" not in next(c for c in found.claims if c.condition == "other:side").never
 
-    def test_without_paraphrases_there_is_no_wording_floor(self, data):
+    def test_without_paraphrases_there_is_no_paraphrase_baseline(self, data):
         claims = forecast(_plan(data, prompt=["antonym"]), batches=0).claims
         prompt = [c for c in claims if c.claim == "prompt"]
         assert prompt

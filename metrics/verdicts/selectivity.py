@@ -1,4 +1,4 @@
-"""Does the mask go where another prompt points: selectivity towards two referents on one image."""
+"""Does the mask go where another prompt points: selectivity towards two targets on one image."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class Selectivity(NamedTuple):
 
 
 class Matched(NamedTuple):
-    """Row numbers under prompt B and of their clean twins under prompt A."""
+    """Row numbers under prompt B and of the paired clean rows under prompt A."""
 
     other: Codes
     clean: Codes
 
 
-def referent_pairs(rows: Rows, cell: int) -> Matched | None:
-    """Return the rows of a cell that have both Dice values, and their clean twins; None without such columns.
+def second_target_pairs(rows: Rows, cell: int) -> Matched | None:
+    """Return the rows of a cell with both Dice values, and the clean rows they pair with; None without such columns.
 
     They pair by case, `other_case_id` and prompt_index (0 where that text has no clean row).
     """
@@ -45,13 +45,13 @@ def referent_pairs(rows: Rows, cell: int) -> Matched | None:
     in_group = (group == group[cell])[rows.cell] & finite
     clean = np.flatnonzero(in_group & (rows.cells["condition"] == CLEAN).to_numpy()[rows.cell])
     other = np.flatnonzero(in_group & (rows.cell == cell))
-    place = paired_positions(rows, clean, other, _referents(rows, clean, other))
+    place = paired_positions(rows, clean, other, _second_targets(rows, clean, other))
     return Matched(other[place >= 0], clean[place[place >= 0]])
 
 
 def selectivity(rows: Rows, cell: int) -> Selectivity | None:
-    """Return the selectivity of one cell, `other:KIND` as a rule; None where its rows have no second referent."""
-    pairs = referent_pairs(rows, cell)
+    """Return the selectivity of one cell, `other:KIND` as a rule; None where its rows have no second target."""
+    pairs = second_target_pairs(rows, cell)
     if pairs is None or pairs.other.size == 0:
         return None
     own, second = rows.values("dice"), rows.values("dice_other")
@@ -60,8 +60,8 @@ def selectivity(rows: Rows, cell: int) -> Selectivity | None:
     return Selectivity(s_a, s_b, n_images, subjects, np.unique(rows.case[pairs.other]))
 
 
-def _referents(rows: Rows, clean: Codes, other: Codes) -> Codes:
-    """Return a code of the second referent per row; all alike where one side does not state it."""
+def _second_targets(rows: Rows, clean: Codes, other: Codes) -> Codes:
+    """Return a code of the second target per row; all alike where one side does not state it."""
     names = rows.frame["other_case_id"]
     stated = (names != "").to_numpy(dtype=bool)
     if not stated[clean].any() or not stated[other].any():
