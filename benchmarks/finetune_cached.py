@@ -23,7 +23,7 @@ import torch  # noqa: E402, the number of threads is read at import
 
 from robustness.plans.finetune import TrainPlan, parse_train_plan  # noqa: E402
 from robustness.runners.training.batches import training_batches  # noqa: E402
-from robustness.runners.training.feature_cache import CachedCodes, cached_codes  # noqa: E402
+from robustness.runners.training.feature_cache import FeatureCache, open_feature_cache  # noqa: E402
 from robustness.runners.training.module import TrainingHooks  # noqa: E402
 from robustness.runners.training.parts import hold_frozen_modules  # noqa: E402
 from robustness.runners.training.setup import TrainingSetup, set_up  # noqa: E402
@@ -56,7 +56,7 @@ def plan() -> TrainPlan:
     )
 
 
-def run(setup: TrainingSetup, spec: Any, start: dict[str, torch.Tensor], codes: CachedCodes | None) -> Epoch:
+def run(setup: TrainingSetup, spec: Any, start: dict[str, torch.Tensor], codes: FeatureCache | None) -> Epoch:
     """Train one epoch from `start`."""
     setup.segmenter.network.load_state_dict(start)
     module = TrainingHooks(setup.segmenter, spec, total=1)
@@ -83,7 +83,7 @@ def main() -> int:
     print(setup.counted())
     start = {key: value.clone() for key, value in setup.segmenter.network.state_dict().items()}
     filling = time.perf_counter()
-    codes = cached_codes(setup, wanted.train, say=print)
+    codes = open_feature_cache(setup, wanted.train, say=print)
     filling = time.perf_counter() - filling
     for index in range(len(setup.training)):
         setup.training.drawn(index, 0)

@@ -246,12 +246,12 @@ class Perturbation(Protocol):
         ...
 
 
-class Code(Protocol):
+class Embedding(Protocol):
     """Encoded images or texts: rows that can be picked."""
 
     def __len__(self) -> int: ...
 
-    def take(self, rows: Sequence[int]) -> Code:
+    def take(self, rows: Sequence[int]) -> Embedding:
         """Return the features of `rows`, repeats allowed, in that order."""
         ...
 
@@ -284,20 +284,20 @@ class Segmenter(Protocol):
         """The module; None for a black box."""
         ...
 
-    def encode_image(self, images: Sequence[Image]) -> Code:
+    def encode_image(self, images: Sequence[Image]) -> Embedding:
         """Encode uint8 RGB images (H, W, 3), sizes may differ."""
         ...
 
-    def encode_text(self, texts: Sequence[str]) -> Code:
+    def encode_text(self, texts: Sequence[str]) -> Embedding:
         """Encode prompts."""
         ...
 
-    def decode(self, image_code: Any, text_code: Any) -> torch.Tensor:
-        """Return logits (B, 1, h, w) of the pairs (image_code[i], text_code[i])."""
+    def decode(self, image_embedding: Any, text_embedding: Any) -> torch.Tensor:
+        """Return logits (B, 1, h, w) of the pairs (image_embedding[i], text_embedding[i])."""
         ...
 
     def probabilities(
-        self, image_code: Any, text_code: Any, sizes: Sequence[tuple[int, int]] | None
+        self, image_embedding: Any, text_embedding: Any, sizes: Sequence[tuple[int, int]] | None
     ) -> list[Probability]:
         """Return one float32 map in [0, 1] per pair, at `sizes` (H, W), or at network size where None."""
         ...

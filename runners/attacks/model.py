@@ -69,8 +69,8 @@ class GradientModel:
         if self.plain.channels_last:
             pixel_values = pixel_values.contiguous(memory_format=torch.channels_last)
         self.counters.n_attack_forwards += len(unit)
-        codes = tuple(t.expand(len(unit), *t.shape[1:]) for t in self._encoded(text))
-        logits: torch.Tensor = network.decode(network.encode_image(pixel_values), codes)  # type: ignore[operator]
+        text_embedding = tuple(t.expand(len(unit), *t.shape[1:]) for t in self._encoded(text))
+        logits: torch.Tensor = network.decode(network.encode_image(pixel_values), text_embedding)  # type: ignore[operator]
         return logits.float()
 
     def _encoded(self, text: str) -> Tensors:

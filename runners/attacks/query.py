@@ -39,8 +39,8 @@ class QueryModel:
         with torch.inference_mode():
             if self._text is None or self._text[0] != case.prompt.text:
                 self._text = (case.prompt.text, self.model.encode_text([case.prompt.text]))
-            code = self.model.encode_image([picture])
-            return self.model.probabilities(code, self._text[1], [case.mask.shape])[0]
+            embedding = self.model.encode_image([picture])
+            return self.model.probabilities(embedding, self._text[1], [case.mask.shape])[0]
 
 
 def query_attack(

@@ -14,7 +14,7 @@ from robustness.perturb.attacks.base import evaluated_picture, picture_digest
 from robustness.perturb.prompt.worst_case import BUDGET, WorstCase
 from robustness.perturb.select import Selected
 from robustness.seeds import generator
-from robustness.types import Case, Code, DataContext, Mask, NotApplicable, Segmenter
+from robustness.types import Case, DataContext, Embedding, Mask, NotApplicable, Segmenter
 
 
 class WorstPrompt(NamedTuple):
@@ -35,29 +35,29 @@ class DiceOfTexts:
     batch_size: int = 16
     image_encodes: int = 0
     _key: str = field(default="", init=False, repr=False)
-    _code: Code | None = field(default=None, init=False, repr=False)
+    _code: Embedding | None = field(default=None, init=False, repr=False)
 
     def __call__(self, case: Case, texts: Sequence[str]) -> list[float]:
         """Return the Dice of each text's mask with the case's reference; two empty masks agree (1.0)."""
-        code = self._image_code(case)
+        embedding = self._image_embedding(case)
         scores: list[float] = []
         for start in range(0, len(texts), self.batch_size):
             part = list(texts[start : start + self.batch_size])
             with torch.inference_mode():
                 encoded = self.model.encode_text(part)
-                maps = self.model.probabilities(code.take([0] * len(part)), encoded, [case.mask.shape] * len(part))
+                maps = self.model.probabilities(embedding.take([0] * len(part)), encoded, [case.mask.shape] * len(part))
             scores += [_dice(np.asarray(m) > self.model.threshold, case.mask) for m in maps]
         return scores
 
-    def _image_code(self, case: Case) -> Code:
+    def _image_embedding(self, case: Case) -> Embedding:
         picture = evaluated_picture(case)
         key = picture_digest(picture)
-        if self._code is None or key != self._key:
+        if self._embedding is None or key != self._key:
             with torch.inference_mode():
-                self._code = self.model.encode_image([picture])
+                self._embedding = self.model.encode_image([picture])
             self._key = key
             self.image_encodes += 1
-        return self._code
+        return self._embedding
 
 
 def bind(selected: Sequence[Selected], model: Segmenter, *, budget: int | None = None) -> list[Selected]:

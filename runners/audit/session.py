@@ -30,7 +30,7 @@ from robustness.runners.audit.results_table import results_table
 from robustness.runners.audit.saved_predictions import SavedPredictions
 from robustness.runners.audit.scoring import Scored, Scorer
 from robustness.runners.audit.state import HARDWARE, compare, describe, digest, only, without
-from robustness.runners.audit.text_probe import Vectors, has_text_code, with_text_distance
+from robustness.runners.audit.text_probe import Vectors, has_text_embedding, with_text_distance
 from robustness.runners.data.load import Dataset
 from robustness.runners.environment import environment
 from robustness.runners.inference.engine import Engine, engine_of
@@ -168,7 +168,7 @@ class AuditSession:
         rows.sort(key=lambda placed: placed[0])
         table = results_table([row for _, row in rows])
         model = self.models[part.model]
-        if not has_text_code(model):
+        if not has_text_embedding(model):
             return table
         return with_text_distance(table, model, vectors=self.vectors.setdefault(part.model, {}))
 

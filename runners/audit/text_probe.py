@@ -21,14 +21,14 @@ _PAIR = ["model", "dataset", "split", "case_id", "prompt_index"]
 Vectors = dict[str, "torch.Tensor"]
 
 
-def has_text_code(model: Segmenter) -> bool:
-    """Return whether a model's text codes are tensors whose distance means something."""
-    from robustness.runners.inference.segmenter import TensorCode
+def has_text_embedding(model: Segmenter) -> bool:
+    """Return whether a model's text embeddings are tensors whose distance means something."""
+    from robustness.runners.inference.segmenter import TensorEmbedding
 
     if not getattr(model, "takes_text", False):
         return False
     try:
-        return isinstance(model.encode_text(["left"]), TensorCode)
+        return isinstance(model.encode_text(["left"]), TensorEmbedding)
     except InputError:
         raise
     except Exception:  # somebody else's encoder; what it raises stands in the rows that it spoils
@@ -70,17 +70,17 @@ def _vector(model: Segmenter, text: str, vectors: Vectors) -> torch.Tensor:
     """Return a text's features at unit length, in double precision."""
     import torch
 
-    from robustness.runners.inference.segmenter import TensorCode
+    from robustness.runners.inference.segmenter import TensorEmbedding
 
     if text not in vectors:
         with torch.inference_mode():
-            code: Any = model.encode_text([text])
-        if not isinstance(code, TensorCode):
-            raise InputError(f"model: expected text features of tensors, {model.name} gives {type(code).__name__}")
+            embedding: Any = model.encode_text([text])
+        if not isinstance(embedding, TensorEmbedding):
+            raise InputError(f"model: expected text features of tensors, {model.name} gives {type(embedding).__name__}")
         if len(vectors) >= MOST_VECTORS:
             del vectors[next(iter(vectors))]
         # Double precision: distances of near-equal features lie below the rounding of single precision.
-        vectors[text] = torch.nn.functional.normalize(_flat(code.tensors).double(), dim=1)[0]
+        vectors[text] = torch.nn.functional.normalize(_flat(embedding.tensors).double(), dim=1)[0]
     return vectors[text]
 
 

@@ -98,9 +98,9 @@ def _near_duplicates(splits: Splits, reader: PixelReader) -> Iterator[Finding]:
 
 
 def _pairs(hashes: Sequence[int]) -> Iterator[tuple[int, int]]:
-    codes = np.array(hashes, dtype=np.uint64)
-    for index in range(len(codes)):
-        distance = _bits(codes[index + 1 :] ^ codes[index])
+    bits = np.array(hashes, dtype=np.uint64)
+    for index in range(len(bits)):
+        distance = _bits(bits[index + 1 :] ^ bits[index])
         yield from ((index, index + 1 + int(other)) for other in np.flatnonzero(distance <= _NEAR_BITS))
 
 

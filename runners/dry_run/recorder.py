@@ -48,11 +48,11 @@ class Recorder:
 
     encode_text = encode_image
 
-    def decode(self, image_code: Any, text_code: Any) -> NoReturn:
+    def decode(self, image_embedding: Any, text_embedding: Any) -> NoReturn:
         """Raise InputError: there is no network."""
         raise InputError(f"{self.name}: there is no network")
 
-    def probabilities(self, image_code: Any, text_code: Any, sizes: Any = None) -> NoReturn:
+    def probabilities(self, image_embedding: Any, text_embedding: Any, sizes: Any = None) -> NoReturn:
         """Raise InputError: there is no network."""
         raise InputError(f"{self.name}: there is no network")
 

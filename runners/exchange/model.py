@@ -123,11 +123,11 @@ class ReturnedModel:
 
     encode_text = encode_image
 
-    def decode(self, image_code: Any, text_code: Any) -> NoReturn:
+    def decode(self, image_embedding: Any, text_embedding: Any) -> NoReturn:
         """Raise InputError: there is no network."""
         raise InputError(f"{self.name}: returned predictions cannot decode; use lookup")
 
-    def probabilities(self, image_code: Any, text_code: Any, sizes: Any = None) -> NoReturn:
+    def probabilities(self, image_embedding: Any, text_embedding: Any, sizes: Any = None) -> NoReturn:
         """Raise InputError: there is no network."""
         raise InputError(f"{self.name}: returned predictions cannot decode; use lookup")
 

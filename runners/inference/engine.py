@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from robustness.errors import CaseError, InputError
-from robustness.runners.inference.image_code_cache import CodeCache
+from robustness.runners.inference.image_feature_cache import ImageFeatureCache
 from robustness.runners.inference.segmenter import NetworkSegmenter
 from robustness.types import Image, Probability, Segmenter
 
@@ -47,15 +47,15 @@ class Request:
 
 
 class Encoded(NamedTuple):
-    """Codes of keyed items, and the errors of those that the model could not encode."""
+    """Embeddings of keyed items, and the errors of those that the model could not encode."""
 
     rows: dict[str, int]
-    code: Any
+    embedding: Any
     errors: dict[str, CaseError]
 
     def take(self, keys: Sequence[str]) -> Any:
-        """Return the codes of `keys`, repeats allowed, in that order."""
-        return self.code.take([self.rows[key] for key in keys])
+        """Return the embeddings of `keys`, repeats allowed, in that order."""
+        return self.embedding.take([self.rows[key] for key in keys])
 
 
 @dataclass
@@ -102,7 +102,7 @@ class Engine:
     image_batch: int = 4
     text_batch: int = 64
     resolution: Literal["original", "network"] = "original"
-    cache: CodeCache | None = None
+    cache: ImageFeatureCache | None = None
     counters: Counters = field(default_factory=Counters)
     _limits: dict[str, int] = field(init=False, repr=False, default_factory=dict)
 
@@ -244,7 +244,7 @@ class Engine:
         encoded = self._encoded(keys, pictures, "image_batch", self.model.encode_image, "image")
         self.counters.n_image_encodes += len(images)
         if self.cache is not None and not encoded.errors:
-            return encoded._replace(code=self.cache.store(pictures, encoded.code))
+            return encoded._replace(embedding=self.cache.store(pictures, encoded.embedding))
         return encoded
 
     def _encoded(
@@ -259,23 +259,23 @@ class Engine:
         if not items:
             return Encoded({}, None, {})
         try:
-            code = _concat(self._in_batches(items, setting, encode))
-            return Encoded({key: row for row, key in enumerate(keys)}, code, {})
+            embedding = _concat(self._in_batches(items, setting, encode))
+            return Encoded({key: row for row, key in enumerate(keys)}, embedding, {})
         except Exception as error:  # whatever a model's own code raises; it comes again below
             if _stops(error):
                 raise
-        codes: list[Any] = []
+        embeddings: list[Any] = []
         rows: dict[Any, int] = {}
         errors: dict[Any, CaseError] = {}
         for key, item in zip(keys, items, strict=True):
             try:
-                codes.append(encode([item]))
+                embeddings.append(encode([item]))
                 rows[key] = len(rows)
             except Exception as error:  # see above
                 if _stops(error):
                     raise
                 errors[key] = _case_error(error, what)
-        return Encoded(rows, _concat(codes) if codes else None, errors)
+        return Encoded(rows, _concat(embeddings) if embeddings else None, errors)
 
     def _in_batches(self, items: Sequence[Any], setting: str, work: Callable[[Sequence[Any]], T]) -> list[T]:
         """Run `work` on parts of `items`; on CUDA out-of-memory the parts halve from then on, which is counted."""
@@ -303,7 +303,7 @@ def engine_of(model: Segmenter, plan: Plan) -> Engine:
     """
     spec, cache = plan.engine, None
     if spec.cache is not None and isinstance(model, NetworkSegmenter):
-        cache = CodeCache(spec.cache, model, limit_gib=spec.cache_gib, dtype=spec.cache_dtype)
+        cache = ImageFeatureCache(spec.cache, model, limit_gib=spec.cache_gib, dtype=spec.cache_dtype)
     pairs = getattr(model, "pairs_at_once", None) or 0
     return Engine(
         model,
@@ -343,8 +343,8 @@ def _case_error(error: Exception, what: str) -> CaseError:
     return CaseError(f"the model raised {type(error).__name__} for this {what}: {' '.join(str(error).split())[:300]}")
 
 
-def _concat(codes: Sequence[Any]) -> Any:
-    return codes[0] if len(codes) == 1 else type(codes[0]).concat(codes)
+def _concat(embeddings: Sequence[Any]) -> Any:
+    return embeddings[0] if len(embeddings) == 1 else type(embeddings[0]).concat(embeddings)
 
 
 def _finite(outcome: Probability | CaseError) -> Probability | CaseError:

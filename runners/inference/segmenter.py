@@ -43,7 +43,7 @@ class Tokenizer(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class TensorCode:
+class TensorEmbedding:
     """Encoded images or texts: tensors whose first axis counts the rows.
 
     A network without text has one tensor of shape (B, 0) as its text features.
@@ -54,19 +54,19 @@ class TensorCode:
     def __len__(self) -> int:
         return self.tensors[0].shape[0]
 
-    def take(self, rows: Sequence[int]) -> TensorCode:
+    def take(self, rows: Sequence[int]) -> TensorEmbedding:
         """Return the features of `rows`, repeats allowed, in that order."""
         index = torch.as_tensor(list(rows), dtype=torch.long, device=self.tensors[0].device)
-        return TensorCode(tuple(t.index_select(0, index) for t in self.tensors))
+        return TensorEmbedding(tuple(t.index_select(0, index) for t in self.tensors))
 
-    def to(self, device: torch.device | str) -> TensorCode:
+    def to(self, device: torch.device | str) -> TensorEmbedding:
         """Return the features on `device`."""
-        return TensorCode(tuple(t.to(device) for t in self.tensors))
+        return TensorEmbedding(tuple(t.to(device) for t in self.tensors))
 
     @staticmethod
-    def concat(codes: Sequence[TensorCode]) -> TensorCode:
+    def concat(parts: Sequence[TensorEmbedding]) -> TensorEmbedding:
         """Join features by rows; shorter second axes (texts of fewer tokens) are filled with zeros at the end."""
-        return TensorCode(tuple(_join(parts) for parts in zip(*(c.tensors for c in codes), strict=True)))
+        return TensorEmbedding(tuple(_join(tensors) for tensors in zip(*(part.tensors for part in parts), strict=True)))
 
 
 def _join(parts: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -89,16 +89,16 @@ class SplitNetwork(nn.Module):
         """Return what the image encoder alone gives; a network whose `encode_image` goes on from there splits it."""
         return self.encode_image(pixel_values)
 
-    def image_code(self, features: Tensors) -> Tensors:
-        """Return the image features of `image_features`; training with a frozen encoder starts here."""
+    def image_embedding(self, features: Tensors) -> Tensors:
+        """Return what the decoder reads, from `image_features`; training with a frozen encoder starts here."""
         return features
 
     def text_features(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> Tensors:
         """Return what the text encoder alone gives."""
         return self.encode_text(input_ids, attention_mask)
 
-    def text_code(self, features: Tensors) -> Tensors:
-        """Return the text features of `text_features`."""
+    def text_embedding(self, features: Tensors) -> Tensors:
+        """Return what the decoder reads, from `text_features`."""
         return features
 
     def encode_image(self, pixel_values: torch.Tensor) -> Tensors:
@@ -213,40 +213,43 @@ class NetworkSegmenter:
             )
         return self.tokenizer(list(texts))
 
-    def encode_image(self, images: Sequence[Image]) -> TensorCode:
+    def encode_image(self, images: Sequence[Image]) -> TensorEmbedding:
         """Encode uint8 RGB images (H, W, 3), sizes may differ."""
         pixel_values = self.preprocess.pixel_values(images).to(self.device)
         if self.channels_last:
             pixel_values = pixel_values.contiguous(memory_format=torch.channels_last)
         with autocast(self.device, self.precision):
-            return TensorCode(tuple(self._part("encode_image")(pixel_values)))
+            return TensorEmbedding(tuple(self._part("encode_image")(pixel_values)))
 
-    def encode_text(self, texts: Sequence[str]) -> TensorCode:
+    def encode_text(self, texts: Sequence[str]) -> TensorEmbedding:
         """Encode prompts; padding beyond the longest of them is cut where the model allows it."""
         if not self.takes_text:
-            return TensorCode((torch.empty(len(texts), 0, device=self.device),))
+            return TensorEmbedding((torch.empty(len(texts), 0, device=self.device),))
         ids, mask = self.tokenize(texts)
         if self.trims_text:
             longest = max(int(mask.sum(1).max()), 1)
             ids, mask = ids[:, :longest], mask[:, :longest]
         with autocast(self.device, self.precision):
-            return TensorCode(tuple(self._part("encode_text")(ids.to(self.device), mask.to(self.device))))
+            return TensorEmbedding(tuple(self._part("encode_text")(ids.to(self.device), mask.to(self.device))))
 
-    def decode(self, image_code: TensorCode, text_code: TensorCode) -> torch.Tensor:
-        """Return float32 logits (B, 1, S, S) of the pairs (image_code[i], text_code[i])."""
+    def decode(self, image_embedding: TensorEmbedding, text_embedding: TensorEmbedding) -> torch.Tensor:
+        """Return float32 logits (B, 1, S, S) of the pairs (image_embedding[i], text_embedding[i])."""
         with autocast(self.device, self.precision):
-            logits = self._part("decode")(image_code.tensors, text_code.tensors)
+            logits = self._part("decode")(image_embedding.tensors, text_embedding.tensors)
         return logits.float()
 
     def probabilities(
-        self, image_code: TensorCode, text_code: TensorCode, sizes: Sequence[tuple[int, int]] | None = None
+        self,
+        image_embedding: TensorEmbedding,
+        text_embedding: TensorEmbedding,
+        sizes: Sequence[tuple[int, int]] | None = None,
     ) -> list[Probability]:
         """Return one float32 map in [0, 1] per pair: sigmoid, then resized bilinearly to its (H, W) in `sizes`.
 
         A logit that is not finite is NaN in its map: an infinite one would pass for certainty.
         """
         with torch.no_grad():
-            logits = self.decode(image_code, text_code)
+            logits = self.decode(image_embedding, text_embedding)
             maps = logits.sigmoid().masked_fill(~logits.isfinite(), float("nan"))
             return resize_maps(maps, sizes)
 

@@ -90,7 +90,7 @@ class ClipSegNetwork(SplitNetwork):
 
     def encode_image(self, pixel_values: torch.Tensor) -> Tensors:
         """Return the reduced activations of the extracted layers; deeper layers are not run."""
-        return self.image_code(self.image_features(pixel_values))
+        return self.image_embedding(self.image_features(pixel_values))
 
     def image_features(self, pixel_values: torch.Tensor) -> Tensors:
         """Return the activations (B, tokens, width) of the extracted layers, deepest first."""
@@ -102,20 +102,20 @@ class ClipSegNetwork(SplitNetwork):
             activations[index] = hidden
         return tuple(activations[index] for index in reversed(self.extract_layers))
 
-    def image_code(self, features: Tensors) -> Tensors:
+    def image_embedding(self, features: Tensors) -> Tensors:
         """Return the activations reduced to the decoder's width."""
         return tuple(reduce(activation) for reduce, activation in zip(self.decoder.reduces, features, strict=True))
 
     def encode_text(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> Tensors:
         """Return the FiLM factor and offset of the projected text."""
-        return self.text_code(self.text_features(input_ids, attention_mask))
+        return self.text_embedding(self.text_features(input_ids, attention_mask))
 
     def text_features(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> Tensors:
         """Return the projected text (B, projection_dim)."""
         pooled = self.clip.text_model(input_ids=input_ids, attention_mask=attention_mask).pooler_output
         return (self.clip.text_projection(pooled),)
 
-    def text_code(self, features: Tensors) -> Tensors:
+    def text_embedding(self, features: Tensors) -> Tensors:
         """Return the FiLM factor and offset (B, reduce_dim)."""
         (condition,) = features
         return self.decoder.film_mul(condition), self.decoder.film_add(condition)

@@ -56,7 +56,7 @@ class CnnNetwork(SplitNetwork):
         Raises:
             InputError: a side is not a multiple of `multiple`.
         """
-        return self.image_code(self.image_features(pixel_values))
+        return self.image_embedding(self.image_features(pixel_values))
 
     def image_features(self, pixel_values: torch.Tensor) -> Tensors:
         """Return the encoder's maps, finest first; the first is the image itself."""
@@ -68,7 +68,7 @@ class CnnNetwork(SplitNetwork):
             )
         return tuple(self.encoder(pixel_values))
 
-    def image_code(self, features: Tensors) -> Tensors:
+    def image_embedding(self, features: Tensors) -> Tensors:
         """Return the logits of the encoder's maps."""
         logits = self.segmentation_head(self.decoder(list(features)))
         return (logits[:, self.class_index : self.class_index + 1],)

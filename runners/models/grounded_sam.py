@@ -110,9 +110,9 @@ class _Remembered:
 class GroundedSamNetwork(SplitNetwork):
     """Grounding DINO and SAM, split.
 
-    Image code: SAM's image embedding and the feature maps of the detector's backbone. Text code: BERT's hidden
-    states, ids and mask. The detector joins words and image from its encoder on, so that encoder, decoder, boxes and
-    SAM's mask decoder are computed for each pair. Logits: (B, 1, h, w) at SAM's mask size (256 for the published
+    Image embedding: SAM's image embedding and the feature maps of the detector's backbone. Text embedding: BERT's
+    hidden states, ids and mask. The detector joins words and image from its encoder on, so that encoder, decoder, boxes
+    and SAM's mask decoder are computed for each pair. Logits: (B, 1, h, w) at SAM's mask size (256 for the published
     networks), the union of the masks of the boxes whose best word scores above `score_threshold`.
     """
 

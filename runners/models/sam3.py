@@ -60,9 +60,9 @@ _TINY: Config = {
 class Sam3Network(SplitNetwork):
     """SAM 3, split; state-dict keys are those of ``Sam3Model``.
 
-    Image code: the three feature maps of the vision encoder that the detector and the mask decoder read. Text code:
-    the projected tokens (B, L, width) and their mask. Logits: (B, 1, h, w) at the mask decoder's size (288 for
-    the published network), the union of the instances whose score (of the query, times that of presence) is above
+    Image embedding: the three feature maps of the vision encoder that the detector and the mask decoder read. Text
+    embedding: the projected tokens (B, L, width) and their mask. Logits: (B, 1, h, w) at the mask decoder's size (288
+    for the published network), the union of the instances whose score (of the query, times that of presence) is above
     `score_threshold`.
     """
 
@@ -88,7 +88,7 @@ class Sam3Network(SplitNetwork):
     def decode(self, image: Tensors, text: Tensors) -> torch.Tensor:
         """Return logits (B, 1, h, w), a few pairs at a time."""
         parts = [
-            self._decode(*(tuple(t[start : start + _PAIRS_AT_ONCE] for t in code) for code in (image, text)))
+            self._decode(*(tuple(t[start : start + _PAIRS_AT_ONCE] for t in part) for part in (image, text)))
             for start in range(0, len(image[0]), _PAIRS_AT_ONCE)
         ]
         return torch.cat(parts)

@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 
 from robustness.runners.inference.segmenter import NetworkSegmenter, Tokens
-from robustness.runners.training.feature_cache import CachedCodes
+from robustness.runners.training.feature_cache import FeatureCache
 from robustness.runners.training.module import Batch
 from robustness.runners.training.ranks import ONE, Ranks, micro_batches
 from robustness.runners.training.samples.pool import Cases
@@ -112,11 +112,11 @@ def training_batches(
     spell: float = 0.0,
     accumulate: int = 1,
     ranks: Ranks = ONE,
-    codes: CachedCodes | None = None,
+    cache: FeatureCache | None = None,
 ) -> DataLoader[Any]:
     """Return shuffled batches of changed cases; the last ones may be smaller."""
     order = EpochBatches(EpochOrder(cases), batch_size=batch_size, accumulate=accumulate, ranks=ranks)
-    collate = partial(_collate, segmenter=segmenter, spell=spell, codes=codes)
+    collate = partial(_collate, segmenter=segmenter, spell=spell, cache=cache)
     return DataLoader(_Drawn(cases), batch_sampler=order, collate_fn=collate)  # type: ignore[arg-type]
 
 
@@ -126,10 +126,10 @@ def validation_batches(
     *,
     batch_size: int,
     ranks: Ranks = ONE,
-    codes: CachedCodes | None = None,
+    cache: FeatureCache | None = None,
 ) -> DataLoader[Any]:
     """Return batches of unchanged cases in the order of the data."""
-    collate = partial(_collate, segmenter=segmenter, codes=codes)
+    collate = partial(_collate, segmenter=segmenter, cache=cache)
     order = PlainOrder(cases, ranks)
     return DataLoader(_Plain(cases), batch_size=batch_size, sampler=order, collate_fn=collate)  # type: ignore[arg-type]
 
@@ -140,7 +140,7 @@ def _collate(drawn: Sequence[tuple[Sample, float]], **options: Any) -> Batch:
 
 
 def to_batch(
-    samples: Sequence[Sample], *, segmenter: NetworkSegmenter, spell: float = 0.0, codes: CachedCodes | None = None
+    samples: Sequence[Sample], *, segmenter: NetworkSegmenter, spell: float = 0.0, cache: FeatureCache | None = None
 ) -> Batch:
     """Return samples as one batch.
 
@@ -148,19 +148,19 @@ def to_batch(
         samples: pairs at network size.
         segmenter: its preparation of images and texts.
         spell: share of known words that are spelled, for a tokenizer that can (`ByteTokenizer.spelled`).
-        codes: what frozen encoders gave before; what it holds is not computed again.
+        cache: what frozen encoders gave before; what it holds is not computed again.
     """
     masks = torch.from_numpy(np.stack([sample.mask for sample in samples]))[:, None].float()
     batch = Batch(None, masks, texts=1 + len(samples[0].rewordings))
-    if codes is not None and codes.holds_images:
-        batch = batch._replace(image=codes.images([sample.image for sample in samples]))
+    if cache is not None and cache.holds_images:
+        batch = batch._replace(image=cache.images([sample.image for sample in samples]))
     else:
         pixel_values = segmenter.preprocess.pixel_values([sample.image for sample in samples])
         batch = batch._replace(pixel_values=by_channel(pixel_values))
     if not segmenter.takes_text:
         return batch
-    if codes is not None and codes.holds_texts:
-        return batch._replace(text=codes.texts([text for text, _ in _texts(samples)]))
+    if cache is not None and cache.holds_texts:
+        return batch._replace(text=cache.texts([text for text, _ in _texts(samples)]))
     ids, attention = _tokens(samples, segmenter, spell)
     if segmenter.trims_text:
         longest = max(int(attention.sum(1).max()), 1)

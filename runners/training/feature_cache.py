@@ -14,8 +14,8 @@ import numpy as np
 import torch
 
 from robustness.runners.inference.devices import autocast
-from robustness.runners.inference.segmenter import NetworkSegmenter, TensorCode, Tensors
-from robustness.runners.training.feature_store import CodeStore, FileStore, MemoryStore, halved, restored
+from robustness.runners.inference.segmenter import NetworkSegmenter, TensorEmbedding, Tensors
+from robustness.runners.training.feature_store import FeatureStore, FileStore, MemoryStore, halved, restored
 from robustness.types import Image
 
 if TYPE_CHECKING:
@@ -30,11 +30,11 @@ _GIB = 1 << 30
 
 
 @dataclass
-class CachedCodes:
+class FeatureCache:
     """Features of images and texts under the hash of their content.
 
     Attributes:
-        segmenter: the network; what is held here of it must be frozen.
+        segmenter: the network; what is cached of it must be frozen.
         store: where the features are kept.
         holds_images, holds_texts: whether the features of all images, and of texts, come from here.
         precision: of the encoders' arithmetic.
@@ -42,14 +42,14 @@ class CachedCodes:
     """
 
     segmenter: NetworkSegmenter
-    store: CodeStore
+    store: FeatureStore
     holds_images: bool
     holds_texts: bool
     precision: str = "float32"
     half: bool = False
 
     def images(self, images: Sequence[Image]) -> Tensors:
-        """Return features of images (S, S, 3) at network size; those not held yet are computed together."""
+        """Return features of images (S, S, 3) at network size; those not cached yet are computed together."""
         keys = [image_key(image) for image in images]
         missing = {key: image for key, image in zip(keys, images, strict=True) if self.store.get(key) is None}
         if missing:
@@ -92,15 +92,17 @@ class CachedCodes:
 
     def _rows(self, keys: Sequence[str]) -> Tensors:
         cached = [self.store.get(key) for key in keys]
-        return restored(TensorCode.concat([TensorCode(tensors) for tensors in cached if tensors is not None]).tensors)
+        return restored(
+            TensorEmbedding.concat([TensorEmbedding(tensors) for tensors in cached if tensors is not None]).tensors
+        )
 
 
-def cached_codes(setup: TrainingSetup, spec: TrainSpec, *, say: Callable[[str], None]) -> CachedCodes | None:
-    """Return the codes that this training need not compute in every epoch, filled with all images; None without any.
+def open_feature_cache(setup: TrainingSetup, spec: TrainSpec, *, say: Callable[[str], None]) -> FeatureCache | None:
+    """Return the features that this training need not compute in every epoch, those of all images; None without any.
 
-    Images are held where the image encoder learns nothing and no change of the image runs, texts where the text encoder
-    learns nothing and no words are spelled. With "auto", images that would need more than `cache_gib` are computed
-    anew in every epoch, and `say` tells so.
+    Images are cached where the image encoder learns nothing and no change of the image runs, texts where the text
+    encoder learns nothing and no words are spelled. With "auto", images that would need more than `cache_gib` are
+    computed again in every epoch, and `say` tells so.
     """
     from robustness.runners.training.trainer import training_precision
 
@@ -113,57 +115,57 @@ def cached_codes(setup: TrainingSetup, spec: TrainSpec, *, say: Callable[[str], 
     on_disk = spec.cache != "auto"
     precision = training_precision(spec, segmenter)
     name = fingerprint(segmenter, precision=precision, half=spec.cache_float16) if on_disk else ""
-    store: CodeStore = FileStore(Path(spec.cache), name) if on_disk else MemoryStore()
-    codes = CachedCodes(segmenter, store, False, False, precision, spec.cache_float16)
-    if texts and not any(t.requires_grad for t in codes.text_features("")):
-        codes.holds_texts = True
-        _hold_listed_texts(codes, [setup.training, setup.validation], say=say)
+    store: FeatureStore = FileStore(Path(spec.cache), name) if on_disk else MemoryStore()
+    cache = FeatureCache(segmenter, store, False, False, precision, spec.cache_float16)
+    if texts and not any(t.requires_grad for t in cache.text_features("")):
+        cache.holds_texts = True
+        _cache_listed_texts(cache, [setup.training, setup.validation], say=say)
     if images:
-        fill = _Filling(codes, [setup.training, setup.validation], say=say)
-        codes.holds_images = fill.run(bound=None if on_disk else spec.cache_gib * _GIB)
-    return codes if codes.holds_images or codes.holds_texts else None
+        fill = _Filling(cache, [setup.training, setup.validation], say=say)
+        cache.holds_images = fill.run(bound=None if on_disk else spec.cache_gib * _GIB)
+    return cache if cache.holds_images or cache.holds_texts else None
 
 
-def _hold_listed_texts(codes: CachedCodes, cases: Sequence[Cases], *, say: Callable[[str], None]) -> None:
-    """Hold every text that the data lists; texts that changes make are held when they are first drawn."""
+def _cache_listed_texts(cache: FeatureCache, cases: Sequence[Cases], *, say: Callable[[str], None]) -> None:
+    """Cache the features of every listed text; those of augmented texts follow when they are first drawn."""
     datasets = (dataset for some in cases for part in some.parts for dataset in part.datasets.values())
     infos = (info for dataset in datasets for info in dataset.infos)
     texts = list(dict.fromkeys(["", *(prompt.text for info in infos for prompt in info.prompts)]))
     started = time.monotonic()
     for text in texts:
-        codes.texts([text])
-    say(f"codes of {len(texts)} texts are held ({time.monotonic() - started:.1f} s)")
+        cache.texts([text])
+    say(f"features of {len(texts)} texts are cached ({time.monotonic() - started:.1f} s)")
 
 
 @dataclass
 class _Filling:
     """Computes the features of every image of some cases, in an order that a resumed run repeats."""
 
-    codes: CachedCodes
+    cache: FeatureCache
     cases: Sequence[Cases]
     say: Callable[[str], None]
 
     def run(self, *, bound: float | None) -> bool:
-        """Return whether all are held; not where they would need more than `bound` bytes, or where something learns."""
+        """Return whether all are cached: not above `bound` bytes, nor where something learns."""
         started, count, seen = time.monotonic(), 0, 0
         for group in self._groups():
             keys = [image_key(image) for image in group]
             # The whole group again where one is missing: other neighbours would move the last digits.
-            if any(self.codes.store.get(key) is None for key in keys):
-                features = self.codes.image_features(group)
+            if any(self.cache.store.get(key) is None for key in keys):
+                features = self.cache.image_features(group)
                 if any(t.requires_grad for t in features):
                     return False
                 if not seen and bound is not None and self._bytes(features) * self._images() > bound:
                     need = self._bytes(features) * self._images() / _GIB
                     self.say(
-                        f"image codes would need {need:.1f} GiB, more than cache_gib, and are computed in every epoch; "
-                        'raise cache_gib, set cache_float16 = true, or give cache = "FOLDER"'
+                        f"image features would need {need:.1f} GiB, more than cache_gib, and are computed every epoch;"
+                        ' raise cache_gib, set cache_float16 = true, or give cache = "FOLDER"'
                     )
                     return False
-                self.codes._keep(keys, features)
+                self.cache._keep(keys, features)
                 count += len(keys)
             seen += len(keys)
-        self.say(f"codes of {seen} images are held ({count} computed in {time.monotonic() - started:.1f} s)")
+        self.say(f"features of {seen} images are cached ({count} computed in {time.monotonic() - started:.1f} s)")
         return True
 
     def _groups(self) -> Iterator[list[Image]]:
@@ -195,7 +197,7 @@ class _Filling:
         return sum(len({info.image_id for info in part.first.infos}) for part in parts)
 
     def _bytes(self, features: Tensors) -> float:
-        size = 2 if self.codes.half else 4
+        size = 2 if self.cache.half else 4
         return sum(t[0].numel() * (size if t.is_floating_point() else 1) for t in features)
 
 

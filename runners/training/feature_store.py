@@ -1,4 +1,4 @@
-"""Where the codes of frozen encoders are kept: in memory, or in files that later trainings find again."""
+"""Stores for the features of frozen encoders: in memory, or in files that later trainings find again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from robustness.files import make_folder, write_atomic
 from robustness.runners.inference.segmenter import Tensors
 
 
-class CodeStore(Protocol):
+class FeatureStore(Protocol):
     """Tensors of one row each, under a key."""
 
     def get(self, key: str) -> Tensors | None:
@@ -25,25 +25,25 @@ class CodeStore(Protocol):
 
 
 class MemoryStore:
-    """Codes in this process's memory."""
+    """Features in this process's memory."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, Tensors] = {}
+        self._tensors: dict[str, Tensors] = {}
 
     def get(self, key: str) -> Tensors | None:
         """Return what is kept under `key`, None where nothing is."""
-        return self._kept.get(key)
+        return self._tensors.get(key)
 
     def put(self, key: str, tensors: Tensors) -> None:
         """Keep `tensors` under `key`."""
-        self._kept[key] = tensors
+        self._tensors[key] = tensors
 
 
 class FileStore:
-    """Codes as one safetensors file each, written whole or not at all.
+    """Features as one safetensors file each, written atomically.
 
     Args:
-        folder: a folder of codes; those of one encoder with one preparation of images lie in one folder below it.
+        folder: a folder of features; those of one encoder with one preparation of images lie in one folder below it.
         fingerprint: of that encoder and that preparation.
 
     Raises:

@@ -136,7 +136,7 @@ def _train(plan: TrainPlan, *, out: Path, beside: Path | None, quiet: bool) -> F
 
     from robustness.runners.environment import environment
     from robustness.runners.training.batches import training_batches, validation_batches
-    from robustness.runners.training.feature_cache import cached_codes
+    from robustness.runners.training.feature_cache import open_feature_cache
     from robustness.runners.training.folder import TrainingFolder
     from robustness.runners.training.loggers import training_loggers
     from robustness.runners.training.model_card import write_model_card
@@ -168,7 +168,7 @@ def _train(plan: TrainPlan, *, out: Path, beside: Path | None, quiet: bool) -> F
         lone_values_use_running_statistics(setup.segmenter.network),
     ):
         progress.say(setup.counted())
-        batches["codes"] = cached_codes(setup, spec, say=progress.say)
+        batches["cache"] = open_feature_cache(setup, spec, say=progress.say)
         module = TrainingHooks(
             setup.segmenter,
             spec,

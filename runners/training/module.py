@@ -105,12 +105,14 @@ class TrainingHooks(LightningModule):
     def _logits(self, batch: Batch) -> Tensor:
         network: Any = self.network
         # Frozen weights ask for no gradient, so that nothing of a frozen encoder's forward is kept for a backward.
-        image = network.encode_image(batch.pixel_values) if batch.image is None else network.image_code(batch.image)
+        image = (
+            network.encode_image(batch.pixel_values) if batch.image is None else network.image_embedding(batch.image)
+        )
         if batch.texts > 1:
             image = tuple(t.repeat_interleave(batch.texts, dim=0) for t in image)
         text: Tensors = (batch.masks.new_empty(len(batch.masks) * batch.texts, 0),)
         if batch.text is not None:
-            text = network.text_code(batch.text)
+            text = network.text_embedding(batch.text)
         elif self.takes_text:
             text = network.encode_text(batch.input_ids, batch.attention_mask)
         logits: Tensor = network.decode(image, text)

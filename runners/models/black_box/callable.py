@@ -20,7 +20,7 @@ CountTokens = Callable[[str], Any]
 
 
 @dataclass(frozen=True, eq=False)
-class ListCode:
+class ListEmbedding:
     """The images or texts themselves, since a black box encodes nothing apart."""
 
     items: tuple[Any, ...]
@@ -28,14 +28,14 @@ class ListCode:
     def __len__(self) -> int:
         return len(self.items)
 
-    def take(self, rows: Sequence[int]) -> ListCode:
+    def take(self, rows: Sequence[int]) -> ListEmbedding:
         """Return the items of `rows`, repeats allowed, in that order."""
-        return ListCode(tuple(self.items[row] for row in rows))
+        return ListEmbedding(tuple(self.items[row] for row in rows))
 
     @staticmethod
-    def concat(codes: Sequence[ListCode]) -> ListCode:
+    def concat(parts: Sequence[ListEmbedding]) -> ListEmbedding:
         """Join features by rows."""
-        return ListCode(tuple(item for code in codes for item in code.items))
+        return ListEmbedding(tuple(item for part in parts for item in part.items))
 
 
 @dataclass(frozen=True)
@@ -88,28 +88,28 @@ class BlackBox:
         limit = self.text_limit
         return None if limit is None else [text for text in texts if limit.cuts(text)]
 
-    def encode_image(self, images: Sequence[Image]) -> ListCode:
+    def encode_image(self, images: Sequence[Image]) -> ListEmbedding:
         """Keep the images."""
-        return ListCode(tuple(images))
+        return ListEmbedding(tuple(images))
 
-    def encode_text(self, texts: Sequence[str]) -> ListCode:
+    def encode_text(self, texts: Sequence[str]) -> ListEmbedding:
         """Keep the texts."""
-        return ListCode(tuple(texts))
+        return ListEmbedding(tuple(texts))
 
-    def decode(self, image_code: ListCode, text_code: ListCode) -> torch.Tensor:
+    def decode(self, image_embedding: ListEmbedding, text_embedding: ListEmbedding) -> torch.Tensor:
         """Return logits (B, 1, H, W) of the pairs.
 
         Raises:
             InputError: the images differ in size, so that their maps make no tensor.
             CaseError: a pair has no map that can be read.
         """
-        maps = self.probabilities(image_code, text_code, [_size(image) for image in image_code.items])
+        maps = self.probabilities(image_embedding, text_embedding, [_size(image) for image in image_embedding.items])
         if len({m.shape for m in maps}) > 1:
             raise InputError("images: expected images of one size to decode into one tensor, got several sizes")
         return torch.from_numpy(np.stack(maps))[:, None].logit()
 
     def probabilities(
-        self, image_code: ListCode, text_code: ListCode, sizes: Sequence[Size] | None = None
+        self, image_embedding: ListEmbedding, text_embedding: ListEmbedding, sizes: Sequence[Size] | None = None
     ) -> list[Probability]:
         """Return what `outcomes` returns.
 
@@ -117,14 +117,14 @@ class BlackBox:
             CaseError: a pair has no map that can be read; the first is named.
         """
         maps: list[Probability] = []
-        for outcome in self.outcomes(image_code, text_code, sizes):
+        for outcome in self.outcomes(image_embedding, text_embedding, sizes):
             if isinstance(outcome, CaseError):
                 raise outcome
             maps.append(outcome)
         return maps
 
     def outcomes(
-        self, image_code: ListCode, text_code: ListCode, sizes: Sequence[Size] | None = None
+        self, image_embedding: ListEmbedding, text_embedding: ListEmbedding, sizes: Sequence[Size] | None = None
     ) -> list[Probability | CaseError]:
         """Call the function, once for all pairs or as `batch_size` says, and read what it returns.
 
@@ -139,7 +139,7 @@ class BlackBox:
         """
         if sizes is None and not self.image_size:
             raise InputError(f"resolution: network size needs segmenter(..., image_size=...), {self.name} states none")
-        images, texts = list(image_code.items), list(text_code.items)
+        images, texts = list(image_embedding.items), list(text_embedding.items)
         step = self.batch_size or max(len(texts), 1)
         maps: list[Probability | CaseError] = []
         for start in range(0, len(texts), step):

@@ -88,11 +88,11 @@ class Predictions:
         """Raise InputError: there is no network."""
         raise InputError(f"{self.name}: stored predictions cannot encode texts; use lookup")
 
-    def decode(self, image_code: Any, text_code: Any) -> NoReturn:
+    def decode(self, image_embedding: Any, text_embedding: Any) -> NoReturn:
         """Raise InputError: there is no network."""
         raise InputError(f"{self.name}: stored predictions cannot decode; use lookup")
 
-    def probabilities(self, image_code: Any, text_code: Any, sizes: Any = None) -> NoReturn:
+    def probabilities(self, image_embedding: Any, text_embedding: Any, sizes: Any = None) -> NoReturn:
         """Raise InputError: there is no network."""
         raise InputError(f"{self.name}: stored predictions cannot decode; use lookup")
 

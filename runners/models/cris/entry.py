@@ -113,7 +113,7 @@ class CrisNetwork(SplitNetwork):
         Raises:
             InputError: another shape.
         """
-        return self.image_code(self.image_features(pixel_values))
+        return self.image_embedding(self.image_features(pixel_values))
 
     def image_features(self, pixel_values: torch.Tensor) -> Tensors:
         """Return the image network's three maps, finest first."""
@@ -122,7 +122,7 @@ class CrisNetwork(SplitNetwork):
             raise InputError(f"pixel_values: expected sides that are multiples of {_STRIDE}, got {height} x {width}")
         return tuple(self.backbone.visual(pixel_values))
 
-    def image_code(self, features: Tensors) -> Tensors:
+    def image_embedding(self, features: Tensors) -> Tensors:
         """Return the neck's maps."""
         return tuple(self.neck.encode_image(*features))
 
@@ -135,7 +135,7 @@ class CrisNetwork(SplitNetwork):
         Raises:
             InputError: a row without a token, or more ids than positions.
         """
-        return self.text_code(self.text_features(input_ids, attention_mask))
+        return self.text_embedding(self.text_features(input_ids, attention_mask))
 
     def text_features(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> Tensors:
         """Return the text network's tokens and state, and the bool (B, L) that is False for padding."""
@@ -145,7 +145,7 @@ class CrisNetwork(SplitNetwork):
         tokens, state = self.backbone.encode_text(input_ids)
         return tokens, state, valid
 
-    def text_code(self, features: Tensors) -> Tensors:
+    def text_embedding(self, features: Tensors) -> Tensors:
         """Return the parts of the text features that `decode` reads."""
         tokens, state, valid = features
         words = self.decoder.encode_text(tokens)

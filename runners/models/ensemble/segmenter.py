@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from robustness.errors import InputError
 from robustness.runners.inference.segmenter import NetworkSegmenter
-from robustness.runners.models.ensemble.codes import Encoders, MemberCodes
+from robustness.runners.models.ensemble.encoders import Encoders, MemberEmbeddings
 from robustness.types import Image, Probability, Segmenter
 
 COMBINATIONS = ("probabilities", "logits")
@@ -62,21 +62,24 @@ class Ensemble:
             return None
         return [text for text in texts if any(text in cut for cut in cuts)]
 
-    def encode_image(self, images: Sequence[Image]) -> MemberCodes:
+    def encode_image(self, images: Sequence[Image]) -> MemberEmbeddings:
         """Encode uint8 RGB images (H, W, 3) for each member."""
         return self.encoders.encode_image(images)
 
-    def encode_text(self, texts: Sequence[str]) -> MemberCodes:
+    def encode_text(self, texts: Sequence[str]) -> MemberEmbeddings:
         """Encode prompts for each member."""
         return self.encoders.encode_text(texts)
 
-    def decode(self, image_code: MemberCodes, text_code: MemberCodes) -> torch.Tensor:
+    def decode(self, image_embedding: MemberEmbeddings, text_embedding: MemberEmbeddings) -> torch.Tensor:
         """Return logits (B, 1, S, S) of the pairs at `image_size`."""
-        maps = np.stack(self.probabilities(image_code, text_code, None))
+        maps = np.stack(self.probabilities(image_embedding, text_embedding, None))
         return torch.from_numpy(maps)[:, None].logit(eps=1e-7)
 
     def probabilities(
-        self, image_code: MemberCodes, text_code: MemberCodes, sizes: Sequence[tuple[int, int]] | None = None
+        self,
+        image_embedding: MemberEmbeddings,
+        text_embedding: MemberEmbeddings,
+        sizes: Sequence[tuple[int, int]] | None = None,
     ) -> list[Probability]:
         """Return one float32 map in [0, 1] per pair, at `sizes` (H, W), or at `image_size` where None.
 
@@ -85,10 +88,10 @@ class Ensemble:
         """
         if sizes is None and not self.image_size:
             raise InputError(f"resolution: network size needs image_size=N, no member of {self.name} states one")
-        goals = [(self.image_size, self.image_size)] * len(image_code) if sizes is None else list(sizes)
+        goals = [(self.image_size, self.image_size)] * len(image_embedding) if sizes is None else list(sizes)
         if self.combine == "probabilities":
-            return self._mean(image_code, text_code, goals)
-        return self._mean_of_logits(image_code, text_code, goals)
+            return self._mean(image_embedding, text_embedding, goals)
+        return self._mean_of_logits(image_embedding, text_embedding, goals)
 
     def describe(self) -> dict[str, Any]:
         """Return what a manifest needs to know, as JSON values."""
@@ -109,17 +112,21 @@ class Ensemble:
             **{k: v for k, v in first.items() if k in _MACHINE},
         }
 
-    def _parts(self, image_code: MemberCodes, text_code: MemberCodes) -> list[tuple[Segmenter, Any, Any]]:
-        return list(zip(self.members, image_code.codes, text_code.codes, strict=True))
+    def _parts(
+        self, image_embedding: MemberEmbeddings, text_embedding: MemberEmbeddings
+    ) -> list[tuple[Segmenter, Any, Any]]:
+        return list(zip(self.members, image_embedding.embeddings, text_embedding.embeddings, strict=True))
 
-    def _mean(self, image: MemberCodes, text: MemberCodes, sizes: list[tuple[int, int]]) -> list[Probability]:
+    def _mean(self, image: MemberEmbeddings, text: MemberEmbeddings, sizes: list[tuple[int, int]]) -> list[Probability]:
         total = [np.zeros(size, np.float64) for size in sizes]
         for (member, own_image, own_text), weight in zip(self._parts(image, text), self.weights, strict=True):
             for row, probability in enumerate(member.probabilities(own_image, own_text, sizes)):
                 total[row] += weight * probability
         return [np.clip(one, 0.0, 1.0).astype(np.float32) for one in total]
 
-    def _mean_of_logits(self, image: MemberCodes, text: MemberCodes, sizes: list[tuple[int, int]]) -> list[Probability]:
+    def _mean_of_logits(
+        self, image: MemberEmbeddings, text: MemberEmbeddings, sizes: list[tuple[int, int]]
+    ) -> list[Probability]:
         probabilities: list[Probability] = []
         with torch.no_grad():
             raw = [self._native(*parts, sizes=sizes) for parts in self._parts(image, text)]

@@ -1,4 +1,4 @@
-"""The network of `film-unet`: a small U-Net whose decoder is modulated by a text code (FiLM), in places too.
+"""The network of `film-unet`: a small U-Net whose decoder is modulated by a text embedding (FiLM), in places too.
 
 Reference: Perez et al., FiLM: Visual Reasoning with a General Conditioning Layer, AAAI 2018, arXiv:1709.07871;
 Ronneberger et al., U-Net, MICCAI 2015, doi:10.1007/978-3-319-24574-4_28.
@@ -29,7 +29,7 @@ class FilmUNetConfig:
         widths: channels per level, finest first; multiples of 8.
         vocabulary_size: number of token ids.
         token_width: width of a token's embedding.
-        text_width: width of the recurrent text code.
+        text_width: width of the recurrent text embedding.
         text: False gives the image-only contrast: same encoder and decoder, no text path.
     """
 
@@ -59,13 +59,13 @@ class FilmUNet(SplitNetwork):
         super().__init__()
         self.config = config
         self.takes_text = config.text
-        widths, code = config.widths, config.text_width if config.text else 0
+        widths, text_width = config.widths, config.text_width if config.text else 0
         # Two more channels hold the pixel's position, without which left and right look alike.
         ins = (5, *widths[:-1])
-        self.encoder = nn.ModuleList(_Block(a, b, code=0) for a, b in zip(ins, widths, strict=True))
-        self.bottleneck = _Block(widths[-1], widths[-1], code=code)
+        self.encoder = nn.ModuleList(_Block(a, b, text_width=0) for a, b in zip(ins, widths, strict=True))
+        self.bottleneck = _Block(widths[-1], widths[-1], text_width=text_width)
         pairs = list(zip(widths[1:], widths[:-1], strict=True))[::-1]
-        self.decoder = nn.ModuleList(_Block(deep + skip, skip, code=code) for deep, skip in pairs)
+        self.decoder = nn.ModuleList(_Block(deep + skip, skip, text_width=text_width) for deep, skip in pairs)
         self.head = nn.Conv2d(widths[0], 1, kernel_size=1)
         self.text_encoder = _TextEncoder(config) if config.text else None
 
@@ -79,7 +79,7 @@ class FilmUNet(SplitNetwork):
         return tuple(levels)
 
     def encode_text(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensors:
-        """Return the text code (B, D) of right-padded ids (B, T); (B, 0) for the image-only network."""
+        """Return the text embedding (B, D) of right-padded ids (B, T); (B, 0) for the image-only network."""
         if self.text_encoder is None:
             return (self.head.weight.new_empty(len(input_ids), 0),)
         mask = input_ids != PAD if attention_mask is None else attention_mask.bool()
@@ -87,56 +87,56 @@ class FilmUNet(SplitNetwork):
 
     def decode(self, image: Tensors, text: Tensors) -> Tensor:
         """Return logits (B, 1, H, W)."""
-        code = None if self.text_encoder is None else text[0]
-        features = self.bottleneck(image[-1], code)
+        embedding = None if self.text_encoder is None else text[0]
+        features = self.bottleneck(image[-1], embedding)
         for block, skip in zip(self.decoder, image[-2::-1], strict=True):
             larger = functional.interpolate(features, size=skip.shape[-2:], mode="nearest")
-            features = block(torch.cat([larger, skip], dim=1), code)
+            features = block(torch.cat([larger, skip], dim=1), embedding)
         logits: Tensor = self.head(features)
         return logits
 
 
 class _Block(nn.Module):
-    """Two 3x3 convolutions with group normalization; a text code scales and shifts both where there is one."""
+    """Two 3x3 convolutions with group normalization; a text embedding scales and shifts both where there is one."""
 
-    def __init__(self, ins: int, outs: int, *, code: int) -> None:
+    def __init__(self, ins: int, outs: int, *, text_width: int) -> None:
         super().__init__()
         self.convolutions = nn.ModuleList(nn.Conv2d(n, outs, 3, padding=1, bias=False) for n in (ins, outs))
         self.norms = nn.ModuleList(nn.GroupNorm(outs // _GROUP, outs) for _ in range(2))
-        self.films = nn.ModuleList(_Film(code, outs) for _ in range(2)) if code else None
+        self.films = nn.ModuleList(_Film(text_width, outs) for _ in range(2)) if text_width else None
 
-    def forward(self, features: Tensor, code: Tensor | None) -> Tensor:
+    def forward(self, features: Tensor, embedding: Tensor | None) -> Tensor:
         for index, (convolution, norm) in enumerate(zip(self.convolutions, self.norms, strict=True)):
             features = norm(convolution(features))
-            if self.films is not None and code is not None:
-                features = self.films[index](features, code)
+            if self.films is not None and embedding is not None:
+                features = self.films[index](features, embedding)
             features = functional.relu(features)
         return features
 
 
 class _Film(nn.Module):
-    """``(1 + scale) * features + shift``, channel by channel; all from the text code.
+    """``(1 + scale) * features + shift``, channel by channel; all from the text embedding.
 
     The shift may tilt across the image, ``shift + row * y + column * x`` with x and y in [-1, 1]: a side is a place,
     and a shift that is the same everywhere learns left and right an order of magnitude later, if at all.
     """
 
-    def __init__(self, code: int, channels: int) -> None:
+    def __init__(self, text_width: int, channels: int) -> None:
         super().__init__()
-        self.linear = nn.Linear(code, 4 * channels)
+        self.linear = nn.Linear(text_width, 4 * channels)
 
-    def forward(self, features: Tensor, code: Tensor) -> Tensor:
-        scale, shift, row, column = self.linear(code)[:, :, None, None].chunk(4, dim=1)
+    def forward(self, features: Tensor, embedding: Tensor) -> Tensor:
+        scale, shift, row, column = self.linear(embedding)[:, :, None, None].chunk(4, dim=1)
         height, width = features.shape[-2:]
-        y = torch.linspace(-1, 1, height, dtype=code.dtype, device=code.device)[:, None]
-        x = torch.linspace(-1, 1, width, dtype=code.dtype, device=code.device)[None, :]
+        y = torch.linspace(-1, 1, height, dtype=embedding.dtype, device=embedding.device)[:, None]
+        x = torch.linspace(-1, 1, width, dtype=embedding.dtype, device=embedding.device)[None, :]
         return features * (1 + scale) + (shift + row * y) + column * x
 
 
 class _TextEncoder(nn.Module):
-    """Embedding and GRU; the code is the state at the last token joined with the mean over all tokens.
+    """Embedding and GRU; the embedding is the state at the last token joined with the mean over all tokens.
 
-    Both leave the padding out, so that the code does not depend on how far a batch is filled up.
+    Both leave the padding out, so that the embedding does not depend on how far a batch is filled up.
     """
 
     def __init__(self, config: FilmUNetConfig) -> None:
@@ -151,8 +151,8 @@ class _TextEncoder(nn.Module):
         rows = torch.arange(len(lengths), device=lengths.device)
         weights = mask.to(states.dtype)[:, :, None]
         mean = (states * weights).sum(dim=1) / lengths[:, None].to(states.dtype)
-        code: Tensor = self.mix(torch.cat([states[rows, lengths - 1], mean], dim=1))
-        return code
+        embedding: Tensor = self.mix(torch.cat([states[rows, lengths - 1], mean], dim=1))
+        return embedding
 
 
 def _positions(pixel_values: Tensor) -> Tensor:

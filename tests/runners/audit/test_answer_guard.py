@@ -140,8 +140,8 @@ class OwnSegmenter:
 
     encode_text = encode_image
 
-    def probabilities(self, image_code, text_code, sizes=None):
-        return reads_side(image_code, text_code)
+    def probabilities(self, image_embedding, text_embedding, sizes=None):
+        return reads_side(image_embedding, text_embedding)
 
 
 def test_a_segmenter_with_a_code_class_of_its_own_is_audited(data, tmp_path):

@@ -11,7 +11,7 @@ import robustness as rb
 from robustness.errors import InputError
 from robustness.runners.audit import text_probe
 from robustness.runners.audit.text_probe import text_collapse, text_distances, with_text_distance
-from robustness.runners.inference.segmenter import TensorCode
+from robustness.runners.inference.segmenter import TensorEmbedding
 from robustness.runners.models.load import load_model
 from tests.synthetic import reads_side, write_dataset
 
@@ -30,7 +30,7 @@ class Fixed:
         self.codes = codes
 
     def encode_text(self, texts):
-        return TensorCode((torch.tensor([self.codes[t] for t in texts]),))
+        return TensorEmbedding((torch.tensor([self.codes[t] for t in texts]),))
 
 
 def test_distances_are_one_minus_the_cosine():

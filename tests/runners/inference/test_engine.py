@@ -58,12 +58,12 @@ class Recorder:
         self.texts += texts
         return self.model.encode_text(texts)
 
-    def probabilities(self, image_code, text_code, sizes):
-        if self.fail_above is not None and len(text_code) > self.fail_above:
+    def probabilities(self, image_embedding, text_embedding, sizes):
+        if self.fail_above is not None and len(text_embedding) > self.fail_above:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory")
-        self.decoded.append(len(text_code))
-        self.logits += list(self.model.decode(image_code, text_code))
-        return self.model.probabilities(image_code, text_code, sizes)
+        self.decoded.append(len(text_embedding))
+        self.logits += list(self.model.decode(image_embedding, text_embedding))
+        return self.model.probabilities(image_embedding, text_embedding, sizes)
 
 
 def plain(model, requests):

@@ -9,7 +9,7 @@ from torchvision import transforms
 
 from robustness.errors import InputError
 from robustness.runners.inference.preprocess import CLIP_MEAN, CLIP_STD, Preprocess
-from robustness.runners.inference.segmenter import NetworkSegmenter, SplitNetwork, TensorCode, Tokens, resize_maps
+from robustness.runners.inference.segmenter import NetworkSegmenter, SplitNetwork, TensorEmbedding, Tokens, resize_maps
 
 
 class LengthTokenizer:
@@ -99,24 +99,24 @@ class TestPreprocess:
             Preprocess(**{"image_size": 8, **fields})
 
 
-class TestTensorCode:
+class TestTensorEmbedding:
     def test_take_repeats_and_reorders_rows(self):
-        code = TensorCode((torch.arange(6).reshape(3, 2), torch.tensor([7, 8, 9])))
+        code = TensorEmbedding((torch.arange(6).reshape(3, 2), torch.tensor([7, 8, 9])))
         taken = code.take([2, 0, 2])
         assert len(taken) == 3
         assert taken.tensors[0].tolist() == [[4, 5], [0, 1], [4, 5]]
         assert taken.tensors[1].tolist() == [9, 7, 9]
 
     def test_concat_fills_shorter_texts_with_zeros(self):
-        short, long = TensorCode((torch.ones(1, 2, 3),)), TensorCode((torch.ones(2, 4, 3),))
-        joined = TensorCode.concat([short, long]).tensors[0]
+        short, long = TensorEmbedding((torch.ones(1, 2, 3),)), TensorEmbedding((torch.ones(2, 4, 3),))
+        joined = TensorEmbedding.concat([short, long]).tensors[0]
         assert joined.shape == (3, 4, 3)
         assert joined[0, :2].eq(1).all()
         assert joined[0, 2:].eq(0).all()
         assert joined[1:].eq(1).all()
 
     def test_a_code_without_text_still_counts_its_rows(self):
-        code = TensorCode((torch.empty(5, 0),))
+        code = TensorEmbedding((torch.empty(5, 0),))
         assert len(code) == 5
         assert len(code.take([0, 0])) == 2
 

@@ -5,7 +5,7 @@ import torch
 
 from robustness.errors import InputError
 from robustness.plans.finetune import parse_train_plan
-from robustness.runners.training.feature_cache import cached_codes, fingerprint, image_key
+from robustness.runners.training.feature_cache import fingerprint, image_key, open_feature_cache
 from robustness.runners.training.feature_store import FileStore
 from robustness.runners.training.finetune import finetune
 from robustness.runners.training.setup import set_up
@@ -86,14 +86,17 @@ class TestWhatIsComputed:
         setup, spec = setup_of(data)
         seen = counting(monkeypatch, setup)
         told = []
-        codes = cached_codes(setup, spec, say=told.append)
+        cache = open_feature_cache(setup, spec, say=told.append)
         # Validation shows the pictures of training here, so they are known by their pixels.
         assert seen["image_features"] == 4
         texts = seen["text_features"]
-        assert [line.split(" are held")[0] for line in told] == [f"codes of {texts - 1} texts", "codes of 4 images"]
+        assert [line.split(" are cached")[0] for line in told] == [
+            f"features of {texts - 1} texts",
+            "features of 4 images",
+        ]
         for index in range(8):
-            codes.texts([setup.training.plain(index).text])
-            codes.images([setup.training.plain(index).image])
+            cache.texts([setup.training.plain(index).text])
+            cache.images([setup.training.plain(index).image])
         assert seen["image_features"] == 4
         # One more asked whether anything of the text encoder learns; the empty text is always held.
         assert seen["text_features"] == texts == 2 + len({setup.training.plain(i).text for i in range(8)})
@@ -101,23 +104,23 @@ class TestWhatIsComputed:
     @pytest.mark.parametrize("change", ["flip", "shift", "gain"])
     def test_a_change_of_the_image_leaves_texts_alone_held(self, data, change):
         setup, spec = setup_of(data, augment=[change])
-        codes = cached_codes(setup, spec, say=print)
-        assert (codes.holds_images, codes.holds_texts) == (False, True)
+        cache = open_feature_cache(setup, spec, say=print)
+        assert (cache.holds_images, cache.holds_texts) == (False, True)
 
     def test_spelled_words_leave_images_alone_held(self, data):
         setup, spec = setup_of(data, spell=0.1)
-        codes = cached_codes(setup, spec, say=print)
-        assert (codes.holds_images, codes.holds_texts) == (True, False)
+        cache = open_feature_cache(setup, spec, say=print)
+        assert (cache.holds_images, cache.holds_texts) == (True, False)
 
     def test_nothing_is_held_of_what_learns_or_where_it_is_off(self, data):
-        assert cached_codes(*setup_of(data, freeze=[]), say=print) is None
-        assert cached_codes(*setup_of(data, cache="off"), say=print) is None
+        assert open_feature_cache(*setup_of(data, freeze=[]), say=print) is None
+        assert open_feature_cache(*setup_of(data, cache="off"), say=print) is None
 
     def test_images_beyond_the_bound_are_computed_anew_and_that_is_said(self, data):
         setup, spec = setup_of(data, cache_gib=1e-6)
         told = []
-        codes = cached_codes(setup, spec, say=told.append)
-        assert not codes.holds_images
+        cache = open_feature_cache(setup, spec, say=told.append)
+        assert not cache.holds_images
         assert "GiB, more than cache_gib" in told[1]
 
 

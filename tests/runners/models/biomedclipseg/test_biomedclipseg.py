@@ -11,7 +11,7 @@ from robustness.errors import InputError
 from robustness.registry import MODELS
 from robustness.runners.checkpoints.checkpoint import save_checkpoint
 from robustness.runners.inference.engine import Engine, Request
-from robustness.runners.inference.segmenter import TensorCode
+from robustness.runners.inference.segmenter import TensorEmbedding
 from robustness.runners.models.biomedclipseg.entry import BiomedClipSegModel
 from robustness.runners.models.entry import merge
 from robustness.runners.models.load import load_model
@@ -78,8 +78,10 @@ def test_without_a_mask_zeros_are_padding(network):
 def test_masked_padding_may_be_cut_and_codes_of_other_lengths_joined(network):
     with torch.no_grad():
         whole = network.encode_text(IDS, MASK)
-        parts = [TensorCode(network.encode_text(IDS[i : i + 1, :n], MASK[i : i + 1, :n])) for i, n in ((0, 5), (1, 8))]
-    for joined, expected in zip(TensorCode.concat(parts).tensors, whole, strict=True):
+        parts = [
+            TensorEmbedding(network.encode_text(IDS[i : i + 1, :n], MASK[i : i + 1, :n])) for i, n in ((0, 5), (1, 8))
+        ]
+    for joined, expected in zip(TensorEmbedding.concat(parts).tensors, whole, strict=True):
         torch.testing.assert_close(joined, expected, atol=1e-5, rtol=1e-5)
 
 

@@ -12,7 +12,7 @@ from torch.nn import functional
 from robustness.errors import InputError
 from robustness.runners.checkpoints.checkpoint import save_checkpoint
 from robustness.runners.inference.engine import Engine, Request
-from robustness.runners.inference.segmenter import TensorCode
+from robustness.runners.inference.segmenter import TensorEmbedding
 from robustness.runners.models.cris.attention import PackedAttention, grid_positions, line_positions
 from robustness.runners.models.cris.entry import CrisModel, CrisNetwork
 from robustness.runners.models.cris.neck import ImageHalf
@@ -174,9 +174,9 @@ class TestCodes:
 
     def test_codes_of_texts_of_other_lengths_can_be_joined(self, network):
         with torch.no_grad():
-            codes = [TensorCode(network.encode_text(IDS[i : i + 1])) for i in range(2)]
+            codes = [TensorEmbedding(network.encode_text(IDS[i : i + 1])) for i in range(2)]
             assert {tensor.shape[1] for tensor in codes[0].tensors[4:]} == {5}
-            joined = TensorCode.concat(codes)
+            joined = TensorEmbedding.concat(codes)
             found = network.decode(network.encode_image(pixels()), joined.tensors)
             torch.testing.assert_close(found, network(pixels(), IDS), atol=1e-5, rtol=1e-5)
 

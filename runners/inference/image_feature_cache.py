@@ -23,7 +23,7 @@ from safetensors.torch import save_file
 import robustness
 from robustness.errors import InputError
 from robustness.files import write_atomic
-from robustness.runners.inference.segmenter import NetworkSegmenter, TensorCode
+from robustness.runners.inference.segmenter import NetworkSegmenter, TensorEmbedding
 from robustness.types import Image
 
 GIB = 2**30
@@ -36,7 +36,7 @@ _IRRELEVANT = {"name", "threads", "parameters", "weights"}
 _AFTER_EVICTION = 0.9
 
 
-class CodeCache:
+class ImageFeatureCache:
     """Image features of one model in a folder that several models and processes may share.
 
     Args:
@@ -70,27 +70,27 @@ class CodeCache:
             raise InputError(f"cache: expected a folder that can be written, got {str(folder)!r} ({error})") from error
         self._size = sum(size for _, size, _ in self._files())
 
-    def load(self, images: Sequence[Image]) -> TensorCode | None:
+    def load(self, images: Sequence[Image]) -> TensorEmbedding | None:
         """Return the features of `images`, or None unless every one of them is held.
 
         Images that are encoded together are stored and found together: the last bits of the features may depend on what
         else was in its batch.
         """
-        rows: list[TensorCode] = []
+        rows: list[TensorEmbedding] = []
         for image in images:
             row = self._read(self._path(image))
             if row is None:
                 return None
             rows.append(row)
-        return TensorCode.concat(rows).to(self._device) if rows else None
+        return TensorEmbedding.concat(rows).to(self._device) if rows else None
 
-    def store(self, images: Sequence[Image], code: TensorCode) -> TensorCode:
+    def store(self, images: Sequence[Image], embedding: TensorEmbedding) -> TensorEmbedding:
         """Keep the features of `images`; return them as they will be read."""
         if self._half:
-            code = TensorCode(tuple(_halved(tensor) for tensor in code.tensors))
+            embedding = TensorEmbedding(tuple(_halved(tensor) for tensor in embedding.tensors))
         for row, image in enumerate(images):
-            self._write(self._path(image), {str(n): t[row : row + 1] for n, t in enumerate(code.tensors)})
-        return TensorCode(tuple(_restored(tensor) for tensor in code.tensors))
+            self._write(self._path(image), {str(n): t[row : row + 1] for n, t in enumerate(embedding.tensors)})
+        return TensorEmbedding(tuple(_restored(tensor) for tensor in embedding.tensors))
 
     def _path(self, image: Image) -> Path:
         key = hashlib.sha256(f"{image.dtype} {image.shape} ".encode())
@@ -98,7 +98,7 @@ class CodeCache:
         name = key.hexdigest()
         return self._folder / name[:2] / f"{name}{_SUFFIX}"
 
-    def _read(self, path: Path) -> TensorCode | None:
+    def _read(self, path: Path) -> TensorEmbedding | None:
         try:
             with safe_open(path, framework="pt") as file:
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no mapping
@@ -112,7 +112,7 @@ class CodeCache:
             # Cut short or changed: the image is encoded again.
             path.unlink(missing_ok=True)
             return None
-        return TensorCode(tuple(_restored(tensors[str(n)]) for n in range(len(tensors))))
+        return TensorEmbedding(tuple(_restored(tensors[str(n)]) for n in range(len(tensors))))
 
     def _write(self, path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
         stored = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}

@@ -1,4 +1,4 @@
-"""Codes of several members side by side, and encoders that members have in common."""
+"""Embeddings of several members side by side, and encoders that members have in common."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ import torch
 
 from robustness.registry import MODELS
 from robustness.runners.inference.devices import autocast
-from robustness.runners.inference.segmenter import NetworkSegmenter, SplitNetwork, TensorCode, Tensors
+from robustness.runners.inference.segmenter import NetworkSegmenter, SplitNetwork, TensorEmbedding, Tensors
 from robustness.runners.models.entry import ModelEntry
-from robustness.types import Code, Image, Segmenter
+from robustness.types import Embedding, Image, Segmenter
 
 
 @dataclass(frozen=True, eq=False)
-class MemberCodes:
-    """The codes that each member made of the same rows."""
+class MemberEmbeddings:
+    """The embeddings that each member made of the same rows."""
 
-    codes: tuple[Any, ...]
+    embeddings: tuple[Any, ...]
 
     def __len__(self) -> int:
-        return len(self.codes[0])
+        return len(self.embeddings[0])
 
-    def take(self, rows: Sequence[int]) -> MemberCodes:
-        """Return the codes of `rows`, repeats allowed, in that order."""
-        return MemberCodes(tuple(code.take(rows) for code in self.codes))
+    def take(self, rows: Sequence[int]) -> MemberEmbeddings:
+        """Return the embeddings of `rows`, repeats allowed, in that order."""
+        return MemberEmbeddings(tuple(embedding.take(rows) for embedding in self.embeddings))
 
     @staticmethod
-    def concat(parts: Sequence[MemberCodes]) -> MemberCodes:
-        """Join codes by rows."""
-        joined = zip(*(part.codes for part in parts), strict=True)
-        return MemberCodes(tuple(type(codes[0]).concat(codes) for codes in joined))
+    def concat(parts: Sequence[MemberEmbeddings]) -> MemberEmbeddings:
+        """Join embeddings by rows."""
+        joined = zip(*(part.embeddings for part in parts), strict=True)
+        return MemberEmbeddings(tuple(type(embeddings[0]).concat(embeddings) for embeddings in joined))
 
 
 class Encoders:
@@ -52,17 +52,17 @@ class Encoders:
         self.image_groups = _groups([_identity(member, "image") for member in members])
         self.text_groups = _groups([_identity(member, "text") for member in members])
 
-    def encode_image(self, images: Sequence[Image]) -> MemberCodes:
+    def encode_image(self, images: Sequence[Image]) -> MemberEmbeddings:
         """Encode images (H, W, 3), each distinct encoder once."""
         features: dict[int, Tensors] = {}
-        return MemberCodes(tuple(self._image(place, images, features) for place in range(len(self.members))))
+        return MemberEmbeddings(tuple(self._image(place, images, features) for place in range(len(self.members))))
 
-    def encode_text(self, texts: Sequence[str]) -> MemberCodes:
+    def encode_text(self, texts: Sequence[str]) -> MemberEmbeddings:
         """Encode texts, each distinct encoder once."""
         features: dict[int, Tensors] = {}
-        return MemberCodes(tuple(self._text(place, texts, features) for place in range(len(self.members))))
+        return MemberEmbeddings(tuple(self._text(place, texts, features) for place in range(len(self.members))))
 
-    def _image(self, place: int, images: Sequence[Image], features: dict[int, Tensors]) -> Code:
+    def _image(self, place: int, images: Sequence[Image], features: dict[int, Tensors]) -> Embedding:
         member, group = self.members[place], self.image_groups[place]
         if self.image_groups.count(group) == 1 or not isinstance(member, NetworkSegmenter):
             return member.encode_image(images)
@@ -70,9 +70,9 @@ class Encoders:
         with autocast(member.device, member.precision):
             if group not in features:
                 features[group] = network.image_features(member.preprocess.pixel_values(images).to(member.device))
-            return TensorCode(tuple(network.image_code(features[group])))
+            return TensorEmbedding(tuple(network.image_embedding(features[group])))
 
-    def _text(self, place: int, texts: Sequence[str], features: dict[int, Tensors]) -> Code:
+    def _text(self, place: int, texts: Sequence[str], features: dict[int, Tensors]) -> Embedding:
         member, group = self.members[place], self.text_groups[place]
         if self.text_groups.count(group) == 1 or not isinstance(member, NetworkSegmenter):
             return member.encode_text(texts)
@@ -80,7 +80,7 @@ class Encoders:
         with autocast(member.device, member.precision):
             if group not in features:
                 features[group] = network.text_features(*_tokens(member, texts))
-            return TensorCode(tuple(network.text_code(features[group])))
+            return TensorEmbedding(tuple(network.text_embedding(features[group])))
 
 
 def _tokens(member: NetworkSegmenter, texts: Sequence[str]) -> Tensors:
@@ -96,12 +96,12 @@ def _groups(identities: Sequence[str | None]) -> list[int]:
 
 
 def _identity(member: Segmenter, part: str) -> str | None:
-    """Return what an encoder's output depends on, as a hash; None where it cannot be told from the rest."""
+    """Return what an encoder's output depends on, as a hash; None where it cannot be separated from the rest."""
     if not isinstance(member, NetworkSegmenter) or not member.model or (part == "text" and not member.takes_text):
         return None
     kind = type(member.network)
     split = getattr(kind, f"{part}_features", None)
-    # Without a split of its own, an encoder's code holds what the decoder adds to it.
+    # Without a split of its own, an encoder's embedding holds what the decoder adds to it.
     if split is None or split is getattr(SplitNetwork, f"{part}_features"):
         return None
     keys = _keys_of(member, part)

@@ -1,4 +1,4 @@
-"""Image codes on disk: found by image and network, atomically, in bounded room, without changing results."""
+"""Image features on disk: found by image and network, atomically, in bounded room, without changing results."""
 
 import dataclasses
 import os
@@ -10,7 +10,7 @@ import torch
 import robustness as rb
 from robustness.errors import InputError
 from robustness.runners.inference.engine import Engine, Request
-from robustness.runners.inference.image_code_cache import GIB, CodeCache, identity_of
+from robustness.runners.inference.image_feature_cache import GIB, ImageFeatureCache, identity_of
 from robustness.runners.models.load import load_model
 from tests.synthetic import write_dataset
 
@@ -48,8 +48,8 @@ def files(folder):
 def test_a_second_run_encodes_nothing_and_gives_the_same_bits(model, tmp_path):
     requests = requests_of(0, 1, 2, 3)
     plain, _ = maps_of(model, requests)
-    first, wrote = maps_of(model, requests, CodeCache(tmp_path, model))
-    second, read = maps_of(model, requests, CodeCache(tmp_path, model))
+    first, wrote = maps_of(model, requests, ImageFeatureCache(tmp_path, model))
+    second, read = maps_of(model, requests, ImageFeatureCache(tmp_path, model))
     assert (wrote.n_image_encodes, wrote.n_image_codes_read) == (4, 0)
     assert (read.n_image_encodes, read.n_image_codes_read) == (0, 4)
     assert len(files(tmp_path)) == 4
@@ -59,22 +59,22 @@ def test_a_second_run_encodes_nothing_and_gives_the_same_bits(model, tmp_path):
 
 
 def test_images_that_are_encoded_together_are_found_together(model, tmp_path):
-    maps_of(model, requests_of(0), CodeCache(tmp_path, model))
+    maps_of(model, requests_of(0), ImageFeatureCache(tmp_path, model))
     plain, _ = maps_of(model, requests_of(0, 1))
-    found, counters = maps_of(model, requests_of(0, 1), CodeCache(tmp_path, model))
+    found, counters = maps_of(model, requests_of(0, 1), ImageFeatureCache(tmp_path, model))
     assert (counters.n_image_encodes, counters.n_image_codes_read) == (2, 0)
     assert all(np.array_equal(a, b) for a, b in zip(plain, found, strict=True))
 
 
 def test_a_second_look_at_the_model_itself_does_not_read_the_disk(model, tmp_path):
-    engine = Engine(model, cache=CodeCache(tmp_path, model))
+    engine = Engine(model, cache=ImageFeatureCache(tmp_path, model))
     list(engine.outcomes(requests_of(0)))
     list(engine.outcomes(requests_of(0), fresh=True))
     assert (engine.counters.n_image_encodes, engine.counters.n_image_codes_read) == (2, 0)
 
 
 def test_another_image_of_the_same_name_has_another_code(model, tmp_path):
-    cache = CodeCache(tmp_path, model)
+    cache = ImageFeatureCache(tmp_path, model)
     maps_of(model, [Request(image(0), "same", "polyp")], cache)
     found, counters = maps_of(model, [Request(image(1), "same", "polyp")], cache)
     assert counters.n_image_codes_read == 0
@@ -108,31 +108,31 @@ class TestIdentity:
 class TestDamage:
     @pytest.mark.parametrize("share", [0.0, 0.3, 0.95])
     def test_a_truncated_file_is_encoded_anew_and_replaced(self, model, tmp_path, share):
-        plain, _ = maps_of(model, requests_of(0), CodeCache(tmp_path, model))
+        plain, _ = maps_of(model, requests_of(0), ImageFeatureCache(tmp_path, model))
         (path,) = files(tmp_path)
         whole = path.read_bytes()
         path.write_bytes(whole[: int(len(whole) * share)])
-        found, counters = maps_of(model, requests_of(0), CodeCache(tmp_path, model))
+        found, counters = maps_of(model, requests_of(0), ImageFeatureCache(tmp_path, model))
         assert counters.n_image_encodes == 1
         assert all(np.array_equal(a, b) for a, b in zip(plain, found, strict=True))
         assert path.read_bytes() == whole
 
     def test_a_flipped_bit_is_noticed(self, model, tmp_path):
-        plain, _ = maps_of(model, requests_of(0), CodeCache(tmp_path, model))
+        plain, _ = maps_of(model, requests_of(0), ImageFeatureCache(tmp_path, model))
         (path,) = files(tmp_path)
         content = bytearray(path.read_bytes())
         content[-100] ^= 0x40
         path.write_bytes(content)
-        found, counters = maps_of(model, requests_of(0), CodeCache(tmp_path, model))
+        found, counters = maps_of(model, requests_of(0), ImageFeatureCache(tmp_path, model))
         assert counters.n_image_encodes == 1
         assert all(np.array_equal(a, b) for a, b in zip(plain, found, strict=True))
 
 
 class TestRoom:
     def test_codes_that_were_not_used_for_longest_make_room(self, model, tmp_path):
-        maps_of(model, requests_of(0), CodeCache(tmp_path, model))
+        maps_of(model, requests_of(0), ImageFeatureCache(tmp_path, model))
         size = files(tmp_path)[0].stat().st_size
-        cache = CodeCache(tmp_path, model, limit_gib=4.5 * size / GIB)
+        cache = ImageFeatureCache(tmp_path, model, limit_gib=4.5 * size / GIB)
         for seed in (1, 2, 3):
             maps_of(model, requests_of(seed), cache)
         for age, path in enumerate(sorted(files(tmp_path), key=lambda p: p.stat().st_mtime_ns)):
@@ -145,33 +145,35 @@ class TestRoom:
         assert maps_of(model, requests_of(1), cache)[1].n_image_codes_read == 0
 
     def test_other_runs_count(self, model, tmp_path):
-        maps_of(model, requests_of(0, 1, 2, 3), CodeCache(tmp_path, model))
+        maps_of(model, requests_of(0, 1, 2, 3), ImageFeatureCache(tmp_path, model))
         size = files(tmp_path)[0].stat().st_size
         other = load_model("film-unet", **OPTIONS, seed=1)
-        maps_of(other, requests_of(0), CodeCache(tmp_path, other, limit_gib=3.5 * size / GIB))
+        maps_of(other, requests_of(0), ImageFeatureCache(tmp_path, other, limit_gib=3.5 * size / GIB))
         assert sum(p.stat().st_size for p in files(tmp_path)) <= 3.5 * size
 
 
 class TestHalf:
     def test_files_are_half_as_large_and_maps_stay_near(self, model, tmp_path):
         requests = requests_of(0, 1)
-        plain, _ = maps_of(model, requests, CodeCache(tmp_path / "whole", model))
-        half, _ = maps_of(model, requests, CodeCache(tmp_path / "half", model, dtype="float16"))
+        plain, _ = maps_of(model, requests, ImageFeatureCache(tmp_path / "whole", model))
+        half, _ = maps_of(model, requests, ImageFeatureCache(tmp_path / "half", model, dtype="float16"))
         sizes = [sum(p.stat().st_size for p in files(tmp_path / name)) for name in ("half", "whole")]
         assert sizes[0] < 0.55 * sizes[1]
         assert 0 < max(float(np.abs(a - b).max()) for a, b in zip(plain, half, strict=True)) < 5e-3
 
     def test_a_run_that_fills_the_cache_and_one_that_reads_it_agree_to_the_bit(self, model, tmp_path):
         requests = requests_of(0, 1)
-        first, second = (maps_of(model, requests, CodeCache(tmp_path, model, dtype="float16")) for _ in range(2))
+        first, second = (
+            maps_of(model, requests, ImageFeatureCache(tmp_path, model, dtype="float16")) for _ in range(2)
+        )
         assert second[1].n_image_codes_read == 2
         assert all(np.array_equal(a, b) for a, b in zip(first[0], second[0], strict=True))
 
     def test_values_beyond_its_range_are_kept_whole(self, model, tmp_path):
-        from robustness.runners.inference.segmenter import TensorCode
+        from robustness.runners.inference.segmenter import TensorEmbedding
 
-        code = TensorCode((torch.tensor([[1e6, 1.0]]), torch.tensor([[True]])))
-        cache = CodeCache(tmp_path, model, dtype="float16")
+        code = TensorEmbedding((torch.tensor([[1e6, 1.0]]), torch.tensor([[True]])))
+        cache = ImageFeatureCache(tmp_path, model, dtype="float16")
         kept, found = cache.store([image(0)], code), cache.load([image(0)])
         for one in (kept, found):
             assert torch.equal(one.tensors[0], code.tensors[0])
@@ -181,13 +183,13 @@ class TestHalf:
 @pytest.mark.parametrize("options", [{"limit_gib": 0}, {"dtype": "int8"}])
 def test_impossible_settings_are_refused(model, tmp_path, options):
     with pytest.raises(InputError, match="cache"):
-        CodeCache(tmp_path, model, **options)
+        ImageFeatureCache(tmp_path, model, **options)
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(model, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cache: expected a folder that can be written"):
-        CodeCache(tmp_path / "file", model)
+        ImageFeatureCache(tmp_path / "file", model)
 
 
 class TestPlans:
