@@ -15,7 +15,7 @@ from robustness.perturb.image.pixels import is_gray
 from robustness.runners.attacks.loss import loss_of_logits
 from robustness.runners.attacks.model import AttackCounters
 from robustness.seeds import generator
-from robustness.types import Case, Code, NotApplicable, Probability, Segmenter
+from robustness.types import Case, Embedding, NotApplicable, Probability, Segmenter
 
 # Share of the image's area in the first square, and the shares of 10,000 queries after which it halves (the source's
 # schedule, stretched to the budget).
@@ -31,7 +31,7 @@ class QueryModel:
 
     model: Segmenter
     counters: AttackCounters = field(default_factory=AttackCounters)
-    _text: tuple[str, Code] | None = field(default=None, init=False, repr=False)
+    _text: tuple[str, Embedding] | None = field(default=None, init=False, repr=False)
 
     def query(self, picture: Picture, case: Case) -> Probability:
         """Return the map (H, W) of one image under the case's prompt."""

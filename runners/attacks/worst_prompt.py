@@ -35,7 +35,7 @@ class DiceOfTexts:
     batch_size: int = 16
     image_encodes: int = 0
     _key: str = field(default="", init=False, repr=False)
-    _code: Embedding | None = field(default=None, init=False, repr=False)
+    _embedding: Embedding | None = field(default=None, init=False, repr=False)
 
     def __call__(self, case: Case, texts: Sequence[str]) -> list[float]:
         """Return the Dice of each text's mask with the case's reference; two empty masks agree (1.0)."""
