@@ -32,7 +32,7 @@ from scipy import stats  # noqa: E402
 import robustness as rb  # noqa: E402
 from robustness.metrics.reliance.rates import follow_rates  # noqa: E402
 
-DATA = ROOT / "robustness" / "demo_data" / "brain"
+DATA = rb.demo_data("brain")
 ONE = {"axial": ("left", "white matter"), "coronal": ("right", "gray matter")}
 ARMS = {"plain": 0.0, "counterfactual": 0.3}
 SEEDS, STEPS, SIZE, BATCH = (0, 1, 2), 300, 48, 16

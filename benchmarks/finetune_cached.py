@@ -27,6 +27,7 @@ from robustness.runners.training.feature_cache import FeatureCache, open_feature
 from robustness.runners.training.module import TrainingHooks  # noqa: E402
 from robustness.runners.training.parts import hold_frozen_modules  # noqa: E402
 from robustness.runners.training.setup import TrainingSetup, set_up  # noqa: E402
+from robustness.workflows.demo_files import demo_data  # noqa: E402
 
 CASES, BATCH = 48, 16
 TARGET, LIMIT, TOLERANCE = 12.0, 18.0, 1e-4
@@ -47,7 +48,7 @@ def plan() -> TrainPlan:
             # A stated configuration allows random weights; this one is the published.
             "model": {"name": "clipseg", "device": "cpu", "config": {"extract_layers": [3, 6, 9]}},
             "data": {
-                "path": str(ROOT / "robustness" / "demo_data" / "brain"),
+                "path": str(demo_data("brain")),
                 "prompt": ["p2", "p3", "p4", "p5", "p6"],
                 "limit": CASES,
             },

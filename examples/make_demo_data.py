@@ -7,7 +7,8 @@ The sources lie inside two packages that the product does not depend on; only th
     demo-sources/bin/pip install nibabel==5.4.2 numpy scipy pillow
     demo-sources/bin/python examples/make_demo_data.py
 
-README.md and both NOTICE.txt are written by hand and stay. `--out FOLDER` writes elsewhere.
+README.md and both NOTICE.txt are written by hand and stay. `--out FOLDER` writes elsewhere. Images and masks end in
+`pixels.zip`, which `rb.demo_data` unpacks.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import argparse
 import importlib.util
 import json
 import shutil
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ from PIL import Image
 
 HOME = Path(__file__).resolve().parents[1] / "robustness" / "demo_data"
 SPLITS = ("train", "val", "test")
+PIXELS = ("images", "masks")
 WORDS = {
     "size_words": "small <1% of image area, medium 1-5%, large >5%",
     "location": "3x3 grid cell (40/20/40%) of the mask centroid in the image",
@@ -126,7 +129,7 @@ def nuclei_card() -> dict[str, Any]:
 
 
 def empty(folder: Path) -> None:
-    for name in ("images", "masks", "anns"):
+    for name in (*PIXELS, "anns"):
         shutil.rmtree(folder / name, ignore_errors=True)
         (folder / name).mkdir(parents=True)
 
@@ -142,7 +145,17 @@ def write(folder: Path, entries: dict[str, list[dict[str, Any]]], card: dict[str
     card["counts"] = {split: len(rows) for split, rows in entries.items()}
     card["images"] = {split: len(names(rows)) for split, rows in entries.items()}
     (folder / "dataset_card.json").write_text(json.dumps(card, indent=1) + "\n", "utf-8")
+    pack(folder)
     print(folder.name, "entries", card["counts"], "images", card["images"])
+
+
+def pack(folder: Path) -> None:
+    """Move the images and masks of a set into its archive, whose bytes depend on theirs alone."""
+    with zipfile.ZipFile(folder / "pixels.zip", "w", zipfile.ZIP_STORED) as archive:
+        for path in sorted(path for name in PIXELS for path in (folder / name).iterdir()):
+            archive.writestr(zipfile.ZipInfo(path.relative_to(folder).as_posix()), path.read_bytes())
+    for name in PIXELS:
+        shutil.rmtree(folder / name)
 
 
 def names(rows: Iterable[dict[str, Any]]) -> set[str]:

@@ -72,11 +72,11 @@ def source_modules() -> set[str]:
 
 
 def data_files() -> set[str]:
-    """Return every file of the rooms that is no Python source, by its name in the wheel."""
+    """Return every file of the rooms that is no Python source, by its name in the wheel; no unpacked demo image."""
     found = set()
     for folder in ("robustness", *ROOMS):
         for file in (ROOT / folder).rglob("*"):
-            if file.is_file() and file.suffix not in {".py", ".pyc"}:
+            if file.is_file() and file.suffix not in {".py", ".pyc", ".png"}:
                 inside = file.relative_to(ROOT).as_posix()
                 found.add(inside if folder == "robustness" else f"robustness/{inside}")
     return found

@@ -24,6 +24,7 @@ from robustness.perturb.severity.similarity import similarity
 from robustness.registry import PERTURBATIONS
 from robustness.seeds import generator
 from robustness.types import Case, Image, NotApplicable, Params
+from robustness.workflows.demo_files import demo_data
 
 CHANGES = {name: PERTURBATIONS.get(name) for name in PERTURBATIONS.names()}
 # Attacks need a model in the loop and have a contract of their own.
@@ -34,7 +35,6 @@ PIXELS = [name for name in ENTRIES if CHANGES[name].target == "image"]
 GRADED = [name for name in PIXELS if len(CHANGES[name]().severities) == 5]
 # True of the mask below, and decidable under every change: a side that is not seen, a place, no size.
 TEXT = "one left hippocampus in sagittal T1 brain MRI, located in the top left of the image"
-DEMO = Path(__file__).parents[3] / "robustness" / "demo_data"
 
 
 @lru_cache
@@ -222,8 +222,8 @@ class TestPixels:
 def demo_cases() -> tuple[Case, ...]:
     """Real images: four brain slices, two fields of nuclei, and these in colours as of a stain."""
     files = [
-        *sorted((DEMO / "brain" / "images").glob("*.png"))[5::40],
-        *sorted((DEMO / "nuclei/images").glob("*"))[::9],
+        *sorted((demo_data("brain") / "images").glob("*.png"))[5::40],
+        *sorted((demo_data("nuclei") / "images").glob("*"))[::9],
     ]
     gray = [np.array(PILImage.open(file).convert("RGB")) for file in files]
     stained = [stain(image) for image in gray[::2]]

@@ -13,8 +13,9 @@ from robustness.cli.main import app
 from robustness.errors import InputError
 from robustness.plans.audit import load_plan
 from robustness.workflows.calibrate import pictures
+from robustness.workflows.demo_files import demo_data
 
-DEMO = Path(__file__).parents[3] / "robustness" / "demo_data" / "brain"
+DEMO = demo_data("brain")
 PLAN = '[model]\nname = "film-unet"\n[data]\npath = "x"\n[perturbations]\nimage = "modality" # all of them\n'
 
 

@@ -13,9 +13,10 @@ from robustness.errors import InputError
 from robustness.plans.audit import parse_plan
 from robustness.plans.study import StudyPlan, load_study
 from robustness.plans.validation import validated
+from robustness.workflows.demo_files import demo_data
 from robustness.workflows.study import plan_text, run_study
 
-BRAIN = Path(__file__).resolve().parents[3] / "robustness" / "demo_data" / "brain"
+BRAIN = demo_data("brain")
 
 
 def tree(**more: Any) -> dict[str, Any]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from importlib.resources import files
-from pathlib import Path
 
 import pytest
 
@@ -13,18 +11,17 @@ from robustness.plans.finetune import parse_train_plan
 from robustness.runners.data.load import Dataset, load_dataset
 from robustness.runners.training.samples.cases import TrainingCases
 from robustness.runners.training.samples.pool import PooledCases, limited
-
-DEMO = Path(str(files("robustness") / "demo_data"))
+from robustness.workflows.demo_files import demo_data
 
 
 @pytest.fixture(scope="module")
 def brain() -> Dataset:
-    return load_dataset(DEMO / "brain", split="train", prompt="p5", subject="image")
+    return load_dataset(demo_data("brain"), split="train", prompt="p5", subject="image")
 
 
 @pytest.fixture(scope="module")
 def nuclei() -> Dataset:
-    return load_dataset(DEMO / "nuclei", split="train", prompt="p5")
+    return load_dataset(demo_data("nuclei"), split="train", prompt="p5")
 
 
 def cases(dataset: Dataset, key: str = "p5", **options: object) -> TrainingCases:
@@ -82,7 +79,7 @@ def test_a_smaller_share_of_subjects_is_part_of_a_larger_one(brain: Dataset) -> 
 
 
 def test_a_share_that_leaves_nobody_out_is_refused() -> None:
-    one_brain = load_dataset(DEMO / "brain", split="train", prompt="p5")
+    one_brain = load_dataset(demo_data("brain"), split="train", prompt="p5")
     with pytest.raises(InputError, match=r"0\.2 of 1 in brain is all of them; give data\.subject = 'image'"):
         limited(one_brain, 0.2, seed=0)
     assert len(limited(one_brain, 1.0, seed=0)) == len(one_brain)
