@@ -246,9 +246,15 @@ class NetworkSegmenter:
     ) -> list[Probability]:
         """Return one float32 map in [0, 1] per pair: sigmoid, then resized bilinearly to its (H, W) in `sizes`.
 
+        A network of instances (`runners.models.instances`) enlarges each of them by itself, where it is so configured.
         A logit that is not finite is NaN in its map: an infinite one would pass for certainty.
         """
         with torch.no_grad():
+            network: Any = self.network
+            if sizes is not None and getattr(network, "enlarge", "") == "instances":
+                with autocast(self.device, self.precision):
+                    instances: list[Probability] = network.maps(image_embedding.tensors, text_embedding.tensors, sizes)
+                return instances
             logits = self.decode(image_embedding, text_embedding)
             maps = logits.sigmoid().masked_fill(~logits.isfinite(), float("nan"))
             return resize_maps(maps, sizes)

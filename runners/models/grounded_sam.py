@@ -19,16 +19,15 @@ from torch.nn import functional
 from robustness.errors import InputError
 from robustness.registry import MODELS
 from robustness.runners.inference.preprocess import Preprocess
-from robustness.runners.inference.segmenter import SplitNetwork, Tensors, Tokens
+from robustness.runners.inference.segmenter import Tensors, Tokens
 from robustness.runners.models.entry import Config
+from robustness.runners.models.instances import Enlarge, InstanceNetwork, check_enlarge, interpolated
 from robustness.runners.models.pretrained import (
-    NOTHING,
     PretrainedEntry,
     config_object,
     load_whole,
     model_type,
     plain_config,
-    union,
 )
 from robustness.runners.models.tokenizers.wordpiece import WordPieceTokenizer, vocabulary_file
 
@@ -107,7 +106,7 @@ class _Remembered:
             self._answer = None
 
 
-class GroundedSamNetwork(SplitNetwork):
+class GroundedSamNetwork(InstanceNetwork):
     """Grounding DINO and SAM, split.
 
     Image embedding: SAM's image embedding and the feature maps of the detector's backbone. Text embedding: BERT's
@@ -116,12 +115,15 @@ class GroundedSamNetwork(SplitNetwork):
     networks), the union of the masks of the boxes whose best word scores above `score_threshold`.
     """
 
-    def __init__(self, detector: Any, sam: Any, *, detector_size: int, score_threshold: float) -> None:
+    def __init__(
+        self, detector: Any, sam: Any, *, detector_size: int, score_threshold: float, enlarge: Enlarge = "instances"
+    ) -> None:
         super().__init__()
         self.detector: Any = detector
         self.sam: Any = sam
         self.detector_size = int(detector_size)
         self.score_threshold = float(score_threshold)
+        self.enlarge = enlarge
         self._sees = _Remembered(detector.model.backbone)
         self._reads = _Remembered(detector.model.text_backbone)
 
@@ -147,11 +149,16 @@ class GroundedSamNetwork(SplitNetwork):
         )
         return encoded.last_hidden_state, input_ids, mask
 
-    def decode(self, image: Tensors, text: Tensors) -> torch.Tensor:
-        """Return logits (B, 1, h, w)."""
+    def instances(self, image: Tensors, text: Tensors) -> Iterator[torch.Tensor]:
+        """Yield the mask logits (N, h, w) of the boxes that count, for each pair."""
         embedding, *maps = image
         boxes, scores = self._detect(maps, text)
-        return torch.cat([self._masks(*pair) for pair in zip(embedding, boxes, scores, strict=True)])
+        return (self._masks(*pair) for pair in zip(embedding, boxes, scores, strict=True))
+
+    def enlarged(self, masks: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+        """Return probabilities (N, H, W): the logits are enlarged to SAM's input, then to the image, as SAM does."""
+        side = int(self.sam.config.vision_config.image_size)
+        return interpolated(interpolated(masks, (side, side)), size).sigmoid()
 
     def _detect(self, maps: Sequence[torch.Tensor], text: Tensors) -> tuple[torch.Tensor, torch.Tensor]:
         """Return boxes (B, N, 4) as x0, y0, x1, y1 in [0, 1] and scores (B, N)."""
@@ -171,16 +178,15 @@ class GroundedSamNetwork(SplitNetwork):
         return boxes, detections.logits.sigmoid().amax(-1)
 
     def _masks(self, embedding: torch.Tensor, boxes: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """Return the logits (1, 1, h, w) of one pair."""
+        """Return the logits (N, h, w) of one pair."""
         side = 4 * embedding.shape[-1]
         chosen = boxes[scores > self.score_threshold] * self.sam.config.vision_config.image_size
-        union_so_far = embedding.new_full((1, 1, side, side), NOTHING, dtype=torch.float32)
+        masks = [embedding.new_empty((0, side, side), dtype=torch.float32)]
         for start in range(0, len(chosen), _BOXES_AT_ONCE):
             part = chosen[None, start : start + _BOXES_AT_ONCE]
             output = self.sam(image_embeddings=embedding[None], input_boxes=part, multimask_output=False)
-            masks = output.pred_masks[:, :, 0].float()
-            union_so_far = torch.maximum(union_so_far, union(masks, torch.ones_like(masks[..., 0, 0]), above=0.0))
-        return union_so_far
+            masks.append(output.pred_masks[0, :, 0].float())
+        return torch.cat(masks)
 
 
 @MODELS.add("grounded-sam")
@@ -198,6 +204,7 @@ class GroundedSamModel(PretrainedEntry):
 
         return {
             "score_threshold": 0.25,
+            "enlarge": "instances",
             "detector_size": 800,
             "sam_from": "facebook/sam-vit-base",
             "detector": plain_config(GroundingDinoConfig()),
@@ -243,6 +250,7 @@ class GroundedSamModel(PretrainedEntry):
             SamModel(config_object(SamConfig, config["sam"])),
             detector_size=config["detector_size"],
             score_threshold=config["score_threshold"],
+            enlarge=check_enlarge(config["enlarge"]),
         )
 
     def skeleton(self, config: Config) -> nn.Module:

@@ -1,4 +1,4 @@
-"""Networks that transformers builds and loads: their folders, their configurations, the union of their instances.
+"""Networks that transformers builds and loads: their folders and their configurations.
 
 transformers renames keys of older files as it loads them, so its own loader reads its folders here; what it loaded is
 then compared key by key as any other checkpoint is.
@@ -21,9 +21,6 @@ from robustness.runners.models.entry import Config, ModelEntry, merge
 
 if TYPE_CHECKING:
     from robustness.runners.checkpoints.checkpoint import Checkpoint
-
-# The logit of a pixel that belongs to no instance: a probability of 2e-9, and finite.
-NOTHING = -20.0
 
 
 class PretrainedEntry(ModelEntry):
@@ -116,22 +113,6 @@ def config_object(kind: Any, tree: Mapping[str, Any]) -> Any:
     except Exception as error:  # transformers validates with errors of its own, none of them a ValueError
         reason = " ".join(str(error).split())
         raise InputError(f"config: expected the configuration of a {kind.__name__} ({reason})") from error
-
-
-def union(masks: torch.Tensor, scores: torch.Tensor, *, above: float) -> torch.Tensor:
-    """Return the logits of the union of instances: at each pixel the largest mask logit among those that count.
-
-    Args:
-        masks: mask logits (B, N, H, W) of N candidates.
-        scores: (B, N) in [0, 1].
-        above: an instance counts where its score is larger.
-
-    Returns:
-        (B, 1, H, W); `NOTHING` where no instance counts, and nowhere less.
-    """
-    counts = (scores > above)[..., None, None]
-    floor = masks.new_full((masks.shape[0], 1, *masks.shape[2:]), NOTHING)
-    return torch.cat([floor, masks.masked_fill(~counts, NOTHING)], dim=1).amax(1, keepdim=True)
 
 
 @functools.cache

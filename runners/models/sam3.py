@@ -6,7 +6,7 @@ pass are those of transformers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,9 +15,10 @@ from torch import nn
 
 from robustness.registry import MODELS
 from robustness.runners.inference.preprocess import Preprocess
-from robustness.runners.inference.segmenter import SplitNetwork, Tensors
+from robustness.runners.inference.segmenter import Tensors
 from robustness.runners.models.entry import Config
-from robustness.runners.models.pretrained import PretrainedEntry, config_object, load_whole, plain_config, union
+from robustness.runners.models.instances import Enlarge, InstanceNetwork, check_enlarge, interpolated
+from robustness.runners.models.pretrained import PretrainedEntry, config_object, load_whole, plain_config
 from robustness.runners.models.tokenizers.clip import VOCABULARY_SIZE, ClipTokenizer, has_vocabulary
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ _TINY: Config = {
 }
 
 
-class Sam3Network(SplitNetwork):
+class Sam3Network(InstanceNetwork):
     """SAM 3, split; state-dict keys are those of ``Sam3Model``.
 
     Image embedding: the three feature maps of the vision encoder that the detector and the mask decoder read. Text
@@ -66,11 +67,12 @@ class Sam3Network(SplitNetwork):
     `score_threshold`.
     """
 
-    def __init__(self, whole: Any, *, score_threshold: float) -> None:
+    def __init__(self, whole: Any, *, score_threshold: float, enlarge: Enlarge = "instances") -> None:
         super().__init__()
         for name, part in whole.named_children():
             self.add_module(name, part)
         self.score_threshold = float(score_threshold)
+        self.enlarge = enlarge
         # In a tuple, so that its weights are not listed a second time.
         self._whole = (whole.eval(),)
 
@@ -85,15 +87,19 @@ class Sam3Network(SplitNetwork):
         features = self._whole[0].get_text_features(input_ids=input_ids, attention_mask=mask, return_dict=True)
         return features.pooler_output, mask
 
-    def decode(self, image: Tensors, text: Tensors) -> torch.Tensor:
-        """Return logits (B, 1, h, w), a few pairs at a time."""
-        parts = [
-            self._decode(*(tuple(t[start : start + _PAIRS_AT_ONCE] for t in part) for part in (image, text)))
-            for start in range(0, len(image[0]), _PAIRS_AT_ONCE)
-        ]
-        return torch.cat(parts)
+    def instances(self, image: Tensors, text: Tensors) -> Iterator[torch.Tensor]:
+        """Yield the mask logits (N, h, w) of the queries that count, for each pair."""
+        for start in range(0, len(image[0]), _PAIRS_AT_ONCE):
+            part = (tuple(t[start : start + _PAIRS_AT_ONCE] for t in embedding) for embedding in (image, text))
+            masks, scores = self._queries(*part)
+            yield from (m[s > self.score_threshold].float() for m, s in zip(masks, scores, strict=True))
 
-    def _decode(self, image: Tensors, text: Tensors) -> torch.Tensor:
+    def enlarged(self, masks: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+        """Return probabilities (N, H, W): they are taken first and enlarged then, as transformers does."""
+        return interpolated(masks.sigmoid(), size)
+
+    def _queries(self, image: Tensors, text: Tensors) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return mask logits (B, Q, h, w) and scores (B, Q) of all queries."""
         from transformers.modeling_outputs import BaseModelOutputWithPooling
         from transformers.models.sam3.modeling_sam3 import Sam3VisionEncoderOutput
 
@@ -106,8 +112,8 @@ class Sam3Network(SplitNetwork):
         tokens: Any = text[0]
         read = BaseModelOutputWithPooling(pooler_output=tokens)
         output = self._whole[0](vision_embeds=seen, text_embeds=read, attention_mask=text[1])
-        scores = output.pred_logits.sigmoid() * output.presence_logits.sigmoid()
-        return union(output.pred_masks, scores, above=self.score_threshold)
+        scores: torch.Tensor = output.pred_logits.sigmoid() * output.presence_logits.sigmoid()
+        return output.pred_masks, scores
 
 
 @MODELS.add("sam3")
@@ -123,7 +129,7 @@ class Sam3Model(PretrainedEntry):
         """Return transformers' default, which is facebook/sam3, and the score of its post-processing."""
         from transformers import Sam3Config
 
-        return {"score_threshold": 0.3, "transformers": plain_config(Sam3Config())}
+        return {"score_threshold": 0.3, "enlarge": "instances", "transformers": plain_config(Sam3Config())}
 
     def read(self, folder: Path, given: Config) -> Checkpoint:
         """Return the image model of a folder; the video tracker beside it is left out."""
@@ -160,7 +166,8 @@ class Sam3Model(PretrainedEntry):
         from transformers import Sam3Model as Whole
 
         whole = Whole(config_object(Sam3Config, config["transformers"]))
-        return Sam3Network(whole, score_threshold=config["score_threshold"])
+        enlarge = check_enlarge(config["enlarge"])
+        return Sam3Network(whole, score_threshold=config["score_threshold"], enlarge=enlarge)
 
     def skeleton(self, config: Config) -> nn.Module:
         """Return a `Sam3Network` whose weights will be overwritten."""

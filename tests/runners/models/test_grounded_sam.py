@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from robustness.errors import InputError
+from robustness.runners.models.instances import NOTHING
 from robustness.runners.models.load import load_model
-from robustness.runners.models.pretrained import NOTHING
 from robustness.types import Segmenter
 from tests.runners.instance_models import assert_cached_codes_give_full_forwards
 
@@ -134,3 +134,63 @@ def test_without_a_vocabulary_ids_still_work(folders, tmp_path):
     ids = torch.tensor([[101, 200, 1012, 102]])
     with torch.inference_mode():
         assert model.network(torch.zeros(1, 3, 64, 64), ids).shape == (1, 1, 16, 16)
+
+
+def published_mask(model, picture, text):
+    """Return the union of what transformers' own post-processing makes of each box of a square picture."""
+    from transformers import SamImageProcessor
+
+    network, size = model.network, picture.shape[:2]
+    pixels = model.preprocess.pixel_values([picture])
+    ids, mask = model.tokenize([text])
+    with torch.inference_mode():
+        seen = torch.nn.functional.interpolate(pixels, size=(128, 128), mode="bilinear", antialias=True)
+        found = network.detector(pixel_values=seen, input_ids=ids, attention_mask=mask)
+        x, y, w, h = found.pred_boxes[0][found.logits[0].sigmoid().amax(-1) > THRESHOLD].unbind(-1)
+        if not len(x):
+            return np.zeros(size, bool)
+        boxes = torch.stack([x - w / 2, y - h / 2, x + w / 2, y + h / 2], dim=-1)[None] * 64
+        masks = network.sam(pixel_values=pixels, input_boxes=boxes, multimask_output=False).pred_masks
+    processor = SamImageProcessor(size={"longest_edge": 64}, pad_size={"height": 64, "width": 64})
+    whole = processor.post_process_masks(masks, [size], [(64, 64)], pad_size={"height": 64, "width": 64})
+    return whole[0][:, 0].any(0).numpy()
+
+
+@pytest.mark.parametrize("side", [40, 64, 150])
+def test_masks_are_those_of_the_published_post_processing(model, side):
+    shares = []
+    for seed, text in enumerate(TEXTS):
+        picture = image(seed, side, side)
+        code, words = model.encode_image([picture]), model.encode_text([text])
+        found = model.probabilities(code, words, [(side, side)])[0] > model.threshold
+        expected = published_mask(model, picture, text)
+        shares.append(expected.mean())
+        assert np.array_equal(found, expected)
+    assert 0 < max(shares) < 1
+
+
+def test_the_union_may_be_enlarged_instead_and_is_another_mask(model, vocabulary):
+    config = {"preset": "tiny", "score_threshold": THRESHOLD, "enlarge": "union"}
+    other = load_model("grounded-sam", config=config, device="cpu", tokenizer=vocabulary)
+    other.network.load_state_dict(model.network.state_dict())
+    picture, size = image(0, 150, 150), [(150, 150)]
+    maps = [m.probabilities(m.encode_image([picture]), m.encode_text(["polyp"]), size)[0] for m in (model, other)]
+    assert np.abs(maps[0] - maps[1]).max() > 0.01
+    code, words = other.encode_image([picture]), other.encode_text(["polyp"])
+    logits = torch.nn.functional.interpolate(
+        other.decode(code, words).sigmoid(), size=(150, 150), mode="bilinear", align_corners=False
+    )
+    np.testing.assert_array_equal(maps[1], logits[0, 0].detach().numpy())
+
+
+def test_no_box_that_counts_is_an_empty_mask(vocabulary):
+    config = {"preset": "tiny", "score_threshold": 0.999999}
+    model = load_model("grounded-sam", config=config, device="cpu", tokenizer=vocabulary)
+    found = model.probabilities(model.encode_image([image(0)]), model.encode_text(["polyp"]), [(40, 52)])[0]
+    assert found.shape == (40, 52)
+    assert 0 < found.max() < 1e-8
+
+
+def test_an_unknown_order_is_refused():
+    with pytest.raises(InputError, match="enlarge: expected one of instances, union, got 'both'"):
+        load_model("grounded-sam", config={"preset": "tiny", "enlarge": "both"}, device="cpu")

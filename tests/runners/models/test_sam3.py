@@ -6,8 +6,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from robustness.errors import InputError
+from robustness.runners.models.instances import NOTHING, InstanceNetwork
 from robustness.runners.models.load import load_model
-from robustness.runners.models.pretrained import NOTHING, union
 from robustness.types import Segmenter
 from tests.runners.instance_models import assert_cached_codes_give_full_forwards
 
@@ -133,14 +133,46 @@ def test_no_weights_are_never_random_by_accident():
         load_model("sam3", device="cpu")
 
 
+class Fixed(InstanceNetwork):
+    """Answers with given masks, whatever is asked."""
+
+    def __init__(self, masks):
+        super().__init__()
+        self.masks = masks
+
+    def instances(self, image, text):
+        yield from self.masks
+
+
 class TestUnion:
     def test_each_pixel_has_the_largest_logit_of_what_counts(self):
-        masks = torch.tensor([[[[1.0, -2.0]], [[-3.0, 4.0]], [[9.0, 9.0]]]])
-        found = union(masks, torch.tensor([[0.9, 0.4, 0.3]]), above=0.3)
-        assert found.tolist() == [[[[1.0, 4.0]]]]
+        masks = torch.tensor([[[1.0, -2.0]], [[-3.0, 4.0]]])
+        assert Fixed([masks]).decode((), ()).tolist() == [[[[1.0, 4.0]]]]
 
     def test_nothing_that_counts_is_an_empty_mask(self):
-        found = union(torch.ones(2, 3, 4, 4), torch.zeros(2, 3), above=0.3)
-        assert found.shape == (2, 1, 4, 4)
-        assert bool((found == NOTHING).all())
-        assert float(found.sigmoid().max()) < 1e-8
+        logits = Fixed([torch.ones(0, 4, 4)] * 2).decode((), ())
+        assert logits.shape == (2, 1, 4, 4)
+        assert bool((logits == NOTHING).all())
+        assert float(logits.sigmoid().max()) < 1e-8
+
+
+@pytest.mark.parametrize("size", [(40, 52), (90, 33)])
+def test_masks_are_those_of_the_published_post_processing(model, size):
+    from transformers.models.sam3.image_processing_sam3 import Sam3ImageProcessor
+
+    shares = []
+    for seed, text in enumerate(TEXTS):
+        picture = image(seed, *size)
+        ids, mask = model.tokenize([text])
+        with torch.inference_mode():
+            output = model.network._whole[0](
+                pixel_values=model.preprocess.pixel_values([picture]), input_ids=ids, attention_mask=mask
+            )
+        published = Sam3ImageProcessor().post_process_instance_segmentation(
+            output, threshold=model.network.score_threshold, target_sizes=[size]
+        )[0]["masks"]
+        expected = published.bool().any(0).numpy() if len(published) else np.zeros(size, bool)
+        found = model.probabilities(model.encode_image([picture]), model.encode_text([text]), [size])[0]
+        shares.append(expected.mean())
+        assert np.array_equal(found > model.threshold, expected)
+    assert 0 < max(shares) < 1
