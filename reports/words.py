@@ -20,7 +20,7 @@ class VerdictStyle(NamedTuple):
 
     Attributes:
         symbol: plotly marker symbol; the page's icons draw the same shapes.
-        colour: from the Okabe-Ito set, told apart by readers with any colour vision.
+        colour: from the Okabe-Ito set, distinguishable for readers with any colour vision.
         verb: how the headline says it ("follows").
         meaning: one plain sentence.
     """
@@ -45,13 +45,13 @@ VERDICTS: dict[str, VerdictStyle] = {
     "UNSTABLE": VerdictStyle(
         "diamond",
         "#B5639A",
-        "is unstable under rewording of",
-        "Any rewording moves the mask; that the swap moves it more is not shown.",
+        "is unstable under paraphrases of",
+        "Any paraphrase moves the mask; that the swap moves it more is not shown.",
     ),
     "UNSTABLE*": VerdictStyle(
         "diamond-open",
         "#B5639A",
-        "seems unstable under rewording of",
+        "seems unstable under paraphrases of",
         "As UNSTABLE by the interval alone; not certified.",
     ),
     "IGNORES": VerdictStyle(
@@ -98,7 +98,11 @@ _SHORT_CHANGES = {
     "synonym": "{}: synonym",
     "other": "{}: second target",
 }
-_SHORT_WHOLE = {"paraphrase": "rewording", "wrong_class": "target: another class", "absent": "target: absent structure"}
+_SHORT_WHOLE = {
+    "paraphrase": "paraphrase",
+    "wrong_class": "target: another class",
+    "absent": "target: absent structure",
+}
 _ABBREVIATIONS = {
     "jpeg": "JPEG",
     "fgsm": "FGSM",
@@ -113,13 +117,13 @@ _ATTACKS = {
     "fgsm": "FGSM attack",
     "pgd": "PGD attack",
     "universal": "universal perturbation",
-    "worst_case": "worst wording found",
+    "worst_case": "worst paraphrase found",
 }
 METRIC_NAMES = {"dice": "Dice", "iou": "IoU", "hd95": "HD95", "nsd": "NSD", "mask_change": "mask change"}
 _WHOLE_CHANGES = {
     "clean": "unchanged",
     "rerun": "same input run again",
-    "paraphrase": "prompt reworded",
+    "paraphrase": "prompt paraphrased",
     "empty": "empty prompt",
     "nonsense": "nonsense prompt",
     "shuffled": "prompt of another case",
@@ -127,7 +131,7 @@ _WHOLE_CHANGES = {
     "absent": "prompt for a structure that is not there",
     "negation": "prompt negated",
     "all_ones": "every pixel painted",
-    "worst_case": "worst wording found",
+    "worst_case": "worst paraphrase found",
 }
 
 
@@ -205,7 +209,7 @@ def _part_words(part: str) -> str:
 
 
 def image_kind(condition: str) -> str:
-    """Return the image change of a condition without its degree: ``gaussian_noise``."""
+    """Return the image change of a condition without its severity: ``gaussian_noise``."""
     first = parse_condition(condition).parts[0]
     return first.removeprefix("image:").partition("@")[0]
 

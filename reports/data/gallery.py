@@ -1,4 +1,4 @@
-"""Pictures of single cases: re-encoded, stripped of metadata, shared where they are the same."""
+"""Images of single cases: re-encoded, stripped of metadata, shared where they are the same."""
 
 from __future__ import annotations
 
@@ -59,10 +59,10 @@ class Picture:
 
 @dataclass
 class Gallery:
-    """Pictures and the distinct images they use, as data URIs.
+    """Thumbnails and the distinct images they use, as data URIs.
 
     Attributes:
-        budget: bytes of data URIs after which further pictures are left out and counted.
+        budget: bytes of data URIs after which further cases are left out and counted.
     """
 
     budget: int = 2_600_000
@@ -74,7 +74,7 @@ class Gallery:
 
 
 def make_gallery(table: pd.DataFrame, *, budget: int = 2_600_000) -> Gallery:
-    """Re-encode the pictures of gallery.parquet (column `series` added); the first of every condition come first."""
+    """Re-encode the images of gallery.parquet (column `series` added); the first of every condition come first."""
     gallery = Gallery(budget=budget)
     if table.empty:
         return gallery
@@ -113,7 +113,7 @@ def _add_picture(gallery: Gallery, row: Mapping[Any, Any], name: str) -> None:
     try:
         keys = _encode_all(gallery, row)
     except (OSError, ValueError, SyntaxError):
-        # A picture that cannot be decoded is counted and said, the numbers of its row stand in the tables.
+        # An image that cannot be decoded is counted and reported, the numbers of its row stand in the tables.
         gallery.unreadable += 1
         return
     gallery.pictures.append(

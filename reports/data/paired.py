@@ -76,7 +76,8 @@ def comparisons(
 ) -> tuple[Comparison, ...]:
     """Compare every series with the first of its data set; what got worse comes first, largest proven loss first.
 
-    Compared are the clean score and the conditions under which the answer should stay (image changes, rewordings).
+    Compared are the clean score and the conditions under which the answer should stay (image perturbations,
+    paraphrases).
     """
     results = []
     for baseline, series in pairs(frames):
@@ -105,7 +106,7 @@ def pairs(frames: Frames) -> list[tuple[str, str]]:
 def _differences(
     before: pd.DataFrame, after: pd.DataFrame, *, metric: str, alpha: float, resamples: int, seed: int
 ) -> tuple[pd.DataFrame, int]:
-    """Return effects of `after` against `before`, condition by condition, and the number of rows without a twin."""
+    """Return effects of `after` against `before`, condition by condition, and the number of rows without a partner."""
     old, new = (_usable(t, metric) for t in (before, after))
     keys = ["condition", *KEYS]
     shared = old[keys].merge(new[keys], on=keys)

@@ -85,7 +85,7 @@ def _with_clean(results: pd.DataFrame) -> pd.DataFrame:
         note=note,
     )
     rows = rows.merge(clean[[*keys, "clean"]], on=keys, how="left")
-    # Rewordings have no twin of their own number: they are compared with the first listed text.
+    # Paraphrases have no clean row of their own number: they are paired with the first listed text.
     fallback = rows[keys[:2]].merge(first[[*keys[:2], "clean"]], on=keys[:2], how="left")["clean"]
     return rows.assign(clean=rows["clean"].where(rows["condition"].ne("paraphrase"), fallback).fillna(fallback))
 

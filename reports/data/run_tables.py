@@ -102,8 +102,8 @@ def name_series(runs: Sequence[RunTables]) -> tuple[RunTables, ...]:
     labels: dict[tuple[int, str, str], str] = {}
     for i, model, dataset in pairs:
         label = f"{model} · {dataset}" if several_datasets else model
-        twin = any(j != i and m == model and d == dataset for j, m, d in pairs)
-        labels[i, model, dataset] = f"{label} ({runs[i].name})" if twin and len(models) > 1 else label
+        repeated = any(j != i and m == model and d == dataset for j, m, d in pairs)
+        labels[i, model, dataset] = f"{label} ({runs[i].name})" if repeated and len(models) > 1 else label
     return tuple(_with_series(run, i, labels) for i, run in enumerate(runs))
 
 

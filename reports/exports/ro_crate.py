@@ -18,7 +18,7 @@ _WHAT = {
     "manifest.json": ("Provenance: versions, seeds, hashes, counts", "application/json"),
     "effects.parquet": ("Effects: one row per model, data set, condition and metric", "application/vnd.apache.parquet"),
     "verdicts.parquet": ("Verdicts with the rule that decided", "application/vnd.apache.parquet"),
-    "gallery.parquet": ("Pictures of worst and random cases", "application/vnd.apache.parquet"),
+    "gallery.parquet": ("Images of worst and random cases", "application/vnd.apache.parquet"),
     "report.html": ("The report, one self-contained page", "text/html"),
     "report.json": ("The content of the report", "application/json"),
     "report.md": ("Summary of the report", "text/markdown"),

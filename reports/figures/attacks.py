@@ -111,7 +111,7 @@ def attack_says(rows: pd.DataFrame) -> str:
 def success_curve(table: pd.DataFrame, series: Sequence[str]) -> go.Figure:
     """Draw the share of cases that one attack breaks against eps, one line with its band per series.
 
-    eps 0 is the clean picture, which breaks no case by definition.
+    eps 0 is the clean image, which breaks no case by definition.
 
     Args:
         table: the rows of one attack in `attack_table`.

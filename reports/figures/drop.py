@@ -66,9 +66,9 @@ def _caption(index: int, series: str, rows: pd.DataFrame) -> FigureText:
 
 
 def drop_conditions(effects: pd.DataFrame, *, metric: str = "dice") -> tuple[str, ...]:
-    """Return the conditions of the loss figure: all prompt changes, and every image change at its highest degree.
+    """Return the conditions of the loss figure: prompt perturbations, and image perturbations at the highest severity.
 
-    Largest loss of any series first. The degrees below are in the severity curves and in the table of effects.
+    Largest loss of any series first. The lower severities are in the severity curves and in the table of effects.
     """
     rows = effects[(effects["metric"] == metric) & effects["effect"].notna()]
     worst = pd.to_numeric(rows["effect"]).groupby(rows["condition"]).max().sort_values(ascending=False, kind="stable")

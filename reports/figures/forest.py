@@ -111,7 +111,7 @@ def _points(group: pd.DataFrame, place: dict[str, int], verdict: str) -> go.Scat
 
 
 def _hover(row: dict[Any, Any], verdict: str) -> str:
-    # The prompt claims on mask change are about the excess over mere rewording, which can be below 0.
+    # The prompt claims on mask change are about the excess over paraphrase, which can be below 0.
     excess = row.get("claim") == "prompt" and row["metric"] == "mask_change"
     quantity = "excess mask change" if excess else ""
     lines = [

@@ -23,8 +23,8 @@ _COLUMNS = columns(
     ("ci_low", "low"),
     ("ci_high", "high"),
     ("image_effect", "image alone"),
-    ("prompt_effect", "words worth, clean picture"),
-    ("prompt_effect_changed", "words worth, changed picture"),
+    ("prompt_effect", "prompt effect, clean image"),
+    ("prompt_effect_changed", "prompt effect, perturbed image"),
     ("interaction", "interaction"),
     ("interaction_low", "low"),
     ("interaction_high", "high"),
@@ -46,7 +46,7 @@ class Joint(FigureEntry):
     heading = "Image and prompt together"
     note = (
         "Loss of Dice when both change. Edges: each change alone. A cell above the sum of its edges says that the two"
-        " hurt more together: the words matter more on that picture. Cells may rest on different cases, where a change"
+        " hurt more together: the prompt matters more on that image. Cells may rest on different cases, where a change"
         " did not apply to some; interactions use the cases that have all four cells, are paired within case and"
         " inferred over units; their p values are adjusted over the joint conditions of the model (max-T)."
     )
@@ -82,8 +82,8 @@ def joint_table(effects: pd.DataFrame, results: pd.DataFrame | None = None, *, m
     Columns: those of `effects`, plus `image` and `prompt` (the two parts), `image_effect`, `prompt_effect` (their
     losses alone) and `interaction` = effect - image_effect - prompt_effect: above 0, the two hurt more together than
     the sum of each; NaN where a part was not run alone. With `results` it comes with its paired interval,
-    `interaction_low` and `interaction_high`, its p value adjusted over the grid, what the words are worth on the clean
-    and on the changed picture (`prompt_effect`, `prompt_effect_changed`), and what that answers (`reading`).
+    `interaction_low` and `interaction_high`, its p value adjusted over the grid, the prompt effect on the clean
+    and on the perturbed image (`prompt_effect`, `prompt_effect_changed`), and what that answers (`reading`).
     """
     rows = effects[effects["metric"] == metric]
     alone = {str(c): float(e) for c, e in zip(rows["condition"], rows["effect"], strict=True) if pd.notna(e)}
@@ -118,7 +118,7 @@ def joint_answers(rows: pd.DataFrame) -> tuple[str, ...]:
         "Does a good prompt rescue a bad image?",
     )
     if not rows["interaction_p"].notna().any():
-        return tuple(f"{question} It cannot be told: there are fewer than two units." for question in (rises, rescues))
+        return tuple(f"{question} Not estimable: there are fewer than two units." for question in (rises, rescues))
     more = rows[rows["reading"].str.startswith("the words matter more")]
     less = rows[rows["reading"].str.startswith("the words matter less")]
     total = f"any of {len(rows)} joint conditions" if len(rows) > 1 else "the one joint condition"
@@ -127,8 +127,8 @@ def joint_answers(rows: pd.DataFrame) -> tuple[str, ...]:
     saved = "Shown for the same" if len(more) else "Not shown"
     return (
         f"{rises} {shown}{falls}.",
-        f"{rescues} {saved}: the interaction is what the right words are worth on the changed picture, less what they"
-        " are worth on the clean one.",
+        f"{rescues} {saved}: the interaction is the effect of the right prompt on the perturbed image, less its"
+        " effect on the clean one.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Rank plots: which model is best, and how sure that order is when the units are drawn anew."""
+"""Rank plots: which model is best, and how sure that order is when the units are drawn again."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Rank(FigureEntry):
     regulatory = 13
     heading = "How sure is the order?"
     note = (
-        "The units are drawn anew 2,000 times; each cell says how often the model takes the rank. Near 100% the order"
+        "The units are drawn again 2,000 times; each cell says how often the model takes the rank. Near 100% the order"
         " does not hang on who was in the sample."
     )
 

@@ -1,4 +1,4 @@
-"""Excess mask change per word: how far each word swap moves the mask beyond mere rewording."""
+"""Excess mask change per word: how far each word swap moves the mask beyond a mere paraphrase."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Reliance(FigureEntry):
     notebook = "forest"
     heading = "How far each change moves the mask"
     note = (
-        "Excess mask change over mere rewording, with the interval that decided. Grey band: the margin. An interval"
+        "Excess mask change over paraphrase, with the interval that decided. Grey band: the margin. An interval"
         " wholly inside it says that the words do not matter, one wholly beyond it that they do; a point inside it"
         " whose interval leaves it decides nothing, and an undecided row says why when the pointer is on it. Rows"
         " marked “Dice” carry the other quantity, by which FOLLOWS is decided: the smaller of the gains when the mask"
@@ -66,7 +66,7 @@ def _caption(index: int, series: str, rows: pd.DataFrame) -> FigureText:
 def reliance_forest(
     verdicts: pd.DataFrame, *, order: Sequence[str] | None = None, span: tuple[float, float] | None = None
 ) -> go.Figure:
-    """Draw the prompt claims of one series: how far a word swap moves the mask beyond mere rewording.
+    """Draw the prompt claims of one series: how far a word swap moves the mask beyond a mere paraphrase.
 
     Args:
         verdicts: rows of verdicts.parquet of one model and dataset; those with ``claim == "prompt"`` are drawn.

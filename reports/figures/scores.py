@@ -1,4 +1,4 @@
-"""Clean scores: their distribution over cases, beside the floors that a blind model would reach."""
+"""Clean scores: their distribution over cases, and the trivial baselines that a blind model would reach."""
 
 from __future__ import annotations
 

@@ -61,10 +61,10 @@ def _caption(kind: str, rows: pd.DataFrame) -> FigureText:
 
 
 def severity_table(effects: pd.DataFrame, *, metric: str = "dice", least: int = 2) -> pd.DataFrame:
-    """Return the rows behind the curves: single image changes with degrees.
+    """Return the rows behind the curves: single image perturbations with severities.
 
     Columns: those of `effects` plus `kind`, `severity`, and `low`, `high`: the interval of the paired loss placed at
-    the row's clean mean. Kinds with fewer than `least` degrees (flip, inversion) have no curve and are left out, and
+    the row's clean mean. Kinds with fewer than `least` severities (flip, inversion) have no curve and are left out, and
     so are attacks, which have a figure of their own.
     """
     rows = effects[effects["metric"] == metric]
@@ -73,8 +73,8 @@ def severity_table(effects: pd.DataFrame, *, metric: str = "dice", least: int = 
     single = [c.family == "image" and c.severity > 0 and not is_searched(c.parts[0]) for c in parsed]
     rows = rows[single]
     rows = rows.assign(low=rows["clean_mean"] - rows["ci_high"], high=rows["clean_mean"] - rows["ci_low"])
-    degrees = rows.groupby("kind")["severity"].transform("nunique")
-    return rows[degrees >= least].sort_values(["kind", "series", "severity"], kind="stable")
+    n_severities = rows.groupby("kind")["severity"].transform("nunique")
+    return rows[n_severities >= least].sort_values(["kind", "series", "severity"], kind="stable")
 
 
 def severity_curve(effects: pd.DataFrame, kind: str, *, metric: str = "dice") -> go.Figure:

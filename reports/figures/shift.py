@@ -70,7 +70,7 @@ def _caption(index: int, series: str, rows: pd.DataFrame) -> FigureText:
 def shift_table(effects: pd.DataFrame, *, metric: str = "dice") -> pd.DataFrame:
     """Return the rows behind the shift matrix: every single image change with its severity, largest loss first.
 
-    Columns: those of `effects`, plus `kind` and `severity` (0 for a change without degrees).
+    Columns: those of `effects`, plus `kind` and `severity` (0 for a perturbation without severities).
     """
     rows = severity_table(effects, metric=metric, least=1)
     worst = rows.groupby("kind")["effect"].transform("max")
@@ -81,18 +81,18 @@ def shift_matrix(effects: pd.DataFrame, *, metric: str = "dice", reach: float | 
     """Draw kind x severity of one series: the loss of `metric` in each cell, largest kind first."""
     rows = shift_table(effects, metric=metric)
     kinds = list(dict.fromkeys(rows["kind"]))
-    degrees = sorted(set(rows["severity"]))
+    severities = sorted(set(rows["severity"]))
     row_of = {(r["kind"], r["severity"]): r for r in rows.to_dict("records")}
-    cells = [[_loss_cell(row_of.get((kind, degree)), metric) for degree in degrees] for kind in kinds]
+    cells = [[_loss_cell(row_of.get((kind, severity)), metric) for severity in severities] for kind in kinds]
     built = grid(
         cells,
-        columns=[str(d) if d else "–" for d in degrees],
+        columns=[str(s) if s else "–" for s in severities],
         rows=[theme.label(kind_words(k)) for k in kinds],
         reach=reach or reach_of(list(rows["effect"])),
         bad_is_high=True,
         column_title="severity",
     )
-    conditions = [[_condition(row_of.get((kind, degree))) for degree in degrees] for kind in kinds]
+    conditions = [[_condition(row_of.get((kind, severity))) for severity in severities] for kind in kinds]
     series = text(rows["series"].iloc[0]) if "series" in rows and len(rows) else ""
     built.data[0].meta = {"series": series, "cells": conditions}
     return built

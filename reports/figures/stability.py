@@ -1,4 +1,4 @@
-"""Mask change per image change and rewording: how far the mask moves where it should stay."""
+"""Mask change per image perturbation and paraphrase: how far the mask moves where it should stay."""
 
 from __future__ import annotations
 

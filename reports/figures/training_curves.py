@@ -61,7 +61,7 @@ def training_figure(log: pd.DataFrame) -> go.Figure:
 
 
 def write_training_page(log: pd.DataFrame, path: Path, *, title: str) -> Path:
-    """Write the curves as one HTML file that loads nothing from elsewhere, whole or not at all, and return `path`."""
+    """Write the curves as one HTML file that loads nothing from elsewhere, atomically, and return `path`."""
     body = training_figure(log).to_html(full_html=False, include_plotlyjs=True, config={"displayModeBar": False})
     name = html.escape(title)
     style = "body{font-family:system-ui,sans-serif;margin:24px auto;max-width:1100px;color:#1c2127}"

@@ -40,10 +40,10 @@ def write_report(
 
     Args:
         run_dirs: run folder(s) as DESIGN section 3 describes them.
-        out: the HTML file; its folder is made. The file appears whole or not at all.
+        out: the HTML file; its folder is made. The file appears atomically.
         title: the heading; made from models and data sets where it is None.
         edition: "auditor" leads with prompt reliance, "regulatory" has the fifteen sections that regulators ask for.
-        images: False leaves every picture out, for data that must not leave.
+        images: False leaves every image out, for data that must not leave.
         compare_first: the paired differences, worst first, come before all else.
         published: add the benchmark's published figures, labelled and apart from what was measured.
 
@@ -65,7 +65,7 @@ def write_report(
 
 
 def render(report: Report, frames: Frames, gallery: Gallery, *, compare_first: bool = False) -> str:
-    """Return the page of `report` as HTML; `frames` feed the figures and `gallery` the pictures."""
+    """Return the page of `report` as HTML; `frames` feed the figures and `gallery` the thumbnails."""
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     environment = Environment(
@@ -167,7 +167,7 @@ def _asset(name: str) -> str:
 
 
 def _check_writable(out: Path) -> None:
-    # Before the work, so that a wrong path is told at once.
+    # Before the work, so that a wrong path is reported at once.
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

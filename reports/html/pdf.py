@@ -36,7 +36,7 @@ def write_pdf(page: str | Path, out: str | Path | None = None, *, seconds: float
 
     Args:
         page: the HTML file.
-        out: the PDF; beside the page by default.
+        out: the PDF; next to the page by default.
         seconds: how long the browser may take.
 
     Raises:

@@ -14,8 +14,8 @@ from robustness.reports.words import condition_words
 RULE = (
     "Order: words that should move the mask and are ignored (first where a second target exists); then masks where the"
     " prompt asks for what is not there; then words that"
-    " move it without showing that it goes to the right place; then proven losses by size; then unstable wording. A"
-    " model and a sort of claim come twice only when nothing else is left."
+    " move it without showing that it goes to the right place; then proven losses by size; then instability under"
+    " paraphrase. A model and a sort of claim come twice only when nothing else is left."
 )
 # What each verdict says against a model, provided that the change was expected to matter (or not to matter).
 _SHOULD_MOVE = ("follow", "abstain", "change")
@@ -25,7 +25,7 @@ Scored = tuple[tuple[float, float], str, Claim]
 
 @dataclass(frozen=True)
 class Finding:
-    """One shortcoming with the picture that shows it (`picture` is an id of the gallery, or empty)."""
+    """One shortcoming with the thumbnail that shows it (`picture` is an id of the gallery, or empty)."""
 
     series: str
     condition: str
@@ -88,7 +88,7 @@ def _varied(scored: list[Scored], most: int) -> list[Claim]:
 
 def _finding(claim: Claim, gallery: Gallery) -> Finding:
     same = [p for p in gallery.pictures if p.series == claim.series and p.condition == claim.condition]
-    # The worst case of an ignored word is the one whose mask moved most; the telling picture is a mask that stayed.
+    # The worst case of an ignored word is the one whose mask moved most; the telling one is a mask that stayed.
     if claim.verdict.startswith("IGNORES"):
         same.sort(key=lambda p: (p.mask_change or 0.0, -(p.dice_clean or 0.0)))
     else:

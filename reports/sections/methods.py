@@ -44,7 +44,7 @@ def limitations(runs: Sequence[RunTables], frames: Frames, facts: Sequence[RunFa
     datasets = listing(sorted({f.dataset for f in facts}))
     sentences = [
         f"Every verdict is about these models on {datasets} with these prompts; other hospitals, scanners and"
-        " wordings may differ.",
+        " phrasings may differ.",
         "Margins are choices made in the plan. A change inside a margin can still matter for one patient.",
         "A verdict without a star is certified: a distribution-free test over independent units agrees. A star"
         " (IGNORES*, ROBUST*) says that the interval alone decided: rare reactions or collapses stay open.",
@@ -126,10 +126,10 @@ def _verdicts(runs: Sequence[RunTables], frames: Frames) -> str:
     return (
         f"{count(len(rows), 'claim')} by fixed rules, first that holds: FOLLOWS (where a second target exists, the"
         " mask goes to both), REACTS, UNSTABLE, IGNORES, else INCONCLUSIVE. The quantity is the mask change of the"
-        f" swap minus the mask change of mere rewording; margin for mask change {setting(runs, 'margin_change')},"
+        f" swap minus the mask change of mere paraphrases; margin for mask change {setting(runs, 'margin_change')},"
         f" for Dice {setting(runs, 'margin_dice')}. The intervals shown are those that the rules used, their level and"
-        " the number of claims that share the error rate stand beside them (FOLLOWS: Holm over the claims with a second"
-        " target; REACTS: step-down max-T; else level 1 − 2·alpha/m). “Detectable” means that"
+        " the number of claims that share the error rate stand next to them (FOLLOWS: Holm over the claims with a"
+        " second target; REACTS: step-down max-T; else level 1 − 2·alpha/m). “Detectable” means that"
         " the corrected p-value is below alpha, whatever the margin."
     )
 

@@ -115,7 +115,7 @@ def verify_lines(runs: Sequence[RunTables]) -> tuple[str, ...]:
     return (
         f"Ask for the run folder ({names}): the numbers of this page are its tables.",
         "robustness verify RUN recomputes the sha256 of the plan and of every table and compares them with the"
-        " manifest, then derives effects and verdicts anew from the rows with the recorded seed; it says line by line"
+        " manifest, then derives effects and verdicts again from the rows with the recorded seed; it says line by line"
         " what matches and exits 1 where something differs.",
         "robustness report RUN writes this page again from the same tables.",
         "The manifest names the sha256 of the checkpoint and of the data files: compare them with your own copies.",
@@ -170,18 +170,18 @@ def flatten(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
 
 
 def merge_facts(facts: Sequence[RunFacts]) -> tuple[RunFacts, ...]:
-    """Return the facts with runs that differ in nothing but their models told once."""
+    """Return the facts with runs that differ in nothing but their models merged."""
     merged: list[RunFacts] = []
     for fact in facts:
-        twin = next(
+        same = next(
             (i for i, f in enumerate(merged) if replace(f, name="", series=()) == replace(fact, name="", series=())),
             None,
         )
-        if twin is None:
+        if same is None:
             merged.append(fact)
         else:
-            earlier = merged[twin]
-            merged[twin] = replace(earlier, name=f"{earlier.name}, {fact.name}", series=(*earlier.series, *fact.series))
+            earlier = merged[same]
+            merged[same] = replace(earlier, name=f"{earlier.name}, {fact.name}", series=(*earlier.series, *fact.series))
     return tuple(merged)
 
 

@@ -235,7 +235,7 @@ def _missing(d: RegulatoryContext) -> list[str]:
         f"{count(len(rows), 'row')}: {off:,} not applicable, {failed:,} with errors; reasons are counted below.",
         "Both masks empty counts as agreement (Dice 1), exactly one empty as complete failure (Dice 0, HD95 the image"
         " diagonal). No row leaves the pairing unseen.",
-        *([f"{count(d.unusable, 'picture')} could not be decoded."] if d.unusable else []),
+        *([f"{count(d.unusable, 'image')} could not be decoded."] if d.unusable else []),
     ]
 
 
@@ -285,7 +285,7 @@ def _evidence(d: RegulatoryContext) -> list[str]:
             f"Run {run.name}: made {run.manifest.get('created') or MISSING} with version"
             f" {run.manifest.get('suite_version') or MISSING}; plan sha256"
             f" {run.manifest.get('plan_sha256') or MISSING}. `robustness verify` on its folder recomputes the hashes"
-            " and derives effects and verdicts anew from the rows."
+            " and derives effects and verdicts again from the rows."
         )
     return statements
 

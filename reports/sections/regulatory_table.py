@@ -70,10 +70,13 @@ ENTRIES: tuple[Entry, ...] = (
         ("Acceptance criterion and its source",),
     ),
     Entry(
-        "Prompt reliance and stability of wording",
+        "Prompt reliance and stability under paraphrase",
         "points that no guidance names by itself: FDA X.A (conditions of use), AI Act 15(4) (inconsistencies,"
         " interaction with persons) and 9(2)(b) (foreseeable misuse); CLAIM, sensitivity analysis; MI-CLAIM 5",
-        ("Which words the product relies on for safety", "What the user is told about words that the model ignores"),
+        (
+            "Which words the product relies on for safety",
+            "Information for the user about words that the model ignores",
+        ),
     ),
     Entry(
         "Robustness to image changes",

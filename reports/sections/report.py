@@ -82,9 +82,9 @@ def build(
     Args:
         runs: one run, or several to be shown side by side.
         title: the page's heading; made from models and datasets where it is None.
-        gallery: the pictures, where the caller holds them already.
+        gallery: the thumbnails, where the caller has them already.
         edition: what the page leads with; the content is the same.
-        images: False leaves every picture out.
+        images: False leaves every image out.
         published: add the benchmark's published figures, labelled as such.
     """
     frames = merge(runs)

@@ -61,7 +61,7 @@ def test_an_interval_without_an_end_is_a_dash() -> None:
         ),
         ("image:kspace_spikes@1", "k-space spikes, severity 1", "k-space spikes 1"),
         ("image:mri_motion@5", "MRI motion, severity 5", "MRI motion 5"),
-        ("paraphrase", "prompt reworded", "rewording"),
+        ("paraphrase", "prompt paraphrased", "paraphrase"),
         ("vendor_thing:side", "vendor thing of side", "vendor thing of side"),
     ],
 )

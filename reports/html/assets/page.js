@@ -93,7 +93,7 @@
       draw(entry.target);
     }
   }, { rootMargin: "400px" });
-  // Plotly, the largest part, comes last in the file: words and pictures do not wait for it.
+  // Plotly, the largest part, comes last in the file: text and images do not wait for it.
   const watch = () => plots.forEach((node) => eye.observe(node));
   if (window.Plotly) watch();
   else window.addEventListener("load", watch);
@@ -122,7 +122,7 @@
     }
   }
 
-  // ---- pictures ----------------------------------------------------------------------------------------------
+  // ---- images ----------------------------------------------------------------------------------------------
   const layer = (key, name, alt) => {
     if (!key || !data.images[key]) return null;
     const image = make("img", name);
@@ -192,7 +192,7 @@
       cards.classList.toggle("hide-reference", !f.reference.checked);
       cards.classList.toggle("hide-masks", !f.masks.checked);
       more.hidden = found.length <= limit;
-      document.getElementById("gallery-count").textContent = `${Math.min(limit, found.length)} of ${found.length} pictures shown`;
+      document.getElementById("gallery-count").textContent = `${Math.min(limit, found.length)} of ${found.length} images shown`;
     };
     filters.addEventListener("input", () => { limit = step; showCards(); });
     filters.addEventListener("submit", (event) => event.preventDefault());
@@ -212,7 +212,7 @@
     }
     showCards();
   }
-  // A claim without pictures offers none.
+  // A claim without images offers none.
   const pictured = new Set(data.pictures.map((p) => `${p.series}\n${p.condition}`));
   for (const button of document.querySelectorAll("[data-show]")) button.hidden = !pictured.has(`${button.dataset.series}\n${button.dataset.show}`);
 

@@ -110,6 +110,6 @@ def test_attacks_are_no_severity_curve_and_no_pooled_loss() -> None:
 
 
 def test_names_are_said_in_words() -> None:
-    assert attack_title("pgd+worst_case") == "PGD attack + worst wording found"
-    assert condition_words("image:pgd@2+worst_case") == "PGD, severity 2 + worst wording found"
+    assert attack_title("pgd+worst_case") == "PGD attack + worst paraphrase found"
+    assert condition_words("image:pgd@2+worst_case") == "PGD, severity 2 + worst paraphrase found"
     assert condition_words("image:query_attack@1") == "query attack, severity 1"
