@@ -6,11 +6,12 @@ then compared key by key as any other checkpoint is.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -78,23 +79,38 @@ def load_whole(kind: Any, folder: Path) -> Any:
         raise InputError(
             f"checkpoint: expected safetensors in {folder}, found another form; save_pretrained writes them"
         )
-    # Its own report of differences is a table over many lines; the error below says the same in one.
-    noisy = logging.getLogger("transformers.modeling_utils")
-    level, noisy.level = noisy.level, logging.CRITICAL
     try:
-        model, report = kind.from_pretrained(
-            str(folder), local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
-        )
+        with _without_reports():
+            model, report = kind.from_pretrained(
+                str(folder), local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+            )
     except Exception as error:  # transformers raises errors of many kinds for files that do not fit
         raise InputError(f"checkpoint: {folder} cannot be read as {kind.__name__} ({first_line(error)})") from error
-    finally:
-        noisy.level = level
     words = {"missing_keys": "missing", "unexpected_keys": "unexpected", "mismatched_keys": "mismatched"}
     differences = {word: sorted(map(str, report.get(key) or ())) for key, word in words.items()}
     problems = [f"{len(keys)} {word} ({shortened(keys)})" for word, keys in differences.items() if keys]
     if problems:
         raise InputError(f"checkpoint: {folder} does not hold a whole {kind.__name__}: {'; '.join(problems)}")
     return model
+
+
+@contextlib.contextmanager
+def _without_reports() -> Iterator[None]:
+    """Keep transformers' tables of differences, of layers that are not sharded, and its bar off the screen.
+
+    What differs is said in one line of our own; sharding is nothing that one process does.
+    """
+    from transformers.utils import logging as transformers_logging
+
+    level, has_bar = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity(logging.CRITICAL)
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(level)
+        if has_bar:
+            transformers_logging.enable_progress_bar()
 
 
 def plain_config(config: Any) -> Config:

@@ -128,6 +128,16 @@ def test_a_folder_that_does_not_fit_is_one_line(folder, tmp_path, change, messag
     assert "\n" not in str(caught.value)
 
 
+def test_loading_prints_nothing_and_leaves_reports_as_they_were(folder, capfd):
+    from transformers.utils import logging
+
+    before = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    capfd.readouterr()
+    load_model("sam3", folder, device="cpu")
+    assert capfd.readouterr() == ("", "")
+    assert (logging.get_verbosity(), logging.is_progress_bar_enabled()) == before
+
+
 def test_no_weights_are_never_random_by_accident():
     with pytest.raises(InputError, match="facebook/sam3"):
         load_model("sam3", device="cpu")
