@@ -44,7 +44,7 @@ PROMPTS = [f"{size} {colour} round polyp" for size in ("one small", "one large")
 
 
 def requests_of(images: int, side: int) -> list[Request]:
-    """Return seeded pairs of smooth pictures (side, side, 3) and prompts."""
+    """Return seeded pairs of smooth images (side, side, 3) and prompts."""
     rng, found = np.random.default_rng(0), []
     for number in range(images):
         coarse = torch.from_numpy(rng.uniform(0, 255, (1, 3, 16, 16))).float()

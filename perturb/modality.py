@@ -33,7 +33,7 @@ COMMON_KINDS: tuple[str, ...] = (*_NOISE, *_BLUR, *_LIGHT, *_COLOUR, *_DIGITAL, 
 # What goes wrong between the device and the file.
 PIPELINE_KINDS: tuple[str, ...] = ("requantize", "resize_round_trip", "channel_swap", "window_error", "inversion")
 
-# Detectors and coils count no photons that an optic could defocus; a probe has no lens; and gray pictures have no hue.
+# Detectors and coils count no photons that an optic could defocus; a probe has no lens; and gray images have no hue.
 _TOMOGRAPHY = ("gaussian_noise", "gaussian_blur", *_LIGHT, *_DIGITAL, "occlusion")
 _RADIOGRAPHY = ("gaussian_noise", "shot_noise", "impulse_noise", "gaussian_blur", "motion_blur", *_LIGHT, *_DIGITAL)
 _SOUND = ("speckle_noise", "gaussian_noise", "gaussian_blur", "motion_blur", *_LIGHT, *_DIGITAL, "occlusion")

@@ -53,7 +53,7 @@ def perturb_prompt(
 
 def _prompt_entries() -> list[type[BasePerturbation]]:
     entries = (cast("type[BasePerturbation]", PERTURBATIONS.get(name)) for name in PERTURBATIONS.names())
-    # Controls from other cases and second referents need a dataset.
+    # Controls from other cases and second targets need a dataset.
     return [e for e in entries if e.target == "prompt" and e.name not in ("other", "shuffled")]
 
 

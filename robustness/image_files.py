@@ -47,11 +47,11 @@ def open_image(
     PILImage.MAX_IMAGE_PIXELS = max(PILImage.MAX_IMAGE_PIXELS or most, most)
     handle = io.BytesIO(source) if isinstance(source, bytes) else open_regular(source, max_bytes=bounds.image_bytes)
     try:
-        with handle, PILImage.open(handle, formats=list(formats)) as picture:
-            width, height = picture.size
+        with handle, PILImage.open(handle, formats=list(formats)) as image:
+            width, height = image.size
             if width * height > most:
                 raise TooManyPixelsError(f"{width} x {height}")
-            picture.load()
-            return picture
+            image.load()
+            return image
     except (PILImage.DecompressionBombError, PILImage.DecompressionBombWarning) as error:
         raise TooManyPixelsError("more") from error

@@ -51,7 +51,7 @@ class Limits(BaseModel):
 
 DEFAULT: Final = Limits()
 
-# One for the process and not for the thread: images are read ahead in a thread of their own.
+# One for the process and not for the thread: images are prefetched in a thread of their own.
 _in_force = DEFAULT
 
 

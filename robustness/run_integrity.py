@@ -26,7 +26,7 @@ _NEEDS: Final[Mapping[str, Any]] = {
     "counts": dict,
 }
 _RESUME: Final = "run the same audit again to resume it"
-_AGAIN: Final = "delete it and run the same audit again, which writes it anew"
+_AGAIN: Final = "delete it and run the same audit again, which writes it again"
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ def first_difference(folder: Path, recorded: Mapping[str, Any]) -> str | None:
 
 
 def is_concluded(folder: Path) -> bool:
-    """Return whether a run's manifest, effects, verdicts and pictures are those of its rows; False: conclude again.
+    """Return whether a run's manifest, effects, verdicts and gallery are those of its rows; False: conclude again.
 
     Raises:
         InputError: the manifest is damaged.

@@ -19,7 +19,7 @@ Image = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 Probability = npt.NDArray[np.float32]
 Params = dict[str, Any]
-# Told how much is done, and of how much.
+# Called with how much is done, and of how much.
 Progress: TypeAlias = Callable[[int, int], None]
 
 Kind = Literal[

@@ -28,7 +28,7 @@ def test_it_segments_the_lesion_that_the_prompt_names(run):
 
 
 # Invariance: what should not matter does not.
-def test_rewording_and_mild_noise_change_little(run):
+def test_paraphrase_and_mild_noise_change_little(run):
     run.assert_invariant("paraphrase", margin=0.02)
     run.assert_retention("image:*@1", at_least=0.9)
 

@@ -62,7 +62,7 @@ def effects(
     Returns:
         One row per (model, dataset, condition, metric), columns `EFFECT_COLUMNS`. With fewer than two subjects the
         interval, p values, d_z, ICC and MDE are NaN. `family_size` counts the tested conditions (the rerun is none of
-        them: it is the noise floor). `n_flagged` counts the condition's rows that are not applicable, failed,
+        them: it is the rerun noise). `n_flagged` counts the condition's rows that are not applicable, failed,
         undefined or without a paired clean row.
 
     Raises:

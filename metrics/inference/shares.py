@@ -1,4 +1,4 @@
-"""Intervals of shares: of images that fail, flip, obey."""
+"""Intervals of shares: of images that fail, flip or follow a swap."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ class BeforeAfter:
 
 
 def _keyed(table: pd.DataFrame) -> pd.DataFrame:
-    """Give every row a key of its own: a case may have several rows of one condition and text (second referents)."""
+    """Give every row a key of its own: a case may have several rows of one condition and text (second targets)."""
     defaults = {"prompt_index": 0, "split": "", "error": "", "family": ""}
     table = table.assign(**{name: value for name, value in defaults.items() if name not in table})
     repeat = table.groupby([*_ROW, "condition"], sort=False).cumcount()

@@ -1,4 +1,4 @@
-"""Directional tests: a swapped location, size, number or side tells the mask what to do; does it obey?"""
+"""Directional tests: a swapped location, size, number or side tells the mask what to do; does it follow?"""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def directional_tests(
     resamples: int = 9999,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Return, per swap of a location, size, number or side, how often the mask obeys, ignores or breaks.
+    """Return, per swap of a location, size, number or side, how often the mask obeys (follows), ignores or breaks it.
 
     - location: the centroid moves into the named region (halves; middle third for "center") where the table has columns
       `image_height` and `image_width`, else by at least a pixel within 45 degrees of the named direction
@@ -134,7 +134,7 @@ class _Outcomes:
         )
 
     def by_paraphrase(self, cells: list[int]) -> np.ndarray:
-        """Return, per row, the share of its case's paraphrases that obey the swap by chance; NaN without any."""
+        """Return, per row, the share of its case's paraphrases that follow the swap by chance; NaN without any."""
         share = np.full(self.other.size, np.nan)
         paraphrased: dict[int, list[tuple[int, int]]] = {}
         for cell in cells:

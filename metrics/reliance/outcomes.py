@@ -1,4 +1,4 @@
-"""Outcome of a swapped word, as the mask shows it: obeys, ignores or breaks."""
+"""Outcome of a swapped word, as the mask shows it: obeys (follows), ignores or breaks (contradicts)."""
 
 from __future__ import annotations
 

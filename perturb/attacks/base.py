@@ -26,10 +26,10 @@ _HELD_BYTES = 2**29
 _SLACK = 0.01
 
 Loss = Literal["dice+bce", "dice", "bce"]
-Picture = npt.NDArray[Any]
+ImageArray = npt.NDArray[Any]
 
 
-class ExactPicture(np.ndarray):
+class ExactImage(np.ndarray):
     """An image of an attack that 8 bits cannot hold: float32 (H, W, 3) in [0, 1].
 
     A type of its own, because a plain float array given to a model is a mistake, and stays refused.
@@ -101,7 +101,7 @@ class Attacked(NamedTuple):
         prompt: the text under which it hurts most; None: the case's own.
     """
 
-    image: Picture
+    image: ImageArray
     facts: dict[str, Any]
     prompt: str | None = None
 
@@ -161,7 +161,7 @@ class Attack(BasePerturbation):
             "eps": level,
             "seed": seed,
             "settings": {name: getattr(self.settings, name) for name in self.uses},
-            "sha256": picture_digest(attack.image),
+            "sha256": image_sha256(attack.image),
             "note": said_of(facts.get("suspicious", [])),
             **facts,
         }
@@ -177,7 +177,7 @@ class Attack(BasePerturbation):
         if not params["eps"]:
             return case
         attack = self._held.pop(params["sha256"], None) or self._again(case, params)
-        changed = with_picture(case, attack.image)
+        changed = with_image(case, attack.image)
         return changed if attack.prompt is None else reworded(changed, attack.prompt)
 
     def _again(self, case: Case, params: Params) -> Attacked:
@@ -185,7 +185,7 @@ class Attack(BasePerturbation):
             raise CaseError(f"{self.name}: {self.unbound}")
         settings = dataclasses.replace(self.settings, **params["settings"])
         attack = self.search(case, params["eps"] / 255, params["seed"], settings)
-        if isinstance(attack, NotApplicable) or picture_digest(attack.image) != params["sha256"]:
+        if isinstance(attack, NotApplicable) or image_sha256(attack.image) != params["sha256"]:
             raise CaseError(f"{self.name}: the search gives another image than the record's; model or machine differ")
         return attack
 
@@ -196,23 +196,23 @@ class Attack(BasePerturbation):
             del self._held[next(iter(self._held))]
 
 
-def picture_digest(image: Picture) -> str:
+def image_sha256(image: ImageArray) -> str:
     """Return the hash of an image's type, shape and pixels."""
     kind = f"{image.dtype.str} {image.shape}"
     return hashlib.sha256(kind.encode() + np.ascontiguousarray(image).tobytes()).hexdigest()
 
 
-def with_picture(case: Case, image: Picture) -> Case:
+def with_image(case: Case, image: ImageArray) -> Case:
     """Return the case with an attacked image: uint8 as it is, float32 under `EXACT` beside its 8-bit view."""
     metadata = {k: v for k, v in case.metadata.items() if k not in (EXACT, DEEP)}
     if image.dtype == np.uint8:
         return dataclasses.replace(case, image=image, metadata=metadata)
-    return dataclasses.replace(case, image=to_bytes(image), metadata={**metadata, EXACT: image.view(ExactPicture)})
+    return dataclasses.replace(case, image=to_bytes(image), metadata={**metadata, EXACT: image.view(ExactImage)})
 
 
-def evaluated_picture(case: Case) -> Picture:
-    """Return the image that a model is to see: the `ExactPicture` of an attack, else the case's uint8 image."""
-    exact: ExactPicture | None = case.metadata.get(EXACT)
+def evaluated_image(case: Case) -> ImageArray:
+    """Return the image that a model is to see: the `ExactImage` of an attack, else the case's uint8 image."""
+    exact: ExactImage | None = case.metadata.get(EXACT)
     return case.image if exact is None else exact
 
 

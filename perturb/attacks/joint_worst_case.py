@@ -13,10 +13,10 @@ from robustness.registry import PERTURBATIONS
 class JointWorstCase(Attack):
     """Search the words (`worst_case`) and attack the image (`pgd`) in turns, and keep the pair that scores worst.
 
-    Each of `rounds` turns searches a wording of the same meaning on the image as it then is, then attacks the clean
-    image under that wording. Either change alone is among the candidates, the words alone being those of `worst_case`
-    in the same plan. The budget is `text_budget` texts in each turn and `steps` times `restarts` gradient steps in each
-    of `rounds + 1` attacks. Condition: ``image:pgd@3+worst_case``.
+    Each of `rounds` turns searches a paraphrase on the image as it then is, then attacks the clean
+    image under that paraphrase. Either change alone is among the candidates, the words alone being those of
+    `worst_case` in the same plan. The budget is `text_budget` texts in each turn and `steps` times `restarts` gradient
+    steps in each of `rounds + 1` attacks. Condition: ``image:pgd@3+worst_case``.
 
     Params: as `Attack`, with `text` (the words kept), `tried` (texts), `scores` (Dice of: clean, words alone, image
     alone, both) and `attacks`.

@@ -69,15 +69,15 @@ class Overlay(ImagePerturbation):
         return out
 
 
-def _laid(picture: torch.Tensor, alpha: torch.Tensor, layer: Layer) -> torch.Tensor:
-    colour = picture.new_tensor(layer.colour)[:, None, None]
-    if picture.shape[0] == 1:
+def _laid(image: torch.Tensor, alpha: torch.Tensor, layer: Layer) -> torch.Tensor:
+    colour = image.new_tensor(layer.colour)[:, None, None]
+    if image.shape[0] == 1:
         colour = 0.299 * colour[:1] + 0.587 * colour[1:2] + 0.114 * colour[2:3]
     if layer.mode == "absorb":
-        return picture * (1 - alpha * (1 - colour))
+        return image * (1 - alpha * (1 - colour))
     if layer.mode == "add":
-        return (picture + alpha * colour).clamp(0, 1)
-    return picture * (1 - alpha) + colour * alpha
+        return (image + alpha * colour).clamp(0, 1)
+    return image * (1 - alpha) + colour * alpha
 
 
 class Canvas:

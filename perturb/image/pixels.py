@@ -126,11 +126,11 @@ def luminance(pixels: torch.Tensor) -> torch.Tensor:
     return 0.299 * pixels[:, :1] + 0.587 * pixels[:, 1:2] + 0.114 * pixels[:, 2:3]
 
 
-def per_picture(pixels: torch.Tensor, params: Sequence[Params], change: OneChange) -> torch.Tensor:
+def per_image(pixels: torch.Tensor, params: Sequence[Params], change: OneChange) -> torch.Tensor:
     """Apply `change` to each image (C, H, W) with its own record."""
     import torch
 
-    return torch.stack([change(picture, record) for picture, record in zip(pixels, params, strict=True)])
+    return torch.stack([change(image, record) for image, record in zip(pixels, params, strict=True)])
 
 
 def per_record(pixels: torch.Tensor, params: Sequence[Params], change: OneChange) -> torch.Tensor:

@@ -72,7 +72,7 @@ def _by_rule(kind: str, value: str) -> list[Clinical]:
     if kind == "measure":
         return _measured(value)
     if kind == "modality":
-        return _swapped(value, _MODALITY, "another way to make the picture; curated")
+        return _swapped(value, _MODALITY, "another way to make the image; curated")
     if kind == "age" and value.lower() in _AGES:
         return [Clinical(_AGES[value.lower()], "another age; curated")]
     return _counted(value) if kind == "number" else []
@@ -142,13 +142,13 @@ _PICTURE = pairs(
 
 
 def _located(value: str) -> list[Clinical]:
-    """Reflect every word of a place in the picture: "right of centre", "lower", "upper left to lower right"."""
+    """Reflect every word of a place in the image: "right of centre", "lower", "upper left to lower right"."""
     new = re.sub(r"[A-Za-z]+", lambda m: _PICTURE.get(m[0].lower(), m[0]), value)
     if " to " in value:
         new = re.sub(r"[A-Za-z]+", lambda m: _PICTURE.get(m[0].lower(), m[0]) if m[0].lower() in _ROWS else m[0], value)
     if new.lower() == value.lower():
         edge = re.search(r"\b(edge|border|margin|periphery)\b", value, re.IGNORECASE)
-        return [Clinical("centre", "the middle of the picture")] if edge else []
+        return [Clinical("centre", "the middle of the image")] if edge else []
     return [Clinical(new, "reflection in the image centre")]
 
 

@@ -149,7 +149,7 @@ def swap(prompt: Prompt, kind: str, new: str, *, source: str, repairs: Sequence[
 def noun_repairs(prompt: Prompt, new: str) -> list[Edit]:
     """Return the edits that keep the counted noun in agreement: "one polyp" -> "several polyps".
 
-    Only a noun that agreed before is mended: "two round polyp" of the source keeps its singular.
+    Only a noun that agreed before is fixed: "two round polyp" of the source keeps its singular.
     """
     number, target = prompt.get("number"), prompt.get("target")
     if number is None:

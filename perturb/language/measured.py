@@ -58,7 +58,7 @@ class Shape(NamedTuple):
 
 
 def measure(mask: Mask, image: Image | None = None) -> dict[str, Any]:
-    """Return the attributes of a mask: `number size area location shape colour`, as far as they can be told.
+    """Return the attributes of a mask: `number size area location shape colour`, as far as they can be measured.
 
     Args:
         mask: bool (H, W). An empty one gives ``{"number": "no", "area": 0.0}``; one without pixels gives nothing.

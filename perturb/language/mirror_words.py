@@ -1,4 +1,4 @@
-"""What left and right (or top and bottom) become when a picture is mirrored, word by word."""
+"""What left and right (or top and bottom) become when an image is mirrored, word by word."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ class Swap(NamedTuple):
 
 
 def mirror_swaps(prompt: Prompt, *, side_visible: bool, mirror: Mirror = "horizontal") -> list[Swap] | NotApplicable:
-    """Return the words of a prompt that a mirrored picture makes false, with their replacements.
+    """Return the words of a prompt that a mirrored image makes false, with their replacements.
 
-    Location words speak of the picture and swap. Side words speak of the patient: in a left-right mirror image they
-    swap where the side can be seen in the picture, since the mirrored structure looks like the other side's; "left and
-    right" stays true. Upside down, a picture still has its left where it was, but the anatomy in it reads as the other
+    Location words speak of the image and swap. Side words speak of the patient: in a left-right mirror image they
+    swap where the side can be seen in the image, since the mirrored structure looks like the other side's; "left and
+    right" stays true. Upside down, an image still has its left where it was, but the anatomy in it reads as the other
     side's: a side that is seen cannot be decided then.
 
     Returns:
@@ -68,7 +68,7 @@ def mirror_swaps(prompt: Prompt, *, side_visible: bool, mirror: Mirror = "horizo
     """
     clock = CLOCK.search(prompt.text)
     if clock:
-        return NotApplicable(f"{clock.group(0)!r} states a direction that a mirrored picture changes")
+        return NotApplicable(f"{clock.group(0)!r} states a direction that a mirrored image changes")
     if mirror == "vertical":
         undecided = _undecided_side(prompt, side_visible=side_visible)
         if undecided is not None:
@@ -78,7 +78,7 @@ def mirror_swaps(prompt: Prompt, *, side_visible: bool, mirror: Mirror = "horizo
         holder = holder_of(prompt, match.start(), match.end())
         word = match.group(0)
         if holder is None or holder.kind == "relation":
-            return NotApplicable(f"{word!r} is neither a location nor a side, so a mirrored picture may make it false")
+            return NotApplicable(f"{word!r} is neither a location nor a side, so a mirrored image may make it false")
         if holder.kind not in ("location", "side"):
             return NotApplicable(f"{word!r} is part of the {holder.kind} {holder.value!r}, which has no mirrored name")
         if holder.kind == "side" and (not side_visible or names_both(holder.value)):
@@ -104,7 +104,7 @@ def _coded(prompt: Prompt, *, side_visible: bool, mirror: Mirror) -> list[Swap] 
 
 
 def _undecided_side(prompt: Prompt, *, side_visible: bool) -> NotApplicable | None:
-    """Return why a picture upside down leaves a side undecided; None where no side of the patient is at stake."""
+    """Return why an image upside down leaves a side undecided; None where no side of the patient is at stake."""
     for match in _WORDS["horizontal"].finditer(prompt.text):
         holder = holder_of(prompt, match.start(), match.end())
         if holder is None or holder.kind == "location" or names_both(holder.value):
@@ -112,7 +112,7 @@ def _undecided_side(prompt: Prompt, *, side_visible: bool) -> NotApplicable | No
         if holder.kind == "side" and not side_visible:
             continue
         return NotApplicable(
-            f"{match.group(0)!r} of the {holder.kind} {holder.value!r} cannot be decided upside down: the picture's"
+            f"{match.group(0)!r} of the {holder.kind} {holder.value!r} cannot be decided upside down: the image's"
             " convention keeps the side, the anatomy in it reads as the other one"
         )
     return None

@@ -76,7 +76,7 @@ def move_of(case: Case, after: Mask, *, left: int, components: int) -> Move:
 
 
 def words_after(case: Case, move: Move) -> list[Edit] | NotApplicable:
-    """Return the edits that keep a case's prompt as true of the moved picture as it was, or why that cannot be."""
+    """Return the edits that keep a case's prompt as true of the moved image as it was, or why that cannot be."""
     prompt = case.prompt
     relative = _unattributed(prompt)
     if relative is not None:
@@ -171,7 +171,7 @@ def _size(case: Case, stated: Attribute, move: Move) -> str | NotApplicable | No
         if sure:
             return sure[0]
     return NotApplicable(
-        f"the size {stated.value!r} was {before} before the move; at {100 * move.after.mean():.2g}% of the picture"
+        f"the size {stated.value!r} was {before} before the move; at {100 * move.after.mean():.2g}% of the image"
         " conventions differ"
     )
 

@@ -11,7 +11,7 @@ from robustness.perturb.language.lexicon import find_class, singular
 from robustness.perturb.language.ontology.terms import find_term
 from robustness.types import Attribute, Prompt
 
-# How the picture was made and of whom picks no thing in it.
+# How the image was made and of whom picks no thing in it.
 _OF_THE_PICTURE = frozenset({"view", "phase", "modality", "quality", "age", "sex", "certainty"})
 _COMPARES = re.compile(
     r"\b(?:\w+-)?(?:larg|small|bigg|long|short|thick|thinn|wid|narrow|bright|dark|deep|low|high)(?:er|est)\b|\bdominant\b"
@@ -19,7 +19,7 @@ _COMPARES = re.compile(
 
 
 def is_selecting(prompt: Prompt, old: Attribute) -> bool:
-    """Tell whether a value by itself picks one of several, so that the picture may hold another: nobody knows which.
+    """Tell whether a value by itself picks one of several, so that the image may hold another: nobody knows which.
 
     The side of a paired organ that is itself the target ("left kidney"), a comparison ("the largest tumour") and the
     direction of a part ("anterior horn"). The side of a landmark ("cyst in the left kidney") does not pick the cyst.
@@ -47,18 +47,18 @@ def same_target(a: str, b: str) -> bool:
 
 
 def is_needed_in(
-    prompt: Prompt, old: Attribute, referents: Sequence[Mapping[str, Any]], *, meant: Sequence[bool]
+    prompt: Prompt, old: Attribute, objects: Sequence[Mapping[str, Any]], *, meant: Sequence[bool]
 ) -> bool:
     """Tell whether `prompt` without `old` would no longer mean what it means in a scene.
 
     Args:
         prompt: the prompt that states `old`.
         old: the value that is left out.
-        referents: what the picture holds, each as kind -> value with at least `target`.
+        objects: what the image holds, each as kind -> value with at least `target`.
         meant: which of them the prompt means.
 
     Returns:
-        True where another referent of the same target fits all the words that remain, or where a denial would go.
+        True where another object of the same class fits all the words that remain, or where a denial would go.
     """
     if old.kind == "negation" or (old.kind == "number" and old.value.lower() in ("no", "zero", "0")):
         return True
@@ -69,11 +69,11 @@ def is_needed_in(
     rest = {
         a.kind: a.value.lower() for a in prompt.attributes if a is not old and a.kind != "target" and a.role == "target"
     }
-    for referent, is_meant in zip(referents, meant, strict=True):
-        if is_meant or not same_target(str(referent.get("target", "")), name):
+    for candidate, is_meant in zip(objects, meant, strict=True):
+        if is_meant or not same_target(str(candidate.get("target", "")), name):
             continue
         if all(
-            str(referent.get(kind, value)).lower() in (value, "") for kind, value in rest.items() if kind in referent
+            str(candidate.get(kind, value)).lower() in (value, "") for kind, value in rest.items() if kind in candidate
         ):
             return True
     return False

@@ -31,7 +31,7 @@ def parse_prompt(
 ) -> Prompt:
     """Return `text` with the attributes that it states.
 
-    Kinds: target, number, size, colour, shape, texture, margin, signal, pathology, location (in the picture), place (in
+    Kinds: target, number, size, colour, shape, texture, margin, signal, pathology, location (in the image), place (in
     the patient), side, direction, relation (with its landmark), description, certainty, negation, measure, and of the
     scan and the patient view, modality, phase, quality, sex, age. Prompts in the shape of the benchmark's templates are
     read by the template reader, all others by the grammar; values may be nested (a side inside a place) and `role`

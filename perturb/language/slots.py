@@ -33,7 +33,7 @@ _THE_IMAGE = (
     r"(?:the|this|an?) (?:image|picture|photo(?:graph)?|frame|scan|slice|scene|field|view|tile|(?:\w+ )?view)\b"
 )
 _PLACED = rf",? (?:and )?(?:located|situated|positioned) (?:in|at)\b| in the {PLACES} part\b"
-# Told by one character, so that the ends proper are tried at few places.
+# Recognized by one character, so that the ends proper are tried at few places.
 _MAY_END = r"(?=[\s,.;]|$)"
 _PART = r"(?:part|corner|side|region|area|quadrant|half|third|portion|zone)"
 

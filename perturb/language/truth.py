@@ -139,7 +139,7 @@ def judge_prompt(case: Case, text: str | None = None) -> dict[str, Truth]:
     several = sum(a.kind == "target" for a in prompt.attributes) > 1
     for a in prompt.attributes:
         if a.kind not in truths and a.role != "landmark":
-            # What tells of one of two targets is not told by the mask of both.
+            # What tells of one of two targets is not decided by the mask of both.
             unsure = several and a.kind in ("location", "side", "size", "number")
             truths[a.kind] = "unknown" if unsure else judge_value(case, a)
     if "target" in truths and truths["target"] == "unknown":
@@ -185,7 +185,7 @@ def _size(words: str, measured: Facts | None, stated: Mapping[str, Any]) -> Trut
     names = [_SIZE_ALIASES.get(w, w) for w in re.split(r",\s*", words)]
     # The data's own convention decides where it is stated.
     if isinstance(stated.get("size"), str) and all(n in _SIZE_CERTAIN for n in names):
-        # Several targets of one picture may be of several sizes: "small, medium".
+        # Several targets of one image may be of several sizes: "small, medium".
         sizes = {_SIZE_ALIASES.get(w, w) for w in re.split(r",\s*", stated["size"].lower().strip())}
         return "true" if sizes & set(names) else "false"
     if measured is None or len(names) != 1 or names[0] not in _SIZE_CERTAIN or len(measured.centroids) > 1:

@@ -60,7 +60,7 @@ class VqaModel:
         return Answer(str(self._model.config.id2label[best]).strip().lower(), float(scores[best]))
 
     def attributes(self, image: Image, mask: Mask, target: str) -> dict[str, str]:
-        """Return shape and colour of the target, asked on the picture cut out around its mask with a tenth of margin.
+        """Return shape and colour of the target, asked on the image cut out around its mask with a tenth of margin.
 
         An empty answer, and an empty mask, give no value.
         """

@@ -35,7 +35,7 @@ class Antonym(PromptPerturbation):
     Expectation: "change" for side, location, number and size where the mask (or what the data state) disproves the new
     value; "invariant" for sex and age (fairness); "none" otherwise. Params: `text kind old new start stop source edits
     repairs truth`; `edits` lists every splice as [start, stop, old, new] of the old text, `repairs` those of them that
-    only mend the grammar (a/an, noun number).
+    only fix the grammar (a/an, noun number).
     """
 
     name = "antonym"

@@ -1,4 +1,4 @@
-"""`empty`: the prompt without any word, a floor for every other change."""
+"""`empty`: the prompt without any word, a lower reference for every other change."""
 
 from __future__ import annotations
 

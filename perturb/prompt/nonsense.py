@@ -1,4 +1,4 @@
-"""`nonsense`: a sentence that has nothing to do with the image, a floor for every other change."""
+"""`nonsense`: a sentence that has nothing to do with the image, a lower reference for every other change."""
 
 from __future__ import annotations
 

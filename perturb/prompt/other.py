@@ -50,7 +50,7 @@ class Other(PromptPerturbation):
         return tuple(cls(context=context, kind=kind) for kind in sorted(kinds))
 
     def propose(self, case: Case, severity: int, rng: np.random.Generator) -> Params | NotApplicable:
-        """Return the second referent's prompt; nothing is drawn."""
+        """Return the second target's prompt; nothing is drawn."""
         index = int(case.metadata.get("prompt_index", 0))
         others = _others(self.context, str(case.metadata.get("image_id", "")), case.case_id)
         if not others:

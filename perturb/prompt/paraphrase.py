@@ -1,4 +1,4 @@
-"""`paraphrase`: other words for the same request; what moves under them is wording, not meaning."""
+"""`paraphrase`: other words for the same request; what moves under them is phrasing, not meaning."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PLURAL_NUMBER = re.compile(r"^(?:two|three|four|five|six|seven|eight|nine|ten|s
 
 @PERTURBATIONS.add("paraphrase")
 class Paraphrase(PromptPerturbation):
-    """Reword a prompt with its meaning kept: up to three texts, phrases first, then frames ("an image showing ...").
+    """Paraphrase a prompt: up to three texts, phrases first, then frames ("an image showing ...").
 
     Every prompt with a word in it has at least two. Expectation: "invariant". Params: `text` (the first), `texts`,
     `kind` "", `source`.
@@ -37,7 +37,7 @@ class Paraphrase(PromptPerturbation):
     expectation = "invariant"
 
     def propose(self, case: Case, severity: int, rng: np.random.Generator) -> Params | NotApplicable:
-        """Return the rewordings; nothing is drawn."""
+        """Return the paraphrases; nothing is drawn."""
         wordings = texts(case.prompt, case)
         if not wordings:
             return NotApplicable("a prompt without words has no other wording")
@@ -54,7 +54,7 @@ class Paraphrase(PromptPerturbation):
 
 
 def texts(prompt: Prompt, case: Case | None = None) -> tuple[str, ...]:
-    """Return up to three rewordings of `prompt`, none equal to it or to one of its listed phrasings."""
+    """Return up to three paraphrases of `prompt`, none equal to it or to one of its listed phrasings."""
     text = prompt.text
     if not any(character.isalnum() for character in text):
         return ()
@@ -68,7 +68,7 @@ def texts(prompt: Prompt, case: Case | None = None) -> tuple[str, ...]:
 
 
 def _phrases(text: str) -> list[str]:
-    """Return `text` with one phrase reworded, one text per phrase that it holds."""
+    """Return `text` with one phrase paraphrased, one text per phrase that it holds."""
     phrases = []
     for pattern, new in (
         (_LOCATED, _relocated),

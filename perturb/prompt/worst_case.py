@@ -1,4 +1,4 @@
-"""`worst_case`: of many rewordings with the same meaning, the one that hurts a given model most."""
+"""`worst_case`: of many paraphrases, the one that hurts a given model most."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Judge = Callable[[Case, Sequence[str]], Sequence[float]]
 
 @PERTURBATIONS.add("worst_case")
 class WorstCase(PromptPerturbation):
-    """Search for the wording, same in meaning, under which a model scores worst on the case.
+    """Search for the paraphrase under which a model scores worst on the case.
 
     A seeded beam search over paraphrases, synonyms, order, letter case, punctuation and one or two typos, edit on edit,
     until `budget` texts have been scored. It needs the model: `runners.worst_prompt.bind` gives it one (an audit does

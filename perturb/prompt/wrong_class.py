@@ -31,7 +31,7 @@ class WrongClass(PromptPerturbation):
     whole, a part or an overlap of what is asked for; `note` names it. The whole target phrase is replaced (and a/an
     before it); a plural stays a plural, and of a prompt that asks for two things both are replaced. Drawn from the
     case's own generator. Expectation: "abstain" for a class that the dataset draws and that is not on the image;
-    "change" for one that may well be in the picture though nobody drew it: one of the ontology, or anatomy of the part
+    "change" for one that may well be in the image though nobody drew it: one of the ontology, or anatomy of the part
     of the body that the image shows. Params: as `antonym`, and
     `note`, `origin`.
     """

@@ -159,7 +159,7 @@ def _first_line(change: ImagePerturbation) -> str:
     return (change.__doc__ or "").strip().splitlines()[0].rstrip(".").replace("``", "")
 
 
-def picture_case(image: Image, case_id: str, modality: str) -> Case:
+def image_case(image: Image, case_id: str, modality: str) -> Case:
     """Return an image without target or prompt as a case, for showing changes on it."""
     mask = np.zeros(image.shape[:2], dtype=np.bool_)
     return Case(case_id, case_id, image, mask, Prompt(""), metadata={"modality": modality})

@@ -159,7 +159,7 @@ def _ct(rng: np.random.Generator) -> Map:
     middle = 0.5625
     body = _ellipse(0.5, middle, 0.4, 0.5, soft=0.008)
     inside = _ellipse(0.5, middle, 0.355, 0.455, soft=0.008)
-    picture = 0.25 * body + 0.22 * inside
+    image = 0.25 * body + 0.22 * inside
     organs = (
         (0.45, 0.36, 0.2, 0.19, 0.58),
         (0.42, 0.8, 0.11, 0.1, 0.6),
@@ -170,25 +170,25 @@ def _ct(rng: np.random.Generator) -> Map:
     )
     for row, column, high, wide, value in organs:
         organ = _ellipse(row, column, high, wide, soft=0.008)
-        picture = picture * (1 - organ) + value * organ
+        image = image * (1 - organ) + value * organ
     for row, column, high, wide in ((0.69, middle, 0.06, 0.07), (0.8, middle, 0.05, 0.02)):
         bone = _ellipse(row, column, high, wide, soft=0.008)
-        picture = picture * (1 - bone) + 0.95 * bone
-    return np.asarray(picture + body * 0.015 * smooth_noise(rng, _SIZE, 70), dtype=np.float32)
+        image = image * (1 - bone) + 0.95 * bone
+    return np.asarray(image + body * 0.015 * smooth_noise(rng, _SIZE, 70), dtype=np.float32)
 
 
 def _mri(rng: np.random.Generator) -> Map:
     middle = 0.5625
-    picture = 0.75 * _ellipse(0.5, middle, 0.46, 0.38, soft=0.01) - 0.6 * _ellipse(0.5, middle, 0.43, 0.35, soft=0.01)
+    image = 0.75 * _ellipse(0.5, middle, 0.46, 0.38, soft=0.01) - 0.6 * _ellipse(0.5, middle, 0.43, 0.35, soft=0.01)
     brain = _ellipse(0.5, middle, 0.41, 0.33, soft=0.01)
     white = smoothstep(_ellipse(0.5, middle, 0.33, 0.25, soft=0.06) + 0.13 * smooth_noise(rng, _SIZE, 12), 0.4, 0.6)
-    picture = picture * (1 - brain) + brain * (0.45 + 0.3 * white)
+    image = image * (1 - brain) + brain * (0.45 + 0.3 * white)
     for side in (-1, 1):
         horn = _ellipse(0.46, middle + side * 0.05, 0.12, 0.028, soft=0.01, turn=side * 0.2)
         core = _ellipse(0.52, middle + side * 0.12, 0.07, 0.045, soft=0.01)
-        picture = picture * (1 - core) + 0.5 * core
-        picture = picture * (1 - horn) + 0.1 * horn
-    return np.asarray(np.clip(picture, 0, 1), dtype=np.float32)
+        image = image * (1 - core) + 0.5 * core
+        image = image * (1 - horn) + 0.1 * horn
+    return np.asarray(np.clip(image, 0, 1), dtype=np.float32)
 
 
 def _microscopy(rng: np.random.Generator) -> Map:

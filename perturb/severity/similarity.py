@@ -58,8 +58,8 @@ def _map(one: Case, other: Case) -> npt.NDArray[np.float64]:
     pair = [torch.from_numpy(planes(case))[None] for case in (one, other)]
     if min(pair[0].shape[-2:]) <= 2 * _REACH:
         raise InputError(f"SSIM: expected images of at least 11 pixels, got {tuple(pair[0].shape[-2:])}")
-    channels = max(picture.shape[1] for picture in pair)
-    first, second = (picture.expand(-1, channels, -1, -1) for picture in pair)
+    channels = max(image.shape[1] for image in pair)
+    first, second = (image.expand(-1, channels, -1, -1) for image in pair)
     window = (2 * _REACH + 1, 2 * _REACH + 1)
     ssim, _ = compute_ssim_and_cs(
         first, second, spatial_dims=2, data_range=1.0, kernel_size=window, kernel_sigma=(_SIGMA, _SIGMA)

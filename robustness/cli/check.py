@@ -18,7 +18,7 @@ def check(
     split: Annotated[Optional[str], typer.Option("--split", help="One split; default: all.")] = None,  # noqa: UP045
     prompt: Annotated[str, typer.Option("--prompt", help="The prompt key that an audit would use.")] = "p6",
 ) -> None:
-    """Look a dataset over: missing files, masks, duplicates, splits; exit 1 where there is an error."""
+    """Validate a dataset: missing files, masks, duplicates, splits; exit 1 where there is an error."""
     from robustness.runners.data.check import check_dataset
 
     findings = check_dataset(data, split, prompt=prompt)

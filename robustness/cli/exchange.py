@@ -45,7 +45,7 @@ def export(
         typer.echo(f"warning: case {case} is left out: {reason}", err=True)
     for condition, reason in exported.left_out.items():
         typer.echo(f"note: no request for {condition}: {reason}", err=True)
-    typer.echo(f"{exported.n_requests} requests on {exported.n_images} pictures, {exported.n_bytes / 1e6:.1f} MB")
+    typer.echo(f"{exported.n_requests} requests on {exported.n_images} images, {exported.n_bytes / 1e6:.1f} MB")
     typer.echo(f"Hand over: {(exported.path / 'public').resolve()}")
     typer.echo(f"Keep: {(exported.path / 'key').resolve()}")
 

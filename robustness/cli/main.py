@@ -54,7 +54,7 @@ COMMANDS = (
 
 app = typer.Typer(
     name="robustness",
-    help="Audit vision-language segmentation models: which words they use, and what shifts they withstand.",
+    help="Audit vision-language segmentation models: which words they use, and which image shifts they are robust to.",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
@@ -76,7 +76,7 @@ def options(
         bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say the version and exit.")
     ] = False,
 ) -> None:
-    """Audit vision-language segmentation models: which words they use, and what shifts they withstand."""
+    """Audit vision-language segmentation models: which words they use, and which image shifts they are robust to."""
 
 
 _KEPT = "what was done is kept, the same command goes on from there"

@@ -33,7 +33,7 @@ def study(
             typer.echo(cell.name)
         return
     done = run_study(
-        loaded, out=folder, beside=plan.resolve().parent, quiet=quiet, say=lambda line: typer.echo(line, err=True)
+        loaded, out=folder, base_dir=plan.resolve().parent, quiet=quiet, say=lambda line: typer.echo(line, err=True)
     )
     for row in done.groups.to_dict("records"):
         spread = f" +- {row['dice_sd']:.3f}" if row["cells"] > 1 else ""

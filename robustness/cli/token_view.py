@@ -72,9 +72,9 @@ def tokenizer_of(source: str) -> dict[str, Any]:
     from robustness.workflows.loading import PATH_OPTIONS
 
     if Path(source).suffix == ".toml":
-        spec, beside = load_plan(source).model[0], Path(source).resolve().parent
-        options = {k: resolve(str(v), beside) if k in PATH_OPTIONS else v for k, v in spec.options.items()}
-        folder = Path(resolve(spec.checkpoint, beside)) if spec.checkpoint else None
+        spec, base_dir = load_plan(source).model[0], Path(source).resolve().parent
+        options = {k: resolve(str(v), base_dir) if k in PATH_OPTIONS else v for k, v in spec.options.items()}
+        folder = Path(resolve(spec.checkpoint, base_dir)) if spec.checkpoint else None
         return _tokenizer(spec.name, folder, given={**(spec.config or {}), **options})
     if source in MODELS:
         return _tokenizer(source, None, given={})

@@ -28,8 +28,9 @@ class GateForecast(NamedTuple):
         conditions: that it judges, over all models, datasets and subgroups.
         n_subjects: of the condition with the fewest.
         sd: the largest of the conditions' spreads.
-        passes: how often the condition with the least power passes where nothing changed; NaN where that is not told.
-        fails_from: true drop (or change) from which it fails with 80%; NaN where that is not told.
+        passes: how often the condition with the least power passes where nothing changed; NaN where that is not
+            estimable.
+        fails_from: true drop (or change) from which it fails with 80%; NaN where that is not estimable.
         never: why it can never pass, or "".
         note: what else to know.
     """
@@ -163,7 +164,7 @@ def _note(gate: GateSpec) -> str:
     if gate.margin == 0 and gate.test in ("noninferior", "drop_below", "invariant"):
         return "margin 0: passes where no score moves at all, or something got provably better"
     if gate.test in ("minimum", "directional"):
-        return "no power told: it depends on the scores themselves"
+        return "power not estimable: it depends on the scores themselves"
     if gate.test == "retention":
         return f"a clean mean of {_CLEAN_MEAN:g} is assumed"
     if gate.test in ("noninferior", "no_proven_drop"):

@@ -22,7 +22,7 @@ def lines(forecast: Forecast) -> Iterator[str]:
 
 
 def as_json(forecast: Forecast) -> dict[str, Any]:
-    """Return the forecast as JSON values; what is not told is None."""
+    """Return the forecast as JSON values; what is not estimable is None."""
     works = [{k: v for k, v in work._asdict().items() if k != "rows"} for work in forecast.works]
     seconds = dict(zip(("estimate", "low", "high"), forecast.seconds, strict=True)) if forecast.seconds else None
     return _plain(

@@ -112,7 +112,7 @@ def load_baseline(path: str | Path) -> Baseline:
             f"baseline: {text.name} has format {facts.get('format')!r}, this version reads {FORMAT}; save it again"
         )
     if not isinstance(facts.get("plan"), dict) or not isinstance(facts.get("data"), list):
-        raise InputError(f"baseline: {text.name} is damaged: it lacks its plan or data; restore both, or save it anew")
+        raise InputError(f"baseline: {text.name} is damaged: it lacks its plan or data; restore both, or save it again")
     if sha256_file(scores) != facts.get("scores_sha256"):
         raise InputError(
             f"baseline: {scores.name} is not the file that {text.name} describes; restore both, or save it again"

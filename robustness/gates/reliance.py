@@ -111,7 +111,7 @@ def _outcome(row: dict[Any, Any], gate: GateSpec) -> Outcome:
     if gate.test == "ignores":
         undecided.add("IGNORES*")
     elif not str(row["condition"]).startswith("other:"):
-        # Without a second referent a reaction is all that can be shown.
+        # Without a second target a reaction is all that can be shown.
         undecided |= {"REACTS", "REACTS*"}
     return "inconclusive" if verdict in undecided else "fail"
 

@@ -173,8 +173,8 @@ class EngineSpec(StrictModel):
 
     `precision`, `channels_last` and `compile` hold for every network of the plan that does not state its own.
     `workers` processes share the parts of an audit on this machine; None: as many as cores and memory allow.
-    `prefetch` images are read ahead while the model runs. `cache` is a folder for image features of at most `cache_gib`
-    GiB; `cache_dtype` "float16" halves them. Workers, where features lie and what is read ahead change no result, and a
+    `prefetch` images are prefetched while the model runs. `cache` is a folder for image features of at most `cache_gib`
+    GiB; `cache_dtype` "float16" halves them. Workers, where features lie and what is prefetched change no result, and a
     resumed run may change them.
     """
 

@@ -155,7 +155,7 @@ class TrainSpec(StrictModel):
         augment: "flip" (rewrites left and right), "rotate" (half of the cases by 5 to 15 degrees, with their location
             words), "shift" (up to 6% of the side), "gain" (brightness, 15%), "misword" (in 40% of the prompts the
             size, number, location or view word becomes its opposite, so that wrong words do no harm), "reword" (a
-            quarter of the prompts in another wording of the same meaning).
+            quarter of the prompts paraphrased).
         spell: share of known words that are spelled byte by byte, for models that can.
         gradient_clip: largest norm of the gradient; 0: no bound.
         threads: CPU threads; None: torch's own choice.
@@ -171,7 +171,7 @@ class TrainSpec(StrictModel):
             its mask, half for one that it does not show, with an empty mask.
         absent: share of the samples that ask for a structure that the image surely does not show, with an empty mask;
             counterfactual prompts are drawn among the others.
-        consistency: weight of the term that draws the masks of rewordings of one prompt together; 0: none.
+        consistency: weight of the term that draws the masks of paraphrases of one prompt together; 0: none.
         consistency_texts: wordings of each prompt that this term compares, the prompt itself included.
         attribute_dropout: chance of each word that is not needed to find the target to be left out.
         optimizer, decay: AdamW or Adam; weight decay on "matrices" (biases and norms left out) or "all".
@@ -180,7 +180,7 @@ class TrainSpec(StrictModel):
         lr_floor: lowest rate of "plateau" and "cosine", as a share of `lr`.
         dice_smooth: pixels added to both halves of the Dice fraction.
         protocol: "default", or "medvlsm": the reference benchmark's settings for every key that the plan leaves out.
-        reference_accidents: accidents of the reference to repeat; see ``docs/finetuning.md``.
+        reference_accidents: known deviations of the reference implementation to repeat; see ``docs/finetuning.md``.
     """
 
     epochs: int = Field(default=100, gt=0)

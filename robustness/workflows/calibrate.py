@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from robustness.perturb.severity.calibration import Calibration
 
 
-class Pictures(NamedTuple):
+class ImageSet(NamedTuple):
     """What is calibrated on: the images, as cases, and the dataset that they come from."""
 
     cases: tuple[Case, ...]
@@ -31,7 +31,7 @@ class Calibrated(NamedTuple):
     skipped: dict[str, str]
 
 
-def pictures(data: Path, *, split: str, prompt: str, modality: str | None, limit: int) -> Pictures:
+def image_set(data: Path, *, split: str, prompt: str, modality: str | None, limit: int) -> ImageSet:
     """Return up to `limit` distinct images, evenly through a split of a dataset or through a folder of images.
 
     Raises:
@@ -48,10 +48,10 @@ def pictures(data: Path, *, split: str, prompt: str, modality: str | None, limit
         dataclasses.replace(case, case_id=str(case.metadata.get("image_id", case.case_id)))
         for case in _readable(lambda n: dataset[n], [places[i] for i in _evenly(len(places), limit)])
     ]
-    return Pictures(tuple(cases), dataset.context(0))
+    return ImageSet(tuple(cases), dataset.context(0))
 
 
-def _of_folder(folder: Path, *, modality: str | None, limit: int) -> Pictures:
+def _of_folder(folder: Path, *, modality: str | None, limit: int) -> ImageSet:
     from robustness.runners.data.decode import read_image
 
     files = sorted(file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
@@ -67,7 +67,7 @@ def _of_folder(folder: Path, *, modality: str | None, limit: int) -> Pictures:
         )
 
     cases = list(_readable(read, _evenly(len(files), limit)))
-    return Pictures(tuple(cases), _context(folder.name, modality))
+    return ImageSet(tuple(cases), _context(folder.name, modality))
 
 
 def _context(name: str, modality: str | None) -> DataContext:
@@ -95,7 +95,7 @@ def _evenly(count: int, limit: int) -> list[int]:
 
 
 def calibrated(
-    chosen: Pictures, *, kinds: Sequence[str], seed: int = 0, progress: Callable[[int, int], None] | None = None
+    chosen: ImageSet, *, kinds: Sequence[str], seed: int = 0, progress: Callable[[int, int], None] | None = None
 ) -> Calibrated:
     """Calibrate every kind that a list of names and groups stands for.
 

@@ -58,10 +58,10 @@ def _written(path: Path, modality: str, cases: list[Case], stand_ins: tuple[str,
 
 
 def _own_cases(modality: str) -> tuple[list[Case], tuple[str, ...], str]:
-    from robustness.perturb.severity.contact_sheet import picture_case
+    from robustness.perturb.severity.contact_sheet import image_case
     from robustness.perturb.severity.phantoms import phantom
 
-    drawn = picture_case(phantom(modality), "phantom", modality)
+    drawn = image_case(phantom(modality), "phantom", modality)
     if modality not in _EMBEDDED:
         return (
             [drawn],
@@ -79,24 +79,24 @@ def _data_case(data: Path, modality: str, **opened: Any) -> Case:
     from robustness.runners.data.load import load_dataset
 
     if data.is_file() and data.suffix.lower() in IMAGE_SUFFIXES:
-        return _picture(data, modality)
+        return _image_file_case(data, modality)
     cases = load_dataset(data, **{key: value for key, value in opened.items() if value}, modality=modality or None)
     if len(cases) == 0:
         raise InputError(f"--from: expected a dataset with cases, got none in {data}")
     return cases[len(cases) // 2]
 
 
-def _picture(path: Path, modality: str) -> Case:
+def _image_file_case(path: Path, modality: str) -> Case:
     from PIL import Image
 
-    from robustness.perturb.severity.contact_sheet import picture_case
+    from robustness.perturb.severity.contact_sheet import image_case
 
     try:
         with Image.open(path) as opened:
             image = np.array(opened.convert("RGB"))
     except OSError as error:
         raise InputError(f"--from: expected an image that can be read, got {path} ({error})") from None
-    return picture_case(image, path.stem, modality)
+    return image_case(image, path.stem, modality)
 
 
 def _stated(case: Case) -> str:

@@ -190,7 +190,7 @@ def _record(plan: Plan, datasets: list[Dataset], public: Any, progress: Progress
 def _write_key(
     folder: Path,
     plan: Plan,
-    beside: Path | None,
+    base_dir: Path | None,
     datasets: list[Dataset],
     rows: pd.DataFrame,
     asks: dict[str, Any],
@@ -200,7 +200,7 @@ def _write_key(
     from robustness.runners.environment import package_versions
 
     folder.mkdir()
-    data = [spec.model_copy(update={"path": str(Path(resolve(spec.path, beside)).resolve())}) for spec in plan.data]
+    data = [spec.model_copy(update={"path": str(Path(resolve(spec.path, base_dir)).resolve())}) for spec in plan.data]
     write_text(folder / PLAN, plan.model_copy(update={"data": data}).to_toml())
     table = rows.loc[rows["id"] != "", _KEPT].copy()
     for column in ("image", "height", "width"):

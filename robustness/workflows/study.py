@@ -43,7 +43,7 @@ class Study:
 
 
 def run_study(
-    plan: StudyPlan, *, out: str | Path, beside: Path | None = None, quiet: bool = False, say: Say | None = None
+    plan: StudyPlan, *, out: str | Path, base_dir: Path | None = None, quiet: bool = False, say: Say | None = None
 ) -> Study:
     """Run every cell that is not finished, and conclude over all.
 
@@ -53,7 +53,7 @@ def run_study(
     Args:
         plan: the study.
         out: its folder.
-        beside: where relative paths are looked up before the current folder.
+        base_dir: where relative paths are looked up before the current folder.
         quiet: no progress bars.
         say: called with one line for each cell.
 
@@ -70,7 +70,7 @@ def run_study(
     rows: list[dict[str, Any]] = []
     table = pd.DataFrame()
     for number, cell in enumerate(cells, start=1):
-        error = _run(cell, folder / cell.name, beside=beside, quiet=quiet)
+        error = _run(cell, folder / cell.name, base_dir=base_dir, quiet=quiet)
         rows += cell_rows(cell, folder / cell.name, error=error)
         if say is not None:
             say(f"cell {number} of {len(cells)}: {cell.name}: {error or _scores(rows, cell)}")
@@ -88,7 +88,7 @@ def plan_text(plan: StudyPlan) -> str:
     return tomli_w.dumps(plan.model_dump(exclude_none=True))
 
 
-def _run(cell: Cell, folder: Path, *, beside: Path | None, quiet: bool) -> str:
+def _run(cell: Cell, folder: Path, *, base_dir: Path | None, quiet: bool) -> str:
     """Finetune and audit one cell; return why it could not be done, or ""."""
     from robustness.progress import bar
     from robustness.runners.training.finetune import run_training
@@ -97,13 +97,13 @@ def _run(cell: Cell, folder: Path, *, beside: Path | None, quiet: bool) -> str:
 
     try:
         if cell.train is not None:
-            run_training(cell.train, out=folder / "checkpoint", beside=beside, quiet=quiet)
+            run_training(cell.train, out=folder / "checkpoint", base_dir=base_dir, quiet=quiet)
             write_curves(folder / "checkpoint")
         if quiet:
-            audit_plan(cell.audit, out=folder / "audit", folder=beside)
+            audit_plan(cell.audit, out=folder / "audit", folder=base_dir)
         else:
             with bar(f"{cell.name}: audit part") as progress:
-                audit_plan(cell.audit, out=folder / "audit", folder=beside, progress=progress)
+                audit_plan(cell.audit, out=folder / "audit", folder=base_dir, progress=progress)
     except (InputError, CaseError) as error:
         return " ".join(str(error).split())
     return ""

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from robustness.perturb.attacks.base import Attacked, AttackSettings, signs
-from robustness.runners.attacks.model import GradientModel, Task, picture_of, planes_of, to_levels
+from robustness.runners.attacks.model import GradientModel, Task, image_of, planes_of, to_levels
 from robustness.seeds import generator
 from robustness.types import Case
 
@@ -26,14 +26,14 @@ def fgsm(model: GradientModel, case: Case, eps: float, seed: int, settings: Atta
     stepped = ball.into(task.clean + eps * steepest(first.gradient))
     noise = task.losses(ball.noise(seed, 1))
     whole = math.isclose(eps * 255, round(eps * 255), abs_tol=1e-6)
-    picture, loss = finished(task, stepped, case, eps, rounded=settings.round_trip or whole)
+    image, loss = finished(task, stepped, case, eps, rounded=settings.round_trip or whole)
     facts = {
         "clean_loss": float(first.loss[0]),
         "loss": loss,
         "noise_loss": float(noise[0]),
         "gradient": size_of(first.gradient),
     }
-    return Attacked(picture, {**facts, "suspicious": signs(**facts)})
+    return Attacked(image, {**facts, "suspicious": signs(**facts)})
 
 
 def pgd(model: GradientModel, case: Case, eps: float, seed: int, settings: AttackSettings) -> Attacked:
@@ -44,7 +44,7 @@ def pgd(model: GradientModel, case: Case, eps: float, seed: int, settings: Attac
     fast = ball.into(task.clean + eps * steepest(first.gradient))
     controls = task.losses(torch.cat([fast, ball.noise(seed, settings.restarts)]))
     best, _ = climb(task, ball, _starts(ball, seed, settings), eps=eps, settings=settings)
-    picture, loss = finished(task, best, case, eps, rounded=settings.round_trip)
+    image, loss = finished(task, best, case, eps, rounded=settings.round_trip)
     facts: dict[str, Any] = {
         "clean_loss": float(first.loss[0]),
         "loss": loss,
@@ -52,7 +52,7 @@ def pgd(model: GradientModel, case: Case, eps: float, seed: int, settings: Attac
         "fgsm_loss": float(controls[0]),
         "gradient": size_of(first.gradient),
     }
-    return Attacked(picture, {**facts, "suspicious": signs(**facts)})
+    return Attacked(image, {**facts, "suspicious": signs(**facts)})
 
 
 def climb(
@@ -125,11 +125,11 @@ def size_of(gradient: torch.Tensor) -> float:
 
 def finished(task: Task, point: torch.Tensor, case: Case, eps: float, *, rounded: bool) -> tuple[Any, float]:
     """Return the image to evaluate and its loss, after rounding where that is asked for."""
-    picture = picture_of(point[0])
+    image = image_of(point[0])
     if rounded:
-        picture = to_levels(picture, case.image, eps)
-        point = planes_of(picture).to(task.clean)
-    return picture, float(task.losses(point)[0])
+        image = to_levels(image, case.image, eps)
+        point = planes_of(image).to(task.clean)
+    return image, float(task.losses(point)[0])
 
 
 def _starts(ball: Ball, seed: int, settings: AttackSettings) -> torch.Tensor:

@@ -1,11 +1,11 @@
-"""Words and image together: searches for the worst wording and attacks on the image, in turns."""
+"""Words and image together: searches for the worst paraphrase and attacks on the image, in turns."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from robustness.perturb.attacks.base import Attacked, AttackSettings, Picture, evaluated_picture, reworded, with_picture
+from robustness.perturb.attacks.base import Attacked, AttackSettings, ImageArray, evaluated_image, reworded, with_image
 from robustness.perturb.prompt.worst_case import WorstCase
 from robustness.runners.attacks.gradient import pgd
 from robustness.runners.attacks.model import GradientModel
@@ -18,7 +18,7 @@ class _Candidate(NamedTuple):
     """An image and a text, the Dice that they leave, and what the attack on the image tells of itself."""
 
     score: float
-    picture: Picture
+    image: ImageArray
     text: str
     attack: Attacked | None
 
@@ -60,7 +60,7 @@ class JointAttack:
         }
         facts = {} if attack is None else attack.facts
         record = {"text": best.text, "tried": tried, "scores": scores, "attacks": settings.rounds + 1}
-        return Attacked(best.picture, {**facts, **record}, best.text)
+        return Attacked(best.image, {**facts, **record}, best.text)
 
     def _turns(
         self, case: Case, eps: float, seed: int, settings: AttackSettings
@@ -75,14 +75,14 @@ class JointAttack:
                 return pairs, search, tried
             self.model.counters.n_attack_texts += search["tried"]
             tried += search["tried"]
-            picture = evaluated_picture(now)
-            reached = _Candidate(search["worst_score"], picture, search["text"], pairs[-1].attack if pairs else None)
+            image = evaluated_image(now)
+            reached = _Candidate(search["worst_score"], image, search["text"], pairs[-1].attack if pairs else None)
             if words is None:
                 words = reached
             else:
                 pairs.append(reached)
             pairs.append(self._attacked(case, search["text"], eps, seed + 1 + turn, settings))
-            now = with_picture(case, pairs[-1].picture)
+            now = with_image(case, pairs[-1].image)
         return pairs, words or NotApplicable("no turn was asked for"), tried
 
     def _searched(self, case: Case, seed: int, turn: int, settings: AttackSettings) -> Params | NotApplicable:
@@ -93,5 +93,5 @@ class JointAttack:
     def _attacked(self, case: Case, text: str, eps: float, seed: int, settings: AttackSettings) -> _Candidate:
         """Attack the clean image under `text`."""
         attack = pgd(self.model, reworded(case, text), eps, seed, settings)
-        score = self.judge(with_picture(case, attack.image), [text])[0]
+        score = self.judge(with_image(case, attack.image), [text])[0]
         return _Candidate(score, attack.image, text, attack)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from robustness.perturb.attacks.base import AttackSettings, Picture
+from robustness.perturb.attacks.base import AttackSettings, ImageArray
 from robustness.perturb.image.pixels import is_gray, to_unit
 from robustness.runners.attacks.loss import loss_of_logits, target_of
 from robustness.runners.inference.segmenter import NetworkSegmenter, SplitNetwork, Tensors
@@ -112,23 +112,23 @@ class Task:
         return loss_of_logits(self.model.logits(unit, self.text), self.target, self.kind)
 
 
-def planes_of(image: Picture) -> torch.Tensor:
+def planes_of(image: ImageArray) -> torch.Tensor:
     """Return an image as float32 (1, C, H, W) in [0, 1]; one channel where all three are equal."""
     unit = to_unit(image) if image.dtype == np.uint8 else image.astype(np.float32)
     channels = unit[..., :1] if is_gray(image) else unit
     return torch.from_numpy(np.ascontiguousarray(channels.transpose(2, 0, 1)))[None]
 
 
-def picture_of(planes: torch.Tensor) -> Picture:
+def image_of(planes: torch.Tensor) -> ImageArray:
     """Return planes (C, H, W) as a float32 image (H, W, 3)."""
     array = planes.detach().cpu().numpy().transpose(1, 2, 0)
     return np.ascontiguousarray(np.broadcast_to(array, (*array.shape[:2], 3)), dtype=np.float32)
 
 
-def to_levels(picture: Picture, clean: Picture, eps: float) -> Picture:
+def to_levels(image: ImageArray, clean: ImageArray, eps: float) -> ImageArray:
     """Return a float image as uint8, no level further from `clean` (uint8) than eps allows."""
     reach = int(np.floor(eps * 255 + 1e-6))
-    near = np.rint(picture.astype(np.float64) * 255)
+    near = np.rint(image.astype(np.float64) * 255)
     return np.clip(near, clean.astype(np.int64) - reach, clean.astype(np.int64) + reach).clip(0, 255).astype(np.uint8)
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from robustness.metrics.scores.masks import mask_metrics
-from robustness.perturb.attacks.base import Attacked, AttackSettings, Picture, signs
+from robustness.perturb.attacks.base import Attacked, AttackSettings, ImageArray, signs
 from robustness.perturb.image.pixels import is_gray
 from robustness.runners.attacks.loss import loss_of_logits
 from robustness.runners.attacks.model import AttackCounters
@@ -33,13 +33,13 @@ class QueryModel:
     counters: AttackCounters = field(default_factory=AttackCounters)
     _text: tuple[str, Embedding] | None = field(default=None, init=False, repr=False)
 
-    def query(self, picture: Picture, case: Case) -> Probability:
+    def query(self, image: ImageArray, case: Case) -> Probability:
         """Return the map (H, W) of one image under the case's prompt."""
         self.counters.n_attack_queries += 1
         with torch.inference_mode():
             if self._text is None or self._text[0] != case.prompt.text:
                 self._text = (case.prompt.text, self.model.encode_text([case.prompt.text]))
-            embedding = self.model.encode_image([picture])
+            embedding = self.model.encode_image([image])
             return self.model.probabilities(embedding, self._text[1], [case.mask.shape])[0]
 
 
@@ -65,7 +65,7 @@ class _Search:
         self.planes = 1 if is_gray(case.image) else 3
         self.rng = generator(seed, "query_attack")
         self.queries = 0
-        self.best: Picture = case.image
+        self.best: ImageArray = case.image
         self.change = np.zeros(case.image.shape, dtype=np.int64)
         self.loss, self.missed = self._judge(case.image)
         self.clean_loss = self.loss
@@ -94,14 +94,14 @@ class _Search:
 
     def _offer(self, change: npt.NDArray[np.int64]) -> float:
         """Ask about one change, keep it where it raises the loss, and return its loss."""
-        picture = np.clip(self.case.image + change, 0, 255).astype(np.uint8)
-        loss, missed = self._judge(picture)
+        image = np.clip(self.case.image + change, 0, 255).astype(np.uint8)
+        loss, missed = self._judge(image)
         if loss > self.loss:
-            self.best, self.change, self.loss, self.missed = picture, np.array(change), loss, missed
+            self.best, self.change, self.loss, self.missed = image, np.array(change), loss, missed
         return loss
 
-    def _judge(self, picture: Picture) -> tuple[float, bool]:
-        probability = self.model.query(picture, self.case)
+    def _judge(self, image: ImageArray) -> tuple[float, bool]:
+        probability = self.model.query(image, self.case)
         self.queries += 1
         near = torch.from_numpy(np.asarray(probability, dtype=np.float32))[None, None].clamp(_NEAREST, 1 - _NEAREST)
         target = torch.from_numpy(self.case.mask.astype(np.float32))[None, None]

@@ -62,12 +62,12 @@ class UniversalAttack:
         ball = Ball(task.clean, eps)
         losses = task.losses(torch.cat([task.clean, ball.noise(seed, 1)]))
         changed = ball.into(_on(pattern.delta, task.clean))
-        picture, loss = finished(task, changed, case, eps, rounded=settings.round_trip)
+        image, loss = finished(task, changed, case, eps, rounded=settings.round_trip)
         facts = {"clean_loss": float(losses[0]), "loss": loss, "noise_loss": float(losses[1])}
         suspicious = signs(clean_loss=pattern.before, loss=pattern.after)
         warnings = [f"on the images that it was made from: {sign}" for sign in suspicious]
         source = {"n_made_from": len(pattern.made_from), "made_from_loss": [pattern.before, pattern.after]}
-        return Attacked(picture, {**facts, **source, "suspicious": warnings})
+        return Attacked(image, {**facts, **source, "suspicious": warnings})
 
     def _make(self, eps: float, settings: AttackSettings) -> Pattern | NotApplicable:
         chosen = _chosen(self.dataset.infos, settings.universal_images, self.seed)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from robustness.errors import InputError
-from robustness.perturb.attacks.base import evaluated_picture, picture_digest
+from robustness.perturb.attacks.base import evaluated_image, image_sha256
 from robustness.perturb.prompt.worst_case import BUDGET, WorstCase
 from robustness.perturb.select import Selected
 from robustness.seeds import generator
@@ -50,11 +50,11 @@ class DiceOfTexts:
         return scores
 
     def _image_embedding(self, case: Case) -> Embedding:
-        picture = evaluated_picture(case)
-        key = picture_digest(picture)
+        image = evaluated_image(case)
+        key = image_sha256(image)
         if self._embedding is None or key != self._key:
             with torch.inference_mode():
-                self._embedding = self.model.encode_image([picture])
+                self._embedding = self.model.encode_image([image])
             self._key = key
             self.image_encodes += 1
         return self._embedding
@@ -77,7 +77,7 @@ def bind(selected: Sequence[Selected], model: Segmenter, *, budget: int | None =
 def worst_prompt(
     model: Segmenter, case: Case, *, budget: int = BUDGET, seed: int = 0, context: DataContext | None = None
 ) -> WorstPrompt:
-    """Search for the wording, same in meaning, under which `model` scores worst on `case`.
+    """Search for the paraphrase under which `model` scores worst on `case`.
 
     Args:
         model: any segmenter that encodes images and texts apart.

@@ -47,7 +47,7 @@ class MapCounts:
 
 @dataclass
 class Answers:
-    """The counts of one (model, data set), how its maps were read, and what grey pictures were taken for."""
+    """The counts of one (model, data set), how its maps were read, and what grey images were taken for."""
 
     counts: MapCounts = field(default_factory=MapCounts)
     forms: Counter[str] = field(default_factory=Counter)
@@ -122,7 +122,7 @@ def check_answers(
         if problem:
             raise InputError(
                 f"answers: {problem} ({read.counts.n_maps} maps of {name} on {datasets[dataset]}), so that no verdict "
-                "could mean anything; mend it and audit into a new folder"
+                "could mean anything; fix it and audit into a new folder"
             )
 
 

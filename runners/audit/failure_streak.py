@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from robustness.errors import CaseError, InputError
 
-# So many different cases in a row are no accident of one image or one prompt.
+# So many different cases in a row are no quirk of one image or one prompt.
 _MOST = 8
 
 
@@ -30,6 +30,6 @@ class FailureStreak:
         self.cases.add(case)
         if len(self.cases) >= _MOST:
             raise InputError(
-                f"model: {self.model} failed for {len(self.cases)} cases in a row; the last: {outcome}; mend it and "
+                f"model: {self.model} failed for {len(self.cases)} cases in a row; the last: {outcome}; fix it and "
                 "run again, finished parts are kept"
             )

@@ -100,7 +100,7 @@ def _joint(maker: JobMaker, chosen: Selected, one: Drawn, changed: Case | CaseEr
             one.prompt_index,
             image_params=one.params,
             changed=changed,
-            key=_picture_key(chosen, one),
+            key=_image_key(chosen, one),
         )
 
 
@@ -134,7 +134,7 @@ def _item(maker: JobMaker, chosen: Selected, one: Drawn, changed: Case | CaseErr
         changed,
         one.prompt_index,
         row,
-        key=_picture_key(chosen, one),
+        key=_image_key(chosen, one),
         perturbation=chosen.perturbation,
         params=one.params,
     )
@@ -146,13 +146,13 @@ def _changed_cases(chosen: Selected, drawn: Sequence[Drawn], device: Device) -> 
         return _apply(chosen.perturbation, drawn, device)
     first: dict[str, Drawn] = {}
     for one in drawn:
-        first.setdefault(_picture_key(chosen, one), one)
+        first.setdefault(_image_key(chosen, one), one)
     images = _apply(chosen.perturbation, list(first.values()), device)
-    pictures = dict(zip(first, images, strict=True))
-    return [_with_picture(one.case, pictures[_picture_key(chosen, one)]) for one in drawn]
+    image_by_key = dict(zip(first, images, strict=True))
+    return [_with_image(one.case, image_by_key[_image_key(chosen, one)]) for one in drawn]
 
 
-def _picture_key(chosen: Selected, one: Drawn) -> str:
+def _image_key(chosen: Selected, one: Drawn) -> str:
     """Return what makes changed images the same, so that a model encodes them once.
 
     Cases on one image share an image where their records are equal. A change that may depend on more has an image per
@@ -165,7 +165,7 @@ def _picture_key(chosen: Selected, one: Drawn) -> str:
     return f"{key}|{one.prompt_index}" if change.target == "image" or change.needs_model else key
 
 
-def _with_picture(case: Case, changed: Case | CaseError) -> Case | CaseError:
+def _with_image(case: Case, changed: Case | CaseError) -> Case | CaseError:
     if isinstance(changed, CaseError):
         return changed
     return dataclasses.replace(case, image=changed.image, metadata={**case.metadata, **_deep(changed)})

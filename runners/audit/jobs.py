@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from robustness.perturb.attacks.base import evaluated_picture
+from robustness.perturb.attacks.base import evaluated_image
 from robustness.perturb.base import BasePerturbation
 from robustness.perturb.joint import Joint
 from robustness.perturb.language.truth import judge_prompt
@@ -83,12 +83,12 @@ class JobMaker:
                 others = list(self._others(at, group))
                 yield self._clean(number, at, index, [o for o in others if o is not None])
                 for place, chosen in enumerate(self.prompt_side):
-                    # Rewordings are compared with the first listed text only.
+                    # Paraphrases are compared with the first listed text only.
                     if chosen.perturbation.name != PARAPHRASE or index == 0:
                         yield from self._prompt_jobs((number, index, 2 + place), at, index, chosen, group)
 
     def rerun_jobs(self, group: Group) -> Iterator[Job]:
-        """Yield the second clean run: the noise floor of the model itself."""
+        """Yield the second clean run: the rerun noise of the model itself."""
         for number, case, prompts in group.cases:
             for index, prompt in enumerate(prompts):
                 at = at_prompt(case, prompt, index)
@@ -167,7 +167,7 @@ class JobMaker:
     ) -> Job:
         """Return the job of `case`, the clean case changed; equal keys stand for equal images."""
         request = Request(
-            image=evaluated_picture(case),
+            image=evaluated_image(case),
             image_key=key,
             text=case.prompt.text,
             condition=rows[0]["condition"],

@@ -41,7 +41,7 @@ def joint_jobs(
     chosen = joint.prompt.perturbation
     reworded = chosen.name == PARAPHRASE
     if reworded and index:
-        # Rewordings are compared with the first listed text only.
+        # Paraphrases are compared with the first listed text only.
         return
     row = {**maker.row(case, joint.condition, index, joint.prompt), "expectation": chosen.expectation}
     params = maker.propose(joint.prompt, case)
@@ -53,7 +53,7 @@ def joint_jobs(
         one = {key: value for key, value in params.items() if key != "texts"} | {"text": text}
         worded = _worded(case, chosen.apply(case, one))
         try:
-            both = _with_picture(joint, worded, image_params, changed)
+            both = _with_image(joint, worded, image_params, changed)
         except CaseError as error:
             yield (*order, place), not_applicable(row, str(error))
             continue
@@ -103,7 +103,7 @@ def _worded(case: Case, changed: Case) -> Case:
     return dataclasses.replace(changed, prompt=prompt)
 
 
-def _with_picture(joint: Joint, worded: Case, image_params: Params, changed: Case) -> Case:
+def _with_image(joint: Joint, worded: Case, image_params: Params, changed: Case) -> Case:
     if joint.image.perturbation.target == "both":
         return joint.image.perturbation.apply(worded, image_params)
     return dataclasses.replace(changed, prompt=worded.prompt)

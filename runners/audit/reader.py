@@ -1,4 +1,4 @@
-"""The cases of a part of an audit, read ahead of the model that waits for them."""
+"""The cases of a part of an audit, prefetched for the model that waits for them."""
 
 from __future__ import annotations
 

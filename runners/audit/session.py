@@ -113,7 +113,7 @@ class AuditSession:
         if stored.sha256() != sha256:
             raise InputError(
                 f"out: {PLAN} was changed since the audit began; restore it, or delete it and run the same audit "
-                "again, which writes it anew"
+                "again, which writes it again"
             )
 
     def first_of_sampled(self) -> set[int]:

@@ -161,8 +161,8 @@ def _with_adapter(
     base_name = choice.base or config.get("base_model_name_or_path")
     if not base_name:
         raise InputError(f"base: {folder} is a LoRA adapter that names no base; give base = CHECKPOINT")
-    beside = dataclasses.replace(choice, base=None)
-    base = open_checkpoint(str(base_name), model=model, prefixes=prefixes, signature=signature, choice=beside)
+    base_choice = dataclasses.replace(choice, base=None)
+    base = open_checkpoint(str(base_name), model=model, prefixes=prefixes, signature=signature, choice=base_choice)
     state = merged(
         base.state, choose_set(weight_sets(read_weights(file)), (), None, str(file)).state, config, str(folder)
     )

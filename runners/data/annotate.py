@@ -124,7 +124,7 @@ def _by_stem(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def stated_words(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what an entry itself says; `size`, `number` and `location` are measured anew, by one convention."""
+    """Return what an entry itself says; `size`, `number` and `location` are measured again, by one convention."""
     attributes = entry.get("attributes") if isinstance(entry.get("attributes"), dict) else {}
     both = {**entry, **(attributes or {})}
     return {kind: both[kind] for kind in _KINDS if both.get(kind) not in (None, "", [], "none")}

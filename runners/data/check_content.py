@@ -26,7 +26,7 @@ from robustness.types import Image, Mask
 
 Splits = Mapping[str, Sequence[Record]]
 
-# Bits of 64 in which two pictures of one scene may differ (re-encoded, resized, a little brighter).
+# Bits of 64 in which two images of one scene may differ (re-encoded, resized, a little brighter).
 _NEAR_BITS = 3
 _HASH_SIDE = 8
 # Share of prompts with a place that must be false, and be true after one change, to name that change as the cause.
@@ -164,7 +164,7 @@ def _touches(item: tuple[Record, str, float, float, Mask]) -> bool:
 
 
 def _constant(splits: Splits) -> Iterator[Finding]:
-    """Attributes that every case states with one value: no change of their words can be told from the rest."""
+    """Attributes that every case states with one value: no change of their words can be distinguished from the rest."""
     records = [record for group in splits.values() for record in group]
     values: dict[str, Counter[str]] = {}
     for record in records:

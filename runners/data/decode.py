@@ -43,19 +43,19 @@ def read_image(path: Path, *, upright: bool = True, scale: Scale | None = None) 
 
     Args:
         path: the image file.
-        upright: turn the picture as its EXIF orientation asks, as viewers and annotation tools show it.
+        upright: turn the image as its EXIF orientation asks, as viewers and annotation tools show it.
         scale: what becomes black and white in a deep file, decided for its dataset; None: from this file alone.
 
     Raises:
         CaseError: the file is missing, broken, too large, or holds values that are not finite.
     """
-    picture = open_case_image(path, "image")
-    orientation = exif_orientation(picture)
+    image = open_case_image(path, "image")
+    orientation = exif_orientation(image)
     if upright and orientation != 1:
-        picture = ImageOps.exif_transpose(picture)
-    if picture.mode not in DEEP_MODES:
-        return DecodedImage(np.array(picture.convert("RGB"), dtype=np.uint8), None, None, orientation)
-    unit, full_scale = _to_unit(np.asarray(picture), path, scale)
+        image = ImageOps.exif_transpose(image)
+    if image.mode not in DEEP_MODES:
+        return DecodedImage(np.array(image.convert("RGB"), dtype=np.uint8), None, None, orientation)
+    unit, full_scale = _to_unit(np.asarray(image), path, scale)
     gray = np.rint(unit * 255).astype(np.uint8)
     return DecodedImage(np.repeat(gray[..., None], 3, axis=2), unit, full_scale, orientation)
 

@@ -1,4 +1,4 @@
-"""Reads a whole dataset, whatever its splits, and divides it anew."""
+"""Reads a whole dataset, whatever its splits, and divides it again."""
 
 from __future__ import annotations
 

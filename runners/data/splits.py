@@ -154,7 +154,7 @@ def chosen(splits: Splits, records: Sequence[Record], *, split: str, files: Sequ
     changed = [file.name for file in files if splits.sha256.get(file.name) != sha256_file(file)]
     if changed:
         raise InputError(
-            f"splits: {where} was made from another version of {listing(changed)}; make the splits anew, or restore it"
+            f"splits: {where} was made from another version of {listing(changed)}; make the splits again, or restore it"
         )
     case_ids = set(splits.cases[split])
     return [record for record in records if record.case_id in case_ids]
@@ -186,7 +186,7 @@ def _refuse_shared_images(records: Sequence[Record], subjects: Sequence[str]) ->
         if other != subject:
             raise InputError(
                 f"by: image {record.image_name!r} belongs to the subjects {other!r} and {subject!r}; parts would share"
-                " it; split by 'image', or mend the data"
+                " it; split by 'image', or fix the data"
             )
 
 

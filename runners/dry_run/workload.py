@@ -49,16 +49,16 @@ class Workload(NamedTuple):
 
 class _Tally:
     def __init__(self) -> None:
-        self.pictures: dict[str, str] = {}
+        self.images: dict[str, str] = {}
         self.texts: set[str] = set()
         self.pairs: set[tuple[str, str]] = set()
 
     def take(self, request: Request) -> str:
         # Equal keys mean equal images, so each is hashed once.
-        picture = self.pictures.setdefault(request.image_key, "") or image_digest(request.image)
-        self.pictures[request.image_key] = picture
+        digest = self.images.setdefault(request.image_key, "") or image_digest(request.image)
+        self.images[request.image_key] = digest
         self.texts.add(request.text)
-        self.pairs.add((picture, request.text))
+        self.pairs.add((digest, request.text))
         return request.condition
 
 
@@ -70,10 +70,10 @@ def workload(plan: Plan, dataset: Dataset, place: int, *, images: int, progress:
     """
     import pandas as pd
 
-    words, pictures = _Tally(), _Tally()
-    prompt_rows = record(_only(plan, image=False), dataset, place, words.take, progress=progress)
+    prompt_tally, image_tally = _Tally(), _Tally()
+    prompt_rows = record(_only(plan, image=False), dataset, place, prompt_tally.take, progress=progress)
     sample = dataset.subset(spread_images(dataset, images))
-    image_rows = record(_only(plan, image=True), sample, place, _changed_only(pictures))
+    image_rows = record(_only(plan, image=True), sample, place, _changed_only(image_tally))
     # The prompt halves of joint grids are among the prompt plan's rows.
     counted = image_rows["condition"].isin([CLEAN, RERUN]) | (image_rows["family"] == "prompt")
     image_rows = image_rows[~counted]
@@ -84,7 +84,7 @@ def workload(plan: Plan, dataset: Dataset, place: int, *, images: int, progress:
     twice = len({image_of[case_id] for case_id in rerun["case_id"]})
     scale = n_images / max(sampled, 1)
     # The image plan's own clean requests are among those of the prompt plan.
-    changed = len(pictures.pictures) - sampled, len(pictures.pairs) - len(rerun_of(sample))
+    changed = len(image_tally.images) - sampled, len(image_tally.pairs) - len(rerun_of(sample))
     chosen = chosen_of(plan.perturbations, dataset.context(plan.seed)).single
     return Workload(
         dataset.name,
@@ -94,9 +94,9 @@ def workload(plan: Plan, dataset: Dataset, place: int, *, images: int, progress:
         dataset.subject_is_image,
         sampled,
         len(prompt_rows) + round(scale * len(image_rows)),
-        len(words.pictures) + twice + round(scale * max(changed[0], 0)),
-        len(words.texts | pictures.texts),
-        len(words.pairs) + len(rerun) + round(scale * max(changed[1], 0)),
+        len(prompt_tally.images) + twice + round(scale * max(changed[0], 0)),
+        len(prompt_tally.texts | image_tally.texts),
+        len(prompt_tally.pairs) + len(rerun) + round(scale * max(changed[1], 0)),
         tuple(s.condition for s in chosen if _needs_model(s.perturbation)),
         pd.concat([prompt_rows, image_rows], ignore_index=True),
     )

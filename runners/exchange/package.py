@@ -116,7 +116,7 @@ class PublicFolder:
         if name not in self.asks:
             if len(self.asks) >= self.max_requests:
                 raise self._too_large(f"{self.max_requests} requests", "max_requests")
-            file, sha256 = self._picture(digest, image)
+            file, sha256 = self._image_file(digest, image)
             self.asks[name] = Ask(name, file, prompt, image.shape[0], image.shape[1], sha256)
         return name
 
@@ -137,7 +137,7 @@ class PublicFolder:
         os.utime(self.path, (_STAMP, _STAMP))
         return sums | {SUMS: sha256_file(self.path / SUMS)}
 
-    def _picture(self, digest: str, image: Image) -> tuple[str, str]:
+    def _image_file(self, digest: str, image: Image) -> tuple[str, str]:
         if digest not in self._images:
             buffer = io.BytesIO()
             PILImage.fromarray(np.ascontiguousarray(image)).save(buffer, format="PNG")

@@ -18,11 +18,11 @@ from PIL import UnidentifiedImageError
 from robustness.errors import AnswerError, CaseError, InputError
 from robustness.runners.exchange.package import SUMS
 from robustness.runners.models.black_box.answer_reader import MASKS, AnswerReader
-from robustness.runners.models.black_box.answers import Levels, decode_picture
+from robustness.runners.models.black_box.answers import Levels, decode_image
 from robustness.types import Probability
 
 SUFFIXES = (".png", ".npy")
-# The full scale of pictures with 16 bits; byte 24 of a PNG is the bit depth.
+# The full scale of images with 16 bits; byte 24 of a PNG is the bit depth.
 _DEEP, _DEPTH_AT = 65535.0, 24
 # Rounding may carry a probability this far beyond [0, 1]; it is then clipped.
 _SLACK = 1e-5
@@ -88,19 +88,19 @@ class Returned:
 
     @cached_property
     def reader(self) -> AnswerReader:
-        """What 16-bit pictures mean, settled over all of them."""
+        """What 16-bit images mean, settled over all of them."""
         reader = AnswerReader(self.path.name)
-        reader.settle(self._deep_pictures())
+        reader.settle(self._deep_images())
         return reader
 
-    def _deep_pictures(self) -> Iterator[Levels]:
+    def _deep_images(self) -> Iterator[Levels]:
         for file in self.files.values():
             if not file.endswith(".png"):
                 continue
             with contextlib.suppress(AnswerError, ReturnedError):
                 content = self._content(file, limit=_SUMS_BYTES)
                 if content[_DEPTH_AT : _DEPTH_AT + 1] == b"\x10":
-                    yield decode_picture(content, None, file)
+                    yield decode_image(content, None, file)
 
     def _names(self) -> Iterator[str]:
         if self._archive is not None:
@@ -152,7 +152,7 @@ def _from_png(content: bytes, size: tuple[int, int], reader: AnswerReader) -> Ma
     try:
         with PILImage.open(io.BytesIO(content), formats=("PNG",)) as opened:
             _check_size((opened.height, opened.width), size)
-        levels = decode_picture(content, None, "the file")
+        levels = decode_image(content, None, "the file")
     except AnswerError as error:
         raise ReturnedError("unreadable", str(error)) from error
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError, PILImage.DecompressionBombError) as error:

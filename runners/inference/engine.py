@@ -27,7 +27,7 @@ class Request:
     """One prediction that is wanted.
 
     Attributes:
-        image: uint8 (H, W, 3); an attack's `ExactPicture` is float32 in [0, 1].
+        image: uint8 (H, W, 3); an attack's `ExactImage` is float32 in [0, 1].
         image_key: what makes images the same; equal keys are encoded once per call.
         text: the prompt.
         condition, case_id, prompt_index: where the prediction belongs; models that hold predictions look it up by them.
@@ -236,15 +236,15 @@ class Engine:
         return [outcome for one in part for outcome in self._decoded([one], decode)]
 
     def _encode_images(self, images: Mapping[str, Image], fresh: bool) -> Encoded:
-        keys, pictures = list(images), list(images.values())
-        stored = None if self.cache is None or fresh else self.cache.load(pictures)
+        keys, arrays = list(images), list(images.values())
+        stored = None if self.cache is None or fresh else self.cache.load(arrays)
         if stored is not None:
             self.counters.n_image_codes_read += len(images)
             return Encoded({key: row for row, key in enumerate(keys)}, stored, {})
-        encoded = self._encoded(keys, pictures, "image_batch", self.model.encode_image, "image")
+        encoded = self._encoded(keys, arrays, "image_batch", self.model.encode_image, "image")
         self.counters.n_image_encodes += len(images)
         if self.cache is not None and not encoded.errors:
-            return encoded._replace(embedding=self.cache.store(pictures, encoded.embedding))
+            return encoded._replace(embedding=self.cache.store(arrays, encoded.embedding))
         return encoded
 
     def _encoded(
@@ -331,7 +331,7 @@ def _outcome(lookup: Callable[[Request], Probability], request: Request) -> Prob
 
 
 def _stops(error: Exception) -> bool:
-    """Return whether an error is one of the whole: bad usage, or a lack of memory that smaller parts did not mend."""
+    """Return whether an error is one of the whole: bad usage, or a lack of memory that smaller parts did not fix."""
     whole = isinstance(error, InputError | torch.cuda.OutOfMemoryError | MemoryError)
     return whole and not isinstance(error, CaseError)
 

@@ -12,7 +12,7 @@ import torch
 from PIL import Image as PILImage
 
 from robustness.errors import InputError
-from robustness.perturb.attacks.base import ExactPicture
+from robustness.perturb.attacks.base import ExactImage
 from robustness.runners.inference.resize_matrix import resized
 from robustness.types import Image
 
@@ -66,7 +66,7 @@ class Preprocess:
         Equal to torchvision's ``Resize((S, S)) -> ToTensor -> Normalize`` on PIL images.
 
         Args:
-            images: uint8 RGB arrays (H, W, 3); sizes may differ. The `ExactPicture` of an attack is resized and
+            images: uint8 RGB arrays (H, W, 3); sizes may differ. The `ExactImage` of an attack is resized and
                 normalised without rounding to 8 bits (`of_unit`).
 
         Raises:
@@ -75,7 +75,7 @@ class Preprocess:
         size = self.image_size
         if not images:
             return torch.empty(0, 3, size, size)
-        if any(isinstance(image, ExactPicture) for image in images):
+        if any(isinstance(image, ExactImage) for image in images):
             return torch.cat([self._one(image) for image in images])
         resized = torch.stack([torch.from_numpy(self._resize(image)) for image in images])
         values = resized.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format).div_(255)
@@ -94,7 +94,7 @@ class Preprocess:
         return (square - mean) / std
 
     def _one(self, image: Any) -> torch.Tensor:
-        if not isinstance(image, ExactPicture):
+        if not isinstance(image, ExactImage):
             return self.pixel_values([image])
         check_unit_image(image)
         return self.of_unit(torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None])
@@ -123,7 +123,7 @@ class Preprocess:
             ) from error
 
 
-def check_unit_image(image: ExactPicture) -> None:
+def check_unit_image(image: ExactImage) -> None:
     """Check that `image` is a float32 RGB array (H, W, 3) with values in [0, 1].
 
     Raises:

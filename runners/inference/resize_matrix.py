@@ -27,8 +27,8 @@ def resize_matrix(length: int, size: int, filter_number: int) -> torch.Tensor:
         rows = min(_BLOCK, length - start)
         lines = np.zeros((rows, length), dtype=np.float32)
         lines[np.arange(rows), start + np.arange(rows)] = 1
-        picture = PILImage.fromarray(lines).resize((size, rows), PILImage.Resampling(filter_number))
-        columns[start : start + rows] = np.array(picture)
+        image = PILImage.fromarray(lines).resize((size, rows), PILImage.Resampling(filter_number))
+        columns[start : start + rows] = np.array(image)
     return torch.from_numpy(np.ascontiguousarray(columns.T))
 
 

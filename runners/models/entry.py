@@ -25,7 +25,7 @@ class ModelEntry:
         title: one line for ``robustness list models``.
         takes_text: whether a prompt reaches the network; `reads_text` may refine it by configuration.
         trims_text: whether padding may be cut to the longest text; `trims_padding` may refine it by configuration.
-        published: hub name of the published weights; where there is one, weights are never random by accident.
+        published: hub name of the published weights; where there is one, weights are never random by mistake.
         presets: named configurations (``config={"preset": "tiny"}``), given as changes to the default.
         prefixes: key prefixes that wrappers add and that are cut, longest first.
         signature: beginnings of keys that every network of this kind has, whatever wraps it.

@@ -218,10 +218,13 @@ class GroundedSamModel(PretrainedEntry):
         from robustness.runners.checkpoints.checkpoint import Checkpoint, locate
 
         name = str(given.get("sam_from") or self.default_config()["sam_from"])
-        beside = locate(name)
-        if not beside.is_dir() or model_type(beside) != "sam":
+        sam_folder = locate(name)
+        if not sam_folder.is_dir() or model_type(sam_folder) != "sam":
             raise InputError(f"sam_from: expected a transformers folder or hub name of a SAM, got {name!r}")
-        parts = {"detector": load_whole(GroundingDinoForObjectDetection, folder), "sam": load_whole(SamModel, beside)}
+        parts = {
+            "detector": load_whole(GroundingDinoForObjectDetection, folder),
+            "sam": load_whole(SamModel, sam_folder),
+        }
         states = {part: whole.state_dict() for part, whole in parts.items()}
         return Checkpoint(
             source=str(folder),
@@ -230,7 +233,7 @@ class GroundedSamModel(PretrainedEntry):
             own=False,
             threshold=None,
             folder=folder,
-            files=tuple(file for where in (folder, beside) for file in sorted(where.glob("*.safetensors"))),
+            files=tuple(file for where in (folder, sam_folder) for file in sorted(where.glob("*.safetensors"))),
         )
 
     def preprocess(self, config: Config) -> Preprocess:

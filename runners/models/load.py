@@ -202,8 +202,8 @@ def _resolve_config(entry: ModelEntry, given: Config, opened: Any) -> Config:
     full = entry.default_config()
     if opened is None:
         return merge(full, given)
-    beside = opened.own_config() if opened.own else entry.config_from_file(opened.document)
-    full = merge(merge(full, beside), given)
+    file_config = opened.own_config() if opened.own else entry.config_from_file(opened.document)
+    full = merge(merge(full, file_config), given)
     stored = entry.config_from_shapes(opened.shapes(), full)
     for path, value in _leaves(stored):
         stated = _at(given, path)

@@ -66,7 +66,7 @@ def finetune(
             stands in two of them.
 
     Raises:
-        InputError: an unknown setting, or something that cannot be used; the message says how to mend it.
+        InputError: an unknown setting, or something that cannot be used; the message says how to fix it.
         CaseError: a training or validation case cannot be read.
     """
     tables: dict[str, dict[str, Any]] = {"model": {"name": name}, "data": {"path": str(data)}, "train": {}}
@@ -94,11 +94,11 @@ def finetune_plan(
         InputError: the plan, or something that it names, cannot be used.
     """
     plan = load_train_plan(path, overrides=overrides)
-    return run_training(plan, out=Path(out or plan.train.out), beside=Path(path).resolve().parent, quiet=quiet)
+    return run_training(plan, out=Path(out or plan.train.out), base_dir=Path(path).resolve().parent, quiet=quiet)
 
 
 def run_training(
-    plan: TrainPlan, *, out: Path, beside: Path | None = None, quiet: bool = False, is_locked: bool = False
+    plan: TrainPlan, *, out: Path, base_dir: Path | None = None, quiet: bool = False, is_locked: bool = False
 ) -> Finetuned:
     """Train what `plan` says into `out`, or go on with what a killed process left there.
 
@@ -107,7 +107,7 @@ def run_training(
     Args:
         plan: the plan; it is kept as it stands in ``out/plan.toml``.
         out: the folder.
-        beside: where relative paths of the plan are looked up before the current folder.
+        base_dir: where relative paths of the plan are looked up before the current folder.
         quiet: no progress bar.
         is_locked: whether the process that started this one holds the folder already.
 
@@ -126,12 +126,12 @@ def run_training(
     lock = contextlib.nullcontext() if others else folder_lock(make_folder(out, "out"))
     with lock:
         if must_launch(plan.train):
-            launch(plan, out=out, beside=beside, quiet=quiet)
+            launch(plan, out=out, base_dir=base_dir, quiet=quiet)
             return _result(out, read_facts(out))
-        return _train(plan, out=out, beside=beside, quiet=quiet)
+        return _train(plan, out=out, base_dir=base_dir, quiet=quiet)
 
 
-def _train(plan: TrainPlan, *, out: Path, beside: Path | None, quiet: bool) -> Finetuned:
+def _train(plan: TrainPlan, *, out: Path, base_dir: Path | None, quiet: bool) -> Finetuned:
     import torch
 
     from robustness.runners.environment import environment
@@ -149,7 +149,7 @@ def _train(plan: TrainPlan, *, out: Path, beside: Path | None, quiet: bool) -> F
 
     spec, ranks = plan.train, own_ranks(plan.train)
     surroundings = environment(spec.threads)
-    setup = set_up(plan, beside)
+    setup = set_up(plan, base_dir)
     folder = TrainingFolder(
         out, plan, setup.segmenter, trained_on={**setup.facts, "environment": surroundings}, rank=ranks.rank
     )

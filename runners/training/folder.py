@@ -36,7 +36,7 @@ class TrainingFolder:
 
     ``model.safetensors`` and ``config.json`` hold the best epoch, ``last.ckpt`` the last one with the optimizer's
     state, ``metrics.csv`` the log, ``plan.toml`` the resolved plan, ``training.json`` versions and results. Every file
-    is written whole or not at all, and ``last.ckpt`` comes last: a killed run repeats what came after the last
+    is written atomically, and ``last.ckpt`` comes last: a killed run repeats what came after the last
     validation.
 
     Raises:

@@ -18,7 +18,7 @@ from robustness.plans.finetune import TrainPlan, TrainSpec
 _POLL_SECONDS = 0.2
 
 
-def launch(plan: TrainPlan, *, out: Path, beside: Path | None, quiet: bool) -> None:
+def launch(plan: TrainPlan, *, out: Path, base_dir: Path | None, quiet: bool) -> None:
     """Start this machine's processes of a training and wait for them; all end when one fails.
 
     With several machines (`nodes`), run the same command on each with MASTER_ADDR, MASTER_PORT and NODE_RANK set, or
@@ -30,7 +30,7 @@ def launch(plan: TrainPlan, *, out: Path, beside: Path | None, quiet: bool) -> N
     """
     surroundings = {**os.environ, **_meeting_point(plan.train), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     task = {"plan": plan.model_dump(exclude_none=True), "out": str(out), "quiet": quiet}
-    task |= {"beside": str(beside) if beside is not None else None, "parent": os.getpid()}
+    task |= {"base_dir": str(base_dir) if base_dir is not None else None, "parent": os.getpid()}
     with tempfile.TemporaryDirectory(prefix="robustness-") as folder:
         file = Path(folder) / "task.json"
         file.write_text(json.dumps(task), encoding="utf-8")

@@ -43,7 +43,7 @@ class TrainingLog:
         return float(self.rows[-1]["seconds"]) if self.rows else 0.0
 
     def write(self, path: Path) -> None:
-        """Write all rows as CSV, whole or not at all."""
+        """Write all rows as CSV, atomically."""
         text = io.StringIO(newline="")
         columns = [*COLUMNS, *(name for name in LOSSES if name not in COLUMNS and self.rows and name in self.rows[0])]
         writer = csv.DictWriter(text, columns, lineterminator="\n")

@@ -83,7 +83,7 @@ def _mlflow(folder: Path, title: str) -> Any:
 
     if "MLFLOW_TRACKING_URI" in os.environ:
         return MLFlowLogger(_PROJECT, run_name=title, tracking_uri=os.environ["MLFLOW_TRACKING_URI"])
-    # Without a database MLflow 3 wants to be told that files are meant; they need no server and no further package.
+    # Without a database MLflow 3 must be configured for files; they need no server and no further package.
     os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
     return MLFlowLogger(_PROJECT, run_name=title, tracking_uri=(folder / "mlruns").resolve().as_uri())
 

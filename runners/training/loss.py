@@ -30,8 +30,9 @@ class DiceAndCrossEntropy:
     Args:
         dice_weight, ce_weight: of the two terms.
         smooth: pixels added to both halves of the Dice fraction.
-        ce_input: "logits", or one of two accidents: "sigmoids" takes the cross entropy of probabilities as if they were
-            logits (a perfect mask then costs 0.31 to 0.69 per pixel), "nothing" leaves that term at 0.
+        ce_input: "logits", or one of two known deviations of the reference: "sigmoids" takes the cross entropy of
+            probabilities as if they were logits (a perfect mask then costs 0.31 to 0.69 per pixel), "nothing" leaves
+            that term at 0.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class DiceAndCrossEntropy:
 
 
 def training_loss(spec: TrainSpec) -> DiceAndCrossEntropy:
-    """Return the loss that a plan asks for, the reference's accidents included where it names them."""
+    """Return the loss that a plan asks for, the reference's known deviations included where it names them."""
     accidents = {"zero_ce": "nothing", "ce_of_sigmoids": "sigmoids"}
     ce_input = next((accidents[name] for name in spec.reference_accidents if name in accidents), "logits")
     return DiceAndCrossEntropy(

@@ -139,7 +139,7 @@ class TrainingHooks(LightningModule):
         self._started, self._seconds_before = time.monotonic(), self.training_log.seconds
 
     def on_train_epoch_start(self) -> None:
-        """Start the generator that dropout draws from anew, and keep frozen modules out of training mode."""
+        """Restart the generator that dropout draws from, and keep frozen modules out of training mode."""
         # A resumed run must draw what an undisturbed one draws; `run_training` gives the caller's state back.
         torch.manual_seed(int(generator(self.spec.seed, "epoch", self.current_epoch, "torch").integers(2**63)))
         self.validated = self.improved = False

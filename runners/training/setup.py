@@ -53,19 +53,19 @@ class TrainingSetup:
         return f"{sum(self.trainable.values()):,} of {self.facts['parameters']:,} parameters learn ({shares})"
 
 
-def set_up(plan: TrainPlan, beside: Path | None) -> TrainingSetup:
+def set_up(plan: TrainPlan, base_dir: Path | None) -> TrainingSetup:
     """Return what `plan` starts from.
 
     Args:
         plan: the plan.
-        beside: where its relative paths are looked up before the current folder.
+        base_dir: where its relative paths are looked up before the current folder.
 
     Raises:
         InputError: a model, a checkpoint, data or an option that cannot be used.
     """
-    segmenter = _start(plan, beside)
+    segmenter = _start(plan, base_dir)
     _refuse_texts_unread(plan, segmenter)
-    training, validation = _cases(plan, segmenter, beside)
+    training, validation = _cases(plan, segmenter, base_dir)
     frozen = _frozen_parts(plan)
     parts = parameters_by_part(segmenter)
     freeze(segmenter, frozen, parts)
@@ -102,12 +102,12 @@ def refuse_untrainable(name: str) -> None:
         )
 
 
-def _start(plan: TrainPlan, beside: Path | None) -> NetworkSegmenter:
+def _start(plan: TrainPlan, base_dir: Path | None) -> NetworkSegmenter:
     spec = plan.model
     refuse_untrainable(spec.name)
     segmenter = load_model(
         spec.name,
-        spec.checkpoint and resolve(spec.checkpoint, beside),
+        spec.checkpoint and resolve(spec.checkpoint, base_dir),
         device=own_device(spec.device, plan.train),
         precision="float32",
         threshold=spec.threshold,
@@ -119,8 +119,8 @@ def _start(plan: TrainPlan, beside: Path | None) -> NetworkSegmenter:
     return segmenter
 
 
-def _cases(plan: TrainPlan, segmenter: NetworkSegmenter, beside: Path | None) -> tuple[Cases, Cases]:
-    groups = [_cases_of(data, plan.train, segmenter, beside) for data in (plan.data, *plan.pool)]
+def _cases(plan: TrainPlan, segmenter: NetworkSegmenter, base_dir: Path | None) -> tuple[Cases, Cases]:
+    groups = [_cases_of(data, plan.train, segmenter, base_dir) for data in (plan.data, *plan.pool)]
     if len(groups) == 1:
         return groups[0]
     stated = [data.weight for data in (plan.data, *plan.pool)]
@@ -130,10 +130,10 @@ def _cases(plan: TrainPlan, segmenter: NetworkSegmenter, beside: Path | None) ->
 
 
 def _cases_of(
-    data: TrainDataSpec, spec: TrainSpec, segmenter: NetworkSegmenter, beside: Path | None
+    data: TrainDataSpec, spec: TrainSpec, segmenter: NetworkSegmenter, base_dir: Path | None
 ) -> tuple[TrainingCases, TrainingCases]:
-    splits = data.splits and resolve(data.splits, beside)
-    data = data.model_copy(update={"path": resolve(data.path, beside), "splits": splits})
+    splits = data.splits and resolve(data.splits, base_dir)
+    data = data.model_copy(update={"path": resolve(data.path, base_dir), "splits": splits})
     prepare = segmenter.preprocess
     sizes: dict[str, Any] = {"size": prepare.image_size, "interpolation": prepare.interpolation}
     others = None

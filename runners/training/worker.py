@@ -19,13 +19,13 @@ _POLL_SECONDS = 0.2
 
 
 def work(file: Path) -> int:
-    """Be one process of a training; what a user can mend is told to the process that started this one."""
+    """Be one process of a training; what a user can fix is reported to the process that started this one."""
     task: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     threading.Thread(target=_end_with, args=(task["parent"],), daemon=True).start()
     try:
         plan = parse_train_plan(task["plan"])
-        beside = Path(task["beside"]) if task["beside"] is not None else None
-        run_training(plan, out=Path(task["out"]), beside=beside, quiet=task["quiet"], is_locked=True)
+        base_dir = Path(task["base_dir"]) if task["base_dir"] is not None else None
+        run_training(plan, out=Path(task["out"]), base_dir=base_dir, quiet=task["quiet"], is_locked=True)
     except (InputError, CaseError) as error:
         message = {"kind": type(error).__name__, "message": str(error)}
         (file.parent / f"error-{_local_rank()}.json").write_text(json.dumps(message), encoding="utf-8")

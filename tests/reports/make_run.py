@@ -246,7 +246,9 @@ def _verdicts(effects: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
         }[verdict]
         n = int(effect["n_subjects"])
         values = f"{100 * estimate:.1f}% [{100 * low:.1f}, {100 * high:.1f}]"
-        sentence = f"{words} {attribute} words: the swap changes the mask by {values} beyond a paraphrase, n = {n} images"
+        sentence = (
+            f"{words} {attribute} words: the swap changes the mask by {values} beyond a paraphrase, n = {n} images"
+        )
         if verdict == "IGNORES*":
             sentence += f"; up to {100 * (1 - 0.05 ** (1 / n)):.0f}% of images could react; certification would need 59"
         rows.append(

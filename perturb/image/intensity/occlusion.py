@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from robustness.perturb.image.base import ImagePerturbation
-from robustness.perturb.image.pixels import per_picture
+from robustness.perturb.image.pixels import per_image
 from robustness.registry import PERTURBATIONS
 from robustness.types import Case, NotApplicable, Params
 
@@ -38,15 +38,15 @@ class Occlusion(ImagePerturbation):
 
     def change(self, pixels: torch.Tensor, params: Sequence[Params]) -> torch.Tensor:
         """Return the covered images."""
-        return per_picture(pixels, params, _covered)
+        return per_image(pixels, params, _covered)
 
 
-def _covered(picture: torch.Tensor, params: Params) -> torch.Tensor:
+def _covered(image: torch.Tensor, params: Params) -> torch.Tensor:
     if params["share"] == 0:
-        return picture
-    height, width = picture.shape[-2:]
+        return image
+    height, width = image.shape[-2:]
     rows, columns = (max(1, round(length * params["share"] ** 0.5)) for length in (height, width))
     top, left = round((height - rows) * params["row"]), round((width - columns) * params["column"])
-    covered = picture.clone()
-    covered[:, top : top + rows, left : left + columns] = picture.mean(dim=(1, 2), keepdim=True)
+    covered = image.clone()
+    covered[:, top : top + rows, left : left + columns] = image.mean(dim=(1, 2), keepdim=True)
     return covered

@@ -42,8 +42,8 @@ class ShotNoise(ImagePerturbation):
         host = pixels.cpu().numpy()
         return stacked([self._counted(one, record) for one, record in zip(host, params, strict=True)], pixels)
 
-    def _counted(self, picture: Any, params: Params) -> Any:
+    def _counted(self, image: Any, params: Params) -> Any:
         photons = params["photons"]
         if photons == 0:
-            return picture
-        return generator(params["seed"], self.name).poisson(picture * photons) / photons
+            return image
+        return generator(params["seed"], self.name).poisson(image * photons) / photons

@@ -91,16 +91,16 @@ class KspaceSpikes(ImagePerturbation):
         return torch.stack([_spiked(one, params[i]) for i, one in enumerate(pixels)])
 
 
-def _spiked(picture: torch.Tensor, one: Params) -> torch.Tensor:
+def _spiked(image: torch.Tensor, one: Params) -> torch.Tensor:
     import torch
 
     if one["amplitude"] == 0:
-        return picture
+        return image
     from monai.transforms import KSpaceSpikeNoise
 
-    height, width = picture.shape[-2:]
+    height, width = image.shape[-2:]
     place = (height // 2 + one["rows"], width // 2 + one["columns"])
-    spiked = KSpaceSpikeNoise(place, k_intensity=math.log(one["amplitude"] * height * width))(picture.clone())
+    spiked = KSpaceSpikeNoise(place, k_intensity=math.log(one["amplitude"] * height * width))(image.clone())
     return torch.as_tensor(spiked)
 
 
@@ -134,12 +134,12 @@ class Ghosting(ImagePerturbation):
         return torch.stack([_ghosted(one, params[i]) for i, one in enumerate(pixels)])
 
 
-def _ghosted(picture: torch.Tensor, one: Params) -> torch.Tensor:
+def _ghosted(image: torch.Tensor, one: Params) -> torch.Tensor:
     if one["strength"] == 0:
-        return picture
-    ghosts = [picture.roll(sign * one["distance"], dims=one["axis"] - 2) for sign in (-1, 1)]
+        return image
+    ghosts = [image.roll(sign * one["distance"], dims=one["axis"] - 2) for sign in (-1, 1)]
     both = one["strength"] / 2 * (ghosts[0] + ghosts[1])
-    real, imaginary = picture + both * math.cos(one["phase"]), both * math.sin(one["phase"])
+    real, imaginary = image + both * math.cos(one["phase"]), both * math.sin(one["phase"])
     return (real**2 + imaginary**2).sqrt()
 
 
@@ -182,36 +182,36 @@ class MriMotion(ImagePerturbation):
         return torch.stack([_moved(one, params[i]) for i, one in enumerate(pixels)])
 
 
-def _moved(picture: torch.Tensor, one: Params) -> torch.Tensor:
+def _moved(image: torch.Tensor, one: Params) -> torch.Tensor:
     import torch
 
     if not any(any(pose) for pose in one["poses"]):
-        return picture
+        return image
     axis = one["axis"] - 2
-    lines = torch.fft.fftshift(torch.fft.fft2(picture), dim=(-2, -1))
-    count = picture.shape[axis]
+    lines = torch.fft.fftshift(torch.fft.fft2(image), dim=(-2, -1))
+    count = image.shape[axis]
     # The middle of k-space, line count // 2, lies in the middle block for any side of 26 pixels or more.
     cuts = [0, *(round(border * count) for border in one["borders"]), count]
     for pose, start, stop in zip(one["poses"], cuts[:-1], cuts[1:], strict=True):
         if stop > start and any(pose):
-            other = torch.fft.fftshift(torch.fft.fft2(_posed(picture, *pose)), dim=(-2, -1))
-            block = torch.arange(start, stop, device=picture.device)
-            lines.index_copy_(picture.ndim + axis, block, other.index_select(picture.ndim + axis, block))
+            other = torch.fft.fftshift(torch.fft.fft2(_posed(image, *pose)), dim=(-2, -1))
+            block = torch.arange(start, stop, device=image.device)
+            lines.index_copy_(image.ndim + axis, block, other.index_select(image.ndim + axis, block))
     return torch.fft.ifft2(torch.fft.ifftshift(lines, dim=(-2, -1))).abs()
 
 
-def _posed(picture: torch.Tensor, rows: float, columns: float, degrees: float) -> torch.Tensor:
+def _posed(image: torch.Tensor, rows: float, columns: float, degrees: float) -> torch.Tensor:
     """Return the image moved by pixels and turned about its middle, black where nothing was."""
     import torch
     from torch.nn.functional import affine_grid, grid_sample
 
-    height, width = picture.shape[-2:]
+    height, width = image.shape[-2:]
     turn = math.radians(degrees)
-    theta = picture.new_tensor(
+    theta = image.new_tensor(
         [
             [math.cos(turn), -math.sin(turn) * height / width, -2 * columns / width],
             [math.sin(turn) * width / height, math.cos(turn), -2 * rows / height],
         ]
     )
-    grid = affine_grid(theta[None], [1, *picture.shape], align_corners=False)
-    return torch.as_tensor(grid_sample(picture[None], grid, mode="bilinear", align_corners=False)[0])
+    grid = affine_grid(theta[None], [1, *image.shape], align_corners=False)
+    return torch.as_tensor(grid_sample(image[None], grid, mode="bilinear", align_corners=False)[0])

@@ -47,17 +47,17 @@ class RicianNoise(ImagePerturbation):
         return torch.stack([noisy(one, params[i]["sd"], params[i]["seed"]) for i, one in enumerate(pixels)])
 
 
-def noisy(picture: torch.Tensor, sd: float, seed: int) -> torch.Tensor:
+def noisy(image: torch.Tensor, sd: float, seed: int) -> torch.Tensor:
     """Return an image (C, H, W) with Rician noise that belongs to the seed."""
     import torch
 
     if sd == 0:
-        return picture
+        return image
     from monai.transforms import RandRicianNoise
 
     noise = RandRicianNoise(prob=1.0, mean=0.0, std=float(sd), sample_std=False)
     noise.set_random_state(seed)
-    return torch.as_tensor(noise(picture))
+    return torch.as_tensor(noise(image))
 
 
 @PERTURBATIONS.add("low_field")
@@ -90,17 +90,17 @@ class LowField(ImagePerturbation):
         return torch.stack([_weaker(one, params[i]) for i, one in enumerate(pixels)])
 
 
-def _weaker(picture: torch.Tensor, one: Params) -> torch.Tensor:
+def _weaker(image: torch.Tensor, one: Params) -> torch.Tensor:
     import torch
 
     ratio = one["ratio"]
     if ratio == 1:
-        return picture
-    bright = luminance(picture[None])[0]
+        return image
+    bright = luminance(image[None])[0]
     # Air has no T1: it stays dark, and between air and tissue the change fades in.
     weight = (bright / 0.15).clamp(0, 1)
-    mean = (picture * weight).sum() / weight.sum().clamp(min=1e-6)
-    flat = mean + (picture - mean) * ratio**-_CONTRAST_EXPONENT
+    mean = (image * weight).sum() / weight.sum().clamp(min=1e-6)
+    flat = mean + (image - mean) * ratio**-_CONTRAST_EXPONENT
     # The reference scanner's own noise is in the image already; only what exceeds it is added.
     sd = _REFERENCE_SD * (ratio**2 - 1) ** 0.5
-    return torch.as_tensor(noisy(picture + weight * (flat - picture), sd, one["seed"]))
+    return torch.as_tensor(noisy(image + weight * (flat - image), sd, one["seed"]))

@@ -49,13 +49,13 @@ class SliceThickness(ImagePerturbation):
         return torch.stack([_thick(one, params[i]["slices"], params[i]["axis"]) for i, one in enumerate(pixels)])
 
 
-def _thick(picture: torch.Tensor, slices: int, axis: int) -> torch.Tensor:
+def _thick(image: torch.Tensor, slices: int, axis: int) -> torch.Tensor:
     import torch
     from torch.nn.functional import interpolate
 
-    height, width = picture.shape[-2:]
+    height, width = image.shape[-2:]
     if slices >= (height, width)[axis]:
-        return picture
+        return image
     few = (slices, width) if axis == 0 else (height, slices)
-    averaged = interpolate(picture[None], size=few, mode="area")
+    averaged = interpolate(image[None], size=few, mode="area")
     return torch.as_tensor(interpolate(averaged, size=(height, width), mode="bilinear", align_corners=False)[0])

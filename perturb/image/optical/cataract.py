@@ -50,15 +50,15 @@ class Cataract(ImagePerturbation):
         return torch.stack([_clouded(one[None], params[i])[0] for i, one in enumerate(pixels)])
 
 
-def _clouded(picture: torch.Tensor, one: Params) -> torch.Tensor:
+def _clouded(image: torch.Tensor, one: Params) -> torch.Tensor:
     share = one["scattered"]
     if share == 0:
-        return picture
-    veil = picture.new_tensor(_VEIL).view(1, 3, 1, 1)
-    if picture.shape[1] == 1:
+        return image
+    veil = image.new_tensor(_VEIL).view(1, 3, 1, 1)
+    if image.shape[1] == 1:
         veil = luminance(veil)
-    seen = field_of_view(picture)
+    seen = field_of_view(image)
     # The lens scatters the light that it gets, so a dark image has a dark veil.
-    bright = (luminance(picture) * seen).sum() / seen.sum().clamp(min=1e-6)
+    bright = (luminance(image) * seen).sum() / seen.sum().clamp(min=1e-6)
     veil = veil * (0.35 + bright).clamp(max=1.0) * seen
-    return low_pass(picture, one["sigma"]) * (1 - share) + share * veil
+    return low_pass(image, one["sigma"]) * (1 - share) + share * veil

@@ -88,7 +88,7 @@ def measures(text: str) -> Iterator[Mark]:
 
 def _all(text: str) -> Iterator[Mark]:
     for match in _CLOCK.finditer(text):
-        # The hours of a breast are places in the patient, those of a lumen or a picture are not.
+        # The hours of a breast are places in the patient, those of a lumen or an image are not.
         kind = "place" if _TISSUE.search(text) else "location"
         yield Mark(kind, *match.span(), "clock")
     for match in _AGE.finditer(text):

@@ -1,4 +1,4 @@
-"""Where: in the picture (location), in the patient (place), or one of two sides."""
+"""Where: in the image (location), in the patient (place), or one of two sides."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Placed(NamedTuple):
 
 
 def is_location_word(word: str) -> bool:
-    """Tell whether a word (small letters) states a row, a column or the middle of a picture."""
+    """Tell whether a word (small letters) states a row, a column or the middle of an image."""
     parts = word.split("-")
     return all(p in _ROWS or p in _MIDDLE or p in _SIDES for p in parts)
 
@@ -46,10 +46,10 @@ def is_place_phrase(tagged: Tagged, phrase: Phrase) -> bool:
 
 
 def read_location(tagged: Tagged, phrase: Phrase, stop: int, modality: str) -> Placed | None:
-    """Return a place in the picture, or a side, where a phrase holds nothing but such words; else None.
+    """Return a place in the image, or a side, where a phrase holds nothing but such words; else None.
 
     "the lower half of the frame" is a location, "the upper pole" is not; "on the left" is the patient's side unless a
-    frame is named or the picture shows a surface.
+    frame is named or the image shows a surface.
     """
     tokens = tagged.tokens
     if stop <= phrase.start:
@@ -81,13 +81,11 @@ def read_location(tagged: Tagged, phrase: Phrase, stop: int, modality: str) -> P
         return Placed((("location", start, tokens[relative - 1].stop, "target"),), relative)
     if not frame and after == stop and _of_something(tagged, stop) and not owner:
         return None
-    picture = (
-        frame or owner in ("viewer", "observer", "image", "screen", "picture", "reader") or not set(parts) <= _SIDES
-    )
+    image = frame or owner in ("viewer", "observer", "image", "screen", "picture", "reader") or not set(parts) <= _SIDES
     if owner in ("patient", "subject"):
         first = next(k for k in inside if tokens[k].lower.endswith("'s"))
         return Placed((("side", tokens[first].start, tokens[inside[-1]].stop, "target"),), stop)
-    if picture:
+    if image:
         if after < len(tokens) and frame and tagged.tokens[after - 1].lower == "to":
             after -= 1
         return Placed((("location", start, end, "target"),), after)
@@ -97,7 +95,7 @@ def read_location(tagged: Tagged, phrase: Phrase, stop: int, modality: str) -> P
 
 
 def _bare_frame(tagged: Tagged, phrase: Phrase, stop: int) -> Placed | None:
-    """Read "at the edge of the image": a frame word alone is a location where a picture is named."""
+    """Read "at the edge of the image": a frame word alone is a location where an image is named."""
     after, frame = _frame(tagged, stop)
     if not frame:
         return None
@@ -108,7 +106,7 @@ def _bare_frame(tagged: Tagged, phrase: Phrase, stop: int) -> Placed | None:
 
 
 def _frame(tagged: Tagged, stop: int) -> tuple[int, bool]:
-    """Return the index after "of the image" (a picture is named then), or `stop`."""
+    """Return the index after "of the image" (an image is named then), or `stop`."""
     tokens, tags = tagged.tokens, tagged.tags
     if stop >= len(tokens) or tokens[stop].lower not in ("of", "in", "on"):
         return stop, False

@@ -27,7 +27,7 @@ class Relations(Reading):
         return self._landmark(i, last, hi)
 
     def _is_frame_side(self, i: int, last: int) -> bool:
-        """Tell whether "left of" speaks of the picture: "the left of the photo", "right of centre"."""
+        """Tell whether "left of" speaks of the image: "the left of the photo", "right of centre"."""
         after = {t.lower for t in self.tagged.tokens[last - 1 : last + 2]}
         return bool(after & (words("classes.picture") | {"centre", "center", "midline"}))
 

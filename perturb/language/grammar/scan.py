@@ -1,4 +1,4 @@
-"""How the picture was made and of whom: modality, view, phase, quality, sex and age, as runs of tokens."""
+"""How the image was made and of whom: modality, view, phase, quality, sex and age, as runs of tokens."""
 
 from __future__ import annotations
 

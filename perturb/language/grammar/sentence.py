@@ -121,12 +121,12 @@ class Grammar(Scope):
         return last
 
     def _is_bare_frame(self, i: int, last: int) -> bool:
-        """Tell whether "photograph" only names the picture: "in the corner of the photo"."""
+        """Tell whether "photograph" only names the image: "in the corner of the photo"."""
         lower = self.tagged.tokens[i].lower
         return last == i + 1 and lower in ("photo", "photos", "photograph", "photographs", "film", "films")
 
     def _request(self) -> None:
-        """A request after a statement asks anew: "The ovary contains a cyst. Segment the cyst"."""
+        """A request after a statement asks again: "The ovary contains a cyst. Segment the cyst"."""
         self.is_asked = True
         self.predicate = False
         if self.fresh and self.targets:
@@ -163,7 +163,7 @@ def read_grammar(text: str, *, modality: str = "", names: tuple[str, ...] = ()) 
 
     Args:
         text: any string.
-        modality: the picture's kind, which decides what "on the left" means.
+        modality: the image's kind, which decides what "on the left" means.
         names: the target's names where the data state them; they win over what the words suggest.
     """
     return Grammar(text, modality=modality, names=names).read()

@@ -139,7 +139,7 @@ def _phrases(
 
 
 def _in_the_picture(tokens: Sequence[Token], i: int, end: int) -> bool:
-    """Tell whether "left of" speaks of the picture: "the top left of", "to the left of the image"."""
+    """Tell whether "left of" speaks of the image: "the top left of", "to the left of the image"."""
     before = tokens[i - 1].lower if i else ""
     after = {t.lower for t in tokens[end : end + 2]}
     level = before in ("top", "bottom", "upper", "lower", "middle", "centre", "center", "the", "far")

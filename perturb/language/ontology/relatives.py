@@ -84,7 +84,7 @@ def is_kind_of(a: str, b: str) -> bool:
 def is_akin(a: str, b: str) -> bool:
     """Tell whether two names are of one term, or one is a kind, a whole or a part of the other; False if unknown.
 
-    Where one is in the picture the other may be there too: white matter is never seen without its hemisphere.
+    Where one is in the image the other may be there too: white matter is never seen without its hemisphere.
     """
     one, two = term_of(a), term_of(b)
     if one is None or two is None:
@@ -116,7 +116,7 @@ def _is_open(term: Term) -> bool:
 
 
 def others(name: str, modality: str, *, regions: Iterable[str] = ()) -> tuple[Term, ...]:
-    """Return the terms that a picture of `modality` may plausibly show where `name` is asked for, salient ones first.
+    """Return the terms that an image of `modality` may plausibly show where `name` is asked for, salient ones first.
 
     Args:
         name: the target's name; an unknown name has no region.

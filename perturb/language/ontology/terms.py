@@ -41,10 +41,10 @@ class Term(NamedTuple):
         synonyms: other names of the same thing, singular.
         is_a: its broader kinds; `part_of`: the wholes that hold it.
         lateral: there is one on the left and one on the right.
-        modalities: the pictures that show it, by the product's names; empty where not known.
+        modalities: the images that show it, by the product's names; empty where not known.
         region: the part of the body ("head", "eye", "abdomen", ...; "any").
         category: "anatomy", "finding" or "instrument".
-        salient: large or common enough that a picture of its kind and region may well show it.
+        salient: large or common enough that an image of its kind and region may well show it.
         source: where the row comes from.
     """
 

@@ -5,7 +5,7 @@ The rules, in order:
 1. Every pixel 0: empty. Every pixel one other value: full.
 2. Two values, one of them 0: the other is foreground (0/1, 0/255 and 0/k alike).
 3. A JPEG: foreground is at or above half of the full scale; compression blurs edges.
-4. Black, full scale, and between them only soft edges (resampled masks, or JPEGs saved anew as PNG): half of the full
+4. Black, full scale, and between them only soft edges (resampled masks, or JPEGs saved again as PNG): half of the full
    scale too.
 5. Anything else (a label map, a colour-coded mask, a trimap, a probability) is an error that shows the values and how
    to declare them: a wrong guess would judge a model against the wrong organ.

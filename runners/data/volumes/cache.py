@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from robustness.runners.data.volumes.base import Volume, Voxels, take_plane
 from robustness.runners.data.volumes.open import open_volume
 
-# An image and its label map, and those of the volume that is read ahead.
+# An image and its label map, and those of the volume that is prefetched.
 _MOST = 4
 
 

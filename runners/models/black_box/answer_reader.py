@@ -1,9 +1,9 @@
 """From levels to probabilities: what the answers of one model mean, decided over all that it gave so far.
 
-One answer may be read in two ways only where a grey picture holds 0 and one level below full scale: a mask as
+One answer may be read in two ways only where a grey image holds 0 and one level below full scale: a mask as
 ``mask.astype(uint8)`` writes it, or a probability map that is all but empty. A single map does not tell; those beside
-it do. A picture with levels in between shows that grey means probability; before there is one, two levels are a mask,
-which is logged, and a picture that contradicts it later stops the audit.
+it do. An image with levels in between shows that grey means probability; before there is one, two levels are a mask,
+which is logged, and an image that contradicts it later stops the audit.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import torch
 from PIL import Image as PILImage
 
 from robustness.errors import AnswerError, CaseError, InputError, suggest
-from robustness.runners.models.black_box.answers import Levels, Size, decode_array, decode_picture
+from robustness.runners.models.black_box.answers import Levels, Size, decode_array, decode_image
 from robustness.types import Probability
 
 RETURNS = ("auto", "probabilities", "mask", "logits", "instances")
@@ -47,11 +47,11 @@ class AnswerReader:
 
     Attributes:
         name: of the model, for messages.
-        returns: what levels mean. "auto": maps of probabilities in [0, 1], grey pictures from 0 to full scale (255, or
+        returns: what levels mean. "auto": maps of probabilities in [0, 1], grey images from 0 to full scale (255, or
             65535 for 16 bits), and masks in any writing: bool, 0 and one other value, black and one colour.
             "probabilities": the same, but nothing with two values is taken for a mask. "mask": whatever is not 0 is
             inside. "logits" go through a sigmoid. "instances": any number of maps, whose union counts.
-        meaning: what grey pictures turned out to be, `MASKS` or `GREY`; None before one of them told.
+        meaning: what grey images turned out to be, `MASKS` or `GREY`; None before one of them showed.
         forms: how many answers were read in which way.
     """
 
@@ -90,7 +90,7 @@ class AnswerReader:
             return error
 
     def settle(self, answers: Iterable[Levels]) -> None:
-        """Decide what grey pictures mean from all that there are; looks no further than the first that tells.
+        """Decide what grey images mean from all that there are; looks no further than the first that tells.
 
         Raises:
             InputError: see `read`.
@@ -110,7 +110,7 @@ class AnswerReader:
         if any(_has_shades(levels) for levels in grey):
             if self.meaning == MASKS:
                 raise InputError(
-                    f"{self.name}: its pictures held 0 and one other level and were read as masks, now one holds "
+                    f"{self.name}: its images held 0 and one other level and were read as masks, now one holds "
                     "levels in between; state returns = 'mask' or 'probabilities' and audit into a new folder"
                 )
             self.meaning = GREY
@@ -120,7 +120,7 @@ class AnswerReader:
             self.meaning = MASKS
             level = float(low.values.max())
             _LOG.warning(
-                "%s: its pictures hold 0 and %g and are read as masks; state returns = 'probabilities' where %g "
+                "%s: its images hold 0 and %g and are read as masks; state returns = 'probabilities' where %g "
                 "means %g/%g",
                 self.name,
                 level,
@@ -187,7 +187,7 @@ def _levels(answer: Any, sizes: Collection[Size], where: str) -> Levels:
     if isinstance(answer, Levels):
         return answer
     if isinstance(answer, PILImage.Image):
-        return decode_picture(answer, sizes, where)
+        return decode_image(answer, sizes, where)
     return decode_array(answer, sizes, where)
 
 
@@ -212,6 +212,6 @@ def _has_shades(levels: Levels) -> bool:
 
 
 def _could_be_both(levels: Levels) -> bool:
-    """Return whether there is but one level besides 0, below full scale; a picture of 1 is one, of 128 is grey."""
+    """Return whether there is but one level besides 0, below full scale; an image of 1 is one, of 128 is grey."""
     highest, lowest = float(levels.values.max()), float(levels.values.min())
     return 0 < highest < levels.full and (lowest == 0 or highest == 1) and not _has_shades(levels)

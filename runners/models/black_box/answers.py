@@ -1,6 +1,6 @@
-"""Answers of models that are not ours, decoded into levels: pictures of any mode, arrays of any type.
+"""Answers of models that are not ours, decoded into levels: images of any mode, arrays of any type.
 
-A level is not yet a probability: 1 is the whole of a 0/1 mask and nothing of a grey picture. What levels mean is
+A level is not yet a probability: 1 is the whole of a 0/1 mask and nothing of a grey image. What levels mean is
 decided by `robustness.runners.models.black_box.answer_reader`, which sees more than one answer.
 """
 
@@ -24,7 +24,7 @@ Kind = Literal["mask", "grey", "integers", "floats"]
 
 _DEEP = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 _UNREADABLE = (OSError, UnidentifiedImageError, SyntaxError, ValueError, PILImage.DecompressionBombError)
-# Colours of a picture that are worth counting: a mask has two.
+# Colours of an image that are worth counting: a mask has two.
 _FEW = 2
 # Byte 24 of a PNG is the bit depth, byte 25 the colour type; type 0 is grey, 3 a palette.
 _DEPTH_AT, _GREY_TYPES = 24, (0, 3)
@@ -36,8 +36,8 @@ class Levels(NamedTuple):
     Attributes:
         values: float32 (H, W), as the source wrote them; of a mask 0 and 1.
         kind: "mask" where the source itself has but two states (1 bit, bool, black and one colour); "grey" for
-            pictures; "integers" and "floats" for arrays.
-        full: the level that stands for a probability of 1: 255 or 65535 of grey pictures, else 1.
+            images; "integers" and "floats" for arrays.
+        full: the level that stands for a probability of 1: 255 or 65535 of grey images, else 1.
         source: what it was, for messages.
     """
 
@@ -47,12 +47,12 @@ class Levels(NamedTuple):
     source: str
 
 
-def decode_picture(content: bytes | Path | PILImage.Image, sizes: Collection[Size] | None, where: str) -> Levels:
+def decode_image(content: bytes | Path | PILImage.Image, sizes: Collection[Size] | None, where: str) -> Levels:
     """Return the levels of a PNG (or of a PIL image).
 
     Args:
         content: the file, its bytes, or an image.
-        sizes: the (H, W) that it may have; a picture of another size is not decoded. None: any.
+        sizes: the (H, W) that it may have; an image of another size is not decoded. None: any.
         where: the pair, for messages.
 
     Raises:
@@ -163,20 +163,20 @@ def _first_bytes(path: Path) -> bytes:
         return handle.read(_DEPTH_AT + 2)
 
 
-def _of_image(picture: PILImage.Image, what: str, where: str) -> Levels:
-    mode = picture.mode
+def _of_image(image: PILImage.Image, what: str, where: str) -> Levels:
+    mode = image.mode
     if mode == "1":
-        return Levels(np.asarray(picture).astype(np.float32), "mask", 1.0, f"1-bit {what}")
-    if mode == "L" and "transparency" not in picture.info:
-        return Levels(np.asarray(picture).astype(np.float32), "grey", 255.0, f"8-bit {what}")
+        return Levels(np.asarray(image).astype(np.float32), "mask", 1.0, f"1-bit {what}")
+    if mode == "L" and "transparency" not in image.info:
+        return Levels(np.asarray(image).astype(np.float32), "grey", 255.0, f"8-bit {what}")
     if mode in _DEEP:
-        return Levels(np.asarray(picture).astype(np.float32), "grey", 65535.0, f"16-bit {what}")
+        return Levels(np.asarray(image).astype(np.float32), "grey", 65535.0, f"16-bit {what}")
     if mode == "F":
-        return Levels(np.asarray(picture, dtype=np.float32), "floats", 1.0, f"float {what}")
-    pixels = np.asarray(picture.convert("RGBA"))
+        return Levels(np.asarray(image, dtype=np.float32), "floats", 1.0, f"float {what}")
+    pixels = np.asarray(image.convert("RGBA"))
     if mode != "P":
         return _of_colours(pixels, f"{mode} {what}", where)
-    indices = np.asarray(picture)
+    indices = np.asarray(image)
     if indices.any() and not pixels[..., :3].any():
         # A palette that was never filled in: the indices are all there is.
         return Levels(indices.astype(np.float32), "grey", 255.0, f"palette {what}")
@@ -192,7 +192,7 @@ def _of_image(picture: PILImage.Image, what: str, where: str) -> Levels:
 def _of_colours(pixels: npt.NDArray[np.uint8], source: str, where: str) -> Levels:
     """Return the levels of RGBA pixels (H, W, 4).
 
-    Where alpha varies and the colours are those of a picture, or all the same, alpha is the map.
+    Where alpha varies and the colours are those of an image, or all the same, alpha is the map.
     """
     colour, alpha = pixels[..., :3], pixels[..., 3]
     if alpha.min() == alpha.max():

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from robustness.errors import CaseError, InputError
 from robustness.registry import MODELS
-from robustness.runners.models.black_box.answers import Size, decode_npy, decode_picture
+from robustness.runners.models.black_box.answers import Size, decode_image, decode_npy
 from robustness.runners.models.black_box.entry import (
     CALL_OPTIONS,
     BlackBoxEntry,
@@ -48,7 +48,7 @@ class Command:
         timeout_s: seconds per run; a run that takes longer is ended with all that it started.
         retries: how often a run that failed is tried again.
         image_size: side of maps that may come besides those of the images' size; 0 for none.
-        program: keeps one process for all runs, which is told the folders instead; None: each run is a process.
+        program: keeps one process for all runs, which receives the folders instead; None: each run is a process.
     """
 
     arguments: tuple[str, ...]
@@ -148,7 +148,7 @@ def _read(folder: Path, name: str, sizes: Sequence[Size]) -> Any:
             limit = 8 * _MAX_INSTANCES * max(height * width for height, width in sizes) + 4096
             return decode_npy(folder / f"{name}.npy", where, max_bytes=limit)
         if (folder / f"{name}.png").is_file():
-            return decode_picture(folder / f"{name}.png", sizes, where)
+            return decode_image(folder / f"{name}.png", sizes, where)
     except CaseError as error:
         return error
     raise TryAgainError(f"it left neither {name}.png nor {name}.npy in its output folder")
@@ -158,8 +158,8 @@ def _read(folder: Path, name: str, sizes: Sequence[Size]) -> Any:
 class CommandModel(BlackBoxEntry):
     """A command line: options = {command = ["predict", "--in", "{input}", "--out", "{output}"]}.
 
-    With ``persistent = true`` it is started once and told the folders on its standard input, see `PersistentProgram`.
-    `files` names what it reads besides what stands in its arguments; all of them are hashed.
+    With ``persistent = true`` it is started once and receives the folders on its standard input, see
+    `PersistentProgram`. `files` names what it reads besides what stands in its arguments; all of them are hashed.
     """
 
     title: ClassVar[str] = "a command that reads pairs.json and images and writes one map per pair"

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 from robustness.deadlines import within
 from robustness.errors import AnswerError, CaseError, InputError
 from robustness.registry import MODELS
-from robustness.runners.models.black_box.answers import Levels, Size, decode_picture
+from robustness.runners.models.black_box.answers import Levels, Size, decode_image
 from robustness.runners.models.black_box.entry import (
     CALL_OPTIONS,
     BlackBoxEntry,
@@ -129,10 +129,10 @@ class HttpPredictor:
         sizes, where = list(dict.fromkeys([(image.shape[0], image.shape[1]), *own])), f"url: pair {number}"
         try:
             if not self.instances:
-                return _picture(entry, sizes, where)
+                return _image(entry, sizes, where)
             if not isinstance(entry, list):
                 raise AnswerError(f"{where}: expected a list of maps, got {type(entry).__name__}")
-            return [_picture(one, sizes, where) for one in entry]
+            return [_image(one, sizes, where) for one in entry]
         except CaseError as error:
             return error
 
@@ -141,8 +141,8 @@ class _RefusedError(TryAgainError):
     """The server took the request and failed at it."""
 
 
-def _picture(entry: Any, sizes: Sequence[Size], where: str) -> Levels:
-    return decode_picture(_unpacked(entry, where), sizes, where)
+def _image(entry: Any, sizes: Sequence[Size], where: str) -> Levels:
+    return decode_image(_unpacked(entry, where), sizes, where)
 
 
 def _exchange(opener: Any, request: Any, timeout_s: float, limit: int, ends: float) -> bytes:

@@ -15,13 +15,13 @@ from robustness.files import sha256_file
 _MOST_FILES = 64
 
 
-def file_hashes(arguments: Any, files: Sequence[str] = (), *, beside: Path | None = None) -> dict[str, str]:
+def file_hashes(arguments: Any, files: Sequence[str] = (), *, base_dir: Path | None = None) -> dict[str, str]:
     """Return the SHA-256 of every existing file and folder that `arguments` name, and of `files`.
 
     Args:
         arguments: nested tables and lists; each text that names a file or folder counts.
         files: further paths, all of which must exist.
-        beside: where relative paths are looked up before the current folder.
+        base_dir: where relative paths are looked up before the current folder.
 
     Returns:
         path as it was written to hash; of a folder, one hash over names and contents.
@@ -31,11 +31,11 @@ def file_hashes(arguments: Any, files: Sequence[str] = (), *, beside: Path | Non
     """
     hashes: dict[str, str] = {}
     for text in _texts(arguments):
-        path = existing(text, beside)
+        path = existing(text, base_dir)
         if path is not None:
             hashes[text] = _digest(path)
     for text in files:
-        path = existing(text, beside)
+        path = existing(text, base_dir)
         if path is None:
             raise InputError(f"files: expected existing files, found none at {text!r}; check the path")
         hashes[text] = _digest(path)
@@ -53,14 +53,14 @@ def checked_files(files: Any) -> list[str]:
     return list(files)
 
 
-def existing(text: str, beside: Path | None) -> Path | None:
+def existing(text: str, base_dir: Path | None) -> Path | None:
     """Return the file or folder that a text names, beside `beside` first; None where it names none."""
     if not text or len(text) > 4096 or "\n" in text or "\0" in text:
         return None
     path = Path(text).expanduser()
     if path.name in ("", "..", "."):
         return None
-    candidates = [path] if path.is_absolute() or beside is None else [beside / path, path]
+    candidates = [path] if path.is_absolute() or base_dir is None else [base_dir / path, path]
     try:
         return next((candidate for candidate in candidates if candidate.exists()), None)
     except OSError:

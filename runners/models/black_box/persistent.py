@@ -56,8 +56,8 @@ class PersistentProgram:
 
         Raises:
             InputError: the program cannot be started.
-            TryAgainError: it ended, took too long, or answered with an error; the next request starts it anew, an error
-                that it reported itself apart.
+            TryAgainError: it ended, took too long, or answered with an error; the next request starts it again, an
+                error that it reported itself apart.
         """
         process = self._started()
         try:

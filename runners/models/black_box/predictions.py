@@ -14,7 +14,7 @@ from robustness.errors import CaseError, InputError
 from robustness.registry import MODELS
 from robustness.results import CLEAN, RERUN, prediction_stem
 from robustness.runners.models.black_box.answer_reader import AnswerReader
-from robustness.runners.models.black_box.answers import Levels, Size, decode_picture
+from robustness.runners.models.black_box.answers import Levels, Size, decode_image
 from robustness.runners.models.black_box.entry import BlackBoxEntry
 from robustness.types import Image, Probability
 
@@ -177,7 +177,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _each(files: Sequence[Path]) -> Iterator[Levels]:
-    """Yield the levels of the files that can be read; the others are told where they are looked up."""
+    """Yield the levels of the files that can be read; the others are reported where they are looked up."""
     for path in files:
         levels = _levels(path, None, path.name)
         if not isinstance(levels, CaseError):
@@ -186,6 +186,6 @@ def _each(files: Sequence[Path]) -> Iterator[Levels]:
 
 def _levels(path: Path, sizes: Sequence[Size] | None, where: str) -> Levels | CaseError:
     try:
-        return decode_picture(path, sizes, where)
+        return decode_image(path, sizes, where)
     except CaseError as error:
         return error

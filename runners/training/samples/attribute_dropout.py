@@ -44,7 +44,7 @@ def without_words(case: Case, context: DataContext, *, chance: float, rng: np.ra
 
 
 def read_again(case: Case, *, target: str = "") -> Case:
-    """Return `case` with the words of its prompt found anew: a changed text brings none."""
+    """Return `case` with the words of its prompt found again: a changed text brings none."""
     prompt = parse_prompt(case.prompt.text, modality=str(case.metadata.get("modality") or ""), target=target)
     return dataclasses.replace(case, prompt=dataclasses.replace(prompt, paraphrases=case.prompt.paraphrases))
 

@@ -26,7 +26,7 @@ from robustness.types import Case
 
 
 class TrainingCases(ResizedCases):
-    """The cases of one split, resized to the network and changed anew in each epoch.
+    """The cases of one split, resized to the network and changed again in each epoch.
 
     Args:
         datasets: prompt key to the split read with that key; all list the same cases.
@@ -39,7 +39,7 @@ class TrainingCases(ResizedCases):
         others: asks for other targets of the image now and then.
         absent: asks for what the image does not show now and then.
         wordings: texts of each sample that ask for the same mask, its own included.
-        redraw: validation draws one of the listed texts anew for each pass, as the reference benchmark does.
+        redraw: validation draws one of the listed texts again for each pass, as the reference benchmark does.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class TrainingCases(ResizedCases):
         Args:
             index: place of the case.
             epoch: counted from 0.
-            turn: how often the case came before in this epoch; each time draws anew.
+            turn: how often the case came before in this epoch; each time draws again.
 
         Raises:
             CaseError: its files cannot be read.

@@ -90,7 +90,7 @@ class ResizedCases:
             mask = np.array(PILImage.fromarray(case.mask).resize(square, PILImage.Resampling.NEAREST))
             rows, columns = case.spacing_mm or (1.0, 1.0)
             spacing_mm = (rows * case.mask.shape[0] / self.size, columns * case.mask.shape[1] / self.size)
-            # Deep pixels of the original size would belong to another picture now.
+            # Deep pixels of the original size would belong to another image now.
             metadata = {k: v for k, v in case.metadata.items() if k not in _DEEP}
             resized = dataclasses.replace(case, image=image, mask=mask, metadata=metadata, spacing_mm=spacing_mm)
         self._cache[index] = resized

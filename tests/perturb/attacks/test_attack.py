@@ -10,10 +10,10 @@ from robustness.perturb.attacks.base import (
     Attack,
     Attacked,
     AttackSettings,
-    evaluated_picture,
-    picture_digest,
+    evaluated_image,
+    image_sha256,
     signs,
-    with_picture,
+    with_image,
 )
 from robustness.perturb.attacks.pgd import Pgd
 from robustness.plans.audit import parse_plan
@@ -75,7 +75,7 @@ class TestRecord:
         changed = attack.apply(CASE, params)
         assert params["eps"] == 4.0
         assert (changed.image == 4).all()
-        assert params["sha256"] == picture_digest(changed.image)
+        assert params["sha256"] == image_sha256(changed.image)
         assert set(params["settings"]) == set(Pgd.uses)
 
     def test_a_search_that_finds_another_picture_is_refused(self) -> None:
@@ -103,10 +103,10 @@ class TestRecord:
     def test_a_new_picture_forgets_the_deep_copy_of_the_old_one(self) -> None:
         case = make_case("polyp", image_float=np.zeros((100, 100), np.float32))
         unit = np.full((100, 100, 3), 0.3, np.float32)
-        changed = with_picture(case, unit)
+        changed = with_image(case, unit)
         assert "image_float" not in changed.metadata
-        np.testing.assert_array_equal(evaluated_picture(changed), unit)
-        assert evaluated_picture(with_picture(changed, case.image)) is case.image
+        np.testing.assert_array_equal(evaluated_image(changed), unit)
+        assert evaluated_image(with_image(changed, case.image)) is case.image
 
 
 class TestSigns:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from robustness.errors import InputError, UnknownNameError
 from robustness.perturb.modality import MODALITIES
-from robustness.perturb.severity.contact_sheet import Row, Tile, draw_sheet, picture_case, save_sheet, sheet_rows
+from robustness.perturb.severity.contact_sheet import Row, Tile, draw_sheet, image_case, save_sheet, sheet_rows
 from robustness.perturb.severity.phantoms import phantom
 
 
@@ -22,7 +22,7 @@ def scene() -> np.ndarray:
 
 class TestRows:
     def test_a_row_holds_the_clean_picture_and_each_severity_with_its_similarity(self) -> None:
-        (row,) = sheet_rows(["gaussian_noise"], [picture_case(scene(), "c", "MRI")])
+        (row,) = sheet_rows(["gaussian_noise"], [image_case(scene(), "c", "MRI")])
         assert row.title.startswith("gaussian_noise: ")
         assert [tile.caption.split()[0] for tile in row.tiles] == ["clean", "1", "2", "3", "4", "5"]
         np.testing.assert_array_equal(row.tiles[0].image, scene())
@@ -31,12 +31,12 @@ class TestRows:
         assert similar[0] > similar[-1]
 
     def test_a_kind_without_degrees_has_one(self) -> None:
-        (row,) = sheet_rows(["horizontal_flip"], [picture_case(scene(), "c", "MRI")])
+        (row,) = sheet_rows(["horizontal_flip"], [image_case(scene(), "c", "MRI")])
         assert len(row.tiles) == 2
 
     def test_what_does_not_apply_to_the_first_picture_is_shown_on_the_next_and_says_so(self) -> None:
         gray = np.repeat(scene()[..., :1], 3, axis=2)
-        cases = [picture_case(gray, "gray", "microscopy"), picture_case(scene(), "drawn", "microscopy")]
+        cases = [image_case(gray, "gray", "microscopy"), image_case(scene(), "drawn", "microscopy")]
         noise, stain = sheet_rows(["gaussian_noise", "stain_shift"], cases, stand_ins=["drawn"])
         assert not noise.title.endswith("[stand-in]")
         assert stain.title.endswith("[stand-in]")
@@ -44,7 +44,7 @@ class TestRows:
 
     def test_what_applies_to_none_gives_its_reason(self) -> None:
         gray = np.repeat(scene()[..., :1], 3, axis=2)
-        (row,) = sheet_rows(["stain_shift"], [picture_case(gray, "gray", "microscopy")])
+        (row,) = sheet_rows(["stain_shift"], [image_case(gray, "gray", "microscopy")])
         assert [tile.caption for tile in row.tiles] == [
             "not applicable: the image is gray: it has no colour that could change"
         ]

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from robustness.cli.main import app
 from robustness.errors import InputError
 from robustness.plans.audit import load_plan
-from robustness.workflows.calibrate import pictures
+from robustness.workflows.calibrate import image_set
 from robustness.workflows.demo_files import demo_data
 
 DEMO = demo_data("brain")
@@ -51,7 +51,7 @@ def test_pictures_of_a_folder_are_read_evenly_and_the_broken_one_is_left_out(tmp
     for number in range(5):
         PILImage.fromarray(np.full((40, 40), 50 * number, np.uint8)).save(tmp_path / f"{number}.png")
     (tmp_path / "2.png").write_bytes(b"no image")
-    found = pictures(tmp_path, split="train", prompt="p6", modality="CT", limit=3)
+    found = image_set(tmp_path, split="train", prompt="p6", modality="CT", limit=3)
     assert [case.case_id for case in found.cases] == ["0", "4"]
     assert found.cases[1].image.max() == 200
 
@@ -75,4 +75,4 @@ def test_mistakes_are_named(arguments: list[str], message: str) -> None:
 
 def test_a_folder_without_pictures_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"expected a dataset .* or images"):
-        pictures(tmp_path, split="train", prompt="p6", modality=None, limit=3)
+        image_set(tmp_path, split="train", prompt="p6", modality=None, limit=3)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from robustness.errors import InputError
-from robustness.perturb.attacks.base import AttackSettings, ExactPicture, evaluated_picture, with_picture
+from robustness.perturb.attacks.base import AttackSettings, ExactImage, evaluated_image, with_image
 from robustness.perturb.attacks.fgsm import Fgsm
 from robustness.perturb.attacks.pgd import Pgd
 from robustness.runners.attacks.gradient import fgsm, pgd
@@ -29,8 +29,8 @@ MODELS = ("film-unet", "clipseg", "cris", "biomedclipseg", "biomedclipseg-d", "u
 VOCABULARY = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "one", "small", "left", "caudate", "nucleus")
 
 
-def exact(image: np.ndarray) -> ExactPicture:
-    return (image / 255).astype(np.float32).view(ExactPicture)
+def exact(image: np.ndarray) -> ExactImage:
+    return (image / 255).astype(np.float32).view(ExactImage)
 
 
 def drawn(rows: int, side: int) -> torch.Tensor:
@@ -127,8 +127,8 @@ class TestEveryNetwork:
     def test_the_engine_sees_the_picture_that_was_attacked(self, model) -> None:
         case = case_of(smooth(2))
         found = pgd(GradientModel(model), case, 8 / 255, 0, AttackSettings(steps=2))
-        changed = with_picture(case, found.image)
-        request = Request(evaluated_picture(changed), "a", case.prompt.text)
+        changed = with_image(case, found.image)
+        request = Request(evaluated_image(changed), "a", case.prompt.text)
         (seen,) = Engine(model, resolution="network").predict([request])
         logits = torch.from_numpy(seen)[None, None].clamp(1e-7, 1 - 1e-7).logit()
         target = target_of(case.mask, seen.shape)
@@ -141,7 +141,7 @@ class TestEveryNetwork:
         first = attack.apply(case, params)
         fresh = Pgd().bound_to(lambda *job: pgd(GradientModel(model), *job), AttackSettings(steps=9))
         again = fresh.apply(case, json.loads(json.dumps(params)))
-        np.testing.assert_array_equal(evaluated_picture(first), evaluated_picture(again))
+        np.testing.assert_array_equal(evaluated_image(first), evaluated_image(again))
         assert params["eps"] == 4.0
 
 
@@ -160,9 +160,9 @@ class TestRounding:
     def test_floats_are_kept_beside_their_eight_bit_view(self) -> None:
         case = case_of(picture(7))
         found = pgd(GradientModel(linear()), case, 2 / 255, 0, SETTINGS)
-        changed = with_picture(case, found.image)
+        changed = with_image(case, found.image)
         assert changed.image.dtype == np.uint8
-        np.testing.assert_array_equal(evaluated_picture(changed), found.image)
+        np.testing.assert_array_equal(evaluated_image(changed), found.image)
         assert np.abs(changed.image / 255 - found.image).max() <= 0.5 / 255 + 1e-6
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from robustness.perturb.attacks.base import AttackSettings, with_picture
+from robustness.perturb.attacks.base import AttackSettings, with_image
 from robustness.perturb.prompt.worst_case import WorstCase
 from robustness.perturb.select import Selected, select
 from robustness.registry import PERTURBATIONS
@@ -67,7 +67,7 @@ class TestQueryAttack:
         assert 0 < np.abs(found.image.astype(int) - case.image).max() <= 8
         assert (found.image == found.image[..., :1]).all() == gray
         judge = DiceOfTexts(model.model)
-        assert judge(with_picture(case, found.image), ["disc"]) < judge(case, ["disc"])
+        assert judge(with_image(case, found.image), ["disc"]) < judge(case, ["disc"])
 
     def test_the_seed_decides_and_a_larger_budget_finds_no_less(self) -> None:
         def run(seed: int, budget: int):
@@ -150,7 +150,7 @@ class TestJoint:
         assert found.facts["tried"] <= 2 * 9
         assert attacks.counters.n_attack_texts == found.facts["tried"]
         assert scores["clean"] == judge(case, [case.prompt.text])[0]
-        kept = judge(with_picture(case, found.image), [found.prompt])[0]
+        kept = judge(with_image(case, found.image), [found.prompt])[0]
         assert kept == pytest.approx(min(scores["words"], scores["picture"], scores["both"]))
         assert found.facts["attacks"] == 3
 

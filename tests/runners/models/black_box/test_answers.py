@@ -10,7 +10,7 @@ from PIL import Image as PILImage
 
 from robustness.errors import AnswerError, InputError
 from robustness.runners.models.black_box.answer_reader import AnswerReader
-from robustness.runners.models.black_box.answers import decode_picture
+from robustness.runners.models.black_box.answers import decode_image
 
 SIZE = (8, 12)
 MASK = np.zeros(SIZE, bool)
@@ -99,7 +99,7 @@ def read(answer, **options):
 
 @pytest.mark.parametrize("form", PICTURES)
 def test_every_picture_of_the_mask_is_read_as_the_mask(form):
-    levels = decode_picture(png(PICTURES[form]), [SIZE], "pair 0")
+    levels = decode_image(png(PICTURES[form]), [SIZE], "pair 0")
     np.testing.assert_array_equal(read(levels) > 0.5, MASK)
 
 
@@ -128,12 +128,12 @@ def test_what_is_no_map_is_refused_in_one_line(form):
 )
 def test_pictures_that_could_mean_two_things_are_refused(image, message):
     with pytest.raises(AnswerError, match=message):
-        decode_picture(png(image), [SIZE], "pair 0")
+        decode_image(png(image), [SIZE], "pair 0")
 
 
 class TestWhatGreyMeans:
     def levels(self, values):
-        return decode_picture(png(PILImage.fromarray(values)), [SIZE], "pair")
+        return decode_image(png(PILImage.fromarray(values)), [SIZE], "pair")
 
     def reading(self, *batches):
         reader = AnswerReader("vendor")
