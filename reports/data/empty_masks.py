@@ -7,6 +7,7 @@ from typing import NamedTuple
 import pandas as pd
 
 MOSTLY_EMPTY = 0.95
+OFTEN_EMPTY = 0.10
 
 
 class Silence(NamedTuple):
@@ -41,3 +42,15 @@ def silent_share(results: pd.DataFrame, series: str) -> Silence:
         " images and the weights."
     )
     return Silence(n_empty, n, share, sentence)
+
+
+def often_empty(results: pd.DataFrame, series: str) -> str:
+    """Say that a tenth or more of the clean predictions of `series` are empty where the structure is there; else ""."""
+    clean = results[results["condition"] == "clean"].drop_duplicates(["series", "case_id", "prompt_index"])
+    silence = silent_share(clean, series)
+    if silence.share < OFTEN_EMPTY:
+        return ""
+    return (
+        f"{series}: {silence.n_empty:,} of {silence.n:,} clean predictions on inputs that show the structure are empty"
+        " masks: an empty mask cannot lose what it does not hold, so little change there is no robustness."
+    )

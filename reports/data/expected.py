@@ -35,6 +35,7 @@ _MISSED = {
     "abstain": ("HALLUCINATES",),
     "invariant": ("FRAGILE",),
 }
+_STAYS = ("ROBUST", "IGNORES", "ABSTAINS")
 # From worse to better, for the one severity that speaks for a kind of change.
 _ORDER = ("no", "no*", "undecided", "not testable", "yes*", "yes", "")
 COLUMNS = (
@@ -45,14 +46,15 @@ COLUMNS = (
     Column("claim", "claim", hidden=True),
     Column("metric", "judged by"),
     Column("verdict", "verdict", "verdict"),
-    Column("condition", "worst at", "condition"),
+    Column("condition", "worst at", "condition", hidden=True),
+    Column("severity", "severity", "count"),
     Column("estimate", "estimate", "number", link="rows"),
     Column("ci_low", "low", "number"),
     Column("ci_high", "high", "number"),
-    Column("margin", "margin", "number"),
-    Column("share", "share of units", "number"),
+    Column("margin", "margin", "number", hidden=True),
+    Column("share_beyond", "share", "number"),
     Column("n_subjects", "units", "count"),
-    Column("n_conditions", "severities", "count"),
+    Column("n_conditions", "severities", "count", hidden=True),
     Column("n_met", "as expected", "count", hidden=True),
     Column("sentence", "sentence", hidden=True),
 )
@@ -62,8 +64,8 @@ def expected_table(frames: Frames) -> DataTable:
     """Return one row per model, kind of change, claim and metric; its worst severity speaks for the kind.
 
     `met` says whether the verdict is what the change should do: yes, no, undecided or not testable, with a star where
-    the verdict is not certified; empty where no behaviour is required. `share` is the share of units beyond the margin,
-    where the run records it. Rows that went wrong come first.
+    the verdict is not certified; empty where no behaviour is required. `share_beyond` is the share of units beyond the
+    margin, where the run records it. Rows that went wrong come first.
     """
     expectations = condition_expectations(frames.results)
     verdicts = frames.verdicts.to_dict("records")
@@ -113,11 +115,21 @@ def _row(row: dict[Any, Any], expectations: dict[str, str]) -> dict[str, Any]:
     return {
         **row,
         "claim": claim,
+        "severity": parse_condition(condition).severity or None,
         "change": kind_words(image_kind(condition)) if single else condition_words(condition),
         "expected": EXPECTED.get(expectation, expectation),
         "met": met(str(row["verdict"]), expectation),
         "metric": metric_words(str(row["metric"])),
+        "share_beyond": _beyond(row),
     }
+
+
+def _beyond(row: dict[Any, Any]) -> float | None:
+    """Return the share of units beyond the margin: verdicts that say "stays" record the share within it."""
+    share = row.get("share")
+    if share is None or pd.isna(share):
+        return None
+    return 1.0 - float(share) if str(row["verdict"]).rstrip("*") in _STAYS else float(share)
 
 
 def _worst(group: list[dict[str, Any]]) -> dict[str, Any]:

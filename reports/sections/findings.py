@@ -1,7 +1,8 @@
-"""The three findings that a reader must not miss."""
+"""The findings that a reader must not miss, the most harmful first."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from robustness.reports.data.claims import Claim, claims_of
@@ -9,23 +10,25 @@ from robustness.reports.data.empty_masks import MOSTLY_EMPTY, silent_share
 from robustness.reports.data.expected import condition_expectations
 from robustness.reports.data.frames import Frames
 from robustness.reports.data.gallery import Gallery
-from robustness.reports.words import condition_words
+from robustness.reports.data.harm import HarmTable
+from robustness.reports.words import condition_words, image_kind
+from robustness.results import parse_condition
 
 RULE = (
-    "Order: words that should move the mask and are ignored (first where a second target exists); then masks where the"
-    " prompt asks for what is not there; then words that"
-    " move it without showing that it goes to the right place; then proven losses by size; then instability under"
-    " paraphrase. A model and a sort of claim come twice only when nothing else is left."
+    "Ordered by harm in units of Dice, not by certainty. What breaks: the Dice lost, or the Dice distance between"
+    " changed and clean mask where that is judged. What hallucinates: the share of units that paint something. A word"
+    " with a second target: 1 − Dice to the target that was asked for; any other ignored word: half the clean Dice,"
+    " since what it would have asked for is not known. Paraphrases that move the mask: the Dice distance they make. Of"
+    " each model the worst comes first; of one kind of change only the worst."
 )
-# What each verdict says against a model, provided that the change was expected to matter (or not to matter).
-_SHOULD_MOVE = ("follow", "abstain", "change")
-_SHOULD_HOLD = ("invariant", "none", "")
-Scored = tuple[tuple[float, float], str, Claim]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One shortcoming with the thumbnail that shows it (`picture` is an id of the gallery, or empty)."""
+    """One shortcoming with the thumbnail that shows it (`picture` is an id of the gallery, or empty).
+
+    `harm` lies in [0, 1]; see `robustness.reports.data.harm`.
+    """
 
     series: str
     condition: str
@@ -33,60 +36,54 @@ class Finding:
     verdict: str
     sentence: str
     says: str
+    harm: float
     row: int
     picture: str
+
+
+@dataclass(frozen=True)
+class _Scored:
+    harm: float
+    sort: str
+    claim: Claim
 
 
 def worst_findings(frames: Frames, gallery: Gallery, *, most: int = 3) -> tuple[Finding, ...]:
     """Pick at most `most` shortcomings by `RULE`."""
     silent = {s for s in frames.series if silent_share(frames.results, s).share >= MOSTLY_EMPTY}
     expected = condition_expectations(frames.results)
-    scored: list[Scored] = []
+    table = HarmTable(frames)
+    scored: list[_Scored] = []
     for sort in ("prompt", "abstention", "robustness"):
         for claim in claims_of(frames.verdicts, sort):
-            score = _score(claim, sort, expected.get(claim.condition, ""))
+            harm = table.harm(claim, sort, expected.get(claim.condition, ""))
             # Of a model that paints nothing no claim is a finding: the page's warning says what is.
-            if score is not None and claim.series not in silent:
-                scored.append((score, sort, claim))
-    scored.sort(key=lambda item: (item[0], item[2].row))
-    return tuple(_finding(claim, gallery) for claim in _varied(_one_per_condition(scored), most))
+            if harm is not None and claim.series not in silent:
+                scored.append(_Scored(harm, sort, claim))
+    # A certified verdict goes before an equal one with a star.
+    scored.sort(key=lambda one: (-one.harm, one.claim.verdict.endswith("*"), one.claim.row))
+    return tuple(_finding(one, gallery) for one in _chosen(scored, most))
 
 
-def _score(claim: Claim, sort: str, expectation: str) -> tuple[float, float] | None:
-    size, verdict = claim.estimate or 0.0, claim.verdict.rstrip("*")
-    if sort == "abstention":
-        return (0.5, -size) if verdict == "HALLUCINATES" else None
-    if sort == "prompt" and expectation in _SHOULD_MOVE and verdict == "IGNORES":
-        return 0.1 * _SHOULD_MOVE.index(expectation), size
-    if sort == "prompt" and verdict == "UNSTABLE":
-        return 3.0, -size
-    if sort == "robustness" and verdict == "FRAGILE" and expectation in _SHOULD_HOLD:
-        return 2.0, -size
-    if sort == "prompt" and expectation == "follow" and verdict == "REACTS":
-        return 1.0, -size
-    return None
+def _chosen(scored: Sequence[_Scored], most: int) -> list[_Scored]:
+    """Return the worst of each model, then the worst of all, one for each kind of change; the most harmful first."""
+    first: dict[tuple[str, str], _Scored] = {}
+    for one in scored:
+        first.setdefault((one.claim.series, _kind(one)), one)
+    rest = list(first.values())
+    worst = list({one.claim.series: one for one in reversed(rest)}.values())
+    worst = sorted(worst, key=rest.index)[:most]
+    chosen = worst + [one for one in rest if one not in worst][: most - len(worst)]
+    return sorted(chosen, key=rest.index)
 
 
-def _one_per_condition(scored: list[Scored]) -> list[Scored]:
-    """Keep the most harmful claim of each series and condition, by whatever metric it was made."""
-    first: dict[tuple[str, str], Scored] = {}
-    for item in scored:
-        first.setdefault((item[2].series, item[2].condition), item)
-    return list(first.values())
+def _kind(one: _Scored) -> str:
+    parsed = parse_condition(one.claim.condition)
+    return f"image:{image_kind(one.claim.condition)}" if parsed.family == "image" else parsed.attribute or parsed.family
 
 
-def _varied(scored: list[Scored], most: int) -> list[Claim]:
-    chosen: list[Claim] = []
-    seen: set[tuple[str, str]] = set()
-    for _, sort, claim in scored:
-        if (claim.series, sort) not in seen:
-            seen.add((claim.series, sort))
-            chosen.append(claim)
-    chosen += [claim for *_, claim in scored if claim not in chosen]
-    return chosen[:most]
-
-
-def _finding(claim: Claim, gallery: Gallery) -> Finding:
+def _finding(one: _Scored, gallery: Gallery) -> Finding:
+    claim = one.claim
     same = [p for p in gallery.pictures if p.series == claim.series and p.condition == claim.condition]
     # The worst case of an ignored word is the one whose mask moved most; the telling one is a mask that stayed.
     if claim.verdict.startswith("IGNORES"):
@@ -100,6 +97,7 @@ def _finding(claim: Claim, gallery: Gallery) -> Finding:
         claim.verdict,
         claim.sentence,
         claim.says,
+        one.harm,
         claim.row,
         same[0].id if same else "",
     )

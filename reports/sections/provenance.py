@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from robustness.reports.data.empty_masks import MOSTLY_EMPTY, silent_share
+from robustness.reports.data.conventions import DECLARED, guessed_conventions
+from robustness.reports.data.empty_masks import MOSTLY_EMPTY, often_empty, silent_share
 from robustness.reports.data.run_tables import RunTables
 from robustness.reports.words import MISSING, count, listing
 
@@ -39,6 +40,7 @@ class RunFacts:
     subject_is_image: bool | None
     created: str
     suite_version: str
+    prompt: str
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ def _facts_of(run: RunTables, data: Mapping[str, Any], *, alone: bool) -> RunFac
         subject_is_image=blind if isinstance(blind, bool) else None,
         created=_date(run.manifest.get("created")),
         suite_version=str(run.manifest.get("suite_version") or MISSING),
+        prompt=str(data.get("prompt") or MISSING),
     )
 
 
@@ -85,6 +88,7 @@ def warnings(runs: Sequence[RunTables], facts: Sequence[Sequence[RunFacts]]) -> 
     """Return what a reader must know before any number, without repeats; `facts` are `run_facts` of each run."""
     sentences: list[str] = []
     for run, mine in zip(runs, facts, strict=True):
+        sentences += _empty_predictions(run)
         for unit in dict.fromkeys(fact.unit for fact in mine if fact.subject_is_image):
             counts = dict.fromkeys(str(f.n_subjects) for f in mine if f.subject_is_image and f.unit == unit)
             sentences.append(
@@ -97,10 +101,18 @@ def warnings(runs: Sequence[RunTables], facts: Sequence[Sequence[RunFacts]]) -> 
         if failed:
             series = listing(list(dict.fromkeys(name for fact in mine for name in fact.series)))
             sentences.append(f"{series}: {count(failed, 'row')} could not be evaluated; they are listed under Methods.")
-        silences = [silent_share(run.results, name) for name in run.results["series"].unique()]
-        sentences += [silence.sentence for silence in silences if silence.share >= MOSTLY_EMPTY]
-        sentences += [str(w) for w in run.manifest.get("warnings") or ()]
+        sentences += [str(w) for w in run.manifest.get("warnings") or () if not str(w).startswith(DECLARED)]
+        sentences += guessed_conventions(run)
     return tuple(dict.fromkeys(sentences))
+
+
+def _empty_predictions(run: RunTables) -> list[str]:
+    """Return what empty masks make void, per series: everything, or what they could not lose."""
+    sentences = []
+    for series in run.results["series"].unique():
+        silence = silent_share(run.results, series)
+        sentences.append(silence.sentence if silence.share >= MOSTLY_EMPTY else often_empty(run.results, series))
+    return [sentence for sentence in sentences if sentence]
 
 
 def notes(runs: Sequence[RunTables]) -> tuple[str, ...]:

@@ -15,15 +15,17 @@ from robustness.reports.data.datatable import Column, DataTable, table_of
 from robustness.reports.data.expected import expected_table
 from robustness.reports.data.frames import Frames, merge
 from robustness.reports.data.gallery import Gallery, make_gallery
+from robustness.reports.data.model_facts import ModelFacts, model_facts
 from robustness.reports.data.paired import Comparison
 from robustness.reports.data.prompt_truth import truth_listing
 from robustness.reports.data.run_tables import RunTables
 from robustness.reports.figures.catalogue import captions
 from robustness.reports.figures.figure import FigureText, columns
-from robustness.reports.sections import findings, headline, methods, provenance, regulatory
+from robustness.reports.sections import findings, headline, methods, overview, provenance, regulatory
 from robustness.reports.sections.findings import Finding
 from robustness.reports.sections.headline import Headline
 from robustness.reports.sections.methods import Paragraph
+from robustness.reports.sections.overview import Overview
 from robustness.reports.sections.provenance import RunFacts, Section
 from robustness.reports.sections.regulatory import RegulatorySection
 from robustness.reports.sections.regulatory_table import SOURCES
@@ -44,6 +46,8 @@ class Report:
     runs: tuple[RunFacts, ...]
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
+    models: tuple[ModelFacts, ...]
+    overviews: tuple[Overview, ...]
     headlines: tuple[Headline, ...]
     uncertified: bool
     findings: tuple[Finding, ...]
@@ -94,6 +98,7 @@ def build(
     facts = tuple(fact for group in facts_of_runs for fact in group)
     limits = methods.limitations(runs, frames, facts)
     compared = _compared(runs, frames)
+    models, tables = model_facts(runs), _tables(frames, runs)
     context = regulatory.RegulatoryContext(runs, frames, facts, limits, gallery.unreadable)
     return Report(
         schema=SCHEMA,
@@ -103,6 +108,8 @@ def build(
         runs=provenance.merge_facts(facts),
         warnings=provenance.warnings(runs, facts_of_runs),
         notes=provenance.notes(runs),
+        models=models,
+        overviews=overview.overviews(frames, models, tables[0], units={s: f.unit for f in facts for s in f.series}),
         headlines=headline.headlines(frames),
         uncertified=bool(frames.verdicts["verdict"].astype(str).str.endswith("*").any()),
         findings=findings.worst_findings(frames, gallery),
@@ -111,7 +118,7 @@ def build(
         robustness=kind_rows(frames),
         figures=captions(frames, compared=compared, published=published),
         comparisons=compared,
-        tables=_tables(frames, runs),
+        tables=tables,
         regulatory=regulatory.sections(context),
         sources=SOURCES,
         methods=methods.paragraphs(runs, frames, facts),
@@ -156,7 +163,7 @@ def _tables(frames: Frames, runs: Sequence[RunTables]) -> tuple[DataTable, ...]:
 _VERDICTS = (
     Column("series", "model"),
     Column("dataset", "dataset", hidden=True),
-    Column("claim", "claim"),
+    Column("claim", "claim", hidden=True),
     Column("attribute", "attribute", hidden=True),
     Column("condition", "condition", "condition"),
     Column("metric", "metric"),
@@ -165,18 +172,18 @@ _VERDICTS = (
     Column("ci_low", "low", "number"),
     Column("ci_high", "high", "number"),
     Column("margin", "margin", "number"),
-    Column("n_images", "cases", "count", link="rows"),
     Column("n_subjects", "units", "count"),
-    Column("n_missing", "cases missing", "count"),
-    Column("n_needed", "units needed", "count"),
-    Column("level", "level", "number"),
-    Column("m", "claims", "count"),
-    Column("certified", "certified"),
-    Column("share", "share of units", "number"),
+    Column("rule", "rule that decided"),
+    Column("share", "share of units", "number", hidden=True),
     Column("share_low", "share low", "number", hidden=True),
     Column("share_high", "share high", "number", hidden=True),
-    Column("detectable", "detectable"),
-    Column("rule", "rule that decided"),
+    Column("n_images", "cases", "count", hidden=True, link="rows"),
+    Column("n_missing", "cases missing", "count", hidden=True),
+    Column("n_needed", "units needed", "count", hidden=True),
+    Column("level", "level", "number", hidden=True),
+    Column("m", "claims", "count", hidden=True),
+    Column("certified", "certified", hidden=True),
+    Column("detectable", "detectable", hidden=True),
     Column("sentence", "sentence", hidden=True),
 )
 _EFFECTS = (

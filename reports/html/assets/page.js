@@ -242,13 +242,21 @@
   };
   document.querySelectorAll("table.data").forEach(sortable);
   for (const field of document.querySelectorAll("[data-filter]")) {
+    const counter = document.querySelector(`[data-shown="${field.dataset.filter}"]`);
     field.addEventListener("input", () => {
       const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
-      for (const row of document.getElementById(field.dataset.filter).tBodies[0].rows) {
+      const rows = [...document.getElementById(field.dataset.filter).tBodies[0].rows];
+      for (const row of rows) {
         const text = `${row.textContent} ${[...row.cells].map((c) => c.dataset.v ?? "").join(" ")}`.toLowerCase();
         row.hidden = !words.every((word) => text.includes(word));
       }
+      if (counter) counter.textContent = words.length ? `${rows.filter((row) => !row.hidden).length} of ${rows.length} rows` : "";
     });
+  }
+  for (const box of document.querySelectorAll("[data-columns]")) {
+    const table = document.getElementById(box.dataset.columns);
+    const extra = [...table.rows].flatMap((row) => [...row.cells].filter((cell) => cell.hidden));
+    box.addEventListener("change", () => { for (const cell of extra) cell.hidden = !box.checked; });
   }
   const quoted = (text) => (/[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
   // A cell that a spreadsheet would run as a formula is kept as text.

@@ -63,12 +63,22 @@ def test_headlines_tell_the_reader_from_the_blind_model(runs: tuple[RunTables, .
     assert "side" in {p.verdict: p.items for p in blind.prompt}["IGNORES*"]
 
 
-def test_the_worst_finding_is_the_ignored_word_that_has_a_second_target(runs: tuple[RunTables, ...]) -> None:
+def test_findings_are_ordered_by_harm_and_of_each_model_the_worst_is_there(runs: tuple[RunTables, ...]) -> None:
     findings = content.build(runs).findings
     assert len(findings) == 3
-    assert (findings[0].series, findings[0].condition) == ("film-unet-image-only", "other:side")
+    assert [f.harm for f in findings] == sorted((f.harm for f in findings), reverse=True)
+    assert {f.series for f in findings} == {"film-unet", "film-unet-image-only"}
+    assert len({(f.series, f.condition.partition("@")[0]) for f in findings}) == 3
     assert findings[0].picture
-    assert "FRAGILE" in {f.verdict for f in findings}
+    assert findings[0].verdict == "FRAGILE"
+
+
+def test_a_word_whose_second_target_is_missed_is_the_worst_finding(runs: tuple[RunTables, ...]) -> None:
+    blind = runs[1].results.copy()
+    blind.loc[blind["condition"] == "other:side", "dice_other"] = 0.05
+    findings = content.build([runs[0], replace(runs[1], results=blind)]).findings
+    assert (findings[0].series, findings[0].condition) == ("film-unet-image-only", "other:side")
+    assert math.isclose(findings[0].harm, 0.95)
 
 
 def test_a_wanted_reaction_is_no_finding(runs: tuple[RunTables, ...]) -> None:
