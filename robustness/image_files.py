@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from PIL import Image as PILImage
+from PIL import UnidentifiedImageError
 
 from robustness.limits import limits
 from robustness.regular_files import open_regular
@@ -53,5 +54,8 @@ def open_image(
                 raise TooManyPixelsError(f"{width} x {height}")
             image.load()
             return image
+    except UnidentifiedImageError as error:
+        # Pillow's own sentence holds an address or the number of a file, and a stored error must be the same each time.
+        raise UnidentifiedImageError(f"none of the formats that are read ({', '.join(formats)}) fits it") from error
     except (PILImage.DecompressionBombError, PILImage.DecompressionBombWarning) as error:
         raise TooManyPixelsError("more") from error

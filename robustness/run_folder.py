@@ -25,6 +25,7 @@ STATE = "state.json"
 EFFECTS = "effects.parquet"
 VERDICTS = "verdicts.parquet"
 GALLERY = "gallery.parquet"
+CERTIFICATE = "certificate.json"
 REPORT = "report.html"
 
 # Without these a part says nothing; metrics and further columns depend on the plan.

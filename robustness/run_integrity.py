@@ -16,7 +16,7 @@ from robustness.errors import InputError
 from robustness.files import sha256_file
 from robustness.own_files import read_json
 from robustness.regular_files import check_regular, shown_path
-from robustness.run_folder import EFFECTS, GALLERY, MANIFEST, PLAN, SHA256, STATE, VERDICTS, RunFolder
+from robustness.run_folder import CERTIFICATE, EFFECTS, GALLERY, MANIFEST, PLAN, SHA256, STATE, VERDICTS, RunFolder
 
 _NEEDS: Final[Mapping[str, Any]] = {
     "tables": dict,
@@ -98,7 +98,11 @@ def is_concluded(folder: Path) -> bool:
     """
     if not os.path.lexists(folder / MANIFEST):
         return False
-    problem = first_difference(folder, read_manifest(folder)["tables"])
+    recorded = read_manifest(folder)["tables"]
+    if CERTIFICATE not in recorded and os.path.lexists(folder / CERTIFICATE):
+        # Measured by an audit that was killed before it could say so.
+        return False
+    problem = first_difference(folder, recorded)
     if problem is not None:
         _LOG.warning("%s: %s; the conclusions are drawn from the rows again", shown_path(folder), problem.split(";")[0])
     return problem is None
@@ -156,7 +160,7 @@ def _progress(folder: Path) -> str:
 
 
 def _signature(folder: Path) -> Signature:
-    names = [PLAN, MANIFEST, EFFECTS, VERDICTS, GALLERY, *sorted(_parts(folder))]
+    names = [PLAN, MANIFEST, EFFECTS, VERDICTS, GALLERY, CERTIFICATE, *sorted(_parts(folder))]
     return tuple((name, *_facts(folder / name)) for name in names)
 
 

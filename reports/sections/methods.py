@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from robustness.reports.data.datatable import Column, DataTable, table_of
+from robustness.reports.data.determinism import certificate_text
 from robustness.reports.data.frames import Frames
 from robustness.reports.data.prompt_truth import truth_text
 from robustness.reports.data.run_tables import RunTables
@@ -34,6 +35,7 @@ def paragraphs(runs: Sequence[RunTables], frames: Frames, facts: Sequence[RunFac
         Paragraph("Verdicts on robustness", _robustness(runs, frames)),
         Paragraph("What this sample can show", _power(frames)),
         Paragraph("The clean prompts", truth_text(frames, runs)),
+        Paragraph("Noise of the computation", certificate_text(runs)),
         Paragraph("Empty masks", _empty(frames)),
         Paragraph("Rows used and not used", _rows(frames)),
     )

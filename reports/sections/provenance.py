@@ -145,7 +145,7 @@ def sections(runs: Sequence[RunTables]) -> tuple[Section, ...]:
 def _run_sections(run: RunTables) -> Iterator[Section]:
     # The manifest repeats a single model and data set in its lists.
     single_lists = {key for key in ("models", "datasets") if len(run.manifest.get(key) or ()) < 2}
-    listed = {key for keys in _SECTIONS for key in keys} | {"warnings", "title"} | single_lists
+    listed = {key for keys in _SECTIONS for key in keys} | {"warnings", "title", "certificate"} | single_lists
     rest = tuple(key for key in run.manifest if key not in listed)
     for keys in (*_SECTIONS, rest):
         if not keys:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from robustness.reports.data import paired, subgroups
 from robustness.reports.data.claims import AttributeBlock, KindRow, attribute_blocks, kind_rows
 from robustness.reports.data.datatable import Column, DataTable, table_of
+from robustness.reports.data.determinism import certificate_table
 from robustness.reports.data.expected import expected_table
 from robustness.reports.data.frames import Frames, merge
 from robustness.reports.data.gallery import Gallery, make_gallery
@@ -155,6 +156,7 @@ def _tables(frames: Frames, runs: Sequence[RunTables]) -> tuple[DataTable, ...]:
         table_of(frames.effects[frames.effects["condition"] != "clean"], "effects", "Effects", _EFFECTS),
         table_of(subgroups.subgroup_table(frames.results), "subgroups", "Subgroups", _SUBGROUPS),
         truth_listing(frames),
+        certificate_table(runs),
         methods.not_applicable(frames),
         methods.errors(frames),
     )

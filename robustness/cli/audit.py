@@ -27,6 +27,10 @@ def audit(
     allow_drift: Annotated[
         bool, typer.Option("--allow-drift", help="Resume although versions, device or threads changed.")
     ] = False,
+    certify: Annotated[
+        bool,
+        typer.Option("--certify", help="Measure how far batch sizes, threads, precision and device move predictions."),
+    ] = False,
     executor: Annotated[str, typer.Option("--executor", help="local, or ray for many machines.")] = "local",
     workers: Annotated[
         Optional[int],  # noqa: UP045 - typer reads this form on every version
@@ -50,6 +54,7 @@ def audit(
             folder=plan.resolve().parent,
             strict=strict,
             allow_drift=allow_drift,
+            certify=certify,
             executor=executor,
             workers=workers or "auto",
             progress=progress,
@@ -61,6 +66,8 @@ def audit(
         if text.startswith("No robustness of") or "has random weights" in text:
             typer.echo(f"warning: {text}", err=True)
     _print_verdicts(run.verdicts())
+    if certify:
+        _print_certificate(run.manifest["certificate"])
     typer.echo(f"Run: {run.path.resolve()}")
     typer.echo(f"Report: {(run.path / 'report.html').resolve()}")
 
@@ -79,3 +86,20 @@ def _say_counts(counts: dict[str, Any]) -> None:
 def _print_verdicts(verdicts: pd.DataFrame) -> None:
     for row in verdicts[verdicts["claim"] == "prompt"].to_dict("records"):
         typer.echo(f"{row['verdict']:14}{row['sentence']}")
+
+
+def _print_certificate(certificate: dict[str, Any]) -> None:
+    typer.echo(f"certificate: {certificate['cases']} cases of each data set, predicted again")
+    for row in certificate["rows"]:
+        moved = "the same bits" if row["identical"] else _moved(row)
+        typer.echo(f"{row['model']} on {row['dataset']}: {row['knob']} ({row['setting']}): {moved}")
+    for knob, reason in certificate["not_measured"].items():
+        typer.echo(f"not measured: {knob}: {reason}")
+
+
+def _moved(row: dict[str, Any]) -> str:
+    if not row["n"]:
+        return f"{row['n_unequal_failures']} predictions failed one time and not the other"
+    return (
+        f"Dice by up to {row['dice']:.2g}, masks by {row['mask_change']:.2g}, probabilities by {row['probability']:.2g}"
+    )

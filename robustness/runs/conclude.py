@@ -10,7 +10,7 @@ from robustness.files import sha256_file
 from robustness.plans.audit import Plan, parse_plan
 from robustness.plans.toml import read_toml
 from robustness.results import CLEAN, FLAGS, RERUN
-from robustness.run_folder import EFFECTS, GALLERY, MANIFEST, PLAN, VERDICTS, RunFolder
+from robustness.run_folder import CERTIFICATE, EFFECTS, GALLERY, MANIFEST, PLAN, VERDICTS, RunFolder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,6 +72,7 @@ def conclude(
     from robustness.metrics.analyses.attacks import attack_warnings
 
     plan, results = stored_plan(run), run.read_results()
+    certificate = run.read_json(CERTIFICATE)
     effect_table, verdict_table = derive(results, plan, unit=unit_of(dataset_facts))
     run.write_table(run.path / EFFECTS, effect_table)
     run.write_table(run.path / VERDICTS, verdict_table)
@@ -94,10 +95,12 @@ def conclude(
             *warnings_of(results, dataset_facts),
             *_cut_texts(timing),
             *attack_warnings(results),
+            *noise_warnings(certificate, plan),
         ],
         "statistics": plan.statistics.model_dump(),
         "metrics": plan.metrics.model_dump(),
         "timing": timing,
+        **({"certificate": certificate} if certificate else {}),
         "tables": table_hashes(run),
     }
     run.write_json(MANIFEST, manifest)
@@ -124,6 +127,20 @@ def _cut_texts(timing: dict[str, float]) -> list[str]:
     return (
         [f"{cut} texts were longer than the model reads and were cut; their last words had no effect."] if cut else []
     )
+
+
+def noise_warnings(certificate: dict[str, Any], plan: Plan) -> list[str]:
+    """Return which ways of computing the same move Dice by as much as the plan's margin.
+
+    A change of precision or device is no noise of this run, which has one of each; the certificate's table has it.
+    """
+    margin = plan.statistics.margin_dice
+    return [
+        f"Computing the same with another {row['knob']} ({row['setting']}) moves Dice of {row['model']} on "
+        f"{row['dataset']} by up to {row['dice']:.3g}, not less than the margin of {margin:g}."
+        for row in certificate.get("rows", ())
+        if row["knob"] not in ("precision", "device") and (row["dice"] or 0) >= margin
+    ]
 
 
 def counts(results: pd.DataFrame) -> dict[str, Any]:
@@ -176,5 +193,12 @@ def warnings_of(results: pd.DataFrame, dataset_facts: list[dict[str, Any]]) -> l
 
 def table_hashes(run: RunFolder) -> dict[str, str]:
     """Return the hash of every table and of the plan, by name inside the run."""
-    names = [PLAN, EFFECTS, VERDICTS, GALLERY, *sorted(f"results/{p.name}" for p in run.results.glob("part-*.parquet"))]
+    names = [
+        PLAN,
+        EFFECTS,
+        VERDICTS,
+        GALLERY,
+        CERTIFICATE,
+        *sorted(f"results/{p.name}" for p in run.results.glob("part-*.parquet")),
+    ]
     return {name: sha256_file(run.path / name) for name in names if (run.path / name).is_file()}

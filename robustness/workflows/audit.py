@@ -17,6 +17,7 @@ from robustness.run_folder import RunFolder
 from robustness.run_integrity import is_concluded
 from robustness.runs.conclude import conclude
 from robustness.types import Progress
+from robustness.workflows.certificate import ensure_certificate
 from robustness.workflows.loading import _check_metrics, conditions, load_all, refuse_equal_names
 from robustness.workflows.run import Run
 
@@ -43,6 +44,7 @@ def audit(
     attack: Mapping[str, Any] | None = None,
     strict: bool = False,
     allow_drift: bool = False,
+    certify: bool = False,
     report: bool = True,
     progress: Progress | None = None,
 ) -> Run:
@@ -60,6 +62,7 @@ def audit(
         metrics, statistics, engine: the plan's tables of those names.
         attack: the plan's ``[perturbations.attack]``: how hard attacks and searches try.
         strict: stop at the first case that fails instead of recording it.
+        certify: measure as well how far predictions move with batch sizes, threads, precisions and devices alone.
 
     Raises:
         InputError: an argument that cannot be used; the message says how to fix it.
@@ -89,6 +92,7 @@ def audit(
         out=out,
         strict=strict,
         allow_drift=allow_drift,
+        certify=certify,
         report=report,
         progress=progress,
     )
@@ -101,6 +105,7 @@ def audit_plan(
     folder: Path | None = None,
     strict: bool = False,
     allow_drift: bool = False,
+    certify: bool = False,
     report: bool = True,
     executor: str = "local",
     workers: int | Literal["auto"] | None = None,
@@ -130,6 +135,8 @@ def audit_plan(
         out=out,
         strict=strict,
         allow_drift=allow_drift,
+        certify=certify,
+        plan_folder=folder,
         report=report,
         progress=progress,
         reload=None if here else partial(load_all, plan, folder),
@@ -161,6 +168,8 @@ def run_plan(
     allow_drift: bool,
     report: bool,
     progress: Progress | None,
+    certify: bool = False,
+    plan_folder: Path | None = None,
     reload: Callable[[], tuple[list[Segmenter], list[Dataset]]] | None = None,
     workers: int | None = None,
     threads: int | None = None,
@@ -187,10 +196,12 @@ def run_plan(
             reload=reload,
             workers=workers,
             threads=threads,
+            plan_folder=plan_folder,
         )
         predicted = time.perf_counter()
         _refuse_empty(folder.read_results())
-        if not is_concluded(folder.path):
+        measured = certify and ensure_certificate(folder, plan, models, datasets)
+        if measured or not is_concluded(folder.path):
             facts = [d.facts() for d in datasets]
             timing = {"last_session_s": round(predicted - started, 3), **work_of(folder)}
             conclude(

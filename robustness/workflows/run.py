@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
     from robustness.gates.baselines import Baseline
+    from robustness.runners.data.dataset import Dataset
+    from robustness.types import Segmenter
+    from robustness.workflows.replay import Replayed
 
 
 class Run(Assertions):
@@ -61,6 +65,18 @@ class Run(Assertions):
 
         other = open_earlier(baseline) if isinstance(baseline, str | Path) else baseline
         return judge(self, load_gates(gates), baseline=other)
+
+    def replay(
+        self,
+        row: int,
+        *,
+        model: Segmenter | Sequence[Segmenter] | None = None,
+        data: Dataset | Sequence[Dataset] | None = None,
+    ) -> Replayed:
+        """Compute the prediction of one row again; see `robustness.workflows.replay.replay`."""
+        from robustness.workflows.replay import replay
+
+        return replay(self.path, row, model=model, data=data)
 
     def save_baseline(self, path: str | Path) -> Path:
         """Save the scores as two small files, `NAME.toml` and `NAME.parquet`, to compare later runs with."""

@@ -74,6 +74,7 @@ def run_parts(
     reload: Reload | None = None,
     workers: int | None = None,
     threads: int | None = None,
+    plan_folder: Path | None = None,
 ) -> None:
     """Do what `run_audit` does in a folder that this process holds.
 
@@ -81,12 +82,13 @@ def run_parts(
         reload: loads models and datasets again in another process; None: everything runs in this process.
         workers: with `reload`, so many processes on this machine; None: the workers of a Ray cluster.
         threads: of every process; None: the plan's.
+        plan_folder: where relative paths of the plan lie, noted for a replay.
     """
     run.remove_leftovers()
     if threads is not None:
         environment(threads)
     audit = AuditSession(plan, models, datasets, run, strict=strict, ahead=plan.engine.prefetch)
-    audit.open_state(allow_drift=allow_drift)
+    audit.open_state(allow_drift=allow_drift, plan_folder=plan_folder)
     check_resumable(run)
     total = len(audit.parts)
     pending = [part.index for part in audit.parts if not run.part(part.index).is_file()]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from robustness.results import prediction_stem
 from robustness.runners.audit.scoring import Scored
@@ -29,14 +30,18 @@ class SavedPredictions:
         """Write one prediction at the size that it was scored at."""
         from PIL import Image as PilImage
 
-        row = scored.rows[0]
+        path = self.path_of(scored.rows[0])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        PilImage.fromarray(scored.predicted).save(path)
+
+    def path_of(self, row: Mapping[str, Any]) -> Path:
+        """Return where the mask of a row lies."""
         condition = row["condition"].replace(":", "_").replace("@", "_").replace("+", "_")
         model, dataset = (_folder_name(row[key]) for key in ("model", "dataset"))
         folder = self.folder / model / dataset / condition
-        folder.mkdir(parents=True, exist_ok=True)
         taken = self._case_ids[row["dataset"]] if row["prompt_index"] else ()
         stem = prediction_stem(row["case_id"], row["prompt_index"], taken)
-        PilImage.fromarray(scored.predicted).save(folder / f"{stem}.png")
+        return folder / f"{stem}.png"
 
 
 def _folder_name(name: str) -> str:

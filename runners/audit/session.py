@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from robustness.errors import CaseError, InputError
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
 
 # Changed images of this many jobs are held at once; more would cost memory, fewer would starve the batches.
 CHANGED_IMAGES_AT_ONCE = 32
+
+# In a run's state: where the relative paths of its plan lie.
+PLAN_FOLDER = "plan_folder"
 
 Placed = tuple[tuple[int, ...], Row]
 Item = Job | Placed
@@ -86,8 +90,8 @@ class AuditSession:
         self.attacks: dict[tuple[int, int], Attacks] = {}
         self.saved = SavedPredictions(run.path / "predictions", datasets) if plan.engine.save_predictions else None
 
-    def open_state(self, *, allow_drift: bool) -> None:
-        """Write the run's state, or compare it with the one that is there."""
+    def state(self) -> dict[str, Any]:
+        """Return what a resume and a replay must find unchanged, as JSON values."""
         state = {
             "plan_sha256": self.plan.sha256(),
             "parts": len(self.parts),
@@ -96,14 +100,22 @@ class AuditSession:
             "datasets": [digest(dataset.fingerprint()) for dataset in self.datasets],
             "environment": {**self.environment, "hardware": [only(describe(m), HARDWARE) for m in self.models]},
         }
-        state = json.loads(json.dumps(state))
+        return dict(json.loads(json.dumps(state)))
+
+    def open_state(self, *, allow_drift: bool, plan_folder: Path | None = None) -> None:
+        """Write the run's state, or compare it with the one that is there.
+
+        `plan_folder`, where the plan's relative paths lie, is noted for a replay and never compared.
+        """
+        state = self.state()
         stored = self.run.read_json(STATE)
         if stored:
             compare(stored, state, allow_drift=allow_drift)
             self._keep_plan(stored["plan_sha256"])
             return
         write_text(self.run.path / PLAN, self.plan.to_toml())
-        self.run.write_json(STATE, state)
+        where = {} if plan_folder is None else {PLAN_FOLDER: str(plan_folder.resolve())}
+        self.run.write_json(STATE, {**state, **where})
 
     def _keep_plan(self, sha256: str) -> None:
         """See that the run's plan is the one that its rows were made by: the conclusions are drawn from it."""

@@ -54,3 +54,15 @@ def test_a_pipe_is_refused_at_once(tmp_path):
 def test_bytes_are_decoded_as_files_are(tmp_path):
     PILImage.fromarray(PIXELS).save(tmp_path / "image.png")
     assert np.array_equal(np.asarray(open_image((tmp_path / "image.png").read_bytes())), PIXELS)
+
+
+def test_what_is_no_image_is_said_in_the_same_words_each_time(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"no image")
+    messages = set()
+    # Files that are open meanwhile take numbers, and buffers other addresses.
+    with (tmp_path / "a.png").open("rb"):
+        for source in (tmp_path / "a.png", b"no image", b"no image either"):
+            with pytest.raises(OSError, match=r"none of the formats that are read \(PNG, JPEG, ") as error:
+                open_image(source)
+            messages.add(str(error.value))
+    assert len(messages) == 1
