@@ -18,7 +18,7 @@ from robustness.limits import limits
 from robustness.own_files import parse_json
 from robustness.perturb.modality import canonical_modality
 from robustness.regular_files import read_bytes
-from robustness.runners.data.entry_masks import MASK_KEYS, entry_mask
+from robustness.runners.data.entry_masks import MASK_KEYS, entry_mask, stated_case_id
 from robustness.runners.data.masks.convention import MaskConvention, parse_convention
 from robustness.runners.data.records import Record, SliceAddress, is_absent, listed_texts, listing, no_such, spacing_of
 
@@ -181,6 +181,7 @@ def _record(
         spacing_mm=_spacing({**attributes, **extra}, where),
         problem="" if texts else f"{where}: expected a text under prompt {prompt!r}, found none",
         source=mask.source,
+        stated_id=stated_case_id(entry.get("case_id") or ""),
         slice=_slice(entry.get("slice"), where),
     )
 

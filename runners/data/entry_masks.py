@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from robustness.results import case_id_of
 from robustness.runners.data.masks.convention import MaskConvention
 from robustness.runners.data.masks.declaration import MaskDeclaration
 from robustness.runners.data.masks.source import MaskSource
+from robustness.runners.data.volumes import dicom_seg
 from robustness.runners.data.volumes.open import is_volume
 
 # Keys of an annotation that speak about its mask; they are no metadata.
@@ -49,11 +51,12 @@ def entry_mask(folder: Path, entry: Mapping[str, Any], convention: MaskConventio
     """
     names = _names(entry, where)
     label = _label(entry, convention)
-    key = entry.get("mask_key")
-    keys = tuple(str(part) for part in (key if isinstance(key, list | tuple) else [key])) if key else ()
+    keys = _keys(entry.get("mask_key"), where)
     # A volume without a label is cut into slices of every label; see `volume_records`.
     whole = label is None and bool(names) and is_volume(folder / names[0])
-    declaration = MaskDeclaration() if whole else convention.declaration(label, where)
+    declaration = (
+        MaskDeclaration() if whole else _declaration(label, [folder / name for name in names], convention, where)
+    )
     source = MaskSource(
         paths=tuple(folder / name for name in names), declaration=declaration, key=keys, inline=entry.get("mask")
     )
@@ -63,6 +66,14 @@ def entry_mask(folder: Path, entry: Mapping[str, Any], convention: MaskConventio
         path=folder / names[0] if names else folder,
         source=source,
     )
+
+
+def _declaration(label: Any, paths: list[Path], convention: MaskConvention, where: str) -> MaskDeclaration:
+    """Return what a label is: an entry of the dataset's tables, or what a DICOM segmentation itself calls a segment."""
+    named = isinstance(label, str) and not label.strip().lstrip("+-").isdigit() and label not in convention.names()
+    if named and paths and all(dicom_seg.is_segmentation(path) for path in paths):
+        return MaskDeclaration(kind="segment", name=label.strip())
+    return convention.declaration(label, where)
 
 
 def stated_case_id(value: Any) -> str:
@@ -78,6 +89,18 @@ def _names(entry: Mapping[str, Any], where: str) -> list[str]:
     if entry.get("mask") is not None and value is None:
         return []
     raise InputError(f"data: expected a mask name, or a list of them, under 'mask_name' in {where}, got {value!r}")
+
+
+def _keys(value: Any, where: str) -> tuple[str, ...]:
+    """Return where a mask stands in a JSON file; a table's cell may hold the list as JSON."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            raise InputError(f"mask_key in {where}: expected a key or a JSON list of keys, got {value!r}") from None
+    if not value:
+        return ()
+    return tuple(str(part) for part in (value if isinstance(value, list | tuple) else [value]))
 
 
 def _label(entry: Mapping[str, Any], convention: MaskConvention) -> Any:

@@ -128,6 +128,7 @@ def load_dataset(
         *notes_of(chosen, repeats, subjects=subjects, modality="" if stated else set_modality, origin=origin),
         *scale.notes(),
         *filter(None, [options.convention(source).note()]),
+        *options.cache.remarks(),
         *joined_notes(chosen, declared=options.convention(source).combine is not None),
     ]
     infos = with_groups(_one_spelling(infos), groups)

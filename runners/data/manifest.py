@@ -162,6 +162,7 @@ def _record(
         spacing_mm=spacing_of(row.get("spacing_mm_y"), row.get("spacing_mm_x"), where),
         problem="" if texts and texts != ("",) else f"{where}: expected a text under {column!r}, found none",
         source=own.source,
+        stated_id="" if is_absent(given) else stated_case_id(given),
     )
 
 

@@ -13,8 +13,8 @@ from robustness.runners.data.subjects import Subjects
 def joined_notes(records: Sequence[Record], *, declared: bool) -> list[str]:
     """Return what should be known of cases with several mask files; `declared`: the plan says how they count."""
     groups = [] if declared else several_of_one(records)
-    joined = sum(len(record.mask_source.paths) > 1 for record in records)
-    notes = [f"cases whose mask is the union of several files: {joined}"] if joined else []
+    joined = sum(record.mask_source.count() > 1 for record in records)
+    notes = [f"cases whose mask is the union of several: {joined}"] if joined else []
     if groups:
         notes.append(
             f"images with several masks for one text: {len(groups)}, the first {groups[0][0].image_name}; a model that "

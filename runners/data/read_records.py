@@ -8,7 +8,6 @@ from pathlib import Path
 
 from robustness.runners.data import benchmark_folder
 from robustness.runners.data import manifest as manifest_data
-from robustness.runners.data.masks.source import MaskSource
 from robustness.runners.data.options import ReadingOptions
 from robustness.runners.data.records import Record, is_absent
 from robustness.runners.data.volume_records import expand_volumes
@@ -32,8 +31,9 @@ def read_records(place: Path, *, split: str, prompt: str, options: ReadingOption
         records = benchmark_folder.read_split(place, split=split, prompt=prompt, convention=convention)
     else:
         records = manifest_data.read_manifest(place, split=split, prompt=prompt, convention=convention)
-    records = expand_volumes(records, convention, chosen, prompt=prompt)
-    return united(records) if convention.combine == "union" else records
+    # Before volumes are cut: slices and their prompts follow from all masks of an image together.
+    joined = united(records) if convention.combine == "union" else records
+    return expand_volumes(joined, convention, chosen, prompt=prompt)
 
 
 def united(records: Sequence[Record]) -> list[Record]:
@@ -45,9 +45,7 @@ def united(records: Sequence[Record]) -> list[Record]:
         if first is None:
             joined[key] = record
             continue
-        paths = dict.fromkeys((*first.mask_source.paths, *record.mask_source.paths))
-        source = MaskSource(paths=tuple(paths), declaration=first.mask_source.declaration, key=first.mask_source.key)
-        joined[key] = dataclasses.replace(first, source=source)
+        joined[key] = dataclasses.replace(first, source=first.mask_source.joined(record.mask_source))
     return list(joined.values())
 
 
@@ -57,7 +55,7 @@ def several_of_one(records: Sequence[Record]) -> list[list[Record]]:
     for record in records:
         if any(record.texts):
             groups.setdefault(_question(record), []).append(record)
-    return [group for group in groups.values() if len({record.mask_source.paths for record in group}) > 1]
+    return [group for group in groups.values() if any(r.mask_source != group[0].mask_source for r in group[1:])]
 
 
 def pool_of(place: Path, records: Sequence[Record]) -> list[Path]:
@@ -81,4 +79,5 @@ def pool_of(place: Path, records: Sequence[Record]) -> list[Path]:
 
 def _question(record: Record) -> tuple[object, ...]:
     declaration = record.mask_source.declaration
-    return record.image_name, record.slice, record.texts, declaration.values, declaration.colors, declaration.channel
+    foreground = declaration.values, declaration.colors, declaration.channel, declaration.name
+    return record.image_name, record.slice, record.texts, *foreground

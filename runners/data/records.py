@@ -42,6 +42,7 @@ class Record:
         spacing_mm: pixel spacing (row, column), where stated.
         problem: why the case cannot be used, or "".
         source: where the mask lies and what its pixels mean; None: the one file `mask_path`, as its pixels tell.
+        stated_id: the case id that the data state; "" where the mask names the case.
         slice: of a volume; None for an image file, and for a volume that is still to be cut into slices.
     """
 
@@ -60,6 +61,7 @@ class Record:
     spacing_mm: tuple[float, float] | None = None
     problem: str = ""
     source: MaskSource | None = None
+    stated_id: str = ""
     slice: SliceAddress | None = None
 
     @property

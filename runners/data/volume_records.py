@@ -6,21 +6,23 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from robustness.errors import CaseError, InputError
-from robustness.perturb.language.measured import measure
-from robustness.perturb.language.templates import build_prompts, family_of
 from robustness.runners.data.masks.convention import MaskConvention
-from robustness.runners.data.masks.declaration import MaskDeclaration
 from robustness.runners.data.masks.label_map import label_slug
-from robustness.runners.data.masks.labelled_slices import SliceOfVolume, slices_of_volume
+from robustness.runners.data.masks.labelled_slices import Labels, SliceOfVolume, slices_of_volume
 from robustness.runners.data.masks.source import MaskSource
-from robustness.runners.data.masks.volume_mask import Place, read_volume_mask
+from robustness.runners.data.masks.undeclared import listed
+from robustness.runners.data.masks.volume_labels import labels_of_volume
+from robustness.runners.data.masks.volume_mask import has_segment
 from robustness.runners.data.options import ReadingOptions
 from robustness.runners.data.records import Record, SliceAddress
+from robustness.runners.data.volume_words import with_words
+from robustness.runners.data.volumes.base import Header
 from robustness.runners.data.volumes.open import is_volume, stem_of
+from robustness.runners.data.volumes.orientation import stored_view
 from robustness.runners.data.volumes.slices import SliceRule, limited
-
-Labels = Mapping[str, tuple[int, ...]]
 
 
 def expand_volumes(
@@ -29,10 +31,11 @@ def expand_volumes(
     """Return the records with each volume replaced by its chosen slices; other records are kept as they are.
 
     A volume whose record states its label gives cases of that label; without one, of every label of the convention.
-    Where the data hold no text, prompts are made by templates from what each slice shows.
+    Where the data hold no text, prompts are made by templates from what each slice shows. A volume that cannot be read
+    is one record with its problem.
 
     Raises:
-        InputError: a volume's labels are not known.
+        InputError: a volume's labels are not known, or its plane is not.
     """
     expanded: list[Record] = []
     by_subject: dict[str, list[tuple[Record, SliceOfVolume, Labels]]] = {}
@@ -41,105 +44,124 @@ def expand_volumes(
         if record.slice is not None or not is_volume(record.image_path):
             expanded.append(record)
             continue
-        header, problem = _header(record, options)
-        if problem or (header is not None and header.shape[2] == 1 and not is_volume(record.mask_path)):
-            # A single image of a medical format with an ordinary mask, or a file that cannot be read.
-            expanded.append(
-                dataclasses.replace(record, slice=SliceAddress("stored", 0), problem=problem or record.problem)
-            )
+        try:
+            header = options.cache.volume(record.image_path).header
+            if not any(is_volume(path) for path in record.mask_source.paths):
+                expanded.append(_single(record, header, options, prompt=prompt))
+                continue
+            labels = labels_of_volume(record, convention, options.cache)
+            paths = record.mask_source.paths
+            slices = slices_of_volume(record.image_path, paths, labels, _unlimited(rule), options.cache)
+        except CaseError as error:
+            expanded.append(_broken(record, str(error), options))
             continue
-        labels = _labels(record, convention, options)
-        subject = record.states("subject") or record.states("subject_id") or stem_of(record.image_path)
-        for chosen in slices_of_volume(record.image_path, record.mask_path, labels, _unlimited(rule), options.cache):
+        if not slices:
+            options.cache.remark(record.image_name, "shows none of the labels that are declared")
+        subject = _subject(record, header)
+        for chosen in slices:
             by_subject.setdefault(subject, []).append((record, chosen, labels))
-    for subject, slices in by_subject.items():
-        for record, chosen, labels in limited(slices, rule.max_per_subject):
+    _refuse_nothing(records, by_subject, expanded, options)
+    for subject, found in by_subject.items():
+        for record, chosen, labels in limited(found, rule.max_per_subject):
             expanded.extend(_cases(record, chosen, labels, options, subject=subject, prompt=prompt))
     return expanded
+
+
+def _refuse_nothing(
+    records: Sequence[Record], chosen: Mapping[str, Any], expanded: Sequence[Record], options: ReadingOptions
+) -> None:
+    """Refuse a set of volumes none of which shows a declared label: the labels are those of another set.
+
+    Raises:
+        InputError: no slice was chosen; the message shows the values of the first mask.
+    """
+    if chosen or expanded or not records:
+        return
+    mask = records[0].mask_source.paths[0]
+    values = np.unique(options.cache.voxels(mask))
+    raise InputError(
+        f"labels: expected slices that show a declared label, found none in {len(records)} volumes; {mask.name} holds "
+        f'the values {listed(values)}; state [data] labels = {{1 = "NAME", ...}} for them, or slices.min_pixels'
+    )
 
 
 def _unlimited(rule: SliceRule) -> SliceRule:
     return dataclasses.replace(rule, max_per_subject=None)
 
 
-def _header(record: Record, options: ReadingOptions) -> tuple[Any, str]:
+def _subject(record: Record, header: Header) -> str:
+    """Return whom a volume shows: as the data state, else the header's patient, else the file's name."""
+    stated = record.states("subject") or record.states("subject_id")
+    return stated or header.patient or stem_of(record.image_path)
+
+
+def _broken(record: Record, problem: str, options: ReadingOptions) -> Record:
+    """Return the one record of a volume that cannot be used, with what its header says where that can be read."""
     try:
-        return options.cache.volume(record.image_path).header, ""
-    except CaseError as error:
-        return None, str(error)
-
-
-def _labels(record: Record, convention: MaskConvention, options: ReadingOptions) -> Labels:
-    """Return the labels of a volume's cases: its own, the convention's, or the segments that the mask names."""
-    declaration = record.mask_source.declaration
-    if declaration.kind == "labels":
-        return {declaration.name or "target": declaration.values}
-    if convention.labels:
-        return convention.labels
-    segments = options.cache.volume(record.mask_path).header.facts.get("segments")
-    if segments:
-        return {label: (number,) for number, label in segments.items()}
-    if record.target:
-        return {record.target: (1,)}
-    raise InputError(
-        f"labels: {record.mask_path.name} is a volume whose values have no names; state [data] labels = "
-        '{1 = "NAME", ...}'
+        header = options.cache.volume(record.image_path).header
+    except CaseError:
+        header = Header((1, 1, 1), None, None)
+    return dataclasses.replace(
+        record,
+        case_id=record.stated_id or _id(record),
+        extra={"subject": _subject(record, header), **record.extra, **_facts(record, header)},
+        slice=SliceAddress("stored", 0),
+        problem=problem,
     )
+
+
+def _single(record: Record, header: Header, options: ReadingOptions, *, prompt: str) -> Record:
+    """Return the record of one image of a medical format, such as a radiograph, with a mask of another kind."""
+    if header.shape[2] != 1:
+        raise CaseError(
+            f"mask {record.mask_path}: expected a volume of {header.shape[2]} slices as its image {record.image_name} "
+            "is, got one image; name a NIfTI, NRRD, MHA, TIFF stack or DICOM segmentation"
+        )
+    view = stored_view(header)
+    single = dataclasses.replace(
+        record,
+        slice=SliceAddress("stored", 0),
+        extra={"subject": _subject(record, header), **record.extra, **_facts(record, header)},
+        modality=record.modality or header.modality,
+        spacing_mm=record.spacing_mm or view.spacing_mm,
+    )
+    return single if any(record.texts) else with_words(single, header, view, options, prompt=prompt)
 
 
 def _cases(
     record: Record, chosen: SliceOfVolume, labels: Labels, options: ReadingOptions, *, subject: str, prompt: str
 ) -> Iterator[Record]:
     rule, view = options.slices or SliceRule(), chosen.view
+    header = options.cache.volume(record.image_path).header
     address = SliceAddress(view.plane, chosen.index, rule.orientation, rule.channel)
     name = f"{record.image_name}#{view.plane}{chosen.index:03d}"
-    image_id = f"{_id(record)}_{view.plane}{chosen.index:03d}"
+    image_id = f"{record.stated_id or _id(record)}_{view.plane}{chosen.index:03d}"
     for label in chosen.labels:
-        source = _source(record, label, labels)
-        texts, siblings, words, problem = record.texts, record.siblings, record.attributes, record.problem
-        if not any(record.texts):
-            texts, siblings, words, problem = _worded(record, chosen, source, label, options, prompt)
-        yield dataclasses.replace(
+        case = dataclasses.replace(
             record,
-            case_id=f"{image_id}_{label_slug(label, labels)}",
+            case_id=f"{image_id}_{label_slug(label, {})}",
             image_name=name,
-            source=source,
+            source=_source(record, label, labels, options),
             target=record.target or label,
-            texts=texts,
-            siblings=siblings,
-            attributes={**words, "view": view.plane},
-            extra={"subject": subject, **record.extra, **_facts(record, options), "slice": chosen.index},
+            modality=record.modality or header.modality,
+            attributes={**record.attributes, "view": view.plane},
+            extra={"subject": subject, **record.extra, **_facts(record, header), "slice": chosen.index},
             spacing_mm=record.spacing_mm or view.spacing_mm,
             slice=address,
-            problem=problem,
         )
+        yield case if any(record.texts) else with_words(case, header, view, options, prompt=prompt)
 
 
-def _source(record: Record, label: str, labels: Labels) -> MaskSource:
-    source = record.mask_source
-    if source.declaration.kind == "labels":
-        return source
-    return dataclasses.replace(source, declaration=MaskDeclaration(kind="labels", values=labels[label], name=label))
+def _source(record: Record, label: str, labels: Labels, options: ReadingOptions) -> MaskSource:
+    """Return where a label's mask lies: in all masks of the volume, but segmentations without that segment."""
+    declaration = labels[label]
+    paths = [path for path in record.mask_source.paths if has_segment(options.cache.volume(path).header, declaration)]
+    return MaskSource(paths=tuple(paths), declaration=declaration)
 
 
-def _worded(
-    record: Record, chosen: SliceOfVolume, source: MaskSource, label: str, options: ReadingOptions, prompt: str
-) -> tuple[tuple[str, ...], dict[str, Any], dict[str, Any], str]:
-    header = options.cache.volume(record.image_path).header
-    place = Place(header, chosen.view, chosen.index)
-    mask = read_volume_mask(record.mask_path, source.declaration, place, options.cache)
-    words = {**measure(mask), **record.attributes, "view": chosen.view.plane, "target": record.target or label}
-    prompts = build_prompts(words, family=family_of(record.modality or header.modality, words["target"]))
-    text = prompts.get(prompt, prompts["p6"] if prompt == "prompt" else None)
-    texts = tuple(text) if isinstance(text, list) else (text,) if isinstance(text, str) else ()
-    problem = "" if texts else f"{record.where}: expected a prompt among {', '.join(prompts)}, got {prompt!r}"
-    return texts, prompts, {key: value for key, value in words.items() if key != "target"}, problem
-
-
-def _facts(record: Record, options: ReadingOptions) -> dict[str, Any]:
+def _facts(record: Record, header: Header) -> dict[str, Any]:
     """Return the header's facts that the data themselves do not state."""
-    facts = options.cache.volume(record.image_path).header.facts
-    return {key: value for key, value in facts.items() if key not in record.extra and key != "segments"}
+    return {key: value for key, value in header.facts.items() if key not in record.extra and key != "segments"}
 
 
 def _id(record: Record) -> str:

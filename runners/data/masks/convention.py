@@ -53,7 +53,12 @@ class MaskConvention:
             return self._unlabelled(where)
         items = label if isinstance(label, list | tuple) else [label]
         if self.colors and all(item in self.colors for item in items):
-            return MaskDeclaration(kind="colors", colors=tuple(self.colors[i] for i in items), name="+".join(items))
+            return MaskDeclaration(
+                kind="colors",
+                colors=tuple(self.colors[i] for i in items),
+                table_colors=tuple(self.colors.values()),
+                name="+".join(items),
+            )
         if self.channels and label in self.channels:
             return MaskDeclaration(
                 kind="channel",

@@ -7,7 +7,7 @@ from typing import Literal
 
 from robustness.errors import InputError
 
-MaskKind = Literal["auto", "labels", "colors", "channel", "soft"]
+MaskKind = Literal["auto", "labels", "colors", "channel", "soft", "segment"]
 KINDS: tuple[str, ...] = MaskKind.__args__  # type: ignore[attr-defined]
 
 Rgb = tuple[int, int, int]
@@ -19,9 +19,11 @@ class MaskDeclaration:
 
     Attributes:
         kind: "auto" (what the pixels themselves leave no doubt about), "labels" (a label map), "colors" (one colour
-            for each class), "channel" (one channel for each class) or "soft" (a share, compared with `threshold`).
+            for each class), "channel" (one channel for each class), "soft" (a share, compared with `threshold`) or
+            "segment" (what the file itself calls `name`: a segment of a DICOM segmentation).
         values: the label values that are foreground together; of "labels".
         colors: the (red, green, blue) values that are foreground together; of "colors".
+        table_values, table_colors: all that the dataset's table names; a file with none of them is of another kind.
         channel: which channel, counted from 0; of "channel".
         threshold: foreground is at or above this share of the full scale; of "soft" and of "channel".
         full_scale: what a share of 1 is stored as; None: the type's highest value, 1 for floats.
@@ -34,6 +36,8 @@ class MaskDeclaration:
     kind: MaskKind = "auto"
     values: tuple[int, ...] = ()
     colors: tuple[Rgb, ...] = ()
+    table_values: tuple[int, ...] = ()
+    table_colors: tuple[Rgb, ...] = ()
     channel: int | None = None
     threshold: float = 0.5
     full_scale: float | None = None
@@ -52,6 +56,8 @@ class MaskDeclaration:
             raise InputError("masks.colors: expected a colour for each label, such as polyp = [255, 0, 0], got none")
         if self.kind == "channel" and (self.channel is None or self.channel < 0):
             raise InputError(f"masks.channel: expected a channel counted from 0, got {self.channel}")
+        if self.kind == "segment" and not self.name:
+            raise InputError("mask_label: expected the label of a segment, got an empty text")
 
     def shown(self) -> str:
         """Return the declaration in a few words, for notes ("label 2 (posterior)")."""
@@ -62,6 +68,8 @@ class MaskDeclaration:
             return f"colour {' or '.join('#{:02x}{:02x}{:02x}'.format(*color) for color in self.colors)}{called}"
         if self.kind == "channel":
             return f"channel {self.channel} at or above {self.threshold:g}{called}"
+        if self.kind == "segment":
+            return f"segment {self.name!r}"
         if self.kind == "soft":
             return f"at or above {self.threshold:g} of the full scale{called}"
         return "as the pixels tell"

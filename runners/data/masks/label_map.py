@@ -59,7 +59,8 @@ def pick(label: Any, table: LabelTable, where: str) -> MaskDeclaration:
     if not items:
         raise InputError(f"mask_label in {where}: expected a label, got an empty list")
     values = tuple(dict.fromkeys(value for item in items for value in _values(item, table, where)))
-    return MaskDeclaration(kind="labels", values=values, name=label_name(label, table))
+    named = tuple(dict.fromkeys(value for numbers in table.values() for value in numbers))
+    return MaskDeclaration(kind="labels", values=values, table_values=named, name=label_name(label, table))
 
 
 def label_name(label: Any, table: LabelTable) -> str:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from robustness.errors import CaseError
-from robustness.runners.data.masks.volume_mask import Place, aligned_plane
-from robustness.runners.data.volumes.base import Header
+from robustness.runners.data.masks.declaration import MaskDeclaration
+from robustness.runners.data.masks.undeclared import listed
+from robustness.runners.data.masks.volume_mask import Place, aligned_plane, foreground_of, has_segment
+from robustness.runners.data.volumes.base import Header, Voxels
 from robustness.runners.data.volumes.cache import VolumeCache
 from robustness.runners.data.volumes.orientation import View, stored_plane, view_of
 from robustness.runners.data.volumes.slices import SliceRule, candidate_slices, limited
+
+Labels = Mapping[str, MaskDeclaration]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +37,8 @@ def view_by_rule(header: Header, rule: SliceRule, where: str) -> View:
 
 def slices_of_volume(
     image: Path,
-    mask: Path,
-    labels: Mapping[str, tuple[int, ...]],
+    masks: Sequence[Path],
+    labels: Labels,
     rule: SliceRule,
     cache: VolumeCache,
     *,
@@ -43,18 +47,19 @@ def slices_of_volume(
     """Return the slices of a volume that a rule chooses, in the order of their indices.
 
     Args:
-        image, mask: the volumes, on one grid.
-        labels: name -> values; each slice lists those with `rule.min_pixels` or more.
+        image: the volume.
+        masks: its masks, on one grid with it; several count together.
+        labels: name -> what it is in the masks; each slice lists those with `rule.min_pixels` or more.
         rule: the rule.
         cache: of volumes.
         most: at most so many; None: `rule.max_per_subject`.
 
     Raises:
-        CaseError: a file cannot be read, or the two do not lie on one grid.
+        CaseError: a file cannot be read, or they do not lie on one grid.
     """
     header = cache.volume(image).header
     view = view_by_rule(header, rule, image.name)
-    areas = _areas(image, mask, labels, view, cache)
+    areas = _areas(header, masks, labels, view, cache)
     indices = limited(candidate_slices(areas, rule), most or rule.max_per_subject)
     return [
         SliceOfVolume(view, index, tuple(name for name in labels if _shown(areas[name][index], rule)))
@@ -67,21 +72,34 @@ def _shown(area: int, rule: SliceRule) -> bool:
 
 
 def _areas(
-    image: Path, mask: Path, labels: Mapping[str, tuple[int, ...]], view: View, cache: VolumeCache
+    image: Header, masks: Sequence[Path], labels: Labels, view: View, cache: VolumeCache
 ) -> dict[str, list[int]]:
-    header = cache.volume(image).header
+    """Return the number of pixels of each label on every slice."""
     areas: dict[str, list[int]] = {name: [] for name in labels}
     for index in range(view.count):
-        values = aligned_plane(mask, Place(header, view, index), cache)
-        if values.ndim == 3:
-            numbers = [int(values[..., channel].any(axis=-1).sum()) for channel in range(values.shape[2])]
-            for name, label_values in labels.items():
-                areas[name].append(sum(numbers[value - 1] for value in label_values if value <= len(numbers)))
-            continue
-        if np.issubdtype(values.dtype, np.floating) and not (values == np.rint(values)).all():
-            raise CaseError(f"mask {mask}: expected whole numbers (a label map), got fractions")
-        distinct, sizes = np.unique(values, return_counts=True)
-        sized = dict(zip((int(value) for value in distinct), sizes.tolist(), strict=True))
-        for name, label_values in labels.items():
-            areas[name].append(sum(sized.get(value, 0) for value in label_values))
+        place = Place(image, view, index)
+        planes = [(path, aligned_plane(path, place, cache)) for path in masks]
+        counted = _counted(planes[0], labels) if len(planes) == 1 else None
+        for name, declaration in labels.items():
+            if counted is not None:
+                areas[name].append(sum(counted.get(value, 0) for value in declaration.values))
+                continue
+            own = [(plane, cache.volume(path).header, str(path)) for path, plane in planes]
+            shown = [foreground_of(p, declaration, h, w) for p, h, w in own if has_segment(h, declaration)]
+            areas[name].append(int(np.logical_or.reduce(shown).sum()) if shown else 0)
     return areas
+
+
+def _counted(plane: tuple[Path, Voxels], labels: Labels) -> dict[int, int] | None:
+    """Return how often each value occurs in a label map; None where another reading is declared."""
+    path, values = plane
+    if values.ndim != 2 or any(declaration.kind != "labels" for declaration in labels.values()):
+        return None
+    if np.issubdtype(values.dtype, np.floating) and not (values == np.rint(values)).all():
+        odd = listed(np.unique(values[values != np.rint(values)])[:3])
+        raise CaseError(
+            f"mask {path}: expected whole numbers (a label map), got fractions such as {odd}; declare masks = "
+            '{kind = "soft", threshold = 0.5}'
+        )
+    distinct, sizes = np.unique(values, return_counts=True)
+    return dict(zip((int(value) for value in distinct), sizes.tolist(), strict=True))

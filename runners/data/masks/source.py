@@ -28,12 +28,25 @@ class MaskSource:
         declaration: what their pixels mean.
         key: where a mask stands in a JSON file.
         inline: a run-length code or polygons, as the annotation holds them.
+        parts: the masks of several annotations, which count together; `paths` are then all their files.
     """
 
     paths: tuple[Path, ...] = ()
     declaration: MaskDeclaration = field(default_factory=MaskDeclaration)
     key: tuple[str, ...] = ()
     inline: Any = None
+    parts: tuple[MaskSource, ...] = ()
+
+    def count(self) -> int:
+        """Return how many masks count together."""
+        return max(len(self.parts), len(self.paths), 1)
+
+    def joined(self, other: MaskSource) -> MaskSource:
+        """Return the union with the mask of another annotation; the same mask twice is one."""
+        own = list(self.parts or (self,))
+        own += [part for part in (other.parts or (other,)) if part not in own]
+        paths = tuple(dict.fromkeys(path for part in own for path in part.paths))
+        return self if len(own) == 1 else MaskSource(paths=paths, declaration=self.declaration, parts=tuple(own))
 
 
 def read_source(
@@ -53,14 +66,22 @@ def read_source(
     """
     if source.inline is not None:
         return MaskReading(rasterize(source.inline, size, "written inline"), "run lengths or polygons")
-    readings = [_read(path, source, size, cache=cache, upright=upright, place=place) for path in source.paths]
+    if source.parts:
+        readings = [read_source(part, size, cache=cache, upright=upright, place=place) for part in source.parts]
+    else:
+        readings = [_read(path, source, size, cache=cache, upright=upright, place=place) for path in source.paths]
     if len(readings) == 1:
         return readings[0]
     shapes = {reading.mask.shape for reading in readings}
     if len(shapes) != 1:
-        raise CaseError(f"mask {source.paths[0]}: expected masks of one size, got {len(shapes)} sizes for one case")
+        sizes = ", ".join(f"{width} x {height}" for height, width in sorted(shapes))
+        raise CaseError(f"mask {_first(source)}: expected masks of one size, got {sizes} for one case")
     union = np.logical_or.reduce([reading.mask for reading in readings])
-    return MaskReading(np.asarray(union), f"union of {len(readings)} files ({readings[0].decision})")
+    return MaskReading(np.asarray(union), f"union of {len(readings)} masks ({readings[0].decision})")
+
+
+def _first(source: MaskSource) -> str:
+    return str(source.paths[0]) if source.paths else "written inline"
 
 
 def _read(

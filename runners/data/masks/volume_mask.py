@@ -10,8 +10,8 @@ import numpy as np
 from robustness.errors import CaseError
 from robustness.runners.data.masks.declaration import MaskDeclaration
 from robustness.runners.data.masks.mask_values import of_labels
-from robustness.runners.data.masks.undeclared import UndeclaredMaskError
-from robustness.runners.data.volumes.base import Header, Voxels
+from robustness.runners.data.masks.undeclared import UndeclaredMaskError, listed
+from robustness.runners.data.volumes.base import Affine, Header, Voxels
 from robustness.runners.data.volumes.cache import VolumeCache
 from robustness.runners.data.volumes.orientation import View
 from robustness.types import Mask
@@ -38,9 +38,7 @@ def read_volume_mask(path: Path, declaration: MaskDeclaration, place: Place, cac
         CaseError: the two volumes do not lie on one grid, or the declaration does not fit the mask.
     """
     values = place.view.image(aligned_plane(path, place, cache))
-    if values.ndim == 3:
-        return _of_channels(values, declaration, segments_of(cache.volume(path).header), str(path))
-    return foreground_of(values, declaration, str(path))
+    return foreground_of(values, declaration, cache.volume(path).header, str(path))
 
 
 def segments_of(header: Header) -> dict[int, str]:
@@ -49,35 +47,95 @@ def segments_of(header: Header) -> dict[int, str]:
     return segments or {number: str(number) for number in range(1, header.channels + 1)}
 
 
-def _of_channels(values: Voxels, declaration: MaskDeclaration, segments: dict[int, str], where: str) -> Mask:
+def has_segment(header: Header, declaration: MaskDeclaration) -> bool:
+    """Tell whether a file of segments has one that is declared; True for label maps, whose values may be anywhere."""
+    if declaration.kind == "segment":
+        return declaration.name in segments_of(header).values()
+    if declaration.kind == "labels" and (header.channels > 1 or "segments" in header.facts):
+        return any(value in segments_of(header) for value in declaration.values)
+    return True
+
+
+def foreground_of(values: Voxels, declaration: MaskDeclaration, header: Header, where: str) -> Mask:
+    """Return the foreground of a plane of a mask volume.
+
+    Args:
+        values: (rows, columns) or (rows, columns, channels).
+        declaration: what they mean.
+        header: of the mask's file.
+        where: the file, for messages.
+
+    Raises:
+        CaseError: the declaration does not fit the mask, or nothing is declared and several values leave a doubt.
+    """
+    if header.color:
+        raise CaseError(f"mask {where}: expected a label map or segments, got a volume of colours")
+    if values.ndim == 3:
+        return _of_channels(values, declaration, header, where)
+    if declaration.kind == "segment":
+        number = next((n for n, label in header.facts.get("segments", {}).items() if label == declaration.name), None)
+        if number is None:
+            raise no_segment(declaration, header, where)
+        return np.asarray(values == number)
+    if declaration.kind == "labels":
+        return of_labels(values, declaration, where)
+    if declaration.kind == "soft":
+        scale = declaration.full_scale or _stated_scale(values, where)
+        return np.asarray((values >= declaration.threshold * scale) & (values > 0))
+    if declaration.kind != "auto":
+        raise CaseError(
+            f"mask {where}: expected {declaration.shown()}, got a volume with one value for each voxel; declare "
+            '[data] labels = {1 = "NAME", ...}'
+        )
+    levels = np.unique(values)
+    if levels[0] < 0 or len(levels[levels != 0]) > 1:
+        raise UndeclaredMaskError(
+            f"mask {where}: expected background 0 and one value, got the values {listed(levels)}; declare [data] "
+            'labels = {1 = "NAME", ...}'
+        )
+    return np.asarray(values != 0)
+
+
+def _of_channels(values: Voxels, declaration: MaskDeclaration, header: Header, where: str) -> Mask:
     """Return the union of the declared segments; without a declaration there must be one segment only."""
+    segments = segments_of(header)
     numbers = list(segments)
     if declaration.kind == "channel":
         channels = [declaration.channel or 0]
     elif declaration.kind == "labels":
         channels = [numbers.index(value) for value in declaration.values if value in segments]
+    elif declaration.kind == "segment":
+        channels = [place for place, number in enumerate(numbers) if segments[number] == declaration.name]
     else:
         channels = [0] if len(numbers) == 1 else []
     if not channels or max(channels) >= values.shape[2]:
-        named = ", ".join(f"{number} {label}" for number, label in segments.items())
-        raise CaseError(f"mask {where}: expected mask_label among the segments {named}, got {declaration.shown()}")
-    return np.asarray((values[..., channels] >= declaration.threshold).any(axis=-1))
-
-
-def foreground_of(values: Voxels, declaration: MaskDeclaration, where: str) -> Mask:
-    """Return the foreground of a plane of a mask volume."""
-    if declaration.kind == "labels":
-        return of_labels(values, declaration, where)
-    if declaration.kind == "soft":
-        scale = declaration.full_scale or 1.0
-        return np.asarray((values >= declaration.threshold * scale) & (values > 0))
-    levels = np.unique(values)
-    if levels[0] < 0 or len(levels[levels != 0]) > 1:
-        raise UndeclaredMaskError(
-            f"mask {where}: expected background 0 and one value, got a label map; declare [data] labels = "
-            '{1 = "NAME", ...}'
+        raise no_segment(declaration, header, where)
+    chosen = values[..., channels]
+    top = 1.0 if chosen.dtype == np.bool_ else float(chosen.max(initial=0))
+    if top > 1 and declaration.full_scale is None:
+        raise CaseError(
+            f"mask {where}: expected channels of 0 to 1, got the values {listed(np.unique(chosen))}; state "
+            "masks.full_scale, or one sequence of labels"
         )
-    return np.asarray(values != 0)
+    bound = declaration.threshold * (declaration.full_scale or 1.0)
+    return np.asarray(((chosen >= bound) & (chosen > 0)).any(axis=-1))
+
+
+def no_segment(declaration: MaskDeclaration, header: Header, where: str) -> CaseError:
+    """Return the error for a label that a file of segments lacks."""
+    named = ", ".join(f"{number} {label}" for number, label in segments_of(header).items())
+    return CaseError(f"mask {where}: expected mask_label among the segments {named}, got {declaration.shown()}")
+
+
+def _stated_scale(values: Voxels, where: str) -> float:
+    """Return the full scale of a soft mask, 1: a volume's type says nothing of it."""
+    top = float(values.max(initial=0))
+    if top <= 1 and (not np.issubdtype(values.dtype, np.integer) or top == 1 or not values.any()):
+        return 1.0
+    raise CaseError(
+        f"mask {where}: expected values of 0 to 1 (a soft mask), got the values {listed(np.unique(values))}; state "
+        "masks.full_scale (what a share of 1 is stored as), or declare labels"
+    )
 
 
 def aligned_plane(path: Path, place: Place, cache: VolumeCache) -> Voxels:
@@ -115,7 +173,8 @@ def _by_place(path: Path, place: Place, own: Header, cache: VolumeCache) -> Voxe
     exact = points @ change[:3, :3].T + change[:3, 3]
     nearest = np.rint(exact).astype(int)
     inside = ((nearest >= 0) & (nearest < np.array(own.shape))).all(axis=1)
-    if np.abs(exact - nearest)[inside].max(initial=0.0) > _TOLERANCE or not inside.any():
+    # A segmentation may hold fewer slices than its image: a slice beyond them is background, a mask beside it an error.
+    if np.abs(exact - nearest).max() > _TOLERANCE or not _overlap(place.header, own, change):
         raise CaseError(
             f"mask {path}: expected the grid of its image, got another place or voxel size; resample the mask to the "
             "image"
@@ -126,3 +185,12 @@ def _by_place(path: Path, place: Place, own: Header, cache: VolumeCache) -> Voxe
     flat[inside] = voxels[source[:, 0], source[:, 1], source[:, 2]]
     in_plane = [size for number, size in enumerate(shape) if number != axis]
     return flat.reshape(*in_plane, *voxels.shape[3:])
+
+
+def _overlap(image: Header, mask: Header, change: Affine) -> bool:
+    """Tell whether two grids share a voxel; `change` leads from indices of the image to indices of the mask."""
+    corners = np.array([[i, j, k, 1.0] for i in (0, 1) for j in (0, 1) for k in (0, 1)])
+    corners[:, :3] *= np.array(image.shape) - 1
+    reached = corners @ change.T
+    lowest, highest = reached[:, :3].min(axis=0), reached[:, :3].max(axis=0)
+    return bool((np.rint(highest) >= 0).all() and (np.rint(lowest) < np.array(mask.shape)).all())

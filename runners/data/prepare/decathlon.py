@@ -11,9 +11,12 @@ from typing import Any
 import numpy as np
 
 from robustness.errors import InputError
-from robustness.runners.data.masks.label_map import label_slug, parse_labels
-from robustness.runners.data.masks.labelled_slices import SliceOfVolume, slices_of_volume
+from robustness.runners.data.masks.declaration import MaskDeclaration
+from robustness.runners.data.masks.label_map import label_slug, parse_labels, pick
+from robustness.runners.data.masks.labelled_slices import Labels, SliceOfVolume, slices_of_volume
+from robustness.runners.data.masks.volume_mask import Place, read_volume_mask
 from robustness.runners.data.prepare.base import Layout, Sample, Target
+from robustness.runners.data.volumes.base import Header
 from robustness.runners.data.volumes.cache import VolumeCache
 from robustness.runners.data.volumes.open import stem_of
 from robustness.runners.data.volumes.orientation import View
@@ -28,13 +31,14 @@ def _decathlon(source: Path, options: Options) -> Iterator[Sample]:
     root, card = _card(source)
     labels = options.get("labels") or {value: name for value, name in card["labels"].items() if str(value) != "0"}
     table = parse_labels(_lowered(labels), "dataset.json")
+    declared = {name: pick(name, table, "dataset.json") for name in table}
     rule, window = slice_rule(options.get("slices")), parse_window(options.get("window"))
     cache = VolumeCache()
     for pair in card["training"]:
         image, mask = (root / str(pair[key]) for key in ("image", "label"))
         scale: dict[str, Scale] = {}
-        for chosen in slices_of_volume(image, mask, table, rule, cache):
-            yield _sample(image, mask, chosen, table, _Reader(cache, window, rule, scale))
+        for chosen in slices_of_volume(image, [mask], declared, rule, cache):
+            yield _sample(image, mask, chosen, declared, _Reader(cache, window, rule, scale))
 
 
 class _Reader:
@@ -43,13 +47,16 @@ class _Reader:
     def __init__(self, cache: VolumeCache, window: Window | None, rule: SliceRule, scale: dict[str, Scale]) -> None:
         self._cache, self._window, self._rule, self._scale = cache, window, rule, scale
 
+    def header(self, path: Path) -> Header:
+        return self._cache.volume(path).header
+
     def image(self, path: Path, view: View, index: int) -> Image:
         plane = self._channel(self._cache.plane(path, view.axis, index), path)
         unit = self._of(path).unit(view.image(plane))
         return np.rint(unit * 255).astype(np.uint8)
 
-    def mask(self, path: Path, view: View, index: int, values: tuple[int, ...]) -> Mask:
-        return np.asarray(np.isin(view.image(self._cache.plane(path, view.axis, index)), values))
+    def mask(self, path: Path, declaration: MaskDeclaration, place: Place) -> Mask:
+        return read_volume_mask(path, declaration, place, self._cache)
 
     def _of(self, path: Path) -> Scale:
         if "volume" not in self._scale:
@@ -72,16 +79,14 @@ class _Reader:
         return voxels[..., self._rule.channel]
 
 
-def _sample(
-    image: Path, mask: Path, chosen: SliceOfVolume, table: Mapping[str, tuple[int, ...]], reader: _Reader
-) -> Sample:
+def _sample(image: Path, mask: Path, chosen: SliceOfVolume, declared: Labels, reader: _Reader) -> Sample:
     stem, view = stem_of(image), chosen.view
     name = f"{stem}_{view.plane}{chosen.index:03d}"
     targets = tuple(
         Target(
             name=label,
-            mask_stem=f"{name}_{label_slug(label, table)}",
-            read=partial(reader.mask, mask, view, chosen.index, table[label]),
+            mask_stem=f"{name}_{label_slug(label, {})}",
+            read=partial(reader.mask, mask, declared[label], Place(reader.header(image), view, chosen.index)),
             attributes={"view": view.plane},
         )
         for label in chosen.labels

@@ -30,7 +30,7 @@ class Header:
         channels: of one voxel: 1, 3 (colour) or the number of sequences of a 4D file.
         color: the channels are red, green and blue.
         patient: an id from the header, or "".
-        modality: as the header names it ("MR", "CT", "US"), or "".
+        modality: in the words of `robustness.perturb.modality`, or "".
         windows: (low, high) intervals of stored values that the header proposes for display.
         inverted: low values are shown bright (MONOCHROME1).
         facts: further fields of the header that a plan may name as groups (scanner, site, sex, age, ...).

@@ -31,6 +31,18 @@ class VolumeCache:
     def __init__(self) -> None:
         self._volumes: OrderedDict[Path, Loaded] = OrderedDict()
         self._lock = RLock()
+        self._remarks: dict[str, list[str]] = {}
+
+    def remark(self, name: str, text: str) -> None:
+        """Note what a reader of the results should know about a file."""
+        with self._lock:
+            files = self._remarks.setdefault(text, [])
+            if name not in files:
+                files.append(name)
+
+    def remarks(self) -> list[str]:
+        """Return what was noted, one sentence for all files of which it holds."""
+        return [f"volumes: {files[0]}{_more(files)}: {text}" for text, files in self._remarks.items()]
 
     def __getstate__(self) -> dict[str, Any]:
         return {"volumes": 0}
@@ -65,8 +77,18 @@ class VolumeCache:
             return take_plane(self.voxels(path), axis, index)
 
     def _entry(self, path: Path) -> Loaded:
-        entry = self._volumes.pop(path, None) or Loaded(open_volume(path), None)
+        entry = self._volumes.pop(path, None) or self._opened(path)
         self._volumes[path] = entry
         while len(self._volumes) > _MOST:
             self._volumes.popitem(last=False)
         return entry
+
+    def _opened(self, path: Path) -> Loaded:
+        volume = open_volume(path)
+        for text in volume.header.warnings:
+            self.remark(path.name, text)
+        return Loaded(volume, None)
+
+
+def _more(files: list[str]) -> str:
+    return f" and {len(files) - 1} more" if len(files) > 1 else ""

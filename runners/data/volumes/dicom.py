@@ -15,6 +15,7 @@ from robustness.errors import CaseError
 from robustness.regular_files import open_regular
 from robustness.runners.data.volumes.base import Header, Voxels, needs
 from robustness.runners.data.volumes.dicom_header import (
+    MODALITIES,
     affine_of,
     along_normal,
     facts_of,
@@ -136,6 +137,11 @@ def _of_file(path: Path, dataset: Any) -> list[Frame]:
 
 def _header(frames: list[Frame], dataset: Any, path: Path) -> Header:
     rows, columns = int(getattr(dataset, "Rows", 0)), int(getattr(dataset, "Columns", 0))
+    if str(getattr(dataset, "Modality", "")) == "RTSTRUCT":
+        raise CaseError(
+            f"image {path}: expected an image or a DICOM segmentation, got an RT structure set; convert it to a "
+            "segmentation (NIfTI, NRRD, or DICOM SEG)"
+        )
     if not rows or not columns:
         raise CaseError(f"image {path}: expected an image with Rows and Columns, found none")
     groups = functional_groups(dataset, 0)
@@ -153,7 +159,7 @@ def _header(frames: list[Frame], dataset: Any, path: Path) -> Header:
         channels=3 if color else 1,
         color=color,
         patient=str(getattr(dataset, "PatientID", "") or "").strip(),
-        modality=str(getattr(dataset, "Modality", "") or "").strip(),
+        modality=MODALITIES.get(str(getattr(dataset, "Modality", "") or "").strip(), ""),
         windows=_windows(dataset, groups),
         inverted=str(getattr(dataset, "PhotometricInterpretation", "")).strip() == "MONOCHROME1",
         facts=facts_of(dataset),

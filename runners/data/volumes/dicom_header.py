@@ -22,6 +22,27 @@ FACTS = {
     "protocol": "ProtocolName",
     "station": "StationName",
 }
+# Codes of the field Modality (DICOM PS3.3, C.7.3.1.1.1) in the words of `robustness.perturb.modality`.
+MODALITIES = {
+    "CT": "CT",
+    "MR": "MRI",
+    "US": "ultrasound",
+    "IVUS": "ultrasound",
+    "CR": "x-ray",
+    "DX": "x-ray",
+    "MG": "x-ray",
+    "RF": "x-ray",
+    "XA": "x-ray",
+    "PX": "x-ray",
+    "IO": "x-ray",
+    "ES": "endoscopy",
+    "OP": "fundus",
+    "OPT": "OCT",
+    "SM": "microscopy",
+    "GM": "microscopy",
+    "DMS": "dermoscopy",
+    "XC": "photograph",
+}
 # Fields that name a person; a file for research holds none of them.
 IDENTIFIERS = (
     "PatientName",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from robustness.errors import CaseError
-from robustness.runners.data.volumes.base import Header, Voxels, needs, take_plane
+from robustness.runners.data.volumes.base import Header, Voxels, needs, spacing_of_affine, take_plane
 
 _STORAGE = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 
@@ -21,20 +21,17 @@ class SegVolume:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        segmentation = _read(path)
-        labels = {
-            int(number): str(segmentation.get_segment_description(number).SegmentLabel)
-            for number in segmentation.segment_numbers
-        }
-        self._voxels, affine = _volume(segmentation, list(labels), path)
+        dataset = _read(path)
+        labels = {int(item.SegmentNumber): str(item.SegmentLabel) for item in dataset.SegmentSequence}
+        single = _single_plane(dataset, list(labels))
+        self._voxels, affine = (single, None) if single is not None else _volume(path, list(labels))
         shape = self._voxels.shape
-        sizes = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
         self.header = Header(
             shape=(shape[0], shape[1], shape[2]),
             affine=affine,
-            spacing_mm=(float(sizes[0]), float(sizes[1]), float(sizes[2])),
+            spacing_mm=None if affine is None else spacing_of_affine(affine),
             channels=len(labels),
-            patient=str(getattr(segmentation, "PatientID", "") or "").strip(),
+            patient=str(getattr(dataset, "PatientID", "") or "").strip(),
             facts={"segments": labels},
         )
 
@@ -65,21 +62,53 @@ def is_segmentation(path: Path) -> bool:
 
 
 def _read(path: Path) -> Any:
+    import pydicom
+
+    try:
+        dataset = pydicom.dcmread(path)
+        _ = [(item.SegmentNumber, item.SegmentLabel) for item in dataset.SegmentSequence]
+    except Exception as error:  # pydicom raises several kinds of its own
+        raise CaseError(f"mask {path}: expected a DICOM segmentation, got {_reason(error)}") from None
+    return dataset
+
+
+def _single_plane(dataset: Any, numbers: list[int]) -> Voxels | None:
+    """Return segments of one image that lies nowhere in the patient (a radiograph); None for all others.
+
+    highdicom asks for measures that such images do not have.
+    """
+    frames = list(getattr(dataset, "PerFrameFunctionalGroupsSequence", None) or [])
+    placed = [frame for frame in frames if getattr(frame, "PlanePositionSequence", None)]
+    named = [_segment_of(frame, dataset) for frame in frames]
+    if not frames or placed or len(set(named)) < len(named) or not set(named) <= set(numbers):
+        return None
+    pixels = np.asarray(dataset.pixel_array).reshape(len(frames), int(dataset.Rows), int(dataset.Columns))
+    top = float(getattr(dataset, "MaximumFractionalValue", 1) or 1)
+    voxels = np.zeros((int(dataset.Columns), int(dataset.Rows), 1, len(numbers)), dtype=np.float32)
+    for number, plane in zip(named, pixels, strict=True):
+        voxels[:, :, 0, numbers.index(number)] = plane.T / top
+    return voxels
+
+
+def _segment_of(frame: Any, dataset: Any) -> int:
+    shared = (getattr(dataset, "SharedFunctionalGroupsSequence", None) or [None])[0]
+    for group in (frame, shared):
+        items = getattr(group, "SegmentIdentificationSequence", None)
+        if items:
+            return int(items[0].ReferencedSegmentNumber)
+    return 0
+
+
+def _volume(path: Path, numbers: list[int]) -> tuple[Voxels, Any]:
     try:
         import highdicom
     except ImportError:
         raise needs("highdicom", "a DICOM segmentation", path) from None
     try:
-        return highdicom.seg.segread(path)
-    except Exception as error:  # pydicom, highdicom and decoders raise many kinds
-        raise CaseError(f"mask {path}: expected a DICOM segmentation, got {_reason(error)}") from None
-
-
-def _volume(segmentation: Any, numbers: list[int], path: Path) -> tuple[Voxels, Any]:
-    try:
+        segmentation = highdicom.seg.segread(path)
         volume = segmentation.get_volume(segment_numbers=numbers, combine_segments=False, rescale_fractional=True)
         array, affine = np.asarray(volume.array), np.asarray(volume.affine, dtype=np.float64)
-    except Exception as error:
+    except Exception as error:  # pydicom, highdicom and decoders raise many kinds
         raise CaseError(f"mask {path}: expected segments on one regular grid, got {_reason(error)}") from None
     # highdicom counts (slice, row, column); stored axes here are columns, rows, slices. LPS+ becomes RAS+.
     voxels = np.transpose(array, (2, 1, 0, 3))

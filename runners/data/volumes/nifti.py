@@ -33,7 +33,8 @@ class NiftiVolume:
             return take_plane(self.voxels(), axis, index)
         where: list[Any] = [slice(None)] * dimensions
         where[axis] = index
-        return _read(self._image, self.path, tuple(where))
+        plane = _read(self._image, self.path, tuple(where))
+        return plane[..., 0] if dimensions == 4 and self.header.channels == 1 else plane
 
     def single_planes(self, axis: int) -> bool:
         """Tell whether one plane costs much less than the volume."""
@@ -86,12 +87,12 @@ def _three_axes(shape: tuple[int, ...]) -> tuple[int, int, int]:
 
 
 def _as_three(voxels: Voxels) -> Voxels:
-    """Return (I, J, K) or (I, J, K, channels)."""
+    """Return (I, J, K) or (I, J, K, channels); axes beyond the third of length one are no channels."""
     if voxels.ndim == 2:
         return voxels[..., None]
     if voxels.ndim > 4:
-        return voxels.reshape(*voxels.shape[:3], -1)
-    return voxels
+        voxels = voxels.reshape(*voxels.shape[:3], -1)
+    return voxels[..., 0] if voxels.ndim == 4 and voxels.shape[3] == 1 else voxels
 
 
 def _read(image: Any, path: Path, where: Any) -> Voxels:

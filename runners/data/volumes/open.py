@@ -15,11 +15,13 @@ SUFFIXES = (*nifti.SUFFIXES, *sitk_image.SUFFIXES, *dicom.SUFFIXES)
 def is_volume(path: Path) -> bool:
     """Tell whether a path is read by this package rather than as an ordinary image file.
 
-    A TIFF is an ordinary image unless it has several pages, which only its content tells; see `open_volume`.
+    A TIFF is an ordinary image unless it has several pages of one size, which its header tells.
     """
     name = path.name.lower()
     if name.endswith(SUFFIXES):
         return True
+    if name.endswith(tiff.SUFFIXES):
+        return tiff.is_stack(path)
     if os.path.isdir(path):
         return bool(dicom.series_files(path))
     return path.suffix == "" and dicom.is_dicom(path)

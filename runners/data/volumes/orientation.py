@@ -51,6 +51,11 @@ class View:
     display: str
     ascending: bool
 
+    def shape(self, header: Header) -> tuple[int, int]:
+        """Return (rows, columns) of an image of this view."""
+        first, second = (size for axis, size in enumerate(header.shape) if axis != self.axis)
+        return (second, first) if self.transposed else (first, second)
+
     def image(self, plane: Voxels) -> Voxels:
         """Return a stored plane (two axes, channels last) as an image (rows, columns)."""
         turned = np.swapaxes(plane, 0, 1) if self.transposed else plane
@@ -77,10 +82,7 @@ def view_of(header: Header, plane: str, orientation: str, where: str) -> View:
     if plane not in PLANES:
         raise InputError(f"slices.plane: expected one of {', '.join(PLANES)}, got {plane!r}")
     if plane == "stored":
-        spacing = header.spacing_mm
-        return View(
-            plane, 2, True, False, False, header.shape[2], (spacing[1], spacing[0]) if spacing else None, "", True
-        )
+        return stored_view(header)
     if header.affine is None:
         raise InputError(
             f"slices.plane: {where} does not say how it lies in the patient, so no {plane} plane is known; state "
@@ -104,6 +106,13 @@ def view_of(header: Header, plane: str, orientation: str, where: str) -> View:
         display=_display(plane, orientation),
         ascending=signs[normal] > 0,
     )
+
+
+def stored_view(header: Header) -> View:
+    """Return the view of slices along the third stored axis, the first axis along columns and nothing turned."""
+    spacing = header.spacing_mm
+    in_plane = (spacing[1], spacing[0]) if spacing else None
+    return View("stored", 2, True, False, False, header.shape[2], in_plane, "", True)
 
 
 def stored_axes(affine: Affine) -> tuple[list[int], list[int]]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image as PILImage
 
 from robustness.errors import CaseError
+from robustness.regular_files import open_regular
 from robustness.runners.data.volumes.base import Header, Voxels, needs, take_plane
 
 SUFFIXES = (".tif", ".tiff")
@@ -49,6 +52,26 @@ class TiffVolume:
         if self._color:
             image = image[..., :3]
         return np.swapaxes(image, 0, 1)
+
+
+def is_stack(path: Path) -> bool:
+    """Tell whether a TIFF holds several pages of one size; further pages of other sizes are previews of one image."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return False
+    return _is_stack(path, (facts.st_size, facts.st_mtime_ns))
+
+
+@lru_cache(maxsize=65536)
+def _is_stack(path: Path, version: tuple[int, int]) -> bool:
+    try:
+        with open_regular(path) as file, PILImage.open(file, formats=("TIFF",)) as image:
+            first = image.size
+            image.seek(1)
+            return image.size == first
+    except (OSError, SyntaxError, ValueError, EOFError):
+        return False
 
 
 def _shape(path: Path) -> tuple[tuple[int, int, int], bool]:

@@ -93,12 +93,19 @@ class TestSlices:
         with pytest.raises(InputError, match=r"labels = \{1"):
             load_dataset(volumes, slices={"plane": "axial"})
 
-    def test_a_mask_on_another_grid_is_refused(self, volumes: Path) -> None:
+    def test_a_mask_on_another_grid_fails_that_patient_and_no_other(self, volumes: Path) -> None:
         head, affine = phantom.head_ras(), phantom.affine_ras().copy()
         affine[:3, 3] += 0.7
         phantom.write_nifti(volumes.parent / "p0_seg.nii", labels_of(head), affine)
+        data = load_dataset(volumes, labels=LABELS, slices={"plane": "axial"}, window=[0, 1000])
+        broken = [number for number, info in enumerate(data.infos) if info.subject_id == "patient0"]
+        assert len(broken) == 1
         with pytest.raises(CaseError, match="grid of its image"):
-            load_dataset(volumes, labels=LABELS, slices={"plane": "axial"})
+            data[broken[0]]
+        assert {case.subject_id for case in data.subset(n for n in range(len(data)) if n not in broken)} == {
+            "patient1",
+            "patient2",
+        }
 
 
 class TestDicom:

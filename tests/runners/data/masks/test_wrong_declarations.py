@@ -1,0 +1,103 @@
+"""A mask declared as what it is not ends in one line that shows its values and how to declare them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+
+from robustness.errors import CaseError
+from robustness.runners.data.masks.convention import parse_convention
+from robustness.runners.data.masks.mask_values import read_mask
+
+SIZE = 64
+DISK = np.hypot(*np.mgrid[-32:32, -32:32]) < 20
+CLASSES = np.zeros((SIZE, SIZE), np.uint8)
+CLASSES[5:25, 5:25], CLASSES[30:50, 5:25], CLASSES[30:50, 30:50] = 1, 2, 3
+COLORS = {1: (255, 0, 0), 2: (0, 255, 0), 3: (0, 0, 255)}
+
+
+def colored() -> np.ndarray:
+    image = np.zeros((SIZE, SIZE, 3), np.uint8)
+    for value, color in COLORS.items():
+        image[value == CLASSES] = color
+    return image
+
+
+def palette() -> Image.Image:
+    image = Image.fromarray(CLASSES, mode="P")
+    image.putpalette([0, 0, 0, *(channel for color in COLORS.values() for channel in color)])
+    return image
+
+
+BINARY = DISK.astype(np.uint8) * np.uint8(255)
+SOFT = Image.fromarray(BINARY).resize((SIZE, SIZE)).filter(ImageFilter.GaussianBlur(4))
+BLENDED = Image.fromarray(colored()).resize((97, 97), Image.Resampling.BICUBIC)
+
+LABELS: dict[str, Any] = {"labels": {"1": "liver", "2": "tumor"}}
+TABLE: dict[str, Any] = {"masks": {"colors": {"liver": [255, 0, 0], "tumor": "#00ff00"}}}
+CHANNELS: dict[str, Any] = {"masks": {"channels": {"liver": 0, "tumor": 2}}}
+SOFT_MASKS: dict[str, Any] = {"masks": {"kind": "soft"}}
+
+
+@pytest.mark.parametrize(
+    ("pixels", "stated", "label", "message"),
+    [
+        (BINARY, LABELS, "tumor", "label values among 1, 2 .* got the values 0, 255; declare every value"),
+        (colored(), LABELS, "tumor", r"got the colours #0000ff, #00ff00, #ff0000; declare \[data\] masks.colors"),
+        (Image.fromarray(DISK.astype(np.float32) * 0.5), LABELS, "tumor", "fractions such as 0.5; declare masks"),
+        (BINARY, TABLE, "liver", r"the colours #00ff00, #ff0000 .* got #ffffff; declare the colours"),
+        (CLASSES, TABLE, "liver", r"#00ff00, #ff0000 .* got #010101, #020202, #030303; declare"),
+        (BLENDED, TABLE, "liver", r"got \d+ others such as #.* resample it with nearest neighbours"),
+        (DISK.astype(np.uint16) * 9, TABLE, "liver", "colour-coded mask, got uint16 gray levels"),
+        (CLASSES, CHANNELS, "tumor", r"at least 3 channels, got 1 \(masks.channels\) with the values 0, 1, 2, 3"),
+        (colored()[..., :1].repeat(2, 2), CHANNELS, "tumor", "at least 3 channels, got 2"),
+        (CLASSES, SOFT_MASKS, None, "up to 255, got the values 0, 1, 2, 3, none of which reaches 0.5"),
+        ((DISK * 100).astype(np.uint8), SOFT_MASKS, None, r"got the values 0, 100, none .* masks.full_scale"),
+        (colored(), SOFT_MASKS, None, "soft mask.* got the colours #0000ff, #00ff00, #ff0000; declare"),
+        (palette(), SOFT_MASKS, None, "soft mask.* got the colours"),
+        (Image.fromarray(DISK.astype(np.float32) * 7), SOFT_MASKS, None, "floats up to 1 .* got 7; declare masks.full"),
+        (CLASSES, {}, None, r"values 0, 1, 2, 3; a label map needs \[data\] labels"),
+        (colored(), {}, None, r"black and one colour, got 4 colours \(#0000ff, #00ff00, #ff0000\); declare"),
+        (SOFT, {}, None, r"a probability map needs \[data\] masks"),
+    ],
+)
+def test_it_is_refused(tmp_path: Path, pixels: Any, stated: dict[str, Any], label: str | None, message: str) -> None:
+    if isinstance(pixels, np.ndarray):
+        pixels = Image.fromarray(pixels, mode="LA" if pixels.ndim == 3 and pixels.shape[2] == 2 else None)
+    path = tmp_path / ("mask.tif" if pixels.mode == "F" else "mask.png")
+    pixels.save(path)
+    declaration = parse_convention(stated.get("labels"), stated.get("masks"), "[data]").declaration(label, "entry 0")
+    with pytest.raises(CaseError, match=message) as caught:
+        read_mask(path, declaration=declaration)
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "stated", "label", "expected"),
+    [
+        (CLASSES, LABELS, "tumor", CLASSES == 2),
+        # The file shows another label of the table: the reference is empty, and that is what it says.
+        ((CLASSES == 1).astype(np.uint8), LABELS, "tumor", DISK & False),
+        (palette(), LABELS, "tumor", CLASSES == 2),
+        (palette(), TABLE, "tumor", CLASSES == 2),
+        (colored(), TABLE, "liver", CLASSES == 1),
+        (np.zeros((SIZE, SIZE, 3), np.uint8), TABLE, "liver", DISK & False),
+        (colored(), CHANNELS, "tumor", CLASSES == 3),
+        ((colored() > 0).astype(np.uint8), CHANNELS, "tumor", CLASSES == 3),
+        ((DISK * 100).astype(np.uint8), {"masks": {"kind": "soft", "full_scale": 100}}, None, DISK),
+        (SOFT, SOFT_MASKS, None, np.asarray(SOFT) >= 127.5),
+        (BINARY * 0, SOFT_MASKS, None, DISK & False),
+    ],
+)
+def test_what_is_declared_rightly_is_read(
+    tmp_path: Path, pixels: Any, stated: dict[str, Any], label: str | None, expected: np.ndarray
+) -> None:
+    image = Image.fromarray(pixels) if isinstance(pixels, np.ndarray) else pixels
+    image.save(tmp_path / "mask.png")
+    declaration = parse_convention(stated.get("labels"), stated.get("masks"), "[data]").declaration(label, "entry 0")
+    assert np.array_equal(read_mask(tmp_path / "mask.png", declaration=declaration).mask, expected)
