@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from robustness.perturb.preview import perturb_prompt
     from robustness.plans.audit import Plan, load_plan
     from robustness.registry import METRICS, MODELS, PERTURBATIONS
-    from robustness.runners.data.check import check_dataset
+    from robustness.runners.data.check.dataset import check_dataset
     from robustness.runners.data.load import load_dataset
     from robustness.runners.models.black_box.callable import segmenter
     from robustness.runners.models.black_box.predictions import load_predictions
@@ -53,7 +53,7 @@ _MODULES = {
     "RobustnessError": "robustness.errors",
     "Run": "robustness.workflows.run",
     "audit": "robustness.workflows.audit",
-    "check_dataset": "robustness.runners.data.check",
+    "check_dataset": "robustness.runners.data.check.dataset",
     "demo_checkpoint": "robustness.workflows.demo_files",
     "demo_data": "robustness.workflows.demo_files",
     "effects": "robustness.metrics.analyses.effects",

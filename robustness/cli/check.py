@@ -19,7 +19,7 @@ def check(
     prompt: Annotated[str, typer.Option("--prompt", help="The prompt key that an audit would use.")] = "p6",
 ) -> None:
     """Validate a dataset: missing files, masks, duplicates, splits; exit 1 where there is an error."""
-    from robustness.runners.data.check import check_dataset
+    from robustness.runners.data.check.dataset import check_dataset
 
     findings = check_dataset(data, split, prompt=prompt)
     for row in findings.to_dict("records"):

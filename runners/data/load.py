@@ -85,7 +85,7 @@ def load_dataset(
             have one case id. A file that is missing or broken raises CaseError only when its case is decoded.
     """
     _validate(choose, limit, modality)
-    whose = _convention(convention)
+    whose = convention_of(convention)
     if lexicon is not None:
         extend(lexicon)
     stated_fields = {
@@ -161,7 +161,7 @@ def load_dataset(
     )
 
 
-def _convention(stated: Mapping[str, str] | str | None) -> dict[str, str]:
+def convention_of(stated: Mapping[str, str] | str | None) -> dict[str, str]:
     """Return kind -> "patient" or "viewer"; one word stands for sides and locations."""
     if stated is None:
         return {}

@@ -169,7 +169,7 @@ def _by_place(path: Path, place: Place, own: Header, cache: VolumeCache) -> Voxe
     points = np.stack(np.meshgrid(*grids, indexing="ij"), axis=-1).reshape(-1, 3)
     assert own.affine is not None
     assert place.header.affine is not None
-    change = np.linalg.solve(own.affine, place.header.affine)
+    change: Affine = np.asarray(np.linalg.solve(own.affine, place.header.affine), dtype=np.float64)
     exact = points @ change[:3, :3].T + change[:3, 3]
     nearest = np.rint(exact).astype(int)
     inside = ((nearest >= 0) & (nearest < np.array(own.shape))).all(axis=1)

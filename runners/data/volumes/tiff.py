@@ -70,7 +70,7 @@ def _is_stack(path: Path, version: tuple[int, int]) -> bool:
             first = image.size
             image.seek(1)
             return image.size == first
-    except (OSError, SyntaxError, ValueError, EOFError):
+    except (OSError, SyntaxError, ValueError, EOFError, PILImage.DecompressionBombError, Warning):
         return False
 
 

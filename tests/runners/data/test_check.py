@@ -14,7 +14,8 @@ from PIL import Image as PILImage
 
 import robustness as rb
 from robustness.errors import InputError
-from robustness.runners.data.check import COLUMNS, check_dataset
+from robustness.runners.data.check.dataset import check_dataset
+from robustness.runners.data.check.findings import COLUMNS
 
 Entries = dict[str, list[dict[str, Any]]]
 

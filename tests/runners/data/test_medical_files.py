@@ -12,7 +12,7 @@ from PIL import Image
 
 import robustness as rb
 from robustness.errors import CaseError, InputError
-from robustness.runners.data.check import check_dataset
+from robustness.runners.data.check.dataset import check_dataset
 from robustness.runners.data.load import load_dataset
 
 SIZE = 48

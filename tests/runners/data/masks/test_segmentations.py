@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from robustness.errors import CaseError, InputError
-from robustness.runners.data.check import check_dataset
+from robustness.runners.data.check.dataset import check_dataset
 from robustness.runners.data.load import load_dataset
 from tests.runners.data.masks import segmentations
 from tests.runners.data.volumes import phantom

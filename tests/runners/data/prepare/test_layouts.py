@@ -10,7 +10,7 @@ import pytest
 
 import robustness as rb
 from robustness.errors import InputError, UnknownNameError
-from robustness.runners.data.check import check_dataset
+from robustness.runners.data.check.dataset import check_dataset
 from robustness.runners.data.load import load_dataset
 from robustness.runners.data.prepare.layouts import LAYOUTS, explained
 from robustness.runners.data.prepare.write import prepare

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from robustness.perturb.language.need import same_target
 from robustness.perturb.language.ontology.relatives import is_kind_of
 from robustness.perturb.language.parse import parse_prompt
-from robustness.runners.data.check_files import Finding
+from robustness.runners.data.check.findings import Finding
 from robustness.runners.data.records import Record
 from robustness.types import Prompt
 

@@ -4,53 +4,59 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Protocol
 
 from robustness.errors import CaseError
+from robustness.runners.data.check.findings import Finding
 from robustness.runners.data.masks.mask_pixels import LOSSY_SUFFIXES
 from robustness.runners.data.masks.undeclared import UndeclaredMaskError
-from robustness.runners.data.options import ReadingOptions
 from robustness.runners.data.pixels import PixelReader
 from robustness.runners.data.records import Record
-from robustness.runners.data.set_scale import SetScale
-from robustness.types import Mask
+from robustness.types import Image, Mask
 
 _SINGLE = re.compile(r"0 and (\S+)")
 
 
-class Finding(NamedTuple):
-    """One thing that is wrong or worth knowing; `split`, `case_id` and `file` are "" where they do not apply."""
+class PixelRule(Protocol):
+    """A rule that looks at pixels: shown each case once, it says at the end what it found."""
 
-    level: str
-    code: str
-    message: str
-    split: str = ""
-    case_id: str = ""
-    file: str = ""
+    def see(self, split: str, record: Record, subject: str, image: Image, mask: Mask | None) -> None:
+        """Look at one case; `subject` is "" where none is known, `mask` None where it cannot be read."""
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield what was found."""
 
 
 def check_files(
-    split: str, records: Sequence[Record], *, pixels: bool, reader: PixelReader | None = None
+    split: str,
+    records: Sequence[Record],
+    *,
+    reader: PixelReader | None,
+    rules: Sequence[PixelRule] = (),
+    subjects: Mapping[str, str] | None = None,
 ) -> Iterator[Finding]:
-    """Yield what is wrong with the files of a split; `pixels=False` looks only whether they exist.
+    """Yield what is wrong with the files of a split.
 
     Args:
         split: its name.
         records: its annotations.
-        pixels: decode every image and mask.
-        reader: as the audit would read them; None: as the files tell.
+        reader: decodes images and masks as the audit would; None: look only whether the files exist.
+        rules: shown every case that can be decoded.
+        subjects: case id -> subject.
     """
-    decoder = reader or PixelReader(ReadingOptions(), SetScale(), records)
     missing: set[Path] = set()
     values: Counter[str] = Counter()
     jpeg = 0
     for record in {record.case_id: record for record in reversed(records)}.values():
         jpeg += record.mask_path.suffix.lower() in LOSSY_SUFFIXES
         yield from _missing(split, record, missing)
-        if pixels and not missing & {record.image_path, *record.mask_source.paths}:
-            yield from _pixels(split, record, decoder, values)
+        if record.problem and record.slice is not None:
+            yield Finding("error", "unreadable_volume", record.problem, split, record.case_id, record.image_name)
+        elif reader is not None and not missing & {record.image_path, *record.mask_source.paths}:
+            subject = (subjects or {}).get(record.case_id, "")
+            yield from _pixels(split, record, subject, reader, values, rules)
     if jpeg:
         message = f"masks stored as JPEG: {jpeg}; foreground is what lies at or above 50% of the range"
         yield Finding("info", "jpeg_masks", message, split)
@@ -66,24 +72,35 @@ def _missing(split: str, record: Record, missing: set[Path]) -> Iterator[Finding
             yield Finding("error", f"missing_{role}", f"{role} {path}: no such file", split, record.case_id, name)
 
 
-def _pixels(split: str, record: Record, reader: PixelReader, values: Counter[str]) -> Iterator[Finding]:
+def _pixels(
+    split: str,
+    record: Record,
+    subject: str,
+    reader: PixelReader,
+    values: Counter[str],
+    rules: Sequence[PixelRule],
+) -> Iterator[Finding]:
     place = (split, record.case_id, record.mask_name)
     try:
-        size = reader.image(record).image.shape[:2]
+        image = reader.image(record).image
     except CaseError as error:
         yield Finding("error", "unreadable_image", str(error), split, record.case_id, record.image_name)
         return
+    mask = None
     try:
-        reading = reader.read(record)[1]
+        decoded, reading = reader.read(record)
     except UndeclaredMaskError as error:
         yield Finding("error", "undeclared_mask", str(error), *place)
     except CaseError as error:
-        yield Finding("error", _code(str(error)), _sized(str(error), size), *place)
+        yield Finding("error", _code(str(error)), _sized(str(error), image.shape), *place)
     else:
+        image, mask = decoded.image, reading.mask
         single = _SINGLE.fullmatch(reading.decision)
         if single:
             values[single[1]] += 1
-        yield from _extent(reading.mask, place)
+        yield from _extent(mask, place)
+    for rule in rules:
+        rule.see(split, record, subject, image, mask)
 
 
 def _code(message: str) -> str:

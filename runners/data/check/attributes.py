@@ -1,0 +1,95 @@
+"""Attributes that never vary, and groups with too few subjects for the verdicts that are wanted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from robustness.metrics.inference.upper_bound import subjects_for_zero_reactions
+from robustness.runners.data.check.findings import Finding, Splits
+from robustness.runners.data.groups import UNKNOWN
+from robustness.runners.data.records import Record, is_absent
+
+# Below so many cases one value is no surprise.
+_LEAST_CASES = 10
+
+
+class WantedSubjects(NamedTuple):
+    """How many subjects verdicts need, whatever the model does.
+
+    Attributes:
+        judged: fewer are judged by no test.
+        robust, ignores: fewer cannot certify that a change of the image, or of a word, has no effect.
+    """
+
+    judged: int
+    robust: int
+    ignores: int
+
+
+def wanted_subjects(min_subjects: int = 10, margin_dice: float = 0.10, margin_change: float = 0.05) -> WantedSubjects:
+    """Return how many subjects the verdicts of a plan need; the defaults are those of ``[statistics]``."""
+    robust, ignores = (subjects_for_zero_reactions(margin) for margin in (margin_dice, margin_change))
+    return WantedSubjects(min_subjects, robust, ignores)
+
+
+def check_attributes(splits: Splits) -> Iterator[Finding]:
+    """Yield the attributes that every case states with one value: no change of their words can be told from the rest."""
+    records = [record for group in splits.values() for record in group]
+    values: dict[str, Counter[str]] = {}
+    for record in records:
+        for key, value in record.attributes.items():
+            if not is_absent(value) and isinstance(value, str):
+                values.setdefault(key, Counter())[value] += 1
+    for key, counts in sorted(values.items()):
+        if len(counts) == 1 and len(records) >= _LEAST_CASES and sum(counts.values()) == len(records):
+            message = f"{key} is {next(iter(counts))!r} in all {len(records)} cases: reliance on it cannot be seen here"
+            yield Finding("info", "constant_attribute", message)
+
+
+def check_groups(
+    split: str,
+    records: Sequence[Record],
+    subjects: Mapping[str, str],
+    groups: Sequence[str],
+    *,
+    wanted: WantedSubjects,
+) -> Iterator[Finding]:
+    """Yield the groups of a split with too few subjects.
+
+    Args:
+        split: its name.
+        records: its annotations.
+        subjects: case id -> subject; {} where each image counts as one.
+        groups: columns, attributes or header fields, as ``[data] groups`` names them.
+        wanted: how many the verdicts need.
+    """
+    whole = {subjects.get(record.case_id) or record.image_name for record in records}
+    yield from _few(split, "this split", len(whole), wanted)
+    for name in groups:
+        members: dict[str, set[str]] = {}
+        for record in records:
+            value = record.states(name) or UNKNOWN
+            members.setdefault(value, set()).add(subjects.get(record.case_id) or record.image_name)
+        if set(members) == {UNKNOWN}:
+            message = f"no case states {name!r}: the plan's groups ask for it"
+            yield Finding("error", "group_missing", message, split)
+            continue
+        if UNKNOWN in members:
+            message = f"{len(members[UNKNOWN])} subjects state no {name!r}: they are the group {UNKNOWN!r}"
+            yield Finding("info", "group_unknown", message, split)
+        for value, own in sorted(members.items()):
+            yield from _few(split, f"{name} = {value}", len(own), wanted)
+
+
+def _few(split: str, what: str, count: int, wanted: WantedSubjects) -> Iterator[Finding]:
+    if count < wanted.judged:
+        message = f"{what} has {count} subjects: nothing is judged below {wanted.judged}"
+        yield Finding("warning", "few_subjects", message, split)
+    elif count < max(wanted.robust, wanted.ignores):
+        message = (
+            f"{what} has {count} subjects: a change can be found; that there is none is certified from "
+            f"{wanted.robust} subjects on for images (ROBUST), from {wanted.ignores} on for words (IGNORES)"
+        )
+        yield Finding("info", "few_subjects_for_no_effect", message, split)
