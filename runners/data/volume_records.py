@@ -14,10 +14,10 @@ from robustness.runners.data.masks.label_map import label_slug
 from robustness.runners.data.masks.labelled_slices import Labels, SliceOfVolume, slices_of_volume
 from robustness.runners.data.masks.source import MaskSource
 from robustness.runners.data.masks.undeclared import listed
-from robustness.runners.data.volume_labels import labels_of_volume
 from robustness.runners.data.masks.volume_mask import has_segment
 from robustness.runners.data.options import ReadingOptions
 from robustness.runners.data.records import Record, SliceAddress
+from robustness.runners.data.volume_labels import labels_of_volume
 from robustness.runners.data.volume_words import with_words
 from robustness.runners.data.volumes.base import Header
 from robustness.runners.data.volumes.open import is_volume, stem_of

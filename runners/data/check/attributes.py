@@ -35,7 +35,7 @@ def wanted_subjects(min_subjects: int = 10, margin_dice: float = 0.10, margin_ch
 
 
 def check_attributes(splits: Splits) -> Iterator[Finding]:
-    """Yield the attributes that every case states with one value: no change of their words can be told from the rest."""
+    """Yield the attributes that every case states with one value: the model's use of their words cannot be seen."""
     records = [record for group in splits.values() for record in group]
     values: dict[str, Counter[str]] = {}
     for record in records:

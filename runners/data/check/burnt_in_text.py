@@ -22,7 +22,7 @@ _LEAST_LETTERS = 4
 # How far a letter's box may be from its neighbours': foot and height, as a share of the height; gap, in heights.
 _FOOT, _HEIGHT_SPREAD, _GAP = 0.3, 0.35, 1.2
 _BRIGHT = 200
-# Components that a picture of text may hold; more is texture.
+# Components that an image with text may hold; more is texture.
 _MOST = 4000
 
 Boxes = npt.NDArray[np.int64]
@@ -61,9 +61,9 @@ class BurntInText:
             if texts:
                 first = texts[0]
                 message = (
-                    f"{len(texts)} of {count} images seem to hold letters or digits (first: {first.letters} in a line at "
-                    f"row {first.row}, column {first.column} of {first.record.image_name}): they may name the patient, "
-                    "and a model may read the side or the finding from them"
+                    f"{len(texts)} of {count} images seem to hold letters or digits (first: {first.letters} in a line "
+                    f"at row {first.row}, column {first.column} of {first.record.image_name}): they may name the patient,"
+                    " and a model may read the side or the finding from them"
                 )
                 yield Finding("warning", "burnt_in_text", message, split, first.record.case_id, first.record.image_name)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from PIL import Image as PILImage
 
@@ -97,7 +98,7 @@ def _of_nifti(path: Path) -> list[str]:
     import nibabel
 
     try:
-        header = nibabel.load(path).header
+        header: Any = nibabel.load(path).header
         texts = {key: bytes(header[key].tobytes()).rstrip(b"\0 ").decode("latin-1") for key in ("descrip", "db_name")}
     except Exception:  # a file that cannot be read is said by `check_files`
         return []

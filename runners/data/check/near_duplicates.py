@@ -14,6 +14,7 @@ import numpy.typing as npt
 from PIL import Image as PILImage
 
 from robustness.runners.data.check.findings import Finding
+from robustness.runners.data.dataset import sha256
 from robustness.runners.data.records import Record
 from robustness.types import Image, Mask
 
@@ -61,7 +62,8 @@ class NearDuplicates:
             if same_subject or float((one.small * other.small).mean()) < _ALIKE:
                 continue
             if one.split != other.split:
-                across.append((one, other))
+                if not _same_bytes(one.record, other.record):
+                    across.append((one, other))
             else:
                 within.setdefault(one.split, []).append((one, other))
         for one, other in across[:_LISTED]:
@@ -90,6 +92,14 @@ def perceptual_hash(image: Image) -> int:
     values = np.asarray(small, dtype=np.int16)
     bits = (values[:, 1:] > values[:, :-1]).ravel()
     return int(sum(1 << place for place in np.flatnonzero(bits).tolist()))
+
+
+def _same_bytes(one: Record, other: Record) -> bool:
+    """Tell whether two records name one file or a copy of it, which `check_splits` reports."""
+    paths = one.image_path, other.image_path
+    if paths[0] == paths[1]:
+        return True
+    return all(path.is_file() for path in paths) and sha256(paths[0]) == sha256(paths[1])
 
 
 def _small(image: Image) -> Gray:

@@ -90,7 +90,7 @@ def _images(splits: Splits, *, contents: bool) -> Iterator[Finding]:
     for names in digests.values():
         if len(names) > 1 and len(set(names.values())) > 1:
             listed = " and ".join(f"{name} ({split})" for name, split in names.items())
-            yield Finding("warning", "same_image", f"one picture under several names: {listed}", file=min(names))
+            yield Finding("warning", "same_image", f"one image under several names: {listed}", file=min(names))
 
 
 def _shared(what: str, code: str, named: Mapping[str, set[str]]) -> Iterator[Finding]:
