@@ -37,12 +37,14 @@ class AbsentTargets:
             key: what the draws are keyed by.
         """
         rng = generator(self.seed, *key, "absent")
-        if rng.random() >= self.share:
-            return None
-        first, second = self._changes if rng.random() < 0.5 else self._changes[::-1]
-        return self._request(first, case, rng) or self._request(second, case, rng)
+        return self.request(case, rng) if rng.random() < self.share else None
 
-    def _request(self, change: object, case: Case, rng: np.random.Generator) -> Case | None:
+    def request(self, case: Case, rng: np.random.Generator) -> Case | None:
+        """Return the image with a question about what it does not show; None where no such thing is known."""
+        first, second = self._changes if rng.random() < 0.5 else self._changes[::-1]
+        return self._with(first, case, rng) or self._with(second, case, rng)
+
+    def _with(self, change: object, case: Case, rng: np.random.Generator) -> Case | None:
         params = change.draw(case, 0, rng)  # type: ignore[attr-defined]
         if params is None or change.expect(case, params) != "abstain":  # type: ignore[attr-defined]
             return None

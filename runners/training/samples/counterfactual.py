@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 
-from robustness.registry import PERTURBATIONS
-from robustness.runners.training.samples.attribute_dropout import read_again
+from robustness.runners.training.samples.absent_targets import AbsentTargets
 from robustness.runners.training.samples.resized_cases import ResizedCases
 from robustness.seeds import generator
 from robustness.types import Case
@@ -16,9 +13,9 @@ from robustness.types import Case
 class Counterfactuals:
     """Replaces a share of the samples by another question about the same image.
 
-    Half of them ask for another target that the pool's annotations show in the image, with its mask; the others for a
-    target that no annotation of the image names (as `wrong_class`), with an empty mask. Where only one of the two is
-    possible, it is taken; where none is, the sample stays. Draws depend on (seed, epoch, case) alone.
+    Half of them ask for another target that the pool's annotations show in the image, with its mask; the others for one
+    that is surely not there (`AbsentTargets`), with an empty mask. Where only one of the two is possible, it is taken;
+    where none is, the sample stays. Draws depend on (seed, epoch, case) alone.
 
     Args:
         pool: the cases that other targets come from; those on an image must be complete for absent ones to be absent.
@@ -28,7 +25,7 @@ class Counterfactuals:
 
     def __init__(self, pool: ResizedCases, *, share: float, seed: int) -> None:
         self.pool, self.share, self.seed = pool, share, seed
-        self._wrong_class = PERTURBATIONS.get("wrong_class")(context=pool.first.context(seed))
+        self._absent_targets = AbsentTargets(pool.first.context(seed), share=share, seed=seed)
         self._on_image: dict[str, list[int]] = {}
         for index, info in enumerate(pool.first.infos):
             self._on_image.setdefault(info.image_id, []).append(index)
@@ -44,8 +41,8 @@ class Counterfactuals:
         if rng.random() >= self.share:
             return case
         if rng.random() < 0.5:
-            return self._present(case, rng, key) or self._absent(case, rng) or case
-        return self._absent(case, rng) or self._present(case, rng, key) or case
+            return self._present(case, rng, key) or self._absent_targets.request(case, rng) or case
+        return self._absent_targets.request(case, rng) or self._present(case, rng, key) or case
 
     def _present(self, case: Case, rng: np.random.Generator, key: tuple[object, ...]) -> Case | None:
         here = self._on_image.get(str(case.metadata.get("image_id", "")), [])
@@ -54,9 +51,3 @@ class Counterfactuals:
             return None
         chosen = others[int(rng.integers(len(others)))]
         return self.pool.with_prompt(chosen, (*key, "counterfactual"))
-
-    def _absent(self, case: Case, rng: np.random.Generator) -> Case | None:
-        params = self._wrong_class.draw(case, 0, rng)
-        if params is None:
-            return None
-        return dataclasses.replace(read_again(self._wrong_class.apply(case, params)), mask=np.zeros_like(case.mask))

@@ -53,7 +53,7 @@ class TestAbsentTargets:
         case = some._case(0)
         params = change.draw(case, 0, np.random.default_rng(0))
         assert change.expect(case, params) == "change"
-        assert some.absent._request(change, case, np.random.default_rng(0)) is None
+        assert some.absent._with(change, case, np.random.default_rng(0)) is None
 
     def test_counterfactual_prompts_are_drawn_among_the_others(self, data):
         pairs = [
