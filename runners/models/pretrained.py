@@ -10,7 +10,6 @@ import contextlib
 import dataclasses
 import functools
 import json
-import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -100,17 +99,19 @@ def _without_reports() -> Iterator[None]:
 
     What differs is said in one line of our own; sharding is nothing that one process does.
     """
-    from transformers.utils import logging as transformers_logging
+    from transformers.utils import logging
 
-    level, has_bar = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity(logging.CRITICAL)
-    transformers_logging.disable_progress_bar()
+    # Its functions are not typed.
+    reports: Any = logging
+    level, has_bar = reports.get_verbosity(), reports.is_progress_bar_enabled()
+    reports.set_verbosity(reports.CRITICAL)
+    reports.disable_progress_bar()
     try:
         yield
     finally:
-        transformers_logging.set_verbosity(level)
+        reports.set_verbosity(level)
         if has_bar:
-            transformers_logging.enable_progress_bar()
+            reports.enable_progress_bar()
 
 
 def plain_config(config: Any) -> Config:
