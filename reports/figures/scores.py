@@ -8,8 +8,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from robustness.reports.data.datatable import Column, table_of
+from robustness.reports.data.floors import floor_scores
 from robustness.reports.data.frames import Frames
-from robustness.reports.data.unit_means import unit_interval
 from robustness.reports.figures import theme
 from robustness.reports.figures.figure import FigureText, columns
 from robustness.reports.figures.registry import FIGURES, FigureEntry, FigureInput
@@ -63,7 +63,6 @@ def _summary(series: str, dice: pd.Series, floors: pd.DataFrame) -> dict[str, An
     return row | dict(zip(floors["condition"], floors["perturbed_mean"], strict=True))
 
 
-FLOORS = ("empty", "wrong_class", "nonsense", "absent", "all_ones")
 _FLOOR_COLOURS = {
     "empty": "#808894",
     "wrong_class": "#D55E00",
@@ -71,7 +70,6 @@ _FLOOR_COLOURS = {
     "absent": "#B5639A",
     "all_ones": "#009E73",
 }
-REFERENCE = "reference_fraction"
 _MANY = 1500
 
 
@@ -80,32 +78,6 @@ def clean_scores(results: pd.DataFrame, *, metric: str = "dice") -> pd.DataFrame
     rows = results[(results["condition"] == "clean") & results[metric].notna()]
     rows = rows.assign(**{metric: pd.to_numeric(rows[metric])})
     return rows.groupby(["series", "case_id"], sort=False, as_index=False)[metric].mean()
-
-
-def floor_scores(effects: pd.DataFrame, results: pd.DataFrame | None = None, *, metric: str = "dice") -> pd.DataFrame:
-    """Return the floors: what is scored when the prompt says nothing or something else, and by painting every pixel.
-
-    Columns `series`, `condition`, `perturbed_mean`, `n_images`. The last floor, `all_ones`, needs `results` with the
-    column `reference_fraction` (share of the image that the reference covers): its Dice is 2 f / (1 + f).
-    """
-    rows = effects[(effects["metric"] == metric) & effects["condition"].isin(FLOORS)]
-    floors = rows[rows["perturbed_mean"].notna()][["series", "condition", "perturbed_mean", "n_images"]]
-    painted = None if results is None or metric != "dice" else _all_ones(results)
-    return floors if painted is None else pd.concat([floors, painted], ignore_index=True)
-
-
-def _all_ones(results: pd.DataFrame) -> pd.DataFrame | None:
-    if REFERENCE not in results:
-        return None
-    clean = results[(results["condition"] == "clean") & pd.to_numeric(results[REFERENCE], errors="coerce").notna()]
-    share = pd.to_numeric(clean[REFERENCE])
-    clean = clean.assign(painted=2 * share / (1 + share))
-    records = [
-        {"series": series, "condition": "all_ones"}
-        | {"perturbed_mean": (summary := unit_interval(rows, "painted"))["mean"], "n_images": summary["n_images"]}
-        for series, rows in clean.groupby("series", sort=False)
-    ]
-    return pd.DataFrame(records) if records else None
 
 
 def score_distribution(results: pd.DataFrame, effects: pd.DataFrame, *, metric: str = "dice") -> go.Figure:

@@ -13,10 +13,10 @@ from robustness.metrics.inference.clopper_pearson import clopper_pearson
 from robustness.reports.data.claims import ORDER, ROBUST_ORDER
 from robustness.reports.data.datatable import DataTable
 from robustness.reports.data.empty_masks import silent_share
+from robustness.reports.data.floors import floor_scores
 from robustness.reports.data.frames import Frames
 from robustness.reports.data.model_facts import ModelFacts
 from robustness.reports.data.unit_means import unit_interval
-from robustness.reports.figures.scores import floor_scores
 from robustness.reports.words import condition_words, count, interval, listing, metric_words, number
 
 _KINDS = {"prompt": "Words", "abstention": "Absent targets", "robustness": "Robustness"}

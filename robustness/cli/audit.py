@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 
 from robustness.cli.options import OutDir, Overrides, progress_bar
 from robustness.errors import InputError, suggest
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def add_to(app: typer.Typer) -> None:
@@ -61,11 +58,7 @@ def audit(
             say=lambda line: typer.echo(f"audit: {line}", err=True),
         )
     _say_counts(run.manifest["counts"])
-    for text in run.manifest.get("warnings") or ():
-        # What makes a claim void is said here too, not on the page alone.
-        if text.startswith("No robustness of") or "has random weights" in text:
-            typer.echo(f"warning: {text}", err=True)
-    _print_verdicts(run.verdicts())
+    _say_summary(run.path)
     if certify:
         _print_certificate(run.manifest["certificate"])
     typer.echo(f"Run: {run.path.resolve()}")
@@ -83,9 +76,13 @@ def _say_counts(counts: dict[str, Any]) -> None:
         typer.echo(f"note: {counts['not_applicable']} rows were not applicable; the report gives the reasons", err=True)
 
 
-def _print_verdicts(verdicts: pd.DataFrame) -> None:
-    for row in verdicts[verdicts["claim"] == "prompt"].to_dict("records"):
-        typer.echo(f"{row['verdict']:14}{row['sentence']}")
+def _say_summary(run: Path) -> None:
+    from robustness.reports.exports.console import run_summary, run_warnings
+
+    for text in run_warnings(run):
+        typer.echo(f"warning: {text}", err=True)
+    for line in run_summary(run):
+        typer.echo(line)
 
 
 def _print_certificate(certificate: dict[str, Any]) -> None:

@@ -19,10 +19,13 @@ def demo(
     out: Annotated[Path, typer.Option("--out", help="Folder for the two runs and the page.")] = Path("robustness-demo"),
 ) -> None:
     """Audit two small networks on embedded brain MRI slices: one reads its prompt, one cannot."""
-    from robustness.workflows.demo import run_demo
+    from robustness.reports.exports.console import run_summary
+    from robustness.workflows.demo import RUNS, run_demo
 
     typer.echo("Auditing two small networks on 62 embedded brain MRI slices (one to three minutes) ...", err=True)
     with progress_bar("demo: audit") as progress:
         progress(0, 2)
         report = run_demo(out, progress=progress)
+    for line in run_summary([out / which for which in RUNS]):
+        typer.echo(line)
     typer.echo(f"Report: {report.resolve()}")

@@ -32,7 +32,7 @@ def export(
     from robustness.plans.audit import load_plan
     from robustness.workflows.exchange import export as run
 
-    with progress_bar("export: part") as progress:
+    with progress_bar("export: rows") as progress:
         exported = run(
             load_plan(plan, overrides=overrides or ()),
             out,
@@ -68,7 +68,7 @@ def score(
     from robustness.workflows.exchange import score as run
 
     name = label or predictions.resolve().stem
-    with progress_bar("score: part") as progress:
+    with progress_bar("score: rows") as progress:
         scored = run(
             exported,
             predictions,

@@ -14,7 +14,7 @@ Overrides = Annotated[
 OutDir = Annotated[Optional[Path], typer.Option("--out", help="Folder to write to.")]  # noqa: UP045
 
 
-def progress_bar(what: str = "audit: part") -> Any:
+def progress_bar(what: str = "audit: rows") -> Any:
     """Return a progress bar on stderr, a context manager that gives a function of (done, total)."""
     from robustness.progress import bar
 

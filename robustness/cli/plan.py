@@ -38,7 +38,7 @@ def plan(
     from robustness.gates.spec import load_gates
     from robustness.plans.audit import load_plan
 
-    with progress_bar("plan: part") as progress:
+    with progress_bar("plan: rows") as progress:
         expected = forecast(
             load_plan(plan, overrides=overrides or ()),
             folder=plan.resolve().parent,

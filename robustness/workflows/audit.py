@@ -12,6 +12,7 @@ from robustness.errors import InputError
 from robustness.files import make_folder
 from robustness.limits import set_limits
 from robustness.plans.audit import EngineSpec, ModelSpec, Plan, parse_plan
+from robustness.progress import shown
 from robustness.results import CLEAN
 from robustness.run_folder import RunFolder
 from robustness.run_integrity import is_concluded
@@ -46,7 +47,7 @@ def audit(
     allow_drift: bool = False,
     certify: bool = False,
     report: bool = True,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> Run:
     """Audit a model on a dataset and return the finished run.
 
@@ -63,6 +64,7 @@ def audit(
         attack: the plan's ``[perturbations.attack]``: how hard attacks and searches try.
         strict: stop at the first case that fails instead of recording it.
         certify: measure as well how far predictions move with batch sizes, threads, precisions and devices alone.
+        progress: True shows rows, rate and time left on stderr; a function is called with (rows done, rows in all).
 
     Raises:
         InputError: an argument that cannot be used; the message says how to fix it.
@@ -109,7 +111,7 @@ def audit_plan(
     report: bool = True,
     executor: str = "local",
     workers: int | Literal["auto"] | None = None,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
     say: Callable[[str], None] | None = None,
 ) -> Run:
     """Load what a plan names and audit it; relative paths are looked up beside the plan (`folder`) first.
@@ -167,7 +169,7 @@ def run_plan(
     strict: bool,
     allow_drift: bool,
     report: bool,
-    progress: Progress | None,
+    progress: Progress | bool | None,
     certify: bool = False,
     plan_folder: Path | None = None,
     reload: Callable[[], tuple[list[Segmenter], list[Dataset]]] | None = None,
@@ -185,19 +187,20 @@ def run_plan(
     folder = RunFolder.create(Path(out))
     # Held until the page is written: a second audit that comes in between would take the tables for leftovers.
     with folder.lock():
-        run_parts(
-            folder,
-            plan,
-            models=models,
-            datasets=datasets,
-            strict=strict,
-            allow_drift=allow_drift,
-            progress=progress,
-            reload=reload,
-            workers=workers,
-            threads=threads,
-            plan_folder=plan_folder,
-        )
+        with shown(progress) as show:
+            run_parts(
+                folder,
+                plan,
+                models=models,
+                datasets=datasets,
+                strict=strict,
+                allow_drift=allow_drift,
+                progress=show,
+                reload=reload,
+                workers=workers,
+                threads=threads,
+                plan_folder=plan_folder,
+            )
         predicted = time.perf_counter()
         _refuse_empty(folder.read_results())
         measured = certify and ensure_certificate(folder, plan, models, datasets)

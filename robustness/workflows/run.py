@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from robustness.errors import InputError
 from robustness.gates.assertions import Assertions
 from robustness.run_folder import REPORT
 from robustness.runs.stored import open_stored
@@ -21,7 +22,16 @@ if TYPE_CHECKING:
 
 
 class Run(Assertions):
-    """The tables, the report and the checks of one run's folder."""
+    """The tables, the report and the checks of one run's folder; ``print(run)`` gives its summary."""
+
+    def __str__(self) -> str:
+        from robustness.reports.exports.console import run_summary
+
+        try:
+            return "\n".join((repr(self), *run_summary(self.path)))
+        except InputError as error:
+            # A run that is unfinished or damaged can still be printed.
+            return f"{self!r}: {error}"
 
     def report(
         self,

@@ -102,7 +102,7 @@ def _run(cell: Cell, folder: Path, *, base_dir: Path | None, quiet: bool) -> str
         if quiet:
             audit_plan(cell.audit, out=folder / "audit", folder=base_dir)
         else:
-            with bar(f"{cell.name}: audit part") as progress:
+            with bar(f"{cell.name}: audit rows") as progress:
                 audit_plan(cell.audit, out=folder / "audit", folder=base_dir, progress=progress)
     except (InputError, CaseError) as error:
         return " ".join(str(error).split())

@@ -13,6 +13,7 @@ from robustness.run_integrity import check_resumable
 from robustness.runners.audit.answer_guard import answers_of, check_answers
 from robustness.runners.audit.executors import run_local, run_on_ray
 from robustness.runners.audit.gallery import assemble
+from robustness.runners.audit.row_progress import RowProgress
 from robustness.runners.audit.session import AuditSession
 from robustness.runners.audit.workers import run_in_workers
 from robustness.runners.data.load import Dataset
@@ -40,7 +41,7 @@ def run_audit(
         out: the run's folder, new or to be resumed.
         strict: stop at the first case that fails.
         allow_drift: resume although versions, device or threads changed.
-        progress: called with (parts done, parts in all).
+        progress: called with (rows done, rows in all); the latter is an estimate until every part was begun.
         reload: loads models and datasets again in a worker of a Ray cluster; None: everything runs in this process.
 
     Raises:
@@ -95,16 +96,27 @@ def run_parts(
     if pending:
         # Conclusions about fewer rows must not outlive the rows that are about to come.
         (run.path / MANIFEST).unlink(missing_ok=True)
+    rows = _row_progress(audit, progress)
     try:
-        _run_pending(audit, pending, progress=progress, reload=reload, workers=workers)
+        _run_pending(audit, pending, progress=rows.parts_done if rows else None, reload=reload, workers=workers)
     finally:
         audit.reader.close()
-    if progress:
-        progress(total, total)
+    if rows:
+        rows.parts_done(total, total)
     names = [dataset.name for dataset in datasets]
     check_answers(answers_of(run, range(total)), models, names, thresholds=plan.metrics.thresholds)
     if pending or not (run.path / GALLERY).is_file():
         assemble(run, parts=total)
+
+
+def _row_progress(audit: AuditSession, progress: Progress | None) -> RowProgress | None:
+    if progress is None:
+        return None
+    cases = [sum(len(audit.places[part.dataset][image]) for image in part.images) for part in audit.parts]
+    conditions = [2 + len(chosen.conditions) for chosen in audit.chosen]
+    rows = RowProgress(audit.run, audit.parts, cases, conditions, progress)
+    audit.on_rows = rows.rows_of_part
+    return rows
 
 
 def _worker(plan: Plan, reload: Reload, out: Path, strict: bool, threads: int) -> AuditSession:

@@ -83,6 +83,7 @@ class AuditSession:
         self.streaks: dict[int, FailureStreak] = {}
         self.counted: dict[int, dict[str, int]] = {}
         self.vectors: dict[int, Vectors] = {}
+        self.on_rows: Callable[[int], None] | None = None
         self.reader = Reader(
             datasets, self.places, [self._identity(part) for part in self.parts], strict=strict, ahead=ahead
         )
@@ -177,6 +178,8 @@ class AuditSession:
             rows.extend(((*scored.job.order, place), row) for place, row in enumerate(scored.rows))
             if visit is not None:
                 visit(scored)
+            if self.on_rows is not None:
+                self.on_rows(len(rows))
         rows.sort(key=lambda placed: placed[0])
         table = results_table([row for _, row in rows])
         model = self.models[part.model]

@@ -75,7 +75,11 @@ class Dataset(Sequence[Case]):
         return (self.decode(index) for index in range(len(self)))
 
     def __repr__(self) -> str:
-        return f"Dataset({self.name!r}, split={self.split!r}, prompt={self.prompt!r}, {len(self)} cases)"
+        n_images = len({info.image_id for info in self.infos})
+        n_subjects = len({info.subject_id for info in self.infos})
+        unit = "no patient known" if self.subject_is_image else f"{n_subjects} patient{'s' * (n_subjects != 1)}"
+        counts = f"{len(self)} cases on {n_images} images, {unit}"
+        return f"Dataset({self.name!r}, split={self.split!r}, prompt={self.prompt!r}, {counts})"
 
     def decode(self, index: int) -> Case:
         """Return one case with its pixels; its prompt is the first listed text.

@@ -166,6 +166,15 @@ class NetworkSegmenter:
             self.network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._parts: dict[str, Callable[..., Any]] = {}
 
+    def __repr__(self) -> str:
+        parameters = sum(p.numel() for p in self.network.parameters())
+        weights = "random weights" if self.provenance.get("random") else f"{parameters:,} parameters"
+        text = "reads its prompt" if self.takes_text else "cannot read its prompt"
+        return (
+            f"NetworkSegmenter({self.name!r}, {weights}, input {self.image_size} px, threshold {self.threshold:g},"
+            f" {text}, {self.device} {self.precision})"
+        )
+
     @property
     def image_size(self) -> int:
         """Side of the network's input in pixels."""

@@ -83,6 +83,10 @@ class BlackBox:
     def __post_init__(self) -> None:
         self.reader = AnswerReader(self.name, self.returns)
 
+    def __repr__(self) -> str:
+        function = getattr(self.predict, "__qualname__", type(self.predict).__qualname__)
+        return f"BlackBox({self.name!r}, {function}, returns {self.returns}, threshold {self.threshold:g})"
+
     def cut_texts(self, texts: Sequence[str]) -> list[str] | None:
         """Return those of `texts` whose ends are not read; None where nothing is known of it."""
         limit = self.text_limit

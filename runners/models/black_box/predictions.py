@@ -49,6 +49,9 @@ class Predictions:
     image_size: int = 0
     network: torch.nn.Module | None = None
 
+    def __repr__(self) -> str:
+        return f"Predictions({self.name!r}, {str(self.folder)!r}, threshold {self.threshold:g})"
+
     def path(self, condition: str, case_id: str, prompt_index: int = 0) -> Path:
         """Return where the prediction of a case under a condition lies; further listed texts have a suffix."""
         place = self.folder / condition_folder(CLEAN if condition == RERUN else condition)

@@ -50,7 +50,7 @@ def plan(tmp_path, data):
 
 
 def _one_line(err):
-    lines = [line for line in err.splitlines() if not line.startswith("audit: part")]
+    lines = [line for line in err.splitlines() if not line.startswith("audit: rows")]
     assert len(lines) == 1, err
     assert lines[0].startswith("error: ")
     assert "Traceback" not in err
