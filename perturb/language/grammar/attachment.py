@@ -5,7 +5,7 @@ from __future__ import annotations
 from robustness.perturb.language.grammar.noun_phrase import Phrase, read_phrase
 from robustness.perturb.language.grammar.places import Placed, read_location
 from robustness.perturb.language.grammar.relations import Relations
-from robustness.perturb.language.grammar.vocabulary import words
+from robustness.perturb.language.grammar.vocabulary import is_adverb, words
 
 _PLACE_PREPOSITIONS = frozenset("in within inside of on at throughout over into onto upon to from through".split())
 _DIMENSIONS = frozenset("shape colour color size form texture appearance outline contour diameter length width".split())
@@ -23,7 +23,7 @@ class Attachment(Relations):
             j += 1
         if j >= hi:
             return j
-        while j + 1 in tagged.marks and tagged.tokens[j].lower in words("classes.adverb"):
+        while j + 1 in tagged.marks and is_adverb(tagged.tokens[j].lower):
             j += 1
         if j in tagged.marks and tagged.tags[j] != "measure":
             return self._mark(j)
@@ -70,9 +70,16 @@ class Attachment(Relations):
         token = self.tagged.tokens[phrase.start]
         if token.text[:1].isupper() and not token.text.isupper() and self.tagged.tags[i + 1] != "determiner":
             return len(self.text) > 0 and not self.text.isupper() and phrase.category != "finding"
+        if last.category == "finding" and phrase.category == "finding" and not phrase.mods:
+            # "focus of gas", "collection of pus": what it is made of.
+            if self.tagged.tags[i + 1] != "determiner" and not self._is_counted(phrase):
+                return True
         if last.category == "finding":
             return last.head in ("front", "edge", "margin", "core")
         return last.head in words("classes.part") or last.category == "anatomy"
+
+    def _is_counted(self, phrase: Phrase) -> bool:
+        return self.tagged.tokens[phrase.stop - 1].lower.endswith(("oses", "ases"))
 
     def _extend(self, phrase: Phrase, hi: int) -> int:
         """Let the target's name reach over "of the ..." and what that is a part of."""

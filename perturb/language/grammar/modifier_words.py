@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from robustness.perturb.language.grammar.counts import SINGLE_COUNTS
 from robustness.perturb.language.grammar.numerals import unspell
 from robustness.perturb.language.grammar.tagger import Tagged
 from robustness.perturb.language.grammar.tokens import Token
-from robustness.perturb.language.grammar.vocabulary import category_of, is_colour, is_edge, kind_of, words
+from robustness.perturb.language.grammar.vocabulary import category_of, is_adverb, is_colour, is_edge, kind_of, words
 
-_COUNTS = frozenset(
-    "several many multiple numerous few single solitary couple pair dozen countless innumerable lone handful".split()
-)
-_COUNT_BEFORE = frozenset(
-    "exactly at least more than most fewer less about approximately over only up to around".split()
-)
 _TINTS = frozenset("dark light pale bright deep dull dusky faint vivid".split())
 _SEQUENCES = frozenset("t1 t2 stir flair dwi echo adc t1- t2-".split())
 _CHAMBERS = ("ventric", "atri", "coronary", "circumflex", "bundle", "anterior", "main", "posterior", "gastric", "colic")
 QUOTES = frozenset("\"'\u201c\u201d\u2018\u2019\u00ab\u00bb")
 LEVELS = frozenset("upper lower middle mid top bottom inner outer central".split())
+
+
+# "bleeding vessel" is a name, "bleeding mass" is not.
+_SOURCES = frozenset("vessel vessels point points site sites source sources spot spots artery varix varices".split())
 
 
 class Mod(NamedTuple):
@@ -42,11 +41,13 @@ def is_participle(word: str) -> bool:
 
 def after_number(tagged: Tagged, i: int) -> int:
     """Return the index after a number of objects that begins at token `i`, or `i`."""
+    if i in tagged.counts:
+        return tagged.counts[i]
     lower = tagged.tokens[i].lower
     if tagged.tags[i] not in ("word", "determiner"):
         return i
     is_figure = lower.isdigit() and len(lower) < 4
-    if is_figure or lower in _COUNTS or (lower.isalpha() and unspell(lower) is not None):
+    if is_figure or lower in SINGLE_COUNTS or (lower.isalpha() and unspell(lower) is not None):
         return i + 1
     return i
 
@@ -86,6 +87,10 @@ def read_modifiers(tagged: Tagged, i: int, stop: int, mods: list[Mod]) -> int:
             mods.append(Mod("certainty", token.start, tokens[last - 1].stop))
             i = last
             continue
+        if is_adverb(token.lower) and i + 1 in tagged.marks:
+            # "each about 1 cm"
+            i += 1
+            continue
         end, kind = read_modifier(tagged, i, stop)
         if not kind:
             return i
@@ -94,7 +99,7 @@ def read_modifiers(tagged: Tagged, i: int, stop: int, mods: list[Mod]) -> int:
         if kind == "level":
             # "upper left lung zone": the place's words stay with the name.
             return i
-        if token.lower == "bleeding" and end < stop:
+        if token.lower == "bleeding" and end < stop and tokens[end].lower in _SOURCES:
             return i
         if end == stop and kind in ("texture", "colour", "signal", "place", "pathology") and category_of(token.lower):
             return i
@@ -112,17 +117,11 @@ def read_modifier(tagged: Tagged, i: int, stop: int) -> tuple[int, str]:
     number = after_number(tagged, i)
     if number > i:
         return number, "number"
-    if lower in _COUNT_BEFORE:
-        j = i
-        while j < stop and tokens[j].lower in _COUNT_BEFORE:
-            j += 1
-        if j < stop and after_number(tagged, j) > j:
-            return after_number(tagged, j), "number"
     if lower in _TINTS and i + 1 < stop and is_colour(tokens[i + 1].lower):
         return i + 2, "colour"
     if lower in _SEQUENCES and i + 1 < stop and kind_of(tokens[i + 1].lower) == "signal":
         return i + 2, "signal"
-    if lower in words("classes.adverb") and i + 1 < stop:
+    if is_adverb(lower) and i + 1 < stop:
         return _with_adverb(tagged, i, stop)
     if lower in LEVELS and i + 1 < stop:
         return i + 1, "level"
@@ -143,7 +142,7 @@ def read_modifier(tagged: Tagged, i: int, stop: int) -> tuple[int, str]:
 def _with_adverb(tagged: Tagged, i: int, stop: int) -> tuple[int, str]:
     """Read "roughly circular", "markedly enlarged", "poorly defined" as one value."""
     j = i
-    while j < stop and tagged.tokens[j].lower in words("classes.adverb"):
+    while j < stop and is_adverb(tagged.tokens[j].lower):
         j += 1
     if j >= stop or j in tagged.name_at:
         return i, ""
@@ -186,6 +185,6 @@ def is_modifier_word(tagged: Tagged, i: int, hi: int) -> bool:
     lower = tagged.tokens[i].lower
     if i in tagged.name_at:
         return False
-    if after_number(tagged, i) > i or kind_of(lower) or lower in LEVELS or lower in words("classes.adverb"):
+    if after_number(tagged, i) > i or kind_of(lower) or lower in LEVELS or is_adverb(lower):
         return True
     return lower in _TINTS or lower in _SEQUENCES or is_edge(lower) or lower.startswith(("left-", "right-"))

@@ -6,7 +6,7 @@ from robustness.perturb.language.grammar.attachment import Attachment
 from robustness.perturb.language.grammar.noun_phrase import Phrase, read_phrase
 from robustness.perturb.language.grammar.places import is_place_phrase, read_location
 from robustness.perturb.language.grammar.state import Target
-from robustness.perturb.language.grammar.vocabulary import kind_of, words
+from robustness.perturb.language.grammar.vocabulary import is_adverb, kind_of, words
 
 _AMOUNTS = frozenset("cluster clusters group groups patch patches evidence amount amounts volume quantity".split())
 
@@ -53,6 +53,11 @@ class Naming(Attachment):
             self._bare(phrase)
             return
         head = tagged.tokens[phrase.name[1] - 1].lower
+        if phrase.name[1] - phrase.name[0] == 1 and is_adverb(head):
+            # "incidentally noted"
+            return
+        if phrase.category == "patient" and head in ("fetus", "foetus", "fetuses") and not self.targets:
+            phrase = phrase._replace(category="anatomy")
         if following == "=" or phrase.category in ("picture", "patient"):
             if phrase.category != "picture":
                 return
@@ -153,15 +158,25 @@ class Naming(Attachment):
             self._place(phrase)
         elif phrase.category == "" and phrase.name and self._noun_kind(phrase):
             self._by_noun(phrase)
+        else:
+            self._modify([m for m in phrase.mods if m.kind == "measure"], "target")
 
     def _bare(self, phrase: Phrase) -> None:
         """Modifiers alone: "indeterminate", "one top left", "roughly circular"."""
         level = list(phrase.mods)
         if self.targets and self.tagged.tokens[phrase.start].lower in ("one", "two", "the") and len(level) > 1:
             level = [m for m in level if m.kind != "number"]
+        if (self.predicate or self.targets) and self._spreads(phrase):
+            return
         if self.targets and level and all(m.kind == "number" for m in level):
             return
         self._modify(level, "target")
+
+    def _spreads(self, phrase: Phrase) -> bool:
+        """Tell whether "are scattered between ..." only leads on to where: a participle before a preposition."""
+        tagged = self.tagged
+        leads = phrase.stop < len(tagged.tags) and tagged.tags[phrase.stop] in ("preposition", "relation")
+        return leads and tagged.tokens[phrase.stop - 1].lower in ("scattered", "clustered", "grouped", "disseminated")
 
     def _eye(self, phrase: Phrase) -> None:
         side = [m for m in phrase.mods if m.kind == "side"]

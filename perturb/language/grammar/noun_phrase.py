@@ -18,7 +18,7 @@ from robustness.perturb.language.grammar.modifier_words import (
     read_modifiers,
 )
 from robustness.perturb.language.grammar.tagger import Tagged
-from robustness.perturb.language.grammar.vocabulary import category_of, kind_of, words
+from robustness.perturb.language.grammar.vocabulary import category_of, is_adverb, kind_of, words
 
 
 class Phrase(NamedTuple):
@@ -52,7 +52,7 @@ def read_phrase(tagged: Tagged, i: int, hi: int) -> Phrase:
     name_stop, before = stop, None
     if name_start < stop:
         name_stop = _postposed(tagged, name_start, stop, mods)
-        before, name_start = _leading_place(tagged, name_start, name_stop)
+        before, name_start = _leading_place(tagged, name_start, name_stop, mods)
     name = (name_start, name_stop) if name_start < name_stop else None
     category, part = _head(tagged, name) if name else ("", False)
     mods.sort(key=lambda m: m.start)
@@ -68,6 +68,9 @@ def _extent(tagged: Tagged, i: int, hi: int) -> tuple[int, int]:
         if i in tagged.name_at:
             i = tagged.name_at[i][0]
             named = True
+            continue
+        if i in tagged.counts and not named:
+            i = tagged.counts[i]
             continue
         if tags[i] == "sign" and tokens[i].lower in QUOTES and not named:
             i += 1
@@ -86,7 +89,7 @@ def _extent(tagged: Tagged, i: int, hi: int) -> tuple[int, int]:
                 break
             i += 1
             continue
-        if tags[i] in ("adverb",) or tokens[i].lower in words("classes.adverb"):
+        if tags[i] in ("adverb",) or is_adverb(tokens[i].lower):
             if named:
                 break
             i += 1
@@ -102,12 +105,12 @@ def _extent(tagged: Tagged, i: int, hi: int) -> tuple[int, int]:
             break
         if tags[i] in ("position", "report", "request") and (named or not _is_noun_use(tagged, i, hi)):
             break
-        if named and _begins_relation(tagged, i, hi):
+        if named and (i in tagged.counts or _begins_relation(tagged, i, hi)):
             break
         lower = tokens[i].lower
         if not named and not is_modifier_word(tagged, i, hi):
             named = True
-        elif named and (lower in words("classes.adverb") or (lower.endswith("ly") and kind_of(lower) == "direction")):
+        elif named and (is_adverb(lower) or (lower.endswith("ly") and kind_of(lower) == "direction")):
             break
         i += 1
     return i, i
@@ -116,11 +119,14 @@ def _extent(tagged: Tagged, i: int, hi: int) -> tuple[int, int]:
 def _modifies_on(tagged: Tagged, i: int, hi: int) -> bool:
     """Tell whether a comma or "and" at `i` parts two modifiers of one name: "red and white patch"."""
     j = i + 1
-    while j < hi and (tagged.tags[j] == "conjunction" or tagged.tokens[j].lower in words("classes.adverb")):
+    while j < hi and (tagged.tags[j] == "conjunction" or is_adverb(tagged.tokens[j].lower)):
         j += 1
     if j >= hi or tagged.tags[j] not in ("word", "measure") or j in tagged.name_at:
         return False
     if is_number_at(tagged, j):
+        return False
+    if tagged.tokens[i].lower == "," and tagged.tokens[i - 1].lower in ("left", "right", "bilaterally", "both"):
+        # "on the right, heterogeneous texture": the side has ended.
         return False
     if not is_modifier_word(tagged, j, hi) or not is_modifier_word(tagged, i - 1, hi):
         return False
@@ -180,17 +186,29 @@ def _postposed(tagged: Tagged, start: int, stop: int, mods: list[Mod]) -> int:
     return first
 
 
-def _leading_place(tagged: Tagged, start: int, stop: int) -> tuple[tuple[int, int] | None, int]:
+def _leading_place(tagged: Tagged, start: int, stop: int, mods: list[Mod]) -> tuple[tuple[int, int] | None, int]:
     """Part "posterior fossa" from "arachnoid cyst": a part of the body before the name of a finding."""
     tokens = tagged.tokens
+    if category_of(tokens[stop - 1].lower) != "finding":
+        return None, start
+    outer = mods[-1] if mods and mods[-1].kind in ("side", "direction") else None
+    if outer is not None and tagged.text[outer.stop : tokens[start].start].strip():
+        outer = None
     for i in range(start, stop - 1):
         lower = tokens[i].lower
-        is_part = lower in words("classes.part") and lower not in ("head", "core", "body", "ring", "shadow", "bulb")
+        is_part = lower in words("classes.part") and lower not in _PARTS_IN_NAMES
         inside = any(a <= i and i + 1 < b for a, (b, _) in tagged.name_at.items())
-        placed = i > start and (tokens[start].lower in LEVELS or kind_of(tokens[start].lower) in ("direction", "side"))
-        if is_part and not inside and placed and category_of(tokens[stop - 1].lower) == "finding":
-            return (tokens[start].start, tokens[i].stop), i + 1
+        leads = tokens[start].lower in LEVELS or kind_of(tokens[start].lower) in ("direction", "side")
+        placed = outer is not None or (i > start and (leads or lower in ("lobe", "lobes")))
+        if is_part and not inside and placed:
+            if outer is not None:
+                # "left lower lobe nodule": the side tells which lobe.
+                mods.remove(outer)
+            return (outer.start if outer else tokens[start].start, tokens[i].stop), i + 1
     return None, start
+
+
+_PARTS_IN_NAMES = frozenset("head core body ring shadow bulb root septum cap wall rim fold cuff labrum sheath".split())
 
 
 def _head(tagged: Tagged, name: tuple[int, int]) -> tuple[str, bool]:

@@ -69,6 +69,13 @@ def read_location(tagged: Tagged, phrase: Phrase, stop: int, modality: str) -> P
             and lower not in _FRAMES
         ):
             rest.append(k)
+    pictures = [k for k in rest if tokens[k].lower in words("classes.picture")]
+    if pictures and tokens[inside[-1]].lower in _FRAMES:
+        # "near the image border", "at the left image edge"
+        rest = [k for k in rest if k not in pictures]
+        if not rest:
+            return Placed((("location", tokens[inside[0]].start, tokens[inside[-1]].stop, "target"),), stop)
+        owner = "image"
     if rest and all(tokens[k].lower in ("both", "either", "each") for k in rest) and len(inside) > len(rest):
         return Placed((("side", tokens[inside[0]].start, tokens[inside[-1]].stop, "target"),), stop)
     if not rest or not all(is_location_word(tokens[k].lower) for k in rest):
@@ -81,6 +88,8 @@ def read_location(tagged: Tagged, phrase: Phrase, stop: int, modality: str) -> P
         return Placed((("location", start, tokens[relative - 1].stop, "target"),), relative)
     if not frame and after == stop and _of_something(tagged, stop) and not owner:
         return None
+    if not frame and _is_zone(tagged, inside):
+        return None
     image = frame or owner in ("viewer", "observer", "image", "screen", "picture", "reader") or not set(parts) <= _SIDES
     if owner in ("patient", "subject"):
         first = next(k for k in inside if tokens[k].lower.endswith("'s"))
@@ -92,6 +101,12 @@ def read_location(tagged: Tagged, phrase: Phrase, stop: int, modality: str) -> P
     if modality in _SURFACE:
         return Placed((), stop)
     return Placed((("side", start, end, "target"),), stop)
+
+
+def _is_zone(tagged: Tagged, inside: list[int]) -> bool:
+    """Tell whether "left lower zone", "right upper quadrant" names a part of the body: the side stands first."""
+    lower = [tagged.tokens[k].lower for k in inside]
+    return len(lower) > 2 and lower[0] in _SIDES and lower[-1] in ("zone", "zones", "quadrant", "quadrants")
 
 
 def _bare_frame(tagged: Tagged, phrase: Phrase, stop: int) -> Placed | None:
@@ -172,7 +187,8 @@ def _landmark_words(tagged: Tagged, phrase: Phrase) -> list[tuple[str, int, int,
 def _sides_in_name(tagged: Tagged, first: int, last: int) -> list[tuple[str, int, int, str]]:
     """Return the sides inside "upper left lung zone", where the side is no part of a chamber's name."""
     sides = []
-    if not any(first < a + 1 and a == first for a in tagged.name_at) and tagged.tokens[first].lower in _ROWS | _MIDDLE:
+    opening = tagged.tokens[first].lower
+    if first not in tagged.name_at and (opening in _ROWS | _MIDDLE or opening.endswith("'s")):
         for k in range(first + 1, last - 1):
             token = tagged.tokens[k]
             if token.lower in ("left", "right", "r", "l", "r/l"):

@@ -36,6 +36,9 @@ class Relations(Reading):
         phrase = read_phrase(tagged, last, hi)
         if phrase.category == "picture":
             return phrase.stop
+        if phrase.stop <= last and last == i + 1 and last < hi and tagged.tags[last] == "preposition":
+            # "entering from the bottom right": the preposition tells where.
+            return last
         location = read_location(tagged, phrase, phrase.stop, self.modality) if phrase.stop > last else None
         if location is not None and any(f[0] == "location" for f in location.spans):
             self._emit(location)

@@ -7,9 +7,10 @@ from functools import cache, lru_cache
 
 from robustness.perturb.language.grammar.measures import Mark
 from robustness.perturb.language.grammar.tokens import Token
-from robustness.perturb.language.grammar.vocabulary import tables, words
+from robustness.perturb.language.grammar.vocabulary import is_adverb, tables, words
 
 _Q_NOUNS = frozenset({"quality", "image-quality"})
+_ARTEFACTS = frozenset({"artefact", "artefacts", "artifact", "artifacts"})
 _PLAIN_FILM = frozenset({"film", "films"})
 
 
@@ -48,10 +49,10 @@ def scans(tokens: Sequence[Token], free: Sequence[bool]) -> Iterator[tuple[Mark,
 @lru_cache(maxsize=16384)
 def _may_begin(lower: str) -> bool:
     """Tell whether a mark may begin with a word; most words begin none."""
-    if lower.endswith(_COMPOUNDS) or lower.endswith("-phase"):
+    if lower.endswith((*_COMPOUNDS, "-stained")) or lower.endswith("-phase") or is_adverb(lower):
         return True
     keys = [k for k in tables() if k.partition(".")[0] in ("modality", "view", "phase", "quality")]
-    keys += ["classes.sex", "classes.age", "classes.adverb"]
+    keys += ["classes.body_part", "classes.sex", "classes.age", "classes.adverb"]
     return any(lower in (t.lower() for t in _first_words(key)) for key in keys)
 
 
@@ -81,7 +82,8 @@ def _next(tokens: Sequence[Token], i: int) -> str:
 
 
 def _modality(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple[str, int, int] | None:
-    core, before, after = words("modality.core"), words("modality.before"), words("modality.after")
+    core, after = words("modality.core"), words("modality.after")
+    before = words("modality.before") | words("classes.body_part")
     stop = match_phrase(tokens, i, _phrases("modality.head_phrases"))
     if stop == i:
         j = i
@@ -135,6 +137,10 @@ def _is_modality(tokens: Sequence[Token], i: int) -> bool:
 def _weighted(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple[str, int, int] | None:
     """Read "neuromelanin-sensitive MRI" and "fat-suppressed T2": any compound before a modality."""
     lower = tokens[i].lower
+    if lower.endswith("-stained") and free[i]:
+        stain = lower.removesuffix("-stained")
+        if stain in words("modality.core") or stain in words("modality.before"):
+            return ("modality", i, i + 1 + _is_at(tokens, i + 1, ("smear", "section", "sections", "slide", "film")))
     if not lower.endswith(_COMPOUNDS) or not free[i]:
         return None
     j = i + 1
@@ -153,7 +159,13 @@ def _stain(tokens: Sequence[Token], i: int, j: int) -> tuple[str, int, int] | No
     """Read "Ki-67 immunostain", "fluorescein angiogram": a qualifier and a word that only follows one."""
     if j < len(tokens) and tokens[j].lower in words("modality.after"):
         return ("modality", i, j + 1)
+    if j == i + 1 and tokens[i].lower.startswith("trans") and _is_at(tokens, j, ("scan", "scans", "view", "views")):
+        return ("modality", i, j + 1)
     return None
+
+
+def _is_at(tokens: Sequence[Token], i: int, lower: tuple[str, ...]) -> bool:
+    return i < len(tokens) and tokens[i].lower in lower
 
 
 def _view(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple[str, int, int] | None:
@@ -173,7 +185,10 @@ def _view(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple[str, i
         j += 1
     if j == i:
         return None
-    following = tokens[j].lower if j < len(tokens) else ""
+    k = j
+    while k < len(tokens) and (tokens[k].lower in words("modality.before") or tokens[k].lower.startswith("trans")):
+        k += 1
+    following = tokens[k].lower if k < len(tokens) else ""
     if following in frame and (
         sure or following not in ("image", "images", "film") or token.lower not in ("left", "right")
     ):
@@ -218,9 +233,11 @@ def _quality(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple[str
     stop = match_phrase(tokens, i, _phrases("quality.phrases"))
     if stop > i:
         return ("quality", i, stop)
+    if _next(tokens, i) in _ARTEFACTS and tokens[i].lower not in words("classes.determiner"):
+        return ("quality", i, i + 2)
     lower = tokens[i].lower
     start = i
-    if lower in words("classes.adverb") and i + 1 < len(tokens) and free[i + 1]:
+    if is_adverb(lower) and i + 1 < len(tokens) and free[i + 1]:
         i += 1
         lower = tokens[i].lower
     if lower in words("quality.before_picture"):
@@ -235,6 +252,7 @@ def _quality(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple[str
             and (rest[0] in words("classes.picture") or rest[0] in words("modality.before") | words("modality.core"))
         ):
             return ("quality", start, i + 1)
-    if lower in words("quality.words"):
+    # "blurred margins" speaks of an edge, no picture.
+    if lower in words("quality.words") and _next(tokens, i) not in words("classes.margin_noun"):
         return ("quality", start, i + 1)
     return None

@@ -7,7 +7,7 @@ import re
 from robustness.perturb.language.grammar.modifier_words import is_participle, is_quoted
 from robustness.perturb.language.grammar.scope import Scope
 from robustness.perturb.language.grammar.state import Found
-from robustness.perturb.language.grammar.vocabulary import kind_of, words
+from robustness.perturb.language.grammar.vocabulary import is_adverb, kind_of, words
 from robustness.perturb.language.ontology.terms import find_term, plural_of, spellings
 from robustness.types import Attribute
 
@@ -69,7 +69,7 @@ class Grammar(Scope):
                 return self._phrase(i, hi)
             self._has(i)
             return i + 1
-        if token.lower in words("classes.adverb") and i + 1 < hi and tagged.tags[i + 1] == "determiner":
+        if is_adverb(token.lower) and i + 1 < hi and tagged.tags[i + 1] == "determiner":
             return i + 1
         if kind == "conjunction":
             self.joined = True
@@ -106,7 +106,8 @@ class Grammar(Scope):
 
     def _sign(self, i: int) -> int:
         lower = self.tagged.tokens[i].lower
-        self.joined = lower in ("/", "+", "&") or (lower in (";", ")") and bool(self.targets))
+        counted = i > 0 and lower in (")", ".") and self.tagged.tags[i - 1] == "sign"
+        self.joined = lower in ("/", "+", "&") or ((lower == ";" or counted) and bool(self.targets))
         if lower in (".", "?", "!", ";", ":"):
             self.predicate = False
         if lower in ".?!":

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from functools import cache, lru_cache
 from typing import NamedTuple
 
+from robustness.perturb.language.grammar.counts import counts
 from robustness.perturb.language.grammar.measures import Mark, measures
 from robustness.perturb.language.grammar.scan import match_phrase, scans
 from robustness.perturb.language.grammar.tokens import Token, tokenize
-from robustness.perturb.language.grammar.vocabulary import names_by_first, words
+from robustness.perturb.language.grammar.vocabulary import kind_of, names_by_first, words
 from robustness.perturb.language.ontology.modifiers import modifiers
 from robustness.perturb.language.ontology.terms import Term
 
@@ -37,6 +38,7 @@ class Tagged(NamedTuple):
         marks: first token -> (mark, index after its last token).
         spans: first token -> index after the last token of a relation, negation or certainty phrase.
         name_at: first token -> (index after the name's last token, the ontology's term).
+        counts: first token -> index after the last token of a number of several words ("at least four").
     """
 
     text: str
@@ -45,6 +47,7 @@ class Tagged(NamedTuple):
     marks: dict[int, tuple[Mark, int]]
     spans: dict[int, int]
     name_at: dict[int, tuple[int, Term]]
+    counts: dict[int, int]
 
 
 def tag(text: str) -> Tagged:
@@ -59,19 +62,29 @@ def tag(text: str) -> Tagged:
     for first, (stop, _) in names.items():
         for k in range(first, stop):
             free[k] = False
-    for i, token in enumerate(tokens):
-        # "1) right lung 2) left lung": the figures count the list, not the targets.
-        if token.lower.isdigit() and i + 1 < len(tokens) and tokens[i + 1].lower == ")":
-            tags[i], free[i] = "sign", False
+    for i in _list_figures(tokens):
+        tags[i], free[i] = "sign", False
     for mark, first, last in scans(tokens, free):
         marks[first] = (mark, last)
         tags[first:last] = [mark.group] * (last - first)
+    several = counts(tokens, [not t for t in tags])
+    for first, last in several.items():
+        tags[first:last] = ["word"] * (last - first)
     spans: dict[int, int] = {}
     _phrases(tokens, tags, spans, names)
     for i, token in enumerate(tokens):
         if not tags[i]:
             tags[i] = _single(token, tokens, i)
-    return Tagged(text, tokens, tags, marks, spans, names)
+    return Tagged(text, tokens, tags, marks, spans, names, several)
+
+
+def _list_figures(tokens: Sequence[Token]) -> list[int]:
+    """Return the tokens of "1) right lung 2) left lung", "1. liver 2. spleen" that count the list, not the targets."""
+    found = [i for i, t in enumerate(tokens[:-1]) if t.lower.isdigit() and tokens[i + 1].lower == ")"]
+    dotted = [i for i, t in enumerate(tokens[:-1]) if t.lower.isdigit() and tokens[i + 1].lower == "."]
+    if len(dotted) > 1 and [int(tokens[i].lower) for i in dotted] == list(range(1, len(dotted) + 1)):
+        found += dotted
+    return found
 
 
 def _figures(text: str, tokens: Sequence[Token], tags: list[str], marks: dict[int, tuple[Mark, int]]) -> None:
@@ -113,8 +126,47 @@ def _phrase_table() -> dict[str, tuple[tuple[tuple[str, ...], str], ...]]:
         for value in modifiers()[kind]:
             if kind == "relation" or " " in value:
                 parts = tuple(value.split(" "))
-                table.setdefault(parts[0], []).append((parts, kind))
+                for form in (parts, *finite_forms(parts)) if kind == "relation" else (parts,):
+                    table.setdefault(form[0], []).append((form, kind))
     return {first: tuple(sorted(rows, key=lambda r: -len(r[0]))) for first, rows in table.items()}
+
+
+@cache
+def finite_forms(parts: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    """Return "displaces", "abuts" for "displacing", "abutting": the forms that stand after a subject."""
+    verb = parts[0]
+    if not verb.endswith("ing") or verb in _NO_VERBS or len(verb) < 6:
+        return ()
+    stem = verb.removesuffix("ing")
+    single = stem[:-1] if stem[-1] == stem[-2] and stem[-1] not in "sl" else stem
+    forms = {single + "s", stem + "s", stem + "es"}
+    if stem.endswith("y"):
+        forms.add(stem[:-1] + "ies")
+    return tuple((form, *parts[1:]) for form in sorted(forms))
+
+
+_NO_VERBS = frozenset({"following", "during"})
+
+
+@cache
+def _finite() -> frozenset[str]:
+    values = (tuple(v.split(" ")) for v in modifiers()["relation"])
+    return frozenset(form[0] for parts in values for form in finite_forms(parts))
+
+
+def _is_finite_here(tokens: Sequence[Token], i: int, end: int) -> bool:
+    """Tell whether "displaces" at `i` is a verb: a landmark follows and no article or adjective stands before."""
+    if tokens[i].lower not in _finite():
+        return True
+    before = tokens[i - 1].lower if i else ""
+    after = tokens[end].lower if end < len(tokens) else ""
+    if not before or before in words("classes.determiner") or kind_of(before):
+        # "irregular borders" names an edge.
+        return False
+    return after in _OPENS or end > i + 1
+
+
+_OPENS = frozenset("the a an both all its left right this that adjacent nearby".split())
 
 
 def _phrases(
@@ -131,7 +183,7 @@ def _phrases(
             end = match_phrase(tokens, i, {parts[0]: (parts,)})
             if end > i and "left" in parts + ("left",) * ("right" in parts) and _in_the_picture(tokens, i, end):
                 continue
-            if end > i and not any(tags[i:end]):
+            if end > i and not any(tags[i:end]) and (kind != "relation" or _is_finite_here(tokens, i, end)):
                 tags[i:end] = [kind] * (end - i)
                 spans[i] = stop = end
                 break
@@ -152,6 +204,9 @@ def _single(token: Token, tokens: Sequence[Token], i: int) -> str:
         return "sign"
     if lower in _EXISTS and i + 1 < len(tokens) and (lower == "there's" or tokens[i + 1].lower in _BE):
         return "exists"
+    if lower in _finite() and i + 1 < len(tokens) and kind_of(tokens[i + 1].lower) == "direction":
+        # "extends superiorly into the neck"
+        return "position"
     return _class_of(lower)
 
 

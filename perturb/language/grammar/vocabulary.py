@@ -28,7 +28,8 @@ _ORDER = (
 )
 _SUFFIXES = (
     ("shape", ("-shaped", "shaped", "-like")),
-    ("signal", ("-enhancing", "-avid", "intense", "-echoic", "-dense", "-bright", "-dark", "-attenuating", "-lucent")),
+    ("signal", ("-enhancing", "-avid", "intense", "-echoic", "-dense", "-bright", "-dark", "-attenuating", "-lucent",
+                "-signal", "-density", "-attenuation", "-intensity", "-uptake")),
     ("colour", ("-coloured", "-colored", "-tinged", "-pigmented", "-hued", "-tinted")),
     ("margin", ("-defined", "-circumscribed", "-demarcated", "-marginated", "-bordered", "-edged", "-contoured")),
     ("texture", ("-walled", "-containing", "-filled", "-textured", "-surfaced")),
@@ -40,6 +41,11 @@ _SIGNAL = re.compile(
     r"(?:[a-z0-9]+-)?(?:hyper|hypo|iso|an|hetero|non-?)-?(?:echoic|echogenic|dens[ei]\w*|intens[ei]\w*|attenuat\w+|reflective|"
     r"fluorescent|autofluorescent|vascular|metabolic|lucent|enhanc\w+|perfused|avid|opaque|refractile)"
 )
+_AXIS = "anterior|posterior|superior|inferior|medial|lateral|nasal|temporal|dorsal|ventral|cranial|caudal|proximal|distal"
+_DIRECTION = re.compile(
+    rf"(?:antero|postero|supero|infero|dorso|ventro|cranio|caudo|medio|latero)-?(?:{_AXIS}|septal)(?:ly)?"
+    rf"|(?:{_AXIS})(?:ly|most|wards?)|(?:{_AXIS})-(?:{_AXIS})"
+)
 _EDGE = re.compile(r"(?:defined|circumscribed|demarcated|delineated|marginated|bounded|delimited)$")
 _FINDING = re.compile(
     r"(?:oma|omas|omata|itis|osis|oses|iasis|megaly|cele|celes|ectasis|ectasia|pathy|opathies|penia|rrhage|rrhages|"
@@ -47,6 +53,19 @@ _FINDING = re.compile(
 )
 # What a target does, which no mask shows.
 _DESCRIPTIVE = frozenset("mobile immobile pulsatile tender painful painless reducible compressible fixed".split())
+
+
+_NO_ADVERBS = frozenset("family anomaly assembly belly butterfly elderly early likely unlikely ugly lily bodily curly".split())
+
+
+@lru_cache(maxsize=16384)
+def is_adverb(word: str) -> bool:
+    """Tell whether a word (small letters) only tells the degree or the manner of what follows: "frankly necrotic"."""
+    if word in words("classes.adverb"):
+        return True
+    return word.endswith("ly") and len(word) > 5 and word not in _NO_ADVERBS and not word.endswith(("megaly", "maly")) and not any(
+        word in modifiers().get(kind, ()) for kind in ("side", "direction", "certainty")
+    )
 
 
 @cache
@@ -82,6 +101,8 @@ def kind_of(word: str) -> str:
 
 
 def _kind_by_form(word: str, table: dict[str, Any]) -> str:
+    if _DIRECTION.fullmatch(word):
+        return "direction"
     for prefix in ("non-", "semi-", "sub-", "multi-", "poly-", "quasi-"):
         if word.startswith(prefix) and (kind := kind_of(word.removeprefix(prefix))):
             return kind
@@ -97,7 +118,7 @@ def _kind_by_form(word: str, table: dict[str, Any]) -> str:
             return "colour"
         if all(p in table["shape"] for p in parts):
             return "shape"
-        if kind_of(parts[-1]) in ("texture", "margin", "signal") and parts[0] in words("classes.adverb"):
+        if kind_of(parts[-1]) in ("texture", "margin", "signal") and is_adverb(parts[0]):
             return kind_of(parts[-1])
     if word not in table["place"]:
         for kind, endings in _SUFFIXES:
@@ -140,6 +161,7 @@ def names_by_first() -> Names:
         parts = tuple(name.split(" "))
         # "atypical naevus" states a pathology and a target, whatever the ontology calls it.
         is_said_twice = kind_of(parts[0]) == "pathology" or parts[0] in ("enlarged", "widened")
+        is_said_twice |= parts[0].startswith(("hyper", "hypo", "iso")) and kind_of(parts[0]) == "signal"
         if len(parts) > 1 and not (is_said_twice and " ".join(parts[1:]) in term_index()):
             groups.setdefault(parts[0], []).append((parts, group[0]))
     return {first: tuple(sorted(rows, key=lambda r: (-len(r[0]), r[0]))) for first, rows in groups.items()}
