@@ -6,6 +6,8 @@ import re
 
 from robustness.perturb.language.edit import Edit, match_case
 from robustness.perturb.language.inflection import is_plural
+from robustness.perturb.language.proper import is_proper
+from robustness.perturb.prompt.removal import has_verb
 from robustness.types import Attribute, Prompt
 
 _BEFORE_A_NAME = frozenset(
@@ -29,11 +31,14 @@ _BEFORE_A_NAME = frozenset(
 _BETWEEN = re.compile(r"(?:[\s,-]|\band\b)*", re.IGNORECASE)
 _ARTICLE = re.compile(r"\b(?:an?|the|any|some|all|this|these|each|every|both)\s+$", re.IGNORECASE)
 _COUNT = re.compile(
-    r"(?:one|two|three|four|five|six|seven|eight|nine|ten|\d+|both|several|multiple|many|few|a couple of|a pair of)$",
+    r"(?:one|two|three|four|five|six|seven|eight|nine|ten|\d+|both|several|multiple|many|few|single|solitary|numerous"
+    r"|a couple of|a pair of)$|^(?:at least|at most|up to|more than|fewer than|about|approximately|exactly)\b"
+    r"|\w+est$",
     re.I,
 )
+_ENUMERATED = re.compile(r"\bone\b.+\b(?:one|two|three|the other|another)\b", re.IGNORECASE)
 _REQUEST = re.compile(
-    r"(?:^|(?<=[.;:!?] ))\s*(?:(?:hi|hello|please|kindly|now)[, ]+)*"
+    r"(?:^|(?<=[.;:!?,] ))\s*(?:(?:hi|hello|please|kindly|now)[, ]+)*"
     r"(?:(?:can|could|would|will) you (?:please )?)?(?:i (?:want|need|would like) (?:you to )?)?(?:try to )?"
     r"(?:segment|outline|delineate|mark|label|trace|show(?: me)?|highlight|contour|find|identify|locate|annotate|"
     r"detect|"
@@ -44,9 +49,6 @@ _UNFIT = re.compile(
     r"\?|\b(?:mask|masks|segmentation|contour|annotation|area|region|cluster) (?:of|for)\b"
     r"|\bfor me\b|\boutlined\b|\bsegmented\b|\btarget\s*=|\bin situ\b|\bonly\b",
     re.IGNORECASE,
-)
-_VERB = re.compile(
-    r"\b(?:is|are|was|were|has|have|can|lies|sits|shows?|reveals?|contains?|demonstrates?|lie|sit)\b", re.I
 )
 _HEADS = re.compile(
     r"\b(?:larger|smaller|largest|smallest|one|all|each|none) of\b|\bcouple of\b|\bpair of\b", re.IGNORECASE
@@ -61,7 +63,7 @@ def denial(prompt: Prompt, form: str = "no") -> list[Edit] | None:
     """
     text = prompt.text
     targets = [a for a in prompt.attributes if a.kind == "target"]
-    if not targets or _UNFIT.search(text) or _HEADS.search(text):
+    if not targets or _UNFIT.search(text) or _HEADS.search(text) or _ENUMERATED.search(text):
         return None
     edits: list[Edit] = []
     for target in targets:
@@ -77,12 +79,15 @@ def _deny(prompt: Prompt, target: Attribute, form: str) -> Edit | None:
     text = prompt.text
     start = _phrase_start(prompt, target)
     counted = re.match(r"(?:\w+ ?){1,3}", text[start : target.start])
-    number = next((a for a in prompt.attributes if a.kind in ("number", "side") and a.start == start), None)
+    number = next((a for a in prompt.attributes if a.kind in ("number", "side", "size") and a.start == start), None)
     stop = start
     if counted and number is not None and _COUNT.search(number.value):
         stop = number.stop + 1
     article = _ARTICLE.search(text, 0, start)
     first = article.start() if article else start
+    if re.search(r"\bof\s*$", text[:first]):
+        # "scan of the uterus" would deny the scan.
+        return None
     request = _REQUEST.search(text[:first])
     asks = request is not None and request.group().strip() != ""
     if asks and request is not None:
@@ -94,7 +99,7 @@ def _deny(prompt: Prompt, target: Attribute, form: str) -> Edit | None:
         return None
     old = text[first:stop]
     # Inside a sentence only "no" fits: "Ultrasound shows no cyst".
-    opening = form if first == 0 and not _VERB.search(text) else "no"
+    opening = form if first == 0 and not has_verb(text) else "no"
     new = match_case(f"{opening} ", old or (text[first:] if first == 0 else ""))
     if text.isupper():
         new = new.upper()
@@ -116,13 +121,8 @@ def _joins(head: str) -> bool:
 
 def _is_plain_capital(text: str) -> bool:
     """Tell whether the first word is capital only because it is the first: "Fluid tracking", not "T2 bright"."""
-    first = re.split(r"[\s,;:-]", text, maxsplit=1)[0]
-    return first[:1].isupper() and first[1:].islower() and "'" not in first and first not in _EPONYMS
-
-
-_EPONYMS = frozenset(
-    "Reed Purkinje Meckel Nabothian Baker Schmorl Achilles Bruch Bowman Barrett Dieulafoy Gleason Gram".split()
-)
+    first = re.split(r"[\s,;:]", text, maxsplit=1)[0]
+    return first[:1].isupper() and not is_proper(text)
 
 
 def _phrase_start(prompt: Prompt, target: Attribute) -> int:
@@ -132,6 +132,7 @@ def _phrase_start(prompt: Prompt, target: Attribute) -> int:
         if (
             a.kind in _BEFORE_A_NAME
             and a.stop <= start
+            and not (a.kind == "measure" and "," in prompt.text[a.stop : start])
             and a.role != "landmark"
             and _BETWEEN.fullmatch(prompt.text, a.stop, start)
         ):

@@ -7,11 +7,12 @@ import re
 import numpy as np
 
 from robustness.perturb.language.edit import Edit, match_case, record
+from robustness.perturb.language.proper import is_proper
 from robustness.perturb.language.template_shape import is_template
 from robustness.perturb.prompt.base import PromptPerturbation
 from robustness.perturb.prompt.denial import denial
 from robustness.registry import PERTURBATIONS
-from robustness.types import Case, NotApplicable, Params, Prompt
+from robustness.types import Attribute, Case, NotApplicable, Params, Prompt
 
 _FORMS = ("no", "without any")
 _BETWEEN = re.compile(r"(?:[\s,-]|\b(?:an?|the|and|it is|shaped?|any|separate|regions?:?)\b|:)*", re.IGNORECASE)
@@ -39,7 +40,7 @@ class Negation(PromptPerturbation):
         target = case.prompt.get("target")
         if target is None:
             return NotApplicable("the prompt states no target that is known")
-        if _NEGATED.search(case.prompt.text):
+        if _NEGATED.search(case.prompt.text) or case.prompt.get("negation") is not None:
             return NotApplicable("the prompt denies something already")
         if case.mask.size and not case.mask.any():
             return NotApplicable("the reference mask is empty, so a denial would be true")
@@ -59,18 +60,30 @@ def _denial(prompt: Prompt, form: str) -> list[Edit]:
     """Return the edit that denies the target, and that of a capital which is no longer the first letter."""
     text = prompt.text
     start = _phrase_start(prompt)
-    number = prompt.get("number")
-    if number is not None and number.start == start:
-        return [Edit(number.start, number.stop, number.value, match_case(form, number.value))]
+    counted = next((a for a in prompt.attributes if a.start == start and _counts(a)), None)
     article = _ARTICLE.search(text[:start])
+    if counted is not None:
+        # "both optic nerves", "the longest segment": no denial stands before "both" or a superlative.
+        first = article.start() if article is not None else counted.start
+        old = text[first : counted.stop]
+        return [Edit(first, counted.stop, old, match_case(form, old))]
     if article is not None:
         word = article.group().rstrip(" ")
         return [Edit(article.start(), article.start() + len(word), word, match_case(form, word))]
     edits = [Edit(start, start, "", match_case(form, text[start:] if start == 0 else "") + " ")]
-    # A name such as "Support Devices" keeps its capitals.
-    if start == 0 and re.match(r"[A-Z][a-z]+(?![a-z])(?! [A-Z])", text):
+    # A name such as "Support Devices" or "Roth spots" keeps its capitals.
+    if start == 0 and not is_proper(text) and re.match(r"[A-Z][a-z]+(?![a-z])(?! [A-Z])", text):
         edits = [Edit(0, 1, text[0], f"{edits[0].new}{text[0].lower()}")]
     return edits
+
+
+def _counts(attribute: Attribute) -> bool:
+    value = attribute.value.lower()
+    return (
+        attribute.kind == "number"
+        or value in ("both", "either")
+        or (attribute.kind == "size" and value.endswith("est"))
+    )
 
 
 def _phrase_start(prompt: Prompt) -> int:

@@ -6,6 +6,8 @@ import re
 
 import numpy as np
 
+from robustness.perturb.language.inflection import is_plural
+from robustness.perturb.language.proper import is_proper
 from robustness.perturb.language.slots import PLACE, PLACES
 from robustness.perturb.language.template_shape import is_template
 from robustness.perturb.prompt.base import PromptPerturbation
@@ -22,6 +24,7 @@ _CHAMBER = re.compile(r"\bin (?P<v>(?:two|three|four)-chamber) view of the heart
 _FRONTAL = re.compile(r"\bin the (?P<v>frontal|lateral) view of a chest x-?ray", re.I)
 _CYCLE = re.compile(r"\bat end of the (?P<v>diastole|systole) cycle", re.I)
 _WHICH = re.compile(r"\bwhich (?P<v>is|are)\b")
+_DETERMINED = re.compile(r"(?:the|both|each|all|this|these|his|her|its|at least|at most|up to)\b", re.I)
 _PLURAL_NUMBER = re.compile(r"^(?:two|three|four|five|six|seven|eight|nine|ten|several|many|multiple)\b", re.I)
 
 
@@ -59,7 +62,9 @@ def texts(prompt: Prompt, case: Case | None = None) -> tuple[str, ...]:
     if not any(character.isalnum() for character in text):
         return ()
     listed = {text, *prompt.paraphrases}
-    if is_template(text, prompt.attributes, is_stated=bool(case and case.target)) or not prompt.attributes:
+    if (
+        is_template(text, prompt.attributes, is_stated=bool(case and case.target)) or not prompt.attributes
+    ) and not text.isupper():
         candidates = [*_phrases(text), *_frames(prompt)]
     else:
         candidates = [*_phrases(text), *rewordings(text)]
@@ -102,22 +107,26 @@ def _frames(prompt: Prompt) -> list[str]:
         return [f"An image of the following: {inner}{stop}", f"This image shows the following: {inner}{stop}"]
     if inner.lower().startswith(("no ", "without ")):
         return [f"There is {inner}{stop}", f"An image showing {inner}{stop}"]
-    verb = "are" if _PLURAL_NUMBER.match(inner) else "is"
-    one = inner.lower().startswith(("one ", "a ", "an "))
-    shown = f"There {verb} {inner}{stop}" if one or verb == "are" else f"An image of {inner}{stop}"
+    counted = inner.lower().startswith(("one ", "a ", "an "))
+    several = _PLURAL_NUMBER.match(inner) is not None
+    determined = counted or several or _DETERMINED.match(inner) is not None
+    target = prompt.get("target")
+    # A noun that counts needs its article: "an image showing the distended gallbladder".
+    shown = inner if determined or target is None or is_plural(target.value) else f"the {inner}"
+    asked = inner if determined else f"the {inner}"
+    there = f"There {'are' if several else 'is'} {inner}{stop}"
     frames = [
-        f"An image showing {inner}{stop}",
-        f"Segment {'' if one or verb == 'are' else 'the '}{inner}{stop}",
-        shown,
+        f"An image showing {shown}{stop}",
+        f"Segment {asked}{stop}",
+        there if counted or several else f"An image of {shown}{stop}",
     ]
     return frames if body[:1].isupper() else [f[0].lower() + f[1:] for f in frames]
 
 
 def _lowered(text: str, prompt: Prompt) -> str:
     """Return `text` with a small first letter, unless its first word is written so for a reason ("T1", "CT")."""
-    first = text.split(" ", 1)[0]
     target = prompt.get("target")
     named = target is not None and target.start == 0 and any(w[:1].isupper() for w in target.value.split()[1:])
-    if named or not first[1:].islower() or not first[:1].isupper():
+    if named or not text[:1].isupper() or is_proper(text):
         return text
-    return first[0].lower() + text[1:]
+    return text[0].lower() + text[1:]

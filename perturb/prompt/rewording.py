@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from robustness.perturb.language.edit import match_case
+from robustness.perturb.prompt.removal import has_verb
 
 _VERBS = ("segment", "outline", "delineate", "mark", "trace", "highlight")
 _REQUEST = re.compile(
@@ -16,6 +17,13 @@ _OTHER = {"seen": "visible", "visible": "seen", "noted": "seen", "present": "see
 _SHOWS = re.compile(r"\b(?P<verb>shows|demonstrates|reveals|depicts)\b", re.IGNORECASE)
 _SAID = {"shows": "demonstrates", "demonstrates": "shows", "reveals": "shows", "depicts": "shows"}
 _FRAMES = ("Segment the following: {}", "Please outline what is described here: {}", "Delineate the following: {}")
+_STATEMENT_FRAMES = (
+    "Please outline what is described here: {}",
+    "Delineate what this sentence describes: {}",
+    "Segment what is reported here: {}",
+)
+_QUESTION = re.compile(r"(?:can|could|would|will) you (?:please |kindly )?(?P<asked>.+?)\s*\?$", re.IGNORECASE)
+_POLITE = re.compile(r"(?:please|pls|kindly)[, ]+(?P<asked>.+)$", re.IGNORECASE)
 
 
 def rewordings(text: str) -> list[str]:
@@ -38,7 +46,24 @@ def rewordings(text: str) -> list[str]:
                 + match_case(table[match["verb"].lower()], match["verb"])
                 + body[match.end("verb") :]
             )
-    if body[:3].lower() == "no ":
+    if body[:3].lower() == "no " and not has_verb(body):
         wordings.append(match_case(f"there is no {body[3:]}", body))
-    framed = [frame.format(body) for frame in _FRAMES]
-    return wordings + (["Please do the following: " + body] if request else framed)
+    if request:
+        return [*wordings, *_asked_again(body)]
+    frames = _STATEMENT_FRAMES if has_verb(body) else _FRAMES
+    return wordings + [frame.format(body) for frame in frames]
+
+
+def _asked_again(body: str) -> list[str]:
+    """Return a request in another form: a question as a plea, a plea as an order, an order as a plea."""
+    question = _QUESTION.fullmatch(body)
+    if question:
+        return [f"Please {question['asked']}.", f"I would like you to {question['asked']}."]
+    polite = _POLITE.fullmatch(body)
+    if polite:
+        return [polite["asked"][0].upper() + polite["asked"][1:], f"I would like you to {polite['asked']}"]
+    first = _REQUEST.match(body)
+    if first and first["lead"] == "":
+        asked = body[0].lower() + body[1:]
+        return [f"Please {asked}", f"I would like you to {asked}"]
+    return [f"Please do the following: {body}"]

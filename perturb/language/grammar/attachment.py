@@ -70,10 +70,10 @@ class Attachment(Relations):
         token = self.tagged.tokens[phrase.start]
         if token.text[:1].isupper() and not token.text.isupper() and self.tagged.tags[i + 1] != "determiner":
             return len(self.text) > 0 and not self.text.isupper() and phrase.category != "finding"
-        if last.category == "finding" and phrase.category == "finding" and not phrase.mods:
+        findings = last.category == phrase.category == "finding" and not phrase.mods
+        if findings and self.tagged.tags[i + 1] != "determiner" and not self._is_counted(phrase):
             # "focus of gas", "collection of pus": what it is made of.
-            if self.tagged.tags[i + 1] != "determiner" and not self._is_counted(phrase):
-                return True
+            return True
         if last.category == "finding":
             return last.head in ("front", "edge", "margin", "core")
         return last.head in words("classes.part") or last.category == "anatomy"

@@ -15,9 +15,10 @@ SINGLE_COUNTS = frozenset(
 _BOUNDS = tuple(
     tuple(phrase.split())
     for phrase in (
-        "no fewer than; no more than; no less than; not more than; not fewer than; not less than; as many as; as few as;"
-        " at least; at most; up to; more than; fewer than; less than; greater than; close to; in excess of; exactly;"
-        " precisely; approximately; roughly; about; around; circa; nearly; almost; over; under; only; just"
+        "no fewer than; no more than; no less than; not more than; not fewer than; not less than; as many as;"
+        " as few as; at least; at most; up to; more than; fewer than; less than; greater than; close to;"
+        " in excess of; exactly; precisely; approximately; roughly; about; around; circa;"
+        " nearly; almost; over; under; only; just"
     ).split(";")
 )
 _RANGE = re.compile(r"\d{1,2}[-\u2013]\d{1,2}")

@@ -49,11 +49,12 @@ class Naming(Attachment):
         """Decide what a noun phrase is: a target, one more, a place, or only modifiers of the last target."""
         tagged = self.tagged
         following = tagged.tokens[phrase.stop].lower if phrase.stop < len(tagged.tokens) else ""
-        if phrase.name is None:
+        name = phrase.name
+        if name is None:
             self._bare(phrase)
             return
-        head = tagged.tokens[phrase.name[1] - 1].lower
-        if phrase.name[1] - phrase.name[0] == 1 and is_adverb(head):
+        head = tagged.tokens[name[1] - 1].lower
+        if name[1] - name[0] == 1 and is_adverb(head):
             # "incidentally noted"
             return
         if phrase.category == "patient" and head in ("fetus", "foetus", "fetuses") and not self.targets:
@@ -68,7 +69,7 @@ class Naming(Attachment):
             return
         if self._excluded(phrase):
             return
-        if self.stated and not any(a < phrase.name[1] and phrase.name[0] < b for a, b in self.stated):
+        if self.stated and not any(a < name[1] and name[0] < b for a, b in self.stated):
             # The data state what is asked for: another noun is only beside it.
             if self.targets:
                 self._beside(phrase)

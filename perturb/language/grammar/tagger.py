@@ -149,14 +149,15 @@ _NO_VERBS = frozenset({"following", "during"})
 
 
 @cache
-def _finite() -> frozenset[str]:
+def finite_verbs() -> frozenset[str]:
+    """Return the relating verbs as they stand after a subject: displaces, abuts, overlies."""
     values = (tuple(v.split(" ")) for v in modifiers()["relation"])
     return frozenset(form[0] for parts in values for form in finite_forms(parts))
 
 
 def _is_finite_here(tokens: Sequence[Token], i: int, end: int) -> bool:
     """Tell whether "displaces" at `i` is a verb: a landmark follows and no article or adjective stands before."""
-    if tokens[i].lower not in _finite():
+    if tokens[i].lower not in finite_verbs():
         return True
     before = tokens[i - 1].lower if i else ""
     after = tokens[end].lower if end < len(tokens) else ""
@@ -204,7 +205,7 @@ def _single(token: Token, tokens: Sequence[Token], i: int) -> str:
         return "sign"
     if lower in _EXISTS and i + 1 < len(tokens) and (lower == "there's" or tokens[i + 1].lower in _BE):
         return "exists"
-    if lower in _finite() and i + 1 < len(tokens) and kind_of(tokens[i + 1].lower) == "direction":
+    if lower in finite_verbs() and i + 1 < len(tokens) and kind_of(tokens[i + 1].lower) == "direction":
         # "extends superiorly into the neck"
         return "position"
     return _class_of(lower)

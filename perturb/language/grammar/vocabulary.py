@@ -28,8 +28,25 @@ _ORDER = (
 )
 _SUFFIXES = (
     ("shape", ("-shaped", "shaped", "-like")),
-    ("signal", ("-enhancing", "-avid", "intense", "-echoic", "-dense", "-bright", "-dark", "-attenuating", "-lucent",
-                "-signal", "-density", "-attenuation", "-intensity", "-uptake")),
+    (
+        "signal",
+        (
+            "-enhancing",
+            "-avid",
+            "intense",
+            "-echoic",
+            "-dense",
+            "-bright",
+            "-dark",
+            "-attenuating",
+            "-lucent",
+            "-signal",
+            "-density",
+            "-attenuation",
+            "-intensity",
+            "-uptake",
+        ),
+    ),
     ("colour", ("-coloured", "-colored", "-tinged", "-pigmented", "-hued", "-tinted")),
     ("margin", ("-defined", "-circumscribed", "-demarcated", "-marginated", "-bordered", "-edged", "-contoured")),
     ("texture", ("-walled", "-containing", "-filled", "-textured", "-surfaced")),
@@ -41,7 +58,9 @@ _SIGNAL = re.compile(
     r"(?:[a-z0-9]+-)?(?:hyper|hypo|iso|an|hetero|non-?)-?(?:echoic|echogenic|dens[ei]\w*|intens[ei]\w*|attenuat\w+|reflective|"
     r"fluorescent|autofluorescent|vascular|metabolic|lucent|enhanc\w+|perfused|avid|opaque|refractile)"
 )
-_AXIS = "anterior|posterior|superior|inferior|medial|lateral|nasal|temporal|dorsal|ventral|cranial|caudal|proximal|distal"
+_AXIS = (
+    "anterior|posterior|superior|inferior|medial|lateral|nasal|temporal|dorsal|ventral|cranial|caudal|proximal|distal"
+)
 _DIRECTION = re.compile(
     rf"(?:antero|postero|supero|infero|dorso|ventro|cranio|caudo|medio|latero)-?(?:{_AXIS}|septal)(?:ly)?"
     rf"|(?:{_AXIS})(?:ly|most|wards?)|(?:{_AXIS})-(?:{_AXIS})"
@@ -55,7 +74,9 @@ _FINDING = re.compile(
 _DESCRIPTIVE = frozenset("mobile immobile pulsatile tender painful painless reducible compressible fixed".split())
 
 
-_NO_ADVERBS = frozenset("family anomaly assembly belly butterfly elderly early likely unlikely ugly lily bodily curly".split())
+_NO_ADVERBS = frozenset(
+    "family anomaly assembly belly butterfly elderly early likely unlikely ugly lily bodily curly".split()
+)
 
 
 @lru_cache(maxsize=16384)
@@ -63,8 +84,12 @@ def is_adverb(word: str) -> bool:
     """Tell whether a word (small letters) only tells the degree or the manner of what follows: "frankly necrotic"."""
     if word in words("classes.adverb"):
         return True
-    return word.endswith("ly") and len(word) > 5 and word not in _NO_ADVERBS and not word.endswith(("megaly", "maly")) and not any(
-        word in modifiers().get(kind, ()) for kind in ("side", "direction", "certainty")
+    return (
+        word.endswith("ly")
+        and len(word) > 5
+        and word not in _NO_ADVERBS
+        and not word.endswith(("megaly", "maly"))
+        and not any(word in modifiers().get(kind, ()) for kind in ("side", "direction", "certainty"))
     )
 
 

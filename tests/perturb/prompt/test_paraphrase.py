@@ -30,13 +30,13 @@ def test_rewordings_state_the_same_attributes(family: str) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("polyp", ("an image showing polyp", "segment the polyp", "an image of polyp")),
+        ("polyp", ("an image showing the polyp", "segment the polyp", "an image of the polyp")),
         ("small polyp, located in the top of the image", ("small polyp in the top part of the image",)),
         ("polyp, located in top, left of the image", ("polyp, situated in top, left of the image",)),
         ("gray matter in axial T1 brain MRI", ("gray matter in the axial view of a T1 brain MRI",)),
         ("No tumor in the breast.", ("There is no tumor in the breast.",)),
         ("Two tumors at the top in the breast.", ("Two tumors in the top part of the breast.",)),
-        ("Lung Lesion in a chest Xray.", ("An image showing Lung Lesion in a chest Xray.",)),
+        ("Lung Lesion in a chest Xray.", ("An image showing the Lung Lesion in a chest Xray.",)),
     ],
 )
 def test_rewordings_read_well(text: str, expected: tuple[str, ...]) -> None:

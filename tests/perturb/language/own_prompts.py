@@ -1,0 +1,87 @@
+"""The project's own labelled clinical prompts (``own_prompts.jsonl``) and how a reading of them is counted.
+
+Written for this project, batch by batch; every batch was labelled before the reader saw it and mended afterwards. One
+object a line: `attributes` as ``[kinds, value, accepted...]`` (kinds that are as good behind "/", a trailing "?" for a
+value that may stay unread, "value@2" for its second occurrence), `head` the target's nouns, `wrong` the readings that
+would be wrong, `swaps` as ``[kind, from, to...]``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from robustness.types import Attribute
+
+FILE = Path(__file__).with_name("own_prompts.jsonl")
+# The reading of each batch before anything was mended for it: exact, attributes, exact targets, targets, false.
+FIRST_READINGS = {1: (206, 226, 77, 84, 12), 2: (210, 225, 78, 84, 8)}
+
+
+class Gold(NamedTuple):
+    """One labelled value: the kinds and the characters that are right for it."""
+
+    kinds: frozenset[str]
+    spans: tuple[tuple[int, int], ...]
+    is_optional: bool
+
+
+def items() -> list[dict[str, Any]]:
+    """Return the prompts in the order of the file."""
+    return [json.loads(line) for line in FILE.read_text(encoding="utf8").splitlines()]
+
+
+def gold(item: dict[str, Any]) -> list[Gold]:
+    """Return the labels of one prompt; those that must be read first."""
+    labels = []
+    for kinds, *values in item["attributes"]:
+        spans = tuple(_span(item["text"], value) for value in values)
+        labels.append(Gold(frozenset(kinds.rstrip("?").split("/")), spans, kinds.endswith("?")))
+    return sorted(labels, key=lambda label: label.is_optional)
+
+
+def _span(text: str, value: str) -> tuple[int, int]:
+    value, _, count = value.partition("@")
+    at = -1
+    for _ in range(int(count or 1)):
+        at = text.index(value, at + 1)
+    return at, at + len(value)
+
+
+def count(item: dict[str, Any], attributes: tuple[Attribute, ...]) -> Counter[str]:
+    """Return how many labels were read exactly or missed (of all, of targets), and how many readings are false."""
+    counts: Counter[str] = Counter()
+    used: set[int] = set()
+    labels = gold(item)
+    for label in labels:
+        found = [i for i, a in enumerate(attributes) if a.kind in label.kinds and (a.start, a.stop) in label.spans]
+        used.update(found)
+        if not label.is_optional:
+            status = "exact" if found else "missed"
+            counts[status] += 1
+            counts[f"target {status}"] += "target" in label.kinds
+    for i, a in enumerate(attributes):
+        if i not in used and not _meets(a, labels):
+            counts["false"] += 1
+            counts["wrong"] += [a.kind, a.value] in item["wrong"]
+    return counts
+
+
+def _meets(a: Attribute, labels: list[Gold]) -> bool:
+    """Tell whether a value that is not exact overlaps one of its kind; a target must hold its whole name."""
+    return any(
+        a.kind in label.kinds and any(a.start < stop and start < a.stop for start, stop in label.spans)
+        for label in labels
+    )
+
+
+def swapped(item: dict[str, Any]) -> list[tuple[str, set[str]]]:
+    """Return (kind, whole texts that are right) of every swap that is labelled."""
+    text = item["text"]
+    return [
+        (kind, {re.sub(re.escape(old), lambda _, new=new: new, text, count=1) for new in new_values})
+        for kind, old, *new_values in item.get("swaps", [])
+    ]
