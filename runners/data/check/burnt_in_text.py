@@ -18,9 +18,9 @@ from robustness.types import Image, Mask
 
 # Letters of common fonts, in pixels; smaller ones cannot be read, larger ones are no overlay.
 _HEIGHTS = (5, 48)
-_LEAST_LETTERS = 4
+_LEAST_LETTERS = 5
 # How far a letter's box may be from its neighbours': foot and height, as a share of the height; gap, in heights.
-_FOOT, _HEIGHT_SPREAD, _GAP = 0.3, 0.35, 1.2
+_FOOT, _HEIGHT_SPREAD, _GAP = 0.15, 0.2, 1.2
 _BRIGHT = 200
 # Components that an image with text may hold; more is texture.
 _MOST = 4000
@@ -96,7 +96,7 @@ def _letters(image: Image) -> Boxes:
     for number, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1):
         height, width = rows.stop - rows.start, columns.stop - columns.start
         fill = areas[number] / (height * width)
-        if _HEIGHTS[0] <= height <= _HEIGHTS[1] and width <= 1.5 * height and 0.15 <= fill <= 0.95 and width > 1:
+        if _HEIGHTS[0] <= height <= _HEIGHTS[1] and width <= 1.5 * height and 0.15 <= fill <= 1:
             boxes.append((rows.start, columns.start, rows.stop, columns.stop))
     return np.array(sorted(boxes, key=lambda box: box[1]), dtype=np.int64).reshape(-1, 4)
 
@@ -108,7 +108,7 @@ def _drawn(bright: npt.NDArray[np.uint8]) -> Mask:
     top = int(bright.max())
     if top < _BRIGHT:
         return np.zeros(bright.shape, dtype=np.bool_)
-    lit = bright >= top - 24
+    lit = bright >= top - 58
     around = ndimage.minimum_filter(bright, size=7)
     return np.asarray(lit & (around < 0.6 * top))
 

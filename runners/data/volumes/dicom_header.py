@@ -43,14 +43,25 @@ MODALITIES = {
     "DMS": "dermoscopy",
     "XC": "photograph",
 }
-# Fields that name a person; a file for research holds none of them.
+# Fields that name a person or lead to one (DICOM PS3.15, table E.1-1); a file for research holds none of them.
 IDENTIFIERS = (
     "PatientName",
     "PatientBirthDate",
+    "PatientBirthName",
+    "PatientMotherBirthName",
     "OtherPatientIDs",
+    "OtherPatientIDsSequence",
+    "OtherPatientNames",
     "PatientAddress",
     "PatientTelephoneNumbers",
+    "MilitaryRank",
+    "IssuerOfPatientID",
+    "AccessionNumber",
     "ReferringPhysicianName",
+    "PerformingPhysicianName",
+    "NameOfPhysiciansReadingStudy",
+    "OperatorsName",
+    "ResponsiblePerson",
 )
 
 _TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
