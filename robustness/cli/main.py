@@ -16,10 +16,12 @@ from robustness.cli import (
     calibrate,
     check,
     demo,
+    doctor,
     evidence,
     exchange,
     finetune,
     gate,
+    init,
     list_,
     model,
     plan,
@@ -36,6 +38,8 @@ from robustness.errors import CaseError, InputError
 # In the order in which the help lists them.
 COMMANDS = (
     demo,
+    doctor,
+    init,
     plan,
     audit,
     finetune,

@@ -61,9 +61,9 @@ def chosen_workers(
         return WorkerCount(1, one, f"about {rows} rows take less time than the start of another process")
     need = _BASE_GIB + _BYTES_PER_PARAMETER * max(map(_parameters, models)) / 2**30
     by_cores = cores() // (plan.engine.threads or 1)
-    by_memory = int(_free_gib() / need)
+    by_memory = int(free_gib() / need)
     workers = max(1, min(by_cores, by_memory))
-    reason = f"{cores()} cores, {_free_gib():.1f} GiB free, about {need:.1f} GiB for each"
+    reason = f"{cores()} cores, {free_gib():.1f} GiB free, about {need:.1f} GiB for each"
     return WorkerCount(workers, stated_workers(plan, workers).threads, reason)
 
 
@@ -78,7 +78,7 @@ def _parameters(model: Segmenter) -> int:
     return 0 if network is None else sum(p.numel() for p in network.parameters())
 
 
-def _free_gib() -> float:
+def free_gib() -> float:
     """Return the memory that can be had: what Linux calls available, elsewhere half of what is built in."""
     meminfo = Path("/proc/meminfo")
     if meminfo.is_file():

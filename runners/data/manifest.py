@@ -111,6 +111,11 @@ def prompt_column(columns: Sequence[str], prompt: str, path: Path) -> str:
     raise no_such("prompt", "prompt" if prompt == DEFAULT_PROMPT else prompt, offered, f"the columns of {path}")
 
 
+def prompt_keys_of(columns: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns that hold prompts: `prompt`, and p0, p1, ... of the reference benchmark."""
+    return tuple(column for column in columns if column == "prompt" or _PROMPT_KEY.fullmatch(column))
+
+
 def _separator(path: Path) -> str:
     with path.open(encoding="utf-8-sig") as file:
         header = file.readline()

@@ -156,7 +156,7 @@ class TestCount:
     @pytest.fixture
     def machine(self, monkeypatch):
         monkeypatch.setattr(worker_count, "cores", lambda: 8)
-        monkeypatch.setattr(worker_count, "_free_gib", lambda: 3.0)
+        monkeypatch.setattr(worker_count, "free_gib", lambda: 3.0)
 
     def test_memory_bounds_it_and_threads_share_the_cores(self, loaded, machine):
         count = chosen_workers(*loaded, [10_000])
