@@ -14,6 +14,7 @@ from robustness.perturb.image.pixels import to_bytes
 from robustness.results import CLEAN
 from robustness.run_folder import GALLERY, RunFolder
 from robustness.runners.audit.jobs import Job
+from robustness.runners.audit.rows import ResultRow
 from robustness.runners.audit.scoring import Scored, resize_nearest
 from robustness.seeds import generator
 from robustness.types import Image, Mask
@@ -67,15 +68,15 @@ class GalleryCollector:
     def offer(self, scored: Scored) -> None:
         """Keep the image while it is among the worst or the random ones."""
         row = scored.rows[0]
-        rng = generator(self.seed, "gallery", row["case_id"], row["condition"], row["prompt_index"])
-        at_best = 1.0 if row["condition"] == CLEAN or scored.dice_clean is None else scored.dice_clean
+        rng = generator(self.seed, "gallery", row.case_id, row.condition, row.prompt_index)
+        at_best = 1.0 if row.condition == CLEAN or scored.dice_clean is None else scored.dice_clean
         new = Standing(harm(row, at_best), float(rng.random()))
-        key = tuple(row[k] for k in KEYS)
+        key = row.series.model, row.series.dataset, row.condition
         if not self.standings.admits(key, new):
             return
         shelf = self._kept.setdefault(key, [])
         # The full-size masks are let go at once; only what is shown in the end is encoded.
-        entry = {**new._asdict(), "effect": at_best - row["dice"], "rank": "", "scored": scored}
+        entry = {**new._asdict(), "effect": at_best - row.measured["dice"], "rank": "", "scored": scored}
         shelf[:] = _ranked([*shelf, _shrunk(entry)])
 
     def table(self) -> pd.DataFrame:
@@ -114,20 +115,20 @@ def _chosen(entries: Iterable[T], standing: Callable[[T], Standing]) -> tuple[li
     return worst, sorted(rest, key=lambda e: standing(e).draw)[:RANDOM_PER_CONDITION]
 
 
-def harm(row: Mapping[str, Any], at_best: float) -> float:
+def harm(row: ResultRow, at_best: float) -> float:
     """Return how far the prediction falls short of what its condition expects; larger is worse.
 
     follow: Dice that the second target lacks. change: the mask that stayed, 1 - mask change. abstain: the painted share
     of the image. Else the loss of Dice against the clean prediction.
     """
-    expectation = row["expectation"]
-    if expectation == "follow" and row["dice_other"] is not None:
-        return float(1.0 - row["dice_other"])
-    if expectation == "change" and row["mask_change"] is not None:
-        return float(1.0 - row["mask_change"])
-    if expectation == "abstain" and row["area_fraction"] is not None:
-        return float(row["area_fraction"])
-    return float(at_best - row["dice"])
+    measured = row.measured
+    if row.expectation == "follow" and row.dice_other is not None:
+        return float(1.0 - row.dice_other)
+    if row.expectation == "change":
+        return float(1.0 - measured["mask_change"])
+    if row.expectation == "abstain":
+        return float(measured["area_fraction"])
+    return float(at_best - measured["dice"])
 
 
 def _rank_value(entry: Mapping[str, Any]) -> float:
@@ -144,23 +145,23 @@ def _shrunk(entry: dict[str, Any]) -> dict[str, Any]:
     moved = job.perturbation is not None
     size = _small(scored.predicted.shape)
     return {
-        "model": row["model"],
-        "dataset": row["dataset"],
-        "condition": row["condition"],
-        "case_id": row["case_id"],
-        "subject_id": row["subject_id"],
-        "prompt_index": row["prompt_index"],
+        "model": row.series.model,
+        "dataset": row.series.dataset,
+        "condition": row.condition,
+        "case_id": row.case_id,
+        "subject_id": row.subject_id,
+        "prompt_index": row.prompt_index,
         "rank": entry["rank"],
         "clean_prompt": clean.prompt.text if clean else "",
-        "prompt": row["prompt"],
-        "dice": row["dice"],
+        "prompt": row.prompt,
+        "dice": row.measured["dice"],
         "dice_clean": scored.dice_clean,
-        "dice_other": row["dice_other"],
-        "mask_change": row["mask_change"],
+        "dice_other": row.dice_other,
+        "mask_change": row.measured["mask_change"],
         "effect": entry["effect"],
         "harm": entry["harm"],
         "draw": entry["draw"],
-        "params": row["params"],
+        "params": row.params,
         "image": _small_image(clean.image if clean else job.request.image, size),
         "image_perturbed": _small_image(job.request.image, size) if moved else b"",
         "reference": resize_nearest(clean.mask if clean else job.reference, size),
@@ -177,7 +178,7 @@ def _encoded(entry: dict[str, Any]) -> dict[str, Any]:
 def _asked_for(job: Job) -> Mask:
     """Return the reference of the changed case; for `other`, that of the second target."""
     second = job.other_references[0]
-    return job.reference if second is None or job.rows[0]["condition"] == CLEAN else second
+    return job.reference if second is None or job.rows[0].condition == CLEAN else second
 
 
 def _small(shape: tuple[int, ...]) -> tuple[int, int]:

@@ -10,31 +10,19 @@ from robustness.errors import CaseError
 from robustness.perturb.base import BasePerturbation, Device
 from robustness.perturb.image.pixels import DEEP
 from robustness.perturb.select import Selected
-from robustness.runners.audit.jobs import (
-    Entry,
-    Group,
-    Job,
-    JobMaker,
-    Row,
-    as_json,
-    at_prompt,
-    image_key,
-    not_applicable,
-    truth_of,
-)
+from robustness.runners.audit.jobs import Entry, Group, Item, JobMaker, Order, as_json, at_prompt, image_key, truth_of
 from robustness.runners.audit.joint_jobs import joint_jobs, refused_joint
+from robustness.runners.audit.rows import ResultRow
 from robustness.types import Case, NotApplicable, Params
-
-Item = Job | tuple[tuple[int, ...], Row]
 
 
 class Drawn(NamedTuple):
     """One row that an image change will fill, with what was drawn for it."""
 
-    order: tuple[int, ...]
+    order: Order
     case: Case
     prompt_index: int
-    row: Row
+    row: ResultRow
     params: Params
 
 
@@ -73,11 +61,11 @@ def _under_one_change(
             try:
                 params = maker.propose(chosen, at)
             except CaseError as error:
-                yield order, {**row, "error": str(error)}
+                yield order, row.failed(error)
                 yield from _joint_refused(maker, chosen, order, at, error=error)
                 continue
             if isinstance(params, NotApplicable):
-                yield order, not_applicable(row, params.reason)
+                yield order, row.inapplicable(params.reason)
                 yield from _joint_refused(maker, chosen, order, at, reason=params.reason)
             else:
                 drawn.append(Drawn(order, at, index, row, params))
@@ -107,7 +95,7 @@ def _joint(maker: JobMaker, chosen: Selected, one: Drawn, changed: Case | CaseEr
 def _joint_refused(
     maker: JobMaker,
     chosen: Selected,
-    order: tuple[int, ...],
+    order: Order,
     case: Case,
     *,
     reason: str = "",
@@ -119,15 +107,15 @@ def _joint_refused(
 
 def _item(maker: JobMaker, chosen: Selected, one: Drawn, changed: Case | CaseError) -> Item:
     if isinstance(changed, CaseError):
-        return one.order, {**one.row, "error": str(changed)}
-    row = {
-        **one.row,
-        "expectation": chosen.perturbation.expect(one.case, one.params),
-        "prompt": changed.prompt.text,
-        "params": as_json(one.params),
-        "note": str(one.params.get("note") or ""),
-        "truth": truth_of(changed),
-    }
+        return one.order, one.row.failed(changed)
+    row = dataclasses.replace(
+        one.row,
+        expectation=chosen.perturbation.expect(one.case, one.params),
+        prompt=changed.prompt.text,
+        params=as_json(one.params),
+        note=str(one.params.get("note") or ""),
+        truth=truth_of(changed),
+    )
     return maker.job(
         one.order,
         one.case,

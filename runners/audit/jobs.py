@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from robustness.perturb.attacks.base import evaluated_image
@@ -13,12 +12,14 @@ from robustness.perturb.base import BasePerturbation
 from robustness.perturb.joint import Joint
 from robustness.perturb.language.truth import judge_prompt
 from robustness.perturb.select import Selected
-from robustness.results import CLEAN, PARAPHRASE, RERUN, parse_condition
+from robustness.results import CLEAN, PARAPHRASE, RERUN
+from robustness.runners.audit.rows import ResultRow, SeriesIdentity
 from robustness.runners.inference.engine import Request
 from robustness.seeds import generator
 from robustness.types import Case, Mask, NotApplicable, Params, Prompt
 
-Row = dict[str, Any]
+Order = tuple[int, ...]
+Placed = tuple[Order, ResultRow]
 Entry = tuple[int, Case, tuple[Prompt, ...]]
 
 
@@ -32,9 +33,9 @@ class Job:
         perturbation, params: move the baseline into this job's frame; None where nothing moves.
     """
 
-    order: tuple[int, ...]
+    order: Order
     request: Request
-    rows: tuple[Row, ...]
+    rows: tuple[ResultRow, ...]
     reference: Mask
     spacing_mm: tuple[float, float] | None
     baseline: tuple[str, int]
@@ -44,12 +45,15 @@ class Job:
     clean_case: Case | None = None
 
 
+Item = Job | Placed
+
+
 @dataclass(frozen=True)
 class Group:
     """The readable cases on one image, with every listed prompt, and the rows of those that cannot be read."""
 
     cases: tuple[Entry, ...]
-    failed: tuple[tuple[tuple[int, ...], Row], ...]
+    failed: tuple[Placed, ...]
 
     def mask_of(self, case_id: str) -> Mask | None:
         """The reference mask of another case on this image; None where it could not be read."""
@@ -60,22 +64,22 @@ class JobMaker:
     """Makes the jobs of one dataset; draws depend on (plan seed, case, perturbation, severity) only."""
 
     def __init__(
-        self, *, identity: Mapping[str, str], selected: Sequence[Selected], seed: int, joint: Sequence[Joint] = ()
+        self, *, series: SeriesIdentity, selected: Sequence[Selected], seed: int, joint: Sequence[Joint] = ()
     ) -> None:
-        self.identity = dict(identity)
+        self.series = series
         self.prompt_side = [s for s in selected if s.perturbation.target == "prompt"]
         self.image_side = [s for s in selected if s.perturbation.target != "prompt"]
         self.joint = tuple(joint)
         self.seed = seed
 
-    def joint_with(self, image: Selected, order: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], Joint]]:
+    def joint_with(self, image: Selected, order: Order) -> Iterator[tuple[Order, Joint]]:
         """Yield the joint conditions of an image condition, each with the order of its row after all single ones."""
         first = 2 + len(self.prompt_side) + len(self.image_side)
         for place, joint in enumerate(self.joint):
             if joint.image.condition == image.condition:
                 yield (*order[:2], first + place), joint
 
-    def clean_image_jobs(self, group: Group) -> Iterator[Job | tuple[tuple[int, ...], Row]]:
+    def clean_image_jobs(self, group: Group) -> Iterator[Item]:
         """Yield clean jobs and every prompt-side job or finished (not applicable) row of a group."""
         for number, case, prompts in group.cases:
             for index, prompt in enumerate(prompts):
@@ -97,8 +101,8 @@ class JobMaker:
     def _clean(self, number: int, case: Case, index: int, others: Sequence[tuple[Params, Mask]]) -> Job:
         rows, masks = [], []
         for params, mask in others:
-            extra = {"attribute": params["kind"], "other_case_id": params["other_case_id"]}
-            rows.append({**self.row(case, CLEAN, index), **extra})
+            row = self.row(case, CLEAN, index)
+            rows.append(replace(row, attribute=params["kind"], other_case_id=params["other_case_id"]))
             masks.append(mask)
         return self.job(
             (number, index, 0),
@@ -117,35 +121,33 @@ class JobMaker:
                 mask = None if isinstance(params, NotApplicable) else group.mask_of(str(params.get("other_case_id")))
                 yield (params, mask) if isinstance(params, dict) and mask is not None else None
 
-    def _prompt_jobs(
-        self, order: tuple[int, ...], case: Case, index: int, chosen: Selected, group: Group
-    ) -> Iterator[Job | tuple[tuple[int, ...], Row]]:
+    def _prompt_jobs(self, order: Order, case: Case, index: int, chosen: Selected, group: Group) -> Iterator[Item]:
         params = self.propose(chosen, case)
         row = self.row(case, chosen.condition, index, chosen)
         if isinstance(params, NotApplicable):
-            yield order, not_applicable(row, params.reason)
+            yield order, row.inapplicable(params.reason)
             return
-        row["expectation"] = chosen.perturbation.expect(case, params)
+        row = replace(row, expectation=chosen.perturbation.expect(case, params))
         other, mask = params.get("other_case_id"), None
         if other:
             mask = group.mask_of(str(other))
             if mask is None:
-                yield order, not_applicable(row, f"the other case {other} on this image could not be read")
+                yield order, row.inapplicable(f"the other case {other} on this image could not be read")
                 return
-            row["other_case_id"] = other
+            row = replace(row, other_case_id=other)
         for place, text in enumerate(params.get("texts") or [params["text"]]):
             one = {**params, "text": text}
             one.pop("texts", None)
             changed = chosen.perturbation.apply(case, one)
             is_paraphrase = chosen.perturbation.name == PARAPHRASE
-            filled = {
-                **row,
-                "prompt": changed.prompt.text,
-                "params": as_json(one),
-                "note": str(params.get("note") or ""),
-            }
-            filled["truth"] = truth_of(case, changed.prompt.text)
-            filled["prompt_index"] = place if is_paraphrase else index
+            filled = replace(
+                row,
+                prompt=changed.prompt.text,
+                prompt_index=place if is_paraphrase else index,
+                params=as_json(one),
+                note=str(params.get("note") or ""),
+                truth=truth_of(case, changed.prompt.text),
+            )
             yield self.job(
                 (*order, place),
                 case,
@@ -162,17 +164,15 @@ class JobMaker:
         rng = generator(self.seed, case.case_id, chosen.perturbation.name, chosen.severity)
         return chosen.perturbation.propose(case, chosen.severity, rng)
 
-    def job(
-        self, order: tuple[int, ...], clean: Case, case: Case, index: int, *rows: Row, key: str, **more: Any
-    ) -> Job:
+    def job(self, order: Order, clean: Case, case: Case, index: int, *rows: ResultRow, key: str, **more: Any) -> Job:
         """Return the job of `case`, the clean case changed; equal keys stand for equal images."""
         request = Request(
             image=evaluated_image(case),
             image_key=key,
             text=case.prompt.text,
-            condition=rows[0]["condition"],
+            condition=rows[0].condition,
             case_id=case.case_id,
-            prompt_index=rows[0]["prompt_index"],
+            prompt_index=rows[0].prompt_index,
         )
         return Job(
             order=order,
@@ -185,67 +185,25 @@ class JobMaker:
             **more,
         )
 
-    def row(self, case: Case, condition: str, index: int, chosen: Selected | None = None) -> Row:
+    def row(self, case: Case, condition: str, index: int, chosen: Selected | None = None) -> ResultRow:
         """Return what a row holds before anything is measured."""
-        parsed = parse_condition(condition)
-        return {
-            **self.identity,
-            "case_id": case.case_id,
-            "subject_id": case.subject_id,
-            "target": case.target,
-            "condition": condition,
-            "family": parsed.family,
-            "attribute": parsed.attribute,
-            "severity": parsed.severity,
-            "expectation": chosen.perturbation.expectation if chosen else "none",
-            "prompt": case.prompt.text,
-            "prompt_index": index,
-            "applicable": True,
-            "note": "",
-            "other_case_id": None,
-            "error": "",
-            "params": "",
-            "truth": truth_of(case),
-            **dict(case.metadata.get("groups") or {}),
-        }
-
-
-def failed_row(identity: Mapping[str, str], *, case_id: str, subject_id: str, target: str, error: str) -> Row:
-    """Return the one row of a case that could not be read."""
-    return {
-        **identity,
-        "case_id": case_id,
-        "subject_id": subject_id,
-        "target": target,
-        "condition": CLEAN,
-        "family": "clean",
-        "attribute": "",
-        "severity": 0,
-        "expectation": "none",
-        "prompt": "",
-        "prompt_index": 0,
-        "applicable": True,
-        "note": "",
-        "other_case_id": None,
-        "error": error,
-        "params": "",
-        "truth": "",
-    }
+        return replace(
+            ResultRow.of(self.series, case, condition),
+            expectation=chosen.perturbation.expectation if chosen else "none",
+            prompt=case.prompt.text,
+            prompt_index=index,
+            truth=truth_of(case),
+        )
 
 
 def at_prompt(case: Case, prompt: Prompt, index: int) -> Case:
     """Return the case with one of its listed prompts."""
-    return dataclasses.replace(case, prompt=prompt, metadata={**case.metadata, "prompt_index": index})
+    return replace(case, prompt=prompt, metadata={**case.metadata, "prompt_index": index})
 
 
 def image_key(case: Case) -> str:
     """Return what the cases on one image share."""
     return f"image|{case.metadata.get('image_id', case.case_id)}"
-
-
-def not_applicable(row: Row, reason: str) -> Row:
-    """Return the row of a change that does not apply."""
-    return {**row, "applicable": False, "note": reason}
 
 
 def truth_of(case: Case, text: str | None = None) -> str:

@@ -9,16 +9,14 @@ from robustness.errors import CaseError
 from robustness.perturb.joint import Joint
 from robustness.perturb.language.parse import parse_prompt
 from robustness.results import PARAPHRASE
-from robustness.runners.audit.jobs import Job, JobMaker, Row, as_json, not_applicable, truth_of
+from robustness.runners.audit.jobs import Item, JobMaker, Order, as_json, truth_of
 from robustness.types import Case, NotApplicable, Params
-
-Item = Job | tuple[tuple[int, ...], Row]
 
 
 def joint_jobs(
     maker: JobMaker,
     joint: Joint,
-    order: tuple[int, ...],
+    order: Order,
     case: Case,
     index: int,
     *,
@@ -43,28 +41,28 @@ def joint_jobs(
     if reworded and index:
         # Paraphrases are compared with the first listed text only.
         return
-    row = {**maker.row(case, joint.condition, index, joint.prompt), "expectation": chosen.expectation}
+    row = maker.row(case, joint.condition, index, joint.prompt)
     params = maker.propose(joint.prompt, case)
     if isinstance(params, NotApplicable):
-        yield order, not_applicable(row, params.reason)
+        yield order, row.inapplicable(params.reason)
         return
-    row["expectation"] = _expectation(joint, case, image_params, params)
+    row = dataclasses.replace(row, expectation=_expectation(joint, case, image_params, params))
     for place, text in enumerate(params.get("texts") or [params["text"]]):
         one = {key: value for key, value in params.items() if key != "texts"} | {"text": text}
         worded = _worded(case, chosen.apply(case, one))
         try:
             both = _with_image(joint, worded, image_params, changed)
         except CaseError as error:
-            yield (*order, place), not_applicable(row, str(error))
+            yield (*order, place), row.inapplicable(str(error))
             continue
-        filled = {
-            **row,
-            "prompt": both.prompt.text,
-            "params": as_json({"image": image_params, "prompt": one}),
-            "note": str(params.get("note") or ""),
-            "truth": truth_of(both),
-            "prompt_index": place if reworded else index,
-        }
+        filled = dataclasses.replace(
+            row,
+            prompt=both.prompt.text,
+            prompt_index=place if reworded else index,
+            params=as_json({"image": image_params, "prompt": one}),
+            note=str(params.get("note") or ""),
+            truth=truth_of(both),
+        )
         yield maker.job(
             (*order, place),
             case,
@@ -80,7 +78,7 @@ def joint_jobs(
 def refused_joint(
     maker: JobMaker,
     joint: Joint,
-    order: tuple[int, ...],
+    order: Order,
     case: Case,
     index: int,
     *,
@@ -89,7 +87,7 @@ def refused_joint(
 ) -> Item:
     """Return the row of a joint condition whose image half did not apply (`reason`) or failed (`error`)."""
     row = maker.row(case, joint.condition, index, joint.prompt)
-    return order, not_applicable(row, reason) if error is None else {**row, "error": str(error)}
+    return order, row.inapplicable(reason) if error is None else row.failed(error)
 
 
 def _worded(case: Case, changed: Case) -> Case:

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from robustness.errors import CaseError
-from robustness.runners.audit.jobs import Group, failed_row
+from robustness.runners.audit.jobs import Group
 from robustness.runners.audit.prefetch import Prefetch
+from robustness.runners.audit.rows import ResultRow, SeriesIdentity
 from robustness.runners.data.dataset import Dataset
 
 
@@ -38,7 +39,7 @@ class Reader:
         self,
         datasets: Sequence[Dataset],
         places: Sequence[Mapping[str, Sequence[int]]],
-        identities: Sequence[Mapping[str, str]],
+        identities: Sequence[SeriesIdentity],
         *,
         strict: bool,
         ahead: int,
@@ -74,13 +75,6 @@ class Reader:
             except CaseError as error:
                 if self._strict:
                     raise AuditStoppedError(f"{info.case_id}: {error} (stopped: strict)") from error
-                row = failed_row(
-                    self._identities[image.part],
-                    case_id=info.case_id,
-                    subject_id=info.subject_id,
-                    target=info.target,
-                    error=str(error),
-                )
-                row |= dict(info.metadata.get("groups") or {})
+                row = ResultRow.of(self._identities[image.part], info).failed(error)
                 failed.append(((number, 0, 0, 0), row))
         return Group(tuple(cases), tuple(failed))

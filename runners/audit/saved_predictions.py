@@ -30,7 +30,7 @@ class SavedPredictions:
         """Write one prediction at the size that it was scored at."""
         from PIL import Image as PilImage
 
-        path = self.path_of(scored.rows[0])
+        path = self.path_of(scored.rows[0].cells())
         path.parent.mkdir(parents=True, exist_ok=True)
         PilImage.fromarray(scored.predicted).save(path)
 

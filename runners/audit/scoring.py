@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -15,7 +15,8 @@ from robustness.metrics.scores.masks import mask_metrics
 from robustness.registry import METRICS
 from robustness.results import CLEAN
 from robustness.runners.audit.answer_guard import MapCounts
-from robustness.runners.audit.jobs import Job, Row
+from robustness.runners.audit.jobs import Job
+from robustness.runners.audit.rows import ResultRow
 from robustness.types import Mask, Probability
 
 # More cases than one image has; a geometric change brings masks of its own, which are soon let go.
@@ -32,7 +33,7 @@ class Scored:
     """
 
     job: Job
-    rows: tuple[Row, ...]
+    rows: tuple[ResultRow, ...]
     dice_clean: float | None
     predicted: Mask
     clean: Mask | None
@@ -86,7 +87,7 @@ class Scorer:
         """Return the job's rows with every measured column."""
         predicted: Mask = probability > self.threshold
         self.counts.add(probability, self.threshold)
-        is_clean = job.rows[0]["condition"] == CLEAN
+        is_clean = job.rows[0].condition == CLEAN
         if is_clean:
             self._clean[job.baseline] = predicted
         baseline = self._baseline(job)
@@ -110,7 +111,7 @@ class Scorer:
         if is_clean:
             self._clean_dice[job.baseline] = float(measured["dice"])
         rows = [
-            {**row, **measured, "dice_other": self._dice(predicted, other)}
+            replace(row, measured=measured, dice_other=self._dice(predicted, other))
             for row, other in zip(job.rows, job.other_references, strict=True)
         ]
         return Scored(job, tuple(rows), self._clean_dice.get(job.baseline), predicted, self._clean.get(job.baseline))

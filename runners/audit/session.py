@@ -23,11 +23,12 @@ from robustness.runners.audit.answer_guard import PartAnswers, answers_file
 from robustness.runners.audit.failure_streak import FailureStreak
 from robustness.runners.audit.gallery import GalleryCollector, Standings
 from robustness.runners.audit.image_jobs import image_jobs
-from robustness.runners.audit.jobs import Group, Job, JobMaker, Row
+from robustness.runners.audit.jobs import Group, Item, Job, JobMaker, Placed
 from robustness.runners.audit.parts import Part, cut_parts, first_parts, image_places, model_names
 from robustness.runners.audit.reader import AuditStoppedError, ImageOf, Reader
 from robustness.runners.audit.rerun import sampled_images, shows_noise
 from robustness.runners.audit.results_table import results_table
+from robustness.runners.audit.rows import SeriesIdentity
 from robustness.runners.audit.saved_predictions import SavedPredictions
 from robustness.runners.audit.scoring import Scored, Scorer
 from robustness.runners.audit.state import HARDWARE, compare, describe, digest, only, without
@@ -45,9 +46,6 @@ CHANGED_IMAGES_AT_ONCE = 32
 
 # In a run's state: where the relative paths of its plan lie.
 PLAN_FOLDER = "plan_folder"
-
-Placed = tuple[tuple[int, ...], Row]
-Item = Job | Placed
 
 
 class AuditSession:
@@ -85,7 +83,7 @@ class AuditSession:
         self.vectors: dict[int, Vectors] = {}
         self.on_rows: Callable[[int], None] | None = None
         self.reader = Reader(
-            datasets, self.places, [self._identity(part) for part in self.parts], strict=strict, ahead=ahead
+            datasets, self.places, [self._series(part) for part in self.parts], strict=strict, ahead=ahead
         )
         self.settings = settings_of(plan)
         self.attacks: dict[tuple[int, int], Attacks] = {}
@@ -171,7 +169,7 @@ class AuditSession:
             scorer: counts what the model answers; None: a new one.
         """
         joint = self.chosen[part.dataset].joint
-        maker = JobMaker(identity=self._identity(part), selected=self._bound(part), seed=self.plan.seed, joint=joint)
+        maker = JobMaker(series=self._series(part), selected=self._bound(part), seed=self.plan.seed, joint=joint)
         groups = self.reader.groups(part.keys(), then=self._following(part.index))
         rows = [placed for group in groups for placed in group.failed]
         for scored in self._scored(part, scorer or self._scorer(part), maker, groups, rows):
@@ -187,9 +185,9 @@ class AuditSession:
             return table
         return with_text_distance(table, model, vectors=self.vectors.setdefault(part.model, {}))
 
-    def _identity(self, part: Part) -> dict[str, str]:
+    def _series(self, part: Part) -> SeriesIdentity:
         dataset = self.datasets[part.dataset]
-        return {"model": self.names[part.model], "dataset": dataset.name, "split": dataset.split}
+        return SeriesIdentity(self.names[part.model], dataset.name, dataset.split)
 
     def _following(self, index: int) -> Iterator[ImageOf]:
         """Yield the images of the parts that come after one and are not there yet."""
@@ -270,8 +268,7 @@ class AuditSession:
                 continue
             if self.strict:
                 raise AuditStoppedError(f"{job.request.case_id}: {outcome} (stopped: strict)") from outcome
-            failed = ({**row, "error": str(outcome)} for row in job.rows)
-            rows.extend(((*job.order, place), row) for place, row in enumerate(failed))
+            rows.extend(((*job.order, place), row.failed(outcome)) for place, row in enumerate(job.rows))
 
     def _engine(self, model: int) -> Engine:
         if model not in self.engines:

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from typing import Any
 
 import pytest
 
 from robustness.runners.audit.gallery import harm
+from robustness.runners.audit.rows import ResultRow, SeriesIdentity
+from robustness.types import CaseInfo, Prompt
+
+INFO = CaseInfo("c", "i", "s", "polyp", (Prompt("a polyp"),))
 
 
-def row(expectation: str, **scores: Any) -> dict[str, Any]:
-    blank = {"dice": 0.5, "dice_other": None, "mask_change": None, "area_fraction": None}
-    return {"expectation": expectation, **blank, **scores}
+def row(expectation: str, *, dice_other: float | None = None, **scores: float) -> ResultRow:
+    blank = {"dice": 0.5, "mask_change": math.nan, "area_fraction": 0.0}
+    return dataclasses.replace(
+        ResultRow.of(SeriesIdentity("m", "d", "test"), INFO),
+        expectation=expectation,
+        dice_other=dice_other,
+        measured={**blank, **scores},
+    )
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,10 @@ from robustness.perturb.image.pixels import changed_cases
 from robustness.perturb.select import Selected
 from robustness.runners.audit.image_jobs import image_jobs
 from robustness.runners.audit.jobs import Group, Job, JobMaker
+from robustness.runners.audit.rows import SeriesIdentity
 from robustness.types import Case, NotApplicable, Params, Prompt
 
-IDENTITY = {"model": "m", "dataset": "d", "split": "test"}
+SERIES = SeriesIdentity("m", "d", "test")
 PROMPTS = (Prompt("one polyp"), Prompt("a polyp"))
 
 
@@ -38,7 +39,7 @@ def groups() -> list[Group]:
 
 
 def jobs_of(*changes: BasePerturbation, severity: int = 3, **how: object) -> list[object]:
-    maker = JobMaker(identity=IDENTITY, selected=[Selected(change, severity) for change in changes], seed=0)
+    maker = JobMaker(series=SERIES, selected=[Selected(change, severity) for change in changes], seed=0)
     return list(image_jobs(maker, groups(), **how))  # type: ignore[arg-type]
 
 
@@ -100,7 +101,7 @@ def test_cases_with_draws_of_their_own_have_pictures_of_their_own() -> None:
     jobs = jobs_of(GaussianNoise())
     keys = {job.request.image_key for job in jobs}
     assert len(keys) == 4
-    pictures = {job.rows[0]["case_id"]: job.request.image for job in jobs}
+    pictures = {job.rows[0].case_id: job.request.image for job in jobs}
     assert not np.array_equal(pictures["a"], pictures["b"])
 
 
@@ -122,7 +123,7 @@ def test_batches_change_nothing_but_the_order() -> None:
 def test_every_job_keeps_its_own_prompt_and_mask() -> None:
     for job in jobs_of(GammaUp()):
         assert isinstance(job, Job)
-        assert job.request.text == job.rows[0]["prompt"] == PROMPTS[job.rows[0]["prompt_index"]].text
+        assert job.request.text == job.rows[0].prompt == PROMPTS[job.rows[0].prompt_index].text
         assert job.reference.shape == job.request.image.shape[:2]
 
 
@@ -130,15 +131,15 @@ def test_every_job_keeps_its_own_prompt_and_mask() -> None:
 def test_one_case_that_fails_does_not_take_the_others_with_it(at_once: int) -> None:
     items = jobs_of(Refusing(), at_once=at_once)
     failed = [item[1] for item in items if not isinstance(item, Job)]
-    assert [(row["case_id"], row["error"]) for row in failed] == [("b", "b cannot be changed")] * 2
+    assert [(row.case_id, row.error) for row in failed] == [("b", "b cannot be changed")] * 2
     assert len(items) == 8
 
 
 def test_what_does_not_apply_is_a_row_with_the_reason() -> None:
     items = jobs_of(SaturationUp(), Picky())
     rows = [item[1] for item in items if not isinstance(item, Job)]
-    reasons = {(row["condition"], row["case_id"]): row["note"] for row in rows}
+    reasons = {(row.condition, row.case_id): row.note for row in rows}
     assert reasons["image:picky@3", "c"] == "c is not liked"
     assert reasons["image:saturation_up@3", "a"].startswith("the image is gray")
     assert len(rows) == 8 + 2
-    assert not any(row["applicable"] for row in rows)
+    assert not any(row.applicable for row in rows)
