@@ -67,6 +67,11 @@ def suggest(name: str, names: Iterable[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
+def one_line(error: BaseException, *, most: int | None = None) -> str:
+    """Return an error's whole message on one line, cut to `most` characters; its type where it says nothing."""
+    return " ".join(str(error).split())[:most] or type(error).__name__
+
+
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's message, cut to 160 characters."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]

@@ -23,17 +23,22 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
+def write_atomic(path: Path, write: Callable[[Path], None], *, mode: int | None = None) -> None:
     """Let `write` fill a temporary file beside `path`, sync it and rename it over `path`.
 
     A process killed at any moment leaves either the old file or the new one, never a half. A link is followed.
+
+    Args:
+        path: the file.
+        write: fills the file that it is given.
+        mode: who may read it; None: as any other file that the user makes.
 
     Raises:
         DiskError: no room, no permission.
         InputError: a folder, pipe, socket or device is in the way.
     """
     with disk_errors(path):
-        _write_atomic(_target(path), write)
+        _write_atomic(_target(path), write, 0o666 & ~_umask() if mode is None else mode)
 
 
 def _target(path: Path) -> Path:
@@ -45,7 +50,7 @@ def _target(path: Path) -> Path:
     return target
 
 
-def _write_atomic(path: Path, write: Callable[[Path], None]) -> None:
+def _write_atomic(path: Path, write: Callable[[Path], None], mode: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     # A name of 255 bytes is the longest there is; the temporary one must not be longer.
     handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=".tmp", dir=path.parent)
@@ -55,17 +60,17 @@ def _write_atomic(path: Path, write: Callable[[Path], None]) -> None:
         write(temporary)
         with temporary.open("rb") as stream:
             os.fsync(stream.fileno())
-        # mkstemp makes the file private; a result is as readable as any other file that the user makes.
-        temporary.chmod(0o666 & ~_umask())
+        # mkstemp makes the file private.
+        temporary.chmod(mode)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
     _sync_folder(path.parent)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8, atomically."""
-    write_atomic(path, lambda temporary: _write_utf8(temporary, text))
+def write_text(path: Path, text: str, *, mode: int | None = None) -> None:
+    """Write `text` as UTF-8 with its line ends as they are, atomically; see `write_atomic`."""
+    write_atomic(path, lambda temporary: _write_utf8(temporary, text), mode=mode)
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -92,7 +97,7 @@ def make_folder(path: Path, argument: str) -> Path:
 
 
 def _write_utf8(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
+    path.write_text(text, encoding="utf-8", newline="")
 
 
 def _umask() -> int:

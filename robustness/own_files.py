@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from robustness.errors import InputError
+from robustness.errors import InputError, one_line
 from robustness.limits import limits
 from robustness.regular_files import UnusableFileError, check_regular, read_bytes, shown_path
 
@@ -108,7 +108,7 @@ def _document(path: Path, argument: str, fix: str) -> Any:
     except UnusableFileError as error:
         raise InputError(f"{argument}: {path.name}: {error}; {fix}") from error
     except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise InputError(f"{argument}: {path.name} is damaged ({reason}); {fix}") from error
 
 

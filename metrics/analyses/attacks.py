@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from robustness.errors import InputError
 from robustness.metrics.inference.shares import share_interval
-from robustness.metrics.pairing.direction import orientation_of
+from robustness.metrics.pairing.direction import require_higher_is_better
 from robustness.metrics.pairing.pairs import Pairs, pair, subject_means
 from robustness.metrics.pairing.rows import read_rows
 from robustness.results import is_attack
@@ -75,8 +74,7 @@ def attack_success(
     Raises:
         InputError: less of the metric is better, or a column is missing.
     """
-    if orientation_of(metric, None) != "clean - perturbed":
-        raise InputError(f"metric: expected one of which more is better, got {metric!r}; use dice or iou")
+    require_higher_is_better(metric)
     rows = read_rows(table)
     pairs = pair(rows, metric, "clean - perturbed")
     records = read_records(rows.frame[rows.usable])

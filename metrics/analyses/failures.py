@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from robustness.errors import InputError
 from robustness.metrics.analyses.effects import effects
 from robustness.metrics.inference.shares import share_interval
-from robustness.metrics.pairing.direction import orientation_of
+from robustness.metrics.pairing.direction import require_higher_is_better
 from robustness.metrics.pairing.pairs import subject_values
 from robustness.metrics.pairing.rows import Rows, read_rows
 
@@ -66,8 +65,7 @@ def failure_rates(
     Raises:
         InputError: less of the metric is better, or a column is missing.
     """
-    if orientation_of(metric, None) != "clean - perturbed":
-        raise InputError(f"metric: expected one of which more is better, got {metric!r}; use dice or iou")
+    require_higher_is_better(metric)
     rows = read_rows(table)
     scores = rows.values(metric)
     failed = np.where(np.isfinite(scores), scores < failure_below, np.nan)

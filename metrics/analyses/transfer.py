@@ -15,7 +15,7 @@ from robustness.metrics.inference.adjust import holm
 from robustness.metrics.inference.bootstrap import bootstrap_weights, expanded_percentile
 from robustness.metrics.inference.checks import check_alpha
 from robustness.metrics.inference.intervals import Interval, Values, t_interval
-from robustness.metrics.pairing.direction import orientation_of
+from robustness.metrics.pairing.direction import require_higher_is_better
 from robustness.metrics.pairing.pairs import subject_values
 from robustness.metrics.pairing.rows import Codes, Rows, read_rows
 from robustness.results import CLEAN
@@ -77,8 +77,7 @@ def transfer(
     Source: Welch 1947, doi:10.1093/biomet/34.1-2.28; Hesterberg 2015, doi:10.1080/00031305.2015.1089789.
     """
     check_alpha(alpha, resamples)
-    if orientation_of(metric, None) != "clean - perturbed":
-        raise InputError(f"metric: expected one of which more is better, got {metric!r}; use dice or iou")
+    require_higher_is_better(metric)
     rows = read_rows(table)
     records: list[dict[str, Any]] = []
     for model, cells in _in_order(rows, condition).groupby("model", sort=False):

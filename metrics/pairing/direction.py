@@ -34,6 +34,16 @@ def orientation_of(metric: str, higher_is_better: Mapping[str, bool | None] | No
     return "clean - perturbed" if better else "perturbed - clean"
 
 
+def require_higher_is_better(metric: str) -> None:
+    """Refuse a metric of which less is better.
+
+    Raises:
+        InputError: it is one, it has no direction, or it is not registered.
+    """
+    if orientation_of(metric) != "clean - perturbed":
+        raise InputError(f"metric: expected one of which more is better, got {metric!r}; use dice or iou")
+
+
 def effect_range(metric: str) -> tuple[float, float]:
     """Return the ends of a subject's effect: 0 and 1 for the mask change, -1 and 1 for ratios, else infinite."""
     if metric == CHANGE:

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from robustness.errors import InputError
 from robustness.metrics.inference.intervals import Values
-from robustness.metrics.pairing.direction import orientation_of
+from robustness.metrics.pairing.direction import require_higher_is_better
 from robustness.metrics.pairing.pairs import Pairs, pair, subject_matrix, subject_means
 from robustness.metrics.pairing.rows import Rows, read_rows
 from robustness.results import is_searched
@@ -76,8 +75,7 @@ def grids(
     Raises:
         InputError: less of the metric is better, or a column is missing.
     """
-    if orientation_of(metric, None) != "clean - perturbed":
-        raise InputError(f"metric: expected one of which more is better, got {metric!r}; use dice or iou")
+    require_higher_is_better(metric)
     rows = read_rows(table)
     pairs = pair(rows, metric, "clean - perturbed")
     for _, cells in rows.cells.groupby("group", sort=True):

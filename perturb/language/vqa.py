@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from robustness.errors import InputError
+from robustness.errors import InputError, one_line
 from robustness.types import Image, Mask
 
 QUESTIONS: Mapping[str, str] = {
@@ -90,6 +90,6 @@ def _load(name: str, device: str) -> tuple[Any, Any]:
         processor: Any = AutoProcessor.from_pretrained(name)  # type: ignore[no-untyped-call]
         model: Any = AutoModelForVisualQuestionAnswering.from_pretrained(name)
     except Exception as error:  # transformers raises many kinds: no such model, no network, another task
-        reason = " ".join(str(error).split())[:160]
+        reason = one_line(error, most=160)
         raise InputError(f"vqa: expected a visual question answering model, {name!r} is none ({reason})") from error
     return processor, model.to(device).eval()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from robustness.errors import InputError
+from robustness.errors import InputError, one_line
 from robustness.results import COLUMNS, EFFECT_COLUMNS, VERDICT_COLUMNS
 from robustness.run_integrity import finished_manifest
 
@@ -132,7 +132,7 @@ def _read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     try:
         table = pd.read_parquet(path)
     except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise InputError(f"run: expected a Parquet table, cannot read {path.name!r} ({reason})") from error
     missing = {name: None for name in columns if name not in table.columns}
     return table.assign(**missing)

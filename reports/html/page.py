@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from importlib.resources import files
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from robustness.errors import InputError, suggest
+from robustness.files import write_text
 from robustness.reports import words
 from robustness.reports.data import datatable, row_data
 from robustness.reports.data.frames import Frames, merge
@@ -180,12 +179,8 @@ def _unwritable(out: Path, error: OSError) -> InputError:
 
 def _write(out: Path, html: str) -> Path:
     try:
-        handle, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.", suffix=".tmp")
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
-            stream.write(html)
-        # mkstemp makes the file private; a report is meant to be read by others.
-        os.chmod(name, 0o644)
-        os.replace(name, out)
+        # A report is meant to be read by others, whatever the mask of the process.
+        write_text(out, html, mode=0o644)
     except OSError as error:
         raise _unwritable(out, error) from error
     return out

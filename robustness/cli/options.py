@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
+
+if TYPE_CHECKING:
+    from robustness.types import Progress
 
 Overrides = Annotated[
     Optional[list[str]],  # noqa: UP045 - typer reads this form on every version
@@ -14,7 +18,7 @@ Overrides = Annotated[
 OutDir = Annotated[Optional[Path], typer.Option("--out", help="Folder to write to.")]  # noqa: UP045
 
 
-def progress_bar(what: str = "audit: rows") -> Any:
+def progress_bar(what: str = "audit: rows") -> AbstractContextManager[Progress]:
     """Return a progress bar on stderr, a context manager that gives a function of (done, total)."""
     from robustness.progress import bar
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from robustness.errors import CaseError, InputError
 from robustness.files import IMAGE_SUFFIXES
-from robustness.types import Case, DataContext, NotApplicable, Prompt
+from robustness.types import Case, DataContext, NotApplicable, Progress, Prompt
 
 if TYPE_CHECKING:
     from robustness.perturb.severity.calibration import Calibration
@@ -95,7 +95,7 @@ def _evenly(count: int, limit: int) -> list[int]:
 
 
 def calibrated(
-    chosen: ImageSet, *, kinds: Sequence[str], seed: int = 0, progress: Callable[[int, int], None] | None = None
+    chosen: ImageSet, *, kinds: Sequence[str], seed: int = 0, progress: Progress | None = None
 ) -> Calibrated:
     """Calibrate every kind that a list of names and groups stands for.
 

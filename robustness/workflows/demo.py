@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 from robustness.files import make_folder
 from robustness.plans.audit import Plan, parse_plan
+from robustness.types import Progress
 from robustness.workflows.audit import audit_plan
 from robustness.workflows.demo_files import demo_checkpoint, demo_data
 
@@ -44,7 +44,7 @@ def demo_plan(which: str) -> Plan:
     )
 
 
-def run_demo(out: Path, *, progress: Callable[[int, int], None] | None = None) -> Path:
+def run_demo(out: Path, *, progress: Progress | None = None) -> Path:
     """Audit both networks on the embedded brain slices; return the page that compares them.
 
     The runs lie in ``out/text-conditioned`` and ``out/image-only``, the page is ``out/report.html``. Each network has

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from robustness.errors import CaseError, InputError
+from robustness.errors import CaseError, InputError, one_line
 from robustness.regular_files import check_regular
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def write_curves(folder: Path) -> Path | None:
     except InputError:
         raise
     except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = " ".join(str(error).split())[:120]
+        reason = one_line(error, most=120)
         raise InputError(
             f"out: {log.name} is damaged ({reason}), so that {CURVES} cannot be drawn; remove it: the checkpoint and "
             "the resume file do not need it"

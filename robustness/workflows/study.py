@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from robustness.errors import CaseError, InputError
+from robustness.errors import CaseError, InputError, one_line
 from robustness.files import make_folder, write_text
 from robustness.plans.study import Cell, StudyPlan
 
@@ -105,7 +105,7 @@ def _run(cell: Cell, folder: Path, *, base_dir: Path | None, quiet: bool) -> str
             with bar(f"{cell.name}: audit rows") as progress:
                 audit_plan(cell.audit, out=folder / "audit", folder=base_dir, progress=progress)
     except (InputError, CaseError) as error:
-        return " ".join(str(error).split())
+        return one_line(error)
     return ""
 
 

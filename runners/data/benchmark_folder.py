@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from robustness.errors import InputError, suggest
+from robustness.errors import InputError, one_line, suggest
 from robustness.limits import limits
 from robustness.own_files import parse_json
 from robustness.perturb.modality import canonical_modality
@@ -125,7 +125,7 @@ def read_entries(path: Path) -> list[dict[str, Any]]:
     try:
         entries = parse_json(read_bytes(path, max_bytes=limits().table_bytes))
     except (OSError, ValueError) as error:
-        raise InputError(f"data: expected JSON in {path}, got {' '.join(str(error).split())}") from None
+        raise InputError(f"data: expected JSON in {path}, got {one_line(error)}") from None
     if not isinstance(entries, list):
         raise InputError(f"data: expected a JSON list of entries in {path}, got {type(entries).__name__}")
     if not entries:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from robustness.errors import InputError
+from robustness.errors import InputError, one_line
 from robustness.files import sha256_file, write_text
 from robustness.runners.data.records import Record, image_ids, listing, no_such
 from robustness.runners.data.subjects import subjects_of
@@ -137,7 +137,7 @@ def read_splits(path: str | Path) -> Splits:
             subjects={name: int(n) for name, n in document["subjects"].items()},
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(error)
         raise InputError(
             f"splits: expected a file made by `robustness split` at {str(path)!r}, got none ({reason})"
         ) from None

@@ -234,12 +234,16 @@ class NetworkSegmenter:
         """Encode prompts; padding beyond the longest of them is cut where the model allows it."""
         if not self.takes_text:
             return TensorEmbedding((torch.empty(len(texts), 0, device=self.device),))
-        ids, mask = self.tokenize(texts)
-        if self.trims_text:
-            longest = max(int(mask.sum(1).max()), 1)
-            ids, mask = ids[:, :longest], mask[:, :longest]
+        ids, mask = self.without_padding(self.tokenize(texts))
         with autocast(self.device, self.precision):
             return TensorEmbedding(tuple(self._part("encode_text")(ids.to(self.device), mask.to(self.device))))
+
+    def without_padding(self, tokens: Tokens) -> Tokens:
+        """Return ids and mask (B, L) cut to the longest text, where that leaves the logits as they are."""
+        if not self.trims_text:
+            return tokens
+        longest = max(int(tokens.attention_mask.sum(1).max()), 1)
+        return Tokens(*(part[:, :longest] for part in tokens))
 
     def decode(self, image_embedding: TensorEmbedding, text_embedding: TensorEmbedding) -> torch.Tensor:
         """Return float32 logits (B, 1, S, S) of the pairs (image_embedding[i], text_embedding[i])."""

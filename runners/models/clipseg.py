@@ -16,15 +16,15 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from robustness.errors import InputError
+from robustness.errors import InputError, one_line
 from robustness.registry import MODELS
 from robustness.runners.inference.preprocess import Preprocess
 from robustness.runners.inference.segmenter import SplitNetwork, Tensors
 from robustness.runners.models.entry import Config, ModelEntry, Shapes, merge
 from robustness.runners.models.tokenizers.clip import VOCABULARY_SIZE, ClipTokenizer, has_vocabulary
 
-# CIDAS/clipseg-rd64-refined.
-_PUBLISHED: Config = {
+# CIDAS/clipseg-rd64-refined: the decoder, then all of it.
+PUBLISHED_DECODER: Config = {
     "projection_dim": 512,
     "extract_layers": [3, 6, 9],
     "reduce_dim": 64,
@@ -32,6 +32,9 @@ _PUBLISHED: Config = {
     "decoder_intermediate_size": 2048,
     "conditional_layer": 0,
     "use_complex_transposed_convolution": True,
+}
+_PUBLISHED: Config = {
+    **PUBLISHED_DECODER,
     "text_config": {
         "vocab_size": VOCABULARY_SIZE,
         "hidden_size": 512,
@@ -262,7 +265,7 @@ def _transformers_config(document: Mapping[str, Any]) -> Any:
     try:
         return CLIPSegConfig.from_dict(merge(document, {}))
     except Exception as error:  # transformers validates with errors of its own, none of them a ValueError
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise InputError(f"config: expected the configuration of a CLIPSeg network ({reason})") from error
 
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from robustness.errors import InputError
+from robustness.errors import InputError, one_line
 from robustness.runners.inference.preprocess import Preprocess
 from robustness.runners.inference.segmenter import SplitNetwork, Tensors
 from robustness.runners.models.entry import Config, ModelEntry, Shapes, merge
@@ -155,7 +155,7 @@ class CnnEntry(ModelEntry):
         try:
             whole = getattr(smp, self.arch)(encoder_weights=encoder_weights, **arguments)
         except Exception as error:  # the library fetches weights through several clients, each with errors of its own
-            reason = " ".join(str(error).split())[:200]
+            reason = one_line(error, most=200)
             raise InputError(f"config: segmentation-models-pytorch cannot build {self.arch} ({reason})") from error
         return CnnNetwork(whole, multiple=self.multiple, class_index=class_index)
 

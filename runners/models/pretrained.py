@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
-from robustness.errors import InputError
+from robustness.errors import InputError, one_line
 from robustness.runners.models.entry import Config, ModelEntry, merge
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def config_object(kind: Any, tree: Mapping[str, Any]) -> Any:
     try:
         return kind.from_dict(merge(tree, {}))
     except Exception as error:  # transformers validates with errors of its own, none of them a ValueError
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise InputError(f"config: expected the configuration of a {kind.__name__} ({reason})") from error
 
 

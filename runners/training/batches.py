@@ -161,10 +161,7 @@ def to_batch(
         return batch
     if cache is not None and cache.holds_texts:
         return batch._replace(text=cache.texts([text for text, _ in _texts(samples)]))
-    ids, attention = _tokens(samples, segmenter, spell)
-    if segmenter.trims_text:
-        longest = max(int(attention.sum(1).max()), 1)
-        ids, attention = ids[:, :longest], attention[:, :longest]
+    ids, attention = segmenter.without_padding(_tokens(samples, segmenter, spell))
     return batch._replace(input_ids=ids, attention_mask=attention)
 
 

@@ -74,10 +74,7 @@ class FeatureCache:
 
     def text_features(self, text: str) -> Tensors:
         """Return what the text encoder gives for one text."""
-        ids, mask = self.segmenter.tokenize([text])
-        if self.segmenter.trims_text:
-            longest = max(int(mask.sum(1).max()), 1)
-            ids, mask = ids[:, :longest], mask[:, :longest]
+        ids, mask = self.segmenter.without_padding(self.segmenter.tokenize([text]))
         device = self.segmenter.device
         with autocast(device, self.precision):
             features: Tensors = self.segmenter.network.text_features(ids.to(device), mask.to(device))  # type: ignore[operator]

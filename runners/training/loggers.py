@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from robustness.errors import InputError
+from robustness.errors import InputError, one_line
 from robustness.plans.finetune import TrainPlan
 from robustness.runners.training.module import TrainingHooks
 
@@ -62,7 +62,7 @@ def _opened(name: str, plan: TrainPlan, folder: Path) -> Any:
     try:
         return _OPEN[name](folder, title)
     except Exception as error:  # each service has errors of its own, such as a login that is missing
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error, most=200)
         raise InputError(f"train.loggers: {name} could not be opened ({reason}); see its own settings") from error
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from PIL import Image as PILImage
 from PIL import ImageOps
 
-from robustness.errors import CaseError
+from robustness.errors import CaseError, one_line
 from robustness.image_files import UNREADABLE, TooManyPixelsError, open_image
 from robustness.limits import limits
 
@@ -113,7 +113,7 @@ def open_case_image(path: Path, role: str) -> PILImage.Image:
             f"{role} {path}: expected at most {limits().pixels} pixels, got {error}; tile or downsample it"
         ) from None
     except UNREADABLE as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(error)
         raise CaseError(f"{role} {path}: expected a readable image file, got {reason}") from None
 
 

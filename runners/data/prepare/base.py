@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from robustness.errors import InputError
+from robustness.files import IMAGE_SUFFIXES
 from robustness.types import Image, Mask
-
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from robustness.errors import CaseError
+from robustness.errors import CaseError, one_line
 from robustness.regular_files import open_regular
 from robustness.runners.data.volumes.base import Header, Voxels, needs
 from robustness.runners.data.volumes.dicom_header import (
@@ -100,7 +100,7 @@ def read_header(path: Path) -> Any:
     except FileNotFoundError:
         raise CaseError(f"image {path}: no such file") from None
     except Exception as error:  # pydicom raises several kinds of its own
-        raise CaseError(f"image {path}: expected a DICOM file, got {_reason(error)}") from None
+        raise CaseError(f"image {path}: expected a DICOM file, got {one_line(error, most=200)}") from None
 
 
 def _frames(path: Path) -> tuple[list[Frame], Any]:
@@ -214,7 +214,7 @@ def _pixels(frame: Frame) -> Voxels:
             return _rescaled(values, *frame.rescale)
         return _compact(apply_modality_lut(values, dataset))
     except Exception as error:  # decoders raise many kinds
-        raise CaseError(f"image {frame.path}: expected readable pixels, got {_reason(error)}") from None
+        raise CaseError(f"image {frame.path}: expected readable pixels, got {one_line(error, most=200)}") from None
 
 
 def _rescaled(values: Voxels, slope: float, intercept: float) -> Voxels:
@@ -232,7 +232,3 @@ def _compact(values: Voxels) -> Voxels:
 
 def _eight_bits(values: Voxels) -> Voxels:
     return (values // 257).astype(np.uint8) if values.dtype == np.uint16 else values
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

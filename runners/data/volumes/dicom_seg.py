@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from robustness.errors import CaseError
+from robustness.errors import CaseError, one_line
 from robustness.runners.data.volumes.base import Header, Voxels, needs, spacing_of_affine, take_plane
 
 _STORAGE = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
@@ -68,7 +68,7 @@ def _read(path: Path) -> Any:
         dataset = pydicom.dcmread(path)
         _ = [(item.SegmentNumber, item.SegmentLabel) for item in dataset.SegmentSequence]
     except Exception as error:  # pydicom raises several kinds of its own
-        raise CaseError(f"mask {path}: expected a DICOM segmentation, got {_reason(error)}") from None
+        raise CaseError(f"mask {path}: expected a DICOM segmentation, got {one_line(error, most=200)}") from None
     return dataset
 
 
@@ -109,12 +109,10 @@ def _volume(path: Path, numbers: list[int]) -> tuple[Voxels, Any]:
         volume = segmentation.get_volume(segment_numbers=numbers, combine_segments=False, rescale_fractional=True)
         array, affine = np.asarray(volume.array), np.asarray(volume.affine, dtype=np.float64)
     except Exception as error:  # pydicom, highdicom and decoders raise many kinds
-        raise CaseError(f"mask {path}: expected segments on one regular grid, got {_reason(error)}") from None
+        raise CaseError(
+            f"mask {path}: expected segments on one regular grid, got {one_line(error, most=200)}"
+        ) from None
     # highdicom counts (slice, row, column); stored axes here are columns, rows, slices. LPS+ becomes RAS+.
     voxels = np.transpose(array, (2, 1, 0, 3))
     ras = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine[:, [2, 1, 0, 3]]
     return voxels, ras
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from robustness.errors import CaseError
+from robustness.errors import CaseError, one_line
 from robustness.runners.data.volumes.base import Header, Voxels, needs, spacing_of_affine, take_plane
 
 SUFFIXES = (".nii", ".nii.gz", ".img", ".hdr")
@@ -51,7 +51,7 @@ def _open(path: Path) -> Any:
     except FileNotFoundError:
         raise CaseError(f"image {path}: no such file") from None
     except Exception as error:  # nibabel raises its own errors, zlib's, EOFError, ...
-        raise CaseError(f"image {path}: expected a NIfTI file, got {_reason(error)}") from None
+        raise CaseError(f"image {path}: expected a NIfTI file, got {one_line(error, most=200)}") from None
     if not 2 <= len(image.shape) <= 5 or any(size < 1 for size in image.shape):
         raise CaseError(f"image {path}: expected 2 to 4 axes, got the shape {image.shape}")
     return image
@@ -99,11 +99,7 @@ def _read(image: Any, path: Path, where: Any) -> Voxels:
     try:
         voxels = np.asarray(image.dataobj if where is ... else image.dataobj[where])
     except Exception as error:
-        raise CaseError(f"image {path}: expected readable voxels, got {_reason(error)}") from None
+        raise CaseError(f"image {path}: expected readable voxels, got {one_line(error, most=200)}") from None
     if voxels.dtype.names:
         return np.stack([voxels[name] for name in voxels.dtype.names[:3]], axis=-1)
     return voxels
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

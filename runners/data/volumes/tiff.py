@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image as PILImage
 
-from robustness.errors import CaseError
+from robustness.errors import CaseError, one_line
 from robustness.regular_files import open_regular
 from robustness.runners.data.volumes.base import Header, Voxels, needs, take_plane
 
@@ -48,7 +48,9 @@ class TiffVolume:
                 pages: Any = file.pages
                 image = pages[number].asarray()
         except Exception as error:  # tifffile's decoders raise many kinds
-            raise CaseError(f"image {self.path}: expected a readable page {number}, got {_reason(error)}") from None
+            raise CaseError(
+                f"image {self.path}: expected a readable page {number}, got {one_line(error, most=200)}"
+            ) from None
         if self._color:
             image = image[..., :3]
         return np.swapaxes(image, 0, 1)
@@ -86,7 +88,7 @@ def _shape(path: Path) -> tuple[tuple[int, int, int], bool]:
     except FileNotFoundError:
         raise CaseError(f"image {path}: no such file") from None
     except Exception as error:
-        raise CaseError(f"image {path}: expected a TIFF file, got {_reason(error)}") from None
+        raise CaseError(f"image {path}: expected a TIFF file, got {one_line(error, most=200)}") from None
     if len(shapes) != 1:
         raise CaseError(f"image {path}: expected pages of one size, found {len(shapes)} sizes")
     shape = shapes.pop()
@@ -94,7 +96,3 @@ def _shape(path: Path) -> tuple[tuple[int, int, int], bool]:
     if len(shape) != 2 and not color:
         raise CaseError(f"image {path}: expected gray or RGB pages, got the shape {shape}")
     return (int(shape[1]), int(shape[0]), len(pages)), color
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -14,14 +14,14 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from robustness.errors import InputError
+from robustness.errors import InputError, one_line
 from robustness.registry import MODELS
 from robustness.runners.checkpoints.partial_weights import expect_part
 from robustness.runners.inference.preprocess import CLIP_MEAN, CLIP_STD, Preprocess
 from robustness.runners.inference.segmenter import SplitNetwork, Tensors
 from robustness.runners.models.biomedclipseg.encoders import BiomedClip
 from robustness.runners.models.biomedclipseg.shapes import backbone_part, config_from_shapes
-from robustness.runners.models.clipseg import ClipSegNetwork
+from robustness.runners.models.clipseg import PUBLISHED_DECODER, ClipSegNetwork
 from robustness.runners.models.entry import Config, ModelEntry, Shapes, merge
 from robustness.runners.models.tokenizers.wordpiece import WordPieceTokenizer, vocabulary_source
 
@@ -59,17 +59,7 @@ _PUBLISHED: Config = {
     },
     # The decoder's configuration as the reference writes it down: that of CLIPSeg, whose encoders are not built, so
     # that nothing under text_config and vision_config has an effect.
-    "clipseg": {
-        "projection_dim": 512,
-        "extract_layers": [3, 6, 9],
-        "reduce_dim": 64,
-        "decoder_num_attention_heads": 4,
-        "decoder_intermediate_size": 2048,
-        "conditional_layer": 0,
-        "use_complex_transposed_convolution": True,
-        "text_config": {},
-        "vision_config": {},
-    },
+    "clipseg": {**PUBLISHED_DECODER, "text_config": {}, "vision_config": {}},
 }
 _TINY: Config = {
     "embed_dim": 32,
@@ -247,7 +237,7 @@ def _assemble(config: Mapping[str, Any]) -> BiomedClipSegNetwork:
     try:
         decoder = CLIPSegDecoder(CLIPSegConfig(**sizes))
     except Exception as error:  # transformers validates with errors of its own, none of them a ValueError
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise InputError(f"config: expected the sizes of a CLIPSeg decoder under clipseg ({reason})") from error
     return BiomedClipSegNetwork(
         BiomedClip(config), decoder, blocks=_blocks(config), pad_token_id=config["bert"]["pad_token_id"]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from robustness.errors import AnswerError, CaseError, InputError
+from robustness.errors import AnswerError, CaseError, InputError, one_line
 from robustness.runners.inference.segmenter import resize_maps
 from robustness.runners.models.black_box.answer_reader import AnswerReader, check_returns
 from robustness.runners.models.black_box.answers import Size
@@ -159,7 +159,7 @@ class BlackBox:
             raise
         except Exception as error:  # whatever somebody else's predictor raises
             if len(texts) == 1:
-                return [AnswerError(f"{self.name}: {texts[0]!r}: {type(error).__name__}: {_one_line(error)}")]
+                return [AnswerError(f"{self.name}: {texts[0]!r}: {type(error).__name__}: {one_line(error, most=300)}")]
         # Outside the handler, whose traceback would keep the failed batch alive.
         return [answer for image, text in zip(images, texts, strict=True) for answer in self._answers([image], [text])]
 
@@ -272,10 +272,6 @@ def _at(outcome: Probability | CaseError, size: Size) -> Probability | CaseError
     if isinstance(outcome, CaseError) or outcome.shape == size:
         return outcome
     return resize_maps(torch.from_numpy(outcome)[None, None], [size])[0]
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]
 
 
 def _size(image: Image) -> Size:

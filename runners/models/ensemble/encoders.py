@@ -84,10 +84,7 @@ class Encoders:
 
 
 def _tokens(member: NetworkSegmenter, texts: Sequence[str]) -> Tensors:
-    ids, mask = member.tokenize(texts)
-    if member.trims_text:
-        longest = max(int(mask.sum(1).max()), 1)
-        ids, mask = ids[:, :longest], mask[:, :longest]
+    ids, mask = member.without_padding(member.tokenize(texts))
     return ids.to(member.device), mask.to(member.device)
 
 
