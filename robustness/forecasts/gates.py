@@ -9,16 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from robustness.errors import InputError
 from robustness.forecasts.planned_run import PlannedRun
 from robustness.forecasts.spread import Sd, SpreadModel
-from robustness.gates.spec import BY_VERDICT
-from robustness.metrics.inference.power import bound_power, gap_found, inside_power
+from robustness.gates.criterion import criterion_of
 from robustness.metrics.inference.upper_bound import subjects_for_zero_reactions
 
 if TYPE_CHECKING:
     from robustness.gates.findings import Finding
     from robustness.gates.spec import Gates, GateSpec
-
-# The mean score of a clean model, for shares of it, where no earlier run tells.
-_CLEAN_MEAN = 0.8
 
 
 class GateForecast(NamedTuple):
@@ -66,7 +62,7 @@ def forecast_gates(planned: PlannedRun, spread: SpreadModel, gates: Gates) -> li
 def _forecast(planned: PlannedRun, spread: SpreadModel, gate: GateSpec, cells: Sequence[Finding]) -> GateForecast:
     conditions = tuple(dict.fromkeys(cell.condition for cell in cells))
     n = min(cell.n_subjects for cell in cells)
-    if gate.test in BY_VERDICT:
+    if criterion_of(gate).by_verdict:
         return GateForecast(
             gate.title,
             gate.test,
@@ -107,36 +103,27 @@ def _too_few(planned: PlannedRun, gate: GateSpec, n: int) -> str:
 
 
 def _spread_of(spread: SpreadModel, gate: GateSpec, cell: Finding) -> Sd:
-    if gate.test in ("noninferior", "no_proven_drop"):
+    source = criterion_of(gate).spread
+    if source == "models":
         return spread.between_models(gate.metric)
-    if gate.test == "minimum":
+    if source == "none":
         return Sd(math.nan, "not forecast: it depends on the scores themselves")
     return spread.of(cell.condition, gate.metric)
 
 
 def _powers(gate: GateSpec, cell: Finding, sd: Sd, alpha: float, family: int) -> tuple[Sd, float, float]:
     """Return (spread, how often it passes where nothing changed, true change that fails with 80%)."""
-    n, wide = cell.n_subjects, alpha / family
     if gate.margin == "noise" or math.isnan(sd.value):
         return sd, math.nan, math.nan
-    margin, gap = float(gate.margin), gap_found(sd.value, n, alpha=wide)
-    if gate.test == "no_proven_drop":
-        return sd, 1 - bound_power(-margin, sd.value, n, alpha=wide), margin + gap
-    if gate.test == "invariant":
-        return sd, inside_power(margin, sd.value, n, alpha=alpha), margin + gap
-    if gate.test == "retention":
-        room = (1 - float(gate.at_least or 0)) * _CLEAN_MEAN
-        return sd, bound_power(room, sd.value, n, alpha=alpha), room + gap
-    if gate.test == "directional":
-        return sd, math.nan, math.nan
-    return sd, bound_power(margin, sd.value, n, alpha=alpha), margin + gap
+    power = criterion_of(gate).power(gate, sd.value, cell.n_subjects, alpha=alpha, family=family)
+    return sd, power.passes, power.fails_from
 
 
 def _never_verdict(planned: PlannedRun, gate: GateSpec, cells: Sequence[Finding]) -> str:
     """Return why the verdict that a gate wants cannot be reached by any (follows) or by each (ignores) condition."""
     table, stats = planned.verdicts(), planned.plan.statistics
     too_few = _too_few(planned, gate, max(cell.n_subjects for cell in cells))
-    if too_few or gate.test == "abstains":
+    if too_few or gate.test not in ("follows", "ignores"):
         return too_few
     if gate.test == "follows":
         rows = planned.results()
@@ -161,15 +148,7 @@ def _never_verdict(planned: PlannedRun, gate: GateSpec, cells: Sequence[Finding]
 def _note(gate: GateSpec) -> str:
     if gate.margin == "noise":
         return "margin from rerun noise: known after the run"
-    if gate.margin == 0 and gate.test in ("noninferior", "drop_below", "invariant"):
-        return "margin 0: passes where no score moves at all, or something got provably better"
-    if gate.test in ("minimum", "directional"):
-        return "power not estimable: it depends on the scores themselves"
-    if gate.test == "retention":
-        return f"a clean mean of {_CLEAN_MEAN:g} is assumed"
-    if gate.test in ("noninferior", "no_proven_drop"):
-        return "needs a baseline"
-    return ""
+    return criterion_of(gate).forecast_note(gate)
 
 
 def _or_zero(value: float) -> float:

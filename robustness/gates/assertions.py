@@ -155,8 +155,9 @@ class Assertions(StoredRun):
         self, test: str, where: Mapping[str, Any], more: Mapping[str, Any], *, baseline: Earlier | None = None
     ) -> Judged:
         __tracebackhide__ = True
+        from robustness.gates.criterion import criterion_of
         from robustness.gates.judge import judge_gate
-        from robustness.gates.spec import AGAINST_BASELINE, GateSpec
+        from robustness.gates.spec import GateSpec
         from robustness.plans.validation import validated
 
         settings = current()
@@ -164,7 +165,7 @@ class Assertions(StoredRun):
         given = {k: v for k, v in {**where, **more, "test": test, "inconclusive": policy}.items() if v is not None}
         gate = validated(GateSpec, given, source=f"assert_{test}")
         earlier = None
-        if test in AGAINST_BASELINE:
+        if criterion_of(gate).baseline:
             earlier = _earlier(self, baseline, settings, source=f"assert_{test}")
         judged = judge_gate(self._evidence(earlier), gate, policy)
         _record(settings, judged, self)

@@ -178,8 +178,6 @@ class Evidence:
     def conditions(self, gate: GateSpec) -> set[str]:
         """Return the conditions that a gate names; all but clean and the rerun where it names none."""
         if gate.condition == CLEAN:
-            if gate.test in ("drop_below", "invariant", "retention", "directional"):
-                raise InputError(f"{gate.label}: {gate.test} compares a condition with clean; name another condition")
             return {CLEAN}
         conditions = {
             condition

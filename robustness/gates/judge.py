@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from robustness.gates.criterion import check_gate, criterion_of
 from robustness.gates.evidence import Evidence
 from robustness.gates.findings import Finding
-from robustness.gates.reliance import by_verdict
-from robustness.gates.spec import AGAINST_BASELINE, Gates, GateSpec, check_gate, load_gates
+from robustness.gates.load import load_gates
+from robustness.gates.spec import Gates, GateSpec
 from robustness.runs.measured import Earlier
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def judge_gates(run: StoredRun, gates: Gates, *, baseline: Earlier | None = None
     """
     from robustness.runs.measured import refuse_other
 
-    needs = next((gate for gate in gates.gate if gate.test in AGAINST_BASELINE), None)
+    needs = next((gate for gate in gates.gate if criterion_of(gate).baseline), None)
     if needs is not None:
         refuse_other(run.measured, baseline, source=needs.label)
     evidence = Evidence(run, baseline)
@@ -91,7 +91,9 @@ def judge_gates(run: StoredRun, gates: Gates, *, baseline: Earlier | None = None
 def judge_gate(evidence: Evidence, gate: GateSpec, inconclusive: str = "fail") -> Judged:
     """Judge one gate; `inconclusive` is "fail", "warn" or "skip", unless the gate says otherwise."""
     check_gate(gate)
-    findings = sorted(_find(evidence, gate), key=lambda finding: (_RANK[finding.outcome], -finding.badness))
+    findings = sorted(
+        criterion_of(gate).findings(evidence, gate), key=lambda finding: (_RANK[finding.outcome], -finding.badness)
+    )
     policy, outcome = gate.inconclusive or inconclusive, findings[0].outcome
     bad = outcome == "fail" or (outcome == "inconclusive" and policy == "fail")
     shown = "skip" if outcome == "inconclusive" and policy == "skip" else outcome
@@ -112,24 +114,6 @@ def as_table(judged: list[Judged]) -> pd.DataFrame:
 
 
 _RANK = {"fail": 0, "inconclusive": 1, "pass": 2}
-
-
-def _find(evidence: Evidence, gate: GateSpec) -> list[Finding]:
-    from robustness.gates import criteria as gate_tests
-
-    finders: dict[str, Callable[[Evidence, GateSpec], list[Finding]]] = {
-        "follows": by_verdict,
-        "ignores": by_verdict,
-        "abstains": by_verdict,
-        "noninferior": gate_tests.against_baseline,
-        "no_proven_drop": gate_tests.against_baseline,
-        "retention": gate_tests.retention,
-        "minimum": gate_tests.minimum,
-        "directional": gate_tests.directional,
-        "invariant": gate_tests.by_effect,
-        "drop_below": gate_tests.by_effect,
-    }
-    return finders[gate.test](evidence, gate)
 
 
 def _row(judged: Judged) -> tuple[Any, ...]:

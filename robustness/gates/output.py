@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from robustness.files import write_text
+from robustness.gates.criterion import criterion_of
 from robustness.gates.findings import Finding
 from robustness.gates.judge import Judged
 
@@ -121,7 +122,7 @@ def as_json(judged: Sequence[Judged], *, run: Path, earlier: Path | None) -> dic
 
 
 def _cells(one: Judged) -> tuple[str, ...]:
-    worst, sign = one.worst, "" if one.gate.test in ("minimum", "retention") else "+"
+    worst, sign = one.worst, "+" if criterion_of(one.gate).signed else ""
     outcome = one.outcome.upper() + (" (warning)" if one.outcome in ("fail", "inconclusive") and not one.blocks else "")
     return (
         outcome,

@@ -78,6 +78,25 @@ for html in (html, page(sized, "regulatory")[1]):
 assert set(draw(figure, merge([sized])).data[0].x) == {0.25}
 assert "reference_size" in plot_kinds()
 """,
+    "robustness/gates/criteria/rare_loss.py": """
+import tempfile
+from pathlib import Path
+from robustness.errors import InputError
+from tests.gate_runs import write_run
+folder = Path(tempfile.mkdtemp())
+run = write_run(folder / "run")
+def row(gate):
+    (folder / "gates.toml").write_text('[[gate]]\\ntest = "rare_loss"\\n' + gate)
+    return run.gate(folder / "gates.toml").iloc[0]
+assert row('condition = "antonym:side"\\nmargin = 0.1\\nat_most = 0.1').outcome == "fail"
+assert row('condition = "paraphrase"\\nmargin = 0.1\\nat_most = 0.1').outcome == "pass"
+try:
+    row('condition = "paraphrase"\\nmargin = 0.1')
+except InputError as error:
+    assert "rare_loss needs at_most" in str(error)
+else:
+    raise AssertionError("a gate without its limit was judged")
+""",
 }
 
 

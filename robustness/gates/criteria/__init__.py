@@ -1,0 +1,1 @@
+"""Criteria of gates, one file each."""

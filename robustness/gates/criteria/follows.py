@@ -1,0 +1,51 @@
+"""Words that the mask follows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from robustness.gates.by_verdict import VerdictCriterion, cases_of
+from robustness.gates.criterion import GATE_CRITERIA
+from robustness.gates.evidence import Evidence
+from robustness.gates.findings import Finding
+from robustness.gates.spec import GateSpec
+
+
+@GATE_CRITERIA.add("follows")
+class Follows(VerdictCriterion):
+    """The model follows the words of each attribute to another object on the same image."""
+
+    passes = ("FOLLOWS", "FOLLOWS*")
+
+    def findings(self, evidence: Evidence, gate: GateSpec) -> list[Finding]:
+        """Return one finding for each model, dataset and attribute.
+
+        Raises:
+            InputError: no verdict matches.
+        """
+        rows = self.rows(evidence, gate)
+        cases = cases_of(evidence, set(rows["condition"]))
+        return [
+            best_evidence([self.finding(row, gate, cases, evidence.unit) for row in group.to_dict("records")])
+            for _, group in rows.groupby(["model", "dataset", "attribute"], sort=True)
+        ]
+
+    def undecided(self, condition: str) -> set[str]:
+        """Return the verdicts that leave a condition open: without a second target a reaction is all there is."""
+        more = set() if condition.startswith("other:") else {"REACTS", "REACTS*"}
+        return super().undecided(condition) | more
+
+
+def best_evidence(findings: Sequence[Finding]) -> Finding:
+    """Return what the strongest kind of condition says of one attribute.
+
+    Another object on the same image, or a contradiction, shows following or its absence. A word that is dropped or
+    replaced by a rare one may leave the mask where it belongs, so it counts only where nothing else was asked.
+    """
+    shown = [finding for finding in findings if finding.outcome == "pass"]
+    if shown:
+        return shown[0]
+    telling = [finding for finding in findings if finding.condition.startswith(("other:", "antonym:"))]
+    return min(
+        telling or findings, key=lambda finding: (finding.outcome != "fail", not finding.condition.startswith("other:"))
+    )
