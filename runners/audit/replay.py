@@ -93,7 +93,8 @@ class Replayer:
         seen: list[Scored] = []
 
         def visit(scored: Scored) -> None:
-            if any(all(_equal(row.get(key), stored.get(key)) for key in _IDENTITY) for row in scored.rows):
+            cells = [row.cells() for row in scored.rows]
+            if any(all(_equal(row[key], stored.get(key)) for key in _IDENTITY) for row in cells):
                 seen.append(scored)
 
         table = self._session.table_of(asked, visit=visit)
