@@ -46,10 +46,15 @@ class AnswerError(CaseError, InputError):
     """One answer of a model is no map that can be read; the pair is named."""
 
 
+def escaped(text: str) -> str:
+    """Return `text` on one line that can be printed anywhere: line breaks and other controls are shown as such."""
+    line = "".join(_ESCAPED.get(c, c) if c < " " or "\x7f" <= c <= "\x9f" or c in "\u2028\u2029" else c for c in text)
+    return line.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def printable(text: str) -> str:
     """Return `text` on one line that can be printed anywhere, of a bounded length."""
-    line = "".join(_ESCAPED.get(c, c) if c < " " or "\x7f" <= c <= "\x9f" or c in "\u2028\u2029" else c for c in text)
-    line = line.encode("utf-8", "backslashreplace").decode("utf-8")
+    line = escaped(text)
     if len(line) <= _LONGEST:
         return line
     half = _LONGEST // 2

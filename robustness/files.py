@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import os
 import tempfile
@@ -15,6 +16,7 @@ from robustness.regular_files import kind_of, shown_path
 
 # Images that the suite takes where a folder is looked through.
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+_TEMPORARY = ".tmp"
 
 
 def sha256_file(path: Path) -> str:
@@ -52,11 +54,11 @@ def _target(path: Path) -> Path:
 
 def _write_atomic(path: Path, write: Callable[[Path], None], mode: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A name of 255 bytes is the longest there is; the temporary one must not be longer.
-    handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=".tmp", dir=path.parent)
-    os.close(handle)
+    handle, name = tempfile.mkstemp(prefix=_prefix(path), suffix=_TEMPORARY, dir=path.parent)
     temporary = Path(name)
     try:
+        # Who writes holds the file, so that `remove_stale` tells it from what a killed process left.
+        _try_lock(handle)
         write(temporary)
         with temporary.open("rb") as stream:
             os.fsync(stream.fileno())
@@ -65,6 +67,7 @@ def _write_atomic(path: Path, write: Callable[[Path], None], mode: int) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+        os.close(handle)
     _sync_folder(path.parent)
 
 
@@ -77,6 +80,51 @@ def remove_leftovers(folder: Path) -> None:
     """Remove temporary files that a killed process left in `folder`."""
     for leftover in folder.glob(".*.tmp"):
         leftover.unlink(missing_ok=True)
+
+
+def remove_stale(path: Path) -> None:
+    """Remove temporary files of `path` that killed processes left beside it; those that are being written stay."""
+    with contextlib.suppress(OSError):
+        for leftover in path.parent.glob(f"{glob.escape(_prefix(path))}*{_TEMPORARY}"):
+            _remove_unless_locked(leftover)
+
+
+def _remove_unless_locked(leftover: Path) -> None:
+    descriptor = os.open(leftover, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    try:
+        if _try_lock(descriptor):
+            leftover.unlink(missing_ok=True)
+    finally:
+        os.close(descriptor)
+
+
+def _prefix(path: Path) -> str:
+    # A name of 255 bytes is the longest there is; the temporary one must not be longer.
+    return f".{path.name[:40]}."
+
+
+def _try_lock(descriptor: int) -> bool:
+    """Hold a file until it is closed; False where another process does, or where the platform has no such locks."""
+    try:
+        import fcntl
+    except ImportError:  # pragma: no cover - Windows
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def check_writable(path: Path, argument: str) -> None:
+    """See that a file can be written at `path`, and remove what killed processes left beside it.
+
+    Raises:
+        InputError: its folder cannot be made or written to, or something that is no file is in the way.
+    """
+    make_folder(path.parent, argument)
+    _target(path)
+    remove_stale(path)
 
 
 def make_folder(path: Path, argument: str) -> Path:

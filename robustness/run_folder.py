@@ -15,6 +15,7 @@ from robustness.errors import InputError
 from robustness.files import make_folder, remove_leftovers, write_atomic, write_text
 from robustness.folder_lock import folder_lock
 from robustness.own_files import read_json, read_parquet
+from robustness.run_log import LOG
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,7 +72,7 @@ class RunFolder:
 
     def _foreign(self) -> list[str]:
         """Return what no audit made; one killed before its state was written leaves a plan and an empty folder."""
-        begun = {PLAN} | ({"results"} if not any(self.results.glob("*")) else set())
+        begun = {PLAN, LOG} | ({"results"} if not any(self.results.glob("*")) else set())
         return [p.name for p in self.path.iterdir() if not p.name.startswith(".") and p.name not in begun]
 
     @property

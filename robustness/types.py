@@ -154,7 +154,7 @@ class Case:
     Attributes:
         case_id: the mask's name without suffix, '/' written '__'.
         subject_id: the unit of inference (patient); without one it is the image, and reports say so.
-        image: uint8 (H, W, 3), RGB, original size.
+        image: uint8 (H, W, 3), RGB, original size; cases on one image share it, so that it may not be writable.
         mask: bool (H, W).
         prompt: the prompt of this case.
         target: what the prompt asks for (class name).

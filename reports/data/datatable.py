@@ -66,3 +66,15 @@ def shown(value: Any, kind: CellKind) -> str:
 def frame_of(table: DataTable) -> pd.DataFrame:
     """Return a table's raw values as a DataFrame with its column names."""
     return pd.DataFrame(list(table.rows), columns=[c.name for c in table.columns])
+
+
+def inert(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose texts no spreadsheet runs as a formula: an apostrophe comes before such a beginning.
+
+    The page's own export does the same.
+    """
+    return frame.map(_inert)
+
+
+def _inert(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value

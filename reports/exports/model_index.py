@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from robustness.errors import InputError
+from robustness.files import write_text
 from robustness.reports.data.frames import merge
 from robustness.reports.data.run_tables import RunTables, read_runs
 from robustness.reports.data.unit_means import unit_interval
@@ -40,10 +40,7 @@ def model_index(folder: str | Path) -> dict[str, Any]:
 def write_model_index(folder: str | Path) -> Path:
     """Write the block as YAML into the run's folder, ready to be pasted into a model card; return its path."""
     out = Path(folder) / NAME
-    try:
-        out.write_text(to_yaml(model_index(folder)), encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"run: expected a writable folder, cannot write {str(out)!r} ({error.strerror})") from error
+    write_text(out, to_yaml(model_index(folder)))
     return out
 
 

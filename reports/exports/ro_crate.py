@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from robustness.errors import InputError
-from robustness.files import sha256_file
+from robustness.files import sha256_file, write_text
 from robustness.reports.data.run_tables import RunTables, read_run
 
 NAME = "ro-crate-metadata.json"
@@ -48,10 +48,7 @@ def write_ro_crate(folder: str | Path) -> Path:
     """Write the metadata into the run's folder, which thereby is a crate; return its path."""
     out = Path(folder) / NAME
     content = json.dumps(ro_crate(folder), indent=1, ensure_ascii=False) + "\n"
-    try:
-        out.write_text(content, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"run: expected a writable folder, cannot write {str(out)!r} ({error.strerror})") from error
+    write_text(out, content)
     return out
 
 

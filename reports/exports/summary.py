@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from robustness.errors import InputError
+from robustness.files import write_text
 from robustness.reports.data.claims import AttributeBlock, KindRow
-from robustness.reports.data.datatable import frame_of, shown
+from robustness.reports.data.datatable import frame_of, inert, shown
 from robustness.reports.data.paired import Comparison
 from robustness.reports.data.run_tables import read_runs
 from robustness.reports.sections import report as content
@@ -46,14 +46,10 @@ def write_summary(
     for table in report.tables:
         if table.rows:
             # Windows line ends and full precision, as the page's own export writes them.
-            rows = frame_of(table).to_csv(index=False, lineterminator="\r\n")
+            rows = inert(frame_of(table)).to_csv(index=False, lineterminator="\r\n")
             texts[base.with_name(f"{base.name}-{table.id}.csv")] = rows
-    try:
-        base.parent.mkdir(parents=True, exist_ok=True)
-        for path, text in texts.items():
-            path.write_text(text, encoding="utf-8", newline="")
-    except OSError as error:
-        raise InputError(f"out: expected a writable path, cannot write {str(out)!r} ({error.strerror})") from error
+    for path, text in texts.items():
+        write_text(path, text)
     return tuple(texts)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from robustness.errors import InputError, suggest
-from robustness.files import write_text
+from robustness.files import check_writable, write_text
 from robustness.reports import words
 from robustness.reports.data import datatable, row_data
 from robustness.reports.data.frames import Frames, merge
@@ -55,12 +55,15 @@ def write_report(
     if edition not in EDITIONS:
         raise InputError(f"edition: expected one of {', '.join(EDITIONS)}, got {edition!r}{suggest(edition, EDITIONS)}")
     out = Path(out)
-    _check_writable(out)
+    # Before the work, so that a wrong path is reported at once.
+    check_writable(out, "out")
     runs = read_runs(run_dirs)
     frames = merge(runs)
     gallery = make_gallery(frames.gallery) if images else Gallery()
     report = content.build(runs, title=title, gallery=gallery, edition=edition, images=images, published=published)
-    return _write(out, render(report, frames, gallery, compare_first=compare_first))
+    # A report is meant to be read by others, whatever the mask of the process.
+    write_text(out, render(report, frames, gallery, compare_first=compare_first), mode=0o644)
+    return out
 
 
 def render(report: Report, frames: Frames, gallery: Gallery, *, compare_first: bool = False) -> str:
@@ -163,24 +166,3 @@ def _markup(text: str) -> Any:
 
 def _asset(name: str) -> str:
     return files("robustness.reports.html").joinpath("assets", name).read_text(encoding="utf-8")
-
-
-def _check_writable(out: Path) -> None:
-    # Before the work, so that a wrong path is reported at once.
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _unwritable(out, error) from error
-
-
-def _unwritable(out: Path, error: OSError) -> InputError:
-    return InputError(f"out: expected a writable path, cannot write {str(out)!r} ({error.strerror})")
-
-
-def _write(out: Path, html: str) -> Path:
-    try:
-        # A report is meant to be read by others, whatever the mask of the process.
-        write_text(out, html, mode=0o644)
-    except OSError as error:
-        raise _unwritable(out, error) from error
-    return out

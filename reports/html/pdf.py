@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from robustness.errors import InputError
+from robustness.files import write_atomic
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge")
 _FLAGS = (
@@ -65,10 +66,5 @@ def write_pdf(page: str | Path, out: str | Path | None = None, *, seconds: float
         if not pdf.is_file():
             message = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
             raise InputError(f"--pdf: {browser} made no PDF (exit {done.returncode}: {message[0]})")
-        try:
-            shutil.copyfile(pdf, target)
-        except OSError as error:
-            raise InputError(
-                f"out: expected a writable path, cannot write {str(target)!r} ({error.strerror})"
-            ) from error
+        write_atomic(target, lambda temporary: shutil.copyfile(pdf, temporary))
     return target

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Optional
 
 import typer
 
+from robustness.cli.echo import echo, note, warn
 from robustness.cli.options import OutDir, Overrides, progress_bar
 from robustness.errors import InputError, suggest
 
@@ -55,43 +56,41 @@ def audit(
             executor=executor,
             workers=workers or "auto",
             progress=progress,
-            say=lambda line: typer.echo(f"audit: {line}", err=True),
+            say=lambda line: note(f"audit: {line}"),
         )
     _say_counts(run.manifest["counts"])
     _say_summary(run.path)
     if certify:
         _print_certificate(run.manifest["certificate"])
-    typer.echo(f"Run: {run.path.resolve()}")
-    typer.echo(f"Report: {(run.path / 'report.html').resolve()}")
+    echo(f"Run: {run.path.resolve()}")
+    echo(f"Report: {(run.path / 'report.html').resolve()}")
 
 
 def _say_counts(counts: dict[str, Any]) -> None:
     if counts["errors"]:
         failed = counts["failed_cases"]
         shown = ", ".join(failed[:5]) + (", ..." if len(failed) > 5 else "")
-        typer.echo(
-            f"warning: {counts['errors']} rows of {len(failed)} cases failed and are left out: {shown}", err=True
-        )
+        warn(f"warning: {counts['errors']} rows of {len(failed)} cases failed and are left out: {shown}")
     if counts["not_applicable"]:
-        typer.echo(f"note: {counts['not_applicable']} rows were not applicable; the report gives the reasons", err=True)
+        note(f"note: {counts['not_applicable']} rows were not applicable; the report gives the reasons")
 
 
 def _say_summary(run: Path) -> None:
     from robustness.reports.exports.console import run_summary, run_warnings
 
     for text in run_warnings(run):
-        typer.echo(f"warning: {text}", err=True)
+        warn(f"warning: {text}")
     for line in run_summary(run):
-        typer.echo(line)
+        echo(line)
 
 
 def _print_certificate(certificate: dict[str, Any]) -> None:
-    typer.echo(f"certificate: {certificate['cases']} cases of each data set, predicted again")
+    echo(f"certificate: {certificate['cases']} cases of each data set, predicted again")
     for row in certificate["rows"]:
         moved = "the same bits" if row["identical"] else _moved(row)
-        typer.echo(f"{row['model']} on {row['dataset']}: {row['knob']} ({row['setting']}): {moved}")
+        echo(f"{row['model']} on {row['dataset']}: {row['knob']} ({row['setting']}): {moved}")
     for knob, reason in certificate["not_measured"].items():
-        typer.echo(f"not measured: {knob}: {reason}")
+        echo(f"not measured: {knob}: {reason}")
 
 
 def _moved(row: dict[str, Any]) -> str:

@@ -7,6 +7,8 @@ from typing import Annotated, Optional
 
 import typer
 
+from robustness.cli.echo import echo
+
 
 def add_to(app: typer.Typer) -> None:
     """Add the command to the program."""
@@ -24,7 +26,7 @@ def check(
     findings = check_dataset(data, split, prompt=prompt)
     for row in findings.to_dict("records"):
         where = " ".join(str(row[key]) for key in ("split", "case_id", "file") if row[key])
-        typer.echo(f"{row['level']:8}{row['code']}{f' [{where}]' if where else ''}: {row['message']}")
-    typer.echo(f"{len(findings)} findings, {int((findings['level'] == 'error').sum())} errors")
+        echo(f"{row['level']:8}{row['code']}{f' [{where}]' if where else ''}: {row['message']}")
+    echo(f"{len(findings)} findings, {int((findings['level'] == 'error').sum())} errors")
     if (findings["level"] == "error").any():
         raise typer.Exit(1)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from robustness.cli.echo import echo
+
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands to the program."""
@@ -20,7 +22,7 @@ def verify(run: Annotated[Path, typer.Argument(help="A run's folder.")]) -> None
 
     checks = open_run(run).verify()
     for row in checks.to_dict("records"):
-        typer.echo(f"{'ok' if row['ok'] else 'DIFFERS':8}{row['check']}  {row['detail']}")
+        echo(f"{'ok' if row['ok'] else 'DIFFERS':8}{row['check']}  {row['detail']}")
     if not checks["ok"].all():
         raise typer.Exit(1)
 
@@ -33,4 +35,4 @@ def evidence(run: Annotated[Path, typer.Argument(help="A run's folder.")]) -> No
 
     open_run(run).verdicts()
     for path in (write_ro_crate(run), write_model_index(run)):
-        typer.echo(f"Evidence: {path.resolve()}")
+        echo(f"Evidence: {path.resolve()}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
+from robustness.cli.echo import echo, note, warn
 from robustness.cli.options import Overrides, progress_bar
 
 if TYPE_CHECKING:
@@ -42,12 +43,12 @@ def export(
             progress=progress,
         )
     for case, reason in exported.unreadable.items():
-        typer.echo(f"warning: case {case} is left out: {reason}", err=True)
+        warn(f"warning: case {case} is left out: {reason}")
     for condition, reason in exported.left_out.items():
-        typer.echo(f"note: no request for {condition}: {reason}", err=True)
-    typer.echo(f"{exported.n_requests} requests on {exported.n_images} images, {exported.n_bytes / 1e6:.1f} MB")
-    typer.echo(f"Hand over: {(exported.path / 'public').resolve()}")
-    typer.echo(f"Keep: {(exported.path / 'key').resolve()}")
+        note(f"note: no request for {condition}: {reason}")
+    echo(f"{exported.n_requests} requests on {exported.n_images} images, {exported.n_bytes / 1e6:.1f} MB")
+    echo(f"Hand over: {(exported.path / 'public').resolve()}")
+    echo(f"Keep: {(exported.path / 'key').resolve()}")
 
 
 def score(
@@ -80,9 +81,9 @@ def score(
             said=say_problems,
         )
     if scored.manifest["model"]["problems"]:
-        typer.echo(f"Problems: {(scored.path / PROBLEMS).resolve()}")
-    typer.echo(f"Run: {scored.path.resolve()}")
-    typer.echo(f"Report: {(scored.path / 'report.html').resolve()}")
+        echo(f"Problems: {(scored.path / PROBLEMS).resolve()}")
+    echo(f"Run: {scored.path.resolve()}")
+    echo(f"Report: {(scored.path / 'report.html').resolve()}")
 
 
 def say_problems(inspected: Inspected) -> None:
@@ -90,8 +91,8 @@ def say_problems(inspected: Inspected) -> None:
     for kind, count in inspected.counts().items():
         shown = [problem for problem in inspected.problems if problem.kind == kind][:_LISTED]
         for problem in shown:
-            typer.echo(f"{kind}: {problem.name} ({problem.detail})", err=True)
+            warn(f"{kind}: {problem.name} ({problem.detail})")
         if count > len(shown):
-            typer.echo(f"{kind}: ... and {count - len(shown)} more", err=True)
+            warn(f"{kind}: ... and {count - len(shown)} more")
     counts = ", ".join(f"{count} {kind}" for kind, count in inspected.counts().items()) or "no problem"
-    typer.echo(f"{inspected.n_usable} predictions can be used; {counts}", err=True)
+    warn(f"{inspected.n_usable} predictions can be used; {counts}")

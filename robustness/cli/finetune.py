@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from robustness.cli.echo import echo, is_quiet
 from robustness.cli.options import OutDir, Overrides
 
 
@@ -19,10 +20,9 @@ def finetune(
     plan: Annotated[Path, typer.Argument(help="The finetuning plan (TOML).")],
     out: OutDir = None,
     overrides: Overrides = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Finetune the model that PLAN describes; calling it again resumes."""
     from robustness.workflows.finetune import finetune_plan
 
-    folder = finetune_plan(plan, out=out, overrides=overrides or (), quiet=quiet)
-    typer.echo(f"Checkpoint: {Path(folder).resolve()}")
+    folder = finetune_plan(plan, out=out, overrides=overrides or (), quiet=is_quiet())
+    echo(f"Checkpoint: {Path(folder).resolve()}")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
+from robustness.cli.echo import echo
+
 if TYPE_CHECKING:
     from robustness.gates.judge import Judged
 
@@ -40,7 +42,7 @@ def gate(
 
     opened = open_run(run)
     if save is not None:
-        typer.echo(f"Baseline: {save_baseline(opened, save).resolve()}")
+        echo(f"Baseline: {save_baseline(opened, save).resolve()}")
         if gates is None and baseline is None:
             return
     from robustness.gates.judge import as_table, judge_gates, load_gates

@@ -32,6 +32,7 @@ from robustness.cli import (
     split,
     study,
 )
+from robustness.cli.echo import with_verbosity
 from robustness.disk_errors import disk_reason, message
 from robustness.errors import CaseError, InputError
 
@@ -68,6 +69,9 @@ app = typer.Typer(
 )
 for command in COMMANDS:
     command.add_to(app)
+for registered in app.registered_commands:
+    if registered.callback is not None:
+        registered.callback = with_verbosity(registered.callback)
 
 
 def _say_version(shown: bool) -> None:

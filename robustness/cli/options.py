@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
@@ -20,6 +21,14 @@ OutDir = Annotated[Optional[Path], typer.Option("--out", help="Folder to write t
 
 def progress_bar(what: str = "audit: rows") -> AbstractContextManager[Progress]:
     """Return a progress bar on stderr, a context manager that gives a function of (done, total)."""
+    from robustness.cli.echo import is_quiet
     from robustness.progress import bar
 
+    if is_quiet():
+        return contextlib.nullcontext(_nothing)
+
     return bar(what)
+
+
+def _nothing(done: int, total: int) -> None:
+    """Show nothing."""

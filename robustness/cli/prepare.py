@@ -8,6 +8,7 @@ from typing import Annotated, Any, Optional
 
 import typer
 
+from robustness.cli.echo import echo, warn
 from robustness.errors import InputError
 
 
@@ -52,10 +53,10 @@ def prepare(
     )
     for split, cases in dataset.cases.items():
         subjects = f"{dataset.subjects[split]:8} subjects" if dataset.subjects else "  subjects not known"
-        typer.echo(f"{split:8}{cases:8} cases{subjects}")
-    for note in dataset.notes:
-        typer.echo(f"note: {note}", err=True)
-    typer.echo(f"Dataset: {out.resolve()}")
+        echo(f"{split:8}{cases:8} cases{subjects}")
+    for text in dataset.notes:
+        warn(f"note: {text}")
+    echo(f"Dataset: {out.resolve()}")
 
 
 def _options(texts: list[str]) -> dict[str, Any]:

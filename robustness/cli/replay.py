@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from robustness.cli.echo import echo
+
 if TYPE_CHECKING:
     from robustness.workflows.replay import Replayed
 
@@ -38,11 +40,11 @@ def replay(
 
     replayed = recompute(run, row, plan_folder=plan_folder)
     for line in lines(replayed):
-        typer.echo(line)
+        echo(line)
     if png is not None:
         from robustness.workflows.replay_image import write_image
 
-        typer.echo(f"Image: {write_image(replayed, png).resolve()}")
+        echo(f"Image: {write_image(replayed, png).resolve()}")
     if replayed.different:
         raise typer.Exit(1)
 

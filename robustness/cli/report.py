@@ -7,6 +7,7 @@ from typing import Annotated, Any, Optional, cast
 
 import typer
 
+from robustness.cli.echo import echo
 from robustness.errors import InputError
 
 
@@ -33,16 +34,16 @@ def report(
     page = open_run(run).report(
         out, edition=cast("Any", edition), images=not no_images, published=True if published else None
     )
-    typer.echo(f"Report: {page.resolve()}")
+    echo(f"Report: {page.resolve()}")
     if summary:
         from robustness.reports.exports.summary import write_summary
 
         for path in write_summary(run, page, edition=cast("Any", edition)):
-            typer.echo(f"Report: {path.resolve()}")
+            echo(f"Report: {path.resolve()}")
     if pdf:
         from robustness.reports.html.pdf import write_pdf
 
-        typer.echo(f"Report: {write_pdf(page).resolve()}")
+        echo(f"Report: {write_pdf(page).resolve()}")
 
 
 def compare(
@@ -57,4 +58,4 @@ def compare(
         raise InputError(f"runs: expected two or more folders, got {len(runs)}; for one run use: robustness report RUN")
     for run in runs:
         open_run(run).verdicts()
-    typer.echo(f"Report: {write_report(runs, out, compare_first=True).resolve()}")
+    echo(f"Report: {write_report(runs, out, compare_first=True).resolve()}")

@@ -7,6 +7,8 @@ from typing import Annotated, Optional
 
 import typer
 
+from robustness.cli.echo import echo, warn
+
 
 def add_to(app: typer.Typer) -> None:
     """Add the command to the program."""
@@ -36,9 +38,7 @@ def split(
 
     parts = split_dataset(data, out, by=by, folds=folds, val=val, test=test, seed=seed, sources=source, prompt=prompt)
     for row in summary(parts):
-        typer.echo(f"{row['split']:16}{row['cases']:8} cases {row['subjects']:8} subjects")
+        echo(f"{row['split']:16}{row['cases']:8} cases {row['subjects']:8} subjects")
     if parts.by == "image" and by != "image":
-        typer.echo(
-            "warning: the data names no subject, so images of one patient may lie in several parts; give --by", err=True
-        )
-    typer.echo(f"Splits: {out.resolve()}")
+        warn("warning: the data names no subject, so images of one patient may lie in several parts; give --by")
+    echo(f"Splits: {out.resolve()}")

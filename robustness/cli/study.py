@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from robustness.cli.echo import echo, is_quiet, note, warn
 from robustness.cli.options import OutDir, Overrides
 
 
@@ -19,7 +20,6 @@ def study(
     plan: Annotated[Path, typer.Argument(help="The study plan (TOML).")],
     out: OutDir = None,
     overrides: Overrides = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bars.")] = False,
     dry: Annotated[bool, typer.Option("--dry", help="List the cells and stop.")] = False,
 ) -> None:
     """Finetune and audit every cell of PLAN; calling it again goes on; exit 1 where a cell failed."""
@@ -30,22 +30,20 @@ def study(
     folder = out or Path("studies") / plan.stem
     if dry:
         for cell in loaded.cells(folder.resolve()):
-            typer.echo(cell.name)
+            echo(cell.name)
         return
-    done = run_study(
-        loaded, out=folder, base_dir=plan.resolve().parent, quiet=quiet, say=lambda line: typer.echo(line, err=True)
-    )
+    done = run_study(loaded, out=folder, base_dir=plan.resolve().parent, quiet=is_quiet(), say=note)
     for row in done.groups.to_dict("records"):
         spread = f" +- {row['dice_sd']:.3f}" if row["cells"] > 1 else ""
-        typer.echo(
+        echo(
             f"{row['model']:24}{row['trained_on']:20}{row['prompt']:10}{row['stage']:12}on {row['tested_on']:20}"
             f"Dice {row['dice_mean']:.3f}{spread} ({row['cells']} cells)"
         )
-    typer.echo(f"Study: {done.folder.resolve()}")
+    echo(f"Study: {done.folder.resolve()}")
     if done.page is not None:
-        typer.echo(f"Report: {done.page.resolve()}")
+        echo(f"Report: {done.page.resolve()}")
     for name in done.failed:
         reason = done.cells.loc[done.cells["cell"] == name, "error"].iloc[0]
-        typer.echo(f"error: {name}: {reason}", err=True)
+        warn(f"error: {name}: {reason}")
     if done.failed:
         raise typer.Exit(1)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import robustness
 from robustness.errors import InputError
-from robustness.files import sha256_file, write_atomic, write_text
+from robustness.files import check_writable, sha256_file, write_atomic, write_text
 from robustness.plans.toml import read_toml
 from robustness.regular_files import is_regular
 from robustness.run_folder import read_table
@@ -78,6 +78,8 @@ def save_baseline(run: StoredRun, path: str | Path) -> Path:
     manifest = run.check()
     text, scores = files_of(path)
     table, metrics = _scores(run)
+    for file in (text, scores):
+        check_writable(file, "--save-baseline")
     write_atomic(scores, lambda temporary: table.to_parquet(temporary, index=False, compression="zstd"))
     write_text(text, _summary(run, manifest, table, metrics, scores))
     return text

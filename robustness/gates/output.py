@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from robustness.errors import InputError, escaped
 from robustness.files import write_text
 from robustness.gates.criterion import criterion_of
 from robustness.gates.findings import Finding
 from robustness.gates.judge import Judged
+from robustness.regular_files import check_regular, shown_path
 
 _SIGNS = {"pass": "✅", "fail": "❌", "inconclusive": "❔", "skip": "⏭️"}
 
@@ -21,12 +23,13 @@ _SIGNS = {"pass": "✅", "fail": "❌", "inconclusive": "❔", "skip": "⏭️"}
 def text_table(judged: Sequence[Judged]) -> list[str]:
     """Return one line per gate, aligned, and under every gate that does not pass what it found."""
     head = ("outcome", "gate", "condition", "estimate", "interval", "margin", "subjects")
-    cells = [head, *(_cells(one) for one in judged)]
+    cells = [head, *(tuple(map(escaped, _cells(one))) for one in judged)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
     lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in cells]
     for one, index in zip(judged, range(1, len(lines)), strict=True):
         if one.outcome != "pass":
-            lines[index] += "\n" + "\n".join(f"    {line}" for line in details(one))
+            # A line break in a name must not begin a line of its own, which CI servers would read as theirs.
+            lines[index] += "\n" + "\n".join(f"    {escaped(line)}" for line in details(one))
     return lines
 
 
@@ -94,8 +97,17 @@ def write_step_summary(text: str) -> bool:
     """Append `text` to the step's summary where GitHub names a file for it; return whether it does."""
     target = os.environ.get("GITHUB_STEP_SUMMARY")
     if target:
-        with Path(target).open("a", encoding="utf-8") as handle:
-            handle.write(text)
+        path = Path(target)
+        try:
+            if os.path.lexists(path):
+                check_regular(path)
+            with path.open("a", encoding="utf-8") as handle:
+                handle.write(text)
+        except OSError as error:
+            raise InputError(
+                f"GITHUB_STEP_SUMMARY: expected a file that can be written to, got {shown_path(target)!r} "
+                f"({error.strerror or error}); the outcome above holds"
+            ) from error
     return bool(target)
 
 

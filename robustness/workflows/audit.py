@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
+import robustness
 from robustness.errors import InputError
 from robustness.files import make_folder
 from robustness.limits import set_limits
@@ -16,6 +17,7 @@ from robustness.progress import shown
 from robustness.results import CLEAN
 from robustness.run_folder import RunFolder
 from robustness.run_integrity import is_concluded
+from robustness.run_log import RunLog
 from robustness.runs.conclude import conclude
 from robustness.types import Progress
 from robustness.workflows.certificate import ensure_certificate
@@ -185,9 +187,10 @@ def run_plan(
     refuse_equal_names(plan, datasets)
     started = time.perf_counter()
     folder = RunFolder.create(Path(out))
+    log = RunLog(folder.path)
     # Held until the page is written: a second audit that comes in between would take the tables for leftovers.
-    with folder.lock():
-        with shown(progress) as show:
+    with folder.lock(), log.session(command="audit", version=robustness.__version__, plan_sha256=plan.sha256()):
+        with shown(progress) as show, log.stage("predict", workers=workers):
             run_parts(
                 folder,
                 plan,
@@ -203,20 +206,27 @@ def run_plan(
             )
         predicted = time.perf_counter()
         _refuse_empty(folder.read_results())
-        measured = certify and ensure_certificate(folder, plan, models, datasets)
+        measured = False
+        if certify:
+            with log.stage("certify"):
+                measured = ensure_certificate(folder, plan, models, datasets)
         if measured or not is_concluded(folder.path):
             facts = [d.facts() for d in datasets]
             timing = {"last_session_s": round(predicted - started, 3), **work_of(folder)}
-            conclude(
-                folder,
-                dataset_facts=facts,
-                model_facts=_model_facts(plan, models, folder),
-                environment=environment(plan.engine.threads),
-                timing=timing,
-            )
+            with log.stage("conclude"):
+                manifest = conclude(
+                    folder,
+                    dataset_facts=facts,
+                    model_facts=_model_facts(plan, models, folder),
+                    environment=environment(plan.engine.threads),
+                    timing=timing,
+                )
+            for text in manifest["warnings"]:
+                log.event("warning", message=text)
         run = Run(folder.path)
         if report:
-            run.report()
+            with log.stage("report"):
+                run.report()
     return run
 
 

@@ -10,6 +10,7 @@ from robustness.limits import set_limits
 from robustness.plans.audit import Plan
 from robustness.run_folder import GALLERY, MANIFEST, RunFolder
 from robustness.run_integrity import check_resumable
+from robustness.run_log import RunLog
 from robustness.runners.audit.answer_guard import answers_of, check_answers
 from robustness.runners.audit.executors import run_local, run_on_ray
 from robustness.runners.audit.gallery import assemble
@@ -123,6 +124,7 @@ def _worker(plan: Plan, reload: Reload, out: Path, strict: bool, threads: int) -
     # Ray gives its workers thread counts of its own; the run's state says how many compute.
     environment(threads)
     set_limits(plan.limits)
+    RunLog(out).attach()
     models, datasets = reload()
     return AuditSession(plan, models, datasets, RunFolder(out), strict=strict)
 

@@ -16,6 +16,7 @@ from robustness.perturb.select import Selected
 from robustness.plans.audit import Plan, parse_plan
 from robustness.plans.toml import read_toml
 from robustness.run_folder import PLAN, STATE, RunFolder, read_table
+from robustness.run_log import RunLog
 from robustness.runners.attacks.model import rows_of
 from robustness.runners.attacks.searches import Attacks, settings_of
 from robustness.runners.attacks.worst_prompt import bind
@@ -156,7 +157,10 @@ class AuditSession:
         self.run.write_table(self.run.picture_part(part.index), collector.table())
         place = {"model": part.model, "dataset": part.dataset}
         self.run.write_json(answers_file(part.index), answers.record(place))
-        self.run.write_part(part.index, table, self._work(part.model, time.perf_counter() - started))
+        seconds = time.perf_counter() - started
+        self.run.write_part(part.index, table, self._work(part.model, seconds))
+        failed = int((table["error"] != "").sum())
+        RunLog(self.run.path).event("part", index=index, seconds=round(seconds, 3), rows=len(table), failed=failed)
 
     def table_of(
         self, part: Part, *, visit: Callable[[Scored], None] | None = None, scorer: Scorer | None = None

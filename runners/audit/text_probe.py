@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from robustness.errors import InputError
+from robustness.foreign_code import foreign_code
 from robustness.results import CLEAN
 from robustness.types import Segmenter
 
@@ -28,7 +29,8 @@ def has_text_embedding(model: Segmenter) -> bool:
     if not getattr(model, "takes_text", False):
         return False
     try:
-        return isinstance(model.encode_text(["left"]), TensorEmbedding)
+        with foreign_code():
+            return isinstance(model.encode_text(["left"]), TensorEmbedding)
     except InputError:
         raise
     except Exception:  # somebody else's encoder; what it raises stands in the rows that it spoils

@@ -103,7 +103,7 @@ def open_checkpoint(
 
     Args:
         checkpoint: path or hub name.
-        model: the registered name that is being loaded; a config of another model is left aside.
+        model: the registered name that is being loaded; a config of this package that names another is refused.
         prefixes: key prefixes of wrappers; each is cut where every key has it and `signature` finds nothing.
         signature: beginnings of keys that every network of the model has; they tell where in the file it lies.
         choice: what the caller says of it.
@@ -128,6 +128,11 @@ def open_checkpoint(
     own = document.get("model") == model and isinstance(document.get("config"), dict)
     if own:
         threshold = document.get("threshold", threshold)
+    elif _is_own(document) and (path.is_dir() or path.name == WEIGHTS):
+        raise InputError(
+            f"checkpoint: {folder / CONFIG} says that these weights are of {document['model']!r}, expected {model!r}; "
+            "set the model's name, or give the weights without that file"
+        )
     elif chosen.base is not None:
         raise InputError(f"base: expected none, {checkpoint} is no adapter folder")
     located = (
@@ -270,6 +275,11 @@ def _document(folder: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise InputError(f"checkpoint: expected a JSON object in {path}, got {named(document)}; remove or restore it")
     return document
+
+
+def _is_own(document: Mapping[str, Any]) -> bool:
+    """Return whether a config is of this package's form, of whatever model."""
+    return isinstance(document.get("model"), str) and isinstance(document.get("config"), dict)
 
 
 def _stated_threshold(content: Any) -> float | None:

@@ -84,7 +84,8 @@ class Dataset(Sequence[Case]):
     def decode(self, index: int) -> Case:
         """Return one case with its pixels; its prompt is the first listed text.
 
-        Memory stays bounded: only the last few images are kept, for the cases that share one.
+        Memory stays bounded: only the last few images are kept, for the cases that share one. They hold the same array,
+        which cannot be written to: work on a copy.
 
         Raises:
             CaseError: a file is missing or unreadable, sizes differ, or the entry states no prompt.
@@ -95,11 +96,11 @@ class Dataset(Sequence[Case]):
         decoded, reading = self._reader.read(record)
         metadata = dict(info.metadata)
         if decoded.image_float is not None:
-            metadata |= {"image_float": decoded.image_float.copy(), "full_scale": decoded.full_scale}
+            metadata |= {"image_float": decoded.image_float, "full_scale": decoded.full_scale}
         return Case(
             case_id=info.case_id,
             subject_id=info.subject_id,
-            image=decoded.image.copy(),
+            image=decoded.image,
             mask=reading.mask,
             prompt=info.prompts[0],
             target=info.target,

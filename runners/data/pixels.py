@@ -144,11 +144,19 @@ class PixelReader:
 
     def _remembered(self, key: Any, read: Any) -> DecodedImage:
         with self._lock:
-            decoded: DecodedImage = self._recent.pop(key) if key in self._recent else read()
+            decoded: DecodedImage = self._recent.pop(key) if key in self._recent else _shared(read())
             self._recent[key] = decoded
             while len(self._recent) > _KEPT_IMAGES:
                 self._recent.popitem(last=False)
             return decoded
+
+
+def _shared(decoded: DecodedImage) -> DecodedImage:
+    """Return an image that several cases can hold at once: none of them can change it."""
+    for pixels in (decoded.image, decoded.image_float):
+        if pixels is not None:
+            pixels.setflags(write=False)
+    return decoded
 
 
 def exif_of_set(records: Sequence[Record]) -> str | None:

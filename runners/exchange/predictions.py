@@ -113,13 +113,22 @@ class Returned:
         if any(part.startswith((".", "__MACOSX")) for part in name.parts):
             return
         if name.name == SUMS:
-            self._sums = _read_sums(self._content(file, limit=_SUMS_BYTES))
+            self._sums = _read_sums(self._listed_hashes(file))
         elif name.suffix not in SUFFIXES:
             self.extra.append(file)
         elif name.stem in self.files:
             self.twice.setdefault(name.stem, [self.files[name.stem]]).append(file)
         else:
             self.files[name.stem] = file
+
+    def _listed_hashes(self, file: str) -> bytes:
+        try:
+            return self._content(file, limit=_SUMS_BYTES)
+        except ReturnedError as error:
+            raise InputError(
+                f"predictions: {file} cannot be read or is larger than {_SUMS_BYTES} bytes; remove it, or write one "
+                "line for each file"
+            ) from error
 
     def _content(self, file: str, *, limit: int) -> bytes:
         size = (self.path / file).stat().st_size if self._archive is None else self._archive.getinfo(file).file_size

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from robustness.errors import CaseError, InputError
+from robustness.foreign_code import foreign_code
 from robustness.runners.inference.image_feature_cache import ImageFeatureCache
 from robustness.runners.inference.segmenter import NetworkSegmenter
 from robustness.types import Image, Probability, Segmenter
@@ -269,7 +270,8 @@ class Engine:
         errors: dict[Any, CaseError] = {}
         for key, item in zip(keys, items, strict=True):
             try:
-                embeddings.append(encode([item]))
+                with foreign_code():
+                    embeddings.append(encode([item]))
                 rows[key] = len(rows)
             except Exception as error:  # see above
                 if _stops(error):
@@ -316,7 +318,8 @@ def engine_of(model: Segmenter, plan: Plan) -> Engine:
 
 def _unless_out_of_memory(work: Callable[[Sequence[Any]], T], part: Sequence[Any]) -> T | None:
     try:
-        return work(part)
+        with foreign_code():
+            return work(part)
     except torch.cuda.OutOfMemoryError:
         if len(part) == 1:
             raise
@@ -325,7 +328,8 @@ def _unless_out_of_memory(work: Callable[[Sequence[Any]], T], part: Sequence[Any
 
 def _outcome(lookup: Callable[[Request], Probability], request: Request) -> Probability | CaseError:
     try:
-        return lookup(request)
+        with foreign_code():
+            return lookup(request)
     except CaseError as error:
         return error
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import robustness
 from robustness.files import make_folder
 from robustness.folder_lock import folder_lock
 from robustness.plans.finetune import (
@@ -19,6 +20,7 @@ from robustness.plans.finetune import (
     load_train_plan,
     parse_train_plan,
 )
+from robustness.run_log import RunLog
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +125,11 @@ def run_training(
     refuse_untrainable(plan.model.name)
     # Of several processes one holds the folder: the one that started the others, else the first.
     others = is_locked or own_ranks(plan.train).rank > 0
-    lock = contextlib.nullcontext() if others else folder_lock(make_folder(out, "out"))
-    with lock:
+    with contextlib.ExitStack() as held:
+        if not others:
+            held.enter_context(folder_lock(make_folder(out, "out")))
+            session = RunLog(out).session(command="finetune", version=robustness.__version__, plan_sha256=plan.sha256())
+            held.enter_context(session)
         if must_launch(plan.train):
             launch(plan, out=out, base_dir=base_dir, quiet=quiet)
             return _result(out, read_facts(out))

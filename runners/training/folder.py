@@ -12,6 +12,7 @@ from robustness.errors import InputError
 from robustness.files import make_folder, remove_leftovers, write_atomic, write_text
 from robustness.own_files import read_json
 from robustness.plans.finetune import TrainPlan
+from robustness.run_log import RunLog
 from robustness.runners.checkpoints.checkpoint import save_checkpoint
 from robustness.runners.checkpoints.resume_state import check_resume_file
 from robustness.runners.inference.segmenter import NetworkSegmenter
@@ -110,6 +111,8 @@ class TrainingFolder:
             save_checkpoint(self.path, self.segmenter, trained_on={**self._short_facts(), **reached})
         module.training_log.write(self.path / LOG)
         write_atomic(self.path / LAST, lambda temporary: module.trainer.save_checkpoint(temporary))
+        latest = module.training_log.rows[-1]
+        RunLog(self.path).event("validation", improved=module.improved, **latest)
 
     def _short_facts(self) -> dict[str, Any]:
         return {key: value for key, value in self.trained_on.items() if key != "environment"}

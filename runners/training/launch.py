@@ -28,6 +28,7 @@ def launch(plan: TrainPlan, *, out: Path, base_dir: Path | None, quiet: bool) ->
         InputError: as in `robustness.runners.training.finetune.run_training`, or a process died.
         CaseError: a case cannot be read.
     """
+    _check_processes(plan)
     surroundings = {**os.environ, **_meeting_point(plan.train), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     task = {"plan": plan.model_dump(exclude_none=True), "out": str(out), "quiet": quiet}
     task |= {"base_dir": str(base_dir) if base_dir is not None else None, "parent": os.getpid()}
@@ -45,6 +46,23 @@ def launch(plan: TrainPlan, *, out: Path, base_dir: Path | None, quiet: bool) ->
             _end(processes)
         if any(codes):
             _raise_told(Path(folder), codes)
+
+
+def _check_processes(plan: TrainPlan) -> None:
+    """Refuse more processes than this machine has devices for, before any of them loads a network."""
+    import torch
+
+    from robustness.runners.inference.devices import resolve_device
+
+    is_cuda = resolve_device(plan.model.device).type == "cuda"
+    # Two take turns on one core well enough; more would wait for each other without end.
+    most = torch.cuda.device_count() if is_cuda else max(2, os.cpu_count() or 1)
+    if plan.train.devices > most:
+        what = "CUDA devices" if is_cuda else "processor cores"
+        raise InputError(
+            f"train.devices: expected at most {most} on this machine ({what}), got {plan.train.devices}; "
+            "set fewer, or nodes for more machines"
+        )
 
 
 def _wait(processes: list[subprocess.Popen[bytes]]) -> list[int | None]:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from robustness.errors import AnswerError, CaseError, InputError, one_line
+from robustness.foreign_code import foreign_code
 from robustness.runners.inference.segmenter import resize_maps
 from robustness.runners.models.black_box.answer_reader import AnswerReader, check_returns
 from robustness.runners.models.black_box.answers import Size
@@ -154,7 +155,8 @@ class BlackBox:
 
     def _answers(self, images: list[Image], texts: list[str]) -> list[Any]:
         try:
-            return self._checked(self.predict(images, texts), len(texts))
+            with foreign_code():
+                return self._checked(self.predict(self._given(images), texts), len(texts))
         except InputError:
             raise
         except Exception as error:  # whatever somebody else's predictor raises
@@ -162,6 +164,13 @@ class BlackBox:
                 return [AnswerError(f"{self.name}: {texts[0]!r}: {type(error).__name__}: {one_line(error, most=300)}")]
         # Outside the handler, whose traceback would keep the failed batch alive.
         return [answer for image, text in zip(images, texts, strict=True) for answer in self._answers([image], [text])]
+
+    def _given(self, images: list[Image]) -> list[Image]:
+        """Return what the predictor gets: an image of its own for each pair, unless it says that it changes none.
+
+        Cases and prompts share an image; one that a predictor normalizes in place would falsify all that follow.
+        """
+        return images if getattr(self.predict, "changes_no_image", False) else [image.copy() for image in images]
 
     def _checked(self, returned: Any, count: int) -> list[Any]:
         try:

@@ -51,6 +51,8 @@ class Command:
         program: keeps one process for all runs, which receives the folders instead; None: each run is a process.
     """
 
+    changes_no_image: ClassVar[bool] = True
+
     arguments: tuple[str, ...]
     timeout_s: float = 600.0
     retries: int = 1

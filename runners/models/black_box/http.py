@@ -63,6 +63,8 @@ class HttpPredictor:
         image_size: side of maps that may come besides those of the images' size; 0 for none.
     """
 
+    changes_no_image: ClassVar[bool] = True
+
     url: str
     timeout_s: float = 120.0
     retries: int = 3
@@ -184,6 +186,21 @@ def _unpacked(entry: Any, where: str) -> bytes:
         raise AnswerError(f"{where}: expected a PNG in base64 ({error})") from error
 
 
+def _check_token(name: Any) -> None:
+    """Refuse a token that no header can hold, without a word of it."""
+    try:
+        token = os.environ.get(name, "")
+    except (TypeError, ValueError) as error:
+        raise InputError(f"token_env: expected the name of an environment variable, got {name!r}") from error
+    if not token:
+        raise InputError(f"token_env: the environment variable {name!r} is not set")
+    if not token.isascii() or not token.isprintable() or token != token.strip():
+        raise InputError(
+            f"token_env: the value of {name!r} cannot be sent (a line break, a space at an end, or letters beyond "
+            "ASCII in it); set it anew"
+        )
+
+
 @MODELS.add("http")
 class HttpModel(BlackBoxEntry):
     """A server: options = {url = "http://..."}; images are sent to it."""
@@ -206,8 +223,8 @@ class HttpModel(BlackBoxEntry):
         if parsed.username is not None:
             raise InputError("url: expected no user or password in it, plans are shared; give token_env")
         token_env = options.get("token_env")
-        if token_env is not None and not os.environ.get(token_env):
-            raise InputError(f"token_env: the environment variable {token_env!r} is not set")
+        if token_env is not None:
+            _check_token(token_env)
         predict = HttpPredictor(
             url=url,
             token_env=token_env,

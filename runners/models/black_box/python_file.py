@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from robustness.errors import InputError, suggest
 from robustness.files import sha256_file
+from robustness.foreign_code import foreign_code
 from robustness.registry import MODELS
 from robustness.runners.models.black_box.entry import CALL_OPTIONS, BlackBoxEntry, calling
 from robustness.runners.models.black_box.named_files import checked_files, file_hashes
@@ -37,7 +38,8 @@ def load_attribute(source: str) -> tuple[Any, Path]:
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
     try:
-        spec.loader.exec_module(module)
+        with foreign_code():
+            spec.loader.exec_module(module)
     except Exception as error:  # whatever a user's file raises means that it cannot be used
         raise InputError(f"checkpoint: {path_text} raised {type(error).__name__}: {error}") from error
     if not hasattr(module, name):
@@ -97,6 +99,7 @@ class PythonModel(BlackBoxEntry):
 
 def _run(factory: Any, source: str, **arguments: Any) -> Any:
     try:
-        return factory(**arguments)
+        with foreign_code():
+            return factory(**arguments)
     except Exception as error:  # see above
         raise InputError(f"checkpoint: {source} raised {type(error).__name__}: {error}") from error

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
 
+from robustness.reports.data.datatable import inert
 from robustness.reports.exports.summary import write_summary
 from tests.reports.make_run import make_run
+from tests.sealed_runs import seal
 
 
 def test_markdown_and_json_tell_the_same(run_folders: list[Path], tmp_path: Path) -> None:
@@ -39,3 +44,26 @@ def test_markdown_keeps_markup_as_text(tmp_path: Path) -> None:
     text = write_summary(run, tmp_path / "s")[0].read_text(encoding="utf-8")
     assert "<b>" not in text
     assert "&lt;b&gt;n\\|et&lt;/b&gt;" in text
+
+
+def test_no_cell_of_a_csv_is_a_formula() -> None:
+    frame = pd.DataFrame({"text": ["=1+1", "+1", "-x", "@a", "\tb", "plain", None], "number": [-1.5, 0, 1, 2, 3, 4, 5]})
+    kept = inert(frame)
+    assert list(kept["text"][:5]) == ["'=1+1", "'+1", "'-x", "'@a", "'\tb"]
+    assert kept["text"][5] == "plain"
+    assert list(kept["number"]) == list(frame["number"])
+
+
+def test_a_model_with_the_name_of_a_formula_stays_a_text(run_folders: list[Path], tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(run_folders[0], folder)
+    for part in (folder / "results").iterdir():
+        pd.read_parquet(part).assign(model="=HYPERLINK(1)").to_parquet(part)
+    for name in ("effects.parquet", "verdicts.parquet"):
+        pd.read_parquet(folder / name).assign(model="=HYPERLINK(1)").to_parquet(folder / name)
+    seal(folder)
+    tables = [path for path in write_summary(folder, tmp_path / "page.html") if path.suffix == ".csv"]
+    assert tables
+    cells = [cell for path in tables for row in csv.reader(io.StringIO(path.read_text(), newline="")) for cell in row]
+    assert "'=HYPERLINK(1)" in cells
+    assert not [cell for cell in cells if cell.startswith("=")]

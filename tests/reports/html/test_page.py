@@ -145,5 +145,5 @@ def test_a_folder_without_results_is_one_clear_error(tmp_path: Path) -> None:
 
 def test_an_unwritable_place_is_one_clear_error(run_folders: list[Path], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="out: expected a writable path"):
+    with pytest.raises(InputError, match="out: expected a folder that can be written to"):
         write_report(run_folders[0], tmp_path / "file" / "page.html")

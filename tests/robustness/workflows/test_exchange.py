@@ -334,6 +334,14 @@ class TestTampering:
         run = score(exported.path, folder, out=tmp_path / "run", report=False)
         assert run.manifest["model"]["problems"] == {"changed": 1}
 
+    def test_a_list_of_hashes_beyond_all_measure_is_refused(self, exported, probabilities, tmp_path):
+        folder = shutil.copytree(probabilities, tmp_path / "summed")
+        with (folder / "SHA256SUMS").open("wb") as handle:
+            # Nothing of it is read; on most disks it takes no room.
+            handle.truncate(70_000_000)
+        with pytest.raises(InputError, match=r"predictions: SHA256SUMS cannot be read or is larger than \d+ bytes"):
+            score(exported.path, folder, out=tmp_path / "run", report=False)
+
     def test_no_export_there(self, tmp_path):
         with pytest.raises(InputError, match="expected a folder made by `robustness export`"):
             score(tmp_path, tmp_path, out=tmp_path / "run")

@@ -76,6 +76,19 @@ class TestWeights:
         with pytest.raises(InputError, match=rf"expected float32, .* got {str(dtype)[6:]}; save the weights"):
             rb.load_model("film-unet", tmp_path / "w.pt", config=CONFIG, device="cpu")
 
+    def test_a_config_that_names_another_model_is_refused(self, tmp_path):
+        network = rb.load_model("film-unet", config=CONFIG, device="cpu").network
+        save_file(dict(network.state_dict()), tmp_path / "model.safetensors")
+        (tmp_path / "config.json").write_text(json.dumps({"model": "clipseg", "config": {"image_size": 80}}))
+        for path in (tmp_path, tmp_path / "model.safetensors"):
+            with pytest.raises(
+                InputError, match=r"config.json says that these weights are of 'clipseg', expected 'film"
+            ):
+                rb.load_model("film-unet", path, device="cpu")
+        # A file that lies in the same folder by chance is not described by it.
+        (tmp_path / "model.safetensors").rename(tmp_path / "mine.safetensors")
+        assert rb.load_model("film-unet", tmp_path / "mine.safetensors", config=CONFIG, device="cpu").image_size == 32
+
     @pytest.mark.parametrize("content", ["[]", "null", '"a"', "{"])
     def test_a_config_that_is_none_is_refused(self, content, tmp_path):
         state = rb.load_model("film-unet", config=CONFIG, device="cpu").network.state_dict()

@@ -67,6 +67,14 @@ class TestAccumulation:
         assert [row[1:] for row in ours] == [pytest.approx(row[1:], abs=1e-4) for row in theirs]
 
 
+@pytest.mark.parametrize("count", [99, 10**9])
+def test_more_processes_than_the_machine_has_cores_are_refused_before_any_starts(count, data, tmp_path):
+    with pytest.raises(
+        InputError, match=rf"train.devices: expected at most \d+ on this machine .* got {count}; set fewer"
+    ):
+        finetune("film-unet", data=data, out=tmp_path / "out", **{**FAST, "devices": count, "device": "cpu"})
+
+
 @pytest.mark.slow
 class TestTwoProcesses:
     def test_equal_one_process_with_the_doubled_batch(self, data, tmp_path):
