@@ -66,5 +66,10 @@ def write_pdf(page: str | Path, out: str | Path | None = None, *, seconds: float
         if not pdf.is_file():
             message = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
             raise InputError(f"--pdf: {browser} made no PDF (exit {done.returncode}: {message[0]})")
-        write_atomic(target, lambda temporary: shutil.copyfile(pdf, temporary))
+        content = pdf.read_bytes()
+        write_atomic(target, lambda temporary: _fill(temporary, content))
     return target
+
+
+def _fill(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
