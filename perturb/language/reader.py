@@ -55,7 +55,7 @@ def _tokens(text: str, stop: int) -> list[_Token]:
 
 
 class Reader:
-    """One pass over one text; `taken` are the spans that a slot, a name or a value has used up."""
+    """One pass over one text; `taken` marks the characters that a slot, a name or a value has used up."""
 
     def __init__(self, text: str, chain: align.Chain, name: str, lateral: bool, modality: str) -> None:
         self.text = text
@@ -63,7 +63,7 @@ class Reader:
         self.name = name
         self.lateral = lateral
         self.modality = modality
-        self.taken: list[tuple[int, int]] = []
+        self.taken = bytearray(len(text))
         self.spans: list[tuple[str, int, int]] = []
 
     def read(self) -> list[Attribute]:
@@ -74,7 +74,8 @@ class Reader:
         self._described()
         lower = self.text.lower()
         if any(word in lower for word in _PROTECTED_WORDS):
-            self.taken += [match.span() for match in _PROTECTED.finditer(self.text)]
+            for match in _PROTECTED.finditer(self.text):
+                self._use_up(*match.span())
         tokens = self._free(_tokens(self.text, len(self.text)))
         span = self._find_target(tokens)
         head = tokens
@@ -87,13 +88,14 @@ class Reader:
 
     def _take(self, kind: str, start: int, stop: int, outer_start: int = -1, outer_stop: int = -1) -> None:
         self.spans.append((kind, start, stop))
-        self.taken.append((outer_start if outer_start >= 0 else start, outer_stop if outer_stop >= 0 else stop))
+        self._use_up(outer_start if outer_start >= 0 else start, outer_stop if outer_stop >= 0 else stop)
+
+    def _use_up(self, start: int, stop: int) -> None:
+        self.taken[start:stop] = b"\1" * (stop - start)
 
     def _free(self, tokens: Sequence[_Token]) -> list[_Token]:
-        free = list(tokens)
-        for start, stop in self.taken:
-            free = [t for t in free if t[1] >= stop or start >= t[2]]
-        return free
+        taken = self.taken
+        return [t for t in tokens if not any(taken[t[1] : t[2]])] if any(taken) else list(tokens)
 
     def _described(self) -> None:
         if any(kind == "description" for kind, _, _ in self.spans):
@@ -181,7 +183,7 @@ class Reader:
     def _read_words(self, tokens: Sequence[_Token], head: Sequence[_Token], span: tuple[int, int] | None) -> None:
         stop = span[0] if span else len(self.text)
         place = _PLACE_BEFORE.search(self.text, 0, stop) if span and "location" not in self._kinds() else None
-        if place and not any(place.start() < b and a < place.end() for a, b in self.taken):
+        if place and not any(self.taken[place.start() : place.end()]):
             self._take("location", place.start(), place.end())
         self._read_noun_shape(head, span)
         for token in head:
@@ -196,7 +198,7 @@ class Reader:
         return {kind for kind, _, _ in self.spans}
 
     def _used(self, token: _Token) -> bool:
-        return any(token.start < b and a < token.stop for a, b in self.taken)
+        return any(self.taken[token.start : token.stop])
 
     def _read_noun_shape(self, head: Sequence[_Token], span: tuple[int, int] | None) -> None:
         """Take "thumb" of "thumb polyp" and "heart" of "heart shape polyp", the longest known noun first."""

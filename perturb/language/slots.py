@@ -100,20 +100,20 @@ _NEVER_NUMBER = frozenset({"the", "a", "an", "this", "each", "every", "separate"
 def slots(text: str, is_number: Callable[[str], bool]) -> Iterator[Slot]:
     """Yield the slots of `text`, none overlapping an earlier one; `is_number` checks the word in a number slot."""
     lower = text.lower()
-    taken: list[tuple[int, int]] = []
+    taken = bytearray(len(text))
     for kind, needle, pattern in _PATTERNS:
         if needle not in lower:
             continue
         for match in pattern.finditer(text):
             slot = _slot(kind, match)
-            if any(slot.outer_start < stop and start < slot.outer_stop for start, stop in taken):
+            if any(taken[slot.outer_start : slot.outer_stop]):
                 continue
             value = text[slot.start : slot.stop]
             if kind == "number" and (value.lower() in _NEVER_NUMBER or not is_number(value)):
                 continue
             if not value.strip():
                 continue
-            taken.append((slot.outer_start, slot.outer_stop))
+            taken[slot.outer_start : slot.outer_stop] = b"\1" * (slot.outer_stop - slot.outer_start)
             yield slot
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from robustness.perturb.language.grammar.vocabulary import category_of
 from robustness.perturb.language.lexicon import descriptions, find_class
@@ -67,7 +67,6 @@ _FRAMES = (
     "that do not touch the border",
     "[-,.: ]",
 )
-_FRAME = re.compile(f"(?:{'|'.join(_FRAMES)})*", re.IGNORECASE)
 
 # Kinds that no template states.
 _LANGUAGE = frozenset(
@@ -75,7 +74,8 @@ _LANGUAGE = frozenset(
 )
 _SKIN = frozenset("wound wounds ulcer ulcers sore sores burn burns scar scars rash lesion lesions".split())
 _BODY = frozenset("foot hand leg arm toe heel ear nose face head finger thumb knee elbow eye mouth tongue lip".split())
-_LOCATED = re.compile(r"\w,? located in (?:\w+[ ,-]+)+of the image$")
+_LOCATED = " located in "
+_PLACES_OF_THE_IMAGE = re.compile(r"(?:\w+[ ,-]+)+of the image")
 
 
 def is_template(text: str, attributes: Sequence[Attribute], *, is_stated: bool) -> bool:
@@ -95,7 +95,7 @@ def is_template(text: str, attributes: Sequence[Attribute], *, is_stated: bool) 
     if target is None or not (is_stated or find_class(target.value)):
         return False
     row = find_class(target.value)
-    if row is not None and row.dataset and _LOCATED.search(text) and attributes[0].kind != "pathology":
+    if row is not None and row.dataset and _ends_in_a_location(text) and attributes[0].kind != "pathology":
         return True
     if any(a.kind == "description" and not _is_known_description(a.value) for a in attributes):
         return False
@@ -123,6 +123,13 @@ def is_template(text: str, attributes: Sequence[Attribute], *, is_stated: bool) 
     return _is_frame(text[at:])
 
 
+def _ends_in_a_location(text: str) -> bool:
+    """Tell whether ", located in top left of the image" ends the text."""
+    at = text.rfind(_LOCATED)
+    word = text[at - 1 : at] if text[at - 1 : at] != "," else text[at - 2 : at - 1]
+    return at > 0 and word.isalnum() and _PLACES_OF_THE_IMAGE.fullmatch(text, at + len(_LOCATED)) is not None
+
+
 def _is_body(target: Attribute) -> bool:
     row = find_class(target.value)
     return row is None or category_of(target.value.lower().rsplit(" ", 1)[-1]) == "anatomy"
@@ -137,4 +144,37 @@ def _is_known_description(text: str) -> bool:
 
 @lru_cache(maxsize=8192)
 def _is_frame(gap: str) -> bool:
-    return _FRAME.fullmatch(gap) is not None
+    """Tell whether frames, one behind another, are all that `gap` holds; the work grows with its length."""
+    lower = gap.lower()
+    reached = {0}
+    for at in range(len(lower)):
+        if at in reached:
+            reached.update(at + len(f) for f in _frames_by_letter().get(lower[at], ()) if lower.startswith(f, at))
+    return len(lower) in reached
+
+
+@cache
+def _frames_by_letter() -> dict[str, tuple[str, ...]]:
+    """Return first letter -> the frames written out, in small letters."""
+    by_letter: dict[str, tuple[str, ...]] = {}
+    for frame in dict.fromkeys(f for pattern in _FRAMES for f in written_out(pattern)):
+        by_letter[frame[0]] = (*by_letter.get(frame[0], ()), frame)
+    return by_letter
+
+
+def written_out(pattern: str) -> list[str]:
+    """Return every text that a pattern of letters, ``(?:a|b)``, ``[ab]`` and ``?`` matches.
+
+    Example:
+        >>> written_out("in an? (?:CT|MRI)")
+        ['in an CT', 'in an MRI', 'in a CT', 'in a MRI']
+    """
+    texts = [""]
+    for piece in _PIECE.finditer(pattern):
+        group, letters, letter, optional = piece.groups()
+        choices = [w for p in group.split("|") for w in written_out(p)] if group else list(letters or letter)
+        texts = [text + choice for text in texts for choice in ([*choices, ""] if optional else choices)]
+    return texts
+
+
+_PIECE = re.compile(r"(?:\(\?:([^()]*)\)|\[([^\]]*)\]|(.))(\??)")

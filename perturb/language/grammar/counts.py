@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cache, lru_cache
 
 from robustness.perturb.language.grammar.numerals import unspell
 from robustness.perturb.language.grammar.tokens import Token
@@ -12,17 +13,23 @@ SINGLE_COUNTS = frozenset(
     "several many multiple numerous few single solitary couple pair dozen countless innumerable lone handful dozens"
     " hundreds scores tens trio".split()
 )
-_BOUNDS = tuple(
-    tuple(phrase.split())
-    for phrase in (
-        "no fewer than; no more than; no less than; not more than; not fewer than; not less than; as many as;"
-        " as few as; at least; at most; up to; more than; fewer than; less than; greater than; close to;"
-        " in excess of; exactly; precisely; approximately; roughly; about; around; circa;"
-        " nearly; almost; over; under; only; just"
-    ).split(";")
+_PHRASES = (
+    "no fewer than; no more than; no less than; not more than; not fewer than; not less than; as many as; as few as;"
+    "at least; at most; up to; more than; fewer than; less than; greater than; close to; in excess of; exactly;"
+    "precisely; approximately; roughly; about; around; circa; nearly; almost; over; under; only; just"
 )
 _RANGE = re.compile(r"\d{1,2}[-\u2013]\d{1,2}")
 _GROUPS = frozenset({"dozen"})
+
+
+@cache
+def _bounds() -> dict[str, tuple[tuple[str, ...], ...]]:
+    """Return first word -> the phrases that bound a number."""
+    bounds: dict[str, tuple[tuple[str, ...], ...]] = {}
+    for phrase in _PHRASES.split(";"):
+        parts = tuple(phrase.split())
+        bounds[parts[0]] = (*bounds.get(parts[0], ()), parts)
+    return bounds
 
 
 def counts(tokens: Sequence[Token], is_free: Sequence[bool]) -> dict[int, int]:
@@ -48,13 +55,21 @@ def _count(tokens: Sequence[Token], is_free: Sequence[bool], i: int) -> int:
     if tokens[i].lower == "between" and i + 3 < len(tokens) and tokens[i + 2].lower == "and":
         # "between 3 and 5 polyps"; "between two vessels" is a relation.
         return i + 4 if _is_number(tokens, is_free, i + 1) and _is_number(tokens, is_free, i + 3) else i
+    lower = tokens[i].lower
+    if lower not in _bounds() and not _may_count(lower):
+        return i
     start = _after_bound(tokens, i)
     stop = _amount(tokens, is_free, start)
     return stop if stop > start else i
 
 
+@lru_cache(maxsize=16384)
+def _may_count(lower: str) -> bool:
+    return lower[0].isdigit() or (lower.isalpha() and unspell(lower) is not None)
+
+
 def _after_bound(tokens: Sequence[Token], i: int) -> int:
-    for bound in _BOUNDS:
+    for bound in _bounds().get(tokens[i].lower, ()):
         if all(i + k < len(tokens) and tokens[i + k].lower == word for k, word in enumerate(bound)):
             return i + len(bound)
     return i
@@ -80,4 +95,4 @@ def _is_number(tokens: Sequence[Token], is_free: Sequence[bool], i: int) -> bool
     if i >= len(tokens) or not is_free[i]:
         return False
     lower = tokens[i].lower
-    return (lower.isdigit() and len(lower) < 4) or (lower.isalpha() and unspell(lower) is not None)
+    return (lower.isdigit() and len(lower) < 4) or (lower.isalpha() and _may_count(lower))

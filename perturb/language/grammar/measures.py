@@ -17,7 +17,7 @@ class Mark(NamedTuple):
     role: str = "target"
 
 
-_N = r"\d+(?:[.,]\d+)?"
+_N = r"(?<!\d)\d{1,7}(?:[.,]\d{1,4})?"
 _UNIT = (
     r"(?:mm|cm|dm|µm|μm|um|nm|m|ml|cc|l|dl|mg|g|kg|hu|ms|sec|s|mins?|h|khz|mhz|hz|kv|kvp|mas|ma|db|mmhg|mpa|kpa|cm2|mm2|"
     r"cm²|mm²|cm3|mm3|cm³|mm³|millimet(?:er|re)s?|centimet(?:er|re)s?|micromet(?:er|re)s?|microns?|inch(?:es)?|"
@@ -40,7 +40,7 @@ _MEASURES = re.compile(
             rf"(?P<range>{_N}\s*(?:-|–|to)\s*{_N}\s*-?\s*{_UNIT})",
             rf"(?P<length>{_N}\s*-?\s*{_UNIT}(?:[ -](?:long|wide|thick|deep|tall|high|diameter))?)",
             r"(?P<rate>(?:\bper|/)\s*\d+\s*(?:hpfs?|high[- ]power(?:ed)? fields?|fields?|mm2|mm²|cells|beats)\b)",
-            r"(?P<share>\d+(?:[.,]\d+)?(?:\s?[-–]\s?\d+)?\s?(?:%|percent\b|per cent\b))",
+            r"(?P<share>(?<!\d)\d{1,7}(?:[.,]\d{1,4})?(?:\s?[-–]\s?\d{1,7})?\s?(?:%|percent\b|per cent\b))",
             rf"(?P<score>\b{_SCORE}(?:\s+{_RANK})?\s*[:=]?\s*(?:of\s+)?(?:0-?I[a-z]{{0,3}}(?:\s?\+\s?I[a-z]{{0,3}})?|\d\w?(?:\.\d)?(?:\s*[+/]\s*\d+)?(?:\s*=\s*\d+)?|{_ROMAN}|[A-D])(?![\w]))",
             rf"(?P<grade>\b{_RANK}\s*[:=]?\s*(?:\d[a-d]?|{_ROMAN})(?:\s*[-–/]\s*(?:\d[a-d]?|{_ROMAN}))?(?![\w.]\d|\w))",
             r"(?P<tnm>\bp?[TNM][0-4][a-c]?(?:N[0-3][a-c]?)(?:M[01x])?\b)",
@@ -81,22 +81,22 @@ _TISSUE = re.compile(r"\b(?:breast|areola|nipple|mammary|prostate|cervix|anal|an
 
 def measures(text: str) -> Iterator[Mark]:
     """Yield the figures of `text` that are no number of objects; none overlaps an earlier one."""
-    taken: list[tuple[int, int]] = []
+    taken = bytearray(len(text))
     for mark in _all(text):
-        if not any(mark.start < b and a < mark.stop for a, b in taken):
-            taken.append((mark.start, mark.stop))
+        if not any(taken[mark.start : mark.stop]):
+            taken[mark.start : mark.stop] = b"\1" * (mark.stop - mark.start)
             yield mark
 
 
 def _all(text: str) -> Iterator[Mark]:
+    # The hours of a breast are places in the patient, those of a lumen or an image are not.
+    kind = "place" if _TISSUE.search(text) else "location"
     for match in _CLOCK.finditer(text):
-        # The hours of a breast are places in the patient, those of a lumen or an image are not.
-        kind = "place" if _TISSUE.search(text) else "location"
         yield Mark(kind, *match.span(), "clock")
     for match in _AGE.finditer(text):
         yield Mark("age", *match.span(), "patient", "patient")
     for match in _LEVEL.finditer(text):
-        if match.group() in _SEQUENCE and not _SPINAL.search(text, 0, match.start()):
+        if match.group() in _SEQUENCE and not _SPINAL.search(text, max(0, match.start() - 16), match.start()):
             continue
         yield Mark("place", *match.span(), "level")
     for match in _SEGMENT.finditer(text):

@@ -160,16 +160,16 @@ def _with_adverb(tagged: Tagged, i: int, stop: int) -> tuple[int, str]:
 def _belongs_to_name(tagged: Tagged, i: int, end: int, stop: int) -> bool:
     """Tell whether a side or direction at `i` is fixed in a name: "left ventricle", "lateral plantar nerve"."""
     lower = tagged.tokens[i].lower
-    rest = [t.lower for t in tagged.tokens[end:stop]]
-    if not rest:
+    if end >= stop:
         return False
+    following, head = tagged.tokens[end].lower, tagged.tokens[stop - 1].lower
     if lower in ("left", "right"):
-        return rest[0].startswith(_CHAMBERS) and end not in tagged.name_at and rest[0] not in ("anterior", "posterior")
+        return following.startswith(_CHAMBERS) and end not in tagged.name_at and following not in ("anterior", "posterior")
     if kind_of(lower) != "direction" or end in tagged.name_at:
         return False
     if lower in ("nasal", "temporal", "radial", "ulnar", "lingual", "buccal", "palmar", "plantar", "labial", "deep"):
-        return rest[-1] not in words("classes.partitive_direction") or rest[-1] in ("lobe", "lobes")
-    return rest[-1] in words("classes.name_heads") and category_of(rest[-1]) != "finding"
+        return head not in words("classes.partitive_direction") or head in ("lobe", "lobes")
+    return head in words("classes.name_heads") and category_of(head) != "finding"
 
 
 def may_trail(tagged: Tagged, i: int) -> bool:

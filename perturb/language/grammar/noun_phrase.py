@@ -131,13 +131,18 @@ def _modifies_on(tagged: Tagged, i: int, hi: int) -> bool:
     if not is_modifier_word(tagged, j, hi) or not is_modifier_word(tagged, i - 1, hi):
         return False
     # A name must follow, else the modifiers stand behind another name.
-    while j < hi and (
+    most = min(hi, j + _LONGEST_LIST)
+    while j < most and (
         tagged.tags[j] in ("word", "sign", "conjunction") and tagged.tokens[j].lower not in (";", ":", ".")
     ):
         if j in tagged.name_at or (tagged.tags[j] == "word" and not is_modifier_word(tagged, j, hi)):
             return tagged.tokens[j - 1].lower not in (",", "and", "or")
         j += 1
     return False
+
+
+# No one lists more modifiers before a name; without a bound the work would grow with the square of the text.
+_LONGEST_LIST = 40
 
 
 def _is_noun_use(tagged: Tagged, i: int, hi: int) -> bool:
@@ -166,7 +171,7 @@ def _postposed(tagged: Tagged, start: int, stop: int, mods: list[Mod]) -> int:
     first = stop
     while first > name_stop and first - 1 not in tagged.name_at and may_trail(tagged, first - 1):
         first -= 1
-    if any(a < first < b for a, (b, _) in tagged.name_at.items()):
+    if first in tagged.inner:
         return stop
     i = first
     while i < stop:
@@ -197,7 +202,7 @@ def _leading_place(tagged: Tagged, start: int, stop: int, mods: list[Mod]) -> tu
     for i in range(start, stop - 1):
         lower = tokens[i].lower
         is_part = lower in words("classes.part") and lower not in _PARTS_IN_NAMES
-        inside = any(a <= i and i + 1 < b for a, (b, _) in tagged.name_at.items())
+        inside = i + 1 in tagged.inner
         leads = tokens[start].lower in LEVELS or kind_of(tokens[start].lower) in ("direction", "side")
         placed = outer is not None or (i > start and (leads or lower in ("lobe", "lobes")))
         if is_part and not inside and placed:
@@ -222,9 +227,9 @@ def _head(tagged: Tagged, name: tuple[int, int]) -> tuple[str, bool]:
         return "patient", False
     if head in words("classes.generic") and (last - first == 1 or kind_of(tagged.tokens[first].lower)):
         return "generic", part
-    for start, (stop, term) in tagged.name_at.items():
-        if first <= start and stop == last:
-            return term.category, part
+    for start in range(first, last):
+        if start in tagged.name_at and tagged.name_at[start][0] == last:
+            return tagged.name_at[start][1].category, part
     category = category_of(head)
     if not category and last - first > 1 and category_of(tagged.tokens[last - 2].lower) == "finding":
         category = "finding"

@@ -61,6 +61,8 @@ def _first_words(key: str) -> frozenset[str]:
     return frozenset(entry if isinstance(entry, str) else entry[0] for entry in tables()[key])
 
 
+# A run of more words that may begin a view or a modality is none; without a bound the work would grow with the square.
+_LONGEST = 8
 _COMPOUNDS = ("-weighted", "-sensitive", "-suppressed", "-saturated", "-enhanced", "-gated", "-sparing")
 
 
@@ -81,13 +83,18 @@ def _next(tokens: Sequence[Token], i: int) -> str:
     return tokens[i + 1].lower if i + 1 < len(tokens) else ""
 
 
+@cache
+def _before_modality() -> frozenset[str]:
+    return words("modality.before") | words("classes.body_part")
+
+
 def _modality(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple[str, int, int] | None:
     core, after = words("modality.core"), words("modality.after")
-    before = words("modality.before") | words("classes.body_part")
+    before = _before_modality()
     stop = match_phrase(tokens, i, _phrases("modality.head_phrases"))
     if stop == i:
         j = i
-        while j < len(tokens) and free[j] and tokens[j].lower not in core and tokens[j].lower in before:
+        while j < min(len(tokens), i + _LONGEST) and free[j] and tokens[j].lower not in core and tokens[j].lower in before:
             j += 1
         # "coronary CT angiography": what stands before counts where a modality follows.
         if j < len(tokens) and free[j] and tokens[j].lower in core:
@@ -101,7 +108,7 @@ def _modality(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple[st
             return _weighted(tokens, free, i)
     while stop < len(tokens) and free[stop]:
         more = stop
-        while more < len(tokens) - 1 and free[more] and tokens[more].lower in before and tokens[more].lower not in core:
+        while more < min(len(tokens) - 1, stop + _LONGEST) and free[more] and tokens[more].lower in before and tokens[more].lower not in core:
             more += 1
         if not free[more] or not (tokens[more].lower in core or (more == stop and tokens[more].lower in after)):
             break
@@ -145,7 +152,7 @@ def _weighted(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple[st
         return None
     j = i + 1
     core = words("modality.core")
-    while j < len(tokens) and free[j] and tokens[j].lower in words("modality.before") and tokens[j].lower not in core:
+    while j < min(len(tokens), i + _LONGEST) and free[j] and tokens[j].lower in words("modality.before") and tokens[j].lower not in core:
         j += 1
     if j < len(tokens) and free[j] and tokens[j].lower in core:
         stop = j + 1
@@ -176,7 +183,7 @@ def _view(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple[str, i
         return ("view", i, stop)
     j = i
     sure = False
-    while j < len(tokens) and free[j]:
+    while j < min(len(tokens), i + _LONGEST) and free[j]:
         lower = tokens[j].lower
         is_sure = lower in always or tokens[j].text in words("view.capitals")
         if not is_sure and lower not in framed:
@@ -186,7 +193,7 @@ def _view(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple[str, i
     if j == i:
         return None
     k = j
-    while k < len(tokens) and (tokens[k].lower in words("modality.before") or tokens[k].lower.startswith("trans")):
+    while k < min(len(tokens), j + _LONGEST) and (tokens[k].lower in words("modality.before") or tokens[k].lower.startswith("trans")):
         k += 1
     following = tokens[k].lower if k < len(tokens) else ""
     if following in frame and (
@@ -217,7 +224,7 @@ def _phase(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple[str, 
     if lower.endswith("-phase") and len(lower) > 8:
         return ("phase", i, i + 1)
     j = i
-    while j < len(tokens) and free[j] and tokens[j].lower in words("phase.words"):
+    while j < min(len(tokens), i + _LONGEST) and free[j] and tokens[j].lower in words("phase.words"):
         j += 1
     if j > i and j < len(tokens) and tokens[j].lower in ("phase", "phases"):
         return ("phase", i, j + 1)

@@ -38,6 +38,7 @@ class Reading:
         self.tagged: Tagged = tag(text)
         self.text = text
         self.modality = modality
+        self._ends, self._requests, self._last_noun = _counts_along(self.tagged)
         self.stated = _spans_of(self.tagged, names)
         self.spans: list[Found] = []
         self.targets: list[Target] = []
@@ -56,20 +57,16 @@ class Reading:
         raise NotImplementedError("the class of the whole pass fills this")
 
     def _same_sentence(self, i: int) -> bool:
-        first = self.targets[-1].token
-        tokens, tags = self.tagged.tokens, self.tagged.tags
-        return not any(tokens[k].lower in (".", "?", "!", ",") or tags[k] == "relative" for k in range(first, i))
+        return self._ends[i] == self._ends[self.targets[-1].token]
 
     def _just_named(self, i: int) -> bool:
         return bool(self.targets) and self.tagged.tags[i - 1] not in ("sign", "determiner", "preposition")
 
     def _named_later(self, i: int) -> bool:
-        return any(
-            t == "word" and not kind_of(self.tagged.tokens[k].lower) for k, t in enumerate(self.tagged.tags[i:], i)
-        )
+        return i <= self._last_noun
 
     def _request_index(self, before: int) -> int:
-        return max((k for k in range(before) if self.tagged.tags[k] == "request"), default=-1)
+        return self._requests[before]
 
     def _touches(self, i: int) -> bool:
         """Tell whether the last target's name ends right before token `i`."""
@@ -148,6 +145,17 @@ class Reading:
     def _add(self, kind: str, start: int, stop: int, role: str = "target") -> None:
         if stop > start:
             self.spans.append(Found(kind, start, stop, role))
+
+
+def _counts_along(tagged: Tagged) -> tuple[list[int], list[int], int]:
+    """Return, by token, the ends of clauses before it and the last request before it; and the last token that may name."""
+    ends, requests, last = [0], [-1], -1
+    for i, (token, tag_name) in enumerate(zip(tagged.tokens, tagged.tags, strict=True)):
+        ends.append(ends[-1] + (token.lower in (".", "?", "!", ",") or tag_name == "relative"))
+        requests.append(i if tag_name == "request" else requests[-1])
+        if tag_name == "word" and not kind_of(token.lower):
+            last = i
+    return ends, requests, last
 
 
 def _spans_of(tagged: Tagged, names: tuple[str, ...]) -> tuple[tuple[int, int], ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from functools import cache, lru_cache
 from typing import NamedTuple
@@ -38,6 +39,7 @@ class Tagged(NamedTuple):
         marks: first token -> (mark, index after its last token).
         spans: first token -> index after the last token of a relation, negation or certainty phrase.
         name_at: first token -> (index after the name's last token, the ontology's term).
+        inner: the tokens of those names after the first.
         counts: first token -> index after the last token of a number of several words ("at least four").
     """
 
@@ -48,6 +50,7 @@ class Tagged(NamedTuple):
     spans: dict[int, int]
     name_at: dict[int, tuple[int, Term]]
     counts: dict[int, int]
+    inner: frozenset[int]
 
 
 def tag(text: str) -> Tagged:
@@ -75,7 +78,8 @@ def tag(text: str) -> Tagged:
     for i, token in enumerate(tokens):
         if not tags[i]:
             tags[i] = _single(token, tokens, i)
-    return Tagged(text, tokens, tags, marks, spans, names, several)
+    inner = frozenset(k for first, (stop, _) in names.items() for k in range(first + 1, stop))
+    return Tagged(text, tokens, tags, marks, spans, names, several, inner)
 
 
 def _list_figures(tokens: Sequence[Token]) -> list[int]:
@@ -88,9 +92,10 @@ def _list_figures(tokens: Sequence[Token]) -> list[int]:
 
 
 def _figures(text: str, tokens: Sequence[Token], tags: list[str], marks: dict[int, tuple[Mark, int]]) -> None:
+    stops = [t.stop for t in tokens]
     for mark in measures(text):
-        first = next((i for i, t in enumerate(tokens) if mark.start < t.stop), None)
-        if first is None or tags[first]:
+        first = bisect_right(stops, mark.start)
+        if first == len(tokens) or tags[first]:
             continue
         last = first + 1
         while last < len(tokens) and tokens[last].start < mark.stop:
