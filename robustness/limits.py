@@ -27,7 +27,7 @@ class Limits(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    text_characters: int = Field(default=2_000, gt=0)
+    text_characters: int = Field(default=8_000, gt=0)
     pixels: int = Field(default=89_478_485, gt=0)
     image_mib: int = Field(default=1024, gt=0)
     table_mib: int = Field(default=1024, gt=0)

@@ -52,7 +52,7 @@ def parse_prompt(
         one value. Words that are not understood carry no attribute.
 
     Raises:
-        InputError: `text` is longer; the time to read it grows faster than its length.
+        InputError: `text` is longer than the limit; the work of reading grows in proportion to the length.
 
     Example:
         >>> [(a.kind, a.value) for a in parse_prompt("Left ventricular cavity of oval shape").attributes]

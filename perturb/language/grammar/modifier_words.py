@@ -164,7 +164,9 @@ def _belongs_to_name(tagged: Tagged, i: int, end: int, stop: int) -> bool:
         return False
     following, head = tagged.tokens[end].lower, tagged.tokens[stop - 1].lower
     if lower in ("left", "right"):
-        return following.startswith(_CHAMBERS) and end not in tagged.name_at and following not in ("anterior", "posterior")
+        return (
+            following.startswith(_CHAMBERS) and end not in tagged.name_at and following not in ("anterior", "posterior")
+        )
     if kind_of(lower) != "direction" or end in tagged.name_at:
         return False
     if lower in ("nasal", "temporal", "radial", "ulnar", "lingual", "buccal", "palmar", "plantar", "labial", "deep"):

@@ -94,7 +94,9 @@ def _modality(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple[st
     stop = match_phrase(tokens, i, _phrases("modality.head_phrases"))
     if stop == i:
         j = i
-        while j < min(len(tokens), i + _LONGEST) and free[j] and tokens[j].lower not in core and tokens[j].lower in before:
+        while (
+            j < min(len(tokens), i + _LONGEST) and free[j] and tokens[j].lower not in core and tokens[j].lower in before
+        ):
             j += 1
         # "coronary CT angiography": what stands before counts where a modality follows.
         if j < len(tokens) and free[j] and tokens[j].lower in core:
@@ -108,7 +110,12 @@ def _modality(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple[st
             return _weighted(tokens, free, i)
     while stop < len(tokens) and free[stop]:
         more = stop
-        while more < min(len(tokens) - 1, stop + _LONGEST) and free[more] and tokens[more].lower in before and tokens[more].lower not in core:
+        while (
+            more < min(len(tokens) - 1, stop + _LONGEST)
+            and free[more]
+            and tokens[more].lower in before
+            and tokens[more].lower not in core
+        ):
             more += 1
         if not free[more] or not (tokens[more].lower in core or (more == stop and tokens[more].lower in after)):
             break
@@ -152,7 +159,12 @@ def _weighted(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple[st
         return None
     j = i + 1
     core = words("modality.core")
-    while j < min(len(tokens), i + _LONGEST) and free[j] and tokens[j].lower in words("modality.before") and tokens[j].lower not in core:
+    while (
+        j < min(len(tokens), i + _LONGEST)
+        and free[j]
+        and tokens[j].lower in words("modality.before")
+        and tokens[j].lower not in core
+    ):
         j += 1
     if j < len(tokens) and free[j] and tokens[j].lower in core:
         stop = j + 1
@@ -193,7 +205,9 @@ def _view(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple[str, i
     if j == i:
         return None
     k = j
-    while k < min(len(tokens), j + _LONGEST) and (tokens[k].lower in words("modality.before") or tokens[k].lower.startswith("trans")):
+    while k < min(len(tokens), j + _LONGEST) and (
+        tokens[k].lower in words("modality.before") or tokens[k].lower.startswith("trans")
+    ):
         k += 1
     following = tokens[k].lower if k < len(tokens) else ""
     if following in frame and (

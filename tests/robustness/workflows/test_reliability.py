@@ -239,7 +239,7 @@ def test_one_bad_entry_flags_a_case_and_not_the_audit(tmp_path):
     root = write_dataset(tmp_path / "data", images=3)
     path = root / "anns" / "test.json"
     entries = json.loads(path.read_text())
-    for entry, text in zip(entries, ("a\0b", "a\ud800b", [None], "left " * 1_000), strict=False):
+    for entry, text in zip(entries, ("a\0b", "a\ud800b", [None], "left " * 2_000), strict=False):
         entry["prompts"] = {"p6": text}
     path.write_text(json.dumps(entries))
     run = audit(rb.segmenter(segments_bright, name="m"), rb.load_dataset(root), tmp_path / "run")
