@@ -148,7 +148,7 @@ class Reading:
 
 
 def _counts_along(tagged: Tagged) -> tuple[list[int], list[int], int]:
-    """Return, by token, the ends of clauses before it and the last request before it; and the last token that may name."""
+    """Return, by token, the ends of clauses and the last request before it; and the last token that may name."""
     ends, requests, last = [0], [-1], -1
     for i, (token, tag_name) in enumerate(zip(tagged.tokens, tagged.tags, strict=True)):
         ends.append(ends[-1] + (token.lower in (".", "?", "!", ",") or tag_name == "relative"))

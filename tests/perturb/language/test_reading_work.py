@@ -13,9 +13,10 @@ from robustness.perturb.language.parse import parse_prompt
 from robustness.perturb.language.template_shape import written_out
 
 PIECES = (
-    "1 , | 1, |1.5 |12:|12 x |1 mm |12 to |L4 |T2 |grade |left |upper left |small, |round, |red and |no |not |with |of the |polyp |polyp, "
-    "|in the |located in |top left, |image of the |which is a lump |-shaped |Segment the liver. |displacing the |at least |early |chest "
-    "|contains |and |very |between |one |the liver of |is seen |suspicious for |(|'|."
+    "1 , | 1, |1.5 |12:|12 x |1 mm |12 to |L4 |T2 |grade |left |upper left |small, |round, |red and |no |not |with "
+    "|of the |polyp |polyp, |in the |located in |top left, |image of the |which is a lump |-shaped |Segment the liver. "
+    "|displacing the |at least |early |chest |contains |and |very |between |one |the liver of |is seen |suspicious for "
+    "|(|'|."
 ).split("|")
 
 
