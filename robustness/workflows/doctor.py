@@ -70,7 +70,9 @@ def _packages() -> tuple[list[str], list[tuple[str, str, str]], list[str]]:
     """Return the required packages that are missing, those that are too old, and the optional ones that are missing."""
     from packaging.requirements import Requirement
 
-    missing, old, optional = [], [], []
+    missing: list[str] = []
+    old: list[tuple[str, str, str]] = []
+    optional: list[str] = []
     try:
         lines = metadata.requires(PACKAGE) or []
     except metadata.PackageNotFoundError:
