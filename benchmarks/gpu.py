@@ -28,7 +28,8 @@ import torch
 
 from robustness.errors import RobustnessError
 from robustness.runners.inference.devices import resolve_device
-from robustness.runners.inference.engine import Engine, Request
+from robustness.runners.inference.engine import Engine
+from robustness.runners.inference.request import Request
 from robustness.runners.inference.segmenter import NetworkSegmenter
 from robustness.runners.models.load import load_model
 

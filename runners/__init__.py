@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from robustness.lazy import load
 
 if TYPE_CHECKING:
+    from robustness.runners.inference.embedding import Tensors
     from robustness.runners.inference.preprocess import Preprocess
-    from robustness.runners.inference.segmenter import SplitNetwork, Tensors
+    from robustness.runners.inference.segmenter import SplitNetwork
     from robustness.runners.models.entry import Config, ModelEntry
 
 _MODULES = {

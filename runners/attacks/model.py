@@ -13,7 +13,8 @@ import torch
 from robustness.perturb.attacks.base import AttackSettings, ImageArray
 from robustness.perturb.image.pixels import is_gray, to_unit
 from robustness.runners.attacks.loss import loss_of_logits, target_of
-from robustness.runners.inference.segmenter import NetworkSegmenter, SplitNetwork, Tensors
+from robustness.runners.inference.embedding import Tensors
+from robustness.runners.inference.segmenter import NetworkSegmenter, SplitNetwork
 from robustness.types import Case, Segmenter
 
 

@@ -20,9 +20,11 @@ from robustness.errors import CaseError
 from robustness.metrics.scores.mask_change import mask_change
 from robustness.metrics.scores.masks import mask_metrics
 from robustness.plans.audit import Plan
+from robustness.runners.audit.plan_engine import engine_of
 from robustness.runners.audit.scoring import resize_nearest
 from robustness.runners.data.dataset import Dataset
-from robustness.runners.inference.engine import Engine, Request, engine_of
+from robustness.runners.inference.engine import Engine
+from robustness.runners.inference.request import Request
 from robustness.runners.inference.segmenter import NetworkSegmenter
 from robustness.types import Case, Mask, Probability, Segmenter
 

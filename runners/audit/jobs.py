@@ -14,7 +14,7 @@ from robustness.perturb.language.truth import judge_prompt
 from robustness.perturb.select import Selected
 from robustness.results import CLEAN, PARAPHRASE, RERUN
 from robustness.runners.audit.rows import ResultRow, SeriesIdentity
-from robustness.runners.inference.engine import Request
+from robustness.runners.inference.request import Request
 from robustness.seeds import generator
 from robustness.types import Case, Mask, NotApplicable, Params, Prompt
 

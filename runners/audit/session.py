@@ -26,6 +26,7 @@ from robustness.runners.audit.gallery import GalleryCollector, Standings
 from robustness.runners.audit.image_jobs import image_jobs
 from robustness.runners.audit.jobs import Group, Item, Job, JobMaker, Placed
 from robustness.runners.audit.parts import Part, cut_parts, first_parts, image_places, model_names
+from robustness.runners.audit.plan_engine import engine_of
 from robustness.runners.audit.reader import AuditStoppedError, ImageOf, Reader
 from robustness.runners.audit.rerun import sampled_images, shows_noise
 from robustness.runners.audit.results_table import results_table
@@ -36,7 +37,7 @@ from robustness.runners.audit.state import HARDWARE, compare, describe, digest, 
 from robustness.runners.audit.text_probe import Vectors, has_text_embedding, with_text_distance
 from robustness.runners.data.load import Dataset
 from robustness.runners.environment import environment
-from robustness.runners.inference.engine import Engine, engine_of
+from robustness.runners.inference.engine import Engine
 from robustness.types import Segmenter
 
 if TYPE_CHECKING:

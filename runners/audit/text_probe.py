@@ -24,7 +24,7 @@ Vectors = dict[str, "torch.Tensor"]
 
 def has_text_embedding(model: Segmenter) -> bool:
     """Return whether a model's text embeddings are tensors whose distance means something."""
-    from robustness.runners.inference.segmenter import TensorEmbedding
+    from robustness.runners.inference.embedding import TensorEmbedding
 
     if not getattr(model, "takes_text", False):
         return False
@@ -72,7 +72,7 @@ def _vector(model: Segmenter, text: str, vectors: Vectors) -> torch.Tensor:
     """Return a text's features at unit length, in double precision."""
     import torch
 
-    from robustness.runners.inference.segmenter import TensorEmbedding
+    from robustness.runners.inference.embedding import TensorEmbedding
 
     if text not in vectors:
         with torch.inference_mode():

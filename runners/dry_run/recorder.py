@@ -14,7 +14,7 @@ from robustness.errors import CaseError, InputError
 from robustness.plans.audit import ModelSpec, Plan
 from robustness.runners.audit.run import run_audit
 from robustness.runners.data.load import Dataset
-from robustness.runners.inference.engine import Request
+from robustness.runners.inference.request import Request
 from robustness.types import Progress
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from robustness.results import CLEAN, RERUN, parse_condition
 from robustness.runners.data.load import Dataset
 from robustness.runners.dry_run.recorder import record
 from robustness.runners.exchange.package import image_digest
-from robustness.runners.inference.engine import Request
+from robustness.runners.inference.request import Request
 from robustness.types import Progress
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import torch
 from robustness.errors import CaseError, InputError
 from robustness.runners.exchange.package import image_digest, request_id
 from robustness.runners.exchange.predictions import Map, Returned, ReturnedError
-from robustness.runners.inference.engine import Request
+from robustness.runners.inference.request import Request
 from robustness.types import Probability
 
 MISSING, EXTRA, TWICE = "missing", "extra", "more than one file"

@@ -5,46 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
-import numpy as np
 import torch
 
 from robustness.errors import CaseError, InputError
 from robustness.foreign_code import foreign_code
 from robustness.runners.inference.image_feature_cache import ImageFeatureCache
-from robustness.runners.inference.segmenter import NetworkSegmenter
+from robustness.runners.inference.model_errors import case_error, finite_or_error, stops_all
+from robustness.runners.inference.request import Request, image_groups
 from robustness.types import Image, Probability, Segmenter
-
-if TYPE_CHECKING:
-    from robustness.plans.audit import Plan
 
 T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Request:
-    """One prediction that is wanted.
-
-    Attributes:
-        image: uint8 (H, W, 3); an attack's `ExactImage` is float32 in [0, 1].
-        image_key: what makes images the same; equal keys are encoded once per call.
-        text: the prompt.
-        condition, case_id, prompt_index: where the prediction belongs; models that hold predictions look it up by them.
-    """
-
-    image: Image
-    image_key: str
-    text: str
-    condition: str = "clean"
-    case_id: str = ""
-    prompt_index: int = 0
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(H, W) of the image."""
-        return self.image.shape[0], self.image.shape[1]
 
 
 class Encoded(NamedTuple):
@@ -142,7 +115,7 @@ class Engine:
             encoded = self._encode_texts(texts)
         waiting: dict[int, Probability | CaseError] = {}
         following = 0
-        for group in _image_groups(requests, self.image_batch):
+        for group in image_groups(requests, self.image_batch):
             for index, outcome in self._predict_group(requests, group, texts, encoded, fresh):
                 waiting[index] = outcome
                 while following in waiting:
@@ -213,7 +186,7 @@ class Engine:
             self.counters.n_decodes += len(part)
             for first, outcome in zip(part, maps, strict=True):
                 indices = alike[requests[first].image_key, texts[first]]
-                outcome = _finite(outcome)
+                outcome = finite_or_error(outcome)
                 if isinstance(outcome, CaseError):
                     yield from self._failed(indices, outcome)
                 else:
@@ -230,10 +203,10 @@ class Engine:
         try:
             return [one for maps in self._in_batches(part, "batch_size", decode) for one in maps]
         except Exception as error:  # whatever a model's own code raises
-            if _stops(error):
+            if stops_all(error):
                 raise
             if len(part) == 1:
-                return [_case_error(error, "pair")]
+                return [case_error(error, "pair")]
         return [outcome for one in part for outcome in self._decoded([one], decode)]
 
     def _encode_images(self, images: Mapping[str, Image], fresh: bool) -> Encoded:
@@ -263,7 +236,7 @@ class Engine:
             embedding = _concat(self._in_batches(items, setting, encode))
             return Encoded({key: row for row, key in enumerate(keys)}, embedding, {})
         except Exception as error:  # whatever a model's own code raises; it comes again below
-            if _stops(error):
+            if stops_all(error):
                 raise
         embeddings: list[Any] = []
         rows: dict[Any, int] = {}
@@ -274,9 +247,9 @@ class Engine:
                     embeddings.append(encode([item]))
                 rows[key] = len(rows)
             except Exception as error:  # see above
-                if _stops(error):
+                if stops_all(error):
                     raise
-                errors[key] = _case_error(error, what)
+                errors[key] = case_error(error, what)
         return Encoded(rows, _concat(embeddings) if embeddings else None, errors)
 
     def _in_batches(self, items: Sequence[Any], setting: str, work: Callable[[Sequence[Any]], T]) -> list[T]:
@@ -298,24 +271,6 @@ class Engine:
         return done
 
 
-def engine_of(model: Segmenter, plan: Plan) -> Engine:
-    """Return the engine that a plan asks for; only networks have features that a cache can keep.
-
-    A model that says so (`pairs_at_once`) gets that many pairs at a time where the plan's number is smaller.
-    """
-    spec, cache = plan.engine, None
-    if spec.cache is not None and isinstance(model, NetworkSegmenter):
-        cache = ImageFeatureCache(spec.cache, model, limit_gib=spec.cache_gib, dtype=spec.cache_dtype)
-    pairs = getattr(model, "pairs_at_once", None) or 0
-    return Engine(
-        model,
-        batch_size=max(spec.batch_size, pairs),
-        image_batch=max(spec.image_batch, pairs // 2),
-        resolution=plan.metrics.resolution,
-        cache=cache,
-    )
-
-
 def _unless_out_of_memory(work: Callable[[Sequence[Any]], T], part: Sequence[Any]) -> T | None:
     try:
         with foreign_code():
@@ -334,35 +289,5 @@ def _outcome(lookup: Callable[[Request], Probability], request: Request) -> Prob
         return error
 
 
-def _stops(error: Exception) -> bool:
-    """Return whether an error is one of the whole: bad usage, or a lack of memory that smaller parts did not fix."""
-    whole = isinstance(error, InputError | torch.cuda.OutOfMemoryError | MemoryError)
-    return whole and not isinstance(error, CaseError)
-
-
-def _case_error(error: Exception, what: str) -> CaseError:
-    """Return what a model raised for one image, text or pair as the error of the rows that it concerns."""
-    if isinstance(error, CaseError):
-        return error
-    return CaseError(f"the model raised {type(error).__name__} for this {what}: {' '.join(str(error).split())[:300]}")
-
-
 def _concat(embeddings: Sequence[Any]) -> Any:
     return embeddings[0] if len(embeddings) == 1 else type(embeddings[0]).concat(embeddings)
-
-
-def _finite(outcome: Probability | CaseError) -> Probability | CaseError:
-    """Return a map, or an error where it is no map: NaN lies above no threshold and would pass for an empty mask."""
-    if isinstance(outcome, CaseError) or bool(np.isfinite(outcome).all()):
-        return outcome
-    return CaseError("the model's output is not finite (NaN or infinity)")
-
-
-def _image_groups(requests: Sequence[Request], image_batch: int) -> Iterator[list[int]]:
-    """Yield the request indices on each batch of distinct images, images in order of first appearance."""
-    by_image: dict[str, list[int]] = {}
-    for index, request in enumerate(requests):
-        by_image.setdefault(request.image_key, []).append(index)
-    keys = list(by_image)
-    for start in range(0, len(keys), image_batch):
-        yield sorted(i for key in keys[start : start + image_batch] for i in by_image[key])

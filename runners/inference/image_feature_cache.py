@@ -23,7 +23,8 @@ from safetensors.torch import save_file
 import robustness
 from robustness.errors import InputError
 from robustness.files import write_atomic
-from robustness.runners.inference.segmenter import NetworkSegmenter, TensorEmbedding
+from robustness.runners.inference.embedding import TensorEmbedding
+from robustness.runners.inference.segmenter import NetworkSegmenter
 from robustness.types import Image
 
 GIB = 2**30

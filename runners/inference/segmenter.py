@@ -14,10 +14,9 @@ from torch.nn import functional
 
 from robustness.errors import InputError
 from robustness.runners.inference.devices import autocast
+from robustness.runners.inference.embedding import TensorEmbedding, Tensors
 from robustness.runners.inference.preprocess import Preprocess
 from robustness.types import Image, Probability
-
-Tensors = tuple[torch.Tensor, ...]
 
 
 class Tokens(NamedTuple):
@@ -40,40 +39,6 @@ class Tokenizer(Protocol):
     def __call__(self, texts: Sequence[str]) -> Tokens:
         """Return ids and mask padded to `context_length`; longer texts are cut."""
         ...
-
-
-@dataclass(frozen=True, eq=False)
-class TensorEmbedding:
-    """Encoded images or texts: tensors whose first axis counts the rows.
-
-    A network without text has one tensor of shape (B, 0) as its text features.
-    """
-
-    tensors: Tensors
-
-    def __len__(self) -> int:
-        return self.tensors[0].shape[0]
-
-    def take(self, rows: Sequence[int]) -> TensorEmbedding:
-        """Return the features of `rows`, repeats allowed, in that order."""
-        index = torch.as_tensor(list(rows), dtype=torch.long, device=self.tensors[0].device)
-        return TensorEmbedding(tuple(t.index_select(0, index) for t in self.tensors))
-
-    def to(self, device: torch.device | str) -> TensorEmbedding:
-        """Return the features on `device`."""
-        return TensorEmbedding(tuple(t.to(device) for t in self.tensors))
-
-    @staticmethod
-    def concat(parts: Sequence[TensorEmbedding]) -> TensorEmbedding:
-        """Join features by rows; shorter second axes (texts of fewer tokens) are filled with zeros at the end."""
-        return TensorEmbedding(tuple(_join(tensors) for tensors in zip(*(part.tensors for part in parts), strict=True)))
-
-
-def _join(parts: Sequence[torch.Tensor]) -> torch.Tensor:
-    if parts[0].ndim < 2 or len({p.shape[1] for p in parts}) == 1:
-        return torch.cat(list(parts))
-    longest = max(p.shape[1] for p in parts)
-    return torch.cat([functional.pad(p, (0, 0) * (p.ndim - 2) + (0, longest - p.shape[1])) for p in parts])
 
 
 class SplitNetwork(nn.Module):

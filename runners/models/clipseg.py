@@ -18,8 +18,9 @@ from torch import nn
 
 from robustness.errors import InputError, one_line
 from robustness.registry import MODELS
+from robustness.runners.inference.embedding import Tensors
 from robustness.runners.inference.preprocess import Preprocess
-from robustness.runners.inference.segmenter import SplitNetwork, Tensors
+from robustness.runners.inference.segmenter import SplitNetwork
 from robustness.runners.models.entry import Config, ModelEntry, Shapes, merge
 from robustness.runners.models.tokenizers.clip import VOCABULARY_SIZE, ClipTokenizer, has_vocabulary
 

@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from robustness.errors import InputError, one_line
+from robustness.runners.inference.embedding import Tensors
 from robustness.runners.inference.preprocess import Preprocess
-from robustness.runners.inference.segmenter import SplitNetwork, Tensors
+from robustness.runners.inference.segmenter import SplitNetwork
 from robustness.runners.models.entry import Config, ModelEntry, Shapes, merge
 
 # Blocks per stage, and whether a block has three convolutions.

@@ -18,8 +18,9 @@ from torch.nn import functional
 
 from robustness.errors import InputError
 from robustness.registry import MODELS
+from robustness.runners.inference.embedding import Tensors
 from robustness.runners.inference.preprocess import Preprocess
-from robustness.runners.inference.segmenter import Tensors, Tokens
+from robustness.runners.inference.segmenter import Tokens
 from robustness.runners.models.entry import Config
 from robustness.runners.models.instances import Enlarge, InstanceNetwork, check_enlarge, interpolated
 from robustness.runners.models.pretrained import (

@@ -9,7 +9,8 @@ import torch
 from torch.nn import functional
 
 from robustness.errors import InputError
-from robustness.runners.inference.segmenter import SplitNetwork, Tensors
+from robustness.runners.inference.embedding import Tensors
+from robustness.runners.inference.segmenter import SplitNetwork
 from robustness.types import Probability
 
 # The logit of a pixel that belongs to no instance: a probability of 2e-9, and finite.

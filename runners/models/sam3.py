@@ -14,8 +14,8 @@ import torch
 from torch import nn
 
 from robustness.registry import MODELS
+from robustness.runners.inference.embedding import Tensors
 from robustness.runners.inference.preprocess import Preprocess
-from robustness.runners.inference.segmenter import Tensors
 from robustness.runners.models.entry import Config
 from robustness.runners.models.instances import Enlarge, InstanceNetwork, check_enlarge, interpolated
 from robustness.runners.models.pretrained import PretrainedEntry, config_object, load_whole, plain_config

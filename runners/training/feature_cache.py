@@ -14,7 +14,8 @@ import numpy as np
 import torch
 
 from robustness.runners.inference.devices import autocast
-from robustness.runners.inference.segmenter import NetworkSegmenter, TensorEmbedding, Tensors
+from robustness.runners.inference.embedding import TensorEmbedding, Tensors
+from robustness.runners.inference.segmenter import NetworkSegmenter
 from robustness.runners.training.feature_store import FeatureStore, FileStore, MemoryStore, halved, restored
 from robustness.types import Image
 

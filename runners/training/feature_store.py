@@ -9,7 +9,7 @@ import torch
 
 from robustness.errors import InputError
 from robustness.files import make_folder, write_atomic
-from robustness.runners.inference.segmenter import Tensors
+from robustness.runners.inference.embedding import Tensors
 
 
 class FeatureStore(Protocol):

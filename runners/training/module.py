@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from robustness.errors import InputError
 from robustness.plans.finetune import TrainSpec
 from robustness.runners.checkpoints.resume_state import IDENTITY
-from robustness.runners.inference.segmenter import NetworkSegmenter, Tensors
+from robustness.runners.inference.embedding import Tensors
+from robustness.runners.inference.segmenter import NetworkSegmenter
 from robustness.runners.training.consistency import group_consistency
 from robustness.runners.training.log import LOSSES, TrainingLog
 from robustness.runners.training.loss import hard_dice, training_loss

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from robustness.registry import MODELS
-from robustness.runners.inference.segmenter import NetworkSegmenter, Tensors
+from robustness.runners.inference.embedding import Tensors
+from robustness.runners.inference.segmenter import NetworkSegmenter
 from robustness.runners.models.entry import ModelEntry
 
 

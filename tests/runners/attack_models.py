@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from robustness.runners.inference.embedding import Tensors
 from robustness.runners.inference.preprocess import Preprocess
-from robustness.runners.inference.segmenter import NetworkSegmenter, SplitNetwork, Tensors
+from robustness.runners.inference.segmenter import NetworkSegmenter, SplitNetwork
 from robustness.types import Case, Prompt
 from tests.synthetic import disc
 

@@ -6,7 +6,8 @@ import itertools
 
 import numpy as np
 
-from robustness.runners.inference.engine import Engine, Request
+from robustness.runners.inference.engine import Engine
+from robustness.runners.inference.request import Request
 
 
 def assert_cached_codes_give_full_forwards(model, images, texts, whole_forward):

@@ -17,8 +17,9 @@ from torch import nn
 from robustness.errors import InputError, one_line
 from robustness.registry import MODELS
 from robustness.runners.checkpoints.partial_weights import expect_part
+from robustness.runners.inference.embedding import Tensors
 from robustness.runners.inference.preprocess import CLIP_MEAN, CLIP_STD, Preprocess
-from robustness.runners.inference.segmenter import SplitNetwork, Tensors
+from robustness.runners.inference.segmenter import SplitNetwork
 from robustness.runners.models.biomedclipseg.encoders import BiomedClip
 from robustness.runners.models.biomedclipseg.shapes import backbone_part, config_from_shapes
 from robustness.runners.models.clipseg import PUBLISHED_DECODER, ClipSegNetwork

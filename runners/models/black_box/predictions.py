@@ -19,7 +19,7 @@ from robustness.runners.models.black_box.entry import BlackBoxEntry
 from robustness.types import Image, Probability
 
 if TYPE_CHECKING:
-    from robustness.runners.inference.engine import Request
+    from robustness.runners.inference.request import Request
 
 RETURNS = ("auto", "probabilities", "mask")
 _TO_UNDERSCORE = str.maketrans(":@+", "___")

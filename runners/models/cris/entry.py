@@ -18,8 +18,9 @@ from torch.nn import functional
 from robustness.errors import InputError
 from robustness.registry import MODELS
 from robustness.runners.checkpoints.partial_weights import expect_part
+from robustness.runners.inference.embedding import Tensors
 from robustness.runners.inference.preprocess import CLIP_MEAN, CLIP_STD, Preprocess
-from robustness.runners.inference.segmenter import SplitNetwork, Tensors, Tokens
+from robustness.runners.inference.segmenter import SplitNetwork, Tokens
 from robustness.runners.models.cris.decoder import Decoder, Words
 from robustness.runners.models.cris.image import ImageNet
 from robustness.runners.models.cris.neck import ImageHalf, Neck

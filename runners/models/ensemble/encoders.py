@@ -12,7 +12,8 @@ import torch
 
 from robustness.registry import MODELS
 from robustness.runners.inference.devices import autocast
-from robustness.runners.inference.segmenter import NetworkSegmenter, SplitNetwork, TensorEmbedding, Tensors
+from robustness.runners.inference.embedding import TensorEmbedding, Tensors
+from robustness.runners.inference.segmenter import NetworkSegmenter, SplitNetwork
 from robustness.runners.models.entry import ModelEntry
 from robustness.types import Embedding, Image, Segmenter
 

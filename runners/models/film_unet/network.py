@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from robustness.errors import InputError
-from robustness.runners.inference.segmenter import SplitNetwork, Tensors
+from robustness.runners.inference.embedding import Tensors
+from robustness.runners.inference.segmenter import SplitNetwork
 from robustness.runners.models.tokenizers.bytes import PAD
 
 _GROUP = 8

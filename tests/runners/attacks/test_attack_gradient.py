@@ -15,8 +15,9 @@ from robustness.perturb.attacks.pgd import Pgd
 from robustness.runners.attacks.gradient import fgsm, pgd
 from robustness.runners.attacks.loss import loss_of_logits, target_of
 from robustness.runners.attacks.model import GradientModel
-from robustness.runners.inference.engine import Engine, Request
+from robustness.runners.inference.engine import Engine
 from robustness.runners.inference.preprocess import Preprocess
+from robustness.runners.inference.request import Request
 from robustness.runners.inference.segmenter import SplitNetwork
 from robustness.runners.models.load import load_model
 from robustness.runners.training.loss import DiceAndCrossEntropy

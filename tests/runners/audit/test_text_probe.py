@@ -11,7 +11,7 @@ import robustness as rb
 from robustness.errors import InputError
 from robustness.runners.audit import text_probe
 from robustness.runners.audit.text_probe import text_collapse, text_distances, with_text_distance
-from robustness.runners.inference.segmenter import TensorEmbedding
+from robustness.runners.inference.embedding import TensorEmbedding
 from robustness.runners.models.load import load_model
 from tests.synthetic import reads_side, write_dataset
 

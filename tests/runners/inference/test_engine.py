@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from robustness.errors import InputError
-from robustness.runners.inference.engine import Engine, Request
+from robustness.runners.inference.engine import Engine
+from robustness.runners.inference.request import Request
 from robustness.runners.models.load import load_model
 
 MODELS = {

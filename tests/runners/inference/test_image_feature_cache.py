@@ -9,8 +9,9 @@ import torch
 
 import robustness as rb
 from robustness.errors import InputError
-from robustness.runners.inference.engine import Engine, Request
+from robustness.runners.inference.engine import Engine
 from robustness.runners.inference.image_feature_cache import GIB, ImageFeatureCache, identity_of
+from robustness.runners.inference.request import Request
 from robustness.runners.models.load import load_model
 from tests.synthetic import write_dataset
 
@@ -170,7 +171,7 @@ class TestHalf:
         assert all(np.array_equal(a, b) for a, b in zip(first[0], second[0], strict=True))
 
     def test_values_beyond_its_range_are_kept_whole(self, model, tmp_path):
-        from robustness.runners.inference.segmenter import TensorEmbedding
+        from robustness.runners.inference.embedding import TensorEmbedding
 
         code = TensorEmbedding((torch.tensor([[1e6, 1.0]]), torch.tensor([[True]])))
         cache = ImageFeatureCache(tmp_path, model, dtype="float16")

@@ -8,8 +8,9 @@ import torch
 from torchvision import transforms
 
 from robustness.errors import InputError
+from robustness.runners.inference.embedding import TensorEmbedding
 from robustness.runners.inference.preprocess import CLIP_MEAN, CLIP_STD, Preprocess
-from robustness.runners.inference.segmenter import NetworkSegmenter, SplitNetwork, TensorEmbedding, Tokens, resize_maps
+from robustness.runners.inference.segmenter import NetworkSegmenter, SplitNetwork, Tokens, resize_maps
 
 
 class LengthTokenizer:

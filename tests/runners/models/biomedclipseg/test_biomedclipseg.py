@@ -10,8 +10,9 @@ import torch
 from robustness.errors import InputError
 from robustness.registry import MODELS
 from robustness.runners.checkpoints.checkpoint import save_checkpoint
-from robustness.runners.inference.engine import Engine, Request
-from robustness.runners.inference.segmenter import TensorEmbedding
+from robustness.runners.inference.embedding import TensorEmbedding
+from robustness.runners.inference.engine import Engine
+from robustness.runners.inference.request import Request
 from robustness.runners.models.biomedclipseg.entry import BiomedClipSegModel
 from robustness.runners.models.entry import merge
 from robustness.runners.models.load import load_model

@@ -8,7 +8,8 @@ import torch
 
 import robustness as rb
 from robustness.errors import InputError
-from robustness.runners.inference.engine import Engine, Request
+from robustness.runners.inference.engine import Engine
+from robustness.runners.inference.request import Request
 from robustness.types import Segmenter
 
 

@@ -11,7 +11,8 @@ import pytest
 
 import robustness as rb
 from robustness.errors import InputError
-from robustness.runners.inference.engine import Engine, Request
+from robustness.runners.inference.engine import Engine
+from robustness.runners.inference.request import Request
 from robustness.runners.models.load import load_model
 from tests.synthetic import write_dataset
 

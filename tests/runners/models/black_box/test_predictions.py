@@ -8,7 +8,8 @@ from PIL import Image as PILImage
 
 import robustness as rb
 from robustness.errors import CaseError, InputError
-from robustness.runners.inference.engine import Engine, Request
+from robustness.runners.inference.engine import Engine
+from robustness.runners.inference.request import Request
 from robustness.runners.models.black_box.predictions import condition_folder
 
 

@@ -11,8 +11,9 @@ from torch.nn import functional
 
 from robustness.errors import InputError
 from robustness.runners.checkpoints.checkpoint import save_checkpoint
-from robustness.runners.inference.engine import Engine, Request
-from robustness.runners.inference.segmenter import TensorEmbedding
+from robustness.runners.inference.embedding import TensorEmbedding
+from robustness.runners.inference.engine import Engine
+from robustness.runners.inference.request import Request
 from robustness.runners.models.cris.attention import PackedAttention, grid_positions, line_positions
 from robustness.runners.models.cris.entry import CrisModel, CrisNetwork
 from robustness.runners.models.cris.neck import ImageHalf

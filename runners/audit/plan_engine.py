@@ -1,0 +1,27 @@
+"""The engine that a plan asks for."""
+
+from __future__ import annotations
+
+from robustness.plans.audit import Plan
+from robustness.runners.inference.engine import Engine
+from robustness.runners.inference.image_feature_cache import ImageFeatureCache
+from robustness.runners.inference.segmenter import NetworkSegmenter
+from robustness.types import Segmenter
+
+
+def engine_of(model: Segmenter, plan: Plan) -> Engine:
+    """Return the engine that a plan asks for; only networks have features that a cache can keep.
+
+    A model that says so (`pairs_at_once`) gets that many pairs at a time where the plan's number is smaller.
+    """
+    spec, cache = plan.engine, None
+    if spec.cache is not None and isinstance(model, NetworkSegmenter):
+        cache = ImageFeatureCache(spec.cache, model, limit_gib=spec.cache_gib, dtype=spec.cache_dtype)
+    pairs = getattr(model, "pairs_at_once", None) or 0
+    return Engine(
+        model,
+        batch_size=max(spec.batch_size, pairs),
+        image_batch=max(spec.image_batch, pairs // 2),
+        resolution=plan.metrics.resolution,
+        cache=cache,
+    )

@@ -1,0 +1,45 @@
+"""Encoded images and texts of a network: tensors by rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional
+
+Tensors = tuple[torch.Tensor, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class TensorEmbedding:
+    """Encoded images or texts: tensors whose first axis counts the rows.
+
+    A network without text has one tensor of shape (B, 0) as its text features.
+    """
+
+    tensors: Tensors
+
+    def __len__(self) -> int:
+        return self.tensors[0].shape[0]
+
+    def take(self, rows: Sequence[int]) -> TensorEmbedding:
+        """Return the features of `rows`, repeats allowed, in that order."""
+        index = torch.as_tensor(list(rows), dtype=torch.long, device=self.tensors[0].device)
+        return TensorEmbedding(tuple(t.index_select(0, index) for t in self.tensors))
+
+    def to(self, device: torch.device | str) -> TensorEmbedding:
+        """Return the features on `device`."""
+        return TensorEmbedding(tuple(t.to(device) for t in self.tensors))
+
+    @staticmethod
+    def concat(parts: Sequence[TensorEmbedding]) -> TensorEmbedding:
+        """Join features by rows; shorter second axes (texts of fewer tokens) are filled with zeros at the end."""
+        return TensorEmbedding(tuple(_join(tensors) for tensors in zip(*(part.tensors for part in parts), strict=True)))
+
+
+def _join(parts: Sequence[torch.Tensor]) -> torch.Tensor:
+    if parts[0].ndim < 2 or len({p.shape[1] for p in parts}) == 1:
+        return torch.cat(list(parts))
+    longest = max(p.shape[1] for p in parts)
+    return torch.cat([functional.pad(p, (0, 0) * (p.ndim - 2) + (0, longest - p.shape[1])) for p in parts])
