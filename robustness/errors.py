@@ -14,10 +14,12 @@ Every message is one line: the argument, what was expected, what came, and how t
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 # Longer messages are cut in the middle: what is wrong stands first and how to go on last.
 _LONGEST = 1_600
+# So many names are all told.
+_FEW = 12
 
 
 class RobustnessError(Exception):
@@ -70,6 +72,21 @@ def suggest(name: str, names: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the nearest of `known`, or an empty string."""
     near = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
     return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def unknown_name(kind: str, name: str, names: Sequence[str]) -> str:
+    """Return the message for a name that none of `names` is: all of a few, the near ones of many.
+
+    Example:
+        >>> unknown_name("metric", "dise", ["dice", "iou"])
+        "metric: expected one of dice, iou, got 'dise'; did you mean 'dice'?"
+    """
+    if len(names) <= _FEW:
+        return f"{kind}: expected one of {', '.join(names)}, got {name!r}{suggest(name, names)}"
+    near = difflib.get_close_matches(name, list(names), n=5, cutoff=0.5)
+    others = f" Near it: {', '.join(near[1:])}" if near[1:] else ""
+    listed = f"one of {len(names)} names (robustness list {kind}s)"
+    return f"{kind}: expected {listed}, got {name!r}{suggest(name, names)}{others}"
 
 
 def one_line(error: BaseException, *, most: int | None = None) -> str:

@@ -15,7 +15,7 @@ from importlib.abc import InspectLoader
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from robustness.errors import UnknownNameError, suggest
+from robustness.errors import UnknownNameError, unknown_name
 
 if TYPE_CHECKING:
     from robustness.entries import MetricEntry, ModelEntry, PerturbationEntry
@@ -68,10 +68,7 @@ class Registry(Generic[T]):
         if name not in self._entries:
             self._read_plugins()
         if name not in self._entries:
-            names = sorted(self._entries)
-            raise UnknownNameError(
-                f"{self.name}: expected one of {', '.join(names)}, got {name!r}{suggest(name, names)}"
-            )
+            raise UnknownNameError(unknown_name(self.name, name, sorted(self._entries)))
         return self._entries[name]
 
     def names(self) -> list[str]:

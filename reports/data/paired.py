@@ -12,7 +12,7 @@ from robustness.metrics.analyses.effects import effects
 from robustness.reports.data.claims import ORDER
 from robustness.reports.data.datatable import plain
 from robustness.reports.data.frames import Frames
-from robustness.reports.words import condition_words, text
+from robustness.reports.words import condition_words, listing, text
 from robustness.results import CLEAN, RERUN
 
 KEYS = ("dataset", "split", "case_id", "prompt_index")
@@ -88,6 +88,25 @@ def comparisons(
         changes = _verdict_changes(frames.verdicts, baseline, series)
         results.append(Comparison(baseline, series, metric, unmatched, _ordered(table, alpha), changes, note))
     return tuple(results)
+
+
+def not_compared(frames: Frames) -> str:
+    """Say which series are compared with nothing: no other run has their data set, or none of their cases; else ""."""
+    matched = pairs(frames)
+    alone = [s for s in frames.series if not any(s in pair for pair in matched)]
+    results = frames.results
+    cases = {s: set(map(tuple, results[results["series"] == s][list(KEYS)].to_numpy().tolist())) for s in frames.series}
+    apart = [f"{new} and {old}" for old, new in matched if not cases[old] & cases[new]]
+    if len(alone) == len(frames.series) or (matched and len(apart) == len(matched)):
+        said = "Nothing was compared."
+    elif alone or apart:
+        said = "Not everything was compared."
+    else:
+        return ""
+    if alone:
+        sets = results.drop_duplicates(["series", "dataset"]).set_index("series")["dataset"]
+        said += f" No other run has the data set of {listing([f'{s} ({sets.loc[[s]].iloc[0]})' for s in alone])}."
+    return f"{said} {listing(apart)} share no case." if apart else said
 
 
 def pairs(frames: Frames) -> list[tuple[str, str]]:

@@ -60,7 +60,15 @@ def write_report(
     runs = read_runs(run_dirs)
     frames = merge(runs)
     gallery = make_gallery(frames.gallery) if images else Gallery()
-    report = content.build(runs, title=title, gallery=gallery, edition=edition, images=images, published=published)
+    report = content.build(
+        runs,
+        title=title,
+        gallery=gallery,
+        edition=edition,
+        images=images,
+        published=published,
+        compared=compare_first,
+    )
     # A report is meant to be read by others, whatever the mask of the process.
     write_text(out, render(report, frames, gallery, compare_first=compare_first), mode=0o644)
     return out

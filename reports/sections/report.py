@@ -81,6 +81,7 @@ def build(
     edition: Edition = "auditor",
     images: bool = True,
     published: bool = False,
+    compared: bool = False,
 ) -> Report:
     """Build the content of the page for `runs` (see `tables.read_runs`).
 
@@ -91,6 +92,7 @@ def build(
         edition: what the page leads with; the content is the same.
         images: False leaves every image out.
         published: add the benchmark's published figures, labelled as such.
+        compared: the page is there to compare: what was compared with nothing is said before all else.
     """
     frames = merge(runs)
     if gallery is None:
@@ -98,8 +100,9 @@ def build(
     facts_of_runs = [provenance.run_facts(run) for run in runs]
     facts = tuple(fact for group in facts_of_runs for fact in group)
     limits = methods.limitations(runs, frames, facts)
-    compared = _compared(runs, frames)
+    comparisons = _compared(runs, frames)
     models, tables = model_facts(runs), _tables(frames, runs)
+    alone = paired.not_compared(frames) if compared else ""
     context = regulatory.RegulatoryContext(runs, frames, facts, limits, gallery.unreadable)
     return Report(
         schema=SCHEMA,
@@ -107,7 +110,7 @@ def build(
         title=title or _title(runs, frames),
         series=frames.series,
         runs=provenance.merge_facts(facts),
-        warnings=provenance.warnings(runs, facts_of_runs),
+        warnings=tuple(filter(None, (alone, *provenance.warnings(runs, facts_of_runs)))),
         notes=provenance.notes(runs),
         models=models,
         overviews=overview.overviews(frames, models, tables[0], units={s: f.unit for f in facts for s in f.series}),
@@ -117,8 +120,8 @@ def build(
         findings_rule=findings.RULE,
         attributes=attribute_blocks(frames),
         robustness=kind_rows(frames),
-        figures=captions(frames, compared=compared, published=published),
-        comparisons=compared,
+        figures=captions(frames, compared=comparisons, published=published),
+        comparisons=comparisons,
         tables=tables,
         regulatory=regulatory.sections(context),
         sources=SOURCES,

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Optional, cast
 
 import typer
 
-from robustness.cli.echo import echo
+from robustness.cli.echo import echo, warn
 from robustness.errors import InputError
 
 
@@ -50,7 +50,13 @@ def compare(
     runs: Annotated[list[Path], typer.Argument(help="Two or more runs' folders.")],
     out: Annotated[Path, typer.Option("--out", help="The page.")] = Path("comparison.html"),
 ) -> None:
-    """Write one page over several finished runs: what got worse first; the first run is the baseline."""
+    """Write one page over several finished runs: what got worse first; the first run is the baseline.
+
+    Exit 1 where a run was compared with nothing.
+    """
+    from robustness.reports.data.frames import merge
+    from robustness.reports.data.paired import not_compared
+    from robustness.reports.data.run_tables import read_runs
     from robustness.reports.html.page import write_report
     from robustness.workflows.run import open_run
 
@@ -59,3 +65,7 @@ def compare(
     for run in runs:
         open_run(run).verdicts()
     echo(f"Report: {write_report(runs, out, compare_first=True).resolve()}")
+    alone = not_compared(merge(read_runs(runs)))
+    if alone:
+        warn(alone)
+        raise typer.Exit(1)

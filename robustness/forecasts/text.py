@@ -11,6 +11,9 @@ from robustness.forecasts.forecast import Forecast
 from robustness.forecasts.gates import GateForecast
 from robustness.forecasts.spread import ASSUMPTIONS
 
+# So many kinds of change are named in one line of a table; the JSON names all.
+_MOST_NAMES = 3
+
 
 def lines(forecast: Forecast) -> Iterator[str]:
     """Yield the forecast as text."""
@@ -91,7 +94,12 @@ def _claims(forecast: Forecast) -> Iterator[str]:
         yield f"CLAIMS  about the prompt (power 80%, margin {prompt[0].margin:g} of the mask's change)"
         yield from _table(
             ("condition", f"{forecast.unit}s", "REACTS from", "IGNORES needs", "never"),
-            [(c.condition, str(c.n_subjects), _percent(c.found_from), str(c.needed), _never(c)) for c in _once(prompt)],
+            _folded(
+                [
+                    (c.condition, str(c.n_subjects), _percent(c.found_from), str(c.needed), _never(c))
+                    for c in _once(prompt)
+                ]
+            ),
         )
         yield from _reasons(_once(prompt))
     robust = [claim for claim in forecast.claims if claim.claim == "robustness"]
@@ -99,18 +107,20 @@ def _claims(forecast: Forecast) -> Iterator[str]:
         yield "CLAIMS  about robustness (power 80%; unmoved: how often ROBUST is shown for an invariant model)"
         yield from _table(
             ("condition", "metric", f"{forecast.unit}s", "ROBUST up to", "FRAGILE from", "unmoved", "never"),
-            [
-                (
-                    c.condition,
-                    c.metric,
-                    str(c.n_subjects),
-                    _number(c.shown_up_to, floor=True),
-                    _number(c.found_from),
-                    _share(c.unmoved),
-                    _never(c),
-                )
-                for c in _once(robust)
-            ],
+            _folded(
+                [
+                    (
+                        c.condition,
+                        c.metric,
+                        str(c.n_subjects),
+                        _number(c.shown_up_to, floor=True),
+                        _number(c.found_from),
+                        _share(c.unmoved),
+                        _never(c),
+                    )
+                    for c in _once(robust)
+                ]
+            ),
         )
         yield from _reasons(_once(robust))
 
@@ -153,6 +163,31 @@ def _reasons(claims: Sequence[ClaimForecast]) -> Iterator[str]:
     """Yield why verdicts cannot be reached, each reason once."""
     reasons = dict.fromkeys(item for claim in claims for item in claim.never.items())
     yield from (f"        never {what}: {why}" for what, why in reasons)
+
+
+def _folded(rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Fold rows that differ in their condition alone: ``image:blur@1,3,5`` and how many more there are."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for condition, *cells in rows:
+        groups.setdefault(tuple(cells), []).append(condition)
+    return [(conditions_in_short(conditions), *cells) for cells, conditions in groups.items()]
+
+
+def conditions_in_short(conditions: Sequence[str]) -> str:
+    """Return conditions with their severities together, the first ones where there are many.
+
+    Example:
+        >>> conditions_in_short(["image:blur@1", "image:blur@3", "antonym:side"])
+        'image:blur@1,3, antonym:side'
+    """
+    severities: dict[str, list[str]] = {}
+    for condition in conditions:
+        kind, _, severity = condition.partition("@")
+        severities.setdefault(kind, []).append(severity)
+    names = [f"{kind}@{','.join(levels)}" if levels != [""] else kind for kind, levels in severities.items()]
+    if len(names) <= _MOST_NAMES:
+        return ", ".join(names)
+    return f"{', '.join(names[:_MOST_NAMES])} and {len(names) - _MOST_NAMES} more like them"
 
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, Unpack
 
-from robustness.errors import InputError, RobustnessError
+from robustness.errors import InputError, RobustnessError, printable
 from robustness.gates.assertion_settings import AssertionSettings, Policy, current
 from robustness.runs.stored import StoredRun
 
@@ -23,7 +23,14 @@ class GateError(RobustnessError, AssertionError):
 
     def __init__(self, message: str, judged: Judged) -> None:
         super().__init__(message)
+        # Other errors are one line; this one is read in a test's report, line by line.
+        self.args = ("\n".join(printable(line) for line in message.splitlines()),)
         self.judged = judged
+
+    @property
+    def summary(self) -> str:
+        """The outcome first, then what was found: for the one line that pytest cuts."""
+        return f"{self.judged.worst.outcome.upper()} {self.judged.worst.message}"
 
 
 class InconclusiveWarning(UserWarning):
@@ -224,7 +231,9 @@ def _explain(judged: Judged, run: StoredRun, earlier: Any) -> str:
 
     name = f" {judged.gate.name!r}" if judged.gate.name else ""
     commands = [f"next: {line}" for line in next_commands([judged], run.path, getattr(earlier, "path", None))]
-    return "\n  ".join([f"assert_{judged.gate.test}{name}: {judged.worst.outcome}", *details(judged), *commands])
+    outcome = judged.worst.outcome.upper()
+    # pytest cuts its summary line: what happened comes before where.
+    return "\n  ".join([f"{outcome}: assert_{judged.gate.test}{name}", *details(judged), *commands])
 
 
 def _conclude(judged: Judged, policy: str, message: str) -> None:

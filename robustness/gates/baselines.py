@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import tomllib
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -113,6 +116,11 @@ def load_baseline(path: str | Path) -> Baseline:
         raise InputError(
             f"baseline: {text.name} has format {facts.get('format')!r}, this version reads {FORMAT}; save it again"
         )
+    if facts.get("summary_sha256") not in (None, _summary_hash(facts)):
+        raise InputError(
+            f"baseline: {text.name} was edited by hand since it was saved; restore it, or save the run again with"
+            " --save-baseline"
+        )
     if not isinstance(facts.get("plan"), dict) or not isinstance(facts.get("data"), list):
         raise InputError(f"baseline: {text.name} is damaged: it lacks its plan or data; restore both, or save it again")
     if sha256_file(scores) != facts.get("scores_sha256"):
@@ -162,7 +170,15 @@ def _summary(run: StoredRun, manifest: dict[str, Any], table: pd.DataFrame, metr
         "data": [_data_facts(facts, measured) for facts in manifest["datasets"]],
         "model": [_model_facts(facts) for facts in manifest["models"]],
     }
-    return _HEAD.format(name=scores.stem) + tomli_w.dumps(facts) + _score_lines(table, metrics)
+    lines = _score_lines(table, metrics)
+    digest = _summary_hash(tomllib.loads(tomli_w.dumps(facts) + lines))
+    return _HEAD.format(name=scores.stem) + tomli_w.dumps({"summary_sha256": digest, **facts}) + lines
+
+
+def _summary_hash(facts: Mapping[str, Any]) -> str:
+    """Return the hash of what a summary states, its own hash left out; comments and blanks do not count."""
+    stated = {key: value for key, value in facts.items() if key != "summary_sha256"}
+    return hashlib.sha256(json.dumps(stated, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _data_facts(facts: dict[str, Any], measured: Measured) -> dict[str, Any]:

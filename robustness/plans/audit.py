@@ -15,6 +15,8 @@ from robustness.plans.toml import StrictModel, as_list, read_with_overrides, wit
 from robustness.plans.validation import validated
 
 PROMPT_DEFAULT = ["antonym", "rare", "drop", "paraphrase", "other", "empty", "wrong_class"]
+# Keys that change no result, so that a resumed run may change them.
+NOT_HASHED = ("title", "published", "engine.prefetch", "engine.cache", "engine.workers")
 METRIC_DEFAULT = ["dice", "iou", "hd95", "nsd"]
 
 

@@ -24,7 +24,7 @@ MARKER = (
     "robustness(run=None, plan=None, baseline=None, inconclusive=None): the run or plan of robustness_run, the "
     "baseline of its comparisons, and what an inconclusive assertion does (fail, skip, warn)"
 )
-_AT_THE_END = ("robustness_save", "robustness_compare", "robustness_report")
+_AT_THE_END = ("robustness_save", "robustness_compare", "robustness_update", "robustness_report")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -73,6 +73,18 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
         return (yield)
     finally:
         provide(before)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> Generator[None, Any, Any]:
+    """Let the summary line of a failed assertion begin with its outcome: pytest cuts the line."""
+    report = yield
+    crash = getattr(report.longrepr, "reprcrash", None)
+    # Known by its attribute: no module is loaded for suites that never assert on a run.
+    summary = getattr(call.excinfo.value, "summary", None) if call.excinfo else None
+    if crash is not None and isinstance(summary, str) and hasattr(call.excinfo.value, "judged"):
+        crash.message = summary
+    return report
 
 
 @pytest.fixture(scope="session")

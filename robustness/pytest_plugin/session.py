@@ -11,7 +11,7 @@ from robustness.errors import InputError
 from robustness.gates.baselines import is_baseline, open_earlier, save_baseline
 from robustness.gates.expressions import parse_expression
 from robustness.gates.spec import Gates, GateSpec
-from robustness.pytest_plugin.settings import ASSERTED, RUNS, baselines_folder, in_root
+from robustness.pytest_plugin.settings import ASSERTED, RUNS, UPDATED, baselines_folder, in_root
 from robustness.workflows.run import Run
 
 if TYPE_CHECKING:
@@ -41,13 +41,16 @@ class RobustnessSession:
         sent = getattr(node, "workeroutput", {}).get(_OUTPUT, {})
         self._config.stash.setdefault(RUNS, {}).update(sent.get("runs", {}))
         self._config.stash.setdefault(ASSERTED, []).extend(sent.get("asserted", []))
+        updated = {Path(file): Path(run) for file, run in sent.get("updated", {}).items()}
+        self._config.stash.setdefault(UPDATED, {}).update(updated)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Save, compare and report; an expression that holds fails the session."""
         runs, asserted = self._config.stash.get(RUNS, {}), self._config.stash.get(ASSERTED, [])
         if hasattr(self._config, "workeroutput"):
-            self._config.workeroutput[_OUTPUT] = {"runs": runs, "asserted": asserted}
+            updated = {str(file): str(run) for file, run in self._config.stash.get(UPDATED, {}).items()}
+            self._config.workeroutput[_OUTPUT] = {"runs": runs, "asserted": asserted, "updated": updated}
             return
         try:
             self._finish({path: runs[path] for path in sorted(runs)}, asserted)
@@ -73,11 +76,22 @@ class RobustnessSession:
             for path, label in runs.items():
                 saved = save_baseline(Run(path), self._file(name, label, alone=len(runs) == 1))
                 self._lines.append(f"saved {label} as {saved}")
+        if option("robustness_update"):
+            self._say_updated()
         if option("robustness_compare") and not update:
             for path, label in runs.items():
                 self._compare(Run(path), label, alone=len(runs) == 1)
         if option("robustness_report"):
             self._report(in_root(self._config, option("robustness_report")), runs, asserted)
+
+    def _say_updated(self) -> None:
+        """Say which baselines the assertions wrote, and from which run."""
+        from robustness.gates.output import typed_path
+
+        updated = self._config.stash.get(UPDATED, {})
+        self._lines += [f"updated {typed_path(file)} from {typed_path(run)}" for file, run in sorted(updated.items())]
+        if not self._lines:
+            self._lines.append("--robustness-update: no assertion compares with a baseline file, nothing was written")
 
     def _file(self, name: str, label: str, *, alone: bool) -> Path:
         """Return a baseline's file: NAME where the session has one run, else NAME-LABEL."""

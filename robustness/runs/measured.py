@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from robustness.errors import InputError
+from robustness.plans.differences import flat
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +33,7 @@ def measured_by(plan: Plan, manifest: Mapping[str, Any]) -> Measured:
     """Return what a run measured, from its plan and its manifest."""
     facts = manifest.get("datasets", [])
     return Measured(
-        dict(_flat(measured_plan(plan))), {(str(f["name"]), str(f["split"])): files_hash(f["files"]) for f in facts}
+        dict(flat(measured_plan(plan))), {(str(f["name"]), str(f["split"])): files_hash(f["files"]) for f in facts}
     )
 
 
@@ -62,7 +63,7 @@ def refuse_other(now: Measured, earlier: Earlier | None, *, source: str = "basel
         if before != after:
             raise InputError(
                 f"baseline: it was made under another plan: {key} is {_shown(before)} there and "
-                f"{_shown(after)} here; compare runs of one plan, or save the baseline again"
+                f"{_shown(after)} here; nothing was compared. Compare runs of one plan, or save the baseline again"
             )
     if then.data and now.data:
         _refuse_other_data(then.data, now.data)
@@ -74,8 +75,8 @@ def _refuse_other_data(then: dict[tuple[str, str], str], now: dict[tuple[str, st
             continue
         how = "has other files there" if place in then and place in now else "is only in one of them"
         raise InputError(
-            f"baseline: it was made on other data: dataset {place[0]!r} ({place[1]}) {how}; compare runs of the same "
-            "data, or save the baseline again"
+            f"baseline: it was made on other data: dataset {place[0]!r} ({place[1]}) {how}; nothing was compared. "
+            "Compare runs of the same data, or save the baseline again"
         )
 
 
@@ -83,22 +84,11 @@ def _defaults(datasets: int) -> dict[str, Any]:
     from robustness.plans.audit import parse_plan
 
     bare = parse_plan({"model": {"name": "any"}, "data": [{"path": "any"}] * max(datasets, 1)})
-    return dict(_flat(measured_plan(bare)))
+    return dict(flat(measured_plan(bare)))
 
 
 def _shown(value: Any) -> str:
     return "not set" if value is None else repr(value)
-
-
-def _flat(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(tree, dict) and tree:
-        for key, value in tree.items():
-            yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
-    elif isinstance(tree, list) and tree and all(isinstance(value, dict) for value in tree):
-        for index, value in enumerate(tree):
-            yield from _flat(value, f"{prefix}[{index}]")
-    elif tree is not None:
-        yield prefix, tree
 
 
 class Earlier(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+import tomllib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,8 @@ from robustness.errors import CaseError, InputError
 from robustness.files import write_text
 from robustness.perturb.joint import chosen_of
 from robustness.perturb.select import Selected
-from robustness.plans.audit import Plan, parse_plan
+from robustness.plans.audit import NOT_HASHED, Plan, parse_plan
+from robustness.plans.differences import differing_keys
 from robustness.plans.toml import read_toml
 from robustness.run_folder import PLAN, STATE, RunFolder, read_table
 from robustness.run_log import RunLog
@@ -111,12 +113,20 @@ class AuditSession:
         state = self.state()
         stored = self.run.read_json(STATE)
         if stored:
-            compare(stored, state, allow_drift=allow_drift)
+            same = stored["plan_sha256"] == state["plan_sha256"]
+            compare(stored, state, allow_drift=allow_drift, plan_keys="" if same else self._differing_keys())
             self._keep_plan(stored["plan_sha256"])
             return
         write_text(self.run.path / PLAN, self.plan.to_toml())
         where = {} if plan_folder is None else {PLAN_FOLDER: str(plan_folder.resolve())}
         self.run.write_json(STATE, {**state, **where})
+
+    def _differing_keys(self) -> str:
+        try:
+            stored = read_toml(self.run.path / PLAN)
+        except InputError:
+            return ""
+        return differing_keys(stored, tomllib.loads(self.plan.to_toml()), leave_out=NOT_HASHED)
 
     def _keep_plan(self, sha256: str) -> None:
         """See that the run's plan is the one that its rows were made by: the conclusions are drawn from it."""

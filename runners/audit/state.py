@@ -46,8 +46,11 @@ def digest(fingerprint: dict[str, str]) -> str:
     return hashlib.sha256(json.dumps(fingerprint, sort_keys=True).encode()).hexdigest()
 
 
-def compare(stored: dict[str, Any], now: dict[str, Any], *, allow_drift: bool) -> None:
+def compare(stored: dict[str, Any], now: dict[str, Any], *, allow_drift: bool, plan_keys: str = "") -> None:
     """Compare a run's stored state with the present one.
+
+    Args:
+        plan_keys: in which keys the plans differ, for the message.
 
     Raises:
         InputError: another run, or (unless `allow_drift`) a machine that changed.
@@ -61,8 +64,9 @@ def compare(stored: dict[str, Any], now: dict[str, Any], *, allow_drift: bool) -
     }
     for key, name in names.items():
         if stored.get(key) != now[key]:
+            keys = f" ({plan_keys})" if key == "plan_sha256" and plan_keys else ""
             raise InputError(
-                f"out: the folder holds a run with another {name}; "
+                f"out: the folder holds a run with another {name}{keys}; "
                 f"choose a new folder, or go back to the {PLAN} inside it"
             )
     drift = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ from typing import Any
 from robustness.errors import InputError
 from robustness.files import make_folder, remove_leftovers, write_atomic, write_text
 from robustness.own_files import read_json
+from robustness.plans.differences import differing_keys
 from robustness.plans.finetune import TrainPlan
+from robustness.plans.toml import read_toml
 from robustness.run_log import RunLog
 from robustness.runners.checkpoints.checkpoint import save_checkpoint
 from robustness.runners.checkpoints.resume_state import check_resume_file
@@ -54,9 +57,10 @@ class TrainingFolder:
         existing = self.facts()
         for key, what in (("plan_sha256", "plan"), ("data_sha256", "data")):
             if existing and existing.get(key) != self.trained_on[key]:
+                keys = self._differing_keys() if what == "plan" else ""
                 raise InputError(
-                    f"out: expected a new folder or a run to resume, {str(path)!r} holds a run with another {what}; "
-                    "choose another folder or remove this one"
+                    f"out: expected a new folder or a run to resume, {str(path)!r} holds a run with another {what}"
+                    f"{keys and f' ({keys})'}; choose another folder or remove this one"
                 )
         if not self.writes:
             return
@@ -64,6 +68,13 @@ class TrainingFolder:
         if not existing:
             write_text(self.path / PLAN, plan.to_toml())
             self.write_facts(finished=False)
+
+    def _differing_keys(self) -> str:
+        try:
+            stored = read_toml(self.path / PLAN)
+        except InputError:
+            return ""
+        return differing_keys(stored, tomllib.loads(self.plan.to_toml()))
 
     def facts(self) -> dict[str, Any]:
         """Return what ``training.json`` holds; {} without one."""

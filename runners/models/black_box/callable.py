@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -241,6 +242,7 @@ def segmenter(
     """
     if not callable(predict):
         raise InputError(f"predict: expected a function (images, prompts) -> maps, got {type(predict).__name__}")
+    _check_signature(predict)
     if not 0 < threshold < 1:
         raise InputError(f"threshold: expected a probability between 0 and 1, got {threshold}")
     for argument, value in (("batch_size", batch_size), ("image_size", image_size)):
@@ -256,6 +258,22 @@ def segmenter(
         provenance=provenance or {},
         text_limit=text_limit(max_words=max_words, max_tokens=max_tokens, tokenize=tokenize),
     )
+
+
+def _check_signature(predict: Predict) -> None:
+    """Refuse a function that cannot be called with two arguments; one that tells no signature passes."""
+    try:
+        signature = inspect.signature(predict)
+    except (TypeError, ValueError):
+        return
+    try:
+        signature.bind([], [])
+    except TypeError as error:
+        name = getattr(predict, "__qualname__", type(predict).__qualname__)
+        raise InputError(
+            f"predict: expected a function (images, prompts) -> one map per pair, got {name}{signature}, which cannot"
+            f" be called with two lists ({error}); wrap it: lambda images, prompts: [{name}(...) for ...]"
+        ) from None
 
 
 def text_limit(*, max_words: Any = None, max_tokens: Any = None, tokenize: Any = None) -> TextLimit | None:

@@ -86,6 +86,26 @@ class TestBaselines:
         os.chdir(pytester.path / "inner")
         suite(None, f"--robustness-run={runs}/good", "..").assert_outcomes(passed=1)
 
+    def test_an_update_says_what_it_wrote_and_from_which_run(self, suite, runs):
+        code = "def test_it(robustness_run):\n    robustness_run.assert_no_proven_drop('baselines/main')\n"
+        result = suite(code, f"--robustness-run={runs}/good", "--robustness-update")
+        assert re.search(r"updated baselines/main.toml from \S*good", text(result))
+        nothing = suite(
+            GOOD.format(assertion="assert_minimum(0.5)"), f"--robustness-run={runs}/good", "--robustness-update"
+        )
+        assert "--robustness-update: no assertion compares with a baseline file, nothing was written" in text(nothing)
+
+    @pytest.mark.parametrize(
+        ("assertion", "outcome"),
+        [("assert_minimum(0.99)", "FAIL"), ("assert_minimum(0.81)", "INCONCLUSIVE")],
+    )
+    def test_the_summary_line_begins_with_the_outcome(self, suite, runs, monkeypatch, assertion, outcome):
+        monkeypatch.setenv("COLUMNS", "110")
+        result = suite(GOOD.format(assertion=assertion), f"--robustness-run={runs}/good")
+        assert re.search(rf"^FAILED \S+::test_it - {outcome} clean: dice", text(result), re.MULTILINE)
+        # The report itself has a line for each thing to know.
+        assert re.search(r"^E +worst cases: c\d+", text(result), re.MULTILINE) or outcome == "INCONCLUSIVE"
+
     def test_two_runs_may_not_update_one_baseline(self, suite, runs):
         code = """
 @pytest.mark.parametrize("name", ["good", "worse"])
