@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from robustness.cli.echo import echo
+
 
 def add_to(app: typer.Typer) -> None:
     """Add the command to the program."""
@@ -21,8 +23,8 @@ def doctor(
 
     findings = diagnose(folder)
     for finding in findings:
-        typer.echo(f"{finding.state:8}{finding.name}: {finding.found}")
+        echo(f"{finding.state:8}{finding.name}: {finding.found}")
         if finding.fix:
-            typer.echo(f"        fix: {finding.fix}")
+            echo(f"        fix: {finding.fix}")
     if any(finding.state == "problem" for finding in findings):
         raise typer.Exit(1)

@@ -7,6 +7,8 @@ from typing import Annotated, Optional
 
 import typer
 
+from robustness.cli.echo import echo, note
+
 
 def add_to(app: typer.Typer) -> None:
     """Add the command to the program."""
@@ -23,8 +25,8 @@ def init(
     from robustness.workflows.init_plan import write_plan
 
     plan, dataset = write_plan(folder, out, model=model, checkpoint=checkpoint)
-    typer.echo(f"Looked at: {dataset}")
-    for note in dataset.notes:
-        typer.echo(f"note: {note}", err=True)
-    typer.echo(f"Plan: {plan.resolve()}")
-    typer.echo(f"next: robustness plan {plan}")
+    echo(f"Looked at: {dataset}")
+    for text in dataset.notes:
+        note(f"note: {text}")
+    echo(f"Plan: {plan.resolve()}")
+    echo(f"next: robustness plan {plan}")

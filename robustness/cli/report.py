@@ -67,5 +67,5 @@ def compare(
     echo(f"Report: {write_report(runs, out, compare_first=True).resolve()}")
     alone = not_compared(merge(read_runs(runs)))
     if alone:
-        warn(alone)
+        warn(f"warning: {alone}")
         raise typer.Exit(1)

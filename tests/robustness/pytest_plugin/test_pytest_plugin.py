@@ -48,7 +48,7 @@ class TestAssertions:
     def test_a_failure_shows_the_numbers_the_worst_cases_and_what_to_run_next(self, suite, runs):
         code = GOOD.format(assertion=f'assert_no_proven_drop("{runs}/good")')
         shown = text(suite(code, f"--robustness-run={runs}/worse"))
-        assert re.search(r"GateError: assert_no_proven_drop: fail", shown)
+        assert re.search(r"GateError: FAIL: assert_no_proven_drop", shown)
         assert re.search(r"clean: dice drop since the baseline \+0\.05\d* \[\+0\.\d+, \+0\.\d+\]", shown)
         assert "n = 40 patients, 40 cases" in shown
         assert re.search(r"worst cases: c\d\d \(\+0\.\d+\), c\d\d", shown)
