@@ -75,7 +75,26 @@ def _by_rule(kind: str, value: str) -> list[Clinical]:
         return _swapped(value, _MODALITY, "another way to make the image; curated")
     if kind == "age" and value.lower() in _AGES:
         return [Clinical(_AGES[value.lower()], "another age; curated")]
+    if kind == "direction":
+        return _directed(value)
     return _counted(value) if kind == "number" else []
+
+
+_PREFIXES = pairs(
+    "antero>postero; postero>antero; supero>infero; infero>supero; dorso>ventro; ventro>dorso; cranio>caudo; "
+    "caudo>cranio; medio>latero; latero>medio"
+)
+
+
+def _directed(value: str) -> list[Clinical]:
+    """Exchange both axes of a compound direction: "ventrolateral" gives "dorsomedial"."""
+    table = modifiers()["direction"]
+    for prefix, other in _PREFIXES.items():
+        rest = value.lower().removeprefix(prefix).lstrip("-")
+        row = table.get(rest)
+        if value.lower().startswith(prefix) and row is not None and row.opposites:
+            return [Clinical(other + row.opposites[0], row.source)]
+    return []
 
 
 def _longest(kind: str, value: str) -> list[Clinical]:
@@ -102,6 +121,8 @@ def _within(kind: str, value: str) -> list[Clinical]:
         if row is None or not row.opposites:
             continue
         first = words[:i] if kind in _KEEPS_ADVERB or i == 0 else [w for w in words[:i] if not w.endswith("ly")]
+        # "pure ground-glass" gives "purely solid": an adjective takes the adverb.
+        first = [w + "ly" if w.lower() == "pure" else w for w in first]
         return [Clinical(" ".join([*first, new, *words[i + 1 :]]), row.source) for new in row.opposites]
     for i, word in enumerate(words):
         head, dash, tail = word.rpartition("-")
@@ -186,10 +207,18 @@ def _other_part(value: str) -> list[Clinical]:
         and t.name.lower() not in kin(term.name)
         and (set(t.part_of) & set(term.part_of) or (t.salient and is_other(t.name, term.name)))
     ]
-    ranked = sorted(near, key=lambda t: (not set(t.part_of) & set(term.part_of), not t.salient))
+    head = term.name.lower().split(" ")[-1]
+    ranked = sorted(
+        (t for t in near if head in _TUBES or t.name.lower().split(" ")[-1] not in _TUBES),
+        key=lambda t: (t.name.lower().split(" ")[-1] != head, not set(t.part_of) & set(term.part_of), not t.salient),
+    )
     whole = value.lower() in (term.name.lower(), term.plural.lower(), *(s.lower() for s in term.synonyms))
     plural = value.lower() == term.plural.lower() != term.name.lower()
     return [Clinical(t.plural if plural else t.name, t.source) for t in ranked[:3]] if whole else []
+
+
+# What lies in an organ may lie in its vessels: "within the retinal vessel" does not contradict "within the macula".
+_TUBES = frozenset("vessel artery vein duct nerve arcade canal bronchus trunk".split())
 
 
 def _measured(value: str) -> list[Clinical]:
@@ -206,6 +235,12 @@ def _measured(value: str) -> list[Clinical]:
         top, most = int(share[1]), int(share[3])
         other = most - top if most > top and most != 2 * top else 1
         return [Clinical(f"{other}{share[2]}{share[3]}{share[4]}", "another score")]
+    weeks = re.fullmatch(r"(\d+)([ -]weeks?)", value, re.IGNORECASE)
+    if weeks and 12 <= int(weeks[1]) <= 42:
+        # A stage of pregnancy has another one within it.
+        return [
+            Clinical(f"{int(weeks[1]) + (12 if int(weeks[1]) < 26 else -12)}{weeks[2]}", "another stage of pregnancy")
+        ]
     factor = 3.0 if max(figures) < 20 else 1 / 4
     new = re.sub(r"\d+(?:[.,]\d+)?", lambda m: _scaled(m[0], factor), value)
     return [Clinical(new, f"{factor:g} times the figure")]
@@ -222,6 +257,14 @@ def _replace(value: str, old: str, new: str) -> list[Clinical]:
 
 def _counted(value: str) -> list[Clinical]:
     """Change the number inside "exactly three", "at least four"."""
+    for lead, other in _BOUNDS:
+        if value.lower().startswith(lead + " "):
+            # "more than six" is denied by "fewer than six", not by another number.
+            return [Clinical(other + value[len(lead) :], "the other side of the bound")]
+    if value.lower() in ("a couple of", "a pair of", "a handful of", "couple", "pair"):
+        return [Clinical("dozens of" if " of" in value else "dozens", "another number; a few <-> many")]
+    if value.lower().endswith("s of") or value.lower() in ("dozens", "hundreds", "scores"):
+        return [Clinical("a couple of" if " of" in value else "couple", "another number; many <-> a few")]
     words = value.split(" ")
     for i, word in enumerate(words):
         number = unspell(word)
@@ -230,6 +273,25 @@ def _counted(value: str) -> list[Clinical]:
             text = str(new) if word.isdigit() else spell(new)
             return [Clinical(" ".join([*words[:i], text, *words[i + 1 :]]), "another number; one <-> several")]
     return []
+
+
+_BOUNDS = (
+    ("no fewer than", "fewer than"),
+    ("no less than", "fewer than"),
+    ("not fewer than", "fewer than"),
+    ("no more than", "more than"),
+    ("not more than", "more than"),
+    ("more than", "fewer than"),
+    ("greater than", "fewer than"),
+    ("in excess of", "fewer than"),
+    ("over", "fewer than"),
+    ("fewer than", "more than"),
+    ("less than", "more than"),
+    ("under", "more than"),
+    ("at least", "fewer than"),
+    ("at most", "more than"),
+    ("up to", "more than"),
+)
 
 
 forget_on_extend(clinical_opposites)

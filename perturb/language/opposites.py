@@ -20,6 +20,15 @@ _CHEXPERT = "chexlocalize"
 _FROM_WORDNET = ("shape", "colour", "size", "pathology")
 
 
+# What has a degree and no extent: there is no "tiny stranding".
+_DEGREES = frozenset(
+    "stranding thickening oedema edema swelling dilatation dilation stenosis atrophy narrowing widening enhancement"
+    " regurgitation hydronephrosis inflammation erythema congestion fibrosis emphysema steatosis calcification scarring"
+    " haze opacification dysplasia gliosis spondylolisthesis cardiomegaly hypokinesis ectasia blurring pallor cupping"
+    " maceration undermining".split()
+)
+
+
 class Opposite(NamedTuple):
     """A candidate value and where it comes from."""
 
@@ -36,7 +45,10 @@ def opposites(kind: str, value: str, *, target: str = "") -> list[Opposite]:
     patient, directions, relations, figures and clock hours.
     """
     candidates = _of_the_templates(kind, value, target=target)
-    if candidates or _row(kind, value.lower()) is not None:
+    if kind == "size" and value.lower() == "moderate" and target.lower().split(" ")[-1] in _DEGREES:
+        return [Opposite("severe", "a degree, no extent: mild < moderate < severe; curated")]
+    one_of_two = kind == "side" and value.lower() in ("both", "bilateral")
+    if candidates or (_row(kind, value.lower()) is not None and not one_of_two):
         # The lexicon knows the word: where it has no opposite, there is none.
         return candidates
     return [Opposite(*c) for c in clinical_opposites(kind, value)]
@@ -107,6 +119,20 @@ def _locations(words: str) -> list[Opposite]:
     return sorted(
         changed, key=lambda o: (_repeats(o.value) > _repeats(words), len(old & set(_SEPARATOR.split(o.value))))
     )
+
+
+def half_reflections(words: str) -> list[Opposite]:
+    """Return a corner of the image with its column, then its row exchanged; nothing for other places."""
+    pieces = re.split(r"([\s-])", words.lower())
+    table = words_by_kind()["location"]
+    if len(pieces) != 3 or any(p not in table or not table[p].opposites for p in pieces[::2]):
+        return []
+    row, gap, column = pieces
+    source = "reflection in one axis of the image"
+    return [
+        Opposite(f"{row}{gap}{table[column].opposites[0]}", source),
+        Opposite(f"{table[row].opposites[0]}{gap}{column}", source),
+    ]
 
 
 def _repeats(words: str) -> int:

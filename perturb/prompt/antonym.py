@@ -10,7 +10,7 @@ import numpy as np
 
 from robustness.perturb.base import BasePerturbation
 from robustness.perturb.language.edit import Edit, noun_repairs, number_of_noun, swap
-from robustness.perturb.language.opposites import Opposite, from_wordnet, opposites, why_unknown
+from robustness.perturb.language.opposites import Opposite, from_wordnet, half_reflections, opposites, why_unknown
 from robustness.perturb.language.parse import kinds_of
 from robustness.perturb.language.truth import Truth, facts, judge_value
 from robustness.perturb.prompt.base import PromptPerturbation
@@ -66,7 +66,11 @@ class Antonym(PromptPerturbation):
         elsewhere = {a.value.lower() for a in case.prompt.attributes if a.kind == self.kind and a is not old}
         if self.kind in ("location", "side", "place") and elsewhere:
             # Of two things in one prompt the first moves, and not to where the other is.
-            candidates = [c for c in candidates if c.value.lower() not in elsewhere] or candidates
+            apart = [c for c in candidates if c.value.lower() not in elsewhere]
+            if not apart and self.kind == "location":
+                # "from upper left to lower right": one axis alone is reflected.
+                apart = [c for c in half_reflections(old.value) if c.value.lower() not in elsewhere]
+            candidates = apart or candidates
         if old.role == "landmark" or (elsewhere and self.kind in ("location", "side")):
             # The side of another thing, or of one of two: no mask of the case tells.
             return self._record(case.prompt, candidates[0], "unknown")
@@ -92,9 +96,9 @@ class Antonym(PromptPerturbation):
         if self.kind == "number":
             repairs = noun_repairs(prompt, candidate.value)
         old, target = prompt.get(self.kind), prompt.get("target")
-        if self.kind == "side" and old and target and old.stop <= target.start and old.role == "target":
-            was_both = old.value.lower() in ("both", "bilateral", "left and right", "right and left")
-            if was_both and candidate.value.lower() in ("left", "right"):
+        if self.kind == "side" and old and target and old.role == "target":
+            was_both = old.value.lower() in ("both", "bilateral", "left and right", "right and left", "both sides")
+            if was_both and candidate.value.lower() in ("left", "right", "the left side", "the right side"):
                 repairs = number_of_noun(target, to_one=True)
         extra: dict[str, Any] = {"truth": truth}
         return swap(prompt, self.kind, candidate.value, source=candidate.source, repairs=repairs, **extra)

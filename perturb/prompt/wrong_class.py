@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -105,7 +106,8 @@ class WrongClass(PromptPerturbation):
         self, case: Case, old: Attribute, here: set[str], rng: np.random.Generator
     ) -> Params | NotApplicable:
         row = find_class(old.value)
-        modality = canonical_modality(str(case.metadata.get("modality") or "")) or (row.modality if row else "")
+        modality = canonical_modality(str(case.metadata.get("modality") or "")) or stated_modality(case.prompt)
+        modality = modality or (row.modality if row else "")
         avoid = here | set(self._all)
         terms = others(old.value, modality)
         pool = [t for t in terms if all(is_other(t.name, name) for name in avoid)]
@@ -135,6 +137,20 @@ class WrongClass(PromptPerturbation):
         new = (row.plural if is_plural(old.value) else row.name) if row is not None else value
         extra: dict[str, Any] = {"note": note, **more} if note else more
         return self._set(case, old, new, source=source, **extra)
+
+
+def stated_modality(prompt: Prompt) -> str:
+    """Return the modality that a prompt names ("H&E section", "on CT"), or ""."""
+    words = prompt.get("modality")
+    if words is None:
+        return ""
+    lower = words.value.lower()
+    if _STAINED.search(lower):
+        return "microscopy"
+    return canonical_modality(lower) or next((m for w in lower.split() if (m := canonical_modality(w))), "")
+
+
+_STAINED = re.compile(r"h&e|stain|trichrome|giemsa|histolog|immuno|smear|microscop|ki-67|\bpas\b")
 
 
 def _cased(new: str, old: str) -> str:

@@ -35,7 +35,14 @@ class Naming(Attachment):
 
     def _counted(self, phrase: Phrase, hi: int) -> int:
         """Read "a couple of ..." and "the larger of the two ...": what counts or compares, then the noun."""
-        self._modify(phrase.mods, "target")
+        last = phrase.mods[-1] if phrase.mods else None
+        if last is not None and last.kind == "number" and self.text[last.start : last.stop].isalpha():
+            # "a couple of", "dozens of": the whole phrase counts.
+            first = self.tagged.tokens[phrase.start]
+            self._add("number", first.start, self.tagged.tokens[phrase.stop].stop)
+            self._modify(phrase.mods[:-1], "target")
+        else:
+            self._modify(phrase.mods, "target")
         i = phrase.stop + 1
         while i < hi and self.tagged.tags[i] == "determiner":
             i += 1
