@@ -64,6 +64,21 @@ def _reads_in(share: float) -> Callable[[Rng, int], pd.DataFrame]:
     return rows
 
 
+def _mostly_follows(rng: Rng, n: int) -> pd.DataFrame:
+    # 95% follow by .155, 5% go the other way by .95: the mean lies on the margin of .10. All of them react.
+    against = rng.random(n) < 0.05
+    base = {"other_case_id": "o", "attribute": "size"}
+    clean_own, other_own = np.where(against, 0.05, 0.9), np.where(against, 1.0, 0.7447)
+    clean_other, other_other = np.where(against, 0.95, 0.1), np.where(against, 0.0, 0.2553)
+    return pd.concat(
+        [
+            condition("clean", n, mask_change=0.0, dice=clean_own, dice_other=clean_other, **base),
+            condition("paraphrase", n, mask_change=0.0, dice=clean_own),
+            condition(OTHER, n, mask_change=0.5, dice=other_own, dice_other=other_other, **base),
+        ]
+    )
+
+
 def _brittle(rng: Rng, n: int) -> pd.DataFrame:
     return prompt_rows(*np.clip(0.39 + 0.15 * rng.standard_normal((2, n)), 0, 1))
 
@@ -122,14 +137,19 @@ MODELS: dict[str, Known] = {
         _collapse(0.16, 0.625), IMAGE, "robustness", ("INCONCLUSIVE",), ("ROBUST", "FRAGILE")
     ),
     "missing where it fails": Known(_missing, IMAGE, "robustness", ("INCONCLUSIVE",), ("ROBUST",)),
-    "rewording moves 10% (margin)": Known(_rewording_tail, SWAP, "prompt", ("INCONCLUSIVE",), ("REACTS", "IGNORES")),
+    "rewording moves 10% (margin)": Known(
+        _rewording_tail, SWAP, "prompt", ("INCONCLUSIVE", "UNSTABLE"), ("REACTS", "IGNORES")
+    ),
+    "95% follow, 5% go the other way (margin)": Known(
+        _mostly_follows, OTHER, "prompt", ("REACTS",), ("FOLLOWS", "IGNORES", "UNSTABLE")
+    ),
     "cures 9% (margin)": Known(_cures, IMAGE, "robustness", ("INCONCLUSIVE",), ("FRAGILE", "ROBUST")),
 }  # fmt: skip
 
 
-def outcomes(name: str, subjects: int, runs: int, seed: int) -> tuple[float, float, float, float]:
-    """Return the shares of runs that are right, right but starred or wrong but starred, open, and wrong."""
-    model, counts = MODELS[name], np.zeros(4)
+def outcomes(name: str, subjects: int, runs: int, seed: int) -> tuple[float, ...]:
+    """Return the shares of runs that are right, starred, starred and false (of those), open, and wrong."""
+    model, counts = MODELS[name], np.zeros(5)
     for start in range(0, runs, _BLOCK):
         drawn = range(start, min(start + _BLOCK, runs))
         tables = [
@@ -142,8 +162,8 @@ def outcomes(name: str, subjects: int, runs: int, seed: int) -> tuple[float, flo
             found = found[found["metric"] == "dice"]
         for verdict in found["verdict"]:
             counts[_outcome(verdict, model)] += 1
-    right, starred, open_, wrong = counts / runs
-    return right, starred, open_, wrong
+            counts[2] += verdict.endswith("*") and verdict[:-1] in model.wrong
+    return tuple((counts / runs).tolist())
 
 
 def _outcome(verdict: str, model: Known) -> int:
@@ -151,7 +171,7 @@ def _outcome(verdict: str, model: Known) -> int:
         return 0
     if verdict.endswith("*"):
         return 1
-    return 3 if verdict in model.wrong else 2
+    return 4 if verdict in model.wrong else 3
 
 
 def simulate(*, runs: int = 200, seed: int = 0, processes: int = 2) -> Study:
@@ -159,10 +179,10 @@ def simulate(*, runs: int = 200, seed: int = 0, processes: int = 2) -> Study:
     tasks = [(name, k, runs, seed) for name in MODELS for k in SUBJECTS]
     found = in_parallel(outcomes, tasks, processes)
     rows = [(name, k, *shares) for (name, k, _, _), shares in zip(tasks, found, strict=True)]
-    worst = max(rows, key=lambda row: row[5])
+    worst = max(rows, key=lambda row: row[6])
     limit = rate_limit(0.05, runs, 2.0 if runs >= 200 else 4.0)
     checks = [
-        Check(f"largest share of wrong verdicts ({worst[0]}, {worst[1]} patients)", worst[5], 0.0, limit),
+        Check(f"largest share of wrong verdicts ({worst[0]}, {worst[1]} patients)", worst[6], 0.0, limit),
         Check(
             "clear models (blind, oracle, wrong reactor, brittle, painter) right at 60 and 200 patients",
             min(
@@ -172,8 +192,11 @@ def simulate(*, runs: int = 200, seed: int = 0, processes: int = 2) -> Study:
             1.0,
         ),
     ]
-    columns = ("model", "patients", "right", "starred", "open", "WRONG")
-    about = "One image per patient. Starred: the interval alone decided, and the verdict says that it is not certified."
+    columns = ("model", "patients", "right", "starred", "(false)", "open", "WRONG")
+    about = (
+        "One image per patient. Starred: the interval alone decided, and the verdict says that it is not certified;"
+        " (false): of those, the ones whose verdict is not true."
+    )
     return Study("misleading", "Misleading: known truths", about, columns, rows, checks, runs)
 
 

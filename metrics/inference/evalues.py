@@ -9,7 +9,8 @@ values,
 
 is one: every factor is non-negative, and by the inequality of arithmetic and geometric means the product of the
 expected factors is at most (1 + f (m - mean) / (1 - m))^K <= 1. So is every mixture over f that is fixed before the
-data. With f = 1 and no reaction at all it is (1 - m)^-K: the rule of three, 59 patients for m = 0.05.
+data. With f = 1 and no reaction at all it is (1 - m)^-K: the rule of three, 59 patients for m = 0.05. Another part of
+the mixture forgives a number of collapses: see `robustness.metrics.inference.collapse_counts`.
 
 Source: Waudby-Smith & Ramdas 2024, doi:10.1093/jrsssb/qkad009 (betting); Vovk & Wang 2021, doi:10.1214/20-AOS2020
 (means of e-values, closed testing).
@@ -17,38 +18,40 @@ Source: Waudby-Smith & Ramdas 2024, doi:10.1093/jrsssb/qkad009 (betting); Vovk &
 
 from __future__ import annotations
 
-import functools
 import math
 
 import numpy as np
 import numpy.typing as npt
 
+from robustness.metrics.inference.collapse_counts import log_count_evalues, stakes
+
 Values = npt.NDArray[np.float64]
 
-# What is not bet whole is bet in these fractions; they matter where a few patients lose everything.
+# Smaller bets, which matter where some patients lose a part.
 _FRACTIONS = np.array([0.85, 0.65, 0.35])
 _WEIGHTS = np.array([0.5, 0.3, 0.2])
-# Smaller bets get at most this share of the capital.
-_HEDGE = 0.75
 # Towards a large mean no rule of three is asked for.
 _WHOLE_ABOVE = 0.5
-_SMALLEST_MARGIN = 1e-3
 _SMALLEST = 1e-300
 _LARGEST_LOG = 600.0
 
 
-def log_evalue_below(values: Values, margin: float, *, whole: float) -> float:
+def log_evalue_below(values: Values, margin: float, *, alpha: float) -> float:
     """Return the log e-value against "the mean of `values` is at least `margin`".
 
     Args:
         values: one per subject, at most 1 (a loss, a change, a share); (K,). There is no lower limit.
         margin: below 1.
-        whole: share of the capital that is bet whole, fixed before the data: `whole_share`.
+        alpha: error rate of the claim, for which the capital is divided.
 
     Returns:
         -inf .. inf; 0 without subjects.
     """
-    return _log_capital((margin - np.minimum(values, 1.0)) / (1.0 - margin), whole)
+    stake = stakes(values.size, margin, alpha=alpha)
+    capital = _log_capital((margin - np.minimum(values, 1.0)) / (1.0 - margin), stake.whole, stake.hedged)
+    if not stake.counts.size:
+        return capital
+    return float(np.logaddexp.reduce(np.append(log_count_evalues(values, stake), capital)))
 
 
 def log_evalue_above(values: Values, margin: float, *, low: float = -1.0) -> float:
@@ -59,45 +62,16 @@ def log_evalue_above(values: Values, margin: float, *, low: float = -1.0) -> flo
     Args:
         low: smallest possible value, below the margin; the nearer it lies, the sooner a claim is certified.
     """
-    return _log_capital((np.maximum(values, low) - margin) / (margin - low), _WHOLE_ABOVE)
+    return _log_capital((np.maximum(values, low) - margin) / (margin - low), _WHOLE_ABOVE, 1.0 - _WHOLE_ABOVE)
 
 
-def _log_capital(gain: Values, whole: float) -> float:
-    """Return the log of a mixture of prod (1 + f gain_i) over the fractions; `gain` is at least -1."""
+def _log_capital(gain: Values, whole: float, hedged: float) -> float:
+    """Return the log of a mixture of prod (1 + f gain_i) over f = 1 and the fractions; `gain` is at least -1."""
     logs = [math.log(whole) + float(np.log(np.maximum(1.0 + gain, _SMALLEST)).sum())] if whole > 0 else []
-    if whole < 1:
-        hedged = np.log1p(_FRACTIONS[:, None] * gain[None, :]).sum(axis=1)
-        logs += (hedged + np.log((1 - whole) * _WEIGHTS)).tolist()
+    if hedged > 0:
+        smaller = np.log1p(_FRACTIONS[:, None] * gain[None, :]).sum(axis=1)
+        logs += (smaller + np.log(hedged * _WEIGHTS)).tolist()
     return float(np.logaddexp.reduce(np.array(logs)))
-
-
-def whole_share(n_subjects: int, margin: float, *, alpha: float) -> float:
-    """Return which share of the capital is bet whole on K subjects (1: all of it).
-
-    A whole bet certifies soonest where nobody reacts, and loses everything to one patient who loses everything. With so
-    few subjects that one reaction could not be forgiven anyway, all is bet whole; beyond, what more subjects add goes
-    into smaller bets, up to three quarters of the capital, so that more subjects never certify less.
-    """
-    if margin < _SMALLEST_MARGIN:
-        return 1.0 - _HEDGE
-    first = subjects_to_forgive_one(margin, alpha=alpha)
-    if n_subjects <= first:
-        return 1.0
-    return max(1.0 - _HEDGE, (1.0 - margin) ** (n_subjects - first))
-
-
-@functools.lru_cache(maxsize=256)
-def subjects_to_forgive_one(margin: float, *, alpha: float) -> int:
-    """Return the smallest K for which one reaction among K still bounds the share of reactions below `margin`.
-
-    Example:
-        >>> [subjects_to_forgive_one(m, alpha=0.05) for m in (0.05, 0.1)]
-        [93, 46]
-    """
-    n = 2
-    while (1 - margin) ** n + n * margin * (1 - margin) ** (n - 1) > alpha:
-        n += 1
-    return n
 
 
 def closed_means(log_evalues: Values) -> Values:
@@ -126,25 +100,6 @@ def closed_means(log_evalues: Values) -> Values:
         sums = ordered[position] + below[: position + 1]
         adjusted[order[position]] = np.log((sums / np.arange(1, position + 2)).min())
     return adjusted
-
-
-def mean_bound(values: Values, *, alpha: float, whole: float, floor: float = 0.0) -> float:
-    """Return the upper bound, at confidence 1 - alpha, of the mean of values that are at most 1.
-
-    The largest mean that the e-value does not exclude; 1 where none is excluded. It lies below a margin exactly where
-    `log_evalue_below` at that margin (with the same `whole`) exceeds log(1 / alpha).
-
-    Args:
-        floor: lowest mean to look at.
-    """
-    low, high = max(floor, float(values.mean()) if values.size else 0.0), 1.0
-    if values.size == 0 or low >= high:
-        return 1.0
-    for _ in range(40):
-        middle = (low + high) / 2
-        excluded = log_evalue_below(values, middle, whole=whole) >= -math.log(alpha)
-        low, high = (low, middle) if excluded else (middle, high)
-    return high
 
 
 def subjects_to_certify(log_factors: Values, *, alpha: float, power: float = 0.8) -> int | None:

@@ -6,9 +6,11 @@ import math
 
 import numpy as np
 
+from robustness.metrics.inference.collapse_counts import forgiven_collapses
 from robustness.metrics.inference.evalues import best_log_factors
 from robustness.metrics.inference.evalues import subjects_to_certify as _subjects_of_capital
 from robustness.metrics.inference.intervals import Values, sample_sd
+from robustness.metrics.inference.mean_interval import SKEWED, hall_interval, skewness
 from robustness.metrics.inference.power import bound_power
 
 # A plan for more than so many times the present subjects rests on too little.
@@ -19,38 +21,73 @@ def subjects_to_decide(values: Values, margin: float, *, alpha: float, power: fl
     """Return K for which a one-sided t bound (confidence 1 - alpha) would lie on its side of `margin` with `power`.
 
     By the noncentral t distribution with the sample's mean and standard deviation, at least one more than the sample
-    has. None where the sample has no spread, its mean lies on the margin (rounding included), or more than `FURTHEST`
-    times its subjects would be needed.
+    has; where the sample is skewed also by the bound that its skewness widens (`claim_interval`). None where the sample
+    has no spread, its mean lies on the margin (rounding included), or more than `FURTHEST` times its subjects would be
+    needed.
     """
     sd, n = sample_sd(values), values.size
     if n < 2 or not sd > 0:
         return None
-    gap = abs(margin - float(values.mean()))
-    if gap <= 1e-9 * max(1.0, abs(margin)) or bound_power(gap, sd, FURTHEST * n, alpha=alpha) < power:
+    gap, skew = margin - float(values.mean()), skewness(values)
+    if abs(gap) <= 1e-9 * max(1.0, abs(margin)):
         return None
+
+    def enough(k: int) -> bool:
+        straight = bound_power(abs(gap), sd, k, alpha=alpha) >= power
+        return straight and (abs(skew) <= SKEWED or _widened_reach(gap, sd, skew, k, alpha, power) <= abs(gap))
+
     low, high = n, FURTHEST * n
+    if not enough(high):
+        return None
     while low < high:
         middle = (low + high) // 2
-        enough = bound_power(gap, sd, middle, alpha=alpha) >= power
-        low, high = (low, middle) if enough else (middle + 1, high)
+        low, high = (low, middle) if enough(middle) else (middle + 1, high)
     return max(high, n + 1)
+
+
+def _widened_reach(gap: float, sd: float, skew: float, k: int, alpha: float, power: float) -> float:
+    """Return how far from the mean the widened bound of k subjects lies, with room for `power`."""
+    from scipy.special import ndtri
+
+    bounds = hall_interval(0.0, sd, k, skew, level=1 - 2 * alpha)
+    return abs(bounds.high if gap > 0 else bounds.low) + float(ndtri(power)) * sd / math.sqrt(k)
 
 
 def subjects_to_certify(values: Values, margin: float, *, alpha: float, penalty: float = 0.0) -> int | None:
     """Return K for which subjects like these would certify a mean below `margin`.
 
-    Where nobody reacts it is the rule of three, else the K whose e-value is large enough with a power of 80%. None
-    where the sample's e-value does not grow, or more than `FURTHEST` times its subjects would be needed.
+    Where nobody reacts it is the rule of three, else the K whose e-value is large enough with a power of 80%: the
+    smaller of what the best bet and what the number of forgiven collapses need. None where neither is within `FURTHEST`
+    times the sample's subjects.
 
     Args:
         values: one per subject, at most 1.
         penalty: log of the factor that other claims of the family cost (`closed_means`).
     """
-    n = values.size
+    n, alone = values.size, alpha * math.exp(-max(0.0, penalty))
     if n == 0:
         return None
-    needed = _subjects_of_capital(best_log_factors(values, margin), alpha=alpha * math.exp(-max(0.0, penalty)))
-    if needed is None or needed > max(FURTHEST * n, 1):
+    found = [_subjects_of_capital(best_log_factors(values, margin), alpha=alone)]
+    found.append(_subjects_to_forgive(float(np.clip(values, 0, 1).mean()), margin, alone, FURTHEST * n))
+    reached = [k for k in found if k is not None and k <= max(FURTHEST * n, 1)]
+    if not reached:
         return None
     # With a whole bet on subjects without any reaction the number is exact, and may be the present one.
-    return needed if not np.any(values) and penalty <= 0 else max(needed, n + 1)
+    return min(reached) if not np.any(values) and penalty <= 0 else max(min(reached), n + 1)
+
+
+def _subjects_to_forgive(share: float, margin: float, alpha: float, most: int, power: float = 0.8) -> int | None:
+    """Return K of whom no more collapse than are forgiven, with `power`; `share` of all do; None beyond `most`."""
+    from scipy.special import bdtr
+
+    def enough(k: int) -> bool:
+        forgiven = forgiven_collapses(k, margin, alpha=alpha)
+        return forgiven >= 0 and bool(bdtr(forgiven, k, share) >= power)
+
+    if share >= margin or not enough(most):
+        return None
+    low, high = 1, most
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle + 1, high)
+    return high

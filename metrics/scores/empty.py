@@ -9,6 +9,9 @@
 The diagonal is that of the whole image, sqrt((H s_row)^2 + (W s_column)^2), which no distance in it exceeds. So every
 paired difference is finite, and no image leaves the pairing. Libraries disagree here (NaN, inf, 0, 1), and those
 that drop NaN report a missed object as perfect.
+
+Scores compare with the case's own reference. Where a prompt asks for what is not there, the flags compare with the
+empty mask that it asks for: an empty prediction is right, anything painted is a hallucination (`flags_of_prompt`).
 """
 
 from __future__ import annotations
@@ -36,6 +39,21 @@ def emptiness(predicted_pixels: int, reference_pixels: int) -> Emptiness:
     """
     predicted, reference = predicted_pixels > 0, reference_pixels > 0
     return Emptiness(not predicted and not reference, reference and not predicted, predicted and not reference)
+
+
+def flags_of_prompt(flags: Emptiness, *, painted: bool, expectation: str) -> Emptiness:
+    """Return the flags against what the prompt asks for.
+
+    Args:
+        flags: against the case's own reference.
+        painted: the prediction has foreground.
+        expectation: of the row; "abstain" asks for an empty mask.
+
+    Example:
+        >>> flags_of_prompt(Emptiness(False, True, False), painted=False, expectation="abstain")
+        Emptiness(both_empty=True, missed=False, hallucinated=False)
+    """
+    return Emptiness(not painted, False, painted) if expectation == "abstain" else flags
 
 
 def value_when_empty(flags: Emptiness, kind: Kind, diagonal: float) -> float | None:

@@ -76,6 +76,11 @@ class Evidence:
     worst: Worst | None = None
 
     @property
+    def noise(self) -> float:
+        """What the model does to itself on a second run; 0 where there is none."""
+        return 0.0 if np.isnan(self.rerun_noise) else self.rerun_noise
+
+    @property
     def n_total(self) -> int:
         """Subjects that the condition applies to, with a value or not."""
         return max(self.change.size, 0 if self.missing is None else self.missing.n_subjects)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from robustness.metrics.inference.evalues import closed_means, log_evalue_above, log_evalue_below, whole_share
+from robustness.metrics.inference.evalues import closed_means, log_evalue_above, log_evalue_below
 from robustness.metrics.inference.intervals import Values, sample_sd
 from robustness.metrics.inference.stepdown import step_down
 from robustness.metrics.pairing.coverage import Flags
@@ -86,9 +86,7 @@ def family_tests(family: Sequence[Evidence], settings: Settings) -> list[Tests]:
     certificates = [
         _certificates(family, following, lambda e: _follows(e, settings.margin_dice)),
         _certificates(family, has_paraphrases, lambda e: log_evalue_above(e.excess, settings.margin_change)),
-        _certificates(
-            family, has_paraphrases, lambda e: log_evalue_above(e.paraphrase, settings.margin_change, low=0.0)
-        ),
+        _certificates(family, has_paraphrases, lambda e: log_unstable(e.paraphrase, e.noise, settings)),
         _certificates(family, changed, lambda e: log_ignoring(e.change, settings)),
     ]
     return [
@@ -99,8 +97,13 @@ def family_tests(family: Sequence[Evidence], settings: Settings) -> list[Tests]:
 
 def log_ignoring(change: Values, settings: Settings) -> float:
     """Return the log e-value against a mean mask change of at least the margin."""
-    whole = whole_share(change.size, settings.margin_change, alpha=settings.alpha)
-    return log_evalue_below(change, settings.margin_change, whole=whole)
+    return log_evalue_below(change, settings.margin_change, alpha=settings.alpha)
+
+
+def log_unstable(paraphrase: Values, noise: float, settings: Settings) -> float:
+    """Return the log e-value against a mean change by paraphrases of at most the margin and the model's own noise."""
+    limit = settings.margin_change + noise
+    return log_evalue_above(paraphrase, limit, low=0.0) if limit < 1 else NOTHING
 
 
 def log_following(s_a: Values, s_b: Values, margin: float) -> float:

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from robustness.metrics.inference.clopper_pearson import Share, clopper_pearson
-from robustness.metrics.inference.evalues import closed_means, log_evalue_above, log_evalue_below, whole_share
+from robustness.metrics.inference.evalues import closed_means, log_evalue_above, log_evalue_below
 from robustness.metrics.inference.intervals import Interval, Values, t_interval
+from robustness.metrics.inference.mean_interval import claim_interval
 from robustness.metrics.inference.planning import subjects_to_certify, subjects_to_decide
 from robustness.metrics.inference.signflip import sign_flip
 from robustness.metrics.inference.upper_bound import share_bound
@@ -144,8 +145,7 @@ def _certificates(family: list[Values], measure: Measure, settings: Settings) ->
 def _log_robust(values: Values, measure: Measure, settings: Settings) -> float:
     if not measure.bounded:
         return NOTHING
-    whole = whole_share(values.size, measure.margin, alpha=settings.alpha)
-    return log_evalue_below(values, measure.margin, whole=whole)
+    return log_evalue_below(values, measure.margin, alpha=settings.alpha)
 
 
 def _decide(
@@ -158,7 +158,7 @@ def _decide(
 ) -> RobustnessDecision:
     values, margin, missing = condition.values, measure.margin, condition.missing
     level = 1 - 2 * settings.alpha / m
-    interval = t_interval(values, level=level)
+    interval = _interval(values, level, margin, certificates, settings)
     lost = int((values > margin).sum())
     decision = RobustnessDecision(
         "INCONCLUSIVE",
@@ -191,6 +191,16 @@ def _decide(
         decision = decision._replace(needed=needed_for(n, towards, values.size))
     decision = _with_noise(decision, conditions.noise, margin)
     return _with_missing(decision, condition, measure, settings, certificates)
+
+
+def _interval(
+    values: Values, level: float, margin: float, certificates: tuple[Certificate, Certificate], settings: Settings
+) -> Interval:
+    """Return the t interval where a certificate stands behind what it says, else the one that skewness widens."""
+    student = t_interval(values, level=level)
+    robust, fragile = (certificate.holds(settings.alpha) for certificate in certificates)
+    backed = (student.high < margin and robust) or (student.low > margin and fragile)
+    return claim_interval(values, level=level, certified=backed)
 
 
 def _robust(
@@ -228,11 +238,14 @@ def _with_noise(decision: RobustnessDecision, noise: float, margin: float) -> Ro
     if not noise > 0:
         return decision
     decision = decision._replace(rule=f"{decision.rule}; two identical runs differ by {100 * noise:.2f}%")
-    # What moves that much by itself cannot be called fragile under anything.
-    held_back = noise >= margin and (decision.verdict.startswith("FRAGILE") or decision.needed.towards == "FRAGILE")
-    if not held_back:
+    # What the model does to itself on a second run is no effect of the change.
+    fragile = decision.verdict.startswith("FRAGILE")
+    held_back = noise >= margin and (fragile or decision.needed.towards == "FRAGILE")
+    if not (held_back or (fragile and decision.interval.low <= margin + noise)):
         return decision
     why = "two identical runs differ by as much as the margin: more subjects cannot decide"
+    if noise < margin:
+        why = f"it lies above the margin {margin:g}, but not by more than two identical runs differ"
     return decision._replace(verdict="INCONCLUSIVE", certified=False, needed=Needed(None, "", why))
 
 
@@ -250,7 +263,13 @@ def _with_missing(
     robust, lost = plain == "ROBUST", int((condition.values > measure.margin).sum())
     values = with_worst(missing, condition.subjects, condition.values, measure.high if robust else measure.low)
     share = f"{100 * missing.total:.0f}% of the cases are missing"
-    interval = t_interval(values, level=decision.level) if np.isfinite(values).all() else Interval(*[math.nan] * 3)
+    log_e = (
+        _log_robust(values, measure, settings) if robust else log_evalue_above(values, measure.margin, low=measure.low)
+    )
+    certified = decision.certified and certificates[0 if robust else 1].holds(settings.alpha, log_e)
+    interval = Interval(*[math.nan] * 3)
+    if np.isfinite(values).all():
+        interval = claim_interval(values, level=decision.level, certified=certified)
     if not (interval.high < measure.margin if robust else interval.low > measure.margin):
         return decision._replace(
             verdict="INCONCLUSIVE",
@@ -260,10 +279,6 @@ def _with_missing(
             share=clopper_pearson(lost, condition.values.size, level=1 - settings.alpha),
             needed=Needed(None, "", f"{share}, and {plain} does not hold with them counted as the worst value"),
         )
-    log_e = (
-        _log_robust(values, measure, settings) if robust else log_evalue_above(values, measure.margin, low=measure.low)
-    )
-    certified = decision.certified and certificates[0 if robust else 1].holds(settings.alpha, log_e)
     return decision._replace(
         verdict=plain if certified else plain + STAR,
         rule=f"{decision.rule}; {share}: it holds with them counted as the worst value",

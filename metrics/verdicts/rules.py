@@ -11,9 +11,10 @@ import numpy.typing as npt
 from robustness.metrics.inference.clopper_pearson import Share, clopper_pearson
 from robustness.metrics.inference.evalues import log_evalue_above
 from robustness.metrics.inference.intervals import Interval, t_interval
+from robustness.metrics.inference.mean_interval import claim_interval
 from robustness.metrics.inference.upper_bound import share_bound
 from robustness.metrics.verdicts.evidence import Evidence
-from robustness.metrics.verdicts.families import Certificate, Tests, log_following, log_ignoring
+from robustness.metrics.verdicts.families import Certificate, Tests, log_following, log_ignoring, log_unstable
 from robustness.metrics.verdicts.needed import Needed, needed_to_decide, needed_to_follow, needed_to_ignore
 from robustness.metrics.verdicts.settings import Settings
 
@@ -97,7 +98,10 @@ def _follows(evidence: Evidence, settings: Settings, tests: Tests) -> Decision |
     if selectivity is None or settings.too_few(selectivity.s_a.size):
         return None
     level, margin = 1 - 2 * tests.following_alpha, settings.margin_dice
-    leaves, reaches = t_interval(selectivity.s_a, level=level), t_interval(selectivity.s_b, level=level)
+    certified = tests.follows.holds(settings.alpha)
+    leaves, reaches = (
+        claim_interval(values, level=level, certified=certified) for values in (selectivity.s_a, selectivity.s_b)
+    )
     weaker = min(leaves, reaches, key=lambda interval: interval.low)
     holds = weaker.low > margin
     rule = f"1 FOLLOWS: S_A {_dice(leaves)} and S_B {_dice(reaches)} {'both' if holds else 'not both'} above {margin:g}"
@@ -182,8 +186,12 @@ def _by_change(evidence: Evidence, settings: Settings, tests: Tests) -> Decision
     margin, n, level = settings.margin_change, evidence.excess.size, 1 - 2 * tests.alpha
     limit = f"{100 * margin:g}%"
     own = _step_level(tests, n)
-    stepped, excess = t_interval(evidence.excess, level=own), t_interval(evidence.excess, level=level)
-    change, paraphrase = t_interval(evidence.change, level=level), t_interval(evidence.paraphrase, level=level)
+    alpha, ignores = settings.alpha, tests.ignores.holds(settings.alpha)
+    stepped = claim_interval(evidence.excess, level=own, certified=tests.reacts.holds(alpha))
+    paraphrase = claim_interval(evidence.paraphrase, level=level, certified=tests.unstable.holds(alpha))
+    excess, change = (
+        claim_interval(values, level=level, certified=ignores) for values in (evidence.excess, evidence.change)
+    )
     decision = Decision(
         "INCONCLUSIVE", "", "mask_change", excess, margin, evidence.n_paired, n, None, level=level, m=tests.m
     )
@@ -192,8 +200,7 @@ def _by_change(evidence: Evidence, settings: Settings, tests: Tests) -> Decision
         reacting = decision._replace(rule=rule, interval=stepped, level=own)
         return _starred(_counted(reacting, evidence.excess > margin, settings), "REACTS", tests.reacts, settings)
     # What the model does to itself on a second run is no effect of words.
-    noise = 0.0 if math.isnan(evidence.rerun_noise) else evidence.rerun_noise
-    if paraphrase.low > margin + noise:
+    if paraphrase.low > margin + evidence.noise:
         rule = f"3 UNSTABLE: paraphrases alone {_percent(paraphrase)} above {limit}, excess {_percent(excess)} not"
         unstable = decision._replace(rule=rule, interval=paraphrase, excess=excess)
         return _starred(
@@ -248,26 +255,24 @@ def _with_missing(decision: Decision, evidence: Evidence, settings: Settings, te
     worst = evidence.worst
     if worst is None or worst.share <= settings.missing_share or decision.plain in ("INCONCLUSIVE", "UNTESTABLE"):
         return decision
-    margin, verdict = settings.margin_change, decision.plain
-    level = decision.level
+    verdict, level, margin = decision.plain, decision.level, settings.margin_change
     if verdict == "FOLLOWS":
-        low = min(t_interval(v, level=level).low for v in (worst.s_a, worst.s_b))
-        holds, log_e, certificate = (
-            low > settings.margin_dice,
-            log_following(worst.s_a, worst.s_b, settings.margin_dice),
-            tests.follows,
-        )
+        log_e, certificate = log_following(worst.s_a, worst.s_b, settings.margin_dice), tests.follows
+        above, limit = (worst.s_a, worst.s_b), settings.margin_dice
     elif verdict == "REACTS":
-        holds = t_interval(worst.excess_low, level=level).low > margin
         log_e, certificate = log_evalue_above(worst.excess_low, margin), tests.reacts
+        above, limit = (worst.excess_low,), margin
     elif verdict == "UNSTABLE":
-        holds = t_interval(worst.paraphrase_low, level=level).low > margin
-        log_e, certificate = log_evalue_above(worst.paraphrase_low, margin, low=0.0), tests.unstable
+        log_e, certificate = log_unstable(worst.paraphrase_low, evidence.noise, settings), tests.unstable
+        above, limit = (worst.paraphrase_low,), margin + evidence.noise
     else:
-        highest = max(t_interval(v, level=level).high for v in (worst.excess_high, worst.change_high))
-        lowest = t_interval(worst.excess_low, level=level).low
-        holds = -margin < lowest and highest < margin
         log_e, certificate = log_ignoring(worst.change_high, settings), tests.ignores
+        above, limit = (worst.excess_low,), -margin
+    certified = decision.certified and certificate.holds(settings.alpha, log_e)
+    holds = all(claim_interval(v, level=level, certified=certified).low > limit for v in above)
+    if verdict == "IGNORES":
+        below = (worst.excess_high, worst.change_high)
+        holds &= all(claim_interval(v, level=level, certified=certified).high < margin for v in below)
     share = f"{100 * worst.share:.0f}% of the cases are missing"
     if not holds:
         return decision._replace(

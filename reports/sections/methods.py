@@ -161,7 +161,8 @@ def _empty(frames: Frames) -> str:
         parts.append(f"{series}: {', '.join(counts)}")
     return (
         "Both masks empty counts as agreement (Dice 1), exactly one empty as complete failure (Dice 0); no case"
-        f" leaves the pairing. Rows concerned, over all conditions: {'; '.join(parts)}."
+        f" leaves the pairing. Rows concerned, over all conditions: {'; '.join(parts)}. Rows whose prompt asks for what"
+        " is not there are flagged against the empty mask that it asks for."
     )
 
 

@@ -3,7 +3,7 @@
 A gate over m cells (conditions x models x datasets x subgroups) fails when any of them fails and passes when all of
 them pass. A false failure is bounded over the family: each cell's failing bound has confidence 1 - alpha / m. A false
 pass needs no such price (an intersection-union test: every cell must pass), so passing bounds have confidence
-1 - alpha.
+1 - alpha. Bounds are Student's t where a distribution-free test gives the same outcome, else widened for skewness.
 """
 
 from __future__ import annotations
@@ -65,13 +65,16 @@ def noninferiority(
         noise_allowance: what the same model may differ by when it is run again.
         closed: the limit itself still passes.
     """
-    uncorrected, corrected = _intervals(values, errors)
-    if uncorrected is None or corrected is None:
+    if values.size < 2:
         return _none(values)
+    certified = certified_below(values, limit, errors)
+    uncorrected = _bounds(values, errors.alpha, certified)
     if uncorrected.high < limit or (closed and uncorrected.high <= limit):
-        return Decision("pass", *uncorrected, None, certified_below(values, limit, errors))
+        return Decision("pass", *uncorrected, None, certified)
+    certified = _certified_above(values, limit + noise_allowance, errors)
+    corrected = _bounds(values, errors.alpha / errors.n_tests, certified)
     if corrected.low > limit + noise_allowance:
-        return Decision("fail", *corrected, None, _certified_above(values, limit + noise_allowance, errors))
+        return Decision("fail", *corrected, None, certified)
     return Decision("inconclusive", *corrected, _needed(values, limit, limit + noise_allowance, errors))
 
 
@@ -87,11 +90,12 @@ def no_proven_inferiority(
     values: Values, limit: float, errors: ErrorRates, *, noise_allowance: float = 0.0
 ) -> Decision:
     """Test that the mean is not proven to be above `limit`: fail where lower bound > limit + noise_allowance."""
-    uncorrected, corrected = _intervals(values, errors)
-    if uncorrected is None or corrected is None:
+    if values.size < 2:
         return _none(values)
+    certified = _certified_above(values, limit + noise_allowance, errors)
+    corrected = _bounds(values, errors.alpha / errors.n_tests, certified)
     if corrected.low > limit + noise_allowance:
-        return Decision("fail", *corrected, None, _certified_above(values, limit + noise_allowance, errors))
+        return Decision("fail", *corrected, None, certified)
     return Decision("pass", *corrected, None, certified_below(values, limit, errors) if limit > 0 else False)
 
 
@@ -103,9 +107,9 @@ def equivalence(
     lower = superiority(values, -limit, errors, closed=closed)
     if upper.outcome == lower.outcome == "pass":
         return upper._replace(certified=upper.certified and lower.certified)
-    _, corrected = _intervals(values, errors)
-    if corrected is None:
+    if values.size < 2:
         return _none(values)
+    corrected = _bounds(values, errors.alpha / errors.n_tests, False)
     if corrected.low > limit + noise_allowance or corrected.high < -limit - noise_allowance:
         return Decision("fail", *corrected, None)
     signed = values if corrected.estimate >= 0 else -values
@@ -139,16 +143,14 @@ def retention(
 
 def certified_below(values: Values, limit: float, errors: ErrorRates) -> bool:
     """Tell whether a distribution-free test shows a mean below `limit`, values being at most `errors.high`."""
-    from robustness.metrics.inference.evalues import log_evalue_below, whole_share
+    from robustness.metrics.inference.evalues import log_evalue_below
 
     top = errors.high
     if not (math.isfinite(top) and values.size and limit < top):
         return False
     # The test is free of scale: only how far values and limit lie below the largest value counts.
-
     shifted, margin = 1 - (top - values), 1 - (top - limit)
-    whole = whole_share(values.size, margin, alpha=errors.alpha)
-    return log_evalue_below(shifted, margin, whole=whole) >= -math.log(errors.alpha)
+    return log_evalue_below(shifted, margin, alpha=errors.alpha) >= -math.log(errors.alpha)
 
 
 def _certified_above(values: Values, limit: float, errors: ErrorRates) -> bool:
@@ -156,13 +158,11 @@ def _certified_above(values: Values, limit: float, errors: ErrorRates) -> bool:
     return certified_below(-values, -limit, mirrored)
 
 
-def _intervals(values: Values, errors: ErrorRates) -> tuple[Interval | None, Interval | None]:
-    from robustness.metrics.inference.intervals import t_interval
+def _bounds(values: Values, alpha: float, certified: bool) -> Interval:
+    """Return the interval with error rate `alpha` on each side."""
+    from robustness.metrics.inference.mean_interval import claim_interval
 
-    if values.size < 2:
-        return None, None
-    uncorrected = t_interval(values, level=1 - 2 * errors.alpha)
-    return uncorrected, t_interval(values, level=1 - 2 * errors.alpha / errors.n_tests)
+    return claim_interval(values, level=1 - 2 * alpha, certified=certified)
 
 
 def _none(values: Values) -> Decision:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from PIL import Image as PILImage
 
 from robustness.metrics.scores.boundary_distances import Points, edge_pixels
+from robustness.metrics.scores.empty import Emptiness, flags_of_prompt
 from robustness.metrics.scores.mask_change import mask_change
 from robustness.metrics.scores.masks import mask_metrics
 from robustness.registry import METRICS
@@ -111,7 +113,11 @@ class Scorer:
         if is_clean:
             self._clean_dice[job.baseline] = float(measured["dice"])
         rows = [
-            replace(row, measured=measured, dice_other=self._dice(predicted, other))
+            replace(
+                row,
+                measured={**measured, **_flags(row, measured, predicted)},
+                dice_other=self._dice(predicted, other),
+            )
             for row, other in zip(job.rows, job.other_references, strict=True)
         ]
         return Scored(job, tuple(rows), self._clean_dice.get(job.baseline), predicted, self._clean.get(job.baseline))
@@ -155,3 +161,10 @@ def resize_nearest(mask: Mask, shape: tuple[int, ...]) -> Mask:
     """
     image = PILImage.fromarray(np.ascontiguousarray(mask).astype(np.uint8))
     return np.asarray(image.resize((shape[1], shape[0]), PILImage.Resampling.NEAREST)).astype(np.bool_)
+
+
+def _flags(row: ResultRow, measured: Mapping[str, Any], predicted: Mask) -> dict[str, bool]:
+    """Return the empty-mask flags of a row, against what its prompt asks for."""
+    flags = Emptiness(*(bool(measured[name]) for name in Emptiness._fields))
+    asked = flags_of_prompt(flags, painted=bool(predicted.any()), expectation=row.expectation)
+    return asked._asdict()

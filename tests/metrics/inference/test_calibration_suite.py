@@ -43,7 +43,8 @@ def test_verdicts_at_the_margin():
     "model", ["blind", "untrained", "painter", "collapses in 10% (margin)", "missing where it fails"]
 )
 def test_known_truths_do_not_mislead(model):
-    right, starred, open_, wrong = misleading.outcomes(model, 60, 6, 0)
+    right, starred, false_star, open_, wrong = misleading.outcomes(model, 60, 6, 0)
+    assert false_star <= starred
     assert right + starred + open_ + wrong == pytest.approx(1.0)
     assert wrong == 0
     assert right >= 0.5

@@ -73,7 +73,7 @@ class TestPlanning:
         assert needed is not None
         assert needed > 60
         stretched = np.quantile(values, (np.arange(needed) + 0.5) / needed, method="inverted_cdf")
-        assert log_evalue_below(stretched, 0.05, whole=1.0) > math.log(1 / 0.05)
+        assert log_evalue_below(stretched, 0.05, alpha=0.05) > math.log(1 / 0.05)
 
     def test_a_mean_at_the_margin_can_never_be_certified(self):
         assert subjects_to_certify(np.full(30, 0.06), 0.05, alpha=0.05) is None

@@ -131,8 +131,8 @@ class TestRules:
     def test_rare_reactions_are_not_certified_away(self):
         change = np.r_[np.zeros(78), 0.8, 0.8]
         found = prompt(reactions(change, np.zeros(80)), "drop:size")
-        assert found["verdict"] == "IGNORES*"
-        assert "2 of 80 subjects" in found["rule"]
+        assert found["verdict"] == "INCONCLUSIVE"
+        assert "2 of 80 subjects react by more than the margin" in found["sentence"]
         assert found["n_needed"] > 80
 
     def test_a_wide_interval_is_inconclusive_and_says_what_would_decide(self):

@@ -1,0 +1,82 @@
+"""Collapses that a certificate forgives: e-values for every distribution, also where subjects differ."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from robustness.metrics.inference.collapse_counts import forgiven_collapses, log_count_evalues, stakes
+from robustness.metrics.inference.evalues import log_evalue_below
+from robustness.metrics.inference.planning import subjects_to_certify
+
+
+def count_chances(probabilities):
+    """P(S = s), s = 0 .. n, of a sum of independent Bernoulli variables."""
+    chances = np.array([1.0])
+    for p in probabilities:
+        chances = np.convolve(chances, [1 - p, p])
+    return chances
+
+
+@pytest.mark.parametrize("n", [12, 54, 110, 400])
+@pytest.mark.parametrize("margin", [0.02, 0.05, 0.1, 0.5])
+def test_the_capital_is_divided_without_rest(n, margin):
+    stake = stakes(n, margin, alpha=0.05)
+    assert stake.whole + stake.counts.sum() + stake.hedged == pytest.approx(1.0)
+    assert stake.log_chances == pytest.approx(binom.logcdf(np.arange(1, stake.counts.size + 1), n, margin))
+
+
+@pytest.mark.parametrize("n", [60, 110, 200])
+@pytest.mark.parametrize("spread", ["equal", "two groups", "linear", "few certain"])
+def test_subjects_that_differ_give_an_expectation_of_at_most_one(n, spread):
+    margin = 0.05
+    probabilities = {
+        "equal": np.full(n, margin),
+        "two groups": np.where(np.arange(n) < n // 2, 0.0, 2 * margin),
+        "linear": np.linspace(0, 2 * margin, n),
+        "few certain": np.where(np.arange(n) < math.ceil(n * margin), 1.0, 0.0),
+    }[spread]
+    chances = count_chances(probabilities)
+    logs = np.array([log_evalue_below(np.r_[np.ones(s), np.zeros(n - s)], margin, alpha=0.05) for s in range(n + 1)])
+    assert float((chances * np.exp(logs)).sum()) <= 1 + 1e-9
+
+
+def test_values_between_0_and_1_count_as_their_chance_of_a_collapse():
+    n, values = 120, np.r_[0.3, 0.6, np.zeros(118)]
+    stake = stakes(n, 0.05, alpha=0.05)
+    chances = np.cumsum(count_chances(values[:2]))
+    expected = np.log(stake.counts[0] * chances[1]) - stake.log_chances[0]
+    assert log_count_evalues(values, stake)[0] == pytest.approx(expected)
+
+
+def test_random_two_and_three_point_distributions_never_certify_more_often_than_alpha():
+    # Every distribution drawn here has its mean on the margin; the false certificates are counted exactly over draws.
+    rng, runs, worst = np.random.default_rng(0), 400, 0.0
+    for _ in range(12):
+        n, margin = int(rng.integers(50, 200)), float(rng.choice([0.05, 0.1]))
+        low, high = float(rng.uniform(-0.5, margin)), float(rng.uniform(margin, 1.0))
+        share = (margin - low) / (high - low)
+        wrong = sum(
+            log_evalue_below(np.where(rng.random(n) < share, high, low), margin, alpha=0.05) >= math.log(20)
+            for _ in range(runs)
+        )
+        worst = max(worst, wrong / runs)
+    assert worst <= 0.05 + 4 * math.sqrt(0.05 * 0.95 / runs)
+
+
+def test_many_subjects_rest_on_smaller_bets():
+    stake = stakes(20_000, 0.05, alpha=0.05)
+    assert (stake.counts.size, stake.hedged) == (0, 0.75)
+    values = np.where(np.arange(20_000) % 50 == 0, 1.0, 0.0)
+    assert log_evalue_below(values, 0.05, alpha=0.05) > math.log(20)
+
+
+def test_planning_uses_what_is_forgiven():
+    values = np.r_[1.0, np.zeros(59)]
+    planned = subjects_to_certify(values, 0.1, alpha=0.05)
+    assert planned is not None
+    assert binom.cdf(forgiven_collapses(planned, 0.1, alpha=0.05), planned, 1 / 60) >= 0.8
+    assert subjects_to_certify(np.r_[np.ones(6), np.zeros(54)], 0.1, alpha=0.05) is None
