@@ -256,6 +256,7 @@ def _with_missing(decision: Decision, evidence: Evidence, settings: Settings, te
     if worst is None or worst.share <= settings.missing_share or decision.plain in ("INCONCLUSIVE", "UNTESTABLE"):
         return decision
     verdict, level, margin = decision.plain, decision.level, settings.margin_change
+    above: tuple[npt.NDArray[np.float64], ...]
     if verdict == "FOLLOWS":
         log_e, certificate = log_following(worst.s_a, worst.s_b, settings.margin_dice), tests.follows
         above, limit = (worst.s_a, worst.s_b), settings.margin_dice
