@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.calibration._study import Check, Study, in_parallel, rate_limit, run_script
-from robustness.metrics.verdicts.verdicts import verdicts
+from robustness import verdicts
 from robustness.seeds import generator
 
 SUBJECTS = (12, 20, 60, 200)
