@@ -26,9 +26,9 @@ Values = npt.NDArray[np.float64]
 # The most collapses that are counted; samples that could forgive more rest on the smaller bets.
 _MOST = 200
 # A number of collapses is forgiven once this share of the capital certifies it.
-_ADOPTED = 0.5
+_ADOPTED = 0.3
 # Of what is left, this share goes into smaller bets, the rest into fewer collapses.
-_HEDGE = 0.4
+_HEDGE = 0.3
 _ALL_SMALL = 0.75
 _SMALLEST_MARGIN = 1e-3
 _SMALLEST = 1e-300
@@ -56,11 +56,12 @@ def stakes(n_subjects: int, margin: float, *, alpha: float) -> Stakes:
 
     A whole bet certifies soonest where nobody collapses and loses everything to one patient who does. With so few
     subjects that one collapse could not be forgiven anyway, all is bet whole. Beyond, c collapses are certified by
-    P(Bin(n, m) <= c) / alpha of the capital; the largest c for which that is at most a half gets so much.
+    P(Bin(n, m) <= c) / alpha of the capital; the largest c for which that is at most 0.3 gets so much, which is late
+    enough that more subjects lose no power where every patient loses a little.
 
     Example:
-        >>> [round(stakes(n, 0.05, alpha=0.05).whole, 2) for n in (59, 109, 110)]
-        [1.0, 1.0, 0.3]
+        >>> [round(stakes(n, 0.05, alpha=0.05).whole, 2) for n in (59, 120, 121)]
+        [1.0, 1.0, 0.49]
     """
     none = np.empty(0)
     if margin < _SMALLEST_MARGIN:
@@ -92,7 +93,7 @@ def forgiven_collapses(n_subjects: int, margin: float, *, alpha: float) -> int:
     """Return how many subjects of n may lose everything, all others nothing, with their mean certified below `margin`.
 
     Example:
-        >>> [forgiven_collapses(n, 0.05, alpha=0.05) for n in (58, 59, 110, 142)]
+        >>> [forgiven_collapses(n, 0.05, alpha=0.05) for n in (58, 59, 121, 155)]
         [-1, 0, 1, 2]
     """
     if (1.0 - margin) ** n_subjects > alpha:

@@ -74,6 +74,17 @@ def test_many_subjects_rest_on_smaller_bets():
     assert log_evalue_below(values, 0.05, alpha=0.05) > math.log(20)
 
 
+def test_more_subjects_lose_no_power_where_every_patient_loses_a_little():
+    def power(n):
+        rng = np.random.default_rng(n)
+        certified = [log_evalue_below(rng.normal(0.03, 0.1, n), 0.1, alpha=0.05) >= math.log(20) for _ in range(150)]
+        return np.mean(certified)
+
+    before = power(59)
+    assert power(60) >= before - 0.12
+    assert power(76) >= power(75) - 0.12
+
+
 def test_planning_uses_what_is_forgiven():
     values = np.r_[1.0, np.zeros(59)]
     planned = subjects_to_certify(values, 0.1, alpha=0.05)
