@@ -21,7 +21,7 @@ def count_chances(probabilities):
     return chances
 
 
-@pytest.mark.parametrize("n", [12, 54, 110, 400])
+@pytest.mark.parametrize("n", [12, 60, 130, 400])
 @pytest.mark.parametrize("margin", [0.02, 0.05, 0.1, 0.5])
 def test_the_capital_is_divided_without_rest(n, margin):
     stake = stakes(n, margin, alpha=0.05)
@@ -29,7 +29,7 @@ def test_the_capital_is_divided_without_rest(n, margin):
     assert stake.log_chances == pytest.approx(binom.logcdf(np.arange(1, stake.counts.size + 1), n, margin))
 
 
-@pytest.mark.parametrize("n", [60, 110, 200])
+@pytest.mark.parametrize("n", [60, 130, 200])
 @pytest.mark.parametrize("spread", ["equal", "two groups", "linear", "few certain"])
 def test_subjects_that_differ_give_an_expectation_of_at_most_one(n, spread):
     margin = 0.05
@@ -45,7 +45,7 @@ def test_subjects_that_differ_give_an_expectation_of_at_most_one(n, spread):
 
 
 def test_values_between_0_and_1_count_as_their_chance_of_a_collapse():
-    n, values = 120, np.r_[0.3, 0.6, np.zeros(118)]
+    n, values = 130, np.r_[0.3, 0.6, np.zeros(128)]
     stake = stakes(n, 0.05, alpha=0.05)
     chances = np.cumsum(count_chances(values[:2]))
     expected = np.log(stake.counts[0] * chances[1]) - stake.log_chances[0]
