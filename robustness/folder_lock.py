@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from robustness.disk_errors import disk_errors
 from robustness.errors import InputError
 from robustness.regular_files import shown_path
 
@@ -41,9 +42,9 @@ def folder_lock(folder: Path, argument: str = "out") -> Iterator[None]:
                 f"{argument}: another process{_holder(folder / LOCK)} is writing {shown_path(folder)!r}; "
                 "wait for it or stop it"
             ) from error
-        handle.truncate(0)
-        handle.write(str(os.getpid()).encode())
-        handle.flush()
+        with disk_errors(folder / LOCK):
+            handle.truncate(0)
+            handle.write(str(os.getpid()).encode())
         yield
 
 

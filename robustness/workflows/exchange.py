@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import robustness
+from robustness.disk_errors import disk_errors
 from robustness.errors import CaseError, InputError
 from robustness.files import make_folder, sha256_file, write_text
 from robustness.plans.audit import MetricSpec, ModelSpec, Plan, load_plan, parse_plan
@@ -86,14 +87,17 @@ def export(
     partial = make_folder(path.parent, "out") / f".{path.name}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        public = files.PublicFolder(
-            partial / PUBLIC, max_requests=max_requests or files.MAX_REQUESTS, max_bytes=max_bytes or files.MAX_BYTES
-        )
-        rows = _record(plan, datasets, public, progress)
-        if not public.asks:
-            raise InputError(f"data: no request can be made; {_first_error(rows)}")
-        _write_key(partial / KEY, plan, folder, datasets, rows, public.asks, public.close())
-        partial.replace(path)
+        with disk_errors(path):
+            public = files.PublicFolder(
+                partial / PUBLIC,
+                max_requests=max_requests or files.MAX_REQUESTS,
+                max_bytes=max_bytes or files.MAX_BYTES,
+            )
+            rows = _record(plan, datasets, public, progress)
+            if not public.asks:
+                raise InputError(f"data: no request can be made; {_first_error(rows)}")
+            _write_key(partial / KEY, plan, folder, datasets, rows, public.asks, public.close())
+            partial.replace(path)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return Exported(path, len(public.asks), public.n_images, public.bytes, _left_out(rows), _unreadable(rows))
