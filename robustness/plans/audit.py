@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, field_validator
 from robustness.limits import Limits
 from robustness.plans.toml import StrictModel, as_list, read_with_overrides, without_none
 from robustness.plans.validation import validated
+from robustness.plans.words import Convention
 
 PROMPT_DEFAULT = ["antonym", "rare", "drop", "paraphrase", "other", "empty", "wrong_class"]
 # Keys that change no result, so that a resumed run may change them.
@@ -54,9 +55,7 @@ class DataSpec(StrictModel):
     choose: Literal["all", "seeded"] = "all"
     modality: str | None = None
     target: str | None = None
-    convention: (
-        Literal["patient", "viewer"] | dict[Literal["side", "location"], Literal["patient", "viewer"]] | None
-    ) = None
+    convention: Convention | None = None
     lexicon: str | None = None
     splits: str | None = None
     limit: int | None = Field(default=None, gt=0)

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from robustness.plans.protocols import with_protocol
 from robustness.plans.toml import StrictModel, read_with_overrides
 from robustness.plans.validation import validated
+from robustness.plans.words import Convention
 
 RANDOM = "random"
 Part = Literal["image", "text", "decoder"]
@@ -23,7 +24,7 @@ _ENCODERS: list[Literal["image", "text"]] = ["image", "text"]
 _LOGGERS: list[Logger] = ["tensorboard"]
 # Keys that came after the first checkpoints: at their default they leave a plan's hash as it was.
 _LATER: dict[str, tuple[str, ...]] = {
-    "data": ("counterfactual_split", "fraction", "weight"),
+    "data": ("counterfactual_split", "fraction", "weight", "target", "convention", "lexicon"),
     "train": (
         "accumulate",
         "devices",
@@ -82,6 +83,7 @@ class TrainDataSpec(StrictModel):
         fraction: share of the training subjects that is used; smaller shares are part of larger ones of the same seed.
         weight: with several ``[[data]]``, this one's share of the samples of an epoch (1 where others state theirs);
             where none states one, every case comes once.
+        target, convention, lexicon: what every case shows, whose left is meant, own terms; as in an audit plan.
         labels, masks, window, slices, exif: how files are read; as in an audit plan.
     """
 
@@ -98,6 +100,9 @@ class TrainDataSpec(StrictModel):
     counterfactual_split: str | None = None
     fraction: float = Field(default=1.0, gt=0, le=1)
     weight: float | None = Field(default=None, gt=0)
+    target: str | None = None
+    convention: Convention | None = None
+    lexicon: str | None = None
     labels: dict[str, Any] | None = None
     masks: dict[str, Any] | None = None
     window: str | list[float | int] | dict[str, Any] | None = None
@@ -105,8 +110,8 @@ class TrainDataSpec(StrictModel):
     exif: Literal["upright", "stored"] | None = None
 
     def reading(self) -> dict[str, Any]:
-        """Return the fields that say how files are read, as keywords of `load_dataset`."""
-        names = ("labels", "masks", "window", "slices", "exif")
+        """Return the fields that say how words and files are read, as keywords of `load_dataset`."""
+        names = ("target", "convention", "lexicon", "labels", "masks", "window", "slices", "exif")
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
     @property

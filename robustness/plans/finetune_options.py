@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 from robustness.plans.finetune import Accident, Augmentation, Logger, LoraSpec, Part
+from robustness.plans.words import Convention
 
 
 class FinetuneOptions(TypedDict, total=False):
@@ -31,6 +32,9 @@ class FinetuneOptions(TypedDict, total=False):
     counterfactual_split: str | None
     fraction: float
     weight: float | None
+    target: str | None
+    convention: Convention | None
+    lexicon: str | Path | None
     labels: dict[str, Any] | None
     masks: dict[str, Any] | None
     window: str | list[float | int] | dict[str, Any] | None

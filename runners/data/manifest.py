@@ -1,7 +1,8 @@
 """A table of cases: CSV, TSV or Parquet with the columns image, mask, prompt.
 
 Optional columns: `case_id`, `subject_id`, `target`, `split`, `modality`, `spacing_mm_y`, `spacing_mm_x`; columns p0..p9
-are the prompt keys of the reference benchmark; every further column becomes metadata. Paths are relative to the table.
+are the prompt keys of the reference benchmark; `attributes.side` and the like state facts of the target; every further
+column becomes metadata. Paths are relative to the table.
 Rows with one case_id are the listed texts of one case, in row order: they agree in every column but the
 prompts. Without a `case_id` column the mask names the case. Values of
 a CSV stay text ("007" is a name).
@@ -33,6 +34,8 @@ _OWN = frozenset(
     {"image", "mask", "prompt", "case_id", "target", "split", "modality", "spacing_mm_y", "spacing_mm_x"}
     | {"mask_label", "mask_key"}
 )
+# "attributes.side": what the data state of the target, as an entry's `attributes` do.
+_ATTRIBUTE = "attributes."
 _PROMPT_KEY = re.compile(r"p\d+")
 
 
@@ -167,8 +170,15 @@ def _record(
         siblings={key: value for key, value in row.items() if _PROMPT_KEY.fullmatch(key) and not is_absent(value)},
         target=_text(row.get("target")),
         modality=_text(row.get("modality")),
+        attributes={
+            key.removeprefix(_ATTRIBUTE): value
+            for key, value in row.items()
+            if key.startswith(_ATTRIBUTE) and not is_absent(value)
+        },
         extra={
-            key: value for key, value in row.items() if key not in _OWN | {column} and not _PROMPT_KEY.fullmatch(key)
+            key: value
+            for key, value in row.items()
+            if key not in _OWN | {column} and not _PROMPT_KEY.fullmatch(key) and not key.startswith(_ATTRIBUTE)
         },
         spacing_mm=spacing_of(row.get("spacing_mm_y"), row.get("spacing_mm_x"), where),
         problem="" if texts and texts != ("",) else f"{where}: expected a text under {column!r}, found none",

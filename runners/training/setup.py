@@ -132,8 +132,8 @@ def _cases(plan: TrainPlan, segmenter: NetworkSegmenter, base_dir: Path | None) 
 def _cases_of(
     data: TrainDataSpec, spec: TrainSpec, segmenter: NetworkSegmenter, base_dir: Path | None
 ) -> tuple[TrainingCases, TrainingCases]:
-    splits = data.splits and resolve(data.splits, base_dir)
-    data = data.model_copy(update={"path": resolve(data.path, base_dir), "splits": splits})
+    splits, lexicon = (stated and resolve(stated, base_dir) for stated in (data.splits, data.lexicon))
+    data = data.model_copy(update={"path": resolve(data.path, base_dir), "splits": splits, "lexicon": lexicon})
     prepare = segmenter.preprocess
     sizes: dict[str, Any] = {"size": prepare.image_size, "interpolation": prepare.interpolation}
     others = None
