@@ -29,6 +29,7 @@ from robustness.reports.sections.methods import Paragraph
 from robustness.reports.sections.overview import Overview
 from robustness.reports.sections.provenance import RunFacts, Section
 from robustness.reports.sections.regulatory import RegulatorySection
+from robustness.reports.sections.regulatory_context import RegulatoryContext
 from robustness.reports.sections.regulatory_table import SOURCES
 from robustness.reports.words import listing
 
@@ -103,7 +104,7 @@ def build(
     comparisons = _compared(runs, frames)
     models, tables = model_facts(runs), _tables(frames, runs)
     alone = paired.not_compared(frames) if compared else ""
-    context = regulatory.RegulatoryContext(runs, frames, facts, limits, gallery.unreadable)
+    context = RegulatoryContext(runs, frames, facts, limits, gallery.unreadable)
     return Report(
         schema=SCHEMA,
         edition=edition,

@@ -75,6 +75,8 @@ def audit(
 
     models = list(model) if isinstance(model, Sequence) else [model]
     datasets = [data] if isinstance(data, Dataset) else list(data)
+    changes = {} if perturbations is None else _split_names(perturbations, severities)
+    changes |= {} if attack is None else {"attack": dict(attack)}
     tree: dict[str, Any] = {
         "seed": seed,
         "model": [model_spec(m).model_dump() for m in models],
@@ -82,11 +84,8 @@ def audit(
         "metrics": dict(metrics or {}),
         "statistics": dict(statistics or {}),
         "engine": dict(engine or {}),
+        **({"perturbations": changes} if changes else {}),
     }
-    if perturbations is not None:
-        tree["perturbations"] = _split_names(perturbations, severities)
-    if attack is not None:
-        tree.setdefault("perturbations", {})["attack"] = dict(attack)
     plan = parse_plan(tree, source="audit")
     _refuse_arithmetic(plan.engine)
     return run_plan(

@@ -1,24 +1,20 @@
-"""Audits of models that nobody here may hold: inputs go out under opaque ids, predictions come back and are scored."""
+"""Blinded exchange for models that cannot be shared: inputs go out under opaque ids, predictions come back."""
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import robustness
 from robustness.disk_errors import disk_errors
 from robustness.errors import CaseError, InputError
-from robustness.files import make_folder, sha256_file, write_text
-from robustness.plans.audit import MetricSpec, ModelSpec, Plan, load_plan, parse_plan
-from robustness.plans.paths import resolve
-from robustness.plans.toml import read_toml
+from robustness.files import make_folder, write_text
+from robustness.plans.audit import MetricSpec, ModelSpec, Plan, load_plan
 from robustness.registry import METRICS
-from robustness.run_folder import read_table
 from robustness.types import Progress
 from robustness.workflows.audit import run_plan
+from robustness.workflows.exchange_key import KEY, PUBLIC, conditions_left_out, open_key, write_key
 from robustness.workflows.loading import load_data
 from robustness.workflows.run import Run
 
@@ -28,10 +24,7 @@ if TYPE_CHECKING:
     from robustness.runners.data.load import Dataset
     from robustness.runners.exchange.model import Inspected, Problem
 
-PUBLIC, KEY = "public", "key"
-PLAN, REQUESTS, FACTS = "plan.toml", "requests.parquet", "export.json"
 PROBLEMS = "problems.csv"
-_KEPT = ["id", "dataset", "split", "case_id", "subject_id", "condition", "prompt_index", "prompt"]
 
 
 class Exported(NamedTuple):
@@ -96,11 +89,11 @@ def export(
             rows = _record(plan, datasets, public, progress)
             if not public.asks:
                 raise InputError(f"data: no request can be made; {_first_error(rows)}")
-            _write_key(partial / KEY, plan, folder, datasets, rows, public.asks, public.close())
+            write_key(partial / KEY, plan, folder, datasets, rows, public.asks, public.close())
             partial.replace(path)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return Exported(path, len(public.asks), public.n_images, public.bytes, _left_out(rows), _unreadable(rows))
+    return Exported(path, len(public.asks), public.n_images, public.bytes, conditions_left_out(rows), _unreadable(rows))
 
 
 def score(
@@ -137,19 +130,12 @@ def score(
 
     if threshold is not None and not 0 < threshold < 1:
         raise InputError(f"threshold: expected a probability between 0 and 1, got {threshold}")
-    key, path = _open_key(Path(exported)), Path(predictions)
+    key, path = open_key(Path(exported)), Path(predictions)
     sizes = key.sizes()
     inspected = inspect(path, sizes)
     if said is not None:
         said(inspected)
-    if not inspected.n_usable:
-        raise InputError(
-            f"predictions: none of {len(sizes)} requests has a prediction that can be used; {_example(inspected)}"
-        )
-    if strict and inspected.problems:
-        raise CaseError(
-            f"{len(inspected.problems)} problems with the predictions; {_example(inspected)} (stopped: strict)"
-        )
+    _refuse_unusable(inspected, len(sizes), strict=strict)
     name = label or key.plan.model[0].label or path.resolve().stem
     plan = _plan_of_run(key.plan, name, path, threshold, probabilities=inspected.all_probabilities)
     datasets = key.datasets()
@@ -166,6 +152,17 @@ def score(
     )
     _write_problems(run.path / PROBLEMS, inspected.problems)
     return run
+
+
+def _refuse_unusable(inspected: Inspected, n_requests: int, *, strict: bool) -> None:
+    if not inspected.n_usable:
+        raise InputError(
+            f"predictions: none of {n_requests} requests has a prediction that can be used; {_example(inspected)}"
+        )
+    if strict and inspected.problems:
+        raise CaseError(
+            f"{len(inspected.problems)} problems with the predictions; {_example(inspected)} (stopped: strict)"
+        )
 
 
 def _check(plan: Plan, path: Path) -> None:
@@ -191,89 +188,6 @@ def _record(plan: Plan, datasets: list[Dataset], public: Any, progress: Progress
     return pd.concat(tables, ignore_index=True)
 
 
-def _write_key(
-    folder: Path,
-    plan: Plan,
-    base_dir: Path | None,
-    datasets: list[Dataset],
-    rows: pd.DataFrame,
-    asks: dict[str, Any],
-    sums: dict[str, str],
-) -> None:
-    from robustness.runners.audit.state import digest
-    from robustness.runners.environment import package_versions
-
-    folder.mkdir()
-    data = [spec.model_copy(update={"path": str(Path(resolve(spec.path, base_dir)).resolve())}) for spec in plan.data]
-    write_text(folder / PLAN, plan.model_copy(update={"data": data}).to_toml())
-    table = rows.loc[rows["id"] != "", _KEPT].copy()
-    for column in ("image", "height", "width"):
-        table[column] = [getattr(asks[name], column) for name in table["id"]]
-    table.to_parquet(folder / REQUESTS, index=False)
-    facts = {
-        "format": "vlsm-robustness key",
-        "version": 1,
-        "suite_version": robustness.__version__,
-        "packages": package_versions(),
-        "plan_sha256": plan.sha256(),
-        "requests": len(asks),
-        "data": [digest(dataset.fingerprint()) for dataset in datasets],
-        "left_out": _left_out(rows),
-        "key": {name: sha256_file(folder / name) for name in (PLAN, REQUESTS)},
-        "public": sums,
-    }
-    write_text(folder / FACTS, json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
-
-
-class _Key(NamedTuple):
-    plan: Plan
-    facts: dict[str, Any]
-    requests: pd.DataFrame
-
-    def sizes(self) -> dict[str, tuple[int, int]]:
-        """Return (height, width) of each request by its id."""
-        table = self.requests.drop_duplicates("id")
-        return {n: (int(h), int(w)) for n, h, w in zip(table["id"], table["height"], table["width"], strict=True)}
-
-    def datasets(self) -> list[Dataset]:
-        """Open the data.
-
-        Raises:
-            InputError: they changed since the export.
-        """
-        from robustness.runners.audit.state import digest
-
-        loaded = [load_data(spec, seed=self.plan.seed) for spec in self.plan.data]
-        for dataset, exported in zip(loaded, self.facts["data"], strict=True):
-            if digest(dataset.fingerprint()) != exported:
-                raise InputError(f"data: {dataset.name!r} changed since the export (other file hashes); export again")
-        return loaded
-
-
-def _open_key(exported: Path) -> _Key:
-    from robustness.runners.exchange.package import changed_files
-
-    folder = exported / KEY
-    if not (folder / FACTS).is_file():
-        raise InputError(
-            f"export: expected a folder made by `robustness export` with {KEY}/{FACTS}, found none at {str(exported)!r}"
-        )
-    try:
-        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-        private, sent = dict(facts["key"]), dict(facts["public"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"export: {KEY}/{FACTS} is damaged ({error}); export again") from error
-    changed = [f"{KEY}/{name}" for name in changed_files(folder, private)]
-    if (exported / PUBLIC).is_dir():
-        changed += [f"{PUBLIC}/{name}" for name in changed_files(exported / PUBLIC, sent)]
-    if changed:
-        raise InputError(
-            f"export: {len(changed)} files are not what was exported (other hashes), the first: {changed[0]}; "
-            "predictions for changed inputs cannot be scored"
-        )
-    return _Key(parse_plan(read_toml(folder / PLAN), source=PLAN), facts, read_table(folder / REQUESTS))
-
-
 def _plan_of_run(plan: Plan, name: str, path: Path, threshold: float | None, *, probabilities: bool) -> Plan:
     model = ModelSpec(
         name="predictions", label=name, checkpoint=str(path), threshold=threshold or plan.model[0].threshold
@@ -291,15 +205,6 @@ def _write_problems(path: Path, problems: tuple[Problem, ...]) -> None:
     import pandas as pd
 
     write_text(path, pd.DataFrame(problems, columns=["problem", "file_or_id", "detail"]).to_csv(index=False))
-
-
-def _left_out(rows: pd.DataFrame) -> dict[str, str]:
-    """Return the conditions of which no row is a request, with the most frequent reason."""
-    reasons = {}
-    for condition, group in rows.groupby("condition", sort=False):
-        if (group["id"] == "").all() and (group["error"] == "").all():
-            reasons[str(condition)] = str(group["note"].mode().iloc[0])
-    return reasons
 
 
 def _unreadable(rows: pd.DataFrame) -> dict[str, str]:

@@ -14,7 +14,7 @@ from robustness.runners.data import benchmark_folder
 from robustness.runners.data import manifest as manifest_data
 from robustness.runners.data.dataset import Dataset
 from robustness.runners.data.groups import with_groups
-from robustness.runners.data.notes import joined_notes, notes_of
+from robustness.runners.data.notes import dataset_notes
 from robustness.runners.data.options import ReadingOptions, reading_options
 from robustness.runners.data.pixels import PixelReader
 from robustness.runners.data.read_records import pool_of, read_records
@@ -88,23 +88,14 @@ def load_dataset(
     whose = convention_of(convention)
     if lexicon is not None:
         extend(lexicon)
-    stated_fields = {
-        "labels": labels,
-        "masks": masks,
-        "window": window,
-        "slices": slices,
-        "exif": exif,
-        "groups": None if groups is None else list(groups),
-    }
     source = Path(path).expanduser().resolve()
-    options = reading_options(labels=labels, masks=masks, window=window, slices=slices, exif=exif)
+    reading: dict[str, Any] = {"labels": labels, "masks": masks, "window": window, "slices": slices, "exif": exif}
+    options = reading_options(**reading)
     records, sources = _read(source, str(path), split=split, prompt=prompt, splits=splits, options=options)
     chosen, repeats = without_duplicates(records)
     chosen = [usable(record) for record in chosen]
     scale = decide_scale(chosen, pool_of(source, chosen), options)
-    chosen = chosen[:limit]
-    if target:
-        chosen = [record if record.target else replace(record, target=target) for record in chosen]
+    chosen = [replace(r, target=target) if target and not r.target else r for r in chosen[:limit]]
     ids = image_ids(chosen)
     subjects = subjects_of(chosen, ids, subject=subject)
     set_modality, origin = benchmark_folder.modality_of_set(source) if source.is_dir() else ("", "")
@@ -113,25 +104,32 @@ def load_dataset(
         chosen,
         ids,
         subjects,
-        common={
-            "split": split,
-            "dataset": name,
-            "prompt_key": prompt,
-            **({"convention": whose} if whose else {}),
-        },
+        common={"split": split, "dataset": name, "prompt_key": prompt, **_stated(convention=whose or None)},
         modality=modality,
         set_modality=set_modality,
         choose_seed=seed if choose == "seeded" else None,
     )
-    stated = modality or any(record.modality for record in chosen)
-    notes = [
-        *notes_of(chosen, repeats, subjects=subjects, modality="" if stated else set_modality, origin=origin),
-        *scale.notes(),
-        *filter(None, [options.convention(source).note()]),
-        *options.cache.remarks(),
-        *joined_notes(chosen, declared=options.convention(source).combine is not None),
-    ]
+    set_modality = "" if modality or any(record.modality for record in chosen) else set_modality
+    notes = dataset_notes(chosen, repeats, subjects, source, options, scale, modality=set_modality, origin=origin)
     infos = with_groups(_one_spelling(infos), groups)
+    spec = {
+        "path": str(source),
+        "name": name,
+        "split": split,
+        "prompt": prompt,
+        "subject": subject,
+        "choose": choose,
+        "modality": modality,
+        "limit": limit,
+    }
+    spec |= _stated(
+        splits=None if splits is None else str(splits),
+        target=target or None,
+        convention=whose or None,
+        lexicon=None if lexicon is None else str(lexicon),
+        **reading,
+        groups=None if groups is None else list(groups),
+    )
     return Dataset(
         name,
         split=split,
@@ -142,23 +140,14 @@ def load_dataset(
         sources=sources,
         subject_is_image=subjects.are_images,
         notes=notes,
-        spec={
-            "path": str(source),
-            "name": name,
-            "split": split,
-            "prompt": prompt,
-            "subject": subject,
-            "choose": choose,
-            "modality": modality,
-            "limit": limit,
-            **({} if splits is None else {"splits": str(splits)}),
-            **({"target": target} if target else {}),
-            **({"convention": whose} if whose else {}),
-            **({} if lexicon is None else {"lexicon": str(lexicon)}),
-            **{key: value for key, value in stated_fields.items() if value is not None},
-        },
+        spec=spec,
         reader=PixelReader(options, scale, chosen),
     )
+
+
+def _stated(**options: Any) -> dict[str, Any]:
+    """Return the options that a caller stated, in their order."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def convention_of(stated: Mapping[str, str] | str | None) -> dict[str, str]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from robustness.runners.data.masks.mask_pixels import LOSSY_SUFFIXES
+from robustness.runners.data.options import ReadingOptions
 from robustness.runners.data.read_records import several_of_one
 from robustness.runners.data.records import Record
+from robustness.runners.data.set_scale import SetScale
 from robustness.runners.data.subjects import Subjects
 
 
@@ -39,3 +42,25 @@ def notes_of(records: Sequence[Record], repeats: int, *, subjects: Subjects, mod
     if modality:
         notes.append(f"modality {modality!r} is known from {origin}")
     return notes
+
+
+def dataset_notes(
+    chosen: Sequence[Record],
+    repeats: int,
+    subjects: Subjects,
+    source: Path,
+    options: ReadingOptions,
+    scale: SetScale,
+    *,
+    modality: str,
+    origin: str,
+) -> list[str]:
+    """Return what a reader of results must know of the data; `modality` is that of the set where no case states one."""
+    convention = options.convention(source)
+    return [
+        *notes_of(chosen, repeats, subjects=subjects, modality=modality, origin=origin),
+        *scale.notes(),
+        *filter(None, [convention.note()]),
+        *options.cache.remarks(),
+        *joined_notes(chosen, declared=convention.combine is not None),
+    ]

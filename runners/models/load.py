@@ -79,12 +79,13 @@ def load_model(
         InputError: a bad option, or a checkpoint that is absent, damaged, unsafe or of another network.
     """
     entry = cast("ModelEntry", MODELS.get(name)())
+    source = None if checkpoint is None else str(checkpoint)
     if isinstance(entry, CompositeEntry):
         common = {"device": device, "precision": precision, "channels_last": channels_last, "compiled": compiled}
         return load_composite(
             entry,
             load_model,
-            None if checkpoint is None else str(checkpoint),
+            source,
             name=name,
             threshold=threshold,
             image_size=image_size,
@@ -96,36 +97,17 @@ def load_model(
         refused |= {"prefix": prefix is not None, "weights": weights is not None, "base": base is not None}
         refused |= {"tokenizer": tokenizer is not None, "channels_last": channels_last, "compiled": compiled}
         return load_black_box(
-            entry,
-            None if checkpoint is None else str(checkpoint),
-            name=name,
-            threshold=threshold,
-            image_size=image_size,
-            refused=refused,
-            options=options,
+            entry, source, name=name, threshold=threshold, image_size=image_size, refused=refused, options=options
         )
     where = resolve_device(device)
     arithmetic = resolve_precision(precision, where)
     given = _given_config(entry, config, options)
-    if checkpoint is None and entry.published and not given:
-        raise InputError(
-            f"checkpoint: expected a folder, a file or a hub name such as {entry.published!r}, got none; "
-            "for random weights give a config"
-        )
-    choice = Choice(prefix=prefix, weights=weights, base=None if base is None else str(base))
-    opened = None if checkpoint is None else entry.open(checkpoint, model=name, given=given, choice=choice)
+    opened = _opened(entry, name, checkpoint, given, Choice(prefix, weights, None if base is None else str(base)))
     with _usable_config(name):
         full = _resolve_config(entry, given, opened)
         network = _build(entry, full, opened, seed=seed, name=name)
-        prepare = _preprocess(entry, full, opened)
+        prepare = _preprocess(entry, full, opened, threshold=threshold, image_size=image_size)
     folder = opened.folder if opened else None
-    if threshold is None and opened is not None:
-        threshold = opened.threshold
-    prepare = dataclasses.replace(
-        prepare,
-        threshold=prepare.threshold if threshold is None else threshold,
-        image_size=prepare.image_size if image_size is None else image_size,
-    )
     return NetworkSegmenter(
         name=entry.display_name(name, full),
         network=network,
@@ -142,6 +124,18 @@ def load_model(
         channels_last=channels_last,
         compiled=compiled,
     )
+
+
+def _opened(entry: ModelEntry, name: str, checkpoint: str | Path | None, given: Config, choice: Choice) -> Any:
+    """Return the opened checkpoint; None for random weights, which a published model has by its config alone."""
+    if checkpoint is not None:
+        return entry.open(checkpoint, model=name, given=given, choice=choice)
+    if entry.published and not given:
+        raise InputError(
+            f"checkpoint: expected a folder, a file or a hub name such as {entry.published!r}, got none; "
+            "for random weights give a config"
+        )
+    return None
 
 
 @contextlib.contextmanager
@@ -239,10 +233,21 @@ def _build(entry: ModelEntry, config: Config, opened: Any, *, seed: int, name: s
     return network.float()
 
 
-def _preprocess(entry: ModelEntry, config: Config, opened: Any) -> Preprocess:
+def _preprocess(
+    entry: ModelEntry, config: Config, opened: Any, *, threshold: float | None, image_size: int | None
+) -> Preprocess:
+    """Return the preparation of the folder or the model, with the threshold and size that the caller or file states."""
     default = entry.preprocess(config)
     if opened is None or opened.folder is None:
-        return default
-    if opened.own:
-        return Preprocess.from_dict({**default.as_dict(), **opened.document.get("preprocess", {})})
-    return entry.preprocess_from_folder(opened.folder, default)
+        prepare = default
+    elif opened.own:
+        prepare = Preprocess.from_dict({**default.as_dict(), **opened.document.get("preprocess", {})})
+    else:
+        prepare = entry.preprocess_from_folder(opened.folder, default)
+    if threshold is None and opened is not None:
+        threshold = opened.threshold
+    return dataclasses.replace(
+        prepare,
+        threshold=prepare.threshold if threshold is None else threshold,
+        image_size=prepare.image_size if image_size is None else image_size,
+    )

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import robustness
 from robustness.files import make_folder
@@ -21,6 +21,9 @@ from robustness.plans.finetune import (
     parse_train_plan,
 )
 from robustness.run_log import RunLog
+
+if TYPE_CHECKING:
+    from robustness.runners.training.module import TrainingHooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +167,8 @@ def _train(plan: TrainPlan, *, out: Path, base_dir: Path | None, quiet: bool) ->
     epochs = planned_epochs(spec, len(setup.training))
     total = epochs * math.ceil(len(setup.training) / spec.cases_per_step)
     batches: dict[str, Any] = {"batch_size": spec.batch_size, "ranks": ranks}
-    quiet = quiet or ranks.rank > 0
     with (
-        TrainingProgress(total=total, quiet=quiet) as progress,
+        TrainingProgress(total=total, quiet=quiet or ranks.rank > 0) as progress,
         training_loggers(plan, out, rank=ranks.rank) as loggers,
         silence(),
         torch.random.fork_rng(),
@@ -185,22 +187,25 @@ def _train(plan: TrainPlan, *, out: Path, base_dir: Path | None, quiet: bool) ->
         module.identity = folder.identity
         resume_file = folder.resume_file(module)
         with interruptions():
+            drawing: dict[str, Any] = {"spell": spec.spell, "accumulate": spec.accumulate}
             new_trainer(spec, setup.segmenter, epochs=epochs).fit(
                 module,
-                training_batches(
-                    setup.training, setup.segmenter, spell=spec.spell, accumulate=spec.accumulate, **batches
-                ),
+                training_batches(setup.training, setup.segmenter, **drawing, **batches),
                 validation_batches(setup.validation, setup.segmenter, **batches),
                 ckpt_path=resume_file,
                 # Nothing in the file is run; `check_resume_file` has said so in a sentence where it would be.
                 weights_only=True,
             )
-    best = {key: module.training_log.best[key] for key in ("val_dice", "epoch")}
-    reached = {**best, "steps": module.global_step, "seconds": module.training_log.seconds}
+    reached = _reached(module)
     folder.write_facts(finished=True, **reached)
     if ranks.rank == 0:
         write_model_card(out, plan)
     return _result(out, {**setup.facts, **reached})
+
+
+def _reached(module: TrainingHooks) -> dict[str, Any]:
+    best = {key: module.training_log.best[key] for key in ("val_dice", "epoch")}
+    return {**best, "steps": module.global_step, "seconds": module.training_log.seconds}
 
 
 def planned_epochs(spec: TrainSpec, cases: int) -> int:

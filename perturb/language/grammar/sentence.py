@@ -43,6 +43,25 @@ class Grammar(Scope):
                 return self._phrase(i, hi)
             self._add(mark.kind, mark.start, mark.stop, mark.role)
             return last
+        if kind in ("request", "exists", "filler", "pronoun", "auxiliary", "position", "report"):
+            return self._verb_like(i, hi)
+        if is_adverb(token.lower) and i + 1 < hi and tagged.tags[i + 1] == "determiner":
+            return i + 1
+        if kind == "conjunction":
+            self.joined = True
+            return i + 1
+        if kind == "certainty":
+            last = tagged.spans.get(i, i + 1)
+            self._add("certainty", token.start, tagged.tokens[last - 1].stop)
+            return self._certain(i, last, hi)
+        if kind == "negation":
+            return self._negation(i, hi)
+        return self._linked(i, hi)
+
+    def _verb_like(self, i: int, hi: int) -> int:
+        """Read a request, a verb, or a word that stands for one at token `i`; return the index after it."""
+        tagged = self.tagged
+        kind, token = tagged.tags[i], tagged.tokens[i]
         if kind == "request":
             if i + 1 < hi and tagged.tokens[i + 1].lower == "=":
                 return i + 2
@@ -64,23 +83,16 @@ class Grammar(Scope):
             return i + 1
         if kind == "position":
             return self._phrase(i, hi) if self._is_name_here(i, hi) else i + 1
-        if kind == "report":
-            if self._is_name_here(i, hi):
-                return self._phrase(i, hi)
-            self._has(i)
-            return i + 1
-        if is_adverb(token.lower) and i + 1 < hi and tagged.tags[i + 1] == "determiner":
-            return i + 1
-        if kind == "conjunction":
-            self.joined = True
-            return i + 1
-        if kind == "certainty":
-            last = tagged.spans.get(i, i + 1)
-            self._add("certainty", token.start, tagged.tokens[last - 1].stop)
-            return self._certain(i, last, hi)
-        if kind == "negation":
-            return self._negation(i, hi)
-        if kind == "relation" and self.tagged.tokens[i].lower in words("classes.without_value") and self._after_with(i):
+        if self._is_name_here(i, hi):
+            return self._phrase(i, hi)
+        self._has(i)
+        return i + 1
+
+    def _linked(self, i: int, hi: int) -> int:
+        """Read what a relation, a relative clause, a preposition or a participle at token `i` links to the target."""
+        tagged = self.tagged
+        kind = tagged.tags[i]
+        if kind == "relation" and tagged.tokens[i].lower in words("classes.without_value") and self._after_with(i):
             return self._skip(i, hi)
         if kind == "relation":
             return self._relation(i, tagged.spans.get(i, i + 1), hi)

@@ -1,0 +1,268 @@
+"""Statements of the regulatory edition: one writer per section, in the order of the sections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from robustness.reports.data.claims import ORDER, ROBUST_ORDER
+from robustness.reports.data.prompt_truth import truth_text
+from robustness.reports.data.run_tables import RunTables
+from robustness.reports.data.unit_means import unit_interval
+from robustness.reports.figures.attacks import attack_says, attack_table, attack_title
+from robustness.reports.sections.methods import setting
+from robustness.reports.sections.regulatory_context import RegulatoryContext, clean_by_series
+from robustness.reports.words import (
+    MISSING,
+    condition_words,
+    count,
+    interval,
+    kind_words,
+    listing,
+    metric_words,
+    number,
+    text,
+)
+from robustness.results import is_attack
+
+_EXPECTED = {
+    "invariant": "must not change the mask",
+    "change": "must change the mask",
+    "follow": "must move the mask to the other target",
+    "abstain": "must leave the mask empty",
+    "control": "control: shows what the prompt contributes",
+    "none": "diagnostic: no behaviour is required",
+}
+
+
+def _identity(d: RegulatoryContext) -> list[str]:
+    statements = []
+    for run in d.runs:
+        for model in run.manifest.get("models") or [run.manifest.get("model") or {}]:
+            fields = {str(k): v for k, v in _mapping(model).items() if not isinstance(v, Mapping) and v is not None}
+            description = "; ".join(f"{k} {v}" for k, v in fields.items()) or MISSING
+            statements.append(
+                f"Model of run {run.name}: {description}. Input: one 2D image and one text prompt. Output: one mask."
+            )
+    prompts = d.frames.results[d.frames.results["condition"] == "clean"]["prompt"].dropna()
+    if len(prompts):
+        statements.append(f"Prompts: {count(prompts.nunique(), 'distinct text')}, for example “{prompts.iloc[0]}”.")
+    return statements
+
+
+def _variations(d: RegulatoryContext) -> list[str]:
+    rows = d.frames.results[~d.frames.results["condition"].isin(["clean", "rerun"])]
+    conditions = rows[["condition", "expectation"]].fillna("").astype(str).drop_duplicates()
+    statements = []
+    for expectation, words in _EXPECTED.items():
+        names = list(
+            dict.fromkeys(_kind_or_words(c) for c in conditions[conditions["expectation"] == expectation]["condition"])
+        )
+        if names:
+            statements.append(f"{words[0].upper()}{words[1:]}: {listing(names)}.")
+    return statements or ["The run holds no changed input."]
+
+
+def _plan(d: RegulatoryContext) -> list[str]:
+    table = d.frames.effects[d.frames.effects["metric"] == "dice"]
+    mde = pd.to_numeric(table["mde"], errors="coerce").dropna()
+    largest = f" The largest minimal detectable effect in Dice is {number(float(mde.max()))}." if len(mde) else ""
+    return [
+        f"Margins: {setting(d.runs, 'margin_dice')} in Dice, {setting(d.runs, 'margin_change')} in mask change; alpha"
+        f" {setting(d.runs, 'alpha')}; correction {setting(d.runs, 'correction')};"
+        f" {setting(d.runs, 'resamples')} resamples. They stand in the plan, whose hash is in section 15.{largest}",
+        *[_recorded(run) for run in d.runs],
+        "Estimand: mean paired difference, each unit of inference with equal weight. Verdicts follow fixed rules on"
+        " intervals; absence of significance is never read as equivalence.",
+    ]
+
+
+def _recorded(run: RunTables) -> str:
+    """Say what the run can show about when its plan was fixed, and what it cannot."""
+    created = text(run.manifest.get("created"))
+    dated = f" (manifest dated {created})" if created else ""
+    return (
+        f"The plan of run {run.name} was stored with the run{dated}, and a changed plan is refused on resuming. When"
+        " the margins were chosen, and whether anyone had seen results before, no run can show: registration with a"
+        " date is the submitter's."
+    )
+
+
+def _data(d: RegulatoryContext) -> list[str]:
+    statements = []
+    for fact in d.facts:
+        images = "" if fact.n_images is None else f" on {count(fact.n_images, 'image')}"
+        statements.append(
+            f"{fact.dataset}, split {fact.split}: {count(fact.n_cases, 'case')}{images}, unit of inference"
+            f" {count(fact.n_subjects, fact.unit)}."
+        )
+        if fact.subject_is_image:
+            statements.append("No patient is known for these images: intervals speak about images, not about patients.")
+    clean = d.frames.results[d.frames.results["condition"] == "clean"].drop_duplicates(["dataset", "case_id"])
+    empty = clean["both_empty"].eq(True).fillna(False) | clean["hallucinated"].eq(True).fillna(False)
+    statements.append(f"Empty reference masks: {int(empty.sum())} of {count(len(clean), 'case')}.")
+    return [*statements, truth_text(d.frames, d.runs)]
+
+
+def _performance(d: RegulatoryContext) -> list[str]:
+    statements = []
+    for who, rows in clean_by_series(d):
+        scores = []
+        for metric in ("dice", "iou", "nsd", "hd95"):
+            if metric in rows and pd.to_numeric(rows[metric], errors="coerce").notna().any():
+                summary = unit_interval(rows, metric)
+                bounds = interval(summary["ci_low"], summary["ci_high"])
+                scores.append(f"{metric_words(metric)} {number(summary['mean'])} {bounds}")
+        n = int(rows[pd.to_numeric(rows["dice"], errors="coerce").notna()]["subject_id"].nunique())
+        statements.append(f"{who}: {'; '.join(scores)} (mean over {count(n, 'unit')} with 95% interval).")
+    return statements
+
+
+def _prompt(d: RegulatoryContext) -> list[str]:
+    return _tally(d, "prompt", ORDER)
+
+
+def _image(d: RegulatoryContext) -> list[str]:
+    return _tally(d, "robustness", ROBUST_ORDER)
+
+
+def _tally(d: RegulatoryContext, claim: str, order: Sequence[str]) -> list[str]:
+    statements = []
+    rows = d.frames.verdicts[d.frames.verdicts["claim"] == claim]
+    for (series, metric), claims in rows.groupby(["series", "metric"], sort=False):
+        n = claims["verdict"].value_counts()
+        tally = listing([f"{n[v]} {v}" for v in order if v in n])
+        statements.append(f"{series}, by {metric_words(str(metric))}: {count(len(claims), 'claim')}, of which {tally}.")
+    return statements or ["The run holds no claim of this kind."]
+
+
+def _repeat(d: RegulatoryContext) -> list[str]:
+    rerun = d.frames.results[d.frames.results["condition"] == "rerun"]
+    moved = pd.to_numeric(rerun["mask_change"], errors="coerce").dropna()
+    statements = ["No second run of the same input was made."]
+    if len(moved):
+        statements = [
+            f"The same input was predicted twice in {count(len(moved), 'row')}: largest mask change"
+            f" {number(float(moved.max()), 4)}."
+        ]
+    return statements + [
+        f"Device {run.manifest.get('device') or MISSING}, precision"
+        f" {run.manifest.get('precision') or MISSING}, seed {run.manifest.get('seed', MISSING)}"
+        f" (run {run.name})."
+        for run in d.runs
+    ]
+
+
+def _groups(d: RegulatoryContext) -> list[str]:
+    from robustness.reports.data.subgroups import FEW, grouping_columns
+
+    names = grouping_columns(d.frames.results)
+    if not names:
+        return ["The rows carry no subgroup beyond the data set."]
+    return [f"Groupings in the rows: {listing(names)}. Groups with fewer than {FEW} units are named without a number."]
+
+
+def _failures(d: RegulatoryContext) -> list[str]:
+    statements = []
+    for who, rows in clean_by_series(d):
+        missed, made_up = (int(rows[f].eq(True).fillna(False).sum()) for f in ("missed", "hallucinated"))
+        worst = rows.assign(dice=pd.to_numeric(rows["dice"])).nsmallest(20, "dice")
+        cases = [f"{c} ({number(v)})" for c, v in zip(worst["case_id"], worst["dice"], strict=True)]
+        statements.append(
+            f"{who}, unchanged input: {missed} missed, {made_up} hallucinated. Lowest Dice: {listing(cases)}."
+        )
+    return statements
+
+
+def _missing(d: RegulatoryContext) -> list[str]:
+    rows = d.frames.results
+    off = int((~rows["applicable"].fillna(True).astype(bool)).sum())
+    failed = int(rows["error"].fillna("").astype(str).ne("").sum())
+    return [
+        f"{count(len(rows), 'row')}: {off:,} not applicable, {failed:,} with errors; reasons are counted below.",
+        "Both masks empty counts as agreement (Dice 1), exactly one empty as complete failure (Dice 0, HD95 the image"
+        " diagonal). No row leaves the pairing unseen.",
+        *([f"{count(d.unusable, 'image')} could not be decoded."] if d.unusable else []),
+    ]
+
+
+def _security(d: RegulatoryContext) -> list[str]:
+    attacks = sorted({str(c) for c in d.frames.results["condition"].unique() if is_attack(str(c))})
+    if attacks:
+        table = attack_table(d.frames.results, margin=d.frames.margin_dice)
+        outcomes = [
+            f"{attack_title(str(name))}. {attack_says(rows)}" for name, rows in table.groupby("attack", sort=True)
+        ]
+        return [
+            f"Attacks in this run: {listing([condition_words(c) for c in attacks])}. Other attacks were not tested.",
+            "An attack bounds robustness from one side: what it breaks is shown to break, what it leaves intact is not"
+            " shown to hold.",
+            *outcomes,
+        ]
+    return ["No adversarial attack was run. Nothing here supports a statement on deliberate manipulation."]
+
+
+def _limits(d: RegulatoryContext) -> list[str]:
+    undecided = d.frames.verdicts[d.frames.verdicts["verdict"].isin(["INCONCLUSIVE", "IGNORES*", "ROBUST*"])]
+    needed = pd.to_numeric(undecided["n_needed"], errors="coerce").dropna()
+    statements = list(d.limitations)
+    if len(needed):
+        low, high = number(float(needed.min()), 0), number(float(needed.max()), 0)
+        statements.append(
+            f"{count(len(undecided), 'claim')} undecided or not certified; to decide"
+            f" {'them' if len(needed) == len(undecided) else f'{len(needed):,} of them'},"
+            f" {low if low == high else f'{low} to {high}'} units would be needed (table of verdicts, “units needed”)."
+        )
+    return statements
+
+
+def _monitoring(d: RegulatoryContext) -> list[str]:
+    return [
+        "The same plan can be run again on a new version and judged with `robustness gate NEW --baseline THIS`. Gates"
+        " decide by intervals: each fails a model that meets its limit exactly with probability at most alpha"
+        f" ({setting(d.runs, 'alpha')}), and several gates together more often than one. `robustness compare` shows"
+        " what got worse."
+    ]
+
+
+def _evidence(d: RegulatoryContext) -> list[str]:
+    statements = []
+    for run in d.runs:
+        statements.append(
+            f"Run {run.name}: made {run.manifest.get('created') or MISSING} with version"
+            f" {run.manifest.get('suite_version') or MISSING}; plan sha256"
+            f" {run.manifest.get('plan_sha256') or MISSING}. `robustness verify` on its folder recomputes the hashes"
+            " and derives effects and verdicts again from the rows."
+        )
+    return statements
+
+
+def _kind_or_words(condition: str) -> str:
+    if condition.startswith("image:") and "+" not in condition:
+        return kind_words(condition.removeprefix("image:").partition("@")[0])
+    return condition_words(condition)
+
+
+def _mapping(value: Any) -> Mapping[Any, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+WRITERS: tuple[tuple[Callable[[RegulatoryContext], list[str]], tuple[str, ...]], ...] = (
+    (_identity, ()),
+    (_variations, ("expected",)),
+    (_plan, ()),
+    (_data, ("truth",)),
+    (_performance, ()),
+    (_prompt, ()),
+    (_image, ()),
+    (_repeat, ()),
+    (_groups, ("subgroups",)),
+    (_failures, ("gallery",)),
+    (_missing, ("not-applicable", "errors")),
+    (_security, ()),
+    (_limits, ("verdicts",)),
+    (_monitoring, ()),
+    (_evidence, ("effects", "provenance")),
+)
