@@ -1,1 +1,1 @@
-"""What is shown: figures, tables, the HTML page."""
+"""Reports: figures, tables, the HTML page."""

@@ -1,4 +1,4 @@
-"""What the entries of the registries are to the code that looks them up."""
+"""Interfaces of the registries' entries: perturbations, metrics, models."""
 
 from __future__ import annotations
 

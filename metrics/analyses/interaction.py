@@ -1,4 +1,4 @@
-"""Does a changed image make a changed prompt worse than both alone: the interaction in an image x prompt grid."""
+"""Interaction of image and prompt perturbations in a grid: the loss of both beyond the sum of each alone."""
 
 from __future__ import annotations
 

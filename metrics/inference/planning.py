@@ -1,4 +1,4 @@
-"""How many subjects would settle a claim that this sample leaves open."""
+"""Sample sizes: the subjects that would settle a claim that this sample leaves open."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a table says about one prompt condition: the quantities that the verdict rules read."""
+"""Evidence of a table on one prompt condition: the quantities that the verdict rules read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many subjects would decide or certify a claim, by the rule that would do so; else why no number is given."""
+"""Subjects that would decide or certify a claim, by the rule that would do so; else why no number is given."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does the mask go where another prompt points: selectivity towards two targets on one image."""
+"""Target selectivity: whether the mask goes to the second target on the same image when the prompt asks for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much subjects differ in a finished run: what planning the next one rests on."""
+"""Between-subject standard deviations of a finished run: what planning the next one rests on."""
 
 from __future__ import annotations
 

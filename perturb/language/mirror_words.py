@@ -1,4 +1,4 @@
-"""What left and right (or top and bottom) become when an image is mirrored, word by word."""
+"""Mirrored words: left and right (or top and bottom) in a mirrored image, word by word."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which words of a prompt stay true when its target moves: kept, rewritten, or the reason why neither can be.
+"""Words of a prompt whose target moves: kept, rewritten, or the reason why neither can be.
 
 A word is judged before and after by the truth check. One that stays what it was (true, false or unknown) is kept, a
 true one that is no longer true is rewritten from the moved mask, and everything else cannot be decided.

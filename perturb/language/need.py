@@ -1,4 +1,4 @@
-"""Are words needed: does a prompt still mean one and the same thing without them?"""
+"""Need for words: whether a prompt still means one and the same thing without them."""
 
 from __future__ import annotations
 

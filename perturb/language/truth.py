@@ -1,4 +1,4 @@
-"""Is a word true of this case? Judged from the reference mask and from what the data state: true, false or unknown.
+"""Truth of a word of a case, from the reference mask and from what the data state: true, false or unknown.
 
 Only what is clearly wrong is called false: conventions differ between datasets (thirds or a 40/20/40 grid for
 locations, other limits for sizes), so a word is false where no common convention would allow it.

@@ -1,4 +1,4 @@
-"""How a prompt that is no template denies its targets, with the sentence kept whole."""
+"""Denials of the targets of free sentences, with the sentence kept whole."""
 
 from __future__ import annotations
 

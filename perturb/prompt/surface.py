@@ -1,4 +1,4 @@
-"""What the surface changes share: severities 1 to 5, records of splices, expectation "invariant"."""
+"""Base of the surface changes: severities 1 to 5, records of splices, expectation "invariant"."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the manifests record of each model of a page: architecture, weights, training data."""
+"""Facts of each model of a page from the manifests: architecture, weights, training data."""
 
 from __future__ import annotations
 

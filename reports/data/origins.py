@@ -1,4 +1,4 @@
-"""What each model of a page was finetuned on, and whether it reads its prompt."""
+"""Origins of the models of a page: the data each was finetuned on, and whether it reads its prompt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the clean prompts say that the reference masks disprove: there the prompt fails, not the model."""
+"""Clean prompts that the reference masks disprove: there the prompt fails, not the model."""
 
 from __future__ import annotations
 

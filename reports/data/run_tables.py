@@ -1,4 +1,4 @@
-"""Reads run folders as they are stored: tables in, nothing computed."""
+"""Read run folders as they are stored: tables in, nothing computed."""
 
 from __future__ import annotations
 

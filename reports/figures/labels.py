@@ -1,4 +1,4 @@
-"""Which points of a scatter plot can carry their name without covering another."""
+"""Labels of a scatter plot: the points that can carry their name without covering another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a training went: losses, validation Dice and learning rate over the optimizer steps, as a page of its own."""
+"""Training curves: losses, validation Dice and learning rate over the optimizer steps, as a page of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How it was measured, written out with this run's own numbers."""
+"""Methods, written out with this run's own numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who was audited, on what, with what: the manifest in readable form, and the warnings that come first."""
+"""Provenance: who was audited, on what, with what, from the manifest, and the warnings that come first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the sections of the regulatory edition are written from."""
+"""Context of the regulatory edition: what its sections are written from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the maps of a model that is not ours were like, over a whole data set: a reading that went wrong shows here.
+"""Guard over the maps of a model that is not ours, over a whole data set: a reading that went wrong shows here.
 
 A mask that is read in the wrong way is empty, or full, on every image; the model then changes nothing under any prompt
 and would be certified to ignore it.

@@ -1,4 +1,4 @@
-"""What a file or folder is that cannot be read as weights: its name, and the way from it to something that can."""
+"""Forms of files that cannot be read as weights: the name of each, and the way from it to one that can."""
 
 from __future__ import annotations
 

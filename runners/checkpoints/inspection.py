@@ -1,4 +1,4 @@
-"""What lies in a checkpoint: its form, its sets of weights, and which registered network each of them is."""
+"""Contents of a checkpoint: its form, its sets of weights, and which registered network each of them is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much memory a pickled checkpoint asks for, known before it is read.
+"""Bound on the memory that a pickled checkpoint asks for, known before it is read.
 
 A pickle of a few bytes can demand gigabytes: by an index into its memo, or by the stated length of
 a frame or buffer. Its opcodes are looked at first, none is carried out.

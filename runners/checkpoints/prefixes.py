@@ -1,4 +1,4 @@
-"""Where in a state dict a network lies: found by the keys that every network of its kind has, whatever wraps it.
+"""Prefixes of networks in a state dict, found by the keys that every network of its kind has, whatever wraps it.
 
 torch.compile, Lightning, DataParallel, EMA and SWA wrappers each put a word before the keys (``_orig_mod.``,
 ``model.``, ``module.``, ``ema_model.``, ``base_model.model.``). A list of such words is never complete; the

@@ -1,4 +1,4 @@
-"""What one annotation says about its mask: files, label, key in a JSON file, or run lengths written inline."""
+"""The mask of one annotation: files, label, key in a JSON file, or run lengths written inline."""
 
 from __future__ import annotations
 

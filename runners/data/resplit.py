@@ -1,4 +1,4 @@
-"""Reads a whole dataset, whatever its splits, and divides it again."""
+"""Read a whole dataset, whatever its splits, and divide it again."""
 
 from __future__ import annotations
 

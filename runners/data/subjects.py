@@ -1,4 +1,4 @@
-"""Who a case belongs to: the unit of inference."""
+"""Subjects of cases: the unit of inference."""
 
 from __future__ import annotations
 

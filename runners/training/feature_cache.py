@@ -1,4 +1,4 @@
-"""What frozen encoders give, computed once: images and listed texts before training starts, others when drawn."""
+"""Features of frozen encoders, computed once: images and listed texts before training starts, others when drawn."""
 
 from __future__ import annotations
 

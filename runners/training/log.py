@@ -1,4 +1,4 @@
-"""What a training run has seen so far: one row for each validation, kept in the resume file and in metrics.csv."""
+"""Log of a training run: one row for each validation, kept in the resume file and in metrics.csv."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the course of a training is written besides ``metrics.csv``: TensorBoard, Weights & Biases, MLflow."""
+"""Loggers of a training besides ``metrics.csv``: TensorBoard, Weights & Biases, MLflow."""
 
 from __future__ import annotations
 

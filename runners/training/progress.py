@@ -1,4 +1,4 @@
-"""What a person sees while a model trains."""
+"""Progress of a training on the terminal."""
 
 from __future__ import annotations
 

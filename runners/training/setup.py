@@ -1,4 +1,4 @@
-"""What a training starts from: network, cases, what is frozen, and the facts that its folder records."""
+"""Set-up of a training: network, cases, what is frozen, and the facts that its folder records."""
 
 from __future__ import annotations
 

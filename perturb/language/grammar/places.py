@@ -1,4 +1,4 @@
-"""Where: in the image (location), in the patient (place), or one of two sides."""
+"""Places: in the image (location), in the patient (place), or one of two sides."""
 
 from __future__ import annotations
 

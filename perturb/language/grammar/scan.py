@@ -1,4 +1,4 @@
-"""How the image was made and of whom: modality, view, phase, quality, sex and age, as runs of tokens."""
+"""Acquisition and patient: modality, view, phase, quality, sex and age, as runs of tokens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known while a text is read: its tokens, the targets so far, and what was found."""
+"""State of the reader: the tokens, the targets so far, and the spans read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which class a word belongs to: closed classes by list, modifiers by list and by form, names by the ontology."""
+"""Classes of words: closed classes by list, modifiers by list and by form, names by the ontology."""
 
 from __future__ import annotations
 

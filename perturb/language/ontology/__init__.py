@@ -1,1 +1,1 @@
-"""What the words of medicine name: anatomy, findings, instruments, and the words that modify them."""
+"""Ontology of medical words: anatomy, findings, instruments, and the words that modify them."""

@@ -1,4 +1,4 @@
-"""What may be the same as a target, a kind, a whole or a part of it, and what is surely another thing."""
+"""Relatives of a target: synonyms, kinds, wholes and parts of it, and terms that are surely another thing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with the image and mask files of a split."""
+"""Findings on the image and mask files of a split."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the prompts of a dataset say against its data: texts that cannot be read, sides and targets that disagree."""
+"""Findings on prompts against their data: texts that cannot be read, sides and targets that disagree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the masks of a whole dataset mean: ``[data] labels`` and ``[data] masks`` of a plan, or a dataset's card."""
+"""Mask convention of a whole dataset: ``[data] labels`` and ``[data] masks`` of a plan, or a dataset's card."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a mask file means: stated by a plan, a dataset's card or one annotation."""
+"""Declared meaning of a mask file: stated by a plan, a dataset's card or one annotation."""
 
 from __future__ import annotations
 

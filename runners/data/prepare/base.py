@@ -1,4 +1,4 @@
-"""What a published dataset's layout says: where files lie, what their masks mean, who is shown."""
+"""Layout of a published dataset: where files lie, what their masks mean, who is shown."""
 
 from __future__ import annotations
 

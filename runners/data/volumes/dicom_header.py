@@ -1,4 +1,4 @@
-"""What DICOM headers say: geometry, display windows, patient and further facts."""
+"""Facts of DICOM headers: geometry, display windows, patient and further ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a segmenter from somebody's own file comes from, told beside what it tells of itself."""
+"""Origin of a segmenter from somebody's own file, recorded next to what it says of itself."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What a network is trained on: cases at network size, and what is drawn for each of them."""
+"""Samples of a training: cases at network size, and what is drawn for each of them."""
