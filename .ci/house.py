@@ -1,4 +1,4 @@
-"""Figures of the house: import circles, crowded folders, `fmt: skip`, vague names, tracked files.
+"""Figures of the house: import circles, crowded folders, `fmt: skip`, vague names, long files, tracked files.
 
 Usage: python .ci/house.py [ROOT]
 """
@@ -18,6 +18,7 @@ ROOMS = ("robustness", "perturb", "metrics", "runners", "reports")
 VAGUE = frozenset("found held told said kept made wanted asked known".split())
 MOST_MODULES = 25
 MOST_VAGUE_PER_1000 = 1.0
+MOST_LINES_OF_FILE, MOST_LINES_OF_BODY = 300, 60
 
 
 def sources(root: Path) -> list[Path]:
@@ -134,6 +135,28 @@ def vague_names(root: Path) -> tuple[list[str], int]:
     return sites, total
 
 
+def long_files(root: Path) -> list[str]:
+    """Return the source files with more than `MOST_LINES_OF_FILE` lines, as ``path lines``."""
+    lengths = {file: len(file.read_text("utf-8").splitlines()) for file in sources(root)}
+    return [f"{file.relative_to(root).as_posix()} {n}" for file, n in lengths.items() if n > MOST_LINES_OF_FILE]
+
+
+def long_functions(root: Path) -> list[str]:
+    """Return the functions with more than `MOST_LINES_OF_BODY` lines of code, as ``path:line name lines``.
+
+    Signature and docstring do not count: options that are all documented make neither harder to read.
+    """
+    bodies = []
+    for file in sources(root):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                body = node.body[1:] if ast.get_docstring(node, clean=False) else node.body
+                lines = body[-1].end_lineno - body[0].lineno + 1 if body else 0
+                if lines > MOST_LINES_OF_BODY:
+                    bodies.append(f"{file.relative_to(root).as_posix()}:{node.lineno} {node.name} {lines}")
+    return bodies
+
+
 def main(root: Path) -> None:
     """Print the figures."""
     edges = graph(root)
@@ -150,6 +173,9 @@ def main(root: Path) -> None:
     print(f"folders over {MOST_MODULES} modules: {len(crowded(root))} {' '.join(crowded(root))}".rstrip())
     print(f"fmt: skip in sources: {skips}")
     print(f"vague names: {len(vague)} of {total}, {1000 * len(vague) / total:.2f} per 1,000")
+    files, bodies = long_files(root), long_functions(root)
+    print(f"files over {MOST_LINES_OF_FILE} lines: {len(files)} {', '.join(files)}".rstrip())
+    print(f"bodies over {MOST_LINES_OF_BODY} lines: {len(bodies)} {', '.join(bodies)}".rstrip())
     print(f"tracked files: {len(tracked.splitlines())}")
 
 

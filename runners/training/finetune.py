@@ -158,9 +158,8 @@ def _train(plan: TrainPlan, *, out: Path, base_dir: Path | None, quiet: bool) ->
     spec, ranks = plan.train, own_ranks(plan.train)
     surroundings = environment(spec.threads)
     setup = set_up(plan, base_dir)
-    folder = TrainingFolder(
-        out, plan, setup.segmenter, trained_on={**setup.facts, "environment": surroundings}, rank=ranks.rank
-    )
+    facts = {**setup.facts, "environment": surroundings}
+    folder = TrainingFolder(out, plan, setup.segmenter, trained_on=facts, rank=ranks.rank)
     existing = folder.facts()
     if existing.get("finished"):
         return _result(out, existing)

@@ -143,6 +143,17 @@ def test_a_vague_name_is_shown_with_its_path_and_line(tmp_path: Path):
     assert house.vague_names(tmp_path) == (["metrics/x.py:2 found"], 2)
 
 
+def test_files_and_bodies_of_functions_are_short():
+    assert (house.long_files(ROOT), house.long_functions(ROOT)) == ([], [])
+
+
+def test_a_long_body_is_shown_with_its_path_and_line(tmp_path: Path):
+    (tmp_path / "metrics").mkdir()
+    code = "def f():\n" + '    """Say.\n' + "\n" * 70 + '    """\n' + "    x = 1\n" * 61
+    (tmp_path / "metrics" / "x.py").write_text(code, "utf-8")
+    assert house.long_functions(tmp_path) == ["metrics/x.py:1 f 61"]
+
+
 def test_no_package_hides_a_public_name():
     import robustness
 
