@@ -16,18 +16,16 @@ from torch import nn
 
 from robustness.errors import InputError, first_line
 from robustness.files import sha256_file, write_atomic, write_text
-from robustness.limits import limits
-from robustness.own_files import named, parse_json
-from robustness.regular_files import read_bytes
 from robustness.runners.checkpoints.adapter_folder import adapter_config, adapter_weights, is_adapter, merged
 from robustness.runners.checkpoints.adapters import merged_state
+from robustness.runners.checkpoints.document import CONFIG, is_own, read_document, stated_threshold
 from robustness.runners.checkpoints.forms import keys_hint
 from robustness.runners.checkpoints.prefixes import Located, is_position_ids, locate_network
 from robustness.runners.checkpoints.weight_files import read_weights, shortened, weight_files
 from robustness.runners.checkpoints.weight_sets import choose_set, weight_sets
 from robustness.runners.inference.segmenter import NetworkSegmenter
 
-WEIGHTS, CONFIG = "model.safetensors", "config.json"
+WEIGHTS = "model.safetensors"
 _WEIGHTS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _SUFFIXES = {".pt", ".pth", ".bin", ".ckpt", ".safetensors"}
@@ -123,12 +121,12 @@ def open_checkpoint(
     for file in files:
         content = read_weights(file)
         state.update(choose_set(weight_sets(content), signature, chosen.weights, str(file)).state)
-        threshold = threshold if threshold is not None else _stated_threshold(content)
-    document = _document(folder)
+        threshold = threshold if threshold is not None else stated_threshold(content)
+    document = read_document(folder)
     own = document.get("model") == model and isinstance(document.get("config"), dict)
     if own:
         threshold = document.get("threshold", threshold)
-    elif _is_own(document) and (path.is_dir() or path.name == WEIGHTS):
+    elif is_own(document) and (path.is_dir() or path.name == WEIGHTS):
         raise InputError(
             f"checkpoint: {folder / CONFIG} says that these weights are of {document['model']!r}, expected {model!r}; "
             "set the model's name, or give the weights without that file"
@@ -262,30 +260,6 @@ def _differences(expected: Mapping[str, tuple[int, ...]], shapes: Mapping[str, t
     ]
     kinds = (("missing", missing), ("unexpected", unexpected), ("mismatched", mismatched))
     return [f"{len(keys)} {kind} ({shortened(keys)})" for kind, keys in kinds if keys]
-
-
-def _document(folder: Path) -> dict[str, Any]:
-    path = folder / CONFIG
-    if not path.is_file():
-        return {}
-    try:
-        document = parse_json(read_bytes(path, max_bytes=limits().document_bytes))
-    except (OSError, ValueError) as error:
-        raise InputError(f"checkpoint: {path} is not valid JSON ({error})") from error
-    if not isinstance(document, dict):
-        raise InputError(f"checkpoint: expected a JSON object in {path}, got {named(document)}; remove or restore it")
-    return document
-
-
-def _is_own(document: Mapping[str, Any]) -> bool:
-    """Return whether a config is of this package's form, of whatever model."""
-    return isinstance(document.get("model"), str) and isinstance(document.get("config"), dict)
-
-
-def _stated_threshold(content: Any) -> float | None:
-    hyper = content.get("hyper_parameters") if isinstance(content, Mapping) else None
-    value = hyper.get("threshold") if isinstance(hyper, Mapping) else None
-    return float(value) if isinstance(value, int | float) and 0 < value < 1 else None
 
 
 def _download(name: str) -> Path:

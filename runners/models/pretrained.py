@@ -53,7 +53,7 @@ class PretrainedEntry(ModelEntry):
 
 def model_type(folder: Path) -> str:
     """Return the ``model_type`` of a folder's ``config.json``, "" without one."""
-    from robustness.runners.checkpoints.checkpoint import CONFIG
+    from robustness.runners.checkpoints.document import CONFIG
 
     path = folder / CONFIG
     if not path.is_file():

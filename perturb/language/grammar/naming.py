@@ -83,6 +83,11 @@ class Naming(Attachment):
             elif following == ":" and phrase.category == "anatomy":
                 self._place(phrase)
             return
+        self._assign_noun(phrase, hi, head, following)
+
+    def _assign_noun(self, phrase: Phrase, hi: int, head: str, following: str) -> None:
+        """Decide the same of a noun that names a thing; `head` is its last word, `following` the word behind it."""
+        tagged = self.tagged
         if self.targets and not self.joined and self._noun_kind(phrase):
             self._by_noun(phrase)
             return
