@@ -25,11 +25,9 @@ class Absent(WrongClass):
 
     def propose(self, case: Case, severity: int, rng: np.random.Generator) -> Params | NotApplicable:
         """Return the record of the swap; the structure is drawn."""
-        old = case.prompt.get("target")
-        if old is None:
-            return NotApplicable("the prompt states no target that is known")
-        if self.is_denied(case):
-            return NotApplicable("the prompt says already that nothing is there")
+        old = self.target_to_change(case)
+        if isinstance(old, NotApplicable):
+            return old
         row = find_class(old.value)
         modality = canonical_modality(str(case.metadata.get("modality") or "")) or (row.modality if row else "")
         if not modality:

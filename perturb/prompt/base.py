@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from robustness.perturb.base import BasePerturbation
-from robustness.types import Case, DataContext, Params, Prompt
-
-if TYPE_CHECKING:
-    pass
-if TYPE_CHECKING:
-    pass
+from robustness.types import Attribute, Case, DataContext, NotApplicable, Params, Prompt
 
 
 class PromptPerturbation(BasePerturbation):
@@ -28,6 +23,15 @@ class PromptPerturbation(BasePerturbation):
     def expand(cls, context: DataContext) -> Sequence[BasePerturbation]:
         """Return the one perturbation that this entry stands for."""
         return (cls(context=context),)
+
+    def value_to_change(self, case: Case) -> Attribute | NotApplicable:
+        """Return what the prompt states of `kind`, or why there is nothing to take out of it."""
+        value = case.prompt.get(self.kind)
+        if value is None:
+            return NotApplicable(f"the prompt states no {self.kind}")
+        if self.kind == "number" and value.value.lower() in ("no", "zero", "0"):
+            return NotApplicable("without its 'no' the prompt would ask for a target that is absent")
+        return value
 
     def apply(self, case: Case, params: Params) -> Case:
         """Return the case with its prompt's text replaced by ``params["text"]``."""

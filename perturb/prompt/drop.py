@@ -42,11 +42,9 @@ class Drop(PromptPerturbation):
 
     def propose(self, case: Case, severity: int, rng: np.random.Generator) -> Params | NotApplicable:
         """Return the record of the removal; nothing is drawn."""
-        old = case.prompt.get(self.kind)
-        if old is None:
-            return NotApplicable(f"the prompt states no {self.kind}")
-        if self.kind == "number" and old.value.lower() in ("no", "zero", "0"):
-            return NotApplicable("without its 'no' the prompt would ask for a target that is absent")
+        old = self.value_to_change(case)
+        if isinstance(old, NotApplicable):
+            return old
         if self.kind == "negation":
             return NotApplicable("without its denial the prompt would ask for what it denies")
         text = case.prompt.text

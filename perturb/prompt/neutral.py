@@ -59,11 +59,9 @@ class Neutral(PromptPerturbation):
 
     def propose(self, case: Case, severity: int, rng: np.random.Generator) -> Params | NotApplicable:
         """Return the record of the swap; nothing is drawn."""
-        old = case.prompt.get(self.kind)
-        if old is None:
-            return NotApplicable(f"the prompt states no {self.kind}")
-        if self.kind == "number" and old.value.lower() in ("no", "zero", "0"):
-            return NotApplicable("without its 'no' the prompt would ask for a target that is absent")
+        old = self.value_to_change(case)
+        if isinstance(old, NotApplicable):
+            return old
         if self.kind not in WORDS or (
             self.kind == "description" and not old.value.lower().startswith(("which", "that"))
         ):

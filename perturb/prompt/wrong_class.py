@@ -52,11 +52,9 @@ class WrongClass(PromptPerturbation):
 
     def propose(self, case: Case, severity: int, rng: np.random.Generator) -> Params | NotApplicable:
         """Return the record of the swap; the class is drawn."""
-        old = case.prompt.get("target")
-        if old is None:
-            return NotApplicable("the prompt states no target that is known")
-        if self.is_denied(case):
-            return NotApplicable("the prompt says already that nothing is there")
+        old = self.target_to_change(case)
+        if isinstance(old, NotApplicable):
+            return old
         here = self.present(case, old.value)
         own = sorted(name for name in self._all if name not in here and not any(is_akin(name, other) for other in here))
         if own:
@@ -69,6 +67,15 @@ class WrongClass(PromptPerturbation):
     def expect(self, case: Case, params: Params) -> str:
         """Return "change" for a class that may be in the image though nobody drew it; "abstain" for an absent one."""
         return "change" if params.get("origin") in ("ontology", "region") else self.expectation
+
+    def target_to_change(self, case: Case) -> Attribute | NotApplicable:
+        """Return the target that the prompt asks for, or why there is none."""
+        target = case.prompt.get("target")
+        if target is None:
+            return NotApplicable("the prompt states no target that is known")
+        if self.is_denied(case):
+            return NotApplicable("the prompt says already that nothing is there")
+        return target
 
     def is_denied(self, case: Case) -> bool:
         """Tell whether the prompt says that its target is not there."""

@@ -195,14 +195,14 @@ class Dataset(Sequence[Case]):
         version = facts.st_size, facts.st_mtime_ns
         cached = self._hashes.get(path)
         if cached is None or cached[0] != version:
-            cached = self._hashes[path] = version, sha256(path)
+            cached = self._hashes[path] = version, sha256_or_missing(path)
         return cached[1]
 
     def _relative(self, path: Path) -> str:
         return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else path.as_posix()
 
 
-def sha256(path: Path) -> str:
+def sha256_or_missing(path: Path) -> str:
     """Return the sha256 of a file; "missing" where it cannot be read."""
     try:
         return sha256_file(path)

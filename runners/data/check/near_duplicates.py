@@ -14,7 +14,7 @@ import numpy.typing as npt
 from PIL import Image as PILImage
 
 from robustness.runners.data.check.findings import Finding
-from robustness.runners.data.dataset import sha256
+from robustness.runners.data.dataset import sha256_or_missing
 from robustness.runners.data.records import Record
 from robustness.types import Image, Mask
 
@@ -99,7 +99,7 @@ def _same_bytes(one: Record, other: Record) -> bool:
     paths = one.image_path, other.image_path
     if paths[0] == paths[1]:
         return True
-    return all(path.is_file() for path in paths) and sha256(paths[0]) == sha256(paths[1])
+    return all(path.is_file() for path in paths) and sha256_or_missing(paths[0]) == sha256_or_missing(paths[1])
 
 
 def _small(image: Image) -> Gray:

@@ -9,7 +9,7 @@ from pathlib import Path
 from robustness.perturb.modality import canonical_modality
 from robustness.runners.data import benchmark_folder
 from robustness.runners.data.check.findings import Finding, Splits
-from robustness.runners.data.dataset import MISSING, sha256
+from robustness.runners.data.dataset import MISSING, sha256_or_missing
 from robustness.runners.data.subjects import DEFAULT_KEYS
 
 Subjects = Mapping[str, Mapping[str, str]]
@@ -36,7 +36,7 @@ def _identical(source: Path, splits: Splits) -> Iterator[Finding]:
     digests: dict[str, list[str]] = defaultdict(list)
     for name, file in files.items():
         if source.is_dir() and (source / file).is_file():
-            digests[sha256(source / file)].append(name)
+            digests[sha256_or_missing(source / file)].append(name)
     for names in digests.values():
         if len(names) > 1:
             message = f"the annotation files of {' and '.join(names)} are identical: a test on one is no test"
@@ -84,7 +84,7 @@ def _images(splits: Splits, *, contents: bool) -> Iterator[Finding]:
     digests: dict[str, dict[str, str]] = defaultdict(dict)
     for split, records in splits.items():
         for path, name in {record.image_path: record.image_name.partition("#")[0] for record in records}.items():
-            digest = MISSING if path.is_dir() else sha256(path)
+            digest = MISSING if path.is_dir() else sha256_or_missing(path)
             if digest != MISSING:
                 digests[digest].setdefault(name, split)
     for names in digests.values():
