@@ -116,8 +116,10 @@ def _empty_predictions(run: RunTables) -> list[str]:
 
 
 def notes(runs: Sequence[RunTables]) -> tuple[str, ...]:
-    """Return the notes of the data sets, without repeats."""
-    texts = [str(n) for run in runs for data in _datasets(run) for n in data.get("notes") or ()]
+    """Return the notes of the data sets and what the check before the audit found, without repeats."""
+    listed = [data for run in runs for data in _datasets(run)]
+    texts = [str(n) for data in listed for n in data.get("notes") or ()]
+    texts += [f"data check, {f['level']}: {f['message']}" for data in listed for f in data.get("check") or ()]
     return tuple(dict.fromkeys(texts))
 
 

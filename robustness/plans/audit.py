@@ -44,6 +44,7 @@ class DataSpec(StrictModel):
     `target` names what every case shows, `convention` whose left is meant ("patient" or "viewer", or by kind), and
     `lexicon` a CSV file of the user's own terms.
     `labels`, `masks`, `window`, `slices` and `exif` say how files are read; `groups` names columns that reach the rows.
+    `check` says what an error of the check before the audit does: "stop" (None), "warn", or no check ("off").
     """
 
     path: str
@@ -65,6 +66,7 @@ class DataSpec(StrictModel):
     slices: dict[str, Any] | None = None
     exif: Literal["upright", "stored"] | None = None
     groups: list[str] | None = None
+    check: Literal["stop", "warn", "off"] | None = None
 
     def reading(self) -> dict[str, Any]:
         """Return the fields that say how files are read, as keywords of `load_dataset`."""
@@ -220,7 +222,14 @@ class Plan(StrictModel):
         engine = {"prefetch", "cache", "cache_gib", "workers"}
         # Bounds decide what is read only where a plan sets its own.
         limits = self.limits == Limits()
-        left_out: Any = {"title": True, "published": True, "engine": engine, **({"limits": True} if limits else {})}
+        checked = {"__all__": {"check"}}
+        left_out: Any = {
+            "title": True,
+            "published": True,
+            "engine": engine,
+            "data": checked,
+            **({"limits": True} if limits else {}),
+        }
         resolved = without_none(self.model_dump(exclude=left_out))
         return hashlib.sha256(tomli_w.dumps(resolved).encode()).hexdigest()
 

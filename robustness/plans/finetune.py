@@ -85,6 +85,7 @@ class TrainDataSpec(StrictModel):
             where none states one, every case comes once.
         target, convention, lexicon: what every case shows, whose left is meant, own terms; as in an audit plan.
         labels, masks, window, slices, exif: how files are read; as in an audit plan.
+        check: what an error of the check before the training does; as in an audit plan.
     """
 
     path: str
@@ -108,6 +109,7 @@ class TrainDataSpec(StrictModel):
     window: str | list[float | int] | dict[str, Any] | None = None
     slices: dict[str, Any] | None = None
     exif: Literal["upright", "stored"] | None = None
+    check: Literal["stop", "warn", "off"] | None = None
 
     def reading(self) -> dict[str, Any]:
         """Return the fields that say how words and files are read, as keywords of `load_dataset`."""
@@ -269,13 +271,13 @@ class TrainPlan(StrictModel):
 
         The data counts by the hashes of its files, which the checkpoint states beside the plan.
         """
-        left_out: Any = {"title": True, "data": {"path"}, "train": {"out", "loggers"}}
+        left_out: Any = {"title": True, "data": {"path", "check"}, "train": {"out", "loggers"}}
         for table, keys in _LATER.items():
             section = getattr(self, table)
             fields = type(section).model_fields
             defaults = {key: fields[key].get_default(call_default_factory=True, validated_data={}) for key in keys}
             left_out[table] |= {key for key, value in defaults.items() if getattr(section, key) == value}
-        left_out["pool"] = {"__all__": {"path"}} if self.pool else True
+        left_out["pool"] = {"__all__": {"path", "check"}} if self.pool else True
         return hashlib.sha256(tomli_w.dumps(self.model_dump(exclude_none=True, exclude=left_out)).encode()).hexdigest()
 
 

@@ -21,6 +21,7 @@ from robustness.run_log import RunLog
 from robustness.runs.conclude import conclude
 from robustness.types import Progress
 from robustness.workflows.certificate import ensure_certificate
+from robustness.workflows.check import check_before_audit
 from robustness.workflows.loading import _check_metrics, conditions, load_all, refuse_equal_names
 from robustness.workflows.run import Run
 
@@ -45,6 +46,7 @@ def audit(
     statistics: Mapping[str, Any] | None = None,
     engine: Mapping[str, Any] | None = None,
     attack: Mapping[str, Any] | None = None,
+    check: Literal["stop", "warn", "off"] = "stop",
     strict: bool = False,
     allow_drift: bool = False,
     certify: bool = False,
@@ -64,6 +66,7 @@ def audit(
         severities: of image perturbations, 1 to 5; default 1, 3, 5.
         metrics, statistics, engine: the plan's tables of those names.
         attack: the plan's ``[perturbations.attack]``: how hard attacks and searches try.
+        check: what an error that cheap rules find in the data does: stop the audit, or "warn"; "off": no check.
         strict: stop at the first case that fails instead of recording it.
         certify: measure as well how far predictions move with batch sizes, threads, precisions and devices alone.
         progress: True shows rows, rate and time left on stderr; a function is called with (rows done, rows in all).
@@ -80,7 +83,7 @@ def audit(
     tree: dict[str, Any] = {
         "seed": seed,
         "model": [model_spec(m).model_dump() for m in models],
-        "data": [d.spec() for d in datasets],
+        "data": [{**d.spec(), **({} if check == "stop" else {"check": check})} for d in datasets],
         "metrics": dict(metrics or {}),
         "statistics": dict(statistics or {}),
         "engine": dict(engine or {}),
@@ -122,7 +125,7 @@ def audit_plan(
         workers: processes on this machine, which do so too; None: the plan's, else one; "auto": the plan's, else as
             many as cores, memory and the amount of work suggest. A script that asks for more than one needs the usual
             ``if __name__ == "__main__":``. The rows are those of one process with as many threads.
-        say: called with the choice of workers, in one line.
+        say: called with the choice of workers and with each finding of the check, in one line.
     """
     make_folder(Path(out), "out")
     set_limits(plan.limits)
@@ -145,6 +148,7 @@ def audit_plan(
         reload=None if here else partial(load_all, plan, folder),
         workers=count.workers if executor == "local" else None,
         threads=count.threads if executor == "local" else None,
+        say=say,
     )
 
 
@@ -176,14 +180,16 @@ def run_plan(
     reload: Callable[[], tuple[list[Segmenter], list[Dataset]]] | None = None,
     workers: int | None = None,
     threads: int | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> Run:
-    """Run the audit, draw its conclusions and write its report."""
+    """Check the data, run the audit, draw its conclusions and write its report."""
     from robustness.runners.audit.run import run_parts
     from robustness.runners.audit.state import work_of
     from robustness.runners.environment import environment
 
     _check_metrics(plan)
     refuse_equal_names(plan, datasets)
+    checked = check_before_audit(plan, datasets, say)
     started = time.perf_counter()
     folder = RunFolder.create(Path(out))
     log = RunLog(folder.path)
@@ -210,7 +216,7 @@ def run_plan(
             with log.stage("certify"):
                 measured = ensure_certificate(folder, plan, models, datasets)
         if measured or not is_concluded(folder.path):
-            facts = [d.facts() for d in datasets]
+            facts = [{**d.facts(), "check": rows} for d, rows in zip(datasets, checked, strict=True)]
             timing = {"last_session_s": round(predicted - started, 3), **work_of(folder)}
             with log.stage("conclude"):
                 manifest = conclude(

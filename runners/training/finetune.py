@@ -144,6 +144,7 @@ def _train(plan: TrainPlan, *, out: Path, base_dir: Path | None, quiet: bool) ->
 
     from robustness.runners.environment import environment
     from robustness.runners.training.batches import training_batches, validation_batches
+    from robustness.runners.training.data_check import check_before_training
     from robustness.runners.training.feature_cache import open_feature_cache
     from robustness.runners.training.folder import TrainingFolder
     from robustness.runners.training.loggers import training_loggers
@@ -158,6 +159,7 @@ def _train(plan: TrainPlan, *, out: Path, base_dir: Path | None, quiet: bool) ->
     spec, ranks = plan.train, own_ranks(plan.train)
     surroundings = environment(spec.threads)
     setup = set_up(plan, base_dir)
+    checked = check_before_training(plan, setup)
     facts = {**setup.facts, "environment": surroundings}
     folder = TrainingFolder(out, plan, setup.segmenter, trained_on=facts, rank=ranks.rank)
     existing = folder.facts()
@@ -174,6 +176,8 @@ def _train(plan: TrainPlan, *, out: Path, base_dir: Path | None, quiet: bool) ->
         lone_values_use_running_statistics(setup.segmenter.network),
     ):
         progress.say(setup.counted())
+        for line in checked:
+            progress.say(line)
         batches["cache"] = open_feature_cache(setup, spec, say=progress.say)
         module = TrainingHooks(
             setup.segmenter,

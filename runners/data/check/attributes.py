@@ -65,8 +65,6 @@ def check_groups(
         groups: columns, attributes or header fields, as ``[data] groups`` names them.
         wanted: how many the verdicts need.
     """
-    whole = {subjects.get(record.case_id) or record.image_name for record in records}
-    yield from _few(split, "this split", len(whole), wanted)
     for name in groups:
         members: dict[str, set[str]] = {}
         for record in records:
@@ -81,6 +79,14 @@ def check_groups(
             yield Finding("info", "group_unknown", message, split)
         for value, own in sorted(members.items()):
             yield from _few(split, f"{name} = {value}", len(own), wanted)
+
+
+def check_size(
+    split: str, records: Sequence[Record], subjects: Mapping[str, str], *, wanted: WantedSubjects
+) -> Iterator[Finding]:
+    """Yield that a split has too few subjects; arguments as in `check_groups`."""
+    whole = {subjects.get(record.case_id) or record.image_name for record in records}
+    yield from _few(split, "this split", len(whole), wanted)
 
 
 def _few(split: str, what: str, count: int, wanted: WantedSubjects) -> Iterator[Finding]:

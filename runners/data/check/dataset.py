@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from robustness.errors import InputError
 from robustness.runners.data import benchmark_folder
-from robustness.runners.data.check.attributes import WantedSubjects, check_attributes, check_groups
+from robustness.runners.data.check.attributes import WantedSubjects, check_attributes, check_groups, check_size
 from robustness.runners.data.check.burnt_in_text import BurntInText
 from robustness.runners.data.check.entries import check_entries
 from robustness.runners.data.check.files import PixelRule, check_files
@@ -40,7 +40,7 @@ def check_dataset(
     subject: str | None = None,
     groups: Sequence[str] | None = None,
     wanted: WantedSubjects | None = None,
-    convention: Mapping[str, str] | str | None = None,
+    convention: Mapping[Any, str] | str | None = None,
     labels: Mapping[Any, Any] | None = None,
     masks: Mapping[str, Any] | None = None,
     window: Any = None,
@@ -88,6 +88,7 @@ def check_dataset(
         findings += check_prompts(name, records)
         findings += check_files(name, records, reader=reader, rules=rules, subjects=own)
         if wanted is not None and name in _audited(splits):
+            findings += check_size(name, records, own, wanted=wanted)
             findings += check_groups(name, records, own, groups or (), wanted=wanted)
     findings += [finding for rule in rules for finding in rule.findings()]
     findings += [*check_attributes(splits), *check_identifiers(splits)]
