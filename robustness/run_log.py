@@ -54,9 +54,11 @@ class RunLog:
                 os.write(descriptor, f"{line}\n".encode())
             finally:
                 os.close(descriptor)
-        told = ", ".join(f"{key} {value}" for key, value in facts.items())
+        details = ", ".join(f"{key} {value}" for key, value in facts.items())
         for listener in _listeners:
-            listener(f"{now[11:19]} {name}{': ' if told else ''}{told}{'' if peak is None else f' [{peak:.0f} MiB]'}")
+            listener(
+                f"{now[11:19]} {name}{': ' if details else ''}{details}{'' if peak is None else f' [{peak:.0f} MiB]'}"
+            )
 
     @contextlib.contextmanager
     def stage(self, name: str, /, **facts: Any) -> Iterator[dict[str, Any]]:

@@ -85,8 +85,8 @@ def stakes(n_subjects: int, margin: float, *, alpha: float) -> Stakes:
 def log_count_evalues(values: Values, stake: Stakes) -> Values:
     """Return log(share x G_c) of c = 1, 2, ... as staked; (C,)."""
     log_tails = np.log(np.maximum(_tails(values, stake.counts.size), _SMALLEST))
-    found: Values = np.log(stake.counts) + log_tails[1:] - stake.log_chances
-    return found
+    log_evalues: Values = np.log(stake.counts) + log_tails[1:] - stake.log_chances
+    return log_evalues
 
 
 def forgiven_collapses(n_subjects: int, margin: float, *, alpha: float) -> int:
@@ -106,8 +106,8 @@ def _chances(n_subjects: int, margin: float) -> Values:
     from scipy.special import bdtr
 
     largest = max(0, min(math.floor(n_subjects * margin - 1), _MOST + 1))
-    found: Values = np.maximum(bdtr(np.arange(largest + 1), n_subjects, margin), _SMALLEST)
-    return found
+    chances: Values = np.maximum(bdtr(np.arange(largest + 1), n_subjects, margin), _SMALLEST)
+    return chances
 
 
 def _tails(values: Values, most: int) -> Values:
@@ -117,5 +117,5 @@ def _tails(values: Values, most: int) -> Values:
     for value in np.clip(values[values > 0], 0.0, 1.0).tolist():
         mass[1:] = mass[1:] * (1.0 - value) + mass[:-1] * value
         mass[0] *= 1.0 - value
-    found: Values = np.cumsum(mass)
-    return found
+    tails: Values = np.cumsum(mass)
+    return tails

@@ -67,9 +67,9 @@ def subjects_to_certify(values: Values, margin: float, *, alpha: float, penalty:
     n, alone = values.size, alpha * math.exp(-max(0.0, penalty))
     if n == 0:
         return None
-    found = [_subjects_of_capital(best_log_factors(values, margin), alpha=alone)]
-    found.append(_subjects_to_forgive(float(np.clip(values, 0, 1).mean()), margin, alone, FURTHEST * n))
-    reached = [k for k in found if k is not None and k <= max(FURTHEST * n, 1)]
+    sizes = [_subjects_of_capital(best_log_factors(values, margin), alpha=alone)]
+    sizes.append(_subjects_to_forgive(float(np.clip(values, 0, 1).mean()), margin, alone, FURTHEST * n))
+    reached = [k for k in sizes if k is not None and k <= max(FURTHEST * n, 1)]
     if not reached:
         return None
     # With a whole bet on subjects without any reaction the number is exact, and may be the present one.

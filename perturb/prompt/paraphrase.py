@@ -113,11 +113,11 @@ def _frames(prompt: Prompt) -> list[str]:
     target = prompt.get("target")
     # A noun that counts needs its article: "an image showing the distended gallbladder".
     shown = inner if determined or target is None or is_plural(target.value) else f"the {inner}"
-    asked = inner if determined else f"the {inner}"
+    requested = inner if determined else f"the {inner}"
     there = f"There {'are' if several else 'is'} {inner}{stop}"
     frames = [
         f"An image showing {shown}{stop}",
-        f"Segment {asked}{stop}",
+        f"Segment {requested}{stop}",
         there if counted or several else f"An image of {shown}{stop}",
     ]
     return frames if body[:1].isupper() else [f[0].lower() + f[1:] for f in frames]

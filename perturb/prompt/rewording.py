@@ -64,6 +64,6 @@ def _asked_again(body: str) -> list[str]:
         return [polite["asked"][0].upper() + polite["asked"][1:], f"I would like you to {polite['asked']}"]
     first = _REQUEST.match(body)
     if first and first["lead"] == "":
-        asked = body[0].lower() + body[1:]
-        return [f"Please {asked}", f"I would like you to {asked}"]
+        request = body[0].lower() + body[1:]
+        return [f"Please {request}", f"I would like you to {request}"]
     return [f"Please do the following: {body}"]

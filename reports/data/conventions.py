@@ -36,18 +36,18 @@ def _sides(run: RunTables) -> list[str]:
 
 
 def _answers(run: RunTables) -> list[str]:
-    said = []
+    sentences = []
     for model, record in recorded_models(run).items():
         if str(record.get("returns") or "auto") != "auto":
             continue
         for dataset, answers in _mapping(record.get("answers")).items():
             forms = [f"{form} ({n:,})" for form, n in _mapping(_mapping(answers).get("read_as")).items()]
             if forms:
-                said.append(
+                sentences.append(
                     f"What the maps of {model} on {dataset} mean was not stated: they were read as {listing(forms)};"
                     " state returns in the model's options."
                 )
-    return said
+    return sentences
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

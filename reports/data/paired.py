@@ -98,15 +98,15 @@ def not_compared(frames: Frames) -> str:
     cases = {s: set(map(tuple, results[results["series"] == s][list(KEYS)].to_numpy().tolist())) for s in frames.series}
     apart = [f"{new} and {old}" for old, new in matched if not cases[old] & cases[new]]
     if len(alone) == len(frames.series) or (matched and len(apart) == len(matched)):
-        said = "Nothing was compared."
+        sentence = "Nothing was compared."
     elif alone or apart:
-        said = "Not everything was compared."
+        sentence = "Not everything was compared."
     else:
         return ""
     if alone:
         sets = results.drop_duplicates(["series", "dataset"]).set_index("series")["dataset"]
-        said += f" No other run has the data set of {listing([f'{s} ({sets.loc[[s]].iloc[0]})' for s in alone])}."
-    return f"{said} {listing(apart)} share no case." if apart else said
+        sentence += f" No other run has the data set of {listing([f'{s} ({sets.loc[[s]].iloc[0]})' for s in alone])}."
+    return f"{sentence} {listing(apart)} share no case." if apart else sentence
 
 
 def pairs(frames: Frames) -> list[tuple[str, str]]:

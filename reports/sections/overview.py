@@ -81,7 +81,7 @@ def overviews(
         units: the noun of the unit of inference by series.
     """
     floors = floor_scores(frames.effects, frames.results)
-    made = []
+    lines = []
     for series in frames.series:
         rows = frames.results[frames.results["series"] == series]
         verdicts = frames.verdicts[frames.verdicts["series"] == series]
@@ -95,13 +95,13 @@ def overviews(
             *_untested_lines(rows, verdicts),
             *_model_lines(next((m for m in models if m.series == series), None)),
         )
-        made.append(Overview(series, score, _outcomes(expected, series), tallies(verdicts), facts))
-    return tuple(made)
+        lines.append(Overview(series, score, _outcomes(expected, series), tallies(verdicts), facts))
+    return tuple(lines)
 
 
 def tallies(verdicts: pd.DataFrame) -> tuple[Tally, ...]:
     """Count the verdicts of one series by kind of claim and metric, Dice first."""
-    made = []
+    tallies_of_kinds = []
     for claim, title in _KINDS.items():
         rows = verdicts[verdicts["claim"] == claim]
         metrics = sorted(dict.fromkeys(rows["metric"].astype(str)), key=lambda m: (m != "dice", m))
@@ -110,8 +110,8 @@ def tallies(verdicts: pd.DataFrame) -> tuple[Tally, ...]:
             order = [*(ROBUST_ORDER if claim == "robustness" else ORDER), *counts]
             named = tuple((v, counts[v]) for v in dict.fromkeys(order) if counts[v])
             link = "robustness" if claim == "robustness" else "prompt"
-            made.append(Tally(title, metric_words(metric), link, named))
-    return tuple(made)
+            tallies_of_kinds.append(Tally(title, metric_words(metric), link, named))
+    return tuple(tallies_of_kinds)
 
 
 def _outcomes(expected: DataTable, series: str) -> tuple[Outcome, ...]:
@@ -169,11 +169,11 @@ def abstention(rows: pd.DataFrame) -> tuple[int, int]:
         rows: of one series, with `expectation`, `applicable`, `error`, `area_fraction` and `subject_id`; without an
             area the flags `both_empty`, `missed` (empty) and `hallucinated` (painted) say it.
     """
-    asked = rows[(rows["expectation"] == "abstain") & rows["applicable"].fillna(True).astype(bool)]
-    asked = asked[asked["error"].fillna("").astype(str).eq("")]
-    painted = _painted(asked)
-    known = asked.assign(painted=painted)[painted.notna()]
-    by_unit = known.groupby("subject_id")["painted"].max()
+    requests = rows[(rows["expectation"] == "abstain") & rows["applicable"].fillna(True).astype(bool)]
+    requests = requests[requests["error"].fillna("").astype(str).eq("")]
+    painted = _painted(requests)
+    measured = requests.assign(painted=painted)[painted.notna()]
+    by_unit = measured.groupby("subject_id")["painted"].max()
     return int((by_unit == 0).sum()), len(by_unit)
 
 
@@ -188,16 +188,18 @@ def _painted(rows: pd.DataFrame) -> pd.Series:
 
 
 def _abstention_line(rows: pd.DataFrame, unit: str) -> Fact:
-    kept, n = abstention(rows)
+    n_empty, n = abstention(rows)
     conditions = rows[rows["expectation"] == "abstain"]["condition"].astype(str)
     if conditions.empty:
         return Fact("Abstention", "not measured: no prompt of this run asks for what is certainly not there", "prompt")
     if not n:
         return Fact("Abstention", "not known: no row that should stay empty records the area of its mask", "prompt")
-    share = clopper_pearson(kept, n)
+    share = clopper_pearson(n_empty, n)
     ends = f"[{100 * share.low:.0f}%, {100 * share.high:.0f}%]"
-    said = f"masks stay empty for {kept} of {count(n, unit)} ({100 * share.value:.0f}% {ends}) where nothing is there"
-    return Fact("Abstention", said, "prompt", str(conditions.iloc[0]))
+    sentence = (
+        f"masks stay empty for {n_empty} of {count(n, unit)} ({100 * share.value:.0f}% {ends}) where nothing is there"
+    )
+    return Fact("Abstention", sentence, "prompt", str(conditions.iloc[0]))
 
 
 def _untested_lines(rows: pd.DataFrame, verdicts: pd.DataFrame) -> Iterable[Fact]:

@@ -39,9 +39,9 @@ def differing_keys(stored: Mapping[str, Any], now: Mapping[str, Any], *, leave_o
     keys = [
         k for k in dict.fromkeys((*before, *after)) if before.get(k) != after.get(k) and not k.startswith(leave_out)
     ]
-    said = [f"{key} is {_shown(before.get(key))} there and {_shown(after.get(key))} here" for key in keys[:MOST]]
+    sentences = [f"{key} is {_shown(before.get(key))} there and {_shown(after.get(key))} here" for key in keys[:MOST]]
     more = [f"{len(keys) - MOST} more keys differ"] if len(keys) > MOST else []
-    return "; ".join(said + more)
+    return "; ".join(sentences + more)
 
 
 def _shown(value: Any) -> str:

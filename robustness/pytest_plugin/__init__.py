@@ -81,8 +81,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> 
     report = yield
     crash = getattr(report.longrepr, "reprcrash", None)
     # Known by its attribute: no module is loaded for suites that never assert on a run.
-    summary = getattr(call.excinfo.value, "summary", None) if call.excinfo else None
-    if crash is not None and isinstance(summary, str) and hasattr(call.excinfo.value, "judged"):
+    error = call.excinfo.value if call.excinfo else None
+    summary = getattr(error, "summary", None)
+    if crash is not None and isinstance(summary, str) and hasattr(error, "judged"):
         crash.message = summary
     return report
 

@@ -101,8 +101,8 @@ def _device() -> Finding:
         return Finding("device", "ok", f"{torch.cuda.get_device_name()}, {memory:.0f} GiB")
     if torch.backends.mps.is_available():
         return Finding("device", "ok", "Apple GPU (mps)")
-    found = f"CPU alone: {os.cpu_count()} cores, {threads} threads; large models take hours"
-    return Finding("device", "note", found, "on a machine with a GPU install a torch build for it (pytorch.org)")
+    hardware = f"CPU alone: {os.cpu_count()} cores, {threads} threads; large models take hours"
+    return Finding("device", "note", hardware, "on a machine with a GPU install a torch build for it (pytorch.org)")
 
 
 def _memory() -> Finding:

@@ -125,24 +125,24 @@ def write_plan(place: Path, out: Path, *, model: str = _MODEL, checkpoint: str |
     if out.exists():
         raise InputError(f"--out: expected a new file, but {str(out)!r} exists; choose another name or remove it")
     MODELS.get(model)
-    found = look(place)
-    dataset = load_dataset(found.path, split=found.split, prompt=found.prompt, subject=found.subject)
-    write_text(out, plan_text(found, dataset.facts(), model=model, checkpoint=checkpoint))
+    folder = look(place)
+    dataset = load_dataset(folder.path, split=folder.split, prompt=folder.prompt, subject=folder.subject)
+    write_text(out, plan_text(folder, dataset.facts(), model=model, checkpoint=checkpoint))
     parse_plan(read_toml(out), source=out.name)
     return out, dataset
 
 
-def plan_text(found: DataFolder, facts: Mapping[str, Any], *, model: str, checkpoint: str | None) -> str:
+def plan_text(folder: DataFolder, facts: Mapping[str, Any], *, model: str, checkpoint: str | None) -> str:
     """Return the plan as TOML with comments; `facts` are those of the opened dataset."""
     lines = [
-        f"# Audit of {found.path.name}: {facts['n_cases']} cases on {facts['n_images']} images of split {found.split}.",
+        f"# Audit of {folder.path.name}: {facts['n_cases']} cases on {facts['n_images']} images of split {folder.split}.",
         "#   robustness plan THIS    says what it can show and how long it takes",
         "#   robustness audit THIS   runs it",
         "seed = 0",
         "",
         *_model_lines(model, checkpoint),
         "",
-        *_data_lines(found, facts),
+        *_data_lines(folder, facts),
         "",
         "[perturbations]",
         "# What is done to the prompt: words swapped for their opposite, a rare word or nothing, paraphrases, the",
@@ -176,14 +176,14 @@ def _model_lines(model: str, checkpoint: str | None) -> list[str]:
     ]
 
 
-def _data_lines(found: DataFolder, facts: Mapping[str, Any]) -> list[str]:
-    lines = ["[data]", f"path = {_toml(str(found.path.resolve()))}"]
-    lines += [f"# Splits: {', '.join(found.splits)}.", f"split = {_toml(found.split)}"]
-    lines += [f"# Prompt keys: {', '.join(found.prompts)}.", f"prompt = {_toml(found.prompt)}"]
-    if found.subject is not None:
+def _data_lines(folder: DataFolder, facts: Mapping[str, Any]) -> list[str]:
+    lines = ["[data]", f"path = {_toml(str(folder.path.resolve()))}"]
+    lines += [f"# Splits: {', '.join(folder.splits)}.", f"split = {_toml(folder.split)}"]
+    lines += [f"# Prompt keys: {', '.join(folder.prompts)}.", f"prompt = {_toml(folder.prompt)}"]
+    if folder.subject is not None:
         lines += [
             "# Who a case belongs to; this key seems to name the patient. Please check.",
-            f'subject = "{found.subject}"',
+            f'subject = "{folder.subject}"',
         ]
     elif facts["subject_is_image"]:
         lines += [
@@ -198,10 +198,10 @@ def _data_lines(found: DataFolder, facts: Mapping[str, Any]) -> list[str]:
         ]
     else:
         lines.append(f"# Patients are named: {facts['n_subjects']} of them are the units of inference.")
-    known = ", ".join(facts["modalities"])
+    modalities = ", ".join(facts["modalities"])
     lines += [
-        f"# Modality: {known}."
-        if known
+        f"# Modality: {modalities}."
+        if modalities
         else '# The modality is not stated; it picks the image changes.\n# modality = "MRI"'
     ]
     lines += [

@@ -91,7 +91,7 @@ def certify(
 
 def _asked(dataset: Dataset, cases: int) -> list[Asked]:
     """Return the clean requests of the first readable cases of a data set."""
-    asked: list[Asked] = []
+    requests: list[Asked] = []
     readable = 0
     for number, info in enumerate(dataset.infos):
         if readable == cases:
@@ -101,8 +101,8 @@ def _asked(dataset: Dataset, cases: int) -> list[Asked]:
         except CaseError:
             continue
         readable += 1
-        asked += [_one(case, info.image_id, prompt.text, place) for place, prompt in enumerate(info.prompts)]
-    return asked
+        requests += [_one(case, info.image_id, prompt.text, place) for place, prompt in enumerate(info.prompts)]
+    return requests
 
 
 def _one(case: Case, image_id: str, text: str, place: int) -> Asked:
@@ -110,12 +110,12 @@ def _one(case: Case, image_id: str, text: str, place: int) -> Asked:
     return Asked(request, case.mask)
 
 
-def _noise(plan: Plan, model: Segmenter, asked: Sequence[Asked], *, model_name: str, dataset: str) -> Iterator[Noise]:
-    if not asked:
+def _noise(plan: Plan, model: Segmenter, pairs: Sequence[Asked], *, model_name: str, dataset: str) -> Iterator[Noise]:
+    if not pairs:
         return
     # Not from the cache: what is read from disk was computed only once.
     engine = dataclasses.replace(engine_of(model, plan), cache=None)
-    references, requests = [one.reference for one in asked], [one.request for one in asked]
+    references, requests = [one.reference for one in pairs], [one.request for one in pairs]
     reference = _predicted(engine, requests)
     for knob, setting, turned in _knobs(model, engine):
         with turned as other:

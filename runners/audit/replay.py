@@ -87,9 +87,9 @@ class Replayer:
             stored: the row that is asked about.
             image: computed without the others of the part, in batches of its own.
         """
-        asked = self._session.parts[part]
+        selection = self._session.parts[part]
         if image is not None:
-            asked = dataclasses.replace(asked, images=(image,))
+            selection = dataclasses.replace(selection, images=(image,))
         seen: list[Scored] = []
 
         def visit(scored: Scored) -> None:
@@ -97,7 +97,7 @@ class Replayer:
             if any(all(_equal(row[key], stored.get(key)) for key in _IDENTITY) for row in cells):
                 seen.append(scored)
 
-        table = self._session.table_of(asked, visit=visit)
+        table = self._session.table_of(selection, visit=visit)
         return Recomputed(table, seen[0] if seen else None)
 
 

@@ -166,5 +166,5 @@ def resize_nearest(mask: Mask, shape: tuple[int, ...]) -> Mask:
 def _flags(row: ResultRow, measured: Mapping[str, Any], predicted: Mask) -> dict[str, bool]:
     """Return the empty-mask flags of a row, against what its prompt asks for."""
     flags = Emptiness(*(bool(measured[name]) for name in Emptiness._fields))
-    asked = flags_of_prompt(flags, painted=bool(predicted.any()), expectation=row.expectation)
-    return asked._asdict()
+    by_prompt = flags_of_prompt(flags, painted=bool(predicted.any()), expectation=row.expectation)
+    return by_prompt._asdict()

@@ -111,9 +111,9 @@ def prompt_column(columns: Sequence[str], prompt: str, path: Path) -> str:
     if prompt == DEFAULT_PROMPT and "prompt" in columns:
         return "prompt"
     if not prompt_keys_of(columns):
-        found = listing(columns)
+        names = listing(columns)
         raise InputError(
-            f"data: expected a column prompt in {path}, found {found}; add one text for each row (what a user would"
+            f"data: expected a column prompt in {path}, found {names}; add one text for each row (what a user would"
             " type), or name the column that holds the texts with prompt"
         )
     offered = [column for column in columns if column not in _OWN or column == "prompt"]

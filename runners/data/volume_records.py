@@ -61,8 +61,8 @@ def expand_volumes(
         for chosen in slices:
             by_subject.setdefault(subject, []).append((record, chosen, labels))
     _refuse_nothing(records, by_subject, expanded, options)
-    for subject, found in by_subject.items():
-        for record, chosen, labels in limited(found, rule.max_per_subject):
+    for subject, slices_of_subject in by_subject.items():
+        for record, chosen, labels in limited(slices_of_subject, rule.max_per_subject):
             expanded.extend(_cases(record, chosen, labels, options, subject=subject, prompt=prompt))
     return expanded
 

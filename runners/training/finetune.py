@@ -128,11 +128,11 @@ def run_training(
     refuse_untrainable(plan.model.name)
     # Of several processes one holds the folder: the one that started the others, else the first.
     others = is_locked or own_ranks(plan.train).rank > 0
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as stack:
         if not others:
-            held.enter_context(folder_lock(make_folder(out, "out")))
+            stack.enter_context(folder_lock(make_folder(out, "out")))
             session = RunLog(out).session(command="finetune", version=robustness.__version__, plan_sha256=plan.sha256())
-            held.enter_context(session)
+            stack.enter_context(session)
         if must_launch(plan.train):
             launch(plan, out=out, base_dir=base_dir, quiet=quiet)
             return _result(out, read_facts(out))

@@ -40,14 +40,14 @@ def counts(tokens: Sequence[Token], is_free: Sequence[bool]) -> dict[int, int]:
         >>> counts(tokenize("at least two small polyps"), [True] * 5)
         {0: 3}
     """
-    found: dict[int, int] = {}
+    stops: dict[int, int] = {}
     i = 0
     while i < len(tokens):
         stop = _count(tokens, is_free, i)
         if stop > i + 1 or (stop == i + 1 and _RANGE.fullmatch(tokens[i].lower)):
-            found[i] = stop
+            stops[i] = stop
         i = max(stop, i + 1)
-    return found
+    return stops
 
 
 def _count(tokens: Sequence[Token], is_free: Sequence[bool], i: int) -> int:

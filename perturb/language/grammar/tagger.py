@@ -84,11 +84,11 @@ def tag(text: str) -> Tagged:
 
 def _list_figures(tokens: Sequence[Token]) -> list[int]:
     """Return the tokens of "1) right lung 2) left lung", "1. liver 2. spleen" that count the list, not the targets."""
-    found = [i for i, t in enumerate(tokens[:-1]) if t.lower.isdigit() and tokens[i + 1].lower == ")"]
+    numerals = [i for i, t in enumerate(tokens[:-1]) if t.lower.isdigit() and tokens[i + 1].lower == ")"]
     dotted = [i for i, t in enumerate(tokens[:-1]) if t.lower.isdigit() and tokens[i + 1].lower == "."]
     if len(dotted) > 1 and [int(tokens[i].lower) for i in dotted] == list(range(1, len(dotted) + 1)):
-        found += dotted
-    return found
+        numerals += dotted
+    return numerals
 
 
 def _figures(text: str, tokens: Sequence[Token], tags: list[str], marks: dict[int, tuple[Mark, int]]) -> None:

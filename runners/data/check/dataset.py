@@ -106,15 +106,15 @@ def known_subjects(splits: Mapping[str, Sequence[Record]], subject: str | None) 
     findings = []
     for name, records in splits.items():
         try:
-            found = subjects_of(records, image_ids(records), subject=subject)
+            units = subjects_of(records, image_ids(records), subject=subject)
         except InputError as error:
             own = {r.case_id: r.states("subject") or r.states("subject_id") for r in records}
             subjects[name] = own
             if subject is not None:
                 findings.append(Finding("error", "subject_missing", str(error), name))
             continue
-        ids = {record.case_id: one for record, one in zip(records, found.ids, strict=True)}
-        subjects[name] = {} if found.are_images else ids
+        ids = {record.case_id: one for record, one in zip(records, units.ids, strict=True)}
+        subjects[name] = {} if units.are_images else ids
     return subjects, findings
 
 

@@ -47,10 +47,10 @@ def _names(split: str, records: list[Record]) -> Iterator[Finding]:
         ("date_in_name", _DATE, "what looks like a date"),
         ("identifier_in_name", _NAME, "what looks like a person's name, address or number"),
     ):
-        found = [name for record in records for name in _texts(record) if pattern.search(name)]
-        if found:
-            message = f"{len(set(found))} names of images or subjects hold {what} (first: {found[0]})"
-            yield Finding("warning", code, message, split, file=found[0])
+        matches = [name for record in records for name in _texts(record) if pattern.search(name)]
+        if matches:
+            message = f"{len(set(matches))} names of images or subjects hold {what} (first: {matches[0]})"
+            yield Finding("warning", code, message, split, file=matches[0])
 
 
 def _texts(record: Record) -> list[str]:
