@@ -135,7 +135,8 @@ def write_plan(place: Path, out: Path, *, model: str = _MODEL, checkpoint: str |
 def plan_text(folder: DataFolder, facts: Mapping[str, Any], *, model: str, checkpoint: str | None) -> str:
     """Return the plan as TOML with comments; `facts` are those of the opened dataset."""
     lines = [
-        f"# Audit of {folder.path.name}: {facts['n_cases']} cases on {facts['n_images']} images of split {folder.split}.",
+        f"# Audit of {folder.path.name}: {facts['n_cases']} cases on {facts['n_images']} images"
+        f" of split {folder.split}.",
         "#   robustness plan THIS    says what it can show and how long it takes",
         "#   robustness audit THIS   runs it",
         "seed = 0",
