@@ -42,12 +42,13 @@ test-all: $(READY)  ## Run every test
 	@echo "make: running every test"
 	@$(PYTEST) $(PYTEST_ARGS)
 
-coverage: $(READY)  ## Run the tests, without the slow ones, and hold the share of lines and branches that they reach
+coverage: $(READY)  ## Run the tests, without the slow ones, and hold the share of lines and branches that they reach above the floor
 	@echo "make: running the tests under coverage"
 	@$(BIN)/coverage erase
 	@OMP_NUM_THREADS=1 $(BIN)/coverage run -m pytest -n $(WORKERS) --dist worksteal -m "not slow" $(PYTEST_ARGS)
 	@$(BIN)/coverage combine -q
-	@$(BIN)/coverage report --skip-covered --sort=cover | tail -n 40
+	@mkdir -p build
+	@$(BIN)/coverage report --skip-covered --sort=cover > build/coverage.txt; status=$$?; tail -n 40 build/coverage.txt; exit $$status
 
 lowest:  ## Install the lowest versions that pyproject.toml allows into .venv-lowest and run a smoke set
 	@echo "make: installing the lower bounds of pyproject.toml into .venv-lowest"

@@ -105,7 +105,8 @@ def _text(frame: pd.DataFrame, name: str) -> pd.Series:
     if name not in frame.columns:
         return pd.Series("", index=frame.index, dtype="str")
     column = frame[name]
-    return (column if column.dtype == "str" else column.astype("str")).where(column.notna(), "")
+    text, absent = column if column.dtype == "str" else column.astype("str"), column.isna()
+    return text.where(~absent, "") if absent.any() else text
 
 
 def _describe(frame: pd.DataFrame, cell: Codes, cells: pd.DataFrame) -> pd.DataFrame:

@@ -7,7 +7,6 @@ import importlib.metadata
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import ClassVar
 
@@ -153,24 +152,24 @@ def test_it():
         pytester.makepyfile(code)
         suite(None, subprocess=True).assert_outcomes(passed=1)
 
-    def test_start_up_costs_less_than_fifty_milliseconds(self):
-        # The best of several, because whatever else the machine does only ever adds.
+    def test_start_up_loads_nothing_but_small_modules(self):
         code = (
-            "import time, pytest; t = time.perf_counter(); import robustness.pytest_plugin; "
-            "print(time.perf_counter() - t)"
+            "import sys, pytest; before = set(sys.modules); import robustness.pytest_plugin; "
+            "print(*sorted(m for m in set(sys.modules) - before if m.split('.')[0] not in sys.stdlib_module_names))"
         )
         root = Path(__file__).parents[3]
-        seconds = [
-            float(subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, check=True).stdout)
-            for _ in range(5)
-        ]
-        assert min(seconds) < 0.05
+        done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, check=True, text=True)
+        assert {name.split(".")[0] for name in done.stdout.split()} == {"robustness"}
+        assert len(done.stdout.split()) < 12
 
-    def test_a_test_pays_microseconds(self, request):
+    def test_a_test_without_an_audit_pays_a_handful_of_calls(self, request):
         from robustness.pytest_plugin import pytest_runtest_protocol
 
-        started = time.perf_counter()
-        for _ in range(1000):
+        calls: list[str] = []
+        sys.setprofile(lambda frame, event, _: calls.append(frame.f_code.co_name) if event == "call" else None)
+        try:
             for _ in pytest_runtest_protocol(request.node):
                 pass
-        assert (time.perf_counter() - started) / 1000 < 1e-3
+        finally:
+            sys.setprofile(None)
+        assert 0 < len(calls) < 40
