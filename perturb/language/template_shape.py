@@ -123,6 +123,14 @@ def is_template(text: str, attributes: Sequence[Attribute], *, is_stated: bool) 
     return _is_frame(text[at:])
 
 
+def is_framed(text: str) -> bool:
+    """Tell whether a text is a sentence or a request already ("Segment the left lung"), which no frame goes around."""
+    return _SENTENCE.match(text) is not None
+
+
+_SENTENCE = re.compile(r"\s*(?:segment|there (?:is|are)|an image (?:showing|of)|this image shows)\b", re.IGNORECASE)
+
+
 def _ends_in_a_location(text: str) -> bool:
     """Tell whether ", located in top left of the image" ends the text."""
     at = text.rfind(_LOCATED)

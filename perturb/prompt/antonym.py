@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +21,8 @@ from robustness.types import Case, DataContext, NotApplicable, Params, Prompt
 # A prompt-faithful model must move its mask for these, where the new word is false of the image.
 LOCATING = frozenset({"side", "location", "number", "size"})
 PROTECTED = frozenset({"sex", "age"})
+# "right lower lobe and right lower lobe": both halves of a pair would be one.
+_REPEATS = re.compile(r"\b(\w[\w -]{3,40}?\w)(?:,| and| or) (?:the )?\1(?!\w)", re.IGNORECASE)
 _SIZE_SHARE = {"tiny": 0.002, "small": 0.006, "large": 0.15}
 
 
@@ -71,6 +74,8 @@ class Antonym(PromptPerturbation):
                 # "from upper left to lower right": one axis alone is reflected.
                 apart = [c for c in half_reflections(old.value) if c.value.lower() not in elsewhere]
             candidates = apart or candidates
+            if not apart and _REPEATS.search(self._record(case.prompt, candidates[0], "unknown")["text"]):
+                return NotApplicable(f"the opposite {candidates[0].value!r} is what the prompt asks for beside it")
         if old.role == "landmark" or (elsewhere and self.kind in ("location", "side")):
             # The side of another thing, or of one of two: no mask of the case tells.
             return self._record(case.prompt, candidates[0], "unknown")

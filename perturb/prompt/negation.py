@@ -8,7 +8,7 @@ import numpy as np
 
 from robustness.perturb.language.edit import Edit, match_case, record
 from robustness.perturb.language.proper import is_proper
-from robustness.perturb.language.template_shape import is_template
+from robustness.perturb.language.template_shape import is_framed, is_template
 from robustness.perturb.prompt.base import PromptPerturbation
 from robustness.perturb.prompt.denial import denial
 from robustness.registry import PERTURBATIONS
@@ -44,7 +44,8 @@ class Negation(PromptPerturbation):
             return NotApplicable("the prompt denies something already")
         if case.mask.size and not case.mask.any():
             return NotApplicable("the reference mask is empty, so a denial would be true")
-        if is_template(case.prompt.text, case.prompt.attributes, is_stated=bool(case.target)):
+        text = case.prompt.text
+        if is_template(text, case.prompt.attributes, is_stated=bool(case.target)) and not is_framed(text):
             edits = _denial(case.prompt, form)
         else:
             sentence_edits = denial(case.prompt, form)

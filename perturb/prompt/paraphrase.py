@@ -9,7 +9,7 @@ import numpy as np
 from robustness.perturb.language.inflection import is_plural
 from robustness.perturb.language.proper import is_proper
 from robustness.perturb.language.slots import PLACE, PLACES
-from robustness.perturb.language.template_shape import is_template
+from robustness.perturb.language.template_shape import is_framed, is_template
 from robustness.perturb.prompt.base import PromptPerturbation
 from robustness.perturb.prompt.rewording import rewordings
 from robustness.registry import PERTURBATIONS
@@ -62,9 +62,8 @@ def texts(prompt: Prompt, case: Case | None = None) -> tuple[str, ...]:
     if not any(character.isalnum() for character in text):
         return ()
     listed = {text, *prompt.paraphrases}
-    if (
-        is_template(text, prompt.attributes, is_stated=bool(case and case.target)) or not prompt.attributes
-    ) and not text.isupper():
+    shaped = is_template(text, prompt.attributes, is_stated=bool(case and case.target)) and not is_framed(text)
+    if (shaped or not prompt.attributes) and not text.isupper():
         candidates = [*_phrases(text), *_frames(prompt)]
     else:
         candidates = [*_phrases(text), *rewordings(text)]

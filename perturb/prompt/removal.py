@@ -202,8 +202,8 @@ _QUANTITY = re.compile(
     re.IGNORECASE,
 )
 _PARTITIVE = re.compile(
-    r" (?:quadrants?|aspects?|thirds?|portions?|parts?|hal(?:f|ves)|zones?|segments?|poles?|ends?|horns?|limbs?|sides?"
-    r"|divisions?|surfaces?|regions?|lobes?|walls?|compartments?|columns?)\b",
+    r" (?:quadrants?|aspects?|thirds?|portions?|parts?|hal(?:f|ves)|zones?|segments?|poles?|ends?|sides?"
+    r"|divisions?|surfaces?|regions?|lobes?|compartments?|columns?)\b",
     re.IGNORECASE,
 )
 _COMPARATIVE = re.compile(r"\bthe \w+(?:er|est)\s*$", re.IGNORECASE)
