@@ -63,6 +63,22 @@ WRONG: tuple[tuple[str, str, str, Callable[[str], bool]], ...] = (
     ("lesion", "lesion", "dermoscopy", lambda text: any(w in text for w in ("lesion", "melanoma", "nevus", "mole"))),
     ("consolidation", "consolidation", "x-ray", lambda text: any(w in text for w in ("consolid", "opac", "pneumon"))),
     ("left ventricle", "left ventricle", "echocardiography", lambda text: "ventric" in text or "myocard" in text),
+    ("thrombus in the left atrium", "thrombus", "echocardiography", lambda text: "thrombus" in text),
+    ("stone in the right kidney", "stone", "ultrasound", lambda text: "stone" in text),
+    # The two sentences of the talk that the project began with.
+    (
+        "Inferior Vena Cava in the center of the image, oval in shape, close to liver",
+        "inferior vena cava",
+        "CT",
+        lambda text: "vena cava" in text,
+    ),
+    (
+        "This endoscopic image contains a polyp in the top right side, which is roughly circular in shape and has some "
+        "reddish texture.",
+        "polyp",
+        "endoscopy",
+        lambda text: "polyp" in text,
+    ),
 )
 
 
@@ -91,4 +107,42 @@ def test_a_faithful_model_is_not_fragile_under_drops(
 ) -> None:
     data = dataset(tmp_path, prompt, target, modality="ultrasound")
     found = verdicts(data, faithful, ["drop"], tmp_path / "run")
+    assert not any("FRAGILE" in verdict for verdict in found.values()), found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("prompt", "target", "modality"),
+    [
+        ("one small polyp in the top left and one large polyp in the bottom right", "polyp", "endoscopy"),
+        ("optic disc and optic cup", "optic", "fundus"),
+    ],
+)
+def test_a_model_of_two_targets_abstains_when_neither_is_asked_for(
+    tmp_path: Path, prompt: str, target: str, modality: str
+) -> None:
+    data = dataset(tmp_path, prompt, target, modality=modality)
+    names = ["absent", "wrong_class", "paraphrase"]
+    good = verdicts(data, lambda text: target in text, names, tmp_path / "good")
+    assert not {v for v in good.values() if v.startswith(("IGNORES", "HALLUCINATES"))}, good
+    blind = verdicts(data, lambda text: True, names, tmp_path / "blind")
+    assert blind["prompt:absent"].startswith(("IGNORES", "HALLUCINATES")), blind
+
+
+@pytest.mark.slow
+def test_a_place_in_the_patient_is_followed_or_ignored_as_the_model_does(tmp_path: Path) -> None:
+    data = dataset(tmp_path, INFECTION, "pulmonary infection", modality="CT")
+    names = ["antonym:place", "antonym:side", "paraphrase"]
+    # Wherever the patient's upper left lies in the picture, who answers to these words alone is at no fault.
+    good = verdicts(data, lambda text: "unilateral" in text and "upper left" in text, names, tmp_path / "good")
+    assert not {v for v in good.values() if v.startswith(("IGNORES", "FRAGILE", "BREAKS", "HALLUCINATES"))}, good
+    blind = verdicts(data, lambda text: True, names, tmp_path / "blind")
+    assert blind["prompt:antonym:place"].startswith("IGNORES"), blind
+
+
+@pytest.mark.parametrize("prompt", ["5 mm polyp", "BI-RADS 4 polyp", "grade 3 polyp"])
+def test_a_measure_gives_no_claim_on_numbers(tmp_path: Path, prompt: str) -> None:
+    data = dataset(tmp_path, prompt, "polyp", modality="endoscopy")
+    found = verdicts(data, lambda text: "polyp" in text, ["drop", "antonym:measure", "paraphrase"], tmp_path / "run")
+    assert not any("number" in name for name in found)
     assert not any("FRAGILE" in verdict for verdict in found.values()), found
