@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -92,6 +93,18 @@ def read_runs(folders: str | Path | Sequence[str | Path]) -> tuple[RunTables, ..
     if not listed:
         raise InputError("runs: expected at least one run folder, got none")
     return name_series(tuple(read_run(folder) for folder in listed))
+
+
+def plan_answers(runs: Sequence[RunTables]) -> dict[str, str]:
+    """Return what the plans' ``[report]`` tables state, the first run's answer where several have one."""
+    answers: dict[str, str] = {}
+    for run in reversed(runs):
+        try:
+            stated = tomllib.loads(run.plan).get("report") or {}
+        except tomllib.TOMLDecodeError:
+            continue
+        answers |= {key: str(value) for key, value in stated.items() if str(value).strip()}
+    return answers
 
 
 def name_series(runs: Sequence[RunTables]) -> tuple[RunTables, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
@@ -34,6 +34,7 @@ def write_report(
     images: bool = True,
     compare_first: bool = False,
     published: bool = False,
+    answers: Mapping[str, str] | None = None,
 ) -> Path:
     """Write the page of one run or of several side by side.
 
@@ -45,6 +46,7 @@ def write_report(
         images: False leaves every image out, for data that must not leave.
         compare_first: the paired differences, worst first, come before all else.
         published: add the benchmark's published figures, labelled and apart from what was measured.
+        answers: what the submitter states in the regulatory edition, by the keys of a plan's ``[report]``.
 
     Returns:
         The path of the page.
@@ -68,6 +70,7 @@ def write_report(
         images=images,
         published=published,
         compared=compare_first,
+        answers=answers,
     )
     # A report is meant to be read by others, whatever the mask of the process.
     write_text(out, render(report, frames, gallery, compare_first=compare_first), mode=0o644)

@@ -11,6 +11,15 @@ from robustness.reports.sections.regulatory_table import ENTRIES
 
 
 @dataclass(frozen=True)
+class Blank:
+    """What only the submitter knows; `key` is its name in ``[report]``, `answer` is empty where nothing was stated."""
+
+    key: str
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True)
 class RegulatorySection:
     """One numbered section.
 
@@ -25,7 +34,7 @@ class RegulatorySection:
     title: str
     asked_by: str
     statements: tuple[str, ...]
-    blanks: tuple[str, ...]
+    blanks: tuple[Blank, ...]
     shows: tuple[str, ...]
 
 
@@ -35,5 +44,6 @@ def sections(context: RegulatoryContext) -> tuple[RegulatorySection, ...]:
     listed = []
     for place, (entry, (write, tables)) in enumerate(zip(ENTRIES, WRITERS, strict=True), start=1):
         shows = (*tables, *(f.name for f in figures if f.regulatory == place))
-        listed.append(RegulatorySection(place, entry.title, entry.asked_by, tuple(write(context)), entry.blanks, shows))
+        blanks = tuple(Blank(key, question, context.answers.get(key, "")) for key, question in entry.blanks)
+        listed.append(RegulatorySection(place, entry.title, entry.asked_by, tuple(write(context)), blanks, shows))
     return tuple(listed)

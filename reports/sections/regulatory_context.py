@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import pandas as pd
 
@@ -21,6 +21,7 @@ class RegulatoryContext:
     facts: Sequence[RunFacts]
     limitations: Sequence[str]
     unusable: int
+    answers: Mapping[str, str] = field(default_factory=dict)
 
 
 def clean_by_series(d: RegulatoryContext) -> list[tuple[str, pd.DataFrame]]:

@@ -27,6 +27,11 @@ from robustness.reports.words import (
 )
 from robustness.results import is_attack
 
+POISONING = (
+    "Poisoning of training data or weights was not tested: an audit sees one set of weights, known by its hash (model"
+    " card, section 1), and cannot tell a clean one from one with a hidden trigger. Prompt injection beyond the prompt"
+    " changes of section 2, model extraction and membership inference were not tested either."
+)
 _EXPECTED = {
     "invariant": "must not change the mask",
     "change": "must change the mask",
@@ -200,8 +205,9 @@ def _security(d: RegulatoryContext) -> list[str]:
             "An attack bounds robustness from one side: what it breaks is shown to break, what it leaves intact is not"
             " shown to hold.",
             *outcomes,
+            POISONING,
         ]
-    return ["No adversarial attack was run. Nothing here supports a statement on deliberate manipulation."]
+    return ["No adversarial attack was run. Nothing here supports a statement on deliberate manipulation.", POISONING]
 
 
 def _limits(d: RegulatoryContext) -> list[str]:
@@ -264,5 +270,5 @@ WRITERS: tuple[tuple[Callable[[RegulatoryContext], list[str]], tuple[str, ...]],
     (_security, ()),
     (_limits, ("verdicts",)),
     (_monitoring, ()),
-    (_evidence, ("effects", "provenance")),
+    (_evidence, ("validation", "effects", "provenance")),
 )

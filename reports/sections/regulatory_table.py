@@ -4,21 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-SOURCES = (
-    "FDA: draft guidance of 7 January 2025 on AI-enabled device software functions, docket FDA-2024-D-4488 (sections"
-    " and appendices as numbered there). AI Act: Regulation (EU) 2024/1689. ISO/IEC TR 24029-1, 24029-2, DIS 24029-3"
-    " (robustness of neural networks), TS 4213 (assessment of classification performance). GMLP: Good Machine Learning"
-    " Practice, ten principles. CLAIM, TRIPOD+AI, MI-CLAIM, DECIDE-AI, FUTURE-AI, BS 30440, model cards (Mitchell"
-    " 2019), Metrics Reloaded. Item numbers are to be checked against the edition that the submitter uses."
-)
-
 
 class Entry(NamedTuple):
-    """One section; `blanks` are the questions that no run can answer."""
+    """One section; `blanks` are the questions that no run can answer, with their key in ``[report]``."""
 
     title: str
     asked_by: str
-    blanks: tuple[str, ...]
+    blanks: tuple[tuple[str, str], ...]
 
 
 ENTRIES: tuple[Entry, ...] = (
@@ -27,10 +19,10 @@ ENTRIES: tuple[Entry, ...] = (
         "FDA V, IX, App. E (model card); AI Act Annex IV 1; model cards (Mitchell 2019); CLAIM, model items; TRIPOD+AI"
         " 15",
         (
-            "Intended use and indications",
-            "Intended users and setting",
-            "Device name and version under review",
-            "Prompt template in the product, and who writes the prompt",
+            ("intended_use", "Intended use and indications"),
+            ("intended_users", "Intended users and setting"),
+            ("device", "Device name and version under review"),
+            ("prompt_source", "Prompt template in the product, and who writes the prompt"),
         ),
     ),
     Entry(
@@ -38,18 +30,21 @@ ENTRIES: tuple[Entry, ...] = (
         "FDA X.A (reasonably foreseeable changes in input data and conditions of use), VII; AI Act 9(2), 15(4); ISO/IEC"
         " TR 24029-1, DIS 24029-3; FUTURE-AI Robustness 1; BS 30440",
         (
-            "Why these variations are the foreseeable ones for the intended use (link to the risk file)",
-            "Foreseeable variations that are not in this list",
+            (
+                "variations_reason",
+                "Why these variations are the foreseeable ones for the intended use (link to the risk file)",
+            ),
+            ("variations_missing", "Foreseeable variations that are not in this list"),
         ),
     ),
     Entry(
         "Prespecified analysis plan",
-        "FDA X.A (statistical analysis plan), App. C; AI Act 9(8) (prior defined metrics and probabilistic thresholds);"
-        " CLAIM, statistics items; TRIPOD+AI 10, 12",
+        "FDA X.A (statistical analysis plan), App. C; PCCP (modification protocol); AI Act 9(8) (prior defined metrics"
+        " and probabilistic thresholds); CLAIM, statistics items; TRIPOD+AI 10, 12",
         (
-            "Where and when the plan was registered before the run",
-            "Clinical reason for each margin",
-            "Planned sample size and its reason",
+            ("registration", "Where and when the plan was registered before the run"),
+            ("margin_reason", "Clinical reason for each margin"),
+            ("sample_size", "Planned sample size and its reason"),
         ),
     ),
     Entry(
@@ -57,72 +52,91 @@ ENTRIES: tuple[Entry, ...] = (
         "FDA VIII; AI Act 10, Annex IV 2(d) and (g); GMLP 3-5; CLAIM, data and reference items; MI-CLAIM 1-2; TRIPOD+AI"
         " 5-9; ISO/IEC TS 4213 clause 5.3",
         (
-            "Sites, scanners and acquisition dates",
-            "Demographics",
-            "Independence from training data, and how it was checked",
-            "Reference standard: readers, their training, and their disagreement",
+            ("sites", "Sites, scanners and acquisition dates"),
+            ("demographics", "Demographics"),
+            ("independence", "Independence from training data, and how it was checked"),
+            ("reference_standard", "Reference standard: readers, their training, and their disagreement"),
         ),
     ),
     Entry(
         "Performance on unchanged input",
         "FDA App. E (metrics with two-sided 95% confidence intervals); AI Act 15(3), 13(3)(b)(ii); CLAIM; TRIPOD+AI 23;"
         " Metrics Reloaded; ISO/IEC TS 4213 clause 6",
-        ("Acceptance criterion and its source",),
+        (("acceptance", "Acceptance criterion and its source"),),
     ),
     Entry(
         "Prompt reliance and stability under paraphrase",
         "points that no guidance names by itself: FDA X.A (conditions of use), AI Act 15(4) (inconsistencies,"
         " interaction with persons) and 9(2)(b) (foreseeable misuse); CLAIM, sensitivity analysis; MI-CLAIM 5",
         (
-            "Which words the product relies on for safety",
-            "Information for the user about words that the model ignores",
+            ("safety_words", "Which words the product relies on for safety"),
+            ("user_information", "Information for the user about words that the model ignores"),
         ),
     ),
     Entry(
         "Robustness to image changes",
         "FDA X.A; GMLP 8; AI Act 15(1) and (4); ISO/IEC TR 24029-1, DIS 24029-3; FUTURE-AI Robustness 3; CLAIM; BS"
         " 30440",
-        ("How the severities relate to the acquisition in use",),
+        (("severity_meaning", "How the severities relate to the acquisition in use"),),
     ),
     Entry(
         "Repeatability and reproducibility",
-        "FDA X.A, App. C (model precision); AI Act 15(1) (consistency); FUTURE-AI Traceability",
-        ("Results on the hardware of the product",),
+        "FDA X.A, App. C (model precision); AI Act 15(1) (consistency); MDR Annex I 17.1; FUTURE-AI Traceability",
+        (("product_hardware", "Results on the hardware of the product"),),
     ),
     Entry(
         "Subgroups and sites",
         "FDA X.A (subgroup plan); AI Act Annex IV 2(g), 3; FUTURE-AI Fairness 3, Universality; TRIPOD+AI 14, 23a; model"
         " cards (disaggregated)",
-        ("Subgroups that matter for the intended use and are not in the data",),
+        (("subgroups_missing", "Subgroups that matter for the intended use and are not in the data"),),
     ),
     Entry(
         "Failure analysis",
         "CLAIM (failure analysis); FDA App. E (known biases or failure modes); AI Act Annex IV 3; DECIDE-AI",
-        ("Clinical consequence of each kind of failure", "Review of the worst cases by a clinician"),
+        (
+            ("failure_consequence", "Clinical consequence of each kind of failure"),
+            ("case_review", "Review of the worst cases by a clinician"),
+        ),
     ),
     Entry(
         "Rejected, undefined and missing inputs",
         "FDA App. C (validation of pre-processing); TRIPOD+AI 11; CLAIM (missing data)",
-        ("Quality control before the model, and what it rejects",),
+        (("quality_control", "Quality control before the model, and what it rejects"),),
     ),
     Entry(
         "Adversarial robustness and security",
-        "AI Act 15(5); FDA XII; ISO/IEC 24029-2 (formal methods; not claimed here)",
-        ("Threat model and security measures of the product",),
+        "AI Act 15(5) (data poisoning, model poisoning, adversarial examples); FDA XII; MDR Annex I 17.2, 17.4; MDCG"
+        " 2025-6; ISO/IEC 24029-2 (formal methods; not claimed here)",
+        (
+            ("threat_model", "Threat model and security measures of the product"),
+            ("training_data_control", "Where training data and weights came from, and who could have changed them"),
+        ),
     ),
     Entry(
         "Verdicts, limits and residual risk",
-        "FDA VII (risk file); ISO 14971; AI Act 9(5), 13(3)(b)",
-        ("Residual risk and its acceptance", "Limits stated in the instructions for use"),
+        "FDA VII (risk file); ISO 14971; AI Act 9(5), 13(3)(b), 14 (human oversight); MDR Annex I 17.2; GMLP 9",
+        (
+            ("residual_risk", "Residual risk and its acceptance"),
+            ("stated_limits", "Limits stated in the instructions for use"),
+        ),
     ),
     Entry(
         "Monitoring plan",
-        "FDA XI; AI Act 72; GMLP 10; FUTURE-AI Traceability; BS 30440 (monitoring phase)",
-        ("Gates file and who acts when a gate fails", "Events that trigger a new run"),
+        "FDA XI; PCCP (impact assessment); AI Act 72; MDCG 2025-6; GMLP 10; FUTURE-AI Traceability; BS 30440"
+        " (monitoring phase)",
+        (
+            ("gates_owner", "Gates file and who acts when a gate fails"),
+            ("retest_triggers", "Events that trigger a new run"),
+        ),
     ),
     Entry(
         "Reproducibility and signature",
-        "AI Act Annex IV 2(g) (test logs and reports dated and signed); MI-CLAIM 6; CLAIM; TRIPOD+AI 18",
-        ("Name, role and signature of the responsible person", "Date of signature"),
+        "AI Act Annex IV 2(g) (test logs and reports dated and signed), 12 (records); IEC 62304 and ISO 13485"
+        " (validation of tools); MI-CLAIM 6; CLAIM; TRIPOD+AI 18",
+        (
+            ("responsible", "Name, role and signature of the responsible person"),
+            ("contact", "Contact for questions"),
+            ("signed_off", "Date of signature"),
+        ),
     ),
 )

@@ -5,7 +5,7 @@ Everything here is data-only and can be written as JSON; the page and the summar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -19,10 +19,11 @@ from robustness.reports.data.gallery import Gallery, make_gallery
 from robustness.reports.data.model_facts import ModelFacts, model_facts
 from robustness.reports.data.paired import Comparison
 from robustness.reports.data.prompt_truth import truth_listing
-from robustness.reports.data.run_tables import RunTables
+from robustness.reports.data.run_tables import RunTables, plan_answers
 from robustness.reports.figures.catalogue import captions
 from robustness.reports.figures.figure import FigureText, columns
-from robustness.reports.sections import findings, headline, methods, overview, provenance, regulatory
+from robustness.reports.sections import cards, findings, headline, methods, overview, provenance, regulatory
+from robustness.reports.sections.cards import Card
 from robustness.reports.sections.findings import Finding
 from robustness.reports.sections.headline import Headline
 from robustness.reports.sections.methods import Paragraph
@@ -30,7 +31,8 @@ from robustness.reports.sections.overview import Overview
 from robustness.reports.sections.provenance import RunFacts, Section
 from robustness.reports.sections.regulatory import RegulatorySection
 from robustness.reports.sections.regulatory_context import RegulatoryContext
-from robustness.reports.sections.regulatory_table import SOURCES
+from robustness.reports.sections.regulatory_sources import SOURCES, Source
+from robustness.reports.sections.validation import validation_table
 from robustness.reports.words import listing
 
 Edition = Literal["auditor", "regulatory"]
@@ -60,7 +62,8 @@ class Report:
     comparisons: tuple[Comparison, ...]
     tables: tuple[DataTable, ...]
     regulatory: tuple[RegulatorySection, ...]
-    sources: str
+    sources: tuple[Source, ...]
+    cards: tuple[Card, ...]
     methods: tuple[Paragraph, ...]
     limitations: tuple[str, ...]
     provenance: tuple[Section, ...]
@@ -83,6 +86,7 @@ def build(
     images: bool = True,
     published: bool = False,
     compared: bool = False,
+    answers: Mapping[str, str] | None = None,
 ) -> Report:
     """Build the content of the page for `runs` (see `tables.read_runs`).
 
@@ -93,6 +97,7 @@ def build(
         edition: what the page leads with; the content is the same.
         images: False leaves every image out.
         published: add the benchmark's published figures, labelled as such.
+        answers: what the submitter states, by the keys of ``[report]``; they go before those of the runs' plans.
         compared: the page is there to compare: what was compared with nothing is said before all else.
     """
     frames = merge(runs)
@@ -102,9 +107,10 @@ def build(
     facts = tuple(fact for group in facts_of_runs for fact in group)
     limits = methods.limitations(runs, frames, facts)
     comparisons = _compared(runs, frames)
+    given = {**plan_answers(runs), **(answers or {})}
     models, tables = model_facts(runs), _tables(frames, runs)
     alone = paired.not_compared(frames) if compared else ""
-    context = RegulatoryContext(runs, frames, facts, limits, gallery.unreadable)
+    context = RegulatoryContext(runs, frames, facts, limits, gallery.unreadable, given)
     return Report(
         schema=SCHEMA,
         edition=edition,
@@ -126,6 +132,7 @@ def build(
         tables=tables,
         regulatory=regulatory.sections(context),
         sources=SOURCES,
+        cards=cards.cards(runs, models, facts, given),
         methods=methods.paragraphs(runs, frames, facts),
         limitations=limits,
         provenance=provenance.sections(runs),
@@ -163,6 +170,7 @@ def _tables(frames: Frames, runs: Sequence[RunTables]) -> tuple[DataTable, ...]:
         certificate_table(runs),
         methods.not_applicable(frames),
         methods.errors(frames),
+        validation_table(),
     )
 
 

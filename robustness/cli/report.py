@@ -24,6 +24,10 @@ def report(
     no_images: Annotated[bool, typer.Option("--no-images", help="Leave every image out.")] = False,
     pdf: Annotated[bool, typer.Option("--pdf", help="Print the page to PDF as well (needs Chromium).")] = False,
     summary: Annotated[bool, typer.Option("--summary", help="Markdown, JSON and CSV beside the page.")] = False,
+    answers: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads this form on every version
+        typer.Option("--answers", help="A TOML file whose [report] fills blanks of the regulatory edition."),
+    ] = None,
     published: Annotated[
         bool, typer.Option("--published", help="Add the benchmark's published figures, labelled and apart.")
     ] = False,
@@ -32,7 +36,7 @@ def report(
     from robustness.workflows.run import open_run
 
     page = open_run(run).report(
-        out, edition=cast("Any", edition), images=not no_images, published=True if published else None
+        out, edition=cast("Any", edition), images=not no_images, published=True if published else None, answers=answers
     )
     echo(f"Report: {page.resolve()}")
     if summary:

@@ -11,13 +11,14 @@ import tomli_w
 from pydantic import BeforeValidator, Field, field_validator
 
 from robustness.limits import Limits
+from robustness.plans.report_answers import ReportSpec
 from robustness.plans.toml import StrictModel, as_list, read_with_overrides, without_none
 from robustness.plans.validation import validated
 from robustness.plans.words import Convention
 
 PROMPT_DEFAULT = ["antonym", "rare", "drop", "paraphrase", "other", "empty", "wrong_class"]
 # Keys that change no result, so that a resumed run may change them.
-NOT_HASHED = ("title", "published", "engine.prefetch", "engine.cache", "engine.workers")
+NOT_HASHED = ("title", "published", "report", "engine.prefetch", "engine.cache", "engine.workers")
 METRIC_DEFAULT = ["dice", "iou", "hd95", "nsd"]
 
 
@@ -212,6 +213,7 @@ class Plan(StrictModel):
     statistics: StatisticsSpec = StatisticsSpec()
     engine: EngineSpec = EngineSpec()
     limits: Limits = Limits()
+    report: ReportSpec | None = None
 
     def to_toml(self) -> str:
         """Return the resolved plan; reading it back gives an equal plan."""
@@ -226,6 +228,7 @@ class Plan(StrictModel):
         left_out: Any = {
             "title": True,
             "published": True,
+            "report": True,
             "engine": engine,
             "data": checked,
             **({"limits": True} if limits else {}),

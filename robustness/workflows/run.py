@@ -40,6 +40,7 @@ class Run(Assertions):
         edition: Literal["auditor", "regulatory"] = "auditor",
         images: bool = True,
         published: bool | None = None,
+        answers: str | Path | None = None,
     ) -> Path:
         """Write the HTML page; by default `report.html` in the run's folder.
 
@@ -48,13 +49,23 @@ class Run(Assertions):
             edition: "auditor" leads with prompt reliance, "regulatory" has the fifteen sections regulators ask for.
             images: False leaves every image out.
             published: add the benchmark's published figures, labelled as such; None: as the plan's `published` says.
+            answers: a TOML file whose table ``[report]`` fills blanks of the regulatory edition; it goes before the
+                plan's.
+
+        The regulatory edition also writes ``NAME-annex.json``: hashes, versions and plans.
         """
         from robustness.reports.html.page import write_report
 
         self.check()
         shown = bool(self.plan.published) if published is None else published
         page = Path(out) if out else self.path / REPORT
-        return write_report(self.path, page, edition=edition, images=images, published=shown)
+        stated = _answers(answers) if answers is not None else None
+        written = write_report(self.path, page, edition=edition, images=images, published=shown, answers=stated)
+        if edition == "regulatory":
+            from robustness.reports.exports.annex import write_annex
+
+            write_annex(self.path, page)
+        return written
 
     def plot(self, kind: str = "forest", *, series: str | None = None, key: str | None = None) -> Figure:
         """Return one figure of the report for a notebook; see `robustness.reports.figures.plots.plot` for the kinds."""
@@ -93,6 +104,18 @@ class Run(Assertions):
         from robustness.gates.baselines import save_baseline
 
         return save_baseline(self, path)
+
+
+def _answers(path: str | Path) -> dict[str, str]:
+    from robustness.plans.report_answers import report_answers
+    from robustness.plans.toml import read_toml
+
+    tree = read_toml(Path(path))
+    if not isinstance(tree.get("report"), dict) or len(tree) > 1:
+        raise InputError(
+            f"--answers: expected one table [report] in {str(path)!r}, found {', '.join(tree) or 'nothing'}"
+        )
+    return report_answers(tree["report"], source=str(path))
 
 
 def open_run(path: str | Path) -> Run:
