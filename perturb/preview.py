@@ -68,6 +68,9 @@ def _rows(perturbation: BasePerturbation, case: Case, seed: int) -> list[dict[st
             blank = {"kind": kind, "old": "", "new": "", "text": "", "source": ""}
             rows.append({**base, **blank, "applicable": False, "note": params.reason})
             continue
+        if params.get("note") and perturbation.expect(case, params) == "none":
+            # Nothing that a mask could show would make it more: a landmark's word, or one of several things.
+            base["expectation"] = "none"
         for text in params.get("texts") or [params["text"]]:
             new = text if params.get("texts") else params.get("new", "")
             common = {"kind": params.get("kind", ""), "old": params.get("old", ""), "new": new, "text": text}

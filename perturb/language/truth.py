@@ -207,6 +207,11 @@ def _number(words: str, measured: Facts | None, stated: Mapping[str, Any]) -> Tr
         count = len(measured.centroids)
     if words in ("several", "many", "multiple"):
         return "true" if count >= 3 else "unknown" if count == 2 else "false"
+    span = re.fullmatch(r"(?:between )?(\w+)(?: or | to | and |[-\u2013])(\w+)", words)
+    ends = [unspell(word) for word in span.groups()] if span is not None else []
+    if len(ends) == 2 and ends[0] is not None and ends[1] is not None:
+        return "true" if ends[0] <= count <= ends[1] else "false"
+    words = _SAME_BOUND.sub(lambda m: "at most" if m[1] == "more" else "at least", words)
     bound = re.fullmatch(r"(exactly|at least|more than|at most|fewer than|less than|up to|only) (\S+)", words)
     if bound is not None and (limit := unspell(bound[2])) is not None:
         return "true" if _within_bound(bound[1], count, limit) else "false"
@@ -218,6 +223,9 @@ def _number(words: str, measured: Facts | None, stated: Mapping[str, Any]) -> Tr
     if claimed is None:
         return "unknown"
     return "true" if claimed == count else "false"
+
+
+_SAME_BOUND = re.compile(r"(?:no|not) (more|fewer|less) than")
 
 
 def _within_bound(bound: str, count: int, limit: int) -> bool:

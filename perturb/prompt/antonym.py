@@ -76,9 +76,13 @@ class Antonym(PromptPerturbation):
             candidates = apart or candidates
             if not apart and _REPEATS.search(self._record(case.prompt, candidates[0], "unknown")["text"]):
                 return NotApplicable(f"the opposite {candidates[0].value!r} is what the prompt asks for beside it")
-        if old.role == "landmark" or (elsewhere and self.kind in ("location", "side")):
-            # The side of another thing, or of one of two: no mask of the case tells.
-            return self._record(case.prompt, candidates[0], "unknown")
+        if old.role == "landmark":
+            note = f"the {self.kind} of a landmark, not of the target: no mask of the case tells"
+            return self._record(case.prompt, candidates[0], "unknown", note=note)
+        several = sum(a.kind == "target" for a in case.prompt.attributes) > 1
+        if self.kind in LOCATING and (several or (elsewhere and self.kind in ("location", "side"))):
+            note = f"the {self.kind} of one of several things: the mask of all does not tell"
+            return self._record(case.prompt, candidates[0], "unknown", note=note)
         judged = [(c, judge_value(case, old, c.value)) for c in candidates]
         chosen = _choose(judged)
         if chosen is None:
@@ -96,7 +100,7 @@ class Antonym(PromptPerturbation):
         """Return "change" only where the new value is false of the case."""
         return "none" if self.kind in LOCATING and params.get("truth") != "false" else self.expectation
 
-    def _record(self, prompt: Prompt, candidate: Opposite, truth: Truth) -> Params:
+    def _record(self, prompt: Prompt, candidate: Opposite, truth: Truth, *, note: str = "") -> Params:
         repairs: Sequence[Edit] = ()
         if self.kind == "number":
             repairs = noun_repairs(prompt, candidate.value)
@@ -105,7 +109,7 @@ class Antonym(PromptPerturbation):
             was_both = old.value.lower() in ("both", "bilateral", "left and right", "right and left", "both sides")
             if was_both and candidate.value.lower() in ("left", "right", "the left side", "the right side"):
                 repairs = number_of_noun(target, to_one=True)
-        extra: dict[str, Any] = {"truth": truth}
+        extra: dict[str, Any] = {"truth": truth, **({"note": note} if note else {})}
         return swap(prompt, self.kind, candidate.value, source=candidate.source, repairs=repairs, **extra)
 
 

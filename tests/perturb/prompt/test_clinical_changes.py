@@ -64,7 +64,48 @@ def test_a_landmarks_side_is_judged_by_nothing() -> None:
     side = case.prompt.get("side")
     assert side is not None
     assert judge_value(case, side) == "unknown"
-    assert "expectation" in changes("cyst in the left kidney")["antonym:side"]
+    row = changes("cyst in the left kidney")["antonym:side"]
+    assert row["expectation"] == "none"
+    assert "landmark" in row["note"]
+
+
+def test_the_side_of_one_of_two_targets_is_judged_by_nothing() -> None:
+    # Whose side "left" is stays with the noun behind it; the mask of both does not tell.
+    assert [(a.kind, a.value) for a in make_case("left kidney and spleen").prompt.attributes] == [
+        ("side", "left"),
+        ("target", "kidney"),
+        ("target", "spleen"),
+    ]
+    case = make_case("left kidney and spleen", attributes={"side": "left"})
+    params = Antonym(context=context_of([case]), kind="side").propose(case, 0, np.random.default_rng(0))
+    assert isinstance(params, dict)
+    assert params["text"] == "right kidney and spleen"
+    assert params["truth"] == "unknown"
+    assert changes("left kidney and spleen")["antonym:side"]["expectation"] == "none"
+    assert changes("left kidney")["antonym:side"]["expectation"] == "change"
+
+
+@pytest.mark.parametrize(
+    ("words", "count", "truth"),
+    [
+        ("at least two", 2, "true"),
+        ("no more than one", 2, "false"),
+        ("no fewer than two", 2, "true"),
+        ("two or three", 2, "true"),
+        ("3-4", 2, "false"),
+        ("between 3 and 5", 2, "false"),
+        ("more than six", 2, "false"),
+        ("fewer than six", 2, "true"),
+    ],
+)
+def test_a_bounded_number_is_judged_by_what_is_drawn(words: str, count: int, truth: str) -> None:
+    mask = np.zeros((40, 40), dtype=bool)
+    for n in range(count):
+        mask[4:8, 4 + 10 * n : 8 + 10 * n] = True
+    case = make_case(f"{words} polyps", mask=mask)
+    number = case.prompt.get("number")
+    assert number is not None
+    assert (number.value, judge_value(case, number)) == (words, truth)
 
 
 @pytest.mark.parametrize(("text", "one"), [(TWO, "polyp"), ("optic disc and optic cup", "optic")])
