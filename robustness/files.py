@@ -45,7 +45,10 @@ def write_atomic(path: Path, write: Callable[[Path], None], *, mode: int | None 
 
 def _target(path: Path) -> Path:
     """Return where a file is written: a link is followed, and nothing but a file is replaced."""
-    target = path.resolve() if path.is_symlink() else path
+    try:
+        target = path.resolve() if path.is_symlink() else path
+    except (OSError, RuntimeError) as error:
+        raise InputError(f"{shown_path(path)!r}: expected a file, got a link that leads nowhere; remove it") from error
     if os.path.lexists(target) and not target.is_file():
         kind = kind_of(target.stat().st_mode)
         raise InputError(f"{shown_path(path)!r}: expected a file that can be replaced, got {kind}; choose another name")

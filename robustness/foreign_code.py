@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Iterator
+from typing import Final
+
+# What ends a program, or the piece of work that it is in, without being an error; an interrupt is the user's.
+_ENDINGS: Final = (BaseException, GeneratorExit, asyncio.CancelledError)
 
 
 class ExitedError(RuntimeError):
-    """Code of others called `sys.exit`."""
+    """Code of others called `sys.exit`, or raised what is no error."""
 
 
 @contextlib.contextmanager
 def foreign_code() -> Iterator[None]:
-    """Turn a call of `sys.exit` in a block into an error that the caller handles as any other.
+    """Turn a call of `sys.exit` in a block, and the like, into an error that the caller handles as any other.
 
-    A signal that ends the program is raised as a kind of `SystemExit` too and passes.
+    A signal that ends the program is raised as a kind of `SystemExit` and passes, and so does an interrupt.
 
     Raises:
-        ExitedError: the block called `sys.exit`.
+        ExitedError: the block called `sys.exit`, or raised `BaseException`, `GeneratorExit` or a cancellation.
     """
     try:
         yield
@@ -25,3 +30,7 @@ def foreign_code() -> Iterator[None]:
         if type(error) is not SystemExit:
             raise
         raise ExitedError(f"it called sys.exit({'' if error.code is None else repr(error.code)})") from error
+    except BaseException as error:
+        if type(error) not in _ENDINGS:
+            raise
+        raise ExitedError(f"it raised {type(error).__name__}: {error}") from error

@@ -43,13 +43,16 @@ def parse_json(content: bytes | str) -> Any:
         raise ValueError("it is nested too deeply") from None
 
 
-def read_json(path: Path, argument: str, *, needs: Mapping[str, Kinds], fix: str) -> dict[str, Any]:
+def read_json(
+    path: Path, argument: str, *, needs: Mapping[str, Kinds], optional: Mapping[str, Kinds] | None = None, fix: str
+) -> dict[str, Any]:
     """Return a JSON object with at least the keys `needs`, each of one of its types.
 
     Args:
         path: the file.
         argument: what messages begin with ("run", "out").
         needs: the keys that must be there, and the types of their values.
+        optional: the keys that may be missing or null, and the types of their values.
         fix: how to go on, the end of every message.
 
     Raises:
@@ -58,9 +61,11 @@ def read_json(path: Path, argument: str, *, needs: Mapping[str, Kinds], fix: str
     document = _document(path, argument, fix)
     if not isinstance(document, dict):
         raise InputError(f"{argument}: {path.name} is damaged: expected a JSON object, got {named(document)}; {fix}")
-    for key, kinds in needs.items():
+    for key in needs:
         if key not in document:
             raise InputError(f"{argument}: {path.name} is damaged: it lacks {key!r}; {fix}")
+    stated = {key: kinds for key, kinds in (optional or {}).items() if document.get(key) is not None}
+    for key, kinds in {**stated, **needs}.items():
         if not _is(document[key], kinds):
             raise InputError(
                 f"{argument}: {path.name} is damaged: expected {_listed(kinds)} under {key!r}, "

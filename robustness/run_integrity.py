@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from robustness.errors import InputError
 from robustness.files import sha256_file
-from robustness.own_files import read_json
+from robustness.own_files import Kinds, read_json
 from robustness.regular_files import check_regular, shown_path
 from robustness.run_folder import CERTIFICATE, EFFECTS, GALLERY, MANIFEST, PLAN, SHA256, STATE, VERDICTS, RunFolder
 
@@ -24,6 +24,20 @@ _NEEDS: Final[Mapping[str, Any]] = {
     "models": list,
     "datasets": list,
     "counts": dict,
+}
+# What a manifest may hold besides; nothing where it was not recorded.
+_MAY_HOLD: Final[Mapping[str, Kinds]] = {
+    "title": str,
+    "created": str,
+    "seed": int,
+    "model": dict,
+    "dataset": dict,
+    "statistics": dict,
+    "metrics": dict,
+    "packages": dict,
+    "timing": dict,
+    "warnings": list,
+    "certificate": dict,
 }
 _RESUME: Final = "run the same audit again to resume it"
 _AGAIN: Final = "delete it and run the same audit again, which writes it again"
@@ -66,7 +80,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise InputError(
             f"run: expected a finished run, {shown_path(folder)!r} has no {MANIFEST}{_progress(folder)}; {_RESUME}"
         )
-    return read_json(folder / MANIFEST, "run", needs=_NEEDS, fix=_AGAIN)
+    manifest = read_json(folder / MANIFEST, "run", needs=_NEEDS, optional=_MAY_HOLD, fix=_AGAIN)
+    for key in ("models", "datasets"):
+        if not all(isinstance(entry, dict) for entry in manifest[key]):
+            raise InputError(f"run: {MANIFEST} is damaged: expected tables under {key!r}; {_AGAIN}")
+    return manifest
 
 
 def first_difference(folder: Path, recorded: Mapping[str, Any]) -> str | None:

@@ -56,7 +56,7 @@ def derive(results: pd.DataFrame, plan: Plan, *, unit: str) -> tuple[pd.DataFram
 
 def unit_of(dataset_facts: list[dict[str, Any]]) -> str:
     """Return what one unit of inference is called in sentences; "subject" where datasets differ."""
-    kinds = {"image" if facts["subject_is_image"] else "patient" for facts in dataset_facts}
+    kinds = {"image" if facts.get("subject_is_image") else "patient" for facts in dataset_facts}
     return kinds.pop() if len(kinds) == 1 else "subject"
 
 

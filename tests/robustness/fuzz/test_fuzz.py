@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.robustness.fuzz import annotations, pictures, plans, runs, texts, weights
+from tests.robustness.fuzz import annotations, by_hand, pictures, plans, runs, texts, weights
 from tests.robustness.fuzz.trial import FLAGGED, REFUSED, USED, Trial, outcome
 
-TRIALS = [trial for part in (texts, annotations, pictures, weights, plans, runs) for trial in part.trials()]
+TRIALS = [trial for part in (texts, annotations, pictures, weights, plans, runs, by_hand) for trial in part.trials()]
 
 # Ways to feel the machine: a trial that needs more than this waits for something that never comes.
 LIMIT_S = 60
