@@ -172,6 +172,33 @@ class TestMinimumAndDirection:
         assert row.outcome == "fail"
 
 
+@pytest.fixture(scope="module")
+def distances(tmp_path_factory):
+    spread = np.linspace(-1, 1, SUBJECTS)
+    parts = [rows("clean", np.full(SUBJECTS, 0.8), 0.0, hd95=26.8 + spread)]
+    parts.append(rows("image:blur@3", np.full(SUBJECTS, 0.8), 0.1, hd95=30.0 + spread))
+    return write_run(tmp_path_factory.mktemp("distances") / "run", pd.concat(parts, ignore_index=True))
+
+
+class TestItem14MinimumOfADistance:
+    """`minimum` with `at_least` on a metric of which less is better passed at HD95 26.8."""
+
+    @pytest.mark.parametrize("condition", ["", 'condition = "image:blur@3"\n'])
+    def test_at_least_is_refused_and_the_message_names_at_most(self, distances, tmp_path, condition):
+        with pytest.raises(InputError, match=r"at_least: less hd95 is better.*use at_most = 5"):
+            _outcome(distances, tmp_path, f'test = "minimum"\nmetric = "hd95"\n{condition}at_least = 5')
+
+    @pytest.mark.parametrize(("limit", "outcome"), [(30, "pass"), (5, "fail"), (26.8, "inconclusive")])
+    def test_at_most_judges_the_right_side(self, distances, tmp_path, limit, outcome):
+        row = _outcome(distances, tmp_path, f'test = "minimum"\nmetric = "hd95"\nat_most = {limit}')
+        # A distance has a smallest value and no largest: only that it is too large can be certified.
+        assert (row.outcome, bool(row.certified)) == (outcome, outcome == "fail")
+
+    def test_at_most_of_dice_is_refused_and_the_message_names_at_least(self, distances, tmp_path):
+        with pytest.raises(InputError, match=r"at_most: more dice is better.*use at_least = 0.5"):
+            _outcome(distances, tmp_path, 'test = "minimum"\nat_most = 0.5')
+
+
 class TestReliance:
     """mask_change has no better or worse: against a baseline a drop of it fails, or a rise where that is asked for."""
 

@@ -1,0 +1,106 @@
+"""Item 8: samples with a long tail; without a certificate the interval widens, with one Student's t decides."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from robustness.gates.decisions import ErrorRates, no_proven_inferiority, noninferiority
+from robustness.metrics.inference.intervals import t_interval
+from robustness.metrics.inference.mean_interval import claim_interval
+from robustness.metrics.inference.planning import subjects_to_decide
+from tests.metrics.tables import paired, rows_of
+from tests.metrics.verdicts.test_cannot_mislead import one, shares
+
+RUNS = 50
+
+
+def limit(nominal, runs=RUNS):
+    """A rate with room for three Monte Carlo standard errors."""
+    return nominal + 3 * (nominal * (1 - nominal) / runs) ** 0.5
+
+
+class TestTruthsOnTheMargin:
+    """With the star or without: what is left is the chance that a sample shows nobody of the tail."""
+
+    @pytest.mark.parametrize(("n", "unseen"), [(20, 0.12), (60, 0.0)])
+    def test_reacts_where_rewording_moves_a_tenth(self, n, unseen):
+        def draw(rng):
+            wording = (rng.random(n) < 0.1).astype(float)
+            parts = [
+                rows_of("clean", np.zeros(n)),
+                rows_of("antonym:size", np.full(n, 0.15)),
+                rows_of("paraphrase", wording),
+            ]
+            return pd.concat(parts).rename(columns={"dice": "mask_change"})
+
+        found = shares(draw, RUNS)
+        verdict = found[found["claim"] == "prompt"]["verdict"]
+        assert verdict.isin(["REACTS", "REACTS*"]).mean() <= limit(max(unseen, 0.05))
+
+    @pytest.mark.parametrize(("n", "unseen"), [(20, 0.152), (60, 0.0)])
+    def test_fragile_where_a_tenth_is_cured(self, n, unseen):
+        found = shares(lambda rng: paired(np.where(rng.random(n) < 0.09, -0.3, 0.1396), clean=0.6), RUNS)
+        assert found["verdict"].isin(["FRAGILE", "FRAGILE*"]).mean() <= limit(max(unseen, 0.05))
+
+    @pytest.mark.parametrize(("n", "unseen"), [(20, 0.36), (60, 0.05)])
+    def test_follows_where_a_twentieth_goes_the_other_way(self, n, unseen):
+        def draw(rng):
+            gain = np.where(rng.random(n) < 0.05, -0.45, 0.129)
+            base = {"other_case_id": "o", "attribute": "size"}
+            return pd.concat(
+                [
+                    rows_of("clean", np.full(n, 0.5), dice_other=0.5, **base),
+                    rows_of("other:size", 0.5 - gain, dice_other=0.5 + gain, **base),
+                ]
+            )
+
+        verdict = shares(draw, RUNS)["verdict"]
+        assert verdict.isin(["FOLLOWS", "FOLLOWS*"]).mean() <= limit(max(unseen, 0.05))
+        assert (verdict == "FOLLOWS").mean() <= limit(0.05)
+
+    @pytest.mark.parametrize("n", [30, 60])
+    def test_robust_where_a_sixth_loses_most(self, n):
+        found = shares(lambda rng: paired(np.where(rng.random(n) < 0.16, 0.625, 0.0), clean=1.0), RUNS)
+        assert found["verdict"].isin(["ROBUST", "ROBUST*"]).mean() <= limit(0.05)
+
+
+class TestGates:
+    ERRORS = ErrorRates(0.05, 1, -1.0, 1.0)
+
+    @pytest.mark.parametrize(("n", "share"), [(30, 0.09), (60, 0.09), (30, 0.16), (60, 0.16)])
+    def test_an_equal_model_with_a_left_tail_seldom_fails_the_merge_gate(self, n, share):
+        rng, failed = np.random.default_rng(3), 0
+        for _ in range(400):
+            values = np.where(rng.random(n) < share, -0.3, 0.3 * share / (1 - share))
+            failed += no_proven_inferiority(values, 0.0, self.ERRORS).outcome == "fail"
+        assert failed / 400 <= limit(max(0.05, (1 - share) ** n), 400)
+
+    def test_a_skewed_pass_without_a_certificate_widens(self):
+        values = np.r_[np.zeros(57), 0.9, 0.9, 0.8]
+        assert t_interval(values, level=0.9).high < 0.1
+        assert noninferiority(values, 0.1, self.ERRORS).outcome == "inconclusive"
+
+
+class TestClaimInterval:
+    def test_a_certificate_keeps_students_t(self):
+        values = np.r_[np.zeros(28), 0.9, 0.9]
+        assert claim_interval(values, level=0.9, certified=True) == t_interval(values, level=0.9)
+        assert claim_interval(values, level=0.9, certified=False).high > t_interval(values, level=0.9).high
+
+    def test_normal_samples_lose_no_power(self):
+        rng = np.random.default_rng(4)
+        samples = [rng.normal(0.05, 0.1, 25) for _ in range(400)]
+        by_t, widened = (
+            np.mean([claim_interval(v, level=0.9, certified=c).high < 0.1 for v in samples]) for c in (True, False)
+        )
+        assert widened >= 0.97 * by_t
+
+    def test_planning_counts_the_widened_bound(self):
+        values = np.r_[np.zeros(57), 0.9, 0.9, 0.8]
+        planned = subjects_to_decide(values, 0.1, alpha=0.05)
+        assert planned is not None
+        assert planned > 61
+        found = one(paired(values, clean=1.0))
+        assert (found["verdict"], found["n_needed"]) == ("INCONCLUSIVE", planned)
