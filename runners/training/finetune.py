@@ -156,14 +156,12 @@ def _train(plan: TrainPlan, *, out: Path, base_dir: Path | None, quiet: bool) ->
     from robustness.runners.training.setup import set_up
     from robustness.runners.training.trainer import interruptions, new_trainer, silence
 
-    spec, ranks = plan.train, own_ranks(plan.train)
-    surroundings = environment(spec.threads)
+    spec, ranks, surroundings = plan.train, own_ranks(plan.train), environment(plan.train.threads)
     setup = set_up(plan, base_dir)
     checked = check_before_training(plan, setup)
     facts = {**setup.facts, "environment": surroundings}
     folder = TrainingFolder(out, plan, setup.segmenter, trained_on=facts, rank=ranks.rank)
-    existing = folder.facts()
-    if existing.get("finished"):
+    if (existing := folder.facts()).get("finished"):
         return _result(out, existing)
     epochs = planned_epochs(spec, len(setup.training))
     total = epochs * math.ceil(len(setup.training) / spec.cases_per_step)
@@ -175,8 +173,7 @@ def _train(plan: TrainPlan, *, out: Path, base_dir: Path | None, quiet: bool) ->
         torch.random.fork_rng(),
         lone_values_use_running_statistics(setup.segmenter.network),
     ):
-        progress.say(setup.counted())
-        for line in checked:
+        for line in (setup.counted(), *checked):
             progress.say(line)
         batches["cache"] = open_feature_cache(setup, spec, say=progress.say)
         module = TrainingHooks(
@@ -188,14 +185,13 @@ def _train(plan: TrainPlan, *, out: Path, base_dir: Path | None, quiet: bool) ->
             validation_cases=len(setup.validation),
         )
         module.identity = folder.identity
-        resume_file = folder.resume_file(module)
         with interruptions():
             drawing: dict[str, Any] = {"spell": spec.spell, "accumulate": spec.accumulate}
             new_trainer(spec, setup.segmenter, epochs=epochs).fit(
                 module,
                 training_batches(setup.training, setup.segmenter, **drawing, **batches),
                 validation_batches(setup.validation, setup.segmenter, **batches),
-                ckpt_path=resume_file,
+                ckpt_path=folder.resume_file(module),
                 # Nothing in the file is run; `check_resume_file` has said so in a sentence where it would be.
                 weights_only=True,
             )
