@@ -1,0 +1,97 @@
+"""`[data] groups`, end to end: columns and header fields reach rows, subgroup tables, gates and the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+import robustness as rb
+from robustness.errors import InputError
+from robustness.workflows.run import Run
+
+SIZE = 32
+PATIENTS = 24
+
+
+def disc() -> np.ndarray:
+    rows, columns = np.mgrid[:SIZE, :SIZE]
+    return np.asarray(np.hypot(rows - 16, columns - 16) <= 7)
+
+
+def needs_words_on_bright_images(images: list[np.ndarray], prompts: list[str]) -> list[np.ndarray]:
+    """Find the disc, but nothing on a bright image (scanner B) without a prompt."""
+    return [
+        disc().astype(np.float32) * float(bool(prompt) or image.mean() < 128)
+        for image, prompt in zip(images, prompts, strict=True)
+    ]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A table of patients with scanner and sex, audited."""
+    folder = tmp_path_factory.mktemp("groups")
+    Image.fromarray(disc().astype(np.uint8) * 255).save(folder / "mask.png")
+    rows = []
+    for number in range(PATIENTS):
+        scanner = "AB"[number % 2]
+        rng = np.random.default_rng(number)
+        image = rng.normal(60 if scanner == "A" else 190, 10, (SIZE, SIZE)).clip(0, 255).astype(np.uint8)
+        Image.fromarray(image).save(folder / f"{number}.png")
+        row = {"image": f"{number}.png", "mask": "mask.png", "case_id": f"c{number}", "prompt": "one polyp"}
+        rows.append({**row, "subject_id": f"p{number}", "scanner": scanner, "sex": "FM"[number // 12]})
+    pd.DataFrame(rows).to_csv(folder / "cases.csv", index=False)
+    data = rb.load_dataset(folder / "cases.csv", groups=["scanner", "sex"], modality="endoscopy")
+    model = rb.segmenter(needs_words_on_bright_images, name="reader")
+    made: Run = rb.audit(model, data, perturbations=["empty"], out=folder / "run")
+    return made
+
+
+def gated(run: Run, folder: Path, subgroup: str) -> pd.Series:
+    (folder / "gates.toml").write_text(
+        f'[[gate]]\ntest = "drop_below"\ncondition = "empty"\nmargin = 0.1\nsubgroup = "{subgroup}"\n'
+    )
+    return run.gate(folder / "gates.toml").iloc[0]
+
+
+def test_they_are_columns_of_the_results(run: Run) -> None:
+    table = run.results()
+    assert table.groupby("scanner").subject_id.nunique().to_dict() == {"A": 12, "B": 12}
+    assert table.groupby("sex").subject_id.nunique().to_dict() == {"F": 12, "M": 12}
+
+
+def test_a_gate_judges_each_value_and_takes_the_worst(run: Run, tmp_path: Path) -> None:
+    assert gated(run, tmp_path, "scanner=A").outcome == "pass"
+    assert gated(run, tmp_path, "scanner=B").outcome == "fail"
+    worst = gated(run, tmp_path, "scanner=*")
+    assert (worst.outcome, worst.subgroup, worst.n_subjects) == ("fail", "B", 12)
+    assert gated(run, tmp_path, "sex=*").outcome == "fail"
+
+
+def test_a_subgroup_that_does_not_exist_is_one_line(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="scaner"):
+        gated(run, tmp_path, "scaner=*")
+    with pytest.raises(InputError, match="scanner=C"):
+        gated(run, tmp_path, "scanner=C")
+
+
+def test_the_page_and_its_subgroup_table_show_them(run: Run) -> None:
+    from robustness.metrics.analyses.subgroups import subgroups
+    from robustness.reports.data.subgroups import subgroup_table
+
+    results = run.results()
+    found = subgroups(results, "scanner")
+    effect = found[found.condition == "empty"].set_index("group").effect
+    assert effect["A"] == pytest.approx(0.0, abs=1e-9)
+    assert abs(effect["B"]) == pytest.approx(1.0)
+    table = subgroup_table(results.assign(series=results["model"]))
+    assert {(row.grouping, row.group) for row in table.itertuples()} >= {
+        ("scanner", "A"),
+        ("scanner", "B"),
+        ("sex", "F"),
+        ("sex", "M"),
+    }
+    assert "scanner" in (run.path / "report.html").read_text()
