@@ -242,9 +242,10 @@ def _model_facts(plan: Plan, models: Sequence[Segmenter], folder: RunFolder) -> 
     from robustness.runners.audit.state import describe
 
     answers = answers_of(folder, range(len(list(folder.pictures.glob("answers-*.json")))))
+    names = [data.name or Path(data.path).name for data in plan.data]
     facts = []
     for number, (spec, model, label) in enumerate(zip(plan.model, models, model_names(plan, models), strict=True)):
-        read = {_data_name(plan, d): one.facts() for (m, d), one in answers.items() if m == number and one.forms}
+        read = {names[d]: one.facts() for (m, d), one in answers.items() if m == number and one.forms}
         stated = {
             "label": label,
             "takes_text": getattr(model, "takes_text", None),
@@ -253,10 +254,6 @@ def _model_facts(plan: Plan, models: Sequence[Segmenter], folder: RunFolder) -> 
         }
         facts.append({**describe(model), **{key: value for key, value in stated.items() if value is not None}})
     return facts
-
-
-def _data_name(plan: Plan, place: int) -> str:
-    return plan.data[place].name or Path(plan.data[place].path).name
 
 
 def _refuse_arithmetic(engine: EngineSpec) -> None:

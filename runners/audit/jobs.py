@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -214,3 +214,17 @@ def truth_of(case: Case, text: str | None = None) -> str:
 def as_json(params: Params) -> str:
     """Return a record as one line of JSON."""
     return json.dumps(params, sort_keys=True, ensure_ascii=False)
+
+
+def jobs_of_streams(streams: Iterable[Iterable[Item]], rows: list[Placed]) -> list[Job]:
+    """Return the jobs of several streams; rows that are finished already go to `rows`."""
+    return [job for stream in streams for job in jobs_of(stream, rows)]
+
+
+def jobs_of(items: Iterable[Item], rows: list[Placed]) -> Iterator[Job]:
+    """Yield the jobs of a stream; rows that are finished already go to `rows`."""
+    for item in items:
+        if isinstance(item, Job):
+            yield item
+        else:
+            rows.append(((*item[0], 0), item[1]))

@@ -6,7 +6,7 @@ import json
 import os
 import time
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ from robustness.runners.audit.answer_guard import PartAnswers, answers_file
 from robustness.runners.audit.failure_streak import FailureStreak
 from robustness.runners.audit.gallery import GalleryCollector, Standings
 from robustness.runners.audit.image_jobs import image_jobs
-from robustness.runners.audit.jobs import Group, Item, Job, JobMaker, Placed
+from robustness.runners.audit.jobs import Group, Job, JobMaker, Placed, jobs_of, jobs_of_streams
 from robustness.runners.audit.parts import Part, cut_parts, first_parts, image_places, model_names
 from robustness.runners.audit.plan_engine import engine_of
 from robustness.runners.audit.reader import AuditStoppedError, ImageOf, Reader
@@ -251,7 +251,7 @@ class AuditSession:
         self, part: Part, scorer: Scorer, maker: JobMaker, groups: Sequence[Group], rows: list[Placed]
     ) -> Iterator[Scored]:
         engine = self._engine(part.model)
-        clean = _only_jobs((maker.clean_image_jobs(g) for g in groups), rows)
+        clean = jobs_of_streams((maker.clean_image_jobs(g) for g in groups), rows)
         yield from self._predict(engine, scorer, clean, rows)
         twice = self._predicted_twice(part)
         again = [
@@ -260,7 +260,7 @@ class AuditSession:
         yield from self._predict(engine, scorer, again, rows, fresh=True)
         changed = image_jobs(maker, groups, **_where_pictures_change(self.models[part.model]))
         waiting: list[Job] = []
-        for job in _jobs(changed, rows):
+        for job in jobs_of(changed, rows):
             # Jobs on one image stay together, so that it is encoded once.
             full = len(waiting) >= CHANGED_IMAGES_AT_ONCE
             if full and job.request.image_key != waiting[-1].request.image_key:
@@ -295,16 +295,3 @@ def _where_pictures_change(model: Segmenter) -> dict[str, Any]:
     """On the model's accelerator in batches; on the CPU one by one, which costs nothing there."""
     device = str(getattr(model, "device", "cpu"))
     return {"device": device, "at_once": 1 if device == "cpu" else CHANGED_IMAGES_AT_ONCE}
-
-
-def _only_jobs(streams: Iterable[Iterable[Item]], rows: list[Placed]) -> list[Job]:
-    return [job for stream in streams for job in _jobs(stream, rows)]
-
-
-def _jobs(items: Iterable[Item], rows: list[Placed]) -> Iterator[Job]:
-    """Yield the jobs of a stream; rows that are finished already go to `rows`."""
-    for item in items:
-        if isinstance(item, Job):
-            yield item
-        else:
-            rows.append(((*item[0], 0), item[1]))

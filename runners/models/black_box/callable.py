@@ -15,29 +15,11 @@ from robustness.foreign_code import foreign_code
 from robustness.runners.inference.segmenter import resize_maps
 from robustness.runners.models.black_box.answer_reader import AnswerReader, check_returns
 from robustness.runners.models.black_box.answers import Size
+from robustness.runners.models.black_box.list_embedding import ListEmbedding
 from robustness.types import Image, Probability
 
 Predict = Callable[[list[Image], list[str]], Sequence[Any]]
 CountTokens = Callable[[str], Any]
-
-
-@dataclass(frozen=True, eq=False)
-class ListEmbedding:
-    """The images or texts themselves, since a black box encodes nothing apart."""
-
-    items: tuple[Any, ...]
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def take(self, rows: Sequence[int]) -> ListEmbedding:
-        """Return the items of `rows`, repeats allowed, in that order."""
-        return ListEmbedding(tuple(self.items[row] for row in rows))
-
-    @staticmethod
-    def concat(parts: Sequence[ListEmbedding]) -> ListEmbedding:
-        """Join features by rows."""
-        return ListEmbedding(tuple(item for part in parts for item in part.items))
 
 
 @dataclass(frozen=True)
