@@ -104,6 +104,26 @@ class Registry(Generic[T]):
             self.add(point.name)(point.load())
 
 
+def installed_plugins() -> list[dict[str, str]]:
+    """Return the entries that other distributions offer, by metadata alone: nothing of them is loaded.
+
+    Returns:
+        One record per entry: `group`, `name`, `object`, `distribution`, `version`, sorted.
+    """
+    records = [
+        {
+            "group": point.group,
+            "name": point.name,
+            "object": point.value,
+            "distribution": point.dist.name if point.dist else "",
+            "version": point.dist.version if point.dist else "",
+        }
+        for kind in ("perturbations", "models", "metrics")
+        for point in entry_points(group=f"robustness.{kind}")
+    ]
+    return sorted(records, key=lambda record: tuple(record.values()))
+
+
 def _may_register(module: pkgutil.ModuleInfo) -> bool:
     """Return whether a module's source holds an ``.add("NAME")``; one whose source cannot be read may hold anything."""
     spec = module.module_finder.find_spec(module.name, None)

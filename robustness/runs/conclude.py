@@ -9,6 +9,7 @@ import robustness
 from robustness.files import sha256_file
 from robustness.plans.audit import Plan, parse_plan
 from robustness.plans.toml import read_toml
+from robustness.registry import installed_plugins
 from robustness.results import CLEAN, FLAGS, RERUN
 from robustness.run_folder import CERTIFICATE, EFFECTS, GALLERY, MANIFEST, PLAN, VERDICTS, RunFolder
 
@@ -101,6 +102,7 @@ def conclude(
         "metrics": plan.metrics.model_dump(),
         "timing": timing,
         **({"certificate": certificate} if certificate else {}),
+        **({"plugins": plugins} if (plugins := installed_plugins()) else {}),
         "tables": table_hashes(run),
     }
     run.write_json(MANIFEST, manifest)

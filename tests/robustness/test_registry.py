@@ -3,8 +3,11 @@ import sys
 
 import pytest
 
+import robustness as rb
 from robustness.errors import UnknownNameError
-from robustness.registry import METRICS, MODELS, PERTURBATIONS, Registry
+from robustness.registry import METRICS, MODELS, PERTURBATIONS, Registry, installed_plugins
+from robustness.runs import conclude
+from tests.synthetic import bright, write_dataset
 
 
 def test_a_second_entry_of_one_name_is_refused():
@@ -78,3 +81,30 @@ def test_a_look_up_imports_the_modules_with_entries_and_no_other(tmp_path, monke
     from drawer_of_things.shelf import THINGS
 
     assert THINGS.names() == ["one"]
+
+
+def test_installed_plugins_are_named_without_being_loaded(tmp_path, monkeypatch):
+    folder = tmp_path / "other_suite-1.2.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: other-suite\nVersion: 1.2\n")
+    (folder / "entry_points.txt").write_text(
+        "[robustness.metrics]\nmine = nowhere:Mine\n\n[robustness.models]\nnet = nowhere:Net\n\n[other]\na = b:c\n"
+    )
+    assert installed_plugins() == []
+    monkeypatch.syspath_prepend(tmp_path)
+    of = {"distribution": "other-suite", "version": "1.2"}
+    assert installed_plugins() == [
+        {"group": "robustness.metrics", "name": "mine", "object": "nowhere:Mine", **of},
+        {"group": "robustness.models", "name": "net", "object": "nowhere:Net", **of},
+    ]
+
+
+def test_a_manifest_names_the_plugins(tmp_path, monkeypatch):
+    plugin = {"group": "robustness.metrics", "name": "mine", "object": "a:B", "distribution": "d", "version": "1"}
+    monkeypatch.setattr(conclude, "installed_plugins", lambda: [plugin])
+    data = rb.load_dataset(write_dataset(tmp_path / "data", images=1))
+    model = rb.segmenter(lambda images, prompts: [bright(image) * 1.0 for image in images], name="m")
+    run = rb.audit(
+        model, data, perturbations=["empty"], out=tmp_path / "run", report=False, statistics={"resamples": 99}
+    )
+    assert run.manifest["plugins"] == [plugin]
