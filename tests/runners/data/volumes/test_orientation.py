@@ -77,12 +77,14 @@ def test_the_patients_right_is_on_the_images_left(tmp_path, order):
 
 
 @pytest.mark.parametrize("order", ["RAS", "LPS", "ASL"])
-@pytest.mark.parametrize("kind", ["nii", "nrrd"])
+@pytest.mark.parametrize("kind", ["nii", "nrrd", "series"])
 def test_an_oblique_volume_agrees_with_nibabel_and_simpleitk(tmp_path, kind, order):
     import nibabel
     import SimpleITK as sitk  # noqa: N813
 
     voxels, affine = phantom.stored(phantom.head_ras(), phantom.rotated(phantom.affine_ras(), 20), order)
+    if kind == "series" and np.linalg.det(affine[:3, :3]) * -1 > 0:
+        voxels, affine = np.ascontiguousarray(voxels[:, :, ::-1]), affine @ _flip(2, voxels.shape)
     volume = open_volume(write(kind, tmp_path, voxels, affine))
     assert obliquity_degrees(volume.header.affine) == pytest.approx(20, abs=0.1)
     closest = nibabel.as_closest_canonical(nibabel.Nifti1Image(voxels, affine)).dataobj
@@ -120,3 +122,22 @@ def test_a_file_without_a_place_in_the_patient_has_stored_slices_only():
     view = view_of(header, "stored", "radiological", "frame.nii")
     assert view.spacing_mm == (0.2, 0.3)
     assert view.image(np.zeros((20, 24))).shape == (24, 20)
+
+
+@pytest.mark.parametrize("degrees", [0, 20])
+@pytest.mark.parametrize("kind", ["nii.gz", "nrrd", "mha", "series"])
+def test_every_format_gives_the_same_case_and_the_same_side_words(tmp_path, kind, degrees):
+    from robustness.runners.data.load import load_dataset
+
+    voxels, affine = phantom.stored(phantom.head_ras(), phantom.rotated(phantom.affine_ras(), degrees), "LPS")
+    image = write(kind, tmp_path, voxels, affine)
+    phantom.write_nifti(tmp_path / "mask.nii", (voxels == 1000).astype(np.uint8), affine)
+    (tmp_path / "cases.csv").write_text(f"image,mask,subject_id\n{image.name},mask.nii,p1\n")
+    data = load_dataset(tmp_path / "cases.csv", labels={"1": "marker"}, slices={"plane": "axial"}, window=[0, 1000])
+    cases = sorted(data, key=lambda case: case.metadata["slice"])
+    assert len(cases) == 3
+    for case, expected in zip(cases, EXPECTED["axial"][10:13], strict=True):
+        assert np.array_equal(case.mask, expected == 1000)
+        assert np.array_equal(case.image[..., 0], np.rint(expected / 1000 * 255).astype(np.uint8))
+        assert "left" in case.prompt.text
+        assert "right" not in case.prompt.text
