@@ -204,7 +204,7 @@ def _leading_place(tagged: Tagged, start: int, stop: int, mods: list[Mod]) -> tu
         is_part = lower in words("classes.part") and lower not in _PARTS_IN_NAMES
         inside = i + 1 in tagged.inner
         leads = tokens[start].lower in LEVELS or kind_of(tokens[start].lower) in ("direction", "side")
-        placed = outer is not None or (i > start and (leads or lower in ("lobe", "lobes")))
+        placed = outer is not None or (i > start and (leads or lower in ("lobe", "lobes", "angle", "fossa")))
         if is_part and not inside and placed:
             if outer is not None:
                 # "left lower lobe nodule": the side tells which lobe.

@@ -36,7 +36,7 @@ class Relations(Reading):
         phrase = read_phrase(tagged, last, hi)
         if phrase.category == "picture":
             return phrase.stop
-        if phrase.stop <= last and last == i + 1 and last < hi and tagged.tags[last] == "preposition":
+        if phrase.stop <= last and last <= i + 2 and last < hi and tagged.tags[last] == "preposition":
             # "entering from the bottom right": the preposition tells where.
             return last
         location = read_location(tagged, phrase, phrase.stop, self.modality) if phrase.stop > last else None

@@ -9,7 +9,7 @@ from robustness.perturb.language.grammar.noun_phrase import Phrase
 from robustness.perturb.language.grammar.places import Placed, place_of_phrase
 from robustness.perturb.language.grammar.tagger import Tagged, tag
 from robustness.perturb.language.grammar.tokens import tokenize
-from robustness.perturb.language.grammar.vocabulary import kind_of, words
+from robustness.perturb.language.grammar.vocabulary import category_of, kind_of, words
 
 
 class Found(NamedTuple):
@@ -87,6 +87,11 @@ class Reading:
         if phrase.name is None:
             return ""
         head = self.tagged.tokens[phrase.name[1] - 1].lower
+        if phrase.name[1] - phrase.name[0] > 1 and head in words("classes.margin_noun"):
+            owner = self.tagged.tokens[phrase.name[1] - 2].lower
+            if category_of(owner) == "anatomy":
+                # "the right heart border" is a place, "irregular border" an edge.
+                return ""
         for kind in ("margin", "texture", "signal", "shape", "colour", "size"):
             if head in words(f"classes.{kind}_noun"):
                 adjective = any(m.kind not in ("side", "direction", "number", "place", "measure") for m in phrase.mods)
