@@ -315,3 +315,48 @@ def test_text_distance_and_threshold_figures_hold_unit_means(run_folders: list[P
     clean = rows[rows["condition"] == "clean"]
     cuts = figure(made, "thresholds").set_index("threshold")["mean"].to_dict()
     assert cuts == pytest.approx({c: unit_interval(clean, f"dice_at_{c:.2f}")[0] for c in (0.3, 0.5)})
+
+
+def test_the_first_screen_states_the_clean_score_and_its_floors(report: Report, stored: dict[str, Any]) -> None:
+    for overview in report.overviews:
+        rows, effects = stored[overview.series]["rows"], stored[overview.series]["effects"]
+        clean = rows[rows["condition"] == "clean"]
+        score = [*unit_interval(clean, "dice"), clean["subject_id"].nunique()]
+        assert numbers(overview.score) == pytest.approx(score, abs=5.1e-4)
+        dice = effects[effects["metric"] == "dice"].set_index("condition")["perturbed_mean"]
+        floors = next(f.text for f in overview.facts if f.label.startswith("Its floors"))
+        expected = {"empty prompt": dice["empty"], "prompt for another class": dice["wrong_class"]}
+        for words, value in expected.items():
+            assert float(re.search(rf"{words} ([\d.]+)", floors).group(1)) == pytest.approx(value, abs=5.1e-4)
+
+
+def test_the_first_screen_counts_empty_masks_and_rows_that_did_not_apply(
+    report: Report, stored: dict[str, Any]
+) -> None:
+    for overview in report.overviews:
+        rows = stored[overview.series]["rows"]
+        texts = {f.label: f.text for f in overview.facts}
+        clean = rows[rows["condition"] == "clean"].drop_duplicates("case_id")
+        assert numbers(texts["Empty masks"]) == [int(clean["missed"].sum()), len(clean), 0, len(clean)]
+        assert numbers(texts["Did not apply"])[0] == (~rows["applicable"]).sum()
+
+
+def test_harm_of_findings_follows_from_rows_and_effects(report: Report, stored: dict[str, Any]) -> None:
+    for finding in report.findings:
+        effects = stored[finding.series]["effects"]
+        rows = stored[finding.series]["rows"]
+        loss = effects[(effects["metric"] == "dice") & (effects["condition"] == finding.condition)]["effect"].iloc[0]
+        clean = rows[rows["condition"] == "clean"].groupby("subject_id")["dice"].mean().mean()
+        expected = loss if finding.verdict.startswith("FRAGILE") else clean / 2
+        assert finding.harm == pytest.approx(expected)
+
+
+def test_shares_beyond_the_margin_are_counted_from_the_recorded_ones(
+    runs: tuple[RunTables, ...],
+) -> None:
+    verdicts = runs[0].verdicts.assign(share=0.25)
+    table = next(t for t in content.build([replace(runs[0], verdicts=verdicts)]).tables if t.id == "expected")
+    shown = pd.DataFrame(table.rows, columns=[c.name for c in table.columns])
+    stays = shown["verdict"].str.rstrip("*").isin(["ROBUST", "IGNORES", "ABSTAINS"])
+    assert set(shown[stays]["share_beyond"]) == {0.75}
+    assert set(shown[~stays]["share_beyond"]) == {0.25}
