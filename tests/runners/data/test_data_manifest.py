@@ -125,7 +125,7 @@ class TestFiles:
             ("image,prompt\na,b\n", "'mask' is missing"),
             ("image,mask,prompt\n", "expected at least one row"),
             ("image,mask,prompt\n,m.png,x\n", "expected a path under 'image' in cases.csv row 1"),
-            ("image,mask\na,b\n", "prompt: expected one of none"),
+            ("image,mask\na,b\n", "data: expected a column prompt"),
             ("", "expected a readable table"),
             ("image,mask,prompt,spacing_mm_y\na,b,c,0.5\n", "spacing_mm in cases.csv row 1"),
         ],
