@@ -86,11 +86,11 @@ class TestGroupConsistency:
         good = (2 * self.masks - 1).repeat_interleave(3, dim=0)
         assert float(group_consistency(good, self.masks, loss=DiceAndCrossEntropy())) == 0
 
-    def test_it_is_the_mean_square_over_the_others(self):
-        # One of two others differs by 8 in every pixel.
+    def test_it_is_the_mean_distance_over_the_others(self):
+        # One of two others differs by 8 in every pixel: 7.5 of Huber's distance.
         assert float(
             group_consistency(self.groups().detach(), self.masks, loss=DiceAndCrossEntropy())
-        ) == pytest.approx(32)
+        ) == pytest.approx(3.75)
 
     def test_the_best_answer_gets_no_gradient_and_the_worst_is_drawn_to_it(self):
         logits = self.groups()
