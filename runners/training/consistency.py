@@ -12,8 +12,8 @@ def group_consistency(logits: torch.Tensor, masks: torch.Tensor, *, loss: DiceAn
     """Return the mean Huber distance of logits between each wording and the best of its group.
 
     The best is the wording of lowest segmentation loss; no gradient passes through it, so that good answers are not
-    drawn towards bad ones. The distance is squared up to 1 and linear beyond: a square of wholly different answers would
-    outweigh the segmentation loss a hundredfold, and such trainings forgot the words that tell targets apart.
+    drawn towards bad ones. The distance is squared up to 1 and linear beyond: a square of wholly different answers
+    would outweigh the segmentation loss a hundredfold, and such trainings forgot the words that tell targets apart.
 
     Reference: Wu et al., Prompt Group-Aware Training for Robust Text-Guided Nuclei Segmentation, arXiv:2603.06384: the
     consistency constraint; that paper weights its groups by quality besides, which is not done here.
