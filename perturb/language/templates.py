@@ -19,6 +19,8 @@ from robustness.types import KINDS
 _FIELD = re.compile(r"\{([^{}]*)\}")
 _OPTIONAL = re.compile(r"\[([^\[\]]*)\]")
 _ARTICLE = re.compile(r"\b([Aa])n? (?=([\w-]+))")
+# What may stand before a target's name and tell it from another of the same name.
+QUALIFIERS = ("side", "direction")
 _ONE = ("one", "1", "single", "a single", "no")
 
 
@@ -31,24 +33,33 @@ def families() -> dict[str, dict[str, str]]:
 
 
 def family_of(modality: str, target: str = "") -> str:
-    """Return the family that fits a modality: "breast" for tumors in ultrasound, "photograph" where none is closer."""
+    """Return the family that fits a modality: "breast" for tumors in ultrasound, "photograph" where none is closer.
+
+    CT and MRI are "scan": their gray values have no colour names, and a slice's plane says more than an outline.
+    """
     canonical = canonical_modality(modality)
     if canonical == "ultrasound":
         row = find_class(target)
         return "breast" if not target or (row is not None and "tumor" in row.name) else "photograph"
-    return {"echocardiography": "echo", "x-ray": "chest"}.get(canonical, "photograph")
+    families_by_modality = {"echocardiography": "echo", "x-ray": "chest", "CT": "scan", "MRI": "scan"}
+    return families_by_modality.get(canonical, "photograph")
 
 
 def build_prompts(
-    attributes: Mapping[str, Any], *, family: str = "photograph", templates: Mapping[str, str] | None = None
+    attributes: Mapping[str, Any],
+    *,
+    family: str = "photograph",
+    templates: Mapping[str, str] | None = None,
+    name: str = "",
 ) -> dict[str, Any]:
     """Return the prompts of one case by level: p0 is empty, p7 and on may be lists, one text per description.
 
     Args:
         attributes: kind -> words. `age` may be a number; `description` a list, else those of the lexicon for `target`.
             ``number = "no"`` gives every level the family's sentence for an absent target.
-        family: "photograph" (endoscopy, dermoscopy, ulcers), "breast", "echo" or "chest".
+        family: "photograph" (endoscopy, dermoscopy, ulcers), "breast", "echo", "chest" or "scan" (CT, MRI).
         templates: level -> template instead of a family; see `render`.
+        name: the target with its side and direction ("anterior hippocampus"), for levels whose template lacks either.
 
     Raises:
         InputError: an unknown family, no target, or a template with an unknown kind.
@@ -67,8 +78,22 @@ def build_prompts(
     absent = chosen.pop("absent", "no {target}")
     words = worded(attributes)
     if words.get("number") == "no":
-        return {"p0": "", **{level: render(absent, words) for level in chosen}}
-    return {"p0": "", **{level: _texts(template, words) for level, template in chosen.items()}}
+        return {"p0": "", **{level: render(absent, named(words, absent, name)) for level in chosen}}
+    return {"p0": "", **{level: _texts(text, named(words, text, name)) for level, text in chosen.items()}}
+
+
+def named(words: Mapping[str, Any], template: str, name: str) -> Mapping[str, Any]:
+    """Return the words for one template: what it has no place for, the target's name in full says.
+
+    Args:
+        words: kind -> words, with the bare target ("hippocampus").
+        template: see `render`.
+        name: the target with its side and direction; "" where the bare target is the name.
+    """
+    fields = _FIELD.findall(template)
+    if not name or all(kind in fields for kind in QUALIFIERS if kind in words):
+        return words
+    return {**{kind: value for kind, value in words.items() if kind not in QUALIFIERS}, "target": name}
 
 
 def worded(attributes: Mapping[str, Any]) -> dict[str, Any]:

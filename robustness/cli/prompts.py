@@ -28,7 +28,7 @@ def prompts(
     out: Annotated[Optional[Path], typer.Option("--out", help="With --from: the annotation file.")] = None,  # noqa: UP045
     split: Annotated[Optional[str], typer.Option("--split", help="With --from: which split.")] = None,  # noqa: UP045
     target: Annotated[str, typer.Option("--target", help="With --from: the class, where none is stated.")] = "",
-    family: Annotated[str, typer.Option("--family", help="With --from: photograph, breast, echo or chest.")] = "",
+    family: Annotated[str, typer.Option("--family", help="With --from: photograph, breast, echo, chest or scan.")] = "",
     template: Annotated[
         Optional[list[str]],  # noqa: UP045 - typer reads this form on every version
         typer.Option("--template", metavar="KEY=TEXT", help='With --from: "p1=[{size} ]{target}". May repeat.'),

@@ -16,7 +16,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def split(
-    data: Annotated[Path, typer.Argument(help="A dataset folder or a manifest.")],
+    data: Annotated[Path, typer.Argument(help="A dataset folder, a manifest, or a plan that names one.")],
     out: Annotated[Path, typer.Option("--out", help="The file to write.")] = Path("splits.json"),
     by: Annotated[
         Optional[str],  # noqa: UP045 - typer reads this form on every version
@@ -30,13 +30,30 @@ def split(
         Optional[list[str]],  # noqa: UP045 - typer reads this form on every version
         typer.Option("--source", help="A split of the data to pool; may repeat. Default: train, val and test."),
     ] = None,
-    prompt: Annotated[str, typer.Option("--prompt", help="A prompt key that the entries have.")] = "p6",
+    prompt: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads this form on every version
+        typer.Option("--prompt", help="A prompt key that the entries have. Default: the plan's, else p6."),
+    ] = None,
 ) -> None:
     """Divide DATA by whole subjects into folds or train, val and test; the data itself is left as it is."""
+    from robustness.plans.data_source import data_source
+    from robustness.runners.data.options import reading_options
     from robustness.runners.data.resplit import split_dataset
     from robustness.runners.data.splits import summary
 
-    parts = split_dataset(data, out, by=by, folds=folds, val=val, test=test, seed=seed, sources=source, prompt=prompt)
+    named = data_source(data)
+    parts = split_dataset(
+        named.path,
+        out,
+        by=by,
+        folds=folds,
+        val=val,
+        test=test,
+        seed=seed,
+        sources=source,
+        prompt=prompt or named.prompt or "p6",
+        options=reading_options(**named.reading, modality=named.modality),
+    )
     for row in summary(parts):
         echo(f"{row['split']:16}{row['cases']:8} cases {row['subjects']:8} subjects")
     if parts.by == "image" and by != "image":

@@ -15,14 +15,16 @@ from robustness.perturb.language.measured import measure
 from robustness.perturb.language.parse import parse_prompt
 from robustness.perturb.language.templates import build_prompts, family_of
 from robustness.perturb.language.vqa import VqaModel
+from robustness.perturb.modality import canonical_modality
 from robustness.runners.data.benchmark_folder import card_convention, modality_of_set, read_entries, splits_of
 from robustness.runners.data.decode import read_image
 from robustness.runners.data.entry_masks import entry_mask
+from robustness.runners.data.label_words import label_of
 from robustness.runners.data.masks.source import read_source
 from robustness.runners.data.volumes.cache import VolumeCache
 from robustness.types import Mask
 
-_KINDS = ("side", "view", "phase", "sex", "age", "quality", "pathology", "description")
+_KINDS = ("side", "direction", "view", "phase", "sex", "age", "quality", "pathology", "description")
 
 
 def annotate(
@@ -77,10 +79,23 @@ def annotate(
             **stated_words(entry),
         }
         words["target"] = name
-        chosen = family or family_of(stated or str(entry.get("modality") or ""), name)
-        prompts = build_prompts(words, family=chosen, templates=templates)
+        scan = canonical_modality(stated or str(entry.get("modality") or ""))
+        label = label_of(name, entry.get("attributes"))
+        prompts = build_prompts(
+            {**({"modality": scan} if scan else {}), **words},
+            family=family or family_of(scan, name),
+            templates=templates,
+            name=label,
+        )
         rest = {k: v for k, v in entry.items() if k not in ("prompts", "attributes", "bbox")}
-        entries.append({**rest, "bbox": _bbox(mask), "prompts": prompts, "attributes": words})
+        entries.append(
+            {
+                **rest,
+                "bbox": _bbox(mask),
+                "prompts": prompts,
+                "attributes": {**words, **({"label": label} if label else {})},
+            }
+        )
     write_text(Path(out), json.dumps(entries, indent=1, ensure_ascii=False) + "\n")
     return len(entries)
 

@@ -90,7 +90,7 @@ def load_dataset(
         extend(lexicon)
     source = Path(path).expanduser().resolve()
     reading: dict[str, Any] = {"labels": labels, "masks": masks, "window": window, "slices": slices, "exif": exif}
-    options = reading_options(**reading)
+    options = reading_options(**reading, modality=modality)
     records, sources = _read(source, str(path), split=split, prompt=prompt, splits=splits, options=options)
     chosen, repeats = without_duplicates(records)
     chosen = [usable(record) for record in chosen]

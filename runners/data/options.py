@@ -26,6 +26,7 @@ class ReadingOptions:
         window: which stored values become black and white; None: decided from the set.
         slices: which slices of volumes are used; None: those that show a target.
         exif: whether masks lie on images turned as their EXIF orientation asks, or as stored; None: as sizes tell.
+        modality: as the plan states it, for prompts of slices; "" where it does not.
         cache: the volumes that are open.
     """
 
@@ -34,6 +35,7 @@ class ReadingOptions:
     window: Window | None = None
     slices: SliceRule | None = None
     exif: Exif | None = None
+    modality: str = ""
     cache: VolumeCache = field(default_factory=VolumeCache, compare=False)
 
     def convention(self, source: Path) -> MaskConvention:
@@ -48,6 +50,7 @@ def reading_options(
     window: Any = None,
     slices: Mapping[str, Any] | SliceRule | None = None,
     exif: str | None = None,
+    modality: str | None = None,
 ) -> ReadingOptions:
     """Return the options of a plan's fields.
 
@@ -63,4 +66,5 @@ def reading_options(
         window=parse_window(window),
         slices=None if slices is None else slice_rule(slices),
         exif=chosen,
+        modality=modality or "",
     )

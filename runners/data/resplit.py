@@ -27,6 +27,7 @@ def split_dataset(
     seed: int = 0,
     sources: Sequence[str] | None = None,
     prompt: str = "p6",
+    options: ReadingOptions | None = None,
 ) -> Splits:
     """Divide a dataset by whole subjects and write the file that `load_dataset(splits=...)` reads.
 
@@ -36,13 +37,14 @@ def split_dataset(
         by, folds, val, test, seed: as `robustness.runners.data.splits.make_splits`.
         sources: the data's own splits to pool; None: train, val and test where they exist, else all.
         prompt: a prompt key that the entries have.
+        options: how files are read; which slices of volumes are cases.
 
     Raises:
         InputError: the data or a source does not exist, or cannot be divided so.
     """
     place = Path(data).expanduser().resolve()
     pooled = tuple(sources) if sources else _usual(place)
-    records, files = _read_all(place, pooled, prompt)
+    records, files = _read_all(place, pooled, prompt, options)
     splits = make_splits(
         records,
         data=place.stem if place.is_file() else place.name,

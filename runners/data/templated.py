@@ -7,9 +7,10 @@ import dataclasses
 from robustness.errors import CaseError
 from robustness.perturb.language.measured import measure
 from robustness.perturb.language.parse import parse_prompt
-from robustness.perturb.language.templates import render, worded
+from robustness.perturb.language.templates import named, render, worded
 from robustness.runners.data.annotate import stated_words
 from robustness.runners.data.dataset import Dataset
+from robustness.runners.data.label_words import label_of
 from robustness.types import Case, CaseInfo, Prompt
 
 
@@ -39,5 +40,5 @@ def templated_prompt(case: Case, template: str) -> Prompt:
     """Return the prompt that `template` makes of a case."""
     stated = stated_words({"attributes": dict(case.metadata.get("attributes") or {})})
     words = {**measure(case.mask, case.image), **stated, "target": case.target}
-    text = render(template, worded(words))
+    text = render(template, named(worded(words), template, label_of(case.target, case.metadata.get("attributes"))))
     return parse_prompt(text, modality=str(case.metadata.get("modality") or ""), attributes=words, target=case.target)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from robustness.errors import CaseError, InputError
+from robustness.runners.data.label_words import label_words
 from robustness.runners.data.masks.convention import MaskConvention
 from robustness.runners.data.masks.label_map import label_slug
 from robustness.runners.data.masks.labelled_slices import Labels, SliceOfVolume, slices_of_volume
@@ -137,14 +138,15 @@ def _cases(
     name = f"{record.image_name}#{view.plane}{chosen.index:03d}"
     image_id = f"{record.stated_id or _id(record)}_{view.plane}{chosen.index:03d}"
     for label in chosen.labels:
+        words = {"target": record.target} if record.target else label_words(label)
         case = dataclasses.replace(
             record,
             case_id=f"{image_id}_{label_slug(label, {})}",
             image_name=name,
             source=_source(record, label, labels, options),
-            target=record.target or label,
+            target=words.pop("target"),
             modality=record.modality or header.modality,
-            attributes={**record.attributes, "view": view.plane},
+            attributes={**words, **record.attributes, "view": view.plane},
             extra={"subject": subject, **record.extra, **_facts(record, header), "slice": chosen.index},
             spacing_mm=record.spacing_mm or view.spacing_mm,
             slice=address,

@@ -7,6 +7,8 @@ import dataclasses
 from robustness.errors import CaseError
 from robustness.perturb.language.measured import measure
 from robustness.perturb.language.templates import build_prompts, family_of
+from robustness.perturb.modality import canonical_modality
+from robustness.runners.data.label_words import label_of, label_words
 from robustness.runners.data.masks.source import read_source
 from robustness.runners.data.masks.volume_mask import Place
 from robustness.runners.data.options import ReadingOptions
@@ -29,7 +31,8 @@ def with_words(record: Record, header: Header, view: View, options: ReadingOptio
         CaseError: the mask cannot be read.
     """
     assert record.slice is not None
-    target = record.target or record.mask_source.declaration.name
+    named = {"target": record.target} if record.target else label_words(record.mask_source.declaration.name)
+    target = named["target"]
     if not target:
         problem = f"{record.where}: expected a text under {prompt!r}, or a target that a prompt can be made for"
         return dataclasses.replace(record, problem=problem)
@@ -41,8 +44,11 @@ def with_words(record: Record, header: Header, view: View, options: ReadingOptio
             f"mask {record.mask_path}: expected the size of its image {record.image_name}, {width} x {height}, got "
             f"{mask.shape[1]} x {mask.shape[0]}"
         )
-    words = {**measure(mask), **record.attributes, "target": target}
-    prompts = build_prompts(words, family=family_of(record.modality, target))
+    words = {**measure(mask), **named, **record.attributes, "target": target}
+    modality = canonical_modality(options.modality or record.modality)
+    scanned = {"modality": modality} if modality else {}
+    label = label_of(target, words)
+    prompts = build_prompts({**scanned, **words}, family=family_of(modality, target), name=label)
     text = prompts.get(prompt, prompts["p6"] if prompt == "prompt" else None)
     texts = tuple(text) if isinstance(text, list) else (text,) if isinstance(text, str) else ()
     problem = "" if texts else f"{record.where}: expected a prompt among {', '.join(prompts)}, got {prompt!r}"

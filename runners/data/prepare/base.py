@@ -44,6 +44,7 @@ class Sample:
         split: the publisher's own split ("train", "val", "test"); "" where there is none.
         facts: what else is known of the image or patient (sex, age, ...), kept as keys of the entry.
         spacing_mm: pixel spacing (row, column), where known.
+        modality: where the download states it and the layout does not.
     """
 
     stem: str
@@ -54,6 +55,7 @@ class Sample:
     split: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
     spacing_mm: tuple[float, float] | None = None
+    modality: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from robustness.errors import InputError
+from robustness.perturb.modality import canonical_modality
+from robustness.runners.data.label_words import qualifies_only
 from robustness.runners.data.masks.declaration import MaskDeclaration
 from robustness.runners.data.masks.label_map import label_slug, parse_labels, pick
 from robustness.runners.data.masks.labelled_slices import Labels, SliceOfVolume, slices_of_volume
@@ -26,11 +29,24 @@ from robustness.types import Image, Mask
 
 Options = Mapping[str, Any]
 
+# (task, label) of dataset.json -> the structure's name in full, where the label is short or says too little.
+_FULL_NAMES = {
+    ("prostate", "pz"): "peripheral zone",
+    ("prostate", "tz"): "transition zone",
+    ("liver", "cancer"): "liver tumor",
+    ("lung", "cancer"): "lung tumor",
+    ("pancreas", "cancer"): "pancreatic tumor",
+    ("hepaticvessel", "vessel"): "hepatic vessel",
+    ("hepaticvessel", "tumour"): "liver tumor",
+    ("colon", "colon cancer primaries"): "colon tumor",
+}
+_MRI_SEQUENCES = ("t1gd", "adc")
+
 
 def _decathlon(source: Path, options: Options) -> Iterator[Sample]:
     root, card = _card(source)
-    labels = options.get("labels") or {value: name for value, name in card["labels"].items() if str(value) != "0"}
-    table = parse_labels(_lowered(labels), "dataset.json")
+    table = parse_labels(options.get("labels") or _own_labels(card), "dataset.json")
+    modality, task = _modality(card), str(card.get("name", "")).lower()
     declared = {name: pick(name, table, "dataset.json") for name in table}
     rule, window = slice_rule(options.get("slices")), parse_window(options.get("window"))
     cache = VolumeCache()
@@ -38,7 +54,8 @@ def _decathlon(source: Path, options: Options) -> Iterator[Sample]:
         image, mask = (root / str(pair[key]) for key in ("image", "label"))
         scale: dict[str, Scale] = {}
         for chosen in slices_of_volume(image, [mask], declared, rule, cache):
-            yield _sample(image, mask, chosen, declared, _Reader(cache, window, rule, scale))
+            sample = _sample(image, mask, chosen, declared, _Reader(cache, window, rule, scale))
+            yield replace(sample, modality=modality, subject=_subject(stem_of(image), task))
 
 
 class _Reader:
@@ -95,10 +112,22 @@ def _sample(image: Path, mask: Path, chosen: SliceOfVolume, declared: Labels, re
         stem=name,
         pixels=partial(reader.image, image, view, chosen.index),
         targets=targets,
-        subject=stem,
-        facts={"slice": chosen.index, "plane": view.plane},
+        facts={"volume": stem, "slice": chosen.index, "plane": view.plane},
         spacing_mm=view.spacing_mm,
     )
+
+
+def _subject(stem: str, task: str) -> str:
+    """Return whom a volume shows: its own name, or in the hippocampus task the pair of numbers that are one scan.
+
+    That task numbers 394 volumes of 195 people. In each of 40 pairs 2k - 1 and 2k that were compared, the stored values
+    lie on the same steps; unrelated volumes share them in one of 20 pairs.
+    """
+    name, _, number = stem.rpartition("_")
+    if task != "hippocampus" or not number.isdigit():
+        return stem
+    first = int(number) - 1 + int(number) % 2
+    return f"{name}_{first:03d}-{first + 1:03d}"
 
 
 def _card(source: Path) -> tuple[Path, dict[str, Any]]:
@@ -116,11 +145,28 @@ def _card(source: Path) -> tuple[Path, dict[str, Any]]:
     return file.parent, card
 
 
-def _lowered(labels: Mapping[Any, Any]) -> dict[Any, Any]:
-    return {
-        key.lower() if isinstance(key, str) else key: value.lower() if isinstance(value, str) else value
-        for key, value in labels.items()
+def _own_labels(card: Mapping[str, Any]) -> dict[Any, str]:
+    """Return the names that dataset.json gives to values, as prompts call them.
+
+    A name that is only a direction ("Anterior") needs the structure, which is the task's own name ("Hippocampus").
+    """
+    labels: dict[Any, str] = {}
+    for value, stated in card["labels"].items():
+        if str(value) == "0":
+            continue
+        name = _FULL_NAMES.get((str(card.get("name", "")).lower(), str(stated).lower()), str(stated).lower())
+        labels[value] = f"{name} {str(card.get('name', '')).lower()}".strip() if qualifies_only(name) else name
+    return labels
+
+
+def _modality(card: Mapping[str, Any]) -> str:
+    """Return the modality that all of a task's sequences belong to ("FLAIR" and "T1w" are MRI), or ""."""
+    stated = card.get("modality")
+    sequences = stated.values() if isinstance(stated, Mapping) else [stated]
+    names = {
+        canonical_modality(str(name)) or ("MRI" if str(name).lower() in _MRI_SEQUENCES else "") for name in sequences
     }
+    return names.pop() if len(names) == 1 else ""
 
 
 LAYOUTS = (
@@ -131,8 +177,10 @@ LAYOUTS = (
         tree="TaskNN_NAME/dataset.json, imagesTr/ID.nii.gz, labelsTr/ID.nii.gz",
         licence="CC BY-SA 4.0",
         source="Antonelli et al., Nature Communications 13, 2022, doi:10.1038/s41467-022-30695-9",
-        subjects="patients, by their files",
+        subjects="patients, by their files; in the hippocampus task volumes 2k - 1 and 2k are one patient",
         traps=(
+            "the hippocampus task cuts two volumes from the scan of one patient, and no file says so: a split by file "
+            "puts halves of one brain on both sides",
             "several sequences in one 4D file (brain tumours, prostate): state slices.channel",
             "MRI values have no unit: each volume is scaled between its own quantiles unless a window is stated",
         ),

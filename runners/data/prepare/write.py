@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from robustness.files import write_text
 from robustness.perturb.language.measured import measure
 from robustness.perturb.language.templates import build_prompts, family_of
 from robustness.runners.data.decode import read_image
+from robustness.runners.data.label_words import label_words
 from robustness.runners.data.prepare.base import Layout, Sample, Target
 from robustness.runners.data.prepare.layouts import layout_named
 from robustness.runners.data.prepare.reference import matched, read_reference
@@ -130,17 +131,23 @@ def _entry(layout: Layout, sample: Sample, target: Target, folder: Path, *, imag
         raise CaseError(f"{mask}: the image is {width} x {height}, the mask {mask_width} x {mask_height}")
     mask_name = mask if mask.lower().endswith(".png") else f"{mask.rpartition('.')[0]}.png"
     _write_mask(reference, folder / "masks" / mask_name)
-    words = {**measure(reference, pixels), **target.attributes, "target": target.name}
-    stated = {**sample.facts, **({"modality": layout.modality} if layout.modality else {})}
+    modality = sample.modality or layout.modality
+    words = {
+        **measure(reference, pixels),
+        **target.attributes,
+        **({"modality": modality} if modality else {}),
+        **label_words(target.name),
+    }
+    stated = {**sample.facts, **({"modality": modality} if modality else {})}
     return {
         "img_name": image,
         "mask_name": mask_name,
         **({"subject": sample.subject} if sample.subject else {}),
-        "target": target.name,
+        "target": words["target"],
         **({"spacing_mm": list(sample.spacing_mm)} if sample.spacing_mm else {}),
         **{key: value for key, value in stated.items() if key not in ("img_name", "mask_name", "prompts")},
-        "prompts": build_prompts(words, family=family_of(layout.modality, target.name)),
-        "attributes": {key: value for key, value in words.items() if key != "target"},
+        "prompts": build_prompts(words, family=family_of(modality, words["target"]), name=str(words.get("label", ""))),
+        "attributes": {key: value for key, value in words.items() if key not in ("target", "modality")},
     }
 
 
@@ -172,7 +179,7 @@ def _finish(
     card = {
         "name": layout.name,
         "what": layout.title,
-        "modality": layout.modality,
+        "modality": layout.modality or _common(sample.modality for sample in samples),
         "licence": layout.licence,
         "source": layout.source,
         "subjects": layout.subjects if identified else "not known",
@@ -182,6 +189,12 @@ def _finish(
     write_text(folder / "dataset_card.json", json.dumps(card, indent=1, ensure_ascii=False) + "\n")
     subjects = {split: len({e["subject"] for e in entries}) for split, entries in splits.items()} if identified else {}
     return Prepared(folder, {split: len(entries) for split, entries in splits.items()}, subjects, notes)
+
+
+def _common(values: Iterable[str]) -> str:
+    """Return the one value that all samples share, else ""."""
+    distinct = set(values)
+    return distinct.pop() if len(distinct) == 1 else ""
 
 
 def _notes(layout: Layout, splits: Mapping[str, list[dict[str, Any]]], identified: bool) -> Iterator[str]:

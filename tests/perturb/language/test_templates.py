@@ -43,6 +43,16 @@ STATED: dict[str, dict[str, Any]] = {
         "location": "left",
         "pathology": ["Edema", "Fracture"],
     },
+    "scan": {
+        "target": "hippocampus",
+        "number": "one",
+        "size": "small",
+        "side": "left",
+        "direction": "anterior",
+        "view": "sagittal",
+        "modality": "MRI",
+        "location": "top left",
+    },
 }
 
 
@@ -50,7 +60,7 @@ STATED: dict[str, dict[str, Any]] = {
 def test_the_richest_level_is_read_back_with_the_same_values(family: str) -> None:
     stated = STATED[family]
     prompts = build_prompts(stated, family=family)
-    level = {"photograph": "p6", "breast": "p6", "echo": "p7", "chest": "p5"}[family]
+    level = {"photograph": "p6", "breast": "p6", "echo": "p7", "chest": "p5", "scan": "p6"}[family]
     found = {a.kind: a.value.lower() for a in parse_prompt(prompts[level], siblings=prompts).attributes}
     spelled = {"age": "eighty-one-year-old", "pathology": "edema, fracture"}
     for kind, value in stated.items():
@@ -83,6 +93,19 @@ def test_the_noun_the_article_and_the_verb_agree() -> None:
     assert one["p6"].endswith("Edema is present.")
     several = build_prompts({"target": "polyp", "number": "two"})["p8"]
     assert all("polyps each of which is a " in text for text in several)
+
+
+def test_what_a_template_has_no_place_for_stays_in_the_name() -> None:
+    words = {"target": "lung", "side": "left", "view": "frontal", "size": "large"}
+    chest = build_prompts(words, family="chest", name="left lung")
+    assert chest["p1"] == "Left lung in a chest X-ray."
+    assert all("left lung" in text.lower() for level, text in chest.items() if level != "p0")
+    part = build_prompts(
+        {"target": "hippocampus", "direction": "anterior", "size": "small"}, name="anterior hippocampus"
+    )
+    assert part["p4"] == "small anterior hippocampus"
+    absent = build_prompts({**words, "number": "no"}, family="chest", name="left lung")
+    assert absent["p3"] == "No left lung in a chest X-ray."
 
 
 def test_free_templates_leave_out_what_is_not_known() -> None:
@@ -118,6 +141,8 @@ def test_wrong_families_and_missing_targets_are_refused() -> None:
         ("ultrasound", "kidney", "photograph"),
         ("echocardiography", "", "echo"),
         ("chest Xray", "", "chest"),
+        ("T1-weighted MRI", "hippocampus", "scan"),
+        ("CT", "liver", "scan"),
         ("", "", "photograph"),
     ],
 )

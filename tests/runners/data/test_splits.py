@@ -202,3 +202,27 @@ def test_a_wrong_split_names_the_near_one(folder: Path, tmp_path: Path) -> None:
     split_dataset(folder, tmp_path / "folds.json", folds=3)
     with pytest.raises(InputError, match="fold0-test"):
         load_dataset(folder, split="fold0_test", splits=tmp_path / "folds.json")
+
+
+def test_volumes_are_divided_as_their_plan_cuts_them(tmp_path: Path) -> None:
+    nibabel = pytest.importorskip("nibabel")
+    lines = ["image,mask,subject_id"]
+    for n in range(6):
+        voxels = np.zeros((6, 7, 4), np.uint8)
+        voxels[1:4, 2:5, 1:3] = 1
+        for name in (f"v{n}.nii.gz", f"m{n}.nii.gz"):
+            nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), tmp_path / name)
+        lines.append(f"v{n}.nii.gz,m{n}.nii.gz,P{n // 2}")
+    (tmp_path / "cases.csv").write_text("\n".join(lines) + "\n")
+    plan = tmp_path / "audit.toml"
+    plan.write_text("[data]\npath = 'cases.csv'\nlabels = { 1 = 'tumor' }\nslices = { plane = 'axial' }\n")
+    out = tmp_path / "splits.json"
+    assert CliRunner().invoke(app, ["split", str(plan), "--out", str(out)]).exit_code == 0
+    assert read_splits(out).subjects == {"train": 1, "val": 1, "test": 1}
+    data = load_dataset(
+        tmp_path / "cases.csv", "test", splits=out, labels={"1": "tumor"}, slices={"plane": "axial"}, prompt="p6"
+    )
+    assert len(data) == 4
+    refused = CliRunner().invoke(app, ["split", str(tmp_path / "cases.csv"), "--out", str(out)])
+    assert isinstance(refused.exception, InputError)
+    assert CliRunner().invoke(app, ["check", str(plan)]).exit_code == 0

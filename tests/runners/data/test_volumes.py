@@ -185,3 +185,26 @@ def test_hippocampus_slices_equal_the_sets_own_images_and_masks(tmp_path: Path) 
         assert np.corrcoef(small.ravel(), case.metadata["image_float"].ravel())[0, 1] > 0.98
         compared += 1
     assert compared >= 12
+
+
+def test_two_labels_of_one_structure_have_prompts_of_their_own(tmp_path: Path) -> None:
+    """The part of a label's name that is no target reaches the prompt, whatever the modality and level."""
+    voxels = np.zeros((12, 14, 9), np.int16)
+    voxels[2:5, 2:6, 2:7], voxels[7:10, 8:12, 2:7] = 1, 2
+    for name, values in (("a.nii.gz", voxels.astype(np.float32)), ("a_seg.nii.gz", voxels)):
+        phantom.write_nifti(tmp_path / name, values, np.eye(4))
+    rows = [{"image": "a.nii.gz", "mask": "a_seg.nii.gz"}]
+    for modality in ("MRI", "x-ray", "ultrasound", None):
+        for prompt in ("p1", "p2", "p6"):
+            data = load_dataset(
+                table(tmp_path, rows),
+                labels={"1": "left kidney", "2": "right kidney"},
+                slices={"plane": "axial", "max_per_subject": 1},
+                modality=modality,
+                prompt=prompt,
+            )
+            for case in data:
+                side = case.metadata["attributes"]["side"]
+                assert f"{side} kidney" in case.prompt.text.lower()
+                assert case.target == "kidney"
+                assert [a.value.lower() for a in case.prompt.attributes if a.kind == "side"] == [side]

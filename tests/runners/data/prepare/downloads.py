@@ -201,7 +201,7 @@ def decathlon(root: Path) -> dict[str, np.ndarray]:
     import nibabel
 
     task, made, pairs = root / "Task04_Hippocampus", {}, []
-    for n in range(1, 5):
+    for n in (1, 2, 3, 4, 6, 7):
         stem = f"hippocampus_{n:03d}"
         voxels = np.random.default_rng(n).normal(500, 60, (WIDTH, HEIGHT, 4)).astype(np.float32)
         labels = np.zeros((WIDTH, HEIGHT, 4), np.uint8)
@@ -212,8 +212,13 @@ def decathlon(root: Path) -> dict[str, np.ndarray]:
         pairs.append({"image": f"./imagesTr/{stem}.nii.gz", "label": f"./labelsTr/{stem}.nii.gz"})
         for k in (1, 2):
             for value, label in ((1, "anterior"), (2, "posterior")):
-                made[f"{stem}_axial{k:03d}_{label}"] = labels[..., k].T[::-1, ::-1] == value
-    card = {"name": "Hippocampus", "labels": {"0": "background", "1": "Anterior", "2": "Posterior"}, "training": pairs}
+                made[f"{stem}_axial{k:03d}_{label}-hippocampus"] = labels[..., k].T[::-1, ::-1] == value
+    card = {
+        "name": "Hippocampus",
+        "modality": {"0": "MRI"},
+        "labels": {"0": "background", "1": "Anterior", "2": "Posterior"},
+        "training": pairs,
+    }
     (task / "dataset.json").write_text(json.dumps(card))
     return made
 
