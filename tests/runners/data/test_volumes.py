@@ -17,9 +17,6 @@ from tests.runners.data.volumes import phantom
 pytest.importorskip("nibabel")
 pytest.importorskip("pydicom")
 
-HIPPOCAMPUS = Path(__file__).resolve().parents[3] / "shared" / "data" / "hippocampus_msd"
-if not HIPPOCAMPUS.is_dir():
-    HIPPOCAMPUS = Path(__file__).resolve().parents[4] / "shared" / "data" / "hippocampus_msd"
 LABELS = {"1": "marker", "2": "block"}
 
 
@@ -159,32 +156,6 @@ def test_memory_does_not_grow_with_the_number_of_volumes(tmp_path: Path) -> None
     peak(4)  # what is imported and cached once
     few = peak(4)
     assert peak(12) <= 1.15 * few
-
-
-@pytest.mark.skipif(not HIPPOCAMPUS.is_dir(), reason="needs the shared hippocampus volumes beside the checkout")
-def test_hippocampus_slices_equal_the_sets_own_images_and_masks(tmp_path: Path) -> None:
-    volumes = HIPPOCAMPUS / "volumes"
-    names = ["hippocampus_004", "hippocampus_065", "hippocampus_149"]
-    rows = [
-        {"image": str(volumes / "imagesTr" / f"{n}.nii.gz"), "mask": str(volumes / "labelsTr" / f"{n}.nii.gz")}
-        for n in names
-    ]
-    rule = {"plane": "sagittal", "where": "every target", "min_pixels": 1}
-    data = load_dataset(table(tmp_path, rows), labels={"1": "anterior", "2": "posterior"}, slices=rule)
-    compared = 0
-    for case in data:
-        stem, _, rest = case.case_id.partition("_sagittal")
-        index, _, part = rest.partition("_")
-        own = HIPPOCAMPUS / "masks" / f"{stem.rpartition('__')[2] or stem}_x{int(index):02d}_{part}.png"
-        if not own.is_file():
-            continue
-        big = np.kron(case.mask, np.ones((3, 3))) > 0
-        assert np.array_equal(big, np.asarray(Image.open(own)) > 0)
-        image = Image.open(HIPPOCAMPUS / "images" / own.name.replace(f"_{part}", ""))
-        small = np.asarray(image.resize(case.mask.shape[::-1], Image.Resampling.BOX), dtype=float)
-        assert np.corrcoef(small.ravel(), case.metadata["image_float"].ravel())[0, 1] > 0.98
-        compared += 1
-    assert compared >= 12
 
 
 def test_two_labels_of_one_structure_have_prompts_of_their_own(tmp_path: Path) -> None:
