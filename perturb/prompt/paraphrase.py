@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 
+from robustness.perturb.language.asking import asks, denies
 from robustness.perturb.language.inflection import is_plural
 from robustness.perturb.language.proper import is_proper
 from robustness.perturb.language.slots import PLACE, PLACES
@@ -32,8 +33,9 @@ _PLURAL_NUMBER = re.compile(r"^(?:two|three|four|five|six|seven|eight|nine|ten|s
 class Paraphrase(PromptPerturbation):
     """Paraphrase a prompt: up to three texts, phrases first, then frames ("an image showing ...").
 
-    Every prompt with a word in it has at least two. Expectation: "invariant". Params: `text` (the first), `texts`,
-    `kind` "", `source`.
+    Not applicable where no other wording keeps the meaning: a frame around a denial would ask for what is absent, one
+    around a request would ask twice. Every other prompt with a word in it has at least two. Expectation: "invariant".
+    Params: `text` (the first), `texts`, `kind` "", `source`.
     """
 
     name = "paraphrase"
@@ -43,7 +45,7 @@ class Paraphrase(PromptPerturbation):
         """Return the paraphrases; nothing is drawn."""
         wordings = texts(case.prompt, case)
         if not wordings:
-            return NotApplicable("a prompt without words has no other wording")
+            return NotApplicable(_why_none(case.prompt))
         return {
             "text": wordings[0],
             "texts": list(wordings),
@@ -63,12 +65,22 @@ def texts(prompt: Prompt, case: Case | None = None) -> tuple[str, ...]:
         return ()
     listed = {text, *prompt.paraphrases}
     shaped = is_template(text, prompt.attributes, is_stated=bool(case and case.target)) and not is_framed(text)
-    if (shaped or not prompt.attributes) and not text.isupper():
+    plain = not prompt.attributes and not asks(text) and not denies(prompt)
+    if (shaped or plain) and not text.isupper():
         candidates = [*_phrases(text), *_frames(prompt)]
     else:
-        candidates = [*_phrases(text), *rewordings(text)]
+        candidates = [*_phrases(text), *rewordings(prompt)]
     new_texts = [new for new in candidates if new not in listed]
     return tuple(dict.fromkeys(new_texts))[:MOST]
+
+
+def _why_none(prompt: Prompt) -> str:
+    """Return why a prompt has no paraphrase."""
+    if not any(character.isalnum() for character in prompt.text):
+        return "a prompt without words has no other wording"
+    if denies(prompt):
+        return "the prompt denies its target; a frame around it would ask for what is absent"
+    return "the prompt is a request of which no other wording is known; a frame around it would ask twice"
 
 
 def _phrases(text: str) -> list[str]:

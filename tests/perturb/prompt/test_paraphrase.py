@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from robustness.perturb.language.asking import asks, denies
 from robustness.perturb.language.parse import parse_prompt
 from robustness.perturb.prompt.paraphrase import Paraphrase, texts
-from robustness.types import Prompt
+from robustness.types import NotApplicable, Prompt
 from tests.perturb.prompt_cases import FAMILIES, make_case
 
 
@@ -54,6 +55,70 @@ def test_a_prompt_without_words_has_none() -> None:
 
 @given(st.text(max_size=80))
 @settings(max_examples=150, deadline=None)
-def test_every_prompt_with_a_word_has_at_least_two(text: str) -> None:
-    found = texts(parse_prompt(text))
-    assert len(found) >= 2 if any(c.isalnum() for c in text) else found == ()
+def test_every_prompt_with_a_word_that_asks_and_denies_nothing_has_at_least_two(text: str) -> None:
+    prompt = parse_prompt(text)
+    rewordings = texts(prompt)
+    if not any(c.isalnum() for c in text):
+        assert rewordings == ()
+    elif not asks(text) and not denies(prompt):
+        assert len(rewordings) >= 2
+
+
+_WRAPPERS = ("described here", "this sentence", "reported here", "the following")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("ejection fraction 35%: outline the left ventricle", "ejection fraction 35%: delineate the left ventricle"),
+        ("On axial FLAIR images, mark the plaques.", "On axial FLAIR images, outline the plaques."),
+        ("Melanoma is unlikely; outline the benign naevus.", "Melanoma is unlikely; mark the benign naevus."),
+        ("pls mark polyp thx", "Mark polyp"),
+        ("Show the fluid beneath the left psoas muscle.", "Outline the fluid beneath the left psoas muscle."),
+        ("The satellite lesions need outlining.", "The satellite lesions should be outlined."),
+        ("The cyst needs marking.", "The cyst needs to be marked."),
+    ],
+)
+def test_no_frame_goes_around_a_request(text: str, expected: str) -> None:
+    rewordings = texts(parse_prompt(text))
+    assert expected in rewordings
+    assert not any(wrapper in new for new in rewordings for wrapper in _WRAPPERS)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("No pneumothorax is identified.", ("No pneumothorax is seen.",)),
+        ("No focal liver lesion can be seen.", ("No focal liver lesion is visible.",)),
+        (
+            "There is no evidence of hydronephrosis in the left kidney.",
+            (
+                "There is no sign of hydronephrosis in the left kidney.",
+                "No evidence of hydronephrosis in the left kidney.",
+            ),
+        ),
+        ("no ascites in the pelvis, portal venous phase", ("there is no ascites in the pelvis, portal venous phase",)),
+    ],
+)
+def test_no_frame_goes_around_a_denial(text: str, expected: tuple[str, ...]) -> None:
+    assert texts(parse_prompt(text)) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "asymmetric, dark brown macule with irregular borders",
+        "apical segment of the lateral wall",
+        "a friable, bleeding mass that is irregular in outline",
+    ],
+)
+def test_a_noun_phrase_is_called_no_sentence(text: str) -> None:
+    rewordings = texts(parse_prompt(text))
+    assert f"Delineate the following: {text}" in rewordings
+    assert not any("this sentence" in new for new in rewordings)
+
+
+def test_a_denial_without_another_wording_says_why_there_is_none() -> None:
+    refusal = Paraphrase().propose(make_case("Without hydronephrosis on the left, prone"), 0, np.random.default_rng(0))
+    assert isinstance(refusal, NotApplicable)
+    assert "ask for what is absent" in refusal.reason
