@@ -8,6 +8,7 @@ from robustness.perturb.language.edit import Edit, match_case
 from robustness.perturb.language.inflection import is_plural
 from robustness.perturb.language.proper import is_proper
 from robustness.perturb.prompt.removal import has_verb
+from robustness.perturb.prompt.trailing import descriptions_behind, no_denial_fits
 from robustness.types import Attribute, Prompt
 
 _BEFORE_A_NAME = frozenset(
@@ -47,6 +48,7 @@ _REQUEST = re.compile(
 )
 _UNFIT = re.compile(
     r"\?|\b(?:mask|masks|segmentation|contour|annotation|area|region|cluster) (?:of|for)\b"
+    r"|\bneeds? (?:\w+ing|to be|segmentation)\b|\b(?:should|must) be\b"
     r"|\bfor me\b|\boutlined\b|\bsegmented\b|\btarget\s*=|\bin situ\b|\bonly\b",
     re.IGNORECASE,
 )
@@ -59,7 +61,8 @@ def denial(prompt: Prompt, form: str = "no") -> list[Edit] | None:
     """Return the edits that deny every target of a prompt, or None where no plain denial keeps the sentence whole.
 
     "A cyst lies beside the aorta." gives "No cyst lies ...", "Segment the left kidney." "There is no left kidney.",
-    "optic disc and optic cup" "no optic disc and no optic cup".
+    "optic disc and optic cup" "no optic disc and no optic cup". What a comma behind the target still says of it is left
+    out: "lesion, likely metastatic" gives "no lesion".
     """
     text = prompt.text
     targets = [a for a in prompt.attributes if a.kind == "target"]
@@ -68,8 +71,9 @@ def denial(prompt: Prompt, form: str = "no") -> list[Edit] | None:
     edits: list[Edit] = []
     for target in targets:
         edit = _deny(prompt, target, form if len(targets) == 1 else "no")
-        if edit is None:
+        if edit is None or no_denial_fits(prompt, target, _phrase_start(prompt, target)):
             return None
+        edits += [e for e in descriptions_behind(prompt, target) if e not in edits]
         if not any(edit.start < e.stop and e.start < edit.stop for e in edits):
             edits.append(edit)
     return sorted(edits)
@@ -99,7 +103,8 @@ def _deny(prompt: Prompt, target: Attribute, form: str) -> Edit | None:
         return None
     old = text[first:stop]
     # Inside a sentence only "no" fits: "Ultrasound shows no cyst".
-    opening = form if first == 0 and not has_verb(text) else "no"
+    # "without any kidneys, nephrographic phase" would read as a list of what is lacking.
+    opening = form if first == 0 and not has_verb(text) and "," not in text[target.stop :] else "no"
     new = match_case(f"{opening} ", old or (text[first:] if first == 0 else ""))
     if text.isupper():
         new = new.upper()

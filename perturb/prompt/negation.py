@@ -11,6 +11,7 @@ from robustness.perturb.language.proper import is_proper
 from robustness.perturb.language.template_shape import is_framed, is_template
 from robustness.perturb.prompt.base import PromptPerturbation
 from robustness.perturb.prompt.denial import denial
+from robustness.perturb.prompt.trailing import descriptions_behind
 from robustness.registry import PERTURBATIONS
 from robustness.types import Attribute, Case, NotApplicable, Params, Prompt
 
@@ -27,8 +28,9 @@ class Negation(PromptPerturbation):
     Of a prompt that is no template every target is denied, a request becomes a statement ("There is no left kidney."),
     and where no plain denial keeps the sentence whole the change does not apply.
 
-    Every other word stays. Not applicable where the prompt denies something already, or where nothing is drawn in the
-    reference mask, since the denial would be true. Expectation: "abstain". Params: as `antonym`.
+    What a comma behind the target still says of it goes ("blisters, each about 1 cm"); every other word stays. Not
+    applicable where the prompt denies something already, or where nothing is drawn in the reference mask, since the
+    denial would be true. Expectation: "abstain". Params: as `antonym`.
     """
 
     name = "negation"
@@ -46,7 +48,7 @@ class Negation(PromptPerturbation):
             return NotApplicable("the reference mask is empty, so a denial would be true")
         text = case.prompt.text
         if is_template(text, case.prompt.attributes, is_stated=bool(case.target)) and not is_framed(text):
-            edits = _denial(case.prompt, form)
+            edits = [*_denial(case.prompt, form), *_said_behind(case.prompt)]
         else:
             sentence_edits = denial(case.prompt, form)
             if sentence_edits is None:
@@ -76,6 +78,15 @@ def _denial(prompt: Prompt, form: str) -> list[Edit]:
     if start == 0 and not is_proper(text) and re.match(r"[A-Z][a-z]+(?![a-z])(?! [A-Z])", text):
         edits = [Edit(0, 1, text[0], f"{edits[0].new}{text[0].lower()}")]
     return edits
+
+
+def _said_behind(prompt: Prompt) -> list[Edit]:
+    target = prompt.get("target")
+    edits = descriptions_behind(prompt, target) if target is not None else []
+    # Descriptions of templates are sentences' ends, which read on behind a denial.
+    return [
+        e for e in edits if not any(a.kind == "description" and e.start <= a.start < e.stop for a in prompt.attributes)
+    ]
 
 
 def _counts(attribute: Attribute) -> bool:
