@@ -8,13 +8,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from robustness.perturb.base import BasePerturbation
+from robustness.perturb.language.asking import is_sentence
 from robustness.perturb.language.edit import Edit, match_case, record, splice, takes_an
+from robustness.perturb.language.inflection import is_plural
 from robustness.perturb.language.need import is_selecting, same_target
 from robustness.perturb.language.parse import kinds_of
 from robustness.perturb.prompt.base import PromptPerturbation
 from robustness.perturb.prompt.removal import BROKEN, mended, removal, what_holds
 from robustness.registry import PERTURBATIONS
-from robustness.types import Attribute, Case, DataContext, NotApplicable, Params
+from robustness.types import Attribute, Case, DataContext, NotApplicable, Params, Prompt
 
 
 @PERTURBATIONS.add("drop")
@@ -42,7 +44,7 @@ class Drop(PromptPerturbation):
 
     def propose(self, case: Case, severity: int, rng: np.random.Generator) -> Params | NotApplicable:
         """Return the record of the removal; nothing is drawn."""
-        old = self.value_to_change(case)
+        old = self._value_to_drop(case)
         if isinstance(old, NotApplicable):
             return old
         if self.kind == "negation":
@@ -61,11 +63,23 @@ class Drop(PromptPerturbation):
             # "One vessel is seen" keeps an article.
             following = text[old.stop :].lstrip()
             edit = Edit(old.start, old.stop, old.value, match_case("an" if takes_an(following) else "a", old.value))
+        edit = _with_its_article(case.prompt, old, edit)
         edits, repairs = mended(text, edit)
         left = splice(text, [*edits, *repairs])
         if BROKEN.search(left) and not BROKEN.search(text):
             return NotApplicable(f"the sentence cannot stand without its {self.kind} {old.value!r}")
+        if _loses_its_verb(text, edit):
+            return NotApplicable(f"without its {self.kind} {old.value!r} the sentence would have no verb")
         return record(text, edits, kind=self.kind, old=old.value, new="", source="rule", repairs=repairs)
+
+    def _value_to_drop(self, case: Case) -> Attribute | NotApplicable:
+        """Return the value that goes; a category ("TI-RADS 4") is read as a measure, yet drops as none."""
+        value = self.value_to_change(case)
+        if self.kind != "measure" or isinstance(value, NotApplicable):
+            return value
+        measures = [a for a in case.prompt.attributes if a.kind == "measure"]
+        sizes = [a for a in measures if not _CATEGORY.match(a.value)]
+        return sizes[0] if sizes else NotApplicable(f"{value.value!r} is a category; the prompt states no measure")
 
     def expect(self, case: Case, params: Params) -> str:
         """Return "invariant" unless the words pick the target among what the image holds, or nobody can know."""
@@ -86,6 +100,41 @@ class Drop(PromptPerturbation):
             if a.kind == "side"
         }
         return len(sides) > 1
+
+
+# "TI-RADS 4", "Paris 0-IIa", "grade III", "Gleason 3+4": a name and a code without a unit.
+_CATEGORY = re.compile(
+    r"(?!(?:SUV|SUVmax|HU|ADC|EF|about|over|under|up|at|of)\b)[A-Za-z][\w-]*"
+    r"(?: (?:grade|type|class|stage|category|score))?[ -](?:\d+|[IVX]+|[A-E])[\w+-]*$",
+    re.IGNORECASE,
+)
+_CLAUSE = re.compile(r"[.!?](?=\s|$)")
+_RELATIVE = re.compile(r"\W*(?:that|which|who)\b", re.IGNORECASE)
+
+
+def _with_its_article(prompt: Prompt, old: Attribute, edit: Edit) -> Edit:
+    """Return the removal of a superlative with its "the": "the longest segment" leaves "a segment"."""
+    the = re.search(r"\bthe\s+$", prompt.text[: edit.start], re.IGNORECASE)
+    target = prompt.get("target")
+    if old.kind != "size" or not old.value.lower().endswith("est") or the is None or edit.new or target is None:
+        return edit
+    following = prompt.text[edit.stop :]
+    head = re.split(r" (?:of|in|on|at|with) ", target.value, maxsplit=1)[0]
+    article = "" if is_plural(head) else "an " if takes_an(following) else "a "
+    new = match_case(article, the.group()) if article else ""
+    start = the.start()
+    return Edit(start, edit.stop, prompt.text[start : edit.stop], new)
+
+
+def _loses_its_verb(text: str, edit: Edit) -> bool:
+    """Tell whether a removal leaves a noun phrase of what was a sentence ("A cystic lesion"), or nothing of another."""
+    ends = [m.end() for m in _CLAUSE.finditer(text)]
+    start = max((e for e in ends if e <= edit.start), default=0)
+    stop = min((e for e in ends if e >= edit.stop), default=len(text))
+    left = text[start : edit.start] + edit.new + text[edit.stop : stop]
+    if not left.strip(" .!?") or _RELATIVE.match(edit.old):
+        return False
+    return is_sentence(text[start:stop]) and not is_sentence(left)
 
 
 def _is_one_in_a_sentence(text: str, old: Attribute) -> bool:

@@ -191,6 +191,12 @@ def what_holds(prompt: Prompt, old: Attribute) -> str:
         why = "the verb before it leads there"
     elif old.kind in ("location", "place", "side") and _EACH.search(prompt.text):
         why = "the prompt tells where each of several lies"
+    elif old.kind == "number" and _COUNTED_AGAIN.search(after):
+        why = "what follows still counts"
+    elif old.kind == "direction" and _DEPTH.fullmatch(old.value) and _INJURY.search(prompt.text):
+        why = "it tells how deep the injury goes, not where it lies"
+    elif old.kind == "location" and sum(a.kind == "location" and a.role == old.role for a in prompt.attributes) > 1:
+        why = "the prompt tells the location more than once"
     return f"{old.value!r} cannot be left out: {why}" if why else ""
 
 
@@ -208,6 +214,16 @@ _PARTITIVE = re.compile(
 )
 _COMPARATIVE = re.compile(r"\bthe \w+(?:er|est)\s*$", re.IGNORECASE)
 _LEADING = re.compile(r"\w{3,}ing (?:from|to|into|towards?|at|in|on|over) (?:the )?$", re.IGNORECASE)
+_COUNTED_AGAIN = re.compile(
+    r"\bone\b.+\b(?:one|two|three|the other|another)\b"
+    r"|\bthe (?:larger|smaller|largest|smallest|bigger|biggest|other|first|second|former|latter)\b"
+    r"|\bboth\b|\brespectively\b",
+    re.IGNORECASE,
+)
+_DEPTH = re.compile(r"superficial|deep", re.IGNORECASE)
+_INJURY = re.compile(
+    r"\b(?:burn|wound|ulcer|laceration|abrasion|cut|erosion|bite|incision|scald|tear)s?\b|\bulceration\b", re.IGNORECASE
+)
 _EACH = re.compile(r"\bone\b.+\b(?:one|two|three|the other|another)\b", re.IGNORECASE)
 
 

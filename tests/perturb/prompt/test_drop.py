@@ -69,3 +69,34 @@ def test_a_word_that_tells_two_targets_apart_is_needed() -> None:
     change = Drop(context=context_of([left, right, alone]), kind="side")
     assert change.expect(left, {}) == "none"
     assert change.expect(alone, {}) == "invariant"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "new"),
+    [
+        ("TI-RADS 4 nodule measuring 12 x 9 mm", "measure", "TI-RADS 4 nodule"),
+        ("Paris 0-IIa lesion, 15 mm", "measure", "Paris 0-IIa lesion"),
+        ("the longest segment of the enhancing lesion", "size", "a segment of the enhancing lesion"),
+        ("the largest enhancing nodules", "size", "enhancing nodules"),
+        ("superficial burn covering most of the forearm", "measure", "superficial burn"),
+    ],
+)
+def test_what_is_dropped_is_of_the_kind_named(text: str, kind: str, new: str) -> None:
+    assert dropped(text, kind) == new
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "reason"),
+    [
+        ("BI-RADS 5 mass", "measure", "is a category"),
+        ("two moles, one at the top and one in the middle of the picture", "number", "still counts"),
+        ("Two enhancing nodules, the larger 9 mm", "number", "still counts"),
+        ("A cystic lesion sits between the tibia and the fibula.", "relation", "no verb"),
+        ("The pacing lead overlies the right ventricular apex.", "relation", "no verb"),
+        ("The abscess lies posterior to the rectum.", "relation", "no verb"),
+        ("superficial burn covering most of the forearm", "direction", "how deep"),
+        ("an ulcer near the image border, bottom left", "location", "more than once"),
+    ],
+)
+def test_a_drop_that_would_leave_a_torso_or_the_value_itself_is_not_made(text: str, kind: str, reason: str) -> None:
+    assert reason in dropped(text, kind)
