@@ -59,7 +59,7 @@ def denies(prompt: Prompt) -> bool:
 
 def is_sentence(text: str) -> bool:
     """Tell whether a finite verb of the main clause or a request stands in a text; "mass that is round" has none."""
-    if REQUEST.search(text):
+    if REQUEST.search(text) or re.match(r"there['\u2019]s\b", text, re.IGNORECASE):
         return True
     words = re.findall(r"[a-z]+", _RELATIVE.sub("", text.lower()))
     return any(word in _COPULAS or (word in finite_verbs() and word not in _NEVER_FINITE) for word in words)

@@ -63,10 +63,11 @@ class Drop(PromptPerturbation):
             # "One vessel is seen" keeps an article.
             following = text[old.stop :].lstrip()
             edit = Edit(old.start, old.stop, old.value, match_case("an" if takes_an(following) else "a", old.value))
-        edit = _with_its_article(case.prompt, old, edit)
+        edit = _without_an_article(text, _with_its_article(case.prompt, old, edit))
         edits, repairs = mended(text, edit)
         left = splice(text, [*edits, *repairs])
-        if BROKEN.search(left) and not BROKEN.search(text):
+        # What the source holds itself ("On sagittal images") is not broken by the drop.
+        if {m.group().lower() for m in BROKEN.finditer(left)} - {m.group().lower() for m in BROKEN.finditer(text)}:
             return NotApplicable(f"the sentence cannot stand without its {self.kind} {old.value!r}")
         if _loses_its_verb(text, edit):
             return NotApplicable(f"without its {self.kind} {old.value!r} the sentence would have no verb")
@@ -124,6 +125,14 @@ def _with_its_article(prompt: Prompt, old: Attribute, edit: Edit) -> Edit:
     new = match_case(article, the.group()) if article else ""
     start = the.start()
     return Edit(start, edit.stop, prompt.text[start : edit.stop], new)
+
+
+def _without_an_article(text: str, edit: Edit) -> Edit:
+    """Return the removal with "a" or "an" left standing in a sentence, whose nouns need it: "A mass is seen"."""
+    article = re.match(r"an? ", edit.old, re.IGNORECASE)
+    if article is None or edit.new or not is_sentence(text):
+        return edit
+    return Edit(edit.start + article.end(), edit.stop, edit.old[article.end() :], "")
 
 
 def _loses_its_verb(text: str, edit: Edit) -> bool:

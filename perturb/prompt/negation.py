@@ -105,6 +105,9 @@ def _phrase_start(prompt: Prompt) -> int:
     for a in reversed(prompt.attributes):
         if a.kind in ("view", "sex", "age", "phase") or a.stop > start:
             continue
+        if a.kind == "side" and ":" in prompt.text[a.stop : start]:
+            # "Right eye: membrane" denies no eye.
+            break
         if _BETWEEN.fullmatch(prompt.text[a.stop : start]):
             start = a.start
     return start

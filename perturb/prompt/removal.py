@@ -71,7 +71,7 @@ _CARRIERS: dict[str, tuple[tuple[str, str, str], ...]] = {
         (r",? in ", r" (?:(?:separate|distinct|single|disjoint) )?(?:regions?|parts?|pieces?)\b", ""),
         (r"", r" ", ""),
     ),
-    "description": ((r",? ", r"", ""),),
+    "description": ((r", ", r",(?= (?:is|are|was|were|has|have|lies?|sits?|can)\b)", ""), (r",? ", r"", "")),
     "place": (
         (rf",? (?:is |are )?(?:located |situated |lying )(?:just )?{_AT} (?:the |an? )?", r"", ""),
         (rf",? (?:just )?{_AT} (?:the |an? )?", r"", ""),
@@ -118,7 +118,10 @@ BROKEN = re.compile(
     r"|\b(?:on|in|at) (?:of|in|with|on)\b"
     r"|\bis (?:of|in the\s*$)"
     r"|\b(?:the|an?|this|these) (?:shows?|demonstrates?|reveals?|depicts?|confirmed|of|very of)\b"
+    r"|\b(?:the|an?|this|these) (?:has|have|was|can|sits|lies)\b"
     r"|\b(?:from|by|very|just|about|at) (?:to|of|in)\b"
+    r"|\b(?:lying|projecting|situated|located|sitting|extending|tracking|arising|wedged|sits?|lies?)\s*(?:[.,;:?!]|$)"
+    r"|,\s*\w+ly\s*(?:[.;]|$)|['\u2019]s\s*(?:[.,;:?!]|$)|['\u2019]s (?:that|which|is|are)\b"
     r"|\bon (?:axial|coronal|sagittal|en face)\s*(?:[.,;:]|$)|\bjust\s*$",
     re.IGNORECASE,
 )

@@ -51,6 +51,8 @@ def descriptions_behind(prompt: Prompt, target: Attribute) -> list[Edit]:
             break
         if _describes(text[start:stop], inner):
             comma = text.rfind(",", 0, start)
+            # ", which is a vessel, is visible": the comma that closes it goes too.
+            stop += re.match(r",(?= (?:is|are|was|were|has|have|lies?|sits?|can)\b)", text[stop:]) is not None
             edits.append(Edit(comma, stop, text[comma:stop], ""))
     return edits
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from robustness.perturb.language.edit import splice
 from robustness.perturb.language.parse import parse_prompt
 from robustness.perturb.prompt.denial import denial
+from robustness.perturb.prompt.negation import Negation
+from robustness.types import NotApplicable
+from tests.perturb.prompt_cases import make_case
 
 
 def denied(text: str, form: str = "no") -> str | None:
@@ -70,3 +74,13 @@ def test_neither_a_need_nor_a_property_is_denied() -> None:
     assert denied("The satellite lesions close to the main plaque need outlining.") is None
     assert denied("The nodule is isoechoic, oval and smoothly marginated.") is None
     assert denied("A cyst lies beside the aorta.") == "No cyst lies beside the aorta."
+
+
+def test_a_heading_and_a_closing_comma_are_read_as_such() -> None:
+    prompt = parse_prompt("A Dieulafoy lesion, which is a large vessel, is visible on the lesser curve.")
+    edits = denial(prompt)
+    assert edits is not None
+    assert splice(prompt.text, edits) == "No Dieulafoy lesion is visible on the lesser curve."
+    heading = Negation().propose(make_case("Right eye: epiretinal membrane"), 0, np.random.default_rng(0))
+    assert not isinstance(heading, NotApplicable)
+    assert heading["text"] in ("Right eye: no epiretinal membrane", "Right eye: without any epiretinal membrane")

@@ -79,6 +79,12 @@ def test_a_word_that_tells_two_targets_apart_is_needed() -> None:
         ("the longest segment of the enhancing lesion", "size", "a segment of the enhancing lesion"),
         ("the largest enhancing nodules", "size", "enhancing nodules"),
         ("superficial burn covering most of the forearm", "measure", "superficial burn"),
+        ("An irregular mass is seen at the left.", "shape", "A mass is seen at the left."),
+        (
+            "A Dieulafoy lesion, which is a large vessel, is visible on the lesser curve.",
+            "description",
+            "A Dieulafoy lesion is visible on the lesser curve.",
+        ),
     ],
 )
 def test_what_is_dropped_is_of_the_kind_named(text: str, kind: str, new: str) -> None:
@@ -95,6 +101,8 @@ def test_what_is_dropped_is_of_the_kind_named(text: str, kind: str, new: str) ->
         ("The pacing lead overlies the right ventricular apex.", "relation", "no verb"),
         ("The abscess lies posterior to the rectum.", "relation", "no verb"),
         ("superficial burn covering most of the forearm", "direction", "how deep"),
+        ("the wound on the viewer's left", "location", "cannot stand"),
+        ("A large wound sits at the very bottom of the photo.", "location", "cannot stand"),
         ("an ulcer near the image border, bottom left", "location", "more than once"),
     ],
 )
