@@ -24,7 +24,8 @@ _PLANE = re.compile(r"\bin (?P<plane>axial|coronal|sagittal) (?P<what>[\w -]*?(?
 _CHAMBER = re.compile(r"\bin (?P<v>(?:two|three|four)-chamber) view of the heart", re.I)
 _FRONTAL = re.compile(r"\bin the (?P<v>frontal|lateral) view of a chest x-?ray", re.I)
 _CYCLE = re.compile(r"\bat end of the (?P<v>diastole|systole) cycle", re.I)
-_WHICH = re.compile(r"\bwhich (?P<v>is|are)\b")
+# "each of which is" and ", which is" have no form with "that".
+_WHICH = re.compile(r"(?<!of )(?<!, )\bwhich (?P<v>is|are)\b")
 _DETERMINED = re.compile(r"(?:the|both|each|all|this|these|his|her|its|at least|at most|up to)\b", re.I)
 _PLURAL_NUMBER = re.compile(r"^(?:two|three|four|five|six|seven|eight|nine|ten|several|many|multiple)\b", re.I)
 

@@ -122,3 +122,9 @@ def test_a_denial_without_another_wording_says_why_there_is_none() -> None:
     refusal = Paraphrase().propose(make_case("Without hydronephrosis on the left, prone"), 0, np.random.default_rng(0))
     assert isinstance(refusal, NotApplicable)
     assert "ask for what is absent" in refusal.reason
+
+
+def test_a_relative_clause_behind_a_comma_or_of_keeps_its_which() -> None:
+    for text in ("An irregular mass is seen, which is suspicious.", "both hippocampi each of which is a curved ridge"):
+        assert not any("that is" in new for new in texts(parse_prompt(text)))
+    assert "polyp that is a small lump" in texts(parse_prompt("polyp which is a small lump"))
