@@ -34,7 +34,7 @@ from scipy import stats  # noqa: E402
 
 import robustness as rb  # noqa: E402
 
-SEEDS, STEPS, SIZE, BATCH = (0, 1, 2), 300, 48, 16
+SEEDS, STEPS, SIZE, BATCH = (0, 1, 2), 450, 48, 16
 ARMS: dict[str, dict[str, float]] = {
     "plain": {},
     "consistency": {"consistency": 0.1},
