@@ -17,7 +17,7 @@ _MODULES = {
     "ModelEntry": "robustness.runners.models.entry",
     "Preprocess": "robustness.runners.inference.preprocess",
     "SplitNetwork": "robustness.runners.inference.segmenter",
-    "Tensors": "robustness.runners.inference.segmenter",
+    "Tensors": "robustness.runners.inference.embedding",
 }
 
 __all__ = ["Config", "ModelEntry", "Preprocess", "SplitNetwork", "Tensors"]

@@ -40,6 +40,7 @@ class FinetuneOptions(TypedDict, total=False):
     window: str | list[float | int] | dict[str, Any] | None
     slices: dict[str, Any] | None
     exif: Literal["upright", "stored"] | None
+    check: Literal["stop", "warn", "off"] | None
     # [train]
     epochs: int
     steps: int | None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from robustness.errors import InputError, suggest
 from robustness.registry import MODELS
 from robustness.runners.models.composite import CompositeEntry, Load
-from robustness.runners.models.ensemble.segmenter import COMBINATIONS, Ensemble
+
+if TYPE_CHECKING:
+    from robustness.runners.models.ensemble.segmenter import Ensemble
 
 _MEMBER = ("name", "checkpoint", "label", "device", "precision", "threshold", "config", "options", "weight")
 
@@ -49,6 +51,8 @@ class EnsembleModel(CompositeEntry):
                 f"{len(specs)}"
             )
         combine = str(options.get("combine", "probabilities"))
+        from robustness.runners.models.ensemble.segmenter import COMBINATIONS, Ensemble
+
         if combine not in COMBINATIONS:
             near = suggest(combine, COMBINATIONS)
             raise InputError(f"combine: expected one of {', '.join(COMBINATIONS)}, got {combine!r}{near}")
