@@ -50,7 +50,7 @@ class TestAudit:
         galleries = [pd.read_parquet(run.path / "gallery.parquet") for run in (one, two)]
         pd.testing.assert_frame_equal(galleries[1], galleries[0], check_exact=True)
         assert two.manifest["timing"]["n_decodes"] == one.manifest["timing"]["n_decodes"]
-        assert lines == ["2 workers, 1 thread each: as stated"]
+        assert lines[0] == "2 workers, 1 thread each: as stated"
 
     def test_a_run_that_one_process_began_goes_on_with_two(self, tmp_path):
         plan = plan_of(write_dataset(tmp_path / "set", images=6))
