@@ -28,11 +28,10 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
-from scipy import stats  # noqa: E402
 
 import robustness as rb  # noqa: E402
+from robustness.metrics.inference.intervals import t_interval  # noqa: E402
 
 SEEDS, STEPS, SIZE, BATCH = (0, 1, 2), 450, 48, 16
 ARMS: dict[str, dict[str, float]] = {
@@ -96,20 +95,14 @@ def measure(data: str, checkpoint: Path, out: Path) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def interval(values: np.ndarray) -> tuple[float, float, float]:
-    """Return mean and 95% t interval over patients."""
-    mean, half = float(np.mean(values)), float(stats.t.ppf(0.975, len(values) - 1) * stats.sem(values))
-    return mean, mean - half, mean + half
-
-
 def show(patients: dict[str, pd.DataFrame], by_seed: dict[str, pd.DataFrame]) -> dict[str, Any]:
-    """Print means with intervals over patients, the spread of the seeds, and each way's difference to plain."""
+    """Print means with 95% t intervals over patients, the spread of the seeds, and each way's difference to plain."""
     detail: dict[str, Any] = {"steps": STEPS, "seeds": len(SEEDS), "patients": len(patients["plain"])}
     for name, note in MEASURES.items():
         print(f"\n{name} ({note})")
         for arm, table in patients.items():
-            mean, low, high = interval(table[name].to_numpy())
-            gain, least, most = interval((table[name] - patients["plain"][name]).to_numpy())
+            mean, low, high = t_interval(table[name].to_numpy())
+            gain, least, most = t_interval((table[name] - patients["plain"][name]).to_numpy())
             seeds = by_seed[arm][name]
             print(
                 f"  {arm:15} {mean:.3f} [{low:.3f}, {high:.3f}]   seeds {seeds.min():.3f} to {seeds.max():.3f}"

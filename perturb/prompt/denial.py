@@ -7,7 +7,7 @@ import re
 from robustness.perturb.language.edit import Edit, match_case
 from robustness.perturb.language.inflection import is_plural
 from robustness.perturb.language.proper import is_proper
-from robustness.perturb.prompt.removal import has_verb
+from robustness.perturb.prompt.removal import ENUMERATED, has_verb
 from robustness.perturb.prompt.trailing import descriptions_behind, no_denial_fits
 from robustness.types import Attribute, Prompt
 
@@ -37,7 +37,6 @@ _COUNT = re.compile(
     r"|\w+est$",
     re.I,
 )
-_ENUMERATED = re.compile(r"\bone\b.+\b(?:one|two|three|the other|another)\b", re.IGNORECASE)
 _REQUEST = re.compile(
     r"(?:^|(?<=[.;:!?,] ))\s*(?:(?:hi|hello|please|kindly|now)[, ]+)*"
     r"(?:(?:can|could|would|will) you (?:please )?)?(?:i (?:want|need|would like) (?:you to )?)?(?:try to )?"
@@ -66,7 +65,7 @@ def denial(prompt: Prompt, form: str = "no") -> list[Edit] | None:
     """
     text = prompt.text
     targets = [a for a in prompt.attributes if a.kind == "target"]
-    if not targets or _UNFIT.search(text) or _HEADS.search(text) or _ENUMERATED.search(text):
+    if not targets or _UNFIT.search(text) or _HEADS.search(text) or ENUMERATED.search(text):
         return None
     edits: list[Edit] = []
     for target in targets:

@@ -192,7 +192,7 @@ def what_holds(prompt: Prompt, old: Attribute) -> str:
         why = "what follows tells where it leads"
     elif old.kind == "location" and _LEADING.search(before):
         why = "the verb before it leads there"
-    elif old.kind in ("location", "place", "side") and _EACH.search(prompt.text):
+    elif old.kind in ("location", "place", "side") and ENUMERATED.search(prompt.text):
         why = "the prompt tells where each of several lies"
     elif old.kind == "number" and _COUNTED_AGAIN.search(after):
         why = "what follows still counts"
@@ -217,9 +217,10 @@ _PARTITIVE = re.compile(
 )
 _COMPARATIVE = re.compile(r"\bthe \w+(?:er|est)\s*$", re.IGNORECASE)
 _LEADING = re.compile(r"\w{3,}ing (?:from|to|into|towards?|at|in|on|over) (?:the )?$", re.IGNORECASE)
+# "one at the top and one in the middle": each of several is told by itself.
+ENUMERATED = re.compile(r"\bone\b.+\b(?:one|two|three|the other|another)\b", re.IGNORECASE)
 _COUNTED_AGAIN = re.compile(
-    r"\bone\b.+\b(?:one|two|three|the other|another)\b"
-    r"|\bthe (?:larger|smaller|largest|smallest|bigger|biggest|other|first|second|former|latter)\b"
+    ENUMERATED.pattern + r"|\bthe (?:larger|smaller|largest|smallest|bigger|biggest|other|first|second|former|latter)\b"
     r"|\bboth\b|\brespectively\b",
     re.IGNORECASE,
 )
@@ -227,7 +228,6 @@ _DEPTH = re.compile(r"superficial|deep", re.IGNORECASE)
 _INJURY = re.compile(
     r"\b(?:burn|wound|ulcer|laceration|abrasion|cut|erosion|bite|incision|scald|tear)s?\b|\bulceration\b", re.IGNORECASE
 )
-_EACH = re.compile(r"\bone\b.+\b(?:one|two|three|the other|another)\b", re.IGNORECASE)
 
 
 def mended(text: str, edit: Edit) -> tuple[list[Edit], list[Edit]]:

@@ -28,6 +28,20 @@ class Power(NamedTuple):
     fails_from: float = math.nan
 
 
+def noninferiority_power(margin: float, sd: float, n: int, *, alpha: float, family: int) -> Power:
+    """Return the power of a one-sided test that a loss stays below `margin`.
+
+    Args:
+        margin, sd: in units of the metric; `sd` is the spread of the subjects' values.
+        n: subjects.
+        alpha: error rate of one side.
+        family: comparisons that are judged together.
+    """
+    from robustness.metrics.inference.power import bound_power, gap_found
+
+    return Power(bound_power(margin, sd, n, alpha=alpha), margin + gap_found(sd, n, alpha=alpha / family))
+
+
 class GateCriterion(ABC):
     """One `test` of a gates file; its file registers it with `GATE_CRITERIA`.
 

@@ -11,6 +11,7 @@ import tomli_w
 from pydantic import BeforeValidator, Field, field_validator
 
 from robustness.limits import Limits
+from robustness.plans.data_source import READING
 from robustness.plans.report_answers import ReportSpec
 from robustness.plans.toml import StrictModel, as_list, read_with_overrides, without_none
 from robustness.plans.validation import validated
@@ -71,7 +72,7 @@ class DataSpec(StrictModel):
 
     def reading(self) -> dict[str, Any]:
         """Return the fields that say how files are read, as keywords of `load_dataset`."""
-        names = ("labels", "masks", "window", "slices", "exif", "groups")
+        names = (*READING, "groups")
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
 

@@ -11,6 +11,7 @@ from robustness.errors import InputError
 from robustness.plans.paths import resolve
 from robustness.plans.toml import as_list, read_toml
 
+# Keys of `[data]` that say how files are read.
 READING = ("labels", "masks", "window", "slices", "exif")
 
 

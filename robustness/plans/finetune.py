@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import tomli_w
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from robustness.plans.data_source import READING
 from robustness.plans.protocols import with_protocol
 from robustness.plans.toml import StrictModel, read_with_overrides
 from robustness.plans.validation import validated
@@ -113,7 +114,7 @@ class TrainDataSpec(StrictModel):
 
     def reading(self) -> dict[str, Any]:
         """Return the fields that say how words and files are read, as keywords of `load_dataset`."""
-        names = ("target", "convention", "lexicon", "labels", "masks", "window", "slices", "exif")
+        names = ("target", "convention", "lexicon", *READING)
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
     @property

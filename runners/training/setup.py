@@ -136,22 +136,12 @@ def _cases_of(
     data = data.model_copy(update={"path": resolve(data.path, base_dir), "splits": splits, "lexicon": lexicon})
     prepare = segmenter.preprocess
     sizes: dict[str, Any] = {"size": prepare.image_size, "interpolation": prepare.interpolation}
-    others = None
-    if spec.counterfactual:
-        pool = open_split(data, data.counterfactual_split or data.split, data.prompt)
-        others = Counterfactuals(
-            TrainingCases(pool, seed=spec.seed, **sizes), share=spec.counterfactual, seed=spec.seed
-        )
+    others, absent = _other_questions(data, spec, sizes)
     opened = open_split(data, data.split, data.prompt)
     if data.fraction < 1:
         opened = {
             key: dataset.subset(limited(dataset, data.fraction, seed=spec.seed)) for key, dataset in opened.items()
         }
-    whole = open_split(data, data.counterfactual_split or data.split, data.prompt) if spec.absent else {}
-    absent = None
-    if whole:
-        context = next(iter(whole.values())).context(spec.seed)
-        absent = AbsentTargets(context, share=spec.absent, seed=spec.seed)
     training = TrainingCases(
         opened,
         seed=spec.seed,
@@ -166,6 +156,20 @@ def _cases_of(
     random_texts = "random_validation_text" in spec.reference_accidents
     keys = data.prompt if random_texts else [data.validation_prompt]
     return training, TrainingCases(open_split(data, data.val_split, keys), seed=spec.seed, redraw=random_texts, **sizes)
+
+
+def _other_questions(
+    data: TrainDataSpec, spec: TrainSpec, sizes: dict[str, Any]
+) -> tuple[Counterfactuals | None, AbsentTargets | None]:
+    """Return what asks for other and for absent targets; both read the same annotations, opened once."""
+    if not spec.counterfactual and not spec.absent:
+        return None, None
+    pool = TrainingCases(
+        open_split(data, data.counterfactual_split or data.split, data.prompt), seed=spec.seed, **sizes
+    )
+    others = Counterfactuals(pool, share=spec.counterfactual, seed=spec.seed) if spec.counterfactual else None
+    context = pool.first.context(spec.seed)
+    return others, AbsentTargets(context, share=spec.absent, seed=spec.seed) if spec.absent else None
 
 
 def _refuse_texts_unread(plan: TrainPlan, segmenter: NetworkSegmenter) -> None:

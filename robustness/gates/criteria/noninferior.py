@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from robustness.gates.cells import baseline_findings
-from robustness.gates.criterion import GATE_CRITERIA, NO_MARGIN, GateCriterion, Power
+from robustness.gates.criterion import GATE_CRITERIA, NO_MARGIN, GateCriterion, Power, noninferiority_power
 from robustness.gates.decisions import noninferiority
 from robustness.gates.evidence import Evidence
 from robustness.gates.findings import Finding
@@ -24,11 +24,7 @@ class Noninferior(GateCriterion):
 
     def power(self, gate: GateSpec, sd: float, n: int, *, alpha: float, family: int) -> Power:
         """Return the power of a one-sided test."""
-        from robustness.metrics.inference.power import bound_power, gap_found
-
-        margin = float(gate.margin)
-        passes = bound_power(margin, sd, n, alpha=alpha)
-        return Power(passes, margin + gap_found(sd, n, alpha=alpha / family))
+        return noninferiority_power(float(gate.margin), sd, n, alpha=alpha, family=family)
 
     def forecast_note(self, gate: GateSpec) -> str:
         """Return that a baseline is needed, and what a margin of 0 means."""

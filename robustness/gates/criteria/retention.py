@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from robustness.errors import InputError
 from robustness.gates.cells import errors_of, finding_of, settled, where
-from robustness.gates.criterion import GATE_CRITERIA, GateCriterion, Power
+from robustness.gates.criterion import GATE_CRITERIA, GateCriterion, Power, noninferiority_power
 from robustness.gates.decisions import retention
 from robustness.gates.evidence import Evidence
 from robustness.gates.findings import Finding
@@ -61,10 +61,8 @@ class Retention(GateCriterion):
 
     def power(self, gate: GateSpec, sd: float, n: int, *, alpha: float, family: int) -> Power:
         """Return the power of a one-sided test of the loss that the share leaves room for."""
-        from robustness.metrics.inference.power import bound_power, gap_found
-
         room = (1 - float(gate.at_least or 0)) * _CLEAN_MEAN
-        return Power(bound_power(room, sd, n, alpha=alpha), room + gap_found(sd, n, alpha=alpha / family))
+        return noninferiority_power(room, sd, n, alpha=alpha, family=family)
 
     def forecast_note(self, gate: GateSpec) -> str:
         """Return what is assumed."""

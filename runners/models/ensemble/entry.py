@@ -42,6 +42,8 @@ class EnsembleModel(CompositeEntry):
         Raises:
             InputError: fewer than two members, an unknown key, or weights that are no shares.
         """
+        from robustness.runners.models.ensemble.segmenter import COMBINATIONS, Ensemble
+
         if source is not None:
             raise InputError("checkpoint: expected none for 'ensemble'; its members state theirs")
         specs = [_checked(one) for one in options.get("members") or []]
@@ -51,8 +53,6 @@ class EnsembleModel(CompositeEntry):
                 f"{len(specs)}"
             )
         combine = str(options.get("combine", "probabilities"))
-        from robustness.runners.models.ensemble.segmenter import COMBINATIONS, Ensemble
-
         if combine not in COMBINATIONS:
             near = suggest(combine, COMBINATIONS)
             raise InputError(f"combine: expected one of {', '.join(COMBINATIONS)}, got {combine!r}{near}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -44,9 +45,9 @@ class AbsentTargets:
         first, second = self._changes if rng.random() < 0.5 else self._changes[::-1]
         return self._with(first, case, rng) or self._with(second, case, rng)
 
-    def _with(self, change: object, case: Case, rng: np.random.Generator) -> Case | None:
-        params = change.draw(case, 0, rng)  # type: ignore[attr-defined]
-        if params is None or change.expect(case, params) != "abstain":  # type: ignore[attr-defined]
+    def _with(self, change: Any, case: Case, rng: np.random.Generator) -> Case | None:
+        params = change.draw(case, 0, rng)
+        if params is None or change.expect(case, params) != "abstain":
             return None
-        request = read_again(change.apply(case, params), target=str(params["new"]))  # type: ignore[attr-defined]
+        request = read_again(change.apply(case, params), target=str(params["new"]))
         return dataclasses.replace(request, mask=np.zeros_like(case.mask), target=str(params["new"]))

@@ -213,19 +213,25 @@ class TestItem7Needed:
         assert "two identical runs differ by as much as the margin" in found["sentence"]
 
 
+def rewording_moves_a_tenth(n):
+    """Return a draw of n patients: an antonym moves every mask by 0.15, a paraphrase a tenth of them by everything."""
+
+    def draw(rng):
+        wording = (rng.random(n) < 0.1).astype(float)
+        parts = [
+            rows_of("clean", np.zeros(n)),
+            rows_of("antonym:size", np.full(n, 0.15)),
+            rows_of("paraphrase", wording),
+        ]
+        return pd.concat(parts).rename(columns={"dice": "mask_change"})
+
+    return draw
+
+
 class TestItem8LeftTails:
     @pytest.mark.parametrize("n", [12, 20, 30])
     def test_rewording_that_moves_a_tenth_gives_no_certified_reacts(self, n):
-        def draw(rng):
-            wording = (rng.random(n) < 0.1).astype(float)
-            parts = [
-                rows_of("clean", np.zeros(n)),
-                rows_of("antonym:size", np.full(n, 0.15)),
-                rows_of("paraphrase", wording),
-            ]
-            return pd.concat(parts).rename(columns={"dice": "mask_change"})
-
-        found = shares(draw, 60)
+        found = shares(rewording_moves_a_tenth(n), 60)
         verdict = found[found["claim"] == "prompt"]["verdict"]
         assert (verdict == "REACTS").mean() <= 0.075
 

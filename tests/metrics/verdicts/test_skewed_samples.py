@@ -11,7 +11,7 @@ from robustness.metrics.inference.intervals import t_interval
 from robustness.metrics.inference.mean_interval import claim_interval
 from robustness.metrics.inference.planning import subjects_to_decide
 from tests.metrics.tables import paired, rows_of
-from tests.metrics.verdicts.test_cannot_mislead import one, shares
+from tests.metrics.verdicts.test_cannot_mislead import one, rewording_moves_a_tenth, shares
 
 RUNS = 50
 
@@ -26,16 +26,7 @@ class TestTruthsOnTheMargin:
 
     @pytest.mark.parametrize(("n", "unseen"), [(20, 0.12), (60, 0.0)])
     def test_reacts_where_rewording_moves_a_tenth(self, n, unseen):
-        def draw(rng):
-            wording = (rng.random(n) < 0.1).astype(float)
-            parts = [
-                rows_of("clean", np.zeros(n)),
-                rows_of("antonym:size", np.full(n, 0.15)),
-                rows_of("paraphrase", wording),
-            ]
-            return pd.concat(parts).rename(columns={"dice": "mask_change"})
-
-        found = shares(draw, RUNS)
+        found = shares(rewording_moves_a_tenth(n), RUNS)
         verdict = found[found["claim"] == "prompt"]["verdict"]
         assert verdict.isin(["REACTS", "REACTS*"]).mean() <= limit(max(unseen, 0.05))
 
