@@ -39,10 +39,12 @@ def parity() -> Iterator[tuple[str, ...]]:
 
 
 def battery() -> Iterator[tuple[str, ...]]:
-    """Yield one row per model of known behaviour: wrong verdicts at four sample sizes."""
+    """Yield one row per model of known behaviour: the percentage of wrong verdicts at four sample sizes."""
+    runs = re.search(r"\((\d+) runs a cell", (ROOT / "docs" / "verdicts.md").read_text(encoding="utf-8"))
+    assert runs is not None, "docs/verdicts.md does not say how many runs a cell of the battery has"
     for model, *cells in table_below("verdicts.md", "## How often these promises were broken in tests"):
         wrong = [re.sub(r"\*", "", cell).split("/")[-1].strip() for cell in cells]
-        found = f"wrong verdicts at 12, 20, 60 and 200 patients: {', '.join(wrong)} of 100"
+        found = f"wrong verdicts at 12, 20, 60 and 200 patients: {', '.join(wrong)} % of {runs[1]} runs"
         study = "calibration, truth on the margin" if "(margin)" in model else "models of known behaviour"
         yield study, model.replace(" (margin)", ""), found, "5", "docs/verdicts.md"
 
