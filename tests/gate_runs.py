@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +11,9 @@ import numpy as np
 import pandas as pd
 
 from robustness.plans.audit import parse_plan
-from robustness.run_folder import EFFECTS, PLAN, VERDICTS, RunFolder
-from robustness.runs.conclude import derive
+from robustness.run_folder import EFFECTS, MANIFEST, PLAN, VERDICTS, RunFolder
+from robustness.runs.conclude import derive, table_hashes
 from robustness.workflows.run import Run, open_run
-from tests.sealed_runs import seal
 
 SUBJECTS = 40
 
@@ -110,3 +111,14 @@ def replace_rows(run: Run, results: pd.DataFrame) -> Run:
     """Give a run other rows; its verdicts stay."""
     run.folder.write_table(run.folder.part(0), results)
     return run
+
+
+_LEAST: Mapping[str, Any] = {"plan_sha256": "", "models": [], "datasets": [], "counts": {}}
+
+
+def seal(folder: Path, facts: Mapping[str, Any] | None = None) -> Path:
+    """Write (or, without `facts`, write again) the manifest of a run whose files are to count as the audit's."""
+    path = folder / MANIFEST
+    known = json.loads(path.read_text("utf-8")) if facts is None else facts
+    path.write_text(json.dumps({**_LEAST, **known, "tables": table_hashes(RunFolder(folder))}), encoding="utf-8")
+    return folder

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from robustness.errors import InputError
+from robustness.files import write_text
 from robustness.gates.baselines import is_baseline, open_earlier, save_baseline
 from robustness.gates.expressions import parse_expression
 from robustness.gates.spec import Gates, GateSpec
@@ -119,8 +122,6 @@ class RobustnessSession:
 
             write_report([Path(path) for path in runs], file)
         else:
-            from robustness.pytest_plugin.assertion_report import write_assertions
-
             write_assertions(asserted, file)
         self._lines.append(f"report: {file}")
 
@@ -137,3 +138,20 @@ def _judged(run: Run, file: Path, gates: list[GateSpec]) -> list[Judged]:
     from robustness.gates.judge import judge_gates
 
     return judge_gates(run, Gates(inconclusive="warn", gate=gates), baseline=open_earlier(file))
+
+
+def write_assertions(asserted: Sequence[dict[str, Any]], file: Path) -> None:
+    """Write one entry per assertion, in the order of the tests' names."""
+    ordered = sorted(asserted, key=lambda row: (row["test"], row["name"]))
+    if file.suffix == ".json":
+        write_text(file, json.dumps(ordered, indent=1, ensure_ascii=False) + "\n")
+        return
+    lines = ["| test | assertion | outcome | found |", "|---|---|---|---|"]
+    for row in ordered:
+        cells = (row["test"], row["gate"]["test"], row["outcome"], row["found"][0]["message"])
+        lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
+    write_text(file, "\n".join(lines) + "\n")
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("*", "\\*").replace("\n", " ")

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 from scipy import stats
 
 from robustness.results import EFFECT_COLUMNS, VERDICT_COLUMNS, parse_condition
-from tests.sealed_runs import seal
+from tests.gate_runs import seal
 
 KINDS = ("gaussian_noise", "gamma", "gaussian_blur", "jpeg")
 PROMPT_CONDITIONS = {

@@ -100,7 +100,7 @@ def test_comparing_runs_of_other_data_says_that_nothing_was_compared(tmp_path: P
     first, second = (make_run(tmp_path / name, FOLLOWS_SIDE, **sizes) for name in ("a", "b"))
     for part in (*(second / "results").glob("*.parquet"), second / "effects.parquet", second / "verdicts.parquet"):
         pd.read_parquet(part).assign(dataset="elsewhere").to_parquet(part)
-    from tests.sealed_runs import seal
+    from tests.gate_runs import seal
 
     seal(second)
     page = tmp_path / "c.html"

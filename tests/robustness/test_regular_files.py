@@ -6,8 +6,12 @@ import os
 import socket
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image as PILImage
 
+from robustness.image_files import FORMATS, UNREADABLE, TooManyPixelsError, open_image
+from robustness.limits import Limits, limited_to
 from robustness.regular_files import (
     UnusableFileError,
     check_regular,
@@ -94,3 +98,60 @@ def test_a_file_that_states_no_size_is_bounded_while_it_is_read():
 
 def test_paths_are_shown_with_what_cannot_be_printed_escaped():
     assert shown_path("a\ud800\0é") == "a\\ud800\\x00é"
+
+
+PIXELS = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+
+
+@pytest.mark.parametrize("form", ["PNG", "TIFF", "BMP", "PPM"])
+def test_allowed_formats_are_decoded(form, tmp_path):
+    path = tmp_path / "image"
+    PILImage.fromarray(PIXELS).save(path, format=form)
+    assert np.array_equal(np.asarray(open_image(path)), PIXELS)
+
+
+@pytest.mark.parametrize("form", ["EPS", "PCX", "TGA", "SGI", "ICO"])
+def test_a_file_that_poses_as_an_image_meets_no_other_decoder(form, tmp_path):
+    path = tmp_path / "image.png"
+    PILImage.fromarray(PIXELS).save(path, format=form)
+    assert form not in FORMATS
+    with pytest.raises(UNREADABLE):
+        open_image(path)
+
+
+def test_more_pixels_than_the_limit_are_refused_before_they_are_decoded(tmp_path):
+    PILImage.fromarray(PIXELS).save(tmp_path / "image.png")
+    with limited_to(Limits(pixels=15)), pytest.raises(TooManyPixelsError, match="4 x 4"):
+        open_image(tmp_path / "image.png")
+    with limited_to(Limits(pixels=16)):
+        assert open_image(tmp_path / "image.png").size == (4, 4)
+
+
+def test_a_limit_above_pillows_own_holds(tmp_path, monkeypatch):
+    monkeypatch.setattr(PILImage, "MAX_IMAGE_PIXELS", 4)
+    PILImage.fromarray(PIXELS).save(tmp_path / "image.png")
+    with limited_to(Limits(pixels=16)):
+        assert open_image(tmp_path / "image.png").size == (4, 4)
+
+
+def test_a_pipe_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "image.png")
+    with pytest.raises(OSError, match="got a pipe"):
+        open_image(tmp_path / "image.png")
+
+
+def test_bytes_are_decoded_as_files_are(tmp_path):
+    PILImage.fromarray(PIXELS).save(tmp_path / "image.png")
+    assert np.array_equal(np.asarray(open_image((tmp_path / "image.png").read_bytes())), PIXELS)
+
+
+def test_what_is_no_image_is_said_in_the_same_words_each_time(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"no image")
+    messages = set()
+    # Files that are open meanwhile take numbers, and buffers other addresses.
+    with (tmp_path / "a.png").open("rb"):
+        for source in (tmp_path / "a.png", b"no image", b"no image either"):
+            with pytest.raises(OSError, match=r"none of the formats that are read \(PNG, JPEG, ") as error:
+                open_image(source)
+            messages.add(str(error.value))
+    assert len(messages) == 1

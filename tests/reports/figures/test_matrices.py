@@ -14,9 +14,8 @@ from robustness.reports.data.origins import Origin
 from robustness.reports.data.run_tables import RunTables
 from robustness.reports.data.subgroups import grouping_columns, subgroup_table
 from robustness.reports.figures.catalogue import captions
-from robustness.reports.figures.collapse import collapse_plot, collapse_table
+from robustness.reports.figures.collapse import collapse_plot, collapse_table, uncrowded
 from robustness.reports.figures.joint import joint_grid, joint_table
-from robustness.reports.figures.labels import uncrowded
 from robustness.reports.figures.matrix import matrix_table, says, transfer_matrix
 from robustness.reports.figures.plots import plot, plot_kinds
 from robustness.reports.figures.published import published, published_matrix

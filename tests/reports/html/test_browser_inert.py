@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from robustness.reports.html.page import write_report
+from tests.gate_runs import seal
 from tests.reports.chromium import Browser
 from tests.reports.make_run import make_run
-from tests.sealed_runs import seal
 
 LONG = "pneumonoultramicroscopicsilicovolcanoconiosis" * 40
 TEXTS = {

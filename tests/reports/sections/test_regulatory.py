@@ -24,8 +24,8 @@ from robustness.reports.sections import report as content
 from robustness.reports.sections.regulatory_sources import SOURCES
 from robustness.reports.sections.regulatory_table import ENTRIES
 from robustness.reports.sections.report import Report
+from tests.gate_runs import seal
 from tests.reports.make_run import make_run
-from tests.sealed_runs import seal
 
 ROOT = Path(__file__).resolve().parents[3]
 PLAN = '[report]\nintended_use = "Segments hearts"\nsites = "Oslo"\nsigned_off = 2026-11-28\n'

@@ -1,8 +1,13 @@
+from __future__ import annotations
+
 import json
 
 import pytest
+from typer.testing import CliRunner
 
+from robustness import __version__
 from robustness.cli import main as cli
+from robustness.cli.main import app
 from tests.synthetic import write_dataset
 
 
@@ -231,3 +236,13 @@ def test_a_plan_can_name_a_python_file_beside_it(call, data, tmp_path):
     code, out, err = call("audit", folder / "plan.toml", "--out", "run")
     assert code == 0, err
     assert "4 patients, fewer than 10: described, not judged" in out
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    done = CliRunner().invoke(app, ["--version"])
+    assert (done.exit_code, done.output) == (0, f"robustness {__version__}\n")
+
+
+@pytest.mark.parametrize("option", ["--install-completion", "--show-completion"])
+def test_the_shell_can_complete_commands(option: str) -> None:
+    assert option in CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200"}).output

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.golden.cases import CASES, logits_of, sample
-from tests.golden.formula import uniform
+from tests.golden.cases import CASES, logits_of, sample, uniform
 from tests.golden.make import PATH
 
 with np.load(PATH) as _file:
