@@ -1,4 +1,9 @@
-"""The small networks whose logits are frozen, and what they are asked."""
+"""The small networks whose logits are frozen, and what they are asked.
+
+Weights and inputs come from a formula, so that every machine has the same network without a file of weights. A value
+depends on the state-dict key and the flat index alone, through an integer hash: exact on every platform. A smooth
+function of the index would give matrices of low rank, which hide most wiring errors.
+"""
 
 from __future__ import annotations
 
