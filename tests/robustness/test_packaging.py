@@ -182,6 +182,7 @@ def test_wheel_registers_the_pytest_plugin_which_costs_a_suite_less_than_fifty_m
     assert min(float(installed.checked(str(installed.python), "-c", timed)) for _ in range(5)) < 0.05
 
 
+@pytest.mark.slow
 def test_editable_install_is_imported_whole_outside_the_checkout(tree: Path, tmp_path: Path):
     editable = new_environment(tmp_path, "--editable", str(tree))
     origin, modules = editable.checked(str(editable.python), "-c", IMPORT_EVERYTHING).splitlines()[-2:]

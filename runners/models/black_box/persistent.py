@@ -109,6 +109,9 @@ class PersistentProgram:
         try:
             answer = self._answers.get(timeout=max(deadline - time.monotonic(), 0.001))
         except queue.Empty:
+            # It does not listen: nothing is gained by asking it to end.
+            if self._process is not None:
+                _kill(self._process)
             self.end()
             raise TryAgainError(f"it took longer than {self.timeout_s:g} s") from None
         if answer is _END:
@@ -149,8 +152,13 @@ def _end(process: subprocess.Popen[str]) -> None:
     try:
         process.wait(timeout=2.0)
     except subprocess.TimeoutExpired:
+        _kill(process)
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    with contextlib.suppress(ProcessLookupError):
         if hasattr(os, "killpg"):
             os.killpg(process.pid, signal.SIGKILL)
         else:
             process.kill()
-        process.wait()
+    process.wait()

@@ -43,10 +43,17 @@ def page_of(folder: Path, text: str) -> Path:
     return write_report(run, folder / "report.html")
 
 
-@pytest.mark.parametrize("name", TEXTS)
-def test_a_text_stays_a_text(name: str, fresh: Browser, tmp_path: Path) -> None:
-    text = TEXTS[name]
-    fresh.open(page_of(tmp_path, text))
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, Path]]:
+    """The text and the page of the long word, and of all others in one prompt."""
+    texts = {"long": TEXTS["long"], "others": " ".join(text for name, text in TEXTS.items() if name != "long")}
+    return {name: (text, page_of(tmp_path_factory.mktemp(name), text)) for name, text in texts.items()}
+
+
+@pytest.mark.parametrize("name", ["long", "others"])
+def test_texts_stay_texts(name: str, fresh: Browser, pages: dict[str, tuple[str, Path]]) -> None:
+    text, page = pages[name]
+    fresh.open(page)
     fresh.wait("[...document.querySelectorAll('[data-figure]')].every((n) => n.querySelector('.main-svg'))")
     shown = fresh.evaluate("document.querySelector('.card .prompt').textContent")
     # Words for those who hear the page come before the text.
@@ -60,15 +67,16 @@ def test_a_text_stays_a_text(name: str, fresh: Browser, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-def test_a_very_long_word_does_not_widen_the_page(width: int, fresh: Browser, tmp_path: Path) -> None:
-    page = page_of(tmp_path, TEXTS["long"])
+def test_a_very_long_word_does_not_widen_the_page(
+    width: int, fresh: Browser, pages: dict[str, tuple[str, Path]]
+) -> None:
     fresh.resize(width, 900)
-    fresh.open(page)
+    fresh.open(pages["long"][1])
     assert fresh.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_the_policy_forbids_all_but_the_pages_own_scripts(fresh: Browser, tmp_path: Path) -> None:
-    fresh.open(page_of(tmp_path, TEXTS["braces"]))
+def test_the_policy_forbids_all_but_the_pages_own_scripts(fresh: Browser, pages: dict[str, tuple[str, Path]]) -> None:
+    fresh.open(pages["others"][1])
     policy = fresh.evaluate("document.querySelector('meta[http-equiv=\"Content-Security-Policy\"]').content")
     assert policy.startswith("default-src 'none'; script-src 'sha256-")
     assert "unsafe-eval" not in policy

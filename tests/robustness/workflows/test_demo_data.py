@@ -27,8 +27,13 @@ SOURCES = ("nibabel", "nilearn", "stardist")
 
 
 @cache
+def folder(name: str) -> Path:
+    return demo_data(name)
+
+
+@cache
 def entries(name: str, split: str) -> list[dict]:
-    return json.loads((demo_data(name) / "anns" / f"{split}.json").read_text("utf-8"))
+    return json.loads((folder(name) / "anns" / f"{split}.json").read_text("utf-8"))
 
 
 def everything(name: str) -> list[dict]:
@@ -37,12 +42,12 @@ def everything(name: str) -> list[dict]:
 
 @cache
 def label_map(name: str, file: str) -> np.ndarray:
-    return np.asarray(Image.open(demo_data(name) / "masks" / file))
+    return np.asarray(Image.open(folder(name) / "masks" / file))
 
 
 @cache
 def card(name: str) -> dict:
-    return json.loads((demo_data(name) / "dataset_card.json").read_text("utf-8"))
+    return json.loads((folder(name) / "dataset_card.json").read_text("utf-8"))
 
 
 def mask_of(name: str, entry: dict, label: str = "") -> np.ndarray:
@@ -71,7 +76,7 @@ class TestFiles:
 
     def test_every_file_is_listed_and_every_listed_file_exists(self, name):
         for kind, key in (("images", "img_name"), ("masks", "mask_name")):
-            files = {path.name for path in (demo_data(name) / kind).iterdir()}
+            files = {path.name for path in (folder(name) / kind).iterdir()}
             assert files == {entry[key] for entry in everything(name)}
 
     def test_masks_are_label_maps_with_named_values_not_empty_and_of_the_images_size(self, name):
@@ -80,11 +85,11 @@ class TestFiles:
             mask = mask_of(name, entry)
             assert mask.any(), entry["mask_label"]
             assert set(np.unique(label_map(name, entry["mask_name"]))) <= {0, *named}
-            with Image.open(demo_data(name) / "images" / entry["img_name"]) as image:
+            with Image.open(folder(name) / "images" / entry["img_name"]) as image:
                 assert (image.mode, image.size) == ("L", mask.shape[::-1])
 
     def test_notice_and_card_say_that_there_is_one_subject(self, name):
-        notice = (demo_data(name) / "NOTICE.txt").read_text("utf-8")
+        notice = (folder(name) / "NOTICE.txt").read_text("utf-8")
         wanted = {"brain": ("THIS IS ONE BRAIN", "One brain"), "nuclei": ("THIS IS ONE PICTURE", "One picture")}[name]
         assert wanted[0] in notice
         assert wanted[1] in card(name)["warning"]
@@ -96,17 +101,17 @@ class TestFiles:
 
 
 def test_terms_travel_with_the_data():
-    brain = " ".join((demo_data("brain") / "NOTICE.txt").read_text("utf-8").split())
+    brain = " ".join((folder("brain") / "NOTICE.txt").read_text("utf-8").split())
     assert "Copyright (C) 1993-2009 Louis Collins, McConnell Brain Imaging Centre" in brain
     assert "provided that the above copyright notice appear in all copies" in brain
-    nuclei = (demo_data("nuclei") / "NOTICE.txt").read_text("utf-8")
+    nuclei = (folder("nuclei") / "NOTICE.txt").read_text("utf-8")
     assert "CC0 1.0" in nuclei
     assert "BSD 3-Clause License" in nuclei
 
 
 def test_images_masks_and_annotations_stay_below_three_megabytes():
     assert (
-        sum(path.stat().st_size for name in SETS for path in demo_data(name).rglob("*.*") if path.name != "pixels.zip")
+        sum(path.stat().st_size for name in SETS for path in folder(name).rglob("*.*") if path.name != "pixels.zip")
         < 3e6
     )
 
@@ -136,7 +141,7 @@ class TestWords:
         from robustness.runners.data.load import load_dataset
 
         for split in SPLITS:
-            data = load_dataset(demo_data(name), split, "p6", subject="image")
+            data = load_dataset(folder(name), split, "p6", subject="image")
             assert len(data) == len(entries(name, split))
             assert {info.target for info in data.infos} == {e["attributes"]["structure"] for e in entries(name, split)}
         case = data[0]
@@ -195,7 +200,7 @@ class TestBrain:
     def test_white_matter_is_brighter_than_gray_matter_and_ventricles_are_darkest(self):
         sums: dict[str, list[float]] = {}
         for entry in everything("brain"):
-            image = np.asarray(Image.open(demo_data("brain") / "images" / entry["img_name"]))
+            image = np.asarray(Image.open(folder("brain") / "images" / entry["img_name"]))
             mask = mask_of("brain", entry)
             sums.setdefault(entry["attributes"]["structure"], []).append(float(image[mask].mean()))
         assert max(sums["lateral ventricle"]) < min(sums["gray matter"])
@@ -271,14 +276,14 @@ def test_the_script_makes_the_same_data_again(tmp_path):
     for name in SETS:
         made = {path.relative_to(tmp_path / name) for path in (tmp_path / name).rglob("*") if path.is_file()}
         assert made == {
-            path.relative_to(demo_data(name))
-            for path in demo_data(name).rglob("*.*")
+            path.relative_to(folder(name))
+            for path in folder(name).rglob("*.*")
             if path.name != "NOTICE.txt" and path.suffix != ".png"
         }
         for path in made - {Path("pixels.zip")}:
-            assert (tmp_path / name / path).read_text("utf-8") == (demo_data(name) / path).read_text("utf-8"), path
+            assert (tmp_path / name / path).read_text("utf-8") == (folder(name) / path).read_text("utf-8"), path
         with zipfile.ZipFile(tmp_path / name / "pixels.zip") as archive:
             for member in archive.namelist():
                 # Pixels, not bytes: another zlib may pack them otherwise.
                 again = np.asarray(Image.open(io.BytesIO(archive.read(member))))
-                assert np.array_equal(again, np.asarray(Image.open(demo_data(name) / member))), member
+                assert np.array_equal(again, np.asarray(Image.open(folder(name) / member))), member

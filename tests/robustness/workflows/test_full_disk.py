@@ -136,6 +136,7 @@ def test_what_was_there_before_stays(command, home, tmp_path, monkeypatch):
     assert [path.read_text() for path in before] == ["old"] * len(before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", [1_500, 9_000, 30_000])
 def test_an_audit_goes_on_from_where_the_room_ended(room, home, tmp_path, monkeypatch):
     monkeypatch.chdir(home)

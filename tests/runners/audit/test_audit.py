@@ -286,6 +286,7 @@ class TestResume:
                 out=tmp_path,
             )
 
+    @pytest.mark.slow
     def test_killed_at_random_moments_the_resumed_table_is_the_undisturbed_one(self, data, tmp_path):
         script = tmp_path / "go.py"
         script.write_text(

@@ -99,7 +99,7 @@ def test_a_program_that_ends_is_started_again(persistent, tmp_path):
     [
         ("dies", {}, "no weights here"),
         ("refuses", {}, "out of memory"),
-        ("slow", {"timeout_s": 3}, "longer than 3 s"),
+        ("slow", {"timeout_s": 0.5}, "longer than 0.5 s"),
     ],
 )
 def test_what_went_wrong_is_told(persistent, how, options, message):
