@@ -235,6 +235,7 @@ def test_python_of_a_page_runs_offline_as_it_stands(document: Path, tmp_path: Pa
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_the_site_is_built_without_a_warning(tmp_path: Path):
     pytest.importorskip("mkdocs", reason="the site is built with the dev extra")
     typed = subprocess.run(

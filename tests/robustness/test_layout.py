@@ -7,7 +7,7 @@ import importlib.util
 import re
 import subprocess
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -43,8 +43,14 @@ def sources(*folders: str) -> list[Path]:
 
 
 @cache
-def parsed(file: Path) -> ast.Module:
-    return ast.parse(file.read_text("utf-8"))
+def graph() -> dict[str, set[str]]:
+    return house.graph(ROOT)
+
+
+@cache
+def nodes_of_imports(file: Path) -> list[ast.Import | ast.ImportFrom]:
+    tree = ast.parse(file.read_text("utf-8"))
+    return [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
 
 
 def relative(file: Path) -> str:
@@ -57,9 +63,9 @@ def module_name(file: Path) -> str:
     return ".".join([*package, *(part for part in rest if part != "__init__")])
 
 
-def imported(tree: ast.AST) -> Iterator[str]:
-    """Yield every module that the code names in an import, `from x import y` also as x.y."""
-    for node in ast.walk(tree):
+def imported(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    """Yield every module that these nodes name in an import, `from x import y` also as x.y."""
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
@@ -117,11 +123,11 @@ def test_every_folder_with_sources_is_a_package():
 
 
 def test_no_module_imports_itself_through_others():
-    assert house.circles(house.graph(ROOT)) == []
+    assert house.circles(graph()) == []
 
 
 def test_no_folder_imports_a_folder_that_imports_it():
-    assert house.circles(house.folders(house.graph(ROOT), packages())) == []
+    assert house.circles(house.folders(graph(), packages())) == []
 
 
 def test_a_circle_is_shown_as_a_path():
@@ -168,7 +174,7 @@ def test_tests_lie_in_the_rooms_that_they_test_and_golden_values_beside_them():
 
 
 def test_imports_go_one_way():
-    wrong = {relative(file): forbidden(module_name(file), imported(parsed(file))) for file in sources(*HOUSE)}
+    wrong = {relative(file): forbidden(module_name(file), imported(nodes_of_imports(file))) for file in sources(*HOUSE)}
     assert {file: names for file, names in wrong.items() if names} == {}
 
 
@@ -183,7 +189,7 @@ def test_imports_go_one_way():
     ],
 )
 def test_an_import_against_the_direction_is_found(module: str, code: str, wrong: str):
-    assert any(name.startswith(wrong) for name in forbidden(module, imported(ast.parse(code))))
+    assert any(name.startswith(wrong) for name in forbidden(module, imported(ast.walk(ast.parse(code)))))
 
 
 def ours() -> list[Path]:
@@ -195,7 +201,7 @@ def ours() -> list[Path]:
 def test_no_import_is_relative():
     dots = {
         relative(file): [
-            node.lineno for node in ast.walk(parsed(file)) if isinstance(node, ast.ImportFrom) and node.level
+            node.lineno for node in nodes_of_imports(file) if isinstance(node, ast.ImportFrom) and node.level
         ]
         for file in ours()
     }
@@ -203,13 +209,17 @@ def test_no_import_is_relative():
 
 
 def test_no_import_loads_a_second_copy_of_a_room():
-    bare = {relative(file): [n for n in imported(parsed(file)) if n.split(".")[0] in ROOMS] for file in ours()}
+    bare = {
+        relative(file): [n for n in imported(nodes_of_imports(file)) if n.split(".")[0] in ROOMS] for file in ours()
+    }
     assert {file: names for file, names in bare.items() if names} == {}
 
 
 def test_no_import_works_in_a_checkout_alone():
     inside = re.compile(r"robustness\.(robustness|tests|examples|benchmarks)\b")
-    wrong = {relative(file): [name for name in imported(parsed(file)) if inside.match(name)] for file in ours()}
+    wrong = {
+        relative(file): [name for name in imported(nodes_of_imports(file)) if inside.match(name)] for file in ours()
+    }
     assert {file: names for file, names in wrong.items() if names} == {}
 
 
