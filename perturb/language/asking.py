@@ -18,7 +18,8 @@ _NOUN = (
     r"(?! (?:(?:ir)?regular|(?:un)?sharp|smooth))"
 )
 REQUEST = re.compile(
-    r"(?P<lead>^\s*|[.;:,!?] +|\b(?:please|pls|plz|kindly)[, ]+|\b(?:you|you please|you kindly|like you to|to) )"
+    r"(?P<lead>^\s*|[.;:,!?] +|\b(?:please|pls|plz|kindly)[, ]+|\b(?:you|you please|you kindly|like you to|to) "
+    r"|\b(?:count|identify|find|locate|detect|show) and )"
     rf"(?P<verb>{_ASKING})\b(?= ){_NOUN}",
     re.IGNORECASE,
 )
@@ -43,6 +44,10 @@ _NEVER_FINITE = frozenset("segment outline delineate mark trace label find show 
 _COPULAS = frozenset(
     "is are was were lie lies sit sits has have can shows reveals demonstrates depicts contains needs".split()
 )
+_PREDICATES = _COPULAS | frozenset(
+    "measures appears extends arises involves causes suggests indicates looks seems remains does do had may might could"
+    " enhances projects protrudes occupies communicates showed revealed demonstrated confirmed confirms".split()
+)
 
 
 def asks(text: str) -> bool:
@@ -63,3 +68,15 @@ def is_sentence(text: str) -> bool:
         return True
     words = re.findall(r"[a-z]+", _RELATIVE.sub("", text.lower()))
     return any(word in _COPULAS or (word in finite_verbs() and word not in _NEVER_FINITE) for word in words)
+
+
+def ends_with_verb(text: str) -> bool:
+    """Tell whether a name took the verb behind it for its last noun: "membrane causes"."""
+    return text.rpartition(" ")[2].lower() in _PREDICATES
+
+
+def starts_with_verb(text: str) -> bool:
+    """Tell whether a text begins with a finite verb, so that it goes on with a sentence: "occupies the fundus"."""
+    first = re.match(r"(?:also |mainly |mostly )?([a-z]+)\b", text.lstrip(), re.IGNORECASE)
+    word = first[1].lower() if first else ""
+    return word in _PREDICATES or (word in finite_verbs() and word not in _NEVER_FINITE)

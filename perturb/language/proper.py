@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from robustness.perturb.language.grammar.vocabulary import words
+from robustness.perturb.language.grammar.vocabulary import category_of, kind_of, words
 from robustness.perturb.language.ontology.terms import forget_on_extend, term_index
 
 _POSSESSIVES = frozenset({"patient's", "viewer's", "image's", "observer's", "subject's", "left's", "right's", "body's"})
@@ -19,7 +19,7 @@ def is_proper(text: str) -> bool:
         (True, True, False)
     """
     first, _, rest = text.strip().replace("\u2019", "'").partition(" ")
-    first = re.split(r"[,;:]", first, maxsplit=1)[0]
+    first = re.split(r"[,;:!?]|\(", first, maxsplit=1)[0]
     if not first[:1].isupper():
         return False
     if not re.fullmatch(r"[A-Z][a-z']*(?:-[a-z']+)*\.?", first):
@@ -28,9 +28,39 @@ def is_proper(text: str) -> bool:
     if lower.endswith("'s"):
         return lower not in _POSSESSIVES
     following = rest.split(" ", 1)[0]
+    if "-" not in first and _NOUN_BEHIND.match(rest) and not _ADJECTIVE.search(lower) and not _is_word(lower):
+        # "Morton neuroma": a word that nothing knows, before the name of a finding.
+        return True
     return any(part in _eponyms() for part in (lower, *lower.split("-"))) or (
         len(following) == 1 and following.isupper() and lower not in words("classes.determiner")
     )
+
+
+_NOUN_BEHIND = re.compile(
+    r"(?:\w*(?:oma|itis|osis|cele|lith)s?|cysts?|lesions?|nodes?|nodules?|bod(?:y|ies)|cells?|disease|signs?|deformity|sprain"
+    r"|fractures?|hernias?|ulcers?|diverticul\w+|spots?|lines?|rings?|ligaments?|tendons?|glands?|ducts?|canal|triangle|fossa"
+    r"|tubes?|catheters?|drains?|clips?|syndrome|malformation|phenomenon|abscess|contracture|tumou?rs?|plaques?|layer|membrane"
+    r"|stripe|angle|space|pouch|cave|foramen|sinus|sphincter|valve|muscle|artery|vein|nerve|cartilage)\b",
+    re.IGNORECASE,
+)
+_ADJECTIVE = re.compile(
+    r"(?:ar|al|ic|ous|ive|ary|ory|oid|ed|ing|ent|ant|ble|less|ful|ate|ile|ine|y|ern|ior|s|like|ous|tion|sion|ment|ness|ion"
+    r"|ure|ity|ism)$"
+)
+
+
+@cache
+def _words() -> frozenset[str]:
+    """Return the small words of all names of the ontology."""
+    written = {
+        w for group in term_index().values() for t in group for name in (t.name, t.plural) for w in name.split(" ")
+    }
+    return frozenset(w for w in written if w.islower())
+
+
+def _is_word(lower: str) -> bool:
+    """Tell whether anything knows a word as one of the language, and not as a name of a person."""
+    return lower in _words() or bool(kind_of(lower)) or bool(category_of(lower))
 
 
 @cache
@@ -41,4 +71,5 @@ def _eponyms() -> frozenset[str]:
     return words("classes.eponym") | {w.lower() for w in firsts}
 
 
-forget_on_extend(_eponyms)
+for _cached in (_eponyms, _words):
+    forget_on_extend(_cached)

@@ -14,7 +14,8 @@ from robustness.perturb.language.inflection import is_plural
 from robustness.perturb.language.need import is_selecting, same_target
 from robustness.perturb.language.parse import kinds_of
 from robustness.perturb.prompt.base import PromptPerturbation
-from robustness.perturb.prompt.removal import BROKEN, mended, removal, what_holds
+from robustness.perturb.prompt.holding import what_holds
+from robustness.perturb.prompt.removal import is_sound, mended, removal
 from robustness.registry import PERTURBATIONS
 from robustness.types import Attribute, Case, DataContext, NotApplicable, Params, Prompt
 
@@ -63,11 +64,14 @@ class Drop(PromptPerturbation):
             # "One vessel is seen" keeps an article.
             following = text[old.stop :].lstrip()
             edit = Edit(old.start, old.stop, old.value, match_case("an" if takes_an(following) else "a", old.value))
+        if old.value.lower() == "both" and (is_sentence(text) or _PREPOSITION.search(text[: old.start])):
+            # "Segment both lungs" keeps an article.
+            edit = Edit(old.start, old.stop, old.value, match_case("the", old.value))
         edit = _without_an_article(text, _with_its_article(case.prompt, old, edit))
         edits, repairs = mended(text, edit)
         left = splice(text, [*edits, *repairs])
         # What the source holds itself ("On sagittal images") is not broken by the drop.
-        if {m.group().lower() for m in BROKEN.finditer(left)} - {m.group().lower() for m in BROKEN.finditer(text)}:
+        if not is_sound(text, left):
             return NotApplicable(f"the sentence cannot stand without its {self.kind} {old.value!r}")
         if _loses_its_verb(text, edit):
             return NotApplicable(f"without its {self.kind} {old.value!r} the sentence would have no verb")
@@ -109,6 +113,7 @@ _CATEGORY = re.compile(
     r"(?: (?:grade|type|class|stage|category|score))?[ -](?:\d+|[IVX]+|[A-E])[\w+-]*$",
     re.IGNORECASE,
 )
+_PREPOSITION = re.compile(r"\b(?:in|on|of|at|over|behind|above|below|near|from|to|within) $", re.IGNORECASE)
 _CLAUSE = re.compile(r"[.!?](?=\s|$)")
 _RELATIVE = re.compile(r"\W*(?:that|which|who)\b", re.IGNORECASE)
 

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import re
 
+from robustness.perturb.language.asking import starts_with_verb
 from robustness.perturb.language.edit import Edit, article_repair
 from robustness.perturb.language.grammar.tagger import finite_verbs
 from robustness.types import Attribute, Prompt
 
+_FRAME_NOUN = r"(?:image|picture|frame|photo\w*|screen|film|slice|scan|sector|tile|view|field)\b"
 _IMAGE = r" of (?:the|this|an?) (?:image|picture|photo(?:graph)?|frame|screen|tile|scan|slice|view|radiograph)\b"
-_SCAN = r"(?:views?|projection|planes?|scans?|scanning|images?|slices?|sections?|reformats?|reconstructions?)"
-_AT = r"(?:in|within|inside|of|at|on|over|throughout|into)"
+_SCAN = r"(?:views?|projection|planes?|scans?|scanning|images?|slices?|sections?|windows?|reformats?|reconstructions?)"
+_AT = r"(?:in|within|inside|of|at|on|over|throughout|into)(?: all(?: of)?| both| either| each)?"
+_SOME = r"(?:about|approximately|approx\.|roughly|around|circa|almost|nearly|up to|at least|over) "
+_ABOUT = rf"(?:{_SOME})?"
+_ACROSS = (
+    r"(?:,? in (?:its |the )?(?:maximum |greatest |largest |longest )?"
+    r"(?:diameter|size|length|width|thickness|dimension)| across| long| wide| thick)?"
+)
 # kind -> (what stands before the value, what stands after it, what remains), first match wins.
 _NOUN = (
     r"(?: (?:textures?|surfaces?|echotexture|consistency|appearance|margins?|borders?|edges?|contours?|outlines?|signal"
@@ -46,7 +54,8 @@ _CARRIERS: dict[str, tuple[tuple[str, str, str], ...]] = {
         (r"(?:it is |it's )?(?:\ban? )?", r"(?:-shaped| shaped?\b)? ", ""),
     ),
     "view": (
-        (r",? (?:in|on) (?:an? |the )?", r" (?:view|projection|plane|scan|images?)\b(?=\s*(?:[.,;:]|$))", ""),
+        (r"^(?:on|in) (?:the )?", rf" {_SCAN}, ", ""),
+        (r",? (?:in|on) (?:an? |the )?", r" (?:view|window|projection|plane|scan|images?)\b(?=\s*(?:[.,;:]|$))", ""),
         (r",\s*", rf"(?: {_SCAN})?(?=\s*(?:[.,;:]|$))", ""),
         (r",? on ", rf" {_SCAN}(?=\s*(?:[.,;:]|$))", ""),
         (r"^", rf" {_SCAN}\s*[,:]\s*", ""),
@@ -65,7 +74,10 @@ _CARRIERS: dict[str, tuple[tuple[str, str, str], ...]] = {
         (r" of an? ", r"(?: patient| subject)?(?=\s*(?:with\b|[.,;]|$))", ""),
         (r" ", r"(?= with\b|\s*[.,;]|\s*$)", ""),
     ),
-    "quality": ((r",? with ", r"(?: image)? quality\b", ""),),
+    "quality": (
+        (r",? with ", r"(?: image)? quality\b", ""),
+        (r",\s*", r"(?: image)? quality(?=\s*(?:[.,;:]|$))", ""),
+    ),
     "pathology": ((r" ", r" (?:is|are) present\.?", ""), (r"", r" ", "")),
     "number": (
         (r",? in ", r" (?:(?:separate|distinct|single|disjoint) )?(?:regions?|parts?|pieces?)\b", ""),
@@ -88,6 +100,7 @@ _CARRIERS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ),
     ),
     "modality": (
+        (r"^(?:on|in) (?:this |the |an? )?", r"(?: (?:scan|image|slice|section)s?)?,? (?=there\b)", ""),
         (
             r",? (?:on|in|at) (?:this |the |an? |these )?",
             r"(?: (?:scan|image|slice|section)s?\b)?(?=\s*(?:[.,;:?]|$))",
@@ -96,10 +109,11 @@ _CARRIERS: dict[str, tuple[tuple[str, str, str], ...]] = {
         (r",\s*", r"(?=\s*(?:[.,;:?]|$))", ""),
     ),
     "measure": (
-        (r",? (?:measuring|of|with a diameter of|at|on) (?:about |up to )?", r"", ""),
-        (r",\s*each (?:measuring )?(?:about |approximately |roughly |around |up to )?", r"(?=\s*(?:[.,;:?]|$))", ""),
-        (r",\s*", r"(?: in (?:diameter|size|length))?(?=\s*(?:[.,;:?]|$))", ""),
-        (r"", r"(?: in (?:diameter|size|length))? ", ""),
+        (rf",? (?:(?:which|that) )?(?:measuring|measures?|of|with a diameter of|at|on) {_ABOUT}", _ACROSS, ""),
+        (rf",\s*each (?:measuring )?{_ABOUT}", r"(?=\s*(?:[.,;:?]|$))", ""),
+        (rf",\s*{_ABOUT}", rf"{_ACROSS}(?=\s*(?:[.,;:?]|$))", ""),
+        (rf" {_SOME}", _ACROSS, ""),
+        (rf"{_ABOUT}", rf"{_ACROSS} ", ""),
     ),
     "margin": _LOOK,
     "signal": _LOOK,
@@ -107,6 +121,7 @@ _CARRIERS: dict[str, tuple[tuple[str, str, str], ...]] = {
     "side": (
         (r",? (?:on|in|at) (?:the )?", r"(?:[- ]side)?(?=\s*(?:[.,;:?]|$| of\b))", ""),
         (r"^", r":?\s+", ""),
+        (r" ", r"(?=,)", ""),
         (r"", r" ", ""),
     ),
     "certainty": ((r"", r" ", ""),),
@@ -122,10 +137,37 @@ BROKEN = re.compile(
     r"|\b(?:from|by|very|just|about|at) (?:to|of|in)\b"
     r"|\b(?:lying|projecting|situated|located|sitting|extending|tracking|arising|wedged|sits?|lies?)\s*(?:[.,;:?!]|$)"
     r"|,\s*\w+ly\s*(?:[.;]|$)|['\u2019]s\s*(?:[.,;:?!]|$)|['\u2019]s (?:that|which|is|are)\b"
-    r"|\bon (?:axial|coronal|sagittal|en face)\s*(?:[.,;:]|$)|\bjust\s*$",
+    r"|\bon (?:axial|coronal|sagittal|en face)\s*(?:[.,;:]|$)|\bjust\s*$"
+    r"|^(?:showing|demonstrating|depicting|revealing|displaying|containing|located|situated) "
+    r"|\b(?:positioned|scattered|distributed|placed|attached|lodged|embedded|covered|filled|lined|surrounded|associated"
+    r"|infected|accompanied|complicated|compatible|consistent|secondary|due|adjacent|close|next|prior|related|occupying"
+    r"|involving|measuring|containing|showing|affecting|compared)\s*(?:[.,;:?!]|$)"
+    r"|\b(?:about|approximately|roughly|around|than)\s+(?:is|are|lies|lie|in|of|at|on|seen)\b|\bthan\s*(?:[.,;:?!]|$)"
+    r"|\b(?:is|are) in (?:size|shape|colou?r|outline)\b|\bin all\s*(?:[.,;:?!]|$)|(?:^|, )to \w"
+    r"|\b(?:the|an?) (?:at|on|from|to|for|near|within|between|above|below)\b"
+    r"|\b(?:lies?|lying|is|are|sits?) in the (?:image|picture|frame|photo)\s*[.]?$"
+    rf"|(?:\bthe|,) (?:half|part|side|third|corner|quadrant)(?: of the {_FRAME_NOUN}|\s*[.]?$)|\bon images\b"
+    r"|[\u201c\"\u2018']\s*[\u201d\"\u2019']|[,\s]-\w|=\s*(?:[,;]|$)|\w+=\w+=|[;_]\s*$|\w_\s|--\s*(?:--|[.]?$)"
+    r"|^\w ?=|^\d[\w. ]*:"
+    r"|(?<!is )(?<!are )(?<!be )\b(?:seen|noted|found|identified|detected|shown)\s*[.]?$|\b(?:is|are) and\b"
+    r"|\b(?:causes|involves|contains|displaces|abuts|surrounds|covers|compresses|occupies|invades|overlies|infiltrates)"
+    r"\s*[.]?$|\bthis-|, the one\s*[.]?$|(?:^|, )(?:image )?quality\b|\(\s*(?:$|[,;])|\b(?:on|in|at) there\b"
+    r"|^(?:is|are) (?:the |this |there )?\w+\?",
     re.IGNORECASE,
 )
+
+
+def is_sound(before: str, after: str) -> bool:
+    """Tell whether a changed text holds no break, no open parenthesis and no doubled word that its source had not."""
+    old = {m.group().lower() for m in BROKEN.finditer(before)}
+    is_balanced = after.count("(") == after.count(")") or before.count("(") != before.count(")")
+    return is_balanced and not {m.group().lower() for m in BROKEN.finditer(after)} - old
+
+
 _WORD_ONLY = ((r"", r",? ", ""), (r" ", r"", ""))
+
+
+_GOES_ON = re.compile(r", (?:with|in|at|on|of|from)\b", re.IGNORECASE)
 
 
 def removal(prompt: Prompt, old: Attribute) -> Edit:
@@ -140,8 +182,23 @@ def removal(prompt: Prompt, old: Attribute) -> Edit:
         if re.match(r"\s*(?:[.;:?!)]|$)", text[stop:]):
             # Nothing follows: the comma before goes too.
             start = len(text[:start].rstrip(" ,")) if text[:start].rstrip(" ").endswith(",") else start
+        elif text[start:stop].startswith(",") and _GOES_ON.match(text, stop):
+            # "A wound, 4 cm by 3 cm, with erythema": both commas were the measure's.
+            stop += 1
+        elif text[start:stop].startswith(",") and text[stop : stop + 1] == "," and starts_with_verb(text[stop + 1 :]):
+            stop += 1
+        start = _with_its_distance(prompt, old, start)
         return _without_comma(prompt, Edit(start, stop, text[start:stop], rest))
     return Edit(old.start, old.stop, old.value, "")
+
+
+def _with_its_distance(prompt: Prompt, old: Attribute, start: int) -> int:
+    """Return where a relation begins with the distance that it gives: " 4 cm above the carina"."""
+    if old.kind != "relation":
+        return start
+    distance = next((a for a in prompt.attributes if a.kind == "measure" and a.stop == start), None)
+    about = re.search(rf" {_ABOUT}$", prompt.text[: distance.start]) if distance else None
+    return about.start() if about else start
 
 
 def _without_comma(prompt: Prompt, edit: Edit) -> Edit:
@@ -163,71 +220,6 @@ def _without_comma(prompt: Prompt, edit: Edit) -> Edit:
         gap = "" if following[:1] == " " else " "
         return Edit(comma.start(), edit.stop, text[comma.start() : edit.stop], gap)
     return edit
-
-
-def what_holds(prompt: Prompt, old: Attribute) -> str:
-    """Return why a value cannot be left out, by what stands around it, or ""."""
-    before, after = prompt.text[: old.start], prompt.text[old.stop :]
-    neighbours = [a for a in prompt.attributes if a is not old]
-    follows = {a.kind for a in neighbours if 0 <= a.start - old.stop <= 1}
-    precedes = {a.kind for a in neighbours if 0 <= old.start - a.stop <= 1}
-    why = ""
-    if old.kind == "certainty" and (_PREDICATE.match(old.value) or follows & {"pathology", "negation"}):
-        why = "the sentence hangs on it"
-    elif old.kind == "pathology" and "certainty" in precedes:
-        why = "the words of certainty before it speak of it"
-    elif old.kind == "sex" and "age" in precedes and not before.rstrip().lower().endswith("old"):
-        why = "the age before it needs a noun"
-    elif old.kind == "modality" and precedes & {"view", "phase", "quality"} and not _PICTURE_NEXT.match(after):
-        why = "the words before it need a noun"
-    elif old.kind in ("direction", "side", "place") and _PARTITIVE.match(after):
-        why = "the part of the body that follows is named by it"
-    elif old.kind == "age" and "sex" in follows and not re.search(r"\b(?:an?|the|this|of)\s*$", before, re.IGNORECASE):
-        why = "the noun behind it would stand alone"
-    elif old.kind == "measure" and (_QUANTITY.search(before) or _COMPARATIVE.search(before)):
-        why = "the words before it tell what is measured"
-    elif old.kind == "size" and re.search(r"\bthe\s*$", before, re.IGNORECASE) and "measure" in follows:
-        why = "it names the one of two that is measured"
-    elif old.kind == "relation" and follows & {"place", "location"} and not after.lstrip().startswith(","):
-        why = "what follows tells where it leads"
-    elif old.kind == "location" and _LEADING.search(before):
-        why = "the verb before it leads there"
-    elif old.kind in ("location", "place", "side") and ENUMERATED.search(prompt.text):
-        why = "the prompt tells where each of several lies"
-    elif old.kind == "number" and _COUNTED_AGAIN.search(after):
-        why = "what follows still counts"
-    elif old.kind == "direction" and _DEPTH.fullmatch(old.value) and _INJURY.search(prompt.text):
-        why = "it tells how deep the injury goes, not where it lies"
-    elif old.kind == "location" and sum(a.kind == "location" and a.role == old.role for a in prompt.attributes) > 1:
-        why = "the prompt tells the location more than once"
-    return f"{old.value!r} cannot be left out: {why}" if why else ""
-
-
-_PREDICATE = re.compile(r"(?:is|are|was|may|might|could|can|cannot|suspected to|appears|seems)\b", re.IGNORECASE)
-_PICTURE_NEXT = re.compile(r"\s*(?:images?|scans?|slices?|sections?|views?|pictures?)\b", re.IGNORECASE)
-_QUANTITY = re.compile(
-    r"\b(?:fraction|thickness|angle|diameter|volume|length|width|height|depth|rate|pressure|score|index|dose|value|ratio)"
-    r"(?: of| =|:)?\s*$",
-    re.IGNORECASE,
-)
-_PARTITIVE = re.compile(
-    r" (?:quadrants?|aspects?|thirds?|portions?|parts?|hal(?:f|ves)|zones?|segments?|poles?|ends?|sides?"
-    r"|divisions?|surfaces?|regions?|lobes?|compartments?|columns?)\b",
-    re.IGNORECASE,
-)
-_COMPARATIVE = re.compile(r"\bthe \w+(?:er|est)\s*$", re.IGNORECASE)
-_LEADING = re.compile(r"\w{3,}ing (?:from|to|into|towards?|at|in|on|over) (?:the )?$", re.IGNORECASE)
-# "one at the top and one in the middle": each of several is told by itself.
-ENUMERATED = re.compile(r"\bone\b.+\b(?:one|two|three|the other|another)\b", re.IGNORECASE)
-_COUNTED_AGAIN = re.compile(
-    ENUMERATED.pattern + r"|\bthe (?:larger|smaller|largest|smallest|bigger|biggest|other|first|second|former|latter)\b"
-    r"|\bboth\b|\brespectively\b",
-    re.IGNORECASE,
-)
-_DEPTH = re.compile(r"superficial|deep", re.IGNORECASE)
-_INJURY = re.compile(
-    r"\b(?:burn|wound|ulcer|laceration|abrasion|cut|erosion|bite|incision|scald|tear)s?\b|\bulceration\b", re.IGNORECASE
-)
 
 
 def mended(text: str, edit: Edit) -> tuple[list[Edit], list[Edit]]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from robustness.perturb.language.asking import REQUEST, asks, denies, is_sentence
 from robustness.perturb.language.edit import match_case
+from robustness.perturb.language.inflection import is_plural
 from robustness.types import Prompt
 
 _VERBS = ("outline", "delineate", "mark")
@@ -37,29 +38,101 @@ _STATEMENT_FRAMES = (
     "Segment what is reported here: {}",
 )
 _QUESTION = re.compile(r"(?:can|could|would|will) you (?:please |kindly )?(?P<asked>.+?)\s*\?$", re.IGNORECASE)
+_WHERE = re.compile(r"where (?P<be>is|are) (?P<what>(?:the |an? )?.+?)\s*\?$", re.IGNORECASE)
 _POLITE = re.compile(r"(?:please|pls|plz|kindly)[, ]+(?P<asked>.+)$", re.IGNORECASE)
 _CHATTY = re.compile(r",? (?:thx|thanks|thank you|ty)[.!]*$", re.IGNORECASE)
+_IMPERATIVE = re.compile(r"(?:give me|count|draw)\b", re.IGNORECASE)
+# "OD: optic disc", "Findings: nodule in the right lung": a heading, and what it is the heading of.
+_HEADED = re.compile(r"(?P<heading>[^:.;?!]{1,80}:) (?P<what>[^:?!]+)$")
+_REPORT = re.compile(
+    r"(?:findings?|impression|conclusion|report|diagnosis|result|comment|description|prompt|text|query|label|class"
+    r"|target|organ|structure|object|instrument|lesion)s?:$",
+    re.IGNORECASE,
+)
+_HEADED_FRAMES = ("segment {}", "please outline {}", "delineate {}")
+_DETERMINED = re.compile(
+    r"(?:the|an?|both|each|every|all|this|these|his|her|its|at least|at most|up to|one|two|three|four|five|six|seven"
+    r"|eight|nine|ten|\d+|several|many|multiple|numerous|few|some|a few)\b(?!\s*(?:mm|cm|x\b|%))",
+    re.IGNORECASE,
+)
+# A text that names a picture: the picture would be what is to be outlined.
+_OF_A_PICTURE = re.compile(
+    r"(?:[\w&/-]+[ ,]+){0,6}?(?:scans?|images?|views?|radiographs?|films?|x-?rays?|photos?|photographs?|pictures?"
+    r"|slices?|micrographs?|sections?|CT|MRI|ultrasound|echocardiogram|mammogram|angiogram|b-scan|frame)"
+    r" (?:of|showing|with|through|depicting|demonstrating|displaying|containing|that shows)\b",
+    re.IGNORECASE,
+)
 
 
 def rewordings(prompt: Prompt) -> list[str]:
     """Return texts that say the same in other words: one phrase changed, then the whole inside a frame.
 
-    A frame goes around neither a request (it would ask twice) nor a denial (it would ask for what is absent), and
-    only around a full sentence does it say "this sentence". Capitals of names and abbreviations stay; a frame ends in
+    A frame goes around neither a request (it would ask twice) nor a denial (it would ask for what is absent) nor a
+    picture ("scan of the uterus": the scan would be asked for), and only around a full sentence does it say "this
+    sentence". Behind a heading the frame follows the heading. Capitals of names and abbreviations stay; a frame ends in
     a colon, so that any text fits behind it.
     """
     body = prompt.text.strip()
     wordings = list(_phrases(body))
-    if asks(body):
+    where = _WHERE.fullmatch(body)
+    if where:
+        asked = f"show me where {where['what']} {where['be']}"
+        return [f"{asked[0].upper()}{asked[1:]}.", f"Please {asked}.", f"I would like you to {asked}."]
+    if asks(body) or _IMPERATIVE.match(body):
         return [*_other_verbs(body), *wordings, *_asked_again(body)]
     if denies(prompt):
         if body[:3].lower() == "no " and not is_sentence(body):
-            wordings.append(match_case(f"there is no {body[3:]}", body))
+            target = prompt.get("target")
+            be = "are" if target is not None and is_plural(target.value) else "is"
+            wordings.append(match_case(f"there {be} no {body[3:]}", body))
         if body[:12].lower() == "there is no " and len(body) > 12:
             wordings.append(match_case("no ", body) + body[12:])
         return wordings
-    frames = _STATEMENT_FRAMES if is_sentence(body) else _FRAMES
-    return wordings + [frame.format(body) for frame in frames]
+    if is_sentence(body):
+        return wordings + [frame.format(body) for frame in _STATEMENT_FRAMES]
+    return [*wordings, *(_behind_a_heading(prompt, body) or _of_a_picture(prompt, body) or _framed(body))]
+
+
+def _framed(body: str) -> list[str]:
+    return [frame.format(body) for frame in _FRAMES]
+
+
+def _behind_a_heading(prompt: Prompt, body: str) -> list[str]:
+    """Return "OD: segment the optic disc" of "OD: optic disc"; a heading of a report alone goes."""
+    headed = _HEADED.fullmatch(body) or _HEADED.fullmatch(_with_a_heading(prompt, body))
+    if headed is None or not prompt.attributes or ". " in headed["what"]:
+        return []
+    if _REPORT.match(headed["heading"]):
+        return _framed(headed["what"])
+    target = next((a for a in prompt.attributes if a.kind == "target"), None)
+    if target is None or prompt.text.find(headed["what"]) > target.start or not headed["what"][0].isalnum():
+        return []
+    what = headed["what"] if _DETERMINED.match(headed["what"]) else f"the {headed['what']}"
+    return [f"{headed['heading']} {frame.format(what)}" for frame in _HEADED_FRAMES]
+
+
+def _with_a_heading(prompt: Prompt, body: str) -> str:
+    """Return "CT urogram: renal pelvis" of "CT urogram, renal pelvis": what tells of the picture alone is a heading."""
+    target = next((a for a in prompt.attributes if a.kind == "target"), None)
+    before = [a for a in prompt.attributes if target is not None and a.stop <= target.start]
+    comma = max((body.find(", ", a.stop) for a in before if a.role in ("scan", "patient")), default=-1)
+    if target is None or comma < 0 or comma > target.start or before[0].start > 12:
+        return body
+    if any(a.role not in ("scan", "patient") for a in before if a.start < comma):
+        return body
+    return f"{body[:comma]}: {body[comma + 2 :]}"
+
+
+def _of_a_picture(prompt: Prompt, body: str) -> list[str]:
+    """Return "scan of the uterus: outline the uterus" of "scan of the uterus"."""
+    if not _OF_A_PICTURE.match(body):
+        return []
+    stop = "." if body.endswith(".") else ""
+    names = [a.value for a in prompt.attributes if a.kind == "target"]
+    if len(names) > 2 or not names:
+        return []
+    asked = " and ".join(f"the {name}" for name in names)
+    return [f"{body.removesuffix('.')}: {frame.format(asked)}{stop}" for frame in _HEADED_FRAMES]
 
 
 def _phrases(body: str) -> Iterator[str]:
@@ -87,7 +160,7 @@ def _other_verbs(body: str) -> Iterator[str]:
             yield body[: need.start()] + match_case(passive, need.group()) + body[need.end() :]
         return
     request = REQUEST.search(body)
-    if request is None:
+    if request is None or re.match(r" (?:me )?(?:where|how|if|whether|that)\b", body[request.end() :], re.IGNORECASE):
         return
     old = request["verb"]
     others = [v for v in _VERBS if v != old.lower()]
@@ -112,7 +185,7 @@ def _asked_again(body: str) -> list[str]:
         plain = order[0].upper() + order[1:]
         return [plain] if order != polite["asked"] else [plain, f"I would like you to {order}"]
     first = REQUEST.match(body)
-    if first and not first["lead"].strip():
+    if (first and not first["lead"].strip()) or _IMPERATIVE.match(body):
         request = body[0].lower() + body[1:]
         return [f"Please {request}", f"I would like you to {request}"]
     return []

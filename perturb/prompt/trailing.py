@@ -1,63 +1,155 @@
-"""What stands behind the comma of a denied noun phrase, and what a prompt holds that no plain denial fits."""
+"""What stands behind a denied noun phrase, and what a prompt holds that no plain denial fits."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
+from robustness.perturb.language.asking import starts_with_verb
 from robustness.perturb.language.edit import Edit
+from robustness.perturb.language.inflection import is_plural, singular_of
 from robustness.types import Attribute, Prompt
 
 _DESCRIBING = frozenset(
-    {
-        "size",
-        "shape",
-        "colour",
-        "texture",
-        "margin",
-        "signal",
-        "measure",
-        "certainty",
-        "pathology",
-        "relation",
-        "description",
-        "number",
-    }
+    "size shape colour texture margin signal measure certainty pathology relation description number place location"
+    " direction side".split()
 )
-_PROPERTIES = _DESCRIBING - {"relation", "certainty", "description"}
+_PROPERTIES = frozenset("size shape colour texture margin signal measure pathology number".split())
 _GAP = re.compile(r",\s+")
-_POINTS_BACK = re.compile(r"(?:each|both|all|one|the (?:larger|smaller|largest|smallest|other|first))\b", re.IGNORECASE)
-_PARTICIPLE = re.compile(r"(?:\w+ly )?\w{3,}(?:ing|ed)\b", re.IGNORECASE)
-_SURE = frozenset("definite clear obvious convincing confirmed evident certain definitive".split())
+_POINTS_BACK = re.compile(
+    r"(?:each|both|all|one|the (?:larger|smaller|largest|smallest|other|first)|which|that|most(?:ly)?)\b", re.IGNORECASE
+)
+_ATTACHED = re.compile(r"(?:(?:\w+ly )?\w{3,}(?:ing|ed)|with|without|at least|up to)\b", re.IGNORECASE)
+# What may stand beside the values in a segment that says nothing more than they do.
+_FILLERS = re.compile(
+    r"[\W_]+|\b(?:in|on|at|of|to|from|by|and|or|with|within|the|an?|its?|about|approximately|roughly|around|more|less"
+    r"|than|size|diameter|shape|outline|colou?r|texture|appearance|margins?|borders?|surface|echotexture|signal"
+    r"|intensity|density|attenuation|enhancement|side|most|almost|partly|mainly|just|slightly|very|measuring"
+    r"|each|position|part|long|wide|deep|across|maximum|greatest)\b",
+    re.IGNORECASE,
+)
 _PREDICATE = re.compile(
     r"\s*(?:is|are|was|were|appears?|seems?|looks?|measures?|has|have)(?: (?:a|an|the))?(?: \w+ly| very| about)?\s*",
     re.IGNORECASE,
 )
+# "Cup-to-disc ratio 0.8; segment the optic cup."
+_REPORTED = re.compile(r"\b(?!(?:stage|level|segment|grade)\b)[a-z]+(?: of|:|=)? \d[^,;:]*[,;:]", re.IGNORECASE)
 _MAYBE = re.compile(r"\b(?:may|might|could|possibly|probably|likely)\b", re.IGNORECASE)
+_SURE = frozenset("definite clear obvious convincing confirmed evident certain definitive".split())
+_LENGTH = re.compile(r"\d\s?-?(?:mm|cm|µm|um|μm|m|in|inch(?:es)?|ml|cc)\b|percent|%|half|third|quarter", re.IGNORECASE)
+_MEASURED = re.compile(
+    r",?(?: (?:measuring|of|with an? (?:\w+ )?(?:diameter|length|width|size) of|larger than|smaller than|greater than"
+    r"|less than|more than|about|approximately|roughly|around|up to|over|under))* $",
+    re.IGNORECASE,
+)
+_MEASURED_SIDE = re.compile(r"(?: in (?:\w+ )?(?:size|diameter|length|width|thickness)| in dimension| long| wide)?")
+_WHOLE = (
+    (re.compile(r"\bon both sides\b|\bbilaterally\b", re.IGNORECASE), lambda m: "on either side"),
+    (
+        re.compile(r"\bboth (?:of the |the )?(?P<n>(?:[a-z]+ )?[a-z]+?s)\b(?!-)", re.IGNORECASE),
+        lambda m: f"either {singular_of(m['n'])}",
+    ),
+    (
+        re.compile(r"\ball (?:of the |the )?(?P<n>(?:two|three|four|five|six|\d+) [a-z]+s)\b", re.IGNORECASE),
+        lambda m: f"any of the {m['n']}",
+    ),
+    (
+        re.compile(r"\ball (?:of the |the )?(?P<n>[a-z]+s)\b|\b(?:each|every) (?P<o>[a-z]+)\b", re.IGNORECASE),
+        lambda m: f"any {singular_of(m['n']) if m['n'] else m['o']}",
+    ),
+)
 
 
-def descriptions_behind(prompt: Prompt, target: Attribute) -> list[Edit]:
+def descriptions_behind(prompt: Prompt, target: Attribute) -> list[Edit] | None:
     """Return the edits that leave out what a comma behind a denied target still says of it.
 
     ", heterogeneous echotexture", ", each about 1 cm", ", likely metastatic" describe what the denial says is not
-    there; ", coronal reformat" and ", 58-year-old man" are of the picture and stay, as a second target does.
+    there; ", coronal reformat" and ", 58-year-old man" are of the picture and stay, as a second target does. None where
+    a comma leads to words that nobody could read: they may name another finding.
     """
     text = prompt.text
-    end = _clause_end(prompt, target.stop)
-    edits = []
+    end = clause_end(prompt, target.stop)
+    edits: list[Edit] = []
     for start, stop in _segments(prompt, target.stop, end):
         inner = [a for a in prompt.attributes if start <= a.start < stop]
-        if any(a.kind == "target" for a in inner):
+        if any(a.kind == "target" for a in inner) or starts_with_verb(text[start:stop]):
             break
-        if _describes(text[start:stop], inner):
-            comma = text.rfind(",", 0, start)
-            # ", which is a vessel, is visible": the comma that closes it goes too.
-            stop += re.match(r",(?= (?:is|are|was|were|has|have|lies?|sits?|can)\b)", text[stop:]) is not None
-            edits.append(Edit(comma, stop, text[comma:stop], ""))
+        if inner and all(a.role in ("scan", "patient") for a in inner):
+            continue
+        if not _describes(text, start, stop, inner):
+            return None
+        comma = text.rfind(",", 0, start)
+        # ", which is a vessel, is visible": the comma that closes it goes too.
+        stop += text[stop : stop + 1] == "," and starts_with_verb(text[stop + 1 :].lstrip())
+        edits.append(Edit(comma, stop, text[comma:stop], ""))
     return edits
 
 
-def _clause_end(prompt: Prompt, at: int) -> int:
+def measures_behind(prompt: Prompt, target: Attribute) -> list[Edit]:
+    """Return the edits that leave out how large a denied target is: "no nodule measuring 12 mm" denies the 12 mm.
+
+    A distance goes with the relation that it measures: " 4 cm above the carina".
+    """
+    text = prompt.text
+    end = clause_end(prompt, target.stop)
+    edits = []
+    for a in prompt.attributes:
+        if a.kind != "measure" or not target.stop <= a.start < end or not _LENGTH.search(a.value):
+            continue
+        before = _MEASURED.search(text, target.stop, a.start)
+        start = before.start() if before else a.start
+        side = _MEASURED_SIDE.match(text, a.stop)
+        stop = side.end() if side else a.stop
+        start, stop = _with_parentheses(prompt, start, stop)
+        bare = not starts_with_verb(text[target.stop : start].lstrip().rpartition(" ")[2])
+        way = next(
+            (r for r in prompt.attributes if r.kind in ("relation", "direction") and r.start == stop + 1 and bare), None
+        )
+        stop = way.stop if way else stop
+        owner = next((d for d in prompt.attributes if way and d.kind == "description" and d.stop + 1 == a.start), None)
+        # "with tonsils 8 mm below the foramen": the distance is of what the denied thing has.
+        start = owner.start - 1 if owner else start
+        edits.append(Edit(start, stop, text[start:stop], ""))
+    return edits
+
+
+def rates_behind(text: str, start: int, stop: int) -> list[Edit]:
+    """Return the edit that leaves out what a number is counted by: "no mitoses per 10 high-power fields"."""
+    return [
+        Edit(m.start(), m.end(), m.group(), "")
+        for m in re.finditer(r" per [\w -]+$", text[:stop])
+        if m.start() >= start
+    ]
+
+
+def _with_parentheses(prompt: Prompt, start: int, stop: int) -> tuple[int, int]:
+    """Return a measure's span with the parentheses that hold it and nothing but measures: " (6 x 4 mm, 900 HU)"."""
+    text = prompt.text
+    opening, closing = text.rfind(" (", 0, start + 2), text.find(")", stop)
+    if opening < 0 or closing < 0 or ")" in text[opening:start]:
+        return start, stop
+    inner = text[opening + 2 : closing]
+    for a in prompt.attributes:
+        if a.kind == "measure" and opening < a.start < closing:
+            inner = inner.replace(a.value, "")
+    return (start, stop) if re.search(r"\w", inner) else (opening, closing + 1)
+
+
+def wholes_behind(text: str, start: int, stop: int) -> list[Edit]:
+    """Return the edits of "both" and "all" in [start, stop): "no lesions in both lobes" would allow them in one."""
+    edits: list[Edit] = []
+    for pattern, new in _WHOLE:
+        for m in pattern.finditer(text, start, stop):
+            if any(m.start() < e.stop and e.start < m.end() for e in edits):
+                continue
+            plural = m.groupdict().get("n")
+            if plural and not is_plural(plural):
+                continue
+            edits.append(Edit(m.start(), m.end(), m.group(), new(m)))
+    return edits
+
+
+def clause_end(prompt: Prompt, at: int) -> int:
     """Return where the clause ends; a stop inside a value ("1.5 cm") ends nothing."""
     ends = (m.start() for m in re.finditer(r"[.;:!?](?=\s|$)", prompt.text[at:]))
     return next((at + e for e in ends if not _is_inside(prompt, at + e)), len(prompt.text))
@@ -74,17 +166,25 @@ def _is_inside(prompt: Prompt, at: int) -> bool:
     return any(a.start < at < a.stop for a in prompt.attributes)
 
 
-def _describes(segment: str, inner: list[Attribute]) -> bool:
-    """Tell whether a segment speaks of the target, and of nothing that holds without it."""
-    own = [a for a in inner if a.role == "target" and a.kind in _DESCRIBING]
-    if _POINTS_BACK.match(segment) or _PARTICIPLE.match(segment):
-        return not any(a.role in ("scan", "patient") for a in inner)
-    return bool(own) and own[0] is inner[0]
+def _describes(text: str, start: int, stop: int, inner: list[Attribute]) -> bool:
+    """Tell whether a segment speaks of the target alone: every word of it is read, or it cannot stand alone."""
+    segment = text[start:stop]
+    if any(a.role in ("scan", "patient") for a in inner):
+        return False
+    if _POINTS_BACK.match(segment) or (_ATTACHED.match(segment) and " and " not in segment):
+        return True
+    if not inner or any(a.kind not in _DESCRIBING for a in inner):
+        return bool(re.fullmatch(r"\w{3,}(?:al|ic|ous|ar|ive|ate)", segment, re.IGNORECASE))
+    for a in reversed(inner):
+        segment = segment[: a.start - start] + " " * (a.stop - a.start) + segment[a.stop - start :]
+    return not _FILLERS.sub("", segment)
 
 
 def no_denial_fits(prompt: Prompt, target: Attribute, phrase_start: int) -> str:
     """Return why a denial of `target` would say something else than that it is not there, or ""."""
     text = prompt.text
+    if _REPORTED.search(text[:phrase_start]) and not any(a.role == "scan" for a in prompt.attributes):
+        return "the prompt reports a measure, which cannot be taken of what is absent"
     for a in prompt.attributes:
         gap = text[a.stop : target.start] if a.stop <= target.start else ""
         if a.kind == "measure" and a.role == "target" and re.search(r"[,:;]", gap):
@@ -94,6 +194,6 @@ def no_denial_fits(prompt: Prompt, target: Attribute, phrase_start: int) -> str:
         behind = a.start >= target.stop and a.role == "target" and a.kind in _PROPERTIES
         if behind and _PREDICATE.fullmatch(text, target.stop, a.start):
             return f"a denial would deny {a.value!r} and not the target"
-    if _MAYBE.search(text[target.stop : _clause_end(prompt, target.stop)].partition(",")[0]):
+    if _MAYBE.search(text[target.stop : clause_end(prompt, target.stop)].partition(",")[0]):
         return "the prompt is in doubt of its target, and a denial of a doubt says nothing"
     return ""

@@ -118,6 +118,24 @@ def test_a_noun_phrase_is_called_no_sentence(text: str) -> None:
     assert not any("this sentence" in new for new in rewordings)
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("OD: optic disc with a blurred margin", "OD: segment the optic disc with a blurred margin"),
+        ("Findings: nodule in the right upper lobe.", "Segment the following: nodule in the right upper lobe."),
+        ("scan of the uterus in a 30-year-old woman", "scan of the uterus in a 30-year-old woman: segment the uterus"),
+        ("Where is the appendix?", "Show me where the appendix is."),
+        ("Count and outline the neutrophils.", "Please count and outline the neutrophils."),
+        ("Show me where the surgical scar is.", "Please show me where the surgical scar is."),
+        ("Give me a mask of the cerebellum.", "Please give me a mask of the cerebellum."),
+    ],
+)
+def test_headings_pictures_and_questions_are_reworded_as_what_they_are(text: str, expected: str) -> None:
+    rewordings = texts(parse_prompt(text))
+    assert expected in rewordings
+    assert not any("following: " + text in new or "Outline where" in new for new in rewordings)
+
+
 def test_a_denial_without_another_wording_says_why_there_is_none() -> None:
     refusal = Paraphrase().propose(make_case("Without hydronephrosis on the left, prone"), 0, np.random.default_rng(0))
     assert isinstance(refusal, NotApplicable)

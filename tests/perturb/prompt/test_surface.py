@@ -110,13 +110,10 @@ class TestNegation:
     @pytest.mark.parametrize(
         ("text", "expected"),
         [
-            ("one small polyp", {"no small polyp", "without any small polyp"}),
-            ("a round polyp", {"no round polyp", "without any round polyp"}),
-            ("Polyp in the colon", {"No polyp in the colon", "Without any polyp in the colon"}),
-            (
-                "Support Devices in a chest Xray.",
-                {"No Support Devices in a chest Xray.", "Without any Support Devices in a chest Xray."},
-            ),
+            ("one small polyp", {"no small polyp", "an image without any small polyp"}),
+            ("a round polyp", {"no round polyp", "an image without any round polyp"}),
+            ("Polyp in the colon", {"No polyp in the colon"}),
+            ("Support Devices in a chest Xray.", {"No Support Devices in a chest Xray."}),
         ],
     )
     def test_the_target_is_denied(self, text: str, expected: set[str]) -> None:
