@@ -6,10 +6,10 @@ import re
 
 from robustness.perturb.language.asking import ends_with_verb
 from robustness.perturb.language.edit import Edit
+from robustness.perturb.language.holding import ENUMERATED
 from robustness.perturb.language.inflection import is_plural
 from robustness.perturb.language.ontology.terms import find_term
 from robustness.perturb.language.proper import is_proper
-from robustness.perturb.prompt.holding import ENUMERATED
 from robustness.perturb.prompt.removal import removal
 from robustness.perturb.prompt.statement import denied_statement, neither_nor
 from robustness.perturb.prompt.trailing import (
@@ -184,7 +184,8 @@ def _overstated(prompt: Prompt, target: Attribute, start: int) -> tuple[int, lis
         if not (counts or sizes or a.kind == "measure"):
             continue
         if not prompt.text[stop : a.start].strip(" ,"):
-            stop = a.stop + len(re.match(r"[\s,]*", prompt.text[a.stop :])[0])  # type: ignore[index]
+            behind = prompt.text[a.stop : target.start]
+            stop = target.start - len(behind.lstrip(" ,"))
         else:
             taken.append(removal(prompt, a))
     return stop, taken

@@ -10,11 +10,11 @@ import numpy as np
 from robustness.perturb.base import BasePerturbation
 from robustness.perturb.language.asking import is_sentence
 from robustness.perturb.language.edit import Edit, match_case, record, splice, takes_an
+from robustness.perturb.language.holding import what_holds
 from robustness.perturb.language.inflection import is_plural
 from robustness.perturb.language.need import is_selecting, same_target
 from robustness.perturb.language.parse import kinds_of
 from robustness.perturb.prompt.base import PromptPerturbation
-from robustness.perturb.prompt.holding import what_holds
 from robustness.perturb.prompt.removal import is_sound, mended, removal
 from robustness.registry import PERTURBATIONS
 from robustness.types import Attribute, Case, DataContext, NotApplicable, Params, Prompt

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from robustness.perturb.language.asking import starts_with_verb
 from robustness.perturb.language.edit import Edit
@@ -43,7 +43,7 @@ _MEASURED = re.compile(
     re.IGNORECASE,
 )
 _MEASURED_SIDE = re.compile(r"(?: in (?:\w+ )?(?:size|diameter|length|width|thickness)| in dimension| long| wide)?")
-_WHOLE = (
+_WHOLE: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
     (re.compile(r"\bon both sides\b|\bbilaterally\b", re.IGNORECASE), lambda m: "on either side"),
     (
         re.compile(r"\bboth (?:of the |the )?(?P<n>(?:[a-z]+ )?[a-z]+?s)\b(?!-)", re.IGNORECASE),

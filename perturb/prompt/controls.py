@@ -1,4 +1,4 @@
-"""`shuffled`: the prompt of a case on another image, right in form and wrong in content."""
+"""Prompts that say nothing of the image, lower references for every other change: `empty`, `nonsense`, `shuffled`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,46 @@ from robustness.perturb.prompt.base import PromptPerturbation
 from robustness.perturb.prompt.other import listed
 from robustness.registry import PERTURBATIONS
 from robustness.types import Case, NotApplicable, Params
+
+SENTENCES = (
+    "The committee postponed its meeting until Thursday.",
+    "Violins are usually tuned in perfect fifths.",
+    "He forgot to water the tomatoes before the long weekend.",
+    "Ferries to the island leave every forty minutes.",
+    "Her uncle collects postage stamps from Portugal.",
+    "The printer is out of paper again.",
+    "Chess clubs meet in the library on Mondays.",
+    "It rained during most of the bicycle race.",
+)
+
+
+@PERTURBATIONS.add("empty")
+class Empty(PromptPerturbation):
+    """Replace the prompt by the empty text. Expectation: "control"."""
+
+    name = "empty"
+    expectation = "control"
+
+    def propose(self, case: Case, severity: int, rng: np.random.Generator) -> Params | NotApplicable:
+        """Return the record of the removal; an empty prompt has nothing to remove."""
+        text = case.prompt.text
+        if not text:
+            return NotApplicable("the prompt is empty already")
+        return record(text, [Edit(0, len(text), text, "")], kind="", old=text, new="", source="rule")
+
+
+@PERTURBATIONS.add("nonsense")
+class Nonsense(PromptPerturbation):
+    """Replace the prompt by an unrelated everyday sentence, drawn per case. Expectation: "control"."""
+
+    name = "nonsense"
+    expectation = "control"
+
+    def propose(self, case: Case, severity: int, rng: np.random.Generator) -> Params | NotApplicable:
+        """Return the record of the replacement."""
+        text = case.prompt.text
+        new = SENTENCES[int(rng.integers(len(SENTENCES)))]
+        return record(text, [Edit(0, len(text), text, new)], kind="", old=text, new=new, source="curated sentences")
 
 
 @PERTURBATIONS.add("shuffled")
