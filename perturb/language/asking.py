@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from robustness.perturb.language.grammar.tagger import finite_verbs
+from robustness.perturb.language.grammar.verbs import finite_verbs
 from robustness.types import Prompt
 
 _ASKING = (

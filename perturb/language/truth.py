@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import re
 import weakref
-from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from robustness.perturb.language.clinical_opposites import clinical_opposites
 from robustness.perturb.language.grammar.numerals import unspell
+from robustness.perturb.language.landmarks import Landmark, Truth, judge_relation
 from robustness.perturb.language.lexicon import singular
 from robustness.perturb.language.mirror_words import mirrored_text
 from robustness.perturb.language.parse import parse_prompt
+from robustness.perturb.modality import canonical_modality
 from robustness.types import Attribute, Case, Mask, Prompt
 
-Truth = Literal["true", "false", "unknown"]
-
+_SURFACES = frozenset({"endoscopy", "dermoscopy", "photograph", "microscopy"})
 # Share of the image that a size word certainly means, and the widest share that any convention allows.
 _SIZE_CERTAIN = {"tiny": (0.0, 0.0025), "small": (0.0, 0.01), "medium": (0.01, 0.05), "large": (0.3, 1.0)}
 _SIZE_ALLOWED = {"tiny": (0.0, 0.02), "small": (0.0, 0.1), "medium": (0.005, 0.3), "large": (0.05, 1.0)}
@@ -104,18 +105,24 @@ def judge(kind: str, value: str, *, mask: Mask, attributes: Mapping[str, Any] | 
     return "unknown"
 
 
-def judge_value(case: Case, attribute: Attribute, value: str | None = None) -> Truth:
+def judge_value(
+    case: Case, attribute: Attribute, value: str | None = None, landmarks: Sequence[Landmark] = ()
+) -> Truth:
     """Tell whether an attribute, or another value in its place, is true of a case, by the convention of its data.
 
     The data may state whose left is meant (`convention`: kind -> "patient" or "viewer"). Without it a location is the
-    viewer's and a side the patient's. A place, direction or relation is unknown unless the data state it; the side of
-    another thing than the target (`role` "landmark") always is.
+    viewer's and a side the patient's. A place or direction is unknown unless the data state it, a relation unless
+    `landmarks` (the other targets of the image) hold what it names; see `landmarks.judge_relation`. The side of another
+    thing than the target (`role` "landmark") is always unknown.
     """
     words = attribute.value if value is None else value
     stated = case.metadata.get("attributes") or {}
     whose = dict(case.metadata.get("convention") or {})
     if attribute.role == "landmark":
         return "unknown"
+    if attribute.kind == "relation" and landmarks:
+        surface = canonical_modality(str(case.metadata.get("modality") or "")) in _SURFACES
+        return judge_relation(words, case.mask, landmarks, display=str(whose.get("display", "")), is_surface=surface)
     if attribute.kind == "location" and whose.get("location") == "patient":
         words = mirrored_text(words)
     if attribute.kind == "side" and whose.get("side") == "viewer":
@@ -123,12 +130,13 @@ def judge_value(case: Case, attribute: Attribute, value: str | None = None) -> T
     return judge(attribute.kind, words, mask=case.mask, attributes=stated)
 
 
-def judge_prompt(case: Case, text: str | None = None) -> dict[str, Truth]:
+def judge_prompt(case: Case, text: str | None = None, *, landmarks: Sequence[Landmark] = ()) -> dict[str, Truth]:
     """Return kind -> truth for the first attribute of each kind that a prompt states.
 
     Args:
         case: gives the mask, what the data state, and the target's name.
         text: another prompt for the same case, such as a changed one; None: the case's own.
+        landmarks: the other targets of the image, by which relating words are judged.
     """
     attributes = case.metadata.get("attributes") or {}
     prompt = case.prompt
@@ -140,8 +148,8 @@ def judge_prompt(case: Case, text: str | None = None) -> dict[str, Truth]:
     for a in prompt.attributes:
         if a.kind not in truths and a.role != "landmark":
             # What tells of one of two targets is not decided by the mask of both.
-            unsure = several and a.kind in ("location", "side", "size", "number")
-            truths[a.kind] = "unknown" if unsure else judge_value(case, a)
+            unsure = several and a.kind in ("location", "side", "size", "number", "relation")
+            truths[a.kind] = "unknown" if unsure else judge_value(case, a, landmarks=landmarks)
     if "target" in truths and truths["target"] == "unknown":
         truths["target"] = _target(prompt, case)
     return truths
@@ -164,9 +172,7 @@ def _target(prompt: Prompt, case: Case) -> Truth:
 
 def _age(words: str, stated: Any) -> Truth:
     claimed, age = (unspell(re.sub(r"-years?-old$", "", str(v).lower())) for v in (words, stated))
-    if claimed is None or age is None:
-        return "unknown"
-    return "true" if claimed == age else "false"
+    return "unknown" if claimed is None or age is None else "true" if claimed == age else "false"
 
 
 def _placed(words: str, stated: str) -> Truth:
@@ -217,9 +223,7 @@ def _number(words: str, measured: Facts | None, stated: Mapping[str, Any]) -> Tr
         return "true" if _within_bound(bound[1], count, limit) else "false"
     if words in ("a couple", "couple", "a couple of", "a pair", "pair", "a pair of"):
         return "true" if count == 2 else "false"
-    if words in ("solitary", "lone"):
-        words = "single"
-    claimed = 1 if words in ("single", "a single") else 0 if words == "no" else unspell(words)
+    claimed = 1 if words in ("single", "a single", "solitary", "lone") else 0 if words == "no" else unspell(words)
     if claimed is None:
         return "unknown"
     return "true" if claimed == count else "false"

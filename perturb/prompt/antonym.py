@@ -11,9 +11,10 @@ import numpy as np
 
 from robustness.perturb.base import BasePerturbation
 from robustness.perturb.language.edit import Edit, noun_repairs, number_of_noun, swap
+from robustness.perturb.language.landmarks import Truth
 from robustness.perturb.language.opposites import Opposite, from_wordnet, half_reflections, opposites, why_unknown
 from robustness.perturb.language.parse import kinds_of
-from robustness.perturb.language.truth import Truth, facts, judge_value
+from robustness.perturb.language.truth import facts, judge_value
 from robustness.perturb.prompt.base import PromptPerturbation
 from robustness.registry import PERTURBATIONS
 from robustness.types import Case, DataContext, NotApplicable, Params, Prompt

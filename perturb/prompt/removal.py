@@ -6,7 +6,7 @@ import re
 
 from robustness.perturb.language.asking import starts_with_verb
 from robustness.perturb.language.edit import Edit, article_repair
-from robustness.perturb.language.grammar.tagger import finite_verbs
+from robustness.perturb.language.grammar.verbs import finite_verbs
 from robustness.types import Attribute, Prompt
 
 _FRAME_NOUN = r"(?:image|picture|frame|photo\w*|screen|film|slice|scan|sector|tile|view|field)\b"

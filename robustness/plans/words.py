@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import StringConstraints
 
 Owner = Literal["patient", "viewer"]
-# One word stands for sides and locations.
-Convention = Owner | dict[Literal["side", "location"], Owner]
+# One word stands for sides and locations; `display` is where columns and rows run to in the patient ("LP").
+Display = Annotated[str, StringConstraints(pattern="^[LRAPHFSIlraphfsi]{2}$")]
+Convention = Owner | dict[Literal["side", "location", "display"], Owner | Display]

@@ -10,6 +10,7 @@ from typing import Any
 from robustness.perturb.attacks.base import evaluated_image
 from robustness.perturb.base import BasePerturbation
 from robustness.perturb.joint import Joint
+from robustness.perturb.language.landmarks import Landmark
 from robustness.perturb.language.truth import judge_prompt
 from robustness.perturb.select import Selected
 from robustness.results import CLEAN, PARAPHRASE, RERUN
@@ -59,6 +60,21 @@ class Group:
         """The reference mask of another case on this image; None where it could not be read."""
         return next((case.mask for _, case, _ in self.cases if case.case_id == case_id), None)
 
+    def landmarks(self, case: Case) -> tuple[Landmark, ...]:
+        """Return the other targets of this image, by which the relating words of a prompt are judged."""
+        others = (other for _, other, _ in self.cases if other.case_id != case.case_id)
+        return tuple(Landmark(_name_of(other), _side_of(other), other.mask) for other in others)
+
+
+def _name_of(case: Case) -> str:
+    attributes = case.metadata.get("attributes") or {}
+    return str(attributes.get("structure") or case.target)
+
+
+def _side_of(case: Case) -> str:
+    side = str((case.metadata.get("attributes") or {}).get("side", "")).lower()
+    return side if side in ("left", "right") else ""
+
 
 class JobMaker:
     """Makes the jobs of one dataset; draws depend on (plan seed, case, perturbation, severity) only."""
@@ -85,7 +101,7 @@ class JobMaker:
             for index, prompt in enumerate(prompts):
                 at = at_prompt(case, prompt, index)
                 others = list(self._others(at, group))
-                yield self._clean(number, at, index, [o for o in others if o is not None])
+                yield self._clean(number, at, index, [o for o in others if o is not None], group.landmarks(at))
                 for place, chosen in enumerate(self.prompt_side):
                     # Paraphrases are compared with the first listed text only.
                     if chosen.perturbation.name != PARAPHRASE or index == 0:
@@ -98,10 +114,17 @@ class JobMaker:
                 at = at_prompt(case, prompt, index)
                 yield self.job((number, index, 1), at, at, index, self.row(at, RERUN, index), key=image_key(case))
 
-    def _clean(self, number: int, case: Case, index: int, others: Sequence[tuple[Params, Mask]]) -> Job:
+    def _clean(
+        self,
+        number: int,
+        case: Case,
+        index: int,
+        others: Sequence[tuple[Params, Mask]],
+        landmarks: Sequence[Landmark],
+    ) -> Job:
         rows, masks = [], []
+        row = replace(self.row(case, CLEAN, index), truth=truth_of(case, landmarks=landmarks))
         for params, mask in others:
-            row = self.row(case, CLEAN, index)
             rows.append(replace(row, attribute=params["kind"], other_case_id=params["other_case_id"]))
             masks.append(mask)
         return self.job(
@@ -109,7 +132,7 @@ class JobMaker:
             case,
             case,
             index,
-            *(rows or [self.row(case, CLEAN, index)]),
+            *(rows or [row]),
             key=image_key(case),
             other_references=tuple(masks) or (None,),
         )
@@ -146,7 +169,7 @@ class JobMaker:
                 prompt_index=place if is_paraphrase else index,
                 params=as_json(one),
                 note=str(params.get("note") or ""),
-                truth=truth_of(case, changed.prompt.text),
+                truth=truth_of(case, changed.prompt.text, landmarks=group.landmarks(case)),
             )
             yield self.job(
                 (*order, place),
@@ -206,9 +229,9 @@ def image_key(case: Case) -> str:
     return f"image|{case.metadata.get('image_id', case.case_id)}"
 
 
-def truth_of(case: Case, text: str | None = None) -> str:
+def truth_of(case: Case, text: str | None = None, *, landmarks: Sequence[Landmark] = ()) -> str:
     """Return, as JSON, which words of a prompt are true of the case."""
-    return json.dumps(judge_prompt(case, text), sort_keys=True)
+    return json.dumps(judge_prompt(case, text, landmarks=landmarks), sort_keys=True)
 
 
 def as_json(params: Params) -> str:

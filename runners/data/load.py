@@ -22,6 +22,7 @@ from robustness.runners.data.records import Record, image_ids, is_absent, listin
 from robustness.runners.data.resplit import read_chosen
 from robustness.runners.data.set_scale import decide_scale
 from robustness.runners.data.subjects import Subjects, subjects_of
+from robustness.runners.data.volumes.orientation import is_display
 from robustness.seeds import generator
 from robustness.types import CaseInfo, Prompt
 
@@ -68,7 +69,7 @@ def load_dataset(
         modality: overrides what the data says ("endoscopy", "MRI", ...).
         name: what results call the dataset; the folder's or manifest's name where None.
         target: what every case shows, where neither entries nor words say so; an entry's own target goes before.
-        convention: whose left is meant: "patient" or "viewer" for all words, or by kind
+        convention: whose left is meant: "patient" or "viewer" for all words, or by kind; `display`: "LP", ...
             (``{"side": "patient", "location": "viewer"}``, which is also what holds without one).
         lexicon: a CSV file of the user's own terms (see `robustness.perturb.language.ontology.terms.extend`), which
             hold in this process from then on.
@@ -156,9 +157,12 @@ def convention_of(stated: Mapping[str, str] | str | None) -> dict[str, str]:
         return {}
     whose = {"side": stated, "location": stated} if isinstance(stated, str) else dict(stated)
     for kind, value in whose.items():
+        if kind == "display" and is_display(value):
+            continue
         if kind not in ("side", "location") or value not in ("patient", "viewer"):
             raise InputError(
-                "convention: expected 'patient' or 'viewer', or these by kind (side, location), "
+                "convention: expected 'patient' or 'viewer', or these by kind (side, location), or a display of two "
+                f"letters of L R A P H F ('LP': columns run to the patient's left, rows to the back), "
                 f"got {kind!r} = {value!r}"
             )
     return whose

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import re
+
 from robustness.perturb.language.grammar.noun_phrase import Phrase, read_phrase
 from robustness.perturb.language.grammar.places import Placed, read_location
 from robustness.perturb.language.grammar.relations import Relations
+from robustness.perturb.language.grammar.tagger import Tagged
 from robustness.perturb.language.grammar.vocabulary import is_adverb, words
 
 _PLACE_PREPOSITIONS = frozenset("in within inside of on at throughout over into onto upon to from through".split())
 _DIMENSIONS = frozenset("shape colour color size form texture appearance outline contour diameter length width".split())
+
+
+_FRAMED = re.compile(r"[\s,]*(?:to|on|towards?)?\s*(?:the)?\s*", re.IGNORECASE)
+
+
+def _run_to_patient(tagged: Tagged, i: int, hi: int) -> int:
+    """Return the index of the patient's mark in "of a premature infant", where only words lead to it; else `i`."""
+    j = i
+    while j < min(hi, i + 3) and tagged.tags[j] == "word" and j not in tagged.name_at:
+        j += 1
+    return j if j < hi and j > i and j in tagged.marks and tagged.tags[j] == "patient" else i
 
 
 class Attachment(Relations):
@@ -27,7 +41,10 @@ class Attachment(Relations):
             j += 1
         if j in tagged.marks and tagged.tags[j] != "measure":
             return self._mark(j)
-        if word in ("of", "for", "around") and not self.targets:
+        before_person = _run_to_patient(tagged, j, hi)
+        if before_person > j:
+            return before_person
+        if word in ("of", "for", "around") and not self.targets and not self._follows_a_scan(i):
             # "mask of the prostate": what is asked for stands behind "of".
             return j
         phrase = read_phrase(tagged, j, hi)
@@ -40,6 +57,18 @@ class Attachment(Relations):
             return self._modifying(word, phrase)
         if not phrase.mods and phrase.name[1] - phrase.name[0] == 1 and tagged.tokens[j].lower in _DIMENSIONS:
             return phrase.stop
+        if word == "of" and not self.targets:
+            return phrase.stop if self._is_field(i, phrase, hi) else j
+        if self.measured and not self.targets and phrase.category not in ("picture", "patient"):
+            # "thickness of 1 mm in the carotid artery"
+            return j
+        if word == "of" and self.targets and self._touches(i) and self._counts_what(phrase):
+            # "a nest of about 20 cells": the cells are what is asked for.
+            self.targets.pop()
+            return j
+        if not self.targets and phrase.category == "finding" and not self._named_later(phrase.stop):
+            # "features suspicious of malignancy in this nodule"
+            return j
         if phrase.category in ("picture", "patient") or (
             not self.targets and word not in ("of",) and self._named_later(phrase.stop)
         ):
@@ -50,11 +79,36 @@ class Attachment(Relations):
         if noun and word in ("of", "in") and self.targets:
             self._by_noun(phrase)
             return phrase.stop
-        if word in _PLACE_PREPOSITIONS and self.targets and phrase.category != "generic":
+        if word in ("over", "onto", "upon") and phrase.category != "anatomy" and self.targets and not phrase.part:
+            # "a veil over a network": a finding is no place.
+            return self._landmark(i, i + 1, hi)
+        placed_part = any(m.kind in ("place", "direction") for m in phrase.mods)
+        if word in _PLACE_PREPOSITIONS and self.targets and (phrase.category != "generic" or placed_part):
             return self._place(phrase, hi)
         return phrase.stop
 
+    def _follows_a_scan(self, i: int) -> bool:
+        return i > 0 and self.tagged.tags[i - 1] == "scan"
+
+    def _is_field(self, i: int, phrase: Phrase, hi: int) -> bool:
+        """Tell whether "dermoscopy of the sole, ridges" names what was imaged before it names what is asked for."""
+        tagged = self.tagged
+        if not self._follows_a_scan(i) or phrase.stop >= hi - 1 or tagged.tags[phrase.stop] != "sign":
+            return False
+        more = read_phrase(tagged, phrase.stop + 1, hi)
+        return more.name is not None and more.category in ("finding", "anatomy", "instrument", "")
+
+    def _counts_what(self, phrase: Phrase) -> bool:
+        counted = any(m.kind == "number" for m in phrase.mods) and phrase.category not in ("picture", "patient")
+        return counted and self.targets[-1].head not in words("classes.part")
+
     def _located(self, placed: Placed) -> int:
+        before = self.spans[-1] if self.spans else None
+        if before is not None and before.kind == "location" and placed.spans and placed.spans[0][0] == "side":
+            _, start, stop, role = placed.spans[0]
+            if "'" not in self.text[start:stop] and _FRAMED.fullmatch(self.text[before.stop : start]):
+                # "off-centre to the right"
+                placed = placed._replace(spans=(("location", start, stop, role),))
         self._emit(placed)
         return placed.stop_token
 
@@ -120,8 +174,12 @@ class Attachment(Relations):
         if tagged.tags[i + 1] == "determiner" and tagged.tokens[i + 1].lower == "the":
             return self._skip(phrase.stop, hi)
         first_token = i if tagged.tags[i] == "with" else phrase.start
-        self._add("description", tagged.tokens[first_token].start, tagged.tokens[phrase.stop - 1].stop)
-        return self._and_with(phrase.stop, hi)
+        stop = phrase.stop
+        if [t.lower for t in tagged.tokens[stop : stop + 2]] == ["to", "the"] and stop + 2 < hi:
+            # "with tracheal deviation to the left"
+            stop += 3 * (tagged.tokens[stop + 2].lower in ("left", "right"))
+        self._add("description", tagged.tokens[first_token].start, tagged.tokens[stop - 1].stop)
+        return self._and_with(stop, hi)
 
     def _and_with(self, i: int, hi: int) -> int:
         """Go on behind "with ... and": what is joined belongs to "with" too."""

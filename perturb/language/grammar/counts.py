@@ -56,6 +56,8 @@ def _count(tokens: Sequence[Token], is_free: Sequence[bool], i: int) -> int:
         # "between 3 and 5 polyps"; "between two vessels" is a relation.
         return i + 4 if _is_number(tokens, is_free, i + 1) and _is_number(tokens, is_free, i + 3) else i
     lower = tokens[i].lower
+    if lower == "half" and [t.lower for t in tokens[i + 1 : i + 3]] == ["a", "dozen"] and all(is_free[i : i + 3]):
+        return i + 3
     if lower not in _bounds() and not _may_count(lower):
         return i
     start = _after_bound(tokens, i)

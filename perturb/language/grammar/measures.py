@@ -31,7 +31,7 @@ _SCORE = (
     r"marshall|meary|risser|tanner|norwood|apgar|ki-?67 index|suvmax|signal strength|trimester)"
 )
 _RANK = r"(?:grade|stage|score|class|category|type|level|index|gr\.?)"
-_ROMAN = r"(?:[IVX]{1,4}[a-cA-C]?)"
+_ROMAN = r"(?:[IVX]{1,4}[a-fA-F]?)"
 _MEASURES = re.compile(
     "|".join(
         (
@@ -39,10 +39,13 @@ _MEASURES = re.compile(
             rf"(?P<biometry>\b(?:CRL|BPD|EFW|LVEF|EF|IMT|CTR|NT|GSD|RVSP|PSV|MSD|FLD)\s*[:=]?\s*(?:of\s+)?{_N}\s*(?:%|{_UNIT})?)",
             rf"(?P<range>{_N}\s*(?:-|–|to)\s*{_N}\s*-?\s*{_UNIT})",
             rf"(?P<length>{_N}\s*-?\s*{_UNIT}(?:[ -](?:long|wide|thick|deep|tall|high|diameter))?)",
-            r"(?P<rate>(?:\bper|/)\s*\d+\s*(?:hpfs?|high[- ]power(?:ed)? fields?|fields?|mm2|mm²|cells|beats)\b)",
+            r"(?P<rate>(?:\bper|\bin|/)\s*(?:\d+|two|three|five|ten|twenty)\s*"
+            r"(?:hpfs?|high[- ]power(?:ed)? fields?|fields?|mm2|mm²|cells|beats)\b)",
             r"(?P<share>(?<!\d)\d{1,7}(?:[.,]\d{1,4})?(?:\s?[-–]\s?\d{1,7})?\s?(?:%|percent\b|per cent\b))",
             rf"(?P<score>\b{_SCORE}(?:\s+{_RANK})?\s*[:=]?\s*(?:of\s+)?(?:0-?I[a-z]{{0,3}}(?:\s?\+\s?I[a-z]{{0,3}})?|\d\w?(?:\.\d)?(?:\s*[+/]\s*\d+)?(?:\s*=\s*\d+)?|{_ROMAN}|[A-D])(?![\w]))",
-            rf"(?P<grade>\b{_RANK}\s*[:=]?\s*(?:\d[a-d]?|{_ROMAN})(?:\s*[-–/]\s*(?:\d[a-d]?|{_ROMAN}))?(?![\w.]\d|\w))",
+            rf"(?P<named>\b(?-i:[A-Z][\w-]+)(?:[ -](?-i:[A-Z][\w-]+))?\s+{_RANK}\s*[:=]?\s*(?:of\s+)?"
+            r"(?:\d+(?:\.\d+)?(?:\s*/\s*\d+)?|(?-i:[A-D]))(?![\w.]\d|\w))",
+            rf"(?P<grade>\b{_RANK}\s*[:=]?\s*(?:\d[a-d]?|{_ROMAN}|(?-i:[A-D]))(?:\s*[-–/]\s*(?:\d[a-d]?|{_ROMAN}))?(?![\w.]\d|\w))",
             r"(?P<tnm>\bp?[TNM][0-4][a-c]?(?:N[0-3][a-c]?)(?:M[01x])?\b)",
             r"(?P<slice>\b(?:image|slice|frame|series|page|figure|fig\.?)\s+(?:no\.?\s*)?\d+(?:\s*(?:of|/)\s*\d+)?)",
             r"(?P<plus>\d\+(?:\s?/\s?\d\+?)?|\b\d+\s?/\s?\d+\b|\b\d of \d+\b)",
@@ -65,7 +68,7 @@ _AGE = re.compile(
 )
 _VERTEBRA = r"(?:C[1-8]|T(?:h)?(?:1[0-2]|[1-9])|L[1-6]|S[1-5])"
 _LEVEL = re.compile(
-    rf"(?<![\w-]){_VERTEBRA}(?:\s?(?:-|/|–|to|and|through)\s?(?:[CTLS])?\d{{1,2}})*(?:\s+(?:vertebrae?|level))?(?![\w-]*\w)"
+    rf"(?<![\w-]){_VERTEBRA}(?:\s?(?:-|/|–|(?i:to|and|through))\s?(?:[CTLS])?\d{{1,2}})*(?:\s+(?:vertebrae?|level))?(?![\w-]*\w)"
 )
 _SEGMENT = re.compile(
     r"\b(?:(?:hepatic|liver|lung|bronchopulmonary|couinaud|coronary|nodal|station)\s+)?"
@@ -88,7 +91,17 @@ def measures(text: str) -> Iterator[Mark]:
             yield mark
 
 
+_QUALITY = re.compile(
+    r"\b(?:(?:low|poor|good|high|fair|adequate)\s+)?"
+    r"(?:signal strength|image quality|quality score|signal-to-noise ratio|SNR)(?:\s+index)?\s*(?:of\s+|[:=]\s*)?"
+    r"(?:\(\s*\d+(?:\.\d+)?(?:\s?/\s?\d+)?\s*\)|\d+(?:\.\d+)?(?:\s?/\s?\d+)?)",
+    re.IGNORECASE,
+)
+
+
 def _all(text: str) -> Iterator[Mark]:
+    for match in _QUALITY.finditer(text):
+        yield Mark("quality", *match.span(), "scan", "scan")
     # The hours of a breast are places in the patient, those of a lumen or an image are not.
     kind = "place" if _TISSUE.search(text) else "location"
     for match in _CLOCK.finditer(text):

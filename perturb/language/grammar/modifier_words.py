@@ -8,7 +8,15 @@ from robustness.perturb.language.grammar.counts import SINGLE_COUNTS
 from robustness.perturb.language.grammar.numerals import unspell
 from robustness.perturb.language.grammar.tagger import Tagged
 from robustness.perturb.language.grammar.tokens import Token
-from robustness.perturb.language.grammar.vocabulary import category_of, is_adverb, is_colour, is_edge, kind_of, words
+from robustness.perturb.language.grammar.vocabulary import (
+    category_of,
+    is_adverb,
+    is_colour,
+    is_descriptive,
+    is_edge,
+    kind_of,
+    words,
+)
 
 _TINTS = frozenset("dark light pale bright deep dull dusky faint vivid".split())
 _SEQUENCES = frozenset("t1 t2 stir flair dwi echo adc t1- t2-".split())
@@ -19,6 +27,13 @@ LEVELS = frozenset("upper lower middle mid top bottom inner outer central".split
 
 # "bleeding vessel" is a name, "bleeding mass" is not.
 _SOURCES = frozenset("vessel vessels point points site sites source sources spot spots artery varix varices".split())
+
+
+# Vessels, nerves and muscles are named by these; "proximal" and "distal" pick a part of one.
+_FIXED_AXES = frozenset("anterior posterior superior inferior medial lateral superficial deep".split())
+_FIXED_HEADS = frozenset(
+    "artery arteries vein veins nerve nerves muscle muscles tendon tendons ligament ligaments gyrus gyri".split()
+)
 
 
 class Mod(NamedTuple):
@@ -55,7 +70,9 @@ def after_number(tagged: Tagged, i: int) -> int:
 def is_quoted(tagged: Tagged, i: int) -> bool:
     """Tell whether a word in quotation marks begins at token `i`: a figure of speech for a form."""
     tokens = tagged.tokens
-    return i >= 0 and i + 2 < len(tokens) and tokens[i].lower in QUOTES and tokens[i + 2].lower in QUOTES
+    if i < 0 or i + 2 >= len(tokens) or not tokens[i + 1].is_word:
+        return False
+    return tokens[i].lower in QUOTES and tokens[i + 2].lower in QUOTES
 
 
 def _sided(token: Token) -> Mod:
@@ -92,6 +109,10 @@ def read_modifiers(tagged: Tagged, i: int, stop: int, mods: list[Mod]) -> int:
             i += 1
             continue
         end, kind = read_modifier(tagged, i, stop)
+        if not kind and is_descriptive(token.lower) and i + 1 < stop:
+            # "cracked skin": no part of the name, whatever kind it is of.
+            i += 1
+            continue
         if not kind:
             return i
         if kind in ("side", "direction") and _belongs_to_name(tagged, i, end, stop):
@@ -167,7 +188,12 @@ def _belongs_to_name(tagged: Tagged, i: int, end: int, stop: int) -> bool:
         return (
             following.startswith(_CHAMBERS) and end not in tagged.name_at and following not in ("anterior", "posterior")
         )
-    if kind_of(lower) != "direction" or end in tagged.name_at:
+    if kind_of(lower) != "direction":
+        return False
+    if lower in _FIXED_AXES and any(t.lower in _FIXED_HEADS for t in tagged.tokens[end:stop]):
+        # "superficial femoral artery", "superior temporal vein occlusion"
+        return True
+    if end in tagged.name_at:
         return False
     if lower in ("nasal", "temporal", "radial", "ulnar", "lingual", "buccal", "palmar", "plantar", "labial", "deep"):
         return head not in words("classes.partitive_direction") or head in ("lobe", "lobes")
@@ -177,7 +203,7 @@ def _belongs_to_name(tagged: Tagged, i: int, end: int, stop: int) -> bool:
 def may_trail(tagged: Tagged, i: int) -> bool:
     """Tell whether a token may stand behind the noun that it modifies and is no noun itself."""
     lower = tagged.tokens[i].lower
-    if lower in LEVELS or lower in ("left", "right", "bilaterally", "unilaterally"):
+    if lower in LEVELS or (kind_of(lower) == "side" and lower != "both"):
         return True
     return kind_of(lower) in ("size", "colour", "shape", "texture", "margin", "signal") and not category_of(lower)
 
@@ -189,4 +215,10 @@ def is_modifier_word(tagged: Tagged, i: int, hi: int) -> bool:
         return False
     if after_number(tagged, i) > i or kind_of(lower) or lower in LEVELS or is_adverb(lower):
         return True
-    return lower in _TINTS or lower in _SEQUENCES or is_edge(lower) or lower.startswith(("left-", "right-"))
+    return (
+        is_descriptive(lower)
+        or lower in _TINTS
+        or lower in _SEQUENCES
+        or is_edge(lower)
+        or lower.startswith(("left-", "right-"))
+    )

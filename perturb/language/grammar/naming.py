@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from robustness.perturb.language.grammar.attachment import Attachment
+from robustness.perturb.language.grammar.headings import Headings
 from robustness.perturb.language.grammar.noun_phrase import Phrase, read_phrase
 from robustness.perturb.language.grammar.places import is_place_phrase, read_location
 from robustness.perturb.language.grammar.state import Target
@@ -11,7 +11,10 @@ from robustness.perturb.language.grammar.vocabulary import is_adverb, kind_of, w
 _AMOUNTS = frozenset("cluster clusters group groups patch patches evidence amount amounts volume quantity".split())
 
 
-class Naming(Attachment):
+_DEGREES = frozenset("high low increased decreased reduced raised abnormal intermediate loss".split())
+
+
+class Naming(Headings):
     """Decides what the noun phrases of a text are."""
 
     def _phrase(self, i: int, hi: int) -> int:
@@ -102,6 +105,10 @@ class Naming(Attachment):
         ):
             return
         if head in _AMOUNTS and following == "of":
+            self._modify([m for m in phrase.mods if m.kind == "size"], "target")
+            return
+        if head in words("classes.quantity") and self._is_measured(phrase.stop):
+            self._measured(phrase, hi)
             return
         if head == "eye" and self.targets:
             self._eye(phrase)
@@ -109,15 +116,14 @@ class Naming(Attachment):
         if phrase.category == "generic" and (self.targets or following == ":"):
             self._modify([m for m in phrase.mods if m.kind in ("number", "size", "measure")], "target")
             return
+        if self.targets and self._tells_of_a_place(phrase):
+            self._turn_to_place()
+            self._target(phrase, hi)
+            return
         if self.targets and not self._is_new_target(phrase):
             self._beside(phrase)
             return
-        if (
-            following == ":"
-            and phrase.category == "anatomy"
-            and not self.targets
-            and self._named_later(phrase.stop + 1)
-        ):
+        if following == ":" and not self.targets and self._is_heading(phrase, hi):
             self._place(phrase)
             return
         self._target(phrase, hi)
@@ -147,9 +153,12 @@ class Naming(Attachment):
         last = self.targets[-1]
         if self.is_asked and not self.fresh and last.token < self._request_index(phrase.start):
             if all(t.token < self._request_index(phrase.start) for t in self.targets):
-                self.targets.clear()
+                self._forget(phrase)
             return True
         head = self.tagged.tokens[phrase.name[1] - 1].lower if phrase.name else ""
+        if self.joined and phrase.category == "" and self.tagged.tokens[phrase.start - 1].lower == ";":
+            # "gallstones; the largest measuring 14 mm"
+            return False
         if self.joined:
             between = range(last.token, phrase.start)
             if any(self.tagged.tags[k] in ("relation",) for k in between):
@@ -163,7 +172,17 @@ class Naming(Attachment):
     def _beside(self, phrase: Phrase) -> None:
         """A phrase after the target that is none: a place ("nodule, right upper lobe"), or nothing that is known."""
         last = self.targets[-1]
-        if is_place_phrase(self.tagged, phrase) or (phrase.category == "anatomy" and last.category != "anatomy"):
+        opening = self.tagged.tokens[phrase.start].lower
+        if self.predicate and opening in ("a", "an") and phrase.category != "anatomy":
+            # "the lesion is a benign naevus"
+            self._modify(phrase.mods, "target")
+            return
+        sided = phrase.category == "" and any(m.kind == "side" for m in phrase.mods) and last.category == "finding"
+        if (
+            sided
+            or is_place_phrase(self.tagged, phrase)
+            or (phrase.category == "anatomy" and last.category != "anatomy")
+        ):
             placed = read_location(self.tagged, phrase, phrase.stop, self.modality)
             if placed is not None:
                 self._emit(placed)
@@ -211,5 +230,9 @@ class Naming(Attachment):
         if side_like.startswith(("left-", "right-")):
             start += side_like.index("-") + 1
         head = self.tagged.tokens[phrase.name[1] - 1].lower.removesuffix("(s)")
+        first = self.tagged.tokens[phrase.name[0]]
+        if head in words("classes.signal_noun") and first.lower in _DEGREES:
+            # "high signal in the cortex" asks for what is bright.
+            self._add("signal", first.start, first.stop)
         self.targets.append(Target(start, stop, head, phrase.category or "", phrase.start))
         self.fresh = False

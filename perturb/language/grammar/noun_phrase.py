@@ -89,7 +89,7 @@ def _extent(tagged: Tagged, i: int, hi: int) -> tuple[int, int]:
                 break
             i += 1
             continue
-        if tags[i] in ("adverb",) or is_adverb(tokens[i].lower):
+        if tags[i] == "word" and is_adverb(tokens[i].lower):
             if named:
                 break
             i += 1
@@ -103,9 +103,9 @@ def _extent(tagged: Tagged, i: int, hi: int) -> tuple[int, int]:
             break
         if tags[i] not in ("word", "position", "report", "request"):
             break
-        if tags[i] in ("position", "report", "request") and (named or not _is_noun_use(tagged, i, hi)):
+        if tags[i] in ("position", "report", "request") and not _is_noun_use(tagged, i, hi, named=named):
             break
-        if named and (i in tagged.counts or _begins_relation(tagged, i, hi)):
+        if named and (i in tagged.counts or _begins_relation(tagged, i, hi) or _begins_place(tagged, i, hi)):
             break
         lower = tokens[i].lower
         if not named and not is_modifier_word(tagged, i, hi):
@@ -145,9 +145,33 @@ def _modifies_on(tagged: Tagged, i: int, hi: int) -> bool:
 _LONGEST_LIST = 40
 
 
-def _is_noun_use(tagged: Tagged, i: int, hi: int) -> bool:
+def _begins_place(tagged: Tagged, i: int, hi: int) -> bool:
+    """Tell whether "left kidney" in "cyst left kidney" tells, without a preposition, where the finding is."""
+    tokens = tagged.tokens
+    before = tokens[i - 1]
+    category = category_of(before.lower)
+    if i in tagged.inner or (
+        category != "finding" and (category or not before.text.isupper() or tagged.text.isupper())
+    ):
+        return False
+    j = i
+    while j < hi and (tokens[j].lower in LEVELS or kind_of(tokens[j].lower) in ("side", "direction")):
+        j += 1
+    if j == i or j >= hi or tagged.tags[j] != "word":
+        return False
+    name = tagged.name_at.get(j)
+    return (name[1].category if name else category_of(tokens[j].lower)) == "anatomy"
+
+
+def _is_noun_use(tagged: Tagged, i: int, hi: int, *, named: bool) -> bool:
     """Tell whether a word such as "mark", "contour" or "present" begins a name here: after a determiner or modifier."""
     before = tagged.tags[i - 1] if i else ""
+    if before == "word" and i + 1 < hi and tagged.tokens[i + 1].lower == "of" and tagged.tokens[i].lower == "segment":
+        return True
+    if named:
+        following = tagged.tags[i + 1] if i + 1 < hi else "sign"
+        marks = tagged.tokens[i].lower in words("classes.request_mark")
+        return marks and before == "word" and following in ("sign", "preposition", "auxiliary")
     return before == "determiner" or (before == "word" and bool(kind_of(tagged.tokens[i - 1].lower)))
 
 
@@ -158,6 +182,10 @@ def _begins_relation(tagged: Tagged, i: int, hi: int) -> bool:
     if following == "word" and after_number(tagged, i + 1) > i + 1 and lower.endswith("ing"):
         return lower not in words("classes.ing_noun")
     after = tagged.tokens[i + 1].lower if i + 1 < hi else ""
+    if lower in words("classes.travelling_noun"):
+        # "erythema spreading outwards", "laterally spreading tumour"
+        leads = following in ("determiner", "preposition", "relation") and after != "of"
+        return leads or after.endswith(("wards", "ward")) or (after.endswith("ly") and kind_of(after) == "direction")
     if lower.endswith("ing") and lower not in words("classes.ing_noun"):
         return following in ("determiner", "preposition", "relation", "certainty") or (
             following == "word" and (kind_of(after) in ("side", "direction", "size") or i + 1 in tagged.name_at)
@@ -223,6 +251,12 @@ def _head(tagged: Tagged, name: tuple[int, int]) -> tuple[str, bool]:
     part = head in words("classes.part")
     if head in words("classes.picture") and last - first == 1:
         return "picture", False
+    if head in words("classes.picture_head") and category_of(tagged.tokens[last - 2].lower) != "finding":
+        # "transperineal scan", "fetal brain scan"
+        return "picture", False
+    if head in words("classes.picture_field") and not category_of(tagged.tokens[last - 2].lower):
+        # "oil immersion field"; "lung field" is anatomy.
+        return ("" if kind_of(tagged.tokens[last - 2].lower) or head.startswith("section") else "picture"), False
     if head in words("classes.patient"):
         return "patient", False
     if head in words("classes.generic") and (last - first == 1 or kind_of(tagged.tokens[first].lower)):

@@ -9,11 +9,11 @@ from robustness.perturb.language.grammar.tagger import Tagged
 from robustness.perturb.language.grammar.vocabulary import kind_of, words
 
 _ROWS = frozenset("top bottom upper lower uppermost lowermost topmost bottommost lowest highest".split())
-_MIDDLE = frozenset("centre center middle central mid centrally".split())
+_MIDDLE = frozenset("off-centre off-center centre center middle central mid centrally".split())
 _SIDES = frozenset({"left", "right", "leftmost", "rightmost"})
 _FRAMES = frozenset(
     "half part side corner quadrant third portion region area edge border margin periphery end"
-    " zone hand section sides halves edges borders corners".split()
+    " zone hand section row rows quarter sides halves edges borders corners".split()
 )
 _SURFACE = frozenset({"endoscopy", "dermoscopy", "photograph", "microscopy"})
 
@@ -30,7 +30,12 @@ class Placed(NamedTuple):
 
 def is_location_word(word: str) -> bool:
     """Tell whether a word (small letters) states a row, a column or the middle of an image."""
+    if word in _MIDDLE:
+        return True
     parts = word.split("-")
+    if len(parts) > 1 and parts[-1] in ("hand", "most"):
+        # "the top left-hand corner"
+        parts = parts[:-1]
     return all(p in _ROWS or p in _MIDDLE or p in _SIDES for p in parts)
 
 
@@ -65,7 +70,23 @@ def read_location(tagged: Tagged, phrase: Phrase, stop: int, modality: str) -> P
         if lower.endswith("'s"):
             owner = lower[:-2]
         elif (
-            lower not in ("very", "extreme", "far", "nearest", "just", "roughly", "about", "near")
+            lower
+            not in (
+                "very",
+                "extreme",
+                "far",
+                "exact",
+                "dead",
+                "precise",
+                "absolute",
+                "immediate",
+                "most",
+                "nearest",
+                "just",
+                "roughly",
+                "about",
+                "near",
+            )
             and lower not in _FRAMES
         ):
             rest.append(k)
@@ -78,6 +99,10 @@ def read_location(tagged: Tagged, phrase: Phrase, stop: int, modality: str) -> P
         owner = "image"
     if rest and all(tokens[k].lower in ("both", "either", "each") for k in rest) and len(inside) > len(rest):
         return Placed((("side", tokens[inside[0]].start, tokens[inside[-1]].stop, "target"),), stop)
+    sided = rest and tokens[inside[-1]].lower in ("side", "sides")
+    if sided and all(kind_of(t) == "side" and not is_location_word(t) for t in (tokens[k].lower for k in rest)):
+        # "rt side"
+        return Placed((("side", tokens[rest[0]].start, tokens[inside[-1]].stop, "target"),), stop)
     if not rest or not all(is_location_word(tokens[k].lower) for k in rest):
         return _bare_frame(tagged, phrase, stop) if not rest and inside else None
     after, frame = _frame(tagged, stop)
@@ -86,8 +111,10 @@ def read_location(tagged: Tagged, phrase: Phrase, stop: int, modality: str) -> P
     relative = 0 if frame else _of_the_centre(tagged, stop) if _of_something(tagged, stop) else 0
     if relative:
         return Placed((("location", start, tokens[relative - 1].stop, "target"),), relative)
-    if not frame and after == stop and _of_something(tagged, stop) and not owner:
+    if not frame and after == stop and _of_something(tagged, stop) and not owner and not _of_a_row(tagged, stop):
         return None
+    if not frame and (row := _of_a_row(tagged, stop)):
+        return Placed((("location", start, tokens[row - 1].stop, "target"),), row)
     if not frame and _is_zone(tagged, inside):
         return None
     image = frame or owner in ("viewer", "observer", "image", "screen", "picture", "reader") or not set(parts) <= _SIDES
@@ -132,7 +159,11 @@ def _frame(tagged: Tagged, stop: int) -> tuple[int, bool]:
     while k < len(tokens) and k - first < 4 and (tags[k] in ("scan", "word", "measure")):
         k += 1
         word = tokens[k - 1].lower
-        if word in words("classes.picture") or (tags[k - 1] == "scan" and (k == len(tokens) or tags[k] != "scan")):
+        if (
+            word in words("classes.picture")
+            or word == "patch"
+            or (tags[k - 1] == "scan" and (k == len(tokens) or tags[k] != "scan"))
+        ):
             # What is named as a modality is read on its own.
             return (first if tags[first] == "scan" else k), True
     return stop, False
@@ -140,6 +171,18 @@ def _frame(tagged: Tagged, stop: int) -> tuple[int, bool]:
 
 def _of_something(tagged: Tagged, stop: int) -> bool:
     return stop < len(tagged.tokens) and tagged.tokens[stop].lower == "of"
+
+
+def _of_a_row(tagged: Tagged, stop: int) -> int:
+    """Return the index after "of the top row", or 0."""
+    tokens = tagged.tokens
+    if not _of_something(tagged, stop):
+        return 0
+    k = stop + 1
+    while k < len(tokens) and (tagged.tags[k] == "determiner" or is_location_word(tokens[k].lower)):
+        k += 1
+    leads = k > stop + 1 and is_location_word(tokens[k - 1].lower)
+    return k + 1 if leads and k < len(tokens) and tokens[k].lower in ("row", "column", "half") else 0
 
 
 def _of_the_centre(tagged: Tagged, stop: int) -> int:
@@ -158,6 +201,10 @@ def place_of_phrase(tagged: Tagged, phrase: Phrase, hi: int) -> Placed:
     first = phrase.start
     while first < phrase.stop - 1 and tagged.tags[first] == "determiner":
         first += 1
+    for k in range(first, phrase.name[0] if phrase.name else first):
+        if tokens[k].lower == "," and kind_of(tokens[k - 1].lower) == "side":
+            # "OS, inferior hemiretina"
+            first = k + 1
     stop = phrase.stop
     landmarks = list(_landmark_words(tagged, phrase))
     while stop < hi - 1 and tokens[stop].lower == "of":
@@ -169,8 +216,10 @@ def place_of_phrase(tagged: Tagged, phrase: Phrase, hi: int) -> Placed:
     if stop + 1 < hi and tokens[stop].lower == "of" and tagged.tags[stop + 1] == "level":
         # "level of T10"
         stop = tagged.marks[stop + 1][1]
-    last = tokens[stop - 1]
-    end = last.stop
+    end = tokens[stop - 1].stop
+    if stop == phrase.stop and phrase.name and tagged.tokens[phrase.name[1] - 1].stop < end:
+        # "radius lt": a side behind the name is no part of it.
+        end = tokens[phrase.name[1] - 1].stop
     return Placed((("place", tokens[first].start, end, "target"), *landmarks), stop)
 
 

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from robustness.perturb.language.grammar.noun_phrase import read_phrase
-from robustness.perturb.language.grammar.places import place_of_phrase, read_location
+from robustness.perturb.language.grammar.places import Placed, place_of_phrase, read_location
 from robustness.perturb.language.grammar.state import Reading
 from robustness.perturb.language.grammar.vocabulary import kind_of, words
 
+_OFF = frozenset("below above beneath under over left right".split())
 _SHARES = frozenset("third thirds half quarter quarters fifth majority percent % most".split())
+
+
+def _needs_a_landmark(word: str) -> bool:
+    """Tell whether relating words that end so say nothing alone: "6 mm across", "erosions around it"."""
+    return word in ("across", "around", "along", "over", "under", "above", "below", "through", "between", "to", "from")
 
 
 class Relations(Reading):
@@ -24,6 +30,9 @@ class Relations(Reading):
         if kind_of(first.lower) == "direction" or first.lower in ("contralateral", "ipsilateral"):
             kind = kind_of(first.lower)
             self._add(kind, first.start, first.stop)
+        for token in tagged.tokens[i + 1 : last]:
+            if token.lower.endswith("ly") and kind_of(token.lower) == "direction":
+                self._add("direction", token.start, token.stop)
         return self._landmark(i, last, hi)
 
     def _is_frame_side(self, i: int, last: int) -> bool:
@@ -33,15 +42,21 @@ class Relations(Reading):
 
     def _landmark(self, i: int, last: int, hi: int) -> int:
         tagged = self.tagged
+        while last < hi - 1 and last <= i + 4 and (tagged.tags[last] == "preposition" or self._is_way(last)):
+            # "entering from the bottom right", "extending caudally from the foramen"
+            if kind_of(tagged.tokens[last].lower) == "direction":
+                self._add("direction", tagged.tokens[last].start, tagged.tokens[last].stop)
+            last += 1
+        level = last + (last < hi - 1 and tagged.tags[last] == "determiner")
+        if level in tagged.marks and tagged.tags[level] != "measure":
+            # "extending from C5 to T2": the level itself tells where.
+            return level
         phrase = read_phrase(tagged, last, hi)
         if phrase.category == "picture":
             return phrase.stop
-        if phrase.stop <= last and last <= i + 2 and last < hi and tagged.tags[last] == "preposition":
-            # "entering from the bottom right": the preposition tells where.
-            return last
         location = read_location(tagged, phrase, phrase.stop, self.modality) if phrase.stop > last else None
         if location is not None and any(f[0] == "location" for f in location.spans):
-            self._emit(location)
+            self._emit(self._off_centre(i, last, location))
             return location.stop_token
         first_word = tagged.tokens[i].lower
         placed = place_of_phrase(tagged, phrase, hi) if phrase.stop > last else None
@@ -72,8 +87,9 @@ class Relations(Reading):
         ):
             self._add(self._noun_kind(phrase), tagged.tokens[i].start, tagged.tokens[stop - 1].stop)
             return stop
-        kind, stop = self._extent_kind(last, max(stop, last), hi)
-        if self.targets:
+        stop = self._second(i, max(stop, last), hi)
+        kind, stop = self._extent_kind(last, stop, hi)
+        if self.targets and (stop > last or not _needs_a_landmark(tagged.tokens[last - 1].lower)):
             self._add(kind, tagged.tokens[i].start, tagged.tokens[max(stop, last) - 1].stop)
         if placed:
             self._nested(placed)
@@ -82,6 +98,33 @@ class Relations(Reading):
             if kind == "relation" and phrase.part and directed and of:
                 self._emit(placed)
         return max(stop, last)
+
+    def _is_way(self, i: int) -> bool:
+        """Tell whether "caudally" at `i` tells where a verb before it leads, and more follows."""
+        lower = self.tagged.tokens[i].lower
+        leads = self.tagged.tags[i + 1] in ("preposition", "relation")
+        return leads and ((lower.endswith("ly") and kind_of(lower) == "direction") or lower.endswith(("wards", "ward")))
+
+    def _off_centre(self, i: int, last: int, placed: Placed) -> Placed:
+        """Let "below" belong to the place in "just below the centre of the image"."""
+        kind, start, stop, role = placed.spans[0]
+        side = next((t for t in self.tagged.tokens[i:last] if t.lower in _OFF), None)
+        if side is None or self.text[start:stop].lower() not in ("centre", "center", "middle", "midline"):
+            return placed
+        return placed._replace(spans=((kind, side.start, stop, role), *placed.spans[1:]))
+
+    def _second(self, i: int, stop: int, hi: int) -> int:
+        """Return where "separates the retina from the RPE", "displaces the bladder to the right" ends."""
+        tagged = self.tagged
+        verb, leads = tagged.tokens[i].lower, tagged.tokens[stop].lower if stop < hi - 1 else ""
+        if leads == "to" and verb.startswith(("displac", "push", "shift", "deviat")):
+            phrase = read_phrase(tagged, stop + 1, hi)
+            sides = {t.lower for t in tagged.tokens[stop + 1 : phrase.stop]} & {"left", "right"}
+            return phrase.stop if sides and phrase.name is None else stop
+        if leads in ("from", "to", "with") and verb.startswith(("separat", "connect", "divid", "join", "link")):
+            phrase = read_phrase(tagged, stop + 1, hi)
+            return phrase.stop if phrase.name is not None else stop
+        return stop
 
     def _extent_kind(self, first: int, stop: int, hi: int) -> tuple[str, int]:
         """Return the kind of "occupying a third of ..." (a measure) or "running the length of ..." (a description)."""

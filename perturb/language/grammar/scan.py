@@ -6,29 +6,12 @@ from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
 
 from robustness.perturb.language.grammar.measures import Mark
-from robustness.perturb.language.grammar.tokens import Token
-from robustness.perturb.language.grammar.vocabulary import is_adverb, tables, words
+from robustness.perturb.language.grammar.tokens import Token, match_phrase
+from robustness.perturb.language.grammar.vocabulary import is_adverb, phrase_table, tables, words
 
 _Q_NOUNS = frozenset({"quality", "image-quality"})
 _ARTEFACTS = frozenset({"artefact", "artefacts", "artifact", "artifacts"})
 _PLAIN_FILM = frozenset({"film", "films"})
-
-
-@cache
-def _phrases(key: str) -> dict[str, tuple[tuple[str, ...], ...]]:
-    phrases: dict[str, list[tuple[str, ...]]] = {}
-    for phrase in tables()[key]:
-        phrases.setdefault(phrase[0], []).append(phrase)
-    return {first: tuple(sorted(group, key=len, reverse=True)) for first, group in phrases.items()}
-
-
-def match_phrase(tokens: Sequence[Token], i: int, table: dict[str, tuple[tuple[str, ...], ...]]) -> int:
-    """Return the index after the longest phrase of `table` that begins at token `i`, or `i`."""
-    for phrase in table.get(tokens[i].lower, ()):
-        stop = i + len(phrase)
-        if stop <= len(tokens) and all(tokens[i + k].lower == word for k, word in enumerate(phrase)):
-            return stop
-    return i
 
 
 def scans(tokens: Sequence[Token], free: Sequence[bool]) -> Iterator[tuple[Mark, int, int]]:
@@ -42,13 +25,15 @@ def scans(tokens: Sequence[Token], free: Sequence[bool]) -> Iterator[tuple[Mark,
         kind, first, last = mark
         role = "patient" if kind in ("sex", "age") else "scan"
         group = "patient" if role == "patient" else "scan"
-        yield Mark(kind, tokens[first].start, tokens[last - 1].stop, group, role), first, last
+        owner = 2 * (role == "patient" and tokens[last - 1].lower.endswith("'s"))
+        yield Mark(kind, tokens[first].start, tokens[last - 1].stop - owner, group, role), first, last
         i = max(last, i + 1)
 
 
 @lru_cache(maxsize=16384)
 def _may_begin(lower: str) -> bool:
     """Tell whether a mark may begin with a word; most words begin none."""
+    lower = lower.removesuffix("'s")
     if lower.endswith((*_COMPOUNDS, "-stained")) or lower.endswith("-phase") or is_adverb(lower):
         return True
     keys = [k for k in tables() if k.partition(".")[0] in ("modality", "view", "phase", "quality")]
@@ -72,7 +57,7 @@ def _one(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple[str, in
         mark = reader(tokens, free, i)
         if mark is not None:
             return mark
-    if lower in words("classes.sex"):
+    if lower.removesuffix("'s") in words("classes.sex"):
         return ("sex", i, i + 1)
     if lower in words("classes.age") and _next(tokens, i) not in words("classes.body_part"):
         return ("age", i, i + 1)
@@ -91,7 +76,7 @@ def _before_modality() -> frozenset[str]:
 def _modality(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple[str, int, int] | None:
     core, after = words("modality.core"), words("modality.after")
     before = _before_modality()
-    stop = match_phrase(tokens, i, _phrases("modality.head_phrases"))
+    stop = match_phrase(tokens, i, phrase_table("modality.head_phrases"))
     if stop == i:
         j = i
         while (
@@ -101,8 +86,16 @@ def _modality(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple[st
         # "coronary CT angiography": what stands before counts where a modality follows.
         if j < len(tokens) and free[j] and tokens[j].lower in core:
             stop = j + 1
+        elif j == i + 1 and _stands_alone(tokens, i):
+            # "retina, spectral-domain, 6 mm"
+            return ("modality", i, j)
+        elif j > i and _is_view_of_a_scan(tokens, free, j):
+            # "non-contrast coronal CT"
+            return ("modality", i, j)
         elif j > i:
-            phrase = match_phrase(tokens, j, _phrases("modality.head_phrases")) if j < len(tokens) and free[j] else j
+            phrase = (
+                match_phrase(tokens, j, phrase_table("modality.head_phrases")) if j < len(tokens) and free[j] else j
+            )
             if phrase == j:
                 return _stain(tokens, i, j)
             stop = phrase
@@ -127,6 +120,19 @@ def _modality(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple[st
     if stop == i + 1 and not _is_modality(tokens, i):
         return None
     return ("modality", i, stop)
+
+
+def _stands_alone(tokens: Sequence[Token], i: int) -> bool:
+    """Tell whether a word that only qualifies a modality stands between commas."""
+    before, after = tokens[i - 1].lower if i else ",", _next(tokens, i) or ","
+    return tokens[i].lower in words("modality.alone") and not before.isalnum() and not after[0].isalnum()
+
+
+def _is_view_of_a_scan(tokens: Sequence[Token], free: Sequence[bool], i: int) -> bool:
+    j = i
+    while j < min(len(tokens), i + 3) and free[j] and tokens[j].lower in words("view.always") | words("view.framed"):
+        j += 1
+    return i < j < len(tokens) and free[j] and tokens[j].lower in words("modality.core")
 
 
 def _of_a_body_part(tokens: Sequence[Token], stop: int) -> bool:
@@ -193,7 +199,7 @@ def _is_at(tokens: Sequence[Token], i: int, lower: tuple[str, ...]) -> bool:
 def _view(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple[str, int, int] | None:
     always, framed, frame = words("view.always"), words("view.framed"), words("view.frame")
     token = tokens[i]
-    stop = match_phrase(tokens, i, _phrases("view.phrases"))
+    stop = match_phrase(tokens, i, phrase_table("view.phrases"))
     if stop > i:
         return ("view", i, stop)
     j = i
@@ -238,6 +244,9 @@ def _sure(token: Token) -> bool:
 
 def _phase(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple[str, int, int] | None:
     lower = tokens[i].lower
+    stop = match_phrase(tokens, i, phrase_table("phase.phrases"))
+    if stop > i:
+        return ("phase", i, stop)
     if lower.endswith("-phase") and len(lower) > 8:
         return ("phase", i, i + 1)
     j = i
@@ -254,7 +263,7 @@ def _phase(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple[str, 
 
 
 def _quality(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple[str, int, int] | None:
-    stop = match_phrase(tokens, i, _phrases("quality.phrases"))
+    stop = match_phrase(tokens, i, phrase_table("quality.phrases"))
     if stop > i:
         return ("quality", i, stop)
     if _next(tokens, i) in _ARTEFACTS and tokens[i].lower not in words("classes.determiner"):

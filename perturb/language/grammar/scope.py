@@ -20,6 +20,10 @@ class Scope(Naming):
         if words == "not" and last < hi and tagged.tags[last] in ("certainty", "relation"):
             return last
         phrase = read_phrase(tagged, last, hi)
+        if words == "not" and not self.targets and phrase.stop < hi and tagged.tokens[phrase.stop].lower == "but":
+            # "not a melanoma but a naevus"
+            self._add("negation", token.start, token.stop)
+            return phrase.stop + 1
         if not self.targets and words == "no":
             self._add("number", token.start, token.stop)
             return last
@@ -47,12 +51,16 @@ class Scope(Naming):
     def _certain(self, i: int, last: int, hi: int) -> int:
         """What follows "suspicious for" is a disease, no target; "cannot be excluded" speaks of what stands before."""
         lower = [t.lower for t in self.tagged.tokens[i:last]]
-        if lower[-1] in ("for", "of", "with", "represent", "represents") and self.targets:
+        if lower[-1] in ("for", "of", "with", "represent", "represents") and (self.targets or last > i + 1):
             phrase = read_phrase(self.tagged, last, hi)
             self._modify(phrase.mods, "target")
             if phrase.name:
                 self._add("pathology", *self._chars(phrase.name))
             return phrase.stop
-        if lower[-1] in ("excluded", "exclude") and "not" in "".join(lower):
+        if lower[-1] == "exclude" and self.targets:
+            # "cannot exclude aspiration"
+            phrase = read_phrase(self.tagged, last, hi)
+            return phrase.stop if phrase.name else last
+        if lower[-1] in ("excluded", "out") and "not" in "".join(lower):
             self._take_back(i)
         return last

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from robustness.perturb.language.grammar.modifier_words import is_participle, is_quoted
+from robustness.perturb.language.grammar.noun_phrase import read_phrase
 from robustness.perturb.language.grammar.scope import Scope
 from robustness.perturb.language.grammar.state import Found
 from robustness.perturb.language.grammar.vocabulary import is_adverb, kind_of, words
@@ -30,6 +31,8 @@ class Grammar(Scope):
         tagged = self.tagged
         kind, token = tagged.tags[i], tagged.tokens[i]
         if kind == "sign":
+            if self._side_in_brackets(i, hi):
+                return i + 3
             return self._phrase(i, hi) if is_quoted(tagged, i) else self._sign(i)
         if i in tagged.marks and kind != "measure":
             return self._mark(i)
@@ -67,6 +70,10 @@ class Grammar(Scope):
                 return i + 2
             if self._is_name_here(i, hi):
                 return self._phrase(i, hi)
+            if token.lower in ("show", "display") and self.targets and tagged.tags[i - 1] == "word":
+                # "both palms show plaques"
+                self._has(i)
+                return i + 1
             self._request()
             return i + 1
         if kind in ("exists", "filler", "pronoun"):
@@ -83,7 +90,7 @@ class Grammar(Scope):
             return i + 1
         if kind == "position":
             return self._phrase(i, hi) if self._is_name_here(i, hi) else i + 1
-        if self._is_name_here(i, hi):
+        if self._is_name_here(i, hi) or (i == 0 and token.lower == "features"):
             return self._phrase(i, hi)
         self._has(i)
         return i + 1
@@ -112,9 +119,23 @@ class Grammar(Scope):
         if i + 1 >= hi:
             return False
         following = self.tagged.tags[i + 1]
+        after = self.tagged.tokens[i + 1].lower
+        if lower in words("classes.travelling_noun") and after.endswith(("wards", "ward")):
+            return True
         if lower.endswith("ing") and lower not in words("classes.ing_noun"):
             return following in ("determiner", "preposition", "word")
         return is_participle(lower) and following in ("preposition", "with") and not kind_of(lower)
+
+    def _side_in_brackets(self, i: int, hi: int) -> bool:
+        """Read "kidney (R)"."""
+        tokens = self.tagged.tokens
+        if tokens[i].lower != "(" or i + 2 >= hi or tokens[i + 2].lower != ")":
+            return False
+        side = tokens[i + 1]
+        if (side.text in ("R", "L") or kind_of(side.lower) == "side") and self.targets:
+            self._add("side", side.start, side.stop)
+            return True
+        return False
 
     def _sign(self, i: int) -> int:
         lower = self.tagged.tokens[i].lower
@@ -148,6 +169,9 @@ class Grammar(Scope):
     def _has(self, i: int) -> None:
         """A verb such as "contains": what was named before it only holds what is asked for."""
         joined = i > 0 and self.tagged.tags[i - 1] in ("conjunction", "sign")
+        if i + 1 < len(self.tagged.tokens) and self._has_a_property(i + 1):
+            # "the collection contains septations", "the mass has an irregular border": still about the holder.
+            return
         if self.targets and not joined and not self.is_asked and self.targets[-1].token < i and self._same_sentence(i):
             holder = self.targets.pop()
             self.spans = [
@@ -157,6 +181,13 @@ class Grammar(Scope):
                 or f.start > holder.stop
             ]
         self.predicate = False
+
+    def _has_a_property(self, i: int) -> bool:
+        phrase = read_phrase(self.tagged, i, len(self.tagged.tokens))
+        if phrase.name is None:
+            return bool(phrase.mods)
+        head = self.tagged.tokens[phrase.name[1] - 1].lower
+        return bool(self._noun_kind(phrase)) or head in words("classes.texture_noun")
 
     def _is_name_here(self, i: int, hi: int) -> bool:
         """Tell whether a verb-like word stands as a noun: after a determiner or a modifier."""

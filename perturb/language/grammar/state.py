@@ -47,6 +47,7 @@ class Reading:
         self.joined = False
         self.denied = False
         self.predicate = False
+        self.measured = False
 
     def _phrase(self, i: int, hi: int) -> int:
         """Read the noun phrase at token `i`; return the index after it."""
@@ -79,7 +80,8 @@ class Reading:
     def _stands_as_place(self, placed: Placed) -> bool:
         """Tell whether place words behind a target, without a preposition, are certain: two axes or a named owner."""
         return any(
-            kind == "location" or (kind == "side" and "'" in self.text[start:stop])
+            kind == "location"
+            or (kind == "side" and ("'" in (value := self.text[start:stop]) or value.endswith("side")))
             for kind, start, stop, _ in placed.spans
         )
 
@@ -105,14 +107,34 @@ class Reading:
         kind = self._noun_kind(phrase)
         if phrase.name is None:
             return
-        starts = [m.start for m in phrase.mods if m.kind not in ("number",)]
+        apart = self._mods_apart(phrase) if kind in ("margin", "signal") else ()
+        self._modify(apart, "target")
+        starts = [m.start for m in phrase.mods if m.kind not in ("number",) and m not in apart]
         start = min([*starts, self._chars(phrase.name)[0]])
         stop = self._chars(phrase.name)[1]
-        if kind in ("shape", "colour", "size", "texture") and phrase.mods:
+        inner = kind == "texture" and any(
+            m.kind not in ("texture", "colour", "pathology", "shape") for m in phrase.mods
+        )
+        if kind in ("shape", "colour", "size", "texture") and phrase.mods and not inner:
             for mod in phrase.mods:
                 self._add(mod.kind, mod.start, mod.stop)
             return
         self._add(kind, start, stop)
+
+    def _mods_apart(self, phrase: Phrase) -> tuple[Mod, ...]:
+        """Return what a comma parts from the noun: "brownish, irregular border" has a colour and a border."""
+        if phrase.name is None or not phrase.mods:
+            return ()
+        apart = []
+        ends = [*(m.start for m in phrase.mods[1:]), self._chars(phrase.name)[0]]
+        for mod, end in zip(phrase.mods, ends, strict=True):
+            if (
+                mod.kind not in ("colour", "size", "texture", "pathology", "shape")
+                or "," not in self.text[mod.stop : end]
+            ):
+                break
+            apart.append(mod)
+        return tuple(apart)
 
     def _skip(self, i: int, hi: int) -> int:
         """Return the index of the next sign or clause: what lies between tells of another thing."""
@@ -140,7 +162,7 @@ class Reading:
     def _chars(self, name: tuple[int, int]) -> tuple[int, int]:
         tokens = self.tagged.tokens
         last = tokens[name[1] - 1]
-        stop = last.stop - (len(last.text) - len(last.lower.removesuffix("(s)")))
+        stop = last.stop - 3 * last.lower.endswith("(s)")
         return tokens[name[0]].start, stop
 
     def _modify(self, mods: list[Mod] | tuple[Mod, ...], role: str) -> None:

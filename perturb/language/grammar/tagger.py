@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 from robustness.perturb.language.grammar.counts import counts
 from robustness.perturb.language.grammar.measures import Mark, measures
-from robustness.perturb.language.grammar.scan import match_phrase, scans
-from robustness.perturb.language.grammar.tokens import Token, tokenize
-from robustness.perturb.language.grammar.vocabulary import kind_of, names_by_first, words
+from robustness.perturb.language.grammar.scan import scans
+from robustness.perturb.language.grammar.tokens import Token, match_phrase, tokenize
+from robustness.perturb.language.grammar.verbs import finite_forms, is_finite_here, verb_at
+from robustness.perturb.language.grammar.vocabulary import names_by_first, words
 from robustness.perturb.language.ontology.modifiers import modifiers
 from robustness.perturb.language.ontology.terms import Term
 
@@ -27,7 +28,7 @@ _SINGLE = (
     "request",
     "filler",
 )
-_DENIALS = frozenset({"no", "not", "without", "never", "lacking", "lacks"})
+_DENIALS = frozenset({"neither", "no", "not", "without", "never", "lacking", "lacks"})
 
 
 class Tagged(NamedTuple):
@@ -79,6 +80,10 @@ def tag(text: str) -> Tagged:
         if not tags[i]:
             tags[i] = _single(token, tokens, i)
     inner = frozenset(k for first, (stop, _) in names.items() for k in range(first + 1, stop))
+    for i in range(1, len(tokens)):
+        if tags[i] == "word" and i not in names and i not in inner and (stop := verb_at(tokens, tags, i)) > i:
+            tags[i:stop] = ["relation"] * (stop - i)
+            spans[i] = stop
     return Tagged(text, tokens, tags, marks, spans, names, several, inner)
 
 
@@ -136,45 +141,6 @@ def _phrase_table() -> dict[str, tuple[tuple[tuple[str, ...], str], ...]]:
     return {first: tuple(sorted(rows, key=lambda r: -len(r[0]))) for first, rows in table.items()}
 
 
-@cache
-def finite_forms(parts: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
-    """Return "displaces", "abuts" for "displacing", "abutting": the forms that stand after a subject."""
-    verb = parts[0]
-    if not verb.endswith("ing") or verb in _NO_VERBS or len(verb) < 6:
-        return ()
-    stem = verb.removesuffix("ing")
-    single = stem[:-1] if stem[-1] == stem[-2] and stem[-1] not in "sl" else stem
-    forms = {single + "s", stem + "s", stem + "es"}
-    if stem.endswith("y"):
-        forms.add(stem[:-1] + "ies")
-    return tuple((form, *parts[1:]) for form in sorted(forms))
-
-
-_NO_VERBS = frozenset({"following", "during"})
-
-
-@cache
-def finite_verbs() -> frozenset[str]:
-    """Return the relating verbs as they stand after a subject: displaces, abuts, overlies."""
-    values = (tuple(v.split(" ")) for v in modifiers()["relation"])
-    return frozenset(form[0] for parts in values for form in finite_forms(parts))
-
-
-def _is_finite_here(tokens: Sequence[Token], i: int, end: int) -> bool:
-    """Tell whether "displaces" at `i` is a verb: a landmark follows and no article or adjective stands before."""
-    if tokens[i].lower not in finite_verbs():
-        return True
-    before = tokens[i - 1].lower if i else ""
-    after = tokens[end].lower if end < len(tokens) else ""
-    if not before or before in words("classes.determiner") or kind_of(before):
-        # "irregular borders" names an edge.
-        return False
-    return after in _OPENS or end > i + 1
-
-
-_OPENS = frozenset("the a an both all its left right this that adjacent nearby".split())
-
-
 def _phrases(
     tokens: Sequence[Token], tags: list[str], spans: dict[int, int], names: dict[int, tuple[int, Term]]
 ) -> None:
@@ -189,7 +155,15 @@ def _phrases(
             end = match_phrase(tokens, i, {parts[0]: (parts,)})
             if end > i and "left" in parts + ("left",) * ("right" in parts) and _in_the_picture(tokens, i, end):
                 continue
-            if end > i and not any(tags[i:end]) and (kind != "relation" or _is_finite_here(tokens, i, end)):
+            if end > i and end < len(tags) and tags[end] == "measure" and parts[0] in _BOUNDS:
+                # "each under 5 mm"
+                tags[i:end] = ["filler"] * (end - i)
+                stop = end
+                break
+            if end == i + 1 < len(tokens) and tokens[end].lower == "of" and parts[0].endswith("ing"):
+                # "thinning of the wall" names a finding.
+                continue
+            if end > i and not any(tags[i:end]) and (kind != "relation" or is_finite_here(tokens, i, end)):
                 tags[i:end] = [kind] * (end - i)
                 spans[i] = stop = end
                 break
@@ -210,9 +184,6 @@ def _single(token: Token, tokens: Sequence[Token], i: int) -> str:
         return "sign"
     if lower in _EXISTS and i + 1 < len(tokens) and (lower == "there's" or tokens[i + 1].lower in _BE):
         return "exists"
-    if lower in finite_verbs() and i + 1 < len(tokens) and kind_of(tokens[i + 1].lower) == "direction":
-        # "extends superiorly into the neck"
-        return "position"
     return _class_of(lower)
 
 
@@ -236,5 +207,8 @@ def _class_of(lower: str) -> str:
     return "word"
 
 
-_DIGIT = re.compile(r"\d|\b(?:grade|stage|segment|level|type|class|zone|station)\b", re.IGNORECASE)
+_DIGIT = re.compile(
+    r"\d|\b(?:grade|stage|segment|level|type|class|zone|station|fields?|hpfs?|[ivx]{1,4}[a-f]?)\b", re.IGNORECASE
+)
+_BOUNDS = frozenset({"under", "over", "above", "below", "around", "beyond"})
 _BE = frozenset({"is", "are", "was", "were", "may", "might", "seems", "appears", "has", "have"})

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from robustness.perturb.language.ontology.pairs import pairs
+
+# Abbreviations whose dot ends no sentence, with what they stand for.
+_SHORT = pairs(
+    "irreg>irregular; approx>approximately; ant>anterior; post>posterior; sup>superior; inf>inferior; lat>lateral; "
+    "med>medial; prox>proximal; dist>distal; bilat>bilateral; susp>suspicious; poss>possible; prob>probable; "
+    "sag>sagittal; transv>transverse; ca>circa; incl>including; excl>excluding; mod>moderate; lt>lt; rt>rt; w/o>without"
+)
 _TOKEN = re.compile(
-    r"(?:[LlRr]t\.)(?=\s)|[^\W_]+(?:(?:[-'\u2019/&+]|(?<=\d)[.,](?=\d))[^\W_]+)*(?:\(e?s\))?|\S",
+    rf"(?:{'|'.join(w for w in _SHORT if w.isalpha())})\.(?=[\s,])|w/o(?!\w)"
+    r"|[^\W_]+(?:(?:[-'\u2019/&+]|(?<=\d)[.,](?=\d))[^\W_]+)*(?:\(e?s\))?|\S",
+    re.IGNORECASE,
 )
 
 
@@ -34,7 +45,18 @@ def tokenize(text: str) -> list[Token]:
     tokens = []
     for match in _TOKEN.finditer(text):
         word = match.group()
-        lower = word.lower().replace("\u2019", "'").rstrip("." if len(word) == 3 else "")
+        lower = word.lower().replace("\u2019", "'")
+        if (word[-1] == "." and len(word) > 1) or lower == "w/o":
+            lower = _SHORT[lower.removesuffix(".")]
         # A letter that grows when made small would shift nothing: spans are the text's own.
         tokens.append(Token(lower, match.start(), match.end(), word))
     return tokens
+
+
+def match_phrase(tokens: Sequence[Token], i: int, table: dict[str, tuple[tuple[str, ...], ...]]) -> int:
+    """Return the index after the longest phrase of `table` that begins at token `i`, or `i`."""
+    for phrase in table.get(tokens[i].lower, ()):
+        stop = i + len(phrase)
+        if stop <= len(tokens) and all(tokens[i + k].lower == word for k, word in enumerate(phrase)):
+            return stop
+    return i

@@ -47,8 +47,37 @@ _SUFFIXES = (
             "-uptake",
         ),
     ),
-    ("colour", ("-coloured", "-colored", "-tinged", "-pigmented", "-hued", "-tinted")),
-    ("margin", ("-defined", "-circumscribed", "-demarcated", "-marginated", "-bordered", "-edged", "-contoured")),
+    (
+        "shape",
+        (
+            "-mouthed",
+            "-topped",
+            "-tipped",
+            "-ended",
+            "-necked",
+            "-bottomed",
+            "-headed",
+            "-branched",
+            "-stemmed",
+            "-cornered",
+        ),
+    ),
+    ("colour", ("-staining", "-coloured", "-colored", "-tinged", "-pigmented", "-hued", "-tinted")),
+    (
+        "margin",
+        (
+            "-defined",
+            "-circumscribed",
+            "-demarcated",
+            "-marginated",
+            "-bordered",
+            "-edged",
+            "-contoured",
+            "-rimmed",
+            "-margined",
+            "-outlined",
+        ),
+    ),
     ("texture", ("-walled", "-containing", "-filled", "-textured", "-surfaced")),
     ("side", ("-sided",)),
     ("pathology", ("-grade", "-looking", "-appearing", "-differentiated")),
@@ -113,6 +142,15 @@ def words(key: str) -> frozenset[str]:
     return entry
 
 
+@cache
+def phrase_table(key: str) -> dict[str, tuple[tuple[str, ...], ...]]:
+    """Return first word -> the phrases of one list that begin with it, longest first."""
+    phrases: dict[str, list[tuple[str, ...]]] = {}
+    for phrase in tables()[key]:
+        phrases.setdefault(phrase[0], []).append(phrase)
+    return {first: tuple(sorted(group, key=len, reverse=True)) for first, group in phrases.items()}
+
+
 @lru_cache(maxsize=16384)
 def kind_of(word: str) -> str:
     """Return the kind of attribute that a word (small letters) states before a noun, or ""."""
@@ -152,6 +190,15 @@ def _kind_by_form(word: str, table: dict[str, Any]) -> str:
     return ""
 
 
+@lru_cache(maxsize=16384)
+def is_descriptive(word: str) -> bool:
+    """Tell whether an unknown word (small letters) describes by its form: "cracked", "broad-necked"."""
+    last = word.rpartition("-")[2]
+    if not last.endswith("ed") or len(word) < 6 or last.endswith(("eed", "shed")) or last == "bed":
+        return False
+    return not kind_of(word) and not category_of(word)
+
+
 def is_edge(word: str) -> bool:
     """Tell whether a participle speaks of an edge once an adverb stands before it: "poorly defined"."""
     return bool(_EDGE.match(word))
@@ -175,6 +222,9 @@ def category_of(head: str) -> str:
     return "anatomy" if head in words("classes.part") or head in words("classes.body_part") else ""
 
 
+# "lytic lesion" states a signal and a target.
+_OPEN_HEADS = frozenset("lesion lesions growth growths".split())
+_PLAIN_KINDS = frozenset("signal texture shape size colour place".split())
 Names = dict[str, tuple[tuple[tuple[str, ...], Term], ...]]
 
 
@@ -187,6 +237,7 @@ def names_by_first() -> Names:
         # "atypical naevus" states a pathology and a target, whatever the ontology calls it.
         is_said_twice = kind_of(parts[0]) == "pathology" or parts[0] in ("enlarged", "widened")
         is_said_twice |= parts[0].startswith(("hyper", "hypo", "iso")) and kind_of(parts[0]) == "signal"
+        is_said_twice |= " ".join(parts[1:]) in _OPEN_HEADS and kind_of(parts[0]) in _PLAIN_KINDS
         if len(parts) > 1 and not (is_said_twice and " ".join(parts[1:]) in term_index()):
             groups.setdefault(parts[0], []).append((parts, group[0]))
     return {first: tuple(sorted(rows, key=lambda r: (-len(r[0]), r[0]))) for first, rows in groups.items()}

@@ -20,6 +20,7 @@ _NEIGHBOURS = {
     "limb": ("pelvis", "chest"),
     "spine": ("abdomen", "chest"),
     "bowel lumen": ("abdomen",),
+    "mouth": ("head",),
 }
 
 
@@ -62,13 +63,16 @@ def is_other(candidate: str, name: str) -> bool:
         return False
     if other.name.lower() in kin(ours.name) or ours.name.lower() in kin(other.name):
         return False
-    wholes = {_canonical(n) for t in (ours, other) if t.category == "finding" for n in t.part_of}
-    if wholes & (_closure(other.name.lower(), _kinds()) | _closure(ours.name.lower(), _kinds())):
-        # A fracture lies in some bone: no bone is surely free of it.
+    if _may_hold(other, ours) or _may_hold(ours, other):
         return False
     if "finding" in (other.category, ours.category) and other.category == ours.category:
         return not _may_be_one(other, ours)
     return True
+
+
+def _may_hold(whole: Term, part: Term) -> bool:
+    """Tell whether a term is a kind of what the other is a part of: no bone is surely free of a fracture."""
+    return bool({_canonical(n) for n in part.part_of} & _closure(whole.name.lower(), _kinds()))
 
 
 def is_kind_of(a: str, b: str) -> bool:
@@ -98,9 +102,9 @@ def may_be_seen(name: str, here: Iterable[str]) -> bool:
     Such a structure is there whether or not somebody drew it, where a finding that nobody drew is absent.
     """
     term = term_of(name)
-    regions = {other.region for other in map(term_of, here) if other is not None}
+    regions = {region for other in map(term_of, here) if other is not None for region in other.region.split("/")}
     shown = regions.union(*(_NEIGHBOURS.get(region, ()) for region in regions))
-    return term is not None and term.category == "anatomy" and term.region in shown
+    return term is not None and term.category == "anatomy" and bool(shown & set(term.region.split("/")))
 
 
 def _may_be_one(a: Term, b: Term) -> bool:

@@ -26,6 +26,12 @@ _NORMALS = {"sagittal": 0, "coronal": 1, "axial": 2}
 _LETTERS = {"R": (0, 1), "L": (0, -1), "A": (1, 1), "P": (1, -1), "H": (2, 1), "S": (2, 1), "F": (2, -1), "I": (2, -1)}
 
 
+def is_display(text: str) -> bool:
+    """Tell whether a text names where columns and rows run to: two letters of two axes, such as "LP"."""
+    axes = [_LETTERS[letter][0] for letter in text.upper() if letter in _LETTERS]
+    return len(axes) == len(text) == 2 and axes[0] != axes[1]
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """How one plane of a volume becomes an image.

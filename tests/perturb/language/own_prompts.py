@@ -18,7 +18,17 @@ from robustness.types import Attribute
 
 FILE = Path(__file__).with_name("own_prompts.jsonl")
 # The reading of each batch before anything was mended for it: exact, attributes, exact targets, targets, false.
-FIRST_READINGS = {1: (206, 226, 77, 84, 12), 2: (210, 225, 78, 84, 8), 3: (87, 94, 33, 36, 9)}
+FIRST_READINGS = {
+    1: (206, 226, 77, 84, 12),
+    2: (210, 225, 78, 84, 8),
+    3: (87, 94, 33, 36, 9),
+    4: (132, 151, 52, 60, 13),
+    5: (122, 143, 53, 60, 15),
+    6: (121, 149, 47, 60, 12),
+    7: (126, 158, 50, 60, 17),
+    8: (179, 182, 60, 61, 1),
+    9: (150, 168, 54, 60, 8),
+}
 
 
 class Gold(NamedTuple):

@@ -17,6 +17,7 @@ from robustness.plans.audit import parse_plan
 from robustness.plans.finetune import TrainDataSpec, parse_train_plan
 from robustness.plans.study import StudyPlan
 from robustness.plans.validation import validated
+from robustness.runners.audit.jobs import Group
 from robustness.runners.training.samples.resized_cases import open_split
 from robustness.workflows.loading import load_data
 
@@ -45,6 +46,23 @@ def test_an_audit_reads_them_beside_the_plan(folder: Path) -> None:
     # The viewer's left is where the mask lies; the patient's would not be known.
     assert judge_prompt(case)["side"] == "true"
     assert data.spec()["target"] == "zorple"
+
+
+def test_relating_words_are_judged_by_the_other_targets_in_a_stated_display(folder: Path) -> None:
+    mask = np.zeros((16, 16), dtype=np.uint8)
+    mask[0:2, 2:5] = 255
+    Image.fromarray(mask).save(folder / "n.png")
+    rows = "i.png,m.png,liver,liver,test\ni.png,n.png,tumor anterior to the liver,tumor,test\n"
+    (folder / "pair.csv").write_text("image,mask,p6,target,split\n" + rows)
+    # Rows run to the patient's back, so that the tumor above the liver lies in front of it.
+    for display, truth in (("LP", "true"), ("LA", "false"), (None, "unknown")):
+        convention = None if display is None else {"display": display}
+        data = rb.load_dataset(folder / "pair.csv", split="test", prompt="p6", convention=convention)
+        liver, tumor = data
+        group = Group(((0, liver, ()), (1, tumor, ())), ())
+        assert judge_prompt(tumor, landmarks=group.landmarks(tumor))["relation"] == truth
+    with pytest.raises(InputError, match="LP"):
+        rb.load_dataset(folder / "pair.csv", split="test", prompt="p6", convention={"display": "LL"})
 
 
 def test_finetuning_reads_them_too(folder: Path) -> None:

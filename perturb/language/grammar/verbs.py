@@ -1,0 +1,136 @@
+"""Verbs behind a subject: "the cleft separates the retina", "the snare enters from the left"."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache, lru_cache
+
+from robustness.perturb.language.grammar.tokens import Token
+from robustness.perturb.language.grammar.vocabulary import category_of, is_adverb, kind_of, words
+from robustness.perturb.language.ontology.modifiers import modifiers
+from robustness.perturb.language.ontology.terms import term_index
+
+_NO_VERBS = frozenset({"following", "during"})
+# What a landmark may begin with, besides a determiner.
+_OPENS = frozenset(
+    "both all left right that adjacent nearby most half nearly almost much one two three about approximately "
+    "more less over part roughly neither either several adjoining neighbouring neighboring".split()
+)
+# Verb forms that are the plural of a noun as well: only an article behind them shows the verb.
+_NOUNS = frozenset(
+    "borders contacts lines rims cups caps cuffs coats bridges frames circles supplies blocks plugs hems joins crosses "
+    "pools points projects ends starts courses passes drops folds bulges curves stretches leads turns loops drains "
+    "branches spots bands rings impressions presses pulls bows layers border contact line rim cup cap cuff coat bridge "
+    "frame circle supply block plug cross pool point project end start course pass drop fold bulge curve stretch lead "
+    "turn loop drain branch spot band ring press pull bow layer cover surround touch approach mark shadow shadows "
+    "touches covers approaches".split()
+)
+_SINGULAR_S = ("ss", "us", "is", "os", "as", "itis", "osis")
+
+
+@cache
+def finite_forms(parts: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    """Return "displaces", "abuts" for "displacing", "abutting": the forms that stand after a subject."""
+    verb = parts[0]
+    if not verb.endswith("ing") or verb in _NO_VERBS or len(verb) < 6:
+        return ()
+    stem = verb.removesuffix("ing")
+    single = stem[:-1] if stem[-1] == stem[-2] and stem[-1] not in "sl" else stem
+    forms = {single + "s", stem + "s", stem + "es"}
+    if stem.endswith("y"):
+        forms.add(stem[:-1] + "ies")
+    return tuple((form, *parts[1:]) for form in sorted(forms))
+
+
+@cache
+def finite_verbs() -> frozenset[str]:
+    """Return the relating verbs as they stand after a subject: displaces, abuts, overlies."""
+    values = (tuple(v.split(" ")) for v in modifiers()["relation"])
+    return frozenset(form[0] for parts in values for form in finite_forms(parts))
+
+
+@cache
+def _bases() -> frozenset[str]:
+    """Return the relating verbs as they stand after a plural subject: displace, abut, overlie."""
+    bases: set[str] = set()
+    for value in modifiers()["relation"]:
+        verb = value.split(" ")[0]
+        if verb.endswith("ing") and verb not in _NO_VERBS and len(verb) > 5:
+            stem = verb.removesuffix("ing")
+            bases |= {stem, stem + "e", stem.removesuffix("y") + "ie"}
+            if stem[-1] == stem[-2] and stem[-1] not in "sl":
+                bases.add(stem[:-1])
+    return frozenset(bases)
+
+
+def is_finite_here(tokens: Sequence[Token], i: int, end: int) -> bool:
+    """Tell whether "displaces" at `i` is a verb: a landmark follows and no article or adjective stands before."""
+    if tokens[i].lower not in finite_verbs():
+        return True
+    before = tokens[i - 1].lower if i else ""
+    if not before or before in words("classes.determiner") or kind_of(before):
+        # "irregular borders" names an edge.
+        return False
+    return end > i + 1 or _opens(tokens, end, strictly=tokens[i].lower in _NOUNS)
+
+
+def verb_at(tokens: Sequence[Token], tags: Sequence[str], i: int) -> int:
+    """Return the index after a verb that begins at token `i` with its adverbs and prepositions, or `i`.
+
+    Such a verb stands behind a noun or "which" and before what it relates the noun to.
+    """
+    lower = tokens[i].lower
+    if i == 0 or i + 1 >= len(tokens) or tags[i] != "word" or not lower.isalpha():
+        return i
+    relative = tags[i - 1] == "relative"
+    if not relative and (tags[i - 1] != "word" or not tokens[i - 1].is_word):
+        return i
+    is_known = lower in finite_verbs() or lower in words("classes.motion")
+    is_base = lower in _bases() or lower + "s" in words("classes.motion")
+    plural = tokens[i - 1].lower.endswith("s") and not tokens[i - 1].lower.endswith(_SINGULAR_S)
+    ambiguous = lower in _NOUNS
+    stop = i + 1
+    while stop < min(len(tokens), i + 3) and tokens[stop].lower.endswith("ly") and tags[stop] == "word":
+        # "spreads diffusely over", "extends superiorly into"
+        stop += 1
+    leads = stop < len(tokens) and tags[stop] == "preposition" and tokens[stop].lower != "of"
+    if is_known or (is_base and (relative or plural)):
+        if not relative and kind_of(tokens[i - 1].lower) and not category_of(tokens[i - 1].lower):
+            # "irregular borders the": no subject stands before.
+            return i
+        if leads and not ambiguous:
+            while stop < len(tokens) and tags[stop] == "preposition":
+                stop += 1
+            return stop
+        return stop if _opens(tokens, stop, strictly=ambiguous) else i
+    return stop if _is_unknown_verb(tokens, i, stop) else i
+
+
+def _is_unknown_verb(tokens: Sequence[Token], i: int, stop: int) -> bool:
+    """Tell whether an unknown word in -s is a verb: a noun in the singular before it, an article behind."""
+    before = tokens[i - 1].lower
+    singular = not before.endswith("s") or before.endswith(_SINGULAR_S)
+    return (
+        _looks_like_a_verb(tokens[i].lower)
+        and singular
+        and bool(category_of(before))
+        and stop < len(tokens)
+        and tokens[stop].lower in ("the", "a", "an", "both", "its")
+    )
+
+
+@lru_cache(maxsize=8192)
+def _looks_like_a_verb(lower: str) -> bool:
+    if not lower.endswith("s") or lower.endswith(_SINGULAR_S) or len(lower) < 5:
+        return False
+    return lower not in term_index() and not category_of(lower) and not kind_of(lower) and not is_adverb(lower)
+
+
+def _opens(tokens: Sequence[Token], i: int, *, strictly: bool) -> bool:
+    """Tell whether a landmark begins at token `i`: an article, or (unless `strictly`) a known word of a name."""
+    if i >= len(tokens):
+        return False
+    lower = tokens[i].lower
+    if lower in words("classes.determiner") or lower in ("both", "that"):
+        return True
+    return not strictly and (lower in _OPENS or bool(category_of(lower)) or kind_of(lower) in ("side", "direction"))
