@@ -128,7 +128,8 @@ _CARRIERS: dict[str, tuple[tuple[str, str, str], ...]] = {
 }
 BROKEN = re.compile(
     r"\b(?:in|of|at|on|the|an?|with|to|by|and|or|near|between|within|from|for|this|inside|is|are|was|which|that|has)"
-    r"\s*(?:[.,;:?!)]|$)|^\s*[,;:.)]|\b(\w+) \1\b|,\s*[.,;:]|\(\s*\)|\b(?:an?|the) (?:an?|the|is|are|in|of|with|and)\b"
+    r"\s*(?:[.,;:?!)]|$)|^\s*[,;:.)]|\b(\w+) \1\b|[,;]\s*[.,;:]|\(\s*\)"
+    r"|\b(?:an?|the) (?:an?|the|is|are|in|of|with|and)\b"
     r"|^(?:of|and|with|is|are|has|shows?|demonstrates?|reveals?|by|to|in|on|at|within|can|was) "
     r"|\b(?:on|in|at) (?:of|in|with|on)\b"
     r"|\bis (?:of|in the\s*$)"

@@ -15,6 +15,9 @@ _FRAMES = frozenset(
     "half part side corner quadrant third portion region area edge border margin periphery end"
     " zone hand section row rows quarter sides halves edges borders corners".split()
 )
+_DEGREES = frozenset(
+    "very extreme far exact dead precise absolute immediate most nearest just roughly about near".split()
+)
 _SURFACE = frozenset({"endoscopy", "dermoscopy", "photograph", "microscopy"})
 
 
@@ -63,33 +66,8 @@ def read_location(tagged: Tagged, phrase: Phrase, stop: int, modality: str) -> P
     if tokens[phrase.start].lower in ("one", "two", "three", "another") and stop - phrase.start > 1:
         phrase = phrase._replace(start=phrase.start + 1)
     inside = [k for k in range(phrase.start, stop) if tagged.tags[k] not in ("determiner", "sign")]
-    owner = ""
-    rest = []
-    for k in inside:
-        lower = tokens[k].lower
-        if lower.endswith("'s"):
-            owner = lower[:-2]
-        elif (
-            lower
-            not in (
-                "very",
-                "extreme",
-                "far",
-                "exact",
-                "dead",
-                "precise",
-                "absolute",
-                "immediate",
-                "most",
-                "nearest",
-                "just",
-                "roughly",
-                "about",
-                "near",
-            )
-            and lower not in _FRAMES
-        ):
-            rest.append(k)
+    owner = next((tokens[k].lower[:-2] for k in reversed(inside) if tokens[k].lower.endswith("'s")), "")
+    rest = [k for k in inside if _may_locate(tokens[k].lower)]
     pictures = [k for k in rest if tokens[k].lower in words("classes.picture")]
     if pictures and tokens[inside[-1]].lower in _FRAMES:
         # "near the image border", "at the left image edge"
@@ -97,12 +75,8 @@ def read_location(tagged: Tagged, phrase: Phrase, stop: int, modality: str) -> P
         if not rest:
             return Placed((("location", tokens[inside[0]].start, tokens[inside[-1]].stop, "target"),), stop)
         owner = "image"
-    if rest and all(tokens[k].lower in ("both", "either", "each") for k in rest) and len(inside) > len(rest):
-        return Placed((("side", tokens[inside[0]].start, tokens[inside[-1]].stop, "target"),), stop)
-    sided = rest and tokens[inside[-1]].lower in ("side", "sides")
-    if sided and all(kind_of(t) == "side" and not is_location_word(t) for t in (tokens[k].lower for k in rest)):
-        # "rt side"
-        return Placed((("side", tokens[rest[0]].start, tokens[inside[-1]].stop, "target"),), stop)
+    if side := _side_alone(tagged, inside, rest):
+        return Placed((("side", *side, "target"),), stop)
     if not rest or not all(is_location_word(tokens[k].lower) for k in rest):
         return _bare_frame(tagged, phrase, stop) if not rest and inside else None
     after, frame = _frame(tagged, stop)
@@ -128,6 +102,25 @@ def read_location(tagged: Tagged, phrase: Phrase, stop: int, modality: str) -> P
     if modality in _SURFACE:
         return Placed((), stop)
     return Placed((("side", start, end, "target"),), stop)
+
+
+def _may_locate(lower: str) -> bool:
+    """Tell whether a word decides what a phrase locates: no degree, no owner, no frame noun."""
+    return not lower.endswith("'s") and lower not in _DEGREES and lower not in _FRAMES
+
+
+def _side_alone(tagged: Tagged, inside: list[int], rest: list[int]) -> tuple[int, int] | None:
+    """Return the characters of "both sides" or "rt side", or None."""
+    tokens = tagged.tokens
+    if not rest:
+        return None
+    lower = [tokens[k].lower for k in rest]
+    if all(word in ("both", "either", "each") for word in lower) and len(inside) > len(rest):
+        return tokens[inside[0]].start, tokens[inside[-1]].stop
+    sided = tokens[inside[-1]].lower in ("side", "sides")
+    if sided and all(kind_of(word) == "side" and not is_location_word(word) for word in lower):
+        return tokens[rest[0]].start, tokens[inside[-1]].stop
+    return None
 
 
 def _is_zone(tagged: Tagged, inside: list[int]) -> bool:

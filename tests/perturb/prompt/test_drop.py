@@ -118,7 +118,7 @@ def test_what_is_dropped_is_of_the_kind_named(text: str, kind: str, new: str) ->
         ("Chiari malformation with tonsils 8 mm below the foramen magnum", "relation", "of another thing"),
         ("Give me a mask of the cerebellum.", "place", "named by it"),
         ("Neovascularisation at the disc (NVD)", "place", "named by it"),
-        ("The lesion has an irregular border.", "shape", "needs it"),
+        ("The lesion has an irregular border.", "margin", "cannot stand"),
         ("irregularly shaped lesion, dark brown to black", "colour", "one end of a range"),
         ("Parasternal long-axis view showing the aortic root", "view", "cannot stand"),
         ("Microaneurysms are scattered throughout the posterior pole.", "place", "cannot stand"),
