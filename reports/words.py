@@ -135,6 +135,14 @@ _WHOLE_CHANGES = {
 }
 
 
+# What the rules of the verdicts call a set of prompts, in plain words.
+_PROMPT_SETS = {
+    "wrong_class": "prompts for another class",
+    "absent": "prompts for a structure that is not there",
+    "shuffled": "prompts of other cases",
+}
+
+
 def verdict_style(verdict: str) -> VerdictStyle:
     """Return how `verdict` looks; unknown verdicts look undecided."""
     return VERDICTS.get(verdict, UNKNOWN_VERDICT)
@@ -180,6 +188,7 @@ def friendly(sentence: str, condition: str) -> str:
         'Dice worsens under gaussian noise, severity 3.'
     """
     named = sentence.replace(condition, condition_words(condition)) if condition else sentence
+    named = re.sub(rf"\b({'|'.join(_PROMPT_SETS)}) prompts\b", lambda match: _PROMPT_SETS[match[1]], named)
     return re.sub(r"\b(dice|iou|hd95|nsd|mask_change)\b", lambda match: METRIC_NAMES[match[0]], named)
 
 

@@ -52,7 +52,7 @@ COLUMNS = (
     Column("ci_low", "low", "number"),
     Column("ci_high", "high", "number"),
     Column("margin", "margin", "number", hidden=True),
-    Column("share_beyond", "share", "number"),
+    Column("share_beyond", "share beyond", "number"),
     Column("n_subjects", "units", "count"),
     Column("n_conditions", "severities", "count", hidden=True),
     Column("n_met", "as expected", "count", hidden=True),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from robustness.reports.data.unit_means import unit_interval
+from robustness.reports.words import interval, number
 from robustness.results import REFERENCE_FRACTION as REFERENCE
 
 FLOORS = ("empty", "wrong_class", "nonsense", "absent", "all_ones")
@@ -20,6 +23,30 @@ def floor_scores(effects: pd.DataFrame, results: pd.DataFrame | None = None, *, 
     floors = rows[rows["perturbed_mean"].notna()][["series", "condition", "perturbed_mean", "n_images"]]
     painted = None if results is None or metric != "dice" else _all_ones(results)
     return floors if painted is None else pd.concat([floors, painted], ignore_index=True)
+
+
+def unheeded_class(effects: pd.DataFrame, margin: float | None, notes: Sequence[str]) -> list[str]:
+    """Return one sentence per model whose Dice is shown to stay when the prompt asks for another class.
+
+    Args:
+        effects: rows with `series`, `model`, `condition`, `metric`, `clean_mean`, `perturbed_mean`, `effect` and the
+            ends of its interval.
+        margin: the plan's margin of Dice; without one nothing is said.
+        notes: warnings of the run; a model of which they say that its score does not come from what was asked for needs
+            no second one.
+    """
+    if margin is None:
+        return []
+    rows = effects[(effects["condition"] == "wrong_class") & (effects["metric"] == "dice")]
+    shown = rows[pd.to_numeric(rows["ci_high"], errors="coerce") < float(margin)]
+    return [
+        f"{row['series']}: asked for another class, it still scores {number(row['perturbed_mean'])} against the first"
+        f" target, of {number(row['clean_mean'])} when asked for that (loss {number(row['effect'])}"
+        f" {interval(row['ci_low'], row['ci_high'])}, within the margin of {margin:g}). It draws nearly the same mask"
+        " whatever class the prompt names: it cannot be trusted to find what it is asked for."
+        for row in shown.to_dict("records")
+        if not any(note.startswith(f"No robustness of {row['model']} ") for note in notes)
+    ]
 
 
 def _all_ones(results: pd.DataFrame) -> pd.DataFrame | None:

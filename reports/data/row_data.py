@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import pandas as pd
@@ -31,9 +34,9 @@ def row_data(frames: Frames, *, limit: int = LIMIT) -> dict[str, Any]:
 
     Returns:
         ``cases``: [case_id, subject_id, target] each; ``prompts``: texts; ``blocks``: by anchor (see `row_keys`) the
-        series, the condition, ``n`` rows in the run, ``index`` (0-based place in its stack of rows), and lists
-        ``case``, ``prompt``, ``dice``, ``clean``, ``change``, ``note`` of equal length, and ``other`` (Dice against the
-        second target) where the condition has one.
+        series, the condition, ``n`` rows in the run, and lists ``case``, ``prompt``, ``dice``, ``clean``, ``change``,
+        ``note`` of equal length, ``other`` (Dice against the second target) where the condition has one, and ``row``
+        (the number of each row in its run, from 0) where it is known.
     """
     rows = _with_clean(frames.results)
     keys = row_keys(frames)
@@ -62,12 +65,62 @@ def row_data(frames: Frames, *, limit: int = LIMIT) -> dict[str, Any]:
             "change": table["change"].round(_DIGITS),
             "other": table["other"].round(_DIGITS),
             "note": table["note"],
+            "row": table["row"],
         }
     )
     for anchor, block in lists.groupby("anchor", sort=False):
-        filled = [n for n in lists.columns[1:] if n != "other" or block[n].notna().any()]
+        filled = [n for n in lists.columns[1:] if n not in ("other", "row") or block[n].notna().any()]
         blocks[str(anchor)] |= {name: _plain(block[name]) for name in filled}
     return {"cases": [list(c) for c in cases], "prompts": [str(p) for p in prompts], "blocks": blocks}
+
+
+def packed_rows(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `row_data` with equal lists stored once: cases, prompts and clean scores repeat from block to block.
+
+    Returns:
+        As `row_data`, but ``lists`` holds the distinct lists and a block the place of each of its own. The numbers of
+        the rows are the ``first`` and the place of the ``steps`` from one to the next.
+    """
+    places: dict[str, int] = {}
+    lists: list[list[Any]] = []
+
+    def place(values: list[Any]) -> int:
+        key = json.dumps(values)
+        if key not in places:
+            places[key] = len(lists)
+            lists.append(values)
+        return places[key]
+
+    blocks = {}
+    for anchor, block in data["blocks"].items():
+        rows = block.get("row")
+        kept = {name: value for name, value in block.items() if name != "row"}
+        blocks[anchor] = {name: place(value) if isinstance(value, list) else value for name, value in kept.items()}
+        if rows:
+            blocks[anchor] |= {"first": rows[0], "steps": place([b - a for a, b in pairwise(rows)])}
+    return {**data, "lists": lists, "blocks": blocks}
+
+
+def packed_records(records: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, list[Any]]]:
+    """Return records of equal keys by column: the distinct values, and for each record the place of its own.
+
+    Example:
+        >>> packed_records([{"a": "x"}, {"a": "y"}, {"a": "x"}])
+        {'a': {'values': ['x', 'y'], 'index': [0, 1, 0]}}
+    """
+    columns: dict[str, dict[str, list[Any]]] = {}
+    for name in records[0] if records else ():
+        places: dict[str, int] = {}
+        values: list[Any] = []
+        index = []
+        for record in records:
+            key = json.dumps(record[name])
+            if key not in places:
+                places[key] = len(values)
+                values.append(record[name])
+            index.append(places[key])
+        columns[name] = {"values": values, "index": index}
+    return columns
 
 
 def _with_clean(results: pd.DataFrame) -> pd.DataFrame:
@@ -82,6 +135,7 @@ def _with_clean(results: pd.DataFrame) -> pd.DataFrame:
         dice=dice,
         other=pd.to_numeric(results["dice_other"], errors="coerce") if "dice_other" in results else float("nan"),
         change=pd.to_numeric(results["mask_change"], errors="coerce"),
+        row=results.get("row"),
         note=note,
     )
     rows = rows.merge(clean[[*keys, "clean"]], on=keys, how="left")

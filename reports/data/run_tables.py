@@ -48,7 +48,7 @@ class RunTables:
         manifest: provenance; every key is optional.
         plan: the text of ``plan.toml``.
         results, effects, verdicts, gallery: the tables, with a column `series` that tells models (and datasets, where
-            there are several) apart on one page.
+            there are several) apart on one page; `results` have their number in the run as `row`.
     """
 
     name: str
@@ -127,7 +127,8 @@ def _with_series(run: RunTables, index: int, labels: dict[tuple[int, str, str], 
 
     return replace(
         run,
-        results=label(run.results),
+        # The number by which `robustness replay` knows a row.
+        results=label(run.results).assign(row=range(len(run.results))),
         effects=label(run.effects),
         verdicts=label(run.verdicts),
         gallery=label(run.gallery),

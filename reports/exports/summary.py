@@ -106,9 +106,9 @@ def _regulatory(report: Report) -> Iterator[str]:
         yield f"\n## {section.number} {section.title}\n"
         yield f"Supports evidence for {_plain(section.asked_by)}.\n"
         yield from (f"{_plain(statement)}\n" for statement in section.statements)
-        for blank in section.blanks:
-            who = "Stated" if blank.answer else "To be filled in"
-            yield f"- {who} by the submitter: {_plain(blank.question)} {_plain(blank.answer) or '______'}"
+        for asked in section.questions:
+            who = "Stated" if asked.answer else "To be filled in"
+            yield f"- {who} by the submitter: {_plain(asked.question)} {_plain(asked.answer) or '______'}"
 
 
 def _attributes(blocks: Sequence[AttributeBlock]) -> Iterator[str]:

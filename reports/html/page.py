@@ -141,10 +141,10 @@ def _data(report: Report, frames: Frames, gallery: Gallery) -> dict[str, Any]:
         "figures": figures,
         "links": links,
         "templates": {"light": theme.LIGHT, "dark": theme.DARK},
-        "pictures": [asdict(p) for p in gallery.pictures],
+        "pictures": row_data.packed_records([asdict(p) for p in gallery.pictures]),
         "images": gallery.images,
         "verdicts": _verdicts(frames),
-        "rows": row_data.row_data(frames),
+        "rows": row_data.packed_rows(row_data.row_data(frames)),
     }
 
 

@@ -17,7 +17,7 @@ from robustness.reports.data.floors import floor_scores
 from robustness.reports.data.frames import Frames
 from robustness.reports.data.model_facts import ModelFacts
 from robustness.reports.data.unit_means import unit_interval
-from robustness.reports.words import condition_words, count, interval, listing, metric_words, number
+from robustness.reports.words import condition_words, count, friendly, interval, listing, metric_words, number
 
 _KINDS = {"prompt": "Words", "abstention": "Absent targets", "robustness": "Robustness"}
 # The words of the table of expected against observed, and what the page calls them.
@@ -89,6 +89,7 @@ def overviews(
         score = _score(rows, unit)
         facts = (
             Fact("Clean Dice", score, "scores", "clean"),
+            _prompt_line(rows),
             _floor_line(floors[floors["series"] == series]),
             _abstention_line(rows, unit),
             _empty_line(frames, series),
@@ -141,6 +142,12 @@ def _score(rows: pd.DataFrame, unit: str) -> str:
     score = unit_interval(clean, "dice")
     ends = interval(score["ci_low"], score["ci_high"])
     return f"{number(score['mean'])} {ends}, {count(score['n_subjects'], unit)}"
+
+
+def _prompt_line(rows: pd.DataFrame) -> Fact:
+    prompts = rows[rows["condition"] == "clean"]["prompt"].dropna()
+    example = f", for example “{prompts.iloc[0]}”" if len(prompts) else ""
+    return Fact("Prompts", f"{count(int(prompts.nunique()), 'distinct text')}{example}", "gallery", "clean")
 
 
 def _floor_line(floors: pd.DataFrame) -> Fact:
@@ -218,4 +225,4 @@ def _untested_lines(rows: pd.DataFrame, verdicts: pd.DataFrame) -> Iterable[Fact
 
 
 def _reason(row: dict[Any, Any]) -> str:
-    return str(row["rule"] or row["sentence"] or "no reason recorded").rstrip(".")
+    return friendly(str(row["rule"] or row["sentence"] or "no reason recorded"), "").rstrip(".")

@@ -9,8 +9,9 @@ from typing import Any
 
 from robustness.reports.data.conventions import DECLARED, guessed_conventions
 from robustness.reports.data.empty_masks import MOSTLY_EMPTY, often_empty, silent_share
+from robustness.reports.data.floors import unheeded_class
 from robustness.reports.data.run_tables import RunTables
-from robustness.reports.words import MISSING, count, listing
+from robustness.reports.words import MISSING, count, friendly, listing
 
 _MOST_PAIRS = 300
 _SECTIONS = (
@@ -101,7 +102,10 @@ def warnings(runs: Sequence[RunTables], facts: Sequence[Sequence[RunFacts]]) -> 
         if failed:
             series = listing(list(dict.fromkeys(name for fact in mine for name in fact.series)))
             sentences.append(f"{series}: {count(failed, 'row')} could not be evaluated; they are listed under Methods.")
-        sentences += [str(w) for w in run.manifest.get("warnings") or () if not str(w).startswith(DECLARED)]
+        recorded = [str(w) for w in run.manifest.get("warnings") or () if not str(w).startswith(DECLARED)]
+        margin = _mapping(run.manifest.get("statistics")).get("margin_dice")
+        sentences += unheeded_class(run.effects, margin, recorded)
+        sentences += [friendly(warning, "") for warning in recorded]
         sentences += guessed_conventions(run)
     return tuple(dict.fromkeys(sentences))
 

@@ -11,7 +11,7 @@ from robustness.reports.sections.regulatory_table import ENTRIES
 
 
 @dataclass(frozen=True)
-class Blank:
+class Question:
     """What only the submitter knows; `key` is its name in ``[report]``, `answer` is empty where nothing was stated."""
 
     key: str
@@ -26,16 +26,18 @@ class RegulatorySection:
     Attributes:
         asked_by: the documents that ask for it.
         statements: what this run shows, one paragraph each.
-        blanks: what only the submitter can fill in.
+        blanks: the questions that the submitter has not answered.
         shows: figure families and table ids of the report that belong here.
+        questions: what only the submitter can fill in, with the answers that were stated.
     """
 
     number: int
     title: str
     asked_by: str
     statements: tuple[str, ...]
-    blanks: tuple[Blank, ...]
+    blanks: tuple[str, ...]
     shows: tuple[str, ...]
+    questions: tuple[Question, ...]
 
 
 def sections(context: RegulatoryContext) -> tuple[RegulatorySection, ...]:
@@ -44,6 +46,8 @@ def sections(context: RegulatoryContext) -> tuple[RegulatorySection, ...]:
     listed = []
     for place, (entry, (write, tables)) in enumerate(zip(ENTRIES, WRITERS, strict=True), start=1):
         shows = (*tables, *(f.name for f in figures if f.regulatory == place))
-        blanks = tuple(Blank(key, question, context.answers.get(key, "")) for key, question in entry.blanks)
-        listed.append(RegulatorySection(place, entry.title, entry.asked_by, tuple(write(context)), blanks, shows))
+        questions = tuple(Question(key, text, context.answers.get(key, "")) for key, text in entry.blanks)
+        blanks = tuple(q.question for q in questions if not q.answer)
+        statements = tuple(write(context))
+        listed.append(RegulatorySection(place, entry.title, entry.asked_by, statements, blanks, shows, questions))
     return tuple(listed)

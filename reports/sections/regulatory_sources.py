@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 # How far an item number can be trusted. Nothing here replaces the text that a submitter works with.
-TEXT = "item numbers read in the text"
 CATALOGUE = "clause titles read in a catalogue; to be checked against the text, which is sold"
+FILLED_IN = "item numbers read in checklists that others filled in, not in the publication"
 SECONDARY = "read in secondary sources; item numbers to be checked against the text"
+SOLD = "not read; to be checked against the text, which is sold"
 
 
-class Source(NamedTuple):
+@dataclass(frozen=True)
+class Source:
     """One text; `sections` are the numbers of the report's sections that answer its items."""
 
     name: str
@@ -23,35 +25,36 @@ class Source(NamedTuple):
 SOURCES: tuple[Source, ...] = (
     Source(
         "FDA: AI-enabled device software functions, lifecycle management and marketing submission recommendations",
-        "draft guidance of 7 January 2025, docket FDA-2024-D-4488; no final form was known in mid-2026",
+        "draft guidance of 7 January 2025, docket FDA-2024-D-4488; still a draft in sources of August 2026",
         "V, VII, VIII, IX, X.A, XI, XII, App. C, App. E",
         (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14),
-        TEXT,
+        "sections VII to XII, App. C and App. E read in transcriptions of the draft, V by its title",
     ),
     Source(
         "FDA: marketing submission recommendations for a predetermined change control plan (PCCP), AI-enabled devices",
         "final guidance of 4 December 2024, issued again on 18 August 2025",
         "modification protocol (performance evaluation), impact assessment",
         (3, 14),
-        SECONDARY,
+        "dates and the names of its three parts read in several law firms' notes; not read in the text",
     ),
     Source(
         "IMDRF: good machine learning practice (GMLP), guiding principles",
-        "IMDRF/AIML WG/N88 FINAL:2025, January 2025; ten principles, as first issued in October 2021",
+        "IMDRF/AIML WG/N88 FINAL:2025, 29 January 2025; ten principles, nearly as first issued in October 2021",
         "3 representative data, 4 independent test data, 5 reference standards, 8 clinically relevant conditions, 9"
         " information for users, 10 monitoring",
         (4, 7, 13, 14),
-        SECONDARY,
+        "the ten principles read in summaries that agree; not read in the text",
     ),
     Source(
         "EU AI Act, Regulation (EU) 2024/1689",
         "in force since 1 August 2024; as amended by Regulation (EU) 2026/1744 (Digital Omnibus on AI, Official Journal"
-        " of 24 July 2026) its rules for high-risk systems apply to medical devices (Annex I) from 2 August 2028, to"
-        " the uses of Annex III from 2 December 2027",
+        " of 24 July 2026, in force since 27 July 2026) its rules for high-risk systems apply to medical devices"
+        " (Annex I) from 2 August 2028, to the uses of Annex III from 2 December 2027",
         "Art. 9(2), 9(5), 9(8); 10; 11 with Annex IV 1, 2(d), 2(g), 3; 12; 13(3)(b); 14; 15(1), 15(3), 15(4), 15(5);"
         " 72",
         (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 14, 15),
-        "articles read in the text of 2024; the dates of 2026 in secondary sources, to be checked against the text",
+        "Art. 9, 13(3)(b)(ii), 15(1) to (5) and Annex IV 2(g) read in copies of the text of 2024; the other items and"
+        " the dates of 2026 in secondary sources",
     ),
     Source(
         "Medical device regulation (MDR), Regulation (EU) 2017/745",
@@ -59,28 +62,29 @@ SOURCES: tuple[Source, ...] = (
         "Annex I 17.1 repeatability, reliability, performance; 17.2 verification and validation; 17.4 hardware and IT"
         " security",
         (8, 12, 13, 15),
-        SECONDARY,
+        "numbers and subjects read in the table of MDCG 2019-16, 17.1 in quotations; not read in the text",
     ),
     Source(
         "MDCG 2025-6 / AIB 2025-1, interplay of MDR, IVDR and the AI Act",
-        "June 2025",
+        "June 2025 (published 19 June 2025)",
         "answers on data governance, on accuracy, robustness and cybersecurity, on testing, on post-market monitoring",
         (4, 7, 12, 14),
-        SECONDARY,
+        "title page, and the topics in summaries that agree; the answers were not read",
     ),
     Source(
         "IEC 62304, medical device software life cycle (with ISO 13485 for the validation of tools)",
         "IEC 62304:2006+A1:2015; ISO 13485:2016",
         "validation of the software that makes this evidence: the table “Validation of this suite” in section 15",
         (15,),
-        "to be checked against the text, which is sold",
+        SOLD,
     ),
     Source(
         "ISO/IEC TR 24029-1, robustness of neural networks, overview",
-        "2021",
-        "goals and plan of a robustness assessment; statistical methods",
+        "2021; part 3 on statistical methods is a draft (DIS of December 2025)",
+        "goals and plan of a robustness assessment; statistical methods. Part 3: specification of expected behaviour,"
+        " robustness by performance drops, response to a perturbation",
         (2, 3, 7),
-        "to be checked against the text, which is sold",
+        CATALOGUE,
     ),
     Source(
         "ISO/IEC 24029-2, methodology for the use of formal methods",
@@ -91,28 +95,30 @@ SOURCES: tuple[Source, ...] = (
     ),
     Source(
         "ISO/IEC TS 4213, assessment of classification performance",
-        "2022",
-        "data and leakage, statistical significance",
+        "October 2022; under revision since 2025",
+        "5.3.2 representativeness and bias, 5.3.7 information leakage, 5.3.8 channel effects, 5.3.13 baselines; 6"
+        " statistical measures of performance",
         (4, 5),
-        "to be checked against the text, which is sold",
+        CATALOGUE,
     ),
     Source(
         "CLAIM, checklist for AI in medical imaging, 2024 update",
-        "Tejani et al. 2024, doi:10.1148/ryai.240300",
-        "items on data, reference standard, model, robustness or sensitivity analysis, failure analysis",
-        (1, 3, 4, 5, 6, 7, 10, 11, 15),
-        "to be checked against the text: item numbers of the update were not read",
+        "Tejani et al. 2024, doi:10.1148/ryai.240300; 44 items",
+        "7-13 data, 12 missing data, 14-18 reference standard, 19-20 partitions, 21 sample size, 22-27 model, 28"
+        " metrics, 29 uncertainty, 30 robustness or sensitivity analysis, 35-36 cases, 37-38 performance, 39 failure"
+        " analysis, 40 limits, 42-43 protocol and availability",
+        (1, 3, 4, 5, 6, 7, 10, 11, 13, 15),
+        FILLED_IN,
     ),
     Source(
         "TRIPOD+AI, reporting of prediction models",
         "Collins et al., 16 April 2024, doi:10.1136/bmj-2023-078378; 27 items",
-        "5-9, 10, 11, 12, 14, 15, 18, 23, 23a",
+        "5-9 data, participants, outcome, predictors; 10 sample size; 11 missing data; 12 analysis; 14 fairness; 15"
+        " model output; 18 open science; 23a performance with intervals and by subgroup",
         (1, 3, 4, 5, 9, 11, 15),
-        SECONDARY,
+        FILLED_IN,
     ),
-    Source(
-        "ISO 14971, risk management", "2019", "residual risk", (13,), "to be checked against the text, which is sold"
-    ),
+    Source("ISO 14971, risk management", "2019", "residual risk", (13,), SOLD),
     Source(
         "FUTURE-AI, MI-CLAIM, DECIDE-AI, BS 30440, ISO/IEC DIS 24029-3",
         "as the submitter uses them",
@@ -121,10 +127,17 @@ SOURCES: tuple[Source, ...] = (
         SECONDARY,
     ),
     Source(
-        "Model cards (Mitchell et al. 2019), Metrics Reloaded (Maier-Hein et al. 2024)",
-        "doi:10.1145/3287560.3287596, doi:10.1038/s41592-023-02151-z",
-        "model card, disaggregated results; overlap and boundary metrics",
-        (1, 5, 9),
-        TEXT,
+        "Model cards (Mitchell et al. 2019)",
+        "doi:10.1145/3287560.3287596",
+        "4.1 details, 4.2 intended use, 4.3 factors, 4.7 quantitative analyses, disaggregated",
+        (1, 9),
+        "section numbers read in a library's template of the paper; not read in the paper",
+    ),
+    Source(
+        "Metrics Reloaded (Maier-Hein et al. 2024)",
+        "doi:10.1038/s41592-023-02151-z",
+        "an overlap metric together with a boundary metric",
+        (5,),
+        "abstract, a figure and others' accounts read; not read in the paper",
     ),
 )

@@ -16,8 +16,8 @@ class Entry(NamedTuple):
 ENTRIES: tuple[Entry, ...] = (
     Entry(
         "Identity",
-        "FDA V, IX, App. E (model card); AI Act Annex IV 1; model cards (Mitchell 2019); CLAIM, model items; TRIPOD+AI"
-        " 15",
+        "FDA V, IX, App. E (model card); AI Act Annex IV 1; model cards (Mitchell 2019) 4.1-4.3; CLAIM 22-27;"
+        " TRIPOD+AI 15",
         (
             ("intended_use", "Intended use and indications"),
             ("intended_users", "Intended users and setting"),
@@ -40,7 +40,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry(
         "Prespecified analysis plan",
         "FDA X.A (statistical analysis plan), App. C; PCCP (modification protocol); AI Act 9(8) (prior defined metrics"
-        " and probabilistic thresholds); CLAIM, statistics items; TRIPOD+AI 10, 12",
+        " and probabilistic thresholds); CLAIM 21, 28-29; TRIPOD+AI 10, 12",
         (
             ("registration", "Where and when the plan was registered before the run"),
             ("margin_reason", "Clinical reason for each margin"),
@@ -49,8 +49,8 @@ ENTRIES: tuple[Entry, ...] = (
     ),
     Entry(
         "Test data",
-        "FDA VIII; AI Act 10, Annex IV 2(d) and (g); GMLP 3-5; CLAIM, data and reference items; MI-CLAIM 1-2; TRIPOD+AI"
-        " 5-9; ISO/IEC TS 4213 clause 5.3",
+        "FDA VIII; AI Act 10, Annex IV 2(d) and (g); GMLP 3-5; CLAIM 7-20, 35-36; MI-CLAIM 1-2; TRIPOD+AI 5-9;"
+        " ISO/IEC TS 4213 clause 5.3",
         (
             ("sites", "Sites, scanners and acquisition dates"),
             ("demographics", "Demographics"),
@@ -60,14 +60,14 @@ ENTRIES: tuple[Entry, ...] = (
     ),
     Entry(
         "Performance on unchanged input",
-        "FDA App. E (metrics with two-sided 95% confidence intervals); AI Act 15(3), 13(3)(b)(ii); CLAIM; TRIPOD+AI 23;"
-        " Metrics Reloaded; ISO/IEC TS 4213 clause 6",
+        "FDA App. E (metrics with two-sided 95% confidence intervals); AI Act 15(3), 13(3)(b)(ii); CLAIM 37-38;"
+        " TRIPOD+AI 23a; Metrics Reloaded; ISO/IEC TS 4213 clauses 5.3.13 (baselines), 6",
         (("acceptance", "Acceptance criterion and its source"),),
     ),
     Entry(
         "Prompt reliance and stability under paraphrase",
         "points that no guidance names by itself: FDA X.A (conditions of use), AI Act 15(4) (inconsistencies,"
-        " interaction with persons) and 9(2)(b) (foreseeable misuse); CLAIM, sensitivity analysis; MI-CLAIM 5",
+        " interaction with persons) and 9(2)(b) (foreseeable misuse); CLAIM 30; MI-CLAIM 5",
         (
             ("safety_words", "Which words the product relies on for safety"),
             ("user_information", "Information for the user about words that the model ignores"),
@@ -75,8 +75,8 @@ ENTRIES: tuple[Entry, ...] = (
     ),
     Entry(
         "Robustness to image changes",
-        "FDA X.A; GMLP 8; AI Act 15(1) and (4); ISO/IEC TR 24029-1, DIS 24029-3; FUTURE-AI Robustness 3; CLAIM; BS"
-        " 30440",
+        "FDA X.A, App. C (sensitivity to data perturbation); GMLP 8; AI Act 15(1) and (4); ISO/IEC TR 24029-1, DIS"
+        " 24029-3; FUTURE-AI Robustness 3; CLAIM 30; BS 30440",
         (("severity_meaning", "How the severities relate to the acquisition in use"),),
     ),
     Entry(
@@ -87,12 +87,12 @@ ENTRIES: tuple[Entry, ...] = (
     Entry(
         "Subgroups and sites",
         "FDA X.A (subgroup plan); AI Act Annex IV 2(g), 3; FUTURE-AI Fairness 3, Universality; TRIPOD+AI 14, 23a; model"
-        " cards (disaggregated)",
+        " cards 4.7 (disaggregated)",
         (("subgroups_missing", "Subgroups that matter for the intended use and are not in the data"),),
     ),
     Entry(
         "Failure analysis",
-        "CLAIM (failure analysis); FDA App. E (known biases or failure modes); AI Act Annex IV 3; DECIDE-AI",
+        "CLAIM 39 (failure analysis); FDA App. E (known biases or failure modes); AI Act Annex IV 3; DECIDE-AI",
         (
             ("failure_consequence", "Clinical consequence of each kind of failure"),
             ("case_review", "Review of the worst cases by a clinician"),
@@ -100,7 +100,7 @@ ENTRIES: tuple[Entry, ...] = (
     ),
     Entry(
         "Rejected, undefined and missing inputs",
-        "FDA App. C (validation of pre-processing); TRIPOD+AI 11; CLAIM (missing data)",
+        "FDA App. C (validation of pre-processing, cases missing not at random); TRIPOD+AI 11; CLAIM 12 (missing data)",
         (("quality_control", "Quality control before the model, and what it rejects"),),
     ),
     Entry(
@@ -114,7 +114,8 @@ ENTRIES: tuple[Entry, ...] = (
     ),
     Entry(
         "Verdicts, limits and residual risk",
-        "FDA VII (risk file); ISO 14971; AI Act 9(5), 13(3)(b), 14 (human oversight); MDR Annex I 17.2; GMLP 9",
+        "FDA VII (risk file); ISO 14971; AI Act 9(5), 13(3)(b), 14 (human oversight); MDR Annex I 17.2; GMLP 9; CLAIM"
+        " 40",
         (
             ("residual_risk", "Residual risk and its acceptance"),
             ("stated_limits", "Limits stated in the instructions for use"),
@@ -132,7 +133,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry(
         "Reproducibility and signature",
         "AI Act Annex IV 2(g) (test logs and reports dated and signed), 12 (records); IEC 62304 and ISO 13485"
-        " (validation of tools); MI-CLAIM 6; CLAIM; TRIPOD+AI 18",
+        " (validation of tools); MI-CLAIM 6; CLAIM 42-43; TRIPOD+AI 18",
         (
             ("responsible", "Name, role and signature of the responsible person"),
             ("contact", "Contact for questions"),

@@ -36,7 +36,8 @@ from robustness.reports.sections.validation import validation_table
 from robustness.reports.words import listing
 
 Edition = Literal["auditor", "regulatory"]
-SCHEMA = "robustness-report/2"
+# The number after the point grows when fields come, the one before it when a field goes or changes its type.
+SCHEMA = "robustness-report/2.1"
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,8 @@ class Report:
     comparisons: tuple[Comparison, ...]
     tables: tuple[DataTable, ...]
     regulatory: tuple[RegulatorySection, ...]
-    sources: tuple[Source, ...]
+    sources: str
+    texts: tuple[Source, ...]
     cards: tuple[Card, ...]
     methods: tuple[Paragraph, ...]
     limitations: tuple[str, ...]
@@ -131,7 +133,8 @@ def build(
         comparisons=comparisons,
         tables=tables,
         regulatory=regulatory.sections(context),
-        sources=SOURCES,
+        sources="; ".join(f"{text.name} ({text.edition})" for text in SOURCES),
+        texts=SOURCES,
         cards=cards.cards(runs, models, facts, given),
         methods=methods.paragraphs(runs, frames, facts),
         limitations=limits,

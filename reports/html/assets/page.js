@@ -2,6 +2,20 @@
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const root = document.documentElement;
+  // Equal values and lists lie in the page once; here every record and block gets its own again.
+  const unpacked = (columns) => {
+    const names = Object.keys(columns);
+    const count = names.length ? columns[names[0]].index.length : 0;
+    return Array.from({ length: count }, (_, i) => Object.fromEntries(names.map((name) => [name, columns[name].values[columns[name].index[i]]])));
+  };
+  data.pictures = unpacked(data.pictures);
+  for (const block of Object.values(data.rows.blocks)) {
+    for (const name of ["case", "prompt", "dice", "clean", "change", "other", "note", "steps"]) if (name in block) block[name] = data.rows.lists[block[name]];
+    if ("steps" in block) {
+      let at = block.first;
+      block.row = [at, ...block.steps.map((step) => (at += step))];
+    }
+  }
   const pictures = new Map(data.pictures.map((p) => [p.id, p]));
   const narrow = () => window.innerWidth < 720;
 
@@ -156,8 +170,20 @@
     if (picture) node.append(pair(picture), ...prompts(picture));
   }
   const several = new Set(data.pictures.map((p) => p.series)).size > 1;
+  const blockOf = (p) => Object.values(data.rows.blocks).find((b) => b.series === p.series && b.condition === p.condition);
+  // All that went into one prediction, and how to compute it again.
+  const inputs = (p) => {
+    const lines = [["case", p.case_id], ["unit", p.subject_id], ["condition", p.condition]];
+    const block = blockOf(p);
+    const at = block?.row ? block.case.findIndex((c) => data.rows.cases[c][0] === p.case_id) : -1;
+    if (at >= 0) lines.push(["row", `${block.row[at]} (robustness replay RUN --row ${block.row[at]})`]);
+    let params = {};
+    try { params = JSON.parse(p.params || "{}"); } catch { params = { parameters: p.params }; }
+    for (const [name, value] of Object.entries(params)) if (name !== "text") lines.push([name, typeof value === "string" ? value : JSON.stringify(value)]);
+    return make("details", "inputs", make("summary", "", "inputs"), make("dl", "", ...lines.flatMap(([name, value]) => [make("dt", "", name), make("dd", "", value)])));
+  };
   const card = (p) => {
-    const node = make("article", "card", make("h3", "", p.words), make("p", "who", `${several ? `${p.series} · ` : ""}${p.case_id} · ${p.rank}`), pair(p), ...prompts(p));
+    const node = make("article", "card", make("h3", "", p.words), make("p", "who", `${several ? `${p.series} · ` : ""}${p.case_id} · ${p.rank}`), pair(p), ...prompts(p), inputs(p));
     node.dataset.id = p.id;
     return node;
   };

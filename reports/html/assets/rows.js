@@ -5,7 +5,7 @@
   const dialog = document.getElementById("rows");
   const table = document.getElementById("rows-table");
   const filter = document.getElementById("rows-filter");
-  const columnsOf = (block) => [["case", "text"], ["unit", "text"], ["target", "text"], ["clean", "number"], ["dice", "number"], ["loss", "number"], ...(block.other ? [["dice_other", "number"]] : []), ["mask_change", "number"], ["prompt", "text"], ["note", "text"], ["picture", "text"]];
+  const columnsOf = (block) => [["case", "text"], ["unit", "text"], ["target", "text"], ["clean", "number"], ["dice", "number"], ["loss", "number"], ...(block.other ? [["dice_other", "number"]] : []), ["mask_change", "number"], ["prompt", "text"], ["note", "text"], ...(block.row ? [["row", "count"]] : []), ["picture", "text"]];
   const MOST = 2000;
   const wordsOf = (condition) => {
     const found = [...document.querySelectorAll("td.condition")].find((cell) => cell.dataset.v === condition);
@@ -13,16 +13,17 @@
   };
   const pictured = new Map(data.pictures.map((p) => [`${p.series}\n${p.condition}\n${p.case_id}`, p]));
   const cell = (value, kind) => {
-    const node = make("td", kind, kind === "number" ? score(value) : value);
-    if (kind === "number" && value !== null) node.dataset.v = value;
+    const node = make("td", kind, kind === "number" ? score(value) : kind === "count" ? String(value) : value);
+    if (kind !== "text" && value !== null) node.dataset.v = value;
     return node;
   };
   const row = (block, i) => {
     const [name, unit, target] = data.rows.cases[block.case[i]];
     const loss = block.dice[i] === null || block.clean[i] === null ? null : Number((block.clean[i] - block.dice[i]).toFixed(5));
-    const values = [name, unit, target, block.clean[i], block.dice[i], loss, ...(block.other ? [block.other[i]] : []), block.change[i], data.rows.prompts[block.prompt[i]], block.note[i]];
+    const values = [name, unit, target, block.clean[i], block.dice[i], loss, ...(block.other ? [block.other[i]] : []), block.change[i], data.rows.prompts[block.prompt[i]], block.note[i], ...(block.row ? [block.row[i]] : [])];
     const columns = columnsOf(block);
     const node = make("tr", "", ...values.map((value, c) => cell(value, columns[c][1])));
+    node.cells[columns.findIndex(([name]) => name === "prompt")].classList.add("asked-for");
     const picture = pictured.get(`${block.series}\n${block.condition}\n${name}`);
     const last = make("td", "text");
     if (picture) {
@@ -43,7 +44,7 @@
     const order = [...block.case.keys()].sort((a, b) => (block.dice[a] ?? 2) - (block.clean[a] ?? 2) - (block.dice[b] ?? 2) + (block.clean[b] ?? 2));
     const shown = order.slice(0, MOST);
     const part = held < block.n ? `The ${held} rows with the largest loss of ${block.n}; all` : held > MOST ? `The ${MOST} rows with the largest loss of ${held}; all` : `${held} ${held === 1 ? "row" : "rows"}; all columns`;
-    document.getElementById("rows-note").textContent = `${part} are in results/*.parquet, condition ${block.condition}. Scores to 5 digits. Largest loss first.`;
+    document.getElementById("rows-note").textContent = `${part} are in results/*.parquet, condition ${block.condition}. Scores to 5 digits. Largest loss first.${block.row ? " robustness replay RUN --row N computes the prediction of row N again." : ""}`;
     table.tHead.rows[0].replaceChildren(...columnsOf(block).map(([name, kind]) => {
       const head = make("th", kind, name.replace("_", " "));
       head.scope = "col";

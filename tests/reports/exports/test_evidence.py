@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from itertools import accumulate
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +13,7 @@ import pytest
 
 from robustness.errors import InputError
 from robustness.reports.data.frames import merge
-from robustness.reports.data.row_data import row_data, row_keys
+from robustness.reports.data.row_data import packed_records, packed_rows, row_data, row_keys
 from robustness.reports.data.run_tables import RunTables
 from robustness.reports.exports.model_index import model_index, to_yaml, write_model_index
 from robustness.reports.exports.ro_crate import ro_crate, write_ro_crate
@@ -155,3 +156,28 @@ def test_pdf_without_a_browser_or_a_page_is_one_clear_error(
     monkeypatch.setenv("PATH", "")
     with pytest.raises(InputError, match="install Chromium"):
         write_pdf(page, tmp_path / "x.pdf")
+
+
+def test_packed_rows_and_records_hold_the_same_values(runs: tuple[RunTables, ...]) -> None:
+    data = row_data(merge(runs))
+    packed = packed_rows(data)
+    for anchor, block in data["blocks"].items():
+        stored = packed["blocks"][anchor]
+        lists = {n: v for n, v in block.items() if isinstance(v, list) and n != "row"}
+        assert {n: packed["lists"][stored[n]] for n in lists} == lists
+        assert list(accumulate([stored["first"], *packed["lists"][stored["steps"]]])) == block["row"]
+    assert len(json.dumps(packed)) < 0.7 * len(json.dumps(data))
+    records = [{"a": 1, "b": [True, "x"]}, {"a": 2, "b": [True, "x"]}, {"a": 1, "b": []}]
+    columns = packed_records(records)
+    again = [{n: c["values"][c["index"][i]] for n, c in columns.items()} for i in range(len(records))]
+    assert again == records
+    assert packed_records([]) == {}
+
+
+def test_a_row_has_the_number_that_replay_asks_for(runs: tuple[RunTables, ...]) -> None:
+    data = row_data(merge(runs))
+    for run in runs:
+        for block in (b for b in data["blocks"].values() if b["series"] == run.results["series"].iloc[0]):
+            rows = run.results.iloc[block["row"]]
+            assert set(rows["condition"]) == {block["condition"]}
+            assert rows["case_id"].tolist() == [data["cases"][c][0] for c in block["case"]]

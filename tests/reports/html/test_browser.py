@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
+import shutil
+import subprocess
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from robustness.reports.html.pdf import find_browser, write_pdf
 from tests.reports.chromium import Browser
 
 
@@ -145,3 +149,27 @@ def test_it_prints_to_pdf_with_every_section_opened(fresh: Browser, page: Path) 
     assert len(re.findall(rb"/Type\s*/Page\b", pdf)) >= 5
     assert len(headings) >= 8
     assert set(headings) <= set(outline(pdf))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_browser() is None, reason="prints with an installed Chromium")
+def test_the_regulatory_pdf_of_the_demo_is_short_numbered_and_leaves_hashes_to_its_annex(tmp_path: Path) -> None:
+    """Twenty minutes of reading for a submission, by the demo's own audit: at most 25 pages."""
+    from robustness.workflows.audit import audit_plan
+    from robustness.workflows.demo import demo_plan
+
+    run = audit_plan(demo_plan("text-conditioned"), out=tmp_path / "run")
+    pdf = write_pdf(run.report(tmp_path / "reg.html", edition="regulatory"))
+    pages = len(re.findall(rb"/Type\s*/Page\b", pdf.read_bytes()))
+    assert 10 <= pages <= 25
+    annex = (tmp_path / "reg-annex.json").read_text(encoding="utf-8")
+    data_files = json.loads(annex)["runs"]["run"]["datasets"][0]["files"]
+    assert len(set(data_files.values())) > 50
+    if shutil.which("pdftotext") is None:
+        return
+    done = subprocess.run(["pdftotext", "-layout", str(pdf), "-"], capture_output=True, text=True, check=True)
+    texts = done.stdout.split("\f")[:pages]
+    for number, text in enumerate(texts, start=1):
+        assert text.rstrip().endswith(f"{number} / {pages}")
+    printed = set(re.findall(r"\b[0-9a-f]{64}\b", re.sub(r"\s", " ", done.stdout)))
+    assert not printed & set(data_files.values())

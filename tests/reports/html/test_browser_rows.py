@@ -186,3 +186,19 @@ def test_a_page_without_images_works(fresh: Browser, run_folders: list[Path], tm
     assert fresh.evaluate("document.querySelectorAll('main img').length") == 0
     assert fresh.evaluate("document.querySelector('main section').id") == "comparison"
     assert fresh.evaluate("[...document.querySelectorAll('[data-show]')].every((b) => b.hidden)")
+
+
+def test_a_card_shows_all_inputs_and_how_to_compute_it_again(
+    fresh: Browser, page: Path, run_folders: list[Path]
+) -> None:
+    fresh.open(page)
+    lines = fresh.evaluate(
+        "(() => { const c = [...document.querySelectorAll('.card')].find((n) => n.querySelector('h3').textContent"
+        " === 'side words swapped for their opposite'); const d = c.querySelector('details.inputs');"
+        " return Object.fromEntries([...d.querySelectorAll('dt')].map((t) => [t.textContent,"
+        " t.nextElementSibling.textContent])); })()"
+    )
+    table = pd.concat([pd.read_parquet(p) for p in sorted((run_folders[0] / "results").glob("*"))], ignore_index=True)
+    row = table.iloc[int(lines["row"].split()[0])]
+    assert (row["condition"], row["case_id"]) == (lines["condition"], lines["case"])
+    assert lines["row"].endswith(f"(robustness replay RUN --row {row.name})")

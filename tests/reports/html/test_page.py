@@ -116,7 +116,7 @@ def test_data_born_markup_is_escaped_everywhere(hostile_page: Path) -> None:
     assert "<img src=x" not in text
     assert "<b onclick" not in text
     assert text.count("<script") == 3
-    prompts = {"".join(words for _, words in p["clean_prompt"]) for p in embedded(hostile_page)["pictures"]}
+    prompts = {"".join(w for _, w in p) for p in embedded(hostile_page)["pictures"]["clean_prompt"]["values"]}
     assert HOSTILE in prompts
 
 

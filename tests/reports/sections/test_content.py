@@ -14,6 +14,33 @@ from robustness.reports.sections import provenance
 from robustness.reports.sections import report as content
 
 GOLDEN = Path(__file__).with_name("content.json")
+# Every field of schema 2 with its types, as the last version that wrote it did.
+SCHEMA_2 = """
+.: schema=str edition=str title=str series[]=str warnings[]=str notes[]=str uncertified=bool findings_rule=str
+  sources=str limitations[]=str verify[]=str pictures=str pictures_left_out=int pictures_unreadable=int
+runs[]: name=str series[]=str dataset=str split=str n_cases=int n_images=int n_subjects=int unit=str
+  subject_is_image=bool created=str suite_version=str
+headlines[]: series=str
+headlines[].prompt[]: verdict=str verb=str items[]=str
+headlines[].image[]: verdict=str verb=str items[]=str
+findings[]: series=str condition=str words=str verdict=str sentence=str says=str row=int picture=str
+attributes[]: attribute=str title=str
+attributes[].lines[]: condition=str words=str
+attributes[].lines[].claims[]: row=int series=str condition=str metric=str verdict=str sentence=str
+  estimate=NoneType/float ci_low=NoneType/float ci_high=NoneType/float margin=float n_subjects=int severity=int
+  says=str
+robustness[]: kind=str words=str
+robustness[].claims[][]: row=int series=str condition=str metric=str verdict=str sentence=str estimate=float
+  ci_low=float ci_high=float margin=float n_subjects=int severity=int says=str
+figures[]: id=str family=str key=str title=str alt=str
+figures[].table: id=str title=str rows[][]=float/int/str
+figures[].table.columns[]: name=str label=str kind=str hidden=bool link=str
+tables[]: id=str title=str rows[][]=NoneType/bool/float/int/str
+tables[].columns[]: name=str label=str kind=str hidden=bool link=str
+regulatory[]: number=int title=str asked_by=str statements[]=str blanks[]=str shows[]=str
+methods[]: title=str text=str
+provenance[]: run=str title=str pairs[][]=str text=str
+"""
 
 
 def test_content_of_a_small_run_is_as_frozen(runs: tuple[RunTables, ...]) -> None:
@@ -49,6 +76,37 @@ def assert_close(found: object, expected: object, where: str) -> None:
         assert math.isclose(found, expected, rel_tol=1e-9, abs_tol=1e-12), where
     else:
         assert found == expected, where
+
+
+def test_a_reader_of_schema_2_finds_every_field_with_its_type() -> None:
+    """What came since has names of its own; the content frozen above is what is read here."""
+    written = json.loads(GOLDEN.read_text(encoding="utf-8"))
+    assert written["schema"].split(".")[0] == "robustness-report/2"
+    types = types_of(written)
+    parent = ""
+    for word in SCHEMA_2.split():
+        if word.endswith(":"):
+            parent = word.rstrip(":").rstrip(".")
+            continue
+        name, _, kinds = word.partition("=")
+        path = f"{parent}.{name}".lstrip(".")
+        assert types.get(path), f"{path} is gone"
+        assert types[path] <= {*kinds.split("/"), "NoneType"}, f"{path} changed its type"
+
+
+def types_of(value: object, path: str = "") -> dict[str, set[str]]:
+    """Return the types of every leaf by its path, lists as ``[]``."""
+    if isinstance(value, dict):
+        inner = [types_of(v, f"{path}.{k}".lstrip(".")) for k, v in value.items()]
+    elif isinstance(value, list):
+        inner = [types_of(v, f"{path}[]") for v in value]
+    else:
+        return {path: {type(value).__name__}}
+    merged: dict[str, set[str]] = {}
+    for one in inner:
+        for key, types in one.items():
+            merged.setdefault(key, set()).update(types)
+    return merged
 
 
 def test_the_report_is_plain_json(runs: tuple[RunTables, ...]) -> None:

@@ -164,3 +164,32 @@ def test_the_regulatory_edition_claims_only_what_a_run_can_show(runs: tuple[RunT
     assert "before the run wrote its first row" not in text
     assert runs[0].manifest["created"] in text
     assert "No guidance names it" not in text
+
+
+@pytest.mark.parametrize(("low", "high", "warned"), [(0.002, 0.006, True), (-0.01, 0.01, True), (0.09, 0.12, False)])
+def test_a_class_that_changes_nothing_is_warned_of_before_any_number(
+    runs: tuple[RunTables, ...], low: float, high: float, warned: bool
+) -> None:
+    """Real patients: Dice 0.862 of 0.866 when asked for another structure, and no line of the page said so."""
+    effects = runs[0].effects.copy()
+    at = (effects["condition"] == "wrong_class") & (effects["metric"] == "dice")
+    effects.loc[at, ["effect", "ci_low", "ci_high"]] = (low + high) / 2, low, high
+    report = content.build([replace(runs[0], effects=effects)])
+    (row,) = effects[at].to_dict("records")
+    sentences = [w for w in report.warnings if "asked for another class" in w]
+    assert bool(sentences) == warned
+    if warned:
+        assert (
+            f"still scores {row['perturbed_mean']:.3f} against the first target, of {row['clean_mean']:.3f}"
+            in sentences[0]
+        )
+
+
+def test_of_a_score_that_the_prompt_does_not_make_one_warning_is_enough(runs: tuple[RunTables, ...]) -> None:
+    effects = runs[0].effects.copy()
+    effects.loc[effects["condition"] == "wrong_class", ["ci_low", "ci_high"]] = 0.0, 0.0
+    known = f"No robustness of {effects['model'].iloc[0]} on demo_brain is claimed: not above wrong_class prompts."
+    manifest = {**runs[0].manifest, "warnings": [known]}
+    warnings = content.build([replace(runs[0], effects=effects, manifest=manifest)]).warnings
+    assert not any("asked for another class" in w for w in warnings)
+    assert any(w.endswith("not above prompts for another class.") for w in warnings)

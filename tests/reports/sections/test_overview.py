@@ -177,3 +177,9 @@ def test_the_page_leads_with_the_counts(page: Path) -> None:
 def test_a_run_without_a_score_says_so(runs: tuple[RunTables, ...]) -> None:
     rows = runs[0].results.assign(dice=None)
     assert first([replace(runs[0], results=rows)]).score == "no clean prediction could be scored"
+
+
+def test_the_prompts_are_counted_and_one_is_quoted(runs: tuple[RunTables, ...]) -> None:
+    prompts = runs[0].results[runs[0].results["condition"] == "clean"]["prompt"]
+    text = f"{prompts.nunique()} distinct texts, for example “{prompts.iloc[0]}”"
+    assert fact(first(runs), "Prompts") == text

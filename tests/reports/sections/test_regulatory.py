@@ -45,7 +45,7 @@ def run_with_plan(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def answers(report: Report) -> dict[str, str]:
-    return {b.key: b.answer for s in report.regulatory for b in s.blanks}
+    return {b.key: b.answer for s in report.regulatory for b in s.questions}
 
 
 def test_every_blank_has_a_key_of_its_own_and_every_key_a_blank() -> None:
