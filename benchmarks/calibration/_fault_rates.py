@@ -107,7 +107,8 @@ def any_follows(claims: int) -> Callable[[int], float]:
     def rows(rng: Rng) -> pd.DataFrame:
         parts = []
         for i in range(claims):
-            gain = rng.normal(0.1, 0.1, 25)
+            # Symmetric about the margin, and within what two Dice values allow.
+            gain = np.clip(rng.normal(0.1, 0.1, 25), -0.2, 0.4)
             base = {"other_case_id": f"o{i}", "attribute": f"k{i}", "mask_change": 0.0}
             parts.append(condition("clean", 25, dice=0.5, dice_other=0.2, **base))
             parts.append(condition(f"other:k{i}", 25, dice=0.5 - gain, dice_other=0.2 + gain, **base))
@@ -144,6 +145,14 @@ def follows_tail(n: int) -> Callable[[int], float]:
     return lambda runs: share_of(lambda rng: known.rows(rng, n), ("prompt", OTHER), "FOLLOWS", runs)
 
 
+# Share of patients who collapse, what they lose, what all others lose.
+ZERO_INFLATED = {
+    "16% lose .625": (0.16, 0.625, 0.0),
+    "10% lose all": (0.1, 1.0, 0.0),
+    ".05 and 5% lose all": (0.05, 1.0, 0.05),
+}
+
+
 def coverage(n: int, kind: str) -> Callable[[int], float]:
     """Items 8 and 9: how often the 95% interval of an effect holds the truth."""
 
@@ -163,8 +172,9 @@ def coverage(n: int, kind: str) -> Callable[[int], float]:
 
 
 def _sample(kind: str, n: int, rng: Rng) -> tuple[pd.DataFrame, float]:
-    if kind == "zero-inflated":
-        return image_rows(np.where(rng.random(n) < 0.16, 0.625, 0.0), 1.0), 0.1
+    if kind in ZERO_INFLATED:
+        share, size, body = ZERO_INFLATED[kind]
+        return image_rows(np.where(rng.random(n) < share, size, body), 1.0), share * size + (1 - share) * body
     sizes = np.array([400] + [6] * 19) if kind == "image, one of 400" else np.array([100, 100] + [6] * 28)
     owner = np.repeat(np.arange(sizes.size), sizes)
     loss = np.sqrt(0.5) * 0.1 * rng.standard_normal(sizes.size)[owner] + np.sqrt(0.5) * 0.1 * rng.standard_normal(

@@ -56,7 +56,9 @@ def probes() -> list[tuple[str, str, Probe, float]]:
             for n in (20, 30, 60)
         ]
     found += [
-        ("8", f"coverage, zero-inflated, {n} patients", rates.coverage(n, "zero-inflated"), 1) for n in (5, 20, 60)
+        ("8", f"coverage, {kind}, {n} patients", rates.coverage(n, kind), 1)
+        for kind in rates.ZERO_INFLATED
+        for n in (5, 20, 60)
     ]
     found += [
         ("8", "any max-T p < .05 of 16, lognormal, 30 patients", rates.family_error(30), _SLOW),

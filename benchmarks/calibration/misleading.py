@@ -110,6 +110,14 @@ def _rewording_tail(rng: Rng, n: int) -> pd.DataFrame:
     return prompt_rows(np.full(n, 0.15), (rng.random(n) < 0.1).astype(float))
 
 
+# So that the mean of the losses, which end at 1, is the margin of .10.
+_LOGNORMAL_SCALE = 0.061306
+
+
+def _lognormal(rng: Rng, n: int) -> pd.DataFrame:
+    return image_rows(np.minimum(_LOGNORMAL_SCALE * rng.lognormal(0, 1, n), 1.0), 1.0)
+
+
 def _cures(rng: Rng, n: int) -> pd.DataFrame:
     return image_rows(np.where(rng.random(n) < 0.09, -0.3, 0.1396), 0.6)
 
@@ -143,6 +151,7 @@ MODELS: dict[str, Known] = {
     "95% follow, 5% go the other way (margin)": Known(
         _mostly_follows, OTHER, "prompt", ("REACTS",), ("FOLLOWS", "IGNORES", "UNSTABLE")
     ),
+    "lognormal losses (margin)": Known(_lognormal, IMAGE, "robustness", ("INCONCLUSIVE",), ("ROBUST", "FRAGILE")),
     "cures 9% (margin)": Known(_cures, IMAGE, "robustness", ("INCONCLUSIVE",), ("FRAGILE", "ROBUST")),
 }  # fmt: skip
 

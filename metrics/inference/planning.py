@@ -76,6 +76,24 @@ def subjects_to_certify(values: Values, margin: float, *, alpha: float, penalty:
     return min(reached) if not np.any(values) and penalty <= 0 else max(min(reached), n + 1)
 
 
+def subjects_to_certify_above(
+    values: Values, margin: float, *, alpha: float, low: float = -1.0, penalty: float = 0.0
+) -> int | None:
+    """Return K for which subjects like these would have an e-value of 1 / alpha for a mean above `margin`.
+
+    By the best bet of `log_evalue_above`, half of whose capital it is, with a power of 80%. None where that is not
+    within `FURTHEST` times the sample's subjects.
+
+    Args:
+        values: one per subject, at least `low`.
+        penalty: log of the factor that other claims of the family cost (`closed_means`).
+    """
+    # The same bet on the distance from the lower end, turned round.
+    factors = best_log_factors(1.0 - (values - low), 1.0 - (margin - low))
+    k = _subjects_of_capital(factors, alpha=alpha * math.exp(-max(0.0, penalty)) / 2)
+    return None if k is None or k > FURTHEST * values.size else max(k, values.size + 1)
+
+
 def _subjects_to_forgive(share: float, margin: float, alpha: float, most: int, power: float = 0.8) -> int | None:
     """Return K of whom no more collapse than are forgiven, with `power`; `share` of all do; None beyond `most`."""
     from scipy.special import bdtr

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from robustness.errors import InputError, suggest
-from robustness.metrics.pairing.coverage import Flags, Missing, applicable_cases, missing_cases
+from robustness.metrics.pairing.coverage import Missing, applicable_rows, count_rows, lost_shares, missing_of
 from robustness.metrics.pairing.pairs import Orientation, pair, subject_means, subject_values
 from robustness.metrics.pairing.rows import Codes, Rows
 from robustness.results import CLEAN
@@ -25,7 +25,8 @@ class Contrast(NamedTuple):
         cases, case_effects: names of the cases and one value each (N,).
         n_flagged: rows that could not be used.
         subjects: codes of the subjects behind `effect`.
-        missing: cases that the condition applies to and that have no value; None: not counted, or none.
+        missing: what is not known of the cases that the condition applies to; None: not counted, or nothing.
+        case_codes, case_clean, case_changed: codes of the cases, and the means behind `case_effects` (N,).
     """
 
     model: str
@@ -40,6 +41,9 @@ class Contrast(NamedTuple):
     n_flagged: int
     subjects: Codes = np.empty(0, dtype=np.int64)
     missing: Missing | None = None
+    case_codes: Codes = np.empty(0, dtype=np.int64)
+    case_clean: Values = np.empty(0)
+    case_changed: Values = np.empty(0)
 
     @property
     def n_subjects(self) -> int:
@@ -62,10 +66,11 @@ def contrasts(rows: Rows, metric: str, orientation: Orientation, *, by: str = ""
         InputError: no such column, or a case with two values of `by`.
     """
     pairs = pair(rows, metric, orientation)
-    grouping, applies = _Grouping(rows, by), applicable_cases(rows)
+    grouping, expected = _Grouping(rows, by), applicable_rows(rows)
     cells = []
     for cell in rows.cells.index[rows.cells["condition"] != CLEAN]:
         where = pairs.of(int(cell))
+        lost = lost_shares(expected[int(cell)], pairs.n_texts_of(int(cell), rows.subject_of_case.size))
         for group, mine in grouping.split(pairs.case[where], int(cell)):
             subject, cases = pairs.subject[where][mine], pairs.case[where][mine]
             clean, changed, effect = (
@@ -82,7 +87,10 @@ def contrasts(rows: Rows, metric: str, orientation: Orientation, *, by: str = ""
                     pairs.effect[where][mine],
                     int(pairs.flagged[int(cell)]),
                     np.unique(subject),
-                    _missing(rows, grouping.within(applies[int(cell)], group), cases),
+                    _missing(rows, grouping.within(lost, group)),
+                    cases,
+                    pairs.clean[where][mine],
+                    pairs.perturbed[where][mine],
                 )
             )
     return cells
@@ -91,25 +99,29 @@ def contrasts(rows: Rows, metric: str, orientation: Orientation, *, by: str = ""
 def scores(rows: Rows, metric: str, *, by: str = "") -> list[Contrast]:
     """Return the plain scores of every condition, clean included, as contrasts whose effect is the score itself."""
     values = rows.values(metric)
-    grouping, applies = _Grouping(rows, by), applicable_cases(rows)
+    grouping, expected = _Grouping(rows, by), applicable_rows(rows)
     cells = []
     for cell in rows.cells.index:
         inside = np.flatnonzero(rows.cell == cell)
         used = inside[np.isfinite(values[inside])]
+        lost = lost_shares(expected[int(cell)], count_rows(rows, used))
         for group, mine in grouping.split(rows.case[used], int(cell)):
             chosen = used[mine]
             subjects, means, _ = subject_values(rows, chosen, values[chosen])
             cases, place, count = np.unique(rows.case[chosen], return_inverse=True, return_counts=True)
             of_case = np.bincount(place, weights=values[chosen], minlength=cases.size) / np.maximum(count, 1)
             names, flagged = grouping.names(cases), inside.size - used.size
-            missing = _missing(rows, grouping.within(applies[int(cell)], group), cases)
+            missing = _missing(rows, grouping.within(lost, group))
             key = _key(rows, int(cell))
-            cells.append(Contrast(*key, group, means, means, means, names, of_case, flagged, subjects, missing))
+            of_cases = (cases, of_case, of_case)
+            cells.append(
+                Contrast(*key, group, means, means, means, names, of_case, flagged, subjects, missing, *of_cases)
+            )
     return cells
 
 
-def _missing(rows: Rows, applies: Flags, present: Codes) -> Missing | None:
-    missing = missing_cases(rows, applies, present)
+def _missing(rows: Rows, lost: Values) -> Missing | None:
+    missing = missing_of(rows, lost)
     return missing if missing.n_images else None
 
 
@@ -132,9 +144,9 @@ class _Grouping:
     def names(self, cases: Codes) -> tuple[str, ...]:
         return tuple(str(name) for name in self._case_ids[cases])
 
-    def within(self, applies: Flags, group: str) -> Flags:
-        """Return which cases a condition applies to, of one group."""
-        return applies if self._groups is None else applies & (self._groups == group)
+    def within(self, lost: Values, group: str) -> Values:
+        """Return what is missing of the cases of one group; NaN for all others."""
+        return lost if self._groups is None else np.where(self._groups == group, lost, np.nan)
 
     def split(self, cases: Codes, cell: int) -> list[tuple[str, Codes]]:
         """Return each group that a cell applies to, with the positions of its members among `cases`.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 from robustness.errors import InputError, UnknownNameError
 from robustness.metrics.pairing.pairs import Orientation
+from robustness.metrics.pairing.rows import metric_ends
 from robustness.registry import METRICS
 
 CHANGE = "mask_change"
@@ -26,12 +26,26 @@ def orientation_of(metric: str, higher_is_better: Mapping[str, bool | None] | No
         return "itself"
     if higher_is_better is not None and metric in higher_is_better:
         better = higher_is_better[metric]
+        _refuse_other_direction(metric, better)
     else:
         try:
             better = METRICS.get(metric).higher_is_better
         except UnknownNameError as error:
             raise InputError(f"{error}; for a column of your own pass higher_is_better={{{metric!r}: True}}") from None
     return "clean - perturbed" if better else "perturbed - clean"
+
+
+def _refuse_other_direction(metric: str, better: bool | None) -> None:
+    """Raise InputError where a direction contradicts that of a registered metric: losses would count as gains."""
+    try:
+        registered = METRICS.get(metric).higher_is_better
+    except UnknownNameError:
+        return
+    if better is not registered:
+        raise InputError(
+            f"higher_is_better: expected {registered!r} for {metric!r}, as it is registered, got {better!r}; leave it"
+            " out, or give a column of your own another name"
+        )
 
 
 def require_higher_is_better(metric: str) -> None:
@@ -45,11 +59,6 @@ def require_higher_is_better(metric: str) -> None:
 
 
 def effect_range(metric: str) -> tuple[float, float]:
-    """Return the ends of a subject's effect: 0 and 1 for the mask change, -1 and 1 for ratios, else infinite."""
-    if metric == CHANGE:
-        return 0.0, 1.0
-    try:
-        ratio = METRICS.get(metric).high == 1.0
-    except UnknownNameError:
-        ratio = False
-    return (-1.0, 1.0) if ratio else (-math.inf, math.inf)
+    """Return the ends of a subject's effect: 0 and 1 for the mask change, -1 and 1 for ratios; else infinite."""
+    low, high = metric_ends(metric)
+    return (low, high) if metric == CHANGE else (low - high, high - low)

@@ -14,6 +14,7 @@ from robustness.metrics.inference.intervals import Values
 from robustness.metrics.pairing.rows import Codes, Rows
 from robustness.results import CLEAN, PARAPHRASE
 
+Counts = npt.NDArray[np.int32]
 Orientation = Literal["clean - perturbed", "perturbed - clean", "itself"]
 
 
@@ -25,6 +26,7 @@ class Pairs:
         cell, case, subject: codes.
         clean, perturbed, effect: means; `effect` is oriented.
         flagged: rows of each cell that are not applicable, failed, undefined or without a paired clean row.
+        n_texts: rows behind each element.
     """
 
     cell: Codes
@@ -34,10 +36,17 @@ class Pairs:
     perturbed: Values
     effect: Values
     flagged: Codes
+    n_texts: Codes
 
     def of(self, cell: int) -> slice:
         """Return where a cell's elements lie."""
         return slice(*np.searchsorted(self.cell, [cell, cell + 1]))
+
+    def n_texts_of(self, cell: int, n_cases: int) -> Counts:
+        """Return how many values a cell has of every case."""
+        where, counted = self.of(cell), np.zeros(n_cases, dtype=np.int32)
+        counted[self.case[where]] = self.n_texts[where]
+        return counted
 
 
 def pair(rows: Rows, metric: str, orientation: Orientation, *, keep: npt.NDArray[np.bool_] | None = None) -> Pairs:
@@ -150,6 +159,7 @@ def _average(
         mean(perturbed),
         mean(sign * (perturbed - clean)),
         flagged,
+        count,
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+import unicodedata
 import warnings
 from dataclasses import dataclass
 
@@ -10,13 +12,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from robustness.errors import InputError, suggest
-from robustness.results import CLEAN, parse_condition
+from robustness.errors import InputError, UnknownNameError, suggest
+from robustness.registry import METRICS
+from robustness.results import CLEAN, REFERENCE_FRACTION, parse_condition
 
 Codes = npt.NDArray[np.int64]
 
 _TEXT = ("model", "dataset", "split", "attribute", "expectation", "other_case_id", "note", "error")
 _FALSE = {"false", "0", "no", "0.0"}
+_TRUE = {"true", "1", "yes", "1.0", ""}
+_FAMILIES = ("clean", "prompt", "image", "joint")
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,33 @@ class Rows:
             raise InputError(f"metric: the table has no column {column!r}{suggest(column, columns)}")
         numbers = pd.to_numeric(self.frame[column], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
         return np.where(self.usable & np.isfinite(numbers), numbers, np.nan)
+
+
+# Ratios that are no metrics of a mask and its reference.
+_RATIOS = frozenset({"dice_other", REFERENCE_FRACTION})
+_ROUNDING = 1e-6
+
+
+def refuse_out_of_range(rows: Rows, column: str) -> None:
+    """Raise InputError where a metric lies beyond its ends, on which margins and certificates rest."""
+    values = rows.values(column)
+    low, high = (0.0, 1.0) if column in _RATIOS else metric_ends(column)
+    wrong = np.flatnonzero((values < low - _ROUNDING) | (values > high + _ROUNDING))
+    if wrong.size:
+        row, value = rows.frame.iloc[int(wrong[0])], values[wrong[0]]
+        raise InputError(
+            f"table: expected a {column} from {low:g} to {high:g}, case {row['case_id']!r} under {row['condition']!r}"
+            f" has {value:.6g} ({wrong.size} rows); divide percentages by 100, and leave out what is not known"
+        )
+
+
+def metric_ends(metric: str) -> tuple[float, float]:
+    """Return the smallest and the largest value of a registered metric; infinite where there is none."""
+    try:
+        entry = METRICS.get(metric)
+    except UnknownNameError:
+        return -math.inf, math.inf
+    return float(entry.low), math.inf if entry.high is None else float(entry.high)
 
 
 def read_rows(table: pd.DataFrame) -> Rows:
@@ -125,6 +157,9 @@ def _stated_families(frame: pd.DataFrame, cell: Codes, cells: pd.DataFrame) -> n
     family = _text(frame, "family").str.strip()
     filled = np.flatnonzero((family != "").to_numpy())
     code, names = pd.factorize(family.iloc[filled], sort=True)
+    for name in names:
+        if name not in _FAMILIES:
+            raise InputError(f"table: family: expected one of {', '.join(_FAMILIES)}, got {name!r}")
     pairs = np.unique(np.column_stack([cell[filled], code]), axis=0) if filled.size else np.empty((0, 2), np.int64)
     stated = np.full(len(cells), "", dtype=object)
     stated[pairs[:, 0]] = np.asarray(names, dtype=object)[pairs[:, 1]] if filled.size else ""
@@ -173,8 +208,24 @@ def _subject_names(column: pd.Series) -> npt.NDArray[np.object_]:
             " a name and a decimal .0 are taken off, so that nobody counts twice",
             stacklevel=5,
         )
+    _warn_of_look_alikes(sorted(set(plain)))
     of_row: npt.NDArray[np.object_] = np.array([*plain, ""], dtype=object)[code]
     return of_row
+
+
+def _warn_of_look_alikes(names: list[str]) -> None:
+    """Warn where names of subjects differ in capitals, widths or leading zeros only: one patient may count twice."""
+    forms: dict[str, str] = {}
+    for name in names:
+        form = re.sub(r"(?<!\d)0+(?=\d)", "", " ".join(unicodedata.normalize("NFKC", name).casefold().split()))
+        if form in forms:
+            warnings.warn(
+                f"subject_id: {forms[form]!r} and {name!r} count as two subjects, and differ in capitals, widths,"
+                " blanks or leading zeros only; write one patient one way",
+                stacklevel=6,
+            )
+            return
+        forms[form] = name
 
 
 def warn_of_repeats(rows: Rows) -> None:
@@ -208,7 +259,12 @@ def _prompt_index(frame: pd.DataFrame) -> Codes:
 def _applicable(frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
     if "applicable" not in frame.columns:
         return np.ones(len(frame), dtype=bool)
-    stated: npt.NDArray[np.bool_] = _text(frame, "applicable").str.lower().isin(_FALSE).to_numpy(dtype=bool)
+    words = _text(frame, "applicable").str.strip().str.lower()
+    unclear = ~words.isin(_FALSE | _TRUE).to_numpy(dtype=bool)
+    if unclear.any():
+        word = frame["applicable"].iloc[int(np.flatnonzero(unclear)[0])]
+        raise InputError(f"table: applicable: expected True or False in every row, got {word!r}")
+    stated: npt.NDArray[np.bool_] = words.isin(_FALSE).to_numpy(dtype=bool)
     return ~stated
 
 

@@ -12,7 +12,7 @@ from robustness.metrics.inference.clopper_pearson import Share, clopper_pearson
 from robustness.metrics.inference.intervals import Interval
 from robustness.metrics.inference.planning import FURTHEST
 from robustness.metrics.inference.upper_bound import share_bound, subjects_for_zero_reactions
-from robustness.metrics.pairing.coverage import Flags, missing_cases
+from robustness.metrics.pairing.coverage import Flags, count_rows, lost_shares, missing_of
 from robustness.metrics.pairing.pairs import subject_means
 from robustness.metrics.pairing.rows import Rows
 from robustness.metrics.verdicts.needed import Needed
@@ -54,8 +54,8 @@ def abstention_decisions(rows: Rows, cells: pd.DataFrame, settings: Settings) ->
 
     A subject abstains where all of its masks stay empty. ABSTAINS: the exact upper bound of the share of subjects that
     paint something lies below `margin_abstain`; HALLUCINATES: its lower bound lies above it; each side errs with
-    alpha / m (Clopper-Pearson). Subjects with a missing case count as painting for ABSTAINS, and as abstaining for
-    HALLUCINATES, where more than `missing_share` of the cases are missing.
+    alpha / m (Clopper-Pearson). A subject of whom anything is missing counts as painting for ABSTAINS, and as
+    abstaining for HALLUCINATES where it has not painted.
     """
     conditions = abstention_cells(rows, cells)
     painted = _painted(rows)
@@ -65,14 +65,13 @@ def abstention_decisions(rows: Rows, cells: pd.DataFrame, settings: Settings) ->
 
 
 class _Counts(NamedTuple):
-    """One bool per subject with a value: has it painted anything; and what is missing."""
+    """One bool per subject with a value: has it painted anything; `n_unknown`: what is missing could have done so."""
 
     values: Flags
     n_images: int
     n_total: int
     n_missing: int
-    missing_share: float
-    n_incomplete: int
+    n_unknown: int
 
 
 def _painted(rows: Rows) -> np.ndarray:
@@ -91,12 +90,10 @@ def _counts(rows: Rows, cell: int, painted: np.ndarray) -> _Counts:
     here = (rows.cell == cell) & (rows.frame["expectation"] == ABSTAIN).to_numpy() & rows.applicable
     indices = np.flatnonzero(here & np.isfinite(painted))
     cases = np.unique(rows.case[indices])
-    applies = np.zeros(rows.subject_of_case.size, dtype=bool)
-    applies[rows.case[here]] = True
-    missing = missing_cases(rows, applies, cases)
-    any_painted = subject_means(painted[indices], rows.subject_of_case[rows.case[indices]])[1] > 0
-    incomplete = int((missing.share > 0).sum())
-    return _Counts(any_painted, cases.size, missing.n_subjects, missing.n_images, missing.total, incomplete)
+    missing = missing_of(rows, lost_shares(count_rows(rows, np.flatnonzero(here)), count_rows(rows, indices)))
+    subjects, means = subject_means(painted[indices], rows.subject_of_case[rows.case[indices]])
+    unknown = (missing.share > 0) & ~np.isin(missing.subjects, subjects[means > 0])
+    return _Counts(means > 0, cases.size, missing.n_subjects, missing.n_images, int(unknown.sum()))
 
 
 def _decide(cell: int, counts: _Counts, settings: Settings, m: int) -> AbstentionDecision:
@@ -126,18 +123,17 @@ def _decide(cell: int, counts: _Counts, settings: Settings, m: int) -> Abstentio
     reason = settings.too_few(k) if k else "no case applies, or no area of the mask is known (area_fraction)"
     if reason:
         return decision._replace(verdict="UNTESTABLE", rule=reason)
-    if counts.missing_share > settings.missing_share:
-        low = clopper_pearson(max(0, painted - counts.n_incomplete), counts.n_total, level=1 - 2 * alpha).low
-        high = clopper_pearson(
-            min(counts.n_total, painted + counts.n_incomplete), counts.n_total, level=1 - 2 * alpha
-        ).high
-    else:
-        low, high = share.low, share.high
+    total = max(k, counts.n_total)
+    low = clopper_pearson(painted, total, level=1 - 2 * alpha).low
+    high = clopper_pearson(painted + counts.n_unknown, total, level=1 - 2 * alpha).high
     side = "below" if high < margin else "above" if low > margin else ""
     if side:
         rule = f"{summary} {side} the margin {100 * margin:g}%"
         abstaining = clopper_pearson(k - painted, k, level=1 - settings.alpha) if side == "below" else decision.share
         return decision._replace(verdict="ABSTAINS" if side == "below" else "HALLUCINATES", rule=rule, share=abstaining)
+    if share.high < margin or share.low > margin:
+        why = f"{counts.n_unknown} {settings.unit}s lack a mask, and counted as the worst they overturn the answer"
+        return decision._replace(rule=f"{summary}; {why}", needed=Needed(None, "", why))
     return decision._replace(needed=_needed(painted, k, margin, alpha))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from robustness.metrics.inference.intervals import Values
-from robustness.metrics.pairing.coverage import Flags, Missing, missing_cases, with_worst
+from robustness.metrics.pairing.coverage import Counts, Flags, Missing, lost_shares, missing_of, with_worst
 from robustness.metrics.pairing.pairs import Pairs, subject_means
 from robustness.metrics.pairing.rows import Codes, Rows
 from robustness.metrics.verdicts.selectivity import Selectivity, selectivity
@@ -26,8 +26,8 @@ class Worst(NamedTuple):
     """Subject means over all subjects that a condition applies to, what is missing counted against a claim.
 
     Attributes:
-        share: of the cases that lack a mask change, a paraphrase or a score of the second target: the largest.
-        excess_low, excess_high: R with -1, with 1; where only the paraphrase is missing with C - 1, with C.
+        share: of mask changes, paraphrases or scores of the second target that are missing: the largest.
+        excess_low, excess_high: R with 0 for C and 1 for C(paraphrases), with 1 and 0.
         change_high: C with 1.
         paraphrase_low: C(paraphrases) with 0.
         s_a, s_b: selectivity with -1; empty without a second target.
@@ -130,24 +130,32 @@ class Baseline:
         changes: mask changes of every condition; None where the table has none.
         paraphrase: mean change by paraphrases per case, NaN where a case has no paraphrase.
         rerun_noise: mean change between two identical runs, NaN where there is no rerun.
-        applies: whether each condition applies to each case, (cells, cases); None: missing cases are not counted.
+        expected: values that each condition should have of each case, (cells, cases); None: what is missing is not
+            counted.
+        lost_paraphrase: share of each case's paraphrases that is missing; 1 where there is none.
     """
 
     changes: Pairs | None
     paraphrase: Values
     rerun_noise: float
-    applies: Flags | None = None
+    expected: Counts | None
+    lost_paraphrase: Values
 
 
-def common_baseline(rows: Rows, changes: Pairs | None, cells: pd.DataFrame, applies: Flags | None = None) -> Baseline:
+def common_baseline(rows: Rows, changes: Pairs | None, cells: pd.DataFrame, expected: Counts | None = None) -> Baseline:
     """Collect what the conditions of one (model, dataset), `cells`, have in common."""
     named = [(int(cell), base_name(str(name))) for cell, name in zip(cells.index, cells["condition"], strict=True)]
-    paraphrase, rerun_noise = np.full(rows.subject_of_case.size, np.nan), np.nan
+    n_cases, rerun_noise = rows.subject_of_case.size, np.nan
+    paraphrase, lost = np.full(n_cases, np.nan), np.ones(n_cases)
     if changes is not None:
-        paraphrase = _per_case(rows, changes, [cell for cell, name in named if name == PARAPHRASE])
+        rewordings = [cell for cell, name in named if name == PARAPHRASE]
+        paraphrase = _per_case(rows, changes, rewordings)
+        if expected is not None and rewordings:
+            present = sum((changes.n_texts_of(cell, n_cases) for cell in rewordings), np.zeros(n_cases, np.int32))
+            lost = np.nan_to_num(lost_shares(expected[rewordings].sum(axis=0), present), nan=1.0)
         repeats = [changes.effect[changes.of(cell)] for cell, name in named if name == RERUN]
         rerun_noise = float(repeats[0].mean()) if repeats and repeats[0].size else np.nan
-    return Baseline(changes, paraphrase, rerun_noise, applies)
+    return Baseline(changes, paraphrase, rerun_noise, expected, lost)
 
 
 def gather(rows: Rows, baseline: Baseline, cell: int) -> Evidence:
@@ -206,40 +214,34 @@ def _missing(
     rows: Rows, baseline: Baseline, cell: int, changes: _CaseChanges, second_target: Selectivity | None
 ) -> tuple[Missing | None, Worst | None]:
     """Return what is missing of a condition, and the quantities with it counted against every claim."""
-    if baseline.applies is None:
+    if baseline.changes is None or baseline.expected is None:
         return None, None
-    applies = baseline.applies[cell]
-    missing = missing_cases(rows, applies, changes.case)
-    unpaired = missing_cases(rows, applies, changes.case[changes.paired])
-    unmatched = unpaired if second_target is None else missing_cases(rows, applies, second_target.cases)
-    share = max(
-        missing.total, unpaired.total if changes.paired.any() else 0.0, unmatched.total if second_target else 0.0
-    )
+    n_cases, expected = rows.subject_of_case.size, baseline.expected[cell]
+    lost = lost_shares(expected, baseline.changes.n_texts_of(cell, n_cases))
+    missing = missing_of(rows, lost)
+    unpaired = missing_of(rows, np.where(np.isfinite(lost), np.maximum(lost, baseline.lost_paraphrase), np.nan))
+    share, followed = max(missing.total, unpaired.total if changes.paired.any() else 0.0), [np.empty(0), np.empty(0)]
+    if second_target is not None:
+        unmatched = missing_of(rows, lost_shares(expected, second_target.n_texts))
+        share = max(share, unmatched.total)
+        each = (second_target.of_case_a, second_target.of_case_b)
+        followed = [with_worst(unmatched, second_target.cases, values, -1.0) for values in each]
     if share == 0:
         return None, None
-    cases = np.union1d(np.flatnonzero(applies), changes.case)
-    subject = rows.subject_of_case[cases]
-    paired = changes.case[changes.paired]
-    excess = changes.change[changes.paired] - changes.paraphrase
+    change, paraphrase = np.zeros(n_cases), np.nan_to_num(baseline.paraphrase)
+    change[changes.case] = changes.change
+    least, less = (1 - lost) * change, (1 - baseline.lost_paraphrase) * paraphrase
 
-    def whole(worst: float, *parts: tuple[Codes, Values]) -> Values:
-        filled = np.full(rows.subject_of_case.size, worst)
-        for at, values in parts:
-            filled[at] = values
-        return subject_means(filled[cases], subject)[1]
+    def of_subjects(values: Values) -> Values:
+        return subject_means(values[missing.cases], rows.subject_of_case[missing.cases])[1]
 
-    empty = np.empty(0)
-    selective = [] if second_target is None else [second_target.s_a, second_target.s_b]
-    followed = (
-        [with_worst(unmatched, second_target.subjects, v, -1.0) for v in selective] if second_target else [empty, empty]
-    )
+    # What has no value changes the mask by anything between nothing and everything.
     return missing, Worst(
         share,
-        # A paraphrase without a value changes the mask by anything between nothing and everything.
-        whole(-1.0, (changes.case, changes.change - 1), (paired, excess)),
-        whole(1.0, (changes.case, changes.change), (paired, excess)),
-        whole(1.0, (changes.case, changes.change)),
-        whole(0.0, (paired, changes.paraphrase)),
+        of_subjects(least - less - baseline.lost_paraphrase),
+        of_subjects(least + lost - less),
+        of_subjects(least + lost),
+        of_subjects(less),
         *followed,
     )
 

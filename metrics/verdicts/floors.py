@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 
 from robustness.metrics.inference.intervals import Values, t_interval
 from robustness.metrics.pairing.coverage import Flags
+from robustness.metrics.pairing.direction import CHANGE, orientation_of
 from robustness.metrics.pairing.pairs import pair, subject_means, subject_values
-from robustness.metrics.pairing.rows import Codes, Rows
+from robustness.metrics.pairing.rows import Codes, Rows, metric_ends
 from robustness.metrics.verdicts.evidence import base_name
 from robustness.metrics.verdicts.settings import Settings
 from robustness.results import CLEAN, REFERENCE_FRACTION
 
 # The model's own score where it is asked for something else.
 OWN_FLOORS = ("shuffled", "wrong_class")
-SCORE = "dice"
-# How every reason begins.
-FLOOR_SAYS = "the clean Dice"
+# What tells a score worth keeping: the first of these that the table has.
+SCORES = ("dice", "iou")
+# How every reason begins that holds for all metrics of a model.
+FLOOR_SAYS = "the clean "
+_NAMES = {"dice": "Dice", "iou": "IoU"}
 
 
 def floor_reason(rows: Rows, cells: pd.DataFrame, settings: Settings) -> str:
@@ -28,37 +33,75 @@ def floor_reason(rows: Rows, cells: pd.DataFrame, settings: Settings) -> str:
     and above the Dice of the same cases for an empty mask, for a mask of the whole image (where the table has the
     column `reference_fraction`), and of the model itself under the prompt of another image (`shuffled`) or a prompt for
     a class that is not there (`wrong_class`). All must hold, so each has the whole error rate. Tables without `dice`
-    and samples of fewer than `min_subjects` are not judged here.
+    are judged by `iou`; those with neither, and samples of fewer than `min_subjects`, are not judged here.
     """
-    if SCORE not in rows.frame.columns:
-        return ""
-    scores = rows.values(SCORE)
-    clean = np.flatnonzero(np.isin(rows.cell, cells.index[cells["condition"] == CLEAN]) & np.isfinite(scores))
-    means = subject_values(rows, clean, scores[clean])[1]
+    score = _score_of(rows)
+    means = _clean_means(rows, cells, score)[1] if score else np.empty(0)
     if settings.too_few(means.size):
         return ""
-    bound = _low(means, settings)
+    bound, who = _low(means, settings), f"{FLOOR_SAYS}{_NAMES[score]} {means.mean():.3f}"
     if not bound > settings.margin_dice:
         return (
-            f"{FLOOR_SAYS} {means.mean():.3f} is not shown above the margin {settings.margin_dice:g}"
+            f"{who} is not shown above the margin {settings.margin_dice:g}"
             f" (lower bound {bound:.3f}): what scores nothing cannot lose it"
         )
-    for name, floor in _trivial(rows, clean, scores).items():
-        gain = subject_values(rows, clean, scores[clean] - floor)[1]
+    return trivial_reason(rows, cells, settings) or _own_floor(rows, cells, score, who, settings)
+
+
+def trivial_reason(rows: Rows, cells: pd.DataFrame, settings: Settings) -> str:
+    """Return which trivial mask, empty or of the whole image, the clean score is not shown to beat; "" for none."""
+    score = _score_of(rows)
+    clean, means = _clean_means(rows, cells, score) if score else (np.empty(0, np.int64), np.empty(0))
+    if settings.too_few(means.size):
+        return ""
+    scores = rows.values(score)[clean]
+    for name, floor in _trivial(rows, clean, score).items():
+        gain = subject_values(rows, clean, scores - floor)[1]
         if not _low(gain, settings) > 0:
             return (
-                f"{FLOOR_SAYS} {means.mean():.3f} is not shown above that of {name}, {means.mean() - gain.mean():.3f}"
+                f"{FLOOR_SAYS}{_NAMES[score]} {means.mean():.3f} is not shown above that of {name},"
+                f" {means.mean() - gain.mean():.3f}"
             )
-    return _own_floor(rows, cells, float(means.mean()), settings)
+    return ""
 
 
-def _trivial(rows: Rows, clean: Codes, scores: Values) -> dict[str, Values]:
-    """Return the Dice of trivial masks, one per clean row."""
+def headroom_reason(rows: Rows, cells: pd.DataFrame, metric: str, margin: float, settings: Settings) -> str:
+    """Return why a metric of one (model, dataset) cannot worsen by the margin; "" where it can, or has no end.
+
+    The clean mean must be shown (lower t bound, confidence 1 - alpha) to lie further than the margin from the metric's
+    worst value.
+    """
+    low, high = metric_ends(metric)
+    if metric == CHANGE or metric not in rows.frame.columns or not math.isfinite(high):
+        return ""
+    _, means = _clean_means(rows, cells, metric)
+    room = means - low if orientation_of(metric) == "clean - perturbed" else high - means
+    if settings.too_few(room.size) or _low(room, settings) > margin:
+        return ""
+    return (
+        f"a clean {metric} of {means.mean():.3f} is not shown to lie further than the margin {margin:g} from the worst"
+        " value: it cannot lose that much"
+    )
+
+
+def _score_of(rows: Rows) -> str:
+    return next((s for s in SCORES if s in rows.frame.columns and np.isfinite(rows.values(s)).any()), "")
+
+
+def _clean_means(rows: Rows, cells: pd.DataFrame, metric: str) -> tuple[Codes, Values]:
+    """Return the clean rows with a value, and one mean per subject."""
+    values = rows.values(metric)
+    clean = np.flatnonzero(np.isin(rows.cell, cells.index[cells["condition"] == CLEAN]) & np.isfinite(values))
+    return clean, subject_values(rows, clean, values[clean])[1]
+
+
+def _trivial(rows: Rows, clean: Codes, score: str) -> dict[str, Values]:
+    """Return the score of trivial masks, one per clean row."""
     empty = _empty_reference(rows)[clean]
     floors = {"an empty mask": empty.astype(float)} if empty.any() else {}
     if REFERENCE_FRACTION in rows.frame.columns:
         area = rows.values(REFERENCE_FRACTION)[clean]
-        whole = np.where(np.isfinite(area), 2 * area / (1 + area), 0.0)
+        whole = np.where(np.isfinite(area), 2 * area / (1 + area) if score == "dice" else area, 0.0)
         floors["a mask of the whole image"] = np.where(empty, 0.0, whole)
     return floors
 
@@ -74,15 +117,16 @@ def _empty_reference(rows: Rows) -> Flags:
     return empty
 
 
-def _own_floor(rows: Rows, cells: pd.DataFrame, clean: float, settings: Settings) -> str:
+def _own_floor(rows: Rows, cells: pd.DataFrame, score: str, who: str, settings: Settings) -> str:
     for name in OWN_FLOORS:
         for cell in cells.index[[base_name(str(c)) == name for c in cells["condition"]]]:
-            losses = pair(rows, SCORE, "clean - perturbed", keep=rows.cell == cell)
+            losses = pair(rows, score, "clean - perturbed", keep=rows.cell == cell)
             loss = subject_means(losses.effect, losses.subject)[1]
+            own = subject_means(losses.perturbed, losses.subject)[1].mean() if loss.size else 0.0
             if not settings.too_few(loss.size) and not _low(loss, settings) > 0:
                 return (
-                    f"{FLOOR_SAYS} {clean:.3f} is not shown above the model's own under {name} prompts,"
-                    f" {clean - loss.mean():.3f}: the score does not come from what the prompt asks for"
+                    f"{who} is not shown above the model's own under {name} prompts,"
+                    f" {own:.3f}: the score does not come from what the prompt asks for"
                 )
     return ""
 

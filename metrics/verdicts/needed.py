@@ -7,9 +7,14 @@ from typing import NamedTuple
 import numpy as np
 
 from robustness.metrics.inference.intervals import Values
-from robustness.metrics.inference.planning import FURTHEST, subjects_to_certify, subjects_to_decide
+from robustness.metrics.inference.planning import (
+    FURTHEST,
+    subjects_to_certify,
+    subjects_to_certify_above,
+    subjects_to_decide,
+)
 from robustness.metrics.verdicts.evidence import Evidence
-from robustness.metrics.verdicts.families import Tests
+from robustness.metrics.verdicts.families import Certificate, Tests
 from robustness.metrics.verdicts.settings import Settings
 
 
@@ -28,11 +33,38 @@ def needed_for(n: int | None, towards: str, n_now: int) -> Needed:
     return Needed(None, "", f"the estimate lies too near the margin for up to {FURTHEST} x {n_now} to decide")
 
 
-def needed_to_follow(values: Values, margin: float, *, alpha: float) -> Needed:
+def needed_for_loss(
+    values: Values, margin: float, *, alpha: float, settings: Settings, certificate: Certificate, bounded: bool
+) -> Needed:
+    """Return the subjects who would show a mean loss on its side of `margin`: ROBUST* or FRAGILE.
+
+    ROBUST* takes the interval and, where values have an end, the e-value of a star.
+
+    Args:
+        certificate: of ROBUST.
+    """
+    robust, shown = float(values.mean()) < margin, subjects_to_decide(values, margin, alpha=alpha)
+    if not (robust and bounded):
+        return needed_for(shown, "ROBUST*" if robust else "FRAGILE", values.size)
+    star = subjects_to_certify(values, margin, alpha=settings.star_alpha, penalty=certificate.penalty)
+    return needed_for(_both(shown, star, values), "ROBUST*", values.size)
+
+
+def _both(shown: int | None, star: int | None, values: Values) -> int | None:
+    """Return the subjects that the interval and the e-value take; without spread only the e-value counts."""
+    if np.ptp(values) == 0:
+        return star
+    return None if shown is None or star is None else max(shown, star)
+
+
+def needed_to_follow(values: Values, settings: Settings, tests: Tests) -> Needed:
     """Return the subjects that would show FOLLOWS, from the weaker of S_A and S_B."""
+    margin = settings.margin_dice
     if values.mean() <= margin:
         return Needed(None, "", "the estimate is not above the margin, so more subjects would not show FOLLOWS")
-    return needed_for(subjects_to_decide(values, margin, alpha=alpha), "FOLLOWS", values.size)
+    shown = subjects_to_decide(values, margin, alpha=tests.following_alpha)
+    star = subjects_to_certify_above(values, margin, alpha=settings.star_alpha, penalty=tests.follows.penalty)
+    return needed_for(_both(shown, star, values), "FOLLOWS*", values.size)
 
 
 def needed_to_ignore(evidence: Evidence, settings: Settings, tests: Tests) -> Needed:

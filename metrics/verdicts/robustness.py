@@ -8,23 +8,30 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from robustness.metrics.inference.clopper_pearson import Share, clopper_pearson
+from robustness.metrics.inference.clopper_pearson import clopper_pearson
 from robustness.metrics.inference.evalues import closed_means, log_evalue_above, log_evalue_below
 from robustness.metrics.inference.intervals import Interval, Values, t_interval
 from robustness.metrics.inference.mean_interval import claim_interval
-from robustness.metrics.inference.planning import subjects_to_certify, subjects_to_decide
+from robustness.metrics.inference.planning import subjects_to_certify
 from robustness.metrics.inference.signflip import sign_flip
 from robustness.metrics.inference.upper_bound import share_bound
-from robustness.metrics.pairing.coverage import Flags, Missing, missing_cases, with_worst
+from robustness.metrics.pairing.coverage import (
+    Counts,
+    Flags,
+    Missing,
+    lost_certificate,
+    lost_shares,
+    missing_of,
+    with_worst,
+)
 from robustness.metrics.pairing.direction import effect_range
 from robustness.metrics.pairing.pairs import Pairs, subject_matrix, subject_means
 from robustness.metrics.pairing.rows import Codes, Rows
+from robustness.metrics.verdicts.decisions import STAR, RobustnessDecision, starred
 from robustness.metrics.verdicts.families import NOTHING, Certificate
-from robustness.metrics.verdicts.needed import Needed, needed_for
+from robustness.metrics.verdicts.needed import Needed, needed_for, needed_for_loss
 from robustness.metrics.verdicts.settings import Settings
 from robustness.results import CLEAN
-
-STAR = "*"
 
 
 class Measure(NamedTuple):
@@ -46,39 +53,22 @@ def measure_of(name: str, margin: float) -> Measure:
     return Measure(name, margin, *effect_range(name))
 
 
-class RobustnessDecision(NamedTuple):
-    """What the rule says of one condition; see `robustness.metrics.verdicts.rules.Decision` for the shared fields."""
-
-    verdict: str
-    rule: str
-    interval: Interval
-    n_subjects: int
-    level: float
-    m: int
-    certified: bool
-    share: Share
-    needed: Needed
-    n_showing: int
-    n_total: int
-    n_missing: int
-    could_collapse: float
-
-
 class _Condition(NamedTuple):
-    """One condition: subject means of its effect, with what is missing."""
+    """One condition: means of its effect over subjects and cases, with what is missing."""
 
     cell: int
     subjects: Codes
     values: Values
     missing: Missing | None
-    n_images: int
+    cases: Codes
+    of_cases: Values
 
 
 class Conditions(NamedTuple):
     """The conditions of one (model, dataset) that are judged, and what they are judged by.
 
     Attributes:
-        judged: cells that carry a claim; `applies`: which cases each cell applies to.
+        judged: cells that carry a claim; `expected`: values that each cell should have of each case.
         noise: mean difference of two identical runs.
         floor: why no claim can be made at all, or "".
     """
@@ -86,7 +76,7 @@ class Conditions(NamedTuple):
     rows: Rows
     cells: pd.DataFrame
     judged: Flags
-    applies: Flags
+    expected: Counts
     noise: float
     floor: str
 
@@ -97,7 +87,8 @@ def robustness_decisions(
     """Return (cell, decision, further columns) of every judged condition.
 
     ROBUST: the upper bound of the mean effect lies below the margin, level 1 - 2 alpha / m. FRAGILE: the lower bound
-    lies above it. A star: the e-value of the same claim, closed over the family, does not reach 1 / alpha.
+    lies above it. A star: the e-value of the same claim, closed over the family, does not reach 1 / alpha; where that
+    of ROBUST does not even reach 1 / `star_alpha`, it is held back.
     """
     changed = [int(c) for c in conditions.cells.index[conditions.cells["family"] != CLEAN]]
     every = [_condition(pairs, conditions, cell) for cell in changed]
@@ -111,7 +102,7 @@ def robustness_decisions(
         (
             every[i].cell,
             _decide(every[i], measure, settings, m, certificate, conditions),
-            {"n_images": every[i].n_images, "detectable": bool(test.p_adjusted[i] < settings.alpha)},
+            {"n_images": every[i].cases.size, "detectable": bool(test.p_adjusted[i] < settings.alpha)},
         )
         for i, certificate in zip(judged, certificates, strict=True)
     ]
@@ -120,8 +111,10 @@ def robustness_decisions(
 def _condition(pairs: Pairs, conditions: Conditions, cell: int) -> _Condition:
     where = pairs.of(cell)
     subjects, values = subject_means(pairs.effect[where], pairs.subject[where])
-    missing = missing_cases(conditions.rows, conditions.applies[cell], pairs.case[where])
-    return _Condition(cell, subjects, values, missing if missing.n_images else None, where.stop - where.start)
+    present = pairs.n_texts_of(cell, conditions.rows.subject_of_case.size)
+    missing = missing_of(conditions.rows, lost_shares(conditions.expected[cell], present))
+    known = pairs.case[where], pairs.effect[where]
+    return _Condition(cell, subjects, values, missing if missing.n_images else None, *known)
 
 
 def _certificates(family: list[Values], measure: Measure, settings: Settings) -> list[tuple[Certificate, Certificate]]:
@@ -160,6 +153,7 @@ def _decide(
     level = 1 - 2 * settings.alpha / m
     interval = _interval(values, level, margin, certificates, settings)
     lost = int((values > margin).sum())
+    lost_share = clopper_pearson(lost, values.size, level=1 - settings.alpha)
     decision = RobustnessDecision(
         "INCONCLUSIVE",
         f"interval {_bounds(interval)} holds the margin {margin:g}",
@@ -168,7 +162,7 @@ def _decide(
         level,
         m,
         False,
-        clopper_pearson(lost, values.size, level=1 - settings.alpha),
+        lost_share,
         Needed(None, "", ""),
         lost,
         max(values.size, 0 if missing is None else missing.n_subjects),
@@ -182,13 +176,18 @@ def _decide(
     if interval.high < margin:
         decision = _robust(decision, values, measure, settings, certificates[0])
     elif interval.low > margin:
-        decision = _starred(
-            decision, "FRAGILE", f"interval {_bounds(interval)} above the margin {margin:g}", certificates[1], settings
+        rule = f"interval {_bounds(interval)} above the margin {margin:g}"
+        decision = _starred(decision, "FRAGILE", rule, certificates[1], measure, settings)
+    if decision.verdict == "INCONCLUSIVE":
+        needed = needed_for_loss(
+            values,
+            margin,
+            alpha=settings.alpha / m,
+            settings=settings,
+            certificate=certificates[0],
+            bounded=measure.bounded,
         )
-    else:
-        towards = "ROBUST" if interval.estimate < margin else "FRAGILE"
-        n = subjects_to_decide(values, margin, alpha=settings.alpha / m)
-        decision = decision._replace(needed=needed_for(n, towards, values.size))
+        decision = decision._replace(needed=needed, n_showing=lost, share=lost_share)
     decision = _with_noise(decision, conditions.noise, margin)
     return _with_missing(decision, condition, measure, settings, certificates)
 
@@ -212,8 +211,8 @@ def _robust(
     decision = decision._replace(
         n_showing=n_robust, share=clopper_pearson(n_robust, values.size, level=1 - settings.alpha)
     )
-    decision = _starred(decision, "ROBUST", rule, certificate, settings)
-    if decision.certified:
+    decision = _starred(decision, "ROBUST", rule, certificate, measure, settings)
+    if decision.certified or decision.held_back:
         return decision
     if not measure.bounded:
         return decision._replace(
@@ -224,14 +223,16 @@ def _robust(
 
 
 def _starred(
-    decision: RobustnessDecision, verdict: str, rule: str, certificate: Certificate, settings: Settings
+    decision: RobustnessDecision,
+    verdict: str,
+    rule: str,
+    certificate: Certificate,
+    measure: Measure,
+    settings: Settings,
 ) -> RobustnessDecision:
-    certified = certificate.holds(settings.alpha)
-    value = math.exp(min(50.0, max(-50.0, certificate.adjusted)))
-    certification = f"{'' if certified else 'not '}certified: e-value {value:.3g}, {1 / settings.alpha:g} certifies"
-    return decision._replace(
-        verdict=verdict if certified else verdict + STAR, rule=f"{rule}; {certification}", certified=certified
-    )
+    star = starred(verdict, certificate, settings, n=decision.n_subjects, bounded=measure.bounded)
+    rule = f"{rule}; {star.held_back}; {star.says}" if star.held_back else f"{rule}; {star.says}"
+    return decision._replace(verdict=star.verdict, rule=rule, certified=star.certified, held_back=star.held_back)
 
 
 def _with_noise(decision: RobustnessDecision, noise: float, margin: float) -> RobustnessDecision:
@@ -240,7 +241,7 @@ def _with_noise(decision: RobustnessDecision, noise: float, margin: float) -> Ro
     decision = decision._replace(rule=f"{decision.rule}; two identical runs differ by {100 * noise:.2f}%")
     # What the model does to itself on a second run is no effect of the change.
     fragile = decision.verdict.startswith("FRAGILE")
-    held_back = noise >= margin and (fragile or decision.needed.towards == "FRAGILE")
+    held_back = noise >= margin and (fragile or decision.needed.towards.startswith("FRAGILE"))
     if not (held_back or (fragile and decision.interval.low <= margin + noise)):
         return decision
     why = "two identical runs differ by as much as the margin: more subjects cannot decide"
@@ -256,17 +257,27 @@ def _with_missing(
     settings: Settings,
     certificates: tuple[Certificate, Certificate],
 ) -> RobustnessDecision:
-    """Return the decision, or what is left of it with every missing case counted as the worst value for it."""
+    """Return the decision, or what is left of it with everything that is missing counted as the worst value for it.
+
+    A certificate must survive whatever is missing, the interval only more than `settings.missing_share`.
+    """
     missing, plain = condition.missing, decision.verdict.rstrip(STAR)
-    if missing is None or missing.total <= settings.missing_share or plain == "INCONCLUSIVE":
+    if missing is None or plain == "INCONCLUSIVE":
         return decision
     robust, lost = plain == "ROBUST", int((condition.values > measure.margin).sum())
-    values = with_worst(missing, condition.subjects, condition.values, measure.high if robust else measure.low)
+    values = with_worst(missing, condition.cases, condition.of_cases, measure.high if robust else measure.low)
     share = f"{100 * missing.total:.0f}% of the cases are missing"
     log_e = (
         _log_robust(values, measure, settings) if robust else log_evalue_above(values, measure.margin, low=measure.low)
     )
     certified = decision.certified and certificates[0 if robust else 1].holds(settings.alpha, log_e)
+    if missing.total <= settings.missing_share:
+        if certified or not decision.certified:
+            return decision
+        why = lost_certificate(missing)
+        return decision._replace(
+            verdict=plain + STAR, rule=f"{decision.rule}; {why}", certified=False, needed=Needed(None, "", why)
+        )
     interval = Interval(*[math.nan] * 3)
     if np.isfinite(values).all():
         interval = claim_interval(values, level=decision.level, certified=certified)

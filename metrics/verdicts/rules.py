@@ -3,75 +3,29 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from robustness.metrics.inference.clopper_pearson import Share, clopper_pearson
+from robustness.metrics.inference.clopper_pearson import clopper_pearson
 from robustness.metrics.inference.evalues import log_evalue_above
 from robustness.metrics.inference.intervals import Interval, t_interval
 from robustness.metrics.inference.mean_interval import claim_interval
 from robustness.metrics.inference.upper_bound import share_bound
+from robustness.metrics.pairing.coverage import lost_certificate
+from robustness.metrics.verdicts.decisions import STAR, Decision, starred
 from robustness.metrics.verdicts.evidence import Evidence
 from robustness.metrics.verdicts.families import Certificate, Tests, log_following, log_ignoring, log_unstable
 from robustness.metrics.verdicts.needed import Needed, needed_to_decide, needed_to_follow, needed_to_ignore
 from robustness.metrics.verdicts.settings import Settings
-
-STAR = "*"
-NO_SHARE = Share(math.nan, math.nan, math.nan)
-_NONE = Interval(math.nan, math.nan, math.nan)
-
-
-class Decision(NamedTuple):
-    """A verdict with the quantity that its rule used.
-
-    Attributes:
-        verdict: with a star where the interval alone decided and the certificate does not hold.
-        n_needed: subjects that would decide or certify; `towards`: the verdict that they would show; `unknown`: why no
-            number is given.
-        level: of the interval; m: claims that share the error rate.
-        certified: a distribution-free test decided as well.
-        n_showing, share: subjects that show the verdict's behaviour, with an exact interval.
-        n_total: subjects that the condition applies to; n_missing: images without a value.
-        could_react: upper bound of the share of subjects that react; `observed`: subjects behind it.
-        excess: the excess over paraphrase, where the interval is another; both: the intervals of S_A and S_B.
-    """
-
-    verdict: str
-    rule: str
-    metric: str
-    interval: Interval
-    margin: float
-    n_images: int
-    n_subjects: int
-    n_needed: int | None
-    towards: str = ""
-    unknown: str = ""
-    level: float = math.nan
-    m: int = 1
-    certified: bool = False
-    n_showing: int = 0
-    share: Share = NO_SHARE
-    n_total: int = 0
-    n_missing: int = 0
-    could_react: float = math.nan
-    observed: int = 0
-    excess: Interval = _NONE
-    both: tuple[Interval, Interval] = (_NONE, _NONE)
-
-    @property
-    def plain(self) -> str:
-        """The verdict without its star."""
-        return self.verdict.rstrip(STAR)
 
 
 def decide(evidence: Evidence, settings: Settings, tests: Tests) -> Decision:
     """Apply the rules FOLLOWS, REACTS, UNSTABLE, IGNORES, INCONCLUSIVE; UNTESTABLE where none can be asked.
 
     A verdict that the intervals give carries a star where its certificate, a distribution-free test over subjects, does
-    not hold too. With more missing cases than `settings.missing_share` a verdict must also hold with all of them
-    counted against it.
+    not hold too; FOLLOWS and IGNORES are held back (INCONCLUSIVE) where not even the error rate of a star is proven.
+    With more missing cases than `settings.missing_share` a verdict must also hold with all of them counted against it.
     """
     decision = _first_rule(evidence, settings, tests)
     decision = decision._replace(
@@ -87,9 +41,10 @@ def _first_rule(evidence: Evidence, settings: Settings, tests: Tests) -> Decisio
         return followed
     if settings.too_few(evidence.change.size):
         return followed or _untestable(evidence, settings)
-    if settings.too_few(evidence.excess.size):
-        return _without_paraphrases(evidence, settings, tests)
-    return _by_change(evidence, settings, tests)
+    few = settings.too_few(evidence.excess.size)
+    moved = (_without_paraphrases if few else _by_change)(evidence, settings, tests)
+    # What the targets all but show says more than that the change is open.
+    return followed if moved.plain == "INCONCLUSIVE" and followed is not None and followed.held_back else moved
 
 
 def _follows(evidence: Evidence, settings: Settings, tests: Tests) -> Decision | None:
@@ -122,22 +77,22 @@ def _follows(evidence: Evidence, settings: Settings, tests: Tests) -> Decision |
         both=(leaves, reaches),
     )
     if holds:
-        return _starred(decision, "FOLLOWS", tests.follows, settings)
-    needed = needed_to_follow(
-        selectivity.s_a if weaker is leaves else selectivity.s_b, margin, alpha=tests.following_alpha
-    )
-    rule += "; the table has no mask change for this condition"
-    return decision._replace(rule=rule, n_needed=needed.n, towards=needed.towards, unknown=needed.unknown)
+        decision = _starred(decision, "FOLLOWS", tests.follows, settings)
+        if not decision.held_back:
+            return decision
+    needed = needed_to_follow(selectivity.s_a if weaker is leaves else selectivity.s_b, settings, tests)
+    if not holds:
+        decision = decision._replace(rule=f"{rule}; the table has no mask change for this condition")
+    return decision._replace(n_needed=needed.n, towards=needed.towards, unknown=needed.unknown)
 
 
 def _starred(decision: Decision, verdict: str, certificate: Certificate, settings: Settings) -> Decision:
-    certified = certificate.holds(settings.alpha)
-    certification = "certified" if certified else "not certified"
-    value = math.exp(min(50.0, max(-50.0, certificate.adjusted)))
+    star = starred(verdict, certificate, settings, n=decision.n_subjects)
     return decision._replace(
-        verdict=verdict if certified else verdict + STAR,
-        rule=f"{decision.rule}; {certification}: e-value {value:.3g}, {1 / settings.alpha:g} certifies",
-        certified=certified,
+        verdict=star.verdict,
+        rule=f"{decision.rule}; {star.says}",
+        certified=star.certified,
+        held_back=star.held_back,
     )
 
 
@@ -207,9 +162,13 @@ def _by_change(evidence: Evidence, settings: Settings, tests: Tests) -> Decision
             _counted(unstable, evidence.paraphrase > margin, settings), "UNSTABLE", tests.unstable, settings
         )
     if -margin < excess.low and excess.high < margin and change.high < margin:
-        return _ignored(decision, evidence, settings, tests, change)
+        decision = _ignored(decision, evidence, settings, tests, change)
+        if not decision.held_back:
+            return decision
     needed = needed_to_decide(evidence, settings, tests)
     rule = f"5 INCONCLUSIVE: excess {_percent(excess)}, change {_percent(change)}, margin {limit}"
+    if decision.held_back:
+        rule += f"; {decision.held_back}; {decision.rule}"
     undecided = decision._replace(rule=rule, n_needed=needed.n, towards=needed.towards, unknown=needed.unknown)
     return _counted(undecided, evidence.excess > margin, settings)
 
@@ -247,13 +206,16 @@ def _ignored(decision: Decision, evidence: Evidence, settings: Settings, tests: 
     )
     ignoring = _counted(ignoring, evidence.change <= margin, settings)
     ignoring = _starred(ignoring._replace(rule=rule), "IGNORES", tests.ignores, settings)
-    return ignoring._replace(rule=f"4 {ignoring.verdict}: {ignoring.rule}")
+    return ignoring if ignoring.held_back else ignoring._replace(rule=f"4 {ignoring.verdict}: {ignoring.rule}")
 
 
 def _with_missing(decision: Decision, evidence: Evidence, settings: Settings, tests: Tests) -> Decision:
-    """Return the decision, or what is left of it with every missing case counted against it."""
+    """Return the decision, or what is left of it with everything that is missing counted against it.
+
+    A certificate must survive whatever is missing, the interval only more than `settings.missing_share`.
+    """
     worst = evidence.worst
-    if worst is None or worst.share <= settings.missing_share or decision.plain in ("INCONCLUSIVE", "UNTESTABLE"):
+    if worst is None or decision.plain in ("INCONCLUSIVE", "UNTESTABLE"):
         return decision
     verdict, level, margin = decision.plain, decision.level, settings.margin_change
     above: tuple[npt.NDArray[np.float64], ...]
@@ -270,6 +232,8 @@ def _with_missing(decision: Decision, evidence: Evidence, settings: Settings, te
         log_e, certificate = log_ignoring(worst.change_high, settings), tests.ignores
         above, limit = (worst.excess_low,), -margin
     certified = decision.certified and certificate.holds(settings.alpha, log_e)
+    if worst.share <= settings.missing_share:
+        return decision if certified or not decision.certified else _uncertified(decision, evidence)
     holds = all(claim_interval(v, level=level, certified=certified).low > limit for v in above)
     if verdict == "IGNORES":
         below = (worst.excess_high, worst.change_high)
@@ -284,9 +248,16 @@ def _with_missing(decision: Decision, evidence: Evidence, settings: Settings, te
             towards="",
             unknown=f"{share}, and {verdict} does not hold with them counted as the worst value",
         )
-    certified = decision.certified and certificate.holds(settings.alpha, log_e)
     rule = f"{decision.rule}; {share}: it holds with them counted as the worst value"
     return decision._replace(verdict=verdict if certified else verdict + STAR, rule=rule, certified=certified)
+
+
+def _uncertified(decision: Decision, evidence: Evidence) -> Decision:
+    """Return the decision with a star: a few cases are missing, and the certificate does not survive the worst."""
+    why = lost_certificate(evidence.missing)
+    return decision._replace(
+        verdict=decision.plain + STAR, rule=f"{decision.rule}; {why}", certified=False, n_needed=None, unknown=why
+    )
 
 
 def _percent(interval: Interval) -> str:

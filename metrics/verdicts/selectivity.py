@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from robustness.metrics.inference.intervals import Values
-from robustness.metrics.pairing.pairs import paired_positions, subject_values
+from robustness.metrics.pairing.coverage import Counts, count_rows
+from robustness.metrics.pairing.pairs import paired_positions, subject_means
 from robustness.metrics.pairing.rows import Codes, Rows
 from robustness.results import CLEAN
 
@@ -16,14 +17,20 @@ from robustness.results import CLEAN
 class Selectivity(NamedTuple):
     """Subject means of S_A = D(p_A, G_A) - D(p_B, G_A) and S_B = D(p_B, G_B) - D(p_A, G_B).
 
-    Both are exactly 0 for a model that does not look at its prompt. `subjects`, `cases`: codes of both.
+    Both are exactly 0 for a model that does not look at its prompt.
+
+    Attributes:
+        cases: codes of the cases, sorted; of_case_a, of_case_b: their means (N,).
+        n_texts: rows of every case of the table that have both Dice values and a paired clean row.
     """
 
     s_a: Values
     s_b: Values
     n_images: int
-    subjects: Codes = np.empty(0, dtype=np.int64)
     cases: Codes = np.empty(0, dtype=np.int64)
+    of_case_a: Values = np.empty(0)
+    of_case_b: Values = np.empty(0)
+    n_texts: Counts = np.empty(0, dtype=np.int32)
 
 
 class Matched(NamedTuple):
@@ -55,9 +62,13 @@ def selectivity(rows: Rows, cell: int) -> Selectivity | None:
     if pairs is None or pairs.other.size == 0:
         return None
     own, second = rows.values("dice"), rows.values("dice_other")
-    subjects, s_a, n_images = subject_values(rows, pairs.other, own[pairs.clean] - own[pairs.other])
-    _, s_b, _ = subject_values(rows, pairs.other, second[pairs.other] - second[pairs.clean])
-    return Selectivity(s_a, s_b, n_images, subjects, np.unique(rows.case[pairs.other]))
+    cases, place, count = np.unique(rows.case[pairs.other], return_inverse=True, return_counts=True)
+    of_case_a, of_case_b = (
+        np.bincount(place, weights=values, minlength=cases.size) / count
+        for values in (own[pairs.clean] - own[pairs.other], second[pairs.other] - second[pairs.clean])
+    )
+    s_a, s_b = (subject_means(values, rows.subject_of_case[cases])[1] for values in (of_case_a, of_case_b))
+    return Selectivity(s_a, s_b, cases.size, cases, of_case_a, of_case_b, count_rows(rows, pairs.other))
 
 
 def _second_targets(rows: Rows, clean: Codes, other: Codes) -> Codes:

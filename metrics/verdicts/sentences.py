@@ -6,9 +6,8 @@ import math
 
 from robustness.metrics.inference.intervals import Interval
 from robustness.metrics.verdicts.abstention import AbstentionDecision
+from robustness.metrics.verdicts.decisions import Decision, RobustnessDecision
 from robustness.metrics.verdicts.evidence import base_name
-from robustness.metrics.verdicts.robustness import RobustnessDecision
-from robustness.metrics.verdicts.rules import Decision
 
 _ACTIONS = {
     "antonym": "replacing {words} by their opposite",
@@ -71,6 +70,11 @@ def prompt_sentence(
         return f"{who} {verb} {words}: {excess}, within the margin of {margin}; {moved}, {basis}; {ending}."
     if plain == "UNTESTABLE":
         return f"Whether {whom} uses {words} cannot be tested: {decision.rule}."
+    if decision.metric == "dice" and decision.held_back:
+        leaves, reaches = (number(side, 2) for side in decision.both)
+        moved = f"its mask leaves the first by {leaves} Dice and reaches the second by {reaches}"
+        why = f"{_shown(decision, 'follow', unit, alpha)}, {basis}; {decision.held_back}"
+        return f"Whether {whom} follows {words} is open: asked for the other object, {moved}; {why}{needed}."
     if decision.metric == "dice":
         return f"Whether {whom} follows {words} is open: {decision.rule}, {basis}{needed}."
     if decision.rule.startswith("5 no paraphrase baseline"):
@@ -78,9 +82,10 @@ def prompt_sentence(
         return (
             f"Whether {whom} uses {words} is open: {moved}, but too few paraphrases were run to compare with, {basis}."
         )
+    held_back = f"; {decision.held_back}" if decision.held_back else ""
     return (
         f"Whether {whom} uses {words} is open: {excess} (margin {margin});"
-        f" {_shown(decision, 'react', unit, alpha)}, {basis}{needed}."
+        f" {_shown(decision, 'react', unit, alpha)}, {basis}{held_back}{needed}."
     )
 
 
@@ -172,7 +177,8 @@ def robustness_sentence(
         if not decision.certified:
             ending = f"not certified: it rests on the interval alone, which cannot see rare {unit}s that gain"
         return f"{who} {verb} under {condition}: {moved}, beyond the margin of {margin:g}; {lost}, {basis}; {ending}."
-    return f"Whether {whom} is robust to {condition} is open: {moved} (margin {margin:g}); {lost}, {basis}{needed}."
+    why = f"; {decision.held_back}{needed}" if decision.held_back else needed
+    return f"Whether {whom} is robust to {condition} is open: {moved} (margin {margin:g}); {lost}, {basis}{why}."
 
 
 def abstention_sentence(decision: AbstentionDecision, *, model: str, condition: str, margin: float, unit: str) -> str:

@@ -7,6 +7,18 @@ from typing import NamedTuple
 from robustness.errors import InputError
 
 SMALLEST_SAMPLE = 6
+# What a star may err by, in units of alpha: one study in five at the usual alpha.
+_STAR = 4
+
+
+def star_rate(alpha: float) -> float:
+    """Return the error rate of ROBUST, IGNORES and FOLLOWS with a star, where `alpha` is that without one.
+
+    Example:
+        >>> star_rate(0.05)
+        0.2
+    """
+    return min(0.5, _STAR * alpha)
 
 
 class Settings(NamedTuple):
@@ -31,6 +43,11 @@ class Settings(NamedTuple):
     min_subjects: int = 10
     margin_abstain: float = 0.10
     missing_share: float = 0.05
+
+    @property
+    def star_alpha(self) -> float:
+        """Error rate, over its family, of a verdict that reassures and carries a star."""
+        return star_rate(self.alpha)
 
     def checked(self) -> Settings:
         """Return the settings, or raise InputError where a limit is out of range."""

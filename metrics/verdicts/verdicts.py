@@ -14,20 +14,21 @@ from robustness.metrics.inference.checks import check_alpha
 from robustness.metrics.inference.clopper_pearson import Share
 from robustness.metrics.inference.intervals import Interval
 from robustness.metrics.inference.signflip import sign_flip
-from robustness.metrics.pairing.coverage import Flags, applicable_cases
+from robustness.metrics.pairing.coverage import Counts, applicable_rows
 from robustness.metrics.pairing.direction import CHANGE, orientation_of
 from robustness.metrics.pairing.pairs import Pairs, pair, subject_matrix
-from robustness.metrics.pairing.rows import Rows, read_rows, warn_of_repeats
+from robustness.metrics.pairing.rows import Rows, read_rows, refuse_out_of_range, warn_of_repeats
 from robustness.metrics.verdicts.abstention import AREA, abstention_decisions
+from robustness.metrics.verdicts.decisions import Decision
 from robustness.metrics.verdicts.evidence import Evidence, attribute_of, common_baseline, gather, prompt_cells
 from robustness.metrics.verdicts.families import family_tests
-from robustness.metrics.verdicts.floors import floor_reason
+from robustness.metrics.verdicts.floors import floor_reason, headroom_reason
 from robustness.metrics.verdicts.harmless import harmless_conditions
 from robustness.metrics.verdicts.robustness import Conditions, measure_of, robustness_decisions
-from robustness.metrics.verdicts.rules import Decision, decide
+from robustness.metrics.verdicts.rules import decide
 from robustness.metrics.verdicts.sentences import abstention_sentence, prompt_sentence, robustness_sentence
 from robustness.metrics.verdicts.settings import Settings
-from robustness.results import RERUN, VERDICT_COLUMNS
+from robustness.results import REFERENCE_FRACTION, RERUN, VERDICT_COLUMNS
 
 
 def verdicts(
@@ -79,12 +80,16 @@ def verdicts(
         `detectable`: the max-T adjusted p value is below alpha (a change can be detectable and within its margin).
 
     Raises:
-        InputError: a column is missing, an option is out of range, or rows contradict each other.
+        InputError: a column is missing, an option or a metric is out of range, or rows contradict each other.
     """
     check_alpha(alpha, resamples)
     rows = read_rows(table)
     warn_of_repeats(rows)
     chosen = _margins(table, margin_dice, margin_change, margins or {})
+    for column in sorted(
+        {*chosen, "dice", "iou", CHANGE, "dice_other", AREA, REFERENCE_FRACTION}.intersection(table.columns)
+    ):
+        refuse_out_of_range(rows, column)
     settings = Settings(
         alpha,
         margin_dice,
@@ -101,16 +106,17 @@ def verdicts(
     paired = {
         metric: pair(rows, metric, orientation_of(metric, higher_is_better), keep=harmless.rows) for metric in chosen
     }
-    applies = applicable_cases(rows)
-    harmless_applies = applicable_cases(rows, keep=harmless.rows)
+    expected = applicable_rows(rows)
+    harmless_expected = applicable_rows(rows, keep=harmless.rows)
     records: list[dict[str, Any]] = []
     for _, cells in rows.cells.groupby("group", sort=True):
-        records += _prompt_claims(rows, changes, cells, settings, applies)
+        records += _prompt_claims(rows, changes, cells, settings, expected)
         records += _abstention_claims(rows, cells, settings)
         floor = floor_reason(rows, cells, settings) if harmless.cells[cells.index].any() else ""
         for metric, margin in chosen.items():
             noise = _noise(changes, cells) if metric == CHANGE else 0.0
-            conditions = Conditions(rows, cells, harmless.cells, harmless_applies, noise, floor)
+            reason = floor or headroom_reason(rows, cells, metric, margin, settings)
+            conditions = Conditions(rows, cells, harmless.cells, harmless_expected, noise, reason)
             records += _robustness_claims(paired[metric], conditions, metric, margin, settings)
     return _frame(records)
 
@@ -127,9 +133,9 @@ def _margins(
 
 
 def _prompt_claims(
-    rows: Rows, changes: Pairs | None, cells: pd.DataFrame, settings: Settings, applies: Flags
+    rows: Rows, changes: Pairs | None, cells: pd.DataFrame, settings: Settings, expected: Counts
 ) -> list[dict[str, Any]]:
-    baseline = common_baseline(rows, changes, cells, applies)
+    baseline = common_baseline(rows, changes, cells, expected)
     family = [gather(rows, baseline, cell) for cell in prompt_cells(rows, cells)]
     detectable = _detectable(family, settings)
     tests = family_tests(family, settings)

@@ -30,7 +30,8 @@ class Difference:
 
     `outcome` is "worse" or "better" where the interval excludes 0 on that side and the max-T adjusted p value is below
     alpha, else "no difference shown". The interval is simultaneous over the conditions compared (level 1 - alpha /
-    conditions), so that no loss is called proven for being the largest of many.
+    conditions), so that no loss is called proven for being the largest of many. With fewer than `min_subjects` subjects
+    nothing is shown, nor is a side ahead that lacks more than `missing_share` of the other's values.
     """
 
     condition: str
@@ -44,6 +45,7 @@ class Difference:
     n_images: int
     n_subjects: int
     outcome: str
+    open_because: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,14 @@ class Comparison:
 
 
 def comparisons(
-    frames: Frames, *, metric: str = "dice", alpha: float = 0.05, resamples: int = 9999, seed: int = 0
+    frames: Frames,
+    *,
+    metric: str = "dice",
+    alpha: float = 0.05,
+    resamples: int = 9999,
+    seed: int = 0,
+    min_subjects: int = 10,
+    missing_share: float = 0.05,
 ) -> tuple[Comparison, ...]:
     """Compare every series with the first of its data set; what got worse comes first, largest proven loss first.
 
@@ -84,10 +93,20 @@ def comparisons(
         before = frames.results[frames.results["series"] == baseline]
         after = frames.results[frames.results["series"] == series]
         table, unmatched = _differences(before, after, metric=metric, alpha=alpha, resamples=resamples, seed=seed)
-        note = "" if len(table) else "The two share no case under any condition: nothing can be paired."
+        differences = _ordered(table, alpha, min_subjects, missing_share)
+        note = _note(differences) if len(table) else "The two share no case under any condition: nothing can be paired."
         changes = _verdict_changes(frames.verdicts, baseline, series)
-        results.append(Comparison(baseline, series, metric, unmatched, _ordered(table, alpha), changes, note))
+        results.append(Comparison(baseline, series, metric, unmatched, differences, changes, note))
     return tuple(results)
+
+
+def _note(differences: Sequence[Difference]) -> str:
+    """Say which conditions name no side whatever their interval, and why."""
+    reasons: dict[str, list[str]] = {}
+    for difference in differences:
+        if difference.open_because:
+            reasons.setdefault(difference.open_because, []).append(difference.words)
+    return " ".join(f"Described, not judged ({reason}): {listing(words)}." for reason, words in reasons.items())
 
 
 def not_compared(frames: Frames) -> str:
@@ -129,6 +148,7 @@ def _differences(
     old, new = (_usable(t, metric) for t in (before, after))
     keys = ["condition", *KEYS]
     shared = old[keys].merge(new[keys], on=keys)
+    lost_before, lost_after = _lost_shares(new, shared, before), _lost_shares(old, shared, after)
     unmatched = len(old) + len(new) - 2 * len(shared)
     if shared.empty:
         return pd.DataFrame(), unmatched
@@ -140,7 +160,21 @@ def _differences(
     new["condition"] = _NEW + "\n" + new["condition"]
     both = pd.concat([old, new], ignore_index=True).assign(model="compared")
     table = effects(both, metric=metric, alpha=alpha / new["condition"].nunique(), resamples=resamples, seed=seed)
-    return table.assign(condition=[c.partition("\n")[2] for c in table["condition"]]), unmatched
+    names = [c.partition("\n")[2] for c in table["condition"]]
+    lost = {"lost_before": lost_before, "lost_after": lost_after}
+    return table.assign(
+        condition=names, **{name: [float(s.get(c, 0.0)) for c in names] for name, s in lost.items()}
+    ), unmatched
+
+
+def _lost_shares(usable: pd.DataFrame, shared: pd.DataFrame, other: pd.DataFrame) -> pd.Series:
+    """Return, by condition, the share of one side's values that the other side lacks of cases that it was asked for."""
+    keys = ["condition", *KEYS]
+    case = ["dataset", "split", "case_id"]
+    alone = ~pd.MultiIndex.from_frame(usable[keys]).isin(pd.MultiIndex.from_frame(shared[keys]))
+    tried = pd.MultiIndex.from_frame(usable[case]).isin(pd.MultiIndex.from_frame(other[case].drop_duplicates()))
+    lost: pd.Series = pd.Series(alone & tried, index=usable["condition"]).groupby(level=0).mean()
+    return lost
 
 
 def _usable(table: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -154,20 +188,30 @@ def _usable(table: pd.DataFrame, metric: str) -> pd.DataFrame:
     return rows[columns].drop_duplicates(["condition", *KEYS]).assign(applicable=True, split=rows["split"].fillna(""))
 
 
-def _ordered(table: pd.DataFrame, alpha: float) -> tuple[Difference, ...]:
-    differences = [_difference({k: plain(v) for k, v in row.items()}, alpha) for row in table.to_dict("records")]
+def _ordered(table: pd.DataFrame, alpha: float, min_subjects: int, missing_share: float) -> tuple[Difference, ...]:
+    differences = [
+        _difference({k: plain(v) for k, v in row.items()}, alpha, min_subjects, missing_share)
+        for row in table.to_dict("records")
+    ]
     rank = {"worse": 0, "no difference shown": 1, "better": 2}
     return tuple(sorted(differences, key=lambda d: (rank[d.outcome], -(d.effect or 0.0))))
 
 
-def _difference(row: dict[Any, Any], alpha: float) -> Difference:
+def _difference(row: dict[Any, Any], alpha: float, min_subjects: int, missing_share: float) -> Difference:
     low, high = row["ci_low"], row["ci_high"]
-    outcome = "no difference shown"
+    outcome, why = "no difference shown", ""
     significant = row["p_adjusted"] is not None and row["p_adjusted"] < alpha
     if significant and low is not None and low > 0:
         outcome = "worse"
     elif significant and high is not None and high < 0:
         outcome = "better"
+    lost = row["lost_after"] if outcome == "better" else row["lost_before"]
+    if row["n_subjects"] < min_subjects:
+        why = f"fewer than {min_subjects} subjects"
+    elif outcome != "no difference shown" and lost > missing_share:
+        # What has no value may be what would have scored worst.
+        why = f"the side that is ahead lacks more than {100 * missing_share:g}% of the values"
+    outcome = "no difference shown" if why else outcome
     return Difference(
         condition=text(row["condition"]),
         words=condition_words(text(row["condition"])),
@@ -180,6 +224,7 @@ def _difference(row: dict[Any, Any], alpha: float) -> Difference:
         n_images=int(row["n_images"]),
         n_subjects=int(row["n_subjects"]),
         outcome=outcome,
+        open_because=why,
     )
 
 

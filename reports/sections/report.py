@@ -153,6 +153,8 @@ def _compared(runs: Sequence[RunTables], frames: Frames) -> tuple[Comparison, ..
         alpha=float(stats.get("alpha") or 0.05),
         resamples=int(stats.get("resamples") or 9999),
         seed=int(runs[0].manifest.get("seed") or 0),
+        min_subjects=int(stats.get("min_subjects") or 10),
+        missing_share=float(stats.get("missing_share") or 0.05),
     )
 
 

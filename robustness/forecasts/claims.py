@@ -9,6 +9,8 @@ from robustness.forecasts.planned_run import PlannedRun
 from robustness.forecasts.spread import Sd, SpreadModel
 from robustness.metrics.inference.power import bound_power, gap_found, smallest_p
 from robustness.metrics.inference.upper_bound import subjects_for_zero_reactions
+from robustness.metrics.verdicts.robustness import measure_of
+from robustness.metrics.verdicts.settings import star_rate
 from robustness.metrics.verdicts.spread import EXCESS
 
 if TYPE_CHECKING:
@@ -104,7 +106,9 @@ def _never_prompt(planned: PlannedRun, row: dict[Any, Any], n: int, needed: int)
             f"no paraphrase baseline: paraphrases of fewer than {stats.min_subjects} {planned.unit}s"
         )
     elif n < needed:
-        never["IGNORES"] = f"{n} of the {needed} {planned.unit}s that certify it (IGNORES* at best)"
+        starred = subjects_for_zero_reactions(stats.margin_change, alpha=star_rate(stats.alpha))
+        best = "IGNORES*" if n >= starred else "INCONCLUSIVE"
+        never["IGNORES"] = f"{n} of the {needed} {planned.unit}s that certify it ({best} at best)"
     smallest = smallest_p(n, resamples=stats.resamples)
     if smallest >= stats.alpha:
         never["detectable"] = f"the smallest p value of {n} {planned.unit}s is {smallest:.3g}"
@@ -115,7 +119,12 @@ def _robustness(planned: PlannedRun, spread: SpreadModel, row: dict[Any, Any], a
     n, margin = int(row["n_subjects"]), float(row["margin"])
     sd = spread.of(row["condition"], row["metric"])
     gap = gap_found(sd.value, n, alpha=alpha)
-    never = {"any verdict": str(row["rule"])} if n < planned.plan.statistics.min_subjects else {}
+    stats = planned.plan.statistics
+    never = {"any verdict": str(row["rule"])} if n < stats.min_subjects else {}
+    if not never and measure_of(row["metric"], margin).bounded:
+        least = subjects_for_zero_reactions(margin, alpha=star_rate(stats.alpha))
+        if n < least:
+            never["ROBUST"] = f"{n} of the {least} {planned.unit}s that even ROBUST* takes (INCONCLUSIVE at best)"
     return ClaimForecast(
         "robustness",
         row["model"],

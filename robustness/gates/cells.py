@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -38,7 +38,7 @@ def effect_findings(
         noise = evidence.noise(gate, cell.model, cell.dataset)
         margin, noise_allowance, closed = margin_of(gate, noise)
         at_margin = functools.partial(test, limit=margin, errors=errors, noise_allowance=noise_allowance, closed=closed)
-        decision, more = settled(evidence, cell, gate, errors, of_effect(at_margin), above_floors=True)
+        decision, more = settled(evidence, cell, gate, errors, of_effect(at_margin), floors="all")
         message = _effect_text(cell, gate, decision, f"margin {margin:g}", noise)
         weight = -1.0 if decision.estimate < 0 and two_sided else 1.0
         findings.append(finding_of(evidence, cell, gate, decision, margin, message, more, weight))
@@ -90,16 +90,19 @@ def settled(
     errors: ErrorRates,
     decide: Callable[[Contrast], Decision],
     *,
-    above_floors: bool = False,
+    floors: Literal["none", "trivial", "all"] = "none",
 ) -> tuple[Decision, str]:
     """Return the decision of a cell and what its message adds; few subjects, floors and missing cases hold it back.
 
     Below `min_subjects` nothing is decided. A pass must also hold with every missing case counted as the worst value
-    where more than `missing_share` of them are missing, with a clean score above the trivial floors
-    (`above_floors`: a score that is no better than a trivial one cannot show robustness), and with a certificate where
-    the gate asks for one.
+    where more than `missing_share` of them are missing (a certificate must wherever anything is), with a clean score
+    above its floors (a score that is no better than that of a trivial mask shows nothing, and one that is not worth
+    keeping no robustness), and with a certificate where the gate asks for one.
     """
     decision, stats = decide(cell), evidence.statistics
+    counted = _with_missing(cell, errors, decide)
+    if not all(one.outcome == decision.outcome and one.certified for one in counted):
+        decision = decision._replace(certified=False)
     unit, n = evidence.unit, cell.n_subjects
     if n < stats.min_subjects:
         open_ = decision._replace(outcome="inconclusive", needed=stats.min_subjects, certified=False)
@@ -111,35 +114,41 @@ def settled(
         return open_, would_decide(open_, n, unit) if n < 2 else f"; {who} {n}"
     if decision.outcome != "pass":
         return decision, would_decide(decision, n, unit)
-    reason = evidence.floor(cell.model, cell.dataset) if above_floors else ""
-    reason = reason or _missing_reason(evidence, cell, errors, decide)
+    level = floors == "trivial"
+    reason = "" if floors == "none" else evidence.floor(cell.model, cell.dataset, gate, level=level)
+    reason = reason or _missing_reason(evidence, cell, errors, counted)
     if not reason and gate.certified and not decision.certified:
         reason = "it rests on the interval alone and the gate asks for a certificate (certified = true)"
+        if counted:
+            reason = "no certificate holds with what is missing, and the gate asks for one (certified = true)"
     if reason:
         return decision._replace(outcome="inconclusive", certified=False), f"; no pass: {reason}"
     return decision, f"; certified {'yes' if decision.certified else 'no'}"
 
 
-def _missing_reason(
-    evidence: Evidence, cell: Contrast, errors: ErrorRates, decide: Callable[[Contrast], Decision]
-) -> str:
-    """Return why missing cases hold a pass back; "" where it holds with them counted as the worst value."""
+def _with_missing(cell: Contrast, errors: ErrorRates, decide: Callable[[Contrast], Decision]) -> list[Decision]:
+    """Return what is decided with everything that is missing counted as either end of the metric; nothing for none."""
     from robustness.metrics.pairing.coverage import with_worst
 
+    missing = cell.missing
+    if missing is None or not math.isfinite(errors.high):
+        return []
+    changed = with_worst(missing, cell.case_codes, cell.case_changed, 0.0)
+    clean = np.maximum(with_worst(missing, cell.case_codes, cell.case_clean, 1.0), 1e-9)
+    effects = [with_worst(missing, cell.case_codes, cell.case_effects, worst) for worst in (errors.low, errors.high)]
+    return [decide(cell._replace(effect=effect, changed=changed, clean=clean)) for effect in effects]
+
+
+def _missing_reason(evidence: Evidence, cell: Contrast, errors: ErrorRates, counted: list[Decision]) -> str:
+    """Return why missing cases hold a pass back; "" where it holds with them counted as the worst value."""
     missing = cell.missing
     if missing is None or missing.total <= evidence.statistics.missing_share:
         return ""
     share = f"{100 * missing.total:.0f}% of the cases are missing"
     if not math.isfinite(errors.high):
         return f"{share}, and the metric has no worst value to count them as"
-    for worst in (errors.low, errors.high):
-        counted = cell._replace(
-            effect=with_worst(missing, cell.subjects, cell.effect, worst),
-            changed=with_worst(missing, cell.subjects, cell.changed, 0.0),
-            clean=np.maximum(with_worst(missing, cell.subjects, cell.clean, 1.0), 1e-9),
-        )
-        if decide(counted).outcome != "pass":
-            return f"{share}, and it does not hold with them counted as the worst value"
+    if any(one.outcome != "pass" for one in counted):
+        return f"{share}, and it does not hold with them counted as the worst value"
     return ""
 
 
@@ -150,7 +159,8 @@ def margin_of(gate: GateSpec, noise: Noise) -> tuple[float, float, bool]:
         return gate.margin, noise.value, gate.margin == 0
     if not noise.measured:
         raise InputError(
-            f"{gate.label}: margin = 'noise' needs a second clean run of two or more subjects (condition 'rerun'), "
+            f"{gate.label}: margin = 'noise' needs a second clean run (condition 'rerun') of as many subjects as a"
+            " decision takes (min_subjects), "
             "the run has none; give a number"
         )
     return noise.value, 0.0, True

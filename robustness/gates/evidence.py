@@ -133,10 +133,15 @@ class Evidence:
         partner = self.partners(gate)[model]
         return self._noises(rows, gate.metric, "before").get((partner, dataset), Noise(0.0, False))
 
-    def floor(self, model: str, dataset: str) -> str:
-        """Return why the clean score of a model shows no robustness (`robustness.metrics.verdicts.floors`), or ""."""
-        from robustness.metrics.verdicts.floors import floor_reason
+    def floor(self, model: str, dataset: str, gate: GateSpec, *, level: bool = False) -> str:
+        """Return why the clean score of a model shows nothing (`robustness.metrics.verdicts.floors`), or "".
+
+        `level`: the gate asks for a score and not for its loss, so only trivial masks count.
+        """
+        from robustness.metrics.verdicts.floors import floor_reason, headroom_reason, trivial_reason
         from robustness.metrics.verdicts.settings import Settings
+
+        margin = gate.margin if isinstance(gate.margin, float) else 0.0
 
         def measure() -> str:
             models = self.run.manifest.get("models") or []
@@ -152,9 +157,13 @@ class Evidence:
                 self.unit,
                 stats.min_subjects,
             )
-            return floor_reason(self.rows, cells[(cells["model"] == model) & (cells["dataset"] == dataset)], settings)
+            mine = cells[(cells["model"] == model) & (cells["dataset"] == dataset)]
+            if level:
+                return trivial_reason(self.rows, mine, settings)
+            reason = floor_reason(self.rows, mine, settings)
+            return reason or headroom_reason(self.rows, mine, gate.metric, margin, settings)
 
-        reason: str = self._once(("floor", model, dataset), measure)
+        reason: str = self._once(("floor", model, dataset, gate.metric, margin, level), measure)
         return reason
 
     def partners(self, gate: GateSpec) -> dict[str, str]:
@@ -205,19 +214,24 @@ class Evidence:
                 if again.condition == RERUN:
                     bounds = t_interval(again.effect, level=1 - 2 * self.statistics.alpha)[1:]
                     value = max((abs(b) for b in bounds if b == b), default=0.0)
-                    noises[again.model, again.dataset] = Noise(value, again.n_subjects >= 2)
+                    # The bounds of a few subjects lie so far apart that any change would pass for noise.
+                    measured = again.n_subjects >= self.statistics.min_subjects
+                    noises[again.model, again.dataset] = Noise(value if measured else 0.0, measured)
             return noises
 
         cached: dict[tuple[str, str], Noise] = self._once(("noise", when, metric), measure)
         return cached
 
     def _check(self, gate: GateSpec) -> None:
+        from robustness.metrics.pairing.rows import refuse_out_of_range
+
         if gate.metric not in self.results:
             raise InputError(f"{gate.label}: the run has no metric {gate.metric!r}")
         if gate.metric in _KEYS:
             raise InputError(
                 f"{gate.label}: metric: {gate.metric!r} is a column of the run and no score; name a metric"
             )
+        refuse_out_of_range(self.rows, gate.metric)
 
     def _matching(self, cells: Sequence[Contrast], gate: GateSpec, conditions: set[str]) -> list[Contrast]:
         group = (gate.subgroup or "").partition("=")[2] or "*"

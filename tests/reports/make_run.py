@@ -402,5 +402,7 @@ def _manifest(behaviour: Behaviour, results: pd.DataFrame, n_images: int) -> dic
             "margin_change": 0.05,
             "correction": "max-t",
             "resamples": 9999,
+            # The runs of the tests hold six units.
+            "min_subjects": 6,
         },
     }

@@ -49,7 +49,7 @@ class Retention(GateCriterion):
                 gate,
                 errors,
                 lambda c: retention(c.changed, c.clean, at_least, errors, resamples=resamples, seed=seed),
-                above_floors=True,
+                floors="all",
             )
             value, low, high = decision.estimate, decision.low, decision.high
             message = (

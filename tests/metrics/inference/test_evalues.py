@@ -184,3 +184,22 @@ class TestWeightedMean:
             found = weighted_interval(means, sizes)
             covered += found.low <= 0 <= found.high
         assert covered / 1000 >= 0.93
+
+
+class TestLeastPatients:
+    """What ROBUST of one claim costs beside what any procedure must: mean loss .02, sd .10, margin .10, power 80%."""
+
+    def test_no_valid_test_does_with_fewer_than_34_and_no_mixture_of_bets_with_fewer_than_45(self):
+        from benchmarks.calibration import certificates
+
+        assert certificates.least_of_any_test(0.02) == 33
+        assert certificates.least_by_neyman_pearson(0.02, 0.10) == 34
+        assert certificates.least_of_any_bet(certificates.DESIGNS["loss .02, sd .10"]) == 45
+
+    @pytest.mark.parametrize("mean", [0.02, 0.06])
+    def test_the_hardest_truth_lies_on_the_margin(self, mean):
+        losses = np.random.default_rng(0).normal(mean, 0.1, 400_000)
+        density = (1 - 0.1) / (1 - losses)
+        collapsed = 1 - density.mean()
+        assert 0 < collapsed < 1
+        assert (losses * density).mean() + collapsed == pytest.approx(0.1, abs=1e-12)

@@ -101,11 +101,11 @@ class TestItem3Missing:
         assert "n = 30 of 60 patients, 30 images missing" in found["sentence"]
         assert "50% of the cases are missing" in found["rule"]
 
-    def test_a_small_share_is_stated_and_does_not_decide(self):
+    def test_a_small_share_is_stated_and_costs_the_certificate_alone(self):
         table = paired(np.zeros(60))
         table.loc[(table["condition"] == IMAGE) & (table["case_id"] >= "c00058"), "dice"] = np.nan
         found = one(table, unit="patient")
-        assert (found["verdict"], found["n_missing"]) == ("ROBUST", 2)
+        assert (found["verdict"], found["n_missing"]) == ("ROBUST*", 2)
         assert "n = 58 of 60 patients" in found["sentence"]
 
     def test_a_distance_that_is_infinite_for_missed_objects_is_not_robust(self):
@@ -140,7 +140,7 @@ class TestItem4Family:
         def draw(rng):
             parts = []
             for i in range(claims):
-                gain = rng.normal(0.1, 0.1, 25)
+                gain = np.clip(rng.normal(0.1, 0.1, 25), -0.2, 0.4)
                 base = {"other_case_id": f"o{i}", "attribute": f"k{i}"}
                 parts.append(rows_of("clean", np.full(25, 0.5), dice_other=0.2, **base))
                 parts.append(rows_of(f"other:k{i}", 0.5 - gain, dice_other=0.2 + gain, **base))
@@ -191,7 +191,7 @@ class TestItem7Needed:
         found = one(paired(rng.normal(0.07, 0.1, 20)))
         assert found["verdict"] == "INCONCLUSIVE"
         assert 20 < found["n_needed"] <= 200
-        assert f"about {found['n_needed']} subjects would decide (ROBUST)" in found["sentence"]
+        assert f"about {found['n_needed']} subjects would decide (ROBUST*)" in found["sentence"]
 
     def test_none_beyond_ten_times_the_sample(self):
         values = np.random.default_rng(0).normal(0, 0.1, 30)

@@ -9,7 +9,7 @@ import pytest
 import robustness as rb
 from robustness.errors import InputError
 from robustness.metrics.inference.intervals import Interval
-from robustness.metrics.verdicts.rules import Decision
+from robustness.metrics.verdicts.decisions import Decision
 from robustness.metrics.verdicts.sentences import prompt_sentence
 from robustness.results import VERDICT_COLUMNS
 from tests.metrics.tables import battery, rows_of
@@ -57,7 +57,7 @@ class TestBattery:
     def test_fewer_than_59_subjects_never_certify(self, n_subjects):
         table = battery("blind", n_subjects).query("condition != 'other:size'")
         found = prompt(table)
-        assert found["verdict"] == "IGNORES*"
+        assert found["verdict"] == ("IGNORES*" if n_subjects >= 32 else "INCONCLUSIVE")
         assert found["n_needed"] == 59
         assert prompt(battery("blind", 59).query("condition != 'other:size'"))["verdict"] == "IGNORES"
 
@@ -197,7 +197,7 @@ class TestRobustness:
     def test_one_sided_against_the_margin(self, drop, verdict):
         rng = np.random.default_rng(3)
         table = pd.concat(
-            [rows_of("clean", np.full(30, 0.5)), rows_of("image:blur@3", 0.5 - rng.normal(drop, 0.05, 30))]
+            [rows_of("clean", np.full(30, 0.5)), rows_of("image:blur@3", 0.5 - rng.normal(drop, 0.04, 30))]
         )
         found = rb.verdicts(table).iloc[0]
         assert (found["claim"], found["verdict"], found["margin"]) == ("robustness", verdict, 0.1)
@@ -209,8 +209,11 @@ class TestRobustness:
         table = reactions(np.linspace(0, 0.04, 20), condition="image:blur@3").assign(dice=0.8, iou=0.7, hd95=3.0)
         found = rb.verdicts(table, margins={"hd95": 2.0, "dice": 0.02}).set_index("metric")
         assert found["margin"].to_dict() == {"dice": 0.02, "iou": 0.1, "mask_change": 0.05, "hd95": 2.0}
-        # 20 subjects certify no margin, and a distance has no largest value to certify against.
-        assert (found["verdict"] == "ROBUST*").all()
+        # 20 subjects certify no margin, and a distance has no largest value to certify against; a star takes 16 at the
+        # margin .10, more at smaller ones.
+        starred = {"iou", "hd95"}
+        assert {name for name, row in found.iterrows() if row["verdict"] == "ROBUST*"} == starred
+        assert set(found.drop(index=starred)["verdict"]) == {"INCONCLUSIVE"}
         assert not found["certified"].any()
         assert "hd95 has no largest value" in found.loc["hd95", "sentence"]
 
@@ -283,8 +286,8 @@ class TestContract:
         assert "changes the mask by 2.9 [1.3, 4.6] percentage points less than a paraphrase does" in sentence
 
     def test_the_uncertified_sentence_bounds_the_share_of_reacting_subjects(self):
-        found = prompt(battery("blind", 30).query("condition != 'other:size'"), unit="patient")
-        assert "up to 9.5% of patients could react (rule of three, K = 30)" in found["sentence"]
+        found = prompt(battery("blind", 40).query("condition != 'other:size'"), unit="patient")
+        assert "up to 7.2% of patients could react (rule of three, K = 40)" in found["sentence"]
         assert "certification needs about 59 patients" in found["sentence"]
 
     @pytest.mark.parametrize(

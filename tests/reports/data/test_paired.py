@@ -26,7 +26,7 @@ def by_unit(frames: Frames, series: str, condition: str) -> pd.Series:
 
 @pytest.mark.parametrize("condition", ["clean", "image:gaussian_noise@3", "paraphrase"])
 def test_the_difference_is_that_of_a_paired_t_interval_on_unit_means(frames: Frames, condition: str) -> None:
-    (one,) = comparisons(frames)
+    (one,) = comparisons(frames, min_subjects=6)
     found = next(d for d in one.differences if d.condition == condition)
     lost = by_unit(frames, one.baseline, condition) - by_unit(frames, one.series, condition)
     # Simultaneous over the conditions compared: the largest of many losses is not proven by being the largest.
@@ -37,7 +37,7 @@ def test_the_difference_is_that_of_a_paired_t_interval_on_unit_means(frames: Fra
 
 
 def test_what_got_worse_comes_first_by_size(frames: Frames) -> None:
-    (one,) = comparisons(frames)
+    (one,) = comparisons(frames, min_subjects=6)
     worse = [d for d in one.differences if d.outcome == "worse"]
     assert list(one.differences[: len(worse)]) == worse
     assert [d.effect for d in worse] == sorted((d.effect for d in worse), reverse=True)
@@ -45,7 +45,7 @@ def test_what_got_worse_comes_first_by_size(frames: Frames) -> None:
 
 
 def test_words_that_should_move_the_mask_are_judged_by_verdicts_not_by_dice(frames: Frames) -> None:
-    (one,) = comparisons(frames)
+    (one,) = comparisons(frames, min_subjects=6)
     assert not {"antonym:side", "other:side", "empty", "wrong_class"} & {d.condition for d in one.differences}
     weaker = {c.condition: (c.before, c.after) for c in one.changes if c.worse}
     assert weaker["other:side"] == ("FOLLOWS", "IGNORES*")
@@ -82,3 +82,26 @@ def test_runs_without_a_common_case_say_so(frames: Frames) -> None:
 def test_models_on_other_data_are_no_pair(frames: Frames) -> None:
     elsewhere = frames.results["dataset"].where(frames.results["series"] == frames.series[0], "other")
     assert pairs(replace(frames, results=frames.results.assign(dataset=elsewhere))) == []
+
+
+def test_with_fewer_than_ten_subjects_no_side_is_ahead(frames: Frames) -> None:
+    (before,) = comparisons(frames, min_subjects=6)
+    assert {d.outcome for d in before.differences} > {"no difference shown"}
+    (one,) = comparisons(frames)
+    assert {d.outcome for d in one.differences} == {"no difference shown"}
+    assert "Described, not judged (fewer than" in one.note
+
+
+def test_a_side_that_lacks_its_failures_is_not_ahead(frames: Frames) -> None:
+    results, (old, new) = frames.results, frames.series
+    # The newer model scores one where it scores at all, and fails on every sixth case.
+    newer = results["series"].eq(new)
+    cases = sorted(results["case_id"].unique())
+    failed = newer & results["case_id"].isin(cases[::6])
+    better = results.assign(dice=results["dice"].where(~newer, results["dice"].where(results["series"].eq(old), 1.0)))
+    (one,) = comparisons(replace(frames, results=better), min_subjects=6)
+    assert "better" in {d.outcome for d in one.differences}
+    better.loc[failed, "error"] = "out of memory"
+    (one,) = comparisons(replace(frames, results=better), min_subjects=6)
+    assert "better" not in {d.outcome for d in one.differences}
+    assert "the side that is ahead lacks more than 5% of the values" in one.note

@@ -23,6 +23,7 @@ from robustness.reports.figures.ranks import rank_table
 from robustness.reports.figures.scores import floor_scores
 from robustness.reports.figures.shift import shift_matrix, shift_table
 from robustness.reports.figures.thresholds import threshold_curves, threshold_table
+from robustness.results import parse_condition
 
 
 def test_each_cell_of_the_shift_matrix_is_its_row(runs: tuple[RunTables, ...]) -> None:
@@ -48,7 +49,7 @@ def joint_rows(interaction: float) -> pd.DataFrame:
     for case in range(12):
         at_best = 0.9 + rng.normal(0, 0.02)
         for condition, lost in cost.items():
-            family = "joint" if "+" in condition else "clean" if condition == "clean" else condition.partition(":")[0]
+            family = parse_condition(condition).family
             rows.append(
                 {
                     "series": "m",

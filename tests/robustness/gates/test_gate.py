@@ -2,12 +2,14 @@
 
 from xml.etree import ElementTree
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from robustness.errors import InputError
 from robustness.gates.judge import failed
 from robustness.gates.junit import write_junit
-from tests.gate_runs import write_run
+from tests.gate_runs import SUBJECTS, rows, write_run
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +39,8 @@ def _outcome(run, tmp_path, gate, **more):
         ('test = "retention"\ncondition = "image:*"\nat_least = 0.99', "fail"),
         ('test = "ignores"\nattribute = "side"', "fail"),
         ('test = "ignores"\nattribute = "size"', "inconclusive"),
-        ('test = "follows"\nattribute = "size"', "fail"),
+        # Nobody reacted; but 40 patients, beside a claim that reacts, could miss the few who do.
+        ('test = "follows"\nattribute = "size"', "inconclusive"),
         ('test = "follows"\nattribute = "side"', "inconclusive"),
     ],
 )
@@ -168,3 +171,77 @@ def test_junit_follows_what_the_file_says_of_inconclusive(run, tmp_path, policy,
     judged = _judge(run, tmp_path, f'inconclusive = "{policy}"\n[[gate]]\ntest = "ignores"\nattribute = "size"')
     write_junit(judged, tmp_path / "gates.xml")
     assert ElementTree.parse(tmp_path / "gates.xml").getroot().get("failures") == failures
+
+
+FULL = np.full(SUBJECTS, 0.9)
+CLEAN = rows("clean", FULL, 0.0)
+EVERY_TEST = {
+    "drop_below": 'condition = "image:*"\nmargin = 0.1',
+    "invariant": 'condition = "image:*"\nmargin = 0.1',
+    "retention": 'condition = "image:*"\nat_least = 0.5',
+    "minimum": "at_least = 0.5",
+    "directional": 'condition = "image:*"\ndirection = "drop"',
+    "no_proven_drop": "",
+    "noninferior": "margin = 0.05",
+}
+
+
+class TestAttacks:
+    """Runs that once passed a gate, or decided one, and should not have."""
+
+    def _judged(self, tmp_path, parts, test, more, before=None):
+        n = len(list(tmp_path.iterdir()))
+        run = write_run(tmp_path / f"run{n}", pd.concat(parts, ignore_index=True))
+        earlier = None if before is None else write_run(tmp_path / f"before{n}", before)
+        return _outcome(run, tmp_path, f'test = "{test}"\n{more}', **({"baseline": earlier} if earlier else {}))
+
+    @pytest.mark.parametrize("n", [2, 9])
+    @pytest.mark.parametrize("test", EVERY_TEST)
+    def test_fewer_than_ten_patients_decide_nothing(self, tmp_path, test, n):
+        changed = rows("image:blur@3", FULL - 0.01, 0.1)
+        few = [part[part["subject_id"] < f"s{n:02d}"] for part in (CLEAN, changed)]
+        row = self._judged(tmp_path, few, test, EVERY_TEST[test], few[0])
+        assert (row.outcome, row.certified, row.n_subjects) == ("inconclusive", False, n)
+
+    def test_a_second_run_of_three_patients_excuses_nothing(self, tmp_path):
+        rerun = rows("rerun", FULL - 0.3, 0.0).iloc[:3].assign(dice=[0.1, 0.9, 0.5])
+        worse = [rows("clean", FULL - 0.3, 0.0), rerun]
+        assert self._judged(tmp_path, worse, "no_proven_drop", "", CLEAN).outcome == "fail"
+        lost = rows("image:blur@3", FULL - 0.3, 0.3)
+        with pytest.raises(InputError, match="as many subjects as a decision takes"):
+            self._judged(tmp_path, [CLEAN, rerun, lost], "drop_below", 'condition = "image:*"\nmargin = "noise"')
+
+    @pytest.mark.parametrize(("share", "score"), [(0.0, 1.0), (0.82, 0.9)])
+    def test_what_a_trivial_mask_scores_is_no_minimum(self, tmp_path, share, score):
+        clean = rows("clean", np.full(SUBJECTS, score), 0.0, reference_fraction=np.full(SUBJECTS, share))
+        row = self._judged(tmp_path, [clean], "minimum", "at_least = 0.8")
+        assert row.outcome == "inconclusive"
+        assert "is not shown above that of" in row.message
+
+    def test_a_margin_beyond_the_clean_score_is_no_test(self, tmp_path):
+        parts = [rows("clean", FULL - 0.7, 0.0), rows("image:blur@3", FULL - 0.88, 0.3)]
+        row = self._judged(tmp_path, parts, "drop_below", 'condition = "image:*"\nmargin = 0.5')
+        assert row.outcome == "inconclusive"
+        assert "it cannot lose that much" in row.message
+
+    def test_texts_that_failed_are_missing(self, tmp_path):
+        texts = [CLEAN.assign(prompt_index=i) for i in range(3)]
+        texts += [rows("image:blur@3", FULL, 0.1).assign(prompt_index=i, error="failed" if i else "") for i in range(3)]
+        row = self._judged(tmp_path, texts, "drop_below", 'condition = "image:*"\nmargin = 0.1')
+        assert row.outcome == "inconclusive"
+        assert "67% of the cases are missing" in row.message
+
+    def test_a_certificate_counts_every_missing_case(self, tmp_path):
+        changed = rows("image:blur@3", np.where(np.arange(SUBJECTS) < 2, np.nan, FULL), 0.1)
+        gate = 'condition = "image:*"\nmargin = 0.1'
+        assert tuple(self._judged(tmp_path, [CLEAN, changed], "drop_below", gate)[["outcome", "certified"]]) == (
+            "pass",
+            False,
+        )
+        row = self._judged(tmp_path, [CLEAN, changed], "drop_below", f"{gate}\ncertified = true")
+        assert row.outcome == "inconclusive"
+        assert "no certificate holds with what is missing" in row.message
+
+    def test_percentages_are_refused(self, tmp_path):
+        with pytest.raises(InputError, match="expected a dice from 0 to 1"):
+            self._judged(tmp_path, [rows("clean", 100 * FULL, 0.0)], "minimum", "at_least = 0.8")
