@@ -117,7 +117,7 @@ def any_follows(claims: int) -> Callable[[int], float]:
     return lambda runs: share_of(rows, ("prompt", ""), "FOLLOWS", runs, any_of_run=True)
 
 
-def reacts(n: int, tail: bool) -> Callable[[int], float]:
+def reacts(n: int, tail: bool, star: str = "") -> Callable[[int], float]:
     """Items 5 and 8: the excess lies on the margin; normal, or rewording moves a tenth of the patients."""
 
     def rows(rng: Rng) -> pd.DataFrame:
@@ -125,24 +125,24 @@ def reacts(n: int, tail: bool) -> Callable[[int], float]:
             return prompt_rows(np.full(n, 0.15), (rng.random(n) < 0.1).astype(float))
         return prompt_rows(np.clip(rng.normal(0.3, 0.05, n), 0, 1), np.clip(rng.normal(0.25, 0.05, n), 0, 1))
 
-    return lambda runs: share_of(rows, ("prompt", SWAP), "REACTS", runs)
+    return lambda runs: share_of(rows, ("prompt", SWAP), f"REACTS{star}", runs)
 
 
-def fragile(n: int) -> Callable[[int], float]:
+def fragile(n: int, star: str = "") -> Callable[[int], float]:
     """Item 8: the mean loss lies on the margin, and 9% of the patients are cured."""
 
     def rows(rng: Rng) -> pd.DataFrame:
         return image_rows(np.where(rng.random(n) < 0.09, -0.3, 0.1396), 0.6)
 
-    return lambda runs: share_of(rows, ("robustness", IMAGE), "FRAGILE", runs)
+    return lambda runs: share_of(rows, ("robustness", IMAGE), f"FRAGILE{star}", runs)
 
 
-def follows_tail(n: int) -> Callable[[int], float]:
+def follows_tail(n: int, star: str = "") -> Callable[[int], float]:
     """Item 8: 95% follow, 5% go the other way, the mean on the margin."""
     from benchmarks.calibration.misleading import MODELS
 
     known = MODELS["95% follow, 5% go the other way (margin)"]
-    return lambda runs: share_of(lambda rng: known.rows(rng, n), ("prompt", OTHER), "FOLLOWS", runs)
+    return lambda runs: share_of(lambda rng: known.rows(rng, n), ("prompt", OTHER), f"FOLLOWS{star}", runs)
 
 
 # Share of patients who collapse, what they lose, what all others lose.

@@ -46,10 +46,13 @@ def probes() -> list[tuple[str, str, Probe, float]]:
         ("7", "mean .0005 below the margin", cases.margin_within_noise, 0),
         ("7", "rerun noise above the margin", cases.rerun_noise, 0),
     ]
-    for n in (12, 20, 30):
-        found.append(("8", f"false REACTS, rewording moves 10%, {n} patients", rates.reacts(n, True), 1))
-        found.append(("8", f"false FOLLOWS, 5% go the other way, {n} patients", rates.follows_tail(n), 1))
-        found.append(("8", f"false FRAGILE, 9% cured, {n} patients", rates.fragile(n), 1))
+    for n in (12, 20, 30, 60):
+        for star in ("", "*"):
+            found += [
+                ("8", f"false REACTS{star}, rewording moves 10%, {n} patients", rates.reacts(n, True, star), 1),
+                ("8", f"false FOLLOWS{star}, 5% go the other way, {n} patients", rates.follows_tail(n, star), 1),
+                ("8", f"false FRAGILE{star}, 9% cured, {n} patients", rates.fragile(n, star), 1),
+            ]
     for tail in ("9% cured", "squared exponential"):
         found += [
             ("8", f"no_proven_drop fails, {tail}, {n} patients", rates.merge_gate_fails(n, tail), 1)

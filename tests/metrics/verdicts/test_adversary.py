@@ -265,18 +265,9 @@ def test_random_tables_end_in_verdicts_that_agree_with_their_numbers(seeds):
 def _check_row(row, message):
     """Assert that a verdict lies on its side of the margin and that its sentence states n of N, level and claims."""
     low, high, margin, plain = row["ci_low"], row["ci_high"], row["margin"], row["verdict"].rstrip("*")
-    side = {
-        "FOLLOWS": low > margin,
-        "REACTS": low > margin,
-        "UNSTABLE": low > margin,
-        "FRAGILE": low > margin,
-        "HALLUCINATES": low > margin,
-        "IGNORES": -margin < low and high < margin,
-        "ROBUST": high < margin,
-        "ABSTAINS": high < margin,
-        "INCONCLUSIVE": True,
-        "UNTESTABLE": True,
-    }
+    side = dict.fromkeys(("FOLLOWS", "REACTS", "UNSTABLE", "FRAGILE", "HALLUCINATES"), low > margin)
+    side |= dict.fromkeys(("ROBUST", "ABSTAINS"), high < margin)
+    side |= {"IGNORES": -margin < low and high < margin, "INCONCLUSIVE": True, "UNTESTABLE": True}
     assert side[plain], message
     assert not (row["verdict"].endswith("*") and row["certified"]), message
     assert row["certified"] == (plain not in ("INCONCLUSIVE", "UNTESTABLE") and "*" not in row["verdict"]), message

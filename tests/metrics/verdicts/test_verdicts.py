@@ -197,7 +197,7 @@ class TestRobustness:
     def test_one_sided_against_the_margin(self, drop, verdict):
         rng = np.random.default_rng(3)
         table = pd.concat(
-            [rows_of("clean", np.full(30, 0.5)), rows_of("image:blur@3", 0.5 - rng.normal(drop, 0.04, 30))]
+            [rows_of("clean", np.full(30, 0.45)), rows_of("image:blur@3", 0.45 - rng.normal(drop, 0.04, 30))]
         )
         found = rb.verdicts(table).iloc[0]
         assert (found["claim"], found["verdict"], found["margin"]) == ("robustness", verdict, 0.1)
