@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from benchmarks.calibration import battery, family, gate_end_to_end, margin, misleading, null, plasmode, power
+from benchmarks.calibration import battery, family, gate_end_to_end, margin, misleading, null, plasmode, power, stars
 from benchmarks.calibration._study import show, summary, timed, write_page
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -17,6 +17,7 @@ STUDIES = {
     "null": null,
     "margin": margin,
     "misleading": misleading,
+    "stars": stars,
     "family": family,
     "battery": battery,
     "power": power,

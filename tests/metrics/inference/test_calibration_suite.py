@@ -12,7 +12,7 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks.calibration import battery, family, margin, misleading, null, plasmode, power
+from benchmarks.calibration import battery, family, margin, misleading, null, plasmode, power, stars
 from benchmarks.calibration._study import Check, Study, rate_limit, summary, write_page
 from tests.metrics.tables import paired
 
@@ -48,6 +48,14 @@ def test_known_truths_do_not_mislead(model):
     assert right + starred + open_ + wrong == pytest.approx(1.0)
     assert wrong == 0
     assert right >= 0.5
+
+
+@pytest.mark.parametrize("truth", ["10% lose all", "5% react", "5% go the other way"])
+@pytest.mark.parametrize("n", [12, 20, 30])
+def test_a_star_errs_in_a_fifth_at_most(truth, n):
+    certified, starred, _ = stars.rates(truth, n, 150, 0)
+    assert certified <= rate_limit(0.05, 150, 4.0)
+    assert certified + starred <= rate_limit(0.2, 150, 4.0)
 
 
 @pytest.mark.parametrize(("behaviour", "verdict"), battery.RIGHT.items())

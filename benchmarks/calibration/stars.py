@@ -1,0 +1,103 @@
+"""Stars: false verdicts at the margin and power, certified, with a star, and by the interval alone."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import numpy as np
+
+from benchmarks.calibration._study import Check, Study, Values, in_parallel, rate_limit, run_script
+from robustness.metrics.inference.evalues import log_evalue_above, log_evalue_below
+from robustness.metrics.inference.mean_interval import claim_interval
+from robustness.metrics.verdicts.settings import star_rate
+from robustness.seeds import generator
+
+ALPHA = 0.05
+SUBJECTS = (12, 20, 30, 60, 200)
+Draw = Callable[[np.random.Generator, int], Values]
+# Verdicts that take an e-value of 1 / (4 alpha) for their star; the others keep it by the interval.
+REASSURE = ("ROBUST", "IGNORES", "FOLLOWS")
+
+
+def mixture(share: float, size: float, body: float) -> Draw:
+    """Return a draw in which a share of the subjects has one value and all others another."""
+    return lambda rng, n: np.where(rng.random(n) < share, size, body)
+
+
+def normal(mean: float, sd: float) -> Draw:
+    """Return a draw of normal values within -1 to 1."""
+    return lambda rng, n: np.clip(rng.normal(mean, sd, n), -1, 1)
+
+
+def lognormal(rng: np.random.Generator, n: int) -> Values:
+    """Draw losses that end at 1, with a mean of .10."""
+    return np.minimum(0.061306 * rng.lognormal(0, 1, n), 1.0)
+
+
+# Verdict, margin, draw; the mean of the first ones is the margin, so that the verdict is false.
+DESIGNS: dict[str, tuple[str, float, Draw]] = {
+    "10% lose all": ("ROBUST", 0.10, mixture(0.1, 1.0, 0.0)),
+    ".05 and 5% lose all": ("ROBUST", 0.10, mixture(0.0526, 1.0, 0.05)),
+    "16% lose .625": ("ROBUST", 0.10, mixture(0.16, 0.625, 0.0)),
+    "lognormal losses": ("ROBUST", 0.10, lognormal),
+    "5% react": ("IGNORES", 0.05, mixture(0.05, 1.0, 0.0)),
+    "5% go the other way": ("FOLLOWS", 0.10, mixture(0.05, -0.95, 0.15526)),
+    "rewording moves 10%": ("REACTS", 0.05, mixture(0.1, -0.85, 0.15)),
+    "9% cured": ("FRAGILE", 0.10, mixture(0.09, -0.3, 0.13956)),
+    "power: loss .02, sd .10": ("ROBUST", 0.10, normal(0.02, 0.10)),
+    "power: loss .02, sd .05": ("ROBUST", 0.10, normal(0.02, 0.05)),
+    "power: nobody loses": ("ROBUST", 0.10, mixture(0.0, 1.0, 0.0)),
+    "power: nobody reacts": ("IGNORES", 0.05, mixture(0.0, 1.0, 0.0)),
+    "power: follows by .40, sd .20": ("FOLLOWS", 0.10, normal(0.4, 0.2)),
+    "power: 30% follow by .90": ("FOLLOWS", 0.10, mixture(0.3, 0.9, 0.0)),
+    "power: excess .20, sd .15": ("REACTS", 0.05, normal(0.2, 0.15)),
+    "power: loss .20, sd .10": ("FRAGILE", 0.10, normal(0.2, 0.1)),
+}
+
+
+def rates(name: str, subjects: int, runs: int, seed: int) -> tuple[float, float, float]:
+    """Return how often the verdict is given certified, with a star, and by the interval alone."""
+    verdict, margin, draw = DESIGNS[name]
+    rng, counts = generator(seed, "stars", name, subjects), np.zeros(3)
+    below = verdict in ("ROBUST", "IGNORES")
+    for _ in range(runs):
+        values = draw(rng, subjects)
+        log_e = log_evalue_below(values, margin, alpha=ALPHA) if below else log_evalue_above(values, margin)
+        certified = log_e >= -math.log(ALPHA)
+        interval = claim_interval(values, level=1 - 2 * ALPHA, certified=certified)
+        if interval.high < margin if below else interval.low > margin:
+            starred = verdict not in REASSURE or log_e >= -math.log(star_rate(ALPHA))
+            counts += (certified, starred and not certified, 1)
+    found = counts / runs
+    return float(found[0]), float(found[1]), float(found[2])
+
+
+def simulate(*, runs: int = 1000, seed: int = 0, processes: int = 2) -> Study:
+    """Single claims at the margin, and power: unstarred, starred, and what the interval alone would have said."""
+    tasks = [(name, k, runs, seed) for name in DESIGNS for k in SUBJECTS]
+    found = in_parallel(rates, tasks, processes)
+    rows = [(DESIGNS[name][0], name, k, *shares) for (name, k, _, _), shares in zip(tasks, found, strict=True)]
+    false = [row for row in rows if not row[1].startswith("power")]
+    tails = [row for row in false if row[0] in ("FOLLOWS", "REACTS", "FRAGILE") and row[2] >= 30]
+    checks = [
+        Check("false without a star", max(row[3] for row in false), 0.0, rate_limit(ALPHA, runs)),
+        Check(
+            "false ROBUST, IGNORES, FOLLOWS, star or not",
+            max(row[3] + row[4] for row in false if row[0] in REASSURE),
+            0.0,
+            rate_limit(star_rate(ALPHA), runs),
+        ),
+        Check("left tails, star or not, from 30 on", max(row[3] + row[4] for row in tails), 0.0, 0.075),
+    ]
+    columns = ("verdict", "truth", "patients", "certified", "star", "interval alone")
+    about = "Shares of samples with the verdict: false where the truth lies on the margin, else power. One claim."
+    return Study("stars", "Stars: error and power", about, columns, rows, checks, runs)
+
+
+if __name__ == "__main__":
+    run_script("calibration: stars", simulate, runs=1000)
