@@ -9,9 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from robustness.metrics.inference.checks import check_alpha
 from robustness.metrics.inference.intervals import Values, t_interval
-from robustness.metrics.inference.signflip import sign_flip
+from robustness.metrics.inference.signflip import check_alpha, sign_flip
 from robustness.metrics.pairing.direction import orientation_of
 from robustness.metrics.pairing.pairs import Pairs, pair, subject_matrix, subject_means
 from robustness.metrics.pairing.rows import Codes, Rows, read_rows

@@ -12,9 +12,8 @@ import pandas as pd
 
 from robustness.errors import InputError
 from robustness.metrics.inference.bootstrap import bootstrap_weights, expanded_tail
-from robustness.metrics.inference.checks import check_alpha
 from robustness.metrics.inference.intervals import Values, t_interval
-from robustness.metrics.inference.signflip import sign_flip
+from robustness.metrics.inference.signflip import check_alpha, sign_flip
 from robustness.metrics.pairing.direction import orientation_of
 from robustness.metrics.pairing.pairs import subject_matrix, subject_values
 from robustness.metrics.pairing.rows import read_rows

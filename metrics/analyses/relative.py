@@ -11,8 +11,8 @@ import pandas as pd
 
 from robustness.errors import InputError
 from robustness.metrics.inference.bootstrap import cluster_bootstrap
-from robustness.metrics.inference.checks import check_alpha
 from robustness.metrics.inference.intervals import Interval, t_interval
+from robustness.metrics.inference.signflip import check_alpha
 from robustness.metrics.pairing.grid import Grid, grids
 
 COLUMNS = (

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from robustness.errors import InputError, suggest
-from robustness.metrics.inference.checks import check_alpha
 from robustness.metrics.inference.intervals import Interval, t_interval
+from robustness.metrics.inference.signflip import check_alpha
 from robustness.metrics.pairing.direction import orientation_of
 from robustness.metrics.pairing.pairs import pair, subject_means, subject_values
 from robustness.metrics.pairing.rows import codes, read_rows

@@ -11,8 +11,8 @@ import pandas as pd
 from robustness.errors import InputError
 from robustness.metrics.analyses.severity import CROSSING_COLUMNS, crossing
 from robustness.metrics.inference.bootstrap import bootstrap_weights, cluster_bootstrap, expanded_percentile
-from robustness.metrics.inference.checks import check_alpha
 from robustness.metrics.inference.intervals import Interval, Values, t_interval
+from robustness.metrics.inference.signflip import check_alpha
 from robustness.metrics.pairing.grid import Grid, grids
 
 SUMMARY_COLUMNS = (

@@ -13,8 +13,8 @@ from robustness.errors import InputError
 from robustness.metrics.analyses.unpaired import compare_unpaired
 from robustness.metrics.inference.adjust import holm
 from robustness.metrics.inference.bootstrap import bootstrap_weights, expanded_percentile
-from robustness.metrics.inference.checks import check_alpha
 from robustness.metrics.inference.intervals import Interval, Values, t_interval
+from robustness.metrics.inference.signflip import check_alpha
 from robustness.metrics.pairing.direction import require_higher_is_better
 from robustness.metrics.pairing.pairs import subject_values
 from robustness.metrics.pairing.rows import Codes, Rows, read_rows

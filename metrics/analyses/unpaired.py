@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from robustness.errors import InputError
-from robustness.metrics.inference.checks import check_alpha
 from robustness.metrics.inference.intervals import Values, sample_sd
+from robustness.metrics.inference.signflip import check_alpha
 from robustness.metrics.pairing.pairs import subject_values
 from robustness.metrics.pairing.rows import read_rows
 from robustness.results import CLEAN

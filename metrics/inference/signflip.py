@@ -8,12 +8,21 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from robustness.errors import InputError
 from robustness.seeds import generator
 
 Matrix = npt.NDArray[np.float64]
 
 _BLOCK_VALUES = 4_000_000
 _TIE = 1e-10
+
+
+def check_alpha(alpha: float, resamples: int) -> None:
+    """Raise InputError unless 0 < alpha < 0.5 and there is at least one resample."""
+    if not 0 < alpha < 0.5:
+        raise InputError(f"alpha: expected a number between 0 and 0.5, got {alpha!r}")
+    if resamples < 1:
+        raise InputError(f"resamples: expected at least 1, got {resamples!r}")
 
 
 class SignFlip(NamedTuple):

@@ -12,8 +12,8 @@ import pandas as pd
 from robustness.errors import InputError
 from robustness.metrics.analyses.effects import effects
 from robustness.metrics.inference.bootstrap import cluster_bootstrap
-from robustness.metrics.inference.checks import check_alpha
 from robustness.metrics.inference.intervals import Values, sample_sd, t_interval
+from robustness.metrics.inference.signflip import check_alpha
 from robustness.metrics.pairing.pairs import pair, subject_means, subject_values
 from robustness.metrics.pairing.rows import read_rows
 from robustness.seeds import generator

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from robustness.errors import InputError
-from robustness.metrics.inference.checks import check_alpha
 from robustness.metrics.inference.intervals import t_interval
 from robustness.metrics.inference.shares import share_interval
+from robustness.metrics.inference.signflip import check_alpha
 from robustness.metrics.pairing.direction import CHANGE
 from robustness.metrics.pairing.pairs import subject_values, with_clean
 from robustness.metrics.pairing.rows import Rows, read_rows

@@ -9,9 +9,9 @@ import pandas as pd
 
 from robustness.errors import InputError
 from robustness.metrics.inference.bootstrap import cluster_bootstrap
-from robustness.metrics.inference.checks import check_alpha
 from robustness.metrics.inference.intervals import Values, t_interval
 from robustness.metrics.inference.shares import share_interval
+from robustness.metrics.inference.signflip import check_alpha
 from robustness.metrics.pairing.direction import CHANGE
 from robustness.metrics.pairing.pairs import pair, subject_means, subject_values, with_clean
 from robustness.metrics.pairing.rows import Codes, Rows, read_rows

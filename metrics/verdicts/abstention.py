@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from robustness.metrics.inference.clopper_pearson import Share, clopper_pearson
 from robustness.metrics.inference.intervals import Interval
 from robustness.metrics.inference.planning import FURTHEST
+from robustness.metrics.inference.shares import Share, clopper_pearson
 from robustness.metrics.inference.upper_bound import share_bound, subjects_for_zero_reactions
 from robustness.metrics.pairing.coverage import Flags, count_rows, lost_shares, missing_of
 from robustness.metrics.pairing.pairs import subject_means

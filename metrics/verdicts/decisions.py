@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from robustness.metrics.inference.clopper_pearson import Share
 from robustness.metrics.inference.intervals import Interval
+from robustness.metrics.inference.shares import Share
 from robustness.metrics.verdicts.families import Certificate
 from robustness.metrics.verdicts.needed import Needed
 from robustness.metrics.verdicts.settings import Settings

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from robustness.metrics.inference.clopper_pearson import clopper_pearson
 from robustness.metrics.inference.evalues import closed_means, log_evalue_above, log_evalue_below
 from robustness.metrics.inference.intervals import Interval, Values, t_interval
 from robustness.metrics.inference.mean_interval import claim_interval
 from robustness.metrics.inference.planning import subjects_to_certify
+from robustness.metrics.inference.shares import clopper_pearson
 from robustness.metrics.inference.signflip import sign_flip
 from robustness.metrics.inference.upper_bound import share_bound
 from robustness.metrics.pairing.coverage import (

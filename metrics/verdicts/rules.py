@@ -7,10 +7,10 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from robustness.metrics.inference.clopper_pearson import clopper_pearson
 from robustness.metrics.inference.evalues import log_evalue_above
 from robustness.metrics.inference.intervals import Interval, t_interval
 from robustness.metrics.inference.mean_interval import claim_interval
+from robustness.metrics.inference.shares import clopper_pearson
 from robustness.metrics.inference.upper_bound import share_bound
 from robustness.metrics.pairing.coverage import lost_certificate
 from robustness.metrics.verdicts.decisions import STAR, Decision, starred

@@ -10,10 +10,9 @@ import numpy as np
 import pandas as pd
 
 from robustness.errors import InputError
-from robustness.metrics.inference.checks import check_alpha
-from robustness.metrics.inference.clopper_pearson import Share
 from robustness.metrics.inference.intervals import Interval
-from robustness.metrics.inference.signflip import sign_flip
+from robustness.metrics.inference.shares import Share
+from robustness.metrics.inference.signflip import check_alpha, sign_flip
 from robustness.metrics.pairing.coverage import Counts, applicable_rows
 from robustness.metrics.pairing.direction import CHANGE, orientation_of
 from robustness.metrics.pairing.pairs import Pairs, pair, subject_matrix

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from robustness.metrics.inference.clopper_pearson import clopper_pearson
+from robustness.metrics.inference.shares import clopper_pearson
 from robustness.reports.data.claims import ORDER, ROBUST_ORDER
 from robustness.reports.data.datatable import DataTable
 from robustness.reports.data.empty_masks import silent_share

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from scipy.stats import beta
 
-from robustness.metrics.inference.clopper_pearson import clopper_pearson
 from robustness.metrics.inference.evalues import (
     best_log_factors,
     closed_means,
@@ -16,6 +15,7 @@ from robustness.metrics.inference.evalues import (
     log_evalue_below,
     subjects_to_certify,
 )
+from robustness.metrics.inference.shares import clopper_pearson
 from robustness.metrics.inference.stepdown import step_down
 from robustness.metrics.inference.weighted_mean import weighted_interval
 
