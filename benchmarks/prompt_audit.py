@@ -132,7 +132,7 @@ def plain_forward(model: NetworkSegmenter) -> Forward:
     if model.model == "clipseg":
         from transformers import CLIPSegForImageSegmentation
 
-        from robustness.runners.models.clipseg import _transformers_config
+        from robustness.runners.models.clipseg.entry import _transformers_config
 
         with torch.device("meta"):
             whole = CLIPSegForImageSegmentation(_transformers_config(model.config))

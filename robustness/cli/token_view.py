@@ -68,12 +68,11 @@ def show_tokens(text: str, source: str, *, modality: str = "", seed: int = 0, as
 
 def tokenizer_of(source: str) -> dict[str, Any]:
     """Return the name and the tokenizer of a plan's first model, a registered model or a checkpoint folder."""
-    from robustness.plans.paths import resolve
-    from robustness.workflows.loading import PATH_OPTIONS
+    from robustness.plans.paths import resolve, resolved_options
 
     if Path(source).suffix == ".toml":
         spec, base_dir = load_plan(source).model[0], Path(source).resolve().parent
-        options = {k: resolve(str(v), base_dir) if k in PATH_OPTIONS else v for k, v in spec.options.items()}
+        options = resolved_options(spec.options, base_dir)
         folder = Path(resolve(spec.checkpoint, base_dir)) if spec.checkpoint else None
         return _tokenizer(spec.name, folder, given={**(spec.config or {}), **options})
     if source in MODELS:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+# Options of models that are paths, and such as may hold paths among other values.
+PATH_OPTIONS = ("decoder_from", "sam_from", "tokenizer", "base")
+TREE_OPTIONS = ("arguments", "command", "files")
 
 
 def resolve(path: str, folder: Path | None) -> str:
@@ -16,6 +21,31 @@ def resolve(path: str, folder: Path | None) -> str:
     if folder is not None and not Path(name).is_absolute() and (folder / name).exists():
         return f"{folder / name}:{factory}" if colon else str(folder / path)
     return path
+
+
+def resolved_options(options: Mapping[str, Any], folder: Path | None) -> dict[str, Any]:
+    """Return a model's options with every path in them looked up beside the plan, those of members too."""
+    resolved = dict(options)
+    for name in PATH_OPTIONS:
+        if isinstance(resolved.get(name), str):
+            resolved[name] = str(resolve(resolved[name], folder))
+    for name in TREE_OPTIONS:
+        if name in resolved:
+            resolved[name] = beside_plan(resolved[name], folder)
+    if isinstance(resolved.get("members"), list):
+        resolved["members"] = [_member(one, folder) for one in resolved["members"]]
+    return resolved
+
+
+def _member(member: Any, folder: Path | None) -> Any:
+    if not isinstance(member, dict):
+        return member
+    found = dict(member)
+    if isinstance(found.get("checkpoint"), str):
+        found["checkpoint"] = str(resolve(found["checkpoint"], folder))
+    if isinstance(found.get("options"), dict):
+        found["options"] = resolved_options(found["options"], folder)
+    return found
 
 
 def beside_plan(value: Any, folder: Path | None) -> Any:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from robustness.errors import InputError
 from robustness.plans.audit import DataSpec, EngineSpec, ModelSpec, Plan
-from robustness.plans.paths import beside_plan, resolve
+from robustness.plans.paths import resolve, resolved_options
 from robustness.registry import METRICS
 
 if TYPE_CHECKING:
@@ -15,12 +15,6 @@ if TYPE_CHECKING:
 
     from robustness.runners.data.load import Dataset
     from robustness.types import Segmenter
-
-
-# Options of models that are paths, looked up beside the plan as the checkpoint is.
-PATH_OPTIONS = ("decoder_from", "sam_from", "tokenizer", "base")
-# Options that may hold paths among other values.
-TREE_OPTIONS = ("arguments", "command", "files")
 
 
 def load_all(plan: Plan, folder: Path | None = None) -> tuple[list[Segmenter], list[Dataset]]:
@@ -69,27 +63,12 @@ def load_spec(spec: ModelSpec, *, folder: Path | None = None, engine: EngineSpec
     checkpoint = spec.checkpoint
     if checkpoint is not None:
         checkpoint = str(resolve(checkpoint, folder))
-    options: dict[str, Any] = {"precision": spec.precision, **spec.options}
-    for name in PATH_OPTIONS:
-        if isinstance(options.get(name), str):
-            options[name] = str(resolve(options[name], folder))
-    for name in TREE_OPTIONS:
-        if name in options:
-            options[name] = beside_plan(options[name], folder)
-    if isinstance(options.get("members"), list):
-        options["members"] = [_member(one, folder) for one in options["members"]]
+    options = {"precision": spec.precision, **resolved_options(spec.options, folder)}
     if engine is not None:
         options |= arithmetic_of(spec.name, spec.precision, spec.options, engine)
     return load_model(
         spec.name, checkpoint=checkpoint, device=spec.device, threshold=spec.threshold, config=spec.config, **options
     )
-
-
-def _member(member: Any, folder: Path | None) -> Any:
-    """Return a member of an ensemble with its checkpoint looked up beside the plan."""
-    if not isinstance(member, dict) or not isinstance(member.get("checkpoint"), str):
-        return member
-    return {**member, "checkpoint": str(resolve(member["checkpoint"], folder))}
 
 
 def load_data(spec: DataSpec, *, seed: int, folder: Path | None = None) -> Dataset:

@@ -7,7 +7,7 @@ from PIL import Image as PILImage
 from torch.nn import functional
 
 from robustness.perturb.attacks.base import Loss
-from robustness.runners.inference.resize_matrix import resized
+from robustness.runners.inference.preprocess import resized
 from robustness.types import Mask
 
 

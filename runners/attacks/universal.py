@@ -14,7 +14,7 @@ from robustness.perturb.attacks.base import Attacked, AttackSettings, signs
 from robustness.runners.attacks.gradient import Ball, finished, steepest
 from robustness.runners.attacks.model import GradientModel, Task
 from robustness.runners.data.dataset import Dataset
-from robustness.runners.inference.resize_matrix import resized
+from robustness.runners.inference.preprocess import resized
 from robustness.seeds import generator
 from robustness.types import Case, CaseInfo, NotApplicable
 

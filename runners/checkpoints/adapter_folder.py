@@ -15,8 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from robustness.errors import InputError
+
+_ADAPTER = re.compile(r"\.lora_[A-Za-z_]+(?:\.|$)")
+_BASE = ".base_layer."
 
 CONFIG = "adapter_config.json"
 WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
@@ -137,3 +141,21 @@ def _changed(
     if weight.ndim == 2 and change.shape != weight.shape:
         change = change.T
     return (weight.float() + change.reshape(weight.shape)).to(weight.dtype)
+
+
+def merged_state(network: nn.Module) -> dict[str, torch.Tensor]:
+    """Return the state dict of a network as if its adapters had been added to the weights; without any, as it is."""
+    changes = {
+        name: module.get_delta_weight("default").detach()
+        for name, module in network.named_modules()
+        if hasattr(module, "get_delta_weight") and hasattr(module, "base_layer")
+    }
+    state: dict[str, torch.Tensor] = {}
+    for key, value in network.state_dict().items():
+        if _ADAPTER.search(key):
+            continue
+        owner, marker, field = key.rpartition(_BASE)
+        if marker and field == "weight" and owner in changes:
+            value = value + changes[owner].to(value.dtype)
+        state[key.replace(_BASE, ".")] = value
+    return state

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,21 +13,32 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from robustness.errors import InputError, first_line
+from robustness.errors import InputError
 from robustness.files import sha256_file, write_atomic, write_text
-from robustness.runners.checkpoints.adapter_folder import adapter_config, adapter_weights, is_adapter, merged
-from robustness.runners.checkpoints.adapters import merged_state
-from robustness.runners.checkpoints.document import CONFIG, is_own, read_document, stated_threshold
+from robustness.runners.checkpoints.adapter_folder import (
+    adapter_config,
+    adapter_weights,
+    is_adapter,
+    merged,
+    merged_state,
+)
 from robustness.runners.checkpoints.forms import keys_hint
-from robustness.runners.checkpoints.prefixes import Located, is_position_ids, locate_network
-from robustness.runners.checkpoints.weight_files import read_weights, shortened, weight_files
+from robustness.runners.checkpoints.prefixes import Located, Relay, is_position_ids, locate_network
+from robustness.runners.checkpoints.weight_files import (
+    CONFIG,
+    is_own,
+    locate,
+    read_document,
+    read_weights,
+    shortened,
+    stated_threshold,
+    weight_files,
+)
 from robustness.runners.checkpoints.weight_sets import choose_set, weight_sets
 from robustness.runners.inference.segmenter import NetworkSegmenter
 
 WEIGHTS = "model.safetensors"
 _WEIGHTS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
-_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-_SUFFIXES = {".pt", ".pth", ".bin", ".ckpt", ".safetensors"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +106,7 @@ def open_checkpoint(
     prefixes: Sequence[str] = (),
     signature: Sequence[str] = (),
     choice: Choice | None = None,
+    relay: Relay | None = None,
 ) -> Checkpoint:
     """Read a checkpoint: a folder, a weight file in any known form, or a hub name.
 
@@ -105,6 +116,7 @@ def open_checkpoint(
         prefixes: key prefixes of wrappers; each is cut where every key has it and `signature` finds nothing.
         signature: beginnings of keys that every network of the model has; they tell where in the file it lies.
         choice: what the caller says of it.
+        relay: knows other layouts of the model's weights.
 
     Raises:
         InputError: absent, damaged, without a state dict, or a pickle that calls something; or several networks lie in
@@ -114,14 +126,8 @@ def open_checkpoint(
     path = locate(checkpoint)
     if path.is_dir() and is_adapter(path):
         return _with_adapter(checkpoint, path, model, prefixes, signature, chosen)
-    files = weight_files(path) if path.is_dir() else (path,)
     folder = path if path.is_dir() else path.parent
-    state: dict[str, torch.Tensor] = {}
-    threshold = None
-    for file in files:
-        content = read_weights(file)
-        state.update(choose_set(weight_sets(content), signature, chosen.weights, str(file)).state)
-        threshold = threshold if threshold is not None else stated_threshold(content)
+    files, state, threshold = _read(path, signature, chosen.weights)
     document = read_document(folder)
     own = document.get("model") == model and isinstance(document.get("config"), dict)
     if own:
@@ -131,11 +137,20 @@ def open_checkpoint(
             f"checkpoint: {folder / CONFIG} says that these weights are of {document['model']!r}, expected {model!r}; "
             "set the model's name, or give the weights without that file"
         )
-    elif chosen.base is not None:
+    read: dict[str, Any] = {"weights": chosen.weights}
+    if not own and relay is not None and chosen.prefix is None:
+        more, base, _ = _read(locate(chosen.base), (), None) if chosen.base is not None else ((), None, None)
+        if (known := relay(state, base, str(path))) is not None:
+            state, files = known.state, (*files, *more)
+            read |= {"layout": known.layout, "base": chosen.base}
+    if chosen.base is not None and "layout" not in read:
         raise InputError(f"base: expected none, {checkpoint} is no adapter folder")
     located = (
-        Located(dict(state), "", 0) if own else locate_network(state, prefixes, signature, chosen.prefix, str(path))
+        Located(dict(state), "", 0)
+        if own or "layout" in read
+        else locate_network(state, prefixes, signature, chosen.prefix, str(path))
     )
+    read |= {"prefix": located.prefix, "left_out": located.left_out}
     return Checkpoint(
         source=str(checkpoint),
         state=located.state,
@@ -144,12 +159,22 @@ def open_checkpoint(
         threshold=threshold,
         folder=folder,
         files=files,
-        read={
-            k: v
-            for k, v in {"weights": chosen.weights, "prefix": located.prefix, "left_out": located.left_out}.items()
-            if v
-        },
+        read={key: value for key, value in read.items() if value},
     )
+
+
+def _read(
+    path: Path, signature: Sequence[str], weights: str | None
+) -> tuple[tuple[Path, ...], dict[str, torch.Tensor], float | None]:
+    """Return the weight files at a path, the tensors in them, and the threshold that they state."""
+    files = weight_files(path) if path.is_dir() else (path,)
+    state: dict[str, torch.Tensor] = {}
+    threshold = None
+    for file in files:
+        content = read_weights(file)
+        state.update(choose_set(weight_sets(content), signature, weights, str(file)).state)
+        threshold = threshold if threshold is not None else stated_threshold(content)
+    return files, state, threshold
 
 
 def _with_adapter(
@@ -172,16 +197,6 @@ def _with_adapter(
     return dataclasses.replace(
         base, source=str(checkpoint), state=state, files=(*base.files, file), read={**base.read, "base": str(base_name)}
     )
-
-
-def locate(checkpoint: str | Path) -> Path:
-    """Return the path of a checkpoint; what is no path here is fetched from the hub.
-
-    Raises:
-        InputError: neither a path nor a hub name that can be had.
-    """
-    path = Path(checkpoint)
-    return path if path.exists() else _download(str(checkpoint))
 
 
 def save_checkpoint(
@@ -220,8 +235,10 @@ def load_strict(network: nn.Module, checkpoint: Checkpoint, *, model: str) -> No
     shapes = checkpoint.shapes()
     problems = _differences(expected, shapes)
     if problems:
-        listed = "; ".join(problems) + keys_hint(checkpoint.state)
-        raise InputError(f"checkpoint: {checkpoint.source} does not hold a {model} network: {listed}")
+        hint = keys_hint(checkpoint.state)
+        raise InputError(
+            f"checkpoint: {checkpoint.source} does not hold a {model} network{hint}: {'; '.join(problems)}"
+        )
     _refuse_other_types(network, checkpoint)
     broken = [k for k, v in checkpoint.state.items() if v.is_floating_point() and not bool(torch.isfinite(v).all())]
     if broken:
@@ -260,22 +277,3 @@ def _differences(expected: Mapping[str, tuple[int, ...]], shapes: Mapping[str, t
     ]
     kinds = (("missing", missing), ("unexpected", unexpected), ("mismatched", mismatched))
     return [f"{len(keys)} {kind} ({shortened(keys)})" for kind, keys in kinds if keys]
-
-
-def _download(name: str) -> Path:
-    # A hub must not be asked for what is meant as a local file or lies in a local folder.
-    local = Path(name).suffix in _SUFFIXES or Path(name).parent.is_dir()
-    if local or not _HUB_NAME.fullmatch(name):
-        raise InputError(f"checkpoint: expected a file, a folder or a hub name (owner/name), found none at {name!r}")
-    import huggingface_hub
-
-    try:
-        folder = Path(huggingface_hub.snapshot_download(name, allow_patterns=["*.json", "*.txt", "*.safetensors"]))
-        if not any(folder.glob("*.safetensors")):
-            huggingface_hub.snapshot_download(name, allow_patterns=["*.bin"])
-    except Exception as error:  # the hub's client raises errors of several libraries, all of which mean the same here
-        raise InputError(
-            f"checkpoint: {name!r} is no path here and could not be fetched from the hub ({first_line(error)}); "
-            "check the name, or give a local folder"
-        ) from error
-    return folder

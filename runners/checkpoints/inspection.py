@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+import torch
 
 from robustness.errors import InputError
 from robustness.registry import MODELS
 from robustness.runners.checkpoints.adapter_folder import adapter_config, adapter_weights, is_adapter
-from robustness.runners.checkpoints.checkpoint import locate
 from robustness.runners.checkpoints.prefixes import places_of
-from robustness.runners.checkpoints.weight_files import read_weights, weight_files
+from robustness.runners.checkpoints.weight_files import locate, read_weights, weight_files
 from robustness.runners.checkpoints.weight_sets import WeightSet, weight_sets
 
 _HEADS = 6
@@ -81,7 +83,7 @@ def _inspected(one: WeightSet) -> InspectedSet:
     networks = [
         Network(name, prefix)
         for name in MODELS.names()
-        for prefix in places_of(one.state, getattr(MODELS.get(name), "signature", ()))
+        for prefix in _places(cast("type[Any]", MODELS.get(name)), one.state)
     ]
     heads = list(dict.fromkeys(key.partition(".")[0] for key in one.state))
     return InspectedSet(
@@ -91,6 +93,17 @@ def _inspected(one: WeightSet) -> InspectedSet:
         heads=tuple(heads[:_HEADS]),
         networks=tuple(networks),
     )
+
+
+def _places(entry: type[Any], state: Mapping[str, torch.Tensor]) -> list[str]:
+    """Return the prefixes under which a network lies; "" also where its weights have another layout that is known."""
+    relay = getattr(entry, "relay", None)
+    try:
+        known = relay is not None and relay(state, None, "") is not None
+    except InputError:
+        # The layout is known, and loading it says what is missing.
+        known = True
+    return [""] if known else places_of(state, getattr(entry, "signature", ()))
 
 
 def trial(checkpoint: str | Path, model: str, load: Any, **options: Any) -> str:

@@ -7,12 +7,14 @@ network's own keys are.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 import torch
 
 from robustness.errors import InputError, suggest
+from robustness.runners.checkpoints.forms import keys_hint
 
 T = TypeVar("T")
 
@@ -20,6 +22,22 @@ T = TypeVar("T")
 USUAL = ("module.", "model.", "net.", "network.", "ema.", "ema_model.", "base_model.model.", "student.", "segmenter.")
 # What torch wraps single modules in, anywhere in a key.
 _INSIDE = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.", "_forward_module.")
+# Words of tensors beside a network that do not touch what it predicts: losses, metrics, counters of averages.
+_IDLE = re.compile(
+    r"(?i)(^|[._])(\w*loss\w*|criteri\w+|\w*metrics?|dice\w*|iou\w*|jaccard\w*|acc|accuracy|auroc|confmat|n_averaged|initted|"
+    r"step|global_step|epoch|num_updates|decay|pos_weight|class_weights?)([._]|$)"
+)
+
+
+class Relaid(NamedTuple):
+    """A state dict in the keys of this package's network, and what the layout that it came in is called."""
+
+    state: dict[str, torch.Tensor]
+    layout: str
+
+
+# Of a state dict, the weights that `base` names (None without) and the file's name; None for a layout it does not know.
+Relay = Callable[[Mapping[str, torch.Tensor], Mapping[str, torch.Tensor] | None, str], Relaid | None]
 
 
 class Located(NamedTuple):
@@ -47,7 +65,8 @@ def locate_network(
         source: the file, for messages.
 
     Raises:
-        InputError: several networks that differ, unmerged adapters, or a stated prefix that no key has.
+        InputError: several networks that differ, unmerged adapters, tensors beside the network that may belong to it,
+            or a stated prefix that no key has.
     """
     plain = {_without_wrapped(key): value for key, value in state.items() if not is_position_ids(key)}
     if stated is not None:
@@ -66,8 +85,36 @@ def locate_network(
             f"checkpoint: {source} holds {len(places)} networks that differ, under {shown}; state prefix = one of them"
         )
     if networks:
+        _refuse_company(plain, networks[0], places, source)
         return Located(networks[0], places[0], len(plain) - len(networks[0]))
     return Located(without_usual(plain, prefixes), "", 0)
+
+
+def _refuse_company(
+    state: Mapping[str, torch.Tensor], network: Mapping[str, torch.Tensor], places: Sequence[str], source: str
+) -> None:
+    """Refuse a network beside which other tensors lie that may change what it predicts (adapters, learned prompts).
+
+    Raises:
+        InputError: such tensors; they are named.
+    """
+    beside = [key for key in state if not key.startswith(tuple(places)) and not _IDLE.search(key)]
+    other = [key for key in beside if not _repeats(key, state[key], network)]
+    if other:
+        more = f", and {len(other) - 3} more" if len(other) > 3 else ""
+        raise InputError(
+            f"checkpoint: {source} holds tensors beside the network under {places[0]!r} that may belong to it "
+            f"({', '.join(other[:3])}{more}){keys_hint(other)}; state prefix = {places[0]!r} to load it without them"
+        )
+
+
+def _repeats(key: str, value: torch.Tensor, network: Mapping[str, torch.Tensor]) -> bool:
+    """Return whether a tensor is one of the network's, registered a second time under another name."""
+    last = ".".join(key.split(".")[-2:])
+    return any(
+        own.endswith(last) and other.shape == value.shape and bool(torch.equal(other, value))
+        for own, other in network.items()
+    )
 
 
 def same_tensors(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> bool:

@@ -1,13 +1,14 @@
-"""Weight files: which one lies in a folder, and what is in it; read without executing anything."""
+"""Files of a checkpoint, found and read without executing anything: weights, and the facts beside them."""
 
 from __future__ import annotations
 
 import json
 import pickle
+import re
 import struct
 import warnings
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,17 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from robustness.errors import InputError, first_line
-from robustness.regular_files import check_regular
+from robustness.limits import limits
+from robustness.own_files import named, parse_json
+from robustness.regular_files import check_regular, read_bytes
 from robustness.runners.checkpoints import safe_pickle
 from robustness.runners.checkpoints.forms import archive_form, file_form, folder_form
 from robustness.runners.checkpoints.memory_bound import check_pickles
 from robustness.runners.checkpoints.torchscript import read_torchscript
 
+CONFIG = "config.json"
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_SUFFIXES = {".pt", ".pth", ".bin", ".ckpt", ".safetensors"}
 _LISTED = 5
 _TABLES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 _NAMES = ("model.safetensors", "pytorch_model.bin")
@@ -150,3 +156,62 @@ def shortened(items: Sequence[str]) -> str:
     """Return the first items, comma-separated, and how many more there are."""
     more = f", and {len(items) - _LISTED} more" if len(items) > _LISTED else ""
     return ", ".join(items[:_LISTED]) + more
+
+
+def read_document(folder: Path) -> dict[str, Any]:
+    """Return the ``config.json`` of a folder, {} where there is none.
+
+    Raises:
+        InputError: it is no JSON object.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        return {}
+    try:
+        document = parse_json(read_bytes(path, max_bytes=limits().document_bytes))
+    except (OSError, ValueError) as error:
+        raise InputError(f"checkpoint: {path} is not valid JSON ({error})") from error
+    if not isinstance(document, dict):
+        raise InputError(f"checkpoint: expected a JSON object in {path}, got {named(document)}; remove or restore it")
+    return document
+
+
+def is_own(document: Mapping[str, Any]) -> bool:
+    """Return whether a config is of this package's form, of whatever model."""
+    return isinstance(document.get("model"), str) and isinstance(document.get("config"), dict)
+
+
+def stated_threshold(content: Any) -> float | None:
+    """Return the mask threshold that a Lightning file states; None where it states none."""
+    hyper = content.get("hyper_parameters") if isinstance(content, Mapping) else None
+    value = hyper.get("threshold") if isinstance(hyper, Mapping) else None
+    return float(value) if isinstance(value, int | float) and 0 < value < 1 else None
+
+
+def locate(checkpoint: str | Path) -> Path:
+    """Return the path of a checkpoint; what is no path here is fetched from the hub.
+
+    Raises:
+        InputError: neither a path nor a hub name that can be had.
+    """
+    path = Path(checkpoint)
+    return path if path.exists() else _download(str(checkpoint))
+
+
+def _download(name: str) -> Path:
+    # A hub must not be asked for what is meant as a local file or lies in a local folder.
+    local = Path(name).suffix in _SUFFIXES or Path(name).parent.is_dir()
+    if local or not _HUB_NAME.fullmatch(name):
+        raise InputError(f"checkpoint: expected a file, a folder or a hub name (owner/name), found none at {name!r}")
+    import huggingface_hub
+
+    try:
+        folder = Path(huggingface_hub.snapshot_download(name, allow_patterns=["*.json", "*.txt", "*.safetensors"]))
+        if not any(folder.glob("*.safetensors")):
+            huggingface_hub.snapshot_download(name, allow_patterns=["*.bin"])
+    except Exception as error:  # the hub's client raises errors of several libraries, all of which mean the same here
+        raise InputError(
+            f"checkpoint: {name!r} is no path here and could not be fetched from the hub ({first_line(error)}); "
+            "check the name, or give a local folder"
+        ) from error
+    return folder

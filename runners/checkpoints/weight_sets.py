@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import torch
 
 from robustness.errors import InputError, suggest
-from robustness.runners.checkpoints.pickled_module import module_state
 from robustness.runners.checkpoints.prefixes import places_of, same_tensors
+from robustness.runners.checkpoints.safe_pickle import module_state
 
 _DEPTH = 4
 _USUAL = ("", "state_dict", "model_state_dict", "model", "net", "network", "network_weights", "module")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch.nn import functional
@@ -43,3 +44,22 @@ def _join(parts: Sequence[torch.Tensor]) -> torch.Tensor:
         return torch.cat(list(parts))
     longest = max(p.shape[1] for p in parts)
     return torch.cat([functional.pad(p, (0, 0) * (p.ndim - 2) + (0, longest - p.shape[1])) for p in parts])
+
+
+@dataclass(frozen=True, eq=False)
+class ListEmbedding:
+    """The images or texts themselves, since a black box encodes nothing apart."""
+
+    items: tuple[Any, ...]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def take(self, rows: Sequence[int]) -> ListEmbedding:
+        """Return the items of `rows`, repeats allowed, in that order."""
+        return ListEmbedding(tuple(self.items[row] for row in rows))
+
+    @staticmethod
+    def concat(parts: Sequence[ListEmbedding]) -> ListEmbedding:
+        """Join features by rows."""
+        return ListEmbedding(tuple(item for part in parts for item in part.items))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,20 +14,54 @@ from PIL import Image as PILImage
 
 from robustness.errors import InputError
 from robustness.perturb.attacks.base import ExactImage
-from robustness.runners.inference.resize_matrix import resized
 from robustness.types import Image
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
-
 # The limit of the data readers too: beyond it, one map at the image's size takes hundreds of megabytes.
 MAX_PIXELS = int(PILImage.MAX_IMAGE_PIXELS or 89_478_485)
-
 _FILTERS = {
     "nearest": PILImage.Resampling.NEAREST,
     "bilinear": PILImage.Resampling.BILINEAR,
     "bicubic": PILImage.Resampling.BICUBIC,
 }
+
+# Rows of the identity that are resized at once; an image of 8192 pixels a side then needs 16 MiB.
+_BLOCK = 512
+
+
+@lru_cache(maxsize=16)
+def resize_matrix(length: int, size: int, filter_number: int) -> torch.Tensor:
+    """Return the float32 matrix (size, length) that resizes a line of `length` pixels to `size` pixels as PIL does.
+
+    Its columns are what PIL itself makes of a line with a single 1, so the weights are PIL's own, antialiasing
+    included; each row sums to 1. The weights of "nearest" and "bilinear" are not negative.
+
+    Args:
+        filter_number: a member of `PIL.Image.Resampling`.
+    """
+    columns = np.empty((length, size), dtype=np.float32)
+    for start in range(0, length, _BLOCK):
+        rows = min(_BLOCK, length - start)
+        lines = np.zeros((rows, length), dtype=np.float32)
+        lines[np.arange(rows), start + np.arange(rows)] = 1
+        image = PILImage.fromarray(lines).resize((size, rows), PILImage.Resampling(filter_number))
+        columns[start : start + rows] = np.array(image)
+    return torch.from_numpy(np.ascontiguousarray(columns.T))
+
+
+def resized(planes: torch.Tensor, size: tuple[int, int], filter_number: int) -> torch.Tensor:
+    """Return `planes` (..., H, W) resized to `size` (h, w); differentiable, each plane by itself.
+
+    Equal to PIL's resizing of images of mode "F" up to rounding of float32; PIL's 8-bit images differ from it by their
+    rounding (about one level at most for "bilinear").
+    """
+    height, width = planes.shape[-2:]
+    if (height, width) == tuple(size):
+        return planes
+    down = resize_matrix(height, size[0], filter_number).to(planes)
+    across = resize_matrix(width, size[1], filter_number).to(planes)
+    return down @ (planes @ across.T)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,8 @@
-"""Convolutional networks without text, from segmentation-models-pytorch: the baselines that no prompt can move."""
+"""Convolutional networks without text, from segmentation-models-pytorch: the baselines that no prompt can move.
+
+References: U-Net, Ronneberger et al. 2015, doi:10.1007/978-3-319-24574-4_28; U-Net++, Zhou et al. 2018,
+doi:10.1007/978-3-030-00889-5_1; DeepLabV3+, Chen et al. 2018, doi:10.1007/978-3-030-01234-2_49.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ import torch
 from torch import nn
 
 from robustness.errors import InputError, one_line
+from robustness.registry import MODELS
 from robustness.runners.inference.embedding import Tensors
 from robustness.runners.inference.preprocess import Preprocess
 from robustness.runners.inference.segmenter import SplitNetwork
@@ -198,3 +203,49 @@ def _checked_class(config: Config) -> int:
             f"class_index: expected a channel from 0 to {classes - 1} of {classes} classes, got {chosen!r}"
         )
     return chosen
+
+
+@MODELS.add("unet")
+class UNetEntry(CnnEntry):
+    """U-Net of segmentation-models-pytorch; images may have any size."""
+
+    title: ClassVar[str] = "U-Net (segmentation-models-pytorch), image only"
+    arch: ClassVar[str] = "Unet"
+    fields: ClassVar[Config] = {"decoder_channels": [256, 128, 64, 32, 16]}
+    multiple: ClassVar[int] = 1
+
+    def decoder_fields(self, shapes: Shapes) -> Config:
+        """Return the widths of the decoder's blocks."""
+        return {"decoder_channels": numbered_widths(shapes, lambda n: f"decoder.blocks.{n}.conv1.0.weight")}
+
+
+@MODELS.add("unetplusplus")
+class UNetPlusPlusEntry(CnnEntry):
+    """U-Net++ of segmentation-models-pytorch; sides of images are multiples of 32."""
+
+    title: ClassVar[str] = "U-Net++ (segmentation-models-pytorch), image only"
+    arch: ClassVar[str] = "UnetPlusPlus"
+    fields: ClassVar[Config] = {"decoder_channels": [256, 128, 64, 32, 16]}
+
+    def decoder_fields(self, shapes: Shapes) -> Config:
+        """Return the widths of the decoder's first row."""
+        return {"decoder_channels": numbered_widths(shapes, lambda n: f"decoder.blocks.x_0_{n}.conv1.0.weight")}
+
+
+@MODELS.add("deeplabv3plus")
+class DeepLabV3PlusEntry(CnnEntry):
+    """DeepLabV3+ of segmentation-models-pytorch; sides of images are multiples of 16."""
+
+    title: ClassVar[str] = "DeepLabV3+ (segmentation-models-pytorch), image only"
+    arch: ClassVar[str] = "DeepLabV3Plus"
+    fields: ClassVar[Config] = {
+        "decoder_channels": 256,
+        "encoder_output_stride": 16,
+        "decoder_atrous_rates": [12, 24, 36],
+        "upsampling": 4,
+    }
+    multiple: ClassVar[int] = 16
+
+    def decoder_fields(self, shapes: Shapes) -> Config:
+        """Return the decoder's width."""
+        return {"decoder_channels": axis(shapes, "decoder.block2.0.1.weight", 0)}

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from torch import nn
 
+from robustness.runners.checkpoints.prefixes import Relay
 from robustness.runners.inference.preprocess import Preprocess
 from robustness.runners.inference.segmenter import Tokenizer
 
@@ -31,6 +32,7 @@ class ModelEntry:
         signature: beginnings of keys that every network of this kind has, whatever wraps it.
         encoders: "text" and "image" to the beginnings of their parameters' names, the first that fits; {} where
             gradients may tell what belongs to which.
+        relay: knows other layouts of the network's weights (`runners.checkpoints.prefixes.Relay`).
         trainable: whether `finetune` takes it.
     """
 
@@ -42,6 +44,7 @@ class ModelEntry:
     prefixes: ClassVar[tuple[str, ...]] = ("module.", "net.")
     signature: ClassVar[tuple[str, ...]] = ()
     encoders: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    relay: ClassVar[Relay | None] = None
     trainable: ClassVar[bool] = True
 
     def open(self, checkpoint: str | Path, *, model: str, given: Config, choice: Any = None) -> Any:
@@ -51,7 +54,14 @@ class ModelEntry:
         """
         from robustness.runners.checkpoints.checkpoint import open_checkpoint
 
-        return open_checkpoint(checkpoint, model=model, prefixes=self.prefixes, signature=self.signature, choice=choice)
+        return open_checkpoint(
+            checkpoint,
+            model=model,
+            prefixes=self.prefixes,
+            signature=self.signature,
+            choice=choice,
+            relay=type(self).relay,
+        )
 
     def default_config(self) -> Config:
         """Return the published configuration; its keys are the ones that a user may set."""

@@ -21,8 +21,7 @@ from robustness.runners.checkpoints.checkpoint import Choice
 from robustness.runners.inference.devices import resolve_device, resolve_precision
 from robustness.runners.inference.preprocess import Preprocess
 from robustness.runners.inference.segmenter import NetworkSegmenter
-from robustness.runners.models.black_box.entry import BlackBoxEntry, load_black_box
-from robustness.runners.models.composite import CompositeEntry, load_composite
+from robustness.runners.models.black_box.entry import BlackBoxEntry, CompositeEntry, load_black_box, load_composite
 from robustness.runners.models.entry import Config, ModelEntry, merge
 
 _OF_A_CONFIG = (

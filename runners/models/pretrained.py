@@ -35,7 +35,8 @@ class PretrainedEntry(ModelEntry):
 
     def open(self, checkpoint: str | Path, *, model: str, given: Config, choice: Any = None) -> Checkpoint:
         """Return a checkpoint: a transformers folder or hub name, or any form that `open_checkpoint` reads."""
-        from robustness.runners.checkpoints.checkpoint import locate, open_checkpoint
+        from robustness.runners.checkpoints.checkpoint import open_checkpoint
+        from robustness.runners.checkpoints.weight_files import locate
 
         path = locate(checkpoint)
         if not path.is_dir() or model_type(path) not in self.model_types:
@@ -53,7 +54,7 @@ class PretrainedEntry(ModelEntry):
 
 def model_type(folder: Path) -> str:
     """Return the ``model_type`` of a folder's ``config.json``, "" without one."""
-    from robustness.runners.checkpoints.document import CONFIG
+    from robustness.runners.checkpoints.weight_files import CONFIG
 
     path = folder / CONFIG
     if not path.is_file():

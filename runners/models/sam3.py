@@ -1,7 +1,7 @@
 """SAM 3: a concept in words, every instance of it in the image, their union as the mask.
 
 Reference: Carion et al. 2025, "SAM 3: Segment anything with concepts", arXiv:2511.16719. The modules and the forward
-pass are those of transformers.
+pass are those of transformers, for the published text encoder and for the small one of SAM3-LiteText.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from robustness.runners.inference.embedding import Tensors
 from robustness.runners.inference.preprocess import Preprocess
 from robustness.runners.models.entry import Config
 from robustness.runners.models.instances import Enlarge, InstanceNetwork, check_enlarge, interpolated
-from robustness.runners.models.pretrained import PretrainedEntry, config_object, load_whole, plain_config
+from robustness.runners.models.pretrained import PretrainedEntry, config_object, load_whole, model_type, plain_config
 from robustness.runners.models.tokenizers.clip import VOCABULARY_SIZE, ClipTokenizer, has_vocabulary
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 # At the published size one pair has 200 masks of 288 x 288: 66 MB, several times over.
 _PAIRS_AT_ONCE = 2
+_PADDED = 32
 _TINY_PART = {"hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 48}
 _TINY: Config = {
     "transformers": {
@@ -122,26 +123,26 @@ class Sam3Model(PretrainedEntry):
 
     title = "SAM 3 (concept prompts, union of instances)"
     published = "facebook/sam3"
-    model_types = ("sam3", "sam3_video")
+    model_types = ("sam3", "sam3_video", "sam3_lite_text", "sam3_lite_text_video")
     presets: ClassVar[Mapping[str, Config]] = {"tiny": _TINY}
 
     def default_config(self) -> Config:
         """Return transformers' default, which is facebook/sam3, and the score of its post-processing."""
         from transformers import Sam3Config
 
-        return {"score_threshold": 0.3, "enlarge": "instances", "transformers": plain_config(Sam3Config())}
+        tree = plain_config(Sam3Config())
+        return {"score_threshold": 0.3, "enlarge": "instances", "transformers": tree, "lite_text": {}}
 
     def read(self, folder: Path, given: Config) -> Checkpoint:
         """Return the image model of a folder; the video tracker beside it is left out."""
-        from transformers import Sam3Model as Whole
-
         from robustness.runners.checkpoints.checkpoint import Checkpoint
 
-        whole = load_whole(Whole, folder)
+        lite = model_type(folder).startswith("sam3_lite_text")
+        whole = load_whole(_classes(lite=lite)[0], folder)
         return Checkpoint(
             source=str(folder),
             state=whole.state_dict(),
-            document={"transformers": plain_config(whole.config)},
+            document={"lite_text" if lite else "transformers": plain_config(whole.config)},
             own=False,
             threshold=None,
             folder=folder,
@@ -150,22 +151,20 @@ class Sam3Model(PretrainedEntry):
 
     def preprocess(self, config: Config) -> Preprocess:
         """Return the square of the vision encoder, values in [-1, 1]."""
-        tree = config["transformers"]
+        tree = _tree(config)
         half = (0.5, 0.5, 0.5)
         return Preprocess(
             image_size=tree["vision_config"]["backbone_config"]["image_size"],
             mean=half,
             std=half,
             tokenizer="clip-bpe",
-            context_length=tree["text_config"]["max_position_embeddings"],
+            context_length=_context(config),
         )
 
     def build(self, config: Config) -> nn.Module:
         """Return a `Sam3Network` with fresh weights."""
-        from transformers import Sam3Config
-        from transformers import Sam3Model as Whole
-
-        whole = Whole(config_object(Sam3Config, config["transformers"]))
+        kind, settings = _classes(lite=bool(config["lite_text"]))
+        whole = kind(config_object(settings, _tree(config)))
         enlarge = check_enlarge(config["enlarge"])
         return Sam3Network(whole, score_threshold=config["score_threshold"], enlarge=enlarge)
 
@@ -178,7 +177,30 @@ class Sam3Model(PretrainedEntry):
 
     def tokenizer(self, config: Config, folder: Path | None) -> ClipTokenizer | None:
         """Return CLIP's tokenizer at this model's context; None where the vocabulary is another and has no files."""
-        text = config["transformers"]["text_config"]
+        text = _tree(config)["text_config"]
         if not has_vocabulary(folder) and text["vocab_size"] < VOCABULARY_SIZE:
             return None
-        return ClipTokenizer(context_length=text["max_position_embeddings"], folder=folder)
+        return ClipTokenizer(context_length=_context(config), folder=folder)
+
+    def trims_padding(self, config: Config) -> bool:
+        """Return whether padding has no effect: SAM3-LiteText stretches its positions over the padded length."""
+        return not config["lite_text"]
+
+
+def _tree(config: Config) -> Config:
+    """Return transformers' configuration: that of SAM3-LiteText where there is one."""
+    tree: Config = config["lite_text"] or config["transformers"]
+    return tree
+
+
+def _context(config: Config) -> int:
+    """Return the number of ids of a text; transformers' processor pads to 32, whatever a network has places for."""
+    return _PADDED if config["lite_text"] else int(config["transformers"]["text_config"]["max_position_embeddings"])
+
+
+def _classes(*, lite: bool) -> tuple[Any, Any]:
+    """Return transformers' classes of the network and of its configuration."""
+    import transformers
+
+    name = "Sam3LiteText" if lite else "Sam3"
+    return getattr(transformers, f"{name}Model"), getattr(transformers, f"{name}Config")

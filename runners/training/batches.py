@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Sampler
 from robustness.runners.inference.segmenter import NetworkSegmenter, Tokens
 from robustness.runners.training.feature_cache import FeatureCache
 from robustness.runners.training.module import Batch
+from robustness.runners.training.pair_cache import PairCache
 from robustness.runners.training.ranks import ONE, Ranks, micro_batches
 from robustness.runners.training.samples.pool import Cases
 from robustness.runners.training.samples.resized_cases import Sample
@@ -112,7 +113,7 @@ def training_batches(
     spell: float = 0.0,
     accumulate: int = 1,
     ranks: Ranks = ONE,
-    cache: FeatureCache | None = None,
+    cache: FeatureCache | PairCache | None = None,
 ) -> DataLoader[Any]:
     """Return shuffled batches of changed cases; the last ones may be smaller."""
     order = EpochBatches(EpochOrder(cases), batch_size=batch_size, accumulate=accumulate, ranks=ranks)
@@ -126,7 +127,7 @@ def validation_batches(
     *,
     batch_size: int,
     ranks: Ranks = ONE,
-    cache: FeatureCache | None = None,
+    cache: FeatureCache | PairCache | None = None,
 ) -> DataLoader[Any]:
     """Return batches of unchanged cases in the order of the data."""
     collate = partial(_collate, segmenter=segmenter, cache=cache)
@@ -140,7 +141,11 @@ def _collate(drawn: Sequence[tuple[Sample, float]], **options: Any) -> Batch:
 
 
 def to_batch(
-    samples: Sequence[Sample], *, segmenter: NetworkSegmenter, spell: float = 0.0, cache: FeatureCache | None = None
+    samples: Sequence[Sample],
+    *,
+    segmenter: NetworkSegmenter,
+    spell: float = 0.0,
+    cache: FeatureCache | PairCache | None = None,
 ) -> Batch:
     """Return samples as one batch.
 
@@ -152,6 +157,10 @@ def to_batch(
     """
     masks = torch.from_numpy(np.stack([sample.mask for sample in samples]))[:, None].float()
     batch = Batch(None, masks, texts=1 + len(samples[0].rewordings))
+    if isinstance(cache, PairCache):
+        texts = [text for text, _ in _texts(samples)]
+        images = [sample.image for sample in samples for _ in range(batch.texts)]
+        return batch._replace(image=cache.pairs(images, texts), text=(masks.new_empty(len(texts), 0),))
     if cache is not None and cache.holds_images:
         batch = batch._replace(image=cache.images([sample.image for sample in samples]))
     else:

@@ -144,16 +144,15 @@ def _train(plan: TrainPlan, *, out: Path, base_dir: Path | None, quiet: bool) ->
 
     from robustness.runners.environment import environment
     from robustness.runners.training.batches import training_batches, validation_batches
-    from robustness.runners.training.data_check import check_before_training
-    from robustness.runners.training.feature_cache import open_feature_cache
     from robustness.runners.training.folder import TrainingFolder
     from robustness.runners.training.loggers import training_loggers
     from robustness.runners.training.model_card import write_model_card
     from robustness.runners.training.module import TrainingHooks
+    from robustness.runners.training.pair_cache import open_cache
     from robustness.runners.training.parts import lone_values_use_running_statistics
     from robustness.runners.training.progress import TrainingProgress
     from robustness.runners.training.ranks import own_ranks
-    from robustness.runners.training.setup import set_up
+    from robustness.runners.training.setup import check_before_training, set_up
     from robustness.runners.training.trainer import interruptions, new_trainer, silence
 
     spec, ranks, surroundings = plan.train, own_ranks(plan.train), environment(plan.train.threads)
@@ -175,7 +174,7 @@ def _train(plan: TrainPlan, *, out: Path, base_dir: Path | None, quiet: bool) ->
     ):
         for line in (setup.counted(), *checked):
             progress.say(line)
-        batches["cache"] = open_feature_cache(setup, spec, say=progress.say)
+        batches["cache"] = open_cache(setup, spec, say=progress.say)
         module = TrainingHooks(
             setup.segmenter,
             spec,

@@ -10,7 +10,7 @@ from torch import nn
 
 from robustness.errors import InputError
 from robustness.plans.finetune import LoraSpec
-from robustness.runners.checkpoints.adapters import _ADAPTER, _BASE
+from robustness.runners.checkpoints.adapter_folder import _ADAPTER, _BASE
 from robustness.runners.inference.segmenter import NetworkSegmenter
 from robustness.seeds import generator
 

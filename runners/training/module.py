@@ -16,9 +16,8 @@ from robustness.plans.finetune import TrainSpec
 from robustness.runners.checkpoints.resume_state import IDENTITY
 from robustness.runners.inference.embedding import Tensors
 from robustness.runners.inference.segmenter import NetworkSegmenter
-from robustness.runners.training.consistency import group_consistency
 from robustness.runners.training.log import LOSSES, TrainingLog
-from robustness.runners.training.loss import hard_dice, training_loss
+from robustness.runners.training.loss import group_consistency, hard_dice, training_loss
 from robustness.runners.training.parts import hold_frozen_modules
 from robustness.runners.training.ranks import ONE, Ranks
 from robustness.runners.training.schedule import learning_rate, since_best
@@ -35,7 +34,8 @@ class Batch(NamedTuple):
         pixel_values: (B, 3, S, S), or None where `image` stands in its place.
         masks: (B, 1, S, S).
         input_ids, attention_mask: (B, L) for a model with text, unless `text` stands in their place.
-        image, text: what the frozen encoders gave (`SplitNetwork.image_features`, `text_features`).
+        image, text: what the frozen encoders gave (`SplitNetwork.image_features`, `text_features`); for a fusion head
+            `image` has a row for each text, the maps of the pair.
         texts: wordings of each case, T; there are B * T rows of text then, those of one case together.
         weight: factor of the mean loss; see `robustness.runners.training.ranks.micro_batches`.
     """
@@ -109,7 +109,7 @@ class TrainingHooks(LightningModule):
         image = (
             network.encode_image(batch.pixel_values) if batch.image is None else network.image_embedding(batch.image)
         )
-        if batch.texts > 1:
+        if len(image[0]) < len(batch.masks) * batch.texts:
             image = tuple(t.repeat_interleave(batch.texts, dim=0) for t in image)
         text: Tensors = (batch.masks.new_empty(len(batch.masks) * batch.texts, 0),)
         if batch.text is not None:
@@ -244,7 +244,8 @@ def pieces(batch: Batch, size: int) -> Iterator[Batch]:
     """Yield a batch in parts of at most `size` cases."""
 
     def rows(name: str, value: Any, start: int) -> Any:
-        each = batch.texts if name in ("text", "input_ids", "attention_mask") else 1
+        rows_of = value[0] if isinstance(value, tuple) else value
+        each = len(rows_of) // len(batch.masks)
         part = slice(start * each, (start + size) * each)
         return tuple(t[part] for t in value) if isinstance(value, tuple) else value[part]
 

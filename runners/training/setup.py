@@ -13,10 +13,13 @@ import torch
 
 from robustness.errors import InputError
 from robustness.plans.finetune import TrainDataSpec, TrainPlan, TrainSpec
-from robustness.plans.paths import resolve
+from robustness.plans.paths import resolve, resolved_options
 from robustness.registry import MODELS
+from robustness.runners.data.check.opened import check_opened, refuse_errors
 from robustness.runners.data.load import Dataset
 from robustness.runners.inference.segmenter import NetworkSegmenter
+from robustness.runners.models.ensemble.fusion import FusionSegmenter, fusion_segmenter
+from robustness.runners.models.ensemble.segmenter import Ensemble
 from robustness.runners.models.load import load_model
 from robustness.runners.training.lora import add_adapters
 from robustness.runners.training.parts import freeze, parameters_by_part
@@ -83,7 +86,7 @@ def set_up(plan: TrainPlan, base_dir: Path | None) -> TrainingSetup:
         "parameters": parameters,
         "trainable": sum(trainable.values()),
         "trainable_by_part": trainable,
-        "frozen": list(frozen),
+        "frozen": [*frozen, *(["members"] if isinstance(segmenter, FusionSegmenter) else [])],
     }
     return TrainingSetup(segmenter, training, validation, tuple(frozen), trainable, facts)
 
@@ -105,7 +108,8 @@ def refuse_untrainable(name: str) -> None:
 def _start(plan: TrainPlan, base_dir: Path | None) -> NetworkSegmenter:
     spec = plan.model
     refuse_untrainable(spec.name)
-    segmenter = load_model(
+    options = resolved_options(spec.options, base_dir)
+    loaded: Any = load_model(
         spec.name,
         spec.checkpoint and resolve(spec.checkpoint, base_dir),
         device=own_device(spec.device, plan.train),
@@ -113,8 +117,11 @@ def _start(plan: TrainPlan, base_dir: Path | None) -> NetworkSegmenter:
         threshold=spec.threshold,
         config=spec.config,
         seed=plan.train.seed,
-        **spec.options,
+        **options,
     )
+    if isinstance(loaded, Ensemble):
+        loaded = fusion_segmenter(loaded, seed=plan.train.seed)
+    segmenter: NetworkSegmenter = loaded
     segmenter.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return segmenter
 
@@ -169,7 +176,9 @@ def _other_questions(
     )
     others = Counterfactuals(pool, share=spec.counterfactual, seed=spec.seed) if spec.counterfactual else None
     context = pool.first.context(spec.seed)
-    return others, AbsentTargets(context, share=spec.absent, seed=spec.seed) if spec.absent else None
+    if not spec.absent:
+        return others, None
+    return others, AbsentTargets(context, share=spec.absent, seed=spec.seed, source=pool.first)
 
 
 def _refuse_texts_unread(plan: TrainPlan, segmenter: NetworkSegmenter) -> None:
@@ -185,7 +194,7 @@ def _frozen_parts(plan: TrainPlan) -> list[str]:
     adapted = plan.train.lora.parts if plan.train.lora is not None else []
     chosen = plan.train.freeze
     if chosen is None:
-        chosen = ["image", "text"] if MODELS.get(plan.model.name).published else []
+        chosen = ["image", "text"] if getattr(MODELS.get(plan.model.name), "published", None) else []
     if len(set(chosen)) == 3:
         raise InputError("train.freeze: expected at most two of image, text, decoder, got all; nothing would learn")
     return list(dict.fromkeys([*chosen, *adapted]))
@@ -204,3 +213,22 @@ def _learning(segmenter: NetworkSegmenter, parts: dict[str, list[str]]) -> dict[
 def _data_sha256(datasets: Sequence[Dataset]) -> str:
     files = {name: digest for dataset in datasets for name, digest in dataset.fingerprint().items()}
     return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+
+
+def check_before_training(plan: TrainPlan, setup: TrainingSetup) -> list[str]:
+    """Return one line for each kind of finding in the data of a training.
+
+    Raises:
+        InputError: a dataset has an error and the plan does not say to go on (``[data] check``).
+    """
+    lines: list[str] = []
+    pairs = zip([plan.data, *plan.pool], setup.training.parts, setup.validation.parts, strict=True)
+    for spec, training, validation in pairs:
+        if spec.check == "off":
+            continue
+        own, other = training.first, validation.first
+        findings = check_opened(own, {other.split: other.records} if other.split != own.split else {})
+        lines += [f"check: {own.name}: {f.level}: {f.message} ({f.code})" for f in findings]
+        if spec.check != "warn":
+            refuse_errors(findings, own.name)
+    return lines

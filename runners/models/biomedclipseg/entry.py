@@ -22,7 +22,8 @@ from robustness.runners.inference.preprocess import CLIP_MEAN, CLIP_STD, Preproc
 from robustness.runners.inference.segmenter import SplitNetwork
 from robustness.runners.models.biomedclipseg.encoders import BiomedClip
 from robustness.runners.models.biomedclipseg.shapes import backbone_part, config_from_shapes
-from robustness.runners.models.clipseg import PUBLISHED_DECODER, ClipSegNetwork
+from robustness.runners.models.clipseg.entry import PUBLISHED_DECODER
+from robustness.runners.models.clipseg.network import ClipSegNetwork
 from robustness.runners.models.entry import Config, ModelEntry, Shapes, merge
 from robustness.runners.models.tokenizers.wordpiece import WordPieceTokenizer, vocabulary_source
 

@@ -12,10 +12,10 @@ import torch
 
 from robustness.errors import AnswerError, CaseError, InputError, one_line
 from robustness.foreign_code import foreign_code
+from robustness.runners.inference.embedding import ListEmbedding
 from robustness.runners.inference.segmenter import resize_maps
 from robustness.runners.models.black_box.answer_reader import AnswerReader, check_returns
 from robustness.runners.models.black_box.answers import Size
-from robustness.runners.models.black_box.list_embedding import ListEmbedding
 from robustness.types import Image, Probability
 
 Predict = Callable[[list[Image], list[str]], Sequence[Any]]

@@ -23,9 +23,9 @@ from robustness.runners.models.black_box.entry import (
     calling,
     check_number,
     pair_by_pair,
+    png_bytes,
     retried,
 )
-from robustness.runners.models.black_box.map_files import png_bytes
 from robustness.runners.models.black_box.named_files import checked_files, file_hashes
 from robustness.runners.models.black_box.persistent import PersistentProgram
 from robustness.types import Image

@@ -1,13 +1,19 @@
-"""Models that a plan names and that no file of this room builds: a Python file, predictions, a command, a server."""
+"""Models that no file of this room builds: a Python file, a command, a server, and models made of others."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
+
+import numpy as np
+from PIL import Image as PILImage
 
 from robustness.errors import AnswerError, InputError, suggest
 from robustness.runners.models.black_box.callable import BlackBox, Predict, segmenter
 from robustness.types import Image
+
+Load = Callable[..., Any]
 
 # What `segmenter` takes, for every black box that calls something.
 CALL_OPTIONS = ("returns", "batch_size", "max_words")
@@ -160,3 +166,69 @@ def check_number(name: str, value: Any, *, low: float, high: float) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
         raise InputError(f"{name}: expected a number from {low:g} to {high:g}, got {value!r}")
     return value
+
+
+def png_bytes(image: Image) -> bytes:
+    """Return a uint8 RGB image (H, W, 3) as PNG."""
+    buffer = io.BytesIO()
+    PILImage.fromarray(np.ascontiguousarray(image)).save(buffer, format="PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+class CompositeEntry(BlackBoxEntry):
+    """What one kind of composite tells; subclasses fill `compose` instead of `load`."""
+
+    def compose(
+        self,
+        load: Load,
+        source: str | None,
+        *,
+        threshold: float | None,
+        image_size: int | None,
+        common: Mapping[str, Any],
+        options: Mapping[str, Any],
+    ) -> Any:
+        """Return a `Segmenter`.
+
+        Args:
+            load: `robustness.runners.models.load.load_model`, for the members.
+            source: what a plan calls the checkpoint.
+            threshold: the probability above which a pixel belongs to the mask; None for 0.5.
+            image_size: side of the composite's own map; None for the largest member's.
+            common: `device`, `precision` and the like, for members that state none.
+            options: of `options`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define compose()")
+
+
+def load_composite(
+    entry: CompositeEntry,
+    load: Load,
+    source: str | None,
+    *,
+    name: str,
+    threshold: float | None,
+    image_size: int | None,
+    common: Mapping[str, Any],
+    options: Mapping[str, Any],
+) -> Any:
+    """Return what `entry` composes.
+
+    Args:
+        entry: the kind.
+        load: for the members.
+        source: what a plan calls the checkpoint.
+        name: the registered name, for messages.
+        threshold: the probability above which a pixel belongs to the mask; None for the kind's own.
+        image_size: side of the composite's own map.
+        common: what members take that state none of their own.
+        options: the kind's own.
+
+    Raises:
+        InputError: an option that it does not know.
+    """
+    for option in options:
+        if option not in entry.options:
+            names = ", ".join(entry.options)
+            raise InputError(f"options: {name!r} has no {option!r}{suggest(option, entry.options)} (known: {names})")
+    return entry.compose(load, source, threshold=threshold, image_size=image_size, common=common, options=options)

@@ -27,9 +27,9 @@ from robustness.runners.models.black_box.entry import (
     calling,
     check_number,
     pair_by_pair,
+    png_bytes,
     retried,
 )
-from robustness.runners.models.black_box.map_files import png_bytes
 from robustness.types import Image
 
 _AGAIN = {408, 425, 429, 500, 502, 503, 504}

@@ -14,8 +14,7 @@ from robustness.files import sha256_file
 from robustness.foreign_code import foreign_code
 from robustness.registry import MODELS
 from robustness.runners.models.black_box.entry import CALL_OPTIONS, BlackBoxEntry, calling
-from robustness.runners.models.black_box.named_files import checked_files, file_hashes
-from robustness.runners.models.black_box.sources import own_provenance, with_source
+from robustness.runners.models.black_box.named_files import checked_files, file_hashes, own_provenance, with_source
 
 
 def load_attribute(source: str) -> tuple[Any, Path]:

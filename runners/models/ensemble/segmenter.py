@@ -2,23 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn import functional
 
 from robustness.errors import InputError
-from robustness.runners.inference.segmenter import NetworkSegmenter
+from robustness.runners.inference.embedding import Tensors
+from robustness.runners.inference.segmenter import NetworkSegmenter, SplitNetwork, resize_maps
 from robustness.runners.models.ensemble.encoders import Encoders, MemberEmbeddings
 from robustness.types import Image, Probability, Segmenter
 
-COMBINATIONS = ("probabilities", "logits")
+COMBINATIONS = ("probabilities", "logits", "fusion")
 # A probability of 0 or 1 of a black box is a logit without end.
 LARGEST_LOGIT = 12.0
 _MACHINE = ("device", "device_name", "precision", "threads")
+
+HIDDEN = 16
+
+
+class FusionHead(SplitNetwork):
+    """Logits (B, 1, S, S) from the members' logits (B, M, S, S): their weighted mean and a correction of it.
+
+    The mean is a 1 x 1 convolution that starts at the members' weights; the correction is two 3 x 3 convolutions with a
+    ReLU between them, of which the second starts at 0. A fresh head is the mean of logits, and training moves on from
+    there.
+
+    Args:
+        weights: of the members, summing to 1.
+        hidden: channels between the two convolutions.
+    """
+
+    def __init__(self, weights: Sequence[float], *, hidden: int = HIDDEN) -> None:
+        super().__init__()
+        if isinstance(hidden, bool) or not isinstance(hidden, int) or not 1 <= hidden <= 1024:
+            raise InputError(f"hidden: expected a whole number of channels from 1 to 1024, got {hidden!r}")
+        self.mean = nn.Conv2d(len(weights), 1, 1)
+        self.first = nn.Conv2d(len(weights), hidden, 3, padding=1)
+        self.second = nn.Conv2d(hidden, 1, 3, padding=1)
+        with torch.no_grad():
+            self.mean.weight.copy_(torch.tensor(weights).view(1, -1, 1, 1))
+            self.mean.bias.zero_()  # type: ignore[union-attr]
+            self.second.weight.zero_()
+            self.second.bias.zero_()  # type: ignore[union-attr]
+
+    def decode(self, image: Tensors, text: Tensors) -> torch.Tensor:
+        """Return logits (B, 1, S, S) from the maps of the pairs; what a prompt says is in the maps already."""
+        (maps,) = image
+        correction = self.second(functional.relu(self.first(maps)))
+        fused: torch.Tensor = self.mean(maps) + correction
+        return fused
+
+
+def fresh_head(weights: Sequence[float], *, hidden: int, seed: int) -> FusionHead:
+    """Return a head that has learned nothing; the caller's generator stays as it is."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return FusionHead(weights, hidden=hidden)
 
 
 @dataclass(eq=False)
@@ -28,9 +72,11 @@ class Ensemble:
     Attributes:
         members: any segmenters that predict; stored predictions do not.
         combine: "probabilities": their weighted mean, each resized to the image; "logits": the mean of logits, each
-            resized, then a sigmoid.
+            resized, then a sigmoid; "fusion": what `head` makes of the logits at `image_size`, resized.
         weights: one per member, summing to 1.
         image_size: side of the map at network resolution.
+        head: of "fusion"; `head_provenance` tells where its weights come from.
+        specs: the members as a plan states them.
     """
 
     name: str
@@ -40,9 +86,14 @@ class Ensemble:
     threshold: float = 0.5
     image_size: int = 0
     network: torch.nn.Module | None = None
+    head: FusionHead | None = None
+    head_provenance: Mapping[str, Any] = field(default_factory=dict)
+    specs: Sequence[Mapping[str, Any]] = ()
 
     def __post_init__(self) -> None:
         self.encoders = Encoders(self.members)
+        if self.head is not None:
+            self.head = self.head.to(self.device).eval()
 
     @property
     def takes_text(self) -> bool:
@@ -86,12 +137,22 @@ class Ensemble:
         Raises:
             InputError: network size is asked for and no member states one.
         """
-        if sizes is None and not self.image_size:
+        if (sizes is None or self.head is not None) and not self.image_size:
             raise InputError(f"resolution: network size needs image_size=N, no member of {self.name} states one")
         goals = [(self.image_size, self.image_size)] * len(image_embedding) if sizes is None else list(sizes)
         if self.combine == "probabilities":
             return self._mean(image_embedding, text_embedding, goals)
+        if self.head is not None:
+            return self._fused(self.head, image_embedding, text_embedding, goals)
         return self._mean_of_logits(image_embedding, text_embedding, goals)
+
+    def member_logits(self, image_embedding: MemberEmbeddings, text_embedding: MemberEmbeddings) -> torch.Tensor:
+        """Return what a head reads: the members' bounded logits (B, M, S, S) at `image_size`, on the CPU."""
+        goals = [(self.image_size, self.image_size)] * len(image_embedding)
+        with torch.no_grad():
+            raw = [self._native(*parts, sizes=goals) for parts in self._parts(image_embedding, text_embedding)]
+            maps = [torch.cat([_resized(one, size).cpu() for one, size in zip(m, goals, strict=True)]) for m in raw]
+        return torch.cat(maps, dim=1).float().clamp(-LARGEST_LOGIT, LARGEST_LOGIT)
 
     def describe(self) -> dict[str, Any]:
         """Return what a manifest needs to know, as JSON values."""
@@ -102,9 +163,13 @@ class Ensemble:
             "model": "ensemble",
             "combine": self.combine,
             "member_weights": list(self.weights),
-            "weights": {"random": any((one.get("weights") or {}).get("random", False) for one in descriptions)},
+            "weights": {
+                "random": bool(self.head_provenance.get("random"))
+                or any((one.get("weights") or {}).get("random", False) for one in descriptions)
+            },
             "threshold": self.threshold,
             "image_size": self.image_size,
+            **({"head": dict(self.head_provenance)} if self.head is not None else {}),
             "members": [{k: v for k, v in one.items() if k not in _MACHINE} for one in descriptions],
             "reads_text": [bool(getattr(member, "takes_text", True)) for member in self.members],
             "image_encoders": len(set(self.encoders.image_groups)),
@@ -123,6 +188,13 @@ class Ensemble:
             for row, probability in enumerate(member.probabilities(own_image, own_text, sizes)):
                 total[row] += weight * probability
         return [np.clip(one, 0.0, 1.0).astype(np.float32) for one in total]
+
+    def _fused(
+        self, head: FusionHead, image: MemberEmbeddings, text: MemberEmbeddings, sizes: list[tuple[int, int]]
+    ) -> list[Probability]:
+        with torch.no_grad():
+            maps = self.member_logits(image, text).to(self.device)
+            return resize_maps(head.decode((maps,), ()).sigmoid(), sizes)
 
     def _mean_of_logits(
         self, image: MemberEmbeddings, text: MemberEmbeddings, sizes: list[tuple[int, int]]

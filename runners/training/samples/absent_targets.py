@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from robustness.registry import PERTURBATIONS
+from robustness.runners.data.load import Dataset
 from robustness.runners.training.samples.attribute_dropout import read_again
 from robustness.seeds import generator
 from robustness.types import Case, DataContext
@@ -24,10 +25,11 @@ class AbsentTargets:
         context: the cases that say what is annotated in an image.
         share: of the samples, in [0, 1).
         seed: of all draws.
+        source: the data that `context` is of, where its files count among those that the training read.
     """
 
-    def __init__(self, context: DataContext, *, share: float, seed: int) -> None:
-        self.share, self.seed = share, seed
+    def __init__(self, context: DataContext, *, share: float, seed: int, source: Dataset | None = None) -> None:
+        self.share, self.seed, self.source = share, seed, source
         self._changes = tuple(PERTURBATIONS.get(name)(context=context) for name in ("wrong_class", "absent"))
 
     def drawn(self, case: Case, key: tuple[object, ...]) -> Case | None:

@@ -67,8 +67,10 @@ class TrainingCases(ResizedCases):
         self._rotation = PERTURBATIONS.get("rotation")() if "rotate" in self.augment else None
 
     def pools(self) -> list[Dataset]:
-        """Return the data that counterfactual prompts read besides the cases themselves."""
-        return [] if self.others is None else [self.others.pool.first]
+        """Return the data that counterfactual prompts and absent targets read besides the cases themselves."""
+        read = [] if self.others is None else [self.others.pool.first]
+        absent = None if self.absent is None else self.absent.source
+        return read if absent is None or absent in read else [*read, absent]
 
     def order(self, epoch: int) -> list[int]:
         """Return the order of the cases in `epoch`."""

@@ -186,8 +186,7 @@ class TestBeforeAnAudit:
 
 def test_finetuning_checks_its_two_splits(folder: Path, tmp_path: Path) -> None:
     from robustness.plans.finetune import parse_train_plan
-    from robustness.runners.training.data_check import check_before_training
-    from robustness.runners.training.setup import set_up
+    from robustness.runners.training.setup import check_before_training, set_up
 
     leak(folder)
     (folder / "anns/val.json").write_bytes((folder / "anns/test.json").read_bytes())

@@ -186,3 +186,33 @@ def test_masks_are_those_of_the_published_post_processing(model, size):
         shares.append(expected.mean())
         assert np.array_equal(found > model.threshold, expected)
     assert 0 < max(shares) < 1
+
+
+def test_lite_text_is_read_at_the_length_its_processor_pads_to(tmp_path):
+    from transformers import Sam3LiteTextConfig, Sam3LiteTextModel
+
+    from robustness.runners.models.sam3 import Sam3Model
+
+    tree = dict(Sam3Model.presets["tiny"]["transformers"])
+    tree["text_config"] = {**tree["text_config"], "max_position_embeddings": 20, "repmixer_kernel_size": 3}
+    torch.manual_seed(2)
+    whole = Sam3LiteTextModel(Sam3LiteTextConfig(**tree)).eval()
+    for parameter in whole.parameters():
+        if parameter.ndim >= 2:
+            torch.nn.init.normal_(parameter, std=(1.5 / parameter[0].numel()) ** 0.5)
+    whole.save_pretrained(tmp_path)
+    loaded = load_model("sam3", tmp_path, score_threshold=0.2, device="cpu")
+    assert loaded.preprocess.context_length == 32
+    ids, mask = loaded.tokenize(TEXTS)
+    pixels = loaded.preprocess.pixel_values([image(n) for n in range(4)])
+    with torch.inference_mode():
+        out = whole(pixel_values=pixels, input_ids=ids, attention_mask=mask)
+        code = loaded.encode_text(TEXTS)
+        found = loaded.network.decode(loaded.network.encode_image(pixels), code.tensors)
+    assert code.tensors[0].shape[1] == 32
+    scores = out.pred_logits.sigmoid() * out.presence_logits.sigmoid() > 0.2
+    expected = [
+        m[s].amax(0) if s.any() else torch.full(m.shape[1:], NOTHING)
+        for m, s in zip(out.pred_masks, scores, strict=True)
+    ]
+    torch.testing.assert_close(found[:, 0], torch.stack(expected), atol=1e-4, rtol=0)

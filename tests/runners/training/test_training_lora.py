@@ -9,7 +9,7 @@ import torch
 import robustness as rb
 from robustness.errors import InputError
 from robustness.plans.finetune import LoraSpec
-from robustness.runners.checkpoints.adapters import merged_state
+from robustness.runners.checkpoints.adapter_folder import merged_state
 from robustness.runners.models.load import load_model
 from robustness.runners.training.finetune import finetune
 from robustness.runners.training.lora import add_adapters

@@ -8,7 +8,10 @@ import robustness as rb
 from robustness.errors import InputError
 from robustness.runners.inference.engine import Engine
 from robustness.runners.inference.request import Request
+from robustness.runners.models.biomedclipseg.entry import BiomedClipSegNetwork
+from robustness.runners.models.clipseg.network import ClipSegNetwork
 from robustness.runners.models.load import load_model
+from tests.golden.cases import fill
 from tests.synthetic import write_dataset
 
 TINY = {"preset": "tiny"}
@@ -107,7 +110,7 @@ def test_it_reads_its_prompt_where_one_member_does(tmp_path, checkpoints):
         ({"members": [{"name": "film-unet"}] * 2, "combine": "median"}, "combine: expected one of"),
         ({"members": [{"name": "film-unet"}] * 2, "member_weights": [1]}, "one number per member"),
         ({"members": [{"name": "film-unet"}] * 2, "member_weights": [0, 0]}, "one of them above"),
-        ({"members": [], "checkpoint": "x"}, "checkpoint: expected none"),
+        ({"members": [], "checkpoint": "x"}, "checkpoint: expected a file, a folder"),
         ({"members": [{"name": "film-unet"}, {"name": "predictions", "checkpoint": "x"}]}, "models that predict"),
         ({"member": []}, "did you mean 'members'"),
     ],
@@ -115,3 +118,55 @@ def test_it_reads_its_prompt_where_one_member_does(tmp_path, checkpoints):
 def test_impossible_ensembles_are_refused(options, message):
     with pytest.raises(InputError, match=message):
         load_model("ensemble", **options)
+
+
+class TestGolden:
+    """CLIPSeg and BiomedCLIPSeg with the weights of the golden vectors."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def specs(cls, tmp_path_factory):
+        folder = tmp_path_factory.mktemp("golden")
+        words = "[PAD] [UNK] [CLS] [SEP] left right lung caudate nucleus".split()
+        (folder / "vocab.txt").write_text("\n".join(words))
+        specs = []
+        for name in ("clipseg", "biomedclipseg"):
+            network = load_model(name, config=TINY, device="cpu").network
+            fill(network)
+            torch.save(network.state_dict(), folder / f"{name}.pt")
+            options = {"tokenizer": str(folder / "vocab.txt")} if name == "biomedclipseg" else {}
+            specs.append({"name": name, "checkpoint": str(folder / f"{name}.pt"), "config": TINY, "options": options})
+        return specs
+
+    def test_it_is_the_mean_of_its_members(self, specs):
+        ensemble = load_model("ensemble", members=specs, device="cpu")
+        one, two = (predicted(alone(spec)) for spec in specs)
+        for mean, a, b in zip(predicted(ensemble), one, two, strict=True):
+            np.testing.assert_allclose(mean, (a.astype(np.float64) + b) / 2, atol=1e-6)
+
+    def test_a_prompt_audit_encodes_no_more_than_its_members_do(self, specs, tmp_path, monkeypatch):
+        data = rb.load_dataset(write_dataset(tmp_path / "data", images=2), prompt="p2")
+        counts = {"image": 0, "text": 0}
+        for kind in (ClipSegNetwork, BiomedClipSegNetwork):
+            for part in counts:
+                whole = getattr(kind, f"{part}_features")
+
+                def counted(self, first, *rest, part=part, whole=whole):
+                    counts[part] += len(first)
+                    return whole(self, first, *rest)
+
+                monkeypatch.setattr(kind, f"{part}_features", counted)
+
+        def encodes(model, name):
+            counts.update(image=0, text=0)
+            run = rb.audit(
+                model, data, perturbations=["antonym", "paraphrase", "typo"], out=tmp_path / name, report=False
+            )
+            assert (run.results()["error"] == "").all()
+            return dict(counts)
+
+        apart = [encodes(alone(spec), spec["name"]) for spec in specs]
+        together = encodes(load_model("ensemble", members=specs, device="cpu"), "ensemble")
+        assert min(together.values()) > 0
+        for part in counts:
+            assert together[part] <= 1.1 * sum(one[part] for one in apart)

@@ -8,9 +8,9 @@ import torch
 
 from robustness.errors import InputError
 from robustness.plans.finetune import TrainDataSpec, TrainSpec
-from robustness.runners.training.consistency import group_consistency
+from robustness.runners.models.load import load_model
 from robustness.runners.training.finetune import finetune
-from robustness.runners.training.loss import DiceAndCrossEntropy
+from robustness.runners.training.loss import DiceAndCrossEntropy, group_consistency
 from robustness.runners.training.samples.absent_targets import AbsentTargets
 from robustness.runners.training.samples.cases import TrainingCases
 from robustness.runners.training.samples.counterfactual import Counterfactuals
@@ -40,6 +40,18 @@ class TestAbsentTargets:
         }
         assert len(texts) > 3
         assert not any("caudate" in text for text in texts)
+
+    def test_the_split_that_it_reads_counts_among_the_hashed_files(self, data):
+        from robustness.runners.training.setup import _cases_of
+        from tests.runners.training_data import SMALL
+
+        segmenter = load_model("film-unet", config=SMALL, device="cpu")
+        spec = TrainDataSpec(path=str(data), prompt=["p2"], counterfactual_split="test")
+        for share, splits in ((0.0, []), (0.3, ["test"])):
+            training, _ = _cases_of(spec, TrainSpec(absent=share), segmenter, None)
+            assert [pool.split for pool in training.pools()] == splits
+        both, _ = _cases_of(spec, TrainSpec(absent=0.3, counterfactual=0.3), segmenter, None)
+        assert [pool.split for pool in both.pools()] == ["test"]
 
     def test_the_share_is_kept_and_the_image_stays(self, data):
         some = cases(data, 0.3)

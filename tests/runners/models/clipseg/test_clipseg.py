@@ -124,7 +124,7 @@ class TestParts:
             assert model.network(pixels(1), *model.tokenize(["a"])).shape == (1, 1, 64, 64)
 
     def test_published_sizes_are_the_default(self):
-        from robustness.runners.models.clipseg import ClipSegModel
+        from robustness.runners.models.clipseg.entry import ClipSegModel
 
         prepare = ClipSegModel().preprocess(ClipSegModel().default_config())
         assert (prepare.image_size, prepare.context_length, prepare.threshold) == (352, 77, 0.5)

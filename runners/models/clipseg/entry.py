@@ -1,9 +1,4 @@
-"""CLIPSeg: a CLIP vision transformer, a text-conditioned FiLM and a light transformer decoder.
-
-Reference: Lüddecke & Ecker 2022, "Image segmentation using text and image prompts" (CVPR),
-doi:10.1109/CVPR52688.2022.00695. The modules are those of transformers; the forward pass is split here, because
-transformers runs both encoders under ``no_grad`` and through layers that never reach the mask.
-"""
+"""The model `clipseg`: its published configuration, and what the shapes of its weights tell of another."""
 
 from __future__ import annotations
 
@@ -13,14 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-import torch
 from torch import nn
 
 from robustness.errors import InputError, one_line
 from robustness.registry import MODELS
-from robustness.runners.inference.embedding import Tensors
+from robustness.runners.checkpoints.prefixes import Relay
 from robustness.runners.inference.preprocess import Preprocess
-from robustness.runners.inference.segmenter import SplitNetwork
+from robustness.runners.models.clipseg.layouts import relaid
+from robustness.runners.models.clipseg.network import ClipSegNetwork
 from robustness.runners.models.entry import Config, ModelEntry, Shapes, merge
 from robustness.runners.models.tokenizers.clip import VOCABULARY_SIZE, ClipTokenizer, has_vocabulary
 
@@ -76,70 +71,9 @@ _TINY: Config = {
 }
 # The published weights were trained at 224 pixels for the vision part and at 352 for segmentation.
 _SEGMENTATION_SIZE = {224: 352}
+# Fields of a network with learned context tokens or adapters (`TunedClipSegNetwork`); the shapes tell both.
+_TUNED = ("context_tokens", "adapters")
 _RESAMPLING = {0: "nearest", 2: "bilinear", 3: "bicubic"}
-
-
-class ClipSegNetwork(SplitNetwork):
-    """CLIPSeg, split; state-dict keys are those of ``CLIPSegForImageSegmentation``.
-
-    Image features: the reduced activations (B, tokens, reduce_dim), deepest layer first. Text features: the FiLM factor
-    and offset (B, reduce_dim). Logits: (B, 1, S, S) for sides that are multiples of the patch.
-    """
-
-    def __init__(self, whole: nn.Module) -> None:
-        super().__init__()
-        self.clip: Any = whole.clip
-        self.decoder: Any = whole.decoder
-        self.extract_layers = tuple(int(layer) for layer in whole.config.extract_layers)  # type: ignore[union-attr]
-
-    def encode_image(self, pixel_values: torch.Tensor) -> Tensors:
-        """Return the reduced activations of the extracted layers; deeper layers are not run."""
-        return self.image_embedding(self.image_features(pixel_values))
-
-    def image_features(self, pixel_values: torch.Tensor) -> Tensors:
-        """Return the activations (B, tokens, width) of the extracted layers, deepest first."""
-        vision = self.clip.vision_model
-        hidden = vision.pre_layrnorm(vision.embeddings(pixel_values, interpolate_pos_encoding=True))
-        activations: dict[int, torch.Tensor] = {}
-        for index, layer in enumerate(vision.encoder.layers[: max(self.extract_layers) + 1]):
-            hidden = layer(hidden, None)
-            activations[index] = hidden
-        return tuple(activations[index] for index in reversed(self.extract_layers))
-
-    def image_embedding(self, features: Tensors) -> Tensors:
-        """Return the activations reduced to the decoder's width."""
-        return tuple(reduce(activation) for reduce, activation in zip(self.decoder.reduces, features, strict=True))
-
-    def encode_text(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> Tensors:
-        """Return the FiLM factor and offset of the projected text."""
-        return self.text_embedding(self.text_features(input_ids, attention_mask))
-
-    def text_features(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> Tensors:
-        """Return the projected text (B, projection_dim)."""
-        pooled = self.clip.text_model(input_ids=input_ids, attention_mask=attention_mask).pooler_output
-        return (self.clip.text_projection(pooled),)
-
-    def text_embedding(self, features: Tensors) -> Tensors:
-        """Return the FiLM factor and offset (B, reduce_dim)."""
-        (condition,) = features
-        return self.decoder.film_mul(condition), self.decoder.film_add(condition)
-
-    def decode(self, image: Tensors, text: Tensors) -> torch.Tensor:
-        """Return logits (B, 1, S, S)."""
-        factor, offset = text
-        output: torch.Tensor | None = None
-        for index, (reduced, layer) in enumerate(zip(image, self.decoder.layers, strict=True)):
-            output = reduced if output is None else reduced + output
-            if index == self.decoder.conditional_layer:
-                output = factor[:, None] * output + offset[:, None]
-            output = layer(output, None)
-        if output is None:
-            raise InputError("extract_layers: expected at least one layer, got none")
-        patches = output[:, 1:].transpose(1, 2)
-        side = math.isqrt(patches.shape[2])
-        grid = patches.reshape(patches.shape[0], patches.shape[1], side, side)
-        logits: torch.Tensor = self.decoder.transposed_convolution(grid)
-        return logits
 
 
 @MODELS.add("clipseg")
@@ -152,9 +86,16 @@ class ClipSegModel(ModelEntry):
     prefixes = ("module.", "net.", "net.clipseg.", "clipseg.")
     signature: ClassVar[tuple[str, ...]] = ("clip.vision_model.", "decoder.film_mul.")
     encoders: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "text": ("clip.text_model.", "clip.text_projection."),
+        "text": (
+            "clip.text_model.",
+            "clip.text_projection.",
+            "context_vectors",
+            "text_adapters.",
+            "condition_adapter.",
+        ),
         "image": ("clip.",),
     }
+    relay: ClassVar[Relay | None] = staticmethod(relaid)
 
     def default_config(self) -> Config:
         """Return the configuration of CIDAS/clipseg-rd64-refined."""
@@ -169,35 +110,7 @@ class ClipSegModel(ModelEntry):
 
     def config_from_shapes(self, shapes: Shapes, config: Config) -> Config:
         """Return every width, depth and size; heads, extracted layers and activations are not in the shapes."""
-        text = _sizes(
-            shapes,
-            embedding="clip.text_model.embeddings.token_embedding.weight",
-            layers="clip.text_model.encoder.layers.",
-        )
-        vision = _sizes(
-            shapes,
-            embedding="clip.vision_model.embeddings.position_embedding.weight",
-            layers="clip.vision_model.encoder.layers.",
-        )
-        text["max_position_embeddings"] = _axis(shapes, "clip.text_model.embeddings.position_embedding.weight", 0)
-        text["vocab_size"] = _axis(shapes, "clip.text_model.embeddings.token_embedding.weight", 0)
-        patch = _axis(shapes, "clip.vision_model.embeddings.patch_embedding.weight", 3)
-        positions = _axis(shapes, "clip.vision_model.embeddings.position_embedding.weight", 0)
-        vision["patch_size"] = patch
-        vision["image_size"] = None if patch is None or positions is None else patch * math.isqrt(positions - 1)
-        head = "decoder.transposed_convolution"
-        complex_head = f"{head}.0.weight" in shapes
-        fields: Config = {
-            "projection_dim": _axis(shapes, "clip.text_projection.weight", 0),
-            "reduce_dim": _axis(shapes, "decoder.film_mul.weight", 0),
-            "decoder_intermediate_size": _axis(shapes, "decoder.layers.0.mlp.fc1.weight", 0),
-            "use_complex_transposed_convolution": True
-            if complex_head
-            else (False if f"{head}.weight" in shapes else None),
-            "text_config": _stated(text),
-            "vision_config": _stated(vision),
-        }
-        return _stated(fields)
+        return config_from_shapes(shapes)
 
     def preprocess(self, config: Config) -> Preprocess:
         """Return 352 x 352 for the published vision part, else the vision part's own size; ImageNet statistics."""
@@ -205,7 +118,7 @@ class ClipSegModel(ModelEntry):
         return Preprocess(
             image_size=_SEGMENTATION_SIZE.get(size, size),
             tokenizer="clip-bpe",
-            context_length=config["text_config"]["max_position_embeddings"],
+            context_length=config["text_config"]["max_position_embeddings"] - config.get("context_tokens", 0),
         )
 
     def preprocess_from_folder(self, folder: Path, default: Preprocess) -> Preprocess:
@@ -243,7 +156,13 @@ class ClipSegModel(ModelEntry):
         layers, depth = config["extract_layers"], config["vision_config"]["num_hidden_layers"]
         if not layers or not all(0 <= layer < depth for layer in layers):
             raise InputError(f"extract_layers: expected layers between 0 and {depth - 1}, got {layers}")
-        return ClipSegNetwork(CLIPSegForImageSegmentation(_transformers_config(config)))
+        whole = CLIPSegForImageSegmentation(_transformers_config(config))
+        tuned = {key: config[key] for key in _TUNED if config.get(key)}
+        if not tuned:
+            return ClipSegNetwork(whole)
+        from robustness.runners.models.clipseg.network import TunedClipSegNetwork
+
+        return TunedClipSegNetwork(whole, **tuned)
 
     def skeleton(self, config: Config) -> nn.Module:
         """Return a `ClipSegNetwork` with undefined weights; drawing 150 M of them takes longer than reading them."""
@@ -257,14 +176,15 @@ class ClipSegModel(ModelEntry):
         text = config["text_config"]
         if not has_vocabulary(folder) and text["vocab_size"] < VOCABULARY_SIZE:
             return None
-        return ClipTokenizer(context_length=text["max_position_embeddings"], folder=folder)
+        length = text["max_position_embeddings"] - config.get("context_tokens", 0)
+        return ClipTokenizer(context_length=length, folder=folder)
 
 
 def _transformers_config(document: Mapping[str, Any]) -> Any:
     from transformers import CLIPSegConfig
 
     try:
-        return CLIPSegConfig.from_dict(merge(document, {}))
+        return CLIPSegConfig.from_dict({k: v for k, v in merge(document, {}).items() if k not in _TUNED})
     except Exception as error:  # transformers validates with errors of its own, none of them a ValueError
         reason = one_line(error)
         raise InputError(f"config: expected the configuration of a CLIPSeg network ({reason})") from error
@@ -278,6 +198,44 @@ def _only_known(document: Mapping[str, Any], defaults: Mapping[str, Any]) -> Con
         value = document[key]
         out[key] = _only_known(value, default) if isinstance(default, Mapping) else value
     return out
+
+
+def config_from_shapes(shapes: Shapes) -> Config:
+    """Return every width, depth and size; heads, extracted layers and activations are not in the shapes."""
+    text = _sizes(
+        shapes,
+        embedding="clip.text_model.embeddings.token_embedding.weight",
+        layers="clip.text_model.encoder.layers.",
+    )
+    vision = _sizes(
+        shapes,
+        embedding="clip.vision_model.embeddings.position_embedding.weight",
+        layers="clip.vision_model.encoder.layers.",
+    )
+    text["max_position_embeddings"] = _axis(shapes, "clip.text_model.embeddings.position_embedding.weight", 0)
+    text["vocab_size"] = _axis(shapes, "clip.text_model.embeddings.token_embedding.weight", 0)
+    patch = _axis(shapes, "clip.vision_model.embeddings.patch_embedding.weight", 3)
+    positions = _axis(shapes, "clip.vision_model.embeddings.position_embedding.weight", 0)
+    vision["patch_size"] = patch
+    vision["image_size"] = None if patch is None or positions is None else patch * math.isqrt(positions - 1)
+    head = "decoder.transposed_convolution"
+    complex_head = f"{head}.0.weight" in shapes
+    fields: Config = {
+        "projection_dim": _axis(shapes, "clip.text_projection.weight", 0),
+        "reduce_dim": _axis(shapes, "decoder.film_mul.weight", 0),
+        "decoder_intermediate_size": _axis(shapes, "decoder.layers.0.mlp.fc1.weight", 0),
+        "use_complex_transposed_convolution": True if complex_head else (False if f"{head}.weight" in shapes else None),
+        "text_config": _stated(text),
+        "vision_config": _stated(vision),
+        "context_tokens": _axis(shapes, "context_vectors", 0),
+        "adapters": _adapter_widths(shapes) or None,
+    }
+    return _stated(fields)
+
+
+def _adapter_widths(shapes: Shapes) -> dict[str, int]:
+    keys = {"vision": "vision_adapters.0", "text": "text_adapters.0", "condition": "condition_adapter"}
+    return {part: shapes[f"{key}.fc1.weight"][0] for part, key in keys.items() if f"{key}.fc1.weight" in shapes}
 
 
 def _sizes(shapes: Shapes, *, embedding: str, layers: str) -> Config:

@@ -1,0 +1,1 @@
+"""A text detector and a SAM: boxes of the words, a mask for each box."""
