@@ -7,8 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from robustness.perturb.language.grammar.numerals import spell, unspell
-from robustness.perturb.language.ontology.modifiers import modifiers
-from robustness.perturb.language.ontology.pairs import pairs
+from robustness.perturb.language.ontology.modifiers import modifiers, pairs
 from robustness.perturb.language.ontology.relatives import is_other, kin, term_of
 from robustness.perturb.language.ontology.terms import forget_on_extend, terms
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from robustness.perturb.language.lexicon import find_class
-from robustness.perturb.language.ontology.pairs import pairs
+from robustness.perturb.language.ontology.modifiers import pairs
 from robustness.perturb.language.ontology.terms import Term, find_term, forget_on_extend, plural_of
 
 _ONE_THOUGH_S = ("ss", "us", "is", "itis", "osis", "asis", "ous")

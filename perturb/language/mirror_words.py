@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-from robustness.perturb.language.ontology.pairs import pairs
+from robustness.perturb.language.ontology.modifiers import pairs
 from robustness.types import Attribute, NotApplicable, Prompt
 
 Mirror = Literal["horizontal", "vertical"]

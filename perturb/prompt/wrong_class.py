@@ -57,6 +57,7 @@ class WrongClass(PromptPerturbation):
             return old
         here = self.present(case, old.value)
         own = sorted(name for name in self._all if name not in here and not any(is_akin(name, other) for other in here))
+        own = [name for name in own if fits_side(case, name)]
         if own:
             name = own[int(rng.integers(len(own)))]
             extra = {"origin": "region"} if may_be_seen(name, here) else {}
@@ -120,6 +121,8 @@ class WrongClass(PromptPerturbation):
         pool = [t for t in terms if all(is_other(t.name, name) for name in avoid)]
         if not pool:
             return NotApplicable("the ontology has no class that is surely another thing than what is asked for")
+        # "Left kidney" becomes a paired organ, where the ontology has one: no "left pancreas".
+        pool = [t for t in pool if fits_side(case, t.name, paired=t.lateral)] or pool
         chosen = pool[int(rng.integers(len(pool)))]
         note = f"no class of this dataset is absent: {chosen.name!r} is one of the ontology ({chosen.region})"
         new = chosen.plural if is_plural(old.value) else chosen.name
@@ -144,6 +147,12 @@ class WrongClass(PromptPerturbation):
         new = (row.plural if is_plural(old.value) else row.name) if row is not None else value
         extra: dict[str, Any] = {"note": note, **more} if note else more
         return self._set(case, old, new, source=source, **extra)
+
+
+def fits_side(case: Case, name: str, *, paired: bool = True) -> bool:
+    """Tell whether a class may stand behind the side that the prompt states of its target: no "left left ventricle"."""
+    side = next((a for a in case.prompt.attributes if a.kind == "side" and a.role == "target"), None)
+    return side is None or (paired and not name.lower().startswith(("left ", "right ")))
 
 
 def stated_modality(prompt: Prompt) -> str:

@@ -40,7 +40,10 @@ class Attachment(Relations):
         while j + 1 in tagged.marks and is_adverb(tagged.tokens[j].lower):
             j += 1
         if j in tagged.marks and tagged.tags[j] != "measure":
-            return self._mark(j)
+            stop = self._mark(j)
+            clock = tagged.tags[j] == "clock" and stop < hi and tagged.tokens[stop].lower in words("classes.part")
+            # "at the 9 o'clock wall"
+            return stop + clock
         before_person = _run_to_patient(tagged, j, hi)
         if before_person > j:
             return before_person

@@ -62,6 +62,11 @@ def _count(tokens: Sequence[Token], is_free: Sequence[bool], i: int) -> int:
         return i
     start = _after_bound(tokens, i)
     stop = _amount(tokens, is_free, start)
+    if start > i and start < stop < len(tokens) - 1 and tokens[stop].lower in (",", "but", "and"):
+        # "more than ten, less than twenty"
+        more = _after_bound(tokens, stop + 1)
+        end = _amount(tokens, is_free, more)
+        stop = end if end > more > stop + 1 else stop
     return stop if stop > start else i
 
 

@@ -70,7 +70,8 @@ def after_number(tagged: Tagged, i: int) -> int:
 def is_quoted(tagged: Tagged, i: int) -> bool:
     """Tell whether a word in quotation marks begins at token `i`: a figure of speech for a form."""
     tokens = tagged.tokens
-    if i < 0 or i + 2 >= len(tokens) or not tokens[i + 1].is_word:
+    if i < 0 or i + 3 >= len(tokens) or not tokens[i + 1].is_word or not tokens[i + 3].is_word:
+        # Quoted and alone, a word is a name.
         return False
     return tokens[i].lower in QUOTES and tokens[i + 2].lower in QUOTES
 
@@ -106,6 +107,10 @@ def read_modifiers(tagged: Tagged, i: int, stop: int, mods: list[Mod]) -> int:
             continue
         if is_adverb(token.lower) and i + 1 in tagged.marks:
             # "each about 1 cm"
+            i += 1
+            continue
+        if token.lower.endswith("'s") and token.lower[:-2] in words("classes.patient"):
+            # "baby's head"
             i += 1
             continue
         end, kind = read_modifier(tagged, i, stop)

@@ -39,7 +39,11 @@ class Naming(Headings):
     def _counted(self, phrase: Phrase, hi: int) -> int:
         """Read "a couple of ..." and "the larger of the two ...": what counts or compares, then the noun."""
         last = phrase.mods[-1] if phrase.mods else None
-        if last is not None and last.kind == "number" and self.text[last.start : last.stop].isalpha():
+        compared = any(m.kind == "size" for m in phrase.mods)
+        if compared and last is not None and last.kind == "number":
+            # "the bigger one of the two"
+            self._modify([m for m in phrase.mods if m.kind != "number"], "target")
+        elif last is not None and last.kind == "number" and self.text[last.start : last.stop].isalpha():
             # "a couple of", "dozens of": the whole phrase counts.
             first = self.tagged.tokens[phrase.start]
             self._add("number", first.start, self.tagged.tokens[phrase.stop].stop)
@@ -72,7 +76,7 @@ class Naming(Headings):
         if following == "=" or phrase.category in ("picture", "patient"):
             if phrase.category != "picture":
                 return
-            self._modify([m for m in phrase.mods if m.kind == "quality"], "scan")
+            self._modify([m for m in phrase.mods if m.kind in ("quality", "measure")], "scan")
             return
         if head == "eye" and following == ":":
             self._eye(phrase)
@@ -103,6 +107,7 @@ class Naming(Headings):
             and (verb or following == "of")
             and not head.startswith("part")
         ):
+            self.fallback = phrase
             return
         if head in _AMOUNTS and following == "of":
             self._modify([m for m in phrase.mods if m.kind == "size"], "target")
@@ -187,6 +192,7 @@ class Naming(Headings):
             if placed is not None:
                 self._emit(placed)
                 return
+            self._modify([m for m in phrase.mods if m.kind == "measure"], "target")
             self._place(phrase)
         elif phrase.category == "" and phrase.name and self._noun_kind(phrase):
             self._by_noun(phrase)
@@ -198,10 +204,15 @@ class Naming(Headings):
         level = list(phrase.mods)
         if self.targets and self.tagged.tokens[phrase.start].lower in ("one", "two", "the") and len(level) > 1:
             level = [m for m in level if m.kind != "number"]
+        if phrase.stop in self.tagged.marks and self.tagged.tags[phrase.stop] == "scan":
+            # "a dilated colour photograph": of the picture or of how it was made.
+            level = [m for m in level if m.kind not in ("size", "colour", "shape", "texture")]
         if (self.predicate or self.targets) and self._spreads(phrase):
             return
         if self.targets and level and all(m.kind == "number" for m in level):
-            return
+            key = [t.lower for t in self.tagged.tokens[max(0, phrase.start - 2) : phrase.start]]
+            if len(key) < 2 or key[1] not in (":", "=") or key[0] not in ("count", "number", "n"):
+                return
         self._modify(level, "target")
 
     def _spreads(self, phrase: Phrase) -> bool:

@@ -13,7 +13,7 @@ _MIDDLE = frozenset("off-centre off-center centre center middle central mid cent
 _SIDES = frozenset({"left", "right", "leftmost", "rightmost"})
 _FRAMES = frozenset(
     "half part side corner quadrant third portion region area edge border margin periphery end"
-    " zone hand section row rows quarter sides halves edges borders corners".split()
+    " ends zone hand section row rows quarter sides halves edges borders corners".split()
 )
 _DEGREES = frozenset(
     "very extreme far exact dead precise absolute immediate most nearest just roughly about near".split()
@@ -77,6 +77,11 @@ def read_location(tagged: Tagged, phrase: Phrase, stop: int, modality: str) -> P
         owner = "image"
     if side := _side_alone(tagged, inside, rest):
         return Placed((("side", *side, "target"),), stop)
+    if rest and all(tokens[k].lower in ("both", "either", "all") for k in rest) and _frame(tagged, stop)[1]:
+        # "both ends of the image"
+        return Placed(
+            (("location", tokens[inside[0]].start, tokens[inside[-1]].stop, "target"),), _frame(tagged, stop)[0]
+        )
     if not rest or not all(is_location_word(tokens[k].lower) for k in rest):
         return _bare_frame(tagged, phrase, stop) if not rest and inside else None
     after, frame = _frame(tagged, stop)
@@ -115,7 +120,8 @@ def _side_alone(tagged: Tagged, inside: list[int], rest: list[int]) -> tuple[int
     if not rest:
         return None
     lower = [tokens[k].lower for k in rest]
-    if all(word in ("both", "either", "each") for word in lower) and len(inside) > len(rest):
+    both = all(word in ("both", "either", "each") for word in lower) and len(inside) > len(rest)
+    if both and tokens[inside[-1]].lower in ("side", "sides"):
         return tokens[inside[0]].start, tokens[inside[-1]].stop
     sided = tokens[inside[-1]].lower in ("side", "sides")
     if sided and all(kind_of(word) == "side" and not is_location_word(word) for word in lower):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from robustness.perturb.language.grammar.noun_phrase import read_phrase
 from robustness.perturb.language.grammar.places import Placed, place_of_phrase, read_location
 from robustness.perturb.language.grammar.state import Reading
-from robustness.perturb.language.grammar.vocabulary import kind_of, words
+from robustness.perturb.language.grammar.vocabulary import is_adverb, kind_of, words
 
 _OFF = frozenset("below above beneath under over left right".split())
 _SHARES = frozenset("third thirds half quarter quarters fifth majority percent % most".split())
@@ -51,6 +51,9 @@ class Relations(Reading):
         if level in tagged.marks and tagged.tags[level] != "measure":
             # "extending from C5 to T2": the level itself tells where.
             return level
+        while last < hi - 1 and is_adverb(tagged.tokens[last].lower) and tagged.tags[last + 1] == "determiner":
+            # "fills almost the entire ovary"
+            last += 1
         phrase = read_phrase(tagged, last, hi)
         if phrase.category == "picture":
             return phrase.stop
@@ -126,10 +129,18 @@ class Relations(Reading):
             return phrase.stop if phrase.name is not None else stop
         return stop
 
+    def _is_ordinal(self, k: int) -> bool:
+        """Tell whether "third" at `k` counts along a row ("the third and fourth ribs") and is no share."""
+        tokens = self.tagged.tokens
+        if tokens[k].lower not in ("third", "quarter", "fifth"):
+            return False
+        before, after = tokens[k - 1].lower if k else "", tokens[k + 1].lower if k + 1 < len(tokens) else ""
+        return after.isalpha() and after != "of" and before not in ("one", "a", "two")
+
     def _extent_kind(self, first: int, stop: int, hi: int) -> tuple[str, int]:
         """Return the kind of "occupying a third of ..." (a measure) or "running the length of ..." (a description)."""
         tagged = self.tagged
-        words = {t.lower for t in tagged.tokens[first:stop]}
+        words = {t.lower for k, t in enumerate(tagged.tokens[first:stop], first) if not self._is_ordinal(k)}
         if stop < hi and tagged.tokens[stop].lower == "by":
             end = stop + 1
             while end < hi and (tagged.tags[end] in ("determiner", "measure") or tagged.tokens[end].lower in _SHARES):

@@ -10,6 +10,7 @@ from robustness.perturb.language.grammar.tokens import Token, match_phrase
 from robustness.perturb.language.grammar.vocabulary import is_adverb, phrase_table, tables, words
 
 _Q_NOUNS = frozenset({"quality", "image-quality"})
+_ACQUIRED = frozenset("scan scans acquisition acquisitions series frame frames film films".split())
 _ARTEFACTS = frozenset({"artefact", "artefacts", "artifact", "artifacts"})
 _PLAIN_FILM = frozenset({"film", "films"})
 
@@ -110,6 +111,9 @@ def _modality(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple[st
             and tokens[more].lower not in core
         ):
             more += 1
+        if more > stop and tokens[stop].lower in after and tokens[more].lower not in core:
+            # "T1 post-gadolinium"
+            more = stop
         if not free[more] or not (tokens[more].lower in core or (more == stop and tokens[more].lower in after)):
             break
         stop = more + 1
@@ -254,6 +258,8 @@ def _phase(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple[str, 
         j += 1
     if j > i and j < len(tokens) and tokens[j].lower in ("phase", "phases"):
         return ("phase", i, j + 1)
+    if j > i and j < len(tokens) and tokens[j].lower in _ACQUIRED:
+        return ("phase", i, j)
     always = words("phase.always")
     if lower in words("phase.degree") and _next(tokens, i) in always:
         return ("phase", i, i + 2)
@@ -277,6 +283,7 @@ def _quality(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple[str
         rest = [t.lower for t in tokens[i + 1 : i + 4]]
         if rest[:1] and (rest[0] in _Q_NOUNS or (rest[0] in ("image", "picture", "scan") and "quality" in rest[1:2])):
             return ("quality", start, i + 1)
+        rest = [w for w in rest if w not in words("view.always") and w.upper() not in words("view.capitals")]
         near = [w for w in rest if w not in words("modality.before") and w not in words("modality.core")]
         scan = len(near) < len(rest) or (rest and rest[0] in words("classes.picture"))
         if (

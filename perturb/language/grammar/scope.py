@@ -5,6 +5,8 @@ from __future__ import annotations
 from robustness.perturb.language.grammar.naming import Naming
 from robustness.perturb.language.grammar.noun_phrase import read_phrase
 
+_STATES = frozenset("malignancy cancer metastasis metastases infection inflammation neoplasia benignity".split())
+
 
 class Scope(Naming):
     """Reads denials and certainty with what they reach."""
@@ -53,6 +55,10 @@ class Scope(Naming):
         lower = [t.lower for t in self.tagged.tokens[i:last]]
         if lower[-1] in ("for", "of", "with", "represent", "represents") and (self.targets or last > i + 1):
             phrase = read_phrase(self.tagged, last, hi)
+            head = self.tagged.tokens[phrase.name[1] - 1].lower if phrase.name else ""
+            if not self.targets and head and head not in _STATES:
+                # "findings suggestive of pneumonia": the disease itself is asked for.
+                return last
             self._modify(phrase.mods, "target")
             if phrase.name:
                 self._add("pathology", *self._chars(phrase.name))

@@ -21,6 +21,9 @@ class Grammar(Scope):
         i, size = 0, len(self.tagged.tokens)
         while i < size:
             i = max(self._step(i, size), i + 1)
+        if not self.targets and self.fallback is not None:
+            # "a pale area is present": no other noun says what it is.
+            self._target(self.fallback, size)
         for t in self.targets:
             self.spans.append(Found("target", t.start, t.stop))
         unique = sorted(set(self.spans), key=lambda f: (f.start, f.stop, f.kind))
@@ -83,6 +86,16 @@ class Grammar(Scope):
             self.predicate, self.joined = True, False
             if (
                 token.lower in ("has", "have")
+                and self.targets
+                and i + 2 < hi
+                and is_participle(tagged.tokens[i + 1].lower)
+            ):
+                # "has migrated cranially", "has invaded the liver"
+                if tagged.tags[i + 1] == "word" and tagged.tags[i + 2] == "determiner":
+                    return self._relation(i + 1, i + 2, hi)
+                return i + 2
+            if (
+                token.lower in ("has", "have")
                 and i + 1 < hi
                 and tagged.tags[i + 1] not in ("auxiliary", "position", "negation")
             ):
@@ -122,7 +135,7 @@ class Grammar(Scope):
         after = self.tagged.tokens[i + 1].lower
         if lower in words("classes.travelling_noun") and after.endswith(("wards", "ward")):
             return True
-        if lower.endswith("ing") and lower not in words("classes.ing_noun"):
+        if lower.endswith("ing") and "-" not in lower and lower not in words("classes.ing_noun"):
             return following in ("determiner", "preposition", "word")
         return is_participle(lower) and following in ("preposition", "with") and not kind_of(lower)
 

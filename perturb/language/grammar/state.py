@@ -48,6 +48,7 @@ class Reading:
         self.denied = False
         self.predicate = False
         self.measured = False
+        self.fallback: Phrase | None = None
 
     def _phrase(self, i: int, hi: int) -> int:
         """Read the noun phrase at token `i`; return the index after it."""

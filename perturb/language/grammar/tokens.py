@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from robustness.perturb.language.ontology.pairs import pairs
+from robustness.perturb.language.ontology.modifiers import pairs
 
 # Abbreviations whose dot ends no sentence, with what they stand for.
 _SHORT = pairs(

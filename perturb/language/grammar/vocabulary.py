@@ -79,9 +79,10 @@ _SUFFIXES = (
         ),
     ),
     ("texture", ("-walled", "-containing", "-filled", "-textured", "-surfaced")),
+    ("texture", ("less",)),
     ("side", ("-sided",)),
     ("pathology", ("-grade", "-looking", "-appearing", "-differentiated")),
-    ("size", ("-sized", "-segment")),
+    ("size", ("-sized", "-segment", "-length")),
 )
 _SIGNAL = re.compile(
     r"(?:[a-z0-9]+-)?(?:hyper|hypo|iso|an|hetero|non-?)-?(?:echoic|echogenic|dens[ei]\w*|intens[ei]\w*|attenuat\w+|reflective|"
@@ -194,7 +195,12 @@ def _kind_by_form(word: str, table: dict[str, Any]) -> str:
 def is_descriptive(word: str) -> bool:
     """Tell whether an unknown word (small letters) describes by its form: "cracked", "broad-necked"."""
     last = word.rpartition("-")[2]
-    if not last.endswith("ed") or len(word) < 6 or last.endswith(("eed", "shed")) or last == "bed":
+    if (
+        not last.endswith(("ed", "ing") if last != word else "ed")
+        or len(word) < 6
+        or last.endswith(("eed", "shed"))
+        or last == "bed"
+    ):
         return False
     return not kind_of(word) and not category_of(word)
 

@@ -32,3 +32,13 @@ def phrases(kind: str) -> tuple[tuple[str, ...], ...]:
     """Return the values of `kind` that have several words, as word tuples, longest first."""
     several = [tuple(value.split(" ")) for value in modifiers().get(kind, {}) if " " in value]
     return tuple(sorted(several, key=lambda words: (-len(words), words)))
+
+
+def pairs(text: str) -> dict[str, str]:
+    """Return "a>b; c>d" as a dict.
+
+    Example:
+        >>> pairs("upper>lower; left>right")
+        {'upper': 'lower', 'left': 'right'}
+    """
+    return {old: new for old, _, new in (pair.partition(">") for pair in text.split("; "))}

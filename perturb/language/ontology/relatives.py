@@ -27,6 +27,10 @@ _NEIGHBOURS = {
 def term_of(name: str) -> Term | None:
     """Return the term of a name, or of its longest known end: "large thyroid nodule" is a thyroid nodule."""
     words = name.lower().split()
+    named, joint, _ = name.lower().partition(" of ")
+    if joint and " " in named and (own := find_term(named)) is not None:
+        # "Purkinje cell layer of the cerebellar cortex"
+        return own
     for i in range(len(words)):
         term = find_term(" ".join(words[i:]))
         if term is not None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from robustness.errors import InputError, suggest
-from robustness.perturb.language.ontology.pairs import pairs
+from robustness.perturb.language.ontology.modifiers import pairs
 
 COLUMNS = (
     "name",

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 import robustness as rb
+from robustness.metrics.reliance.directional import directional_tests
 
 SIDE, PATIENTS = 16, 120
 
@@ -108,6 +109,43 @@ def test_a_faithful_model_is_not_fragile_under_drops(
     data = dataset(tmp_path, prompt, target, modality="ultrasound")
     found = verdicts(data, faithful, ["drop"], tmp_path / "run")
     assert not any("FRAGILE" in verdict for verdict in found.values()), found
+
+
+# A sentence that only says that something is there, a measure, and words that choose one of two.
+READ: tuple[tuple[str, str, Callable[[str], bool], str], ...] = (
+    ("An opacity is present in the center region of the breast.", "opacity", lambda t: "opacity" in t, "wrong_class"),
+    ("5 mm polyp", "polyp", lambda t: "polyp" in t, "wrong_class"),
+    ("BI-RADS 4 mass", "mass", lambda t: "mass" in t, "wrong_class"),
+    ("left kidney", "kidney", lambda t: "left kidney" in t, "antonym:side"),
+    ("largest tumor", "tumor", lambda t: "largest tumor" in t, "antonym:size"),
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("prompt", "target", "faithful", "change"), READ, ids=[row[0][:20] for row in READ])
+def test_a_blind_model_ignores_what_a_faithful_one_reads(
+    tmp_path: Path, prompt: str, target: str, faithful: Callable[[str], bool], change: str
+) -> None:
+    data = dataset(tmp_path, prompt, target, modality="ultrasound")
+    names = [change, "drop", "paraphrase"]
+    good = verdicts(data, faithful, names, tmp_path / "good")
+    assert good[f"prompt:{change}"] == "REACTS"
+    assert not any("FRAGILE" in verdict or "HALLUCINATES" in verdict for verdict in good.values()), good
+    blind = verdicts(data, lambda text: True, names, tmp_path / "blind")
+    assert blind[f"prompt:{change}"].startswith(("IGNORES", "INCONCLUSIVE"))
+    # Who answers to nothing is called robust to nothing.
+    assert not any("REACTS" in verdict for verdict in blind.values()), blind
+
+
+@pytest.mark.slow
+def test_a_side_in_the_patient_gives_no_direction_that_a_faithful_model_could_break(tmp_path: Path) -> None:
+    data = dataset(tmp_path, INFECTION, "pulmonary infection", modality="CT")
+    for name, answers in (("good", lambda text: "upper left" in text), ("blind", lambda text: True)):
+        run = rb.audit(model(answers), data, perturbations=["antonym", "paraphrase"], out=tmp_path / name, report=False)
+        table = directional_tests(run.results()).set_index("condition")
+        assert table.loc["antonym:side", "n_images"] == 0
+        assert not (table["breaks"] > 0).any()
+        assert "antonym:location" not in table.index
 
 
 @pytest.mark.slow
