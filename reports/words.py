@@ -188,6 +188,7 @@ def friendly(sentence: str, condition: str) -> str:
         'Dice worsens under gaussian noise, severity 3.'
     """
     named = sentence.replace(condition, condition_words(condition)) if condition else sentence
+    named = re.sub(r"(% interval), (\d+) claims\b", r"\1 (\2 claims share the error rate)", named)
     named = re.sub(rf"\b({'|'.join(_PROMPT_SETS)}) prompts\b", lambda match: _PROMPT_SETS[match[1]], named)
     return re.sub(r"\b(dice|iou|hd95|nsd|mask_change)\b", lambda match: METRIC_NAMES[match[0]], named)
 

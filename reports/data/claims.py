@@ -25,7 +25,10 @@ ROBUST_ORDER = ("FRAGILE", "FRAGILE*", "INCONCLUSIVE", "ROBUST*", "ROBUST", "UNT
 
 @dataclass(frozen=True)
 class Claim:
-    """One verdict; `row` is its place in the verdict table, `says` its sentence with names in plain words."""
+    """One verdict; `row` is its place in the verdict table, `says` its sentence with names in plain words.
+
+    `why` says of an undecided claim what would have decided it.
+    """
 
     row: int
     series: str
@@ -40,6 +43,7 @@ class Claim:
     n_subjects: int | None
     severity: int = 0
     says: str = ""
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -168,7 +172,22 @@ def _claim(row: int, cells: dict[Any, Any]) -> Claim:
         n_subjects=None if cells["n_subjects"] is None else int(cells["n_subjects"]),
         severity=parse_condition(condition).severity,
         says=friendly(sentence, condition),
+        why=_why(cells),
     )
+
+
+def _why(cells: dict[Any, Any]) -> str:
+    """Return why a claim is undecided; empty for others."""
+    rule = text(cells.get("rule"))
+    if text(cells["verdict"]) != "INCONCLUSIVE" or not rule:
+        return ""
+    measured = rule.removeprefix("5 INCONCLUSIVE: ")
+    if measured.startswith("excess "):
+        return (
+            f"{measured}. IGNORES needs both intervals within the margin: the excess over a paraphrase and the raw"
+            " change; REACTS needs the excess beyond it."
+        )
+    return f"{measured}."
 
 
 def _sentence(cells: dict[Any, Any]) -> str:

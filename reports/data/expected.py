@@ -91,6 +91,21 @@ def condition_expectations(results: pd.DataFrame) -> dict[str, str]:
     return dict(ordered)
 
 
+def required(results: pd.DataFrame) -> dict[str, str]:
+    """Return what every condition is judged by: `condition_expectations`, with single image changes as "invariant"."""
+    stated = condition_expectations(results)
+    single = {c for c in stated if parse_condition(c).family == "image"}
+    return {c: "invariant" if c in single else e for c, e in stated.items()}
+
+
+def failures(frames: Frames) -> tuple[tuple[str, str], ...]:
+    """Return (series, condition) of every claim whose verdict is not what the change should do."""
+    expectations = condition_expectations(frames.results)
+    claims = [_row(row, expectations) for row in frames.verdicts.to_dict("records")]
+    failed = [(str(c["series"]), str(c["condition"])) for c in claims if c["met"] in ("no", "no*")]
+    return tuple(dict.fromkeys(failed))
+
+
 def met(verdict: str, expectation: str) -> str:
     """Return whether `verdict` is what `expectation` asks for: yes, no, undecided, not testable, or "" (nothing asked).
 

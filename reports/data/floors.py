@@ -25,12 +25,15 @@ def floor_scores(effects: pd.DataFrame, results: pd.DataFrame | None = None, *, 
     return floors if painted is None else pd.concat([floors, painted], ignore_index=True)
 
 
-def unheeded_class(effects: pd.DataFrame, margin: float | None, notes: Sequence[str]) -> list[str]:
+def unheeded_class(
+    effects: pd.DataFrame, verdicts: pd.DataFrame, margin: float | None, notes: Sequence[str]
+) -> list[str]:
     """Return one sentence per model whose Dice is shown to stay when the prompt asks for another class.
 
     Args:
         effects: rows with `series`, `model`, `condition`, `metric`, `clean_mean`, `perturbed_mean`, `effect` and the
             ends of its interval.
+        verdicts: rows with `series`, `claim`, `condition`, `verdict`: what was decided by the mask change is said too.
         margin: the plan's margin of Dice; without one nothing is said.
         notes: warnings of the run; a model of which they say that its score does not come from what was asked for needs
             no second one.
@@ -39,11 +42,14 @@ def unheeded_class(effects: pd.DataFrame, margin: float | None, notes: Sequence[
         return []
     rows = effects[(effects["condition"] == "wrong_class") & (effects["metric"] == "dice")]
     shown = rows[pd.to_numeric(rows["ci_high"], errors="coerce") < float(margin)]
+    judged = verdicts[(verdicts["condition"] == "wrong_class") & (verdicts["claim"] == "prompt")]
+    decided = dict(zip(judged["series"], judged["verdict"], strict=True))
     return [
-        f"{row['series']}: asked for another class, it still scores {number(row['perturbed_mean'])} against the first"
-        f" target, of {number(row['clean_mean'])} when asked for that (loss {number(row['effect'])}"
-        f" {interval(row['ci_low'], row['ci_high'])}, within the margin of {margin:g}). It draws nearly the same mask"
-        " whatever class the prompt names: it cannot be trusted to find what it is asked for."
+        f"{row['series']} does not heed the class that is asked for: under prompts for another class it still scores"
+        f" {number(row['perturbed_mean'])} against the first target, of {number(row['clean_mean'])} when asked for that"
+        f" (loss {number(row['effect'])} {interval(row['ci_low'], row['ci_high'])}, within the margin of {margin:g})."
+        " It cannot be trusted to find a structure by its name. This is about the class alone, not about other words;"
+        f" by mask change the verdict on target words is {decided.get(row['series'], 'not given')}."
         for row in shown.to_dict("records")
         if not any(note.startswith(f"No robustness of {row['model']} ") for note in notes)
     ]

@@ -9,6 +9,7 @@ import pandas as pd
 
 from robustness.reports.data.origins import Origin, origins
 from robustness.reports.data.run_tables import RunTables
+from robustness.results import part_name
 
 
 @dataclass(frozen=True)
@@ -48,10 +49,18 @@ def merge(runs: Sequence[RunTables]) -> Frames:
 
 
 def _with_second_target(gallery: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
-    """Return the gallery with the Dice against the second target from the rows: older runs did not store it there."""
+    """Return the gallery with the Dice against the second target from the rows, where the prompt asks for it.
+
+    Clean rows have that score as well, to be compared with; beside their image it would say what nobody asked for.
+    """
     if gallery.empty or "dice_other" not in results:
         return gallery
     keys = ["series", "condition", "case_id", "prompt_index"]
-    scores = results[results["dice_other"].notna()].drop_duplicates(keys)[[*keys, "dice_other"]]
+    asked = results["condition"].map(_asks_for_second)
+    scores = results[results["dice_other"].notna() & asked].drop_duplicates(keys)[[*keys, "dice_other"]]
     filled = gallery.drop(columns="dice_other", errors="ignore").merge(scores, on=keys, how="left")
     return filled.set_index(gallery.index)
+
+
+def _asks_for_second(condition: object) -> bool:
+    return any(part_name(part) == "other" for part in str(condition).split("+"))

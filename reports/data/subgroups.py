@@ -71,6 +71,8 @@ def _of(table: pd.DataFrame, grouping: str, metric: str, alpha: float) -> pd.Dat
     clean = clean.rename(columns={"mean_low": "ci_low", "mean_high": "ci_high"})
     changed = groups[groups["condition"] == IMAGES][[*_KEYS, *_OF_LOSS]].rename(columns=_OF_LOSS)
     rows = clean.merge(changed, on=_KEYS, how="left")
-    rows = rows.assign(series=rows["model"], grouping=grouping.removeprefix(PREFIX))
+    # Readers of data write "unknown" where a case states nothing.
+    named = rows["group"].replace("unknown", "not stated")
+    rows = rows.assign(series=rows["model"], grouping=grouping.removeprefix(PREFIX), group=named)
     rows["note"] = rows["note"].where(rows["note"] == "", f"too few units (< {FEW})")
     return rows.sort_values(["series", "dataset", "mean"], kind="stable", na_position="last")[list(COLUMNS)]

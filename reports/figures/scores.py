@@ -18,11 +18,14 @@ from robustness.reports.words import condition_words, metric_words, number
 _SCORE_COLUMNS = columns(
     ("series", "model"),
     ("n", "cases"),
-    ("mean", "mean"),
+    ("mean", "mean of cases"),
     ("median", "median"),
     ("low", "25%"),
     ("high", "75%"),
 )
+
+
+_OF_CASES = "Here every case counts once; the score on the first screen gives every unit of inference the same weight."
 
 
 @FIGURES.add("scores")
@@ -50,7 +53,7 @@ class Scores(FigureEntry):
         ]
         alt = f"Distribution of the clean Dice per case: {'; '.join(sentences)}."
         table = table_of(pd.DataFrame(rows), "t-scores", "Clean scores", [*_SCORE_COLUMNS, *floor_columns])
-        return [FigureText("scores", "scores", "", "Clean Dice per case, and the floors", alt, table)]
+        return [FigureText("scores", "scores", "", "Clean Dice per case, and the floors", alt, table, (_OF_CASES,))]
 
     def draw(self, caption: FigureText, frames: Frames) -> go.Figure:
         """Return the distributions with their floors."""

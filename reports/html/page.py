@@ -15,6 +15,8 @@ from robustness.errors import InputError, suggest
 from robustness.files import check_writable, write_text
 from robustness.reports import words
 from robustness.reports.data import datatable, row_data
+from robustness.reports.data.claims import ORDER, ROBUST_ORDER
+from robustness.reports.data.expected import failures, required
 from robustness.reports.data.frames import Frames, merge
 from robustness.reports.data.gallery import Gallery, make_gallery
 from robustness.reports.data.run_tables import read_runs
@@ -99,8 +101,18 @@ def render(report: Report, frames: Frames, gallery: Gallery, *, compare_first: b
         anchor=_anchors(frames), verdict_styles=words.VERDICTS, report=report, figure_entries=figure_entries()
     )
     return environment.get_template("page.html.j2").render(
-        css=_markup(_asset("page.css")), compare_first=compare_first, **_scripts(report, frames, gallery)
+        css=_markup(_asset("page.css")),
+        compare_first=compare_first,
+        prompt_verdicts=_occurring(frames, ("prompt", "abstention"), ORDER),
+        robust_verdicts=_occurring(frames, ("robustness",), ROBUST_ORDER),
+        **_scripts(report, frames, gallery),
     )
+
+
+def _occurring(frames: Frames, claims: Sequence[str], order: Sequence[str]) -> list[str]:
+    """Return the verdicts that a key has to explain: those of `claims` that occur, in page order."""
+    rows = frames.verdicts[frames.verdicts["claim"].isin(claims)]
+    return [verdict for verdict in order if verdict in set(rows["verdict"])]
 
 
 def _anchors(frames: Frames) -> Callable[[Any, Any], str]:
@@ -144,6 +156,8 @@ def _data(report: Report, frames: Frames, gallery: Gallery) -> dict[str, Any]:
         "pictures": row_data.packed_records([asdict(p) for p in gallery.pictures]),
         "images": gallery.images,
         "verdicts": _verdicts(frames),
+        "required": required(frames.results),
+        "failed": [f"{series}\n{condition}" for series, condition in failures(frames)],
         "rows": row_data.packed_rows(row_data.row_data(frames)),
     }
 

@@ -49,7 +49,7 @@ def limitations(runs: Sequence[RunTables], frames: Frames, facts: Sequence[RunFa
         " phrasings may differ.",
         "Margins are choices made in the plan. A change inside a margin can still matter for one patient.",
         "A verdict without a star is certified: a distribution-free test over independent units agrees. A star"
-        " says that it does not: rare reactions or collapses stay open. IGNORES*, ROBUST* and FOLLOWS* may be wrong in"
+        f" ({_starred(frames)}) says that it does not: rare reactions or collapses stay open. IGNORES*, ROBUST* and FOLLOWS* may be wrong in"
         " up to four times as many studies as without it, and are INCONCLUSIVE where not even that is shown.",
         "A missing reaction says that the words were not used here, not that the model cannot use them.",
     ]
@@ -68,6 +68,12 @@ def limitations(runs: Sequence[RunTables], frames: Frames, facts: Sequence[RunFa
         "The report supports evidence for robustness and prompt reliance; it certifies no conformity with any rule."
     )
     return tuple(sentences)
+
+
+def _starred(frames: Frames) -> str:
+    """Name the verdicts that carry a star here."""
+    starred = sorted(v for v in frames.verdicts["verdict"].astype(str).unique() if v.endswith("*"))
+    return f"here {listing(starred)}" if starred else "no verdict here has one"
 
 
 def not_applicable(frames: Frames) -> DataTable:
@@ -114,12 +120,13 @@ def _units(facts: Sequence[RunFacts]) -> str:
 def _effects(runs: Sequence[RunTables], frames: Frames) -> str:
     table = frames.effects[frames.effects["condition"] != "clean"]
     family = _range(table["family_size"], 0)
-    used = listing(sorted({str(m) for m in table["ci_method"].dropna()})) or MISSING
+    counted = table["ci_method"].dropna().astype(str).value_counts().sort_index()
+    used = "; ".join(f"{method} ({count(int(n), 'effect')})" for method, n in counted.items()) or MISSING
     return (
         "Every change is compared with the clean prediction of the same case. An effect is the mean paired"
         " difference, signed so that positive is worse; mask_change is the mean of 1 − IoU with the clean mask."
-        f" Interval: {used}, 1 − alpha with alpha = {setting(runs, 'alpha')}. p-values: sign flips of whole units"
-        f" with {setting(runs, 'resamples')} resamples, corrected over a family of {family} conditions by"
+        f" Kinds of interval: {used}; level 1 − alpha with alpha = {setting(runs, 'alpha')}. p-values: sign flips of"
+        f" whole units with {setting(runs, 'resamples')} resamples, corrected over a family of {family} conditions by"
         f" {setting(runs, 'correction')}."
     )
 

@@ -14,6 +14,8 @@ from robustness.reports.data.run_tables import RunTables
 from robustness.reports.words import MISSING, count, friendly, listing
 
 _MOST_PAIRS = 300
+# Longer lists and tables of hashes are counted on the page; the run's manifest has them in full.
+_MOST_ENTRIES = 24
 _SECTIONS = (
     ("suite_version", "created", "seed", "device", "precision", "threads", "plan_sha256"),
     ("model",),
@@ -104,7 +106,7 @@ def warnings(runs: Sequence[RunTables], facts: Sequence[Sequence[RunFacts]]) -> 
             sentences.append(f"{series}: {count(failed, 'row')} could not be evaluated; they are listed under Methods.")
         recorded = [str(w) for w in run.manifest.get("warnings") or () if not str(w).startswith(DECLARED)]
         margin = _mapping(run.manifest.get("statistics")).get("margin_dice")
-        sentences += unheeded_class(run.effects, margin, recorded)
+        sentences += unheeded_class(run.effects, run.verdicts, margin, recorded)
         sentences += [friendly(warning, "") for warning in recorded]
         sentences += guessed_conventions(run)
     return tuple(dict.fromkeys(sentences))
@@ -175,16 +177,25 @@ def flatten(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
         >>> list(flatten({"a": {"b": 1}}))
         [('a.b', '1')]
     """
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and len(value) > _MOST_ENTRIES and all(map(_is_digest, value.values())):
+        yield name, f"{len(value):,} files; the sha256 of each stands in the run's manifest.json"
+    elif isinstance(value, Mapping):
         for key, inner in value.items():
             yield from flatten(inner, f"{name}.{key}" if name else str(key))
     elif isinstance(value, list | tuple) and any(isinstance(v, Mapping) for v in value):
         for index, inner in enumerate(value):
             yield from flatten(inner, f"{name}[{index}]")
+    elif isinstance(value, list | tuple) and len(value) > _MOST_ENTRIES:
+        first = ", ".join(map(str, value[:3]))
+        yield name, f"{len(value):,} entries ({first}, ...); all of them stand in the run's manifest.json"
     elif isinstance(value, list | tuple):
         yield name, ", ".join(map(str, value)) or "none"
     else:
         yield name, MISSING if value is None or value == "" else str(value)
+
+
+def _is_digest(value: Any) -> bool:
+    return isinstance(value, str) and len(value) == 64
 
 
 def merge_facts(facts: Sequence[RunFacts]) -> tuple[RunFacts, ...]:

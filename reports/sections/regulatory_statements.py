@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from robustness.reports.data.claims import ORDER, ROBUST_ORDER
+from robustness.reports.data.model_facts import model_facts
 from robustness.reports.data.prompt_truth import truth_text
 from robustness.reports.data.run_tables import RunTables
 from robustness.reports.data.unit_means import unit_interval
@@ -49,7 +50,7 @@ def _identity(d: RegulatoryContext) -> list[str]:
             fields = {str(k): v for k, v in _mapping(model).items() if not isinstance(v, Mapping) and v is not None}
             description = "; ".join(f"{k} {v}" for k, v in fields.items()) or MISSING
             statements.append(
-                f"Model of run {run.name}: {description}. Input: one 2D image and one text prompt. Output: one mask."
+                f"Model of run “{run.name}”: {description}. Input: one 2D image and one text prompt. Output: one mask."
             )
     prompts = d.frames.results[d.frames.results["condition"] == "clean"]["prompt"].dropna()
     if len(prompts):
@@ -89,7 +90,7 @@ def _recorded(run: RunTables) -> str:
     created = text(run.manifest.get("created"))
     dated = f" (manifest dated {created})" if created else ""
     return (
-        f"The plan of run {run.name} was stored with the run{dated}, and a changed plan is refused on resuming. When"
+        f"The plan of run “{run.name}” was stored with the run{dated}, and a changed plan is refused on resuming. When"
         " the margins were chosen, and whether anyone had seen results before, no run can show: registration with a"
         " date is the submitter's."
     )
@@ -108,7 +109,17 @@ def _data(d: RegulatoryContext) -> list[str]:
     clean = d.frames.results[d.frames.results["condition"] == "clean"].drop_duplicates(["dataset", "case_id"])
     empty = clean["both_empty"].eq(True).fillna(False) | clean["hallucinated"].eq(True).fillna(False)
     statements.append(f"Empty reference masks: {int(empty.sum())} of {count(len(clean), 'case')}.")
-    return [*statements, truth_text(d.frames, d.runs)]
+    return [*statements, *_independence(d), truth_text(d.frames, d.runs)]
+
+
+def _independence(d: RegulatoryContext) -> list[str]:
+    """Say what the run records of the training data, and that it cannot show who was among them."""
+    trained = [f"{model.series} on {model.training}" for model in model_facts(d.runs) if model.training != MISSING]
+    known = f"Recorded training data: {'; '.join(trained)}. " if trained else ""
+    return [
+        f"{known}Patients and files of the training data are not in the run: that none of them is in the test data is"
+        " not shown here and is the submitter's."
+    ]
 
 
 def _performance(d: RegulatoryContext) -> list[str]:
@@ -148,14 +159,17 @@ def _repeat(d: RegulatoryContext) -> list[str]:
     moved = pd.to_numeric(rerun["mask_change"], errors="coerce").dropna()
     statements = ["No second run of the same input was made."]
     if len(moved):
-        statements = [
-            f"The same input was predicted twice in {count(len(moved), 'row')}: largest mask change"
-            f" {number(float(moved.max()), 4)}."
-        ]
+        units = count(int(rerun.loc[moved.index, "subject_id"].nunique()), "unit")
+        same = (
+            "every mask was the same. The interval that the table of effects gives for it is no scatter: it says what"
+            " so few units cannot exclude."
+        )
+        found = same if moved.max() == 0 else f"largest mask change {number(float(moved.max()), 4)}."
+        statements = [f"The same input was predicted twice in {count(len(moved), 'row')} of {units}: {found}"]
     return statements + [
         f"Device {run.manifest.get('device') or MISSING}, precision"
         f" {run.manifest.get('precision') or MISSING}, seed {run.manifest.get('seed', MISSING)}"
-        f" (run {run.name})."
+        f" (run “{run.name}”)."
         for run in d.runs
     ]
 
@@ -237,7 +251,7 @@ def _evidence(d: RegulatoryContext) -> list[str]:
     statements = []
     for run in d.runs:
         statements.append(
-            f"Run {run.name}: made {run.manifest.get('created') or MISSING} with version"
+            f"Run “{run.name}”: made {run.manifest.get('created') or MISSING} with version"
             f" {run.manifest.get('suite_version') or MISSING}; plan sha256"
             f" {run.manifest.get('plan_sha256') or MISSING}. `robustness verify` on its folder recomputes the hashes"
             " and derives effects and verdicts again from the rows."

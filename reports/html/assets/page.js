@@ -149,12 +149,15 @@
     const stack = make("div", "stack", layer(image, "layer-image", title), layer(mask, "layer-mask", ""), layer(reference, "layer-reference", ""));
     return make("figure", "panel", stack, make("figcaption", "", `${title}, Dice ${of || ""}`, make("b", "", score(dice)), extra));
   };
+  // Where the prompt asks for something else the Dice to the first target is no failure: its label says so.
+  const asksElse = (p) => ["follow", "change", "abstain", "none", "control"].includes(data.required[p.condition]) && p.prompt.some((s) => s[0]);
+  const rankOf = (p) => (p.rank === "worst" && ["none", "control"].includes(data.required[p.condition]) && !["clean", "rerun"].includes(p.condition) ? "largest change" : p.rank);
   // Where the prompt asks for a second target its outline is drawn, so its Dice comes first.
   const second = (p) => typeof p.dice_other === "number";
   const behind = (p) => [second(p) ? `to the first ${score(p.dice)}` : "", p.mask_change === null ? "" : `mask change ${score(p.mask_change)}`].filter(Boolean);
-  const pair = (p) => make("div", "pair",
+  const pair = (p) => p.condition === "clean" ? make("div", "pair", panel(p.image, p.reference, p.clean, "clean", p.dice_clean, null)) : make("div", "pair",
     panel(p.image, p.reference, p.clean, "clean", p.dice_clean, null),
-    panel(p.image_changed, p.reference_changed, p.changed, "changed", second(p) ? p.dice_other : p.dice, behind(p).length ? `, ${behind(p).join(", ")}` : null, second(p) ? "to the second target " : ""));
+    panel(p.image_changed, p.reference_changed, p.changed, "changed", second(p) ? p.dice_other : p.dice, behind(p).length ? `, ${behind(p).join(", ")}` : null, second(p) ? "to the second target " : asksElse(p) ? "to the first target " : ""));
   const promptLine = (title, segments) => {
     const line = make("p", "prompt", make("span", "", title));
     for (const [differs, words] of segments) line.append(differs ? make("mark", "", words) : words);
@@ -183,7 +186,7 @@
     return make("details", "inputs", make("summary", "", "inputs"), make("dl", "", ...lines.flatMap(([name, value]) => [make("dt", "", name), make("dd", "", value)])));
   };
   const card = (p) => {
-    const node = make("article", "card", make("h3", "", p.words), make("p", "who", `${several ? `${p.series} · ` : ""}${p.case_id} · ${p.rank}`), pair(p), ...prompts(p), inputs(p));
+    const node = make("article", "card", make("h3", "", p.words), make("p", "who", `${several ? `${p.series} · ` : ""}${p.case_id} · ${rankOf(p)}`), pair(p), ...prompts(p), inputs(p));
     node.dataset.id = p.id;
     return node;
   };
@@ -204,16 +207,22 @@
         filters.elements[name].append(option);
       }
     };
-    options("series", data.pictures.map((p) => [p.series, p.series]));
-    options("condition", data.pictures.map((p) => [p.condition, p.words]));
-    options("verdict", data.pictures.flatMap(verdictsOf).map((v) => [v, v]));
-    options("rank", data.pictures.map((p) => [p.rank, p.rank]));
+    // Clean inputs first, then what failed; a section on failures shows nothing else where there is any.
+    const failed = new Set(data.failed);
+    const turn = (p) => (p.condition === "clean" ? 0 : failed.has(`${p.series}\n${p.condition}`) ? 1 : 2);
+    const failing = data.pictures.filter((p) => turn(p) < 2 && p.rank === "worst");
+    const pool = "failures" in filters.dataset && failing.length ? failing : data.pictures;
+    const ordered = [...pool].sort((a, b) => turn(a) - turn(b));
+    options("series", ordered.map((p) => [p.series, p.series]));
+    options("condition", ordered.map((p) => [p.condition, p.words]));
+    options("verdict", ordered.flatMap(verdictsOf).map((v) => [v, v]));
+    options("rank", ordered.map((p) => [rankOf(p), rankOf(p)]));
     const showCards = () => {
       const f = filters.elements;
       const wanted = f.case.value.toLowerCase();
-      const found = data.pictures.filter((p) => (!f.series.value || p.series === f.series.value)
+      const found = ordered.filter((p) => (!f.series.value || p.series === f.series.value)
         && (!f.condition.value || p.condition === f.condition.value) && (!f.verdict.value || verdictsOf(p).includes(f.verdict.value))
-        && (!f.rank.value || p.rank === f.rank.value) && (!wanted || p.case_id.toLowerCase().includes(wanted)));
+        && (!f.rank.value || rankOf(p) === f.rank.value) && (!wanted || p.case_id.toLowerCase().includes(wanted)));
       cards.replaceChildren(...found.slice(0, limit).map(card));
       cards.classList.toggle("hide-reference", !f.reference.checked);
       cards.classList.toggle("hide-masks", !f.masks.checked);

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from robustness.reports.data.datatable import frame_of
-from robustness.reports.data.expected import condition_expectations, expected_table, met
+from robustness.reports.data.expected import condition_expectations, expected_table, failures, met, required
 from robustness.reports.data.frames import merge
 from robustness.reports.data.run_tables import RunTables
 from robustness.reports.exports.summary import write_summary
@@ -87,3 +87,21 @@ def test_where_abstention_is_judged_the_mere_reaction_is_not(runs: tuple[RunTabl
     table = frame_of(expected_table(replace(frames, verdicts=verdicts)))
     (row,) = table[table["condition"] == "wrong_class"].to_dict("records")
     assert (row["claim"], row["expected"], row["met"]) == ("abstention", "mask is empty", "no")
+
+
+def test_what_failed_is_what_the_table_counts_as_no(runs: tuple[RunTables, ...]) -> None:
+    frames = merge(runs)
+    table = frame_of(expected_table(frames))
+    at_worst = {(r["series"], r["condition"]) for r in table.to_dict("records") if r["met"] in ("no", "no*")}
+    failed = set(failures(frames))
+    assert at_worst
+    assert at_worst <= failed
+    for series, condition in failed:
+        verdicts = frames.verdicts[(frames.verdicts["series"] == series) & (frames.verdicts["condition"] == condition)]
+        assert set(verdicts["verdict"].str.rstrip("*")) & {"FRAGILE", "IGNORES", "HALLUCINATES"}
+
+
+def test_a_single_image_change_is_required_to_leave_the_mask_alone(runs: tuple[RunTables, ...]) -> None:
+    asked = required(runs[0].results)
+    assert {e for c, e in asked.items() if c.startswith("image:") and "+" not in c} == {"invariant"}
+    assert asked["other:side"] == "follow"

@@ -192,6 +192,7 @@ def test_a_card_shows_all_inputs_and_how_to_compute_it_again(
     fresh: Browser, page: Path, run_folders: list[Path]
 ) -> None:
     fresh.open(page)
+    fresh.evaluate("window.auditPage.pictures('film-unet', 'antonym:side', '')")
     lines = fresh.evaluate(
         "(() => { const c = [...document.querySelectorAll('.card')].find((n) => n.querySelector('h3').textContent"
         " === 'side words swapped for their opposite'); const d = c.querySelector('details.inputs');"
@@ -202,3 +203,31 @@ def test_a_card_shows_all_inputs_and_how_to_compute_it_again(
     row = table.iloc[int(lines["row"].split()[0])]
     assert (row["condition"], row["case_id"]) == (lines["condition"], lines["case"])
     assert lines["row"].endswith(f"(robustness replay RUN --row {row.name})")
+
+
+def test_the_section_on_failures_shows_failures(fresh: Browser, run_folders: list[Path], tmp_path: Path) -> None:
+    """It showed the swaps that the model had answered rightly, as “worst” with Dice 0."""
+    fresh.open(write_report(run_folders, tmp_path / "reg.html", edition="regulatory"))
+    shown = fresh.evaluate(
+        "[...document.querySelector('#gallery-filters').elements.condition.options].map((o) => o.value).filter(Boolean)"
+    )
+    verdicts = pd.concat([pd.read_parquet(f / "verdicts.parquet") for f in run_folders])
+    failing = verdicts[verdicts["verdict"].str.rstrip("*").isin(["FRAGILE", "IGNORES", "HALLUCINATES"])]
+    assert shown
+    assert set(shown) <= {"clean", *failing["condition"]}
+
+
+def test_scores_and_ranks_of_a_swap_do_not_call_success_a_failure(fresh: Browser, page: Path) -> None:
+    fresh.open(page)
+    captions = fresh.evaluate(
+        "window.auditPage.pictures('film-unet', 'antonym:side', ''),"
+        " [...document.querySelectorAll('.card .panel:last-child figcaption')].map((n) => n.textContent)"
+    )
+    assert captions
+    assert all(text.startswith("changed, Dice to the first target") for text in captions)
+    ranks = fresh.evaluate(
+        "window.auditPage.pictures('film-unet', 'rare:side', ''),"
+        " [...document.querySelectorAll('.card .who')].map((n) => n.textContent.split(' · ').pop())"
+    )
+    assert "largest change" in ranks
+    assert "worst" not in ranks

@@ -119,6 +119,13 @@ def test_rows_and_pictures_of_a_second_target_carry_its_dice(runs: tuple[RunTabl
     assert report_gallery[report_gallery["condition"] != "other:side"]["dice_other"].isna().all()
 
 
+def test_the_picture_of_a_clean_input_speaks_of_no_second_target(runs: tuple[RunTables, ...]) -> None:
+    """Clean rows hold `dice_other` too: the page called it the score of a changed input."""
+    clean = runs[0].gallery.assign(condition="clean")
+    frames = merge([replace(runs[0], results=runs[0].results.assign(dice_other=0.055), gallery=clean)])
+    assert frames.gallery["dice_other"].isna().all()
+
+
 def test_columns_of_cases_are_not_called_images(runs: tuple[RunTables, ...]) -> None:
     report = content.build(runs)
     for table in [*report.tables, *(f.table for f in report.figures)]:
@@ -176,11 +183,11 @@ def test_a_class_that_changes_nothing_is_warned_of_before_any_number(
     effects.loc[at, ["effect", "ci_low", "ci_high"]] = (low + high) / 2, low, high
     report = content.build([replace(runs[0], effects=effects)])
     (row,) = effects[at].to_dict("records")
-    sentences = [w for w in report.warnings if "asked for another class" in w]
+    sentences = [w for w in report.warnings if "does not heed the class that is asked for" in w]
     assert bool(sentences) == warned
     if warned:
         assert (
-            f"still scores {row['perturbed_mean']:.3f} against the first target, of {row['clean_mean']:.3f}"
+            f"still scores {row['perturbed_mean']:.3f} against the first target, of {row['clean_mean']:.3f} when asked"
             in sentences[0]
         )
 
@@ -191,5 +198,28 @@ def test_of_a_score_that_the_prompt_does_not_make_one_warning_is_enough(runs: tu
     known = f"No robustness of {effects['model'].iloc[0]} on demo_brain is claimed: not above wrong_class prompts."
     manifest = {**runs[0].manifest, "warnings": [known]}
     warnings = content.build([replace(runs[0], effects=effects, manifest=manifest)]).warnings
-    assert not any("asked for another class" in w for w in warnings)
+    assert not any("does not heed" in w for w in warnings)
     assert any(w.endswith("not above prompts for another class.") for w in warnings)
+
+
+def test_an_undecided_claim_says_what_would_have_decided_it(runs: tuple[RunTables, ...]) -> None:
+    rule = "5 INCONCLUSIVE: excess 3.0% [2.5%, 3.7%], change 5.2% [4.7%, 6.0%], margin 5%"
+    verdicts = runs[0].verdicts.assign(verdict="INCONCLUSIVE", rule=rule)
+    claims = [
+        c for b in content.build([replace(runs[0], verdicts=verdicts)]).attributes for x in b.lines for c in x.claims
+    ]
+    assert claims
+    for claim in filter(None, claims):
+        assert claim.why.startswith("excess 3.0% [2.5%, 3.7%], change 5.2% [4.7%, 6.0%], margin 5%. IGNORES needs both")
+    decided = [c for b in content.build(runs).attributes for x in b.lines for c in x.claims if c is not None]
+    assert all(c.why == "" for c in decided if c.verdict != "INCONCLUSIVE")
+
+
+def test_stars_and_kinds_of_interval_are_those_that_occur(runs: tuple[RunTables, ...]) -> None:
+    verdicts = runs[0].verdicts.assign(verdict="REACTS*")
+    effects = runs[0].effects.assign(ci_method=["a way", *["another"] * (len(runs[0].effects) - 1)])
+    report = content.build([replace(runs[0], verdicts=verdicts, effects=effects)])
+    assert any("A star (here REACTS*) says that it does not" in line for line in report.limitations)
+    changed = effects[effects["condition"] != "clean"]["ci_method"].value_counts()
+    text = next(p.text for p in report.methods if p.title == "Effects")
+    assert f"another ({changed['another']} effects)" in text

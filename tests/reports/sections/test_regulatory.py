@@ -21,6 +21,7 @@ from robustness.reports.data.run_tables import RunTables, read_runs
 from robustness.reports.exports.annex import write_annex
 from robustness.reports.html.page import write_report
 from robustness.reports.sections import report as content
+from robustness.reports.sections.provenance import flatten
 from robustness.reports.sections.regulatory_sources import SOURCES
 from robustness.reports.sections.regulatory_table import ENTRIES
 from robustness.reports.sections.report import Report
@@ -199,3 +200,15 @@ def test_the_page_of_items_is_what_the_tables_say() -> None:
     spec.loader.exec_module(module)
     written = (ROOT / "docs" / "regulatory.md").read_text(encoding="utf-8")
     assert written == module.page(), "python .ci/regulatory_docs.py docs/regulatory.md"
+
+
+def test_independence_from_the_training_data_is_not_claimed(answered: Report) -> None:
+    text = " ".join(next(s for s in answered.regulatory if s.number == 4).statements)
+    assert "that none of them is in the test data is not shown here" in text
+
+
+def test_long_vocabularies_and_file_hashes_are_counted_not_listed() -> None:
+    pairs = dict(flatten({"words": list(map(str, range(500))), "files": {f"a{i}": f"{i:064x}" for i in range(332)}}))
+    assert pairs["words"] == "500 entries (0, 1, 2, ...); all of them stand in the run's manifest.json"
+    assert pairs["files"] == "332 files; the sha256 of each stands in the run's manifest.json"
+    assert dict(flatten({"files": {"a": "0" * 64}})) == {"files.a": "0" * 64}
