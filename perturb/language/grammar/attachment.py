@@ -14,7 +14,7 @@ _PLACE_PREPOSITIONS = frozenset("in within inside of on at throughout over into 
 _DIMENSIONS = frozenset("shape colour color size form texture appearance outline contour diameter length width".split())
 
 
-_FRAMED = re.compile(r"[\s,]*(?:to|on|towards?)?\s*(?:the)?\s*", re.IGNORECASE)
+_FRAMED = re.compile(r"(?:\s+(?:half|third|part|side|quarter))?[\s,]*(?:to|on|towards?)?\s*(?:the)?\s*", re.IGNORECASE)
 
 
 def _run_to_patient(tagged: Tagged, i: int, hi: int) -> int:
@@ -53,6 +53,9 @@ class Attachment(Relations):
         phrase = read_phrase(tagged, j, hi)
         if phrase.stop <= j:
             return j
+        if word == "from" and i and tagged.tags[i - 1] == "measure":
+            # "2 cm from the nipple": a distance, no place.
+            return phrase.stop
         placed = read_location(tagged, phrase, phrase.stop, self.modality)
         if placed is not None:
             return self._located(placed)
@@ -91,15 +94,22 @@ class Attachment(Relations):
         return phrase.stop
 
     def _follows_a_scan(self, i: int) -> bool:
-        return i > 0 and self.tagged.tags[i - 1] == "scan"
+        tags, before = self.tagged.tags, self.tagged.tokens[i - 1].lower if i else ""
+        return i > 0 and (
+            tags[i - 1] == "scan" or (i > 1 and tags[i - 2] == "scan" and before in words("classes.picture"))
+        )
 
     def _is_field(self, i: int, phrase: Phrase, hi: int) -> bool:
         """Tell whether "dermoscopy of the sole, ridges" names what was imaged before it names what is asked for."""
         tagged = self.tagged
         if not self._follows_a_scan(i) or phrase.stop >= hi - 1 or tagged.tags[phrase.stop] != "sign":
             return False
-        more = read_phrase(tagged, phrase.stop + 1, hi)
-        return more.name is not None and more.category in ("finding", "anatomy", "instrument", "")
+        k = phrase.stop + 1
+        while k < hi - 1 and tagged.tags[k] in ("sign", "patient", "scan"):
+            k += 1
+        more = read_phrase(tagged, k, hi)
+        asked = more.category in ("finding", "anatomy", "instrument") or tagged.tokens[k - 1].lower == ":"
+        return more.name is not None and asked
 
     def _counts_what(self, phrase: Phrase) -> bool:
         counted = any(m.kind == "number" for m in phrase.mods) and phrase.category not in ("picture", "patient")

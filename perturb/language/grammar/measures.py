@@ -47,7 +47,7 @@ _MEASURES = re.compile(
             r"(?:\d+(?:\.\d+)?(?:\s*/\s*\d+)?|(?-i:[A-D]))(?![\w.]\d|\w))",
             rf"(?P<grade>\b{_RANK}\s*[:=]?\s*(?:\d[a-d]?|{_ROMAN}|(?-i:[A-D]))(?:\s*[-–/]\s*(?:\d[a-d]?|{_ROMAN}))?(?![\w.]\d|\w))",
             r"(?P<tnm>\bp?[TNM][0-4][a-c]?(?:N[0-3][a-c]?)(?:M[01x])?\b)",
-            r"(?P<slice>\b(?:image|slice|frame|series|page|figure|fig\.?)\s+(?:no\.?\s*)?\d+(?:\s*(?:of|/)\s*\d+)?)",
+            r"(?P<slice>\b(?:(?:image|slice|frame|series|page|figure|fig\.?)\s+(?:no\.?\s*)?|no\.\s*)\d+(?:\s*(?:of|/)\s*\d+)?)",
             r"(?P<plus>\d\+(?:\s?/\s?\d\+?)?|\b\d+\s?/\s?\d+\b|\b\d of \d+\b)",
             r"(?P<zoom>\b\d+\s?[x×](?:\s+(?:objective|magnification))?(?!\w)|\b[x×]\s?\d+\b)",
             r"(?P<bvalue>\bb[- ]?(?:value)?\s*[=:]?\s*\d{2,4}\b|\b(?:TE|TR|TI)\s*[=:]?\s*\d+)",
@@ -58,8 +58,10 @@ _MEASURES = re.compile(
     ),
     re.IGNORECASE,
 )
+_HOUR = r"(?:\d{1,2}(?:[:.]\d\d)?|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)"
 _CLOCK = re.compile(
-    r"\b\d{1,2}(?:[:.]\d\d)?\s*(?:o\s?['\u2019]?\s?clock)(?: position)?|\b\d{1,2}:\d\d(?: position)?", re.I
+    rf"\b{_HOUR}\s*(?:o\s?['\u2019]?\s?clock)(?: position)?" r"|\b\d{1,2}:\d\d(?: position)?",
+    re.IGNORECASE,
 )
 _AGE = re.compile(
     r"\b(?:\d{1,3}|[a-z]+(?:-[a-z]+)?)[- ](?:years?|yrs?|months?|weeks?|days?)[- ]old\b|\baged \d{1,3}\b"

@@ -210,6 +210,9 @@ def may_trail(tagged: Tagged, i: int) -> bool:
     lower = tagged.tokens[i].lower
     if lower in LEVELS or (kind_of(lower) == "side" and lower != "both"):
         return True
+    if kind_of(lower) == "place" and tagged.tokens[i].text.isupper():
+        # "pneumonia RLL"
+        return True
     return kind_of(lower) in ("size", "colour", "shape", "texture", "margin", "signal") and not category_of(lower)
 
 

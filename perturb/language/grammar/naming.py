@@ -6,11 +6,12 @@ from robustness.perturb.language.grammar.headings import Headings
 from robustness.perturb.language.grammar.noun_phrase import Phrase, read_phrase
 from robustness.perturb.language.grammar.places import is_place_phrase, read_location
 from robustness.perturb.language.grammar.state import Target
-from robustness.perturb.language.grammar.vocabulary import is_adverb, kind_of, words
+from robustness.perturb.language.grammar.vocabulary import is_adverb, is_descriptive, kind_of, words
 
 _AMOUNTS = frozenset("cluster clusters group groups patch patches evidence amount amounts volume quantity".split())
 
 
+_ENDS = frozenset("tip tips end ends edge edges border borders base rim wall walls side sides stalk".split())
 _DEGREES = frozenset("high low increased decreased reduced raised abnormal intermediate loss".split())
 
 
@@ -68,6 +69,15 @@ class Naming(Headings):
             self._bare(phrase)
             return
         head = tagged.tokens[name[1] - 1].lower
+        if (
+            not self.targets
+            and phrase.stop in tagged.marks
+            and tagged.tags[phrase.stop] == "scan"
+            and is_descriptive(head)
+        ):
+            # "a sharp, well-centred red-free image"
+            self._bare(phrase._replace(name=None))
+            return
         if name[1] - name[0] == 1 and is_adverb(head):
             # "incidentally noted"
             return
@@ -111,6 +121,10 @@ class Naming(Headings):
             return
         if head in _AMOUNTS and following == "of":
             self._modify([m for m in phrase.mods if m.kind == "size"], "target")
+            return
+        if head in words("classes.quantity") and following == "of" and "measure" in tagged.tags and not self.targets:
+            # "diameter of the renal pelvis, 12 mm"
+            self.measured = True
             return
         if head in words("classes.quantity") and self._is_measured(phrase.stop):
             self._measured(phrase, hi)
@@ -177,6 +191,14 @@ class Naming(Headings):
     def _beside(self, phrase: Phrase) -> None:
         """A phrase after the target that is none: a place ("nodule, right upper lobe"), or nothing that is known."""
         last = self.targets[-1]
+        if phrase.name and self.text[last.stop : self._chars(phrase.name)[0]] == "_":
+            # "tumor_core"
+            self.targets[-1] = last._replace(stop=self._chars(phrase.name)[1])
+            return
+        bare = phrase.name and phrase.name[1] - phrase.name[0] == 1 and not phrase.mods and self._is_end(phrase)
+        if bare and (phrase.stop >= len(self.tagged.tokens) or self.tagged.tokens[phrase.stop].lower != "of"):
+            # "chest tube, tip near the apex": a part of the target itself.
+            return
         opening = self.tagged.tokens[phrase.start].lower
         if self.predicate and opening in ("a", "an") and phrase.category != "anatomy":
             # "the lesion is a benign naevus"
@@ -199,6 +221,9 @@ class Naming(Headings):
         else:
             self._modify([m for m in phrase.mods if m.kind == "measure"], "target")
 
+    def _is_end(self, phrase: Phrase) -> bool:
+        return self.tagged.tokens[phrase.stop - 1].lower in _ENDS
+
     def _bare(self, phrase: Phrase) -> None:
         """Modifiers alone: "indeterminate", "one top left", "roughly circular"."""
         level = list(phrase.mods)
@@ -206,7 +231,12 @@ class Naming(Headings):
             level = [m for m in level if m.kind != "number"]
         if phrase.stop in self.tagged.marks and self.tagged.tags[phrase.stop] == "scan":
             # "a dilated colour photograph": of the picture or of how it was made.
-            level = [m for m in level if m.kind not in ("size", "colour", "shape", "texture")]
+            sharp = words("quality.before_picture")
+            level = [
+                m._replace(kind="quality") if self.text[m.start : m.stop].lower() in sharp else m
+                for m in level
+                if m.kind not in ("size", "colour", "shape", "texture", "signal")
+            ]
         if (self.predicate or self.targets) and self._spreads(phrase):
             return
         if self.targets and level and all(m.kind == "number" for m in level):

@@ -42,8 +42,15 @@ class Relations(Reading):
 
     def _landmark(self, i: int, last: int, hi: int) -> int:
         tagged = self.tagged
-        while last < hi - 1 and last <= i + 4 and (tagged.tags[last] == "preposition" or self._is_way(last)):
+        while (
+            last < hi - 1
+            and last <= i + 4
+            and (tagged.tags[last] == "preposition" or self._is_way(last) or self._leads_on(i, last))
+        ):
             # "entering from the bottom right", "extending caudally from the foramen"
+            if self._leads_on(i, last):
+                last = tagged.spans.get(last, last + 1)
+                continue
             if kind_of(tagged.tokens[last].lower) == "direction":
                 self._add("direction", tagged.tokens[last].start, tagged.tokens[last].stop)
             last += 1
@@ -107,6 +114,11 @@ class Relations(Reading):
         lower = self.tagged.tokens[i].lower
         leads = self.tagged.tags[i + 1] in ("preposition", "relation")
         return leads and ((lower.endswith("ly") and kind_of(lower) == "direction") or lower.endswith(("wards", "ward")))
+
+    def _leads_on(self, i: int, last: int) -> bool:
+        """Tell whether a relation stands behind a verb and its adverb: "grows cranially along the ureter"."""
+        tags = self.tagged.tags
+        return last > i + 1 and tags[last] == "relation" and self.tagged.tokens[last - 1].lower.endswith("ly")
 
     def _off_centre(self, i: int, last: int, placed: Placed) -> Placed:
         """Let "below" belong to the place in "just below the centre of the image"."""

@@ -208,7 +208,7 @@ def _class_of(lower: str) -> str:
 
 
 _DIGIT = re.compile(
-    r"\d|\b(?:grade|stage|segment|level|type|class|zone|station|fields?|hpfs?|[ivx]{1,4}[a-f]?)\b", re.IGNORECASE
+    r"\d|\b(?:grade|stage|segment|level|type|class|zone|station|fields?|hpfs?|clock|[ivx]{1,4}[a-f]?)\b", re.IGNORECASE
 )
 _BOUNDS = frozenset({"under", "over", "above", "below", "around", "beyond"})
 _BE = frozenset({"is", "are", "was", "were", "may", "might", "seems", "appears", "has", "have"})

@@ -93,7 +93,8 @@ def verb_at(tokens: Sequence[Token], tags: Sequence[str], i: int) -> int:
     while stop < min(len(tokens), i + 3) and tokens[stop].lower.endswith("ly") and tags[stop] == "word":
         # "spreads diffusely over", "extends superiorly into"
         stop += 1
-    leads = stop < len(tokens) and tags[stop] == "preposition" and tokens[stop].lower != "of"
+    along = stop < len(tokens) and stop > i + 1 and tags[stop] == "relation"
+    leads = along or (stop < len(tokens) and tags[stop] == "preposition" and tokens[stop].lower != "of")
     if is_known or (is_base and (relative or plural)):
         if not relative and kind_of(tokens[i - 1].lower) and not category_of(tokens[i - 1].lower):
             # "irregular borders the": no subject stands before.

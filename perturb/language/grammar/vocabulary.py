@@ -82,7 +82,7 @@ _SUFFIXES = (
     ("texture", ("less",)),
     ("side", ("-sided",)),
     ("pathology", ("-grade", "-looking", "-appearing", "-differentiated")),
-    ("size", ("-sized", "-segment", "-length")),
+    ("size", ("-sized", "-segment", "-length", "-bore", "-calibre", "-caliber", "-gauge")),
 )
 _SIGNAL = re.compile(
     r"(?:[a-z0-9]+-)?(?:hyper|hypo|iso|an|hetero|non-?)-?(?:echoic|echogenic|dens[ei]\w*|intens[ei]\w*|attenuat\w+|reflective|"
