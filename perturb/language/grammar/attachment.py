@@ -63,34 +63,38 @@ class Attachment(Relations):
             return self._modifying(word, phrase)
         if not phrase.mods and phrase.name[1] - phrase.name[0] == 1 and tagged.tokens[j].lower in _DIMENSIONS:
             return phrase.stop
-        if word == "of" and not self.targets:
-            return phrase.stop if self._is_field(i, phrase, hi) else j
-        if self.measured and not self.targets and phrase.category not in ("picture", "patient"):
-            # "thickness of 1 mm in the carotid artery"
-            return j
-        if word == "of" and self.targets and self._touches(i) and self._counts_what(phrase):
+        if not self.targets:
+            return self._before_a_target(i, j, phrase, hi)
+        if phrase.category in ("picture", "patient"):
+            return phrase.stop
+        if word == "of" and self._touches(i) and self._counts_what(phrase):
             # "a nest of about 20 cells": the cells are what is asked for.
             self.targets.pop()
             return j
-        if not self.targets and phrase.category == "finding" and not self._named_later(phrase.stop):
-            # "features suspicious of malignancy in this nodule"
-            return j
-        if phrase.category in ("picture", "patient") or (
-            not self.targets and word not in ("of",) and self._named_later(phrase.stop)
-        ):
-            return phrase.stop if phrase.category in ("picture", "patient") or not self.targets else j
-        if word == "of" and self.targets and self._touches(i) and self._goes_on(phrase, i):
+        if word == "of" and self._touches(i) and self._goes_on(phrase, i):
             return self._extend(phrase, hi)
         noun = self._noun_kind(phrase)
-        if noun and word in ("of", "in") and self.targets:
+        if noun and word in ("of", "in"):
             self._by_noun(phrase)
             return phrase.stop
-        if word in ("over", "onto", "upon") and phrase.category != "anatomy" and self.targets and not phrase.part:
+        if word in ("over", "onto", "upon") and phrase.category != "anatomy" and not phrase.part:
             # "a veil over a network": a finding is no place.
             return self._landmark(i, i + 1, hi)
         placed_part = any(m.kind in ("place", "direction") for m in phrase.mods)
-        if word in _PLACE_PREPOSITIONS and self.targets and (phrase.category != "generic" or placed_part):
+        if word in _PLACE_PREPOSITIONS and (phrase.category != "generic" or placed_part):
             return self._place(phrase, hi)
+        return phrase.stop
+
+    def _before_a_target(self, i: int, j: int, phrase: Phrase, hi: int) -> int:
+        """Return where to read on behind a preposition at `i` with no target yet: at its phrase (`j`), or behind it."""
+        if self.tagged.tokens[i].lower == "of":
+            return phrase.stop if self._is_field(i, phrase, hi) else j
+        if self.measured and phrase.category not in ("picture", "patient"):
+            # "thickness of 1 mm in the carotid artery"
+            return j
+        if phrase.category == "finding" and not self._named_later(phrase.stop):
+            # "features suspicious of malignancy in this nodule"
+            return j
         return phrase.stop
 
     def _follows_a_scan(self, i: int) -> bool:
@@ -109,6 +113,7 @@ class Attachment(Relations):
             k += 1
         more = read_phrase(tagged, k, hi)
         asked = more.category in ("finding", "anatomy", "instrument") or tagged.tokens[k - 1].lower == ":"
+        asked = asked or (more.category == "" and k == phrase.stop + 1)
         return more.name is not None and asked
 
     def _counts_what(self, phrase: Phrase) -> bool:

@@ -11,6 +11,7 @@ from robustness.perturb.language.grammar.vocabulary import is_adverb, is_descrip
 _AMOUNTS = frozenset("cluster clusters group groups patch patches evidence amount amounts volume quantity".split())
 
 
+_FRACTIONS = frozenset("one-third two-thirds one-half one-quarter three-quarters one-fifth two-fifths".split())
 _ENDS = frozenset("tip tips end ends edge edges border borders base rim wall walls side sides stalk".split())
 _DEGREES = frozenset("high low increased decreased reduced raised abnormal intermediate loss".split())
 
@@ -118,6 +119,10 @@ class Naming(Headings):
             and not head.startswith("part")
         ):
             self.fallback = phrase
+            return
+        if head in _FRACTIONS and following == "of" and not self.targets and phrase.name:
+            # "two-thirds of the spleen"
+            self._add("measure", *self._chars(phrase.name))
             return
         if head in _AMOUNTS and following == "of":
             self._modify([m for m in phrase.mods if m.kind == "size"], "target")

@@ -42,25 +42,12 @@ class Relations(Reading):
 
     def _landmark(self, i: int, last: int, hi: int) -> int:
         tagged = self.tagged
-        while (
-            last < hi - 1
-            and last <= i + 4
-            and (tagged.tags[last] == "preposition" or self._is_way(last) or self._leads_on(i, last))
-        ):
-            # "entering from the bottom right", "extending caudally from the foramen"
-            if self._leads_on(i, last):
-                last = tagged.spans.get(last, last + 1)
-                continue
-            if kind_of(tagged.tokens[last].lower) == "direction":
-                self._add("direction", tagged.tokens[last].start, tagged.tokens[last].stop)
-            last += 1
+        last = self._way_to_landmark(i, last, hi)
         level = last + (last < hi - 1 and tagged.tags[last] == "determiner")
         if level in tagged.marks and tagged.tags[level] != "measure":
             # "extending from C5 to T2": the level itself tells where.
             return level
-        while last < hi - 1 and is_adverb(tagged.tokens[last].lower) and tagged.tags[last + 1] == "determiner":
-            # "fills almost the entire ovary"
-            last += 1
+        last += self._is_almost(last, hi)
         phrase = read_phrase(tagged, last, hi)
         if phrase.category == "picture":
             return phrase.stop
@@ -79,6 +66,52 @@ class Relations(Reading):
             rest = place_of_phrase(tagged, more, hi)
             self._nested(rest)
             stop, between = rest.stop_token, False
+        stop = self._behind_landmark(stop, hi)
+        if (
+            first_word in ("filled", "lined", "stained", "coated", "covered")
+            and phrase.name
+            and self._noun_kind(phrase)
+        ):
+            self._add(self._noun_kind(phrase), tagged.tokens[i].start, tagged.tokens[stop - 1].stop)
+            return stop
+        stop = self._second(i, max(stop, last), hi)
+        kind, stop = self._extent_kind(last, stop, hi)
+        apart = stop == last < hi and tagged.tokens[last].lower == ","
+        if self.targets and (stop > last or apart or not _needs_a_landmark(tagged.tokens[last - 1].lower)):
+            self._add(kind, tagged.tokens[i].start, tagged.tokens[max(stop, last) - 1].stop)
+        if placed:
+            self._nested(placed)
+            directed = any(m.kind in ("direction", "side") for m in phrase.mods)
+            of = phrase.stop < hi and tagged.tokens[phrase.stop].lower == "of"
+            if kind == "relation" and phrase.part and directed and of:
+                self._emit(placed)
+        return max(stop, last)
+
+    def _way_to_landmark(self, i: int, last: int, hi: int) -> int:
+        """Return where the landmark of relating words at `i` begins: behind prepositions and "caudally"."""
+        tagged = self.tagged
+        while (
+            last < hi - 1
+            and last <= i + 4
+            and (tagged.tags[last] == "preposition" or self._is_way(last) or self._leads_on(i, last))
+        ):
+            # "entering from the bottom right", "extending caudally from the foramen"
+            if self._leads_on(i, last):
+                last = tagged.spans.get(last, last + 1)
+                continue
+            if kind_of(tagged.tokens[last].lower) == "direction":
+                self._add("direction", tagged.tokens[last].start, tagged.tokens[last].stop)
+            last += 1
+        return last
+
+    def _is_almost(self, last: int, hi: int) -> bool:
+        """Tell whether an adverb stands before the landmark: "fills almost the entire ovary"."""
+        tagged = self.tagged
+        return last < hi - 1 and is_adverb(tagged.tokens[last].lower) and tagged.tags[last + 1] == "determiner"
+
+    def _behind_landmark(self, stop: int, hi: int) -> int:
+        """Return where a landmark ends with "anteriorly" or "ones" behind it."""
+        tagged = self.tagged
         while (
             stop < hi and kind_of(tagged.tokens[stop].lower) == "direction" and tagged.tokens[stop].lower.endswith("ly")
         ):
@@ -90,24 +123,7 @@ class Relations(Reading):
             and tagged.tokens[stop].lower == "ones"
         ):
             stop += 1
-        if (
-            first_word in ("filled", "lined", "stained", "coated", "covered")
-            and phrase.name
-            and self._noun_kind(phrase)
-        ):
-            self._add(self._noun_kind(phrase), tagged.tokens[i].start, tagged.tokens[stop - 1].stop)
-            return stop
-        stop = self._second(i, max(stop, last), hi)
-        kind, stop = self._extent_kind(last, stop, hi)
-        if self.targets and (stop > last or not _needs_a_landmark(tagged.tokens[last - 1].lower)):
-            self._add(kind, tagged.tokens[i].start, tagged.tokens[max(stop, last) - 1].stop)
-        if placed:
-            self._nested(placed)
-            directed = any(m.kind in ("direction", "side") for m in phrase.mods)
-            of = phrase.stop < hi and tagged.tokens[phrase.stop].lower == "of"
-            if kind == "relation" and phrase.part and directed and of:
-                self._emit(placed)
-        return max(stop, last)
+        return stop
 
     def _is_way(self, i: int) -> bool:
         """Tell whether "caudally" at `i` tells where a verb before it leads, and more follows."""
