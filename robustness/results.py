@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container
 from dataclasses import dataclass
+from functools import lru_cache
 
 IDENTITY = ("model", "dataset", "split", "case_id", "subject_id", "target")
 CONDITION = ("condition", "family", "attribute", "severity", "expectation")
@@ -96,6 +97,7 @@ class Condition:
 _SEVERITY = re.compile(r"@(\d+)$")
 
 
+@lru_cache(maxsize=4096)
 def parse_condition(name: str) -> Condition:
     """Take a condition's name apart.
 
@@ -122,6 +124,7 @@ def part_name(part: str) -> str:
     return part.removeprefix("image:").partition("@")[0].partition(":")[0]
 
 
+@lru_cache(maxsize=4096)
 def is_searched(condition: str) -> bool:
     """Tell whether any part of a condition is an attack or another search for the worst.
 
@@ -132,6 +135,7 @@ def is_searched(condition: str) -> bool:
     return any(part_name(part) in SEARCHED for part in condition.split("+"))
 
 
+@lru_cache(maxsize=4096)
 def is_attack(condition: str) -> bool:
     """Tell whether a condition attacks the image."""
     return any(part.startswith("image:") and part_name(part) in SEARCHED for part in condition.split("+"))

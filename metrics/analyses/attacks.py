@@ -155,7 +155,8 @@ def read_records(table: pd.DataFrame) -> pd.DataFrame:
     columns = [*_KEYS, "case_id", "prompt_index", "eps", "loss", "clean_loss", "signs"]
     if "params" not in table.columns:
         return pd.DataFrame(columns=columns)
-    attacked = table[[is_attack(str(c)) for c in table["condition"]]]
+    attacks = [condition for condition in table["condition"].unique() if is_attack(str(condition))]
+    attacked = table[table["condition"].isin(attacks)]
     records = []
     for row in attacked.to_dict("records"):
         record = _record(row["params"])

@@ -11,6 +11,8 @@ import numpy.typing as npt
 
 from robustness.metrics.inference.intervals import Values, sample_sd
 
+Codes = npt.NDArray[np.intp]
+
 
 class Clustering(NamedTuple):
     """ICC of the differences and the design effect that follows from it."""
@@ -19,7 +21,26 @@ class Clustering(NamedTuple):
     design_effect: float
 
 
-def clustering(values: Values, subject: npt.NDArray[np.intp]) -> Clustering:
+class Groups(NamedTuple):
+    """The distinct codes, sorted; which of them each element is; and how often each occurs."""
+
+    codes: Codes
+    place: Codes
+    sizes: Codes
+
+
+def groups(codes: Codes) -> Groups:
+    """Return what ``numpy.unique`` returns of codes from 0, without sorting: in one pass where few codes are unused."""
+    if codes.size == 0 or codes.min() < 0 or codes.max() > 8 * codes.size + 1024:
+        return Groups(*np.unique(codes, return_inverse=True, return_counts=True))
+    count = np.bincount(codes)
+    present = np.flatnonzero(count)
+    # Where every code occurs, each element is its own code.
+    place = codes if present.size == count.size else (np.cumsum(count > 0) - 1)[codes]
+    return Groups(present, place, count[present])
+
+
+def clustering(values: Values, subject: Codes) -> Clustering:
     """Return the intraclass correlation of image-level differences and the design effect.
 
     One-way ANOVA: rho = (MSB - MSW) / (MSB + (m0 - 1) MSW), clipped at 0, with m0 = (N - sum n_k^2 / N) / (K - 1).
@@ -31,7 +52,7 @@ def clustering(values: Values, subject: npt.NDArray[np.intp]) -> Clustering:
         values: one difference per image (N,).
         subject: integer code of each image's subject (N,).
     """
-    _, place, count = np.unique(subject, return_inverse=True, return_counts=True)
+    _, place, count = groups(subject)
     n, k = values.size, count.size
     if k < 2 or n == k:
         return Clustering(math.nan, 1.0)

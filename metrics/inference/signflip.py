@@ -15,6 +15,8 @@ Matrix = npt.NDArray[np.float64]
 
 _BLOCK_VALUES = 4_000_000
 _TIE = 1e-10
+# The signs that the bits of a byte stand for: one row for each byte.
+_SIGNS = np.where(np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1), -1.0, 1.0)
 
 
 def check_alpha(alpha: float, resamples: int) -> None:
@@ -85,7 +87,5 @@ def flips(n_subjects: int, resamples: int, seed: int) -> Iterator[Matrix]:
     rng = generator(seed, "sign-flip")
     for start in range(0, resamples, block):
         rows = min(block, resamples - start)
-        bits = np.unpackbits(
-            rng.integers(0, 256, (rows, -(-n_subjects // 8)), dtype=np.uint8), axis=1, count=n_subjects
-        )
-        yield np.where(bits, -1.0, 1.0)
+        drawn = rng.integers(0, 256, (rows, -(-n_subjects // 8)), dtype=np.uint8)
+        yield _SIGNS[drawn].reshape(rows, -1)[:, :n_subjects]

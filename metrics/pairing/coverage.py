@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from robustness.metrics.inference.clustering import groups
 from robustness.metrics.pairing.rows import Codes, Rows
 from robustness.results import CLEAN, PARAPHRASE
 
@@ -99,7 +100,7 @@ def missing_of(rows: Rows, lost: Values) -> Missing:
         lost: one share per case, NaN where the condition does not apply (`lost_shares`).
     """
     cases = np.flatnonzero(np.isfinite(lost))
-    subjects, owner, count = np.unique(rows.subject_of_case[cases], return_inverse=True, return_counts=True)
+    subjects, owner, count = groups(rows.subject_of_case[cases])
     own = lost[cases]
     share = np.bincount(owner, weights=own, minlength=subjects.size) / np.maximum(count, 1)
     return Missing(subjects, share, int((own > 0).sum()), cases, own, owner)

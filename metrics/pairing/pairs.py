@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from robustness.errors import InputError
+from robustness.metrics.inference.clustering import groups
 from robustness.metrics.inference.intervals import Values
 from robustness.metrics.pairing.rows import Codes, Rows
 from robustness.results import CLEAN, PARAPHRASE
@@ -143,7 +144,7 @@ def _average(
     rows: Rows, used: Codes, clean: Values, perturbed: Values, orientation: Orientation, flagged: Codes
 ) -> Pairs:
     n_cases = max(1, rows.subject_of_case.size)
-    keys, place, count = np.unique(rows.cell[used] * n_cases + rows.case[used], return_inverse=True, return_counts=True)
+    keys, place, count = groups(rows.cell[used] * n_cases + rows.case[used])
     sign = -1.0 if orientation == "clean - perturbed" else 1.0
 
     def mean(values: Values) -> Values:
@@ -165,7 +166,7 @@ def _average(
 
 def subject_means(values: Values, subject: Codes) -> tuple[Codes, Values]:
     """Return the subjects, sorted, and the mean of each one's images."""
-    subjects, place, count = np.unique(subject, return_inverse=True, return_counts=True)
+    subjects, place, count = groups(subject)
     return subjects, np.bincount(place, weights=values, minlength=subjects.size) / np.maximum(count, 1)
 
 
@@ -176,7 +177,7 @@ def subject_values(rows: Rows, where: Codes, values: Values) -> tuple[Codes, Val
         where: row numbers.
         values: one per row of `where`.
     """
-    cases, at, count = np.unique(rows.case[where], return_inverse=True, return_counts=True)
+    cases, at, count = groups(rows.case[where])
     means = np.bincount(at, weights=values, minlength=cases.size) / np.maximum(count, 1)
     subjects, means_of_subjects = subject_means(means, rows.subject_of_case[cases])
     return subjects, means_of_subjects, cases.size

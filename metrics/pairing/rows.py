@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from robustness.errors import InputError, UnknownNameError, suggest
+from robustness.metrics.inference.clustering import groups
 from robustness.registry import METRICS
 from robustness.results import CLEAN, REFERENCE_FRACTION, parse_condition
 
@@ -128,8 +129,10 @@ def codes(frame: pd.DataFrame, columns: list[str]) -> tuple[Codes, pd.DataFrame]
     combined = np.zeros(len(frame), dtype=np.int64)
     for name in columns:
         code, uniques = pd.factorize(frame[name], sort=True)
-        _, combined = np.unique(combined * max(1, len(uniques)) + code, return_inverse=True)
-    first = np.unique(combined, return_index=True)[1]
+        combined = groups(combined * max(1, len(uniques)) + code).place
+    # Written from the last row to the first, so that the first row of each combination stays.
+    first = np.zeros(int(combined.max(initial=-1)) + 1, dtype=np.int64)
+    first[combined[::-1]] = np.arange(len(frame))[::-1]
     return combined.astype(np.int64), frame[columns].iloc[first].reset_index(drop=True)
 
 
@@ -160,7 +163,8 @@ def _stated_families(frame: pd.DataFrame, cell: Codes, cells: pd.DataFrame) -> n
     for name in names:
         if name not in _FAMILIES:
             raise InputError(f"table: family: expected one of {', '.join(_FAMILIES)}, got {name!r}")
-    pairs = np.unique(np.column_stack([cell[filled], code]), axis=0) if filled.size else np.empty((0, 2), np.int64)
+    together = groups(cell[filled] * max(1, len(names)) + code).codes
+    pairs = np.column_stack(np.divmod(together, max(1, len(names))))
     stated = np.full(len(cells), "", dtype=object)
     stated[pairs[:, 0]] = np.asarray(names, dtype=object)[pairs[:, 1]] if filled.size else ""
     twice = pairs[:-1, 0][np.diff(pairs[:, 0]) == 0]
@@ -232,7 +236,7 @@ def warn_of_repeats(rows: Rows) -> None:
     """Warn where rows of a change repeat another row's case and text: they would be averaged."""
     frame, width = rows.frame, int(rows.prompt_index.max(initial=0)) + 1
     key = (rows.cell * max(1, rows.subject_of_case.size) + rows.case) * width + rows.prompt_index
-    _, place, count = np.unique(key, return_inverse=True, return_counts=True)
+    _, place, count = groups(key)
     repeated = np.flatnonzero(count[place] > 1)
     if not repeated.size:
         return

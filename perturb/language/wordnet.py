@@ -8,8 +8,11 @@ doi:10.1145/219717.219748; wordfreq: Speer 2022, doi:10.5281/zenodo.7199437.
 
 from __future__ import annotations
 
+import os
+import sys
 import warnings
 from functools import cache, lru_cache
+from pathlib import Path
 from typing import Any
 
 SOURCE = "WordNet 3.0 (nltk)"
@@ -50,22 +53,34 @@ def missing_for_rarity() -> str:
 
 
 def _places() -> tuple[str, ...]:
-    """Return nltk's data path, which may change while the program runs."""
-    try:
-        import nltk.data
-    except ImportError:
-        return ()
-    return tuple(str(place) for place in nltk.data.path)
+    """Return nltk's data path, which may change while the program runs; nltk, slow to import, is not needed for it."""
+    nltk = sys.modules.get("nltk.data")
+    return tuple(str(place) for place in (nltk.path if nltk is not None else _default_places()))
+
+
+def _default_places() -> list[str]:
+    """Return the data path that nltk starts with, as its documentation states it."""
+    stated = [os.path.expanduser(place) for place in os.environ.get("NLTK_DATA", "").split(os.pathsep) if place]
+    home = os.path.expanduser("~/nltk_data")
+    installed = [os.path.join(sys.prefix, *parts, "nltk_data") for parts in ((), ("share",), ("lib",))]
+    if os.name == "nt":
+        system = [os.path.join(os.environ["APPDATA"], "nltk_data")] if "APPDATA" in os.environ else []
+        system += [rf"{drive}:\nltk_data" for drive in "CDE"]
+    else:
+        system = [f"/usr/{parts}/nltk_data" for parts in ("share", "local/share", "lib", "local/lib")]
+    return [*stated, home, *installed, *system]
 
 
 @lru_cache(maxsize=4)
 def _reader(places: tuple[str, ...]) -> Any:
     """Return nltk's reader of the database on `places`, or None."""
-    if not places:
+    if not any((Path(place) / "corpora" / name).exists() for place in places for name in ("wordnet", "wordnet.zip")):
         return None
-    import nltk.data
-    from nltk.corpus.reader.wordnet import WordNetCorpusReader
-
+    try:
+        import nltk.data
+        from nltk.corpus.reader.wordnet import WordNetCorpusReader
+    except ImportError:
+        return None
     for name in ("corpora/wordnet", "corpora/wordnet.zip/wordnet/"):
         try:
             with warnings.catch_warnings():

@@ -42,7 +42,7 @@ def merge(runs: Sequence[RunTables]) -> Frames:
         effects=stack([run.effects for run in runs]),
         verdicts=stack([run.verdicts for run in runs]),
         gallery=_with_second_target(stack([run.gallery for run in runs]), results),
-        series=tuple(dict.fromkeys(results["series"])),
+        series=tuple(results["series"].unique()),
         origins=origins(runs),
         margin_dice=(runs[0].manifest.get("statistics") or {}).get("margin_dice"),
     )

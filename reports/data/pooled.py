@@ -27,7 +27,8 @@ def with_pooled_images(results: pd.DataFrame, *, metric: str = "dice") -> pd.Dat
     keys = ["model", *(k for k in ("dataset", "split") if k in rows), "case_id", "prompt_index"]
     clean = rows[rows["condition"] == CLEAN].drop_duplicates(keys)
     changed = rows[rows["family"] == "image"] if "family" in rows else rows.iloc[:0]
-    changed = changed[~changed["condition"].map(is_searched).astype(bool)]
+    searched = [condition for condition in changed["condition"].unique() if is_searched(condition)]
+    changed = changed[~changed["condition"].isin(searched)]
     means = changed.groupby(keys, sort=False, dropna=False)[metric].mean().rename("pooled").reset_index()
     pooled = clean.merge(means, on=keys, how="inner").assign(condition=IMAGES)
     pooled[metric] = pooled.pop("pooled")

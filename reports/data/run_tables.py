@@ -8,9 +8,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from robustness.errors import InputError, one_line
+from robustness.remote import local_copy
 from robustness.results import COLUMNS, EFFECT_COLUMNS, VERDICT_COLUMNS
 from robustness.run_integrity import finished_manifest
 
@@ -66,7 +68,7 @@ def read_run(folder: str | Path) -> RunTables:
     Raises:
         InputError: the run is unfinished, damaged or edited (`robustness.run_integrity`).
     """
-    folder = Path(folder)
+    folder = local_copy(folder, "run")
     manifest = finished_manifest(folder)
     parts = sorted((folder / "results").glob("*.parquet"))
     if not parts:
@@ -122,8 +124,11 @@ def name_series(runs: Sequence[RunTables]) -> tuple[RunTables, ...]:
 
 def _with_series(run: RunTables, index: int, labels: dict[tuple[int, str, str], str]) -> RunTables:
     def label(table: pd.DataFrame) -> pd.DataFrame:
-        keys = zip(table["model"].astype(str), table["dataset"].astype(str), strict=True)
-        return table.assign(series=[labels.get((index, m, d), m) for m, d in keys])
+        # A table has many rows and few models and data sets.
+        names = [table[key].astype(str).to_numpy(dtype=object) for key in ("model", "dataset")]
+        (models, of_model), (datasets, of_dataset) = ((u, c) for c, u in map(pd.factorize, names))
+        series = np.array([[labels.get((index, m, d), m) for d in datasets] for m in models], dtype=object)
+        return table.assign(series=list(series[of_model, of_dataset]) if len(table) else [])
 
     return replace(
         run,

@@ -78,8 +78,8 @@ def attack_table(results: pd.DataFrame, *, margin: float | None = None) -> pd.Da
     """
     from robustness.metrics.analyses.attacks import COLUMNS, attack_success
 
-    attacked = results[[is_attack(str(c)) for c in results["condition"]]]
-    names = list(dict.fromkeys(attacked["series"]))
+    attacks = [condition for condition in results["condition"].unique() if is_attack(str(condition))]
+    names = list(results.loc[results["condition"].isin(attacks), "series"].unique())
     # One model on one data set is one series, whatever its rows say.
     tables = [
         attack_success(results[results["series"] == name], margin=margin or MARGIN).assign(series=name)

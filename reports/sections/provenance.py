@@ -74,8 +74,8 @@ def _facts_of(run: RunTables, data: Mapping[str, Any], *, alone: bool) -> RunFac
     return RunFacts(
         name=run.name,
         series=tuple(rows["series"].unique()),
-        dataset=str(data.get("name") or listing(sorted(set(rows["dataset"].astype(str))))),
-        split=str(data.get("split") or listing(sorted(set(rows["split"].dropna().astype(str))))),
+        dataset=str(data.get("name") or listing(sorted(rows["dataset"].astype(str).unique()))),
+        split=str(data.get("split") or listing(sorted(rows["split"].dropna().astype(str).unique()))),
         n_cases=int(data.get("n_cases") or rows["case_id"].nunique()),
         n_images=int(images) if images is not None else None,
         n_subjects=int(data.get("n_subjects") or rows["subject_id"].nunique()),

@@ -161,8 +161,8 @@ def _compared(runs: Sequence[RunTables], frames: Frames) -> tuple[Comparison, ..
 def _title(runs: Sequence[RunTables], frames: Frames) -> str:
     if len(runs) == 1 and runs[0].manifest.get("title"):
         return str(runs[0].manifest["title"])
-    datasets = list(dict.fromkeys(str(d) for d in frames.results["dataset"]))
-    return f"{listing(list(dict.fromkeys(str(m) for m in frames.results['model'])))} on {listing(datasets)}"
+    models, datasets = ([str(name) for name in frames.results[key].unique()] for key in ("model", "dataset"))
+    return f"{listing(models)} on {listing(datasets)}"
 
 
 def _tables(frames: Frames, runs: Sequence[RunTables]) -> tuple[DataTable, ...]:

@@ -6,6 +6,7 @@ import datetime
 from typing import TYPE_CHECKING, Any
 
 import robustness
+from robustness.errors import InputError
 from robustness.files import sha256_file
 from robustness.plans.audit import Plan, parse_plan
 from robustness.plans.toml import read_toml
@@ -191,6 +192,14 @@ def warnings_of(results: pd.DataFrame, dataset_facts: list[dict[str, Any]]) -> l
     if not len(results[(results["condition"] == CLEAN) & (results["error"].fillna("") == "")]):
         warnings.append("No clean prediction could be made.")
     return warnings
+
+
+def refuse_empty(results: pd.DataFrame) -> None:
+    """Raise InputError where no clean prediction could be made: nothing could be concluded."""
+    clean = results[results["condition"] == CLEAN]
+    if (clean["error"] != "").all():
+        first = clean["error"].iloc[0]
+        raise InputError(f"data: no case could be predicted ({len(clean)} failed); the first: {first}")
 
 
 def table_hashes(run: RunFolder) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from robustness.errors import InputError
 from robustness.plans.audit import Plan
+from robustness.remote import local_copy
 from robustness.run_folder import EFFECTS, MANIFEST, PLAN, VERDICTS, RunFolder, read_table
 from robustness.run_integrity import finished_manifest, read_manifest
 from robustness.runs.conclude import derive, stored_plan, table_hashes, unit_of
@@ -112,12 +113,12 @@ class StoredRun:
 
 
 def open_stored(path: str | Path, kind: type[R] = StoredRun) -> R:  # type: ignore[assignment]
-    """Open a run's folder as `kind`.
+    """Open a run's folder, or a copy of the one at a URL, as `kind`.
 
     Raises:
         InputError: no run lies there.
     """
-    folder = Path(path)
+    folder = local_copy(path, "run")
     if not (folder / PLAN).is_file():
         raise InputError(f"run: expected a run's folder with a {PLAN}, found none at {str(path)!r}; check the path")
     return kind(folder)

@@ -14,11 +14,11 @@ from robustness.files import make_folder
 from robustness.limits import set_limits
 from robustness.plans.audit import EngineSpec, ModelSpec, Plan, parse_plan
 from robustness.progress import shown
-from robustness.results import CLEAN
+from robustness.remote import writes_run
 from robustness.run_folder import RunFolder
 from robustness.run_integrity import is_concluded
 from robustness.run_log import RunLog
-from robustness.runs.conclude import conclude
+from robustness.runs.conclude import conclude, refuse_empty
 from robustness.types import Progress
 from robustness.workflows.certificate import ensure_certificate
 from robustness.workflows.check import check_before_audit
@@ -26,8 +26,6 @@ from robustness.workflows.loading import _check_metrics, conditions, load_all, r
 from robustness.workflows.run import Run
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from robustness.plans.finetune_options import FinetuneOptions
     from robustness.runners.audit.worker_count import WorkerCount
     from robustness.runners.data.load import Dataset
@@ -61,7 +59,7 @@ def audit(
         perturbations: names such as "antonym", "antonym:size", "image" (the list of the data's modality),
             "gaussian_noise", "image:gaussian_noise@3", or joint ("image:gaussian_blur@3+antonym:size"); None: the
             plan's default.
-        out: the run's folder; a half-finished run in it is resumed.
+        out: the run's folder or its URL; a half-finished run in it is resumed.
         seed: every random draw comes from (seed, case, perturbation, severity).
         severities: of image perturbations, 1 to 5; default 1, 3, 5.
         metrics, statistics, engine: the plan's tables of those names.
@@ -104,6 +102,7 @@ def audit(
     )
 
 
+@writes_run
 def audit_plan(
     plan: Plan,
     *,
@@ -121,6 +120,7 @@ def audit_plan(
     """Load what a plan names and audit it; relative paths are looked up beside the plan (`folder`) first.
 
     Args:
+        out: the run's folder or its URL.
         executor: "local", or "ray" for the workers of a cluster, which open data and models themselves.
         workers: processes on this machine, which do so too; None: the plan's, else one; "auto": the plan's, else as
             many as cores, memory and the amount of work suggest. A script that asks for more than one needs the usual
@@ -129,6 +129,10 @@ def audit_plan(
     """
     make_folder(Path(out), "out")
     set_limits(plan.limits)
+    if executor == "local" and max(workers if isinstance(workers, int) else 1, plan.engine.workers or 1) > 1:
+        from robustness.runners.audit.workers import import_ahead
+
+        import_ahead()
     models, datasets = load_all(plan, folder)
     count = _workers(plan, models, datasets, workers)
     here = executor == "local" and count.workers == 1
@@ -165,6 +169,7 @@ def _workers(
     return chosen_workers(plan, models, datasets, [len(conditions(plan, dataset)) for dataset in datasets])
 
 
+@writes_run
 def run_plan(
     plan: Plan,
     *,
@@ -210,7 +215,7 @@ def run_plan(
                 plan_folder=plan_folder,
             )
         predicted = time.perf_counter()
-        _refuse_empty(folder.read_results())
+        refuse_empty(folder.read_results())
         measured = False
         if certify:
             with log.stage("certify"):
@@ -265,13 +270,6 @@ def _refuse_arithmetic(engine: EngineSpec) -> None:
     for setting in ("precision", "channels_last", "compile"):
         if getattr(engine, setting) is not None:
             raise InputError(f"engine: expected no {setting!r} for a loaded model; give it to load_model")
-
-
-def _refuse_empty(results: pd.DataFrame) -> None:
-    clean = results[results["condition"] == CLEAN]
-    if (clean["error"] != "").all():
-        first = clean["error"].iloc[0]
-        raise InputError(f"data: no case could be predicted ({len(clean)} failed); the first: {first}")
 
 
 def finetune(name: str, *, data: str | Path, out: str | Path, **options: Unpack[FinetuneOptions]) -> Path:

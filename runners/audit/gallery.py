@@ -57,6 +57,30 @@ class Standings:
         return True
 
 
+class _Shared:
+    """Small images and files of arrays that many predictions of a part share, such as a case's image and reference.
+
+    Each array is held, so that no other can bear its identity.
+    """
+
+    def __init__(self) -> None:
+        self._small: dict[tuple[int, tuple[int, int]], tuple[Any, Any]] = {}
+        self._files: dict[int, tuple[Any, bytes]] = {}
+
+    def small(self, source: Any, size: tuple[int, int], shrink: Callable[[Any, tuple[int, int]], Any]) -> Any:
+        """Return `source` shrunk, the same object each time."""
+        key = id(source), size
+        if key not in self._small:
+            self._small[key] = source, shrink(source, size)
+        return self._small[key][1]
+
+    def file(self, pixels: Any) -> bytes:
+        """Return an array as a file, made once."""
+        if id(pixels) not in self._files:
+            self._files[id(pixels)] = pixels, _file(pixels)
+        return self._files[id(pixels)][1]
+
+
 @dataclass
 class GalleryCollector:
     """Keeps small images of the worst and of some seeded random predictions of each condition of one part."""
@@ -64,6 +88,7 @@ class GalleryCollector:
     seed: int
     standings: Standings = field(default_factory=Standings)
     _kept: dict[tuple[str, ...], list[dict[str, Any]]] = field(default_factory=dict)
+    _shared: _Shared = field(default_factory=_Shared)
 
     def offer(self, scored: Scored) -> None:
         """Keep the image while it is among the worst or the random ones."""
@@ -77,13 +102,13 @@ class GalleryCollector:
         shelf = self._kept.setdefault(key, [])
         # The full-size masks are let go at once; only what is shown in the end is encoded.
         entry = {**new._asdict(), "effect": at_best - row.measured["dice"], "rank": "", "scored": scored}
-        shelf[:] = _ranked([*shelf, _shrunk(entry)])
+        shelf[:] = _ranked([*shelf, _shrunk(entry, self._shared)])
 
     def table(self) -> pd.DataFrame:
         """Return the kept images as rows of the gallery."""
         import pandas as pd
 
-        return pd.DataFrame([_encoded(entry) for shelf in self._kept.values() for entry in shelf])
+        return pd.DataFrame([_encoded(entry, self._shared) for shelf in self._kept.values() for entry in shelf])
 
 
 def assemble(run: RunFolder, *, parts: int) -> None:
@@ -137,7 +162,7 @@ def _rank_value(entry: Mapping[str, Any]) -> float:
     return float(entry["effect"]) if value is None or value != value else float(value)
 
 
-def _shrunk(entry: dict[str, Any]) -> dict[str, Any]:
+def _shrunk(entry: dict[str, Any], shared: _Shared) -> dict[str, Any]:
     scored: Scored = entry["scored"]
     job, row = scored.job, scored.rows[0]
     clean = job.clean_case
@@ -162,17 +187,20 @@ def _shrunk(entry: dict[str, Any]) -> dict[str, Any]:
         "harm": entry["harm"],
         "draw": entry["draw"],
         "params": row.params,
-        "image": _small_image(clean.image if clean else job.request.image, size),
+        "image": shared.small(clean.image if clean else job.request.image, size, _small_image),
         "image_perturbed": _small_image(job.request.image, size) if moved else b"",
-        "reference": resize_nearest(clean.mask if clean else job.reference, size),
-        "reference_perturbed": resize_nearest(_asked_for(job), size),
-        "clean": resize_nearest(clean_mask, size),
+        "reference": shared.small(clean.mask if clean else job.reference, size, resize_nearest),
+        # A moved reference is this job's own: nothing else will ask for it.
+        "reference_perturbed": resize_nearest(_asked_for(job), size)
+        if moved
+        else shared.small(_asked_for(job), size, resize_nearest),
+        "clean": shared.small(clean_mask, size, resize_nearest),
         "perturbed": resize_nearest(scored.predicted, size),
     }
 
 
-def _encoded(entry: dict[str, Any]) -> dict[str, Any]:
-    return {k: _file(v) if isinstance(v, np.ndarray) else v for k, v in entry.items()}
+def _encoded(entry: dict[str, Any], shared: _Shared) -> dict[str, Any]:
+    return {k: shared.file(v) if isinstance(v, np.ndarray) else v for k, v in entry.items()}
 
 
 def _asked_for(job: Job) -> Mask:

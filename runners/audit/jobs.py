@@ -19,6 +19,9 @@ from robustness.runners.inference.request import Request
 from robustness.seeds import generator
 from robustness.types import Case, Mask, NotApplicable, Params, Prompt
 
+_TRUTHS: dict[tuple[Any, ...], tuple[Any, str]] = {}
+_MOST_TRUTHS = 256
+
 Order = tuple[int, ...]
 Placed = tuple[Order, ResultRow]
 Entry = tuple[int, Case, tuple[Prompt, ...]]
@@ -230,8 +233,20 @@ def image_key(case: Case) -> str:
 
 
 def truth_of(case: Case, text: str | None = None, *, landmarks: Sequence[Landmark] = ()) -> str:
-    """Return, as JSON, which words of a prompt are true of the case."""
-    return json.dumps(judge_prompt(case, text, landmarks=landmarks), sort_keys=True)
+    """Return, as JSON, which words of a prompt are true of the case.
+
+    The image changes of one image ask for the same again and again. A case that differs in its image alone holds the
+    same objects, which the memory keeps alive, so that no other object can bear their identity.
+    """
+    if landmarks:
+        return json.dumps(judge_prompt(case, text, landmarks=landmarks), sort_keys=True)
+    held = case.mask, case.prompt, case.metadata.get("attributes"), case.metadata.get("convention")
+    key = (*map(id, held), case.target, case.metadata.get("modality"), text)
+    if key not in _TRUTHS:
+        if len(_TRUTHS) >= _MOST_TRUTHS:
+            _TRUTHS.clear()
+        _TRUTHS[key] = held, json.dumps(judge_prompt(case, text), sort_keys=True)
+    return _TRUTHS[key][1]
 
 
 def as_json(params: Params) -> str:

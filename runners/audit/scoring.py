@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -43,13 +44,20 @@ class Scored:
 
 @dataclass(frozen=True, eq=False)
 class ReferenceMask:
-    """A reference as it is compared, with its edge pixels found once.
+    """A reference as it is compared, with its edge pixels found once and equal predictions scored once.
 
-    `source` is the case's mask: held here, its identity stands for it as long as this lives.
+    `source` is the case's mask: held here, its identity stands for it as long as this lives. `scores` holds what
+    predictions scored by spacing and digest; a prompt that changes nothing gives the clean mask again.
     """
 
     source: Mask
     mask: Mask
+    scores: dict[tuple[Any, ...], dict[str, Any]] = field(default_factory=dict)
+
+    @cached_property
+    def fraction(self) -> float:
+        """Share of the image that it covers."""
+        return float(self.mask.mean())
 
     @cached_property
     def edges(self) -> Points:
@@ -95,15 +103,8 @@ class Scorer:
         baseline = self._baseline(job)
         scored_against = self._reference(job.reference, predicted.shape)
         reference = scored_against.mask
-        measured = mask_metrics(
-            predicted,
-            reference,
-            spacing_mm=self._spacing(job, predicted.shape),
-            nsd_tolerance_mm=self.nsd_tolerance_mm,
-            names=self.names,
-            reference_edges=scored_against.edges,
-        )
-        measured["reference_fraction"] = float(reference.mean())
+        measured = self._measured(predicted, scored_against, self._spacing(job, predicted.shape))
+        measured["reference_fraction"] = scored_against.fraction
         measured["image_height"], measured["image_width"] = map(float, predicted.shape)
         for threshold in self.thresholds:
             measured[f"dice_at_{threshold:.2f}"] = self._dice_of(probability > threshold, reference)
@@ -121,6 +122,21 @@ class Scorer:
             for row, other in zip(job.rows, job.other_references, strict=True)
         ]
         return Scored(job, tuple(rows), self._clean_dice.get(job.baseline), predicted, self._clean.get(job.baseline))
+
+    def _measured(
+        self, predicted: Mask, reference: ReferenceMask, spacing: tuple[float, float] | None
+    ) -> dict[str, Any]:
+        key = spacing, hashlib.blake2b(predicted.tobytes(), digest_size=16).digest()
+        if key not in reference.scores:
+            reference.scores[key] = mask_metrics(
+                predicted,
+                reference.mask,
+                spacing_mm=spacing,
+                nsd_tolerance_mm=self.nsd_tolerance_mm,
+                names=self.names,
+                reference_edges=reference.edges,
+            )
+        return dict(reference.scores[key])
 
     def _baseline(self, job: Job) -> Mask | None:
         clean = self._clean.get(job.baseline)

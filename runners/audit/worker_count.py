@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,8 @@ from robustness.types import Segmenter
 _BASE_GIB = 0.9
 # Weights, their copy while they are loaded, and activations that grow with the network.
 _BYTES_PER_PARAMETER = 12
+# Where a container or a batch job finds its limits (control groups, version 2).
+CONTROL_GROUP = Path("/sys/fs/cgroup")
 # Fewer rows than this take less time than the start of a process.
 _WORTH_IT = 2_000
 
@@ -68,9 +71,19 @@ def chosen_workers(
 
 
 def cores() -> int:
-    """Return how many processor cores this process may use."""
+    """Return how many processor cores this process may use: those it may run on, and no more than its quota of time."""
     affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
+    seen = len(affinity(0)) if affinity else os.cpu_count() or 1
+    quota, period = [*_limit("cpu.max"), "max", "1"][:2]
+    return seen if quota == "max" else max(1, min(seen, math.floor(int(quota) / int(period))))
+
+
+def _limit(name: str) -> list[str]:
+    """Return the words of a control group's file; none where there is no such file."""
+    try:
+        return (CONTROL_GROUP / name).read_text(encoding="ascii").split()
+    except OSError:
+        return []
 
 
 def _parameters(model: Segmenter) -> int:
@@ -79,7 +92,14 @@ def _parameters(model: Segmenter) -> int:
 
 
 def free_gib() -> float:
-    """Return the memory that can be had: what Linux calls available, elsewhere half of what is built in."""
+    """Return the memory that can be had: what Linux calls available, elsewhere half of what is built in.
+
+    In a container no more than its limit leaves; files that the system only remembers do not count against it.
+    """
+    return min(_machine_free_gib(), _container_free_gib())
+
+
+def _machine_free_gib() -> float:
     meminfo = Path("/proc/meminfo")
     if meminfo.is_file():
         fields = dict(line.split(":", 1) for line in meminfo.read_text(encoding="ascii").splitlines())
@@ -87,3 +107,11 @@ def free_gib() -> float:
     if "SC_PHYS_PAGES" in os.sysconf_names:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**31
     return 0.0
+
+
+def _container_free_gib() -> float:
+    limit, used, stat = _limit("memory.max"), _limit("memory.current"), _limit("memory.stat")
+    if not limit or not used or limit == ["max"]:
+        return math.inf
+    remembered = dict(zip(stat[::2], stat[1::2], strict=False)).get("inactive_file", "0")
+    return max(0, int(limit[0]) - int(used[0]) + int(remembered)) / 2**30

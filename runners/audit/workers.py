@@ -20,7 +20,14 @@ from robustness.errors import InputError, RobustnessError
 from robustness.runners.audit.executors import PartRunner
 from robustness.types import Progress
 
-_IMPORTED_ONCE = ["robustness.workflows.loading", "robustness.runners.audit.run", "pandas", "scipy.spatial"]
+_IMPORTED_ONCE = [
+    "robustness.workflows.loading",
+    "robustness.runners.audit.run",
+    "robustness.runners.models.load",
+    "pandas",
+    "scipy.ndimage",
+    "scipy.spatial",
+]
 
 
 class _Queue:
@@ -40,6 +47,15 @@ class _Queue:
             if place >= len(self.parts):
                 return
             yield self.parts[place]
+
+
+def import_ahead() -> None:
+    """Let another process import what workers need, while this one opens models and data."""
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        from multiprocessing import forkserver
+
+        _context()
+        forkserver.ensure_running()
 
 
 def run_in_workers(

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from robustness.errors import InputError
 from robustness.perturb.language.ontology.terms import extend
 from robustness.perturb.modality import MODALITIES, canonical_modality
+from robustness.remote import local_copy, url_of
 from robustness.runners.data import benchmark_folder
 from robustness.runners.data import manifest as manifest_data
 from robustness.runners.data.dataset import Dataset
@@ -58,7 +59,8 @@ def load_dataset(
     Cases come in the order of the annotations; an exact repeat of an entry is used once and noted.
 
     Args:
-        path: a folder with images/, masks/ and anns/, or a .csv, .tsv or .parquet manifest.
+        path: a folder with images/, masks/ and anns/, or a .csv, .tsv or .parquet manifest; or the URL of either, whose
+            files are fetched (`robustness.remote`).
         split: which annotation file, or which value of the manifest's `split` column.
         prompt: the prompt key (p0..p9), or the manifest's column.
         subject: how patients are known: "image", a key of the entries, or "regex:PATTERN" on the image name; None means
@@ -89,7 +91,7 @@ def load_dataset(
     whose = convention_of(convention)
     if lexicon is not None:
         extend(lexicon)
-    source = Path(path).expanduser().resolve()
+    source = local_copy(path, "data").expanduser().resolve()
     reading: dict[str, Any] = {"labels": labels, "masks": masks, "window": window, "slices": slices, "exif": exif}
     options = reading_options(**reading, modality=modality)
     records, sources = _read(source, str(path), split=split, prompt=prompt, splits=splits, options=options)
@@ -114,7 +116,7 @@ def load_dataset(
     notes = dataset_notes(chosen, repeats, subjects, source, options, scale, modality=set_modality, origin=origin)
     infos = with_groups(_one_spelling(infos), groups)
     spec = {
-        "path": str(source),
+        "path": url_of(path) or str(source),
         "name": name,
         "split": split,
         "prompt": prompt,

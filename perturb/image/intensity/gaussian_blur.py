@@ -23,7 +23,9 @@ class GaussianBlur(ImagePerturbation):
 
     Imitates a smooth reconstruction kernel, slight defocus, or upscaling. Sigma is stated for a shorter side of 256
     pixels and grows with the image (down to a side of 128), so that one severity means one loss of detail at any
-    resolution. Done by MONAI's GaussianSmooth (error function kernel); edges are extended, so borders do not darken.
+    resolution. A tap is the share of the normal law that falls on its pixel, cut off at four sigma; edges are extended,
+    so borders do not darken. Equal to MONAI's GaussianSmooth of the extended image bit for bit, without the seconds
+    that its import takes.
 
     Source: Hendrycks and Dietterich, ICLR 2019, arXiv:1903.12261 (gaussian_blur); MONAI `GaussianSmooth`.
     """
@@ -48,11 +50,24 @@ def _blurred(pixels: torch.Tensor, sigma: float) -> torch.Tensor:
     if sigma == 0:
         return pixels
     import torch
-    from monai.transforms import GaussianSmooth
-    from torch.nn.functional import pad
+    from torch.nn.functional import conv2d, pad
 
     margin = math.ceil(4 * sigma) + 1
-    # MONAI pads with zeros, which would darken the borders.
-    extended = pad(pixels[None], (margin, margin, margin, margin), mode="replicate")[0]
-    blurred = torch.as_tensor(GaussianSmooth(sigma=sigma)(extended))
-    return blurred[:, margin:-margin, margin:-margin]
+    extended = pad(pixels[None], (margin, margin, margin, margin), mode="replicate")
+    taps = _taps(torch.as_tensor(sigma, dtype=torch.float32, device=pixels.device))
+    reach, channels = len(taps) // 2, pixels.shape[0]
+    # Zeros around, two passes in one order: MONAI's own steps, so that the values are the same.
+    extended = pad(extended, (reach, reach, reach, reach))
+    for shape in ((1, 1, -1, 1), (1, 1, 1, -1)):
+        extended = conv2d(extended, taps.reshape(shape).repeat(channels, 1, 1, 1), groups=channels)
+    return extended[0, :, margin:-margin, margin:-margin]
+
+
+def _taps(sigma: torch.Tensor) -> torch.Tensor:
+    """Return the kernel (2 r + 1), r four sigma: between the borders of a pixel the error function rises by its tap."""
+    import torch
+
+    reach = int(max(float(sigma) * 4.0, 0.5) + 0.5)
+    x = torch.arange(-reach, reach + 1, dtype=torch.float32, device=sigma.device)
+    scale = 0.70710678 / sigma.abs()
+    return (0.5 * ((scale * (x + 0.5)).erf() - (scale * (x - 0.5)).erf())).clamp(min=0)

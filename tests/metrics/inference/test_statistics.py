@@ -10,7 +10,7 @@ from scipy import stats
 
 from robustness.metrics.inference.adjust import benjamini_hochberg, holm
 from robustness.metrics.inference.bootstrap import cluster_bootstrap
-from robustness.metrics.inference.clustering import clustering, minimal_detectable_effect
+from robustness.metrics.inference.clustering import clustering, groups, minimal_detectable_effect
 from robustness.metrics.inference.effect_size import hedges_dz, rank_biserial
 from robustness.metrics.inference.evalues import log_evalue_below
 from robustness.metrics.inference.intervals import t_interval
@@ -92,6 +92,15 @@ class TestPlanning:
 
 
 class TestClustering:
+    @pytest.mark.parametrize(
+        "codes", [[], [0], [3, 1, 3, 0], [0, 1, 2], [5, 5], [2**40, 7, 2**40], [-1, 4, -1]], ids=str
+    )
+    def test_groups_are_what_numpy_finds_by_sorting(self, codes):
+        found = groups(np.array(codes, dtype=np.int64))
+        expected = np.unique(np.array(codes, dtype=np.int64), return_inverse=True, return_counts=True)
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(one, other)
+
     def test_icc_is_the_anova_of_a_balanced_layout(self):
         rng = np.random.default_rng(8)
         d = rng.normal(size=(20, 1)) + rng.normal(size=(20, 6))

@@ -43,21 +43,42 @@ def changed(name: str, pixels: torch.Tensor, params: Params) -> torch.Tensor:
     return out
 
 
+@pytest.mark.parametrize("sigma", [0.1, 0.5, 1.047, 7.44])
+def test_gaussian_blur_is_what_monai_makes_of_the_extended_image_bit_for_bit(sigma: float) -> None:
+    from monai.transforms import GaussianSmooth
+
+    picture, margin = torch.rand(3, *SIZE), math.ceil(4 * sigma) + 1
+    extended = torch.nn.functional.pad(picture[None], (margin,) * 4, mode="replicate")[0]
+    expected = torch.as_tensor(GaussianSmooth(sigma=sigma)(extended))[:, margin:-margin, margin:-margin]
+    assert torch.equal(changed("gaussian_blur", picture[None], {"sigma": sigma})[0], expected)
+
+
 class TestMri:
     def test_rician_noise_lifts_the_background_to_the_mean_of_a_rayleigh_law(self) -> None:
         out = changed("rician_noise", gray(0.0, (200, 200)), {"sd": 0.1, "seed": 1})
         assert float(out.mean()) == pytest.approx(0.1 * math.sqrt(math.pi / 2), rel=0.02)
         assert float(out.std()) == pytest.approx(0.1 * math.sqrt(2 - math.pi / 2), rel=0.02)
 
-    def test_rician_noise_is_what_monai_makes_of_the_seed(self) -> None:
+    @pytest.mark.parametrize("seed", [0, 7, 2**32 - 1])
+    def test_rician_noise_is_what_monai_makes_of_the_seed_bit_for_bit(self, seed: int) -> None:
         from monai.transforms import RandRicianNoise
 
         monai = RandRicianNoise(prob=1.0, std=0.1, sample_std=False)
-        monai.set_random_state(7)
-        picture = torch.rand(1, *SIZE)
-        torch.testing.assert_close(
-            changed("rician_noise", picture[None], {"sd": 0.1, "seed": 7})[0], torch.as_tensor(monai(picture))
-        )
+        monai.set_random_state(seed)
+        picture = torch.rand(3, *SIZE)
+        out = changed("rician_noise", picture[None], {"sd": 0.1, "seed": seed})[0]
+        assert torch.equal(out, torch.as_tensor(monai(picture)))
+
+    @pytest.mark.parametrize("size", [SIZE, (33, 33)])
+    def test_the_bias_field_is_the_one_that_monai_draws_for_the_seed_bit_for_bit(self, size: tuple[int, int]) -> None:
+        from monai.transforms import RandBiasField
+
+        monai = RandBiasField(prob=1.0, degree=3, coeff_range=(-1.0, 1.0))
+        monai.set_random_state(2**32 - 5)
+        expected = np.log(np.asarray(monai(torch.ones(1, *size)), dtype=np.float64)[0])
+        expected -= expected.mean()
+        expected = (expected / np.sqrt((expected**2).mean())).astype(np.float32)
+        np.testing.assert_array_equal(log_field(2**32 - 5, size), expected)
 
     def test_the_bias_field_has_the_stated_strength_and_is_a_polynomial_of_degree_three(self) -> None:
         field = log_field(3, SIZE)
@@ -80,12 +101,24 @@ class TestMri:
         assert down == pytest.approx(across, abs=0.03)
         assert across == pytest.approx(0.36 * math.sqrt(2), abs=0.03)
 
-    def test_ringing_of_a_square_is_what_monai_makes(self) -> None:
+    @pytest.mark.parametrize("side", [47, 48])
+    @pytest.mark.parametrize("cut", [0.5, 0.64, 0.89])
+    def test_ringing_of_a_square_is_what_monai_makes_bit_for_bit(self, side: int, cut: float) -> None:
         from monai.transforms import GibbsNoise
 
-        picture = torch.rand(1, 48, 48)
-        expected = torch.as_tensor(GibbsNoise(0.6)(picture))
-        torch.testing.assert_close(changed("gibbs_ringing", picture[None], {"cut": 0.6})[0], expected)
+        picture = torch.rand(3, side, side)
+        expected = torch.as_tensor(GibbsNoise(cut)(picture))
+        assert torch.equal(changed("gibbs_ringing", picture[None], {"cut": cut})[0], expected)
+
+    @pytest.mark.parametrize("size", [SIZE, (33, 20)])
+    def test_a_spike_is_what_monai_makes_bit_for_bit(self, size: tuple[int, int]) -> None:
+        from monai.transforms import KSpaceSpikeNoise
+
+        picture = torch.rand(3, *size)
+        place = (size[0] // 2 + 3, size[1] // 2 - 5)
+        expected = KSpaceSpikeNoise(place, k_intensity=math.log(0.1 * size[0] * size[1]))(picture.clone())
+        out = changed("kspace_spikes", picture[None], {"amplitude": 0.1, "rows": 3, "columns": -5})[0]
+        assert torch.equal(out, torch.as_tensor(expected))
 
     def test_a_spike_is_a_plane_wave_of_the_stated_amplitude_and_frequency(self) -> None:
         out = changed("kspace_spikes", gray(0.5), {"amplitude": 0.1, "rows": 3, "columns": 5}) - 0.5

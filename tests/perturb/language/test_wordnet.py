@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -85,3 +88,19 @@ class TestWithout:
         found = Antonym(kind="shape").propose(make_case("pink convex polyp", siblings=siblings), 0, generator(0))
         assert isinstance(found, NotApplicable)
         assert "WordNet is not installed (nltk.download('wordnet'))" in found.reason
+
+
+@pytest.mark.parametrize("stated", ["", os.pathsep.join(["~/a", "/b"])])
+def test_the_data_path_is_nltks_own_without_its_import(stated: str) -> None:
+    code = (
+        "import sys; from robustness.perturb.language import wordnet; own = wordnet._places();"
+        "assert 'nltk' not in sys.modules; import nltk.data; print(list(own) == [str(p) for p in nltk.data.path])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "NLTK_DATA": stated},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "True"

@@ -6,10 +6,11 @@ import base64
 import io
 
 import numpy as np
+import pytest
 from PIL import Image, PngImagePlugin
 
 from robustness.reports.data.frames import merge
-from robustness.reports.data.gallery import changed_words, make_gallery
+from robustness.reports.data.gallery import _palette_png, changed_words, make_gallery
 from robustness.reports.data.run_tables import RunTables
 
 
@@ -93,3 +94,14 @@ def test_a_clean_picture_marks_no_words(runs: tuple[RunTables, ...]) -> None:
     picture = make_gallery(row).pictures[0]
     assert not any(differs for differs, _ in picture.prompt)
     assert picture.dice_clean == picture.dice
+
+
+@pytest.mark.parametrize("width", [1, 4, 6, 7, 33])
+def test_a_palette_picture_is_read_back_as_it_was_written(width: int) -> None:
+    levels = np.random.default_rng(width).integers(0, 3, (5, width), dtype=np.uint8)
+    written = _palette_png(levels, bytes([0, 0, 0, 9, 8, 7, 15, 18, 22, 0, 0, 0]), bytes([0, 255, 190, 0]))
+    with Image.open(io.BytesIO(written)) as opened:
+        assert np.array_equal(np.asarray(opened), levels)
+        pixels = np.asarray(opened.convert("RGBA"))
+    for level, colour in enumerate(((0, 0, 0, 0), (9, 8, 7, 255), (15, 18, 22, 190))):
+        assert (pixels[levels == level] == colour).all()

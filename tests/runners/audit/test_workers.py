@@ -147,6 +147,35 @@ class TestProcesses:
         assert multiprocessing.active_children() == []
 
 
+class TestContainer:
+    """The limits of a control group, as Kubernetes and Slurm set them."""
+
+    @pytest.fixture
+    def group(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(worker_count, "CONTROL_GROUP", tmp_path)
+        monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(16)), raising=False)
+        monkeypatch.setattr(worker_count, "_machine_free_gib", lambda: 60.0)
+        return tmp_path
+
+    @pytest.mark.parametrize(
+        ("quota", "expected"), [("400000 100000", 4), ("250000 100000", 2), ("50000 100000", 1), ("max 100000", 16)]
+    )
+    def test_cores_are_bounded_by_the_quota_of_time(self, group, quota, expected):
+        (group / "cpu.max").write_text(f"{quota}\n")
+        assert worker_count.cores() == expected
+
+    def test_memory_is_bounded_by_what_the_limit_leaves(self, group):
+        (group / "memory.max").write_text(f"{8 * 2**30}\n")
+        (group / "memory.current").write_text(f"{7 * 2**30}\n")
+        (group / "memory.stat").write_text(f"anon 5\ninactive_file {3 * 2**30}\nactive_file 9\n")
+        assert worker_count.free_gib() == 4.0
+
+    def test_without_limits_the_machine_counts(self, group):
+        (group / "memory.max").write_text("max\n")
+        (group / "memory.current").write_text("5\n")
+        assert (worker_count.cores(), worker_count.free_gib()) == (16, 60.0)
+
+
 class TestCount:
     @pytest.fixture
     def loaded(self, tmp_path):

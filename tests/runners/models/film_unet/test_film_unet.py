@@ -89,6 +89,13 @@ class TestSpelling:
 
 
 class TestNetwork:
+    def test_logits_are_the_same_bits_with_and_without_gradients(self, model):
+        with torch.inference_mode():
+            image, text = model.encode_image(images(3)), model.encode_text(TEXTS[:3])
+            without = model.network.decode(image.tensors, text.tensors)
+        copies = [tuple(tensor.clone() for tensor in part.tensors) for part in (image, text)]
+        assert torch.equal(model.network.decode(*copies), without)
+
     def test_stays_small(self, model):
         assert sum(p.numel() for p in model.network.parameters()) < 1_400_000
 
