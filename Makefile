@@ -63,7 +63,7 @@ bench: $(READY)  ## Run every benchmark (BENCH_ARGS="NAME ... --against CHECKOUT
 	@$(BIN)/python benchmarks/run.py $(BENCH_ARGS)
 
 gpu: $(READY)  ## Measure all networks on this machine's GPU (or CPU) and print a table
-	@$(BIN)/python benchmarks/gpu.py --out benchmarks/gpu.json
+	@$(BIN)/python benchmarks/gpu.py --out benchmarks/gpu.json --page docs/performance.md
 
 lint: $(READY)  ## Check the format and the lint rules
 	@echo "make: checking format and lint rules"

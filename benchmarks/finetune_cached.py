@@ -57,11 +57,11 @@ def plan() -> TrainPlan:
     )
 
 
-def run(setup: TrainingSetup, spec: Any, start: dict[str, torch.Tensor], codes: FeatureCache | None) -> Epoch:
+def run(setup: TrainingSetup, spec: Any, start: dict[str, torch.Tensor], cache: FeatureCache | None) -> Epoch:
     """Train one epoch from `start`."""
     setup.segmenter.network.load_state_dict(start)
     module = TrainingHooks(setup.segmenter, spec, total=1)
-    batches = training_batches(setup.training, setup.segmenter, batch_size=BATCH, codes=codes)
+    batches = training_batches(setup.training, setup.segmenter, batch_size=BATCH, cache=cache)
     optimizer = module.configure_optimizers()
     setup.segmenter.network.train()
     hold_frozen_modules(setup.segmenter.network)
@@ -84,13 +84,13 @@ def main() -> int:
     print(setup.counted())
     start = {key: value.clone() for key, value in setup.segmenter.network.state_dict().items()}
     filling = time.perf_counter()
-    codes = open_feature_cache(setup, wanted.train, say=print)
+    cache = open_feature_cache(setup, wanted.train, say=print)
     filling = time.perf_counter() - filling
     for index in range(len(setup.training)):
         setup.training.drawn(index, 0)
     # Once unmeasured: the first steps of a process are slower than all others, whichever way comes first.
-    run(setup, wanted.train, start, codes)
-    cached = run(setup, wanted.train, start, codes)
+    run(setup, wanted.train, start, cache)
+    cached = run(setup, wanted.train, start, cache)
     full = run(setup, wanted.train, start, None)
     difference = max(abs(a - b) for a, b in zip(cached.losses, full.losses, strict=True))
     ratio, by_processor = full.wall / cached.wall, full.processor / cached.processor

@@ -4,9 +4,10 @@
 
 For each network (random weights, full size; `--tiny` the smallest configuration, to prove the command anywhere):
 largest difference of probabilities and masks that differ between CPU float32 and the device in float32 and bf16, images
-encoded and pairs decoded per second, peak memory, and the share of the rate of a plain matrix product in the same
-precision that the image encoder reaches. Networks whose packages are not installed, and those for which no time is
-left, are named.
+encoded and pairs decoded per second, peak memory, the share of the rate of a plain matrix product in the same precision
+that the image encoder reaches, finetuning steps per second (with the operations that are not deterministic), and rows
+per second of a whole audit with the rows and verdicts that differ from the CPU's. Networks whose packages are not
+installed, and those for which no time is left, are named. The table goes into a page between two marks (`--page`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import json
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,11 +29,16 @@ import numpy as np
 import torch
 
 from robustness.errors import RobustnessError
-from robustness.runners.inference.devices import resolve_device
+from robustness.plans.finetune import TrainSpec
+from robustness.runners.data.load import load_dataset
+from robustness.runners.inference.devices import autocast, resolve_device
 from robustness.runners.inference.engine import Engine
 from robustness.runners.inference.request import Request
 from robustness.runners.inference.segmenter import NetworkSegmenter
 from robustness.runners.models.load import load_model
+from robustness.runners.training.loss import training_loss
+from robustness.workflows.audit import audit
+from robustness.workflows.demo_files import demo_data
 
 NETWORKS = ("clipseg", "biomedclipseg", "cris", "unet", "unetplusplus", "deeplabv3plus", "film-unet")
 # Published sizes; any stated field says that random weights are meant.
@@ -41,6 +48,9 @@ STATED: dict[str, dict[str, Any]] = {
     "cris": {"num_head": 8},
 }
 PRECISIONS = ("float32", "bf16")
+STEPS = 4
+CHANGES = ("antonym", "drop", "paraphrase", "gaussian_noise", "gaussian_blur", "gamma_up")
+BEGIN, END = "<!-- gpu: begin -->", "<!-- gpu: end -->"
 PROMPTS = [f"{size} {colour} round polyp" for size in ("one small", "one large") for colour in ("pink", "red")]
 
 
@@ -71,19 +81,15 @@ def load(name: str, device: torch.device, precision: str, *, folder: Path, tiny:
 
 def per_second(work: Callable[[], Any], device: torch.device, *, items: int, seconds: float) -> float:
     """Return items per second of `work`, after one call to warm up."""
+    wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
     work()
-    _wait(device)
+    wait()
     started, calls = time.perf_counter(), 0
     while calls == 0 or time.perf_counter() - started < seconds:
         work()
-        _wait(device)
+        wait()
         calls += 1
     return items * calls / (time.perf_counter() - started)
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def matrix_rate(device: torch.device, precision: str, *, side: int) -> float:
@@ -98,7 +104,10 @@ def measure(name: str, device: torch.device, rates: dict[str, float], *, folder:
     from torch.utils.flop_counter import FlopCounterMode
 
     requests = requests_of(2, 64 if tiny else 512)
-    expected = list(Engine(load(name, torch.device("cpu"), "float32", folder=folder, tiny=tiny)).predict(requests))
+    cpu = load(name, torch.device("cpu"), "float32", folder=folder, tiny=tiny)
+    expected = list(Engine(cpu).predict(requests))
+    cases = 4 if device.type == "cpu" and not tiny else 16
+    audited = whole_audit(cpu, cases=cases)
     found: dict[str, Any] = {}
     for precision in PRECISIONS:
         if device.type == "cuda":
@@ -121,25 +130,130 @@ def measure(name: str, device: torch.device, rates: dict[str, float], *, folder:
             "images_per_second": encoded,
             "pairs_per_second": decoded,
             "share_of_matrix_rate": encoded * counter.get_total_flops() / batch / rates[precision],
+            "finetune": finetune(model, batch=batch, seconds=1.0),
+            "audit": agreement(whole_audit(model, cases=cases), audited),
             "peak_mib": torch.cuda.max_memory_allocated(device) / 2**20 if device.type == "cuda" else None,
         }
         del model, image, text
     return found
 
 
+def finetune(model: NetworkSegmenter, *, batch: int, seconds: float) -> dict[str, Any]:
+    """Return steps per second on seeded pixels: forward under the precision, loss, backward, AdamW.
+
+    Some are repeated from the same weights under torch's deterministic flags; operations without such a form are named.
+    """
+    start = {key: value.clone() for key, value in model.network.state_dict().items()}
+    pixels, masks, tokens = _batch(model, batch)
+    first, refused = _losses(model, pixels, masks, tokens)
+    model.network.load_state_dict(start)
+    again, _ = _losses(model, pixels, masks, tokens)
+    optimizer = torch.optim.AdamW(model.network.parameters(), lr=1e-5)
+    started, steps = time.perf_counter(), 0
+    while steps < 2 or time.perf_counter() - started < seconds:
+        _step(model, optimizer, pixels, masks, tokens)
+        steps += 1
+    rate = steps / (time.perf_counter() - started)
+    model.network.load_state_dict(start)
+    model.network.eval()
+    return {
+        "steps_per_second": rate,
+        "cases_per_second": rate * batch,
+        "losses": first,
+        "same_losses_again": first == again,
+        "not_deterministic": refused,
+    }
+
+
+def whole_audit(model: NetworkSegmenter, *, cases: int) -> dict[str, Any]:
+    """Return rows per second of an audit of the demo's slices: images changed, predicted, scored and concluded."""
+    data = load_dataset(demo_data("brain"), prompt="p5", subject="image", limit=cases)
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        run = audit(model, data, perturbations=CHANGES, out=Path(folder) / "run", report=False)
+        seconds, results = time.perf_counter() - started, run.results()
+        predicted = results[results["applicable"] & (results["error"] == "")]
+        verdicts = run.verdicts()[["claim", "condition", "metric", "verdict"]]
+    counts = {"rows": len(predicted), "rows_per_second": len(predicted) / seconds}
+    return {**counts, "verdicts": verdicts.to_dict("records"), "dice": predicted["dice"].round(6).tolist()}
+
+
+def agreement(there: dict[str, Any], here: dict[str, Any]) -> dict[str, Any]:
+    """Return how far an audit on the device is from the one on the CPU, and drop what was compared row by row."""
+    differences = np.abs(np.array(there.pop("dice")) - np.array(here["dice"]))
+    verdicts = there.pop("verdicts")
+    return {
+        **there,
+        "rows_that_differ": int((differences > 0).sum()),
+        "largest_difference_of_dice": float(differences.max()),
+        "verdicts_that_differ": sum(a != b for a, b in zip(verdicts, here["verdicts"], strict=True)),
+        "verdicts": len(verdicts),
+    }
+
+
+def _batch(model: NetworkSegmenter, batch: int) -> tuple[torch.Tensor, torch.Tensor, Any]:
+    generator, side = torch.Generator().manual_seed(0), model.image_size
+    pixels = torch.randn(batch, 3, side, side, generator=generator).to(model.device)
+    masks = (torch.rand(batch, 1, side, side, generator=generator) > 0.7).float().to(model.device)
+    if not model.takes_text:
+        return pixels, masks, (None, None)
+    tokens = model.tokenize(["one small pink round polyp"] * batch)
+    return pixels, masks, tuple(part.to(model.device) for part in tokens)
+
+
+def _step(model: NetworkSegmenter, optimizer: Any, pixels: Any, masks: Any, tokens: Any) -> float:
+    model.network.train()
+    optimizer.zero_grad()
+    with autocast(model.device, model.precision):
+        logits = model.network(pixels, *tokens)
+    loss = training_loss(TrainSpec())(logits.float(), masks).total
+    loss.backward()
+    optimizer.step()
+    return float(loss.detach())
+
+
+def _losses(model: NetworkSegmenter, *batch: Any) -> tuple[list[float], list[str]]:
+    """Return the losses of some steps, and the operations that torch says have no deterministic form."""
+    optimizer = torch.optim.AdamW(model.network.parameters(), lr=1e-4)
+    torch.manual_seed(0)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            losses = [_step(model, optimizer, *batch) for _ in range(STEPS)]
+    finally:
+        torch.use_deterministic_algorithms(False)
+    said = {str(one.message).split(" does not have")[0] for one in caught if "determinis" in str(one.message)}
+    return losses, sorted(said)
+
+
 def table(report: dict[str, Any]) -> str:
     """Return the figures as a Markdown table."""
-    head = "| network | precision | largest difference | masks that differ | images/s | pairs/s | matrix rate | peak |"
-    lines = [head, "| --- " * 8 + "|"]
+    head = (
+        "| network | precision | largest difference | masks that differ | images/s | pairs/s | matrix rate | cases/s,"
+        " finetuning | not deterministic | audit rows/s | rows that differ | verdicts that differ | peak |"
+    )
+    lines = [f"{report['device']}, torch {report['torch']}, {report['date']}:", "", head, "| --- " * 13 + "|"]
     for name, by_precision in report["networks"].items():
         for precision, f in by_precision.items():
             peak = "-" if f["peak_mib"] is None else f"{f['peak_mib']:.0f} MiB"
             rates = f"{f['images_per_second']:.1f} | {f['pairs_per_second']:.1f} | {f['share_of_matrix_rate']:.1%}"
+            audit = f["audit"]
             lines.append(
                 f"| {name} | {precision} | {f['largest_difference']:.1e} | {f['masks_that_differ']} of {f['masks']} |"
-                f" {rates} | {peak} |"
+                f" {rates} | {f['finetune']['cases_per_second']:.2f} |"
+                f" {', '.join(f['finetune']['not_deterministic']) or 'nothing'} | {audit['rows_per_second']:.1f} |"
+                f" {audit['rows_that_differ']} of {audit['rows']} |"
+                f" {audit['verdicts_that_differ']} of {audit['verdicts']} | {peak} |"
             )
     return "\n".join([*lines, *(f"\n{name}: {why}" for name, why in report["left_out"].items())])
+
+
+def write_page(page: Path, text: str) -> None:
+    """Put the table between the two marks of a page."""
+    before, rest = page.read_text(encoding="utf-8").split(BEGIN)
+    page.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}", encoding="utf-8")
 
 
 def main() -> int:
@@ -149,16 +263,16 @@ def main() -> int:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--seconds", type=float, default=480, help="no further network is begun after so long")
     parser.add_argument("--tiny", action="store_true")
+    parser.add_argument("--page", type=Path, help="a Markdown page that the table of a GPU is written into")
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=NETWORKS)
     options = parser.parse_args()
     device, started = resolve_device(options.device), time.perf_counter()
     side = 256 if options.tiny else 4096 if device.type == "cuda" else 1024
     rates = {precision: matrix_rate(device, precision, side=side) for precision in PRECISIONS}
+    name_of_device = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+    date = datetime.datetime.now(datetime.UTC).date().isoformat()
     report: dict[str, Any] = {
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-        "torch": torch.__version__,
-        "tiny": options.tiny,
+        **{"date": date, "device": name_of_device, "torch": torch.__version__, "tiny": options.tiny},
         "matrix_flops": rates,
         "networks": {},
         "left_out": {},
@@ -170,13 +284,14 @@ def main() -> int:
         print(f"gpu: {name}", file=sys.stderr, flush=True)
         try:
             with tempfile.TemporaryDirectory() as folder:
-                found = measure(name, device, rates, folder=Path(folder), tiny=options.tiny)
-            report["networks"][name] = found
+                report["networks"][name] = measure(name, device, rates, folder=Path(folder), tiny=options.tiny)
         except (RobustnessError, ImportError) as error:
             report["left_out"][name] = str(error)
         if options.out:
             options.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     print(table(report))
+    if options.page and device.type == "cuda":
+        write_page(options.page, table(report))
     return 0 if report["networks"] else 1
 
 
