@@ -248,7 +248,7 @@ def main() -> int:
     parser.add_argument("--against", type=Path, help="another checkout of this repository")
     parser.add_argument("--python", default=sys.executable, help="interpreter of the other checkout")
     parser.add_argument("--images", type=int, default=150, help="of the prompt-only audit")
-    parser.add_argument("--plain-pairs", type=int, default=40, help="pairs that the plain loop is timed on")
+    parser.add_argument("--plain-pairs", type=int, default=20, help="pairs that the plain loop is timed on")
     parser.add_argument("--cases", type=int, default=CASES, help="of the conclusions")
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--name", help=argparse.SUPPRESS)

@@ -176,10 +176,12 @@ def demo_of(checkout: Path) -> Path:
 
 
 def values_that_differ(one: pd.DataFrame, other: pd.DataFrame) -> tuple[int, dict[str, int]]:
-    """Return how many rows both tables hold, and by column in how many of them the values differ."""
+    """Return how many rows both tables hold, and in how many of them any measured value differs, by change."""
     joined = one[[*KEYS, *MEASURED]].merge(other[[*KEYS, *MEASURED]], on=KEYS, suffixes=("", "_other"))
-    differ = {name: int((~(joined[name].eq(joined[f"{name}_other"]) | joined[name].isna())).sum()) for name in MEASURED}
-    return len(joined), {name: count for name, count in differ.items() if count}
+    theirs = joined[[f"{name}_other" for name in MEASURED]].set_axis(MEASURED, axis=1)
+    differ = ~(joined[MEASURED].eq(theirs) | (joined[MEASURED].isna() & theirs.isna())).all(axis=1)
+    changes = joined.loc[differ, "condition"].str.partition("@")[0]
+    return len(joined), {str(name): int(count) for name, count in changes.value_counts().items()}
 
 
 def arguments_of(options: argparse.Namespace) -> list[str]:
