@@ -77,13 +77,13 @@ _COPULA = re.compile(
     r"(?: \w+ly| very)? $",
     re.I,
 )
-_LIST_GOES_ON = re.compile(r"(?:,| and) \w", re.IGNORECASE)
+_LIST_GOES_ON = re.compile(r"(?:,| and) (?!measuring|with|which)\w", re.IGNORECASE)
 _BOUND = re.compile(r"\b(?:\w+er|more|less) than $", re.IGNORECASE)
 _PARTICIPLE = re.compile(r"\b\w{3,}ed $", re.IGNORECASE)
 # "with tonsils 8 mm below the foramen magnum"
 _DISTANCE_OF_ANOTHER = re.compile(r"\bwith (?:an? |the )?[\w -]{1,30}? \d[\d.]* ?[a-zµ]+ [a-z]", re.IGNORECASE)
 _OF_WHAT = re.compile(
-    r"\b(?:masks?|contours?|outlines?|segmentations?|annotations?|extent|size|volume|area|position|location|boundar(?:y|ies)"
+    r"\b(?:level|masks?|contours?|outlines?|segmentations?|annotations?|extent|size|volume|area|position|location|boundar(?:y|ies)"
     r"|loss|absence|lack|blunting|obliteration|effacement|elevation|deviation|widening|enlargement|narrowing|displacement"
     r"|borders?|edges?|margins?|images?|scans?|pictures?|radiographs?|number|part|portion|appearance)"
     r" (?:of|for) (?:the |an? )?$",
@@ -108,6 +108,15 @@ _PROPERTY = re.compile(
 _BARE_PART = re.compile(
     r" (?:wall|fossa|horn|border|margin|edge|leaflet|rim|limb|branch|angle|root|cusp)s?\b(?! of\b)", re.IGNORECASE
 )
+_ASKS = re.compile(r"(?:is|are) (?!there\b)", re.IGNORECASE)
+_EYE = re.compile(r"(?:right|left|both) eyes?, ", re.IGNORECASE)
+_ORDINAL = re.compile(
+    r"(?:between )?(?:the )?(?:first|second|third|fourth|fifth|sixth|seventh)(?: and| to|$)", re.IGNORECASE
+)
+_MEASURES = re.compile(
+    r"(?<!which )(?<!that )\bmeasure[sd]?(?: about| approximately| roughly| up to| around)? $", re.IGNORECASE
+)
+_SIDES = re.compile(r"(?:,| and| or) (?:the )?(?:left|right)\b", re.IGNORECASE)
 _AXIS = re.compile(r"\b(?:short|long)[- ]axis(?: diameter)? \d", re.IGNORECASE)
 _VALUE_NEXT = re.compile(r", \w+ ?=|:? ?\d| b ?=? ?\d", re.IGNORECASE)
 _ARTICLE = re.compile(r"\b(?:an?|the|this|of)\s*$", re.IGNORECASE)
@@ -134,10 +143,32 @@ _RULES: tuple[Rule, ...] = (
         lambda b: b.precedes & {"view", "phase", "quality"} and not _PICTURE_NEXT.match(b.after),
         "the words before it need a noun",
     ),
+    (
+        ("modality",),
+        lambda b: re.match(r" of\b", b.after) or (b.after.startswith(":") and b.before.strip()),
+        "the words beside it need it",
+    ),
+    (("measure",), lambda b: _MEASURES.search(b.before), "the verb before it needs it"),
+    (
+        ("place", "location", "relation"),
+        lambda b: _ASKS.match(b.text) and b.after.startswith("?"),
+        "it is what is asked",
+    ),
+    (("place",), lambda b: _EYE.match(b.text) and b.before.endswith(", "), "a heading stands before it"),
+    (("direction",), lambda b: "side" in b.precedes and not re.match(r" \w", b.after), "the side before it needs it"),
+    (("measure",), lambda b: _ORDINAL.match(b.old.value), "it tells which of several are meant"),
     (("modality",), lambda b: starts_with_verb(b.after) or _VALUE_NEXT.match(b.after), "the words behind it need it"),
     (("direction", "side", "place"), lambda b: _PARTITIVE.match(b.after), "the part that follows is named by it"),
     (("direction",), lambda b: _BARE_PART.match(b.after), "the part that follows is named by it"),
     (("direction",), lambda b: _DEPTH.fullmatch(b.old.value) and _INJURY.search(b.text), "it tells how deep it goes"),
+    (("age",), lambda b: re.match(r" aged\b", b.after), "the words behind it speak of it"),
+    (("place",), lambda b: "view" in b.precedes and b.after.startswith(":"), "the view before it needs it"),
+    (("measure",), lambda b: "%" in b.old.value and b.alike > 1, "it is one of several shares"),
+    (
+        ("side",),
+        lambda b: b.old.role == "target" and _SIDES.search(b.text.replace(b.old.value, "", 1)) is not None,
+        "the prompt names both sides",
+    ),
     (("age",), lambda b: "sex" in b.follows and not _ARTICLE.search(b.before), "the noun behind it would stand alone"),
     (("measure",), lambda b: _QUANTITY.search(b.before), "the words before it tell what is measured"),
     (("measure",), lambda b: _COMPARATIVE.search(b.before), "the words before it tell what is measured"),
@@ -204,7 +235,7 @@ _RULES: tuple[Rule, ...] = (
         lambda b: (
             "measure" in b.follows
             or _OF.match(b.after)
-            or re.match(r", \d| in place\b", b.after)
+            or re.match(r", \d| in place\b| \w+ (?:its|their)\b", b.after)
             or _PARTICIPLE.search(b.before)
         ),
         "the words beside it speak of it",

@@ -15,7 +15,7 @@ from robustness.types import Attribute, Prompt
 # How the image was made and of whom picks no thing in it.
 _OF_THE_PICTURE = frozenset({"view", "phase", "modality", "quality", "age", "sex", "certainty"})
 _COMPARES = re.compile(
-    r"\b(?:\w+-)?(?:larg|small|bigg|long|short|thick|thinn|wid|narrow|bright|dark|deep|low|high)(?:er|est)\b|\bdominant\b"
+    r"\b(?:\w+-)?(?:larg|small|bigg|long|short|thick|thinn|wid|narrow|bright|dark|deep|low|high|clos|near|furth|farth)(?:er|est)\b|\bdominant\b"
 )
 
 

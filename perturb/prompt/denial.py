@@ -31,7 +31,7 @@ _BETWEEN = re.compile(r"(?:[\s,-]|\band\b)*", re.IGNORECASE)
 _ARTICLE = re.compile(r"\b(?:an?|the|any|some|all|this|these|each|every|both)\s+$", re.IGNORECASE)
 _COUNT = re.compile(
     r"(?:one|two|three|four|five|six|seven|eight|nine|ten|\d+|both|several|multiple|many|few|single|solitary|numerous"
-    r"|every|each|all|a few|bilateral|left and right|right and left|a couple of|a pair of)$"
+    r"|every|each|all|a few|bilateral|twin|paired|left and right|right and left|a couple of|a pair of)$"
     r"|^(?:at least|at most|up to|more than|fewer than|about|approximately|exactly)\b|\w+est$",
     re.I,
 )
@@ -49,6 +49,7 @@ _UNFIT = re.compile(
     r"\?|\b(?:mask|masks|segmentation|contour|annotation|area|region|cluster|extent|clump|group|number) (?:of|for)\b"
     r"|\bneeds? (?:\w+ing|to be|segmentation)\b|\b(?:should|must) be\b|\bbeing \w+ed\b|\bwhere\b|\bwhat\b"
     r"|\bseparately\b|\b(?:from|to|of) it\b|\byou can\b"
+    r"|\b(?:closest|nearest|furthest|farthest)\b"
     r"|\bfor me\b|\boutlined\b|\bsegmented\b|\bas possible\b|\btarget\s*="
     r"|\bin situ\b|\bonly\b|\b(?:except|excluding|apart from)\b",
     re.IGNORECASE,
@@ -93,7 +94,7 @@ def denial(prompt: Prompt) -> list[Edit] | None:
         return None
     if len(targets) == 2 and (pair := neither_nor(prompt, [phrase_start(prompt, t) for t in targets])):
         return pair
-    if any(_is_joined_to_more(prompt, t) for t in targets):
+    if any(_is_joined_to_more(prompt, t) or _is_in_a_heading(text, t) for t in targets):
         return None
     edits: list[Edit] = []
     if re.search(r"\bboth\b", text[targets[-1].stop :], re.IGNORECASE) and not wholes_behind(
@@ -136,6 +137,14 @@ def _is_joined_to_more(prompt: Prompt, target: Attribute) -> bool:
     )
 
 
+def _is_in_a_heading(text: str, target: Attribute) -> bool:
+    """Tell whether a heading holds the target ("CT of the neck: node"), or a stretch of an organ is meant."""
+    heading = re.match(r"[^:.]*\b(?:CT|MRI|scan|image|view|radiograph|film|ultrasound|photograph)\b[^:.]*: ", text)
+    if heading and target.stop < heading.end():
+        return True
+    return _is_organ(target.value) and re.match(r" from the\b.*\bto\b", text[target.stop :]) is not None
+
+
 def _describes_behind(prompt: Prompt, end: int) -> bool:
     """Tell whether a semicolon leads to more of the target ("Ascites; loculated"), which a denial would leave over."""
     following = next((a for a in prompt.attributes if a.start >= end), None)
@@ -162,6 +171,12 @@ def _deny(prompt: Prompt, target: Attribute) -> list[Edit] | None:
         there = "There" if text[lead].isupper() else "there"
         return [Edit(lead, stop, text[lead:stop], f"{there} {verb} no "), *taken, *_this_picture(prompt)]
     if request is None and not article and first and not _joins(text[:first]):
+        return None
+    before = [a for a in prompt.attributes if a.stop <= first]
+    if re.search(r",\s*$", text[:first]) and not any(
+        a.kind == "target" or a.role in ("scan", "patient") for a in before
+    ):
+        # "Obstructing stone, left ureter": what stands before the comma was not read.
         return None
     old = text[first:stop]
     is_capital = (old or (text[first:] if first == 0 else "")[:1])[:1].isupper()

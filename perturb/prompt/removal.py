@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from robustness.perturb.language.asking import starts_with_verb
+from robustness.perturb.language.asking import asks, starts_with_verb
 from robustness.perturb.language.edit import Edit, article_repair
 from robustness.perturb.language.grammar.verbs import finite_verbs
 from robustness.types import Attribute, Prompt
@@ -109,7 +109,7 @@ _CARRIERS: dict[str, tuple[tuple[str, str, str], ...]] = {
         (r",\s*", r"(?=\s*(?:[.,;:?]|$))", ""),
     ),
     "measure": (
-        (rf",? (?:(?:which|that) )?(?:measuring|measures?|of|with a diameter of|at|on) {_ABOUT}", _ACROSS, ""),
+        (rf",? (?:(?:which|that) measures?|measuring|of|with a diameter of|at|on) {_ABOUT}", _ACROSS, ""),
         (rf",\s*each (?:measuring )?{_ABOUT}", r"(?=\s*(?:[.,;:?]|$))", ""),
         (rf",\s*{_ABOUT}", rf"{_ACROSS}(?=\s*(?:[.,;:?]|$))", ""),
         (rf" {_SOME}", _ACROSS, ""),
@@ -119,7 +119,7 @@ _CARRIERS: dict[str, tuple[tuple[str, str, str], ...]] = {
     "signal": _LOOK,
     "texture": _LOOK,
     "side": (
-        (r",? (?:on|in|at) (?:the )?", r"(?:[- ]side)?(?=\s*(?:[.,;:?]|$| of\b))", ""),
+        (r",? (?:on|in|at) (?:the )?", r"(?:[- ]side)?(?=\s*(?:[.,;:?(]|$| of\b))", ""),
         (r"^", r":?\s+", ""),
         (r" ", r"(?=,)", ""),
         (r"", r" ", ""),
@@ -127,9 +127,10 @@ _CARRIERS: dict[str, tuple[tuple[str, str, str], ...]] = {
     "certainty": ((r"", r" ", ""),),
 }
 BROKEN = re.compile(
-    r"\b(?:in|of|at|on|the|an?|with|to|by|and|or|near|between|within|from|for|this|inside|is|are|was|which|that|has)"
-    r"\s*(?:[.,;:?!)]|$)|^\s*[,;:.)]|\b(\w+) \1\b|[,;]\s*[.,;:]|\(\s*\)"
-    r"|\b(?:an?|the) (?:an?|the|is|are|in|of|with|and)\b"
+    r"\b(?:in|of|at|on|the|an?|with|to|by|and|or|near|between|within|from|for|this|its|their|inside|is|are|was|which|that"
+    r"|has)\s*(?:[.,;:?!)]|$)|^\s*[,;:.)]|\b(\w+) \1\b|[,;]\s*[.,;:]|\(\s*\)"
+    r"|\b(?:the|an?|on) \(|\bthe (?:upper|lower|inner|outer|mid|middle) of\b"
+    r"|\b(?:an?|the|this) (?:an?|the|is|are|in|of|with|and)\b"
     r"|^(?:of|and|with|is|are|has|shows?|demonstrates?|reveals?|by|to|in|on|at|within|can|was) "
     r"|\b(?:on|in|at) (?:of|in|with|on)\b"
     r"|\bis (?:of|in the\s*$)"
@@ -186,6 +187,11 @@ def removal(prompt: Prompt, old: Attribute) -> Edit:
         elif text[start:stop].startswith(",") and _GOES_ON.match(text, stop):
             # "A wound, 4 cm by 3 cm, with erythema": both commas were the measure's.
             stop += 1
+        elif (
+            text[start:stop].startswith(",") and old.kind == "place" and re.match(r" (?:at|with|in|on)\b", text[stop:])
+        ):
+            # "wider than tall, in the breast at 7 o'clock"
+            start += 1
         elif text[start:stop].startswith(",") and text[stop : stop + 1] == "," and starts_with_verb(text[stop + 1 :]):
             stop += 1
         start = _with_its_distance(prompt, old, start)
@@ -234,7 +240,7 @@ def mended(text: str, edit: Edit) -> tuple[list[Edit], list[Edit]]:
         article = article_repair(text, edit.start, edit.old, following)
         repairs += [article] if article else []
     left = text[: edit.start] + edit.new + after
-    if left.endswith(".") and text[edit.stop :] == "." and has_verb(edit.old) and not has_verb(left):
+    if left.endswith(".") and text[edit.stop :] == "." and has_verb(edit.old) and not (has_verb(left) or asks(left)):
         # What was a sentence is a noun phrase now.
         edit = edit._replace(stop=edit.stop + 1, old=edit.old + ".")
     return [edit], repairs

@@ -63,6 +63,10 @@ _OF_A_PICTURE = re.compile(
     re.IGNORECASE,
 )
 
+_PICTURE = re.compile(
+    r"\b(?:CT|MRI|scan|image|view|radiograph|film|ultrasound|photograph|section|x-ray)\b", re.IGNORECASE
+)
+
 
 def rewordings(prompt: Prompt) -> list[str]:
     """Return texts that say the same in other words: one phrase changed, then the whole inside a frame.
@@ -105,7 +109,9 @@ def _behind_a_heading(prompt: Prompt, body: str) -> list[str]:
     if _REPORT.match(headed["heading"]):
         return _framed(headed["what"])
     target = next((a for a in prompt.attributes if a.kind == "target"), None)
-    if target is None or prompt.text.find(headed["what"]) > target.start or not headed["what"][0].isalnum():
+    is_picture = _PICTURE.search(headed["heading"]) is not None
+    begins = target is not None and prompt.text.find(headed["what"]) <= target.start
+    if not (is_picture or begins) or not headed["what"][0].isalnum():
         return []
     what = headed["what"] if _DETERMINED.match(headed["what"]) else f"the {headed['what']}"
     return [f"{headed['heading']} {frame.format(what)}" for frame in _HEADED_FRAMES]

@@ -17,7 +17,9 @@ _DESCRIBING = frozenset(
 _PROPERTIES = frozenset("size shape colour texture margin signal measure pathology number".split())
 _GAP = re.compile(r",\s+")
 _POINTS_BACK = re.compile(
-    r"(?:each|both|all|one|the (?:larger|smaller|largest|smallest|other|first)|which|that|most(?:ly)?)\b", re.IGNORECASE
+    r"(?:each|both|all|one|the (?:larger|smaller|largest|smallest|other|first)|which|that|most(?:ly)?"
+    r"|\d+ (?:hours?|days?|weeks?) old)\b",
+    re.IGNORECASE,
 )
 _ATTACHED = re.compile(r"(?:(?:\w+ly )?\w{3,}(?:ing|ed)|with|without|at least|up to)\b", re.IGNORECASE)
 # What may stand beside the values in a segment that says nothing more than they do.
@@ -74,7 +76,7 @@ def descriptions_behind(prompt: Prompt, target: Attribute) -> list[Edit] | None:
         inner = [a for a in prompt.attributes if start <= a.start < stop]
         if any(a.kind == "target" for a in inner) or starts_with_verb(text[start:stop]):
             break
-        if inner and all(a.role in ("scan", "patient") for a in inner):
+        if inner and all(a.role in ("scan", "patient") for a in inner) and not _POINTS_BACK.match(text[start:stop]):
             continue
         if not _describes(text, start, stop, inner):
             return None
@@ -169,10 +171,10 @@ def _is_inside(prompt: Prompt, at: int) -> bool:
 def _describes(text: str, start: int, stop: int, inner: list[Attribute]) -> bool:
     """Tell whether a segment speaks of the target alone: every word of it is read, or it cannot stand alone."""
     segment = text[start:stop]
-    if any(a.role in ("scan", "patient") for a in inner):
-        return False
     if _POINTS_BACK.match(segment) or (_ATTACHED.match(segment) and " and " not in segment):
         return True
+    if any(a.role in ("scan", "patient") for a in inner):
+        return False
     if not inner or any(a.kind not in _DESCRIBING for a in inner):
         return bool(re.fullmatch(r"\w{3,}(?:al|ic|ous|ar|ive|ate)", segment, re.IGNORECASE))
     for a in reversed(inner):
