@@ -47,7 +47,8 @@ _PREDICATE = re.compile(r"(?:is|are|was|may|might|could|can|cannot|suspected to|
 _PICTURE_NEXT = re.compile(r"\s*(?:images?|scans?|slices?|sections?|views?|pictures?)\b", re.IGNORECASE)
 _QUANTITY = re.compile(
     r"\b(?:fraction|thickness|angle|diameter|volume|length|width|height|depth|rate|pressure|score|index|dose|value|ratio)"
-    r"(?: of| =|:)?\s*$",
+    r"(?: of| =|:)?\s*$|\bthe \w+(?:er|est)(?: measuring| being| of)?\s*$|\b(?:\w+er|more|less) than $"
+    r"|\bit (?:measures|is) $|(?<!which )(?<!that )\bmeasure[sd]?(?: about| approximately| roughly| up to| around)? $",
     re.IGNORECASE,
 )
 _PARTITIVE = re.compile(
@@ -55,7 +56,6 @@ _PARTITIVE = re.compile(
     r"|divisions?|surfaces?|regions?|lobes?|compartments?|columns?)\b",
     re.IGNORECASE,
 )
-_COMPARATIVE = re.compile(r"\bthe \w+(?:er|est)(?: measuring| being| of)?\s*$", re.IGNORECASE)
 _LEADING = re.compile(r"\w{3,}ing (?:from|to|into|towards?|at|in|on|over) (?:the )?$", re.IGNORECASE)
 # "one at the top and one in the middle", "the first in the centre": each of several is told by itself.
 ENUMERATED = re.compile(
@@ -78,7 +78,6 @@ _COPULA = re.compile(
     re.I,
 )
 _LIST_GOES_ON = re.compile(r"(?:,| and) (?!measuring|with|which)\w", re.IGNORECASE)
-_BOUND = re.compile(r"\b(?:\w+er|more|less) than $", re.IGNORECASE)
 _PARTICIPLE = re.compile(r"\b\w{3,}ed $", re.IGNORECASE)
 # "with tonsils 8 mm below the foramen magnum"
 _DISTANCE_OF_ANOTHER = re.compile(r"\bwith (?:an? |the )?[\w -]{1,30}? \d[\d.]* ?[a-zµ]+ [a-z]", re.IGNORECASE)
@@ -89,7 +88,7 @@ _OF_WHAT = re.compile(
     r" (?:of|for) (?:the |an? )?$",
     re.IGNORECASE,
 )
-_OF = re.compile(r" (?:of|to|into|from|by|and|or)\b", re.IGNORECASE)
+_OF = re.compile(r" (?:of|to|into|from|by|and|or|on|at)\b", re.IGNORECASE)
 _PLACED = re.compile(r"\b(?:of|in|at|on|within|over) (?:the |an? )?$", re.IGNORECASE)
 _NOUN_NEXT = re.compile(
     r" (?!(?:of|in|at|on|with|and|or|to|from|by|for|near|above|below|behind|between|within|without|but|that|which|who"
@@ -113,13 +112,26 @@ _EYE = re.compile(r"(?:right|left|both) eyes?, ", re.IGNORECASE)
 _ORDINAL = re.compile(
     r"(?:between )?(?:the )?(?:first|second|third|fourth|fifth|sixth|seventh)(?: and| to|$)", re.IGNORECASE
 )
-_MEASURES = re.compile(
-    r"(?<!which )(?<!that )\bmeasure[sd]?(?: about| approximately| roughly| up to| around)? $", re.IGNORECASE
-)
 _SIDES = re.compile(r"(?:,| and| or) (?:the )?(?:left|right)\b", re.IGNORECASE)
+_NOUN_OF_IT = re.compile(
+    r" (?:amounts?|quantity|volume) of\b| (?:signal|echogenicity|density|intensity|attenuation|echotexture)\b",
+    re.IGNORECASE,
+)
+_HEADLESS = re.compile(r"(?:^|(?<!with )\b(?:an?|the) )(?:[\w-]+ )?$", re.IGNORECASE)
 _AXIS = re.compile(r"\b(?:short|long)[- ]axis(?: diameter)? \d", re.IGNORECASE)
 _VALUE_NEXT = re.compile(r", \w+ ?=|:? ?\d| b ?=? ?\d", re.IGNORECASE)
 _ARTICLE = re.compile(r"\b(?:an?|the|this|of)\s*$", re.IGNORECASE)
+
+
+def _behind(pattern: str | re.Pattern[str]) -> Callable[[Beside], object]:
+    """Return the rule that a pattern begins right behind the value."""
+    return lambda b: re.match(pattern, b.after)
+
+
+def _ahead(pattern: str | re.Pattern[str]) -> Callable[[Beside], object]:
+    """Return the rule that a pattern stands before the value."""
+    return lambda b: re.search(pattern, b.before)
+
 
 _OTHERS = ("size", "shape", "colour", "texture", "margin", "signal", "number", "direction")
 _SAID = (*_OTHERS, "side", "pathology", "measure", "description", "quality", "negation")
@@ -131,6 +143,23 @@ _RULES: tuple[Rule, ...] = (
         ),
         "it alone says which",
     ),
+    (
+        _OTHERS,
+        lambda b: _NOUN_OF_IT.match(b.after) and not re.search(r"(?:, |\bwith (?:an? )?)$", b.before),
+        "the noun behind it needs it",
+    ),
+    (
+        _OTHERS,
+        lambda b: " " not in b.old.value and _HEADLESS.search(b.before) and re.match(r" (?:in|of|on|at)\b", b.after),
+        "it is a noun here",
+    ),
+    (_OTHERS, lambda b: "target" in b.precedes and re.fullmatch(r"\s*[.?!]?", b.after), "it is a noun here"),
+    (("place",), lambda b: "than" in b.old.value or re.match(r"[- ]predominant\b", b.after), "it is part of a measure"),
+    (("place",), _ahead(r"\bfrom (?:the )?$"), "a distance is measured to it"),
+    (("phase",), _behind(r" frames?\b"), "the noun behind it needs it"),
+    (("texture",), _behind(r" (?:arter|duct|vein|vessel)"), "it is part of a name"),
+    (("side",), _behind(r" (?:ventricular|atrial|main)\b"), "it is part of a name"),
+    (("direction",), _behind(r" \w+ing\b"), "the word behind it needs it"),
     (("certainty",), lambda b: re.search(r"\bas $", b.before, re.IGNORECASE), "it is part of a comparison"),
     (("certainty",), lambda b: b.before.endswith(", ") and not b.follows & {"negation"}, "it says how sure a name is"),
     (("certainty",), lambda b: _PREDICATE.match(b.old.value), "the sentence hangs on it"),
@@ -148,20 +177,15 @@ _RULES: tuple[Rule, ...] = (
         lambda b: re.match(r" of\b", b.after) or (b.after.startswith(":") and b.before.strip()),
         "the words beside it need it",
     ),
-    (("measure",), lambda b: _MEASURES.search(b.before), "the verb before it needs it"),
-    (
-        ("place", "location", "relation"),
-        lambda b: _ASKS.match(b.text) and b.after.startswith("?"),
-        "it is what is asked",
-    ),
+    (("place", "location", "relation"), lambda b: _ASKS.match(b.text) and b.after.startswith("?"), "it is asked"),
     (("place",), lambda b: _EYE.match(b.text) and b.before.endswith(", "), "a heading stands before it"),
     (("direction",), lambda b: "side" in b.precedes and not re.match(r" \w", b.after), "the side before it needs it"),
     (("measure",), lambda b: _ORDINAL.match(b.old.value), "it tells which of several are meant"),
     (("modality",), lambda b: starts_with_verb(b.after) or _VALUE_NEXT.match(b.after), "the words behind it need it"),
-    (("direction", "side", "place"), lambda b: _PARTITIVE.match(b.after), "the part that follows is named by it"),
-    (("direction",), lambda b: _BARE_PART.match(b.after), "the part that follows is named by it"),
+    (("direction", "side", "place"), _behind(_PARTITIVE), "the part that follows is named by it"),
+    (("direction",), _behind(_BARE_PART), "the part that follows is named by it"),
     (("direction",), lambda b: _DEPTH.fullmatch(b.old.value) and _INJURY.search(b.text), "it tells how deep it goes"),
-    (("age",), lambda b: re.match(r" aged\b", b.after), "the words behind it speak of it"),
+    (("age",), _behind(r" aged\b"), "the words behind it speak of it"),
     (("place",), lambda b: "view" in b.precedes and b.after.startswith(":"), "the view before it needs it"),
     (("measure",), lambda b: "%" in b.old.value and b.alike > 1, "it is one of several shares"),
     (
@@ -170,33 +194,22 @@ _RULES: tuple[Rule, ...] = (
         "the prompt names both sides",
     ),
     (("age",), lambda b: "sex" in b.follows and not _ARTICLE.search(b.before), "the noun behind it would stand alone"),
-    (("measure",), lambda b: _QUANTITY.search(b.before), "the words before it tell what is measured"),
-    (("measure",), lambda b: _COMPARATIVE.search(b.before), "the words before it tell what is measured"),
-    (("measure",), lambda b: _BOUND.search(b.before), "it tells which of several are meant"),
+    (("measure",), _ahead(_QUANTITY), "the words before it tell what is measured"),
     (
         ("measure",),
         lambda b: not re.search(r"\d", b.old.value) and " of " in b.old.value,
         "the place goes with the extent",
     ),
-    (("measure",), lambda b: re.match(r" from\b", b.after), "it is a distance"),
-    (
-        ("relation",),
-        lambda b: re.search(r"\b(?:diameters?|widths?|breadths?|levels?|vertebrae|segments?) $", b.before),
-        "the distance before it is measured to it",
-    ),
-    (("measure",), lambda b: re.search(r"\bit (?:measures|is) $", b.before), "the verb before it needs it"),
+    (("measure",), _behind(r" from\b"), "it is a distance"),
+    (("relation",), _ahead(r"\b(?:diameters?|widths?|breadths?|levels?|vertebrae|segments?) $"), "its distance stays"),
     (("measure", "view"), lambda b: _AXIS.search(b.text), "the words beside it tell what is measured"),
-    (
-        ("measure",),
-        lambda b: _MORE_MEASURES.match(b.after) or re.search(r"\b(?:and|or) $", b.before),
-        "it is one of several",
-    ),
+    (("measure",), lambda b: _MORE_MEASURES.match(b.after) or re.search(r"\b(?:and|or) $", b.before), "one of several"),
     (
         ("size",),
         lambda b: re.search(r"\bthe\s*$", b.before, re.IGNORECASE) and "measure" in b.follows,
         "it names the one of two that is measured",
     ),
-    (("size",), lambda b: re.match(r" tumou?r volume\b", b.after), "it is part of a name"),
+    (("size",), _behind(r" tumou?r volume\b"), "it is part of a name"),
     (
         ("relation",),
         lambda b: b.follows & {"place", "location"} and not b.after.lstrip().startswith(","),
@@ -207,18 +220,10 @@ _RULES: tuple[Rule, ...] = (
         lambda b: _GOES_ON.match(b.after) and not starts_with_verb(b.after.removeprefix(" and ")),
         "the words behind it go on from it",
     ),
-    (
-        ("relation",),
-        lambda b: _DISTANCE_OF_ANOTHER.search(b.text[: b.old.stop]),
-        "the distance before it is of another thing",
-    ),
-    (("location",), lambda b: _LEADING.search(b.before), "the verb before it leads there"),
+    (("relation",), lambda b: _DISTANCE_OF_ANOTHER.search(b.text[: b.old.stop]), "the distance is of another thing"),
+    (("location",), _ahead(_LEADING), "the verb before it leads there"),
     (("location",), lambda b: b.alike > 1, "the prompt tells the location more than once"),
-    (
-        ("location", "place", "side"),
-        lambda b: ENUMERATED.search(b.text),
-        "the prompt tells where each of several lies",
-    ),
+    (("location", "place", "side"), lambda b: ENUMERATED.search(b.text), "the prompt tells where each of several lies"),
     (("number",), lambda b: _COUNTED_AGAIN.search(b.after), "what follows still counts"),
     (
         ("number",),
@@ -240,16 +245,8 @@ _RULES: tuple[Rule, ...] = (
         ),
         "the words beside it speak of it",
     ),
-    (
-        ("place",),
-        lambda b: _OF_WHAT.search(b.before) or _ABBREVIATION.match(b.after),
-        "the noun before it is named by it",
-    ),
-    (
-        ("place",),
-        lambda b: _PLACED.search(b.before) and _NOUN_NEXT.match(b.after),
-        "the noun behind it would hang on nothing",
-    ),
+    (("place",), lambda b: _OF_WHAT.search(b.before) or _ABBREVIATION.match(b.after), "the noun is named by it"),
+    (("place",), lambda b: _PLACED.search(b.before) and _NOUN_NEXT.match(b.after), "the next noun hangs on it"),
     (
         ("place",),
         lambda b: _ITS.search(b.before) or re.match(r" (?:and|or) (?!\w+ing\b)", b.after),
@@ -272,8 +269,8 @@ _RULES: tuple[Rule, ...] = (
         "the words behind it tell where",
     ),
     (_OTHERS, lambda b: _PROPERTY.match(b.after) and _HAS.search(b.before), "the word behind it needs it"),
-    (_OTHERS, lambda b: re.search(r"(?:^|\W)to $", b.before), "it is one end of a range"),
-    (("colour", "signal"), lambda b: re.match(r" to \w", b.after), "it is one end of a range"),
+    (_OTHERS, _ahead(r"(?:^|\W)to $"), "it is one end of a range"),
+    (("colour", "signal"), _behind(r" to \w"), "it is one end of a range"),
     (("signal",), lambda b: "modality" in b.precedes, "the modality before it is part of it"),
     (
         ("view",),

@@ -8,7 +8,7 @@ from robustness.perturb.language.lexicon import find_class
 from robustness.perturb.language.ontology.modifiers import pairs
 from robustness.perturb.language.ontology.terms import Term, find_term, forget_on_extend, plural_of
 
-_ONE_THOUGH_S = ("ss", "us", "is", "itis", "osis", "asis", "ous")
+_ONE_THOUGH_S = ("ss", "us", "is", "itis", "osis", "asis", "ous", "ens")
 _IRREGULAR = pairs(
     "feet>foot; teeth>tooth; nuclei>nucleus; thrombi>thrombus; foci>focus; calculi>calculus; gyri>gyrus; "
     "sulci>sulcus; atria>atrium; septa>septum; hila>hilum; vertebrae>vertebra; fistulae>fistula; bullae>bulla; "

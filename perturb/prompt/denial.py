@@ -48,7 +48,7 @@ _REQUEST = re.compile(
 _UNFIT = re.compile(
     r"\?|\b(?:mask|masks|segmentation|contour|annotation|area|region|cluster|extent|clump|group|number) (?:of|for)\b"
     r"|\bneeds? (?:\w+ing|to be|segmentation)\b|\b(?:should|must) be\b|\bbeing \w+ed\b|\bwhere\b|\bwhat\b"
-    r"|\bseparately\b|\b(?:from|to|of) it\b|\byou can\b"
+    r"|\bseparately\b|\b(?:from|to|of) it\b|\byou can\b|\bwith the \w+est\b"
     r"|\b(?:closest|nearest|furthest|farthest)\b"
     r"|\bfor me\b|\boutlined\b|\bsegmented\b|\bas possible\b|\btarget\s*="
     r"|\bin situ\b|\bonly\b|\b(?:except|excluding|apart from)\b",
@@ -127,6 +127,11 @@ def _is_joined_to_more(prompt: Prompt, target: Attribute) -> bool:
     joint = re.match(r"\s*(?:,?\s(?:and|or|plus)|[&+/])\s+(?:both |the |an? )*", text[target.stop :], re.IGNORECASE)
     if joint and not any(phrase_start(prompt, t) == target.stop + joint.end() for t in targets):
         return True
+    if joint and target.start == phrase_start(prompt, target) and " " not in target.value:
+        behind = next(t for t in targets if phrase_start(prompt, t) == target.stop + joint.end())
+        if find_term(target.value) is None and " " in behind.value and joint.group().strip().lower() == "and":
+            # "Dot and blot haemorrhages": the first word is an adjective of the second noun.
+            return True
     listed = re.match(r",\s+(?=\w)", text[target.stop :]) if len(targets) > 1 else None
     if listed and not any(a.start <= target.stop + listed.end() < a.stop for a in prompt.attributes):
         return True

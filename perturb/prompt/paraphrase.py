@@ -126,6 +126,7 @@ def _frames(prompt: Prompt) -> list[str]:
     determined = counted or several or _DETERMINED.match(inner) is not None
     target = prompt.get("target")
     # A noun that counts needs its article: "an image showing the distended gallbladder".
+    determined = determined or (target is not None and target.value[-1:].isdigit())
     shown = inner if determined or target is None or is_plural(target.value) else f"the {inner}"
     requested = inner if determined else f"the {inner}"
     there = f"There {'are' if several else 'is'} {inner}{stop}"

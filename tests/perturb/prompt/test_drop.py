@@ -112,7 +112,7 @@ def test_what_is_dropped_is_of_the_kind_named(text: str, kind: str, new: str) ->
         ("superficial burn covering most of the forearm", "direction", "how deep"),
         ("superficial burn covering most of the forearm", "measure", "the place goes with the extent"),
         ("Both kidneys are normal in size.", "pathology", "would say nothing"),
-        ("Segment all metastases larger than 1 cm.", "measure", "which of several"),
+        ("Segment all metastases larger than 1 cm.", "measure", "what is measured"),
         ("Outline every polyp in this image.", "number", "needs it"),
         ("Ovary with a dominant follicle of 22 mm", "description", "speak of it"),
         ("Chiari malformation with tonsils 8 mm below the foramen magnum", "relation", "of another thing"),
