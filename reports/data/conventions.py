@@ -11,7 +11,7 @@ from robustness.reports.data.run_tables import RunTables
 from robustness.reports.words import listing
 
 # What the data or the plan declare is no guess; it stands with the notes of the data sets.
-DECLARED = ("masks are declared",)
+DECLARED = ("masks are declared", "slices: ")
 _SIDES = re.compile(r"\b(left|right)\b", re.IGNORECASE)
 
 

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from robustness.reports.data.conventions import DECLARED
 from robustness.reports.data.expected import expected_table
 from robustness.reports.data.frames import merge
 from robustness.reports.data.gallery import Gallery
@@ -59,6 +60,15 @@ def run_warnings(run_dirs: str | Path | Sequence[str | Path], *, most: int = _MO
     if len(warnings) <= most:
         return warnings
     return (*warnings[: most - 1], f"{len(warnings) - most + 1} more stand on the report's first screen")
+
+
+def declarations(run_dirs: str | Path | Sequence[str | Path]) -> tuple[str, ...]:
+    """Return how the data were read as the plan or the data declare it: masks, and slices of volumes.
+
+    Raises:
+        InputError: a run cannot be read.
+    """
+    return tuple(text for text in provenance.notes(read_runs(run_dirs)) if text.startswith(DECLARED))
 
 
 def _series_lines(first: Overview, words: Headline, worst: Sequence[Finding], *, in_full: bool) -> Iterator[str]:

@@ -76,10 +76,12 @@ def _say_counts(counts: dict[str, Any]) -> None:
 
 
 def _say_summary(run: Path) -> None:
-    from robustness.reports.exports.console import run_summary, run_warnings
+    from robustness.reports.exports.console import declarations, run_summary, run_warnings
 
     for text in run_warnings(run):
         warn(f"warning: {text}")
+    for text in declarations(run):
+        note(f"note: {text}")
     for line in run_summary(run):
         echo(line)
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image as PILImage
 from PIL import ImageOps
 
 from robustness.errors import CaseError
@@ -20,6 +21,11 @@ from robustness.runners.data.volumes.scale import Scale
 from robustness.types import Image
 
 Floats = npt.NDArray[np.float32]
+
+# Fields of a TIFF's directory: bits of a sample, and what its values stand for.
+_BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339
+_SIGNED = 2
+_UPPER_OF_TWELVE_BITS = 15
 
 
 class DecodedImage(NamedTuple):
@@ -49,15 +55,49 @@ def read_image(path: Path, *, upright: bool = True, scale: Scale | None = None) 
     Raises:
         CaseError: the file is missing, broken, too large, or holds values that are not finite.
     """
-    image = open_case_image(path, "image")
-    orientation = exif_orientation(image)
+    opened = image = open_case_image(path, "image")
+    orientation = exif_orientation(opened)
+    # Pillow turns gray levels of 8 bits where white is 0, deeper ones not.
+    white_is_zero = _tag(opened, _PHOTOMETRIC) == 0
     if upright and orientation != 1:
         image = ImageOps.exif_transpose(image)
+    if _tag(opened, _SAMPLE_FORMAT) == _SIGNED and image.mode == "L":
+        raise CaseError(
+            f"image {path}: expected values of 0 or more with 8 bits, got a signed type; save it with 16 bits"
+        )
     if image.mode not in DEEP_MODES:
+        _refuse_dark_colors(opened, path)
         return DecodedImage(np.array(image.convert("RGB"), dtype=np.uint8), None, None, orientation)
     unit, full_scale = _to_unit(np.asarray(image), path, scale)
+    if white_is_zero:
+        unit = 1 - unit
     gray = np.rint(unit * 255).astype(np.uint8)
     return DecodedImage(np.repeat(gray[..., None], 3, axis=2), unit, full_scale, orientation)
+
+
+def _tag(image: PILImage.Image, number: int) -> int | None:
+    """Return a number of a TIFF's directory; None for other files, or where it is not there."""
+    tags = getattr(image, "tag_v2", None)
+    value = tags.get(number) if tags is not None else None
+    return int(value[0] if isinstance(value, tuple) else value) if value is not None else None
+
+
+def _refuse_dark_colors(image: PILImage.Image, path: Path) -> None:
+    """Refuse colours of 16 bits of which only the lower 12 are used: Pillow keeps the upper eight, nearly black."""
+    deep = _png_bits(path) == 16 if image.format == "PNG" else (_tag(image, _BITS) or 8) > 8
+    bands = [band for band in image.getextrema() if isinstance(band, tuple)] if deep else []
+    top = max((band[1] for band in bands[:3] if image.mode != "LA" or band is bands[0]), default=255)
+    if deep and top <= _UPPER_OF_TWELVE_BITS:
+        raise CaseError(
+            f"image {path}: expected colours of 16 bits that fill them, got values below 4096, which would be shown "
+            "nearly black; save them with 8 bits, or one gray channel with 16"
+        )
+
+
+def _png_bits(path: Path) -> int:
+    with path.open("rb") as file:
+        head = file.read(25)
+    return head[24] if len(head) == 25 else 8
 
 
 def _to_unit(values: npt.NDArray[np.generic], path: Path, scale: Scale | None) -> tuple[Floats, float]:

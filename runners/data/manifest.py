@@ -51,8 +51,14 @@ def read_table(path: Path) -> pd.DataFrame:
         if path.suffix.lower() in (".parquet", ".pq"):
             table = pd.read_parquet(path)
         else:
-            options: dict[str, Any] = {"dtype": str, "keep_default_na": False, "encoding": "utf-8-sig"}
-            table = pd.read_csv(path, sep=_separator(path), **options)
+            encoding = _encoding(path)
+            separator, above = _separator(path, encoding)
+            options: dict[str, Any] = {"dtype": str, "keep_default_na": False, "encoding": encoding}
+            table = pd.read_csv(path, sep=separator, skiprows=above, **options)
+    except UnicodeDecodeError:
+        raise InputError(
+            f"data: expected {path} as UTF-8 text, got another encoding; save the table as UTF-8"
+        ) from None
     except (OSError, ValueError, pd.errors.ParserError) as error:
         raise InputError(f"data: expected a readable table in {path}, got {' '.join(str(error).split())}") from None
     missing = [column for column in _NEEDED if column not in table.columns]
@@ -125,10 +131,18 @@ def prompt_keys_of(columns: Sequence[str]) -> tuple[str, ...]:
     return tuple(column for column in columns if column == "prompt" or _PROMPT_KEY.fullmatch(column))
 
 
-def _separator(path: Path) -> str:
-    with path.open(encoding="utf-8-sig") as file:
+def _encoding(path: Path) -> str:
+    """Return "utf-16" for a file that begins so (the Unicode text of spreadsheets), else "utf-8-sig"."""
+    with path.open("rb") as file:
+        return "utf-16" if file.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+
+
+def _separator(path: Path, encoding: str) -> tuple[str, int]:
+    """Return what separates columns, and the number of lines above the header ("sep=;", which spreadsheets write)."""
+    with path.open(encoding=encoding) as file:
         header = file.readline()
-    return max((",", ";", "\t"), key=header.count)
+    stated = re.fullmatch(r"sep=(.)\s*", header, re.IGNORECASE)
+    return (stated[1], 1) if stated else (max((",", ";", "\t"), key=header.count), 0)
 
 
 def _of_split(

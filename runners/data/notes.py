@@ -11,6 +11,10 @@ from robustness.runners.data.read_records import several_of_one
 from robustness.runners.data.records import Record
 from robustness.runners.data.set_scale import SetScale
 from robustness.runners.data.subjects import Subjects
+from robustness.runners.data.volumes.orientation import CONVENTIONS
+
+# Directions of the patient by the letters of the DICOM field Patient Orientation.
+_TOWARD = {"R": "right", "L": "left", "A": "front", "P": "back", "H": "head", "S": "head", "F": "feet", "I": "feet"}
 
 
 def joined_notes(records: Sequence[Record], *, declared: bool) -> list[str]:
@@ -44,6 +48,26 @@ def notes_of(records: Sequence[Record], repeats: int, *, subjects: Subjects, mod
     return notes
 
 
+def slices_note(records: Sequence[Record]) -> str:
+    """Return how volumes were cut into slices and how these are shown, in a sentence; "" where there are no volumes."""
+    cut = [record for record in records if record.slice is not None and not record.problem]
+    ways = sorted({(r.slice.plane, r.slice.orientation) for r in cut if r.slice is not None})
+    if not ways:
+        return ""
+    slices = {(record.image_path, record.slice) for record in cut}
+    volumes = len({record.image_path for record in cut})
+    counted = f"{len(slices)} slice{'s' * (len(slices) != 1)} of {volumes} file{'s' * (volumes != 1)}"
+    return f"slices: {counted}, {' and '.join(_shown(*way) for way in ways)}"
+
+
+def _shown(plane: str, orientation: str) -> str:
+    if plane == "stored":
+        return "as stored, nothing turned"
+    letters = CONVENTIONS.get(orientation, {}).get(plane, orientation).upper()
+    called = f"{orientation}: " if orientation in CONVENTIONS else ""
+    return f"{plane}, {called}columns run to the patient's {_TOWARD[letters[0]]}, rows to the {_TOWARD[letters[1]]}"
+
+
 def dataset_notes(
     chosen: Sequence[Record],
     repeats: int,
@@ -59,6 +83,7 @@ def dataset_notes(
     convention = options.convention(source)
     return [
         *notes_of(chosen, repeats, subjects=subjects, modality=modality, origin=origin),
+        *filter(None, [slices_note(chosen)]),
         *scale.notes(),
         *filter(None, [convention.note()]),
         *options.cache.remarks(),

@@ -21,6 +21,7 @@ from robustness.runners.data.records import Record
 from robustness.runners.data.set_scale import SetScale
 from robustness.runners.data.volumes.base import Voxels
 from robustness.runners.data.volumes.orientation import View, view_of
+from robustness.runners.data.volumes.scale import padded
 from robustness.types import Mask
 
 _KEPT_IMAGES = 4
@@ -139,6 +140,9 @@ class PixelReader:
         values = one_channel(values, header.channels, record.slice.channel, record.image_path)
         scale = self.scale.of_volume(record.image_path)
         unit = scale.unit(values)
+        nothing = padded(values, header.padding)
+        if nothing is not None:
+            unit[nothing] = 0
         gray = np.rint(unit * 255).astype(np.uint8)
         return DecodedImage(np.repeat(gray[..., None], 3, axis=2), unit, scale.high, 1)
 

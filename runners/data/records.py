@@ -112,7 +112,8 @@ def spacing_of(y: Any, x: Any, where: str) -> tuple[float, float] | None:
     if is_absent(y) and is_absent(x):
         return None
     try:
-        spacing = (float(y), float(x))
+        # Tables of many countries write 0,5.
+        spacing = (float(str(y).replace(",", ".")), float(str(x).replace(",", ".")))
     except (TypeError, ValueError):
         spacing = (math.nan, math.nan)
     if not all(math.isfinite(value) and value > 0 for value in spacing):

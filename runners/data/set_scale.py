@@ -24,6 +24,7 @@ from robustness.runners.data.volumes.scale import (
     Scale,
     Window,
     header_scale,
+    padded,
     quantile_scale,
     unsigned_scale,
 )
@@ -45,13 +46,14 @@ class SetScale:
         files: of image files deeper than 8 bits.
         volumes: of volumes; None also where each volume has its own quantiles.
         per_volume: the quantiles that each volume is scaled between, where the plan asks for that.
-        inverted: paths whose low values are shown bright.
+        channel: which sequence of 4D files is used.
     """
 
     files: Scale | None = None
     volumes: Scale | None = None
     per_volume: Window | None = None
     cache: VolumeCache = field(default_factory=VolumeCache)
+    channel: int | None = None
     own: dict[Path, Scale] = field(default_factory=dict)
 
     def of_file(self) -> Scale | None:
@@ -64,7 +66,10 @@ class SetScale:
             header = self.cache.volume(path).header
             scale = self._whole(path) if self.per_volume else self.volumes
             if scale is None:
-                raise CaseError(f"image {path}: no scale is known; state [data] window = [low, high]")
+                raise CaseError(
+                    f"image {path}: expected one window that all headers propose, found none or several; state [data] "
+                    "window = [low, high] or {quantiles = [0.005, 0.995]}"
+                )
             self.own[path] = Scale(scale.low, scale.high, scale.origin, header.inverted)
         return self.own[path]
 
@@ -81,7 +86,10 @@ class SetScale:
     def _whole(self, path: Path) -> Scale:
         assert self.per_volume is not None
         assert self.per_volume.quantiles is not None
-        return quantile_scale([self.cache.voxels(path)], self.per_volume.quantiles, "quantiles of the volume")
+        header, voxels = self.cache.volume(path).header, self.cache.voxels(path)
+        if header.channels > 1 and not header.color:
+            voxels = voxels[..., self.channel or 0]
+        return quantile_scale([_measured(voxels, header)], self.per_volume.quantiles, "quantiles of the volume")
 
 
 def decide_scale(records: Sequence[Record], pool: Sequence[Path], options: ReadingOptions) -> SetScale:
@@ -94,8 +102,10 @@ def decide_scale(records: Sequence[Record], pool: Sequence[Path], options: Readi
     """
     paths = list(dict.fromkeys(record.image_path for record in records))
     volumes = list(dict.fromkeys(record.image_path for record in records if record.slice is not None))
-    deep = any(is_deep(path) for path in paths if path not in set(volumes))
-    decided = SetScale(cache=options.cache)
+    cut = set(volumes)
+    deep = any(is_deep(path) for path in paths if path not in cut)
+    channel = next((record.slice.channel for record in records if record.slice), None)
+    decided = SetScale(cache=options.cache, channel=channel)
     window = options.window
     if window and window.interval:
         scale = Scale(*window.interval, "stated in the plan")
@@ -108,7 +118,7 @@ def decide_scale(records: Sequence[Record], pool: Sequence[Path], options: Readi
             decided.per_volume = window
         else:
             everywhere = [path for path in pool if is_volume(path)]
-            decided.volumes = _of_volumes(everywhere or volumes, window, options, records)
+            decided.volumes = _of_volumes(everywhere or volumes, window, options, channel)
     return decided
 
 
@@ -144,14 +154,13 @@ def _of_files(paths: Sequence[Path], window: Window | None) -> Scale | None:
 
 
 def _of_volumes(
-    paths: Sequence[Path], window: Window | None, options: ReadingOptions, records: Sequence[Record]
+    paths: Sequence[Path], window: Window | None, options: ReadingOptions, channel: int | None
 ) -> Scale | None:
     readable = [(path, header) for path in _spread(paths, _SAMPLED) if (header := _header(path, options.cache))]
     if window is None or window.header:
         proposed = header_scale([header.windows for _, header in readable])
         if proposed or (window and window.header):
             return proposed
-    channel = next((record.slice.channel for record in records if record.slice), None)
     samples = [
         values
         for path, header in _spread(readable, _SAMPLED_VOLUMES)
@@ -171,10 +180,16 @@ def _planes(path: Path, header: Header, channel: int | None, cache: VolumeCache)
             values = cache.plane(path, 2, int(share * (header.shape[2] - 1)))
         except CaseError:
             return planes
-        plane = np.asarray(values[..., channel or 0] if values.ndim == 3 else values)
+        plane = _measured(np.asarray(values[..., channel or 0] if values.ndim == 3 else values), header)
         # A part of the values gives the same quantiles, and memory does not grow with the set.
         planes.append(plane.ravel()[:: max(1, plane.size // _SAMPLED_VALUES)].copy())
     return planes
+
+
+def _measured(values: Array, header: Header) -> Array:
+    """Return the values without those that stand for no measurement; all where none is left."""
+    nothing = padded(values, header.padding)
+    return values if nothing is None or nothing.all() else values[~nothing]
 
 
 def _header(path: Path, cache: VolumeCache) -> Header | None:

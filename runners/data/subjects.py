@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
 from typing import NamedTuple
 
 from robustness.errors import InputError, suggest
 from robustness.runners.data.records import Record, listing
+from robustness.runners.data.volumes.open import stem_of
 
 DEFAULT_KEYS = ("subject", "subject_id")
+
+# Folders that hold what many patients have in common (imagesTr and labelsTr), and are no patient's.
+_OF_A_SET = re.compile(
+    r"(images?|imgs?|labels?|masks?|segs?|segmentations?|annotations?|gts?|ground.?truths?|pred(iction)?s?|train(ing)?|"
+    r"val(id|idation)?|test(ing)?|data|raw|derivatives)(tr|ts)?$",
+    re.IGNORECASE,
+)
 
 
 class Subjects(NamedTuple):
@@ -40,6 +51,42 @@ def subjects_of(records: Sequence[Record], image_ids: Mapping[str, str], *, subj
     if subject.startswith("regex:"):
         return _by_pattern(records, subject.removeprefix("regex:"))
     return _by_key(records, subject)
+
+
+def subject_of_path(path: Path, name: str) -> str:
+    """Return whom a volume shows as far as folders and names tell.
+
+    In this order: the subject of a BIDS name ("sub-01"); the folder of a patient, where folders beside it hold files of
+    the same names ("p1/t1.nii.gz" and "p2/t1.nii.gz"); the name without suffix.
+
+    Args:
+        path: the file, or the folder of a DICOM series.
+        name: the same as the data write it, relative to the table.
+    """
+    parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
+    bids = next((match[0] for part in parts if (match := re.match(r"sub-[A-Za-z0-9]+(?=_|$)", part))), None)
+    if bids:
+        return bids
+    for level in range(min(len(parts) - 1, len(path.parents) - 1), 0, -1):
+        folder = path.parents[level - 1]
+        if not _OF_A_SET.match(folder.name) and _has_double(folder, path.parent.relative_to(folder)):
+            return folder.name
+    return stem_of(path)
+
+
+@lru_cache(maxsize=4096)
+def _has_double(folder: Path, inner: Path) -> bool:
+    """Tell whether a folder beside this one holds a file of the same name, in the folder `inner` of both."""
+    try:
+        own = set(os.listdir(folder / inner))
+        beside = [entry for entry in folder.parent.iterdir() if entry.name != folder.name and entry.is_dir()]
+        return any(
+            own & set(os.listdir(other / inner))
+            for other in beside
+            if not _OF_A_SET.match(other.name) and (other / inner).is_dir()
+        )
+    except OSError:
+        return False
 
 
 def _by_key(records: Sequence[Record], key: str) -> Subjects:

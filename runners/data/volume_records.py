@@ -18,12 +18,15 @@ from robustness.runners.data.masks.undeclared import listed
 from robustness.runners.data.masks.volume_mask import has_segment
 from robustness.runners.data.options import ReadingOptions
 from robustness.runners.data.records import Record, SliceAddress
+from robustness.runners.data.subjects import subject_of_path
 from robustness.runners.data.volume_labels import labels_of_volume
 from robustness.runners.data.volume_words import with_words
 from robustness.runners.data.volumes.base import Header
 from robustness.runners.data.volumes.open import is_volume, stem_of
 from robustness.runners.data.volumes.orientation import stored_view
 from robustness.runners.data.volumes.slices import SliceRule, limited
+
+_NAMELESS = "names no patient, so its file or folder stands for one; where that is not so state a column subject_id"
 
 
 def expand_volumes(
@@ -50,6 +53,7 @@ def expand_volumes(
             if not any(is_volume(path) for path in record.mask_source.paths):
                 expanded.append(_single(record, header, options, prompt=prompt))
                 continue
+            _remark_places(record, header, options)
             labels = labels_of_volume(record, convention, options.cache)
             paths = record.mask_source.paths
             slices = slices_of_volume(record.image_path, paths, labels, _unlimited(rule), options.cache)
@@ -58,7 +62,7 @@ def expand_volumes(
             continue
         if not slices:
             options.cache.remark(record.image_name, "shows none of the labels that are declared")
-        subject = _subject(record, header)
+        subject = _subject(record, header, options)
         for chosen in slices:
             by_subject.setdefault(subject, []).append((record, chosen, labels))
     _refuse_nothing(records, by_subject, expanded, options)
@@ -86,14 +90,34 @@ def _refuse_nothing(
     )
 
 
+def _remark_places(record: Record, header: Header, options: ReadingOptions) -> None:
+    """Note where it is not certain that a mask lies where its image does."""
+    for path in record.mask_source.paths:
+        own = options.cache.volume(path).header
+        if (own.affine is None) != (header.affine is None):
+            options.cache.remark(
+                path.name,
+                "one of mask and image says how it lies in the patient, the other does not: voxels are matched in the "
+                "order in which they are stored",
+            )
+        stated = {own.frame_of_reference, header.frame_of_reference} - {""}
+        if len(stated) > 1:
+            options.cache.remark(
+                path.name,
+                "the mask states another frame of reference (a DICOM UID) than its image: is it of another scan?",
+            )
+
+
 def _unlimited(rule: SliceRule) -> SliceRule:
     return dataclasses.replace(rule, max_per_subject=None)
 
 
-def _subject(record: Record, header: Header) -> str:
-    """Return whom a volume shows: as the data state, else the header's patient, else the file's name."""
-    stated = record.states("subject") or record.states("subject_id")
-    return stated or header.patient or stem_of(record.image_path)
+def _subject(record: Record, header: Header, options: ReadingOptions) -> str:
+    """Return whom a volume shows: as the data state, else the header's patient, else what folders and names tell."""
+    stated = record.states("subject") or record.states("subject_id") or header.patient
+    if not stated:
+        options.cache.remark(record.image_name, _NAMELESS)
+    return stated or subject_of_path(record.image_path, record.image_name)
 
 
 def _broken(record: Record, problem: str, options: ReadingOptions) -> Record:
@@ -105,7 +129,7 @@ def _broken(record: Record, problem: str, options: ReadingOptions) -> Record:
     return dataclasses.replace(
         record,
         case_id=record.stated_id or _id(record),
-        extra={"subject": _subject(record, header), **record.extra, **_facts(record, header)},
+        extra={"subject": _subject(record, header, options), **record.extra, **_facts(record, header)},
         slice=SliceAddress("stored", 0),
         problem=problem,
     )
@@ -121,8 +145,8 @@ def _single(record: Record, header: Header, options: ReadingOptions, *, prompt: 
     view = stored_view(header)
     single = dataclasses.replace(
         record,
-        slice=SliceAddress("stored", 0),
-        extra={"subject": _subject(record, header), **record.extra, **_facts(record, header)},
+        slice=SliceAddress("stored", 0, channel=(options.slices or SliceRule()).channel),
+        extra={"subject": _subject(record, header, options), **record.extra, **_facts(record, header)},
         modality=record.modality or header.modality,
         spacing_mm=record.spacing_mm or view.spacing_mm,
     )

@@ -68,10 +68,15 @@ def _data(plan: TrainPlan, facts: Mapping[str, Any]) -> str:
     counts = "\n".join(f"| {split} | {count} |" for split, count in facts["cases"].items())
     return (
         f"## Data\n\n`{facts['data']}`, sha256 of all its files' hashes `{facts['data_sha256']}`.\n\n"
-        f"| split | cases |\n| --- | --- |\n{counts}\n\n"
+        f"| split | cases |\n| --- | --- |\n{counts}\n\n{_as_read(facts)}"
         f"Prompts: {', '.join(facts['prompts'])}; validation: {plan.data.validation_prompt}; "
         f"empty prompts: {plan.data.empty:.0%}."
     )
+
+
+def _as_read(facts: Mapping[str, Any]) -> str:
+    notes = "\n".join(f"- {note}" for note in facts.get("notes", []))
+    return f"How they were read:\n\n{notes}\n\n" if notes else ""
 
 
 def _protocol(plan: TrainPlan, facts: Mapping[str, Any]) -> str:

@@ -80,6 +80,7 @@ def set_up(plan: TrainPlan, base_dir: Path | None) -> TrainingSetup:
         "plan_sha256": plan.sha256(),
         "data": " + ".join(dict.fromkeys(part.first.name for part in training.parts)),
         "data_sha256": _data_sha256([training.first, validation.first, *training.pools(), *validation.pools()]),
+        "notes": _notes(training, validation),
         "cases": {plan.data.split: len(training), plan.data.val_split: len(validation)},
         "prompts": list(dict.fromkeys(key for part in training.parts for key in part.datasets)),
         "started_from": dict(segmenter.provenance),
@@ -103,6 +104,12 @@ def refuse_untrainable(name: str) -> None:
             f"name: {name!r} cannot be finetuned here; expected a network such as clipseg, cris or film-unet "
             "(a black box runs as it is, and instance models have trainers of their own)"
         )
+
+
+def _notes(training: Cases, validation: Cases) -> list[str]:
+    """Return how the data were read (windows, masks, slices), each decision once, with the dataset's name."""
+    datasets = [part.first for cases in (training, validation) for part in cases.parts]
+    return list(dict.fromkeys(f"{dataset.name}: {note}" for dataset in datasets for note in dataset.notes))
 
 
 def _start(plan: TrainPlan, base_dir: Path | None) -> NetworkSegmenter:
@@ -216,12 +223,12 @@ def _data_sha256(datasets: Sequence[Dataset]) -> str:
 
 
 def check_before_training(plan: TrainPlan, setup: TrainingSetup) -> list[str]:
-    """Return one line for each kind of finding in the data of a training.
+    """Return one line for each decision of the reader, and for each kind of finding in the data of a training.
 
     Raises:
         InputError: a dataset has an error and the plan does not say to go on (``[data] check``).
     """
-    lines: list[str] = []
+    lines = [f"note: {note}" for note in setup.facts["notes"]]
     pairs = zip([plan.data, *plan.pool], setup.training.parts, setup.validation.parts, strict=True)
     for spec, training, validation in pairs:
         if spec.check == "off":

@@ -19,6 +19,7 @@ from robustness.runners.data.check.places import FalsePrompts
 from robustness.runners.data.check.prompts import check_prompts
 from robustness.runners.data.check.splits import Subjects, check_splits
 from robustness.runners.data.load import convention_of
+from robustness.runners.data.notes import slices_note
 from robustness.runners.data.options import ReadingOptions, reading_options
 from robustness.runners.data.pixels import PixelReader
 from robustness.runners.data.read_records import read_records
@@ -73,6 +74,8 @@ def check_dataset(
     everything = [record for records in splits.values() for record in records]
     scale = decide_scale(everything, [record.image_path for record in everything], options) if pixels else SetScale()
     findings += [Finding("info", "scale", note) for note in scale.notes()]
+    if cut := slices_note(everything):
+        findings.append(Finding("info", "slices", cut))
     declared = options.convention(source)
     if declared.note():
         findings.append(Finding("info", "declared_masks", declared.note()))

@@ -12,7 +12,7 @@ from PIL import Image as PILImage
 from robustness.errors import CaseError, InputError
 from robustness.runners.data.check.findings import Finding, Splits
 from robustness.runners.data.records import Record
-from robustness.runners.data.volumes import dicom, dicom_header, nifti
+from robustness.runners.data.volumes import dicom_frames, dicom_header, nifti
 from robustness.runners.data.volumes.open import is_volume
 
 _DATE = re.compile(r"(?<!\d)(19[2-9]\d|20[0-2]\d)[-_.]?(0[1-9]|1[0-2])[-_.]?(0[1-9]|[12]\d|3[01])(?!\d)")
@@ -82,9 +82,10 @@ def _of_volume(path: Path) -> tuple[list[str], bool]:
     """Return the fields of a volume's header that may name a person, and whether it says that pixels do."""
     if path.name.lower().endswith(nifti.SUFFIXES):
         return _of_nifti(path), False
-    files = dicom.series_files(path)[:1] if path.is_dir() else [path] if path.exists() and dicom.is_dicom(path) else []
+    single = [path] if path.exists() and not path.is_dir() and dicom_frames.is_dicom(path) else []
+    files = dicom_frames.series_files(path)[:1] if path.is_dir() else single
     try:
-        header = dicom.read_header(files[0]) if files else None
+        header = dicom_frames.read_header(files[0]) if files else None
     except (CaseError, InputError):
         return [], False
     if header is None:

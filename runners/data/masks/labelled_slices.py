@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from robustness.errors import CaseError
 from robustness.runners.data.masks.declaration import MaskDeclaration
-from robustness.runners.data.masks.undeclared import listed
+from robustness.runners.data.masks.mask_values import whole_numbers
 from robustness.runners.data.masks.volume_mask import Place, aligned_plane, foreground_of, has_segment
 from robustness.runners.data.volumes.base import Header, Voxels
 from robustness.runners.data.volumes.cache import VolumeCache
@@ -31,7 +30,7 @@ class SliceOfVolume:
 
 def view_by_rule(header: Header, rule: SliceRule, where: str) -> View:
     """Return how slices of a volume are shown; a single image is shown as it is stored."""
-    plane = rule.plane or ("stored" if header.shape[2] == 1 else stored_plane(header.affine))
+    plane = rule.plane or ("stored" if header.shape[2] == 1 else stored_plane(header.affine, header.shape))
     return view_of(header, plane, rule.orientation, where)
 
 
@@ -95,11 +94,5 @@ def _counted(plane: tuple[Path, Voxels], labels: Labels) -> dict[int, int] | Non
     path, values = plane
     if values.ndim != 2 or any(declaration.kind != "labels" for declaration in labels.values()):
         return None
-    if np.issubdtype(values.dtype, np.floating) and not (values == np.rint(values)).all():
-        odd = listed(np.unique(values[values != np.rint(values)])[:3])
-        raise CaseError(
-            f"mask {path}: expected whole numbers (a label map), got fractions such as {odd}; declare masks = "
-            '{kind = "soft", threshold = 0.5}'
-        )
-    distinct, sizes = np.unique(values, return_counts=True)
+    distinct, sizes = np.unique(whole_numbers(values, str(path)), return_counts=True)
     return dict(zip((int(value) for value in distinct), sizes.tolist(), strict=True))

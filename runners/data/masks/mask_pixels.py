@@ -58,7 +58,14 @@ def read_pixels(path: Path, *, upright: bool = True) -> MaskPixels:
     stored = open_case_image(path, "mask")
     orientation = exif_orientation(stored)
     turned = ImageOps.exif_transpose(stored) if upright and orientation != 1 else stored
-    return pixels_of(turned, lossy=path.suffix.lower() in LOSSY_SUFFIXES, orientation=orientation, where=str(path))
+    # What the file holds decides, not what it is called.
+    lossy = stored.format in ("JPEG", "MPO")
+    pixels = pixels_of(turned, lossy=lossy, orientation=orientation, where=str(path))
+    levels = _few_levels(path) if stored.format == "PNG" and turned.mode == "L" else 0
+    if not levels:
+        return pixels
+    # Pillow stretches gray levels of two and four bits over 0 to 255; labels are the levels as stored.
+    return pixels._replace(values=pixels.values // (255 // levels), full_scale=float(levels))
 
 
 def pixels_of(image: PILImage.Image, *, lossy: bool, orientation: int, where: str) -> MaskPixels:
@@ -74,6 +81,13 @@ def pixels_of(image: PILImage.Image, *, lossy: bool, orientation: int, where: st
     if image.mode == "L":
         return MaskPixels(np.asarray(image), None, None, 255.0, lossy, orientation)
     return _of_colors(image, lossy=lossy, orientation=orientation)
+
+
+def _few_levels(path: Path) -> int:
+    """Return the highest gray level of a PNG of two or four bits, 0 for all others."""
+    with path.open("rb") as file:
+        head = file.read(26)
+    return {2: 3, 4: 15}.get(head[24], 0) if len(head) == 26 and head[25] == 0 else 0
 
 
 def exif_orientation(image: PILImage.Image) -> int:

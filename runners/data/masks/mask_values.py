@@ -8,14 +8,14 @@ from typing import NamedTuple
 import numpy as np
 
 from robustness.errors import CaseError
-from robustness.runners.data.masks.declaration import MaskDeclaration, Rgb
+from robustness.runners.data.masks.colors import of_colors, shown_colors
+from robustness.runners.data.masks.declaration import MaskDeclaration
 from robustness.runners.data.masks.mask_pixels import MaskPixels, Values, read_pixels
 from robustness.runners.data.masks.undeclared import decide, listed
 from robustness.types import Mask
 
-# A colour-coded map has few colours; resampling blends them into many.
-_BLENDED = 32
-_SHOWN = 6
+# How far a scale that a header states leaves whole numbers from themselves.
+_ROUNDING = 1e-3
 
 
 class MaskReading(NamedTuple):
@@ -57,8 +57,26 @@ def foreground(pixels: MaskPixels, declaration: MaskDeclaration, where: str) -> 
             f"mask {where}: expected a DICOM segmentation with a segment {declaration.name!r}, got an image file; "
             f"declare [data] labels with {declaration.name!r}"
         )
-    maker = {"labels": _labels, "colors": _colors, "channel": _channel, "soft": _soft}[declaration.kind]
+    maker = {"labels": _labels, "colors": of_colors, "channel": _channel, "soft": _soft}[declaration.kind]
     return MaskReading(maker(pixels, declaration, where), declaration.shown())
+
+
+def whole_numbers(values: Values, where: str) -> Values:
+    """Return label values as whole numbers; a scale that a header states leaves them off by a rounding.
+
+    Raises:
+        CaseError: the array holds fractions.
+    """
+    if not np.issubdtype(values.dtype, np.floating):
+        return values
+    rounded = np.rint(values)
+    off = np.abs(values - rounded) > _ROUNDING
+    if off.any():
+        raise CaseError(
+            f"mask {where}: expected whole numbers (a label map), got fractions such as "
+            f'{listed(np.unique(values[off])[:3])}; declare masks = {{kind = "soft", threshold = 0.5}}'
+        )
+    return np.asarray(rounded)
 
 
 def of_labels(values: Values, declaration: MaskDeclaration, where: str) -> Mask:
@@ -67,12 +85,7 @@ def of_labels(values: Values, declaration: MaskDeclaration, where: str) -> Mask:
     Raises:
         CaseError: the array holds values that are no labels (fractions, or below 0).
     """
-    if np.issubdtype(values.dtype, np.floating) and not (values == np.rint(values)).all():
-        raise CaseError(
-            f"mask {where}: expected whole numbers (a label map), got fractions such as "
-            f'{listed(np.unique(values[values != np.rint(values)])[:3])}; declare masks = {{kind = "soft", threshold = '
-            "0.5}"
-        )
+    values = whole_numbers(values, where)
     if len(declaration.values) == 1:
         return np.asarray(values == declaration.values[0])
     return np.asarray(np.isin(values, declaration.values))
@@ -86,6 +99,7 @@ def _labels(pixels: MaskPixels, declaration: MaskDeclaration, where: str) -> Mas
             f"mask {where}: expected one value for each pixel (a label map), got the colours {shown_colors(pixels)}; "
             "declare [data] masks.colors = {NAME = [red, green, blue]}"
         )
+    pixels = pixels._replace(values=palette_labels(pixels, declaration, where))
     mask = of_labels(pixels.values, declaration, where)
     if not mask.any() and declaration.table_values:
         levels = np.unique(pixels.values)
@@ -99,58 +113,34 @@ def _labels(pixels: MaskPixels, declaration: MaskDeclaration, where: str) -> Mas
     return mask
 
 
-def _colors(pixels: MaskPixels, declaration: MaskDeclaration, where: str) -> Mask:
-    if pixels.lossy:
-        raise CaseError(f"mask {where}: expected a lossless colour-coded mask, got a JPEG; use PNG")
-    colors = pixels.colors
-    if colors is None:
-        values = pixels.values
-        if values.dtype != np.uint8:
-            raise CaseError(f"mask {where}: expected a colour-coded mask, got {values.dtype} gray levels")
-        colors = np.repeat(values[..., None], 3, axis=2)
-    _refuse_other_colors(colors, declaration, where)
-    mask = np.zeros(colors.shape[:2], dtype=np.bool_)
-    for color in declaration.colors:
-        mask |= (colors == np.array(color, dtype=np.uint8)).all(axis=2)
-    return mask
+def palette_labels(pixels: MaskPixels, declaration: MaskDeclaration, where: str) -> Values:
+    """Return the label values of a file: of a palette image its indices, or the gray levels that they stand for.
 
+    Tools that shrink PNGs store the gray levels 0, 2, 5 as the indices 0, 1, 2 of a gray palette; others store labels
+    as indices and choose grays to look at. The table of labels tells which, else which of the two holds the label.
 
-def _refuse_other_colors(colors: Values, declaration: MaskDeclaration, where: str) -> None:
-    """Refuse a file with none of the declared colours, or with the many colours that resampling leaves at edges."""
-    there = distinct_colors(colors) - {(0, 0, 0)}
-    table = set(declaration.table_colors or declaration.colors)
-    declared = ", ".join(_hexadecimal(color) for color in sorted(table))
-    others = there - table
-    if there and not there & table:
-        raise CaseError(
-            f"mask {where}: expected the colours {declared} ([data] masks.colors), got {shown_colors(there)}; declare "
-            "the colours that the files hold as [red, green, blue]"
-        )
-    if len(others) > _BLENDED:
-        raise CaseError(
-            f"mask {where}: expected the colours {declared} ([data] masks.colors), got {len(others)} others such as "
-            f"{shown_colors(others)}: the mask was resampled or compressed; resample it with nearest neighbours"
-        )
-
-
-def distinct_colors(colors: Values) -> set[Rgb]:
-    """Return the (red, green, blue) values of uint8 (H, W, 3)."""
-    packed = np.unique(colors.astype(np.uint32) @ np.array([65536, 256, 1], dtype=np.uint32))
-    return {(int(v) >> 16, int(v) >> 8 & 255, int(v) & 255) for v in packed}
-
-
-def shown_colors(colors: MaskPixels | set[Rgb]) -> str:
-    """Return colours for a message, the first ones where there are many."""
-    if isinstance(colors, MaskPixels):
-        colors = distinct_colors(colors.colors) if colors.colors is not None else set()
-    ordered = sorted(colors - {(0, 0, 0)})
-    return ", ".join(_hexadecimal(color) for color in ordered[:_SHOWN]) + (
-        f" and {len(ordered) - _SHOWN} more" if len(ordered) > _SHOWN else ""
+    Raises:
+        CaseError: both readings fit and differ.
+    """
+    if pixels.channels is not None or pixels.colors is None:
+        return pixels.values
+    gray = pixels.colors[..., 0]
+    if (pixels.colors != gray[..., None]).any() or (gray == pixels.values).all():
+        return pixels.values
+    readings = [pixels.values, gray]
+    own, other = (of_labels(values, declaration, where) for values in readings)
+    if np.array_equal(own, other):
+        return pixels.values
+    table = {0, *declaration.table_values, *declaration.values}
+    known = [values for values in readings if set(np.unique(values).tolist()) <= table]
+    there = [values for values in readings if np.isin(values, declaration.values).any()]
+    for fitting in (known, there):
+        if len(fitting) == 1:
+            return fitting[0]
+    raise CaseError(
+        f"mask {where}: expected a label map, got a palette whose gray levels {listed(np.unique(gray))} are not its "
+        f"indices {listed(np.unique(pixels.values))}, and both may be labels; save it as a gray PNG without a palette"
     )
-
-
-def _hexadecimal(color: Rgb) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*color)
 
 
 def _channel(pixels: MaskPixels, declaration: MaskDeclaration, where: str) -> Mask:

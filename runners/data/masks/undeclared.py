@@ -30,6 +30,8 @@ _BLOCK_REACH = 8
 # Levels within a sixteenth of black or of full scale are what compression leaves of them.
 _NEAR = 1 / 16
 _SHOWN = 8
+# Gray areas of a JPEG beyond this share of the image are a class; colours beyond this share of what is bright another.
+_FLAT_SHARE, _TINT_SHARE = 0.002, 0.05
 
 
 class UndeclaredMaskError(CaseError):
@@ -51,9 +53,10 @@ def decide(pixels: MaskPixels, where: str) -> Decision:
     """
     values = _brightness(pixels, where)
     half = pixels.full_scale / 2
-    if pixels.lossy:
-        return Decision(np.asarray(values >= half), "JPEG: at or above half of the range")
     levels = np.unique(values)
+    if pixels.lossy and levels[-1] > 0:
+        _refuse_classes(values, pixels, where)
+        return Decision(np.asarray(values >= half), "JPEG: at or above half of the range")
     if len(levels) == 1:
         return Decision(np.asarray(values > 0), "empty" if levels[0] == 0 else "full")
     if len(levels) == 2 and levels[0] == 0:
@@ -61,6 +64,32 @@ def decide(pixels: MaskPixels, where: str) -> Decision:
     if _is_edge(values, levels, pixels.full_scale):
         return Decision(np.asarray(values >= half), "soft edges: at or above half of the range")
     raise UndeclaredMaskError(doubt(levels, where))
+
+
+def _refuse_classes(values: Values, pixels: MaskPixels, where: str) -> None:
+    """Refuse a JPEG that holds more than black and one bright value: labels, several gray levels, or colours.
+
+    Raises:
+        UndeclaredMaskError: a wrong guess would lose a class, or join two.
+    """
+    full = pixels.full_scale
+    dark, light = values < full / 4, values >= full * 3 / 4
+    box = np.ones((3, 3), dtype=bool)
+    edge = ndimage.binary_dilation(dark, box, iterations=_BLOCK_REACH)
+    edge &= ndimage.binary_dilation(light, box, iterations=_BLOCK_REACH)
+    if not light.any() or int((~dark & ~light & ~edge).sum()) > _FLAT_SHARE * values.size:
+        raise UndeclaredMaskError(
+            f"mask {where}: expected black and white blurred by JPEG, got gray levels up to {float(values.max()):g} in "
+            "areas of their own; a label map must be saved as PNG and declared ([data] labels)"
+        )
+    if pixels.colors is not None:
+        tints = pixels.colors[light] >= full / 2
+        _, sizes = np.unique(tints @ np.array([4, 2, 1]), return_counts=True)
+        if (sizes > _TINT_SHARE * light.sum()).sum() > 1:
+            raise UndeclaredMaskError(
+                f"mask {where}: expected black and one colour blurred by JPEG, got several colours; save it as PNG and "
+                "declare [data] masks.colors = {NAME = [red, green, blue]}"
+            )
 
 
 def doubt(levels: Values, where: str) -> str:

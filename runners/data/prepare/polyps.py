@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Mapping
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,10 @@ from robustness.types import Mask
 
 Options = Mapping[str, Any]
 _BRIGHT = 128
+# The first frame of each sequence, as the README of the CVC-ClinicDB archive lists them.
+_CLINICDB_FIRST = [1, 26, 51, 68, 79, 104, 127, 152, 178, 200, 206, 228, 253, 278, 298, 318]
+_CLINICDB_FIRST += [343, 364, 384, 409, 429, 448, 467, 479, 504, 529, 547, 572, 592]
+_CLINICDB_FRAMES = 612
 
 
 def _binary(path: Path) -> Mask:
@@ -53,7 +58,7 @@ def _kvasir(source: Path, options: Options) -> Iterator[Sample]:
 
 def _clinicdb(source: Path, options: Options) -> Iterator[Sample]:
     root = find_folder(source, ["PNG/Original", "TIF/Original", "Original"], "cvc-clinicdb").parent
-    sequences = _clinicdb_sequences(source)
+    sequences = _clinicdb_sequences(source) or sequences_of_archive(by_stem(root / "Original"))
     yield from paired(
         root / "Original", find_folder(root, ["Ground Truth"], "cvc-clinicdb"), subject=lambda s: sequences.get(s, "")
     )
@@ -69,6 +74,18 @@ def _clinicdb_sequences(source: Path) -> dict[str, str]:
     if not rows or not {"frame_id", "sequence_id"} <= set(rows[0]):
         return {}
     return {row["frame_id"].strip(): f"sequence{int(row['sequence_id']):02d}" for row in rows}
+
+
+def sequences_of_archive(stems: Iterable[str]) -> dict[str, str]:
+    """Return the video sequence of each frame of the whole CVC-ClinicDB archive, {} for a part of it.
+
+    The archive's README lists the frames of each of its 29 sequences, which come from 25 studies; it does not say which
+    sequences are of one study. A part is not told apart from frames that somebody numbered anew.
+    """
+    frames = sorted(int(stem) for stem in stems if stem.isdigit())
+    if frames != list(range(1, _CLINICDB_FRAMES + 1)):
+        return {}
+    return {str(frame): f"sequence{bisect_right(_CLINICDB_FIRST, frame):02d}" for frame in frames}
 
 
 def _colondb(source: Path, options: Options) -> Iterator[Sample]:
@@ -135,8 +152,8 @@ LAYOUTS = (
         title="Kvasir-SEG",
         modality="endoscopy",
         tree="Kvasir-SEG/images/ID.jpg, Kvasir-SEG/masks/ID.jpg, kavsir_bboxes.json (not used)",
-        licence="research and education, citation required",
-        source="Jha et al., MultiMedia Modeling 2020, arXiv:1911.07069",
+        licence="research and education, citation; commercial use by written permission; some lists say CC BY 4.0",
+        source="Jha et al., MultiMedia Modeling 2020, arXiv:1911.07069, doi:10.1007/978-3-030-37734-2_37",
         subjects="not known: names are random ids; images of one patient may lie in several splits",
         traps=("masks are JPEG: gray edges, cut at half", "sizes differ from image to image"),
         samples=_kvasir,
@@ -146,10 +163,13 @@ LAYOUTS = (
         title="CVC-ClinicDB",
         modality="endoscopy",
         tree="Original/N.tif, Ground Truth/N.tif; or PNG/Original/N.png, PNG/Ground Truth/N.png with metadata.csv",
-        licence="research only, citation required",
+        licence="research and education, no commercial use, citation required",
         source="Bernal et al., Comput. Med. Imaging Graph. 43, 2015, doi:10.1016/j.compmedimag.2015.02.007",
-        subjects="video sequences (29) where metadata.csv (frame_id, sequence_id) is there; else not known",
-        traps=("neighbouring numbers are frames of one video: a split by image leaks",),
+        subjects="video sequences (29), by metadata.csv (frame_id, sequence_id) or by the numbers of all 612 frames",
+        traps=(
+            "neighbouring numbers are frames of one video: a split by image leaks",
+            "29 sequences come from 25 studies: some sequences show one patient, and nothing says which",
+        ),
         samples=_clinicdb,
     ),
     Layout(
@@ -157,7 +177,7 @@ LAYOUTS = (
         title="CVC-300 (60 frames of EndoScene)",
         modality="endoscopy",
         tree="CVC-300/images/N.png, CVC-300/masks/N.png",
-        licence="research only, citation required",
+        licence="not found",
         source=f"Vázquez et al., Journal of Healthcare Engineering 2017, doi:10.1155/2017/4037190; here {_PRANET}",
         subjects="not known in this distribution (the 60 frames come from few videos)",
         traps=("a test set only: it shares its origin with CVC-ColonDB", "60 frames of few videos are few subjects"),
@@ -168,7 +188,7 @@ LAYOUTS = (
         title="CVC-ColonDB",
         modality="endoscopy",
         tree="CVC-ColonDB/images/N.png, CVC-ColonDB/masks/N.png; or the archive's N.bmp with pN.bmp",
-        licence="research only, citation required",
+        licence="not found; lists of datasets call it academic use",
         source=f"Bernal et al., Pattern Recognition 45(9), 2012, doi:10.1016/j.patcog.2012.03.002; PNG: {_PRANET}",
         subjects="not known: 15 videos, whose frame numbers the downloads do not list",
         traps=("in the archive p is the polyp's mask, s marks uninformative regions and c contours",),
@@ -179,7 +199,7 @@ LAYOUTS = (
         title="ETIS-LaribPolypDB",
         modality="endoscopy",
         tree="ETIS-LaribPolypDB/N.tif with Ground Truth/pN.tif; or ETIS-LaribPolypDB/images, masks",
-        licence="research only, citation required",
+        licence="not found; images and masks are property of the hospital and the laboratory",
         source=f"Silva et al., IJCARS 9, 2014, doi:10.1007/s11548-013-0926-3; images/masks: {_PRANET}",
         subjects="not known: 34 sequences, whose frame numbers the downloads do not list",
         traps=("masks of the archive are called pN",),
@@ -190,8 +210,8 @@ LAYOUTS = (
         title="BKAI-IGH NeoPolyp",
         modality="endoscopy",
         tree="train/train/ID.jpeg, train_gt/train_gt/ID.jpeg (test/test has no masks)",
-        licence="the competition's terms",
-        source="Ngoc Lan et al., NeoUNet, ISVC 2021, arXiv:2107.05023",
+        licence="the competition's rules, not read here",
+        source="Ngoc Lan et al., NeoUNet, ISVC 2021, arXiv:2107.05023, doi:10.1007/978-3-030-90436-4_2",
         subjects="not known: names are random ids",
         traps=("masks are JPEG in colour: red neoplastic, green not neoplastic; a gray threshold loses one of them",),
         samples=_bkai,

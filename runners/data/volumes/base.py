@@ -34,6 +34,8 @@ class Header:
         windows: (low, high) intervals of stored values that the header proposes for display.
         inverted: low values are shown bright (MONOCHROME1).
         facts: further fields of the header that a plan may name as groups (scanner, site, sex, age, ...).
+        frame_of_reference: the UID of the space that the affine leads to, or "".
+        padding: values from lowest to highest that stand for no measurement (outside of the field of view), or None.
         warnings: what a reader of the results should know about the file, one sentence each.
     """
 
@@ -47,6 +49,8 @@ class Header:
     windows: tuple[tuple[float, float], ...] = ()
     inverted: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict)
+    frame_of_reference: str = ""
+    padding: tuple[float, float] | None = None
     warnings: tuple[str, ...] = ()
 
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from robustness.runners.data.volumes.base import Volume, Voxels, take_plane
 from robustness.runners.data.volumes.open import open_volume
+from robustness.runners.data.volumes.orientation import remarks_on
 
 # An image and its label map, and those of the volume that is prefetched.
 _MOST = 4
@@ -85,7 +86,7 @@ class VolumeCache:
 
     def _opened(self, path: Path) -> Loaded:
         volume = open_volume(path)
-        for text in volume.header.warnings:
+        for text in (*volume.header.warnings, *remarks_on(volume.header)):
             self.remark(path.name, text)
         return Loaded(volume, None)
 

@@ -6,36 +6,27 @@ windows and MONOCHROME1 are left to the scale that the dataset decides on.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from robustness.errors import CaseError, one_line
-from robustness.regular_files import open_regular
-from robustness.runners.data.volumes.base import Header, Voxels, needs
+from robustness.runners.data.volumes.base import Header, Voxels
+from robustness.runners.data.volumes.dicom_frames import Frame, Stored, photometric, read_series
 from robustness.runners.data.volumes.dicom_header import (
     MODALITIES,
     affine_of,
     along_normal,
+    detector_spacing,
     facts_of,
-    frame_place,
     functional_groups,
     in_plane_spacing,
-    windows_of,
+    padding_of,
 )
 
-SUFFIXES = (".dcm", ".dicom", ".ima")
 _GAP = 0.05
-
-
-class Frame(NamedTuple):
-    """One frame: its file, its number in the file, and its place (orientation, position), or None."""
-
-    path: Path
-    number: int
-    place: tuple[tuple[float, ...], tuple[float, ...]] | None
-    rescale: tuple[float, float] | None
 
 
 class DicomVolume:
@@ -43,12 +34,21 @@ class DicomVolume:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._frames, first = _frames(path)
-        self.header = _header(self._frames, first, path)
+        series = read_series(path)
+        self._frames = series.frames
+        self.header = _header(series.frames, series.header, path, series.remarks)
 
     def voxels(self) -> Voxels:
         """Return all voxels; see `Volume`."""
-        return np.stack([self._frame(number) for number in range(len(self._frames))], axis=2)
+        first = self._frame(0)
+        voxels = np.empty((*first.shape[:2], len(self._frames), *first.shape[2:]), dtype=first.dtype)
+        for number in range(len(self._frames)):
+            plane = first if number == 0 else self._frame(number)
+            if not np.can_cast(plane.dtype, voxels.dtype):
+                # Slices have slopes of their own (PET): one of them needs a wider type.
+                voxels = voxels.astype(np.result_type(plane.dtype, voxels.dtype))
+            voxels[:, :, number] = plane
+        return voxels
 
     def plane(self, axis: int, index: int) -> Voxels:
         """Return one plane; see `Volume`."""
@@ -66,76 +66,10 @@ class DicomVolume:
 
     def _frame(self, number: int) -> Voxels:
         """Return one frame with columns along the first axis, as stored axes are counted."""
-        return np.swapaxes(_pixels(self._frames[number]), 0, 1)
+        return np.swapaxes(read_frame(self._frames[number]), 0, 1)
 
 
-def is_dicom(path: Path) -> bool:
-    """Tell whether a file begins as DICOM files do, whatever its name is."""
-    try:
-        with open_regular(path) as file:
-            return file.read(132)[128:] == b"DICM"
-    except OSError:
-        return False
-
-
-def series_files(folder: Path) -> list[Path]:
-    """Return the DICOM files of a folder, by name."""
-    files = sorted(entry for entry in folder.iterdir() if entry.is_file() and not entry.name.startswith("."))
-    return [file for file in files if file.suffix.lower() in SUFFIXES or is_dicom(file)]
-
-
-def read_header(path: Path) -> Any:
-    """Return a file's data set without its pixels.
-
-    Raises:
-        InputError: pydicom is not installed.
-        CaseError: no DICOM file.
-    """
-    try:
-        import pydicom
-    except ImportError:
-        raise needs("pydicom", "a DICOM file", path) from None
-    try:
-        return pydicom.dcmread(path, stop_before_pixels=True)
-    except FileNotFoundError:
-        raise CaseError(f"image {path}: no such file") from None
-    except Exception as error:  # pydicom raises several kinds of its own
-        raise CaseError(f"image {path}: expected a DICOM file, got {one_line(error, most=200)}") from None
-
-
-def _frames(path: Path) -> tuple[list[Frame], Any]:
-    files = series_files(path) if path.is_dir() else [path]
-    if not files:
-        raise CaseError(f"image {path}: expected DICOM files in the folder, found none")
-    headers = [(file, read_header(file)) for file in files]
-    series = {str(getattr(dataset, "SeriesInstanceUID", "")) for _, dataset in headers}
-    if len(series) > 1:
-        raise CaseError(f"image {path}: expected one series, found {len(series)}; give each its own folder")
-    frames = [frame for file, dataset in headers for frame in _of_file(file, dataset)]
-    if all(frame.place for frame in frames):
-        frames.sort(key=lambda frame: along_normal(*frame.place) if frame.place else 0.0)
-    elif len(headers) > 1:
-        order = {file: int(getattr(dataset, "InstanceNumber", 0) or 0) for file, dataset in headers}
-        frames.sort(key=lambda frame: (order[frame.path], frame.number))
-    return frames, headers[0][1]
-
-
-def _of_file(path: Path, dataset: Any) -> list[Frame]:
-    frames = []
-    for number in range(int(getattr(dataset, "NumberOfFrames", 1) or 1)):
-        groups = functional_groups(dataset, number)
-        place = frame_place(dataset)
-        if "cosines" in groups and "position" in groups:
-            place = groups["cosines"], groups["position"]
-        elif int(getattr(dataset, "NumberOfFrames", 1) or 1) > 1:
-            # Frames of a plain multi-frame image (a film) have no place of their own.
-            place = None
-        rescale = (groups["slope"][0], groups["intercept"][0]) if {"slope", "intercept"} <= set(groups) else None
-        frames.append(Frame(path, number, (tuple(place[0]), tuple(place[1])) if place else None, rescale))
-    return frames
-
-
-def _header(frames: list[Frame], dataset: Any, path: Path) -> Header:
+def _header(frames: Sequence[Frame], dataset: Any, path: Path, remarks: Sequence[str]) -> Header:
     rows, columns = int(getattr(dataset, "Rows", 0)), int(getattr(dataset, "Columns", 0))
     if str(getattr(dataset, "Modality", "")) == "RTSTRUCT":
         raise CaseError(
@@ -148,6 +82,12 @@ def _header(frames: list[Frame], dataset: Any, path: Path) -> Header:
     own = groups.get("spacing")
     spacing = (own[0], own[1]) if own else in_plane_spacing(dataset)
     affine, warnings = _geometry(frames, spacing, path)
+    if spacing is None and len(frames) > 1:
+        warnings.append("states no pixel spacing: how it lies in the patient is unknown, and distances are in pixels")
+    elif own is None and detector_spacing(dataset):
+        warnings.append(
+            "states the detector's pixel size only (ImagerPixelSpacing): in the patient distances are shorter"
+        )
     color = int(getattr(dataset, "SamplesPerPixel", 1) or 1) == 3 or "PALETTE" in str(
         getattr(dataset, "PhotometricInterpretation", "")
     )
@@ -160,22 +100,22 @@ def _header(frames: list[Frame], dataset: Any, path: Path) -> Header:
         color=color,
         patient=str(getattr(dataset, "PatientID", "") or "").strip(),
         modality=MODALITIES.get(str(getattr(dataset, "Modality", "") or "").strip(), ""),
-        windows=_windows(dataset, groups),
+        windows=_windows(frames),
         inverted=str(getattr(dataset, "PhotometricInterpretation", "")).strip() == "MONOCHROME1",
         facts=facts_of(dataset),
-        warnings=tuple(warnings),
+        frame_of_reference=str(getattr(dataset, "FrameOfReferenceUID", "") or "").strip(),
+        padding=padding_of(dataset),
+        warnings=(*remarks, *warnings),
     )
 
 
-def _windows(dataset: Any, groups: Any) -> tuple[tuple[float, float], ...]:
-    windows = windows_of(dataset)
-    if windows or not {"center", "width"} <= set(groups):
-        return windows
-    holder = type("Window", (), {"WindowCenter": groups["center"], "WindowWidth": groups["width"]})
-    return windows_of(holder)
+def _windows(frames: Sequence[Frame]) -> tuple[tuple[float, float], ...]:
+    """Return the windows that all frames propose; none where they differ, as those of MRI often do."""
+    proposed = {frame.windows for frame in frames}
+    return proposed.pop() if len(proposed) == 1 else ()
 
 
-def _geometry(frames: list[Frame], spacing: tuple[float, float] | None, path: Path) -> tuple[Any, list[str]]:
+def _geometry(frames: Sequence[Frame], spacing: tuple[float, float] | None, path: Path) -> tuple[Any, list[str]]:
     places = [frame.place for frame in frames if frame.place]
     if len(places) < len(frames) or spacing is None:
         return None, []
@@ -196,29 +136,55 @@ def _geometry(frames: list[Frame], spacing: tuple[float, float] | None, path: Pa
     return affine, warnings
 
 
-def _pixels(frame: Frame) -> Voxels:
-    """Return one frame's rescaled values (rows, columns) or (rows, columns, 3)."""
-    import pydicom
-    from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
-    from pydicom.pixels.utils import pixel_array
+def read_frame(frame: Frame) -> Voxels:
+    """Return one frame's rescaled values (rows, columns) or (rows, columns, 3).
 
+    Raises:
+        CaseError: its pixels cannot be decoded.
+    """
     try:
-        dataset: Any = pydicom.dcmread(frame.path)
-        several = int(getattr(dataset, "NumberOfFrames", 1) or 1) > 1
-        values = pixel_array(dataset, index=frame.number if several else None)
-        if "PALETTE" in str(dataset.PhotometricInterpretation):
-            return _eight_bits(apply_color_lut(values, dataset))
-        if values.ndim == 3:
-            return values
-        if frame.rescale is not None:
-            return _rescaled(values, *frame.rescale)
-        return _compact(apply_modality_lut(values, dataset))
+        return _decoded(frame)
     except Exception as error:  # decoders raise many kinds
         raise CaseError(f"image {frame.path}: expected readable pixels, got {one_line(error, most=200)}") from None
 
 
+def _decoded(frame: Frame) -> Voxels:
+    from pydicom.dataset import Dataset
+    from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
+    from pydicom.pixels.utils import pixel_array
+
+    if frame.stored is not None and frame.rescale is not None:
+        return _rescaled(_plain(frame, frame.stored), *frame.rescale)
+    dataset: Any = Dataset()
+    values = pixel_array(frame.path, ds_out=dataset, index=frame.number)
+    if "PALETTE" in photometric(dataset):
+        return _eight_bits(apply_color_lut(values, dataset))
+    if values.ndim == 3:
+        return values
+    if frame.rescale is not None:
+        return _rescaled(values, *frame.rescale)
+    return _compact(apply_modality_lut(values, dataset))
+
+
+def _plain(frame: Frame, stored: Stored) -> Voxels:
+    from pydicom.pixels.decoders.base import get_decoder
+
+    decoder = get_decoder(stored.options["transfer_syntax_uid"])
+    with frame.path.open("rb") as file:
+        file.seek(stored.start)
+        values, _ = decoder.as_array(file, index=frame.number, **stored.options)
+    return values
+
+
 def _rescaled(values: Voxels, slope: float, intercept: float) -> Voxels:
-    return values if (slope, intercept) == (1.0, 0.0) else _compact(values * slope + intercept)
+    """Return values times slope plus intercept; whole numbers stay integers (Hounsfield units)."""
+    if (slope, intercept) == (1.0, 0.0):
+        return values
+    if slope == 1.0 and intercept.is_integer() and values.dtype.itemsize <= 2:
+        shifted = values.astype(np.int32) + int(intercept)
+        small = shifted.min(initial=0) > -32768 and shifted.max(initial=0) < 32768
+        return shifted.astype(np.int16) if small else shifted.astype(np.float32)
+    return _compact(values * slope + intercept)
 
 
 def _compact(values: Voxels) -> Voxels:

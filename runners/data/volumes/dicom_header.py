@@ -86,6 +86,13 @@ def windows_of(dataset: Any) -> tuple[tuple[float, float], ...]:
     """
     centers, widths = (_numbers(getattr(dataset, key, None)) for key in ("WindowCenter", "WindowWidth"))
     exact = str(getattr(dataset, "VOILUTFunction", "")).upper() == "LINEAR_EXACT"
+    return window_intervals(centers, widths, exact=exact)
+
+
+def window_intervals(
+    centers: Sequence[float], widths: Sequence[float], *, exact: bool = False
+) -> tuple[tuple[float, float], ...]:
+    """Return the intervals of centres and widths; see `windows_of`."""
     pairs = [(c, w) for c, w in zip(centers, widths, strict=False) if w >= 1]
     if exact:
         return tuple((c - w / 2, c + w / 2) for c, w in pairs)
@@ -101,6 +108,28 @@ def in_plane_spacing(dataset: Any) -> tuple[float, float] | None:
     regions = getattr(dataset, "SequenceOfUltrasoundRegions", None) or []
     sizes = {(abs(float(r.PhysicalDeltaY)) * 10, abs(float(r.PhysicalDeltaX)) * 10) for r in regions if _in_cm(r)}
     return sizes.pop() if len(sizes) == 1 else None
+
+
+def detector_spacing(dataset: Any) -> bool:
+    """Tell whether a header states the pixel size on the detector only, which a cone of rays enlarges."""
+    return not _numbers(getattr(dataset, "PixelSpacing", None)) and bool(
+        _numbers(getattr(dataset, "ImagerPixelSpacing", None))
+    )
+
+
+def padding_of(dataset: Any) -> tuple[float, float] | None:
+    """Return the rescaled values (lowest, highest) that stand for no measurement, or None.
+
+    Reference: DICOM PS3.3, C.7.5.1.1.2 (Pixel Padding Value and Pixel Padding Range Limit).
+    """
+    bounds = [*_numbers(getattr(dataset, "PixelPaddingValue", None))[:1]]
+    bounds += _numbers(getattr(dataset, "PixelPaddingRangeLimit", None))[:1]
+    if not bounds or getattr(dataset, "ModalityLUTSequence", None):
+        return None
+    slope = (_numbers(getattr(dataset, "RescaleSlope", None)) or [1.0])[0]
+    intercept = (_numbers(getattr(dataset, "RescaleIntercept", None)) or [0.0])[0]
+    rescaled = sorted(bound * slope + intercept for bound in bounds)
+    return rescaled[0], rescaled[-1]
 
 
 def frame_place(dataset: Any) -> tuple[Sequence[float], Sequence[float]] | None:

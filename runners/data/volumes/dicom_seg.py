@@ -32,6 +32,7 @@ class SegVolume:
             spacing_mm=None if affine is None else spacing_of_affine(affine),
             channels=len(labels),
             patient=str(getattr(dataset, "PatientID", "") or "").strip(),
+            frame_of_reference=str(getattr(dataset, "FrameOfReferenceUID", "") or "").strip(),
             facts={"segments": labels},
         )
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from robustness.errors import CaseError, one_line
-from robustness.runners.data.volumes.base import Header, Voxels, needs, spacing_of_affine, take_plane
+from robustness.runners.data.volumes.base import Affine, Header, Voxels, needs, spacing_of_affine, take_plane
 
 SUFFIXES = (".nii", ".nii.gz", ".img", ".hdr")
+# Millimetres in the units that a header may state (field xyzt_units); nibabel leaves them to its caller.
+_MILLIMETRES = {"meter": 1000.0, "micron": 0.001}
+# How far, in mm, two placements of the outermost voxel may be apart and still be one: rounding of quaternions.
+_SAME_PLACE_MM = 1.0
 
 
 class NiftiVolume:
@@ -61,14 +64,17 @@ def _header(image: Any, path: Path) -> Header:
     shape = _three_axes(image.shape)
     header = image.header
     placed = bool(int(header.get("qform_code", 0))) or bool(int(header.get("sform_code", 0)))
-    affine = np.asarray(image.affine, dtype=np.float64) if placed else None
-    sizes = [float(size) for size in header.get_zooms()[:3]] + [1.0] * 3
+    unit = _millimetres(header)
+    affine = np.diag([unit, unit, unit, 1.0]) @ np.asarray(image.affine, dtype=np.float64) if placed else None
+    sizes = [float(size) * unit for size in header.get_zooms()[:3]] + [1.0] * 3
     spacing = spacing_of_affine(affine) if affine is not None else (sizes[0], sizes[1], sizes[2])
     warnings = []
     if affine is None:
         warnings.append("a NIfTI header states neither qform nor sform: how it lies in the patient is unknown")
     elif not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
         raise CaseError(f"image {path}: expected an affine that can be inverted, got one that cannot")
+    elif _two_places(header, affine, shape, unit):
+        warnings.append("qform and sform of a NIfTI header place it differently: sform is used, as nibabel does")
     rest = image.shape[3:]
     return Header(
         shape=shape,
@@ -76,9 +82,26 @@ def _header(image: Any, path: Path) -> Header:
         spacing_mm=spacing if all(size > 0 for size in spacing) else None,
         channels=int(np.prod(rest)) if rest else 1,
         color=bool(image.get_data_dtype().names),
-        patient=re.sub(r"\.nii(\.gz)?$|\.img$|\.hdr$", "", path.name),
         warnings=tuple(warnings),
     )
+
+
+def _millimetres(header: Any) -> float:
+    """Return how many millimetres a header's unit of length has; 1 where it states none."""
+    units = getattr(header, "get_xyzt_units", None)
+    return _MILLIMETRES.get(units()[0], 1.0) if units else 1.0
+
+
+def _two_places(header: Any, affine: Affine, shape: tuple[int, int, int], unit: float) -> bool:
+    """Tell whether a header's two transforms put the outermost voxels into different places."""
+    if not (int(header["qform_code"]) and int(header["sform_code"])):
+        return False
+    try:
+        qform = np.diag([unit, unit, unit, 1.0]) @ header.get_qform()
+    except ValueError:  # a quaternion that is none
+        return True
+    corners = np.array([[0, 0, 0, 1], [*(size - 1 for size in shape), 1]], dtype=np.float64).T
+    return bool(np.abs((qform - affine) @ corners).max() > _SAME_PLACE_MM)
 
 
 def _three_axes(shape: tuple[int, ...]) -> tuple[int, int, int]:

@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 
 from robustness.errors import CaseError
-from robustness.runners.data.volumes import dicom, dicom_seg, nifti, sitk_image, tiff
+from robustness.runners.data.volumes import dicom, dicom_frames, dicom_seg, nifti, sitk_image, tiff
 from robustness.runners.data.volumes.base import Volume
 
-SUFFIXES = (*nifti.SUFFIXES, *sitk_image.SUFFIXES, *dicom.SUFFIXES)
+SUFFIXES = (*nifti.SUFFIXES, *sitk_image.SUFFIXES, *dicom_frames.SUFFIXES)
 
 
 def is_volume(path: Path) -> bool:
@@ -23,8 +23,10 @@ def is_volume(path: Path) -> bool:
     if name.endswith(tiff.SUFFIXES):
         return tiff.is_stack(path)
     if os.path.isdir(path):
-        return bool(dicom.series_files(path))
-    return path.suffix == "" and dicom.is_dicom(path)
+        # A folder can be nothing else; what it lacks is said by the reader of series.
+        return True
+    # Names of scanners end in nothing, or in the last number of a UID.
+    return (path.suffix == "" or path.suffix[1:].isdigit()) and dicom_frames.is_dicom(path)
 
 
 def open_volume(path: Path) -> Volume:
@@ -41,9 +43,10 @@ def open_volume(path: Path) -> Volume:
         return sitk_image.SitkVolume(path)
     if name.endswith(tiff.SUFFIXES):
         return tiff.TiffVolume(path)
+    path = dicom_frames.only_file(path)
     if dicom_seg.is_segmentation(path):
         return dicom_seg.SegVolume(path)
-    if path.is_dir() or name.endswith(dicom.SUFFIXES) or dicom.is_dicom(path):
+    if path.is_dir() or name.endswith(dicom_frames.SUFFIXES) or dicom_frames.is_dicom(path):
         return dicom.DicomVolume(path)
     if not path.exists():
         raise CaseError(f"image {path}: no such file")

@@ -21,6 +21,8 @@ RADIOLOGICAL = {"axial": "LP", "coronal": "LF", "sagittal": "PF"}
 NEUROLOGICAL = {"axial": "RP", "coronal": "RF", "sagittal": "PF"}
 CONVENTIONS = {"radiological": RADIOLOGICAL, "neurological": NEUROLOGICAL}
 
+# A remark is made beyond these angles: ordinary tilts of a head lie below.
+_SKEWED_DEGREES, _TURNED_DEGREES = 2.0, 30.0
 # The axis of millimetre space (RAS+) that a plane is cut across, and the direction of each letter in it.
 _NORMALS = {"sagittal": 0, "coronal": 1, "axial": 2}
 _LETTERS = {"R": (0, 1), "L": (0, -1), "A": (1, 1), "P": (1, -1), "H": (2, 1), "S": (2, 1), "F": (2, -1), "I": (2, -1)}
@@ -144,11 +146,41 @@ def obliquity_degrees(affine: Affine) -> float:
     return float(np.degrees(np.arccos(np.clip(min(cosines), 0, 1))))
 
 
-def stored_plane(affine: Affine | None) -> str:
-    """Return the name of the plane whose slices lie along the third stored axis ("stored" where that is unknown)."""
+def skewness_degrees(affine: Affine) -> float:
+    """Return by how much the angle of two stored axes differs from a right one: a tilted gantry, a registration."""
+    lengths = np.maximum(np.sqrt((affine[:3, :3] ** 2).sum(axis=0)), 1e-12)
+    cosines = np.abs(affine[:3, :3].T @ affine[:3, :3] / np.outer(lengths, lengths))
+    return float(np.degrees(np.arcsin(np.clip(np.triu(cosines, 1).max(), 0, 1))))
+
+
+def remarks_on(header: Header) -> list[str]:
+    """Return what a reader of results should know of how a volume lies in the patient, one sentence each."""
+    if header.affine is None or header.shape[2] == 1:
+        return []
+    remarks = []
+    skewed, turned = skewness_degrees(header.affine), obliquity_degrees(header.affine)
+    if skewed > _SKEWED_DEGREES:
+        remarks.append(
+            f"its axes are not at right angles (by {skewed:.0f} degrees; a tilted gantry?): planes other than the "
+            "stored slices are sheared"
+        )
+    if turned > _TURNED_DEGREES:
+        remarks.append(
+            f"lies {turned:.0f} degrees from the patient's axes: it is shown along the nearest ones, and sides and "
+            "planes hold roughly"
+        )
+    return remarks
+
+
+def stored_plane(affine: Affine | None, shape: tuple[int, int, int]) -> str:
+    """Return the name of the plane whose slices a file stores ("stored" where that is unknown).
+
+    They lie along the third stored axis; of a volume with one axis of length one they lie along that axis.
+    """
     if affine is None:
         return "stored"
-    normal = stored_axes(affine)[0][2]
+    single = [axis for axis, size in enumerate(shape) if size == 1]
+    normal = stored_axes(affine)[0][single[0] if len(single) == 1 else 2]
     return next(name for name, axis in _NORMALS.items() if axis == normal)
 
 

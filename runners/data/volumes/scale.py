@@ -104,6 +104,13 @@ def parse_window(value: Any) -> Window | None:
     )
 
 
+def padded(values: npt.NDArray[Any], padding: tuple[float, float] | None) -> npt.NDArray[np.bool_] | None:
+    """Return where values stand for no measurement, as a header says; None where it says nothing."""
+    if padding is None:
+        return None
+    return np.asarray((values >= padding[0] - 0.5) & (values <= padding[1] + 0.5))
+
+
 def quantile_scale(samples: Iterable[npt.NDArray[Any]], quantiles: tuple[float, float], origin: str) -> Scale:
     """Return the scale between two quantiles of finite values.
 

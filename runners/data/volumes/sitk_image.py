@@ -1,17 +1,31 @@
-"""NRRD, MHA and MHD files by SimpleITK."""
+"""NRRD, MHA and MHD files by SimpleITK, and segmentations of 3D Slicer (NRRD with named segments)."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from robustness.errors import CaseError
+from robustness.regular_files import open_regular
 from robustness.runners.data.volumes.base import Header, Voxels, needs, take_plane
 
 SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
 _PATIENT_FIELDS = ("0010|0020", "PatientID", "patient_id")
+# SimpleITK takes a file that says nothing of the patient for one whose axes run to the left, the back and the top.
+_PLACED_NRRD = "left-posterior-superior"
+_PLACED_META = re.compile(rb"^\s*(TransformMatrix|Rotation|Orientation|AnatomicalOrientation)\s*=\s*[^?\s]", re.M)
+_META_HEADER_BYTES = 8192
+
+
+class Segment(NamedTuple):
+    """A segment of a segmentation: its name, its layer, and its value there."""
+
+    name: str
+    layer: int
+    value: int
 
 
 class SitkVolume:
@@ -20,7 +34,8 @@ class SitkVolume:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._reader = _reader(path)
-        self.header = _header(self._reader)
+        self._segments = _segments(self._reader)
+        self.header = _header(self._reader, self._segments, path)
 
     def voxels(self) -> Voxels:
         """Return all voxels; see `Volume`."""
@@ -32,11 +47,16 @@ class SitkVolume:
             raise CaseError(f"image {self.path}: expected readable voxels, got {_reason(error)}") from None
         # SimpleITK's arrays count axes from the slowest: (K, J, I) and channels last.
         array = np.asarray(sitk.GetArrayFromImage(image))
-        several = self.header.channels > 1
+        several = int(self._reader.GetNumberOfComponents()) > 1
         axes = array.ndim - several
         if axes == 2:
             array = array[None]
-        return np.transpose(array, (2, 1, 0, 3) if several else (2, 1, 0))
+        stored = np.transpose(array, (2, 1, 0, 3) if several else (2, 1, 0))
+        return (
+            np.stack([stored[..., s.layer] == s.value for s in self._segments], axis=-1)
+            if several and self._segments
+            else stored
+        )
 
     def plane(self, axis: int, index: int) -> Voxels:
         """Return one plane; see `Volume`."""
@@ -65,7 +85,30 @@ def _reader(path: Path) -> Any:
     return reader
 
 
-def _header(reader: Any) -> Header:
+def _segments(reader: Any) -> list[Segment]:
+    """Return the segments that a header names, in its order."""
+    keys = set(reader.GetMetaDataKeys())
+    segments: list[Segment] = []
+    while f"Segment{len(segments)}_Name" in keys and f"Segment{len(segments)}_LabelValue" in keys:
+        field = f"Segment{len(segments)}_"
+        layer = reader.GetMetaData(f"{field}Layer") if f"{field}Layer" in keys else "0"
+        name, value = reader.GetMetaData(f"{field}Name").strip(), reader.GetMetaData(f"{field}LabelValue")
+        segments.append(Segment(name, int(layer), int(value)))
+    return segments
+
+
+def _placed(reader: Any, path: Path) -> bool:
+    """Tell whether a file says how it lies in the patient."""
+    if path.suffix.lower() in (".nrrd", ".nhdr"):
+        return "NRRD_space" in reader.GetMetaDataKeys() and reader.GetMetaData("NRRD_space") == _PLACED_NRRD
+    with open_regular(path) as file:
+        return _PLACED_META.search(file.read(_META_HEADER_BYTES).split(b"ElementDataFile")[0]) is not None
+
+
+def _header(reader: Any, segments: list[Segment], path: Path) -> Header:
+    components = int(reader.GetNumberOfComponents())
+    placed = _placed(reader, path)
+    named = {number if components > 1 else s.value: s.name for number, s in enumerate(segments, start=1)}
     dimension = reader.GetDimension()
     sizes = [int(size) for size in reader.GetSize()] + [1]
     spacing = [float(size) for size in reader.GetSpacing()] + [1.0]
@@ -73,11 +116,13 @@ def _header(reader: Any) -> Header:
     patient = next((reader.GetMetaData(key).strip() for key in _PATIENT_FIELDS if key in keys), "")
     return Header(
         shape=(sizes[0], sizes[1], sizes[2]),
-        affine=affine_of(reader) if dimension == 3 else None,
+        affine=affine_of(reader) if dimension == 3 and placed else None,
         spacing_mm=(spacing[0], spacing[1], spacing[2]),
-        channels=int(reader.GetNumberOfComponents()),
-        color=int(reader.GetNumberOfComponents()) == 3,
+        channels=len(segments) if segments and components > 1 else components,
+        color=components == 3 and not segments,
         patient=patient,
+        facts={"segments": named} if segments else {},
+        warnings=() if placed or dimension != 3 else ("does not say how it lies in the patient",),
     )
 
 

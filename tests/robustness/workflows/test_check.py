@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typer.testing import CliRunner
 
 import robustness as rb
 from robustness.cli.main import app
-from robustness.errors import InputError
+from robustness.errors import CaseError, InputError
 from robustness.plans.audit import parse_plan
 from robustness.workflows.check import check_path
 
@@ -193,9 +194,83 @@ def test_finetuning_checks_its_two_splits(folder: Path, tmp_path: Path) -> None:
     tree: dict[str, Any] = {"model": {"name": "film-unet"}, "data": {"path": str(folder)}}
     plan = parse_train_plan(tree)
     lines = check_before_training(plan, set_up(plan, None))
-    assert [line.partition("warning: ")[2][:30] for line in lines] == ["subject 'train-0' is in the sp"]
+    warned = [line.partition("warning: ")[2] for line in lines if line.startswith("check")]
+    assert [text[:30] for text in warned] == ["subject 'train-0' is in the sp"]
     (folder / "anns/val.json").write_bytes((folder / "anns/train.json").read_bytes())
     with pytest.raises(InputError, match="identical"):
         check_before_training(plan, set_up(plan, None))
     plan = parse_train_plan({**tree, "data": {**tree["data"], "check": "warn"}})
     assert any("identical" in line for line in check_before_training(plan, set_up(plan, None)))
+
+
+class TestDecisionsAreStated:
+    """How masks, windows and orientation were read: said on stderr, and in the page or card."""
+
+    SAID = (
+        "stored values 0 to 1000 become black to white (stated in the plan)",
+        "axial, radiological: columns run to the patient's left, rows to the back",
+        "label maps (heart = 1, left lung = 2)",
+    )
+
+    @pytest.fixture
+    def plans(self, tmp_path: Path) -> Path:
+        pytest.importorskip("nibabel")
+        from tests.runners.data.volumes import phantom
+
+        rows = ["image,mask,subject_id,split"]
+        head = phantom.head_ras()
+        for number, split in enumerate(("train", "val", "test")):
+            phantom.write_nifti(tmp_path / f"{number}.nii", head + number, phantom.affine_ras())
+            rows.append(f"{number}.nii,m.nii,p{number},{split}")
+        phantom.write_nifti(
+            tmp_path / "m.nii", ((head == 1000) * 1 + (head == 650) * 2).astype(np.uint8), phantom.affine_ras()
+        )
+        (tmp_path / "cases.csv").write_text("\n".join(rows) + "\n")
+        (tmp_path / "net.py").write_text(
+            "import numpy as np\ndef make():\n"
+            "    return lambda images, prompts: [(i[..., 0] > 200).astype(np.float32) for i in images]\n"
+        )
+        data = (
+            '[data]\npath = "cases.csv"\nlabels = { heart = 1, "left lung" = 2 }\nmodality = "MRI"\n'
+            'window = [0, 1000]\nslices = { plane = "axial", max_per_subject = 1 }\n'
+        )
+        (tmp_path / "audit.toml").write_text(
+            f'[model]\nname = "python"\ncheckpoint = "net.py:make"\n{data}'
+            '[perturbations]\nprompt = ["empty"]\nimage = []\n'
+        )
+        (tmp_path / "train.toml").write_text(
+            f'[model]\nname = "film-unet"\noptions = {{ image_size = 32 }}\n{data}prompt = "p1"\n[train]\nsteps = 1\n'
+        )
+        return tmp_path
+
+    @pytest.mark.parametrize(
+        ("arguments", "page"),
+        [
+            (["audit", "audit.toml", "--out", "run", "--workers", "1"], "run/report.html"),
+            (["finetune", "train.toml", "--out", "net"], "net/README.md"),
+            (["check", "audit.toml", "--html", "check.html"], "check.html"),
+        ],
+        ids=["audit", "finetune", "check"],
+    )
+    def test_each_command_says_them(
+        self, plans: Path, arguments: list[str], page: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(plans)
+        result = CliRunner().invoke(app, arguments)
+        assert result.exit_code == 0, result.output
+        shown = " ".join((result.output if arguments[0] == "check" else result.stderr).split())
+        written = " ".join(html.unescape((plans / page).read_text()).split())
+        for sentence in self.SAID:
+            assert sentence in shown
+            assert sentence in written
+
+
+def test_finetuning_refuses_label_maps_that_nobody_declares(folder: Path, tmp_path: Path) -> None:
+    """It trained on empty references and reported a validation Dice of 1."""
+    for file in sorted((folder / "masks").iterdir()):
+        Image.fromarray(disc(20, 24).astype(np.uint8) + disc(20, 24, 4)).save(file)
+    (folder / "anns/test.json").rename(folder / "anns/val.json")
+    with pytest.raises(CaseError, match=r"got the values 0, 1, 2; a label map needs \[data\] labels") as caught:
+        rb.finetune("film-unet", data=folder, out=tmp_path / "net", steps=1, device="cpu")
+    assert "\n" not in str(caught.value)
+    assert not list((tmp_path / "net").glob("*.safetensors"))

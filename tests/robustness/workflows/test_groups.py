@@ -30,9 +30,22 @@ def needs_words_on_bright_images(images: list[np.ndarray], prompts: list[str]) -
     ]
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A table of patients with scanner and sex, audited."""
+def write_dicom(path: Path, image: np.ndarray, *, patient: str, scanner: str, sex: str) -> None:
+    """Write a radiograph whose header alone says who was imaged where."""
+    from tests.runners.data.volumes import phantom
+
+    dataset = phantom.slice_dataset(image.astype(np.int16), phantom.affine_ras(), 0, Modality="DX")
+    dataset.PatientID, dataset.PatientSex, dataset.ManufacturerModelName = patient, sex, scanner
+    del dataset.ImageOrientationPatient, dataset.ImagePositionPatient
+    dataset.save_as(path, enforce_file_format=True)
+
+
+@pytest.fixture(scope="module", params=["columns of the table", "fields of DICOM headers"])
+def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Patients with scanner and sex, named by a table or by headers, audited."""
+    in_headers = request.param == "fields of DICOM headers"
+    if in_headers:
+        pytest.importorskip("pydicom")
     folder = tmp_path_factory.mktemp("groups")
     Image.fromarray(disc().astype(np.uint8) * 255).save(folder / "mask.png")
     rows = []
@@ -40,11 +53,19 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         scanner = "AB"[number % 2]
         rng = np.random.default_rng(number)
         image = rng.normal(60 if scanner == "A" else 190, 10, (SIZE, SIZE)).clip(0, 255).astype(np.uint8)
-        Image.fromarray(image).save(folder / f"{number}.png")
-        row = {"image": f"{number}.png", "mask": "mask.png", "case_id": f"c{number}", "prompt": "one polyp"}
-        rows.append({**row, "subject_id": f"p{number}", "scanner": scanner, "sex": "FM"[number // 12]})
+        patient, sex = f"p{number}", "FM"[number // 12]
+        name = f"{number}.dcm" if in_headers else f"{number}.png"
+        row = {"image": name, "mask": "mask.png", "case_id": f"c{number}", "prompt": "one polyp"}
+        if in_headers:
+            write_dicom(folder / name, image, patient=patient, scanner=scanner, sex=sex)
+            rows.append(row)
+        else:
+            Image.fromarray(image).save(folder / name)
+            rows.append({**row, "subject_id": patient, "scanner": scanner, "sex": sex})
     pd.DataFrame(rows).to_csv(folder / "cases.csv", index=False)
-    data = rb.load_dataset(folder / "cases.csv", groups=["scanner", "sex"], modality="endoscopy")
+    data = rb.load_dataset(
+        folder / "cases.csv", groups=["scanner", "sex"], modality="endoscopy", window=[0, 255] if in_headers else None
+    )
     model = rb.segmenter(needs_words_on_bright_images, name="reader")
     made: Run = rb.audit(model, data, perturbations=["empty"], out=folder / "run")
     return made

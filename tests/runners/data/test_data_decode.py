@@ -164,3 +164,31 @@ class TestLimits:
     def test_a_missing_folder_is_said(self, tmp_path: Path) -> None:
         with pytest.raises(CaseError, match=r"its folder .* does not exist"):
             read_image(tmp_path / "no" / "a.png")
+
+
+class TestFilesWhereAFirstLookMisleads:
+    def test_white_may_be_zero(self, tmp_path: Path) -> None:
+        tifffile = pytest.importorskip("tifffile")
+        for deep, top in ((GRAY, 255), (GRAY.astype(np.uint16) * 257, 65535)):
+            tifffile.imwrite(tmp_path / "a.tif", top - deep, photometric="miniswhite")
+            np.testing.assert_array_equal(read_image(tmp_path / "a.tif").image[..., 0], GRAY)
+
+    @pytest.mark.parametrize(("factor", "refused"), [(16, True), (257, False)])
+    def test_colours_of_sixteen_bits_that_use_twelve_are_refused(
+        self, tmp_path: Path, factor: int, refused: bool
+    ) -> None:
+        """Pillow keeps the upper eight bits: twelve bits were shown as values up to 15."""
+        tifffile = pytest.importorskip("tifffile")
+        colors = np.stack([GRAY, GRAY // 2, GRAY // 3], axis=-1)
+        tifffile.imwrite(tmp_path / "a.tif", colors.astype(np.uint16) * factor, photometric="rgb")
+        if not refused:
+            np.testing.assert_array_equal(read_image(tmp_path / "a.tif").image, colors)
+            return
+        with pytest.raises(CaseError, match="below 4096, which would be shown nearly black"):
+            read_image(tmp_path / "a.tif")
+
+    def test_signed_values_of_eight_bits_are_refused(self, tmp_path: Path) -> None:
+        tifffile = pytest.importorskip("tifffile")
+        tifffile.imwrite(tmp_path / "a.tif", GRAY.astype(np.int8) - 5)
+        with pytest.raises(CaseError, match="signed type; save it with 16 bits"):
+            read_image(tmp_path / "a.tif")

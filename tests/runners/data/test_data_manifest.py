@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -144,3 +145,32 @@ class TestFiles:
     def test_training_rows_are_never_made_up(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="expected a column 'split'"):
             load_dataset(write(tmp_path, [row(1)]), split="train")
+
+
+class TestTablesOfSpreadsheets:
+    def rewritten(self, folder: Path, change: Callable[[str], bytes]) -> Path:
+        rows = [row(1, subject_id="007", date="03.04.2020", spacing_mm_y="0.5", spacing_mm_x="0.25")]
+        path = write(folder, rows)
+        path.write_bytes(change(path.read_text()))
+        return path
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda text: text.encode("utf-8-sig"),
+            lambda text: text.replace(",", ";").encode("utf-8-sig"),
+            lambda text: text.replace(",", ";").replace("0.5", "0,5").replace("0.25", "0,25").encode(),
+            lambda text: b"sep=;\r\n" + text.replace(",", ";").encode(),
+            lambda text: text.replace(",", "\t").encode("utf-16"),
+        ],
+        ids=["byte order mark", "semicolons", "decimal commas", "a line that names the separator", "UTF-16"],
+    )
+    def test_they_are_read(self, tmp_path: Path, change: Callable[[str], bytes]) -> None:
+        data = load_dataset(self.rewritten(tmp_path, change), groups=["date"])
+        assert (data.infos[0].subject_id, data[0].spacing_mm) == ("007", (0.5, 0.25))
+        assert data.infos[0].metadata["groups"] == {"date": "03.04.2020"}
+
+    def test_another_encoding_is_one_line_with_the_cure(self, tmp_path: Path) -> None:
+        path = self.rewritten(tmp_path, lambda text: text.replace("polyp", "Läsion").encode("cp1252"))
+        with pytest.raises(InputError, match="save the table as UTF-8"):
+            load_dataset(path)

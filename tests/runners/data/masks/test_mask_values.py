@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -195,3 +198,91 @@ class TestFiles:
         declaration = MaskDeclaration(kind="labels", values=(3,))
         assert np.array_equal(read_mask(path, declaration=declaration, upright=False).mask, CLASSES == 3)
         assert np.array_equal(read_mask(path, declaration=declaration).mask, np.rot90(CLASSES, -1) == 3)
+
+
+class TestFilesThatAreNotWhatTheySeem:
+    """Each was read in silence: as empty, as another class, or as a smaller structure."""
+
+    def test_a_png_that_is_called_jpg_is_read_as_what_it_holds(self, save, tmp_path):
+        save(DISK).rename(tmp_path / "mask.jpg")
+        assert np.array_equal(read_mask(tmp_path / "mask.jpg").mask, DISK == 1)
+
+    def test_a_jpeg_that_is_called_png_is_no_label_map(self, save, tmp_path):
+        save(CLASSES * np.uint8(50), ".jpg").rename(tmp_path / "mask.png")
+        with pytest.raises(CaseError, match="lossless label map, got a JPEG"):
+            read_mask(tmp_path / "mask.png", declaration=MaskDeclaration(kind="labels", values=(50,)))
+
+    @pytest.mark.parametrize("levels", [(0, 1, 1, 1), (0, 100, 100, 100), (0, 85, 170, 255)])
+    def test_labels_in_a_jpeg_are_refused(self, save, levels):
+        labels = np.array(levels, np.uint8)[CLASSES]
+        with pytest.raises(CaseError, match=r"black and white blurred by JPEG.*saved as PNG"):
+            read_mask(save(labels, ".jpg", quality=100))
+
+    def test_an_empty_jpeg_and_one_of_one_colour_are_masks(self, save):
+        assert not read_mask(save(DISK * 0, ".jpg")).mask.any()
+        red = np.stack([DISK * 255, DISK * 0, DISK * 0], axis=2).astype(np.uint8)
+        found = read_mask(save(red, ".jpg", quality=95, subsampling=0)).mask
+        assert (found != DISK).mean() < 0.01
+
+    def test_two_colours_in_a_jpeg_are_not_joined(self, save):
+        colors = np.zeros((64, 64, 3), np.uint8)
+        colors[CLASSES == 1], colors[CLASSES == 2] = (255, 0, 0), (0, 255, 0)
+        with pytest.raises(CaseError, match="one colour blurred by JPEG, got several"):
+            read_mask(save(colors, ".jpg", quality=95, subsampling=0))
+
+    @pytest.mark.parametrize("order", [(0, 1, 2, 5), (5, 0, 2, 1)])
+    def test_labels_of_a_shrunk_png_are_its_gray_levels(self, save, order):
+        values = np.array([0, 1, 2, 5], np.uint8)[CLASSES]
+        image = Image.new("P", (64, 64))
+        image.putdata([order.index(value) for value in values.ravel().tolist()])
+        image.putpalette([level for value in order for level in (value,) * 3])
+        path = save(image)
+        for value in (1, 2, 5):
+            declaration = MaskDeclaration(kind="labels", values=(value,), table_values=(1, 2, 5))
+            assert np.array_equal(read_mask(path, declaration=declaration).mask, values == value)
+
+    def test_grays_that_were_chosen_to_look_at_are_none(self, save):
+        image = Image.new("P", (64, 64))
+        image.putdata(CLASSES.ravel().tolist())
+        image.putpalette([level for value in (0, 85, 170, 255) for level in (value,) * 3])
+        for table in ((1, 2, 3), ()):
+            declaration = MaskDeclaration(kind="labels", values=(2,), table_values=table)
+            assert np.array_equal(read_mask(save(image), declaration=declaration).mask, CLASSES == 2)
+
+    def test_indices_and_grays_that_both_fit_are_refused(self, save):
+        image = Image.new("P", (64, 64))
+        image.putdata(CLASSES.ravel().tolist())
+        image.putpalette([level for value in (0, 2, 1, 3) for level in (value,) * 3])
+        declaration = MaskDeclaration(kind="labels", values=(2,), table_values=(1, 2, 3))
+        with pytest.raises(CaseError, match="both may be labels; save it as a gray PNG without a palette"):
+            read_mask(save(image), declaration=declaration)
+
+    def test_labels_of_two_bits_are_those_that_are_stored(self, save):
+        path = save(CLASSES)
+        raw = b"".join(
+            b"\0" + bytes(int(a) << 6 | int(b) << 4 | int(c) << 2 | int(d) for a, b, c, d in row.reshape(-1, 4))
+            for row in CLASSES
+        )
+        chunks = [
+            (b"IHDR", struct.pack(">IIBBBBB", 64, 64, 2, 0, 0, 0, 0)),
+            (b"IDAT", zlib.compress(raw)),
+            (b"IEND", b""),
+        ]
+        path.write_bytes(
+            b"\x89PNG\r\n\x1a\n"
+            + b"".join(struct.pack(">I", len(d)) + t + d + struct.pack(">I", zlib.crc32(t + d)) for t, d in chunks)
+        )
+        declaration = MaskDeclaration(kind="labels", values=(2,), table_values=(1, 2, 3))
+        assert np.array_equal(read_mask(path, declaration=declaration).mask, CLASSES == 2)
+
+    def test_few_blended_colours_are_refused_and_further_classes_are_not(self, save):
+        declaration = MaskDeclaration(kind="colors", colors=((255, 0, 0),), table_colors=((255, 0, 0),))
+        colors = np.zeros((32, 32, 3), np.uint8)
+        colors[5:17, 5:17] = (255, 0, 0)
+        half = Image.fromarray(colors).resize((16, 16), Image.Resampling.BILINEAR)
+        with pytest.raises(CaseError, match="2 others such as #400000, #800000: the mask was resampled"):
+            read_mask(save(half), declaration=declaration)
+        colors[20:30, 5:17], colors[5:17, 20:30] = (128, 0, 0), (0, 0, 255)
+        assert np.array_equal(
+            read_mask(save(colors), declaration=declaration).mask, (colors == (255, 0, 0)).all(axis=2)
+        )

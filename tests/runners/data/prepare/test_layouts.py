@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import robustness as rb
@@ -13,6 +14,7 @@ from robustness.errors import InputError, UnknownNameError
 from robustness.runners.data.check.dataset import check_dataset
 from robustness.runners.data.load import load_dataset
 from robustness.runners.data.prepare.layouts import LAYOUTS, explained
+from robustness.runners.data.prepare.polyps import sequences_of_archive
 from robustness.runners.data.prepare.write import prepare
 from tests.runners.data.prepare import downloads
 
@@ -78,6 +80,19 @@ def _audited(tmp_path: Path, split: str) -> None:
     run = rb.audit(model, data, perturbations=["empty", "gaussian_noise"], out=tmp_path / "run")
     assert (run.results()["error"] == "").all()
     assert (tmp_path / "run" / "report.html").stat().st_size > 10_000
+
+
+def test_frames_of_the_whole_clinicdb_archive_know_their_sequence_and_those_of_a_part_do_not():
+    stems = [str(frame) for frame in range(1, 613)]
+    found = sequences_of_archive(stems)
+    counted = pd.Series(found).value_counts()
+    assert len(counted) == 29
+    assert [found[frame] for frame in ("1", "25", "26", "205", "206", "592", "612")] == [
+        f"sequence{number:02d}" for number in (1, 1, 2, 10, 11, 29, 29)
+    ]
+    assert (counted["sequence10"], counted.min(), counted.sum()) == (6, 6, 612)
+    assert sequences_of_archive(stems[:-1]) == {}
+    assert sequences_of_archive([*stems[:-1], "0"]) == {}
 
 
 def test_annotation_files_of_the_reference_give_splits_names_and_prompts(tmp_path):

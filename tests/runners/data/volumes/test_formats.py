@@ -199,6 +199,35 @@ class TestTiffStacks:
         with pytest.raises(CaseError, match=r"shape of its image \(22, 18, 4\), got \(22, 18, 3\)"):
             load_dataset(table(tmp_path, image="image.tif", mask="mask.tif"), labels=LABELS)[0]
 
+    @pytest.mark.parametrize("axes", ["ZCYX", "CZYX"])
+    def test_channels_of_a_microscope_are_no_slices(self, tmp_path: Path, axes: str) -> None:
+        import tifffile
+
+        _, labels = self.stack(tmp_path)
+        pages = np.random.default_rng(1).integers(0, 3000, (4, 2, 18, 22)).astype(np.uint16)
+        stored = pages if axes == "ZCYX" else pages.swapaxes(0, 1)
+        tifffile.imwrite(tmp_path / "image.ome.tif", stored, metadata={"axes": axes}, photometric="minisblack")
+        path = table(tmp_path, image="image.ome.tif", mask="mask.tif", subject_id="p1")
+        data = load_dataset(path, labels={"2": "nucleus"}, window=[0, 3000], slices={"channel": 1})
+        (case,) = data
+        assert np.array_equal(case.image[..., 0], np.rint(pages[2, 1] / np.float32(3000) * 255).astype(np.uint8))
+        assert np.array_equal(case.mask, labels[2] == 2)
+        with pytest.raises(CaseError, match="holds 2 sequences"):
+            load_dataset(path, labels={"2": "nucleus"}, window=[0, 3000])[0]
+
+    def test_white_may_be_zero_and_colours_may_lie_apart(self, tmp_path: Path) -> None:
+        import tifffile
+
+        pages, _ = self.stack(tmp_path)
+        path = table(tmp_path, image="image.tif", mask="mask.tif", subject_id="p1")
+        tifffile.imwrite(tmp_path / "image.tif", 3000 - pages, photometric="miniswhite")
+        case = load_dataset(path, labels={"2": "nucleus"}, window=[0, 3000])[0]
+        assert np.abs(case.image[..., 0] - np.rint(pages[2] / 3000 * 255)).max() <= 1
+        rgb = np.random.default_rng(2).integers(0, 255, (4, 3, 18, 22)).astype(np.uint8)
+        tifffile.imwrite(tmp_path / "image.tif", rgb, photometric="rgb", planarconfig="separate")
+        case = load_dataset(path, labels={"2": "nucleus"})[0]
+        assert np.array_equal(case.image, np.moveaxis(rgb[2], 0, -1))
+
     def test_one_page_and_a_page_with_a_preview_are_images(self, tmp_path: Path) -> None:
         import tifffile
 

@@ -1,0 +1,235 @@
+"""Frames of a DICOM series or file: which files count, where each frame lies, and where its values are stored."""
+
+from __future__ import annotations
+
+import filecmp
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from robustness.errors import CaseError, one_line
+from robustness.regular_files import open_regular
+from robustness.runners.data.volumes.base import needs
+from robustness.runners.data.volumes.dicom_header import (
+    along_normal,
+    frame_place,
+    functional_groups,
+    window_intervals,
+    windows_of,
+)
+
+SUFFIXES = (".dcm", ".dicom", ".ima")
+
+# Objects that lie beside images and are none: segmentations, display states, reports, plans, doses, measurements.
+_NO_IMAGES = frozenset("SEG PR KO SR RTSTRUCT RTPLAN RTDOSE RTRECORD REG PLAN DOC AU ECG".split())
+# Elements beyond this many bytes stay on disk while a header is read: pixels, above all.
+_HEADER_BYTES = 4096
+
+Place = tuple[tuple[float, ...], tuple[float, ...]]
+Windows = tuple[tuple[float, float], ...]
+
+
+class Stored(NamedTuple):
+    """Uncompressed gray pixels of a file: where they begin, and what pydicom's decoder must know of them."""
+
+    start: int
+    options: dict[str, Any]
+
+
+class Frame(NamedTuple):
+    """One frame: its file, its number in the file, its place (orientation, position), slope and intercept, windows.
+
+    `stored` is None where pixels are compressed, coloured or mapped by a table: then the file is opened anew.
+    """
+
+    path: Path
+    number: int
+    place: Place | None
+    rescale: tuple[float, float] | None
+    windows: Windows = ()
+    stored: Stored | None = None
+
+
+class Series(NamedTuple):
+    """Frames in the order of slices, the header of the first file, and remarks for readers of results."""
+
+    frames: list[Frame]
+    header: Any
+    remarks: list[str]
+
+
+def is_dicom(path: Path) -> bool:
+    """Tell whether a file begins as DICOM files do, whatever its name is."""
+    try:
+        with open_regular(path) as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
+
+
+def series_files(folder: Path) -> list[Path]:
+    """Return the DICOM files of a folder, by name; the index that a disc holds (DICOMDIR) is none of them."""
+    return sorted(_candidates(folder))
+
+
+def only_file(path: Path) -> Path:
+    """Return the one DICOM file of a folder that holds no other; any other path as it is."""
+    files = series_files(path) if path.is_dir() else []
+    return files[0] if len(files) == 1 else path
+
+
+def _candidates(folder: Path) -> Iterator[Path]:
+    for entry in folder.iterdir():
+        named = not entry.name.startswith(".") and entry.name.upper() != "DICOMDIR" and entry.is_file()
+        if named and (entry.suffix.lower() in SUFFIXES or is_dicom(entry)):
+            yield entry
+
+
+def read_header(path: Path) -> Any:
+    """Return a file's data set, whose pixels stay on disk.
+
+    Raises:
+        InputError: pydicom is not installed.
+        CaseError: no DICOM file.
+    """
+    try:
+        import pydicom
+    except ImportError:
+        raise needs("pydicom", "a DICOM file", path) from None
+    try:
+        return pydicom.dcmread(path, defer_size=_HEADER_BYTES)
+    except FileNotFoundError:
+        raise CaseError(f"image {path}: no such file") from None
+    except Exception as error:  # pydicom raises several kinds of its own
+        raise CaseError(f"image {path}: expected a DICOM file, got {one_line(error, most=200)}") from None
+
+
+def read_series(path: Path) -> Series:
+    """Return the frames of a file, or of the one series of images in a folder.
+
+    Frames are sorted by their place along the slice normal, without places by instance and frame number.
+
+    Raises:
+        CaseError: no image, several series, or images of several sizes.
+    """
+    files = series_files(path) if path.is_dir() else [path]
+    if not files:
+        inner = sorted(entry.name for entry in path.iterdir() if entry.is_dir())[:4]
+        found = f"the folders {', '.join(inner)}; name that of one series" if inner else "none"
+        raise CaseError(f"image {path}: expected DICOM files in the folder, found {found}")
+    headers, remarks = _images([(file, read_header(file)) for file in files], path)
+    _refuse_mixture([dataset for _, dataset in headers], path)
+    headers, repeated = _once(headers)
+    if repeated:
+        remarks.append(f"copies of {repeated} of its files lie beside them; each is used once")
+    frames = [frame for file, dataset in headers for frame in _of_file(file, dataset)]
+    if all(frame.place for frame in frames):
+        frames.sort(key=lambda frame: along_normal(*frame.place) if frame.place else 0.0)
+    elif len(headers) > 1:
+        order = {file: int(getattr(dataset, "InstanceNumber", 0) or 0) for file, dataset in headers}
+        frames.sort(key=lambda frame: (order[frame.path], frame.number))
+        remarks.append("some images state no place in the patient: they are taken by InstanceNumber")
+    return Series(frames, headers[0][1], remarks)
+
+
+def _images(headers: list[tuple[Path, Any]], path: Path) -> tuple[list[tuple[Path, Any]], list[str]]:
+    """Leave out objects that are no images where there are images; a single one is left to the reader's message."""
+    images = [(file, dataset) for file, dataset in headers if _is_image(dataset)]
+    others = sorted({_modality(dataset) or "others" for _, dataset in headers if not _is_image(dataset)})
+    if not images and len(headers) > 1:
+        raise CaseError(
+            f"image {path}: expected images or one segmentation, got {len(headers)} other objects "
+            f"({', '.join(others)}); name one of the files"
+        )
+    if not images or not others:
+        return headers, []
+    return images, [f"objects beside its images are left out ({', '.join(others)})"]
+
+
+def _modality(dataset: Any) -> str:
+    return str(getattr(dataset, "Modality", "") or "").strip()
+
+
+def _is_image(dataset: Any) -> bool:
+    return _modality(dataset) not in _NO_IMAGES and bool(getattr(dataset, "Rows", 0))
+
+
+def _refuse_mixture(datasets: list[Any], path: Path) -> None:
+    series = {str(getattr(dataset, "SeriesInstanceUID", "")) for dataset in datasets}
+    if len(series) > 1:
+        raise CaseError(f"image {path}: expected one series, found {len(series)}; give each its own folder")
+    sizes = {(int(getattr(d, "Columns", 0) or 0), int(getattr(d, "Rows", 0) or 0)) for d in datasets}
+    if len(sizes) > 1:
+        shown = ", ".join(f"{width} x {height}" for width, height in sorted(sizes))
+        raise CaseError(f"image {path}: expected slices of one size, found {shown} (a localizer?); take the others out")
+
+
+def _once(headers: list[tuple[Path, Any]]) -> tuple[list[tuple[Path, Any]], int]:
+    """Return the files without copies, byte for byte, and how many copies there were."""
+    same: dict[str, list[Path]] = {}
+    once = []
+    for file, dataset in headers:
+        others = same.setdefault(str(getattr(dataset, "SOPInstanceUID", "") or file), [])
+        if not any(filecmp.cmp(file, other, shallow=False) for other in others):
+            once.append((file, dataset))
+        others.append(file)
+    return once, len(headers) - len(once)
+
+
+def _of_file(path: Path, dataset: Any) -> Iterator[Frame]:
+    count = int(getattr(dataset, "NumberOfFrames", 1) or 1)
+    stored = _stored(dataset, count)
+    own, shown = _slope_intercept(dataset), windows_of(dataset)
+    high, bits = getattr(dataset, "HighBit", None), getattr(dataset, "BitsStored", None)
+    if None not in (high, bits) and int(high or 0) != int(bits or 0) - 1:
+        raise CaseError(
+            f"image {path}: expected HighBit one below BitsStored, as DICOM asks, got {high} and {bits}; convert the "
+            "file"
+        )
+    for number in range(count):
+        groups = functional_groups(dataset, number)
+        place = frame_place(dataset)
+        if "cosines" in groups and "position" in groups:
+            place = groups["cosines"], groups["position"]
+        elif count > 1:
+            # Frames of a plain multi-frame image (a film) have no place of their own.
+            place = None
+        rescale = (groups["slope"][0], groups["intercept"][0]) if {"slope", "intercept"} <= set(groups) else own
+        windows = shown or window_intervals(groups.get("center", ()), groups.get("width", ()))
+        yield Frame(path, number, (tuple(place[0]), tuple(place[1])) if place else None, rescale, windows, stored)
+
+
+def _slope_intercept(dataset: Any) -> tuple[float, float] | None:
+    """Return a header's slope and intercept; None where a table stands for them, which goes first."""
+    if getattr(dataset, "ModalityLUTSequence", None):
+        return None
+    slope, intercept = getattr(dataset, "RescaleSlope", None), getattr(dataset, "RescaleIntercept", None)
+    return (float(slope), float(intercept)) if slope is not None and intercept is not None else (1.0, 0.0)
+
+
+def _stored(dataset: Any, frames: int) -> Stored | None:
+    """Return where uncompressed gray pixels begin; None for all others."""
+    syntax = getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", None)
+    element = dataset.get_item("PixelData", keep_deferred=True) if "PixelData" in dataset else None
+    plain = syntax is not None and not syntax.is_compressed and syntax.is_little_endian and not syntax.is_deflated
+    gray = int(getattr(dataset, "SamplesPerPixel", 1) or 1) == 1 and "PALETTE" not in photometric(dataset)
+    if element is None or not plain or not gray or int(dataset.BitsAllocated) not in (8, 16, 32):
+        return None
+    options = {
+        "transfer_syntax_uid": syntax,
+        "rows": int(dataset.Rows),
+        "columns": int(dataset.Columns),
+        "samples_per_pixel": 1,
+        "photometric_interpretation": photometric(dataset),
+        "bits_allocated": int(dataset.BitsAllocated),
+        "bits_stored": int(dataset.BitsStored),
+        "pixel_representation": int(dataset.PixelRepresentation),
+        "number_of_frames": frames,
+        "pixel_keyword": "PixelData",
+    }
+    return Stored(int(element.value_tell), options)
+
+
+def photometric(dataset: Any) -> str:
+    """Return how a header says that its values are shown ("MONOCHROME2")."""
+    return str(getattr(dataset, "PhotometricInterpretation", "") or "")

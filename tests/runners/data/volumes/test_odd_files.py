@@ -1,0 +1,162 @@
+"""NIfTI, NRRD and MetaImage files that tools write in odd ways: read as they mean it, or refused in one line."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from robustness.errors import InputError
+from tests.runners.data.volumes import phantom
+from tests.runners.data.volumes.head_sets import AFFINE, HEAD, VALUES, load, mask, series, shown
+from tests.runners.data.volumes.head_sets import plain as plain_cases
+
+for library in ("nibabel", "pydicom", "SimpleITK", "highdicom"):
+    pytest.importorskip(library)
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, bytes, bytes]]:
+    return plain_cases(tmp_path_factory.mktemp("plain"))
+
+
+class TestNifti:
+    @pytest.mark.parametrize(("unit", "factor"), [("micron", 1000.0), ("meter", 0.001)])
+    def test_units_of_the_header_count(self, tmp_path: Path, unit: str, factor: float, plain: list[Any]) -> None:
+        import nibabel
+
+        affine = np.diag([factor, factor, factor, 1.0]) @ AFFINE
+        image = nibabel.Nifti1Image(HEAD, affine)
+        image.header.set_xyzt_units(unit)
+        nibabel.save(image, tmp_path / "i.nii.gz")
+        data = load(tmp_path, [{"image": "i.nii.gz", "mask": mask(tmp_path)}])
+        assert data[0].spacing_mm == pytest.approx((2.0, 1.5))
+        assert shown(data) == plain
+
+    def test_labels_behind_a_slope_are_whole_numbers(self, tmp_path: Path, plain: list[Any]) -> None:
+        phantom.write_nifti(tmp_path / "i.nii.gz", HEAD, AFFINE)
+        phantom.write_nifti(tmp_path / "m.nii", VALUES * np.uint8(10), AFFINE)
+        stored = bytearray((tmp_path / "m.nii").read_bytes())
+        stored[112:120] = struct.pack("<ff", 0.1, 0.0)
+        (tmp_path / "m.nii").write_bytes(bytes(stored))
+        assert shown(load(tmp_path, [{"image": "i.nii.gz", "mask": "m.nii"}])) == plain
+
+    def test_each_sequence_of_a_4d_file_has_its_own_window(self, tmp_path: Path, plain: list[Any]) -> None:
+        phantom.write_nifti(tmp_path / "i.nii", np.stack([HEAD.astype(np.int32) * 100, HEAD], -1), AFFINE)
+        rows = [{"image": "i.nii", "mask": mask(tmp_path)}]
+        window = {"quantiles": [0.0, 1.0], "of": "volume"}
+        assert shown(load(tmp_path, rows, window=window, slices={"plane": "axial", "channel": 1})) == plain
+
+    def test_a_volume_with_one_coronal_slice_is_shown_in_that_plane(self, tmp_path: Path) -> None:
+        affine = AFFINE.copy()
+        affine[:3, 3] = (AFFINE @ [0, 17, 0, 1])[:3]
+        phantom.write_nifti(tmp_path / "i.nii", HEAD[:, 17:18], affine)
+        phantom.write_nifti(tmp_path / "m.nii", VALUES[:, 17:18], affine)
+        (case,) = load(tmp_path, [{"image": "i.nii", "mask": "m.nii"}], slices=None)
+        assert np.array_equal(case.image[..., 0], np.rint(HEAD[::-1, 17, ::-1].T / 1000 * 255).astype(np.uint8))
+
+    def test_two_transforms_that_differ_are_remarked(self, tmp_path: Path, plain: list[Any]) -> None:
+        import nibabel
+
+        image = nibabel.Nifti1Image(HEAD, AFFINE)
+        image.set_qform(np.diag([-1.0, -1.0, 1.0, 1.0]) @ AFFINE, code=1)
+        image.set_sform(AFFINE, code=2)
+        nibabel.save(image, tmp_path / "i.nii")
+        data = load(tmp_path, [{"image": "i.nii", "mask": mask(tmp_path)}])
+        assert shown(data) == plain
+        assert any("sform is used" in note for note in data.notes)
+
+    @pytest.mark.parametrize(("degrees", "remarked"), [(20, False), (44, True)])
+    def test_a_volume_far_from_the_patients_axes_is_remarked(
+        self, tmp_path: Path, degrees: int, remarked: bool
+    ) -> None:
+        affine = phantom.rotated(AFFINE, degrees)
+        for name, voxels in (("i.nii", HEAD), ("m.nii", VALUES)):
+            phantom.write_nifti(tmp_path / name, voxels, affine)
+        notes = load(tmp_path, [{"image": "i.nii", "mask": "m.nii"}]).notes
+        assert any("44 degrees from the patient's axes" in note for note in notes) == remarked
+
+
+class TestSubjectsOfPaths:
+    """Volumes of equal names in folders of patients were one subject, and nothing said so."""
+
+    @pytest.mark.parametrize(
+        ("names", "subjects"),
+        [
+            (["p1/t1.nii", "p2/t1.nii", "p2/t2.nii"], ["p1", "p2"]),
+            (["p1/anat/t1.nii", "p2/anat/t1.nii"], ["p1", "p2"]),
+            (["sub-01/ses-1/sub-01_ses-1_T1w.nii", "sub-01/ses-2/sub-01_ses-2_T1w.nii"], ["sub-01"]),
+            (["images/p1/t1.nii", "images/p2/t1.nii", "masks/p1/t1.nii"], ["p1", "p2"]),
+            (["imagesTr/a_001.nii", "imagesTr/a_002.nii", "labelsTr/a_001.nii"], ["a_001", "a_002"]),
+        ],
+    )
+    def test_folders_and_names_tell(self, tmp_path: Path, names: list[str], subjects: list[str]) -> None:
+        for name in names:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            phantom.write_nifti(tmp_path / name, HEAD, AFFINE)
+        images = [name for name in names if not name.startswith(("masks", "labels"))]
+        rows = [{"image": name, "mask": mask(tmp_path), "case_id": str(n)} for n, name in enumerate(images)]
+        data = load(tmp_path, rows)
+        assert sorted({info.subject_id for info in data.infos}) == subjects
+        assert any("names no patient" in note for note in data.notes)
+
+    def test_patients_with_equal_folders_of_series(self, tmp_path: Path) -> None:
+        for patient in ("p1", "p2"):
+            (tmp_path / patient).mkdir()
+            series(tmp_path / patient, PatientID="")
+        rows = [{"image": f"{p}/series", "mask": f"{p}/m.nii.gz"} for p in ("p1", "p2")]
+        assert {info.subject_id for info in load(tmp_path, rows).infos} == {"p1", "p2"}
+
+
+def write_nrrd(path: Path, voxels: np.ndarray, *fields: str) -> None:
+    kind = {"int16": "short", "uint8": "uchar"}[voxels.dtype.name]
+    sizes = " ".join(map(str, voxels.shape))
+    head = f"NRRD0004\ntype: {kind}\ndimension: 3\nsizes: {sizes}\nencoding: raw\nendian: little\n"
+    path.write_bytes((head + "\n".join(fields) + "\n\n").encode() + voxels.tobytes(order="F"))
+
+
+class TestNrrdAndMeta:
+    DIRECTIONS = ("space directions: (1.5,0,0) (0,2,0) (0,0,3)", "space origin: (-15,-24,-20)")
+
+    def test_a_stated_space_is_the_place_in_the_patient(self, tmp_path: Path, plain: list[Any]) -> None:
+        write_nrrd(tmp_path / "i.nrrd", HEAD, "space: right-anterior-superior", *self.DIRECTIONS)
+        assert shown(load(tmp_path, [{"image": "i.nrrd", "mask": mask(tmp_path)}])) == plain
+
+    @pytest.mark.parametrize("fields", [("spacings: 1.5 2 3",), ("space: scanner-xyz", *DIRECTIONS)])
+    def test_without_one_no_plane_is_known(self, tmp_path: Path, fields: tuple[str, ...]) -> None:
+        for name, voxels in (("i.nrrd", HEAD), ("m.nrrd", VALUES)):
+            write_nrrd(tmp_path / name, voxels, *fields)
+        rows = [{"image": "i.nrrd", "mask": "m.nrrd"}]
+        with pytest.raises(InputError, match="does not say how it lies in the patient"):
+            load(tmp_path, rows)
+        assert load(tmp_path, rows, slices=None)[0].spacing_mm == pytest.approx((2.0, 1.5))
+
+    def test_a_meta_image_without_a_transform_is_nowhere(self, tmp_path: Path) -> None:
+        head = (
+            "ObjectType = Image\nNDims = 3\nBinaryData = True\nElementSpacing = 1.5 2 3\nDimSize = 20 24 16\n"
+            "ElementType = MET_SHORT\nElementDataFile = LOCAL\n"
+        )
+        (tmp_path / "i.mha").write_bytes(head.encode() + HEAD.tobytes(order="F"))
+        with pytest.raises(InputError, match="does not say how it lies in the patient"):
+            load(tmp_path, [{"image": "i.mha", "mask": mask(tmp_path)}])
+
+    @pytest.mark.parametrize("layers", [1, 2])
+    def test_segments_of_slicer_have_their_names(self, tmp_path: Path, layers: int, plain: list[Any]) -> None:
+        import SimpleITK as sitk  # noqa: N813
+
+        head, affine = phantom.stored(HEAD, AFFINE, "LPS")
+        phantom.write_sitk(tmp_path / "i.nrrd", head, affine)
+        stored = phantom.stored(VALUES, AFFINE, "LPS")[0].transpose(2, 1, 0)
+        own = [stored] if layers == 1 else [(stored == value).astype(np.uint8) for value in (1, 2)]
+        images = [sitk.GetImageFromArray(np.ascontiguousarray(layer)) for layer in own]
+        image = images[0] if layers == 1 else sitk.Compose(*images)
+        image.CopyInformation(sitk.ReadImage(str(tmp_path / "i.nrrd")))
+        for number, name in enumerate(("marker", "block")):
+            layer, value = (0, number + 1) if layers == 1 else (number, 1)
+            for key, text in (("Name", name), ("LabelValue", value), ("Layer", layer)):
+                image.SetMetaData(f"Segment{number}_{key}", str(text))
+        sitk.WriteImage(image, str(tmp_path / "m.seg.nrrd"))
+        assert shown(load(tmp_path, [{"image": "i.nrrd", "mask": "m.seg.nrrd"}], labels=None)) == plain

@@ -1,0 +1,175 @@
+"""DICOM folders and segmentations as hospitals have them: read as they are meant, or refused in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from robustness.errors import CaseError
+from tests.runners.data.masks import segmentations
+from tests.runners.data.volumes import phantom
+from tests.runners.data.volumes.head_sets import AFFINE, HEAD, VALUES, load, mask, series, shown
+from tests.runners.data.volumes.head_sets import plain as plain_cases
+
+for library in ("nibabel", "pydicom", "SimpleITK", "highdicom"):
+    pytest.importorskip(library)
+
+# highdicom and pydicom warn of made-up identifiers.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, bytes, bytes]]:
+    return plain_cases(tmp_path_factory.mktemp("plain"))
+
+
+class TestSeries:
+    def test_what_else_lies_in_the_folder_is_left_out(self, tmp_path: Path, plain: list[Any]) -> None:
+        import pydicom
+
+        segmentations.write_series(tmp_path / "series")
+        sources = segmentations.sources(tmp_path / "series")
+        segmentations.write_segmentation(tmp_path / "series" / "seg.dcm", sources, {"x": segmentations.of_head(1000)})
+        copied = sorted((tmp_path / "series").glob("IM*"))[3]
+        (tmp_path / "series" / "copy.dcm").write_bytes(copied.read_bytes())
+        state = pydicom.dcmread(copied)
+        del state.PixelData, state.Rows, state.Columns
+        state.Modality, state.SeriesInstanceUID = "PR", "1.2.9"
+        state.save_as(tmp_path / "series" / "state")
+        (tmp_path / "series" / "DICOMDIR").write_bytes(bytes(128) + b"DICM")
+        (tmp_path / "series" / "README.txt").write_text("of the hospital")
+        data = load(tmp_path, [{"image": "series", "mask": mask(tmp_path)}])
+        assert shown(data) == plain
+        assert any("left out (PR, SEG)" in note for note in data.notes)
+        assert any("copies of 1 of its files" in note for note in data.notes)
+
+    def test_slices_with_one_identifier_are_all_read(self, tmp_path: Path, plain: list[Any]) -> None:
+        def change(dataset: Any, number: int) -> None:
+            dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
+
+        assert shown(load(tmp_path, series(tmp_path, change))) == plain
+
+    @pytest.mark.parametrize(
+        "syntax", ["RLELossless", "ImplicitVRLittleEndian", "twelve bits", "overlay in the high bits"]
+    )
+    def test_every_way_to_store_pixels_gives_the_same(self, tmp_path: Path, syntax: str, plain: list[Any]) -> None:
+        import pydicom
+
+        def change(dataset: Any, number: int) -> None:
+            if syntax == "RLELossless":
+                dataset.compress(pydicom.uid.RLELossless)
+            elif syntax == "ImplicitVRLittleEndian":
+                dataset.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian
+                dataset.set_original_encoding(True, True)
+            else:
+                values = dataset.pixel_array.astype(np.int16) - (500 if syntax == "twelve bits" else 0)
+                raw = values.astype(np.uint16) & 0x0FFF
+                raw[2:5, 2:5] |= 0 if syntax == "twelve bits" else 0x1000
+                dataset.BitsStored, dataset.HighBit, dataset.PixelData = 12, 11, raw.astype("<u2").tobytes()
+                dataset.PixelRepresentation = int(syntax == "twelve bits")
+
+        rows = series(tmp_path, change)
+        low = -500 if syntax == "twelve bits" else 0
+        assert shown(load(tmp_path, rows, window=[low, low + 1000])) == plain
+
+    def test_every_slice_has_its_own_slope(self, tmp_path: Path) -> None:
+        def change(dataset: Any, number: int) -> None:
+            dataset.PixelData = (dataset.pixel_array * 10 // (number + 1)).astype("<i2").tobytes()
+            dataset.RescaleSlope, dataset.RescaleIntercept = (number + 1) / 10, 0
+
+        for case in load(tmp_path, series(tmp_path, change)):
+            lit = case.image[..., 0][case.mask]
+            assert np.abs(lit.astype(int) - (255 if case.target == "marker" else 166)).max() <= 1
+
+    def test_padding_is_black_and_decides_no_window(self, tmp_path: Path) -> None:
+        def change(dataset: Any, number: int) -> None:
+            values = dataset.pixel_array.copy()
+            values[:3] = -2000
+            dataset.PixelData = values.astype("<i2").tobytes()
+            dataset.add_new("PixelPaddingValue", "SS", -2000)
+            dataset.PhotometricInterpretation = "MONOCHROME1"
+
+        data = load(tmp_path, series(tmp_path, change), window=None)
+        assert any("stored values 0 to 1000" in note for note in data.notes)
+        assert not data[0].image[:3].any()
+        assert (data[0].image[4:, 0] == 255).all()
+
+    @pytest.mark.parametrize(
+        ("fields", "note"),
+        [
+            ({"WindowCenter": 500, "WindowWidth": 1001}, "the window of every header"),
+            ({}, "quantiles 0.005 and 0.995 of the set"),
+        ],
+    )
+    def test_a_window_that_differs_from_slice_to_slice_is_none(
+        self, tmp_path: Path, fields: dict[str, int], note: str
+    ) -> None:
+        def change(dataset: Any, number: int) -> None:
+            if not fields:
+                dataset.WindowCenter, dataset.WindowWidth = 100 + number, 200
+
+        assert any(note in text for text in load(tmp_path, series(tmp_path, change, **fields), window=None).notes)
+
+    def test_a_tilted_gantry_is_remarked(self, tmp_path: Path) -> None:
+        affine = AFFINE.copy()
+        affine[1, 2] = 1.0
+        head, stored = phantom.stored(HEAD, affine, "LPS")
+        phantom.write_series(tmp_path / "series", head, stored)
+        phantom.write_nifti(tmp_path / "m.nii", VALUES, affine)
+        notes = load(tmp_path, [{"image": "series", "mask": "m.nii"}]).notes
+        assert any("not at right angles (by 18 degrees" in note for note in notes)
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (lambda d, n: n or setattr(d, "HighBit", 11), "HighBit one below BitsStored"),
+            (lambda d, n: n or d.update({"Rows": 10, "Columns": 48}), "one size, found 20 x 24, 48 x 10"),
+        ],
+    )
+    def test_what_cannot_be_meant_is_one_line(self, tmp_path: Path, change: Any, message: str) -> None:
+        data = load(tmp_path, series(tmp_path, change))
+        with pytest.raises(CaseError, match=message) as caught:
+            data[0]
+        assert "\n" not in str(caught.value)
+
+    def test_a_folder_of_folders_names_them(self, tmp_path: Path) -> None:
+        (tmp_path / "p1").mkdir()
+        series(tmp_path / "p1")
+        data = load(tmp_path, [{"image": "p1", "mask": "p1/m.nii.gz"}])
+        with pytest.raises(CaseError, match="found the folders series; name that of one series"):
+            data[0]
+
+
+class TestMasksOfOtherScans:
+    def test_another_frame_of_reference_is_remarked(self, tmp_path: Path) -> None:
+        segmentations.write_series(tmp_path / "series")
+        images = segmentations.sources(tmp_path / "series")
+        for image in images:
+            image.FrameOfReferenceUID = "1.2.826.0.1.3680043.8.498.77"
+        segmentations.write_segmentation(tmp_path / "seg.dcm", images, {"marker": segmentations.of_head(1000)})
+        data = load(tmp_path, [{"image": "series", "mask": "seg.dcm"}], labels=None)
+        assert any("another frame of reference" in note for note in data.notes)
+
+    def test_a_folder_with_one_segmentation_is_that_segmentation(self, tmp_path: Path) -> None:
+        segmentations.write_series(tmp_path / "series")
+        (tmp_path / "segs").mkdir()
+        sources = segmentations.sources(tmp_path / "series")
+        segments = {"marker": segmentations.of_head(1000)}
+        segmentations.write_segmentation(tmp_path / "segs" / "a.dcm", sources, segments)
+        rows = [{"image": "series", "mask": "segs"}]
+        assert {case.target for case in load(tmp_path, rows, labels=None)} == {"marker"}
+        segmentations.write_segmentation(tmp_path / "segs" / "b.dcm", sources, segments)
+        with pytest.raises(CaseError, match=r"got 2 other objects \(SEG\); name one of the files"):
+            load(tmp_path, rows, labels=None)[0]
+
+    def test_a_mask_without_a_place_is_remarked(self, tmp_path: Path) -> None:
+        rows = series(tmp_path)
+        stored, _ = phantom.stored(VALUES, AFFINE, "LPS")
+        import tifffile
+
+        tifffile.imwrite(tmp_path / "m.tif", np.ascontiguousarray(stored.transpose(2, 1, 0)), photometric="minisblack")
+        data = load(tmp_path, [{**rows[0], "mask": "m.tif"}])
+        assert any("in the order in which they are stored" in note for note in data.notes)
