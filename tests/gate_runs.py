@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from robustness.plans.audit import parse_plan
 from robustness.run_folder import EFFECTS, MANIFEST, PLAN, VERDICTS, RunFolder
@@ -122,3 +123,14 @@ def seal(folder: Path, facts: Mapping[str, Any] | None = None) -> Path:
     known = json.loads(path.read_text("utf-8")) if facts is None else facts
     path.write_text(json.dumps({**_LEAST, **known, "tables": table_hashes(RunFolder(folder))}), encoding="utf-8")
     return folder
+
+
+GOOD = """
+def test_it(robustness_run):
+    robustness_run.{assertion}
+"""
+
+
+def text(result: pytest.RunResult) -> str:
+    """Return what a session printed."""
+    return "\n".join(result.outlines)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from robustness.metrics.analyses.subgroups import subgroups
-from robustness.reports.data.pooled import IMAGES, with_pooled_images
-from robustness.results import CLEAN
+from robustness.results import CLEAN, is_searched
 from robustness.results import COLUMNS as RESULT_COLUMNS
 
 FEW = 10
@@ -76,3 +75,32 @@ def _of(table: pd.DataFrame, grouping: str, metric: str, alpha: float) -> pd.Dat
     rows = rows.assign(series=rows["model"], grouping=grouping.removeprefix(PREFIX), group=named)
     rows["note"] = rows["note"].where(rows["note"] == "", f"too few units (< {FEW})")
     return rows.sort_values(["series", "dataset", "mean"], kind="stable", na_position="last")[list(COLUMNS)]
+
+
+IMAGES = "image changes"
+
+
+def with_pooled_images(results: pd.DataFrame, *, metric: str = "dice") -> pd.DataFrame:
+    """Return the clean rows and, as condition `IMAGES`, each case's mean `metric` over the single image changes.
+
+    Attacks are not among them: a mean over what happens and what is aimed means nothing.
+
+    Args:
+        results: rows with the column `series`, which takes the place of `model`: two runs of one model stay apart.
+        metric: the score; rows without it are left out before the mean, so a case counts with the changes it has.
+
+    Returns:
+        A table that `metrics.subgroups` and `metrics.models` read; one row per case and text and condition.
+    """
+    rows = results.reset_index(drop=True)
+    rows = rows.assign(model=rows["series"], **{metric: pd.to_numeric(rows[metric], errors="coerce")})
+    rows = rows[rows[metric].notna()]
+    keys = ["model", *(k for k in ("dataset", "split") if k in rows), "case_id", "prompt_index"]
+    clean = rows[rows["condition"] == CLEAN].drop_duplicates(keys)
+    changed = rows[rows["family"] == "image"] if "family" in rows else rows.iloc[:0]
+    searched = [condition for condition in changed["condition"].unique() if is_searched(condition)]
+    changed = changed[~changed["condition"].isin(searched)]
+    means = changed.groupby(keys, sort=False, dropna=False)[metric].mean().rename("pooled").reset_index()
+    pooled = clean.merge(means, on=keys, how="inner").assign(condition=IMAGES)
+    pooled[metric] = pooled.pop("pooled")
+    return pd.concat([clean, pooled], ignore_index=True)

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from robustness.metrics.analyses.models import rank_stability
 from robustness.reports.data.datatable import table_of
 from robustness.reports.data.frames import Frames
-from robustness.reports.data.pooled import IMAGES, with_pooled_images
+from robustness.reports.data.subgroups import IMAGES, with_pooled_images
 from robustness.reports.figures import theme
 from robustness.reports.figures.figure import FigureText, columns
 from robustness.reports.figures.grid import Cell, grid

@@ -136,7 +136,8 @@ def test_anatomy_of_the_region_that_the_image_shows_may_be_there_undrawn() -> No
 
 
 def test_own_scenes_never_draw_what_may_be_the_same_thing() -> None:
-    """``wrong_class.jsonl``: 115 targets, 11 modalities, lists made before the first draw (20 of 1,150 were wrong then).
+    """``wrong_class.jsonl``: 115 targets, 11 modalities, lists made before the first draw (20 of 1,150 were
+    wrong then).
 
     `never` is a synonym, kind, whole, part or overlap; `fine` is clearly another thing and plausible, and not complete.
     """

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from robustness.reports.data.frames import Frames
-from robustness.reports.data.pooled import with_pooled_images
+from robustness.reports.data.subgroups import with_pooled_images
 from robustness.reports.figures.attacks import Attack, attack_says, attack_table, attack_title, success_curve
 from robustness.reports.figures.catalogue import draw
 from robustness.reports.figures.registry import FigureInput

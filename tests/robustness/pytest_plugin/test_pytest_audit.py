@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from robustness.run_folder import MANIFEST
-from tests.plugin_suite import GOOD
+from tests.gate_runs import GOOD
 from tests.synthetic import write_dataset
 
 pytest_plugins = ["pytester"]

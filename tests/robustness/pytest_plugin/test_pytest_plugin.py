@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import pytest
 
-from tests.plugin_suite import GOOD, text
+from tests.gate_runs import GOOD, text
 
 pytest_plugins = ["pytester"]
 

@@ -8,8 +8,7 @@ import re
 
 import pytest
 
-from tests.gate_runs import write_run
-from tests.plugin_suite import GOOD, text
+from tests.gate_runs import GOOD, text, write_run
 
 pytest_plugins = ["pytester"]
 

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.golden.cases import CASES, logits_of, sample, uniform
-from tests.golden.make import PATH
+from tests.golden.make import CASES, PATH, logits_of, sample, uniform
 
 with np.load(PATH) as _file:
     FROZEN = dict(_file)
