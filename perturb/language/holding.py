@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple
 
 from robustness.perturb.language.asking import starts_with_verb
@@ -37,10 +38,15 @@ def what_holds(prompt: Prompt, old: Attribute) -> str:
         frozenset(a.kind for a in neighbours if 0 <= a.start - old.stop <= 1),
         sum(a.kind == old.kind and a.role == old.role for a in prompt.attributes),
     )
-    for kinds, holds, why in _RULES:
-        if old.kind in kinds and holds(beside):
+    for holds, why in _rules_of(old.kind):
+        if holds(beside):
             return f"{old.value!r} cannot be left out: {why}"
     return ""
+
+
+@cache
+def _rules_of(kind: str) -> tuple[tuple[Callable[[Beside], object], str], ...]:
+    return tuple((holds, why) for kinds, holds, why in _RULES if kind in kinds)
 
 
 _PREDICATE = re.compile(r"(?:is|are|was|may|might|could|can|cannot|suspected to|appears|seems)\b", re.IGNORECASE)
@@ -125,12 +131,14 @@ _ARTICLE = re.compile(r"\b(?:an?|the|this|of)\s*$", re.IGNORECASE)
 
 def _behind(pattern: str | re.Pattern[str]) -> Callable[[Beside], object]:
     """Return the rule that a pattern begins right behind the value."""
-    return lambda b: re.match(pattern, b.after)
+    compiled = re.compile(pattern)
+    return lambda b: compiled.match(b.after)
 
 
 def _ahead(pattern: str | re.Pattern[str]) -> Callable[[Beside], object]:
     """Return the rule that a pattern stands before the value."""
-    return lambda b: re.search(pattern, b.before)
+    compiled = re.compile(pattern)
+    return lambda b: compiled.search(b.before)
 
 
 _OTHERS = ("size", "shape", "colour", "texture", "margin", "signal", "number", "direction")

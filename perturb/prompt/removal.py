@@ -161,9 +161,10 @@ BROKEN = re.compile(
 
 def is_sound(before: str, after: str) -> bool:
     """Tell whether a changed text holds no break, no open parenthesis and no doubled word that its source had not."""
-    old = {m.group().lower() for m in BROKEN.finditer(before)}
-    is_balanced = after.count("(") == after.count(")") or before.count("(") != before.count(")")
-    return is_balanced and not {m.group().lower() for m in BROKEN.finditer(after)} - old
+    if after.count("(") != after.count(")") and before.count("(") == before.count(")"):
+        return False
+    breaks = {m.group().lower() for m in BROKEN.finditer(after)}
+    return not breaks or not breaks - {m.group().lower() for m in BROKEN.finditer(before)}
 
 
 _WORD_ONLY = ((r"", r",? ", ""), (r" ", r"", ""))
