@@ -63,6 +63,9 @@ def match_case(new: str, old: str) -> str:
 def takes_an(word: str) -> bool:
     """Tell whether the indefinite article before `word` is "an"."""
     lower = word.lower()
+    if lower[:1].isdigit():
+        # "an 80-year-old woman", "an 11 mm stone"; "a 110 mm mass"
+        return re.match(r"8|1[18](?!\d)", lower) is not None
     if lower.startswith(_CONSONANT_STARTS) and not lower.startswith(_UN_NOT_YOO):
         return False
     return lower[:1] in _VOWELS or lower.startswith(("hour", "honest", "heir"))

@@ -106,7 +106,8 @@ class Naming(Headings):
     def _assign_noun(self, phrase: Phrase, hi: int, head: str, following: str) -> None:
         """Decide the same of a noun that names a thing; `head` is its last word, `following` the word behind it."""
         tagged = self.tagged
-        if self.targets and not self.joined and self._noun_kind(phrase):
+        apart = phrase.start > 0 and tagged.tokens[phrase.start - 1].lower == ";"
+        if self.targets and (apart or not self.joined) and self._noun_kind(phrase):
             self._by_noun(phrase)
             return
         if following == ":" and head in words("classes.header") and not self.targets:
@@ -224,7 +225,7 @@ class Naming(Headings):
         elif phrase.category == "" and phrase.name and self._noun_kind(phrase):
             self._by_noun(phrase)
         else:
-            self._modify([m for m in phrase.mods if m.kind == "measure"], "target")
+            self._modify([m for m in phrase.mods if m.kind in ("measure", "certainty")], "target")
 
     def _is_end(self, phrase: Phrase) -> bool:
         return self.tagged.tokens[phrase.stop - 1].lower in _ENDS

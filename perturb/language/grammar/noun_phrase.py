@@ -99,13 +99,15 @@ def _extent(tagged: Tagged, i: int, hi: int) -> tuple[int, int]:
                 break
             i = tagged.marks[i][1] if i in tagged.marks else tagged.spans.get(i, i + 1)
             continue
-        if tags[i] == "level":
-            break
         if tags[i] not in ("word", "position", "report", "request"):
             break
         if tags[i] in ("position", "report", "request") and not _is_noun_use(tagged, i, hi, named=named):
             break
-        if named and (i in tagged.counts or _begins_relation(tagged, i, hi) or _begins_place(tagged, i, hi)):
+        # "bleeding extending into the pelvis": what may modify stands for the noun here.
+        ends = named or (i > first and category_of(tokens[i - 1].lower) == "finding")
+        if ends and _begins_relation(tagged, i, hi):
+            break
+        if named and (i in tagged.counts or _begins_place(tagged, i, hi)):
             break
         lower = tokens[i].lower
         if not named and not is_modifier_word(tagged, i, hi):

@@ -81,7 +81,7 @@ class Relations(Reading):
             self._add(kind, tagged.tokens[i].start, tagged.tokens[max(stop, last) - 1].stop)
         if placed:
             self._nested(placed)
-            directed = any(m.kind in ("direction", "side") for m in phrase.mods)
+            directed = any(m.kind == "direction" for m in phrase.mods)
             of = phrase.stop < hi and tagged.tokens[phrase.stop].lower == "of"
             if kind == "relation" and phrase.part and directed and of:
                 self._emit(placed)

@@ -129,10 +129,9 @@ class Reading:
         apart = []
         ends = [*(m.start for m in phrase.mods[1:]), self._chars(phrase.name)[0]]
         for mod, end in zip(phrase.mods, ends, strict=True):
-            if (
-                mod.kind not in ("colour", "size", "texture", "pathology", "shape")
-                or "," not in self.text[mod.stop : end]
-            ):
+            between = self.text[mod.stop : end]
+            kinds = ("colour", "size", "texture", "pathology", "shape", "signal")
+            if mod.kind not in kinds or not ("," in between or ";" in between):
                 break
             apart.append(mod)
         return tuple(apart)
