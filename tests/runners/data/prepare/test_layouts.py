@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 import robustness as rb
+from robustness.cli.main import app
 from robustness.errors import InputError, UnknownNameError
 from robustness.runners.data.check.dataset import check_dataset
 from robustness.runners.data.load import load_dataset
@@ -48,6 +50,14 @@ def test_every_layout_is_built_here_and_explained():
     assert {name for name, *_ in CASES.values()} == set(LAYOUTS)
     for layout in LAYOUTS.values():
         assert layout.tree in explained(layout)
+
+
+def test_the_command_lists_them_with_licence_source_and_subjects():
+    listed = CliRunner().invoke(app, ["prepare", "--list"])
+    assert listed.exit_code == 0
+    for layout in LAYOUTS.values():
+        for text in (layout.name, layout.title, layout.licence, layout.source, layout.subjects, *layout.traps):
+            assert text in listed.output
 
 
 @pytest.mark.parametrize("case", CASES)
