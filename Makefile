@@ -77,9 +77,13 @@ types: $(READY)  ## Check the types, with the rooms laid out as installed
 
 check: lint types coverage  ## Check format, lint rules and types, then run the tests under coverage
 
-docs: $(READY)  ## Write docs/cli.md again from the command line's own help
+docs: $(READY)  ## Write docs/cli.md again, build the site into build/site without a warning, count its links and blocks of code
 	@echo "make: writing docs/cli.md"
 	@$(BIN)/python .ci/cli_docs.py docs/cli.md
+	@echo "make: building the site into build/site"
+	@$(BIN)/python .ci/typed_tree.py build/typed
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@$(BIN)/python .ci/site_check.py build/site
 
 TOOLS := build/tools
 $(TOOLS)/.ready: pyproject.toml constraints.txt

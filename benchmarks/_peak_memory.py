@@ -1,17 +1,29 @@
-"""Peak memory of an audit of N images: run as a script in a process of its own, prints MiB."""
+"""Peak memory of an audit of N images, and what audits without a network load; each in a process of its own.
+
+    python benchmarks/_peak_memory.py 400                       # MiB of an audit of 400 images with film-unet
+    python benchmarks/_peak_memory.py light [CHECKOUT]          # no network: a function, and stored predictions
+
+`light` prints one JSON line for each: processor seconds and MiB of the imports alone and of the whole audit (the demo's
+brain slices under the default prompts and every MRI shift), and which heavy libraries were loaded.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import resource
+import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
+ROOT = Path(__file__).resolve().parents[1]
+HEAVY = ("torch", "torchvision", "transformers", "monai", "lightning", "nltk", "open_clip", "timm", "scipy", "plotly")
+# The default prompts of a plan.
+PROMPTS = ("antonym", "rare", "drop", "paraphrase", "other", "empty", "wrong_class")
 SIDE = 256
 PROMPT = "one small pink round polyp, located in top left of the image"
 
@@ -51,9 +63,95 @@ def peak_mib(count: int) -> float:
             metrics={"names": ["dice"]},
             statistics={"resamples": 99},
         )
+    return resident_mib()
+
+
+def resident_mib() -> float:
+    """Return the most memory that this process has held so far, in MiB."""
     # ru_maxrss counts bytes on macOS, KiB elsewhere.
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
+def plan_of() -> str:
+    """Return a plan over the demo's slices: the default prompts and every shift of their modality."""
+    import robustness as rb
+
+    return (
+        f'[model]\nname = "vendor"\nthreshold = 0.5\n[data]\npath = "{rb.demo_data("brain")}"\nprompt = "p6"\n'
+        'subject = "image"\n[perturbations]\nimage = { kinds = "modality", severities = [3] }\n'
+        "[statistics]\nresamples = 999\n"
+    )
+
+
+def bright(images: list[np.ndarray], prompts: list[str]) -> list[np.ndarray]:
+    """Answer with what is brighter than the middle of the range."""
+    return [(image.mean(axis=2) > 127).astype(np.float32) for image in images]
+
+
+def stored(folder: Path) -> None:
+    """Export the requests of the plan and answer them, as the owner of a model would."""
+    import csv
+
+    from PIL import Image
+
+    import robustness as rb
+
+    (folder / "plan.toml").write_text(plan_of())
+    rb.export(folder / "plan.toml", folder / "out")
+    (folder / "answers").mkdir()
+    with (folder / "out/public/manifest.csv").open() as requests:
+        for row in csv.DictReader(requests):
+            image = np.asarray(Image.open(folder / "out/public" / row["image"]).convert("RGB"))
+            mask = bright([image], [row["prompt"]])[0].astype(np.uint8) * 255
+            Image.fromarray(mask).save(folder / "answers" / f"{row['id']}.png")
+
+
+def light(door: str, folder: Path) -> dict[str, object]:
+    """Audit without a network through one door; return seconds, MiB and the heavy libraries that were loaded."""
+    import robustness as rb
+
+    call = {"function": rb.audit, "predictions": rb.score}[door]
+    imports = {"import_s": round(time.process_time(), 2), "import_mib": round(resident_mib())}
+    if door == "predictions":
+        call(folder / "out", folder / "answers", out=folder / "run", label="vendor")
+    else:
+        data = rb.load_dataset(rb.demo_data("brain"), prompt="p6", subject="image")
+        call(
+            rb.segmenter(bright, name="vendor"),
+            data,
+            perturbations=[*PROMPTS, "image"],
+            severities=[3],
+            statistics={"resamples": 999},
+            out=folder / "run",
+        )
+    loaded = [name for name in HEAVY if name in sys.modules]
+    whole = {"audit_s": round(time.process_time(), 1), "audit_mib": round(resident_mib())}
+    return {"door": door, **imports, **whole, "loaded": loaded}
+
+
+def compare(checkout: Path) -> None:
+    """Print a line for each door, measured in fresh processes over the code of a checkout."""
+    environment = {**os.environ, "PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"}
+    for door in ("function", "predictions"):
+        with tempfile.TemporaryDirectory() as folder:
+            steps = [["stored", folder]] * (door == "predictions") + [["door", door, folder]]
+            for step in steps:
+                done = subprocess.run(
+                    [sys.executable, __file__, *step], env=environment, capture_output=True, text=True, check=True
+                )
+            print(done.stdout.splitlines()[-1])
+
+
 if __name__ == "__main__":
-    print(peak_mib(int(sys.argv[1])))
+    match sys.argv[1:]:
+        case ["light", *checkout]:
+            compare(Path(checkout[0] if checkout else ROOT).resolve())
+        case ["stored", place]:
+            stored(Path(place))
+        case ["door", name, place]:
+            print(json.dumps(light(name, Path(place))))
+        case [count]:
+            sys.path.insert(0, str(ROOT))
+            print(peak_mib(int(count)))
+        case _:
+            sys.exit(__doc__)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from robustness.errors import UnknownNameError, suggest
+
 # Order matters: the first pattern that matches wins, so the narrower modality stands before the wider one.
 _PATTERNS: tuple[tuple[str, str], ...] = (
     ("OCT", r"\boct\b|optical coherence"),
@@ -130,3 +132,21 @@ def canonical_modality(text: str) -> str:
     """
     lowered = text.lower()
     return next((name for name, pattern in _PATTERNS if re.search(pattern, lowered)), "")
+
+
+def known_modality(text: str, *, option: str = "modality") -> str:
+    """Return the modality that `text` names, in this project's spelling.
+
+    Args:
+        text: what the user wrote.
+        option: what the user set, for the message.
+
+    Raises:
+        UnknownNameError: it names none.
+    """
+    name = text if text in MODALITIES else canonical_modality(text)
+    if not name:
+        raise UnknownNameError(
+            f"{option}: expected one of {', '.join(MODALITIES)}, got {text!r}{suggest(text, MODALITIES)}"
+        )
+    return name

@@ -180,6 +180,11 @@ def _instances(entry: type[BasePerturbation], name: str, context: DataContext) -
     if not kind:
         return instances
     chosen = [instance for instance in instances if instance.name == name]
+    if not chosen and not instances:
+        raise InputError(
+            f"perturbations: {name!r} changes one kind of word, and no prompt of {context.name or 'the data'} states "
+            "any; see the prompts with robustness check (is a column of the table missing?)"
+        )
     if not chosen:
         kinds = [instance.name.partition(":")[2] for instance in instances if ":" in instance.name]
         listed = f"one of {', '.join(kinds)} (what {context.name or 'the data'} states)" if kinds else "no kind"

@@ -7,10 +7,10 @@ import glob
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from robustness.disk_errors import disk_errors
+from robustness.disk_errors import disk_errors, disk_reason
 from robustness.errors import InputError
 from robustness.regular_files import kind_of, shown_path
 
@@ -37,7 +37,7 @@ def write_atomic(path: Path, write: Callable[[Path], None], *, mode: int | None 
 
     Raises:
         DiskError: no room, no permission.
-        InputError: a folder, pipe, socket or device is in the way.
+        InputError: a folder, pipe, socket or device is in the way, a part of the path is a file, a name is too long.
     """
     with disk_errors(path):
         _write_atomic(_target(path), write, 0o666 & ~_umask() if mode is None else mode)
@@ -46,7 +46,8 @@ def write_atomic(path: Path, write: Callable[[Path], None], *, mode: int | None 
 def _target(path: Path) -> Path:
     """Return where a file is written: a link is followed, and nothing but a file is replaced."""
     try:
-        target = path.resolve() if path.is_symlink() else path
+        # Not Path.is_symlink, which raises for names that are too long.
+        target = path.resolve() if os.path.islink(path) else path
     except (OSError, RuntimeError) as error:
         raise InputError(f"{shown_path(path)!r}: expected a file, got a link that leads nowhere; remove it") from error
     if os.path.lexists(target) and not target.is_file():
@@ -55,9 +56,27 @@ def _target(path: Path) -> Path:
     return target
 
 
+@contextlib.contextmanager
+def _place_of(path: Path) -> Iterator[None]:
+    """Say of a path that cannot be: a part of it is a file, or a name is too long.
+
+    Raises:
+        InputError: an error of the system that is none of the disk.
+    """
+    try:
+        yield
+    except OSError as error:
+        if disk_reason(error) is not None:
+            raise
+        raise InputError(
+            f"{shown_path(path)!r}: expected a place where a file can be ({error.strerror}); choose another name"
+        ) from error
+
+
 def _write_atomic(path: Path, write: Callable[[Path], None], mode: int) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=_prefix(path), suffix=_TEMPORARY, dir=path.parent)
+    with _place_of(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=_prefix(path), suffix=_TEMPORARY, dir=path.parent)
     temporary = Path(name)
     try:
         # Who writes holds the file, so that `remove_stale` tells it from what a killed process left.
@@ -67,7 +86,8 @@ def _write_atomic(path: Path, write: Callable[[Path], None], mode: int) -> None:
             os.fsync(stream.fileno())
         # mkstemp makes the file private.
         temporary.chmod(mode)
-        temporary.replace(path)
+        with _place_of(path):
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
         os.close(handle)

@@ -120,7 +120,7 @@ def render(template: str, attributes: Mapping[str, Any]) -> str:
     target follows it; "a" and "an" follow the next word; a sentence (with a full stop) begins with a capital.
 
     Raises:
-        InputError: a kind that does not exist, or one outside of brackets that is not known.
+        InputError: a kind that does not exist, one outside of brackets that is not known, or unmatched brackets.
     """
     kinds = _FIELD.findall(template)
     wrong = next((k for k in kinds if k not in KINDS), None)
@@ -128,6 +128,8 @@ def render(template: str, attributes: Mapping[str, Any]) -> str:
         raise InputError(
             f"template: expected kinds among {', '.join(KINDS)}, got {wrong!r}{suggest(wrong, list(KINDS))}"
         )
+    if re.search(r"[\[\]{}]", _OPTIONAL.sub("", _FIELD.sub("", template))):
+        raise InputError(f"template: expected each bracket to be closed and none inside another, got {template!r}")
     values = {k: _first(v) for k, v in attributes.items() if _first(v)}
     several = "number" in kinds and values.get("number", "one").lower() not in _ONE
     if several or ("side" in kinds and " and " in values.get("side", "")):

@@ -119,12 +119,22 @@ def save_sheet(sheet: Sheet, path: Path) -> Path:
     Raises:
         InputError: another suffix.
     """
-    kind = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}.get(path.suffix.lower())
-    if kind is None:
-        raise InputError(f"--sheet: expected a name that ends in .png or .jpg, got {path}")
+    kind = sheet_format(path)
     options = {"quality": 80, "optimize": True} if kind == "JPEG" else {"optimize": True}
     write_atomic(path, lambda temporary: sheet.save(temporary, format=kind, **options))
     return path
+
+
+def sheet_format(path: Path) -> str:
+    """Return Pillow's name of the format that a sheet's name asks for.
+
+    Raises:
+        InputError: another suffix.
+    """
+    kind = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}.get(path.suffix.lower())
+    if kind is None:
+        raise InputError(f"--sheet: expected a name that ends in .png or .jpg, got {path}")
+    return kind
 
 
 def _paste(sheet: Sheet, pen: Any, tile: Tile, place: tuple[int, int], size: tuple[int, int]) -> None:

@@ -33,10 +33,12 @@ def calibrate(
     """Find parameters of image shifts at which severities 1 to 5 cost one similarity (SSIM) on the images of DATA."""
     from robustness.cli.options import progress_bar
     from robustness.plans.parameters import table_text, write_parameters
+    from robustness.plans.toml import read_toml
     from robustness.workflows.calibrate import calibrated, image_set, report_lines
 
-    if plan is not None and not plan.is_file():
-        raise InputError(f"--plan: expected a TOML file, found none at {str(plan)!r}; check the path")
+    if plan is not None:
+        # Before the minutes that a calibration takes.
+        read_toml(plan, what="--plan")
     chosen = image_set(data, split=split, prompt=prompt, modality=modality, limit=images)
     with progress_bar("calibrate: kind") as progress:
         outcome = calibrated(chosen, kinds=kinds.split(","), seed=seed, progress=progress)

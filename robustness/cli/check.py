@@ -27,7 +27,7 @@ def check(
     html: Annotated[Optional[Path], typer.Option("--html", help="Write the findings as a page, too.")] = None,  # noqa: UP045
     overrides: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Option("--set", metavar="KEY=VALUE", help='A key of [data], e.g. --set groups=["sex"]. May repeat.'),
+        typer.Option("--set", metavar="KEY=VALUE", help='A key of \\[data], e.g. --set groups=["sex"]. May repeat.'),
     ] = None,
 ) -> None:
     """Validate a dataset: files, masks, words, splits, subjects, identifiers; exit 1 where there is an error."""

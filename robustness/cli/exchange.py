@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -9,6 +10,7 @@ import typer
 
 from robustness.cli.echo import echo, note, warn
 from robustness.cli.options import Overrides, progress_bar
+from robustness.errors import InputError
 
 if TYPE_CHECKING:
     from robustness.runners.exchange.model import Inspected
@@ -33,6 +35,9 @@ def export(
     from robustness.plans.audit import load_plan
     from robustness.workflows.exchange import export as run
 
+    # A range of the command line lets NaN and infinity through.
+    if not math.isfinite(max_gib):
+        raise InputError(f"--max-gib: expected a number of GiB, got {max_gib}")
     with progress_bar("export: rows") as progress:
         exported = run(
             load_plan(plan, overrides=overrides or ()),
@@ -69,6 +74,10 @@ def score(
     from robustness.workflows.exchange import score as run
 
     name = label or predictions.resolve().stem
+    if out is None and (Path(name).name != name or not name.isprintable()):
+        raise InputError(
+            f"--out: expected the run's folder, since the label {name!r} is no name of one; give --out DIR"
+        )
     with progress_bar("score: rows") as progress:
         scored = run(
             exported,

@@ -36,7 +36,7 @@ def prepare(
     val: Annotated[float, typer.Option("--val", help="Share of what is not tested that validates.")] = 0.15,
     test: Annotated[float, typer.Option("--test", help="Share of subjects that is tested.")] = 0.2,
     seed: Annotated[int, typer.Option("--seed", help="Of the draw of splits.")] = 0,
-    limit: Annotated[Optional[int], typer.Option("--limit", help="The first images only, for a trial.")] = None,  # noqa: UP045
+    limit: Annotated[Optional[int], typer.Option("--limit", min=1, help="The first images only, for a trial.")] = None,  # noqa: UP045
 ) -> None:
     """Turn the download SOURCE of the dataset NAME into the folder OUT: images, masks, prompts and splits."""
     from robustness.runners.data.prepare.layouts import LAYOUTS, explained

@@ -16,7 +16,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def prompts(
-    text: Annotated[str, typer.Argument(help="A prompt.")] = "",
+    text: Annotated[Optional[str], typer.Argument(help="A prompt.")] = None,  # noqa: UP045 - typer reads this form
     modality: Annotated[str, typer.Option("--modality", help="endoscopy, ultrasound, MRI, ...")] = "",
     seed: Annotated[int, typer.Option("--seed", help="Seed of the rare words.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
@@ -37,7 +37,13 @@ def prompts(
 ) -> None:
     """Show what is read in a prompt and every change that applies to it; with --from write prompts for data."""
     from robustness.cli.prompt_view import prompt_json, show_prompt, split_templates
+    from robustness.perturb.modality import known_modality
 
+    if text is None and data is None:
+        raise InputError('text: expected a prompt, got none; for example robustness prompts "one small polyp"')
+    text = text or ""
+    if modality:
+        known_modality(modality, option="--modality")
     if data is None and model is not None:
         from robustness.cli.token_view import show_tokens
 

@@ -26,7 +26,7 @@ def report(
     summary: Annotated[bool, typer.Option("--summary", help="Markdown, JSON and CSV beside the page.")] = False,
     answers: Annotated[
         Optional[Path],  # noqa: UP045 - typer reads this form on every version
-        typer.Option("--answers", help="A TOML file whose [report] fills blanks of the regulatory edition."),
+        typer.Option("--answers", help="A TOML file whose \\[report] fills blanks of the regulatory edition."),
     ] = None,
     published: Annotated[
         bool, typer.Option("--published", help="Add the benchmark's published figures, labelled and apart.")

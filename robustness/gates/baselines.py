@@ -111,7 +111,7 @@ def load_baseline(path: str | Path) -> Baseline:
             raise InputError(
                 f"baseline: expected {str(file)!r}, found none; save it with robustness gate RUN --save-baseline"
             )
-    facts = read_toml(text)
+    facts = read_toml(text, what="baseline")
     if facts.get("format") != FORMAT:
         raise InputError(
             f"baseline: {text.name} has format {facts.get('format')!r}, this version reads {FORMAT}; save it again"

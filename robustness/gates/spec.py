@@ -62,4 +62,4 @@ def read_toml_gates(path: str | Path) -> dict[str, object]:
         raise InputError(
             f"gates: expected a TOML file with [[gate]] tables, found none at {str(path)!r}; use --gates FILE"
         )
-    return read_toml(path)
+    return read_toml(path, what="gates")

@@ -10,6 +10,7 @@ from typing import Any
 
 from robustness.errors import InputError
 from robustness.files import write_text
+from robustness.plans.toml import read_toml
 
 TABLE = "perturbations.image.parameters"
 
@@ -28,8 +29,7 @@ def write_parameters(plan: Path, parameters: Parameters) -> None:
     Raises:
         InputError: no such file, not TOML, or written in a way that cannot be extended safely; nothing is written then.
     """
-    if not plan.is_file():
-        raise InputError(f"--plan: expected a TOML file, found none at {str(plan)!r}; check the path")
+    read_toml(plan, what="--plan")
     write_text(plan, with_parameters(plan.read_text("utf-8"), parameters, name=plan.name))
 
 

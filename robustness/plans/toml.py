@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -33,19 +34,23 @@ def read_with_overrides(path: str | Path, overrides: Sequence[str]) -> dict[str,
     return tree
 
 
-def read_toml(path: str | Path) -> dict[str, Any]:
+def read_toml(path: str | Path, *, what: str = "plan") -> dict[str, Any]:
     """Read a TOML file.
+
+    Args:
+        path: the file.
+        what: what it is to the user, for messages.
 
     Raises:
         InputError: no such file, or not TOML (the place is named).
     """
     file = Path(path)
     if not is_regular(file):
-        raise InputError(f"plan: expected a TOML file, found none at {str(path)!r}; check the path")
+        raise InputError(f"{what}: expected a TOML file, found none at {str(path)!r}; check the path")
     try:
         return tomllib.loads(read_bytes(file, max_bytes=limits().document_bytes).decode("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"plan: {file.name} is not valid TOML: {error}") from error
+        raise InputError(f"{what}: {file.name} is not valid TOML: {error}") from error
 
 
 def apply_override(tree: dict[str, Any], override: str) -> None:
@@ -54,7 +59,7 @@ def apply_override(tree: dict[str, Any], override: str) -> None:
     Raises:
         InputError: no '=' in it, or a key that leads through a value.
     """
-    if not override.isprintable():
+    if any(unicodedata.category(letter) in ("Cc", "Zl", "Zp") for letter in override):
         raise InputError(f"--set: expected key=value on one line, got {override!r}")
     key, separator, raw = override.partition("=")
     if not separator or not key.strip():

@@ -71,11 +71,11 @@ def _of_folder(folder: Path, *, modality: str | None, limit: int) -> ImageSet:
 
 
 def _context(name: str, modality: str | None) -> DataContext:
-    from robustness.perturb.modality import MODALITIES, canonical_modality
+    from robustness.perturb.modality import known_modality
     from robustness.types import CaseInfo
 
-    if modality and not canonical_modality(modality):
-        raise InputError(f"modality: expected one of {', '.join(MODALITIES)}, got {modality!r}")
+    if modality:
+        known_modality(modality)
     return DataContext(name, (CaseInfo("", "", "", "", (Prompt(""),), {"modality": modality or ""}),))
 
 

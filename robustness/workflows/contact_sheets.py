@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from robustness.errors import InputError, UnknownNameError, suggest
+from robustness.errors import InputError
 from robustness.files import IMAGE_SUFFIXES
 from robustness.types import Case
 
 # Embedded real images; a drawn one stands beside them for the kinds that need colour.
+# Pixels: below them nothing is seen, above them a sheet of a hundred images outgrows the memory.
+_TILE = (48, 1024)
 _EMBEDDED = {"MRI": "brain", "microscopy": "nuclei"}
 
 
@@ -29,12 +31,16 @@ def write_sheets(
         opened: `split` and `prompt` with which the dataset is opened.
 
     Raises:
-        InputError: no such data, or data without a modality and none named.
+        InputError: no such data, data without a modality and none named, or a sheet of another format or size.
         UnknownNameError: a modality that is not known.
     """
-    from robustness.perturb.modality import MODALITIES
+    from robustness.perturb.modality import MODALITIES, known_modality
+    from robustness.perturb.severity.contact_sheet import sheet_format
 
-    named = _canonical(modality) if modality else ""
+    sheet_format(out)
+    if not _TILE[0] <= tile <= _TILE[1]:
+        raise InputError(f"--tile: expected {_TILE[0]} to {_TILE[1]} pixels, got {tile}")
+    named = known_modality(modality, option="--modality") if modality else ""
     if data is not None:
         case = _data_case(data, named, **opened)
         return [_written(out, named or _stated(case), [case], (), f"the image {case.case_id} of {data.name}", tile)]
@@ -106,14 +112,3 @@ def _stated(case: Case) -> str:
     if not modality:
         raise InputError(f"--modality: expected one of {', '.join(MODALITIES)}, for the data states none; name it")
     return modality
-
-
-def _canonical(modality: str) -> str:
-    from robustness.perturb.modality import MODALITIES, canonical_modality
-
-    name = modality if modality in MODALITIES else canonical_modality(modality)
-    if not name:
-        raise UnknownNameError(
-            f"--modality: expected one of {', '.join(MODALITIES)}, got {modality!r}{suggest(modality, MODALITIES)}"
-        )
-    return name

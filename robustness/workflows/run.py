@@ -110,7 +110,7 @@ def _answers(path: str | Path) -> dict[str, str]:
     from robustness.plans.report_answers import report_answers
     from robustness.plans.toml import read_toml
 
-    tree = read_toml(Path(path))
+    tree = read_toml(path, what="--answers")
     if not isinstance(tree.get("report"), dict) or len(tree) > 1:
         raise InputError(
             f"--answers: expected one table [report] in {str(path)!r}, found {', '.join(tree) or 'nothing'}"

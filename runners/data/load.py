@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from robustness.errors import InputError
 from robustness.perturb.language.ontology.terms import extend
-from robustness.perturb.modality import MODALITIES, canonical_modality
+from robustness.perturb.modality import canonical_modality, known_modality
 from robustness.remote import local_copy, url_of
 from robustness.runners.data import benchmark_folder
 from robustness.runners.data import manifest as manifest_data
@@ -175,8 +175,8 @@ def _validate(choose: str, limit: int | None, modality: str | None) -> None:
         raise InputError(f"choose: expected 'all' or 'seeded', got {choose!r}")
     if limit is not None and limit < 1:
         raise InputError(f"limit: expected a number of cases of at least 1, got {limit}")
-    if modality and not canonical_modality(modality):
-        raise InputError(f"modality: expected one of {', '.join(MODALITIES)}, got {modality!r}")
+    if modality:
+        known_modality(modality)
 
 
 def _read(

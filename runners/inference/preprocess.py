@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,6 +14,7 @@ import torch
 from PIL import Image as PILImage
 
 from robustness.errors import InputError
+from robustness.limits import limits
 from robustness.perturb.attacks.base import ExactImage
 from robustness.types import Image
 
@@ -92,6 +94,9 @@ class Preprocess:
             raise InputError(f"interpolation: expected one of {', '.join(_FILTERS)}, got {self.interpolation!r}")
         if self.image_size < 1:
             raise InputError(f"image_size: expected at least 1 pixel, got {self.image_size}")
+        longest = math.isqrt(limits().pixels)
+        if self.image_size > longest:
+            raise InputError(f"image_size: expected at most {longest} pixels (limits.pixels), got {self.image_size}")
         if not 0 < self.threshold < 1:
             raise InputError(f"threshold: expected a probability between 0 and 1, got {self.threshold}")
 

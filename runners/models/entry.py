@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+import torch
 from torch import nn
 
 from robustness.runners.checkpoints.prefixes import Relay
@@ -90,6 +91,11 @@ class ModelEntry:
     def skeleton(self, config: Config) -> nn.Module:
         """Return a `SplitNetwork` whose weights will all be overwritten; override where drawing them takes seconds."""
         return self.build(config)
+
+    def outline(self, config: Config) -> nn.Module:
+        """Return the network on the device "meta", which takes no memory; override where `skeleton` reads files."""
+        with torch.device("meta"):
+            return self.skeleton(config)
 
     def tokenizer(self, config: Config, folder: Path | None) -> Tokenizer | None:
         """Return the tokenizer, from files in `folder` where there are any; None without a vocabulary."""

@@ -33,6 +33,7 @@ _OF_A_CONFIG = (
     ArithmeticError,
     LookupError,
     AttributeError,
+    AssertionError,
 )
 
 
@@ -222,7 +223,10 @@ def _at(tree: Mapping[str, Any], path: tuple[str, ...]) -> Any:
 
 def _build(entry: ModelEntry, config: Config, opened: Any, *, seed: int, name: str) -> nn.Module:
     from robustness.runners.checkpoints.checkpoint import load_strict
+    from robustness.runners.checkpoints.network_bound import check_network
 
+    if opened is not None:
+        check_network(lambda: entry.outline(config), config, opened.shapes(), source=opened.source)
     # Weights are drawn from torch's global generator; the fork gives the caller's state back afterwards.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

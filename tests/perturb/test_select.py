@@ -90,6 +90,11 @@ class TestPromptSide:
         ):
             conditions(["antonym:siez"], [])
 
+    @pytest.mark.parametrize("name", ["antonym:size", "drop:location"])
+    def test_a_kind_is_not_blamed_where_the_data_state_none_at_all(self, name: str) -> None:
+        with pytest.raises(InputError, match=f"'{name}' changes one kind of word, and no prompt of set states any"):
+            conditions([name], [], context("zorp"))
+
     def test_a_kind_of_an_entry_without_kinds_is_refused(self) -> None:
         with pytest.raises(InputError, match="expected no kind after 'empty:'"):
             conditions(["empty:size"], [])

@@ -249,3 +249,9 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path):
     assert "WARNING" not in done.stderr
     for page in ("index", "tutorials/ten-minutes", "reference/api", "reference/perturbations", "changelog"):
         assert (tmp_path / "site" / f"{page}.html").is_file()
+    listed = re.findall(r'<h2 id="([^"]+)"', (tmp_path / "site" / "findings.html").read_text("utf-8"))
+    assert [name.replace("-", "_") for name in listed] == sorted(f.stem for f in (ROOT / "findings").glob("*.sh"))
+    command = [sys.executable, str(ROOT / ".ci" / "site_check.py"), str(tmp_path / "site")]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert ", broken 0\n" in done.stdout

@@ -50,6 +50,16 @@ def test_a_file_in_the_way_is_a_clear_error(tmp_path):
         make_folder(tmp_path / "file" / "below", "out")
 
 
+@pytest.mark.parametrize("place", ["file/inside", "file/deep/inside", "n" * 300, "new/" + "n" * 300, "m" * 300 + "/x"])
+def test_a_place_where_no_file_can_be_is_one_line_and_leaves_nothing(place, tmp_path):
+    (tmp_path / "file").write_text("whole")
+    with pytest.raises(InputError, match="expected a place where a file can be") as caught:
+        write_text(tmp_path / place, "new")
+    assert len(str(caught.value).splitlines()) == 1
+    assert (tmp_path / "file").read_text() == "whole"
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / "file"]
+
+
 def test_new_files_are_as_readable_as_others(tmp_path):
     (tmp_path / "plain").write_text("x")
     write_text(tmp_path / "atomic", "x")

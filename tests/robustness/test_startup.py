@@ -64,6 +64,67 @@ def test_help_loads_neither_heavy_libraries_nor_tables():
     assert loaded_by(code) & (HEAVY | {"pandas", "pyarrow"}) == set()
 
 
+# torch stays: image changes are computed with it, and predictions are cut and resized by it.
+OF_NETWORKS = HEAVY - {"torch", "scipy", "plotly", "statsmodels"} | {"timm", "huggingface_hub"}
+
+AUDIT = """
+import csv, tempfile
+from pathlib import Path
+import numpy as np
+import robustness as rb
+from PIL import Image
+
+folder = Path(tempfile.mkdtemp())
+plan = folder / "plan.toml"
+plan.write_text(f'''
+[model]
+name = "vendor"
+threshold = 0.5
+[data]
+path = "{rb.demo_data("brain")}"
+prompt = "p6"
+subject = "image"
+limit = 3
+[perturbations]
+image = {{ kinds = "modality", severities = [3] }}
+[statistics]
+resamples = 99
+''')
+def bright(images, prompts):
+    return [(image.mean(axis=2) > 127).astype(np.float32) for image in images]
+"""
+DOORS = {
+    "a function": """
+kinds = ["antonym", "rare", "drop", "paraphrase", "other", "empty", "wrong_class", "image"]
+data = rb.load_dataset(rb.demo_data("brain"), prompt="p6", subject="image", limit=3)
+options = {"severities": [3], "statistics": {"resamples": 99}, "out": folder / "run"}
+rb.audit(rb.segmenter(bright, name="vendor"), data, perturbations=kinds, **options)
+""",
+    "stored predictions": """
+rb.export(plan, folder / "out")
+(folder / "answers").mkdir()
+for row in csv.DictReader((folder / "out/public/manifest.csv").open()):
+    image = np.asarray(Image.open(folder / "out/public" / row["image"]).convert("RGB"))
+    answer = bright([image], [row["prompt"]])[0].astype(np.uint8) * 255
+    Image.fromarray(answer).save(folder / "answers" / (row["id"] + ".png"))
+rb.score(folder / "out", folder / "answers", out=folder / "run", label="vendor")
+""",
+}
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_an_audit_without_a_network_loads_no_library_of_networks(door: str, tmp_path: Path, monkeypatch):
+    # Every default prompt change and every MRI shift. WordNet, where a machine has it, is read through nltk.
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.delenv("NLTK_DATA", raising=False)
+    check = "\nassert (folder / 'run' / 'manifest.json').is_file()"
+    loaded = loaded_by(AUDIT + DOORS[door] + check)
+    system = any(Path(place, "nltk_data", "corpora").is_dir() for place in ("/usr/share", "/usr/local/share"))
+    assert loaded & (OF_NETWORKS - ({"nltk", "wordfreq", "sklearn"} if system else set())) == set()
+    assert "torch" in loaded
+
+
 def test_every_public_name_can_be_had_and_no_other():
     code = """
 import robustness

@@ -85,6 +85,8 @@ def prepare(
         raise InputError(f"source: expected a folder, {place} is none; unpack the download first")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"out: expected a new or empty folder, {folder} holds files; choose another")
+    if limit is not None and limit < 1:
+        raise InputError(f"limit: expected a number of images of at least 1, got {limit}")
     samples = list(layout.samples(place, chosen))[:limit]
     if not samples:
         raise InputError(f"source: expected images of the layout {name!r} in {place}, found none")

@@ -182,6 +182,11 @@ class BiomedClipSegModel(ModelEntry):
         with no_init_weights():
             return _assemble(config)
 
+    def outline(self, config: Config) -> nn.Module:
+        """Return the network on the device "meta"; no decoder is fetched."""
+        with torch.device("meta"):
+            return _assemble(config)
+
     def tokenizer(self, config: Config, folder: Path | None) -> WordPieceTokenizer | None:
         """Return the tokenizer of a vocabulary in `folder`, else PubMedBERT's where the network's size is its size."""
         source = vocabulary_source(folder, vocab_size=config["bert"]["vocab_size"])

@@ -247,9 +247,12 @@ class CrisModel(ModelEntry):
             network = self.build(config)
             names, unused = backbone_part(network.state_dict(), self._shapes)
             return expect_part(network, names, unused=unused)
+        return self.outline(config).to_empty(device="cpu")
+
+    def outline(self, config: Config) -> nn.Module:
+        """Return the network on the device "meta"."""
         with torch.device("meta"):
-            network = self.build(config)
-        return network.to_empty(device="cpu")
+            return self.build(config)
 
     def tokenizer(self, config: Config, folder: Path | None) -> ClipTokenizer | ZeroPadding | None:
         """Return CLIP's tokenizer, padded as `padding` says; None where the network's vocabulary is another."""

@@ -119,6 +119,10 @@ def test_free_templates_leave_out_what_is_not_known() -> None:
     [
         ("{colr} {target}", {"target": "polyp"}, "colour"),
         ("{size} {target}", {"target": "polyp"}, "size is not known"),
+        ("[{size} {target}", {"target": "polyp", "size": "small"}, "each bracket to be closed"),
+        ("{target}]", {"target": "polyp"}, "each bracket to be closed"),
+        ("{target", {"target": "polyp"}, "each bracket to be closed"),
+        ("{target}[, in [{location}]]", {"target": "polyp"}, "none inside another"),
     ],
 )
 def test_wrong_templates_are_refused_with_a_hint(template: str, words: dict[str, str], message: str) -> None:

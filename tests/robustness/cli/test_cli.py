@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 from robustness import __version__
 from robustness.cli import main as cli
 from robustness.cli.main import app
+from tests.gate_runs import write_run
 from tests.synthetic import write_dataset
 
 
@@ -177,6 +178,46 @@ def test_prompts_as_json(call):
     assert {"number", "size", "colour", "shape", "target", "location"} <= {a["kind"] for a in shown["attributes"]}
     assert all(shown["text"][a["start"] : a["stop"]] == a["value"] for a in shown["attributes"])
     assert any(change["perturbation"] == "antonym:size" for change in shown["changes"])
+
+
+@pytest.mark.parametrize("more", [[], ["--json"], ["--model", "film-unet"], ["--from", ".", "--out", "new.json"]])
+def test_prompts_of_an_unknown_modality_are_refused(call, more):
+    code, out, err = call("prompts", "one polyp", "--modality", "zzz", *more)
+    assert (code, out) == (2, "")
+    assert "--modality: expected one of CT, MRI, OCT" in _one_line(err)
+    assert call("prompts", "one polyp", "--modality", "colonoscopy")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("export", "PLAN", "new", "--max-gib", "nan"), "--max-gib: expected a number of GiB, got nan"),
+        (("export", "PLAN", "new", "--max-gib", "inf"), "--max-gib: expected a number of GiB, got inf"),
+        (("score", "new", "answers", "--label", "../../x"), "the label '../../x' is no name of one; give --out DIR"),
+        (("score", "new", "answers", "--label", "a\nb"), "is no name of one; give --out DIR"),
+        (("gate", "new", "--gates", "broken.toml"), "gates: broken.toml is not valid TOML"),
+        (("prompts",), "text: expected a prompt, got none"),
+        (("list", "perturbations", "--sheet", "a.gif"), "--sheet: expected a name that ends in .png or .jpg"),
+        (("list", "perturbations", "--sheet", "a.png", "--tile", "1000000"), "--tile: expected 48 to 1024 pixels"),
+        (("calibrate", "DATA", "--plan", "image.png"), "--plan: image.png is not valid TOML"),
+        (("report", "new", "--answers", "image.png"), "--answers: image.png is not valid TOML"),
+        (("audit", "broken.toml"), "plan: broken.toml is not valid TOML"),
+    ],
+)
+def test_odd_arguments_are_one_line(call, plan, data, tmp_path, arguments, message):
+    (tmp_path / "broken.toml").write_text("a = = 1")
+    (tmp_path / "image.png").write_bytes(b"\x89PNG\r\n")
+    write_run(tmp_path / "new")
+    places = {"PLAN": plan, "DATA": data}
+    code, _, err = call(*(str(places.get(word, word)) for word in arguments))
+    assert code == 2
+    assert message in _one_line(err)
+
+
+@pytest.mark.parametrize(("command", "words"), [("check", "A key of [data], e.g."), ("report", "whose [report]")])
+def test_help_keeps_names_in_brackets(call, command, words):
+    _, out, _ = call(command, "--help")
+    assert words in " ".join(out.replace("│", " ").split())
 
 
 @pytest.mark.parametrize(("what", "name"), [("models", "clipseg"), ("perturbations", "antonym"), ("metrics", "hd95")])

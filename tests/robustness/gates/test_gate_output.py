@@ -1,6 +1,7 @@
 """`robustness gate`: its table, files, annotations and exit codes."""
 
 import json
+import os
 from xml.etree import ElementTree
 
 import pytest
@@ -94,6 +95,20 @@ def test_github_annotations_escape_what_would_end_them(call, gates, tmp_path, mo
     assert "%0A" in commands[0]
     summary = (tmp_path / "summary.md").read_text()
     assert summary.startswith("before\n### Robustness gates: 1 of 4 gates do not hold\n")
+
+
+@pytest.mark.parametrize("place", ["folder", "nothing/summary.md", "file/summary.md", "/dev/full", "pipe"])
+def test_a_step_summary_that_cannot_be_written_is_one_line_after_the_verdict(place, call, gates, tmp_path, monkeypatch):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("x")
+    os.mkfifo(tmp_path / "pipe")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / place))
+    code, out, err = call("--github")
+    assert code == 2
+    assert "no | pipe, 100%: colon" in out
+    assert "::error title=fail" in out
+    (line,) = err.strip().splitlines()
+    assert line.startswith("error: GITHUB_STEP_SUMMARY: expected a file that can be written to")
 
 
 def test_without_a_step_summary_nothing_is_written(call, gates, tmp_path, monkeypatch):

@@ -61,6 +61,12 @@ class TestLoadPlan:
         plan = load_plan(file, overrides=["data.path=other place", "statistics.alpha=0.1", "model.device=cpu"])
         assert (plan.data[0].path, plan.statistics.alpha, plan.model[0].device) == ("other place", 0.1, "cpu")
 
+    def test_a_path_may_hold_any_space_or_letter(self, tmp_path):
+        file = tmp_path / "plan.toml"
+        file.write_text('seed = 1\n[model]\nname = "clipseg"\n[data]\npath = "x"\n')
+        for name in ("Daten\u00a0neu", "新\u3000データ", "x\u202e"):
+            assert load_plan(file, overrides=[f"data.path={name}"]).data[0].path == name
+
     def test_absent_file(self, tmp_path):
         with pytest.raises(InputError, match="found none at"):
             load_plan(tmp_path / "no.toml")
@@ -72,7 +78,15 @@ class TestLoadPlan:
             load_plan(file)
 
     @pytest.mark.parametrize(
-        ("override", "message"), [("alpha", "expected key=value"), ("seed.x=1", "leads through 'seed'")]
+        ("override", "message"),
+        [
+            ("alpha", "expected key=value"),
+            ("=1", "expected key=value"),
+            ("seed.x=1", "leads through 'seed'"),
+            ("seed=1\nmodel.name='cris'", "expected key=value on one line"),
+            ("seed=1\x00", "expected key=value on one line"),
+            ("seed=1\u2028", "expected key=value on one line"),
+        ],
     )
     def test_bad_override(self, tmp_path, override, message):
         file = tmp_path / "plan.toml"
