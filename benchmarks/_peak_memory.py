@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 HEAVY = ("torch", "torchvision", "transformers", "monai", "lightning", "nltk", "open_clip", "timm", "scipy", "plotly")
 # The default prompts of a plan.
 PROMPTS = ("antonym", "rare", "drop", "paraphrase", "other", "empty", "wrong_class")
+DATA = ROOT / "robustness" / "demo_data" / "brain"
 SIDE = 256
 PROMPT = "one small pink round polyp, located in top left of the image"
 
@@ -74,11 +75,9 @@ def resident_mib() -> float:
 
 def plan_of() -> str:
     """Return a plan over the demo's slices: the default prompts and every shift of their modality."""
-    import robustness as rb
-
     return (
-        f'[model]\nname = "vendor"\nthreshold = 0.5\n[data]\npath = "{rb.demo_data("brain")}"\nprompt = "p6"\n'
-        'subject = "image"\n[perturbations]\nimage = { kinds = "modality", severities = [3] }\n'
+        f'[model]\nname = "vendor"\nthreshold = 0.5\n[data]\npath = "{DATA}"\nprompt = "p6"\n'
+        'subject = "image"\nlimit = 12\n[perturbations]\nimage = { kinds = "modality", severities = [3] }\n'
         "[statistics]\nresamples = 999\n"
     )
 
@@ -115,7 +114,7 @@ def light(door: str, folder: Path) -> dict[str, object]:
     if door == "predictions":
         call(folder / "out", folder / "answers", out=folder / "run", label="vendor")
     else:
-        data = rb.load_dataset(rb.demo_data("brain"), prompt="p6", subject="image")
+        data = rb.load_dataset(DATA, prompt="p6", subject="image", limit=12)
         call(
             rb.segmenter(bright, name="vendor"),
             data,
@@ -131,6 +130,11 @@ def light(door: str, folder: Path) -> dict[str, object]:
 
 def compare(checkout: Path) -> None:
     """Print a line for each door, measured in fresh processes over the code of a checkout."""
+    sys.path.insert(0, str(ROOT))
+    import robustness as rb
+
+    # Unpacks its images.
+    rb.demo_data("brain")
     environment = {**os.environ, "PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"}
     for door in ("function", "predictions"):
         with tempfile.TemporaryDirectory() as folder:

@@ -191,7 +191,6 @@ def test_prompts_of_an_unknown_modality_are_refused(call, more):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("export", "PLAN", "new", "--max-gib", "nan"), "--max-gib: expected a number of GiB, got nan"),
         (("export", "PLAN", "new", "--max-gib", "inf"), "--max-gib: expected a number of GiB, got inf"),
         (("score", "new", "answers", "--label", "../../x"), "the label '../../x' is no name of one; give --out DIR"),
         (("score", "new", "answers", "--label", "a\nb"), "is no name of one; give --out DIR"),
