@@ -24,7 +24,6 @@ ROOT = Path(__file__).resolve().parents[1]
 HEAVY = ("torch", "torchvision", "transformers", "monai", "lightning", "nltk", "open_clip", "timm", "scipy", "plotly")
 # The default prompts of a plan.
 PROMPTS = ("antonym", "rare", "drop", "paraphrase", "other", "empty", "wrong_class")
-DATA = ROOT / "robustness" / "demo_data" / "brain"
 SIDE = 256
 PROMPT = "one small pink round polyp, located in top left of the image"
 
@@ -73,10 +72,17 @@ def resident_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
+def slices() -> Path:
+    """Return the demo's slices of the checkout; versions before 0.2 had them without a name for it."""
+    import robustness as rb
+
+    return rb.demo_data("brain") if hasattr(rb, "demo_data") else Path(rb.__file__).parent / "demo_data" / "brain"
+
+
 def plan_of() -> str:
     """Return a plan over the demo's slices: the default prompts and every shift of their modality."""
     return (
-        f'[model]\nname = "vendor"\nthreshold = 0.5\n[data]\npath = "{DATA}"\nprompt = "p6"\n'
+        f'[model]\nname = "vendor"\nthreshold = 0.5\n[data]\npath = "{slices()}"\nprompt = "p6"\n'
         'subject = "image"\nlimit = 12\n[perturbations]\nimage = { kinds = "modality", severities = [3] }\n'
         "[statistics]\nresamples = 999\n"
     )
@@ -114,7 +120,7 @@ def light(door: str, folder: Path) -> dict[str, object]:
     if door == "predictions":
         call(folder / "out", folder / "answers", out=folder / "run", label="vendor")
     else:
-        data = rb.load_dataset(DATA, prompt="p6", subject="image", limit=12)
+        data = rb.load_dataset(slices(), prompt="p6", subject="image", limit=12)
         call(
             rb.segmenter(bright, name="vendor"),
             data,
@@ -130,11 +136,6 @@ def light(door: str, folder: Path) -> dict[str, object]:
 
 def compare(checkout: Path) -> None:
     """Print a line for each door, measured in fresh processes over the code of a checkout."""
-    sys.path.insert(0, str(ROOT))
-    import robustness as rb
-
-    # Unpacks its images.
-    rb.demo_data("brain")
     environment = {**os.environ, "PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"}
     for door in ("function", "predictions"):
         with tempfile.TemporaryDirectory() as folder:
