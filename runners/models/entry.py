@@ -5,14 +5,16 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import nn
 
-from robustness.runners.checkpoints.prefixes import Relay
 from robustness.runners.inference.preprocess import Preprocess
 from robustness.runners.inference.segmenter import Tokenizer
+
+if TYPE_CHECKING:
+    from robustness.runners.checkpoints.prefixes import Relaid
 
 Config = dict[str, Any]
 
@@ -33,7 +35,6 @@ class ModelEntry:
         signature: beginnings of keys that every network of this kind has, whatever wraps it.
         encoders: "text" and "image" to the beginnings of their parameters' names, the first that fits; {} where
             gradients may tell what belongs to which.
-        relay: knows other layouts of the network's weights (`runners.checkpoints.prefixes.Relay`).
         trainable: whether `finetune` takes it.
     """
 
@@ -45,7 +46,6 @@ class ModelEntry:
     prefixes: ClassVar[tuple[str, ...]] = ("module.", "net.")
     signature: ClassVar[tuple[str, ...]] = ()
     encoders: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    relay: ClassVar[Relay | None] = None
     trainable: ClassVar[bool] = True
 
     def open(self, checkpoint: str | Path, *, model: str, given: Config, choice: Any = None) -> Any:
@@ -63,6 +63,11 @@ class ModelEntry:
             choice=choice,
             relay=type(self).relay,
         )
+
+    @staticmethod
+    def relay(state: Mapping[str, torch.Tensor], base: Mapping[str, torch.Tensor] | None, source: str) -> Relaid | None:
+        """Return weights in another layout under the network's own keys; None for a layout that is not known."""
+        return None
 
     def default_config(self) -> Config:
         """Return the published configuration; its keys are the ones that a user may set."""

@@ -6,18 +6,20 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+import torch
 from torch import nn
 
 from robustness.errors import InputError, one_line
 from robustness.registry import MODELS
-from robustness.runners.checkpoints.prefixes import Relay
 from robustness.runners.inference.preprocess import Preprocess
-from robustness.runners.models.clipseg.layouts import relaid
 from robustness.runners.models.clipseg.network import ClipSegNetwork
 from robustness.runners.models.entry import Config, ModelEntry, Shapes, merge
 from robustness.runners.models.tokenizers.clip import VOCABULARY_SIZE, ClipTokenizer, has_vocabulary
+
+if TYPE_CHECKING:
+    from robustness.runners.checkpoints.prefixes import Relaid
 
 # CIDAS/clipseg-rd64-refined: the decoder, then all of it.
 PUBLISHED_DECODER: Config = {
@@ -95,7 +97,13 @@ class ClipSegModel(ModelEntry):
         ),
         "image": ("clip.",),
     }
-    relay: ClassVar[Relay | None] = staticmethod(relaid)
+
+    @staticmethod
+    def relay(state: Mapping[str, torch.Tensor], base: Mapping[str, torch.Tensor] | None, source: str) -> Relaid | None:
+        """Return weights in the layouts of the authors, of TuneVLSeg and of VLSM-Adapter under this network's keys."""
+        from robustness.runners.models.clipseg.layouts import relaid
+
+        return relaid(state, base, source)
 
     def default_config(self) -> Config:
         """Return the configuration of CIDAS/clipseg-rd64-refined."""

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import nn
 
 from robustness.errors import InputError, suggest
 from robustness.registry import MODELS
-from robustness.runners.checkpoints.checkpoint import Checkpoint, load_strict, open_checkpoint
 from robustness.runners.models.black_box.entry import CompositeEntry, Load
-from robustness.runners.models.ensemble.fusion import check_members
-from robustness.runners.models.ensemble.segmenter import COMBINATIONS, HIDDEN, Ensemble, fresh_head
+
+if TYPE_CHECKING:
+    from robustness.runners.checkpoints.checkpoint import Checkpoint
+    from robustness.runners.models.ensemble.segmenter import Ensemble
 
 _MEMBER = ("name", "checkpoint", "label", "device", "precision", "threshold", "config", "options", "weight")
 
@@ -52,6 +53,10 @@ class EnsembleModel(CompositeEntry):
             InputError: fewer than two members, an unknown key, weights that are no shares, or a checkpoint that is no
                 head of these members.
         """
+        from robustness.runners.checkpoints.checkpoint import load_strict
+        from robustness.runners.models.ensemble.fusion import check_members
+        from robustness.runners.models.ensemble.segmenter import HIDDEN, Ensemble, fresh_head
+
         opened = None if source is None else _opened(source)
         stored = opened.own_config() if opened else {}
         specs = [_checked(one) for one in options.get("members") or stored.get("members") or []]
@@ -87,6 +92,8 @@ class EnsembleModel(CompositeEntry):
 
 
 def _opened(source: str) -> Checkpoint:
+    from robustness.runners.checkpoints.checkpoint import open_checkpoint
+
     opened = open_checkpoint(source, model="ensemble")
     if not opened.own:
         raise InputError(
@@ -104,6 +111,8 @@ def _trained_size(opened: Checkpoint, stated: int | None, size: int) -> int:
 
 
 def _combination(stated: Any, trained: bool) -> str:
+    from robustness.runners.models.ensemble.segmenter import COMBINATIONS
+
     combine = str(stated)
     if combine not in COMBINATIONS:
         near = suggest(combine, COMBINATIONS)
