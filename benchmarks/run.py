@@ -1,6 +1,6 @@
 """Every benchmark with one command: run, keep the figures as JSON, write the table of docs/performance.md from them.
 
-    python benchmarks/run.py [NAME ...] [--against CHECKOUT [--python INTERPRETER]] [--table-only]
+    python benchmarks/run.py [NAME ...] [--against CHECKOUT [--python INTERPRETER] [--data DIR]] [--table-only]
 
 Each benchmark is a script beside this one whose last line is JSON with `name` and `ratios`, each with `what`, `ratio`,
 `target`, `at_most` (the target is the largest value) and perhaps `limit`; or with one `ratio`, `limit` and `target`.
@@ -113,6 +113,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}, against; default: all")
     parser.add_argument("--against", type=Path, help="another checkout of this repository")
     parser.add_argument("--python", default=sys.executable, help="interpreter of the other checkout")
+    parser.add_argument("--data", type=Path, help="data of whole_audit; default: the other checkout's demo data")
     parser.add_argument("--table-only", action="store_true", help="write the table from the figures that are there")
     options = parser.parse_args()
     compared = [name for name, each in BENCHMARKS.items() if each.against]
@@ -127,6 +128,7 @@ def main() -> int:
     for name in [] if options.table_only else names:
         print(f"bench: {name}", file=sys.stderr, flush=True)
         other = ["--against", str(options.against), "--python", options.python] if BENCHMARKS[name].against else []
+        other += ["--data", str(options.data)] if options.data and name == "whole_audit" else []
         results[name] = run(name, [*BENCHMARKS[name].command, *other])
         RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
         print(table({name: results[name]}), flush=True)

@@ -193,7 +193,6 @@ def arguments_of(options: argparse.Namespace) -> list[str]:
             options.checkpoint or options.against / DEMO / "checkpoints" / "text-conditioned"
         ).resolve(),
         "data.limit": options.limit,
-        "data.prompt": options.prompt,
         "engine.threads": 1,
     }
     same = [part for key, value in plan.items() for part in ("--set", f"{key}={value}")]
@@ -226,7 +225,6 @@ def main() -> int:
     parser.add_argument("--python", default=sys.executable, help="interpreter of the other checkout")
     parser.add_argument("--data", type=Path, help="default: the other checkout's demo data")
     parser.add_argument("--checkpoint", type=Path, help="default: the other checkout's demo network")
-    parser.add_argument("--prompt", default="p6", help="the prompts of the data")
     parser.add_argument("--limit", type=int, default=40, help="cases")
     parser.add_argument("--turns", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2, help="of the run with several processes")
