@@ -37,6 +37,7 @@ def audit(
 ) -> None:
     """Run (or resume) the audit that PLAN describes and write its report."""
     from robustness.plans.audit import load_plan
+    from robustness.remote import url_of
     from robustness.workflows.audit import audit_plan
 
     if executor not in ("local", "ray"):
@@ -62,6 +63,8 @@ def audit(
     _say_summary(run.path)
     if certify:
         _print_certificate(run.manifest["certificate"])
+    if url := url_of(folder):
+        echo(f"Stored: {url}")
     echo(f"Run: {run.path.resolve()}")
     echo(f"Report: {(run.path / 'report.html').resolve()}")
 
