@@ -98,7 +98,7 @@ class FilmUNet(SplitNetwork):
 
 def _twice_as_large_beside(features: Tensor, skip: Tensor) -> Tensor:
     """Return features (B, C, H, W), every pixel four times, joined with skip features (B, D, 2 H, 2 W)."""
-    if torch.is_grad_enabled():
+    if torch.is_grad_enabled() or features.dtype != skip.dtype:
         larger = functional.interpolate(features, size=skip.shape[-2:], mode="nearest")
         return torch.cat([larger, skip], dim=1)
     # The same values, written once where they are read; a third faster on a CPU.
@@ -144,10 +144,10 @@ class _Film(nn.Module):
         height, width = features.shape[-2:]
         y = torch.linspace(-1, 1, height, dtype=embedding.dtype, device=embedding.device)[:, None]
         x = torch.linspace(-1, 1, width, dtype=embedding.dtype, device=embedding.device)[None, :]
-        scaled = features * (1 + scale)
-        if torch.is_grad_enabled():
-            return scaled + (shift + row * y) + column * x
-        return scaled.add_(shift + row * y).add_(column * x)
+        scaled, down, across = features * (1 + scale), shift + row * y, column * x
+        if torch.is_grad_enabled() or not scaled.dtype == down.dtype == across.dtype:
+            return scaled + down + across
+        return scaled.add_(down).add_(across)
 
 
 class _TextEncoder(nn.Module):
