@@ -133,7 +133,10 @@ class NetworkSegmenter:
 
     def __repr__(self) -> str:
         parameters = sum(p.numel() for p in self.network.parameters())
-        weights = "random weights" if self.provenance.get("random") else f"{parameters:,} parameters"
+        hashes = self.provenance.get("sha256")
+        digest = next(iter(hashes.values()), "") if isinstance(hashes, Mapping) else str(hashes or "")
+        known = f", weights sha256 {digest[:8]}" if digest else ""
+        weights = "random weights" if self.provenance.get("random") else f"{parameters:,} parameters{known}"
         text = "reads its prompt" if self.takes_text else "cannot read its prompt"
         return (
             f"NetworkSegmenter({self.name!r}, {weights}, input {self.image_size} px, threshold {self.threshold:g},"

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
+import math
 
 import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
 from robustness.reports.data.frames import merge
-from robustness.reports.data.gallery import _palette_png, changed_words, make_gallery
+from robustness.reports.data.gallery import (
+    CHANGED_COLOUR,
+    CLEAN_COLOUR,
+    REFERENCE_COLOUR,
+    _palette_png,
+    changed_words,
+    make_gallery,
+)
 from robustness.reports.data.run_tables import RunTables
 
 
@@ -105,3 +114,26 @@ def test_a_palette_picture_is_read_back_as_it_was_written(width: int) -> None:
         pixels = np.asarray(opened.convert("RGBA"))
     for level, colour in enumerate(((0, 0, 0, 0), (9, 8, 7, 255), (15, 18, 22, 190))):
         assert (pixels[levels == level] == colour).all()
+
+
+# Machado, Oliveira and Fernandes 2009 (doi:10.1109/TVCG.2009.113), severity 1: linear RGB as a reader sees it.
+COLOUR_BLIND = {
+    "protanopia": ((0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116, 1.051998)),
+    "deuteranopia": ((0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413), (-0.01182, 0.04294, 0.968881)),
+    "tritanopia": ((1.255528, -0.076749, -0.178779), (-0.078411, 0.930809, 0.147602), (0.004733, 0.691367, 0.3039)),
+}
+
+
+def lab(linear: np.ndarray) -> np.ndarray:
+    """Return CIE L*a*b* (D65) of linear sRGB."""
+    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    x, y, z = np.cbrt(to_xyz @ linear / [0.9505, 1.0, 1.089])
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("kind", COLOUR_BLIND)
+def test_outline_and_masks_stay_apart_for_colour_blind_readers(kind: str) -> None:
+    linear = [((np.array(c) / 255 + 0.055) / 1.055) ** 2.4 for c in (REFERENCE_COLOUR, CLEAN_COLOUR, CHANGED_COLOUR)]
+    seen = [lab(np.clip(np.array(COLOUR_BLIND[kind]) @ colour, 1e-3, 1)) for colour in linear]
+    # A distance of 2.3 is just noticeable.
+    assert min(math.dist(a, b) for a, b in itertools.combinations(seen, 2)) > 20

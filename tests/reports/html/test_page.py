@@ -11,7 +11,9 @@ import pandas as pd
 import pytest
 
 from robustness.errors import InputError
+from robustness.reports.html import page as page_module
 from robustness.reports.html.page import safe_json, write_report
+from robustness.reports.words import VERDICTS
 from tests.reports.conftest import HOSTILE
 
 
@@ -147,3 +149,26 @@ def test_an_unwritable_place_is_one_clear_error(run_folders: list[Path], tmp_pat
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="out: expected a folder that can be written to"):
         write_report(run_folders[0], tmp_path / "file" / "page.html")
+
+
+def luminance(colour: str) -> float:
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [((c + 0.055) / 1.055) ** 2.4 if c > 0.04045 else c / 12.92 for c in channels]
+    return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def contrast(one: str, other: str) -> float:
+    """Return the contrast ratio of WCAG 2.1."""
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_text_and_icons_stand_out_in_both_themes() -> None:
+    css = (Path(page_module.__file__).parent / "assets" / "page.css").read_text(encoding="utf-8")
+    blocks = [dict(re.findall(r"--([\w-]+):\s*(#[0-9a-f]{6})", block)) for block in css.split("}")[:2]]
+    for theme in (blocks[0], blocks[0] | blocks[1]):
+        grounds = [theme[name] for name in ("paper", "card", "shade")]
+        assert min(contrast(theme[text], g) for text in ("ink", "soft", "link") for g in grounds) >= 4.5
+        assert contrast(theme["warn-ink"], theme["warn"]) >= 4.5
+        assert contrast(theme["ink"], theme["mark"]) >= 4.5
+        assert min(contrast(style.colour, theme["card"]) for style in VERDICTS.values()) >= 3.0

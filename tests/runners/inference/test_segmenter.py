@@ -8,9 +8,13 @@ import torch
 from torchvision import transforms
 
 from robustness.errors import InputError
+from robustness.files import sha256_file
+from robustness.runners.data.load import load_dataset
 from robustness.runners.inference.embedding import TensorEmbedding
 from robustness.runners.inference.preprocess import CLIP_MEAN, CLIP_STD, Preprocess
 from robustness.runners.inference.segmenter import NetworkSegmenter, SplitNetwork, Tokens, resize_maps
+from robustness.runners.models.load import load_model
+from robustness.workflows.demo_files import demo_checkpoint, demo_data
 
 
 class LengthTokenizer:
@@ -198,3 +202,18 @@ class TestNetworkSegmenter:
     def test_the_threshold_can_be_set(self, segmenter):
         segmenter.threshold = 0.35
         assert segmenter.threshold == segmenter.preprocess.threshold == 0.35
+
+
+def test_printing_a_model_says_whose_weights_it_has_and_whether_it_reads_its_prompt() -> None:
+    reader, blind = (str(load_model("film-unet", demo_checkpoint(name))) for name in ("text-conditioned", "image-only"))
+    digest = sha256_file(demo_checkpoint("text-conditioned") / "model.safetensors")
+    assert f"parameters, weights sha256 {digest[:8]}, input " in reader
+    assert "threshold 0.5, reads its prompt, cpu " in reader
+    assert "cannot read its prompt" in blind
+    assert len(reader) < 200
+    assert "random weights" in str(load_model("film-unet", seed=1))
+
+
+def test_printing_data_says_how_many_cases_images_and_patients_there_are() -> None:
+    data = load_dataset(demo_data("brain"), split="test", prompt="p5", subject="image")
+    assert str(data) == "Dataset('brain', split='test', prompt='p5', 372 cases on 62 images, no patient known)"
