@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from tests.golden.cases import fill
 
 import robustness as rb
 from robustness.errors import InputError
@@ -12,6 +11,7 @@ from robustness.runners.inference.request import Request
 from robustness.runners.models.biomedclipseg.entry import BiomedClipSegNetwork
 from robustness.runners.models.clipseg.network import ClipSegNetwork
 from robustness.runners.models.load import load_model
+from tests.golden.make import fill
 from tests.synthetic import write_dataset
 
 TINY = {"preset": "tiny"}

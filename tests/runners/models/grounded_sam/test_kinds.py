@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from tests.golden.cases import TINY
 from torch.nn import functional
 
 from robustness.errors import InputError
@@ -13,6 +12,7 @@ from robustness.runners.models.entry import merge
 from robustness.runners.models.instances import NOTHING
 from robustness.runners.models.load import load_model
 from robustness.runners.models.pretrained import config_object, plain_config
+from tests.golden.make import TINY
 
 IDS = {
     "grounding": (torch.tensor([[101, 320, 1012, 102, 0], [101, 77, 640, 1012, 102]]), [[1, 1, 1, 1, 0], [1] * 5]),
