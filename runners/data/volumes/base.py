@@ -82,5 +82,5 @@ def spacing_of_affine(affine: Affine) -> tuple[float, float, float]:
 
 
 def take_plane(voxels: Voxels, axis: int, index: int) -> Voxels:
-    """Return one plane of an array of all voxels."""
-    return np.take(voxels, index, axis=axis)
+    """Return a copy of one plane of an array of all voxels, in the order of its memory."""
+    return np.array(voxels[(slice(None),) * axis + (index,)])

@@ -24,6 +24,10 @@ class NiftiVolume:
         self.path = path
         self._image = _open(path)
         self.header = _header(self._image, path)
+        # Voxels of a file that is neither compressed nor scaled stay on disk: nibabel maps them into memory.
+        self._compressed = path.name.lower().endswith(".gz")
+        mapped = not self._compressed and _unscaled(self._image) and 3 <= len(self._image.shape) <= 4
+        self._mapped = _as_three(_read(self._image, path, ...)) if mapped else None
 
     def voxels(self) -> Voxels:
         """Return all voxels; see `Volume`."""
@@ -32,6 +36,8 @@ class NiftiVolume:
     def plane(self, axis: int, index: int) -> Voxels:
         """Return one plane; see `Volume`."""
         dimensions = len(self._image.shape)
+        if self._mapped is not None:
+            return take_plane(self._mapped, axis, index)
         if axis >= dimensions or dimensions > 4:
             return take_plane(self.voxels(), axis, index)
         where: list[Any] = [slice(None)] * dimensions
@@ -41,7 +47,7 @@ class NiftiVolume:
 
     def single_planes(self, axis: int) -> bool:
         """Tell whether one plane costs much less than the volume."""
-        return axis == 2 and not self.path.name.lower().endswith(".gz")
+        return axis == 2 and not self._compressed
 
 
 def _open(path: Path) -> Any:
@@ -90,6 +96,12 @@ def _millimetres(header: Any) -> float:
     """Return how many millimetres a header's unit of length has; 1 where it states none."""
     units = getattr(header, "get_xyzt_units", None)
     return _MILLIMETRES.get(units()[0], 1.0) if units else 1.0
+
+
+def _unscaled(image: Any) -> bool:
+    """Tell whether a file's values are what it stores, of a type of its own (not colours)."""
+    slope, inter = (getattr(image.dataobj, name, None) for name in ("slope", "inter"))
+    return slope == 1 and inter == 0 and not image.get_data_dtype().names
 
 
 def _two_places(header: Any, affine: Affine, shape: tuple[int, int, int], unit: float) -> bool:
