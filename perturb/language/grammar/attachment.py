@@ -195,7 +195,8 @@ class Attachment(Relations):
         stop = phrase.stop
         if [t.lower for t in tagged.tokens[stop : stop + 2]] == ["to", "the"] and stop + 2 < hi:
             # "with tracheal deviation to the left"
-            stop += 3 * (tagged.tokens[stop + 2].lower in ("left", "right"))
+            ends = stop + 3 >= hi or tagged.tokens[stop + 3].lower != "of"
+            stop += 3 * (ends and tagged.tokens[stop + 2].lower in ("left", "right"))
         self._add("description", tagged.tokens[first_token].start, tagged.tokens[stop - 1].stop)
         return self._and_with(stop, hi)
 
