@@ -19,7 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -57,6 +57,13 @@ def _centers(rng: np.random.Generator) -> np.ndarray:
     return rng.uniform(0.35, 0.65, (2, 3)) * np.array(SHAPE)
 
 
+def nifti(voxels: np.ndarray) -> Any:
+    """Return voxels as an image of nibabel."""
+    import nibabel
+
+    return nibabel.Nifti1Image(voxels, AFFINE)  # type: ignore[no-untyped-call]
+
+
 def write_set(folder: Path, kind: str, count: int) -> Path:
     """Write `count` volumes as a table of cases; every fifth file on is a further name of one of the first five."""
     import nibabel
@@ -70,7 +77,7 @@ def write_set(folder: Path, kind: str, count: int) -> Path:
             if number >= 5:
                 os.link(first, folder / name)
             else:
-                nibabel.save(nibabel.Nifti1Image(volume(number)[part], AFFINE), folder / name)
+                nibabel.save(nifti(volume(number)[part]), folder / name)
         rows.append(f"{names[0]},{names[1]},p{number:03d},MRI")
     (folder / "cases.csv").write_text("\n".join(rows) + "\n")
     return folder / "cases.csv"
@@ -117,7 +124,7 @@ def audited(table: Path) -> Peak:
     )
     before = peak()
     data = rb.load_dataset(
-        table, labels={1: "left kidney", 2: "right kidney"}, slices={"plane": "axial", "max_per_subject": 4}
+        table, labels={"1": "left kidney", "2": "right kidney"}, slices={"plane": "axial", "max_per_subject": 4}
     )
     rb.audit(
         model,
@@ -190,7 +197,7 @@ def speed(folder: Path, rounds: int) -> dict[str, float]:
     cases: dict[str, tuple[Path, Read]] = {}
     for kind in KINDS:
         path = folder / f"one{kind}"
-        nibabel.save(nibabel.Nifti1Image(voxels, AFFINE), path)
+        nibabel.save(nifti(voxels), path)
         cases[kind] = (path, nibabel_alone)
     cases["DICOM series"] = (write_series(folder / "series", voxels), pydicom_alone)
     ratios = {}

@@ -92,7 +92,9 @@ def load_dataset(
     if lexicon is not None:
         extend(lexicon)
     source = local_copy(path, "data").expanduser().resolve()
-    reading: dict[str, Any] = {"labels": labels, "masks": masks, "window": window, "slices": slices, "exif": exif}
+    # The data become a plan, whose keys are texts.
+    named = None if labels is None else {str(key): value for key, value in labels.items()}
+    reading: dict[str, Any] = {"labels": named, "masks": masks, "window": window, "slices": slices, "exif": exif}
     options = reading_options(**reading, modality=modality)
     records, sources = _read(source, str(path), split=split, prompt=prompt, splits=splits, options=options)
     chosen, repeats = without_duplicates(records)

@@ -86,6 +86,12 @@ class TestSlices:
         assert any("quantiles 0.005 and 0.995 of the set" in note for note in data.notes)
         assert len({case.metadata["full_scale"] for case in data}) == 1
 
+    def test_labels_by_number_become_a_plan(self, volumes: Path) -> None:
+        from robustness.plans.audit import DataSpec
+
+        data = load_dataset(volumes, labels={1: "marker", 2: "block"}, slices={"plane": "axial"}, window=[0, 1000])
+        assert DataSpec(path=str(volumes), labels=data.spec()["labels"]).labels == LABELS
+
     def test_labels_that_nobody_names_are_asked_for(self, volumes: Path) -> None:
         with pytest.raises(InputError, match=r"labels = \{1"):
             load_dataset(volumes, slices={"plane": "axial"})
