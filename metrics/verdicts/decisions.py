@@ -9,7 +9,7 @@ from robustness.metrics.inference.intervals import Interval
 from robustness.metrics.inference.shares import Share
 from robustness.metrics.verdicts.families import Certificate
 from robustness.metrics.verdicts.needed import Needed
-from robustness.metrics.verdicts.settings import Settings
+from robustness.metrics.verdicts.settings import REASSURING, Settings
 
 STAR = "*"
 NO_SHARE = Share(math.nan, math.nan, math.nan)
@@ -80,10 +80,6 @@ class RobustnessDecision(NamedTuple):
     held_back: str = ""
 
 
-# Verdicts after which nobody looks again, and whom a small sample would have to show against them.
-_REASSURES = {"ROBUST": "who collapse", "IGNORES": "who react", "FOLLOWS": "who do not follow"}
-
-
 class Starred(NamedTuple):
     """A verdict with its star or held back; `says`: what its e-value is worth, `held_back`: why it is not given."""
 
@@ -96,9 +92,9 @@ class Starred(NamedTuple):
 def starred(verdict: str, certificate: Certificate, settings: Settings, *, n: int, bounded: bool = True) -> Starred:
     """Return a verdict that its interval gives, starred or held back where its certificate does not hold too.
 
-    Certified: the e-value reaches 1 / alpha. A star on a verdict that reassures (ROBUST, IGNORES, FOLLOWS): it reaches
-    1 / `star_alpha`, so that a starred one too has a proven error rate; else INCONCLUSIVE, for a sample so small shows
-    nothing of patients who are rare. A verdict that warns (FRAGILE, UNSTABLE, REACTS) keeps its star whatever the
+    Certified: the e-value reaches 1 / alpha. Where a star must be proven too (`Settings.star_rate` below 1), a verdict
+    that reassures (ROBUST, IGNORES, FOLLOWS) takes an e-value of 1 / that rate for it; else it is INCONCLUSIVE, for a
+    sample so small shows nothing of patients who are rare. A verdict that warns (FRAGILE, UNSTABLE, REACTS) keeps its star whatever the
     e-value: to withhold a warning would do more harm. So does one on values without ends, which have no e-value.
 
     Args:
@@ -106,15 +102,14 @@ def starred(verdict: str, certificate: Certificate, settings: Settings, *, n: in
         bounded: the values have the ends that a certificate needs.
     """
     certified = certificate.holds(settings.alpha)
-    value, enough = math.exp(min(50.0, max(-50.0, certificate.adjusted))), 1 / settings.star_alpha
+    value, rate = math.exp(min(50.0, max(-50.0, certificate.adjusted))), settings.star_rate(verdict)
     if certified:
         return Starred(verdict, True, f"certified: e-value {value:.3g}, {1 / settings.alpha:g} certifies")
     if not bounded:
         return Starred(verdict + STAR, False, "not certified: the metric has no largest value")
-    star = f"{enough:g} gives a star, " if verdict in _REASSURES else ""
+    star = f"{1 / rate:g} gives a star, " if rate < 1 else ""
     says = f"not certified: e-value {value:.3g}, {star}{1 / settings.alpha:g} certifies"
-    if verdict not in _REASSURES or certificate.holds(settings.star_alpha):
+    if rate >= 1 or certificate.holds(rate):
         return Starred(verdict + STAR, False, says)
-    hidden = _REASSURES[verdict]
-    why = f"the interval alone would say {verdict}, and {n} {settings.unit}s can miss the few {hidden}"
+    why = f"the interval alone would say {verdict}, and {n} {settings.unit}s can miss the few {REASSURING[verdict]}"
     return Starred("INCONCLUSIVE", False, says, why)

@@ -38,15 +38,16 @@ def needed_for_loss(
 ) -> Needed:
     """Return the subjects who would show a mean loss on its side of `margin`: ROBUST* or FRAGILE.
 
-    ROBUST* takes the interval and, where values have an end, the e-value of a star.
+    ROBUST* takes the interval and, where `settings` ask for it and values have an end, the e-value of a star.
 
     Args:
         certificate: of ROBUST.
     """
     robust, shown = float(values.mean()) < margin, subjects_to_decide(values, margin, alpha=alpha)
-    if not (robust and bounded):
+    rate = settings.star_rate("ROBUST")
+    if rate >= 1 or not (robust and bounded):
         return needed_for(shown, "ROBUST*" if robust else "FRAGILE", values.size)
-    star = subjects_to_certify(values, margin, alpha=settings.star_alpha, penalty=certificate.penalty)
+    star = subjects_to_certify(values, margin, alpha=rate, penalty=certificate.penalty)
     return needed_for(_both(shown, star, values), "ROBUST*", values.size)
 
 
@@ -63,7 +64,7 @@ def needed_to_follow(values: Values, settings: Settings, tests: Tests) -> Needed
     if values.mean() <= margin:
         return Needed(None, "", "the estimate is not above the margin, so more subjects would not show FOLLOWS")
     shown = subjects_to_decide(values, margin, alpha=tests.following_alpha)
-    star = subjects_to_certify_above(values, margin, alpha=settings.star_alpha, penalty=tests.follows.penalty)
+    star = subjects_to_certify_above(values, margin, alpha=settings.star_rate("FOLLOWS"), penalty=tests.follows.penalty)
     return needed_for(_both(shown, star, values), "FOLLOWS*", values.size)
 
 

@@ -240,6 +240,9 @@ def _with_missing(decision: Decision, evidence: Evidence, settings: Settings, te
         holds &= all(claim_interval(v, level=level, certified=certified).high < margin for v in below)
     share = f"{100 * worst.share:.0f}% of the cases are missing"
     if not holds:
+        if verdict == "IGNORES":
+            # It counted who stays; the sentence of an open claim says who reacts.
+            decision = _counted(decision, evidence.excess > margin, settings)
         return decision._replace(
             verdict="INCONCLUSIVE",
             rule=f"5 INCONCLUSIVE: {share}; counted as the worst value they overturn {verdict} ({decision.rule})",

@@ -7,18 +7,10 @@ from typing import NamedTuple
 from robustness.errors import InputError
 
 SMALLEST_SAMPLE = 6
-# What a star may err by, in units of alpha: one study in five at the usual alpha.
-_STAR = 4
-
-
-def star_rate(alpha: float) -> float:
-    """Return the error rate of ROBUST, IGNORES and FOLLOWS with a star, where `alpha` is that without one.
-
-    Example:
-        >>> star_rate(0.05)
-        0.2
-    """
-    return min(0.5, _STAR * alpha)
+# Verdicts after which nobody looks again, and whom a small sample would have to show against them.
+REASSURING = {"ROBUST": "who collapse", "IGNORES": "who react", "FOLLOWS": "who do not follow"}
+# What FOLLOWS* may err by, in units of alpha: one study in five at the usual alpha.
+_STAR_OF_FOLLOWS = 4
 
 
 class Settings(NamedTuple):
@@ -32,6 +24,7 @@ class Settings(NamedTuple):
         min_subjects: with fewer a claim is described, not judged.
         margin_abstain: largest share of subjects that may paint something where nothing should be painted.
         missing_share: a larger share of missing cases counts as the worst value.
+        star_alpha: error rate that ROBUST and IGNORES with a star are proven to keep; 1: the interval alone decides.
     """
 
     alpha: float
@@ -43,11 +36,21 @@ class Settings(NamedTuple):
     min_subjects: int = 10
     margin_abstain: float = 0.10
     missing_share: float = 0.05
+    star_alpha: float = 1.0
 
-    @property
-    def star_alpha(self) -> float:
-        """Error rate, over its family, of a verdict that reassures and carries a star."""
-        return star_rate(self.alpha)
+    def star_rate(self, verdict: str) -> float:
+        """Return the error rate that `verdict` with a star is proven to keep, over its family; 1: none.
+
+        FOLLOWS always keeps 4 alpha: of twelve patients of whom 5% go the other way half of all samples hold none.
+
+        Example:
+            >>> settings = Settings(0.05, 0.10, 0.05, 99, 0, "patient")
+            >>> settings.star_rate("IGNORES"), settings.star_rate("FOLLOWS"), settings.star_rate("FRAGILE")
+            (1.0, 0.2, 1.0)
+        """
+        if verdict == "FOLLOWS":
+            return min(self.star_alpha, 0.5, _STAR_OF_FOLLOWS * self.alpha)
+        return self.star_alpha if verdict in REASSURING else 1.0
 
     def checked(self) -> Settings:
         """Return the settings, or raise InputError where a limit is out of range."""
@@ -60,6 +63,8 @@ class Settings(NamedTuple):
             value = getattr(self, name)
             if not 0 < value < 1:
                 raise InputError(f"{name}: expected a share between 0 and 1, got {value!r}")
+        if not 0 < self.star_alpha <= 1:
+            raise InputError(f"star_alpha: expected an error rate above 0 and up to 1, got {self.star_alpha!r}")
         return self
 
     def too_few(self, n_subjects: int) -> str:

@@ -43,6 +43,7 @@ def verdicts(
     unit: str = "subject",
     min_subjects: int = 10,
     missing_share: float = 0.05,
+    star_alpha: float = 1.0,
     higher_is_better: Mapping[str, bool | None] | None = None,
 ) -> pd.DataFrame:
     """Return one row per claim: what the model does with its prompt, and what it is robust to.
@@ -69,6 +70,8 @@ def verdicts(
         unit: what a subject is called in the sentences ("patient", "image").
         min_subjects: with fewer (at least 6) every claim is UNTESTABLE: described, not judged.
         missing_share: a verdict with a larger share of missing cases must also hold with them counted against it.
+        star_alpha: error rate in (0, 1] that ROBUST* and IGNORES* are proven to keep, INCONCLUSIVE where they are
+            not; 1: the interval alone gives the star.
         higher_is_better: directions of metrics that are not in `METRICS`.
 
     Returns:
@@ -99,6 +102,7 @@ def verdicts(
         min_subjects,
         margin_abstain,
         missing_share,
+        star_alpha,
     ).checked()
     changes = pair(rows, CHANGE, "itself") if CHANGE in table.columns else None
     harmless = harmless_conditions(rows)

@@ -49,9 +49,7 @@ def limitations(runs: Sequence[RunTables], frames: Frames, facts: Sequence[RunFa
         " phrasings may differ.",
         "Margins are choices made in the plan. A change inside a margin can still matter for one patient.",
         "A verdict without a star is certified: a distribution-free test over independent units agrees. A star"
-        f" ({_starred(frames)}) says that it does not: rare reactions or collapses stay open. IGNORES*, ROBUST* and"
-        " FOLLOWS* may be wrong in up to four times as many studies as without it, and are INCONCLUSIVE where not even"
-        " that is shown.",
+        f" ({_starred(frames)}) says that the interval alone decided: rare reactions or collapses stay open.",
         "A missing reaction says that the words were not used here, not that the model cannot use them.",
     ]
     if any(f.subject_is_image for f in facts):

@@ -10,11 +10,12 @@ from robustness.forecasts.spread import Sd, SpreadModel
 from robustness.metrics.inference.power import bound_power, gap_found, smallest_p
 from robustness.metrics.inference.upper_bound import subjects_for_zero_reactions
 from robustness.metrics.verdicts.robustness import measure_of
-from robustness.metrics.verdicts.settings import star_rate
 from robustness.metrics.verdicts.spread import EXCESS
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from robustness.plans.audit import StatisticsSpec
 
 
 class ClaimForecast(NamedTuple):
@@ -106,13 +107,18 @@ def _never_prompt(planned: PlannedRun, row: dict[Any, Any], n: int, needed: int)
             f"no paraphrase baseline: paraphrases of fewer than {stats.min_subjects} {planned.unit}s"
         )
     elif n < needed:
-        starred = subjects_for_zero_reactions(stats.margin_change, alpha=star_rate(stats.alpha))
-        best = "IGNORES*" if n >= starred else "INCONCLUSIVE"
+        best = "IGNORES*" if n >= _subjects_for_a_star(stats, stats.margin_change) else "INCONCLUSIVE"
         never["IGNORES"] = f"{n} of the {needed} {planned.unit}s that certify it ({best} at best)"
     smallest = smallest_p(n, resamples=stats.resamples)
     if smallest >= stats.alpha:
         never["detectable"] = f"the smallest p value of {n} {planned.unit}s is {smallest:.3g}"
     return never
+
+
+def _subjects_for_a_star(stats: StatisticsSpec, margin: float) -> int:
+    if stats.star_alpha >= 1:
+        return stats.min_subjects
+    return subjects_for_zero_reactions(margin, alpha=stats.star_alpha)
 
 
 def _robustness(planned: PlannedRun, spread: SpreadModel, row: dict[Any, Any], alpha: float) -> ClaimForecast:
@@ -122,7 +128,7 @@ def _robustness(planned: PlannedRun, spread: SpreadModel, row: dict[Any, Any], a
     stats = planned.plan.statistics
     never = {"any verdict": str(row["rule"])} if n < stats.min_subjects else {}
     if not never and measure_of(row["metric"], margin).bounded:
-        least = subjects_for_zero_reactions(margin, alpha=star_rate(stats.alpha))
+        least = _subjects_for_a_star(stats, margin)
         if n < least:
             never["ROBUST"] = f"{n} of the {least} {planned.unit}s that even ROBUST* takes (INCONCLUSIVE at best)"
     return ClaimForecast(

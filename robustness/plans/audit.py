@@ -155,7 +155,8 @@ class StatisticsSpec(StrictModel):
     """``[statistics]``: margins and error rates, stated before the run.
 
     With fewer than `min_subjects` subjects nothing is judged. A verdict with more than `missing_share` of its cases
-    missing must also hold with them counted as the worst value.
+    missing must also hold with them counted as the worst value. ROBUST and IGNORES keep their star only where they are
+    proven to err in at most `star_alpha` of studies; 1: the interval alone gives it.
     """
 
     alpha: float = Field(default=0.05, gt=0, lt=0.25)
@@ -167,6 +168,7 @@ class StatisticsSpec(StrictModel):
     resamples: int = Field(default=9999, ge=99)
     min_subjects: int = Field(default=10, ge=6)
     missing_share: float = Field(default=0.05, gt=0, lt=1)
+    star_alpha: float = Field(default=1.0, gt=0, le=1)
 
     def verdict_options(self) -> dict[str, Any]:
         """Return the options of `robustness.metrics.verdicts.verdicts.verdicts` that the plan states."""

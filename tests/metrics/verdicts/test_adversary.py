@@ -134,14 +134,15 @@ class TestAFewCasesThatAreMissing:
 
 
 class TestStars:
-    """A star on ROBUST, IGNORES and FOLLOWS has a proven error rate too; a warning keeps its star."""
+    """With `star_alpha`, ROBUST and IGNORES with a star have a proven error rate too, FOLLOWS always; a warning keeps it."""
 
     @pytest.mark.parametrize(
         ("n", "verdict"), [(12, "INCONCLUSIVE"), (15, "INCONCLUSIVE"), (16, "ROBUST*"), (29, "ROBUST")]
     )
     def test_nobody_loses(self, n, verdict):
-        found = verdict_of(paired(np.zeros(n)))
+        found = verdict_of(paired(np.zeros(n)), star_alpha=0.2)
         assert found["verdict"] == verdict
+        assert verdict_of(paired(np.zeros(n)))["verdict"].rstrip("*") == "ROBUST"
         if verdict == "INCONCLUSIVE":
             assert f"0 of {n} patients lose more than that" in found["sentence"]
             assert (
@@ -152,8 +153,14 @@ class TestStars:
 
     @pytest.mark.parametrize(("n", "verdict"), [(20, "INCONCLUSIVE"), (32, "IGNORES*"), (59, "IGNORES")])
     def test_nobody_reacts(self, n, verdict):
-        found = verdict_of(battery("blind", n), "prompt")
+        found = verdict_of(battery("blind", n), "prompt", star_alpha=0.2)
         assert (found["verdict"], found["n_needed"] if n < 59 else 59) == (verdict, 59)
+        assert verdict_of(battery("blind", n), "prompt")["verdict"].rstrip("*") == "IGNORES"
+
+    @pytest.mark.parametrize("star_alpha", [0, -0.1, 1.5, float("nan")])
+    def test_an_error_rate_out_of_range_is_refused(self, star_alpha):
+        with pytest.raises(InputError, match="star_alpha: expected an error rate above 0 and up to 1"):
+            rb.verdicts(paired(np.zeros(12)), star_alpha=star_alpha)
 
     @pytest.mark.parametrize("n", [12, 20, 30])
     def test_a_twentieth_that_goes_the_other_way_is_not_followed(self, n):

@@ -219,7 +219,7 @@ def test_stars_and_kinds_of_interval_are_those_that_occur(runs: tuple[RunTables,
     verdicts = runs[0].verdicts.assign(verdict="REACTS*")
     effects = runs[0].effects.assign(ci_method=["a way", *["another"] * (len(runs[0].effects) - 1)])
     report = content.build([replace(runs[0], verdicts=verdicts, effects=effects)])
-    assert any("A star (here REACTS*) says that it does not" in line for line in report.limitations)
+    assert any("A star (here REACTS*) says that the interval alone" in line for line in report.limitations)
     changed = effects[effects["condition"] != "clean"]["ci_method"].value_counts()
     text = next(p.text for p in report.methods if p.title == "Effects")
     assert f"another ({changed['another']} effects)" in text

@@ -39,8 +39,7 @@ def _outcome(run, tmp_path, gate, **more):
         ('test = "retention"\ncondition = "image:*"\nat_least = 0.99', "fail"),
         ('test = "ignores"\nattribute = "side"', "fail"),
         ('test = "ignores"\nattribute = "size"', "inconclusive"),
-        # Nobody reacted; but 40 patients, beside a claim that reacts, could miss the few who do.
-        ('test = "follows"\nattribute = "size"', "inconclusive"),
+        ('test = "follows"\nattribute = "size"', "fail"),
         ('test = "follows"\nattribute = "side"', "inconclusive"),
     ],
 )
