@@ -94,8 +94,9 @@ def starred(verdict: str, certificate: Certificate, settings: Settings, *, n: in
 
     Certified: the e-value reaches 1 / alpha. Where a star must be proven too (`Settings.star_rate` below 1), a verdict
     that reassures (ROBUST, IGNORES, FOLLOWS) takes an e-value of 1 / that rate for it; else it is INCONCLUSIVE, for a
-    sample so small shows nothing of patients who are rare. A verdict that warns (FRAGILE, UNSTABLE, REACTS) keeps its star whatever the
-    e-value: to withhold a warning would do more harm. So does one on values without ends, which have no e-value.
+    sample so small shows nothing of patients who are rare. A verdict that warns (FRAGILE, UNSTABLE, REACTS) keeps its
+    star whatever the e-value: to withhold a warning would do more harm. So does one on values without ends, which have
+    no e-value.
 
     Args:
         n: subjects.

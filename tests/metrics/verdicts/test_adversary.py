@@ -134,7 +134,7 @@ class TestAFewCasesThatAreMissing:
 
 
 class TestStars:
-    """With `star_alpha`, ROBUST and IGNORES with a star have a proven error rate too, FOLLOWS always; a warning keeps it."""
+    """With `star_alpha` a starred ROBUST or IGNORES has a proven error rate too, FOLLOWS always; a warning stays."""
 
     @pytest.mark.parametrize(
         ("n", "verdict"), [(12, "INCONCLUSIVE"), (15, "INCONCLUSIVE"), (16, "ROBUST*"), (29, "ROBUST")]

@@ -11,6 +11,7 @@ from robustness.gates.decisions import ErrorRates, no_proven_inferiority, noninf
 from robustness.metrics.inference.intervals import t_interval
 from robustness.metrics.inference.mean_interval import claim_interval
 from robustness.metrics.inference.planning import subjects_to_decide
+from robustness.metrics.verdicts.spread import EXCESS, subject_spread
 from tests.metrics.tables import paired, rows_of
 from tests.metrics.verdicts.test_cannot_mislead import one, rewording_moves_a_tenth, shares
 
@@ -146,3 +147,50 @@ class TestFragile:
 
     def test_a_change_beyond_both_is_fragile(self):
         assert moving(noise=0.04, wording=0.0, image=0.3).loc[("robustness", IMAGE), "verdict"] == "FRAGILE"
+
+
+def _table(subjects=12, images=3, seed=0):
+    rng = np.random.default_rng(seed)
+    ids = [(f"s{s}", f"c{s}_{i}") for s in range(subjects) for i in range(images)]
+    n = len(ids)
+    base = pd.DataFrame({"subject_id": [s for s, _ in ids], "case_id": [c for _, c in ids], "model": "m"})
+    clean = base.assign(condition="clean", family="clean", dice=0.8, mask_change=0.0)
+    swap = base.assign(
+        condition="antonym:size",
+        family="prompt",
+        attribute="size",
+        dice=0.8 - rng.normal(0.1, 0.05, n),
+        mask_change=rng.uniform(0, 0.4, n),
+    )
+    words = base.assign(condition="paraphrase", family="prompt", dice=0.8, mask_change=rng.uniform(0, 0.1, n))
+    return pd.concat([clean, swap, words], ignore_index=True)
+
+
+def _sd_of_means(table, column):
+    return table.groupby("subject_id")[column].mean().std(ddof=1)
+
+
+def test_it_is_the_standard_deviation_of_the_subjects_mean_effects():
+    table = _table()
+    found = subject_spread(table, ["dice", "mask_change", "absent"])
+    swap = table[table.condition == "antonym:size"]
+    assert found["antonym:size", "dice"] == pytest.approx(_sd_of_means(swap, "dice"))
+    assert found["antonym:size", "mask_change"] == pytest.approx(_sd_of_means(swap, "mask_change"))
+
+
+def test_the_excess_is_the_change_beyond_rewording():
+    table = _table()
+    swap, words = (table[table.condition == c].set_index("case_id") for c in ("antonym:size", "paraphrase"))
+    excess = swap.assign(excess=swap.mask_change - words.mask_change)
+    assert subject_spread(table, ["dice"])["antonym:size", EXCESS] == pytest.approx(_sd_of_means(excess, "excess"))
+
+
+def test_what_does_not_spread_is_left_out():
+    assert ("paraphrase", "dice") not in subject_spread(_table(), ["dice"])
+
+
+def test_of_two_models_the_larger_spread_counts():
+    table = _table()
+    calm = table.assign(model="n", dice=0.8 + (table.dice - 0.8) / 10)
+    both = subject_spread(pd.concat([table, calm], ignore_index=True), ["dice"])
+    assert both["antonym:size", "dice"] == subject_spread(table, ["dice"])["antonym:size", "dice"]

@@ -1,9 +1,17 @@
+from __future__ import annotations
+
 import tomllib
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+import robustness as rb
 from robustness.errors import InputError
-from robustness.plans.audit import load_plan, parse_plan
+from robustness.plans.audit import EngineSpec, ModelSpec, load_plan, parse_plan
+from robustness.plans.data_source import DataSource, data_source
+from robustness.workflows.loading import load_all, load_spec
+from tests.synthetic import reads_side, write_dataset
 
 TREE = {"model": {"name": "clipseg"}, "data": {"path": "data/polyp"}}
 
@@ -93,3 +101,138 @@ class TestLoadPlan:
         file.write_text('seed = 1\n[model]\nname = "clipseg"\n[data]\npath = "x"\n')
         with pytest.raises(InputError, match=message):
             load_plan(file, overrides=[override])
+
+
+NETWORK = {"name": "film-unet", "config": {"image_size": 32}, "device": "cpu"}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_dataset(tmp_path_factory.mktemp("data") / "set", images=2)
+
+
+def plan_of(data, *models, **engine):
+    tree = {"model": list(models), "data": {"path": str(data), "prompt": "p2"}, "engine": engine}
+    return parse_plan({**tree, "perturbations": {"prompt": ["empty"], "image": []}})
+
+
+def test_arithmetic_reaches_every_network_that_leaves_it_open(data):
+    own = {**NETWORK, "precision": "float32", "options": {"channels_last": False}}
+    plan = plan_of(data, NETWORK, own, precision="bf16", channels_last=True, compile=True)
+    models, _ = load_all(plan)
+    assert [(m.precision, m.channels_last, m.compiled) for m in models] == [
+        ("bf16", True, True),
+        ("float32", False, True),
+    ]
+
+
+def test_options_of_a_model_work_without_the_engine(data):
+    (model,), _ = load_all(plan_of(data, {**NETWORK, "options": {"channels_last": True, "compiled": True}}))
+    assert (model.precision, model.channels_last, model.compiled) == ("float32", True, True)
+
+
+def test_a_black_box_runs_as_it_is(tmp_path):
+    file = tmp_path / "box.py"
+    file.write_text("def make():\n    return lambda images, prompts: [i[..., 0] * 0.0 for i in images]\n")
+    spec = ModelSpec(name="python", checkpoint=f"{file}:make")
+    assert load_spec(spec, engine=EngineSpec(precision="bf16", compile=True)).name == "box"
+
+
+def test_a_loaded_model_keeps_its_arithmetic(data, tmp_path):
+    model = rb.segmenter(reads_side, name="reader")
+    with pytest.raises(InputError, match="engine: expected no 'compile' for a loaded model; give it to load_model"):
+        rb.audit(model, rb.load_dataset(data, prompt="p2"), out=tmp_path / "run", engine={"compile": True})
+
+
+def test_where_codes_lie_and_what_is_read_ahead_is_no_other_plan(data):
+    plain = plan_of(data, NETWORK).sha256()
+    assert plan_of(data, NETWORK, cache="codes", cache_gib=2.0, prefetch=0).sha256() == plain
+    assert plan_of(data, NETWORK, precision="bf16").sha256() != plain
+    assert plan_of(data, NETWORK, cache="codes", cache_dtype="float16").sha256() != plain
+
+
+@pytest.mark.parametrize(
+    ("engine", "message"),
+    [
+        ({"prefech": 3}, "prefetch"),
+        ({"prefetch": -1}, "prefetch"),
+        ({"cache_gib": 0.0}, "cache_gib"),
+        ({"precision": "bf17"}, "precision"),
+        ({"cache_dtype": "int8"}, "cache_dtype"),
+    ],
+)
+def test_what_cannot_be_used_is_named(data, engine, message):
+    with pytest.raises(InputError, match=message):
+        plan_of(data, NETWORK, **engine)
+
+
+def test_paths_among_a_models_options_are_looked_up_beside_the_plan(tmp_path, monkeypatch):
+    seen = {}
+    monkeypatch.setattr("robustness.runners.models.load.load_model", lambda name, **options: seen.update(options))
+    (tmp_path / "sam").mkdir()
+    load_spec(ModelSpec(name="grounded-sam", options={"sam_from": "sam", "tokenizer": "a/hub-name"}), folder=tmp_path)
+    assert seen["sam_from"] == str(tmp_path / "sam")
+    assert seen["tokenizer"] == "a/hub-name"
+
+
+BASE: dict[str, Any] = {"model": {"name": "unet"}, "data": {"path": "data"}}
+
+
+def test_a_plan_without_the_new_keys_writes_and_hashes_none_of_them() -> None:
+    written = parse_plan(BASE).to_toml()
+    for key in ("joint", "trained_on", "published"):
+        assert key not in written
+
+
+def test_a_grid_may_be_one_table_several_or_a_written_condition(tmp_path: Any) -> None:
+    grid = {"image": ["jpeg@3"], "prompt": ["empty"]}
+    one = parse_plan({**BASE, "perturbations": {"joint": grid}})
+    assert one.perturbations.joint == parse_plan({**BASE, "perturbations": {"joint": [grid]}}).perturbations.joint
+    both = parse_plan({**BASE, "perturbations": {"joint": [grid, "image:jpeg@1+empty"]}})
+    file = tmp_path / "plan.toml"
+    file.write_text(both.to_toml(), encoding="utf-8")
+    assert load_plan(file) == both
+    assert load_plan(file).sha256() == both.sha256() != one.sha256()
+
+
+@pytest.mark.parametrize(
+    ("grid", "near"),
+    [({"image": ["jpeg"], "prompts": ["empty"]}, "prompt"), ({"image": [], "prompt": ["empty"]}, "image")],
+)
+def test_a_grid_that_cannot_be_read_names_the_key(grid: dict[str, Any], near: str) -> None:
+    with pytest.raises(InputError, match=near):
+        parse_plan({**BASE, "perturbations": {"joint": grid}})
+
+
+def test_what_a_model_was_finetuned_on_is_one_name_or_several() -> None:
+    for value in ("kvasir", ["kvasir", "clinicdb"]):
+        plan = parse_plan({**BASE, "model": {"name": "unet", "trained_on": value}})
+        assert plan.model[0].trained_on == value
+
+
+def test_a_folder_is_itself() -> None:
+    assert data_source(Path("data/kvasir")) == DataSource(Path("data/kvasir"))
+
+
+def test_a_plan_names_path_prompt_and_reading(tmp_path: Path) -> None:
+    (tmp_path / "cases.csv").write_text("image,mask\n")
+    plan = tmp_path / "audit.toml"
+    plan.write_text(
+        "[[data]]\npath = 'cases.csv'\nprompt = 'p3'\nmodality = 'MRI'\nsplit = 'test'\nslices = { every = 3 }\n"
+        "[[data]]\npath = 'other.csv'\n"
+    )
+    named = data_source(plan)
+    assert named == DataSource(tmp_path / "cases.csv", "p3", "MRI", {"slices": {"every": 3}})
+
+
+@pytest.mark.parametrize("prompt", ["'random'", "['p2', 'p3']"])
+def test_several_prompts_name_none(tmp_path: Path, prompt: str) -> None:
+    (tmp_path / "a.toml").write_text(f"[data]\npath = 'x'\nprompt = {prompt}\n")
+    assert data_source(tmp_path / "a.toml").prompt is None
+
+
+@pytest.mark.parametrize("text", ["", "[data]\nsplit = 'test'\n", "data = 3\n", "data = []\n"])
+def test_a_plan_without_data_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.toml").write_text(text)
+    with pytest.raises(InputError, match="path in the plan"):
+        data_source(tmp_path / "a.toml")

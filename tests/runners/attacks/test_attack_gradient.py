@@ -22,7 +22,7 @@ from robustness.runners.inference.segmenter import SplitNetwork
 from robustness.runners.models.load import load_model
 from robustness.runners.training.loss import DiceAndCrossEntropy
 from robustness.seeds import generator
-from tests.runners.attack_models import Linear, case_of, linear, picture, segmenter, smooth
+from tests.runners.small_models import Linear, case_of, linear, picture, segmenter, smooth
 
 SETTINGS = AttackSettings()
 BCE = AttackSettings(loss="bce")

@@ -22,7 +22,7 @@ from robustness.runners.models.black_box.callable import BlackBox
 from robustness.runners.models.load import load_model
 from robustness.seeds import generator
 from robustness.types import Case, CaseInfo, NotApplicable, Prompt
-from tests.runners.attack_models import case_of, smooth
+from tests.runners.small_models import case_of, smooth
 from tests.synthetic import disc, write_dataset
 
 EPS = 8 / 255

@@ -9,15 +9,19 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image as PILImage
+from PIL import Image as PilImage
 
+import robustness as rb
 from robustness.results import COLUMNS, FLAGS, MEASURED
 from robustness.run_folder import RunFolder
 from robustness.runners.audit.parts import Part
+from robustness.runners.audit.rerun import SAMPLE, sampled_images, shows_noise
 from robustness.runners.audit.results_table import results_table
 from robustness.runners.audit.row_progress import STEP, RowProgress
 from robustness.runners.audit.rows import ResultRow, SeriesIdentity
 from robustness.runners.audit.scoring import resize_nearest
 from robustness.types import CaseInfo, Prompt
+from tests.synthetic import reads_side, write_dataset
 
 SERIES = SeriesIdentity("m", "d", "test")
 INFO = CaseInfo("c", "i", "s", "polyp", (Prompt("a polyp"),), {"groups": {"scanner": "A"}})
@@ -90,3 +94,118 @@ def test_masks_are_resized_as_pil_does(size, side):
     mask = np.random.default_rng(0).random(size) > 0.5
     expected = PILImage.fromarray(mask.astype(np.uint8) * 255).resize((side, side), PILImage.Resampling.NEAREST)
     np.testing.assert_array_equal(resize_nearest(mask, (side, side)), np.asarray(expected) > 0)
+
+
+IMAGES = [f"s{number:02d}" for number in range(50)]
+
+
+class TestSample:
+    def test_few_images_are_all_run_twice(self):
+        assert sampled_images(IMAGES[:SAMPLE], first=8, seed=0) == set(IMAGES[:SAMPLE])
+
+    def test_of_many_a_sample_with_the_whole_first_part(self):
+        sample = sampled_images(IMAGES, first=8, seed=0)
+        assert len(sample) == SAMPLE
+        assert set(IMAGES[:8]) <= sample
+
+    def test_a_large_first_part_is_run_twice_whole(self):
+        assert sampled_images(IMAGES, first=40, seed=0) == set(IMAGES[:40])
+
+    def test_another_seed_draws_another_sample_and_order_does_not_count(self):
+        assert sampled_images(IMAGES, first=8, seed=0) != sampled_images(IMAGES, first=8, seed=1)
+        turned = [*IMAGES[:8], *reversed(IMAGES[8:])]
+        assert sampled_images(IMAGES, first=8, seed=0) == sampled_images(turned, first=8, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "noisy"), [([0.0, 0.0], False), ([0.0, 1e-6], True), ([float("nan"), 0.0], False), ([], False)]
+)
+def test_noise_is_any_change_of_a_mask_between_two_equal_runs(changes, noisy):
+    rows = pd.DataFrame({"condition": ["rerun"] * len(changes), "mask_change": pd.Series(changes, dtype=float)})
+    other = pd.DataFrame({"condition": ["antonym:side"], "mask_change": [0.5]})
+    assert shows_noise(pd.concat([rows, other])) is noisy
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return rb.load_dataset(write_dataset(tmp_path_factory.mktemp("set") / "set", images=36), prompt="p5")
+
+
+class TestAudit:
+    def _twice(self, predict, data, out):
+        model = rb.segmenter(predict, name="model")
+        rows = rb.audit(model, data, perturbations=["empty"], out=out, report=False).results()
+        return rows[rows.condition == "rerun"].case_id.nunique(), rows[rows.condition == "clean"].case_id.nunique()
+
+    def test_a_quiet_model_runs_a_sample_twice(self, data, tmp_path):
+        twice, clean = self._twice(reads_side, data, tmp_path / "run")
+        assert twice / clean == SAMPLE / 36
+
+    def test_a_noisy_model_runs_every_image_twice(self, data, tmp_path):
+        rng = np.random.default_rng(0)
+
+        def noisy(images, prompts):
+            return [np.clip(p + rng.normal(0, 0.6, p.shape), 0, 1) for p in reads_side(images, prompts)]
+
+        twice, clean = self._twice(noisy, data, tmp_path / "run")
+        assert twice == clean
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """Predictions of the reader, as its own audit saved them."""
+    data = rb.load_dataset(write_dataset(tmp_path / "set", images=4), prompt="p5")
+    direct = rb.audit(
+        rb.segmenter(reads_side, name="reader"),
+        data,
+        perturbations=["antonym:side", "paraphrase", "gaussian_noise"],
+        severities=[1],
+        out=tmp_path / "direct",
+        report=False,
+        engine={"save_predictions": True},
+    )
+    return data, direct, tmp_path / "direct" / "predictions" / "reader" / "set"
+
+
+def _again(data, folder, out):
+    return rb.audit(
+        rb.load_predictions(folder, name="reader"),
+        data,
+        perturbations=["antonym:side", "paraphrase", "gaussian_noise"],
+        severities=[1],
+        out=out,
+        report=False,
+    )
+
+
+def test_saved_masks_score_as_the_direct_audit_did(stored, tmp_path):
+    data, direct, folder = stored
+    again = _again(data, folder, tmp_path / "again").results()
+    before = direct.results()
+    assert again.dice.equals(before.dice)
+    assert again.mask_change.equals(before.mask_change)
+
+
+def test_a_missing_mask_is_an_error_in_its_row_only(stored, tmp_path):
+    data, _, folder = stored
+    (folder / "antonym_side" / "s01_left.png").unlink()
+    (folder / "clean" / "s02_left.png").unlink()
+    rows = _again(data, folder, tmp_path / "again").results()
+    failed = rows[rows.error != ""]
+    assert set(zip(failed.condition, failed.case_id, strict=True)) == {
+        ("antonym:side", "s01_left"),
+        ("clean", "s02_left"),
+        ("rerun", "s02_left"),
+    }
+    without_clean = rows[(rows.case_id == "s02_left") & (rows.condition == "antonym:side")]
+    assert without_clean.dice.notna().all()
+    assert without_clean.mask_change.isna().all()
+
+
+def test_a_mask_of_another_size_is_an_error_in_its_row(stored, tmp_path):
+    data, _, folder = stored
+    PilImage.fromarray(np.zeros((7, 9), np.uint8)).save(folder / "antonym_side" / "s01_left.png")
+    rows = _again(data, folder, tmp_path / "again").results()
+    failed = rows[rows.error != ""]
+    assert failed.case_id.tolist() == ["s01_left"]
+    assert "7" in failed.error.iloc[0]

@@ -19,7 +19,7 @@ import torch
 from robustness.errors import InputError
 from robustness.runners.training.finetune import finetune
 from robustness.workflows.finetune import finetune as with_curves
-from tests.runners.training_data import FAST, SMALL
+from tests.runners.small_models import FAST, SMALL
 from tests.synthetic import write_dataset
 
 MARKER = "ROBUSTNESS_RESUME_MARKER"

@@ -9,7 +9,7 @@ from robustness.errors import InputError
 from robustness.runners.models.instances import NOTHING, InstanceNetwork
 from robustness.runners.models.load import load_model
 from robustness.types import Segmenter
-from tests.runners.instance_models import assert_cached_codes_give_full_forwards
+from tests.runners.small_models import assert_cached_codes_give_full_forwards
 
 TEXTS = ["polyp", "one small pink round polyp, located in top right of the image", "", "left ventricle"]
 

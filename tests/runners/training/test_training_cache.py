@@ -9,7 +9,7 @@ from robustness.runners.training.feature_cache import fingerprint, image_key, op
 from robustness.runners.training.feature_store import FileStore
 from robustness.runners.training.finetune import finetune
 from robustness.runners.training.setup import set_up
-from tests.runners.training_data import FAST, SMALL, TINY, losses, same, settings_of, weights
+from tests.runners.small_models import FAST, SMALL, TINY, losses, same, settings_of, weights
 from tests.synthetic import write_dataset
 
 FROZEN = {"epochs": 3, "freeze": ["image", "text"], "augment": ["reword", "misword"]}

@@ -11,7 +11,7 @@ from robustness.plans.finetune import load_train_plan, parse_train_plan
 from robustness.runners.training import loggers as loggers_module
 from robustness.runners.training.finetune import finetune
 from robustness.runners.training.loggers import LoggingObserver, training_loggers
-from tests.runners.training_data import FAST, rows
+from tests.runners.small_models import FAST, rows
 from tests.synthetic import write_dataset
 
 

@@ -14,7 +14,7 @@ from robustness.runners.models.load import load_model
 from robustness.runners.training.finetune import finetune
 from robustness.runners.training.lora import add_adapters
 from robustness.runners.training.parts import freeze, parameters_by_part
-from tests.runners.training_data import FAST, SMALL, TINY, same, settings_of, weights
+from tests.runners.small_models import FAST, SMALL, TINY, same, settings_of, weights
 from tests.synthetic import write_dataset
 
 pytest.importorskip("peft", reason="the extra `lora` is not installed")

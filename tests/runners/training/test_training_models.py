@@ -6,7 +6,7 @@ import torch
 from robustness.runners.models.load import load_model
 from robustness.runners.training.finetune import finetune
 from robustness.runners.training.parts import lone_values_use_running_statistics, parameters_by_part
-from tests.runners.training_data import TINY, rows, settings_of, weights
+from tests.runners.small_models import TINY, rows, settings_of, weights
 from tests.synthetic import write_dataset
 
 TEXT = ["clipseg", "cris", "biomedclipseg", "biomedclipseg-d"]

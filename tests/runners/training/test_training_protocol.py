@@ -11,7 +11,7 @@ from robustness.runners.training.loss import training_loss
 from robustness.runners.training.samples.cases import TrainingCases
 from robustness.runners.training.samples.resized_cases import open_split
 from robustness.runners.training.schedule import learning_rate, plateaus, since_best
-from tests.runners.training_data import FAST, TINY, rows
+from tests.runners.small_models import FAST, TINY, rows
 from tests.synthetic import write_dataset
 
 

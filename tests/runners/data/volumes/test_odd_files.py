@@ -11,8 +11,8 @@ import pytest
 
 from robustness.errors import InputError
 from tests.runners.data.volumes import phantom
-from tests.runners.data.volumes.head_sets import AFFINE, HEAD, VALUES, load, mask, series, shown
-from tests.runners.data.volumes.head_sets import plain as plain_cases
+from tests.runners.data.volumes.phantom import AFFINE, HEAD, VALUES, load, mask, series, shown
+from tests.runners.data.volumes.phantom import plain as plain_cases
 
 for library in ("nibabel", "pydicom", "SimpleITK", "highdicom"):
     pytest.importorskip(library)

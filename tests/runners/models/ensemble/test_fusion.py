@@ -12,7 +12,7 @@ from robustness.runners.inference.engine import Engine
 from robustness.runners.inference.request import Request
 from robustness.runners.models.load import load_model
 from robustness.runners.training.finetune import finetune
-from tests.runners.training_data import rows, same, weights
+from tests.runners.small_models import rows, same, weights
 from tests.synthetic import write_dataset
 
 SIDE = 32

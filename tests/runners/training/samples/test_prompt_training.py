@@ -15,7 +15,7 @@ from robustness.runners.training.samples.absent_targets import AbsentTargets
 from robustness.runners.training.samples.cases import TrainingCases
 from robustness.runners.training.samples.counterfactual import Counterfactuals
 from robustness.runners.training.samples.resized_cases import open_split
-from tests.runners.training_data import FAST, TINY, largest_difference, rows, same, weights
+from tests.runners.small_models import FAST, TINY, largest_difference, rows, same, weights
 from tests.synthetic import write_dataset
 
 
@@ -43,7 +43,7 @@ class TestAbsentTargets:
 
     def test_the_split_that_it_reads_counts_among_the_hashed_files(self, data):
         from robustness.runners.training.setup import _cases_of
-        from tests.runners.training_data import SMALL
+        from tests.runners.small_models import SMALL
 
         segmenter = load_model("film-unet", config=SMALL, device="cpu")
         spec = TrainDataSpec(path=str(data), prompt=["p2"], counterfactual_split="test")

@@ -14,7 +14,7 @@ from robustness.runners.training.samples.cases import TrainingCases
 from robustness.runners.training.samples.counterfactual import Counterfactuals
 from robustness.runners.training.samples.resized_cases import open_split
 from robustness.types import CaseInfo, DataContext
-from tests.runners.training_data import FAST, same, weights
+from tests.runners.small_models import FAST, same, weights
 from tests.synthetic import write_dataset
 
 EPOCHS = 40

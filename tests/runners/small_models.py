@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import csv
+import itertools
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 
 from robustness.runners.inference.embedding import Tensors
+from robustness.runners.inference.engine import Engine
 from robustness.runners.inference.preprocess import Preprocess
+from robustness.runners.inference.request import Request
 from robustness.runners.inference.segmenter import NetworkSegmenter, SplitNetwork
 from robustness.types import Case, Prompt
 from tests.synthetic import disc
@@ -68,3 +74,60 @@ def smooth(seed: int = 0, size: tuple[int, int] = (48, 64), *, gray: bool = Fals
     channels = [base + rng.normal(0, 4, size) for _ in range(1 if gray else 3)]
     pixels = np.clip(np.stack(channels, axis=2), 0, 255).astype(np.uint8)
     return np.repeat(pixels, 3, axis=2) if gray else pixels
+
+
+def assert_cached_codes_give_full_forwards(model, images, texts, whole_forward):
+    """Every image under every text: encoded once, and the maps are those of whole forward passes."""
+    pairs = list(itertools.product(range(len(images)), texts))
+    engine = Engine(model, batch_size=5, image_batch=2, resolution="network")
+    maps = np.stack(list(engine.predict([Request(images[i], f"image{i}", text) for i, text in pairs])))
+    assert (engine.counters.n_image_encodes, engine.counters.n_text_encodes) == (len(images), len(texts))
+    expected, _ = whole_forward(model, [images[i] for i, _ in pairs], [text for _, text in pairs])
+    np.testing.assert_allclose(maps, expected.sigmoid()[:, 0], atol=1e-4)
+    by_image = maps.reshape(len(images), len(texts), -1)
+    assert np.ptp(by_image, axis=0).max() > 0.01
+    assert np.ptp(by_image, axis=1).max() > 0.01
+
+
+SMALL = {"image_size": 32, "widths": [8, 16], "token_width": 16, "text_width": 24}
+FAST = {
+    "config": SMALL,
+    "device": "cpu",
+    "batch_size": 5,
+    "lr": 5e-3,
+    "quiet": True,
+    "prompt": ["p2", "p6"],
+    "loggers": "none",
+}
+TINY = {"config": {"preset": "tiny"}, "device": "cpu", "quiet": True, "lr": 1e-2, "loggers": "none"}
+
+
+def weights(folder):
+    return load_file(Path(folder) / "model.safetensors")
+
+
+def rows(folder):
+    with (Path(folder) / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def losses(folder):
+    return [[float(row[key]) for key in ("loss", "val_loss", "val_dice")] for row in rows(folder)]
+
+
+def same(first, second):
+    return first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
+
+
+def largest_difference(first, second):
+    return max(float((first[k].float() - second[k].float()).abs().max()) for k in first)
+
+
+def settings_of(name, folder):
+    """Return what the tiny preset of `name` needs: BiomedCLIPSeg's vocabulary is none that lies here."""
+    if not name.startswith("biomedclipseg"):
+        return TINY
+    words = "[PAD] [UNK] [CLS] [SEP] one small left right caudate nucleus in axial t1 brain mri , located the of image"
+    path = Path(folder) / "vocab.txt"
+    path.write_text("\n".join(words.split()))
+    return {**TINY, "options": {"tokenizer": str(path)}}
