@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from robustness.reports.words import condition_words, count
+
 MOSTLY_EMPTY = 0.95
 OFTEN_EMPTY = 0.10
 
@@ -54,3 +56,30 @@ def often_empty(results: pd.DataFrame, series: str) -> str:
         f"{series}: {silence.n_empty:,} of {silence.n:,} clean predictions on inputs that show the structure are empty"
         " masks: an empty mask cannot lose what it does not hold, so little change there is no robustness."
     )
+
+
+def known_empty(rows: pd.DataFrame) -> int:
+    """Count the rows that are known to need an empty mask: the reference is empty, or the prompt asks for it."""
+    return int((rows["both_empty"].eq(True).fillna(False) | rows["hallucinated"].eq(True).fillna(False)).sum())
+
+
+def empty_by_condition(rows: pd.DataFrame, *, most: int = 5) -> list[str]:
+    """Return one sentence per flag that occurs, "missed" and "hallucinated": under which conditions, the largest first.
+
+    Args:
+        rows: of one series.
+        most: conditions named; the others are summed up.
+    """
+    sentences = []
+    for flag in ("missed", "hallucinated"):
+        flagged = rows[rows[flag].eq(True).fillna(False)]["condition"].astype(str).value_counts(sort=True)
+        flagged = flagged[flagged > 0].sort_index().sort_values(ascending=False, kind="stable")
+        sizes = rows["condition"].astype(str).value_counts()
+        named = [
+            f"{condition_words(str(c))}: {n:,} of {count(int(sizes[c]), 'row')}" for c, n in flagged[:most].items()
+        ]
+        rest = flagged[most:]
+        named += [f"{count(len(rest), 'further condition')}: {int(rest.sum()):,}"] if len(rest) else []
+        if named:
+            sentences.append(f"{flag} by condition: {'; '.join(named)}.")
+    return sentences

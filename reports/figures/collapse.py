@@ -57,7 +57,9 @@ class Collapse(FigureEntry):
         changes = count(len(rows), "prompt change")
         alt = f"Mask change against distance of the text embeddings for {changes}: {points}."
         table = table_of(rows, "t-collapse", "Text and mask", _TABLE_COLUMNS)
-        return [FigureText("collapse", "collapse", "", "Mask change against distance of the texts", alt, table)]
+        says = _partly_measured(source.frames.results)
+        title = "Mask change against distance of the texts"
+        return [FigureText("collapse", "collapse", "", title, alt, table, says)]
 
     def draw(self, caption: FigureText, frames: Frames) -> go.Figure:
         """Return the plot."""
@@ -83,14 +85,12 @@ _TICKS = (0.0, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.
 def collapse_table(results: pd.DataFrame) -> pd.DataFrame:
     """Return, for every prompt change, the mean distance of its text embedding and the mean mask change.
 
-    Columns `COLUMNS`; means over units with t intervals. Empty where the rows hold no column `text_distance`
+    Columns `COLUMNS`; means over units with t intervals. The mask change is that of all texts of a case, as in the
+    effects, also where only some of them have a distance. Empty where the rows hold no column `text_distance`
     (1 - cosine similarity of the text embeddings of the changed and of the clean prompt, 0 to 2).
     """
-    if DISTANCE not in results:
-        return pd.DataFrame(columns=list(COLUMNS))
-    used = results[(results["family"] == "prompt") & pd.to_numeric(results[DISTANCE], errors="coerce").notna()]
     records: list[dict[str, Any]] = []
-    for (series, condition), rows in used.groupby(["series", "condition"], sort=False):
+    for (series, condition), rows in _changes(results):
         far, moved = unit_interval(rows, DISTANCE), unit_interval(rows, "mask_change")
         records.append(
             {
@@ -107,6 +107,28 @@ def collapse_table(results: pd.DataFrame) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(records, columns=list(COLUMNS))
+
+
+def _changes(results: pd.DataFrame) -> list[tuple[tuple[str, str], pd.DataFrame]]:
+    """Return the applicable rows of every prompt change that has a text distance in any row."""
+    if DISTANCE not in results:
+        return []
+    used = results[(results["family"] == "prompt") & results["applicable"].fillna(True).astype(bool)]
+    groups = [((str(s), str(c)), rows) for (s, c), rows in used.groupby(["series", "condition"], sort=False)]
+    return [(name, rows) for name, rows in groups if pd.to_numeric(rows[DISTANCE], errors="coerce").notna().any()]
+
+
+def _partly_measured(results: pd.DataFrame) -> tuple[str, ...]:
+    """Say of which changes only some texts have a distance."""
+    sentences = []
+    for (series, condition), rows in _changes(results):
+        n = int(pd.to_numeric(rows[DISTANCE], errors="coerce").notna().sum())
+        if n < len(rows):
+            sentences.append(
+                f"{series}, {short_words(condition)}: the mask change is the mean over {count(len(rows), 'row')}, the"
+                f" distance that over the {n:,} for which one is recorded."
+            )
+    return tuple(sentences)
 
 
 def collapse_plot(results: pd.DataFrame) -> go.Figure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ import pandas as pd
 
 from robustness.reports.data.datatable import Column, DataTable, table_of
 from robustness.reports.data.determinism import certificate_text
+from robustness.reports.data.empty_masks import empty_by_condition, known_empty
 from robustness.reports.data.frames import Frames
 from robustness.reports.data.prompt_truth import truth_text
 from robustness.reports.data.run_tables import RunTables
@@ -133,9 +135,10 @@ def _effects(runs: Sequence[RunTables], frames: Frames) -> str:
 def _verdicts(runs: Sequence[RunTables], frames: Frames) -> str:
     rows = frames.verdicts[frames.verdicts["claim"] == "prompt"]
     return (
-        f"{count(len(rows), 'claim')} by fixed rules, first that holds: FOLLOWS (where a second target exists, the"
-        " mask goes to both), REACTS, UNSTABLE, IGNORES, else INCONCLUSIVE. The quantity is the mask change of the"
-        f" swap minus the mask change of mere paraphrases; margin for mask change {setting(runs, 'margin_change')},"
+        f"{count(len(rows), 'claim')}{_families(rows)} by fixed rules, first that holds: FOLLOWS (where a second target"
+        " exists, the mask goes to both), REACTS, UNSTABLE, IGNORES, else INCONCLUSIVE. The quantity is the mask change"
+        " of the swap minus the mask change of mere paraphrases; margin for mask change"
+        f" {setting(runs, 'margin_change')},"
         f" for Dice {setting(runs, 'margin_dice')}. The intervals shown are those that the rules used, their level and"
         " the number of claims that share the error rate stand next to them (FOLLOWS: Holm over the claims with a"
         " second target; REACTS: step-down max-T; else level 1 − 2·alpha/m). “Detectable” means that"
@@ -146,10 +149,26 @@ def _verdicts(runs: Sequence[RunTables], frames: Frames) -> str:
 def _robustness(runs: Sequence[RunTables], frames: Frames) -> str:
     rows = frames.verdicts[frames.verdicts["claim"] == "robustness"]
     return (
-        f"{count(len(rows), 'claim')}. ROBUST: the upper end of the interval of the loss is below the margin;"
-        f" FRAGILE: its lower end is above; without a star where a distribution-free test agrees. Margin"
-        f" {setting(runs, 'margin_dice')} for Dice and IoU. An improvement is not fragile."
+        f"{count(len(rows), 'claim')}{_families(rows)}. ROBUST: the upper end of the interval of the loss is"
+        " below the margin; FRAGILE: its lower end is above; without a star where a distribution-free test agrees."
+        f" Margin {setting(runs, 'margin_dice')} for Dice and IoU. An improvement is not fragile."
     )
+
+
+def _families(rows: pd.DataFrame) -> str:
+    """Say how many claims share an error rate, by model, data set and metric; "" where that is not recorded."""
+    recorded = rows[pd.to_numeric(rows["m"], errors="coerce").notna()]
+    if recorded.empty:
+        return ""
+    sizes = [int(size) for size in recorded.groupby(["series", "dataset", "metric"], sort=False)["m"].max()]
+    if len(set(sizes)) > 1:
+        by_size = recorded["m"].astype(int).value_counts().sort_index(ascending=False)
+        shares = "; ".join(f"{size} for {count(int(n), 'claim')}" for size, n in by_size.items())
+        return f" (claims that share the error rate: {shares})"
+    several = [n for n in ("series", "dataset", "metric") if recorded[n].nunique() > 1]
+    basis = listing([{"series": "model", "dataset": "data set"}.get(name, name) for name in several])
+    each = f" (one family per {basis})" if basis else ""
+    return f" in {'1 family' if len(sizes) == 1 else f'{len(sizes)} families'} of {sizes[0]}{each}"
 
 
 def _power(frames: Frames) -> str:
@@ -162,14 +181,18 @@ def _power(frames: Frames) -> str:
 
 
 def _empty(frames: Frames) -> str:
-    parts = []
+    parts, where = [], []
     for series, rows in frames.results.groupby("series", sort=False):
-        counts = [f"{_true(rows[name])} {words}" for name, words in _FLAGS]
-        parts.append(f"{series}: {', '.join(counts)}")
+        parts.append(
+            f"{series}: {_true(rows['both_empty'])} both empty, {_true(rows['missed'])} missed,"
+            f" {_true(rows['hallucinated'])} hallucinated among {count(known_empty(rows), 'row')} known to need an"
+            " empty mask"
+        )
+        where += [f" {series}, {words}" for words in empty_by_condition(rows, most=_MOST)]
     return (
         "Both masks empty counts as agreement (Dice 1), exactly one empty as complete failure (Dice 0); no case"
-        f" leaves the pairing. Rows concerned, over all conditions: {'; '.join(parts)}. Rows whose prompt asks for what"
-        " is not there are flagged against the empty mask that it asks for."
+        f" leaves the pairing. Rows concerned, over all conditions: {'; '.join(parts)}.{''.join(where)} Rows whose"
+        " prompt asks for what is not there are flagged against the empty mask that it asks for."
     )
 
 
@@ -179,10 +202,26 @@ def _rows(frames: Frames) -> str:
         off = int((~rows["applicable"].fillna(True).astype(bool)).sum())
         failed = int(rows["error"].fillna("").astype(str).ne("").sum())
         parts.append(f"{series}: {count(len(rows), 'row')}, {off:,} not applicable, {failed:,} with errors")
-    return "; ".join(parts) + ". Reasons are counted below."
+    return f"{'; '.join(parts)}. {reasons_text(frames)}".rstrip()
 
 
-_FLAGS = (("both_empty", "both empty"), ("missed", "missed"), ("hallucinated", "hallucinated"))
+def reasons_text(frames: Frames) -> str:
+    """Count the reasons for which rows were not applicable or failed, the most frequent first; "" where none was."""
+    rows = frames.results
+    off = rows[~rows["applicable"].fillna(True).astype(bool)]["note"].fillna("no reason recorded").astype(str)
+    failed = rows["error"].fillna("").astype(str)
+    sentences = []
+    for title, reasons in (("Not applicable", off), ("Errors", failed[failed.ne("")])):
+        counted = Counter(reasons).most_common()
+        named = [f"{reason} ({count(n, 'row')})" for reason, n in counted[:_MOST]]
+        rest = sum(n for _, n in counted[_MOST:])
+        named += [f"{count(len(counted) - _MOST, 'further reason')} ({count(rest, 'row')})"] if rest else []
+        sentences += [f"{title}: {'; '.join(named)}."] if named else []
+    return " ".join(sentences)
+
+
+# Reasons and conditions beyond so many are summed up.
+_MOST = 5
 
 
 def _true(column: pd.Series) -> int:

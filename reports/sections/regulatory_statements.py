@@ -8,12 +8,13 @@ from typing import Any
 import pandas as pd
 
 from robustness.reports.data.claims import ORDER, ROBUST_ORDER
+from robustness.reports.data.empty_masks import empty_by_condition, known_empty
 from robustness.reports.data.model_facts import model_facts
 from robustness.reports.data.prompt_truth import truth_text
 from robustness.reports.data.run_tables import RunTables
 from robustness.reports.data.unit_means import unit_interval
 from robustness.reports.figures.attacks import attack_says, attack_table, attack_title
-from robustness.reports.sections.methods import setting
+from robustness.reports.sections.methods import reasons_text, setting
 from robustness.reports.sections.regulatory_context import RegulatoryContext, clean_by_series
 from robustness.reports.words import (
     MISSING,
@@ -190,8 +191,11 @@ def _failures(d: RegulatoryContext) -> list[str]:
         worst = rows.assign(dice=pd.to_numeric(rows["dice"])).nsmallest(20, "dice")
         cases = [f"{c} ({number(v)})" for c, v in zip(worst["case_id"], worst["dice"], strict=True)]
         statements.append(
-            f"{who}, unchanged input: {missed} missed, {made_up} hallucinated. Lowest Dice: {listing(cases)}."
+            f"{who}, unchanged input: {missed} missed, {made_up} hallucinated among"
+            f" {count(known_empty(rows), 'case')} known to need an empty mask. Lowest Dice: {listing(cases)}."
         )
+        everything = d.frames.results[d.frames.results["series"] == who]
+        statements += [f"{who}, {words}" for words in empty_by_condition(everything)]
     return statements
 
 
@@ -200,7 +204,7 @@ def _missing(d: RegulatoryContext) -> list[str]:
     off = int((~rows["applicable"].fillna(True).astype(bool)).sum())
     failed = int(rows["error"].fillna("").astype(str).ne("").sum())
     return [
-        f"{count(len(rows), 'row')}: {off:,} not applicable, {failed:,} with errors; reasons are counted below.",
+        f"{count(len(rows), 'row')}: {off:,} not applicable, {failed:,} with errors. {reasons_text(d.frames)}".rstrip(),
         "Both masks empty counts as agreement (Dice 1), exactly one empty as complete failure (Dice 0, HD95 the image"
         " diagonal). No row leaves the pairing unseen.",
         *([f"{count(d.unusable, 'image')} could not be decoded."] if d.unusable else []),
@@ -225,7 +229,8 @@ def _security(d: RegulatoryContext) -> list[str]:
 
 
 def _limits(d: RegulatoryContext) -> list[str]:
-    undecided = d.frames.verdicts[d.frames.verdicts["verdict"].isin(["INCONCLUSIVE", "IGNORES*", "ROBUST*"])]
+    names = d.frames.verdicts["verdict"].astype(str)
+    undecided = d.frames.verdicts[names.eq("INCONCLUSIVE") | names.str.endswith("*")]
     needed = pd.to_numeric(undecided["n_needed"], errors="coerce").dropna()
     statements = list(d.limitations)
     if len(needed):

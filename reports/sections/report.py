@@ -198,7 +198,7 @@ _VERDICTS = (
     Column("share_high", "share high", "number", hidden=True),
     Column("n_images", "cases", "count", hidden=True, link="rows"),
     Column("n_missing", "cases missing", "count", hidden=True),
-    Column("n_needed", "units needed", "count", hidden=True),
+    Column("n_needed", "units needed", "count"),
     Column("level", "level", "number", hidden=True),
     Column("m", "claims", "count", hidden=True),
     Column("certified", "certified", hidden=True),
