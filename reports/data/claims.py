@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -21,6 +21,9 @@ ORDER = (
     "UNTESTABLE",
 )
 ROBUST_ORDER = ("FRAGILE", "FRAGILE*", "INCONCLUSIVE", "ROBUST*", "ROBUST", "UNTESTABLE")
+
+
+_BY_DICE = "By Dice it is decided that the class is not heeded: see “Read this first”."
 
 
 @dataclass(frozen=True)
@@ -80,8 +83,11 @@ def claims_of(verdicts: pd.DataFrame, claim: str) -> list[Claim]:
     return [_claim(i, verdicts.iloc[i].to_dict()) for i in positions]
 
 
-def attribute_blocks(frames: Frames) -> tuple[AttributeBlock, ...]:
-    """Group prompt claims by attribute, those that the words move most first."""
+def attribute_blocks(frames: Frames, *, unheeded: Container[str] = ()) -> tuple[AttributeBlock, ...]:
+    """Group prompt claims by attribute, those that the words move most first.
+
+    Claims on another class refer to the page's warning for the series in `unheeded`.
+    """
     attributes = [
         _attribute(a, c) for a, c in zip(frames.verdicts["attribute"], frames.verdicts["condition"], strict=True)
     ]
@@ -91,6 +97,8 @@ def attribute_blocks(frames: Frames) -> tuple[AttributeBlock, ...]:
     judged = {(c.series, c.condition) for c in abstention}
     prompt = [c for c in claims_of(frames.verdicts, "prompt") if (c.series, c.condition) not in judged]
     for claim in (*prompt, *abstention):
+        if claim.condition == "wrong_class" and claim.series in unheeded:
+            claim = replace(claim, says=f"{claim.says}. {_BY_DICE}")
         groups.setdefault(attributes[claim.row], []).append(claim)
     ranked = sorted(groups.items(), key=lambda item: (min(strength(c.verdict) for c in item[1]), -_reach(item[1])))
     return tuple(AttributeBlock(a, _title(a), _lines(claims, frames.series)) for a, claims in ranked)

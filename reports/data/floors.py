@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -25,10 +26,17 @@ def floor_scores(effects: pd.DataFrame, results: pd.DataFrame | None = None, *, 
     return floors if painted is None else pd.concat([floors, painted], ignore_index=True)
 
 
+class Unheeded(NamedTuple):
+    """That a model does not heed the class, by Dice: the fact, and the warning of the page that starts with it."""
+
+    fact: str
+    warning: str
+
+
 def unheeded_class(
     effects: pd.DataFrame, verdicts: pd.DataFrame, margin: float | None, notes: Sequence[str]
-) -> list[str]:
-    """Return one sentence per model whose Dice is shown to stay when the prompt asks for another class.
+) -> dict[str, Unheeded]:
+    """Return, by series, what is said of a model whose Dice is shown to stay when the prompt asks for another class.
 
     Args:
         effects: rows with `series`, `model`, `condition`, `metric`, `clean_mean`, `perturbed_mean`, `effect` and the
@@ -39,20 +47,27 @@ def unheeded_class(
             no second one.
     """
     if margin is None:
-        return []
+        return {}
     rows = effects[(effects["condition"] == "wrong_class") & (effects["metric"] == "dice")]
     shown = rows[pd.to_numeric(rows["ci_high"], errors="coerce") < float(margin)]
     judged = verdicts[(verdicts["condition"] == "wrong_class") & (verdicts["claim"] == "prompt")]
     decided = dict(zip(judged["series"], judged["verdict"], strict=True))
-    return [
-        f"{row['series']} does not heed the class that is asked for: under prompts for another class it still scores"
-        f" {number(row['perturbed_mean'])} against the first target, of {number(row['clean_mean'])} when asked for that"
-        f" (loss {number(row['effect'])} {interval(row['ci_low'], row['ci_high'])}, within the margin of {margin:g})."
-        " It cannot be trusted to find a structure by its name. This is about the class alone, not about other words;"
-        f" by mask change the verdict on target words is {decided.get(row['series'], 'not given')}."
-        for row in shown.to_dict("records")
-        if not any(note.startswith(f"No robustness of {row['model']} ") for note in notes)
-    ]
+    found: dict[str, Unheeded] = {}
+    for row in shown.to_dict("records"):
+        if any(note.startswith(f"No robustness of {row['model']} ") for note in notes):
+            continue
+        fact = (
+            f"{row['series']} does not heed the class that is asked for: under prompts for another class it still"
+            f" scores {number(row['perturbed_mean'])} against the first target, of {number(row['clean_mean'])} when"
+            f" asked for that (loss {number(row['effect'])} {interval(row['ci_low'], row['ci_high'])}, within the"
+            f" margin of {margin:g})."
+        )
+        found[str(row["series"])] = Unheeded(
+            fact,
+            f"{fact} It cannot be trusted to find a structure by its name. This is about the class alone, not about"
+            f" other words; by mask change the verdict on target words is {decided.get(row['series'], 'not given')}.",
+        )
+    return found
 
 
 def _all_ones(results: pd.DataFrame) -> pd.DataFrame | None:

@@ -9,7 +9,8 @@ import pandas as pd
 
 from robustness.reports.data.origins import Origin, origins
 from robustness.reports.data.run_tables import RunTables
-from robustness.results import part_name
+from robustness.reports.words import listing
+from robustness.results import is_attack, parse_condition, part_name
 
 
 @dataclass(frozen=True)
@@ -64,3 +65,15 @@ def _with_second_target(gallery: pd.DataFrame, results: pd.DataFrame) -> pd.Data
 
 def _asks_for_second(condition: object) -> bool:
     return any(part_name(part) == "other" for part in str(condition).split("+"))
+
+
+def severities_text(results: pd.DataFrame) -> tuple[str, ...]:
+    """Say which severities of the image changes were run; nothing where all of 1 to 5 were, or no image change."""
+    parsed = {str(c): parse_condition(str(c)) for c in results["condition"].unique() if not is_attack(str(c))}
+    severities = {condition.severity for condition in parsed.values() if condition.family == "image"}
+    absent = [str(severity) for severity in range(1, 6) if severity not in severities]
+    if not severities or not absent:
+        return ()
+    present = listing([str(severity) for severity in sorted(severities)])
+    noun = "Severity" if len(severities) == 1 else "Severities"
+    return (f"{noun} {present} of 1 to 5; {listing(absent)} {'was' if len(absent) == 1 else 'were'} not run.",)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import pandas as pd
 
 from robustness.reports.data.claims import Claim
@@ -12,6 +14,13 @@ UNKNOWN_TARGET = 0.5
 _SCORES = ("dice", "dice_other", "mask_change")
 SHOULD_MOVE = ("follow", "abstain", "change")
 SHOULD_STAY = ("invariant", "none", "")
+
+
+class Harm(NamedTuple):
+    """What is at stake where a finding holds: `value` in [0, 1], and what it is a value of."""
+
+    value: float
+    name: str
 
 
 class HarmTable:
@@ -35,7 +44,12 @@ class HarmTable:
         self._losses = dict(zip(zip(dice["series"], dice["condition"], strict=True), effects, strict=True))
 
     def harm(self, claim: Claim, sort: str, expectation: str) -> float | None:
-        """Return the harm of a claim in [0, 1], or None where the verdict holds nothing against the model.
+        """Return the value of `named`."""
+        found = self.named(claim, sort, expectation)
+        return None if found is None else found.value
+
+    def named(self, claim: Claim, sort: str, expectation: str) -> Harm | None:
+        """Return the harm of a claim with its name, or None where the verdict holds nothing against the model.
 
         FRAGILE: the loss of Dice; where the mask change is judged, at least the Dice distance of changed and clean
         mask, c / (2 - c) for a change c = 1 - IoU. HALLUCINATES: the share of units that paint something. A word with
@@ -48,21 +62,27 @@ class HarmTable:
         """
         verdict, condition = claim.verdict.rstrip("*"), claim.condition
         if sort == "abstention":
-            return _bounded(claim.estimate) if verdict == "HALLUCINATES" else None
+            share = Harm(_bounded(claim.estimate), "share of units that paint something")
+            return share if verdict == "HALLUCINATES" else None
         if sort == "robustness":
             if verdict != "FRAGILE" or expectation not in SHOULD_STAY:
                 return None
             moved = distance(claim.estimate or 0.0) if claim.metric == "mask_change" else 0.0
-            return max(_bounded(self._losses.get((claim.series, condition))), moved)
+            lost = _bounded(self._losses.get((claim.series, condition)))
+            return Harm(moved, "Dice distance of changed to clean mask") if moved > lost else Harm(lost, "Dice lost")
         if verdict == "UNSTABLE":
-            return distance(self._mean(claim.series, "paraphrase", "mask_change") or claim.estimate or 0.0)
+            change = self._mean(claim.series, "paraphrase", "mask_change") or claim.estimate or 0.0
+            return Harm(distance(change), "Dice distance of reworded to clean mask")
         if expectation == "follow" and verdict in ("IGNORES", "REACTS"):
             other = self._mean(claim.series, condition, "dice_other")
-            return self._unknown(claim.series) if other is None else 1.0 - other
-        return self._unknown(claim.series) if verdict == "IGNORES" and expectation in SHOULD_MOVE else None
+            if other is not None:
+                return Harm(1.0 - other, "1 − Dice to the target that was asked for")
+            return self.unknown(claim.series)
+        return self.unknown(claim.series) if verdict == "IGNORES" and expectation in SHOULD_MOVE else None
 
-    def _unknown(self, series: str) -> float:
-        return UNKNOWN_TARGET * _bounded(self._mean(series, "clean", "dice"))
+    def unknown(self, series: str) -> Harm:
+        """Return what is at stake where a word is ignored and its target is not known: half the clean Dice."""
+        return Harm(UNKNOWN_TARGET * _bounded(self._mean(series, "clean", "dice")), "half the clean Dice")
 
     def _mean(self, series: str, condition: str, column: str) -> float | None:
         if column not in self._means or (series, condition) not in self._means.index:

@@ -16,7 +16,7 @@ from robustness.reports.sections import findings, headline, overview, provenance
 from robustness.reports.sections.findings import Finding
 from robustness.reports.sections.headline import Headline, Phrase
 from robustness.reports.sections.overview import Overview
-from robustness.reports.words import count, listing, number
+from robustness.reports.words import count, listing
 
 # So many series get their words; of more the counts alone are told.
 _IN_FULL = 2
@@ -35,7 +35,8 @@ def run_summary(run_dirs: str | Path | Sequence[str | Path]) -> tuple[str, ...]:
     facts = [fact for run in runs for fact in provenance.run_facts(run)]
     units = {series: fact.unit for fact in facts for series in fact.series}
     overviews = overview.overviews(frames, model_facts(runs), expected_table(frames), units=units)
-    worst = findings.worst_findings(frames, Gallery(), most=len(frames.series))
+    unheeded = {series: one for run in runs for series, one in provenance.unheeded(run).items()}
+    worst = findings.worst_findings(frames, Gallery(), most=len(frames.series), unheeded=unheeded)
     lines = []
     for fact in provenance.merge_facts(facts):
         images = "" if fact.n_images is None else f" on {count(fact.n_images, 'image')}"
@@ -87,7 +88,8 @@ def _series_lines(first: Overview, words: Headline, worst: Sequence[Finding], *,
     yield from _wrapped("untested", next((f.text for f in first.facts if f.label == "Not testable"), ""))
     for finding in worst[:1]:
         yield from _wrapped(
-            "worst", f"{finding.verdict} under {finding.words} (harm {number(finding.harm, 2)} of Dice)"
+            "worst",
+            f"{finding.verdict} under {finding.words} ({finding.measure})" if finding.verdict else finding.says,
         )
 
 

@@ -76,7 +76,9 @@ def _lines(report: Report) -> Iterator[str]:
         yield from (f"- **{_plain(w)}**" for w in report.warnings)
     if report.findings:
         yield "\n## Worst findings\n"
-        yield from (f"- **{_plain(f.verdict)}** {_plain(f.says)}" for f in report.findings)
+        yield from (
+            f"- **{_plain(f.verdict or 'by Dice')}** {_plain(f.says)} ({_plain(f.measure)})" for f in report.findings
+        )
     yield from _comparisons(report.comparisons)
     if report.edition == "regulatory":
         yield from _regulatory(report)
@@ -104,7 +106,7 @@ def _comparisons(compared: Sequence[Comparison]) -> Iterator[str]:
 def _regulatory(report: Report) -> Iterator[str]:
     for section in report.regulatory:
         yield f"\n## {section.number} {section.title}\n"
-        yield f"Supports evidence for {_plain(section.asked_by)}.\n"
+        yield f"{section.support} {_plain(section.asked_by)}.\n"
         yield from (f"{_plain(statement)}\n" for statement in section.statements)
         for asked in section.questions:
             who = "Stated" if asked.answer else "To be filled in"

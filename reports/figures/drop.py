@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from robustness.reports.data.datatable import table_of
-from robustness.reports.data.frames import Frames
+from robustness.reports.data.frames import Frames, severities_text
 from robustness.reports.figures.figure import EFFECT_COLUMNS, FigureText
 from robustness.reports.figures.forest import forest, span_of
 from robustness.reports.figures.registry import FIGURES, FigureEntry, FigureInput
@@ -28,8 +29,8 @@ class Drop(FigureEntry):
     notebook = "loss"
     heading = "What each change costs"
     note = (
-        "Loss of Dice with its interval, largest first; image changes at their highest severity. Grey band: the margin"
-        " up to which a loss is tolerated. Grey rings carry no robustness verdict."
+        "Loss of Dice with its interval, largest first; image changes at the highest severity that was run. Grey"
+        " band: the margin up to which a loss is tolerated. Grey rings carry no robustness verdict."
     )
 
     def captions(self, source: FigureInput) -> list[FigureText]:
@@ -39,7 +40,8 @@ class Drop(FigureEntry):
         losses = effects[(effects["metric"] == "dice") & effects["condition"].isin(order)]
         losses = losses.assign(place=[order.index(c) for c in losses["condition"]]).sort_values("place")
         per_series = [(i, s, losses[losses["series"] == s]) for i, s in enumerate(source.frames.series)]
-        return [_caption(i, series, rows) for i, series, rows in per_series if len(rows)]
+        says = severities_text(source.frames.results)
+        return [replace(_caption(i, series, rows), says=says) for i, series, rows in per_series if len(rows)]
 
     def draw(self, caption: FigureText, frames: Frames) -> go.Figure:
         """Return the forest plot; all series share conditions and range."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from robustness.reports.data.datatable import table_of
-from robustness.reports.data.frames import Frames
+from robustness.reports.data.frames import Frames, severities_text
 from robustness.reports.figures.drop import drop_conditions, drop_forest
 from robustness.reports.figures.figure import EFFECT_COLUMNS, FigureText
 from robustness.reports.figures.forest import span_of
@@ -28,15 +29,17 @@ class Stability(FigureEntry):
     regulatory = 7
     heading = "How far the mask moves where it should stay"
     note = (
-        "Mean mask change (1 − IoU with the clean mask) with its interval; image changes at their highest severity. A"
-        " mask can move as far as this while its Dice stays: both are judged, each against its own margin (grey band)."
+        "Mean mask change (1 − IoU with the clean mask) with its interval; image changes at the highest severity that"
+        " was run. A mask can move as far as this while its Dice stays: both are judged, each against its own margin"
+        " (grey band)."
     )
 
     def captions(self, source: FigureInput) -> list[FigureText]:
         """Return one caption per series; none where no robustness claim was made on the mask change."""
         rows = _rows(source.frames)
         per_series = [(i, s, rows[rows["series"] == s]) for i, s in enumerate(source.frames.series)]
-        return [_caption(index, series, table) for index, series, table in per_series if len(table)]
+        says = severities_text(source.frames.results)
+        return [replace(_caption(i, series, table), says=says) for i, series, table in per_series if len(table)]
 
     def draw(self, caption: FigureText, frames: Frames) -> go.Figure:
         """Return the forest plot; all series share conditions and range."""

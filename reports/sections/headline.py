@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from robustness.reports.data.claims import (
@@ -18,6 +18,8 @@ from robustness.reports.data.empty_masks import MOSTLY_EMPTY, silent_share
 from robustness.reports.data.frames import Frames
 from robustness.reports.words import listing, metric_words, verdict_style
 
+BY_DICE = "does not heed the class that is asked for, by Dice (see “Read this first”)"
+
 
 @dataclass(frozen=True)
 class Phrase:
@@ -32,17 +34,19 @@ class Phrase:
 class Headline:
     """What the page says first about one series: `prompt` and `image` phrases.
 
-    `nothing` says why nothing can be concluded (the masks are empty); the phrases are empty then.
+    `nothing` says why nothing can be concluded (the masks are empty); the phrases are empty then. `by_dice` says what
+    the page warns of beside all verdicts, empty for nothing.
     """
 
     series: str
     prompt: tuple[Phrase, ...]
     image: tuple[Phrase, ...]
     nothing: str = ""
+    by_dice: str = ""
 
 
-def headlines(frames: Frames) -> tuple[Headline, ...]:
-    """Return one headline per series."""
+def headlines(frames: Frames, *, unheeded: Container[str] = ()) -> tuple[Headline, ...]:
+    """Return one headline per series; `unheeded` are the series that do not heed the class that is asked for."""
     blocks = attribute_blocks(frames)
     kinds: dict[str, list[KindRow]] = {}
     for row in kind_rows(frames):
@@ -55,7 +59,8 @@ def headlines(frames: Frames) -> tuple[Headline, ...]:
             continue
         prompt = _phrases([(leading_verdict(b, index), b.attribute or "the whole prompt") for b in blocks], ORDER)
         image = _phrases([_change_item(rows, index) for rows in kinds.values()], ROBUST_ORDER)
-        lines.append(Headline(series, prompt, image))
+        by_dice = BY_DICE if series in unheeded else ""
+        lines.append(Headline(series, prompt, image, by_dice=by_dice))
     return tuple(lines)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from robustness.reports.data.conventions import DECLARED, guessed_conventions
 from robustness.reports.data.empty_masks import MOSTLY_EMPTY, often_empty, silent_share
-from robustness.reports.data.floors import unheeded_class
+from robustness.reports.data.floors import Unheeded, unheeded_class
 from robustness.reports.data.run_tables import RunTables
 from robustness.reports.words import MISSING, count, friendly, listing
 
@@ -105,11 +105,17 @@ def warnings(runs: Sequence[RunTables], facts: Sequence[Sequence[RunFacts]]) -> 
             series = listing(list(dict.fromkeys(name for fact in mine for name in fact.series)))
             sentences.append(f"{series}: {count(failed, 'row')} could not be evaluated; they are listed under Methods.")
         recorded = [str(w) for w in run.manifest.get("warnings") or () if not str(w).startswith(DECLARED)]
-        margin = _mapping(run.manifest.get("statistics")).get("margin_dice")
-        sentences += unheeded_class(run.effects, run.verdicts, margin, recorded)
+        sentences += [one.warning for one in unheeded(run).values()]
         sentences += [friendly(warning, "") for warning in recorded]
         sentences += guessed_conventions(run)
     return tuple(dict.fromkeys(sentences))
+
+
+def unheeded(run: RunTables) -> dict[str, Unheeded]:
+    """Return what is said, by series, of models that do not heed the class that is asked for."""
+    recorded = [str(w) for w in run.manifest.get("warnings") or ()]
+    margin = _mapping(run.manifest.get("statistics")).get("margin_dice")
+    return unheeded_class(run.effects, run.verdicts, margin, recorded)
 
 
 def _empty_predictions(run: RunTables) -> list[str]:

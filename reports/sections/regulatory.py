@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from robustness.reports.figures.registry import figure_entries
-from robustness.reports.sections.regulatory_context import RegulatoryContext
+from robustness.reports.sections.regulatory_context import RegulatoryContext, without_evidence
 from robustness.reports.sections.regulatory_statements import WRITERS
 from robustness.reports.sections.regulatory_table import ENTRIES
+
+SUPPORT = "Supports evidence for"
+NO_EVIDENCE = "No evidence in this run; asked for by"
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class RegulatorySection:
         statements: what this run shows, one paragraph each.
         blanks: the questions that the submitter has not answered.
         shows: figure families and table ids of the report that belong here.
+        support: what this run is for those documents: evidence, or none.
         questions: what only the submitter can fill in, with the answers that were stated.
     """
 
@@ -38,6 +42,7 @@ class RegulatorySection:
     blanks: tuple[str, ...]
     shows: tuple[str, ...]
     questions: tuple[Question, ...]
+    support: str = SUPPORT
 
 
 def sections(context: RegulatoryContext) -> tuple[RegulatorySection, ...]:
@@ -49,5 +54,8 @@ def sections(context: RegulatoryContext) -> tuple[RegulatorySection, ...]:
         questions = tuple(Question(key, text, context.answers.get(key, "")) for key, text in entry.blanks)
         blanks = tuple(q.question for q in questions if not q.answer)
         statements = tuple(write(context))
-        listed.append(RegulatorySection(place, entry.title, entry.asked_by, statements, blanks, shows, questions))
+        support = NO_EVIDENCE if without_evidence(place, context) else SUPPORT
+        listed.append(
+            RegulatorySection(place, entry.title, entry.asked_by, statements, blanks, shows, questions, support)
+        )
     return tuple(listed)

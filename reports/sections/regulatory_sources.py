@@ -50,8 +50,8 @@ SOURCES: tuple[Source, ...] = (
         "in force since 1 August 2024; as amended by Regulation (EU) 2026/1744 (Digital Omnibus on AI, Official Journal"
         " of 24 July 2026, in force since 27 July 2026) its rules for high-risk systems apply to medical devices"
         " (Annex I) from 2 August 2028, to the uses of Annex III from 2 December 2027",
-        "Art. 9(2), 9(5), 9(8); 10; 11 with Annex IV 1, 2(d), 2(g), 3; 12; 13(3)(b); 14; 15(1), 15(3), 15(4), 15(5);"
-        " 72",
+        "Art. 9(2), 9(5), 9(8); 10; 11 with Annex IV 1, 2(d), 2(g), 3; 13(3)(b); 14; 15(1), 15(3), 15(4), 15(5); 72."
+        " Not Art. 12: it asks for logs that the system in use writes by itself, and the records of an audit are none",
         (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 14, 15),
         "Art. 9, 13(3)(b)(ii), 15(1) to (5) and Annex IV 2(g) read in copies of the text of 2024; the other items and"
         " the dates of 2026 in secondary sources",
@@ -72,9 +72,17 @@ SOURCES: tuple[Source, ...] = (
         "title page, and the topics in summaries that agree; the answers were not read",
     ),
     Source(
-        "IEC 62304, medical device software life cycle (with ISO 13485 for the validation of tools)",
-        "IEC 62304:2006+A1:2015; ISO 13485:2016",
-        "validation of the software that makes this evidence: the table “Validation of this suite” in section 15",
+        "ISO 13485, quality management systems, with ISO/TR 80002-2, validation of software used in them",
+        "ISO 13485:2016; ISO/TR 80002-2:2017",
+        "ISO 13485 4.1.6: validation of the software that makes this evidence, the table “Validation of this suite” in"
+        " section 15",
+        (15,),
+        SOLD,
+    ),
+    Source(
+        "IEC 62304, medical device software life cycle",
+        "IEC 62304:2006+A1:2015",
+        "context only: the life cycle of the device's own software, not the validation of tools",
         (15,),
         SOLD,
     ),

@@ -105,8 +105,8 @@ ENTRIES: tuple[Entry, ...] = (
     ),
     Entry(
         "Adversarial robustness and security",
-        "AI Act 15(5) (data poisoning, model poisoning, adversarial examples); FDA XII; MDR Annex I 17.2, 17.4; MDCG"
-        " 2025-6; ISO/IEC 24029-2 (formal methods; not claimed here)",
+        "AI Act 15(5) (adversarial examples; nothing here on data or model poisoning); FDA XII; MDR Annex I 17.2, 17.4;"
+        " MDCG 2025-6; ISO/IEC 24029-2 (formal methods: no evidence in any run)",
         (
             ("threat_model", "Threat model and security measures of the product"),
             ("training_data_control", "Where training data and weights came from, and who could have changed them"),
@@ -132,8 +132,9 @@ ENTRIES: tuple[Entry, ...] = (
     ),
     Entry(
         "Reproducibility and signature",
-        "AI Act Annex IV 2(g) (test logs and reports dated and signed), 12 (records); IEC 62304 and ISO 13485"
-        " (validation of tools); MI-CLAIM 6; CLAIM 42-43; TRIPOD+AI 18",
+        "AI Act Annex IV 2(g) (test logs and reports dated and signed); ISO 13485 4.1.6 and ISO/TR 80002-2 (validation"
+        " of the software that made this evidence); IEC 62304 (life cycle of the device's software: context, no"
+        " evidence); MI-CLAIM 6; CLAIM 42-43; TRIPOD+AI 18",
         (
             ("responsible", "Name, role and signature of the responsible person"),
             ("contact", "Contact for questions"),

@@ -110,6 +110,7 @@ def build(
     limits = methods.limitations(runs, frames, facts)
     comparisons = _compared(runs, frames)
     given = {**plan_answers(runs), **(answers or {})}
+    unheeded = {series: one for run in runs for series, one in provenance.unheeded(run).items()}
     models, tables = model_facts(runs), _tables(frames, runs)
     alone = paired.not_compared(frames) if compared else ""
     context = RegulatoryContext(runs, frames, facts, limits, gallery.unreadable, given)
@@ -123,11 +124,11 @@ def build(
         notes=provenance.notes(runs),
         models=models,
         overviews=overview.overviews(frames, models, tables[0], units={s: f.unit for f in facts for s in f.series}),
-        headlines=headline.headlines(frames),
+        headlines=headline.headlines(frames, unheeded=unheeded),
         uncertified=bool(frames.verdicts["verdict"].astype(str).str.endswith("*").any()),
-        findings=findings.worst_findings(frames, gallery),
+        findings=findings.worst_findings(frames, gallery, unheeded=unheeded),
         findings_rule=findings.RULE,
-        attributes=attribute_blocks(frames),
+        attributes=attribute_blocks(frames, unheeded=unheeded),
         robustness=kind_rows(frames),
         figures=captions(frames, compared=comparisons, published=published),
         comparisons=comparisons,

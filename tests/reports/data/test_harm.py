@@ -28,11 +28,14 @@ def test_what_breaks_costs_the_dice_lost(frames: Frames) -> None:
     losses = frames.effects[frames.effects["metric"] == "dice"].set_index("condition")["effect"]
     harm = HarmTable(frames).harm(claim("FRAGILE", "image:jpeg@5", estimate=0.3), "robustness", "invariant")
     assert harm == pytest.approx(losses["image:jpeg@5"])
+    named = HarmTable(frames).named(claim("FRAGILE", "image:jpeg@5", estimate=0.3), "robustness", "invariant")
+    assert named.name == "Dice lost"
 
 
 def test_a_moved_mask_costs_its_dice_distance_where_that_is_more(frames: Frames) -> None:
     one = claim("FRAGILE*", "image:jpeg@5", estimate=0.5, metric="mask_change")
     assert HarmTable(frames).harm(one, "robustness", "invariant") == pytest.approx(1 / 3)
+    assert HarmTable(frames).named(one, "robustness", "invariant").name == "Dice distance of changed to clean mask"
     assert distance(0.5) == pytest.approx(1 - 2 * 0.5 / 1.5)
 
 
@@ -81,6 +84,7 @@ def test_a_large_starred_loss_stands_before_a_small_certain_one(runs: tuple[RunT
         effects.loc[(effects["condition"] == condition) & (effects["metric"] == "dice"), "effect"] = loss
     verdicts = verdicts[verdicts["claim"] == "robustness"]
     found = worst_findings(merge([replace(runs[0], verdicts=verdicts, effects=effects)]), Gallery())
+    assert [f.measure for f in found] == ["Dice lost 0.60", "Dice lost 0.11"]
     assert [(f.condition, f.harm) for f in found] == [("image:gamma@5", 0.6), ("image:jpeg@5", 0.11)]
 
 

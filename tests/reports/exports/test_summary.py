@@ -83,7 +83,7 @@ def test_it_says_score_counts_verdicts_and_the_worst_finding(run_folders: list[P
     assert "follows side" in text
     assert "breaks under" in text
     assert "untested made by the test: UNTESTABLE (1 claim)" in text
-    assert "worst    FRAGILE under gaussian noise, severity 5 (harm 0." in text
+    assert "worst    FRAGILE under gaussian noise, severity 5 (Dice lost 0." in text
     assert len(lines) <= 12
 
 

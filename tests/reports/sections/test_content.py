@@ -124,19 +124,24 @@ def test_headlines_tell_the_reader_from_the_blind_model(runs: tuple[RunTables, .
 def test_findings_are_ordered_by_harm_and_of_each_model_the_worst_is_there(runs: tuple[RunTables, ...]) -> None:
     findings = content.build(runs).findings
     assert len(findings) == 3
-    assert [f.harm for f in findings] == sorted((f.harm for f in findings), reverse=True)
+    # A class that is not heeded by Dice, as the page warns, goes before all verdicts.
+    first, *judged = findings
+    assert (first.series, first.condition, first.verdict) == ("film-unet-image-only", "wrong_class", "")
+    assert [f.harm for f in judged] == sorted((f.harm for f in judged), reverse=True)
     assert {f.series for f in findings} == {"film-unet", "film-unet-image-only"}
     assert len({(f.series, f.condition.partition("@")[0]) for f in findings}) == 3
     assert findings[0].picture
-    assert findings[0].verdict == "FRAGILE"
+    assert judged[0].verdict == "FRAGILE"
 
 
 def test_a_word_whose_second_target_is_missed_is_the_worst_finding(runs: tuple[RunTables, ...]) -> None:
     blind = runs[1].results.copy()
     blind.loc[blind["condition"] == "other:side", "dice_other"] = 0.05
     findings = content.build([runs[0], replace(runs[1], results=blind)]).findings
-    assert (findings[0].series, findings[0].condition) == ("film-unet-image-only", "other:side")
-    assert math.isclose(findings[0].harm, 0.95)
+    worst = next(f for f in findings if f.verdict)
+    assert (worst.series, worst.condition) == ("film-unet-image-only", "other:side")
+    assert math.isclose(worst.harm, 0.95)
+    assert worst.measure == "1 − Dice to the target that was asked for 0.95"
 
 
 def test_a_wanted_reaction_is_no_finding(runs: tuple[RunTables, ...]) -> None:

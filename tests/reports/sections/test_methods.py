@@ -7,7 +7,9 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+from robustness.reports.data.frames import severities_text
 from robustness.reports.data.run_tables import RunTables
+from robustness.reports.figures.registry import figure_entries
 from robustness.reports.sections import report as content
 
 
@@ -86,3 +88,28 @@ def test_the_collapse_figure_has_the_mask_change_of_the_effects(runs: tuple[RunT
     assert shown["change"] == pytest.approx(reworded["mask_change"].mean() + 0.1)
     (says,) = next(f for f in made.figures if f.family == "collapse").says
     assert f"mean over {3 * len(reworded)} rows, the distance that over the {len(reworded)} for" in says
+
+
+@pytest.mark.parametrize(
+    ("severities", "says"),
+    [
+        ((3,), ("Severity 3 of 1 to 5; 1, 2, 4 and 5 were not run.",)),
+        ((1, 2, 3, 5), ("Severities 1, 2, 3 and 5 of 1 to 5; 4 was not run.",)),
+        ((1, 2, 3, 4, 5), ()),
+        ((), ()),
+    ],
+)
+def test_severities_that_were_not_run_are_named(
+    runs: tuple[RunTables, ...], severities: tuple[int, ...], says: tuple[str, ...]
+) -> None:
+    rows = runs[0].results.query("family != 'image'")
+    jpeg = runs[0].results.query("condition == 'image:jpeg@5'")
+    changed = [jpeg.assign(condition=f"image:jpeg@{s}", severity=s) for s in severities]
+    assert severities_text(pd.concat([rows, *changed], ignore_index=True)) == says
+
+
+def test_no_figure_calls_a_severity_highest_that_was_only_the_highest_run(runs: tuple[RunTables, ...]) -> None:
+    made = content.build(runs[:1])
+    drop = next(f for f in made.figures if f.family == "drop")
+    assert drop.says == ("Severities 1, 3 and 5 of 1 to 5; 2 and 4 were not run.",)
+    assert not any("at their highest" in entry.note for entry in figure_entries())

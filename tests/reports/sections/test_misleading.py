@@ -190,6 +190,19 @@ def test_a_class_that_changes_nothing_is_warned_of_before_any_number(
             f"still scores {row['perturbed_mean']:.3f} against the first target, of {row['clean_mean']:.3f} when asked"
             in sentences[0]
         )
+    # The warning is the first of the worst findings, without a verdict, and what is undecided refers to it.
+    by_dice = [f for f in report.findings if not f.verdict]
+    assert bool(by_dice) == warned
+    lines = [line for block in report.attributes for line in block.lines if line.condition == "wrong_class"]
+    assert all(("see “Read this first”" in c.says) == warned for line in lines for c in line.claims)
+    assert bool(report.headlines[0].by_dice) == warned
+    if warned:
+        assert report.findings[0] == by_dice[0]
+        assert sentences[0].startswith(by_dice[0].sentence)
+        clean = runs[0].results.query("condition == 'clean'").groupby("subject_id")["dice"].mean().mean()
+        assert by_dice[0].measure == f"half the clean Dice {clean / 2:.2f}"
+        assert report.tables[1].rows[by_dice[0].row][4] == "wrong_class"
+        assert sum(f.condition == "wrong_class" for f in report.findings) == 1
 
 
 def test_of_a_score_that_the_prompt_does_not_make_one_warning_is_enough(runs: tuple[RunTables, ...]) -> None:

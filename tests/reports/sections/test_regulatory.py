@@ -9,6 +9,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -19,6 +20,7 @@ from robustness.plans.audit import parse_plan
 from robustness.plans.report_answers import ReportSpec, report_answers
 from robustness.reports.data.run_tables import RunTables, read_runs
 from robustness.reports.exports.annex import write_annex
+from robustness.reports.exports.summary import markdown
 from robustness.reports.html.page import write_report
 from robustness.reports.sections import report as content
 from robustness.reports.sections.provenance import flatten
@@ -104,7 +106,7 @@ def test_a_file_of_answers_holds_one_table(run_with_plan: Path, tmp_path: Path, 
 
 def test_the_summary_stands_before_the_first_section(run_folders: list[Path], tmp_path: Path) -> None:
     html = write_report(run_folders[0], tmp_path / "reg.html", edition="regulatory").read_text(encoding="utf-8")
-    order = ["<h2>Summary</h2>", "Most harmful findings", "What this run answers", '<h3 class="sub">Texts</h3>']
+    order = ["<h2>Summary</h2>", "Worst findings", "What this run answers", '<h3 class="sub">Texts</h3>']
     places = [html.index(text) for text in [*order, 'id="section-1"']]
     assert places == sorted(places)
     assert (
@@ -149,6 +151,29 @@ def test_every_text_that_a_section_names_is_among_the_sources() -> None:
             assert any(word in entry.asked_by for entry in ENTRIES), word
     assert {n for source in SOURCES for n in source.sections} == set(range(1, 16))
     assert all(source.checked for source in SOURCES)
+
+
+def test_a_section_without_evidence_says_so(runs: tuple[RunTables, ...]) -> None:
+    def bare(results: pd.DataFrame) -> set[int]:
+        made = content.build([replace(runs[0], results=results)], edition="regulatory")
+        return {s.number for s in made.regulatory if s.support.startswith("No evidence in this run")}
+
+    rows = runs[0].results
+    assert bare(rows) == {12, 14}
+    attacked = rows[rows["condition"] == "image:jpeg@5"].assign(condition="image:pgd@5")
+    assert bare(pd.concat([rows, attacked], ignore_index=True)) == {14}
+    assert bare(rows[rows["condition"] != "rerun"]) == {8, 12, 14}
+    text = markdown(content.build(runs[:1], edition="regulatory"))
+    assert text.count("No evidence in this run; asked for by") == 2
+    assert text.count("Supports evidence for") == len(ENTRIES) - 2
+
+
+def test_tools_are_validated_by_the_standard_that_asks_for_it() -> None:
+    last = ENTRIES[14].asked_by
+    assert "ISO 13485 4.1.6 and ISO/TR 80002-2 (validation" in last
+    assert "context, no evidence" in last
+    # Article 12 is about logs of the system in use.
+    assert not re.search(r"AI Act[^;]*\b12\b", " ".join(entry.asked_by for entry in ENTRIES))
 
 
 def test_no_section_claims_conformity(answered: Report) -> None:
