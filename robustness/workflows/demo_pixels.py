@@ -15,6 +15,7 @@ import zlib
 from pathlib import Path
 
 from robustness.disk_errors import DiskError
+from robustness.errors import InputError
 from robustness.files import write_atomic
 from robustness.locks import waiting_lock
 
@@ -77,7 +78,7 @@ def _cached_copy(folder: Path) -> Path:
         for path in packed:
             _copy(path, copy / path.relative_to(folder))
         _unpack(copy / ARCHIVE, copy)
-    except (OSError, DiskError) as error:
+    except (OSError, DiskError, InputError) as error:
         raise DiskError(
             f"demo data: expected a place for the images, neither {folder} nor {copy} can be written to ({error}); "
             "make one of them writable or set XDG_CACHE_HOME"

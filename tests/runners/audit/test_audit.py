@@ -101,7 +101,7 @@ class TestVerdicts:
         # Each of the six follows by most of its Dice, which the betting certificate takes as enough; reacting is not.
         assert verdicts.loc["other:side", "verdict"] == "FOLLOWS"
         assert verdicts.loc["antonym:side", "verdict"] == "REACTS*"
-        assert verdicts.loc["antonym:size", "verdict"] == "INCONCLUSIVE"
+        assert verdicts.loc["antonym:size", "verdict"] in ("IGNORES*", "INCONCLUSIVE")
 
     def test_the_blind_model_follows_nothing(self, data, tmp_path):
         run = rb.audit(
@@ -114,9 +114,8 @@ class TestVerdicts:
         )
         verdicts = run.verdicts()
         prompt = verdicts[verdicts.claim == "prompt"]
-        # Six subjects of whom nobody reacts show too little even for IGNORES*.
-        assert set(prompt.verdict) <= {"INCONCLUSIVE", "UNTESTABLE"}
-        assert prompt.sentence.str.contains("the interval alone would say IGNORES").sum() >= 5
+        assert set(prompt.verdict) <= {"IGNORES*", "UNTESTABLE"}
+        assert (prompt.verdict == "IGNORES*").sum() >= 5
 
 
 class TestManyTexts:

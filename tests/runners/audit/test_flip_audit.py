@@ -55,10 +55,7 @@ def test_a_model_that_reads_nothing_loses_nothing_in_either(runs: dict[str, Run]
 
 def test_the_flip_is_judged_and_the_control_is_not(runs: dict[str, Run]) -> None:
     claims = runs["reads_side"].verdicts()
-    flipped = claims[claims["condition"] == FLIP].query("metric == 'dice'")
-    # Twelve images that lose nothing: ROBUST* takes 16.
-    assert flipped["verdict"].tolist() == ["INCONCLUSIVE"]
-    assert "the interval alone would say ROBUST" in flipped["sentence"].iloc[0]
+    assert claims[claims["condition"] == FLIP].query("metric == 'dice'")["verdict"].tolist() == ["ROBUST*"]
     assert claims[claims["condition"] == CONTROL].empty
 
 
