@@ -87,7 +87,7 @@ def robustness_decisions(
     """Return (cell, decision, further columns) of every judged condition.
 
     ROBUST: the upper bound of the mean effect lies below the margin, level 1 - 2 alpha / m. FRAGILE: the lower bound
-    lies above it. A star: the e-value of the same claim, closed over the family, does not reach 1 / alpha; see `starred`.
+    lies above it. A star: the e-value of the same claim, closed over the family, does not reach 1 / alpha.
     """
     changed = [int(c) for c in conditions.cells.index[conditions.cells["family"] != CLEAN]]
     every = [_condition(pairs, conditions, cell) for cell in changed]

@@ -117,7 +117,7 @@ def load_dataset(
     set_modality = "" if modality or any(record.modality for record in chosen) else set_modality
     notes = dataset_notes(chosen, repeats, subjects, source, options, scale, modality=set_modality, origin=origin)
     infos = with_groups(_one_spelling(infos), groups)
-    spec = {"path": url_of(path) or str(source), "name": name, "split": split, "prompt": prompt}
+    spec: dict[str, Any] = {"path": url_of(path) or str(source), "name": name, "split": split, "prompt": prompt}
     spec |= {"subject": subject, "choose": choose, "modality": modality, "limit": limit}
     spec |= _stated(
         splits=None if splits is None else str(splits),
