@@ -98,7 +98,7 @@ def attribute_blocks(frames: Frames, *, unheeded: Container[str] = ()) -> tuple[
     prompt = [c for c in claims_of(frames.verdicts, "prompt") if (c.series, c.condition) not in judged]
     for claim in (*prompt, *abstention):
         if claim.condition == "wrong_class" and claim.series in unheeded:
-            claim = replace(claim, says=f"{claim.says}. {_BY_DICE}")
+            claim = replace(claim, says=f"{claim.says.rstrip('.')}. {_BY_DICE}")
         groups.setdefault(attributes[claim.row], []).append(claim)
     ranked = sorted(groups.items(), key=lambda item: (min(strength(c.verdict) for c in item[1]), -_reach(item[1])))
     return tuple(AttributeBlock(a, _title(a), _lines(claims, frames.series)) for a, claims in ranked)

@@ -22,8 +22,9 @@ from robustness.reports.data.prompt_truth import truth_listing
 from robustness.reports.data.run_tables import RunTables, plan_answers
 from robustness.reports.figures.catalogue import captions
 from robustness.reports.figures.figure import FigureText, columns
-from robustness.reports.sections import cards, findings, headline, methods, overview, provenance, regulatory
+from robustness.reports.sections import cards, coverage, findings, headline, methods, overview, provenance, regulatory
 from robustness.reports.sections.cards import Card
+from robustness.reports.sections.coverage import Coverage
 from robustness.reports.sections.findings import Finding
 from robustness.reports.sections.headline import Headline
 from robustness.reports.sections.methods import Paragraph
@@ -52,6 +53,7 @@ class Report:
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
     models: tuple[ModelFacts, ...]
+    coverage: Coverage
     overviews: tuple[Overview, ...]
     headlines: tuple[Headline, ...]
     uncertified: bool
@@ -123,6 +125,7 @@ def build(
         warnings=tuple(filter(None, (alone, *provenance.warnings(runs, facts_of_runs)))),
         notes=provenance.notes(runs),
         models=models,
+        coverage=coverage.coverage(runs, frames, facts),
         overviews=overview.overviews(frames, models, tables[0], units={s: f.unit for f in facts for s in f.series}),
         headlines=headline.headlines(frames, unheeded=unheeded),
         uncertified=bool(frames.verdicts["verdict"].astype(str).str.endswith("*").any()),

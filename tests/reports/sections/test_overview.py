@@ -183,3 +183,48 @@ def test_the_prompts_are_counted_and_one_is_quoted(runs: tuple[RunTables, ...]) 
     prompts = runs[0].results[runs[0].results["condition"] == "clean"]["prompt"]
     text = f"{prompts.nunique()} distinct texts, for example “{prompts.iloc[0]}”"
     assert fact(first(runs), "Prompts") == text
+
+
+def test_what_was_tested_and_what_not_follows_from_the_rows(runs: tuple[RunTables, ...]) -> None:
+    found = content.build(runs[:1]).coverage
+    rows = runs[0].results
+    cases, subjects = rows["case_id"].nunique(), rows["subject_id"].nunique()
+    assert found.tested[0] == f"demo_brain, test: {cases} cases, {subjects} images"
+    kinds = next(line for line in found.tested if line.startswith("synthetic image changes: "))
+    assert (
+        len(re.split(", | and ", kinds)) == rows[rows["family"] == "image"]["condition"].str.split("@").str[0].nunique()
+    )
+    assert "image changes: severities 1, 3 and 5 of 1 to 5" in found.tested
+    assert f"the same input again: {(rows['condition'] == 'rerun').sum()} rows" in found.tested
+    untested = " | ".join(found.untested)
+    for words in ("2 and 4 were not run", "absent structures", "deliberate attacks", "noise of the computation"):
+        assert words in untested
+    assert "an empty prompt" not in untested
+    assert "data other than demo_brain" in untested
+
+
+def test_what_is_run_leaves_the_list_of_what_is_not(runs: tuple[RunTables, ...]) -> None:
+    rows = runs[0].results
+    attacked = rows[rows["condition"] == "image:jpeg@5"].assign(condition="image:pgd@5")
+    asked = rows["condition"] == "wrong_class"
+    stays = rows.assign(both_empty=rows["both_empty"].mask(asked, True))
+    certificate = {"rows": [{"knob": "threads", "setting": "1", "n": 4, "identical": True}]}
+    more = replace(
+        runs[0],
+        results=pd.concat([stays[stays["condition"] != "empty"], attacked], ignore_index=True),
+        manifest={**runs[0].manifest, "certificate": certificate},
+    )
+    found = content.build([more]).coverage
+    untested = " | ".join(found.untested)
+    assert "an empty prompt" in untested
+    for words in ("absent structures", "attacks", "noise of the computation"):
+        assert words not in untested
+    assert f"prompts for absent structures: {rows['subject_id'].nunique()} units" in found.tested
+    assert any(line.startswith("attacks: ") for line in found.tested)
+
+
+def test_what_only_one_model_was_asked_is_not_said_to_be_tested(runs: tuple[RunTables, ...]) -> None:
+    fewer = runs[1].results
+    without = replace(runs[1], results=fewer[fewer["condition"] != "image:gamma@3"])
+    found = content.build([runs[0], without]).coverage
+    assert "of every model: gamma, severity 3" in found.untested
