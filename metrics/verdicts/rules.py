@@ -24,7 +24,7 @@ def decide(evidence: Evidence, settings: Settings, tests: Tests) -> Decision:
     """Apply the rules FOLLOWS, REACTS, UNSTABLE, IGNORES, INCONCLUSIVE; UNTESTABLE where none can be asked.
 
     A verdict that the intervals give carries a star where its certificate, a distribution-free test over subjects, does
-    not hold too; FOLLOWS and IGNORES are held back (INCONCLUSIVE) where not even the error rate of a star is proven.
+    not hold too; FOLLOWS, and IGNORES under `settings.star_alpha`, are INCONCLUSIVE where no star is proven either.
     With more missing cases than `settings.missing_share` a verdict must also hold with all of them counted against it.
     """
     decision = _first_rule(evidence, settings, tests)

@@ -1,4 +1,4 @@
-"""Shared by the attack tests: a linear network whose worst image is known, and cases."""
+"""Small networks of the runners' tests: one whose worst image is known, looks into a training, shared assertions."""
 
 from __future__ import annotations
 
@@ -74,6 +74,15 @@ def smooth(seed: int = 0, size: tuple[int, int] = (48, 64), *, gray: bool = Fals
     channels = [base + rng.normal(0, 4, size) for _ in range(1 if gray else 3)]
     pixels = np.clip(np.stack(channels, axis=2), 0, 255).astype(np.uint8)
     return np.repeat(pixels, 3, axis=2) if gray else pixels
+
+
+def assert_logits_of_the_network(model, images, texts, expected):
+    """Assert that the network of `model` gives the `expected` logits, float32 (len(images), 1, 16, 16)."""
+    ids, mask = model.tokenize(texts)
+    with torch.inference_mode():
+        found = model.network(model.preprocess.pixel_values(images), ids, mask)
+    assert found.shape == (4, 1, 16, 16)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
 
 
 def assert_cached_codes_give_full_forwards(model, images, texts, whole_forward):

@@ -9,7 +9,7 @@ from robustness.errors import InputError
 from robustness.runners.models.instances import NOTHING, InstanceNetwork
 from robustness.runners.models.load import load_model
 from robustness.types import Segmenter
-from tests.runners.small_models import assert_cached_codes_give_full_forwards
+from tests.runners.small_models import assert_cached_codes_give_full_forwards, assert_logits_of_the_network
 
 TEXTS = ["polyp", "one small pink round polyp, located in top right of the image", "", "left ventricle"]
 
@@ -69,11 +69,7 @@ def test_logits_are_those_of_the_whole_forward(model):
     expected, scores = whole_forward(model, images, TEXTS)
     assert 0 < (scores > 0.2).float().mean() < 1
     assert expected.std() > 0.1
-    ids, mask = model.tokenize(TEXTS)
-    with torch.inference_mode():
-        found = model.network(model.preprocess.pixel_values(images), ids, mask)
-    assert found.shape == (4, 1, 16, 16)
-    torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+    assert_logits_of_the_network(model, images, TEXTS, expected)
 
 
 def test_cached_codes_give_the_maps_of_full_forwards(model):
