@@ -17,6 +17,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("perturb", "metrics", "runners", "reports")
 DOCUMENTS = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+# Files that run commands, whose paths nothing else reads.
+RECIPES = [ROOT / "Makefile", ROOT / ".ci" / "run"]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 # What each example of CONTRIBUTING.md must do once it is a module, by the path in its first line.
@@ -141,6 +143,20 @@ def test_every_target_is_shown_by_help_and_declared_phony():
 def test_continuous_integration_calls_the_readmes_test_command():
     assert any("make test" in block for block in blocks(ROOT / "README.md", "bash"))
     assert "make test" in (ROOT / ".ci" / "run").read_text("utf-8").splitlines()
+
+
+@pytest.mark.parametrize("document", [*RECIPES, *DOCUMENTS], ids=lambda path: path.name)
+def test_every_script_that_a_recipe_or_document_names_is_there(document: Path):
+    named = re.findall(
+        r"(?<![\w/.-])(?:tests|benchmarks|findings|\.ci)/[\w./-]*\w\.(?:py|sh)", document.read_text("utf-8")
+    )
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_the_classes_that_continuous_integration_selects_are_there():
+    runs = re.findall(r"(tests/\S+\.py) -k (\w+)", (ROOT / ".ci" / "run").read_text("utf-8"))
+    assert runs
+    assert [name for path, name in runs if f"class {name}:" not in (ROOT / path).read_text("utf-8")] == []
 
 
 def test_reference_page_is_the_commands_own_help(tmp_path: Path):
