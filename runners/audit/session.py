@@ -38,7 +38,7 @@ from robustness.runners.audit.scoring import Scored, Scorer
 from robustness.runners.audit.state import HARDWARE, compare, describe, digest, only, without
 from robustness.runners.audit.text_probe import Vectors, has_text_embedding, with_text_distance
 from robustness.runners.data.load import Dataset
-from robustness.runners.environment import environment
+from robustness.runners.environment import environment, reuse_memory
 from robustness.runners.inference.engine import Engine
 from robustness.types import Segmenter
 
@@ -72,6 +72,7 @@ class AuditSession:
         strict: bool,
         ahead: int = 0,
     ) -> None:
+        reuse_memory()
         self.plan, self.models, self.datasets, self.run, self.strict = plan, models, datasets, run, strict
         self.names = model_names(plan, models)
         self.parts = cut_parts(models, datasets, plan.engine.images_per_part)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from robustness.runners.inference.preprocess import Preprocess
 from robustness.runners.inference.segmenter import Tokenizer
@@ -20,6 +22,7 @@ Config = dict[str, Any]
 
 
 Shapes = Mapping[str, tuple[int, ...]]
+_DRAWS = ("normal_", "uniform_")
 
 
 class ModelEntry:
@@ -99,7 +102,7 @@ class ModelEntry:
 
     def outline(self, config: Config) -> nn.Module:
         """Return the network on the device "meta", which takes no memory; override where `skeleton` reads files."""
-        with torch.device("meta"):
+        with without_values():
             return self.skeleton(config)
 
     def tokenizer(self, config: Config, folder: Path | None) -> Tokenizer | None:
@@ -127,6 +130,25 @@ class ModelEntry:
     def display_name(self, name: str, config: Config) -> str:
         """Return what results call the model."""
         return name
+
+
+@contextlib.contextmanager
+def without_values() -> Iterator[None]:
+    """Build networks on the device "meta", which takes no memory; nothing is drawn for weights that have no values."""
+    with _NothingDrawn(), torch.device("meta"):
+        yield
+
+
+class _NothingDrawn(TorchFunctionMode):
+    # To draw normal numbers on "meta", torch imports its compiler, which takes more than a second, and draws none.
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        named = kwargs or {}
+        tensor = named["tensor"] if "tensor" in named else next(iter(args), None)
+        draws = getattr(func, "__module__", "") == nn.init.__name__ or getattr(func, "__name__", "") in _DRAWS
+        if draws and isinstance(tensor, torch.Tensor) and tensor.is_meta:
+            return tensor
+        return func(*args, **named)
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Config:

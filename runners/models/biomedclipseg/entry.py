@@ -24,7 +24,7 @@ from robustness.runners.models.biomedclipseg.encoders import BiomedClip
 from robustness.runners.models.biomedclipseg.shapes import backbone_part, config_from_shapes
 from robustness.runners.models.clipseg.entry import PUBLISHED_DECODER
 from robustness.runners.models.clipseg.network import ClipSegNetwork
-from robustness.runners.models.entry import Config, ModelEntry, Shapes, merge
+from robustness.runners.models.entry import Config, ModelEntry, Shapes, merge, without_values
 from robustness.runners.models.tokenizers.wordpiece import WordPieceTokenizer, vocabulary_source
 
 _OFFSETS = {"reference": 1, "aligned": 0}
@@ -184,7 +184,7 @@ class BiomedClipSegModel(ModelEntry):
 
     def outline(self, config: Config) -> nn.Module:
         """Return the network on the device "meta"; no decoder is fetched."""
-        with torch.device("meta"):
+        with without_values():
             return _assemble(config)
 
     def tokenizer(self, config: Config, folder: Path | None) -> WordPieceTokenizer | None:

@@ -27,7 +27,7 @@ from robustness.runners.models.cris.neck import ImageHalf, Neck
 from robustness.runners.models.cris.projector import Kernel, Projector
 from robustness.runners.models.cris.shapes import backbone_part, config_from_shapes
 from robustness.runners.models.cris.text import Backbone
-from robustness.runners.models.entry import Config, ModelEntry, Shapes, merge
+from robustness.runners.models.entry import Config, ModelEntry, Shapes, merge, without_values
 from robustness.runners.models.tokenizers.clip import VOCABULARY_SIZE, ClipTokenizer, has_vocabulary
 
 _STRIDE = 32
@@ -251,7 +251,7 @@ class CrisModel(ModelEntry):
 
     def outline(self, config: Config) -> nn.Module:
         """Return the network on the device "meta"."""
-        with torch.device("meta"):
+        with without_values():
             return self.build(config)
 
     def tokenizer(self, config: Config, folder: Path | None) -> ClipTokenizer | ZeroPadding | None:

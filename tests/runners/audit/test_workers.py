@@ -21,6 +21,7 @@ from robustness.runners.audit.executors import run_local, run_on_ray
 from robustness.runners.audit.parts import cut_parts
 from robustness.runners.audit.worker_count import chosen_workers, stated_workers
 from robustness.runners.audit.workers import run_in_workers
+from robustness.runners.environment import reuse_memory
 from robustness.workflows.audit import audit_plan
 from robustness.workflows.loading import load_all
 from tests.synthetic import reads_side, write_dataset
@@ -305,3 +306,17 @@ class TestRay:
         with pytest.raises(CaseError, match="stopped: strict") as caught:
             audit_plan(plan, out=tmp_path / "run", report=False, executor="ray", strict=True)
         assert "Traceback" not in str(caught.value)
+
+
+class TestMemory:
+    @pytest.mark.parametrize("name", ["MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES"])
+    def test_settings_of_the_user_are_left_alone(self, name, monkeypatch):
+        monkeypatch.setenv(name, "glibc.malloc.trim_threshold=131072")
+        assert not reuse_memory()
+
+    def test_another_library_is_left_alone(self, monkeypatch):
+        def confstr(_: str) -> str:
+            raise ValueError("unrecognized configuration name")
+
+        monkeypatch.setattr(os, "confstr", confstr)
+        assert not reuse_memory()

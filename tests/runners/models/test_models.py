@@ -10,7 +10,7 @@ from robustness.registry import MODELS
 from robustness.runners.inference.devices import resolve_device, resolve_precision
 from robustness.runners.inference.preprocess import Preprocess
 from robustness.runners.models.black_box.entry import BlackBoxEntry
-from robustness.runners.models.entry import ModelEntry, merge
+from robustness.runners.models.entry import ModelEntry, merge, without_values
 from robustness.runners.models.load import load_model
 from robustness.types import Segmenter
 
@@ -118,3 +118,14 @@ def test_auto_precision_follows_the_device():
     assert resolve_precision("auto", torch.device("cuda")) == "bf16"
     assert resolve_precision("fp16", torch.device("cuda")) == "fp16"
     assert resolve_device("cpu") == torch.device("cpu")
+
+
+def test_an_outline_draws_nothing(monkeypatch):
+    def drawn(*_):
+        raise AssertionError("torch imports its compiler to draw normal numbers without a place")
+
+    monkeypatch.setattr(torch.nn.init, "_no_grad_normal_", drawn)
+    with without_values():
+        assert torch.nn.Embedding(3, 2).weight.is_meta
+        assert torch.nn.init.kaiming_normal_(torch.empty(4, 4)).is_meta
+        assert float(torch.zeros(9, device="cpu").normal_().abs().sum()) > 0

@@ -95,6 +95,8 @@ class TestNetwork:
             without = model.network.decode(image.tensors, text.tensors)
         copies = [tuple(tensor.clone() for tensor in part.tensors) for part in (image, text)]
         assert torch.equal(model.network.decode(*copies), without)
+        levels = model.network.encode_image(model.preprocess.pixel_values(images(3)))
+        assert all(torch.equal(level, other) for level, other in zip(levels, image.tensors, strict=True))
 
     def test_stays_small(self, model):
         assert sum(p.numel() for p in model.network.parameters()) < 1_400_000
