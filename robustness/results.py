@@ -23,6 +23,8 @@ MEASURED = (
 )
 FLAGS = ("both_empty", "missed", "hallucinated")
 REFERENT = ("other_case_id", "dice_other")
+# Share of the smaller of the two targets that lies in the other: 1 where one is a part of the other.
+OTHER_OVERLAP = "other_overlap"
 # Share of the image that the reference covers: what a mask of the whole image would score follows from it.
 REFERENCE_FRACTION = "reference_fraction"
 COLUMNS: tuple[str, ...] = (*IDENTITY, *CONDITION, *PROMPT, *MEASURED, *FLAGS, *REFERENT, "error")

@@ -15,7 +15,7 @@ import pandas as pd
 from robustness.errors import InputError, UnknownNameError, suggest
 from robustness.metrics.inference.clustering import groups
 from robustness.registry import METRICS
-from robustness.results import CLEAN, REFERENCE_FRACTION, parse_condition
+from robustness.results import CLEAN, OTHER_OVERLAP, REFERENCE_FRACTION, parse_condition
 
 Codes = npt.NDArray[np.int64]
 
@@ -65,7 +65,7 @@ class Rows:
 
 
 # Ratios that are no metrics of a mask and its reference.
-_RATIOS = frozenset({"dice_other", REFERENCE_FRACTION})
+_RATIOS = frozenset({"dice_other", OTHER_OVERLAP, REFERENCE_FRACTION})
 _ROUNDING = 1e-6
 
 

@@ -16,7 +16,7 @@ from robustness.metrics.pairing.direction import CHANGE
 from robustness.metrics.pairing.pairs import pair, subject_means, subject_values, with_clean
 from robustness.metrics.pairing.rows import Codes, Rows, read_rows
 from robustness.metrics.verdicts.evidence import ABSENT, base_name, prompt_cells
-from robustness.metrics.verdicts.selectivity import second_target_pairs
+from robustness.metrics.verdicts.selectivity import TARGET_OVERLAP, apart, second_target_pairs
 from robustness.results import PARAPHRASE
 
 KEY = ("model", "dataset", "condition")
@@ -70,15 +70,19 @@ PRI_COLUMNS = (
 _NO_TARGET = frozenset({"empty", *ABSENT})
 
 
-def follow_rates(table: pd.DataFrame, *, alpha: float = 0.05, least_dice: float = 0.1) -> pd.DataFrame:
+def follow_rates(
+    table: pd.DataFrame, *, alpha: float = 0.05, least_dice: float = 0.1, target_overlap: float = TARGET_OVERLAP
+) -> pd.DataFrame:
     """Return FR = P(mask nearer B | prompt B) - P(mask nearer B | prompt A), for conditions with a second target.
 
     Nearer B: Dice with B's reference above Dice with A's, and the larger of the two at least `least_dice`; else the
     mask is at neither (`neither`, under prompt B). The second term takes off what a prompt-blind model gets by chance,
-    so FR is 0 for it. t interval on subject means; NaN bounds with fewer than two subjects.
+    so FR is 0 for it. t interval on subject means; NaN bounds with fewer than two subjects. Cases whose two targets
+    overlap by more than `target_overlap` of the smaller one are left out: a part and its whole are no two places.
 
     Args:
-        table: rows with `dice`, `dice_other` and `other_case_id`, as an audit with `other` writes them.
+        table: rows with `dice`, `dice_other`, `other_case_id` and, where it is known, `other_overlap`, as an audit with
+            `other` writes them.
 
     Returns:
         One row per condition with a second target, columns `FOLLOW_COLUMNS`.
@@ -87,7 +91,8 @@ def follow_rates(table: pd.DataFrame, *, alpha: float = 0.05, least_dice: float 
     rows = read_rows(table)
     records: list[dict[str, Any]] = []
     for cell in rows.cells.index[rows.cells["family"] == "prompt"]:
-        match = second_target_pairs(rows, int(cell))
+        pairs = second_target_pairs(rows, int(cell))
+        match = None if pairs is None else apart(rows, pairs, target_overlap)
         if match is None or match.other.size == 0:
             continue
         own, second = rows.values("dice"), rows.values("dice_other")

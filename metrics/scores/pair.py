@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -109,6 +110,25 @@ def as_mask(values: npt.ArrayLike, name: str) -> Mask:
             f" {name} > 0.5"
         )
     return array.astype(bool)
+
+
+def overlap_coefficient(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
+    """Return |A and B| / min(|A|, |B|) of two masks (H, W): 0 where they lie apart, 1 where one holds the other.
+
+    NaN where one is empty.
+
+    Raises:
+        InputError: an array is not a mask or the shapes differ.
+
+    Source: Simpson 1960, "Notes on the measurement of faunal resemblance", Am. J. Sci. 258-A.
+
+    Example:
+        >>> overlap_coefficient([[1, 1, 1, 0]], [[0, 1, 1, 1]]), overlap_coefficient([[1, 1, 1, 1]], [[1, 0, 0, 0]])
+        (0.6666666666666666, 1.0)
+    """
+    pair = MaskPair(first, second)
+    smaller = min(pair.n_predicted, pair.n_reference)
+    return pair.n_shared / smaller if smaller else math.nan
 
 
 def _checked_spacing(spacing_mm: tuple[float, float] | None) -> tuple[float, float]:

@@ -30,6 +30,7 @@ class Decision(NamedTuple):
         could_react: upper bound of the share of subjects that react; `observed`: subjects behind it.
         excess: the excess over paraphrase, where the interval is another; both: the intervals of S_A and S_B.
         held_back: why the verdict that the interval gives is not given.
+        overlap: which pairs of targets are left out of what decides following; "" where none is.
     """
 
     verdict: str
@@ -54,6 +55,7 @@ class Decision(NamedTuple):
     excess: Interval = _NONE
     both: tuple[Interval, Interval] = (_NONE, _NONE)
     held_back: str = ""
+    overlap: str = ""
 
     @property
     def plain(self) -> str:

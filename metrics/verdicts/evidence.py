@@ -12,7 +12,7 @@ from robustness.metrics.inference.intervals import Values
 from robustness.metrics.pairing.coverage import Counts, Flags, Missing, lost_shares, missing_of, with_worst
 from robustness.metrics.pairing.pairs import Pairs, subject_means
 from robustness.metrics.pairing.rows import Codes, Rows
-from robustness.metrics.verdicts.selectivity import Selectivity, selectivity
+from robustness.metrics.verdicts.selectivity import TARGET_OVERLAP, Selectivity, selectivity
 from robustness.results import PARAPHRASE, RERUN, parse_condition
 
 CONTROLS = frozenset({"empty", "nonsense", "shuffled"})
@@ -158,10 +158,10 @@ def common_baseline(rows: Rows, changes: Pairs | None, cells: pd.DataFrame, expe
     return Baseline(changes, paraphrase, rerun_noise, expected, lost)
 
 
-def gather(rows: Rows, baseline: Baseline, cell: int) -> Evidence:
-    """Collect the evidence on one condition."""
+def gather(rows: Rows, baseline: Baseline, cell: int, *, limit: float = TARGET_OVERLAP) -> Evidence:
+    """Collect the evidence on one condition; `limit`: see `selectivity`."""
     attribute = attribute_of(rows, cell)
-    second_target = _second_target(rows, cell)
+    second_target = _second_target(rows, cell, limit)
     empty = np.empty(0)
     if baseline.changes is None:
         reason = "the table has no mask_change column"
@@ -222,7 +222,8 @@ def _missing(
     unpaired = missing_of(rows, np.where(np.isfinite(lost), np.maximum(lost, baseline.lost_paraphrase), np.nan))
     share, followed = max(missing.total, unpaired.total if changes.paired.any() else 0.0), [np.empty(0), np.empty(0)]
     if second_target is not None:
-        unmatched = missing_of(rows, lost_shares(expected, second_target.n_texts))
+        judged = expected if second_target.left_out is None else expected - second_target.left_out.n_texts
+        unmatched = missing_of(rows, lost_shares(np.maximum(judged, 0), second_target.n_texts))
         share = max(share, unmatched.total)
         each = (second_target.of_case_a, second_target.of_case_b)
         followed = [with_worst(unmatched, second_target.cases, values, -1.0) for values in each]
@@ -246,7 +247,7 @@ def _missing(
     )
 
 
-def _second_target(rows: Rows, cell: int) -> Selectivity | None:
+def _second_target(rows: Rows, cell: int, limit: float) -> Selectivity | None:
     """Return the selectivity that the condition's own rows show; None where they name no second target.
 
     What a mask does under `other:side` says nothing of what it does under `antonym:side`, so no condition borrows it.
@@ -255,7 +256,7 @@ def _second_target(rows: Rows, cell: int) -> Selectivity | None:
     if name in ABSENT:
         return None
     stated = (rows.frame.loc[rows.cell == cell, "other_case_id"] != "").any()
-    return selectivity(rows, cell) if name == "other" or stated else None
+    return selectivity(rows, cell, limit=limit) if name == "other" or stated else None
 
 
 def _per_case(rows: Rows, changes: Pairs, cells: list[int]) -> Values:

@@ -17,6 +17,7 @@ from robustness.metrics.verdicts.decisions import STAR, Decision, starred
 from robustness.metrics.verdicts.evidence import Evidence
 from robustness.metrics.verdicts.families import Certificate, Tests, log_following, log_ignoring, log_unstable
 from robustness.metrics.verdicts.needed import Needed, needed_to_decide, needed_to_follow, needed_to_ignore
+from robustness.metrics.verdicts.selectivity import Selectivity
 from robustness.metrics.verdicts.settings import Settings
 
 
@@ -32,7 +33,22 @@ def decide(evidence: Evidence, settings: Settings, tests: Tests) -> Decision:
         n_total=max(evidence.n_total, decision.n_subjects),
         n_missing=0 if evidence.missing is None else evidence.missing.n_images,
     )
-    return _with_missing(decision, evidence, settings, tests)
+    return _with_overlap(_with_missing(decision, evidence, settings, tests), evidence.selectivity)
+
+
+def _with_overlap(decision: Decision, selectivity: Selectivity | None) -> Decision:
+    """Return the decision with the pairs of targets that are left out of what decides following, and their shifts."""
+    left_out = None if selectivity is None else selectivity.left_out
+    if selectivity is None or left_out is None:
+        return decision
+    n = len(np.union1d(selectivity.cases, np.flatnonzero(left_out.n_texts)))
+    overlap = (
+        f"{left_out.n_cases} of {n} cases are left out of what decides following: more than {100 * left_out.limit:g}%"
+        " of the smaller of their two targets lies in the other"
+    )
+    each = [t_interval(values, level=0.9) for values in (left_out.s_a, left_out.s_b)]
+    shifts = f" (S_A {_dice(each[0])} and S_B {_dice(each[1])} there)" if left_out.s_a.size else ""
+    return decision._replace(rule=f"{decision.rule}; {overlap}{shifts}", overlap=overlap)
 
 
 def _first_rule(evidence: Evidence, settings: Settings, tests: Tests) -> Decision:

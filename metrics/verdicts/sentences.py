@@ -41,10 +41,11 @@ def prompt_sentence(
     excess = f"{action} changes the mask by {_against_paraphrase(interval)}"
     n = sample(decision.n_subjects, decision.n_total, decision.n_missing, unit)
     basis = f"{n}, {level_of(decision.level, decision.m)}"
-    needed = _needed(decision.n_needed, decision.towards, decision.unknown, unit)
-    seems = "" if decision.certified else "seems to "
-    ending = _certificate(decision, unit)
     plain = decision.plain
+    left_out = f"; {decision.overlap}" if decision.overlap and plain not in ("IGNORES", "UNSTABLE") else ""
+    needed = _needed(decision.n_needed, decision.towards, decision.unknown, unit) + left_out
+    seems = "" if decision.certified else "seems to "
+    ending = _certificate(decision, unit) + left_out
     if plain == "FOLLOWS":
         moved = (
             f"asked for the other object, its mask leaves the first by {number(decision.both[0], 2)} Dice"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from robustness.errors import InputError
+from robustness.metrics.verdicts.selectivity import TARGET_OVERLAP
 
 SMALLEST_SAMPLE = 6
 # Verdicts after which nobody looks again, and whom a small sample would have to show against them.
@@ -25,6 +26,7 @@ class Settings(NamedTuple):
         margin_abstain: largest share of subjects that may paint something where nothing should be painted.
         missing_share: a larger share of missing cases counts as the worst value.
         star_alpha: error rate that ROBUST and IGNORES with a star are proven to keep; 1: the interval alone decides.
+        target_overlap: largest share of the smaller of two targets that may lie in the other for FOLLOWS.
     """
 
     alpha: float
@@ -37,6 +39,7 @@ class Settings(NamedTuple):
     margin_abstain: float = 0.10
     missing_share: float = 0.05
     star_alpha: float = 1.0
+    target_overlap: float = TARGET_OVERLAP
 
     def star_rate(self, verdict: str) -> float:
         """Return the error rate that `verdict` with a star is proven to keep, over its family; 1: none.
@@ -59,7 +62,7 @@ class Settings(NamedTuple):
                 f"min_subjects: expected at least {SMALLEST_SAMPLE}, got {self.min_subjects!r}: fewer subjects decide"
                 " nothing at any usual error rate"
             )
-        for name in ("margin_abstain", "missing_share"):
+        for name in ("margin_abstain", "missing_share", "target_overlap"):
             value = getattr(self, name)
             if not 0 < value < 1:
                 raise InputError(f"{name}: expected a share between 0 and 1, got {value!r}")

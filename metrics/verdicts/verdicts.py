@@ -25,9 +25,10 @@ from robustness.metrics.verdicts.floors import floor_reason, headroom_reason
 from robustness.metrics.verdicts.harmless import harmless_conditions
 from robustness.metrics.verdicts.robustness import Conditions, measure_of, robustness_decisions
 from robustness.metrics.verdicts.rules import decide
+from robustness.metrics.verdicts.selectivity import TARGET_OVERLAP
 from robustness.metrics.verdicts.sentences import abstention_sentence, prompt_sentence, robustness_sentence
 from robustness.metrics.verdicts.settings import Settings
-from robustness.results import REFERENCE_FRACTION, RERUN, VERDICT_COLUMNS
+from robustness.results import OTHER_OVERLAP, REFERENCE_FRACTION, RERUN, VERDICT_COLUMNS
 
 
 def verdicts(
@@ -44,6 +45,7 @@ def verdicts(
     min_subjects: int = 10,
     missing_share: float = 0.05,
     star_alpha: float = 1.0,
+    target_overlap: float = TARGET_OVERLAP,
     higher_is_better: Mapping[str, bool | None] | None = None,
 ) -> pd.DataFrame:
     """Return one row per claim: what the model does with its prompt, and what it is robust to.
@@ -72,6 +74,8 @@ def verdicts(
         missing_share: a verdict with a larger share of missing cases must also hold with them counted against it.
         star_alpha: error rate in (0, 1] that ROBUST* and IGNORES* are proven to keep, INCONCLUSIVE where they are
             not; 1: the interval alone gives the star.
+        target_overlap: largest share of the smaller of two targets that may lie in the other (`other_overlap`) for the
+            pair to count for FOLLOWS.
         higher_is_better: directions of metrics that are not in `METRICS`.
 
     Returns:
@@ -88,9 +92,8 @@ def verdicts(
     rows = read_rows(table)
     warn_of_repeats(rows)
     chosen = _margins(table, margin_dice, margin_change, margins or {})
-    for column in sorted(
-        {*chosen, "dice", "iou", CHANGE, "dice_other", AREA, REFERENCE_FRACTION}.intersection(table.columns)
-    ):
+    ratios = {*chosen, "dice", "iou", CHANGE, "dice_other", OTHER_OVERLAP, AREA, REFERENCE_FRACTION}
+    for column in sorted(ratios.intersection(table.columns)):
         refuse_out_of_range(rows, column)
     settings = Settings(
         alpha,
@@ -103,6 +106,7 @@ def verdicts(
         margin_abstain,
         missing_share,
         star_alpha,
+        target_overlap,
     ).checked()
     changes = pair(rows, CHANGE, "itself") if CHANGE in table.columns else None
     harmless = harmless_conditions(rows)
@@ -139,7 +143,7 @@ def _prompt_claims(
     rows: Rows, changes: Pairs | None, cells: pd.DataFrame, settings: Settings, expected: Counts
 ) -> list[dict[str, Any]]:
     baseline = common_baseline(rows, changes, cells, expected)
-    family = [gather(rows, baseline, cell) for cell in prompt_cells(rows, cells)]
+    family = [gather(rows, baseline, cell, limit=settings.target_overlap) for cell in prompt_cells(rows, cells)]
     detectable = _detectable(family, settings)
     tests = family_tests(family, settings)
     decisions = [decide(evidence, settings, test) for evidence, test in zip(family, tests, strict=True)]

@@ -15,6 +15,7 @@ from robustness.reports.data.empty_masks import empty_by_condition, known_empty
 from robustness.reports.data.frames import Frames
 from robustness.reports.data.prompt_truth import truth_text
 from robustness.reports.data.run_tables import RunTables
+from robustness.reports.data.second_targets import second_target_text
 from robustness.reports.sections.provenance import RunFacts
 from robustness.reports.words import MISSING, count, listing, number
 from robustness.results import is_attack
@@ -143,7 +144,7 @@ def _verdicts(runs: Sequence[RunTables], frames: Frames) -> str:
         " the number of claims that share the error rate stand next to them (FOLLOWS: Holm over the claims with a"
         " second target; REACTS: step-down max-T; else level 1 − 2·alpha/m). “Detectable” means that"
         " the corrected p-value is below alpha, whatever the margin."
-    )
+    ) + second_target_text(frames, runs)
 
 
 def _robustness(runs: Sequence[RunTables], frames: Frames) -> str:

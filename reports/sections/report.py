@@ -20,6 +20,7 @@ from robustness.reports.data.model_facts import ModelFacts, model_facts
 from robustness.reports.data.paired import Comparison
 from robustness.reports.data.prompt_truth import truth_listing
 from robustness.reports.data.run_tables import RunTables, plan_answers
+from robustness.reports.data.second_targets import second_target_table
 from robustness.reports.figures.catalogue import captions
 from robustness.reports.figures.figure import FigureText, columns
 from robustness.reports.sections import cards, coverage, findings, headline, methods, overview, provenance, regulatory
@@ -174,6 +175,7 @@ def _tables(frames: Frames, runs: Sequence[RunTables]) -> tuple[DataTable, ...]:
         expected_table(frames),
         table_of(frames.verdicts, "verdicts", "Verdicts", _VERDICTS),
         table_of(frames.effects[frames.effects["condition"] != "clean"], "effects", "Effects", _EFFECTS),
+        second_target_table(frames, runs),
         table_of(subgroups.subgroup_table(frames.results), "subgroups", "Subgroups", _SUBGROUPS),
         truth_listing(frames),
         certificate_table(runs),

@@ -11,6 +11,7 @@ from robustness.metrics.inference.power import bound_power, gap_found, smallest_
 from robustness.metrics.inference.upper_bound import subjects_for_zero_reactions
 from robustness.metrics.verdicts.robustness import measure_of
 from robustness.metrics.verdicts.spread import EXCESS
+from robustness.results import OTHER_OVERLAP
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,8 +101,12 @@ def _never_prompt(planned: PlannedRun, row: dict[Any, Any], n: int, needed: int)
     never = {}
     rows = planned.results()
     here = rows[(rows["condition"] == row["condition"]) & (rows["dataset"] == row["dataset"]) & rows["applicable"]]
-    if not (here["other_case_id"].fillna("") != "").any():
+    second = here[here["other_case_id"].fillna("") != ""]
+    if not len(second):
         never["FOLLOWS"] = "no second object on the image"
+    elif OTHER_OVERLAP in second and (second[OTHER_OVERLAP] > stats.target_overlap).all():
+        share = f"{100 * stats.target_overlap:g}%"
+        never["FOLLOWS"] = f"in every case more than {share} of the smaller of the two objects lies in the other"
     if "no paraphrase baseline" in str(row["rule"]):
         never["REACTS, UNSTABLE, IGNORES"] = (
             f"no paraphrase baseline: paraphrases of fewer than {stats.min_subjects} {planned.unit}s"

@@ -11,6 +11,7 @@ from robustness.forecasts.planned_run import PlannedRun
 from robustness.forecasts.spread import Sd, SpreadModel
 from robustness.gates.criterion import criterion_of
 from robustness.metrics.inference.upper_bound import subjects_for_zero_reactions
+from robustness.results import OTHER_OVERLAP
 
 if TYPE_CHECKING:
     from robustness.gates.findings import Finding
@@ -128,10 +129,12 @@ def _never_verdict(planned: PlannedRun, gate: GateSpec, cells: Sequence[Finding]
     if gate.test == "follows":
         rows = planned.results()
         second = rows[rows["applicable"] & (rows["other_case_id"].fillna("") != "") & (rows["family"] == "prompt")]
+        if OTHER_OVERLAP in second:
+            second = second[~(second[OTHER_OVERLAP] > stats.target_overlap)]
         conditions = {cell.condition for cell in cells}
-        return (
-            "" if set(second["condition"]) & conditions else "no second object on any image, so FOLLOWS cannot be shown"
-        )
+        if set(second["condition"]) & conditions:
+            return ""
+        return "no second object, apart from the first, on any image, so FOLLOWS cannot be shown"
     prompt = table[table["claim"] == "prompt"]
     floor = prompt["rule"].str.contains("no paraphrase baseline") & prompt["condition"].isin(
         [c.condition for c in cells]

@@ -106,7 +106,10 @@ def _message(row: Mapping[Any, Any], outcome: Outcome, needed: int | None, unit:
     # Most sentences say already how many subjects would decide.
     more = f"; about {needed} {unit}s would decide" if outcome == "inconclusive" and needed else ""
     if outcome == "inconclusive" and str(row["verdict"]).startswith("REACTS"):
-        more = "; without another object on the same image a reaction is all that any number of subjects can show"
+        more = (
+            "; without another object on the same image, apart from the first, a reaction is all that any number of"
+            " subjects can show"
+        )
     return f"{row['condition']}: {row['verdict']}: {sentence}{more if f'about {needed} ' not in sentence else ''}"
 
 

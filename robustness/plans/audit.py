@@ -156,7 +156,8 @@ class StatisticsSpec(StrictModel):
 
     With fewer than `min_subjects` subjects nothing is judged. A verdict with more than `missing_share` of its cases
     missing must also hold with them counted as the worst value. ROBUST and IGNORES keep their star only where they are
-    proven to err in at most `star_alpha` of studies; 1: the interval alone gives it.
+    proven to err in at most `star_alpha` of studies; 1: the interval alone gives it. Two targets on one image count for
+    FOLLOWS where at most `target_overlap` of the smaller one lies in the other.
     """
 
     alpha: float = Field(default=0.05, gt=0, lt=0.25)
@@ -169,6 +170,7 @@ class StatisticsSpec(StrictModel):
     min_subjects: int = Field(default=10, ge=6)
     missing_share: float = Field(default=0.05, gt=0, lt=1)
     star_alpha: float = Field(default=1.0, gt=0, le=1)
+    target_overlap: float = Field(default=0.5, gt=0, lt=1)
 
     def verdict_options(self) -> dict[str, Any]:
         """Return the options of `robustness.metrics.verdicts.verdicts.verdicts` that the plan states."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from robustness.metrics.scores.pair import overlap_coefficient
 from robustness.perturb.attacks.base import evaluated_image
 from robustness.perturb.base import BasePerturbation
 from robustness.perturb.joint import Joint
@@ -128,7 +129,8 @@ class JobMaker:
         rows, masks = [], []
         row = replace(self.row(case, CLEAN, index), truth=truth_of(case, landmarks=landmarks))
         for params, mask in others:
-            rows.append(replace(row, attribute=params["kind"], other_case_id=params["other_case_id"]))
+            second = replace(row, attribute=params["kind"], other_case_id=params["other_case_id"])
+            rows.append(replace(second, other_overlap=overlap_coefficient(case.mask, mask)))
             masks.append(mask)
         return self.job(
             (number, index, 0),
@@ -160,7 +162,7 @@ class JobMaker:
             if mask is None:
                 yield order, row.inapplicable(f"the other case {other} on this image could not be read")
                 return
-            row = replace(row, other_case_id=other)
+            row = replace(row, other_case_id=other, other_overlap=overlap_coefficient(case.mask, mask))
         for place, text in enumerate(params.get("texts") or [params["text"]]):
             one = {**params, "text": text}
             one.pop("texts", None)

@@ -33,6 +33,7 @@ class ResultRow:
         prompt, prompt_index: the text, and which of the listed texts it is or comes from.
         applicable, note: False and a reason where the change does not apply; a prediction may have a note too.
         other_case_id, dice_other: the second target that the words name, and the Dice against it.
+        other_overlap: share of the smaller of the two targets that lies in the other; None without a second target.
         error: why nothing was measured, or "".
         params: what was drawn, as JSON.
         truth: which words of the prompt are true of the case, as JSON.
@@ -55,6 +56,7 @@ class ResultRow:
     note: str = ""
     other_case_id: str | None = None
     dice_other: float | None = None
+    other_overlap: float | None = None
     error: str = ""
     params: str = ""
     truth: str = ""

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from robustness.gates.by_verdict import VerdictCriterion, cases_of
 from robustness.gates.criterion import GATE_CRITERIA
+from robustness.gates.decisions import Outcome
 from robustness.gates.evidence import Evidence
 from robustness.gates.findings import Finding
 from robustness.gates.spec import GateSpec
+from robustness.results import OTHER_OVERLAP
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @GATE_CRITERIA.add("follows")
@@ -29,6 +35,24 @@ class Follows(VerdictCriterion):
             best_evidence([self.finding(row, gate, cases, evidence.unit) for row in group.to_dict("records")])
             for _, group in rows.groupby(["model", "dataset", "attribute"], sort=True)
         ]
+
+    def rows(self, evidence: Evidence, gate: GateSpec) -> pd.DataFrame:
+        """Return the verdicts that a gate names; `apart`: whether the condition has targets that lie apart."""
+        import pandas as pd
+
+        results, limit = evidence.results, evidence.statistics.target_overlap
+        named = results.get("other_case_id", pd.Series("", index=results.index)).fillna("") != ""
+        if OTHER_OVERLAP in results:
+            named &= ~(results[OTHER_OVERLAP] > limit)
+        key = ["model", "dataset", "condition"]
+        known = set(results.loc[named, key].itertuples(index=False, name=None))
+        rows = super().rows(evidence, gate)
+        return rows.assign(apart=[name in known for name in rows[key].itertuples(index=False, name=None)])
+
+    def outcome(self, row: Mapping[Any, Any], gate: GateSpec) -> Outcome:
+        """Return what one verdict means; without a second target that lies apart a reaction is all there can be."""
+        reacts = str(row["verdict"]).startswith("REACTS")
+        return "inconclusive" if reacts and not row["apart"] else super().outcome(row, gate)
 
     def undecided(self, condition: str) -> set[str]:
         """Return the verdicts that leave a condition open: without a second target a reaction is all there is."""

@@ -166,6 +166,67 @@ class TestRules:
         assert (found["attribute"], found["verdict"]) == ("target", "REACTS")
 
 
+def part_and_whole(n_subjects, *, apart, nested):
+    """Rows of other:part: in each subject one case with targets apart, shifted by `apart`, two nested, by `nested`."""
+    overlap = np.tile([0.0, 1.0, 1.0], n_subjects)
+    shift = np.where(overlap > 0, nested, apart)
+    n = overlap.size
+    names = {"other_case_id": "o", "attribute": "part", "other_overlap": overlap}
+    subjects = np.repeat(np.arange(n_subjects), 3)
+    return pd.concat(
+        [
+            rows_of("clean", np.full(n, 0.9), mask_change=0.0, dice_other=0.0, subjects=subjects, **names),
+            rows_of("paraphrase", np.full(n, 0.9), mask_change=0.0, subjects=subjects),
+            rows_of("other:part", 0.9 - shift, mask_change=shift, dice_other=shift, subjects=subjects, **names),
+        ],
+        ignore_index=True,
+    )
+
+
+class TestTargetsThatOverlap:
+    def test_growing_from_part_to_whole_is_not_following(self):
+        table = part_and_whole(60, apart=0.0, nested=0.4)
+        # What the pool of all pairs said, as where the overlap is not known.
+        assert prompt(table.drop(columns="other_overlap"), "other:part")["verdict"] == "FOLLOWS"
+        found = prompt(table, "other:part")
+        assert found["verdict"] == "REACTS"
+        assert "120 of 180 cases are left out of what decides following" in found["sentence"]
+        assert "S_A 0.400 [0.400, 0.400] and S_B 0.400" in found["rule"]
+
+    def test_a_faithful_model_follows_with_its_full_shift(self):
+        found = prompt(part_and_whole(60, apart=0.85, nested=0.33), "other:part")
+        assert (found["verdict"], found["n_images"], found["n_subjects"]) == ("FOLLOWS", 60, 60)
+        assert found["estimate"] == pytest.approx(0.85)
+        assert "more than 50% of the smaller of their two targets lies in the other" in found["sentence"]
+
+    def test_a_model_that_always_paints_the_whole_ignores_the_words(self):
+        found = prompt(part_and_whole(60, apart=0.0, nested=0.0), "other:part")
+        assert found["verdict"] == "IGNORES"
+        assert "left out" not in found["sentence"]
+
+    def test_without_targets_apart_following_cannot_be_shown(self):
+        table = part_and_whole(60, apart=0.85, nested=0.85).assign(other_overlap=1.0)
+        found = prompt(table, "other:part")
+        assert found["verdict"] == "REACTS"
+        assert "180 of 180 cases are left out" in found["sentence"]
+
+    def test_the_share_is_stated(self):
+        table = part_and_whole(60, apart=0.0, nested=0.4).replace({"other_overlap": {1.0: 0.6}})
+        assert prompt(table, "other:part")["verdict"] == "REACTS"
+        assert prompt(table, "other:part", target_overlap=0.7)["verdict"] == "FOLLOWS"
+        with pytest.raises(InputError, match="target_overlap"):
+            rb.verdicts(table, target_overlap=1.0)
+        with pytest.raises(InputError, match="other_overlap"):
+            rb.verdicts(table.replace({"other_overlap": {0.6: 60.0}}))
+
+    def test_pairs_that_are_left_out_are_not_missing(self):
+        table = part_and_whole(60, apart=0.85, nested=0.33)
+        nested = (table["condition"] == "other:part") & (table["other_overlap"] == 1)
+        table.loc[nested, ["dice", "dice_other"]] = np.nan
+        found = prompt(table, "other:part")
+        assert (found["verdict"], bool(found["certified"])) == ("FOLLOWS", True)
+
+
 class TestUntestable:
     def test_no_case_applies_gives_the_reason(self):
         table = reactions(np.zeros(5), np.zeros(5), applicable=False, note="the prompt states no size")

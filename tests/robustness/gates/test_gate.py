@@ -10,6 +10,7 @@ from robustness.errors import InputError
 from robustness.gates.judge import failed
 from robustness.gates.junit import write_junit
 from tests.gate_runs import SUBJECTS, rows, write_run
+from tests.gate_runs import table as gate_table
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +63,18 @@ def test_retention_names_the_condition_that_keeps_least(tmp_path):
 def test_a_glob_is_judged_by_its_worst_condition(run, tmp_path):
     row = _outcome(run, tmp_path, 'test = "drop_below"\ncondition = "antonym:*"\nmargin = 0.05')
     assert (row.condition, row.outcome) == ("antonym:side", "fail")
+
+
+@pytest.mark.parametrize(("overlap", "outcome"), [(0.0, "fail"), (1.0, "inconclusive")])
+def test_a_reaction_towards_a_target_that_overlaps_is_no_failure_to_follow(tmp_path, overlap, outcome):
+    table, names = gate_table(), {"other_case_id": "o", "other_overlap": overlap, "attribute": "side"}
+    clean = table[table.condition == "clean"].assign(dice_other=0.0, **names)
+    other = clean.assign(condition="other:side", family="prompt", dice=0.2, mask_change=0.8, expectation="follow")
+    changed = table[table.condition == "paraphrase"]
+    run = write_run(tmp_path / "run", pd.concat([clean, changed, other], ignore_index=True))
+    row = _outcome(run, tmp_path, 'test = "follows"\nattribute = "side"')
+    assert row.outcome == outcome, row.message
+    assert ("left out of what decides following" in row.message) == (overlap == 1.0)
 
 
 class TestBaseline:

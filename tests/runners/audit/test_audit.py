@@ -12,6 +12,9 @@ import pytest
 
 import robustness as rb
 from robustness.errors import CaseError, InputError
+from robustness.reports.data.datatable import frame_of
+from robustness.reports.data.run_tables import read_runs
+from robustness.reports.sections.report import build
 from robustness.results import COLUMNS
 from tests.synthetic import ignores_prompt, reads_side, write_dataset
 
@@ -116,6 +119,71 @@ class TestVerdicts:
         prompt = verdicts[verdicts.claim == "prompt"]
         assert set(prompt.verdict) <= {"IGNORES*", "UNTESTABLE"}
         assert (prompt.verdict == "IGNORES*").sum() >= 5
+
+
+def any_side_is_left(images, prompts):
+    """Segment the left disc for any side, both where no side is named: it tells a part from the whole, no more."""
+    sided = [p.replace("right caudate", "left caudate") for p in prompts]
+    return reads_side(images, sided)
+
+
+@pytest.fixture(scope="module")
+def nested(tmp_path_factory):
+    return write_dataset(tmp_path_factory.mktemp("data") / "nested", images=12, whole="pair")
+
+
+class TestPartAndWhole:
+    """Three targets on an image, "s00_left", "s00_pair" (the whole), "s00_right": two of three pairs overlap."""
+
+    def _audit(self, model, data, out):
+        return rb.audit(
+            rb.segmenter(model, name="model"),
+            rb.load_dataset(data, split="test", prompt="p3"),
+            perturbations=["other", "paraphrase"],
+            out=out,
+            report=False,
+        )
+
+    @pytest.mark.parametrize(
+        ("model", "verdict"), [(reads_side, "FOLLOWS"), (any_side_is_left, "REACTS"), (ignores_prompt, "IGNORES")]
+    )
+    def test_only_a_model_that_tells_the_parts_apart_follows(self, nested, tmp_path, model, verdict):
+        run = self._audit(model, nested, tmp_path / "run")
+        rows = run.results().query("condition == 'other:side'").set_index("case_id")
+        assert rows.other_overlap["s00_left"] == rows.other_overlap["s00_pair"] == 1
+        assert (rows.other_overlap["s00_right"], rows.other_case_id["s00_right"]) == (0, "s00_left")
+        found = run.verdicts().set_index(["claim", "condition"]).loc[("prompt", "other:side")]
+        assert found.verdict.rstrip("*") == verdict
+        assert "24 of 36 cases are left out of what decides following" in found.rule
+        if verdict == "FOLLOWS":
+            assert (found.n_images, found.n_subjects) == (12, 12)
+            assert found.estimate > 0.9
+        # Sixty patients like these: part against whole pooled with part against part called the second model faithful.
+        rows = run.results()
+        table = pd.concat([rows.assign(case_id=rows.case_id + k, subject_id=rows.subject_id + k) for k in "abcde"])
+        for apart, follows in (
+            (table, verdict == "FOLLOWS"),
+            (table.drop(columns="other_overlap"), verdict != "IGNORES"),
+        ):
+            claims = rb.verdicts(apart, resamples=99).set_index(["claim", "condition"])
+            assert claims.loc[("prompt", "other:side"), "verdict"].startswith("FOLLOWS") == follows
+
+    def test_the_page_shows_both_kinds_of_pair(self, nested, tmp_path):
+        self._audit(any_side_is_left, nested, tmp_path / "run")
+        report = build(read_runs(tmp_path / "run"))
+        table = next(t for t in report.tables if t.id == "targets")
+        apart, overlapping = frame_of(table).to_dict("records")
+        assert (apart["targets"], apart["counts"], apart["n_images"], apart["s_a"], apart["s_b"]) == (
+            "apart",
+            "yes",
+            12,
+            0.0,
+            0.0,
+        )
+        assert (overlapping["targets"], overlapping["counts"], overlapping["n_images"]) == ("overlapping", "no", 24)
+        assert overlapping["s_a"] == pytest.approx(1 / 3, abs=0.02)
+        text = next(p.text for p in report.methods if p.title == "Verdicts on the prompt")
+        assert "In 24 of 36 cases with a second target more than 50% of the smaller one lies in the other" in text
 
 
 class TestManyTexts:
