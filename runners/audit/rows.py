@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import NamedTuple, Self
 
-from robustness.results import CLEAN, parse_condition
+from robustness.results import CLEAN, OTHER_OVERLAP, parse_condition
 from robustness.types import Case, CaseInfo
 
 Cell = str | int | float | bool | None
@@ -90,7 +90,10 @@ class ResultRow:
     def cells(self) -> dict[str, Cell]:
         """Return column -> value; groups and measured values are columns beside the fixed ones."""
         own = {name: getattr(self, name) for name in _OWN_COLUMNS}
-        return {**self.series._asdict(), **own, **self.groups, **self.measured}
+        overlap = {} if self.other_overlap is None else {OTHER_OVERLAP: self.other_overlap}
+        return {**self.series._asdict(), **own, **overlap, **self.groups, **self.measured}
 
 
-_OWN_COLUMNS = tuple(each.name for each in fields(ResultRow) if each.name not in ("series", "groups", "measured"))
+_OWN_COLUMNS = tuple(
+    each.name for each in fields(ResultRow) if each.name not in ("series", "groups", "measured", OTHER_OVERLAP)
+)

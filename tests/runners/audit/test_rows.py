@@ -209,3 +209,10 @@ def test_a_mask_of_another_size_is_an_error_in_its_row(stored, tmp_path):
     failed = rows[rows.error != ""]
     assert failed.case_id.tolist() == ["s01_left"]
     assert "7" in failed.error.iloc[0]
+
+
+def test_the_overlap_of_two_targets_is_a_column_where_there_are_two() -> None:
+    row = dataclasses.replace(ResultRow.of(SERIES, INFO, "other:side"), other_case_id="d", other_overlap=1.0)
+    table = results_table([row, ResultRow.of(SERIES, INFO)])
+    assert table["other_overlap"].tolist()[0] == 1.0
+    assert table["other_overlap"].isna().tolist() == [False, True]
