@@ -204,6 +204,7 @@ def test_contributing_shows_one_file_for_each_registry():
     assert examples().keys() == USES.keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", USES)
 def test_example_of_contributing_runs_and_is_clean(path: str, tmp_path: Path):
     file = tmp_path / Path(path).name

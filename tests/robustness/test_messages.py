@@ -95,6 +95,7 @@ def test_whatever_can_be_called_with_two_lists_passes(function: object) -> None:
     assert rb.segmenter(function, name="mine").name == "mine"  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_comparing_runs_of_other_data_says_that_nothing_was_compared(tmp_path: Path) -> None:
     sizes = {"n_images": 4, "severities": (1,), "pictures": 0}
     first, second = (make_run(tmp_path / name, FOLLOWS_SIDE, **sizes) for name in ("a", "b"))
@@ -112,6 +113,7 @@ def test_comparing_runs_of_other_data_says_that_nothing_was_compared(tmp_path: P
     assert "Nothing was compared." in warned.group(0)
 
 
+@pytest.mark.slow
 def test_comparing_runs_of_one_data_set_warns_of_nothing(tmp_path: Path) -> None:
     sizes = {"n_images": 4, "severities": (1,), "pictures": 0}
     runs = [make_run(tmp_path / name, FOLLOWS_SIDE, **sizes) for name in ("a", "b")]

@@ -152,12 +152,14 @@ def test_wheel_states_licence_command_and_python(wheel: Path):
     assert "robustness = robustness.cli.main:main" in entry_points
 
 
+@pytest.mark.slow
 def test_wheel_is_imported_whole_outside_the_checkout_beside_a_users_own_modules(installed: Environment):
     origin, modules = installed.checked(str(installed.python), "-c", IMPORT_EVERYTHING).splitlines()[-2:]
     assert Path(origin).is_relative_to(installed.home.resolve())
     assert set(modules.split()) == source_modules()
 
 
+@pytest.mark.slow
 def test_command_line_of_the_wheel_runs_outside_the_checkout(installed: Environment):
     command = str(installed.home / "bin" / "robustness")
     assert "audit" in installed.checked(command, "--help")
@@ -167,6 +169,7 @@ def test_command_line_of_the_wheel_runs_outside_the_checkout(installed: Environm
     assert "Traceback" not in wrong.stderr
 
 
+@pytest.mark.slow
 def test_wheel_registers_the_pytest_plugin_which_costs_a_suite_less_than_fifty_milliseconds(installed: Environment):
     (installed.work / "test_nothing.py").write_text(
         "import sys\ndef test_it():\n    assert 'robustness.pytest_plugin' in sys.modules\n"

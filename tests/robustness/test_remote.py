@@ -96,6 +96,7 @@ class TestData:
 
 
 class TestRuns:
+    @pytest.mark.slow
     def test_the_run_at_the_url_is_the_run_of_a_folder(self, memory, data, tmp_path):
         memory.put(str(data), "/bucket/set", recursive=True)
         audit_plan(plan_of("memory://bucket/set"), out="memory://bucket/run")
@@ -106,6 +107,7 @@ class TestRuns:
         assert there.verify()["ok"].all()
         pd.testing.assert_frame_equal(there.results(), here.assign(dataset="set"), check_exact=True)
 
+    @pytest.mark.slow
     def test_a_run_that_failed_goes_on_on_another_machine(self, memory, data, tmp_path, monkeypatch):
         from robustness.runners.audit.session import AuditSession
 

@@ -112,6 +112,7 @@ rb.score(folder / "out", folder / "answers", out=folder / "run", label="vendor")
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("door", DOORS)
 def test_an_audit_without_a_network_loads_no_library_of_networks(door: str, tmp_path: Path, monkeypatch):
     # Every default prompt change and every MRI shift. WordNet, where a machine has it, is read through nltk.
@@ -125,6 +126,7 @@ def test_an_audit_without_a_network_loads_no_library_of_networks(door: str, tmp_
     assert "torch" in loaded
 
 
+@pytest.mark.slow
 def test_every_public_name_can_be_had_and_no_other():
     code = """
 import robustness

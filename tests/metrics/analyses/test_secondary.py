@@ -51,6 +51,7 @@ class TestFailures:
     def test_nothing_discordant_is_no_evidence_where_mcnemar_says_zero(self):
         assert failure_rates(paired(np.zeros(20))).set_index("condition").loc[NOISE, "p_value"] == 1.0
 
+    @pytest.mark.slow
     def test_clustered_failures_do_not_count_as_independent(self):
         from statsmodels.stats.contingency_tables import mcnemar
 
@@ -160,6 +161,7 @@ class TestUnpaired:
         found = compare_unpaired(a, b)
         assert (found.first_mean, found.n_first) == (pytest.approx(0.75), 2)
 
+    @pytest.mark.slow
     def test_null_groups_of_unequal_size_and_spread_hold_the_level(self):
         rng = np.random.default_rng(4)
         runs = 150

@@ -56,6 +56,7 @@ class TestSummary:
         table = pd.concat([rows_of("clean", [0.9] * 10), rows_of("image:blur@1", [0.4] * 3 + [0.9] * 7)])
         assert robustness_summary(table).iloc[0]["failure_increase"] == pytest.approx(0.3)
 
+    @pytest.mark.slow
     def test_the_worst_case_bound_covers_the_winners_curse(self):
         hits = plug_in = 0
         runs = 60
@@ -139,6 +140,7 @@ class TestCorruptions:
         assert math.isfinite(found["exceeds_low"])
         assert math.isnan(found["exceeds_high"])
 
+    @pytest.mark.slow
     def test_the_interval_covers_the_true_crossing(self):
         runs, hits = 60, 0
         for seed in range(runs):

@@ -99,6 +99,7 @@ def test_a_subject_that_one_model_lacks_does_not_turn_friedman_into_nan():
     assert (found["n_subjects"] == 11).all()
 
 
+@pytest.mark.slow
 def test_wilcoxon_is_no_test_of_the_mean_so_it_is_secondary():
     rng = np.random.default_rng(3)
     wrong = ours = 0

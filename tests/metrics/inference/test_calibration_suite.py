@@ -25,10 +25,12 @@ def test_null_rates_and_coverage():
     held(null.simulate(runs=1000, processes=1))
 
 
+@pytest.mark.slow
 def test_family_wise_error_and_power():
     held(family.simulate(runs=40, processes=1))
 
 
+@pytest.mark.slow
 def test_power_of_gates_and_of_the_printed_mde():
     held(power.simulate(runs=1000, processes=1))
 

@@ -189,6 +189,7 @@ class TestWeightedMean:
 class TestLeastPatients:
     """What ROBUST of one claim costs beside what any procedure must: mean loss .02, sd .10, margin .10, power 80%."""
 
+    @pytest.mark.slow
     def test_no_valid_test_does_with_fewer_than_34_and_no_mixture_of_bets_with_fewer_than_45(self):
         from benchmarks.calibration import certificates
 

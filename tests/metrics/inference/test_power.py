@@ -116,6 +116,7 @@ def test_values_between_0_and_1_count_as_their_chance_of_a_collapse():
     assert log_count_evalues(values, stake)[0] == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_random_two_and_three_point_distributions_never_certify_more_often_than_alpha():
     # Every distribution drawn here has its mean on the margin; the false certificates are counted exactly over draws.
     rng, runs, worst = np.random.default_rng(0), 400, 0.0

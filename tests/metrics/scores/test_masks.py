@@ -148,6 +148,7 @@ def pairs():
 
 
 class TestOracles:
+    @pytest.mark.slow
     def test_distances_agree_with_monai(self, pairs):
         torch = pytest.importorskip("torch")
         with warnings.catch_warnings():

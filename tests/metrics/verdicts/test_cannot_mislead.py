@@ -34,6 +34,7 @@ class TestItem1Collapse:
         assert found["verdict"] == "UNTESTABLE"
         assert "2 subjects, fewer than 10: described, not judged" in found["sentence"]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("n", [12, 20, 30, 60])
     @pytest.mark.parametrize(("body", "collapse", "share"), [(0.0, 1.0, 0.1), (0.05, 1.0, 0.05), (0.0, 0.625, 0.16)])
     def test_a_collapse_that_is_not_seen_is_not_certified_absent(self, n, body, collapse, share):
@@ -135,6 +136,7 @@ class TestItem3Missing:
 
 
 class TestItem4Family:
+    @pytest.mark.slow
     @pytest.mark.parametrize("claims", [10])
     def test_any_false_follows_stays_below_alpha(self, claims):
         def draw(rng):
@@ -229,12 +231,14 @@ def rewording_moves_a_tenth(n):
 
 
 class TestItem8LeftTails:
+    @pytest.mark.slow
     @pytest.mark.parametrize("n", [12, 20, 30])
     def test_rewording_that_moves_a_tenth_gives_no_certified_reacts(self, n):
         found = shares(rewording_moves_a_tenth(n), 60)
         verdict = found[found["claim"] == "prompt"]["verdict"]
         assert (verdict == "REACTS").mean() <= 0.075
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("n", [12, 20, 30])
     def test_changes_that_cure_some_give_no_certified_fragile(self, n):
         def draw(rng):

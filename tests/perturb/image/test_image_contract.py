@@ -170,6 +170,7 @@ class TestEveryEntry:
             if not isinstance(params, NotApplicable):
                 assert entry(name).apply(case, params).image.shape == (40, 32, 3)
 
+    @pytest.mark.slow
     def test_a_batch_is_its_pictures_to_the_bit(self, name: str) -> None:
         perturbation = entry(name)
         cases = [dataclasses.replace(suited(name, number), case_id=f"c{number}") for number in range(2)]
@@ -254,6 +255,7 @@ class TestSeverity:
         with pytest.raises(InputError, match="severity: expected 0 to 5, got 6"):
             entry(name).propose(suited(name), 6, np.random.default_rng(0))
 
+    @pytest.mark.slow
     def test_it_moves_real_pictures_away_step_by_step(self, name: str) -> None:
         values = [1.0, *mean_similarities(name, demo_cases())]
         assert all(before > after for before, after in pairwise(values)), values

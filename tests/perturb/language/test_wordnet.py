@@ -21,6 +21,7 @@ from tests.perturb.prompt_cases import context_of, make_case
 
 @pytest.mark.usefixtures("wordnet_folder")
 class TestWithTheRealDatabase:
+    @pytest.mark.slow
     def test_it_is_there(self) -> None:
         assert wordnet.missing() == ""
 
@@ -47,6 +48,7 @@ class TestWithTheRealDatabase:
         assert isinstance(params, dict)
         assert (params["new"], params["source"]) == ("pollex", wordnet.SOURCE)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("pos", ["noun", "adjective"])
     def test_rare_words_are_rare_alphabetic_and_no_proper_names(self, pos: str) -> None:
         from wordfreq import zipf_frequency
@@ -90,6 +92,7 @@ class TestWithout:
         assert "WordNet is not installed (nltk.download('wordnet'))" in found.reason
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stated", ["", os.pathsep.join(["~/a", "/b"])])
 def test_the_data_path_is_nltks_own_without_its_import(stated: str) -> None:
     code = (

@@ -69,6 +69,7 @@ def faults(pattern: re.Pattern[str]) -> list[tuple[str, str, str]]:
     ]
 
 
+@pytest.mark.slow
 def test_there_are_many_of_each_kind() -> None:
     count = {kind: sum(k == kind for k, _, _ in changed()) for kind in ("paraphrase", "negation", "drop")}
     assert count["paraphrase"] > 1000

@@ -67,6 +67,7 @@ def test_an_expectation_that_depends_on_the_case_is_the_most_demanding(runs: tup
     assert condition_expectations(rows) == {"antonym:side": "follow"}
 
 
+@pytest.mark.slow
 def test_the_table_stands_in_both_editions_and_as_csv_and_json(run_folders: list[Path], tmp_path: Path) -> None:
     for edition in ("auditor", "regulatory"):
         page = write_report(run_folders[0], tmp_path / f"{edition}.html", edition=edition).read_text("utf-8")

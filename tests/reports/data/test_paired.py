@@ -132,6 +132,7 @@ def frames_of(rng: np.random.Generator, worse: float = 0.0) -> Frames:
     return Frames(pd.concat(parts, ignore_index=True), pd.DataFrame(), verdicts, pd.DataFrame(), ("first", "second"))
 
 
+@pytest.mark.slow
 def test_equal_models_under_thirty_conditions_rarely_show_any_proven_loss() -> None:
     runs, wrong, alone = 30, 0, 0
     for run in range(runs):

@@ -110,6 +110,7 @@ def test_hostile_names_stay_text_in_yaml() -> None:
     assert yaml.safe_load(to_yaml(hostile)) == hostile
 
 
+@pytest.mark.slow
 def test_the_regulatory_edition_has_fifteen_sections_in_order_and_claims_no_compliance(
     runs: tuple[RunTables, ...], run_folders: list[Path], tmp_path: Path
 ) -> None:
@@ -137,6 +138,7 @@ def test_an_unknown_edition_is_one_clear_error(run_folders: list[Path], tmp_path
         write_report(run_folders[0], tmp_path / "r.html", edition="regulatry")  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_without_images_no_picture_is_in_the_page(run_folders: list[Path], tmp_path: Path) -> None:
     for edition in ("auditor", "regulatory"):
         page = write_report(run_folders, tmp_path / "r.html", images=False, edition=edition).read_text(encoding="utf-8")
@@ -144,6 +146,7 @@ def test_without_images_no_picture_is_in_the_page(run_folders: list[Path], tmp_p
         assert "left out of this page by request" in page
 
 
+@pytest.mark.slow
 def test_the_page_prints_to_pdf(page: Path, tmp_path: Path) -> None:
     if find_browser() is None:
         pytest.skip("no Chromium is installed")

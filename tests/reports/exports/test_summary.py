@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from robustness.reports.data.datatable import inert
 from robustness.reports.exports.console import WIDTH, run_summary, run_warnings
@@ -19,6 +20,7 @@ from tests.gate_runs import seal
 from tests.reports.make_run import IGNORES_ALL, make_run
 
 
+@pytest.mark.slow
 def test_markdown_and_json_tell_the_same(run_folders: list[Path], tmp_path: Path) -> None:
     text_path, json_path, *tables = write_summary(run_folders, tmp_path / "new" / "summary.html")
     assert (text_path.name, json_path.name) == ("summary.md", "summary.json")
@@ -35,6 +37,7 @@ def test_markdown_and_json_tell_the_same(run_folders: list[Path], tmp_path: Path
     assert "not the patient" in text
 
 
+@pytest.mark.slow
 def test_the_regulatory_summary_has_fifteen_sections_and_its_blanks(run_folders: list[Path], tmp_path: Path) -> None:
     text = write_summary(run_folders, tmp_path / "s", edition="regulatory")[0].read_text(encoding="utf-8")
     assert [f"\n## {n} " in text for n in range(1, 16)] == [True] * 15
@@ -42,6 +45,7 @@ def test_the_regulatory_summary_has_fifteen_sections_and_its_blanks(run_folders:
     assert "compliant with" not in text
 
 
+@pytest.mark.slow
 def test_markdown_keeps_markup_as_text(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", n_images=3, severities=(1,), pictures=0, model="<b>n|et</b>")
     text = write_summary(run, tmp_path / "s")[0].read_text(encoding="utf-8")
@@ -87,6 +91,7 @@ def test_it_says_score_counts_verdicts_and_the_worst_finding(run_folders: list[P
     assert len(lines) <= 12
 
 
+@pytest.mark.slow
 def test_it_stays_short_for_many_models(tmp_path: Path) -> None:
     sizes = {"n_images": 4, "severities": (1,), "pictures": 0}
     runs = [make_run(tmp_path / str(i), IGNORES_ALL, model=f"net-{i}", **sizes) for i in range(4)]

@@ -51,12 +51,14 @@ def test_a_request_would_have_been_stopped_and_seen(fresh: Browser, tmp_path: Pa
     fresh.errors.clear()
 
 
+@pytest.mark.slow
 def test_every_figure_can_be_drawn(fresh: Browser, page: Path) -> None:
     fresh.resize(1280, 20000)
     fresh.open(page)
     fresh.wait("[...document.querySelectorAll('[data-figure]')].every((n) => n.querySelector('.main-svg'))")
 
 
+@pytest.mark.slow
 def test_markup_in_prompts_and_names_stays_text(fresh: Browser, hostile_page: Path) -> None:
     fresh.resize(1280, 20000)
     fresh.open(hostile_page)
@@ -87,6 +89,7 @@ def test_a_claim_leads_to_its_row(fresh: Browser, page: Path, run_folders: list[
     assert (verdicts["condition"] == shown).any()
 
 
+@pytest.mark.slow
 def test_pictures_of_a_claim_are_found_by_its_button(fresh: Browser, page: Path) -> None:
     fresh.open(page)
     fresh.evaluate("document.querySelector('[data-show=\"antonym:size\"]').click()")
@@ -115,6 +118,7 @@ def test_tables_sort_filter_and_export_full_precision(fresh: Browser, page: Path
     assert fresh.evaluate(rows) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "dark"), [(390, False), (390, True), (1600, False), (1280, True)])
 def test_no_width_or_theme_overflows_or_breaks(fresh: Browser, page: Path, width: int, dark: bool) -> None:
     fresh.resize(width, 900)
@@ -141,6 +145,7 @@ def outline(pdf: bytes) -> list[str]:
     return [re.sub(r"\\(.)", r"\1", title) for title in read]
 
 
+@pytest.mark.slow
 def test_it_prints_to_pdf_with_every_section_opened(fresh: Browser, page: Path) -> None:
     fresh.open(page)
     headings = fresh.evaluate("[...document.querySelectorAll('main h2')].map((n) => n.textContent.trim())")

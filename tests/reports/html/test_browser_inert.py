@@ -50,6 +50,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, Path
     return {name: (text, page_of(tmp_path_factory.mktemp(name), text)) for name, text in texts.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["long", "others"])
 def test_texts_stay_texts(name: str, fresh: Browser, pages: dict[str, tuple[str, Path]]) -> None:
     text, page = pages[name]
@@ -66,6 +67,7 @@ def test_texts_stay_texts(name: str, fresh: Browser, pages: dict[str, tuple[str,
     assert [url for url in fresh.requests if not url.startswith(("file:", "data:", "blob:"))] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [390, 1280])
 def test_a_very_long_word_does_not_widen_the_page(
     width: int, fresh: Browser, pages: dict[str, tuple[str, Path]]
@@ -75,6 +77,7 @@ def test_a_very_long_word_does_not_widen_the_page(
     assert fresh.evaluate("document.documentElement.scrollWidth") <= width
 
 
+@pytest.mark.slow
 def test_the_policy_forbids_all_but_the_pages_own_scripts(fresh: Browser, pages: dict[str, tuple[str, Path]]) -> None:
     fresh.open(pages["others"][1])
     policy = fresh.evaluate("document.querySelector('meta[http-equiv=\"Content-Security-Policy\"]').content")

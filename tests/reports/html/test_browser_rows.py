@@ -153,6 +153,7 @@ def test_a_table_is_saved_as_csv_with_full_precision(
     assert [float(row["effect"]) for row in saved] == stored["effect"].tolist()
 
 
+@pytest.mark.slow
 def test_the_regulatory_edition_opens_and_prints_all_sections(
     fresh: Browser, run_folders: list[Path], tmp_path: Path
 ) -> None:
@@ -163,6 +164,7 @@ def test_the_regulatory_edition_opens_and_prints_all_sections(
     assert [u for u in fresh.requests if not u.startswith(("file:", "data:", "blob:"))] == []
 
 
+@pytest.mark.slow
 def test_the_printed_page_has_every_section_and_every_figure(fresh: Browser, page: Path) -> None:
     fresh.open(page)
     wanted = fresh.evaluate("[...document.querySelectorAll('main h2')].map((n) => n.textContent)")
@@ -179,6 +181,7 @@ def outline(pdf: bytes) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_a_page_without_images_works(fresh: Browser, run_folders: list[Path], tmp_path: Path) -> None:
     fresh.resize(1280, 20000)
     fresh.open(write_report(run_folders, tmp_path / "bare.html", images=False, compare_first=True))
@@ -205,6 +208,7 @@ def test_a_card_shows_all_inputs_and_how_to_compute_it_again(
     assert lines["row"].endswith(f"(robustness replay RUN --row {row.name})")
 
 
+@pytest.mark.slow
 def test_the_section_on_failures_shows_failures(fresh: Browser, run_folders: list[Path], tmp_path: Path) -> None:
     """It showed the swaps that the model had answered rightly, as “worst” with Dice 0."""
     fresh.open(write_report(run_folders, tmp_path / "reg.html", edition="regulatory"))

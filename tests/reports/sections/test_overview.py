@@ -27,6 +27,7 @@ def fact(overview: Overview, label: str) -> str:
     return next(f.text for f in overview.facts if f.label == label)
 
 
+@pytest.mark.slow
 def test_outcomes_count_the_rows_of_expected_against_observed(runs: tuple[RunTables, ...]) -> None:
     report = content.build(runs)
     table = frame_of(next(t for t in report.tables if t.id == "expected"))
@@ -38,6 +39,7 @@ def test_outcomes_count_the_rows_of_expected_against_observed(runs: tuple[RunTab
             assert outcome.uncertified == (met == f"{outcome.name}*").sum()
 
 
+@pytest.mark.slow
 def test_tallies_hold_every_verdict_once(runs: tuple[RunTables, ...], run_folders: list[Path]) -> None:
     for overview, folder in zip(content.build(runs).overviews, run_folders, strict=True):
         stored = pd.read_parquet(folder / "verdicts.parquet")
@@ -100,6 +102,7 @@ def test_rows_without_an_area_are_read_by_their_flags(runs: tuple[RunTables, ...
     assert abstention(rows) == (1, 2)
 
 
+@pytest.mark.slow
 def test_abstention_that_no_prompt_asks_for_is_said_to_be_unmeasured(runs: tuple[RunTables, ...]) -> None:
     rows = runs[0].results[runs[0].results["expectation"] != "abstain"]
     assert fact(first([replace(runs[0], results=rows)]), "Abstention").startswith("not measured: no prompt")
@@ -124,6 +127,7 @@ def test_every_line_of_the_first_screen_leads_to_its_place(page: Path, runs: tup
     assert "rows-" in " ".join(links)
 
 
+@pytest.mark.slow
 def test_empty_predictions_are_warned_of_before_anything_else(runs: tuple[RunTables, ...]) -> None:
     clean = runs[0].results["condition"] == "clean"
     rows = runs[0].results.copy()
@@ -134,6 +138,7 @@ def test_empty_predictions_are_warned_of_before_anything_else(runs: tuple[RunTab
     assert not any("clean predictions" in w for w in content.build(runs).warnings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stated", [None, {"side": "patient"}])
 def test_an_unstated_side_convention_is_warned_of(runs: tuple[RunTables, ...], stated: dict | None) -> None:
     dataset = {**runs[0].manifest["dataset"], **({"convention": stated} if stated else {})}
@@ -146,6 +151,7 @@ def test_prompts_without_a_side_need_no_convention(runs: tuple[RunTables, ...]) 
     assert not any("Whose left" in w for w in content.build([replace(runs[0], results=rows)]).warnings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("returns", "warned"), [("auto", True), ("mask", False)])
 def test_answers_whose_meaning_was_guessed_are_warned_of(
     runs: tuple[RunTables, ...], returns: str, warned: bool
@@ -155,6 +161,7 @@ def test_answers_whose_meaning_was_guessed_are_warned_of(
     assert any("were read as mask (PNG) (72)" in w for w in report.warnings) == warned
 
 
+@pytest.mark.slow
 def test_a_declared_convention_is_no_warning(runs: tuple[RunTables, ...]) -> None:
     note = "masks are declared: label maps (left = 1)"
     manifest = {**runs[0].manifest, "warnings": [note, "something else"]}
@@ -179,6 +186,7 @@ def test_a_run_without_a_score_says_so(runs: tuple[RunTables, ...]) -> None:
     assert first([replace(runs[0], results=rows)]).score == "no clean prediction could be scored"
 
 
+@pytest.mark.slow
 def test_the_prompts_are_counted_and_one_is_quoted(runs: tuple[RunTables, ...]) -> None:
     prompts = runs[0].results[runs[0].results["condition"] == "clean"]["prompt"]
     text = f"{prompts.nunique()} distinct texts, for example “{prompts.iloc[0]}”"
@@ -223,6 +231,7 @@ def test_what_is_run_leaves_the_list_of_what_is_not(runs: tuple[RunTables, ...])
     assert any(line.startswith("attacks: ") for line in found.tested)
 
 
+@pytest.mark.slow
 def test_what_only_one_model_was_asked_is_not_said_to_be_tested(runs: tuple[RunTables, ...]) -> None:
     fewer = runs[1].results
     without = replace(runs[1], results=fewer[fewer["condition"] != "image:gamma@3"])

@@ -81,6 +81,7 @@ def test_a_misspelt_key_is_refused_with_its_neighbour() -> None:
         report_answers({"site": "Oslo"}, source="answers.toml")
 
 
+@pytest.mark.slow
 def test_the_page_shows_answers_and_keeps_the_other_blanks(run_with_plan: Path, tmp_path: Path) -> None:
     file = tmp_path / "answers.toml"
     file.write_text('[report]\ndevice = "<b>box</b> 2"\nsigned_off = 2026-11-28\n', encoding="utf-8")
@@ -104,6 +105,7 @@ def test_a_file_of_answers_holds_one_table(run_with_plan: Path, tmp_path: Path, 
     assert "--answers: expected one table [report]" in str(CliRunner().invoke(app, command).exception)
 
 
+@pytest.mark.slow
 def test_the_summary_stands_before_the_first_section(run_folders: list[Path], tmp_path: Path) -> None:
     html = write_report(run_folders[0], tmp_path / "reg.html", edition="regulatory").read_text(encoding="utf-8")
     order = ["<h2>Summary</h2>", "Worst findings", "What this run answers", '<h3 class="sub">Texts</h3>']
@@ -153,6 +155,7 @@ def test_every_text_that_a_section_names_is_among_the_sources() -> None:
     assert all(source.checked for source in SOURCES)
 
 
+@pytest.mark.slow
 def test_a_section_without_evidence_says_so(runs: tuple[RunTables, ...]) -> None:
     def bare(results: pd.DataFrame) -> set[int]:
         made = content.build([replace(runs[0], results=results)], edition="regulatory")
@@ -205,6 +208,7 @@ def test_the_suites_validation_stands_in_section_15(answered: Report) -> None:
     }
 
 
+@pytest.mark.slow
 def test_the_annex_identifies_plan_data_weights_and_page(run_folders: list[Path], tmp_path: Path) -> None:
     page = write_report(run_folders[0], tmp_path / "reg.html", edition="regulatory")
     found = json.loads(write_annex(run_folders[0], page).read_text(encoding="utf-8"))

@@ -247,6 +247,7 @@ def test_unknown_commands_and_options_exit_2(call):
     assert call("audit")[0] == 2
 
 
+@pytest.mark.slow
 def test_no_gates_file(call, plan):
     assert call("audit", plan, "--out", "run")[0] == 0
     code, _, err = call("gate", "run")
@@ -260,6 +261,7 @@ def test_a_folder_that_is_no_run(call):
     assert "expected a run's folder" in _one_line(err)
 
 
+@pytest.mark.slow
 def test_a_plan_can_name_a_python_file_beside_it(call, data, tmp_path):
     folder = tmp_path / "plans"
     folder.mkdir()

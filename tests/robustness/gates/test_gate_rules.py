@@ -47,6 +47,7 @@ def _glob(cells, margin):
     return "fail" if "fail" in outcomes else "inconclusive" if "inconclusive" in outcomes else "pass"
 
 
+@pytest.mark.slow
 def test_a_glob_of_conditions_at_the_margin_fails_falsely_at_most_at_the_level():
     outcomes = [_glob(cells, 0.02) for cells in _drawn(1000, 30, mean=0.02, seed=4, cells=8)]
     assert outcomes.count("fail") / 1000 <= 0.05 + 2.6 * np.sqrt(0.05 * 0.95 / 1000)
@@ -60,6 +61,7 @@ def test_a_glob_with_one_bad_condition_passes_falsely_at_most_at_the_level():
     assert outcomes.count("pass") / 1000 <= 0.05 + 2.6 * np.sqrt(0.05 * 0.95 / 1000)
 
 
+@pytest.mark.slow
 def test_an_invariance_at_the_margin_is_certified_at_most_at_the_level():
     for mean, seed in ((0.02, 6), (-0.02, 7)):
         found = [equivalence(v[0], 0.02, ALONE) for v in _drawn(2000, 30, mean=mean, seed=seed)]

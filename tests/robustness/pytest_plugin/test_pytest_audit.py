@@ -79,6 +79,7 @@ class TestAudit:
         (kept,) = (pytester.path / ".pytest_cache" / "d" / "robustness").glob("plan-*/" + MANIFEST)
         assert kept.is_file()
 
+    @pytest.mark.slow
     def test_whatever_decides_the_result_makes_a_new_audit(self, suite, project, pytester):
         image = next((pytester.path / "data" / "images").glob("*.png"))
         changes = {
@@ -103,6 +104,7 @@ class TestAudit:
         suite(AUDIT, "--robustness-cache=kept").assert_outcomes(passed=4)
         assert (run / MANIFEST).is_file()
 
+    @pytest.mark.slow
     def test_a_function_is_audited_once_a_session_and_with_a_key_once_and_for_all(self, suite, project, pytester):
         code = """
 import model
@@ -128,6 +130,7 @@ def vendor():
         suite(marked).assert_outcomes(passed=1)
         assert project()
 
+    @pytest.mark.slow
     def test_workers_share_one_audit_and_the_session_saves_it_once(self, suite, project, pytester):
         pytest.importorskip("xdist")
         result = suite(

@@ -102,6 +102,7 @@ DROPS: tuple[tuple[str, str, Callable[[str], bool]], ...] = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("prompt", "target", "faithful"), DROPS, ids=[row[0][:20] for row in DROPS])
 def test_a_faithful_model_is_not_fragile_under_drops(
     tmp_path: Path, prompt: str, target: str, faithful: Callable[[str], bool]
@@ -178,6 +179,7 @@ def test_a_place_in_the_patient_is_followed_or_ignored_as_the_model_does(tmp_pat
     assert blind["prompt:antonym:place"].startswith("IGNORES"), blind
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prompt", ["5 mm polyp", "BI-RADS 4 polyp", "grade 3 polyp"])
 def test_a_measure_gives_no_claim_on_numbers(tmp_path: Path, prompt: str) -> None:
     data = dataset(tmp_path, prompt, "polyp", modality="endoscopy")

@@ -198,6 +198,7 @@ class TestPublicFolder:
 
 
 class TestSameAsTheDirectAudit:
+    @pytest.mark.slow
     def test_with_probabilities_every_column_is_the_same(self, exported, direct, probabilities, tmp_path):
         run = score(exported.path, probabilities, out=tmp_path / "run", label="vendor", report=False)
         rows = run.results()
@@ -286,6 +287,7 @@ class TestWhatIsWrong:
         with pytest.raises(InputError, match="threshold: expected a probability between 0 and 1"):
             score(exported.path, tmp_path / "empty", out=tmp_path / "run", threshold=1.0)
 
+    @pytest.mark.slow
     def test_an_archive_that_says_it_is_small_is_not_unpacked_beyond_that(self, exported, probabilities, tmp_path):
         name = sorted(probabilities.iterdir())[0].name
         with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
@@ -325,6 +327,7 @@ class TestTampering:
         with pytest.raises(InputError, match="'patients' changed since the export"):
             score(made.path, probabilities, out=tmp_path / "run")
 
+    @pytest.mark.slow
     def test_a_prediction_other_than_its_senders_hash_is_flagged(self, exported, probabilities, tmp_path):
         folder = shutil.copytree(probabilities, tmp_path / "summed")
         files = sorted(folder.iterdir())
@@ -379,6 +382,7 @@ def _both_ways(data, tmp_path, *, limit):
     return scored
 
 
+@pytest.mark.slow
 def test_an_embedded_network_gets_exactly_the_scores_of_its_direct_audit(tmp_path):
     run = _both_ways(demo_data("brain"), tmp_path, limit=3)
     assert run.manifest["counts"]["errors"] == 0
@@ -390,6 +394,7 @@ def test_real_slices_give_exactly_the_scores_of_the_direct_audit(shared, tmp_pat
     assert run.results()["case_id"].nunique() == 60
 
 
+@pytest.mark.slow
 def test_the_commands_lead_from_a_plan_to_a_comparison_of_two_vendors(data, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("plan.toml").write_text(_plan(data, metrics={"names": ["dice"]}).to_toml())

@@ -124,6 +124,7 @@ def test_a_file_that_does_not_fit_is_one_line_and_leaves_nothing_half_written(
     assert leftovers(tmp_path) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["report", "baseline", "json", "junit", "markdown", "split"])
 def test_what_was_there_before_stays(command, home, tmp_path, monkeypatch):
     monkeypatch.chdir(home)

@@ -53,6 +53,7 @@ def folder(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_pretrained_folders_are_audited_from_a_plan(folder, monkeypatch, capsys, tmp_path_factory):
     # From another folder: the plan's own one is where its paths are looked up.
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))

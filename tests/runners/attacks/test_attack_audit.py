@@ -73,6 +73,7 @@ def test_every_attack_has_rows_that_state_eps_and_losses(run) -> None:
     assert all(r["loss"] > r["clean_loss"] for r in pgd)
 
 
+@pytest.mark.slow
 def test_the_table_does_not_depend_on_parts_order_or_batch(run, folder, tmp_path) -> None:
     whole = audited(folder, tmp_path / "run", engine={"images_per_part": 3, "image_batch": 1, "batch_size": 1})
     columns = ["case_id", "condition", "prompt", "dice", "mask_change", "params", "note"]
@@ -81,6 +82,7 @@ def test_the_table_does_not_depend_on_parts_order_or_batch(run, folder, tmp_path
     pd.testing.assert_frame_equal(first, second)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_gives_the_same_rows(run, folder, tmp_path) -> None:
     # The universal perturbation is made again from images of other parts.
     options = {"perturbations": ["image:pgd@1", "image:universal@3"], "engine": {"images_per_part": 1}}
@@ -113,6 +115,7 @@ def test_work_is_counted_and_bounds_carry_no_verdict(run) -> None:
     assert set(run.verdicts()["condition"]) == {"image:gaussian_noise@3"}
 
 
+@pytest.mark.slow
 def test_every_listed_text_has_a_picture_of_its_own(folder, tmp_path) -> None:
     several = audited(folder, tmp_path / "run", prompt="p7", perturbations=["image:pgd@3"])
     rows = attacked(several)

@@ -109,6 +109,7 @@ def model(request, tmp_path_factory):
 
 
 class TestEveryNetwork:
+    @pytest.mark.slow
     @pytest.mark.parametrize("gray", [False, True])
     def test_the_loss_rises_within_eps_and_gray_stays_gray(self, model, gray: bool) -> None:
         case, eps = case_of(smooth(1, gray=gray)), 4 / 255
@@ -135,6 +136,7 @@ class TestEveryNetwork:
         target = target_of(case.mask, seen.shape)
         assert float(loss_of_logits(logits, target, "dice+bce")[0]) == pytest.approx(found.facts["loss"], abs=2e-3)
 
+    @pytest.mark.slow
     def test_the_same_seed_gives_the_same_bits_and_the_record_replays_them(self, model) -> None:
         case, settings = case_of(smooth(3)), AttackSettings(steps=2)
         attack = Pgd().bound_to(lambda *job: pgd(GradientModel(model), *job), settings)
@@ -261,6 +263,7 @@ class TestSanity:
             )
 
 
+@pytest.mark.slow
 def test_more_eps_more_loss_and_pgd_beats_fgsm_on_a_curved_model() -> None:
     model, case = load_model("film-unet", device="cpu"), case_of(smooth(5))
     settings = AttackSettings(steps=10)

@@ -73,6 +73,7 @@ def test_the_manifest_says_what_each_model_was_finetuned_on_and_whether_it_reads
     assert origins["cnn"].finetuned_on == ("south",)
 
 
+@pytest.mark.slow
 def test_the_page_holds_the_matrix_and_the_published_figures_apart(run: Run) -> None:
     report = build(read_runs([run.path]), images=False, published=bool(run.plan.published))
     figures = {figure.family: figure for figure in report.figures}
@@ -94,6 +95,7 @@ def test_the_page_holds_the_matrix_and_the_published_figures_apart(run: Run) -> 
     assert "finetuned on north" in page
 
 
+@pytest.mark.slow
 def test_published_figures_are_no_part_of_what_the_results_depend_on(run: Run) -> None:
     assert run.plan.model_copy(update={"published": None}).sha256() == run.plan.sha256()
     again = run.report(run.path / "plain.html", published=False)

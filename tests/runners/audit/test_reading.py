@@ -37,6 +37,7 @@ def break_image(data, number):
     return images[number].stem
 
 
+@pytest.mark.slow
 def test_rows_and_their_order_do_not_depend_on_what_was_read_ahead(data, tmp_path):
     broken = break_image(data, 3)
     tables = [audit(data, tmp_path / str(n), prefetch=n).results() for n in (0, 1, 3, 64)]
@@ -54,6 +55,7 @@ def test_a_strict_audit_stops_at_the_broken_case_with_the_parts_before_it(data, 
     assert len(list((tmp_path / "run" / "results").glob("part-*.parquet"))) == 2
 
 
+@pytest.mark.slow
 def test_images_are_read_in_another_thread_while_the_model_runs(data, tmp_path, monkeypatch):
     readers, during = set(), []
     working = threading.Event()
@@ -79,6 +81,7 @@ def test_images_are_read_in_another_thread_while_the_model_runs(data, tmp_path, 
     assert any(during)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_begun_without_reading_ahead_goes_on_with_it(data, tmp_path):
     out = tmp_path / "run"
     whole = audit(data, out, prefetch=0).results()

@@ -122,6 +122,7 @@ class TestADistanceIsExact:
         assert text_distances(model, pairs, vectors=bounded) == remembered
         assert len(bounded) <= 2
 
+    @pytest.mark.slow
     def test_an_audit_gives_the_same_whatever_the_size_of_its_parts(self, model, tmp_path):
         data = rb.load_dataset(write_dataset(tmp_path / "data", images=3), prompt="p2")
         columns = []

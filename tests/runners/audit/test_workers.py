@@ -43,6 +43,7 @@ def plan_of(data, **engine):
 
 
 class TestAudit:
+    @pytest.mark.slow
     def test_rows_verdicts_gallery_and_counts_are_those_of_one_process(self, tmp_path):
         data = write_dataset(tmp_path / "set", images=7)
         lines: list[str] = []

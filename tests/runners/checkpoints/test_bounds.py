@@ -128,6 +128,7 @@ def enlarged(document: Any, path: tuple[Any, ...], value: Any) -> Any:
 
 
 class TestNetworks:
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", NETWORKS)
     def test_a_networks_own_config_is_within_its_bound(self, name: str, tmp_path: Path) -> None:
         network = load_model(name, folder_of(name, tmp_path), device="cpu")
@@ -142,6 +143,7 @@ class TestNetworks:
         # One table of a few rows is made by a constructor that knows no device.
         assert taken <= 256
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("name", "path", "value", "reason"),
         [

@@ -138,6 +138,7 @@ class TestDicom:
         assert np.abs(one.image.astype(int) + two.image - 255).max() <= 1
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_volumes(tmp_path: Path) -> None:
     rows = []
     rng = np.random.default_rng(0)

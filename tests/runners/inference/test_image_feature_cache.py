@@ -207,6 +207,7 @@ class TestPlans:
             statistics={"resamples": 99},
         )
 
+    @pytest.mark.slow
     def test_rows_are_those_without_a_cache_and_a_second_audit_encodes_only_the_rerun(self, data, tmp_path):
         plain = self.audit(data, tmp_path / "plain").results()
         cache = str(tmp_path / "cache")
@@ -217,6 +218,7 @@ class TestPlans:
         assert timing["n_image_encodes"] == 3
         assert timing["n_image_codes_read"] > 3
 
+    @pytest.mark.slow
     def test_a_run_may_go_on_with_another_cache(self, data, tmp_path):
         out = tmp_path / "run"
         whole = self.audit(data, out, images_per_part=1).results()

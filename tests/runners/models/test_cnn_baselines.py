@@ -49,6 +49,7 @@ class TestEveryBaseline:
         assert (model.threshold, model.preprocess.tokenizer) == (0.5, None)
         assert len(model.encode_text(["polyp", "lung"])) == 2
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("wrapper", ["", "net.", "module."])
     def test_its_checkpoints_tell_their_encoder(self, models, tmp_path, name, wrapper):
         state = {wrapper + key: value for key, value in models[name].network.state_dict().items()}
@@ -122,6 +123,7 @@ def test_other_encoders_are_not_taken_for_resnets(encoder):
     assert resnet_name(shapes(on_meta("unet", encoder_name=encoder))) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["unet", "unetplusplus"])
 def test_the_decoders_widths_are_read_from_the_checkpoint(tmp_path, name):
     widths = [64, 48, 32, 16, 8]

@@ -78,6 +78,7 @@ def test_cached_codes_give_the_maps_of_full_forwards(model):
     assert_cached_codes_give_full_forwards(model, images, TEXTS, whole_forward)
 
 
+@pytest.mark.slow
 def test_a_folder_of_transformers_loads_with_its_configuration(model, folder):
     loaded = load_model("sam3", folder, score_threshold=0.2, device="cpu")
     assert loaded.config == model.config
@@ -85,11 +86,13 @@ def test_a_folder_of_transformers_loads_with_its_configuration(model, folder):
     assert list(loaded.provenance["sha256"]) == ["model.safetensors"]
 
 
+@pytest.mark.slow
 def test_a_file_of_a_folder_needs_the_configuration_only(model, folder):
     loaded = load_model("sam3", folder / "model.safetensors", config={"preset": "tiny"}, device="cpu")
     assert all(torch.equal(v, loaded.network.state_dict()[k]) for k, v in model.network.state_dict().items())
 
 
+@pytest.mark.slow
 def test_the_image_model_is_read_from_the_folder_of_the_video_model(model, folder, tmp_path):
     from transformers import Sam3VideoConfig
 
@@ -106,6 +109,7 @@ def test_the_image_model_is_read_from_the_folder_of_the_video_model(model, folde
     assert all(torch.equal(v, loaded.network.state_dict()[k]) for k, v in model.network.state_dict().items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -223,6 +223,7 @@ class TestDraws:
         assert np.array_equal(a.image, b.image)
         assert np.array_equal(a.mask, b.mask)
 
+    @pytest.mark.slow
     def test_prompts_come_from_all_keys_and_the_empty_share(self, data):
         texts = [self.cases(data, empty=0.25).drawn(0, epoch).text for epoch in range(80)]
         assert len(set(texts)) == 4

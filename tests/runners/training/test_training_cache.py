@@ -45,6 +45,7 @@ def counting(monkeypatch, setup):
 
 
 class TestTraining:
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", ["film-unet", "clipseg", "cris", "biomedclipseg", "deeplabv3plus"])
     def test_losses_are_those_of_full_forwards(self, name, data, tmp_path):
         settings = {**(FAST if name == "film-unet" else settings_of(name, tmp_path)), **FROZEN, "batch_size": 3}

@@ -75,6 +75,7 @@ class TestAdapters:
 
 
 class TestTraining:
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", ["clipseg", "cris", "biomedclipseg"])
     def test_the_checkpoint_loads_as_the_plain_network_and_its_encoders_moved(self, name, data, tmp_path):
         settings = {**settings_of(name, data), "lora": {"rank": 2}, "epochs": 1, "batch_size": 4}
@@ -120,6 +121,7 @@ class TestTraining:
         assert set(run.results()["condition"]) == {"clean", "rerun", "empty"}
 
 
+@pytest.mark.slow
 def test_an_image_only_network_takes_adapters_on_its_image_encoder(data, tmp_path):
     lora = {"rank": 2, "parts": "image"}
     done = finetune("unet", data=data, out=tmp_path, lora=lora, epochs=1, batch_size=4, **TINY)

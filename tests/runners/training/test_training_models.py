@@ -18,7 +18,7 @@ def data(tmp_path_factory):
     return write_dataset(tmp_path_factory.mktemp("data"), images=4, size=64)
 
 
-@pytest.mark.parametrize("name", [*TEXT, *CNN])
+@pytest.mark.parametrize("name", [*TEXT, *(pytest.param(name, marks=pytest.mark.slow) for name in CNN)])
 class TestEveryModel:
     def test_trains_with_an_odd_last_batch_of_one_image_and_its_checkpoint_loads(self, name, data, tmp_path):
         settings = settings_of(name, data)
@@ -30,6 +30,7 @@ class TestEveryModel:
         assert model.threshold == load_model(name, device="cpu", config={"preset": "tiny"}).threshold
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TEXT)
 def test_the_whole_decoder_of_frozen_encoders_learns_and_nothing_else(name, data, tmp_path):
     settings = settings_of(name, data)
@@ -42,6 +43,7 @@ def test_the_whole_decoder_of_frozen_encoders_learns_and_nothing_else(name, data
     assert done.trainable == sum(before[key].numel() for key in parts["decoder"])
 
 
+@pytest.mark.slow
 def test_a_frozen_encoder_of_a_baseline_leaves_its_decoder_to_learn(data, tmp_path):
     done = finetune("unet", data=data, out=tmp_path, epochs=1, batch_size=4, freeze="image", **TINY)
     start = load_model("unet", device="cpu", config={"preset": "tiny"})

@@ -102,6 +102,7 @@ class TestTraining:
         finetune("film-unet", data=data, out=tmp_path, **settings)
         assert len(rows(tmp_path)) == 4
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", ["clipseg", "unet"])
     def test_the_references_protocol_trains_on_a_cpu_once_its_precision_is_one_of_a_cpu(self, name, data, tmp_path):
         settings = {**TINY, "protocol": "medvlsm", "prompt": ["p7"], "epochs": 1}

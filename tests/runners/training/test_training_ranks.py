@@ -64,6 +64,7 @@ class TestMicroBatches:
 
 
 class TestAccumulation:
+    @pytest.mark.slow
     @pytest.mark.parametrize("small", [{"batch_size": 2, "accumulate": 5}, {"batch_size": 5, "accumulate": 2}])
     def test_equals_the_large_batch(self, data, tmp_path, small):
         # 12 cases: the second step of an epoch has two of ten.

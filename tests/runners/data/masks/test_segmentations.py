@@ -66,6 +66,7 @@ def expected(mask: np.ndarray) -> list[int]:
     return [int(count) for count in mask.sum(axis=(1, 2)) if count]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fractional", [False, True])
 @pytest.mark.parametrize("omit", [False, True])
 def test_segments_are_the_cases_under_their_own_labels(folder: Path, fractional: bool, omit: bool) -> None:

@@ -60,6 +60,7 @@ def test_the_command_lists_them_with_licence_source_and_subjects():
             assert text in listed.output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_a_download_becomes_a_dataset_that_is_checked_and_audited(case, tmp_path):
     name, write, options, subjects_known = CASES[case]

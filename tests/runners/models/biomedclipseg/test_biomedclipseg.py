@@ -178,6 +178,7 @@ class TestCheckpoints:
         (tmp_path / "vocab.txt").write_text("\n".join(PIECES))
         return tmp_path
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("form", ["folder", "file"])
     def test_biomedclip_alone_fills_the_encoders_and_the_decoder_is_fresh(self, network, open_clip, form, caplog):
         path = open_clip if form == "folder" else open_clip / "open_clip_pytorch_model.bin"

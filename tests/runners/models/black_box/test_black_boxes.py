@@ -231,6 +231,7 @@ class TestCommand:
         are_halves(maps_of(command("lazy", retries=0)))
         assert self.runs() == 1 + len(PAIRS)
 
+    @pytest.mark.slow
     def test_a_run_without_an_end_is_ended(self, command):
         start = time.monotonic()
         with pytest.raises(InputError, match=r"longer than 0\.5 s"):

@@ -94,6 +94,7 @@ def test_a_program_that_ends_is_started_again(persistent, tmp_path):
     assert len(starts(tmp_path)) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "options", "message"),
     [
@@ -107,6 +108,7 @@ def test_what_went_wrong_is_told(persistent, how, options, message):
         maps_of(persistent(how, retries=0, **options), batch_size=8)
 
 
+@pytest.mark.slow
 def test_the_program_goes_with_its_model(persistent, tmp_path):
     model = persistent()
     maps_of(model)

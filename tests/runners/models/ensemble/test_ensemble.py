@@ -144,6 +144,7 @@ class TestGolden:
         for mean, a, b in zip(predicted(ensemble), one, two, strict=True):
             np.testing.assert_allclose(mean, (a.astype(np.float64) + b) / 2, atol=1e-6)
 
+    @pytest.mark.slow
     def test_a_prompt_audit_encodes_no_more_than_its_members_do(self, specs, tmp_path, monkeypatch):
         data = rb.load_dataset(write_dataset(tmp_path / "data", images=2), prompt="p2")
         counts = {"image": 0, "text": 0}

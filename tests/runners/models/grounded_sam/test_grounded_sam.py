@@ -107,6 +107,7 @@ def test_a_phrase_ends_with_one_period(model):
     assert model.tokenizer.count("polyp") == 4
 
 
+@pytest.mark.slow
 def test_two_folders_of_transformers_load_with_their_configurations(model, folders):
     detector, sam = folders
     loaded = load_model(

@@ -100,6 +100,7 @@ def boxes_and_scores(detector, name, pixels, ids, mask):
 PAIRS = [("grounding", "sam_hq"), ("grounding", "sam2"), ("mm", "sam"), ("owlv2", "sam"), ("owlv2", "sam2")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("detector", "sam"), PAIRS)
 def test_logits_are_those_of_the_two_networks(wholes, folders, detector, sam):
     ids, mask = IDS["owlv2" if detector == "owlv2" else "grounding"]
@@ -132,6 +133,7 @@ def test_logits_are_those_of_the_two_networks(wholes, folders, detector, sam):
     assert np.ptp(found.numpy()) > 0.1
 
 
+@pytest.mark.slow
 def test_they_are_named_in_results_and_owl_reads_sixteen_ids(folders):
     loaded = load_model("grounded-sam", folders["owlv2"], sam_from=str(folders["sam2"]), device="cpu")
     assert loaded.name == "grounded-sam (owlv2 + sam2)"

@@ -126,6 +126,7 @@ class TestWordings:
         assert all(sample.text not in sample.rewordings for sample in samples)
         assert all("caudate" in text for sample in samples for text in sample.rewordings)
 
+    @pytest.mark.slow
     def test_a_training_logs_the_term_repeats_itself_and_differs(self, data, tmp_path):
         for name, weight in (("a", 0.1), ("b", 0.1), ("plain", 0.0)):
             finetune("film-unet", data=data, out=tmp_path / name, epochs=2, consistency=weight, **FAST)

@@ -94,6 +94,7 @@ class TestCounterfactuals:
                 seen.add(flipped)
         assert seen == {True, False}
 
+    @pytest.mark.slow
     def test_a_training_repeats_itself_and_differs_from_a_plain_one(self, data, tmp_path):
         for name, share in (("a", 0.5), ("b", 0.5), ("plain", 0.0)):
             finetune("film-unet", data=data, out=tmp_path / name, epochs=2, counterfactual=share, **FAST)
