@@ -58,7 +58,9 @@ def rows(condition: str, dice: np.ndarray, change: np.ndarray | float, **more: A
 def table(*, seed: int = 0, clean_shift: float = 0.0, swap_drop: float = 0.0) -> pd.DataFrame:
     """Return the rows of a model: side words matter (0.6), size words cost `swap_drop`, blur keeps 95%."""
     rng = np.random.default_rng(seed)
-    clean = np.clip(0.8 + np.random.default_rng(99).normal(0, 0.05, SUBJECTS) - clean_shift, 0, 1)
+    # No two patients lose quite the same: a loss without any spread proves little.
+    shift = clean_shift * np.linspace(0.8, 1.2, SUBJECTS)
+    clean = np.clip(0.8 + np.random.default_rng(99).normal(0, 0.05, SUBJECTS) - shift, 0, 1)
     noise = lambda scale: rng.normal(0, scale, SUBJECTS)  # noqa: E731
     return pd.concat(
         [

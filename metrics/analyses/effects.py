@@ -15,7 +15,7 @@ from robustness.metrics.inference.clustering import clustering, minimal_detectab
 from robustness.metrics.inference.effect_size import hedges_dz, rank_biserial
 from robustness.metrics.inference.intervals import Values
 from robustness.metrics.inference.mean_interval import mean_interval
-from robustness.metrics.inference.signflip import check_alpha, sign_flip
+from robustness.metrics.inference.signflip import check_alpha, guarded, sign_flip
 from robustness.metrics.inference.weighted_mean import WEIGHTED_METHOD, weighted_interval
 from robustness.metrics.pairing.direction import effect_range, orientation_of
 from robustness.metrics.pairing.pairs import Pairs, pair, subject_matrix, subject_means
@@ -99,7 +99,9 @@ def _family(
     subject_values = [_per_subject(pairs, int(cell), weighting) for cell in cells.index]
     matrix = subject_matrix(subject_values)
     family = (cells["family"] != CLEAN).to_numpy()
+    low, high = effect_range(metric) if weighting == "subject" else (-math.inf, math.inf)
     test = sign_flip(matrix, resamples=resamples, seed=seed, family=family)
+    test = guarded(test, matrix, low=low, high=high, family=family)
     adjusted = {
         "max-t": test.p_adjusted,
         "holm": _within(family, test.p_value, holm),

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from robustness.metrics.inference.intervals import Values, t_interval
-from robustness.metrics.inference.signflip import check_alpha, sign_flip
+from robustness.metrics.inference.mean_interval import mean_interval
+from robustness.metrics.inference.signflip import check_alpha, guarded, sign_flip
 from robustness.metrics.pairing.direction import orientation_of
 from robustness.metrics.pairing.pairs import Pairs, pair, subject_matrix, subject_means
 from robustness.metrics.pairing.rows import Codes, Rows, read_rows
@@ -75,7 +76,7 @@ def interactions(
 
     Positive: together they do more harm than the sum of both alone; near -min(effect(A), effect(B)): the smaller one
     adds nothing once the other has done its damage. t interval on subject means, sign-flip p, max-T over the joint
-    conditions of a (model, dataset).
+    conditions of a (model, dataset); both guarded where the sample is skewed (`mean_interval`, `guarded`).
 
     With A an image change and B a change of the words, the contrast is also what the right words are worth on the
     changed image, effect(A+B) - effect(A), minus what they are worth on the clean one, effect(B): above 0 reliance on
@@ -99,9 +100,10 @@ def interactions(
         joint = [int(cell) for cell in cells.index[(cells["family"] == "joint") & ~aimed]]
         contrasts = [_contrast(rows, pairs, cells, cell) for cell in joint]
         values = [subject_means(c.together - c.by_image - c.by_prompt, c.subject) for c in contrasts]
-        test = sign_flip(subject_matrix(values), resamples=resamples, seed=seed)
+        matrix = subject_matrix(values)
+        test = guarded(sign_flip(matrix, resamples=resamples, seed=seed), matrix)
         for i, cell in enumerate(joint):
-            interval = t_interval(values[i][1], level=1 - alpha)
+            interval = mean_interval(values[i][1], level=1 - alpha).interval
             records.append(
                 {name: cells.at[cell, name] for name in COLUMNS[:3]}
                 | {

@@ -12,9 +12,10 @@ import pandas as pd
 
 from robustness.errors import InputError
 from robustness.metrics.inference.bootstrap import bootstrap_weights, expanded_tail
-from robustness.metrics.inference.intervals import Values, t_interval
-from robustness.metrics.inference.signflip import check_alpha, sign_flip
-from robustness.metrics.pairing.direction import orientation_of
+from robustness.metrics.inference.intervals import Values
+from robustness.metrics.inference.mean_interval import mean_interval
+from robustness.metrics.inference.signflip import check_alpha, guarded, sign_flip
+from robustness.metrics.pairing.direction import effect_range, orientation_of
 from robustness.metrics.pairing.pairs import subject_matrix, subject_values
 from robustness.metrics.pairing.rows import read_rows
 from robustness.results import CLEAN
@@ -72,7 +73,8 @@ def compare_models(
 
     `friedman_p` is the omnibus test on subject means (exact ties in all subjects: 1). Each pair's p is its own: unlike
     post hoc tests on mean ranks it does not depend on the other models. `difference` is better - worse, in the metric's
-    units, with a simultaneous t interval (level 1 - alpha / number of pairs).
+    units, with a simultaneous t interval (level 1 - alpha / number of pairs). Interval and p value are guarded where a
+    sample is skewed or has no spread (`mean_interval`, `guarded`).
 
     Args:
         table: rows of several models; subjects that a model lacks are left out for all.
@@ -87,13 +89,16 @@ def compare_models(
     """
     check_alpha(alpha, resamples)
     records: list[dict[str, Any]] = []
+    ends = effect_range(metric)
     for scores in _scores(table, metric, condition, higher_is_better):
         pairs = list(itertools.combinations(range(len(scores.models)), 2))
         differences = np.column_stack([scores.values[:, i] - scores.values[:, j] for i, j in pairs])
         test = sign_flip(differences, resamples=resamples, seed=seed)
+        test = guarded(test, differences, low=ends[0], high=ends[1])
         omnibus = friedman_p(scores.values)
         for place, (i, j) in enumerate(pairs):
-            interval = t_interval(differences[:, place], level=1 - alpha / len(pairs))
+            level = 1 - alpha / len(pairs)
+            interval = mean_interval(differences[:, place], level=level, low=ends[0], high=ends[1]).interval
             swap = interval.estimate < 0
             low, high = (-interval.high, -interval.low) if swap else (interval.low, interval.high)
             records.append(

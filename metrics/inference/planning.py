@@ -10,27 +10,35 @@ from robustness.metrics.inference.collapse_counts import forgiven_collapses
 from robustness.metrics.inference.evalues import best_log_factors
 from robustness.metrics.inference.evalues import subjects_to_certify as _subjects_of_capital
 from robustness.metrics.inference.intervals import Values, sample_sd
-from robustness.metrics.inference.mean_interval import SKEWED, hall_interval, skewness
+from robustness.metrics.inference.mean_interval import SKEWED, hall_intervals, skewness
 from robustness.metrics.inference.power import bound_power
 
 # A plan for more than so many times the present subjects rests on too little.
 FURTHEST = 10
 
 
-def subjects_to_decide(values: Values, margin: float, *, alpha: float, power: float = 0.8) -> int | None:
+def subjects_to_decide(
+    values: Values, margin: float, *, alpha: float, power: float = 0.8, low: float = -math.inf
+) -> int | None:
     """Return K for which a one-sided t bound (confidence 1 - alpha) would lie on its side of `margin` with `power`.
 
     By the noncentral t distribution with the sample's mean and standard deviation, at least one more than the sample
     has; where the sample is skewed also by the bound that its skewness widens (`claim_interval`). None where the sample
-    has no spread, its mean lies on the margin (rounding included), or more than `FURTHEST` times its subjects would be
-    needed.
+    has no spread (but see `low`), its mean lies on the margin (rounding included), or more than `FURTHEST` times its
+    subjects would be needed.
+
+    Args:
+        low: smallest possible value, for a claim that warns of a mean above `margin`: of a sample without spread, the
+            K whose distribution-free bound lies above it.
     """
     sd, n = sample_sd(values), values.size
-    if n < 2 or not sd > 0:
+    if n < 2:
         return None
     gap, skew = margin - float(values.mean()), skewness(values)
     if abs(gap) <= 1e-9 * max(1.0, abs(margin)):
         return None
+    if not sd > 0:
+        return _beyond_what_is_unseen(gap, margin - low, n, alpha)
 
     def enough(k: int) -> bool:
         straight = bound_power(abs(gap), sd, k, alpha=alpha) >= power
@@ -45,12 +53,24 @@ def subjects_to_decide(values: Values, margin: float, *, alpha: float, power: fl
     return max(high, n + 1)
 
 
+def _beyond_what_is_unseen(gap: float, room: float, n: int, alpha: float) -> int | None:
+    """Return K equal values, -`gap` above a margin that lies `room` above their end, whose unseen rest cannot undo it.
+
+    (1 - unseen) (room - gap) > room with 1 - unseen = alpha^(1 / K).
+    """
+    if gap > 0 or not math.isfinite(room):
+        return None
+    k = max(n + 1, math.floor(math.log(alpha) / math.log(room / (room - gap))) + 1)
+    return k if k <= FURTHEST * n else None
+
+
 def _widened_reach(gap: float, sd: float, skew: float, k: int, alpha: float, power: float) -> float:
     """Return how far from the mean the widened bound of k subjects lies, with room for `power`."""
     from scipy.special import ndtri
 
-    bounds = hall_interval(0.0, sd, k, skew, level=1 - 2 * alpha)
-    return abs(bounds.high if gap > 0 else bounds.low) + float(ndtri(power)) * sd / math.sqrt(k)
+    tails = hall_intervals(0.0, sd, k, skew, level=1 - 2 * alpha)
+    reach = max(bounds.high if gap > 0 else -bounds.low for bounds in tails)
+    return reach + float(ndtri(power)) * sd / math.sqrt(k)
 
 
 def subjects_to_certify(values: Values, margin: float, *, alpha: float, penalty: float = 0.0) -> int | None:

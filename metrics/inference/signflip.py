@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from robustness.errors import InputError
+from robustness.metrics.inference.mean_interval import guarded_p
 from robustness.seeds import generator
 
 Matrix = npt.NDArray[np.float64]
@@ -75,6 +77,32 @@ def sign_flip(
     p_adjusted = np.where(member, p_adjusted, p_value)
     missing = np.where(testable, 0.0, np.nan)
     return SignFlip(p_value + missing, p_adjusted + missing, int(member.sum()))
+
+
+def guarded(
+    test: SignFlip,
+    differences: Matrix,
+    *,
+    low: float = -math.inf,
+    high: float = math.inf,
+    family: npt.NDArray[np.bool_] | None = None,
+) -> SignFlip:
+    """Return the test with p values no smaller than what the skewness of a sample, or its lack of spread, allows.
+
+    Flips of signs assume differences that are symmetric about their mean. Where the sample skewness exceeds 1 each p
+    value is at least that of the widened interval (`mean_interval`), and its adjusted one that times the family
+    (Bonferroni). Of values that all are equal it is the p value of the distribution-free interval.
+
+    Args:
+        low, high: ends of the differences.
+        family: as given to `sign_flip`.
+    """
+    least = np.array([guarded_p(column[np.isfinite(column)], low=low, high=high) for column in differences.T])
+    if not least.any():
+        return test
+    member = np.isfinite(test.p_value) if family is None else np.isfinite(test.p_value) & family
+    jointly = np.where(member, np.minimum(1.0, test.family_size * least), least)
+    return test._replace(p_value=np.maximum(test.p_value, least), p_adjusted=np.maximum(test.p_adjusted, jointly))
 
 
 def flips(n_subjects: int, resamples: int, seed: int) -> Iterator[Matrix]:

@@ -34,16 +34,24 @@ def needed_for(n: int | None, towards: str, n_now: int) -> Needed:
 
 
 def needed_for_loss(
-    values: Values, margin: float, *, alpha: float, settings: Settings, certificate: Certificate, bounded: bool
+    values: Values,
+    margin: float,
+    low: float,
+    bounded: bool,
+    alpha: float,
+    settings: Settings,
+    certificate: Certificate,
 ) -> Needed:
     """Return the subjects who would show a mean loss on its side of `margin`: ROBUST* or FRAGILE.
 
     ROBUST* takes the interval and, where `settings` ask for it and values have an end, the e-value of a star.
 
     Args:
+        low: smallest possible value; bounded: the largest is 1.
+        alpha: error rate of the interval.
         certificate: of ROBUST.
     """
-    robust, shown = float(values.mean()) < margin, subjects_to_decide(values, margin, alpha=alpha)
+    robust, shown = float(values.mean()) < margin, subjects_to_decide(values, margin, alpha=alpha, low=low)
     rate = settings.star_rate("ROBUST")
     if rate >= 1 or not (robust and bounded):
         return needed_for(shown, "ROBUST*" if robust else "FRAGILE", values.size)
@@ -86,10 +94,10 @@ def needed_to_decide(evidence: Evidence, settings: Settings, tests: Tests) -> Ne
     if evidence.rerun_noise >= margin:
         return Needed(None, "", "two identical runs differ by as much as the margin: more subjects cannot decide")
     if evidence.excess.mean() > margin:
-        return needed_for(subjects_to_decide(evidence.excess, margin, alpha=alpha), "REACTS", n_now)
+        return needed_for(subjects_to_decide(evidence.excess, margin, alpha=alpha, low=-1.0), "REACTS", n_now)
     if evidence.change.mean() >= margin:
         if evidence.paraphrase.mean() > margin:
-            return needed_for(subjects_to_decide(evidence.paraphrase, margin, alpha=alpha), "UNSTABLE", n_now)
+            return needed_for(subjects_to_decide(evidence.paraphrase, margin, alpha=alpha, low=0.0), "UNSTABLE", n_now)
         return Needed(None, "", "the change lies above the margin and its excess over paraphrase below it")
     lower = -evidence.excess if evidence.excess.mean() < 0 else evidence.excess
     shown = [subjects_to_decide(values, margin, alpha=alpha) for values in (lower, evidence.change)]

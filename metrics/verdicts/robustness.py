@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from robustness.metrics.inference.evalues import closed_means, log_evalue_above, log_evalue_below
-from robustness.metrics.inference.intervals import Interval, Values, t_interval
+from robustness.metrics.inference.intervals import Interval, Values, sample_sd, t_interval
 from robustness.metrics.inference.mean_interval import claim_interval
 from robustness.metrics.inference.planning import subjects_to_certify
 from robustness.metrics.inference.shares import clopper_pearson
-from robustness.metrics.inference.signflip import sign_flip
+from robustness.metrics.inference.signflip import guarded, sign_flip
 from robustness.metrics.inference.upper_bound import share_bound
 from robustness.metrics.pairing.coverage import (
     Counts,
@@ -91,9 +91,9 @@ def robustness_decisions(
     """
     changed = [int(c) for c in conditions.cells.index[conditions.cells["family"] != CLEAN]]
     every = [_condition(pairs, conditions, cell) for cell in changed]
-    test = sign_flip(
-        subject_matrix([(c.subjects, c.values) for c in every]), resamples=settings.resamples, seed=settings.seed
-    )
+    matrix = subject_matrix([(c.subjects, c.values) for c in every])
+    test = sign_flip(matrix, resamples=settings.resamples, seed=settings.seed)
+    test = guarded(test, matrix, low=measure.low, high=measure.high)
     judged = [i for i, c in enumerate(changed) if conditions.judged[c]]
     certificates = _certificates([every[i].values for i in judged], measure, settings)
     m = max(1, sum(not settings.too_few(every[i].values.size) for i in judged))
@@ -112,8 +112,8 @@ def _condition(pairs: Pairs, conditions: Conditions, cell: int) -> _Condition:
     subjects, values = subject_means(pairs.effect[where], pairs.subject[where])
     present = pairs.n_texts_of(cell, conditions.rows.subject_of_case.size)
     missing = missing_of(conditions.rows, lost_shares(conditions.expected[cell], present))
-    known = pairs.case[where], pairs.effect[where]
-    return _Condition(cell, subjects, values, missing if missing.n_images else None, *known)
+    seen = missing if missing.n_images else None
+    return _Condition(cell, subjects, values, seen, pairs.case[where], pairs.effect[where])
 
 
 def _certificates(family: list[Values], measure: Measure, settings: Settings) -> list[tuple[Certificate, Certificate]]:
@@ -148,14 +148,14 @@ def _decide(
     certificates: tuple[Certificate, Certificate],
     conditions: Conditions,
 ) -> RobustnessDecision:
-    values, margin, missing = condition.values, measure.margin, condition.missing
+    values, margin, missing, robust = condition.values, measure.margin, condition.missing, certificates[0]
     level = 1 - 2 * settings.alpha / m
-    interval = _interval(values, level, margin, certificates, settings)
+    interval = _interval(values, level, measure, certificates, settings)
     lost = int((values > margin).sum())
     lost_share = clopper_pearson(lost, values.size, level=1 - settings.alpha)
     decision = RobustnessDecision(
         "INCONCLUSIVE",
-        f"interval {_bounds(interval)} holds the margin {margin:g}",
+        f"interval {_bounds(interval)} holds the margin {margin:g}{_unseen(values, interval)}",
         interval,
         values.size,
         level,
@@ -168,37 +168,31 @@ def _decide(
         0 if missing is None else missing.n_images,
         share_bound(lost, values.size, alpha=settings.alpha) if values.size else math.nan,
     )
-    nothing = "no case applies" if missing is None else f"no value is known: all {missing.n_images} images are missing"
-    reason = nothing if values.size == 0 else settings.too_few(values.size) or conditions.floor
+    none = "no case applies" if missing is None else f"no value is known: all {missing.n_images} images are missing"
+    reason = none if values.size == 0 else settings.too_few(values.size) or conditions.floor
     if reason:
         return decision._replace(verdict="UNTESTABLE", rule=reason)
     if interval.high < margin:
-        decision = _robust(decision, values, measure, settings, certificates[0])
+        decision = _robust(decision, values, measure, settings, robust)
     elif interval.low > margin:
-        rule = f"interval {_bounds(interval)} above the margin {margin:g}"
-        decision = _starred(decision, "FRAGILE", rule, certificates[1], measure, settings)
+        above = f"interval {_bounds(interval)} above the margin {margin:g}"
+        decision = _starred(decision, "FRAGILE", above, certificates[1], measure, settings)
     if decision.verdict == "INCONCLUSIVE":
-        needed = needed_for_loss(
-            values,
-            margin,
-            alpha=settings.alpha / m,
-            settings=settings,
-            certificate=certificates[0],
-            bounded=measure.bounded,
-        )
+        needed = needed_for_loss(values, margin, measure.low, measure.bounded, settings.alpha / m, settings, robust)
         decision = decision._replace(needed=needed, n_showing=lost, share=lost_share)
     decision = _with_noise(decision, conditions.noise, margin)
     return _with_missing(decision, condition, measure, settings, certificates)
 
 
 def _interval(
-    values: Values, level: float, margin: float, certificates: tuple[Certificate, Certificate], settings: Settings
+    values: Values, level: float, measure: Measure, certificates: tuple[Certificate, Certificate], settings: Settings
 ) -> Interval:
     """Return the t interval where a certificate stands behind what it says, else the one that skewness widens."""
-    student = t_interval(values, level=level)
+    student, margin = t_interval(values, level=level), measure.margin
     robust, fragile = (certificate.holds(settings.alpha) for certificate in certificates)
     backed = (student.high < margin and robust) or (student.low > margin and fragile)
-    return claim_interval(values, level=level, certified=backed)
+    warns = (measure.low, measure.high) if student.estimate > margin else None
+    return claim_interval(values, level=level, certified=backed, warns=warns)
 
 
 def _robust(
@@ -277,9 +271,8 @@ def _with_missing(
         return decision._replace(
             verdict=plain + STAR, rule=f"{decision.rule}; {why}", certified=False, needed=Needed(None, "", why)
         )
-    interval = Interval(*[math.nan] * 3)
-    if np.isfinite(values).all():
-        interval = claim_interval(values, level=decision.level, certified=certified)
+    known = bool(np.isfinite(values).all())
+    interval = claim_interval(values, level=decision.level, certified=certified) if known else Interval(*[math.nan] * 3)
     if not (interval.high < measure.margin if robust else interval.low > measure.margin):
         return decision._replace(
             verdict="INCONCLUSIVE",
@@ -294,6 +287,12 @@ def _with_missing(
         rule=f"{decision.rule}; {share}: it holds with them counted as the worst value",
         certified=certified,
     )
+
+
+def _unseen(values: Values, interval: Interval) -> str:
+    """Return why the interval of equal losses is wide."""
+    alike = sample_sd(values) == 0 and interval.low < interval.high
+    return "; no spread was seen, so it is distribution-free" if alike else ""
 
 
 def _bounds(interval: Interval) -> str:

@@ -158,11 +158,13 @@ def _by_change(evidence: Evidence, settings: Settings, tests: Tests) -> Decision
     limit = f"{100 * margin:g}%"
     own = _step_level(tests, n)
     alpha, ignores = settings.alpha, tests.ignores.holds(settings.alpha)
-    stepped = claim_interval(evidence.excess, level=own, certified=tests.reacts.holds(alpha))
-    paraphrase = claim_interval(evidence.paraphrase, level=level, certified=tests.unstable.holds(alpha))
-    excess, change = (
-        claim_interval(values, level=level, certified=ignores) for values in (evidence.excess, evidence.change)
+    stepped = claim_interval(evidence.excess, level=own, certified=tests.reacts.holds(alpha), warns=(-1.0, 1.0))
+    paraphrase = claim_interval(
+        evidence.paraphrase, level=level, certified=tests.unstable.holds(alpha), warns=(0.0, 1.0)
     )
+    change = claim_interval(evidence.change, level=level, certified=ignores)
+    warns = (-1.0, 1.0) if evidence.excess.mean() > margin else None
+    excess = claim_interval(evidence.excess, level=level, certified=ignores, warns=warns)
     decision = Decision(
         "INCONCLUSIVE", "", "mask_change", excess, margin, evidence.n_paired, n, None, level=level, m=tests.m
     )

@@ -12,7 +12,7 @@ import pandas as pd
 from robustness.errors import InputError
 from robustness.metrics.inference.intervals import Interval
 from robustness.metrics.inference.shares import Share
-from robustness.metrics.inference.signflip import check_alpha, sign_flip
+from robustness.metrics.inference.signflip import check_alpha, guarded, sign_flip
 from robustness.metrics.pairing.coverage import Counts, applicable_rows
 from robustness.metrics.pairing.direction import CHANGE, orientation_of
 from robustness.metrics.pairing.pairs import Pairs, pair, subject_matrix
@@ -160,7 +160,8 @@ def _prompt_claims(
 
 def _detectable(family: list[Evidence], settings: Settings) -> np.ndarray:
     matrix = subject_matrix([(evidence.subjects, evidence.excess) for evidence in family])
-    return sign_flip(matrix, resamples=settings.resamples, seed=settings.seed).p_adjusted < settings.alpha
+    test = sign_flip(matrix, resamples=settings.resamples, seed=settings.seed)
+    return guarded(test, matrix, low=-1.0, high=1.0).p_adjusted < settings.alpha
 
 
 def _prompt_record(

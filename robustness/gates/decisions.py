@@ -3,7 +3,8 @@
 A gate over m cells (conditions x models x datasets x subgroups) fails when any of them fails and passes when all of
 them pass. A false failure is bounded over the family: each cell's failing bound has confidence 1 - alpha / m. A false
 pass needs no such price (an intersection-union test: every cell must pass), so passing bounds have confidence
-1 - alpha. Bounds are Student's t where a distribution-free test gives the same outcome, else widened for skewness.
+1 - alpha. Bounds are Student's t where a distribution-free test gives the same outcome, else widened for skewness; a
+failure of values that all are equal, so that no spread was seen, takes the distribution-free bound.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def noninferiority(
     if uncorrected.high < limit or (closed and uncorrected.high <= limit):
         return Decision("pass", *uncorrected, None, certified)
     certified = _certified_above(values, limit + noise_allowance, errors)
-    corrected = _bounds(values, errors.alpha / errors.n_tests, certified)
+    corrected = _failing(values, limit + noise_allowance, errors, certified)
     if corrected.low > limit + noise_allowance:
         return Decision("fail", *corrected, None, certified)
     return Decision("inconclusive", *corrected, _needed(values, limit, limit + noise_allowance, errors))
@@ -89,13 +90,22 @@ def superiority(values: Values, limit: float, errors: ErrorRates, *, closed: boo
 def no_proven_inferiority(
     values: Values, limit: float, errors: ErrorRates, *, noise_allowance: float = 0.0
 ) -> Decision:
-    """Test that the mean is not proven to be above `limit`: fail where lower bound > limit + noise_allowance."""
+    """Test that the mean is not proven to be above `limit`: fail where lower bound > limit + noise_allowance.
+
+    Values that all are the same loss pass no more than they fail, where their distribution-free bound holds the limit:
+    a spread that was not seen may be that of a few who gained, and all that were seen have lost.
+    """
+    from robustness.metrics.inference.intervals import sample_sd
+
     if values.size < 2:
         return _none(values)
-    certified = _certified_above(values, limit + noise_allowance, errors)
-    corrected = _bounds(values, errors.alpha / errors.n_tests, certified)
-    if corrected.low > limit + noise_allowance:
+    beyond = limit + noise_allowance
+    certified = _certified_above(values, beyond, errors)
+    corrected = _failing(values, beyond, errors, certified)
+    if corrected.low > beyond:
         return Decision("fail", *corrected, None, certified)
+    if corrected.estimate > beyond and sample_sd(values) == 0:
+        return Decision("inconclusive", *corrected, _needed(values, beyond, beyond, errors))
     return Decision("pass", *corrected, None, certified_below(values, limit, errors) if limit > 0 else False)
 
 
@@ -109,36 +119,65 @@ def equivalence(
         return upper._replace(certified=upper.certified and lower.certified)
     if values.size < 2:
         return _none(values)
-    corrected = _bounds(values, errors.alpha / errors.n_tests, False)
-    if corrected.low > limit + noise_allowance or corrected.high < -limit - noise_allowance:
-        return Decision("fail", *corrected, None)
-    signed = values if corrected.estimate >= 0 else -values
-    return Decision("inconclusive", *corrected, _needed(signed, limit, limit + noise_allowance, errors))
+    mean, beyond = float(values.mean()), limit + noise_allowance
+    signed, towards = (values, errors) if mean >= 0 else (-values, errors.mirrored)
+    certified = _certified_above(signed, beyond, towards)
+    found = _failing(signed, beyond, towards, certified)
+    corrected = found if mean >= 0 else _mirrored(found)
+    if found.low > beyond:
+        return Decision("fail", *corrected, None, certified)
+    return Decision("inconclusive", *corrected, _needed(signed, limit, beyond, towards))
 
 
 def retention(
     changed: Values, clean: Values, at_least: float, errors: ErrorRates, *, resamples: int, seed: int
 ) -> Decision:
-    """Test whether sum(changed) / sum(clean) is at least `at_least`. Cluster bootstrap of the ratio of means."""
+    """Test whether sum(changed) / sum(clean) is at least `at_least`.
+
+    Cluster bootstrap of the ratio of means; without a certificate it is widened as the interval of a mean would be that
+    has each subject's influence on the ratio.
+    """
+    if not (clean.size > 1 and clean.sum() > 0):
+        return Decision("inconclusive", _ratio(changed, clean), NAN, NAN, 2 if clean.size < 2 else None)
+    # The ratio is at least at_least where the mean of at_least x clean - changed, -1 .. at_least, is not above 0.
+    lacking, ends = at_least * clean - changed, errors._replace(high=at_least)
+    certified = certified_below(lacking, 0.0, ends)
+    kept = _kept(changed, clean, 1 - 2 * errors.alpha, certified, False, (resamples, seed))
+    if kept.low >= at_least:
+        return Decision("pass", *kept, None, certified)
+    certified = _certified_above(lacking, 0.0, ends)
+    warns = kept.estimate < at_least
+    kept = _kept(changed, clean, 1 - 2 * errors.alpha / errors.n_tests, certified, warns, (resamples, seed))
+    if kept.high < at_least:
+        return Decision("fail", *kept, None, certified)
+    return Decision("inconclusive", *kept, _needed(lacking, 0.0, 0.0, ends))
+
+
+def _ratio(changed: Values, clean: Values) -> float:
+    return float(changed.sum() / clean.sum()) if clean.size and clean.sum() else NAN
+
+
+def _kept(
+    changed: Values, clean: Values, level: float, certified: bool, warns: bool, drawing: tuple[int, int]
+) -> Interval:
+    """Return the share that is kept, with its interval; `warns`: a loss is to be shown, `drawing`: resamples, seed."""
     from robustness.metrics.inference.bootstrap import cluster_bootstrap
+    from robustness.metrics.inference.mean_interval import T_METHOD, mean_interval
 
-    sums = np.column_stack([changed, clean])
-
-    def bounds(level: float) -> Interval:
-        return cluster_bootstrap(sums, lambda t: t[:, 0] / t[:, 1], level=level, resamples=resamples, seed=seed)
-
-    uncorrected, corrected = bounds(1 - 2 * errors.alpha), bounds(1 - 2 * errors.alpha / errors.n_tests)
-    if math.isnan(uncorrected.low):
-        return Decision("inconclusive", *uncorrected, 2 if clean.size < 2 else None)
-    if uncorrected.low >= at_least:
-        # The share is at least at_least where at_least x clean - changed, at most at_least, has a mean below 0.
-        return Decision(
-            "pass", *uncorrected, None, certified_below(at_least * clean - changed, 0.0, errors._replace(high=at_least))
-        )
-    if corrected.high < at_least:
-        return Decision("fail", *corrected, None)
-    # The ratio lies below at_least where the mean of changed - at_least x clean lies below 0.
-    return Decision("inconclusive", *corrected, _needed(at_least * clean - changed, 0.0, 0.0, errors))
+    drawn = cluster_bootstrap(
+        np.column_stack([changed, clean]),
+        lambda t: t[:, 0] / t[:, 1],
+        level=level,
+        resamples=drawing[0],
+        seed=drawing[1],
+    )
+    share, scale = drawn.estimate, float(clean.mean())
+    influence = share + (changed - share * clean) / scale
+    ends = (share - share / scale, share + 1 / scale) if warns else (-math.inf, math.inf)
+    guard = mean_interval(influence, level=level, low=ends[0], high=ends[1])
+    if certified or guard.method == T_METHOD:
+        return drawn
+    return drawn._replace(low=min(drawn.low, guard.interval.low), high=max(drawn.high, guard.interval.high))
 
 
 def certified_below(values: Values, limit: float, errors: ErrorRates) -> bool:
@@ -165,6 +204,18 @@ def _bounds(values: Values, alpha: float, certified: bool) -> Interval:
     return claim_interval(values, level=1 - 2 * alpha, certified=certified)
 
 
+def _failing(values: Values, limit: float, errors: ErrorRates, certified: bool) -> Interval:
+    """Return the interval of a failure by a mean above `limit`, with its share of the error rate."""
+    from robustness.metrics.inference.mean_interval import claim_interval
+
+    warns = (errors.low, errors.high) if values.mean() > limit else None
+    return claim_interval(values, level=1 - 2 * errors.alpha / errors.n_tests, certified=certified, warns=warns)
+
+
+def _mirrored(interval: Interval) -> Interval:
+    return interval._replace(estimate=0.0 - interval.estimate, low=0.0 - interval.high, high=0.0 - interval.low)
+
+
 def _none(values: Values) -> Decision:
     return Decision("inconclusive", float(values.mean()) if values.size else NAN, NAN, NAN, 2)
 
@@ -176,5 +227,5 @@ def _needed(values: Values, passing: float, failing: float, errors: ErrorRates) 
     if values.mean() < passing:
         return subjects_to_decide(values, passing, alpha=errors.alpha)
     if values.mean() > failing:
-        return subjects_to_decide(values, failing, alpha=errors.alpha / errors.n_tests)
+        return subjects_to_decide(values, failing, alpha=errors.alpha / errors.n_tests, low=errors.low)
     return None
