@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from robustness.perturb.language.grammar.counts import SINGLE_COUNTS
-from robustness.perturb.language.grammar.numerals import unspell
+from robustness.perturb.language.grammar.numerals import SINGLE_COUNTS, unspell
 from robustness.perturb.language.grammar.tagger import Tagged
 from robustness.perturb.language.grammar.tokens import Token
 from robustness.perturb.language.grammar.vocabulary import (

@@ -1,8 +1,12 @@
-"""Numbers as words: `seventy-three` and 73."""
+"""Numbers as words, and numbers of objects of several words: "at least four", "two or three", "two dozen"."""
 
 from __future__ import annotations
 
-from functools import cache
+import re
+from collections.abc import Sequence
+from functools import cache, lru_cache
+
+from robustness.perturb.language.grammar.tokens import Token
 
 _ONES = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
@@ -48,3 +52,99 @@ def unspell(word: str) -> int | None:
     if word.isascii() and word.isdigit() and len(word) < 4:
         return int(word)
     return _table().get(word.lower())
+
+
+SINGLE_COUNTS = frozenset(
+    "several many multiple numerous few single solitary couple pair dozen countless innumerable lone handful dozens"
+    " hundreds scores tens trio".split()
+)
+_PHRASES = (
+    "no fewer than; no more than; no less than; not more than; not fewer than; not less than; as many as; as few as;"
+    "at least; at most; up to; more than; fewer than; less than; greater than; close to; in excess of; exactly;"
+    "precisely; approximately; roughly; about; around; circa; nearly; almost; over; under; only; just"
+)
+_RANGE = re.compile(r"\d{1,2}[-\u2013]\d{1,2}")
+_GROUPS = frozenset({"dozen"})
+
+
+@cache
+def _bounds() -> dict[str, tuple[tuple[str, ...], ...]]:
+    """Return first word -> the phrases that bound a number."""
+    bounds: dict[str, tuple[tuple[str, ...], ...]] = {}
+    for phrase in _PHRASES.split(";"):
+        parts = tuple(phrase.split())
+        bounds[parts[0]] = (*bounds.get(parts[0], ()), parts)
+    return bounds
+
+
+def counts(tokens: Sequence[Token], is_free: Sequence[bool]) -> dict[int, int]:
+    """Return first token -> index after the last token of every number that takes several words, or is a range.
+
+    Example:
+        >>> from robustness.perturb.language.grammar.tokens import tokenize
+        >>> counts(tokenize("at least two small polyps"), [True] * 5)
+        {0: 3}
+    """
+    stops: dict[int, int] = {}
+    i = 0
+    while i < len(tokens):
+        stop = _count(tokens, is_free, i)
+        if stop > i + 1 or (stop == i + 1 and _RANGE.fullmatch(tokens[i].lower)):
+            stops[i] = stop
+        i = max(stop, i + 1)
+    return stops
+
+
+def _count(tokens: Sequence[Token], is_free: Sequence[bool], i: int) -> int:
+    """Return the index after the number that begins at token `i`, or `i`."""
+    if tokens[i].lower == "between" and i + 3 < len(tokens) and tokens[i + 2].lower == "and":
+        # "between 3 and 5 polyps"; "between two vessels" is a relation.
+        return i + 4 if _is_number(tokens, is_free, i + 1) and _is_number(tokens, is_free, i + 3) else i
+    lower = tokens[i].lower
+    if lower == "half" and [t.lower for t in tokens[i + 1 : i + 3]] == ["a", "dozen"] and all(is_free[i : i + 3]):
+        return i + 3
+    if lower not in _bounds() and not _may_count(lower):
+        return i
+    start = _after_bound(tokens, i)
+    stop = _amount(tokens, is_free, start)
+    if start > i and start < stop < len(tokens) - 1 and tokens[stop].lower in (",", "but", "and"):
+        # "more than ten, less than twenty"
+        more = _after_bound(tokens, stop + 1)
+        end = _amount(tokens, is_free, more)
+        stop = end if end > more > stop + 1 else stop
+    return stop if stop > start else i
+
+
+@lru_cache(maxsize=16384)
+def _may_count(lower: str) -> bool:
+    return lower[0].isdigit() or (lower.isalpha() and unspell(lower) is not None)
+
+
+def _after_bound(tokens: Sequence[Token], i: int) -> int:
+    for bound in _bounds().get(tokens[i].lower, ()):
+        if all(i + k < len(tokens) and tokens[i + k].lower == word for k, word in enumerate(bound)):
+            return i + len(bound)
+    return i
+
+
+def _amount(tokens: Sequence[Token], is_free: Sequence[bool], i: int) -> int:
+    """Return the index after a numeral, a range of two, or a numeral of dozens; `i` where there is none."""
+    if i < len(tokens) and is_free[i] and _RANGE.fullmatch(tokens[i].lower):
+        return i + 1
+    if not _is_number(tokens, is_free, i):
+        return i
+    following = tokens[i + 1].lower if i + 1 < len(tokens) else ""
+    if following in _GROUPS:
+        return i + 2
+    if following in ("or", "to") and (
+        _is_number(tokens, is_free, i + 2) or (i + 2 < len(tokens) and tokens[i + 2].lower in ("more", "fewer"))
+    ):
+        return i + 3
+    return i + 1
+
+
+def _is_number(tokens: Sequence[Token], is_free: Sequence[bool], i: int) -> bool:
+    if i >= len(tokens) or not is_free[i]:
+        return False
+    lower = tokens[i].lower
+    return (lower.isdigit() and len(lower) < 4) or (lower.isalpha() and _may_count(lower))

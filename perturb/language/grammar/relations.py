@@ -31,7 +31,7 @@ class Relations(Reading):
             kind = kind_of(first.lower)
             self._add(kind, first.start, first.stop)
         for token in tagged.tokens[i + 1 : last]:
-            if token.lower.endswith("ly") and kind_of(token.lower) == "direction":
+            if kind_of(token.lower) == "direction":
                 self._add("direction", token.start, token.stop)
         return self._landmark(i, last, hi)
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 from robustness.perturb.language.grammar.naming import Naming
 from robustness.perturb.language.grammar.noun_phrase import read_phrase
 
+_FINDS = frozenset("confirmed suspected proved confirms favoured favored".split())
+_LEADING = frozenset(
+    "for of with represent represents representing be as suggesting denoting reflecting deemed question".split()
+)
 _STATES = frozenset("malignancy cancer metastasis metastases infection inflammation neoplasia benignity".split())
 
 
@@ -53,7 +57,11 @@ class Scope(Naming):
     def _certain(self, i: int, last: int, hi: int) -> int:
         """What follows "suspicious for" is a disease, no target; "cannot be excluded" speaks of what stands before."""
         lower = [t.lower for t in self.tagged.tokens[i:last]]
-        if lower[-1] in ("for", "of", "with", "represent", "represents") and (self.targets or last > i + 1):
+        if lower[0] in _FINDS and last < hi and self.tagged.tags[last] == "determiner" and self._just_named(i):
+            # "Biopsy confirmed a carcinoma": what was named before only found it.
+            self._has(i)
+            return last
+        if lower[-1] in _LEADING and (self.targets or last > i + 1):
             phrase = read_phrase(self.tagged, last, hi)
             head = self.tagged.tokens[phrase.name[1] - 1].lower if phrase.name else ""
             if not self.targets and head and head not in _STATES:

@@ -51,7 +51,7 @@ class Grammar(Scope):
             return last
         if kind in ("request", "exists", "filler", "pronoun", "auxiliary", "position", "report"):
             return self._verb_like(i, hi)
-        if is_adverb(token.lower) and i + 1 < hi and tagged.tags[i + 1] == "determiner":
+        if kind == "word" and is_adverb(token.lower) and i + 1 < hi and tagged.tags[i + 1] == "determiner":
             return i + 1
         if kind == "conjunction":
             self.joined = True

@@ -58,6 +58,10 @@ class Reading:
         """Read the mark at token `i`; return the index after it."""
         raise NotImplementedError("the class of the whole pass fills this")
 
+    def _has(self, i: int) -> None:
+        """Let the noun before the verb at token `i` only hold or find what is asked for."""
+        raise NotImplementedError("the class of the whole pass fills this")
+
     def _same_sentence(self, i: int) -> bool:
         return self._ends[i] == self._ends[self.targets[-1].token]
 

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from functools import cache, lru_cache
 from typing import NamedTuple
 
-from robustness.perturb.language.grammar.counts import counts
 from robustness.perturb.language.grammar.measures import Mark, measures
+from robustness.perturb.language.grammar.numerals import counts
 from robustness.perturb.language.grammar.scan import scans
 from robustness.perturb.language.grammar.tokens import Token, match_phrase, tokenize
-from robustness.perturb.language.grammar.verbs import finite_forms, is_finite_here, verb_at
-from robustness.perturb.language.grammar.vocabulary import names_by_first, words
+from robustness.perturb.language.grammar.verbs import finite_forms, is_finite_here, relating_at, verb_at
+from robustness.perturb.language.grammar.vocabulary import kind_of, names_by_first, words
 from robustness.perturb.language.ontology.modifiers import modifiers
 from robustness.perturb.language.ontology.terms import Term
 
@@ -79,9 +79,15 @@ def tag(text: str) -> Tagged:
     for i, token in enumerate(tokens):
         if not tags[i]:
             tags[i] = _single(token, tokens, i)
+    _small_words(tokens, tags, spans)
     inner = frozenset(k for first, (stop, _) in names.items() for k in range(first + 1, stop))
     for i in range(1, len(tokens)):
-        if tags[i] == "word" and i not in names and i not in inner and (stop := verb_at(tokens, tags, i)) > i:
+        if tags[i] != "word" or i in names or i in inner:
+            continue
+        stop = verb_at(tokens, tags, i)
+        if stop == i:
+            stop = relating_at(tokens, tags, spans, i)
+        if stop > i:
             tags[i:stop] = ["relation"] * (stop - i)
             spans[i] = stop
     return Tagged(text, tokens, tags, marks, spans, names, several, inner)
@@ -178,6 +184,24 @@ def _in_the_picture(tokens: Sequence[Token], i: int, end: int) -> bool:
     return level or bool(after & words("classes.picture"))
 
 
+def _small_words(tokens: Sequence[Token], tags: list[str], spans: dict[int, int]) -> None:
+    """Tell "a little right of", "stranding about the tail", "marked thickening" from the words' usual classes."""
+    for i in range(1, len(tokens) - 1):
+        lower, before, after = tokens[i].lower, tokens[i - 1].lower, tokens[i + 1].lower
+        if lower in _A_LITTLE and before == "a" and (tags[i + 1] == "relation" or is_lead(after)):
+            tags[i - 1 : i + 1] = ["filler"] * 2
+        elif lower == "about" and tags[i] == "word" and tags[i - 1] == "word" and after in ("the", "its", "both"):
+            tags[i], spans[i] = "relation", i + 1
+        elif lower == "marked" and tags[i] == "position" and tags[i + 1] == "word":
+            tags[i] = "word"
+
+
+@lru_cache(maxsize=1024)
+def is_lead(lower: str) -> bool:
+    """Tell whether a word (small letters) begins a place: left, above, off, posterior."""
+    return lower in ("left", "right", "off", "above", "below", "to") or kind_of(lower) == "direction"
+
+
 def _single(token: Token, tokens: Sequence[Token], i: int) -> str:
     lower = token.lower
     if not token.is_word:
@@ -207,6 +231,7 @@ def _class_of(lower: str) -> str:
     return "word"
 
 
+_A_LITTLE = frozenset("little bit touch tad shade fraction".split())
 _DIGIT = re.compile(
     r"\d|\b(?:grade|stage|segment|level|type|class|zone|station|fields?|hpfs?|clock|[ivx]{1,4}[a-f]?)\b", re.IGNORECASE
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 
 from robustness.perturb.language.grammar.tokens import Token
@@ -26,6 +26,20 @@ _NOUNS = frozenset(
     "touches covers approaches".split()
 )
 _SINGULAR_S = ("ss", "us", "is", "os", "as", "itis", "osis")
+# Past participles without -ed that relate: "hidden behind", "stuck in", "fed by".
+_IRREGULAR = frozenset(
+    "hidden stuck sunk caught strewn fed held hung bound split overlain overlaid underlain laid spread torn drawn cut "
+    "thrown driven woven worn grown set built split shut sewn dug".split()
+)
+_PARTICLES = frozenset("up out off down away back apart together".split())
+# Adjectives that relate by "to", "from" or "with": "buccal to", "separable from", "concentric with".
+_RELATING = {
+    "to": ("al", "ar", "ary", "er", "ior", "ous", "due"),
+    "from": ("able", "ible", "ther", "thest", "ward", "inct", "erent"),
+    "with": ("ous", "ent", "ric", "inous", "ate"),
+    "of": ("board", "north", "south", "east", "west"),
+    "against": ("flush", "snug", "tight", "flat", "hard"),
+}
 
 
 @cache
@@ -135,3 +149,63 @@ def _opens(tokens: Sequence[Token], i: int, *, strictly: bool) -> bool:
     if lower in words("classes.determiner") or lower in ("both", "that"):
         return True
     return not strictly and (lower in _OPENS or bool(category_of(lower)) or kind_of(lower) in ("side", "direction"))
+
+
+def relating_at(tokens: Sequence[Token], tags: Sequence[str], spans: Mapping[int, int], i: int) -> int:
+    """Return the index after relating words that their form alone tells at token `i`, or `i`.
+
+    "tucked under", "bounded laterally by", "lined up along" (a participle that leads to a preposition); "buccal to",
+    "anterior and medial to", "separable from" (an adjective that does). They stand behind a noun, a verb or a comma.
+    """
+    if i == 0 or i + 2 >= len(tokens) or tags[i - 1] in ("determiner", "preposition", "negation", "with", "request"):
+        return i
+    lower = tokens[i].lower
+    stop = _by_direction(tokens, tags, i)
+    if stop > i:
+        return stop
+    after = tokens[i + 1].lower
+    before_noun = tags[i - 1] == "word" and not category_of(lower)
+    if before_noun and after in _RELATING and lower.endswith(_RELATING[after]) and lower not in _NO_RELATING:
+        return i + 2 if _opens(tokens, i + 2, strictly=False) else i
+    if not (lower in _IRREGULAR or lower.endswith(("ed", "ing"))) or len(lower) < 3:
+        return i
+    k = i + 1
+    while k < min(len(tokens) - 1, i + 3) and (
+        (tokens[k].lower.endswith("ly") and tags[k] == "word") or tokens[k].lower in _PARTICLES
+    ):
+        k += 1
+    return _behind_participle(tokens, tags, spans, i, k)
+
+
+def _behind_participle(tokens: Sequence[Token], tags: Sequence[str], spans: Mapping[int, int], i: int, k: int) -> int:
+    """Return the index after the preposition at `k` to which the participle at `i` leads, or `i`."""
+    lower, leads = tokens[i].lower, tokens[k].lower
+    if lower in words("classes.ing_noun") or lower in words("classes.travelling_noun") or category_of(lower):
+        return i
+    if tags[k] == "relation" and not kind_of(lower) and "-" not in lower:
+        return spans.get(k, k + 1)
+    if lower.endswith("ing"):
+        return i
+    if leads == "by" and k + 1 < len(tokens) and tags[k + 1] in ("determiner", "word"):
+        return k + 1 if _opens(tokens, k + 1, strictly=False) else i
+    if tags[k] == "preposition" and leads != "of" and (lower in _IRREGULAR or k > i + 1) and not kind_of(lower):
+        return k + 1
+    return i
+
+
+def _by_direction(tokens: Sequence[Token], tags: Sequence[str], i: int) -> int:
+    """Return the index after "dorsomedial to", "anterior and lateral to", "ventral of" at `i`, or `i`."""
+    k = i
+    while k < min(len(tokens) - 1, i + 6) and tags[k] in ("word", "relation"):
+        if kind_of(tokens[k].lower) != "direction":
+            return i
+        if tokens[k + 1].lower in ("to", "of"):
+            # "of" alone may go on naming: "the anterior of the two".
+            return k + 2 if tokens[k + 1].lower == "to" or tags[i - 1] == "word" else i
+        if tokens[k + 1].lower not in ("and", "or", "/", "but"):
+            return i
+        k += 2
+    return i
+
+
+_NO_RELATING = frozenset("normal equal similar central other".split())

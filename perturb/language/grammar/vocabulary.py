@@ -119,7 +119,7 @@ def is_adverb(word: str) -> bool:
         and len(word) > 5
         and word not in _NO_ADVERBS
         and not word.endswith(("megaly", "maly"))
-        and not any(word in modifiers().get(kind, ()) for kind in ("side", "direction", "certainty"))
+        and not any(word in values for values in modifiers().values())
     )
 
 
@@ -167,7 +167,7 @@ def kind_of(word: str) -> str:
 def _kind_by_form(word: str, table: dict[str, Any]) -> str:
     if _DIRECTION.fullmatch(word):
         return "direction"
-    for prefix in ("non-", "semi-", "sub-", "multi-", "poly-", "quasi-"):
+    for prefix in ("non-", "semi-", "near-", "sub-", "multi-", "poly-", "quasi-"):
         if word.startswith(prefix) and (kind := kind_of(word.removeprefix(prefix))):
             return kind
     if _SIGNAL.fullmatch(word):
