@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +20,8 @@ Points = npt.NDArray[np.intp]
 _TREE_LIMIT = 20_000
 # The fastest of 8 to 64 for outlines of some hundred pixels.
 _LEAF = 16
+# Of images up to this many pixels a reference that is compared often has a map of distances; more costs memory.
+_MAP_LIMIT = 2**18
 
 
 class SurfaceDistances(NamedTuple):
@@ -25,6 +29,32 @@ class SurfaceDistances(NamedTuple):
 
     prediction_to_reference: Distances
     reference_to_prediction: Distances
+
+
+@dataclass(frozen=True, eq=False)
+class ReferenceEdge:
+    """The edge of a reference that many predictions are compared with, and what is found once for all of them.
+
+    Attributes:
+        points: edge pixels (N, 2).
+        shape: height and width of the mask.
+    """
+
+    points: Points
+    shape: tuple[int, ...]
+
+    @cached_property
+    def squares(self) -> npt.NDArray[np.int32] | None:
+        """Squared distance in pixels (H, W) from every pixel to the edge; None where there is none, or too large."""
+        from scipy.ndimage import distance_transform_edt
+
+        if len(self.points) == 0 or np.prod(self.shape) > _MAP_LIMIT:
+            return None
+        background = np.ones(self.shape, dtype=bool)
+        background[tuple(self.points.T)] = False
+        nearest = distance_transform_edt(background, return_distances=False, return_indices=True)
+        steps = nearest - np.indices(self.shape)
+        return np.asarray((steps * steps).sum(axis=0), dtype=np.int32)
 
 
 def edge_pixels(mask: Mask) -> Points:
@@ -46,17 +76,22 @@ def edge_pixels(mask: Mask) -> Points:
     return edge
 
 
-def surface_distances(prediction: Points, reference: Points, *, spacing: tuple[float, float]) -> SurfaceDistances:
+def surface_distances(
+    prediction: Points, reference: Points | ReferenceEdge, *, spacing: tuple[float, float]
+) -> SurfaceDistances:
     """Return the two directed sets of edge distances, in the units of `spacing` (row, column).
 
     Args:
         prediction: edge pixels (N, 2), N > 0.
-        reference: edge pixels (M, 2), M > 0.
+        reference: edge pixels (M, 2), M > 0, or a `ReferenceEdge`: the same values, sooner.
         spacing: size of a pixel along rows and columns.
     """
-    if len(prediction) + len(reference) > _TREE_LIMIT:
-        return _by_transform(prediction, reference, spacing)
-    return _by_tree(prediction, reference, spacing)
+    points = reference.points if isinstance(reference, ReferenceEdge) else reference
+    if len(prediction) + len(points) > _TREE_LIMIT:
+        return _by_transform(prediction, points, spacing)
+    # Whole squares: with any other pixel, which of two equally near ones is found may move the last bit.
+    squares = reference.squares if isinstance(reference, ReferenceEdge) and spacing == (1.0, 1.0) else None
+    return _by_tree(prediction, points, spacing, squares)
 
 
 def percentile(distances: Distances, percent: float) -> float:
@@ -68,23 +103,33 @@ def percentile(distances: Distances, percent: float) -> float:
     return float(ordered[low] + (ordered[high] - ordered[low]) * (place - low))
 
 
-def _by_tree(prediction: Points, reference: Points, spacing: tuple[float, float]) -> SurfaceDistances:
+def _by_tree(
+    prediction: Points,
+    reference: Points,
+    spacing: tuple[float, float],
+    squares: npt.NDArray[np.int32] | None = None,
+) -> SurfaceDistances:
+    if squares is None:
+        forth = _to_nearest(prediction, reference, spacing)
+    else:
+        forth = np.sqrt(squares[prediction[:, 0], prediction[:, 1]].astype(np.float64))
+    return SurfaceDistances(forth, _to_nearest(reference, prediction, spacing))
+
+
+def _to_nearest(start: Points, goal: Points, spacing: tuple[float, float]) -> Distances:
     from scipy.spatial import cKDTree
 
-    def tree(points: Points) -> cKDTree:
-        return cKDTree(points * np.asarray(spacing), leafsize=_LEAF, balanced_tree=False, compact_nodes=False)
-
-    def directed(start: Points, goal: Points, goal_tree: cKDTree) -> Distances:
-        _, nearest = goal_tree.query(start * np.asarray(spacing))
-        # Whole pixel steps times the spacing: no rounding of the two positions, so that a distance which equals the
-        # tolerance of the surface dice is not pushed over it.
-        step = (start - goal[nearest]) * np.asarray(spacing)
-        distance: Distances = np.sqrt((step * step).sum(axis=1))
-        return distance
-
-    return SurfaceDistances(
-        directed(prediction, reference, tree(reference)), directed(reference, prediction, tree(prediction))
-    )
+    if spacing == (1.0, 1.0):
+        tree: Any = cKDTree(goal, leafsize=_LEAF, balanced_tree=False, compact_nodes=False)
+        step: Any = start - goal[tree.query(start)[1]]
+        return np.sqrt((step * step).sum(axis=1).astype(np.float64))
+    scale = np.asarray(spacing)
+    tree = cKDTree(goal * scale, leafsize=_LEAF, balanced_tree=False, compact_nodes=False)
+    # Whole pixel steps times the spacing: no rounding of the two positions, so that a distance which equals the
+    # tolerance of the surface dice is not pushed over it.
+    step = (start - goal[tree.query(start * scale)[1]]) * scale
+    distance: Distances = np.sqrt((step * step).sum(axis=1))
+    return distance
 
 
 def _by_transform(prediction: Points, reference: Points, spacing: tuple[float, float]) -> SurfaceDistances:

@@ -13,7 +13,7 @@ from robustness.metrics.scores.pair import MaskPair
 from robustness.registry import METRICS
 
 if TYPE_CHECKING:
-    from robustness.metrics.scores.boundary_distances import Points
+    from robustness.metrics.scores.boundary_distances import ReferenceEdge
 
 __all__ = ["DEFAULT_NAMES", "mask_change", "mask_metrics"]
 
@@ -36,7 +36,7 @@ def mask_metrics(
     spacing_mm: tuple[float, float] | None = (1.0, 1.0),
     nsd_tolerance_mm: float = 2.0,
     names: Sequence[str] | None = None,
-    reference_edges: Points | None = None,
+    reference_edges: ReferenceEdge | None = None,
 ) -> dict[str, float | bool]:
     """Return the metrics of a prediction against its reference.
 
@@ -46,7 +46,7 @@ def mask_metrics(
         spacing_mm: pixel size (row, column) in mm; None: unknown, distances and the tolerance are then in pixels.
         nsd_tolerance_mm: tolerance of the normalised surface dice.
         names: metrics wanted, of those in `METRICS` that need masks only; None: the columns of the results table.
-        reference_edges: edge pixels of `reference`, where a caller has them; see `MaskPair`.
+        reference_edges: the edge of `reference`, where a caller has it; see `MaskPair`.
 
     Returns:
         The metrics by name, then the flags `both_empty`, `missed` and `hallucinated`. Every value is finite, except

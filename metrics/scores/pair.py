@@ -13,7 +13,7 @@ from robustness.errors import InputError
 from robustness.metrics.scores.empty import Emptiness, emptiness, image_diagonal
 
 if TYPE_CHECKING:
-    from robustness.metrics.scores.boundary_distances import Points, SurfaceDistances
+    from robustness.metrics.scores.boundary_distances import ReferenceEdge, SurfaceDistances
     from robustness.types import Mask
 
 
@@ -25,7 +25,7 @@ class MaskPair:
         reference: bool or 0/1 array (H, W).
         spacing_mm: pixel size (row, column) in mm; None: unknown, distances are then in pixels.
         nsd_tolerance_mm: tolerance of the surface dice, in mm (pixels where the spacing is unknown).
-        reference_edges: edge pixels of `reference` (`boundary_distances.edge_pixels`), by a caller who scores it often.
+        reference_edges: the edge of `reference`, by a caller who scores it often.
 
     Raises:
         InputError: an array is not a mask, the shapes differ, or a spacing or tolerance is out of range.
@@ -38,7 +38,7 @@ class MaskPair:
         *,
         spacing_mm: tuple[float, float] | None = (1.0, 1.0),
         nsd_tolerance_mm: float = 2.0,
-        reference_edges: Points | None = None,
+        reference_edges: ReferenceEdge | None = None,
     ) -> None:
         self.prediction = as_mask(prediction, "prediction")
         self.reference = as_mask(reference, "reference")

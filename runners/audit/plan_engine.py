@@ -24,4 +24,5 @@ def engine_of(model: Segmenter, plan: Plan) -> Engine:
         image_batch=max(spec.image_batch, pairs // 2),
         resolution=plan.metrics.resolution,
         cache=cache,
+        keep_texts=True,
     )

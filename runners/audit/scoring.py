@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image as PILImage
 
-from robustness.metrics.scores.boundary_distances import Points, edge_pixels
+from robustness.metrics.scores.boundary_distances import ReferenceEdge, edge_pixels
 from robustness.metrics.scores.empty import Emptiness, flags_of_prompt
 from robustness.metrics.scores.mask_change import mask_change
 from robustness.metrics.scores.masks import mask_metrics
@@ -60,9 +60,9 @@ class ReferenceMask:
         return float(self.mask.mean())
 
     @cached_property
-    def edges(self) -> Points:
-        """Edge pixels (N, 2)."""
-        return edge_pixels(self.mask)
+    def edges(self) -> ReferenceEdge:
+        """Edge pixels, and what is found once for all predictions."""
+        return ReferenceEdge(edge_pixels(self.mask), self.mask.shape)
 
 
 class Scorer:

@@ -55,9 +55,9 @@ class Engine:
     """Runs a segmenter over (image, text) requests.
 
     Within one call every distinct `image_key` and every distinct text is encoded once, every distinct pair of them
-    decoded once (for a model without text: every image). Text features live for the
-    call; image features live for their image batch only. Results come in the order of the requests. Where requests
-    come grouped by image, as an audit gives them, they stream: at most `image_batch` images are held. A request
+    decoded once (for a model without text: every image). Text features live for the call, with `keep_texts` until a
+    call with other texts; image features for their image batch only. Results come in the order of the requests. Where
+    they come grouped by image, as an audit gives them, they stream: at most `image_batch` images are held. A request
     that returns to an earlier image joins that image's batch, so its map waits in memory for its turn.
 
     The same requests with the same batch sizes, threads and device give the same bits.
@@ -69,6 +69,7 @@ class Engine:
         text_batch: texts per encoding.
         resolution: maps at the image's "original" size, or at the model's "network" size.
         cache: image features on disk, for a network.
+        keep_texts: calls in a row that have the same texts encode them once; the model must not change.
     """
 
     model: Segmenter
@@ -77,8 +78,10 @@ class Engine:
     text_batch: int = 64
     resolution: Literal["original", "network"] = "original"
     cache: ImageFeatureCache | None = None
+    keep_texts: bool = False
     counters: Counters = field(default_factory=Counters)
     _limits: dict[str, int] = field(init=False, repr=False, default_factory=dict)
+    _recent: tuple[list[str], Encoded] | None = field(init=False, repr=False, default=None)
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "image_batch", "text_batch"):
@@ -101,7 +104,7 @@ class Engine:
     def outcomes(self, requests: Sequence[Request], *, fresh: bool = False) -> Iterator[Probability | CaseError]:
         """Yield what `predict` yields, with the error of a case in its place instead of an end to all.
 
-        `fresh` encodes every image though the cache may hold it: a second run measures the model, not the disk.
+        `fresh` encodes all images and texts though they may be at hand: a second run measures the model, not the disk.
         """
         lookup = getattr(self.model, "lookup", None)
         if lookup is not None:
@@ -112,7 +115,7 @@ class Engine:
         reads_text = getattr(self.model, "takes_text", True)
         texts = [r.text if reads_text else "" for r in requests]
         with torch.inference_mode():
-            encoded = self._encode_texts(texts)
+            encoded = self._encode_texts(texts, fresh)
         waiting: dict[int, Probability | CaseError] = {}
         following = 0
         for group in image_groups(requests, self.image_batch):
@@ -127,13 +130,17 @@ class Engine:
         settings = {k: getattr(self, k) for k in ("batch_size", "image_batch", "text_batch", "resolution")}
         return {**settings, **vars(self.counters), "reduced_to": dict(self._limits)}
 
-    def _encode_texts(self, texts: Sequence[str]) -> Encoded:
+    def _encode_texts(self, texts: Sequence[str], fresh: bool) -> Encoded:
         # Texts of like length share a batch, so that little padding is encoded.
         distinct = sorted(set(texts), key=lambda t: (len(t), t))
         if distinct:
             self._count_cut(distinct)
+        if self._recent is not None and self._recent[0] == distinct and not fresh:
+            return self._recent[1]
         encoded = self._encoded(distinct, distinct, "text_batch", self.model.encode_text, "text")
         self.counters.n_text_encodes += len(distinct)
+        if self.keep_texts and not encoded.errors:
+            self._recent = distinct, encoded
         return encoded
 
     def _count_cut(self, texts: Sequence[str]) -> None:

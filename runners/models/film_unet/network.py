@@ -186,10 +186,11 @@ class _Film(nn.Module):
         height, width = features.shape[-2:]
         y = torch.linspace(-1, 1, height, dtype=embedding.dtype, device=embedding.device)[:, None]
         x = torch.linspace(-1, 1, width, dtype=embedding.dtype, device=embedding.device)[None, :]
-        scaled, down, across = features * (1 + scale), shift + row * y, column * x
-        if torch.is_grad_enabled() or not scaled.dtype == down.dtype == across.dtype:
-            return scaled + down + across
-        return scaled.add_(down).add_(across)
+        factor, down, across = 1 + scale, shift + row * y, column * x
+        if torch.is_grad_enabled() or not features.dtype == factor.dtype == down.dtype == across.dtype:
+            return features * factor + down + across
+        # In place: the features are a normalization's and nobody else's.
+        return features.mul_(factor).add_(down).add_(across)
 
 
 class _TextEncoder(nn.Module):

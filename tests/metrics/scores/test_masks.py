@@ -12,7 +12,13 @@ from scipy.ndimage import label as scipy_label
 
 import robustness as rb
 from robustness.errors import InputError, UnknownNameError
-from robustness.metrics.scores.boundary_distances import _by_transform, _by_tree, edge_pixels
+from robustness.metrics.scores.boundary_distances import (
+    ReferenceEdge,
+    _by_transform,
+    _by_tree,
+    edge_pixels,
+    surface_distances,
+)
 from robustness.metrics.scores.mask_change import mask_change
 from robustness.metrics.scores.masks import DEFAULT_NAMES, mask_metrics
 from robustness.registry import METRICS
@@ -181,6 +187,17 @@ class TestOracles:
     def test_components_agree_with_labelling_the_whole_image(self, pairs):
         for one, other, _, _ in pairs:
             assert mask_metrics(one, other)["components"] == scipy_label(one, structure=np.ones((3, 3)))[1]
+
+    def test_a_reference_that_is_compared_often_gives_the_same_bits(self, pairs):
+        for one, other, spacing, _ in pairs[:30]:
+            edges = edge_pixels(one), edge_pixels(other)
+            often = ReferenceEdge(edges[1], other.shape)
+            for pixel in (spacing, (1.0, 1.0)):
+                plain, mapped = (
+                    surface_distances(*edges, spacing=pixel),
+                    surface_distances(edges[0], often, spacing=pixel),
+                )
+                assert all(np.array_equal(a, b) for a, b in zip(plain, mapped, strict=True))
 
     def test_tree_and_distance_transform_agree(self, pairs):
         for one, other, spacing, _ in pairs[:30]:

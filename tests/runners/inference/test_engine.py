@@ -121,6 +121,20 @@ def test_each_distinct_image_and_text_is_encoded_once(film):
     assert engine.describe()["n_decodes"] == 25
 
 
+def test_texts_are_kept_for_calls_in_a_row_with_the_same_ones(film):
+    recorder = Recorder(film)
+    engine = Engine(recorder, keep_texts=True)
+    for count in (2, 1):
+        for found, expected in zip(
+            engine.predict(requests_of(count)), Engine(film).predict(requests_of(count)), strict=True
+        ):
+            np.testing.assert_array_equal(found, expected)
+    assert sorted(recorder.texts) == sorted(TEXTS)
+    list(engine.outcomes(requests_of(1), fresh=True))
+    list(engine.predict(requests_of(1, TEXTS[:2])))
+    assert sorted(recorder.texts) == sorted([*TEXTS, *TEXTS, *TEXTS[:2]])
+
+
 def test_results_come_in_the_order_of_the_requests(film):
     grouped = requests_of(4)
     shuffled = [grouped[i] for i in np.random.default_rng(1).permutation(len(grouped))]
