@@ -129,8 +129,8 @@ def _effects(runs: Sequence[RunTables], frames: Frames) -> str:
         " difference, signed so that positive is worse; mask_change is the mean of 1 − IoU with the clean mask."
         f" Kinds of interval: {used}; level 1 − alpha with alpha = {setting(runs, 'alpha')}. p-values: sign flips of"
         f" whole units with {setting(runs, 'resamples')} resamples, corrected over a family of {family} conditions by"
-        f" {setting(runs, 'correction')}; where an interval is widened for skewness, or rests on no spread, p is no smaller"
-        " than what that interval says."
+        f" {setting(runs, 'correction')}; where an interval is widened for skewness, or rests on no spread, p is no"
+        " smaller than what that interval says."
     )
 
 
