@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from robustness.errors import InputError
 from robustness.metrics.scores.mask_change import mask_change
-from robustness.metrics.scores.pair import MaskPair
+from robustness.metrics.scores.pair import MaskPair, Overlap
 from robustness.registry import METRICS
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def mask_metrics(
     nsd_tolerance_mm: float = 2.0,
     names: Sequence[str] | None = None,
     reference_edges: ReferenceEdge | None = None,
+    overlap: Overlap | None = None,
 ) -> dict[str, float | bool]:
     """Return the metrics of a prediction against its reference.
 
@@ -47,6 +48,7 @@ def mask_metrics(
         nsd_tolerance_mm: tolerance of the normalised surface dice.
         names: metrics wanted, of those in `METRICS` that need masks only; None: the columns of the results table.
         reference_edges: the edge of `reference`, where a caller has it; see `MaskPair`.
+        overlap: pixel counts of the pair, where a caller has them; see `MaskPair`.
 
     Returns:
         The metrics by name, then the flags `both_empty`, `missed` and `hallucinated`. Every value is finite, except
@@ -67,6 +69,7 @@ def mask_metrics(
         spacing_mm=spacing_mm,
         nsd_tolerance_mm=nsd_tolerance_mm,
         reference_edges=reference_edges,
+        overlap=overlap,
     )
     values: dict[str, float | bool] = {}
     for name in DEFAULT_NAMES if names is None else names:

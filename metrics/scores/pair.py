@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     from robustness.types import Mask
 
 
+class Overlap(NamedTuple):
+    """Foreground pixels of a prediction, of its reference, and of both at once, counted where the masks lay."""
+
+    n_predicted: int
+    n_reference: int
+    n_shared: int
+
+
 class MaskPair:
     """Two masks (H, W) of one image and what all metrics share.
 
@@ -26,6 +34,7 @@ class MaskPair:
         spacing_mm: pixel size (row, column) in mm; None: unknown, distances are then in pixels.
         nsd_tolerance_mm: tolerance of the surface dice, in mm (pixels where the spacing is unknown).
         reference_edges: the edge of `reference`, by a caller who scores it often.
+        overlap: the pixel counts of this pair, by a caller who has them; they are not counted again.
 
     Raises:
         InputError: an array is not a mask, the shapes differ, or a spacing or tolerance is out of range.
@@ -39,6 +48,7 @@ class MaskPair:
         spacing_mm: tuple[float, float] | None = (1.0, 1.0),
         nsd_tolerance_mm: float = 2.0,
         reference_edges: ReferenceEdge | None = None,
+        overlap: Overlap | None = None,
     ) -> None:
         self.prediction = as_mask(prediction, "prediction")
         self.reference = as_mask(reference, "reference")
@@ -52,6 +62,7 @@ class MaskPair:
             raise InputError(f"nsd_tolerance_mm: expected a number of at least 0, got {nsd_tolerance_mm!r}")
         self.nsd_tolerance = float(nsd_tolerance_mm)
         self._reference_edges = reference_edges
+        self._overlap = overlap
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -62,16 +73,18 @@ class MaskPair:
     @cached_property
     def n_predicted(self) -> int:
         """Foreground pixels of the prediction."""
-        return int(np.count_nonzero(self.prediction))
+        return int(np.count_nonzero(self.prediction)) if self._overlap is None else self._overlap.n_predicted
 
     @cached_property
     def n_reference(self) -> int:
         """Foreground pixels of the reference."""
-        return int(np.count_nonzero(self.reference))
+        return int(np.count_nonzero(self.reference)) if self._overlap is None else self._overlap.n_reference
 
     @cached_property
     def n_shared(self) -> int:
         """Pixels that are foreground in both."""
+        if self._overlap is not None:
+            return self._overlap.n_shared
         return int(np.count_nonzero(self.prediction & self.reference))
 
     @cached_property

@@ -34,6 +34,10 @@ def audit(
         Optional[int],  # noqa: UP045 - typer reads this form on every version
         typer.Option("--workers", min=1, help="Processes on this machine; default: as cores and memory allow."),
     ] = None,
+    feeders: Annotated[
+        Optional[int],  # noqa: UP045 - typer reads this form on every version
+        typer.Option("--feeders", min=0, help="Processes that prepare and score for one GPU; default: as cores allow."),
+    ] = None,
 ) -> None:
     """Run (or resume) the audit that PLAN describes and write its report."""
     from robustness.plans.audit import load_plan
@@ -56,6 +60,7 @@ def audit(
             certify=certify,
             executor=executor,
             workers=workers or "auto",
+            feeders=feeders,
             progress=progress,
             say=lambda line: note(f"audit: {line}"),
         )

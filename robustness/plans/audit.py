@@ -19,7 +19,7 @@ from robustness.plans.words import Convention
 
 PROMPT_DEFAULT = ["antonym", "rare", "drop", "paraphrase", "other", "empty", "wrong_class"]
 # Keys that change no result, so that a resumed run may change them.
-NOT_HASHED = ("title", "published", "report", "engine.prefetch", "engine.cache", "engine.workers")
+NOT_HASHED = ("title", "published", "report", "engine.prefetch", "engine.cache", "engine.workers", "engine.feeders")
 METRIC_DEFAULT = ["dice", "iou", "hd95", "nsd"]
 
 
@@ -182,9 +182,10 @@ class EngineSpec(StrictModel):
 
     `precision`, `channels_last` and `compile` hold for every network of the plan that does not state its own.
     `workers` processes share the parts of an audit on this machine; None: as many as cores and memory allow.
-    `prefetch` images are prefetched while the model runs. `cache` is a folder for image features of at most `cache_gib`
-    GiB; `cache_dtype` "float16" halves them. Workers, where features lie and what is prefetched change no result, and a
-    resumed run may change them.
+    `feeders` processes read, change and score for the networks of one that predicts; None: as `workers`, on an
+    accelerator. `prefetch` images are prefetched while the model runs. `cache` is a folder for image features of at
+    most `cache_gib` GiB; `cache_dtype` "float16" halves them. Workers, feeders, where features lie and what is
+    prefetched change no result, and a resumed run may change them.
     """
 
     batch_size: int = Field(default=16, gt=0)
@@ -192,6 +193,7 @@ class EngineSpec(StrictModel):
     images_per_part: int | None = Field(default=None, gt=0)
     threads: int | None = Field(default=None, gt=0)
     workers: int | None = Field(default=None, gt=0)
+    feeders: int | None = Field(default=None, ge=0)
     save_predictions: bool = False
     precision: Literal["auto", "float32", "bf16", "fp16"] | None = None
     channels_last: bool | None = None
@@ -226,7 +228,7 @@ class Plan(StrictModel):
 
     def sha256(self) -> str:
         """Return the hash of what results depend on: all but title, published figures and where features are kept."""
-        engine = {"prefetch", "cache", "cache_gib", "workers"}
+        engine = {"prefetch", "cache", "cache_gib", "workers", "feeders"}
         # Bounds decide what is read only where a plan sets its own.
         limits = self.limits == Limits()
         checked = {"__all__": {"check"}}

@@ -114,6 +114,7 @@ def audit_plan(
     report: bool = True,
     executor: str = "local",
     workers: int | Literal["auto"] | None = None,
+    feeders: int | None = None,
     progress: Progress | bool | None = None,
     say: Callable[[str], None] | None = None,
 ) -> Run:
@@ -125,19 +126,25 @@ def audit_plan(
         workers: processes on this machine, which do so too; None: the plan's, else one; "auto": the plan's, else as
             many as cores, memory and the amount of work suggest. A script that asks for more than one needs the usual
             ``if __name__ == "__main__":``. The rows are those of one process with as many threads.
+        feeders: processes that read, change and score while this one predicts with the plan's networks; None: the
+            plan's, else none, or with workers "auto" as many as feed an accelerator. Needs the same guard.
         say: called with the choice of workers and with each finding of the check, in one line.
     """
     make_folder(Path(out), "out")
     set_limits(plan.limits)
+    if executor != "local" and (plan.engine.feeders if feeders is None else feeders):
+        raise InputError(
+            f"feeders: expected the executor 'local', got {executor!r}, whose workers prepare for themselves"
+        )
     if executor == "local" and max(workers if isinstance(workers, int) else 1, plan.engine.workers or 1) > 1:
         from robustness.runners.audit.workers import import_ahead
 
         import_ahead()
     models, datasets = load_all(plan, folder)
-    count = _workers(plan, models, datasets, workers)
+    count = _workers(plan, models, datasets, workers, feeders)
     here = executor == "local" and count.workers == 1
     if say and executor == "local":
-        say(count.sentence())
+        say(str(count))
     return run_plan(
         plan,
         models=models,
@@ -152,16 +159,28 @@ def audit_plan(
         reload=None if here else partial(load_all, plan, folder),
         workers=count.workers if executor == "local" else None,
         threads=count.threads if executor == "local" else None,
+        processes=count if executor == "local" else None,
         say=say,
     )
 
 
 def _workers(
-    plan: Plan, models: Sequence[Segmenter], datasets: Sequence[Dataset], workers: int | Literal["auto"] | None
+    plan: Plan,
+    models: Sequence[Segmenter],
+    datasets: Sequence[Dataset],
+    workers: int | Literal["auto"] | None,
+    feeders: int | None,
 ) -> WorkerCount:
-    from robustness.runners.audit.worker_count import chosen_workers, stated_workers
+    from robustness.runners.audit.worker_count import chosen_workers, stated_feeders, stated_workers
 
     stated = plan.engine.workers if workers in (None, "auto") else workers
+    feeders = plan.engine.feeders if feeders is None else feeders
+    if feeders:
+        if isinstance(stated, int) and stated > 1:
+            raise InputError(f"feeders: expected one worker beside {feeders} feeders, got {stated}; state one of them")
+        return stated_feeders(plan, models, feeders)
+    if feeders == 0:
+        plan = plan.model_copy(update={"engine": plan.engine.model_copy(update={"feeders": 0})})
     if isinstance(stated, int):
         return stated_workers(plan, stated)
     if workers is None:
@@ -185,13 +204,18 @@ def run_plan(
     reload: Callable[[], tuple[list[Segmenter], list[Dataset]]] | None = None,
     workers: int | None = None,
     threads: int | None = None,
+    processes: WorkerCount | None = None,
     say: Callable[[str], None] | None = None,
 ) -> Run:
     """Check the data, run the audit, draw its conclusions and write its report."""
     from robustness.runners.audit.run import run_parts
     from robustness.runners.audit.state import work_of
+    from robustness.runners.audit.worker_count import stated_feeders
     from robustness.runners.environment import environment
 
+    if processes is None and plan.engine.feeders and reload is None:
+        processes = stated_feeders(plan, models, plan.engine.feeders)
+        threads = processes.threads
     _check_metrics(plan)
     refuse_equal_names(plan, datasets)
     checked = check_before_audit(plan, datasets, say)
@@ -200,7 +224,10 @@ def run_plan(
     log = RunLog(folder.path)
     # Held until the page is written: a second audit that comes in between would take the tables for leftovers.
     with folder.lock(), log.session(command="audit", version=robustness.__version__, plan_sha256=plan.sha256()):
-        with shown(progress) as show, log.stage("predict", workers=workers):
+        with (
+            shown(progress) as show,
+            log.stage("predict", workers=workers, feeders=processes.feeders if processes else 0),
+        ):
             run_parts(
                 folder,
                 plan,
@@ -212,6 +239,7 @@ def run_plan(
                 reload=reload,
                 workers=workers,
                 threads=threads,
+                feeders=processes.feeders if processes else 0,
                 plan_folder=plan_folder,
             )
         predicted = time.perf_counter()
@@ -228,7 +256,7 @@ def run_plan(
                     folder,
                     dataset_facts=facts,
                     model_facts=_model_facts(plan, models, folder),
-                    environment=environment(plan.engine.threads),
+                    environment={**environment(plan.engine.threads), "processes": str(processes or "1 worker")},
                     timing=timing,
                 )
             for text in manifest["warnings"]:

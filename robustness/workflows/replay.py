@@ -115,7 +115,7 @@ def _place(folder: RunFolder, row: int) -> tuple[int, int]:
 def _loaded(
     folder: RunFolder, model: Any, data: Any, plan_folder: str | Path | None
 ) -> tuple[list[Segmenter], list[Dataset]]:
-    from robustness.runners.audit.session import PLAN_FOLDER
+    from robustness.runners.audit.state import PLAN_FOLDER
     from robustness.runners.data.dataset import Dataset
     from robustness.workflows.loading import load_all
 

@@ -15,6 +15,7 @@ from robustness.runners.attacks.joint import JointAttack
 from robustness.runners.attacks.model import AttackCounters, GradientModel, no_gradient
 from robustness.runners.attacks.query import QueryModel, query_attack
 from robustness.runners.attacks.universal import UniversalAttack
+from robustness.runners.attacks.worst_prompt import bind
 from robustness.runners.data.dataset import Dataset
 from robustness.types import Case, NotApplicable, Segmenter
 
@@ -62,9 +63,9 @@ class Attacks:
         }
 
     def bind(self, selected: Sequence[Selected]) -> list[Selected]:
-        """Return the perturbations of a plan with the model in the loop of those that attack; the others unchanged."""
+        """Return the perturbations of a plan with the model in the loop of those that search; the others unchanged."""
         bound = []
-        for chosen in selected:
+        for chosen in bind(selected, self.model, budget=self.settings.text_budget):
             change: Any = chosen.perturbation
             search = self.searches.get(change.name) if isinstance(change, Attack) else None
             if search is not None:

@@ -7,19 +7,21 @@ and would be certified to ignore it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from robustness.errors import InputError
+from robustness.errors import CaseError, InputError
 from robustness.run_folder import RunFolder
 from robustness.runners.inference.segmenter import NetworkSegmenter
-from robustness.types import Probability, Segmenter
+from robustness.types import Segmenter
 
 # The highest value of a map that a 0/1 mask gives where it is read as grey levels of 255.
 _ONE_LEVEL = 1.0 / 255 + 1e-6
 # One map may well be empty.
 _FEWEST = 2
+# So many different cases that fail in a row are no quirk of one image or one prompt: the model has stopped working.
+_MOST_FAILURES = 8
 
 
 def answers_file(part: int) -> str:
@@ -36,9 +38,8 @@ class MapCounts:
     n_full: int = 0
     highest: float = 0.0
 
-    def add(self, probability: Probability, threshold: float) -> None:
-        """Count one map (H, W) in [0, 1]."""
-        high, low = float(probability.max()), float(probability.min())
+    def add(self, high: float, low: float, threshold: float) -> None:
+        """Count one map whose values lie between `low` and `high`."""
         self.n_maps += 1
         self.n_empty += high <= threshold
         self.n_full += low > threshold
@@ -150,3 +151,27 @@ def _problem(answers: Answers, threshold: float, lowest: float) -> str:
             "probabilities (returns = 'logits')?"
         )
     return ""
+
+
+@dataclass
+class FailureStreak:
+    """The cases that failed since a model last gave a map."""
+
+    model: str
+    cases: set[Hashable] = field(default_factory=set)
+
+    def note(self, case: Hashable, outcome: object) -> None:
+        """Take one outcome, a map or an error, into account.
+
+        Raises:
+            InputError: too many different cases failed in a row.
+        """
+        if not isinstance(outcome, CaseError):
+            self.cases.clear()
+            return
+        self.cases.add(case)
+        if len(self.cases) >= _MOST_FAILURES:
+            raise InputError(
+                f"model: {self.model} failed for {len(self.cases)} cases in a row; the last: {outcome}; fix it and "
+                "run again, finished parts are kept"
+            )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from robustness.metrics.scores.pair import overlap_coefficient
 from robustness.perturb.attacks.base import evaluated_image
@@ -22,6 +22,9 @@ from robustness.types import Case, Mask, NotApplicable, Params, Prompt
 
 _TRUTHS: dict[tuple[Any, ...], tuple[Any, str]] = {}
 _MOST_TRUTHS = 256
+
+# So many jobs on changed images are held at least; more would cost memory, fewer would starve the batches.
+CHANGED_IMAGES_AT_ONCE = 32
 
 Order = tuple[int, ...]
 Placed = tuple[Order, ResultRow]
@@ -268,3 +271,24 @@ def jobs_of(items: Iterable[Item], rows: list[Placed]) -> Iterator[Job]:
             yield item
         else:
             rows.append(((*item[0], 0), item[1]))
+
+
+class Wave(NamedTuple):
+    """Jobs that a model is given together; `fresh`: their images are encoded though a cache may hold them."""
+
+    jobs: Sequence[Job]
+    fresh: bool = False
+
+
+def in_full_batches(jobs: Iterable[Job], image_batch: int) -> Iterator[list[Job]]:
+    """Yield jobs in waves of whole batches of images; jobs on one image stay together, so that it is encoded once."""
+    waiting: list[Job] = []
+    images = 0
+    for job in jobs:
+        another = not waiting or job.request.image_key != waiting[-1].request.image_key
+        if another and len(waiting) >= CHANGED_IMAGES_AT_ONCE and images % image_batch == 0:
+            yield waiting
+            waiting, images = [], 0
+        waiting.append(job)
+        images += another
+    yield waiting

@@ -1,16 +1,24 @@
-"""Parts of an audit: some images of one model on one data set, cut before anything runs."""
+"""Parts of an audit, some images of one model on one data set, cut before anything runs; and which run twice."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from robustness.plans.audit import Plan
+from robustness.results import RERUN
 from robustness.runners.audit.reader import ImageOf
 from robustness.runners.data.load import Dataset
+from robustness.seeds import generator
 from robustness.types import Segmenter
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+# So many images at least are run twice; where there are fewer, all.
+SAMPLE = 30
 DEFAULT_IMAGES = 8
 # Of few images, parts of the default size would leave some of two or four workers without work at the end.
 _EVENLY = range(2 * DEFAULT_IMAGES, 7 * DEFAULT_IMAGES + 1)
@@ -30,13 +38,18 @@ class Part:
         return [ImageOf(self.index, self.dataset, image) for image in self.images]
 
 
-def cut_parts(models: Sequence[Segmenter], datasets: Sequence[Dataset], images_per_part: int | None) -> list[Part]:
+def cut_parts(
+    models: Sequence[Segmenter], datasets: Sequence[Dataset], images_per_part: int | None, *, image_batch: int = 1
+) -> list[Part]:
     """Cut (model, dataset, images) into parts by plan order; how many workers run them changes no part.
 
     Args:
         models, datasets: the plan's, loaded.
         images_per_part: None: 8; of 16 to 56 images, a multiple of four parts that are equally large.
+        image_batch: images per encoding; where more than 8, a part that nobody states holds as many.
     """
+    if images_per_part is None and image_batch > DEFAULT_IMAGES:
+        images_per_part = image_batch
     parts: list[Part] = []
     for model in range(len(models)):
         for number, dataset in enumerate(datasets):
@@ -75,3 +88,24 @@ def image_places(dataset: Dataset) -> dict[str, list[int]]:
     for number, info in enumerate(dataset.infos):
         places.setdefault(info.image_id, []).append(number)
     return places
+
+
+def sampled_images(images: Sequence[str], *, first: int, seed: int) -> frozenset[str]:
+    """Return the images that every audit predicts a second time.
+
+    The first part's images are among them, so that noise is seen early; the others are drawn, each by (seed, image)
+    alone, so that the sample depends on no order.
+
+    Args:
+        images: all images of a data set, in the order of the plan.
+        first: how many of them the first part holds.
+        seed: the plan's.
+    """
+    drawn = sorted(images[first:], key=lambda image: (float(generator(seed, "rerun", image).random()), image))
+    return frozenset([*images[:first], *drawn[: max(SAMPLE - first, 0)]])
+
+
+def shows_noise(first_part: pd.DataFrame) -> bool:
+    """Return whether a second run of any image of the first part gave another mask than the first run."""
+    again = first_part[first_part["condition"] == RERUN]
+    return bool((again["mask_change"] > 0).any())

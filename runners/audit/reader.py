@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Generic, NamedTuple, TypeVar
 
 from robustness.errors import CaseError
 from robustness.runners.audit.jobs import Group
-from robustness.runners.audit.prefetch import Prefetch
 from robustness.runners.audit.rows import ResultRow, SeriesIdentity
 from robustness.runners.data.dataset import Dataset
+
+T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
 
 
 class AuditStoppedError(CaseError):
@@ -24,6 +27,49 @@ class ImageOf(NamedTuple):
     image: str
 
 
+class Prefetch(Generic[K, T]):
+    """Makes one thing per key in a background thread, at most `ahead` of them before they are asked for.
+
+    The order of results, their values and the place of their errors are those of making each when it is asked for.
+
+    Args:
+        make: makes a thing; it runs in one thread at a time and need not be safe for several.
+        ahead: things that may wait; 0 makes each in the calling thread when it is asked for.
+    """
+
+    def __init__(self, make: Callable[[K], T], *, ahead: int) -> None:
+        self._make = make
+        self._ahead = ahead
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="prefetch") if ahead else None
+        self._waiting: dict[K, Future[T]] = {}
+
+    def expect(self, keys: Iterable[K]) -> None:
+        """Begin with what will be asked for, in that order, as far as there is room."""
+        for key in keys:
+            if len(self._waiting) >= self._ahead:
+                return
+            if key not in self._waiting:
+                self._begin(key)
+
+    def take(self, key: K) -> T:
+        """Return what `key` stands for, made already or made now; its error is raised here."""
+        if self._thread is None:
+            return self._make(key)
+        if key not in self._waiting:
+            self._begin(key)
+        return self._waiting.pop(key).result()
+
+    def close(self) -> None:
+        """Forget what waits and end the thread, after what it is at."""
+        if self._thread is not None:
+            self._thread.shutdown(wait=True, cancel_futures=True)
+        self._waiting.clear()
+
+    def _begin(self, key: K) -> None:
+        if self._thread is not None:
+            self._waiting[key] = self._thread.submit(self._make, key)
+
+
 class Reader:
     """Reads the cases on one image after the other, in a thread of its own where `ahead` is not 0.
 
@@ -33,6 +79,9 @@ class Reader:
         identities: for each part, the columns that say which run a row belongs to.
         strict: a case that cannot be read is an error instead of a row.
         ahead: images that may be held before they are asked for.
+
+    Attributes:
+        on_case: called with the name of each case before it is read.
     """
 
     def __init__(
@@ -46,6 +95,7 @@ class Reader:
     ) -> None:
         self._datasets, self._places, self._identities = datasets, places, identities
         self._strict = strict
+        self.on_case: Callable[[str], None] | None = None
         self._prefetch: Prefetch[ImageOf, Group] = Prefetch(self._read, ahead=ahead)
 
     def groups(self, images: Sequence[ImageOf], *, then: Iterable[ImageOf] = ()) -> list[Group]:
@@ -70,6 +120,8 @@ class Reader:
         cases, failed = [], []
         for number in self._places[image.dataset][image.image]:
             info = dataset.infos[number]
+            if self.on_case is not None:
+                self.on_case(info.case_id)
             try:
                 cases.append((number, dataset[number], info.prompts))
             except CaseError as error:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from robustness.plans.audit import Plan
-from robustness.run_folder import RunFolder
+from robustness.run_folder import STATE, RunFolder
 from robustness.runners.audit.scoring import Scored
 from robustness.runners.audit.session import AuditSession
+from robustness.runners.audit.state import CHANGED_ON
 from robustness.runners.data.dataset import Dataset
 from robustness.runners.environment import environment
 from robustness.types import Segmenter
@@ -53,7 +54,14 @@ class Replayer:
         threads: int | None = None,
     ) -> None:
         environment(threads)
-        self._session = AuditSession(plan, models, datasets, run, strict=False)
+        self._session = AuditSession(
+            plan,
+            models,
+            datasets,
+            run,
+            strict=False,
+            changes_on_device=CHANGED_ON in run.read_json(STATE)["environment"],
+        )
 
     def state(self) -> dict[str, Any]:
         """Return the state that an audit would store now, to be compared with the run's."""

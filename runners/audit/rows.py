@@ -1,15 +1,37 @@
-"""One row of the results table: what was predicted, under which condition, and what was measured."""
+"""Rows of the results table: what was predicted, under which condition, what was measured; and the table itself."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
-from robustness.results import CLEAN, OTHER_OVERLAP, parse_condition
+from robustness.results import CLEAN, COLUMNS, FLAGS, OTHER_OVERLAP, parse_condition
 from robustness.types import Case, CaseInfo
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 Cell = str | int | float | bool | None
+TEXT = (
+    "model",
+    "dataset",
+    "split",
+    "case_id",
+    "subject_id",
+    "target",
+    "condition",
+    "family",
+    "attribute",
+    "expectation",
+    "prompt",
+    "note",
+    "error",
+    "params",
+    "truth",
+    "other_case_id",
+)
+WHOLE = ("severity", "prompt_index")
 
 
 class SeriesIdentity(NamedTuple):
@@ -97,3 +119,21 @@ class ResultRow:
 _OWN_COLUMNS = tuple(
     each.name for each in fields(ResultRow) if each.name not in ("series", "groups", "measured", OTHER_OVERLAP)
 )
+
+
+def results_table(rows: Sequence[ResultRow]) -> pd.DataFrame:
+    """Return rows as a table: text columns are strings, flags nullable booleans, the rest float64.
+
+    Every part has the same types, also a part in which nothing could be measured.
+    """
+    import pandas as pd
+
+    cells = [row.cells() for row in rows]
+    extra = sorted({key for row in cells for key in row} - set(COLUMNS) - {"params", "truth"})
+    columns = [*COLUMNS, *extra, "params", "truth"]
+    table = pd.DataFrame(cells, columns=columns)
+    types: dict[str, str] = dict.fromkeys(columns, "float64")
+    types |= dict.fromkeys(TEXT, "str") | dict.fromkeys(WHOLE, "int64") | dict.fromkeys(FLAGS, "boolean")
+    # What the data themselves state (groups) is text; metrics are numbers.
+    types |= {key: "str" for key in extra if any(isinstance(row.get(key), str) for row in cells)}
+    return table.astype({**types, "applicable": "bool"})

@@ -13,9 +13,11 @@ from robustness.run_integrity import check_resumable
 from robustness.run_log import RunLog
 from robustness.runners.audit.answer_guard import answers_of, check_answers
 from robustness.runners.audit.executors import run_local, run_on_ray
+from robustness.runners.audit.feeders import run_with_feeders
 from robustness.runners.audit.gallery import assemble
 from robustness.runners.audit.row_progress import RowProgress
 from robustness.runners.audit.session import AuditSession
+from robustness.runners.audit.worker_count import refuse_unfed
 from robustness.runners.audit.workers import run_in_workers
 from robustness.runners.data.load import Dataset
 from robustness.runners.environment import environment
@@ -76,6 +78,7 @@ def run_parts(
     reload: Reload | None = None,
     workers: int | None = None,
     threads: int | None = None,
+    feeders: int = 0,
     plan_folder: Path | None = None,
 ) -> None:
     """Do what `run_audit` does in a folder that this process holds.
@@ -84,12 +87,16 @@ def run_parts(
         reload: loads models and datasets again in another process; None: everything runs in this process.
         workers: with `reload`, so many processes on this machine; None: the workers of a Ray cluster.
         threads: of every process; None: the plan's.
+        feeders: processes that prepare and score for the models of this one, which must be networks.
         plan_folder: where relative paths of the plan lie, noted for a replay.
     """
     run.remove_leftovers()
     if threads is not None:
         environment(threads)
-    audit = AuditSession(plan, models, datasets, run, strict=strict, ahead=plan.engine.prefetch)
+    if feeders:
+        refuse_unfed(models)
+    ahead = 0 if feeders else plan.engine.prefetch
+    audit = AuditSession(plan, models, datasets, run, strict=strict, ahead=ahead, changes_on_device=not feeders)
     audit.open_state(allow_drift=allow_drift, plan_folder=plan_folder)
     check_resumable(run)
     total = len(audit.parts)
@@ -99,7 +106,12 @@ def run_parts(
         (run.path / MANIFEST).unlink(missing_ok=True)
     rows = _row_progress(audit, progress)
     try:
-        _run_pending(audit, pending, progress=rows.parts_done if rows else None, reload=reload, workers=workers)
+        reported = rows.parts_done if rows else None
+        if feeders and pending:
+            first = _first(audit, pending)
+            run_with_feeders(audit, pending, first=first, feeders=feeders, total=total, progress=reported)
+        else:
+            _run_pending(audit, pending, progress=reported, reload=reload, workers=workers)
     finally:
         audit.reader.close()
     if rows:
@@ -118,6 +130,10 @@ def _row_progress(audit: AuditSession, progress: Progress | None) -> RowProgress
     rows = RowProgress(audit.run, audit.parts, cases, conditions, progress)
     audit.on_rows = rows.rows_of_part
     return rows
+
+
+def _first(audit: AuditSession, pending: Sequence[int]) -> list[int]:
+    return [index for index in pending if index in audit.first_of_sampled()]
 
 
 def _worker(plan: Plan, reload: Reload, out: Path, strict: bool, threads: int) -> AuditSession:
@@ -144,7 +160,7 @@ def _run_pending(
         return
     threads = audit.environment["threads"]
     make = partial(_worker, audit.plan, reload, audit.run.path, audit.strict, threads)
-    first = [index for index in pending if index in audit.first_of_sampled()]
+    first = _first(audit, pending)
     if workers is not None:
         run_in_workers(audit, make, pending, first=first, workers=workers, total=total, progress=progress)
     else:

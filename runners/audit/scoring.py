@@ -15,11 +15,13 @@ from robustness.metrics.scores.boundary_distances import ReferenceEdge, edge_pix
 from robustness.metrics.scores.empty import Emptiness, flags_of_prompt
 from robustness.metrics.scores.mask_change import mask_change
 from robustness.metrics.scores.masks import mask_metrics
+from robustness.metrics.scores.pair import Overlap
 from robustness.registry import METRICS
 from robustness.results import CLEAN
 from robustness.runners.audit.answer_guard import MapCounts
 from robustness.runners.audit.jobs import Job
 from robustness.runners.audit.rows import ResultRow
+from robustness.runners.inference.mask_answers import Answer
 from robustness.types import Mask, Probability
 
 # More cases than one image has; a geometric change brings masks of its own, which are soon let go.
@@ -93,23 +95,31 @@ class Scorer:
         self._clean_dice: dict[tuple[str, int], float] = {}
         self._references: dict[tuple[int, tuple[int, ...]], ReferenceMask] = {}
 
-    def score(self, job: Job, probability: Probability) -> Scored:
+    def references(self, job: Job, shape: tuple[int, int]) -> list[Mask]:
+        """Return the masks that a job's prediction of `shape` is compared with, as `Answer.overlaps` counts them."""
+        compared = [job.reference, *(other for other in job.other_references if other is not None)]
+        return [self._reference(mask, shape).mask for mask in compared]
+
+    def score(self, job: Job, prediction: Probability | Answer) -> Scored:
         """Return the job's rows with every measured column."""
-        predicted: Mask = probability > self.threshold
-        self.counts.add(probability, self.threshold)
+        answer = prediction
+        if not isinstance(answer, Answer):
+            answer = Answer.of(answer, (self.threshold, *self.thresholds))
+        predicted = answer.masks[0]
+        self.counts.add(answer.high, answer.low, self.threshold)
         is_clean = job.rows[0].condition == CLEAN
         if is_clean:
             self._clean[job.baseline] = predicted
         baseline = self._baseline(job)
         scored_against = self._reference(job.reference, predicted.shape)
         reference = scored_against.mask
-        measured = self._measured(predicted, scored_against, self._spacing(job, predicted.shape))
+        measured = self._measured(predicted, scored_against, self._spacing(job, predicted.shape), answer.overlap(0, 0))
         measured["reference_fraction"] = scored_against.fraction
         measured["image_height"], measured["image_width"] = map(float, predicted.shape)
-        for threshold in self.thresholds:
-            measured[f"dice_at_{threshold:.2f}"] = self._dice_of(probability > threshold, reference)
+        for place, threshold in enumerate(self.thresholds, 1):
+            measured[f"dice_at_{threshold:.2f}"] = _dice_of(answer.masks[place], reference, answer.overlap(place, 0))
         for name in self.of_probability:
-            measured[name] = METRICS.get(name)()(probability, reference)
+            measured[name] = METRICS.get(name)()(answer.probability, reference)
         measured["mask_change"] = float("nan") if baseline is None else mask_change(baseline, predicted)
         if is_clean:
             self._clean_dice[job.baseline] = float(measured["dice"])
@@ -117,14 +127,18 @@ class Scorer:
             replace(
                 row,
                 measured={**measured, **_flags(row, measured, predicted)},
-                dice_other=self._dice(predicted, other),
+                dice_other=dice_other,
             )
-            for row, other in zip(job.rows, job.other_references, strict=True)
+            for row, dice_other in zip(job.rows, self._other_dices(job, answer), strict=True)
         ]
         return Scored(job, tuple(rows), self._clean_dice.get(job.baseline), predicted, self._clean.get(job.baseline))
 
     def _measured(
-        self, predicted: Mask, reference: ReferenceMask, spacing: tuple[float, float] | None
+        self,
+        predicted: Mask,
+        reference: ReferenceMask,
+        spacing: tuple[float, float] | None,
+        overlap: Overlap | None,
     ) -> dict[str, Any]:
         key = spacing, hashlib.blake2b(predicted.tobytes(), digest_size=16).digest()
         if key not in reference.scores:
@@ -135,6 +149,7 @@ class Scorer:
                 nsd_tolerance_mm=self.nsd_tolerance_mm,
                 names=self.names,
                 reference_edges=reference.edges,
+                overlap=overlap,
             )
         return dict(reference.scores[key])
 
@@ -142,14 +157,17 @@ class Scorer:
         clean = self._clean.get(job.baseline)
         return clean if clean is None or job.perturbation is None else job.perturbation.apply_mask(clean, job.params)
 
-    def _dice(self, predicted: Mask, other: Mask | None) -> float | None:
-        if other is None:
-            return None
-        return self._dice_of(predicted, self._reference(other, predicted.shape).mask)
-
-    @staticmethod
-    def _dice_of(predicted: Mask, reference: Mask) -> float:
-        return float(mask_metrics(predicted, reference, names=("dice",))["dice"])
+    def _other_dices(self, job: Job, answer: Answer) -> list[float | None]:
+        predicted, place = answer.masks[0], 0
+        dices: list[float | None] = []
+        for other in job.other_references:
+            if other is None:
+                dices.append(None)
+                continue
+            place += 1
+            reference = self._reference(other, predicted.shape).mask
+            dices.append(_dice_of(predicted, reference, answer.overlap(0, place)))
+        return dices
 
     def _reference(self, mask: Mask, shape: tuple[int, ...]) -> ReferenceMask:
         """Return a reference at the size that it is compared at; asked again for the same mask, the same object."""
@@ -177,6 +195,10 @@ def resize_nearest(mask: Mask, shape: tuple[int, ...]) -> Mask:
     """
     image = PILImage.fromarray(np.ascontiguousarray(mask).astype(np.uint8))
     return np.asarray(image.resize((shape[1], shape[0]), PILImage.Resampling.NEAREST)).astype(np.bool_)
+
+
+def _dice_of(predicted: Mask, reference: Mask, overlap: Overlap | None) -> float:
+    return float(mask_metrics(predicted, reference, names=("dice",), overlap=overlap)["dice"])
 
 
 def _flags(row: ResultRow, measured: Mapping[str, Any], predicted: Mask) -> dict[str, bool]:

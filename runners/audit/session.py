@@ -3,53 +3,56 @@
 from __future__ import annotations
 
 import json
-import os
 import time
-import tomllib
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from robustness.errors import CaseError, InputError
-from robustness.files import write_text
+from robustness.errors import CaseError
 from robustness.perturb.joint import chosen_of
 from robustness.perturb.select import Selected
-from robustness.plans.audit import NOT_HASHED, Plan, parse_plan
-from robustness.plans.differences import differing_keys
-from robustness.plans.toml import read_toml
-from robustness.run_folder import PLAN, STATE, RunFolder, read_table
+from robustness.plans.audit import Plan
+from robustness.run_folder import RunFolder, read_table
 from robustness.run_log import RunLog
 from robustness.runners.attacks.model import rows_of
 from robustness.runners.attacks.searches import Attacks, settings_of
-from robustness.runners.attacks.worst_prompt import bind
-from robustness.runners.audit.answer_guard import PartAnswers, answers_file
-from robustness.runners.audit.failure_streak import FailureStreak
+from robustness.runners.audit.answer_guard import FailureStreak, PartAnswers, answers_file
 from robustness.runners.audit.gallery import GalleryCollector, Standings
 from robustness.runners.audit.image_jobs import image_jobs
-from robustness.runners.audit.jobs import Group, Job, JobMaker, Placed, jobs_of, jobs_of_streams
-from robustness.runners.audit.parts import Part, cut_parts, first_parts, image_places, model_names
+from robustness.runners.audit.jobs import (
+    CHANGED_IMAGES_AT_ONCE,
+    Group,
+    Job,
+    JobMaker,
+    Placed,
+    Wave,
+    in_full_batches,
+    jobs_of,
+    jobs_of_streams,
+)
+from robustness.runners.audit.parts import (
+    Part,
+    cut_parts,
+    first_parts,
+    image_places,
+    model_names,
+    sampled_images,
+    shows_noise,
+)
 from robustness.runners.audit.plan_engine import engine_of
 from robustness.runners.audit.reader import AuditStoppedError, ImageOf, Reader
-from robustness.runners.audit.rerun import sampled_images, shows_noise
-from robustness.runners.audit.results_table import results_table
-from robustness.runners.audit.rows import SeriesIdentity
+from robustness.runners.audit.rows import SeriesIdentity, results_table
 from robustness.runners.audit.saved_predictions import SavedPredictions
 from robustness.runners.audit.scoring import Scored, Scorer
-from robustness.runners.audit.state import HARDWARE, compare, describe, digest, only, without
+from robustness.runners.audit.state import CHANGED_ON, HARDWARE, describe, digest, only, record_state, without
 from robustness.runners.audit.text_probe import Vectors, has_text_embedding, with_text_distance
 from robustness.runners.data.load import Dataset
 from robustness.runners.environment import environment, reuse_memory
-from robustness.runners.inference.engine import Engine
 from robustness.types import Segmenter
 
 if TYPE_CHECKING:
     import pandas as pd
-
-# Changed images of this many jobs are held at once; more would cost memory, fewer would starve the batches.
-CHANGED_IMAGES_AT_ONCE = 32
-
-# In a run's state: where the relative paths of its plan lie.
-PLAN_FOLDER = "plan_folder"
 
 
 class AuditSession:
@@ -60,7 +63,12 @@ class AuditSession:
         run: the run's folder.
         strict: a case that fails is an error instead of a row.
         ahead: images that may be read before they are needed.
+        changes_on_device: images are changed on a model's accelerator, in batches; else one by one on the processor.
     """
+
+    # Waves of jobs that may be with the model while the next one is prepared.
+    waves_ahead = 0
+    _maker: type[JobMaker] = JobMaker
 
     def __init__(
         self,
@@ -71,18 +79,20 @@ class AuditSession:
         *,
         strict: bool,
         ahead: int = 0,
+        changes_on_device: bool = True,
     ) -> None:
         reuse_memory()
         self.plan, self.models, self.datasets, self.run, self.strict = plan, models, datasets, run, strict
+        self.changes_on_device = changes_on_device
         self.names = model_names(plan, models)
-        self.parts = cut_parts(models, datasets, plan.engine.images_per_part)
+        self.parts = cut_parts(models, datasets, plan.engine.images_per_part, image_batch=plan.engine.image_batch)
         self.environment = environment(plan.engine.threads)
         self.chosen = [chosen_of(plan.perturbations, dataset.context(plan.seed)) for dataset in datasets]
         self.places = [image_places(dataset) for dataset in datasets]
         self.firsts = first_parts(self.parts)
         self.predicted_twice: dict[tuple[int, int], frozenset[str]] = {}
         self.standings = Standings()
-        self.engines: dict[int, Engine] = {}
+        self.engines: dict[int, Any] = {}
         self.streaks: dict[int, FailureStreak] = {}
         self.counted: dict[int, dict[str, int]] = {}
         self.vectors: dict[int, Vectors] = {}
@@ -91,18 +101,21 @@ class AuditSession:
             datasets, self.places, [self._series(part) for part in self.parts], strict=strict, ahead=ahead
         )
         self.settings = settings_of(plan)
-        self.attacks: dict[tuple[int, int], Attacks] = {}
+        self.attacks: dict[tuple[int, int], Any] = {}
         self.saved = SavedPredictions(run.path / "predictions", datasets) if plan.engine.save_predictions else None
 
     def state(self) -> dict[str, Any]:
         """Return what a resume and a replay must find unchanged, as JSON values."""
+        devices = {self._changes_on(number) for number in range(len(self.models))} - {"cpu"}
+        changes = {CHANGED_ON: sorted(devices)} if devices else {}
+        hardware = [only(describe(m), HARDWARE) for m in self.models]
         state = {
             "plan_sha256": self.plan.sha256(),
             "parts": len(self.parts),
             "conditions": [chosen.conditions for chosen in self.chosen],
             "models": [without(describe(model), HARDWARE) for model in self.models],
             "datasets": [digest(dataset.fingerprint()) for dataset in self.datasets],
-            "environment": {**self.environment, "hardware": [only(describe(m), HARDWARE) for m in self.models]},
+            "environment": {**self.environment, "hardware": hardware, **changes},
         }
         return dict(json.loads(json.dumps(state)))
 
@@ -111,34 +124,7 @@ class AuditSession:
 
         `plan_folder`, where the plan's relative paths lie, is noted for a replay and never compared.
         """
-        state = self.state()
-        stored = self.run.read_json(STATE)
-        if stored:
-            same = stored["plan_sha256"] == state["plan_sha256"]
-            compare(stored, state, allow_drift=allow_drift, plan_keys="" if same else self._differing_keys())
-            self._keep_plan(stored["plan_sha256"])
-            return
-        write_text(self.run.path / PLAN, self.plan.to_toml())
-        where = {} if plan_folder is None else {PLAN_FOLDER: str(plan_folder.resolve())}
-        self.run.write_json(STATE, {**state, **where})
-
-    def _differing_keys(self) -> str:
-        try:
-            stored = read_toml(self.run.path / PLAN)
-        except InputError:
-            return ""
-        return differing_keys(stored, tomllib.loads(self.plan.to_toml()), leave_out=NOT_HASHED)
-
-    def _keep_plan(self, sha256: str) -> None:
-        """See that the run's plan is the one that its rows were made by: the conclusions are drawn from it."""
-        if not os.path.lexists(self.run.path / PLAN):
-            write_text(self.run.path / PLAN, self.plan.to_toml())
-        stored = parse_plan(read_toml(self.run.path / PLAN), source=PLAN)
-        if stored.sha256() != sha256:
-            raise InputError(
-                f"out: {PLAN} was changed since the audit began; restore it, or delete it and run the same audit "
-                "again, which writes it again"
-            )
+        record_state(self.run, self.plan, self.state(), allow_drift=allow_drift, plan_folder=plan_folder)
 
     def first_of_sampled(self) -> set[int]:
         """Return the first parts that tell later ones which of their images to run a second time."""
@@ -185,7 +171,7 @@ class AuditSession:
             scorer: counts what the model answers; None: a new one.
         """
         joint = self.chosen[part.dataset].joint
-        maker = JobMaker(series=self._series(part), selected=self._bound(part), seed=self.plan.seed, joint=joint)
+        maker = self._maker(series=self._series(part), selected=self._bound(part), seed=self.plan.seed, joint=joint)
         groups = self.reader.groups(part.keys(), then=self._following(part.index))
         rows = [placed for group in groups for placed in group.failed]
         for scored in self._scored(part, scorer or self._scorer(part), maker, groups, rows):
@@ -215,10 +201,11 @@ class AuditSession:
         """Return the part's perturbations with its model in the loop of those that search or attack."""
         place = part.model, part.dataset
         if place not in self.attacks:
-            model, dataset = self.models[part.model], self.datasets[part.dataset]
-            self.attacks[place] = Attacks(model, dataset, self.settings, self.plan.seed)
-        chosen = bind(self.chosen[part.dataset].single, self.models[part.model], budget=self.settings.text_budget)
-        return self.attacks[place].bind(chosen)
+            self.attacks[place] = self._searches(*place)
+        return self.attacks[place].bind(self.chosen[part.dataset].single)
+
+    def _searches(self, model: int, dataset: int) -> Any:
+        return Attacks(self.models[model], self.datasets[dataset], self.settings, self.plan.seed)
 
     def _work(self, model: int, seconds: float) -> dict[str, float]:
         """Return what a part cost, and how many of its texts were too long for the model."""
@@ -228,7 +215,7 @@ class AuditSession:
         return {"seconds": round(seconds, 3), **{k: v - before.get(k, 0) for k, v in counted.items()}}
 
     def _predicted_twice(self, part: Part) -> frozenset[str]:
-        """Return which images of a part are run a second time; see `robustness.runners.audit.rerun`."""
+        """Return which images of a part are run a second time; see `robustness.runners.audit.parts`."""
         place = part.model, part.dataset
         if place not in self.predicted_twice:
             first, images = self.firsts[place], self.places[part.dataset]
@@ -252,31 +239,39 @@ class AuditSession:
         self, part: Part, scorer: Scorer, maker: JobMaker, groups: Sequence[Group], rows: list[Placed]
     ) -> Iterator[Scored]:
         engine = self._engine(part.model)
-        clean = jobs_of_streams((maker.clean_image_jobs(g) for g in groups), rows)
-        yield from self._predict(engine, scorer, clean, rows)
+        waves: deque[tuple[Sequence[Job], Iterator[Any]]] = deque()
+        for wave in self._waves(part, maker, groups, rows, engine.image_batch):
+            waves.append((wave.jobs, self._outcomes(engine, scorer, wave)))
+            if len(waves) > self.waves_ahead:
+                yield from self._answered(engine, scorer, *waves.popleft(), rows)
+        for jobs, outcomes in waves:
+            yield from self._answered(engine, scorer, jobs, outcomes, rows)
+
+    def _waves(
+        self, part: Part, maker: JobMaker, groups: Sequence[Group], rows: list[Placed], image_batch: int
+    ) -> Iterator[Wave]:
+        """Yield the jobs that the model is given together."""
+        yield Wave(jobs_of_streams((maker.clean_image_jobs(g) for g in groups), rows))
         twice = self._predicted_twice(part)
         again = [
             job for g, image in zip(groups, part.images, strict=True) if image in twice for job in maker.rerun_jobs(g)
         ]
-        yield from self._predict(engine, scorer, again, rows, fresh=True)
-        changed = image_jobs(maker, groups, **_where_pictures_change(self.models[part.model]))
-        waiting: list[Job] = []
-        for job in jobs_of(changed, rows):
-            # Jobs on one image stay together, so that it is encoded once.
-            full = len(waiting) >= CHANGED_IMAGES_AT_ONCE
-            if full and job.request.image_key != waiting[-1].request.image_key:
-                yield from self._predict(engine, scorer, waiting, rows)
-                waiting = []
-            waiting.append(job)
-        yield from self._predict(engine, scorer, waiting, rows)
+        yield Wave(again, fresh=True)
+        device = self._changes_on(part.model)
+        changed = image_jobs(maker, groups, device=device, at_once=1 if device == "cpu" else CHANGED_IMAGES_AT_ONCE)
+        yield from map(Wave, in_full_batches(jobs_of(changed, rows), image_batch))
 
-    def _predict(
-        self, engine: Engine, scorer: Scorer, jobs: Sequence[Job], rows: list[Placed], *, fresh: bool = False
+    def _outcomes(self, engine: Any, scorer: Scorer, wave: Wave) -> Iterator[Any]:
+        """Return the outcomes of a wave; nothing is computed before the first is asked for."""
+        outcomes: Iterator[Any] = engine.outcomes([job.request for job in wave.jobs], fresh=wave.fresh)
+        return outcomes
+
+    def _answered(
+        self, engine: Any, scorer: Scorer, jobs: Sequence[Job], outcomes: Iterator[Any], rows: list[Placed]
     ) -> Iterator[Scored]:
         # Stored predictions that are missing say nothing of the next ones.
         stored = hasattr(engine.model, "lookup")
         streak = self.streaks.setdefault(id(engine), FailureStreak(engine.model.name))
-        outcomes = engine.outcomes([job.request for job in jobs], fresh=fresh)
         for job, outcome in zip(jobs, outcomes, strict=True):
             streak.note(job.request.case_id, None if stored else outcome)
             if not isinstance(outcome, CaseError):
@@ -286,13 +281,11 @@ class AuditSession:
                 raise AuditStoppedError(f"{job.request.case_id}: {outcome} (stopped: strict)") from outcome
             rows.extend(((*job.order, place), row.failed(outcome)) for place, row in enumerate(job.rows))
 
-    def _engine(self, model: int) -> Engine:
+    def _changes_on(self, model: int) -> str:
+        """Return where images are changed; on the CPU one by one, which costs nothing there."""
+        return str(getattr(self.models[model], "device", "cpu")) if self.changes_on_device else "cpu"
+
+    def _engine(self, model: int) -> Any:
         if model not in self.engines:
             self.engines[model] = engine_of(self.models[model], self.plan)
         return self.engines[model]
-
-
-def _where_pictures_change(model: Segmenter) -> dict[str, Any]:
-    """On the model's accelerator in batches; on the CPU one by one, which costs nothing there."""
-    device = str(getattr(model, "device", "cpu"))
-    return {"device": device, "at_once": 1 if device == "cpu" else CHANGED_IMAGES_AT_ONCE}

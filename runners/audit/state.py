@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import tomllib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from robustness.errors import InputError
-from robustness.run_folder import PLAN, SHA256, RunFolder
+from robustness.files import write_text
+from robustness.plans.audit import NOT_HASHED, Plan, parse_plan
+from robustness.plans.differences import differing_keys
+from robustness.plans.toml import read_toml
+from robustness.run_folder import PLAN, SHA256, STATE, RunFolder
 from robustness.types import Segmenter
 
+# In a run's state: where the relative paths of its plan lie.
+PLAN_FOLDER = "plan_folder"
+# In its environment: the accelerators that changed images; none where the processor did.
+CHANGED_ON = "images_changed_on"
 # What a model says of the machine it runs on: a change of these is drift, not another model.
 HARDWARE = ("device", "device_name", "precision", "threads")
 
@@ -76,4 +87,43 @@ def compare(stored: dict[str, Any], now: dict[str, Any], *, allow_drift: bool, p
         what = "; ".join(f"{k} was {before!r}, is {after!r}" for k, (before, after) in drift.items())
         raise InputError(
             f"resume: the machine changed since the run began ({what}); use --allow-drift to continue regardless"
+        )
+
+
+def record_state(
+    run: RunFolder, plan: Plan, state: dict[str, Any], *, allow_drift: bool, plan_folder: Path | None = None
+) -> None:
+    """Write a run's state, or compare it with the one that is there.
+
+    `plan_folder`, where the plan's relative paths lie, is noted for a replay and never compared.
+    """
+    stored = run.read_json(STATE)
+    if stored:
+        same = stored["plan_sha256"] == state["plan_sha256"]
+        compare(stored, state, allow_drift=allow_drift, plan_keys="" if same else differing_plan(run, plan))
+        keep_plan(run, plan, stored["plan_sha256"])
+        return
+    write_text(run.path / PLAN, plan.to_toml())
+    where = {} if plan_folder is None else {PLAN_FOLDER: str(plan_folder.resolve())}
+    run.write_json(STATE, {**state, **where})
+
+
+def differing_plan(run: RunFolder, plan: Plan) -> str:
+    """Return in which keys a plan differs from the one that lies in a run's folder; "" where that cannot be read."""
+    try:
+        stored = read_toml(run.path / PLAN)
+    except InputError:
+        return ""
+    return differing_keys(stored, tomllib.loads(plan.to_toml()), leave_out=NOT_HASHED)
+
+
+def keep_plan(run: RunFolder, plan: Plan, sha256: str) -> None:
+    """See that the run's plan is the one that its rows were made by: the conclusions are drawn from it."""
+    if not os.path.lexists(run.path / PLAN):
+        write_text(run.path / PLAN, plan.to_toml())
+    stored = parse_plan(read_toml(run.path / PLAN), source=PLAN)
+    if stored.sha256() != sha256:
+        raise InputError(
+            f"out: {PLAN} was changed since the audit began; restore it, or delete it and run the same audit "
+            "again, which writes it again"
         )

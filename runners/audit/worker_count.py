@@ -1,4 +1,4 @@
-"""Choose how many processes audit on this machine: as many as cores and memory allow and the work is worth."""
+"""Choose how many processes audit on this machine, or feed its accelerator: as cores, memory and the work allow."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from robustness.errors import InputError
 from robustness.plans.audit import Plan
 from robustness.runners.data.dataset import Dataset
+from robustness.runners.inference.segmenter import NetworkSegmenter
 from robustness.types import Segmenter
 
 # What a process needs besides weights: libraries, images, maps and activations of a batch (docs/performance.md).
@@ -18,6 +20,8 @@ _BASE_GIB = 0.9
 _BYTES_PER_PARAMETER = 12
 # Where a container or a batch job finds its limits (control groups, version 2).
 CONTROL_GROUP = Path("/sys/fs/cgroup")
+# What a feeder needs: libraries, the images of a part, two waves of changed ones and the masks that come back.
+_FEEDER_GIB = 0.9
 # Fewer rows than this take less time than the start of a process.
 _WORTH_IT = 2_000
 
@@ -27,15 +31,19 @@ class WorkerCount(NamedTuple):
 
     Attributes:
         threads: None: as the plan or torch says.
+        feeders: processes that prepare and score for the models of this one; then `workers` is 1.
     """
 
     workers: int
     threads: int | None
     reason: str
+    feeders: int = 0
 
-    def sentence(self) -> str:
+    def __str__(self) -> str:
         """Return the choice in one line."""
         threads = "" if self.threads is None else f", {self.threads} thread{'s' * (self.threads > 1)} each"
+        if self.feeders:
+            return f"{self.feeders} feeder{'s' * (self.feeders > 1)}{threads}: {self.reason}"
         return f"{self.workers} worker{'s' * (self.workers > 1)}{threads}: {self.reason}"
 
 
@@ -57,9 +65,11 @@ def chosen_workers(
         conditions: for each data set, how many conditions each of its cases is asked under.
     """
     one = plan.engine.threads
+    rows = len(models) * sum(len(data) * count for data, count in zip(datasets, conditions, strict=True))
+    if rows >= _WORTH_IT and plan.engine.feeders is None and _all_on_accelerators(models):
+        return chosen_feeders(plan)
     if any(str(getattr(model, "device", "")) != "cpu" for model in models):
         return WorkerCount(1, one, "not all models are networks on the processor")
-    rows = len(models) * sum(len(data) * count for data, count in zip(datasets, conditions, strict=True))
     if rows < _WORTH_IT:
         return WorkerCount(1, one, f"about {rows} rows take less time than the start of another process")
     need = _BASE_GIB + _BYTES_PER_PARAMETER * max(map(_parameters, models)) / 2**30
@@ -68,6 +78,47 @@ def chosen_workers(
     workers = max(1, min(by_cores, by_memory))
     reason = f"{cores()} cores, {free_gib():.1f} GiB free, about {need:.1f} GiB for each"
     return WorkerCount(workers, stated_workers(plan, workers).threads, reason)
+
+
+def stated_feeders(plan: Plan, models: Sequence[Segmenter], feeders: int) -> WorkerCount:
+    """Return the count that was asked for; threads that the plan leaves open are the cores, divided.
+
+    Raises:
+        InputError: a model is no network.
+    """
+    refuse_unfed(models)
+    threads = plan.engine.threads or max(1, cores() // (feeders + 1))
+    return WorkerCount(1, threads, "as stated", feeders)
+
+
+def chosen_feeders(plan: Plan) -> WorkerCount:
+    """Return how many processes feed an accelerator where nobody says: a core is left for the one that holds it."""
+    by_cores = (cores() - 1) // (plan.engine.threads or 1)
+    by_memory = int((free_gib() - _BASE_GIB) / _FEEDER_GIB)
+    feeders = max(0, min(by_cores, by_memory))
+    reason = f"{cores()} cores, {free_gib():.1f} GiB free, about {_FEEDER_GIB} GiB for each"
+    if not feeders:
+        return WorkerCount(1, plan.engine.threads, f"no core or memory is left for a feeder: {reason}")
+    threads = plan.engine.threads or max(1, cores() // (feeders + 1))
+    return WorkerCount(1, threads, reason, feeders)
+
+
+def refuse_unfed(models: Sequence[Segmenter]) -> None:
+    """Check that feeders can prepare for all models.
+
+    Raises:
+        InputError: one is no network of this suite.
+    """
+    for model in models:
+        if not isinstance(model, NetworkSegmenter):
+            raise InputError(
+                f"feeders: expected networks, got {model.name!r} ({type(model).__name__}), which reads its images "
+                "itself; use feeders = 0"
+            )
+
+
+def _all_on_accelerators(models: Sequence[Segmenter]) -> bool:
+    return all(isinstance(model, NetworkSegmenter) and model.device.type != "cpu" for model in models)
 
 
 def cores() -> int:

@@ -54,7 +54,7 @@ def import_ahead() -> None:
     if "forkserver" in multiprocessing.get_all_start_methods():
         from multiprocessing import forkserver
 
-        _context()
+        process_context()
         forkserver.ensure_running()
 
 
@@ -82,7 +82,7 @@ def run_in_workers(
     Raises:
         InputError, CaseError: what a part raises in any of the processes, or a process was killed.
     """
-    context = _context()
+    context = process_context()
     queue = _Queue(context, [index for index in pending if index not in set(first)])
     count = _Count(progress, total - len(pending), total)
     with _started(context, make_runner, queue, min(workers, len(queue.parts)) - 1) as reports:
@@ -160,7 +160,7 @@ def _check_end(process: Any) -> None:
 def _work(make_runner: Callable[[], PartRunner], queue: _Queue, reports: connection.Connection) -> None:
     # The parent ends its workers; an interrupt from the terminal reaches all of them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     try:
         runner = make_runner()
         for index in queue:
@@ -170,7 +170,7 @@ def _work(make_runner: Callable[[], PartRunner], queue: _Queue, reports: connect
         reports.send(error)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """End this process as soon as its parent is gone: nobody would hold the run's folder any longer."""
     parent = multiprocessing.parent_process()
     if parent is not None:
@@ -178,7 +178,8 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _context() -> Any:
+def process_context() -> Any:
+    """Return how processes are started: forked from a server that has imported what they need, where the system can."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from robustness.runners.inference.devices import to_device
+
 Tensors = tuple[torch.Tensor, ...]
 
 
@@ -26,7 +28,7 @@ class TensorEmbedding:
 
     def take(self, rows: Sequence[int]) -> TensorEmbedding:
         """Return the features of `rows`, repeats allowed, in that order."""
-        index = torch.as_tensor(list(rows), dtype=torch.long, device=self.tensors[0].device)
+        index = to_device(torch.tensor(list(rows), dtype=torch.long), self.tensors[0].device)
         return TensorEmbedding(tuple(t.index_select(0, index) for t in self.tensors))
 
     def to(self, device: torch.device | str) -> TensorEmbedding:

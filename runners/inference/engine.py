@@ -12,8 +12,8 @@ import torch
 from robustness.errors import CaseError, InputError
 from robustness.foreign_code import foreign_code
 from robustness.runners.inference.image_feature_cache import ImageFeatureCache
-from robustness.runners.inference.model_errors import case_error, finite_or_error, stops_all
-from robustness.runners.inference.request import Request, image_groups
+from robustness.runners.inference.model_errors import case_error, finite_or_error, looked_up, stops_all
+from robustness.runners.inference.request import Request, image_groups, in_order
 from robustness.types import Image, Probability, Segmenter
 
 T = TypeVar("T")
@@ -109,21 +109,19 @@ class Engine:
         lookup = getattr(self.model, "lookup", None)
         if lookup is not None:
             self.counters.n_texts_unjudged += len({request.text for request in requests})
-            yield from (_outcome(lookup, request) for request in requests)
+            yield from (looked_up(lookup, request) for request in requests)
             return
-        # To a model without text every prompt is the same prompt.
-        reads_text = getattr(self.model, "takes_text", True)
-        texts = [r.text if reads_text else "" for r in requests]
+        texts = [self._read(request.text) for request in requests]
         with torch.inference_mode():
             encoded = self._encode_texts(texts, fresh)
-        waiting: dict[int, Probability | CaseError] = {}
-        following = 0
-        for group in image_groups(requests, self.image_batch):
-            for index, outcome in self._predict_group(requests, group, texts, encoded, fresh):
-                waiting[index] = outcome
-                while following in waiting:
-                    yield waiting.pop(following)
-                    following += 1
+        groups = image_groups(requests, self.image_batch)
+        yield from in_order(
+            answer for group in groups for answer in self._predict_group(requests, group, texts, encoded, fresh)
+        )
+
+    def _read(self, text: str) -> str:
+        """Return what a model makes of a text: to one without text every prompt is the same prompt."""
+        return text if getattr(self.model, "takes_text", True) else ""
 
     def describe(self) -> dict[str, Any]:
         """Return settings and counters as JSON values."""
@@ -171,10 +169,8 @@ class Engine:
 
         def decode(part: Sequence[int]) -> list[Probability | CaseError]:
             sizes = None if self.resolution == "network" else [requests[i].size for i in part]
-            # A model that answers pair by pair has errors in the place of maps.
-            plain: Any = self.model.probabilities
-            answer: Callable[..., list[Probability | CaseError]] = getattr(self.model, "outcomes", plain)
-            return answer(image.take([requests[i].image_key for i in part]), text.take([texts[i] for i in part]), sizes)
+            images, words = [requests[i].image_key for i in part], [texts[i] for i in part]
+            return self._maps(image.take(images), text.take(words), sizes)
 
         alike: dict[tuple[str, str], list[int]] = {}
         for i in group:
@@ -193,11 +189,20 @@ class Engine:
             self.counters.n_decodes += len(part)
             for first, outcome in zip(part, maps, strict=True):
                 indices = alike[requests[first].image_key, texts[first]]
-                outcome = finite_or_error(outcome)
+                outcome = self._checked(outcome)
                 if isinstance(outcome, CaseError):
                     yield from self._failed(indices, outcome)
                 else:
                     yield from ((i, outcome) for i in indices)
+
+    def _maps(self, image: Any, text: Any, sizes: Sequence[tuple[int, int]] | None) -> list[Probability | CaseError]:
+        """Return the map of each pair; a model that answers pair by pair has errors in the place of maps."""
+        plain: Any = self.model.probabilities
+        answer: Callable[..., list[Probability | CaseError]] = getattr(self.model, "outcomes", plain)
+        return answer(image, text, sizes)
+
+    def _checked(self, outcome: Probability | CaseError) -> Probability | CaseError:
+        return finite_or_error(outcome)
 
     def _failed(self, indices: Sequence[int], error: CaseError) -> Iterator[tuple[int, CaseError]]:
         self.counters.n_failed += len(indices)
@@ -286,14 +291,6 @@ def _unless_out_of_memory(work: Callable[[Sequence[Any]], T], part: Sequence[Any
         if len(part) == 1:
             raise
         return None
-
-
-def _outcome(lookup: Callable[[Request], Probability], request: Request) -> Probability | CaseError:
-    try:
-        with foreign_code():
-            return lookup(request)
-    except CaseError as error:
-        return error
 
 
 def _concat(embeddings: Sequence[Any]) -> Any:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 
 from robustness.errors import CaseError, InputError, one_line
+from robustness.foreign_code import foreign_code
+from robustness.runners.inference.request import Request
 from robustness.types import Probability
 
 
@@ -27,3 +31,12 @@ def finite_or_error(outcome: Probability | CaseError) -> Probability | CaseError
     if isinstance(outcome, CaseError) or bool(np.isfinite(outcome).all()):
         return outcome
     return CaseError("the model's output is not finite (NaN or infinity)")
+
+
+def looked_up(lookup: Callable[[Request], Probability], request: Request) -> Probability | CaseError:
+    """Return the map that a model holds for a request, or the error of its case."""
+    try:
+        with foreign_code():
+            return lookup(request)
+    except CaseError as error:
+        return error

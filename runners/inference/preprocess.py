@@ -16,6 +16,7 @@ from PIL import Image as PILImage
 from robustness.errors import InputError
 from robustness.limits import limits
 from robustness.perturb.attacks.base import ExactImage
+from robustness.runners.inference.devices import to_device
 from robustness.types import Image
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -100,10 +101,12 @@ class Preprocess:
         if not 0 < self.threshold < 1:
             raise InputError(f"threshold: expected a probability between 0 and 1, got {self.threshold}")
 
-    def pixel_values(self, images: Sequence[Image]) -> torch.Tensor:
-        """Return float32 (B, 3, S, S): resized with PIL, scaled to [0, 1], normalised.
+    def pixel_values(self, images: Sequence[Image], device: torch.device | str = "cpu") -> torch.Tensor:
+        """Return float32 (B, 3, S, S) on `device`: resized with PIL, scaled to [0, 1], normalised.
 
-        Equal to torchvision's ``Resize((S, S)) -> ToTensor -> Normalize`` on PIL images.
+        Equal to torchvision's ``Resize((S, S)) -> ToTensor -> Normalize`` on PIL images. Bytes travel to the device,
+        to CUDA out of pinned memory while the processor goes on; the arithmetic is done there, each step correctly
+        rounded as on the processor.
 
         Args:
             images: uint8 RGB arrays (H, W, 3); sizes may differ. The `ExactImage` of an attack is resized and
@@ -113,15 +116,15 @@ class Preprocess:
             InputError: an array of another type or shape.
         """
         size = self.image_size
+        device = torch.device(device)
         if not images:
-            return torch.empty(0, 3, size, size)
+            return torch.empty(0, 3, size, size, device=device)
         if any(isinstance(image, ExactImage) for image in images):
-            return torch.cat([self._one(image) for image in images])
-        resized = torch.stack([torch.from_numpy(self._resize(image)) for image in images])
-        values = resized.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format).div_(255)
-        mean = torch.tensor(self.mean).view(1, 3, 1, 1)
-        std = torch.tensor(self.std).view(1, 3, 1, 1)
-        return values.sub_(mean).div_(std)
+            return torch.cat([self._one(image) for image in images]).to(device)
+        squares = to_device(torch.stack([torch.from_numpy(self.square(image)) for image in images]), device)
+        values = squares.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
+        levels, mean, std = _constants(self.mean, self.std, device)
+        return values.div_(levels).sub_(mean).div_(std)
 
     def of_unit(self, unit: torch.Tensor) -> torch.Tensor:
         """Return pixel values (B, 3, S, S) of images (B, 3, H, W) in [0, 1], with a gradient.
@@ -139,8 +142,15 @@ class Preprocess:
         check_unit_image(image)
         return self.of_unit(torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None])
 
-    def _resize(self, image: Image) -> Image:
+    def square(self, image: Image) -> Image:
+        """Return a uint8 RGB image (H, W, 3) resized to (S, S, 3), itself where it has that size already.
+
+        Raises:
+            InputError: an array of another type or shape.
+        """
         check_image(image)
+        if image.shape[:2] == (self.image_size, self.image_size) and image.flags.writeable:
+            return np.ascontiguousarray(image)
         picture = PILImage.fromarray(np.ascontiguousarray(image))
         return np.array(picture.resize((self.image_size, self.image_size), _FILTERS[self.interpolation]))
 
@@ -161,6 +171,20 @@ class Preprocess:
             raise InputError(
                 f"preprocess: expected the fields of Preprocess, got {dict(fields)!r} ({error})"
             ) from error
+
+
+@lru_cache(maxsize=16)
+def _constants(
+    mean: tuple[float, ...], std: tuple[float, ...], device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return 255, mean and std (1, 3, 1, 1) as tensors on a device.
+
+    A number would be replaced by its reciprocal on CUDA, which rounds twice.
+    """
+    with torch.inference_mode(mode=False):
+        values = (torch.tensor(one, dtype=torch.float32).reshape(1, -1, 1, 1) for one in ((255.0,), mean, std))
+        levels, means, deviations = (value.to(device) for value in values)
+    return levels, means, deviations
 
 
 def check_unit_image(image: ExactImage) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from robustness.types import Image
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -40,3 +43,14 @@ def image_groups(requests: Sequence[Request], image_batch: int) -> Iterator[list
     keys = list(by_image)
     for start in range(0, len(keys), image_batch):
         yield sorted(i for key in keys[start : start + image_batch] for i in by_image[key])
+
+
+def in_order(numbered: Iterable[tuple[int, T]]) -> Iterator[T]:
+    """Yield numbered things by their numbers 0, 1, ..., each as soon as those before it are there."""
+    waiting: dict[int, T] = {}
+    following = 0
+    for number, thing in numbered:
+        waiting[number] = thing
+        while following in waiting:
+            yield waiting.pop(following)
+            following += 1

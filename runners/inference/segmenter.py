@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from robustness.errors import InputError
-from robustness.runners.inference.devices import autocast
+from robustness.runners.inference.devices import autocast, to_device
 from robustness.runners.inference.embedding import TensorEmbedding, Tensors
 from robustness.runners.inference.preprocess import Preprocess
 from robustness.types import Image, Probability
@@ -192,7 +192,7 @@ class NetworkSegmenter:
 
     def encode_image(self, images: Sequence[Image]) -> TensorEmbedding:
         """Encode uint8 RGB images (H, W, 3), sizes may differ."""
-        pixel_values = self.preprocess.pixel_values(images).to(self.device)
+        pixel_values = self.preprocess.pixel_values(images, self.device)
         if self.channels_last:
             pixel_values = pixel_values.contiguous(memory_format=torch.channels_last)
         with autocast(self.device, self.precision):
@@ -204,7 +204,9 @@ class NetworkSegmenter:
             return TensorEmbedding((torch.empty(len(texts), 0, device=self.device),))
         ids, mask = self.without_padding(self.tokenize(texts))
         with autocast(self.device, self.precision):
-            return TensorEmbedding(tuple(self._part("encode_text")(ids.to(self.device), mask.to(self.device))))
+            return TensorEmbedding(
+                tuple(self._part("encode_text")(to_device(ids, self.device), to_device(mask, self.device)))
+            )
 
     def without_padding(self, tokens: Tokens) -> Tokens:
         """Return ids and mask (B, L) cut to the longest text, where that leaves the logits as they are."""
@@ -231,14 +233,22 @@ class NetworkSegmenter:
         A logit that is not finite is NaN in its map: an infinite one would pass for certainty.
         """
         with torch.no_grad():
-            network: Any = self.network
-            if sizes is not None and getattr(network, "enlarge", "") == "instances":
+            if sizes is not None and self.enlarges_instances:
+                network: Any = self.network
                 with autocast(self.device, self.precision):
                     instances: list[Probability] = network.maps(image_embedding.tensors, text_embedding.tensors, sizes)
                 return instances
-            logits = self.decode(image_embedding, text_embedding)
-            maps = logits.sigmoid().masked_fill(~logits.isfinite(), float("nan"))
-            return resize_maps(maps, sizes)
+            return resize_maps(self.maps(image_embedding, text_embedding), sizes)
+
+    @property
+    def enlarges_instances(self) -> bool:
+        """Whether the network enlarges each of its instances by itself."""
+        return getattr(self.network, "enlarge", "") == "instances"
+
+    def maps(self, image_embedding: TensorEmbedding, text_embedding: TensorEmbedding) -> torch.Tensor:
+        """Return the maps (B, 1, S, S) of the pairs at the network's size, on its device; see `probabilities`."""
+        logits = self.decode(image_embedding, text_embedding)
+        return logits.sigmoid().masked_fill(~logits.isfinite(), float("nan"))
 
     def describe(self) -> dict[str, Any]:
         """Return what a manifest needs to know, as JSON values."""
@@ -262,14 +272,20 @@ def resize_maps(maps: torch.Tensor, sizes: Sequence[tuple[int, int]] | None) -> 
     """Return maps (B, 1, h, w) as float32 arrays, resized bilinearly (pixel centres) to `sizes` where given."""
     if sizes is None:
         return list(maps[:, 0].float().cpu().numpy())
+    out: list[Any] = [None] * len(sizes)
+    for members, part in resized_maps(maps, sizes):
+        for row, array in zip(members, part.cpu().numpy(), strict=True):
+            out[row] = array
+    return out
+
+
+def resized_maps(maps: torch.Tensor, sizes: Sequence[tuple[int, int]]) -> Iterator[tuple[list[int], torch.Tensor]]:
+    """Yield for each size its rows of maps (B, 1, h, w), and these as float32 maps (N, H, W) on their device."""
     rows: dict[tuple[int, int], list[int]] = {}
     for row, (height, width) in enumerate(sizes):
         rows.setdefault((int(height), int(width)), []).append(row)
-    out: list[Any] = [None] * len(sizes)
     for size, members in rows.items():
         part = maps[members].float()
         if tuple(part.shape[-2:]) != size:
             part = functional.interpolate(part, size=size, mode="bilinear", align_corners=False)
-        for row, array in zip(members, part[:, 0].cpu().numpy(), strict=True):
-            out[row] = array
-    return out
+        yield members, part[:, 0]

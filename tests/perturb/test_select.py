@@ -1,15 +1,22 @@
-"""From plan names to conditions."""
+"""From plan names to conditions, joint ones included, and the preview of one prompt as a table."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 
 from robustness.errors import InputError, UnknownNameError
+from robustness.perturb.joint import select_all
 from robustness.perturb.language.parse import parse_prompt
 from robustness.perturb.modality import COMMON_KINDS, KINDS_BY_MODALITY, MODALITIES, canonical_modality
+from robustness.perturb.preview import COLUMNS, perturb_prompt
 from robustness.perturb.select import select, select_names, split_names
 from robustness.registry import PERTURBATIONS
+from robustness.runners.data.load import load_dataset
 from robustness.types import CaseInfo, DataContext
+from tests.perturb.prompt_cases import FAMILIES
+from tests.synthetic import write_dataset
 
 
 def context(*texts: str, modality: str = "endoscopy") -> DataContext:
@@ -153,3 +160,84 @@ class TestModalities:
     )
     def test_words_lead_to_the_modality(self, text: str, expected: str) -> None:
         assert canonical_modality(text) == expected
+
+
+def test_a_bare_prompt_shows_every_change_that_applies() -> None:
+    text = "one small pink round polyp, located in top right of the image"
+    table = perturb_prompt(text)
+    assert tuple(table.columns) == COLUMNS
+    rows = table[table.applicable].set_index("perturbation")
+    assert rows.loc["antonym:size", "text"] == text.replace("small", "large")
+    assert rows.loc["antonym:location", "text"] == text.replace("top right", "bottom left")
+    assert rows.loc["antonym:number", "text"] == "several small pink round polyps, located in top right of the image"
+    assert rows.loc["drop:location", "text"] == "one small pink round polyp"
+    assert rows.loc["antonym:size", "expectation"] == "change"
+    assert {"rare:target", "wrong_class", "empty", "paraphrase"} <= set(rows.index)
+
+
+def test_the_seed_fixes_the_rare_words() -> None:
+    text = FAMILIES["brain"]
+    assert perturb_prompt(text, seed=1).equals(perturb_prompt(text, seed=1))
+    assert not perturb_prompt(text, seed=1).equals(perturb_prompt(text, seed=2))
+
+
+def test_siblings_teach_the_preview_too() -> None:
+    siblings = {"p1": "polyp", "p2": "zorp polyp", "p3": "pink zorp polyp"}
+    table = perturb_prompt("pink zorp polyp", siblings=siblings)
+    assert "drop:shape" in set(table.perturbation)
+
+
+def test_what_does_not_apply_gives_its_reason() -> None:
+    table = perturb_prompt("")
+    assert not table[table.perturbation == "empty"].applicable.any()
+    assert (table[~table.applicable].note != "").all()
+
+
+@pytest.mark.parametrize("text", ["", "zebra", "\x00", "İ", "left " * 300])
+def test_any_text_has_a_preview(text: str) -> None:
+    assert tuple(perturb_prompt(text).columns) == COLUMNS
+
+
+GRID = {"image": ["gaussian_blur@3", "jpeg"], "prompt": ["antonym:side", "empty"]}
+
+
+@pytest.fixture
+def joint_context(tmp_path: Path) -> DataContext:
+    return load_dataset(write_dataset(tmp_path)).context(0)
+
+
+def test_a_grid_is_every_image_change_with_every_prompt_change(joint_context: DataContext) -> None:
+    chosen = select_all([], {"kinds": [], "severities": [2, 4]}, [GRID], joint_context)
+    images, prompts = ["gaussian_blur@3", "jpeg@2", "jpeg@4"], ["antonym:side", "empty"]
+    assert [j.condition for j in chosen.joint] == [f"image:{i}+{p}" for i in images for p in prompts]
+
+
+def test_what_a_grid_needs_alone_is_run_alone_once(joint_context: DataContext) -> None:
+    chosen = select_all(["empty"], {"kinds": ["jpeg"], "severities": [2]}, [GRID, GRID], joint_context)
+    assert [s.condition for s in chosen.single] == ["empty", "image:jpeg@2", "image:gaussian_blur@3", "antonym:side"]
+    assert len(chosen.joint) == 4
+    held = {s.condition: s for s in chosen.single}
+    assert all(j.image is held[j.image.condition] and j.prompt is held[j.prompt.condition] for j in chosen.joint)
+    assert chosen.conditions[-1] == "image:jpeg@2+empty"
+
+
+def test_one_condition_may_be_written_as_it_is_named(joint_context: DataContext) -> None:
+    chosen = select_all([], [], ["image:gaussian_blur@3+antonym:side"], joint_context)
+    assert chosen.conditions == ["image:gaussian_blur@3", "antonym:side", "image:gaussian_blur@3+antonym:side"]
+
+
+@pytest.mark.parametrize(
+    ("grid", "message"),
+    [
+        ("antonym:side+empty", "expected image:NAME@SEVERITY"),
+        ("image:jpeg@1+image:gamma_up@1", "expected image:NAME@SEVERITY"),
+        ("image:jpeg@1+empty+typo@1", "expected image:NAME@SEVERITY"),
+        ({"image": ["empty"], "prompt": ["empty"]}, "'empty' changes the prompt"),
+        ({"image": ["jpeg"], "prompt": ["jpeg"]}, "'jpeg' changes the image"),
+        ({"image": ["jpeg"], "prompt": ["worst_case"]}, "'worst_case' is a search"),
+        ({"image": ["jpeg"], "prompt": ["other"]}, "asks for another target"),
+    ],
+)
+def test_what_no_grid_can_hold_is_refused(grid: object, message: str, joint_context: DataContext) -> None:
+    with pytest.raises(InputError, match=message):
+        select_all([], [], [grid], joint_context)  # type: ignore[list-item]

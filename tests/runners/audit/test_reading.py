@@ -7,8 +7,7 @@ import pandas as pd
 import pytest
 
 import robustness as rb
-from robustness.runners.audit.prefetch import Prefetch
-from robustness.runners.audit.reader import AuditStoppedError
+from robustness.runners.audit.reader import AuditStoppedError, Prefetch
 from robustness.runners.data.dataset import Dataset
 from tests.synthetic import reads_side, write_dataset
 

@@ -14,11 +14,9 @@ from PIL import Image as PilImage
 import robustness as rb
 from robustness.results import COLUMNS, FLAGS, MEASURED
 from robustness.run_folder import RunFolder
-from robustness.runners.audit.parts import Part
-from robustness.runners.audit.rerun import SAMPLE, sampled_images, shows_noise
-from robustness.runners.audit.results_table import results_table
+from robustness.runners.audit.parts import SAMPLE, Part, sampled_images, shows_noise
 from robustness.runners.audit.row_progress import STEP, RowProgress
-from robustness.runners.audit.rows import ResultRow, SeriesIdentity
+from robustness.runners.audit.rows import ResultRow, SeriesIdentity, results_table
 from robustness.runners.audit.scoring import resize_nearest
 from robustness.types import CaseInfo, Prompt
 from tests.synthetic import reads_side, write_dataset

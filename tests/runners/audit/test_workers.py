@@ -194,7 +194,7 @@ class TestCount:
     def test_memory_bounds_it_and_threads_share_the_cores(self, loaded, machine):
         count = chosen_workers(*loaded, [10_000])
         assert (count.workers, count.threads) == (3, 2)
-        assert count.sentence() == "3 workers, 2 threads each: 8 cores, 3.0 GiB free, about 0.9 GiB for each"
+        assert str(count) == "3 workers, 2 threads each: 8 cores, 3.0 GiB free, about 0.9 GiB for each"
 
     def test_a_large_network_gets_fewer(self, loaded, machine, monkeypatch):
         monkeypatch.setattr(worker_count, "_parameters", lambda model: 150_000_000)
