@@ -1,13 +1,14 @@
 """The networks on a machine's accelerator, without a network connection: agreement with the CPU, throughput, memory.
 
-    python benchmarks/gpu.py [--out FILE.json] [--device cuda|cpu|auto] [--seconds 480] [--tiny]
+    python benchmarks/gpu.py [--out FILE.json] [--device cuda|cpu|auto] [--seconds 480] [--feeders N] [--tiny]
 
 For each network (random weights, full size; `--tiny` the smallest configuration, to prove the command anywhere):
 largest difference of probabilities and masks that differ between CPU float32 and the device in float32 and bf16, images
 encoded and pairs decoded per second, peak memory, the share of the rate of a plain matrix product in the same precision
-that the image encoder reaches, finetuning steps per second (with the operations that are not deterministic), and rows
-per second of a whole audit with the rows and verdicts that differ from the CPU's. Networks whose packages are not
-installed, and those for which no time is left, are named. The table goes into a page between two marks (`--page`).
+that the image encoder reaches, finetuning steps per second (with the operations that are not deterministic), and whole
+audits in one process and fed by others: rows per second, rows, masks and verdicts that differ from the CPU's. Networks
+whose packages are not installed, and those for which no time is left, are named. The tables go into a page between two
+marks (`--page`).
 """
 
 from __future__ import annotations
@@ -27,18 +28,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 import torch
+from gpu_audits import audits, pixels_that_differ, whole_audit
 
 from robustness.errors import RobustnessError
 from robustness.plans.finetune import TrainSpec
-from robustness.runners.data.load import load_dataset
+from robustness.runners.audit.worker_count import cores
 from robustness.runners.inference.devices import autocast, resolve_device
 from robustness.runners.inference.engine import Engine
 from robustness.runners.inference.request import Request
 from robustness.runners.inference.segmenter import NetworkSegmenter
 from robustness.runners.models.load import load_model
 from robustness.runners.training.loss import training_loss
-from robustness.workflows.audit import audit
-from robustness.workflows.demo_files import demo_data
 
 NETWORKS = ("clipseg", "biomedclipseg", "cris", "unet", "unetplusplus", "deeplabv3plus", "film-unet")
 # Published sizes; any stated field says that random weights are meant.
@@ -49,7 +49,6 @@ STATED: dict[str, dict[str, Any]] = {
 }
 PRECISIONS = ("float32", "bf16")
 STEPS = 4
-CHANGES = ("antonym", "drop", "paraphrase", "gaussian_noise", "gaussian_blur", "gamma_up")
 BEGIN, END = "<!-- gpu: begin -->", "<!-- gpu: end -->"
 PROMPTS = [f"{size} {colour} round polyp" for size in ("one small", "one large") for colour in ("pink", "red")]
 
@@ -99,7 +98,9 @@ def matrix_rate(device: torch.device, precision: str, *, side: int) -> float:
     return per_second(lambda: left @ right, device, items=2 * side**3, seconds=1.0)
 
 
-def measure(name: str, device: torch.device, rates: dict[str, float], *, folder: Path, tiny: bool) -> dict[str, Any]:
+def measure(
+    name: str, device: torch.device, rates: dict[str, float], *, folder: Path, tiny: bool, feeders: int
+) -> dict[str, Any]:
     """Return the figures of one network."""
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -107,7 +108,8 @@ def measure(name: str, device: torch.device, rates: dict[str, float], *, folder:
     cpu = load(name, torch.device("cpu"), "float32", folder=folder, tiny=tiny)
     expected = list(Engine(cpu).predict(requests))
     cases = 4 if device.type == "cpu" and not tiny else 16
-    audited = whole_audit(cpu, cases=cases)
+    size = {"cases": cases, "batch": 4 if device.type == "cpu" else 32}
+    reference = whole_audit(cpu, out=folder / "reference", feeders=0, **size)
     found: dict[str, Any] = {}
     for precision in PRECISIONS:
         if device.type == "cuda":
@@ -131,7 +133,8 @@ def measure(name: str, device: torch.device, rates: dict[str, float], *, folder:
             "pairs_per_second": decoded,
             "share_of_matrix_rate": encoded * counter.get_total_flops() / batch / rates[precision],
             "finetune": finetune(model, batch=batch, seconds=1.0),
-            "audit": agreement(whole_audit(model, cases=cases), audited),
+            "pixel_values_that_differ": pixels_that_differ(model, [requests[0].image, requests[-1].image]),
+            "audit": audits(model, reference, folder=folder / precision, feeders=feeders, size=size),
             "peak_mib": torch.cuda.max_memory_allocated(device) / 2**20 if device.type == "cuda" else None,
         }
         del model, image, text
@@ -162,33 +165,6 @@ def finetune(model: NetworkSegmenter, *, batch: int, seconds: float) -> dict[str
         "losses": first,
         "same_losses_again": first == again,
         "not_deterministic": refused,
-    }
-
-
-def whole_audit(model: NetworkSegmenter, *, cases: int) -> dict[str, Any]:
-    """Return rows per second of an audit of the demo's slices: images changed, predicted, scored and concluded."""
-    data = load_dataset(demo_data("brain"), prompt="p5", subject="image", limit=cases)
-    started = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        run = audit(model, data, perturbations=CHANGES, out=Path(folder) / "run", report=False)
-        seconds, results = time.perf_counter() - started, run.results()
-        predicted = results[results["applicable"] & (results["error"] == "")]
-        verdicts = run.verdicts()[["claim", "condition", "metric", "verdict"]]
-    counts = {"rows": len(predicted), "rows_per_second": len(predicted) / seconds}
-    return {**counts, "verdicts": verdicts.to_dict("records"), "dice": predicted["dice"].round(6).tolist()}
-
-
-def agreement(there: dict[str, Any], here: dict[str, Any]) -> dict[str, Any]:
-    """Return how far an audit on the device is from the one on the CPU, and drop what was compared row by row."""
-    differences = np.abs(np.array(there.pop("dice")) - np.array(here["dice"]))
-    verdicts = there.pop("verdicts")
-    return {
-        **there,
-        "rows_that_differ": int((differences > 0).sum()),
-        "largest_difference_of_dice": float(differences.max()),
-        "verdicts_that_differ": sum(a != b for a, b in zip(verdicts, here["verdicts"], strict=True)),
-        "verdicts": len(verdicts),
     }
 
 
@@ -229,25 +205,36 @@ def _losses(model: NetworkSegmenter, *batch: Any) -> tuple[list[float], list[str
 
 
 def table(report: dict[str, Any]) -> str:
-    """Return the figures as a Markdown table."""
-    head = (
-        "| network | precision | largest difference | masks that differ | images/s | pairs/s | matrix rate | cases/s,"
-        " finetuning | not deterministic | audit rows/s | rows that differ | verdicts that differ | peak |"
-    )
-    lines = [f"{report['device']}, torch {report['torch']}, {report['date']}:", "", head, "| --- " * 13 + "|"]
+    """Return the figures as Markdown: speed, then agreement with the CPU."""
+    speed = [
+        "| network | precision | images/s | pairs/s | matrix rate | cases/s, finetuning | not deterministic |"
+        " audit rows/s, fed | in one process | peak |",
+        "| --- " * 10 + "|",
+    ]
+    agrees = [
+        "| network | precision | largest difference of a probability | masks that differ | largest share of pixels |"
+        " rows with another Dice | by at most | verdicts that differ |",
+        "| --- " * 8 + "|",
+    ]
     for name, by_precision in report["networks"].items():
         for precision, f in by_precision.items():
+            audit, tuned = f["audit"], f["finetune"]
             peak = "-" if f["peak_mib"] is None else f"{f['peak_mib']:.0f} MiB"
-            rates = f"{f['images_per_second']:.1f} | {f['pairs_per_second']:.1f} | {f['share_of_matrix_rate']:.1%}"
-            audit = f["audit"]
-            lines.append(
-                f"| {name} | {precision} | {f['largest_difference']:.1e} | {f['masks_that_differ']} of {f['masks']} |"
-                f" {rates} | {f['finetune']['cases_per_second']:.2f} |"
-                f" {', '.join(f['finetune']['not_deterministic']) or 'nothing'} | {audit['rows_per_second']:.1f} |"
-                f" {audit['rows_that_differ']} of {audit['rows']} |"
-                f" {audit['verdicts_that_differ']} of {audit['verdicts']} | {peak} |"
+            speed.append(
+                f"| {name} | {precision} | {f['images_per_second']:.1f} | {f['pairs_per_second']:.1f} |"
+                f" {f['share_of_matrix_rate']:.1%} | {tuned['cases_per_second']:.2f} |"
+                f" {', '.join(tuned['not_deterministic']) or 'nothing'} | {audit['rows_per_second']:.1f} |"
+                f" {audit['rows_per_second_in_one_process']:.1f} | {peak} |"
             )
-    return "\n".join([*lines, *(f"\n{name}: {why}" for name, why in report["left_out"].items())])
+            agrees.append(
+                f"| {name} | {precision} | {f['largest_difference']:.1e} |"
+                f" {audit['masks_that_differ']} of {audit['masks']} | {audit['largest_share_of_pixels']:.2%} |"
+                f" {audit['rows_that_differ']} of {audit['rows']} | {audit['largest_difference_of_dice']:.1e} |"
+                f" {audit['verdicts_that_differ']} of {audit['verdicts']} |"
+            )
+    where = f"{report['device']}, torch {report['torch']}, {report['date']}, {report['feeders']} feeders:"
+    left_out = (f"\n{name}: {why}" for name, why in report["left_out"].items())
+    return "\n".join([where, "", *speed, "", "Against the CPU in float32:", "", *agrees, *left_out])
 
 
 def write_page(page: Path, text: str) -> None:
@@ -263,6 +250,7 @@ def main() -> int:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--seconds", type=float, default=480, help="no further network is begun after so long")
     parser.add_argument("--tiny", action="store_true")
+    parser.add_argument("--feeders", type=int, help="of the fed audits; default: cores but one, 8 at most")
     parser.add_argument("--page", type=Path, help="a Markdown page that the table of a GPU is written into")
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=NETWORKS)
     options = parser.parse_args()
@@ -271,7 +259,9 @@ def main() -> int:
     rates = {precision: matrix_rate(device, precision, side=side) for precision in PRECISIONS}
     name_of_device = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
     date = datetime.datetime.now(datetime.UTC).date().isoformat()
+    feeders = options.feeders or max(1, min(8, cores() - 1))
     report: dict[str, Any] = {
+        "feeders": feeders,
         **{"date": date, "device": name_of_device, "torch": torch.__version__, "tiny": options.tiny},
         "matrix_flops": rates,
         "networks": {},
@@ -284,7 +274,9 @@ def main() -> int:
         print(f"gpu: {name}", file=sys.stderr, flush=True)
         try:
             with tempfile.TemporaryDirectory() as folder:
-                report["networks"][name] = measure(name, device, rates, folder=Path(folder), tiny=options.tiny)
+                report["networks"][name] = measure(
+                    name, device, rates, folder=Path(folder), tiny=options.tiny, feeders=feeders
+                )
         except (RobustnessError, ImportError) as error:
             report["left_out"][name] = str(error)
         if options.out:
