@@ -9,8 +9,10 @@ from torchvision import transforms
 
 from robustness.errors import InputError
 from robustness.files import sha256_file
+from robustness.metrics.scores.masks import mask_metrics
 from robustness.runners.data.load import load_dataset
 from robustness.runners.inference.embedding import TensorEmbedding
+from robustness.runners.inference.mask_answers import Answer, MaskBatch, Row, Shipment, packed_references
 from robustness.runners.inference.preprocess import CLIP_MEAN, CLIP_STD, Preprocess
 from robustness.runners.inference.segmenter import NetworkSegmenter, SplitNetwork, Tokens, resize_maps
 from robustness.runners.models.load import load_model
@@ -217,3 +219,57 @@ def test_printing_a_model_says_whose_weights_it_has_and_whether_it_reads_its_pro
 def test_printing_data_says_how_many_cases_images_and_patients_there_are() -> None:
     data = load_dataset(demo_data("brain"), split="test", prompt="p5", subject="image")
     assert str(data) == "Dataset('brain', split='test', prompt='p5', 372 cases on 62 images, no patient known)"
+
+
+class TestMasks:
+    """Masks that were thresholded, packed and counted beside the model are those of the host."""
+
+    THRESHOLDS = (0.5, 0.1, 0.9)
+
+    @pytest.fixture
+    def maps(self):
+        maps = np.random.default_rng(0).random((4, 7, 9), dtype=np.float32)
+        # At the threshold, and one step to either side of it, in float32.
+        for place, threshold in enumerate(self.THRESHOLDS):
+            at = np.float32(threshold)
+            maps[:, 0, 3 * place : 3 * place + 3] = np.nextafter(at, np.float32(0)), at, np.nextafter(at, np.float32(1))
+        maps[3] = 0
+        return maps
+
+    def test_bits_ranges_and_counts_are_exact(self, maps):
+        batch = MaskBatch.of(torch.from_numpy(maps), self.THRESHOLDS, whole=True)
+        references = [[maps[0] > 0.3, np.zeros((7, 9), bool)], [np.ones((7, 9), bool)], [maps[2] > 0.6], []]
+        references[3] = [maps[3] > 0]
+        outcomes = [(number, Row(batch, number)) for number in range(4)]
+        answers = Shipment(outcomes, [packed_references(masks) for masks in references]).take()
+        for number, one in enumerate(maps):
+            expected, answer = Answer.of(one, self.THRESHOLDS), answers[number].unpacked()
+            np.testing.assert_array_equal(answer.masks, expected.masks)
+            np.testing.assert_array_equal(answer.probability, one)
+            assert (answer.high, answer.low) == (expected.high, expected.low)
+            for place, mask in enumerate(expected.masks):
+                for which, reference in enumerate(references[number]):
+                    counted = answer.overlap(place, which)
+                    assert counted == (mask.sum(), reference.sum(), (mask & reference).sum())
+                    names = ("dice", "iou", "precision", "specificity")
+                    host = mask_metrics(mask, reference, names=names)
+                    assert mask_metrics(mask, reference, names=names, overlap=counted) == host
+
+    @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+    def test_a_map_that_is_not_finite_is_an_error(self, maps, value):
+        maps[1, 2, 2] = value
+        batch = MaskBatch.of(torch.from_numpy(maps[:2]), (0.5,), whole=False)
+        shipment = Shipment([(0, Row(batch, 0)), (1, Row(batch, 1))], [packed_references([maps[0] > 0])] * 2)
+        good, bad = (answer.unpacked() for answer in shipment.take().values())
+        assert isinstance(good, Answer)
+        assert str(bad) == "the model's output is not finite (NaN or infinity)"
+
+    def test_an_image_that_a_feeder_resized_gives_the_same_input(self):
+        rng, preprocess = np.random.default_rng(1), Preprocess(image_size=24, interpolation="bicubic")
+        images = [rng.integers(0, 256, size, dtype=np.uint8) for size in ((40, 31, 3), (24, 24, 3), (9, 50, 3))]
+        squares = [preprocess.square(image) for image in images]
+        values = preprocess.pixel_values(images)
+        assert torch.equal(preprocess.pixel_values(squares), values)
+        mean, std = (torch.tensor(numbers).view(1, 3, 1, 1) for numbers in (preprocess.mean, preprocess.std))
+        plain = torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2).float().div(255).sub(mean).div(std)
+        assert torch.equal(values, plain)
