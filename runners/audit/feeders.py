@@ -7,6 +7,7 @@ feeders follow each other without a wait: images come out of pinned memory and m
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections import deque
@@ -258,6 +259,8 @@ class _Server:
 
 
 def _feed(setup: _Setup, end: Any, place: Place) -> None:
+    # A feeder computes nothing on a GPU, and a context there would take its memory.
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
     # The parent ends its feeders; an interrupt from the terminal reaches all of them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=end_with_parent, daemon=True).start()

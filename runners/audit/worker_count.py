@@ -118,7 +118,8 @@ def refuse_unfed(models: Sequence[Segmenter]) -> None:
 
 
 def _all_on_accelerators(models: Sequence[Segmenter]) -> bool:
-    return all(isinstance(model, NetworkSegmenter) and model.device.type != "cpu" for model in models)
+    # Of MPS nothing was tried.
+    return all(isinstance(model, NetworkSegmenter) and model.device.type not in ("cpu", "mps") for model in models)
 
 
 def cores() -> int:
