@@ -107,6 +107,9 @@ def measure(
     requests = requests_of(2, 64 if tiny else 512)
     cpu = load(name, torch.device("cpu"), "float32", folder=folder, tiny=tiny)
     expected = list(Engine(cpu).predict(requests))
+    # Random weights give masks that are empty or full at 0.5, which agree whatever happens; half of the pixels lie
+    # above the median, and many beside it.
+    cpu.threshold = float(np.clip(np.median(np.concatenate([one.ravel() for one in expected])), 1e-3, 1 - 1e-3))
     cases = 4 if device.type == "cpu" and not tiny else 16
     size = {"cases": cases, "batch": 4 if device.type == "cpu" else 32}
     reference = whole_audit(cpu, out=folder / "reference", feeders=0, **size)
@@ -115,6 +118,7 @@ def measure(
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
         model = load(name, device, precision, folder=folder, tiny=tiny)
+        model.threshold = cpu.threshold
         maps = list(Engine(model).predict(requests))
         differ = [np.mean((a > model.threshold) != (b > model.threshold)) for a, b in zip(maps, expected, strict=True)]
         batch = 2 if device.type == "cpu" else 32
@@ -232,7 +236,7 @@ def table(report: dict[str, Any]) -> str:
                 f" {audit['rows_that_differ']} of {audit['rows']} | {audit['largest_difference_of_dice']:.1e} |"
                 f" {audit['verdicts_that_differ']} of {audit['verdicts']} |"
             )
-    where = f"{report['device']}, torch {report['torch']}, {report['date']}, {report['feeders']} feeders:"
+    where = f"{report['device']}, torch {report['torch']}, {report['date']}, feeders: {report['feeders']}"
     left_out = (f"\n{name}: {why}" for name, why in report["left_out"].items())
     return "\n".join([where, "", *speed, "", "Against the CPU in float32:", "", *agrees, *left_out])
 

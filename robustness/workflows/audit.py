@@ -132,16 +132,15 @@ def audit_plan(
     """
     make_folder(Path(out), "out")
     set_limits(plan.limits)
-    if executor != "local" and (plan.engine.feeders if feeders is None else feeders):
-        raise InputError(
-            f"feeders: expected the executor 'local', got {executor!r}, whose workers prepare for themselves"
-        )
     if executor == "local" and max(workers if isinstance(workers, int) else 1, plan.engine.workers or 1) > 1:
         from robustness.runners.audit.workers import import_ahead
 
         import_ahead()
     models, datasets = load_all(plan, folder)
-    count = _workers(plan, models, datasets, workers, feeders)
+    from robustness.runners.audit.worker_count import processes_of
+
+    counts = [len(conditions(plan, dataset)) for dataset in datasets]
+    count = processes_of(plan, models, datasets, counts, workers=workers, feeders=feeders, executor=executor)
     here = executor == "local" and count.workers == 1
     if say and executor == "local":
         say(str(count))
@@ -162,30 +161,6 @@ def audit_plan(
         processes=count if executor == "local" else None,
         say=say,
     )
-
-
-def _workers(
-    plan: Plan,
-    models: Sequence[Segmenter],
-    datasets: Sequence[Dataset],
-    workers: int | Literal["auto"] | None,
-    feeders: int | None,
-) -> WorkerCount:
-    from robustness.runners.audit.worker_count import chosen_workers, stated_feeders, stated_workers
-
-    stated = plan.engine.workers if workers in (None, "auto") else workers
-    feeders = plan.engine.feeders if feeders is None else feeders
-    if feeders:
-        if isinstance(stated, int) and stated > 1:
-            raise InputError(f"feeders: expected one worker beside {feeders} feeders, got {stated}; state one of them")
-        return stated_feeders(plan, models, feeders)
-    if feeders == 0:
-        plan = plan.model_copy(update={"engine": plan.engine.model_copy(update={"feeders": 0})})
-    if isinstance(stated, int):
-        return stated_workers(plan, stated)
-    if workers is None:
-        return stated_workers(plan, 1)
-    return chosen_workers(plan, models, datasets, [len(conditions(plan, dataset)) for dataset in datasets])
 
 
 @writes_run

@@ -29,7 +29,7 @@ class SizedRequest(Request):
         return self.shape
 
 
-class Asked(NamedTuple):
+class Pair(NamedTuple):
     """One prediction of a batch of images: which image, which text, the map's size, references as bits (R, bytes)."""
 
     image_key: str
@@ -47,7 +47,7 @@ class Batch(NamedTuple):
         texts: all texts of the call that begins with this batch, encoded together; None: it goes on.
         fresh: see `Engine.outcomes`.
         images: by key; uint8 at the network's size where the feeder has resized them.
-        asked: the predictions.
+        pairs: the predictions.
     """
 
     number: int
@@ -55,12 +55,12 @@ class Batch(NamedTuple):
     texts: tuple[str, ...] | None
     fresh: bool
     images: Mapping[str, Image]
-    asked: tuple[Asked, ...]
+    pairs: tuple[Pair, ...]
 
     def requests(self) -> list[SizedRequest]:
         """Return what the engine is asked."""
         return [
-            SizedRequest(self.images[one.image_key], one.image_key, one.text, shape=one.shape) for one in self.asked
+            SizedRequest(self.images[one.image_key], one.image_key, one.text, shape=one.shape) for one in self.pairs
         ]
 
 

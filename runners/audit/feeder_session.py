@@ -15,7 +15,7 @@ from robustness.perturb.select import Selected
 from robustness.plans.audit import Plan
 from robustness.run_folder import RunFolder
 from robustness.runners.attacks.model import AttackCounters
-from robustness.runners.audit.feeder_messages import Asked, Batch, Link
+from robustness.runners.audit.feeder_messages import Batch, Link, Pair
 from robustness.runners.audit.jobs import JobMaker, Wave
 from robustness.runners.audit.scoring import Scorer
 from robustness.runners.audit.session import AuditSession
@@ -129,13 +129,13 @@ class RemoteEngine:
         fresh: bool,
     ) -> int:
         images = {request.image_key: request.image for request in requests}
-        asked = tuple(
-            Asked(request.image_key, request.text, request.size, packed_references(masks))
+        pairs = tuple(
+            Pair(request.image_key, request.text, request.size, packed_references(masks))
             for request, masks in zip(requests, references, strict=True)
         )
         number = self.link.next_number()
         resized = {key: self._resized(image) for key, image in images.items()}
-        self.link.send(Batch(number, self.model.number, texts, fresh, resized, asked))
+        self.link.send(Batch(number, self.model.number, texts, fresh, resized, pairs))
         return number
 
     def _resized(self, image: Image) -> Image:

@@ -192,7 +192,7 @@ class _Server:
         if batch.texts is not None:
             self._texts[feeder] = engine.encoded_texts(batch.texts, fresh=batch.fresh)
         outcomes = engine.group_outcomes(batch.requests(), self._texts[feeder], fresh=batch.fresh)
-        shipment = Shipment(outcomes, [one.references for one in batch.asked])
+        shipment = Shipment(outcomes, [one.references for one in batch.pairs])
         rises = counter_changes(vars(engine.counters), before)
         self._under_way.append((feeder, batch.number, shipment, rises))
 

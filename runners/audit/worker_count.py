@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from robustness.errors import InputError
 from robustness.plans.audit import Plan
@@ -47,6 +47,43 @@ class WorkerCount(NamedTuple):
         return f"{self.workers} worker{'s' * (self.workers > 1)}{threads}: {self.reason}"
 
 
+def processes_of(
+    plan: Plan,
+    models: Sequence[Segmenter],
+    datasets: Sequence[Dataset],
+    conditions: Sequence[int],
+    *,
+    workers: int | Literal["auto"] | None,
+    feeders: int | None,
+    executor: str = "local",
+) -> WorkerCount:
+    """Return the processes that a caller states, or else the plan, or (`workers` "auto") the machine.
+
+    Args:
+        plan, models, datasets, conditions: see `chosen_workers`.
+        workers, feeders: of the caller; None: the plan's, else one worker without feeders.
+        executor: "local" or "ray".
+
+    Raises:
+        InputError: feeders beside several workers or Ray, or for a model that is no network.
+    """
+    feeders = plan.engine.feeders if feeders is None else feeders
+    stated = plan.engine.workers if workers in (None, "auto") else workers
+    if feeders:
+        if executor != "local":
+            raise InputError(
+                f"feeders: expected the executor 'local', got {executor!r}, whose workers prepare for themselves"
+            )
+        if isinstance(stated, int) and stated > 1:
+            raise InputError(f"feeders: expected one worker beside {feeders} feeders, got {stated}; state one of them")
+        return stated_feeders(plan, models, feeders)
+    if isinstance(stated, int):
+        return stated_workers(plan, stated)
+    if workers is None:
+        return stated_workers(plan, 1)
+    return chosen_workers(plan, models, datasets, conditions, may_feed=feeders is None)
+
+
 def stated_workers(plan: Plan, workers: int) -> WorkerCount:
     """Return the count that was asked for; threads that the plan leaves open are the cores, divided."""
     threads = plan.engine.threads
@@ -56,17 +93,23 @@ def stated_workers(plan: Plan, workers: int) -> WorkerCount:
 
 
 def chosen_workers(
-    plan: Plan, models: Sequence[Segmenter], datasets: Sequence[Dataset], conditions: Sequence[int]
+    plan: Plan,
+    models: Sequence[Segmenter],
+    datasets: Sequence[Dataset],
+    conditions: Sequence[int],
+    *,
+    may_feed: bool = True,
 ) -> WorkerCount:
     """Return how many processes to use where nobody says.
 
     Args:
         plan, models, datasets: of the audit.
         conditions: for each data set, how many conditions each of its cases is asked under.
+        may_feed: feeders for networks on an accelerator may be chosen.
     """
     one = plan.engine.threads
     rows = len(models) * sum(len(data) * count for data, count in zip(datasets, conditions, strict=True))
-    if rows >= _WORTH_IT and plan.engine.feeders is None and _all_on_accelerators(models):
+    if may_feed and rows >= _WORTH_IT and _all_on_accelerators(models):
         return chosen_feeders(plan)
     if any(str(getattr(model, "device", "")) != "cpu" for model in models):
         return WorkerCount(1, one, "not all models are networks on the processor")

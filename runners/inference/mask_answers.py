@@ -103,8 +103,8 @@ class MaskBatch:
         masks = self.bits.index_select(0, to_device(torch.tensor(list(rows)), self.bits.device))[:, :, None]
         others = references[:, None]
         shared = _ones(masks & others)
-        predicted, asked = (_ones(one).expand_as(shared) for one in (masks, others))
-        return torch.stack([predicted, asked, shared], dim=-1)
+        predicted, reference = (_ones(one).expand_as(shared) for one in (masks, others))
+        return torch.stack([predicted, reference, shared], dim=-1)
 
 
 class Row(NamedTuple):

@@ -19,7 +19,7 @@ from robustness.run_folder import RunFolder
 from robustness.runners.audit import worker_count
 from robustness.runners.audit.feeder_messages import Link
 from robustness.runners.audit.session import AuditSession
-from robustness.runners.audit.worker_count import chosen_workers, stated_feeders
+from robustness.runners.audit.worker_count import chosen_workers, processes_of, stated_feeders
 from robustness.runners.audit.workers import process_context
 from robustness.runners.data.load import load_dataset
 from robustness.runners.inference.segmenter import NetworkSegmenter
@@ -192,8 +192,8 @@ class TestEnds:
         with pytest.raises(InputError, match=line):
             audit_plan(plan, out=tmp_path / "run", report=False, progress=kill)
         assert multiprocessing.active_children() == []
-        kept = len(list((tmp_path / "run" / "results").glob("part-*.parquet")))
-        assert 0 < kept < 5
+        stored = len(list((tmp_path / "run" / "results").glob("part-*.parquet")))
+        assert 0 < stored < 5
         again = audit_plan(plan, out=tmp_path / "run", report=False).results()
         pd.testing.assert_frame_equal(again, whole, check_exact=True)
 
@@ -281,8 +281,10 @@ class TestCount:
     def test_little_work_none_asked_for_and_a_processor_get_none(self, loaded):
         plan, models, datasets = loaded
         assert chosen_workers(plan, models, datasets, [3]).feeders == 0
-        none = plan.model_copy(update={"engine": plan.engine.model_copy(update={"feeders": 0})})
-        assert chosen_workers(none, models, datasets, [10_000])[:2] == (1, None)
+        none = processes_of(plan, models, datasets, [10_000], workers="auto", feeders=0)
+        assert (none.workers, none.feeders) == (1, 0)
+        assert processes_of(plan, models, datasets, [10_000], workers="auto", feeders=None).feeders == 15
+        assert processes_of(plan, models, datasets, [10_000], workers=None, feeders=None).feeders == 0
         models[0].device = torch.device("cpu")
         assert chosen_workers(plan, models, datasets, [10_000]).feeders == 0
 
