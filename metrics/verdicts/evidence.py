@@ -111,7 +111,7 @@ def _is_claim(rows: Rows, cell: int) -> bool:
 
 def attribute_of(rows: Rows, cell: int) -> str:
     """Return the kind of words that a condition changes; "target" for an absent or wrong class, "" if unknown."""
-    here = rows.frame[rows.cell == cell]
+    here = rows.frame.loc[rows.cell == cell, ["attribute", "expectation"]]
     stated = [a for a in here["attribute"].unique() if a]
     condition = str(rows.cells.at[cell, "condition"])
     if len(stated) == 1:
@@ -270,6 +270,6 @@ def _per_case(rows: Rows, changes: Pairs, cells: list[int]) -> Values:
 
 
 def _reason(rows: Rows, cell: int) -> str:
-    here = rows.frame[rows.cell == cell]
+    here = rows.frame.loc[rows.cell == cell, ["attribute", "expectation"]]
     reasons = [text for text in (*here["error"], *here["note"]) if text]
     return f"no case applies ({reasons[0]})" if reasons else "no case applies"

@@ -31,7 +31,7 @@ def silent_share(results: pd.DataFrame, series: str) -> Silence:
         results: rows with `series`, `missed`, `both_empty`, `hallucinated`, `applicable`, `error`.
         series: the model.
     """
-    rows = results[results["series"] == series]
+    rows = results.loc[results["series"] == series, ["applicable", "error", "missed", "both_empty", "hallucinated"]]
     scored = rows["applicable"].fillna(True).astype(bool) & rows["error"].fillna("").astype(str).eq("")
     rows = rows[scored & rows["missed"].notna()]
     structures = rows[~(rows["both_empty"].eq(True).fillna(False) | rows["hallucinated"].eq(True).fillna(False))]
@@ -72,7 +72,7 @@ def empty_by_condition(rows: pd.DataFrame, *, most: int = 5) -> list[str]:
     """
     sentences = []
     for flag in ("missed", "hallucinated"):
-        flagged = rows[rows[flag].eq(True).fillna(False)]["condition"].astype(str).value_counts(sort=True)
+        flagged = rows.loc[rows[flag].eq(True).fillna(False), "condition"].astype(str).value_counts(sort=True)
         flagged = flagged[flagged > 0].sort_index().sort_values(ascending=False, kind="stable")
         sizes = rows["condition"].astype(str).value_counts()
         named = [

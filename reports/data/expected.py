@@ -84,8 +84,8 @@ def expected_table(frames: Frames) -> DataTable:
 
 def condition_expectations(results: pd.DataFrame) -> dict[str, str]:
     """Return the expectation of every condition: the most demanding one among its applicable rows."""
-    rows = results[results["applicable"].fillna(True).astype(bool)]
-    pairs = rows[["condition", "expectation"]].dropna().drop_duplicates().itertuples(index=False)
+    applicable = results["applicable"].fillna(True).astype(bool)
+    pairs = results.loc[applicable, ["condition", "expectation"]].dropna().drop_duplicates().itertuples(index=False)
     rank = {name: i for i, name in enumerate(_RANK)}
     ordered = sorted(((str(c), str(e)) for c, e in pairs), key=lambda p: -rank.get(p[1], len(rank)))
     return dict(ordered)

@@ -45,9 +45,7 @@ def row_data(frames: Frames, *, limit: int = LIMIT) -> dict[str, Any]:
     blocks, parts = {}, []
     for key, block in rows.groupby(["series", "condition"], sort=False):
         anchor = keys[str(key[0]), str(key[1])]
-        chosen = (
-            block if len(block) <= most else block.assign(loss=block["clean"] - block["dice"]).nlargest(most, "loss")
-        )
+        chosen = block if len(block) <= most else block.loc[(block["clean"] - block["dice"]).nlargest(most).index]
         blocks[anchor] = {"series": str(key[0]), "condition": str(key[1]), "n": len(block)}
         parts.append(chosen.assign(anchor=anchor))
     table = pd.concat(parts, ignore_index=True) if parts else rows.assign(anchor="")
@@ -127,7 +125,7 @@ def _with_clean(results: pd.DataFrame) -> pd.DataFrame:
     """Return the rows with `dice`, `change`, the clean Dice of the same case and text, and what was noted."""
     keys = ["series", "case_id", "prompt_index"]
     dice = pd.to_numeric(results["dice"], errors="coerce")
-    clean = results.assign(clean=dice)[results["condition"] == "clean"].drop_duplicates(keys)
+    clean = results[keys].assign(clean=dice)[results["condition"] == "clean"].drop_duplicates(keys)
     first = clean.drop_duplicates(["series", "case_id"])
     note = results["error"].fillna("").astype(str)
     note = note.where(note.ne(""), results["note"].fillna("").astype(str))

@@ -94,10 +94,11 @@ def with_pooled_images(results: pd.DataFrame, *, metric: str = "dice") -> pd.Dat
     """
     rows = results.reset_index(drop=True)
     rows = rows.assign(model=rows["series"], **{metric: pd.to_numeric(rows[metric], errors="coerce")})
-    rows = rows[rows[metric].notna()]
+    rows = rows if rows[metric].notna().all() else rows[rows[metric].notna()]
     keys = ["model", *(k for k in ("dataset", "split") if k in rows), "case_id", "prompt_index"]
     clean = rows[rows["condition"] == CLEAN].drop_duplicates(keys)
-    changed = rows[rows["family"] == "image"] if "family" in rows else rows.iloc[:0]
+    single = rows["family"] == "image" if "family" in rows else pd.Series(False, index=rows.index)
+    changed = rows.loc[single, [*keys, "condition", metric]]
     searched = [condition for condition in changed["condition"].unique() if is_searched(condition)]
     changed = changed[~changed["condition"].isin(searched)]
     means = changed.groupby(keys, sort=False, dropna=False)[metric].mean().rename("pooled").reset_index()

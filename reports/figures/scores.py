@@ -78,7 +78,8 @@ _MANY = 1500
 
 def clean_scores(results: pd.DataFrame, *, metric: str = "dice") -> pd.DataFrame:
     """Return one row per (series, case_id): the clean score, averaged over the listed texts of the prompt."""
-    rows = results[(results["condition"] == "clean") & results[metric].notna()]
+    scored = (results["condition"] == "clean") & results[metric].notna()
+    rows = results.loc[scored, ["series", "case_id", metric]]
     rows = rows.assign(**{metric: pd.to_numeric(rows[metric])})
     return rows.groupby(["series", "case_id"], sort=False, as_index=False)[metric].mean()
 

@@ -210,7 +210,7 @@ def _rows(frames: Frames) -> str:
 def reasons_text(frames: Frames) -> str:
     """Count the reasons for which rows were not applicable or failed, the most frequent first; "" where none was."""
     rows = frames.results
-    off = rows[~rows["applicable"].fillna(True).astype(bool)]["note"].fillna("no reason recorded").astype(str)
+    off = rows.loc[~rows["applicable"].fillna(True).astype(bool), "note"].fillna("no reason recorded").astype(str)
     failed = rows["error"].fillna("").astype(str)
     sentences = []
     for title, reasons in (("Not applicable", off), ("Errors", failed[failed.ne("")])):

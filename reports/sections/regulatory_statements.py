@@ -53,15 +53,16 @@ def _identity(d: RegulatoryContext) -> list[str]:
             statements.append(
                 f"Model of run “{run.name}”: {description}. Input: one 2D image and one text prompt. Output: one mask."
             )
-    prompts = d.frames.results[d.frames.results["condition"] == "clean"]["prompt"].dropna()
+    prompts = d.frames.results.loc[d.frames.results["condition"] == "clean", "prompt"].dropna()
     if len(prompts):
         statements.append(f"Prompts: {count(prompts.nunique(), 'distinct text')}, for example “{prompts.iloc[0]}”.")
     return statements
 
 
 def _variations(d: RegulatoryContext) -> list[str]:
-    rows = d.frames.results[~d.frames.results["condition"].isin(["clean", "rerun"])]
-    conditions = rows[["condition", "expectation"]].fillna("").astype(str).drop_duplicates()
+    changed = ~d.frames.results["condition"].isin(["clean", "rerun"])
+    rows = d.frames.results.loc[changed, ["condition", "expectation"]]
+    conditions = rows.fillna("").astype(str).drop_duplicates()
     statements = []
     for expectation, words in _EXPECTED.items():
         names = list(
