@@ -231,7 +231,7 @@ def run_plan(
                     folder,
                     dataset_facts=facts,
                     model_facts=_model_facts(plan, models, folder),
-                    environment={**environment(plan.engine.threads), "processes": str(processes or "1 worker")},
+                    environment=environment(plan.engine.threads) | ({"processes": str(processes)} if processes else {}),
                     timing=timing,
                 )
             for text in manifest["warnings"]:
