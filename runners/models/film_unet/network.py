@@ -154,7 +154,7 @@ class _Convolution(nn.Conv2d):
         both[:_GROUP, :, :, :3] = self.weight
         both[_GROUP:, :, :, 1:] = self.weight
         columns = functional.conv2d(features, both, stride=(1, 2), padding=1)
-        return torch.stack(columns.split(_GROUP, dim=1), dim=-1).flatten(3)
+        return torch.stack((columns[:, :_GROUP], columns[:, _GROUP:]), dim=-1).flatten(3)
 
     def _fills_half_of_a_vector(self, features: Tensor) -> bool:
         return (
