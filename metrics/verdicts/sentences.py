@@ -67,7 +67,10 @@ def prompt_sentence(
         return f"{who} {verb}: {moved}, and {more}; {_shown(decision, 'move', unit, alpha)}, {basis}; {ending}."
     if plain == "IGNORES":
         verb = "seems to ignore" if seems else "ignores"
-        moved = f"{decision.observed - decision.n_showing} of {decision.observed} {unit}s moved by more than {margin}"
+        count, share = decision.observed - decision.n_showing, decision.share
+        moved = f"{count} of {decision.observed} {unit}s moved by more than {margin}"
+        # The share of those who stay, turned round.
+        moved += _share_of(1 - share.value, 1 - share.high, 1 - share.low, alpha)
         return f"{who} {verb} {words}: {excess}, within the margin of {margin}; {moved}, {basis}; {ending}."
     if plain == "UNTESTABLE":
         return f"Whether {whom} uses {words} cannot be tested: {decision.rule}."
@@ -77,7 +80,8 @@ def prompt_sentence(
         why = f"{_shown(decision, 'follow', unit, alpha)}, {basis}; {decision.held_back}"
         return f"Whether {whom} follows {words} is open: asked for the other object, {moved}; {why}{needed}."
     if decision.metric == "dice":
-        return f"Whether {whom} follows {words} is open: {decision.rule}, {basis}{needed}."
+        shown = _shown(decision, "follow", unit, alpha)
+        return f"Whether {whom} follows {words} is open: {decision.rule}; {shown}, {basis}{needed}."
     if decision.rule.startswith("5 no paraphrase baseline"):
         moved = f"{action} changes the mask by {percent(interval)}"
         return (
@@ -109,8 +113,16 @@ def _shown(decision: Decision, verb: str, unit: str, alpha: float) -> str:
     share, k = decision.share, decision.n_subjects
     if math.isnan(share.value):
         return f"of {k} {unit}s"
-    width = f"{100 * (1 - alpha):g}% interval {100 * share.low:.0f}% to {100 * share.high:.0f}%"
-    return f"{decision.n_showing} of {k} {unit}s {verb} by more than the margin ({100 * share.value:.0f}%, {width})"
+    interval = _share_of(share.value, share.low, share.high, alpha)
+    return f"{decision.n_showing} of {k} {unit}s {verb} by more than the margin{interval}"
+
+
+def _share_of(value: float, low: float, high: float, alpha: float) -> str:
+    if math.isnan(value):
+        return ""
+    width = f"{100 * (1 - alpha):g}% interval {100 * low:.0f}% to {100 * high:.0f}%"
+    # One of 200 is not 0%.
+    return f" ({100 * value:.{1 if 0 < value < 0.01 else 0}f}%, {width})"
 
 
 def _needed(n: int | None, towards: str, unknown: str, unit: str) -> str:

@@ -299,7 +299,7 @@ class TestItem10Sentences:
         parts = [rows_of("clean", np.zeros(200)), rows_of("drop:size", change), rows_of("paraphrase", np.zeros(200))]
         found = one(pd.concat(parts).rename(columns={"dice": "mask_change"}), "prompt", unit="patient")
         assert found["verdict"] == "IGNORES"
-        assert "4 of 200 patients moved by more than 5%" in found["sentence"]
+        assert "4 of 200 patients moved by more than 5% (2%, 95% interval 1% to 5%), n = 200" in found["sentence"]
         assert "certified for any distribution, if the patients are independent" in found["sentence"]
         assert found["share"] == pytest.approx(196 / 200)
 
