@@ -109,6 +109,9 @@ def is_template(text: str, attributes: Sequence[Attribute], *, is_stated: bool) 
     if target.value.lower() in _SKIN and any(a.kind == "shape" and a.value.lower() in _BODY for a in attributes):
         # "foot wound" tells where, "heart polyp" what it looks like.
         return False
+    if _CORNER.search(text) and all(a.kind != "location" for a in attributes):
+        # "polyp in the corner": a place that the templates do not have.
+        return False
     at = 0
     for a in attributes:
         if not _is_frame(text[at : a.start]):
@@ -128,6 +131,7 @@ def is_framed(text: str) -> bool:
     return _SENTENCE.match(text) is not None
 
 
+_CORNER = re.compile(r"\b(?:in|at|of) (?:the|an?) corner\b", re.IGNORECASE)
 _SENTENCE = re.compile(r"\s*(?:segment|there (?:is|are)|an image (?:showing|of)|this image shows)\b", re.IGNORECASE)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from robustness.perturb.language.grammar.noun_phrase import Phrase, read_phrase
-from robustness.perturb.language.grammar.places import Placed, read_location
+from robustness.perturb.language.grammar.places import Placed, read_location, sweep_at
 from robustness.perturb.language.grammar.relations import Relations
 from robustness.perturb.language.grammar.tagger import Tagged
 from robustness.perturb.language.grammar.vocabulary import is_adverb, words
@@ -44,6 +44,9 @@ class Attachment(Relations):
             clock = tagged.tags[j] == "clock" and stop < hi and tagged.tokens[stop].lower in words("classes.part")
             # "at the 9 o'clock wall"
             return stop + clock
+        if word == "from" and (stop := sweep_at(tagged, j, hi)) > j:
+            self._add("location", tagged.tokens[j].start, tagged.tokens[stop - 1].stop)
+            return stop
         before_person = _run_to_patient(tagged, j, hi)
         if before_person > j:
             return before_person

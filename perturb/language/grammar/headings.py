@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 from robustness.perturb.language.grammar.attachment import Attachment
 from robustness.perturb.language.grammar.noun_phrase import Phrase, read_phrase
 from robustness.perturb.language.grammar.vocabulary import category_of, is_adverb
 
 # What a text says of the scan, the patient or by a denial stays, whatever is asked for.
 _OF_THE_WHOLE = frozenset("measure modality view phase quality age sex negation certainty".split())
+# "subpleural", "retrocrural": adjectives that tell where in the patient.
+_PLACE_WORD = re.compile(
+    r"(?!previous|interstitial|transitional|subtotal|precarious|endoscopic)(?:sub|intra|extra|peri|para|retro|pre|epi|endo|juxta|supra|infra|inter|trans|ante|post|mid|circum)-?\w{2,}"
+    r"(?:al|ar|ic|ous|eous|oid|ary)"
+)
 
 
 class Headings(Attachment):
@@ -79,3 +86,11 @@ class Headings(Attachment):
             if f.kind == "number" and f.start < asked and self.text[f.start : f.stop].lower() == "no"
         ]
         self.spans = [*stays, *denials]
+
+    def _is_place_word(self, phrase: Phrase) -> bool:
+        """Tell whether "subpleural" stands alone behind a comma: an adjective that tells where."""
+        if phrase.name is None or phrase.mods or phrase.name[1] - phrase.name[0] != 1:
+            return False
+        ends = phrase.stop == len(self.tagged.tokens) or not self.tagged.tokens[phrase.stop].is_word
+        comma = self.tagged.tokens[phrase.start - 1].lower in (",", ";")
+        return ends and comma and bool(_PLACE_WORD.fullmatch(self.tagged.tokens[phrase.start].lower))

@@ -26,9 +26,9 @@ _UNIT = (
 _SCORE = (
     r"(?:bi-?rads|pi-?rads|li-?rads|ti-?rads|o-?rads|lung-?rads|c-?rads|ni-?rads|vi-?rads|gleason|bosniak|fazekas|likert|"
     r"kellgren[ -]lawrence|spetzler[ -]martin|aspects|breslow|clark|fitzpatrick|paris|forrest|mayo|nottingham|fuhrman|"
-    r"isup|who|weber|garden|salter[ -]harris|schatzker|child[ -]pugh|wagner|outerbridge|pfirrmann|modic|ao|nyha|ecog|"
-    r"agatston|hinchey|todani|stanford|debakey|kudo|nice|braden|deauville|ann arbor|figo|tnm|hunt[ -]hess|fisher|"
-    r"marshall|meary|risser|tanner|norwood|apgar|ki-?67 index|suvmax|signal strength|trimester)"
+    r"isup|who|weber|garden|salter[ -]harris|schatzker|child[ -]pugh|wagner|outerbridge|pfirrmann|modic|asa|ao|nyha|"
+    r"ecog|agatston|hinchey|todani|stanford|debakey|kudo(?: type)?|nice|braden|deauville|ann arbor|figo|tnm|"
+    r"hunt[ -]hess|fisher|marshall|meary|risser|tanner|norwood|apgar|ki-?67 index|suvmax|signal strength|trimester)"
 )
 _RANK = r"(?:grade|stage|score|class|category|type|level|index|gr\.?)"
 _ROMAN = r"(?:[IVX]{1,4}[a-fA-F]?)"
@@ -38,14 +38,17 @@ _MEASURES = re.compile(
             rf"(?P<dims>{_N}\s*(?:{_UNIT})?(?:\s*(?:x|×|by)\s*{_N}\s*(?:{_UNIT})?){{1,2}}\s*-?\s*{_UNIT})",
             rf"(?P<biometry>\b(?:CRL|BPD|EFW|LVEF|EF|IMT|CTR|NT|GSD|RVSP|PSV|MSD|FLD)\s*[:=]?\s*(?:of\s+)?{_N}\s*(?:%|{_UNIT})?)",
             rf"(?P<range>{_N}\s*(?:-|–|to)\s*{_N}\s*-?\s*{_UNIT})",
+            rf"(?P<spelled>\b(?:half|quarter|one|two|three|four|five|six|seven|eight|nine|ten)-{_UNIT})",
             rf"(?P<length>{_N}\s*-?\s*{_UNIT}(?:[ -](?:long|wide|thick|deep|tall|high|diameter))?)",
             r"(?P<rate>(?:\bper|\bin|/)\s*(?:\d+|two|three|five|ten|twenty)\s*"
             r"(?:hpfs?|high[- ]power(?:ed)? fields?|fields?|mm2|mm²|cells|beats)\b)",
             r"(?P<share>(?<!\d)\d{1,7}(?:[.,]\d{1,4})?(?:\s?[-–]\s?\d{1,7})?\s?(?:%|percent\b|per cent\b))",
-            rf"(?P<score>\b{_SCORE}(?:\s+{_RANK})?\s*[:=]?\s*(?:of\s+)?(?:0-?I[a-z]{{0,3}}(?:\s?\+\s?I[a-z]{{0,3}})?|\d\w?(?:\.\d)?(?:\s*[+/]\s*\d+)?(?:\s*=\s*\d+)?|{_ROMAN}|[A-D])(?![\w]))",
+            rf"(?P<score>\b{_SCORE}(?:\s+{_RANK})?\s*[:=]?\s*(?:of\s+)?(?:(?:0-?)?I[a-z]{{0,3}}(?:\s?\+\s?I[a-z]{{0,3}})?|\d\w?(?:\.\d)?(?:\s*[+/]\s*\d+)?(?:\s*=\s*\d+)?|{_ROMAN}|[A-D])(?![\w])(?:\s?mm\b)?)",
             rf"(?P<named>\b(?-i:[A-Z][\w-]+)(?:[ -](?-i:[A-Z][\w-]+))?\s+{_RANK}\s*[:=]?\s*(?:of\s+)?"
             r"(?:\d+(?:\.\d+)?(?:\s*/\s*\d+)?|(?-i:[A-D]))(?![\w.]\d|\w))",
             rf"(?P<grade>\b{_RANK}\s*[:=]?\s*(?:\d[a-d]?|{_ROMAN}|(?-i:[A-D]))(?:\s*[-–/]\s*(?:\d[a-d]?|{_ROMAN}))?(?![\w.]\d|\w))",
+            r"(?P<uptake>\bSUV(?:max)?\s*[:=]?\s*(?:of\s+)?\d+(?:\.\d+)?)",
+            r"(?P<stage>\b(?-i:[pcy]{1,2}T[0-4][a-d]?|G[1-4])(?![\w-]))",
             r"(?P<tnm>\bp?[TNM][0-4][a-c]?(?:N[0-3][a-c]?)(?:M[01x])?\b)",
             r"(?P<slice>\b(?:(?:image|slice|frame|series|page|figure|fig\.?)\s+(?:no\.?\s*)?|no\.\s*)\d+(?:\s*(?:of|/)\s*\d+)?)",
             r"(?P<plus>\d\+(?:\s?/\s?\d\+?)?|\b\d+\s?/\s?\d+\b|\b\d of \d+\b)",
@@ -60,7 +63,8 @@ _MEASURES = re.compile(
 )
 _HOUR = r"(?:\d{1,2}(?:[:.]\d\d)?|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)"
 _CLOCK = re.compile(
-    rf"\b{_HOUR}\s*(?:o\s?['\u2019]?\s?clock)(?: position)?" r"|\b\d{1,2}:\d\d(?: position)?",
+    rf"\b(?:{_HOUR}\s*(?:-|\u2013|to|and)\s*)?{_HOUR}\s*(?:o\s?['\u2019]?\s?clock)(?: position)?"
+    r"|\b\d{1,2}:\d\d(?: position)?",
     re.IGNORECASE,
 )
 _AGE = re.compile(

@@ -21,6 +21,7 @@ _TINTS = frozenset("dark light pale bright deep dull dusky faint vivid".split())
 _SEQUENCES = frozenset("t1 t2 stir flair dwi echo adc t1- t2-".split())
 _CHAMBERS = ("ventric", "atri", "coronary", "circumflex", "bundle", "anterior", "main", "posterior", "gastric", "colic")
 QUOTES = frozenset("\"'\u201c\u201d\u2018\u2019\u00ab\u00bb")
+EXTREMES = frozenset("leftmost rightmost topmost bottommost uppermost lowermost off-centre off-center".split())
 LEVELS = frozenset("upper lower middle mid top bottom inner outer central".split())
 
 
@@ -66,13 +67,17 @@ def after_number(tagged: Tagged, i: int) -> int:
     return i
 
 
-def is_quoted(tagged: Tagged, i: int) -> bool:
-    """Tell whether a word in quotation marks begins at token `i`: a figure of speech for a form."""
+def after_quotes(tagged: Tagged, i: int) -> int:
+    """Return the index after up to three words in quotation marks at `i`, or 0: a figure of speech for a form."""
     tokens = tagged.tokens
-    if i < 0 or i + 3 >= len(tokens) or not tokens[i + 1].is_word or not tokens[i + 3].is_word:
-        # Quoted and alone, a word is a name.
-        return False
-    return tokens[i].lower in QUOTES and tokens[i + 2].lower in QUOTES
+    if i < 0 or i >= len(tokens) or tokens[i].lower not in QUOTES:
+        return 0
+    k = i + 1
+    while k < min(len(tokens) - 1, i + 4) and tokens[k].is_word:
+        k += 1
+    # Quoted and alone, a word is a name.
+    closed = i + 1 < k < len(tokens) - 1 and tokens[k].lower in QUOTES and tokens[k + 1].is_word
+    return k + 1 if closed else 0
 
 
 def _sided(token: Token) -> Mod:
@@ -87,9 +92,9 @@ def read_modifiers(tagged: Tagged, i: int, stop: int, mods: list[Mod]) -> int:
         if i in tagged.name_at:
             return i
         token = tokens[i]
-        if is_quoted(tagged, i):
-            mods.append(Mod("shape", tokens[i + 1].start, tokens[i + 1].stop))
-            i += 3
+        if quoted := after_quotes(tagged, i):
+            mods.append(Mod("shape", tokens[i + 1].start, tokens[quoted - 2].stop))
+            i = quoted
             continue
         if tags[i] in ("sign", "conjunction"):
             i += 1
@@ -104,12 +109,16 @@ def read_modifiers(tagged: Tagged, i: int, stop: int, mods: list[Mod]) -> int:
             mods.append(Mod("certainty", token.start, tokens[last - 1].stop))
             i = last
             continue
-        if is_adverb(token.lower) and i + 1 in tagged.marks:
-            # "each about 1 cm"
+        if (eye := _after_eye(tagged, i, stop)) > i:
+            mods.append(Mod("side", token.start, tokens[eye - 1].stop))
+            i = eye
+            continue
+        if token.lower in EXTREMES and i + 1 < stop:
+            # "the topmost lesion"
+            mods.append(Mod("location", token.start, token.stop))
             i += 1
             continue
-        if token.lower.endswith("'s") and token.lower[:-2] in words("classes.patient"):
-            # "baby's head"
+        if _only_points(tagged, i, stop) or _owns_or_grades(tagged, i):
             i += 1
             continue
         end, kind = read_modifier(tagged, i, stop)
@@ -135,6 +144,44 @@ def read_modifiers(tagged: Tagged, i: int, stop: int, mods: list[Mod]) -> int:
     return stop
 
 
+def _after_eye(tagged: Tagged, i: int, stop: int) -> int:
+    """Return the index after "right eye", "LE", "fellow eye" before what is seen in it, or `i`."""
+    tokens = tagged.tokens
+    lower = tokens[i].lower
+    if i + 1 < stop and (tokens[i].text in ("RE", "LE") or lower in ("right-eye", "left-eye")):
+        return i + 1
+    leads = kind_of(lower) == "side" or lower in ("r", "l", "fellow")
+    return i + 2 if leads and i + 2 < stop and tokens[i + 1].lower in ("eye", "eyes") else i
+
+
+def _owns_or_grades(tagged: Tagged, i: int) -> bool:
+    """Tell whether the word at `i` states nothing of its own: "each about 1 cm", "baby's head"."""
+    lower = tagged.tokens[i].lower
+    owner = lower.endswith("'s") and lower[:-2] in words("classes.patient")
+    return owner or (is_adverb(lower) and i + 1 in tagged.marks)
+
+
+def _only_points(tagged: Tagged, i: int, stop: int) -> bool:
+    """Tell whether "2nd", "second" before a finding or "separate" behind a number only tells which or how apart."""
+    lower = tagged.tokens[i].lower
+    if i + 1 >= stop:
+        return False
+    if lower == "clear":
+        # "clear lungs", but "clear cell carcinoma"
+        return tagged.tokens[i + 1].lower not in ("cell", "cells")
+    if lower in _ORDINALS or (lower[0].isdigit() and lower.endswith(("st", "nd", "rd", "th"))):
+        return category_of(tagged.tokens[stop - 1].lower) == "finding" and i + 2 == stop
+    return lower in _APART and i > 0 and after_number(tagged, i - 1) == i
+
+
+_ORDINALS = frozenset("first second third fourth fifth sixth last next previous".split())
+_ERUPTIONS = frozenset(
+    "rash rashes eruption eruptions lesion lesions patch patches exanthem erythema area areas".split()
+)
+_NAMED_PARTS = frozenset("lobe lobes pole poles horn horns".split())
+_APART = frozenset("distinct separate discrete individual different more additional further other".split())
+
+
 def read_modifier(tagged: Tagged, i: int, stop: int) -> tuple[int, str]:
     """Return (index after, kind) of the modifier at token `i`; the kind is "" where there is none."""
     tokens = tagged.tokens
@@ -155,6 +202,9 @@ def read_modifier(tagged: Tagged, i: int, stop: int) -> tuple[int, str]:
     kind = kind_of(lower)
     if lower in ("r", "l", "r/l", "l/r") and tokens[i].text.isupper() and i + 1 < stop:
         return i + 1, "side"
+    if lower == "macular" and i + 1 < stop and tokens[stop - 1].lower not in _ERUPTIONS:
+        # "macular scar": of the macula; "macular rash": flat.
+        return i, ""
     if lower == "as" or (kind == "side" and lower in ("od", "os") and not tokens[i].text.isupper()):
         return i, ""
     if kind == "side" and tokens[i + 1 : i + 3] and tokens[i + 1].lower == "and" and i + 3 <= stop + 2:
@@ -194,20 +244,22 @@ def _belongs_to_name(tagged: Tagged, i: int, end: int, stop: int) -> bool:
         )
     if kind_of(lower) != "direction":
         return False
+    if following in ("cruciate", "communicating", "choroidal", "cingulate", "commissure"):
+        return True
     if lower in _FIXED_AXES and any(t.lower in _FIXED_HEADS for t in tagged.tokens[end:stop]):
         # "superficial femoral artery", "superior temporal vein occlusion"
         return True
     if end in tagged.name_at:
         return False
     if lower in ("nasal", "temporal", "radial", "ulnar", "lingual", "buccal", "palmar", "plantar", "labial", "deep"):
-        return head not in words("classes.partitive_direction") or head in ("lobe", "lobes")
+        return head not in words("classes.partitive_direction") or head in _NAMED_PARTS
     return head in words("classes.name_heads") and category_of(head) != "finding"
 
 
 def may_trail(tagged: Tagged, i: int) -> bool:
     """Tell whether a token may stand behind the noun that it modifies and is no noun itself."""
     lower = tagged.tokens[i].lower
-    if lower in LEVELS or (kind_of(lower) == "side" and lower != "both"):
+    if lower in LEVELS or lower in EXTREMES or (kind_of(lower) == "side" and lower != "both"):
         return True
     if kind_of(lower) == "place" and tagged.tokens[i].text.isupper():
         # "pneumonia RLL"

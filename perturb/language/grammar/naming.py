@@ -8,11 +8,15 @@ from robustness.perturb.language.grammar.places import is_place_phrase, read_loc
 from robustness.perturb.language.grammar.state import Target
 from robustness.perturb.language.grammar.vocabulary import is_adverb, is_descriptive, kind_of, words
 
-_AMOUNTS = frozenset("cluster clusters group groups patch patches evidence amount amounts volume quantity".split())
+_AMOUNTS = frozenset(
+    "cluster clusters group groups patch patches evidence amount amounts volume quantity string strings chain chains "
+    "row crop crops array".split()
+)
 
 
 _FRACTIONS = frozenset("one-third two-thirds one-half one-quarter three-quarters one-fifth two-fifths".split())
 _ENDS = frozenset("tip tips end ends edge edges border borders base rim wall walls side sides stalk".split())
+_KEYS = frozenset("side laterality location site size colour color shape margin margins texture number count".split())
 _DEGREES = frozenset("high low increased decreased reduced raised abnormal intermediate loss".split())
 
 
@@ -88,6 +92,8 @@ class Naming(Headings):
             if phrase.category != "picture":
                 return
             self._modify([m for m in phrase.mods if m.kind in ("quality", "measure")], "scan")
+            return
+        if following in (":", "=") and self.targets and head in _KEYS:
             return
         if head == "eye" and following == ":":
             self._eye(phrase)
@@ -209,6 +215,9 @@ class Naming(Headings):
         if self.predicate and opening in ("a", "an") and phrase.category != "anatomy":
             # "the lesion is a benign naevus"
             self._modify(phrase.mods, "target")
+            return
+        if phrase.category == "" and self._is_place_word(phrase):
+            self._add("place", *self._chars(phrase.name))
             return
         sided = phrase.category == "" and any(m.kind == "side" for m in phrase.mods) and last.category == "finding"
         if (

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from robustness.perturb.language.grammar.modifier_words import (
+    EXTREMES,
     LEVELS,
     QUOTES,
     Mod,
     after_number,
+    after_quotes,
     is_modifier_word,
     is_number_at,
     is_participle,
-    is_quoted,
     may_trail,
     read_modifier,
     read_modifiers,
@@ -62,7 +63,7 @@ def read_phrase(tagged: Tagged, i: int, hi: int) -> Phrase:
 def _extent(tagged: Tagged, i: int, hi: int) -> tuple[int, int]:
     """Return the index after the phrase's last token; commas and "and" between modifiers belong to it."""
     tokens, tags = tagged.tokens, tagged.tags
-    named = False
+    named, opens = False, -1
     first = i
     while i < hi:
         if i in tagged.name_at:
@@ -72,12 +73,15 @@ def _extent(tagged: Tagged, i: int, hi: int) -> tuple[int, int]:
         if i in tagged.counts and not named:
             i = tagged.counts[i]
             continue
-        if tags[i] == "sign" and tokens[i].lower in QUOTES and not named:
+        if tags[i] == "sign" and tokens[i].lower in QUOTES and not named and opens < 0:
+            opens = i
             i += 1
             continue
-        if tags[i] == "sign" and tokens[i].lower in QUOTES and is_quoted(tagged, i - 2):
+        if tags[i] == "sign" and tokens[i].lower in QUOTES and opens >= 0:
+            if after_quotes(tagged, opens) != i + 1:
+                break
             i += 1
-            named = False
+            named, opens = False, -1
             continue
         if tags[i] == "sign":
             if named or i == first or not _modifies_on(tagged, i, hi):
@@ -173,7 +177,7 @@ def _is_noun_use(tagged: Tagged, i: int, hi: int, *, named: bool) -> bool:
     if named:
         following = tagged.tags[i + 1] if i + 1 < hi else "sign"
         marks = tagged.tokens[i].lower in words("classes.request_mark")
-        return marks and before == "word" and following in ("sign", "preposition", "auxiliary")
+        return marks and before == "word" and following in ("sign", "preposition", "auxiliary", "relation")
     return before == "determiner" or (before == "word" and bool(kind_of(tagged.tokens[i - 1].lower)))
 
 
@@ -205,6 +209,10 @@ def _postposed(tagged: Tagged, start: int, stop: int, mods: list[Mod]) -> int:
         return stop
     i = first
     while i < stop:
+        if tagged.tokens[i].lower in EXTREMES:
+            mods.append(Mod("location", tagged.tokens[i].start, tagged.tokens[i].stop))
+            i += 1
+            continue
         if tagged.tokens[i].lower in LEVELS or kind_of(tagged.tokens[i].lower) == "side":
             j = i
             while j < stop and (tagged.tokens[j].lower in LEVELS or kind_of(tagged.tokens[j].lower) == "side"):

@@ -95,12 +95,26 @@ def counts(tokens: Sequence[Token], is_free: Sequence[bool]) -> dict[int, int]:
     return stops
 
 
+_LOOSE = frozenset("lots plenty loads number multitude plethora abundance host majority".split())
+
+
+def _loosely(tokens: Sequence[Token], is_free: Sequence[bool], i: int) -> int:
+    """Return the index after "lots of", "a number of" at token `i`, or `i`."""
+    k = i + (tokens[i].lower in ("a", "an"))
+    leads = k > i or tokens[i].lower in ("lots", "plenty", "loads")
+    if not leads or k + 2 >= len(tokens) or tokens[k].lower not in _LOOSE or tokens[k + 1].lower != "of":
+        return i
+    return k + 2 if all(is_free[i : k + 2]) else i
+
+
 def _count(tokens: Sequence[Token], is_free: Sequence[bool], i: int) -> int:
     """Return the index after the number that begins at token `i`, or `i`."""
     if tokens[i].lower == "between" and i + 3 < len(tokens) and tokens[i + 2].lower == "and":
         # "between 3 and 5 polyps"; "between two vessels" is a relation.
         return i + 4 if _is_number(tokens, is_free, i + 1) and _is_number(tokens, is_free, i + 3) else i
     lower = tokens[i].lower
+    if (stop := _loosely(tokens, is_free, i)) > i:
+        return stop
     if lower == "half" and [t.lower for t in tokens[i + 1 : i + 3]] == ["a", "dozen"] and all(is_free[i : i + 3]):
         return i + 3
     if lower not in _bounds() and not _may_count(lower):

@@ -142,6 +142,10 @@ def read_quality(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple
         rest = [t.lower for t in tokens[i + 1 : i + 4]]
         if rest[:1] and (rest[0] in _Q_NOUNS or (rest[0] in ("image", "picture", "scan") and "quality" in rest[1:2])):
             return ("quality", start, i + 1)
+        listed = [t.lower for t in tokens[i + 1 : i + 7]]
+        if listed[:1] == [","]:
+            # "Rotated, underexposed AP radiograph"
+            rest = [w for w in listed if w != "," and w not in words("quality.before_picture")][:3]
         rest = [w for w in rest if w not in words("view.always") and w.upper() not in words("view.capitals")]
         near = [w for w in rest if w not in words("modality.before") and w not in words("modality.core")]
         scan = len(near) < len(rest) or (rest and rest[0] in words("classes.picture"))

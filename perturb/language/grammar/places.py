@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from robustness.perturb.language.grammar.noun_phrase import Phrase, read_phrase
@@ -9,11 +10,14 @@ from robustness.perturb.language.grammar.tagger import Tagged
 from robustness.perturb.language.grammar.vocabulary import kind_of, words
 
 _ROWS = frozenset("top bottom upper lower uppermost lowermost topmost bottommost lowest highest".split())
-_MIDDLE = frozenset("off-centre off-center centre center middle central mid centrally".split())
+_MIDDLE = frozenset("foreground background off-centre off-center centre center middle central mid centrally".split())
+_COMPASS = re.compile(r"(?:north|south)-?(?:east|west)(?:ern)?")
+# On its own a side with one of these is the picture's: "at the left edge".
+_OF_THE_PICTURE = frozenset("edge edges corner corners half halves column third".split())
 _SIDES = frozenset({"left", "right", "leftmost", "rightmost"})
 _FRAMES = frozenset(
     "half part side corner quadrant third portion region area edge border margin periphery end"
-    " ends zone hand section row rows quarter sides halves edges borders corners".split()
+    " ends zone hand section row rows quarter sides halves edges borders corners column columns".split()
 )
 _DEGREES = frozenset(
     "very extreme far exact dead precise absolute immediate most nearest just roughly about near".split()
@@ -34,6 +38,8 @@ class Placed(NamedTuple):
 def is_location_word(word: str) -> bool:
     """Tell whether a word (small letters) states a row, a column or the middle of an image."""
     if word in _MIDDLE:
+        return True
+    if _COMPASS.fullmatch(word):
         return True
     parts = word.split("-")
     if len(parts) > 1 and parts[-1] in ("hand", "most"):
@@ -75,6 +81,12 @@ def read_location(tagged: Tagged, phrase: Phrase, stop: int, modality: str) -> P
         if not rest:
             return Placed((("location", tokens[inside[0]].start, tokens[inside[-1]].stop, "target"),), stop)
         owner = "image"
+    if pictures == rest[:1] and len(rest) > 1 and all(is_location_word(tokens[k].lower) for k in rest[1:]):
+        # "at image left"
+        return Placed((("location", tokens[rest[1]].start, tokens[rest[-1]].stop, "target"),), stop)
+    if rest and all(kind_of(tokens[k].lower) == "direction" for k in rest) and _frame(tagged, stop)[1]:
+        # "the superior edge of the image"
+        return Placed((("location", tokens[rest[0]].start, tokens[rest[-1]].stop, "target"),), _frame(tagged, stop)[0])
     if side := _side_alone(tagged, inside, rest):
         return Placed((("side", *side, "target"),), stop)
     if rest and all(tokens[k].lower in ("both", "either", "all") for k in rest) and _frame(tagged, stop)[1]:
@@ -96,7 +108,13 @@ def read_location(tagged: Tagged, phrase: Phrase, stop: int, modality: str) -> P
         return Placed((("location", start, tokens[row - 1].stop, "target"),), row)
     if not frame and _is_zone(tagged, inside):
         return None
-    image = frame or owner in ("viewer", "observer", "image", "screen", "picture", "reader") or not set(parts) <= _SIDES
+    edged = tokens[inside[-1]].lower in _OF_THE_PICTURE
+    image = (
+        frame
+        or edged
+        or owner in ("viewer", "observer", "image", "screen", "picture", "reader")
+        or not set(parts) <= _SIDES
+    )
     if owner in ("patient", "subject"):
         first = next(k for k in inside if tokens[k].lower.endswith("'s"))
         return Placed((("side", tokens[first].start, tokens[inside[-1]].stop, "target"),), stop)
@@ -107,6 +125,12 @@ def read_location(tagged: Tagged, phrase: Phrase, stop: int, modality: str) -> P
     if modality in _SURFACE:
         return Placed((), stop)
     return Placed((("side", start, end, "target"),), stop)
+
+
+def sweep_at(tagged: Tagged, i: int, hi: int) -> int:
+    """Return the index after "left to right" at token `i`, or `i`; longer ends are places of their own."""
+    lower = [t.lower for t in tagged.tokens[i : min(hi, i + 3)]]
+    return i + 3 if len(lower) == 3 and lower[1] == "to" and {lower[0], lower[2]} <= _SIDES else i
 
 
 def _may_locate(lower: str) -> bool:

@@ -152,6 +152,9 @@ class Relations(Reading):
             phrase = read_phrase(tagged, stop + 1, hi)
             sides = {t.lower for t in tagged.tokens[stop + 1 : phrase.stop]} & {"left", "right"}
             return phrase.stop if sides and phrase.name is None else stop
+        if leads == "to" and verb.startswith(("narrow", "reduc", "thin", "flatten", "compress")):
+            # "narrowing the duct to a thread"
+            return read_phrase(tagged, stop + 1, hi).stop
         if leads in ("from", "to", "with") and verb.startswith(("separat", "connect", "divid", "join", "link")):
             phrase = read_phrase(tagged, stop + 1, hi)
             return phrase.stop if phrase.name is not None else stop

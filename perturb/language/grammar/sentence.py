@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from robustness.perturb.language.grammar.modifier_words import is_participle, is_quoted
+from robustness.perturb.language.grammar.modifier_words import after_quotes, is_participle
 from robustness.perturb.language.grammar.noun_phrase import read_phrase
 from robustness.perturb.language.grammar.scope import Scope
 from robustness.perturb.language.grammar.state import Found
@@ -36,7 +36,7 @@ class Grammar(Scope):
         if kind == "sign":
             if self._side_in_brackets(i, hi):
                 return i + 3
-            return self._phrase(i, hi) if is_quoted(tagged, i) else self._sign(i)
+            return self._phrase(i, hi) if after_quotes(tagged, i) else self._sign(i)
         if i in tagged.marks and kind != "measure":
             return self._mark(i)
         if kind in ("measure", "scan", "clock", "level", "patient") and i not in tagged.marks:
@@ -62,6 +62,9 @@ class Grammar(Scope):
             return self._certain(i, last, hi)
         if kind == "negation":
             return self._negation(i, hi)
+        if token.text in ("L", "R", "Lt", "Rt", "RE", "LE", "OD", "OS") and self._between_signs(i, hi):
+            self._add("side", token.start, token.stop)
+            return i + 1
         return self._linked(i, hi)
 
     def _verb_like(self, i: int, hi: int) -> int:
@@ -138,6 +141,11 @@ class Grammar(Scope):
         if lower.endswith("ing") and "-" not in lower and lower not in words("classes.ing_noun"):
             return following in ("determiner", "preposition", "word")
         return is_participle(lower) and following in ("preposition", "with") and not kind_of(lower)
+
+    def _between_signs(self, i: int, hi: int) -> bool:
+        """Tell whether the token at `i` stands alone behind a target: "kidney, L"."""
+        tokens = self.tagged.tokens
+        return bool(self.targets) and tokens[i - 1].lower in (",", ";") and (i + 1 == hi or not tokens[i + 1].is_word)
 
     def _side_in_brackets(self, i: int, hi: int) -> bool:
         """Read "kidney (R)"."""

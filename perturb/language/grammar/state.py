@@ -11,6 +11,8 @@ from robustness.perturb.language.grammar.tagger import Tagged, tag
 from robustness.perturb.language.grammar.tokens import tokenize
 from robustness.perturb.language.grammar.vocabulary import category_of, kind_of, words
 
+_ADJECTIVES = ("al", "ar", "ed", "ic", "ing", "ish", "ive", "ous", "upt", "ent", "ant", "y", "less", "ful")
+
 
 class Found(NamedTuple):
     """One reading at characters [start, stop)."""
@@ -86,7 +88,7 @@ class Reading:
         """Tell whether place words behind a target, without a preposition, are certain: two axes or a named owner."""
         return any(
             kind == "location"
-            or (kind == "side" and ("'" in (value := self.text[start:stop]) or value.endswith("side")))
+            or (kind == "side" and ("'" in (value := self.text[start:stop]) or value.endswith(("side", "sides"))))
             for kind, start, stop, _ in placed.spans
         )
 
@@ -103,9 +105,16 @@ class Reading:
             if head in words(f"classes.{kind}_noun"):
                 adjective = any(m.kind not in ("side", "direction", "number", "place", "measure") for m in phrase.mods)
                 if head in words("classes.edge_of_body"):
-                    return kind if adjective else ""
+                    return kind if adjective or self._has_an_unknown_adjective(phrase) else ""
                 return kind if phrase.mods or phrase.name[1] - phrase.name[0] > 1 else ""
         return ""
+
+    def _has_an_unknown_adjective(self, phrase: Phrase) -> bool:
+        """Tell whether "abrupt edges" has two words of which the first names nothing."""
+        if phrase.name is None or phrase.name[1] - phrase.name[0] != 2:
+            return False
+        first = self.tagged.tokens[phrase.name[0]].lower
+        return not category_of(first) and first.endswith(_ADJECTIVES)
 
     def _by_noun(self, phrase: Phrase) -> None:
         """Take "irregular margins" as a margin: the words before the noun, and the noun."""

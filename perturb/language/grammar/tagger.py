@@ -13,7 +13,7 @@ from robustness.perturb.language.grammar.numerals import counts
 from robustness.perturb.language.grammar.scan import scans
 from robustness.perturb.language.grammar.tokens import Token, match_phrase, tokenize
 from robustness.perturb.language.grammar.verbs import finite_forms, is_finite_here, relating_at, verb_at
-from robustness.perturb.language.grammar.vocabulary import kind_of, names_by_first, words
+from robustness.perturb.language.grammar.vocabulary import is_adverb, kind_of, names_by_first, words
 from robustness.perturb.language.ontology.modifiers import modifiers
 from robustness.perturb.language.ontology.terms import Term
 
@@ -166,6 +166,9 @@ def _phrases(
                 tags[i:end] = ["filler"] * (end - i)
                 stop = end
                 break
+            if end == i + 1 and parts[0] in _COATS and (end == len(tokens) or not tokens[end].is_word):
+                # "with a sticky coating"
+                continue
             if end == i + 1 < len(tokens) and tokens[end].lower == "of" and parts[0].endswith("ing"):
                 # "thinning of the wall" names a finding.
                 continue
@@ -192,6 +195,11 @@ def _small_words(tokens: Sequence[Token], tags: list[str], spans: dict[int, int]
             tags[i - 1 : i + 1] = ["filler"] * 2
         elif lower == "about" and tags[i] == "word" and tags[i - 1] == "word" and after in ("the", "its", "both"):
             tags[i], spans[i] = "relation", i + 1
+        elif lower == "outlined" and tags[i] == "position" and is_adverb(before) and not tokens[i + 1].is_word:
+            # "sharply outlined, pink"
+            tags[i] = "word"
+        elif lower == "of" and after == "interest" and tags[i - 1] == "word":
+            tags[i - 1 : i + 2] = ["filler"] * 3
         elif lower == "marked" and tags[i] == "position" and tags[i + 1] == "word":
             tags[i] = "word"
 
@@ -231,9 +239,12 @@ def _class_of(lower: str) -> str:
     return "word"
 
 
+_COATS = frozenset("coating covering lining filling opening crossing capping cuffing thinning narrowing".split())
 _A_LITTLE = frozenset("little bit touch tad shade fraction".split())
 _DIGIT = re.compile(
-    r"\d|\b(?:grade|stage|segment|level|type|class|zone|station|fields?|hpfs?|clock|[ivx]{1,4}[a-f]?)\b", re.IGNORECASE
+    r"\d|\b(?:half|quarter|one|two|three|four|five|six|seven|eight|nine|ten)-"
+    r"|\b(?:grade|stage|segment|level|type|class|zone|station|fields?|hpfs?|clock|[ivx]{1,4}[a-f]?)\b",
+    re.IGNORECASE,
 )
 _BOUNDS = frozenset({"under", "over", "above", "below", "around", "beyond"})
 _BE = frozenset({"is", "are", "was", "were", "may", "might", "seems", "appears", "has", "have"})

@@ -78,6 +78,7 @@ _SUFFIXES = (
             "-outlined",
         ),
     ),
+    ("texture", ("-scaled", "-coated", "-crusted", "-covered", "-lined", "-streaked", "-speckled", "-studded")),
     ("texture", ("-walled", "-containing", "-filled", "-textured", "-surfaced")),
     ("texture", ("less",)),
     ("side", ("-sided",)),
@@ -95,7 +96,7 @@ _DIRECTION = re.compile(
     rf"(?:antero|postero|supero|infero|dorso|ventro|cranio|caudo|medio|latero)-?(?:{_AXIS}|septal)(?:ly)?"
     rf"|(?:{_AXIS})(?:ly|most|wards?)|(?:{_AXIS})-(?:{_AXIS})"
 )
-_EDGE = re.compile(r"(?:defined|circumscribed|demarcated|delineated|marginated|bounded|delimited)$")
+_EDGE = re.compile(r"(?:defined|outlined|circumscribed|demarcated|delineated|marginated|bounded|delimited)$")
 _FINDING = re.compile(
     r"(?:oma|omas|omata|itis|osis|oses|iasis|megaly|cele|celes|ectasis|ectasia|pathy|opathies|penia|rrhage|rrhages|"
     r"lith|liths|emia|aemia|plasia|malacia|algia|thorax|noma|sclerosis|trauma|edema|oedema|infarct|infarcts|ption)$"
