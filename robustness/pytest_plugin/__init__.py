@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from robustness.gates.assertion_settings import provide
-from robustness.pytest_plugin.settings import POLICIES, _fail, _path_option, in_root, marker_of, note_run, settings_of
+from robustness.pytest_plugin.settings import (
+    POLICIES,
+    _fail,
+    _path_option,
+    in_one_line,
+    in_root,
+    marker_of,
+    note_run,
+    settings_of,
+)
 
 if TYPE_CHECKING:
     from robustness.gates.baselines import Baseline
@@ -104,7 +113,7 @@ def robustness_run(request: pytest.FixtureRequest) -> Run:
     config, marked = request.config, marker_of(request.node)
     if marked.get("plan"):
         factory = request.getfixturevalue("robustness_audit")
-        audited: Run = factory(marked["plan"])
+        audited: Run = in_one_line("robustness_run", lambda: factory(marked["plan"]))
         return audited
     path = marked.get("run") or _path_option(config, "robustness_run")
     if not path:
@@ -112,7 +121,7 @@ def robustness_run(request: pytest.FixtureRequest) -> Run:
             "robustness_run: expected a run; use --robustness-run RUN, robustness_run in the ini file, or "
             '@pytest.mark.robustness(run="runs/x") or (plan="plan.toml")'
         )
-    run = open_run(in_root(config, path))
+    run = in_one_line("robustness_run", lambda: open_run(in_root(config, path)))
     note_run(config, run)
     return run
 
@@ -132,4 +141,5 @@ def robustness_baseline(request: pytest.FixtureRequest) -> Run | Baseline | Path
         return settings.baseline
     from robustness.workflows.run import open_run
 
-    return load_baseline(settings.baseline) if is_baseline(settings.baseline) else open_run(settings.baseline)
+    read = load_baseline if is_baseline(settings.baseline) else open_run
+    return in_one_line("robustness_baseline", lambda: read(settings.baseline))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import pytest
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from robustness.runs.stored import StoredRun
 
 
+T = TypeVar("T")
 POLICIES = ("fail", "skip", "warn")
 
 
@@ -55,6 +57,17 @@ def marker_of(item: pytest.Item) -> dict[str, Any]:
 
 def _fail(message: str) -> NoReturn:
     pytest.fail(message, pytrace=False)
+
+
+def in_one_line(what: str, opening: Callable[[], T]) -> T:
+    """Return what `opening` does; a user's mistake fails the test with its message alone."""
+    from robustness.errors import RobustnessError
+
+    try:
+        return opening()
+    except RobustnessError as error:
+        message = f"{what}: {error}"
+    _fail(message)
 
 
 def in_root(config: pytest.Config, path: str | Path) -> Path:

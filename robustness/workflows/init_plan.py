@@ -41,7 +41,9 @@ class DataFolder:
     @property
     def subject(self) -> str | None:
         """The key that seems to name the patient, where it is not the one that readers take by themselves."""
-        if any(key in ("subject", "subject_id") for key in self.keys):
+        from robustness.runners.data.records import SUBJECT_KEYS
+
+        if any(key in SUBJECT_KEYS for key in self.keys):
             return None
         return next((key for key in self.keys if any(word in key.lower() for word in _SUBJECT_WORDS)), None)
 

@@ -53,8 +53,9 @@ def splits_of(folder: Path) -> list[str]:
     annotations = folder / "anns"
     if not annotations.is_dir():
         files = sorted(p.name for p in folder.iterdir())
-        tables = [name for name in files if name.endswith((".csv", ".parquet"))]
-        hint = f"; to read a manifest pass its path ({tables[0]})" if tables else ""
+        tables = [name for name in files if name.endswith((".csv", ".tsv", ".parquet", ".pq"))]
+        named = f" ({tables[0]})" if tables else ", with the columns image and mask"
+        hint = f"; where images lie otherwise pass the path of a table of cases{named}"
         raise InputError(f"data: expected folders images, masks and anns in {folder}, found {listing(files)}{hint}")
     names = sorted(p.stem for p in annotations.glob("*.json"))
     if not names:

@@ -10,9 +10,8 @@ from robustness.errors import CaseError
 from robustness.files import sha256_file
 from robustness.runners.data.options import ReadingOptions
 from robustness.runners.data.pixels import PixelReader
-from robustness.runners.data.records import Record
+from robustness.runners.data.records import SUBJECT_KEYS, Record
 from robustness.runners.data.set_scale import SetScale
-from robustness.runners.data.subjects import DEFAULT_KEYS
 from robustness.types import Case, CaseInfo, DataContext
 
 MISSING = "missing"
@@ -160,7 +159,7 @@ class Dataset(Sequence[Case]):
 
         `origin_subjects` are the subjects that the data itself names, whatever the unit of inference is.
         """
-        named = {record.states(key) for record in self._records for key in DEFAULT_KEYS} - {""}
+        named = {record.states(key) for record in self._records for key in SUBJECT_KEYS} - {""}
         return {
             **self.spec(),
             "name": self.name,

@@ -64,7 +64,8 @@ def load_dataset(
         split: which annotation file, or which value of the manifest's `split` column.
         prompt: the prompt key (p0..p9), or the manifest's column.
         subject: how patients are known: "image", a key of the entries, or "regex:PATTERN" on the image name; None means
-            the key `subject` (manifest: `subject_id`) where the data has it, else each image (`subject_is_image`).
+            the first of `subject`, `subject_id`, `patient_id`, `participant_id` and `PatientID` that the data has, else
+            each image (`subject_is_image`).
         choose: "all" keeps every listed text of a case; "seeded" picks one for each case from `seed` and its id.
         seed: for `choose="seeded"`.
         limit: keep the first cases only.

@@ -65,7 +65,8 @@ def read_table(path: Path) -> pd.DataFrame:
     if missing:
         columns = listing(map(str, table.columns))
         raise InputError(
-            f"data: expected columns image, mask, prompt in {path}, found {columns}; {missing[0]!r} is missing"
+            f"data: expected columns image, mask, prompt in {path}, found {columns}; {missing[0]!r} is missing: "
+            "give these names to the columns that hold the files (volumes need no prompt)"
         )
     if table.empty:
         raise InputError(f"data: expected at least one row in {path}, found none")
@@ -236,8 +237,7 @@ def _merged(records: Sequence[Record]) -> list[Record]:
 
 def _same_case(one: Record, other: Record) -> bool:
     mine, theirs = (
-        (r.image_name, r.mask_name, r.target, r.modality, r.spacing_mm, r.states("subject"), r.states("subject_id"))
-        for r in (one, other)
+        (r.image_name, r.mask_name, r.target, r.modality, r.spacing_mm, r.stated_subject) for r in (one, other)
     )
     # As text, so that two missing values are equal.
     return mine == theirs and {k: str(v) for k, v in one.extra.items()} == {k: str(v) for k, v in other.extra.items()}

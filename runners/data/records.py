@@ -14,6 +14,9 @@ from robustness.limits import limits
 from robustness.results import case_id_of
 from robustness.runners.data.masks.source import MaskSource
 
+# Keys and columns that name the patient, the first that is stated counts. `participant_id` is that of BIDS.
+SUBJECT_KEYS = ("subject", "subject_id", "patient_id", "participant_id", "PatientID")
+
 
 @dataclass(frozen=True, slots=True)
 class SliceAddress:
@@ -75,6 +78,11 @@ class Record:
             if not is_absent(source.get(key)):
                 return str(source[key]).strip()
         return ""
+
+    @property
+    def stated_subject(self) -> str:
+        """Whom the entry says that it shows, or ""."""
+        return next(filter(None, map(self.states, SUBJECT_KEYS)), "")
 
     def same_content(self, other: Record) -> bool:
         """Tell whether two entries say the same about the same files."""

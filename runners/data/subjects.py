@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from robustness.errors import InputError, suggest
-from robustness.runners.data.records import Record, listing
+from robustness.runners.data.records import SUBJECT_KEYS, Record, listing
 from robustness.runners.data.volumes.open import stem_of
-
-DEFAULT_KEYS = ("subject", "subject_id")
 
 # Folders that hold what many patients have in common (imagesTr and labelsTr), and are no patient's.
 _OF_A_SET = re.compile(
@@ -37,14 +35,14 @@ def subjects_of(records: Sequence[Record], image_ids: Mapping[str, str], *, subj
         records: the entries.
         image_ids: the id of each image name.
         subject: "image"; a key that every entry states; "regex:PATTERN" searched in the image name (group 1, or the
-            whole match); None for the key `subject` (or `subject_id`) where the data has it, else each image.
+            whole match); None for the first of SUBJECT_KEYS that the data has, else each image.
 
     Raises:
         InputError: a key that is missing in an entry, a pattern that is wrong or does not match an image name.
     """
     by_image = [image_ids[record.image_name] for record in records]
     if subject is None:
-        key = next((key for key in DEFAULT_KEYS if any(record.states(key) for record in records)), None)
+        key = next((key for key in SUBJECT_KEYS if any(record.states(key) for record in records)), None)
         return Subjects(by_image, True) if key is None else _by_key(records, key)
     if subject == "image":
         return Subjects(by_image, True)

@@ -114,7 +114,7 @@ def _unlimited(rule: SliceRule) -> SliceRule:
 
 def _subject(record: Record, header: Header, options: ReadingOptions) -> str:
     """Return whom a volume shows: as the data state, else the header's patient, else what folders and names tell."""
-    stated = record.states("subject") or record.states("subject_id") or header.patient
+    stated = record.stated_subject or header.patient
     if not stated:
         options.cache.remark(record.image_name, _NAMELESS)
     return stated or subject_of_path(record.image_path, record.image_name)

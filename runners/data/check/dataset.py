@@ -111,7 +111,7 @@ def known_subjects(splits: Mapping[str, Sequence[Record]], subject: str | None) 
         try:
             units = subjects_of(records, image_ids(records), subject=subject)
         except InputError as error:
-            own = {r.case_id: r.states("subject") or r.states("subject_id") for r in records}
+            own = {r.case_id: r.stated_subject for r in records}
             subjects[name] = own
             if subject is not None:
                 findings.append(Finding("error", "subject_missing", str(error), name))

@@ -54,7 +54,7 @@ def _names(split: str, records: list[Record]) -> Iterator[Finding]:
 
 
 def _texts(record: Record) -> list[str]:
-    subject = record.states("subject") or record.states("subject_id")
+    subject = record.stated_subject
     return list(dict.fromkeys(text for text in (record.image_name.partition("#")[0], subject) if text))
 
 

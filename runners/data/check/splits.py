@@ -10,7 +10,7 @@ from robustness.perturb.modality import canonical_modality
 from robustness.runners.data import benchmark_folder
 from robustness.runners.data.check.findings import Finding, Splits
 from robustness.runners.data.dataset import MISSING, sha256_or_missing
-from robustness.runners.data.subjects import DEFAULT_KEYS
+from robustness.runners.data.records import SUBJECT_KEYS
 
 Subjects = Mapping[str, Mapping[str, str]]
 
@@ -49,7 +49,7 @@ def _subjects(splits: Splits, subjects: Subjects) -> Iterator[Finding]:
         message = "no entry names its subject: each image counts as one; add subject, or a regex on the image name"
         yield Finding("warning", "no_subject", message)
         return
-    key = next((key for key in DEFAULT_KEYS if any(record.states(key) for record in records)), None)
+    key = next((key for key in SUBJECT_KEYS if any(record.states(key) for record in records)), None)
     without = [record for record in records if key and not record.states(key)]
     if without:
         message = f"{len(without)} of {len(records)} entries lack {key!r} (first: {without[0].where})"

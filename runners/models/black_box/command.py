@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -33,6 +35,19 @@ from robustness.types import Image
 PLACES = ("{input}", "{output}")
 _MAX_INSTANCES = 256
 _SAID = 300
+# A program that reads another one: results are called by the one that is read.
+_INTERPRETER = re.compile(r"(python|pypy)[\d.]*w?|bash|sh|rscript|julia|node|perl", re.IGNORECASE)
+_SCRIPTS = (".py", ".pyz", ".sh", ".r", ".jl", ".js", ".mjs", ".pl")
+
+
+def program_name(command: Sequence[str]) -> str:
+    """Return what results call a command: its program, or what an interpreter is to run (a script, `-m MODULE`)."""
+    own = Path(command[0]).stem
+    if not _INTERPRETER.fullmatch(own):
+        return own
+    scripts = [Path(argument).stem for argument in command[1:] if Path(argument).suffix.lower() in _SCRIPTS]
+    modules = [module for option, module in pairwise(command) if option == "-m"]
+    return next(iter((*scripts, *modules, own)))
 
 
 @dataclass(frozen=True)
@@ -188,7 +203,7 @@ class CommandModel(BlackBoxEntry):
         hashes = file_hashes(list(command), checked_files(options.get("files", [])))
         return calling(
             Command(tuple(command), timeout_s, retries, image_size or 0, program),
-            name=Path(command[0]).stem,
+            name=program_name(command),
             threshold=threshold,
             image_size=image_size,
             provenance={"command": list(command), "files": hashes, **({"persistent": True} if persistent else {})},

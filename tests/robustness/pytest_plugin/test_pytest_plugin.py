@@ -125,6 +125,20 @@ class TestWhichRun:
         result.assert_outcomes(errors=1)
         assert "use --robustness-run RUN, robustness_run in the ini file" in text(result)
 
+    def test_a_run_plan_or_baseline_that_is_not_there_is_one_line_without_a_traceback(self, suite):
+        for fixture, options in (
+            ("robustness_run", {"run": "runs/none"}),
+            ("robustness_run", {"plan": "none.toml"}),
+            ("robustness_baseline", {"baseline": "baselines/none"}),
+        ):
+            ((key, value),) = options.items()
+            result = suite(f"@pytest.mark.robustness({key}={value!r})\ndef test_it({fixture}):\n    pass\n")
+            result.assert_outcomes(errors=1)
+            assert f"{fixture}: " in text(result)
+            assert "none" in text(result)
+            assert text(result).count("expected") == 1
+            assert "raise " not in text(result)
+
     def test_a_marker_with_an_unknown_key_is_an_error(self, suite):
         result = suite(f"@pytest.mark.robustness(runs='x')\n{self.CODE}")
         result.assert_outcomes(errors=1)

@@ -59,13 +59,13 @@ def test_what_lies_there_is_written_down(data: Path, tmp_path: Path) -> None:
 
 
 def test_a_table_is_found_in_its_folder_and_its_patient_column_taken(data: Path, tmp_path: Path) -> None:
-    table_of(data, prompt="one polyp", patient_id=list("aabbcc"))
+    table_of(data, prompt="one polyp", patient_number=list("aabbcc"))
     shutil.rmtree(data / "anns")
     found = look(data)
-    assert (found.path.name, found.prompts, found.subject) == ("cases.csv", ("prompt",), "patient_id")
+    assert (found.path.name, found.prompts, found.subject) == ("cases.csv", ("prompt",), "patient_number")
     plan, dataset = write_plan(data, tmp_path / "plan.toml")
     assert dataset.facts()["n_subjects"] == 3
-    assert load_plan(plan).data[0].subject == "patient_id"
+    assert load_plan(plan).data[0].subject == "patient_number"
 
 
 def test_without_patients_the_plan_says_so(data: Path, tmp_path: Path) -> None:

@@ -338,7 +338,10 @@ class TestBadFolders:
 
     def test_a_folder_without_annotations_points_at_its_manifest(self, tmp_path: Path) -> None:
         (tmp_path / "cases.csv").write_text("image,mask,prompt\n")
-        with pytest.raises(InputError, match=r"found cases.csv; to read a manifest pass its path"):
+        with pytest.raises(
+            InputError,
+            match=r"found cases.csv; where images lie otherwise pass the path of a table of cases .cases.csv",
+        ):
             load_dataset(tmp_path)
 
     def test_a_folder_without_images(self, folder: Path) -> None:

@@ -107,6 +107,19 @@ class TestTexts:
             load_dataset(path, prompt="captoin")
 
 
+class TestPatientColumns:
+    @pytest.mark.parametrize("column", ["subject", "subject_id", "patient_id", "participant_id", "PatientID"])
+    def test_two_images_of_one_patient_are_one_unit(self, tmp_path: Path, column: str) -> None:
+        rows = [row(number, **{column: "p1" if number < 3 else "p2"}) for number in (1, 2, 3)]
+        data = load_dataset(write(tmp_path, rows))
+        assert [info.subject_id for info in data.infos] == ["p1", "p1", "p2"]
+        assert not data.subject_is_image
+
+    def test_the_first_of_two_columns_counts(self, tmp_path: Path) -> None:
+        rows = [row(1, patient_id="hospital-7", subject_id="007")]
+        assert load_dataset(write(tmp_path, rows)).infos[0].subject_id == "007"
+
+
 class TestFiles:
     def test_a_semicolon_table_is_understood(self, tmp_path: Path) -> None:
         path = write(tmp_path, [row(1, "a polyp, left")])
@@ -123,7 +136,7 @@ class TestFiles:
     @pytest.mark.parametrize(
         ("text", "message"),
         [
-            ("image,prompt\na,b\n", "'mask' is missing"),
+            ("image,prompt\na,b\n", "'mask' is missing: give these names to the columns"),
             ("image,mask,prompt\n", "expected at least one row"),
             ("image,mask,prompt\n,m.png,x\n", "expected a path under 'image' in cases.csv row 1"),
             ("image,mask\na,b\n", "data: expected a column prompt"),

@@ -251,6 +251,19 @@ class TestCommand:
         with pytest.raises(InputError, match=r"command|retries"):
             load_model("command", **options)
 
+    @pytest.mark.parametrize(
+        ("command", "name"),
+        [
+            (["bin/vendor_a.exe", "{input}", "{output}"], "vendor_a"),
+            (["python3.11", "-u", "own/predict.py", "{input}", "{output}"], "predict"),
+            (["/usr/bin/python", "-m", "vendor.predict", "{input}", "{output}"], "vendor.predict"),
+            (["Rscript", "--vanilla", "predict.R", "{input}{output}"], "predict"),
+            (["bash", "-c", "predict {input} {output}"], "bash"),
+        ],
+    )
+    def test_results_call_it_by_the_program_and_not_by_its_interpreter(self, command, name):
+        assert load_model("command", command=command).name == name
+
     def test_an_absent_program_is_told(self):
         model = load_model("command", command=["no-such-program-here", "{input}", "{output}"])
         with pytest.raises(InputError, match="cannot be started"):
