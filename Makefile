@@ -82,7 +82,7 @@ docs: $(READY)  ## Write docs/cli.md again, build the site into build/site witho
 	@$(BIN)/python .ci/cli_docs.py docs/cli.md
 	@echo "make: building the site into build/site"
 	@$(BIN)/python .ci/typed_tree.py build/typed
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	@$(BIN)/python .ci/site_check.py build/site
 
 TOOLS := build/tools

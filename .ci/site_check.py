@@ -2,28 +2,36 @@
 
 Usage: python .ci/site_check.py build/site
 
-Blocks are tried in three ways. Python of the README, the tutorials and CONTRIBUTING is run by tests
-(`tests/robustness/test_docs.py`); commands of `robustness` are parsed here by the command line itself, plans and gates
-by their readers; other Python is compiled and its names looked up by a test. Text and output are shown only.
+Python and commands are run by `tests/robustness/test_code_blocks.py` in the order of the page; plans, gates and
+annotations are read by the product's readers. What cannot be run says why in a comment before it.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import sys
 import tempfile
 import tomllib
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urldefrag, urlsplit
 
 ROOT = Path(__file__).resolve().parents[1]
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-# What a block shows and a page does not bring: a network of the reader's, a run that a plugin opens.
-READERS_OWN = ("my_network", "robustness_run")
+# A block, and the comment on the line before it that says how it is checked otherwise than its like.
+BLOCK = re.compile(r"^(?:<!-- (not run|run by):(.*?)-->\n)?```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+FILE = re.compile(r"# ([\w./-]+\.(?:py|toml))\n")
+TREATMENTS = {
+    "run": "run by tests",
+    "parsed": "read by the product",
+    "compared": "compared with the commands' help",
+    "shown": "shown, the reason beside it",
+}
 _MODEL = {"model": {"name": "film-unet"}}
 _DATA = {"data": {"path": "data"}}
 
@@ -74,31 +82,85 @@ def documents() -> list[Path]:
     return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
-def blocks_by_treatment() -> Counter[str]:
-    """Return how many blocks of code are run, parsed by the product, compiled, or shown only.
+@dataclass(frozen=True)
+class Block:
+    """One block of code of a page: where it stands, its text, and what is done with it.
+
+    Attributes:
+        treatment: "run" (`tests/robustness/test_code_blocks.py`, or the test that a comment before it names), "parsed"
+            (a plan, gates or annotations, by the product's readers), "compared" (the commands' own help), "shown" (a
+            comment before it says why, its commands are parsed all the same), or "" where nothing of it is checked.
+        reason: what the comment before it says.
+        file: the name in its first line, where the block is a file.
+    """
+
+    page: Path
+    line: int
+    language: str
+    body: str
+    treatment: str
+    reason: str
+    file: str
+
+    @property
+    def commands(self) -> list[str]:
+        """The lines of a shell block, continued ones joined, without prompts and comments."""
+        lines = (line.removeprefix("$ ").strip() for line in self.body.replace("\\\n", " ").splitlines())
+        return [line for line in lines if line and not line.startswith("#")]
+
+
+def blocks_of(page: Path) -> Iterator[Block]:
+    """Yield the blocks of a page in order."""
+    text = page.read_text("utf-8")
+    for match in BLOCK.finditer(text):
+        kind, reason, language, body = match[1] or "", (match[2] or "").strip(), match[3], match[4]
+        named = FILE.match(body)
+        line = text.count("\n", 0, match.start()) + 1
+        yield Block(page, line, language, body, _treatment(page, kind, language), reason, named[1] if named else "")
+
+
+def _treatment(page: Path, kind: str, language: str) -> str:
+    if kind:
+        return {"not run": "shown", "run by": "run"}[kind]
+    if page.name == "cli.md":
+        return "compared"
+    return {"python": "run", "bash": "run", "toml": "parsed", "json": "parsed", "yaml": "parsed"}.get(language, "")
+
+
+def checked(block: Block) -> str:
+    """Read a block as far as it can be without running it; return its treatment.
 
     Raises:
-        Exception: what the command line or a reader says of a block that it cannot take.
+        Exception: what the command line or a reader says of a block that it cannot take; ValueError for a block that is
+            not checked and does not say why.
+    """
+    if not block.treatment or (block.treatment == "shown" and not block.reason):
+        raise ValueError("say why it is not run: <!-- not run: REASON --> on the line before it")
+    if block.language in ("bash", "console", "yaml"):
+        parse_commands("\n".join(block.commands))
+    if block.language == "python":
+        compile(block.body, block.page.name, "exec")
+    if block.language == "json":
+        json.loads(block.body)
+    if block.language == "toml" and block.treatment == "parsed":
+        parse_toml(block.body)
+    return block.treatment
+
+
+def blocks_by_treatment() -> Counter[str]:
+    """Return how many blocks of code are run, parsed by the product, compared, or shown with a reason.
+
+    Raises:
+        RuntimeError: a block does not hold; the message names the page and the line.
     """
     counted: Counter[str] = Counter()
-    for document in documents():
-        for language, body in BLOCK.findall(document.read_text("utf-8")):
+    for page in documents():
+        for block in blocks_of(page):
             try:
-                counted[_treatment(document, language, body)] += 1
+                counted[TREATMENTS[checked(block)]] += 1
             except (Exception, SystemExit) as error:
-                raise RuntimeError(f"{document.relative_to(ROOT)}: {error}\n{body}") from error
+                raise RuntimeError(f"{page.relative_to(ROOT)}:{block.line}: {error}\n{block.body}") from error
     return counted
-
-
-def _treatment(document: Path, language: str, body: str) -> str:
-    if language == "python":
-        runs = document.name in ("README.md", "CONTRIBUTING.md") or document.parent.name == "tutorials"
-        return "run" if runs and not any(name in body for name in READERS_OWN) else "compiled, names looked up"
-    if language in ("bash", "console"):
-        return "parsed by the product" if parse_commands(body) else "shown"
-    if language == "toml":
-        return "parsed by the product" if parse_toml(body) else "shown"
-    return "shown"
 
 
 def parse_commands(body: str) -> int:

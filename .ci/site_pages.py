@@ -7,6 +7,8 @@ is a file of the repository that is no page.
 from __future__ import annotations
 
 import re
+import runpy
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,17 @@ AUTHORS = {
     "robustness.metrics": ("MaskMetric", "DistanceMetric", "ShapeMetric", "MaskPair"),
     "robustness.runners": ("ModelEntry", "SplitNetwork", "Preprocess"),
 }
+# Rooms of the picture: centre of each box, and what it is.
+_BOXES = {
+    "compose": (360, 40, "robustness: workflows, cli, gates, runs, ...", "composes everything"),
+    "runners": (180, 150, "runners", "data, models, audits, training"),
+    "reports": (560, 150, "reports", "tables, figures, pages"),
+    "perturb": (180, 260, "perturb", "changes of prompts and images"),
+    "metrics": (560, 260, "metrics", "scores, intervals, verdicts"),
+    "language": (360, 370, "robustness: types, registry, results, plans, errors", "the language of all"),
+}
+_COMPOSING = ("__main__", "workflows", "cli", "gates", "runs", "forecasts", "pytest_plugin")
+_DRAWING = re.compile(r"<!-- not run: a drawing -->\n```\n.*?^```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[([^\]]+)\]\(((?:\.\./)+|docs/)?([^)#\s:]+)(#[^)\s]*)?\)")
 
 
@@ -41,6 +54,9 @@ def on_files(files: Files, config: Any) -> Files:
 def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Files) -> str:
     """Return the page with links that lead somewhere on the site."""
     parent = Path(page.file.src_uri).parent
+    if page.file.src_uri == "architecture.md":
+        # The repository shows the drawing in letters, which every viewer can.
+        markdown = _DRAWING.sub(lambda _: house(), markdown)
 
     def mended(match: re.Match[str]) -> str:
         text, up, target, anchor = match[1], match[2] or "", match[3], match[4] or ""
@@ -79,7 +95,13 @@ def perturbations() -> str:
         rows.append((f"`{name}`", folder, entry.target, levels, str(entry.expectation), first_line(entry)))
     header = ("name", "folder", "changes", "severity levels", "expectation", "what it does")
     lead = f"{len(rows)} entries, as `robustness list perturbations` prints them."
-    return f"# Perturbations\n\n{lead}\n\n{table(header, rows)}"
+    sheets = sorted((ROOT / "docs").glob("shifts-*.jpg"))
+    shown = "\n\n".join(
+        f"![{sheet.stem.removeprefix('shifts-')}: the changes of its devices at five severities](../{sheet.name})"
+        for sheet in sheets
+    )
+    made = "`robustness list perturbations --sheet` made these, one for each device; see [images](../images.md)."
+    return f"# Perturbations\n\n{lead}\n\n{table(header, rows)}\n{made}\n\n{shown}\n"
 
 
 def metrics() -> str:
@@ -153,3 +175,43 @@ def findings() -> str:
             header.append(line.lstrip("#").strip())
         parts += [f"## {script.stem.replace('_', ' ').replace('-', ' ')}", "", "\n".join(header), ""]
     return "\n".join(parts)
+
+
+def house() -> str:
+    """Return the picture of the rooms: an arrow for each room that imports another, with the number of such imports."""
+    edges = runpy.run_path(str(ROOT / ".ci" / "house.py"))["graph"](ROOT)
+    counts = Counter(
+        (_room(module), _room(other))
+        for module, others in edges.items()
+        for other in others
+        if _room(module) != _room(other)
+    )
+    arrows = []
+    for (one, other), count in sorted(counts.items()):
+        (x1, y1, *_), (x2, y2, *_) = _BOXES[one], _BOXES[other]
+        y1, y2 = (y1 + 24, y2 - 24) if y2 > y1 else (y1, y2)
+        x1, x2 = (x1, x2) if y2 != y1 else (x1 - 150, x2 + 150)
+        arrows.append(
+            f'<path d="M{x1} {y1}L{x2} {y2}" stroke="currentColor" opacity=".6" marker-end="url(#tip)"/>'
+            f'<text x="{x1 + (x2 - x1) * 0.35:g}" y="{y1 + (y2 - y1) * 0.35:g}" font-size="11">{count}</text>'
+        )
+    boxes = [
+        f'<rect x="{x - 170}" y="{y - 24}" width="340" height="48" rx="6" fill="none" stroke="currentColor"/>'
+        f'<text x="{x}" y="{y - 4}" text-anchor="middle" font-size="12" font-weight="bold">{name}</text>'
+        f'<text x="{x}" y="{y + 13}" text-anchor="middle" font-size="11">{what}</text>'
+        for x, y, name, what in _BOXES.values()
+    ]
+    tip = '<marker id="tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
+    title = "Rooms of the package and how many imports lead from one to another, counted in the sources"
+    return (
+        f'<svg viewBox="0 0 740 400" role="img" aria-label="{title}" fill="currentColor"><title>{title}</title>'
+        f'<defs>{tip}<path d="M0 0L8 4L0 8z"/></marker></defs>{"".join(arrows)}{"".join(boxes)}</svg>\n\n{title}.'
+    )
+
+
+def _room(module: str) -> str:
+    parts = module.split(".")
+    room = parts[1] if parts[0] == "robustness" and len(parts) > 1 else parts[0]
+    if room in _BOXES:
+        return room
+    return "compose" if room in _COMPOSING else "language"

@@ -54,7 +54,7 @@ def parse_prompt(
     Raises:
         InputError: `text` is longer than the limit; the work of reading grows in proportion to the length.
 
-    Example:
+    Examples:
         >>> [(a.kind, a.value) for a in parse_prompt("Left ventricular cavity of oval shape").attributes]
         [('target', 'Left ventricular cavity'), ('shape', 'oval')]
     """

@@ -141,5 +141,9 @@ def robustness_baseline(request: pytest.FixtureRequest) -> Run | Baseline | Path
         return settings.baseline
     from robustness.workflows.run import open_run
 
-    read = load_baseline if is_baseline(settings.baseline) else open_run
-    return in_one_line("robustness_baseline", lambda: read(settings.baseline))
+    path = settings.baseline
+
+    def read() -> Run | Baseline:
+        return load_baseline(path) if is_baseline(path) else open_run(path)
+
+    return in_one_line("robustness_baseline", read)

@@ -21,13 +21,16 @@ import torch.storage
 
 _SETS = {"set": set, "frozenset": frozenset}
 _INERT_BUILTINS = {"set", "frozenset", "dict", "list", "tuple", "complex", "bytearray", "bytes", "slice", "range"}
+_PATHS = {"Path", "PosixPath", "WindowsPath", "PurePath", "PurePosixPath", "PureWindowsPath"}
 _INERT_STDLIB = {
     "argparse": {"Namespace"},
     "collections": {"defaultdict", "Counter", "deque"},
     "copyreg": {"_reconstructor"},
     "datetime": {"datetime", "date", "time", "timedelta", "timezone"},
     "functools": {"partial"},
-    "pathlib": {"Path", "PosixPath", "WindowsPath", "PurePath", "PurePosixPath", "PureWindowsPath"},
+    "pathlib": _PATHS,
+    # Where Python 3.13 says that its paths live.
+    "pathlib._local": _PATHS,
     "_codecs": {"encode"},
 }
 _INERT_FUNCTIONS = {

@@ -1,4 +1,4 @@
-"""The documents say what is: commands exist, examples run, the reference page is current."""
+"""The documents say what is: commands exist, examples run, the reference page is current, words keep to the list."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("perturb", "metrics", "runners", "reports")
+NOTEBOOK = ROOT / "examples" / "notebook" / "first_audit.ipynb"
+LIST = ROOT / "docs" / "words.md"
+CODE = re.compile(r"```.*?```|`[^`]*`", re.DOTALL)
 DOCUMENTS = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 # Files that run commands, whose paths nothing else reads.
 RECIPES = [ROOT / "Makefile", ROOT / ".ci" / "run"]
@@ -223,35 +226,6 @@ def test_examples_in_docstrings_hold(name: str):
     assert result.failed == 0
 
 
-RUNNABLE = [ROOT / "README.md", *sorted((ROOT / "docs" / "tutorials").glob("*.md"))]
-
-
-def runnable(document: Path) -> str:
-    """Return the Python of a page up to the first block that needs what the page does not bring."""
-    code = [
-        block for block in blocks(document, "python") if "my_network" not in block and "robustness_run" not in block
-    ]
-    return "\n".join(code)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("document", RUNNABLE, ids=lambda path: path.name)
-def test_python_of_a_page_runs_offline_as_it_stands(document: Path, tmp_path: Path):
-    code = runnable(document)
-    if not code:
-        pytest.skip("the page has no Python that stands alone")
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(
-        [sys.executable, "-W", "default", "-c", code],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-
-
 @pytest.mark.slow
 def test_the_site_is_built_without_a_warning(tmp_path: Path):
     pytest.importorskip("mkdocs", reason="the site is built with the dev extra")
@@ -260,7 +234,7 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path):
     )
     assert typed.returncode == 0
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "WARNING" not in done.stderr
@@ -272,3 +246,45 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path):
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert ", broken 0\n" in done.stdout
+
+
+def avoided():
+    """Return the words of the list's last column."""
+    rows = [line.strip("| \n").split("|") for line in LIST.read_text(encoding="utf-8").splitlines() if line[:1] == "|"]
+    return [word.strip() for row in rows[2:] if len(row) == 3 for word in row[2].split(",") if word.strip()]
+
+
+def uses(text, words):
+    """Return the words of a list that a text uses outside of code."""
+    plain = CODE.sub(" ", text)
+    return [word for word in words if re.search(rf"\b{re.escape(word)}s?\b", plain, re.IGNORECASE)]
+
+
+def test_the_list_has_words_and_finds_them():
+    words = avoided()
+    assert len(words) > 5
+    assert uses("A picture of `slack`; two second referents.", words) == ["picture", "second referent"]
+
+
+def test_no_document_uses_a_word_that_the_list_avoids():
+    words = avoided()
+    texts = {path.relative_to(ROOT): path.read_text(encoding="utf-8") for path in DOCUMENTS if path != LIST}
+    assert {path: used for path, text in texts.items() if (used := uses(text, words))} == {}
+
+
+@pytest.mark.slow
+# Jupyter's own notes about its folders and its transport are no concern of this package.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::RuntimeWarning", "ignore::ResourceWarning")
+def test_the_notebook_runs_and_shows_what_it_says(monkeypatch):
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    assert not any(cell.get("outputs") for cell in notebook.cells)
+    nbclient.NotebookClient(notebook, timeout=600, kernel_name="python3").execute()
+    cells = {cell["id"]: cell for cell in notebook.cells}
+    text = {name: "".join(output.get("text", "") for output in cell.get("outputs", [])) for name, cell in cells.items()}
+    assert "film-unet" in text["load"]
+    assert "follows the side words" in text["verdicts"]
+    assert "fail" in text["gate"].lower()
+    drawn = [output["data"] for name in ("look", "plot") for output in cells[name]["outputs"] if "data" in output]
+    assert sum("application/vnd.plotly.v1+json" in data for data in drawn) == 2

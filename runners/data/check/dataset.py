@@ -59,7 +59,12 @@ def check_dataset(
         groups: columns, attributes or header fields whose groups need enough subjects.
         wanted: how many subjects the verdicts need (`robustness.runners.data.check.attributes.wanted_subjects`), held
             against the split, or "test" where there is one, and its groups; None: nothing is wanted of the number.
-        convention, labels, masks, window, slices, exif: how words and files are read, as `load_dataset` takes them.
+        convention: how words are read, as `load_dataset` takes it.
+        labels: how files are read, likewise.
+        masks: how files are read, likewise.
+        window: how files are read, likewise.
+        slices: how files are read, likewise.
+        exif: how files are read, likewise.
 
     Returns:
         A table with the columns level ("error": the case or dataset cannot be used as it is; "warning": results may

@@ -183,6 +183,17 @@ def hostile(marker):
     }
 
 
+@pytest.mark.parametrize("module", ["pathlib", "pathlib._local"], ids=["3.12", "3.13"])
+def test_paths_among_hyperparameters_are_read_whichever_python_wrote_them(tmp_path, state, monkeypatch, module):
+    kind = type("PosixPath", (), {"__module__": module, "__reduce__": lambda self: (type(self), ("data", "brain"))})
+    home = types.ModuleType(module)
+    home.PosixPath = kind
+    with monkeypatch.context() as patched:
+        patched.setitem(sys.modules, module, home)
+        torch.save(lightning(state, "net.", root=kind()), tmp_path / "best.ckpt")
+    assert loads(tmp_path / "best.ckpt", state)[1]
+
+
 @pytest.mark.parametrize("legacy_format", [False, True], ids=["zip", "pickle"])
 @pytest.mark.parametrize("name", list(hostile("x")))
 def test_a_pickle_that_calls_something_is_refused_by_name(tmp_path, state, name, legacy_format):
