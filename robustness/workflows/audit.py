@@ -62,9 +62,7 @@ def audit(
         out: the run's folder or its URL; a half-finished run in it is resumed.
         seed: every random draw comes from (seed, case, perturbation, severity).
         severities: of image perturbations, 1 to 5; default 1, 3, 5.
-        metrics: the plan's table of that name.
-        statistics: likewise.
-        engine: likewise.
+        metrics: the plan's table of that name, as are `statistics` and `engine`.
         attack: the plan's ``[perturbations.attack]``: how hard attacks and searches try.
         check: what an error that cheap rules find in the data does: stop the audit, or "warn"; "off": no check.
         strict: stop at the first case that fails instead of recording it.
