@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import queue
 import threading
 import traceback
@@ -164,7 +165,7 @@ class Link:
     def _send(self) -> None:
         while (message := self._outgoing.get()) is not None:
             try:
-                self.connection.send(message)
+                send_message(self.connection, message)
             except OSError:
                 os._exit(1)
             except Exception:  # a thread that ends in silence would let both sides wait for ever
@@ -174,6 +175,29 @@ class Link:
     def _receive(self) -> None:
         while True:
             try:
-                self._incoming.put(self.connection.recv())
+                self._incoming.put(receive_message(self.connection))
             except (EOFError, OSError):
                 os._exit(1)
+
+
+def send_message(connection: Connection, message: Any) -> None:
+    """Send a message; its arrays go as they lie in memory, behind what is pickled, and tensors as plain copies."""
+    buffers: list[pickle.PickleBuffer] = []
+    head = pickle.dumps(message, protocol=5, buffer_callback=buffers.append)
+    arrays = [buffer.raw() for buffer in buffers]
+    connection.send_bytes(pickle.dumps((head, [array.nbytes for array in arrays])))
+    for array in arrays:
+        connection.send_bytes(array)
+
+
+def receive_message(connection: Connection) -> Any:
+    """Return the next message.
+
+    Raises:
+        EOFError, OSError: the other side has ended.
+    """
+    head, sizes = pickle.loads(connection.recv_bytes())
+    arrays = [bytearray(size) for size in sizes]
+    for array in arrays:
+        connection.recv_bytes_into(array)
+    return pickle.loads(head, buffers=arrays)

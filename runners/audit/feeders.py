@@ -35,6 +35,8 @@ from robustness.runners.audit.feeder_messages import (
     NextPart,
     Ready,
     Result,
+    receive_message,
+    send_message,
 )
 from robustness.runners.audit.feeder_session import FeederSession, Place, RemoteModel
 from robustness.runners.audit.plan_engine import mask_engine_of
@@ -156,7 +158,7 @@ class _Server:
 
     def _take(self, feeder: Any) -> None:
         try:
-            message = feeder.recv()
+            message = receive_message(feeder)
         except (EOFError, OSError):
             self._open.remove(feeder)
             self._feeders[feeder].process.join()
@@ -238,7 +240,7 @@ class _Server:
 
     def _send(self, feeder: Any, message: Any) -> None:
         try:
-            feeder.send(message)
+            send_message(feeder, message)
         except OSError:
             raise self._death(feeder) from None
 
