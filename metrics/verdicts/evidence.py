@@ -270,6 +270,6 @@ def _per_case(rows: Rows, changes: Pairs, cells: list[int]) -> Values:
 
 
 def _reason(rows: Rows, cell: int) -> str:
-    here = rows.frame.loc[rows.cell == cell, ["attribute", "expectation"]]
+    here = rows.frame.loc[rows.cell == cell, ["error", "note"]]
     reasons = [text for text in (*here["error"], *here["note"]) if text]
     return f"no case applies ({reasons[0]})" if reasons else "no case applies"
