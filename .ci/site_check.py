@@ -186,7 +186,7 @@ def parse_commands(body: str) -> int:
 
 def parse_toml(body: str) -> bool:
     """Read a block as the plan, gates file or study that it is; return False for a file of another kind."""
-    from robustness.gates.load import load_gates
+    from robustness.gates.judge import load_gates
     from robustness.plans.audit import parse_plan
     from robustness.plans.finetune import parse_train_plan
 

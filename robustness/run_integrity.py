@@ -1,7 +1,8 @@
 """Check that a run is finished and that its files are those which the audit wrote.
 
 Every reader of a run asks here first, so that nothing is concluded from a run that was killed, damaged or edited. The
-hashes are taken once for each state of the folder (size, time and place of every file).
+hashes are taken once for each state of the folder (size, time and place of every file). Two runs that are compared are
+asked whether the same code made them.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ _MAY_HOLD: Final[Mapping[str, Kinds]] = {
     "statistics": dict,
     "metrics": dict,
     "packages": dict,
+    "rules": dict,
     "timing": dict,
     "warnings": list,
     "certificate": dict,
@@ -192,3 +194,29 @@ def _facts(path: Path) -> tuple[int, int, int]:
     except OSError:
         return -1, -1, -1
     return facts.st_size, facts.st_mtime_ns, facts.st_ino
+
+
+def other_rules(now: Mapping[str, Any], then: Mapping[str, Any], *, names: tuple[str, str]) -> str:
+    """Return a warning where two runs were made by different code of the suite, or where one does not say; else "".
+
+    Args:
+        now, then: manifests, or the summary of a baseline, with `suite_version` and `rules`.
+        names: how they are called.
+    """
+    versions = [str(one.get("suite_version") or "not recorded") for one in (now, then)]
+    rules: list[Mapping[str, str]] = [one.get("rules") or {} for one in (now, then)]
+    unknown = [name for name, one in zip(names, rules, strict=True) if not one]
+    advice = "differences may come from the suite and not from the model; run both with one version to be sure."
+    if len(unknown) == 2 and versions[0] == versions[1]:
+        return ""
+    if unknown:
+        verb = "does" if len(unknown) == 1 else "do"
+        made = f"({names[0]} by version {versions[0]}, {names[1]} by {versions[1]})"
+        return (
+            f"{' and '.join(unknown)} {verb} not record the rules of reading, perturbing and judging {made}: {advice}"
+        )
+    differing = [key for key in {**rules[0], **rules[1]} if rules[0].get(key) != rules[1].get(key)]
+    if not differing and versions[0] == versions[1]:
+        return ""
+    what = f"other rules of {', '.join(differing)}" if differing else "another version"
+    return f"{names[0]} and {names[1]} were made by {what} of the suite ({versions[0]} and {versions[1]}): {advice}"

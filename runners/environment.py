@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 PACKAGES = (
@@ -26,6 +30,12 @@ PACKAGES = (
     "plotly",
 )
 
+# What decides how data are read, what is changed, and what is measured and concluded.
+RULES = {
+    "reading": "robustness.runners.data",
+    "perturbations": "robustness.perturb",
+    "metrics and verdicts": "robustness.metrics",
+}
 
 # Parameters of the GNU C library's `mallopt`, by their numbers in its malloc.h, and what they are set to.
 _MALLOPT = {-1: 256 * 2**20, -3: 64 * 2**20}
@@ -63,6 +73,29 @@ def package_versions() -> dict[str, str]:
     return versions
 
 
+@lru_cache(maxsize=1)
+def rule_hashes() -> dict[str, str]:
+    """Return, per room whose rules a result depends on, a hash over the contents of its files.
+
+    Rules change between two releases and while one is made; equal versions of the suite do not show that.
+    """
+    hashes = {}
+    for name, package in RULES.items():
+        spec = find_spec(package)
+        folders = [Path(folder) for folder in (spec.submodule_search_locations if spec else None) or ()]
+        content = hashlib.sha256()
+        for file in sorted(f for folder in folders for f in folder.rglob("*") if _is_source(f)):
+            content.update(file.name.encode() + b"\0" + file.read_bytes().replace(b"\r\n", b"\n"))
+        hashes[name] = content.hexdigest()[:16]
+    return hashes
+
+
+def _is_source(file: Path) -> bool:
+    return (
+        "__pycache__" not in file.parts and file.suffix != ".pyc" and not file.name.startswith(".") and file.is_file()
+    )
+
+
 def environment(threads: int | None = None) -> dict[str, Any]:
     """Set the number of CPU threads (where given) and describe the machine that computes."""
     import torch
@@ -80,4 +113,5 @@ def environment(threads: int | None = None) -> dict[str, Any]:
         # Rare words are drawn from another list where WordNet can be read.
         "wordnet": wordnet.missing() or "installed",
         "packages": package_versions(),
+        "rules": rule_hashes(),
     }

@@ -9,12 +9,15 @@ from typing import Any
 from robustness.reports.data.run_tables import RunTables
 from robustness.reports.words import MISSING, count, listing
 
+UNKNOWN_SUBJECTS = "who it was trained on is not recorded, so that no test patient was among them is not shown"
+
 
 @dataclass(frozen=True)
 class ModelFacts:
     """The recorded facts of one series' model; every text is "not recorded" where the manifest is silent.
 
     `weights` is the sha256 of the weights (of several files: one by one), or says that they are random.
+    `independence` says who of the audited the record of its training holds.
     """
 
     series: str
@@ -25,6 +28,7 @@ class ModelFacts:
     parameters: str
     input_side: str
     threshold: str
+    independence: str = UNKNOWN_SUBJECTS
 
 
 def model_facts(runs: Sequence[RunTables]) -> tuple[ModelFacts, ...]:
@@ -61,6 +65,31 @@ def _facts(series: str, record: Mapping[str, Any]) -> ModelFacts:
         parameters=f"{parameters:,}" if isinstance(parameters, int) else MISSING,
         input_side=str(preprocess.get("image_size") or MISSING),
         threshold=str(preprocess.get("threshold") or record.get("threshold") or MISSING),
+        independence=_independence(record),
+    )
+
+
+def _independence(record: Mapping[str, Any]) -> str:
+    """Return, data set by data set, who of the audited was trained on."""
+    if _mapping(record.get("weights")).get("random"):
+        return "no training: random weights"
+    overlaps = [one for one in record.get("training_overlap") or () if isinstance(one, Mapping)]
+    texts = [_overlap(one) for one in overlaps]
+    return "; ".join(dict.fromkeys(texts)) or UNKNOWN_SUBJECTS
+
+
+def _overlap(one: Mapping[str, Any]) -> str:
+    if one.get("status") == "not recorded":
+        return UNKNOWN_SUBJECTS
+    if one.get("status") == "overlap":
+        return str(one.get("warning") or "test data were seen in training").rstrip(".")
+    names = int(one.get("namesakes") or 0)
+    alike = f"; {names:,} have the name of a subject of other data" if names else ""
+    units = count(int(one.get("n_subjects") or 0), str(one.get("unit") or "subject"))
+    images = count(int(one.get("n_images") or 0), "image")
+    return (
+        f"none of the {units} and {images} of {one.get('dataset')} is in the checkpoint's record of its training and"
+        f" validation, by name and by content{alike}"
     )
 
 

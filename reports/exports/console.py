@@ -45,7 +45,7 @@ def run_summary(run_dirs: str | Path | Sequence[str | Path]) -> tuple[str, ...]:
             f" inference {count(fact.n_subjects, fact.unit)}"
         )
     in_full = len(overviews) <= _IN_FULL
-    for first, words in zip(overviews, headline.headlines(frames), strict=True):
+    for first, words in zip(overviews, headline.headlines(frames, unheeded=unheeded), strict=True):
         lines += _series_lines(first, words, [f for f in worst if f.series == first.series], in_full=in_full)
     return tuple(lines)
 
@@ -83,7 +83,8 @@ def _series_lines(first: Overview, words: Headline, worst: Sequence[Finding], *,
         return
     floors = next((f.text for f in first.facts if f.label.startswith("Its floors")), "")
     yield from _wrapped("floors", floors)
-    yield from _wrapped("words", "; ".join(map(_phrase, words.prompt)))
+    by_dice = ["does not heed the class that is asked for, by Dice"] if words.by_dice else []
+    yield from _wrapped("words", "; ".join([*by_dice, *map(_phrase, words.prompt)]))
     yield from _wrapped("changes", "; ".join(_phrase(p, undecided="undecided under") for p in words.image))
     yield from _wrapped("untested", next((f.text for f in first.facts if f.label == "Not testable"), ""))
     for finding in worst[:1]:

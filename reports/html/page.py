@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from robustness.reports.data.expected import failures, required
 from robustness.reports.data.frames import Frames, merge
 from robustness.reports.data.gallery import Gallery, make_gallery
 from robustness.reports.data.run_tables import read_runs
+from robustness.reports.exports.annex import write_prompts
 from robustness.reports.figures.registry import figure_entries
 from robustness.reports.sections import report as content
 from robustness.reports.sections.report import Edition, Report
@@ -42,7 +43,8 @@ def write_report(
 
     Args:
         run_dirs: run folder(s) as DESIGN section 3 describes them.
-        out: the HTML file; its folder is made. The file appears atomically.
+        out: the HTML file; its folder is made. The file appears atomically, after ``NAME-prompts.csv`` beside it: every
+            text that was asked, with counts.
         title: the heading; made from models and data sets where it is None.
         edition: "auditor" leads with prompt reliance, "regulatory" has the fifteen sections that regulators ask for.
         images: False leaves every image out, for data that must not leave.
@@ -74,6 +76,7 @@ def write_report(
         compared=compare_first,
         answers=answers,
     )
+    report = replace(report, prompts_file=write_prompts(frames.results, out).name)
     # A report is meant to be read by others, whatever the mask of the process.
     write_text(out, render(report, frames, gallery, compare_first=compare_first), mode=0o644)
     return out

@@ -36,6 +36,7 @@ def _model_card(model: ModelFacts, answers: Mapping[str, str]) -> Card:
         ("Architecture", model.architecture),
         ("Weights", model.weights),
         ("Training data", model.training),
+        ("Seen in training", model.independence),
         ("Parameters", model.parameters),
         ("Reads its prompt", model.reads_text),
         ("Input", f"one 2D image, {model.input_side} pixels a side, and one text prompt"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from robustness.reports.data.determinism import certificate_table
 from robustness.reports.data.frames import Frames, severities_text
+from robustness.reports.data.model_facts import UNKNOWN_SUBJECTS, model_facts
 from robustness.reports.data.run_tables import RunTables
 from robustness.reports.sections.overview import abstention
 from robustness.reports.sections.provenance import RunFacts
@@ -39,6 +40,7 @@ def coverage(runs: Sequence[RunTables], frames: Frames, facts: Sequence[RunFacts
         *([f"prompts for absent structures: {count(absent, 'unit')}"] if absent else []),
         *([f"the same input again: {count(rerun, 'row')}"] if rerun else []),
     ]
+    unknown = [model.series for model in model_facts(runs) if UNKNOWN_SUBJECTS in model.independence]
     places = listing(list(dict.fromkeys(f.dataset for f in facts)))
     untested = [
         *([f"of every model: {listing([condition_words(c) for c in partial])}"] if partial else []),
@@ -53,6 +55,7 @@ def coverage(runs: Sequence[RunTables], frames: Frames, facts: Sequence[RunFacts
             if certificate_table(runs).rows
             else ["noise of the computation over devices, threads, batches, precision"]
         ),
+        *(["whether test patients or images were trained on: no record of " + listing(unknown)] if unknown else []),
         f"data other than {places}: other hospitals and scanners, for which no synthetic change stands",
         "other phrasings than the prompts of this run",
     ]

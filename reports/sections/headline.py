@@ -57,7 +57,11 @@ def headlines(frames: Frames, *, unheeded: Container[str] = ()) -> tuple[Headlin
         if silence.share >= MOSTLY_EMPTY:
             lines.append(Headline(series, (), (), silence.sentence))
             continue
-        prompt = _phrases([(leading_verdict(b, index), b.attribute or "the whole prompt") for b in blocks], ORDER)
+        leading = [(leading_verdict(b, index), b.attribute or "the whole prompt") for b in blocks]
+        if series in unheeded:
+            # What Dice shows of the class stands above; by mask change it is open, which is no second finding.
+            leading = [pair for pair in leading if pair != ("INCONCLUSIVE", "target")]
+        prompt = _phrases(leading, ORDER)
         image = _phrases([_change_item(rows, index) for rows in kinds.values()], ROBUST_ORDER)
         by_dice = BY_DICE if series in unheeded else ""
         lines.append(Headline(series, prompt, image, by_dice=by_dice))

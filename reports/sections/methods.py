@@ -18,7 +18,7 @@ from robustness.reports.data.run_tables import RunTables
 from robustness.reports.data.second_targets import second_target_text
 from robustness.reports.sections.provenance import RunFacts
 from robustness.reports.words import MISSING, count, listing, number
-from robustness.results import is_attack
+from robustness.results import CLEAN, is_attack
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,15 @@ def _starred(frames: Frames) -> str:
     """Name the verdicts that carry a star here."""
     starred = sorted(v for v in frames.verdicts["verdict"].astype(str).unique() if v.endswith("*"))
     return f"here {listing(starred)}" if starred else "no verdict here has one"
+
+
+def prompt_counts(frames: Frames) -> str:
+    """Say how many texts were asked, clean and changed."""
+    rows = frames.results[frames.results["applicable"].fillna(True).astype(bool)]
+    texts = rows["prompt"].fillna("").astype(str)
+    clean = set(texts[rows["condition"] == CLEAN])
+    changed = set(texts[rows["family"].isin(["prompt", "joint"])])
+    return f"{count(len(clean), 'clean text')} and {count(len(changed), 'text')} of changed prompts were asked"
 
 
 def not_applicable(frames: Frames) -> DataTable:

@@ -133,6 +133,7 @@ def _model_lines(model: ModelFacts | None) -> Iterable[Fact]:
     yield Fact("Model", ", ".join(filter(None, (model.architecture, parameters, reads))), "provenance")
     yield Fact("Weights", weights, "provenance")
     yield Fact("Training data", model.training, "provenance")
+    yield Fact("Seen in training", model.independence, "provenance")
 
 
 def _score(rows: pd.DataFrame, unit: str) -> str:

@@ -12,6 +12,7 @@ from robustness.reports.data.empty_masks import MOSTLY_EMPTY, often_empty, silen
 from robustness.reports.data.floors import Unheeded, unheeded_class
 from robustness.reports.data.run_tables import RunTables
 from robustness.reports.words import MISSING, count, friendly, listing
+from robustness.run_integrity import other_rules
 
 _MOST_PAIRS = 300
 # Longer lists and tables of hashes are counted on the page; the run's manifest has them in full.
@@ -89,7 +90,10 @@ def _facts_of(run: RunTables, data: Mapping[str, Any], *, alone: bool) -> RunFac
 
 def warnings(runs: Sequence[RunTables], facts: Sequence[Sequence[RunFacts]]) -> tuple[str, ...]:
     """Return what a reader must know before any number, without repeats; `facts` are `run_facts` of each run."""
-    sentences: list[str] = []
+    sentences = [
+        other_rules(run.manifest, runs[0].manifest, names=(f"Run {run.name}", f"run {runs[0].name}"))
+        for run in runs[1:]
+    ]
     for run, mine in zip(runs, facts, strict=True):
         sentences += _empty_predictions(run)
         for unit in dict.fromkeys(fact.unit for fact in mine if fact.subject_is_image):
@@ -108,7 +112,7 @@ def warnings(runs: Sequence[RunTables], facts: Sequence[Sequence[RunFacts]]) -> 
         sentences += [one.warning for one in unheeded(run).values()]
         sentences += [friendly(warning, "") for warning in recorded]
         sentences += guessed_conventions(run)
-    return tuple(dict.fromkeys(sentences))
+    return tuple(dict.fromkeys(filter(None, sentences)))
 
 
 def unheeded(run: RunTables) -> dict[str, Unheeded]:

@@ -115,12 +115,14 @@ def _data(d: RegulatoryContext) -> list[str]:
 
 
 def _independence(d: RegulatoryContext) -> list[str]:
-    """Say what the run records of the training data, and that it cannot show who was among them."""
-    trained = [f"{model.series} on {model.training}" for model in model_facts(d.runs) if model.training != MISSING]
+    """Say what the run records of the training data, and whether test patients were among them."""
+    models = model_facts(d.runs)
+    trained = [f"{model.series} on {model.training}" for model in models if model.training != MISSING]
     known = f"Recorded training data: {'; '.join(trained)}. " if trained else ""
+    seen = "; ".join(f"{model.series}: {model.independence}" for model in models)
     return [
-        f"{known}Patients and files of the training data are not in the run: that none of them is in the test data is"
-        " not shown here and is the submitter's."
+        f"{known}Seen in training: {seen}. What a record cannot hold, such as one patient under two names or an earlier"
+        " training of the same weights elsewhere, is the submitter's."
     ]
 
 

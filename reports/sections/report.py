@@ -76,6 +76,8 @@ class Report:
     pictures: str
     pictures_left_out: int
     pictures_unreadable: int
+    prompts: str = ""
+    prompts_file: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as plain dictionaries and lists."""
@@ -148,6 +150,7 @@ def build(
         pictures="shown" if images else "left out by request",
         pictures_left_out=gallery.left_out,
         pictures_unreadable=gallery.unreadable,
+        prompts=methods.prompt_counts(frames),
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from robustness.cli.echo import echo
+from robustness.cli.echo import echo, warn
 
 if TYPE_CHECKING:
     from robustness.gates.judge import Judged
@@ -48,9 +48,13 @@ def gate(
     from robustness.gates.judge import as_table, judge_gates, load_gates
     from robustness.gates.junit import write_junit
     from robustness.gates.output import write_json
+    from robustness.run_integrity import other_rules
 
     spec = load_gates(gates or Path("gates.toml"))
-    judged = judge_gates(opened, spec, baseline=open_earlier(baseline) if baseline else None)
+    earlier = open_earlier(baseline) if baseline else None
+    if earlier is not None and (other := other_rules(opened.manifest, earlier.manifest, names=("run", "baseline"))):
+        warn(f"warning: {other}")
+    judged = judge_gates(opened, spec, baseline=earlier)
     _show(judged, run, baseline, github=github, markdown=markdown)
     if junit is not None:
         write_junit(as_table(judged), junit)

@@ -28,7 +28,6 @@ def list_(
     tile: Annotated[int, typer.Option("--tile", help="With --sheet: height of an image, in pixels.")] = 160,
 ) -> None:
     """List what is registered, models with how they prepare images and texts; --sheet draws the image changes."""
-    from robustness.cli.model_view import preparation
     from robustness.registry import METRICS, MODELS, PERTURBATIONS, Registry
 
     registries: dict[str, Registry[Any]] = {"models": MODELS, "perturbations": PERTURBATIONS, "metrics": METRICS}
@@ -58,3 +57,27 @@ def _draw(what: str, sheet: Path, **options: Any) -> None:
 def _first_line(entry: Any) -> str:
     text = (getattr(entry, "__doc__", None) or "").strip()
     return text.splitlines()[0] if text else ""
+
+
+def preparation(entry: Any) -> str:
+    """Return one line about the preparation of images and texts of a registered network, "" for a black box.
+
+    The values are those of the published configuration; a checkpoint may state its own, which the manifest records.
+    """
+    if not hasattr(entry, "preprocess"):
+        return ""
+    model = entry()
+    config = model.default_config()
+    steps = model.preprocess(config)
+    parts = [
+        f"input {steps.image_size} x {steps.image_size}, {steps.interpolation}",
+        f"mean {_numbers(steps.mean)}",
+        f"std {_numbers(steps.std)}",
+        f"text {steps.tokenizer}, {steps.context_length} ids" if steps.tokenizer else "no text",
+        f"threshold {steps.threshold:g}",
+    ]
+    return "; ".join(parts)
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return " ".join(f"{value:.4g}" for value in dict.fromkeys(values))

@@ -35,7 +35,7 @@ def plan(
     from robustness.files import write_text
     from robustness.forecasts.forecast import forecast
     from robustness.forecasts.text import as_json, lines
-    from robustness.gates.load import load_gates
+    from robustness.gates.judge import load_gates
     from robustness.plans.audit import load_plan
 
     with progress_bar("plan: rows") as progress:

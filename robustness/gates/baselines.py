@@ -54,6 +54,11 @@ class Baseline:
         return f"Baseline({str(self.path)!r})"
 
     @property
+    def manifest(self) -> dict[str, Any]:
+        """What is recorded of the run that the scores come from."""
+        return self.facts
+
+    @property
     def measured(self) -> Measured:
         """The plan and the data that the scores belong to."""
         data = {(entry["name"], entry["split"]): entry["sha256"] for entry in self.facts["data"]}
@@ -163,7 +168,8 @@ def _summary(run: StoredRun, manifest: dict[str, Any], table: pd.DataFrame, metr
         "format": FORMAT,
         "name": scores.stem,
         "created": manifest["created"],
-        "suite_version": robustness.__version__,
+        "suite_version": str(manifest.get("suite_version") or robustness.__version__),
+        "rules": dict(manifest.get("rules") or {}),
         "scores_sha256": sha256_file(scores),
         "rows": len(table),
         "plan": {"sha256": run.plan.sha256(), "measured": measured.plan},

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from robustness.gates.criterion import check_gate, criterion_of
 from robustness.gates.evidence import Evidence
 from robustness.gates.findings import Finding
-from robustness.gates.load import load_gates
-from robustness.gates.spec import Gates, GateSpec
+from robustness.gates.spec import Gates, GateSpec, read_toml_gates
+from robustness.plans.validation import validated
 from robustness.runs.measured import Earlier
 
 if TYPE_CHECKING:
@@ -59,6 +60,18 @@ class Judged(NamedTuple):
     def worst(self) -> Finding:
         """The finding that decided."""
         return self.findings[0]
+
+
+def load_gates(path: str | Path) -> Gates:
+    """Read a gates file.
+
+    Raises:
+        InputError: no such file, not TOML, an unknown key or test, or a bad value.
+    """
+    gates = validated(Gates, read_toml_gates(path), source=str(path))
+    for gate in gates.gate:
+        check_gate(gate)
+    return gates
 
 
 def judge(run: StoredRun, gates: Gates, *, baseline: Earlier | None = None) -> pd.DataFrame:

@@ -11,11 +11,10 @@ import tomli_w
 from pydantic import BeforeValidator, Field, field_validator
 
 from robustness.limits import Limits
-from robustness.plans.data_source import READING
+from robustness.plans.data_source import READING, Convention
 from robustness.plans.report_answers import ReportSpec
 from robustness.plans.toml import StrictModel, as_list, read_with_overrides, without_none
 from robustness.plans.validation import validated
-from robustness.plans.words import Convention
 
 PROMPT_DEFAULT = ["antonym", "rare", "drop", "paraphrase", "other", "empty", "wrong_class"]
 # Keys that change no result, so that a resumed run may change them.

@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import StringConstraints
 
 from robustness.errors import InputError
 from robustness.plans.paths import resolve
 from robustness.plans.toml import as_list, read_toml
 
+# Whose left the words of a data set mean: of the patient, or of the viewer.
+Owner = Literal["patient", "viewer"]
+# One word stands for sides and locations; `display` is where columns and rows run to in the patient ("LP").
+Display = Annotated[str, StringConstraints(pattern="^[LRAPHFSIlraphfsi]{2}$")]
+Convention = Owner | dict[Literal["side", "location", "display"], Owner | Display]
 # Keys of `[data]` that say how files are read.
 READING = ("labels", "masks", "window", "slices", "exif")
 

@@ -10,11 +10,10 @@ from typing import Annotated, Any, Literal
 import tomli_w
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from robustness.plans.data_source import READING
+from robustness.plans.data_source import READING, Convention
 from robustness.plans.protocols import with_protocol
 from robustness.plans.toml import StrictModel, read_with_overrides
 from robustness.plans.validation import validated
-from robustness.plans.words import Convention
 
 RANDOM = "random"
 Part = Literal["image", "text", "decoder"]
@@ -171,6 +170,8 @@ class TrainSpec(StrictModel):
         devices, nodes: processes on each machine, and machines; each takes `batch_size` cases, so that the step is that
             of one process with the product.
         loggers: what is written besides ``metrics.csv``.
+        subjects: how the checkpoint records whom it was trained on, so that an audit can tell who is not new to it:
+            "hashed" (sha256 of each name: a pseudonym, not a secret), "plain", or "off" (not at all).
         cache: "auto" keeps the features of frozen encoders in memory where no change of the image runs and they fit
             into `cache_gib`, "off" computes them again, anything else is a folder that keeps them.
         cache_float16: keep features in half precision.
@@ -234,6 +235,7 @@ class TrainSpec(StrictModel):
     protocol: Literal["default", "medvlsm"] = "default"
     reference_accidents: Annotated[list[Accident], BeforeValidator(_as_list_without_none)] = Field(default_factory=list)
     out: str = "checkpoints/finetuned"
+    subjects: Literal["hashed", "plain", "off"] = "hashed"
     seed: int = Field(default=0, ge=0)
 
     @field_validator("reference_accidents")
@@ -272,7 +274,7 @@ class TrainPlan(StrictModel):
 
         The data counts by the hashes of its files, which the checkpoint states beside the plan.
         """
-        left_out: Any = {"title": True, "data": {"path", "check"}, "train": {"out", "loggers"}}
+        left_out: Any = {"title": True, "data": {"path", "check"}, "train": {"out", "loggers", "subjects"}}
         for table, keys in _LATER.items():
             section = getattr(self, table)
             fields = type(section).model_fields

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
+from robustness.plans.data_source import Convention
 from robustness.plans.finetune import Accident, Augmentation, Logger, LoraSpec, Part
-from robustness.plans.words import Convention
 
 
 class FinetuneOptions(TypedDict, total=False):
@@ -65,6 +65,7 @@ class FinetuneOptions(TypedDict, total=False):
     devices: int
     nodes: int
     loggers: Logger | Literal["none"] | list[Logger]
+    subjects: Literal["hashed", "plain", "off"]
     cache: str
     cache_float16: bool
     cache_gib: float

@@ -109,9 +109,12 @@ class RobustnessSession:
                 f"--robustness-save {name}"
             )
         from robustness.gates.output import text_table, typed_path
+        from robustness.run_integrity import other_rules
 
         judged = _judged(run, file, [*_shown(), *self._expressions])
+        other = other_rules(run.manifest, open_earlier(file).manifest, names=("run", "baseline"))
         self._lines += [f"{typed_path(run.path)} against {typed_path(file)}", *text_table(judged)]
+        self._lines += [f"warning: {other}"] if other else []
         self._failed |= any(one.blocks for one in judged)
 
     def _report(self, file: Path, runs: dict[str, str], asserted: list[dict[str, Any]]) -> None:

@@ -93,6 +93,7 @@ def conclude(
         **environment,
         "counts": counts(results),
         "warnings": [
+            *(one["warning"] for facts in model_facts for one in facts.get("training_overlap", ()) if one["warning"]),
             *untested_warnings(model_facts, verdict_table),
             *warnings_of(results, dataset_facts),
             *_cut_texts(timing),

@@ -95,6 +95,11 @@ class Earlier(Protocol):
     """A run, or a baseline file: scores to compare with."""
 
     @property
+    def manifest(self) -> dict[str, Any]:
+        """What is recorded of the run."""
+        ...
+
+    @property
     def measured(self) -> Measured:
         """What the scores were measured on."""
         ...

@@ -21,7 +21,7 @@ from robustness.run_log import RunLog
 from robustness.runs.conclude import conclude, refuse_empty
 from robustness.types import Progress
 from robustness.workflows.certificate import ensure_certificate
-from robustness.workflows.check import check_before_audit
+from robustness.workflows.check import check_before_audit, overlaps_with_training
 from robustness.workflows.loading import _check_metrics, conditions, load_all, refuse_equal_names
 from robustness.workflows.run import Run
 
@@ -194,6 +194,7 @@ def run_plan(
     _check_metrics(plan)
     refuse_equal_names(plan, datasets)
     checked = check_before_audit(plan, datasets, say)
+    overlaps = overlaps_with_training(plan, models, datasets, say)
     started = time.perf_counter()
     folder = RunFolder.create(Path(out))
     log = RunLog(folder.path)
@@ -230,7 +231,7 @@ def run_plan(
                 manifest = conclude(
                     folder,
                     dataset_facts=facts,
-                    model_facts=_model_facts(plan, models, folder),
+                    model_facts=_model_facts(plan, models, folder, overlaps),
                     environment=environment(plan.engine.threads) | ({"processes": str(processes)} if processes else {}),
                     timing=timing,
                 )
@@ -243,13 +244,13 @@ def run_plan(
     return run
 
 
-def _model_facts(plan: Plan, models: Sequence[Segmenter], folder: RunFolder) -> list[dict[str, Any]]:
-    """Return what a manifest records of each model: its name in the results, what it was finetuned on, its answers."""
+def _model_facts(plan: Plan, models: Sequence[Segmenter], run: RunFolder, overlaps: list[Any]) -> list[dict[str, Any]]:
+    """Return what a manifest records of each model: name in the results, data of its training, overlap, answers."""
     from robustness.runners.audit.answer_guard import answers_of
     from robustness.runners.audit.parts import model_names
     from robustness.runners.audit.state import describe
 
-    answers = answers_of(folder, range(len(list(folder.pictures.glob("answers-*.json")))))
+    answers = answers_of(run, range(len(list(run.pictures.glob("answers-*.json")))))
     names = [data.name or Path(data.path).name for data in plan.data]
     facts = []
     for number, (spec, model, label) in enumerate(zip(plan.model, models, model_names(plan, models), strict=True)):
@@ -258,6 +259,7 @@ def _model_facts(plan: Plan, models: Sequence[Segmenter], folder: RunFolder) -> 
             "label": label,
             "takes_text": getattr(model, "takes_text", None),
             "finetuned_on": spec.trained_on,
+            "training_overlap": overlaps[number],
             "answers": read or None,
         }
         facts.append({**describe(model), **{key: value for key, value in stated.items() if value is not None}})

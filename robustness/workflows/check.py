@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from robustness.runners.data.load import Dataset
+    from robustness.types import Segmenter
 
 
 def check_path(
@@ -111,3 +112,26 @@ def _specs(path: Path, overrides: Sequence[str]) -> tuple[list[DataSpec], Statis
         {"model": {"name": "none"}, "data": tables, "statistics": plan.get("statistics", {})}, source=str(path)
     )
     return whole.data, whole.statistics, path.resolve().parent
+
+
+def overlaps_with_training(
+    plan: Plan, models: Sequence[Segmenter], datasets: Sequence[Dataset], say: Callable[[str], None] | None
+) -> list[list[dict[str, Any]]]:
+    """Return, per model and dataset, what of the audited data the model's record of its training holds.
+
+    Args:
+        plan: names the models.
+        models, datasets: of the audit.
+        say: called with one line for each model that has seen some of it.
+    """
+    from robustness.runners.audit.parts import model_names
+    from robustness.runners.data.membership import overlap_of
+
+    rows: list[list[dict[str, Any]]] = []
+    for label, model in zip(model_names(plan, models), models, strict=True):
+        overlaps = [overlap_of(model, dataset) for dataset in datasets]
+        for warning in filter(None, (overlap.warning(label) for overlap in overlaps)):
+            if say is not None:
+                say(f"warning: {warning}")
+        rows.append([{**one.facts(), "warning": one.warning(label)} for one in overlaps])
+    return rows

@@ -83,6 +83,9 @@ def compare(stored: dict[str, Any], now: dict[str, Any], *, allow_drift: bool, p
     drift = {
         k: (stored["environment"].get(k), v) for k, v in now["environment"].items() if stored["environment"].get(k) != v
     }
+    if "rules" not in stored["environment"]:
+        # Runs of older versions do not record them.
+        drift.pop("rules", None)
     if drift and not allow_drift:
         what = "; ".join(f"{k} was {before!r}, is {after!r}" for k, (before, after) in drift.items())
         raise InputError(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from robustness.errors import InputError
 from robustness.foreign_code import foreign_code
-from robustness.results import CLEAN
+from robustness.results import CLEAN, PARAPHRASE
 from robustness.types import Segmenter
 
 if TYPE_CHECKING:
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 DISTANCE = "text_distance"
 # Of one model; enough that texts which return from part to part are encoded once, and a few MiB at most.
 MOST_VECTORS = 4096
-_PAIR = ["model", "dataset", "split", "case_id", "prompt_index"]
+_CASE = ["model", "dataset", "split", "case_id"]
+_PAIR = [*_CASE, "prompt_index"]
+_COMPARED = "compared_index"
 
 Vectors = dict[str, "torch.Tensor"]
 
@@ -124,12 +126,24 @@ def _joined(results: pd.DataFrame, model: Segmenter, vectors: Vectors | None = N
     if rows.empty:
         raise InputError(f"results: expected rows of {model.name!r}, found {sorted(results['model'].unique())}")
     clean = rows[rows["condition"] == CLEAN].drop_duplicates(_PAIR)
-    clean = clean[[*_PAIR, "prompt"]].rename(columns={"prompt": "clean_prompt"})
+    clean = clean[[*_PAIR, "prompt"]].rename(columns={"prompt": "clean_prompt", "prompt_index": _COMPARED})
     changed = rows[(rows["family"] == "prompt") & rows["applicable"].astype(bool)].reset_index(names="row")
-    joined = changed.merge(clean, on=_PAIR, how="inner", validate="many_to_one")
+    changed[_COMPARED] = _compared_index(changed, clean)
+    joined = changed.merge(clean, on=[*_CASE, _COMPARED], how="inner", validate="many_to_one")
     pairs = list(zip(joined["clean_prompt"], joined["prompt"], strict=True))
     joined[DISTANCE] = text_distances(model, pairs, vectors=vectors)
     return joined
+
+
+def _compared_index(changed: pd.DataFrame, clean: pd.DataFrame) -> list[int]:
+    """Return which listed text of its case each row is compared with, as `mask_change` is.
+
+    A paraphrase is one of the first text, whatever its own number; so is a text that has no clean row of its own.
+    """
+    known = set(clean[[*_CASE, _COMPARED]].itertuples(index=False, name=None))
+    keys = changed[[*_CASE, "prompt_index"]].itertuples(index=False, name=None)
+    own = zip(changed["condition"], keys, strict=True)
+    return [key[-1] if condition != PARAPHRASE and key in known else 0 for condition, key in own]
 
 
 def _flat(tensors: Sequence[Any]) -> Any:

@@ -184,7 +184,7 @@ class Dataset(Sequence[Case]):
         named = {*self._sources, *(p for r in self._records for p in (r.image_path, *r.mask_source.paths))}
         # A DICOM series is a folder: each of its files counts.
         paths = {file for path in named for file in (sorted(path.iterdir()) if path.is_dir() else [path])}
-        return {name: self._hash(path) for name, path in sorted((self._relative(path), path) for path in paths)}
+        return {name: self._hash(path) for name, path in sorted((self.relative(path), path) for path in paths)}
 
     def _hash(self, path: Path) -> str:
         try:
@@ -197,7 +197,8 @@ class Dataset(Sequence[Case]):
             cached = self._hashes[path] = version, sha256_or_missing(path)
         return cached[1]
 
-    def _relative(self, path: Path) -> str:
+    def relative(self, path: Path) -> str:
+        """Return the key of a file in `fingerprint`."""
         return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else path.as_posix()
 
 

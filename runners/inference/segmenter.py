@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from robustness.errors import InputError
+from robustness.runners.data.membership import without_names
 from robustness.runners.inference.devices import autocast, to_device
 from robustness.runners.inference.embedding import TensorEmbedding, Tensors
 from robustness.runners.inference.preprocess import Preprocess
@@ -256,7 +257,7 @@ class NetworkSegmenter:
             "name": self.name,
             "model": self.model or self.name,
             "config": dict(self.config),
-            "weights": dict(self.provenance),
+            "weights": without_names(self.provenance),
             "parameters": sum(p.numel() for p in self.network.parameters()),
             "preprocess": self.preprocess.as_dict(),
             "device": str(self.device),

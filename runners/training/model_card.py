@@ -68,10 +68,22 @@ def _data(plan: TrainPlan, facts: Mapping[str, Any]) -> str:
     counts = "\n".join(f"| {split} | {count} |" for split, count in facts["cases"].items())
     return (
         f"## Data\n\n`{facts['data']}`, sha256 of all its files' hashes `{facts['data_sha256']}`.\n\n"
-        f"| split | cases |\n| --- | --- |\n{counts}\n\n{_as_read(facts)}"
+        f"| split | cases |\n| --- | --- |\n{counts}\n\n{_as_read(facts)}{_subjects(facts)}"
         f"Prompts: {', '.join(facts['prompts'])}; validation: {plan.data.validation_prompt}; "
         f"empty prompts: {plan.data.empty:.0%}."
     )
+
+
+def _subjects(facts: Mapping[str, Any]) -> str:
+    """Say whom the checkpoint records, so that an audit can tell who is new to it."""
+    records = [record for record in facts.get("subjects", []) if "ids" in record]
+    if not records:
+        return (
+            "Who was trained on is not recorded: an audit cannot tell whether its patients are new to this model.\n\n"
+        )
+    listed = ", ".join(f"{r['role']} {len(r['ids'])} {r['unit']}s of `{r['data']}`" for r in records)
+    form = "names as they are" if records[0]["form"] == "plain" else "a hash of each name"
+    return f"Recorded for the comparison with audited data ({form}, and a hash of each image): {listed}.\n\n"
 
 
 def _as_read(facts: Mapping[str, Any]) -> str:

@@ -17,6 +17,7 @@ from robustness.plans.paths import resolve, resolved_options
 from robustness.registry import MODELS
 from robustness.runners.data.check.opened import check_opened, refuse_errors
 from robustness.runners.data.load import Dataset
+from robustness.runners.data.membership import RECORD, recorded
 from robustness.runners.inference.segmenter import NetworkSegmenter
 from robustness.runners.models.ensemble.fusion import FusionSegmenter, fusion_segmenter
 from robustness.runners.models.ensemble.segmenter import Ensemble
@@ -81,6 +82,7 @@ def set_up(plan: TrainPlan, base_dir: Path | None) -> TrainingSetup:
         "data": " + ".join(dict.fromkeys(part.first.name for part in training.parts)),
         "data_sha256": _data_sha256([training.first, validation.first, *training.pools(), *validation.pools()]),
         "notes": _notes(training, validation),
+        RECORD: _subjects(plan, training, validation),
         "cases": {plan.data.split: len(training), plan.data.val_split: len(validation)},
         "prompts": list(dict.fromkeys(key for part in training.parts for key in part.datasets)),
         "started_from": dict(segmenter.provenance),
@@ -104,6 +106,14 @@ def refuse_untrainable(name: str) -> None:
             f"name: {name!r} cannot be finetuned here; expected a network such as clipseg, cris or film-unet "
             "(a black box runs as it is, and instance models have trainers of their own)"
         )
+
+
+def _subjects(plan: TrainPlan, training: Cases, validation: Cases) -> list[dict[str, Any]]:
+    """Return who was trained on, who chose the checkpoint, and whose cases were asked for besides."""
+    own = [("train", part.first) for part in training.parts]
+    choosing = [("validation", part.first) for part in validation.parts]
+    besides = [("pool", data) for part in training.parts for data in part.pools()]
+    return recorded([*own, *choosing, *besides], form=plan.train.subjects)
 
 
 def _notes(training: Cases, validation: Cases) -> list[str]:

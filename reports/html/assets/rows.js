@@ -78,5 +78,7 @@
   window.auditPage.rowsOf = (series, condition) => { const anchor = anchors.get(`${series}\n${condition}`); if (anchor) location.hash = anchor; };
   data.rows.several = new Set(Object.values(data.rows.blocks).map((block) => block.series)).size > 1;
   follow();
+  // Only where the page runs: its source refers to nothing outside of itself.
+  document.querySelectorAll("a[data-beside]").forEach((link) => { link.href = link.dataset.beside; });
   document.documentElement.dataset.ready = "yes";
 })();

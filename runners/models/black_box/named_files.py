@@ -10,6 +10,7 @@ from typing import Any
 
 from robustness.errors import InputError
 from robustness.files import sha256_file
+from robustness.runners.data.membership import without_names
 from robustness.runners.inference.segmenter import NetworkSegmenter
 
 # Folders of weights hold few files; of one with more than these, the files at its top count.
@@ -132,4 +133,4 @@ def own_provenance(thing: Any) -> dict[str, Any]:
     """Return what an object's `provenance`, a method or a mapping, tells, under that name; {} where it has none."""
     provenance = getattr(thing, "provenance", None)
     facts = provenance() if callable(provenance) else provenance
-    return {"provenance": dict(facts)} if isinstance(facts, Mapping) and facts else {}
+    return {"provenance": without_names(facts)} if isinstance(facts, Mapping) and facts else {}

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from robustness.errors import InputError
+from robustness.runners.data.membership import without_names
 from robustness.runners.inference.embedding import Tensors
 from robustness.runners.inference.segmenter import NetworkSegmenter, SplitNetwork, resize_maps
 from robustness.runners.models.ensemble.encoders import Encoders, MemberEmbeddings
@@ -169,7 +170,7 @@ class Ensemble:
             },
             "threshold": self.threshold,
             "image_size": self.image_size,
-            **({"head": dict(self.head_provenance)} if self.head is not None else {}),
+            **({"head": without_names(self.head_provenance)} if self.head is not None else {}),
             "members": [{k: v for k, v in one.items() if k not in _MACHINE} for one in descriptions],
             "reads_text": [bool(getattr(member, "takes_text", True)) for member in self.members],
             "image_encoders": len(set(self.encoders.image_groups)),

@@ -36,6 +36,13 @@ class TestFollowRate:
     def test_masks_at_neither_object_are_reported(self):
         assert only(follow_rates(battery("wrong", 20)))["neither"] == 1.0
 
+    def test_a_part_and_its_whole_are_no_two_places(self):
+        table = battery("oracle", 20)
+        nested = table["case_id"].isin(table["case_id"].unique()[:30])
+        found = only(follow_rates(table.assign(other_overlap=nested.astype(float))))
+        assert (found["n_images"], found["n_subjects"], found["follow_rate"]) == (30, 10, 1.0)
+        assert follow_rates(table.assign(other_overlap=1.0)).empty
+
     def test_half_following_has_an_interval_around_the_half(self):
         found = only(follow_rates(battery("partial", 40, share=0.5)))
         assert 0.1 < found["ci_low"] < found["follow_rate"] < found["ci_high"] < 0.9

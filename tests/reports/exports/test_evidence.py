@@ -14,7 +14,8 @@ import pytest
 from robustness.errors import InputError
 from robustness.reports.data.frames import merge
 from robustness.reports.data.row_data import packed_records, packed_rows, row_data, row_keys
-from robustness.reports.data.run_tables import RunTables
+from robustness.reports.data.run_tables import RunTables, read_runs
+from robustness.reports.exports.annex import write_prompts
 from robustness.reports.exports.model_index import model_index, to_yaml, write_model_index
 from robustness.reports.exports.ro_crate import ro_crate, write_ro_crate
 from robustness.reports.html.page import write_report
@@ -186,3 +187,28 @@ def test_a_row_has_the_number_that_replay_asks_for(runs: tuple[RunTables, ...]) 
             rows = run.results.iloc[block["row"]]
             assert set(rows["condition"]) == {block["condition"]}
             assert rows["case_id"].tolist() == [data["cases"][c][0] for c in block["case"]]
+
+
+def test_every_prompt_stands_in_a_file_beside_the_page(run_folders: list[Path], tmp_path: Path) -> None:
+    page = write_report(run_folders, tmp_path / "a page.html").read_text(encoding="utf-8")
+    table = pd.read_csv(tmp_path / "a page-prompts.csv", keep_default_na=False)
+    assert '<a data-beside="a%20page-prompts.csv">a page-prompts.csv</a>' in page
+    results = merge(read_runs(run_folders)).results
+    asked = results[results["applicable"].astype(bool)]
+    assert table["n_rows"].sum() == len(asked)
+    assert set(table["prompt"]) == set(asked["prompt"])
+    swaps = asked[asked["condition"] == "antonym:side"]
+    own = table[table["condition"] == "antonym:side"].set_index("prompt")
+    for text, rows in swaps.groupby("prompt"):
+        counts = own.loc[text, ["n_models", "n_cases", "n_subjects", "n_rows"]].tolist()
+        assert counts == [rows["series"].nunique(), rows["case_id"].nunique(), rows["subject_id"].nunique(), len(rows)]
+    assert table["condition"].iloc[0] == "clean"
+
+
+def test_a_prompt_that_is_a_formula_or_markup_is_inert(runs: tuple[RunTables, ...], tmp_path: Path) -> None:
+    texts = ["=1+1", '<b>"x"</b>, y\nz', "-2"]
+    rows = merge(runs[:1]).results.head(3).assign(prompt=texts, applicable=True)
+    path = write_prompts(rows, tmp_path / "p.html")
+    read = pd.read_csv(path, keep_default_na=False)
+    assert sorted(read["prompt"]) == sorted(["'=1+1", texts[1], "'-2"])
+    assert "\n=1" not in path.read_text(encoding="utf-8")

@@ -119,3 +119,21 @@ def test_printing_a_run_is_its_summary(run_folders: list[Path]) -> None:
 def test_an_unfinished_run_can_be_printed(tmp_path: Path) -> None:
     (tmp_path / "plan.toml").write_text('[model]\nname = "x"\n[data]\npath = "y"\n', encoding="utf-8")
     assert "expected a finished run" in str(open_run(tmp_path))
+
+
+def test_a_class_that_is_not_heeded_is_said_once_and_not_called_undecided(
+    run_folders: list[Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(run_folders[0], folder)
+    effects, verdicts = (pd.read_parquet(folder / name) for name in ("effects.parquet", "verdicts.parquet"))
+    at = (effects["condition"] == "wrong_class") & (effects["metric"] == "dice")
+    effects.loc[at, ["effect", "ci_low", "ci_high"]] = 0.004, 0.002, 0.006
+    verdicts.loc[verdicts["condition"] == "wrong_class", "verdict"] = "INCONCLUSIVE"
+    effects.to_parquet(folder / "effects.parquet")
+    verdicts.to_parquet(folder / "verdicts.parquet")
+    seal(folder)
+    words = re.search(r"  words (.*?)  changes", " ".join(run_summary(folder)))
+    assert words is not None
+    assert "does not heed the class that is asked for, by Dice" in words[1]
+    assert "target" not in words[1]

@@ -181,7 +181,12 @@ def test_a_class_that_changes_nothing_is_warned_of_before_any_number(
     effects = runs[0].effects.copy()
     at = (effects["condition"] == "wrong_class") & (effects["metric"] == "dice")
     effects.loc[at, ["effect", "ci_low", "ci_high"]] = (low + high) / 2, low, high
-    report = content.build([replace(runs[0], effects=effects)])
+    verdicts = runs[0].verdicts.copy()
+    verdicts.loc[verdicts["condition"] == "wrong_class", "verdict"] = "INCONCLUSIVE"
+    report = content.build([replace(runs[0], effects=effects, verdicts=verdicts)])
+    # What Dice has decided of the class is not undecided a line below.
+    undecided = [item for p in report.headlines[0].prompt if p.verdict == "INCONCLUSIVE" for item in p.items]
+    assert ("target" in undecided) == (not warned)
     (row,) = effects[at].to_dict("records")
     sentences = [w for w in report.warnings if "does not heed the class that is asked for" in w]
     assert bool(sentences) == warned

@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from robustness.cli import echo
 from robustness.cli import main as cli
+from robustness.cli.list_ import preparation
 from robustness.cli.main import app
-from robustness.cli.model_view import preparation
 from robustness.gates.judge import judge_gates, load_gates
 from robustness.gates.output import github_lines, markdown, text_table
 from robustness.registry import MODELS

@@ -108,7 +108,7 @@ def _load(kind: str, path: Path) -> str:
     if kind == "plan":
         rb.load_plan(path).sha256()
     else:
-        from robustness.gates.load import load_gates
+        from robustness.gates.judge import load_gates
 
         load_gates(path)
     return USED

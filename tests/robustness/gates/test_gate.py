@@ -1,15 +1,25 @@
 """Gates on runs whose tables are made here, so that the right outcome is known."""
 
+from typing import ClassVar
 from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
+import robustness as rb
+from robustness.cli.main import app
 from robustness.errors import InputError
+from robustness.gates.baselines import save_baseline
 from robustness.gates.judge import failed
 from robustness.gates.junit import write_junit
-from tests.gate_runs import SUBJECTS, rows, write_run
+from robustness.reports.data.run_tables import read_runs
+from robustness.reports.sections.report import build
+from robustness.run_integrity import other_rules
+from robustness.runners.audit.state import compare
+from robustness.runners.environment import rule_hashes
+from tests.gate_runs import SUBJECTS, rows, seal, write_run
 from tests.gate_runs import table as gate_table
 
 
@@ -257,3 +267,54 @@ class TestAttacks:
     def test_percentages_are_refused(self, tmp_path):
         with pytest.raises(InputError, match="expected a dice from 0 to 1"):
             self._judged(tmp_path, [rows("clean", 100 * FULL, 0.0)], "minimum", "at_least = 0.8")
+
+
+class TestOtherRules:
+    """Two runs that other code of the suite made are not compared in silence."""
+
+    RULES: ClassVar = {"reading": "a", "perturbations": "b", "metrics and verdicts": "c"}
+
+    @pytest.mark.parametrize(
+        ("now", "then", "says"),
+        [
+            ({}, {}, ""),
+            ({"rules": RULES, "suite_version": "1"}, {"rules": RULES, "suite_version": "1"}, ""),
+            ({"rules": RULES}, {"rules": RULES | {"reading": "z"}}, "were made by other rules of reading of the suite"),
+            ({"rules": RULES}, {}, "baseline does not record the rules of reading"),
+            ({"suite_version": "2"}, {"suite_version": "1"}, "run and baseline do not record the rules"),
+            ({"rules": RULES, "suite_version": "2"}, {"rules": RULES, "suite_version": "1"}, "by another version of"),
+        ],
+    )
+    def test_what_is_said(self, now, then, says):
+        warning = other_rules(now, then, names=("run", "baseline"))
+        assert says in warning
+        assert bool(warning) == bool(says)
+
+    def test_the_gate_and_a_page_of_both_warn(self, tmp_path):
+        runs = [write_run(tmp_path / name) for name in ("new", "old")]
+        for run, rules in zip(runs, (self.RULES, self.RULES | {"perturbations": "z"}), strict=True):
+            seal(run.path, run.manifest | {"rules": rules, "suite_version": "1"})
+        (tmp_path / "gates.toml").write_text('[[gate]]\ntest = "no_proven_drop"')
+        saved = save_baseline(rb.open_run(runs[1].path), tmp_path / "main")
+        for earlier in (runs[1].path, saved):
+            command = ["gate", runs[0].path, "--baseline", earlier, "--gates", tmp_path / "gates.toml"]
+            result = CliRunner().invoke(app, [str(word) for word in command])
+            assert result.exit_code == 0
+            assert "run and baseline were made by other rules of perturbations of the suite" in result.stderr
+        warnings = build(read_runs([run.path for run in runs])).warnings
+        assert any("Run old and run new were made by other rules of perturbations" in text for text in warnings)
+
+    def test_an_audit_records_the_code_that_made_it(self):
+        rules = rule_hashes()
+        assert list(rules) == list(self.RULES)
+        assert len(set(rules.values())) == 3
+        assert all(len(value) == 16 for value in rules.values())
+
+    def test_an_unfinished_run_is_not_continued_by_other_rules_unless_told(self):
+        state = {"plan_sha256": "p", "datasets": [], "models": [], "conditions": [], "parts": 1}
+        now = state | {"environment": {"threads": 1, "rules": self.RULES}}
+        compare(state | {"environment": {"threads": 1}}, now, allow_drift=False)
+        before = state | {"environment": {"threads": 1, "rules": self.RULES | {"reading": "z"}}}
+        compare(before, now, allow_drift=True)
+        with pytest.raises(InputError, match="rules was"):
+            compare(before, now, allow_drift=False)

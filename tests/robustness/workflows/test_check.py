@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
@@ -125,6 +126,22 @@ class TestPage:
         assert "<script" not in text
         assert "&lt;script&gt;" in text
         assert "http" not in text.replace('lang="en"', "")
+
+    def test_a_rule_that_speaks_often_is_folded_and_counted(self, tmp_path: Path) -> None:
+        from robustness.reports.html.check_page import write_check_page
+
+        columns = ["level", "code", "split", "case_id", "file", "message"]
+        rows = [("warning", "image_in_splits", "", "", f"{i}.png", f"image {i}") for i in range(212)]
+        table = pd.DataFrame(
+            [*rows, ("error", "missing_mask", "test", "c1", "c1.png", "no such file")], columns=columns
+        )
+        text = write_check_page({"mine": table}, tmp_path / "check.html").read_text()
+        assert "Image in splits <span>212, <code>image_in_splits</code></span>" in text
+        shown, folded = text.split("<details>")
+        assert (shown.count("<td>image "), folded.count("<td>image ")) == (5, 195)
+        assert "<summary>195 more</summary>" in folded
+        assert "<p>12 more are not shown" in folded
+        assert shown.index("Missing mask") < shown.index("Image in splits")
 
     def test_a_sound_dataset_says_so(self, folder: Path, tmp_path: Path) -> None:
         from robustness.reports.html.check_page import write_check_page

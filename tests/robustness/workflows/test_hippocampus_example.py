@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 import robustness as rb
 from robustness.cli.main import app
-from robustness.gates.load import load_gates
+from robustness.gates.judge import load_gates
 from robustness.plans.audit import load_plan
 from robustness.plans.finetune import load_train_plan
 

@@ -142,6 +142,42 @@ class TestADistanceIsExact:
         pd.testing.assert_series_equal(columns[0], columns[2], check_exact=True)
 
 
+def test_every_wording_is_compared_with_the_text_that_its_mask_is_compared_with(film):
+    """Paraphrases with the first listed text, swaps with their own; a text without a clean row with the first."""
+    texts = [
+        ("clean", 0, "left nucleus"),
+        ("clean", 1, "the left one"),
+        ("paraphrase", 0, "nucleus, left"),
+        ("paraphrase", 1, "left nucleus shown"),
+        ("paraphrase", 2, "show the left nucleus"),
+        ("antonym:side", 1, "the right one"),
+        ("antonym:side", 5, "right nucleus"),
+    ]
+    table = pd.DataFrame(texts, columns=["condition", "prompt_index", "prompt"]).assign(
+        model=film.name,
+        dataset="d",
+        split="test",
+        case_id="c",
+        attribute="",
+        applicable=True,
+        mask_change=0.5,
+        family=lambda t: np.where(t.condition == "clean", "clean", "prompt"),
+    )
+    found = text_collapse(table, film)
+    assert found["clean_prompt"].tolist() == ["left nucleus"] * 3 + ["the left one", "left nucleus"]
+    assert found["prompt_index"].tolist() == [0, 1, 2, 1, 5]
+    assert (found["text_distance"] > 0).all()
+    assert with_text_distance(table, film)["text_distance"].isna().tolist() == [True, True, *[False] * 5]
+
+
+def test_an_audit_leaves_no_paraphrase_without_a_distance(film, tmp_path):
+    data = rb.load_dataset(write_dataset(tmp_path / "data", images=2), prompt="p7")
+    run = rb.audit(film, data, perturbations=["antonym:side", "paraphrase"], out=tmp_path / "run", report=False)
+    changed = run.results().query("family == 'prompt' and applicable")
+    assert changed.query("condition == 'paraphrase'").prompt_index.max() >= 2
+    assert changed.text_distance.notna().all()
+
+
 def test_rows_of_another_model_are_told(film):
     table = pd.DataFrame({"model": ["a", "b"], "condition": "clean"})
     with pytest.raises(InputError, match="rows of 'film-unet'"):

@@ -1,0 +1,83 @@
+"""Audited subjects that the model was not trained on."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Mapping
+from typing import Any
+
+from robustness.errors import InputError
+from robustness.gates.criterion import GATE_CRITERIA, GateCriterion
+from robustness.gates.decisions import NAN, Outcome
+from robustness.gates.evidence import Evidence
+from robustness.gates.findings import Finding
+from robustness.gates.spec import GateSpec
+
+_OUTCOMES: Mapping[str, Outcome] = {"none": "pass", "overlap": "fail"}
+
+
+@GATE_CRITERIA.add("no_training_overlap")
+class NoTrainingOverlap(GateCriterion):
+    """No audited subject and no audited image is in the checkpoint's record of its training and validation."""
+
+    signed = False
+    spread = "none"
+
+    def findings(self, evidence: Evidence, gate: GateSpec) -> list[Finding]:
+        """Return one finding for each model and dataset; inconclusive where a model has no record.
+
+        Raises:
+            InputError: no model and dataset of that name was audited.
+        """
+        pairs = evidence.results[["model", "dataset"]].drop_duplicates().itertuples(index=False, name=None)
+        matching = [
+            (str(model), str(dataset))
+            for model, dataset in pairs
+            if fnmatch.fnmatchcase(str(model), gate.model) and fnmatch.fnmatchcase(str(dataset), gate.dataset)
+        ]
+        if not matching:
+            raise InputError(f"{gate.label}: no model and dataset of the run match {gate.model!r} and {gate.dataset!r}")
+        recorded = _recorded(evidence.run.manifest)
+        return [_finding(model, dataset, recorded.get((model, dataset), {})) for model, dataset in matching]
+
+    def forecast_note(self, gate: GateSpec) -> str:
+        """Return what a forecast says in place of the power."""
+        return "decided by the checkpoint's record of its training, not by scores"
+
+
+def _recorded(manifest: Mapping[str, Any]) -> dict[tuple[str, str], Mapping[str, Any]]:
+    return {
+        (str(facts.get("label") or facts.get("name")), str(one.get("dataset"))): one
+        for facts in manifest.get("models") or ()
+        for one in facts.get("training_overlap") or ()
+    }
+
+
+def _finding(model: str, dataset: str, overlap: Mapping[str, Any]) -> Finding:
+    outcome = _OUTCOMES.get(str(overlap.get("status")), "inconclusive")
+    subjects = int(overlap.get("n_subjects") or 0)
+    seen = int(overlap.get("trained") or 0) + int(overlap.get("validated") or 0)
+    unit = str(overlap.get("unit") or "subject")
+    message = {
+        "pass": f"{model} on {dataset}: none of {subjects} {unit}s is in the record of its training",
+        "fail": f"{model} on {dataset}: {overlap.get('warning') or 'test data were seen in training'}",
+    }.get(outcome, f"{model} on {dataset}: the checkpoint does not record whom it was trained on")
+    return Finding(
+        outcome,
+        "clean",
+        model,
+        dataset,
+        "",
+        unit,
+        seen / subjects if subjects and outcome != "inconclusive" else NAN,
+        NAN,
+        NAN,
+        0.0,
+        int(overlap.get("n_images") or 0),
+        subjects,
+        None,
+        float(seen),
+        message,
+        (),
+        outcome == "pass",
+    )

@@ -1,0 +1,194 @@
+"""Membership: the subjects and images of a dataset, as a checkpoint records them, and who of an audit is among them.
+
+A plain hash of a name is a pseudonym and no secret: who guesses the name finds it. No salt is used, for two salted
+lists could not be compared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal, NamedTuple
+
+from robustness.runners.data.dataset import MISSING, Dataset
+
+RECORD = "subjects"
+Form = Literal["hashed", "plain", "off"]
+# 64 bits: two of a million names are equal by chance with probability 3e-8.
+_DIGITS = 16
+
+
+def members(dataset: Dataset, *, role: str, form: Form = "hashed") -> dict[str, Any]:
+    """Return the record of who is in a dataset, as JSON values.
+
+    Keys: `role` ("train", "validation", "pool"), `data` and `split` (names), `fingerprint` (sha256 of the hashes of its
+    files), `unit` ("patient" or "image"), `form`, `ids` (subjects, sorted, hashed unless `form` is "plain"), `images`
+    (hashes of the content of each image). With "off" the last two are missing.
+    """
+    record: dict[str, Any] = {
+        "role": role,
+        "data": dataset.name,
+        "split": dataset.split,
+        "fingerprint": hashlib.sha256(json.dumps(dataset.fingerprint(), sort_keys=True).encode()).hexdigest(),
+        "unit": "image" if dataset.subject_is_image else "patient",
+        "form": form,
+    }
+    if form == "off":
+        return record
+    ids = {info.subject_id.strip() for info in dataset.infos}
+    names = sorted(ids if form == "plain" else {digest(name) for name in ids})
+    return {**record, "ids": names, "images": sorted(set(image_digests(dataset).values()))}
+
+
+def digest(name: str) -> str:
+    """Return the first 16 hexadecimal digits of a name's sha256.
+
+    Example:
+        >>> digest("patient1")
+        'd3d7b232f030f5c1'
+    """
+    return hashlib.sha256(name.encode()).hexdigest()[:_DIGITS]
+
+
+def image_digests(dataset: Dataset) -> dict[str, str]:
+    """Return image id -> hash of its file's content (of all files of a DICOM folder); unreadable ones are left out."""
+    hashes = dataset.fingerprint()
+    by_path: dict[str, str] = {}
+    for record in dataset.records:
+        path = dataset.relative(record.image_path)
+        if path not in by_path:
+            inside = [value for name, value in hashes.items() if name.startswith(f"{path}/")]
+            content = hashes.get(path) or (digest("".join(inside)) if inside else MISSING)
+            by_path[path] = content[:_DIGITS]
+    pairs = zip(dataset.infos, dataset.records, strict=True)
+    found = {info.image_id: by_path[dataset.relative(record.image_path)] for info, record in pairs}
+    return {image: content for image, content in found.items() if content != MISSING}
+
+
+class Overlap(NamedTuple):
+    """What of an audited dataset a model's record of its training holds.
+
+    Attributes:
+        recorded: whether there is a record with names.
+        n_subjects: audited subjects; n_images: audited images.
+        trained, validated: subjects among the trained ones, and among those that chose the checkpoint alone.
+        images: audited images whose content was trained or validated on.
+        namesakes: subjects whose name is recorded for data of another name: perhaps others.
+    """
+
+    dataset: str
+    unit: str
+    recorded: bool
+    n_subjects: int
+    n_images: int
+    trained: int = 0
+    validated: int = 0
+    images: int = 0
+    namesakes: int = 0
+
+    @property
+    def status(self) -> str:
+        """Return "not recorded", "overlap" or "none"."""
+        if not self.recorded:
+            return "not recorded"
+        return "overlap" if self.trained + self.validated + self.images else "none"
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a manifest records."""
+        return {**self._asdict(), "status": self.status}
+
+    def warning(self, model: str) -> str:
+        """Return what a reader must know before any number; "" where nothing is shared."""
+        if self.status != "overlap":
+            return ""
+        of = f"of {self.n_subjects} audited {self.unit}s of {self.dataset}"
+        parts = [f"{self.trained} {of} were trained on"] if self.trained else []
+        parts += [f"{self.validated} {of} chose the checkpoint (validation)"] if self.validated else []
+        parts += [f"{self.images} of {self.n_images} images have the content of training images"] if self.images else []
+        return (
+            f"{model} has seen test data in training: {'; '.join(parts)}. Its scores are no estimate for new"
+            f" {self.unit}s."
+        )
+
+
+def overlap_of(model: Any, dataset: Dataset) -> Overlap:
+    """Compare a dataset with every record of training that a model's provenance holds, its members' and bases' too.
+
+    Subjects are compared by name within data of the same name, images by content whatever their names are.
+    """
+    unit = "image" if dataset.subject_is_image else "patient"
+    subjects = {info.subject_id.strip() for info in dataset.infos}
+    content = image_digests(dataset)
+    found = Overlap(dataset.name, unit, False, len(subjects), len({info.image_id for info in dataset.infos}))
+    records = [record for record in training_records(model) if "ids" in record]
+    if not records:
+        return found
+    owner = {info.image_id: info.subject_id.strip() for info in dataset.infos}
+    seen: dict[str, set[str]] = {"train": set(), "validation": set()}
+    images: set[str] = set()
+    namesakes: set[str] = set()
+    for record in records:
+        ids, known = set(record["ids"]), set(record.get("images") or ())
+        named = {name for name in subjects if (name if record.get("form") == "plain" else digest(name)) in ids}
+        shared = {image for image, value in content.items() if value in known}
+        images |= shared
+        hit = {owner[image] for image in shared}
+        if record.get("data") == dataset.name:
+            hit |= named
+        else:
+            namesakes |= named
+        seen["validation" if record.get("role") == "validation" else "train"] |= hit
+    trained = seen["train"]
+    return found._replace(
+        recorded=True,
+        trained=len(trained),
+        validated=len(seen["validation"] - trained),
+        images=len(images),
+        namesakes=len(namesakes - trained - seen["validation"]),
+    )
+
+
+def training_records(model: Any) -> list[Mapping[str, Any]]:
+    """Return the records of training in a model's provenance, those of its members and of what it started from."""
+    sources = [getattr(model, "provenance", None), getattr(model, "head_provenance", None)]
+    own = [record for source in sources if isinstance(source, Mapping) for record in _records(source)]
+    members_of = getattr(model, "members", ())
+    listed = members_of if isinstance(members_of, list | tuple) else ()
+    return own + [record for member in listed for record in training_records(member)]
+
+
+def without_names(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a provenance with the counts of names and images in place of the lists: what a manifest shows."""
+    return {key: _counted(value) if key == RECORD else _plain(value) for key, value in provenance.items()}
+
+
+def _plain(value: Any) -> Any:
+    return without_names(value) if isinstance(value, Mapping) else value
+
+
+def _counted(records: Any) -> Any:
+    if not isinstance(records, list):
+        return records
+    lists = ("ids", "images")
+    return [
+        {f"n_{key}" if key in lists else key: len(value) if key in lists else value for key, value in record.items()}
+        for record in records
+    ]
+
+
+def _records(provenance: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for key, value in provenance.items():
+        if key == RECORD and isinstance(value, list):
+            yield from (record for record in value if isinstance(record, Mapping))
+        elif isinstance(value, Mapping):
+            yield from _records(value)
+
+
+def recorded(datasets: Iterable[tuple[str, Dataset]], *, form: Form) -> list[dict[str, Any]]:
+    """Return the records of several datasets, each with its role; one of the same data and split once per role."""
+    records: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for role, dataset in datasets:
+        record = members(dataset, role=role, form=form)
+        records.setdefault((role, record["fingerprint"], dataset.split), record)
+    return list(records.values())
