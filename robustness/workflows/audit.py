@@ -191,6 +191,7 @@ def run_plan(
     if processes is None and plan.engine.feeders and reload is None:
         processes = stated_feeders(plan, models, plan.engine.feeders)
         threads = processes.threads
+    feeders = processes.feeders if processes else 0
     _check_metrics(plan)
     refuse_equal_names(plan, datasets)
     checked = check_before_audit(plan, datasets, say)
@@ -200,10 +201,7 @@ def run_plan(
     log = RunLog(folder.path)
     # Held until the page is written: a second audit that comes in between would take the tables for leftovers.
     with folder.lock(), log.session(command="audit", version=robustness.__version__, plan_sha256=plan.sha256()):
-        with (
-            shown(progress) as show,
-            log.stage("predict", workers=workers, feeders=processes.feeders if processes else 0),
-        ):
+        with shown(progress) as show, log.stage("predict", workers=workers, feeders=feeders):
             run_parts(
                 folder,
                 plan,
@@ -215,7 +213,7 @@ def run_plan(
                 reload=reload,
                 workers=workers,
                 threads=threads,
-                feeders=processes.feeders if processes else 0,
+                feeders=feeders,
                 plan_folder=plan_folder,
             )
         predicted = time.perf_counter()
