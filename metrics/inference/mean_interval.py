@@ -76,13 +76,18 @@ def claim_interval(
 
     Args:
         warns: ends of the values, for a claim that warns (a loss, a reaction): a sample without spread then gets the
-            distribution-free interval. None: it keeps its point, and the star of the verdict says what that does not
-            exclude.
+            distribution-free interval, without a bound (NaN) where the values have no end. None: it keeps its point,
+            and the star of the verdict says what that does not exclude.
     """
     if certified:
         return t_interval(values, level=level)
-    low, high = (-math.inf, math.inf) if warns is None else warns
-    return mean_interval(values, level=level, low=low, high=high).interval
+    if warns is None or values.size < 2 or sample_sd(values) > 0:
+        return mean_interval(values, level=level).interval
+    bounds = _without_spread(float(values.mean()), values.size, level, *warns)
+    return bounds._replace(
+        low=bounds.low if math.isfinite(bounds.low) else math.nan,
+        high=bounds.high if math.isfinite(bounds.high) else math.nan,
+    )
 
 
 def guarded_p(values: Values, *, low: float = -math.inf, high: float = math.inf) -> float:

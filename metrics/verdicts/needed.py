@@ -52,6 +52,8 @@ def needed_for_loss(
         certificate: of ROBUST.
     """
     robust, shown = float(values.mean()) < margin, subjects_to_decide(values, margin, alpha=alpha, low=low)
+    if not robust and np.ptp(values) == 0 and not np.isfinite(low):
+        return Needed(None, "", "all lose the same, and the metric has no end that would bound what others lose")
     rate = settings.star_rate("ROBUST")
     if rate >= 1 or not (robust and bounded):
         return needed_for(shown, "ROBUST*" if robust else "FRAGILE", values.size)

@@ -35,7 +35,7 @@ from robustness.results import CLEAN
 
 
 class Measure(NamedTuple):
-    """A metric with its margin: `low`, `high` are the ends of its effect (NaN where it has none)."""
+    """A metric with its margin: `low`, `high` are the ends of its effect, infinite where it has none."""
 
     name: str
     margin: float
@@ -112,8 +112,8 @@ def _condition(pairs: Pairs, conditions: Conditions, cell: int) -> _Condition:
     subjects, values = subject_means(pairs.effect[where], pairs.subject[where])
     present = pairs.n_texts_of(cell, conditions.rows.subject_of_case.size)
     missing = missing_of(conditions.rows, lost_shares(conditions.expected[cell], present))
-    seen = missing if missing.n_images else None
-    return _Condition(cell, subjects, values, seen, pairs.case[where], pairs.effect[where])
+    missed = missing if missing.n_images else None
+    return _Condition(cell, subjects, values, missed, pairs.case[where], pairs.effect[where])
 
 
 def _certificates(family: list[Values], measure: Measure, settings: Settings) -> list[tuple[Certificate, Certificate]]:
@@ -155,7 +155,7 @@ def _decide(
     lost_share = clopper_pearson(lost, values.size, level=1 - settings.alpha)
     decision = RobustnessDecision(
         "INCONCLUSIVE",
-        f"interval {_bounds(interval)} holds the margin {margin:g}{_unseen(values, interval)}",
+        _open_rule(values, interval, margin),
         interval,
         values.size,
         level,
@@ -208,9 +208,8 @@ def _robust(
     if decision.certified or decision.held_back:
         return decision
     if not measure.bounded:
-        return decision._replace(
-            needed=Needed(None, "", f"{measure.name} has no largest value, so no number certifies it")
-        )
+        endless = f"{measure.name} has no largest value, so no number certifies it"
+        return decision._replace(needed=Needed(None, "", endless))
     n = subjects_to_certify(values, margin, alpha=settings.alpha, penalty=certificate.penalty)
     return decision._replace(needed=needed_for(n, "ROBUST", values.size))
 
@@ -289,10 +288,12 @@ def _with_missing(
     )
 
 
-def _unseen(values: Values, interval: Interval) -> str:
-    """Return why the interval of equal losses is wide."""
-    alike = sample_sd(values) == 0 and interval.low < interval.high
-    return "; no spread was seen, so it is distribution-free" if alike else ""
+def _open_rule(values: Values, interval: Interval, margin: float) -> str:
+    alike = values.size > 1 and sample_sd(values) == 0
+    if alike and math.isnan(interval.low):
+        return "no spread was seen, and the metric has no end: nothing bounds its mean loss"
+    wide = alike and interval.low < interval.high
+    return f"interval {_bounds(interval)} holds the margin {margin:g}{'; no spread was seen' * wide}"
 
 
 def _bounds(interval: Interval) -> str:

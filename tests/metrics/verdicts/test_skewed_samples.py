@@ -17,6 +17,7 @@ from tests.metrics.tables import paired, rows_of
 from tests.metrics.verdicts.test_cannot_mislead import one, rewording_moves_a_tenth, shares
 
 RUNS = 50
+IMAGE = "image:gaussian_noise@1"
 
 
 def limit(nominal, runs=RUNS):
@@ -53,6 +54,28 @@ class TestTruthsOnTheMargin:
         verdict = shares(draw, RUNS)["verdict"]
         assert verdict.isin(["FOLLOWS", "FOLLOWS*"]).mean() <= limit(0.05)
         assert (verdict == "FOLLOWS").mean() <= 0.06
+
+    @pytest.mark.parametrize("n", [12, 20, 60])
+    def test_fragile_of_a_distance_of_which_a_tenth_is_cured(self, n):
+        """HD95 has no end that would bound what those gain who are not in the sample."""
+
+        def draw(rng):
+            worse = 32 + np.where(rng.random(n) < 0.09, -10, 10 * 0.09 / 0.91)
+            clean = rows_of("clean", np.full(n, 30.0), metric="hd95", dice=0.9)
+            return pd.concat([clean, rows_of(IMAGE, worse, metric="hd95", dice=0.9)])
+
+        found = shares(draw, RUNS, margins={"hd95": 2.0}, margin_dice=0.5)
+        verdict = found[found["metric"] == "hd95"]["verdict"]
+        assert len(verdict) == RUNS
+        assert verdict.isin(["FRAGILE", "FRAGILE*"]).mean() <= 0.06
+
+    def test_a_distance_that_all_lose_alike_is_open_without_a_bound(self):
+        table = pd.concat([rows_of(name, np.full(20, v), metric="hd95") for name, v in (("clean", 3.0), (IMAGE, 6.5))])
+        verdicts = rb.verdicts(table.assign(dice=0.9), margins={"hd95": 2.0}).set_index("metric")
+        found = verdicts.loc["hd95"]
+        assert found["verdict"] == "INCONCLUSIVE"
+        assert "nothing bounds its mean loss" in found["rule"]
+        assert "no end that would bound what others lose" in found["sentence"]
 
     @pytest.mark.parametrize("n", [30, 60])
     def test_robust_where_a_sixth_loses_most(self, n):
@@ -180,9 +203,6 @@ class TestClaimInterval:
         # The e-value of a star takes some more.
         assert found["verdict"] == "INCONCLUSIVE"
         assert planned <= found["n_needed"] <= 1.25 * planned
-
-
-IMAGE = "image:gaussian_noise@1"
 
 
 def moving(*, noise, wording, swap=None, image=None, n=40):
