@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from robustness.perturb.language.inflection import is_plural, plural_form, singular_of
+from robustness.perturb.language.proper import is_proper
 from robustness.types import Attribute, Params, Prompt
 
 _VOWELS = frozenset("aeiouAEIOU")
@@ -135,7 +136,11 @@ def same_value(prompt: Prompt, kind: str) -> tuple[Attribute, ...]:
 def swap(prompt: Prompt, kind: str, new: str, *, source: str, repairs: Sequence[Edit] = (), **extra: Any) -> Params:
     """Return the record of `kind` set to `new` wherever its first value stands; case and article are kept right."""
     spans = same_value(prompt, kind)
-    edits = [Edit(a.start, a.stop, a.value, match_case(new, a.value)) for a in spans]
+    names = [kind == "target" and _is_name_inside(prompt.text, a) for a in spans]
+    edits = [
+        Edit(a.start, a.stop, a.value, new if own else match_case(new, a.value))
+        for a, own in zip(spans, names, strict=True)
+    ]
     articles = [r for e in edits if (r := article_repair(prompt.text, e.start, e.old, e.new))]
     return record(
         prompt.text,
@@ -147,6 +152,13 @@ def swap(prompt: Prompt, kind: str, new: str, *, source: str, repairs: Sequence[
         repairs=[*articles, *repairs],
         **extra,
     )
+
+
+def _is_name_inside(text: str, old: Attribute) -> bool:
+    """Tell whether `old` has its own capital inside a sentence ("a Roth spot", "the CHD"), which no new noun takes."""
+    before = text[: old.start].rstrip(" ")
+    inside = before[-1:].isalnum() and before.rpartition(" ")[2].islower()
+    return inside and len(old.value.split(" ")) < 3 and is_proper(old.value) and not text.isupper()
 
 
 def noun_repairs(prompt: Prompt, new: str) -> list[Edit]:

@@ -31,7 +31,9 @@ _BETWEEN = re.compile(r"(?:[\s,-]|\band\b)*", re.IGNORECASE)
 _ARTICLE = re.compile(r"\b(?:an?|the|any|some|all|this|these|each|every|both)\s+$", re.IGNORECASE)
 _COUNT = re.compile(
     r"(?:one|two|three|four|five|six|seven|eight|nine|ten|\d+|both|several|multiple|many|few|single|solitary|numerous"
-    r"|every|each|all|a few|bilateral|twin|paired|left and right|right and left|a couple of|a pair of)$"
+    r"|every|each|all|a few|bilateral|twin|paired|left and right|right and left|a couple of|a pair of"
+    r"|lots of|plenty of|loads of|dozens of|scores of|hundreds of"
+    r"|(?:an? )?(?:handful|number|multitude|host|trio|dozen|plethora|abundance) of|countless|innumerable)$"
     r"|^(?:at least|at most|up to|more than|fewer than|about|approximately|exactly)\b|\w+est$",
     re.I,
 )

@@ -154,7 +154,8 @@ BROKEN = re.compile(
     r"|(?<!is )(?<!are )(?<!be )\b(?:seen|noted|found|identified|detected|shown)\s*[.]?$|\b(?:is|are) and\b"
     r"|\b(?:causes|involves|contains|displaces|abuts|surrounds|covers|compresses|occupies|invades|overlies|infiltrates)"
     r"\s*[.]?$|\bthis-|, the one\s*[.]?$|(?:^|, )(?:image )?quality\b|\(\s*(?:$|[,;])|\b(?:on|in|at) there\b"
-    r"|^(?:is|are) (?:the |this |there )?\w+\?",
+    r"|^(?:is|are) (?:the |this |there )?\w+\?|,\s*\(|,\s*tip\s*[.]?$"
+    r"|\b(?:runs?|inserts|extends|projects|enters|hangs|floats|opens|arises|resides|occupies)\s*[.]?$",
     re.IGNORECASE,
 )
 
@@ -224,6 +225,7 @@ def _without_comma(prompt: Prompt, edit: Edit) -> Edit:
         a.stop == comma.start() and a.kind != "target" and not (a.kind == "measure" and a.value[0].isalpha())
         for a in prompt.attributes
     )
+    listed |= is_last and re.search(r"\w-\w+,\s*$", text[: edit.start]) is not None
     if listed and (is_last or re.match(r"\s*and\b", following)):
         gap = "" if following[:1] == " " else " "
         return Edit(comma.start(), edit.stop, text[comma.start() : edit.stop], gap)

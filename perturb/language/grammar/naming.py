@@ -211,13 +211,13 @@ class Naming(Headings):
         if bare and (phrase.stop >= len(self.tagged.tokens) or self.tagged.tokens[phrase.stop].lower != "of"):
             # "chest tube, tip near the apex": a part of the target itself.
             return
-        opening = self.tagged.tokens[phrase.start].lower
+        opening, name = self.tagged.tokens[phrase.start].lower, phrase.name
         if self.predicate and opening in ("a", "an") and phrase.category != "anatomy":
             # "the lesion is a benign naevus"
             self._modify(phrase.mods, "target")
             return
-        if phrase.category == "" and self._is_place_word(phrase):
-            self._add("place", *self._chars(phrase.name))
+        if name is not None and phrase.category == "" and self._is_place_word(phrase):
+            self._add("place", *self._chars(name))
             return
         sided = phrase.category == "" and any(m.kind == "side" for m in phrase.mods) and last.category == "finding"
         if (

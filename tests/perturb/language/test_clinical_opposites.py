@@ -71,3 +71,17 @@ def test_the_other_class_is_of_the_modality_that_the_prompt_names() -> None:
     target = parse_prompt(new).get("target")
     term = find_term(target.value) if target else None
     assert term is None or "microscopy" in term.modalities
+
+
+@pytest.mark.parametrize(
+    ("prompt", "modality", "name", "text"),
+    [
+        ("a handful of tiny T2-bright foci, Fazekas 1", "MRI", "negation", "no T2-bright foci"),
+        ("A ruler mark runs along the bottom of the frame.", "dermoscopy", "drop:location", ""),
+        ("macular scar with pigment clumps", "fundus", "antonym:description", ""),
+        ("A tubular, blind-ending, benign structure", "CT", "drop:pathology", "A tubular, blind-ending structure"),
+        ("Is there a Roth spot? Mark it.", "fundus", "wrong_class", "Is there a fovea? Mark it."),
+    ],
+)
+def test_what_is_left_or_put_in_reads_as_english(prompt: str, modality: str, name: str, text: str) -> None:
+    assert text_of(prompt, name, modality=modality) == text
