@@ -119,16 +119,12 @@ def _by_tree(
 def _to_nearest(start: Points, goal: Points, spacing: tuple[float, float]) -> Distances:
     from scipy.spatial import cKDTree
 
-    if spacing == (1.0, 1.0):
-        tree: Any = cKDTree(goal, leafsize=_LEAF, balanced_tree=False, compact_nodes=False)
-        step: Any = start - goal[tree.query(start)[1]]
-        return np.sqrt((step * step).sum(axis=1).astype(np.float64))
-    scale = np.asarray(spacing)
-    tree = cKDTree(goal * scale, leafsize=_LEAF, balanced_tree=False, compact_nodes=False)
     # Whole pixel steps times the spacing: no rounding of the two positions, so that a distance which equals the
     # tolerance of the surface dice is not pushed over it.
+    scale: Any = 1 if spacing == (1.0, 1.0) else np.asarray(spacing)
+    tree = cKDTree(goal * scale, leafsize=_LEAF, balanced_tree=False, compact_nodes=False)
     step = (start - goal[tree.query(start * scale)[1]]) * scale
-    distance: Distances = np.sqrt((step * step).sum(axis=1))
+    distance: Distances = np.sqrt((step * step).sum(axis=1).astype(np.float64))
     return distance
 
 
