@@ -262,17 +262,11 @@ def _datasets(reader: Reader) -> None:
     downloads.generic(folder / "mine")
 
 
-def _images(reader: Reader) -> None:
-    file = reader.folder / "DATA/anns/train.json"
-    file.write_text(json.dumps(json.loads(file.read_text("utf-8"))[:2]), "utf-8")
-
-
 LAID: dict[str, Callable[[Reader], None]] = {
     "attacks.md": _attacks,
     "datasets.md": _datasets,
     "export.md": _export,
     "finetuning.md": _finetuning,
-    "images.md": _images,
     "prompts.md": _prompts,
 }
 
