@@ -108,7 +108,7 @@ def read_location(tagged: Tagged, phrase: Phrase, stop: int, modality: str) -> P
         return Placed((("location", start, tokens[row - 1].stop, "target"),), row)
     if not frame and _is_zone(tagged, inside):
         return None
-    edged = tokens[inside[-1]].lower in _OF_THE_PICTURE
+    edged = tokens[inside[-1]].lower in _OF_THE_PICTURE or tokens[inside[0]].lower in ("far", "extreme")
     image = (
         frame
         or edged

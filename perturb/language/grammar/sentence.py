@@ -117,6 +117,15 @@ class Grammar(Scope):
         kind = tagged.tags[i]
         if kind == "relation" and tagged.tokens[i].lower in words("classes.without_value") and self._after_with(i):
             return self._skip(i, hi)
+        if (
+            kind == "relation"
+            and not self.targets
+            and tagged.tokens[i].lower == "around"
+            and i
+            and (tagged.tags[i - 1] == "request")
+        ):
+            # "Draw around the claustrum."
+            return i + 1
         if kind == "relation":
             return self._relation(i, tagged.spans.get(i, i + 1), hi)
         if kind == "relative":
