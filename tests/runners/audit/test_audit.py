@@ -144,8 +144,9 @@ class TestPartAndWhole:
             report=False,
         )
 
+    # Twelve patients who react alike leave open how many others do not; thirteen would show REACTS.
     @pytest.mark.parametrize(
-        ("model", "verdict"), [(reads_side, "FOLLOWS"), (any_side_is_left, "REACTS"), (ignores_prompt, "IGNORES")]
+        ("model", "verdict"), [(reads_side, "FOLLOWS"), (any_side_is_left, "INCONCLUSIVE"), (ignores_prompt, "IGNORES")]
     )
     def test_only_a_model_that_tells_the_parts_apart_follows(self, nested, tmp_path, model, verdict):
         run = self._audit(model, nested, tmp_path / "run")
