@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from robustness.runners.data.dataset import MISSING, Dataset
+if TYPE_CHECKING:
+    from robustness.runners.data.dataset import Dataset
 
 RECORD = "subjects"
 Form = Literal["hashed", "plain", "off"]
@@ -53,6 +54,9 @@ def digest(name: str) -> str:
 
 def image_digests(dataset: Dataset) -> dict[str, str]:
     """Return image id -> hash of its file's content (of all files of a DICOM folder); unreadable ones are left out."""
+    # Models read records of this module: a look-up of their names must not import what reads data.
+    from robustness.runners.data.dataset import MISSING
+
     hashes = dataset.fingerprint()
     by_path: dict[str, str] = {}
     for record in dataset.records:
