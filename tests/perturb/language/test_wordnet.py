@@ -25,6 +25,7 @@ class TestWithTheRealDatabase:
     def test_it_is_there(self) -> None:
         assert wordnet.missing() == ""
 
+    @pytest.mark.slow
     def test_antonyms_of_the_commonest_senses_come_first(self) -> None:
         assert wordnet.antonyms("small", "adjective")[0] == "large"
         assert "regular" in wordnet.antonyms("irregular", "adjective")
@@ -59,6 +60,7 @@ class TestWithTheRealDatabase:
         assert "abnaki" not in found
         assert all(zipf_frequency(word, "en") < 1.5 for word in found[:: len(found) // 200])
 
+    @pytest.mark.slow
     def test_rare_takes_its_words_from_it_and_says_so(self) -> None:
         case = make_case("small polyp")
         change = Rare(context=context_of([case], seed=4), kind="size")

@@ -81,7 +81,8 @@ def counts(run):
 
 
 class TestRows:
-    @pytest.mark.parametrize("feeders", [pytest.param(1, marks=pytest.mark.slow), 2])
+    @pytest.mark.slow
+    @pytest.mark.parametrize("feeders", [1, 2])
     def test_rows_verdicts_gallery_masks_and_counts_are_those_of_one_process(self, data, plain, tmp_path, feeders):
         lines: list[str] = []
         plan = plan_of(data, feeders=feeders, save_predictions=True)
@@ -105,6 +106,7 @@ class TestRows:
         assert set(IMAGE) - {"joint_worst_case"} == images
         assert "image:pgd@3+worst_case" in set(plain.results()["condition"])
 
+    @pytest.mark.slow
     def test_at_the_networks_size_and_without_text(self, data, tmp_path):
         plans = [
             plan_of(
@@ -119,6 +121,7 @@ class TestRows:
         one, fed = (audit_plan(plan, out=tmp_path / str(n), report=False) for n, plan in enumerate(plans))
         pd.testing.assert_frame_equal(fed.results(), one.results(), check_exact=True)
 
+    @pytest.mark.slow
     def test_features_on_disk_are_those_of_any_other_run(self, light, tmp_path):
         cached = partial(light, cache=str(tmp_path / "cache"))
         one = audit_plan(cached(), out=tmp_path / "one", report=False)
@@ -157,6 +160,7 @@ def test_every_image_change_and_every_move_gives_the_rows_of_one_process(tmp_pat
 
 
 class TestEnds:
+    @pytest.mark.slow
     def test_a_run_that_one_process_began_goes_on_with_feeders(self, light, lightly, tmp_path):
         plan = light()
         shutil.copytree(lightly.path, tmp_path / "run")

@@ -57,6 +57,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return audit_plan(load_plan(root / "plan.toml"), folder=root, out=root / "run")
 
 
+@pytest.mark.slow
 def test_every_model_meets_every_data_set(run: Run) -> None:
     results = run.results()
     pairs = set(results[["model", "dataset"]].itertuples(index=False, name=None))
