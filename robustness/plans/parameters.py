@@ -16,6 +16,7 @@ TABLE = "perturbations.image.parameters"
 
 _HEADER = re.compile(r"\s*\[\[?\s*([^\[\]]+?)\s*\]\]?\s*(#.*)?$")
 _IMAGE = re.compile(r"\s*(?:perturbations\s*\.\s*)?image\s*=")
+_PERTURBATIONS = re.compile(r"\s*perturbations\s*=")
 
 Parameters = Mapping[str, Sequence[Any]]
 
@@ -23,8 +24,8 @@ Parameters = Mapping[str, Sequence[Any]]
 def write_parameters(plan: Path, parameters: Parameters) -> None:
     """Set ``[perturbations.image.parameters]`` in a plan; kinds that it holds and `parameters` lacks stay.
 
-    ``image = ...`` written on one line cannot be extended in TOML: it becomes the table ``[perturbations.image]``, and
-    a comment inside it is lost. Every other character stays.
+    ``image = ...`` or ``perturbations = {...}`` written on one line cannot be extended in TOML: it becomes a table
+    below, and a comment inside it is lost. Every other character stays.
 
     Raises:
         InputError: no such file, not TOML, or written in a way that cannot be extended safely; nothing is written then.
@@ -42,8 +43,11 @@ def with_parameters(text: str, parameters: Parameters, *, name: str = "plan") ->
     existing = image.pop("parameters", None) or {}
     merged = {**existing, **{kind: list(values) for kind, values in parameters.items()}}
     lines = _without_table(text.splitlines(), TABLE)
-    lines, inline = _without_inline_image(lines)
-    tables = _table("perturbations.image", image) if inline else []
+    lines, whole = _without_inline(lines, _PERTURBATIONS)
+    lines, inline = _without_inline(lines, _IMAGE)
+    others = {key: value for key, value in perturbations.items() if key != "image"}
+    tables = _table("perturbations", others) if whole else []
+    tables += _table("perturbations.image", image) if whole or inline else []
     changed = "\n".join([*_stripped(lines), "", *tables, *_table(TABLE, merged)]).lstrip("\n")
     perturbations["image"] = {**image, "parameters": merged}
     if _parsed_or_none(changed) != _plain(before):
@@ -87,17 +91,13 @@ def _without_table(lines: Sequence[str], name: str) -> list[str]:
     return rest
 
 
-def _without_inline_image(lines: Sequence[str]) -> tuple[list[str], bool]:
-    """Drop ``image = ...`` of the table ``[perturbations]``, over as many lines as it takes."""
+def _without_inline(lines: Sequence[str], key: re.Pattern[str]) -> tuple[list[str], bool]:
+    """Drop ``perturbations = ...``, or ``image = ...`` of that table, over as many lines as it takes."""
     table = ""
     for start, line in enumerate(lines):
         header = _HEADER.match(line)
         table = _dotted(header[1]) if header else table
-        if (
-            header
-            or not _IMAGE.match(line)
-            or table != ("" if "perturbations" in line.split("=")[0] else "perturbations")
-        ):
+        if header or not key.match(line) or table != ("" if "perturbations" in line.split("=")[0] else "perturbations"):
             continue
         for stop in range(start + 1, len(lines) + 1):
             if _parsed_or_none("\n".join(lines[start:stop])) is not None:

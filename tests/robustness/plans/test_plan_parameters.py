@@ -43,6 +43,7 @@ def tree_of(text: str) -> dict:
         ('[perturbations]\nimage = "modality"\n', {"kinds": "modality"}),
         ('[perturbations.image]\nkinds = ["jpeg"]\n', {"kinds": ["jpeg"]}),
         ('[perturbations.image]\npreset = "medmnist-c" # as published\n', {"preset": "medmnist-c"}),
+        ('[perturbations]\nimage.kinds = ["jpeg"]\n', {"kinds": ["jpeg"]}),
     ],
 )
 def test_the_table_is_added_and_every_other_key_stays(written: str, image: dict) -> None:
@@ -56,6 +57,18 @@ def test_the_table_is_added_and_every_other_key_stays(written: str, image: dict)
     assert tree_of(changed) == expected
     for comment in ("# My plan", "# why three", "# the one"):
         assert comment in changed
+
+
+def test_perturbations_on_one_line_become_tables() -> None:
+    text = '# Mine\nperturbations = { prompt = ["drop:size"], image = ["hue@3"] }\n' + HEAD + TAIL
+    expected = tree_of(text)
+    expected["perturbations"]["image"] = {
+        "kinds": ["hue@3"],
+        "parameters": {"gaussian_noise": [*FIVE["gaussian_noise"]]},
+    }
+    changed = with_parameters(text, FIVE)
+    assert tree_of(changed) == expected
+    assert changed.startswith("# Mine\n# My plan\n")
 
 
 def test_a_second_table_replaces_the_kinds_that_it_has_and_keeps_the_others() -> None:
@@ -90,7 +103,7 @@ def test_the_written_plan_is_a_plan(tmp_path: Path) -> None:
 
 def test_what_cannot_be_extended_safely_is_left_alone(tmp_path: Path) -> None:
     plan = tmp_path / "plan.toml"
-    plan.write_text('perturbations = { image = "all" }\n' + HEAD, "utf-8")
+    plan.write_text('"perturbations" = { image = "all" }\n' + HEAD, "utf-8")
     before = plan.read_text("utf-8")
     with pytest.raises(InputError, match="cannot be extended safely"):
         write_parameters(plan, FIVE)
