@@ -45,6 +45,7 @@ def test_a_file_that_exits_is_refused_in_one_line(content, message, tmp_path):
         rb.load_model("python", f"{tmp_path / 'model.py'}:make")
 
 
+@pytest.mark.slow
 def test_a_prediction_that_exits_is_a_failed_row(tmp_path):
     def exits_on_nothing(images, prompts):
         if "" in prompts:

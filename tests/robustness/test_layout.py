@@ -149,6 +149,7 @@ def test_a_vague_name_is_shown_with_its_path_and_line(tmp_path: Path):
     assert house.vague_names(tmp_path) == (["metrics/x.py:2 found"], 2)
 
 
+@pytest.mark.slow
 def test_bodies_of_functions_are_short():
     assert house.long_functions(ROOT) == []
 

@@ -207,6 +207,7 @@ class TestFamily:
         assert (rb.effects(family)["p_adjusted"] == only(rb.effects(table))["p_value"]).all()
         assert (rb.effects(family, correction="holm")["p_adjusted"] > 5 * only(rb.effects(table))["p_value"]).all()
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(("ours", "theirs"), [("holm", "holm"), ("bh", "fdr_bh")])
     def test_stepwise_corrections_agree_with_statsmodels(self, ours, theirs):
         from statsmodels.stats.multitest import multipletests
@@ -299,6 +300,7 @@ class TestTraps:
         assert found["p_value"] == 1.0, "McNemar's chi-square gives 0 for b = c = 0"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("shape", "naive_above"), [("gauss", 0.2), ("ties", 0.12), ("ceiling", 0.1)])
 def test_type_one_error_is_nominal_where_the_naive_test_is_not(shape, naive_above):
     """30 patients, 6 images, ICC 0.5: 400 null data sets as conditions of one table, correction none."""

@@ -50,6 +50,7 @@ def test_losses_are_welchs_and_retention_is_the_ratio_of_means() -> None:
     assert math.isnan(found.loc["home", "loss"])
 
 
+@pytest.mark.slow
 def test_retention_covers_its_true_value() -> None:
     held, runs = 0, 400
     for seed in range(runs):

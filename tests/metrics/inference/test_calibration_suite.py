@@ -73,6 +73,7 @@ def test_half_of_the_patients_following_is_found_with_thirty():
     assert battery.said("partial", 0.5, 30, 20, 0)["FOLLOWS"] >= 19
 
 
+@pytest.mark.slow
 def test_five_percent_followers_are_not_certified_as_ignoring():
     assert battery.said("partial", 0.05, 60, 20, 0)["IGNORES"] <= 3
 

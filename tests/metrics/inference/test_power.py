@@ -22,6 +22,7 @@ def _intervals(mean, sd, n, alpha, runs=4000):
     return [t_interval(row, level=1 - 2 * alpha) for row in values]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "alpha"), [(2, 0.05), (10, 0.05), (30, 0.05 / 16), (200, 0.01)])
 def test_power_is_what_a_simulation_finds(n, alpha):
     gap = gap_found(0.1, n, alpha=alpha)

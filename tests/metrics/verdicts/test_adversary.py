@@ -254,6 +254,7 @@ def _rows_of_a_model(rng, n, images):
     return pd.concat(parts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "seeds", [pytest.param(range(30), id="30"), pytest.param(range(30, 150), id="150", marks=pytest.mark.slow)]
 )

@@ -181,6 +181,7 @@ class TestItem6OnTheMargin:
         assert found["verdict"] == "INCONCLUSIVE"
         assert pd.isna(found["n_needed"])
 
+    @pytest.mark.slow
     def test_random_tables_never_crash(self):
         for seed in range(40):
             rng = np.random.default_rng(seed)

@@ -28,6 +28,7 @@ def limit(nominal, runs=RUNS):
 class TestTruthsOnTheMargin:
     """With the star or without, also where the sample shows nobody of the tail."""
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("n", [12, 20, 60])
     def test_reacts_where_rewording_moves_a_tenth(self, n):
         found = shares(rewording_moves_a_tenth(n), RUNS)

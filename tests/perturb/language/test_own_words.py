@@ -105,6 +105,7 @@ def test_every_batch_is_read_at_least_as_well_as_after_it_was_mended(batch: int)
     assert counts["wrong"] == 0
 
 
+@pytest.mark.slow
 def test_the_modality_takes_nothing_away() -> None:
     without, informed = Counter[str](), Counter[str]()
     for row in items():
@@ -113,6 +114,7 @@ def test_the_modality_takes_nothing_away() -> None:
     assert informed["exact"] >= without["exact"] - 4
 
 
+@pytest.mark.slow
 def test_swaps_give_a_text_that_is_listed_as_right() -> None:
     counts: Counter[bool] = Counter()
     for row in items():

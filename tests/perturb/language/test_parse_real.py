@@ -93,6 +93,7 @@ class TestRealAnnotations:
         assert count > 3000
         assert sum(missed.values()) <= 0.005 * count, missed.most_common(5)
 
+    @pytest.mark.slow
     def test_no_laterality_is_read_where_there_is_none(self, name: str) -> None:
         distinct = {text: siblings for _, text, siblings in texts(name)}
         wrong = [

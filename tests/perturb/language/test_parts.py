@@ -71,6 +71,7 @@ TAILS = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(
     HEADS, TARGETS, TAILS, st.sampled_from(["", "small zorp", "left zorp"]), st.booleans(), st.sampled_from(["", "CT"])
 )

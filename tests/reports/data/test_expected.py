@@ -41,6 +41,7 @@ def test_a_verdict_meets_an_expectation_or_not(verdict: str, expectation: str, a
     assert met(verdict, expectation) == answer
 
 
+@pytest.mark.slow
 def test_every_claim_is_in_one_row_and_the_worst_speaks(runs: tuple[RunTables, ...]) -> None:
     frames = merge(runs)
     table = frame_of(expected_table(frames))

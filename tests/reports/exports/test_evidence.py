@@ -154,6 +154,7 @@ def test_the_page_prints_to_pdf(page: Path, tmp_path: Path) -> None:
     assert write_pdf(page, tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
 
 
+@pytest.mark.slow
 def test_pdf_without_a_browser_or_a_page_is_one_clear_error(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,6 +190,7 @@ def test_a_row_has_the_number_that_replay_asks_for(runs: tuple[RunTables, ...]) 
             assert rows["case_id"].tolist() == [data["cases"][c][0] for c in block["case"]]
 
 
+@pytest.mark.slow
 def test_every_prompt_stands_in_a_file_beside_the_page(run_folders: list[Path], tmp_path: Path) -> None:
     page = write_report(run_folders, tmp_path / "a page.html").read_text(encoding="utf-8")
     table = pd.read_csv(tmp_path / "a page-prompts.csv", keep_default_na=False)

@@ -17,6 +17,7 @@ from robustness.reports.figures.training_curves import training_figure, write_tr
 from robustness.workflows.finetune import write_curves
 
 
+@pytest.mark.slow
 def test_every_listed_figure_is_drawn_and_holds_data(runs: tuple[RunTables, ...]) -> None:
     frames = merge(runs)
     listed = captions(frames, compared=comparisons(frames))

@@ -102,6 +102,7 @@ def test_pictures_of_a_claim_are_found_by_its_button(fresh: Browser, page: Path)
     ]
 
 
+@pytest.mark.slow
 def test_tables_sort_filter_and_export_full_precision(fresh: Browser, page: Path, run_folders: list[Path]) -> None:
     fresh.open(page)
     sort = "document.querySelector('#verdicts-table th[data-name=estimate] button').click()"
@@ -128,6 +129,7 @@ def test_no_width_or_theme_overflows_or_breaks(fresh: Browser, page: Path, width
     assert fresh.evaluate("document.documentElement.dataset.theme") == ("dark" if dark else "light")
 
 
+@pytest.mark.slow
 def test_the_theme_button_switches(fresh: Browser, page: Path) -> None:
     fresh.open(page)
     fresh.evaluate("document.getElementById('theme').click()")

@@ -45,6 +45,7 @@ def first_link(table: str, condition: str) -> str:
     return f"{cell}.closest('tr').querySelector('a.to-rows')"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("condition", ["antonym:side", "image:gaussian_noise@5"])
 @pytest.mark.parametrize("table", ["verdicts-table", "effects-table", "t-drop-0-table"])
 def test_a_number_opens_the_rows_behind_it(
@@ -67,6 +68,7 @@ def test_a_number_opens_the_rows_behind_it(
     fresh.evaluate("document.getElementById('rows').close()")
 
 
+@pytest.mark.slow
 def test_rows_open_from_the_address_and_say_what_was_not_applicable(
     fresh: Browser, page: Path, run_folders: list[Path]
 ) -> None:
@@ -80,6 +82,7 @@ def test_rows_open_from_the_address_and_say_what_was_not_applicable(
     fresh.evaluate("document.getElementById('rows').close()")
 
 
+@pytest.mark.slow
 def test_a_row_leads_to_the_picture_of_its_own_case(fresh: Browser, page: Path) -> None:
     fresh.open(page)
     fresh.evaluate(f"{first_link('effects-table', 'antonym:size')}.click()")
@@ -92,6 +95,7 @@ def test_a_row_leads_to_the_picture_of_its_own_case(fresh: Browser, page: Path) 
     assert case in shown[0]
 
 
+@pytest.mark.slow
 def test_a_point_of_a_figure_leads_to_its_rows(fresh: Browser, page: Path) -> None:
     fresh.open(page)
     fresh.evaluate("document.getElementById('fig-reliance-0').scrollIntoView()")
@@ -106,6 +110,7 @@ def test_a_point_of_a_figure_leads_to_its_rows(fresh: Browser, page: Path) -> No
     fresh.evaluate("document.getElementById('rows').close()")
 
 
+@pytest.mark.slow
 def test_the_keyboard_alone_reaches_a_number_its_rows_and_back(fresh: Browser, page: Path) -> None:
     fresh.open(page)
     fresh.press("Tab")
@@ -124,6 +129,7 @@ def test_the_keyboard_alone_reaches_a_number_its_rows_and_back(fresh: Browser, p
     assert fresh.evaluate("document.activeElement.getAttribute('href')") == asked
 
 
+@pytest.mark.slow
 def test_every_control_takes_the_focus_and_shows_it(fresh: Browser, page: Path) -> None:
     fresh.open(page)
     fresh.press("Tab")
@@ -136,6 +142,7 @@ def test_every_control_takes_the_focus_and_shows_it(fresh: Browser, page: Path) 
     assert hidden == []
 
 
+@pytest.mark.slow
 def test_a_table_is_saved_as_csv_with_full_precision(
     fresh: Browser, page: Path, run_folders: list[Path], tmp_path: Path
 ) -> None:
@@ -191,6 +198,7 @@ def test_a_page_without_images_works(fresh: Browser, run_folders: list[Path], tm
     assert fresh.evaluate("[...document.querySelectorAll('[data-show]')].every((b) => b.hidden)")
 
 
+@pytest.mark.slow
 def test_a_card_shows_all_inputs_and_how_to_compute_it_again(
     fresh: Browser, page: Path, run_folders: list[Path]
 ) -> None:
@@ -221,6 +229,7 @@ def test_the_section_on_failures_shows_failures(fresh: Browser, run_folders: lis
     assert set(shown) <= {"clean", *failing["condition"]}
 
 
+@pytest.mark.slow
 def test_scores_and_ranks_of_a_swap_do_not_call_success_a_failure(fresh: Browser, page: Path) -> None:
     fresh.open(page)
     captions = fresh.evaluate(

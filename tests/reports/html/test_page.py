@@ -112,6 +112,7 @@ def test_the_unit_of_inference_is_said_loudly(page: Path) -> None:
     assert "A template is one brain" in warning.group(0)
 
 
+@pytest.mark.slow
 def test_data_born_markup_is_escaped_everywhere(hostile_page: Path) -> None:
     text = hostile_page.read_text(encoding="utf-8")
     assert "<script>alert(1)" not in text
@@ -134,6 +135,7 @@ def test_json_cannot_end_its_element() -> None:
     assert json.loads(text) == {"a": "</script><!-- & \u2028"}
 
 
+@pytest.mark.slow
 def test_a_page_of_one_run_has_no_comparison(run_folders: list[Path], tmp_path: Path) -> None:
     page = write_report(run_folders[0], tmp_path / "deep" / "one.html", title="My <model>")
     assert "<h1>My &lt;model&gt;</h1>" in markup(page)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from robustness.reports.data.run_tables import RunTables, read_runs
 from robustness.reports.sections import provenance
@@ -109,11 +110,13 @@ def types_of(value: object, path: str = "") -> dict[str, set[str]]:
     return merged
 
 
+@pytest.mark.slow
 def test_the_report_is_plain_json(runs: tuple[RunTables, ...]) -> None:
     report = content.build(runs).to_json()
     assert json.loads(json.dumps(report, allow_nan=False))["series"] == ["film-unet", "film-unet-image-only"]
 
 
+@pytest.mark.slow
 def test_headlines_tell_the_reader_from_the_blind_model(runs: tuple[RunTables, ...]) -> None:
     reader, blind = content.build(runs).headlines
     assert {p.verdict: p.items for p in reader.prompt}["FOLLOWS"] == ("side",)
@@ -121,6 +124,7 @@ def test_headlines_tell_the_reader_from_the_blind_model(runs: tuple[RunTables, .
     assert "side" in {p.verdict: p.items for p in blind.prompt}["IGNORES*"]
 
 
+@pytest.mark.slow
 def test_findings_are_ordered_by_harm_and_of_each_model_the_worst_is_there(runs: tuple[RunTables, ...]) -> None:
     findings = content.build(runs).findings
     assert len(findings) == 3
@@ -134,6 +138,7 @@ def test_findings_are_ordered_by_harm_and_of_each_model_the_worst_is_there(runs:
     assert judged[0].verdict == "FRAGILE"
 
 
+@pytest.mark.slow
 def test_a_word_whose_second_target_is_missed_is_the_worst_finding(runs: tuple[RunTables, ...]) -> None:
     blind = runs[1].results.copy()
     blind.loc[blind["condition"] == "other:side", "dice_other"] = 0.05
@@ -149,6 +154,7 @@ def test_a_wanted_reaction_is_no_finding(runs: tuple[RunTables, ...]) -> None:
     assert all(f.condition not in ("antonym:side", "other:side", "empty", "wrong_class") for f in report.findings)
 
 
+@pytest.mark.slow
 def test_runs_with_equal_facts_are_told_once(runs: tuple[RunTables, ...]) -> None:
     facts = content.build(runs).runs
     assert len(facts) == 1
@@ -188,6 +194,7 @@ def test_patients_are_called_patients(runs: tuple[RunTables, ...]) -> None:
     assert not any("unit of inference" in w for w in report.warnings)
 
 
+@pytest.mark.slow
 def test_rows_with_errors_are_counted_and_listed(runs: tuple[RunTables, ...]) -> None:
     results = runs[0].results.copy()
     results.loc[results.index[:3], "error"] = "cannot decode"

@@ -28,6 +28,7 @@ def test_every_starred_verdict_counts_as_not_certified(runs: tuple[RunTables, ..
     assert not shown.hidden
 
 
+@pytest.mark.slow
 def test_reasons_are_counted_where_the_rows_are(runs: tuple[RunTables, ...]) -> None:
     rows = runs[0].results
     off = (~rows["applicable"]).sum()
@@ -57,6 +58,7 @@ def test_empty_masks_are_said_by_condition_the_most_first(runs: tuple[RunTables,
     assert f"missed by condition: JPEG, severity 5: 3 of {n} rows" in " ".join(made.regulatory[9].statements)
 
 
+@pytest.mark.slow
 def test_claims_are_said_with_the_families_that_share_their_error_rate(runs: tuple[RunTables, ...]) -> None:
     def said(verdicts: pd.DataFrame) -> str:
         made = content.build([replace(runs[0], verdicts=verdicts)])

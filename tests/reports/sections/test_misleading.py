@@ -69,6 +69,7 @@ def test_the_regulatory_section_counts_and_draws_both_metrics(moved: RunTables) 
     assert {x for trace in figure.data for x in trace.x} == {0.246}
 
 
+@pytest.mark.slow
 def test_the_gallery_filter_knows_every_verdict_of_a_condition(run_folders: list[Path], tmp_path: Path) -> None:
     page = write_report(run_folders[0], tmp_path / "page.html").read_text("utf-8")
     data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[1])
@@ -126,6 +127,7 @@ def test_the_picture_of_a_clean_input_speaks_of_no_second_target(runs: tuple[Run
     assert frames.gallery["dice_other"].isna().all()
 
 
+@pytest.mark.slow
 def test_columns_of_cases_are_not_called_images(runs: tuple[RunTables, ...]) -> None:
     report = content.build(runs)
     for table in [*report.tables, *(f.table for f in report.figures)]:
@@ -162,6 +164,7 @@ def test_bounds_in_the_model_index_belong_to_the_value(run_folders: list[Path], 
     assert changed["args"]["loss_ci_high"] == pytest.approx(effect["ci_high"], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_the_regulatory_edition_claims_only_what_a_run_can_show(runs: tuple[RunTables, ...]) -> None:
     report = content.build(runs, edition="regulatory")
     text = " ".join(s for section in report.regulatory for s in (section.asked_by, *section.statements))
@@ -220,6 +223,7 @@ def test_of_a_score_that_the_prompt_does_not_make_one_warning_is_enough(runs: tu
     assert any(w.endswith("not above prompts for another class.") for w in warnings)
 
 
+@pytest.mark.slow
 def test_an_undecided_claim_says_what_would_have_decided_it(runs: tuple[RunTables, ...]) -> None:
     rule = "5 INCONCLUSIVE: excess 3.0% [2.5%, 3.7%], change 5.2% [4.7%, 6.0%], margin 5%"
     verdicts = runs[0].verdicts.assign(verdict="INCONCLUSIVE", rule=rule)

@@ -55,6 +55,7 @@ def unit_interval(rows: pd.DataFrame, column: str) -> list[float]:
     return [units.mean(), *stats.t.interval(0.95, len(units) - 1, units.mean(), stats.sem(units))]
 
 
+@pytest.mark.slow
 def test_the_header_counts_what_the_rows_hold(report: Report, stored: dict[str, Any]) -> None:
     rows = next(iter(stored.values()))["rows"]
     fact = report.runs[0]
@@ -169,6 +170,7 @@ def test_prompts_that_their_mask_disproves_are_counted_once_for_all_models(
     assert f"(location {false} of {len(rows)})" in statements(report, "Test data")
 
 
+@pytest.mark.slow
 def test_texts_that_were_cut_are_counted(runs: tuple[RunTables, ...]) -> None:
     def said(n: int | None) -> str:
         manifest = {**runs[0].manifest, "timing": {} if n is None else {"n_texts_cut": n}}
@@ -294,6 +296,7 @@ def test_comparisons_pair_the_same_cases(report: Report, stored: dict[str, Any])
     assert len(compared.differences) > 5
 
 
+@pytest.mark.slow
 def test_gallery_scores_are_those_of_the_rows(runs: tuple[RunTables, ...], stored: dict[str, Any]) -> None:
     from robustness.reports.data.frames import merge
     from robustness.reports.data.gallery import make_gallery

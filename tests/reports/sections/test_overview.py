@@ -109,6 +109,7 @@ def test_abstention_that_no_prompt_asks_for_is_said_to_be_unmeasured(runs: tuple
     assert fact(first(runs), "Abstention").startswith("not known: no row")
 
 
+@pytest.mark.slow
 def test_what_was_not_testable_is_counted_with_its_reason(runs: tuple[RunTables, ...]) -> None:
     overview = first(runs)
     assert fact(overview, "Not testable") == "made by the test: UNTESTABLE (1 claim)"

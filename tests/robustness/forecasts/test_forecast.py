@@ -64,6 +64,7 @@ def found(data):
 
 
 class TestWork:
+    @pytest.mark.slow
     def test_with_all_images_looked_at_the_counts_are_those_of_the_audit(self, data, run):
         plan = _plan(data, engine={"images_per_part": 8, "image_batch": 8})
         (work,) = forecast(plan, batches=0).works
@@ -79,6 +80,7 @@ class TestWork:
         assert work.n_rows == pytest.approx(run.manifest["counts"]["rows"], rel=0.05)
         assert work.n_decodes == pytest.approx(run.manifest["timing"]["n_decodes"], rel=0.05)
 
+    @pytest.mark.slow
     def test_what_is_searched_with_the_model_is_named(self, data):
         (work,) = forecast(_plan(data, prompt=["antonym", "worst_case"]), batches=0).works
         assert work.by_model == ("worst_case",)
@@ -88,6 +90,7 @@ class TestWork:
         assert told.seconds is None
         assert any(line.startswith("TIME    not measured") for line in lines(told))
 
+    @pytest.mark.slow
     def test_a_measurement_rests_on_batches_after_one_to_warm_up(self, data):
         told = forecast(_plan(data), batches=2)
         (pilot,) = told.pilots
@@ -198,6 +201,7 @@ class TestGates:
     def test_an_unchanged_model_passes_the_merge_gate_but_for_alpha(self, data):
         assert self._one(data, {"test": "no_proven_drop", "margin": 0.0}).passes == pytest.approx(0.95)
 
+    @pytest.mark.slow
     def test_the_family_of_a_glob_pays_for_what_it_fails_not_for_what_it_passes(self, data):
         one = self._one(data, {"test": "drop_below", "condition": "image:gaussian_noise@3"})
         both = self._one(data, {"test": "drop_below", "condition": "image:*"})
@@ -235,6 +239,7 @@ class TestCommand:
         assert told["seconds"]["estimate"] > 0
         assert sorted(p.name for p in files.iterdir()) == ["gates.toml", "plan.toml", "told.json"]
 
+    @pytest.mark.slow
     def test_strict_exits_with_1_where_a_gate_can_never_pass(self, files):
         assert self._call(files, "--no-measure", "--strict").exit_code == 1
         (files / "gates.toml").write_text('[[gate]]\ntest = "no_proven_drop"\n')

@@ -18,13 +18,18 @@ from tests.robustness.fuzz.trial import FLAGGED, REFUSED, USED, Trial, outcome
 
 TRIALS = [trial for part in (texts, annotations, pictures, weights, plans, runs, by_hand) for trial in part.trials()]
 
+# Every fifth is tried each time, the others with the slow tests.
+PARAMETERS = [pytest.param(trial, marks=[pytest.mark.slow] if i % 5 else []) for i, trial in enumerate(TRIALS)]
+
 # Ways to feel the machine: a trial that needs more than this waits for something that never comes.
 LIMIT_S = 60
 
 
 @pytest.mark.timeout(LIMIT_S)
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("trial", TRIALS, ids=lambda t: f"{t.category}-{t.name}".encode("ascii", "replace").decode())
+@pytest.mark.parametrize(
+    "trial", PARAMETERS, ids=lambda t: f"{t.category}-{t.name}".encode("ascii", "replace").decode()
+)
 def test_an_input_is_used_flagged_or_refused(trial: Trial, tmp_path: Path):
     folder = tmp_path / "trial"
     folder.mkdir()

@@ -217,6 +217,7 @@ class TestAttacks:
         earlier = None if before is None else write_run(tmp_path / f"before{n}", before)
         return _outcome(run, tmp_path, f'test = "{test}"\n{more}', **({"baseline": earlier} if earlier else {}))
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("n", [2, 9])
     @pytest.mark.parametrize("test", EVERY_TEST)
     def test_fewer_than_ten_patients_decide_nothing(self, tmp_path, test, n):
@@ -290,6 +291,7 @@ class TestOtherRules:
         assert says in warning
         assert bool(warning) == bool(says)
 
+    @pytest.mark.slow
     def test_the_gate_and_a_page_of_both_warn(self, tmp_path):
         runs = [write_run(tmp_path / name) for name in ("new", "old")]
         for run, rules in zip(runs, (self.RULES, self.RULES | {"perturbations": "z"}), strict=True):

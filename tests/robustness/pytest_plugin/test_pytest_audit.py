@@ -70,6 +70,7 @@ def project(pytester, monkeypatch):
 
 
 class TestAudit:
+    @pytest.mark.slow
     def test_an_audit_is_run_once_and_reused_by_later_sessions(self, suite, project, pytester):
         suite(AUDIT).assert_outcomes(passed=4)
         first = project()
@@ -97,6 +98,7 @@ class TestAudit:
             suite(code, "--robustness-cache=kept").assert_outcomes(passed=4)
             assert (len(project()) > before) is (change != "nothing"), change
 
+    @pytest.mark.slow
     def test_a_half_finished_audit_is_gone_on_with(self, suite, project, pytester):
         suite(AUDIT, "--robustness-cache=kept").assert_outcomes(passed=4)
         (run,) = (pytester.path / "kept").glob("plan-*/")

@@ -35,6 +35,7 @@ class TestAssertions:
         'assert_noninferior(RUNS + "/good", margin=0.02)': "passed",
     }
 
+    @pytest.mark.slow
     def test_pass_and_fail(self, suite, runs):
         code = "".join(
             f"def test_{index}(robustness_run):\n    robustness_run.{assertion}\n"

@@ -27,6 +27,7 @@ class TestBaselines:
         worse.assert_outcomes(failed=1)
         assert re.search(r"FAIL \(warning\) +clean +clean +\+0\.05", text(worse))
 
+    @pytest.mark.slow
     def test_an_expression_fails_the_session_without_any_assertion(self, suite, runs):
         code = GOOD.format(assertion="assert_minimum(0.5)")
         suite(code, f"--robustness-run={runs}/good", "--robustness-save=v1")
@@ -151,6 +152,7 @@ def test_it(robustness_run, margin):
         suite(None, f"--robustness-run={runs}/good", "--robustness-report=out.md")
         assert (pytester.path / "out.md").read_text().count("| fail |") == 2
 
+    @pytest.mark.slow
     def test_html_is_the_page_of_the_runs(self, suite, pytester, runs):
         suite(self.CODE, f"--robustness-run={runs}/good", "--robustness-report=out.html")
         assert "antonym:side" in (pytester.path / "out.html").read_text(encoding="utf-8")

@@ -28,6 +28,7 @@ def run(*arguments: object) -> str:
     return result.output
 
 
+@pytest.mark.slow
 def test_it_prints_a_table_and_writes_it_into_the_plan(tmp_path: Path) -> None:
     plan = tmp_path / "plan.toml"
     plan.write_text(PLAN, "utf-8")

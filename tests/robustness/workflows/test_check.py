@@ -152,6 +152,7 @@ class TestPage:
 
 
 class TestBeforeAnAudit:
+    @pytest.mark.slow
     def test_leakage_and_small_groups_reach_manifest_page_and_stderr(self, folder: Path, tmp_path: Path) -> None:
         leak(folder)
         run = audited(folder, tmp_path / "run", groups=["scanner"])
@@ -260,6 +261,7 @@ class TestDecisionsAreStated:
         )
         return tmp_path
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("arguments", "page"),
         [

@@ -212,6 +212,7 @@ class TestSameAsTheDirectAudit:
         _same(_askable(run.effects()), effects)
         _same(_askable(run.verdicts()), verdicts, without=["sentence"])
 
+    @pytest.mark.slow
     def test_with_masks_in_an_archive_too_but_for_metrics_of_probabilities(self, exported, direct, tmp_path):
         masks = _vendor(exported.path / "public", tmp_path / "masks", _soft_reader, _mask)
         archive = shutil.make_archive(str(tmp_path / "returned"), "zip", masks.parent, masks.name)
@@ -221,6 +222,7 @@ class TestSameAsTheDirectAudit:
         _same(_askable(rows), _askable(direct.results()), without=["ece", "brier", "dice_at_0.30"])
         assert run.manifest["model"]["kind"] == "masks"
 
+    @pytest.mark.slow
     def test_sixteen_bits_are_close(self, exported, direct, tmp_path):
         def write(path, found):
             PilImage.fromarray(np.round(found * 65535).astype(np.uint16)).save(path.with_suffix(".png"))
@@ -258,6 +260,7 @@ class TestWhatIsWrong:
         np.save(folder / "0123456789abcdef0123.npy", np.zeros((48, 48)))
         return folder, [file.stem for file in files[:7]]
 
+    @pytest.mark.slow
     def test_it_is_listed_counted_and_flagged_and_nothing_is_lost(self, exported, direct, spoiled, tmp_path):
         folder, bad = spoiled
         run = score(exported.path, folder, out=tmp_path / "run", label="vendor", report=False)
@@ -315,6 +318,7 @@ class TestTampering:
         with pytest.raises(InputError, match=rf"1 files .*{picture.name}"):
             score(copy, probabilities, out=tmp_path / "run")
 
+    @pytest.mark.slow
     def test_the_public_folder_may_have_moved_away(self, copy, probabilities, tmp_path):
         shutil.rmtree(copy / "public")
         assert score(copy, probabilities, out=tmp_path / "run", report=False).manifest["counts"]["errors"] == 0

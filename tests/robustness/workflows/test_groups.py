@@ -78,6 +78,7 @@ def gated(run: Run, folder: Path, subgroup: str) -> pd.Series:
     return run.gate(folder / "gates.toml").iloc[0]
 
 
+@pytest.mark.slow
 def test_they_are_columns_of_the_results(run: Run) -> None:
     table = run.results()
     assert table.groupby("scanner").subject_id.nunique().to_dict() == {"A": 12, "B": 12}

@@ -200,6 +200,7 @@ class TestAuditAgain:
         before.assign(verdict="ROBUST").to_parquet(tmp_path / "run" / "verdicts.parquet")
         pd.testing.assert_frame_equal(made().verdicts(), before)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("is_finished", [True, False])
     def test_rows_that_were_changed_are_refused_and_come_again_once_removed(self, is_finished, made, tmp_path):
         before = rb.open_run(tmp_path / "run").results()

@@ -48,6 +48,7 @@ def attacked(run) -> pd.DataFrame:
     return rows[rows["condition"].str.contains("pgd|fgsm|query|universal") & rows["applicable"]]
 
 
+@pytest.mark.slow
 def test_every_attack_has_rows_that_state_eps_and_losses(run) -> None:
     rows = attacked(run)
     assert rows.groupby("condition").size().to_dict() == {
@@ -92,6 +93,7 @@ def test_a_resumed_run_gives_the_same_rows(run, folder, tmp_path) -> None:
     pd.testing.assert_frame_equal(before, resumed.results())
 
 
+@pytest.mark.slow
 def test_the_record_gives_back_the_picture_that_was_scored(run, folder) -> None:
     data, model = rb.load_dataset(folder, prompt="p5"), film()
     cases = {case.case_id: case for case in data}
@@ -123,6 +125,7 @@ def test_every_listed_text_has_a_picture_of_its_own(folder, tmp_path) -> None:
     assert (hashes.nunique() == 2).all()
 
 
+@pytest.mark.slow
 def test_an_attack_that_did_not_work_is_a_warning_of_the_run(folder, tmp_path) -> None:
     weak = {**ATTACK, "steps": 1, "restarts": 1, "step_size": 1e-4}
     suspicious = audited(folder, tmp_path / "run", perturbations=["image:pgd@3"], attack=weak)

@@ -126,6 +126,7 @@ class TestEveryNetwork:
             if gray:
                 assert (found.image == found.image[..., :1]).all()
 
+    @pytest.mark.slow
     def test_the_engine_sees_the_picture_that_was_attacked(self, model) -> None:
         case = case_of(smooth(2))
         found = pgd(GradientModel(model), case, 8 / 255, 0, AttackSettings(steps=2))

@@ -49,6 +49,7 @@ def test_answers_that_are_all_alike_stop_with_the_likely_cause(data, tmp_path, p
     assert not (tmp_path / "run" / "verdicts.parquet").exists()
 
 
+@pytest.mark.slow
 def test_a_command_with_zero_one_masks_follows_its_prompt(data, tmp_path, root):
     (tmp_path / "predict.py").write_text(f"import sys; sys.path.insert(0, {str(root)!r})\n" + ZERO_ONE)
     model = load_model("command", command=[sys.executable, str(tmp_path / "predict.py"), "{input}", "{output}"])

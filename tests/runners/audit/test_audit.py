@@ -41,6 +41,7 @@ def run(data, tmp_path_factory):
 
 
 class TestRows:
+    @pytest.mark.slow
     def test_the_contract_columns_come_first(self, run):
         assert tuple(run.results().columns[: len(COLUMNS)]) == COLUMNS
 
@@ -169,6 +170,7 @@ class TestPartAndWhole:
             claims = rb.verdicts(apart, resamples=99).set_index(["claim", "condition"])
             assert claims.loc[("prompt", "other:side"), "verdict"].startswith("FOLLOWS") == follows
 
+    @pytest.mark.slow
     def test_the_page_shows_both_kinds_of_pair(self, nested, tmp_path):
         self._audit(any_side_is_left, nested, tmp_path / "run")
         report = build(read_runs(tmp_path / "run"))

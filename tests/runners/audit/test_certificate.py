@@ -115,6 +115,7 @@ class TestTheRunThatHoldsIt:
         audit(model, data, tmp_path / "run")
         return lambda **options: audit(model, data, tmp_path / "run", **options)
 
+    @pytest.mark.slow
     def test_a_finished_run_is_certified_without_predicting_its_rows_again(self, again, tmp_path):
         part = next((tmp_path / "run" / "results").iterdir())
         before, rows = part.stat().st_mtime_ns, rb.open_run(tmp_path / "run").results()
@@ -131,6 +132,7 @@ class TestTheRunThatHoldsIt:
         assert again(certify=True).manifest["certificate"] == first
         assert (tmp_path / "run" / "certificate.json").stat().st_mtime_ns == written
 
+    @pytest.mark.slow
     def test_one_of_another_machine_is_measured_again(self, again, tmp_path):
         again(certify=True)
         path = tmp_path / "run" / "certificate.json"
@@ -139,6 +141,7 @@ class TestTheRunThatHoldsIt:
         assert again(certify=True).manifest["certificate"]["machine"]["threads"] == 1
         assert rb.open_run(tmp_path / "run").verify()["ok"].all()
 
+    @pytest.mark.slow
     def test_an_audit_killed_before_its_manifest_takes_it_in_the_next_time(self, again, tmp_path):
         again(certify=True)
         written = (tmp_path / "run" / "certificate.json").read_bytes()
@@ -155,6 +158,7 @@ class TestTheRunThatHoldsIt:
         with pytest.raises(InputError, match=r"certificate.json is not what the audit wrote"):
             rb.open_run(run.path).verdicts()
 
+    @pytest.mark.slow
     def test_the_page_shows_it(self, again):
         run = again(certify=True)
         page = run.report().read_text()

@@ -131,6 +131,7 @@ class TestRows:
         assert counts(fed)["n_image_codes_read"] == counts(one)["n_image_encodes"] - 5
         assert counts(fed)["n_image_encodes"] == 5
 
+    @pytest.mark.slow
     def test_a_loaded_network_is_fed_as_well(self, data, tmp_path):
         model = load_model("film-unet", config={"image_size": 32}, device="cpu")
         changes = {"perturbations": ["antonym"], "metrics": {"names": ["dice"]}, "statistics": {"resamples": 99}}
@@ -169,6 +170,7 @@ class TestEnds:
         again = audit_plan(plan, out=tmp_path / "run", report=False, feeders=2).results()
         pd.testing.assert_frame_equal(again, lightly.results(), check_exact=True)
 
+    @pytest.mark.slow
     def test_a_case_that_cannot_be_read_is_a_row_and_under_strict_the_end(self, tmp_path):
         data = write_dataset(tmp_path / "set", images=4)
         broken = sorted((data / "images").iterdir())[1]
@@ -252,6 +254,7 @@ class TestMemory:
         monkeypatch.setattr(NetworkSegmenter, "encode_image", limited(NetworkSegmenter.encode_image, 1))
         monkeypatch.setattr(NetworkSegmenter, "decode", limited(NetworkSegmenter.decode, 2))
 
+    @pytest.mark.slow
     def test_batches_halve_and_rows_are_those_of_one_process(self, small, light, tmp_path):
         one, fed = (audit_plan(light(feeders=n), out=tmp_path / str(n), report=False) for n in (0, 1))
         # Once from 2 images to 1 and once from 4 pairs to 2.

@@ -42,6 +42,7 @@ def effect(run: Run, condition: str) -> pd.Series:
     return table[(table["condition"] == condition) & (table["metric"] == "dice")].iloc[0]
 
 
+@pytest.mark.slow
 def test_a_side_follower_keeps_its_score_with_rewritten_words_and_loses_it_without(runs: dict[str, Run]) -> None:
     rewritten, control = (effect(runs["reads_side"], c) for c in (FLIP, CONTROL))
     assert rewritten["perturbed_mean"] == pytest.approx(rewritten["clean_mean"], abs=0.01)

@@ -44,6 +44,7 @@ def of(rows: pd.DataFrame, condition: str) -> pd.DataFrame:
 
 
 class TestRows:
+    @pytest.mark.slow
     def test_both_parts_are_run_alone_and_all_conditions_are_there(self, rows: pd.DataFrame) -> None:
         assert set(rows["condition"]) == {"clean", "rerun", BLUR, NOISE, FLIP, *WORDS, *JOINT}
         joint = rows[rows["condition"].isin(JOINT)]
@@ -132,6 +133,7 @@ class TestConclusions:
         assert grid.says[1].startswith("Does a good prompt rescue a bad image?")
 
 
+@pytest.mark.slow
 def test_a_picture_is_encoded_once_for_all_its_words(tmp_path: Path) -> None:
     data = rb.load_dataset(write_dataset(tmp_path / "data", images=6), prompt="p6")
     model = rb.load_model("film-unet", config={"image_size": 64, "widths": [8, 16]})

@@ -135,10 +135,12 @@ class TestAudit:
         rows = rb.audit(model, data, perturbations=["empty"], out=out, report=False).results()
         return rows[rows.condition == "rerun"].case_id.nunique(), rows[rows.condition == "clean"].case_id.nunique()
 
+    @pytest.mark.slow
     def test_a_quiet_model_runs_a_sample_twice(self, data, tmp_path):
         twice, clean = self._twice(reads_side, data, tmp_path / "run")
         assert twice / clean == SAMPLE / 36
 
+    @pytest.mark.slow
     def test_a_noisy_model_runs_every_image_twice(self, data, tmp_path):
         rng = np.random.default_rng(0)
 
@@ -176,6 +178,7 @@ def _again(data, folder, out):
     )
 
 
+@pytest.mark.slow
 def test_saved_masks_score_as_the_direct_audit_did(stored, tmp_path):
     data, direct, folder = stored
     again = _again(data, folder, tmp_path / "again").results()
@@ -184,6 +187,7 @@ def test_saved_masks_score_as_the_direct_audit_did(stored, tmp_path):
     assert again.mask_change.equals(before.mask_change)
 
 
+@pytest.mark.slow
 def test_a_missing_mask_is_an_error_in_its_row_only(stored, tmp_path):
     data, _, folder = stored
     (folder / "antonym_side" / "s01_left.png").unlink()
@@ -200,6 +204,7 @@ def test_a_missing_mask_is_an_error_in_its_row_only(stored, tmp_path):
     assert without_clean.mask_change.isna().all()
 
 
+@pytest.mark.slow
 def test_a_mask_of_another_size_is_an_error_in_its_row(stored, tmp_path):
     data, _, folder = stored
     PilImage.fromarray(np.zeros((7, 9), np.uint8)).save(folder / "antonym_side" / "s01_left.png")

@@ -176,6 +176,7 @@ class TestNetworks:
         with pytest.raises(InputError, match=reason):
             load_model(name, folder, device="cpu")
 
+    @pytest.mark.slow
     def test_counting_stops_at_the_bound_and_leaves_no_hook(self) -> None:
         def endless() -> torch.nn.Module:
             with torch.device("meta"):

@@ -345,6 +345,7 @@ class TestStrictLoading:
 
 
 class TestOwnFormat:
+    @pytest.mark.slow
     def test_a_saved_segmenter_comes_back_whole(self, tmp_path):
         saved = load_model("film-unet", device="cpu", seed=3, threshold=0.4)
         folder = save_checkpoint(tmp_path / "own", saved, trained_on={"dataset": "toy"})

@@ -382,6 +382,7 @@ class TestRealData:
         assert (facts["n_cases"], facts["n_images"], facts["modalities"]) == (cases, images, [modality])
         assert all(case.mask.any() and case.image.shape[:2] == case.mask.shape for case in data[::7])
 
+    @pytest.mark.slow
     def test_area_of_the_mask_is_the_one_that_the_annotation_states(self, shared: Path) -> None:
         for case in load_dataset(shared / "data" / "brain_colin_bet")[::11]:
             assert case.mask.mean() == pytest.approx(case.metadata["attributes"]["area_fraction"], abs=1e-5)

@@ -132,6 +132,7 @@ class TestComparison:
         assert overlap_of(model, rb.load_dataset(data, split="train", prompt="p2")).trained == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("split", "outcome", "says"),
     [

@@ -34,6 +34,7 @@ def shapes(network):
 
 @pytest.mark.parametrize("name", NAMES)
 class TestEveryBaseline:
+    @pytest.mark.slow
     def test_logits_have_the_images_size_and_ignore_the_text(self, models, name):
         network = models[name].network
         with torch.no_grad():
@@ -97,6 +98,7 @@ def test_unet_takes_any_size(models):
         assert models["unet"].network(torch.zeros(1, 3, 65, 50)).shape == (1, 1, 65, 50)
 
 
+@pytest.mark.slow
 def test_one_class_of_several_can_be_chosen(tmp_path):
     several = load_model("unet", config=SMALL, classes=3, class_index=0, device="cpu").network
     torch.save(several.state_dict(), tmp_path / "pooled.pt")
@@ -118,6 +120,7 @@ def test_resnets_are_known_by_their_shapes(encoder):
     assert resnet_name(shapes(on_meta("unet", encoder_name=encoder))) == encoder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoder", ["se_resnet50", "resnext50_32x4d", "densenet121"])
 def test_other_encoders_are_not_taken_for_resnets(encoder):
     assert resnet_name(shapes(on_meta("unet", encoder_name=encoder))) is None

@@ -188,6 +188,7 @@ def test_masks_are_those_of_the_published_post_processing(model, size):
     assert 0 < max(shares) < 1
 
 
+@pytest.mark.slow
 def test_lite_text_is_read_at_the_length_its_processor_pads_to(tmp_path):
     from transformers import Sam3LiteTextConfig, Sam3LiteTextModel
 

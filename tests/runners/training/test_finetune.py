@@ -77,6 +77,7 @@ class TestTraining:
         assert float(log[-1]["loss"]) < 0.8 * float(log[0]["loss"])
         assert float(log[-1]["val_dice"]) > float(log[0]["val_dice"]) + 0.1
 
+    @pytest.mark.slow
     def test_the_checkpoint_is_the_best_epoch_and_says_what_it_was_trained_on(self, data, tmp_path):
         done = finetune("film-unet", data=data, out=tmp_path, epochs=4, **FAST)
         config = json.loads((tmp_path / "config.json").read_text())
@@ -89,12 +90,14 @@ class TestTraining:
         assert facts["environment"]["packages"]["torch"] == version("torch")
         assert load_train_plan(tmp_path / "plan.toml").sha256() == facts["plan_sha256"]
 
+    @pytest.mark.slow
     def test_same_seed_same_weights_another_seed_others(self, data, tmp_path):
         for name, seed in (("a", 3), ("b", 3), ("c", 4)):
             finetune("film-unet", data=data, out=tmp_path / name, epochs=2, seed=seed, **CHANGES, **FAST)
         assert same(weights(tmp_path / "a"), weights(tmp_path / "b"))
         assert not same(weights(tmp_path / "a"), weights(tmp_path / "c"))
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("step", [1, 8])
     def test_a_killed_run_resumes_to_the_bits_of_an_undisturbed_one(self, data, tmp_path, monkeypatch, step):
         settings = {**FAST, **CHANGES, "epochs": 4, "validate_every": 2, "schedule": "plateau", "plateau_patience": 0}

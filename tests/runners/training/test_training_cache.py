@@ -65,12 +65,14 @@ class TestTraining:
         # Relative: losses of a fresh network reach hundreds, and sums of floats depend on the number of threads.
         torch.testing.assert_close(cached, full, rtol=1e-5, atol=1e-5)
 
+    @pytest.mark.slow
     def test_half_precision_moves_losses_little(self, data, tmp_path):
         for half in (False, True):
             finetune("clipseg", data=data, out=tmp_path / str(half), cache_float16=half, **TINY, **FROZEN)
         single, double = (torch.tensor(losses(tmp_path / str(half))) for half in (True, False))
         assert 0 < (single - double).abs().max() < 0.02
 
+    @pytest.mark.slow
     def test_files_of_codes_are_found_again_by_the_next_training(self, data, tmp_path):
         folder = tmp_path / "codes"
         held = []

@@ -92,6 +92,7 @@ class TestTraining:
         assert facts["trainable"] < facts["parameters"] / 2
         assert all(facts["trainable_by_part"][part] > 0 for part in ("image", "text", "decoder"))
 
+    @pytest.mark.slow
     def test_resumes_to_the_same_bits(self, data, tmp_path, monkeypatch):
         from robustness.runners.training import folder as training_files
 

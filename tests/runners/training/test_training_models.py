@@ -20,6 +20,7 @@ def data(tmp_path_factory):
 
 @pytest.mark.parametrize("name", [*TEXT, *(pytest.param(name, marks=pytest.mark.slow) for name in CNN)])
 class TestEveryModel:
+    @pytest.mark.slow
     def test_trains_with_an_odd_last_batch_of_one_image_and_its_checkpoint_loads(self, name, data, tmp_path):
         settings = settings_of(name, data)
         done = finetune(name, data=data, out=tmp_path, epochs=1, batch_size=7, **settings)

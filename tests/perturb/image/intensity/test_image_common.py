@@ -261,6 +261,7 @@ class TestPipeline:
         assert found == {0.25, 0.75}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gamma", [*GammaUp.values, *GammaDown.values])
 @pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.2, 0.7), (0.5, 0.5 + 1e-4)])
 def test_values_are_those_of_monai_bit_for_bit(gamma, low, high):

@@ -191,5 +191,6 @@ def test_no_dataset_at_all(tmp_path: Path) -> None:
         check_dataset(tmp_path / "no")
 
 
+@pytest.mark.slow
 def test_the_development_data_has_no_error(shared: Path) -> None:
     assert "error" not in set(check_dataset(shared / "data" / "head_ct").level)

@@ -212,10 +212,12 @@ class TestCommand:
     def test_instances_come_as_arrays(self, command):
         are_halves(maps_of(command("npy", returns="instances")))
 
+    @pytest.mark.slow
     def test_a_run_that_fails_is_tried_again(self, command):
         are_halves(maps_of(command("flaky", retries=1)))
         assert self.runs() == 2
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("how", "message"),
         [

@@ -89,6 +89,7 @@ def test_many_batches_start_the_program_once(persistent, tmp_path):
     assert len(starts(tmp_path)) == 1
 
 
+@pytest.mark.slow
 def test_a_program_that_ends_is_started_again(persistent, tmp_path):
     are_halves(maps_of(persistent("ends", retries=1)))
     assert len(starts(tmp_path)) == 2

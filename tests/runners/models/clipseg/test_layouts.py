@@ -138,6 +138,7 @@ class TestOriginal:
         loaded = load_model("clipseg", tmp_path / "clip_plus_rd64-uni.pth", config=TINY, device="cpu")
         torch.testing.assert_close(logits(loaded), expected, atol=1e-5, rtol=0)
 
+    @pytest.mark.slow
     def test_the_refined_head_keeps_its_places(self, tmp_path):
         network = load_model("clipseg", config=TINY, seed=4, device="cpu").network
         state = network.state_dict()

@@ -138,6 +138,7 @@ class TestGolden:
             specs.append({"name": name, "checkpoint": str(folder / f"{name}.pt"), "config": TINY, "options": options})
         return specs
 
+    @pytest.mark.slow
     def test_it_is_the_mean_of_its_members(self, specs):
         ensemble = load_model("ensemble", members=specs, device="cpu")
         one, two = (predicted(alone(spec)) for spec in specs)

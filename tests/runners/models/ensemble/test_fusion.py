@@ -95,6 +95,7 @@ def test_it_is_loaded_with_its_members_and_audited(trained, members, data, tmp_p
     assert table.loc[table["condition"] == "antonym:side", "mask_change"].mean() > 0.5
 
 
+@pytest.mark.slow
 def test_maps_of_the_members_are_computed_once(data, members, tmp_path, monkeypatch):
     from robustness.runners.models.ensemble.segmenter import Ensemble
 

@@ -188,6 +188,7 @@ class TestShippedCheckpoints:
         total = predicted.sum() + reference.sum()
         return 2 * (predicted & reference).sum() / total if total else 1.0
 
+    @pytest.mark.slow
     def test_the_text_conditioned_one_follows_side_and_structure(self):
         named, swapped, other = self.dice_by_text("text-conditioned")
         assert named > 0.8

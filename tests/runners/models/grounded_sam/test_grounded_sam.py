@@ -85,6 +85,7 @@ def test_logits_are_those_of_the_two_networks(model):
     assert_logits_of_the_network(model, images, TEXTS, expected)
 
 
+@pytest.mark.slow
 def test_cached_codes_give_the_maps_of_full_forwards(model):
     images = [image(0, 40, 40), image(1, 52, 30), image(2)]
     assert len(TEXTS) == 4

@@ -135,6 +135,7 @@ class TestWordings:
         assert all(float(row["consistency_loss"]) > 0 for row in rows(tmp_path / "a"))
         assert "consistency_loss" not in rows(tmp_path / "plain")[0]
 
+    @pytest.mark.slow
     def test_cached_features_change_nothing(self, data, tmp_path):
         for cache in ("auto", "off"):
             options = {**TINY, "consistency": 0.1, "absent": 0.3, "prompt": "p2", "cache": cache, "batch_size": 6}
