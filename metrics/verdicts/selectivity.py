@@ -82,12 +82,20 @@ class Matched(NamedTuple):
     clean: Codes
 
 
-def overlapping_rows(rows: Rows, limit: float) -> Flags:
+def overlapping_rows(table: pd.DataFrame, limit: float) -> Flags:
     """Tell which rows have a second target that overlaps their own by more than `limit`; none where it is not known."""
-    if OTHER_OVERLAP not in rows.frame.columns:
-        return np.zeros(len(rows.frame), dtype=bool)
-    overlap = pd.to_numeric(rows.frame[OTHER_OVERLAP], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    if OTHER_OVERLAP not in table.columns:
+        return np.zeros(len(table), dtype=bool)
+    overlap = pd.to_numeric(table[OTHER_OVERLAP], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
     return np.asarray(overlap > limit, dtype=bool)
+
+
+def rows_with_second_target(table: pd.DataFrame, limit: float = 1.0) -> Flags:
+    """Tell which rows name a second target of which at most `limit` of the smaller one overlaps; 1: any."""
+    if "other_case_id" not in table.columns:
+        return np.zeros(len(table), dtype=bool)
+    named = (table["other_case_id"].fillna("") != "").to_numpy(dtype=bool)
+    return np.asarray(named & ~overlapping_rows(table, limit), dtype=bool)
 
 
 def second_target_pairs(rows: Rows, cell: int) -> Matched | None:
@@ -108,7 +116,7 @@ def second_target_pairs(rows: Rows, cell: int) -> Matched | None:
 
 def apart(rows: Rows, pairs: Matched, limit: float = TARGET_OVERLAP) -> Matched:
     """Return the pairs of rows whose two targets lie apart: at most `limit` of the smaller one in the other."""
-    return _of(pairs, ~overlapping_rows(rows, limit)[pairs.other])
+    return _of(pairs, ~overlapping_rows(rows.frame, limit)[pairs.other])
 
 
 def selectivity(rows: Rows, cell: int, *, limit: float = TARGET_OVERLAP) -> Selectivity | None:
@@ -120,7 +128,7 @@ def selectivity(rows: Rows, cell: int, *, limit: float = TARGET_OVERLAP) -> Sele
     pairs = second_target_pairs(rows, cell)
     if pairs is None:
         return None
-    overlaps = overlapping_rows(rows, limit)
+    overlaps = overlapping_rows(rows.frame, limit)
     within = np.flatnonzero((rows.cell == cell) & overlaps & rows.applicable)
     if pairs.other.size + within.size == 0:
         return None
@@ -174,7 +182,7 @@ def target_shifts(table: pd.DataFrame, *, alpha: float = 0.05, target_overlap: f
         pairs = second_target_pairs(rows, cell)
         if pairs is None or pairs.other.size == 0:
             continue
-        overlaps = overlapping_rows(rows, target_overlap)[pairs.other]
+        overlaps = overlapping_rows(rows.frame, target_overlap)[pairs.other]
         for name, chosen in (("apart", ~overlaps), ("overlapping", overlaps)):
             if chosen.any():
                 cases, _, _, s_a, s_b = _shifts(rows, _of(pairs, chosen))

@@ -10,8 +10,8 @@ from robustness.forecasts.spread import Sd, SpreadModel
 from robustness.metrics.inference.power import bound_power, gap_found, smallest_p
 from robustness.metrics.inference.upper_bound import subjects_for_zero_reactions
 from robustness.metrics.verdicts.robustness import measure_of
+from robustness.metrics.verdicts.selectivity import rows_with_second_target
 from robustness.metrics.verdicts.spread import EXCESS
-from robustness.results import OTHER_OVERLAP
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,10 +101,9 @@ def _never_prompt(planned: PlannedRun, row: dict[Any, Any], n: int, needed: int)
     never = {}
     rows = planned.results()
     here = rows[(rows["condition"] == row["condition"]) & (rows["dataset"] == row["dataset"]) & rows["applicable"]]
-    second = here[here["other_case_id"].fillna("") != ""]
-    if not len(second):
+    if not rows_with_second_target(here).any():
         never["FOLLOWS"] = "no second object on the image"
-    elif OTHER_OVERLAP in second and (second[OTHER_OVERLAP] > stats.target_overlap).all():
+    elif not rows_with_second_target(here, stats.target_overlap).any():
         share = f"{100 * stats.target_overlap:g}%"
         never["FOLLOWS"] = f"in every case more than {share} of the smaller of the two objects lies in the other"
     if "no paraphrase baseline" in str(row["rule"]):

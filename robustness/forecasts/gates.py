@@ -11,7 +11,7 @@ from robustness.forecasts.planned_run import PlannedRun
 from robustness.forecasts.spread import Sd, SpreadModel
 from robustness.gates.criterion import criterion_of
 from robustness.metrics.inference.upper_bound import subjects_for_zero_reactions
-from robustness.results import OTHER_OVERLAP
+from robustness.metrics.verdicts.selectivity import rows_with_second_target
 
 if TYPE_CHECKING:
     from robustness.gates.findings import Finding
@@ -128,9 +128,8 @@ def _never_verdict(planned: PlannedRun, gate: GateSpec, cells: Sequence[Finding]
         return too_few
     if gate.test == "follows":
         rows = planned.results()
-        second = rows[rows["applicable"] & (rows["other_case_id"].fillna("") != "") & (rows["family"] == "prompt")]
-        if OTHER_OVERLAP in second:
-            second = second[~(second[OTHER_OVERLAP] > stats.target_overlap)]
+        apart = rows_with_second_target(rows, stats.target_overlap)
+        second = rows[rows["applicable"] & apart & (rows["family"] == "prompt")]
         conditions = {cell.condition for cell in cells}
         if set(second["condition"]) & conditions:
             return ""

@@ -22,7 +22,7 @@ from robustness.runners.audit.session import AuditSession
 from robustness.runners.data.dataset import Dataset
 from robustness.runners.inference.embedding import TensorEmbedding
 from robustness.runners.inference.engine import Counters
-from robustness.runners.inference.mask_answers import Answer, packed_references
+from robustness.runners.inference.mask_answers import Answer, add_counter_changes, packed_references
 from robustness.runners.inference.preprocess import Preprocess
 from robustness.runners.inference.request import Request, image_groups, in_order
 from robustness.runners.inference.segmenter import NetworkSegmenter
@@ -157,8 +157,7 @@ class RemoteEngine:
 
     def _answers(self, group: Sequence[int], number: int) -> Iterator[tuple[int, Answer | CaseError]]:
         reply = self.link.reply(number)
-        for name, rise in reply.counters.items():
-            setattr(self.counters, name, getattr(self.counters, name) + rise)
+        add_counter_changes(self.counters, reply.counters)
         for place, index in enumerate(group):
             packed = reply.answers[place]
             answer = packed if isinstance(packed, CaseError) else packed.unpacked()
@@ -199,8 +198,7 @@ class RemoteSearches:
 
     def _ask(self, name: str, *arguments: Any) -> Any:
         result = self.link.call(name, self.model, *arguments)
-        for counter, rise in result.counters.items():
-            setattr(self.counters, counter, getattr(self.counters, counter) + rise)
+        add_counter_changes(self.counters, result.counters)
         return result.value
 
 

@@ -23,8 +23,6 @@ from robustness.plans.audit import Plan
 from robustness.registry import METRICS
 from robustness.run_folder import RunFolder
 from robustness.run_log import RunLog
-from robustness.runners.attacks.model import rows_of
-from robustness.runners.attacks.searches import Attacks
 from robustness.runners.attacks.worst_prompt import DiceOfTexts
 from robustness.runners.audit.feeder_messages import (
     Answers,
@@ -110,7 +108,6 @@ class _Server:
         self._idle: list[Any] = []
         self._engines: dict[int, MaskEngine] = {}
         self._texts: dict[Any, Encoded] = {}
-        self._searches: dict[tuple[int, int], Attacks] = {}
         self._judges: dict[int, DiceOfTexts] = {}
         self._under_way: deque[tuple[Any, int, Shipment, Mapping[str, int]]] = deque()
 
@@ -203,14 +200,12 @@ class _Server:
         self._send(feeder, Answers(number, shipment.take(), rises))
 
     def _result(self, call: Call) -> Result:
-        searches = [one for (model, _), one in self._searches.items() if model == call.model]
-        before = rows_of([one.counters for one in searches])
+        before = self._audit.search_counters(call.model)
         try:
             value = getattr(self, f"_{call.name}")(call.model, *call.arguments)
         except CaseError as error:
             value = error
-        searches = [one for (model, _), one in self._searches.items() if model == call.model]
-        return Result(call.number, value, counter_changes(rows_of([one.counters for one in searches]), before))
+        return Result(call.number, value, counter_changes(self._audit.search_counters(call.model), before))
 
     def _encode_text(self, model: int, texts: Sequence[str]) -> Any:
         import torch
@@ -224,12 +219,7 @@ class _Server:
         return judge(case, texts)
 
     def _search(self, model: int, dataset: int, name: str, *arguments: Any) -> Any:
-        audit, place = self._audit, (model, dataset)
-        if place not in self._searches:
-            self._searches[place] = Attacks(
-                audit.models[model], audit.datasets[dataset], audit.settings, audit.plan.seed
-            )
-        return self._searches[place].searches[name](*arguments)
+        return self._audit.searches(model, dataset).searches[name](*arguments)
 
     def _engine(self, model: int) -> MaskEngine:
         if model not in self._engines:

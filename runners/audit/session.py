@@ -199,10 +199,18 @@ class AuditSession:
 
     def _bound(self, part: Part) -> list[Selected]:
         """Return the part's perturbations with its model in the loop of those that search or attack."""
-        place = part.model, part.dataset
+        return self.searches(part.model, part.dataset).bind(self.chosen[part.dataset].single)
+
+    def searches(self, model: int, dataset: int) -> Any:
+        """Return the searches and attacks of a model on a data set, the same ones each time."""
+        place = model, dataset
         if place not in self.attacks:
             self.attacks[place] = self._searches(*place)
-        return self.attacks[place].bind(self.chosen[part.dataset].single)
+        return self.attacks[place]
+
+    def search_counters(self, model: int) -> dict[str, Any]:
+        """Return the counters of all searches and attacks of a model."""
+        return rows_of([attack.counters for place, attack in self.attacks.items() if place[0] == model])
 
     def _searches(self, model: int, dataset: int) -> Any:
         return Attacks(self.models[model], self.datasets[dataset], self.settings, self.plan.seed)
@@ -210,7 +218,7 @@ class AuditSession:
     def _work(self, model: int, seconds: float) -> dict[str, float]:
         """Return what a part cost, and how many of its texts were too long for the model."""
         counted = {k: v for k, v in self._engine(model).describe().items() if k.startswith("n_")}
-        counted |= rows_of([attack.counters for place, attack in self.attacks.items() if place[0] == model])
+        counted |= self.search_counters(model)
         before, self.counted[model] = self.counted.get(model, {}), counted
         return {"seconds": round(seconds, 3), **{k: v - before.get(k, 0) for k, v in counted.items()}}
 

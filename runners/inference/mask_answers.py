@@ -244,6 +244,12 @@ def counter_changes(now: Mapping[str, int], before: Mapping[str, int]) -> dict[s
     return {name: value - before.get(name, 0) for name, value in now.items() if value != before.get(name, 0)}
 
 
+def add_counter_changes(counters: Any, changes: Mapping[str, int]) -> None:
+    """Raise counters, the fields of an object, by `changes`."""
+    for name, rise in changes.items():
+        setattr(counters, name, getattr(counters, name) + rise)
+
+
 def _ones(bits: torch.Tensor) -> torch.Tensor:
     """Return how many bits of uint8 (..., bytes) are 1."""
     pairs = bits - ((bits >> 1) & 0x55)

@@ -11,7 +11,6 @@ from robustness.gates.decisions import Outcome
 from robustness.gates.evidence import Evidence
 from robustness.gates.findings import Finding
 from robustness.gates.spec import GateSpec
-from robustness.results import OTHER_OVERLAP
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,12 +37,10 @@ class Follows(VerdictCriterion):
 
     def rows(self, evidence: Evidence, gate: GateSpec) -> pd.DataFrame:
         """Return the verdicts that a gate names; `apart`: whether the condition has targets that lie apart."""
-        import pandas as pd
+        from robustness.metrics.verdicts.selectivity import rows_with_second_target
 
-        results, limit = evidence.results, evidence.statistics.target_overlap
-        named = results.get("other_case_id", pd.Series("", index=results.index)).fillna("") != ""
-        if OTHER_OVERLAP in results:
-            named &= ~(results[OTHER_OVERLAP] > limit)
+        results = evidence.results
+        named = rows_with_second_target(results, evidence.statistics.target_overlap)
         key = ["model", "dataset", "condition"]
         known = set(results.loc[named, key].itertuples(index=False, name=None))
         rows = super().rows(evidence, gate)
