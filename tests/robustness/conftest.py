@@ -37,8 +37,10 @@ def runs(tmp_path_factory):
 def suite(pytester, runs, monkeypatch):
     """Write a suite and run it; return its result."""
     monkeypatch.setenv("RUNS", str(runs))
-    # Options of the surrounding suite must not reach the inner one, and other plugins only cost time.
-    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    # Options of the surrounding suite must not reach the inner one, and other plugins only cost time. What pytest takes
+    # for a build server (it then repeats whole messages in its summary) and the terminal's width must not either.
+    for name in ("PYTEST_ADDOPTS", "CI", "BUILD_NUMBER", "COLUMNS", "FORCE_COLOR", "PY_COLORS"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
 
     def run(code, *options, subprocess=False):
