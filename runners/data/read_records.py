@@ -80,4 +80,6 @@ def pool_of(place: Path, records: Sequence[Record]) -> list[Path]:
 def _question(record: Record) -> tuple[object, ...]:
     declaration = record.mask_source.declaration
     foreground = declaration.values, declaration.colors, declaration.channel, declaration.name
-    return record.image_name, record.slice, record.texts, *foreground
+    # Blanks, capitals and the order of texts make no other question.
+    texts = frozenset(" ".join(text.split()).casefold() for text in record.texts)
+    return record.image_name, record.slice, texts, *foreground

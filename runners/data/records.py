@@ -145,13 +145,26 @@ def without_duplicates(records: Sequence[Record]) -> tuple[list[Record], int]:
             unique[record.case_id] = record
             continue
         if not first.same_content(record):
-            raise InputError(
-                f"case_id: expected one entry for each, got {record.case_id!r} for {first.where} ({first.mask_name}) "
-                f"and {record.where} ({record.mask_name}), which differ in {listing(differences(first, record))}; "
-                "state a `case_id` for each (a key of the entry, a column of the table), or remove one"
-            )
+            raise _conflict(first, record)
         repeats += 1
     return list(unique.values()), repeats
+
+
+def _conflict(first: Record, record: Record) -> InputError:
+    """Return the error for two entries of one case id: two cases, or texts of one case whose columns disagree."""
+    names = differences(first, record)
+    one_case = (first.image_name, first.mask_source) == (record.image_name, record.mask_source)
+    further = [name for name in names if name != "'prompt'"]
+    if one_case and further and len(further) < len(names):
+        names = further
+        cure = "texts of one case agree in every other column: remove that column, or "
+    else:
+        cure = ""
+    return InputError(
+        f"case_id: expected one entry for each, got {record.case_id!r} for {first.where} ({first.mask_name}) "
+        f"and {record.where} ({record.mask_name}), which differ in {listing(names)}; {cure}"
+        "state a `case_id` for each (a key of the entry, a column of the table), or remove one"
+    )
 
 
 def differences(one: Record, other: Record) -> list[str]:

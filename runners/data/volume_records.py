@@ -84,6 +84,11 @@ def _refuse_nothing(
         return
     mask = records[0].mask_source.paths[0]
     values = np.unique(options.cache.voxels(mask))
+    if options.slices is not None and options.slices.where == "every target":
+        raise InputError(
+            "slices.where: expected slices that show every one of the labels ('every target'), found none in "
+            f"{len(records)} volumes; {mask.name} holds the values {listed(values)}; 'target' takes slices with any"
+        )
     raise InputError(
         f"labels: expected slices that show a declared label, found none in {len(records)} volumes; {mask.name} holds "
         f'the values {listed(values)}; state [data] labels = {{1 = "NAME", ...}} for them, or slices.min_pixels'

@@ -11,12 +11,20 @@ from typing import Protocol
 from robustness.errors import CaseError
 from robustness.runners.data.check.findings import Finding
 from robustness.runners.data.masks.mask_pixels import LOSSY_SUFFIXES
+from robustness.runners.data.masks.mask_values import read_mask
+from robustness.runners.data.masks.source import MaskSource
 from robustness.runners.data.masks.undeclared import UndeclaredMaskError
 from robustness.runners.data.pixels import PixelReader
 from robustness.runners.data.records import Record
+from robustness.runners.data.volumes.open import is_volume
+from robustness.runners.data.volumes.slices import limited
 from robustness.types import Image, Mask
 
 _SINGLE = re.compile(r"0 and (\S+)")
+# Mask files that are read before an audit; of a larger set so many, spread evenly.
+_READ_FIRST = 2000
+# Full scale of 8 and 16 bits: what tools write for a mask, and seldom for a label.
+_WHITE = frozenset({"255", "65535"})
 
 
 class PixelRule(Protocol):
@@ -61,6 +69,36 @@ def check_files(
         message = f"masks stored as JPEG: {jpeg}; foreground is what lies at or above 50% of the range"
         yield Finding("info", "jpeg_masks", message, split)
     yield from _varying(split, values)
+
+
+def check_mask_values(split: str, records: Sequence[Record]) -> Iterator[Finding]:
+    """Yield what the values of undeclared mask files tell only together: slices of a label map look like masks.
+
+    At most 2,000 files are read, spread evenly over a larger set; what cannot be read is left to its own case.
+    """
+    paths = dict.fromkeys(path for record in records for path in _undeclared(record.mask_source))
+    values: Counter[str] = Counter()
+    several = 0
+    for path in limited(list(paths), _READ_FIRST):
+        try:
+            single = _SINGLE.fullmatch(read_mask(path).decision)
+        except UndeclaredMaskError:
+            several += 1
+            continue
+        except CaseError:
+            continue
+        if single:
+            values[single[1]] += 1
+    yield from _varying(split, values, several)
+
+
+def _undeclared(source: MaskSource) -> Iterator[Path]:
+    """Yield the lossless image files whose foreground the pixels themselves decide."""
+    for part in source.parts or (source,):
+        if part.declaration.kind == "auto" and part.inline is None and not part.key:
+            for path in part.paths:
+                if path.suffix.lower() not in (".json", *LOSSY_SUFFIXES) and path.is_file() and not is_volume(path):
+                    yield path
 
 
 def _missing(split: str, record: Record, missing: set[Path]) -> Iterator[Finding]:
@@ -113,15 +151,21 @@ def _sized(message: str, size: tuple[int, ...]) -> str:
     return message if "image" in message else f"{message} (its image is {size[1]} x {size[0]})"
 
 
-def _varying(split: str, values: Counter[str]) -> Iterator[Finding]:
+def _varying(split: str, values: Counter[str], several: int = 0) -> Iterator[Finding]:
     """Masks of one value each that differ from file to file are label maps whose slices show one label."""
-    if len(values) > 1 and set(values) != {"1", "255"}:
-        counted = ", ".join(f"{value} in {count}" for value, count in sorted(values.items(), key=lambda i: float(i[0])))
+    counted = ", ".join(f"{value} in {count}" for value, count in sorted(values.items()))
+    if len(values) > 1 and not set(values) <= {"1", *_WHITE}:
         message = (
             f"undeclared masks hold different values ({counted} files): a label map would be read as one structure; "
-            "declare [data] labels"
+            "declare [data] labels, or masks.colors where they are colours"
         )
         yield Finding("error", "mask_values_vary", message, split)
+    elif several and values and not set(values) & _WHITE:
+        message = (
+            f"undeclared masks hold several values ({several} files) or one ({counted}): slices of a label map, of "
+            "which those with one value are read as one structure; declare [data] labels"
+        )
+        yield Finding("warning", "mask_values_vary", message, split)
 
 
 def _extent(mask: Mask, place: tuple[str, str, str]) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""The check before every audit and finetuning: what names, headers and words tell; no image is decoded."""
+"""The check before every audit and finetuning: what names, headers, words and the values of masks tell."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from robustness.errors import InputError
 from robustness.runners.data.check.attributes import WantedSubjects, check_groups
 from robustness.runners.data.check.dataset import known_subjects
-from robustness.runners.data.check.files import check_files
+from robustness.runners.data.check.files import check_files, check_mask_values
 from robustness.runners.data.check.findings import Finding
 from robustness.runners.data.check.identifiers import check_identifiers
 from robustness.runners.data.check.prompts import check_prompts
@@ -47,6 +47,7 @@ def check_opened(
         *check_splits(Path(str(dataset.spec().get("path", ""))), splits, subjects, contents=False),
         *check_prompts(split, dataset.records),
         *check_files(split, dataset.records, reader=None),
+        *check_mask_values(split, dataset.records),
         *check_identifiers({split: dataset.records}),
     ]
     if wanted is not None and groups:

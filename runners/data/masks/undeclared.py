@@ -60,7 +60,7 @@ def decide(pixels: MaskPixels, where: str) -> Decision:
     if len(levels) == 1:
         return Decision(np.asarray(values > 0), "empty" if levels[0] == 0 else "full")
     if len(levels) == 2 and levels[0] == 0:
-        return Decision(np.asarray(values > 0), f"0 and {levels[1]:g}")
+        return Decision(np.asarray(values > 0), f"0 and {_shown(pixels, values, levels[1])}")
     if _is_edge(values, levels, pixels.full_scale):
         return Decision(np.asarray(values >= half), "soft edges: at or above half of the range")
     raise UndeclaredMaskError(doubt(levels, where))
@@ -90,6 +90,15 @@ def _refuse_classes(values: Values, pixels: MaskPixels, where: str) -> None:
                 f"mask {where}: expected black and one colour blurred by JPEG, got several colours; save it as PNG and "
                 "declare [data] masks.colors = {NAME = [red, green, blue]}"
             )
+
+
+def _shown(pixels: MaskPixels, values: Values, level: float) -> str:
+    """Return the one foreground value; its colour where that is no gray, since colours may stand for classes."""
+    if pixels.colors is not None:
+        color = pixels.colors[values == level][0]
+        if len(set(color.tolist())) > 1:
+            return "#" + "".join(f"{part:02x}" for part in color.tolist())
+    return f"{level:g}"
 
 
 def doubt(levels: Values, where: str) -> str:

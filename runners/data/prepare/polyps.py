@@ -113,9 +113,11 @@ def _cvc300(source: Path, options: Options) -> Iterator[Sample]:
 
 
 def _etis(source: Path, options: Options) -> Iterator[Sample]:
-    originals = first_folder(source, ["ETIS-LaribPolypDB/ETIS-LaribPolypDB"])
-    if originals is not None and (originals.parent / "Ground Truth").is_dir():
-        yield from paired(originals, originals.parent / "Ground Truth", mask_stem=lambda stem: f"p{stem}")
+    truths = first_folder(source, ["Ground Truth"])
+    beside = [] if truths is None else [truths.parent / "ETIS-LaribPolypDB", truths.parent]
+    originals = next((folder for folder in beside if folder.is_dir() and image_files(folder)), None)
+    if truths is not None and originals is not None:
+        yield from paired(originals, truths, mask_stem=lambda stem: f"p{stem}")
         return
     root = find_folder(source, ["ETIS-LaribPolypDB/images", "images"], "etis").parent
     yield from paired(root / "images", find_folder(root, ["masks"], "etis"))
@@ -198,7 +200,7 @@ LAYOUTS = (
         name="etis",
         title="ETIS-LaribPolypDB",
         modality="endoscopy",
-        tree="ETIS-LaribPolypDB/N.tif with Ground Truth/pN.tif; or ETIS-LaribPolypDB/images, masks",
+        tree="ETIS-LaribPolypDB/N.tif with Ground Truth/pN.tif (beside or inside); or ETIS-LaribPolypDB/images, masks",
         licence="not found; images and masks are property of the hospital and the laboratory",
         source=f"Silva et al., IJCARS 9, 2014, doi:10.1007/s11548-013-0926-3; images/masks: {_PRANET}",
         subjects="not known: 34 sequences, whose frame numbers the downloads do not list",

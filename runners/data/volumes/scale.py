@@ -21,6 +21,8 @@ TWELVE_BITS, SIXTEEN_BITS = 4095.0, 65535.0
 QUANTILES = (0.005, 0.995)
 # Of a set's values so many lie at or below 4095 where its detector has twelve bits: markers may lie above.
 _TWELVE_BIT_SHARE = 0.999
+# A set whose highest value lies below this part of its scale is dark: half of it is one bit less.
+_DARK_PART = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +141,17 @@ def unsigned_scale(tops: Sequence[float], shares_within_twelve_bits: Sequence[fl
     within = float(np.mean(shares_within_twelve_bits)) if len(shares_within_twelve_bits) else 1.0
     above = sum(top > TWELVE_BITS for top in tops)
     if within < _TWELVE_BIT_SHARE:
-        return Scale(0.0, SIXTEEN_BITS, "16 bits in the set")
+        return Scale(0.0, SIXTEEN_BITS, f"16 bits in the set{_dark(tops, SIXTEEN_BITS)}")
     clipped = f"; values above in {above} of {len(tops)} images are clipped" if above else ""
-    return Scale(0.0, TWELVE_BITS, f"12 bits in the set{clipped}")
+    return Scale(0.0, TWELVE_BITS, f"12 bits in the set{clipped}{_dark(tops, TWELVE_BITS)}")
+
+
+def _dark(tops: Sequence[float], white: float) -> str:
+    """Return what to say of a set that uses a small part of its scale: 8, 10 or 14 bits in a deeper file."""
+    highest = max(tops, default=white)
+    if highest > white / _DARK_PART:
+        return ""
+    return f"; the highest value is {highest:g}, so that images are dark: state window = [0, {highest:g}]"
 
 
 def header_scale(proposals: Sequence[tuple[tuple[float, float], ...]]) -> Scale | None:

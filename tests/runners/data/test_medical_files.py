@@ -13,6 +13,7 @@ from PIL import Image
 import robustness as rb
 from robustness.errors import CaseError, InputError
 from robustness.runners.data.check.dataset import check_dataset
+from robustness.runners.data.check.files import check_mask_values
 from robustness.runners.data.load import load_dataset
 
 SIZE = 48
@@ -86,6 +87,38 @@ class TestLabelMaps:
         root = write_set(tmp_path / "d", entries, {"1.png": gray(), "2.png": gray(91)}, masks)
         assert "mask_values_vary" in set(check_dataset(root).code)
 
+    @pytest.mark.parametrize("kind", ["values", "palette", "colours"])
+    def test_an_audit_refuses_such_slices_too(self, tmp_path: Path, kind: str) -> None:
+        """It read them as one structure and judged a model against any of the labels."""
+        masks = {}
+        for n in (1, 2):
+            label = (disc(20, 20) * n).astype(np.uint8)
+            masks[f"{n}.png"] = Image.fromarray(label)
+            if kind != "values":
+                masks[f"{n}.png"] = Image.fromarray(label, mode="P")
+                masks[f"{n}.png"].putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0])
+            if kind == "colours":
+                masks[f"{n}.png"] = masks[f"{n}.png"].convert("RGB")
+        entries = [entry(f"{n}.png", f"{n}.png") for n in (1, 2)]
+        root = write_set(tmp_path / "d", entries, {"1.png": gray(), "2.png": gray(91)}, masks)
+        model = rb.segmenter(lambda images, prompts: [disc(20, 20).astype(np.float32) for _ in prompts], name="disc")
+        with pytest.raises(InputError, match=r"hold different values.*\[data\] labels.*mask_values_vary"):
+            rb.audit(model, load_dataset(root), perturbations=["empty"], out=tmp_path / "run", report=False)
+
+    def test_masks_of_two_writers_are_no_label_map(self, tmp_path: Path) -> None:
+        masks = {f"{n}.png": (disc(20, 20) * value).astype(np.uint8) for n, value in enumerate((1, 255))}
+        entries = [entry(name, name) for name in masks]
+        root = write_set(tmp_path / "d", entries, {"0.png": gray(), "1.png": gray(91)}, masks)
+        assert [finding.code for finding in check_mask_values("test", load_dataset(root).records)] == []
+
+    def test_single_values_beside_files_of_several_are_warned_of(self, tmp_path: Path) -> None:
+        masks = {"1.png": disc(20, 20).astype(np.uint8), **self.masks()}
+        entries = [entry(name, name) for name in masks]
+        root = write_set(tmp_path / "d", entries, {name: gray(n) for n, name in enumerate(masks)}, masks)
+        (found,) = check_mask_values("test", load_dataset(root).records)
+        assert (found.level, found.code) == ("warning", "mask_values_vary")
+        assert "several values (2 files) or one (1 in 1)" in found.message
+
     def test_an_audit_of_undeclared_label_maps_ends_with_the_cure(self, tmp_path: Path) -> None:
         entries = [entry("a.png", "a.png"), entry("b.png", "b.png")]
         root = write_set(tmp_path / "d", entries, {"a.png": gray(), "b.png": gray(99)}, self.masks())
@@ -103,6 +136,13 @@ class TestDeepImages:
         images["0.png"][0, 0] = marker
         entries = [entry(name, name) for name in images]
         return write_set(root, entries, images, {name: (disc(20, 20) * 255).astype(np.uint8) for name in images})
+
+    def test_a_set_that_uses_a_small_part_of_its_scale_is_called_dark(self, tmp_path: Path) -> None:
+        images = {"a.png": np.full((SIZE, SIZE), 199, np.uint16)}
+        root = write_set(tmp_path / "d", [entry("a.png", "a.png")], images, {"a.png": disc(20, 20).astype(np.uint8)})
+        (note,) = [note for note in load_dataset(root).notes if "deep images" in note]
+        assert "the highest value is 199, so that images are dark: state window = [0, 199]" in note
+        assert load_dataset(root, window=[0, 199])[0].image.max() == 255
 
     def test_one_marker_pixel_changes_no_image(self, tmp_path: Path) -> None:
         plain = load_dataset(self.deep_set(tmp_path / "plain", 100))
@@ -141,6 +181,15 @@ class TestSeveralMasksOfOneImage:
         root = self.tumours(tmp_path / "d")
         assert "several_masks" in set(check_dataset(root).code)
         assert any("several masks for one text" in note for note in load_dataset(root).notes)
+
+    @pytest.mark.parametrize("second", ["One small  polyp ", "one small polyp"])
+    def test_blanks_and_capitals_make_no_other_text(self, tmp_path: Path, second: str) -> None:
+        entries = [entry("a.png", "a.png"), {**entry("a.png", "b.png", second), "subject": "a.png"}]
+        masks = {"a.png": (disc(12, 12) * 255).astype(np.uint8), "b.png": (disc(36, 36) * 255).astype(np.uint8)}
+        root = write_set(tmp_path / "d", entries, {"a.png": gray()}, masks)
+        assert any("several masks for one text" in note for note in load_dataset(root).notes)
+        (case,) = load_dataset(root, masks={"combine": "union"})
+        assert np.array_equal(case.mask, disc(12, 12) | disc(36, 36))
 
     def test_declared_a_union_they_are_one_case(self, tmp_path: Path) -> None:
         data = load_dataset(self.tumours(tmp_path / "d"), masks={"combine": "union"})
@@ -233,7 +282,7 @@ class TestPaths:
         Image.fromarray((disc(20, 20) * 255).astype(np.uint8)).save(tmp_path / "m.png")
         rows = [{"image": "a.png", "mask": "m.png", "prompt": text} for text in (TEXT, "a polyp")]
         pd.DataFrame(rows).to_csv(tmp_path / "cases.csv")
-        with pytest.raises(InputError, match="'Unnamed: 0'"):
+        with pytest.raises(InputError, match=r"differ in 'Unnamed: 0'; texts of one case .* remove that column"):
             load_dataset(tmp_path / "cases.csv")
 
 

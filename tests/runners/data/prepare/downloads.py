@@ -86,6 +86,13 @@ def etis_archive(root: Path) -> dict[str, np.ndarray]:
     return {str(n): blob(n) for n in range(1, 5)}
 
 
+def etis_flat(root: Path) -> dict[str, np.ndarray]:
+    for n in range(1, 5):
+        save(root / f"{n}.tif", picture(n))
+        save(root / "Ground Truth" / f"p{n}.tif", binary(blob(n)))
+    return {str(n): blob(n) for n in range(1, 5)}
+
+
 def bkai(root: Path) -> dict[str, np.ndarray]:
     names = [f"0081835cf877e004e8bfb905b78a913{n}" for n in range(4)]
     for n, name in enumerate(names):

@@ -33,6 +33,7 @@ CASES = {
     "cvc-colondb archive": ("cvc-colondb", downloads.colondb_archive, {}, False),
     "etis": ("etis", downloads.pranet("ETIS-LaribPolypDB"), {}, False),
     "etis archive": ("etis", downloads.etis_archive, {}, False),
+    "etis, truth inside": ("etis", downloads.etis_flat, {}, False),
     "bkai-igh": ("bkai-igh", downloads.bkai, {}, False),
     "isic-2016": ("isic-2016", downloads.isic_2016, {}, False),
     "isic-2018": ("isic-2018", downloads.isic_2018, {}, True),
