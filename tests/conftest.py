@@ -65,6 +65,16 @@ LEXNAMES = {
     "adj.ppl": 3,
 }
 
+# A test that hangs fails after pyproject's `timeout`; whole audits and pages of documents on a busy machine need more.
+SLOW_LIMIT_S = 1_500
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each slow test that states no limit of its own the long one."""
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SLOW_LIMIT_S))
+
 
 @pytest.fixture(scope="session")
 def root() -> Path:
