@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 
 from robustness.perturb.language.grammar.noun_phrase import Phrase, read_phrase
-from robustness.perturb.language.grammar.places import Placed, read_location, sweep_at
+from robustness.perturb.language.grammar.places import Placed, frame_behind, read_location, sweep_at
 from robustness.perturb.language.grammar.relations import Relations
 from robustness.perturb.language.grammar.tagger import Tagged
 from robustness.perturb.language.grammar.vocabulary import is_adverb, words
 
 _PLACE_PREPOSITIONS = frozenset("in within inside of on at throughout over into onto upon to from through".split())
 _DIMENSIONS = frozenset("shape colour color size form texture appearance outline contour diameter length width".split())
-
-
+_NO_PLACES = frozenset("limit limits rest least risk".split())
 _FRAMED = re.compile(r"(?:\s+(?:half|third|part|side|quarter))?[\s,]*(?:to|on|towards?)?\s*(?:the)?\s*", re.IGNORECASE)
 
 
@@ -40,10 +39,7 @@ class Attachment(Relations):
         while j + 1 in tagged.marks and is_adverb(tagged.tokens[j].lower):
             j += 1
         if j in tagged.marks and tagged.tags[j] != "measure":
-            stop = self._mark(j)
-            clock = tagged.tags[j] == "clock" and stop < hi and tagged.tokens[stop].lower in words("classes.part")
-            # "at the 9 o'clock wall"
-            return stop + clock
+            return self._attached_mark(j, hi)
         if word == "from" and (stop := sweep_at(tagged, j, hi)) > j:
             self._add("location", tagged.tokens[j].start, tagged.tokens[stop - 1].stop)
             return stop
@@ -58,17 +54,48 @@ class Attachment(Relations):
             return j
         if word == "from" and i and tagged.tags[i - 1] == "measure":
             # "2 cm from the nipple": a distance, no place.
-            return phrase.stop
+            edge = read_location(tagged, phrase, phrase.stop, self.modality)
+            framed = edge is not None and any(s[0] == "location" for s in edge.spans)
+            return self._located(edge) if edge is not None and framed else phrase.stop
         placed = read_location(tagged, phrase, phrase.stop, self.modality)
         if placed is not None:
             return self._located(placed)
         if phrase.name is None:
             return self._modifying(word, phrase)
+        return self._attached_name(i, j, phrase, hi)
+
+    def _attached_mark(self, j: int, hi: int) -> int:
+        """Read a figure behind a preposition: a level of the spine, an hour of a lumen, a part of a picture."""
+        tagged = self.tagged
+        mark, last = tagged.marks[j]
+        if tagged.tags[j] == "level" and last < hi and (frame := frame_behind(tagged, last))[1]:
+            # "in quadrant II of the image"
+            self._add("location", mark.start, mark.stop)
+            return frame[0]
+        stop = self._mark(j)
+        clock = tagged.tags[j] == "clock" and stop < hi and tagged.tokens[stop].lower in words("classes.part")
+        # "at the 9 o'clock wall"
+        return stop + clock
+
+    def _attached_name(self, i: int, j: int, phrase: Phrase, hi: int) -> int:
+        """Read a preposition at `i` with the name behind it: a place, what goes on naming the target, or nothing."""
+        tagged = self.tagged
+        word = tagged.tokens[i].lower
+        if phrase.name is None:
+            return phrase.stop
+        own = phrase.part and tagged.tokens[i + 1].lower in ("its", "their")
+        last = tagged.tokens[phrase.stop - 1].lower
+        if self.targets and (own or last in _NO_PLACES or (last == "side" and phrase.stop == j + 1)):
+            # "pigmented at its edge": of the target itself; "at the upper limit of normal"
+            return phrase.stop
         if not phrase.mods and phrase.name[1] - phrase.name[0] == 1 and tagged.tokens[j].lower in _DIMENSIONS:
             return phrase.stop
         if not self.targets:
             return self._before_a_target(i, j, phrase, hi)
         if phrase.category in ("picture", "patient"):
+            return phrase.stop
+        if word == "of" and tagged.tags[i - 1] == "measure":
+            # "tumour, 60% of the gland"
             return phrase.stop
         if word == "of" and self._touches(i) and self._counts_what(phrase):
             # "a nest of about 20 cells": the cells are what is asked for.
@@ -151,6 +178,17 @@ class Attachment(Relations):
             return True
         if last.category == "finding":
             return last.head in ("front", "edge", "margin", "core")
+        if last.category == "" and phrase.category == "finding" and self.tagged.tags[i + 1] == "determiner":
+            # "extension of the abscess"
+            return True
+        is_act = last.head.endswith(("ment", "ion", "ing", "ity", "ness", "ance", "ence"))
+        if (
+            last.category == ""
+            and not is_act
+            and any(f.kind == "direction" and f.stop + 1 == last.start for f in self.spans)
+        ):
+            # "the anterior blorf of the valve": what has a front is a part.
+            return True
         return last.head in words("classes.part") or last.category == "anatomy"
 
     def _is_counted(self, phrase: Phrase) -> bool:
@@ -200,14 +238,38 @@ class Attachment(Relations):
             # "with tracheal deviation to the left"
             ends = stop + 3 >= hi or tagged.tokens[stop + 3].lower != "of"
             stop += 3 * (ends and tagged.tokens[stop + 2].lower in ("left", "right"))
+        stop = self._with_of(stop, hi)
         self._add("description", tagged.tokens[first_token].start, tagged.tokens[stop - 1].stop)
         return self._and_with(stop, hi)
+
+    def _with_of(self, stop: int, hi: int) -> int:
+        """Return where "with blunting of the costophrenic angle" ends: what is described goes on behind "of"."""
+        while stop < hi - 1 and self.tagged.tokens[stop].lower == "of":
+            more = read_phrase(self.tagged, stop + 1, hi)
+            if more.name is None or more.category in ("picture", "patient"):
+                break
+            stop = more.stop
+        return stop
 
     def _and_with(self, i: int, hi: int) -> int:
         """Go on behind "with ... and": what is joined belongs to "with" too."""
         if i + 1 < hi and self.tagged.tags[i] == "conjunction" and self.tagged.tags[i + 1] in ("word", "determiner"):
             return self._with(i, hi)
         return i
+
+    def _of_whose(self, i: int, hi: int) -> int:
+        """Read "whose edges are heaped up" by its noun."""
+        tagged = self.tagged
+        phrase = read_phrase(tagged, i, hi)
+        stop = phrase.stop
+        while stop < hi and tagged.tags[stop] not in ("sign", "scan", "relative"):
+            stop += 1
+        if phrase.name is None or stop <= i:
+            return i
+        head = tagged.tokens[phrase.name[1] - 1].lower
+        kinds = [k for k in ("margin", "texture", "signal", "shape", "colour") if head in words(f"classes.{k}_noun")]
+        self._add((kinds or ["description"])[0], tagged.tokens[i].start, tagged.tokens[stop - 1].stop)
+        return stop
 
     def _clause(self, i: int, hi: int) -> int:
         """Read "which is ...": as modifiers where it holds nothing else, as a description where it names something."""
@@ -218,6 +280,8 @@ class Attachment(Relations):
             j += 1
         if j < hi and tagged.tags[j] in ("certainty", "preposition", "relation", "measure", "scan", "negation"):
             return j
+        if word == "whose" and self.targets:
+            return self._of_whose(i + 1, hi)
         if not self.targets or word == "where" or j == i + 1:
             return i + 1
         phrase = read_phrase(tagged, j, hi)

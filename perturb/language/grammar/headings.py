@@ -6,15 +6,19 @@ import re
 
 from robustness.perturb.language.grammar.attachment import Attachment
 from robustness.perturb.language.grammar.noun_phrase import Phrase, read_phrase
-from robustness.perturb.language.grammar.vocabulary import category_of, is_adverb
+from robustness.perturb.language.grammar.places import Placed
+from robustness.perturb.language.grammar.vocabulary import category_of, is_adverb, is_descriptive, kind_of
 
 # What a text says of the scan, the patient or by a denial stays, whatever is asked for.
 _OF_THE_WHOLE = frozenset("measure modality view phase quality age sex negation certainty".split())
 # "subpleural", "retrocrural": adjectives that tell where in the patient.
 _PLACE_WORD = re.compile(
     r"(?!previous|interstitial|transitional|subtotal|precarious|endoscopic)(?:sub|intra|extra|peri|para|retro|pre|epi|endo|juxta|supra|infra|inter|trans|ante|post|mid|circum)-?\w{2,}"
-    r"(?:al|ar|ic|ous|eous|oid|ary)"
+    r"(?:al|ar|ic|ous|eous|oid|ary)|(?:sub|intra|pre|epi)-(?:rpe|ilm)"
+    r"|(?:mid-?|upper-|lower-|inner-|outer-)(?:pole|zone|shaft|body|gland|lobe|thigh|calf|foot|back|abdomen|chest|neck)"
 )
+
+_ENDS = frozenset("tip tips end ends edge edges border borders base rim wall walls side sides stalk".split())
 
 
 class Headings(Attachment):
@@ -30,6 +34,45 @@ class Headings(Attachment):
             return self._named_later(phrase.stop + 1)
         more = read_phrase(self.tagged, phrase.stop + 1, hi)
         return phrase.category == "" and more.name is not None and more.category in ("finding", "instrument")
+
+    def _was_of_the_scan(self, i: int) -> bool:
+        """Tell whether "knee, PD-weighted, coronal:" before the colon at `i` tells only what was imaged."""
+        tagged = self.tagged
+        if not self.targets or self.is_asked or not {"scan", "patient"} & set(tagged.tags[:i]):
+            return False
+        if ":" in self.text[: tagged.tokens[i].start] or self.targets[-1].category == "finding":
+            return False
+        phrase = read_phrase(tagged, i + 1, len(tagged.tokens))
+        return phrase.name is not None and phrase.category not in ("picture", "patient", "generic")
+
+    def _is_aside(self, phrase: Phrase) -> bool:
+        """Tell whether one unknown word before all else names nothing: "Optos" image, "sedated", ..."""
+        tagged = self.tagged
+        if self.targets or phrase.category or not self._named_later(phrase.stop) or phrase.mods:
+            return False
+        token, after = tagged.tokens[phrase.stop - 1], phrase.stop
+        if is_descriptive(token.lower) and token.lower.endswith("ed"):
+            return after < len(tagged.tokens) and tagged.tokens[after].lower == ","
+        brand = token.text[0].isupper() and token.text[1:].islower()
+        return brand and after in tagged.marks and tagged.tags[after] == "scan" and ":" in self.text[token.stop :]
+
+    def _compares_sides(self, i: int, hi: int) -> bool:
+        """Read "left more than right" at `i` as two sides."""
+        tokens = self.tagged.tokens
+        if i + 3 >= hi or tokens[i + 2].lower != "than" or not self.targets:
+            return False
+        ends = (tokens[i], tokens[i + 3])
+        if not all(kind_of(t.lower) == "side" for t in ends):
+            return False
+        for token in ends:
+            self._add("side", token.start, token.stop)
+        return True
+
+    def _leads_to_name(self, placed: Placed) -> bool:
+        """Tell whether "top left of the picture:" only tells where what is named behind it lies."""
+        i = placed.stop_token
+        ends = i < len(self.tagged.tokens) and self.tagged.tokens[i].lower in (":", ",", "-", "\u2013")
+        return ends and any(s[0] == "location" for s in placed.spans) and self._named_later(i)
 
     def _is_measured(self, i: int) -> bool:
         """Tell whether a figure follows: "thickness 12 mm", "angle of 32 degrees"."""
@@ -59,7 +102,9 @@ class Headings(Attachment):
             return False
         begins = all(tagged.tags[k] == "determiner" for k in range(last.token)) or last.token == 0
         ends = phrase.stop == len(tagged.tokens) or tagged.tokens[phrase.stop].lower in (".", ",", ";", "-", "\u2013")
-        touches = self._touches(phrase.start - 1)
+        ends = ends or tagged.tags[phrase.stop] == "measure"
+        between = self.text[last.stop : tagged.tokens[phrase.start - 1].start].strip()
+        touches = self._touches(phrase.start - 1) or between.lower() in ("(l)", "(r)", "(left)", "(right)")
         return begins and ends and touches and last.category == "anatomy" and phrase.category == "finding"
 
     def _turn_to_place(self) -> None:
@@ -92,5 +137,19 @@ class Headings(Attachment):
         if phrase.name is None or phrase.mods or phrase.name[1] - phrase.name[0] != 1:
             return False
         ends = phrase.stop == len(self.tagged.tokens) or not self.tagged.tokens[phrase.stop].is_word
-        comma = self.tagged.tokens[phrase.start - 1].lower in (",", ";")
+        comma = self.tagged.tokens[phrase.start - 1].lower in (",", ";", "(")
         return ends and comma and bool(_PLACE_WORD.fullmatch(self.tagged.tokens[phrase.start].lower))
+
+    def _spreads(self, phrase: Phrase) -> bool:
+        """Tell whether "are scattered between ..." only leads on to where: a participle before a preposition."""
+        tagged = self.tagged
+        leads = phrase.stop < len(tagged.tags) and tagged.tags[phrase.stop] in ("preposition", "relation")
+        return leads and tagged.tokens[phrase.stop - 1].lower in ("scattered", "clustered", "grouped", "disseminated")
+
+    def _eye(self, phrase: Phrase) -> None:
+        side = [m for m in phrase.mods if m.kind == "side"]
+        if side and phrase.name:
+            self._add("side", side[0].start, self._chars(phrase.name)[1])
+
+    def _is_end(self, phrase: Phrase) -> bool:
+        return self.tagged.tokens[phrase.stop - 1].lower in _ENDS

@@ -36,23 +36,27 @@ _MEASURES = re.compile(
     "|".join(
         (
             rf"(?P<dims>{_N}\s*(?:{_UNIT})?(?:\s*(?:x|×|by)\s*{_N}\s*(?:{_UNIT})?){{1,2}}\s*-?\s*{_UNIT})",
-            rf"(?P<biometry>\b(?:CRL|BPD|EFW|LVEF|EF|IMT|CTR|NT|GSD|RVSP|PSV|MSD|FLD)\s*[:=]?\s*(?:of\s+)?{_N}\s*(?:%|{_UNIT})?)",
+            rf"(?P<biometry>\b(?:CRT|CST|CMT|CFT|RNFL|CRL|BPD|EFW|LVEF|EF|IMT|CTR|NT|GSD|RVSP|PSV|MSD|FLD)\s*[:=]?\s*(?:of\s+)?{_N}\s*(?:%|{_UNIT})?)",
             rf"(?P<range>{_N}\s*(?:-|–|to)\s*{_N}\s*-?\s*{_UNIT})",
             rf"(?P<spelled>\b(?:half|quarter|one|two|three|four|five|six|seven|eight|nine|ten)-{_UNIT})",
             rf"(?P<length>{_N}\s*-?\s*{_UNIT}(?:[ -](?:long|wide|thick|deep|tall|high|diameter))?)",
             r"(?P<rate>(?:\bper|\bin|/)\s*(?:\d+|two|three|five|ten|twenty)\s*"
-            r"(?:hpfs?|high[- ]power(?:ed)? fields?|fields?|mm2|mm²|cells|beats)\b)",
+            r"(?:hpfs?|high[- ]power(?:ed)? fields?|fields?|mm2|mm²|cells|beats)\b"
+            r"|\bper\s+(?:hpf|(?:high|low|medium)[- ]power(?:ed)?\s+field)\b)",
             r"(?P<share>(?<!\d)\d{1,7}(?:[.,]\d{1,4})?(?:\s?[-–]\s?\d{1,7})?\s?(?:%|percent\b|per cent\b))",
-            rf"(?P<score>\b{_SCORE}(?:\s+{_RANK})?\s*[:=]?\s*(?:of\s+)?(?:(?:0-?)?I[a-z]{{0,3}}(?:\s?\+\s?I[a-z]{{0,3}})?|\d\w?(?:\.\d)?(?:\s*[+/]\s*\d+)?(?:\s*=\s*\d+)?|{_ROMAN}|[A-D])(?![\w])(?:\s?mm\b)?)",
+            rf"(?P<score>\b{_SCORE}(?:\s+{_RANK})?\s*[:=]?\s*(?:of\s+)?(?:(?:0-?)?I[a-z]{{0,3}}(?:\s?\+\s?I[a-z]{{0,3}})?|\d\w?(?:\.\d)?(?:\s*[+/]\s*\d+)?(?:\s*=\s*\d+)?|{_ROMAN}|[A-D])(?![\w])(?:\s?mm\b|\s?%)?)",
             rf"(?P<named>\b(?-i:[A-Z][\w-]+)(?:[ -](?-i:[A-Z][\w-]+))?\s+{_RANK}\s*[:=]?\s*(?:of\s+)?"
             r"(?:\d+(?:\.\d+)?(?:\s*/\s*\d+)?|(?-i:[A-D]))(?![\w.]\d|\w))",
             rf"(?P<grade>\b{_RANK}\s*[:=]?\s*(?:\d[a-d]?|{_ROMAN}|(?-i:[A-D]))(?:\s*[-–/]\s*(?:\d[a-d]?|{_ROMAN}))?(?![\w.]\d|\w))",
+            r"(?P<degree>\b(?:first|second|third|fourth|1st|2nd|3rd|4th)[- ]degree\b)",
+            rf"(?P<unit>\b(?:{_N}|half an?|one|two|three|four|five)\s+(?:disc|disk|finger|rib|vessel|optic disc)[ -]"
+            r"(?:diameters?|areas?|breadths?|widths?)\b)",
             r"(?P<uptake>\bSUV(?:max)?\s*[:=]?\s*(?:of\s+)?\d+(?:\.\d+)?)",
             r"(?P<stage>\b(?-i:[pcy]{1,2}T[0-4][a-d]?|G[1-4])(?![\w-]))",
             r"(?P<tnm>\bp?[TNM][0-4][a-c]?(?:N[0-3][a-c]?)(?:M[01x])?\b)",
             r"(?P<slice>\b(?:(?:image|slice|frame|series|page|figure|fig\.?)\s+(?:no\.?\s*)?|no\.\s*)\d+(?:\s*(?:of|/)\s*\d+)?)",
             r"(?P<plus>\d\+(?:\s?/\s?\d\+?)?|\b\d+\s?/\s?\d+\b|\b\d of \d+\b)",
-            r"(?P<zoom>\b\d+\s?[x×](?:\s+(?:objective|magnification))?(?!\w)|\b[x×]\s?\d+\b)",
+            r"(?P<zoom>\b\d+\s?[x×](?:\s+(?:objective|magnification))?(?!\w)|\b[x×]\s?\d+\b(?:\s+oil\b)?)",
             r"(?P<bvalue>\bb[- ]?(?:value)?\s*[=:]?\s*\d{2,4}\b|\b(?:TE|TR|TI)\s*[=:]?\s*\d+)",
             r"(?P<time>\b(?:(?:post-?op(?:erative)?\s+)?(?:day|week|month|hour|year)s?\s+\d+"
             r"|\d+(?:\s?[-–]\s?\d+)?[ -](?:weeks?|days?|months?|hours?|hrs?|minutes?|years?|yrs?)(?:'|\b)(?![ -]old)))",
@@ -78,8 +82,8 @@ _LEVEL = re.compile(
 )
 _SEGMENT = re.compile(
     r"\b(?:(?:hepatic|liver|lung|bronchopulmonary|couinaud|coronary|nodal|station)\s+)?"
-    r"(?:segments?|seg\.?|station|levels?|zones?|lobule|quadrant|sector)\s*(?:\d+[ab]?|[IVX]+[ab]?)"
-    r"(?:\s?(?:/|-|–|and|,)\s?(?:\d+[ab]?|[IVX]+[ab]?))*(?!\w)",
+    r"(?:segments?|seg\.?|station|levels?|zones?|lobule|quadrant|sector)\s*(?:\d+[ablr]?|[IVX]+[ab]?)"
+    r"(?:\s?(?:/|-|–|and|,)\s?(?:\d+[ablr]?|[IVX]+[ab]?))*(?!\w)",
     re.IGNORECASE,
 )
 # Without a range or a level word before it, these name a sequence of MRI.
@@ -99,7 +103,8 @@ def measures(text: str) -> Iterator[Mark]:
 
 _QUALITY = re.compile(
     r"\b(?:(?:low|poor|good|high|fair|adequate)\s+)?"
-    r"(?:signal strength|image quality|quality score|signal-to-noise ratio|SNR)(?:\s+index)?\s*(?:of\s+|[:=]\s*)?"
+    r"(?:signal strength|signal(?=[ :=]+\d+\s?/\s?10)|"
+    r"image quality|quality score|signal-to-noise ratio|SNR)(?:\s+index)?\s*(?:of\s+|[:=]\s*)?"
     r"(?:\(\s*\d+(?:\.\d+)?(?:\s?/\s?\d+)?\s*\)|\d+(?:\.\d+)?(?:\s?/\s?\d+)?)",
     re.IGNORECASE,
 )

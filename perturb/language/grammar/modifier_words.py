@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from robustness.perturb.language.grammar.numerals import SINGLE_COUNTS, unspell
 from robustness.perturb.language.grammar.tagger import Tagged
-from robustness.perturb.language.grammar.tokens import Token
+from robustness.perturb.language.grammar.tokens import Token, after_quotes
 from robustness.perturb.language.grammar.vocabulary import (
     category_of,
     is_adverb,
@@ -20,15 +20,10 @@ from robustness.perturb.language.grammar.vocabulary import (
 _TINTS = frozenset("dark light pale bright deep dull dusky faint vivid".split())
 _SEQUENCES = frozenset("t1 t2 stir flair dwi echo adc t1- t2-".split())
 _CHAMBERS = ("ventric", "atri", "coronary", "circumflex", "bundle", "anterior", "main", "posterior", "gastric", "colic")
-QUOTES = frozenset("\"'\u201c\u201d\u2018\u2019\u00ab\u00bb")
 EXTREMES = frozenset("leftmost rightmost topmost bottommost uppermost lowermost off-centre off-center".split())
 LEVELS = frozenset("upper lower middle mid top bottom inner outer central".split())
-
-
 # "bleeding vessel" is a name, "bleeding mass" is not.
 _SOURCES = frozenset("vessel vessels point points site sites source sources spot spots artery varix varices".split())
-
-
 # Vessels, nerves and muscles are named by these; "proximal" and "distal" pick a part of one.
 _FIXED_AXES = frozenset("anterior posterior superior inferior medial lateral superficial deep".split())
 _FIXED_HEADS = frozenset(
@@ -49,11 +44,6 @@ def is_number_at(tagged: Tagged, i: int) -> bool:
     return after_number(tagged, i) > i
 
 
-def is_participle(word: str) -> bool:
-    """Tell whether a word has the form of a past participle: "supplied", not "bed"."""
-    return word.endswith("ed") and len(word) > 5 and not word.endswith(("seed", "weed", "shed", "eed"))
-
-
 def after_number(tagged: Tagged, i: int) -> int:
     """Return the index after a number of objects that begins at token `i`, or `i`."""
     if i in tagged.counts:
@@ -65,19 +55,6 @@ def after_number(tagged: Tagged, i: int) -> int:
     if is_figure or lower in SINGLE_COUNTS or (lower.isalpha() and unspell(lower) is not None):
         return i + 1
     return i
-
-
-def after_quotes(tagged: Tagged, i: int) -> int:
-    """Return the index after up to three words in quotation marks at `i`, or 0: a figure of speech for a form."""
-    tokens = tagged.tokens
-    if i < 0 or i >= len(tokens) or tokens[i].lower not in QUOTES:
-        return 0
-    k = i + 1
-    while k < min(len(tokens) - 1, i + 4) and tokens[k].is_word:
-        k += 1
-    # Quoted and alone, a word is a name.
-    closed = i + 1 < k < len(tokens) - 1 and tokens[k].lower in QUOTES and tokens[k + 1].is_word
-    return k + 1 if closed else 0
 
 
 def _sided(token: Token) -> Mod:
@@ -92,7 +69,7 @@ def read_modifiers(tagged: Tagged, i: int, stop: int, mods: list[Mod]) -> int:
         if i in tagged.name_at:
             return i
         token = tokens[i]
-        if quoted := after_quotes(tagged, i):
+        if quoted := after_quotes(tokens, i):
             mods.append(Mod("shape", tokens[i + 1].start, tokens[quoted - 2].stop))
             i = quoted
             continue
@@ -113,13 +90,16 @@ def read_modifiers(tagged: Tagged, i: int, stop: int, mods: list[Mod]) -> int:
             mods.append(Mod("side", token.start, tokens[eye - 1].stop))
             i = eye
             continue
-        if token.lower in EXTREMES and i + 1 < stop:
-            # "the topmost lesion"
+        if token.lower in EXTREMES or _is_extreme(tagged, i):
+            # "the topmost lesion", "the highest node", "the leftmost of the three"
             mods.append(Mod("location", token.start, token.stop))
             i += 1
             continue
         if _only_points(tagged, i, stop) or _owns_or_grades(tagged, i):
             i += 1
+            continue
+        if _is_unknown_manner(tagged, i, stop):
+            i += 2
             continue
         end, kind = read_modifier(tagged, i, stop)
         if not kind and is_descriptive(token.lower) and i + 1 < stop:
@@ -142,6 +122,28 @@ def read_modifiers(tagged: Tagged, i: int, stop: int, mods: list[Mod]) -> int:
             return i
         i = end
     return stop
+
+
+def _is_unknown_manner(tagged: Tagged, i: int, stop: int) -> bool:
+    """Tell whether "clinically insignificant" stands at `i`: an adverb and an adjective of no kind before a name."""
+    if i + 2 >= stop or not is_adverb(tagged.tokens[i].lower) or i + 1 in tagged.name_at:
+        return False
+    lower = tagged.tokens[i + 1].lower
+    known = (
+        lower == "shaped"
+        or kind_of(lower)
+        or category_of(lower)
+        or is_edge(lower)
+        or is_adverb(lower)
+        or after_number(tagged, i + 1) > i + 1
+    )
+    return not known and lower.endswith(("ant", "ent", "ive", "ous", "able", "ible", "ic", "ed"))
+
+
+def _is_extreme(tagged: Tagged, i: int) -> bool:
+    """Tell whether "highest", "lowest" at `i` tells where in the image: a thing, no degree, stands right behind."""
+    after = tagged.tokens[i + 1].lower if i + 1 < len(tagged.tokens) else ""
+    return tagged.tokens[i].lower in ("highest", "lowest") and (after == "of" or bool(category_of(after)))
 
 
 def _after_eye(tagged: Tagged, i: int, stop: int) -> int:
@@ -179,6 +181,7 @@ _ERUPTIONS = frozenset(
     "rash rashes eruption eruptions lesion lesions patch patches exanthem erythema area areas".split()
 )
 _NAMED_PARTS = frozenset("lobe lobes pole poles horn horns".split())
+_OF_THE_EYE = ("retin", "macul", "chor", "conjunct", "corne", "sclera", "peripap", "disc", "drusen", "limb", "iris")
 _APART = frozenset("distinct separate discrete individual different more additional further other".split())
 
 
@@ -191,15 +194,24 @@ def read_modifier(tagged: Tagged, i: int, stop: int) -> tuple[int, str]:
         return number, "number"
     if lower in _TINTS and i + 1 < stop and is_colour(tokens[i + 1].lower):
         return i + 2, "colour"
+    if is_colour(lower) and i + 1 < stop and is_colour(tokens[i + 1].lower) and i + 1 not in tagged.name_at:
+        # "creamy yellow"
+        return i + 2, "colour"
     if lower in _SEQUENCES and i + 1 < stop and kind_of(tokens[i + 1].lower) == "signal":
+        return i + 2, "signal"
+    if lower in ("restricted", "restricting", "facilitated") and i + 2 < stop and tokens[i + 1].lower == "diffusion":
         return i + 2, "signal"
     if is_adverb(lower) and i + 1 < stop:
         return _with_adverb(tagged, i, stop)
     if lower in LEVELS and i + 1 < stop:
         return i + 1, "level"
+    if lower.startswith(("left-", "right-")) and lower.endswith(("-predominant", "-dominant")):
+        return i + 1, "side"
     if lower.startswith(("left-", "right-")) and not lower.endswith(("-sided", "-hand", "-side")):
         return i + 1, "sided"
     kind = kind_of(lower)
+    if lower == "deep" and [t.lower for t in tokens[i + 1 : i + 3]] in (["and", "superficial"], ["or", "superficial"]):
+        return i + 3, "direction"
     if lower in ("r", "l", "r/l", "l/r") and tokens[i].text.isupper() and i + 1 < stop:
         return i + 1, "side"
     if lower == "macular" and i + 1 < stop and tokens[stop - 1].lower not in _ERUPTIONS:
@@ -222,12 +234,15 @@ def _with_adverb(tagged: Tagged, i: int, stop: int) -> tuple[int, str]:
     if j >= stop or j in tagged.name_at:
         return i, ""
     lower = tagged.tokens[j].lower
-    if is_edge(lower):
-        return j + 1, "margin"
+    if lower in EXTREMES:
+        # "slightly off-centre"
+        return j + 1, "location"
+    if is_edge(lower) or lower == "shaped":
+        return j + 1, "shape" if lower == "shaped" else "margin"
     end, kind = read_modifier(tagged, j, stop)
-    if kind in ("size", "shape", "colour", "signal", "texture", "margin", "pathology"):
+    if kind in ("size", "shape", "colour", "signal", "texture", "margin", "pathology", "description"):
         return end, kind
-    if kind == "number":
+    if kind == "number" or (kind == "direction" and tagged.tokens[j - 1].lower in ("most", "more")):
         return end, kind
     return i, ""
 
@@ -250,6 +265,8 @@ def _belongs_to_name(tagged: Tagged, i: int, end: int, stop: int) -> bool:
         # "superficial femoral artery", "superior temporal vein occlusion"
         return True
     if end in tagged.name_at:
+        return False
+    if lower in ("nasal", "temporal") and following.startswith(_OF_THE_EYE):
         return False
     if lower in ("nasal", "temporal", "radial", "ulnar", "lingual", "buccal", "palmar", "plantar", "labial", "deep"):
         return head not in words("classes.partitive_direction") or head in _NAMED_PARTS

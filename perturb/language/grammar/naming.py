@@ -6,17 +6,20 @@ from robustness.perturb.language.grammar.headings import Headings
 from robustness.perturb.language.grammar.noun_phrase import Phrase, read_phrase
 from robustness.perturb.language.grammar.places import is_place_phrase, read_location
 from robustness.perturb.language.grammar.state import Target
+from robustness.perturb.language.grammar.tokens import QUOTES
 from robustness.perturb.language.grammar.vocabulary import is_adverb, is_descriptive, kind_of, words
 
 _AMOUNTS = frozenset(
-    "cluster clusters group groups patch patches evidence amount amounts volume quantity string strings chain chains "
-    "row crop crops array".split()
+    "sliver slivers speck specks cluster clusters group groups patch patches evidence amount amounts volume quantity "
+    "string strings chain chains row crop crops array".split()
 )
 
 
 _FRACTIONS = frozenset("one-third two-thirds one-half one-quarter three-quarters one-fifth two-fifths".split())
-_ENDS = frozenset("tip tips end ends edge edges border borders base rim wall walls side sides stalk".split())
-_KEYS = frozenset("side laterality location site size colour color shape margin margins texture number count".split())
+_KEYS = frozenset(
+    "side laterality location site size colour color shape margin margins texture number count zone region segment "
+    "lobe quadrant level position".split()
+)
 _DEGREES = frozenset("high low increased decreased reduced raised abnormal intermediate loss".split())
 
 
@@ -24,9 +27,11 @@ class Naming(Headings):
     """Decides what the noun phrases of a text are."""
 
     def _phrase(self, i: int, hi: int) -> int:
+        if self._compares_sides(i, hi):
+            return i + 4
         phrase = read_phrase(self.tagged, i, hi)
-        placed = read_location(self.tagged, phrase, phrase.stop, self.modality) if self.targets else None
-        if placed is not None and self._stands_as_place(placed):
+        placed = read_location(self.tagged, phrase, phrase.stop, self.modality)
+        if placed is not None and (self._stands_as_place(placed) if self.targets else self._leads_to_name(placed)):
             return self._located(placed)
         if (
             phrase.name is None
@@ -51,8 +56,10 @@ class Naming(Headings):
             self._modify([m for m in phrase.mods if m.kind != "number"], "target")
         elif last is not None and last.kind == "number" and self.text[last.start : last.stop].isalpha():
             # "a couple of", "dozens of": the whole phrase counts.
-            first = self.tagged.tokens[phrase.start]
-            self._add("number", first.start, self.tagged.tokens[phrase.stop].stop)
+            first, of = self.tagged.tokens[phrase.start], self.tagged.tokens[phrase.stop]
+            alone = phrase.stop + 1 < hi and self.tagged.tags[phrase.stop + 1] == "determiner"
+            # "one of the two cysts", "a couple of cysts"
+            self._add("number", first.start, last.stop if alone else of.stop)
             self._modify(phrase.mods[:-1], "target")
         else:
             self._modify(phrase.mods, "target")
@@ -83,7 +90,7 @@ class Naming(Headings):
             # "a sharp, well-centred red-free image"
             self._bare(phrase._replace(name=None))
             return
-        if name[1] - name[0] == 1 and is_adverb(head):
+        if name[1] - name[0] == 1 and (is_adverb(head) or head == "quality" or self._is_aside(phrase)):
             # "incidentally noted"
             return
         if phrase.category == "patient" and head in ("fetus", "foetus", "fetuses") and not self.targets:
@@ -116,7 +123,8 @@ class Naming(Headings):
         if self.targets and (apart or not self.joined) and self._noun_kind(phrase):
             self._by_noun(phrase)
             return
-        if following == ":" and head in words("classes.header") and not self.targets:
+        quoted = following in QUOTES and self.text[tagged.tokens[phrase.stop].stop :].lstrip()[:1] == ":"
+        if (following == ":" or quoted) and head in words("classes.header") and not self.targets:
             return
         verb = phrase.stop < hi and tagged.tags[phrase.stop] in ("auxiliary", "certainty")
         if (
@@ -127,7 +135,8 @@ class Naming(Headings):
         ):
             self.fallback = phrase
             return
-        if head in _FRACTIONS and following == "of" and not self.targets and phrase.name:
+        directed = any(m.kind == "direction" for m in phrase.mods)
+        if head in _FRACTIONS and following == "of" and not self.targets and phrase.name and not directed:
             # "two-thirds of the spleen"
             self._add("measure", *self._chars(phrase.name))
             return
@@ -212,6 +221,14 @@ class Naming(Headings):
             # "chest tube, tip near the apex": a part of the target itself.
             return
         opening, name = self.tagged.tokens[phrase.start].lower, phrase.name
+        if (
+            self._is_end(phrase)
+            and last.category == "finding"
+            and not is_place_phrase(self.tagged, phrase)
+            and phrase.stop == len(self.tagged.tokens)
+        ):
+            # "ulcer, clean base"
+            return
         if self.predicate and opening in ("a", "an") and phrase.category != "anatomy":
             # "the lesion is a benign naevus"
             self._modify(phrase.mods, "target")
@@ -236,9 +253,6 @@ class Naming(Headings):
         else:
             self._modify([m for m in phrase.mods if m.kind in ("measure", "certainty")], "target")
 
-    def _is_end(self, phrase: Phrase) -> bool:
-        return self.tagged.tokens[phrase.stop - 1].lower in _ENDS
-
     def _bare(self, phrase: Phrase) -> None:
         """Modifiers alone: "indeterminate", "one top left", "roughly circular"."""
         level = list(phrase.mods)
@@ -259,17 +273,6 @@ class Naming(Headings):
             if len(key) < 2 or key[1] not in (":", "=") or key[0] not in ("count", "number", "n"):
                 return
         self._modify(level, "target")
-
-    def _spreads(self, phrase: Phrase) -> bool:
-        """Tell whether "are scattered between ..." only leads on to where: a participle before a preposition."""
-        tagged = self.tagged
-        leads = phrase.stop < len(tagged.tags) and tagged.tags[phrase.stop] in ("preposition", "relation")
-        return leads and tagged.tokens[phrase.stop - 1].lower in ("scattered", "clustered", "grouped", "disseminated")
-
-    def _eye(self, phrase: Phrase) -> None:
-        side = [m for m in phrase.mods if m.kind == "side"]
-        if side and phrase.name:
-            self._add("side", side[0].start, self._chars(phrase.name)[1])
 
     def _target(self, phrase: Phrase, hi: int) -> None:
         if phrase.name is None:

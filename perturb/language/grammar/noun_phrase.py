@@ -7,19 +7,17 @@ from typing import NamedTuple
 from robustness.perturb.language.grammar.modifier_words import (
     EXTREMES,
     LEVELS,
-    QUOTES,
     Mod,
     after_number,
-    after_quotes,
     is_modifier_word,
     is_number_at,
-    is_participle,
     may_trail,
     read_modifier,
     read_modifiers,
 )
 from robustness.perturb.language.grammar.tagger import Tagged
-from robustness.perturb.language.grammar.vocabulary import category_of, is_adverb, kind_of, words
+from robustness.perturb.language.grammar.tokens import QUOTES, after_quotes
+from robustness.perturb.language.grammar.vocabulary import category_of, is_adverb, is_participle, kind_of, words
 
 
 class Phrase(NamedTuple):
@@ -78,17 +76,12 @@ def _extent(tagged: Tagged, i: int, hi: int) -> tuple[int, int]:
             i += 1
             continue
         if tags[i] == "sign" and tokens[i].lower in QUOTES and opens >= 0:
-            if after_quotes(tagged, opens) != i + 1:
+            if after_quotes(tagged.tokens, opens) != i + 1:
                 break
             i += 1
             named, opens = False, -1
             continue
-        if tags[i] == "sign":
-            if named or i == first or not _modifies_on(tagged, i, hi):
-                break
-            i += 1
-            continue
-        if tags[i] == "conjunction":
+        if tags[i] in ("sign", "conjunction"):
             if named or i == first or not _modifies_on(tagged, i, hi):
                 break
             i += 1
@@ -113,6 +106,8 @@ def _extent(tagged: Tagged, i: int, hi: int) -> tuple[int, int]:
             break
         if named and (i in tagged.counts or _begins_place(tagged, i, hi)):
             break
+        if named and _begins_comparison(tagged, i, hi):
+            break
         lower = tokens[i].lower
         if not named and not is_modifier_word(tagged, i, hi):
             named = True
@@ -120,6 +115,17 @@ def _extent(tagged: Tagged, i: int, hi: int) -> tuple[int, int]:
             break
         i += 1
     return i, i
+
+
+def _begins_comparison(tagged: Tagged, i: int, hi: int) -> bool:
+    """Tell whether "larger than a fist", "two disc diameters below ..." begins at `i` behind a name."""
+    tokens = tagged.tokens
+    if i + 1 < hi and tokens[i + 1].lower == "than" and kind_of(tokens[i].lower) == "size":
+        return True
+    return tokens[i].lower in _COUNTING and category_of(tokens[i - 1].lower) == "finding"
+
+
+_COUNTING = frozenset("one two three four five six several".split())
 
 
 def _modifies_on(tagged: Tagged, i: int, hi: int) -> bool:
@@ -130,6 +136,10 @@ def _modifies_on(tagged: Tagged, i: int, hi: int) -> bool:
     if j >= hi or tagged.tags[j] not in ("word", "measure") or j in tagged.name_at:
         return False
     if is_number_at(tagged, j):
+        return False
+    last = tagged.tokens[i - 1].lower
+    if tagged.tokens[i].lower == "," and kind_of(last) == "signal" and category_of(last) == "finding":
+        # "hyperintensity, right cerebellar hemisphere"
         return False
     if tagged.tokens[i].lower == "," and tagged.tokens[i - 1].lower in ("left", "right", "bilaterally", "both"):
         # "on the right, heterogeneous texture": the side has ended.
@@ -160,6 +170,9 @@ def _begins_place(tagged: Tagged, i: int, hi: int) -> bool:
         category != "finding" and (category or not before.text.isupper() or tagged.text.isupper())
     ):
         return False
+    if kind_of(tokens[i].lower) == "place" and tokens[i].text.isupper() and category == "finding":
+        # "pneumatocele LUL anterior segment"
+        return True
     j = i
     while j < hi and (tokens[j].lower in LEVELS or kind_of(tokens[j].lower) in ("side", "direction")):
         j += 1
@@ -194,7 +207,8 @@ def _begins_relation(tagged: Tagged, i: int, hi: int) -> bool:
         return leads or after.endswith(("wards", "ward")) or (after.endswith("ly") and kind_of(after) == "direction")
     if lower.endswith("ing") and "-" not in lower and lower not in words("classes.ing_noun"):
         return following in ("determiner", "preposition", "relation", "certainty") or (
-            following == "word" and (kind_of(after) in ("side", "direction", "size") or i + 1 in tagged.name_at)
+            following == "word"
+            and (kind_of(after) in ("side", "direction", "size") or is_adverb(after) or i + 1 in tagged.name_at)
         )
     return is_participle(lower) and (following in ("preposition", "with") or after == "between")
 
@@ -275,6 +289,8 @@ def _head(tagged: Tagged, name: tuple[int, int]) -> tuple[str, bool]:
         if start in tagged.name_at and tagged.name_at[start][0] == last:
             return tagged.name_at[start][1].category, part
     category = category_of(head)
+    if head == "size" and last - first > 1 and category_of(tagged.tokens[last - 2].lower) == "anatomy":
+        return "anatomy", part
     if not category and last - first > 1 and category_of(tagged.tokens[last - 2].lower) == "finding":
         category = "finding"
     return category, part

@@ -115,6 +115,8 @@ def _count(tokens: Sequence[Token], is_free: Sequence[bool], i: int) -> int:
     lower = tokens[i].lower
     if (stop := _loosely(tokens, is_free, i)) > i:
         return stop
+    if lower == "a" and i + 1 < len(tokens) and tokens[i + 1].lower == "dozen" and is_free[i] and is_free[i + 1]:
+        return i + 2 + 2 * ([t.lower for t in tokens[i + 2 : i + 4]] == ["or", "so"])
     if lower == "half" and [t.lower for t in tokens[i + 1 : i + 3]] == ["a", "dozen"] and all(is_free[i : i + 3]):
         return i + 3
     if lower not in _bounds() and not _may_count(lower):

@@ -20,6 +20,8 @@ _PHASES = frozenset(
 )
 _OF_PHASES = frozenset("ct mri mr cect image images".split())
 _AFTER_QUALITY = words("classes.preposition") | words("classes.auxiliary") | words("classes.conjunction")
+# Planes as they are written before a sequence: "sag T2".
+PLANES = frozenset({"sag", "cor", "ax", "tra"})
 # A run of more words that may begin a view or a modality is none; without a bound the work would grow with the square.
 LONGEST = 8
 
@@ -48,7 +50,11 @@ def read_view(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple[st
     stop = match_phrase(tokens, i, phrase_table("view.phrases"))
     if stop > i:
         return ("view", i, stop)
-    if token.lower in _POSTURES and _stands_apart(tokens, i, i + 1):
+    if token.lower in _POSTURES and (
+        _stands_apart(tokens, i, i + 1) or (i > 0 and tokens[i - 1].lower in words("modality.core"))
+    ):
+        return ("view", i, i + 1)
+    if token.lower in PLANES and next_word(tokens, i) in words("modality.core"):
         return ("view", i, i + 1)
     if (stop := _run_to(tokens, free, i, _VIEWS)) > i:
         return ("view", i, stop)
@@ -65,7 +71,9 @@ def read_view(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple[st
         return None
     k = j
     while k < min(len(tokens), j + LONGEST) and (
-        tokens[k].lower in words("modality.before") or tokens[k].lower.startswith("trans")
+        tokens[k].lower in words("modality.before")
+        or tokens[k].lower.startswith("trans")
+        or (tokens[k].lower in ("line", "raster", "cube") and next_word(tokens, k) in ("scan", "scans"))
     ):
         k += 1
     following = tokens[k].lower if k < len(tokens) else ""
@@ -112,6 +120,8 @@ def read_phase(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple[s
     if j > i and next_word(tokens, j - 1) in _OF_PHASES and all(t.lower in _PHASES for t in tokens[i:j]):
         # "portal venous CT", "arterial images"
         return ("phase", i, j)
+    if lower in ("expiratory", "inspiratory") and _stands_apart(tokens, i, i + 1):
+        return ("phase", i, i + 1)
     always = words("phase.always")
     if lower in words("phase.degree") and next_word(tokens, i) in always:
         return ("phase", i, i + 2)
@@ -138,7 +148,7 @@ def read_quality(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple
     if is_adverb(lower) and i + 1 < len(tokens) and free[i + 1]:
         i += 1
         lower = tokens[i].lower
-    if lower in words("quality.before_picture"):
+    if lower in words("quality.before_picture") and next_word(tokens, i) != "power":
         rest = [t.lower for t in tokens[i + 1 : i + 4]]
         if rest[:1] and (rest[0] in _Q_NOUNS or (rest[0] in ("image", "picture", "scan") and "quality" in rest[1:2])):
             return ("quality", start, i + 1)

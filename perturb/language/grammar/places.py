@@ -25,6 +25,8 @@ _DEGREES = frozenset(
 _SURFACE = frozenset({"endoscopy", "dermoscopy", "photograph", "microscopy"})
 
 
+# "the fourth left rib"
+_COUNTED = frozenset("first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split())
 _PAIRED = frozenset("meniscus menisci condyle condyles plateau compartment".split())
 
 
@@ -84,19 +86,13 @@ def read_location(tagged: Tagged, phrase: Phrase, stop: int, modality: str) -> P
     if pictures == rest[:1] and len(rest) > 1 and all(is_location_word(tokens[k].lower) for k in rest[1:]):
         # "at image left"
         return Placed((("location", tokens[rest[1]].start, tokens[rest[-1]].stop, "target"),), stop)
-    if rest and all(kind_of(tokens[k].lower) == "direction" for k in rest) and _frame(tagged, stop)[1]:
-        # "the superior edge of the image"
-        return Placed((("location", tokens[rest[0]].start, tokens[rest[-1]].stop, "target"),), _frame(tagged, stop)[0])
+    if rest and (part := _part_of_frame(tagged, inside, rest, stop)):
+        return part
     if side := _side_alone(tagged, inside, rest):
         return Placed((("side", *side, "target"),), stop)
-    if rest and all(tokens[k].lower in ("both", "either", "all") for k in rest) and _frame(tagged, stop)[1]:
-        # "both ends of the image"
-        return Placed(
-            (("location", tokens[inside[0]].start, tokens[inside[-1]].stop, "target"),), _frame(tagged, stop)[0]
-        )
     if not rest or not all(is_location_word(tokens[k].lower) for k in rest):
         return _bare_frame(tagged, phrase, stop) if not rest and inside else None
-    after, frame = _frame(tagged, stop)
+    after, frame = frame_behind(tagged, stop)
     parts = [p for k in rest for p in tokens[k].lower.split("-")]
     start, end = tokens[rest[0]].start, tokens[rest[-1]].stop
     relative = 0 if frame else _of_the_centre(tagged, stop) if _of_something(tagged, stop) else 0
@@ -125,6 +121,28 @@ def read_location(tagged: Tagged, phrase: Phrase, stop: int, modality: str) -> P
     if modality in _SURFACE:
         return Placed((), stop)
     return Placed((("side", start, end, "target"),), stop)
+
+
+def _part_of_frame(tagged: Tagged, inside: list[int], rest: list[int], stop: int) -> Placed | None:
+    """Read "the superior edge of the image", "the apex of the sector", "both ends of the image"; else None."""
+    tokens = tagged.tokens
+    after, frame = frame_behind(tagged, stop)
+    if not frame:
+        return None
+    if _names_the_frame(tagged, rest, stop):
+        return Placed((("location", tokens[rest[0]].start, tokens[rest[-1]].stop, "target"),), after)
+    if all(tokens[k].lower in ("both", "either", "all") for k in rest):
+        return Placed((("location", tokens[inside[0]].start, tokens[inside[-1]].stop, "target"),), after)
+    return None
+
+
+def _names_the_frame(tagged: Tagged, rest: list[int], stop: int) -> bool:
+    """Tell whether the words `rest` tell a part of a picture once one is named behind them: directions, or one part."""
+    lower = [tagged.tokens[k].lower for k in rest]
+    directed = [kind_of(word) == "direction" for word in lower]
+    if any(directed):
+        return all(d or is_location_word(word) for d, word in zip(directed, lower, strict=True))
+    return len(lower) == 1 and lower[0] in words("classes.part") and _of_something(tagged, stop)
 
 
 def sweep_at(tagged: Tagged, i: int, hi: int) -> int:
@@ -161,7 +179,7 @@ def _is_zone(tagged: Tagged, inside: list[int]) -> bool:
 
 def _bare_frame(tagged: Tagged, phrase: Phrase, stop: int) -> Placed | None:
     """Read "at the edge of the image": a frame word alone is a location where an image is named."""
-    after, frame = _frame(tagged, stop)
+    after, frame = frame_behind(tagged, stop)
     if not frame:
         return None
     tokens = [
@@ -170,7 +188,7 @@ def _bare_frame(tagged: Tagged, phrase: Phrase, stop: int) -> Placed | None:
     return Placed((("location", tokens[0].start, tokens[-1].stop, "target"),), after)
 
 
-def _frame(tagged: Tagged, stop: int) -> tuple[int, bool]:
+def frame_behind(tagged: Tagged, stop: int) -> tuple[int, bool]:
     """Return the index after "of the image" (an image is named then), or `stop`."""
     tokens, tags = tagged.tokens, tagged.tags
     if stop >= len(tokens) or tokens[stop].lower not in ("of", "in", "on"):
@@ -260,7 +278,7 @@ def _sides_in_name(tagged: Tagged, first: int, last: int) -> list[tuple[str, int
     """Return the sides inside "upper left lung zone", where the side is no part of a chamber's name."""
     sides = []
     opening = tagged.tokens[first].lower
-    if first not in tagged.name_at and (opening in _ROWS | _MIDDLE or opening.endswith("'s")):
+    if first not in tagged.name_at and (opening in _ROWS | _MIDDLE | _COUNTED or opening.endswith("'s")):
         for k in range(first + 1, last - 1):
             token = tagged.tokens[k]
             if token.lower in ("left", "right", "r", "l", "r/l"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from robustness.perturb.language.grammar.modifier_words import LEVELS
 from robustness.perturb.language.grammar.noun_phrase import read_phrase
 from robustness.perturb.language.grammar.places import Placed, place_of_phrase, read_location
 from robustness.perturb.language.grammar.state import Reading
@@ -23,6 +24,9 @@ class Relations(Reading):
         """Read relating words with their landmark as one value; a direction inside it is one of its own."""
         tagged = self.tagged
         first = tagged.tokens[i]
+        if first.lower == "compared":
+            # "swollen left ankle compared with the right"
+            return self._skip(last, hi)
         if first.lower in ("left", "right") and self._is_frame_side(i, last):
             for k in range(i, last):
                 tagged.tags[k] = "word" if k == i else "preposition"
@@ -58,7 +62,7 @@ class Relations(Reading):
         first_word = tagged.tokens[i].lower
         placed = place_of_phrase(tagged, phrase, hi) if phrase.stop > last else None
         stop = placed.stop_token if placed else last
-        between = "between" in {t.lower for t in tagged.tokens[i:last]}
+        between = bool({"between", "junction", "interface"} & {t.lower for t in tagged.tokens[i:last]})
         while between and stop < hi - 1 and tagged.tags[stop] == "conjunction":
             more = read_phrase(tagged, stop + 1, hi)
             if more.name is None:
@@ -66,6 +70,10 @@ class Relations(Reading):
             rest = place_of_phrase(tagged, more, hi)
             self._nested(rest)
             stop, between = rest.stop_token, False
+        owned = self.targets and tagged.tokens[min(last, hi - 1)].lower in ("its", "their")
+        if owned and last < stop < hi - 1 and tagged.tags[stop] == "with":
+            # "below its confluence with the splenic vein"
+            stop = max(read_phrase(tagged, stop + 1, hi).stop, stop)
         stop = self._behind_landmark(stop, hi)
         if (
             first_word in ("filled", "lined", "stained", "coated", "covered")
@@ -129,7 +137,10 @@ class Relations(Reading):
         """Tell whether "caudally" at `i` tells where a verb before it leads, and more follows."""
         lower = self.tagged.tokens[i].lower
         leads = self.tagged.tags[i + 1] in ("preposition", "relation")
-        return leads and ((lower.endswith("ly") and kind_of(lower) == "direction") or lower.endswith(("wards", "ward")))
+        return leads and (
+            lower.endswith(("wards", "ward"))
+            or (lower.endswith("ly") and (is_adverb(lower) or kind_of(lower) == "direction"))
+        )
 
     def _leads_on(self, i: int, last: int) -> bool:
         """Tell whether a relation stands behind a verb and its adverb: "grows cranially along the ureter"."""
@@ -155,6 +166,10 @@ class Relations(Reading):
         if leads == "to" and verb.startswith(("narrow", "reduc", "thin", "flatten", "compress")):
             # "narrowing the duct to a thread"
             return read_phrase(tagged, stop + 1, hi).stop
+        if leads in ("to", "into") and "from" in {t.lower for t in tagged.tokens[i : i + 3]}:
+            # "extending from the psoas into the thigh"
+            phrase = read_phrase(tagged, stop + 1, hi)
+            return phrase.stop if phrase.name is not None else stop
         if leads in ("from", "to", "with") and verb.startswith(("separat", "connect", "divid", "join", "link")):
             phrase = read_phrase(tagged, stop + 1, hi)
             return phrase.stop if phrase.name is not None else stop
@@ -176,12 +191,9 @@ class Relations(Reading):
             end = stop + 1
             while end < hi and (tagged.tags[end] in ("determiner", "measure") or tagged.tokens[end].lower in _SHARES):
                 end += 1
-            if end > stop + 1:
+            if end > stop + 1 and tagged.tags[end - 1] != "determiner":
                 return "measure", end
-        if words & _SHARES and not words & {"lower", "upper", "middle", "distal", "proximal", "left", "right"} - {
-            "left",
-            "right",
-        }:
+        if words & _SHARES and not any(w in LEVELS or w == "basal" or kind_of(w) == "direction" for w in words):
             return "measure", stop
         if words & {"width", "length", "height", "extent", "diameter"}:
             return "description", stop

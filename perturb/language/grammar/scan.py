@@ -10,6 +10,7 @@ from robustness.perturb.language.grammar.measures import Mark
 from robustness.perturb.language.grammar.picture import (
     HEADS,
     LONGEST,
+    PLANES,
     before_modality,
     next_word,
     read_phase,
@@ -28,7 +29,8 @@ def scans(tokens: Sequence[Token], free: Sequence[bool]) -> Iterator[tuple[Mark,
     leads = {i for k in heads for i in range(k - 3, k)}
     i = 0
     while i < len(tokens):
-        mark = _one(tokens, free, i) if free[i] and (i in leads or _may_begin(tokens[i].lower)) else None
+        may_begin = i in leads or _may_begin(tokens[i].lower) or _is_scan_acronym(tokens, i)
+        mark = _one(tokens, free, i) if free[i] and may_begin else None
         if mark is None:
             i += 1
             continue
@@ -44,7 +46,7 @@ def scans(tokens: Sequence[Token], free: Sequence[bool]) -> Iterator[tuple[Mark,
 def _may_begin(lower: str) -> bool:
     """Tell whether a mark may begin with a word; most words begin none."""
     lower = lower.removesuffix("'s")
-    if lower.endswith((*_COMPOUNDS, "-stained", "-phase")) or is_adverb(lower):
+    if lower in PLANES or lower.endswith((*_COMPOUNDS, "-stained", "-phase")) or is_adverb(lower):
         return True
     if _is_stain_word(lower, first=True) or is_core(lower):
         return True
@@ -69,7 +71,8 @@ def _one(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple[str, in
             return mark
     if lower.removesuffix("'s") in words("classes.sex"):
         return ("sex", i, i + 1)
-    if lower in words("classes.age") and next_word(tokens, i) not in words("classes.body_part"):
+    of_any_part = lower in ("paediatric", "pediatric", "geriatric", "elderly")
+    if lower in words("classes.age") and (of_any_part or next_word(tokens, i) not in words("classes.body_part")):
         return ("age", i, i + 1)
     return None
 
@@ -115,6 +118,8 @@ def _modality(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple[st
             if phrase == j:
                 return _stain(tokens, i, j)
             stop = phrase
+        elif _is_scan_acronym(tokens, i):
+            return ("modality", i, i + 2)
         elif (named := _named_stain(tokens, i)) > i and all(free[i:named]):
             return ("modality", i, named)
         else:
@@ -149,6 +154,14 @@ def _stands_alone(tokens: Sequence[Token], i: int) -> bool:
     if tokens[i].lower not in words("modality.alone"):
         return False
     return after in _PICTURES or (not before.isalnum() and not after[0].isalnum())
+
+
+def _is_scan_acronym(tokens: Sequence[Token], i: int) -> bool:
+    """Tell whether "FAST scan", "HIDA scan" begins at `i`: capitals among small letters, and "scan" behind them."""
+    token = tokens[i]
+    if not (token.text.isalpha() and token.text.isupper() and 3 <= len(token.text) <= 5):
+        return False
+    return i + 1 < len(tokens) and tokens[i + 1].text in ("scan", "scans")
 
 
 def _is_view_of_a_scan(tokens: Sequence[Token], free: Sequence[bool], i: int) -> bool:
@@ -212,7 +225,7 @@ def _stain(tokens: Sequence[Token], i: int, j: int) -> tuple[str, int, int] | No
         return ("modality", i, j + 1)
     if (stop := _named_stain(tokens, i)) > i:
         return ("modality", i, stop)
-    if j == i + 1 and tokens[i].lower.startswith("trans") and _is_at(tokens, j, ("scan", "scans", "view", "views")):
+    if tokens[j - 1].lower.startswith("trans") and _is_at(tokens, j, ("scan", "scans", "view", "views", "sweep")):
         return ("modality", i, j + 1)
     return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from robustness.perturb.language.grammar.naming import Naming
 from robustness.perturb.language.grammar.noun_phrase import read_phrase
+from robustness.perturb.language.grammar.vocabulary import kind_of
 
 _FINDS = frozenset("confirmed suspected proved confirms favoured favored".split())
 _LEADING = frozenset(
@@ -54,6 +55,14 @@ class Scope(Naming):
         if len(self.targets) > 1 and self._same_sentence(i):
             self.targets.pop()
 
+    def _take_back_denied(self) -> None:
+        """Forget the target of "no bleeding, but a visible vessel": the denial is of another thing."""
+        last = self.spans[-1] if self.spans else None
+        is_no = last is not None and last.kind == "number" and self.text[last.start : last.stop].lower() == "no"
+        if len(self.targets) == 1 and is_no:
+            self.targets.pop()
+            self.spans[-1] = self.spans[-1]._replace(kind="negation")
+
     def _certain(self, i: int, last: int, hi: int) -> int:
         """What follows "suspicious for" is a disease, no target; "cannot be excluded" speaks of what stands before."""
         lower = [t.lower for t in self.tagged.tokens[i:last]]
@@ -71,6 +80,9 @@ class Scope(Naming):
             if phrase.name:
                 self._add("pathology", *self._chars(phrase.name))
             return phrase.stop
+        if lower[-1] == "doubt":
+            # "I doubt this is a tumour, probably an abscess"
+            return self._skip(last, hi)
         if lower[-1] == "exclude" and self.targets:
             # "cannot exclude aspiration"
             phrase = read_phrase(self.tagged, last, hi)
@@ -78,3 +90,19 @@ class Scope(Naming):
         if lower[-1] in ("excluded", "out") and "not" in "".join(lower):
             self._take_back(i)
         return last
+
+    def _between_signs(self, i: int, hi: int) -> bool:
+        """Tell whether the token at `i` stands alone behind a target: "kidney, L"."""
+        tokens = self.tagged.tokens
+        return bool(self.targets) and tokens[i - 1].lower in (",", ";") and (i + 1 == hi or not tokens[i + 1].is_word)
+
+    def _side_in_brackets(self, i: int, hi: int) -> bool:
+        """Read "kidney (R)"."""
+        tokens = self.tagged.tokens
+        if tokens[i].lower != "(" or i + 2 >= hi or tokens[i + 2].lower != ")":
+            return False
+        side = tokens[i + 1]
+        if (side.text in ("R", "L") or kind_of(side.lower) == "side") and self.targets:
+            self._add("side", side.start, side.stop)
+            return True
+        return False

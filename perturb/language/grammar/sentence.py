@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import re
 
-from robustness.perturb.language.grammar.modifier_words import after_quotes, is_participle
 from robustness.perturb.language.grammar.noun_phrase import read_phrase
 from robustness.perturb.language.grammar.scope import Scope
 from robustness.perturb.language.grammar.state import Found
-from robustness.perturb.language.grammar.vocabulary import is_adverb, kind_of, words
+from robustness.perturb.language.grammar.tokens import after_quotes
+from robustness.perturb.language.grammar.vocabulary import is_adverb, is_participle, kind_of, words
 from robustness.perturb.language.ontology.terms import find_term, plural_of, spellings
 from robustness.types import Attribute
+
+# Words of relation that may stand before a noun as adjectives.
+_BESIDE = frozenset(
+    "opposite adjacent adjoining neighbouring neighboring surrounding underlying overlying nearby accompanying".split()
+)
+_MAKES = frozenset("casting producing throwing".split())
+# What a movement leads over.
+_WAYS = frozenset("from into onto through down out over".split())
 
 
 class Grammar(Scope):
@@ -36,7 +44,7 @@ class Grammar(Scope):
         if kind == "sign":
             if self._side_in_brackets(i, hi):
                 return i + 3
-            return self._phrase(i, hi) if after_quotes(tagged, i) else self._sign(i)
+            return self._phrase(i, hi) if after_quotes(tagged.tokens, i) else self._sign(i)
         if i in tagged.marks and kind != "measure":
             return self._mark(i)
         if kind in ("measure", "scan", "clock", "level", "patient") and i not in tagged.marks:
@@ -54,6 +62,9 @@ class Grammar(Scope):
         if kind == "word" and is_adverb(token.lower) and i + 1 < hi and tagged.tags[i + 1] == "determiner":
             return i + 1
         if kind == "conjunction":
+            if token.lower == "as" and i > 2 and tagged.tokens[i - 2].lower == "as" and self.targets:
+                # "nearly as large as the ovary"
+                return self._skip(i, hi)
             self.joined = True
             return i + 1
         if kind == "certainty":
@@ -74,6 +85,10 @@ class Grammar(Scope):
         if kind == "request":
             if i + 1 < hi and tagged.tokens[i + 1].lower == "=":
                 return i + 2
+            if token.lower == "trace" and self._between_signs(i, hi):
+                # "effusion, trace"
+                self._add("size", token.start, token.stop)
+                return i + 1
             if self._is_name_here(i, hi):
                 return self._phrase(i, hi)
             if token.lower in ("show", "display") and self.targets and tagged.tags[i - 1] == "word":
@@ -84,6 +99,8 @@ class Grammar(Scope):
             return i + 1
         if kind in ("exists", "filler", "pronoun"):
             self.predicate = False
+            if token.lower == "but" and i + 1 < hi and tagged.tags[i + 1] == "determiner":
+                self._take_back_denied()
             return i + 1 + (kind == "exists" and token.lower == "there")
         if kind == "auxiliary":
             self.predicate, self.joined = True, False
@@ -104,12 +121,31 @@ class Grammar(Scope):
             ):
                 self._has(i)
             return i + 1
-        if kind == "position":
-            return self._phrase(i, hi) if self._is_name_here(i, hi) else i + 1
+        if kind == "position" or token.lower.endswith("ed"):
+            if self._is_name_here(i, hi):
+                return self._phrase(i, hi)
+            if token.lower == "tracking" and self.targets and i + 2 < hi and tagged.tags[i + 1] == "preposition":
+                # "collection tracking down the psoas"
+                return self._relation(i, i + 2, hi)
+            if self._finds_another(i, hi):
+                self._has(i)
+            return i + 1
         if self._is_name_here(i, hi) or (i == 0 and token.lower == "features"):
             return self._phrase(i, hi)
         self._has(i)
         return i + 1
+
+    def _opens_a_name(self, i: int) -> bool:
+        """Tell whether a single word at `i` stands between an article and a noun."""
+        tags = self.tagged.tags
+        single = self.tagged.spans.get(i, i + 1) == i + 1 < len(tags) and tags[i + 1] == "word"
+        return single and (i == 0 or tags[i - 1] in ("determiner", "request"))
+
+    def _finds_another(self, i: int, hi: int) -> bool:
+        """Tell whether "the sonographer noted a cyst" stands at `i`: a verb in the past behind its subject."""
+        leads = self.tagged.tags[i - 1] if i else ""
+        past = self.tagged.tokens[i].lower.endswith(("ed", "found"))
+        return past and leads == "word" and i + 1 < hi and self.tagged.tags[i + 1] == "determiner"
 
     def _linked(self, i: int, hi: int) -> int:
         """Read what a relation, a relative clause, a preposition or a participle at token `i` links to the target."""
@@ -126,6 +162,13 @@ class Grammar(Scope):
         ):
             # "Draw around the claustrum."
             return i + 1
+        if kind == "relation" and not self.targets and tagged.tokens[i].lower in _BESIDE and self._opens_a_name(i):
+            # "the opposite lung", "the adjacent vessel"
+            self._add("side" if tagged.tokens[i].lower == "opposite" else "relation", *tagged.tokens[i][1:3])
+            return i + 1
+        if kind == "relation" and self.measured and not self.targets:
+            # "mean gradient 42 mmHg across the aortic valve"
+            return tagged.spans.get(i, i + 1)
         if kind == "relation":
             return self._relation(i, tagged.spans.get(i, i + 1), hi)
         if kind == "relative":
@@ -134,6 +177,11 @@ class Grammar(Scope):
             return self._attached(i, hi)
         if kind == "with":
             return self._with(i, hi)
+        if self.targets and tagged.tokens[i].lower in _MAKES:
+            # "casting a shadow"
+            stop = max(read_phrase(tagged, i + 1, hi).stop, i + 1)
+            self._add("description", tagged.tokens[i].start, tagged.tokens[stop - 1].stop)
+            return stop
         if self.targets and self._is_participle(i, hi):
             return self._relation(i, i + 1 + (tagged.tags[i + 1] in ("preposition", "with")), hi)
         return self._phrase(i, hi)
@@ -147,30 +195,21 @@ class Grammar(Scope):
         after = self.tagged.tokens[i + 1].lower
         if lower in words("classes.travelling_noun") and after.endswith(("wards", "ward")):
             return True
-        if lower.endswith("ing") and "-" not in lower and lower not in words("classes.ing_noun"):
+        if lower.endswith("ing") and "-" not in lower:
+            if lower in words("classes.ing_noun"):
+                # "is oozing from the incision"
+                return self.predicate and after in _WAYS and self.tagged.tags[i - 1] in ("auxiliary", "word")
             return following in ("determiner", "preposition", "word")
         return is_participle(lower) and following in ("preposition", "with") and not kind_of(lower)
-
-    def _between_signs(self, i: int, hi: int) -> bool:
-        """Tell whether the token at `i` stands alone behind a target: "kidney, L"."""
-        tokens = self.tagged.tokens
-        return bool(self.targets) and tokens[i - 1].lower in (",", ";") and (i + 1 == hi or not tokens[i + 1].is_word)
-
-    def _side_in_brackets(self, i: int, hi: int) -> bool:
-        """Read "kidney (R)"."""
-        tokens = self.tagged.tokens
-        if tokens[i].lower != "(" or i + 2 >= hi or tokens[i + 2].lower != ")":
-            return False
-        side = tokens[i + 1]
-        if (side.text in ("R", "L") or kind_of(side.lower) == "side") and self.targets:
-            self._add("side", side.start, side.stop)
-            return True
-        return False
 
     def _sign(self, i: int) -> int:
         lower = self.tagged.tokens[i].lower
         counted = i > 0 and lower in (")", ".") and self.tagged.tags[i - 1] == "sign"
         self.joined = lower in ("/", "+", "&") or ((lower == ";" or counted) and bool(self.targets))
+        if lower == ":" and self._was_of_the_scan(i):
+            stays = ("side", "modality", "view", "phase", "quality", "age", "sex", "measure")
+            self.targets.clear()
+            self.spans = [f for f in self.spans if f.kind in stays]
         if lower in (".", "?", "!", ";", ":"):
             self.predicate = False
         if lower in ".?!":
@@ -201,6 +240,7 @@ class Grammar(Scope):
         joined = i > 0 and self.tagged.tags[i - 1] in ("conjunction", "sign")
         if i + 1 < len(self.tagged.tokens) and self._has_a_property(i + 1):
             # "the collection contains septations", "the mass has an irregular border": still about the holder.
+            self.joined = False
             return
         if self.targets and not joined and not self.is_asked and self.targets[-1].token < i and self._same_sentence(i):
             holder = self.targets.pop()

@@ -156,7 +156,11 @@ def _phrases(
         if i in names:
             i = names[i][0]
             continue
-        stop = i
+        stop = _no_evidence(tokens, tags, i)
+        if stop > i:
+            tags[i:stop] = ["negation"] * (stop - i)
+            spans[i], i = stop, stop
+            continue
         for parts, kind in () if tags[i] else table.get(tokens[i].lower, ()):
             end = match_phrase(tokens, i, {parts[0]: (parts,)})
             if end > i and "left" in parts + ("left",) * ("right" in parts) and _in_the_picture(tokens, i, end):
@@ -179,6 +183,21 @@ def _phrases(
         i = max(stop, i + 1)
 
 
+_EVIDENCE = frozenset("evidence sign signs suggestion indication trace hint suspicion feature features".split())
+
+
+def _no_evidence(tokens: Sequence[Token], tags: Sequence[str], i: int) -> int:
+    """Return the index after "no convincing evidence of", "without clear signs of" at token `i`, or `i`."""
+    if tokens[i].lower not in ("no", "without") or tags[i]:
+        return i
+    for k in range(i + 1, min(i + 4, len(tokens) - 1)):
+        if tags[k] or not tokens[k].lower[0].isalpha():
+            return i
+        if tokens[k].lower in _EVIDENCE:
+            return k + 2 if tokens[k + 1].lower in ("of", "for") and not tags[k + 1] else i
+    return i
+
+
 def _in_the_picture(tokens: Sequence[Token], i: int, end: int) -> bool:
     """Tell whether "left of" speaks of the image: "the top left of", "to the left of the image"."""
     before = tokens[i - 1].lower if i else ""
@@ -199,7 +218,17 @@ def _small_words(tokens: Sequence[Token], tags: list[str], spans: dict[int, int]
             # "sharply outlined, pink"
             tags[i] = "word"
         elif lower == "of" and after == "interest" and tags[i - 1] == "word":
-            tags[i - 1 : i + 2] = ["filler"] * 3
+            first = i - (before in words("classes.generic") or before in words("classes.header"))
+            tags[first : i + 2] = ["filler"] * (i + 2 - first)
+        elif lower in ("mind", "consider", "start", "begin") and after.endswith("ing") and tags[i - 1] != "determiner":
+            # "would you mind marking the hip"
+            tags[i : i + 2] = ["request"] * 2
+        elif lower in _SPREAD and is_adverb(after) and tags[i - 1] == "auxiliary":
+            # "are clustered centrally"
+            tags[i] = "position"
+        elif after == "than" and i + 2 < len(tokens) and tags[i + 2] == "measure" and tags[i] == "word":
+            # "larger than 3 mm"
+            tags[i : i + 2] = ["filler"] * 2
         elif lower == "marked" and tags[i] == "position" and tags[i + 1] == "word":
             tags[i] = "word"
 
@@ -240,10 +269,11 @@ def _class_of(lower: str) -> str:
 
 
 _COATS = frozenset("coating covering lining filling opening crossing capping cuffing thinning narrowing".split())
+_SPREAD = frozenset("scattered clustered grouped distributed dispersed arranged concentrated".split())
 _A_LITTLE = frozenset("little bit touch tad shade fraction".split())
 _DIGIT = re.compile(
     r"\d|\b(?:half|quarter|one|two|three|four|five|six|seven|eight|nine|ten)-"
-    r"|\b(?:grade|stage|segment|level|type|class|zone|station|fields?|hpfs?|clock|[ivx]{1,4}[a-f]?)\b",
+    r"|\b(?:grade|stage|degree|segment|level|type|class|zone|station|fields?|hpfs?|diameters?|areas?|breadths?|widths?|clock|[ivx]{1,4}[a-f]?)\b",
     re.IGNORECASE,
 )
 _BOUNDS = frozenset({"under", "over", "above", "below", "around", "beyond"})

@@ -12,13 +12,16 @@ from robustness.perturb.language.ontology.modifiers import pairs
 _SHORT = pairs(
     "irreg>irregular; approx>approximately; ant>anterior; post>posterior; sup>superior; inf>inferior; lat>lateral; "
     "med>medial; prox>proximal; dist>distal; bilat>bilateral; susp>suspicious; poss>possible; prob>probable; "
-    "sag>sagittal; transv>transverse; ca>circa; incl>including; excl>excluding; mod>moderate; lt>lt; rt>rt; w/o>without"
+    "sag>sagittal; transv>transverse; ca>circa; incl>including; excl>excluding; mod>moderate; lt>lt; rt>rt; "
+    "w/o>without; w/>with"
 )
 _TOKEN = re.compile(
-    rf"(?:{'|'.join(w for w in _SHORT if w.isalpha())})\.(?=[\s,])|w/o(?!\w)"
-    r"|[^\W_]+(?:(?:[-'\u2019/&+]|(?<=\d)[.,](?=\d))[^\W_]+)*(?:\(e?s\))?|\S",
+    rf"(?:{'|'.join(w for w in _SHORT if w.isalpha())})\.(?=[\s,])|w/o(?!\w)|w/(?=\s)"
+    r"|[^\W_]+(?:(?:[-'\u2019&+]|(?<=\d)/|/(?!\d)|(?<=\d)[.,](?=\d))[^\W_]+)*(?:\(e?s\))?|\S",
     re.IGNORECASE,
 )
+
+QUOTES = frozenset("\"'\u201c\u201d\u2018\u2019\u00ab\u00bb")
 
 
 class Token(NamedTuple):
@@ -46,11 +49,23 @@ def tokenize(text: str) -> list[Token]:
     for match in _TOKEN.finditer(text):
         word = match.group()
         lower = word.lower().replace("\u2019", "'")
-        if (word[-1] == "." and len(word) > 1) or lower == "w/o":
+        if (word[-1] == "." and len(word) > 1) or lower in ("w/o", "w/"):
             lower = _SHORT[lower.removesuffix(".")]
         # A letter that grows when made small would shift nothing: spans are the text's own.
         tokens.append(Token(lower, match.start(), match.end(), word))
     return tokens
+
+
+def after_quotes(tokens: Sequence[Token], i: int) -> int:
+    """Return the index after up to three words in quotation marks at `i`, or 0: a figure of speech for a form."""
+    if i < 0 or i >= len(tokens) or tokens[i].lower not in QUOTES:
+        return 0
+    k = i + 1
+    while k < min(len(tokens) - 1, i + 4) and tokens[k].is_word:
+        k += 1
+    # Quoted and alone, a word is a name.
+    closed = i + 1 < k < len(tokens) - 1 and tokens[k].lower in QUOTES and tokens[k + 1].is_word
+    return k + 1 if closed else 0
 
 
 def match_phrase(tokens: Sequence[Token], i: int, table: dict[str, tuple[tuple[str, ...], ...]]) -> int:

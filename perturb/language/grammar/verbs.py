@@ -25,11 +25,19 @@ _NOUNS = frozenset(
     "turn loop drain branch spot band ring press pull bow layer cover surround touch approach mark shadow shadows "
     "touches covers approaches".split()
 )
+# What a movement leads along, behind a verb that may be a noun.
+_PATHS = frozenset("through between across into onto".split())
+_PLURALS = ("drusen", "ae", "foci", "nuclei", "sulci", "septa", "bronchi", "thrombi", "emboli", "bacteria")
 _SINGULAR_S = ("ss", "us", "is", "os", "as", "itis", "osis")
 # Past participles without -ed that relate: "hidden behind", "stuck in", "fed by".
 _IRREGULAR = frozenset(
     "hidden stuck sunk caught strewn fed held hung bound split overlain overlaid underlain laid spread torn drawn cut "
     "thrown driven woven worn grown set built split shut sewn dug".split()
+)
+# Where many things lie, whatever kind the word is of before a noun.
+_SPREAD = frozenset(
+    "scattered clustered grouped disseminated distributed dispersed aligned arranged crowded palisading "
+    "radiating".split()
 )
 _PARTICLES = frozenset("up out off down away back apart together".split())
 # Adjectives that relate by "to", "from" or "with": "buccal to", "separable from", "concentric with".
@@ -101,20 +109,23 @@ def verb_at(tokens: Sequence[Token], tags: Sequence[str], i: int) -> int:
         return i
     is_known = lower in finite_verbs() or lower in words("classes.motion")
     is_base = lower in _bases() or lower + "s" in words("classes.motion")
-    plural = tokens[i - 1].lower.endswith("s") and not tokens[i - 1].lower.endswith(_SINGULAR_S)
+    before = tokens[i - 1].lower
+    plural = (before.endswith("s") and not before.endswith(_SINGULAR_S)) or before.endswith(_PLURALS)
     ambiguous = lower in _NOUNS
     stop = i + 1
     while stop < min(len(tokens), i + 3) and tokens[stop].lower.endswith("ly") and tags[stop] == "word":
         # "spreads diffusely over", "extends superiorly into"
         stop += 1
-    along = stop < len(tokens) and stop > i + 1 and tags[stop] == "relation"
+    along = stop < len(tokens) and tags[stop] == "relation" and (stop > i + 1 or not ambiguous)
     leads = along or (stop < len(tokens) and tags[stop] == "preposition" and tokens[stop].lower != "of")
     if is_known or (is_base and (relative or plural)):
         if not relative and kind_of(tokens[i - 1].lower) and not category_of(tokens[i - 1].lower):
             # "irregular borders the": no subject stands before.
             return i
-        if leads and not ambiguous:
-            while stop < len(tokens) and tags[stop] == "preposition":
+        over = leads and plural and tokens[stop].lower in _PATHS
+        if leads and (over or not ambiguous):
+            while stop < len(tokens) and tags[stop] in ("preposition", "relation"):
+                # "screws pass through", "runs under"
                 stop += 1
             return stop
         return stop if _opens(tokens, stop, strictly=ambiguous) else i
@@ -182,7 +193,7 @@ def _behind_participle(tokens: Sequence[Token], tags: Sequence[str], spans: Mapp
     lower, leads = tokens[i].lower, tokens[k].lower
     if lower in words("classes.ing_noun") or lower in words("classes.travelling_noun") or category_of(lower):
         return i
-    if tags[k] == "relation" and not kind_of(lower) and "-" not in lower:
+    if tags[k] == "relation" and (not kind_of(lower) or lower in _SPREAD) and "-" not in lower:
         return spans.get(k, k + 1)
     if lower.endswith("ing"):
         return i
@@ -196,12 +207,13 @@ def _behind_participle(tokens: Sequence[Token], tags: Sequence[str], spans: Mapp
 def _by_direction(tokens: Sequence[Token], tags: Sequence[str], i: int) -> int:
     """Return the index after "dorsomedial to", "anterior and lateral to", "ventral of" at `i`, or `i`."""
     k = i
+    behind_noun = tags[i - 1] == "word" and not is_adverb(tokens[i - 1].lower)
     while k < min(len(tokens) - 1, i + 6) and tags[k] in ("word", "relation"):
         if kind_of(tokens[k].lower) != "direction":
             return i
         if tokens[k + 1].lower in ("to", "of"):
             # "of" alone may go on naming: "the anterior of the two".
-            return k + 2 if tokens[k + 1].lower == "to" or tags[i - 1] == "word" else i
+            return k + 2 if tokens[k + 1].lower == "to" or behind_noun else i
         if tokens[k + 1].lower not in ("and", "or", "/", "but"):
             return i
         k += 2

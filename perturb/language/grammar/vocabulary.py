@@ -82,18 +82,19 @@ _SUFFIXES = (
     ("texture", ("-walled", "-containing", "-filled", "-textured", "-surfaced")),
     ("texture", ("less",)),
     ("side", ("-sided",)),
-    ("pathology", ("-grade", "-looking", "-appearing", "-differentiated")),
+    ("pathology", ("-free", "-grade", "-looking", "-appearing", "-differentiated")),
     ("size", ("-sized", "-segment", "-length", "-bore", "-calibre", "-caliber", "-gauge")),
 )
 _SIGNAL = re.compile(
     r"(?:[a-z0-9]+-)?(?:hyper|hypo|iso|an|hetero|non-?)-?(?:echoic|echogenic|dens[ei]\w*|intens[ei]\w*|attenuat\w+|reflective|"
     r"fluorescent|autofluorescent|vascular|metabolic|lucent|enhanc\w+|perfused|avid|opaque|refractile)"
+    r"|(?:t1|t2|flair|stir|dwi)-(?:iso|hyper|hypo|high|low|intermediate)"
 )
 _AXIS = (
     "anterior|posterior|superior|inferior|medial|lateral|nasal|temporal|dorsal|ventral|cranial|caudal|proximal|distal"
 )
 _DIRECTION = re.compile(
-    rf"(?:antero|postero|supero|infero|dorso|ventro|cranio|caudo|medio|latero)-?(?:{_AXIS}|septal)(?:ly)?"
+    rf"(?:antero|postero|supero|infero|dorso|ventro|cranio|caudo|medio|latero)-?(?:{_AXIS}|septal|basal|apical)(?:ly)?"
     rf"|(?:{_AXIS})(?:ly|most|wards?)|(?:{_AXIS})-(?:{_AXIS})"
 )
 _EDGE = re.compile(r"(?:defined|outlined|circumscribed|demarcated|delineated|marginated|bounded|delimited)$")
@@ -173,6 +174,9 @@ def _kind_by_form(word: str, table: dict[str, Any]) -> str:
             return kind
     if _SIGNAL.fullmatch(word):
         return "signal"
+    if "/" in word and all(kinds := [kind_of(p) for p in word.split("/") if p]):
+        # "solid/ground-glass"
+        return kinds[0] if kinds else ""
     parts = word.split("-")
     if len(parts) > 1:
         colours = table["colour"]
@@ -204,6 +208,11 @@ def is_descriptive(word: str) -> bool:
     ):
         return False
     return not kind_of(word) and not category_of(word)
+
+
+def is_participle(word: str) -> bool:
+    """Tell whether a word has the form of a past participle: "supplied", not "bed"."""
+    return word.endswith("ed") and len(word) > 5 and not word.endswith(("seed", "weed", "shed", "eed"))
 
 
 def is_edge(word: str) -> bool:
