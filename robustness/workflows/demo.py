@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 from robustness.files import make_folder
@@ -33,7 +31,8 @@ def demo_plan(which: str) -> Plan:
             "title": TITLES[which],
             "model": {"name": RUNS[which], "checkpoint": str(demo_checkpoint(which)), "label": which, "device": "cpu"},
             "data": {"path": str(demo_data("brain")), "split": "test", "prompt": "p5", "subject": "image"},
-            "engine": {"threads": 1},
+            # Noise gives every prompt an image of its own: whole batches of images give whole batches of pairs.
+            "engine": {"threads": 1, "image_batch": 16, "images_per_part": 8},
             "perturbations": {
                 "prompt": ["antonym", "rare", "drop", "paraphrase", "other", "empty", "wrong_class"],
                 "image": {"kinds": list(PARAMETERS), "severities": [1, 3, 5], "parameters": PARAMETERS},
@@ -47,23 +46,15 @@ def demo_plan(which: str) -> Plan:
 def run_demo(out: Path, *, progress: Progress | None = None) -> Path:
     """Audit both networks on the embedded brain slices; return the page that compares them.
 
-    The runs lie in ``out/text-conditioned`` and ``out/image-only``, the page is ``out/report.html``. Each network has
-    a process and a core of its own.
+    The runs lie in ``out/text-conditioned`` and ``out/image-only``, the page is ``out/report.html``. One process makes
+    all three: two would import the same libraries and read the same prompts twice.
     """
     from robustness.reports.html.page import write_report
 
     make_folder(out, "out")
     folders = [out / which for which in RUNS]
-    # Fresh processes: a forked one would share torch's thread pool with this one and could hang.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max_workers=len(RUNS), mp_context=context) as pool:
-        running = [pool.submit(_audit, which, folder) for which, folder in zip(RUNS, folders, strict=True)]
-        for done, future in enumerate(as_completed(running)):
-            future.result()
-            if progress:
-                progress(done + 1, len(running))
+    for done, (which, folder) in enumerate(zip(RUNS, folders, strict=True), start=1):
+        audit_plan(demo_plan(which), out=folder)
+        if progress:
+            progress(done, len(folders))
     return write_report(folders, out / "report.html", title="Demo: does the network read its prompt?")
-
-
-def _audit(which: str, folder: Path) -> None:
-    audit_plan(demo_plan(which), out=folder)
