@@ -182,12 +182,14 @@ class Assertions(StoredRun):
     def _evidence(self, earlier: Any) -> Evidence:
         """Return the evidence against `earlier`; several assertions of one run pair its rows once."""
         from robustness.gates.evidence import Evidence
+        from robustness.gates.judge import warn_of_other_rules
         from robustness.runs.measured import refuse_other
 
         cached = self.__dict__.setdefault("_evidences", {})
         if id(earlier) not in cached:
             if earlier is not None:
                 refuse_other(self.measured, earlier)
+                warn_of_other_rules(self, earlier, stacklevel=6)
             # The object is kept beside its number, which is free again once the object is gone.
             cached[id(earlier)] = earlier, Evidence(self, earlier)
         evidence: Evidence = cached[id(earlier)][1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,6 +11,7 @@ from robustness.gates.evidence import Evidence
 from robustness.gates.findings import Finding
 from robustness.gates.spec import Gates, GateSpec, read_toml_gates
 from robustness.plans.validation import validated
+from robustness.run_integrity import other_rules
 from robustness.runs.measured import Earlier
 
 if TYPE_CHECKING:
@@ -17,7 +19,19 @@ if TYPE_CHECKING:
 
     from robustness.runs.stored import StoredRun
 
-__all__ = ["COLUMNS", "GateSpec", "Gates", "Judged", "failed", "judge", "judge_gate", "judge_gates", "load_gates"]
+__all__ = [
+    "COLUMNS",
+    "GateSpec",
+    "Gates",
+    "Judged",
+    "OtherRulesWarning",
+    "failed",
+    "judge",
+    "judge_gate",
+    "judge_gates",
+    "load_gates",
+    "warn_of_other_rules",
+]
 
 COLUMNS = (
     "name",
@@ -74,8 +88,23 @@ def load_gates(path: str | Path) -> Gates:
     return gates
 
 
+class OtherRulesWarning(UserWarning):
+    """Run and baseline were made by different code of the suite, so that a difference may be the suite's."""
+
+
+def warn_of_other_rules(run: StoredRun, baseline: Earlier | None, *, stacklevel: int) -> None:
+    """Warn where other code of the suite made a baseline than the run, or one of the two does not record it."""
+    other = "" if baseline is None else other_rules(run.manifest, baseline.manifest, names=("run", "baseline"))
+    if other:
+        warnings.warn(other, OtherRulesWarning, stacklevel=stacklevel)
+
+
 def judge(run: StoredRun, gates: Gates, *, baseline: Earlier | None = None) -> pd.DataFrame:
-    """Return one row per gate, columns `COLUMNS`; see `judge_gates`."""
+    """Return one row per gate, columns `COLUMNS`; see `judge_gates`.
+
+    Warns (`OtherRulesWarning`) where other code of the suite made the baseline, or one of the two does not record it.
+    """
+    warn_of_other_rules(run, baseline, stacklevel=4)
     return as_table(judge_gates(run, gates, baseline=baseline))
 
 

@@ -57,6 +57,11 @@ _KEYS = (
         "it holds adapter layers that this network does not have (VLSM-Adapter); wrap it with name = 'python'",
     ),
     (("image_encoder.", "mask_decoder."), "it is a Segment Anything network; see grounded-sam and its sam_from"),
+    (
+        ("_flat_param",),
+        "it holds the flat parameters of one rank of FSDP; save a full state dict (FullStateDictConfig), or join the "
+        "ranks' folder",
+    ),
     (("optimizer",), "it holds the state of an optimizer"),
 )
 

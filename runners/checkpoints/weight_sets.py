@@ -13,15 +13,20 @@ from robustness.runners.checkpoints.safe_pickle import module_state
 
 _DEPTH = 4
 _USUAL = ("", "state_dict", "model_state_dict", "model", "net", "network", "network_weights", "module")
+_COPY = "copy the averages into the network with the library that made them and save model.state_dict()"
 # Optimizers hold tensors too, of other shapes and under numbers.
 _NO_WEIGHTS = ("optimizer", "optim", "scheduler", "lr_schedulers", "scaler", "rng", "random_state")
 
 
 class WeightSet(NamedTuple):
-    """Tensors by key, and where in the file they lie: "" for the file itself, "state_dict", "callbacks.EMA.weights"."""
+    """Tensors by key, and where in the file they lie: "" for the file itself, "state_dict", "callbacks.EMA.weights".
+
+    `nameless`: they lie in a list, as the averages of some trainers do, and their keys are their places.
+    """
 
     name: str
     state: dict[str, torch.Tensor]
+    nameless: bool = False
 
 
 def weight_sets(content: Any) -> list[WeightSet]:
@@ -57,7 +62,9 @@ def choose_set(sets: Sequence[WeightSet], signature: Sequence[str], stated: str 
         InputError: none, or several that differ, such as raw and averaged weights, and nothing says which.
     """
     if stated is not None:
-        return stated_set(sets, stated, source)
+        return _named(stated_set(sets, stated, source), source)
+    lists = [one for one in sets if one.nameless]
+    sets = [one for one in sets if not one.nameless]
     if not sets:
         raise InputError(
             f"checkpoint: expected a state dict (key to tensor) in {source}, found none; save model.state_dict()"
@@ -72,7 +79,31 @@ def choose_set(sets: Sequence[WeightSet], signature: Sequence[str], stated: str 
             f"checkpoint: {source} holds {1 + len(rivals)} sets of weights of one network that differ ({names}); state "
             "weights = one of them"
         )
+    averaged = next((one for one in lists if _fits(one, first)), None)
+    if averaged is not None:
+        raise InputError(
+            f"checkpoint: {source} holds the weights {first.name or 'of the file'} and, as a list without keys, "
+            f"averaged ones ({averaged.name}); {_COPY}, or state weights = {first.name!r} for the raw ones"
+        )
     return first
+
+
+def _named(chosen: WeightSet, source: str) -> WeightSet:
+    """Return a set that a user stated.
+
+    Raises:
+        InputError: it is a list without keys, so that nothing says which tensor is whose.
+    """
+    if chosen.nameless:
+        raise InputError(f"weights: expected tensors by key under {chosen.name!r} in {source}, got a list; {_COPY}")
+    return chosen
+
+
+def _fits(nameless: WeightSet, named: WeightSet) -> bool:
+    """Return whether a list of tensors may be other values of a network's parameters, in their order."""
+    shapes = iter([tensor.shape for tensor in named.state.values()])
+    listed = [tensor.shape for tensor in nameless.state.values()]
+    return 2 * len(listed) >= len(named.state) and all(shape in shapes for shape in listed)
 
 
 def _rivals(first: WeightSet, other: WeightSet, signature: Sequence[str]) -> bool:
@@ -85,6 +116,9 @@ def _sets(node: Any, name: str, depth: int) -> Iterator[WeightSet]:
     module = module_state(node)
     if module is not None:
         yield WeightSet(name, module)
+        return
+    if name and isinstance(node, list | tuple) and len(node) > 1 and all(isinstance(v, torch.Tensor) for v in node):
+        yield WeightSet(name, {str(place): tensor for place, tensor in enumerate(node)}, nameless=True)
         return
     if not isinstance(node, Mapping) or depth == 0:
         return

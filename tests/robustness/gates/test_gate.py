@@ -12,7 +12,7 @@ import robustness as rb
 from robustness.cli.main import app
 from robustness.errors import InputError
 from robustness.gates.baselines import save_baseline
-from robustness.gates.judge import failed
+from robustness.gates.judge import OtherRulesWarning, failed
 from robustness.gates.junit import write_junit
 from robustness.reports.data.run_tables import read_runs
 from robustness.reports.sections.report import build
@@ -303,6 +303,11 @@ class TestOtherRules:
             result = CliRunner().invoke(app, [str(word) for word in command])
             assert result.exit_code == 0
             assert "run and baseline were made by other rules of perturbations of the suite" in result.stderr
+            # From Python and in an assertion too: a drop may be the suite's and not the model's.
+            with pytest.warns(OtherRulesWarning, match="other rules of perturbations of the suite"):
+                rb.open_run(runs[0].path).gate(tmp_path / "gates.toml", baseline=earlier)
+            with pytest.warns(OtherRulesWarning, match="other rules of perturbations of the suite"):
+                rb.open_run(runs[0].path).assert_no_proven_drop(earlier)
         warnings = build(read_runs([run.path for run in runs])).warnings
         assert any("Run old and run new were made by other rules of perturbations" in text for text in warnings)
 

@@ -126,6 +126,11 @@ CHOICES = {
         r"2 networks that differ, under 'ema_model\.' and 'online_model\.'; state prefix",
         {"prefix": "ema_model."},
     ),
+    "averages in a list without keys (torch_ema, diffusers)": (
+        lambda s: {"model": s, "ema": {"decay": 0.9, "shadow_params": list(other(s).values())}},
+        r"averaged ones \(ema\.shadow_params\); copy the averages.*state weights = 'model'",
+        {"weights": "model"},
+    ),
     "teacher and student": (
         lambda s: {"model": {**under("student.", other(s)), **under("teacher.", s)}},
         "2 networks that differ",
@@ -216,6 +221,7 @@ INSIDE = {
     "the original CLIPSeg's decoder alone": lambda s: {
         k: torch.zeros(1) for k in ("film_mul.weight", "trans_conv.weight", "reduces.0.weight")
     },
+    "flat parameters of FSDP": lambda s: {"_fsdp_wrapped_module._flat_param": torch.zeros(9)},
     "CoOp's context tokens alone": lambda s: {"prompt_learner.ctx": torch.zeros(1)},
     "TuneVLSeg, deep or visual prompts": lambda s: {
         **under("net.model.", s),
