@@ -12,7 +12,7 @@ from pathlib import Path
 
 from robustness.disk_errors import disk_errors, disk_reason
 from robustness.errors import InputError
-from robustness.regular_files import kind_of, shown_path
+from robustness.regular_files import kind_of, open_regular, shown_path
 
 # Images that the suite takes where a folder is looked through.
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
@@ -21,7 +21,7 @@ _TEMPORARY = ".tmp"
 
 def sha256_file(path: Path) -> str:
     """Return the hex SHA-256 of a file, read in blocks."""
-    with path.open("rb") as handle:
+    with open_regular(path) as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 

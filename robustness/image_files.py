@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -59,3 +60,19 @@ def open_image(
         raise UnidentifiedImageError(f"none of the formats that are read ({', '.join(formats)}) fits it") from error
     except (PILImage.DecompressionBombError, PILImage.DecompressionBombWarning) as error:
         raise TooManyPixelsError("more") from error
+
+
+@contextmanager
+def image_header(path: str | Path) -> Iterator[PILImage.Image]:
+    """Open an image file for its size and tags; no pixel is decoded.
+
+    Raises:
+        OSError, SyntaxError, ValueError, EOFError, struct.error: it is no regular file or no image (`UNREADABLE`).
+    """
+    with open_regular(path) as handle:
+        try:
+            image = PILImage.open(handle, formats=list(FORMATS))
+        except (PILImage.DecompressionBombError, PILImage.DecompressionBombWarning) as error:
+            raise TooManyPixelsError("more") from error
+        with image:
+            yield image

@@ -80,6 +80,15 @@ def is_regular(path: str | Path) -> bool:
     return True
 
 
+def is_there(path: str | Path) -> bool:
+    """Return whether anything lies at `path`, links followed; False for a name that no file can have."""
+    try:
+        os.stat(path)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 def kind_of(mode: int) -> str:
     """Return what a file's mode says it is: "a regular file", "a folder", "a pipe", "a socket" or "a device"."""
     if stat.S_ISREG(mode):

@@ -81,6 +81,8 @@ def replay(
     folder = RunFolder(path)
     part, place = _place(folder, row)
     state, plan, rows = folder.read_json(STATE), stored_plan(folder), folder.read_part(part)
+    if not state:
+        raise InputError(f"replay: expected {STATE} in {str(path)!r}, which says how the rows were made; restore it")
     models, datasets = _loaded(folder, model, data, plan_folder)
     replayer = Replayer(folder, plan, models, datasets, threads=(state.get("environment") or {}).get("threads"))
     if part >= replayer.n_parts():

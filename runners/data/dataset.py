@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
@@ -183,7 +184,7 @@ class Dataset(Sequence[Case]):
         """
         named = {*self._sources, *(p for r in self._records for p in (r.image_path, *r.mask_source.paths))}
         # A DICOM series is a folder: each of its files counts.
-        paths = {file for path in named for file in (sorted(path.iterdir()) if path.is_dir() else [path])}
+        paths = {file for path in named for file in (sorted(path.iterdir()) if os.path.isdir(path) else [path])}
         return {name: self._hash(path) for name, path in sorted((self.relative(path), path) for path in paths)}
 
     def _hash(self, path: Path) -> str:

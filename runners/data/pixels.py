@@ -9,9 +9,9 @@ from threading import RLock
 from typing import Any
 
 import numpy as np
-from PIL import Image as PILImage
 
 from robustness.errors import CaseError
+from robustness.image_files import UNREADABLE, image_header
 from robustness.runners.data.decode import DecodedImage, read_image
 from robustness.runners.data.masks.mask_values import MaskReading
 from robustness.runners.data.masks.source import read_source
@@ -168,10 +168,10 @@ def exif_of_set(records: Sequence[Record]) -> str | None:
     seen: set[str] = set()
     for record in {record.image_path: record for record in records if record.slice is None}.values():
         try:
-            with PILImage.open(record.image_path) as image, PILImage.open(record.mask_path) as mask:
+            with image_header(record.image_path) as image, image_header(record.mask_path) as mask:
                 if _turns(image) and image.size[0] != image.size[1] and not _turns(mask):
                     seen.add("stored" if mask.size == image.size else "upright")
-        except (OSError, SyntaxError, ValueError):
+        except UNREADABLE:
             continue
     return seen.pop() if len(seen) == 1 else None
 
@@ -195,9 +195,9 @@ def _turns(image: Any) -> bool:
 
 def _exif_of(record: Record) -> int:
     try:
-        with PILImage.open(record.mask_path) as mask:
+        with image_header(record.mask_path) as mask:
             return int(mask.getexif().get(0x0112, 1))
-    except (OSError, SyntaxError, ValueError):
+    except UNREADABLE:
         return 1
 
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from PIL import Image as PILImage
 
 from robustness.errors import CaseError
+from robustness.image_files import UNREADABLE, open_image
 from robustness.regular_files import open_regular
 from robustness.runners.data.options import ReadingOptions
 from robustness.runners.data.records import Record
@@ -201,9 +202,8 @@ def _header(path: Path, cache: VolumeCache) -> Header | None:
 
 def _values(path: Path) -> Array | None:
     try:
-        with PILImage.open(path) as image:
-            values = np.asarray(image)
-    except (OSError, SyntaxError, ValueError, MemoryError):
+        values = np.asarray(open_image(path))
+    except UNREADABLE:
         return None
     return values if values.ndim == 2 and np.isfinite(values).all() else None
 

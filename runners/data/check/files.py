@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from robustness.errors import CaseError
+from robustness.regular_files import is_regular, is_there
 from robustness.runners.data.check.findings import Finding
 from robustness.runners.data.masks.mask_pixels import LOSSY_SUFFIXES
 from robustness.runners.data.masks.mask_values import read_mask
@@ -97,7 +98,7 @@ def _undeclared(source: MaskSource) -> Iterator[Path]:
     for part in source.parts or (source,):
         if part.declaration.kind == "auto" and part.inline is None and not part.key:
             for path in part.paths:
-                if path.suffix.lower() not in (".json", *LOSSY_SUFFIXES) and path.is_file() and not is_volume(path):
+                if path.suffix.lower() not in (".json", *LOSSY_SUFFIXES) and is_regular(path) and not is_volume(path):
                     yield path
 
 
@@ -105,7 +106,7 @@ def _missing(split: str, record: Record, missing: set[Path]) -> Iterator[Finding
     named = [("image", record.image_path, record.image_name)]
     named += [("mask", path, record.mask_name) for path in record.mask_source.paths]
     for role, path, name in named:
-        if not path.exists() and path not in missing:
+        if not is_there(path) and path not in missing:
             missing.add(path)
             yield Finding("error", f"missing_{role}", f"{role} {path}: no such file", split, record.case_id, name)
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from PIL import Image as PILImage
-
 from robustness.errors import CaseError, InputError
+from robustness.image_files import UNREADABLE, image_header
+from robustness.regular_files import is_regular
 from robustness.runners.data.check.findings import Finding, Splits
 from robustness.runners.data.records import Record
 from robustness.runners.data.volumes import dicom_frames, dicom_header, nifti
@@ -62,6 +63,9 @@ def _headers(split: str, images: dict[Path, Record]) -> Iterator[Finding]:
     named: dict[str, list[Record]] = {}
     burnt: list[Record] = []
     for path, record in images.items():
+        if not is_regular(path) and not os.path.isdir(path):
+            # Nothing, or a pipe that would wait for ever; `check_files` and the readers say so.
+            continue
         fields, annotated = _of_volume(path) if is_volume(path) else (_of_exif(path), False)
         for field in fields:
             named.setdefault(field, []).append(record)
@@ -82,8 +86,8 @@ def _of_volume(path: Path) -> tuple[list[str], bool]:
     """Return the fields of a volume's header that may name a person, and whether it says that pixels do."""
     if path.name.lower().endswith(nifti.SUFFIXES):
         return _of_nifti(path), False
-    single = [path] if path.exists() and not path.is_dir() and dicom_frames.is_dicom(path) else []
-    files = dicom_frames.series_files(path)[:1] if path.is_dir() else single
+    single = [path] if not os.path.isdir(path) and dicom_frames.is_dicom(path) else []
+    files = dicom_frames.series_files(path)[:1] if os.path.isdir(path) else single
     try:
         header = dicom_frames.read_header(files[0]) if files else None
     except (CaseError, InputError):
@@ -108,10 +112,10 @@ def _of_nifti(path: Path) -> list[str]:
 
 def _of_exif(path: Path) -> list[str]:
     try:
-        with PILImage.open(path) as image:
+        with image_header(path) as image:
             tags = image.getexif()
             inner = tags.get_ifd(_EXIF_FOLDER)
-    except (OSError, SyntaxError, ValueError, PILImage.DecompressionBombError, PILImage.DecompressionBombWarning):
+    except UNREADABLE:
         return []
     there = {name: str(tags.get(tag) or inner.get(tag) or "").strip() for tag, name in _EXIF.items()}
     return [name for name, text in there.items() if text and (name in _PRIVATE or _DATE.search(text + " "))]

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image as PILImage
 
+from robustness.regular_files import is_regular
 from robustness.runners.data.check.findings import Finding
 from robustness.runners.data.dataset import sha256_or_missing
 from robustness.runners.data.records import Record
@@ -99,7 +100,7 @@ def _same_bytes(one: Record, other: Record) -> bool:
     paths = one.image_path, other.image_path
     if paths[0] == paths[1]:
         return True
-    return all(path.is_file() for path in paths) and sha256_or_missing(paths[0]) == sha256_or_missing(paths[1])
+    return all(is_regular(path) for path in paths) and sha256_or_missing(paths[0]) == sha256_or_missing(paths[1])
 
 
 def _small(image: Image) -> Gray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -84,7 +85,7 @@ def _images(splits: Splits, *, contents: bool) -> Iterator[Finding]:
     digests: dict[str, dict[str, str]] = defaultdict(dict)
     for split, records in splits.items():
         for path, name in {record.image_path: record.image_name.partition("#")[0] for record in records}.items():
-            digest = MISSING if path.is_dir() else sha256_or_missing(path)
+            digest = MISSING if os.path.isdir(path) else sha256_or_missing(path)
             if digest != MISSING:
                 digests[digest].setdefault(name, split)
     for names in digests.values():

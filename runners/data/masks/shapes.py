@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from robustness.errors import CaseError
+from robustness.regular_files import is_regular, open_regular
 from robustness.runners.data.masks.run_lengths import Size, decode_runs, decoded, pycocotools
 from robustness.types import Mask
 
@@ -38,7 +39,7 @@ def read_json_mask(path: Path, key: Sequence[str], size: Size | None) -> Mask:
     Raises:
         CaseError: no such file or key, or what stands there is no mask.
     """
-    document = _load(path, path.stat().st_mtime_ns if path.is_file() else 0)
+    document = _load(path, path.stat().st_mtime_ns if is_regular(path) else 0)
     where = f"{path} {'/'.join(key)}".rstrip()
     if isinstance(document, Mapping) and {"images", "annotations"} <= set(document):
         return _of_coco(document, key, where)
@@ -170,7 +171,8 @@ def _is_point(item: Any) -> bool:
 @lru_cache(maxsize=2)
 def _load(path: Path, version: int) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        with open_regular(path) as file:
+            return json.loads(file.read().decode("utf-8-sig"))
     except FileNotFoundError:
         raise CaseError(f"mask {path}: no such file") from None
     except (OSError, ValueError) as error:

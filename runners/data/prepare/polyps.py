@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image as PILImage
 
 from robustness.errors import CaseError, InputError
+from robustness.image_files import UNREADABLE, open_image
 from robustness.runners.data.masks.mask_values import read_mask
 from robustness.runners.data.prepare.base import Layout, Sample, Target, by_stem, find_folder, first_folder, image_files
 from robustness.types import Mask
@@ -139,9 +139,8 @@ def _neoplasm(path: Path) -> Mask:
     The masks are JPEG, so colours are blurred: a pixel counts where red or green is at least half of full.
     """
     try:
-        with PILImage.open(path) as image:
-            colors = np.asarray(image.convert("RGB"))
-    except OSError as error:
+        colors = np.asarray(open_image(path).convert("RGB"))
+    except UNREADABLE as error:
         raise CaseError(f"mask {path}: expected a readable image file, got {error}") from None
     return np.asarray((colors[..., :2] >= _BRIGHT).any(axis=2))
 

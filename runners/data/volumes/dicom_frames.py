@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import filecmp
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +25,8 @@ SUFFIXES = (".dcm", ".dicom", ".ima")
 _NO_IMAGES = frozenset("SEG PR KO SR RTSTRUCT RTPLAN RTDOSE RTRECORD REG PLAN DOC AU ECG".split())
 # Elements beyond this many bytes stay on disk while a header is read: pixels, above all.
 _HEADER_BYTES = 4096
+# A frame of a compressed file has a header of its own, larger than this.
+_FRAME_BYTES = 64
 
 Place = tuple[tuple[float, ...], tuple[float, ...]]
 Windows = tuple[tuple[float, float], ...]
@@ -74,7 +77,7 @@ def series_files(folder: Path) -> list[Path]:
 
 def only_file(path: Path) -> Path:
     """Return the one DICOM file of a folder that holds no other; any other path as it is."""
-    files = series_files(path) if path.is_dir() else []
+    files = series_files(path) if os.path.isdir(path) else []
     return files[0] if len(files) == 1 else path
 
 
@@ -112,7 +115,7 @@ def read_series(path: Path) -> Series:
     Raises:
         CaseError: no image, several series, or images of several sizes.
     """
-    files = series_files(path) if path.is_dir() else [path]
+    files = series_files(path) if os.path.isdir(path) else [path]
     if not files:
         inner = sorted(entry.name for entry in path.iterdir() if entry.is_dir())[:4]
         found = f"the folders {', '.join(inner)}; name that of one series" if inner else "none"
@@ -178,6 +181,7 @@ def _once(headers: list[tuple[Path, Any]]) -> tuple[list[tuple[Path, Any]], int]
 
 def _of_file(path: Path, dataset: Any) -> Iterator[Frame]:
     count = int(getattr(dataset, "NumberOfFrames", 1) or 1)
+    _bounded(path, dataset, count)
     stored = _stored(dataset, count)
     own, shown = _slope_intercept(dataset), windows_of(dataset)
     high, bits = getattr(dataset, "HighBit", None), getattr(dataset, "BitsStored", None)
@@ -197,6 +201,20 @@ def _of_file(path: Path, dataset: Any) -> Iterator[Frame]:
         rescale = (groups["slope"][0], groups["intercept"][0]) if {"slope", "intercept"} <= set(groups) else own
         windows = shown or window_intervals(groups.get("center", ()), groups.get("width", ()))
         yield Frame(path, number, (tuple(place[0]), tuple(place[1])) if place else None, rescale, windows, stored)
+
+
+def _bounded(path: Path, dataset: Any, frames: int) -> None:
+    """Refuse a header that promises more frames than its file can hold.
+
+    Raises:
+        CaseError: it does; the message holds both numbers.
+    """
+    syntax = getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", None)
+    if syntax is not None and syntax.is_deflated:
+        return
+    size = path.stat().st_size
+    if frames < 1 or frames > max(1, size // _FRAME_BYTES):
+        raise CaseError(f"image {path}: expected at most as many frames as its {size} bytes can hold, got {frames}")
 
 
 def _slope_intercept(dataset: Any) -> tuple[float, float] | None:

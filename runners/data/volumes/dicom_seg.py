@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from robustness.errors import CaseError, one_line
+from robustness.regular_files import is_regular
 from robustness.runners.data.volumes.base import Header, Voxels, needs, spacing_of_affine, take_plane
 
 _STORAGE = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
@@ -51,7 +52,7 @@ class SegVolume:
 
 def is_segmentation(path: Path) -> bool:
     """Tell whether a file is a DICOM segmentation object."""
-    if path.is_dir():
+    if not is_regular(path):
         return False
     try:
         import pydicom

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from robustness.errors import CaseError
+from robustness.errors import CaseError, one_line
+from robustness.regular_files import check_regular
 from robustness.runners.data.volumes import dicom, dicom_frames, dicom_seg, nifti, sitk_image, tiff
 from robustness.runners.data.volumes.base import Volume
 
@@ -36,6 +37,8 @@ def open_volume(path: Path) -> Volume:
         InputError: the library that reads this format is not installed.
         CaseError: the file is missing, broken, or of no known format.
     """
+    if not os.path.isdir(path):
+        _refuse_no_file(path)
     name = path.name.lower()
     if name.endswith(nifti.SUFFIXES):
         return nifti.NiftiVolume(path)
@@ -46,11 +49,19 @@ def open_volume(path: Path) -> Volume:
     path = dicom_frames.only_file(path)
     if dicom_seg.is_segmentation(path):
         return dicom_seg.SegVolume(path)
-    if path.is_dir() or name.endswith(dicom_frames.SUFFIXES) or dicom_frames.is_dicom(path):
+    if os.path.isdir(path) or name.endswith(dicom_frames.SUFFIXES) or dicom_frames.is_dicom(path):
         return dicom.DicomVolume(path)
-    if not path.exists():
-        raise CaseError(f"image {path}: no such file")
     raise CaseError(f"image {path}: expected NIfTI, NRRD, MHA, DICOM or TIFF, got another file")
+
+
+def _refuse_no_file(path: Path) -> None:
+    """Refuse what is no regular file before a reader opens it: a pipe would wait for ever."""
+    try:
+        check_regular(path)
+    except FileNotFoundError:
+        raise CaseError(f"image {path}: no such file") from None
+    except OSError as error:
+        raise CaseError(f"image {path}: {one_line(error)}") from None
 
 
 def stem_of(path: Path) -> str:
@@ -59,4 +70,4 @@ def stem_of(path: Path) -> str:
     for suffix in sorted((*SUFFIXES, *tiff.SUFFIXES), key=len, reverse=True):
         if lower.endswith(suffix):
             return path.name[: -len(suffix)]
-    return path.name if path.is_dir() else path.stem
+    return path.name if os.path.isdir(path) else path.stem

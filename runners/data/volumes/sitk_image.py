@@ -8,11 +8,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from robustness.errors import CaseError
-from robustness.regular_files import open_regular
+from robustness.errors import CaseError, one_line
+from robustness.regular_files import check_regular, open_regular
 from robustness.runners.data.volumes.base import Header, Voxels, needs, take_plane
 
 SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
+_NRRD_SUFFIXES = (".nrrd", ".nhdr")
+_NRRD_FILE = re.compile(r"^data ?file:[ \t]*(.*)$", re.M | re.I)
+_META_FILE = re.compile(r"^[ \t]*ElementDataFile[ \t]*=[ \t]*(.*)$", re.M | re.I)
+_LISTED_BYTES, _MOST_FILES = 1 << 20, 10_000
 _PATIENT_FIELDS = ("0010|0020", "PatientID", "patient_id")
 # SimpleITK takes a file that says nothing of the patient for one whose axes run to the left, the back and the top.
 _PLACED_NRRD = "left-posterior-superior"
@@ -72,9 +76,10 @@ def _reader(path: Path) -> Any:
         import SimpleITK as sitk  # noqa: N813
     except ImportError:
         raise needs("SimpleITK", "an NRRD, MHA or MHD file", path) from None
-    if not path.is_file():
-        raise CaseError(f"image {path}: no such file")
+    _refuse_files_elsewhere(path)
     reader: Any = sitk.ImageFileReader()  # type: ignore[no-untyped-call]
+    # Of the readers that the library has, the one of this suffix alone.
+    reader.SetImageIO("NrrdImageIO" if path.suffix.lower() in _NRRD_SUFFIXES else "MetaImageIO")
     reader.SetFileName(str(path))
     try:
         reader.ReadImageInformation()
@@ -83,6 +88,62 @@ def _reader(path: Path) -> Any:
     if reader.GetDimension() not in (2, 3):
         raise CaseError(f"image {path}: expected 2 or 3 axes, got {reader.GetDimension()}")
     return reader
+
+
+def _refuse_files_elsewhere(path: Path) -> None:
+    """Refuse a header whose voxels lie outside of its folder, or in what is no regular file.
+
+    A header may name any file of the machine, whose bytes would become an image of the report.
+
+    Raises:
+        CaseError: it does; the message names the file.
+    """
+    for name in _named_files(path):
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise CaseError(f"image {path}: expected its voxels in a file beside it, got {name!r}; move the file there")
+        try:
+            check_regular(path.parent / name)
+        except FileNotFoundError:
+            raise CaseError(f"image {path}: expected its voxels in {name!r} beside it, found none") from None
+        except OSError as error:
+            raise CaseError(f"image {path}: {name}: {one_line(error)}") from None
+
+
+def _named_files(path: Path) -> list[str]:
+    """Return the files that hold the voxels of a header, as it names them; none where they follow in the same file."""
+    try:
+        with open_regular(path) as file:
+            text = file.read(_LISTED_BYTES).decode("latin-1")
+    except FileNotFoundError:
+        raise CaseError(f"image {path}: no such file") from None
+    except OSError as error:
+        raise CaseError(f"image {path}: {one_line(error)}") from None
+    nrrd = path.suffix.lower() in _NRRD_SUFFIXES
+    # The header of an NRRD file ends with an empty line, that of a MetaImage with the name of its data.
+    header = re.split(r"\r?\n\r?\n", text, maxsplit=1)[0] if nrrd else text
+    found = (_NRRD_FILE if nrrd else _META_FILE).search(header)
+    if found is None or (not nrrd and found[1].strip().upper() == "LOCAL"):
+        return []
+    stated = found[1].strip()
+    if stated.upper().startswith("LIST"):
+        lines = header[found.end() :].splitlines()
+        return [line.strip() for line in lines if line.strip()]
+    return _numbered(stated)
+
+
+def _numbered(stated: str) -> list[str]:
+    """Return the names that a pattern stands for ("slice%03d.raw 1 60 1"), or the one name."""
+    pattern, *numbers = stated.split()
+    if "%" not in pattern or len(numbers) < 2 or not all(re.fullmatch(r"-?\d+", number) for number in numbers):
+        return [stated]
+    first, last, step = int(numbers[0]), int(numbers[1]), int(numbers[2]) if len(numbers) > 2 else 1
+    count = (last - first) // (step or 1) + 1
+    if not 1 <= count <= _MOST_FILES:
+        raise CaseError(f"image: expected 1 to {_MOST_FILES} files of voxels, got the pattern {stated!r}")
+    try:
+        return [pattern % number for number in range(first, first + count * (step or 1), step or 1)]
+    except (TypeError, ValueError):
+        return [stated]
 
 
 def _segments(reader: Any) -> list[Segment]:
@@ -99,7 +160,7 @@ def _segments(reader: Any) -> list[Segment]:
 
 def _placed(reader: Any, path: Path) -> bool:
     """Tell whether a file says how it lies in the patient."""
-    if path.suffix.lower() in (".nrrd", ".nhdr"):
+    if path.suffix.lower() in _NRRD_SUFFIXES:
         return "NRRD_space" in reader.GetMetaDataKeys() and reader.GetMetaData("NRRD_space") == _PLACED_NRRD
     with open_regular(path) as file:
         return _PLACED_META.search(file.read(_META_HEADER_BYTES).split(b"ElementDataFile")[0]) is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -181,3 +182,11 @@ class TestAuditsOfObjects:
         assert not replayed.alone
         with pytest.raises(InputError, match="expected both model and data, or neither"):
             run.replay(1, model=model)
+
+
+def test_a_run_without_its_state_is_refused_in_one_line(home, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(home / "run", copy)
+    (copy / "state.json").unlink()
+    with pytest.raises(InputError, match=r"expected state\.json in .*; restore it"):
+        replay(copy, 0, plan_folder=home)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image as PILImage
 
-from robustness.errors import InputError
+from robustness.errors import CaseError, InputError
+from robustness.runners.data.check.dataset import check_dataset
+from robustness.runners.data.load import load_dataset
 from tests.runners.data.volumes import phantom
 from tests.runners.data.volumes.phantom import AFFINE, HEAD, VALUES, load, mask, series, shown
 from tests.runners.data.volumes.phantom import plain as plain_cases
@@ -78,6 +83,91 @@ class TestNifti:
             phantom.write_nifti(tmp_path / name, voxels, affine)
         notes = load(tmp_path, [{"image": "i.nii", "mask": "m.nii"}]).notes
         assert any("44 degrees from the patient's axes" in note for note in notes) == remarked
+
+
+class TestFilesThatHeadersName:
+    """A header may name any file of the machine, whose bytes became an image; a pipe there waited for ever."""
+
+    NRRD = (
+        "NRRD0004\ntype: unsigned char\ndimension: 3\nsizes: 4 5 6\nspace: left-posterior-superior\n"
+        "space directions: (1,0,0) (0,1,0) (0,0,1)\nspace origin: (0,0,0)\nencoding: raw\ndata file: {}\n\n"
+    )
+    META = (
+        "ObjectType = Image\nNDims = 3\nDimSize = 4 5 6\nElementType = MET_UCHAR\nElementSpacing = 1 1 1\n"
+        "TransformMatrix = 1 0 0 0 1 0 0 0 1\nOffset = 0 0 0\nElementDataFile = {}\n"
+    )
+
+    def write(self, folder: Path, form: str, *named: str) -> Any:
+        (folder / "set").mkdir(exist_ok=True)
+        (folder / "secret.raw").write_bytes(bytes(120))
+        for number in range(1, 7):
+            (folder / f"set/part{number}.raw").write_bytes(bytes([number] * 20))
+        (folder / "set/voxels.raw").write_bytes(bytes(range(120)))
+        suffix = ".nhdr" if form == "NRRD" else ".mhd"
+        (folder / f"set/x{suffix}").write_text(
+            getattr(self, form).format("\n".join(named)).strip() + "\n" * (1 + (len(named) == 1))
+        )
+        import nibabel
+
+        nibabel.save(
+            nibabel.Nifti1Image(np.ones((4, 5, 6), np.uint8), np.diag([-1.0, -1.0, 1.0, 1.0])), folder / "m.nii"
+        )
+        return load(folder, [{"image": f"set/x{suffix}", "mask": "m.nii"}], labels={"1": "block"})
+
+    @pytest.mark.parametrize("form", ["NRRD", "META"])
+    @pytest.mark.parametrize("named", ["{folder}/secret.raw", "../secret.raw", "sub/../../secret.raw"])
+    def test_a_file_elsewhere_is_refused(self, tmp_path: Path, form: str, named: str) -> None:
+        data = self.write(tmp_path, form, named.format(folder=tmp_path))
+        with pytest.raises(CaseError, match=r"expected its voxels in a file beside it, got .*secret\.raw"):
+            data[0]
+
+    @pytest.mark.parametrize("form", ["NRRD", "META"])
+    def test_a_pipe_is_refused_at_once(self, tmp_path: Path, form: str) -> None:
+        (tmp_path / "set").mkdir()
+        os.mkfifo(tmp_path / "set/pipe.raw")
+        with pytest.raises(CaseError, match=r"pipe\.raw: expected a regular file, got a pipe"):
+            self.write(tmp_path, form, "pipe.raw")[0]
+
+    @pytest.mark.parametrize(
+        ("form", "named"),
+        [
+            ("NRRD", ["voxels.raw"]),
+            ("META", ["voxels.raw"]),
+            ("NRRD", ["LIST", *(f"part{number}.raw" for number in range(1, 7))]),
+            ("META", ["LIST", *(f"part{number}.raw" for number in range(1, 7))]),
+            ("NRRD", ["part%d.raw 1 6 1"]),
+            ("META", ["part%d.raw 1 6 1"]),
+        ],
+    )
+    def test_files_beside_it_are_read(self, tmp_path: Path, form: str, named: list[str]) -> None:
+        data = self.write(tmp_path, form, *named)
+        assert len(data) == 6
+        first = [int(case.metadata["image_float"].max() * 1000 + 0.5) for case in data]
+        assert first == ([19, 39, 59, 79, 99, 119] if named == ["voxels.raw"] else [1, 2, 3, 4, 5, 6])
+
+
+@pytest.mark.parametrize("name", ["x.nii", "x.nii.gz", "x.nrrd", "x.mha", "x.dcm", "x.tif", "x", "x.png"])
+def test_a_pipe_in_the_place_of_an_image_never_waits(tmp_path: Path, name: str) -> None:
+    """The reader of headers for the check, which every audit begins with, opened it and waited for ever."""
+    os.mkfifo(tmp_path / name)
+    PILImage.fromarray(np.zeros((9, 9), np.uint8)).save(tmp_path / "m.png")
+    rows = [{"image": name, "mask": "m.png", "prompt": "a polyp", "subject": "1"}]
+    pd.DataFrame(rows).to_csv(tmp_path / "cases.csv", index=False)
+    for found in (check_dataset(tmp_path / "cases.csv"), check_dataset(tmp_path / "cases.csv", pixels=False)):
+        assert "date_in_name" not in set(found.code)
+    data = load_dataset(tmp_path / "cases.csv")
+    assert data.fingerprint()[name] == "missing"
+    with pytest.raises(CaseError, match="expected a regular file, got a pipe"):
+        data[0]
+
+
+@pytest.mark.parametrize("role", ["image", "mask"])
+def test_a_name_that_no_file_can_have_is_a_missing_file(tmp_path: Path, role: str) -> None:
+    PILImage.fromarray(np.zeros((9, 9), np.uint8)).save(tmp_path / "a.png")
+    row = {"image": "a.png", "mask": "a.png", "prompt": "a polyp", "subject": "1"} | {role: "x" * 300 + ".png"}
+    pd.DataFrame([row]).to_csv(tmp_path / "cases.csv", index=False)
+    assert f"missing_{role}" in set(check_dataset(tmp_path / "cases.csv").code)
+    assert "missing" in load_dataset(tmp_path / "cases.csv").fingerprint().values()
 
 
 class TestSubjectsOfPaths:

@@ -173,3 +173,12 @@ class TestMasksOfOtherScans:
         tifffile.imwrite(tmp_path / "m.tif", np.ascontiguousarray(stored.transpose(2, 1, 0)), photometric="minisblack")
         data = load(tmp_path, [{**rows[0], "mask": "m.tif"}])
         assert any("in the order in which they are stored" in note for note in data.notes)
+
+
+def test_more_frames_than_the_file_can_hold_are_refused_at_once(tmp_path: Path) -> None:
+    """A header of a few bytes asked for a thousand million frames, each of which was made."""
+    rows = series(tmp_path, lambda dataset, number: setattr(dataset, "NumberOfFrames", 1_000_000_000))
+    file = sorted((tmp_path / "series").iterdir())[0]
+    data = load(tmp_path, [rows[0] | {"image": f"series/{file.name}"}])
+    with pytest.raises(CaseError, match=r"as many frames as its \d+ bytes can hold, got 1000000000"):
+        data[0]
