@@ -174,11 +174,7 @@ def warnings_of(results: pd.DataFrame, dataset_facts: list[dict[str, Any]]) -> l
         elif facts["subject_is_image"]:
             warnings.append(UNIT_WARNING.format(name=facts["name"]))
         warnings.extend(facts.get("notes", []))
-    failed = results[results["error"].fillna("") != ""]
-    if len(failed):
-        cases = sorted(failed["case_id"].unique())
-        of = f"{len(cases)} of {results['case_id'].nunique()} cases"
-        warnings.append(f"{of} could not be read and are left out: {', '.join(cases[:5])}")
+    warnings += _of_failures(results)
     rerun = results[results["condition"] == RERUN]
     moved = float(rerun["mask_change"].max()) if len(rerun) else 0.0
     if moved > 0:
@@ -192,6 +188,23 @@ def warnings_of(results: pd.DataFrame, dataset_facts: list[dict[str, Any]]) -> l
             warnings.append(f"{empty} of {len(clean)} reference masks are empty: Dice is then 1 for painting nothing.")
     if not len(results[(results["condition"] == CLEAN) & (results["error"].fillna("") == "")]):
         warnings.append("No clean prediction could be made.")
+    return warnings
+
+
+def _of_failures(results: pd.DataFrame) -> list[str]:
+    """Return what failed: whole cases, and single predictions of cases whose others were made."""
+    failed = results["error"].fillna("") != ""
+    cases = failed.groupby([results["dataset"], results["case_id"]])
+    whole = cases.transform("all")
+    lost = results.loc[whole, ["dataset", "case_id"]].drop_duplicates()["case_id"].sort_values()
+    some = results.loc[failed & ~whole, ["dataset", "case_id"]]
+    warnings = []
+    if len(lost):
+        warnings.append(f"{len(lost)} of {len(cases)} cases could not be read and are left out: {', '.join(lost[:5])}")
+    if len(some):
+        named = some.drop_duplicates()["case_id"].sort_values()
+        what = f"{len(some)} of {len(results)} predictions failed and are left out"
+        warnings.append(f"{what}; other predictions of their {len(named)} cases count: {', '.join(named[:5])}")
     return warnings
 
 

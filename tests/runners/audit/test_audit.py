@@ -279,7 +279,31 @@ class TestFailures:
         counts = run.manifest["counts"]
         assert counts["errors"] == 2
         assert counts["rows"] == counts["used"] + counts["not_applicable"] + counts["errors"]
-        assert any("could not be read" in warning for warning in run.manifest["warnings"])
+        assert any("2 of 8 cases could not be read" in warning for warning in run.manifest["warnings"])
+
+    def test_a_prediction_that_fails_leaves_its_case_in(self, tmp_path):
+        """The page said of it that the case could not be read and was left out, whose other rows counted."""
+
+        def flaky(images, prompts):
+            if any("right" in text for text in prompts):
+                raise RuntimeError("out of memory")
+            return reads_side(images, prompts)
+
+        run = rb.audit(
+            rb.segmenter(flaky, name="reader", batch_size=1),
+            rb.load_dataset(write_dataset(tmp_path / "data"), prompt="p5"),
+            perturbations=["antonym:side"],
+            out=tmp_path / "run",
+            report=False,
+        )
+        rows = run.results()
+        failed = rows[rows.error != ""]
+        partly = failed.case_id.nunique()
+        assert 0 < len(failed) < len(rows)
+        assert set(failed.case_id) <= set(rows[rows.error == ""].case_id)
+        (said,) = [text for text in run.manifest["warnings"] if "failed" in text or "could not be read" in text]
+        assert said.startswith(f"{len(failed)} of {len(rows)} predictions failed and are left out; ")
+        assert f"of their {partly} cases count" in said
 
     def test_strict_stops_and_keeps_what_was_done(self, broken, tmp_path):
         with pytest.raises(CaseError, match="s01_left"):
