@@ -9,8 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -48,7 +48,7 @@ def check_regular(path: str | Path, *, max_bytes: int | None = None) -> os.stat_
     return _checked(facts, max_bytes)
 
 
-def open_regular(path: str | Path, *, max_bytes: int | None = None) -> BinaryIO:
+def open_regular(path: str | Path, *, max_bytes: int | None = None) -> BufferedReader:
     """Open a regular file for reading bytes; see `check_regular`."""
     check_regular(path, max_bytes=max_bytes)
     # Should a pipe have taken the file's place since, opening it must not wait for its other end.
