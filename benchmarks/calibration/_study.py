@@ -7,7 +7,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -126,14 +126,19 @@ def summary(name: str, studies: Sequence[Study]) -> dict[str, Any]:
     }
 
 
-def run_script(name: str, simulate: Callable[..., Study], *, runs: int) -> None:
-    """Run one study from the command line; exits with 1 if a check does not hold."""
+def run_script(
+    name: str, simulate: Callable[..., Study], *, runs: int, more: Mapping[str, Callable[..., Study]] | None = None
+) -> None:
+    """Run one study from the command line, or one of `more` by its name; exits with 1 if a check does not hold."""
     parser = argparse.ArgumentParser(description=simulate.__doc__)
     parser.add_argument("--runs", type=int, default=runs, help="runs per row (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=2)
+    if more:
+        parser.add_argument("--study", choices=list(more), help="another study of this script")
     chosen = parser.parse_args()
-    study = timed(simulate, runs=chosen.runs, seed=chosen.seed, processes=chosen.processes)
+    chosen_study = (more or {}).get(getattr(chosen, "study", None) or "", simulate)
+    study = timed(chosen_study, runs=chosen.runs, seed=chosen.seed, processes=chosen.processes)
     show(study)
     print(json.dumps(summary(name, [study])))
     raise SystemExit(0 if study.held else 1)

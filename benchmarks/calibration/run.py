@@ -14,15 +14,16 @@ from benchmarks.calibration._study import show, summary, timed, write_page
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDIES = {
-    "null": null,
-    "margin": margin,
-    "misleading": misleading,
-    "stars": stars,
-    "family": family,
-    "battery": battery,
-    "power": power,
-    "plasmode": plasmode,
-    "gates": gate_end_to_end,
+    "null": null.simulate,
+    "margin": margin.simulate,
+    "misleading": misleading.simulate,
+    "stars": stars.simulate,
+    "family": family.simulate,
+    "cells": family.simulate_cells,
+    "battery": battery.simulate,
+    "power": power.simulate,
+    "plasmode": plasmode.simulate,
+    "gates": gate_end_to_end.simulate,
 }
 
 
@@ -37,7 +38,7 @@ def main() -> int:
     chosen = parser.parse_args()
     found = []
     for name in chosen.only:
-        simulate = STUDIES[name].simulate
+        simulate = STUDIES[name]
         runs = max(1, round(simulate.__kwdefaults__["runs"] * chosen.share))
         study = timed(simulate, runs=runs, seed=chosen.seed, processes=chosen.processes)
         show(study)

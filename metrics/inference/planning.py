@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from robustness.metrics.inference.collapse_counts import forgiven_collapses
 from robustness.metrics.inference.evalues import best_log_factors
 from robustness.metrics.inference.evalues import subjects_to_certify as _subjects_of_capital
 from robustness.metrics.inference.intervals import Values, sample_sd
-from robustness.metrics.inference.mean_interval import SKEWED, hall_intervals, skewness
+from robustness.metrics.inference.mean_interval import hall_intervals, tail_skews
 from robustness.metrics.inference.power import bound_power
 
 # A plan for more than so many times the present subjects rests on too little.
@@ -34,7 +35,7 @@ def subjects_to_decide(
     sd, n = sample_sd(values), values.size
     if n < 2:
         return None
-    gap, skew = margin - float(values.mean()), skewness(values)
+    gap, skews = margin - float(values.mean()), tail_skews(values, alpha)
     if abs(gap) <= 1e-9 * max(1.0, abs(margin)):
         return None
     if not sd > 0:
@@ -42,7 +43,7 @@ def subjects_to_decide(
 
     def enough(k: int) -> bool:
         straight = bound_power(abs(gap), sd, k, alpha=alpha) >= power
-        return straight and (abs(skew) <= SKEWED or _widened_reach(gap, sd, skew, k, alpha, power) <= abs(gap))
+        return straight and (not skews or _widened_reach(gap, sd, skews, k, alpha, power) <= abs(gap))
 
     low, high = n, FURTHEST * n
     if not enough(high):
@@ -64,11 +65,11 @@ def _beyond_what_is_unseen(gap: float, room: float, n: int, alpha: float) -> int
     return k if k <= FURTHEST * n else None
 
 
-def _widened_reach(gap: float, sd: float, skew: float, k: int, alpha: float, power: float) -> float:
+def _widened_reach(gap: float, sd: float, skews: Sequence[float], k: int, alpha: float, power: float) -> float:
     """Return how far from the mean the widened bound of k subjects lies, with room for `power`."""
     from scipy.special import ndtri
 
-    tails = hall_intervals(0.0, sd, k, skew, level=1 - 2 * alpha)
+    tails = hall_intervals(0.0, sd, k, skews, level=1 - 2 * alpha)
     reach = max(bounds.high if gap > 0 else -bounds.low for bounds in tails)
     return reach + float(ndtri(power)) * sd / math.sqrt(k)
 

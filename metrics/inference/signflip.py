@@ -89,8 +89,8 @@ def guarded(
 ) -> SignFlip:
     """Return the test with p values no smaller than what the skewness of a sample, or its lack of spread, allows.
 
-    Flips of signs assume differences that are symmetric about their mean. Where the sample skewness exceeds 1 each p
-    value is at least that of the widened interval (`mean_interval`), and its adjusted one that times the family
+    Flips of signs assume differences that are symmetric about their mean. Where the sample is skewed each p value
+    is at least that of the widened interval (`mean_interval`), and its adjusted one that times the family
     (Bonferroni). Of values that all are equal it is the p value of the distribution-free interval.
 
     Args:

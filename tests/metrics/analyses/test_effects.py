@@ -162,7 +162,7 @@ class TestPairing:
         assert only(rb.effects(table, weighting="image"))["effect"] == pytest.approx(0.2)
 
     def test_weightings_agree_where_subjects_have_as_many_images(self):
-        table = random_table()
+        table = random_table(subjects=12)
         one, other = (rb.effects(table, weighting=w).drop(columns="ci_method") for w in ("subject", "image"))
         pd.testing.assert_frame_equal(one, other, rtol=1e-9)
 
@@ -200,7 +200,8 @@ class TestFamily:
         assert (found["family_size"] == 12).all()
 
     def test_identical_conditions_cost_nothing_under_max_t_but_do_under_holm(self):
-        table = paired(np.random.default_rng(6).normal(0.06, 0.1, 30))
+        half = np.random.default_rng(6).normal(0.0, 0.1, 15)
+        table = paired(0.06 + np.r_[half, -half])
         changed = table[table["condition"] == NOISE]
         copies = [changed.assign(condition=f"image:copy{i}@1") for i in range(9)]
         family = pd.concat([table, *copies])

@@ -31,6 +31,11 @@ def test_family_wise_error_and_power():
 
 
 @pytest.mark.slow
+def test_gates_and_p_values_over_many_cells():
+    held(family.simulate_cells(runs=25, processes=1))
+
+
+@pytest.mark.slow
 def test_power_of_gates_and_of_the_printed_mde():
     held(power.simulate(runs=1000, processes=1))
 

@@ -9,7 +9,7 @@ import pytest
 import robustness as rb
 from robustness.gates.decisions import ErrorRates, equivalence, no_proven_inferiority, noninferiority, retention
 from robustness.metrics.inference.intervals import t_interval
-from robustness.metrics.inference.mean_interval import claim_interval, guarded_p, mean_interval
+from robustness.metrics.inference.mean_interval import claim_interval, guarded_p, mean_interval, skewness, tail_skews
 from robustness.metrics.inference.planning import subjects_to_decide
 from robustness.metrics.inference.signflip import guarded, sign_flip
 from robustness.metrics.verdicts.spread import EXCESS, subject_spread
@@ -181,19 +181,47 @@ class TestClaimInterval:
             assert (mean_interval(values, level=level, low=-1.0, high=1.0).interval.low > 0) == beyond
         assert guarded_p(-values, low=-1.0, high=1.0) == p
 
-    def test_p_values_of_skewed_families_err_seldom(self):
-        """Sign flips alone call something in .87 of runs; 16 lognormal conditions, 60 patients."""
+    @pytest.mark.parametrize("n", [20, 30, 60])
+    def test_p_values_of_skewed_families_err_seldom(self, n):
+        """Sign flips alone call something in .85 to .93 of runs; 16 lognormal conditions."""
         wrong = 0
         for run in range(60):
-            loss = (np.random.default_rng(run).lognormal(0, 1.5, (60, 16)) - np.exp(1.125)) * 0.01
+            loss = (np.random.default_rng(run).lognormal(0, 1.5, (n, 16)) - np.exp(1.125)) * 0.01
             test = sign_flip(loss, resamples=299, seed=0)
             wrong += bool((guarded(test, loss).p_adjusted < 0.05).any())
-        assert wrong / 60 <= limit(0.05, 60)
+        assert wrong / 60 <= limit(0.075 if n == 20 else 0.05, 60)
 
-    def test_p_values_of_normal_families_stay(self):
-        values = np.random.default_rng(9).normal(0.02, 0.1, (40, 12))
-        test = sign_flip(values, resamples=299, seed=0)
-        assert (guarded(test, values).p_adjusted == test.p_adjusted).all()
+    @pytest.mark.parametrize("n", [20, 40])
+    def test_p_values_of_normal_families_find_nine_tenths_of_what_flips_find(self, n):
+        found = np.zeros(2)
+        for run in range(40):
+            values = np.random.default_rng(run).normal(0.1 * (30 / n) ** 0.5, 0.1, (n, 12))
+            test = sign_flip(values, resamples=299, seed=0)
+            found += [(one.p_adjusted < 0.05).sum() for one in (test, guarded(test, values))]
+        assert 300 < found[1] <= found[0]
+        assert found[1] >= 0.9 * found[0]
+
+    def test_a_sharp_edge_without_its_tail_is_seen_far_out(self):
+        """Of 20 lognormal patients none may show the tail; the body's edge is left."""
+        body = np.sort(np.random.default_rng(2).lognormal(0, 1, 400))
+        values = -body[:320:16]
+        far, near = tail_skews(values, 0.05 / 16), tail_skews(values, 0.05)
+        assert abs(skewness(values)) < 1
+        assert (near, far) == ((), (-1.0, -2.0, -4.0))
+        widened = claim_interval(values, level=1 - 0.1 / 16, certified=False)
+        assert widened.low < t_interval(values, level=1 - 0.1 / 16).low - 0.1
+
+    @pytest.mark.parametrize("alpha", [0.2, 0.05, 0.0199, 0.001])
+    def test_smaller_error_rates_never_narrow_an_interval(self, alpha):
+        rng = np.random.default_rng(3)
+        for _ in range(100):
+            values = rng.standard_exponential(20) ** rng.uniform(0.5, 2)
+            wide, narrow = (mean_interval(values, level=1 - 2 * a).interval for a in (alpha / 2, alpha))
+            assert wide.low <= narrow.low <= narrow.high <= wide.high
+
+    @pytest.mark.parametrize("values", [[0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1], [0.1] * 12, [0, 0, 0, 1, 2, 2, 2]])
+    def test_few_distinct_values_have_no_edge(self, values):
+        assert tail_skews(np.array(values, dtype=float), 0.001) == ()
 
     def test_planning_counts_the_widened_bound(self):
         values = np.r_[np.zeros(57), 0.9, 0.9, 0.8]

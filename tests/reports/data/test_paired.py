@@ -87,6 +87,7 @@ def test_models_on_other_data_are_no_pair(frames: Frames) -> None:
 def test_with_fewer_than_ten_subjects_no_side_is_ahead(frames: Frames) -> None:
     (before,) = comparisons(frames, min_subjects=6)
     assert {d.outcome for d in before.differences} > {"no difference shown"}
+    assert "So few can show nothing of a long tail" in before.note
     (one,) = comparisons(frames)
     assert {d.outcome for d in one.differences} == {"no difference shown"}
     assert "Described, not judged (fewer than" in one.note
@@ -149,3 +150,4 @@ def test_a_real_loss_among_thirty_conditions_is_proven() -> None:
     first = one.differences[0]
     assert (first.condition, first.outcome) == ("image:c1@1", "worse")
     assert sum(d.outcome == "worse" for d in one.differences) == 1
+    assert one.note == ""
