@@ -122,13 +122,14 @@ def compare_models(
 
 def friedman_p(values: Values) -> float:
     """Return Friedman's p for subject means (K, M); 1 where every subject ties all models, NaN for K < 2 or M < 3."""
-    from scipy.stats import friedmanchisquare
-
     rounded = np.round(values, 9)
     if len(values) < 2 or values.shape[1] < 3:
         return math.nan
     if (np.ptp(rounded, axis=1) == 0).all():
         return 1.0
+    # Here, not before: two models need no library whose import takes a third of a second.
+    from scipy.stats import friedmanchisquare
+
     return float(friedmanchisquare(*rounded.T).pvalue)
 
 
@@ -168,17 +169,15 @@ def rank_stability(
 def _ranked(
     scores: Scores, metric: str, condition: str, alpha: float, resamples: int, seed: int
 ) -> list[dict[str, Any]]:
-    from scipy.stats import rankdata
-
     k = len(scores.values)
     mean = scores.values.mean(axis=0) if k else np.full(len(scores.models), math.nan)
-    rank = rankdata(-mean)
+    rank = _ranks(-mean)
     low = high = np.full(mean.size, math.nan)
     shares = np.full((mean.size, mean.size), math.nan)
     tau = np.full(1, math.nan)
     if k >= 2:
         drawn = bootstrap_weights(k, resamples, seed) @ scores.values / k
-        ranks = rankdata(-np.round(drawn, 12), axis=1)
+        ranks = _ranks(-np.round(drawn, 12))
         tail = expanded_tail(k, 1 - alpha)
         low, high = np.quantile(ranks, [tail, 1 - tail], axis=0, method="nearest")
         shares = _shares(ranks)
@@ -201,6 +200,17 @@ def _ranked(
         }
         for i in np.argsort(rank, kind="stable")
     ]
+
+
+def _ranks(values: Values) -> Values:
+    """Return the ranks 1, 2, ... of the last axis, smallest first; tied values share the mean of their ranks.
+
+    All are NaN where one of the values is.
+    """
+    below = (values[..., None, :] < values[..., :, None]).sum(axis=-1)
+    tied = (values[..., None, :] == values[..., :, None]).sum(axis=-1)
+    unknown = np.isnan(values).any(axis=-1, keepdims=True)
+    return np.asarray(np.where(unknown, np.nan, below + (tied + 1) / 2), dtype=np.float64)
 
 
 def _shares(ranks: Values) -> Values:

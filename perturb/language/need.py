@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from robustness.perturb.language.grammar.vocabulary import category_of
@@ -56,6 +57,8 @@ def _is_paired(target: str) -> bool:
     return bool((row and row.lateral) or (term and term.lateral) or (head and head.lateral))
 
 
+# Every drop compares the target of its case with all the others of the data, which have few names.
+@lru_cache(maxsize=4096)
 def same_target(a: str, b: str) -> bool:
     """Tell whether two target names are of one thing, singular or plural, a part named with or without its whole."""
     one, two = (singular(singular_of(name.lower().partition(" of ")[0])) for name in (a, b))

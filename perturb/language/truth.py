@@ -65,12 +65,13 @@ def _measure(mask: Mask) -> Facts:
     labels, count = ndimage.label(mask, structure=np.ones((3, 3)))
     if not count:
         return Facts(0.0, ())
-    index = np.arange(1, count + 1)
-    areas = np.bincount(labels.ravel(), minlength=count + 1)[1:]
-    centres = np.atleast_2d(ndimage.center_of_mass(mask, labels, index))
+    places = np.nonzero(labels)
+    of = labels[places]
+    areas = np.bincount(of)[1:]
+    rows, columns = (np.bincount(of, weights=place)[1:] / areas for place in places)
     height, width = mask.shape
     order = np.argsort(-areas, kind="stable")
-    shares = tuple(((centres[i][0] + 0.5) / height, (centres[i][1] + 0.5) / width) for i in order)
+    shares = tuple(((rows[i] + 0.5) / height, (columns[i] + 0.5) / width) for i in order)
     return Facts(float(mask.mean()), shares)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -110,7 +111,11 @@ def _values(prompt: Prompt) -> dict[str, tuple[str, ...]]:
 
 def _rest(prompt: Prompt) -> tuple[str, ...]:
     """Return the words outside of every attribute, without the scaffold of the template."""
-    spans = [(a.start, a.stop) for a in prompt.attributes]
-    words = _WORD.finditer(prompt.text)
+    return _free_words(prompt.text, tuple((a.start, a.stop) for a in prompt.attributes))
+
+
+@lru_cache(maxsize=1024)
+def _free_words(text: str, spans: tuple[tuple[int, int], ...]) -> tuple[str, ...]:
+    words = _WORD.finditer(text)
     free = (m.group().lower() for m in words if not any(m.start() < b and a < m.end() for a, b in spans))
     return tuple(w for w in free if w not in _SCAFFOLD)

@@ -11,6 +11,7 @@ import struct
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -163,6 +164,8 @@ def _store(gallery: Gallery, data: bytes, use: str) -> str:
     return key
 
 
+# The page of one run and the page that compares it with others show the same pictures.
+@lru_cache(maxsize=2048)
 def _photo(data: bytes) -> str:
     from PIL import Image
 
@@ -175,6 +178,7 @@ def _photo(data: bytes) -> str:
     return _data_uri(buffer.getvalue(), "webp")
 
 
+@lru_cache(maxsize=2048)
 def _overlay(data: bytes, use: str) -> str:
     from PIL import Image
 
