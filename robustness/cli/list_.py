@@ -67,8 +67,7 @@ def preparation(entry: Any) -> str:
     if not hasattr(entry, "preprocess"):
         return ""
     model = entry()
-    config = model.default_config()
-    steps = model.preprocess(config)
+    steps = model.preprocess(getattr(model, "shapes", None) or model.default_config())
     parts = [
         f"input {steps.image_size} x {steps.image_size}, {steps.interpolation}",
         f"mean {_numbers(steps.mean)}",

@@ -28,9 +28,12 @@ class PretrainedEntry(ModelEntry):
 
     Class attributes:
         model_types: the ``model_type`` of the ``config.json`` files that `read` takes.
+        shapes: the part of `default_config` that `preprocess` reads, for a list of models: the import of
+            transformers' configurations takes seconds.
     """
 
     model_types: ClassVar[tuple[str, ...]] = ()
+    shapes: ClassVar[Config] = {}
     trainable: ClassVar[bool] = False
 
     def open(self, checkpoint: str | Path, *, model: str, given: Config, choice: Any = None) -> Checkpoint:

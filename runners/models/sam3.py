@@ -125,6 +125,13 @@ class Sam3Model(PretrainedEntry):
     published = "facebook/sam3"
     model_types = ("sam3", "sam3_video", "sam3_lite_text", "sam3_lite_text_video")
     presets: ClassVar[Mapping[str, Config]] = {"tiny": _TINY}
+    shapes: ClassVar[Config] = {
+        "transformers": {
+            "vision_config": {"backbone_config": {"image_size": 1008}},
+            "text_config": {"max_position_embeddings": 32},
+        },
+        "lite_text": {},
+    }
 
     def default_config(self) -> Config:
         """Return transformers' default, which is facebook/sam3, and the score of its post-processing."""

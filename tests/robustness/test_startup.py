@@ -64,6 +64,14 @@ def test_help_loads_neither_heavy_libraries_nor_tables():
     assert loaded_by(code) & (HEAVY | {"pandas", "pyarrow"}) == set()
 
 
+def test_listing_models_with_their_preparation_loads_no_transformers():
+    code = (
+        "from typer.testing import CliRunner\nfrom robustness.cli.main import app\n"
+        "assert CliRunner().invoke(app, ['list', 'models']).exit_code == 0"
+    )
+    assert loaded_by(code) & {"transformers", "sklearn", "scipy", "monai", "open_clip"} == set()
+
+
 # torch stays: image changes are computed with it, and predictions are cut and resized by it.
 OF_NETWORKS = HEAVY - {"torch", "scipy", "plotly", "statsmodels"} | {"timm", "huggingface_hub"}
 

@@ -116,6 +116,7 @@ class GroundedSamModel(PretrainedEntry):
     published = "IDEA-Research/grounding-dino-tiny"
     model_types = tuple(DETECTORS)
     presets: ClassVar[Mapping[str, Config]] = {"tiny": _TINY}
+    shapes: ClassVar[Config] = {"detector": {"max_text_len": 256}, "sam": {"vision_config": {"image_size": 1024}}}
 
     def default_config(self) -> Config:
         """Return transformers' defaults, which are grounding-dino-tiny and sam-vit-base, and the score of its demos.

@@ -82,6 +82,12 @@ def test_values_are_those_of_the_published_models(name):
     assert preparation(MODELS.get(name)) == EXPECTED[name]
 
 
+@pytest.mark.parametrize("name", ["grounded-sam", "sam3"])
+def test_shapes_that_are_listed_are_those_of_the_whole_default_configuration(name):
+    model = MODELS.get(name)()
+    assert model.preprocess(model.shapes) == model.preprocess(model.default_config())
+
+
 @pytest.mark.parametrize("name", MODELS.names())
 def test_every_network_has_a_line_and_no_black_box_has(name):
     entry = MODELS.get(name)
