@@ -116,7 +116,7 @@ def _twice_as_large_beside(features: Tensor, skip: Tensor) -> Tensor:
     # The same values, written once where they are read, two neighbours at a time; in a third of the time.
     batch, deep = features.shape[:2]
     joined = features.new_empty(batch, deep + skip.shape[1], *skip.shape[-2:])
-    pairs = joined[:, :deep].unflatten(3, (-1, 2))
+    pairs = joined.view(*joined.shape[:3], -1, 2)[:, :deep]
     upper, lower = (torch.view_as_complex(pairs[:, :, first::2]) for first in (0, 1))
     torch.complex(features, features, out=upper)
     lower.copy_(upper)
