@@ -69,6 +69,10 @@ def whole_numbers(values: Values, where: str) -> Values:
     """
     if not np.issubdtype(values.dtype, np.floating):
         return values
+    if not np.isfinite(values).all():
+        raise CaseError(
+            f"mask {where}: expected whole numbers (a label map), got NaN or infinity; write background as 0"
+        )
     rounded = np.rint(values)
     off = np.abs(values - rounded) > _ROUNDING
     if off.any():

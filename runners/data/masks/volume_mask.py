@@ -70,6 +70,12 @@ def foreground_of(values: Voxels, declaration: MaskDeclaration, header: Header, 
     """
     if header.color:
         raise CaseError(f"mask {where}: expected a label map or segments, got a volume of colours")
+    if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
+        missing = int((~np.isfinite(values)).sum())
+        raise CaseError(
+            f"mask {where}: expected finite values, got NaN or infinity in {missing} of {values.size} voxels of a "
+            "plane; write background as 0"
+        )
     if values.ndim == 3:
         return _of_channels(values, declaration, header, where)
     if declaration.kind == "segment":

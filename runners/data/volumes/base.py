@@ -10,11 +10,13 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from robustness.errors import InputError
+from robustness.errors import CaseError, InputError
 
 Voxels = npt.NDArray[Any]
 Affine = npt.NDArray[np.float64]
 
+# Deflate packs at most so many bytes into one.
+MOST_PACKED = 1032
 INSTALL = 'pip install "vlsm-robustness[medical]"'
 
 
@@ -73,6 +75,24 @@ class Volume(Protocol):
 def needs(library: str, role: str, path: Path) -> InputError:
     """Return the error for a format whose library is not installed."""
     return InputError(f"data: {path.name} is {role}, which needs {library}; install the extra: {INSTALL}")
+
+
+def refuse_absurd(path: Path, stated: int, held: int) -> None:
+    """Refuse a header that states more voxels than its file can hold, before memory is asked for.
+
+    Args:
+        path: the file, for the message.
+        stated: bytes of voxels that the header states.
+        held: bytes that the file holds, or can hold once it is unpacked.
+
+    Raises:
+        CaseError: it does.
+    """
+    if stated > held:
+        raise CaseError(
+            f"image {path}: expected a file that holds the {stated} bytes of voxels that its header states, got one "
+            f"of at most {held}; is it complete?"
+        )
 
 
 def spacing_of_affine(affine: Affine) -> tuple[float, float, float]:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from robustness.errors import CaseError, one_line
-from robustness.runners.data.volumes.base import Affine, Header, Voxels, needs, spacing_of_affine, take_plane
+from robustness.regular_files import check_regular
+from robustness.runners.data.volumes.base import (
+    MOST_PACKED,
+    Affine,
+    Header,
+    Voxels,
+    needs,
+    refuse_absurd,
+    spacing_of_affine,
+    take_plane,
+)
 
 SUFFIXES = (".nii", ".nii.gz", ".img", ".hdr")
 # Millimetres in the units that a header may state (field xyzt_units); nibabel leaves them to its caller.
@@ -23,6 +34,7 @@ class NiftiVolume:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._image = _open(path)
+        _refuse_voxels(self._image, path)
         self.header = _header(self._image, path)
         # Voxels of a file that is neither compressed nor scaled stay on disk: nibabel maps them into memory.
         self._compressed = path.name.lower().endswith(".gz")
@@ -64,6 +76,27 @@ def _open(path: Path) -> Any:
     if not 2 <= len(image.shape) <= 5 or any(size < 1 for size in image.shape):
         raise CaseError(f"image {path}: expected 2 to 4 axes, got the shape {image.shape}")
     return image
+
+
+def _refuse_voxels(image: Any, path: Path) -> None:
+    """Refuse voxels that are no measurements, or more of them than the file can hold.
+
+    Raises:
+        CaseError: complex numbers, a file of voxels that is no regular one, or a header that states too much.
+    """
+    kind = image.get_data_dtype()
+    if kind.kind == "c":
+        raise CaseError(f"image {path}: expected real voxels, got {kind.name}; save their magnitude")
+    # A header (.hdr) keeps its voxels in a file of the same name (.img).
+    file = Path(image.file_map["image"].filename)
+    try:
+        size = check_regular(file).st_size
+    except FileNotFoundError:
+        raise CaseError(f"image {file}: no such file") from None
+    except OSError as error:
+        raise CaseError(f"image {file}: {one_line(error)}") from None
+    packed = MOST_PACKED if file.name.lower().endswith(".gz") else 1
+    refuse_absurd(path, math.prod(image.shape) * kind.itemsize, size * packed)
 
 
 def _header(image: Any, path: Path) -> Header:

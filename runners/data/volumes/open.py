@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from robustness.errors import CaseError, one_line
+from robustness.limits import limits
 from robustness.regular_files import check_regular
 from robustness.runners.data.volumes import dicom, dicom_frames, dicom_seg, nifti, sitk_image, tiff
 from robustness.runners.data.volumes.base import Volume
@@ -35,10 +36,21 @@ def open_volume(path: Path) -> Volume:
 
     Raises:
         InputError: the library that reads this format is not installed.
-        CaseError: the file is missing, broken, or of no known format.
+        CaseError: the file is missing, broken, of no known format, or its planes have more pixels than is allowed.
     """
     if not os.path.isdir(path):
         _refuse_no_file(path)
+    volume = _opened(path)
+    shape, most = sorted(volume.header.shape), limits().pixels
+    if shape[1] * shape[2] > most:
+        raise CaseError(
+            f"image {path}: expected planes of at most {most} pixels ([limits] pixels), got the shape "
+            f"{volume.header.shape}"
+        )
+    return volume
+
+
+def _opened(path: Path) -> Volume:
     name = path.name.lower()
     if name.endswith(nifti.SUFFIXES):
         return nifti.NiftiVolume(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,12 +11,13 @@ import numpy as np
 
 from robustness.errors import CaseError, one_line
 from robustness.regular_files import check_regular, open_regular
-from robustness.runners.data.volumes.base import Header, Voxels, needs, take_plane
+from robustness.runners.data.volumes.base import MOST_PACKED, Header, Voxels, needs, refuse_absurd, take_plane
 
 SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
 _NRRD_SUFFIXES = (".nrrd", ".nhdr")
 _NRRD_FILE = re.compile(r"^data ?file:[ \t]*(.*)$", re.M | re.I)
 _META_FILE = re.compile(r"^[ \t]*ElementDataFile[ \t]*=[ \t]*(.*)$", re.M | re.I)
+_BZIP2 = re.compile(rb"^encoding:\s*bz", re.M | re.I)
 _LISTED_BYTES, _MOST_FILES = 1 << 20, 10_000
 _PATIENT_FIELDS = ("0010|0020", "PatientID", "patient_id")
 # SimpleITK takes a file that says nothing of the patient for one whose axes run to the left, the back and the top.
@@ -76,7 +78,7 @@ def _reader(path: Path) -> Any:
         import SimpleITK as sitk  # noqa: N813
     except ImportError:
         raise needs("SimpleITK", "an NRRD, MHA or MHD file", path) from None
-    _refuse_files_elsewhere(path)
+    held = _refuse_files_elsewhere(path)
     reader: Any = sitk.ImageFileReader()  # type: ignore[no-untyped-call]
     # Of the readers that the library has, the one of this suffix alone.
     reader.SetImageIO("NrrdImageIO" if path.suffix.lower() in _NRRD_SUFFIXES else "MetaImageIO")
@@ -87,26 +89,36 @@ def _reader(path: Path) -> Any:
         raise CaseError(f"image {path}: expected an NRRD, MHA or MHD file, got {_reason(error)}") from None
     if reader.GetDimension() not in (2, 3):
         raise CaseError(f"image {path}: expected 2 or 3 axes, got {reader.GetDimension()}")
+    # A voxel has a byte at least, and a file of text or of bits says no more of it.
+    refuse_absurd(path, math.prod(reader.GetSize()) * reader.GetNumberOfComponents(), held * _most_packed(path))
     return reader
 
 
-def _refuse_files_elsewhere(path: Path) -> None:
-    """Refuse a header whose voxels lie outside of its folder, or in what is no regular file.
+def _refuse_files_elsewhere(path: Path) -> int:
+    """Return the bytes of a header and of the files of its voxels; refuse files outside of its folder, and pipes.
 
     A header may name any file of the machine, whose bytes would become an image of the report.
 
     Raises:
         CaseError: it does; the message names the file.
     """
+    held = path.stat().st_size if path.exists() else 0
     for name in _named_files(path):
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise CaseError(f"image {path}: expected its voxels in a file beside it, got {name!r}; move the file there")
         try:
-            check_regular(path.parent / name)
+            held += check_regular(path.parent / name).st_size
         except FileNotFoundError:
             raise CaseError(f"image {path}: expected its voxels in {name!r} beside it, found none") from None
         except OSError as error:
             raise CaseError(f"image {path}: {name}: {one_line(error)}") from None
+    return held
+
+
+def _most_packed(path: Path) -> int:
+    """Return into how many bytes one byte of a file may unpack; bzip2 writes an empty mask in a few bytes."""
+    with open_regular(path) as file:
+        return 1_000_000 if _BZIP2.search(file.read(_META_HEADER_BYTES)) else MOST_PACKED
 
 
 def _named_files(path: Path) -> list[str]:

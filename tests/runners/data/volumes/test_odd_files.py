@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import struct
 from pathlib import Path
@@ -16,7 +17,7 @@ from robustness.errors import CaseError, InputError
 from robustness.runners.data.check.dataset import check_dataset
 from robustness.runners.data.load import load_dataset
 from tests.runners.data.volumes import phantom
-from tests.runners.data.volumes.phantom import AFFINE, HEAD, VALUES, load, mask, series, shown
+from tests.runners.data.volumes.phantom import AFFINE, HEAD, LABELS, VALUES, load, mask, series, shown
 from tests.runners.data.volumes.phantom import plain as plain_cases
 
 for library in ("nibabel", "pydicom", "SimpleITK", "highdicom"):
@@ -168,6 +169,57 @@ def test_a_name_that_no_file_can_have_is_a_missing_file(tmp_path: Path, role: st
     pd.DataFrame([row]).to_csv(tmp_path / "cases.csv", index=False)
     assert f"missing_{role}" in set(check_dataset(tmp_path / "cases.csv").code)
     assert "missing" in load_dataset(tmp_path / "cases.csv").fingerprint().values()
+
+
+class TestAbsurdSizes:
+    """A header of a few bytes asked for terabytes, for minutes, or ended in a MemoryError of another library."""
+
+    def nifti(self, folder: Path, name: str, shape: tuple[int, ...], dtype: str = "int16") -> dict[str, str]:
+        import nibabel
+
+        header = nibabel.Nifti1Header()
+        header.set_data_dtype(dtype)
+        header.set_data_shape(shape)
+        header.set_sform(AFFINE, 1)
+        header["vox_offset"], header["magic"] = 352, b"n+1"
+        content = header.structarr.tobytes() + bytes(4 + 960)
+        (folder / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+        return {"image": name, "mask": mask(folder)}
+
+    @pytest.mark.parametrize("name", ["i.nii", "i.nii.gz"])
+    @pytest.mark.parametrize("shape", [(32767, 32767, 32767), (32767, 32767, 300), (64, 64, 10, 32767)])
+    def test_of_a_nifti_file_are_refused_at_once(self, tmp_path: Path, name: str, shape: tuple[int, ...]) -> None:
+        slices = {"plane": "axial", "channel": 0}
+        with pytest.raises(CaseError, match="bytes of voxels that its header states, got one of at most"):
+            load(tmp_path, [self.nifti(tmp_path, name, shape)], slices=slices)[0]
+
+    @pytest.mark.parametrize("name", ["i.mha", "i.nrrd"])
+    def test_of_other_headers_too(self, tmp_path: Path, name: str) -> None:
+        form = TestFilesThatHeadersName.NRRD if name == "i.nrrd" else TestFilesThatHeadersName.META
+        text = form.replace("4 5 6", "40000 50000 600").replace("data file: {}\n", "").format("LOCAL")
+        (tmp_path / name).write_bytes(text.encode() + bytes(100))
+        with pytest.raises(CaseError, match="1200000000000 bytes of voxels that its header states"):
+            load(tmp_path, [{"image": name, "mask": mask(tmp_path)}])[0]
+
+    def test_an_empty_mask_in_few_bytes_is_read(self, tmp_path: Path) -> None:
+        import nibabel
+
+        nibabel.save(nibabel.Nifti1Image(np.zeros((300, 300, 90), np.uint8), AFFINE), tmp_path / "m.nii.gz")
+        phantom.write_nifti(tmp_path / "i.nii.gz", np.zeros((300, 300, 90), np.int16), AFFINE)
+        rows = [{"image": "i.nii.gz", "mask": "m.nii.gz"}]
+        assert len(load(tmp_path, rows, slices={"plane": "axial", "where": "all", "every": 30})) == 3 * len(LABELS)
+
+    def test_complex_voxels_are_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(CaseError, match="expected real voxels, got complex64"):
+            load(tmp_path, [self.nifti(tmp_path, "i.nii", (4, 5, 6), "complex64")])[0]
+
+    @pytest.mark.parametrize("masks", [{}, {"masks": {"kind": "soft", "threshold": 0.5}, "labels": None}])
+    def test_nan_in_a_mask_is_refused(self, tmp_path: Path, masks: dict[str, Any]) -> None:
+        """NaN beside 0 was the one other value, and so the foreground; of a label map it was a traceback."""
+        phantom.write_nifti(tmp_path / "i.nii", HEAD, AFFINE)
+        phantom.write_nifti(tmp_path / "m.nii", np.where(VALUES > 0, VALUES, np.nan).astype(np.float32), AFFINE)
+        with pytest.raises(CaseError, match="got NaN or infinity"):
+            load(tmp_path, [{"image": "i.nii", "mask": "m.nii", "target": "block"}], **masks)[0]
 
 
 class TestSubjectsOfPaths:
