@@ -12,11 +12,17 @@ from pathlib import Path
 
 from robustness.disk_errors import disk_errors, disk_reason
 from robustness.errors import InputError
-from robustness.regular_files import kind_of, open_regular, shown_path
+from robustness.regular_files import is_regular, kind_of, open_regular, shown_path
 
 # Images that the suite takes where a folder is looked through.
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 _TEMPORARY = ".tmp"
+# What an audit recorded: never an output of another command.
+_SIGNS_OF_A_RUN = ("manifest.json", "state.json")
+_OF_A_RUN = frozenset(
+    {"plan.toml", "manifest.json", "state.json", "effects.parquet", "verdicts.parquet", "gallery.parquet"}
+    | {"certificate.json", "log.jsonl"}
+)
 
 
 def sha256_file(path: Path) -> str:
@@ -148,6 +154,33 @@ def check_writable(path: Path, argument: str) -> None:
     make_folder(path.parent, argument)
     _target(path)
     remove_stale(path)
+
+
+def check_output(path: Path, argument: str, *suffixes: str) -> None:
+    """Refuse to write over a record of a run, or over a file that is none of the kind that is written.
+
+    Args:
+        path: what a user names for an output.
+        argument: how the option is called.
+        suffixes: of files that may be replaced; none: any.
+
+    Raises:
+        InputError: the file is there and is something else; it would be lost.
+    """
+    if not is_regular(path):
+        return
+    there = path.resolve()
+    folder = there.parent.parent if there.parent.name == "results" else there.parent
+    own = there.name in _OF_A_RUN or there.parent.name == "results"
+    if own and is_regular(folder / "plan.toml") and any(is_regular(folder / name) for name in _SIGNS_OF_A_RUN):
+        raise InputError(
+            f"{argument}: expected another file than {str(path)!r}, which is a run's record; choose another name"
+        )
+    if suffixes and there.suffix.lower() not in suffixes:
+        raise InputError(
+            f"{argument}: expected a new file or one that ends in {' or '.join(suffixes)}, but {str(path)!r} exists; "
+            "choose another name"
+        )
 
 
 def make_folder(path: Path, argument: str) -> Path:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from robustness.files import write_text
+from robustness.files import check_output, write_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,6 +49,7 @@ def write_check_page(tables: Mapping[str, pd.DataFrame], path: Path) -> Path:
             shown, up to 200 can be opened, the rest is counted.
         path: the file.
     """
+    check_output(path, "--html", ".html", ".htm")
     body = "".join(_dataset(name, table) for name, table in tables.items())
     page = (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from robustness.errors import InputError, suggest
-from robustness.files import check_writable, write_text
+from robustness.files import check_output, check_writable, write_text
 from robustness.reports import words
 from robustness.reports.data import datatable, row_data
 from robustness.reports.data.claims import ORDER, ROBUST_ORDER
@@ -62,6 +62,7 @@ def write_report(
         raise InputError(f"edition: expected one of {', '.join(EDITIONS)}, got {edition!r}{suggest(edition, EDITIONS)}")
     out = Path(out)
     # Before the work, so that a wrong path is reported at once.
+    check_output(out, "out", ".html", ".htm")
     check_writable(out, "out")
     runs = read_runs(run_dirs)
     frames = merge(runs)

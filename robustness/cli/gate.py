@@ -37,9 +37,14 @@ def gate(
     ] = None,
 ) -> None:
     """Judge a run by a gates file; one line per gate; exit 1 where one does not hold."""
+    from robustness.files import check_output
     from robustness.gates.baselines import open_earlier, save_baseline
     from robustness.workflows.run import open_run
 
+    outputs = (("--junit", junit, (".xml",)), ("--json", json, (".json",)), ("--markdown", markdown, (".md", ".txt")))
+    for option, file, suffixes in outputs:
+        if file is not None:
+            check_output(file, option, *suffixes)
     opened = open_run(run)
     if save is not None:
         echo(f"Baseline: {save_baseline(opened, save).resolve()}")

@@ -32,7 +32,7 @@ def plan(
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 where a gate can never pass.")] = False,
 ) -> None:
     """Say before running what PLAN can show: power of claims and gates, encodes and decodes, time."""
-    from robustness.files import write_text
+    from robustness.files import check_output, write_text
     from robustness.forecasts.forecast import forecast
     from robustness.forecasts.text import as_json, lines
     from robustness.gates.judge import load_gates
@@ -50,6 +50,7 @@ def plan(
     for line in lines(expected):
         typer.echo(line)
     if to_json is not None:
+        check_output(to_json, "--json", ".json")
         write_text(to_json, json.dumps(as_json(expected), indent=1, ensure_ascii=False) + "\n")
     if strict and expected.undecidable:
         raise typer.Exit(1)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import robustness
 from robustness.errors import InputError
-from robustness.files import check_writable, sha256_file, write_atomic, write_text
+from robustness.files import check_output, check_writable, sha256_file, write_atomic, write_text
 from robustness.plans.toml import read_toml
 from robustness.regular_files import is_regular
 from robustness.run_folder import read_table
@@ -87,10 +87,21 @@ def save_baseline(run: StoredRun, path: str | Path) -> Path:
     text, scores = files_of(path)
     table, metrics = _scores(run)
     for file in (text, scores):
+        check_output(file, "--save-baseline")
         check_writable(file, "--save-baseline")
+    if any(map(is_regular, (text, scores))) and not _is_summary(text):
+        raise InputError(
+            f"--save-baseline: expected a new name or that of a baseline, but {text.name} or {scores.name} in "
+            f"{str(text.parent)!r} is something else; choose another name"
+        )
     write_atomic(scores, lambda temporary: table.to_parquet(temporary, index=False, compression="zstd"))
     write_text(text, _summary(run, manifest, table, metrics, scores))
     return text
+
+
+def _is_summary(file: Path) -> bool:
+    """Return whether a file is a baseline's summary, also one that was edited by hand."""
+    return is_regular(file) and "summary_sha256 = " in file.read_text(encoding="utf-8", errors="replace")
 
 
 def files_of(path: str | Path) -> tuple[Path, Path]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from robustness.errors import CaseError, InputError
-from robustness.files import IMAGE_SUFFIXES, write_text
+from robustness.files import IMAGE_SUFFIXES, check_output, write_text
 from robustness.perturb.language.measured import measure
 from robustness.perturb.language.parse import parse_prompt
 from robustness.perturb.language.templates import build_prompts, family_of
@@ -96,6 +96,7 @@ def annotate(
                 "attributes": {**words, **({"label": label} if label else {})},
             }
         )
+    check_output(Path(out), "--out", ".json")
     write_text(Path(out), json.dumps(entries, indent=1, ensure_ascii=False) + "\n")
     return len(entries)
 

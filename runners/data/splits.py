@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from robustness.errors import InputError, one_line
-from robustness.files import sha256_file, write_text
+from robustness.files import check_output, sha256_file, write_text
 from robustness.runners.data.records import Record, image_ids, listing, no_such
 from robustness.runners.data.subjects import subjects_of
 from robustness.seeds import generator
@@ -113,6 +113,7 @@ def write_splits(path: Path, splits: Splits) -> Path:
         "subjects": dict(splits.subjects),
         "cases": {name: list(ids) for name, ids in splits.cases.items()},
     }
+    check_output(path, "--out", ".json")
     write_text(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
     return path
 

@@ -2,9 +2,12 @@
 
 import json
 import os
+import shutil
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
+from PIL import Image as PILImage
 
 from robustness.cli import main as cli
 from tests.gate_runs import write_run
@@ -158,3 +161,44 @@ def test_save_baseline_then_compare_with_the_file(call, tmp_path, folder):
     code, out, _ = call("--baseline", "baselines/release.toml")
     assert code == 0
     assert out.splitlines()[1].startswith("PASS")
+
+
+@pytest.mark.parametrize(
+    ("command", "there", "says"),
+    [
+        ("report {run} --out {run}/manifest.json", "run/manifest.json", "which is a run's record"),
+        ("report {run} --out {run}/plan.toml", "run/plan.toml", "which is a run's record"),
+        ("report {run} --out plan.toml", "plan.toml", "a new file or one that ends in .html or .htm"),
+        (
+            "compare {run} {run} --out {run}/results/part-00000.parquet",
+            "run/results/part-00000.parquet",
+            "a run's record",
+        ),
+        ("gate {run} --json {run}/manifest.json", "run/manifest.json", "which is a run's record"),
+        ("gate {run} --junit gates.toml", "gates.toml", "a new file or one that ends in .xml"),
+        ("gate {run} --markdown plan.toml", "plan.toml", "one that ends in .md or .txt"),
+        ("gate {run} --save-baseline {run}/effects", "run/effects.parquet", "which is a run's record"),
+        ("gate {run} --save-baseline plan", "plan.toml", "a new name or that of a baseline"),
+        ("split data.csv --folds 3 --out plan.toml", "plan.toml", "one that ends in .json"),
+        ("check data.csv --html plan.toml", "plan.toml", "one that ends in .html"),
+    ],
+)
+def test_no_output_replaces_a_record_or_another_kind(folder, tmp_path, monkeypatch, capsys, command, there, says):
+    """`report RUN --out RUN/manifest.json` wrote a page over what the run's hashes stand in."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(folder / "new", tmp_path / "run")
+    (tmp_path / "run/results/x.parquet").write_text("rows")
+    (tmp_path / "gates.toml").write_text(GATES)
+    (tmp_path / "plan.toml").write_text("seed = 1")
+    names = [f"{n}.png" for n in range(12)]
+    rows = "".join(f"{name},{name},a polyp,{name}\n" for name in names)
+    (tmp_path / "data.csv").write_text("image,mask,prompt,subject\n" + rows)
+    for name in names:
+        PILImage.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / name)
+    before = (tmp_path / there).read_bytes()
+    monkeypatch.setattr("sys.argv", ["robustness", *command.format(run="run").split()])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert stopped.value.code == 2
+    assert says in " ".join(capsys.readouterr().err.split())
+    assert (tmp_path / there).read_bytes() == before
