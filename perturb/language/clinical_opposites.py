@@ -96,6 +96,9 @@ def _directed(value: str) -> list[Clinical]:
     return []
 
 
+_ONWARD = re.compile(r" (?:in|on)?to (?=(?:the|an?|both|left|right)\b)", re.IGNORECASE)
+
+
 def _longest(kind: str, value: str) -> list[Clinical]:
     """Change the longest beginning that the table knows: "close to the liver" gives "far from the liver"."""
     table = modifiers().get(kind, {})
@@ -104,7 +107,9 @@ def _longest(kind: str, value: str) -> list[Clinical]:
         row = table.get(" ".join(words[:stop]).lower())
         if row is not None:
             rest = " ".join(words[stop:])
-            return [Clinical(f"{new} {rest}", row.source) for new in row.opposites]
+            # "extending from the psoas into the thigh" gives "separate from the psoas and the thigh".
+            both = _ONWARD.sub(" and ", rest)
+            return [Clinical(f"{new} {both if new.endswith('from') else rest}", row.source) for new in row.opposites]
     return []
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from PIL import Image
 
 import robustness as rb
 from robustness.metrics.reliance.directional import directional_tests
+from robustness.plans.audit import PROMPT_DEFAULT
 
 SIDE, PATIENTS = 16, 120
 
@@ -186,3 +188,90 @@ def test_a_measure_gives_no_claim_on_numbers(tmp_path: Path, prompt: str) -> Non
     found = verdicts(data, lambda text: "polyp" in text, ["drop", "antonym:measure", "paraphrase"], tmp_path / "run")
     assert not any("number" in name for name in found)
     assert not any("FRAGILE" in verdict for verdict in found.values()), found
+
+
+class Scene(NamedTuple):
+    """A prompt that is true of the bright square, and what its words tell a model that reads them."""
+
+    construction: int
+    prompt: str
+    target: str
+    modality: str
+    # Words of which one must stand in the prompt, and words that tell of another thing than the bright square.
+    names: str
+    others: str
+    # The changes of words that the scene decides: whoever reads these must not be called blind to them.
+    read: str
+
+
+# Construction; prompt; target; modality; names; others; read.
+SCENES = [
+    Scene(int(row.split("; ")[0]), *row.split("; ")[1:])
+    for row in r"""
+1; Trace the IVC at the level of the renal veins on axial CT.; IVC; CT; ivc|vena cava; -; -
+1; please mark the SMA and the SMV; SMA and SMV; CT; sma|smv|mesenteric; -; -
+2; abscess extending from the psoas into the thigh; abscess; CT; abscess; separate|apart; relation
+2; thyroid nodule close to the carotid artery; nodule; ultrasound; nodule; away|far|remote; relation
+3; cyst in the upper left quadrant of the frame; cyst; ultrasound; cyst; lower|bottom|right|centre; location
+4; Consolidation in the upper left lung zone; consolidation; x-ray; consolid; lower|right; place side
+4; bulla LUL anterior segment; bulla; CT; bulla; rul|lll|rll|posterior|right|lower; place
+5; Large left-sided pleural effusion; pleural effusion; x-ray; effusion; right|small|tiny; side size
+5; OS disc haemorrhage; disc haemorrhage; fundus; haemorrhage; od|right; side
+6; lymph node posterior to the left renal vein; lymph node; CT; node; anterior; direction
+6; the more cranial of the two nodules; nodules; CT; nodule; caudal; direction
+7; Two 6-mm stones in the distal ureter; stones; CT; stone; proximal|one|several|\d\d; measure place
+8; round hyperdense nodule; nodule; CT; nodule; square|irregular|hypodense|isodense; shape signal
+9; the larger of the two meningiomas; meningiomas; MRI; meningioma; smaller|small; size
+10; thyroid without nodules; thyroid; ultrasound; thyroid; with|has|containing; negation
+10; A probably benign breast lesion is noted.; breast lesion; ultrasound; lesion; malignant; pathology
+11; optic disc in a blurred fundus photograph of a 67-year-old woman; optic disc; fundus; disc; -; -
+12; LARGE RIGHT-SIDED SUBPHRENIC ABSCESS; subphrenic abscess; CT; abscess; left|small|tiny; side size
+12; target=cerebellum, view=midsagittal, seq=T1; cerebellum; MRI; cerebell; -; -
+""".strip().splitlines()
+]
+
+
+def reader(scene: Scene) -> Callable[[str], bool]:
+    """Return a model of one scene: it outlines what is there unless the words name, deny or describe another thing."""
+    denied = r"\b(?:no|not|absent|absence|never|neither)\b" + ("" if scene.construction == 10 else r"|\bwithout\b")
+
+    def answers(text: str) -> bool:
+        told = re.search(rf"\b(?:{scene.names})", text) and not re.search(rf"(?<![\w-])(?:{scene.others})\b", text)
+        return bool(told) and not re.search(denied, text)
+
+    return answers
+
+
+def judge(scene: Scene, data: Any, out: Path) -> None:
+    """Audit a model that reads the scene and one that reads nothing; assert that neither gets a wrong verdict."""
+    names = list(PROMPT_DEFAULT)
+    good = verdicts(data, reader(scene), names, out / "good")
+    assert not {k: v for k, v in good.items() if v.startswith(("FRAGILE", "HALLUCINATES", "BREAKS"))}, good
+    for change in ("wrong_class", *(f"antonym:{kind}" for kind in scene.read.split() if kind != "-")):
+        assert not good[f"prompt:{change}"].startswith("IGNORES"), (change, good)
+    blind = verdicts(data, lambda text: True, names, out / "blind")
+    assert not {k: v for k, v in blind.items() if v.startswith(("FOLLOWS", "REACTS"))}, blind
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: f"{scene.construction}-{scene.prompt[:20]}")
+def test_no_construction_gives_a_reader_or_a_blind_model_a_wrong_verdict(tmp_path: Path, scene: Scene) -> None:
+    judge(scene, dataset(tmp_path, scene.prompt, scene.target, modality=scene.modality), tmp_path)
+
+
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: f"{scene.construction}-{scene.prompt[:20]}")
+def test_a_reader_of_the_scene_answers_every_change_as_it_is_expected(scene: Scene) -> None:
+    answers, table = reader(scene), rb.perturb_prompt(scene.prompt, modality=scene.modality)
+    texts = {row["perturbation"]: row for row in table[table["applicable"]].to_dict("records")}
+    assert answers(scene.prompt.lower())
+    assert {f"antonym:{kind}" for kind in scene.read.split() if kind != "-"} <= set(texts)
+    for name, row in texts.items():
+        is_read = name.startswith("antonym:") and name.removeprefix("antonym:") in scene.read.split()
+        if is_read or name in ("wrong_class", "absent", "negation"):
+            assert not answers(row["text"].lower()), (name, row["text"])
+        elif name == "paraphrase":
+            assert answers(row["text"].lower()), (name, row["text"])
+
+
+def test_every_construction_has_a_scene() -> None:
+    assert {scene.construction for scene in SCENES} == set(range(1, 13))
