@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from robustness.perturb.language.grammar.numerals import spell, unspell
+from robustness.perturb.language.grammar.numerals import another_count
 from robustness.perturb.language.ontology.modifiers import modifiers, pairs
 from robustness.perturb.language.ontology.relatives import is_other, kin, term_of
 from robustness.perturb.language.ontology.terms import forget_on_extend, terms
@@ -22,9 +22,14 @@ _MODALITY = pairs(
     "t1-weighted>T2-weighted; t2-weighted>T1-weighted; t1>T2; t2>T1; contrast-enhanced>non-contrast; "
     "non-contrast>contrast-enhanced; transvaginal>transabdominal; transabdominal>transvaginal; ct>MRI; "
     "transthoracic>transesophageal; transesophageal>transthoracic; white-light>narrow-band; bone>lung; "
-    "narrow-band>white-light; mri>CT; ultrasound>CT; x-ray>CT; radiograph>CT scan; flair>T1; dwi>T1; stir>T1; "
-    "colonoscopy>capsule endoscopy; dermoscopy>reflectance confocal microscopy; lung>bone; mammogram>breast "
-    "ultrasound; cbct>MRI; h&e>PAS; photograph>ultrasound image"
+    "narrow-band>white-light; red-free>colour; mri>CT; ultrasound>CT; x-ray>CT; radiograph>CT scan; flair>T1; "
+    "dwi>T1; stir>T1; colonoscopy>capsule endoscopy; dermoscopy>reflectance confocal microscopy; lung>bone; "
+    "mammogram>breast ultrasound; cbct>MRI; h&e>PAS; photograph>ultrasound image"
+)
+_SITES = pairs(
+    "scalp>forearm; thigh>forearm; calf>forearm; back>chest; cheek>forehead; forehead>cheek; chin>forehead; "
+    "shin>forearm; forearm>shin; elbow>knee; knee>elbow; shoulder>calf; face>trunk; trunk>face; heel>palm; palm>heel; "
+    "eyelid>earlobe; earlobe>eyelid; lip>eyelid; nose>ear; ear>nose"
 )
 _CLOCK = re.compile(r"(\d{1,2})(?=(?::\d\d)?\s*o|:)", re.IGNORECASE)
 _VERTEBRAE = [f"{r}{n}" for r, size in (("C", 7), ("T", 12), ("L", 5), ("S", 5)) for n in range(1, size + 1)]
@@ -54,6 +59,8 @@ def clinical_opposites(kind: str, value: str) -> tuple[Clinical, ...]:
     row = table.get(words)
     if row is not None and row.opposites:
         return tuple(Clinical(new, row.source) for new in row.opposites)
+    if words.startswith("non-") and kind == "pathology":
+        return (Clinical(value[4:], "curated; non-X <-> X"),)
     for rule in (_by_rule, _longest, _within):
         candidates = rule(kind, value)
         if candidates:
@@ -76,7 +83,7 @@ def _by_rule(kind: str, value: str) -> list[Clinical]:
         return [Clinical(_AGES[value.lower()], "another age; curated")]
     if kind == "direction":
         return _directed(value)
-    return _counted(value) if kind == "number" else []
+    return [Clinical(*another)] if kind == "number" and (another := another_count(value)) else []
 
 
 _PREFIXES = pairs(
@@ -96,6 +103,7 @@ def _directed(value: str) -> list[Clinical]:
     return []
 
 
+_LEADS = re.compile(r"^(?:into|onto|through|against|on|over)\s+", re.IGNORECASE)
 _ONWARD = re.compile(r" (?:in|on)?to (?=(?:the|an?|both|left|right)\b)", re.IGNORECASE)
 
 
@@ -109,7 +117,12 @@ def _longest(kind: str, value: str) -> list[Clinical]:
             rest = " ".join(words[stop:])
             # "extending from the psoas into the thigh" gives "separate from the psoas and the thigh".
             both = _ONWARD.sub(" and ", rest)
-            return [Clinical(f"{new} {both if new.endswith('from') else rest}", row.source) for new in row.opposites]
+            # "pushing into the fat" gives "sparing the fat".
+            bare = _LEADS.sub("", rest)
+            return [
+                Clinical(f"{new} {both if new.endswith('from') else bare if new.endswith('ing') else rest}", row.source)
+                for new in row.opposites
+            ]
     return []
 
 
@@ -156,7 +169,9 @@ def _pieces(word: str, table: dict[str, str]) -> list[tuple[str, str | None]]:
 
 
 def _other_hour(value: str) -> str:
-    return _CLOCK.sub(lambda m: str((int(m[1]) + 5) % 12 + 1), value, count=1)
+    both = re.match(r"\d{1,2}\s*(?:-|to|and|\u2013)\s*\d{1,2}\s*o", value, re.IGNORECASE)
+    hours = re.compile(r"(\d{1,2})") if both else _CLOCK
+    return hours.sub(lambda m: str((int(m[1]) + 5) % 12 + 1), value, count=2 if both else 1)
 
 
 _PICTURE = pairs(
@@ -185,6 +200,8 @@ def _placed(value: str) -> list[Clinical]:
     changed = _swapped(value, _LEVELS, "the other level or direction")
     if changed:
         return changed
+    if value.lower() in _SITES:
+        return [Clinical(_SITES[value.lower()], "another part of the body's surface")]
     if _CLOCK.search(value):
         return [Clinical(_other_hour(value), "the opposite hour of the clock")]
     segment = re.fullmatch(r"(.*?\b)(\d+)([ab]?)", value)
@@ -209,6 +226,7 @@ def _other_part(value: str) -> list[Clinical]:
         if t.category == "anatomy"
         and t.region == term.region
         and t.name.lower() not in kin(term.name)
+        and (not term.modalities or not t.modalities or set(t.modalities) & set(term.modalities))
         and (set(t.part_of) & set(term.part_of) or (t.salient and is_other(t.name, term.name)))
     ]
     head = term.name.lower().split(" ")[-1]
@@ -218,6 +236,9 @@ def _other_part(value: str) -> list[Clinical]:
     )
     whole = value.lower() in (term.name.lower(), term.plural.lower(), *(s.lower() for s in term.synonyms))
     plural = value.lower() == term.plural.lower() != term.name.lower()
+    # No "livers" for "kidneys"; "the macula" for "the vascular arcades".
+    ranked = [t for t in ranked if t.lateral] if plural and term.lateral else ranked
+    plural = plural and term.lateral
     return [Clinical(t.plural if plural else t.name, t.source) for t in ranked[:3]] if whole else []
 
 
@@ -225,12 +246,29 @@ def _other_part(value: str) -> list[Clinical]:
 _TUBES = frozenset("vessel artery vein duct nerve arcade canal bronchus trunk".split())
 
 
+# Not the power of a unit ("mm2"), nor a figure inside a name ("Ki-67").
+_FIGURE = re.compile(r"(?<![A-WYZa-wyz])(?<![A-Za-z]-)(?<![\d.,])\d+(?:[.,]\d+)?")
+# The highest value of scores that end: another one lies below or above within them.
+_MOST = {
+    name: int(most)
+    for name, most in pairs(
+        "aspects>10; apgar>10; fazekas>3; kellgren-lawrence>4; pfirrmann>5; outerbridge>4; modic>3; wagner>5; mayo>3; "
+        "hinchey>4; nyha>4; asa>5"
+    ).items()
+}
+
+
 def _measured(value: str) -> list[Clinical]:
     """Scale every figure of a measure alike: small ones grow, large ones shrink; a grade becomes another one."""
+    score = re.match(rf"({'|'.join(_MOST)})\D*(\d+)$", value, re.IGNORECASE)
+    if score:
+        most = _MOST[score[1].lower()]
+        new = "1" if 2 * int(score[2]) > most else str(most)
+        return [Clinical(value[: score.start(2)] + new, "another score within its range")]
     if re.match(r"(?:grade|stage|type|class|category|level|[A-Za-z-]*rads|gleason)", value, re.IGNORECASE):
         new = re.sub(r"\d+", lambda m: "1" if int(m[0]) > 2 else "4", value)
         return [Clinical(new, "another grade")] if new != value else []
-    figures = [float(f.replace(",", ".")) for f in re.findall(r"\d+(?:[.,]\d+)?", value)]
+    figures = [float(f.replace(",", ".")) for f in _FIGURE.findall(value)]
     if not figures:
         words = {"one third": "two thirds", "two thirds": "one third", "half": "a tenth", "a third": "two thirds"}
         return next((_replace(value, old, new) for old, new in words.items() if old in value.lower()), [])
@@ -246,7 +284,7 @@ def _measured(value: str) -> list[Clinical]:
             Clinical(f"{int(weeks[1]) + (12 if int(weeks[1]) < 26 else -12)}{weeks[2]}", "another stage of pregnancy")
         ]
     factor = 3.0 if max(figures) < 20 else 1 / 4
-    new = re.sub(r"\d+(?:[.,]\d+)?", lambda m: _scaled(m[0], factor), value)
+    new = _FIGURE.sub(lambda m: _scaled(m[0], factor), value)
     return [Clinical(new, f"{factor:g} times the figure")]
 
 
@@ -257,45 +295,6 @@ def _scaled(figure: str, factor: float) -> str:
 
 def _replace(value: str, old: str, new: str) -> list[Clinical]:
     return [Clinical(re.sub(re.escape(old), new, value, flags=re.IGNORECASE), "another share")]
-
-
-def _counted(value: str) -> list[Clinical]:
-    """Change the number inside "exactly three", "at least four"."""
-    for lead, other in _BOUNDS:
-        if value.lower().startswith(lead + " "):
-            # "more than six" is denied by "fewer than six", not by another number.
-            return [Clinical(other + value[len(lead) :], "the other side of the bound")]
-    if value.lower() in ("a couple of", "a pair of", "a handful of", "couple", "pair"):
-        return [Clinical("dozens of" if " of" in value else "dozens", "another number; a few <-> many")]
-    if value.lower().endswith("s of") or value.lower() in ("dozens", "hundreds", "scores"):
-        return [Clinical("a couple of" if " of" in value else "couple", "another number; many <-> a few")]
-    words = value.split(" ")
-    for i, word in enumerate(words):
-        number = unspell(word)
-        if number is not None:
-            new = 5 if number == 1 else 1
-            text = str(new) if word.isdigit() else spell(new)
-            return [Clinical(" ".join([*words[:i], text, *words[i + 1 :]]), "another number; one <-> several")]
-    return []
-
-
-_BOUNDS = (
-    ("no fewer than", "fewer than"),
-    ("no less than", "fewer than"),
-    ("not fewer than", "fewer than"),
-    ("no more than", "more than"),
-    ("not more than", "more than"),
-    ("more than", "fewer than"),
-    ("greater than", "fewer than"),
-    ("in excess of", "fewer than"),
-    ("over", "fewer than"),
-    ("fewer than", "more than"),
-    ("less than", "more than"),
-    ("under", "more than"),
-    ("at least", "fewer than"),
-    ("at most", "more than"),
-    ("up to", "more than"),
-)
 
 
 forget_on_extend(clinical_opposites)

@@ -136,7 +136,11 @@ def same_value(prompt: Prompt, kind: str) -> tuple[Attribute, ...]:
 def swap(prompt: Prompt, kind: str, new: str, *, source: str, repairs: Sequence[Edit] = (), **extra: Any) -> Params:
     """Return the record of `kind` set to `new` wherever its first value stands; case and article are kept right."""
     spans = same_value(prompt, kind)
-    names = [kind == "target" and _is_name_inside(prompt.text, a) for a in spans]
+    names = [
+        (kind == "target" and _is_name_inside(prompt.text, a))
+        or (kind in ("target", "place", "modality") and len(new) > 4 and _is_acronym_inside(prompt.text, a))
+        for a in spans
+    ]
     edits = [
         Edit(a.start, a.stop, a.value, new if own else match_case(new, a.value))
         for a, own in zip(spans, names, strict=True)
@@ -152,6 +156,17 @@ def swap(prompt: Prompt, kind: str, new: str, *, source: str, repairs: Sequence[
         repairs=[*articles, *repairs],
         **extra,
     )
+
+
+def _is_acronym_inside(text: str, old: Attribute) -> bool:
+    """Tell whether `old` is an acronym ("RVOT") or begins with one or with a name inside a sentence ("a FAST scan")."""
+    first = re.split(r"[\s-]", old.value)[0]
+    begins = not re.search(r"\w", text[: old.start]) or text[: old.start].rstrip(" ").endswith((".", "!", "?"))
+    short = old.value.isupper() and len(old.value) < 5
+    if not begins and " " in old.value and first[:1].isupper() and any(w.islower() for w in old.value.split(" ")):
+        # "the Hartmann's pouch and the cystic duct"
+        return not text.isupper()
+    return first.isupper() and len(first) < 5 and not text.isupper() and (short or not begins)
 
 
 def _is_name_inside(text: str, old: Attribute) -> bool:

@@ -31,6 +31,8 @@ def is_plural(name: str) -> bool:
     term = _term(head)
     if term is not None and term.name == term.plural:
         return False
+    if last in _MASS:
+        return False
     return last in _PLURALS or (last.endswith("s") and not last.endswith(_ONE_THOUGH_S))
 
 

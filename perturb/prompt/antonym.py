@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from robustness.perturb.base import BasePerturbation
-from robustness.perturb.language.edit import Edit, noun_repairs, number_of_noun, swap
+from robustness.perturb.language.edit import Edit, match_case, noun_repairs, number_of_noun, record, swap
+from robustness.perturb.language.inflection import is_mass, is_plural
 from robustness.perturb.language.landmarks import Truth
+from robustness.perturb.language.ontology.modifiers import pairs
 from robustness.perturb.language.opposites import Opposite, from_wordnet, half_reflections, opposites, why_unknown
 from robustness.perturb.language.parse import kinds_of
 from robustness.perturb.language.truth import facts, judge_value
@@ -25,6 +27,18 @@ PROTECTED = frozenset({"sex", "age"})
 # "right lower lobe and right lower lobe": both halves of a pair would be one.
 _REPEATS = re.compile(r"\b(\w[\w -]{3,40}?\w)(?:,| and| or) (?:the )?\1(?!\w)", re.IGNORECASE)
 _SIZE_SHARE = {"tiny": 0.002, "small": 0.006, "large": 0.15}
+
+
+_OF_ONE_SEX = re.compile(
+    r"\b(?:uter(?:us|ine)|ovar(?:y|ies|ian)|endometri\w+|myometrium|cervix|vagina\w*|vulva\w*|placenta\w*|gestation\w*|"
+    r"prostat\w+|test(?:is|es|icle|icular)|scrot\w+|penis|penile|seminal vesicles?|epididym\w+)\b",
+    re.IGNORECASE,
+)
+_GROWN = pairs("boy>man; girl>woman; man>boy; woman>girl")
+_BE = re.compile(r"\s(are|were|have|lie|appear)\b", re.IGNORECASE)
+_SINGULAR = pairs("are>is; were>was; have>has; lie>lies; appear>appears")
+_ARTICLE = re.compile(r"\b(an?) $", re.IGNORECASE)
+_VERB = re.compile(r"\b(?:do|does|did|can|could|may|will|would|should) $|, $", re.IGNORECASE)
 
 
 @PERTURBATIONS.add("antonym")
@@ -62,6 +76,8 @@ class Antonym(PromptPerturbation):
         old = case.prompt.get(self.kind)
         if old is None:
             return NotApplicable(f"the prompt states no {self.kind}")
+        if self.kind == "sex" and (organ := _OF_ONE_SEX.search(case.prompt.text)):
+            return NotApplicable(f"only one sex has a {organ[0].lower()}")
         candidates = self._candidates(case, old.value)
         if not candidates:
             return NotApplicable(why_unknown(self.kind, old.value))
@@ -94,6 +110,8 @@ class Antonym(PromptPerturbation):
     def _candidates(self, case: Case, value: str) -> list[Opposite]:
         """Return the opposites: the lexicon's, else WordNet's."""
         target = case.prompt.get("target")
+        if self.kind == "number" and value.lower() == "no" and target is not None and is_mass(target.value):
+            return [Opposite("some", "there is none <-> there is some")]
         listed = opposites(self.kind, value, target=target.value if target else case.target)
         return listed or from_wordnet(self.kind, value)
 
@@ -104,14 +122,55 @@ class Antonym(PromptPerturbation):
     def _record(self, prompt: Prompt, candidate: Opposite, truth: Truth, *, note: str = "") -> Params:
         repairs: Sequence[Edit] = ()
         if self.kind == "number":
-            repairs = noun_repairs(prompt, candidate.value)
+            repairs = [*noun_repairs(prompt, candidate.value), *_without_article(prompt, candidate.value)]
+            if repairs:
+                repairs = [*repairs, *_agreeing_verb(prompt, candidate.value)]
         old, target = prompt.get(self.kind), prompt.get("target")
+        if old is not None and old.value.lower() == "not" and _VERB.search(prompt.text[: old.start]):
+            # "does not enhance" is denied by "does enhance".
+            edit = Edit(old.start - 1, old.stop, prompt.text[old.start - 1 : old.stop], "")
+            return record(prompt.text, [edit], kind="negation", old=old.value, new="", source="rule", truth=truth)
+        if self.kind == "age" and old is not None:
+            repairs = _grown(prompt, old.value, candidate.value)
+        behind = [a for a in prompt.attributes if a.kind == "target" and old is not None and a.start >= old.stop]
+        target = behind[0] if behind else target
         if self.kind == "side" and old and target and old.role == "target":
             was_both = old.value.lower() in ("both", "bilateral", "left and right", "right and left", "both sides")
             if was_both and candidate.value.lower() in ("left", "right", "the left side", "the right side"):
                 repairs = number_of_noun(target, to_one=True)
         extra: dict[str, Any] = {"truth": truth, **({"note": note} if note else {})}
         return swap(prompt, self.kind, candidate.value, source=candidate.source, repairs=repairs, **extra)
+
+
+def _grown(prompt: Prompt, old: str, new: str) -> list[Edit]:
+    """Return the edit that makes a boy a man where the new age is an adult's: no "90-year-old boy"."""
+    sex = prompt.get("sex")
+    ages = [int(m[0]) if (m := re.search(r"\d+", value)) else None for value in (old, new)]
+    if sex is None or sex.value.lower() not in _GROWN or None in ages or "year" not in old:
+        return []
+    is_child = sex.value.lower() in ("boy", "girl")
+    if ages[1] is None or is_child == (ages[1] < 18):
+        return []
+    fixed = match_case(_GROWN[sex.value.lower()], sex.value)
+    return [Edit(sex.start, sex.stop, sex.value, fixed)]
+
+
+def _agreeing_verb(prompt: Prompt, new: str) -> list[Edit]:
+    """Return the edit that keeps a verb right behind the counted noun in agreement: "one clip is"."""
+    target = prompt.get("target")
+    verb = _BE.match(prompt.text, target.stop) if target is not None else None
+    if verb is None or target is None or not is_plural(target.value) or new.lower() not in ("one", "1", "a single"):
+        return []
+    return [Edit(*verb.span(1), verb[1], match_case(_SINGULAR[verb[1].lower()], verb[1]))]
+
+
+def _without_article(prompt: Prompt, new: str) -> list[Edit]:
+    """Return the edit that takes the article off "a single web" where several are asked for."""
+    old = prompt.get("number")
+    article = _ARTICLE.search(prompt.text[: old.start]) if old is not None else None
+    if article is None or new.lower() in ("single", "solitary", "one", "lone") or article[1].lower() == "the":
+        return []
+    return [Edit(article.start(), article.end(), article[0], "")]
 
 
 def _choose(judged: Sequence[tuple[Opposite, Truth]]) -> tuple[Opposite, Truth] | None:

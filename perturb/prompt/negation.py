@@ -93,11 +93,22 @@ def _runs_on(prompt: Prompt, target: Attribute) -> bool:
     return any(a.kind in ("shape", "size", "colour") and a.start == target.stop + 1 for a in prompt.attributes)
 
 
+_DOUBT = re.compile(r"\b(?:suspicious|concerning|worrisome|suggestive) (?:for|of)$", re.IGNORECASE)
+
+
 def _denial(prompt: Prompt, form: str) -> list[Edit]:
     """Return the edit that denies the target, and that of a capital which is no longer the first letter."""
     text = prompt.text
     target = prompt.get("target")
     start = _phrase_start(prompt)
+    doubt = next((a for a in prompt.attributes if a.kind == "certainty" and _DOUBT.search(a.value)), None)
+    if (
+        doubt is not None
+        and not re.search(r"[,.;:]", text[doubt.stop : start])
+        and doubt.stop <= start <= doubt.stop + 6
+    ):
+        # "highly suspicious for a perforated ulcer"
+        return [Edit(doubt.start, doubt.stop, doubt.value, match_case("negative for", doubt.value))]
     head = text[:start].lower().removesuffix("a ").removesuffix("an ").removesuffix("the ")
     if head or (target is not None and _PICTURE.search(text[target.stop :])):
         form = "no"

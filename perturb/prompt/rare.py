@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy as np
 from robustness.perturb.base import BasePerturbation
 from robustness.perturb.language import wordnet
 from robustness.perturb.language.edit import swap
+from robustness.perturb.language.grammar.vocabulary import category_of, kind_of
+from robustness.perturb.language.inflection import is_plural
 from robustness.perturb.language.lexicon import RARE_SOURCE, find_class, rare_words, words_by_kind
 from robustness.perturb.language.parse import kinds_of
 from robustness.perturb.prompt.base import PromptPerturbation
@@ -53,9 +56,15 @@ class Rare(PromptPerturbation):
         old = case.prompt.get(self.kind)
         if old is None:
             return NotApplicable(f"the prompt states no {self.kind}")
+        if self.kind in ("negation", "relation"):
+            return NotApplicable(f"no rare word is of the same part of speech as {old.value!r}")
         pos = part_of_speech(self.kind, old.value)
+        if self.kind == "side" and _STANDS_ALONE.search(case.prompt.text[: old.start]):
+            # "on the left", but "the left kidney"
+            after = case.prompt.text[old.stop :].lstrip(" ")
+            pos = "noun" if not after[:1].isalnum() else pos
         word = self.word(old.value, pos)
-        if self.kind == "target" and _is_plural(old.value):
+        if self.kind == "target" and (_is_plural(old.value) or is_plural(old.value)):
             word = _pluralized(word)
         note: dict[str, Any] = {"note": f"{self._missing}: shipped list of rare words"} if self._missing else {}
         source = RARE_SOURCE if self._missing else wordnet.RARE_SOURCE
@@ -76,8 +85,12 @@ class Rare(PromptPerturbation):
             self._missing = wordnet.missing_for_rarity()
         if pos not in self._words:
             listed = rare_words(pos) if self._missing else wordnet.rare_words(pos)
-            self._words[pos] = tuple(w for w in listed if w not in self._used)
+            # "Violaceous" is rare English and a colour of dermatology.
+            self._words[pos] = tuple(w for w in listed if w not in self._used and not kind_of(w) and not category_of(w))
         return self._words[pos]
+
+
+_STANDS_ALONE = re.compile(r"\b(?:on|at|to|in) the $", re.IGNORECASE)
 
 
 def part_of_speech(kind: str, value: str) -> str:
@@ -85,6 +98,12 @@ def part_of_speech(kind: str, value: str) -> str:
     row = words_by_kind().get(kind, {}).get(value.lower())
     if row is not None:
         return row.form
+    if (
+        kind in ("place", "modality")
+        and kind_of(value.lower()) != kind
+        and not value.lower().endswith(("al", "ed", "ar"))
+    ):
+        return "noun"
     return "noun" if kind in ("target", "description", "location", "phase", "sex", "pathology") else "adjective"
 
 

@@ -42,6 +42,7 @@ _CARRIERS: dict[str, tuple[tuple[str, str, str], ...]] = {
             rf"(?: (?:part|corner|side|region|area|quadrant|half|third|edge|border|margin))?{_IMAGE}",
             "",
         ),
+        (r",?(?: far| very| extreme| slightly| just) ", r"(?=\s*(?:[.,;]|$))", ""),
         (r" nearest to the ", r" corner\b", ""),
         (r" at the ", r"(?=\s|[.,;]|$)", ""),
     ),

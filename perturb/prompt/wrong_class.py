@@ -12,7 +12,7 @@ from robustness.perturb.language.edit import swap
 from robustness.perturb.language.inflection import is_plural
 from robustness.perturb.language.lexicon import Class, classes, find_class, singular
 from robustness.perturb.language.ontology.relatives import is_akin, is_other, may_be_seen, others
-from robustness.perturb.language.ontology.terms import find_term
+from robustness.perturb.language.ontology.terms import Term, find_term
 from robustness.perturb.modality import canonical_modality
 from robustness.perturb.prompt.base import PromptPerturbation
 from robustness.registry import PERTURBATIONS
@@ -123,9 +123,17 @@ class WrongClass(PromptPerturbation):
             return NotApplicable("the ontology has no class that is surely another thing than what is asked for")
         # "Left kidney" becomes a paired organ, where the ontology has one: no "left pancreas".
         pool = [t for t in pool if fits_side(case, t.name, paired=t.lateral)] or pool
+        if is_plural(old.value):
+            # No "aortas" and no "three thyroid glands".
+            pool = [t for t in pool if _comes_in_numbers(t)] or pool
+        # No "maxillary sinus in the right maxillary sinus".
+        text = case.prompt.text.lower()
+        pool = [t for t in pool if t.name.lower() not in text] or pool
         chosen = pool[int(rng.integers(len(pool)))]
         note = f"no class of this dataset is absent: {chosen.name!r} is one of the ontology ({chosen.region})"
-        new = chosen.plural if is_plural(old.value) else chosen.name
+        counted = case.prompt.get("number") is not None
+        several = is_plural(old.value) and (counted or _comes_in_numbers(chosen))
+        new = chosen.plural if several else chosen.name
         return self._set(case, old, new, source=chosen.source, note=note, origin="ontology")
 
     def _set(self, case: Case, old: Attribute, new: str, **extra: Any) -> Params:
@@ -147,6 +155,20 @@ class WrongClass(PromptPerturbation):
         new = (row.plural if is_plural(old.value) else row.name) if row is not None else value
         extra: dict[str, Any] = {"note": note, **more} if note else more
         return self._set(case, old, new, source=source, **extra)
+
+
+def _comes_in_numbers(term: Term) -> bool:
+    """Tell whether a body may hold several of a thing: paired parts, findings, vessels, ribs."""
+    if term.name == term.plural:
+        return False
+    paired = term.lateral and term.region != "eye"
+    return paired or term.category != "anatomy" or term.name.lower().split(" ")[-1] in _MANY
+
+
+_MANY = frozenset(
+    "vessel fibre fiber cell rib vertebra muscle nerve artery vein tooth node follicle nucleus duct tubule villus "
+    "crypt fold loop disc phalanx glomerulus globule layer".split()
+)
 
 
 def fits_side(case: Case, name: str, *, paired: bool = True) -> bool:

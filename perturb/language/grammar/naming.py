@@ -50,7 +50,7 @@ class Naming(Headings):
     def _counted(self, phrase: Phrase, hi: int) -> int:
         """Read "a couple of ..." and "the larger of the two ...": what counts or compares, then the noun."""
         last = phrase.mods[-1] if phrase.mods else None
-        compared = any(m.kind == "size" for m in phrase.mods)
+        compared = any(m.kind in ("size", "side", "location", "colour", "signal", "direction") for m in phrase.mods)
         if compared and last is not None and last.kind == "number":
             # "the bigger one of the two"
             self._modify([m for m in phrase.mods if m.kind != "number"], "target")

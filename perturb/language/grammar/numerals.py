@@ -88,11 +88,20 @@ def counts(tokens: Sequence[Token], is_free: Sequence[bool]) -> dict[int, int]:
     stops: dict[int, int] = {}
     i = 0
     while i < len(tokens):
-        stop = _count(tokens, is_free, i)
+        stop = _count(tokens, is_free, i) if _may_open(tokens[i].lower) else i
         if stop > i + 1 or (stop == i + 1 and _RANGE.fullmatch(tokens[i].lower)):
             stops[i] = stop
         i = max(stop, i + 1)
     return stops
+
+
+_OPENS = frozenset("a an between half lots plenty loads".split())
+
+
+@lru_cache(maxsize=16384)
+def _may_open(lower: str) -> bool:
+    """Tell whether a number may begin with a word; most words begin none."""
+    return lower in _OPENS or lower in _bounds() or _may_count(lower)
 
 
 _LOOSE = frozenset("lots plenty loads number multitude plethora abundance host majority".split())
@@ -164,3 +173,46 @@ def _is_number(tokens: Sequence[Token], is_free: Sequence[bool], i: int) -> bool
         return False
     lower = tokens[i].lower
     return (lower.isdigit() and len(lower) < 4) or (lower.isalpha() and _may_count(lower))
+
+
+def another_count(value: str) -> tuple[str, str] | None:
+    """Return (another number, why) of "exactly three", "at least four", "seven or eight"; None where there is none."""
+    for lead, other in _OTHER_BOUNDS:
+        if value.lower().startswith(lead + " "):
+            # "more than six" is denied by "fewer than six", not by another number.
+            return other + value[len(lead) :], "the other side of the bound"
+    if value.lower() in ("a couple of", "a pair of", "a handful of", "couple", "pair"):
+        return "dozens of" if " of" in value else "dozens", "another number; a few <-> many"
+    if value.lower().endswith("s of") or value.lower() in ("dozens", "hundreds", "scores"):
+        return "a couple of" if " of" in value else "couple", "another number; many <-> a few"
+    ends = re.findall(r"[A-Za-z]+|\d+", value.lower().removeprefix("between "))
+    if len(ends) == 3 and ends[1] in ("or", "to", "and") and unspell(ends[0]) and unspell(ends[2]):
+        # "seven or eight": both go.
+        return ("1" if ends[0].isdigit() else "one"), "another number; one <-> several"
+    words = value.split(" ")
+    for i, word in enumerate(words):
+        number = unspell(word)
+        if number is not None:
+            new = 5 if number == 1 else 1
+            text = str(new) if word.isdigit() else spell(new)
+            return " ".join([*words[:i], text, *words[i + 1 :]]), "another number; one <-> several"
+    return None
+
+
+_OTHER_BOUNDS = (
+    ("no fewer than", "fewer than"),
+    ("no less than", "fewer than"),
+    ("not fewer than", "fewer than"),
+    ("no more than", "more than"),
+    ("not more than", "more than"),
+    ("more than", "fewer than"),
+    ("greater than", "fewer than"),
+    ("in excess of", "fewer than"),
+    ("over", "fewer than"),
+    ("fewer than", "more than"),
+    ("less than", "more than"),
+    ("under", "more than"),
+    ("at least", "fewer than"),
+    ("at most", "more than"),
+    ("up to", "more than"),
+)

@@ -29,8 +29,8 @@ def scans(tokens: Sequence[Token], free: Sequence[bool]) -> Iterator[tuple[Mark,
     leads = {i for k in heads for i in range(k - 3, k)}
     i = 0
     while i < len(tokens):
-        may_begin = i in leads or _may_begin(tokens[i].lower) or _is_scan_acronym(tokens, i)
-        mark = _one(tokens, free, i) if free[i] and may_begin else None
+        may_begin = free[i] and (i in leads or _may_begin(tokens[i].lower) or _is_scan_acronym(tokens, i))
+        mark = _one(tokens, free, i) if may_begin else None
         if mark is None:
             i += 1
             continue
@@ -158,8 +158,8 @@ def _stands_alone(tokens: Sequence[Token], i: int) -> bool:
 
 def _is_scan_acronym(tokens: Sequence[Token], i: int) -> bool:
     """Tell whether "FAST scan", "HIDA scan" begins at `i`: capitals among small letters, and "scan" behind them."""
-    token = tokens[i]
-    if not (token.text.isalpha() and token.text.isupper() and 3 <= len(token.text) <= 5):
+    text = tokens[i].text
+    if not (text.isupper() and 3 <= len(text) <= 5 and text.isalpha()):
         return False
     return i + 1 < len(tokens) and tokens[i + 1].text in ("scan", "scans")
 

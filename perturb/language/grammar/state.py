@@ -11,6 +11,7 @@ from robustness.perturb.language.grammar.tagger import Tagged, tag
 from robustness.perturb.language.grammar.tokens import tokenize
 from robustness.perturb.language.grammar.vocabulary import category_of, kind_of, words
 
+_STOPS = frozenset(".?!,")
 _ADJECTIVES = ("al", "ar", "ed", "ic", "ing", "ish", "ive", "ous", "upt", "ent", "ant", "y", "less", "ful")
 
 
@@ -191,7 +192,7 @@ def _counts_along(tagged: Tagged) -> tuple[list[int], list[int], int]:
     """Return, by token, the ends of clauses and the last request before it; and the last token that may name."""
     ends, requests, last = [0], [-1], -1
     for i, (token, tag_name) in enumerate(zip(tagged.tokens, tagged.tags, strict=True)):
-        ends.append(ends[-1] + (token.lower in (".", "?", "!", ",") or tag_name == "relative"))
+        ends.append(ends[-1] + (token.lower in _STOPS or tag_name == "relative"))
         requests.append(i if tag_name == "request" else requests[-1])
         if tag_name == "word" and not kind_of(token.lower):
             last = i

@@ -11,8 +11,8 @@ from typing import NamedTuple
 from robustness.perturb.language.grammar.measures import Mark, measures
 from robustness.perturb.language.grammar.numerals import counts
 from robustness.perturb.language.grammar.scan import scans
-from robustness.perturb.language.grammar.tokens import Token, match_phrase, tokenize
-from robustness.perturb.language.grammar.verbs import finite_forms, is_finite_here, relating_at, verb_at
+from robustness.perturb.language.grammar.tokens import Token, stands_at, tokenize
+from robustness.perturb.language.grammar.verbs import finite_forms, is_finite_here, may_relate, relating_at, verb_at
 from robustness.perturb.language.grammar.vocabulary import is_adverb, kind_of, names_by_first, words
 from robustness.perturb.language.ontology.modifiers import modifiers
 from robustness.perturb.language.ontology.terms import Term
@@ -82,7 +82,7 @@ def tag(text: str) -> Tagged:
     _small_words(tokens, tags, spans)
     inner = frozenset(k for first, (stop, _) in names.items() for k in range(first + 1, stop))
     for i in range(1, len(tokens)):
-        if tags[i] != "word" or i in names or i in inner:
+        if tags[i] != "word" or i in names or i in inner or not may_relate(tokens[i].lower):
             continue
         stop = verb_at(tokens, tags, i)
         if stop == i:
@@ -156,13 +156,15 @@ def _phrases(
         if i in names:
             i = names[i][0]
             continue
-        stop = _no_evidence(tokens, tags, i)
+        stop = _no_evidence(tokens, tags, i) if tokens[i].lower in ("no", "without") else i
         if stop > i:
             tags[i:stop] = ["negation"] * (stop - i)
             spans[i], i = stop, stop
             continue
         for parts, kind in () if tags[i] else table.get(tokens[i].lower, ()):
-            end = match_phrase(tokens, i, {parts[0]: (parts,)})
+            if not stands_at(tokens, i, parts):
+                continue
+            end = i + len(parts)
             if end > i and "left" in parts + ("left",) * ("right" in parts) and _in_the_picture(tokens, i, end):
                 continue
             if end > i and end < len(tags) and tags[end] == "measure" and parts[0] in _BOUNDS:
@@ -188,7 +190,7 @@ _EVIDENCE = frozenset("evidence sign signs suggestion indication trace hint susp
 
 def _no_evidence(tokens: Sequence[Token], tags: Sequence[str], i: int) -> int:
     """Return the index after "no convincing evidence of", "without clear signs of" at token `i`, or `i`."""
-    if tokens[i].lower not in ("no", "without") or tags[i]:
+    if tags[i]:
         return i
     for k in range(i + 1, min(i + 4, len(tokens) - 1)):
         if tags[k] or not tokens[k].lower[0].isalpha():

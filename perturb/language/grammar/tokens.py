@@ -38,6 +38,10 @@ class Token(NamedTuple):
         return self.lower[0].isalnum()
 
 
+# The constructor of a named tuple costs as much as finding the word.
+_new = tuple.__new__
+
+
 def tokenize(text: str) -> list[Token]:
     """Return the tokens of `text` in order.
 
@@ -52,7 +56,7 @@ def tokenize(text: str) -> list[Token]:
         if (word[-1] == "." and len(word) > 1) or lower in ("w/o", "w/"):
             lower = _SHORT[lower.removesuffix(".")]
         # A letter that grows when made small would shift nothing: spans are the text's own.
-        tokens.append(Token(lower, match.start(), match.end(), word))
+        tokens.append(_new(Token, (lower, *match.span(), word)))
     return tokens
 
 
@@ -71,7 +75,18 @@ def after_quotes(tokens: Sequence[Token], i: int) -> int:
 def match_phrase(tokens: Sequence[Token], i: int, table: dict[str, tuple[tuple[str, ...], ...]]) -> int:
     """Return the index after the longest phrase of `table` that begins at token `i`, or `i`."""
     for phrase in table.get(tokens[i].lower, ()):
-        stop = i + len(phrase)
-        if stop <= len(tokens) and all(tokens[i + k].lower == word for k, word in enumerate(phrase)):
-            return stop
+        if stands_at(tokens, i, phrase):
+            return i + len(phrase)
     return i
+
+
+def stands_at(tokens: Sequence[Token], i: int, phrase: tuple[str, ...]) -> bool:
+    """Tell whether the words `phrase`, of which the first is known to stand at token `i`, all stand there."""
+    if i + len(phrase) > len(tokens):
+        return False
+    k = i
+    for word in phrase:
+        if tokens[k].lower != word:
+            return False
+        k += 1
+    return True

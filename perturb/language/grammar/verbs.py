@@ -96,6 +96,16 @@ def is_finite_here(tokens: Sequence[Token], i: int, end: int) -> bool:
     return end > i + 1 or _opens(tokens, end, strictly=tokens[i].lower in _NOUNS)
 
 
+@lru_cache(maxsize=16384)
+def may_relate(lower: str) -> bool:
+    """Tell whether a word may begin what `verb_at` or `relating_at` read; most nouns may not."""
+    if lower.endswith(("s", "ed", "ing", *(ending for endings in _RELATING.values() for ending in endings))):
+        return True
+    if lower in _IRREGULAR or kind_of(lower) == "direction" or lower in finite_verbs() or lower in _bases():
+        return True
+    return lower in words("classes.motion") or lower + "s" in words("classes.motion")
+
+
 def verb_at(tokens: Sequence[Token], tags: Sequence[str], i: int) -> int:
     """Return the index after a verb that begins at token `i` with its adverbs and prepositions, or `i`.
 
