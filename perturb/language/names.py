@@ -47,6 +47,12 @@ def names() -> Index:
     return _index_of(class_index())
 
 
+def names_a_class(text: str) -> bool:
+    """Tell whether a word of `text` begins one of those names."""
+    index = names()
+    return any(word in index for word in TOKEN.findall(text.lower()))
+
+
 @lru_cache(maxsize=4096)
 def own_names(*names: str) -> Index:
     """Return the index of the names that a case itself gives, with their plurals."""

@@ -14,6 +14,7 @@ from robustness.errors import InputError
 from robustness.limits import limits
 from robustness.perturb.language import align
 from robustness.perturb.language.grammar.sentence import names_of, read_grammar
+from robustness.perturb.language.names import names_a_class
 from robustness.perturb.language.parts import read_in_parts
 from robustness.perturb.language.reader import Reader
 from robustness.perturb.language.template_shape import is_template
@@ -69,6 +70,9 @@ def parse_prompt(
 
 @lru_cache(maxsize=65536)
 def _parse(text: str, chain: align.Chain, name: str, lateral: bool, modality: str) -> Prompt:
+    if not name and chain is align.EMPTY and not names_a_class(text):
+        # The templates name a class of the lexicon, whatever else they hold.
+        return Prompt(text, read_grammar(text, modality=canonical_modality(modality), names=()))
     reading = (chain, name, lateral, modality)
     attributes = read_in_parts(text, *reading) or tuple(Reader(text, *reading).read())
     if is_template(text, attributes, is_stated=bool(name or chain.target)):

@@ -81,7 +81,8 @@ class Attachment(Relations):
         """Read a preposition at `i` with the name behind it: a place, what goes on naming the target, or nothing."""
         tagged = self.tagged
         word = tagged.tokens[i].lower
-        if phrase.name is None:
+        if phrase.name is None or (not phrase.category and tagged.tags[phrase.stop : phrase.stop + 1] == ["scan"]):
+            # "on high-field MRI": a word before the scan's name.
             return phrase.stop
         own = phrase.part and tagged.tokens[i + 1].lower in ("its", "their")
         last = tagged.tokens[phrase.stop - 1].lower

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from robustness.perturb.language.grammar.numerals import SINGLE_COUNTS, unspell
+from robustness.perturb.language.grammar.numerals import is_count
 from robustness.perturb.language.grammar.tagger import Tagged
 from robustness.perturb.language.grammar.tokens import Token, after_quotes
 from robustness.perturb.language.grammar.vocabulary import (
@@ -48,13 +48,9 @@ def after_number(tagged: Tagged, i: int) -> int:
     """Return the index after a number of objects that begins at token `i`, or `i`."""
     if i in tagged.counts:
         return tagged.counts[i]
-    lower = tagged.tokens[i].lower
     if tagged.tags[i] not in ("word", "determiner"):
         return i
-    is_figure = lower.isdigit() and len(lower) < 4
-    if is_figure or lower in SINGLE_COUNTS or (lower.isalpha() and unspell(lower) is not None):
-        return i + 1
-    return i
+    return i + is_count(tagged.tokens[i].lower)
 
 
 def _sided(token: Token) -> Mod:

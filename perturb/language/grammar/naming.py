@@ -13,13 +13,13 @@ _AMOUNTS = frozenset(
     "sliver slivers speck specks cluster clusters group groups patch patches evidence amount amounts volume quantity "
     "string strings chain chains row crop crops array".split()
 )
-
-
 _FRACTIONS = frozenset("one-third two-thirds one-half one-quarter three-quarters one-fifth two-fifths".split())
 _KEYS = frozenset(
     "side laterality location site size colour color shape margin margins texture number count zone region segment "
     "lobe quadrant level position".split()
 )
+# What follows a place in the picture that stands first: "top left: a polyp", "top left of the picture, ...".
+_BEHIND_A_PLACE = frozenset(": , - \u2013 of in on".split())
 _DEGREES = frozenset("high low increased decreased reduced raised abnormal intermediate loss".split())
 
 
@@ -30,7 +30,9 @@ class Naming(Headings):
         if self._compares_sides(i, hi):
             return i + 4
         phrase = read_phrase(self.tagged, i, hi)
-        placed = read_location(self.tagged, phrase, phrase.stop, self.modality)
+        placed = None
+        if self.targets or (phrase.stop < hi and self.tagged.tokens[phrase.stop].lower in _BEHIND_A_PLACE):
+            placed = read_location(self.tagged, phrase, phrase.stop, self.modality)
         if placed is not None and (self._stands_as_place(placed) if self.targets else self._leads_to_name(placed)):
             return self._located(placed)
         if (
@@ -102,7 +104,8 @@ class Naming(Headings):
             return
         if following in (":", "=") and self.targets and head in _KEYS:
             return
-        if head == "eye" and following == ":":
+        sided = any(m.kind == "side" for m in phrase.mods)
+        if head == "eye" and (following == ":" or (following == "," and sided and self._named_later(phrase.stop))):
             self._eye(phrase)
             return
         if self._excluded(phrase):
@@ -119,7 +122,7 @@ class Naming(Headings):
     def _assign_noun(self, phrase: Phrase, hi: int, head: str, following: str) -> None:
         """Decide the same of a noun that names a thing; `head` is its last word, `following` the word behind it."""
         tagged = self.tagged
-        apart = phrase.start > 0 and tagged.tokens[phrase.start - 1].lower == ";"
+        apart = phrase.start > 0 and tagged.tokens[phrase.start - 1].lower in (";", "/")
         if self.targets and (apart or not self.joined) and self._noun_kind(phrase):
             self._by_noun(phrase)
             return

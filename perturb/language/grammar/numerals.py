@@ -95,6 +95,13 @@ def counts(tokens: Sequence[Token], is_free: Sequence[bool]) -> dict[int, int]:
     return stops
 
 
+@lru_cache(maxsize=16384)
+def is_count(lower: str) -> bool:
+    """Tell whether one word is a number of objects: "3", "pair", "seven"."""
+    is_figure = lower.isdigit() and len(lower) < 4
+    return is_figure or lower in SINGLE_COUNTS or (lower.isalpha() and unspell(lower) is not None)
+
+
 _OPENS = frozenset("a an between half lots plenty loads".split())
 
 

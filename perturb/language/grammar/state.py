@@ -201,6 +201,8 @@ def _counts_along(tagged: Tagged) -> tuple[list[int], list[int], int]:
 
 def _spans_of(tagged: Tagged, names: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
     """Return the tokens [first, last) where one of `names` stands."""
+    if not names:
+        return ()
     lower = [t.lower for t in tagged.tokens]
     spans = []
     for parts in (tuple(t.lower for t in tokenize(name)) for name in names):

@@ -59,14 +59,15 @@ def tag(text: str) -> Tagged:
     tokens = tokenize(text)
     tags = [""] * len(tokens)
     marks: dict[int, tuple[Mark, int]] = {}
-    if _DIGIT.search(text):
+    figured = _DIGIT.search(text) is not None
+    if figured:
         _figures(text, tokens, tags, marks)
     names = _names(tokens, tags)
     free = [not t for t in tags]
     for first, (stop, _) in names.items():
         for k in range(first, stop):
             free[k] = False
-    for i in _list_figures(tokens):
+    for i in _list_figures(tokens) if figured else ():
         tags[i], free[i] = "sign", False
     for mark, first, last in scans(tokens, free):
         marks[first] = (mark, last)

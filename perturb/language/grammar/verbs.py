@@ -138,7 +138,9 @@ def verb_at(tokens: Sequence[Token], tags: Sequence[str], i: int) -> int:
                 # "screws pass through", "runs under"
                 stop += 1
             return stop
-        return stop if _opens(tokens, stop, strictly=ambiguous) else i
+        goes_on = is_known and not ambiguous and tokens[stop].lower == "but" and bool(category_of(before))
+        # "the cyst abuts but does not invade"
+        return stop if goes_on or _opens(tokens, stop, strictly=ambiguous) else i
     return stop if _is_unknown_verb(tokens, i, stop) else i
 
 

@@ -97,7 +97,9 @@ _DIRECTION = re.compile(
     rf"(?:antero|postero|supero|infero|dorso|ventro|cranio|caudo|medio|latero)-?(?:{_AXIS}|septal|basal|apical)(?:ly)?"
     rf"|(?:{_AXIS})(?:ly|most|wards?)|(?:{_AXIS})-(?:{_AXIS})"
 )
-_EDGE = re.compile(r"(?:defined|outlined|circumscribed|demarcated|delineated|marginated|bounded|delimited)$")
+_EDGE = re.compile(
+    r"(?:defined|outlined|circumscribed|demarcated|delineated|marginated|bounded|delimited|bordered|edged|contoured|rimmed)$"
+)
 _FINDING = re.compile(
     r"(?:oma|omas|omata|itis|osis|oses|iasis|megaly|cele|celes|ectasis|ectasia|pathy|opathies|penia|rrhage|rrhages|"
     r"lith|liths|emia|aemia|plasia|malacia|algia|thorax|noma|sclerosis|trauma|edema|oedema|infarct|infarcts|ption)$"
