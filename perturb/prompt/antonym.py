@@ -11,7 +11,7 @@ import numpy as np
 
 from robustness.perturb.base import BasePerturbation
 from robustness.perturb.language.edit import Edit, match_case, noun_repairs, number_of_noun, record, swap
-from robustness.perturb.language.inflection import is_mass, is_plural
+from robustness.perturb.language.inflection import is_mass
 from robustness.perturb.language.landmarks import Truth
 from robustness.perturb.language.ontology.modifiers import pairs
 from robustness.perturb.language.opposites import Opposite, from_wordnet, half_reflections, opposites, why_unknown
@@ -35,7 +35,8 @@ _OF_ONE_SEX = re.compile(
     re.IGNORECASE,
 )
 _GROWN = pairs("boy>man; girl>woman; man>boy; woman>girl")
-_BE = re.compile(r"\s(are|were|have|lie|appear)\b", re.IGNORECASE)
+_BE = re.compile(r"\s(are|were|have|lie|appear|is|was|has|lies|appears)\b", re.IGNORECASE)
+_THERE = re.compile(r"\bthere (is|are|was|were) (?:an? )?$", re.IGNORECASE)
 _SINGULAR = pairs("are>is; were>was; have>has; lie>lies; appear>appears")
 _ARTICLE = re.compile(r"\b(an?) $", re.IGNORECASE)
 _VERB = re.compile(r"\b(?:do|does|did|can|could|may|will|would|should) $|, $", re.IGNORECASE)
@@ -122,9 +123,13 @@ class Antonym(PromptPerturbation):
     def _record(self, prompt: Prompt, candidate: Opposite, truth: Truth, *, note: str = "") -> Params:
         repairs: Sequence[Edit] = ()
         if self.kind == "number":
-            repairs = [*noun_repairs(prompt, candidate.value), *_without_article(prompt, candidate.value)]
+            articles = _without_article(prompt, candidate.value)
+            repairs = [*noun_repairs(prompt, candidate.value), *articles]
             if repairs:
                 repairs = [*repairs, *_agreeing_verb(prompt, candidate.value)]
+            if articles and articles[0].old[:1].isupper():
+                # "A solitary ulcer" gives "Multiple ulcers".
+                candidate = candidate._replace(value=candidate.value[0].upper() + candidate.value[1:])
         old, target = prompt.get(self.kind), prompt.get("target")
         if old is not None and old.value.lower() == "not" and _VERB.search(prompt.text[: old.start]):
             # "does not enhance" is denied by "does enhance".
@@ -156,12 +161,17 @@ def _grown(prompt: Prompt, old: str, new: str) -> list[Edit]:
 
 
 def _agreeing_verb(prompt: Prompt, new: str) -> list[Edit]:
-    """Return the edit that keeps a verb right behind the counted noun in agreement: "one clip is"."""
-    target = prompt.get("target")
-    verb = _BE.match(prompt.text, target.stop) if target is not None else None
-    if verb is None or target is None or not is_plural(target.value) or new.lower() not in ("one", "1", "a single"):
+    """Return the edits that keep a verb beside the counted noun in agreement: "one clip is", "there are several"."""
+    target, number = prompt.get("target"), prompt.get("number")
+    if target is None or number is None:
         return []
-    return [Edit(*verb.span(1), verb[1], match_case(_SINGULAR[verb[1].lower()], verb[1]))]
+    table = _SINGULAR if new.lower() in ("one", "1", "a single") else {one: many for many, one in _SINGULAR.items()}
+    found = [_BE.match(prompt.text, target.stop), _THERE.search(prompt.text[: number.start])]
+    return [
+        Edit(*verb.span(1), verb[1], match_case(table[verb[1].lower()], verb[1]))
+        for verb in found
+        if verb is not None and verb[1].lower() in table
+    ]
 
 
 def _without_article(prompt: Prompt, new: str) -> list[Edit]:

@@ -264,7 +264,7 @@ def phrase_start(prompt: Prompt, target: Attribute) -> int:
         if (
             a.kind in _BEFORE_A_NAME
             and a.stop <= start
-            and not (a.kind == "measure" and "," in prompt.text[a.stop : start])
+            and not ("," in prompt.text[a.stop : start] and (a.kind == "measure" or a.value.lower().endswith("eye")))
             and a.role != "landmark"
             and _BETWEEN.fullmatch(prompt.text, a.stop, start)
         ):

@@ -67,7 +67,10 @@ def texts(prompt: Prompt, case: Case | None = None) -> tuple[str, ...]:
     listed = {text, *prompt.paraphrases}
     shaped = is_template(text, prompt.attributes, is_stated=bool(case and case.target)) and not is_framed(text)
     # "Right eye: membrane" is a heading with a finding, and no noun phrase.
-    shaped = shaped and not any(a.kind == "side" and text[a.stop : a.stop + 1] == ":" for a in prompt.attributes)
+    shaped = shaped and not any(
+        a.kind == "side" and (text[a.stop : a.stop + 1] == ":" or a.value.lower().endswith("eye"))
+        for a in prompt.attributes
+    )
     plain = not prompt.attributes and not asks(text) and not denies(prompt)
     if (shaped or plain) and not text.isupper():
         candidates = [*_phrases(text), *_frames(prompt)]

@@ -221,3 +221,44 @@ def test_a_colour_inside_a_name_is_not_swapped() -> None:
 def test_no_half_sentence_is_left(text: str) -> None:
     rows = changes(text)
     assert not {"drop:certainty", "drop:pathology", "drop:direction", "drop:location"} & set(rows)
+
+
+# One case for each kind of fault that reading 750 swaps of new prompts found.
+@pytest.mark.parametrize(
+    ("text", "name", "changed"),
+    [
+        ("ASPECTS 6, M2 occlusion", "antonym:measure", "ASPECTS 1, M2 occlusion"),
+        ("no hydronephrosis in the left kidney", "antonym:number", "some hydronephrosis in the left kidney"),
+        ("seven or eight globules", "antonym:number", "one globule"),
+        ("nodule with an area of 4 mm2", "antonym:measure", "nodule with an area of 12 mm2"),
+        ("Ki-67 index 30 %, tumour nuclei", "antonym:measure", "Ki-67 index 8 %, tumour nuclei"),
+        ("a Kerion on the scalp", "antonym:place", "a Kerion on the forearm"),
+        ("The lesion does not enhance.", "antonym:negation", "The lesion does enhance."),
+        ("gallbladder wall, not thickened", "antonym:negation", "gallbladder wall, thickened"),
+        ("a diverticulum between 3 and 5 o'clock", "antonym:location", "a diverticulum between 9 and 11 o'clock"),
+        ("There is a single web.", "antonym:number", "There are several webs."),
+        ("A solitary ulcer lies near the valve.", "antonym:number", "Multiple ulcers lie near the valve."),
+        ("Two clips are visible.", "antonym:number", "One clip is visible."),
+        ("The edge is pushing into the fat.", "antonym:relation", "The edge is sparing the fat."),
+        ("abscess extending from the psoas into the thigh", "antonym:relation", None),
+        ("spleen + both kidneys + stomach", "antonym:side", "spleen + left kidney + stomach"),
+        ("non-bleeding visible vessel", "antonym:pathology", "bleeding visible vessel"),
+        ("Dx: pneumonia RLL", "antonym:place", "Dx: pneumonia RUL"),
+        ("Bright object, far bottom left", "drop:location", "Bright object"),
+    ],
+)
+def test_a_swap_changes_one_thing_in_grammar_that_holds(text: str, name: str, changed: str | None) -> None:
+    new = changes(text)[name]["text"]
+    assert new == (changed or "abscess separate from the psoas and the thigh")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("scan of the uterus in a 30-year-old woman", "antonym:sex"),
+        ("heart without enlargement", "rare:negation"),
+        ("mass pushing the bladder inferiorly", "rare:relation"),
+    ],
+)
+def test_what_no_patient_and_no_word_can_be_is_not_asked(text: str, name: str) -> None:
+    assert name not in changes(text)
