@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 Values = npt.NDArray[np.float64]
+# Of scores within a few units: their differences and means are exact to some 1e-15.
+_ROUNDING = 1e-12
 
 
 class Interval(NamedTuple):
@@ -40,6 +42,21 @@ def t_interval(values: Values, *, level: float = 0.95) -> Interval:
         return Interval(mean, math.nan, math.nan)
     half = float(stdtrit(n - 1, (1 + level) / 2)) * sample_sd(values) / math.sqrt(n)
     return Interval(mean, mean - half, mean + half)
+
+
+def beneath(value: float, limit: float) -> bool:
+    """Tell whether a value lies below a limit by more than rounding: 1 - 0.9 is not below 0.1. False for NaN."""
+    return value < limit - _ROUNDING * max(1.0, abs(limit))
+
+
+def at_most(value: float, limit: float) -> bool:
+    """Tell whether a value does not lie above a limit by more than rounding. False for NaN."""
+    return value <= limit + _ROUNDING * max(1.0, abs(limit))
+
+
+def beyond(values: Values, limit: float) -> npt.NDArray[np.bool_]:
+    """Tell which values lie above a limit by more than rounding."""
+    return np.asarray(values > limit + _ROUNDING * max(1.0, abs(limit)), dtype=np.bool_)
 
 
 def sample_sd(values: Values) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from robustness.metrics.inference.evalues import closed_means, log_evalue_above, log_evalue_below
-from robustness.metrics.inference.intervals import Interval, Values, sample_sd, t_interval
+from robustness.metrics.inference.intervals import Interval, Values, beneath, beyond, sample_sd, t_interval
 from robustness.metrics.inference.mean_interval import claim_interval
 from robustness.metrics.inference.planning import subjects_to_certify
 from robustness.metrics.inference.shares import clopper_pearson
@@ -151,7 +151,7 @@ def _decide(
     values, margin, missing, robust = condition.values, measure.margin, condition.missing, certificates[0]
     level = 1 - 2 * settings.alpha / m
     interval = _interval(values, level, measure, certificates, settings)
-    lost = int((values > margin).sum())
+    lost = int(beyond(values, margin).sum())
     lost_share = clopper_pearson(lost, values.size, level=1 - settings.alpha)
     decision = RobustnessDecision(
         "INCONCLUSIVE",
@@ -172,9 +172,9 @@ def _decide(
     reason = none if values.size == 0 else settings.too_few(values.size) or conditions.floor
     if reason:
         return decision._replace(verdict="UNTESTABLE", rule=reason)
-    if interval.high < margin:
+    if beneath(interval.high, margin):
         decision = _robust(decision, values, measure, settings, robust)
-    elif interval.low > margin:
+    elif beneath(margin, interval.low):
         above = f"interval {_bounds(interval)} above the margin {margin:g}"
         decision = _starred(decision, "FRAGILE", above, certificates[1], measure, settings)
     if decision.verdict == "INCONCLUSIVE":
@@ -190,7 +190,7 @@ def _interval(
     """Return the t interval where a certificate stands behind what it says, else the one that skewness widens."""
     student, margin = t_interval(values, level=level), measure.margin
     robust, fragile = (certificate.holds(settings.alpha) for certificate in certificates)
-    backed = (student.high < margin and robust) or (student.low > margin and fragile)
+    backed = (beneath(student.high, margin) and robust) or (beneath(margin, student.low) and fragile)
     warns = (measure.low, measure.high) if student.estimate > margin else None
     return claim_interval(values, level=level, certified=backed, warns=warns)
 
@@ -234,7 +234,7 @@ def _with_noise(decision: RobustnessDecision, noise: float, margin: float) -> Ro
     # What the model does to itself on a second run is no effect of the change.
     fragile = decision.verdict.startswith("FRAGILE")
     held_back = noise >= margin and (fragile or decision.needed.towards.startswith("FRAGILE"))
-    if not (held_back or (fragile and decision.interval.low <= margin + noise)):
+    if not (held_back or (fragile and not beneath(margin + noise, decision.interval.low))):
         return decision
     why = "two identical runs differ by as much as the margin: more subjects cannot decide"
     if noise < margin:
@@ -256,7 +256,7 @@ def _with_missing(
     missing, plain = condition.missing, decision.verdict.rstrip(STAR)
     if missing is None or plain == "INCONCLUSIVE":
         return decision
-    robust, lost = plain == "ROBUST", int((condition.values > measure.margin).sum())
+    robust, lost = plain == "ROBUST", int(beyond(condition.values, measure.margin).sum())
     values = with_worst(missing, condition.cases, condition.of_cases, measure.high if robust else measure.low)
     share = f"{100 * missing.total:.0f}% of the cases are missing"
     log_e = (
@@ -272,7 +272,7 @@ def _with_missing(
         )
     known = bool(np.isfinite(values).all())
     interval = claim_interval(values, level=decision.level, certified=certified) if known else Interval(*[math.nan] * 3)
-    if not (interval.high < measure.margin if robust else interval.low > measure.margin):
+    if not (beneath(interval.high, measure.margin) if robust else beneath(measure.margin, interval.low)):
         return decision._replace(
             verdict="INCONCLUSIVE",
             rule=f"{share}; counted as the worst value they overturn {plain} ({decision.rule})",

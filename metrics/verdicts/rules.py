@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from robustness.metrics.inference.evalues import log_evalue_above
-from robustness.metrics.inference.intervals import Interval, t_interval
+from robustness.metrics.inference.intervals import Interval, beneath, beyond, t_interval
 from robustness.metrics.inference.mean_interval import claim_interval
 from robustness.metrics.inference.shares import clopper_pearson
 from robustness.metrics.inference.upper_bound import share_bound
@@ -74,9 +74,9 @@ def _follows(evidence: Evidence, settings: Settings, tests: Tests) -> Decision |
         claim_interval(values, level=level, certified=certified) for values in (selectivity.s_a, selectivity.s_b)
     )
     weaker = min(leaves, reaches, key=lambda interval: interval.low)
-    holds = weaker.low > margin
+    holds = beneath(margin, weaker.low)
     rule = f"1 FOLLOWS: S_A {_dice(leaves)} and S_B {_dice(reaches)} {'both' if holds else 'not both'} above {margin:g}"
-    count = int(((selectivity.s_a > margin) & (selectivity.s_b > margin)).sum())
+    count = int((beyond(selectivity.s_a, margin) & beyond(selectivity.s_b, margin)).sum())
     decision = Decision(
         "INCONCLUSIVE",
         rule,
@@ -168,18 +168,18 @@ def _by_change(evidence: Evidence, settings: Settings, tests: Tests) -> Decision
     decision = Decision(
         "INCONCLUSIVE", "", "mask_change", excess, margin, evidence.n_paired, n, None, level=level, m=tests.m
     )
-    if stepped.low > margin:
+    if beneath(margin, stepped.low):
         rule = f"2 REACTS: excess over paraphrase {_percent(stepped)} above {limit}"
         reacting = decision._replace(rule=rule, interval=stepped, level=own)
-        return _starred(_counted(reacting, evidence.excess > margin, settings), "REACTS", tests.reacts, settings)
+        return _starred(_counted(reacting, beyond(evidence.excess, margin), settings), "REACTS", tests.reacts, settings)
     # What the model does to itself on a second run is no effect of words.
-    if paraphrase.low > margin + evidence.noise:
+    if beneath(margin + evidence.noise, paraphrase.low):
         rule = f"3 UNSTABLE: paraphrases alone {_percent(paraphrase)} above {limit}, excess {_percent(excess)} not"
         unstable = decision._replace(rule=rule, interval=paraphrase, excess=excess)
         return _starred(
-            _counted(unstable, evidence.paraphrase > margin, settings), "UNSTABLE", tests.unstable, settings
+            _counted(unstable, beyond(evidence.paraphrase, margin), settings), "UNSTABLE", tests.unstable, settings
         )
-    if -margin < excess.low and excess.high < margin and change.high < margin:
+    if beneath(-margin, excess.low) and beneath(excess.high, margin) and beneath(change.high, margin):
         decision = _ignored(decision, evidence, settings, tests, change)
         if not decision.held_back:
             return decision
@@ -188,7 +188,7 @@ def _by_change(evidence: Evidence, settings: Settings, tests: Tests) -> Decision
     if decision.held_back:
         rule += f"; {decision.held_back}; {decision.rule}"
     undecided = decision._replace(rule=rule, n_needed=needed.n, towards=needed.towards, unknown=needed.unknown)
-    return _counted(undecided, evidence.excess > margin, settings)
+    return _counted(undecided, beyond(evidence.excess, margin), settings)
 
 
 def _step_level(tests: Tests, n_subjects: int) -> float:
@@ -207,7 +207,7 @@ def _counted(decision: Decision, shows: npt.NDArray[np.bool_], settings: Setting
 
 def _ignored(decision: Decision, evidence: Evidence, settings: Settings, tests: Tests, change: Interval) -> Decision:
     margin, k = settings.margin_change, evidence.change.size
-    reacting = int((evidence.change > margin).sum())
+    reacting = int((beyond(evidence.change, margin)).sum())
     rule = (
         f"excess {_percent(decision.interval)} within {100 * margin:g}%, change below it (up to"
         f" {100 * change.high:.1f}%); {reacting} of {k} {settings.unit}s moved by more than the margin"
@@ -222,7 +222,7 @@ def _ignored(decision: Decision, evidence: Evidence, settings: Settings, tests: 
         could_react=share_bound(reacting, k, alpha=settings.alpha),
         observed=k,
     )
-    ignoring = _counted(ignoring, evidence.change <= margin, settings)
+    ignoring = _counted(ignoring, ~beyond(evidence.change, margin), settings)
     ignoring = _starred(ignoring._replace(rule=rule), "IGNORES", tests.ignores, settings)
     return ignoring if ignoring.held_back else ignoring._replace(rule=f"4 {ignoring.verdict}: {ignoring.rule}")
 
@@ -252,15 +252,15 @@ def _with_missing(decision: Decision, evidence: Evidence, settings: Settings, te
     certified = decision.certified and certificate.holds(settings.alpha, log_e)
     if worst.share <= settings.missing_share:
         return decision if certified or not decision.certified else _uncertified(decision, evidence)
-    holds = all(claim_interval(v, level=level, certified=certified).low > limit for v in above)
+    holds = all(beneath(limit, claim_interval(v, level=level, certified=certified).low) for v in above)
     if verdict == "IGNORES":
         below = (worst.excess_high, worst.change_high)
-        holds &= all(claim_interval(v, level=level, certified=certified).high < margin for v in below)
+        holds &= all(beneath(claim_interval(v, level=level, certified=certified).high, margin) for v in below)
     share = f"{100 * worst.share:.0f}% of the cases are missing"
     if not holds:
         if verdict == "IGNORES":
             # It counted who stays; the sentence of an open claim says who reacts.
-            decision = _counted(decision, evidence.excess > margin, settings)
+            decision = _counted(decision, beyond(evidence.excess, margin), settings)
         return decision._replace(
             verdict="INCONCLUSIVE",
             rule=f"5 INCONCLUSIVE: {share}; counted as the worst value they overturn {verdict} ({decision.rule})",

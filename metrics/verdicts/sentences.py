@@ -163,7 +163,8 @@ def robustness_sentence(
     """Return the sentence of a robustness claim, with its numbers, its sample and its level."""
     who, whom = model or "The model", model or "the model"
     n = sample(decision.n_subjects, decision.n_total, decision.n_missing, unit)
-    basis = f"{n}, {level_of(decision.level, decision.m)}"
+    level = math.nan if math.isnan(decision.interval.low) else decision.level
+    basis = f"{n}, {level_of(level, decision.m)}"
     moved = f"{label(metric)} worsens by {number(decision.interval)}"
     if metric == "mask_change":
         moved = f"the mask changes by {percent(decision.interval)}"

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+import pandas as pd
+
 from robustness.reports.data import paired, subgroups
 from robustness.reports.data.claims import AttributeBlock, KindRow, attribute_blocks, kind_rows
 from robustness.reports.data.datatable import Column, DataTable, table_of
@@ -176,7 +178,7 @@ def _title(runs: Sequence[RunTables], frames: Frames) -> str:
 def _tables(frames: Frames, runs: Sequence[RunTables]) -> tuple[DataTable, ...]:
     return (
         expected_table(frames),
-        table_of(frames.verdicts, "verdicts", "Verdicts", _VERDICTS),
+        table_of(_with_shares(frames.verdicts), "verdicts", "Verdicts", _VERDICTS),
         table_of(frames.effects[frames.effects["condition"] != "clean"], "effects", "Effects", _EFFECTS),
         second_target_table(frames, runs),
         table_of(subgroups.subgroup_table(frames.results), "subgroups", "Subgroups", _SUBGROUPS),
@@ -186,6 +188,18 @@ def _tables(frames: Frames, runs: Sequence[RunTables]) -> tuple[DataTable, ...]:
         methods.errors(frames),
         validation_table(),
     )
+
+
+def _with_shares(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """Return verdicts with the share of units that show their behaviour, and its interval, as one short text."""
+    names = ("share", "share_low", "share_high")
+    if not set(names) <= set(verdicts.columns):
+        return verdicts
+    shares = [
+        "" if pd.isna(value) else f"{100 * value:.0f}% [{100 * low:.0f},\xa0{100 * high:.0f}]"
+        for value, low, high in verdicts[list(names)].itertuples(index=False, name=None)
+    ]
+    return verdicts.assign(share_interval=shares)
 
 
 _VERDICTS = (
@@ -201,6 +215,7 @@ _VERDICTS = (
     Column("ci_high", "high", "number"),
     Column("margin", "margin", "number"),
     Column("n_subjects", "units", "count"),
+    Column("share_interval", "share"),
     Column("rule", "rule that decided"),
     Column("share", "share of units", "number", hidden=True),
     Column("share_low", "share low", "number", hidden=True),

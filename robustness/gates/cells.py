@@ -12,7 +12,7 @@ import numpy as np
 from robustness.errors import InputError
 from robustness.gates.decisions import Decision, ErrorRates
 from robustness.gates.evidence import Evidence, Noise
-from robustness.gates.findings import Finding, worst_of, would_decide
+from robustness.gates.findings import Finding, interval_of, worst_of, would_decide
 from robustness.gates.spec import GateSpec
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ def _effect_text(
     if not says:
         says = " (positive: less change)" if gate.metric == CHANGE and what != "effect" else " (positive is worse)"
     return (
-        f"{where(cell)}: {gate.metric} {what} {decision.estimate:+.4f} [{decision.low:+.4f}, {decision.high:+.4f}]"
+        f"{where(cell)}: {gate.metric} {what} {interval_of(decision, 4, sign='+')}"
         f"{says}, {margin}{f', rerun noise {noise.value:.4f}' if noise.value else ''}"
     )
 

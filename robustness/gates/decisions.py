@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from robustness.metrics.inference.intervals import at_most, beneath
+
 if TYPE_CHECKING:
     from robustness.metrics.inference.intervals import Interval
 
@@ -70,11 +72,11 @@ def noninferiority(
         return _none(values)
     certified = certified_below(values, limit, errors)
     uncorrected = _bounds(values, errors.alpha, certified)
-    if uncorrected.high < limit or (closed and uncorrected.high <= limit):
+    if beneath(uncorrected.high, limit) or (closed and at_most(uncorrected.high, limit)):
         return Decision("pass", *uncorrected, None, certified)
     certified = _certified_above(values, limit + noise_allowance, errors)
     corrected = _failing(values, limit + noise_allowance, errors, certified)
-    if corrected.low > limit + noise_allowance:
+    if beneath(limit + noise_allowance, corrected.low):
         return Decision("fail", *corrected, None, certified)
     return Decision("inconclusive", *corrected, _needed(values, limit, limit + noise_allowance, errors))
 
@@ -82,7 +84,12 @@ def noninferiority(
 def superiority(values: Values, limit: float, errors: ErrorRates, *, closed: bool = False) -> Decision:
     """Test whether the mean is above `limit`: `noninferiority` mirrored; values that all equal an open limit fail."""
     decision = noninferiority(-values, -limit, errors.mirrored, closed=closed)
-    if decision.outcome == "inconclusive" and not closed and decision.low == decision.high == -limit:
+    if (
+        decision.outcome == "inconclusive"
+        and not closed
+        and decision.low == decision.high
+        and at_most(-limit, decision.low)
+    ):
         decision = decision._replace(outcome="fail", needed=None)
     return decision._replace(estimate=0.0 - decision.estimate, low=0.0 - decision.high, high=0.0 - decision.low)
 
@@ -102,7 +109,7 @@ def no_proven_inferiority(
     beyond = limit + noise_allowance
     certified = _certified_above(values, beyond, errors)
     corrected = _failing(values, beyond, errors, certified)
-    if corrected.low > beyond:
+    if beneath(beyond, corrected.low):
         return Decision("fail", *corrected, None, certified)
     if corrected.estimate > beyond and sample_sd(values) == 0:
         return Decision("inconclusive", *corrected, _needed(values, beyond, beyond, errors))
@@ -124,7 +131,7 @@ def equivalence(
     certified = _certified_above(signed, beyond, towards)
     found = _failing(signed, beyond, towards, certified)
     corrected = found if mean >= 0 else _mirrored(found)
-    if found.low > beyond:
+    if beneath(beyond, found.low):
         return Decision("fail", *corrected, None, certified)
     return Decision("inconclusive", *corrected, _needed(signed, limit, beyond, towards))
 
@@ -143,12 +150,12 @@ def retention(
     lacking, ends = at_least * clean - changed, errors._replace(high=at_least)
     certified = certified_below(lacking, 0.0, ends)
     kept = _kept(changed, clean, 1 - 2 * errors.alpha, certified, False, (resamples, seed))
-    if kept.low >= at_least:
+    if at_most(at_least, kept.low):
         return Decision("pass", *kept, None, certified)
     certified = _certified_above(lacking, 0.0, ends)
     warns = kept.estimate < at_least
     kept = _kept(changed, clean, 1 - 2 * errors.alpha / errors.n_tests, certified, warns, (resamples, seed))
-    if kept.high < at_least:
+    if beneath(kept.high, at_least):
         return Decision("fail", *kept, None, certified)
     return Decision("inconclusive", *kept, _needed(lacking, 0.0, 0.0, ends))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -45,6 +46,14 @@ def worst_of(
     return tuple(f"{cases[i]} ({values[i]:{'+' if signed else ''}.3f})" for i in order)
 
 
+def interval_of(decision: Decision, digits: int, *, sign: str = "") -> str:
+    """Return the estimate with its interval; "(no interval)" where nothing bounds it."""
+    estimate = f"{decision.estimate:{sign}.{digits}f}"
+    if math.isnan(decision.low) or math.isnan(decision.high):
+        return f"{'undefined' if math.isnan(decision.estimate) else estimate} (no interval)"
+    return f"{estimate} [{decision.low:{sign}.{digits}f}, {decision.high:{sign}.{digits}f}]"
+
+
 def would_decide(decision: Decision, n_subjects: int, unit: str) -> str:
     """Return what an inconclusive message adds: how many subjects would decide."""
     if decision.outcome != "inconclusive":
@@ -53,6 +62,12 @@ def would_decide(decision: Decision, n_subjects: int, unit: str) -> str:
         return "; no case applies, so no number of subjects decides"
     if n_subjects < 2:
         return f"; no interval from {n_subjects} {unit}, at least 2 are needed"
+    if decision.needed is None and math.isnan(decision.low):
+        if math.isnan(decision.estimate):
+            return "; no value exists, so no number of subjects decides"
+        return (
+            f"; all {unit}s show the same, and the metric has no end that would bound what others show: no number helps"
+        )
     if decision.needed is None:
         return "; the estimate lies too near the limit for 10 times as many to decide"
     return f"; about {decision.needed} {unit}s would decide"

@@ -7,7 +7,7 @@ from robustness.gates.cells import errors_of, finding_of, settled, where
 from robustness.gates.criterion import GATE_CRITERIA, GateCriterion
 from robustness.gates.decisions import superiority
 from robustness.gates.evidence import Evidence
-from robustness.gates.findings import Finding
+from robustness.gates.findings import Finding, interval_of
 from robustness.gates.spec import GateSpec
 
 
@@ -36,8 +36,8 @@ class Directional(GateCriterion):
             moved = cell._replace(effect=sign * cell.effect, case_effects=sign * cell.case_effects)
             decision, more = settled(evidence, moved, gate, errors, lambda c: superiority(c.effect, at_least, errors))
             message = (
-                f"{where(cell)}: {gate.metric} {verb} by {decision.estimate:+.4f} "
-                f"[{decision.low:+.4f}, {decision.high:+.4f}], more than {at_least:g} is asked for"
+                f"{where(cell)}: {gate.metric} {verb} by "
+                f"{interval_of(decision, 4, sign='+')}, more than {at_least:g} is asked for"
             )
             findings.append(finding_of(evidence, moved, gate, decision, at_least, message, more, -1.0))
         return findings

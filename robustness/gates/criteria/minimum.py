@@ -10,7 +10,7 @@ from robustness.gates.cells import errors_of, finding_of, of_effect, settled, wh
 from robustness.gates.criterion import GATE_CRITERIA, GateCriterion
 from robustness.gates.decisions import noninferiority, superiority
 from robustness.gates.evidence import Evidence
-from robustness.gates.findings import Finding
+from robustness.gates.findings import Finding, interval_of
 from robustness.gates.spec import GateSpec
 
 
@@ -45,10 +45,7 @@ class Minimum(GateCriterion):
             test = functools.partial(superiority if upward else noninferiority, limit=bound, errors=errors, closed=True)
             decision, more = settled(evidence, cell, gate, errors, of_effect(test), floors=floors)
             demand = f"at {'least' if upward else 'most'} {bound:g}"
-            message = (
-                f"{where(cell)}: {gate.metric} {decision.estimate:.4f} [{decision.low:.4f}, {decision.high:.4f}], "
-                f"{demand} is asked for"
-            )
+            message = f"{where(cell)}: {gate.metric} {interval_of(decision, 4)}, {demand} is asked for"
             weight = -1.0 if upward else 1.0
             findings.append(finding_of(evidence, cell, gate, decision, bound, message, more, weight, signed=False))
         return findings

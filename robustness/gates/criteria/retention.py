@@ -7,7 +7,7 @@ from robustness.gates.cells import errors_of, finding_of, settled, where
 from robustness.gates.criterion import GATE_CRITERIA, GateCriterion, Power, noninferiority_power
 from robustness.gates.decisions import retention
 from robustness.gates.evidence import Evidence
-from robustness.gates.findings import Finding
+from robustness.gates.findings import Finding, interval_of
 from robustness.gates.spec import GateSpec
 
 # The mean score of a clean model that a forecast assumes, for shares of it.
@@ -51,12 +51,13 @@ class Retention(GateCriterion):
                 lambda c: retention(c.changed, c.clean, at_least, errors, resamples=resamples, seed=seed),
                 floors="all",
             )
-            value, low, high = decision.estimate, decision.low, decision.high
             message = (
-                f"{where(cell)}: keeps {value:.3f} [{low:.3f}, {high:.3f}] of the clean {gate.metric}, "
+                f"{where(cell)}: keeps {interval_of(decision, 3)} of the clean {gate.metric}, "
                 f"at least {at_least:g} is asked for"
             )
-            findings.append(finding_of(evidence, cell, gate, decision, at_least, message, more, 1.0, badness=-value))
+            findings.append(
+                finding_of(evidence, cell, gate, decision, at_least, message, more, 1.0, badness=-decision.estimate)
+            )
         return findings
 
     def power(self, gate: GateSpec, sd: float, n: int, *, alpha: float, family: int) -> Power:

@@ -78,6 +78,17 @@ class TestTruthsOnTheMargin:
         assert "nothing bounds its mean loss" in found["rule"]
         assert "no end that would bound what others lose" in found["sentence"]
 
+    @pytest.mark.parametrize("clean", [1.0, 0.9, 0.8])
+    @pytest.mark.parametrize("n", [12, 20, 40])
+    def test_a_mean_on_the_margin_is_open_whichever_way_it_is_rounded(self, n, clean):
+        assert one(paired(np.full(n, 0.1), clean=clean))["verdict"] == "INCONCLUSIVE"
+        assert noninferiority(clean - np.full(n, clean - 0.1), 0.1, TestGates.ERRORS).outcome == "inconclusive"
+        assert noninferiority(clean - np.full(n, clean - 0.1), 0.1, TestGates.ERRORS, closed=True).outcome == "pass"
+        kept = retention(
+            np.full(n, clean) - 0.1 * clean, np.full(n, clean), 0.9, TestGates.ERRORS, resamples=99, seed=0
+        )
+        assert kept.outcome == "pass"
+
     @pytest.mark.parametrize("n", [30, 60])
     def test_robust_where_a_sixth_loses_most(self, n):
         found = shares(lambda rng: paired(np.where(rng.random(n) < 0.16, 0.625, 0.0), clean=1.0), RUNS)

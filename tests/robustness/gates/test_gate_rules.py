@@ -1,8 +1,14 @@
-"""The gates' rules on tables drawn with a known truth."""
+"""The gates' rules on tables drawn with a known truth, and hostile runs through the command."""
+
+import json
+import re
 
 import numpy as np
+import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
+from robustness.cli.main import app
 from robustness.gates.decisions import (
     ErrorRates,
     equivalence,
@@ -11,6 +17,7 @@ from robustness.gates.decisions import (
     retention,
     superiority,
 )
+from tests.gate_runs import rows, write_run
 
 ALONE = ErrorRates(0.05, 1)
 
@@ -124,3 +131,107 @@ def test_a_share_counts_subjects_and_not_ratios():
     found = retention(changed, clean, 0.9, ALONE, resamples=999, seed=0)
     assert found.estimate == pytest.approx(changed.sum() / clean.sum())
     assert found.outcome == "pass"
+
+
+GATES = {
+    "drop_below": "margin = 0.1",
+    "invariant": "margin = 0.1",
+    "retention": "at_least = 0.9",
+    "minimum": "at_least = 0.85",
+    "directional": 'direction = "drop"\nat_least = 0.1',
+}
+N = 40
+CLEAN = np.clip(0.9 + np.random.default_rng(0).normal(0, 0.02, N), 0, 1)
+
+
+def _where(n_bad, bad):
+    return np.r_[np.full(n_bad, bad), CLEAN[n_bad:]]
+
+
+# Clean and changed scores, what else every row has, and the tests that must not pass.
+RUNS = {
+    "two patients": (np.full(2, 0.9), np.full(2, 0.9), {}, set(GATES)),
+    "nine patients": (CLEAN[:9], CLEAN[:9], {}, set(GATES)),
+    "half undefined": (CLEAN, _where(20, np.nan), {}, set(GATES)),
+    "an eighth infinite": (CLEAN, _where(5, np.inf), {}, set(GATES)),
+    "3 of 40 undefined": (CLEAN, _where(3, np.nan), {}, {"drop_below", "invariant", "retention", "directional"}),
+    "no changed score": (CLEAN, np.full(N, np.nan), {}, set(GATES)),
+    "no clean score": (np.full(N, np.nan), CLEAN, {}, set(GATES) - {"minimum"}),
+    "untrained": (np.full(N, 0.05), np.full(N, 0.05), {}, set(GATES)),
+    "nothing scored": (np.zeros(N), np.zeros(N), {}, set(GATES)),
+    "references empty": (np.ones(N), np.ones(N), {"reference_fraction": 0.0}, set(GATES)),
+    "references fill the image": (np.ones(N), np.ones(N), {"reference_fraction": 1.0}, set(GATES)),
+    "all lose the margin": (np.ones(N), np.full(N, 0.9), {}, {"drop_below", "invariant", "directional"}),
+    "all lose the margin, 12": (np.ones(12), np.full(12, 0.9), {}, {"drop_below", "invariant", "directional"}),
+}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_no_hostile_run_passes_by_the_command(tmp_path, name):
+    clean, changed, more, open_ = RUNS[name]
+    table = pd.concat([rows("clean", clean, 0.0), rows("image:blur@3", changed, 0.02)], ignore_index=True)
+    path = write_run(tmp_path / "run", table.assign(**more), plan={"statistics": {"resamples": 99}}).path
+    gates = "".join(
+        f'[[gate]]\nname = "{test}"\ntest = "{test}"\ncondition = "image:blur@3"\n{limit}\n'
+        for test, limit in GATES.items()
+    )
+    (tmp_path / "gates.toml").write_text(gates)
+    arguments = ["gate", str(path), "--gates", str(tmp_path / "gates.toml"), "--json", str(tmp_path / "found.json")]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 1, done.output
+    assert not re.search(r"\bnan\b", done.output)
+    found = json.loads((tmp_path / "found.json").read_text())["gates"]
+    passed = {one["name"] for one in found if one["outcome"] == "pass"}
+    assert passed.isdisjoint(open_), passed & open_
+
+
+# Losses of a mean of .10, the margin: a certified pass is false.
+MARGIN_TRUTHS = {
+    "10% lose everything": lambda rng, n: np.where(rng.random(n) < 0.1, 1.0, 0.0),
+    ".0526 and 5% lose everything": lambda rng, n: np.where(rng.random(n) < 0.05, 1.0, 0.0526),
+    "16% lose .625": lambda rng, n: np.where(rng.random(n) < 0.16, 0.625, 0.0),
+    "lognormal": lambda rng, n: np.minimum(0.061306 * rng.lognormal(0, 1, n), 1.0),
+    "normal": lambda rng, n: np.clip(rng.normal(0.1, 0.1, n), 0, 1),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [12, 30, 60])
+@pytest.mark.parametrize("truth", MARGIN_TRUTHS)
+def test_gates_that_ask_for_a_certificate_pass_at_most_alpha_at_the_margin(tmp_path, truth, n):
+    """End to end: one run of 40 data sets, one gate for each data set and test."""
+    rng, runs, parts = np.random.default_rng(11), 40, []
+    for d in range(runs):
+        loss = MARGIN_TRUTHS[truth](rng, n)
+        parts += [
+            rows(condition, score, change).assign(dataset=f"d{d:02d}")
+            for condition, score, change in (("clean", np.ones(n), 0.0), ("image:blur@3", 1 - loss, 0.02))
+        ]
+    run = write_run(tmp_path / "run", pd.concat(parts, ignore_index=True), plan={"statistics": {"resamples": 99}})
+    asked = {**GATES, "minimum": "at_least = 0.9"}
+    del asked["directional"]
+    gates = "".join(
+        f'[[gate]]\nname = "{test} {d}"\ntest = "{test}"\ncondition = "image:blur@3"\ndataset = "d{d:02d}"\n'
+        f"certified = true\n{limit}\n"
+        for test, limit in asked.items()
+        for d in range(runs)
+    )
+    (tmp_path / "gates.toml").write_text(gates)
+    judged = run.gate(tmp_path / "gates.toml")
+    passed = judged["outcome"].eq("pass").groupby(judged["test"]).mean()
+    assert passed.max() <= 0.05 + 3 * (0.05 * 0.95 / runs) ** 0.5, passed
+    assert len(judged) == 4 * runs
+
+
+def test_a_distance_that_all_lose_alike_has_no_interval_and_says_why(tmp_path):
+    clean = rows("clean", CLEAN, 0.0, hd95=3.0)
+    table = pd.concat([clean, rows("image:blur@3", CLEAN, 0.02, hd95=6.5)], ignore_index=True)
+    run = write_run(tmp_path / "run", table, plan={"statistics": {"resamples": 99, "margins": {"hd95": 2.0}}})
+    (tmp_path / "gates.toml").write_text('[[gate]]\ntest = "drop_below"\nmetric = "hd95"\nmargin = 2.0\n')
+    (row,) = run.gate(tmp_path / "gates.toml").to_dict("records")
+    assert row["outcome"] == "inconclusive"
+    assert "hd95 effect +3.5000 (no interval)" in row["message"]
+    assert "no end that would bound" in row["message"]
+    verdict = run.verdicts().set_index("metric").loc["hd95"]
+    assert "no interval" in verdict["sentence"]
+    assert "96" not in verdict["sentence"]
