@@ -122,6 +122,38 @@ def _cures(rng: Rng, n: int) -> pd.DataFrame:
     return image_rows(np.where(rng.random(n) < 0.09, -0.3, 0.1396), 0.6)
 
 
+def _parts(tells_apart: bool) -> Callable[[Rng, int], pd.DataFrame]:
+    """Return rows of a left half, the whole and a right half of each patient, the first or the whole named as second.
+
+    A model that paints the left half whichever side is named still grows and shrinks with "both".
+    """
+
+    def rows(rng: Rng, n: int) -> pd.DataFrame:
+        noise, parts = rng.uniform(0, 0.05, n), []
+        # Dice with the own and the other target, before and after, and the mask change.
+        turned = (1.0, 0.0, 0.0, 1.0, 1.0) if tells_apart else (0.0, 1.0, 0.0, 1.0, 0.0)
+        grown = (1.0, 2 / 3, 2 / 3, 1.0, 0.5)
+        for target, overlap, values in (("left", 1.0, grown), ("whole", 1.0, grown), ("right", 0.0, turned)):
+            own, other, own_after, other_after, change = values
+            base = {"other_case_id": "o", "attribute": "size", "other_overlap": overlap}
+            frames = [
+                condition("clean", n, mask_change=0.0, dice=own * (1 - noise), dice_other=other * (1 - noise), **base),
+                condition("paraphrase", n, mask_change=0.0, dice=own * (1 - noise)),
+                condition(
+                    OTHER,
+                    n,
+                    mask_change=change,
+                    dice=own_after * (1 - noise),
+                    dice_other=other_after * (1 - noise),
+                    **base,
+                ),
+            ]
+            parts += [frame.assign(case_id=frame["case_id"] + target) for frame in frames]
+        return pd.concat(parts)
+
+    return rows
+
+
 _NOT_REACTS = ("IGNORES", "IGNORES*", "UNSTABLE")
 MODELS: dict[str, Known] = {
     "blind": Known(_reads_in(0.0), OTHER, "prompt", ("IGNORES",), ("FOLLOWS", "REACTS", "UNSTABLE")),
@@ -130,6 +162,10 @@ MODELS: dict[str, Known] = {
         lambda rng, n: prompt_rows(np.ones(n), np.zeros(n), np.zeros(n)), OTHER, "prompt", ("REACTS",),
         (*_NOT_REACTS, "FOLLOWS"),
     ),
+    "paints one part whatever side is named": Known(
+        _parts(False), OTHER, "prompt", ("REACTS",), (*_NOT_REACTS, "FOLLOWS")
+    ),
+    "tells part from part": Known(_parts(True), OTHER, "prompt", ("FOLLOWS",), _NOT_REACTS),
     "brittle": Known(_brittle, SWAP, "prompt", ("UNSTABLE",), ("FOLLOWS", "REACTS", "IGNORES")),
     "reads in 30%": Known(_reads_in(0.3), OTHER, "prompt", ("FOLLOWS", "REACTS"), _NOT_REACTS),
     "abstainer": Known(_abstention(0.0), ABSENT, "abstention", ("ABSTAINS",), ("HALLUCINATES",)),
@@ -154,6 +190,12 @@ MODELS: dict[str, Known] = {
     "lognormal losses (margin)": Known(_lognormal, IMAGE, "robustness", ("INCONCLUSIVE",), ("ROBUST", "FRAGILE")),
     "cures 9% (margin)": Known(_cures, IMAGE, "robustness", ("INCONCLUSIVE",), ("FRAGILE", "ROBUST")),
 }  # fmt: skip
+
+
+_CLEAR = (
+    "blind", "oracle", "wrong reactor", "brittle", "painter", "tells part from part",
+    "paints one part whatever side is named",
+)  # fmt: skip
 
 
 def outcomes(name: str, subjects: int, runs: int, seed: int) -> tuple[float, ...]:
@@ -193,10 +235,8 @@ def simulate(*, runs: int = 200, seed: int = 0, processes: int = 2) -> Study:
     checks = [
         Check(f"largest share of wrong verdicts ({worst[0]}, {worst[1]} patients)", worst[6], 0.0, limit),
         Check(
-            "clear models (blind, oracle, wrong reactor, brittle, painter) right at 60 and 200 patients",
-            min(
-                r[2] for r in rows if r[0] in ("blind", "oracle", "wrong reactor", "brittle", "painter") and r[1] >= 60
-            ),
+            "clear models (blind, oracle, wrong reactor, brittle, painter, both of parts) right at 60 and 200 patients",
+            min(row[2] for row in rows if row[0] in _CLEAR and row[1] >= 60),
             0.99,
             1.0,
         ),

@@ -47,7 +47,16 @@ def test_verdicts_at_the_margin():
 
 
 @pytest.mark.parametrize(
-    "model", ["blind", "untrained", "painter", "collapses in 10% (margin)", "missing where it fails"]
+    "model",
+    [
+        "blind",
+        "untrained",
+        "painter",
+        "collapses in 10% (margin)",
+        "missing where it fails",
+        "paints one part whatever side is named",
+        "tells part from part",
+    ],
 )
 def test_known_truths_do_not_mislead(model):
     right, starred, false_star, open_, wrong = misleading.outcomes(model, 60, 6, 0)
