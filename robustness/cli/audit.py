@@ -84,13 +84,15 @@ def _say_counts(counts: dict[str, Any]) -> None:
 
 
 def _say_summary(run: Path) -> None:
+    from robustness.reports.data.run_tables import read_runs
     from robustness.reports.exports.console import declarations, run_summary, run_warnings
 
-    for text in run_warnings(run):
+    runs = read_runs(run)
+    for text in run_warnings(runs):
         warn(f"warning: {text}")
-    for text in declarations(run):
+    for text in declarations(runs):
         note(f"note: {text}")
-    for line in run_summary(run):
+    for line in run_summary(runs):
         echo(line)
 
 
