@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 Distances = npt.NDArray[np.float64]
 Points = npt.NDArray[np.intp]
+Box = tuple[slice, slice]
 
 # Above this many edge pixels a distance transform of the cropped image is faster than a tree.
 _TREE_LIMIT = 20_000
@@ -57,22 +58,34 @@ class ReferenceEdge:
         return np.asarray((steps * steps).sum(axis=0), dtype=np.int32)
 
 
-def edge_pixels(mask: Mask) -> Points:
+def bounding_box(mask: Mask) -> Box | None:
+    """Return the rows and columns of `mask` (H, W) from its first to its last foreground pixel; None where empty."""
+    rows = np.flatnonzero(mask.any(axis=1))
+    if rows.size == 0:
+        return None
+    band = slice(int(rows[0]), int(rows[-1]) + 1)
+    columns = np.flatnonzero(mask[band].any(axis=0))
+    return band, slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def edge_pixels(mask: Mask, box: Box | None = None) -> Points:
     """Return the (row, column) of every edge pixel of `mask` (H, W), as an integer array (N, 2).
 
     A foreground pixel is an edge pixel where one of its four neighbours is background; what lies outside the image is
     background, so an object that touches the border has an edge there.
+
+    Args:
+        mask: bool (H, W).
+        box: its `bounding_box`, where a caller has it.
     """
-    rows = np.flatnonzero(mask.any(axis=1))
-    if rows.size == 0:
+    box = bounding_box(mask) if box is None else box
+    if box is None:
         return np.empty((0, 2), dtype=np.intp)
-    top, band = rows[0], mask[rows[0] : rows[-1] + 1]
-    columns = np.flatnonzero(band.any(axis=0))
-    left = columns[0]
-    box = np.zeros((len(band) + 2, columns[-1] - left + 3), dtype=bool)
-    box[1:-1, 1:-1] = band[:, left : columns[-1] + 1]
-    inside = box[:-2, 1:-1] & box[2:, 1:-1] & box[1:-1, :-2] & box[1:-1, 2:]
-    edge: Points = np.argwhere(box[1:-1, 1:-1] & ~inside) + np.array([top, left])
+    inner = mask[box]
+    padded = np.zeros((inner.shape[0] + 2, inner.shape[1] + 2), dtype=bool)
+    padded[1:-1, 1:-1] = inner
+    inside = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    edge: Points = np.argwhere(inner & ~inside) + np.array([box[0].start, box[1].start])
     return edge
 
 

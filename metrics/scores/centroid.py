@@ -23,10 +23,11 @@ class _Centroid(ShapeMetric):
 
     def compute(self, pair: MaskPair) -> float:
         """Return the mean index of the predicted pixels; NaN where there are none."""
-        if pair.n_predicted == 0:
+        if pair.box is None:
             return math.nan
-        per_line = np.count_nonzero(pair.prediction, axis=1 - self.axis)
-        return float(per_line @ np.arange(per_line.size) / pair.n_predicted)
+        per_line = np.count_nonzero(pair.prediction[pair.box], axis=1 - self.axis)
+        lines = np.arange(pair.box[self.axis].start, pair.box[self.axis].stop)
+        return float(per_line @ lines / pair.n_predicted)
 
 
 @METRICS.add("centroid_row")

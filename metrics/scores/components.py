@@ -21,8 +21,6 @@ class Components(ShapeMetric):
         """Return the number of components; 0 where the prediction is empty."""
         from scipy.ndimage import label
 
-        if pair.n_predicted == 0:
+        if pair.box is None:
             return 0.0
-        rows, columns = np.flatnonzero(pair.prediction.any(axis=1)), np.flatnonzero(pair.prediction.any(axis=0))
-        box = pair.prediction[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        return float(label(box, structure=np.ones((3, 3), dtype=bool))[1])
+        return float(label(pair.prediction[pair.box], structure=np.ones((3, 3), dtype=bool))[1])

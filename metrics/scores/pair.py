@@ -13,7 +13,7 @@ from robustness.errors import InputError
 from robustness.metrics.scores.empty import Emptiness, emptiness, image_diagonal
 
 if TYPE_CHECKING:
-    from robustness.metrics.scores.boundary_distances import ReferenceEdge, SurfaceDistances
+    from robustness.metrics.scores.boundary_distances import Box, ReferenceEdge, SurfaceDistances
     from robustness.types import Mask
 
 
@@ -88,6 +88,13 @@ class MaskPair:
         return int(np.count_nonzero(self.prediction & self.reference))
 
     @cached_property
+    def box(self) -> Box | None:
+        """Rows and columns that hold the prediction's foreground; None where it is empty."""
+        from robustness.metrics.scores.boundary_distances import bounding_box
+
+        return bounding_box(self.prediction)
+
+    @cached_property
     def flags(self) -> Emptiness:
         """Which of the two is empty."""
         return emptiness(self.n_predicted, self.n_reference)
@@ -103,7 +110,7 @@ class MaskPair:
         from robustness.metrics.scores.boundary_distances import edge_pixels, surface_distances
 
         reference = edge_pixels(self.reference) if self._reference_edges is None else self._reference_edges
-        return surface_distances(edge_pixels(self.prediction), reference, spacing=self.spacing)
+        return surface_distances(edge_pixels(self.prediction, self.box), reference, spacing=self.spacing)
 
 
 def as_mask(values: npt.ArrayLike, name: str) -> Mask:

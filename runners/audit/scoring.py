@@ -140,7 +140,7 @@ class Scorer:
         spacing: tuple[float, float] | None,
         overlap: Overlap | None,
     ) -> dict[str, Any]:
-        key = spacing, hashlib.blake2b(predicted.tobytes(), digest_size=16).digest()
+        key = spacing, hashlib.blake2b(np.packbits(predicted).tobytes(), digest_size=16).digest()
         if key not in reference.scores:
             reference.scores[key] = mask_metrics(
                 predicted,
