@@ -89,7 +89,8 @@ def save_baseline(run: StoredRun, path: str | Path) -> Path:
     for file in (text, scores):
         check_output(file, "--save-baseline")
         check_writable(file, "--save-baseline")
-    if any(map(is_regular, (text, scores))) and not _is_summary(text):
+    # Two files of one name are a baseline, also a damaged one; one alone may be a plan, or somebody's table.
+    if is_regular(text) != is_regular(scores) and not _is_summary(text):
         raise InputError(
             f"--save-baseline: expected a new name or that of a baseline, but {text.name} or {scores.name} in "
             f"{str(text.parent)!r} is something else; choose another name"
