@@ -11,7 +11,8 @@ import subprocess
 import sys
 import tokenize
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 ROOMS = ("robustness", "perturb", "metrics", "runners", "reports")
@@ -33,12 +34,19 @@ def module_name(root: Path, file: Path) -> str:
     return ".".join([*package, *(part for part in rest if part != "__init__")])
 
 
-def imports(tree: ast.AST) -> Iterator[str]:
-    """Yield each module that the code names in an import, typing-only and late ones too; ``from x import y`` as x.y."""
-    for node in ast.walk(tree):
+@cache
+def import_nodes(file: Path) -> tuple[ast.Import | ast.ImportFrom, ...]:
+    """Return every import of a source file, typing-only and late ones too."""
+    source = file.read_text("utf-8")
+    return tuple(node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Import | ast.ImportFrom))
+
+
+def imports(nodes: Iterable[ast.Import | ast.ImportFrom]) -> Iterator[str]:
+    """Yield each module that imports name; ``from x import y`` as x.y."""
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+        elif node.level == 0 and node.module:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
@@ -48,7 +56,7 @@ def graph(root: Path) -> dict[str, set[str]]:
     edges: dict[str, set[str]] = {}
     for module, file in names.items():
         targets = set()
-        for name in imports(ast.parse(file.read_text("utf-8"))):
+        for name in imports(import_nodes(file)):
             target = name if name in names else name.rpartition(".")[0]
             # The package itself offers public names lazily; who imports them imports nothing at that moment.
             if target in names and target not in (module, "robustness"):

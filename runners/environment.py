@@ -64,6 +64,11 @@ def reuse_memory() -> bool:
 
 def package_versions() -> dict[str, str]:
     """Return the installed versions of what computes results."""
+    return dict(_versions())
+
+
+@lru_cache(maxsize=1)
+def _versions() -> dict[str, str]:
     versions = {}
     for name in PACKAGES:
         try:

@@ -368,7 +368,8 @@ def brain(number: int, side: str) -> tuple[np.ndarray, np.ndarray]:
 def png(pixels: np.ndarray, *, bits: bool = False) -> bytes:
     """Encode an image, or a mask as a 1-bit PNG."""
     buffer = io.BytesIO()
-    (Image.fromarray(pixels).convert("1") if bits else Image.fromarray(pixels)).save(buffer, format="PNG")
+    image = Image.fromarray(pixels).convert("1") if bits else Image.fromarray(pixels)
+    image.save(buffer, format="PNG", compress_level=1)
     return buffer.getvalue()
 
 

@@ -47,10 +47,7 @@ def graph() -> dict[str, set[str]]:
     return house.graph(ROOT)
 
 
-@cache
-def nodes_of_imports(file: Path) -> list[ast.Import | ast.ImportFrom]:
-    tree = ast.parse(file.read_text("utf-8"))
-    return [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+nodes_of_imports = house.import_nodes
 
 
 def relative(file: Path) -> str:
@@ -138,6 +135,7 @@ def test_no_folder_is_crowded():
     assert house.crowded(ROOT) == []
 
 
+@pytest.mark.slow
 def test_names_say_what_they_hold():
     vague, total = house.vague_names(ROOT)
     assert 1000 * len(vague) < house.MOST_VAGUE_PER_1000 * total, f"name the noun instead: {vague}"

@@ -133,6 +133,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environm
     return new_environment(tmp_path_factory.mktemp("installed"), str(wheel))
 
 
+@pytest.mark.slow
 def test_wheel_holds_every_module_and_data_file_and_nothing_else(wheel: Path):
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     modules = {name for name in names if name.endswith(".py")}
@@ -140,6 +141,7 @@ def test_wheel_holds_every_module_and_data_file_and_nothing_else(wheel: Path):
     assert names - modules == data_files()
 
 
+@pytest.mark.slow
 def test_wheel_states_licence_command_and_python(wheel: Path):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     with zipfile.ZipFile(wheel) as archive:

@@ -32,7 +32,7 @@ def reactions(change, wording=None, condition="drop:size", **columns):
 
 
 class TestBattery:
-    @pytest.mark.parametrize("seed", range(5))
+    @pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (2, 3, 4))])
     @pytest.mark.parametrize(
         ("behaviour", "verdict"),
         [

@@ -19,13 +19,12 @@ from robustness.types import NotApplicable
 from tests.perturb.prompt_cases import context_of, make_case
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("wordnet_folder")
 class TestWithTheRealDatabase:
-    @pytest.mark.slow
     def test_it_is_there(self) -> None:
         assert wordnet.missing() == ""
 
-    @pytest.mark.slow
     def test_antonyms_of_the_commonest_senses_come_first(self) -> None:
         assert wordnet.antonyms("small", "adjective")[0] == "large"
         assert "regular" in wordnet.antonyms("irregular", "adjective")
@@ -49,7 +48,6 @@ class TestWithTheRealDatabase:
         assert isinstance(params, dict)
         assert (params["new"], params["source"]) == ("pollex", wordnet.SOURCE)
 
-    @pytest.mark.slow
     @pytest.mark.parametrize("pos", ["noun", "adjective"])
     def test_rare_words_are_rare_alphabetic_and_no_proper_names(self, pos: str) -> None:
         from wordfreq import zipf_frequency
@@ -60,7 +58,6 @@ class TestWithTheRealDatabase:
         assert "abnaki" not in found
         assert all(zipf_frequency(word, "en") < 1.5 for word in found[:: len(found) // 200])
 
-    @pytest.mark.slow
     def test_rare_takes_its_words_from_it_and_says_so(self) -> None:
         case = make_case("small polyp")
         change = Rare(context=context_of([case], seed=4), kind="size")

@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parents[3]
 PLAN = '[report]\nintended_use = "Segments hearts"\nsites = "Oslo"\nsigned_off = 2026-11-28\n'
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def answered(runs: tuple[RunTables, ...]) -> Report:
     return content.build([replace(runs[0], plan=PLAN)], edition="regulatory")
 

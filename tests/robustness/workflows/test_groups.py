@@ -40,7 +40,10 @@ def write_dicom(path: Path, image: np.ndarray, *, patient: str, scanner: str, se
     dataset.save_as(path, enforce_file_format=True)
 
 
-@pytest.fixture(scope="module", params=["columns of the table", "fields of DICOM headers"])
+@pytest.fixture(
+    scope="module",
+    params=["columns of the table", pytest.param("fields of DICOM headers", marks=pytest.mark.slow)],
+)
 def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Patients with scanner and sex, named by a table or by headers, audited."""
     in_headers = request.param == "fields of DICOM headers"

@@ -99,6 +99,7 @@ class TestRows:
         assert lines[0] == f"{feeders} feeder{'s' * (feeders > 1)}, 1 thread each: as stated"
         assert multiprocessing.active_children() == []
 
+    @pytest.mark.slow
     def test_every_condition_of_the_plan_was_asked(self, plain):
         families = set(plain.results()["condition"].str.replace(r"[:@+].*", "", regex=True).str.replace("image:", ""))
         images = set(plain.results()["condition"].str.extract(r"^image:(\w+)@\d$")[0].dropna())

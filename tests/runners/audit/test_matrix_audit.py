@@ -14,6 +14,8 @@ from robustness.workflows.audit import audit_plan
 from robustness.workflows.run import Run
 from tests.synthetic import write_dataset
 
+pytestmark = pytest.mark.slow
+
 PLAN = """
 title = "a matrix"
 published = true
@@ -57,7 +59,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return audit_plan(load_plan(root / "plan.toml"), folder=root, out=root / "run")
 
 
-@pytest.mark.slow
 def test_every_model_meets_every_data_set(run: Run) -> None:
     results = run.results()
     pairs = set(results[["model", "dataset"]].itertuples(index=False, name=None))
@@ -74,7 +75,6 @@ def test_the_manifest_says_what_each_model_was_finetuned_on_and_whether_it_reads
     assert origins["cnn"].finetuned_on == ("south",)
 
 
-@pytest.mark.slow
 def test_the_page_holds_the_matrix_and_the_published_figures_apart(run: Run) -> None:
     report = build(read_runs([run.path]), images=False, published=bool(run.plan.published))
     figures = {figure.family: figure for figure in report.figures}
@@ -96,7 +96,6 @@ def test_the_page_holds_the_matrix_and_the_published_figures_apart(run: Run) -> 
     assert "finetuned on north" in page
 
 
-@pytest.mark.slow
 def test_published_figures_are_no_part_of_what_the_results_depend_on(run: Run) -> None:
     assert run.plan.model_copy(update={"published": None}).sha256() == run.plan.sha256()
     again = run.report(run.path / "plain.html", published=False)

@@ -86,6 +86,7 @@ def rows(tmp_path_factory):
     return outcomes(tmp_path_factory.mktemp("forms"))
 
 
+@pytest.mark.slow
 class TestTable:
     def test_each_form_loads_with_equal_logits_or_is_refused_in_one_line(self, rows):
         assert not {name: came for name, came in rows.items() if came == "WRONG" or "\n" in came}

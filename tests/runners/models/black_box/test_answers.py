@@ -109,6 +109,7 @@ def outcomes(tmp_path_factory):
         doors.close()
 
 
+@pytest.mark.slow
 class TestDoors:
     def test_each_form_is_read_rightly_or_refused_in_one_line(self, outcomes):
         wrong = {name: row for name, row in outcomes.items() if "WRONG" in row.values()}
