@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -52,12 +53,19 @@ def _lock_file(path: Path, argument: str) -> BinaryIO:
     try:
         # Not a pipe that waits for its other end, nor a link that leads out of the folder.
         flags = os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | getattr(os, "O_NOFOLLOW", 0)
-        return os.fdopen(os.open(path, flags, 0o666), "r+b", buffering=0)
+        descriptor = os.open(path, flags, 0o666)
     except OSError as error:
-        raise InputError(
-            f"{argument}: expected a file {path.name} in {shown_path(path.parent)!r}, cannot open it "
-            f"({error.strerror}); remove it"
-        ) from error
+        raise _no_lock_file(path, argument, error.strerror) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _no_lock_file(path, argument, "it is a pipe or a device")
+    return os.fdopen(descriptor, "r+b", buffering=0)
+
+
+def _no_lock_file(path: Path, argument: str, reason: str) -> InputError:
+    return InputError(
+        f"{argument}: expected a file {path.name} in {shown_path(path.parent)!r}, cannot open it ({reason}); remove it"
+    )
 
 
 def _holder(path: Path) -> str:

@@ -225,9 +225,7 @@ def _number(words: str, measured: Facts | None, stated: Mapping[str, Any]) -> Tr
     if words in ("a couple", "couple", "a couple of", "a pair", "pair", "a pair of"):
         return "true" if count == 2 else "false"
     claimed = 1 if words in ("single", "a single", "solitary", "lone") else 0 if words == "no" else unspell(words)
-    if claimed is None:
-        return "unknown"
-    return "true" if claimed == count else "false"
+    return "unknown" if claimed is None else "true" if claimed == count else "false"
 
 
 _SAME_BOUND = re.compile(r"(?:no|not) (more|fewer|less) than")

@@ -118,7 +118,7 @@ def test_a_second_process_is_refused_and_the_holder_is_named(tmp_path):
         pass
 
 
-@pytest.mark.parametrize("make", [lambda p: p.mkdir(), lambda p: p.symlink_to(p.parent / "elsewhere")])
+@pytest.mark.parametrize("make", [lambda p: p.mkdir(), lambda p: p.symlink_to(p.parent / "elsewhere"), os.mkfifo])
 def test_a_lock_that_is_no_file_is_refused_and_nothing_is_followed(make, tmp_path):
     make(tmp_path / ".lock")
     with pytest.raises(InputError, match=r"expected a file .lock in .*; remove it"), folder_lock(tmp_path):
