@@ -55,7 +55,7 @@ def _lock_file(path: Path, argument: str) -> BinaryIO:
         flags = os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | getattr(os, "O_NOFOLLOW", 0)
         descriptor = os.open(path, flags, 0o666)
     except OSError as error:
-        raise _no_lock_file(path, argument, error.strerror) from error
+        raise _no_lock_file(path, argument, error.strerror or str(error)) from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise _no_lock_file(path, argument, "it is a pipe or a device")
