@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from PIL import Image as PILImage
 from PIL import UnidentifiedImageError
@@ -45,21 +45,13 @@ def open_image(
     """
     bounds = limits()
     most = bounds.pixels if max_pixels is None else max_pixels
-    # Pillow has a bound of its own, which must not come before one that a user has raised.
-    PILImage.MAX_IMAGE_PIXELS = max(PILImage.MAX_IMAGE_PIXELS or most, most)
     handle = io.BytesIO(source) if isinstance(source, bytes) else open_regular(source, max_bytes=bounds.image_bytes)
-    try:
-        with handle, PILImage.open(handle, formats=list(formats)) as image:
-            width, height = image.size
-            if width * height > most:
-                raise TooManyPixelsError(f"{width} x {height}")
-            image.load()
-            return image
-    except UnidentifiedImageError as error:
-        # Pillow's own sentence holds an address or the number of a file, and a stored error must be the same each time.
-        raise UnidentifiedImageError(f"none of the formats that are read ({', '.join(formats)}) fits it") from error
-    except (PILImage.DecompressionBombError, PILImage.DecompressionBombWarning) as error:
-        raise TooManyPixelsError("more") from error
+    with handle, _opened(handle, formats, most) as image:
+        width, height = image.size
+        if width * height > most:
+            raise TooManyPixelsError(f"{width} x {height}")
+        image.load()
+        return image
 
 
 @contextmanager
@@ -69,10 +61,20 @@ def image_header(path: str | Path) -> Iterator[PILImage.Image]:
     Raises:
         OSError, SyntaxError, ValueError, EOFError, struct.error: it is no regular file or no image (`UNREADABLE`).
     """
-    with open_regular(path) as handle:
-        try:
-            image = PILImage.open(handle, formats=list(FORMATS))
-        except (PILImage.DecompressionBombError, PILImage.DecompressionBombWarning) as error:
-            raise TooManyPixelsError("more") from error
-        with image:
+    with open_regular(path) as handle, _opened(handle, FORMATS, limits().pixels) as image:
+        yield image
+
+
+@contextmanager
+def _opened(handle: IO[bytes], formats: Sequence[str], most: int) -> Iterator[PILImage.Image]:
+    """Open what a handle holds; what Pillow refuses then or later is said in this module's words."""
+    # Pillow has a bound of its own, which must not come before one that a user has raised.
+    PILImage.MAX_IMAGE_PIXELS = max(PILImage.MAX_IMAGE_PIXELS or most, most)
+    try:
+        with PILImage.open(handle, formats=list(formats)) as image:
             yield image
+    except UnidentifiedImageError as error:
+        # Pillow's own sentence holds an address or the number of a file, and a stored error must be the same each time.
+        raise UnidentifiedImageError(f"none of the formats that are read ({', '.join(formats)}) fits it") from error
+    except (PILImage.DecompressionBombError, PILImage.DecompressionBombWarning) as error:
+        raise TooManyPixelsError("more") from error

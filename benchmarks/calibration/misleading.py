@@ -193,9 +193,14 @@ MODELS: dict[str, Known] = {
 
 
 _CLEAR = (
-    "blind", "oracle", "wrong reactor", "brittle", "painter", "tells part from part",
+    "blind",
+    "oracle",
+    "wrong reactor",
+    "brittle",
+    "painter",
+    "tells part from part",
     "paints one part whatever side is named",
-)  # fmt: skip
+)
 
 
 def outcomes(name: str, subjects: int, runs: int, seed: int) -> tuple[float, ...]:

@@ -13,7 +13,7 @@ from robustness.perturb.language import wordnet
 from robustness.perturb.language.edit import swap
 from robustness.perturb.language.grammar.vocabulary import category_of, kind_of
 from robustness.perturb.language.inflection import is_plural
-from robustness.perturb.language.lexicon import RARE_SOURCE, find_class, rare_words, words_by_kind
+from robustness.perturb.language.lexicon import RARE_SOURCE, rare_words, words_by_kind
 from robustness.perturb.language.parse import kinds_of
 from robustness.perturb.prompt.base import PromptPerturbation
 from robustness.registry import PERTURBATIONS
@@ -64,7 +64,7 @@ class Rare(PromptPerturbation):
             after = case.prompt.text[old.stop :].lstrip(" ")
             pos = "noun" if not after[:1].isalnum() else pos
         word = self.word(old.value, pos)
-        if self.kind == "target" and (_is_plural(old.value) or is_plural(old.value)):
+        if self.kind == "target" and is_plural(old.value):
             word = _pluralized(word)
         note: dict[str, Any] = {"note": f"{self._missing}: shipped list of rare words"} if self._missing else {}
         source = RARE_SOURCE if self._missing else wordnet.RARE_SOURCE
@@ -105,11 +105,6 @@ def part_of_speech(kind: str, value: str) -> str:
     ):
         return "noun"
     return "noun" if kind in ("target", "description", "location", "phase", "sex", "pathology") else "adjective"
-
-
-def _is_plural(name: str) -> bool:
-    row = find_class(name)
-    return row is not None and row.name != row.plural and row.plural.lower() == name.lower()
 
 
 def _pluralized(word: str) -> str:

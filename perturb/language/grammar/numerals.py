@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from functools import cache, lru_cache
 
-from robustness.perturb.language.grammar.tokens import Token
+from robustness.perturb.language.grammar.tokens import Token, stands_at
 
 _ONES = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
@@ -154,7 +154,7 @@ def _may_count(lower: str) -> bool:
 
 def _after_bound(tokens: Sequence[Token], i: int) -> int:
     for bound in _bounds().get(tokens[i].lower, ()):
-        if all(i + k < len(tokens) and tokens[i + k].lower == word for k, word in enumerate(bound)):
+        if stands_at(tokens, i, bound):
             return i + len(bound)
     return i
 

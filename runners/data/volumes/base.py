@@ -10,7 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from robustness.errors import CaseError, InputError
+from robustness.errors import CaseError, InputError, one_line
+from robustness.regular_files import check_regular
 
 Voxels = npt.NDArray[Any]
 Affine = npt.NDArray[np.float64]
@@ -75,6 +76,20 @@ class Volume(Protocol):
 def needs(library: str, role: str, path: Path) -> InputError:
     """Return the error for a format whose library is not installed."""
     return InputError(f"data: {path.name} is {role}, which needs {library}; install the extra: {INSTALL}")
+
+
+def file_bytes(path: Path) -> int:
+    """Return the size of a file that a reader is to open: a pipe would let it wait for ever.
+
+    Raises:
+        CaseError: no such file, or no regular one.
+    """
+    try:
+        return check_regular(path).st_size
+    except FileNotFoundError:
+        raise CaseError(f"image {path}: no such file") from None
+    except OSError as error:
+        raise CaseError(f"image {path}: {one_line(error)}") from None
 
 
 def refuse_absurd(path: Path, stated: int, held: int) -> None:

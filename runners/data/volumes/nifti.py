@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from robustness.errors import CaseError, one_line
-from robustness.regular_files import check_regular
 from robustness.runners.data.volumes.base import (
     MOST_PACKED,
     Affine,
     Header,
     Voxels,
+    file_bytes,
     needs,
     refuse_absurd,
     spacing_of_affine,
@@ -89,14 +89,8 @@ def _refuse_voxels(image: Any, path: Path) -> None:
         raise CaseError(f"image {path}: expected real voxels, got {kind.name}; save their magnitude")
     # A header (.hdr) keeps its voxels in a file of the same name (.img).
     file = Path(image.file_map["image"].filename)
-    try:
-        size = check_regular(file).st_size
-    except FileNotFoundError:
-        raise CaseError(f"image {file}: no such file") from None
-    except OSError as error:
-        raise CaseError(f"image {file}: {one_line(error)}") from None
     packed = MOST_PACKED if file.name.lower().endswith(".gz") else 1
-    refuse_absurd(path, math.prod(image.shape) * kind.itemsize, size * packed)
+    refuse_absurd(path, math.prod(image.shape) * kind.itemsize, file_bytes(file) * packed)
 
 
 def _header(image: Any, path: Path) -> Header:

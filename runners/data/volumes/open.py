@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from robustness.errors import CaseError, one_line
+from robustness.errors import CaseError
 from robustness.limits import limits
-from robustness.regular_files import check_regular
 from robustness.runners.data.volumes import dicom, dicom_frames, dicom_seg, nifti, sitk_image, tiff
-from robustness.runners.data.volumes.base import Volume
+from robustness.runners.data.volumes.base import Volume, file_bytes
 
 SUFFIXES = (*nifti.SUFFIXES, *sitk_image.SUFFIXES, *dicom_frames.SUFFIXES)
 
@@ -39,7 +38,7 @@ def open_volume(path: Path) -> Volume:
         CaseError: the file is missing, broken, of no known format, or its planes have more pixels than is allowed.
     """
     if not os.path.isdir(path):
-        _refuse_no_file(path)
+        file_bytes(path)
     volume = _opened(path)
     shape, most = sorted(volume.header.shape), limits().pixels
     if shape[1] * shape[2] > most:
@@ -64,16 +63,6 @@ def _opened(path: Path) -> Volume:
     if os.path.isdir(path) or name.endswith(dicom_frames.SUFFIXES) or dicom_frames.is_dicom(path):
         return dicom.DicomVolume(path)
     raise CaseError(f"image {path}: expected NIfTI, NRRD, MHA, DICOM or TIFF, got another file")
-
-
-def _refuse_no_file(path: Path) -> None:
-    """Refuse what is no regular file before a reader opens it: a pipe would wait for ever."""
-    try:
-        check_regular(path)
-    except FileNotFoundError:
-        raise CaseError(f"image {path}: no such file") from None
-    except OSError as error:
-        raise CaseError(f"image {path}: {one_line(error)}") from None
 
 
 def stem_of(path: Path) -> str:

@@ -11,7 +11,15 @@ import numpy as np
 
 from robustness.errors import CaseError, one_line
 from robustness.regular_files import check_regular, open_regular
-from robustness.runners.data.volumes.base import MOST_PACKED, Header, Voxels, needs, refuse_absurd, take_plane
+from robustness.runners.data.volumes.base import (
+    MOST_PACKED,
+    Header,
+    Voxels,
+    file_bytes,
+    needs,
+    refuse_absurd,
+    take_plane,
+)
 
 SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
 _NRRD_SUFFIXES = (".nrrd", ".nhdr")
@@ -102,7 +110,7 @@ def _refuse_files_elsewhere(path: Path) -> int:
     Raises:
         CaseError: it does; the message names the file.
     """
-    held = path.stat().st_size if path.exists() else 0
+    held = file_bytes(path)
     for name in _named_files(path):
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise CaseError(f"image {path}: expected its voxels in a file beside it, got {name!r}; move the file there")
@@ -126,8 +134,6 @@ def _named_files(path: Path) -> list[str]:
     try:
         with open_regular(path) as file:
             text = file.read(_LISTED_BYTES).decode("latin-1")
-    except FileNotFoundError:
-        raise CaseError(f"image {path}: no such file") from None
     except OSError as error:
         raise CaseError(f"image {path}: {one_line(error)}") from None
     nrrd = path.suffix.lower() in _NRRD_SUFFIXES

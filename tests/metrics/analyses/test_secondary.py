@@ -14,7 +14,7 @@ from robustness.errors import InputError
 from robustness.metrics.analyses.estimands import estimands
 from robustness.metrics.analyses.failures import failure_rates
 from robustness.metrics.analyses.interaction import interactions
-from robustness.metrics.analyses.models import compare_models, friedman_p, rank_stability
+from robustness.metrics.analyses.models import _ranks, compare_models, friedman_p, rank_stability
 from robustness.metrics.analyses.secondary import mixed_model, signed_rank_p, wilcoxon_table
 from robustness.metrics.analyses.unpaired import compare_unpaired
 from robustness.metrics.inference.shares import share_interval
@@ -261,3 +261,12 @@ class TestModels:
     def test_one_model_is_refused(self):
         with pytest.raises(InputError, match="at least two models"):
             compare_models(self.models([0.0]))
+
+
+@pytest.mark.parametrize("shape", [(3,), (5, 4)])
+def test_ranks_are_those_of_scipy_ties_and_unknown_values_included(shape):
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        values = rng.integers(0, 4, shape).astype(float)
+        values[rng.random(shape) < 0.05] = np.nan
+        np.testing.assert_array_equal(_ranks(values), stats.rankdata(values, axis=-1))
