@@ -53,6 +53,8 @@ coverage: $(READY)  ## Run the tests, without the slow ones, and hold the share 
 lowest:  ## Install the lowest versions that pyproject.toml allows into .venv-lowest and run a smoke set
 	@echo "make: installing the lower bounds of pyproject.toml into .venv-lowest"
 	@test -x .venv-lowest/bin/python || $(PYTHON) -m venv .venv-lowest
+	@for packages in $(VENV)/lib/python3*/site-packages; do test ! -d $$packages || \
+		$(PYTHON) .ci/lower_bounds.py --link $$packages $$(echo .venv-lowest/lib/python3*/site-packages); done
 	@$(PYTHON) .ci/lower_bounds.py > build-lowest.txt
 	@.venv-lowest/bin/python -m pip install -qq --disable-pip-version-check -e . -r build-lowest.txt
 	@OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -q -p no:cacheprovider -W default tests/robustness/workflows/test_zero_shot.py \
