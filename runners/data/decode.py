@@ -15,8 +15,15 @@ import numpy.typing as npt
 from PIL import Image as PILImage
 from PIL import ImageOps
 
+from robustness.array_files import is_array_file
 from robustness.errors import CaseError
-from robustness.runners.data.masks.mask_pixels import DEEP_MODES, exif_orientation, open_case_image
+from robustness.runners.data.masks.mask_pixels import (
+    DEEP_MODES,
+    exif_orientation,
+    open_case_image,
+    read_case_array,
+    without_single_axes,
+)
 from robustness.runners.data.volumes.scale import Scale
 from robustness.types import Image
 
@@ -48,13 +55,15 @@ def read_image(path: Path, *, upright: bool = True, scale: Scale | None = None) 
     """Read one image.
 
     Args:
-        path: the image file.
+        path: the image file, or an array (``.npy``, ``.npz``).
         upright: turn the image as its EXIF orientation asks, as viewers and annotation tools show it.
         scale: what becomes black and white in a deep file, decided for its dataset; None: from this file alone.
 
     Raises:
         CaseError: the file is missing, broken, too large, or holds values that are not finite.
     """
+    if is_array_file(path):
+        return _of_array(read_case_array(path, "image"), path, scale)
     opened = image = open_case_image(path, "image")
     orientation = exif_orientation(opened)
     # Pillow turns gray levels of 8 bits where white is 0, deeper ones not.
@@ -73,6 +82,25 @@ def read_image(path: Path, *, upright: bool = True, scale: Scale | None = None) 
         unit = 1 - unit
     gray = np.rint(unit * 255).astype(np.uint8)
     return DecodedImage(np.repeat(gray[..., None], 3, axis=2), unit, full_scale, orientation)
+
+
+def _of_array(array: npt.NDArray[np.generic], path: Path, scale: Scale | None) -> DecodedImage:
+    """Return the image of an array (H, W), or (H, W, 3) and (H, W, 4) of uint8."""
+    if array.ndim == 3 and array.dtype == np.uint8 and array.shape[2] in (3, 4):
+        return DecodedImage(np.array(array[..., :3], dtype=np.uint8), None, None, 1)
+    gray = without_single_axes(array)
+    if gray.ndim != 2:
+        first = array.ndim == 3 and array.shape[0] in (3, 4)
+        cure = "np.moveaxis(image, 0, -1) puts channels last" if first else "save a volume as NIfTI, NRRD or MHA"
+        raise CaseError(
+            f"image {path}: expected an array (H, W), or (H, W, 3) of uint8 with the colours red, green and blue, got "
+            f"the shape {array.shape} of {array.dtype}; {cure}"
+        )
+    if gray.dtype in (np.bool_, np.uint8):
+        eight_bits = gray.astype(np.uint8) * (255 if gray.dtype == np.bool_ else 1)
+        return DecodedImage(np.repeat(eight_bits[..., None], 3, axis=2), None, None, 1)
+    unit, full_scale = _to_unit(gray, path, scale)
+    return DecodedImage(np.repeat(np.rint(unit * 255).astype(np.uint8)[..., None], 3, axis=2), unit, full_scale, 1)
 
 
 def _tag(image: PILImage.Image, number: int) -> int | None:

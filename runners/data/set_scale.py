@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image as PILImage
 
+from robustness.array_files import array_facts, is_array_file, read_array
 from robustness.errors import CaseError
 from robustness.image_files import UNREADABLE, open_image
 from robustness.regular_files import open_regular
+from robustness.runners.data.masks.mask_pixels import without_single_axes
 from robustness.runners.data.options import ReadingOptions
 from robustness.runners.data.records import Record
 from robustness.runners.data.volumes.base import Header
@@ -71,7 +73,7 @@ class SetScale:
                     f"image {path}: expected one window that all headers propose, found none or several; state [data] "
                     "window = [low, high] or {quantiles = [0.005, 0.995]}"
                 )
-            self.own[path] = Scale(scale.low, scale.high, scale.origin, header.inverted)
+            self.own[path] = replace(scale, inverted=header.inverted)
         return self.own[path]
 
     def notes(self) -> list[str]:
@@ -127,6 +129,8 @@ def is_deep(path: Path) -> bool:
     """Tell whether an image file holds more than 8 bits; only its header is read."""
     suffix = path.suffix.lower()
     try:
+        if is_array_file(path):
+            return array_facts(path, "image").dtype not in (np.bool_, np.uint8)
         if suffix == ".png":
             with open_regular(path) as file:
                 head = file.read(26)
@@ -134,7 +138,7 @@ def is_deep(path: Path) -> bool:
         if suffix in (".tif", ".tiff"):
             with open_regular(path) as file, PILImage.open(file, formats=("TIFF",)) as image:
                 return image.mode in _DEEP_MODES
-    except (OSError, SyntaxError, ValueError):
+    except UNREADABLE:
         return False
     return False
 
@@ -202,7 +206,7 @@ def _header(path: Path, cache: VolumeCache) -> Header | None:
 
 def _values(path: Path) -> Array | None:
     try:
-        values = np.asarray(open_image(path))
+        values = without_single_axes(read_array(path, "image")) if is_array_file(path) else np.asarray(open_image(path))
     except UNREADABLE:
         return None
     return values if values.ndim == 2 and np.isfinite(values).all() else None

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image as PILImage
 from PIL import UnidentifiedImageError
 
+from robustness.array_files import array_of
 from robustness.errors import AnswerError, CaseError, InputError
 from robustness.runners.exchange.package import SUMS
 from robustness.runners.models.black_box.answer_reader import MASKS, AnswerReader
@@ -176,7 +177,7 @@ def _from_png(content: bytes, size: tuple[int, int], reader: AnswerReader) -> Ma
 
 def _from_npy(content: bytes, size: tuple[int, int]) -> Map:
     try:
-        values = np.load(io.BytesIO(content), allow_pickle=False)
+        values = array_of(content)
     except (OSError, ValueError, EOFError) as error:
         raise ReturnedError("unreadable", f"no numpy array ({error})") from error
     _check_size(values.shape, size)

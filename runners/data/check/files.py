@@ -77,12 +77,12 @@ def check_mask_values(split: str, records: Sequence[Record]) -> Iterator[Finding
 
     At most 2,000 files are read, spread evenly over a larger set; what cannot be read is left to its own case.
     """
-    paths = dict.fromkeys(path for record in records for path in _undeclared(record.mask_source))
+    files = dict.fromkeys(file for record in records for file in _undeclared(record.mask_source))
     values: Counter[str] = Counter()
     several = 0
-    for path in limited(list(paths), _READ_FIRST):
+    for path, key in limited(list(files), _READ_FIRST):
         try:
-            single = _SINGLE.fullmatch(read_mask(path).decision)
+            single = _SINGLE.fullmatch(read_mask(path, key=key).decision)
         except UndeclaredMaskError:
             several += 1
             continue
@@ -93,13 +93,13 @@ def check_mask_values(split: str, records: Sequence[Record]) -> Iterator[Finding
     yield from _varying(split, values, several)
 
 
-def _undeclared(source: MaskSource) -> Iterator[Path]:
-    """Yield the lossless image files whose foreground the pixels themselves decide."""
+def _undeclared(source: MaskSource) -> Iterator[tuple[Path, str]]:
+    """Yield the lossless image files, with the array's name in an archive, whose foreground the pixels decide."""
     for part in source.parts or (source,):
-        if part.declaration.kind == "auto" and part.inline is None and not part.key:
+        if part.declaration.kind == "auto" and part.inline is None:
             for path in part.paths:
                 if path.suffix.lower() not in (".json", *LOSSY_SUFFIXES) and is_regular(path) and not is_volume(path):
-                    yield path
+                    yield path, part.key[0] if part.key else ""
 
 
 def _missing(split: str, record: Record, missing: set[Path]) -> Iterator[Finding]:

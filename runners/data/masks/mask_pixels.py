@@ -11,6 +11,7 @@ import numpy.typing as npt
 from PIL import Image as PILImage
 from PIL import ImageOps
 
+from robustness.array_files import is_array_file, read_array
 from robustness.errors import CaseError, one_line
 from robustness.image_files import UNREADABLE, TooManyPixelsError, open_image
 from robustness.limits import limits
@@ -35,6 +36,7 @@ class MaskPixels(NamedTuple):
             the file holds, at least 1.
         lossy: the file's compression blurs edges (JPEG).
         orientation: its EXIF orientation; 1 where it states none.
+        classes: the channels are no colours (those of an array, or hidden by the alpha channel): each may be a class.
     """
 
     values: Values
@@ -43,18 +45,23 @@ class MaskPixels(NamedTuple):
     full_scale: float
     lossy: bool
     orientation: int
+    classes: bool = False
 
 
-def read_pixels(path: Path, *, upright: bool = True) -> MaskPixels:
+def read_pixels(path: Path, *, upright: bool = True, key: str = "", size: tuple[int, int] | None = None) -> MaskPixels:
     """Read a mask file.
 
     Args:
-        path: an image file.
+        path: an image file, or an array (``.npy``, ``.npz``).
         upright: turn it as its EXIF orientation asks.
+        key: the array's name in a ``.npz``.
+        size: (H, W) of the image, which tells the axes of an array with channels; None where it is not known.
 
     Raises:
         CaseError: the file is missing, broken, too large, or holds values that are not finite.
     """
+    if is_array_file(path):
+        return pixels_of_array(read_case_array(path, "mask", key=key), size, str(path))
     stored = open_case_image(path, "mask")
     orientation = exif_orientation(stored)
     turned = ImageOps.exif_transpose(stored) if upright and orientation != 1 else stored
@@ -83,6 +90,52 @@ def pixels_of(image: PILImage.Image, *, lossy: bool, orientation: int, where: st
     return _of_colors(image, lossy=lossy, orientation=orientation)
 
 
+def pixels_of_array(array: Values, size: tuple[int, int] | None, where: str) -> MaskPixels:
+    """Return the pixels of an array (H, W), of colours (H, W, 3) or (H, W, 4) of uint8, or with a channel per class.
+
+    Args:
+        array: numbers or booleans.
+        size: (H, W) of the image, which tells whether channels come first or last; None: last.
+        where: the file, for messages.
+
+    Raises:
+        CaseError: another shape, or values that are not finite.
+    """
+    if array.ndim == 3 and array.dtype == np.uint8 and array.shape[2] in (3, 4) and int(array.max()) != 1:
+        return pixels_of(PILImage.fromarray(array), lossy=False, orientation=1, where=where)
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise CaseError(f"mask {where}: expected finite values, got NaN or infinity; write background as 0")
+    array = without_single_axes(array)
+    fits = [axis for axis in (0, 2) if array.ndim == 3 and size in (None, _without(array.shape, axis))]
+    if array.ndim != 2 and len(fits) != 1 and size is not None:
+        raise CaseError(f"mask {where}: expected an array of its image's size {size}, got the shape {array.shape}")
+    full_scale = _full_scale(array)
+    values = array.astype(np.uint8) if array.dtype == np.bool_ else array
+    if array.ndim == 2:
+        return MaskPixels(values, None, None, full_scale, False, 1)
+    channels = np.moveaxis(values, fits[0], -1) if size is not None else values
+    return MaskPixels(channels.max(axis=-1), None, channels, full_scale, False, 1, classes=True)
+
+
+def without_single_axes(array: Values) -> Values:
+    """Return an array (1, H, W) or (H, W, 1) as (H, W); others as they are."""
+    while array.ndim > 2 and 1 in (array.shape[0], array.shape[-1]):
+        array = array[0] if array.shape[0] == 1 else array[..., 0]
+    return array
+
+
+def _without(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    return shape[:axis] + shape[axis + 1 :]
+
+
+def _full_scale(array: Values) -> float:
+    if array.dtype == np.bool_:
+        return 1.0
+    if array.dtype in (np.uint8, np.uint16):
+        return float(np.iinfo(array.dtype).max)
+    return max(float(array.max(initial=0)), 1.0)
+
+
 def _few_levels(path: Path) -> int:
     """Return the highest gray level of a PNG of two or four bits, 0 for all others."""
     with path.open("rb") as file:
@@ -109,7 +162,18 @@ def _of_colors(image: PILImage.Image, *, lossy: bool, orientation: int) -> MaskP
         values = colors[..., 0] if gray else colors.max(axis=2)
     stored = np.asarray(image) if image.mode in ("RGB", "RGBA", "LA") else None
     palette = image.mode == "P"
-    return MaskPixels(values, colors if palette or not gray else None, stored, 255.0, lossy, orientation)
+    classes = False
+    if stored is not None and image.mode != "RGB" and not colors.any():
+        # Nothing is seen: a black shape on nothing, whose alpha is the mask, or channels that are no colours.
+        classes = _hides(pixels)
+        if not classes and pixels[..., 3].min() < pixels[..., 3].max():
+            values = pixels[..., 3]
+    return MaskPixels(values, colors if palette or not gray else None, stored, 255.0, lossy, orientation, classes)
+
+
+def _hides(pixels: npt.NDArray[np.uint8]) -> bool:
+    """Tell whether RGBA pixels of which nothing is seen hold colours, or an alpha that is as good as none."""
+    return bool(pixels[..., :3].any() or (pixels[..., 3] == 1).any())
 
 
 def open_case_image(path: Path, role: str) -> PILImage.Image:
@@ -129,6 +193,26 @@ def open_case_image(path: Path, role: str) -> PILImage.Image:
     except UNREADABLE as error:
         reason = one_line(error)
         raise CaseError(f"{role} {path}: expected a readable image file, got {reason}") from None
+
+
+def read_case_array(path: Path, role: str, *, key: str = "") -> Values:
+    """Read an array file of a case; `role` ("image", "mask") names it in messages.
+
+    Raises:
+        CaseError: the file is missing, broken or too large, or holds anything but numbers.
+    """
+    try:
+        array = read_array(path, role, key=key)
+    except FileNotFoundError:
+        raise CaseError(f"{role} {path}: no such file{_same_stem(path)}") from None
+    except UNREADABLE as error:
+        raise CaseError(f"{role} {path}: expected a readable array, got {one_line(error)}") from None
+    sides = sorted(array.shape)[-2:]
+    if array.ndim < 2 or not array.size or sides[0] * sides[1] > limits().pixels:
+        raise CaseError(
+            f"{role} {path}: expected an array (H, W) of at most {limits().pixels} pixels, got the shape {array.shape}"
+        )
+    return array
 
 
 def _same_stem(path: Path) -> str:

@@ -11,7 +11,7 @@ from robustness.errors import CaseError
 from robustness.runners.data.masks.colors import of_colors, shown_colors
 from robustness.runners.data.masks.declaration import MaskDeclaration
 from robustness.runners.data.masks.mask_pixels import MaskPixels, Values, read_pixels
-from robustness.runners.data.masks.undeclared import decide, listed
+from robustness.runners.data.masks.undeclared import UndeclaredMaskError, decide, listed
 from robustness.types import Mask
 
 # How far a scale that a header states leaves whole numbers from themselves.
@@ -30,18 +30,28 @@ class MaskReading(NamedTuple):
     decision: str
 
 
-def read_mask(path: Path, *, declaration: MaskDeclaration | None = None, upright: bool = True) -> MaskReading:
+def read_mask(
+    path: Path,
+    *,
+    declaration: MaskDeclaration | None = None,
+    upright: bool = True,
+    key: str = "",
+    size: tuple[int, int] | None = None,
+) -> MaskReading:
     """Read one mask file.
 
     Args:
-        path: an image file.
+        path: an image file, or an array (``.npy``, ``.npz``).
         declaration: what its pixels mean; None or kind "auto": what they leave no doubt about.
         upright: turn it as its EXIF orientation asks.
+        key: the array's name in a ``.npz`` of several.
+        size: (H, W) of the image, where it is known; see `mask_pixels.pixels_of_array`.
 
     Raises:
         CaseError: the file is missing, broken or too large, or its pixels are not what the declaration says.
     """
-    return foreground(read_pixels(path, upright=upright), declaration or MaskDeclaration(), str(path))
+    pixels = read_pixels(path, upright=upright, key=key, size=size)
+    return foreground(pixels, declaration or MaskDeclaration(), str(path))
 
 
 def foreground(pixels: MaskPixels, declaration: MaskDeclaration, where: str) -> MaskReading:
@@ -50,6 +60,12 @@ def foreground(pixels: MaskPixels, declaration: MaskDeclaration, where: str) -> 
     Raises:
         CaseError: the pixels are not what the declaration says, or leave a doubt where nothing is declared.
     """
+    if pixels.classes and declaration.kind != "channel":
+        count = 0 if pixels.channels is None else pixels.channels.shape[2]
+        raise UndeclaredMaskError(
+            f"mask {where}: expected one value for each pixel, got {count} channels that are no colours to be seen; "
+            "declare which of them is the class ([data] masks = {channels = {NAME = 0}}), or save it alone, in gray"
+        )
     if declaration.kind == "auto":
         return MaskReading(*decide(pixels, where))
     if declaration.kind == "segment":

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from robustness.array_files import is_array_file
 from robustness.errors import CaseError
 from robustness.runners.data.masks.declaration import MaskDeclaration
 from robustness.runners.data.masks.mask_values import MaskReading, read_mask
@@ -90,7 +91,8 @@ def _read(
     if path.suffix.lower() == ".json":
         return MaskReading(read_json_mask(path, source.key, size), "run lengths or polygons")
     if not is_volume(path):
-        return read_mask(path, declaration=source.declaration, upright=upright)
+        key = source.key[0] if source.key and is_array_file(path) else ""
+        return read_mask(path, declaration=source.declaration, upright=upright, key=key, size=size)
     if place is None:
         raise CaseError(f"mask {path}: expected an image of the same volume, got an ordinary image; name its slice")
     mask = read_volume_mask(path, source.declaration, place, cache)

@@ -30,6 +30,8 @@ _BLOCK_REACH = 8
 # Levels within a sixteenth of black or of full scale are what compression leaves of them.
 _NEAR = 1 / 16
 _SHOWN = 8
+# What resampling tools take for white; elsewhere (32 bits, four bits) the highest level of a file is as likely a label.
+_WHITES = (1.0, 255.0, 65535.0)
 # Gray areas of a JPEG beyond this share of the image are a class; colours beyond this share of what is bright another.
 _FLAT_SHARE, _TINT_SHARE = 0.002, 0.05
 
@@ -57,7 +59,7 @@ def decide(pixels: MaskPixels, where: str) -> Decision:
     if pixels.lossy and levels[-1] > 0:
         _refuse_classes(values, pixels, where)
         return Decision(np.asarray(values >= half), "JPEG: at or above half of the range")
-    if len(levels) == 1:
+    if len(levels) == 1 and levels[0] >= 0:
         return Decision(np.asarray(values > 0), "empty" if levels[0] == 0 else "full")
     if len(levels) == 2 and levels[0] == 0:
         return Decision(np.asarray(values > 0), f"0 and {_shown(pixels, values, levels[1])}")
@@ -144,7 +146,7 @@ def _brightness(pixels: MaskPixels, where: str) -> Values:
 
 def _is_edge(values: Values, levels: Values, full_scale: float) -> bool:
     """Tell whether all that is neither black nor full scale is what interpolation or compression leaves at edges."""
-    if levels[0] != 0 or levels[-1] != full_scale:
+    if levels[0] != 0 or levels[-1] != full_scale or full_scale not in _WHITES:
         return False
     between = levels[1:-1]
     low, high = full_scale * _NEAR, full_scale * (1 - _NEAR)

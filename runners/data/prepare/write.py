@@ -18,10 +18,9 @@ from robustness.perturb.language.measured import measure
 from robustness.perturb.language.templates import build_prompts, family_of
 from robustness.runners.data.decode import read_image
 from robustness.runners.data.label_words import label_words
-from robustness.runners.data.prepare.base import Layout, Sample, Target
+from robustness.runners.data.prepare.base import Layout, Sample, Target, shared_out
 from robustness.runners.data.prepare.layouts import layout_named
 from robustness.runners.data.prepare.reference import matched, read_reference
-from robustness.runners.data.prepare.shares import shared_out
 from robustness.types import Image, Mask
 
 # Copied byte for byte; anything else becomes PNG.

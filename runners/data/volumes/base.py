@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,19 @@ MOST_PACKED = 1032
 INSTALL = 'pip install "vlsm-robustness[medical]"'
 
 
+class DisplayWindow(NamedTuple):
+    """Which stored values a header proposes to show as black and white.
+
+    Attributes:
+        low, high: the two values; of a sigmoid, centre minus and plus half of the width, where it is at 12 and 88%.
+        sigmoid: the curve between them is a sigmoid and no line.
+    """
+
+    low: float
+    high: float
+    sigmoid: bool = False
+
+
 @dataclass(frozen=True)
 class Header:
     """What a file says about its voxels before any of them is read.
@@ -34,7 +47,7 @@ class Header:
         color: the channels are red, green and blue.
         patient: an id from the header, or "".
         modality: in the words of `robustness.perturb.modality`, or "".
-        windows: (low, high) intervals of stored values that the header proposes for display.
+        windows: what the header proposes for display.
         inverted: low values are shown bright (MONOCHROME1).
         facts: further fields of the header that a plan may name as groups (scanner, site, sex, age, ...).
         frame_of_reference: the UID of the space that the affine leads to, or "".
@@ -49,7 +62,7 @@ class Header:
     color: bool = False
     patient: str = ""
     modality: str = ""
-    windows: tuple[tuple[float, float], ...] = ()
+    windows: tuple[DisplayWindow, ...] = ()
     inverted: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict)
     frame_of_reference: str = ""

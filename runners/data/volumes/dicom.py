@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from robustness.errors import CaseError, one_line
-from robustness.runners.data.volumes.base import Header, Voxels
+from robustness.runners.data.volumes.base import DisplayWindow, Header, Voxels
 from robustness.runners.data.volumes.dicom_frames import Frame, Stored, photometric, read_series
 from robustness.runners.data.volumes.dicom_header import (
     MODALITIES,
@@ -109,7 +109,7 @@ def _header(frames: Sequence[Frame], dataset: Any, path: Path, remarks: Sequence
     )
 
 
-def _windows(frames: Sequence[Frame]) -> tuple[tuple[float, float], ...]:
+def _windows(frames: Sequence[Frame]) -> tuple[DisplayWindow, ...]:
     """Return the windows that all frames propose; none where they differ, as those of MRI often do."""
     proposed = {frame.windows for frame in frames}
     return proposed.pop() if len(proposed) == 1 else ()

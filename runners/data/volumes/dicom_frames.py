@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 
 from robustness.errors import CaseError, one_line
 from robustness.regular_files import open_regular
-from robustness.runners.data.volumes.base import needs
+from robustness.runners.data.volumes.base import DisplayWindow, needs
 from robustness.runners.data.volumes.dicom_header import (
     along_normal,
     frame_place,
+    frame_windows,
     functional_groups,
-    window_intervals,
     windows_of,
 )
 
@@ -29,7 +29,7 @@ _HEADER_BYTES = 4096
 _FRAME_BYTES = 64
 
 Place = tuple[tuple[float, ...], tuple[float, ...]]
-Windows = tuple[tuple[float, float], ...]
+Windows = tuple[DisplayWindow, ...]
 
 
 class Stored(NamedTuple):
@@ -199,7 +199,7 @@ def _of_file(path: Path, dataset: Any) -> Iterator[Frame]:
             # Frames of a plain multi-frame image (a film) have no place of their own.
             place = None
         rescale = (groups["slope"][0], groups["intercept"][0]) if {"slope", "intercept"} <= set(groups) else own
-        windows = shown or window_intervals(groups.get("center", ()), groups.get("width", ()))
+        windows = shown or frame_windows(dataset, number)
         yield Frame(path, number, (tuple(place[0]), tuple(place[1])) if place else None, rescale, windows, stored)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from robustness.runners.data.volumes.base import Affine
+from robustness.runners.data.volumes.base import Affine, DisplayWindow
 
 # Groups that a plan may ask for: short names, and the DICOM keywords that they stand for.
 FACTS = {
@@ -64,6 +65,8 @@ IDENTIFIERS = (
     "ResponsiblePerson",
 )
 
+# How far black and white of a step lie apart, as a share of its place.
+_STEP = 1e-6
 _TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -78,25 +81,32 @@ def identifiers_of(dataset: Any) -> list[str]:
     return [keyword for keyword in IDENTIFIERS if str(getattr(dataset, keyword, "") or "").strip(" ^")]
 
 
-def windows_of(dataset: Any) -> tuple[tuple[float, float], ...]:
-    """Return the display intervals (low, high) that a header proposes.
+def windows_of(dataset: Any) -> tuple[DisplayWindow, ...]:
+    """Return the windows that a header, or a frame's group of it, proposes; one that it may not state is left out.
 
-    A window of centre c and width w reaches from c - 0.5 - (w - 1) / 2 to c - 0.5 + (w - 1) / 2 (function LINEAR);
-    LINEAR_EXACT from c - w / 2 to c + w / 2. Reference: DICOM PS3.3, C.11.2.1.2.
+    A window of centre c and width w of at least 1 reaches from c - 0.5 - (w - 1) / 2 to c - 0.5 + (w - 1) / 2 (function
+    LINEAR, which also holds where none is stated); LINEAR_EXACT, with any w above 0, from c - w / 2 to c + w / 2.
+    SIGMOID shows a value x as 1 / (1 + exp(-4 (x - c) / w)). Reference: DICOM PS3.3, C.11.2.1.2 and C.11.2.1.3.
     """
     centers, widths = (_numbers(getattr(dataset, key, None)) for key in ("WindowCenter", "WindowWidth"))
-    exact = str(getattr(dataset, "VOILUTFunction", "")).upper() == "LINEAR_EXACT"
-    return window_intervals(centers, widths, exact=exact)
+    function = str(getattr(dataset, "VOILUTFunction", "") or "LINEAR").strip().upper()
+    pairs = [(c, w) for c, w in zip(centers, widths, strict=False) if math.isfinite(c) and 0 < w < math.inf]
+    if function in ("LINEAR_EXACT", "SIGMOID"):
+        return tuple(DisplayWindow(c - w / 2, c + w / 2, function == "SIGMOID") for c, w in pairs)
+    if function != "LINEAR":
+        return ()
+    return tuple(_linear(c, w) for c, w in pairs if w >= 1)
 
 
-def window_intervals(
-    centers: Sequence[float], widths: Sequence[float], *, exact: bool = False
-) -> tuple[tuple[float, float], ...]:
-    """Return the intervals of centres and widths; see `windows_of`."""
-    pairs = [(c, w) for c, w in zip(centers, widths, strict=False) if w >= 1]
-    if exact:
-        return tuple((c - w / 2, c + w / 2) for c, w in pairs)
-    return tuple((c - 0.5 - (w - 1) / 2, c - 0.5 + (w - 1) / 2) for c, w in pairs)
+def _linear(center: float, width: float) -> DisplayWindow:
+    low, high = center - 0.5 - (width - 1) / 2, center - 0.5 + (width - 1) / 2
+    # A width of 1 is a step: black up to `low`, white above.
+    return DisplayWindow(low, max(high, low + _STEP * max(1.0, abs(low))))
+
+
+def frame_windows(dataset: Any, frame: int) -> tuple[DisplayWindow, ...]:
+    """Return the windows of one frame of an enhanced multi-frame image, where its functional groups state any."""
+    return next(filter(None, map(windows_of, _group_items(dataset, frame, "FrameVOILUTSequence"))), ())
 
 
 def in_plane_spacing(dataset: Any) -> tuple[float, float] | None:
@@ -165,9 +175,6 @@ def along_normal(cosines: Sequence[float], position: Sequence[float]) -> float:
 
 def functional_groups(dataset: Any, frame: int) -> Mapping[str, Any]:
     """Return orientation, position and spacing of one frame of an enhanced multi-frame image, where stated."""
-    shared = (getattr(dataset, "SharedFunctionalGroupsSequence", None) or [None])[0]
-    per_frame = getattr(dataset, "PerFrameFunctionalGroupsSequence", None) or []
-    own = per_frame[frame] if frame < len(per_frame) else None
     fields: dict[str, Any] = {}
     for name, sequence, key in (
         ("cosines", "PlaneOrientationSequence", "ImageOrientationPatient"),
@@ -175,15 +182,20 @@ def functional_groups(dataset: Any, frame: int) -> Mapping[str, Any]:
         ("spacing", "PixelMeasuresSequence", "PixelSpacing"),
         ("slope", "PixelValueTransformationSequence", "RescaleSlope"),
         ("intercept", "PixelValueTransformationSequence", "RescaleIntercept"),
-        ("center", "FrameVOILUTSequence", "WindowCenter"),
-        ("width", "FrameVOILUTSequence", "WindowWidth"),
     ):
-        for group in (own, shared):
-            items = getattr(group, sequence, None) or []
-            if items and getattr(items[0], key, None) is not None:
-                fields[name] = _numbers(getattr(items[0], key))
-                break
+        stated = (getattr(item, key, None) for item in _group_items(dataset, frame, sequence))
+        value = next((value for value in stated if value is not None), None)
+        if value is not None:
+            fields[name] = _numbers(value)
     return fields
+
+
+def _group_items(dataset: Any, frame: int, sequence: str) -> list[Any]:
+    """Return a frame's own item of a functional group and the one that all frames share, where they are there."""
+    shared = (getattr(dataset, "SharedFunctionalGroupsSequence", None) or [None])[0]
+    per_frame = getattr(dataset, "PerFrameFunctionalGroupsSequence", None) or []
+    own = per_frame[frame] if frame < len(per_frame) else None
+    return [items[0] for group in (own, shared) if (items := getattr(group, sequence, None))]
 
 
 def _in_cm(region: Any) -> bool:

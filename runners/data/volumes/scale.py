@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import special
 
 from robustness.errors import InputError
+from robustness.runners.data.volumes.base import DisplayWindow
 
 Floats = npt.NDArray[np.float32]
 TWELVE_BITS, SIXTEEN_BITS = 4095.0, 65535.0
@@ -30,15 +32,17 @@ class Scale:
     """What becomes 0 and 1; values outside are clipped.
 
     Attributes:
-        low, high: the stored values that become black and white.
+        low, high: the stored values that become black and white; of a sigmoid, 12 and 88% of white.
         origin: where the decision comes from, for notes.
         inverted: low values are shown bright.
+        sigmoid: values become 1 / (1 + exp(-4 (value - centre) / width)) (DICOM PS3.3, C.11.2.1.3.1).
     """
 
     low: float
     high: float
     origin: str
     inverted: bool = False
+    sigmoid: bool = False
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.high > self.low):
@@ -46,6 +50,10 @@ class Scale:
 
     def unit(self, values: npt.NDArray[Any]) -> Floats:
         """Return values as float32 in [0, 1]; NaN becomes 0."""
+        if self.sigmoid:
+            curve = special.expit(4 * (values.astype(np.float64) - (self.low + self.high) / 2) / (self.high - self.low))
+            shown = np.nan_to_num(curve, nan=0.0)
+            return np.asarray(1 - shown if self.inverted else shown, dtype=np.float32)
         scaled = (values.astype(np.float32) - np.float32(self.low)) / np.float32(self.high - self.low)
         clipped = np.clip(np.nan_to_num(scaled, nan=0.0, posinf=1.0, neginf=0.0), 0, 1)
         return np.asarray(1 - clipped if self.inverted else clipped, dtype=np.float32)
@@ -53,7 +61,8 @@ class Scale:
     def note(self) -> str:
         """Return the decision in a sentence."""
         turned = ", low values bright" if self.inverted else ""
-        return f"stored values {self.low:g} to {self.high:g} become black to white{turned} ({self.origin})"
+        become = "12 to 88% of white along a sigmoid" if self.sigmoid else "black to white"
+        return f"stored values {self.low:g} to {self.high:g} become {become}{turned} ({self.origin})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,11 +163,11 @@ def _dark(tops: Sequence[float], white: float) -> str:
     return f"; the highest value is {highest:g}, so that images are dark: state window = [0, {highest:g}]"
 
 
-def header_scale(proposals: Sequence[tuple[tuple[float, float], ...]]) -> Scale | None:
+def header_scale(proposals: Sequence[tuple[DisplayWindow, ...]]) -> Scale | None:
     """Return the first window of the headers where all propose the same one, else None."""
     first = {windows[0] if windows else None for windows in proposals}
-    interval = first.pop() if len(first) == 1 else None
-    return Scale(*interval, "the window of every header") if interval else None
+    window = first.pop() if len(first) == 1 else None
+    return Scale(window.low, window.high, "the window of every header", sigmoid=window.sigmoid) if window else None
 
 
 def _of_quantiles(value: Mapping[str, Any]) -> Window:

@@ -17,7 +17,9 @@ import torch
 from PIL import Image as PILImage
 from PIL import UnidentifiedImageError
 
+from robustness.array_files import array_of
 from robustness.errors import AnswerError
+from robustness.regular_files import read_bytes
 
 Size = tuple[int, int]
 Kind = Literal["mask", "grey", "integers", "floats"]
@@ -103,13 +105,10 @@ def decode_npy(path: Path, where: str, *, max_bytes: int) -> npt.NDArray[Any]:
     Raises:
         AnswerError: larger, or no such array.
     """
-    if path.stat().st_size > max_bytes:
-        raise AnswerError(f"{where}: expected at most {max_bytes} bytes in {path.name}, got {path.stat().st_size}")
     try:
-        array: npt.NDArray[Any] = np.load(path, allow_pickle=False)
+        return array_of(read_bytes(path, max_bytes=max_bytes))
     except (OSError, ValueError, EOFError) as error:
         raise AnswerError(f"{where}: {path.name} is no readable array ({error})") from error
-    return array
 
 
 def check_size(shape: tuple[int, ...], sizes: Collection[Size], where: str) -> None:

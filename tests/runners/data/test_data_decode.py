@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from robustness.errors import CaseError
 from robustness.limits import Limits, limited_to
 from robustness.runners.data.decode import read_image
 from robustness.runners.data.load import load_dataset
+from robustness.runners.data.masks.declaration import MaskDeclaration
 from robustness.runners.data.masks.mask_values import read_mask as mask_reading
 
 GRAY = np.arange(0, 240, 10, dtype=np.uint8).reshape(4, 6)
@@ -192,3 +194,145 @@ class TestFilesWhereAFirstLookMisleads:
         tifffile.imwrite(tmp_path / "a.tif", GRAY.astype(np.int8) - 5)
         with pytest.raises(CaseError, match="signed type; save it with 16 bits"):
             read_image(tmp_path / "a.tif")
+
+
+TRUTH = GRAY > 100
+SIZE = TRUTH.shape
+
+
+def array_set(folder: Path, image: np.ndarray, **arrays: np.ndarray) -> Path:
+    np.savez_compressed(folder / "a.npz", image=image, **arrays)
+    (folder / "cases.csv").write_text("image,mask,prompt,case_id\na.npz,a.npz,x,a\n")
+    return folder / "cases.csv"
+
+
+class TestArrays:
+    """``.npy`` and ``.npz`` are read as other formats are, and nothing of them is executed."""
+
+    @pytest.mark.parametrize("dtype", [bool, np.uint8, np.int16, np.uint16, np.int64, ">i4", np.float16, np.float64])
+    def test_masks_of_every_type_are_read(self, tmp_path: Path, dtype: str) -> None:
+        np.save(tmp_path / "m.npy", np.asfortranarray(TRUTH.astype(dtype)))
+        np.testing.assert_array_equal(read_mask(tmp_path / "m.npy"), TRUTH)
+
+    def test_images_are_gray_or_colours_and_deep_ones_follow_the_set(self, tmp_path: Path) -> None:
+        colors = np.stack([GRAY, GRAY // 2, GRAY // 3], axis=-1)
+        for name, array in {"gray": GRAY[None], "rgb": colors, "rgba": np.dstack([colors, GRAY])}.items():
+            np.save(tmp_path / f"{name}.npy", array)
+            want = np.repeat(GRAY[..., None], 3, axis=2) if name == "gray" else colors
+            np.testing.assert_array_equal(read_image(tmp_path / f"{name}.npy").image, want)
+        case = load_dataset(array_set(tmp_path, GRAY.astype(np.int16) - 1000, mask=TRUTH), window=[-1000, -770])[0]
+        np.testing.assert_array_equal(case.mask, TRUTH)
+        np.testing.assert_array_equal(case.image[..., 0], np.rint(GRAY / 230 * 255).astype(np.uint8))
+        np.testing.assert_allclose(case.metadata["image_float"], GRAY / 230, atol=1e-6)
+
+    @pytest.mark.parametrize("first", [True, False])
+    def test_channels_are_classes_that_must_be_declared(self, tmp_path: Path, first: bool) -> None:
+        channels = np.stack([~TRUTH, TRUTH, TRUTH & (GRAY < 150)], axis=0 if first else -1).astype(np.uint8)
+        np.save(tmp_path / "m.npy", channels)
+        declared = MaskDeclaration(kind="channel", channel=1, name="polyp")
+        got = mask_reading(tmp_path / "m.npy", declaration=declared, size=SIZE).mask
+        np.testing.assert_array_equal(got, TRUTH)
+        with pytest.raises(CaseError, match="3 channels that are no colours"):
+            mask_reading(tmp_path / "m.npy", size=SIZE)
+
+    def test_a_label_map_of_an_archive_needs_labels_as_any_other(self, tmp_path: Path) -> None:
+        labels = TRUTH * 1 + (GRAY > 150) * 1.0
+        table = array_set(tmp_path, GRAY, label=labels)
+        with pytest.raises(CaseError, match="the values 0, 1, 2"):
+            _ = load_dataset(table)[0]
+        table.write_text("image,mask,prompt,mask_label,mask_key,case_id\na.npz,a.npz,x,2,label,a\n")
+        np.testing.assert_array_equal(load_dataset(table)[0].mask, GRAY > 150)
+
+    def test_a_small_label_beside_a_larger_one_is_no_soft_edge(self, tmp_path: Path) -> None:
+        """Types without a white of their own: the file's highest label was taken for white, the others for its edge."""
+        values = np.zeros((12, 12), np.int32)
+        values[3:9, 3:9], values[3:9, 2] = 2, 1
+        PILImage.fromarray(values).save(tmp_path / "i.tif")
+        PILImage.fromarray(values.astype(np.float32)).save(tmp_path / "f.tif")
+        np.save(tmp_path / "a.npy", values)
+        for name in ("i.tif", "f.tif", "a.npy"):
+            with pytest.raises(CaseError, match="the values 0, 1, 2"):
+                read_mask(tmp_path / name)
+
+    @pytest.mark.parametrize(
+        ("arrays", "key", "message"),
+        [
+            ({"a": TRUTH, "b": TRUTH}, "", "expected one array, or one called mask or masks or label, got a, b"),
+            ({"mask": TRUTH, "label": TRUTH}, "", "got mask, label; state mask_key"),
+            ({"image": GRAY}, "", "got image; state mask_key"),
+            ({"a": TRUTH}, "b", "expected an array 'b', got a"),
+            ({"a": np.full(SIZE, np.nan)}, "", "NaN or infinity"),
+            ({"a": TRUTH.astype(complex)}, "", "plain numbers or booleans, got values of type complex128"),
+            ({"a": np.array([["x"]])}, "", "plain numbers or booleans"),
+            ({"a": np.array([[{}]])}, "", r"Python objects \(a pickle\), which are never read"),
+            ({"a": TRUTH[0]}, "", r"expected an array \(H, W\)"),
+            ({"a": TRUTH[:0]}, "", r"expected an array \(H, W\) of at most .* got the shape \(0, 6\)"),
+            ({"a": -TRUTH.astype(int)}, "", "the values -1, 0"),
+            ({"a": np.full(SIZE, -1)}, "", "the values -1"),
+        ],
+    )
+    def test_what_is_no_mask_is_one_line(
+        self, tmp_path: Path, arrays: dict[str, np.ndarray], key: str, message: str
+    ) -> None:
+        np.savez(tmp_path / "m.npz", **arrays)
+        with pytest.raises(CaseError, match=message):
+            mask_reading(tmp_path / "m.npz", key=key)
+
+    def test_heads_that_lie_and_files_of_another_kind_are_one_line(self, tmp_path: Path) -> None:
+        np.save(tmp_path / "m.npy", TRUTH)
+        content = (tmp_path / "m.npy").read_bytes()
+        with zipfile.ZipFile(tmp_path / "z.npz", "w") as archive:
+            archive.writestr("mask.npy", content[:-3])
+        damaged = {
+            "cut.npy": content[:-3],
+            "vast.npy": content.replace(b"(4, 6), }    ", b"(99999, 9), }"),
+            "text.npy": b"no array",
+            "png.npz": b"\x89PNG",
+            "z.npz": (tmp_path / "z.npz").read_bytes(),
+        }
+        for name, held in damaged.items():
+            (tmp_path / name).write_bytes(held)
+            with pytest.raises(CaseError, match="expected a readable array"):
+                read_mask(tmp_path / name)
+
+    @pytest.mark.parametrize("shape", [(3, 4, 6), (5, 4, 6), (2, 3, 4, 6)])
+    def test_volumes_and_channels_first_are_no_images(self, tmp_path: Path, shape: tuple[int, ...]) -> None:
+        np.save(tmp_path / "a.npy", np.zeros(shape, np.uint8))
+        cure = "channels last" if shape == (3, 4, 6) else "save a volume as NIfTI"
+        with pytest.raises(CaseError, match=cure):
+            read_image(tmp_path / "a.npy")
+
+    def test_transposed_masks_and_other_sizes_are_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(CaseError, match="expected the size of its image"):
+            _ = load_dataset(array_set(tmp_path, GRAY, mask=TRUTH.T))[0]
+
+
+class TestAlpha:
+    """A mask may lie in the alpha channel; what alpha hides is no empty mask."""
+
+    def pixels(self, tmp_path: Path, colour: np.ndarray, alpha: np.ndarray) -> Path:
+        rgba = np.zeros((*SIZE, 4), np.uint8)
+        rgba[..., :3], rgba[..., 3] = colour[..., None] if colour.ndim == 2 else colour, alpha
+        return saved(tmp_path / "m.png", PILImage.fromarray(rgba))
+
+    def test_a_black_shape_on_nothing_is_the_mask(self, tmp_path: Path) -> None:
+        np.testing.assert_array_equal(read_mask(self.pixels(tmp_path, np.zeros(SIZE), TRUTH * 255)), TRUTH)
+        gray = PILImage.fromarray(np.dstack([np.zeros(SIZE, np.uint8), TRUTH.astype(np.uint8) * 255]))
+        np.testing.assert_array_equal(read_mask(saved(tmp_path / "la.png", gray)), TRUTH)
+
+    @pytest.mark.parametrize("top", [1, 255])
+    def test_one_hot_channels_are_no_empty_mask(self, tmp_path: Path, top: int) -> None:
+        one_hot = np.stack([~TRUTH, TRUTH & (GRAY < 150), TRUTH & False], axis=-1).astype(np.uint8) * top
+        path = self.pixels(tmp_path, one_hot, (GRAY >= 150) * np.uint8(top))
+        with pytest.raises(CaseError, match="4 channels that are no colours to be seen"):
+            read_mask(path)
+        declared = MaskDeclaration(kind="channel", channel=3, name="polyp")
+        np.testing.assert_array_equal(mask_reading(path, declaration=declared).mask, GRAY >= 150)
+
+    def test_colours_whose_alpha_was_never_set_are_no_empty_mask(self, tmp_path: Path) -> None:
+        with pytest.raises(CaseError, match="no colours to be seen"):
+            read_mask(self.pixels(tmp_path, TRUTH * np.uint8(255), np.zeros(SIZE)))
+
+    def test_nothing_at_all_is_empty(self, tmp_path: Path) -> None:
+        for alpha in (0, 255):
+            assert not read_mask(self.pixels(tmp_path, np.zeros(SIZE), np.full(SIZE, alpha))).any()

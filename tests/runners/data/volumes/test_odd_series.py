@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from robustness.errors import CaseError
+from robustness.runners.data.load import load_dataset
+from robustness.runners.data.volumes.dicom_header import frame_windows, windows_of
 from tests.runners.data.masks import segmentations
 from tests.runners.data.volumes import phantom
 from tests.runners.data.volumes.phantom import AFFINE, HEAD, VALUES, load, mask, series, shown
@@ -182,3 +184,64 @@ def test_more_frames_than_the_file_can_hold_are_refused_at_once(tmp_path: Path) 
     data = load(tmp_path, [rows[0] | {"image": f"series/{file.name}"}])
     with pytest.raises(CaseError, match=r"as many frames as its \d+ bytes can hold, got 1000000000"):
         data[0]
+
+
+class TestDisplayFunctions:
+    """A header's window is applied as DICOM PS3.3, C.11.2.1.2 and C.11.2.1.3.1 say, and as pydicom does."""
+
+    @pytest.mark.parametrize("kind", ["MONOCHROME1", "MONOCHROME2"])
+    @pytest.mark.parametrize(
+        ("function", "center", "width"),
+        [
+            ("", 40, 400),
+            ("LINEAR", 41.5, 2),
+            ("LINEAR", 42, 1),
+            ("LINEAR_EXACT", 40, 400),
+            ("LINEAR_EXACT", 40.25, 0.5),
+            ("SIGMOID", 40, 400),
+            ("SIGMOID", 10.5, 0.75),
+            ("SIGMOID", -900, 1),
+        ],
+    )
+    def test_images_are_those_of_pydicom(
+        self, tmp_path: Path, function: str, center: float, width: float, kind: str
+    ) -> None:
+        from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
+
+        values = np.arange(-1000, 1000, dtype=np.int16).reshape(40, 50)
+        fields = {"WindowCenter": center, "WindowWidth": width, "PhotometricInterpretation": kind}
+        fields |= {"RescaleSlope": 0.5, "RescaleIntercept": -100, **({"VOILUTFunction": function} if function else {})}
+        dataset = phantom.slice_dataset(values, phantom.affine_ras(), 0, **fields)
+        dataset.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+        np.save(tmp_path / "m.npy", values > 0)
+        (tmp_path / "cases.csv").write_text("image,mask,prompt\na.dcm,m.npy,x\n")
+        data = load_dataset(tmp_path / "cases.csv")
+        shown_by_pydicom = apply_voi_lut(apply_modality_lut(values, dataset), dataset)
+        # Black and white of pydicom are the lowest and highest value that the type can hold, rescaled.
+        low, high = (bound * 0.5 - 100 for bound in (-32768, 32767))
+        unit = (shown_by_pydicom - low) / (high - low)
+        want = 1 - unit if kind == "MONOCHROME1" else unit
+        np.testing.assert_allclose(data[0].metadata["image_float"], want, atol=1e-6)
+        assert np.abs(data[0].image[..., 0] - want * 255).max() <= 0.5001
+        assert any(("along a sigmoid" in note) == (function == "SIGMOID") for note in data.notes if "window" in note)
+
+    def test_the_function_of_frames_counts(self) -> None:
+        from pydicom.dataset import Dataset
+
+        frame, group, shared = Dataset(), Dataset(), Dataset()
+        group.WindowCenter, group.WindowWidth, group.VOILUTFunction = 40, 400, "SIGMOID"
+        frame.FrameVOILUTSequence = [group]
+        shared.SharedFunctionalGroupsSequence = [frame]
+        assert frame_windows(shared, 3) == ((-160, 240, True),)
+
+    @pytest.mark.parametrize(
+        "fields",
+        [{"VOILUTFunction": "GAMMA"}, {"WindowWidth": 0}, {"WindowWidth": 0.5}, {"WindowCenter": float("nan")}],
+    )
+    def test_what_the_standard_does_not_know_proposes_nothing(self, fields: dict[str, Any]) -> None:
+        from pydicom.dataset import Dataset
+
+        dataset = Dataset()
+        for name, value in {"WindowCenter": 40, "WindowWidth": 400, **fields}.items():
+            setattr(dataset, name, value)
+        assert windows_of(dataset) == ()

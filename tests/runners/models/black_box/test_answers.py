@@ -10,7 +10,7 @@ from PIL import Image as PILImage
 
 from robustness.errors import AnswerError, InputError
 from robustness.runners.models.black_box.answer_reader import AnswerReader
-from robustness.runners.models.black_box.answers import decode_image
+from robustness.runners.models.black_box.answers import decode_image, decode_npy
 from tests.runners.models.black_box.answer_forms import (
     AMBIGUOUS,
     ARRAYS,
@@ -92,6 +92,14 @@ class TestWhatGreyMeans:
 
     def test_logits_do_not_fit_into_a_picture(self):
         assert "logits do not fit" in str(read(self.levels(BYTES), returns="logits"))
+
+
+@pytest.mark.parametrize("change", [(b"(8, 12)", b"(8, 99)"), (b"(8, 12), }          ", b"(99999999, 99999), }")])
+def test_a_head_that_lies_is_one_line_and_asks_for_no_memory(tmp_path, change):
+    np.save(tmp_path / "a.npy", SOFT)
+    (tmp_path / "a.npy").write_bytes((tmp_path / "a.npy").read_bytes().replace(*change))
+    with pytest.raises(AnswerError, match=r"pair 0: a\.npy is no readable array"):
+        decode_npy(tmp_path / "a.npy", "pair 0", max_bytes=10**6)
 
 
 def test_instances_in_one_map_of_numbers_unite():
