@@ -1,4 +1,4 @@
-"""Verdicts in one plain sentence that an auditor can quote."""
+"""Verdicts in one plain sentence that an auditor can quote: claims of robustness and abstention, and shared parts."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import math
 
 from robustness.metrics.inference.intervals import Interval
 from robustness.metrics.verdicts.abstention import AbstentionDecision
-from robustness.metrics.verdicts.decisions import Decision, RobustnessDecision
+from robustness.metrics.verdicts.decisions import RobustnessDecision
 from robustness.metrics.verdicts.evidence import base_name
 
-_ACTIONS = {
+ACTIONS = {
     "antonym": "replacing {words} by their opposite",
     "rare": "replacing {words} by rare words",
     "drop": "leaving out {words}",
@@ -26,74 +26,6 @@ def words_of(attribute: str, condition: str) -> str:
     return f"the {attribute} words" if attribute else f"the words that {condition} changes"
 
 
-def prompt_sentence(
-    decision: Decision, *, model: str, attribute: str, condition: str, unit: str, alpha: float, shown_by: str = ""
-) -> str:
-    """Return the sentence of a prompt claim, with its numbers, its sample and its level.
-
-    Args:
-        alpha: shares of subjects have level 1 - alpha.
-        shown_by: a condition of the same attribute under which the model is shown to follow.
-    """
-    who, whom, words = model or "The model", model or "the model", words_of(attribute, condition)
-    action = _ACTIONS.get(base_name(condition), "changing {words}").format(words=words)
-    interval, margin = decision.interval, f"{100 * decision.margin:g}%"
-    excess = f"{action} changes the mask by {_against_paraphrase(interval)}"
-    n = sample(decision.n_subjects, decision.n_total, decision.n_missing, unit)
-    basis = f"{n}, {level_of(decision.level, decision.m)}"
-    plain = decision.plain
-    left_out = f"; {decision.overlap}" if decision.overlap and plain not in ("IGNORES", "UNSTABLE") else ""
-    needed = _needed(decision.n_needed, decision.towards, decision.unknown, unit) + left_out
-    seems = "" if decision.certified else "seems to "
-    ending = _certificate(decision, unit) + left_out
-    if plain == "FOLLOWS":
-        moved = (
-            f"asked for the other object, its mask leaves the first by {number(decision.both[0], 2)} Dice"
-            f" and reaches the second by {number(decision.both[1], 2)}"
-        )
-        verb = "seems to follow" if seems else "follows"
-        return f"{who} {verb} {words}: {moved}; {_shown(decision, 'follow', unit, alpha)}, {basis}; {ending}."
-    if plain == "REACTS":
-        verb = "seems to react to" if seems else "reacts to"
-        follows = f"that it follows them is shown by {shown_by}" if shown_by else "that it follows them is not shown"
-        return (
-            f"{who} {verb} {words}: {excess}, beyond the margin of {margin};"
-            f" {_shown(decision, 'react', unit, alpha)}, {basis}; {follows}; {ending}."
-        )
-    if plain == "UNSTABLE":
-        moved = f"paraphrases alone change the mask by {percent(interval)}"
-        more = f"that {action} changes it more is not shown ({_against_paraphrase(decision.excess)})"
-        verb = "seems unstable" if seems else "is unstable"
-        return f"{who} {verb}: {moved}, and {more}; {_shown(decision, 'move', unit, alpha)}, {basis}; {ending}."
-    if plain == "IGNORES":
-        verb = "seems to ignore" if seems else "ignores"
-        count, share = decision.observed - decision.n_showing, decision.share
-        moved = f"{count} of {decision.observed} {unit}s moved by more than {margin}"
-        # The share of those who stay, turned round.
-        moved += _share_of(1 - share.value, 1 - share.high, 1 - share.low, alpha)
-        return f"{who} {verb} {words}: {excess}, within the margin of {margin}; {moved}, {basis}; {ending}."
-    if plain == "UNTESTABLE":
-        return f"Whether {whom} uses {words} cannot be tested: {decision.rule}."
-    if decision.metric == "dice" and decision.held_back:
-        leaves, reaches = (number(side, 2) for side in decision.both)
-        moved = f"its mask leaves the first by {leaves} Dice and reaches the second by {reaches}"
-        why = f"{_shown(decision, 'follow', unit, alpha)}, {basis}; {decision.held_back}"
-        return f"Whether {whom} follows {words} is open: asked for the other object, {moved}; {why}{needed}."
-    if decision.metric == "dice":
-        shown = _shown(decision, "follow", unit, alpha)
-        return f"Whether {whom} follows {words} is open: {decision.rule}; {shown}, {basis}{needed}."
-    if decision.rule.startswith("5 no paraphrase baseline"):
-        moved = f"{action} changes the mask by {percent(interval)}"
-        return (
-            f"Whether {whom} uses {words} is open: {moved}, but too few paraphrases were run to compare with, {basis}."
-        )
-    held_back = f"; {decision.held_back}" if decision.held_back else ""
-    return (
-        f"Whether {whom} uses {words} is open: {excess} (margin {margin});"
-        f" {_shown(decision, 'react', unit, alpha)}, {basis}{held_back}{needed}."
-    )
-
-
 def sample(n_subjects: int, n_total: int, n_missing: int, unit: str) -> str:
     """Return the sample of a sentence: "n = 15 of 30 patients, 15 images missing"."""
     total = max(n_subjects, n_total)
@@ -108,53 +40,18 @@ def level_of(level: float, m: int) -> str:
     return f"{100 * level:.4g}% interval, {m} claim{'' if m == 1 else 's'}"
 
 
-def _shown(decision: Decision, verb: str, unit: str, alpha: float) -> str:
-    """Return how many subjects show what the verdict says of their mean."""
-    share, k = decision.share, decision.n_subjects
-    if math.isnan(share.value):
-        return f"of {k} {unit}s"
-    interval = _share_of(share.value, share.low, share.high, alpha)
-    return f"{decision.n_showing} of {k} {unit}s {verb} by more than the margin{interval}"
-
-
-def _share_of(value: float, low: float, high: float, alpha: float) -> str:
-    if math.isnan(value):
-        return ""
-    width = f"{100 * (1 - alpha):g}% interval {100 * low:.0f}% to {100 * high:.0f}%"
-    # One of 200 is not 0%.
-    return f" ({100 * value:.{1 if 0 < value < 0.01 else 0}f}%, {width})"
-
-
-def _needed(n: int | None, towards: str, unknown: str, unit: str) -> str:
+def needed_subjects(n: int | None, towards: str, unknown: str, unit: str) -> str:
+    """Return how many subjects would decide towards which verdict, or why no number is given; "" where neither is."""
     if n is not None:
         return f"; about {n} {unit}s would decide ({towards})"
     return f"; no number of {unit}s is given: {unknown}" if unknown else ""
 
 
-def _certificate(decision: Decision, unit: str) -> str:
-    """Return whether a distribution-free test agrees, and what it assumes."""
-    if decision.certified:
-        return f"certified for any distribution, if the {unit}s are independent"
-    if decision.plain == "IGNORES":
-        text = (
-            f"not certified: up to {100 * decision.could_react:.1f}% of {unit}s could react"
-            f" (rule of three, K = {decision.observed})"
-        )
-        return text + _certification(decision.n_needed, decision.unknown, unit)
-    return f"not certified: it rests on the interval alone, which cannot see rare {unit}s of the opposite kind"
-
-
-def _certification(n: int | None, unknown: str, unit: str) -> str:
+def certification(n: int | None, unknown: str, unit: str) -> str:
+    """Return how many subjects a certificate needs, or why no number is given; "" where neither is."""
     if n is not None:
         return f"; certification needs about {n} {unit}s"
     return f"; no number of {unit}s for certification: {unknown}" if unknown else ""
-
-
-def _against_paraphrase(interval: Interval) -> str:
-    """Return an excess in percentage points of the mask, turned round where it is negative."""
-    if interval.estimate < 0:
-        return f"{points(Interval(-interval.estimate, -interval.high, -interval.low))} less than a paraphrase does"
-    return f"{points(interval)} more than a paraphrase does"
 
 
 def robustness_sentence(
@@ -170,7 +67,7 @@ def robustness_sentence(
         moved = f"the mask changes by {percent(decision.interval)}"
     beyond = "change by more than that" if metric == "mask_change" else "lose more than that"
     share, plain, k = decision.share, decision.verdict.rstrip("*"), decision.n_subjects
-    needed = _needed(decision.needed.n, decision.needed.towards, decision.needed.unknown, unit)
+    needed = needed_subjects(decision.needed.n, decision.needed.towards, decision.needed.unknown, unit)
     if plain == "UNTESTABLE":
         return f"Whether {whom} is robust to {condition} cannot be tested: {decision.rule}; {n}."
     width = f"{100 * (1 - alpha):g}% interval {100 * share.low:.0f}% to {100 * share.high:.0f}%"
@@ -181,7 +78,7 @@ def robustness_sentence(
         if not decision.certified:
             ending = (
                 f"not certified: up to {100 * decision.could_collapse:.1f}% of {unit}s could collapse (K = {k})"
-                + _certification(decision.needed.n, decision.needed.unknown, unit)
+                + certification(decision.needed.n, decision.needed.unknown, unit)
             )
         return f"{who} {verb} to {condition}: {moved}, under the margin of {margin:g}; {lost}, {basis}; {ending}."
     lost = f"{decision.n_showing} of {k} {unit}s {beyond} ({width})"
@@ -198,12 +95,12 @@ def robustness_sentence(
 def abstention_sentence(decision: AbstentionDecision, *, model: str, condition: str, margin: float, unit: str) -> str:
     """Return the sentence of an abstention claim."""
     who, whom = model or "The model", model or "the model"
-    action = _ACTIONS.get(base_name(condition), f"{condition}, which asks for nothing").format(words="the words")
+    action = ACTIONS.get(base_name(condition), f"{condition}, which asks for nothing").format(words="the words")
     n = sample(decision.n_subjects, decision.n_total, decision.n_missing, unit)
     basis = f"{n}, {level_of(decision.level, decision.m)}"
     painted = f"{decision.painted} of {decision.n_subjects} {unit}s got a mask that is not empty"
     rate = f"{painted} ({percent(decision.interval)}, margin {100 * margin:g}%)"
-    needed = _needed(decision.needed.n, decision.needed.towards, decision.needed.unknown, unit)
+    needed = needed_subjects(decision.needed.n, decision.needed.towards, decision.needed.unknown, unit)
     if decision.verdict == "ABSTAINS":
         return f"{who} abstains as it should: {action} leaves the mask empty; {rate}, {basis}."
     if decision.verdict == "HALLUCINATES":

@@ -23,10 +23,11 @@ from robustness.metrics.verdicts.evidence import Evidence, attribute_of, common_
 from robustness.metrics.verdicts.families import family_tests
 from robustness.metrics.verdicts.floors import floor_reason, headroom_reason
 from robustness.metrics.verdicts.harmless import harmless_conditions
+from robustness.metrics.verdicts.prompt_sentences import prompt_sentence
 from robustness.metrics.verdicts.robustness import Conditions, measure_of, robustness_decisions
 from robustness.metrics.verdicts.rules import decide
 from robustness.metrics.verdicts.selectivity import TARGET_OVERLAP
-from robustness.metrics.verdicts.sentences import abstention_sentence, prompt_sentence, robustness_sentence
+from robustness.metrics.verdicts.sentences import abstention_sentence, robustness_sentence
 from robustness.metrics.verdicts.settings import Settings
 from robustness.results import OTHER_OVERLAP, REFERENCE_FRACTION, RERUN, VERDICT_COLUMNS
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -242,7 +243,62 @@ WRONG_CALLS = {
     "rb.open_run('run').no_such_table()": "attr-defined",
     "rb.parse_prompt('polyp').replace('size')": "call-arg",
     "rb.no_such_name": "attr-defined",
+    "rb.load_model('clipseg', device=0)": "arg-type",
+    "rb.load_predictions(['preds'])": "arg-type",
+    "rb.perturb_prompt(['one polyp'])": "arg-type",
+    "rb.check_dataset('data', 'test', 'p6')": "call-arg",
+    "rb.effects()": "call-arg",
+    "rb.verdicts(margin=0.1)": "call-arg",
+    "rb.forecast(rb.load_plan('plan.toml'), batch=3)": "call-arg",
+    "rb.load_plan()": "call-arg",
+    "rb.export('plan.toml')": "call-arg",
+    "rb.score('out', 'predictions', nonsense=3)": "call-arg",
+    "rb.demo_data('brain', 'test', 1)": "call-arg",
+    "rb.demo_checkpoint(1)": "arg-type",
+    "rb.Run()": "call-arg",
+    "rb.Plan.no_such_field": "attr-defined",
+    "rb.Prompt('polyp').value": "attr-defined",
+    "rb.Case('case')": "call-arg",
+    "rb.Attribute('size', 'small')": "call-arg",
+    "rb.GateError.no_such_field": "attr-defined",
+    "rb.InputError(nonsense=3)": "call-arg",
+    "rb.RobustnessError(nonsense=3)": "call-arg",
+    "rb.METRICS.get(1)": "arg-type",
+    "rb.MODELS.get('clipseg').higher_is_better": "attr-defined",
+    "rb.PERTURBATIONS.add()": "call-arg",
+    "rb.open_run('run').check(1)": "call-arg",
+    "rb.open_run('run').effects('dice')": "call-arg",
+    "rb.open_run('run').gate(gate='gates.toml')": "call-arg",
+    "rb.open_run('run').manifest()": "operator",
+    "rb.open_run('run').measured.no_such_field": "attr-defined",
+    "rb.open_run('run').plan.no_such_field": "attr-defined",
+    "rb.open_run('run').plot(1)": "arg-type",
+    "rb.open_run('run').replay('first')": "arg-type",
+    "rb.open_run('run').report(edition='summary')": "arg-type",
+    "rb.open_run('run').results('clean')": "call-arg",
+    "rb.open_run('run').save_baseline()": "call-arg",
+    "rb.open_run('run').verdicts(alpha=0.1)": "call-arg",
+    "rb.open_run('run').verify(strict=True)": "call-arg",
+    "rb.open_run('run').assert_abstains(metric='dice')": "call-arg",
+    "rb.open_run('run').assert_directional('*', 'down')": "arg-type",
+    "rb.open_run('run').assert_drop_below('*')": "call-arg",
+    "rb.open_run('run').assert_follows()": "call-arg",
+    "rb.open_run('run').assert_ignores('size', margin=0.1)": "call-arg",
+    "rb.open_run('run').assert_invariant('*', 'none')": "arg-type",
+    "rb.open_run('run').assert_minimum(atleast=0.8)": "call-arg",
+    "rb.open_run('run').assert_no_proven_drop(direction='down')": "arg-type",
+    "rb.open_run('run').assert_noninferior(direction='down')": "arg-type",
+    "rb.open_run('run').assert_retention('*')": "call-arg",
 }
+
+
+def test_the_wrong_calls_reach_every_public_name_and_every_method_of_a_run():
+    import robustness as rb
+
+    calls = "\n".join(WRONG_CALLS)
+    names = [f"rb.{name}" for name in rb.__all__ if name != "__version__"]
+    names += [f"rb.open_run('run').{name}" for name in dir(rb.Run) if not name.startswith("_")]
+    assert [name for name in names if not re.search(rf"{re.escape(name)}\b", calls)] == []
 
 
 @pytest.mark.slow

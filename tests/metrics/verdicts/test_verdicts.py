@@ -10,7 +10,7 @@ import robustness as rb
 from robustness.errors import InputError
 from robustness.metrics.inference.intervals import Interval
 from robustness.metrics.verdicts.decisions import Decision
-from robustness.metrics.verdicts.sentences import prompt_sentence
+from robustness.metrics.verdicts.prompt_sentences import prompt_sentence
 from robustness.results import VERDICT_COLUMNS
 from tests.metrics.tables import battery, rows_of
 
