@@ -11,8 +11,8 @@ import numpy as np
 
 from benchmarks.calibration._study import Check, Study, Values, in_parallel, rate_limit, run_script
 from robustness.gates.decisions import ErrorRates, no_proven_inferiority
-from robustness.metrics.inference.adjust import benjamini_hochberg, holm
 from robustness.metrics.inference.intervals import t_interval
+from robustness.metrics.inference.multiplicity import benjamini_hochberg, holm
 from robustness.metrics.inference.signflip import guarded, sign_flip
 from robustness.seeds import generator
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.calibration._study import Check, Study, Values, in_parallel, rate_limit, run_script
 from robustness.metrics.inference.intervals import t_interval
-from robustness.metrics.inference.stepdown import step_down
+from robustness.metrics.inference.multiplicity import step_down
 from robustness.seeds import generator
 
 MARGIN, ALPHA, CLAIMS, POWER = 0.05, 0.05, 16, 0.80

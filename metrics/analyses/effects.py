@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from robustness.errors import InputError
-from robustness.metrics.inference.adjust import benjamini_hochberg, holm
 from robustness.metrics.inference.clustering import clustering, minimal_detectable_effect
 from robustness.metrics.inference.effect_size import hedges_dz, rank_biserial
 from robustness.metrics.inference.intervals import Values
 from robustness.metrics.inference.mean_interval import mean_interval
+from robustness.metrics.inference.multiplicity import benjamini_hochberg, holm
 from robustness.metrics.inference.signflip import check_alpha, guarded, sign_flip
 from robustness.metrics.inference.weighted_mean import WEIGHTED_METHOD, weighted_interval
 from robustness.metrics.pairing.direction import effect_range, orientation_of

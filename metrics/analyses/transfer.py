@@ -11,9 +11,9 @@ import pandas as pd
 
 from robustness.errors import InputError
 from robustness.metrics.analyses.unpaired import compare_unpaired
-from robustness.metrics.inference.adjust import holm
 from robustness.metrics.inference.bootstrap import bootstrap_weights, expanded_percentile
 from robustness.metrics.inference.intervals import Interval, Values, t_interval
+from robustness.metrics.inference.multiplicity import holm
 from robustness.metrics.inference.signflip import check_alpha
 from robustness.metrics.pairing.direction import require_higher_is_better
 from robustness.metrics.pairing.pairs import subject_values

@@ -10,7 +10,7 @@ import numpy as np
 
 from robustness.metrics.inference.evalues import closed_means, log_evalue_above, log_evalue_below
 from robustness.metrics.inference.intervals import Values, sample_sd
-from robustness.metrics.inference.stepdown import step_down
+from robustness.metrics.inference.multiplicity import step_down
 from robustness.metrics.pairing.coverage import Flags
 from robustness.metrics.pairing.pairs import subject_matrix
 from robustness.metrics.verdicts.evidence import Evidence

@@ -15,8 +15,8 @@ from robustness.metrics.inference.evalues import (
     log_evalue_below,
     subjects_to_certify,
 )
+from robustness.metrics.inference.multiplicity import step_down
 from robustness.metrics.inference.shares import clopper_pearson
-from robustness.metrics.inference.stepdown import step_down
 from robustness.metrics.inference.weighted_mean import weighted_interval
 
 CERTIFIES = math.log(20)

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from robustness.metrics.inference.adjust import benjamini_hochberg, holm
 from robustness.metrics.inference.bootstrap import cluster_bootstrap
 from robustness.metrics.inference.clustering import clustering, groups, minimal_detectable_effect
 from robustness.metrics.inference.effect_size import hedges_dz, rank_biserial
 from robustness.metrics.inference.evalues import log_evalue_below
 from robustness.metrics.inference.intervals import t_interval
+from robustness.metrics.inference.multiplicity import benjamini_hochberg, holm
 from robustness.metrics.inference.planning import subjects_to_certify, subjects_to_decide
 from robustness.metrics.inference.power import bound_power
 from robustness.metrics.inference.signflip import sign_flip

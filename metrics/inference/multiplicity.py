@@ -1,8 +1,9 @@
-"""Step-down max-T: which means of a family lie above a margin, by sign flips of whole subjects."""
+"""Multiple testing: Holm and Benjamini-Hochberg p values, and step-down max-T by sign flips of whole subjects."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -11,9 +12,34 @@ import numpy.typing as npt
 from robustness.metrics.inference.signflip import flips
 
 Matrix = npt.NDArray[np.float64]
+P = npt.NDArray[np.float64]
 _TIE = 1e-10
 # Of so many subjects fewer flips tell the quantile as well.
 _MANY, _FLIPS_OF_MANY = 1000, 1999
+
+
+def holm(p_values: P) -> P:
+    """Return Holm's step-down p values (family-wise error); a NaN stays NaN and does not count in the family.
+
+    Source: Holm 1979, https://www.jstor.org/stable/4615733.
+    """
+    return _stepwise(p_values, lambda p: np.maximum.accumulate(p * np.arange(p.size, 0, -1)))
+
+
+def benjamini_hochberg(p_values: P) -> P:
+    """Return Benjamini-Hochberg p values: a false discovery rate, for exploration only; NaN as in `holm`.
+
+    Source: Benjamini & Hochberg 1995, doi:10.1111/j.2517-6161.1995.tb02031.x.
+    """
+    return _stepwise(p_values, lambda p: np.minimum.accumulate((p * p.size / np.arange(1, p.size + 1))[::-1])[::-1])
+
+
+def _stepwise(p_values: P, adjust: Callable[[P], P]) -> P:
+    adjusted = np.full(p_values.shape, np.nan)
+    finite = np.flatnonzero(np.isfinite(p_values))
+    order = finite[np.argsort(p_values[finite], kind="stable")]
+    adjusted[order] = np.minimum(1.0, adjust(p_values[order]))
+    return adjusted
 
 
 class StepDown(NamedTuple):
@@ -53,15 +79,15 @@ def step_down(values: Matrix, margin: float, *, alpha: float, resamples: int = 9
     # Largest statistic among a column and all that come after it.
     largest = np.maximum.accumulate(drawn[:, order[::-1]], axis=1)[:, ::-1]
     step = 0
-    for place, column in enumerate(testable[order]):
+    for i, column in enumerate(testable[order]):
         # A column that fails ends the procedure; those after it share its quantile.
-        step = place if above[testable[order[:place]]].all() else step
+        step = i if above[testable[order[:i]]].all() else step
         k = int(count[column])
         quantile = float(np.quantile(largest[:, step], 1 - alpha, method="higher"))
         # Flips of few or equal values are coarse: never less than one claim's quantile, never more than Bonferroni's.
         lowest, highest = _t_quantile(k, alpha), _t_quantile(k, alpha / (order.size - step))
         critical[column] = min(max(_as_t(quantile, k), lowest), highest)
-        above[column] = step == place and _as_t(observed[order[place]], k) > critical[column]
+        above[column] = step == i and _as_t(observed[order[i]], k) > critical[column]
     return StepDown(critical, above)
 
 
