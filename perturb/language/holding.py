@@ -128,6 +128,14 @@ _AXIS = re.compile(r"\b(?:short|long)[- ]axis(?: diameter)? \d", re.IGNORECASE)
 _VALUE_NEXT = re.compile(r", \w+ ?=|:? ?\d| b ?=? ?\d", re.IGNORECASE)
 _ARTICLE = re.compile(r"\b(?:an?|the|this|of)\s*$", re.IGNORECASE)
 
+# "the small one", "the hypodense part of the liver"; not "one large region: left ventricle", "large areas of bleeding".
+_STANDS_FOR_A_NAME = re.compile(
+    r" (?:ones?|part|portion|area|region|component|thing|structure)s?\b(?!-|:)(?! of (?!the\b|an?\b|this\b|its\b)\w)",
+    re.IGNORECASE,
+)
+# "gray matter in one region": the name stands before, and the whole phrase goes.
+_IN_PARTS = re.compile(r"\w,? in \w+ (?:regions?|parts?|pieces?)\b", re.IGNORECASE)
+
 
 def _behind(pattern: str | re.Pattern[str]) -> Callable[[Beside], object]:
     """Return the rule that a pattern begins right behind the value."""
@@ -146,9 +154,7 @@ _SAID = (*_OTHERS, "side", "pathology", "measure", "description", "quality", "ne
 _RULES: tuple[Rule, ...] = (
     (
         _OTHERS,
-        lambda b: re.match(
-            r" (?:ones?|part|portion|area|region|component|thing|structure)s?\b(?!-)", b.after, re.IGNORECASE
-        ),
+        lambda b: _STANDS_FOR_A_NAME.match(b.after) and not (b.old.kind == "number" and _IN_PARTS.search(b.text)),
         "it alone says which",
     ),
     (

@@ -130,3 +130,22 @@ def test_what_is_dropped_is_of_the_kind_named(text: str, kind: str, new: str) ->
 )
 def test_a_drop_that_would_leave_a_torso_or_the_value_itself_is_not_made(text: str, kind: str, reason: str) -> None:
     assert reason in dropped(text, kind)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "left"),
+    [
+        ("large left gray matter in one region", "number", "large left gray matter"),
+        (
+            "one large region: left and right lateral ventricles",
+            "size",
+            "one region: left and right lateral ventricles",
+        ),
+        ("two regions: left and right lateral ventricles", "number", "regions: left and right lateral ventricles"),
+        ("two parts of the liver", "number", "'two' cannot be left out: it alone says which"),
+        ("Segment the dark area.", "signal", "'dark' cannot be left out: it alone says which"),
+        ("segment the small one", "size", "'small' cannot be left out: it alone says which"),
+    ],
+)
+def test_a_word_of_a_region_that_is_named_elsewhere_may_go(text: str, kind: str, left: str) -> None:
+    assert dropped(text, kind) == left
