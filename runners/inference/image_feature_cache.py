@@ -149,6 +149,7 @@ def identity_of(model: NetworkSegmenter, dtype: str | None) -> str:
         "model": {key: value for key, value in model.describe().items() if key not in _IRRELEVANT},
         "dtype": dtype,
         "suite": robustness.__version__,
+        "form": getattr(model.network, "embedding_form", 1),
         "libraries": {name: version(name) for name in _LIBRARIES},
     }
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())

@@ -47,9 +47,17 @@ class SplitNetwork(nn.Module):
 
     Nothing here turns gradients off. Everything that depends on the image alone belongs into `encode_image`,
     everything that depends on the text alone into `encode_text`.
+
+    Attributes:
+        takes_text: whether a prompt reaches the network.
+        embedding_form: raised whenever what `encode_image` returns changes its meaning, so that features which an
+            earlier version stored are not read as today's.
+        images_at_once: how many images an audit encodes at once where nobody says and this is more than the default.
     """
 
     takes_text: bool = True
+    embedding_form: int = 1
+    images_at_once: int = 0
 
     def image_features(self, pixel_values: torch.Tensor) -> Tensors:
         """Return what the image encoder alone gives; a network whose `encode_image` goes on from there splits it."""

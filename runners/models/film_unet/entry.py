@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -66,6 +66,7 @@ class FilmUNetEntry(ModelEntry):
 
     title: ClassVar[str] = "small text-conditioned U-Net (FiLM) for a CPU; text=False: its image-only contrast"
     signature: ClassVar[tuple[str, ...]] = ("bottleneck.", "encoder.0.", "head.")
+    encoders: ClassVar[Mapping[str, tuple[str, ...]]] = {"image": ("encoder.",), "text": ("text_encoder.",)}
 
     def default_config(self) -> Config:
         """Return the configuration; `words` is the vocabulary, so that a checkpoint carries its own."""

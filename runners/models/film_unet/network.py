@@ -21,6 +21,9 @@ from robustness.runners.models.tokenizers.bytes import PAD
 _GROUP = 8
 # Values of an input, of which torch convolves a single image by a matrix product.
 _SMALL = 20_480
+# A change with noise gives each prompt an image of its own, so that four images are four pairs, which cost a third more
+# than four of sixteen. Beyond so many pixels calls are cheap beside numbers.
+_MOST_IMAGES, _PIXELS = 16, 2**19
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,21 +61,28 @@ class FilmUNet(SplitNetwork):
     Group normalization only: a row's result does not depend on the other rows of its batch.
     """
 
+    embedding_form = 2
+
     def __init__(self, config: FilmUNetConfig) -> None:
         super().__init__()
         self.config = config
         self.takes_text = config.text
+        self.images_at_once = min(_MOST_IMAGES, _PIXELS // config.image_size**2)
         widths, text_width = config.widths, config.text_width if config.text else 0
         # Two more channels hold the pixel's position, without which left and right look alike.
         ins = (5, *widths[:-1])
         self.encoder = nn.ModuleList(_Block(a, b, text_width=0) for a, b in zip(ins, widths, strict=True))
         self.bottleneck = _Block(widths[-1], widths[-1], text_width=text_width)
         pairs = list(zip(widths[1:], widths[:-1], strict=True))[::-1]
-        self.decoder = nn.ModuleList(_Block(deep + skip, skip, text_width=text_width) for deep, skip in pairs)
+        self.decoder: Any = nn.ModuleList(_DecoderBlock(deep, skip, text_width=text_width) for deep, skip in pairs)
         self.head = nn.Conv2d(widths[0], 1, kernel_size=1)
         self.text_encoder = _TextEncoder(config) if config.text else None
 
     def encode_image(self, pixel_values: Tensor) -> Tensors:
+        """Return what the decoder reads of normalized images (B, 3, H, W); see `image_embedding`."""
+        return self.image_embedding(self.image_features(pixel_values))
+
+    def image_features(self, pixel_values: Tensor) -> Tensors:
         """Return one feature map per level, finest first, of normalized images (B, 3, H, W)."""
         features = torch.cat([pixel_values, _positions(pixel_values)], dim=1)
         levels = []
@@ -80,6 +90,15 @@ class FilmUNet(SplitNetwork):
             features = block(_half_as_large(features) if depth else features, None)
             levels.append(features)
         return tuple(levels)
+
+    def image_embedding(self, features: Tensors) -> Tensors:
+        """Return what the decoder's first convolution of each level makes of the image's features, finest first.
+
+        No text comes before these sums, so they are the same for all prompts of an image. The deepest level is first
+        normalized by itself, too.
+        """
+        skips = zip(self.decoder, features[-2::-1], strict=True)
+        return (*[block.of_skip(skip) for block, skip in skips][::-1], self.bottleneck.first(features[-1]))
 
     def encode_text(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensors:
         """Return the text embedding (B, D) of right-padded ids (B, T); (B, 0) for the image-only network."""
@@ -91,11 +110,13 @@ class FilmUNet(SplitNetwork):
     def decode(self, image: Tensors, text: Tensors) -> Tensor:
         """Return logits (B, 1, H, W)."""
         embedding = None if self.text_encoder is None else text[0]
-        features = self.bottleneck(image[-1], embedding)
+        features = self.bottleneck.after_first(image[-1].clone(), embedding)
         for block, skip in zip(self.decoder, image[-2::-1], strict=True):
-            features = block(_twice_as_large_beside(features, skip), embedding)
-        logits: Tensor = self.head(features)
-        return logits
+            features = block.joined(features, skip, embedding)
+        # A product of matrices: torch's convolution to one channel takes 25 times as long.
+        weight, bias = self.head.parameters()
+        logits = weight.flatten(1) @ features.flatten(2) + bias[:, None]
+        return logits.reshape(len(logits), 1, *features.shape[2:])
 
 
 def _half_as_large(features: Tensor) -> Tensor:
@@ -107,70 +128,121 @@ def _half_as_large(features: Tensor) -> Tensor:
     return torch.maximum(rows[..., ::2], rows[..., 1::2])
 
 
-def _twice_as_large_beside(features: Tensor, skip: Tensor) -> Tensor:
-    """Return features (B, C, H, W), every pixel four times, joined with skip features (B, D, 2 H, 2 W)."""
-    plain = features.dtype == skip.dtype == torch.float32 and features.device.type == "cpu"
-    if not plain or torch.is_grad_enabled() or torch.compiler.is_compiling():
-        larger = functional.interpolate(features, size=skip.shape[-2:], mode="nearest")
-        return torch.cat([larger, skip], dim=1)
-    # The same values, written once where they are read, two neighbours at a time; in a third of the time.
-    batch, deep = features.shape[:2]
-    joined = features.new_empty(batch, deep + skip.shape[1], *skip.shape[-2:])
-    pairs = joined.view(*joined.shape[:3], -1, 2)[:, :deep]
-    upper, lower = (torch.view_as_complex(pairs[:, :, first::2]) for first in (0, 1))
-    torch.complex(features, features, out=upper)
-    lower.copy_(upper)
-    joined[:, deep:] = skip
-    return joined
-
-
 class _Block(nn.Module):
     """Two 3x3 convolutions with group normalization; a text embedding scales and shifts both where there is one."""
 
     def __init__(self, ins: int, outs: int, *, text_width: int) -> None:
         super().__init__()
-        self.convolutions = nn.ModuleList(_Convolution(n, outs, 3, padding=1, bias=False) for n in (ins, outs))
+        self.convolutions: Any = nn.ModuleList(_Convolution(n, outs, 3, padding=1, bias=False) for n in (ins, outs))
         self.norms = nn.ModuleList(nn.GroupNorm(outs // _GROUP, outs) for _ in range(2))
         self.films = nn.ModuleList(_Film(text_width, outs) for _ in range(2)) if text_width else None
 
     def forward(self, features: Tensor, embedding: Tensor | None) -> Tensor:
-        for index, (convolution, norm) in enumerate(zip(self.convolutions, self.norms, strict=True)):
-            features = norm(convolution(features))
-            if self.films is not None and embedding is not None:
-                features = self.films[index](features, embedding)
-            features = functional.relu(features, inplace=not torch.is_grad_enabled())
-        return features
+        return self.after_first(self.first(features), embedding)
+
+    def first(self, features: Tensor) -> Tensor:
+        """Return the first convolution, normalized: all that comes before the text."""
+        normalized: Tensor = self.norms[0](self.convolutions[0](features))
+        return normalized
+
+    def after_first(self, normalized: Tensor, embedding: Tensor | None) -> Tensor:
+        """Return the block's features from what `first` gave; without gradients that is not written to."""
+        features = self._active(0, normalized, embedding)
+        return self._active(1, self.norms[1](self.convolutions[1](features)), embedding)
+
+    def _active(self, index: int, normalized: Tensor, embedding: Tensor | None) -> Tensor:
+        features = normalized
+        if self.films is not None and embedding is not None:
+            features = self.films[index](features, embedding)
+        return functional.relu(features, inplace=not torch.is_grad_enabled())
+
+
+class _DecoderBlock(_Block):
+    """A block on features of half its size, enlarged, and on skip features of its own size.
+
+    Its first convolution is the sum of two: of the skip features, which hold no text and are convolved once for all
+    prompts of an image (`of_skip`), and of the enlarged ones. Every pixel of these stands four times, so four kernels
+    of 2x2, one for each place among the four, give the same sums with 4 products in place of 9.
+    """
+
+    def __init__(self, deep: int, skip: int, *, text_width: int) -> None:
+        super().__init__(deep + skip, skip, text_width=text_width)
+        self.deep = deep
+
+    def of_skip(self, skip: Tensor) -> Tensor:
+        """Return what the first convolution makes of skip features (B, D, 2 H, 2 W)."""
+        return _convolved(skip, self.convolutions[0].weight[:, self.deep :])
+
+    def joined(self, features: Tensor, skip: Tensor, embedding: Tensor | None) -> Tensor:
+        """Return the block's features from deeper ones (B, C, H, W) and `of_skip`."""
+        sums = _enlarged_and_convolved(features, self.convolutions[0].weight[:, : self.deep])
+        return self.after_first(self.norms[0](sums + skip), embedding)
+
+
+def _enlarged_and_convolved(features: Tensor, weight: Tensor) -> Tensor:
+    """Return ``conv2d(features, every pixel four times, weight, padding=1)``, (B, O, 2 H, 2 W), up to rounding.
+
+    Args:
+        features: (B, C, H, W).
+        weight: 3x3 kernels (O, C, 3, 3).
+    """
+    height, width = features.shape[-2:]
+    kernels = torch.cat([kernel for rows in _halves(weight, 2) for kernel in _halves(rows, 3)])
+    sums = functional.conv2d(features, kernels, padding=1).reshape(len(features), 2, 2, -1, height + 1, width + 1)
+    places = sums[:, 0, :, :, :height], sums[:, 1, :, :, 1:]
+    rows = [(place[:, 0, :, :, :width], place[:, 1, :, :, 1:]) for place in places]
+    if sums.dtype != torch.float32 or torch.is_grad_enabled() or torch.compiler.is_compiling():
+        return torch.stack([torch.stack(pair, dim=-1).flatten(3) for pair in rows], dim=3).flatten(2, 3)
+    # The same values, written once, two neighbours as one complex number.
+    enlarged = features.new_empty(len(features), len(weight), height, 2, width, 2)
+    for row, pair in enumerate(rows):
+        torch.complex(*pair, out=torch.view_as_complex(enlarged[:, :, :, row]))
+    return enlarged.flatten(4).flatten(2, 3)
+
+
+def _halves(weight: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """Return the two taps that three become along `dim` where pixels stand in pairs, for the first and the second."""
+    before, at, after = (weight.narrow(dim, tap, 1) for tap in range(3))
+    return torch.cat((before, at + after), dim), torch.cat((before + at, after), dim)
 
 
 class _Convolution(nn.Conv2d):
-    """A 3x3 convolution that computes two columns at once where its channels would fill half of a vector.
+    """A 3x3 convolution, see `_convolved`; adapters make others of its kind, with other kernels."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        if self.kernel_size == (3, 3) and self.padding == (1, 1) and self.bias is None:
+            return _convolved(features, self.weight)
+        return super().forward(features)
+
+
+def _convolved(features: Tensor, weight: Tensor) -> Tensor:
+    """Return ``conv2d(features, weight, padding=1)``, two columns at once where channels would fill half of a vector.
 
     With 512-bit vectors eight channels cost as much as sixteen. A kernel one column wider, moved by two, gives the
     even columns to eight of them and the odd ones to the others. Every sum has its terms in the same order, and
     zeros: the bits are the same.
     """
+    if not _fills_half_of_a_vector(features, weight):
+        return functional.conv2d(features, weight, padding=1)
+    both = weight.new_zeros(2 * _GROUP, weight.shape[1], 3, 4)
+    both[:_GROUP, :, :, :3] = weight
+    both[_GROUP:, :, :, 1:] = weight
+    columns = functional.conv2d(features, both, stride=(1, 2), padding=1)
+    return torch.stack((columns[:, :_GROUP], columns[:, _GROUP:]), dim=-1).flatten(3)
 
-    def forward(self, features: Tensor) -> Tensor:
-        if not self._fills_half_of_a_vector(features):
-            return super().forward(features)
-        both = self.weight.new_zeros(2 * _GROUP, self.in_channels, 3, 4)
-        both[:_GROUP, :, :, :3] = self.weight
-        both[_GROUP:, :, :, 1:] = self.weight
-        columns = functional.conv2d(features, both, stride=(1, 2), padding=1)
-        return torch.stack((columns[:, :_GROUP], columns[:, _GROUP:]), dim=-1).flatten(3)
 
-    def _fills_half_of_a_vector(self, features: Tensor) -> bool:
-        return (
-            self.out_channels == _GROUP
-            and features.device.type == "cpu"
-            and features.dtype == self.weight.dtype == torch.float32
-            # Less than this is multiplied by another algorithm.
-            and features.numel() > _SMALL
-            and features.shape[-1] % 2 == 0
-            and features.is_contiguous()
-            and not (torch.is_grad_enabled() or torch.is_autocast_enabled("cpu"))
-            and torch.backends.cpu.get_cpu_capability() == "AVX512"
-        )
+def _fills_half_of_a_vector(features: Tensor, weight: Tensor) -> bool:
+    return (
+        len(weight) == _GROUP
+        and features.device.type == "cpu"
+        and features.dtype == weight.dtype == torch.float32
+        # Less than this is multiplied by another algorithm.
+        and features.numel() > _SMALL
+        and features.shape[-1] % 2 == 0
+        and features.is_contiguous()
+        and not (torch.is_grad_enabled() or torch.is_autocast_enabled("cpu"))
+        and torch.backends.cpu.get_cpu_capability() == "AVX512"
+    )
 
 
 class _Film(nn.Module):

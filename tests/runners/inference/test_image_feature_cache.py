@@ -88,7 +88,7 @@ class TestIdentity:
         other.name = "another label"
         assert identity_of(other, None) == identity_of(model, None)
 
-    @pytest.mark.parametrize("change", ["weights", "precision", "preprocess", "channels_last", "dtype"])
+    @pytest.mark.parametrize("change", ["weights", "precision", "preprocess", "channels_last", "form", "dtype"])
     def test_it_depends_on_everything_that_a_code_does(self, model, change):
         other = load_model("film-unet", **OPTIONS)
         dtype = None
@@ -101,6 +101,9 @@ class TestIdentity:
             other.preprocess = dataclasses.replace(other.preprocess, interpolation="nearest")
         elif change == "channels_last":
             other.channels_last = True
+        elif change == "form":
+            # What the network's code gives out means something else, in the same shapes.
+            other.network.embedding_form += 1
         else:
             dtype = "float16"
         assert identity_of(other, dtype) != identity_of(model, None)

@@ -9,11 +9,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from robustness.errors import InputError
+from robustness.plans.audit import parse_plan
+from robustness.runners.audit.plan_engine import engine_of
 from robustness.runners.data.load import load_dataset
 from robustness.runners.models.film_unet.entry import ByteTokenizer
 from robustness.runners.models.film_unet.network import FilmUNetConfig
 from robustness.runners.models.load import load_model
 from robustness.runners.models.tokenizers.bytes import BEGIN, END, ByteVocabulary, pieces
+from robustness.runners.training.parts import parameters_by_part
 from robustness.workflows.demo_files import demo_checkpoint, demo_data
 
 SMALL = {"image_size": 32, "widths": [8, 16], "token_width": 16, "text_width": 24}
@@ -22,6 +25,17 @@ TEXTS = ["", "left", "one small floccinaucinihilipilification, located in the to
 
 def images(count, size=40):
     return [np.random.default_rng(n).integers(0, 256, (size, size + n, 3), dtype=np.uint8) for n in range(count)]
+
+
+def joined_and_convolved(network, pixels, ids):
+    """Return the logits (B, 1, H, W) as the U-Net is written down: enlarge, join, convolve."""
+    levels = network.image_features(pixels)
+    embedding = network.encode_text(ids)[0] if network.takes_text else None
+    features = network.bottleneck(levels[-1], embedding)
+    for block, skip in zip(network.decoder, levels[-2::-1], strict=True):
+        larger = torch.nn.functional.interpolate(features, scale_factor=2, mode="nearest")
+        features = block(torch.cat([larger, skip], dim=1), embedding)
+    return network.head(features)
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +112,31 @@ class TestNetwork:
         levels = model.network.encode_image(model.preprocess.pixel_values(images(3)))
         assert all(torch.equal(level, other) for level, other in zip(levels, image.tensors, strict=True))
 
+    @pytest.mark.parametrize("config", [{}, SMALL, {**SMALL, "text": False}], ids=["whole", "small", "image only"])
+    def test_the_decoder_is_that_of_enlarged_features_joined_with_skip_features(self, config):
+        network = load_model("film-unet", device="cpu", config=config).network.double()
+        side = network.config.image_size
+        pixels = torch.rand(2, 3, side, side, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+        ids = torch.randint(3, 250, (2, 5), generator=torch.Generator().manual_seed(1))
+        logits, plain = network(pixels, ids), joined_and_convolved(network, pixels, ids)
+        torch.testing.assert_close(logits, plain, atol=1e-10, rtol=0)
+        weights = tuple(network.parameters())
+        gradients = [torch.autograd.grad(each.square().mean(), weights) for each in (logits, plain)]
+        for one, other in zip(*gradients, strict=True):
+            torch.testing.assert_close(one, other, atol=1e-10, rtol=1e-8)
+
+    def test_decoding_leaves_its_image_features_as_they_are(self, model):
+        with torch.inference_mode():
+            image, text = model.encode_image(images(2)), model.encode_text(TEXTS[:2])
+            first = model.decode(image, text)
+            assert torch.equal(model.decode(image, text), first)
+
+    def test_what_an_image_alone_decides_of_a_decoder_is_still_the_decoders(self, model):
+        parts = parameters_by_part(model)
+        assert {name.split(".")[0] for name in parts["image"]} == {"encoder"}
+        assert {name.split(".")[0] for name in parts["text"]} == {"text_encoder"}
+        assert {name.split(".")[0] for name in parts["decoder"]} == {"bottleneck", "decoder", "head"}
+
     def test_stays_small(self, model):
         assert sum(p.numel() for p in model.network.parameters()) < 1_400_000
 
@@ -144,6 +183,18 @@ class TestNetwork:
     def test_a_shape_that_cannot_be_built_is_refused(self, fields, told):
         with pytest.raises(InputError, match=told):
             FilmUNetConfig(**fields)
+
+
+class TestEngine:
+    @pytest.mark.parametrize(
+        ("side", "stated", "images"),
+        [(80, {}, 16), (80, {"image_batch": 2}, 2), (256, {}, 8), (512, {}, 4), (512, {"image_batch": 32}, 32)],
+    )
+    def test_small_images_are_encoded_many_at_once_unless_the_plan_says_how_many(self, side, stated, images):
+        model = load_model("film-unet", device="cpu", config={**SMALL, "image_size": side})
+        plan = parse_plan({"model": {"name": "film-unet"}, "data": {"path": "data", "prompt": "p5"}, "engine": stated})
+        engine = engine_of(model, plan)
+        assert (engine.image_batch, engine.batch_size) == (images, 16)
 
 
 class TestImageOnly:
