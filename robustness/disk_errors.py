@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,6 +43,8 @@ def disk_errors(path: Path) -> Iterator[None]:
     except DiskError:
         raise
     except Exception as error:
+        if isinstance(error, FileNotFoundError) and not os.path.isdir(path.parent):
+            raise DiskError(gone(path.parent)) from error
         reason = disk_reason(error)
         if reason is None:
             raise
@@ -60,6 +63,33 @@ def disk_reason(error: BaseException) -> str | None:
     if number not in _NO_ROOM | _NO_ACCESS | _NO_DISK:
         return None
     return _SENTENCES.get(number) or str(getattr(error, "strerror", None) or "it cannot be written")
+
+
+def identity(folder: Path) -> tuple[int, int] | None:
+    """Return what tells a folder from another one at its place: its disk and number; None where there is none."""
+    try:
+        facts = os.stat(folder)
+    except OSError:
+        return None
+    return facts.st_dev, facts.st_ino
+
+
+def check_same_folder(folder: Path, before: tuple[int, int] | None) -> None:
+    """See that a folder is the one that work began in, and no new one at its place.
+
+    Raises:
+        DiskError: it was removed or replaced, or its disk was taken away.
+    """
+    if identity(folder) != before:
+        raise DiskError(gone(folder))
+
+
+def gone(folder: Path) -> str:
+    """Return the line for a folder that vanished while it was written to."""
+    return (
+        f"disk: the folder {shown_path(folder)} was removed or replaced while it was written to, or its disk was taken "
+        "away; bring it back and run the same command again, else that starts anew"
+    )
 
 
 def message(path: Path | None, reason: str) -> str:

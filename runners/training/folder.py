@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from robustness.disk_errors import check_same_folder, identity
 from robustness.errors import InputError
 from robustness.files import make_folder, remove_leftovers, write_atomic, write_text
 from robustness.own_files import read_json
@@ -51,6 +52,7 @@ class TrainingFolder:
         self, path: Path, plan: TrainPlan, segmenter: NetworkSegmenter, *, trained_on: Mapping[str, Any], rank: int = 0
     ) -> None:
         self.path = make_folder(path, "out")
+        self._place = identity(self.path)
         self.plan, self.segmenter, self.trained_on = plan, segmenter, dict(trained_on)
         # Of several processes the first one writes.
         self.writes = rank == 0
@@ -84,6 +86,7 @@ class TrainingFolder:
         """Write ``training.json``."""
         if not self.writes:
             return
+        check_same_folder(self.path, self._place)
         content = {**self.trained_on, "finished": finished, **more}
         write_text(self.path / FACTS, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
@@ -116,6 +119,7 @@ class TrainingFolder:
             # All processes meet in this call; only the first one writes a file in it.
             module.trainer.save_checkpoint(self.path / LAST)
             return
+        check_same_folder(self.path, self._place)
         if module.improved:
             best = module.training_log.best
             reached = {key: best[key] for key in ("epoch", "step", "val_dice")}

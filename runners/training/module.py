@@ -166,12 +166,19 @@ class TrainingHooks(LightningModule):
         if not bool(torch.isfinite(total)):
             raise InputError(
                 f"train: the loss became {total.item():g} at step {self.global_step + 1} (epoch "
-                f"{self.current_epoch + 1}, batch {batch_idx + 1}, lr {self._rate():.3g}); the best before is kept; "
+                f"{self.current_epoch + 1}, batch {batch_idx + 1}, lr {self._rate():.3g}); {self._kept()}; "
                 "lower lr, or set gradient_clip or precision = 'float32', in another folder"
             )
         if batch.weight:
             self._since.append(tuple(term.detach() for term in (total, *terms)))
         return total if batch.weight == 1.0 else total * batch.weight
+
+    def _kept(self) -> str:
+        """Return what a training that ends now leaves."""
+        best = self.training_log.best
+        if not best:
+            return "no epoch was validated before, so that there is no checkpoint"
+        return f"the checkpoint of epoch {best['epoch']} is kept (validation Dice {best['val_dice']:.3f})"
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Tell the observers."""
@@ -196,7 +203,7 @@ class TrainingHooks(LightningModule):
         if not math.isfinite(loss):
             raise InputError(
                 f"train: the validation loss became {loss:g} after step {self.global_step} (epoch "
-                f"{self.current_epoch + 1}, lr {self._rate():.3g}); the best before is kept; lower lr, "
+                f"{self.current_epoch + 1}, lr {self._rate():.3g}); {self._kept()}; lower lr, "
                 "in another folder"
             )
         best_before = self.training_log.best.get("val_dice", float("-inf"))

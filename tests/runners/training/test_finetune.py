@@ -2,7 +2,9 @@
 
 import csv
 import dataclasses
+import itertools
 import json
+import shutil
 from importlib.metadata import version
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from robustness.disk_errors import DiskError
 from robustness.errors import InputError
 from robustness.plans.finetune import TrainDataSpec, TrainSpec, load_train_plan
 from robustness.runners.inference.segmenter import Tokens
@@ -19,6 +22,7 @@ from robustness.runners.training import folder as training_files
 from robustness.runners.training.batches import to_batch, training_batches
 from robustness.runners.training.finetune import finetune, finetune_plan, planned_epochs
 from robustness.runners.training.loss import DiceAndCrossEntropy, hard_dice
+from robustness.runners.training.module import TrainingHooks
 from robustness.runners.training.parts import freeze, parameters_by_part
 from robustness.runners.training.samples.cases import TrainingCases
 from robustness.runners.training.samples.resized_cases import open_split
@@ -147,8 +151,16 @@ class TestTraining:
         with pytest.raises(InputError, match=r"train: the (validation )?loss became .* step \d+ .*lr") as caught:
             finetune("film-unet", data=data, out=tmp_path, epochs=40, gradient_clip=0.0, **{**FAST, "lr": 1e30})
         assert "\n" not in str(caught.value)
-        if (tmp_path / "model.safetensors").is_file():
-            assert all(torch.isfinite(value).all() for value in weights(tmp_path).values())
+        assert "no epoch was validated before, so that there is no checkpoint" in str(caught.value)
+        assert not (tmp_path / "model.safetensors").exists()
+
+    def test_what_is_kept_when_the_loss_is_not_finite_is_named_by_its_epoch(self, data, tmp_path, monkeypatch):
+        logits, calls = TrainingHooks.logits, itertools.count()
+        # Three training batches and three of validation to an epoch: the second batch of the second epoch is broken.
+        monkeypatch.setattr(TrainingHooks, "logits", lambda *a: logits(*a) * (float("nan") if next(calls) >= 7 else 1))
+        with pytest.raises(InputError, match=r"loss became nan at step 5 .*the checkpoint of epoch 1 is kept"):
+            finetune("film-unet", data=data, out=tmp_path, epochs=3, **FAST)
+        assert all(torch.isfinite(value).all() for value in weights(tmp_path).values())
 
     def test_bf16_trains_on_a_cpu_and_fp16_is_refused_there(self, data, tmp_path):
         done = finetune("film-unet", data=data, out=tmp_path / "a", epochs=1, precision="bf16", **FAST)
@@ -166,6 +178,26 @@ class TestTraining:
         assert changed
         assert changed <= decoder
         assert 0 < done.trainable < done.parameters
+
+
+@pytest.mark.parametrize("moment", ["between", "while writing"])
+def test_a_folder_that_vanishes_ends_a_training_in_one_line_and_is_not_made_anew(data, tmp_path, monkeypatch, moment):
+    ends = training_files.TrainingFolder.epoch_end
+
+    def vanish(self, module):
+        if module.current_epoch == 1 and moment == "between":
+            shutil.rmtree(self.path)
+        elif module.current_epoch == 1:
+            monkeypatch.setattr(
+                type(module.trainer), "save_checkpoint", lambda *_: (shutil.rmtree(self.path), _[1].read_bytes())
+            )
+        ends(self, module)
+
+    monkeypatch.setattr(training_files.TrainingFolder, "epoch_end", vanish)
+    with pytest.raises(DiskError, match=r"trained was removed or replaced .*run the same command again") as caught:
+        finetune("film-unet", data=data, out=tmp_path / "trained", epochs=3, **FAST)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "trained").exists()
 
 
 class TestPlan:
