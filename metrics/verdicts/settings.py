@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
+import pandas as pd
+
 from robustness.errors import InputError
+from robustness.metrics.pairing.direction import CHANGE
 from robustness.metrics.verdicts.selectivity import TARGET_OVERLAP
 
 SMALLEST_SAMPLE = 6
@@ -76,3 +81,19 @@ class Settings(NamedTuple):
             return ""
         plural = "" if n_subjects == 1 else "s"
         return f"{n_subjects} {self.unit}{plural}, fewer than {self.min_subjects}: described, not judged"
+
+
+def margins_of(
+    table: pd.DataFrame, margin_dice: float, margin_change: float, margins: Mapping[str, float]
+) -> dict[str, float]:
+    """Return metric -> margin of what a table holds, and of what is stated.
+
+    Raises:
+        InputError: a margin that is not positive, or that of a ratio not below 1.
+    """
+    defaults = {"dice": margin_dice, "iou": margin_dice, CHANGE: margin_change}
+    for name, margin in {**defaults, **margins}.items():
+        if not (0 < margin < math.inf) or (name in defaults and margin >= 1):
+            raise InputError(f"margin of {name}: expected a positive number (below 1 for a ratio), got {margin!r}")
+    present = {name: margin for name, margin in defaults.items() if name in table.columns and table[name].notna().any()}
+    return {**present, **margins}

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from robustness.errors import InputError
 from robustness.metrics.inference.intervals import Interval
 from robustness.metrics.inference.shares import Share
 from robustness.metrics.inference.signflip import check_alpha, guarded, sign_flip
@@ -28,7 +26,7 @@ from robustness.metrics.verdicts.robustness import Conditions, measure_of, robus
 from robustness.metrics.verdicts.rules import decide
 from robustness.metrics.verdicts.selectivity import TARGET_OVERLAP
 from robustness.metrics.verdicts.sentences import abstention_sentence, robustness_sentence
-from robustness.metrics.verdicts.settings import Settings
+from robustness.metrics.verdicts.settings import Settings, margins_of
 from robustness.results import OTHER_OVERLAP, REFERENCE_FRACTION, RERUN, VERDICT_COLUMNS
 
 
@@ -90,12 +88,7 @@ def verdicts(
         InputError: a column is missing, an option or a metric is out of range, or rows contradict each other.
     """
     check_alpha(alpha, resamples)
-    rows = read_rows(table)
-    warn_of_repeats(rows)
-    chosen = _margins(table, margin_dice, margin_change, margins or {})
-    ratios = {*chosen, "dice", "iou", CHANGE, "dice_other", OTHER_OVERLAP, AREA, REFERENCE_FRACTION}
-    for column in sorted(ratios.intersection(table.columns)):
-        refuse_out_of_range(rows, column)
+    chosen = margins_of(table, margin_dice, margin_change, margins or {})
     settings = Settings(
         alpha,
         margin_dice,
@@ -109,35 +102,44 @@ def verdicts(
         star_alpha,
         target_overlap,
     ).checked()
+    rows = _checked_rows(table, chosen)
+    return _frame(list(_claims(table, rows, chosen, settings, higher_is_better)))
+
+
+def _checked_rows(table: pd.DataFrame, margins: Mapping[str, float]) -> Rows:
+    """Return the rows of a table; repeats warn, and a ratio out of its range is an error."""
+    rows = read_rows(table)
+    warn_of_repeats(rows)
+    ratios = {*margins, "dice", "iou", CHANGE, "dice_other", OTHER_OVERLAP, AREA, REFERENCE_FRACTION}
+    for column in sorted(ratios.intersection(table.columns)):
+        refuse_out_of_range(rows, column)
+    return rows
+
+
+def _claims(
+    table: pd.DataFrame,
+    rows: Rows,
+    margins: Mapping[str, float],
+    settings: Settings,
+    higher_is_better: Mapping[str, bool | None] | None,
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows of `verdicts`, by group: prompt, abstention, then robustness by metric."""
     changes = pair(rows, CHANGE, "itself") if CHANGE in table.columns else None
     harmless = harmless_conditions(rows)
     paired = {
-        metric: pair(rows, metric, orientation_of(metric, higher_is_better), keep=harmless.rows) for metric in chosen
+        metric: pair(rows, metric, orientation_of(metric, higher_is_better), keep=harmless.rows) for metric in margins
     }
     expected = applicable_rows(rows)
     harmless_expected = applicable_rows(rows, keep=harmless.rows)
-    records: list[dict[str, Any]] = []
     for _, cells in rows.cells.groupby("group", sort=True):
-        records += _prompt_claims(rows, changes, cells, settings, expected)
-        records += _abstention_claims(rows, cells, settings)
+        yield from _prompt_claims(rows, changes, cells, settings, expected)
+        yield from _abstention_claims(rows, cells, settings)
         floor = floor_reason(rows, cells, settings) if harmless.cells[cells.index].any() else ""
-        for metric, margin in chosen.items():
+        for metric, margin in margins.items():
             noise = _noise(changes, cells) if metric == CHANGE else 0.0
             reason = floor or headroom_reason(rows, cells, metric, margin, settings)
             conditions = Conditions(rows, cells, harmless.cells, harmless_expected, noise, reason)
-            records += _robustness_claims(paired[metric], conditions, metric, margin, settings)
-    return _frame(records)
-
-
-def _margins(
-    table: pd.DataFrame, margin_dice: float, margin_change: float, margins: Mapping[str, float]
-) -> dict[str, float]:
-    defaults = {"dice": margin_dice, "iou": margin_dice, CHANGE: margin_change}
-    for name, margin in {**defaults, **margins}.items():
-        if not (0 < margin < math.inf) or (name in defaults and margin >= 1):
-            raise InputError(f"margin of {name}: expected a positive number (below 1 for a ratio), got {margin!r}")
-    present = {name: margin for name, margin in defaults.items() if name in table.columns and table[name].notna().any()}
-    return {**present, **margins}
+            yield from _robustness_claims(paired[metric], conditions, metric, margin, settings)
 
 
 def _prompt_claims(

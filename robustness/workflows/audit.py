@@ -16,12 +16,10 @@ from robustness.plans.audit import EngineSpec, ModelSpec, Plan, parse_plan
 from robustness.progress import shown
 from robustness.remote import writes_run
 from robustness.run_folder import RunFolder
-from robustness.run_integrity import is_concluded
 from robustness.run_log import RunLog
-from robustness.runs.conclude import conclude, refuse_empty
 from robustness.types import Progress
-from robustness.workflows.certificate import ensure_certificate
 from robustness.workflows.check import check_before_audit, overlaps_with_training
+from robustness.workflows.finish import Session, finish
 from robustness.workflows.loading import _check_metrics, conditions, load_all, refuse_equal_names
 from robustness.workflows.run import Run
 
@@ -78,17 +76,9 @@ def audit(
     datasets = [data] if isinstance(data, Dataset) else list(data)
     changes = {} if perturbations is None else _split_names(perturbations, severities)
     changes |= {} if attack is None else {"attack": dict(attack)}
-    tree: dict[str, Any] = {
-        "seed": seed,
-        "model": [model_spec(m).model_dump() for m in models],
-        "data": [{**d.spec(), **({} if check == "stop" else {"check": check})} for d in datasets],
-        "metrics": dict(metrics or {}),
-        "statistics": dict(statistics or {}),
-        "engine": dict(engine or {}),
-        **({"perturbations": changes} if changes else {}),
-    }
-    plan = parse_plan(tree, source="audit")
-    _refuse_arithmetic(plan.engine)
+    tables = {"metrics": dict(metrics or {}), "statistics": dict(statistics or {}), "engine": dict(engine or {})}
+    tables |= {"perturbations": changes} if changes else {}
+    plan = _plan_of(models, datasets, seed=seed, check=check, tables=tables)
     return run_plan(
         plan,
         models=models,
@@ -100,6 +90,21 @@ def audit(
         report=report,
         progress=progress,
     )
+
+
+def _plan_of(
+    models: Sequence[Segmenter], datasets: Sequence[Dataset], *, seed: int, check: str, tables: dict[str, Any]
+) -> Plan:
+    """Return the plan that audits loaded models on opened datasets."""
+    tree = {
+        "seed": seed,
+        "model": [model_spec(model).model_dump() for model in models],
+        "data": [{**data.spec(), **({} if check == "stop" else {"check": check})} for data in datasets],
+        **tables,
+    }
+    plan = parse_plan(tree, source="audit")
+    _refuse_arithmetic(plan.engine)
+    return plan
 
 
 @writes_run
@@ -184,9 +189,7 @@ def run_plan(
 ) -> Run:
     """Check the data, run the audit, draw its conclusions and write its report."""
     from robustness.runners.audit.run import run_parts
-    from robustness.runners.audit.state import work_of
     from robustness.runners.audit.worker_count import stated_feeders
-    from robustness.runners.environment import environment
 
     if processes is None and plan.engine.feeders and reload is None:
         processes = stated_feeders(plan, models, plan.engine.feeders)
@@ -216,52 +219,13 @@ def run_plan(
                 feeders=feeders,
                 plan_folder=plan_folder,
             )
-        predicted = time.perf_counter()
-        refuse_empty(folder.read_results())
-        measured = False
-        if certify:
-            with log.stage("certify"):
-                measured = ensure_certificate(folder, plan, models, datasets)
-        if measured or not is_concluded(folder.path):
-            facts = [{**d.facts(), "check": rows} for d, rows in zip(datasets, checked, strict=True)]
-            timing = {"last_session_s": round(predicted - started, 3), **work_of(folder)}
-            with log.stage("conclude"):
-                manifest = conclude(
-                    folder,
-                    dataset_facts=facts,
-                    model_facts=_model_facts(plan, models, folder, overlaps),
-                    environment=environment(plan.engine.threads) | ({"processes": str(processes)} if processes else {}),
-                    timing=timing,
-                )
-            for text in manifest["warnings"]:
-                log.event("warning", message=text)
+        session = Session(models, datasets, checked, overlaps, time.perf_counter() - started, processes)
+        finish(folder, log, plan, session, certify=certify)
         run = Run(folder.path)
         if report:
             with log.stage("report"):
                 run.report()
     return run
-
-
-def _model_facts(plan: Plan, models: Sequence[Segmenter], run: RunFolder, overlaps: list[Any]) -> list[dict[str, Any]]:
-    """Return what a manifest records of each model: name in the results, data of its training, overlap, answers."""
-    from robustness.runners.audit.answer_guard import answers_of
-    from robustness.runners.audit.parts import model_names
-    from robustness.runners.audit.state import describe
-
-    answers = answers_of(run, range(len(list(run.pictures.glob("answers-*.json")))))
-    names = [data.name or Path(data.path).name for data in plan.data]
-    facts = []
-    for number, (spec, model, label) in enumerate(zip(plan.model, models, model_names(plan, models), strict=True)):
-        read = {names[d]: one.facts() for (m, d), one in answers.items() if m == number and one.forms}
-        stated = {
-            "label": label,
-            "takes_text": getattr(model, "takes_text", None),
-            "finetuned_on": spec.trained_on,
-            "training_overlap": overlaps[number],
-            "answers": read or None,
-        }
-        facts.append({**describe(model), **{key: value for key, value in stated.items() if value is not None}})
-    return facts
 
 
 def _refuse_arithmetic(engine: EngineSpec) -> None:

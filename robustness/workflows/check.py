@@ -33,11 +33,11 @@ def check_path(
     Raises:
         InputError: no dataset, or a key that cannot be used.
     """
-    from robustness.runners.data.check.attributes import wanted_subjects
+    from robustness.runners.data.check.attributes import required_subjects
     from robustness.runners.data.check.dataset import check_dataset
 
     specs, statistics, base_dir = _specs(Path(path), overrides)
-    needed = wanted_subjects(statistics.min_subjects, statistics.margin_dice, statistics.margin_change)
+    needed = required_subjects(statistics.min_subjects, statistics.margin_dice, statistics.margin_change)
     tables: dict[str, pd.DataFrame] = {}
     for spec in specs:
         reading = {key: value for key, value in spec.reading().items() if key != "groups"}
@@ -48,7 +48,7 @@ def check_path(
             prompt=prompt or spec.prompt,
             subject=spec.subject,
             groups=spec.groups,
-            wanted=needed,
+            required=needed,
             convention=spec.convention,
             **reading,
         )
@@ -66,17 +66,17 @@ def check_before_audit(plan: Plan, datasets: Sequence[Dataset], say: Callable[[s
     Raises:
         InputError: a dataset has an error and the plan does not say to go on.
     """
-    from robustness.runners.data.check.attributes import wanted_subjects
+    from robustness.runners.data.check.attributes import required_subjects
     from robustness.runners.data.check.opened import check_opened, refuse_errors, sibling_splits
 
     statistics = plan.statistics
-    needed = wanted_subjects(statistics.min_subjects, statistics.margin_dice, statistics.margin_change)
+    needed = required_subjects(statistics.min_subjects, statistics.margin_dice, statistics.margin_change)
     rows: list[list[Any]] = []
     for spec, dataset in zip(plan.data, datasets, strict=True):
         if spec.check == "off":
             rows.append([])
             continue
-        findings = check_opened(dataset, sibling_splits(dataset), groups=spec.groups or (), wanted=needed)
+        findings = check_opened(dataset, sibling_splits(dataset), groups=spec.groups or (), required=needed)
         for finding in findings:
             if say is not None:
                 say(f"check: {dataset.name}: {finding.level}: {finding.message} ({finding.code})")

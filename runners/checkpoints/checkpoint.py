@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors.torch import save_file
@@ -132,24 +132,19 @@ def open_checkpoint(
     own = document.get("model") == model and isinstance(document.get("config"), dict)
     if own:
         threshold = document.get("threshold", threshold)
-    elif is_own(document) and (path.is_dir() or path.name == WEIGHTS):
-        raise InputError(
-            f"checkpoint: {folder / CONFIG} says that these weights are of {document['model']!r}, expected {model!r}; "
-            "set the model's name, or give the weights without that file"
-        )
-    read: dict[str, Any] = {"weights": chosen.weights}
-    if not own and relay is not None and chosen.prefix is None:
-        more, base, _ = _read(locate(chosen.base), (), None) if chosen.base is not None else ((), None, None)
-        if (known := relay(state, base, str(path))) is not None:
-            state, files = known.state, (*files, *more)
-            read |= {"layout": known.layout, "base": chosen.base}
-    if chosen.base is not None and "layout" not in read:
+    else:
+        _refuse_other_model(document, path, model)
+    relaid = None if own or relay is None or chosen.prefix is not None else _relaid(state, path, chosen.base, relay)
+    if chosen.base is not None and relaid is None:
         raise InputError(f"base: expected none, {checkpoint} is no adapter folder")
-    located = (
-        Located(dict(state), "", 0)
-        if own or "layout" in read
-        else locate_network(state, prefixes, signature, chosen.prefix, str(path))
-    )
+    read: dict[str, Any] = {"weights": chosen.weights}
+    if relaid is not None:
+        state, files = relaid.state, (*files, *relaid.files)
+        read |= {"layout": relaid.layout, "base": chosen.base}
+    in_place = own or relaid is not None
+    located = Located(dict(state), "", 0)
+    if not in_place:
+        located = locate_network(state, prefixes, signature, chosen.prefix, str(path))
     read |= {"prefix": located.prefix, "left_out": located.left_out}
     return Checkpoint(
         source=str(checkpoint),
@@ -161,6 +156,31 @@ def open_checkpoint(
         files=files,
         read={key: value for key, value in read.items() if value},
     )
+
+
+def _refuse_other_model(document: Mapping[str, Any], path: Path, model: str) -> None:
+    """Refuse weights whose config of this package names another model."""
+    if is_own(document) and (path.is_dir() or path.name == WEIGHTS):
+        folder = path if path.is_dir() else path.parent
+        raise InputError(
+            f"checkpoint: {folder / CONFIG} says that these weights are of {document['model']!r}, expected {model!r}; "
+            "set the model's name, or give the weights without that file"
+        )
+
+
+class _Relaid(NamedTuple):
+    """Weights of another layout under the model's own keys, and the files of the base that they needed."""
+
+    state: Mapping[str, torch.Tensor]
+    layout: str
+    files: tuple[Path, ...]
+
+
+def _relaid(state: Mapping[str, torch.Tensor], path: Path, base: str | None, relay: Relay) -> _Relaid | None:
+    """Return the weights in the model's own layout; None where theirs is not known."""
+    files, weights, _ = _read(locate(base), (), None) if base is not None else ((), None, None)
+    known = relay(state, weights, str(path))
+    return None if known is None else _Relaid(known.state, known.layout, files)
 
 
 def _read(

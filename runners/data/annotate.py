@@ -20,9 +20,10 @@ from robustness.runners.data.benchmark_folder import card_convention, modality_o
 from robustness.runners.data.decode import read_image
 from robustness.runners.data.entry_masks import entry_mask
 from robustness.runners.data.label_words import label_of
+from robustness.runners.data.masks.convention import MaskConvention
 from robustness.runners.data.masks.source import read_source
 from robustness.runners.data.volumes.cache import VolumeCache
-from robustness.types import Mask
+from robustness.types import Image, Mask
 
 _KINDS = ("side", "direction", "view", "phase", "sex", "age", "quality", "pathology", "description")
 
@@ -62,43 +63,53 @@ def annotate(
     folder = Path(data).expanduser()
     model = VqaModel(vqa) if vqa else None
     stated = modality or modality_of_set(folder)[0]
-    entries = []
     convention, cache = card_convention(folder), VolumeCache()
+    entries = []
     for entry in _entries(folder, split):
-        image = read_image(folder / "images" / entry["img_name"]).image
-        source = entry_mask(folder / "masks", entry, convention, entry["img_name"]).source
-        mask = read_source(source, (image.shape[0], image.shape[1]), cache=cache).mask
-        if image.shape[:2] != mask.shape:
-            raise CaseError(f"{entry['mask_name']}: image is {image.shape[:2]}, mask is {mask.shape}")
+        image, mask = _pixels(folder, entry, convention, cache)
         name = target or target_of(entry)
         if not name:
             raise InputError(f"target: {entry['mask_name']} states none; give --target NAME")
-        words = {
-            **measure(mask, image),
-            **(model.attributes(image, mask, name) if model else {}),
-            **stated_words(entry),
-        }
-        words["target"] = name
+        seen = model.attributes(image, mask, name) if model else {}
+        words = {**measure(mask, image), **seen, **stated_words(entry), "target": name}
         scan = canonical_modality(stated or str(entry.get("modality") or ""))
-        label = label_of(name, entry.get("attributes"))
-        prompts = build_prompts(
-            {**({"modality": scan} if scan else {}), **words},
-            family=family or family_of(scan, name),
-            templates=templates,
-            name=label,
-        )
-        rest = {k: v for k, v in entry.items() if k not in ("prompts", "attributes", "bbox")}
-        entries.append(
-            {
-                **rest,
-                "bbox": _bbox(mask),
-                "prompts": prompts,
-                "attributes": {**words, **({"label": label} if label else {})},
-            }
-        )
+        chosen = family or family_of(scan, name)
+        entries.append(_annotated(entry, words, mask, modality=scan, family=chosen, templates=templates))
     check_output(Path(out), "--out", ".json")
     write_text(Path(out), json.dumps(entries, indent=1, ensure_ascii=False) + "\n")
     return len(entries)
+
+
+def _pixels(
+    folder: Path, entry: Mapping[str, Any], convention: MaskConvention, cache: VolumeCache
+) -> tuple[Image, Mask]:
+    """Return image and mask of an entry; of two sizes they are a CaseError."""
+    image = read_image(folder / "images" / entry["img_name"]).image
+    source = entry_mask(folder / "masks", entry, convention, entry["img_name"]).source
+    mask = read_source(source, (image.shape[0], image.shape[1]), cache=cache).mask
+    if image.shape[:2] != mask.shape:
+        raise CaseError(f"{entry['mask_name']}: image is {image.shape[:2]}, mask is {mask.shape}")
+    return image, mask
+
+
+def _annotated(
+    entry: Mapping[str, Any],
+    words: Mapping[str, Any],
+    mask: Mask,
+    *,
+    modality: str,
+    family: str,
+    templates: Mapping[str, str] | None,
+) -> dict[str, Any]:
+    """Return an entry with the prompts that its words make; other fields stay."""
+    label = label_of(str(words["target"]), entry.get("attributes"))
+    stated = {**({"modality": modality} if modality else {}), **words}
+    return {
+        **{key: value for key, value in entry.items() if key not in ("prompts", "attributes", "bbox")},
+        "bbox": _bbox(mask),
+        "prompts": build_prompts(stated, family=family, templates=templates, name=label),
+        "attributes": {**words, **({"label": label} if label else {})},
+    }
 
 
 def target_of(entry: Mapping[str, Any]) -> str:

@@ -9,23 +9,21 @@ from typing import Any, Literal
 
 from robustness.errors import InputError
 from robustness.perturb.language.ontology.terms import extend
-from robustness.perturb.modality import canonical_modality, known_modality
+from robustness.perturb.modality import known_modality
 from robustness.remote import local_copy, url_of
 from robustness.runners.data import benchmark_folder
 from robustness.runners.data import manifest as manifest_data
+from robustness.runners.data.cases import case_infos, with_groups
 from robustness.runners.data.dataset import Dataset
-from robustness.runners.data.groups import with_groups
 from robustness.runners.data.notes import dataset_notes
 from robustness.runners.data.options import ReadingOptions, reading_options
 from robustness.runners.data.pixels import PixelReader
 from robustness.runners.data.read_records import pool_of, read_records
-from robustness.runners.data.records import Record, image_ids, is_absent, listing, usable, without_duplicates
+from robustness.runners.data.records import Record, image_ids, listing, usable, without_duplicates
 from robustness.runners.data.resplit import read_chosen
 from robustness.runners.data.set_scale import decide_scale
-from robustness.runners.data.subjects import Subjects, subjects_of
+from robustness.runners.data.subjects import subjects_of
 from robustness.runners.data.volumes.orientation import is_display
-from robustness.seeds import generator
-from robustness.types import CaseInfo, Prompt
 
 __all__ = ["Dataset", "load_dataset"]
 
@@ -94,30 +92,11 @@ def load_dataset(
         extend(lexicon)
     source = local_copy(path, "data").expanduser().resolve()
     # The data become a plan, whose keys are texts.
-    named = None if labels is None else {str(key): value for key, value in labels.items()}
-    reading: dict[str, Any] = {"labels": named, "masks": masks, "window": window, "slices": slices, "exif": exif}
+    names = None if labels is None else {str(key): value for key, value in labels.items()}
+    reading: dict[str, Any] = {"labels": names, "masks": masks, "window": window, "slices": slices, "exif": exif}
     options = reading_options(**reading, modality=modality)
     records, sources = _read(source, str(path), split=split, prompt=prompt, splits=splits, options=options)
-    chosen, repeats = without_duplicates(records)
-    chosen = [usable(record) for record in chosen]
-    scale = decide_scale(chosen, pool_of(source, chosen), options)
-    chosen = [replace(r, target=target) if target and not r.target else r for r in chosen[:limit]]
-    ids = image_ids(chosen)
-    subjects = subjects_of(chosen, ids, subject=subject)
-    set_modality, origin = benchmark_folder.modality_of_set(source) if source.is_dir() else ("", "")
     name = name or (source.stem if source.is_file() else source.name)
-    infos = _infos(
-        chosen,
-        ids,
-        subjects,
-        common={"split": split, "dataset": name, "prompt_key": prompt, **_stated(convention=whose or None)},
-        modality=modality,
-        set_modality=set_modality,
-        choose_seed=seed if choose == "seeded" else None,
-    )
-    set_modality = "" if modality or any(record.modality for record in chosen) else set_modality
-    notes = dataset_notes(chosen, repeats, subjects, source, options, scale, modality=set_modality, origin=origin)
-    infos = with_groups(_one_spelling(infos), groups)
     spec: dict[str, Any] = {"path": url_of(path) or str(source), "name": name, "split": split, "prompt": prompt}
     spec |= {"subject": subject, "choose": choose, "modality": modality, "limit": limit}
     spec |= _stated(
@@ -128,16 +107,57 @@ def load_dataset(
         **reading,
         groups=None if groups is None else list(groups),
     )
+    return _dataset(source, records, sources, spec, options=options, seed=seed)
+
+
+def _dataset(
+    source: Path,
+    records: Sequence[Record],
+    sources: Sequence[Path],
+    spec: dict[str, Any],
+    *,
+    options: ReadingOptions,
+    seed: int,
+) -> Dataset:
+    """Return the cases of records that were read.
+
+    Args:
+        source: the folder or manifest.
+        records: of the split, in its order.
+        sources: the files that the records come from.
+        spec: what a plan calls the dataset: the arguments of `load_dataset` that were stated.
+        options: how files are read.
+        seed: for the choice of one text of each case.
+    """
+    chosen, repeats = without_duplicates(records)
+    chosen = [usable(record) for record in chosen]
+    scale = decide_scale(chosen, pool_of(source, chosen), options)
+    target, modality = spec.get("target"), spec["modality"]
+    chosen = [replace(r, target=target) if target and not r.target else r for r in chosen[: spec["limit"]]]
+    ids = image_ids(chosen)
+    subjects = subjects_of(chosen, ids, subject=spec["subject"])
+    set_modality, origin = benchmark_folder.modality_of_set(source) if source.is_dir() else ("", "")
+    common = {"split": spec["split"], "dataset": spec["name"], "prompt_key": spec["prompt"]}
+    infos = case_infos(
+        chosen,
+        ids,
+        subjects,
+        common=common | _stated(convention=spec.get("convention")),
+        modality=modality,
+        set_modality=set_modality,
+        choose_seed=seed if spec["choose"] == "seeded" else None,
+    )
+    set_modality = "" if modality or any(record.modality for record in chosen) else set_modality
     return Dataset(
-        name,
-        split=split,
-        prompt=prompt,
+        spec["name"],
+        split=spec["split"],
+        prompt=spec["prompt"],
         root=source if source.is_dir() else source.parent,
         records=chosen,
-        infos=infos,
+        infos=with_groups(infos, spec.get("groups")),
         sources=sources,
         subject_is_image=subjects.are_images,
-        notes=notes,
+        notes=dataset_notes(chosen, repeats, subjects, source, options, scale, modality=set_modality, origin=origin),
         spec=spec,
         reader=PixelReader(options, scale, chosen),
     )
@@ -197,94 +217,3 @@ def _nearest(source: Path) -> str:
     if not parent.is_dir():
         return f"; its folder {parent} does not exist either"
     return f"; {parent} holds {listing(sorted(p.name for p in parent.iterdir() if not p.name.startswith('.')))}"
-
-
-def _infos(
-    records: Sequence[Record],
-    ids: Mapping[str, str],
-    subjects: Subjects,
-    *,
-    common: Mapping[str, Any],
-    modality: str | None,
-    set_modality: str,
-    choose_seed: int | None,
-) -> list[CaseInfo]:
-    return [
-        _info(
-            record,
-            image_id=ids[record.image_name],
-            subject_id=subject_id,
-            common=common,
-            modality=modality or record.modality or set_modality,
-            choose_seed=choose_seed,
-        )
-        for record, subject_id in zip(records, subjects.ids, strict=True)
-    ]
-
-
-def _info(
-    record: Record,
-    *,
-    image_id: str,
-    subject_id: str,
-    common: Mapping[str, Any],
-    modality: str,
-    choose_seed: int | None,
-) -> CaseInfo:
-    modality = canonical_modality(modality) or modality
-    prompts = _prompts(record, modality)
-    target = record.target or _target_of(record, prompts, modality)
-    if choose_seed is not None:
-        rng = generator(choose_seed, record.case_id, "prompt")
-        prompts = (prompts[int(rng.integers(len(prompts)))],)
-    extra = {key: value for key, value in record.extra.items() if not is_absent(value)}
-    own = {
-        "image_id": image_id,
-        "modality": modality,
-        "attributes": dict(record.attributes),
-        "siblings": dict(record.siblings),
-        "image_path": str(record.image_path),
-        "mask_path": str(record.mask_path),
-    }
-    return CaseInfo(record.case_id, image_id, subject_id, target, prompts, {**extra, **common, **own})
-
-
-def _prompts(record: Record, modality: str) -> tuple[Prompt, ...]:
-    texts = record.texts or ("",)
-    parsed = [_parse(text, record, modality) for text in texts]
-    return tuple(
-        Prompt(prompt.text, prompt.attributes, tuple(other for other in texts if other != prompt.text))
-        for prompt in parsed
-    )
-
-
-def _parse(text: str, record: Record, modality: str) -> Prompt:
-    from robustness.perturb.language.parse import parse_prompt
-
-    return parse_prompt(
-        text,
-        target=record.target,
-        siblings=record.siblings or None,
-        modality=modality,
-        attributes=dict(record.attributes) or None,
-    )
-
-
-def _target_of(record: Record, prompts: Sequence[Prompt], modality: str) -> str:
-    """Return the class name that the words give: of p1, the shortest listed prompt, else of the chosen prompt."""
-    first = record.siblings.get("p1")
-    first = first[0] if isinstance(first, list | tuple) and first else first
-    shortest = _parse(first, record, modality) if isinstance(first, str) and first else prompts[0]
-    for prompt in (shortest, *prompts):
-        target = prompt.get("target")
-        if target is not None:
-            return target.value
-    return shortest.text.strip().rstrip(".")
-
-
-def _one_spelling(infos: Sequence[CaseInfo]) -> list[CaseInfo]:
-    """Give targets that differ in capitals only ("Tumor" at the start of a sentence) the spelling with the fewest."""
-    spelling: dict[str, str] = {}
-    for target in sorted({info.target for info in infos}, key=lambda name: (-sum(map(str.isupper, name)), name)):
-        spelling[target.casefold()] = target
-    return [replace(info, target=spelling[info.target.casefold()]) for info in infos]

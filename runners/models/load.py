@@ -80,49 +80,75 @@ def load_model(
     """
     entry = cast("ModelEntry", MODELS.get(name)())
     source = None if checkpoint is None else str(checkpoint)
+    choice = Choice(prefix, weights, None if base is None else str(base))
+    engine: dict[str, Any] = {
+        "device": device,
+        "precision": precision,
+        "channels_last": channels_last,
+        "compiled": compiled,
+    }
+    sizes: dict[str, Any] = {"threshold": threshold, "image_size": image_size}
     if isinstance(entry, CompositeEntry):
-        common = {"device": device, "precision": precision, "channels_last": channels_last, "compiled": compiled}
-        return load_composite(
-            entry,
-            load_model,
-            source,
-            name=name,
-            threshold=threshold,
-            image_size=image_size,
-            common=common,
-            options={**(config or {}), **options},
+        own = {**(config or {}), **options}
+        return cast(
+            "NetworkSegmenter",
+            load_composite(entry, load_model, source, name=name, common=engine, options=own, **sizes),
         )
     if isinstance(entry, BlackBoxEntry):
-        refused = {"config": bool(config), "device": str(device) != "auto", "precision": precision != "auto"}
-        refused |= {"prefix": prefix is not None, "weights": weights is not None, "base": base is not None}
-        refused |= {"tokenizer": tokenizer is not None, "channels_last": channels_last, "compiled": compiled}
-        return load_black_box(
-            entry, source, name=name, threshold=threshold, image_size=image_size, refused=refused, options=options
+        refused = _stated(engine, choice, config=bool(config), tokenizer=tokenizer is not None)
+        return cast(
+            "NetworkSegmenter", load_black_box(entry, source, name=name, refused=refused, options=options, **sizes)
         )
     where = resolve_device(device)
-    arithmetic = resolve_precision(precision, where)
+    engine |= {"device": where, "precision": resolve_precision(precision, where)}
     given = _given_config(entry, config, options)
-    opened = _opened(entry, name, checkpoint, given, Choice(prefix, weights, None if base is None else str(base)))
+    opened = _opened(entry, name, checkpoint, given, choice)
+    return _network_segmenter(entry, name, given, opened, tokenizer=tokenizer, seed=seed, engine=engine, sizes=sizes)
+
+
+def _stated(engine: Mapping[str, Any], choice: Choice, *, config: bool, tokenizer: bool) -> dict[str, bool]:
+    """Return the settings that only networks have, and whether a caller stated them."""
+    return {
+        "config": config,
+        "device": str(engine["device"]) != "auto",
+        "precision": engine["precision"] != "auto",
+        **{name: value is not None for name, value in dataclasses.asdict(choice).items()},
+        "tokenizer": tokenizer,
+        "channels_last": engine["channels_last"],
+        "compiled": engine["compiled"],
+    }
+
+
+def _network_segmenter(
+    entry: ModelEntry,
+    name: str,
+    given: Config,
+    opened: Any,
+    *,
+    tokenizer: str | Path | None,
+    seed: int,
+    engine: Mapping[str, Any],
+    sizes: Mapping[str, Any],
+) -> NetworkSegmenter:
+    """Build a network from an opened checkpoint, or from random weights, with its preparation and tokenizer."""
     with _usable_config(name):
         full = _resolve_config(entry, given, opened)
         network = _build(entry, full, opened, seed=seed, name=name)
-        prepare = _preprocess(entry, full, opened, threshold=threshold, image_size=image_size)
+        prepare = _preprocess(entry, full, opened, **sizes)
     folder = opened.folder if opened else None
+    takes_text = entry.reads_text(full)
     return NetworkSegmenter(
         name=entry.display_name(name, full),
         network=network,
         preprocess=prepare,
-        tokenizer=entry.tokenizer(full, Path(tokenizer) if tokenizer else folder) if entry.reads_text(full) else None,
-        device=where,
-        precision=arithmetic,
-        takes_text=entry.reads_text(full),
+        tokenizer=entry.tokenizer(full, Path(tokenizer) if tokenizer else folder) if takes_text else None,
+        takes_text=takes_text,
         trims_text=entry.trims_padding(full),
         model=name,
         config=full,
         provenance=opened.provenance() if opened else {"random": True, "seed": seed},
         folder=folder,
-        channels_last=channels_last,
-        compiled=compiled,
+        **engine,
     )
 
 

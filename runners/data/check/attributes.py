@@ -1,4 +1,4 @@
-"""Attributes that never vary, and groups with too few subjects for the verdicts that are wanted."""
+"""Attributes that never vary, and groups with too few subjects for the verdicts."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from robustness.metrics.inference.upper_bound import subjects_for_zero_reactions
+from robustness.runners.data.cases import UNKNOWN
 from robustness.runners.data.check.findings import Finding, Splits
-from robustness.runners.data.groups import UNKNOWN
 from robustness.runners.data.records import Record, is_absent
 
 # Below so many cases one value is no surprise.
 _LEAST_CASES = 10
 
 
-class WantedSubjects(NamedTuple):
+class RequiredSubjects(NamedTuple):
     """How many subjects verdicts need, whatever the model does.
 
     Attributes:
@@ -28,10 +28,12 @@ class WantedSubjects(NamedTuple):
     ignores: int
 
 
-def wanted_subjects(min_subjects: int = 10, margin_dice: float = 0.10, margin_change: float = 0.05) -> WantedSubjects:
+def required_subjects(
+    min_subjects: int = 10, margin_dice: float = 0.10, margin_change: float = 0.05
+) -> RequiredSubjects:
     """Return how many subjects the verdicts of a plan need; the defaults are those of ``[statistics]``."""
     robust, ignores = (subjects_for_zero_reactions(margin) for margin in (margin_dice, margin_change))
-    return WantedSubjects(min_subjects, robust, ignores)
+    return RequiredSubjects(min_subjects, robust, ignores)
 
 
 def check_attributes(splits: Splits) -> Iterator[Finding]:
@@ -54,7 +56,7 @@ def check_groups(
     subjects: Mapping[str, str],
     groups: Sequence[str],
     *,
-    wanted: WantedSubjects,
+    required: RequiredSubjects,
 ) -> Iterator[Finding]:
     """Yield the groups of a split with too few subjects.
 
@@ -63,7 +65,7 @@ def check_groups(
         records: its annotations.
         subjects: case id -> subject; {} where each image counts as one.
         groups: columns, attributes or header fields, as ``[data] groups`` names them.
-        wanted: how many the verdicts need.
+        required: how many the verdicts need.
     """
     for name in groups:
         members: dict[str, set[str]] = {}
@@ -78,24 +80,24 @@ def check_groups(
             message = f"{len(members[UNKNOWN])} subjects state no {name!r}: they are the group {UNKNOWN!r}"
             yield Finding("info", "group_unknown", message, split)
         for value, own in sorted(members.items()):
-            yield from _few(split, f"{name} = {value}", len(own), wanted)
+            yield from _few(split, f"{name} = {value}", len(own), required)
 
 
 def check_size(
-    split: str, records: Sequence[Record], subjects: Mapping[str, str], *, wanted: WantedSubjects
+    split: str, records: Sequence[Record], subjects: Mapping[str, str], *, required: RequiredSubjects
 ) -> Iterator[Finding]:
     """Yield that a split has too few subjects; arguments as in `check_groups`."""
     whole = {subjects.get(record.case_id) or record.image_name for record in records}
-    yield from _few(split, "this split", len(whole), wanted)
+    yield from _few(split, "this split", len(whole), required)
 
 
-def _few(split: str, what: str, count: int, wanted: WantedSubjects) -> Iterator[Finding]:
-    if count < wanted.judged:
-        message = f"{what} has {count} subjects: nothing is judged below {wanted.judged}"
+def _few(split: str, what: str, count: int, required: RequiredSubjects) -> Iterator[Finding]:
+    if count < required.judged:
+        message = f"{what} has {count} subjects: nothing is judged below {required.judged}"
         yield Finding("warning", "few_subjects", message, split)
-    elif count < max(wanted.robust, wanted.ignores):
+    elif count < max(required.robust, required.ignores):
         message = (
             f"{what} has {count} subjects: a change can be found; that there is none is certified from "
-            f"{wanted.robust} subjects on for images (ROBUST), from {wanted.ignores} on for words (IGNORES)"
+            f"{required.robust} subjects on for images (ROBUST), from {required.ignores} on for words (IGNORES)"
         )
         yield Finding("info", "few_subjects_for_no_effect", message, split)

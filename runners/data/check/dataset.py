@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from robustness.errors import InputError
 from robustness.runners.data import benchmark_folder
-from robustness.runners.data.check.attributes import WantedSubjects, check_attributes, check_groups, check_size
+from robustness.runners.data.check.attributes import RequiredSubjects, check_attributes, check_groups, check_size
 from robustness.runners.data.check.burnt_in_text import BurntInText
 from robustness.runners.data.check.entries import check_entries
 from robustness.runners.data.check.files import PixelRule, check_files
@@ -19,6 +19,7 @@ from robustness.runners.data.check.places import FalsePrompts
 from robustness.runners.data.check.prompts import check_prompts
 from robustness.runners.data.check.splits import Subjects, check_splits
 from robustness.runners.data.load import convention_of
+from robustness.runners.data.masks.convention import MaskConvention
 from robustness.runners.data.notes import slices_note
 from robustness.runners.data.options import ReadingOptions, reading_options
 from robustness.runners.data.pixels import PixelReader
@@ -40,7 +41,7 @@ def check_dataset(
     pixels: bool = True,
     subject: str | None = None,
     groups: Sequence[str] | None = None,
-    wanted: WantedSubjects | None = None,
+    required: RequiredSubjects | None = None,
     convention: Mapping[Any, str] | str | None = None,
     labels: Mapping[Any, Any] | None = None,
     masks: Mapping[str, Any] | None = None,
@@ -57,8 +58,8 @@ def check_dataset(
         pixels: decode every image and mask; False looks at names, headers and prompts only.
         subject: how patients are known, as `load_dataset` takes it.
         groups: columns, attributes or header fields whose groups need enough subjects.
-        wanted: how many subjects the verdicts need (`robustness.runners.data.check.attributes.wanted_subjects`), held
-            against the split, or "test" where there is one, and its groups; None: nothing is wanted of the number.
+        required: how many subjects the verdicts need (`robustness.runners.data.check.attributes.required_subjects`), of
+            the split, or "test" where there is one, and of its groups; None: any number will do.
         convention: how words are read, as `load_dataset` takes it.
         labels: how files are read, likewise.
         masks: how files are read, likewise.
@@ -78,29 +79,33 @@ def check_dataset(
     splits, findings = _read_splits(source, str(path), split=split, prompt=prompt, options=options)
     everything = [record for records in splits.values() for record in records]
     scale = decide_scale(everything, [record.image_path for record in everything], options) if pixels else SetScale()
-    findings += [Finding("info", "scale", note) for note in scale.notes()]
-    if cut := slices_note(everything):
-        findings.append(Finding("info", "slices", cut))
     declared = options.convention(source)
-    if declared.note():
-        findings.append(Finding("info", "declared_masks", declared.note()))
-    findings += [Finding("warning", "volume_remark", remark) for remark in options.cache.remarks()]
+    findings += _of_reading(options, declared, scale, everything)
+    subjects, unknown = known_subjects(splits, subject)
+    findings += [*unknown, *check_splits(source, splits, subjects, contents=pixels)]
     reader = PixelReader(options, scale, everything) if pixels else None
     rules: list[PixelRule] = [NearDuplicates(), FalsePrompts(convention_of(convention)), BurntInText()]
-    subjects, unknown = known_subjects(splits, subject)
-    findings += unknown
-    findings += check_splits(source, splits, subjects, contents=pixels)
     for name, records in splits.items():
-        own = subjects[name]
         findings += check_entries(name, records, prompt=prompt, combined=declared.combine is not None)
         findings += check_prompts(name, records)
-        findings += check_files(name, records, reader=reader, rules=rules, subjects=own)
-        if wanted is not None and name in _audited(splits):
-            findings += check_size(name, records, own, wanted=wanted)
-            findings += check_groups(name, records, own, groups or (), wanted=wanted)
+        findings += check_files(name, records, reader=reader, rules=rules, subjects=subjects[name])
+        if required is not None and name in _audited(splits):
+            findings += check_size(name, records, subjects[name], required=required)
+            findings += check_groups(name, records, subjects[name], groups or (), required=required)
     findings += [finding for rule in rules for finding in rule.findings()]
-    findings += [*check_attributes(splits), *check_identifiers(splits)]
-    return table_of(findings)
+    return table_of([*findings, *check_attributes(splits), *check_identifiers(splits)])
+
+
+def _of_reading(
+    options: ReadingOptions, declared: MaskConvention, scale: SetScale, records: Sequence[Record]
+) -> Iterator[Finding]:
+    """Yield what reading itself has to tell: scale of the set, slices left out, declared masks, remarks on volumes."""
+    yield from (Finding("info", "scale", note) for note in scale.notes())
+    if cut := slices_note(records):
+        yield Finding("info", "slices", cut)
+    if declared.note():
+        yield Finding("info", "declared_masks", declared.note())
+    yield from (Finding("warning", "volume_remark", remark) for remark in options.cache.remarks())
 
 
 def _audited(splits: Mapping[str, Sequence[Record]]) -> list[str]:

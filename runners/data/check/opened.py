@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from robustness.errors import InputError
-from robustness.runners.data.check.attributes import WantedSubjects, check_groups
+from robustness.runners.data.check.attributes import RequiredSubjects, check_groups
 from robustness.runners.data.check.dataset import known_subjects
 from robustness.runners.data.check.files import check_files, check_mask_values
 from robustness.runners.data.check.findings import Finding
@@ -30,7 +30,7 @@ def check_opened(
     others: Mapping[str, Sequence[Record]] | None = None,
     *,
     groups: Sequence[str] = (),
-    wanted: WantedSubjects | None = None,
+    required: RequiredSubjects | None = None,
 ) -> list[Finding]:
     """Return the errors and warnings that cheap rules find, one for each kind.
 
@@ -38,7 +38,7 @@ def check_opened(
         dataset: the opened split.
         others: further splits, which must share no subject and no image with it.
         groups: columns whose groups need enough subjects.
-        wanted: how many; None: nothing is wanted of the number.
+        required: how many; None: any number will do.
     """
     split = dataset.split
     splits = {split: dataset.records, **(others or {})}
@@ -50,8 +50,8 @@ def check_opened(
         *check_mask_values(split, dataset.records),
         *check_identifiers({split: dataset.records}),
     ]
-    if wanted is not None and groups:
-        findings += check_groups(split, dataset.records, subjects[split], groups, wanted=wanted)
+    if required is not None and groups:
+        findings += check_groups(split, dataset.records, subjects[split], groups, required=required)
     return condensed(
         finding._replace(level="warning") if finding.code in _OF_CASES else finding
         for finding in findings

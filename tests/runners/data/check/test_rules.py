@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from robustness.runners.data.check.attributes import wanted_subjects
+from robustness.runners.data.check.attributes import required_subjects
 from robustness.runners.data.check.burnt_in_text import line_of_letters
 from robustness.runners.data.check.dataset import check_dataset
 
@@ -180,7 +180,7 @@ class TestSubjects:
     def test_subjects_of_groups_are_held_against_the_verdicts(self, data: Data) -> None:
         for number in range(12):
             data.add(f"{number}.png", scanner="A" if number < 11 else "B", site="S")
-        found = data.check(groups=["scanner", "site"], wanted=wanted_subjects())
+        found = data.check(groups=["scanner", "site"], required=required_subjects())
         assert dict(zip(found.code, found.level, strict=True)) == {
             "few_subjects": "warning",
             "few_subjects_for_no_effect": "info",
@@ -194,9 +194,9 @@ class TestSubjects:
     def test_enough_subjects_are_no_finding_and_a_group_that_nobody_states_is(self, data: Data) -> None:
         for number in range(12):
             data.add(f"{number}.png", scanner="A")
-        wanted = wanted_subjects(min_subjects=6, margin_dice=0.4, margin_change=0.3)
-        assert data.codes(groups=["scanner"], wanted=wanted) == []
-        found = data.check(groups=["scaner"], wanted=wanted)
+        required = required_subjects(min_subjects=6, margin_dice=0.4, margin_change=0.3)
+        assert data.codes(groups=["scanner"], required=required) == []
+        found = data.check(groups=["scaner"], required=required)
         assert (list(found.code), found.level[0]) == (["group_missing"], "error")
 
 
