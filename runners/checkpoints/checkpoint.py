@@ -171,7 +171,7 @@ def _refuse_other_model(document: Mapping[str, Any], path: Path, model: str) -> 
 class _Relaid(NamedTuple):
     """Weights of another layout under the model's own keys, and the files of the base that they needed."""
 
-    state: Mapping[str, torch.Tensor]
+    state: dict[str, torch.Tensor]
     layout: str
     files: tuple[Path, ...]
 
