@@ -19,6 +19,9 @@ Box = tuple[slice, slice]
 
 # Above this many edge pixels a distance transform of the cropped image is faster than a tree.
 _TREE_LIMIT = 20_000
+# So many pairs of edge pixels are compared one by one, sooner than by a tree.
+_PAIR_LIMIT = 2**16
+_NARROW_SIDE = 2**15
 # The fastest of 8 to 64 for outlines of some hundred pixels.
 _LEAF = 16
 # Of images up to this many pixels a reference that is compared often has a map of distances; more costs memory.
@@ -130,6 +133,8 @@ def _by_tree(
 
 
 def _to_nearest(start: Points, goal: Points, spacing: tuple[float, float]) -> Distances:
+    if spacing == (1.0, 1.0) and len(start) * len(goal) <= _PAIR_LIMIT:
+        return _to_nearest_of_few(start, goal)
     from scipy.spatial import cKDTree
 
     # Whole pixel steps times the spacing: no rounding of the two positions, so that a distance which equals the
@@ -138,6 +143,19 @@ def _to_nearest(start: Points, goal: Points, spacing: tuple[float, float]) -> Di
     tree = cKDTree(goal * scale, leafsize=_LEAF, balanced_tree=False, compact_nodes=False)
     step = (start - goal[tree.query(start * scale)[1]]) * scale
     distance: Distances = np.sqrt((step * step).sum(axis=1).astype(np.float64))
+    return distance
+
+
+def _to_nearest_of_few(start: Points, goal: Points) -> Distances:
+    """Return the distances in whole pixels: sums of whole squares, so the same bits by whatever search."""
+    # Half as wide numbers are compared twice as fast; the squares of larger images do not fit.
+    width = np.int32 if max(start.max(), goal.max()) < _NARROW_SIDE else np.int64
+    (rows, columns), (goal_rows, goal_columns) = start.T.astype(width), goal.T.astype(width)
+    squares, across = rows[:, None] - goal_rows, columns[:, None] - goal_columns
+    squares *= squares
+    across *= across
+    squares += across
+    distance: Distances = np.sqrt(squares.min(axis=1).astype(np.float64))
     return distance
 
 

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -66,9 +67,11 @@ class Gallery:
 
     Attributes:
         budget: bytes of data URIs after which further cases are left out and counted.
+        encoded: images of earlier galleries, by their keys, which are not encoded again.
     """
 
     budget: int = 2_600_000
+    encoded: Mapping[str, str] = field(default_factory=dict)
     pictures: list[Picture] = field(default_factory=list)
     images: dict[str, str] = field(default_factory=dict)
     left_out: int = 0
@@ -76,9 +79,12 @@ class Gallery:
     used: int = 0
 
 
-def make_gallery(table: pd.DataFrame, *, budget: int = 2_600_000) -> Gallery:
-    """Re-encode the images of gallery.parquet (column `series` added); the first of every condition come first."""
-    gallery = Gallery(budget=budget)
+def make_gallery(table: pd.DataFrame, *, budget: int = 2_600_000, encoded: Mapping[str, str] | None = None) -> Gallery:
+    """Re-encode the images of gallery.parquet (column `series` added); the first of every condition come first.
+
+    `encoded` are images of the same table that `encoded_pictures` made.
+    """
+    gallery = Gallery(budget=budget, encoded=encoded or {})
     if table.empty:
         return gallery
     turn = table.groupby(["series", "condition", table["rank"].map(text)], sort=False).cumcount()
@@ -89,6 +95,14 @@ def make_gallery(table: pd.DataFrame, *, budget: int = 2_600_000) -> Gallery:
         _add_picture(gallery, rows[position], f"p{position}")
     gallery.pictures.sort(key=lambda p: int(p.id[1:]))
     return gallery
+
+
+def encoded_pictures(file: Path) -> dict[str, str]:
+    """Return the images of one run's page by their keys, from its gallery.parquet alone."""
+    table = pd.read_parquet(file)
+    if table.empty:
+        return {}
+    return make_gallery(table.assign(series=table["model"] + "\n" + table["dataset"])).images
 
 
 def changed_words(before: str, after: str) -> tuple[tuple[Segment, ...], tuple[Segment, ...]]:
@@ -159,7 +173,8 @@ def _store(gallery: Gallery, data: bytes, use: str) -> str:
         return ""
     key = hashlib.sha256(use.encode() + data).hexdigest()[:16]
     if key not in gallery.images:
-        gallery.images[key] = _photo(data) if use == "photo" else _overlay(data, use)
+        made = gallery.encoded.get(key)
+        gallery.images[key] = made or (_photo(data) if use == "photo" else _overlay(data, use))
         gallery.used += len(gallery.images[key])
     return key
 

@@ -38,6 +38,7 @@ def write_report(
     compare_first: bool = False,
     published: bool = False,
     answers: Mapping[str, str] | None = None,
+    encoded: Mapping[str, str] | None = None,
 ) -> Path:
     """Write the page of one run or of several side by side.
 
@@ -51,6 +52,7 @@ def write_report(
         compare_first: the paired differences, worst first, come before all else.
         published: add the benchmark's published figures, labelled and apart from what was measured.
         answers: what the submitter states in the regulatory edition, by the keys of a plan's ``[report]``.
+        encoded: images of the page that `encoded_pictures` has made already.
 
     Returns:
         The path of the page.
@@ -66,7 +68,7 @@ def write_report(
     check_writable(out, "out")
     runs = read_runs(run_dirs)
     frames = merge(runs)
-    gallery = make_gallery(frames.gallery) if images else Gallery()
+    gallery = make_gallery(frames.gallery, encoded=encoded) if images else Gallery()
     report = content.build(
         runs,
         title=title,

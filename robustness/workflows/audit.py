@@ -21,7 +21,7 @@ from robustness.types import Progress
 from robustness.workflows.check import check_before_audit, overlaps_with_training
 from robustness.workflows.finish import Session, finish
 from robustness.workflows.loading import _check_metrics, conditions, load_all, refuse_equal_names
-from robustness.workflows.run import Run
+from robustness.workflows.run import Run, pictures_aside, write_page
 
 if TYPE_CHECKING:
     from robustness.plans.finetune_options import FinetuneOptions
@@ -146,7 +146,6 @@ def audit_plan(
 
     counts = [len(conditions(plan, dataset)) for dataset in datasets]
     count = processes_of(plan, models, datasets, counts, workers=workers, feeders=feeders, executor=executor)
-    here = executor == "local" and count.workers == 1
     if say and executor == "local":
         say(str(count))
     return run_plan(
@@ -160,7 +159,7 @@ def audit_plan(
         plan_folder=folder,
         report=report,
         progress=progress,
-        reload=None if here else partial(load_all, plan, folder),
+        reload=None if executor == "local" and count.workers == 1 else partial(load_all, plan, folder),
         workers=count.workers if executor == "local" else None,
         threads=count.threads if executor == "local" else None,
         processes=count if executor == "local" else None,
@@ -220,11 +219,12 @@ def run_plan(
                 plan_folder=plan_folder,
             )
         session = Session(models, datasets, checked, overlaps, time.perf_counter() - started, processes)
+        pictures = pictures_aside(folder.path, workers) if report else None
         finish(folder, log, plan, session, certify=certify)
         run = Run(folder.path)
         if report:
             with log.stage("report"):
-                run.report()
+                write_page(run, pictures)
     return run
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from robustness.errors import InputError
 from robustness.gates.assertions import Assertions
-from robustness.run_folder import REPORT
+from robustness.run_folder import GALLERY, REPORT
 from robustness.runs.stored import open_stored
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
     from robustness.gates.baselines import Baseline
+    from robustness.runners.audit.workers import Aside
     from robustness.runners.data.dataset import Dataset
     from robustness.types import Segmenter
     from robustness.workflows.replay import Replayed
@@ -104,6 +105,33 @@ class Run(Assertions):
         from robustness.gates.baselines import save_baseline
 
         return save_baseline(self, path)
+
+
+def pictures_aside(folder: Path, workers: int | None) -> Aside[dict[str, str]] | None:
+    """Begin to encode the pictures of a run's page in a process of its own, where an audit had several on this machine.
+
+    They depend on no conclusion. None where they are left to `write_page`, as where a new process must import first.
+    """
+    from robustness.runners.audit.workers import Aside, forks
+
+    if workers is None or workers == 1 or not forks():
+        return None
+    from robustness.reports.data.gallery import encoded_pictures
+
+    try:
+        return Aside(encoded_pictures, folder / GALLERY)
+    except OSError:
+        # No room for another process: the rows are there, and the page needs none.
+        return None
+
+
+def write_page(run: Run, pictures: Aside[dict[str, str]] | None) -> None:
+    """Write the page of a run that was concluded just now, the same as `Run.report` writes."""
+    from robustness.reports.html.page import write_report
+
+    run.check()
+    encoded = pictures.result() if pictures is not None else None
+    write_report(run.path, run.path / REPORT, published=bool(run.plan.published), encoded=encoded)
 
 
 def _answers(path: str | Path) -> dict[str, str]:

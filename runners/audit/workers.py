@@ -7,18 +7,20 @@ imported the libraries and computed nothing: imports are paid for and held in me
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from multiprocessing import connection
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from robustness.errors import InputError, RobustnessError
 from robustness.runners.audit.executors import PartRunner
 from robustness.types import Progress
+
+T = TypeVar("T")
 
 _IMPORTED_ONCE = [
     "robustness.workflows.loading",
@@ -51,7 +53,7 @@ class _Queue:
 
 def import_ahead() -> None:
     """Let another process import what workers need, while this one opens models and data."""
-    if "forkserver" in multiprocessing.get_all_start_methods():
+    if forks():
         from multiprocessing import forkserver
 
         process_context()
@@ -109,7 +111,7 @@ class _Count:
             self._progress(self._done, self._total)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _started(
     context: Any, make_runner: Callable[[], PartRunner], queue: _Queue, count: int
 ) -> Iterator[dict[connection.Connection, Any]]:
@@ -170,6 +172,40 @@ def _work(make_runner: Callable[[], PartRunner], queue: _Queue, reports: connect
         reports.send(error)
 
 
+class Aside(Generic[T]):
+    """What a function returns, computed in another process meanwhile.
+
+    Args:
+        work: picklable, as are its arguments and what it returns.
+    """
+
+    def __init__(self, work: Callable[..., T], *arguments: Any) -> None:
+        context = process_context()
+        self._receiver, sender = context.Pipe(duplex=False)
+        self._process = context.Process(target=_work_aside, args=(work, arguments, sender), daemon=True)
+        self._process.start()
+        sender.close()
+
+    def result(self) -> T | None:
+        """Wait for it; None where the process failed or was killed, and the caller had better do the work itself."""
+        try:
+            returned: T = self._receiver.recv()
+        except EOFError:
+            return None
+        finally:
+            self._receiver.close()
+            self._process.join()
+        return returned
+
+
+def _work_aside(work: Callable[..., Any], arguments: Sequence[Any], results: connection.Connection) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    # Whatever is raised, in code of others too, comes again where the caller does the work.
+    with contextlib.suppress(Exception):
+        results.send(work(*arguments))
+
+
 def end_with_parent() -> None:
     """End this process as soon as its parent is gone: nobody would hold the run's folder any longer."""
     parent = multiprocessing.parent_process()
@@ -178,9 +214,14 @@ def end_with_parent() -> None:
         os._exit(1)
 
 
+def forks() -> bool:
+    """Return whether a new process is forked from a server, and so has what workers import from its start."""
+    return "forkserver" in multiprocessing.get_all_start_methods()
+
+
 def process_context() -> Any:
     """Return how processes are started: forked from a server that has imported what they need, where the system can."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
+    if not forks():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_IMPORTED_ONCE)

@@ -12,6 +12,7 @@ from scipy.ndimage import label as scipy_label
 
 import robustness as rb
 from robustness.errors import InputError, UnknownNameError
+from robustness.metrics.scores import boundary_distances
 from robustness.metrics.scores.boundary_distances import (
     ReferenceEdge,
     _by_transform,
@@ -204,6 +205,16 @@ class TestOracles:
             edges = edge_pixels(one), edge_pixels(other)
             for a, b in zip(_by_tree(*edges, spacing), _by_transform(*edges, spacing), strict=True):
                 assert np.allclose(a, b, rtol=0, atol=1e-12)
+
+    @pytest.mark.parametrize(("points", "far"), [(1, 0), (60, 0), (255, 0), (60, 2**15), (60, 2**20)])
+    def test_few_pixels_compared_one_by_one_give_the_bits_of_a_tree(self, points, far, monkeypatch):
+        rng = np.random.default_rng(points)
+        one, other = (np.unique(rng.integers(0, 400, (points, 2)), axis=0) + far for _ in range(2))
+        # One pixel lies away from the others by the whole side of a large image.
+        one[0] = 0
+        by_pairs = surface_distances(one, other, spacing=(1.0, 1.0))
+        monkeypatch.setattr(boundary_distances, "_PAIR_LIMIT", 0)
+        assert all(map(np.array_equal, by_pairs, surface_distances(one, other, spacing=(1.0, 1.0))))
 
 
 class TestInput:

@@ -6,11 +6,14 @@ import base64
 import io
 import itertools
 import math
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image, PngImagePlugin
 
+from robustness.reports.data import gallery as gallery_module
 from robustness.reports.data.frames import merge
 from robustness.reports.data.gallery import (
     CHANGED_COLOUR,
@@ -18,6 +21,7 @@ from robustness.reports.data.gallery import (
     REFERENCE_COLOUR,
     _palette_png,
     changed_words,
+    encoded_pictures,
     make_gallery,
 )
 from robustness.reports.data.run_tables import RunTables
@@ -82,6 +86,26 @@ def test_masks_keep_their_pixels(runs: tuple[RunTables, ...]) -> None:
     )
     drawn = np.asarray(decoded(gallery.images[gallery.pictures[0].changed]).convert("RGBA"))
     assert np.array_equal(drawn[..., 3] > 0, mask)
+
+
+def test_pictures_that_another_process_encoded_make_the_same_gallery(
+    runs: tuple[RunTables, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = merge(runs[:1]).gallery
+    plain = make_gallery(table)
+    table.drop(columns="series").to_parquet(tmp_path / "gallery.parquet")
+    encoded = encoded_pictures(tmp_path / "gallery.parquet")
+    assert encoded == plain.images
+
+    def again(*_: object) -> str:
+        raise AssertionError("encoded again")
+
+    monkeypatch.setattr(gallery_module, "_photo", again)
+    monkeypatch.setattr(gallery_module, "_overlay", again)
+    gallery = make_gallery(table, encoded=encoded)
+    assert (gallery.pictures, gallery.images, gallery.used) == (plain.pictures, plain.images, plain.used)
+    pd.DataFrame().to_parquet(tmp_path / "empty.parquet")
+    assert encoded_pictures(tmp_path / "empty.parquet") == {}
 
 
 def test_a_budget_keeps_the_first_of_every_condition_and_counts_the_rest(runs: tuple[RunTables, ...]) -> None:

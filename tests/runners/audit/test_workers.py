@@ -20,7 +20,7 @@ from robustness.runners.audit import worker_count
 from robustness.runners.audit.executors import run_local, run_on_ray
 from robustness.runners.audit.parts import cut_parts
 from robustness.runners.audit.worker_count import chosen_workers, stated_workers
-from robustness.runners.audit.workers import run_in_workers
+from robustness.runners.audit.workers import Aside, run_in_workers
 from robustness.runners.environment import reuse_memory
 from robustness.workflows.audit import audit_plan
 from robustness.workflows.loading import load_all
@@ -63,6 +63,14 @@ class TestAudit:
             (tmp_path / "run" / "results" / f"part-{part:05d}.parquet").unlink()
         again = audit_plan(plan, out=tmp_path / "run", report=False, workers=2).results()
         pd.testing.assert_frame_equal(again, whole, check_exact=True)
+
+    @pytest.mark.slow
+    def test_the_page_is_the_one_that_a_single_process_writes_of_the_run(self, tmp_path):
+        plan = plan_of(write_dataset(tmp_path / "set", images=3))
+        run = audit_plan(plan, out=tmp_path / "run", workers=2)
+        page = (tmp_path / "run" / "report.html").read_bytes()
+        assert run.report().read_bytes() == page
+        assert b"data:image/webp" in page
 
     def test_a_loaded_model_cannot_be_shared_by_processes(self, tmp_path):
         data = rb.load_dataset(write_dataset(tmp_path / "set", images=2), prompt="p5")
@@ -148,6 +156,21 @@ class TestProcesses:
                 Patient(tmp_path), partial(Notes, tmp_path, fault), [0, 1], workers=2, total=2, progress=None
             )
         assert len(by_process(tmp_path)) == 1
+        assert multiprocessing.active_children() == []
+
+
+def doubled(number):
+    return 2 * number
+
+
+class TestAside:
+    def test_a_result_comes_from_another_process(self):
+        assert Aside(doubled, 21).result() == 42
+        assert Aside(os.getpid).result() != os.getpid()
+
+    @pytest.mark.parametrize("work", [partial(doubled, None), partial(os._exit, 1)])
+    def test_a_process_that_fails_gives_nothing(self, work):
+        assert Aside(work).result() is None
         assert multiprocessing.active_children() == []
 
 
