@@ -80,7 +80,9 @@ class KindRow:
 def claims_of(verdicts: pd.DataFrame, claim: str) -> list[Claim]:
     """Return the claims of one sort in table order; `row` counts over the whole table."""
     positions = [i for i, c in enumerate(verdicts["claim"]) if c == claim]
-    return [_claim(i, verdicts.iloc[i].to_dict()) for i in positions]
+    # All rows at once: one after the other takes pandas five times as long.
+    rows = verdicts.iloc[positions].to_dict("records")
+    return [_claim(position, row) for position, row in zip(positions, rows, strict=True)]
 
 
 def attribute_blocks(frames: Frames, *, unheeded: Container[str] = ()) -> tuple[AttributeBlock, ...]:

@@ -78,6 +78,7 @@ def write_report(
         published=published,
         compared=compare_first,
         answers=answers,
+        frames=frames,
     )
     report = replace(report, prompts_file=write_prompts(frames.results, out).name)
     # A report is meant to be read by others, whatever the mask of the process.

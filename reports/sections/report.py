@@ -96,6 +96,7 @@ def build(
     published: bool = False,
     compared: bool = False,
     answers: Mapping[str, str] | None = None,
+    frames: Frames | None = None,
 ) -> Report:
     """Build the content of the page for `runs` (see `tables.read_runs`).
 
@@ -108,8 +109,9 @@ def build(
         published: add the benchmark's published figures, labelled as such.
         answers: what the submitter states, by the keys of ``[report]``; they go before those of the runs' plans.
         compared: the page is there to compare: what was compared with nothing is said before all else.
+        frames: the runs' tables, merged, where the caller has them already.
     """
-    frames = merge(runs)
+    frames = merge(runs) if frames is None else frames
     if gallery is None:
         gallery = make_gallery(frames.gallery) if images else Gallery()
     facts_of_runs = [provenance.run_facts(run) for run in runs]
