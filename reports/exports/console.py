@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from robustness.reports.data.conventions import DECLARED
 from robustness.reports.data.expected import expected_table
 from robustness.reports.data.frames import merge
 from robustness.reports.data.gallery import Gallery
 from robustness.reports.data.model_facts import model_facts
-from robustness.reports.data.run_tables import RunTables, read_runs
+from robustness.reports.data.run_tables import RunTables
 from robustness.reports.sections import findings, headline, overview, provenance
 from robustness.reports.sections.findings import Finding
 from robustness.reports.sections.headline import Headline, Phrase
@@ -23,19 +22,13 @@ _IN_FULL = 2
 _MOST_WARNINGS = 4
 WIDTH = 110
 
-Runs = str | Path | Sequence[str | Path] | tuple[RunTables, ...]
 
-
-def run_summary(run_dirs: Runs) -> tuple[str, ...]:
+def run_summary(runs: Sequence[RunTables]) -> tuple[str, ...]:
     """Return about twenty lines: data, and per series clean Dice, counts, verdicts in words and the worst finding.
 
     Args:
-        run_dirs: run folder(s), or what `read_runs` made of them, as for every function here.
-
-    Raises:
-        InputError: a run cannot be read.
+        runs: what `read_runs` made of run folders, as for every function here.
     """
-    runs = _tables(run_dirs)
     frames = merge(runs)
     facts = [fact for run in runs for fact in provenance.run_facts(run)]
     units = {series: fact.unit for fact in facts for series in fact.series}
@@ -55,32 +48,17 @@ def run_summary(run_dirs: Runs) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def run_warnings(run_dirs: Runs, *, most: int = _MOST_WARNINGS) -> tuple[str, ...]:
-    """Return what must be known before any number, `most` lines at the most.
-
-    Raises:
-        InputError: a run cannot be read.
-    """
-    runs = _tables(run_dirs)
+def run_warnings(runs: Sequence[RunTables], *, most: int = _MOST_WARNINGS) -> tuple[str, ...]:
+    """Return what must be known before any number, `most` lines at the most."""
     warnings = provenance.warnings(runs, [provenance.run_facts(run) for run in runs])
     if len(warnings) <= most:
         return warnings
     return (*warnings[: most - 1], f"{len(warnings) - most + 1} more stand on the report's first screen")
 
 
-def declarations(run_dirs: Runs) -> tuple[str, ...]:
-    """Return how the data were read as the plan or the data declare it: masks, and slices of volumes.
-
-    Raises:
-        InputError: a run cannot be read.
-    """
-    return tuple(text for text in provenance.notes(_tables(run_dirs)) if text.startswith(DECLARED))
-
-
-def _tables(runs: Runs) -> tuple[RunTables, ...]:
-    """Return the tables of runs, read unless they are."""
-    read = [run for run in runs if isinstance(run, RunTables)] if isinstance(runs, tuple) else []
-    return tuple(read) or read_runs(runs)  # type: ignore[arg-type]
+def declarations(runs: Sequence[RunTables]) -> tuple[str, ...]:
+    """Return how the data were read as the plan or the data declare it: masks, and slices of volumes."""
+    return tuple(text for text in provenance.notes(runs) if text.startswith(DECLARED))
 
 
 def _series_lines(first: Overview, words: Headline, worst: Sequence[Finding], *, in_full: bool) -> Iterator[str]:

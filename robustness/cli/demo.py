@@ -19,6 +19,7 @@ def demo(
     out: Annotated[Path, typer.Option("--out", help="Folder for the two runs and the page.")] = Path("robustness-demo"),
 ) -> None:
     """Audit two small networks on embedded brain MRI slices: one reads its prompt, one cannot."""
+    from robustness.reports.data.run_tables import read_runs
     from robustness.reports.exports.console import run_summary
     from robustness.workflows.demo import RUNS, run_demo
 
@@ -26,6 +27,6 @@ def demo(
     with progress_bar("demo: audit") as progress:
         progress(0, 2)
         report = run_demo(out, progress=progress)
-    for line in run_summary([out / which for which in RUNS]):
+    for line in run_summary(read_runs([out / which for which in RUNS])):
         typer.echo(line)
     typer.echo(f"Report: {report.resolve()}")

@@ -26,10 +26,11 @@ class Run(Assertions):
     """The tables, the report and the checks of one run's folder; ``print(run)`` gives its summary."""
 
     def __str__(self) -> str:
+        from robustness.reports.data.run_tables import read_runs
         from robustness.reports.exports.console import run_summary
 
         try:
-            return "\n".join((repr(self), *run_summary(self.path)))
+            return "\n".join((repr(self), *run_summary(read_runs(self.path))))
         except InputError as error:
             # A run that is unfinished or damaged can still be printed.
             return f"{self!r}: {error}"

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from robustness.reports.data.datatable import inert
+from robustness.reports.data.run_tables import read_runs
 from robustness.reports.exports.console import WIDTH, run_summary, run_warnings
 from robustness.reports.exports.summary import write_summary
 from robustness.workflows.run import open_run
@@ -77,7 +78,7 @@ def test_a_model_with_the_name_of_a_formula_stays_a_text(run_folders: list[Path]
 
 
 def test_it_says_score_counts_verdicts_and_the_worst_finding(run_folders: list[Path]) -> None:
-    lines = run_summary(run_folders[0])
+    lines = run_summary(read_runs(run_folders[0]))
     text = "\n".join(lines)
     rows = pd.concat([pd.read_parquet(p) for p in (run_folders[0] / "results").glob("*.parquet")])
     clean = rows[rows["condition"] == "clean"].groupby("subject_id")["dice"].mean().mean()
@@ -95,25 +96,25 @@ def test_it_says_score_counts_verdicts_and_the_worst_finding(run_folders: list[P
 def test_it_stays_short_for_many_models(tmp_path: Path) -> None:
     sizes = {"n_images": 4, "severities": (1,), "pictures": 0}
     runs = [make_run(tmp_path / str(i), IGNORES_ALL, model=f"net-{i}", **sizes) for i in range(4)]
-    lines = run_summary(runs)
+    lines = run_summary(read_runs(runs))
     assert len(lines) <= 20
     assert sum("clean Dice" in line for line in lines) == 4
 
 
 def test_lines_are_cut_for_a_terminal(run_folders: list[Path]) -> None:
-    assert all(len(line) <= WIDTH + 40 for line in run_summary(run_folders))
+    assert all(len(line) <= WIDTH + 40 for line in run_summary(read_runs(run_folders)))
 
 
 def test_warnings_are_few_and_name_how_many_more_there_are(run_folders: list[Path]) -> None:
-    assert len(run_warnings(run_folders[0])) == 3
-    lines = run_warnings(run_folders[0], most=2)
+    assert len(run_warnings(read_runs(run_folders[0]))) == 3
+    lines = run_warnings(read_runs(run_folders[0]), most=2)
     assert len(lines) == 2
     assert lines[-1] == "2 more stand on the report's first screen"
 
 
 def test_printing_a_run_is_its_summary(run_folders: list[Path]) -> None:
     run = open_run(run_folders[0])
-    assert str(run).splitlines() == [repr(run), *run_summary(run_folders[0])]
+    assert str(run).splitlines() == [repr(run), *run_summary(read_runs(run_folders[0]))]
 
 
 def test_an_unfinished_run_can_be_printed(tmp_path: Path) -> None:
@@ -133,7 +134,7 @@ def test_a_class_that_is_not_heeded_is_said_once_and_not_called_undecided(
     effects.to_parquet(folder / "effects.parquet")
     verdicts.to_parquet(folder / "verdicts.parquet")
     seal(folder)
-    words = re.search(r"  words (.*?)  changes", " ".join(run_summary(folder)))
+    words = re.search(r"  words (.*?)  changes", " ".join(run_summary(read_runs(folder))))
     assert words is not None
     assert "does not heed the class that is asked for, by Dice" in words[1]
     assert "target" not in words[1]
