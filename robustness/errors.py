@@ -49,8 +49,11 @@ class AnswerError(CaseError, InputError):
 
 
 def escaped(text: str) -> str:
-    """Return `text` on one line that can be printed anywhere: line breaks and other controls are shown as such."""
-    line = "".join(_ESCAPED.get(c, c) if c < " " or "\x7f" <= c <= "\x9f" or c in "\u2028\u2029" else c for c in text)
+    """Return `text` on one line that can be printed anywhere: line breaks and other controls are shown as such.
+
+    So are those that turn the direction of what comes after them: a name with one would show the line backwards.
+    """
+    line = "".join(_ESCAPED.get(c, c) for c in text)
     return line.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
@@ -66,6 +69,7 @@ def printable(text: str) -> str:
 # Text of other libraries comes in lines; other controls are shown as what they are.
 _ESCAPED = {chr(n): f"\\x{n:02x}" for n in (*range(32), *range(127, 160))}
 _ESCAPED |= {"\n": "\\n", "\r": "\\r", "\t": " ", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+_ESCAPED |= {chr(n): f"\\u{n:04x}" for n in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
 
 
 def suggest(name: str, names: Iterable[str]) -> str:

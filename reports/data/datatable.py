@@ -11,7 +11,7 @@ import pandas as pd
 
 from robustness.reports import words
 
-CellKind = Literal["text", "number", "count", "p", "condition", "verdict"]
+CellKind = Literal["text", "number", "count", "p", "condition", "verdict", "metric"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,8 @@ def shown(value: Any, kind: CellKind) -> str:
     """Return a raw value as the page writes it."""
     if value is None:
         return words.DASH
+    if kind == "metric":
+        return words.metric_words(str(value))
     if kind == "p":
         return words.p_value(value)
     if kind == "number":

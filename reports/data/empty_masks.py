@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from robustness.reports.words import condition_words, count
 
 MOSTLY_EMPTY = 0.95
 OFTEN_EMPTY = 0.10
+_CASE = ["series", "dataset", "split", "case_id", "prompt_index"]
+_STATE = ["condition", "applicable", "error"]
 
 
 class Silence(NamedTuple):
@@ -28,12 +31,13 @@ def silent_share(results: pd.DataFrame, series: str) -> Silence:
     so are rows that were not applicable or failed.
 
     Args:
-        results: rows with `series`, `missed`, `both_empty`, `hallucinated`, `applicable`, `error`.
+        results: rows of runs.
         series: the model.
     """
-    rows = results.loc[results["series"] == series, ["applicable", "error", "missed", "both_empty", "hallucinated"]]
-    scored = rows["applicable"].fillna(True).astype(bool) & rows["error"].fillna("").astype(str).eq("")
-    rows = rows[scored & rows["missed"].notna()]
+    rows = predictions(
+        results.loc[results["series"] == series, [*_CASE, *_STATE, "missed", "both_empty", "hallucinated"]]
+    )
+    rows = rows[rows["missed"].notna()]
     structures = rows[~(rows["both_empty"].eq(True).fillna(False) | rows["hallucinated"].eq(True).fillna(False))]
     n, n_empty = len(structures), int(structures["missed"].eq(True).fillna(False).sum())
     share = n_empty / n if n else 0.0
@@ -48,14 +52,22 @@ def silent_share(results: pd.DataFrame, series: str) -> Silence:
 
 def often_empty(results: pd.DataFrame, series: str) -> str:
     """Say that a tenth or more of the clean predictions of `series` are empty where the structure is there; else ""."""
-    clean = results[results["condition"] == "clean"].drop_duplicates(["series", "case_id", "prompt_index"])
-    silence = silent_share(clean, series)
+    silence = silent_share(results[results["condition"] == "clean"], series)
     if silence.share < OFTEN_EMPTY:
         return ""
     return (
         f"{series}: {silence.n_empty:,} of {silence.n:,} clean predictions on inputs that show the structure are empty"
         " masks: an empty mask cannot lose what it does not hold, so little change there is no robustness."
     )
+
+
+def predictions(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that were scored, each clean prediction once: it has one row per second target of its case."""
+    clean = rows["condition"].eq("clean").to_numpy(dtype=bool)
+    repeated = np.zeros(len(rows), dtype=bool)
+    repeated[clean] = rows.loc[clean, _CASE].duplicated()
+    scored = rows["applicable"].fillna(True).astype(bool) & rows["error"].fillna("").astype(str).eq("")
+    return rows[scored & ~repeated]
 
 
 def known_empty(rows: pd.DataFrame) -> int:
@@ -67,7 +79,7 @@ def empty_by_condition(rows: pd.DataFrame, *, most: int = 5) -> list[str]:
     """Return one sentence per flag that occurs, "missed" and "hallucinated": under which conditions, the largest first.
 
     Args:
-        rows: of one series.
+        rows: of one series, each prediction once.
         most: conditions named; the others are summed up.
     """
     sentences = []
@@ -76,7 +88,8 @@ def empty_by_condition(rows: pd.DataFrame, *, most: int = 5) -> list[str]:
         flagged = flagged[flagged > 0].sort_index().sort_values(ascending=False, kind="stable")
         sizes = rows["condition"].astype(str).value_counts()
         named = [
-            f"{condition_words(str(c))}: {n:,} of {count(int(sizes[c]), 'row')}" for c, n in flagged[:most].items()
+            f"{condition_words(str(c))}: {n:,} of {count(int(sizes[c]), 'prediction')}"
+            for c, n in flagged[:most].items()
         ]
         rest = flagged[most:]
         named += [f"{count(len(rest), 'further condition')}: {int(rest.sum()):,}"] if len(rest) else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -123,9 +124,14 @@ def met(verdict: str, expectation: str) -> str:
     return f"no{star}" if name in _MISSED[expectation] else "undecided"
 
 
+def claim_expectation(claim: str, condition: str, expectations: Mapping[str, str]) -> str:
+    """Return what a claim on `condition` is judged by, of `expectations` where the claim itself does not say it."""
+    return _OF_CLAIM.get(claim) or expectations.get(condition, "none")
+
+
 def _row(row: dict[Any, Any], expectations: dict[str, str]) -> dict[str, Any]:
     condition, claim = str(row["condition"]), str(row["claim"])
-    expectation = _OF_CLAIM.get(claim) or expectations.get(condition, "none")
+    expectation = claim_expectation(claim, condition, expectations)
     single = parse_condition(condition).family == "image"
     return {
         **row,

@@ -9,21 +9,18 @@ from typing import Any
 import pandas as pd
 
 from robustness.metrics.analyses.effects import effects
-from robustness.reports.data.claims import ORDER
 from robustness.reports.data.datatable import plain
+from robustness.reports.data.expected import claim_expectation, condition_expectations, met
 from robustness.reports.data.frames import Frames
-from robustness.reports.words import condition_words, listing, text
+from robustness.reports.words import condition_words, listing, metric_words, text
 from robustness.results import CLEAN, RERUN
 
 KEYS = ("dataset", "split", "case_id", "prompt_index")
 _NEW = "newer"
 # With fewer subjects a sample of a long tail may show nothing of it: benchmarks/calibration/family.py.
 _SEES_TAILS = 20
-_SCALES: dict[str, Sequence[str]] = {
-    "prompt": ORDER,
-    "robustness": ("ROBUST", "ROBUST*", "INCONCLUSIVE", "FRAGILE*", "FRAGILE"),
-    "abstention": ("ABSTAINS", "INCONCLUSIVE", "HALLUCINATES"),
-}
+# What is not shown either way stands between what is shown to be right and what is shown to be wrong.
+_STANDING = {"yes": 0, "yes*": 1, "undecided": 2, "not testable": 2, "no*": 3, "no": 4}
 
 
 @dataclass(frozen=True)
@@ -52,7 +49,12 @@ class Difference:
 
 @dataclass(frozen=True)
 class VerdictChange:
-    """A verdict that is not what it was; `worse` where it is weaker (FOLLOWS to REACTS, ROBUST to FRAGILE)."""
+    """A verdict that is not what it was.
+
+    `worse` where it is further from what the change should do (FOLLOWS to IGNORES, ROBUST to UNTESTABLE, INCONCLUSIVE
+    to FRAGILE); never where no behaviour is required. `metrics` are the metrics in words by which it turned this way;
+    empty for words, which have one verdict whatever the metric that decided it.
+    """
 
     claim: str
     condition: str
@@ -60,11 +62,15 @@ class VerdictChange:
     before: str
     after: str
     worse: bool
+    metrics: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """`series` compared with `baseline` on the cases both have; `unmatched` rows were measured on one side only."""
+    """`series` compared with `baseline` on the cases both have; `unmatched` rows were measured on one side only.
+
+    `unjudged` claims of the baseline have no verdict in `series`.
+    """
 
     baseline: str
     series: str
@@ -73,6 +79,7 @@ class Comparison:
     differences: tuple[Difference, ...]
     changes: tuple[VerdictChange, ...]
     note: str = ""
+    unjudged: int = 0
 
 
 def comparisons(
@@ -97,8 +104,8 @@ def comparisons(
         table, unmatched = _differences(before, after, metric=metric, alpha=alpha, resamples=resamples, seed=seed)
         differences = _ordered(table, alpha, min_subjects, missing_share)
         note = _note(differences) if len(table) else "The two share no case under any condition: nothing can be paired."
-        changes = _verdict_changes(frames.verdicts, baseline, series)
-        results.append(Comparison(baseline, series, metric, unmatched, differences, changes, note))
+        changes, unjudged = _verdict_changes(frames, baseline, series)
+        results.append(Comparison(baseline, series, metric, unmatched, differences, changes, note, unjudged))
     return tuple(results)
 
 
@@ -238,25 +245,36 @@ def _difference(row: dict[Any, Any], alpha: float, min_subjects: int, missing_sh
     )
 
 
-def _verdict_changes(verdicts: pd.DataFrame, baseline: str, series: str) -> tuple[VerdictChange, ...]:
-    before, after = (_verdicts_of(verdicts, name) for name in (baseline, series))
-    flips = []
+def _verdict_changes(frames: Frames, baseline: str, series: str) -> tuple[tuple[VerdictChange, ...], int]:
+    """Return the changed verdicts, the largest step for the worse first, and how many claims have none any more."""
+    before, after = (_verdicts_of(frames.verdicts, name) for name in (baseline, series))
+    expectations = condition_expectations(frames.results)
+    turns: dict[tuple[str, str, str, str], list[str]] = {}
     for key, verdict in after.items():
-        if key in before and before[key] != verdict:
-            claim, condition = key[0], key[1]
-            scale = _SCALES[claim]
-            worse = _place(scale, verdict) > _place(scale, before[key])
-            flips.append(VerdictChange(claim, condition, condition_words(condition), before[key], verdict, worse))
-    return tuple(sorted(flips, key=lambda c: not c.worse))
+        if before.get(key, verdict) != verdict:
+            claim, condition, metric = key
+            turns.setdefault((claim, condition, before[key], verdict), []).append(metric)
+    steps = []
+    for (claim, condition, old, new), metrics in turns.items():
+        expectation = claim_expectation(claim, condition, expectations)
+        step = _standing(new, expectation) - _standing(old, expectation)
+        named = tuple(metric_words(m) for m in metrics if m)
+        words = condition_words(condition)
+        steps.append((step, VerdictChange(claim, condition, words, old, new, step > 0, named)))
+    steps.sort(key=lambda pair: -pair[0])
+    return tuple(change for _, change in steps), len(before.keys() - after.keys())
 
 
-def _verdicts_of(verdicts: pd.DataFrame, series: str) -> dict[tuple[str, str], str]:
+def _verdicts_of(verdicts: pd.DataFrame, series: str) -> dict[tuple[str, str, str], str]:
+    """Return the verdict of every claim, condition and metric of `series`; words have one verdict, metric ""."""
     rows = verdicts[verdicts["series"] == series].sort_values("metric", key=lambda m: m != "dice", kind="stable")
-    verdict_of: dict[tuple[str, str], str] = {}
+    verdict_of: dict[tuple[str, str, str], str] = {}
     for row in rows.to_dict("records"):
-        verdict_of.setdefault((text(row["claim"]), text(row["condition"])), text(row["verdict"]))
+        # FOLLOWS is decided by Dice and IGNORES by the mask change: one claim, whichever decided.
+        metric = "" if text(row["claim"]) == "prompt" else text(row["metric"])
+        verdict_of.setdefault((text(row["claim"]), text(row["condition"]), metric), text(row["verdict"]))
     return verdict_of
 
 
-def _place(scale: Sequence[str], verdict: str) -> int:
-    return scale.index(verdict) if verdict in scale else len(scale)
+def _standing(verdict: str, expectation: str) -> int:
+    return _STANDING.get(met(verdict, expectation), 0)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from robustness.errors import InputError, one_line
+from robustness.errors import InputError, escaped, one_line
 from robustness.remote import local_copy
 from robustness.results import COLUMNS, EFFECT_COLUMNS, VERDICT_COLUMNS
 from robustness.run_integrity import finished_manifest
@@ -116,7 +116,8 @@ def name_series(runs: Sequence[RunTables]) -> tuple[RunTables, ...]:
     several_datasets = len({d for *_, d in pairs}) > 1
     labels: dict[tuple[int, str, str], str] = {}
     for i, model, dataset in pairs:
-        label = f"{model} · {dataset}" if several_datasets else model
+        # Names go into sentences, which a control in one could break or turn around.
+        label = escaped(f"{model} · {dataset}" if several_datasets else model)
         repeated = any(j != i and m == model and d == dataset for j, m, d in pairs)
         labels[i, model, dataset] = f"{label} ({runs[i].name})" if repeated and len(models) > 1 else label
     return tuple(_with_series(run, i, labels) for i, run in enumerate(runs))

@@ -62,10 +62,8 @@ def declarations(runs: Sequence[RunTables]) -> tuple[str, ...]:
 
 
 def _series_lines(first: Overview, words: Headline, worst: Sequence[Finding], *, in_full: bool) -> Iterator[str]:
-    counts = ", ".join(
-        f"{o.n} {o.words}{f' ({o.uncertified}*)' if o.uncertified else ''}" for o in first.outcomes if o.name
-    )
-    yield f"{first.series}: clean Dice {first.score}; {counts}"
+    counts = ", ".join(f"{o.n} {o.words}{f' ({o.uncertified}*)' if o.uncertified else ''}" for o in first.judged)
+    yield f"{first.series}: clean Dice {first.score}; {counts or overview.NOTHING_JUDGED}"
     if words.nothing:
         yield from _wrapped("", words.nothing)
     if not in_full:

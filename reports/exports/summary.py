@@ -98,9 +98,12 @@ def _comparisons(compared: Sequence[Comparison]) -> Iterator[str]:
         for d in worse:
             ends = interval(d.ci_low, d.ci_high)
             yield f"- {_plain(d.words)}: loss {shown(d.effect, 'number')} {_plain(ends)}, n = {d.n_subjects}"
+        if one.unjudged:
+            yield f"{count(one.unjudged, 'claim')} of the baseline without a verdict here."
         for change in one.changes:
             if change.worse:
-                yield f"- {_plain(change.words)}: {_plain(change.before)} to {_plain(change.after)}"
+                metrics = f" ({listing(change.metrics)})" if change.metrics else ""
+                yield f"- {_plain(change.words)}{metrics}: {_plain(change.before)} to {_plain(change.after)}"
 
 
 def _regulatory(report: Report) -> Iterator[str]:

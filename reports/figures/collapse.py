@@ -80,6 +80,17 @@ COLUMNS = (
     "change_high",
 )
 _TICKS = (0.0, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0)
+# Share of the axis; a label of five signs takes so much of a printed page.
+_BETWEEN_TICKS = 0.07
+
+
+def _apart(ticks: Sequence[float], width: float) -> list[float]:
+    """Leave out ticks whose labels would touch that of the one before them."""
+    rest = ticks[:1]
+    for tick in ticks[1:]:
+        if math.sqrt(tick) - math.sqrt(rest[-1]) >= _BETWEEN_TICKS * width:
+            rest = [*rest, tick]
+    return list(rest)
 
 
 def collapse_table(results: pd.DataFrame) -> pd.DataFrame:
@@ -145,6 +156,7 @@ def collapse_plot(results: pd.DataFrame) -> go.Figure:
     furthest = pd.to_numeric(table["distance"]).max() if len(table) else 1.0
     ticks = [tick for tick in _TICKS if tick <= furthest] + [next((t for t in _TICKS if t > furthest), _TICKS[-1])]
     width = max(1.2 * math.sqrt(max(furthest, 1e-4)), 1.02 * math.sqrt(ticks[1]))
+    ticks = _apart(ticks, width)
     built.update_xaxes(
         title_text="distance of the text embeddings, 1 − cosine (square-root scale)",
         showgrid=True,

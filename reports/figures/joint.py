@@ -89,7 +89,7 @@ def joint_table(effects: pd.DataFrame, results: pd.DataFrame | None = None, *, m
     alone = {str(c): float(e) for c, e in zip(rows["condition"], rows["effect"], strict=True) if pd.notna(e)}
     parts = [_two_parts(str(c)) for c in rows["condition"]]
     rows = rows.assign(image=[p[0] if p else None for p in parts], prompt=[p[1] if p else None for p in parts])
-    rows = rows[[p is not None for p in parts]]
+    rows = rows[pd.Series([p is not None for p in parts], rows.index, dtype=bool)]
     image = [alone.get(c, float("nan")) for c in rows["image"]]
     prompt = [alone.get(c, float("nan")) for c in rows["prompt"]]
     effect = pd.to_numeric(rows["effect"])

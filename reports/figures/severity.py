@@ -71,7 +71,8 @@ def severity_table(effects: pd.DataFrame, *, metric: str = "dice", least: int = 
     parsed = [parse_condition(str(c)) for c in rows["condition"]]
     rows = rows.assign(severity=[c.severity for c in parsed], kind=[image_kind(str(c)) for c in rows["condition"]])
     single = [c.family == "image" and c.severity > 0 and not is_searched(c.parts[0]) for c in parsed]
-    rows = rows[single]
+    # As booleans: an empty list would choose no column instead of no row.
+    rows = rows[pd.Series(single, rows.index, dtype=bool)]
     rows = rows.assign(low=rows["clean_mean"] - rows["ci_high"], high=rows["clean_mean"] - rows["ci_low"])
     n_severities = rows.groupby("kind")["severity"].transform("nunique")
     return rows[n_severities >= least].sort_values(["kind", "series", "severity"], kind="stable")

@@ -23,6 +23,7 @@ from robustness.reports.data.run_tables import read_runs
 from robustness.reports.exports.annex import write_prompts
 from robustness.reports.figures.registry import figure_entries
 from robustness.reports.sections import report as content
+from robustness.reports.sections.overview import NOTHING_JUDGED
 from robustness.reports.sections.report import Edition, Report
 
 EDITIONS = ("auditor", "regulatory")
@@ -86,6 +87,10 @@ def write_report(
     return out
 
 
+# Controls that turn the direction of what follows: a name with one would show the rest of its sentence backwards.
+_TURNS = {n: f"\\u{n:04x}" for n in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+
+
 def render(report: Report, frames: Frames, gallery: Gallery, *, compare_first: bool = False) -> str:
     """Return the page of `report` as HTML; `frames` feed the figures and `gallery` the thumbnails."""
     from jinja2 import Environment, FunctionLoader, StrictUndefined
@@ -105,15 +110,20 @@ def render(report: Report, frames: Frames, gallery: Gallery, *, compare_first: b
         listing=words.listing,
     )
     environment.globals.update(
-        anchor=_anchors(frames), verdict_styles=words.VERDICTS, report=report, figure_entries=figure_entries()
+        anchor=_anchors(frames),
+        verdict_styles=words.VERDICTS,
+        report=report,
+        figure_entries=figure_entries(),
+        nothing_judged=NOTHING_JUDGED,
     )
-    return environment.get_template("page.html.j2").render(
+    page = environment.get_template("page.html.j2").render(
         css=_markup(_asset("page.css")),
         compare_first=compare_first,
         prompt_verdicts=_occurring(frames, ("prompt", "abstention"), ORDER),
         robust_verdicts=_occurring(frames, ("robustness",), ROBUST_ORDER),
         **_scripts(report, frames, gallery),
     )
+    return page.translate(_TURNS)
 
 
 def _occurring(frames: Frames, claims: Sequence[str], order: Sequence[str]) -> list[str]:

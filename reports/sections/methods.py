@@ -11,7 +11,7 @@ import pandas as pd
 
 from robustness.reports.data.datatable import Column, DataTable, table_of
 from robustness.reports.data.determinism import certificate_text
-from robustness.reports.data.empty_masks import empty_by_condition, known_empty
+from robustness.reports.data.empty_masks import empty_by_condition, known_empty, predictions
 from robustness.reports.data.frames import Frames
 from robustness.reports.data.prompt_truth import truth_text
 from robustness.reports.data.run_tables import RunTables
@@ -193,17 +193,17 @@ def _power(frames: Frames) -> str:
 
 def _empty(frames: Frames) -> str:
     parts, where = [], []
-    for series, rows in frames.results.groupby("series", sort=False):
+    for series, rows in predictions(frames.results).groupby("series", sort=False):
         parts.append(
             f"{series}: {_true(rows['both_empty'])} both empty, {_true(rows['missed'])} missed,"
-            f" {_true(rows['hallucinated'])} hallucinated among {count(known_empty(rows), 'row')} known to need an"
-            " empty mask"
+            f" {_true(rows['hallucinated'])} hallucinated among {count(known_empty(rows), 'prediction')} known to need"
+            " an empty mask"
         )
         where += [f" {series}, {words}" for words in empty_by_condition(rows, most=_MOST)]
     return (
         "Both masks empty counts as agreement (Dice 1), exactly one empty as complete failure (Dice 0); no case"
-        f" leaves the pairing. Rows concerned, over all conditions: {'; '.join(parts)}.{''.join(where)} Rows whose"
-        " prompt asks for what is not there are flagged against the empty mask that it asks for."
+        f" leaves the pairing. Predictions concerned, over all conditions: {'; '.join(parts)}.{''.join(where)} Those"
+        " whose prompt asks for what is not there are flagged against the empty mask that it asks for."
     )
 
 

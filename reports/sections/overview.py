@@ -70,6 +70,15 @@ class Overview:
     tallies: tuple[Tally, ...]
     facts: tuple[Fact, ...]
 
+    @property
+    def judged(self) -> tuple[Outcome, ...]:
+        """The outcomes of changes with a required behaviour; empty where not one has a verdict."""
+        outcomes = tuple(o for o in self.outcomes if o.name)
+        return outcomes if any(o.n for o in outcomes) else ()
+
+
+NOTHING_JUDGED = "nothing was judged: no change with a required behaviour has a verdict"
+
 
 def overviews(
     frames: Frames, models: Sequence[ModelFacts], expected: DataTable, *, units: Mapping[str, str]
@@ -141,7 +150,8 @@ def _score(rows: pd.DataFrame, unit: str) -> str:
     if clean.empty:
         return "no clean prediction could be scored"
     score = unit_interval(clean, "dice")
-    ends = interval(score["ci_low"], score["ci_high"])
+    known = pd.notna(score["ci_low"]) and pd.notna(score["ci_high"])
+    ends = interval(score["ci_low"], score["ci_high"]) if known else "(no interval)"
     return f"{number(score['mean'])} {ends}, {count(score['n_subjects'], unit)}"
 
 
@@ -157,9 +167,9 @@ def _floor_line(floors: pd.DataFrame) -> Fact:
 
 
 def _empty_line(frames: Frames, series: str) -> Fact:
-    clean = frames.results[frames.results["condition"] == "clean"].drop_duplicates(["series", "case_id"])
+    clean = frames.results[frames.results["condition"].eq("clean") & frames.results["series"].eq(series)]
     silence = silent_share(clean, series)
-    own = clean[clean["series"] == series]
+    own = clean.drop_duplicates(["dataset", "split", "case_id"])
     blank = own["both_empty"].eq(True).fillna(False) | own["hallucinated"].eq(True).fillna(False)
     return Fact(
         "Empty masks",

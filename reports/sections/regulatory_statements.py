@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from robustness.reports.data.claims import ORDER, ROBUST_ORDER
-from robustness.reports.data.empty_masks import empty_by_condition, known_empty
+from robustness.reports.data.empty_masks import empty_by_condition, known_empty, predictions
 from robustness.reports.data.model_facts import model_facts
 from robustness.reports.data.prompt_truth import truth_text
 from robustness.reports.data.run_tables import RunTables
@@ -48,7 +48,9 @@ def _identity(d: RegulatoryContext) -> list[str]:
     statements = []
     for run in d.runs:
         for model in run.manifest.get("models") or [run.manifest.get("model") or {}]:
-            fields = {str(k): v for k, v in _mapping(model).items() if not isinstance(v, Mapping) and v is not None}
+            # Records inside the record (data, whom it was trained on) are told in words by the model card.
+            nested = (Mapping, list, tuple)
+            fields = {str(k): v for k, v in _mapping(model).items() if not isinstance(v, nested) and v is not None}
             description = "; ".join(f"{k} {v}" for k, v in fields.items()) or MISSING
             statements.append(
                 f"Model of run “{run.name}”: {description}. Input: one 2D image and one text prompt. Output: one mask."
@@ -197,7 +199,7 @@ def _failures(d: RegulatoryContext) -> list[str]:
             f"{who}, unchanged input: {missed} missed, {made_up} hallucinated among"
             f" {count(known_empty(rows), 'case')} known to need an empty mask. Lowest Dice: {listing(cases)}."
         )
-        everything = d.frames.results[d.frames.results["series"] == who]
+        everything = predictions(d.frames.results[d.frames.results["series"] == who])
         statements += [f"{who}, {words}" for words in empty_by_condition(everything)]
     return statements
 

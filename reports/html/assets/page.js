@@ -55,8 +55,21 @@
       layout.margin.t = 58;
       Object.assign(layout.xaxis, { tickvals: figure.data[0].x, ticktext: figure.data[0].x.map(broken), tickfont: { size: 11 } });
     }
-    if (narrow() && layout.xaxis) layout.xaxis.nticks = 8;
+    if (narrow() && layout.xaxis) fitAxis(layout);
     return layout;
+  };
+  // On a phone a long title takes two lines, and of ticks that were chosen those stay whose labels do not touch.
+  const fitAxis = (layout) => {
+    const axis = layout.xaxis;
+    axis.nticks = 8;
+    if (axis.title?.text?.length > 34) {
+      axis.title.text = broken(axis.title.text);
+      if (layout.margin?.b) layout.margin.b += 18;
+    }
+    if (typeof axis.tickvals?.[0] !== "number" || !axis.ticktext || !axis.range) return;
+    const least = 0.13 * (axis.range[1] - axis.range[0]);
+    const kept = axis.tickvals.reduce((at, value, i) => (i && value - axis.tickvals[at.at(-1)] < least ? at : [...at, i]), []);
+    Object.assign(axis, { tickvals: kept.map((i) => axis.tickvals[i]), ticktext: kept.map((i) => axis.ticktext[i]), tickangle: 0 });
   };
   // On a phone row labels stand above their rows, so that the axis keeps the whole width.
   const stackLabels = (layout, shift) => {

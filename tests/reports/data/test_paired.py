@@ -151,3 +151,63 @@ def test_a_real_loss_among_thirty_conditions_is_proven() -> None:
     assert (first.condition, first.outcome) == ("image:c1@1", "worse")
     assert sum(d.outcome == "worse" for d in one.differences) == 1
     assert one.note == ""
+
+
+def judged(claim: str, condition: str, metric: str, before: str, after: str) -> list[dict[str, object]]:
+    row = {"claim": claim, "condition": condition, "metric": metric}
+    return [
+        {**row, "series": name, "verdict": v} for name, v in (("film-unet", before), ("film-unet-image-only", after))
+    ]
+
+
+def turned(frames: Frames, *rows: dict[str, object]) -> Frames:
+    return replace(frames, verdicts=pd.DataFrame(rows))
+
+
+def test_every_metric_of_a_verdict_is_compared_not_dice_alone(frames: Frames) -> None:
+    """A mask change that becomes FRAGILE while Dice stays ROBUST is what got worse."""
+    noise = "image:gaussian_noise@3"
+    rows = judged("robustness", noise, "dice", "ROBUST", "ROBUST")
+    rows += judged("robustness", noise, "iou", "ROBUST", "FRAGILE")
+    rows += judged("robustness", noise, "mask_change", "ROBUST", "FRAGILE")
+    (one,) = comparisons(turned(frames, *rows))
+    (change,) = one.changes
+    assert (change.before, change.after, change.worse) == ("ROBUST", "FRAGILE", True)
+    assert change.metrics == ("IoU", "mask change")
+
+
+@pytest.mark.parametrize(
+    ("claim", "condition", "before", "after", "worse"),
+    [
+        ("robustness", "image:jpeg@5", "ROBUST", "UNTESTABLE", True),
+        ("robustness", "image:jpeg@5", "FRAGILE*", "UNTESTABLE", False),
+        ("robustness", "image:jpeg@5", "UNTESTABLE", "FRAGILE", True),
+        ("robustness", "image:jpeg@5", "INCONCLUSIVE", "UNTESTABLE", False),
+        ("prompt", "antonym:side", "INCONCLUSIVE", "IGNORES", True),
+        ("prompt", "antonym:side", "IGNORES", "INCONCLUSIVE", False),
+        ("prompt", "antonym:side", "IGNORES", "REACTS", False),
+        ("prompt", "other:side", "FOLLOWS", "REACTS", True),
+        ("prompt", "rare:side", "REACTS", "IGNORES", False),
+        ("abstention", "wrong_class", "ABSTAINS", "INCONCLUSIVE", True),
+        ("abstention", "wrong_class", "INCONCLUSIVE", "HALLUCINATES", True),
+    ],
+)
+def test_a_verdict_is_worse_where_it_is_further_from_what_should_happen(
+    frames: Frames, claim: str, condition: str, before: str, after: str, worse: bool
+) -> None:
+    (one,) = comparisons(turned(frames, *judged(claim, condition, "dice", before, after)))
+    assert [(c.before, c.after, c.worse) for c in one.changes] == [(before, after, worse)]
+
+
+def test_what_no_longer_follows_comes_before_what_can_no_longer_be_tested(frames: Frames) -> None:
+    rows = judged("robustness", "image:jpeg@5", "dice", "ROBUST", "UNTESTABLE")
+    rows += judged("prompt", "other:side", "dice", "FOLLOWS", "IGNORES")
+    (one,) = comparisons(turned(frames, *rows))
+    assert [c.after for c in one.changes] == ["IGNORES", "UNTESTABLE"]
+
+
+def test_claims_that_lost_their_verdict_are_counted(frames: Frames) -> None:
+    rows = judged("robustness", "image:jpeg@5", "dice", "ROBUST", "ROBUST")
+    rows += judged("robustness", "image:jpeg@5", "iou", "ROBUST", "ROBUST")[:1]
+    (one,) = comparisons(turned(frames, *rows))
+    assert (one.changes, one.unjudged) == ((), 1)

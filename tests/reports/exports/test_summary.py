@@ -16,6 +16,7 @@ from robustness.reports.data.datatable import inert
 from robustness.reports.data.run_tables import read_runs
 from robustness.reports.exports.console import WIDTH, run_summary, run_warnings
 from robustness.reports.exports.summary import write_summary
+from robustness.reports.html.page import write_report
 from robustness.workflows.run import open_run
 from tests.gate_runs import seal
 from tests.reports.make_run import IGNORES_ALL, make_run
@@ -138,3 +139,67 @@ def test_a_class_that_is_not_heeded_is_said_once_and_not_called_undecided(
     assert words is not None
     assert "does not heed the class that is asked for, by Dice" in words[1]
     assert "target" not in words[1]
+
+
+def changed_run(source: Path, folder: Path, which: str) -> Path:
+    """Copy a run and make it odd: `which` names how."""
+    shutil.copytree(source, folder)
+    tables = [folder / "effects.parquet", folder / "verdicts.parquet", *sorted((folder / "results").glob("*.parquet"))]
+    for path in tables:
+        table = pd.read_parquet(path)
+        rows, verdicts = path.parent.name == "results", path.name == "verdicts.parquet"
+        if which == "all untestable" and verdicts:
+            table = table.assign(verdict="UNTESTABLE")
+        elif which == "one patient" and rows:
+            table = table.assign(subject_id="p1")
+        elif which == "every row failed" and rows:
+            table = table.assign(error="out of memory", dice=float("nan"), iou=float("nan"), mask_change=float("nan"))
+        elif which == "a name that turns the line":
+            table = table.assign(model="net \u202e of \u05d7\u05d9\u05e4\u05d4\n::error::x")
+        elif which == "a very long name":
+            table = table.assign(model="checkpoint-" * 30)
+        if (which == "no verdicts" and verdicts) or (which == "every row failed" and not rows):
+            table = table.iloc[:0]
+        table.to_parquet(path)
+    return seal(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "which",
+    [
+        "no verdicts",
+        "all untestable",
+        "one patient",
+        "every row failed",
+        "a name that turns the line",
+        "a very long name",
+    ],
+)
+def test_odd_runs_say_the_same_on_the_page_in_the_terminal_and_in_json(
+    run_folders: list[Path], tmp_path: Path, which: str
+) -> None:
+    run = changed_run(run_folders[0], tmp_path / "run", which)
+    first = next(line for line in run_summary(read_runs(run)) if ": clean Dice " in line)
+    page = write_report(run, tmp_path / "page.html").read_text(encoding="utf-8")
+    stored = json.loads(write_summary([run], tmp_path / "page.html")[1].read_text(encoding="utf-8"))
+    (overview,) = stored["overviews"]
+    counts = {o["words"]: (o["n"], o["uncertified"]) for o in overview["outcomes"] if o["name"]}
+    strip = page.partition('<div class="strip">')[2].partition('<p class="fine">')[0]
+    strip = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", strip))
+    assert overview["score"] in first
+    assert overview["score"] in strip
+    assert "\u202e" not in first + page
+    assert "\n" not in first
+    if any(n for n, _ in counts.values()):
+        for words, (n, uncertified) in counts.items():
+            told = f"{n} {words}" + (f" ({uncertified}*)" if uncertified else "")
+            assert told in first
+            assert told in strip
+    else:
+        assert which in ("no verdicts", "every row failed")
+        assert "nothing was judged" in first
+        assert "nothing was judged" in strip
+        assert "0 not as expected" not in first + strip
+    if which == "one patient":
+        assert overview["score"].endswith("(no interval), 1 image")

@@ -267,3 +267,15 @@ def test_texts_that_hardly_differ_still_have_a_scale(runs: tuple[RunTables, ...]
     near = results.assign(text_distance=np.where(results["family"] == "prompt", 2e-5, np.nan))
     axis = collapse_plot(near).layout.xaxis
     assert sum(axis.range[0] <= tick <= axis.range[1] for tick in axis.tickvals) >= 2
+
+
+def test_labels_of_the_distance_axis_stand_apart(runs: tuple[RunTables, ...]) -> None:
+    results = merge(runs[:1]).results
+    rng = np.random.default_rng(0)
+    far = results.assign(
+        text_distance=np.where(results["family"] == "prompt", rng.uniform(0.0, 0.6, len(results)), np.nan)
+    )
+    axis = collapse_plot(far).layout.xaxis
+    least = 0.07 * axis.range[1]
+    assert len(axis.tickvals) == len(axis.ticktext) >= 5
+    assert np.diff(axis.tickvals).min() >= least

@@ -130,6 +130,26 @@ def test_no_width_or_theme_overflows_or_breaks(fresh: Browser, page: Path, width
 
 
 @pytest.mark.slow
+def test_tables_fit_a_page_of_1280_px_and_axes_a_phone(fresh: Browser, page: Path) -> None:
+    """The rule that decided and the units needed lay outside the frame; an axis' title was cut at both ends."""
+    fresh.open(page)
+    fresh.evaluate("document.querySelectorAll('details.sheet').forEach((d) => { d.open = true; })")
+    frames = "[...document.querySelectorAll('.sheet .scroll')].filter((s) => s.scrollWidth > s.clientWidth)"
+    assert fresh.evaluate(f"{frames}.map((s) => s.firstElementChild.id)") == []
+    fresh.resize(390, 844)
+    fresh.open(page)
+    plots = "[...document.querySelectorAll('[data-figure]')]"
+    for i in range(fresh.evaluate(f"{plots}.length")):
+        fresh.evaluate(f"{plots}[{i}].scrollIntoView()")
+        fresh.wait(f"{plots}[{i}].querySelector('.main-svg')")
+        cut = (
+            f"[...{plots}[{i}].querySelectorAll('.xtitle')].filter((t) => t.getBoundingClientRect().left < 0 ||"
+            " t.getBoundingClientRect().right > innerWidth).map((t) => t.textContent)"
+        )
+        assert fresh.evaluate(cut) == []
+
+
+@pytest.mark.slow
 def test_the_theme_button_switches(fresh: Browser, page: Path) -> None:
     fresh.open(page)
     fresh.evaluate("document.getElementById('theme').click()")
@@ -178,5 +198,10 @@ def test_the_regulatory_pdf_of_the_demo_is_short_numbered_and_leaves_hashes_to_i
     texts = done.stdout.split("\f")[:pages]
     for number, text in enumerate(texts, start=1):
         assert text.rstrip().endswith(f"{number} / {pages}")
+    # A table that goes on over a page names its columns again, and a figure's axis stands on the page of its rows.
+    assert sum("rule that decided" in text for text in texts) >= 2
+    assert sum(bool(re.search(r"verdict +severity +estimate", text)) for text in texts) >= 2
+    (axis,) = (text for text in texts if "excess mask change, 1" in text)
+    assert "side: opposite" in axis
     printed = set(re.findall(r"\b[0-9a-f]{64}\b", re.sub(r"\s", " ", done.stdout)))
     assert not printed & set(data_files.values())

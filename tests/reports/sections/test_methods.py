@@ -53,9 +53,11 @@ def test_empty_masks_are_said_by_condition_the_most_first(runs: tuple[RunTables,
     made = content.build([replace(runs[0], results=rows)])
     text = next(p.text for p in made.methods if p.title == "Empty masks")
     n = (rows["condition"] == "image:jpeg@5").sum()
-    assert f"missed by condition: JPEG, severity 5: 3 of {n} rows; gamma, severity 1: 1 of {n} rows." in text
-    assert "4 missed, 2 hallucinated among 5 rows known to need an empty mask" in text
-    assert f"missed by condition: JPEG, severity 5: 3 of {n} rows" in " ".join(made.regulatory[9].statements)
+    assert (
+        f"missed by condition: JPEG, severity 5: 3 of {n} predictions; gamma, severity 1: 1 of {n} predictions." in text
+    )
+    assert "4 missed, 2 hallucinated among 5 predictions known to need an empty mask" in text
+    assert f"missed by condition: JPEG, severity 5: 3 of {n} predictions" in " ".join(made.regulatory[9].statements)
 
 
 @pytest.mark.slow

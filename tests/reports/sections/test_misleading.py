@@ -99,6 +99,21 @@ def test_a_model_that_paints_nothing_is_not_told_to_ignore_its_words(runs: tuple
     assert silent_share(run.results, series).n_empty == n
 
 
+def test_a_clean_prediction_counts_once_however_many_second_targets_its_case_has(runs: tuple[RunTables, ...]) -> None:
+    """The first screen and the methods said 3 of 372 and 6 of 650 of the same empty masks."""
+    rows = runs[0].results
+    first = rows.index[rows["condition"] == "clean"][0]
+    rows = rows.assign(missed=rows.index == first)
+    again = rows[rows["condition"] == "clean"].assign(other_case_id="another")
+    report = content.build([replace(runs[0], results=pd.concat([rows, again], ignore_index=True))])
+    n = int((rows["condition"] == "clean").sum())
+    (overview,) = report.overviews
+    assert f"1 of {n} clean predictions" in next(f.text for f in overview.facts if f.label == "Empty masks")
+    methods = next(p.text for p in report.methods if p.title == "Empty masks")
+    assert f"unchanged: 1 of {n} predictions." in methods
+    assert f"unchanged: 1 of {n} predictions." in " ".join(report.regulatory[9].statements)
+
+
 def test_one_empty_mask_is_no_silence(runs: tuple[RunTables, ...]) -> None:
     results = runs[0].results.copy()
     results.loc[results.index[0], "missed"] = True

@@ -81,6 +81,15 @@ def test_a_misspelt_key_is_refused_with_its_neighbour() -> None:
         report_answers({"site": "Oslo"}, source="answers.toml")
 
 
+def test_the_model_is_named_in_words_and_numbers_without_records_of_python(runs: tuple[RunTables, ...]) -> None:
+    run = runs[0]
+    model = {"name": "net", "sha256": "ab", "training_overlap": [{"dataset": "d"}], "preparation": {"size": 2}}
+    report = content.build([replace(run, manifest={**run.manifest, "models": [model]})], edition="regulatory")
+    named = next(s for s in report.regulatory[0].statements if s.startswith("Model of run"))
+    assert "name net; sha256 ab. Input" in named
+    assert not {"{", "["} & set(named)
+
+
 @pytest.mark.slow
 def test_the_page_shows_answers_and_keeps_the_other_blanks(run_with_plan: Path, tmp_path: Path) -> None:
     file = tmp_path / "answers.toml"
