@@ -73,6 +73,9 @@ def decode_image(content: bytes | Path | PILImage.Image, sizes: Collection[Size]
             return _of_image(opened, "PNG", where)
     except AnswerError:
         raise
+    except UnidentifiedImageError as error:
+        # Pillow's own words name an object in memory.
+        raise AnswerError(f"{where} is not a readable PNG (it does not begin as one)") from error
     except _UNREADABLE as error:
         raise AnswerError(f"{where} is not a readable PNG ({error})") from error
 

@@ -35,6 +35,9 @@ from robustness.types import Image
 _AGAIN = {408, 425, 429, 500, 502, 503, 504}
 # What a server says of one request that it cannot work on; other requests may fare better.
 _OF_THE_REQUEST = {400, 413, 422}
+_TOKEN = "; name the environment variable of its token in token_env"
+_MOVED = "; redirects are not followed, state the address where it answers"
+_HINTS = {401: _TOKEN, 403: _TOKEN, 301: _MOVED, 302: _MOVED, 303: _MOVED, 307: _MOVED, 308: _MOVED}
 _BYTES_PER_PIXEL = 8
 _OVERHEAD = 1 << 20
 
@@ -98,7 +101,7 @@ class HttpPredictor:
             raise InputError(str(error)) from error
         maps = answer.get("maps") if isinstance(answer, dict) else None
         if not isinstance(maps, list) or len(maps) != len(prompts):
-            got = f"{len(maps)} of them" if isinstance(maps, list) else type(answer).__name__
+            got = f"{len(maps)} of them" if isinstance(maps, list) else _shape_of(answer)
             raise InputError(f'url: expected {{"maps": [...]}} with {len(prompts)} maps, got {got}')
         return [self._decoded(entry, image, n) for n, (entry, image) in enumerate(zip(maps, images, strict=True))]
 
@@ -118,12 +121,13 @@ class HttpPredictor:
                 raise _RefusedError(f"status {error.code} {error.reason}") from error
             if error.code in _AGAIN:
                 raise TryAgainError(f"status {error.code}") from error
-            raise InputError(f"url: {self.url} answered with status {error.code} {error.reason}") from error
+            hint = _HINTS.get(error.code, "")
+            raise InputError(f"url: {self.url} answered with status {error.code} {error.reason}{hint}") from error
         except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
             raise TryAgainError(str(getattr(error, "reason", error)) or type(error).__name__) from error
         try:
             return json.loads(content)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"url: {self.url} answered with something that is not JSON") from error
 
     def _decoded(self, entry: Any, image: Image, number: int) -> list[Levels] | Levels | CaseError:
@@ -141,6 +145,17 @@ class HttpPredictor:
 
 class _RefusedError(TryAgainError):
     """The server took the request and failed at it."""
+
+
+def _shape_of(answer: Any) -> str:
+    """Say what came in the place of maps, with the server's own word on it where it gives one."""
+    if not isinstance(answer, dict):
+        return type(answer).__name__
+    if "maps" in answer:
+        return f"maps of type {type(answer['maps']).__name__}"
+    keys = ", ".join(repr(str(key)[:40]) for key in list(answer)[:5])
+    reason = next((answer[key] for key in ("error", "detail", "message") if isinstance(answer.get(key), str)), "")
+    return f"the keys {keys or '(none)'}{f': {reason[:200]}' if reason else ''}"
 
 
 def _image(entry: Any, sizes: Sequence[Size], where: str) -> Levels:
@@ -161,6 +176,8 @@ def _bounded(response: Any, limit: int, ends: float) -> bytes:
         # A socket's timeout starts again with each byte, so that a slow sender would never end.
         if time.monotonic() > ends:
             raise TryAgainError("the answer took too long")
+    if getattr(response, "length", None):
+        raise TryAgainError("the answer ended before the length that it stated")
     return bytes(content)
 
 

@@ -13,9 +13,10 @@ import pytest
 from PIL import Image as PilImage
 
 import robustness as rb
-from robustness.errors import InputError
+from robustness.errors import AnswerError, InputError
 from robustness.runners.inference.engine import Engine
 from robustness.runners.inference.request import Request
+from robustness.runners.models.black_box.answers import decode_image
 from robustness.runners.models.load import load_model
 from tests.synthetic import write_dataset
 
@@ -304,7 +305,7 @@ class Handler(BaseHTTPRequestHandler):
             threading.Event().wait(1.5)
         content = json.dumps({"maps": self.maps(body)}).encode() if step in ("maps", "slow") else step.encode()
         self.send_response(200)
-        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Content-Length", str(len(content) + (step == "cut")))
         self.end_headers()
         self.wfile.write(content)
 
@@ -353,7 +354,11 @@ class TestHttp:
         [
             ((500,), "failed 2 times: status 500", 2),
             ((404,), "status 404", 1),
-            ((302,), "status 302", 1),
+            ((302,), "status 302 Found; redirects are not followed", 1),
+            ((401,), "status 401 Unauthorized; .* token_env", 1),
+            (('{"error": "no memory"}',), "got the keys 'error': no memory", 1),
+            (('{"maps": null}',), "got maps of type NoneType", 1),
+            (("[" * 100_000,), "not JSON", 1),
             (("no json",), "not JSON", 1),
             (('{"maps": []}',), "3 maps, got 0", 1),
             (('{"maps": [1, 2, 3]}',), "pair 0: expected a PNG in base64", 1),
@@ -365,6 +370,15 @@ class TestHttp:
         with pytest.raises(InputError, match=message):
             maps_of(load_model("http", url=server.url, retries=1))
         assert len(server.seen) == asked
+
+    def test_an_answer_that_is_cut_off_is_asked_for_again(self, server):
+        server.script = ("cut", "maps")
+        are_halves(maps_of(load_model("http", url=server.url, retries=1)))
+        assert len(server.seen) == 2
+
+    def test_what_is_no_png_is_told_without_an_address_in_memory(self):
+        with pytest.raises(AnswerError, match=r"pair 0 is not a readable PNG \(it does not begin as one\)"):
+            decode_image(b"\xff\xd8\xff\xe0", None, "pair 0")
 
     def test_a_slow_server_is_left(self, server):
         server.script = ("slow",)
