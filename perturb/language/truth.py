@@ -62,11 +62,15 @@ def facts(mask: Mask) -> Facts | None:
 def _measure(mask: Mask) -> Facts:
     from scipy import ndimage
 
-    labels, count = ndimage.label(mask, structure=np.ones((3, 3)))
-    if not count:
+    occupied = [np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0)]
+    if not len(occupied[0]):
         return Facts(0.0, ())
-    places = np.nonzero(labels)
-    of = labels[places]
+    # Components lie in the mask's bounding box, a small part of most images.
+    top, left = (int(lines[0]) for lines in occupied)
+    inside = mask[top : occupied[0][-1] + 1, left : occupied[1][-1] + 1]
+    labels, _ = ndimage.label(inside, structure=np.ones((3, 3)))
+    within = np.nonzero(labels)
+    of, places = labels[within], (within[0] + top, within[1] + left)
     areas = np.bincount(of)[1:]
     rows, columns = (np.bincount(of, weights=place)[1:] / areas for place in places)
     height, width = mask.shape

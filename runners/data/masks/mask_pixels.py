@@ -75,6 +75,14 @@ def read_pixels(path: Path, *, upright: bool = True, key: str = "", size: tuple[
     return pixels._replace(values=pixels.values // (255 // levels), full_scale=float(levels))
 
 
+def unchangeable(pixels: MaskPixels) -> MaskPixels:
+    """Return pixels that several cases can read: none of them can change them."""
+    for array in (pixels.values, pixels.colors, pixels.channels):
+        if array is not None:
+            array.setflags(write=False)
+    return pixels
+
+
 def pixels_of(image: PILImage.Image, *, lossy: bool, orientation: int, where: str) -> MaskPixels:
     """Return the pixels of an open image; `where` names it in messages."""
     if image.mode in DEEP_MODES:

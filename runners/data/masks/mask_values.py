@@ -16,6 +16,8 @@ from robustness.types import Mask
 
 # How far a scale that a header states leaves whole numbers from themselves.
 _ROUNDING = 1e-3
+# Labels up to which a mask is made label by label.
+_FEW = 16
 
 
 class MaskReading(NamedTuple):
@@ -106,8 +108,9 @@ def of_labels(values: Values, declaration: MaskDeclaration, where: str) -> Mask:
         CaseError: the array holds values that are no labels (fractions, or below 0).
     """
     values = whole_numbers(values, where)
-    if len(declaration.values) == 1:
-        return np.asarray(values == declaration.values[0])
+    if 0 < len(declaration.values) <= _FEW:
+        # One pass for each label is faster than a sorted search of every pixel.
+        return np.asarray(np.logical_or.reduce([values == label for label in declaration.values]))
     return np.asarray(np.isin(values, declaration.values))
 
 
@@ -145,7 +148,8 @@ def palette_labels(pixels: MaskPixels, declaration: MaskDeclaration, where: str)
     if pixels.channels is not None or pixels.colors is None:
         return pixels.values
     gray = pixels.colors[..., 0]
-    if (pixels.colors != gray[..., None]).any() or (gray == pixels.values).all():
+    colored = any((pixels.colors[..., channel] != gray).any() for channel in (1, 2))
+    if colored or (gray == pixels.values).all():
         return pixels.values
     readings = [pixels.values, gray]
     own, other = (of_labels(values, declaration, where) for values in readings)

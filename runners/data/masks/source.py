@@ -10,8 +10,10 @@ import numpy as np
 
 from robustness.array_files import is_array_file
 from robustness.errors import CaseError
+from robustness.limits import limits
 from robustness.runners.data.masks.declaration import MaskDeclaration
-from robustness.runners.data.masks.mask_values import MaskReading, read_mask
+from robustness.runners.data.masks.mask_pixels import read_pixels, unchangeable
+from robustness.runners.data.masks.mask_values import MaskReading, foreground
 from robustness.runners.data.masks.shapes import rasterize, read_json_mask
 from robustness.runners.data.masks.volume_mask import Place, read_volume_mask
 from robustness.runners.data.volumes.cache import VolumeCache
@@ -92,8 +94,21 @@ def _read(
         return MaskReading(read_json_mask(path, source.key, size), "run lengths or polygons")
     if not is_volume(path):
         key = source.key[0] if source.key and is_array_file(path) else ""
-        return read_mask(path, declaration=source.declaration, upright=upright, key=key, size=size)
+        pixels = cache.mask_file(
+            (path, _written(path), upright, key, size, limits().pixels),
+            lambda: unchangeable(read_pixels(path, upright=upright, key=key, size=size)),
+        )
+        return foreground(pixels, source.declaration, str(path))
     if place is None:
         raise CaseError(f"mask {path}: expected an image of the same volume, got an ordinary image; name its slice")
     mask = read_volume_mask(path, source.declaration, place, cache)
     return MaskReading(mask, source.declaration.shown())
+
+
+def _written(path: Path) -> tuple[int, int] | None:
+    """Return when a file was written and its size, None where there is none."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_mtime_ns, facts.st_size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from threading import RLock
 from typing import Any, NamedTuple
@@ -23,7 +24,7 @@ class Loaded(NamedTuple):
 
 
 class VolumeCache:
-    """Opens volumes and keeps the voxels of the last few; may be used by several threads.
+    """Opens volumes and keeps the voxels of the last few, and the last image file of masks; for several threads too.
 
     A volume is read whole at the first slice, which costs no more than one slice of a compressed file; files whose
     format gives single frames cheaply (a DICOM series along its slices) are read frame by frame.
@@ -33,6 +34,15 @@ class VolumeCache:
         self._volumes: OrderedDict[Path, Loaded] = OrderedDict()
         self._lock = RLock()
         self._remarks: dict[str, list[str]] = {}
+        self._mask: tuple[object, Any] = (None, None)
+
+    def mask_file(self, key: object, read: Callable[[], Any]) -> Any:
+        """Return what `read` gives for the mask file that `key` names: cases of one label map follow each other."""
+        recent, pixels = self._mask
+        if recent != key:
+            pixels = read()
+            self._mask = key, pixels
+        return pixels
 
     def remark(self, name: str, text: str) -> None:
         """Note what a reader of the results should know about a file."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from robustness.perturb.language.landmarks import Landmark, judge_relation
 from robustness.perturb.language.truth import facts, judge, judge_prompt, whole
@@ -200,3 +201,20 @@ def test_prompts_are_judged_by_the_other_targets_of_the_image() -> None:
     assert whole(far) == "false"
     # Without the landmark's mask nothing is known, and nothing is called false.
     assert judge_prompt(case, "tumor remote from the liver")["relation"] == "unknown"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_facts_are_those_of_the_components_of_the_whole_image(seed):
+    generator = np.random.default_rng(seed)
+    mask = np.zeros((40, 60), bool)
+    for _ in range(4):
+        top, left = generator.integers(0, 38), generator.integers(0, 58)
+        mask[top : top + generator.integers(1, 9), left : left + generator.integers(1, 9)] = True
+    labels, count = ndimage.label(mask, structure=np.ones((3, 3)))
+    areas = np.bincount(labels.ravel())[1:]
+    centers = np.array(ndimage.center_of_mass(mask, labels, range(1, count + 1))) + 0.5
+    seen = facts(mask)
+    assert seen is not None
+    assert seen.area_fraction == mask.mean()
+    order = np.argsort(-areas, kind="stable")
+    np.testing.assert_allclose(seen.centroids, centers[order] / mask.shape, rtol=1e-12)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,14 @@ import pytest
 from PIL import Image, ImageFilter
 
 from robustness.errors import CaseError, InputError
+from robustness.runners.data.masks import source as mask_source
 from robustness.runners.data.masks.convention import parse_convention
+from robustness.runners.data.masks.declaration import MaskDeclaration
 from robustness.runners.data.masks.label_map import label_slug, names_of, parse_labels, pick
+from robustness.runners.data.masks.mask_pixels import read_pixels
 from robustness.runners.data.masks.mask_values import read_mask
+from robustness.runners.data.masks.source import MaskSource
+from robustness.runners.data.volumes.cache import VolumeCache
 
 SIZE = 64
 DISK = np.hypot(*np.mgrid[-32:32, -32:32]) < 20
@@ -171,3 +177,29 @@ def test_a_slug_is_fit_for_a_file_name():
 
 def test_values_are_shown_with_their_names():
     assert names_of([1, 9], PARTS) == ["1 anterior", "9"]
+
+
+class TestLabelMapsOfSeveralCases:
+    def test_a_file_is_decoded_once_for_cases_that_follow_each_other_and_again_when_it_changes(
+        self, tmp_path, monkeypatch
+    ):
+        path, cache, files = tmp_path / "labels.png", VolumeCache(), []
+        monkeypatch.setattr(
+            mask_source, "read_pixels", lambda path, **options: files.append(path) or read_pixels(path, **options)
+        )
+        Image.fromarray(np.array([[0, 1], [2, 2]], np.uint8)).save(path)
+
+        def of(label):
+            declaration = MaskDeclaration(kind="labels", values=(label,), table_values=(1, 2))
+            return mask_source.read_source(MaskSource(paths=(path,), declaration=declaration), (2, 2), cache=cache).mask
+
+        assert of(1).tolist() == [[False, True], [False, False]]
+        assert of(2).tolist() == [[False, False], [True, True]]
+        assert len(files) == 1
+        Image.fromarray(np.array([[1, 1, 1], [2, 2, 0]], np.uint8)).save(path)
+        os.utime(path, (1, 1))
+        assert of(1).tolist() == [[True, True, True], [False, False, False]]
+        assert len(files) == 2
+        path.unlink()
+        with pytest.raises(CaseError, match="no such file"):
+            of(1)
