@@ -95,6 +95,7 @@ def conclude(
         "warnings": [
             *(one["warning"] for facts in model_facts for one in facts.get("training_overlap", ()) if one["warning"]),
             *untested_warnings(model_facts, verdict_table),
+            *_turned_maps(model_facts),
             *warnings_of(results, dataset_facts),
             *_cut_texts(timing),
             *attack_warnings(results),
@@ -124,6 +125,17 @@ def untested_warnings(model_facts: list[dict[str, Any]], verdict_table: pd.DataF
     for row in rules.drop_duplicates(["model", "dataset", "rule"]).to_dict("records"):
         warnings.append(f"No robustness of {row['model']} on {row['dataset']} is claimed: {row['rule']}.")
     return warnings
+
+
+def _turned_maps(model_facts: list[dict[str, Any]]) -> list[str]:
+    """Return what to say of models whose maps lie on the references much better in another way."""
+    return [
+        f"The maps of {facts['name']} on {dataset} fit the references much better {answers['fits_better']}: are they "
+        "sent so, or does the model exchange the sides? Until that is known no verdict about it means anything."
+        for facts in model_facts
+        for dataset, answers in (facts.get("answers") or {}).items()
+        if answers.get("fits_better")
+    ]
 
 
 def _cut_texts(timing: dict[str, float]) -> list[str]:

@@ -11,15 +11,24 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from robustness.errors import CaseError, InputError
+from robustness.results import CLEAN
 from robustness.run_folder import RunFolder
+from robustness.runners.audit.scoring import MapCounts, Scored, resize_nearest
 from robustness.runners.inference.segmenter import NetworkSegmenter
-from robustness.types import Segmenter
+from robustness.types import Mask, Segmenter
 
 # The highest value of a map that a 0/1 mask gives where it is read as grey levels of 255.
 _ONE_LEVEL = 1.0 / 255 + 1e-6
 # One map may well be empty.
 _FEWEST = 2
+# Clean maps that tell how masks lie, and how much better, in mean Dice, another reading of them must fit.
+_FEWEST_FITS, _MUCH, _GOOD = 3, 0.5, 0.7
+# A map that is all but empty fits a large reference too once it is inverted, as a full one does.
+_BEYOND_FULL = 0.15
+_AS_SENT, _INVERTED, _FULL = "as sent", "inverted", "full"
 # So many different cases that fail in a row are no quirk of one image or one prompt: the model has stopped working.
 _MOST_FAILURES = 8
 
@@ -30,33 +39,65 @@ def answers_file(part: int) -> str:
 
 
 @dataclass
-class MapCounts:
-    """Counts over maps: all, those whose mask is empty or full, and the highest probability of any."""
-
-    n_maps: int = 0
-    n_empty: int = 0
-    n_full: int = 0
-    highest: float = 0.0
-
-    def add(self, high: float, low: float, threshold: float) -> None:
-        """Count one map whose values lie between `low` and `high`."""
-        self.n_maps += 1
-        self.n_empty += high <= threshold
-        self.n_full += low > threshold
-        self.highest = max(self.highest, high)
-
-
-@dataclass
 class Answers:
     """The counts of one (model, data set), how its maps were read, and what grey images were taken for."""
 
     counts: MapCounts = field(default_factory=MapCounts)
     forms: Counter[str] = field(default_factory=Counter)
     meanings: set[str] = field(default_factory=set)
+    fits: Counter[str] = field(default_factory=Counter)
+    n_fits: int = 0
 
     def facts(self) -> dict[str, Any]:
         """Return what a manifest holds, as JSON values."""
-        return {**vars(self.counts), "read_as": dict(sorted(self.forms.items()))}
+        turned = turned_by(self)
+        return {
+            **vars(self.counts),
+            "read_as": dict(sorted(self.forms.items())),
+            **({"fits_better": turned} if turned else {}),
+        }
+
+
+def fits_of(predicted: Mask, reference: Mask) -> dict[str, float]:
+    """Return the Dice of a clean mask as it was sent, inverted and turned, and that of a full one.
+
+    {} where the reference is empty or full, which tells nothing. Rows and columns are exchanged in squares alone:
+    elsewhere a map of the wrong size is refused.
+    """
+    if reference.shape != predicted.shape:
+        reference = resize_nearest(reference, predicted.shape)
+    if not reference.any() or reference.all():
+        return {}
+    readings = {
+        _AS_SENT: predicted,
+        _INVERTED: ~predicted,
+        _FULL: np.ones_like(predicted),
+        "mirrored left to right": predicted[:, ::-1],
+        "upside down": predicted[::-1],
+        "turned by half": predicted[::-1, ::-1],
+    }
+    if predicted.shape[0] == predicted.shape[1]:
+        readings["with rows and columns exchanged"] = predicted.T
+    area = np.count_nonzero(reference)
+    return {
+        name: 2.0 * np.count_nonzero(mask & reference) / (np.count_nonzero(mask) + area)
+        for name, mask in readings.items()
+    }
+
+
+def turned_by(answers: Answers) -> str:
+    """Return how the maps of a model fit the references much better than as they were sent; "" where no way does."""
+    if answers.n_fits < _FEWEST_FITS:
+        return ""
+    means = {name: total / answers.n_fits for name, total in answers.fits.items()}
+    least = max(_GOOD, means[_AS_SENT] + _MUCH)
+    fitting = {name: dice for name, dice in means.items() if dice >= least and name != _FULL}
+    if fitting.get(_INVERTED, 1.0) < means[_FULL] + _BEYOND_FULL:
+        del fitting[_INVERTED]
+    if not fitting:
+        return ""
+    best = max(fitting, key=lambda name: fitting[name])
+    return f"{best} (mean Dice {fitting[best]:.2f}, as sent {means[_AS_SENT]:.2f})"
 
 
 class PartAnswers:
@@ -71,12 +112,23 @@ class PartAnswers:
         self._reader = getattr(model, "reader", None)
         self._before: Counter[str] = Counter(self._reader.forms) if self._reader is not None else Counter()
         self.counts = counts
+        self.fits: Counter[str] = Counter()
+        self.n_fits = 0
+
+    def see(self, scored: Scored) -> None:
+        """Note how a clean mask lies on its reference; only maps of models that are not ours are looked at."""
+        if self._reader is None or scored.job.rows[0].condition != CLEAN:
+            return
+        fits = fits_of(scored.predicted, scored.job.reference)
+        self.fits.update(fits)
+        self.n_fits += bool(fits)
 
     def record(self, place: Mapping[str, int]) -> dict[str, Any]:
         """Return what is noted of the part; `place` says of which model and data set."""
         forms = Counter(self._reader.forms) - self._before if self._reader is not None else Counter()
         meaning = getattr(self._reader, "meaning", None)
-        return {**place, **vars(self.counts), "forms": dict(forms), "meaning": meaning}
+        fits = {"fits": dict(self.fits), "n_fits": self.n_fits}
+        return {**place, **vars(self.counts), "forms": dict(forms), "meaning": meaning, **fits}
 
 
 def answers_of(run: RunFolder, parts: Iterable[int]) -> dict[tuple[int, int], Answers]:
@@ -92,6 +144,8 @@ def answers_of(run: RunFolder, parts: Iterable[int]) -> dict[tuple[int, int], An
             setattr(counts, name, getattr(counts, name) + int(record[name]))
         counts.highest = max(counts.highest, float(record["highest"]))
         answers.forms.update(record["forms"])
+        answers.fits.update(record.get("fits", {}))
+        answers.n_fits += int(record.get("n_fits", 0))
         if record["meaning"]:
             answers.meanings.add(str(record["meaning"]))
     return whole
@@ -113,7 +167,7 @@ def check_answers(
         thresholds: further ones that the plan looks at; a map that rises above one of them is not empty.
 
     Raises:
-        InputError: all empty, all full, or read in two ways; the likely cause is named.
+        InputError: all empty, all full, inverted, or read in two ways; the likely cause is named.
     """
     for (model, dataset), read in answers.items():
         if isinstance(models[model], NetworkSegmenter):
@@ -136,6 +190,9 @@ def _problem(answers: Answers, threshold: float, lowest: float) -> str:
         )
     if counts.n_maps < _FEWEST:
         return ""
+    turned = turned_by(answers)
+    if turned.startswith(_INVERTED):
+        return f"the maps fit the references when they are {turned}: inside and outside are exchanged"
     if counts.highest == 0:
         return "every map is 0 everywhere; does the model get image and prompt, and is the right channel sent?"
     if counts.n_empty == counts.n_maps and counts.highest <= _ONE_LEVEL:

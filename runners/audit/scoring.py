@@ -18,7 +18,6 @@ from robustness.metrics.scores.masks import mask_metrics
 from robustness.metrics.scores.pair import Overlap
 from robustness.registry import METRICS
 from robustness.results import CLEAN
-from robustness.runners.audit.answer_guard import MapCounts
 from robustness.runners.audit.jobs import Job
 from robustness.runners.audit.rows import ResultRow
 from robustness.runners.inference.mask_answers import Answer
@@ -42,6 +41,23 @@ class Scored:
     dice_clean: float | None
     predicted: Mask
     clean: Mask | None
+
+
+@dataclass
+class MapCounts:
+    """Counts over maps: all, those whose mask is empty or full, and the highest probability of any."""
+
+    n_maps: int = 0
+    n_empty: int = 0
+    n_full: int = 0
+    highest: float = 0.0
+
+    def add(self, high: float, low: float, threshold: float) -> None:
+        """Count one map whose values lie between `low` and `high`."""
+        self.n_maps += 1
+        self.n_empty += high <= threshold
+        self.n_full += low > threshold
+        self.highest = max(self.highest, high)
 
 
 @dataclass(frozen=True, eq=False)

@@ -146,6 +146,7 @@ class AuditSession:
         answers = PartAnswers(self.models[part.model], scorer.counts)
 
         def keep(scored: Scored) -> None:
+            answers.see(scored)
             if scored.clean is not None:
                 collector.offer(scored)
             if self.saved is not None:

@@ -36,6 +36,7 @@ class MaskPixels(NamedTuple):
             the file holds, at least 1.
         lossy: the file's compression blurs edges (JPEG).
         orientation: its EXIF orientation; 1 where it states none.
+        indices: of a palette image as stored, also where they are transparent; else None.
         classes: the channels are no colours (those of an array, or hidden by the alpha channel): each may be a class.
     """
 
@@ -46,6 +47,7 @@ class MaskPixels(NamedTuple):
     lossy: bool
     orientation: int
     classes: bool = False
+    indices: Values | None = None
 
 
 def read_pixels(path: Path, *, upright: bool = True, key: str = "", size: tuple[int, int] | None = None) -> MaskPixels:
@@ -176,7 +178,9 @@ def _of_colors(image: PILImage.Image, *, lossy: bool, orientation: int) -> MaskP
         classes = _hides(pixels)
         if not classes and pixels[..., 3].min() < pixels[..., 3].max():
             values = pixels[..., 3]
-    return MaskPixels(values, colors if palette or not gray else None, stored, 255.0, lossy, orientation, classes)
+    indices = np.asarray(image) if palette else None
+    shown = colors if palette or not gray else None
+    return MaskPixels(values, shown, stored, 255.0, lossy, orientation, classes, indices)
 
 
 def _hides(pixels: npt.NDArray[np.uint8]) -> bool:

@@ -122,6 +122,9 @@ def _labels(pixels: MaskPixels, declaration: MaskDeclaration, where: str) -> Mas
             f"mask {where}: expected one value for each pixel (a label map), got the colours {shown_colors(pixels)}; "
             "declare [data] masks.colors = {NAME = [red, green, blue]}"
         )
+    if pixels.indices is not None:
+        # A label is a label, also where a tool chose its index to be transparent.
+        pixels = pixels._replace(values=pixels.indices)
     pixels = pixels._replace(values=palette_labels(pixels, declaration, where))
     mask = of_labels(pixels.values, declaration, where)
     if not mask.any() and declaration.table_values:
@@ -177,7 +180,7 @@ def _channel(pixels: MaskPixels, declaration: MaskDeclaration, where: str) -> Ma
         )
     # One-hot files hold 0/1 or 0/255.
     binary = float(pixels.channels.max(initial=0)) <= 1
-    scale = declaration.full_scale or (1.0 if binary else pixels.full_scale)
+    scale = declaration.full_scale or (1.0 if binary else soft_scale(pixels.channels, pixels.full_scale, where))
     return at_least(pixels.channels[..., channel], declaration.threshold * scale)
 
 
@@ -206,12 +209,17 @@ def soft_scale(values: Values, full_scale: float, where: str) -> float:
     """Return what a share of 1 is stored as; the same for every file of a type, whatever one file's maximum is.
 
     Raises:
-        CaseError: floats beyond 1.
+        CaseError: floats beyond 1, or integers of a type that has no white.
     """
-    if not np.issubdtype(values.dtype, np.floating):
+    if values.dtype.kind in "ub" and values.dtype.itemsize <= 2:
         return full_scale
     if float(values.max(initial=0)) <= 1:
         return 1.0
+    if values.dtype.kind != "f":
+        raise CaseError(
+            f"mask {where}: expected floats, or unsigned integers of 8 or 16 bits (a soft mask), got {values.dtype} up "
+            f"to {float(values.max()):g}; state masks.full_scale (what a share of 1 is stored as)"
+        )
     raise CaseError(
         f"mask {where}: expected floats up to 1 (a soft mask), got {float(values.max()):g}; declare masks.full_scale"
     )

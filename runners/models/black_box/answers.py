@@ -86,6 +86,8 @@ def decode_array(value: Any, sizes: Collection[Size], where: str) -> Levels:
     Raises:
         AnswerError: another shape, no numbers, or NaN.
     """
+    if value is None:
+        raise AnswerError(f"{where}: expected an array (H, W), got None; send zeros where nothing is found")
     try:
         array = value.detach().float().cpu().numpy() if _is_low_precision(value) else _as_array(value)
     except (TypeError, ValueError, RuntimeError) as error:

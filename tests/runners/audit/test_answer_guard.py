@@ -7,6 +7,7 @@ import pytest
 
 import robustness as rb
 from robustness.errors import InputError
+from robustness.runners.audit.answer_guard import Answers, fits_of, turned_by
 from robustness.runners.models.load import load_model
 from tests.synthetic import reads_side, write_dataset
 
@@ -47,6 +48,57 @@ def test_answers_that_are_all_alike_stop_with_the_likely_cause(data, tmp_path, p
     with pytest.raises(InputError, match=message):
         audit(rb.segmenter(predict, name="vendor"), data, tmp_path / "run")
     assert not (tmp_path / "run" / "verdicts.parquet").exists()
+
+
+def test_inverted_maps_stop_though_none_is_full(data, tmp_path):
+    """Inverted, a small structure is most of the picture: whatever the prompt says, little of the mask changes."""
+    model = rb.segmenter(lambda i, p: [1 - m for m in reads_side(i, p)], name="vendor")
+    with pytest.raises(
+        InputError, match=r"inverted \(mean Dice 1.00, as sent 0.00\): inside and outside are exchanged"
+    ):
+        audit(model, data, tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("turn", "says"),
+    [
+        (lambda m: m[:, ::-1], "mirrored left to right (mean Dice 1.00, as sent 0.00)"),
+        (lambda m: m.T, "with rows and columns exchanged (mean Dice 1.00, as sent 0.0"),
+        (lambda m: m, ""),
+    ],
+)
+def test_turned_maps_are_warned_of(data, tmp_path, turn, says):
+    model = rb.segmenter(lambda i, p: [turn(m) for m in reads_side(i, p)], name="vendor")
+    warnings = audit(model, data, tmp_path / "run").manifest["warnings"]
+    turned = [text for text in warnings if "fit the references much better" in text]
+    assert [says in text for text in turned] == ([True] if says else [])
+
+
+REFERENCE = np.zeros((8, 8), bool)
+REFERENCE[1:3, 1:7] = True
+
+
+@pytest.mark.parametrize(
+    ("predicted", "reference", "turned"),
+    [
+        # Two of 52 pixels: inverted it fits a large reference about as well as a full map does.
+        (np.arange(64).reshape(8, 8) < 2, ~REFERENCE, ""),
+        (REFERENCE, REFERENCE, ""),
+        (REFERENCE[::-1], REFERENCE, "upside down (mean Dice 1.00, as sent 0.00)"),
+        (np.zeros((8, 8), bool), REFERENCE, ""),
+        (REFERENCE, np.zeros((8, 8), bool), ""),
+    ],
+)
+def test_what_tells_how_masks_lie(predicted, reference, turned):
+    answers = Answers()
+    for _ in range(3):
+        fits = fits_of(predicted, reference)
+        answers.fits.update(fits)
+        answers.n_fits += bool(fits)
+    assert turned_by(answers) == turned
+    if fits:
+        both = np.count_nonzero(~predicted & reference)
+        assert fits["inverted"] == 2 * both / (64 - predicted.sum() + reference.sum())
 
 
 @pytest.mark.slow

@@ -336,3 +336,25 @@ class TestAlpha:
     def test_nothing_at_all_is_empty(self, tmp_path: Path) -> None:
         for alpha in (0, 255):
             assert not read_mask(self.pixels(tmp_path, np.zeros(SIZE), np.full(SIZE, alpha))).any()
+
+    def test_a_label_whose_palette_index_is_transparent_stays_a_label(self, tmp_path: Path) -> None:
+        labels = (TRUTH * 1 + (GRAY > 150)).astype(np.uint8)
+        picture = PILImage.frombytes("P", SIZE[::-1], labels.tobytes())
+        picture.putpalette([0, 0, 0, 200, 0, 0, 0, 200, 0])
+        path = saved(tmp_path / "m.png", picture, transparency=2)
+        declared = MaskDeclaration(kind="labels", values=(2,), table_values=(1, 2))
+        np.testing.assert_array_equal(mask_reading(path, declaration=declared).mask, GRAY > 150)
+
+
+class TestSoftMasks:
+    """What a share of 1 is stored as never follows from one file's own maximum."""
+
+    @pytest.mark.parametrize("kind", ["soft", "channel"])
+    def test_types_without_a_white_need_the_full_scale(self, tmp_path: Path, kind: str) -> None:
+        faint = np.where(TRUTH, 40, 3)
+        np.save(tmp_path / "m.npy", faint if kind == "soft" else np.stack([faint, faint + 1], axis=-1))
+        declared = MaskDeclaration(kind=kind, channel=0 if kind == "channel" else None)
+        with pytest.raises(CaseError, match=r"int64 up to 4[01]; state masks\.full_scale"):
+            mask_reading(tmp_path / "m.npy", declaration=declared, size=SIZE)
+        stated = MaskDeclaration(kind=kind, channel=declared.channel, full_scale=255)
+        assert not mask_reading(tmp_path / "m.npy", declaration=stated, size=SIZE).mask.any()

@@ -103,7 +103,7 @@ REFUSED = {
     "two channels": (np.stack([SOFT, SOFT]), "it has 2 channels"),
     "rows and columns exchanged": (SOFT.T, "rows and columns are exchanged"),
     "another size": (SOFT[:4, :4], "image_size=N"),
-    "None": (None, "expected numbers or booleans"),
+    "None": (None, "got None; send zeros where nothing is found"),
     "text": ("mask", "expected numbers or booleans"),
     "complex": (SOFT + 1j, "expected numbers or booleans"),
 }
