@@ -26,6 +26,8 @@ LOCATING = frozenset({"side", "location", "number", "size"})
 PROTECTED = frozenset({"sex", "age"})
 # "right lower lobe and right lower lobe": both halves of a pair would be one.
 _REPEATS = re.compile(r"\b(\w[\w -]{3,40}?\w)(?:,| and| or) (?:the )?\1(?!\w)", re.IGNORECASE)
+_CONTRASTED = frozenset("size texture colour shape signal margin pathology direction".split())
+_PARTS = re.compile(r"\b(?:one|two|three|four|five|six|another|the other|the others|the rest)\b(?!-)", re.IGNORECASE)
 _SIZE_SHARE = {"tiny": 0.002, "small": 0.006, "large": 0.15}
 
 
@@ -85,6 +87,8 @@ class Antonym(PromptPerturbation):
         if self.kind == "size":
             candidates = _farthest_first(candidates, case)
         elsewhere = {a.value.lower() for a in case.prompt.attributes if a.kind == self.kind and a is not old}
+        if reason := _split(case.prompt, self.kind, elsewhere, candidates):
+            return NotApplicable(reason)
         if self.kind in ("location", "side", "place") and elsewhere:
             # Of two things in one prompt the first moves, and not to where the other is.
             apart = [c for c in candidates if c.value.lower() not in elsewhere]
@@ -145,6 +149,23 @@ class Antonym(PromptPerturbation):
                 repairs = number_of_noun(target, to_one=True)
         extra: dict[str, Any] = {"truth": truth, **({"note": note} if note else {})}
         return swap(prompt, self.kind, candidate.value, source=candidate.source, repairs=repairs, **extra)
+
+
+def _split(prompt: Prompt, kind: str, elsewhere: set[str], candidates: Sequence[Opposite]) -> str:
+    """Tell why one value of several cannot change alone: "one large and two small", "three: one above, two below"."""
+    if kind in _CONTRASTED and any(c.value.lower() in elsewhere for c in candidates):
+        return f"the prompt asks for the opposite of its first {kind} too: one half of a pair would change"
+    side = prompt.get("side") if kind == "side" else None
+    if side is not None and side.value.lower() in ("both", "bilateral") and elsewhere & {"left", "right"}:
+        return "the prompt tells what lies on each side: one side alone would contradict it"
+    number, target = prompt.get("number"), prompt.get("target")
+    if kind != "number" or number is None or target is None:
+        return ""
+    inside = [a for a in prompt.attributes if a.kind not in ("target", "number", "description")]
+    for part in _PARTS.finditer(prompt.text, max(number.stop, target.stop)):
+        if not any(a.start <= part.start() < a.stop for a in inside):
+            return "the prompt tells the parts of the number too: the whole would no longer be their sum"
+    return ""
 
 
 def _grown(prompt: Prompt, old: str, new: str) -> list[Edit]:

@@ -62,7 +62,7 @@ class Negation(PromptPerturbation):
         if _is_reference(case):
             edits = [*_denial(case.prompt, form), *_said_behind(case.prompt)]
         else:
-            sentence_edits = denial(case.prompt)
+            sentence_edits = _doubted(case.prompt) or denial(case.prompt)
             if sentence_edits is None:
                 return NotApplicable("no plain denial keeps this sentence whole")
             edits = sentence_edits
@@ -96,19 +96,26 @@ def _runs_on(prompt: Prompt, target: Attribute) -> bool:
 _DOUBT = re.compile(r"\b(?:suspicious|concerning|worrisome|suggestive) (?:for|of)$", re.IGNORECASE)
 
 
+def _doubted(prompt: Prompt) -> list[Edit]:
+    """Return the edit that makes "highly suspicious for a perforated ulcer" negative for it; none where none doubts."""
+    target = prompt.get("target")
+    doubt = next((a for a in prompt.attributes if a.kind == "certainty" and _DOUBT.search(a.value)), None)
+    if doubt is None or target is None or doubt.stop > target.start or "?" in prompt.text:
+        return []
+    inside = [a for a in prompt.attributes if doubt.stop <= a.start and a.stop <= target.start]
+    words = prompt.text[doubt.stop : min([a.start for a in inside] or [target.start])]
+    if re.search(r"[,.;:]", words) or len(words) > 6:
+        return []
+    return [Edit(doubt.start, doubt.stop, doubt.value, match_case("negative for", doubt.value))]
+
+
 def _denial(prompt: Prompt, form: str) -> list[Edit]:
     """Return the edit that denies the target, and that of a capital which is no longer the first letter."""
     text = prompt.text
     target = prompt.get("target")
     start = _phrase_start(prompt)
-    doubt = next((a for a in prompt.attributes if a.kind == "certainty" and _DOUBT.search(a.value)), None)
-    if (
-        doubt is not None
-        and not re.search(r"[,.;:]", text[doubt.stop : start])
-        and doubt.stop <= start <= doubt.stop + 6
-    ):
-        # "highly suspicious for a perforated ulcer"
-        return [Edit(doubt.start, doubt.stop, doubt.value, match_case("negative for", doubt.value))]
+    if doubted := _doubted(prompt):
+        return doubted
     head = text[:start].lower().removesuffix("a ").removesuffix("an ").removesuffix("the ")
     if head or (target is not None and _PICTURE.search(text[target.stop :])):
         form = "no"

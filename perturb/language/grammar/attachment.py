@@ -11,8 +11,10 @@ from robustness.perturb.language.grammar.tagger import Tagged
 from robustness.perturb.language.grammar.vocabulary import is_adverb, words
 
 _PLACE_PREPOSITIONS = frozenset("in within inside of on at throughout over into onto upon to from through".split())
-_DIMENSIONS = frozenset("shape colour color size form texture appearance outline contour diameter length width".split())
-_NO_PLACES = frozenset("limit limits rest least risk".split())
+_DIMENSIONS = frozenset(
+    "shades tones shape colour color size form texture appearance outline contour diameter length width".split()
+)
+_NO_PLACES = frozenset("limit limits rest least risk disease syndrome dementia".split())
 _FRAMED = re.compile(r"(?:\s+(?:half|third|part|side|quarter))?[\s,]*(?:to|on|towards?)?\s*(?:the)?\s*", re.IGNORECASE)
 
 
@@ -74,6 +76,8 @@ class Attachment(Relations):
             return frame[0]
         stop = self._mark(j)
         clock = tagged.tags[j] == "clock" and stop < hi and tagged.tokens[stop].lower in words("classes.part")
+        if tagged.tags[j] == "clock" and [t.lower for t in tagged.tokens[stop : stop + 3]] == ["of", "the", "lumen"]:
+            return stop + 3
         # "at the 9 o'clock wall"
         return stop + clock
 
@@ -119,12 +123,14 @@ class Attachment(Relations):
     def _before_a_target(self, i: int, j: int, phrase: Phrase, hi: int) -> int:
         """Return where to read on behind a preposition at `i` with no target yet: at its phrase (`j`), or behind it."""
         if self.tagged.tokens[i].lower == "of":
+            self._eye(phrase)
             return phrase.stop if self._is_field(i, phrase, hi) else j
         if self.measured and phrase.category not in ("picture", "patient"):
             # "thickness of 1 mm in the carotid artery"
             return j
-        if phrase.category == "finding" and not self._named_later(phrase.stop):
-            # "features suspicious of malignancy in this nodule"
+        imaged = phrase.category == "anatomy" and self.tagged.tokens[i].lower in ("through", "across")
+        if (phrase.category == "finding" or imaged) and not self._named_later(phrase.stop):
+            # "features suspicious of malignancy in this nodule", "M-mode through the valve"
             return j
         return phrase.stop
 
@@ -158,6 +164,12 @@ class Attachment(Relations):
             if "'" not in self.text[start:stop] and _FRAMED.fullmatch(self.text[before.stop : start]):
                 # "off-centre to the right"
                 placed = placed._replace(spans=(("location", start, stop, role),))
+        last, places = self.tagged.tokens[placed.stop_token - 1], [f for f in self.spans if f.kind == "place"]
+        if places and placed.spans and placed.spans[0][0] == "location":
+            start = placed.spans[0][1]
+            if last.lower in ("third", "half", "part", "portion") and self.text[places[-1].stop : start].strip() == ",":
+                # "left thyroid lobe, upper third"
+                placed = placed._replace(spans=(("place", start, last.stop, "target"),))
         self._emit(placed)
         return placed.stop_token
 
@@ -174,7 +186,11 @@ class Attachment(Relations):
         if token.text[:1].isupper() and not token.text.isupper() and self.tagged.tags[i + 1] != "determiner":
             return len(self.text) > 0 and not self.text.isupper() and phrase.category != "finding"
         findings = last.category == phrase.category == "finding" and not phrase.mods
-        if findings and self.tagged.tags[i + 1] != "determiner" and not self._is_counted(phrase):
+        if (
+            findings
+            and self.tagged.tags[i + 1] != "determiner"
+            and not self.tagged.tokens[phrase.stop - 1].lower.endswith(("oses", "ases"))
+        ):
             # "focus of gas", "collection of pus": what it is made of.
             return True
         if last.category == "finding":
@@ -190,10 +206,8 @@ class Attachment(Relations):
         ):
             # "the anterior blorf of the valve": what has a front is a part.
             return True
-        return last.head in words("classes.part") or last.category == "anatomy"
-
-    def _is_counted(self, phrase: Phrase) -> bool:
-        return self.tagged.tokens[phrase.stop - 1].lower.endswith(("oses", "ases"))
+        cells = last.category == "" and self.tagged.tokens[phrase.stop - 1].lower in ("cells", "tissue")
+        return last.head in words("classes.part") or last.category == "anatomy" or cells
 
     def _extend(self, phrase: Phrase, hi: int) -> int:
         """Let the target's name reach over "of the ..." and what that is a part of."""
@@ -257,20 +271,6 @@ class Attachment(Relations):
         if i + 1 < hi and self.tagged.tags[i] == "conjunction" and self.tagged.tags[i + 1] in ("word", "determiner"):
             return self._with(i, hi)
         return i
-
-    def _of_whose(self, i: int, hi: int) -> int:
-        """Read "whose edges are heaped up" by its noun."""
-        tagged = self.tagged
-        phrase = read_phrase(tagged, i, hi)
-        stop = phrase.stop
-        while stop < hi and tagged.tags[stop] not in ("sign", "scan", "relative"):
-            stop += 1
-        if phrase.name is None or stop <= i:
-            return i
-        head = tagged.tokens[phrase.name[1] - 1].lower
-        kinds = [k for k in ("margin", "texture", "signal", "shape", "colour") if head in words(f"classes.{k}_noun")]
-        self._add((kinds or ["description"])[0], tagged.tokens[i].start, tagged.tokens[stop - 1].stop)
-        return stop
 
     def _clause(self, i: int, hi: int) -> int:
         """Read "which is ...": as modifiers where it holds nothing else, as a description where it names something."""

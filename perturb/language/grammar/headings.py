@@ -7,7 +7,7 @@ import re
 from robustness.perturb.language.grammar.attachment import Attachment
 from robustness.perturb.language.grammar.noun_phrase import Phrase, read_phrase
 from robustness.perturb.language.grammar.places import Placed
-from robustness.perturb.language.grammar.vocabulary import category_of, is_adverb, is_descriptive, kind_of
+from robustness.perturb.language.grammar.vocabulary import category_of, is_adverb, is_descriptive, kind_of, words
 
 # What a text says of the scan, the patient or by a denial stays, whatever is asked for.
 _OF_THE_WHOLE = frozenset("measure modality view phase quality age sex negation certainty".split())
@@ -44,6 +44,43 @@ class Headings(Attachment):
             return False
         phrase = read_phrase(tagged, i + 1, len(tagged.tokens))
         return phrase.name is not None and phrase.category not in ("picture", "patient", "generic")
+
+    def _excluded(self, phrase: Phrase) -> bool:
+        """Read "tumour excluded" and "appendicitis ruled out": the phrase is denied, not asked for."""
+        i = phrase.stop
+        tagged = self.tagged
+        j = i
+        while j < len(tagged.tags) and tagged.tags[j] == "auxiliary":
+            j += 1
+        if j >= len(tagged.tags) or tagged.tags[j] not in ("negation", "certainty"):
+            return False
+        last = tagged.spans.get(j, j + 1)
+        words = " ".join(t.lower for t in tagged.tokens[j:last])
+        if tagged.tags[j] == "certainty":
+            return "excluded" in words and bool(self.targets)
+        return words in ("excluded", "ruled out", "absent", "denied", "not seen", "not visible", "is absent") or (
+            (words.startswith(("is not", "are not")) or words in ("are absent",))
+            and bool(self.targets or self._named_later(last))
+        )
+
+    def _is_field_value(self, i: int, phrase: Phrase) -> bool:
+        """Tell whether "organ: kidney; ..." only tells where, and "abdomen AP" what the film shows."""
+        tokens, marks = self.tagged.tokens, self.tagged.marks
+        if phrase.name is None or phrase.stop <= i:
+            return False
+        key = tokens[i - 2].lower if i > 1 and tokens[i - 1].lower in (":", "=") else ""
+        if key in ("organ", "anatomy", "site", "region") and not self.targets:
+            return any(t.lower in words("classes.header") for t in tokens[phrase.stop : phrase.stop + 2])
+        filmed = phrase.stop in marks and marks[phrase.stop][0].kind == "view"
+        return bool(self.targets) and filmed and tokens[i].lower in words("classes.body_part") and phrase.stop == i + 1
+
+    def _names_a_field(self, i: int) -> bool:
+        """Tell whether "shoulder, right:" before the colon at `i` only tells where: an organ, and more is named."""
+        tags, more = self.tagged.tags, read_phrase(self.tagged, i + 1, len(self.tagged.tokens))
+        if len(self.targets) != 1 or self.is_asked or not set(tags[:i]) <= {"word", "determiner", "sign"}:
+            return False
+        first = ":" not in self.text[: self.tagged.tokens[i].start]
+        return first and self.targets[0].category == "anatomy" and more.category in ("finding", "anatomy")
 
     def _is_aside(self, phrase: Phrase) -> bool:
         """Tell whether one unknown word before all else names nothing: "Optos" image, "sedated", ..."""
@@ -148,8 +185,9 @@ class Headings(Attachment):
 
     def _eye(self, phrase: Phrase) -> None:
         side = [m for m in phrase.mods if m.kind == "side"]
-        if side and phrase.name:
-            self._add("side", side[0].start, self._chars(phrase.name)[1])
+        first = self.tagged.tokens[phrase.name[0]] if phrase.name else None
+        if first is not None and (side or first.lower in ("fellow", "other")):
+            self._add("side", side[0].start if side else first.start, self._chars(phrase.name or (0, 1))[1])
 
     def _is_end(self, phrase: Phrase) -> bool:
         return self.tagged.tokens[phrase.stop - 1].lower in _ENDS

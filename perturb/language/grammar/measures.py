@@ -30,7 +30,7 @@ _SCORE = (
     r"ecog|agatston|hinchey|todani|stanford|debakey|kudo(?: type)?|nice|braden|deauville|ann arbor|figo|tnm|"
     r"hunt[ -]hess|fisher|marshall|meary|risser|tanner|norwood|apgar|ki-?67 index|suvmax|signal strength|trimester)"
 )
-_RANK = r"(?:grade|stage|score|class|category|type|level|index|gr\.?)"
+_RANK = r"(?:grade|stage|score|class|category|type|level|index|pattern|gr\.?)"
 _ROMAN = r"(?:[IVX]{1,4}[a-fA-F]?)"
 _MEASURES = re.compile(
     "|".join(
@@ -71,6 +71,7 @@ _CLOCK = re.compile(
     r"|\b\d{1,2}:\d\d(?: position)?",
     re.IGNORECASE,
 )
+_SEX = re.compile(r"(?:(?<=\by/o )|(?<=\byo )|(?<=\by\.o\. )|(?<=-year-old )|(?<=\byrs ))[MF]\b")
 _AGE = re.compile(
     r"\b(?:\d{1,3}|[a-z]+(?:-[a-z]+)?)[- ](?:years?|yrs?|months?|weeks?|days?)[- ]old\b|\baged \d{1,3}\b"
     r"|\b\d{1,3}\s?(?:y/o|yo|y\.o\.)(?!\w)",
@@ -119,6 +120,8 @@ def _all(text: str) -> Iterator[Mark]:
         yield Mark(kind, *match.span(), "clock")
     for match in _AGE.finditer(text):
         yield Mark("age", *match.span(), "patient", "patient")
+    for match in _SEX.finditer(text):
+        yield Mark("sex", *match.span(), "patient", "patient")
     for match in _LEVEL.finditer(text):
         if match.group() in _SEQUENCE and not _SPINAL.search(text, max(0, match.start() - 16), match.start()):
             continue

@@ -14,6 +14,7 @@ from robustness.perturb.language.grammar.vocabulary import (
     is_descriptive,
     is_edge,
     kind_of,
+    names_on,
     words,
 )
 
@@ -22,13 +23,8 @@ _SEQUENCES = frozenset("t1 t2 stir flair dwi echo adc t1- t2-".split())
 _CHAMBERS = ("ventric", "atri", "coronary", "circumflex", "bundle", "anterior", "main", "posterior", "gastric", "colic")
 EXTREMES = frozenset("leftmost rightmost topmost bottommost uppermost lowermost off-centre off-center".split())
 LEVELS = frozenset("upper lower middle mid top bottom inner outer central".split())
-# "bleeding vessel" is a name, "bleeding mass" is not.
-_SOURCES = frozenset("vessel vessels point points site sites source sources spot spots artery varix varices".split())
 # Vessels, nerves and muscles are named by these; "proximal" and "distal" pick a part of one.
 _FIXED_AXES = frozenset("anterior posterior superior inferior medial lateral superficial deep".split())
-_FIXED_HEADS = frozenset(
-    "artery arteries vein veins nerve nerves muscle muscles tendon tendons ligament ligaments gyrus gyri".split()
-)
 
 
 class Mod(NamedTuple):
@@ -109,7 +105,7 @@ def read_modifiers(tagged: Tagged, i: int, stop: int, mods: list[Mod]) -> int:
         if kind == "level":
             # "upper left lung zone": the place's words stay with the name.
             return i
-        if token.lower == "bleeding" and end < stop and tokens[end].lower in _SOURCES:
+        if end < stop and names_on(token.lower, tokens[end].lower, tokens[stop - 1].lower):
             return i
         if end == stop and kind in ("texture", "colour", "signal", "place", "pathology") and category_of(token.lower):
             return i
@@ -173,9 +169,6 @@ def _only_points(tagged: Tagged, i: int, stop: int) -> bool:
 
 
 _ORDINALS = frozenset("first second third fourth fifth sixth last next previous".split())
-_ERUPTIONS = frozenset(
-    "rash rashes eruption eruptions lesion lesions patch patches exanthem erythema area areas".split()
-)
 _NAMED_PARTS = frozenset("lobe lobes pole poles horn horns".split())
 _OF_THE_EYE = ("retin", "macul", "chor", "conjunct", "corne", "sclera", "peripap", "disc", "drusen", "limb", "iris")
 _APART = frozenset("distinct separate discrete individual different more additional further other".split())
@@ -206,11 +199,17 @@ def read_modifier(tagged: Tagged, i: int, stop: int) -> tuple[int, str]:
     if lower.startswith(("left-", "right-")) and not lower.endswith(("-sided", "-hand", "-side")):
         return i + 1, "sided"
     kind = kind_of(lower)
+    if (
+        lower == "deep"
+        and i + 1 < stop
+        and tokens[i + 1].lower in ("layer", "layers", "head", "lobe", "portion", "fibres")
+    ):
+        return i + 1, "direction"
     if lower == "deep" and [t.lower for t in tokens[i + 1 : i + 3]] in (["and", "superficial"], ["or", "superficial"]):
         return i + 3, "direction"
     if lower in ("r", "l", "r/l", "l/r") and tokens[i].text.isupper() and i + 1 < stop:
         return i + 1, "side"
-    if lower == "macular" and i + 1 < stop and tokens[stop - 1].lower not in _ERUPTIONS:
+    if lower == "macular" and i + 1 < stop and tokens[stop - 1].lower not in words("classes.eruption"):
         # "macular scar": of the macula; "macular rash": flat.
         return i, ""
     if lower == "as" or (kind == "side" and lower in ("od", "os") and not tokens[i].text.isupper()):
@@ -257,7 +256,7 @@ def _belongs_to_name(tagged: Tagged, i: int, end: int, stop: int) -> bool:
         return False
     if following in ("cruciate", "communicating", "choroidal", "cingulate", "commissure"):
         return True
-    if lower in _FIXED_AXES and any(t.lower in _FIXED_HEADS for t in tagged.tokens[end:stop]):
+    if lower in _FIXED_AXES and any(t.lower in words("classes.fixed_heads") for t in tagged.tokens[end:stop]):
         # "superficial femoral artery", "superior temporal vein occlusion"
         return True
     if end in tagged.name_at:
@@ -277,7 +276,11 @@ def may_trail(tagged: Tagged, i: int) -> bool:
     if kind_of(lower) == "place" and tagged.tokens[i].text.isupper():
         # "pneumonia RLL"
         return True
-    return kind_of(lower) in ("size", "colour", "shape", "texture", "margin", "signal") and not category_of(lower)
+    kind = kind_of(lower)
+    # "Is the meniscus torn?", but "ganglion cell complex"
+    asked = kind == "pathology" and i + 1 < len(tagged.tokens) and tagged.tokens[i + 1].lower == "?"
+    trails = asked or kind in ("size", "colour", "shape", "texture", "margin", "signal")
+    return trails and lower != "complex" and not category_of(lower)
 
 
 def is_modifier_word(tagged: Tagged, i: int, hi: int) -> bool:

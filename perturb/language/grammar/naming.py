@@ -30,6 +30,8 @@ class Naming(Headings):
         if self._compares_sides(i, hi):
             return i + 4
         phrase = read_phrase(self.tagged, i, hi)
+        if self._is_field_value(i, phrase):
+            return self._place(phrase) if phrase.category == "anatomy" else phrase.stop
         placed = None
         if self.targets or (phrase.stop < hi and self.tagged.tokens[phrase.stop].lower in _BEHIND_A_PLACE):
             placed = read_location(self.tagged, phrase, phrase.stop, self.modality)
@@ -123,7 +125,7 @@ class Naming(Headings):
         """Decide the same of a noun that names a thing; `head` is its last word, `following` the word behind it."""
         tagged = self.tagged
         apart = phrase.start > 0 and tagged.tokens[phrase.start - 1].lower in (";", "/")
-        if self.targets and (apart or not self.joined) and self._noun_kind(phrase):
+        if self.targets and (apart or not self.joined or self._lists_properties(phrase)) and self._noun_kind(phrase):
             self._by_noun(phrase)
             return
         quoted = following in QUOTES and self.text[tagged.tokens[phrase.stop].stop :].lstrip()[:1] == ":"
@@ -171,24 +173,6 @@ class Naming(Headings):
             return
         self._target(phrase, hi)
 
-    def _excluded(self, phrase: Phrase) -> bool:
-        """Read "tumour excluded" and "appendicitis ruled out": the phrase is denied, not asked for."""
-        i = phrase.stop
-        tagged = self.tagged
-        j = i
-        while j < len(tagged.tags) and tagged.tags[j] == "auxiliary":
-            j += 1
-        if j >= len(tagged.tags) or tagged.tags[j] not in ("negation", "certainty"):
-            return False
-        last = tagged.spans.get(j, j + 1)
-        words = " ".join(t.lower for t in tagged.tokens[j:last])
-        if tagged.tags[j] == "certainty":
-            return "excluded" in words and bool(self.targets)
-        return words in ("excluded", "ruled out", "absent", "denied", "not seen", "not visible", "is absent") or (
-            (words.startswith(("is not", "are not")) or words in ("are absent",))
-            and bool(self.targets or self._named_later(last))
-        )
-
     def _is_new_target(self, phrase: Phrase) -> bool:
         """Tell whether a phrase beside the targets is one more: joined by "and", asked in a new sentence, or a list."""
         if self.denied:
@@ -219,8 +203,13 @@ class Naming(Headings):
             # "tumor_core"
             self.targets[-1] = last._replace(stop=self._chars(phrase.name)[1])
             return
-        bare = phrase.name and phrase.name[1] - phrase.name[0] == 1 and not phrase.mods and self._is_end(phrase)
-        if bare and (phrase.stop >= len(self.tagged.tokens) or self.tagged.tokens[phrase.stop].lower != "of"):
+        head = self.tagged.tokens[phrase.name[1] - 1].lower if phrase.name else ""
+        single = phrase.name is not None and phrase.name[1] - phrase.name[0] == 1 and not phrase.mods
+        if (
+            single
+            and (head == last.head or self._is_end(phrase))
+            and (phrase.stop >= len(self.tagged.tokens) or self.tagged.tokens[phrase.stop].lower != "of")
+        ):
             # "chest tube, tip near the apex": a part of the target itself.
             return
         opening, name = self.tagged.tokens[phrase.start].lower, phrase.name

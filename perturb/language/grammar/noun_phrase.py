@@ -205,7 +205,8 @@ def _begins_relation(tagged: Tagged, i: int, hi: int) -> bool:
         # "erythema spreading outwards", "laterally spreading tumour"
         leads = following in ("determiner", "preposition", "relation") and after != "of"
         return leads or after.endswith(("wards", "ward")) or (after.endswith("ly") and kind_of(after) == "direction")
-    if lower.endswith("ing") and "-" not in lower and lower not in words("classes.ing_noun"):
+    towards = after in ("towards", "toward")
+    if lower.endswith("ing") and "-" not in lower and (towards or lower not in words("classes.ing_noun")):
         return following in ("determiner", "preposition", "relation", "certainty") or (
             following == "word"
             and (kind_of(after) in ("side", "direction", "size") or is_adverb(after) or i + 1 in tagged.name_at)

@@ -57,7 +57,9 @@ def read_view(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple[st
     if token.lower in PLANES and next_word(tokens, i) in words("modality.core"):
         return ("view", i, i + 1)
     if (stop := _run_to(tokens, free, i, _VIEWS)) > i:
-        return ("view", i, stop)
+        through = [k for k in range(i + 1, stop) if tokens[k].lower.startswith("trans") and _sure(tokens[i])]
+        # "sagittal transvaginal view": the plane, then how it was scanned.
+        return ("view", i, through[0] if through else stop)
     j = i
     sure = False
     while j < min(len(tokens), i + LONGEST) and free[j]:
@@ -71,7 +73,7 @@ def read_view(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple[st
         return None
     k = j
     while k < min(len(tokens), j + LONGEST) and (
-        tokens[k].lower in words("modality.before")
+        (tokens[k].lower in words("modality.before") and tokens[k].lower not in ("x-ray", "mri", "ct"))
         or tokens[k].lower.startswith("trans")
         or (tokens[k].lower in ("line", "raster", "cube") and next_word(tokens, k) in ("scan", "scans"))
     ):

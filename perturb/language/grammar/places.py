@@ -278,6 +278,9 @@ def _sides_in_name(tagged: Tagged, first: int, last: int) -> list[tuple[str, int
     """Return the sides inside "upper left lung zone", where the side is no part of a chamber's name."""
     sides = []
     opening = tagged.tokens[first].lower
+    if first in tagged.name_at and opening in ("left", "right") and tagged.tokens[last - 1].lower.startswith("lobe"):
+        # "right hepatic lobe"
+        sides.append(("side", tagged.tokens[first].start, tagged.tokens[first].stop, "landmark"))
     if first not in tagged.name_at and (opening in _ROWS | _MIDDLE | _COUNTED or opening.endswith("'s")):
         for k in range(first + 1, last - 1):
             token = tagged.tokens[k]

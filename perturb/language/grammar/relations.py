@@ -175,6 +175,20 @@ class Relations(Reading):
             return phrase.stop if phrase.name is not None else stop
         return stop
 
+    def _of_whose(self, i: int, hi: int) -> int:
+        """Read "whose edges are heaped up" by its noun."""
+        tagged = self.tagged
+        phrase = read_phrase(tagged, i, hi)
+        stop = phrase.stop
+        while stop < hi and tagged.tags[stop] not in ("sign", "scan", "relative"):
+            stop += 1
+        if phrase.name is None or stop <= i:
+            return i
+        head = tagged.tokens[phrase.name[1] - 1].lower
+        kinds = [k for k in ("margin", "texture", "signal", "shape", "colour") if head in words(f"classes.{k}_noun")]
+        self._add((kinds or ["description"])[0], tagged.tokens[i].start, tagged.tokens[stop - 1].stop)
+        return stop
+
     def _is_ordinal(self, k: int) -> bool:
         """Tell whether "third" at `k` counts along a row ("the third and fourth ribs") and is no share."""
         tokens = self.tagged.tokens

@@ -197,6 +197,10 @@ _AS_WRITTEN = frozenset("mr us pet pd pas sem tem ffa fa slo gram cine adc toe o
 def _weighted(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple[str, int, int] | None:
     """Read "neuromelanin-sensitive MRI" and "fat-suppressed T2": any compound before a modality."""
     lower = tokens[i].lower
+    dyes = re.split(r"[-/&+]", lower)
+    if len(dyes) > 1 and free[i] and all(d in words("modality.stain") for d in dyes):
+        # "haematoxylin-eosin"
+        return ("modality", i, i + 1)
     if lower.endswith("-stained") and free[i]:
         stain = lower.removesuffix("-stained")
         if is_core(stain) or stain in words("modality.before"):

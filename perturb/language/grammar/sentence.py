@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from robustness.perturb.language.grammar.noun_phrase import read_phrase
+from robustness.perturb.language.grammar.places import frame_behind
 from robustness.perturb.language.grammar.scope import Scope
 from robustness.perturb.language.grammar.state import Found
 from robustness.perturb.language.grammar.tokens import after_quotes
@@ -73,7 +74,8 @@ class Grammar(Scope):
             return self._certain(i, last, hi)
         if kind == "negation":
             return self._negation(i, hi)
-        if token.text in ("L", "R", "Lt", "Rt", "RE", "LE", "OD", "OS") and self._between_signs(i, hi):
+        heads = i + 1 < hi and tagged.tokens[i + 1].lower == ":" and token.lower in ("od", "os", "re", "le")
+        if heads or (token.text in ("L", "R", "Lt", "Rt", "RE", "LE", "OD", "OS") and self._between_signs(i, hi)):
             self._add("side", token.start, token.stop)
             return i + 1
         return self._linked(i, hi)
@@ -125,10 +127,11 @@ class Grammar(Scope):
             if self._is_name_here(i, hi):
                 return self._phrase(i, hi)
             if token.lower == "tracking" and self.targets and i + 2 < hi and tagged.tags[i + 1] == "preposition":
-                # "collection tracking down the psoas"
                 return self._relation(i, i + 2, hi)
             if self._finds_another(i, hi):
                 self._has(i)
+            if token.lower in ("centred", "centered") and frame_behind(tagged, i + 1)[1]:
+                self._add("location", token.start, token.stop)
             return i + 1
         if self._is_name_here(i, hi) or (i == 0 and token.lower == "features"):
             return self._phrase(i, hi)
@@ -197,7 +200,6 @@ class Grammar(Scope):
             return True
         if lower.endswith("ing") and "-" not in lower:
             if lower in words("classes.ing_noun"):
-                # "is oozing from the incision"
                 return self.predicate and after in _WAYS and self.tagged.tags[i - 1] in ("auxiliary", "word")
             return following in ("determiner", "preposition", "word")
         return is_participle(lower) and following in ("preposition", "with") and not kind_of(lower)
@@ -206,7 +208,9 @@ class Grammar(Scope):
         lower = self.tagged.tokens[i].lower
         counted = i > 0 and lower in (")", ".") and self.tagged.tags[i - 1] == "sign"
         self.joined = lower in ("/", "+", "&") or ((lower == ";" or counted) and bool(self.targets))
-        if lower == ":" and self._was_of_the_scan(i):
+        if lower == ":" and self._names_a_field(i):
+            self._turn_to_place()
+        elif lower == ":" and self._was_of_the_scan(i):
             stays = ("side", "modality", "view", "phase", "quality", "age", "sex", "measure")
             self.targets.clear()
             self.spans = [f for f in self.spans if f.kind in stays]
@@ -239,7 +243,7 @@ class Grammar(Scope):
         """A verb such as "contains": what was named before it only holds what is asked for."""
         joined = i > 0 and self.tagged.tags[i - 1] in ("conjunction", "sign")
         if i + 1 < len(self.tagged.tokens) and self._has_a_property(i + 1):
-            # "the collection contains septations", "the mass has an irregular border": still about the holder.
+            # "the mass has an irregular border", "the wound shows no slough": still about the holder.
             self.joined = False
             return
         if self.targets and not joined and not self.is_asked and self.targets[-1].token < i and self._same_sentence(i):
@@ -253,6 +257,8 @@ class Grammar(Scope):
         self.predicate = False
 
     def _has_a_property(self, i: int) -> bool:
+        if self.tagged.tags[i] == "negation":
+            return bool(self.targets)
         phrase = read_phrase(self.tagged, i, len(self.tagged.tokens))
         if phrase.name is None:
             return bool(phrase.mods)

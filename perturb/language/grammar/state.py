@@ -110,6 +110,14 @@ class Reading:
                 return kind if phrase.mods or phrase.name[1] - phrase.name[0] > 1 else ""
         return ""
 
+    def _lists_properties(self, phrase: Phrase) -> bool:
+        """Tell whether "with an irregular outline, several colours and a scalloped border" goes on at `phrase`."""
+        last = self.spans[-1] if self.spans else None
+        if last is None or not phrase.mods or last.kind not in ("margin", "texture", "signal", "shape", "colour"):
+            return False
+        between = self.text[last.stop : self.tagged.tokens[phrase.start].start]
+        return last.start > self.targets[-1].stop and between.strip(" ,") in ("and", "or", "&")
+
     def _has_an_unknown_adjective(self, phrase: Phrase) -> bool:
         """Tell whether "abrupt edges" has two words of which the first names nothing."""
         if phrase.name is None or phrase.name[1] - phrase.name[0] != 2:
@@ -127,9 +135,16 @@ class Reading:
         starts = [m.start for m in phrase.mods if m.kind not in ("number",) and m not in apart]
         start = min([*starts, self._chars(phrase.name)[0]])
         stop = self._chars(phrase.name)[1]
-        inner = kind == "texture" and any(
-            m.kind not in ("texture", "colour", "pathology", "shape") for m in phrase.mods
+        own = (
+            "texture",
+            "colour",
+            "pathology",
+            *(() if self.text[:stop].endswith(("pattern", "patterns")) else ("shape",)),
         )
+        inner = kind == "texture" and any(m.kind not in own for m in phrase.mods)
+        if kind == "colour" and all(m.kind == "number" for m in phrase.mods):
+            # "several colours"
+            start, inner = min([m.start for m in phrase.mods] or [start]), True
         if kind in ("shape", "colour", "size", "texture") and phrase.mods and not inner:
             for mod in phrase.mods:
                 self._add(mod.kind, mod.start, mod.stop)

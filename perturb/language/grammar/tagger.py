@@ -95,9 +95,12 @@ def tag(text: str) -> Tagged:
 
 
 def _list_figures(tokens: Sequence[Token]) -> list[int]:
-    """Return the tokens of "1) right lung 2) left lung", "1. liver 2. spleen" that count the list, not the targets."""
+    """Return the tokens of "1) right lung 2) left lung", "1. liver 2. spleen" "lesion #3"
+    that count the list, not the targets.
+    """
     numerals = [i for i, t in enumerate(tokens[:-1]) if t.lower.isdigit() and tokens[i + 1].lower == ")"]
     dotted = [i for i, t in enumerate(tokens[:-1]) if t.lower.isdigit() and tokens[i + 1].lower == "."]
+    numerals += [i for i, t in enumerate(tokens) if i and t.lower.isdigit() and tokens[i - 1].lower == "#"]
     if len(dotted) > 1 and [int(tokens[i].lower) for i in dotted] == list(range(1, len(dotted) + 1)):
         numerals += dotted
     return numerals
@@ -173,6 +176,12 @@ def _phrases(
                 tags[i:end] = ["filler"] * (end - i)
                 stop = end
                 break
+            if i and end == i + 2 and parts[1] == "of" and tokens[i - 1].lower in ("most", "more"):
+                # "the most inferior of the cysts"
+                continue
+            if end == i + 1 < len(tokens) and parts[0] == "near" and tokens[end].lower in words("classes.part"):
+                # "the near wall" of a vessel
+                continue
             if end == i + 1 and parts[0] in _COATS and (end == len(tokens) or not tokens[end].is_word):
                 # "with a sticky coating"
                 continue
@@ -220,6 +229,9 @@ def _small_words(tokens: Sequence[Token], tags: list[str], spans: dict[int, int]
         elif lower == "outlined" and tags[i] == "position" and is_adverb(before) and not tokens[i + 1].is_word:
             # "sharply outlined, pink"
             tags[i] = "word"
+        elif lower in ("belong", "belongs", "belonging") and after == "to":
+            # "the pixels that belong to the liver"
+            tags[i : i + 2] = ["filler"] * 2
         elif lower == "of" and after == "interest" and tags[i - 1] == "word":
             first = i - (before in words("classes.generic") or before in words("classes.header"))
             tags[first : i + 2] = ["filler"] * (i + 2 - first)

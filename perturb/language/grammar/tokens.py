@@ -17,10 +17,11 @@ _SHORT = pairs(
 )
 _TOKEN = re.compile(
     rf"(?:{'|'.join(w for w in _SHORT if w.isalpha())})\.(?=[\s,])|w/o(?!\w)|w/(?=\s)"
-    r"|[^\W_]+(?:(?:[-'\u2019&+]|(?<=\d)/|/(?!\d)|(?<=\d)[.,](?=\d))[^\W_]+)*(?:\(e?s\))?|\S",
+    r"|[-=]>|[^\W_]+(?:(?:[-'\u2019&+]|(?<=\d)/|/(?!\d)|(?<=\d)[.,](?=\d))[^\W_]+)*(?:\(e?s\))?|\S",
     re.IGNORECASE,
 )
 
+_ARROWS = frozenset({"->", "=>", "\u2192", "\u21d2"})
 QUOTES = frozenset("\"'\u201c\u201d\u2018\u2019\u00ab\u00bb")
 
 
@@ -55,6 +56,9 @@ def tokenize(text: str) -> list[Token]:
         lower = word.lower().replace("\u2019", "'")
         if (word[-1] == "." and len(word) > 1) or lower in ("w/o", "w/"):
             lower = _SHORT[lower.removesuffix(".")]
+        elif lower in _ARROWS:
+            # "liver -> tumour" heads as a colon does.
+            lower = ":"
         # A letter that grows when made small would shift nothing: spans are the text's own.
         tokens.append(_new(Token, (lower, *match.span(), word)))
     return tokens

@@ -141,17 +141,17 @@ def verb_at(tokens: Sequence[Token], tags: Sequence[str], i: int) -> int:
         goes_on = is_known and not ambiguous and tokens[stop].lower == "but" and bool(category_of(before))
         # "the cyst abuts but does not invade"
         return stop if goes_on or _opens(tokens, stop, strictly=ambiguous) else i
-    return stop if _is_unknown_verb(tokens, i, stop) else i
+    return stop if _is_unknown_verb(tokens, i, stop, relative=relative) else i
 
 
-def _is_unknown_verb(tokens: Sequence[Token], i: int, stop: int) -> bool:
-    """Tell whether an unknown word in -s is a verb: a noun in the singular before it, an article behind."""
+def _is_unknown_verb(tokens: Sequence[Token], i: int, stop: int, *, relative: bool) -> bool:
+    """Tell whether an unknown word in -s is a verb: "that" or a noun in the singular before it, an article behind."""
     before = tokens[i - 1].lower
     singular = not before.endswith("s") or before.endswith(_SINGULAR_S)
     return (
         _looks_like_a_verb(tokens[i].lower)
         and singular
-        and bool(category_of(before))
+        and (relative or bool(category_of(before)))
         and stop < len(tokens)
         and tokens[stop].lower in ("the", "a", "an", "both", "its")
     )

@@ -105,7 +105,9 @@ _FINDING = re.compile(
     r"lith|liths|emia|aemia|plasia|malacia|algia|thorax|noma|sclerosis|trauma|edema|oedema|infarct|infarcts|ption)$"
 )
 # What a target does, which no mask shows.
-_DESCRIPTIVE = frozenset("mobile immobile pulsatile tender painful painless reducible compressible fixed".split())
+_DESCRIPTIVE = frozenset(
+    "layering mobile immobile pulsatile tender painful painless reducible compressible fixed".split()
+)
 
 
 _NO_ADVERBS = frozenset(
@@ -238,6 +240,21 @@ def category_of(head: str) -> str:
     if _FINDING.search(head) and len(head) > 5:
         return "finding"
     return "anatomy" if head in words("classes.part") or head in words("classes.body_part") else ""
+
+
+# "bleeding vessel" is a name, "bleeding mass" is not.
+_SOURCES = frozenset("vessel vessels point points site sites source sources spot spots artery varix varices".split())
+# The histological type is a part of the tumour's name (WHO classification): "lobular carcinoma", "tubular adenoma".
+_HISTOLOGIC = frozenset(
+    "lobular tubular papillary mucinous cribriform villous serous follicular medullary cystic".split()
+)
+
+
+def names_on(word: str, following: str, head: str) -> bool:
+    """Tell whether a modifier is a part of the name that ends in `head`: "bleeding vessel", "lobular carcinoma"."""
+    if word == "bleeding":
+        return following in _SOURCES
+    return word in _HISTOLOGIC and head.removesuffix("s").endswith(("carcinoma", "adenoma"))
 
 
 # "lytic lesion" states a signal and a target.

@@ -165,3 +165,23 @@ def test_the_record_names_its_source_and_its_repairs() -> None:
     assert {key: params[key] for key in wanted} == wanted
     assert params["repairs"] == [[4, 9, "polyp", "polyps"]]
     assert params["source"]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("solid and cystic mass", "texture"),
+        ("three polyps, one large and two small", "size"),
+        ("three polyps, one large and two small", "number"),
+        ("both lungs, three infected areas, one in the upper left lung and two in the lower right lung", "number"),
+        ("both lungs, three infected areas, one in the upper left lung and two in the lower right lung", "side"),
+    ],
+)
+def test_one_half_of_a_pair_and_a_total_beside_its_parts_do_not_change_alone(text: str, kind: str) -> None:
+    assert isinstance(Antonym(kind=kind).propose(make_case(text), 0, np.random.default_rng(0)), NotApplicable)
+
+
+@pytest.mark.parametrize("text", ["three polyps between two folds", "Two 6-mm stones, each in one pole of the kidney"])
+def test_figures_of_another_thing_are_no_parts_of_a_total(text: str) -> None:
+    params = Antonym(kind="number").propose(make_case(text), 0, np.random.default_rng(0))
+    assert isinstance(params, dict)

@@ -154,3 +154,16 @@ def test_a_statement_and_a_request_become_one_statement_of_absence(text: str, ex
 )
 def test_what_would_deny_something_else_has_no_denial(text: str) -> None:
     assert denied(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "denied"),
+    [
+        ("highly suspicious for a perforated ulcer", "negative for a perforated ulcer"),
+        ("findings highly suspicious for an ulcer", "findings negative for an ulcer"),
+    ],
+)
+def test_what_is_only_suspected_is_denied_whole(text: str, denied: str) -> None:
+    params = Negation().propose(make_case(text), 0, np.random.default_rng(0))
+    assert isinstance(params, dict)
+    assert params["text"] == denied

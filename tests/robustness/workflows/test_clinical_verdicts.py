@@ -40,19 +40,25 @@ def dataset(folder: Path, prompt: str, target: str, *, modality: str) -> Any:
     return rb.load_dataset(path, prompt="prompt", subject="subject_id")
 
 
-def model(answers: Callable[[str], bool]) -> Any:
-    """Return a model that outlines the bright square where `answers` holds of the prompt, and nothing elsewhere."""
+def model(answers: Callable[[str], bool] | None) -> Any:
+    """Return a model that outlines the bright square where `answers` holds of the prompt, and nothing elsewhere.
+
+    None reads no word: how well it outlines the square differs from picture to picture, and by nothing else.
+    """
 
     def predict(images: Sequence[np.ndarray], prompts: Sequence[str]) -> list[np.ndarray]:
-        return [
-            (image[..., 0] > 128).astype(np.float32) * answers(prompt.lower())
-            for image, prompt in zip(images, prompts, strict=True)
-        ]
+        masks = []
+        for image, prompt in zip(images, prompts, strict=True):
+            square, total = (image[..., 0] > 128).astype(np.float32), int(image.sum(dtype=np.int64))
+            # One picture in nine stays empty, the others are off by up to three columns.
+            unread = np.roll(square, total % 4, axis=1) * (total % 9 > 0)
+            masks.append(unread if answers is None else square * answers(prompt.lower()))
+        return masks
 
     return rb.segmenter(predict, name="hand-made")
 
 
-def verdicts(data: Any, answers: Callable[[str], bool], names: list[str], out: Path) -> dict[str, str]:
+def verdicts(data: Any, answers: Callable[[str], bool] | None, names: list[str], out: Path) -> dict[str, str]:
     run = rb.audit(model(answers), data, perturbations=names, out=out, report=False)
     rows = run.verdicts().to_dict("records")
     return {f"{r['claim']}:{r['condition']}": str(r["verdict"]) for r in rows}
@@ -93,7 +99,7 @@ def test_a_faithful_model_is_not_blind_to_the_class_and_a_blind_one_is(
     data = dataset(tmp_path, prompt, target, modality=modality)
     good = verdicts(data, faithful, ["wrong_class", "paraphrase"], tmp_path / "good")
     assert "IGNORES" not in good["prompt:wrong_class"]
-    blind = verdicts(data, lambda text: True, ["wrong_class", "paraphrase"], tmp_path / "blind")
+    blind = verdicts(data, None, ["wrong_class", "paraphrase"], tmp_path / "blind")
     assert blind["prompt:wrong_class"].startswith("IGNORES")
 
 
@@ -134,7 +140,7 @@ def test_a_blind_model_ignores_what_a_faithful_one_reads(
     good = verdicts(data, faithful, names, tmp_path / "good")
     assert good[f"prompt:{change}"] == "REACTS"
     assert not any("FRAGILE" in verdict or "HALLUCINATES" in verdict for verdict in good.values()), good
-    blind = verdicts(data, lambda text: True, names, tmp_path / "blind")
+    blind = verdicts(data, None, names, tmp_path / "blind")
     assert blind[f"prompt:{change}"].startswith(("IGNORES", "INCONCLUSIVE"))
     # Who answers to nothing is called robust to nothing.
     assert not any("REACTS" in verdict for verdict in blind.values()), blind
@@ -143,7 +149,8 @@ def test_a_blind_model_ignores_what_a_faithful_one_reads(
 @pytest.mark.slow
 def test_a_side_in_the_patient_gives_no_direction_that_a_faithful_model_could_break(tmp_path: Path) -> None:
     data = dataset(tmp_path, INFECTION, "pulmonary infection", modality="CT")
-    for name, answers in (("good", lambda text: "upper left" in text), ("blind", lambda text: True)):
+    readers: dict[str, Callable[[str], bool] | None] = {"good": lambda text: "upper left" in text, "blind": None}
+    for name, answers in readers.items():
         run = rb.audit(model(answers), data, perturbations=["antonym", "paraphrase"], out=tmp_path / name, report=False)
         table = directional_tests(run.results()).set_index("condition")
         assert table.loc["antonym:side", "n_images"] == 0
@@ -166,7 +173,7 @@ def test_a_model_of_two_targets_abstains_when_neither_is_asked_for(
     names = ["absent", "wrong_class", "paraphrase"]
     good = verdicts(data, lambda text: target in text, names, tmp_path / "good")
     assert not {v for v in good.values() if v.startswith(("IGNORES", "HALLUCINATES"))}, good
-    blind = verdicts(data, lambda text: True, names, tmp_path / "blind")
+    blind = verdicts(data, None, names, tmp_path / "blind")
     assert blind["prompt:absent"].startswith(("IGNORES", "HALLUCINATES")), blind
 
 
@@ -177,7 +184,7 @@ def test_a_place_in_the_patient_is_followed_or_ignored_as_the_model_does(tmp_pat
     # Wherever the patient's upper left lies in the picture, who answers to these words alone is at no fault.
     good = verdicts(data, lambda text: "unilateral" in text and "upper left" in text, names, tmp_path / "good")
     assert not {v for v in good.values() if v.startswith(("IGNORES", "FRAGILE", "BREAKS", "HALLUCINATES"))}, good
-    blind = verdicts(data, lambda text: True, names, tmp_path / "blind")
+    blind = verdicts(data, None, names, tmp_path / "blind")
     assert blind["prompt:antonym:place"].startswith("IGNORES"), blind
 
 
@@ -249,7 +256,7 @@ def judge(scene: Scene, data: Any, out: Path) -> None:
     assert not {k: v for k, v in good.items() if v.startswith(("FRAGILE", "HALLUCINATES", "BREAKS"))}, good
     for change in ("wrong_class", *(f"antonym:{kind}" for kind in scene.read.split() if kind != "-")):
         assert not good[f"prompt:{change}"].startswith("IGNORES"), (change, good)
-    blind = verdicts(data, lambda text: True, names, out / "blind")
+    blind = verdicts(data, None, names, out / "blind")
     assert not {k: v for k, v in blind.items() if v.startswith(("FOLLOWS", "REACTS"))}, blind
 
 
