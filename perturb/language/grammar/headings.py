@@ -183,11 +183,5 @@ class Headings(Attachment):
         leads = phrase.stop < len(tagged.tags) and tagged.tags[phrase.stop] in ("preposition", "relation")
         return leads and tagged.tokens[phrase.stop - 1].lower in ("scattered", "clustered", "grouped", "disseminated")
 
-    def _eye(self, phrase: Phrase) -> None:
-        side = [m for m in phrase.mods if m.kind == "side"]
-        first = self.tagged.tokens[phrase.name[0]] if phrase.name else None
-        if first is not None and (side or first.lower in ("fellow", "other")):
-            self._add("side", side[0].start if side else first.start, self._chars(phrase.name or (0, 1))[1])
-
     def _is_end(self, phrase: Phrase) -> bool:
         return self.tagged.tokens[phrase.stop - 1].lower in _ENDS

@@ -165,6 +165,12 @@ class Reading:
             apart.append(mod)
         return tuple(apart)
 
+    def _eye(self, phrase: Phrase) -> None:
+        side = [m for m in phrase.mods if m.kind == "side"]
+        first = self.tagged.tokens[phrase.name[0]] if phrase.name else None
+        if first is not None and (side or first.lower in ("fellow", "other")):
+            self._add("side", side[0].start if side else first.start, self._chars(phrase.name or (0, 1))[1])
+
     def _skip(self, i: int, hi: int) -> int:
         """Return the index of the next sign or clause: what lies between tells of another thing."""
         while i < hi and self.tagged.tags[i] not in ("sign", "relative", "scan", "patient"):
