@@ -1,12 +1,17 @@
 """Gates end to end: how often the example's merge gate is right, asked of tables and of whole audits.
 
 The gate, the model and its changes are those of `examples/gate/how_often.py`, which also runs alone, with nothing but
-the installed package.
+the installed package. `--study criteria` asks `robustness gate` itself: each row is one run of as many data sets as
+there are draws, their truth on the margin, and one gate over all of them.
 """
 
 from __future__ import annotations
 
+import json
 import sys
+import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 # The example comes before the checkout's root: its own module `metrics` is meant there.
@@ -14,8 +19,123 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples" / "gate"))
 
 import how_often
+import numpy as np
+import pandas as pd
+from typer.testing import CliRunner
 
-from benchmarks.calibration._study import Check, Study, rate_limit, run_script
+from benchmarks.calibration._study import Check, Study, in_parallel, rate_limit, run_script
+from benchmarks.calibration.misleading import Rng, _abstention, _mostly_follows, prompt_rows
+from robustness.cli.main import app
+from robustness.seeds import generator
+from tests.gate_runs import rows, write_run
+
+Draw = Callable[[Rng, int], np.ndarray]
+SUBJECTS = (12, 20, 30, 60)
+
+
+def _lost(share: float, size: float, body: float = 0.0) -> Draw:
+    return lambda rng, n: np.where(rng.random(n) < share, size, body)
+
+
+def _unequal(rng: Rng, n: int) -> np.ndarray:
+    """Draw the mean of 1 to 20 images of each patient, of whom 10% lose .20 on all images, with noise."""
+    images = rng.integers(1, 21, n)
+    return np.where(rng.random(n) < 0.1, 0.2, 0.0) + rng.normal(0, 0.05, n) / np.sqrt(images)
+
+
+def _images_as_patients(rng: Rng, n: int) -> np.ndarray:
+    """Draw the losses of n images of n / 5 patients, of whom 10% lose .20."""
+    return np.repeat(np.where(rng.random(-(-n // 5)) < 0.1, 0.2, 0.0), 5)[:n] + rng.normal(0, 0.005, n)
+
+
+# Losses since the baseline with a mean of .02, the margin.
+LOSSES: dict[str, Draw] = {
+    "2% newly lose all": _lost(0.02, 1.0),
+    "5% lose .40": _lost(0.05, 0.4),
+    "10% lose .20": _lost(0.1, 0.2),
+    "all lose .0101, 1% all": _lost(0.01, 1.0, 0.0101),
+    "all lose .02": _lost(0.0, 1.0, 0.02),
+    "lognormal": lambda rng, n: 0.02 * rng.lognormal(-0.5, 1.0, n),
+    "normal, sd .05": lambda rng, n: rng.normal(0.02, 0.05, n),
+    "1 to 20 images a patient, 10% lose .20": _unequal,
+    "images of n / 5 patients as patients": _images_as_patients,
+}
+
+
+def _compared(draw: Draw, rng: Rng, n: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the clean rows of a baseline and of a run that has lost what is drawn."""
+    loss = draw(rng, n)
+    before = np.where(loss > 0, 1.0, 0.8)
+    return rows("clean", np.clip(before - loss, 0, 1), 0.0), rows("clean", before, 0.0)
+
+
+def _alone(table: Callable[[Rng, int], pd.DataFrame], rng: Rng, n: int) -> tuple[pd.DataFrame, None]:
+    found = table(rng, n)
+    family = np.where(found["condition"] == "clean", "clean", "prompt")
+    defaults = {"model": "m", "split": "test", "prompt_index": 0, "applicable": True, "error": "", "severity": 0}
+    stated = found["expectation"].fillna("invariant") if "expectation" in found else "invariant"
+    return found.assign(**defaults, family=family, expectation=stated), None
+
+
+def _reactors(rng: Rng, n: int) -> pd.DataFrame:
+    """Return a model of which 5% of the patients react, the margin."""
+    reacts = (rng.random(n) < 0.05).astype(float)
+    return prompt_rows(reacts, np.zeros(n))
+
+
+# Test, what else the gate states, truth, tables of one draw.
+CRITERIA: list[tuple[str, str, str, Callable[[Rng, int], tuple[pd.DataFrame, pd.DataFrame | None]]]] = [
+    *(("noninferior", "margin = 0.02", name, partial(_compared, draw)) for name, draw in LOSSES.items()),
+    *(
+        ("no_proven_drop", "margin = 0.02", name, partial(_compared, LOSSES[name]))
+        for name in ("2% newly lose all", "lognormal", "normal, sd .05")
+    ),
+    ("follows", "", "95% follow, 5% go the other way", partial(_alone, _mostly_follows)),
+    ("ignores", "", "5% react", partial(_alone, _reactors)),
+    ("abstains", "", "10% paint", partial(_alone, _abstention(0.1))),
+]
+
+
+def passes(place: int, subjects: int, runs: int, seed: int) -> tuple[float, float]:
+    """Return how often `robustness gate` passes a truth on the margin, and passes it certified."""
+    test, limit, name, draw = CRITERIA[place]
+    now, then = [], []
+    for run in range(runs):
+        table, before = draw(generator(seed, "criteria", test, name, subjects, run), subjects)
+        now.append(table.assign(dataset=f"d{run:05d}"))
+        then += [] if before is None else [before.assign(dataset=f"d{run:05d}")]
+    with tempfile.TemporaryDirectory() as temporary:
+        folder, plan = Path(temporary), {"statistics": {"resamples": 99}}
+        run_of = partial(write_run, plan=plan)
+        arguments = ["gate", str(run_of(folder / "now", pd.concat(now, ignore_index=True)).path)]
+        if then:
+            arguments += ["--baseline", str(run_of(folder / "then", pd.concat(then, ignore_index=True)).path)]
+        (folder / "gates.toml").write_text(f'[[gate]]\ntest = "{test}"\n{limit}\n')
+        CliRunner().invoke(app, [*arguments, "--gates", str(folder / "gates.toml"), "--json", str(folder / "found")])
+        found = json.loads((folder / "found").read_text())["gates"][0]["found"]
+    passing = [one for one in found if one["outcome"] == "pass"]
+    return len(passing) / runs, sum(one["certified"] for one in passing) / runs
+
+
+def simulate_criteria(*, runs: int = 2000, seed: int = 0, processes: int = 2) -> Study:
+    """Truths on the margin through `robustness gate`: passes, and those that are certified."""
+    tasks = [(place, k, runs, seed) for place in range(len(CRITERIA)) for k in SUBJECTS]
+    shares = in_parallel(passes, tasks, processes)
+    table = [
+        (CRITERIA[task[0]][0], CRITERIA[task[0]][2], task[1], *found) for task, found in zip(tasks, shares, strict=True)
+    ]
+    proven = [row for row in table if "images of" not in row[1]]
+    limit = rate_limit(0.05, runs, 2.0 if runs >= 2000 else 4.0)
+    checks = [
+        Check("certified passes of a truth on the margin", max(row[4] for row in proven), 0.0, limit),
+        Check("ignores, abstains: passes", max(r[3] for r in table if r[0] in ("ignores", "abstains")), 0.0, limit),
+        Check(
+            "follows: passes, star or not", max(r[3] for r in table if r[0] == "follows"), 0.0, rate_limit(0.2, runs, 4)
+        ),
+    ]
+    columns = ("test", "truth", "patients", "pass", "certified")
+    about = "Shares of data sets; the truth lies on the margin, so a pass is false."
+    return Study("gate_criteria", "Gates: criteria", about, columns, table, checks, runs)
 
 
 def simulate(*, runs: int = 2000, seed: int = 0, processes: int = 2) -> Study:
@@ -39,4 +159,4 @@ def simulate(*, runs: int = 2000, seed: int = 0, processes: int = 2) -> Study:
 
 
 if __name__ == "__main__":
-    run_script("calibration: gates end to end", simulate, runs=2000)
+    run_script("calibration: gates end to end", simulate, runs=2000, more={"criteria": simulate_criteria})

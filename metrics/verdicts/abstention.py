@@ -17,6 +17,7 @@ from robustness.metrics.pairing.pairs import subject_means
 from robustness.metrics.pairing.rows import Rows
 from robustness.metrics.verdicts.needed import Needed
 from robustness.metrics.verdicts.settings import Settings
+from robustness.results import CLEAN
 
 ABSTAIN = "abstain"
 AREA = "area_fraction"
@@ -55,13 +56,38 @@ def abstention_decisions(rows: Rows, cells: pd.DataFrame, settings: Settings) ->
     A subject abstains where all of its masks stay empty. ABSTAINS: the exact upper bound of the share of subjects that
     paint something lies below `margin_abstain`; HALLUCINATES: its lower bound lies above it; each side errs with
     alpha / m (Clopper-Pearson). A subject of whom anything is missing counts as painting for ABSTAINS, and as
-    abstaining for HALLUCINATES where it has not painted.
+    abstaining for HALLUCINATES where it has not painted. A model that is not shown to paint when it is asked for what
+    is there (clean) is UNTESTABLE instead of ABSTAINS: what never answers does not abstain.
     """
     conditions = abstention_cells(rows, cells)
     painted = _painted(rows)
+    silent = _silent_reason(rows, cells, painted, settings) if conditions else ""
     counted = [_counts(rows, cell, painted) for cell in conditions]
     m = max(1, sum(not settings.too_few(count.values.size) for count in counted))
-    return [_decide(cell, count, settings, m) for cell, count in zip(conditions, counted, strict=True)]
+    decisions = [_decide(cell, count, settings, m) for cell, count in zip(conditions, counted, strict=True)]
+    return [
+        one._replace(verdict="UNTESTABLE", rule=silent) if silent and one.verdict == "ABSTAINS" else one
+        for one in decisions
+    ]
+
+
+def _silent_reason(rows: Rows, cells: pd.DataFrame, painted: np.ndarray, settings: Settings) -> str:
+    """Return why an empty mask says nothing of a model: its clean masks are empty as well; "" where they are not.
+
+    Shown means that the lower bound (Clopper-Pearson, alpha) of the share of subjects who get a clean mask that is not
+    empty lies above `margin_abstain`: a model that always paints as rarely as that would be called to abstain.
+    """
+    clean = np.isin(rows.cell, cells.index[cells["condition"] == CLEAN]) & np.isfinite(painted)
+    indices = np.flatnonzero(clean)
+    means = subject_means(painted[indices], rows.subject_of_case[rows.case[indices]])[1]
+    share = clopper_pearson(int((means > 0).sum()), means.size, level=1 - 2 * settings.alpha)
+    if means.size and share.low > settings.margin_abstain:
+        return ""
+    painting = f"{int((means > 0).sum())} of {means.size} {settings.unit}s have a clean mask that is not empty"
+    return (
+        f"{painting}, which does not show that it paints in more than {100 * settings.margin_abstain:g}% when it is"
+        " asked for what is there"
+    )
 
 
 class _Counts(NamedTuple):

@@ -25,7 +25,7 @@ FLOOR_SAYS = "the clean "
 _NAMES = {"dice": "Dice", "iou": "IoU"}
 
 
-def floor_reason(rows: Rows, cells: pd.DataFrame, settings: Settings) -> str:
+def floor_reason(rows: Rows, cells: pd.DataFrame, settings: Settings, *, own: bool = True) -> str:
     """Return why the clean Dice of one (model, dataset) carries no claim of robustness; "" where it does.
 
     What scores no more than the margin cannot lose it, and what scores no more than a trivial answer shows nothing by
@@ -34,6 +34,8 @@ def floor_reason(rows: Rows, cells: pd.DataFrame, settings: Settings) -> str:
     column `reference_fraction`), and of the model itself under the prompt of another image (`shuffled`) or a prompt for
     a class that is not there (`wrong_class`). All must hold, so each has the whole error rate. Tables without `dice`
     are judged by `iou`; those with neither, and samples of fewer than `min_subjects`, are not judged here.
+
+    `own`: the model's own score under other prompts counts; without it a model that reads no words passes.
     """
     score = _score_of(rows)
     means = _clean_means(rows, cells, score)[1] if score else np.empty(0)
@@ -45,7 +47,8 @@ def floor_reason(rows: Rows, cells: pd.DataFrame, settings: Settings) -> str:
             f"{who} is not shown above the margin {settings.margin_dice:g}"
             f" (lower bound {bound:.3f}): what scores nothing cannot lose it"
         )
-    return trivial_reason(rows, cells, settings) or _own_floor(rows, cells, score, who, settings)
+    trivial = trivial_reason(rows, cells, settings)
+    return trivial or (_own_floor(rows, cells, score, who, settings) if own else "")
 
 
 def trivial_reason(rows: Rows, cells: pd.DataFrame, settings: Settings) -> str:
@@ -98,7 +101,7 @@ def _clean_means(rows: Rows, cells: pd.DataFrame, metric: str) -> tuple[Codes, V
 def _trivial(rows: Rows, clean: Codes, score: str) -> dict[str, Values]:
     """Return the score of trivial masks, one per clean row."""
     empty = _empty_reference(rows)[clean]
-    floors = {"an empty mask": empty.astype(float)} if empty.any() else {}
+    floors = {"an empty mask": empty.astype(float)}
     if REFERENCE_FRACTION in rows.frame.columns:
         area = rows.values(REFERENCE_FRACTION)[clean]
         whole = np.where(np.isfinite(area), 2 * area / (1 + area) if score == "dice" else area, 0.0)

@@ -85,6 +85,7 @@ def _overlap(one: Mapping[str, Any]) -> str:
         return str(one.get("warning") or "test data were seen in training").rstrip(".")
     names = int(one.get("namesakes") or 0)
     alike = f"; {names:,} have the name of a subject of other data" if names else ""
+    alike += f"; {one['gap']}" if one.get("gap") else ""
     units = count(int(one.get("n_subjects") or 0), str(one.get("unit") or "subject"))
     images = count(int(one.get("n_images") or 0), "image")
     return (

@@ -27,12 +27,14 @@ class VerdictCriterion(GateCriterion):
         claim: the family of claims that it reads.
         passes: the verdicts that hold.
         large_changes_are_bad: which cases are shown as the worst: those that changed most, or least.
+        floors: a pass needs a clean score that is worth something: a mask that is nowhere stays as it is.
     """
 
     by_verdict = True
     claim: ClassVar[str] = "prompt"
     passes: ClassVar[tuple[str, ...]]
     large_changes_are_bad: ClassVar[bool] = False
+    floors: ClassVar[bool] = False
 
     def findings(self, evidence: Evidence, gate: GateSpec) -> list[Finding]:
         """Return one finding for each claim.
@@ -42,7 +44,8 @@ class VerdictCriterion(GateCriterion):
         """
         rows = self.rows(evidence, gate)
         cases = cases_of(evidence, set(rows["condition"]))
-        return [self.finding(row, gate, cases, evidence.unit) for row in rows.to_dict("records")]
+        findings = [self.finding(row, gate, cases, evidence.unit) for row in rows.to_dict("records")]
+        return [_above_floors(evidence, gate, one) for one in findings] if self.floors else findings
 
     def rows(self, evidence: Evidence, gate: GateSpec) -> pd.DataFrame:
         """Return the verdicts that a gate names.
@@ -99,6 +102,15 @@ class VerdictCriterion(GateCriterion):
             worst,
             _certified(row) and outcome != "inconclusive",
         )
+
+
+def _above_floors(evidence: Evidence, gate: GateSpec, finding: Finding) -> Finding:
+    """Return the finding; a pass is open where the clean score of the model shows nothing."""
+    reason = evidence.floor(finding.model, finding.dataset, gate, "score") if finding.outcome == "pass" else ""
+    if not reason:
+        return finding
+    message = f"{finding.message}; no pass: {reason}"
+    return finding._replace(outcome="inconclusive", message=message, certified=False)
 
 
 def _message(row: Mapping[Any, Any], outcome: Outcome, needed: int | None, unit: str) -> str:

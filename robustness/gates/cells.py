@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from robustness.errors import InputError
 from robustness.gates.decisions import Decision, ErrorRates
-from robustness.gates.evidence import Evidence, Noise
+from robustness.gates.evidence import Evidence, Floors, Noise
 from robustness.gates.findings import Finding, interval_of, worst_of, would_decide
 from robustness.gates.spec import GateSpec
 
@@ -45,9 +45,17 @@ def effect_findings(
     return findings
 
 
-def baseline_findings(evidence: Evidence, gate: GateSpec, test: Callable[..., Decision]) -> list[Finding]:
-    """Return what a test says of each condition in the baseline against this run; `test` as in `effect_findings`."""
+def baseline_findings(
+    evidence: Evidence, gate: GateSpec, test: Callable[..., Decision], *, headroom: bool = False
+) -> list[Finding]:
+    """Return what a test says of each condition in the baseline against this run; `test` as in `effect_findings`.
+
+    A score that is no better than that of a trivial mask has nothing that a later version could lose, so it holds a
+    pass back. `headroom`: so do a clean Dice within its margin, and a baseline that is not shown to lie further than
+    the margin from the worst value.
+    """
     changes = evidence.changes(gate)
+    floors: Floors = ("score" if headroom else "trivial") if against_reference(gate.metric) else "none"
     errors = errors_of(evidence, gate, [change.contrast for change in changes])
     findings = []
     for change in changes:
@@ -56,11 +64,45 @@ def baseline_findings(evidence: Evidence, gate: GateSpec, test: Callable[..., De
         noise = Noise(max(n.value for n in noises), any(n.measured for n in noises))
         margin, noise_allowance, closed = margin_of(gate, noise)
         at_margin = functools.partial(test, limit=margin, errors=errors, noise_allowance=noise_allowance, closed=closed)
-        decision, more = settled(evidence, cell, gate, errors, of_effect(at_margin))
+        decision, more = settled(evidence, cell, gate, errors, of_effect(at_margin), floors=floors)
+        if decision.outcome == "pass" and headroom and (reason := _no_headroom(cell, gate, margin, errors)):
+            decision, more = decision._replace(outcome="inconclusive", certified=False), f"; no pass: {reason}"
         message = _effect_text(cell, gate, decision, f"margin {margin:g}", noise, what="drop since the baseline")
         finding = finding_of(evidence, cell, gate, decision, margin, message, more, 1.0)
         findings.append(_with_undefined(finding, change, gate))
     return findings
+
+
+def against_reference(metric: str) -> bool:
+    """Tell whether a metric compares a mask with its reference, and has a better side."""
+    from robustness.registry import METRICS
+
+    if metric not in METRICS.names():
+        return False
+    entry = METRICS.get(metric)
+    return entry.needs != "clean" and entry.higher_is_better is not None
+
+
+def _no_headroom(cell: Contrast, gate: GateSpec, margin: float, errors: ErrorRates) -> str:
+    """Return why the baseline's scores under a condition cannot fall by the margin; "" where they can, or have no end.
+
+    Asked of scores against references alone: a mask that no word changed has no change to lose, which is no fault.
+    """
+    from robustness.metrics.inference.intervals import t_interval
+    from robustness.metrics.pairing.direction import orientation_of
+    from robustness.metrics.pairing.rows import metric_ends
+
+    low, high = metric_ends(gate.metric)
+    if not (against_reference(gate.metric) and math.isfinite(high)):
+        return ""
+    falls = gate.direction == "drop" or (not gate.direction and orientation_of(gate.metric) == "clean - perturbed")
+    room = cell.clean - low if falls else high - cell.clean
+    if t_interval(room, level=1 - 2 * errors.alpha).low > margin:
+        return ""
+    return (
+        f"a {gate.metric} of {cell.clean.mean():.3f} in the baseline is not shown to lie further than the margin"
+        f" {margin:g} from the worst value: it cannot lose that much"
+    )
 
 
 def errors_of(
@@ -90,7 +132,7 @@ def settled(
     errors: ErrorRates,
     decide: Callable[[Contrast], Decision],
     *,
-    floors: Literal["none", "trivial", "all"] = "none",
+    floors: Floors = "none",
 ) -> tuple[Decision, str]:
     """Return the decision of a cell and what its message adds; few subjects, floors and missing cases hold it back.
 
@@ -114,8 +156,7 @@ def settled(
         return open_, would_decide(open_, n, unit) if n < 2 else f"; {who} {n}"
     if decision.outcome != "pass":
         return decision, would_decide(decision, n, unit)
-    level = floors == "trivial"
-    reason = "" if floors == "none" else evidence.floor(cell.model, cell.dataset, gate, level=level)
+    reason = evidence.floor(cell.model, cell.dataset, gate, floors)
     reason = reason or _missing_reason(evidence, cell, errors, counted)
     if not reason and gate.certified and not decision.certified:
         reason = "it rests on the interval alone and the gate asks for a certificate (certified = true)"

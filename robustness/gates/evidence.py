@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from robustness.errors import InputError
 from robustness.gates.spec import GateSpec
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 # Columns that say which prediction a row is, and what happened to it.
 _KEYS = {*IDENTITY, *CONDITION, *PROMPT, *FLAGS, "other_case_id", "error"}
+
+
+Floors: TypeAlias = Literal["none", "trivial", "score", "all"]
 
 
 class Noise(NamedTuple):
@@ -133,11 +136,14 @@ class Evidence:
         partner = self.partners(gate)[model]
         return self._noises(rows, gate.metric, "before").get((partner, dataset), Noise(0.0, False))
 
-    def floor(self, model: str, dataset: str, gate: GateSpec, *, level: bool = False) -> str:
+    def floor(self, model: str, dataset: str, gate: GateSpec, floors: Floors) -> str:
         """Return why the clean score of a model shows nothing (`robustness.metrics.verdicts.floors`), or "".
 
-        `level`: the gate asks for a score and not for its loss, so only trivial masks count.
+        `floors`: "trivial": it must beat trivial masks; "score": also the margin of Dice; "all": also the model's own
+        score under other prompts, and the gate's margin must be one that it can lose.
         """
+        if floors == "none":
+            return ""
         from robustness.metrics.verdicts.floors import floor_reason, headroom_reason, trivial_reason
         from robustness.metrics.verdicts.settings import Settings
 
@@ -158,12 +164,14 @@ class Evidence:
                 stats.min_subjects,
             )
             mine = cells[(cells["model"] == model) & (cells["dataset"] == dataset)]
-            if level:
+            if floors == "trivial":
                 return trivial_reason(self.rows, mine, settings)
-            reason = floor_reason(self.rows, mine, settings)
+            reason = floor_reason(self.rows, mine, settings, own=floors == "all")
+            if floors == "score":
+                return reason
             return reason or headroom_reason(self.rows, mine, gate.metric, margin, settings)
 
-        reason: str = self._once(("floor", model, dataset, gate.metric, margin, level), measure)
+        reason: str = self._once(("floor", model, dataset, gate.metric, margin, floors), measure)
         return reason
 
     def partners(self, gate: GateSpec) -> dict[str, str]:

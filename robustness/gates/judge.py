@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fnmatch
+import math
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -136,13 +139,51 @@ def judge_gates(run: StoredRun, gates: Gates, *, baseline: Earlier | None = None
 def judge_gate(evidence: Evidence, gate: GateSpec, inconclusive: str = "fail") -> Judged:
     """Judge one gate; `inconclusive` is "fail", "warn" or "skip", unless the gate says otherwise."""
     check_gate(gate)
+    found = criterion_of(gate).findings(evidence, gate)
     findings = sorted(
-        criterion_of(gate).findings(evidence, gate), key=lambda finding: (_RANK[finding.outcome], -finding.badness)
+        [*found, *_unasked(evidence, gate, found)], key=lambda finding: (_RANK[finding.outcome], -finding.badness)
     )
     policy, outcome = gate.inconclusive or inconclusive, findings[0].outcome
     bad = outcome == "fail" or (outcome == "inconclusive" and policy == "fail")
     shown = "skip" if outcome == "inconclusive" and policy == "skip" else outcome
     return Judged(gate, tuple(findings), shown, bad and gate.severity == "error")
+
+
+def _unasked(evidence: Evidence, gate: GateSpec, found: Sequence[Finding]) -> list[Finding]:
+    """Return an open finding for each model and dataset that a gate names and that has no row of what it asks.
+
+    Subgroups are left out: a value of a column that one dataset has is none that all must have.
+    """
+    if gate.subgroup:
+        return []
+    pairs = evidence.results[["model", "dataset"]].astype("str").drop_duplicates().itertuples(index=False, name=None)
+    answered = {(finding.model, finding.dataset) for finding in found}
+    what, nan = gate.condition or gate.attribute or found[0].condition, math.nan
+    return [
+        Finding(
+            "inconclusive",
+            what,
+            model,
+            dataset,
+            "",
+            gate.metric,
+            nan,
+            nan,
+            nan,
+            found[0].margin,
+            0,
+            0,
+            None,
+            0.0,
+            f"{model} on {dataset} has no row of {what!r}, so nothing is known there; name a model or dataset in the"
+            " gate to leave it out",
+            (),
+        )
+        for model, dataset in sorted(pairs)
+        if (model, dataset) not in answered
+        and fnmatch.fnmatchcase(model, gate.model)
+        and fnmatch.fnmatchcase(dataset, gate.dataset)
+    ]
 
 
 def failed(judged: pd.DataFrame, gates: Gates | None = None) -> bool:

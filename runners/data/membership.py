@@ -79,6 +79,8 @@ class Overlap(NamedTuple):
         trained, validated: subjects among the trained ones, and among those that chose the checkpoint alone.
         images: audited images whose content was trained or validated on.
         namesakes: subjects whose name is recorded for data of another name: perhaps others.
+        gap: why the record cannot show that nobody was trained on, though nobody was found; "" where it can.
+        complete: the whole training is recorded, that of the weights it started from too, and patients are known.
     """
 
     dataset: str
@@ -90,6 +92,8 @@ class Overlap(NamedTuple):
     validated: int = 0
     images: int = 0
     namesakes: int = 0
+    gap: str = ""
+    complete: bool = True
 
     @property
     def status(self) -> str:
@@ -125,7 +129,8 @@ def overlap_of(model: Any, dataset: Dataset) -> Overlap:
     subjects = {info.subject_id.strip() for info in dataset.infos}
     content = image_digests(dataset)
     found = Overlap(dataset.name, unit, False, len(subjects), len({info.image_id for info in dataset.infos}))
-    records = [record for record in training_records(model) if "ids" in record]
+    everything = training_records(model)
+    records = [record for record in everything if "ids" in record]
     if not records:
         return found
     owner = {info.image_id: info.subject_id.strip() for info in dataset.infos}
@@ -150,16 +155,49 @@ def overlap_of(model: Any, dataset: Dataset) -> Overlap:
         validated=len(seen["validation"] - trained),
         images=len(images),
         namesakes=len(namesakes - trained - seen["validation"]),
+        gap=_gap(model, everything, dataset.name, unit),
+        complete=unit == "patient" and not _unrecorded_start(model),
     )
+
+
+def _gap(model: Any, records: Iterable[Mapping[str, Any]], data: str, unit: str) -> str:
+    """Return what of a training is not recorded in a way that can be compared; "" for nothing."""
+    if any("ids" not in record for record in records):
+        return "a part of its training was recorded without names and images"
+    if any(not training_records(member) for member in _members(model)):
+        return "one of its members does not record its training"
+    units = {str(record.get("unit")) for record in records if record.get("data") == data} - {unit}
+    if units:
+        return f"its training names each {units.pop()} of {data} and the audit each {unit}, so names cannot be compared"
+    return ""
+
+
+def _unrecorded_start(model: Any) -> bool:
+    """Tell whether a training started from weights that record none of their own, such as published ones."""
+    sources = [getattr(model, name, None) for name in ("provenance", "head_provenance")]
+    starts = [start for source in sources if isinstance(source, Mapping) for start in _starts(source)]
+    alone = any(not start.get("random") and not list(_records(start)) for start in starts if start)
+    return alone or any(_unrecorded_start(member) for member in _members(model))
+
+
+def _starts(provenance: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for key, value in provenance.items():
+        if isinstance(value, Mapping):
+            if key == "started_from":
+                yield value
+            yield from _starts(value)
+
+
+def _members(model: Any) -> list[Any]:
+    members_of = getattr(model, "members", ())
+    return list(members_of) if isinstance(members_of, list | tuple) else []
 
 
 def training_records(model: Any) -> list[Mapping[str, Any]]:
     """Return the records of training in a model's provenance, those of its members and of what it started from."""
     sources = [getattr(model, "provenance", None), getattr(model, "head_provenance", None)]
     own = [record for source in sources if isinstance(source, Mapping) for record in _records(source)]
-    members_of = getattr(model, "members", ())
-    listed = members_of if isinstance(members_of, list | tuple) else ()
-    return own + [record for member in listed for record in training_records(member)]
+    return own + [record for member in _members(model) for record in training_records(member)]
 
 
 def without_names(provenance: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,3 +12,4 @@ class Abstains(VerdictCriterion):
 
     claim = "abstention"
     passes = ("ABSTAINS",)
+    floors = True

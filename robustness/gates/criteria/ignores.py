@@ -12,6 +12,7 @@ class Ignores(VerdictCriterion):
 
     passes = ("IGNORES",)
     large_changes_are_bad = True
+    floors = True
 
     def undecided(self, condition: str) -> set[str]:
         """Return the verdicts that leave a condition open: without its certificate IGNORES is a guess."""

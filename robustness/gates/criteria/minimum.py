@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-from typing import Literal
 
 from robustness.errors import InputError
-from robustness.gates.cells import errors_of, finding_of, of_effect, settled, where
+from robustness.gates.cells import against_reference, errors_of, finding_of, of_effect, settled, where
 from robustness.gates.criterion import GATE_CRITERIA, GateCriterion
 from robustness.gates.decisions import noninferiority, superiority
-from robustness.gates.evidence import Evidence
+from robustness.gates.evidence import Evidence, Floors
 from robustness.gates.findings import Finding, interval_of
 from robustness.gates.spec import GateSpec
 
@@ -40,7 +39,7 @@ class Minimum(GateCriterion):
         limit, upward = (gate.at_least, True) if gate.at_least is not None else (gate.at_most, False)
         bound, findings = float(limit or 0.0), []
         # A score against references that are empty, or fill the image, is nothing that a model achieved.
-        floors: Literal["none", "trivial"] = "trivial" if _against_reference(gate.metric) else "none"
+        floors: Floors = "trivial" if against_reference(gate.metric) else "none"
         for cell in cells:
             test = functools.partial(superiority if upward else noninferiority, limit=bound, errors=errors, closed=True)
             decision, more = settled(evidence, cell, gate, errors, of_effect(test), floors=floors)
@@ -49,16 +48,6 @@ class Minimum(GateCriterion):
             weight = -1.0 if upward else 1.0
             findings.append(finding_of(evidence, cell, gate, decision, bound, message, more, weight, signed=False))
         return findings
-
-
-def _against_reference(metric: str) -> bool:
-    """Tell whether a metric compares a mask with its reference, and has a better side."""
-    from robustness.registry import METRICS
-
-    if metric not in METRICS.names():
-        return False
-    entry = METRICS.get(metric)
-    return entry.needs != "clean" and entry.higher_is_better is not None
 
 
 def _refuse_wrong_side(gate: GateSpec) -> None:

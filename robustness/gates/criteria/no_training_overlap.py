@@ -38,7 +38,10 @@ class NoTrainingOverlap(GateCriterion):
         if not matching:
             raise InputError(f"{gate.label}: no model and dataset of the run match {gate.model!r} and {gate.dataset!r}")
         recorded = _recorded(evidence.run.manifest)
-        return [_finding(model, dataset, recorded.get((model, dataset), {})) for model, dataset in matching]
+        return [
+            _finding(model, dataset, recorded.get((model, dataset), {}), certified=bool(gate.certified))
+            for model, dataset in matching
+        ]
 
     def forecast_note(self, gate: GateSpec) -> str:
         """Return what a forecast says in place of the power."""
@@ -53,15 +56,22 @@ def _recorded(manifest: Mapping[str, Any]) -> dict[tuple[str, str], Mapping[str,
     }
 
 
-def _finding(model: str, dataset: str, overlap: Mapping[str, Any]) -> Finding:
+def _finding(model: str, dataset: str, overlap: Mapping[str, Any], *, certified: bool) -> Finding:
+    """Return the finding of one model and dataset; `certified`: the gate asks for a complete record."""
     outcome = _OUTCOMES.get(str(overlap.get("status")), "inconclusive")
     subjects = int(overlap.get("n_subjects") or 0)
     seen = int(overlap.get("trained") or 0) + int(overlap.get("validated") or 0)
     unit = str(overlap.get("unit") or "subject")
+    where, complete = f"{model} on {dataset}", bool(overlap.get("complete", True))
     message = {
-        "pass": f"{model} on {dataset}: none of {subjects} {unit}s is in the record of its training",
-        "fail": f"{model} on {dataset}: {overlap.get('warning') or 'test data were seen in training'}",
-    }.get(outcome, f"{model} on {dataset}: the checkpoint does not record whom it was trained on")
+        "pass": f"{where}: none of {subjects} {unit}s is in the record of its training",
+        "fail": f"{where}: {overlap.get('warning') or 'test data were seen in training'}",
+    }.get(outcome, f"{where}: the checkpoint does not record whom it was trained on")
+    reason = _open_reason(overlap, unit, certified=certified) if outcome == "pass" else ""
+    if reason:
+        outcome, message = "inconclusive", f"{message}, but {reason}"
+    elif outcome == "pass" and not complete:
+        message += f"; certified no: {_incomplete(unit)}"
     return Finding(
         outcome,
         "clean",
@@ -79,5 +89,24 @@ def _finding(model: str, dataset: str, overlap: Mapping[str, Any]) -> Finding:
         float(seen),
         message,
         (),
-        outcome == "pass",
+        outcome == "pass" and complete,
     )
+
+
+def _open_reason(overlap: Mapping[str, Any], unit: str, *, certified: bool) -> str:
+    """Return why a record that holds nobody of the audit does not show that nobody was trained on; "" where it does."""
+    namesakes = int(overlap.get("namesakes") or 0)
+    if overlap.get("gap"):
+        return str(overlap["gap"])
+    if namesakes:
+        return (
+            f"{namesakes} of them bear the name of a {unit} that was trained on in data of another name: if these are"
+            " others, say so by another name in one of the data sets"
+        )
+    return _incomplete(unit) if certified and not overlap.get("complete", True) else ""
+
+
+def _incomplete(unit: str) -> str:
+    if unit == "image":
+        return "no patient is known, and other images of the same patients may have been trained on"
+    return "it started from weights that do not record their training"

@@ -20,7 +20,7 @@ class Noninferior(GateCriterion):
 
     def findings(self, evidence: Evidence, gate: GateSpec) -> list[Finding]:
         """Return one finding for each condition."""
-        return baseline_findings(evidence, gate, noninferiority)
+        return baseline_findings(evidence, gate, noninferiority, headroom=True)
 
     def power(self, gate: GateSpec, sd: float, n: int, *, alpha: float, family: int) -> Power:
         """Return the power of a one-sided test."""

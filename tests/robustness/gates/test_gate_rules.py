@@ -17,7 +17,7 @@ from robustness.gates.decisions import (
     retention,
     superiority,
 )
-from tests.gate_runs import rows, write_run
+from tests.gate_runs import rows, seal, write_run
 
 ALONE = ErrorRates(0.05, 1)
 
@@ -235,3 +235,191 @@ def test_a_distance_that_all_lose_alike_has_no_interval_and_says_why(tmp_path):
     verdict = run.verdicts().set_index("metric").loc["hd95"]
     assert "no interval" in verdict["sentence"]
     assert "96" not in verdict["sentence"]
+
+
+BASELINE_GATES = """
+[[gate]]
+test = "noninferior"
+margin = 0.02
+[[gate]]
+test = "no_proven_drop"
+"""
+# Scores of the baseline and of this run, what else every row has: neither regression test may pass.
+REGRESSIONS = {
+    "untrained": (np.linspace(0.0, 0.1, 200), np.linspace(0.0, 0.1, 200), {"reference_fraction": 0.05}),
+    "nothing scored": (np.zeros(200), np.zeros(200), {}),
+    "references empty": (np.ones(200), np.ones(200), {"reference_fraction": 0.0}),
+    "half undefined in both": (_where(20, np.nan), _where(20, np.nan), {}),
+    "nine patients": (CLEAN[:9], CLEAN[:9], {}),
+    "all lose the margin": (CLEAN, CLEAN - 0.02, {}),
+    "failed here alone": (CLEAN, _where(3, np.nan), {}),
+}
+
+
+def _found(folder, table, gates, baseline=None):
+    """Return outcome and message of every gate, by the command."""
+    folder.mkdir(exist_ok=True)
+    path = write_run(folder / "run", table, plan={"statistics": {"resamples": 99}}).path
+    (folder / "gates.toml").write_text(gates)
+    arguments = ["gate", str(path), "--gates", str(folder / "gates.toml"), "--json", str(folder / "found.json")]
+    if baseline is not None:
+        arguments += ["--baseline", str(write_run(folder / "before", baseline).path)]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code in (0, 1), done.output
+    found = json.loads((folder / "found.json").read_text())["gates"]
+    return {one["name"].split()[0]: (one["outcome"], one["found"][0]["message"]) for one in found}
+
+
+@pytest.mark.parametrize("name", REGRESSIONS)
+def test_no_hostile_run_passes_against_a_baseline_by_the_command(tmp_path, name):
+    before, after, more = REGRESSIONS[name]
+    now, then = (
+        pd.concat([rows("clean", dice, 0.0), rows("image:blur@3", dice, 0.02)], ignore_index=True).assign(**more)
+        for dice in (after, before)
+    )
+    found = _found(tmp_path, now, BASELINE_GATES, then)
+    assert all(outcome != "pass" for outcome, _ in found.values()), found
+
+
+def test_a_real_score_passes_against_its_equal_and_a_dead_baseline_has_nothing_to_lose(tmp_path):
+    good, dead = (
+        pd.concat([rows("clean", CLEAN, 0.0), rows("image:blur@3", blur, 0.02)], ignore_index=True)
+        for blur in (CLEAN, np.full(N, 0.01))
+    )
+    gates = BASELINE_GATES.replace("margin = 0.02", 'margin = 0.02\ncondition = "image:*"')
+    assert {k: v[0] for k, v in _found(tmp_path / "a", good, gates, good).items()} == {
+        "noninferior": "pass",
+        "no_proven_drop": "pass",
+    }
+    outcome, message = _found(tmp_path / "b", dead, gates, dead)["noninferior"]
+    assert (outcome, "it cannot lose that much" in message) == ("inconclusive", True)
+
+
+VERDICT_GATES = "".join(f'[[gate]]\ntest = "{test}"\n' for test in ("follows", "ignores"))
+
+
+def _swapped(reads, dice=0.9, n=72):
+    """Return rows of a model that reads size words in a share of the patients, asked for another object."""
+    turned = reads * np.ones(n)
+    base = {"other_case_id": "o", "attribute": "size"}
+    clean = rows("clean", np.full(n, dice), 0.0, dice_other=0.0).assign(**base)
+    other = rows("other:size", dice * (1 - turned), turned, dice_other=dice * turned).assign(**base)
+    return pd.concat([clean, rows("paraphrase", np.full(n, dice), 0.0), other], ignore_index=True)
+
+
+def _lacking(table, share, *, empty):
+    """Return rows of which a share of the swapped ones is undefined, or (`empty`) is not there."""
+    lost = table["condition"].eq("other:size") & (table["case_id"] < f"c{int(share * 72):02d}")
+    if empty:
+        return table[~lost]
+    return table.assign(**{name: table[name].mask(lost) for name in ("dice", "dice_other", "mask_change")})
+
+
+# Rows, and the tests that may pass.
+SWAPS = {
+    "image-only": (_swapped(0.0), {"ignores"}),
+    "image-only, 58 patients": (_swapped(0.0, n=58), set()),
+    "image-only, 12 patients": (_swapped(0.0, n=12), set()),
+    "reads": (_swapped(1.0), {"follows"}),
+    "reads, nine patients": (_swapped(1.0, n=9), set()),
+    "reads in every fifth patient, on average enough": (_swapped(np.arange(72) % 5 == 0), {"follows"}),
+    "reads in every twentieth patient": (_swapped(np.arange(72) % 20 == 0), set()),
+    "always an empty mask": (_swapped(0.0, dice=0.0), set()),
+    "untrained": (_swapped(0.0, dice=0.05), set()),
+    "references empty": (_swapped(0.0, dice=1.0).assign(reference_fraction=0.0), set()),
+    "image-only, 6 undefined": (_lacking(_swapped(0.0), 6 / 72, empty=False), set()),
+    "reads, half undefined": (_lacking(_swapped(1.0), 0.5, empty=False), set()),
+    "image-only, 14 without a row": (_lacking(_swapped(0.0), 14 / 72, empty=True), set()),
+    "no paraphrase": (_swapped(0.0).query("condition != 'paraphrase'"), set()),
+}
+
+
+@pytest.mark.parametrize("name", SWAPS)
+def test_words_are_followed_or_ignored_by_the_command_only_where_that_is_shown(tmp_path, name):
+    table, may = SWAPS[name]
+    passed = {test for test, (outcome, _) in _found(tmp_path, table, VERDICT_GATES).items() if outcome == "pass"}
+    assert passed == may
+
+
+def _asked_for_nothing(painted, clean_area=0.1, dice=0.9, n=60):
+    """Return rows of a model asked for another class; `painted`: its area there."""
+    area = {"area_fraction": painted * np.ones(n), "expectation": "abstain"}
+    clean = rows("clean", dice * np.ones(n), 0.0, area_fraction=clean_area * np.ones(n))
+    return pd.concat([clean, rows("wrong_class", np.zeros(n), 1.0).assign(**area)], ignore_index=True)
+
+
+FIRST = np.arange(60) < 3
+# Rows, and what the gate says.
+ABSTENTIONS = {
+    "paints where asked alone": (_asked_for_nothing(0.0), "pass", ""),
+    "always an empty mask": (_asked_for_nothing(0.0, 0.0, 0.0), "inconclusive", "0 of 60 patients have a clean mask"),
+    "clean masks of 8 patients": (
+        _asked_for_nothing(0.0, np.r_[np.full(8, 0.1), np.zeros(52)]),
+        "inconclusive",
+        "8 of 60 patients",
+    ),
+    "no clean area known": (_asked_for_nothing(0.0, np.nan), "inconclusive", "0 of 0 patients have a clean mask"),
+    "untrained": (_asked_for_nothing(0.0, dice=0.05), "inconclusive", "no pass: the clean Dice 0.050"),
+    "28 patients": (_asked_for_nothing(0.0, n=28), "inconclusive", "0 of 28"),
+    "nine patients": (_asked_for_nothing(0.0, n=9), "inconclusive", "fewer than 10"),
+    "no area": (_asked_for_nothing(np.nan), "inconclusive", "no area of the mask is known"),
+    "three unknown": (_asked_for_nothing(np.where(FIRST, np.nan, 0.0)), "inconclusive", "overturn"),
+    "painter": (_asked_for_nothing(0.1), "fail", "hallucinates"),
+    "images of three patients": (
+        _asked_for_nothing(0.0).assign(subject_id=[f"s{i % 3}" for i in range(120)]),
+        "inconclusive",
+        "3 patients",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ABSTENTIONS)
+def test_what_never_answers_does_not_abstain_by_the_command(tmp_path, name):
+    table, outcome, says = ABSTENTIONS[name]
+    found = _found(tmp_path, table, '[[gate]]\ntest = "abstains"\n')["abstains"]
+    assert (found[0], says in found[1]) == (outcome, True), found
+
+
+def test_a_model_without_a_row_of_what_a_gate_asks_is_open(tmp_path):
+    good = pd.concat([rows("clean", CLEAN, 0.0), rows("image:blur@3", CLEAN, 0.02)], ignore_index=True)
+    table = pd.concat([good, good[good["condition"] == "clean"].assign(model="other")], ignore_index=True)
+    gate = '[[gate]]\ntest = "drop_below"\nmargin = 0.1\ncondition = "image:blur@3"\n'
+    outcome, message = _found(tmp_path / "a", table, gate)["drop_below"]
+    assert (outcome, message.startswith("other on d has no row of 'image:blur@3'")) == ("inconclusive", True)
+    assert _found(tmp_path / "b", table, gate + 'model = "m"\n')["drop_below"][0] == "pass"
+
+
+# What a manifest says of the comparison with the training, whether the gate asks for a certificate, and the outcome.
+NOBODY = {"status": "none", "unit": "patient", "n_subjects": 40, "n_images": 40, "complete": True}
+RECORDS = {
+    "nobody": (NOBODY, True, "pass", "none of 40 patients"),
+    "no manifest entry": ({}, False, "inconclusive", "does not record"),
+    "not recorded": ({**NOBODY, "status": "not recorded"}, False, "inconclusive", "does not record"),
+    "somebody": ({**NOBODY, "status": "overlap", "trained": 1}, False, "fail", "seen in training"),
+    "a member without a record": ({**NOBODY, "gap": "one of its members"}, False, "inconclusive", "one of its members"),
+    "equal names in data of another name": (
+        {**NOBODY, "namesakes": 3},
+        False,
+        "inconclusive",
+        "3 of them bear the name",
+    ),
+    "started from published weights": ({**NOBODY, "complete": False}, False, "pass", "certified no: it started from"),
+    "the same, certified": ({**NOBODY, "complete": False}, True, "inconclusive", "started from weights"),
+    "images, certified": ({**NOBODY, "unit": "image", "complete": False}, True, "inconclusive", "no patient is known"),
+    "an older manifest": ({k: v for k, v in NOBODY.items() if k != "complete"}, True, "pass", "none of 40"),
+}
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_a_record_that_cannot_show_that_nobody_was_trained_on_does_not_pass(tmp_path, name):
+    overlap, certified, outcome, says = RECORDS[name]
+    table = pd.concat([rows("clean", CLEAN, 0.0), rows("image:blur@3", CLEAN, 0.02)], ignore_index=True)
+    path = write_run(tmp_path / "run", table, plan={"statistics": {"resamples": 99}}).path
+    manifest = json.loads((path / "manifest.json").read_text())
+    manifest["models"][0]["training_overlap"] = [{**overlap, "dataset": "d"}] if overlap else []
+    seal(path, manifest)
+    (tmp_path / "g.toml").write_text(f'[[gate]]\ntest = "no_training_overlap"\ncertified = {str(certified).lower()}\n')
+    arguments = ["gate", str(path), "--gates", str(tmp_path / "g.toml"), "--json", str(tmp_path / "found.json")]
+    CliRunner().invoke(app, arguments)
+    (gate,) = json.loads((tmp_path / "found.json").read_text())["gates"]
+    assert (gate["outcome"], says in gate["found"][0]["message"]) == (outcome, True), gate["found"]

@@ -126,6 +126,30 @@ class TestComparison:
         (tmp_path / "old" / "config.json").write_text(json.dumps(document))
         assert _overlap(tmp_path / "old", data, "train").status == "not recorded"
 
+    def test_what_is_not_recorded_is_named_though_nobody_was_found(self, data, trained, tmp_path):
+        def gap_of(change):
+            folder = tmp_path / str(len(list(tmp_path.iterdir())))
+            shutil.copytree(trained, folder)
+            document = json.loads((folder / "config.json").read_text())
+            change(document["trained_on"])
+            (folder / "config.json").write_text(json.dumps(document))
+            found = _overlap(folder, data)
+            return found.status, found.gap, found.complete
+
+        assert gap_of(lambda facts: None) == ("none", "", True)
+        off = gap_of(lambda facts: facts["subjects"].append({"role": "train", "data": "set", "form": "off"}))
+        assert off[:2] == ("none", "a part of its training was recorded without names and images")
+        other = gap_of(lambda facts: [record.update(unit="image") for record in facts["subjects"]])
+        assert "each image of set and the audit each patient" in other[1]
+        published = gap_of(lambda facts: facts.update(started_from={"sha256": {"model.safetensors": "0"}}))
+        assert published == ("none", "", False)
+
+    def test_an_ensemble_with_a_member_that_records_nothing_says_so(self, data, trained):
+        ensemble = load_model("ensemble", members=[{"name": "film-unet", "checkpoint": str(trained)}] * 2, device="cpu")
+        ensemble.members[1].provenance = {"random": True}
+        found = overlap_of(ensemble, rb.load_dataset(data, split="test", prompt="p2"))
+        assert (found.status, found.gap) == ("none", "one of its members does not record its training")
+
     def test_an_ensemble_knows_what_its_members_saw(self, data, trained):
         member = {"name": "film-unet", "checkpoint": str(trained)}
         model = load_model("ensemble", members=[member, member], device="cpu")
