@@ -164,7 +164,9 @@ def settled(
             reason = "no certificate holds with what is missing, and the gate asks for one (certified = true)"
     if reason:
         return decision._replace(outcome="inconclusive", certified=False), f"; no pass: {reason}"
-    return decision, f"; certified {'yes' if decision.certified else 'no'}"
+    # A certificate assumes independent units, which images of one patient are not.
+    assumed = ", if the images are independent: no patient is known" if unit == "image" and decision.certified else ""
+    return decision, f"; certified {'yes' if decision.certified else 'no'}{assumed}"
 
 
 def _with_missing(cell: Contrast, errors: ErrorRates, decide: Callable[[Contrast], Decision]) -> list[Decision]:

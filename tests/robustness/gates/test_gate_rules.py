@@ -17,6 +17,7 @@ from robustness.gates.decisions import (
     retention,
     superiority,
 )
+from robustness.workflows.run import open_run
 from tests.gate_runs import rows, seal, write_run
 
 ALONE = ErrorRates(0.05, 1)
@@ -423,3 +424,16 @@ def test_a_record_that_cannot_show_that_nobody_was_trained_on_does_not_pass(tmp_
     CliRunner().invoke(app, arguments)
     (gate,) = json.loads((tmp_path / "found.json").read_text())["gates"]
     assert (gate["outcome"], says in gate["found"][0]["message"]) == (outcome, True), gate["found"]
+
+
+def test_a_certificate_over_images_says_what_it_assumes(tmp_path):
+    dice = np.full(N, 0.9)
+    table = pd.concat([rows("clean", dice, 0.0), rows("image:blur@3", dice, 0.02)], ignore_index=True)
+    run = write_run(tmp_path / "run", table, plan={"statistics": {"resamples": 99}})
+    (tmp_path / "gates.toml").write_text('[[gate]]\ntest = "drop_below"\nmargin = 0.1\ncertified = true\n')
+    assert run.gate(tmp_path / "gates.toml").loc[0, "message"].endswith("; certified yes")
+    manifest = json.loads((run.path / "manifest.json").read_text())
+    manifest["datasets"][0]["subject_is_image"] = True
+    seal(run.path, manifest)
+    message = open_run(run.path).gate(tmp_path / "gates.toml").loc[0, "message"]
+    assert message.endswith("; certified yes, if the images are independent: no patient is known")
