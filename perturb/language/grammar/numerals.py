@@ -98,8 +98,12 @@ def counts(tokens: Sequence[Token], is_free: Sequence[bool]) -> dict[int, int]:
 @lru_cache(maxsize=16384)
 def is_count(lower: str) -> bool:
     """Tell whether one word is a number of objects: "3", "pair", "seven"."""
-    is_figure = lower.isdigit() and len(lower) < 4
-    return is_figure or lower in SINGLE_COUNTS or (lower.isalpha() and unspell(lower) is not None)
+    return lower in SINGLE_COUNTS or _is_numeral(lower)
+
+
+def _is_numeral(lower: str) -> bool:
+    """Tell whether one word is a number in figures or spelled: "3", "seven"."""
+    return (lower.isdigit() and len(lower) < 4) or (lower.isalpha() and unspell(lower) is not None)
 
 
 _OPENS = frozenset("a an between half lots plenty loads".split())
@@ -149,7 +153,7 @@ def _count(tokens: Sequence[Token], is_free: Sequence[bool], i: int) -> int:
 
 @lru_cache(maxsize=16384)
 def _may_count(lower: str) -> bool:
-    return lower[0].isdigit() or (lower.isalpha() and unspell(lower) is not None)
+    return lower[0].isdigit() or _is_numeral(lower)
 
 
 def _after_bound(tokens: Sequence[Token], i: int) -> int:
@@ -176,10 +180,7 @@ def _amount(tokens: Sequence[Token], is_free: Sequence[bool], i: int) -> int:
 
 
 def _is_number(tokens: Sequence[Token], is_free: Sequence[bool], i: int) -> bool:
-    if i >= len(tokens) or not is_free[i]:
-        return False
-    lower = tokens[i].lower
-    return (lower.isdigit() and len(lower) < 4) or (lower.isalpha() and _may_count(lower))
+    return i < len(tokens) and is_free[i] and _is_numeral(tokens[i].lower)
 
 
 def another_count(value: str) -> tuple[str, str] | None:
