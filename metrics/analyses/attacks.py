@@ -185,10 +185,10 @@ def _with_weaker(frame: pd.DataFrame) -> pd.DataFrame:
     keys = [frame[name] for name in ("model", "dataset", "case_id", "prompt_index")]
     for _, group in frame.groupby([*keys, attack, numbers["clean_loss"].round(6)], sort=False):
         highest = -np.inf
-        for place in group.sort_values("eps", kind="stable").index:
-            loss, clean = numbers["loss"][place], numbers["clean_loss"][place]
+        for index in group.sort_values("eps", kind="stable").index:
+            loss, clean = numbers["loss"][index], numbers["clean_loss"][index]
             if np.isfinite(highest) and highest - loss > _SLACK * abs(highest - clean):
-                frame.at[place, "signs"].append(WEAKER)
+                frame.at[index, "signs"].append(WEAKER)
             highest = max(highest, loss)
     return frame
 

@@ -171,10 +171,10 @@ def _contrast(rows: Rows, pairs: Pairs, cells: pd.DataFrame, cell: int) -> Contr
         return _no_contrast(f"no rows of {', '.join(missing)} alone")
     effect = np.full((len(parts) + 1, rows.subject_of_case.size), np.nan)
     score = np.full(rows.subject_of_case.size, np.nan)
-    for place, single in enumerate([cell, *(names[part] for part in parts)]):
+    for index, single in enumerate([cell, *(names[part] for part in parts)]):
         where = pairs.of(single)
-        effect[place, pairs.case[where]] = pairs.effect[where]
-        if place == 1:
+        effect[index, pairs.case[where]] = pairs.effect[where]
+        if index == 1:
             score[pairs.case[where]] = pairs.perturbed[where]
     complete = np.flatnonzero(np.isfinite(effect).all(axis=0))
     if complete.size == 0:

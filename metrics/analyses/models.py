@@ -96,9 +96,9 @@ def compare_models(
         test = sign_flip(differences, resamples=resamples, seed=seed)
         test = guarded(test, differences, low=ends[0], high=ends[1])
         omnibus = friedman_p(scores.values)
-        for place, (i, j) in enumerate(pairs):
+        for column, (i, j) in enumerate(pairs):
             level = 1 - alpha / len(pairs)
-            interval = mean_interval(differences[:, place], level=level, low=ends[0], high=ends[1]).interval
+            interval = mean_interval(differences[:, column], level=level, low=ends[0], high=ends[1]).interval
             swap = interval.estimate < 0
             low, high = (-interval.high, -interval.low) if swap else (interval.low, interval.high)
             records.append(
@@ -111,8 +111,8 @@ def compare_models(
                     "difference": abs(interval.estimate),
                     "ci_low": low,
                     "ci_high": high,
-                    "p_value": test.p_value[place],
-                    "p_adjusted": test.p_adjusted[place],
+                    "p_value": test.p_value[column],
+                    "p_adjusted": test.p_adjusted[column],
                     "n_subjects": len(scores.values),
                     "friedman_p": omnibus,
                 }

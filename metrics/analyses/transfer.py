@@ -156,8 +156,8 @@ def unpaired_retention(here: Values, own: Values, *, alpha: float, resamples: in
     if fewest < 2:
         return Interval(estimate, math.nan, math.nan)
     drawn = [
-        bootstrap_weights(values.size, resamples, seed + place) @ values / values.size
-        for place, values in enumerate((here, own))
+        bootstrap_weights(values.size, resamples, seed + index) @ values / values.size
+        for index, values in enumerate((here, own))
     ]
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = drawn[0] / drawn[1]

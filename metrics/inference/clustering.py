@@ -25,7 +25,7 @@ class Groups(NamedTuple):
     """The distinct codes, sorted; which of them each element is; and how often each occurs."""
 
     codes: Codes
-    place: Codes
+    inverse: Codes
     sizes: Codes
 
 
@@ -36,8 +36,8 @@ def groups(codes: Codes) -> Groups:
     count = np.bincount(codes)
     present = np.flatnonzero(count)
     # Where every code occurs, each element is its own code.
-    place = codes if present.size == count.size else (np.cumsum(count > 0) - 1)[codes]
-    return Groups(present, place, count[present])
+    index = codes if present.size == count.size else (np.cumsum(count > 0) - 1)[codes]
+    return Groups(present, index, count[present])
 
 
 def clustering(values: Values, subject: Codes) -> Clustering:
@@ -52,13 +52,13 @@ def clustering(values: Values, subject: Codes) -> Clustering:
         values: one difference per image (N,).
         subject: integer code of each image's subject (N,).
     """
-    _, place, count = groups(subject)
+    _, index, count = groups(subject)
     n, k = values.size, count.size
     if k < 2 or n == k:
         return Clustering(math.nan, 1.0)
-    means = np.bincount(place, weights=values) / count
+    means = np.bincount(index, weights=values) / count
     between = float((count * (means - values.mean()) ** 2).sum()) / (k - 1)
-    within = float(((values - means[place]) ** 2).sum()) / (n - k)
+    within = float(((values - means[index]) ** 2).sum()) / (n - k)
     m0 = (n - float((count**2).sum()) / n) / (k - 1)
     total = between + (m0 - 1) * within
     if total <= 1e-24 * float((values * values).max(initial=0.0)) or total == 0.0:

@@ -37,6 +37,6 @@ def rank_biserial(values: Values) -> float:
     moved = rounded[rounded != 0]
     if moved.size == 0:
         return 0.0
-    _, place, count = np.unique(np.abs(moved), return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(count) - (count - 1) / 2)[place]
+    _, index, count = np.unique(np.abs(moved), return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(count) - (count - 1) / 2)[index]
     return float((np.sign(moved) * ranks).sum() / ranks.sum())

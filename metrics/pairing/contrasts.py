@@ -108,8 +108,8 @@ def scores(rows: Rows, metric: str, *, by: str = "") -> list[Contrast]:
         for group, mine in grouping.split(rows.case[used], int(cell)):
             chosen = used[mine]
             subjects, means, _ = subject_values(rows, chosen, values[chosen])
-            cases, place, count = np.unique(rows.case[chosen], return_inverse=True, return_counts=True)
-            of_case = np.bincount(place, weights=values[chosen], minlength=cases.size) / np.maximum(count, 1)
+            cases, index, count = np.unique(rows.case[chosen], return_inverse=True, return_counts=True)
+            of_case = np.bincount(index, weights=values[chosen], minlength=cases.size) / np.maximum(count, 1)
             names, flagged = grouping.names(cases), inside.size - used.size
             missing = _missing(rows, grouping.within(lost, group))
             key = _key(rows, int(cell))

@@ -28,8 +28,8 @@ def applicable_rows(rows: Rows, *, keep: Flags | None = None) -> Counts:
     """
     n_cells, n_cases = len(rows.cells), rows.subject_of_case.size
     counted = rows.applicable if keep is None else rows.applicable & keep
-    place = rows.cell * max(1, n_cases) + rows.case
-    expected = np.bincount(place[counted], minlength=n_cells * n_cases).astype(np.int32).reshape(n_cells, n_cases)
+    position = rows.cell * max(1, n_cases) + rows.case
+    expected = np.bincount(position[counted], minlength=n_cells * n_cases).astype(np.int32).reshape(n_cells, n_cases)
     stated = np.zeros((n_cells, n_cases), dtype=bool)
     stated[rows.cell, rows.case] = True
     condition, family = rows.cells["condition"].to_numpy(), rows.cells["family"].to_numpy()

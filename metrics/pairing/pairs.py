@@ -88,9 +88,9 @@ def _paired_values(
 ) -> Values:
     # A failed text is not replaced by another one: its rows are flagged. Of repeated rows a usable one comes first.
     clean = np.concatenate([np.flatnonzero(is_clean & rows.usable), np.flatnonzero(is_clean & ~rows.usable)])
-    place = paired_positions(rows, clean, other, np.zeros_like(rows.case), first_text)
+    position = paired_positions(rows, clean, other, np.zeros_like(rows.case), first_text)
     paired = np.full(other.size, np.nan)
-    paired[place >= 0] = values[clean[place[place >= 0]]]
+    paired[position >= 0] = values[clean[position[position >= 0]]]
     return paired
 
 
@@ -100,11 +100,11 @@ def refuse_contradictions(rows: Rows, metric: str) -> None:
     is_clean = (rows.cells["condition"].to_numpy() == CLEAN)[rows.cell]
     clean = np.flatnonzero(is_clean & np.isfinite(values))
     key = rows.case[clean] * (int(rows.prompt_index.max(initial=0)) + 1) + rows.prompt_index[clean]
-    _, first, place = np.unique(key, return_index=True, return_inverse=True)
-    apart = np.abs(values[clean] - values[clean[first[place]]])
+    _, first, position = np.unique(key, return_index=True, return_inverse=True)
+    apart = np.abs(values[clean] - values[clean[first[position]]])
     wrong = np.flatnonzero(apart > 1e-6 * np.maximum(1.0, np.abs(values[clean])))
     if wrong.size:
-        one, two = values[clean[first[place[wrong[0]]]]], values[clean[wrong[0]]]
+        one, two = values[clean[first[position[wrong[0]]]]], values[clean[wrong[0]]]
         case = rows.frame["case_id"].iloc[int(clean[wrong[0]])]
         raise InputError(
             f"table: expected one clean {metric} per case and text, case {case!r} has {one:.6g} and {two:.6g}"
@@ -127,28 +127,28 @@ def paired_positions(
     base = (rows.case * (int(extra.max(initial=0)) + 1) + extra) * width
     text = rows.prompt_index[other] if first_text is None else np.where(first_text, 0, rows.prompt_index[other])
     keys, first = np.unique(base[clean] + rows.prompt_index[clean], return_index=True)
-    place = _position(keys, base[other] + text)
-    place = np.where(place < 0, _position(keys, base[other]), place)
-    return np.where(place >= 0, first[place], -1) if first.size else place
+    position = _position(keys, base[other] + text)
+    position = np.where(position < 0, _position(keys, base[other]), position)
+    return np.where(position >= 0, first[position], -1) if first.size else position
 
 
 def _position(keys: Codes, targets: Codes) -> Codes:
     """Return the position of each targets key in the sorted keys; -1 where it is absent."""
     if keys.size == 0:
         return np.full(targets.size, -1)
-    place = np.minimum(np.searchsorted(keys, targets), keys.size - 1)
-    return np.where(keys[place] == targets, place, -1)
+    position = np.minimum(np.searchsorted(keys, targets), keys.size - 1)
+    return np.where(keys[position] == targets, position, -1)
 
 
 def _average(
     rows: Rows, used: Codes, clean: Values, perturbed: Values, orientation: Orientation, flagged: Codes
 ) -> Pairs:
     n_cases = max(1, rows.subject_of_case.size)
-    keys, place, count = groups(rows.cell[used] * n_cases + rows.case[used])
+    keys, position, count = groups(rows.cell[used] * n_cases + rows.case[used])
     sign = -1.0 if orientation == "clean - perturbed" else 1.0
 
     def mean(values: Values) -> Values:
-        means: Values = np.bincount(place, weights=values, minlength=keys.size) / count
+        means: Values = np.bincount(position, weights=values, minlength=keys.size) / count
         return means
 
     case = keys % n_cases
@@ -166,8 +166,8 @@ def _average(
 
 def subject_means(values: Values, subject: Codes) -> tuple[Codes, Values]:
     """Return the subjects, sorted, and the mean of each one's images."""
-    subjects, place, count = groups(subject)
-    return subjects, np.bincount(place, weights=values, minlength=subjects.size) / np.maximum(count, 1)
+    subjects, position, count = groups(subject)
+    return subjects, np.bincount(position, weights=values, minlength=subjects.size) / np.maximum(count, 1)
 
 
 def subject_values(rows: Rows, where: Codes, values: Values) -> tuple[Codes, Values, int]:
@@ -188,8 +188,8 @@ def with_clean(rows: Rows, cell: int) -> tuple[Codes, Codes]:
     clean = np.flatnonzero((rows.cells["condition"] == CLEAN).to_numpy()[rows.cell] & rows.usable)
     other = np.flatnonzero((rows.cell == cell) & rows.usable)
     first_text = np.full(other.size, bool(_is_paraphrase(rows.cells.loc[[cell], "condition"].to_numpy())[0]))
-    place = paired_positions(rows, clean, other, np.zeros_like(rows.case), first_text)
-    return other[place >= 0], clean[place[place >= 0]]
+    position = paired_positions(rows, clean, other, np.zeros_like(rows.case), first_text)
+    return other[position >= 0], clean[position[position >= 0]]
 
 
 def subject_matrix(columns: Sequence[tuple[Codes, Values]]) -> Values:

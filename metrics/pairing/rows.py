@@ -129,7 +129,7 @@ def codes(frame: pd.DataFrame, columns: list[str]) -> tuple[Codes, pd.DataFrame]
     combined = np.zeros(len(frame), dtype=np.int64)
     for name in columns:
         code, uniques = pd.factorize(frame[name], sort=True)
-        combined = groups(combined * max(1, len(uniques)) + code).place
+        combined = groups(combined * max(1, len(uniques)) + code).inverse
     # Written from the last row to the first, so that the first row of each combination stays.
     first = np.zeros(int(combined.max(initial=-1)) + 1, dtype=np.int64)
     first[combined[::-1]] = np.arange(len(frame))[::-1]
@@ -236,8 +236,8 @@ def warn_of_repeats(rows: Rows) -> None:
     """Warn where rows of a change repeat another row's case and text: they would be averaged."""
     frame, width = rows.frame, int(rows.prompt_index.max(initial=0)) + 1
     key = (rows.cell * max(1, rows.subject_of_case.size) + rows.case) * width + rows.prompt_index
-    _, place, count = groups(key)
-    repeated = np.flatnonzero(count[place] > 1)
+    _, index, count = groups(key)
+    repeated = np.flatnonzero(count[index] > 1)
     if not repeated.size:
         return
     changed = repeated[(frame["condition"].to_numpy()[repeated] != CLEAN)]

@@ -200,8 +200,8 @@ def _walk(order: Sequence[int], names: Sequence[str], score: Callable[[Iterable[
     """Return the gain of each attribute (n, K) when they are added in `order`."""
     before = score(())
     gains = np.empty((len(names), before.size))
-    for place, attribute in enumerate(order):
-        after = score(names[i] for i in order[: place + 1])
+    for index, attribute in enumerate(order):
+        after = score(names[i] for i in order[: index + 1])
         gains[attribute], before = after - before, after
     return gains
 

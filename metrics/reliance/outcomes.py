@@ -118,13 +118,13 @@ def _location(swap: Swap, clean: Mask, _: float) -> Test | None:
     return None if not step.any() else lambda moved: _towards(clean, moved, step)
 
 
-def _inside(mask: Mask, place: tuple[int | None, int | None]) -> bool:
+def _inside(mask: Mask, location: tuple[int | None, int | None]) -> bool:
     shares = (mask.row + 0.5) / mask.height, (mask.column + 0.5) / mask.width
     if mask.is_empty:
         return False
     return all(
         where is None or (1 / 3 <= share <= 2 / 3 if where == 0 else (share - 0.5) * where > 0)
-        for share, where in zip(shares, place, strict=True)
+        for share, where in zip(shares, location, strict=True)
     )
 
 

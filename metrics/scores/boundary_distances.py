@@ -112,11 +112,11 @@ def surface_distances(
 
 def percentile(distances: Distances, percent: float) -> float:
     """Return a percentile with linear interpolation, as `numpy.percentile`, whose checks cost more than the sorting."""
-    place = (distances.size - 1) * percent / 100
-    low = int(place)
+    position = (distances.size - 1) * percent / 100
+    low = int(position)
     high = min(low + 1, distances.size - 1)
     ordered = np.partition(distances, (low, high))
-    return float(ordered[low] + (ordered[high] - ordered[low]) * (place - low))
+    return float(ordered[low] + (ordered[high] - ordered[low]) * (position - low))
 
 
 def _by_tree(

@@ -68,6 +68,6 @@ class ECE(ProbabilityMetric):
 
     def compute(self, probability: Values, reference: Values) -> float:
         """Return the expected calibration error."""
-        place = np.minimum((probability * self.bins).astype(np.intp), self.bins - 1)
-        gap = np.bincount(place, weights=probability - reference, minlength=self.bins)
+        bin_index = np.minimum((probability * self.bins).astype(np.intp), self.bins - 1)
+        gap = np.bincount(bin_index, weights=probability - reference, minlength=self.bins)
         return float(np.abs(gap).sum() / probability.size)

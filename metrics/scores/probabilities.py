@@ -25,8 +25,8 @@ class DiceCurve(NamedTuple):
     @property
     def best(self) -> tuple[float, float]:
         """The lowest threshold with the largest Dice, and that Dice; chosen on this reference, so optimistic."""
-        place = int(np.argmax(self.dice))
-        return float(self.threshold[place]), float(self.dice[place])
+        index = int(np.argmax(self.dice))
+        return float(self.threshold[index]), float(self.dice[index])
 
 
 def prediction_metrics(

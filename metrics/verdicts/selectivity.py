@@ -110,8 +110,8 @@ def second_target_pairs(rows: Rows, cell: int) -> Matched | None:
     in_group = (group == group[cell])[rows.cell] & finite
     clean = np.flatnonzero(in_group & (rows.cells["condition"] == CLEAN).to_numpy()[rows.cell])
     other = np.flatnonzero(in_group & (rows.cell == cell))
-    place = paired_positions(rows, clean, other, _second_targets(rows, clean, other))
-    return Matched(other[place >= 0], clean[place[place >= 0]])
+    position = paired_positions(rows, clean, other, _second_targets(rows, clean, other))
+    return Matched(other[position >= 0], clean[position[position >= 0]])
 
 
 def apart(rows: Rows, pairs: Matched, limit: float = TARGET_OVERLAP) -> Matched:
@@ -148,9 +148,9 @@ def _of(pairs: Matched, chosen: Flags) -> Matched:
 def _shifts(rows: Rows, pairs: Matched) -> tuple[Codes, Values, Values, Values, Values]:
     """Return the cases, their means of S_A and S_B, and the subjects' means."""
     own, second = rows.values("dice"), rows.values("dice_other")
-    cases, place, count = np.unique(rows.case[pairs.other], return_inverse=True, return_counts=True)
+    cases, position, count = np.unique(rows.case[pairs.other], return_inverse=True, return_counts=True)
     of_case_a, of_case_b = (
-        np.bincount(place, weights=values, minlength=cases.size) / np.maximum(count, 1)
+        np.bincount(position, weights=values, minlength=cases.size) / np.maximum(count, 1)
         for values in (own[pairs.clean] - own[pairs.other], second[pairs.other] - second[pairs.clean])
     )
     s_a, s_b = (subject_means(values, rows.subject_of_case[cases])[1] for values in (of_case_a, of_case_b))

@@ -189,8 +189,8 @@ def bent(start: Point, middle: Point, end: Point, steps: int = 24) -> list[Point
     return [(float(a), float(b)) for a, b in zip(x, y, strict=True)]
 
 
-def _clearance(place: Point, others: Sequence[Point]) -> float:
-    return min(((place[0] - x) ** 2 + (place[1] - y) ** 2 for x, y in others), default=1.0)
+def _clearance(point: Point, others: Sequence[Point]) -> float:
+    return min(((point[0] - x) ** 2 + (point[1] - y) ** 2 for x, y in others), default=1.0)
 
 
 def _level(level: float) -> int:

@@ -163,12 +163,12 @@ def between(mild: float, strong: float, strength: float) -> float:
 
 def along(stations: Sequence[Any], strength: float) -> Any:
     """Return the value at a share of the way from the first station to the last, straight between neighbours."""
-    place = min(max(strength, 0.0), 1.0) * (len(stations) - 1)
-    left = min(int(place), len(stations) - 2)
+    position = min(max(strength, 0.0), 1.0) * (len(stations) - 1)
+    left = min(int(position), len(stations) - 2)
     if isinstance(stations[0], tuple):
         pairs = zip(stations[left], stations[left + 1], strict=True)
-        return tuple(float(one + (other - one) * (place - left)) for one, other in pairs)
-    return float(stations[left] + (stations[left + 1] - stations[left]) * (place - left))
+        return tuple(float(one + (other - one) * (position - left)) for one, other in pairs)
+    return float(stations[left] + (stations[left + 1] - stations[left]) * (position - left))
 
 
 def checked_values(name: str, values: Sequence[Any], *, count: int, like: Any) -> tuple[Any, ...]:

@@ -137,15 +137,15 @@ def sheet_format(path: Path) -> str:
     return kind
 
 
-def _paste(sheet: Sheet, pen: Any, tile: Tile, place: tuple[int, int], size: tuple[int, int]) -> None:
+def _paste(sheet: Sheet, pen: Any, tile: Tile, corner: tuple[int, int], size: tuple[int, int]) -> None:
     from PIL import Image as Pillow
 
     height, width = tile.image.shape[:2]
     scale = min(size[0] / width, size[1] / height)
     shown = (max(1, round(width * scale)), max(1, round(height * scale)))
-    sheet.paste(Pillow.fromarray(tile.image).resize(shown, Pillow.Resampling.LANCZOS), place)
+    sheet.paste(Pillow.fromarray(tile.image).resize(shown, Pillow.Resampling.LANCZOS), corner)
     lines = textwrap.wrap(tile.caption, 60)[:2] if tile.caption.startswith("not") else [tile.caption]
-    at = (place[0] + size[0] + _GAP, place[1]) if len(lines) > 1 else (place[0], place[1] + size[1] + 1)
+    at = (corner[0] + size[0] + _GAP, corner[1]) if len(lines) > 1 else (corner[0], corner[1] + size[1] + 1)
     for number, line in enumerate(lines):
         pen.text((at[0], at[1] + number * _LINE), line, fill=_FAINT, font=_font(11))
 

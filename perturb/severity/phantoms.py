@@ -197,8 +197,10 @@ def _microscopy(rng: np.random.Generator) -> Map:
     gaps = smoothstep(smooth_noise(rng, _SIZE, 5), 0.9, 1.2)
     tissue = _mixed(tissue, (0.96, 0.94, 0.96), np.asarray(gaps, np.float32))
     canvas = Canvas(_SIZE)
-    for place in spread(rng, canvas, 110):
-        shape = outline(rng, place, float(rng.uniform(0.016, 0.028)), ragged=0.08, stretch=float(rng.uniform(1, 1.6)))
+    for position in spread(rng, canvas, 110):
+        shape = outline(
+            rng, position, float(rng.uniform(0.016, 0.028)), ragged=0.08, stretch=float(rng.uniform(1, 1.6))
+        )
         canvas.blob(shape, float(rng.uniform(0.75, 1.0)))
     return _mixed(tissue, (0.36, 0.2, 0.52), canvas.alpha(soft=0.003))
 
@@ -219,10 +221,14 @@ def _oct(rng: np.random.Generator) -> Map:
     pit = 0.09 * np.exp(-(((columns - 0.5625) / 0.13) ** 2))
     top = 0.33 + pit + 0.02 * np.sin(3 * columns)
     floor = 0.64 + 0.02 * np.sin(3 * columns)
-    place = (rows - top) / (floor - top)
+    position = (rows - top) / (floor - top)
     bands = ((0.06, 0.05, 0.75), (0.3, 0.12, 0.5), (0.55, 0.08, 0.4), (0.88, 0.03, 0.85), (0.98, 0.03, 1.0))
-    echo = 0.08 + sum(value * np.exp(-(((place - at) / wide) ** 2)) for at, wide, value in bands) * 0.75
-    echo = echo + 0.25 * ((place > 0) & (place < 1)) + 0.4 * (place >= 1) * np.exp(-((place - 1).clip(0) * 2.5))
+    echo = 0.08 + sum(value * np.exp(-(((position - at) / wide) ** 2)) for at, wide, value in bands) * 0.75
+    echo = (
+        echo
+        + 0.25 * ((position > 0) & (position < 1))
+        + 0.4 * (position >= 1) * np.exp(-((position - 1).clip(0) * 2.5))
+    )
     return np.asarray(np.clip(echo * (0.55 + 0.45 * rayleigh(rng, _SIZE, (0.6, 0.9))), 0, 1), dtype=np.float32)
 
 

@@ -25,9 +25,9 @@ def origins(runs: Sequence[RunTables]) -> dict[str, Origin]:
         names = [str(name) for name in run.results["model"].drop_duplicates()]
         facts = run.manifest.get("models") or [run.manifest.get("model") or {}]
         by_label = {str(one["label"]): one for one in facts if isinstance(one, Mapping) and one.get("label")}
-        for place, name in enumerate(names):
+        for index, name in enumerate(names):
             # Runs of older versions state no label: their models come in the order of the rows.
-            one = by_label.get(name) or (facts[place] if len(facts) == len(names) else {})
+            one = by_label.get(name) or (facts[index] if len(facts) == len(names) else {})
             earlier, read = by_model.get(name, Origin()), _origin(one)
             by_model[name] = Origin(
                 earlier.finetuned_on or read.finetuned_on,

@@ -41,7 +41,7 @@ class Attack(FigureEntry):
     """One success curve per attack whose rows state their eps."""
 
     name = "attack"
-    place = 80
+    position = 80
     section = "robustness"
     regulatory = 12
     heading = "Attacks: what small aimed changes can do"

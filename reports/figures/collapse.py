@@ -36,7 +36,7 @@ class Collapse(FigureEntry):
     """One plot over all series whose rows hold text distances."""
 
     name = "collapse"
-    place = 30
+    position = 30
     section = "prompt"
     regulatory = 6
     heading = "Where the words get lost"

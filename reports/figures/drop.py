@@ -23,7 +23,7 @@ class Drop(FigureEntry):
     """One forest plot per series over the losses."""
 
     name = "drop"
-    place = 40
+    position = 40
     section = "robustness"
     regulatory = 7
     notebook = "loss"
@@ -38,7 +38,7 @@ class Drop(FigureEntry):
         effects = source.frames.effects
         order = drop_conditions(effects)
         losses = effects[(effects["metric"] == "dice") & effects["condition"].isin(order)]
-        losses = losses.assign(place=[order.index(c) for c in losses["condition"]]).sort_values("place")
+        losses = losses.assign(position=[order.index(c) for c in losses["condition"]]).sort_values("position")
         per_series = [(i, s, losses[losses["series"] == s]) for i, s in enumerate(source.frames.series)]
         says = severities_text(source.frames.results)
         return [replace(_caption(i, series, rows), says=says) for i, series, rows in per_series if len(rows)]

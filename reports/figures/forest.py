@@ -44,32 +44,37 @@ def forest(
         marks: text behind the label of a condition.
     """
     conditions = list(dict.fromkeys(order if order is not None else rows["condition"]))
-    place = {condition: i for i, condition in enumerate(conditions)}
-    rows = rows[rows["condition"].isin(place)].reset_index(drop=True)
+    positions = {condition: i for i, condition in enumerate(conditions)}
+    rows = rows[rows["condition"].isin(positions)].reset_index(drop=True)
     built = theme.figure(height=80 + theme.ROW_HEIGHT * max(len(conditions), 1), showlegend=False)
     built.update_xaxes(title_text=title, range=list(span) if span else None, zeroline=True, tickformat=".2~f")
     labels = [theme.label(short_words(c)) + marks.get(c, "") for c in conditions]
     built.update_yaxes(
         tickmode="array",
-        tickvals=list(place.values()),
+        tickvals=list(positions.values()),
         ticktext=labels,
         range=[len(conditions) - 0.4, -0.6],
         showgrid=False,
     )
-    _add_margins(built, rows, place, two_sided=two_sided, span=span)
+    _add_margins(built, rows, positions, two_sided=two_sided, span=span)
     for verdict, group in rows.groupby(rows["verdict"].map(text), sort=False):
-        built.add_trace(_points(group, place, str(verdict)))
+        built.add_trace(_points(group, positions, str(verdict)))
     return built
 
 
 def _add_margins(
-    built: go.Figure, rows: pd.DataFrame, place: dict[str, int], *, two_sided: bool, span: tuple[float, float] | None
+    built: go.Figure,
+    rows: pd.DataFrame,
+    positions: dict[str, int],
+    *,
+    two_sided: bool,
+    span: tuple[float, float] | None,
 ) -> None:
     left = span[0] if span else -1.0
     shapes: list[dict[str, Any]] = []
     for condition, margin in zip(rows["condition"], pd.to_numeric(rows["margin"]), strict=True):
         if math.isfinite(margin):
-            y = place[condition]
+            y = positions[condition]
             shapes.append(
                 {
                     "type": "rect",
@@ -85,12 +90,12 @@ def _add_margins(
     built.layout.shapes = shapes
 
 
-def _points(group: pd.DataFrame, place: dict[str, int], verdict: str) -> go.Scatter:
+def _points(group: pd.DataFrame, positions: dict[str, int], verdict: str) -> go.Scatter:
     style = verdict_style(verdict)
     value, low, high = (pd.to_numeric(group[c]) for c in ("value", "ci_low", "ci_high"))
     return go.Scatter(
         x=value.tolist(),
-        y=[place[c] for c in group["condition"]],
+        y=[positions[c] for c in group["condition"]],
         mode="markers",
         name=verdict,
         marker={"symbol": style.symbol, "color": style.colour, "size": 10, "line": {"color": style.colour, "width": 2}},

@@ -22,7 +22,7 @@ class Heatmap(FigureEntry):
     """One heat map over all series, where there are several."""
 
     name = "heatmap"
-    place = 20
+    position = 20
     section = "prompt"
     regulatory = 6
 

@@ -40,7 +40,7 @@ class Joint(FigureEntry):
     """One grid per series."""
 
     name = "joint"
-    place = 60
+    position = 60
     section = "robustness"
     regulatory = 7
     heading = "Image and prompt together"

@@ -44,7 +44,7 @@ class Matrix(FigureEntry):
     """One matrix over all models and data sets."""
 
     name = "matrix"
-    place = 110
+    position = 110
     section = "scores"
     regulatory = 5
     heading = "On other data"

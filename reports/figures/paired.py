@@ -37,7 +37,7 @@ class Paired(FigureEntry):
     """One forest plot per comparison with the baseline."""
 
     name = "paired"
-    place = 130
+    position = 130
     section = "comparison"
     note = (
         "Paired difference in Dice with its interval; right of 0 is worse than the baseline. At most the first"

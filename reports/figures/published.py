@@ -35,7 +35,7 @@ class Published(FigureEntry):
     """One matrix, shown only where it is asked for."""
 
     name = "published"
-    place = 120
+    position = 120
     section = "scores"
     heading = "What was published"
     note = (

@@ -32,7 +32,7 @@ class Rank(FigureEntry):
     """One figure per scene: clean, and under image changes."""
 
     name = "rank"
-    place = 140
+    position = 140
     section = "comparison"
     regulatory = 13
     heading = "How sure is the order?"
@@ -108,7 +108,7 @@ def rank_plot(results: pd.DataFrame, scene: str, *, metric: str = "dice") -> go.
     table = rank_table(results, scene, metric=metric)
     names = [str(s) for s in table["series"]]
     cells = [
-        [_cell(name, place, share) for place, share in enumerate(shares)]
+        [_cell(name, position, share) for position, share in enumerate(shares)]
         for name, shares in zip(names, table["shares"], strict=True)
     ]
     return grid(
@@ -120,5 +120,7 @@ def _first(results: pd.DataFrame) -> object:
     return results["dataset"].iloc[0] if len(results) else None
 
 
-def _cell(name: str, place: int, share: float) -> Cell:
-    return Cell(share, f"{100 * share:.0f}%", f"{theme.label(name)}: rank {place + 1} in {100 * share:.1f}% of samples")
+def _cell(name: str, position: int, share: float) -> Cell:
+    return Cell(
+        share, f"{100 * share:.0f}%", f"{theme.label(name)}: rank {position + 1} in {100 * share:.1f}% of samples"
+    )

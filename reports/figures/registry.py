@@ -38,7 +38,7 @@ class FigureEntry(ABC):
 
     Attributes:
         name: the family; captions carry it.
-        place: position on the page, small first; any integer.
+        position: on the page, small first; any integer.
         section: part of the auditor's page, one of `SECTIONS`.
         regulatory: number of the section in the regulatory edition; 0 for none.
         heading: heading over the family; empty for none.
@@ -48,7 +48,7 @@ class FigureEntry(ABC):
     """
 
     name: ClassVar[str]
-    place: ClassVar[int]
+    position: ClassVar[int]
     section: ClassVar[str]
     regulatory: ClassVar[int] = 0
     heading: ClassVar[str] = ""
@@ -71,4 +71,4 @@ FIGURES: Registry[type[FigureEntry]] = Registry("figure", "robustness.reports.fi
 def figure_entries() -> tuple[FigureEntry, ...]:
     """Return every registered figure in page order."""
     entries = [FIGURES.get(name)() for name in FIGURES.names()]
-    return tuple(sorted(entries, key=lambda entry: (entry.place, entry.name)))
+    return tuple(sorted(entries, key=lambda entry: (entry.position, entry.name)))

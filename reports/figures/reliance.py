@@ -21,7 +21,7 @@ class Reliance(FigureEntry):
     """One forest plot per series over its prompt claims."""
 
     name = "reliance"
-    place = 10
+    position = 10
     section = "prompt"
     regulatory = 6
     notebook = "forest"
@@ -39,7 +39,7 @@ class Reliance(FigureEntry):
         verdicts = source.frames.verdicts
         order = condition_order(verdicts)
         claims = verdicts[(verdicts["claim"] == "prompt") & verdicts["estimate"].notna()]
-        claims = claims.assign(place=[order.index(c) for c in claims["condition"]]).sort_values("place")
+        claims = claims.assign(position=[order.index(c) for c in claims["condition"]]).sort_values("position")
         per_series = [(i, s, claims[claims["series"] == s]) for i, s in enumerate(source.frames.series)]
         return [_caption(i, series, rows) for i, series, rows in per_series if len(rows)]
 

@@ -33,7 +33,7 @@ class Scores(FigureEntry):
     """One distribution per series, all on one axis."""
 
     name = "scores"
-    place = 90
+    position = 90
     section = "scores"
     regulatory = 5
 

@@ -31,7 +31,7 @@ class Severity(FigureEntry):
     """One figure per image change, all series in it."""
 
     name = "severity"
-    place = 70
+    position = 70
     section = "robustness"
     regulatory = 7
     heading = "As the change grows"

@@ -35,7 +35,7 @@ class Shift(FigureEntry):
     """One matrix per series."""
 
     name = "shift"
-    place = 50
+    position = 50
     section = "robustness"
     regulatory = 7
     heading = "Kind by severity"

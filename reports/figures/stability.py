@@ -24,7 +24,7 @@ class Stability(FigureEntry):
     """One forest plot per series over the mask changes that a robustness claim was made on."""
 
     name = "stability"
-    place = 45
+    position = 45
     section = "robustness"
     regulatory = 7
     heading = "How far the mask moves where it should stay"

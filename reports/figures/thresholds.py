@@ -31,7 +31,7 @@ class Thresholds(FigureEntry):
     """One figure over all series, where the rows hold Dice at several thresholds."""
 
     name = "thresholds"
-    place = 100
+    position = 100
     section = "scores"
     regulatory = 5
 

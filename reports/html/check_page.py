@@ -97,5 +97,5 @@ def _table(rows: Sequence[str]) -> str:
 def _row(row: Mapping[object, object]) -> str:
     file = "" if str(row["file"]).startswith(str(row["case_id"]) or " ") else str(row["file"])
     places = (str(row["split"]), str(row["case_id"]), file)
-    where = "<br>".join(html.escape(place) for place in places if place) or "whole dataset"
+    where = "<br>".join(html.escape(location) for location in places if location) or "whole dataset"
     return f"<tr><td>{where}</td><td>{html.escape(str(row['message']))}</td></tr>"

@@ -49,13 +49,13 @@ def sections(context: RegulatoryContext) -> tuple[RegulatorySection, ...]:
     """Return the fifteen sections in their fixed order."""
     figures = figure_entries()
     listed = []
-    for place, (entry, (write, tables)) in enumerate(zip(ENTRIES, WRITERS, strict=True), start=1):
-        shows = (*tables, *(f.name for f in figures if f.regulatory == place))
+    for number, (entry, (write, tables)) in enumerate(zip(ENTRIES, WRITERS, strict=True), start=1):
+        shows = (*tables, *(f.name for f in figures if f.regulatory == number))
         questions = tuple(Question(key, text, context.answers.get(key, "")) for key, text in entry.blanks)
         blanks = tuple(q.question for q in questions if not q.answer)
         statements = tuple(write(context))
-        support = NO_EVIDENCE if without_evidence(place, context) else SUPPORT
+        support = NO_EVIDENCE if without_evidence(number, context) else SUPPORT
         listed.append(
-            RegulatorySection(place, entry.title, entry.asked_by, statements, blanks, shows, questions, support)
+            RegulatorySection(number, entry.title, entry.asked_by, statements, blanks, shows, questions, support)
         )
     return tuple(listed)

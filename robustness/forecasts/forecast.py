@@ -80,7 +80,7 @@ def forecast(
     sample = plan.engine.image_batch * max(batches, 1)
     # Measured first: what the counting loads once would be missing from the time.
     pilots = _measure(plan, datasets, folder, batches) if batches else []
-    works = [workload(plan, data, place, images=sample, progress=progress) for place, data in enumerate(datasets)]
+    works = [workload(plan, data, index, images=sample, progress=progress) for index, data in enumerate(datasets)]
     names = [spec.label or spec.name for spec in plan.model]
     planned = PlannedRun(plan, works, list(dict.fromkeys(names)), [d.facts() for d in datasets])
     spread = _spread(plan, planned, like)

@@ -70,12 +70,12 @@ def refuse_other(now: Measured, earlier: Earlier | None, *, source: str = "basel
 
 
 def _refuse_other_data(then: dict[tuple[str, str], str], now: dict[tuple[str, str], str]) -> None:
-    for place in sorted({*then, *now}):
-        if then.get(place) == now.get(place):
+    for key in sorted({*then, *now}):
+        if then.get(key) == now.get(key):
             continue
-        how = "has other files there" if place in then and place in now else "is only in one of them"
+        how = "has other files there" if key in then and key in now else "is only in one of them"
         raise InputError(
-            f"baseline: it was made on other data: dataset {place[0]!r} ({place[1]}) {how}; nothing was compared. "
+            f"baseline: it was made on other data: dataset {key[0]!r} ({key[1]}) {how}; nothing was compared. "
             "Compare runs of the same data, or save the baseline again"
         )
 

@@ -81,9 +81,9 @@ def _context(name: str, modality: str | None) -> DataContext:
 
 def _readable(read: Callable[[int], Case], places: Sequence[int]) -> Iterator[Case]:
     problems: list[str] = []
-    for place in places:
+    for path in places:
         try:
-            yield read(place)
+            yield read(path)
         except CaseError as error:
             problems.append(str(error))
     if len(problems) == len(places):

@@ -135,8 +135,8 @@ def _chromium() -> Finding:
 
 
 def _disk(folder: Path) -> Iterator[Finding]:
-    for name, place in (("disk", folder.resolve()), ("temporary files", Path(tempfile.gettempdir()))):
-        existing = next(p for p in (place, *place.parents) if p.is_dir())
+    for name, path in (("disk", folder.resolve()), ("temporary files", Path(tempfile.gettempdir()))):
+        existing = next(p for p in (path, *path.parents) if p.is_dir())
         free = shutil.disk_usage(existing).free / 1e9
         if not os.access(existing, os.W_OK):
             yield Finding(name, "problem", f"{existing} cannot be written", "choose another folder with --out")

@@ -182,8 +182,8 @@ def _record(plan: Plan, datasets: list[Dataset], public: Any, progress: Progress
     from robustness.runners.dry_run.recorder import record
 
     tables = [
-        record(plan, dataset, place, lambda request: public.add(request.image, request.text), progress=progress)
-        for place, dataset in enumerate(datasets)
+        record(plan, dataset, index, lambda request: public.add(request.image, request.text), progress=progress)
+        for index, dataset in enumerate(datasets)
     ]
     return pd.concat(tables, ignore_index=True)
 

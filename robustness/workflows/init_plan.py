@@ -48,25 +48,27 @@ class DataFolder:
         return next((key for key in self.keys if any(word in key.lower() for word in _SUBJECT_WORDS)), None)
 
 
-def look(place: Path) -> DataFolder:
-    """Return what can be audited at `place`: a benchmark folder, a table, or a folder that holds one table.
+def look(source: Path) -> DataFolder:
+    """Return what can be audited at `source`: a benchmark folder, a table, or a folder that holds one table.
 
     Raises:
         InputError: nothing there has prompts; the message says which command makes them.
     """
-    if not place.exists():
-        raise InputError(f"folder: expected a dataset folder or a table of cases, found none at {str(place)!r}")
-    if place.is_dir() and (place / "anns").is_dir():
-        return _annotated(place)
-    tables = [place] if place.is_file() else _tables(place)
+    if not source.exists():
+        raise InputError(f"folder: expected a dataset folder or a table of cases, found none at {str(source)!r}")
+    if source.is_dir() and (source / "anns").is_dir():
+        return _annotated(source)
+    tables = [source] if source.is_file() else _tables(source)
     if len(tables) == 1:
         return _table(tables[0])
     if len(tables) > 1:
         names = ", ".join(path.name for path in tables)
-        raise InputError(f"folder: expected one table of cases in {str(place)!r}, found {names}; pass the one to audit")
+        raise InputError(
+            f"folder: expected one table of cases in {str(source)!r}, found {names}; pass the one to audit"
+        )
     raise InputError(
-        f"folder: expected images, masks and prompts in {str(place)!r}, found no anns/ and no table with the columns"
-        f" image, mask, prompt; make them: robustness prepare generic {str(place)!r} NEW --target NAME (other layouts:"
+        f"folder: expected images, masks and prompts in {str(source)!r}, found no anns/ and no table with the columns"
+        f" image, mask, prompt; make them: robustness prepare generic {str(source)!r} NEW --target NAME (other layouts:"
         " robustness prepare --list)"
     )
 
@@ -112,8 +114,8 @@ def _table(path: Path) -> DataFolder:
     return DataFolder(path, tuple(splits_of_table(table)), prompts, tuple(map(str, table.columns)))
 
 
-def write_plan(place: Path, out: Path, *, model: str = _MODEL, checkpoint: str | None = None) -> tuple[Path, Dataset]:
-    """Write a commented plan for `place` and return it with the dataset, which was opened to make sure that it can be.
+def write_plan(source: Path, out: Path, *, model: str = _MODEL, checkpoint: str | None = None) -> tuple[Path, Dataset]:
+    """Write a commented plan for `source` and return it with the dataset, which was opened to make sure that it can be.
 
     Raises:
         InputError: nothing there can be audited, `out` exists, or there is no such model.
@@ -127,7 +129,7 @@ def write_plan(place: Path, out: Path, *, model: str = _MODEL, checkpoint: str |
     if out.exists():
         raise InputError(f"--out: expected a new file, but {str(out)!r} exists; choose another name or remove it")
     MODELS.get(model)
-    folder = look(place)
+    folder = look(source)
     dataset = load_dataset(folder.path, split=folder.split, prompt=folder.prompt, subject=folder.subject)
     write_text(out, plan_text(folder, dataset.facts(), model=model, checkpoint=checkpoint))
     parse_plan(read_toml(out), source=out.name)

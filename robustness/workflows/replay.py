@@ -79,7 +79,7 @@ def replay(
     path = Path(run)
     finished_manifest(path)
     folder = RunFolder(path)
-    part, place = _place(folder, row)
+    part, index = _place(folder, row)
     state, plan, rows = folder.read_json(STATE), stored_plan(folder), folder.read_part(part)
     if not state:
         raise InputError(f"replay: expected {STATE} in {str(path)!r}, which says how the rows were made; restore it")
@@ -87,8 +87,8 @@ def replay(
     replayer = Replayer(folder, plan, models, datasets, threads=(state.get("environment") or {}).get("threads"))
     if part >= replayer.n_parts():
         raise InputError("replay: the data have fewer images than when the audit ran; restore them")
-    stored = _row(rows, place)
-    result, again, alone = _computed(replayer, part, rows, place)
+    stored = _row(rows, index)
+    result, again, alone = _computed(replayer, part, rows, index)
     return Replayed(
         row=row,
         stored=stored,
@@ -130,16 +130,16 @@ def _loaded(
     return load_all(stored_plan(folder), None if home is None else Path(home))
 
 
-def _computed(replayer: Replayer, part: int, rows: pd.DataFrame, place: int) -> tuple[Recomputed, dict[str, Any], bool]:
+def _computed(replayer: Replayer, part: int, rows: pd.DataFrame, index: int) -> tuple[Recomputed, dict[str, Any], bool]:
     """Return what was computed, the row that was asked about, and whether its image was computed alone."""
-    stored = _row(rows, place)
+    stored = _row(rows, index)
     image = replayer.image_of(part, str(stored["case_id"]))
     if image is None:
         raise InputError(f"replay: the data have no case {stored['case_id']!r} any more; restore them")
     on_image = rows["case_id"].isin(replayer.case_ids(part, image))
     result = replayer.compute(part, stored, image=image)
     if len(result.table) == int(on_image.sum()):
-        again = _row(result.table, int(on_image.iloc[:place].sum()))
+        again = _row(result.table, int(on_image.iloc[:index].sum()))
         if not _different(stored, again):
             return result, again, True
     result = replayer.compute(part, stored)
@@ -148,7 +148,7 @@ def _computed(replayer: Replayer, part: int, rows: pd.DataFrame, place: int) -> 
             f"replay: the part of this row has {len(rows)} rows, computed again it has {len(result.table)}: the data, "
             "the model or this suite is another than the audit's"
         )
-    return result, _row(result.table, place), False
+    return result, _row(result.table, index), False
 
 
 def _row(table: pd.DataFrame, number: int) -> dict[str, Any]:

@@ -68,9 +68,9 @@ def climb(
         gradient = None if last else task.gradient(points)
         losses = task.losses(points) if gradient is None else gradient.loss
         losses = torch.nan_to_num(losses, nan=-math.inf)
-        place = int(losses.argmax())
-        if float(losses[place]) > highest:
-            best, highest = points[place : place + 1].clone(), float(losses[place])
+        index = int(losses.argmax())
+        if float(losses[index]) > highest:
+            best, highest = points[index : index + 1].clone(), float(losses[index])
         if gradient is not None:
             points = ball.into(points + settings.step * eps * steepest(gradient.gradient))
     return best, highest

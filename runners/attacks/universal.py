@@ -97,9 +97,9 @@ class UniversalAttack:
         return sum(losses) / len(losses) if losses else float("nan")
 
     def _tasks(self, places: list[int], settings: AttackSettings) -> Iterator[Task]:
-        for place in places:
+        for index in places:
             try:
-                yield self.model.task(self.dataset[place], settings)
+                yield self.model.task(self.dataset[index], settings)
             except CaseError:
                 continue
 
@@ -124,7 +124,7 @@ def _chosen(infos: tuple[CaseInfo, ...], n_images: int, seed: int) -> frozenset[
         return None
     chosen: set[str] = set()
     order = generator(seed, "universal", "images").permutation(len(groups))
-    for place in order[: len(groups) // 2]:
+    for index in order[: len(groups) // 2]:
         if len(chosen) < n_images:
-            chosen |= groups[int(place)]
+            chosen |= groups[int(index)]
     return frozenset(chosen)

@@ -101,12 +101,14 @@ def _asked(dataset: Dataset, cases: int) -> list[Asked]:
         except CaseError:
             continue
         readable += 1
-        requests += [_one(case, info.image_id, prompt.text, place) for place, prompt in enumerate(info.prompts)]
+        requests += [
+            _one(case, info.image_id, prompt.text, prompt_index) for prompt_index, prompt in enumerate(info.prompts)
+        ]
     return requests
 
 
-def _one(case: Case, image_id: str, text: str, place: int) -> Asked:
-    request = Request(case.image, f"image|{image_id}", text, case_id=case.case_id, prompt_index=place)
+def _one(case: Case, image_id: str, text: str, prompt_index: int) -> Asked:
+    request = Request(case.image, f"image|{image_id}", text, case_id=case.case_id, prompt_index=prompt_index)
     return Asked(request, case.mask)
 
 

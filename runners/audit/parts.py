@@ -79,7 +79,7 @@ def first_parts(parts: Sequence[Part]) -> dict[tuple[int, int], int]:
 def model_names(plan: Plan, models: Sequence[Segmenter]) -> list[str]:
     """Return one distinct name per model: its label, else its name, else name and place."""
     names = [spec.label or model.name for spec, model in zip(plan.model, models, strict=True)]
-    return [name if names.count(name) == 1 else f"{name}-{place + 1}" for place, name in enumerate(names)]
+    return [name if names.count(name) == 1 else f"{name}-{number + 1}" for number, name in enumerate(names)]
 
 
 def image_places(dataset: Dataset) -> dict[str, list[int]]:

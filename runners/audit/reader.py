@@ -28,25 +28,25 @@ class ImageOf(NamedTuple):
 
 
 class Prefetch(Generic[K, T]):
-    """Makes one thing per key in a background thread, at most `ahead` of them before they are asked for.
+    """Makes one thing per key in a background thread, at most `depth` of them before they are asked for.
 
     The order of results, their values and the place of their errors are those of making each when it is asked for.
 
     Args:
         make: makes a thing; it runs in one thread at a time and need not be safe for several.
-        ahead: things that may wait; 0 makes each in the calling thread when it is asked for.
+        depth: things that may wait; 0 makes each in the calling thread when it is asked for.
     """
 
-    def __init__(self, make: Callable[[K], T], *, ahead: int) -> None:
+    def __init__(self, make: Callable[[K], T], *, depth: int) -> None:
         self._make = make
-        self._ahead = ahead
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="prefetch") if ahead else None
+        self._depth = depth
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="prefetch") if depth else None
         self._waiting: dict[K, Future[T]] = {}
 
     def expect(self, keys: Iterable[K]) -> None:
         """Begin with what will be asked for, in that order, as far as there is room."""
         for key in keys:
-            if len(self._waiting) >= self._ahead:
+            if len(self._waiting) >= self._depth:
                 return
             if key not in self._waiting:
                 self._begin(key)
@@ -71,14 +71,14 @@ class Prefetch(Generic[K, T]):
 
 
 class Reader:
-    """Reads the cases on one image after the other, in a thread of its own where `ahead` is not 0.
+    """Reads the cases on one image after the other, in a thread of its own where `prefetch` is not 0.
 
     Args:
         datasets: the plan's.
         places: for each dataset, image to the numbers of its cases.
         identities: for each part, the columns that say which run a row belongs to.
         strict: a case that cannot be read is an error instead of a row.
-        ahead: images that may be held before they are asked for.
+        prefetch: images that may be held before they are asked for.
 
     Attributes:
         on_case: called with the name of each case before it is read.
@@ -91,15 +91,15 @@ class Reader:
         identities: Sequence[SeriesIdentity],
         *,
         strict: bool,
-        ahead: int,
+        prefetch: int,
     ) -> None:
         self._datasets, self._places, self._identities = datasets, places, identities
         self._strict = strict
         self.on_case: Callable[[str], None] | None = None
-        self._prefetch: Prefetch[ImageOf, Group] = Prefetch(self._read, ahead=ahead)
+        self._prefetch: Prefetch[ImageOf, Group] = Prefetch(self._read, depth=prefetch)
 
     def groups(self, images: Sequence[ImageOf], *, then: Iterable[ImageOf] = ()) -> list[Group]:
-        """Return the cases of `images` in that order, and begin to read what is wanted `then`.
+        """Return the cases of `images` in that order, and begin to read what is needed `then`.
 
         Raises:
             AuditStoppedError: `strict`, and a case of `images` cannot be read.

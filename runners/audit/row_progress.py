@@ -66,12 +66,12 @@ class RowProgress:
         rows: Counter[Place] = Counter()
         pending: Counter[Place] = Counter()
         for part in self._parts:
-            place = part.model, part.dataset
+            series = part.model, part.dataset
             if part.index in self._rows:
-                cases[place] += self._cases[part.index]
-                rows[place] += self._rows[part.index]
+                cases[series] += self._cases[part.index]
+                rows[series] += self._rows[part.index]
             else:
-                pending[place] += self._cases[part.index]
-        planned = {place: float(self._conditions[place[1]]) for place in pending}
-        rates = {place: rows[place] / cases[place] if cases[place] else planned[place] for place in pending}
-        return sum(n * rates[place] for place, n in pending.items())
+                pending[series] += self._cases[part.index]
+        planned = {series: float(self._conditions[series[1]]) for series in pending}
+        rates = {series: rows[series] / cases[series] if cases[series] else planned[series] for series in pending}
+        return sum(n * rates[series] for series, n in pending.items())

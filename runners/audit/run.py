@@ -95,8 +95,8 @@ def run_parts(
         environment(threads)
     if feeders:
         refuse_unfed(models)
-    ahead = 0 if feeders else plan.engine.prefetch
-    audit = AuditSession(plan, models, datasets, run, strict=strict, ahead=ahead, changes_on_device=not feeders)
+    prefetch = 0 if feeders else plan.engine.prefetch
+    audit = AuditSession(plan, models, datasets, run, strict=strict, prefetch=prefetch, changes_on_device=not feeders)
     audit.open_state(allow_drift=allow_drift, plan_folder=plan_folder)
     check_resumable(run)
     total = len(audit.parts)

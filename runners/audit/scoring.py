@@ -132,8 +132,8 @@ class Scorer:
         measured = self._measured(predicted, scored_against, self._spacing(job, predicted.shape), answer.overlap(0, 0))
         measured["reference_fraction"] = scored_against.fraction
         measured["image_height"], measured["image_width"] = map(float, predicted.shape)
-        for place, threshold in enumerate(self.thresholds, 1):
-            measured[f"dice_at_{threshold:.2f}"] = _dice_of(answer.masks[place], reference, answer.overlap(place, 0))
+        for index, threshold in enumerate(self.thresholds, 1):
+            measured[f"dice_at_{threshold:.2f}"] = _dice_of(answer.masks[index], reference, answer.overlap(index, 0))
         for name in self.of_probability:
             measured[name] = METRICS.get(name)()(answer.probability, reference)
         measured["mask_change"] = float("nan") if baseline is None else mask_change(baseline, predicted)
@@ -174,15 +174,15 @@ class Scorer:
         return clean if clean is None or job.perturbation is None else job.perturbation.apply_mask(clean, job.params)
 
     def _other_dices(self, job: Job, answer: Answer) -> list[float | None]:
-        predicted, place = answer.masks[0], 0
+        predicted, index = answer.masks[0], 0
         dices: list[float | None] = []
         for other in job.other_references:
             if other is None:
                 dices.append(None)
                 continue
-            place += 1
+            index += 1
             reference = self._reference(other, predicted.shape).mask
-            dices.append(_dice_of(predicted, reference, answer.overlap(0, place)))
+            dices.append(_dice_of(predicted, reference, answer.overlap(0, index)))
         return dices
 
     def _reference(self, mask: Mask, shape: tuple[int, ...]) -> ReferenceMask:

@@ -62,7 +62,7 @@ class AuditSession:
         plan: the resolved plan; `models` and `datasets` are its `model` and `data`, loaded.
         run: the run's folder.
         strict: a case that fails is an error instead of a row.
-        ahead: images that may be read before they are needed.
+        prefetch: images that may be read before they are needed.
         changes_on_device: images are changed on a model's accelerator, in batches; else one by one on the processor.
     """
 
@@ -78,7 +78,7 @@ class AuditSession:
         run: RunFolder,
         *,
         strict: bool,
-        ahead: int = 0,
+        prefetch: int = 0,
         changes_on_device: bool = True,
     ) -> None:
         reuse_memory()
@@ -98,7 +98,7 @@ class AuditSession:
         self.vectors: dict[int, Vectors] = {}
         self.on_rows: Callable[[int], None] | None = None
         self.reader = Reader(
-            datasets, self.places, [self._series(part) for part in self.parts], strict=strict, ahead=ahead
+            datasets, self.places, [self._series(part) for part in self.parts], strict=strict, prefetch=prefetch
         )
         self.settings = settings_of(plan)
         self.attacks: dict[tuple[int, int], Any] = {}

@@ -44,11 +44,11 @@ class _Queue:
         self.open.wait()
         while True:
             with self._taken.get_lock():
-                place = self._taken.value
-                self._taken.value = place + 1
-            if place >= len(self.parts):
+                index = self._taken.value
+                self._taken.value = index + 1
+            if index >= len(self.parts):
                 return
-            yield self.parts[place]
+            yield self.parts[index]
 
 
 def import_ahead() -> None:

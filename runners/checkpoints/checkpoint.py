@@ -274,13 +274,13 @@ def _refuse_other_types(network: nn.Module, checkpoint: Checkpoint) -> None:
     Raises:
         InputError: a weight of another type than its place in the network can take.
     """
-    for key, place in network.state_dict().items():
+    for key, parameter in network.state_dict().items():
         weight = checkpoint.state.get(key)
         # A place on "meta" only says that the file may hold more than the network takes (a published backbone's facts).
-        if weight is None or place.device.type == "meta":
+        if weight is None or parameter.device.type == "meta":
             continue
         plain = weight.layout == torch.strided and weight.device.type == "cpu" and not weight.is_quantized
-        fits = weight.dtype in _WEIGHTS if place.is_floating_point() else not weight.is_floating_point()
+        fits = weight.dtype in _WEIGHTS if parameter.is_floating_point() else not weight.is_floating_point()
         if not plain or not fits or weight.is_complex():
             kind = str(weight.dtype).removeprefix("torch.") if plain else f"{weight.layout} on {weight.device.type}"
             raise InputError(

@@ -78,9 +78,9 @@ def locate_network(
             "saving, or give the adapter's folder"
         )
     places = places_of(plain, signature)
-    networks = [under(plain, place) for place in places]
+    networks = [under(plain, prefix) for prefix in places]
     if len(networks) > 1 and not all(same_tensors(networks[0], other) for other in networks[1:]):
-        shown = " and ".join(repr(place) for place in places)
+        shown = " and ".join(repr(prefix) for prefix in places)
         raise InputError(
             f"checkpoint: {source} holds {len(places)} networks that differ, under {shown}; state prefix = one of them"
         )

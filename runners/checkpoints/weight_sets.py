@@ -70,7 +70,7 @@ def choose_set(sets: Sequence[WeightSet], signature: Sequence[str], stated: str 
             f"checkpoint: expected a state dict (key to tensor) in {source}, found none; save model.state_dict()"
         )
     holding = [one for one in sets if places_of(one.state, signature)] or list(sets)
-    order = {name: place for place, name in enumerate(_USUAL)}
+    order = {name: index for index, name in enumerate(_USUAL)}
     first = min(holding, key=lambda one: order.get(one.name, len(order)))
     rivals = [one for one in holding if one is not first and _rivals(first, one, signature)]
     if rivals:
@@ -118,7 +118,7 @@ def _sets(node: Any, name: str, depth: int) -> Iterator[WeightSet]:
         yield WeightSet(name, module)
         return
     if name and isinstance(node, list | tuple) and len(node) > 1 and all(isinstance(v, torch.Tensor) for v in node):
-        yield WeightSet(name, {str(place): tensor for place, tensor in enumerate(node)}, nameless=True)
+        yield WeightSet(name, {str(index): tensor for index, tensor in enumerate(node)}, nameless=True)
         return
     if not isinstance(node, Mapping) or depth == 0:
         return

@@ -102,9 +102,9 @@ def card_convention(
         InputError: a table is not as described in `robustness.runners.data.masks.convention`.
     """
     card = read_card(folder)
-    place = CARD if labels is None and masks is None else "[data]"
+    where = CARD if labels is None and masks is None else "[data]"
     return parse_convention(
-        card.get("labels") if labels is None else labels, card.get("masks") if masks is None else masks, place
+        card.get("labels") if labels is None else labels, card.get("masks") if masks is None else masks, where
     )
 
 

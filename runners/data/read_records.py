@@ -13,11 +13,11 @@ from robustness.runners.data.records import Record, is_absent
 from robustness.runners.data.volume_records import expand_volumes
 
 
-def read_records(place: Path, *, split: str, prompt: str, options: ReadingOptions | None = None) -> list[Record]:
+def read_records(source: Path, *, split: str, prompt: str, options: ReadingOptions | None = None) -> list[Record]:
     """Return the records of a split.
 
     Args:
-        place: a dataset folder or a manifest.
+        source: a dataset folder or a manifest.
         split: its name.
         prompt: the prompt key or column.
         options: what the plan states about the files.
@@ -26,11 +26,11 @@ def read_records(place: Path, *, split: str, prompt: str, options: ReadingOption
         InputError: the layout, split or prompt does not exist, or an option does not fit the data.
     """
     chosen = options or ReadingOptions()
-    convention = chosen.convention(place)
-    if place.is_dir():
-        records = benchmark_folder.read_split(place, split=split, prompt=prompt, convention=convention)
+    convention = chosen.convention(source)
+    if source.is_dir():
+        records = benchmark_folder.read_split(source, split=split, prompt=prompt, convention=convention)
     else:
-        records = manifest_data.read_manifest(place, split=split, prompt=prompt, convention=convention)
+        records = manifest_data.read_manifest(source, split=split, prompt=prompt, convention=convention)
     # Before volumes are cut: slices and their prompts follow from all masks of an image together.
     joined = united(records) if convention.combine == "union" else records
     return expand_volumes(joined, convention, chosen, prompt=prompt)
@@ -58,19 +58,19 @@ def several_of_one(records: Sequence[Record]) -> list[list[Record]]:
     return [group for group in groups.values() if any(r.mask_source != group[0].mask_source for r in group[1:])]
 
 
-def pool_of(place: Path, records: Sequence[Record]) -> list[Path]:
+def pool_of(source: Path, records: Sequence[Record]) -> list[Path]:
     """Return the image files of all splits of a dataset, so that one decision holds for each of them."""
     own = [record.image_path for record in records]
     try:
-        if place.is_dir():
+        if source.is_dir():
             names = [
-                place / "images" / entry["img_name"]
-                for split in benchmark_folder.splits_of(place)
-                for entry in benchmark_folder.read_entries(place / "anns" / f"{split}.json")
+                source / "images" / entry["img_name"]
+                for split in benchmark_folder.splits_of(source)
+                for entry in benchmark_folder.read_entries(source / "anns" / f"{split}.json")
             ]
         else:
             names = [
-                place.parent / str(name) for name in manifest_data.read_table(place)["image"] if not is_absent(name)
+                source.parent / str(name) for name in manifest_data.read_table(source)["image"] if not is_absent(name)
             ]
     except ValueError:
         names = []

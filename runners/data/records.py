@@ -221,7 +221,7 @@ def listing(names: Iterable[str], *, most: int = 12) -> str:
     return (", ".join(items[:most]) or "none") + more
 
 
-def no_such(argument: str, got: str, offered: Iterable[str], place: str) -> InputError:
+def no_such(argument: str, got: str, offered: Iterable[str], where: str) -> InputError:
     """Return the error for a name that the data lacks: what exists, and the near one."""
     names = list(offered)
-    return InputError(f"{argument}: expected one of {listing(names)} in {place}, got {got!r}{suggest(got, names)}")
+    return InputError(f"{argument}: expected one of {listing(names)} in {where}, got {got!r}{suggest(got, names)}")

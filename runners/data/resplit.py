@@ -42,12 +42,12 @@ def split_dataset(
     Raises:
         InputError: the data or a source does not exist, or cannot be divided so.
     """
-    place = Path(data).expanduser().resolve()
-    pooled = tuple(sources) if sources else _usual(place)
-    records, files = _read_all(place, pooled, prompt, options)
+    source = Path(data).expanduser().resolve()
+    pooled = tuple(sources) if sources else _usual(source)
+    records, files = _read_all(source, pooled, prompt, options)
     splits = make_splits(
         records,
-        data=place.stem if place.is_file() else place.name,
+        data=source.stem if source.is_file() else source.name,
         sources=pooled,
         files=files,
         by=by,
@@ -61,7 +61,7 @@ def split_dataset(
 
 
 def read_chosen(
-    place: Path, splits: str | Path, *, split: str, prompt: str, options: ReadingOptions | None = None
+    source: Path, splits: str | Path, *, split: str, prompt: str, options: ReadingOptions | None = None
 ) -> tuple[list[Record], list[Path]]:
     """Return the records of one made split and the files that they were read from, the splits file among them.
 
@@ -69,41 +69,43 @@ def read_chosen(
         InputError: no such split, or the data changed since the splits were made.
     """
     division = read_splits(splits)
-    records, files = _read_all(place, division.sources, prompt, options)
+    records, files = _read_all(source, division.sources, prompt, options)
     cases = chosen(division, records, split=split, files=files, where=str(splits))
     if not cases:
         raise InputError(
-            f"splits: expected cases of {split!r} in {place.name}, found none; was it made for other data?"
+            f"splits: expected cases of {split!r} in {source.name}, found none; was it made for other data?"
         )
     return cases, [*files, Path(splits).expanduser().resolve()]
 
 
-def _usual(place: Path) -> tuple[str, ...]:
-    names = known_splits(place)
+def _usual(source: Path) -> tuple[str, ...]:
+    names = known_splits(source)
     usual = tuple(name for name in ("train", "val", "test") if name in names)
     return usual or tuple(names)
 
 
-def known_splits(place: Path, *, shown: str = "") -> list[str]:
+def known_splits(source: Path, *, shown: str = "") -> list[str]:
     """Return the names of a dataset's own splits; `shown` is what an error calls it.
 
     Raises:
         InputError: no dataset folder and no manifest.
     """
-    if place.is_dir():
-        return benchmark_folder.splits_of(place)
-    if not place.is_file() or place.suffix.lower() not in manifest_data.SUFFIXES:
-        raise InputError(f"data: expected a dataset folder or a .csv or .parquet manifest, got {shown or place}")
-    return manifest_data.splits_of_table(manifest_data.read_table(place))
+    if source.is_dir():
+        return benchmark_folder.splits_of(source)
+    if not source.is_file() or source.suffix.lower() not in manifest_data.SUFFIXES:
+        raise InputError(f"data: expected a dataset folder or a .csv or .parquet manifest, got {shown or source}")
+    return manifest_data.splits_of_table(manifest_data.read_table(source))
 
 
 def _read_all(
-    place: Path, sources: Sequence[str], prompt: str, options: ReadingOptions | None = None
+    source: Path, sources: Sequence[str], prompt: str, options: ReadingOptions | None = None
 ) -> tuple[list[Record], list[Path]]:
-    names = known_splits(place)
+    names = known_splits(source)
     for name in sources:
         if name not in names:
-            raise no_such("sources", name, names, str(place))
-    records = [record for name in sources for record in read_records(place, split=name, prompt=prompt, options=options)]
-    files = [place / "anns" / f"{name}.json" for name in sources] if place.is_dir() else [place]
+            raise no_such("sources", name, names, str(source))
+    records = [
+        record for name in sources for record in read_records(source, split=name, prompt=prompt, options=options)
+    ]
+    files = [source / "anns" / f"{name}.json" for name in sources] if source.is_dir() else [source]
     return without_duplicates(records)[0], files

@@ -215,4 +215,4 @@ def _values(path: Path) -> Array | None:
 def _spread(items: Sequence[Any], most: int) -> list[Any]:
     if len(items) <= most:
         return list(items)
-    return [items[int(place)] for place in np.linspace(0, len(items) - 1, most)]
+    return [items[int(index)] for index in np.linspace(0, len(items) - 1, most)]

@@ -235,10 +235,10 @@ def _divide(
             totals[target] = totals.get(target, 0) + n
     parts: list[set[str]] = [set() for _ in shares]
     filled: list[dict[str, int]] = [{} for _ in shares]
-    for place, name in enumerate(order):
+    for index, name in enumerate(order):
         empty = [i for i, part in enumerate(parts) if not part]
         free = [i for i, part in enumerate(parts) if most is None or len(part) < most]
-        able = empty if len(order) - place <= len(empty) else free
+        able = empty if len(order) - index <= len(empty) else free
         best = max(able, key=lambda i: _lack(groups[name], filled[i], totals, shares[i]))
         parts[best].add(name)
         for target, n in groups[name].items():

@@ -57,15 +57,15 @@ class Recorder:
         raise InputError(f"{self.name}: there is no network")
 
 
-def record(plan: Plan, dataset: Dataset, place: int, take: Take, *, progress: Progress | None = None) -> pd.DataFrame:
-    """Hand every request of an audit of `dataset`, the plan's data number `place`, to `take`.
+def record(plan: Plan, dataset: Dataset, index: int, take: Take, *, progress: Progress | None = None) -> pd.DataFrame:
+    """Hand every request of an audit of `dataset`, the plan's data number `index`, to `take`.
 
     Returns:
         The audit's rows, one per prediction, with the id that `take` returned in the column `id`; it is "" for rows
         that need no prediction (`applicable` is false, `note` says why) and for unreadable cases (`error` says why).
     """
     recorder = Recorder(take)
-    one = plan.model_copy(update={"model": [ModelSpec(name=NAME)], "data": [plan.data[place]]})
+    one = plan.model_copy(update={"model": [ModelSpec(name=NAME)], "data": [plan.data[index]]})
     with tempfile.TemporaryDirectory() as folder:
         run = run_audit(one, models=[recorder], datasets=[dataset], out=Path(folder) / NAME, progress=progress)
         rows = run.read_results()

@@ -62,8 +62,8 @@ class _Tally:
         return request.condition
 
 
-def workload(plan: Plan, dataset: Dataset, place: int, *, images: int, progress: Progress | None = None) -> Workload:
-    """Count what the audit of the plan's data number `place` will ask; every case is read, no model is.
+def workload(plan: Plan, dataset: Dataset, index: int, *, images: int, progress: Progress | None = None) -> Workload:
+    """Count what the audit of the plan's data number `index` will ask; every case is read, no model is.
 
     Args:
         images: image changes are made on so many images, spread over the data.
@@ -71,9 +71,9 @@ def workload(plan: Plan, dataset: Dataset, place: int, *, images: int, progress:
     import pandas as pd
 
     prompt_tally, image_tally = _Tally(), _Tally()
-    prompt_rows = record(_only(plan, image=False), dataset, place, prompt_tally.take, progress=progress)
+    prompt_rows = record(_only(plan, image=False), dataset, index, prompt_tally.take, progress=progress)
     sample = dataset.subset(spread_images(dataset, images))
-    image_rows = record(_only(plan, image=True), sample, place, _changed_only(image_tally))
+    image_rows = record(_only(plan, image=True), sample, index, _changed_only(image_tally))
     # The prompt halves of joint grids are among the prompt plan's rows.
     counted = image_rows["condition"].isin([CLEAN, RERUN]) | (image_rows["family"] == "prompt")
     image_rows = image_rows[~counted]
@@ -111,7 +111,7 @@ def spread_images(dataset: Dataset, images: int) -> list[int]:
     """Return the cases on at most `images` images, evenly spread over the data, in its order."""
     image_ids = list(dict.fromkeys(info.image_id for info in dataset.infos))
     places = np.unique(np.linspace(0, len(image_ids) - 1, min(images, len(image_ids))).round().astype(int))
-    chosen = {image_ids[place] for place in places}
+    chosen = {image_ids[index] for index in places}
     return [number for number, info in enumerate(dataset.infos) if info.image_id in chosen]
 
 

@@ -197,7 +197,7 @@ class Shipment:
             bits = torch.from_numpy(np.stack([self.references[number] for number, _ in same]))
             counts = _to_host(batch.counts([row for _, row in same], to_device(bits, batch.bits.device)))
             assert counts is not None
-            self._counts |= {number: (counts, place) for place, (number, _) in enumerate(same)}
+            self._counts |= {number: (counts, position) for position, (number, _) in enumerate(same)}
 
     def take(self) -> dict[int, PackedAnswer | CaseError]:
         """Return the answer of each request by its number."""
@@ -212,11 +212,11 @@ class Shipment:
         bits, ranges, maps = self._arrived[id(outcome.batch)]
         assert bits is not None
         assert ranges is not None
-        counts, place = self._counts[number]
+        counts, position = self._counts[number]
         high, low = map(float, ranges[outcome.row])
         probability = None if maps is None else maps[outcome.row].numpy()
         return PackedAnswer(
-            outcome.batch.shape, bits[outcome.row].numpy(), high, low, probability, counts[place].numpy()
+            outcome.batch.shape, bits[outcome.row].numpy(), high, low, probability, counts[position].numpy()
         )
 
 

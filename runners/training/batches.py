@@ -186,9 +186,9 @@ def _tokens(samples: Sequence[Sample], segmenter: NetworkSegmenter, spell: float
 def _texts(samples: Sequence[Sample]) -> list[tuple[str, tuple[object, ...]]]:
     """Return every text with what its own draws are keyed by: each sample's own first, then its rewordings."""
     return [
-        (text, (*sample.key, *(("wording", place) if place else ())))
+        (text, (*sample.key, *(("wording", index) if index else ())))
         for sample in samples
-        for place, text in enumerate((sample.text, *sample.rewordings))
+        for index, text in enumerate((sample.text, *sample.rewordings))
     ]
 
 

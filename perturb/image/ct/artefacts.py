@@ -68,9 +68,9 @@ def _metal(rng: np.random.Generator, size: tuple[int, int]) -> tuple[Map, Map]:
     step = apart * np.array([np.sin(turn), np.cos(turn)])
     shift = rng.uniform(-0.1, 0.1, 2)
     streaks, metal = np.zeros(size, np.float32), np.zeros(size, np.float32)
-    for place in (middle + shift - step, middle + shift + step):
-        away, radius = np.hypot(rows - place[0], columns - place[1]), rng.uniform(0.018, 0.03)
-        angle = np.arctan2(rows - place[0], columns - place[1]) % np.pi
+    for position in (middle + shift - step, middle + shift + step):
+        away, radius = np.hypot(rows - position[0], columns - position[1]), rng.uniform(0.018, 0.03)
+        angle = np.arctan2(rows - position[0], columns - position[1]) % np.pi
         streaks += _even(rng, angle) / (1 + away / 0.12)
         metal = np.maximum(metal, 1 - smoothstep(away, radius - 0.006, radius + 0.006))
     along = ((rows - middle[0] - shift[0]) * step[0] + (columns - middle[1] - shift[1]) * step[1]) / apart
@@ -145,8 +145,8 @@ class PhotonStarvation(_Seeded):
         load = luminance(pixels).mean(-1, keepdim=True)
         load = (load / load.amax(-2, keepdim=True).clamp(min=1e-6)) ** 2
         # Streaks leave the body, but the air around it takes little of them up.
-        place = 0.35 + 0.65 * field_of_view(pixels)
-        return pixels + column(params, "amount", pixels) * noise * load * place
+        position = 0.35 + 0.65 * field_of_view(pixels)
+        return pixels + column(params, "amount", pixels) * noise * load * position
 
 
 def _streaked(rng: np.random.Generator, size: tuple[int, int], detail: float) -> Map:

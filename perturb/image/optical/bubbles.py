@@ -46,12 +46,12 @@ class _Bubbles(Overlay):
         while area < share * canvas.width * canvas.height and len(placed) < 600:
             low, high = self.radii
             radius = float(low * (high / low) ** rng.random() ** 1.5)
-            place = self._near(rng, canvas, heart)
-            crowded = any((place[0] - x) ** 2 + (place[1] - y) ** 2 < (0.9 * (radius + r)) ** 2 for (x, y), r in placed)
+            point = self._near(rng, canvas, heart)
+            crowded = any((point[0] - x) ** 2 + (point[1] - y) ** 2 < (0.9 * (radius + r)) ** 2 for (x, y), r in placed)
             if crowded and rng.random() < 0.9:
                 area += 1e-5  # a full image must end the search as well
                 continue
-            placed.append((place, radius))
+            placed.append((point, radius))
             area += np.pi * radius**2
         return placed
 

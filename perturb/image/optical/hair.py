@@ -34,19 +34,19 @@ class Hair(Overlay):
         colour = _COLOURS[int(rng.integers(len(_COLOURS)))]
         growth = rng.uniform(0, np.pi)
         count = max(1, round(float(amount) * hairs.width * hairs.height))
-        for place in spread(rng, hairs, count):
-            path = _path(rng, place, growth + rng.normal(0, 0.45))
+        for point in spread(rng, hairs, count):
+            path = _path(rng, point, growth + rng.normal(0, 0.45))
             width = float(rng.uniform(0.005, 0.011))
             _tapered(hairs, path, width)
             shadow.line([(x + 0.006, y + 0.006) for x, y in path], width)
         return [Layer(0.25 * shadow.alpha(soft=0.004), (0.1, 0.05, 0.05)), Layer(0.93 * hairs.alpha(), colour)]
 
 
-def _path(rng: np.random.Generator, place: Point, direction: float) -> list[Point]:
+def _path(rng: np.random.Generator, point: Point, direction: float) -> list[Point]:
     length, bend = rng.uniform(0.25, 0.75), rng.normal(0, 0.12)
     along, across = (np.cos(direction), np.sin(direction)), (-np.sin(direction), np.cos(direction))
     start, middle, end = (
-        (float(place[0] + a * along[0] + b * across[0]), float(place[1] + a * along[1] + b * across[1]))
+        (float(point[0] + a * along[0] + b * across[0]), float(point[1] + a * along[1] + b * across[1]))
         for a, b in ((-length / 2, 0.0), (rng.normal(0, 0.05), bend), (length / 2, rng.normal(0, 0.04)))
     )
     return bent(start, middle, end)

@@ -43,14 +43,14 @@ class _Stripes(ImagePerturbation):
 
     def _shade(self, rng: np.random.Generator, size: tuple[int, int], share: float) -> Map:
         rows, columns = coordinates(size)
-        place = columns / float(columns.max())
+        position = columns / float(columns.max())
         count = int(rng.integers(self.counts[0], self.counts[1] + 1))
         shares, gaps = rng.dirichlet(np.full(count, 6.0)) * share, rng.dirichlet(np.full(count + 1, 2.0)) * (1 - share)
         shade, start = np.zeros(size, np.float32), 0.0
         for width, gap in zip(shares, gaps[:count], strict=True):
             start += gap
             edge = self.soft * width / 2
-            across = 1 - smoothstep(np.abs(place - start - width / 2), width / 2 - edge, width / 2 + edge / 2)
+            across = 1 - smoothstep(np.abs(position - start - width / 2), width / 2 - edge, width / 2 + edge / 2)
             reach = smoothstep(rows, rng.uniform(0.15, 0.35), 0.45) if self.below else np.ones_like(rows)
             shade = np.maximum(shade, across * reach)
             start += width

@@ -38,11 +38,11 @@ class RulerMarks(Overlay):
         strip.blob([_on(strip, edge, a, b) for a, b in ((0, 0), (long, 0), (long, width), (0, width))], 0.9)
         for number in range(int(long / _TICK) + 1):
             reach = width * (0.6 if number % 10 == 0 else 0.45 if number % 5 == 0 else 0.3)
-            place = phase + number * _TICK
+            position = phase + number * _TICK
             # Ticks stand on the side towards the lesion.
-            print_.line([_on(print_, edge, place, width), _on(print_, edge, place, width - reach)], 0.003)
+            print_.line([_on(print_, edge, position, width), _on(print_, edge, position, width - reach)], 0.003)
             if number % 10 == 0:
-                x, y = _on(print_, edge, place + 0.006, 0.25 * width)
+                x, y = _on(print_, edge, position + 0.006, 0.25 * width)
                 print_.text((x, y), str(number // 10), 0.3 * width)
         return [Layer(strip.alpha(), (0.93, 0.92, 0.86)), Layer(0.9 * print_.alpha(), (0.08, 0.08, 0.1))]
 

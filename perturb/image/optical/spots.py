@@ -30,17 +30,17 @@ class Debris(Overlay):
     def layers(self, rng: np.random.Generator, size: tuple[int, int], amount: Any) -> Sequence[Layer]:
         """Return blurred and sharp particles."""
         blurred, sharp = Canvas(size), Canvas(size)
-        for place in spread(rng, sharp, max(1, round(float(amount) * sharp.width * sharp.height))):
+        for point in spread(rng, sharp, max(1, round(float(amount) * sharp.width * sharp.height))):
             canvas = blurred if rng.random() < 0.4 else sharp
             radius = float(0.008 * 4 ** rng.random())
             if rng.random() < 0.15:
                 turn, length = rng.uniform(0, 2 * np.pi), rng.uniform(0.08, 0.2)
-                end = (place[0] + length * float(np.cos(turn)), place[1] + length * float(np.sin(turn)))
-                pull = (place[0] + float(rng.normal(0, 0.08)), place[1] + float(rng.normal(0, 0.08)))
-                canvas.line(bent(place, pull, end), 0.006, 0.8)
+                end = (point[0] + length * float(np.cos(turn)), point[1] + length * float(np.sin(turn)))
+                pull = (point[0] + float(rng.normal(0, 0.08)), point[1] + float(rng.normal(0, 0.08)))
+                canvas.line(bent(point, pull, end), 0.006, 0.8)
             else:
                 stretch = float(rng.uniform(1.0, 2.2))
-                canvas.blob(outline(rng, place, radius, ragged=0.35, stretch=stretch), float(rng.uniform(0.6, 0.95)))
+                canvas.blob(outline(rng, point, radius, ragged=0.35, stretch=stretch), float(rng.uniform(0.6, 0.95)))
         return [
             Layer(0.8 * blurred.alpha(soft=0.008), (0.2, 0.16, 0.2)),
             Layer(sharp.alpha(soft=0.001), (0.16, 0.12, 0.17)),

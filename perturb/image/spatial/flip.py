@@ -80,7 +80,7 @@ class Flip(BasePerturbation):
         attributes = dict(metadata.get("attributes") or {})
         if isinstance(attributes.get("location"), str):
             places = attributes["location"].split(",")
-            attributes["location"] = ",".join(mirrored_text(place, mirror=self.mirror) for place in places)
+            attributes["location"] = ",".join(mirrored_text(location, mirror=self.mirror) for location in places)
         if side_visible and self.mirror == "horizontal" and isinstance(attributes.get("side"), str):
             attributes["side"] = mirrored_text(attributes["side"])
         changed = {**metadata, "attributes": attributes, "siblings": {}}

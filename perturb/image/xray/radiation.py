@@ -79,9 +79,9 @@ class GridLines(ImagePerturbation):
 
 def _lines(size: tuple[int, int], one: Params) -> np.ndarray:
     length = size[1] if one["vertical"] else size[0]
-    place = np.arange(length)
-    wave = np.sin(2 * np.pi * place / one["period"] + one["phase"])
-    wave = wave + 0.6 * one["cut_off"] * (place / max(length - 1, 1) - 0.5)
+    position = np.arange(length)
+    wave = np.sin(2 * np.pi * position / one["period"] + one["phase"])
+    wave = wave + 0.6 * one["cut_off"] * (position / max(length - 1, 1) - 0.5)
     return np.broadcast_to(wave[None, :] if one["vertical"] else wave[:, None], size)
 
 

@@ -60,10 +60,10 @@ class BurntInText:
             texts = [text for text in self._texts if text.split == split]
             if texts:
                 first = texts[0]
-                place = f"row {first.row}, column {first.column} of {first.record.image_name}"
+                where = f"row {first.row}, column {first.column} of {first.record.image_name}"
                 message = (
                     f"{len(texts)} of {count} images seem to hold letters or digits (first: {first.letters} in a line, "
-                    f"{place}): they may name the patient, and a model may read the side or the finding from them"
+                    f"{where}): they may name the patient, and a model may read the side or the finding from them"
                 )
                 yield Finding("warning", "burnt_in_text", message, split, first.record.case_id, first.record.image_name)
 

@@ -119,7 +119,7 @@ def _pixels(
     values: Counter[str],
     rules: Sequence[PixelRule],
 ) -> Iterator[Finding]:
-    place = (split, record.case_id, record.mask_name)
+    where = (split, record.case_id, record.mask_name)
     try:
         image = reader.image(record).image
     except CaseError as error:
@@ -129,15 +129,15 @@ def _pixels(
     try:
         decoded, reading = reader.read(record)
     except UndeclaredMaskError as error:
-        yield Finding("error", "undeclared_mask", str(error), *place)
+        yield Finding("error", "undeclared_mask", str(error), *where)
     except CaseError as error:
-        yield Finding("error", _code(str(error)), _sized(str(error), image.shape), *place)
+        yield Finding("error", _code(str(error)), _sized(str(error), image.shape), *where)
     else:
         image, mask = decoded.image, reading.mask
         single = _SINGLE.fullmatch(reading.decision)
         if single:
             values[single[1]] += 1
-        yield from _extent(mask, place)
+        yield from _extent(mask, where)
     for rule in rules:
         rule.see(split, record, subject, image, mask)
 
@@ -169,8 +169,8 @@ def _varying(split: str, values: Counter[str], several: int = 0) -> Iterator[Fin
         yield Finding("warning", "mask_values_vary", message, split)
 
 
-def _extent(mask: Mask, place: tuple[str, str, str]) -> Iterator[Finding]:
+def _extent(mask: Mask, where: tuple[str, str, str]) -> Iterator[Finding]:
     if not mask.any():
-        yield Finding("warning", "empty_mask", "mask has no foreground", *place)
+        yield Finding("warning", "empty_mask", "mask has no foreground", *where)
     elif mask.all():
-        yield Finding("warning", "full_mask", "mask covers the whole image", *place)
+        yield Finding("warning", "full_mask", "mask covers the whole image", *where)

@@ -33,5 +33,5 @@ def table_of(findings: Iterable[Finding]) -> pd.DataFrame:
 
     rows = [{column: getattr(finding, column) for column in COLUMNS} for finding in findings]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
-    order = table["level"].map({level: place for place, level in enumerate(LEVELS)})
+    order = table["level"].map({level: rank for rank, level in enumerate(LEVELS)})
     return table.iloc[order.sort_values(kind="stable").index].reset_index(drop=True)

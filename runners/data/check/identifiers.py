@@ -78,8 +78,8 @@ def _headers(split: str, images: dict[Path, Record]) -> Iterator[Finding]:
         yield Finding("warning", "identifier_in_header", message, split, first.case_id, first.image_name)
     if burnt:
         message = f"headers of {len(burnt)} images say that patient data are burnt into the pixels (BurnedInAnnotation)"
-        place = (split, burnt[0].case_id, burnt[0].image_name)
-        yield Finding("warning", "burnt_in_annotation", message, *place)
+        where = (split, burnt[0].case_id, burnt[0].image_name)
+        yield Finding("warning", "burnt_in_annotation", message, *where)
 
 
 def _of_volume(path: Path) -> tuple[list[str], bool]:

@@ -70,8 +70,8 @@ class NearDuplicates:
         for one, other in across[:_LISTED]:
             names = f"{one.record.image_name} ({one.split}) and {other.record.image_name} ({other.split})"
             message = f"{names} look almost the same: a model may have learned what it is tested on"
-            place = (other.split, other.record.case_id, other.record.image_name)
-            yield Finding("warning", "near_duplicate", message, *place)
+            where = (other.split, other.record.case_id, other.record.image_name)
+            yield Finding("warning", "near_duplicate", message, *where)
         if len(across) > _LISTED:
             message = f"{len(across) - _LISTED} more pairs of images across splits look almost the same"
             yield Finding("warning", "near_duplicate", message)
@@ -92,7 +92,7 @@ def perceptual_hash(image: Image) -> int:
     small = PILImage.fromarray(image).convert("L").resize((_HASH_SIDE + 1, _HASH_SIDE), PILImage.Resampling.LANCZOS)
     values = np.asarray(small, dtype=np.int16)
     bits = (values[:, 1:] > values[:, :-1]).ravel()
-    return int(sum(1 << place for place in np.flatnonzero(bits).tolist()))
+    return int(sum(1 << bit for bit in np.flatnonzero(bits).tolist()))
 
 
 def _same_bytes(one: Record, other: Record) -> bool:

@@ -85,8 +85,8 @@ class FalsePrompts:
             rest = [item for item in self._false[kind] if kind != "location" or item.split not in explained]
             for item in rest[:_LISTED]:
                 message = f"the prompt says {item.words!r}, the mask shows {item.shown}"
-                place = (item.split, item.record.case_id, item.record.mask_name)
-                yield Finding("warning", f"false_{kind}", message, *place)
+                where = (item.split, item.record.case_id, item.record.mask_name)
+                yield Finding("warning", f"false_{kind}", message, *where)
             if len(rest) > _LISTED:
                 message = f"{len(rest) - _LISTED} more prompts state a {kind} that is false of their masks"
                 yield Finding("warning", f"false_{kind}", message)

@@ -20,11 +20,11 @@ def read_reference(folder: str | Path) -> dict[str, list[dict[str, Any]]]:
     Raises:
         InputError: there is no annotation file.
     """
-    place = Path(folder).expanduser()
-    place = place / "anns" if (place / "anns").is_dir() else place
-    files = sorted(place.glob("*.json"))
+    source = Path(folder).expanduser()
+    source = source / "anns" if (source / "anns").is_dir() else source
+    files = sorted(source.glob("*.json"))
     if not files:
-        raise InputError(f"annotations: expected files SPLIT.json in {place}, found none")
+        raise InputError(f"annotations: expected files SPLIT.json in {source}, found none")
     return {file.stem: read_entries(file) for file in files}
 
 

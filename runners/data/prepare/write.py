@@ -75,20 +75,20 @@ def prepare(
         InputError: unknown name or option, a download of another layout, or a folder that holds something.
         CaseError: an image or mask cannot be read.
     """
-    layout, place, folder = layout_named(name), Path(source).expanduser(), Path(out).expanduser()
+    layout, download, folder = layout_named(name), Path(source).expanduser(), Path(out).expanduser()
     chosen = {key: value for key, value in (options or {}).items() if value is not None}
     unknown = next((key for key in chosen if key not in layout.options), None)
     if unknown is not None:
         raise InputError(f"{unknown}: the layout {name!r} takes {', '.join(layout.options) or 'no options'}")
-    if not place.is_dir():
-        raise InputError(f"source: expected a folder, {place} is none; unpack the download first")
+    if not download.is_dir():
+        raise InputError(f"source: expected a folder, {download} is none; unpack the download first")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"out: expected a new or empty folder, {folder} holds files; choose another")
     if limit is not None and limit < 1:
         raise InputError(f"limit: expected a number of images of at least 1, got {limit}")
-    samples = list(layout.samples(place, chosen))[:limit]
+    samples = list(layout.samples(download, chosen))[:limit]
     if not samples:
-        raise InputError(f"source: expected images of the layout {name!r} in {place}, found none")
+        raise InputError(f"source: expected images of the layout {name!r} in {download}, found none")
     entries = _by_reference(layout, samples, annotations, folder) if annotations else None
     entries = entries or _by_shares(layout, samples, folder, val=val, test=test, seed=seed)
     return _finish(layout, folder, entries, samples)

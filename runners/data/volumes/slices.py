@@ -102,7 +102,7 @@ def limited(items: Sequence[Item], most: int | None) -> list[Item]:
     if most == 1:
         return [items[(len(items) - 1) // 2]]
     places = np.rint(np.linspace(0, len(items) - 1, most)).astype(int)
-    return [items[place] for place in dict.fromkeys(places.tolist())]
+    return [items[index] for index in dict.fromkeys(places.tolist())]
 
 
 def _spaced(indices: Sequence[int], every: int) -> list[int]:

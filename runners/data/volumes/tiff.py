@@ -52,7 +52,7 @@ class Pages(NamedTuple):
         if "C" not in self.axes[: len(self.sizes)]:
             return number
         axis = self.axes.index("C")
-        others = [size for place, size in enumerate(self.sizes) if place != axis]
+        others = [size for index, size in enumerate(self.sizes) if index != axis]
         where = list(np.unravel_index(number, others)) if others else []
         where.insert(axis, np.intp(channel))
         return int(np.ravel_multi_index(where, self.sizes))

@@ -131,8 +131,8 @@ class Command:
 
 
 def _filled(argument: str, places: dict[str, str]) -> str:
-    for place, path in places.items():
-        argument = argument.replace(place, path)
+    for placeholder, path in places.items():
+        argument = argument.replace(placeholder, path)
     return argument
 
 
@@ -195,7 +195,7 @@ class CommandModel(BlackBoxEntry):
             raise InputError(f"command: expected a list of strings, got {command!r}")
         if not isinstance(persistent, bool):
             raise InputError(f"persistent: expected true or false, got {persistent!r}")
-        if not persistent and any(not any(place in argument for argument in command) for place in PLACES):
+        if not persistent and any(not any(placeholder in argument for argument in command) for placeholder in PLACES):
             raise InputError(f"command: expected {' and '.join(PLACES)} among its arguments, got {command!r}")
         timeout_s = check_number("timeout_s", options.get("timeout_s", 600.0), low=0.01, high=86_400)
         retries = int(check_number("retries", options.get("retries", 1), low=0, high=20))

@@ -182,14 +182,14 @@ def _bounded(response: Any, limit: int, ends: float) -> bytes:
 
 
 def _body(images: Sequence[Image], prompts: Sequence[str]) -> bytes:
-    place: dict[int, int] = {}
+    position: dict[int, int] = {}
     encoded: list[str] = []
     pairs = []
     for image, prompt in zip(images, prompts, strict=True):
-        if id(image) not in place:
-            place[id(image)] = len(encoded)
+        if id(image) not in position:
+            position[id(image)] = len(encoded)
             encoded.append(base64.b64encode(png_bytes(image)).decode("ascii"))
-        pairs.append({"image": place[id(image)], "prompt": prompt})
+        pairs.append({"image": position[id(image)], "prompt": prompt})
     return json.dumps({"images": encoded, "pairs": pairs}).encode()
 
 

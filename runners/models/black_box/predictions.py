@@ -54,12 +54,12 @@ class Predictions:
 
     def path(self, condition: str, case_id: str, prompt_index: int = 0) -> Path:
         """Return where the prediction of a case under a condition lies; further listed texts have a suffix."""
-        place = self.folder / condition_folder(CLEAN if condition == RERUN else condition)
+        folder = self.folder / condition_folder(CLEAN if condition == RERUN else condition)
         # Written where another case bears the plain name; see `prediction_stem`.
-        apart = place / f"{case_id}__text{prompt_index}.png"
+        apart = folder / f"{case_id}__text{prompt_index}.png"
         if prompt_index and apart.is_file():
             return apart
-        return place / f"{prediction_stem(case_id, prompt_index)}.png"
+        return folder / f"{prediction_stem(case_id, prompt_index)}.png"
 
     def lookup(self, request: Request) -> Probability:
         """Return the stored map (H, W) in [0, 1] of a request.

@@ -78,12 +78,12 @@ def relaid(state: Mapping[str, torch.Tensor], base: Mapping[str, torch.Tensor] |
     Raises:
         InputError: the layout is known, and the network would not be the one that was trained.
     """
-    for place in places_of(state, _ORIGINAL):
-        return Relaid(_from_original(under(state, place), base, source), "original CLIPSeg")
-    for place in places_of(state, ("model.clip.vision_model.", "context_learner.")):
-        return Relaid(_with_context(under(state, place), source), "TuneVLSeg")
-    for place in places_of(state, ("clipseg.clip.vision_model.",)):
-        inside = under(state, place)
+    for prefix in places_of(state, _ORIGINAL):
+        return Relaid(_from_original(under(state, prefix), base, source), "original CLIPSeg")
+    for prefix in places_of(state, ("model.clip.vision_model.", "context_learner.")):
+        return Relaid(_with_context(under(state, prefix), source), "TuneVLSeg")
+    for prefix in places_of(state, ("clipseg.clip.vision_model.",)):
+        inside = under(state, prefix)
         if any(key.startswith((*_ADAPTERS, *_DENSE)) for key in inside):
             return Relaid(_with_adapters(inside, source), "VLSM-Adapter")
     return None
@@ -95,12 +95,12 @@ def clip_weights(state: Mapping[str, torch.Tensor], source: str | Path) -> State
     Raises:
         InputError: it holds none of them.
     """
-    for place in places_of(state, ("clip.vision_model.", "clip.text_model.")):
-        return {k: v for k, v in under(state, place).items() if k.startswith("clip.") and not is_position_ids(k)}
-    for place in places_of(state, ("vision_model.embeddings.", "text_model.embeddings.", "visual_projection.")):
-        return {f"clip.{k}": v for k, v in under(state, place).items() if not is_position_ids(k)}
-    for place in places_of(state, ("visual.conv1.", "visual.transformer.", "transformer.resblocks.")):
-        return dict(_of_openai(under(state, place), str(source)))
+    for prefix in places_of(state, ("clip.vision_model.", "clip.text_model.")):
+        return {k: v for k, v in under(state, prefix).items() if k.startswith("clip.") and not is_position_ids(k)}
+    for prefix in places_of(state, ("vision_model.embeddings.", "text_model.embeddings.", "visual_projection.")):
+        return {f"clip.{k}": v for k, v in under(state, prefix).items() if not is_position_ids(k)}
+    for prefix in places_of(state, ("visual.conv1.", "visual.transformer.", "transformer.resblocks.")):
+        return dict(_of_openai(under(state, prefix), str(source)))
     raise InputError(
         f"base: expected the weights of CLIP ViT-B/16 or of a CLIPSeg in {source}, found neither; give "
         "openai/clip-vit-base-patch16 or OpenAI's ViT-B-16.pt"

@@ -56,15 +56,15 @@ class Encoders:
     def encode_image(self, images: Sequence[Image]) -> MemberEmbeddings:
         """Encode images (H, W, 3), each distinct encoder once."""
         features: dict[int, Tensors] = {}
-        return MemberEmbeddings(tuple(self._image(place, images, features) for place in range(len(self.members))))
+        return MemberEmbeddings(tuple(self._image(index, images, features) for index in range(len(self.members))))
 
     def encode_text(self, texts: Sequence[str]) -> MemberEmbeddings:
         """Encode texts, each distinct encoder once."""
         features: dict[int, Tensors] = {}
-        return MemberEmbeddings(tuple(self._text(place, texts, features) for place in range(len(self.members))))
+        return MemberEmbeddings(tuple(self._text(index, texts, features) for index in range(len(self.members))))
 
-    def _image(self, place: int, images: Sequence[Image], features: dict[int, Tensors]) -> Embedding:
-        member, group = self.members[place], self.image_groups[place]
+    def _image(self, index: int, images: Sequence[Image], features: dict[int, Tensors]) -> Embedding:
+        member, group = self.members[index], self.image_groups[index]
         if self.image_groups.count(group) == 1 or not isinstance(member, NetworkSegmenter):
             return member.encode_image(images)
         network: Any = member.network
@@ -73,8 +73,8 @@ class Encoders:
                 features[group] = network.image_features(member.preprocess.pixel_values(images).to(member.device))
             return TensorEmbedding(tuple(network.image_embedding(features[group])))
 
-    def _text(self, place: int, texts: Sequence[str], features: dict[int, Tensors]) -> Embedding:
-        member, group = self.members[place], self.text_groups[place]
+    def _text(self, index: int, texts: Sequence[str], features: dict[int, Tensors]) -> Embedding:
+        member, group = self.members[index], self.text_groups[index]
         if self.text_groups.count(group) == 1 or not isinstance(member, NetworkSegmenter):
             return member.encode_text(texts)
         network: Any = member.network
@@ -90,7 +90,7 @@ def _tokens(member: NetworkSegmenter, texts: Sequence[str]) -> Tensors:
 
 
 def _groups(identities: Sequence[str | None]) -> list[int]:
-    return [place if one is None else identities.index(one) for place, one in enumerate(identities)]
+    return [index if one is None else identities.index(one) for index, one in enumerate(identities)]
 
 
 def _identity(member: Segmenter, part: str) -> str | None:

@@ -95,10 +95,10 @@ def check_members(ensemble: Ensemble, fingerprints: Sequence[str]) -> None:
         raise InputError(
             f"members: expected the {len(fingerprints)} that the head was trained on, got {len(descriptions)}"
         )
-    for place, (one, expected) in enumerate(zip(descriptions, fingerprints, strict=True)):
+    for index, (one, expected) in enumerate(zip(descriptions, fingerprints, strict=True)):
         if fingerprint(one) != expected:
             raise InputError(
-                f"members: member {place + 1} ({one['name']}) has not the weights that the head was trained on; give "
+                f"members: member {index + 1} ({one['name']}) has not the weights that the head was trained on; give "
                 "the same files, or train the head again"
             )
 

@@ -49,17 +49,17 @@ class PooledCases:
     def order(self, epoch: int) -> list[int]:
         """Return the samples of `epoch`: places of cases, plus `len(self)` for each time that a case came before."""
         drawn: list[int] = []
-        for place, (part, share) in enumerate(zip(self.parts, self.shares, strict=True)):
+        for position, (part, share) in enumerate(zip(self.parts, self.shares, strict=True)):
             for turn in range(math.ceil(share / len(part))):
-                rng = generator(self.seed, "epoch", epoch, "pool", place, turn)
+                rng = generator(self.seed, "epoch", epoch, "pool", position, turn)
                 taken = rng.permutation(len(part))[: share - turn * len(part)]
-                drawn += [int(turn * len(self) + self._starts[place] + i) for i in taken]
+                drawn += [int(turn * len(self) + self._starts[position] + i) for i in taken]
         return [drawn[i] for i in generator(self.seed, "epoch", epoch, "pool", "order").permutation(len(drawn))]
 
     def drawn(self, index: int, epoch: int) -> Sample:
         """Return the sample that (seed, epoch, case, how often it came before) gives a case."""
-        turn, place = divmod(index, len(self))
-        part, own = self._at(place)
+        turn, position = divmod(index, len(self))
+        part, own = self._at(position)
         return part.drawn(own, epoch, turn=turn)
 
     def plain(self, index: int, epoch: int = 0) -> Sample:
@@ -67,9 +67,9 @@ class PooledCases:
         part, own = self._at(index)
         return part.plain(own, epoch)
 
-    def _at(self, place: int) -> tuple[TrainingCases, int]:
-        which = int(np.searchsorted(self._starts, place, side="right")) - 1
-        return self.parts[which], place - int(self._starts[which])
+    def _at(self, position: int) -> tuple[TrainingCases, int]:
+        which = int(np.searchsorted(self._starts, position, side="right")) - 1
+        return self.parts[which], position - int(self._starts[which])
 
 
 def _shares(sizes: Sequence[int], weights: Sequence[float] | None) -> list[int]:
@@ -110,7 +110,7 @@ def limited(dataset: Dataset, fraction: float, *, seed: int) -> list[int]:
             f" {dataset.name} is all of them; give data.subject = 'image' to take a share of the images"
         )
     chosen = {subjects[i] for i in order[:count]}
-    return [place for place, info in enumerate(dataset.infos) if info.subject_id in chosen]
+    return [position for position, info in enumerate(dataset.infos) if info.subject_id in chosen]
 
 
 Cases = TrainingCases | PooledCases

@@ -133,10 +133,10 @@ def settled(maker, count):
     return maker.made
 
 
-@pytest.mark.parametrize("ahead", [0, 1, 3, 8])
-def test_values_order_and_errors_are_those_of_asking_one_by_one(ahead):
+@pytest.mark.parametrize("depth", [0, 1, 3, 8])
+def test_values_order_and_errors_are_those_of_asking_one_by_one(depth):
     maker = Maker()
-    prefetch = Prefetch(maker, ahead=ahead)
+    prefetch = Prefetch(maker, depth=depth)
     found = []
     for number in range(6):
         prefetch.expect(range(number, 6))
@@ -151,7 +151,7 @@ def test_values_order_and_errors_are_those_of_asking_one_by_one(ahead):
 
 def test_no_more_wait_than_there_is_room_for():
     maker = Maker()
-    prefetch = Prefetch(maker, ahead=2)
+    prefetch = Prefetch(maker, depth=2)
     prefetch.expect(range(10))
     assert settled(maker, 2) == [0, 1]
     assert prefetch.take(0) == 0
@@ -162,7 +162,7 @@ def test_no_more_wait_than_there_is_room_for():
 
 def test_the_work_is_done_in_one_other_thread():
     maker = Maker()
-    prefetch = Prefetch(maker, ahead=4)
+    prefetch = Prefetch(maker, depth=4)
     prefetch.expect([0, 1])
     assert [prefetch.take(n) for n in (0, 1, 5)] == [0, 10, 50]
     assert len(maker.threads) == 1
@@ -173,7 +173,7 @@ def test_the_work_is_done_in_one_other_thread():
 
 def test_without_room_nothing_is_done_ahead_and_no_thread_is_made():
     maker = Maker()
-    prefetch = Prefetch(maker, ahead=0)
+    prefetch = Prefetch(maker, depth=0)
     prefetch.expect(range(5))
     assert maker.made == []
     assert prefetch.take(3) == 30
@@ -183,7 +183,7 @@ def test_without_room_nothing_is_done_ahead_and_no_thread_is_made():
 
 def test_reading_goes_on_while_the_consumer_works():
     gate = threading.Event()
-    prefetch = Prefetch(lambda number: gate.set() or number if number else number, ahead=2)
+    prefetch = Prefetch(lambda number: gate.set() or number if number else number, depth=2)
     prefetch.expect([0, 1])
     assert prefetch.take(0) == 0
     assert gate.wait(10), "the second thing was not begun while the first one was being used"
