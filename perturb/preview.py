@@ -35,7 +35,11 @@ def perturb_prompt(
         seed: of the rare words and of what else is drawn.
 
     Returns:
-        A table with the columns `perturbation kind old new text expectation source applicable note`.
+        A table with the columns `perturbation kind old new text expectation source applicable note`; `text` is the
+        changed prompt, "" where the perturbation does not apply.
+
+    Raises:
+        InputError: `text` is longer than ``[limits] text_characters``.
     """
     import pandas as pd
 

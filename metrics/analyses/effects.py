@@ -66,6 +66,9 @@ def effects(
 
     Raises:
         InputError: a column is missing, or an option is out of range.
+
+    Source: sign flips with max-T, Westfall & Young 1993; Holm 1979; Benjamini & Hochberg 1995,
+    doi:10.1111/j.2517-6161.1995.tb02031.x; intervals and their widening, docs/statistics.md.
     """
     _check(alpha, correction, resamples, weighting)
     rows = read_rows(table)

@@ -46,7 +46,7 @@ def mask_metrics(
         reference: bool or 0/1 array (H, W).
         spacing_mm: pixel size (row, column) in mm; None: unknown, distances and the tolerance are then in pixels.
         nsd_tolerance_mm: tolerance of the normalised surface dice.
-        names: metrics wanted, of those in `METRICS` that need masks only; None: the columns of the results table.
+        names: metrics to compute, of those in `METRICS` that need masks only; None: the columns of the results table.
         reference_edges: the edge of `reference`, where a caller has it; see `MaskPair`.
         overlap: pixel counts of the pair, where a caller has them; see `MaskPair`.
 
@@ -59,8 +59,8 @@ def mask_metrics(
         InputError: an array is not a mask, the shapes differ, a spacing, tolerance or name is wrong.
 
     Example:
-        >>> found = mask_metrics([[1, 1], [0, 0]], [[1, 0], [0, 0]], names=["dice", "iou"])
-        >>> found["iou"], found["missed"]
+        >>> scores = mask_metrics([[1, 1], [0, 0]], [[1, 0], [0, 0]], names=["dice", "iou"])
+        >>> scores["iou"], scores["missed"]
         (0.5, False)
     """
     pair = MaskPair(

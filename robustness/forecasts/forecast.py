@@ -64,10 +64,17 @@ def forecast(
     """Say what an audit by `plan` can show, and what it will cost. Every case is read; nothing is kept.
 
     Args:
+        plan: as `load_plan` returns it.
         folder: where the plan's paths are looked up first.
         gates: of a gates file.
         like: a finished run of a similar model on similar data: how much its subjects differ replaces the assumptions.
         batches: measured batches of images, after one to warm up; 0: no model is opened and no time is measured.
+        progress: called with (rows counted, rows in all).
+
+    Returns:
+        Rows and predictions to come, seconds where they were measured, and for each claim the verdicts within reach
+        and the smallest effect that it would find; ``print`` shows it as text. Power is a normal approximation from
+        the spread of a similar run, or from the assumptions that the text names.
 
     Raises:
         InputError: an argument that cannot be used.

@@ -75,11 +75,17 @@ class Where(Conditions, total=False):
 
 
 class Assertions(StoredRun):
-    """Assertions of `Run`; each returns what it found, and raises `GateError` where it does not hold.
+    """Assertions of `Run`: each returns its findings.
 
     All call the judges of `robustness gate`. An interval decides; where it cannot, the outcome is inconclusive, which
     fails, skips or warns as `inconclusive` says, or else the test's marker, pytest's option, its ini file ("fail" if
-    none does). Conditions, attributes, models and datasets are globs.
+    none does). Conditions, attributes, models and datasets are globs. Margins and scores are in the metric's own unit
+    (Dice in [0, 1], distances in mm); "noise" is what a second identical run moves. Fewer subjects than the plan's
+    `min_subjects` decide nothing. The tests and their error rates: docs/gates.md.
+
+    Raises (every assertion):
+        GateError: it does not hold, or is inconclusive under the policy "fail"; `error.judged` has the numbers.
+        InputError: an unknown keyword, a glob that matches nothing, or no baseline where one is needed.
     """
 
     _evidences: dict[int, tuple[Any, Evidence]]

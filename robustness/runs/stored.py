@@ -55,16 +55,25 @@ class StoredRun:
         return self.folder.read_json(MANIFEST)
 
     def results(self) -> pd.DataFrame:
-        """One row per prediction, in plan order."""
+        """Return one row per prediction, in plan order, with the columns of `robustness.results`.
+
+        Scores are missing where a row does not apply (`note` says why) or failed (`error`).
+
+        Raises:
+            InputError: the run is unfinished, damaged or edited; likewise for the other tables.
+        """
         self.check()
         return self.folder.read_results()
 
     def effects(self) -> pd.DataFrame:
-        """One row per (model, dataset, condition, metric); positive `effect` means worse."""
+        """Return one row per (model, dataset, condition, metric), see `robustness.metrics.analyses.effects.effects`.
+
+        Positive `effect` means worse; with fewer than two subjects interval and p values are NaN.
+        """
         return self._table(EFFECTS)
 
     def verdicts(self) -> pd.DataFrame:
-        """One row per claim, with the rule that decided."""
+        """Return one row per claim, with the rule that decided, see `robustness.metrics.verdicts.verdicts.verdicts`."""
         return self._table(VERDICTS)
 
     def verify(self) -> pd.DataFrame:

@@ -64,11 +64,14 @@ def audit(
         attack: the plan's ``[perturbations.attack]``: how hard attacks and searches try.
         check: what an error that cheap rules find in the data does: stop the audit, or "warn"; "off": no check.
         strict: stop at the first case that fails instead of recording it.
+        allow_drift: resume a run although machine, device, threads or versions changed since it began.
         certify: measure as well how far predictions move with batch sizes, threads, precisions and devices alone.
+        report: write the run's `report.html`.
         progress: True shows rows, rate and time left on stderr; a function is called with (rows done, rows in all).
 
     Raises:
-        InputError: an argument that cannot be used; the message says how to fix it.
+        InputError: an argument that cannot be used, or a run in `out` that is another plan's.
+        CaseError: `strict`, and a case cannot be read or predicted; else its rows have an `error` and no scores.
     """
     from robustness.runners.data.load import Dataset
 
@@ -240,7 +243,19 @@ def _refuse_arithmetic(engine: EngineSpec) -> None:
 
 
 def finetune(name: str, *, data: str | Path, out: str | Path, **options: Unpack[FinetuneOptions]) -> Path:
-    """Finetune a registered model and return its folder; see `robustness.runners.training.finetune.finetune`."""
+    """Finetune a registered model and return its folder, which `load_model` opens.
+
+    Args:
+        name: a registered model with a network (``robustness list models``).
+        data: a dataset folder or manifest with training and validation cases.
+        out: the folder of weights, log and curves; the same call again goes on where it was cut off.
+        options: `epochs`, `batch_size`, `lr` and the other keys of a finetune plan, see
+            `robustness.plans.finetune_options.FinetuneOptions`.
+
+    Raises:
+        InputError: an argument that cannot be used.
+        CaseError: a training or validation case cannot be read.
+    """
     from robustness.workflows.finetune import finetune as run
 
     return Path(run(name, data=data, out=out, **options))

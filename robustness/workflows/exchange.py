@@ -120,6 +120,8 @@ def score(
         label: what results call the model; default: the plan's label, else the name of `predictions`.
         threshold: the probability above which a pixel belongs to the mask; default: the plan's, else 0.5.
         strict: stop before anything is scored where a prediction is missing, unknown or unusable.
+        report: write the run's `report.html`.
+        progress: called with (rows done, rows in all).
         said: called with what was found before anything is scored.
 
     Raises:

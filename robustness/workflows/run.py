@@ -55,6 +55,12 @@ class Run(Assertions):
                 plan's.
 
         The regulatory edition also writes ``NAME-annex.json``: hashes, versions and plans.
+
+        Returns:
+            The HTML file, which opens without a network.
+
+        Raises:
+            InputError: the run is unfinished or damaged, or `answers` cannot be read.
         """
         from robustness.reports.html.page import write_report
 
@@ -70,7 +76,16 @@ class Run(Assertions):
         return written
 
     def plot(self, kind: str = "forest", *, series: str | None = None, key: str | None = None) -> Figure:
-        """Return one figure of the report for a notebook; see `robustness.reports.figures.plots.plot` for the kinds."""
+        """Return one figure of the report for a notebook.
+
+        Args:
+            kind: name of a figure; see `robustness.reports.figures.plots.plot`.
+            series: the model, where a figure shows one.
+            key: what else chooses among several of one kind: an image perturbation, "clean" or "images".
+
+        Raises:
+            InputError: no such figure, series or key, or the run is unfinished.
+        """
         from robustness.reports.figures.plots import plot
 
         self.check()
@@ -81,7 +96,17 @@ class Run(Assertions):
     ) -> pd.DataFrame:
         """Judge this run by a gates file; see `robustness.gates.judge.judge`.
 
-        A baseline is a run or a baseline file.
+        Args:
+            gates: a TOML file of ``[[gate]]`` tables.
+            baseline: the run or baseline file that gates compare with.
+
+        Returns:
+            One row per gate and comparison: `name test estimate ci_low ci_high margin outcome message` and more. What
+            has no interval has NaN bounds; outcomes are rows, none raises.
+
+        Raises:
+            InputError: a file that cannot be read, a gate without the baseline that it needs, or a glob that matches
+                nothing.
         """
         from robustness.gates.baselines import open_earlier
         from robustness.gates.judge import judge, load_gates
@@ -96,13 +121,32 @@ class Run(Assertions):
         model: Segmenter | Sequence[Segmenter] | None = None,
         data: Dataset | Sequence[Dataset] | None = None,
     ) -> Replayed:
-        """Compute the prediction of one row again; see `robustness.workflows.replay.replay`."""
+        """Compute the prediction of one row again; see `robustness.workflows.replay.replay`.
+
+        Args:
+            row: its number in `results()`, from 0.
+            model: what the run audited, where that was an object; None: as the plan names it.
+            data: likewise.
+
+        Raises:
+            InputError: no such row, or a model or data that cannot be loaded.
+        """
         from robustness.workflows.replay import replay
 
         return replay(self.path, row, model=model, data=data)
 
     def save_baseline(self, path: str | Path) -> Path:
-        """Save the scores as two small files, `NAME.toml` and `NAME.parquet`, to compare later runs with."""
+        """Save the scores as two small files, `NAME.toml` and `NAME.parquet`, to compare later runs with.
+
+        Args:
+            path: `NAME`, with or without suffix.
+
+        Returns:
+            The TOML file.
+
+        Raises:
+            InputError: the run is unfinished or damaged, or the files cannot be written.
+        """
         from robustness.gates.baselines import save_baseline
 
         return save_baseline(self, path)
@@ -149,6 +193,9 @@ def _answers(path: str | Path) -> dict[str, str]:
 
 def open_run(path: str | Path) -> Run:
     """Open a run's folder.
+
+    Args:
+        path: the folder that `audit` wrote, or its URL; a half-finished run opens too, its tables do not.
 
     Raises:
         InputError: no run lies there.
