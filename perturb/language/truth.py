@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from robustness.perturb.language.clinical_opposites import clinical_opposites
-from robustness.perturb.language.grammar.numerals import unspell
+from robustness.perturb.language.grammar.numerals import count_holds, unspell
 from robustness.perturb.language.landmarks import Landmark, Truth, judge_relation
 from robustness.perturb.language.lexicon import singular
 from robustness.perturb.language.mirror_words import mirrored_text
@@ -216,31 +216,8 @@ def _number(words: str, measured: Facts | None, stated: Mapping[str, Any]) -> Tr
         if measured is None:
             return "unknown"
         count = len(measured.centroids)
-    if words in ("several", "many", "multiple"):
-        return "true" if count >= 3 else "unknown" if count == 2 else "false"
-    span = re.fullmatch(r"(?:between )?(\w+)(?: or | to | and |[-\u2013])(\w+)", words)
-    ends = [unspell(word) for word in span.groups()] if span is not None else []
-    if len(ends) == 2 and ends[0] is not None and ends[1] is not None:
-        return "true" if ends[0] <= count <= ends[1] else "false"
-    words = _SAME_BOUND.sub(lambda m: "at most" if m[1] == "more" else "at least", words)
-    bound = re.fullmatch(r"(exactly|at least|more than|at most|fewer than|less than|up to|only) (\S+)", words)
-    if bound is not None and (limit := unspell(bound[2])) is not None:
-        return "true" if _within_bound(bound[1], count, limit) else "false"
-    if words in ("a couple", "couple", "a couple of", "a pair", "pair", "a pair of"):
-        return "true" if count == 2 else "false"
-    claimed = 1 if words in ("single", "a single", "solitary", "lone") else 0 if words == "no" else unspell(words)
-    return "unknown" if claimed is None else "true" if claimed == count else "false"
-
-
-_SAME_BOUND = re.compile(r"(?:no|not) (more|fewer|less) than")
-
-
-def _within_bound(bound: str, count: int, limit: int) -> bool:
-    if bound in ("exactly", "only"):
-        return count == limit
-    if bound in ("at least", "more than"):
-        return count > limit - (bound == "at least")
-    return count < limit + (bound in ("at most", "up to"))
+    holds = count_holds(words, count)
+    return "unknown" if holds is None else "true" if holds else "false"
 
 
 def _location(words: str, measured: Facts | None) -> Truth:

@@ -183,6 +183,42 @@ def _is_number(tokens: Sequence[Token], is_free: Sequence[bool], i: int) -> bool
     return i < len(tokens) and is_free[i] and _is_numeral(tokens[i].lower)
 
 
+_SAME_BOUND = re.compile(r"(?:no|not) (more|fewer|less) than")
+_ONE = ("single", "a single", "solitary", "lone")
+_TWO = ("a couple", "couple", "a couple of", "a pair", "pair", "a pair of")
+
+
+def count_holds(words: str, count: int) -> bool | None:
+    """Tell whether `count` objects are what number words say; None where that is open ("several" of two) or no number.
+
+    Example:
+        >>> count_holds("at least four", 5), count_holds("two or three", 4), count_holds("several", 2)
+        (True, False, None)
+    """
+    if words in ("several", "many", "multiple"):
+        return None if count == 2 else count > 2
+    if words in _TWO:
+        return count == 2
+    span = re.fullmatch(r"(?:between )?(\w+)(?: or | to | and |[-\u2013])(\w+)", words)
+    low, high = (unspell(word) for word in span.groups()) if span is not None else (None, None)
+    if low is not None and high is not None:
+        return low <= count <= high
+    words = _SAME_BOUND.sub(lambda m: "at most" if m[1] == "more" else "at least", words)
+    bound = re.fullmatch(r"(exactly|at least|more than|at most|fewer than|less than|up to|only) (\S+)", words)
+    if bound is not None and (limit := unspell(bound[2])) is not None:
+        return _within(bound[1], count, limit)
+    claimed = 1 if words in _ONE else 0 if words == "no" else unspell(words)
+    return None if claimed is None else claimed == count
+
+
+def _within(bound: str, count: int, limit: int) -> bool:
+    if bound in ("exactly", "only"):
+        return count == limit
+    if bound in ("at least", "more than"):
+        return count > limit - (bound == "at least")
+    return count < limit + (bound in ("at most", "up to"))
+
+
 def another_count(value: str) -> tuple[str, str] | None:
     """Return (another number, why) of "exactly three", "at least four", "seven or eight"; None where there is none."""
     for lead, other in _OTHER_BOUNDS:
