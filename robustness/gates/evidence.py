@@ -174,6 +174,15 @@ class Evidence:
         reason: str = self._once(("floor", model, dataset, gate.metric, margin, floors), measure)
         return reason
 
+    def pairs(self, gate: GateSpec) -> list[tuple[str, str]]:
+        """Return every (model, dataset) of the run whose names a gate's globs match, in order of first appearance."""
+        pairs = self.results[["model", "dataset"]].astype("str").drop_duplicates().itertuples(index=False, name=None)
+        return [
+            (model, dataset)
+            for model, dataset in pairs
+            if fnmatch.fnmatchcase(model, gate.model) and fnmatch.fnmatchcase(dataset, gate.dataset)
+        ]
+
     def partners(self, gate: GateSpec) -> dict[str, str]:
         """Return the earlier model for each model: the one of the same name, or the only one."""
         new = sorted(m for m in self.results["model"].unique() if fnmatch.fnmatchcase(m, gate.model))

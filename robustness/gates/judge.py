@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import math
 import warnings
 from collections.abc import Sequence
@@ -156,7 +155,6 @@ def _unasked(evidence: Evidence, gate: GateSpec, found: Sequence[Finding]) -> li
     """
     if gate.subgroup:
         return []
-    pairs = evidence.results[["model", "dataset"]].astype("str").drop_duplicates().itertuples(index=False, name=None)
     answered = {(finding.model, finding.dataset) for finding in found}
     what, nan = gate.condition or gate.attribute or found[0].condition, math.nan
     return [
@@ -179,10 +177,8 @@ def _unasked(evidence: Evidence, gate: GateSpec, found: Sequence[Finding]) -> li
             " gate to leave it out",
             (),
         )
-        for model, dataset in sorted(pairs)
+        for model, dataset in sorted(evidence.pairs(gate))
         if (model, dataset) not in answered
-        and fnmatch.fnmatchcase(model, gate.model)
-        and fnmatch.fnmatchcase(dataset, gate.dataset)
     ]
 
 

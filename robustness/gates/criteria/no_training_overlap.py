@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,12 +28,7 @@ class NoTrainingOverlap(GateCriterion):
         Raises:
             InputError: no model and dataset of that name was audited.
         """
-        pairs = evidence.results[["model", "dataset"]].drop_duplicates().itertuples(index=False, name=None)
-        matching = [
-            (str(model), str(dataset))
-            for model, dataset in pairs
-            if fnmatch.fnmatchcase(str(model), gate.model) and fnmatch.fnmatchcase(str(dataset), gate.dataset)
-        ]
+        matching = evidence.pairs(gate)
         if not matching:
             raise InputError(f"{gate.label}: no model and dataset of the run match {gate.model!r} and {gate.dataset!r}")
         recorded = _recorded(evidence.run.manifest)

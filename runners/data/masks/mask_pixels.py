@@ -79,7 +79,7 @@ def read_pixels(path: Path, *, upright: bool = True, key: str = "", size: tuple[
 
 def unchangeable(pixels: MaskPixels) -> MaskPixels:
     """Return pixels that several cases can read: none of them can change them."""
-    for array in (pixels.values, pixels.colors, pixels.channels):
+    for array in (pixels.values, pixels.colors, pixels.channels, pixels.indices):
         if array is not None:
             array.setflags(write=False)
     return pixels

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
 
 from robustness.errors import InputError
 from robustness.runners.data.volumes.base import DisplayWindow
@@ -51,6 +50,8 @@ class Scale:
     def unit(self, values: npt.NDArray[Any]) -> Floats:
         """Return values as float32 in [0, 1]; NaN becomes 0."""
         if self.sigmoid:
+            from scipy import special
+
             curve = special.expit(4 * (values.astype(np.float64) - (self.low + self.high) / 2) / (self.high - self.low))
             shown = np.nan_to_num(curve, nan=0.0)
             return np.asarray(1 - shown if self.inverted else shown, dtype=np.float32)
