@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from robustness.perturb.language.grammar.numerals import another_count
+from robustness.perturb.language.mirror_words import reflected
 from robustness.perturb.language.ontology.modifiers import modifiers, pairs
 from robustness.perturb.language.ontology.relatives import is_other, kin, term_of
 from robustness.perturb.language.ontology.terms import forget_on_extend, terms
@@ -174,25 +175,13 @@ def _other_hour(value: str) -> str:
     return hours.sub(lambda m: str((int(m[1]) + 5) % 12 + 1), value, count=2 if both else 1)
 
 
-_PICTURE = pairs(
-    "left>right; right>left; upper>lower; lower>upper; top>bottom; bottom>top; lowest>highest; highest>lowest; "
-    "topmost>bottommost; bottommost>topmost; uppermost>lowermost; lowermost>uppermost; leftmost>rightmost; "
-    "rightmost>leftmost"
-)
-
-
 def _located(value: str) -> list[Clinical]:
-    """Reflect every word of a place in the image: "right of centre", "lower", "upper left to lower right"."""
-    new = re.sub(r"[A-Za-z]+", lambda m: _PICTURE.get(m[0].lower(), m[0]), value)
-    if " to " in value:
-        new = re.sub(r"[A-Za-z]+", lambda m: _PICTURE.get(m[0].lower(), m[0]) if m[0].lower() in _ROWS else m[0], value)
+    """Reflect every word of a place in the image; an edge alone becomes the centre."""
+    new = reflected(value)
     if new.lower() == value.lower():
         edge = re.search(r"\b(edge|border|margin|periphery)\b", value, re.IGNORECASE)
         return [Clinical("centre", "the middle of the image")] if edge else []
     return [Clinical(new, "reflection in the image centre")]
-
-
-_ROWS = frozenset({"upper", "lower", "top", "bottom"})
 
 
 def _placed(value: str) -> list[Clinical]:
@@ -204,6 +193,12 @@ def _placed(value: str) -> list[Clinical]:
         return [Clinical(_SITES[value.lower()], "another part of the body's surface")]
     if _CLOCK.search(value):
         return [Clinical(_other_hour(value), "the opposite hour of the clock")]
+    between = re.fullmatch(r"([CTLS])(\d+)(\s?[-/\u2013]\s?)(\d+)", value)
+    if between and int(between[4]) == int(between[2]) + 1:
+        # "L3-4" gives "L2-3"
+        shift = -1 if int(between[2]) > 1 else 1
+        new = f"{between[1]}{int(between[2]) + shift}{between[3]}{int(between[4]) + shift}"
+        return [Clinical(new, "the next level of the spine")]
     segment = re.fullmatch(r"(.*?\b)(\d+)([ab]?)", value)
     if segment and value[:1].isalpha() and not re.fullmatch(r"[CTLS]\d+", value):
         number = int(segment[2])
@@ -272,6 +267,9 @@ def _measured(value: str) -> list[Clinical]:
     if not figures:
         words = {"one third": "two thirds", "two thirds": "one third", "half": "a tenth", "a third": "two thirds"}
         return next((_replace(value, old, new) for old, new in words.items() if old in value.lower()), [])
+    plus = re.fullmatch(r"([0-4])\+", value.strip())
+    if plus:
+        return [Clinical("3+" if int(plus[1]) < 2 else "1+", "another score")]
     share = re.fullmatch(r"(\d+)(\+?\s?/\s?)(\d+)(\+?)", value.strip())
     if share:
         top, most = int(share[1]), int(share[3])

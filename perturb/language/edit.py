@@ -13,6 +13,7 @@ from robustness.types import Attribute, Params, Prompt
 _VOWELS = frozenset("aeiouAEIOU")
 # Sounds that the first letter does not tell: "a one-sided", "a unilateral", "an hour".
 _CONSONANT_STARTS = ("one", "uni", "use", "eu", "ukulele", "unanim")
+_LETTERS = re.compile(r"[B-DF-HJ-NP-TV-Z]{2,4}(?![\w-])")
 _UN_NOT_YOO = ("unin", "unim", "unid")
 
 
@@ -63,6 +64,9 @@ def match_case(new: str, old: str) -> str:
 
 def takes_an(word: str) -> bool:
     """Tell whether the indefinite article before `word` is "an"."""
+    if _LETTERS.match(word):
+        # "an FHR", "a CT": the letters are spelled.
+        return word[0] in "AEFHILMNORSX"
     lower = word.lower()
     if lower[:1].isdigit():
         # "an 80-year-old woman", "an 11 mm stone"; "a 110 mm mass"
@@ -144,6 +148,11 @@ def swap(prompt: Prompt, kind: str, new: str, *, source: str, repairs: Sequence[
     edits = [
         Edit(a.start, a.stop, a.value, new if own else match_case(new, a.value))
         for a, own in zip(spans, names, strict=True)
+    ]
+    # "no FHR" gives "an FHR".
+    edits = [
+        e._replace(new=e.new + "n") if e.new.lower() == "a" and takes_an(prompt.text[e.stop :].lstrip()) else e
+        for e in edits
     ]
     articles = [r for e in edits if (r := article_repair(prompt.text, e.start, e.old, e.new))]
     return record(

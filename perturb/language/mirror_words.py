@@ -170,3 +170,22 @@ def _opposite(word: str, mirror: Mirror) -> str:
     if word.isupper():
         return new.upper()
     return new.capitalize() if word[0].isupper() else new
+
+
+_POINT = pairs(
+    "left>right; right>left; upper>lower; lower>upper; top>bottom; bottom>top; lowest>highest; highest>lowest; "
+    "topmost>bottommost; bottommost>topmost; uppermost>lowermost; lowermost>uppermost; leftmost>rightmost; "
+    "rightmost>leftmost"
+)
+_ROWS = frozenset({"upper", "lower", "top", "bottom"})
+
+
+def reflected(value: str) -> str:
+    """Reflect every word of a place in the image's centre: "right of centre", "lower", "upper left to lower right"."""
+    along = " to " in value
+
+    def other(match: re.Match[str]) -> str:
+        word = match[0].lower()
+        return match[0] if along and word not in _ROWS else _POINT.get(word, match[0])
+
+    return re.sub(r"[A-Za-z]+", other, value)

@@ -19,7 +19,7 @@ from robustness.perturb.language.parse import kinds_of
 from robustness.perturb.language.truth import facts, judge_value
 from robustness.perturb.prompt.base import PromptPerturbation
 from robustness.registry import PERTURBATIONS
-from robustness.types import Case, DataContext, NotApplicable, Params, Prompt
+from robustness.types import Attribute, Case, DataContext, NotApplicable, Params, Prompt
 
 # A prompt-faithful model must move its mask for these, where the new word is false of the image.
 LOCATING = frozenset({"side", "location", "number", "size"})
@@ -118,7 +118,8 @@ class Antonym(PromptPerturbation):
         if self.kind == "number" and value.lower() == "no" and target is not None and is_mass(target.value):
             return [Opposite("some", "there is none <-> there is some")]
         listed = opposites(self.kind, value, target=target.value if target else case.target)
-        return listed or from_wordnet(self.kind, value)
+        # "1/2" of a disc has no other half: a swap that changes nothing is none.
+        return [c for c in listed or from_wordnet(self.kind, value) if c.value.lower() != value.lower()]
 
     def expect(self, case: Case, params: Params) -> str:
         """Return "change" only where the new value is false of the case."""
@@ -147,8 +148,20 @@ class Antonym(PromptPerturbation):
             was_both = old.value.lower() in ("both", "bilateral", "left and right", "right and left", "both sides")
             if was_both and candidate.value.lower() in ("left", "right", "the left side", "the right side"):
                 repairs = number_of_noun(target, to_one=True)
+        if self.kind == "side" and old and old.role != "target" and old.value.lower() == "both":
+            repairs = _one_of_a_pair(prompt, old)
         extra: dict[str, Any] = {"truth": truth, **({"note": note} if note else {})}
         return swap(prompt, self.kind, candidate.value, source=candidate.source, repairs=repairs, **extra)
+
+
+def _one_of_a_pair(prompt: Prompt, old: Attribute) -> list[Edit]:
+    """Return the edit that makes "both shins", where something is, "left shin"."""
+    place = next((a for a in prompt.attributes if a.kind == "place" and a.start <= old.start < a.stop), None)
+    word = re.search(r"\w+$", prompt.text[old.stop : place.stop]) if place else None
+    if place is None or word is None:
+        return []
+    start = old.stop + word.start()
+    return number_of_noun(Attribute("target", word[0], start, place.stop), to_one=True)
 
 
 def _split(prompt: Prompt, kind: str, elsewhere: set[str], candidates: Sequence[Opposite]) -> str:

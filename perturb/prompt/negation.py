@@ -26,7 +26,7 @@ _PICTURE = re.compile(
     r"|\bregions?\b|[.,;:]\s|\b(?:is|are)\b",
     re.IGNORECASE,
 )
-_NEGATED = re.compile(r"\b(?:no|not|without|absence of)\b", re.IGNORECASE)
+_NEGATED = re.compile(r"\b(?:no|not|cannot|never|without|absence of)\b|n't\b", re.IGNORECASE)
 
 
 @PERTURBATIONS.add("negation")

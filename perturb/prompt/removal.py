@@ -96,7 +96,7 @@ _CARRIERS: dict[str, tuple[tuple[str, str, str], ...]] = {
             r",? (?:(?:which|that) )?"
             r"(?:(?:is |are )(?:located |situated |lying )|(?:lies |lie |sits |sit )|(?:is |are )(?!\w+ ))?"
             r"(?:tracking )?(?:just )?",
-            r"",
+            r"(?: (?:it|them)\b)?",
             "",
         ),
     ),
@@ -155,7 +155,8 @@ BROKEN = re.compile(
     r"|(?<!is )(?<!are )(?<!be )\b(?:seen|noted|found|identified|detected|shown)\s*[.]?$|\b(?:is|are) and\b"
     r"|\b(?:causes|involves|contains|displaces|abuts|surrounds|covers|compresses|occupies|invades|overlies|infiltrates)"
     r"\s*[.]?$|\bthis-|, the one\s*[.]?$|(?:^|, )(?:image )?quality\b|\(\s*(?:$|[,;])|\b(?:on|in|at) there\b"
-    r"|^(?:is|are) (?:the |this |there )?\w+\?|,\s*\(|,\s*tip\s*[.]?$"
+    r"|^(?:is|are) (?:the |this |there )?\w+\?|,\s*\(|,\s*tip\s*[.]?$|[:;,]\s*[+&]|[:;,]\s*of\b"
+    r"|\b(?:esp\.?|especially|particularly|mainly)\s*(?:[,;:]|$)|\bsome\s*(?:[.,;:]|$)"
     r"|\b(?:runs?|inserts|extends|projects|enters|hangs|floats|opens|arises|resides|occupies)\s*[.]?$",
     re.IGNORECASE,
 )
@@ -184,6 +185,9 @@ def removal(prompt: Prompt, old: Attribute) -> Edit:
         if left is None or right is None:
             continue
         start, stop = left.start(), old.stop + right.end()
+        if right.group() == ", " and any(a.kind == "target" and a.stop == start - 1 for a in prompt.attributes):
+            # "Both adrenals thickened, left worse": the comma is the clause's.
+            return Edit(start - 1, old.stop, text[start - 1 : old.stop], "")
         if re.match(r"\s*(?:[.;:?!)]|$)", text[stop:]):
             # Nothing follows: the comma before goes too.
             start = len(text[:start].rstrip(" ,")) if text[:start].rstrip(" ").endswith(",") else start
@@ -198,6 +202,8 @@ def removal(prompt: Prompt, old: Attribute) -> Edit:
         elif text[start:stop].startswith(",") and text[stop : stop + 1] == "," and starts_with_verb(text[stop + 1 :]):
             stop += 1
         start = _with_its_distance(prompt, old, start)
+        if re.match(r"\s*(?:[.;:?!)]|$)", text[stop:]) and text[:start].endswith(","):
+            start = len(text[:start].rstrip(" ,"))
         return _without_comma(prompt, Edit(start, stop, text[start:stop], rest))
     return Edit(old.start, old.stop, old.value, "")
 

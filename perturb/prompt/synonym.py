@@ -19,6 +19,9 @@ from robustness.perturb.prompt.rare import part_of_speech
 from robustness.registry import PERTURBATIONS
 from robustness.types import Case, DataContext, NotApplicable, Params
 
+# "on the right"
+_NOUN_BEFORE = re.compile(r"\bthe $", re.IGNORECASE)
+_WORD = re.compile(r" [a-z]", re.IGNORECASE)
 _LIST = re.compile(r"(,\s*(?:and\s+)?|\s+and\s+)")
 _AGE = re.compile(r"(?P<n>[a-z]+(?:-[a-z]+)*?)(?P<rest>-years?-old)", re.IGNORECASE)
 # WordNet's commonest sense of a medical target, a shape or a tint is the right one; of "left" or "one" it is not.
@@ -53,6 +56,12 @@ class SynonymOf(PromptPerturbation):
         old = case.prompt.get(self.kind)
         if old is None:
             return NotApplicable(f"the prompt states no {self.kind}")
+        if (
+            self.kind == "side"
+            and _NOUN_BEFORE.search(case.prompt.text[: old.start])
+            and not _WORD.match(case.prompt.text[old.stop :])
+        ):
+            return NotApplicable(f"{old.value!r} is a noun here, for which no synonym is known")
         choices = curated(self.kind, old.value, case.target) or from_wordnet(self.kind, old.value)
         if choices:
             return swap(case.prompt, self.kind, choices[0].value, source=choices[0].source)

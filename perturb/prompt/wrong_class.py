@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -136,7 +137,7 @@ class WrongClass(PromptPerturbation):
         new = chosen.plural if several else chosen.name
         return self._set(case, old, new, source=chosen.source, note=note, origin="ontology")
 
-    def _set(self, case: Case, old: Attribute, new: str, **extra: Any) -> Params:
+    def _set(self, case: Case, old: Attribute, new: str, **extra: Any) -> Params | NotApplicable:
         """Return the record of every target set to `new`, in the case of the old words; a list is one request."""
         new = _cased(new, old.value)
         names = [a for a in case.prompt.attributes if a.kind == "target"]
@@ -144,17 +145,30 @@ class WrongClass(PromptPerturbation):
             return swap(case.prompt, "target", new, **extra)
         first, last = names[0], names[-1]
         text = case.prompt.text
+        if _says_more(case.prompt, names):
+            return NotApplicable("what the prompt says of one target stands before the next: one class cannot be both")
         whole = Attribute("target", text[first.start : last.stop], first.start, last.stop)
         remaining = tuple(a for a in case.prompt.attributes if a.stop <= first.start or a.start >= last.stop)
         return swap(Prompt(text, (*remaining, whole)), "target", new, **extra)
 
     def record(
         self, case: Case, old: Attribute, value: str, row: Class | None, *, source: str, note: str = "", **more: Any
-    ) -> Params:
+    ) -> Params | NotApplicable:
         """Return the record of the target set to a class, in the number and case of the old words."""
         new = (row.plural if is_plural(old.value) else row.name) if row is not None else value
         extra: dict[str, Any] = {"note": note, **more} if note else more
         return self._set(case, old, new, source=source, **extra)
+
+
+def _says_more(prompt: Prompt, names: list[Attribute]) -> bool:
+    """Tell whether a statement of its own stands between two targets: "root 41 mm; arch dilated"."""
+    gaps = [(a.stop, b.start) for a, b in pairwise(names)]
+    if any(re.search(r"[.;:?]", prompt.text[start:stop]) for start, stop in gaps):
+        return True
+    kinds = ("measure", "pathology", "relation", "place", "certainty")
+    own = [a for a in prompt.attributes if a.kind in kinds]
+    inside = [(a, stop) for start, stop in gaps for a in own if start < a.start and a.stop < stop]
+    return any(", " in prompt.text[a.stop : stop] for a, stop in inside)
 
 
 def _comes_in_numbers(term: Term) -> bool:

@@ -6,8 +6,15 @@ import re
 
 from robustness.perturb.language.grammar.attachment import Attachment
 from robustness.perturb.language.grammar.noun_phrase import Phrase, read_phrase
-from robustness.perturb.language.grammar.places import Placed
-from robustness.perturb.language.grammar.vocabulary import category_of, is_adverb, is_descriptive, kind_of, words
+from robustness.perturb.language.grammar.places import Placed, is_place_phrase
+from robustness.perturb.language.grammar.vocabulary import (
+    category_of,
+    is_adverb,
+    is_descriptive,
+    is_participle,
+    kind_of,
+    words,
+)
 
 # What a text says of the scan, the patient or by a denial stays, whatever is asked for.
 _OF_THE_WHOLE = frozenset("measure modality view phase quality age sex negation certainty".split())
@@ -58,6 +65,10 @@ class Headings(Attachment):
         words = " ".join(t.lower for t in tagged.tokens[j:last])
         if tagged.tags[j] == "certainty":
             return "excluded" in words and bool(self.targets)
+        ends = last >= len(tagged.tags) or tagged.tags[last] == "preposition"
+        if words == "absent" and not self.targets and ends and not self.is_asked:
+            # "lymphovascular invasion absent in the section": nothing else is asked for.
+            return False
         return words in ("excluded", "ruled out", "absent", "denied", "not seen", "not visible", "is absent") or (
             (words.startswith(("is not", "are not")) or words in ("are absent",))
             and bool(self.targets or self._named_later(last))
@@ -138,6 +149,8 @@ class Headings(Attachment):
         if self.is_asked or self.predicate or self.denied:
             return False
         begins = all(tagged.tags[k] == "determiner" for k in range(last.token)) or last.token == 0
+        # "Thyroid: L lobe, nodule"
+        begins = begins or tagged.tokens[last.token - 1].lower == ":"
         ends = phrase.stop == len(tagged.tokens) or tagged.tokens[phrase.stop].lower in (".", ",", ";", "-", "\u2013")
         ends = ends or tagged.tags[phrase.stop] == "measure"
         between = self.text[last.stop : tagged.tokens[phrase.start - 1].start].strip()
@@ -176,6 +189,43 @@ class Headings(Attachment):
         ends = phrase.stop == len(self.tagged.tokens) or not self.tagged.tokens[phrase.stop].is_word
         comma = self.tagged.tokens[phrase.start - 1].lower in (",", ";", "(")
         return ends and comma and bool(_PLACE_WORD.fullmatch(self.tagged.tokens[phrase.start].lower))
+
+    def _is_statement(self, phrase: Phrase) -> bool:
+        """Tell whether ", septum thickened" says something of a noun of its own behind a comma."""
+        tagged, stop = self.tagged, phrase.stop
+        if stop >= len(tagged.tokens) or not phrase.start or tagged.tokens[phrase.start - 1].lower not in (",", ";"):
+            return False
+        lower = tagged.tokens[stop].lower
+        j = stop + is_adverb(lower)
+        visible = j < len(tagged.tokens) and tagged.tokens[j].lower in ("visible", "exposed", "present", "seen")
+        said = lower in words("classes.state_verb") or lower in words("classes.state_word") or is_participle(lower)
+        return visible or tagged.tags[stop] == "negation" or (tagged.tags[stop] == "word" and said)
+
+    def _is_new_target(self, phrase: Phrase) -> bool:
+        """Tell whether a phrase beside the targets is one more: joined by "and", asked in a new sentence, or a list."""
+        if self.denied:
+            return False
+        last = self.targets[-1]
+        if self.is_asked and not self.fresh and last.token < self._request_index(phrase.start):
+            if all(t.token < self._request_index(phrase.start) for t in self.targets):
+                self._forget(phrase)
+            return True
+        head = self.tagged.tokens[phrase.name[1] - 1].lower if phrase.name else ""
+        if self.joined and phrase.category == "" and self.tagged.tokens[phrase.start - 1].lower == ";":
+            # "gallstones; the largest measuring 14 mm"
+            return False
+        if self.joined:
+            between = range(last.token, phrase.start)
+            if any(self.tagged.tags[k] in ("relation",) for k in between):
+                return False
+            return not (last.category == "finding" and phrase.category == "anatomy")
+        near = phrase.start and self.tagged.tokens[phrase.start - 1].lower in (",", ";")
+        if near and phrase.part and not phrase.mods and self._is_statement(phrase):
+            # "appendix 11 mm, wall enhances": said of the target's own part.
+            return False
+        if near and phrase.category == last.category == "anatomy" and not is_place_phrase(self.tagged, phrase):
+            return True
+        return bool(near) and head == last.head and last.category != ""
 
     def _spreads(self, phrase: Phrase) -> bool:
         """Tell whether "are scattered between ..." only leads on to where: a participle before a preposition."""

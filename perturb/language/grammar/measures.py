@@ -19,30 +19,43 @@ class Mark(NamedTuple):
 
 _N = r"(?<!\d)\d{1,7}(?:[.,]\d{1,4})?"
 _UNIT = (
-    r"(?:mm|cm|dm|µm|μm|um|nm|m|ml|cc|l|dl|mg|g|kg|hu|ms|sec|s|mins?|h|khz|mhz|hz|kv|kvp|mas|ma|db|mmhg|mpa|kpa|cm2|mm2|"
+    r"(?:mmol/kg|m[gl]/kg|ml/m2|ml/m²|g/m2|g/m²|mm|cm|dm|µm|μm|um|nm|m|ml|cc|l|dl|mg|g|kg|hu|ms|sec|s|mins?|h|khz|mhz|hz|kv|kvp|mas|ma|db|mmhg|mpa|kpa|cm2|mm2|"
     r"cm²|mm²|cm3|mm3|cm³|mm³|millimet(?:er|re)s?|centimet(?:er|re)s?|micromet(?:er|re)s?|microns?|inch(?:es)?|"
-    r"dioptres?|diopters?|degrees?|°|suv|ppm|bpm|m/s|cm/s|tesla|t)(?![\w²³])"
+    r"dioptres?|diopters?|deg(?:rees?)?|°|suv|ppm|bpm|m/s|cm/s|tesla|t)(?![\w²³])"
 )
 _SCORE = (
     r"(?:bi-?rads|pi-?rads|li-?rads|ti-?rads|o-?rads|lung-?rads|c-?rads|ni-?rads|vi-?rads|gleason|bosniak|fazekas|likert|"
     r"kellgren[ -]lawrence|spetzler[ -]martin|aspects|breslow|clark|fitzpatrick|paris|forrest|mayo|nottingham|fuhrman|"
+    r"jnet|hurley|killip|timi|tici|gustilo|mallampati|prague|marsh|"
     r"isup|who|weber|garden|salter[ -]harris|schatzker|child[ -]pugh|wagner|outerbridge|pfirrmann|modic|asa|ao|nyha|"
     r"ecog|agatston|hinchey|todani|stanford|debakey|kudo(?: type)?|nice|braden|deauville|ann arbor|figo|tnm|"
     r"hunt[ -]hess|fisher|marshall|meary|risser|tanner|norwood|apgar|ki-?67 index|suvmax|signal strength|trimester)"
 )
-_RANK = r"(?:grade|stage|score|class|category|type|level|index|pattern|gr\.?)"
+# Quantities that reports name by their abbreviation, before a figure with or without a unit.
+_INDEX = (
+    r"(?:CRT|CST|CMT|CFT|RNFL|CRL|BPD|EFW|LVEF|EF|IMT|CTR|NT|GSD|RVSP|PSV|MSD|FLD|TAPSE|CDR|AVA|MVA|LAVI|LVM|GLS|PVR|"
+    r"ABI|TBSA|AFI|BMI|ECV|RWT|FAZ|LVIDd|LVIDs|EDV|ESV|LVEDV|LVESV|EROA|RI|PI|MES|Qp\s?[:/]\s?Qs|RV\s?[:/]\s?LV|E/[eE]'|E/A|"
+    r"(?:AV|A:V|L/S|S/D) ratio|Hounsfield units?|(?:alpha|beta)(?:\s+angle)?)"
+)
+_RANK = r"(?:grade|stage|score|class|category|type|level|index|pattern|cat|gr\.?)"
 _ROMAN = r"(?:[IVX]{1,4}[a-fA-F]?)"
 _MEASURES = re.compile(
     "|".join(
         (
             rf"(?P<dims>{_N}\s*(?:{_UNIT})?(?:\s*(?:x|×|by)\s*{_N}\s*(?:{_UNIT})?){{1,2}}\s*-?\s*{_UNIT})",
-            rf"(?P<biometry>\b(?:CRT|CST|CMT|CFT|RNFL|CRL|BPD|EFW|LVEF|EF|IMT|CTR|NT|GSD|RVSP|PSV|MSD|FLD)\s*[:=]?\s*(?:of\s+)?{_N}\s*(?:%|{_UNIT})?)",
+            rf"(?P<biometry>\b{_INDEX}\s*[:=]?\s*(?:of\s+)?(?:(?:visually|around|about|approx\.?)\s+)?[-~<>]?"
+            rf"(?:{_N}|(?<!\d)\.\d{{1,2}})(?:\s*(?:%|{_UNIT}))?)",
+            r"(?P<density>\b(?:(?:ACR|BI-?RADS)\s+)?(?:breast\s+)?density\s+(?:type\s+)?[a-d]\b)",
+            r"(?P<points>\b\d{1,2}-point\s+(?:\w+\s+)?score\s*[:=]?\s*(?:of\s+)?\d{1,2}\b)",
+            r"(?P<prep>\b(?-i:[A-Z]\w+)(?:\s+\w+)?\s+score\s*[:=]?\s*\d(?:-\d){1,3}\b|\bC\d{1,2}\s?M\d{1,2}\b)",
+            r"(?P<discs>(?<![\d.])\d(?:\s?/\s?\d|\.\d)?\s?(?-i:DD|DA)\b)",
             rf"(?P<range>{_N}\s*(?:-|–|to)\s*{_N}\s*-?\s*{_UNIT})",
             rf"(?P<spelled>\b(?:half|quarter|one|two|three|four|five|six|seven|eight|nine|ten)-{_UNIT})",
-            rf"(?P<length>{_N}\s*-?\s*{_UNIT}(?:[ -](?:long|wide|thick|deep|tall|high|diameter))?)",
+            rf"(?P<length>(?:{_N}|(?<![\d.])\.\d{{1,2}})\s*-?\s*{_UNIT}"
+            r"(?:[ -](?:long|wide|thick|deep|tall|high|diameter))?)",
             r"(?P<rate>(?:\bper|\bin|/)\s*(?:\d+|two|three|five|ten|twenty)\s*"
             r"(?:hpfs?|high[- ]power(?:ed)? fields?|fields?|mm2|mm²|cells|beats)\b"
-            r"|\bper\s+(?:hpf|(?:high|low|medium)[- ]power(?:ed)?\s+field)\b)",
+            r"|(?:\bper\s+|/\s?)(?:hpf|(?:high|low|medium)[- ]power(?:ed)?\s+field)\b)",
             r"(?P<share>(?<!\d)\d{1,7}(?:[.,]\d{1,4})?(?:\s?[-–]\s?\d{1,7})?\s?(?:%|percent\b|per cent\b))",
             rf"(?P<score>\b{_SCORE}(?:\s+{_RANK})?\s*[:=]?\s*(?:of\s+)?(?:(?:0-?)?I[a-z]{{0,3}}(?:\s?\+\s?I[a-z]{{0,3}})?|\d\w?(?:\.\d)?(?:\s*[+/]\s*\d+)?(?:\s*=\s*\d+)?|{_ROMAN}|[A-D])(?![\w])(?:\s?mm\b|\s?%)?)",
             rf"(?P<named>\b(?-i:[A-Z][\w-]+)(?:[ -](?-i:[A-Z][\w-]+))?\s+{_RANK}\s*[:=]?\s*(?:of\s+)?"
@@ -56,7 +69,9 @@ _MEASURES = re.compile(
             r"(?P<tnm>\bp?[TNM][0-4][a-c]?(?:N[0-3][a-c]?)(?:M[01x])?\b)",
             r"(?P<slice>\b(?:(?:image|slice|frame|series|page|figure|fig\.?)\s+(?:no\.?\s*)?|no\.\s*)\d+(?:\s*(?:of|/)\s*\d+)?)",
             r"(?P<plus>\d\+(?:\s?/\s?\d\+?)?|\b\d+\s?/\s?\d+\b|\b\d of \d+\b)",
-            r"(?P<zoom>\b\d+\s?[x×](?:\s+(?:objective|magnification))?(?!\w)|\b[x×]\s?\d+\b(?:\s+oil\b)?)",
+            r"(?P<plain>(?<![\d.,:/x×-])\d{1,3}\s?[x×]\s?\d{1,3}(?:\s?[x×]\s?\d{1,3})?(?![\d.:]|\w)"
+            r"|(?<![\w.,:/-])\d{1,3}\.\d{1,2}(?![\w.:]))",
+            r"(?P<zoom>\b\d+\s?[x×](?:\s+(?:objective|magnification))?(?!\w)|\b[x×]\s?\d+\b(?!\s*(?:mm|cm|m)\b)(?:\s+oil\b)?)",
             r"(?P<bvalue>\bb[- ]?(?:value)?\s*[=:]?\s*\d{2,4}\b|\b(?:TE|TR|TI)\s*[=:]?\s*\d+)",
             r"(?P<time>\b(?:(?:post-?op(?:erative)?\s+)?(?:day|week|month|hour|year)s?\s+\d+"
             r"|\d+(?:\s?[-–]\s?\d+)?[ -](?:weeks?|days?|months?|hours?|hrs?|minutes?|years?|yrs?)(?:'|\b)(?![ -]old)))",
@@ -87,6 +102,7 @@ _SEGMENT = re.compile(
     r"(?:\s?(?:/|-|–|and|,)\s?(?:\d+[ablr]?|[IVX]+[ab]?))*(?!\w)",
     re.IGNORECASE,
 )
+_IMMUNOSTAIN = re.compile(r"(?<![\w-])(?:CK|CD|SOX|GATA|TTF-?|PAX|S)\d{1,3}\s?(?:\+|-(?=\s|,|;|$))(?!\w)")
 # Without a range or a level word before it, these name a sequence of MRI.
 _SEQUENCE = frozenset({"T1", "T2"})
 _SPINAL = re.compile(r"(?:\bat|\blevel|\bof|\bvertebrae?|\bbody|\broot|\bfrom|\bto)\s*$", re.IGNORECASE)
@@ -100,6 +116,22 @@ def measures(text: str) -> Iterator[Mark]:
         if not any(taken[mark.start : mark.stop]):
             taken[mark.start : mark.stop] = b"\1" * (mark.stop - mark.start)
             yield mark
+
+
+# "wounds x3": a figure behind a plural counts it, unless the text tells of a microscope.
+_PLURAL = re.compile(r"[a-z]{3,}(?<![suioa])(?:s|ae)\s+$")
+_MICROSCOPE = re.compile(
+    r"\b(?:h\s?&\s?e|stain\w*|hpf|objective|oil|pas|ihc|ki-?67|histolog\w*|microscop\w*|smear|biopsy|magnif\w*|"
+    r"glomerul\w+|crypts?|glands?|nuclei|mitos[ei]s|\w*cytes?|\w*cells)\b",
+    re.IGNORECASE,
+)
+
+
+def _counts_before(text: str, match: re.Match[str]) -> bool:
+    """Tell whether "x3" is a number of objects and no magnification."""
+    counted = re.fullmatch(r"[x×]\s?[1-9]", match.group(), re.IGNORECASE)
+    before = _PLURAL.search(text, max(0, match.start() - 24), match.start())
+    return bool(counted and before) and not _MICROSCOPE.search(text)
 
 
 _QUALITY = re.compile(
@@ -122,6 +154,8 @@ def _all(text: str) -> Iterator[Mark]:
         yield Mark("age", *match.span(), "patient", "patient")
     for match in _SEX.finditer(text):
         yield Mark("sex", *match.span(), "patient", "patient")
+    for match in _IMMUNOSTAIN.finditer(text):
+        yield Mark("modality", *match.span(), "scan", "scan")
     for match in _LEVEL.finditer(text):
         if match.group() in _SEQUENCE and not _SPINAL.search(text, max(0, match.start() - 16), match.start()):
             continue
@@ -129,6 +163,9 @@ def _all(text: str) -> Iterator[Mark]:
     for match in _SEGMENT.finditer(text):
         yield Mark("place", *match.span(), "level")
     for match in _MEASURES.finditer(text):
+        if match.lastgroup == "zoom" and _counts_before(text, match):
+            yield Mark("number", *match.span(), "measure")
+            continue
         if match.lastgroup == "length" and re.fullmatch(r"\d(?:\.\d)?\s?-?(?:t|tesla)", match.group(), re.IGNORECASE):
             yield Mark("modality", *match.span(), "scan", "scan")
             continue

@@ -7,7 +7,7 @@ from robustness.perturb.language.grammar.noun_phrase import Phrase, read_phrase
 from robustness.perturb.language.grammar.places import is_place_phrase, read_location
 from robustness.perturb.language.grammar.state import Target
 from robustness.perturb.language.grammar.tokens import QUOTES
-from robustness.perturb.language.grammar.vocabulary import is_adverb, is_descriptive, kind_of, words
+from robustness.perturb.language.grammar.vocabulary import is_adverb, is_descriptive, is_participle, kind_of, words
 
 _AMOUNTS = frozenset(
     "sliver slivers speck specks cluster clusters group groups patch patches evidence amount amounts volume quantity "
@@ -50,6 +50,14 @@ class Naming(Headings):
         after = phrase.stop
         self.joined = False
         return after
+
+    def _joins_a_name(self, i: int, hi: int) -> bool:
+        """Tell whether "arborising vessels" stands behind "globules &": one more noun, and no relation."""
+        return (
+            self.joined
+            and self.tagged.tokens[i - 1].lower in ("&", "+")
+            and self.tagged.tags[i + 1 : i + 2] == ["word"]
+        )
 
     def _counted(self, phrase: Phrase, hi: int) -> int:
         """Read "a couple of ..." and "the larger of the two ...": what counts or compares, then the noun."""
@@ -94,8 +102,18 @@ class Naming(Headings):
             # "a sharp, well-centred red-free image"
             self._bare(phrase._replace(name=None))
             return
-        if name[1] - name[0] == 1 and (is_adverb(head) or head == "quality" or self._is_aside(phrase)):
+        if name[1] - name[0] == 1 and (head in ("quality", "r", "l") or is_adverb(head) or self._is_aside(phrase)):
             # "incidentally noted"
+            return
+        bare = not self.targets and name == (phrase.start, phrase.stop) and name[1] - name[0] == 1
+        if bare and phrase.category == "" and is_participle(head) and "-" not in head:
+            # "film rotated": a participle alone names nothing.
+            if phrase.stop == len(tagged.tokens) and not phrase.start:
+                self.fallback = phrase
+            return
+        if bare and head in _DEGREES and phrase.start and tagged.tags[phrase.start - 1] == "scan":
+            # "ADC low in the thalamus"
+            self._add("signal", *self._chars(name))
             return
         if phrase.category == "patient" and head in ("fetus", "foetus", "fetuses") and not self.targets:
             phrase = phrase._replace(category="anatomy")
@@ -173,29 +191,6 @@ class Naming(Headings):
             return
         self._target(phrase, hi)
 
-    def _is_new_target(self, phrase: Phrase) -> bool:
-        """Tell whether a phrase beside the targets is one more: joined by "and", asked in a new sentence, or a list."""
-        if self.denied:
-            return False
-        last = self.targets[-1]
-        if self.is_asked and not self.fresh and last.token < self._request_index(phrase.start):
-            if all(t.token < self._request_index(phrase.start) for t in self.targets):
-                self._forget(phrase)
-            return True
-        head = self.tagged.tokens[phrase.name[1] - 1].lower if phrase.name else ""
-        if self.joined and phrase.category == "" and self.tagged.tokens[phrase.start - 1].lower == ";":
-            # "gallstones; the largest measuring 14 mm"
-            return False
-        if self.joined:
-            between = range(last.token, phrase.start)
-            if any(self.tagged.tags[k] in ("relation",) for k in between):
-                return False
-            return not (last.category == "finding" and phrase.category == "anatomy")
-        near = phrase.start and self.tagged.tokens[phrase.start - 1].lower in (",", ";")
-        if near and phrase.category == last.category == "anatomy" and not is_place_phrase(self.tagged, phrase):
-            return True
-        return bool(near) and head == last.head and last.category != ""
-
     def _beside(self, phrase: Phrase) -> None:
         """A phrase after the target that is none: a place ("nodule, right upper lobe"), or nothing that is known."""
         last = self.targets[-1]
@@ -221,9 +216,18 @@ class Naming(Headings):
         ):
             # "ulcer, clean base"
             return
-        if self.predicate and opening in ("a", "an") and phrase.category != "anatomy":
+        follows = phrase.start > 0 and self.tagged.tags[phrase.start - 1] == "auxiliary"
+        is_said = opening in ("a", "an", "the") or (single and phrase.category in ("anatomy", "finding"))
+        if self.predicate and ((follows and is_said) or (opening in ("a", "an") and phrase.category != "anatomy")):
             # "the lesion is a benign naevus"
             self._modify(phrase.mods, "target")
+            return
+        counted = any(m.kind == "number" for m in phrase.mods)
+        if (counted and phrase.start and self.tagged.tokens[phrase.start - 1].lower == ",") or (
+            self._is_statement(phrase) and not is_place_phrase(self.tagged, phrase)
+        ):
+            # "varices, 3 columns"; "hernia reduced, mesh intact"
+            self.passed = phrase.stop
             return
         if name is not None and phrase.category == "" and self._is_place_word(phrase):
             self._add("place", *self._chars(name))
@@ -247,6 +251,8 @@ class Naming(Headings):
 
     def _bare(self, phrase: Phrase) -> None:
         """Modifiers alone: "indeterminate", "one top left", "roughly circular"."""
+        if phrase.start == self.passed:
+            return
         level = list(phrase.mods)
         if self.targets and self.tagged.tokens[phrase.start].lower in ("one", "two", "the") and len(level) > 1:
             level = [m for m in level if m.kind != "number"]

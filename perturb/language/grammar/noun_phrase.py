@@ -17,6 +17,7 @@ from robustness.perturb.language.grammar.modifier_words import (
 )
 from robustness.perturb.language.grammar.tagger import Tagged
 from robustness.perturb.language.grammar.tokens import QUOTES, after_quotes
+from robustness.perturb.language.grammar.verbs import says_at
 from robustness.perturb.language.grammar.vocabulary import category_of, is_adverb, is_participle, kind_of, words
 
 
@@ -106,7 +107,7 @@ def _extent(tagged: Tagged, i: int, hi: int) -> tuple[int, int]:
             break
         if named and (i in tagged.counts or _begins_place(tagged, i, hi)):
             break
-        if named and _begins_comparison(tagged, i, hi):
+        if named and (_begins_comparison(tagged, i, hi) or says_at(tokens, tags, i, hi, free=i not in tagged.inner)):
             break
         lower = tokens[i].lower
         if not named and not is_modifier_word(tagged, i, hi):
@@ -125,6 +126,7 @@ def _begins_comparison(tagged: Tagged, i: int, hi: int) -> bool:
     return tokens[i].lower in _COUNTING and category_of(tokens[i - 1].lower) == "finding"
 
 
+_FOSSAE = frozenset("RIF LIF RUQ LUQ RLQ LLQ RUL RML RLL LUL LLL".split())
 _COUNTING = frozenset("one two three four five six several".split())
 
 
@@ -166,13 +168,14 @@ def _begins_place(tagged: Tagged, i: int, hi: int) -> bool:
     tokens = tagged.tokens
     before = tokens[i - 1]
     category = category_of(before.lower)
+    if i not in tagged.inner and category == "anatomy" and tokens[i].text in _FOSSAE:
+        return True  # "transplant kidney RIF"
     if i in tagged.inner or (
         category != "finding" and (category or not before.text.isupper() or tagged.text.isupper())
     ):
         return False
     if kind_of(tokens[i].lower) == "place" and tokens[i].text.isupper() and category == "finding":
-        # "pneumatocele LUL anterior segment"
-        return True
+        return True  # "pneumatocele LUL anterior segment"
     j = i
     while j < hi and (tokens[j].lower in LEVELS or kind_of(tokens[j].lower) in ("side", "direction")):
         j += 1

@@ -17,6 +17,7 @@ from robustness.types import Attribute
 _BESIDE = frozenset(
     "opposite adjacent adjoining neighbouring neighboring surrounding underlying overlying nearby accompanying".split()
 )
+_GONE = frozenset("spread grown shrunk sunk become gone risen bled burst split torn broken fallen come".split())
 _MAKES = frozenset("casting producing throwing".split())
 # What a movement leads over.
 _WAYS = frozenset("from into onto through down out over".split())
@@ -110,7 +111,7 @@ class Grammar(Scope):
                 token.lower in ("has", "have")
                 and self.targets
                 and i + 2 < hi
-                and is_participle(tagged.tokens[i + 1].lower)
+                and (is_participle(tagged.tokens[i + 1].lower) or tagged.tokens[i + 1].lower in _GONE)
             ):
                 # "has migrated cranially", "has invaded the liver"
                 if tagged.tags[i + 1] == "word" and tagged.tags[i + 2] == "determiner":
@@ -185,7 +186,7 @@ class Grammar(Scope):
             stop = max(read_phrase(tagged, i + 1, hi).stop, i + 1)
             self._add("description", tagged.tokens[i].start, tagged.tokens[stop - 1].stop)
             return stop
-        if self.targets and self._is_participle(i, hi):
+        if self.targets and not self._joins_a_name(i, hi) and self._is_participle(i, hi):
             return self._relation(i, i + 1 + (tagged.tags[i + 1] in ("preposition", "with")), hi)
         return self._phrase(i, hi)
 

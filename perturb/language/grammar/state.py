@@ -51,6 +51,8 @@ class Reading:
         self.denied = False
         self.predicate = False
         self.measured = False
+        # The token after a noun that is neither target nor place: what follows tells of that noun.
+        self.passed = -1
         self.fallback: Phrase | None = None
 
     def _phrase(self, i: int, hi: int) -> int:
@@ -97,6 +99,9 @@ class Reading:
         if phrase.name is None:
             return ""
         head = self.tagged.tokens[phrase.name[1] - 1].lower
+        if category_of(head) == "finding" and any(m.kind == "place" for m in phrase.mods):
+            # "RUL opacity"
+            return ""
         if phrase.name[1] - phrase.name[0] > 1 and head in words("classes.margin_noun"):
             owner = self.tagged.tokens[phrase.name[1] - 2].lower
             if category_of(owner) == "anatomy":

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from robustness.perturb.language.grammar.measures import Mark, measures
 from robustness.perturb.language.grammar.numerals import counts
 from robustness.perturb.language.grammar.scan import scans
-from robustness.perturb.language.grammar.tokens import Token, stands_at, tokenize
+from robustness.perturb.language.grammar.tokens import Token, asides, stands_at, tokenize
 from robustness.perturb.language.grammar.verbs import finite_forms, is_finite_here, may_relate, relating_at, verb_at
 from robustness.perturb.language.grammar.vocabulary import is_adverb, kind_of, names_by_first, words
 from robustness.perturb.language.ontology.modifiers import modifiers
@@ -62,6 +62,10 @@ def tag(text: str) -> Tagged:
     figured = _DIGIT.search(text) is not None
     if figured:
         _figures(text, tokens, tags, marks)
+    for start, stop in asides(text):
+        for i, token in enumerate(tokens):
+            if start <= token.start < stop and not tags[i]:
+                tags[i] = "filler"
     names = _names(tokens, tags)
     free = [not t for t in tags]
     for first, (stop, _) in names.items():
@@ -288,6 +292,7 @@ _SPREAD = frozenset("scattered clustered grouped distributed dispersed arranged 
 _A_LITTLE = frozenset("little bit touch tad shade fraction".split())
 _DIGIT = re.compile(
     r"\d|\b(?:half|quarter|one|two|three|four|five|six|seven|eight|nine|ten)-"
+    r"|\bdensity [a-d]\b|\bhpf\b"
     r"|\b(?:grade|stage|degree|segment|level|type|class|zone|station|fields?|hpfs?|diameters?|areas?|breadths?|widths?|clock|[ivx]{1,4}[a-f]?)\b",
     re.IGNORECASE,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from robustness.perturb.language.ontology.modifiers import pairs
@@ -62,6 +62,47 @@ def tokenize(text: str) -> list[Token]:
         # A letter that grows when made small would shift nothing: spans are the text's own.
         tokens.append(_new(Token, (lower, *match.span(), word)))
     return tokens
+
+
+_ASIDE = re.compile(
+    r"\bwondering (?:whether|if)\b|(?<=[a-z] )(?-i:[LR])\s?[<>=]\s?(?-i:[LR])(?!\w)"
+    r"|\b(?:no )?(?:significant |marked |slight |further )?interval "
+    r"(?:change|growth|increase|decrease|progression|enlargement|reduction|improvement|regression|worsening) (?:of|in)"
+    r"\b|(?<!\w)[+-]ve\b|\bat right angles\b|\bon (?:contact|palpation|compression|suction|probing)\b"
+    r"|\b(?:when |as )?compared (?:with|to) (?:the |its |his |her )?(?:surrounding |adjacent |rest of the )?\w+"
+    r"|\bcompared? (?:with|to) (?:the )?(?:priors?|previous|last|old)(?: \w+)?(?=\s*[:,;])"
+    r"|\bleft (?:in situ|in place|behind|alone|open|untreated|unresected)\b|\ball (?:a)?round(?=\s*(?:[.,;]|$))"
+    r"|\bignore (?:it|them|this|that|these|those)\b|(?<=\bclot )on top(?=\s*(?:[.,;]|$))",
+    re.IGNORECASE,
+)
+
+
+# What every aside holds: most texts hold none, and this is found ten times faster.
+_ASIDE_STEMS = (
+    *(
+        "wondering",
+        "interval ",
+        "compare",
+        "left ",
+        "round",
+        "ignore ",
+        "angles",
+        "+ve",
+        "-ve",
+        "<",
+        ">",
+        "=",
+        " on top",
+    ),
+    *("contact", "palpation", "compression", "suction", "probing"),
+)
+
+
+def asides(text: str) -> Iterator[tuple[int, int]]:
+    """Yield the characters of what says nothing of a target: "wondering whether", "left in situ"."""
+    lower = text.lower()
+    if any(stem in lower for stem in _ASIDE_STEMS):
+        yield from (match.span() for match in _ASIDE.finditer(text))
 
 
 def after_quotes(tokens: Sequence[Token], i: int) -> int:

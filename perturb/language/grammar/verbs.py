@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 
 from robustness.perturb.language.grammar.tokens import Token
-from robustness.perturb.language.grammar.vocabulary import category_of, is_adverb, kind_of, words
+from robustness.perturb.language.grammar.vocabulary import category_of, is_adverb, is_participle, kind_of, words
 from robustness.perturb.language.ontology.modifiers import modifiers
 from robustness.perturb.language.ontology.terms import term_index
 
@@ -39,6 +39,8 @@ _SPREAD = frozenset(
     "scattered clustered grouped disseminated distributed dispersed aligned arranged crowded palisading "
     "radiating".split()
 )
+# "Does the lesion cross the midline?"
+_MODALS = frozenset("does do did can could will would may might".split())
 _PARTICLES = frozenset("up out off down away back apart together".split())
 # Adjectives that relate by "to", "from" or "with": "buccal to", "separable from", "concentric with".
 _RELATING = {
@@ -106,6 +108,26 @@ def may_relate(lower: str) -> bool:
     return lower in words("classes.motion") or lower + "s" in words("classes.motion")
 
 
+def says_at(tokens: Sequence[Token], tags: Sequence[str], i: int, hi: int, *, free: bool) -> bool:
+    """Tell whether the word at `i` says something of the name before it: "suture line dehisced", "opacity persists"."""
+    if tags[i] != "word" or not free:
+        # Inside a name that the ontology knows.
+        return False
+    lower, following = tokens[i].lower, tags[i + 1] if i + 1 < hi else "sign"
+    if following == "word":
+        after = tokens[i + 1].lower
+        if not (is_adverb(after) or kind_of(after) == "direction"):
+            return False
+    elif following == "determiner" or (following == "preposition" and tokens[i + 1].lower == "of"):
+        return False
+    if lower in words("classes.state_verb"):
+        return following != "sign" or lower not in ("ends", "end", "starts", "stops")
+    if lower in words("classes.state_word") or (lower.endswith("er") and kind_of(lower) == "size"):
+        # "RNFL thinner superiorly"
+        return True
+    return is_participle(lower) and "-" not in lower and kind_of(lower) in ("", "pathology") and not category_of(lower)
+
+
 def verb_at(tokens: Sequence[Token], tags: Sequence[str], i: int) -> int:
     """Return the index after a verb that begins at token `i` with its adverbs and prepositions, or `i`.
 
@@ -128,7 +150,8 @@ def verb_at(tokens: Sequence[Token], tags: Sequence[str], i: int) -> int:
         stop += 1
     along = stop < len(tokens) and tags[stop] == "relation" and (stop > i + 1 or not ambiguous)
     leads = along or (stop < len(tokens) and tags[stop] == "preposition" and tokens[stop].lower != "of")
-    if is_known or (is_base and (relative or plural)):
+    asked = is_base and any(t.lower in _MODALS for t in tokens[max(0, i - 5) : i - 1])
+    if is_known or (is_base and (relative or plural or asked)):
         if not relative and kind_of(tokens[i - 1].lower) and not category_of(tokens[i - 1].lower):
             # "irregular borders the": no subject stands before.
             return i

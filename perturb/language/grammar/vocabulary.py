@@ -102,7 +102,7 @@ _EDGE = re.compile(
 )
 _FINDING = re.compile(
     r"(?:oma|omas|omata|itis|osis|oses|iasis|megaly|cele|celes|ectasis|ectasia|pathy|opathies|penia|rrhage|rrhages|"
-    r"lith|liths|emia|aemia|plasia|malacia|algia|thorax|noma|sclerosis|trauma|edema|oedema|infarct|infarcts|ption)$"
+    r"lith|liths|emia|aemia|plasia|malacia|algia|thorax|noma|sclerosis|hyp(?:er|o)(?:densit|intensit|echogenicit|reflectivit|lucenc)(?:y|ies)|hyp(?:er|o)attenuations?|trauma|edema|oedema|infarct|infarcts|ption)$"
 )
 # What a target does, which no mask shows.
 _DESCRIPTIVE = frozenset(

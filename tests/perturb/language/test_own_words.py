@@ -12,7 +12,7 @@ import pytest
 from robustness.perturb.language.parse import parse_prompt
 from robustness.perturb.language.templates import build_prompts
 from robustness.perturb.preview import perturb_prompt
-from tests.perturb.language.own_prompts import FIRST_READINGS, count, gold, items, swapped
+from tests.perturb.language.own_prompts import FIRST_READINGS, UNMENDED_READINGS, count, gold, items, swapped
 from tests.perturb.prompt_cases import values
 
 SHARED = Path(__file__).parents[3].parent / "shared"
@@ -103,6 +103,22 @@ def test_every_batch_is_read_at_least_as_well_as_after_it_was_mended(batch: int)
     assert counts["target exact"] >= 0.98 * targets
     assert counts["false"] <= 2
     assert counts["wrong"] == 0
+
+
+@pytest.mark.parametrize("batch", sorted(UNMENDED_READINGS))
+def test_the_last_batch_is_read_as_well_as_at_first_sight(batch: int) -> None:
+    counts: Counter[str] = Counter()
+    for row in items():
+        if row["batch"] == batch:
+            counts += count(row, parse_prompt(row["text"]).attributes)
+    exact, total, targets, all_targets, false = UNMENDED_READINGS[batch]
+    assert (counts["exact"] + counts["missed"], counts["target exact"] + counts["target missed"]) == (
+        total,
+        all_targets,
+    )
+    assert counts["exact"] >= exact
+    assert counts["target exact"] >= targets
+    assert counts["false"] <= false
 
 
 @pytest.mark.slow

@@ -262,3 +262,27 @@ def test_a_swap_changes_one_thing_in_grammar_that_holds(text: str, name: str, ch
 )
 def test_what_no_patient_and_no_word_can_be_is_not_asked(text: str, name: str) -> None:
     assert name not in changes(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "expected"),
+    [
+        ("Bullae on both shins", "antonym:side", "Bullae on left shin"),
+        ("lesion at L3-4", "antonym:place", "lesion at L2-3"),
+        ("lesion at L1-2", "antonym:place", "lesion at L2-3"),
+        ("HER2 3+ clone", "antonym:measure", "HER2 1+ clone"),
+        ("sac with fetal pole, no FHR", "antonym:negation", "sac with fetal pole, an FHR"),
+        ("Both adrenals thickened, left worse", "drop:size", "Both adrenals, left worse"),
+        ("Uterine fibroids x4, largest 6 cm", "drop:number", "Uterine fibroids, largest 6 cm"),
+        ("glands beneath it", "drop:relation", "glands"),
+        ("Bone bruise: lateral condyle + tibial plateau", "drop:place", None),
+        ("Necrosis: 20% of slide", "drop:measure", None),
+        ("New vessels, 1/2 of the disc", "antonym:measure", None),
+        ("8th rib posteriorly on the right", "synonym:side", None),
+        ("Film rotated; heart size cannot be judged", "negation", None),
+        ("LV apex ballooned; RA dilated", "wrong_class", None),
+    ],
+)
+def test_a_swap_changes_one_thing_and_leaves_a_sentence(text: str, name: str, expected: str | None) -> None:
+    row = changes(text).get(name)
+    assert (row["text"] if row else None) == expected

@@ -98,7 +98,8 @@ def test_articles_agree_with_the_word_behind_them() -> None:
 
 def test_a_change_ends_and_begins_as_its_prompt_does() -> None:
     for kind, text, new in changed():
-        if kind == "paraphrase":
+        if kind == "paraphrase" or "?" in text[:-1]:
+            # "Apical thrombus? poor windows" is two sentences, of which one may go.
             continue
         assert (new[-1] in ".?!") == (text[-1] in ".?!"), (text, new)
         if text[0].isalpha() and new[0].isalpha() and not re.match(r"[A-Z]{2}|[A-Z]\d", new):
