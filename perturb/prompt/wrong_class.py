@@ -160,10 +160,15 @@ class WrongClass(PromptPerturbation):
         return self._set(case, old, new, source=source, **extra)
 
 
+# What may stand between the items of a list: "kidneys; the left adrenal", "OD: disc; OS: macula".
+_LINKS = re.compile(r"\b(?:and|or|the|an?|left|right|both|o[ds]|[lr]e|[lr])\b", re.IGNORECASE)
+
+
 def _says_more(prompt: Prompt, names: list[Attribute]) -> bool:
     """Tell whether a statement of its own stands between two targets: "root 41 mm; arch dilated"."""
     gaps = [(a.stop, b.start) for a, b in pairwise(names)]
-    if any(re.search(r"[.;:?]", prompt.text[start:stop]) for start, stop in gaps):
+    texts = [prompt.text[start:stop] for start, stop in gaps]
+    if any(re.search(r"[.;:?]", gap) and re.search(r"[a-z]", _LINKS.sub("", gap), re.IGNORECASE) for gap in texts):
         return True
     kinds = ("measure", "pathology", "relation", "place", "certainty")
     own = [a for a in prompt.attributes if a.kind in kinds]

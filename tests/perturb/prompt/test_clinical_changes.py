@@ -286,3 +286,7 @@ def test_what_no_patient_and_no_word_can_be_is_not_asked(text: str, name: str) -
 def test_a_swap_changes_one_thing_and_leaves_a_sentence(text: str, name: str, expected: str | None) -> None:
     row = changes(text).get(name)
     assert (row["text"] if row else None) == expected
+
+
+def test_a_list_of_targets_parted_by_semicolons_becomes_one_other_class() -> None:
+    assert changes("kidneys; adrenals; spleen", modality="CT")["wrong_class"]["new"] not in ("", "spleen")
