@@ -12,14 +12,16 @@ from robustness.metrics.inference.intervals import t_interval
 
 def unit_means(rows: pd.DataFrame, column: str) -> pd.Series:
     """Return one mean per `subject_id`: first over the rows of a case, then over the cases; missing values left out."""
-    values = rows.assign(value=pd.to_numeric(rows[column], errors="coerce")).dropna(subset=["value"])
+    units = rows[["subject_id", "case_id"]]
+    values = units.assign(value=pd.to_numeric(rows[column], errors="coerce")).dropna(subset=["value"])
     by_case = values.groupby(["subject_id", "case_id"], sort=False, dropna=False)["value"].mean()
     return by_case.groupby(level=0, sort=True, dropna=False).mean()
 
 
 def unit_interval(rows: pd.DataFrame, column: str, *, level: float = 0.95) -> dict[str, Any]:
     """Return n_images (cases), n_subjects, mean, ci_low and ci_high (NaN for fewer than two units)."""
-    scored = rows[pd.to_numeric(rows[column], errors="coerce").notna()]
+    # A copy of all columns would cost more than the means.
+    scored = rows.loc[pd.to_numeric(rows[column], errors="coerce").notna(), ["subject_id", "case_id", column]]
     means = unit_means(scored, column)
     interval = t_interval(means.to_numpy(dtype=np.float64), level=level)
     return {

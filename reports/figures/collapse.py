@@ -79,6 +79,7 @@ COLUMNS = (
     "change_low",
     "change_high",
 )
+_READ = ["series", "condition", "subject_id", "case_id", DISTANCE, "mask_change"]
 _TICKS = (0.0, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0)
 # Share of the axis; a label of five signs takes so much of a printed page.
 _BETWEEN_TICKS = 0.07
@@ -124,7 +125,7 @@ def _changes(results: pd.DataFrame) -> list[tuple[tuple[str, str], pd.DataFrame]
     """Return the applicable rows of every prompt change that has a text distance in any row."""
     if DISTANCE not in results:
         return []
-    used = results[(results["family"] == "prompt") & results["applicable"].fillna(True).astype(bool)]
+    used = results.loc[(results["family"] == "prompt") & results["applicable"].fillna(True).astype(bool), _READ]
     groups = [((str(s), str(c)), rows) for (s, c), rows in used.groupby(["series", "condition"], sort=False)]
     return [(name, rows) for name, rows in groups if pd.to_numeric(rows[DISTANCE], errors="coerce").notna().any()]
 

@@ -84,8 +84,7 @@ def severity_curve(effects: pd.DataFrame, kind: str, *, metric: str = "dice") ->
     Severity 0 is the clean mean of the same cases. `effects` needs the column `series`.
     """
     series = list(dict.fromkeys(effects["series"]))
-    table = severity_table(effects, metric=metric)
-    table = table[table["kind"] == kind]
+    table = severity_table(effects[effects["condition"].map(image_kind) == kind], metric=metric)
     built = theme.figure(height=230, showlegend=False, margin={"l": 8, "r": 10, "t": 6, "b": 40})
     top = int(table["severity"].max()) if len(table) else 5
     built.update_xaxes(title_text="severity (0 = clean)", tickvals=list(range(top + 1)), range=[-0.15, top + 0.15])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from importlib.resources import files
 from pathlib import Path
@@ -21,6 +21,7 @@ from robustness.reports.data.frames import Frames, merge
 from robustness.reports.data.gallery import Gallery, make_gallery
 from robustness.reports.data.run_tables import read_runs
 from robustness.reports.exports.annex import write_prompts
+from robustness.reports.figures.figure import FigureText
 from robustness.reports.figures.registry import figure_entries
 from robustness.reports.sections import report as content
 from robustness.reports.sections.overview import NOTHING_JUDGED
@@ -39,7 +40,7 @@ def write_report(
     compare_first: bool = False,
     published: bool = False,
     answers: Mapping[str, str] | None = None,
-    encoded: Mapping[str, str] | None = None,
+    encoded: Callable[[], Mapping[str, str] | None] | None = None,
 ) -> Path:
     """Write the page of one run or of several side by side.
 
@@ -53,7 +54,8 @@ def write_report(
         compare_first: the paired differences, worst first, come before all else.
         published: add the benchmark's published figures, labelled and apart from what was measured.
         answers: what the submitter states in the regulatory edition, by the keys of a plan's ``[report]``.
-        encoded: images of the page that `encoded_pictures` has made already.
+        encoded: returns images of the page that `encoded_pictures` made elsewhere meanwhile, or None; asked after all
+            that needs no image is done.
 
     Returns:
         The path of the page.
@@ -69,7 +71,9 @@ def write_report(
     check_writable(out, "out")
     runs = read_runs(run_dirs)
     frames = merge(runs)
-    gallery = make_gallery(frames.gallery, encoded=encoded) if images else Gallery()
+    figures = content.figures_of(runs, frames, published=published)
+    drawn = drawings(figures.captions, frames)
+    gallery = make_gallery(frames.gallery, encoded=encoded() if encoded else None) if images else Gallery()
     report = content.build(
         runs,
         title=title,
@@ -80,19 +84,43 @@ def write_report(
         compared=compare_first,
         answers=answers,
         frames=frames,
+        figures=figures,
     )
     report = replace(report, prompts_file=write_prompts(frames.results, out).name)
     # A report is meant to be read by others, whatever the mask of the process.
-    write_text(out, render(report, frames, gallery, compare_first=compare_first), mode=0o644)
+    page = render(report, frames, gallery, compare_first=compare_first, drawn=drawn)
+    write_text(out, page, mode=0o644)
     return out
 
 
 # Controls that turn the direction of what follows: a name with one would show the rest of its sentence backwards.
-_TURNS = {n: f"\\u{n:04x}" for n in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+_TURNS = {chr(n): f"\\u{n:04x}" for n in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
 
 
-def render(report: Report, frames: Frames, gallery: Gallery, *, compare_first: bool = False) -> str:
-    """Return the page of `report` as HTML; `frames` feed the figures and `gallery` the thumbnails."""
+def drawings(captions: Iterable[FigureText], frames: Frames) -> dict[str, Any]:
+    """Return figures as plotly's JSON, by their ids."""
+    from robustness.reports.figures.catalogue import draw
+
+    return {text.id: json.loads(draw(text, frames).to_json()) for text in captions}
+
+
+def render(
+    report: Report,
+    frames: Frames,
+    gallery: Gallery,
+    *,
+    compare_first: bool = False,
+    drawn: Mapping[str, Any] | None = None,
+) -> str:
+    """Return the page of `report` as HTML.
+
+    Args:
+        report: what it says.
+        frames: feed the tables of rows.
+        gallery: the thumbnails.
+        compare_first: as in `write_report`.
+        drawn: its figures, where the caller has their `drawings` already.
+    """
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     environment = Environment(
@@ -121,9 +149,12 @@ def render(report: Report, frames: Frames, gallery: Gallery, *, compare_first: b
         compare_first=compare_first,
         prompt_verdicts=_occurring(frames, ("prompt", "abstention"), ORDER),
         robust_verdicts=_occurring(frames, ("robustness",), ROBUST_ORDER),
-        **_scripts(report, frames, gallery),
+        **_scripts(report, frames, gallery, drawings(report.figures, frames) if drawn is None else drawn),
     )
-    return page.translate(_TURNS)
+    # Megabytes without any of them: looking for each is faster than translating every character.
+    for turn, escaped in _TURNS.items():
+        page = page.replace(turn, escaped)
+    return page
 
 
 def _occurring(frames: Frames, claims: Sequence[str], order: Sequence[str]) -> list[str]:
@@ -138,7 +169,7 @@ def _anchors(frames: Frames) -> Callable[[Any, Any], str]:
     return lambda series, condition: keys.get((str(series), str(condition)), "")
 
 
-def _scripts(report: Report, frames: Frames, gallery: Gallery) -> dict[str, Any]:
+def _scripts(report: Report, frames: Frames, gallery: Gallery, drawn: Mapping[str, Any]) -> dict[str, Any]:
     """Return the inline scripts and the policy that allows exactly them: no other script can run, injected or not."""
     from plotly.offline import get_plotlyjs
 
@@ -148,24 +179,24 @@ def _scripts(report: Report, frames: Frames, gallery: Gallery) -> dict[str, Any]
     return {
         "plotly": _markup(plotly),
         "script": _markup(page),
-        "data": _markup(safe_json(_data(report, frames, gallery))),
+        "data": _markup(safe_json(_data(report, frames, gallery, drawn))),
         "policy": f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:;"
         " base-uri 'none'; form-action 'none'",
     }
 
 
-def _data(report: Report, frames: Frames, gallery: Gallery) -> dict[str, Any]:
+def _data(report: Report, frames: Frames, gallery: Gallery, drawn: Mapping[str, Any]) -> dict[str, Any]:
     from robustness.reports.figures import theme
-    from robustness.reports.figures.catalogue import draw
 
     figures: dict[str, Any] = {}
     links: dict[str, list[Any]] = {}
     for text in report.figures:
-        figure = json.loads(draw(text, frames).to_json())
-        figure["layout"].pop("template", None)
+        figure = drawn[text.id]
         # Names that lead to rows stay apart from what plotly renders.
-        links[text.id] = [trace.pop("meta", None) for trace in figure["data"]]
-        figures[text.id] = figure
+        links[text.id] = [trace.get("meta") for trace in figure["data"]]
+        traces = [{key: value for key, value in trace.items() if key != "meta"} for trace in figure["data"]]
+        layout = {key: value for key, value in figure["layout"].items() if key != "template"}
+        figures[text.id] = {**figure, "data": traces, "layout": layout}
     return {
         "figures": figures,
         "links": links,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 
@@ -86,6 +86,19 @@ class Report:
         return asdict(self)
 
 
+class Figures(NamedTuple):
+    """What a page draws, and the paired differences that some of it shows; neither needs a thumbnail."""
+
+    comparisons: tuple[Comparison, ...]
+    captions: tuple[FigureText, ...]
+
+
+def figures_of(runs: Sequence[RunTables], frames: Frames, *, published: bool = False) -> Figures:
+    """Return the figures of `runs`, whose merged tables are `frames`; `published`: see `build`."""
+    comparisons = _compared(runs, frames)
+    return Figures(comparisons, captions(frames, compared=comparisons, published=published))
+
+
 def build(
     runs: Sequence[RunTables],
     *,
@@ -97,6 +110,7 @@ def build(
     compared: bool = False,
     answers: Mapping[str, str] | None = None,
     frames: Frames | None = None,
+    figures: Figures | None = None,
 ) -> Report:
     """Build the content of the page for `runs` (see `tables.read_runs`).
 
@@ -109,7 +123,7 @@ def build(
         published: add the benchmark's published figures, labelled as such.
         answers: what the submitter states, by the keys of ``[report]``; they go before those of the runs' plans.
         compared: the page is there to compare: what was compared with nothing is said before all else.
-        frames: the runs' tables, merged, where the caller has them already.
+        frames, figures: the runs' tables, merged, and the figures, where the caller has them already.
     """
     frames = merge(runs) if frames is None else frames
     if gallery is None:
@@ -117,7 +131,7 @@ def build(
     facts_of_runs = [provenance.run_facts(run) for run in runs]
     facts = tuple(fact for group in facts_of_runs for fact in group)
     limits = methods.limitations(runs, frames, facts)
-    comparisons = _compared(runs, frames)
+    shown = figures_of(runs, frames, published=published) if figures is None else figures
     given = {**plan_answers(runs), **(answers or {})}
     unheeded = {series: one for run in runs for series, one in provenance.unheeded(run).items()}
     models, tables = model_facts(runs), _tables(frames, runs)
@@ -140,8 +154,8 @@ def build(
         findings_rule=findings.RULE,
         attributes=attribute_blocks(frames, unheeded=unheeded),
         robustness=kind_rows(frames),
-        figures=captions(frames, compared=comparisons, published=published),
-        comparisons=comparisons,
+        figures=shown.captions,
+        comparisons=shown.comparisons,
         tables=tables,
         regulatory=regulatory.sections(context),
         sources="; ".join(f"{text.name} ({text.edition})" for text in SOURCES),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 from pathlib import Path
@@ -35,6 +36,7 @@ from robustness.cli import (
 from robustness.cli.echo import with_verbosity
 from robustness.disk_errors import disk_reason, message
 from robustness.errors import CaseError, InputError
+from robustness.lazy import collect_rarely
 
 # In the order in which the help lists them.
 COMMANDS = (
@@ -99,6 +101,7 @@ class TerminatedError(SystemExit):
 def main() -> NoReturn:
     """Run the command line; a user's mistake is one line on stderr and exit code 2, never a traceback."""
     signal.signal(signal.SIGTERM, _terminate)
+    collect_rarely()
     try:
         app()
     except InputError as error:
@@ -119,6 +122,9 @@ def main() -> NoReturn:
         if reason is None:
             raise
         _fail(message(None if error.filename is None else Path(str(error.filename)), reason), 2)
+    finally:
+        # The interpreter searches all objects several times while it ends: half a second where torch was imported.
+        gc.freeze()
     sys.exit(0)
 
 

@@ -65,15 +65,16 @@ def unit_of(dataset_facts: list[dict[str, Any]]) -> str:
 def conclude(
     run: RunFolder,
     *,
+    results: pd.DataFrame,
     dataset_facts: list[dict[str, Any]],
     model_facts: list[dict[str, Any]],
     environment: dict[str, Any],
     timing: dict[str, float],
 ) -> dict[str, Any]:
-    """Write effects, verdicts and the manifest of a finished run; return the manifest."""
+    """Write effects, verdicts and the manifest of a finished run, whose rows are `results`; return the manifest."""
     from robustness.metrics.analyses.attacks import attack_warnings
 
-    plan, results = stored_plan(run), run.read_results()
+    plan = stored_plan(run)
     certificate = run.read_json(CERTIFICATE)
     effect_table, verdict_table = derive(results, plan, unit=unit_of(dataset_facts))
     run.write_table(run.path / EFFECTS, effect_table)

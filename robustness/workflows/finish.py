@@ -50,7 +50,8 @@ def finish(folder: RunFolder, log: RunLog, plan: Plan, session: Session, *, cert
     from robustness.runners.audit.state import work_of
     from robustness.runners.environment import environment
 
-    refuse_empty(folder.read_results())
+    results = folder.read_results()
+    refuse_empty(results)
     measured = False
     if certify:
         with log.stage("certify"):
@@ -62,6 +63,7 @@ def finish(folder: RunFolder, log: RunLog, plan: Plan, session: Session, *, cert
     with log.stage("conclude"):
         manifest = conclude(
             folder,
+            results=results,
             dataset_facts=facts,
             model_facts=_model_facts(plan, session.models, folder, session.overlaps),
             environment=environment(plan.engine.threads) | processes,

@@ -175,7 +175,7 @@ def write_page(run: Run, pictures: Aside[dict[str, str]] | None) -> None:
     from robustness.reports.html.page import write_report
 
     run.check()
-    encoded = pictures.result() if pictures is not None else None
+    encoded = pictures.result if pictures is not None else None
     write_report(run.path, run.path / REPORT, published=bool(run.plan.published), encoded=encoded)
 
 

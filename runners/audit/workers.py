@@ -17,6 +17,7 @@ from multiprocessing import connection
 from typing import Any, Generic, TypeVar
 
 from robustness.errors import InputError, RobustnessError
+from robustness.lazy import collect_rarely
 from robustness.runners.audit.executors import PartRunner
 from robustness.types import Progress
 
@@ -160,6 +161,7 @@ def _check_end(process: Any) -> None:
 
 
 def _work(make_runner: Callable[[], PartRunner], queue: _Queue, reports: connection.Connection) -> None:
+    collect_rarely()
     # The parent ends its workers; an interrupt from the terminal reaches all of them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=end_with_parent, daemon=True).start()
@@ -199,6 +201,7 @@ class Aside(Generic[T]):
 
 
 def _work_aside(work: Callable[..., Any], arguments: Sequence[Any], results: connection.Connection) -> None:
+    collect_rarely()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=end_with_parent, daemon=True).start()
     # Whatever is raised, in code of others too, comes again where the caller does the work.
