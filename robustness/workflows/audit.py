@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -20,12 +21,14 @@ from robustness.run_log import RunLog
 from robustness.types import Progress
 from robustness.workflows.check import check_before_audit, overlaps_with_training
 from robustness.workflows.finish import Session, finish
-from robustness.workflows.loading import _check_metrics, conditions, load_all, refuse_equal_names
+from robustness.workflows.loading import _check_metrics, conditions, load_all, load_in_worker, refuse_equal_names
 from robustness.workflows.run import Run, pictures_aside, write_page
 
 if TYPE_CHECKING:
     from robustness.plans.finetune_options import FinetuneOptions
+    from robustness.runners.audit.run import Loaded
     from robustness.runners.audit.worker_count import WorkerCount
+    from robustness.runners.audit.workers import WorkerPool
     from robustness.runners.data.load import Dataset
     from robustness.types import Segmenter
 
@@ -138,36 +141,42 @@ def audit_plan(
             plan's, else none, or with workers "auto" as many as feed an accelerator. Needs the same guard.
         say: called with the choice of workers and with each finding of the check, in one line.
     """
+    from robustness.runners.audit.workers import WorkerPool
+
     make_folder(Path(out), "out")
     set_limits(plan.limits)
-    if executor == "local" and max(workers if isinstance(workers, int) else 1, plan.engine.workers or 1) > 1:
-        from robustness.runners.audit.workers import import_ahead
+    local, load = executor == "local", partial(load_in_worker, plan, folder)
+    stated = plan.engine.workers if workers in (None, "auto") else workers
+    with contextlib.ExitStack() as processes:
+        pool = None
+        if local and isinstance(stated, int) and stated > 1:
+            # They import and load while this process does.
+            pool = processes.enter_context(WorkerPool(load, stated - 1))
+        models, datasets = load_all(plan, folder)
+        from robustness.runners.audit.worker_count import processes_of
 
-        import_ahead()
-    models, datasets = load_all(plan, folder)
-    from robustness.runners.audit.worker_count import processes_of
-
-    counts = [len(conditions(plan, dataset)) for dataset in datasets]
-    count = processes_of(plan, models, datasets, counts, workers=workers, feeders=feeders, executor=executor)
-    if say and executor == "local":
-        say(str(count))
-    return run_plan(
-        plan,
-        models=models,
-        datasets=datasets,
-        out=out,
-        strict=strict,
-        allow_drift=allow_drift,
-        certify=certify,
-        plan_folder=folder,
-        report=report,
-        progress=progress,
-        reload=None if executor == "local" and count.workers == 1 else partial(load_all, plan, folder),
-        workers=count.workers if executor == "local" else None,
-        threads=count.threads if executor == "local" else None,
-        processes=count if executor == "local" else None,
-        say=say,
-    )
+        counts = [len(conditions(plan, dataset)) for dataset in datasets]
+        count = processes_of(plan, models, datasets, counts, workers=workers, feeders=feeders, executor=executor)
+        if say and local:
+            say(str(count))
+        if pool is None and local and count.workers > 1:
+            pool = processes.enter_context(WorkerPool(load, count.workers - 1))
+        return run_plan(
+            plan,
+            models=models,
+            datasets=datasets,
+            out=out,
+            strict=strict,
+            allow_drift=allow_drift,
+            certify=certify,
+            plan_folder=folder,
+            report=report,
+            progress=progress,
+            reload=None if local else load,
+            pool=pool,
+            processes=count if local else None,
+            say=say,
+        )
 
 
 @writes_run
@@ -183,9 +192,8 @@ def run_plan(
     progress: Progress | bool | None,
     certify: bool = False,
     plan_folder: Path | None = None,
-    reload: Callable[[], tuple[list[Segmenter], list[Dataset]]] | None = None,
-    workers: int | None = None,
-    threads: int | None = None,
+    reload: Callable[[], Loaded] | None = None,
+    pool: WorkerPool[Loaded] | None = None,
     processes: WorkerCount | None = None,
     say: Callable[[str], None] | None = None,
 ) -> Run:
@@ -195,7 +203,7 @@ def run_plan(
 
     if processes is None and plan.engine.feeders and reload is None:
         processes = stated_feeders(plan, models, plan.engine.feeders)
-        threads = processes.threads
+    workers, threads = (processes.workers, processes.threads) if processes else (None, None)
     feeders = processes.feeders if processes else 0
     _check_metrics(plan)
     refuse_equal_names(plan, datasets)
@@ -216,7 +224,7 @@ def run_plan(
                 allow_drift=allow_drift,
                 progress=show,
                 reload=reload,
-                workers=workers,
+                pool=pool,
                 threads=threads,
                 feeders=feeders,
                 plan_folder=plan_folder,

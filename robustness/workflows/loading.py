@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from robustness.errors import InputError
+from robustness.limits import set_limits
 from robustness.plans.audit import DataSpec, EngineSpec, ModelSpec, Plan
 from robustness.plans.paths import resolve, resolved_options
 from robustness.registry import METRICS
@@ -24,6 +25,12 @@ def load_all(plan: Plan, folder: Path | None = None) -> tuple[list[Segmenter], l
     for dataset in datasets:
         conditions(plan, dataset)
     return [load_spec(spec, folder=folder, engine=plan.engine) for spec in plan.model], datasets
+
+
+def load_in_worker(plan: Plan, folder: Path | None = None) -> tuple[list[Segmenter], list[Dataset]]:
+    """Return what `load_all` does, in a process that knows nothing of the plan yet."""
+    set_limits(plan.limits)
+    return load_all(plan, folder)
 
 
 def refuse_equal_names(plan: Plan, datasets: Sequence[Dataset]) -> None:

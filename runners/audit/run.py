@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
-from robustness.limits import set_limits
 from robustness.plans.audit import Plan
 from robustness.run_folder import GALLERY, MANIFEST, RunFolder
 from robustness.run_integrity import check_resumable
@@ -18,12 +18,13 @@ from robustness.runners.audit.gallery import assemble
 from robustness.runners.audit.row_progress import RowProgress
 from robustness.runners.audit.session import AuditSession
 from robustness.runners.audit.worker_count import refuse_unfed
-from robustness.runners.audit.workers import run_in_workers
+from robustness.runners.audit.workers import WorkerPool, run_in_workers
 from robustness.runners.data.load import Dataset
 from robustness.runners.environment import environment
 from robustness.types import Progress, Segmenter
 
-Reload = Callable[[], tuple[Sequence[Segmenter], Sequence[Dataset]]]
+Loaded = tuple[Sequence[Segmenter], Sequence[Dataset]]
+Reload = Callable[[], Loaded]
 
 
 def run_audit(
@@ -76,7 +77,7 @@ def run_parts(
     allow_drift: bool = False,
     progress: Progress | None = None,
     reload: Reload | None = None,
-    workers: int | None = None,
+    pool: WorkerPool[Loaded] | None = None,
     threads: int | None = None,
     feeders: int = 0,
     plan_folder: Path | None = None,
@@ -84,8 +85,8 @@ def run_parts(
     """Do what `run_audit` does in a folder that this process holds.
 
     Args:
-        reload: loads models and datasets again in another process; None: everything runs in this process.
-        workers: with `reload`, so many processes on this machine; None: the workers of a Ray cluster.
+        reload: as in `run_audit`.
+        pool: other processes of this machine, which have loaded models and datasets themselves.
         threads: of every process; None: the plan's.
         feeders: processes that prepare and score for the models of this one, which must be networks.
         plan_folder: where relative paths of the plan lie, noted for a replay.
@@ -111,7 +112,7 @@ def run_parts(
             first = _first(audit, pending)
             run_with_feeders(audit, pending, first=first, feeders=feeders, total=total, progress=reported)
         else:
-            _run_pending(audit, pending, progress=reported, reload=reload, workers=workers)
+            _run_pending(audit, pending, progress=reported, reload=reload, pool=pool)
     finally:
         audit.reader.close()
     if rows:
@@ -136,13 +137,23 @@ def _first(audit: AuditSession, pending: Sequence[int]) -> list[int]:
     return [index for index in pending if index in audit.first_of_sampled()]
 
 
-def _worker(plan: Plan, reload: Reload, out: Path, strict: bool, threads: int) -> AuditSession:
-    # Ray gives its workers thread counts of its own; the run's state says how many compute.
-    environment(threads)
-    set_limits(plan.limits)
-    RunLog(out).attach()
-    models, datasets = reload()
-    return AuditSession(plan, models, datasets, RunFolder(out), strict=strict)
+class _SessionMaker(NamedTuple):
+    """Makes the session of a worker from the models and data that it loaded; can be sent to another process."""
+
+    plan: Plan
+    out: Path
+    strict: bool
+    threads: int
+
+    def __call__(self, loaded: Loaded) -> AuditSession:
+        # Ray gives its workers thread counts of its own; the run's state says how many compute.
+        environment(self.threads)
+        RunLog(self.out).attach()
+        return AuditSession(self.plan, *loaded, RunFolder(self.out), strict=self.strict)
+
+    def loading(self, reload: Reload) -> AuditSession:
+        """Return the session of a worker that has yet to load."""
+        return self(reload())
 
 
 def _run_pending(
@@ -151,17 +162,15 @@ def _run_pending(
     *,
     progress: Progress | None,
     reload: Reload | None,
-    workers: int | None,
+    pool: WorkerPool[Loaded] | None,
 ) -> None:
     """Run parts here, in processes of this machine or on a cluster; see `run_parts`."""
-    total = len(audit.parts)
-    if reload is None or workers == 1:
-        run_local(audit, pending, total=total, progress=progress)
-        return
-    threads = audit.environment["threads"]
-    make = partial(_worker, audit.plan, reload, audit.run.path, audit.strict, threads)
-    first = _first(audit, pending)
-    if workers is not None:
-        run_in_workers(audit, make, pending, first=first, workers=workers, total=total, progress=progress)
+    threads, total, first = audit.environment["threads"], len(audit.parts), _first(audit, pending)
+    make = _SessionMaker(audit.plan, audit.run.path, audit.strict, threads)
+    if pool is not None:
+        run_in_workers(audit, make, pending, pool=pool, first=first, total=total, progress=progress)
+    elif reload is not None:
+        loading = partial(make.loading, reload)
+        run_on_ray(loading, pending, first=first, total=total, progress=progress, threads=threads)
     else:
-        run_on_ray(make, pending, first=first, total=total, progress=progress, threads=threads)
+        run_local(audit, pending, total=total, progress=progress)

@@ -2,7 +2,8 @@
 
 The process that was called is one of the workers. Parts are the same as in one process and each is written whole, so
 the table is the same, and a killed run resumes. Where the system can, workers are forked from a server that has
-imported the libraries and computed nothing: imports are paid for and held in memory once.
+imported the libraries and computed nothing: imports are paid for and held in memory once. Workers may be started before
+the parts are known, and import and load beside the first process.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing import connection
 from typing import Any, Generic, TypeVar
 
@@ -36,8 +37,8 @@ _IMPORTED_ONCE = [
 class _Queue:
     """Parts in order, taken by several processes; closed until `open` is set."""
 
-    def __init__(self, context: Any, parts: Sequence[int]) -> None:
-        self.parts = tuple(parts)
+    def __init__(self, context: Any) -> None:
+        self.parts: tuple[int, ...] = ()
         self.open = context.Event()
         self._taken = context.Value("i", 0)
 
@@ -52,52 +53,112 @@ class _Queue:
             yield self.parts[index]
 
 
-def import_ahead() -> None:
-    """Let another process import what workers need, while this one opens models and data."""
-    if forks():
-        from multiprocessing import forkserver
+class WorkerPool(Generic[T]):
+    """Processes that load what they work with as soon as they are there, and then wait for their parts.
 
-        process_context()
-        forkserver.ensure_running()
+    They are started in a thread: where they are forked from a server, that takes until it has imported everything.
+    None of them outlives the block.
+
+    Args:
+        load: called in each process; picklable.
+        count: how many processes, this one not counted.
+    """
+
+    def __init__(self, load: Callable[[], T], count: int) -> None:
+        self.queue = _Queue(process_context())
+        self._load, self._count = load, count
+        self._links: dict[connection.Connection, Any] = {}
+        self._closing = threading.Event()
+        self._lock = threading.Lock()
+        self._error: BaseException | None = None
+        self._starter = threading.Thread(target=self._start, name="workers", daemon=True)
+        self._starter.start()
+
+    def __enter__(self) -> WorkerPool[T]:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closing.set()
+        # A process that is being started now is ended by the thread that starts it: a user's mistake is told at once.
+        with self._lock:
+            for process in self._links.values():
+                process.terminate()
+                process.join()
+
+    def give(self, make_runner: Callable[[T], PartRunner], parts: Sequence[int]) -> Mapping[connection.Connection, Any]:
+        """Give the processes their parts, which they begin when the queue is opened; return who reports on which pipe.
+
+        Args:
+            make_runner: called in each process with what it loaded; picklable.
+            parts: for the queue.
+        """
+        self._starter.join()
+        if self._error is not None:
+            raise self._error
+        self.queue.parts = tuple(parts)
+        surplus = [*self._links][max(0, len(parts) - 1) :]
+        for link in surplus:
+            self._links[link].terminate()
+        busy = {link: process for link, process in self._links.items() if link not in surplus}
+        for link in busy:
+            # One that was killed is met when its report is awaited.
+            with contextlib.suppress(OSError):
+                link.send((make_runner, self.queue.parts))
+        return busy
+
+    def _start(self) -> None:
+        context = process_context()
+        try:
+            for _ in range(self._count):
+                ours, theirs = context.Pipe()
+                process = context.Process(target=_work, args=(self._load, self.queue, theirs), daemon=True)
+                process.start()
+                theirs.close()
+                with self._lock:
+                    self._links[ours] = process
+                    if self._closing.is_set():
+                        process.terminate()
+                        process.join()
+                        return
+        except BaseException as error:
+            self._error = error
 
 
 def run_in_workers(
     runner: PartRunner,
-    make_runner: Callable[[], PartRunner],
+    make_runner: Callable[[T], PartRunner],
     pending: Sequence[int],
     *,
+    pool: WorkerPool[T],
     first: Sequence[int] = (),
-    workers: int,
     total: int,
     progress: Progress | None,
 ) -> None:
-    """Run the pending parts in this process and `workers - 1` others.
+    """Run the pending parts in this process and those of a pool.
 
     Args:
         runner: runs parts in this process.
-        make_runner: called in each other process; it must be picklable.
+        make_runner: called in each other process with what it loaded; it must be picklable.
         pending: the numbers of the parts.
-        first: those of `pending` that must be there before any other is run; the others' processes start meanwhile.
-        workers: processes, this one counted.
+        pool: the other processes.
+        first: those of `pending` that must be there before any other is run; the others' processes load meanwhile.
         total: parts in all, for `progress`.
         progress: called with (parts done, parts in all).
 
     Raises:
         InputError, CaseError: what a part raises in any of the processes, or a process was killed.
     """
-    context = process_context()
-    queue = _Queue(context, [index for index in pending if index not in set(first)])
+    reports = pool.give(make_runner, [index for index in pending if index not in set(first)])
     count = _Count(progress, total - len(pending), total)
-    with _started(context, make_runner, queue, min(workers, len(queue.parts)) - 1) as reports:
-        for index in first:
-            runner.run_part(index)
-            count.add()
-        queue.open.set()
-        for index in queue:
-            runner.run_part(index)
-            count.add()
-            _receive(reports, count, wait=False)
-        _receive(reports, count, wait=True)
+    for index in first:
+        runner.run_part(index)
+        count.add()
+    pool.queue.open.set()
+    for index in pool.queue:
+        runner.run_part(index)
+        count.add()
+        _receive(reports, count, wait=False)
+    _receive(reports, count, wait=True)
 
 
 class _Count:
@@ -112,27 +173,7 @@ class _Count:
             self._progress(self._done, self._total)
 
 
-@contextlib.contextmanager
-def _started(
-    context: Any, make_runner: Callable[[], PartRunner], queue: _Queue, count: int
-) -> Iterator[dict[connection.Connection, Any]]:
-    """Start processes; yield the pipe on which each reports. None of them outlives the block."""
-    reports: dict[connection.Connection, Any] = {}
-    try:
-        for _ in range(count):
-            receiver, sender = context.Pipe(duplex=False)
-            process = context.Process(target=_work, args=(make_runner, queue, sender), daemon=True)
-            process.start()
-            sender.close()
-            reports[receiver] = process
-        yield reports
-    finally:
-        for process in reports.values():
-            process.terminate()
-            process.join()
-
-
-def _receive(reports: dict[connection.Connection, Any], count: _Count, *, wait: bool) -> None:
+def _receive(reports: Mapping[connection.Connection, Any], count: _Count, *, wait: bool) -> None:
     """Count what was reported and raise what went wrong; `wait` until every process has ended."""
     waiting = [receiver for receiver in reports if not receiver.closed]
     while waiting and (ready := connection.wait(waiting, timeout=None if wait else 0)):
@@ -160,18 +201,20 @@ def _check_end(process: Any) -> None:
         )
 
 
-def _work(make_runner: Callable[[], PartRunner], queue: _Queue, reports: connection.Connection) -> None:
+def _work(load: Callable[[], T], queue: _Queue, link: connection.Connection) -> None:
     collect_rarely()
     # The parent ends its workers; an interrupt from the terminal reaches all of them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=end_with_parent, daemon=True).start()
     try:
-        runner = make_runner()
+        loaded = load()
+        make_runner, queue.parts = link.recv()
+        runner = make_runner(loaded)
         for index in queue:
             runner.run_part(index)
-            reports.send(index)
+            link.send(index)
     except RobustnessError as error:
-        reports.send(error)
+        link.send(error)
 
 
 class Aside(Generic[T]):

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +21,7 @@ from robustness.runners.audit import worker_count
 from robustness.runners.audit.executors import run_local, run_on_ray
 from robustness.runners.audit.parts import cut_parts
 from robustness.runners.audit.worker_count import chosen_workers, stated_workers
-from robustness.runners.audit.workers import Aside, run_in_workers
+from robustness.runners.audit.workers import Aside, WorkerPool, run_in_workers
 from robustness.runners.environment import reuse_memory
 from robustness.workflows.audit import audit_plan
 from robustness.workflows.loading import load_all
@@ -111,14 +112,27 @@ def by_process(folder):
     return {int(path.name.split("-")[1]): int(path.read_text()) for path in folder.glob("part-*")}
 
 
+def run_with_one_more(runner, pending, *, load, **options):
+    """Run parts in this process and one other, whose runner is what `load` returns."""
+    with WorkerPool(load, 1) as pool:
+        run_in_workers(runner, same, pending, pool=pool, **{"progress": None, **options})
+
+
+def same(loaded):
+    return loaded
+
+
+def cannot_load(folder):
+    raise InputError("model: expected weights, found none")
+
+
 class TestProcesses:
     def test_every_part_is_run_once_and_counted(self, tmp_path):
         progress = []
-        run_in_workers(
+        run_with_one_more(
             Patient(tmp_path),
-            partial(Notes, tmp_path),
             range(2, 12),
-            workers=2,
+            load=partial(Notes, tmp_path),
             total=12,
             progress=lambda *counts: progress.append(counts),
         )
@@ -133,9 +147,7 @@ class TestProcesses:
                 assert bool(by_process(tmp_path)) == (index != 3)
                 super().run_part(index)
 
-        run_in_workers(
-            First(tmp_path), partial(Notes, tmp_path), range(6), first=[3], workers=2, total=6, progress=None
-        )
+        run_with_one_more(First(tmp_path), range(6), load=partial(Notes, tmp_path), first=[3], total=6)
         assert by_process(tmp_path)[3] == os.getpid()
         assert sorted(by_process(tmp_path)) == list(range(6))
 
@@ -152,10 +164,28 @@ class TestProcesses:
     )
     def test_what_ends_another_process_is_an_error_here(self, tmp_path, fault, error, line):
         with pytest.raises(error, match=line):
-            run_in_workers(
-                Patient(tmp_path), partial(Notes, tmp_path, fault), [0, 1], workers=2, total=2, progress=None
-            )
+            run_with_one_more(Patient(tmp_path), [0, 1], load=partial(Notes, tmp_path, fault), total=2)
         assert len(by_process(tmp_path)) == 1
+        assert multiprocessing.active_children() == []
+
+    def test_what_cannot_be_loaded_elsewhere_is_an_error_here(self, tmp_path):
+        with pytest.raises(InputError, match=r"^model: expected weights, found none$"):
+            run_with_one_more(Notes(tmp_path), [0, 1], load=partial(cannot_load, tmp_path), total=2)
+        assert multiprocessing.active_children() == []
+
+    def test_processes_for_which_there_is_no_part_are_ended(self, tmp_path):
+        with WorkerPool(partial(Notes, tmp_path), 3) as pool:
+            assert len(pool.give(same, [0, 1])) == 1
+            assert pool.give(same, []) == {}
+        assert multiprocessing.active_children() == []
+
+    def test_a_pool_without_work_outlives_neither_its_block_nor_an_error(self, tmp_path):
+        with pytest.raises(InputError), WorkerPool(partial(Notes, tmp_path), 1):
+            raise InputError("data: expected a folder")
+        until = time.monotonic() + 120
+        while any(thread.name == "workers" for thread in threading.enumerate()):
+            assert time.monotonic() < until, "the processes were not ended"
+            time.sleep(0.01)
         assert multiprocessing.active_children() == []
 
 
