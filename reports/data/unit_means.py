@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -31,3 +32,20 @@ def unit_interval(rows: pd.DataFrame, column: str, *, level: float = 0.95) -> di
         "ci_low": interval.low,
         "ci_high": interval.high,
     }
+
+
+def unit_intervals(rows: pd.DataFrame, column: str, *, by: Sequence[str], level: float = 0.95) -> pd.DataFrame:
+    """Return what `unit_interval` does for each group of rows, indexed by `by`; groups without a value are left out."""
+    scored = rows[[*by, "subject_id", "case_id"]].assign(value=pd.to_numeric(rows[column], errors="coerce"))
+    scored = scored.dropna(subset=["value"])
+    by_case = scored.groupby([*by, "subject_id", "case_id"], sort=False, dropna=False)["value"].mean()
+    means = by_case.groupby(level=[*by, "subject_id"], sort=True, dropna=False).mean()
+    n_images = {name: rows["case_id"].nunique() for name, rows in scored.groupby([*by], sort=False)}
+    records = {}
+    for name, units in means.groupby(level=[*by], sort=False):
+        interval = t_interval(units.to_numpy(dtype=np.float64), level=level)
+        # A list of one key gives texts here and tuples above, as pandas has it.
+        key = name if isinstance(name, tuple) else (name,)
+        records[key] = [n_images[key], len(units), interval.estimate, interval.low, interval.high]
+    index = pd.MultiIndex.from_tuples(records, names=[*by])
+    return pd.DataFrame(records.values(), index, columns=["n_images", "n_subjects", "mean", "ci_low", "ci_high"])

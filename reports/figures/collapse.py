@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from robustness.reports.data.datatable import table_of
 from robustness.reports.data.frames import Frames
-from robustness.reports.data.unit_means import unit_interval
+from robustness.reports.data.unit_means import unit_intervals
 from robustness.reports.figures import theme
 from robustness.reports.figures.figure import FigureText, columns
 from robustness.reports.figures.registry import FIGURES, FigureEntry, FigureInput
@@ -101,32 +101,31 @@ def collapse_table(results: pd.DataFrame) -> pd.DataFrame:
     effects, also where only some of them have a distance. Empty where the rows hold no column `text_distance`
     (1 - cosine similarity of the text embeddings of the changed and of the clean prompt, 0 to 2).
     """
-    records: list[dict[str, Any]] = []
-    for (series, condition), rows in _changes(results):
-        far, moved = unit_interval(rows, DISTANCE), unit_interval(rows, "mask_change")
-        records.append(
-            {
-                "series": series,
-                "condition": condition,
-                "n_images": moved["n_images"],
-                "n_subjects": moved["n_subjects"],
-                "distance": far["mean"],
-                "distance_low": far["ci_low"],
-                "distance_high": far["ci_high"],
-                "change": moved["mean"],
-                "change_low": moved["ci_low"],
-                "change_high": moved["ci_high"],
-            }
-        )
-    return pd.DataFrame(records, columns=list(COLUMNS))
+    names = [name for name, _ in _changes(results)]
+    if not names:
+        return pd.DataFrame(columns=list(COLUMNS))
+    index = pd.MultiIndex.from_tuples(names, names=["series", "condition"])
+    rows = _prompt_rows(results)
+    far, moved = (unit_intervals(rows, c, by=index.names).reindex(index) for c in (DISTANCE, "mask_change"))
+    counts = moved[["n_images", "n_subjects"]].fillna(0).astype(int)
+    ends = {"mean": "", "ci_low": "_low", "ci_high": "_high"}
+    means = [
+        table[list(ends)].rename(columns={key: f"{name}{end}" for key, end in ends.items()})
+        for name, table in (("distance", far), ("change", moved))
+    ]
+    return pd.concat([counts, *means], axis=1).reset_index()[list(COLUMNS)]
+
+
+def _prompt_rows(results: pd.DataFrame) -> pd.DataFrame:
+    return results.loc[(results["family"] == "prompt") & results["applicable"].fillna(True).astype(bool), _READ]
 
 
 def _changes(results: pd.DataFrame) -> list[tuple[tuple[str, str], pd.DataFrame]]:
     """Return the applicable rows of every prompt change that has a text distance in any row."""
     if DISTANCE not in results:
         return []
-    used = results.loc[(results["family"] == "prompt") & results["applicable"].fillna(True).astype(bool), _READ]
-    groups = [((str(s), str(c)), rows) for (s, c), rows in used.groupby(["series", "condition"], sort=False)]
+    by_change = _prompt_rows(results).groupby(["series", "condition"], sort=False)
+    groups = [((str(s), str(c)), rows) for (s, c), rows in by_change]
     return [(name, rows) for name, rows in groups if pd.to_numeric(rows[DISTANCE], errors="coerce").notna().any()]
 
 

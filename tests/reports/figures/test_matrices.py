@@ -13,6 +13,7 @@ from robustness.reports.data.frames import merge
 from robustness.reports.data.origins import Origin
 from robustness.reports.data.run_tables import RunTables
 from robustness.reports.data.subgroups import grouping_columns, subgroup_table
+from robustness.reports.data.unit_means import unit_interval, unit_intervals
 from robustness.reports.figures.catalogue import captions
 from robustness.reports.figures.collapse import collapse_plot, collapse_table, uncrowded
 from robustness.reports.figures.joint import joint_grid, joint_table
@@ -279,3 +280,21 @@ def test_labels_of_the_distance_axis_stand_apart(runs: tuple[RunTables, ...]) ->
     least = 0.07 * axis.range[1]
     assert len(axis.tickvals) == len(axis.ticktext) >= 5
     assert np.diff(axis.tickvals).min() >= least
+
+
+def test_intervals_of_many_groups_are_those_of_each_group() -> None:
+    rng = np.random.default_rng(7)
+    rows = pd.DataFrame(
+        {
+            "condition": np.repeat(["b", "a", "none"], 40),
+            "subject_id": rng.choice(["p1", "p2", "p3", None], 120),
+            "case_id": rng.choice([f"c{n}" for n in range(9)], 120),
+            "score": np.where(rng.random(120) < 0.2, np.nan, rng.random(120)),
+        }
+    )
+    rows.loc[rows["condition"] == "none", "score"] = np.nan
+    table = unit_intervals(rows, "score", by=["condition"])
+    assert set(table.index.get_level_values("condition")) == {"a", "b"}
+    for condition in ("a", "b"):
+        expected = unit_interval(rows[rows["condition"] == condition], "score")
+        assert table.loc[(condition,)].to_dict() == pytest.approx(expected, rel=1e-12)
