@@ -40,6 +40,10 @@ def audit(
     ] = None,
 ) -> None:
     """Run (or resume) the audit that PLAN describes and write its report."""
+    if workers is not None and workers > 1:
+        from robustness.runners.audit.workers import import_ahead
+
+        import_ahead()
     from robustness.plans.audit import load_plan
     from robustness.remote import url_of
     from robustness.workflows.audit import audit_plan

@@ -53,6 +53,15 @@ class _Queue:
             yield self.parts[index]
 
 
+def import_ahead() -> None:
+    """Let the server from which workers are forked import what they need; this one goes on."""
+    if forks():
+        from multiprocessing import forkserver
+
+        process_context()
+        forkserver.ensure_running()
+
+
 class WorkerPool(Generic[T]):
     """Processes that load what they work with as soon as they are there, and then wait for their parts.
 
