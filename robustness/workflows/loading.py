@@ -27,7 +27,7 @@ def load_all(plan: Plan, folder: Path | None = None) -> tuple[list[Segmenter], l
     return [load_spec(spec, folder=folder, engine=plan.engine) for spec in plan.model], datasets
 
 
-def load_in_worker(plan: Plan, folder: Path | None = None) -> tuple[list[Segmenter], list[Dataset]]:
+def load_in_worker(plan: Plan, folder: Path | None = None) -> tuple[Sequence[Segmenter], Sequence[Dataset]]:
     """Return what `load_all` does, in a process that knows nothing of the plan yet."""
     set_limits(plan.limits)
     return load_all(plan, folder)

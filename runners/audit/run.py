@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from robustness.plans.audit import Plan
 from robustness.run_folder import GALLERY, MANIFEST, RunFolder
@@ -137,7 +137,8 @@ def _first(audit: AuditSession, pending: Sequence[int]) -> list[int]:
     return [index for index in pending if index in audit.first_of_sampled()]
 
 
-class _SessionMaker(NamedTuple):
+@dataclass(frozen=True)
+class _SessionMaker:
     """Makes the session of a worker from the models and data that it loaded; can be sent to another process."""
 
     plan: Plan
