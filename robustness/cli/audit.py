@@ -41,9 +41,10 @@ def audit(
 ) -> None:
     """Run (or resume) the audit that PLAN describes and write its report."""
     if workers is not None and workers > 1:
-        from robustness.runners.audit.workers import import_ahead
+        from robustness.runners.audit.processes import process_context
 
-        import_ahead()
+        # What they are forked from imports beside this process.
+        process_context()
     from robustness.plans.audit import load_plan
     from robustness.remote import url_of
     from robustness.workflows.audit import audit_plan

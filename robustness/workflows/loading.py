@@ -80,8 +80,8 @@ def load_spec(spec: ModelSpec, *, folder: Path | None = None, engine: EngineSpec
 
 def load_data(spec: DataSpec, *, seed: int, folder: Path | None = None) -> Dataset:
     """Load the dataset that a plan's ``[data]`` names."""
+    from robustness.runners.data.annotate import with_template
     from robustness.runners.data.load import load_dataset
-    from robustness.runners.data.templated import with_template
 
     dataset = load_dataset(
         resolve(spec.path, folder),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
     from robustness.gates.baselines import Baseline
-    from robustness.runners.audit.workers import Aside
+    from robustness.runners.audit.processes import Aside
     from robustness.runners.data.dataset import Dataset
     from robustness.types import Segmenter
     from robustness.workflows.replay import Replayed
@@ -157,7 +157,7 @@ def pictures_aside(folder: Path, workers: int | None) -> Aside[dict[str, str]] |
 
     They depend on no conclusion. None where they are left to `write_page`, as where a new process must import first.
     """
-    from robustness.runners.audit.workers import Aside, forks
+    from robustness.runners.audit.processes import Aside, forks
 
     if workers is None or workers == 1 or not forks():
         return None

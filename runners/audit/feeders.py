@@ -8,8 +8,6 @@ feeders follow each other without a wait: images come out of pinned memory and m
 from __future__ import annotations
 
 import os
-import signal
-import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -38,8 +36,8 @@ from robustness.runners.audit.feeder_messages import (
 )
 from robustness.runners.audit.feeder_session import FeederSession, Place, RemoteModel
 from robustness.runners.audit.plan_engine import mask_engine_of
+from robustness.runners.audit.processes import leave_interrupts_to_parent, process_context
 from robustness.runners.audit.session import AuditSession
-from robustness.runners.audit.workers import end_with_parent, process_context
 from robustness.runners.data.dataset import Dataset
 from robustness.runners.environment import environment
 from robustness.runners.inference.engine import Encoded
@@ -253,9 +251,7 @@ class _Server:
 def _feed(setup: _Setup, end: Any, place: Place) -> None:
     # A feeder computes nothing on a GPU, and a context there would take its memory.
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    # The parent ends its feeders; an interrupt from the terminal reaches all of them.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=end_with_parent, daemon=True).start()
+    leave_interrupts_to_parent()
     environment(setup.threads)
     set_limits(setup.plan.limits)
     RunLog(setup.out).attach()

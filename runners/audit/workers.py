@@ -9,29 +9,20 @@ the parts are known, and import and load beside the first process.
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
-import signal
+import pickle
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from multiprocessing import connection
+from multiprocessing import connection, reduction
 from typing import Any, Generic, TypeVar
 
 from robustness.errors import InputError, RobustnessError
 from robustness.lazy import collect_rarely
 from robustness.runners.audit.executors import PartRunner
+from robustness.runners.audit.processes import leave_interrupts_to_parent, process_context
 from robustness.types import Progress
 
 T = TypeVar("T")
-
-_IMPORTED_ONCE = [
-    "robustness.workflows.loading",
-    "robustness.runners.audit.run",
-    "robustness.runners.models.load",
-    "pandas",
-    "scipy.ndimage",
-    "scipy.spatial",
-]
 
 
 class _Queue:
@@ -42,6 +33,16 @@ class _Queue:
         self.open = context.Event()
         self._taken = context.Value("i", 0)
 
+    def __getstate__(self) -> bytes:
+        return bytes(reduction.ForkingPickler.dumps((self.open, self._taken)))
+
+    def __setstate__(self, state: bytes) -> None:
+        try:
+            self.open, self._taken = pickle.loads(state)
+        except FileNotFoundError:
+            # The parent ended meanwhile and took its locks along.
+            os._exit(1)
+
     def __iter__(self) -> Iterator[int]:
         self.open.wait()
         while True:
@@ -51,15 +52,6 @@ class _Queue:
             if index >= len(self.parts):
                 return
             yield self.parts[index]
-
-
-def import_ahead() -> None:
-    """Let the server from which workers are forked import what they need; this one goes on."""
-    if forks():
-        from multiprocessing import forkserver
-
-        process_context()
-        forkserver.ensure_running()
 
 
 class WorkerPool(Generic[T]):
@@ -212,9 +204,7 @@ def _check_end(process: Any) -> None:
 
 def _work(load: Callable[[], T], queue: _Queue, link: connection.Connection) -> None:
     collect_rarely()
-    # The parent ends its workers; an interrupt from the terminal reaches all of them.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=end_with_parent, daemon=True).start()
+    leave_interrupts_to_parent()
     try:
         loaded = load()
         make_runner, queue.parts = link.recv()
@@ -224,60 +214,3 @@ def _work(load: Callable[[], T], queue: _Queue, link: connection.Connection) -> 
             link.send(index)
     except RobustnessError as error:
         link.send(error)
-
-
-class Aside(Generic[T]):
-    """What a function returns, computed in another process meanwhile.
-
-    Args:
-        work: picklable, as are its arguments and what it returns.
-    """
-
-    def __init__(self, work: Callable[..., T], *arguments: Any) -> None:
-        context = process_context()
-        self._receiver, sender = context.Pipe(duplex=False)
-        self._process = context.Process(target=_work_aside, args=(work, arguments, sender), daemon=True)
-        self._process.start()
-        sender.close()
-
-    def result(self) -> T | None:
-        """Wait for it; None where the process failed or was killed, and the caller had better do the work itself."""
-        try:
-            returned: T = self._receiver.recv()
-        except EOFError:
-            return None
-        finally:
-            self._receiver.close()
-            self._process.join()
-        return returned
-
-
-def _work_aside(work: Callable[..., Any], arguments: Sequence[Any], results: connection.Connection) -> None:
-    collect_rarely()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=end_with_parent, daemon=True).start()
-    # Whatever is raised, in code of others too, comes again where the caller does the work.
-    with contextlib.suppress(Exception):
-        results.send(work(*arguments))
-
-
-def end_with_parent() -> None:
-    """End this process as soon as its parent is gone: nobody would hold the run's folder any longer."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
-
-
-def forks() -> bool:
-    """Return whether a new process is forked from a server, and so has what workers import from its start."""
-    return "forkserver" in multiprocessing.get_all_start_methods()
-
-
-def process_context() -> Any:
-    """Return how processes are started: forked from a server that has imported what they need, where the system can."""
-    if not forks():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(_IMPORTED_ONCE)
-    return context

@@ -1,7 +1,8 @@
-"""Annotation files from images and masks: attributes measured or stated, prompts from templates."""
+"""Annotations and prompts from images and masks: attributes measured or stated, prompts from templates."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,17 +14,18 @@ from robustness.errors import CaseError, InputError
 from robustness.files import IMAGE_SUFFIXES, check_output, write_text
 from robustness.perturb.language.measured import measure
 from robustness.perturb.language.parse import parse_prompt
-from robustness.perturb.language.templates import build_prompts, family_of
+from robustness.perturb.language.templates import build_prompts, family_of, named, render, worded
 from robustness.perturb.language.vqa import VqaModel
 from robustness.perturb.modality import canonical_modality
 from robustness.runners.data.benchmark_folder import card_convention, modality_of_set, read_entries, splits_of
+from robustness.runners.data.dataset import Dataset
 from robustness.runners.data.decode import read_image
 from robustness.runners.data.entry_masks import entry_mask
 from robustness.runners.data.label_words import label_of
 from robustness.runners.data.masks.convention import MaskConvention
 from robustness.runners.data.masks.source import read_source
 from robustness.runners.data.volumes.cache import VolumeCache
-from robustness.types import Image, Mask
+from robustness.types import Case, CaseInfo, Image, Mask, Prompt
 
 _KINDS = ("side", "direction", "view", "phase", "sex", "age", "quality", "pathology", "description")
 
@@ -163,3 +165,33 @@ def _bbox(mask: Mask) -> list[int]:
         return [0, 0, 0, 0]
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return [int(columns[0]), int(rows[0]), int(columns[-1]), int(rows[-1])]
+
+
+def with_template(dataset: Dataset, template: str) -> Dataset:
+    """Return `dataset` with one prompt per case, made by `template` ("[{number} ]{size} {target}").
+
+    Number, size, location, shape and colour are measured, by the conventions of `robustness prompts --from`; the rest
+    is what the data state. Every mask is read. A case that cannot be read keeps its prompt and fails when it is looked
+    at, as it would have without a template.
+
+    Raises:
+        InputError: the template names a kind that does not exist, or one outside of brackets that a case lacks.
+    """
+    infos = [_with_prompt(dataset, index, info, template) for index, info in enumerate(dataset.infos)]
+    return dataset.with_infos(infos, note=f"prompts are made by the template {template!r}")
+
+
+def _with_prompt(dataset: Dataset, index: int, info: CaseInfo, template: str) -> CaseInfo:
+    try:
+        case = dataset.decode(index)
+    except CaseError:
+        return info
+    return dataclasses.replace(info, prompts=(templated_prompt(case, template),))
+
+
+def templated_prompt(case: Case, template: str) -> Prompt:
+    """Return the prompt that `template` makes of a case."""
+    stated = stated_words({"attributes": dict(case.metadata.get("attributes") or {})})
+    words = {**measure(case.mask, case.image), **stated, "target": case.target}
+    text = render(template, named(worded(words), template, label_of(case.target, case.metadata.get("attributes"))))
+    return parse_prompt(text, modality=str(case.metadata.get("modality") or ""), attributes=words, target=case.target)

@@ -8,9 +8,11 @@ from __future__ import annotations
 import importlib.util
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -188,3 +190,30 @@ def test_a_second_process_is_refused_by_name_and_touches_nothing(command, home, 
     assert (folder / ".plan.toml.abc.tmp").read_text() == "being written"
     # An audit makes the empty folders of its parts before it asks for the lock.
     assert [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")] == []
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="the other processes are found in /proc")
+@pytest.mark.parametrize("seconds", [0.0, 0.5, 1.5, 3.0])
+def test_an_interrupt_of_all_processes_is_one_line_whatever_workers_import_or_load(seconds, home, tmp_path):
+    process = start(home, tmp_path, (*AUDIT, "--workers", "2"))
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    until = time.monotonic() + 120
+    while not children.read_text():
+        assert time.monotonic() < until, "no other process was started"
+        time.sleep(0.01)
+    time.sleep(seconds)
+    os.killpg(process.pid, signal.SIGINT)
+    # Every process writes to it: it ends when the last of them has.
+    _, errors = process.communicate()
+    # Python dies of the signal where it met code made from text, as that of dataclasses is; a shell says 130 too.
+    assert process.returncode in (130, -signal.SIGINT), errors
+    assert "Traceback" not in errors
+    assert errors.splitlines()[-1].startswith("error: interrupted; what was done is kept")
+
+
+def test_a_mistake_is_one_line_though_workers_were_begun(home, tmp_path):
+    process = start(home, tmp_path, (*AUDIT, "--workers", "2", "--set", "data.path=nowhere"))
+    _, errors = process.communicate()
+    assert process.returncode == 2
+    assert errors.startswith("error: data: expected a dataset folder")
+    assert errors.count("\n") == 1

@@ -18,9 +18,9 @@ from robustness.registry import PERTURBATIONS
 from robustness.run_folder import RunFolder
 from robustness.runners.audit import worker_count
 from robustness.runners.audit.feeder_messages import Link
+from robustness.runners.audit.processes import process_context
 from robustness.runners.audit.session import AuditSession
 from robustness.runners.audit.worker_count import chosen_workers, processes_of, stated_feeders
-from robustness.runners.audit.workers import process_context
 from robustness.runners.data.load import load_dataset
 from robustness.runners.inference.segmenter import NetworkSegmenter
 from robustness.runners.models.load import load_model

@@ -20,8 +20,9 @@ from robustness.plans.audit import parse_plan
 from robustness.runners.audit import worker_count
 from robustness.runners.audit.executors import run_local, run_on_ray
 from robustness.runners.audit.parts import cut_parts
+from robustness.runners.audit.processes import Aside
 from robustness.runners.audit.worker_count import chosen_workers, stated_workers
-from robustness.runners.audit.workers import Aside, WorkerPool, run_in_workers
+from robustness.runners.audit.workers import WorkerPool, run_in_workers
 from robustness.runners.environment import reuse_memory
 from robustness.workflows.audit import audit_plan
 from robustness.workflows.loading import load_all

@@ -1,0 +1,105 @@
+"""Processes beside the one that was called: how they are started and end, and one that computes something aside.
+
+Where the system can, they are forked from a server that has imported the libraries and computed nothing: imports are
+paid for and held in memory once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from multiprocessing import connection
+from typing import Any, Generic, TypeVar
+
+from robustness.lazy import collect_rarely
+
+T = TypeVar("T")
+
+_IMPORTED_ONCE = [
+    "robustness.workflows.loading",
+    "robustness.runners.audit.run",
+    "robustness.runners.models.load",
+    "pandas",
+    "scipy.ndimage",
+    "scipy.spatial",
+]
+
+
+class Aside(Generic[T]):
+    """What a function returns, computed in another process meanwhile.
+
+    Args:
+        work: picklable, as are its arguments and what it returns.
+    """
+
+    def __init__(self, work: Callable[..., T], *arguments: Any) -> None:
+        context = process_context()
+        self._receiver, sender = context.Pipe(duplex=False)
+        self._process = context.Process(target=_work_aside, args=(work, arguments, sender), daemon=True)
+        self._process.start()
+        sender.close()
+
+    def result(self) -> T | None:
+        """Wait for it; None where the process failed or was killed, and the caller had better do the work itself."""
+        try:
+            returned: T = self._receiver.recv()
+        except EOFError:
+            return None
+        finally:
+            self._receiver.close()
+            self._process.join()
+        return returned
+
+
+def _work_aside(work: Callable[..., Any], arguments: Sequence[Any], results: connection.Connection) -> None:
+    collect_rarely()
+    leave_interrupts_to_parent()
+    # Whatever is raised, in code of others too, comes again where the caller does the work.
+    with contextlib.suppress(Exception):
+        results.send(work(*arguments))
+
+
+def leave_interrupts_to_parent() -> None:
+    """Ignore an interrupt from the terminal, which reaches all processes: the parent ends this one, or ends itself."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if forks():
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process as soon as its parent is gone: nobody would hold the run's folder any longer."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+
+def forks() -> bool:
+    """Return whether a new process is forked from a server, and so has what workers import from its start."""
+    return "forkserver" in multiprocessing.get_all_start_methods()
+
+
+def process_context() -> Any:
+    """Return how processes are started: forked from a server that has imported what they need, where the system can.
+
+    The server runs from then on, and imports while this process goes on.
+    """
+    if not forks():
+        return multiprocessing.get_context("spawn")
+    from multiprocessing import forkserver, resource_tracker
+
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_IMPORTED_ONCE)
+    # It unblocks what the next one must inherit as blocked: an interrupt would end its imports with a traceback.
+    resource_tracker.ensure_running()
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    return context
