@@ -37,7 +37,9 @@ class Benchmark(NamedTuple):
 
 
 BENCHMARKS = {
-    "whole_audit": Benchmark("a whole audit against another checkout", ("whole_audit", "--limit", "110"), against=True),
+    "whole_audit": Benchmark(
+        "a whole audit against another checkout", ("whole_audit", "--limit", "110", "--turns", "2"), against=True
+    ),
     "demo": Benchmark("`robustness demo` against another checkout", ("commands", "demo"), against=True),
     "prompts": Benchmark("a prompt-only audit of full-size CLIPSeg", ("commands", "prompts"), against=True),
     "conclusions": Benchmark("20,000 cases under 40 conditions", ("commands", "conclusions"), against=True),
