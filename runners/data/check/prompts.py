@@ -39,15 +39,15 @@ def check_prompts(split: str, records: Sequence[Record]) -> Iterator[Finding]:
                 sides.append((record, text))
     if unread:
         shown = "; ".join(repr(text) for text in dict.fromkeys(unread[:_EXAMPLES]))
-        message = f"{len(unread)} of the prompts name no target that can be read, such as {shown}"
+        name = "name" if len(unread) > 1 else "names"
+        message = f"{len(unread)} of the prompts {name} no target that can be read, such as {shown}"
         yield Finding("warning", "unread_prompt", message, split)
     for code, what, rows in (("side_disagrees", "side", sides), ("target_disagrees", "target", targets)):
         if rows:
             record, text = rows[0]
             stated = record.attributes.get("side") if what == "side" else record.target
-            message = (
-                f"{len(rows)} prompts disagree with the {what} of the data, the first: {text!r} against {stated!r}"
-            )
+            n = "1 prompt disagrees" if len(rows) == 1 else f"{len(rows)} prompts disagree"
+            message = f"{n} with the {what} of the data, the first: {text!r} against {stated!r}"
             yield Finding("warning", code, message, split, record.case_id)
 
 

@@ -53,6 +53,7 @@ def test_a_target_that_the_text_does_not_ask_for_is_said(
     found = codes(tmp_path, [prompt], target=[target])
     assert ("target_disagrees" in found) is disagrees
     if disagrees:
+        assert found["target_disagrees"].startswith("1 prompt disagrees with the target of the data")
         assert repr(prompt) in found["target_disagrees"]
         assert repr(target) in found["target_disagrees"]
 
