@@ -262,6 +262,6 @@ def listing(items: Sequence[str]) -> str:
     return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else list(items))
 
 
-def count(n: int, noun: str) -> str:
-    """Write ``1 case``, ``20 cases``."""
-    return f"{n:,} {noun}" + ("" if n == 1 else "s")
+def count(n: float, noun: str) -> str:
+    """Write ``1 case``, ``20 cases``; a dash for a number that is missing."""
+    return f"{DASH if pd.isna(n) else f'{int(n):,}'} {noun}" + ("" if n == 1 else "s")

@@ -101,3 +101,13 @@ def one_line(error: BaseException, *, most: int | None = None) -> str:
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's message, cut to 160 characters."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+
+
+def counted(n: int, noun: str) -> str:
+    """Write a number with its noun: ``1 subject``, ``20 subjects``; the plural is the noun with an s.
+
+    Example:
+        >>> counted(1, "case"), counted(0, "case")
+        ('1 case', '0 cases')
+    """
+    return f"{n} {noun}{'' if n == 1 else 's'}"

@@ -26,7 +26,7 @@ class Pace:
         self._began: tuple[float, int] | None = None
 
     def words(self, done: int, total: int) -> str:
-        """Return ``310 rows/s, 0:42 left`` without its unit: rate and time left; "" before there is a rate.
+        """Return ``310/s, 0:42 left``, or ``2.4 s each, 0:42 left`` below one a second; "" before there is a rate.
 
         What was done before the first call (a resumed run) tells nothing of the rate.
         """
@@ -37,8 +37,14 @@ class Pace:
         if seconds <= 0 or steps <= 0:
             return ""
         rate = steps / seconds
-        shown = f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.1f}/s"
+        shown = _each(1 / rate) if rate < 1 else f"{rate:.1f}/s" if rate < 10 else f"{rate:,.0f}/s"
         return f"{shown}, {clock_time((total - done) / rate)} left" if done < total else shown
+
+
+def _each(seconds: float) -> str:
+    if round(seconds) >= 60:
+        return f"{clock_time(seconds)} each"
+    return f"{seconds:.1f} s each" if seconds < 9.95 else f"{seconds:.0f} s each"
 
 
 def clock_time(seconds: float) -> str:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from robustness.errors import InputError
+from robustness.errors import InputError, counted
 from robustness.metrics.pairing.contrasts import Contrast, contrasts
 from robustness.metrics.pairing.pairs import Orientation
 from robustness.metrics.pairing.rows import Rows, read_rows
@@ -93,7 +93,7 @@ def _same_rows(before: pd.DataFrame, after: pd.DataFrame) -> tuple[pd.DataFrame,
         first = strange.sort_values(["case_id", "dataset"]).iloc[0]
         condition = str(first["dataset"]).partition(_BETWEEN)[2]
         raise InputError(
-            f"baseline: {condition!r} was measured on other cases ({len(only_before)} rows only there, "
+            f"baseline: {condition!r} was measured on other cases ({counted(len(only_before), 'row')} only there, "
             f"{len(only_after)} only here, for example {first['case_id']!r}); compare runs of the same data and "
             "prompts"
         )

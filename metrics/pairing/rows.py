@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from robustness.errors import InputError, UnknownNameError, suggest
+from robustness.errors import InputError, UnknownNameError, counted, suggest
 from robustness.metrics.inference.clustering import groups
 from robustness.registry import METRICS
 from robustness.results import CLEAN, OTHER_OVERLAP, REFERENCE_FRACTION, parse_condition
@@ -78,7 +78,8 @@ def refuse_out_of_range(rows: Rows, column: str) -> None:
         row, value = rows.frame.iloc[int(wrong[0])], values[wrong[0]]
         raise InputError(
             f"table: expected a {column} from {low:g} to {high:g}, case {row['case_id']!r} under {row['condition']!r}"
-            f" has {value:.6g} ({wrong.size} rows); divide percentages by 100, and leave out what is not known"
+            f" has {value:.6g} ({counted(wrong.size, 'row')}); divide percentages by 100, and "
+            "leave out what is not known"
         )
 
 
@@ -208,7 +209,8 @@ def _subject_names(column: pd.Series) -> npt.NDArray[np.object_]:
     if len(set(plain)) < len(set(written)):
         merged = sorted(a for a, b in zip(written, plain, strict=True) if a != b)
         warnings.warn(
-            f"subject_id: {len(written)} spellings of {len(set(plain))} subjects (such as {merged[0]!r}): blanks around"
+            f"subject_id: {len(written)} spellings of {counted(len(set(plain)), 'subject')} (such "
+            f"as {merged[0]!r}): blanks around"
             " a name and a decimal .0 are taken off, so that nobody counts twice",
             stacklevel=5,
         )

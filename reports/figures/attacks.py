@@ -12,7 +12,7 @@ from robustness.reports.data.frames import Frames
 from robustness.reports.figures import theme
 from robustness.reports.figures.figure import FigureText, columns
 from robustness.reports.figures.registry import FIGURES, FigureEntry, FigureInput
-from robustness.reports.words import attack_words, interval, number
+from robustness.reports.words import attack_words, count, interval, number
 from robustness.results import is_attack
 
 MARGIN = 0.10
@@ -103,7 +103,11 @@ def attack_says(rows: pd.DataFrame) -> str:
         sentences.append(
             f"{series}: a change of at most {last['eps']:g}/255 costs at least {lost} more than {last['margin']:g}"
             f" Dice; mean Dice is at most {means}"
-            + (f"; {doubt} rows show signs that the attack did not work" if doubt else "")
+            + (
+                f"; {count(doubt, 'row')} show{'s' if doubt == 1 else ''} signs that the attack did not work"
+                if doubt
+                else ""
+            )
         )
     return "; ".join(sentences) + "."
 

@@ -213,8 +213,8 @@ def _hover(row: dict[Any, Any]) -> str:
     return (
         f"<b>{theme.label(short_words(row['condition']))}</b><br>text distance {number(row['distance'])}"
         f" {interval(row['distance_low'], row['distance_high'])}<br>mask change {number(row['change'])}"
-        f" {interval(row['change_low'], row['change_high'])}<br>n = {row['n_images']} cases,"
-        f" {row['n_subjects']} units"
+        f" {interval(row['change_low'], row['change_high'])}<br>n = {count(row['n_images'], 'case')},"
+        f" {count(row['n_subjects'], 'unit')}"
     )
 
 

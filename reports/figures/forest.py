@@ -11,7 +11,16 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from robustness.reports.figures import theme
-from robustness.reports.words import condition_words, interval, metric_words, number, short_words, text, verdict_style
+from robustness.reports.words import (
+    condition_words,
+    count,
+    interval,
+    metric_words,
+    number,
+    short_words,
+    text,
+    verdict_style,
+)
 
 
 def span_of(*columns: pd.Series) -> tuple[float, float] | None:
@@ -123,7 +132,7 @@ def _hover(row: dict[Any, Any], verdict: str) -> str:
         f"<b>{theme.label(condition_words(text(row['condition'])))}</b>",
         f"{quantity or metric_words(text(row['metric']))} {number(row['value'])}"
         f" {interval(row['ci_low'], row['ci_high'])}",
-        f"n = {number(row['n_images'], 0)} cases, {number(row['n_subjects'], 0)} units",
+        f"n = {count(row['n_images'], 'case')}, {count(row['n_subjects'], 'unit')}",
     ]
     if verdict:
         lines.append(f"{theme.label(verdict)} (margin {number(row['margin'], 2)})")

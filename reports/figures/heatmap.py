@@ -32,7 +32,7 @@ class Heatmap(FigureEntry):
         if len(source.frames.series) < 2 or rows.empty:
             return []
         changes = count(rows["condition"].nunique(), "prompt change")
-        alt = f"Heat map of {changes} by {len(source.frames.series)} models; each cell writes its verdict."
+        alt = f"Heat map of {changes} by {count(len(source.frames.series), 'model')}; each cell writes its verdict."
         table = table_of(rows, "t-heatmap", "Words by model", CLAIM_COLUMNS)
         return [FigureText("heatmap", "heatmap", "", "Which words move which model", alt, table)]
 

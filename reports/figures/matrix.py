@@ -16,7 +16,7 @@ from robustness.reports.figures import theme
 from robustness.reports.figures.figure import FigureText, columns
 from robustness.reports.figures.grid import Cell, grid
 from robustness.reports.figures.registry import FIGURES, FigureEntry, FigureInput
-from robustness.reports.words import interval, metric_words, number
+from robustness.reports.words import count, interval, metric_words, number
 
 _COLUMNS = columns(
     ("model", "model"),
@@ -159,7 +159,7 @@ def _cell(row: Mapping[Any, Any] | None, metric: str) -> Cell | None:
     )
     hover = (
         f"{theme.label(row['model'])} on {theme.label(row['dataset'])}<br>clean {metric_words(metric)}"
-        f" {number(row['mean'])} {interval(row['ci_low'], row['ci_high'])}{against}<br>n = {row['n_images']} cases,"
-        f" {row['n_subjects']} units"
+        f" {number(row['mean'])} {interval(row['ci_low'], row['ci_high'])}{against}"
+        f"<br>n = {count(row['n_images'], 'case')}, {count(row['n_subjects'], 'unit')}"
     )
     return Cell(float(row["mean"]), number(row["mean"], 2) + (" own" if row["own"] else ""), hover)

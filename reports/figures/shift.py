@@ -104,7 +104,7 @@ def _loss_cell(row: dict[Any, Any] | None, metric: str) -> Cell | None:
     hover = (
         f"<b>{theme.label(kind_words(row['kind']))}{', severity ' + str(row['severity']) if row['severity'] else ''}"
         f"</b><br>loss of {metric_words(metric)} {number(row['effect'])} {interval(row['ci_low'], row['ci_high'])}"
-        f"<br>n = {number(row['n_images'], 0)} cases, {number(row['n_subjects'], 0)} units"
+        f"<br>n = {count(row['n_images'], 'case')}, {count(row['n_subjects'], 'unit')}"
     )
     return Cell(float(row["effect"]), number(row["effect"], 2), hover)
 

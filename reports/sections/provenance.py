@@ -188,7 +188,7 @@ def flatten(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
         [('a.b', '1')]
     """
     if isinstance(value, Mapping) and len(value) > _MOST_ENTRIES and all(map(_is_digest, value.values())):
-        yield name, f"{len(value):,} files; the sha256 of each stands in the run's manifest.json"
+        yield name, f"{count(len(value), 'file')}; the sha256 of each stands in the run's manifest.json"
     elif isinstance(value, Mapping):
         for key, inner in value.items():
             yield from flatten(inner, f"{name}.{key}" if name else str(key))

@@ -9,7 +9,7 @@ import typer
 
 from robustness.cli.echo import echo, note, warn
 from robustness.cli.options import OutDir, Overrides, progress_bar
-from robustness.errors import InputError, suggest
+from robustness.errors import InputError, counted, suggest
 
 
 def add_to(app: typer.Typer) -> None:
@@ -83,9 +83,12 @@ def _say_counts(counts: dict[str, Any]) -> None:
     if counts["errors"]:
         failed = counts["failed_cases"]
         shown = ", ".join(failed[:5]) + (", ..." if len(failed) > 5 else "")
-        warn(f"warning: {counts['errors']} rows of {len(failed)} cases failed and are left out: {shown}")
+        are = "is" if counts["errors"] == 1 else "are"
+        rows = counted(counts["errors"], "row")
+        warn(f"warning: {rows} of {counted(len(failed), 'case')} failed and {are} left out: {shown}")
     if counts["not_applicable"]:
-        note(f"note: {counts['not_applicable']} rows were not applicable; the report gives the reasons")
+        were = "was" if counts["not_applicable"] == 1 else "were"
+        note(f"note: {counted(counts['not_applicable'], 'row')} {were} not applicable; the report gives the reasons")
 
 
 def _say_summary(run: Path) -> None:
@@ -102,7 +105,7 @@ def _say_summary(run: Path) -> None:
 
 
 def _print_certificate(certificate: dict[str, Any]) -> None:
-    echo(f"certificate: {certificate['cases']} cases of each data set, predicted again")
+    echo(f"certificate: {counted(certificate['cases'], 'case')} of each data set, predicted again")
     for row in certificate["rows"]:
         moved = "the same bits" if row["identical"] else _moved(row)
         echo(f"{row['model']} on {row['dataset']}: {row['knob']} ({row['setting']}): {moved}")
@@ -112,7 +115,7 @@ def _print_certificate(certificate: dict[str, Any]) -> None:
 
 def _moved(row: dict[str, Any]) -> str:
     if not row["n"]:
-        return f"{row['n_unequal_failures']} predictions failed one time and not the other"
+        return f"{counted(row['n_unequal_failures'], 'prediction')} failed one time and not the other"
     return (
         f"Dice by up to {row['dice']:.2g}, masks by {row['mask_change']:.2g}, probabilities by {row['probability']:.2g}"
     )

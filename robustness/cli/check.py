@@ -8,6 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 from robustness.cli.echo import echo
+from robustness.errors import counted
 
 
 def add_to(app: typer.Typer) -> None:
@@ -40,7 +41,7 @@ def check(
         for row in findings.to_dict("records"):
             where = " ".join(str(row[key]) for key in ("split", "case_id", "file") if row[key])
             echo(f"{row['level']:8}{row['code']}{f' [{where}]' if where else ''}: {row['message']}")
-        echo(f"{len(findings)} findings, {int((findings['level'] == 'error').sum())} errors")
+        echo(f"{counted(len(findings), 'finding')}, {counted(int((findings['level'] == 'error').sum()), 'error')}")
     if html is not None:
         from robustness.reports.html.check_page import write_check_page
 

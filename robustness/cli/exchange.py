@@ -10,7 +10,7 @@ import typer
 
 from robustness.cli.echo import echo, note, warn
 from robustness.cli.options import Overrides, progress_bar
-from robustness.errors import InputError
+from robustness.errors import InputError, counted
 
 if TYPE_CHECKING:
     from robustness.runners.exchange.model import Inspected
@@ -51,7 +51,8 @@ def export(
         warn(f"warning: case {case} is left out: {reason}")
     for condition, reason in exported.left_out.items():
         note(f"note: no request for {condition}: {reason}")
-    echo(f"{exported.n_requests} requests on {exported.n_images} images, {exported.n_bytes / 1e6:.1f} MB")
+    requests, images = counted(exported.n_requests, "request"), counted(exported.n_images, "image")
+    echo(f"{requests} on {images}, {exported.n_bytes / 1e6:.1f} MB")
     echo(f"Hand over: {(exported.path / 'public').resolve()}")
     echo(f"Keep: {(exported.path / 'key').resolve()}")
 
@@ -104,4 +105,4 @@ def say_problems(inspected: Inspected) -> None:
         if count > len(shown):
             warn(f"{kind}: ... and {count - len(shown)} more")
     counts = ", ".join(f"{count} {kind}" for kind, count in inspected.counts().items()) or "no problem"
-    warn(f"{inspected.n_usable} predictions can be used; {counts}")
+    warn(f"{counted(inspected.n_usable, 'prediction')} can be used; {counts}")

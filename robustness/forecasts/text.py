@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from robustness.errors import counted
 from robustness.forecasts.claims import ClaimForecast
 from robustness.forecasts.forecast import Forecast
 from robustness.forecasts.gates import GateForecast
@@ -50,13 +51,16 @@ def _work(forecast: Forecast) -> Iterator[str]:
     for work in forecast.works:
         unit = "image (no patient known)" if work.subject_is_image else "patient"
         yield (
-            f"DATA    {work.dataset}: {work.n_cases} cases on {work.n_images} images of {work.n_subjects} subjects; "
+            f"DATA    {work.dataset}: {counted(work.n_cases, 'case')} on {counted(work.n_images, 'image')} of "
+            f"{counted(work.n_subjects, 'subject')}; "
             f"the unit of inference is the {unit}"
         )
-        rest = f", image changes counted on {work.sampled} of {work.n_images} images" if work.n_images else ""
+        rest = (
+            f", image changes counted on {work.sampled} of {counted(work.n_images, 'image')}" if work.n_images else ""
+        )
         yield (
-            f"WORK    {work.n_rows} rows a model: about {work.n_image_encodes} image encodes, "
-            f"{work.n_text_encodes} text encodes, {work.n_decodes} decodes{rest}"
+            f"WORK    {counted(work.n_rows, 'row')} a model: about {counted(work.n_image_encodes, 'image encode')}, "
+            f"{counted(work.n_text_encodes, 'text encode')}, {counted(work.n_decodes, 'decode')}{rest}"
         )
         if work.by_model:
             yield f"        more for what is searched with the model, not counted: {', '.join(work.by_model)}"
@@ -72,7 +76,8 @@ def _time(forecast: Forecast) -> Iterator[str]:
         each = f"{1000 * p.mean:.1f} ms a row ({1000 * p.low:.1f} to {1000 * p.high:.1f})"
         yield (
             f"        {p.model} on {p.dataset}: {each}, "
-            f"measured on {p.batches} batches ({p.images} images, {p.rows} rows) after one to warm up; "
+            f"measured on {p.batches} batch{'' if p.batches == 1 else 'es'} "
+            f"({counted(p.images, 'image')}, {counted(p.rows, 'row')}) after one to warm up; "
             f"{p.start:.1f} s to start"
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
@@ -93,6 +94,7 @@ class VerdictCriterion(GateCriterion):
             estimate,
             low,
             high,
+            NAN if math.isnan(low) or _missing(row.get("level")) else float(row["level"]),
             margin,
             int(row["n_images"]),
             int(row["n_subjects"]),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from robustness.errors import InputError
+from robustness.errors import InputError, counted
 from robustness.gates.decisions import Decision, ErrorRates
 from robustness.gates.evidence import Evidence, Floors, Noise
 from robustness.gates.findings import Finding, interval_of, worst_of, would_decide
@@ -97,7 +97,7 @@ def _no_headroom(cell: Contrast, gate: GateSpec, margin: float, errors: ErrorRat
         return ""
     falls = gate.direction == "drop" or (not gate.direction and orientation_of(gate.metric) == "clean - perturbed")
     room = cell.clean - low if falls else high - cell.clean
-    if t_interval(room, level=1 - 2 * errors.alpha).low > margin:
+    if t_interval(room, level=errors.passing).low > margin:
         return ""
     return (
         f"a {gate.metric} of {cell.clean.mean():.3f} in the baseline is not shown to lie further than the margin"
@@ -243,10 +243,10 @@ def finding_of(
 ) -> Finding:
     """Return the finding; `weight` -1 says that small values are the bad ones, `more` ends the message."""
     unit, n = evidence.unit, cell.n_subjects
-    left_out = f", {cell.n_flagged} rows left out" if cell.n_flagged else ""
+    left_out = f", {counted(cell.n_flagged, 'row')} left out" if cell.n_flagged else ""
     total = max(n, 0 if cell.missing is None else cell.missing.n_subjects)
-    of = f" of {total}" if total > n else ""
-    message = f"{message}, n = {n}{of} {unit}s, {cell.n_images} cases{left_out}{more}"
+    subjects = f"{n} of {counted(total, unit)}" if total > n else counted(n, unit)
+    message = f"{message}, n = {subjects}, {counted(cell.n_images, 'case')}{left_out}{more}"
     bad = weight * decision.estimate if badness is None else badness
     shown = worst_of(cell.cases, cell.case_effects.tolist(), weight=weight, signed=signed)
     return Finding(
@@ -259,6 +259,7 @@ def finding_of(
         decision.estimate,
         decision.low,
         decision.high,
+        decision.level,
         margin,
         cell.n_images,
         n,

@@ -37,14 +37,26 @@ class ErrorRates(NamedTuple):
     high: float = math.inf
 
     @property
+    def passing(self) -> float:
+        """Level of the two-sided interval whose one end a pass is read off."""
+        return 1 - 2 * self.alpha
+
+    @property
+    def failing(self) -> float:
+        """Level of the two-sided interval whose one end a failure is read off: the cells share the error rate."""
+        return 1 - 2 * self.alpha / self.n_tests
+
+    @property
     def mirrored(self) -> ErrorRates:
         """The same for values with their signs turned."""
         return self._replace(low=-self.high, high=-self.low)
 
 
 class Decision(NamedTuple):
-    """An outcome with the interval that it rests on: 1 - 2 alpha for a pass, 1 - 2 alpha / n_tests otherwise.
+    """An outcome with the interval that it rests on, and the confidence level of that interval.
 
+    `level`: 1 - 2 alpha for a pass, 1 - 2 alpha / n_tests otherwise (and for a pass that is the lack of a failure);
+    NaN without an interval.
     `needed`: subjects that would decide with a power of 80%; None where nothing is open or none is within reach.
     `certified`: a distribution-free test (`robustness.metrics.inference.evalues`) gives the same outcome: a pass at
     alpha, a failure at alpha / n_tests.
@@ -54,6 +66,7 @@ class Decision(NamedTuple):
     estimate: float
     low: float
     high: float
+    level: float
     needed: int | None
     certified: bool = False
 
@@ -71,14 +84,14 @@ def noninferiority(
     if values.size < 2:
         return _none(values)
     certified = certified_below(values, limit, errors)
-    uncorrected = _bounds(values, errors.alpha, certified)
+    uncorrected = _bounds(values, errors, certified)
     if beneath(uncorrected.high, limit) or (closed and at_most(uncorrected.high, limit)):
-        return Decision("pass", *uncorrected, None, certified)
+        return Decision("pass", *uncorrected, errors.passing, None, certified)
     certified = _certified_above(values, limit + noise_allowance, errors)
     corrected = _failing(values, limit + noise_allowance, errors, certified)
     if beneath(limit + noise_allowance, corrected.low):
-        return Decision("fail", *corrected, None, certified)
-    return Decision("inconclusive", *corrected, _needed(values, limit, limit + noise_allowance, errors))
+        return Decision("fail", *corrected, errors.failing, None, certified)
+    return Decision("inconclusive", *corrected, errors.failing, _needed(values, limit, limit + noise_allowance, errors))
 
 
 def superiority(values: Values, limit: float, errors: ErrorRates, *, closed: bool = False) -> Decision:
@@ -110,10 +123,12 @@ def no_proven_inferiority(
     certified = _certified_above(values, beyond, errors)
     corrected = _failing(values, beyond, errors, certified)
     if beneath(beyond, corrected.low):
-        return Decision("fail", *corrected, None, certified)
+        return Decision("fail", *corrected, errors.failing, None, certified)
     if corrected.estimate > beyond and sample_sd(values) == 0:
-        return Decision("inconclusive", *corrected, _needed(values, beyond, beyond, errors))
-    return Decision("pass", *corrected, None, certified_below(values, limit, errors) if limit > 0 else False)
+        return Decision("inconclusive", *corrected, errors.failing, _needed(values, beyond, beyond, errors))
+    return Decision(
+        "pass", *corrected, errors.failing, None, certified_below(values, limit, errors) if limit > 0 else False
+    )
 
 
 def equivalence(
@@ -132,8 +147,8 @@ def equivalence(
     found = _failing(signed, beyond, towards, certified)
     corrected = found if mean >= 0 else _mirrored(found)
     if beneath(beyond, found.low):
-        return Decision("fail", *corrected, None, certified)
-    return Decision("inconclusive", *corrected, _needed(signed, limit, beyond, towards))
+        return Decision("fail", *corrected, errors.failing, None, certified)
+    return Decision("inconclusive", *corrected, errors.failing, _needed(signed, limit, beyond, towards))
 
 
 def retention(
@@ -145,19 +160,19 @@ def retention(
     has each subject's influence on the ratio.
     """
     if not (clean.size > 1 and clean.sum() > 0):
-        return Decision("inconclusive", _ratio(changed, clean), NAN, NAN, 2 if clean.size < 2 else None)
+        return Decision("inconclusive", _ratio(changed, clean), NAN, NAN, NAN, 2 if clean.size < 2 else None)
     # The ratio is at least at_least where the mean of at_least x clean - changed, -1 .. at_least, is not above 0.
     lacking, ends = at_least * clean - changed, errors._replace(high=at_least)
     certified = certified_below(lacking, 0.0, ends)
-    kept = _kept(changed, clean, 1 - 2 * errors.alpha, certified, False, (resamples, seed))
+    kept = _kept(changed, clean, errors.passing, certified, False, (resamples, seed))
     if at_most(at_least, kept.low):
-        return Decision("pass", *kept, None, certified)
+        return Decision("pass", *kept, errors.passing, None, certified)
     certified = _certified_above(lacking, 0.0, ends)
     warns = kept.estimate < at_least
-    kept = _kept(changed, clean, 1 - 2 * errors.alpha / errors.n_tests, certified, warns, (resamples, seed))
+    kept = _kept(changed, clean, errors.failing, certified, warns, (resamples, seed))
     if beneath(kept.high, at_least):
-        return Decision("fail", *kept, None, certified)
-    return Decision("inconclusive", *kept, _needed(lacking, 0.0, 0.0, ends))
+        return Decision("fail", *kept, errors.failing, None, certified)
+    return Decision("inconclusive", *kept, errors.failing, _needed(lacking, 0.0, 0.0, ends))
 
 
 def _ratio(changed: Values, clean: Values) -> float:
@@ -204,11 +219,11 @@ def _certified_above(values: Values, limit: float, errors: ErrorRates) -> bool:
     return certified_below(-values, -limit, mirrored)
 
 
-def _bounds(values: Values, alpha: float, certified: bool) -> Interval:
-    """Return the interval with error rate `alpha` on each side."""
+def _bounds(values: Values, errors: ErrorRates, certified: bool) -> Interval:
+    """Return the interval with error rate alpha on each side."""
     from robustness.metrics.inference.mean_interval import claim_interval
 
-    return claim_interval(values, level=1 - 2 * alpha, certified=certified)
+    return claim_interval(values, level=errors.passing, certified=certified)
 
 
 def _failing(values: Values, limit: float, errors: ErrorRates, certified: bool) -> Interval:
@@ -216,7 +231,7 @@ def _failing(values: Values, limit: float, errors: ErrorRates, certified: bool) 
     from robustness.metrics.inference.mean_interval import claim_interval
 
     warns = (errors.low, errors.high) if values.mean() > limit else None
-    return claim_interval(values, level=1 - 2 * errors.alpha / errors.n_tests, certified=certified, warns=warns)
+    return claim_interval(values, level=errors.failing, certified=certified, warns=warns)
 
 
 def _mirrored(interval: Interval) -> Interval:
@@ -224,7 +239,7 @@ def _mirrored(interval: Interval) -> Interval:
 
 
 def _none(values: Values) -> Decision:
-    return Decision("inconclusive", float(values.mean()) if values.size else NAN, NAN, NAN, 2)
+    return Decision("inconclusive", float(values.mean()) if values.size else NAN, NAN, NAN, NAN, 2)
 
 
 def _needed(values: Values, passing: float, failing: float, errors: ErrorRates) -> int | None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from robustness.errors import counted
 from robustness.gates.decisions import Decision, Outcome
 
 SHOWN_CASES = 5
@@ -14,6 +15,7 @@ SHOWN_CASES = 5
 class Finding(NamedTuple):
     """What one test says of one condition of one model on one dataset (and one subgroup).
 
+    `level`: confidence level of the interval `low` to `high`; NaN without one, or where an old run does not record it.
     `badness` orders findings of the same outcome: larger is worse. `needed` is the number of subjects that would
     decide; `worst_cases` are texts such as "case_012 (+0.31)"; `certified`: a distribution-free test gives the same
     outcome.
@@ -28,6 +30,7 @@ class Finding(NamedTuple):
     estimate: float
     low: float
     high: float
+    level: float
     margin: float
     n_images: int
     n_subjects: int
@@ -47,11 +50,22 @@ def worst_of(
 
 
 def interval_of(decision: Decision, digits: int, *, sign: str = "") -> str:
-    """Return the estimate with its interval; "(no interval)" where nothing bounds it."""
+    """Return the estimate with its interval and that interval's level; "(no interval)" where nothing bounds it."""
     estimate = f"{decision.estimate:{sign}.{digits}f}"
     if math.isnan(decision.low) or math.isnan(decision.high):
         return f"{'undefined' if math.isnan(decision.estimate) else estimate} (no interval)"
-    return f"{estimate} [{decision.low:{sign}.{digits}f}, {decision.high:{sign}.{digits}f}]"
+    level = f"{level_of(decision.level)} interval"
+    return f"{estimate} [{decision.low:{sign}.{digits}f}, {decision.high:{sign}.{digits}f}] ({level})"
+
+
+def level_of(level: float) -> str:
+    """Write a confidence level: ``90%``; "-" where none is known.
+
+    Example:
+        >>> level_of(0.9), level_of(1 - 0.1 / 12)
+        ('90%', '99.17%')
+    """
+    return "-" if math.isnan(level) else f"{100 * level:.4g}%"
 
 
 def would_decide(decision: Decision, n_subjects: int, unit: str) -> str:
@@ -61,7 +75,7 @@ def would_decide(decision: Decision, n_subjects: int, unit: str) -> str:
     if n_subjects == 0:
         return "; no case applies, so no number of subjects decides"
     if n_subjects < 2:
-        return f"; no interval from {n_subjects} {unit}, at least 2 are needed"
+        return f"; no interval from {counted(n_subjects, unit)}, at least 2 are needed"
     if decision.needed is None and math.isnan(decision.low):
         if math.isnan(decision.estimate):
             return "; no value exists, so no number of subjects decides"

@@ -57,6 +57,7 @@ COLUMNS = (
     "n_conditions",
     "blocks",
     "certified",
+    "level",
 )
 
 
@@ -168,6 +169,7 @@ def _unasked(evidence: Evidence, gate: GateSpec, found: Sequence[Finding]) -> li
             nan,
             nan,
             nan,
+            nan,
             found[0].margin,
             0,
             0,
@@ -222,4 +224,5 @@ def _row(judged: Judged) -> tuple[Any, ...]:
         len(judged.findings),
         judged.blocks,
         worst.certified,
+        worst.level,
     )

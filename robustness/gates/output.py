@@ -13,7 +13,7 @@ from typing import Any
 from robustness.errors import InputError, escaped
 from robustness.files import write_text
 from robustness.gates.criterion import criterion_of
-from robustness.gates.findings import Finding
+from robustness.gates.findings import Finding, level_of
 from robustness.gates.judge import Judged
 from robustness.regular_files import check_regular, shown_path
 
@@ -22,7 +22,7 @@ _SIGNS = {"pass": "✅", "fail": "❌", "inconclusive": "❔", "skip": "⏭️"}
 
 def text_table(judged: Sequence[Judged]) -> list[str]:
     """Return one line per gate, aligned, and under every gate that does not pass what it found."""
-    head = ("outcome", "gate", "condition", "estimate", "interval", "margin", "subjects")
+    head = ("outcome", "gate", "condition", "estimate", "interval", "level", "margin", "subjects")
     cells = [head, *(tuple(map(escaped, _cells(one))) for one in judged)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
     lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in cells]
@@ -63,12 +63,15 @@ def typed_path(path: Path) -> str:
 def markdown(judged: Sequence[Judged], *, run: Path, earlier: Path | None = None) -> str:
     """Return a comment for a pull request."""
     blocked = sum(one.blocks for one in judged)
-    head = f"{blocked} of {len(judged)} gates do not hold" if blocked else f"all {len(judged)} gates hold"
+    if len(judged) == 1:
+        head = "the gate does not hold" if blocked else "the gate holds"
+    else:
+        head = f"{blocked} of {len(judged)} gates do not hold" if blocked else f"all {len(judged)} gates hold"
     lines = [
         f"### Robustness gates: {head}",
         "",
-        "| | gate | condition | estimate | interval | margin | subjects |",
-        "|---|---|---|---|---|---|---|",
+        "| | gate | condition | estimate | interval | level | margin | subjects |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for one in judged:
         outcome, *rest = _cells(one)
@@ -142,6 +145,7 @@ def _cells(one: Judged) -> tuple[str, ...]:
         _place(worst),
         _number(worst.estimate, sign),
         _interval(worst, sign),
+        level_of(worst.level),
         f"{worst.margin:g}",
         str(worst.n_subjects),
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from robustness.errors import InputError
+from robustness.errors import InputError, counted
 
 if TYPE_CHECKING:
     from robustness.runners.data.load import Dataset
@@ -139,7 +139,7 @@ def write_plan(source: Path, out: Path, *, model: str = _MODEL, checkpoint: str 
 def plan_text(folder: DataFolder, facts: Mapping[str, Any], *, model: str, checkpoint: str | None) -> str:
     """Return the plan as TOML with comments; `facts` are those of the opened dataset."""
     lines = [
-        f"# Audit of {folder.path.name}: {facts['n_cases']} cases on {facts['n_images']} images"
+        f"# Audit of {folder.path.name}: {counted(facts['n_cases'], 'case')} on {counted(facts['n_images'], 'image')}"
         f" of split {folder.split}.",
         "#   robustness plan THIS    says what it can show and how long it takes",
         "#   robustness audit THIS   runs it",

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from robustness.errors import CaseError, InputError
+from robustness.errors import CaseError, InputError, counted
 from robustness.results import CLEAN
 from robustness.run_folder import RunFolder
 from robustness.runners.audit.scoring import MapCounts, Scored, resize_nearest
@@ -229,6 +229,6 @@ class FailureStreak:
         self.cases.add(case)
         if len(self.cases) >= _MOST_FAILURES:
             raise InputError(
-                f"model: {self.model} failed for {len(self.cases)} cases in a row; the last: {outcome}; fix it and "
-                "run again, finished parts are kept"
+                f"model: {self.model} failed for {counted(len(self.cases), 'case')} in a row; the last: {outcome}; fix "
+                "it and run again, finished parts are kept"
             )

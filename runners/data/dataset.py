@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
-from robustness.errors import CaseError
+from robustness.errors import CaseError, counted
 from robustness.files import sha256_file
 from robustness.runners.data.options import ReadingOptions
 from robustness.runners.data.pixels import PixelReader
@@ -77,8 +77,8 @@ class Dataset(Sequence[Case]):
     def __repr__(self) -> str:
         n_images = len({info.image_id for info in self.infos})
         n_subjects = len({info.subject_id for info in self.infos})
-        unit = "no patient known" if self.subject_is_image else f"{n_subjects} patient{'s' * (n_subjects != 1)}"
-        counts = f"{len(self)} cases on {n_images} images, {unit}"
+        unit = "no patient known" if self.subject_is_image else counted(n_subjects, "patient")
+        counts = f"{counted(len(self), 'case')} on {counted(n_images, 'image')}, {unit}"
         return f"Dataset({self.name!r}, split={self.split!r}, prompt={self.prompt!r}, {counts})"
 
     def decode(self, index: int) -> Case:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from robustness.errors import CaseError, InputError
+from robustness.errors import CaseError, InputError, counted
 from robustness.runners.data.label_words import label_words
 from robustness.runners.data.masks.convention import MaskConvention
 from robustness.runners.data.masks.label_map import label_slug
@@ -87,11 +87,13 @@ def _refuse_nothing(
     if options.slices is not None and options.slices.where == "every target":
         raise InputError(
             "slices.where: expected slices that show every one of the labels ('every target'), found none in "
-            f"{len(records)} volumes; {mask.name} holds the values {listed(values)}; 'target' takes slices with any"
+            f"{counted(len(records), 'volume')}; {mask.name} holds the values {listed(values)}; "
+            "'target' takes slices with any"
         )
     raise InputError(
-        f"labels: expected slices that show a declared label, found none in {len(records)} volumes; {mask.name} holds "
-        f'the values {listed(values)}; state [data] labels = {{1 = "NAME", ...}} for them, or slices.min_pixels'
+        f"labels: expected slices that show a declared label, found none in {counted(len(records), 'volume')}; "
+        f"{mask.name} holds the values {listed(values)}; state [data] "
+        f'labels = {{1 = "NAME", ...}} for them, or slices.min_pixels'
     )
 
 

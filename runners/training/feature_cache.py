@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from robustness.errors import counted
 from robustness.runners.inference.devices import autocast
 from robustness.runners.inference.embedding import TensorEmbedding, Tensors
 from robustness.runners.inference.segmenter import NetworkSegmenter
@@ -163,7 +164,9 @@ class _Filling:
                 self.cache._keep(keys, features)
                 count += len(keys)
             seen += len(keys)
-        self.say(f"features of {seen} images are cached ({count} computed in {time.monotonic() - started:.1f} s)")
+        self.say(
+            f"features of {counted(seen, 'image')} are cached ({count} computed in {time.monotonic() - started:.1f} s)"
+        )
         return True
 
     def _groups(self) -> Iterator[list[Image]]:

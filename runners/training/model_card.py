@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from robustness.errors import counted
 from robustness.files import write_text
 from robustness.plans.finetune import TrainPlan
 from robustness.plans.protocols import protocol_sources
@@ -126,7 +127,7 @@ def _results(facts: Mapping[str, Any], rows: list[dict[str, str]]) -> str:
 
 def _limits(facts: Mapping[str, Any]) -> str:
     fewest = min(facts["cases"].values())
-    small = (f"The smallest split has {fewest} cases: its Dice is uncertain.",) if fewest < 30 else ()
+    small = (f"The smallest split has {counted(fewest, 'case')}: its Dice is uncertain.",) if fewest < 30 else ()
     return "## Limitations\n\n" + "\n".join(f"- {line}" for line in (*_LIMITS, *small))
 
 

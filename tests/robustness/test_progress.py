@@ -26,12 +26,14 @@ def test_rate_and_time_left_count_from_the_first_call() -> None:
     assert pace.words(8000, 8000) == "150/s"
 
 
-def test_slow_counts_have_a_digit() -> None:
+def test_counts_slower_than_one_a_second_say_the_seconds_of_each() -> None:
     clock = Clock()
     pace = Pace(clock)
     pace.words(0, 9)
     clock.now += 4
-    assert pace.words(1, 9) == "0.2/s, 0:32 left"
+    assert pace.words(1, 9) == "4.0 s each, 0:32 left"
+    clock.now += 120
+    assert pace.words(2, 9) == "1:02 each, 7:14 left"
 
 
 def lines_of(steps: list[tuple[float, int, int]]) -> list[str]:

@@ -76,6 +76,7 @@ def _finding(model: str, dataset: str, overlap: Mapping[str, Any], *, certified:
         seen / subjects if subjects and outcome != "inconclusive" else NAN,
         NAN,
         NAN,
+        NAN,
         0.0,
         int(overlap.get("n_images") or 0),
         subjects,

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from robustness.errors import counted
 from robustness.metrics.inference.upper_bound import subjects_for_zero_reactions
 from robustness.runners.data.cases import UNKNOWN
 from robustness.runners.data.check.findings import Finding, Splits
@@ -77,7 +78,7 @@ def check_groups(
             yield Finding("error", "group_missing", message, split)
             continue
         if UNKNOWN in members:
-            message = f"{len(members[UNKNOWN])} subjects state no {name!r}: they are the group {UNKNOWN!r}"
+            message = f"no {name!r} is stated for {counted(len(members[UNKNOWN]), 'subject')}: the group {UNKNOWN!r}"
             yield Finding("info", "group_unknown", message, split)
         for value, own in sorted(members.items()):
             yield from _few(split, f"{name} = {value}", len(own), required)
@@ -93,11 +94,11 @@ def check_size(
 
 def _few(split: str, what: str, count: int, required: RequiredSubjects) -> Iterator[Finding]:
     if count < required.judged:
-        message = f"{what} has {count} subjects: nothing is judged below {required.judged}"
+        message = f"{what} has {counted(count, 'subject')}: nothing is judged below {required.judged}"
         yield Finding("warning", "few_subjects", message, split)
     elif count < max(required.robust, required.ignores):
         message = (
-            f"{what} has {count} subjects: a change can be found; that there is none is certified from "
+            f"{what} has {counted(count, 'subject')}: a change can be found; that there is none is certified from "
             f"{required.robust} subjects on for images (ROBUST), from {required.ignores} on for words (IGNORES)"
         )
         yield Finding("info", "few_subjects_for_no_effect", message, split)

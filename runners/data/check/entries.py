@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from robustness.errors import counted
 from robustness.runners.data.check.findings import Finding
 from robustness.runners.data.read_records import several_of_one
 from robustness.runners.data.records import Record, listed_texts, listing
@@ -62,7 +63,7 @@ def _several_masks(split: str, records: Sequence[Record]) -> Iterator[Finding]:
         first = groups[0]
         names = listing(record.mask_name for record in first)
         message = (
-            f"{len(groups)} images have several masks for one text (first: {names}); a model that shows all of them is "
-            'scored against each alone; state masks = {combine = "union"} or "instances"'
+            f"{counted(len(groups), 'image')} with several masks for one text (first: {names}); a model that shows all "
+            'of them is scored against each alone; state masks = {combine = "union"} or "instances"'
         )
         yield Finding("warning", "several_masks", message, split, first[0].case_id, first[0].mask_name)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from robustness.errors import CaseError, InputError
+from robustness.errors import CaseError, InputError, counted
 from robustness.image_files import UNREADABLE, image_header
 from robustness.regular_files import is_regular
 from robustness.runners.data.check.findings import Finding, Splits
@@ -50,7 +50,7 @@ def _names(split: str, records: list[Record]) -> Iterator[Finding]:
     ):
         matches = [name for record in records for name in _texts(record) if pattern.search(name)]
         if matches:
-            message = f"{len(set(matches))} names of images or subjects hold {what} (first: {matches[0]})"
+            message = f"{what} in {counted(len(set(matches)), 'name')} of images or subjects (first: {matches[0]})"
             yield Finding("warning", code, message, split, file=matches[0])
 
 
@@ -72,12 +72,14 @@ def _headers(split: str, images: dict[Path, Record]) -> Iterator[Finding]:
         if annotated:
             burnt.append(record)
     if named:
-        counted = ", ".join(f"{field} in {len(records)}" for field, records in sorted(named.items()))
+        fields = ", ".join(f"{field} in {len(records)}" for field, records in sorted(named.items()))
         first = next(iter(named.values()))[0]
-        message = f"headers may name a person ({counted} of {len(images)} images); remove these fields before sharing"
+        of = counted(len(images), "image")
+        message = f"headers may name a person ({fields} of {of}); remove these fields before sharing"
         yield Finding("warning", "identifier_in_header", message, split, first.case_id, first.image_name)
     if burnt:
-        message = f"headers of {len(burnt)} images say that patient data are burnt into the pixels (BurnedInAnnotation)"
+        of = counted(len(burnt), "image")
+        message = f"headers of {of} say that patient data are burnt into the pixels (BurnedInAnnotation)"
         where = (split, burnt[0].case_id, burnt[0].image_name)
         yield Finding("warning", "burnt_in_annotation", message, *where)
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from robustness.errors import counted
 from robustness.perturb.language.measured import place_of
 from robustness.perturb.language.mirror_words import mirrored_text
 from robustness.perturb.language.parse import parse_prompt
@@ -88,7 +89,7 @@ class FalsePrompts:
                 where = (item.split, item.record.case_id, item.record.mask_name)
                 yield Finding("warning", f"false_{kind}", message, *where)
             if len(rest) > _LISTED:
-                message = f"{len(rest) - _LISTED} more prompts state a {kind} that is false of their masks"
+                message = f"of {counted(len(rest) - _LISTED, 'more prompt')} the stated {kind} is false of the mask"
                 yield Finding("warning", f"false_{kind}", message)
 
 
@@ -104,8 +105,8 @@ def _cause(false: list[_False]) -> Finding | None:
         if true >= _CAUSE_SHARE * len(false):
             first = false[0]
             message = (
-                f"{len(false)} prompts are false of their masks; {true} would be true if {cause} (first: "
-                f"{first.words!r}, the mask shows {first.shown})"
+                f"{counted(len(false), 'false prompt')}; {true} would be true if {cause} "
+                f"(first: {first.words!r}, the mask shows {first.shown})"
             )
             return Finding("error", "false_location_cause", message, first.split, first.record.case_id)
     return None

@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import shutil
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -66,7 +68,7 @@ def test_the_table_is_aligned_and_explains_what_does_not_pass(call, gates):
     code, out, _ = call()
     assert code == 1
     lines = out.splitlines()
-    assert lines[0].split() == ["outcome", "gate", "condition", "estimate", "interval", "margin", "subjects"]
+    assert lines[0].split() == ["outcome", "gate", "condition", "estimate", "interval", "level", "margin", "subjects"]
     column = lines[0].index("condition")
     rows = [line for line in lines if line.startswith(("PASS", "FAIL", "INCONCLUSIVE"))]
     assert [row[column:].split()[0] for row in rows] == ["antonym:size", "antonym:side", "antonym:size", "clean"]
@@ -83,9 +85,21 @@ def test_json_holds_every_finding_of_every_gate(call, gates, tmp_path):
     assert [gate["outcome"] for gate in found["gates"]] == ["pass", "fail", "inconclusive", "fail"]
     assert [gate["blocks"] for gate in found["gates"]] == [False, True, False, False]
     cells = found["gates"][1]["found"]
+    # Of two cells a pass has the interval of 1 - 2 alpha and a failure that of 1 - 2 alpha / 2.
+    assert [(cell["outcome"], cell["level"]) for cell in cells] == [("fail", 0.95), ("pass", 0.9)]
+    assert found["gates"][0]["found"][0]["level"] == 0.9
     assert [cell["condition"] for cell in cells] == ["antonym:side", "antonym:size"]
     assert cells[0]["n_subjects"] == 40
     assert found["gates"][2]["found"][0]["needed"] > 40
+
+
+def test_every_interval_that_is_shown_says_its_level(call, gates):
+    _, out, _ = call("--junit", "gates.xml")
+    # Two claims share the error rate of the verdict that the third gate reads.
+    rows = [line for line in out.splitlines() if line.startswith(("PASS", "FAIL", "INCONCLUSIVE"))]
+    assert [re.search(r"\]  +(\S+)", row)[1] for row in rows] == ["90%", "95%", "95%", "90%"]
+    sentences = re.findall(r"dice[^\n]*? (\[.*?\]) (.{0,16})", out + Path("gates.xml").read_text())
+    assert {more for _, more in sentences} == {"(95% interval) (", "(90% interval), "}
 
 
 def test_github_annotations_escape_what_would_end_them(call, gates, tmp_path, monkeypatch):
@@ -125,7 +139,7 @@ def test_markdown_is_one_table_whose_cells_hold_their_pipes(call, gates, tmp_pat
     lines = (tmp_path / "comment.md").read_text(encoding="utf-8").splitlines()
     table = [line for line in lines if line.startswith("|")]
     assert len(table) == 2 + 4
-    assert {line.replace("\\|", "").count("|") for line in table} == {8}
+    assert {line.replace("\\|", "").count("|") for line in table} == {9}
     assert any(line.startswith("**no \\| pipe, 100%: colon**: antonym:side") for line in lines)
 
 

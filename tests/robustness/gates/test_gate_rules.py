@@ -93,6 +93,21 @@ def test_bounds_are_those_of_the_t_distribution():
     assert found.low == pytest.approx(0.2 - 3.495406 * 0.15811388 / np.sqrt(5), abs=1e-6)
 
 
+def test_the_level_is_that_of_the_interval():
+    values, four = np.array([0.1, 0.2, 0.4, 0.3, 0.0]), ErrorRates(0.05, 4)
+    passes, fails, open_ = (noninferiority(values, limit, four) for limit in (0.9, -0.5, 0.15))
+    assert [d.outcome for d in (passes, fails, open_)] == ["pass", "fail", "inconclusive"]
+    for found, level in ((passes, 0.9), (fails, 0.975), (open_, 0.975), (superiority(values, -0.5, four), 0.9)):
+        # R: qt(0.95, 4) and qt(1 - 0.05/4, 4)
+        half = {0.9: 2.131847, 0.975: 3.495406}[level] * 0.15811388 / np.sqrt(5)
+        assert found.level == pytest.approx(level)
+        assert (found.low, found.high) == pytest.approx((0.2 - half, 0.2 + half), abs=1e-6)
+    # Where nothing is proven the interval is that of the failure which was not shown.
+    unproven = no_proven_inferiority(values, 0.3, four)
+    assert (unproven.outcome, unproven.level) == ("pass", pytest.approx(0.975))
+    assert np.isnan(noninferiority(values[:1], 0.3, four).level)
+
+
 def test_what_is_needed_would_decide():
     values = np.tile([0.01, -0.03], 6)
     found = noninferiority(values, 0.0, ALONE)

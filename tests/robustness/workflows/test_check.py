@@ -85,7 +85,7 @@ class TestCommand:
         found = check_path(plan)["clinicdb_polyp"]
         assert list(found[found.code == "few_subjects"].message) == [
             "scanner = A has 5 subjects: nothing is judged below 6",
-            "scanner = B has 1 subjects: nothing is judged below 6",
+            "scanner = B has 1 subject: nothing is judged below 6",
         ]
         assert found[found.code == "few_subjects_for_no_effect"].message.iloc[0].startswith("this split has 6")
 
@@ -102,7 +102,7 @@ class TestCommand:
         Image.fromarray(masks).save(folder / "masks/test0.png")
         assert CliRunner().invoke(app, ["check", str(folder)]).exit_code == 1
         shown = CliRunner().invoke(app, ["check", str(folder), "--set", "groups=['scanner']", "--split", "test"])
-        assert "scanner = B has 1 subjects" in shown.output
+        assert "scanner = B has 1 subject" in shown.output
         with pytest.raises(InputError, match="did you mean 'groups'"):
             check_path(folder, overrides=["group=['scanner']"])
 

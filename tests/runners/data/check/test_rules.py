@@ -186,7 +186,7 @@ class TestSubjects:
             "few_subjects_for_no_effect": "info",
         }
         assert list(found[found.code == "few_subjects"].message) == [
-            "scanner = B has 1 subjects: nothing is judged below 10"
+            "scanner = B has 1 subject: nothing is judged below 10"
         ]
         assert "from 29 subjects on for images (ROBUST), from 59 on for words (IGNORES)" in found.message.iloc[-1]
         assert data.codes(groups=["scanner"]) == []
@@ -282,7 +282,7 @@ class TestIdentifiers:
         data.add("a.jpg", save={"exif": exif})
         found = data.check()
         assert list(found.code) == ["identifier_in_header"]
-        assert "Artist in 1, GPSInfo in 1 of 1 images" in found.message[0]
+        assert "Artist in 1, GPSInfo in 1 of 1 image" in found.message[0]
 
     def test_exif_without_a_person_is_none(self, data: Data) -> None:
         exif = Image.Exif()
@@ -307,7 +307,7 @@ class TestHeaders:
     def test_fields_that_name_a_person(self, tmp_path: Path) -> None:
         found = self.checked(tmp_path, PatientName="Made^Up", PatientBirthDate="19000101", AccessionNumber="77")
         assert list(found.code) == ["identifier_in_header"]
-        assert "AccessionNumber in 1, PatientBirthDate in 1, PatientName in 1 of 1 images" in found.message[0]
+        assert "AccessionNumber in 1, PatientBirthDate in 1, PatientName in 1 of 1 image" in found.message[0]
 
     def test_a_header_that_says_that_pixels_name_a_person(self, tmp_path: Path) -> None:
         assert list(self.checked(tmp_path, BurnedInAnnotation="YES").code) == ["burnt_in_annotation"]
