@@ -72,10 +72,10 @@ def _headers(split: str, images: dict[Path, Record]) -> Iterator[Finding]:
         if annotated:
             burnt.append(record)
     if named:
-        fields = ", ".join(f"{field} in {len(records)}" for field, records in sorted(named.items()))
+        listed = ", ".join(f"{field} in {len(records)}" for field, records in sorted(named.items()))
         first = next(iter(named.values()))[0]
         of = counted(len(images), "image")
-        message = f"headers may name a person ({fields} of {of}); remove these fields before sharing"
+        message = f"headers may name a person ({listed} of {of}); remove these fields before sharing"
         yield Finding("warning", "identifier_in_header", message, split, first.case_id, first.image_name)
     if burnt:
         of = counted(len(burnt), "image")
