@@ -66,7 +66,8 @@ class WorkerPool(Generic[T]):
     """
 
     def __init__(self, load: Callable[[], T], count: int) -> None:
-        self.queue = _Queue(process_context())
+        self._context = process_context()
+        self.queue = _Queue(self._context)
         self._load, self._count = load, count
         self._links: dict[connection.Connection, Any] = {}
         self._closing = threading.Event()
@@ -108,11 +109,10 @@ class WorkerPool(Generic[T]):
         return busy
 
     def _start(self) -> None:
-        context = process_context()
         try:
             for _ in range(self._count):
-                ours, theirs = context.Pipe()
-                process = context.Process(target=_work, args=(self._load, self.queue, theirs), daemon=True)
+                ours, theirs = self._context.Pipe()
+                process = self._context.Process(target=_work, args=(self._load, self.queue, theirs), daemon=True)
                 process.start()
                 theirs.close()
                 with self._lock:
