@@ -77,7 +77,8 @@ def load_dataset(
         splits: a file made by `robustness split`; `split` is one of its names then ("fold0-test").
         labels: names of label values, ``{1: "anterior", 2: "posterior"}`` or ``{"hippocampus": [1, 2]}``.
         masks: what masks mean: `kind`, `threshold`, `full_scale`, `colors`, `channels`, `combine`.
-        window: which stored values become black and white: "header", [low, high], {center, width} or {quantiles, of}.
+        window: which stored values become black and white: "header", "each header", [low, high], {center, width} or
+            {quantiles, of}.
         slices: which slices of volumes are used; fields of `robustness.runners.data.volumes.slices.SliceRule`.
         exif: "upright" or "stored": how masks lie on images that their EXIF orientation turns.
         groups: columns or keys of the data that reach the rows of results.

@@ -26,6 +26,7 @@ from robustness.runners.data.volumes.scale import (
     TWELVE_BITS,
     Scale,
     Window,
+    display_scale,
     header_scale,
     padded,
     quantile_scale,
@@ -47,8 +48,8 @@ class SetScale:
 
     Attributes:
         files: of image files deeper than 8 bits.
-        volumes: of volumes; None also where each volume has its own quantiles.
-        per_volume: the quantiles that each volume is scaled between, where the plan asks for that.
+        volumes: of volumes; None also where each volume has its own.
+        per_volume: what the plan asks for where each volume has its own: quantiles, or what its header proposes.
         channel: which sequence of 4D files is used.
     """
 
@@ -70,8 +71,8 @@ class SetScale:
             scale = self._whole(path) if self.per_volume else self.volumes
             if scale is None:
                 raise CaseError(
-                    f"image {path}: expected one window that all headers propose, found none or several; state [data] "
-                    "window = [low, high] or {quantiles = [0.005, 0.995]}"
+                    f"image {path}: expected one window or table (VOI LUT) that all headers propose, found none or "
+                    'several; state [data] window = [low, high], {quantiles = [0.005, 0.995]} or "each header"'
                 )
             self.own[path] = replace(scale, inverted=header.inverted)
         return self.own[path]
@@ -81,6 +82,8 @@ class SetScale:
         notes = [f"deep images: {self.files.note()}"] if self.files else []
         if self.volumes:
             notes.append(f"volumes: {self.volumes.note()}")
+        if self.per_volume and self.per_volume.header:
+            notes.append("volumes: each is shown as its own header proposes, by its first table or window")
         if self.per_volume and self.per_volume.quantiles:
             low, high = self.per_volume.quantiles
             notes.append(f"volumes: each is scaled between its own quantiles {low:g} and {high:g}")
@@ -88,8 +91,16 @@ class SetScale:
 
     def _whole(self, path: Path) -> Scale:
         assert self.per_volume is not None
+        header = self.cache.volume(path).header
+        if self.per_volume.header:
+            if not header.windows:
+                raise CaseError(
+                    f"image {path}: expected a window or table (VOI LUT) that all of its slices propose, found none or "
+                    "several; state [data] window = [low, high] or {quantiles = [0.005, 0.995]}"
+                )
+            return display_scale(header.windows[0], "its header")
         assert self.per_volume.quantiles is not None
-        header, voxels = self.cache.volume(path).header, self.cache.voxels(path)
+        voxels = self.cache.voxels(path)
         if header.channels > 1 and not header.color:
             voxels = voxels[..., self.channel or 0]
         return quantile_scale([_measured(voxels, header)], self.per_volume.quantiles, "quantiles of the volume")

@@ -34,6 +34,23 @@ class DisplayWindow(NamedTuple):
     sigmoid: bool = False
 
 
+class DisplayTable(NamedTuple):
+    """Which shade a header proposes for each stored value (an item of a DICOM VOI LUT Sequence).
+
+    Attributes:
+        first: the value that the first entry stands for; each further entry stands for the next whole number.
+        bits: of an entry: 0 is black, 2 ** bits - 1 white.
+        entries: numbers of 16 bits, little-endian.
+    """
+
+    first: int
+    bits: int
+    entries: bytes
+
+
+Display = DisplayWindow | DisplayTable
+
+
 @dataclass(frozen=True)
 class Header:
     """What a file says about its voxels before any of them is read.
@@ -47,7 +64,7 @@ class Header:
         color: the channels are red, green and blue.
         patient: an id from the header, or "".
         modality: in the words of `robustness.perturb.modality`, or "".
-        windows: what the header proposes for display.
+        windows: what the header proposes for display, tables first: alternatives of which one is used.
         inverted: low values are shown bright (MONOCHROME1).
         facts: further fields of the header that a plan may name as groups (scanner, site, sex, age, ...).
         frame_of_reference: the UID of the space that the affine leads to, or "".
@@ -62,7 +79,7 @@ class Header:
     color: bool = False
     patient: str = ""
     modality: str = ""
-    windows: tuple[DisplayWindow, ...] = ()
+    windows: tuple[Display, ...] = ()
     inverted: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict)
     frame_of_reference: str = ""

@@ -1,7 +1,7 @@
 """DICOM by pydicom: a folder with one series, a single image, or a multi-frame file.
 
 Frames are sorted by their place along the slice normal. Values are rescaled (slope and intercept or modality LUT);
-windows and MONOCHROME1 are left to the scale that the dataset decides on.
+windows, tables for display (VOI LUT) and MONOCHROME1 are left to the scale that the dataset decides on.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from robustness.errors import CaseError, one_line
-from robustness.runners.data.volumes.base import DisplayWindow, Header, Voxels
+from robustness.runners.data.volumes.base import Display, Header, Voxels
 from robustness.runners.data.volumes.dicom_frames import Frame, Stored, photometric, read_series
 from robustness.runners.data.volumes.dicom_header import (
     MODALITIES,
@@ -25,6 +25,7 @@ from robustness.runners.data.volumes.dicom_header import (
     in_plane_spacing,
     padding_of,
 )
+from robustness.runners.data.volumes.dicom_tables import modality_values
 
 _GAP = 0.05
 
@@ -101,16 +102,34 @@ def _header(frames: Sequence[Frame], dataset: Any, path: Path, remarks: Sequence
         patient=str(getattr(dataset, "PatientID", "") or "").strip(),
         modality=MODALITIES.get(str(getattr(dataset, "Modality", "") or "").strip(), ""),
         windows=_windows(frames),
-        inverted=str(getattr(dataset, "PhotometricInterpretation", "")).strip() == "MONOCHROME1",
+        inverted=photometric(dataset).strip() == "MONOCHROME1",
         facts=facts_of(dataset),
         frame_of_reference=str(getattr(dataset, "FrameOfReferenceUID", "") or "").strip(),
         padding=padding_of(dataset),
-        warnings=(*remarks, *warnings),
+        warnings=(*remarks, *warnings, *_polarity_remarks(dataset)),
     )
 
 
-def _windows(frames: Sequence[Frame]) -> tuple[DisplayWindow, ...]:
-    """Return the windows that all frames propose; none where they differ, as those of MRI often do."""
+def _polarity_remarks(dataset: Any) -> list[str]:
+    """Return what to say of a Presentation LUT; its shape repeats Photometric Interpretation and never turns twice.
+
+    Reference: DICOM PS3.3, C.8.11.3 (IDENTITY goes with MONOCHROME2, INVERSE with MONOCHROME1).
+    """
+    kind = photometric(dataset).strip()
+    shape = str(getattr(dataset, "PresentationLUTShape", "") or "").strip().upper()
+    remarks = []
+    if (kind, shape) in (("MONOCHROME1", "IDENTITY"), ("MONOCHROME2", "INVERSE")):
+        remarks.append(
+            f"states Presentation LUT Shape {shape} with {kind}, which contradict each other: {kind} counts; look "
+            "whether bright and dark are right"
+        )
+    if getattr(dataset, "PresentationLUTSequence", None):
+        remarks.append("states a Presentation LUT Sequence, a table of a printer or a display, which is not applied")
+    return remarks
+
+
+def _windows(frames: Sequence[Frame]) -> tuple[Display, ...]:
+    """Return the windows and tables that all frames propose; none where they differ, as those of MRI often do."""
     proposed = {frame.windows for frame in frames}
     return proposed.pop() if len(proposed) == 1 else ()
 
@@ -150,7 +169,7 @@ def read_frame(frame: Frame) -> Voxels:
 
 def _decoded(frame: Frame) -> Voxels:
     from pydicom.dataset import Dataset
-    from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
+    from pydicom.pixels.processing import apply_color_lut
     from pydicom.pixels.utils import pixel_array
 
     if frame.stored is not None and frame.rescale is not None:
@@ -163,7 +182,7 @@ def _decoded(frame: Frame) -> Voxels:
         return values
     if frame.rescale is not None:
         return _rescaled(values, *frame.rescale)
-    return _compact(apply_modality_lut(values, dataset))
+    return modality_values(values, dataset)
 
 
 def _plain(frame: Frame, stored: Stored) -> Voxels:

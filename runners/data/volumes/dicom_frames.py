@@ -10,14 +10,15 @@ from typing import Any, NamedTuple
 
 from robustness.errors import CaseError, one_line
 from robustness.regular_files import open_regular
-from robustness.runners.data.volumes.base import DisplayWindow, needs
+from robustness.runners.data.volumes.base import Display, needs
 from robustness.runners.data.volumes.dicom_header import (
     along_normal,
+    frame_display_groups,
     frame_place,
-    frame_windows,
     functional_groups,
     windows_of,
 )
+from robustness.runners.data.volumes.dicom_tables import display_tables, encoding_of
 
 SUFFIXES = (".dcm", ".dicom", ".ima")
 
@@ -29,7 +30,7 @@ _HEADER_BYTES = 4096
 _FRAME_BYTES = 64
 
 Place = tuple[tuple[float, ...], tuple[float, ...]]
-Windows = tuple[DisplayWindow, ...]
+Windows = tuple[Display, ...]
 
 
 class Stored(NamedTuple):
@@ -43,6 +44,7 @@ class Frame(NamedTuple):
     """One frame: its file, its number in the file, its place (orientation, position), slope and intercept, windows.
 
     `stored` is None where pixels are compressed, coloured or mapped by a table: then the file is opened anew.
+    `remarks` say what a reader of the results should know of how it is shown.
     """
 
     path: Path
@@ -51,6 +53,14 @@ class Frame(NamedTuple):
     rescale: tuple[float, float] | None
     windows: Windows = ()
     stored: Stored | None = None
+    remarks: tuple[str, ...] = ()
+
+
+class _Shown(NamedTuple):
+    """What a header proposes for the display of a frame, and remarks about it."""
+
+    windows: Windows
+    remarks: tuple[str, ...]
 
 
 class Series(NamedTuple):
@@ -132,6 +142,7 @@ def read_series(path: Path) -> Series:
         order = {file: int(getattr(dataset, "InstanceNumber", 0) or 0) for file, dataset in headers}
         frames.sort(key=lambda frame: (order[frame.path], frame.number))
         remarks.append("some images state no place in the patient: they are taken by InstanceNumber")
+    remarks.extend(dict.fromkeys(text for frame in frames for text in frame.remarks))
     return Series(frames, headers[0][1], remarks)
 
 
@@ -183,7 +194,7 @@ def _of_file(path: Path, dataset: Any) -> Iterator[Frame]:
     count = int(getattr(dataset, "NumberOfFrames", 1) or 1)
     _bounded(path, dataset, count)
     stored = _stored(dataset, count)
-    own, shown = _slope_intercept(dataset), windows_of(dataset)
+    own = _slope_intercept(dataset)
     high, bits = getattr(dataset, "HighBit", None), getattr(dataset, "BitsStored", None)
     if None not in (high, bits) and int(high or 0) != int(bits or 0) - 1:
         raise CaseError(
@@ -199,8 +210,31 @@ def _of_file(path: Path, dataset: Any) -> Iterator[Frame]:
             # Frames of a plain multi-frame image (a film) have no place of their own.
             place = None
         rescale = (groups["slope"][0], groups["intercept"][0]) if {"slope", "intercept"} <= set(groups) else own
-        windows = shown or frame_windows(dataset, number)
-        yield Frame(path, number, (tuple(place[0]), tuple(place[1])) if place else None, rescale, windows, stored)
+        shown = _display(dataset, number, rescale)
+        where = (tuple(place[0]), tuple(place[1])) if place else None
+        yield Frame(path, number, where, rescale, shown.windows, stored, shown.remarks)
+
+
+def _display(dataset: Any, number: int, rescale: tuple[float, float] | None) -> _Shown:
+    """Return what a header proposes for a frame: tables, then windows; its own groups count where it has neither."""
+    remarks: list[str] = []
+    for holder in (dataset, *frame_display_groups(dataset, number)):
+        tables = display_tables(holder, signed=_signed(dataset, rescale), encoding=encoding_of(dataset))
+        remarks.extend(tables.remarks)
+        windows: Windows = (*tables.tables, *windows_of(holder))
+        if windows:
+            return _Shown(windows, tuple(remarks))
+    return _Shown((), tuple(remarks))
+
+
+def _signed(dataset: Any, rescale: tuple[float, float] | None) -> bool:
+    """Tell whether values may be negative once they are rescaled; those of a modality table never are."""
+    if rescale is None:
+        return False
+    bits = int(getattr(dataset, "BitsStored", 16) or 16)
+    low = -(1 << (bits - 1)) if int(getattr(dataset, "PixelRepresentation", 0) or 0) else 0
+    slope, intercept = rescale
+    return min(bound * slope + intercept for bound in (low, low + (1 << bits) - 1)) < 0
 
 
 def _bounded(path: Path, dataset: Any, frames: int) -> None:

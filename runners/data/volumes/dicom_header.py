@@ -104,9 +104,9 @@ def _linear(center: float, width: float) -> DisplayWindow:
     return DisplayWindow(low, max(high, low + _STEP * max(1.0, abs(low))))
 
 
-def frame_windows(dataset: Any, frame: int) -> tuple[DisplayWindow, ...]:
-    """Return the windows of one frame of an enhanced multi-frame image, where its functional groups state any."""
-    return next(filter(None, map(windows_of, _group_items(dataset, frame, "FrameVOILUTSequence"))), ())
+def frame_display_groups(dataset: Any, frame: int) -> list[Any]:
+    """Return what may propose how one frame of an enhanced multi-frame image is shown, its own group first."""
+    return _group_items(dataset, frame, "FrameVOILUTSequence")
 
 
 def in_plane_spacing(dataset: Any) -> tuple[float, float] | None:

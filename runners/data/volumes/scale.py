@@ -1,7 +1,7 @@
 """One decision for a whole dataset: which stored value becomes black, and which white.
 
-A window is stated (``[data] window``), proposed by every header, or taken from quantiles of the set; it never follows
-from one image alone, because the same tissue would then look different from case to case.
+A window is stated (``[data] window``), proposed by every header, or taken from quantiles of the set; it follows from
+one image alone only where the plan says so, because the same tissue then looks different from case to case.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from robustness.errors import InputError
-from robustness.runners.data.volumes.base import DisplayWindow
+from robustness.runners.data.volumes.base import Display, DisplayTable
+from robustness.runners.data.volumes.dicom_tables import shades
 
 Floats = npt.NDArray[np.float32]
 TWELVE_BITS, SIXTEEN_BITS = 4095.0, 65535.0
@@ -35,6 +36,7 @@ class Scale:
         origin: where the decision comes from, for notes.
         inverted: low values are shown bright.
         sigmoid: values become 1 / (1 + exp(-4 (value - centre) / width)) (DICOM PS3.3, C.11.2.1.3.1).
+        table: of shades for each of the values from `low` to `high`, which goes first.
     """
 
     low: float
@@ -42,6 +44,7 @@ class Scale:
     origin: str
     inverted: bool = False
     sigmoid: bool = False
+    table: DisplayTable | None = None
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.high > self.low):
@@ -49,6 +52,9 @@ class Scale:
 
     def unit(self, values: npt.NDArray[Any]) -> Floats:
         """Return values as float32 in [0, 1]; NaN becomes 0."""
+        if self.table is not None:
+            shown = shades(self.table, values)
+            return np.asarray(1 - shown if self.inverted else shown, dtype=np.float32)
         if self.sigmoid:
             from scipy import special
 
@@ -63,6 +69,8 @@ class Scale:
         """Return the decision in a sentence."""
         turned = ", low values bright" if self.inverted else ""
         become = "12 to 88% of white along a sigmoid" if self.sigmoid else "black to white"
+        if self.table is not None:
+            become = f"the shades of a table of {self.table.bits} bits"
         return f"stored values {self.low:g} to {self.high:g} become {become}{turned} ({self.origin})"
 
 
@@ -72,9 +80,9 @@ class Window:
 
     Attributes:
         interval: (low, high), where stated as such or by centre and width.
-        header: take what the files' headers propose.
+        header: take what the files' headers propose, all the same or (`per_volume`) each its own.
         quantiles: take these quantiles, of the set or (`per_volume`) of each volume.
-        per_volume: each volume has its own quantiles, for modalities whose values have no unit (MRI).
+        per_volume: each volume has its own, for modalities whose values have no unit (MRI, radiographs).
     """
 
     interval: tuple[float, float] | None = None
@@ -90,16 +98,16 @@ def parse_window(value: Any) -> Window | None:
     """Return a stated window; None where the plan states none.
 
     Args:
-        value: "header"; [low, high]; or a table with `center` and `width`, with `low` and `high`, or with `quantiles`
-            and `of` ("set" or "volume").
+        value: "header" or "each header"; [low, high]; or a table with `center` and `width`, with `low` and `high`, or
+            with `quantiles` and `of` ("set" or "volume").
 
     Raises:
         InputError: none of these.
     """
     if value is None or isinstance(value, Window):
         return value
-    if value == "header":
-        return Window(header=True)
+    if value in ("header", "each header"):
+        return Window(header=True, per_volume=value == "each header")
     if isinstance(value, list | tuple) and len(value) == 2:
         return Window(interval=_interval(value[0], value[1]))
     if isinstance(value, Mapping) and set(value) <= set(_FIELDS):
@@ -111,8 +119,8 @@ def parse_window(value: Any) -> Window | None:
         if "quantiles" in value and set(value) <= {"quantiles", "of"}:
             return _of_quantiles(value)
     raise InputError(
-        'window: expected "header", [low, high], {center, width}, {low, high} or {quantiles = [0.005, 0.995], of = '
-        f'"set"}}, got {value!r}'
+        'window: expected "header", "each header", [low, high], {center, width}, {low, high} or {quantiles = '
+        f'[0.005, 0.995], of = "set"}}, got {value!r}'
     )
 
 
@@ -164,11 +172,21 @@ def _dark(tops: Sequence[float], white: float) -> str:
     return f"; the highest value is {highest:g}, so that images are dark: state window = [0, {highest:g}]"
 
 
-def header_scale(proposals: Sequence[tuple[DisplayWindow, ...]]) -> Scale | None:
-    """Return the first window of the headers where all propose the same one, else None."""
+def header_scale(proposals: Sequence[tuple[Display, ...]]) -> Scale | None:
+    """Return the first window or table of the headers where all propose the same one, else None."""
     first = {windows[0] if windows else None for windows in proposals}
-    window = first.pop() if len(first) == 1 else None
-    return Scale(window.low, window.high, "the window of every header", sigmoid=window.sigmoid) if window else None
+    if len(first) != 1 or None in first:
+        return None
+    most = max(len(windows) for windows in proposals)
+    return display_scale(proposals[0][0], "every header" + (f", the first of {most} alternatives" if most > 1 else ""))
+
+
+def display_scale(display: Display, whose: str) -> Scale:
+    """Return the scale of a window or table; `whose` it is goes into the note."""
+    if isinstance(display, DisplayTable):
+        last = display.first + max(1, len(display.entries) // 2 - 1)
+        return Scale(display.first, last, f"the table (VOI LUT) of {whose}", table=display)
+    return Scale(display.low, display.high, f"the window of {whose}", sigmoid=display.sigmoid)
 
 
 def _of_quantiles(value: Mapping[str, Any]) -> Window:
