@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 from robustness.plans.audit import Plan
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 # So many images at least are run twice; where there are fewer, all.
 SAMPLE = 30
 DEFAULT_IMAGES = 8
-# Of few images, parts of the default size would leave some of two or four workers without work at the end.
+# Of few images, parts of the default size would leave some of two or four workers without work at the end, as would
+# parts of as many images where one image holds many cases: what a part takes goes by its cases.
 _EVENLY = range(2 * DEFAULT_IMAGES, 7 * DEFAULT_IMAGES + 1)
 
 
@@ -45,27 +47,47 @@ def cut_parts(
 
     Args:
         models, datasets: the plan's, loaded.
-        images_per_part: None: 8; of 16 to 56 images, a multiple of four parts that are equally large.
+        images_per_part: None: 8; of 16 to 56 images, a multiple of four parts with about as many cases each.
         image_batch: images per encoding; where more than 8, a part that nobody states holds as many.
     """
-    if images_per_part is None and image_batch > DEFAULT_IMAGES:
-        images_per_part = image_batch
+    images_per_part = _images_per_part(images_per_part, image_batch)
     parts: list[Part] = []
     for model in range(len(models)):
         for number, dataset in enumerate(datasets):
-            images = list(image_places(dataset))
-            for start, stop in _cuts(len(images), images_per_part):
+            places = image_places(dataset)
+            images, cases = list(places), [len(each) for each in places.values()]
+            for start, stop in _cuts(cases, images_per_part):
                 parts.append(Part(len(parts), model, number, tuple(images[start:stop])))
     return parts
 
 
-def _cuts(count: int, images_per_part: int | None) -> list[tuple[int, int]]:
+def _cuts(cases: Sequence[int], images_per_part: int | None) -> list[tuple[int, int]]:
+    """Return where parts begin and end among images that hold so many cases each; none is empty."""
+    count = len(cases)
     if images_per_part is None and count in _EVENLY:
         parts = 4 * -(-count // (4 * DEFAULT_IMAGES))
-        edges = [count * part // parts for part in range(parts + 1)]
+        upto = [0, *accumulate(cases)]
+        edges = sorted({0, *(_nearest(upto, upto[-1] * part / parts) for part in range(1, parts)), count})
     else:
         edges = [*range(0, count, images_per_part or DEFAULT_IMAGES), count]
     return list(pairwise(edges))
+
+
+def cut_by_cases(datasets: Sequence[Dataset], images_per_part: int | None, *, image_batch: int = 1) -> bool:
+    """Return whether the cases of images, and not their number, say which part an image is in, of any data set."""
+    if _images_per_part(images_per_part, image_batch) is not None:
+        return False
+    return any(len(image_places(dataset)) in _EVENLY for dataset in datasets)
+
+
+def _images_per_part(stated: int | None, image_batch: int) -> int | None:
+    return image_batch if stated is None and image_batch > DEFAULT_IMAGES else stated
+
+
+def _nearest(values: Sequence[int], wanted: float) -> int:
+    """Return the place of the value nearest to `wanted` among rising ones, the first of two that are as near."""
+    place = bisect_left(values, wanted)
+    return place if place == 0 or values[place] - wanted < wanted - values[place - 1] else place - 1
 
 
 def first_parts(parts: Sequence[Part]) -> dict[tuple[int, int], int]:

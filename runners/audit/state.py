@@ -72,9 +72,10 @@ def compare(stored: dict[str, Any], now: dict[str, Any], *, allow_drift: bool, p
         "models": "model or checkpoint",
         "conditions": "list of conditions",
         "parts": "number of parts",
+        "images_of_parts": "sharing of its images among parts",
     }
     for key, name in names.items():
-        if stored.get(key) != now[key]:
+        if stored.get(key) != now.get(key):
             keys = f" ({plan_keys})" if key == "plan_sha256" and plan_keys else ""
             raise InputError(
                 f"out: the folder holds a run with another {name}{keys}; "

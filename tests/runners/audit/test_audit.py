@@ -355,6 +355,18 @@ class TestResume:
         with pytest.raises(InputError, match="holds a run with another plan"):
             rb.audit(model, dataset, perturbations=["empty"], out=tmp_path / "run", seed=1, report=False)
 
+    def test_other_images_in_the_parts_are_refused(self, tmp_path):
+        dataset = rb.load_dataset(write_dataset(tmp_path / "set", images=16), prompt="p5")
+        model = rb.segmenter(reads_side, name="reader")
+        rb.audit(model, dataset, perturbations=["empty"], out=tmp_path / "run", report=False)
+        state = json.loads((tmp_path / "run" / "state.json").read_text())
+        assert state["images_of_parts"] == [4, 4, 4, 4]
+        # A version that shared images out otherwise wrote none, or others.
+        del state["images_of_parts"]
+        (tmp_path / "run" / "state.json").write_text(json.dumps(state))
+        with pytest.raises(InputError, match="another sharing of its images among parts"):
+            rb.audit(model, dataset, perturbations=["empty"], out=tmp_path / "run", report=False, allow_drift=True)
+
     def test_changed_data_is_refused(self, tmp_path):
         root = write_dataset(tmp_path / "set", images=2)
         model = rb.segmenter(reads_side, name="reader")

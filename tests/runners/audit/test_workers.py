@@ -19,7 +19,7 @@ from robustness.errors import CaseError, InputError
 from robustness.plans.audit import parse_plan
 from robustness.runners.audit import worker_count
 from robustness.runners.audit.executors import run_local, run_on_ray
-from robustness.runners.audit.parts import cut_parts
+from robustness.runners.audit.parts import cut_by_cases, cut_parts
 from robustness.runners.audit.processes import Aside
 from robustness.runners.audit.worker_count import chosen_workers, stated_workers
 from robustness.runners.audit.workers import WorkerPool, run_in_workers
@@ -270,8 +270,8 @@ class TestCount:
 class Images:
     """A data set of which only the images are known."""
 
-    def __init__(self, count):
-        self.infos = [SimpleNamespace(image_id=f"i{number}") for number in range(count)]
+    def __init__(self, *cases):
+        self.infos = [SimpleNamespace(image_id=f"i{image}") for image, count in enumerate(cases) for _ in range(count)]
 
 
 @pytest.mark.parametrize(
@@ -286,9 +286,29 @@ class Images:
     ],
 )
 def test_parts_of_few_images_are_equally_large(images, stated, sizes):
-    parts = cut_parts([None], [Images(images)], stated)
+    parts = cut_parts([None], [Images(*[3] * images)], stated)
     assert [len(part.images) for part in parts] == sizes
     assert [image for part in parts for image in part.images] == [f"i{number}" for number in range(images)]
+
+
+@pytest.mark.parametrize(
+    ("cases", "sizes"),
+    [
+        # Ten images that hold most of the cases, ten that hold one each.
+        ([10] * 10 + [1] * 10, [3, 2, 3, 12]),
+        # One image holds nearly all: its part is its own, and no part is empty.
+        ([1] * 10 + [500] + [1] * 9, [10, 1, 9]),
+        ([1] * 8 + [9] * 8, [9, 3, 2, 2]),
+    ],
+)
+def test_parts_of_few_images_hold_as_many_cases(cases, sizes):
+    data = Images(*cases)
+    parts = cut_parts([None], [data], None)
+    assert [len(part.images) for part in parts] == sizes
+    assert [image for part in parts for image in part.images] == [f"i{number}" for number in range(len(cases))]
+    assert cut_by_cases([data], None)
+    assert not cut_by_cases([data], 5)
+    assert not cut_by_cases([data], None, image_batch=16)
 
 
 class Recorder:
