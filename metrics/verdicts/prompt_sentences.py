@@ -10,6 +10,7 @@ from robustness.metrics.verdicts.decisions import Decision
 from robustness.metrics.verdicts.evidence import base_name
 from robustness.metrics.verdicts.sentences import (
     ACTIONS,
+    certificate,
     certification,
     level_of,
     needed_subjects,
@@ -186,7 +187,7 @@ def _share_of(value: float, low: float, high: float, alpha: float) -> str:
 def _certificate(decision: Decision, unit: str) -> str:
     """Return whether a distribution-free test agrees, and what it assumes."""
     if decision.certified:
-        return f"certified for any distribution, if the {unit}s are independent"
+        return certificate(unit)
     if decision.plain == "IGNORES":
         text = (
             f"not certified: up to {100 * decision.could_react:.1f}% of {unit}s could react"

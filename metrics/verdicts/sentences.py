@@ -47,6 +47,17 @@ def needed_subjects(n: int | None, towards: str, unknown: str, unit: str) -> str
     return f"; no number of {unit}s is given: {unknown}" if unknown else ""
 
 
+def certificate(unit: str) -> str:
+    """Return what a certificate is worth: it holds whatever the distribution is, for units that are independent.
+
+    Example:
+        >>> certificate("image")
+        'certified for any distribution, if the images are independent (images of one patient are not)'
+    """
+    doubt = " (images of one patient are not)" if unit == "image" else ""
+    return f"certified for any distribution, if the {unit}s are independent{doubt}"
+
+
 def certification(n: int | None, unknown: str, unit: str) -> str:
     """Return how many subjects a certificate needs, or why no number is given; "" where neither is."""
     if n is not None:
@@ -74,7 +85,7 @@ def robustness_sentence(
     if plain == "ROBUST":
         lost = f"{k - decision.n_showing} of {k} {unit}s {beyond}"
         verb = "is robust" if decision.certified else "seems robust"
-        ending = f"certified for any distribution, if the {unit}s are independent"
+        ending = certificate(unit)
         if not decision.certified:
             ending = (
                 f"not certified: up to {100 * decision.could_collapse:.1f}% of {unit}s could collapse (K = {k})"
@@ -84,7 +95,7 @@ def robustness_sentence(
     lost = f"{decision.n_showing} of {k} {unit}s {beyond} ({width})"
     if plain == "FRAGILE":
         verb = "is fragile" if decision.certified else "seems fragile"
-        ending = f"certified for any distribution, if the {unit}s are independent"
+        ending = certificate(unit)
         if not decision.certified:
             ending = f"not certified: it rests on the interval alone, which cannot see rare {unit}s that gain"
         return f"{who} {verb} under {condition}: {moved}, beyond the margin of {margin:g}; {lost}, {basis}; {ending}."
@@ -102,9 +113,9 @@ def abstention_sentence(decision: AbstentionDecision, *, model: str, condition: 
     rate = f"{painted} ({percent(decision.interval)}, margin {100 * margin:g}%)"
     needed = needed_subjects(decision.needed.n, decision.needed.towards, decision.needed.unknown, unit)
     if decision.verdict == "ABSTAINS":
-        return f"{who} abstains as it should: {action} leaves the mask empty; {rate}, {basis}."
+        return f"{who} abstains as it should: {action} leaves the mask empty; {rate}, {basis}; {certificate(unit)}."
     if decision.verdict == "HALLUCINATES":
-        return f"{who} hallucinates: {action} should leave the mask empty; {rate}, {basis}."
+        return f"{who} hallucinates: {action} should leave the mask empty; {rate}, {basis}; {certificate(unit)}."
     if decision.verdict == "UNTESTABLE":
         return f"Whether {whom} abstains under {condition} cannot be tested: {decision.rule}; {n}."
     return f"Whether {whom} abstains under {condition} is open: {rate}, {basis}{needed}."

@@ -32,6 +32,7 @@ class Settings(NamedTuple):
         missing_share: a larger share of missing cases counts as the worst value.
         star_alpha: error rate that ROBUST and IGNORES with a star are proven to keep; 1: the interval alone decides.
         target_overlap: largest share of the smaller of two targets that may lie in the other for FOLLOWS.
+        units: what a subject of each dataset is called, where they differ.
     """
 
     alpha: float
@@ -45,6 +46,15 @@ class Settings(NamedTuple):
     missing_share: float = 0.05
     star_alpha: float = 1.0
     target_overlap: float = TARGET_OVERLAP
+    units: Mapping[str, str] | None = None
+
+    def called(self, unit: str | Mapping[str, str]) -> Settings:
+        """Return the settings with a name for subjects, or one for those of each dataset."""
+        return self._replace(unit=unit) if isinstance(unit, str) else self._replace(units=unit)
+
+    def of_dataset(self, dataset: str) -> Settings:
+        """Return the settings for the claims about one dataset."""
+        return self if self.units is None else self._replace(unit=self.units.get(dataset, "subject"))
 
     def star_rate(self, verdict: str) -> float:
         """Return the error rate that `verdict` with a star is proven to keep, over its family; 1: none.

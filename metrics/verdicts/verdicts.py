@@ -40,7 +40,7 @@ def verdicts(
     resamples: int = 9999,
     seed: int = 0,
     margins: Mapping[str, float] | None = None,
-    unit: str = "subject",
+    unit: str | Mapping[str, str] = "subject",
     min_subjects: int = 10,
     missing_share: float = 0.05,
     star_alpha: float = 1.0,
@@ -68,7 +68,7 @@ def verdicts(
         resamples: sign flips.
         seed: of the flips.
         margins: further metrics with their margins, or other margins for these three.
-        unit: what a subject is called in the sentences ("patient", "image").
+        unit: what a subject is called in the sentences ("patient", "image"); by dataset where they differ.
         min_subjects: with fewer (at least 6) every claim is UNTESTABLE: described, not judged.
         missing_share: a verdict with a larger share of missing cases must also hold with them counted against it.
         star_alpha: error rate in (0, 1] that ROBUST* and IGNORES* are proven to keep, INCONCLUSIVE where they are
@@ -95,7 +95,7 @@ def verdicts(
         chosen.get(CHANGE, margin_change),
         resamples,
         seed,
-        unit,
+        "subject",
         min_subjects,
         margin_abstain,
         missing_share,
@@ -103,7 +103,7 @@ def verdicts(
         target_overlap,
     ).checked()
     rows = _checked_rows(table, chosen)
-    return _frame(list(_claims(table, rows, chosen, settings, higher_is_better)))
+    return _frame(list(_claims(table, rows, chosen, settings.called(unit), higher_is_better)))
 
 
 def _checked_rows(table: pd.DataFrame, margins: Mapping[str, float]) -> Rows:
@@ -132,6 +132,7 @@ def _claims(
     expected = applicable_rows(rows)
     harmless_expected = applicable_rows(rows, keep=harmless.rows)
     for _, cells in rows.cells.groupby("group", sort=True):
+        settings = settings.of_dataset(str(cells["dataset"].iloc[0]))
         yield from _prompt_claims(rows, changes, cells, settings, expected)
         yield from _abstention_claims(rows, cells, settings)
         floor = floor_reason(rows, cells, settings) if harmless.cells[cells.index].any() else ""

@@ -72,13 +72,13 @@ def _forecast(planned: PlannedRun, spread: SpreadModel, gate: GateSpec, cells: S
             Sd(math.nan, ""),
             math.nan,
             math.nan,
-            _never_verdict(planned, gate, cells),
+            _uncounted(planned, gate, cells) or _never_verdict(planned, gate, cells),
             "reads the verdicts; see the claims above",
         )
     alpha = planned.plan.statistics.alpha
     each = [_powers(gate, cell, _spread_of(spread, gate, cell), alpha, len(cells)) for cell in cells]
     weakest = min(each, key=lambda point: (math.inf if math.isnan(point[1]) else point[1], -_or_zero(point[2])))
-    never = _too_few(planned, gate, n)
+    never = _too_few(planned, gate, n) or _uncounted(planned, gate, cells)
     return GateForecast(
         gate.title,
         gate.test,
@@ -90,6 +90,15 @@ def _forecast(planned: PlannedRun, spread: SpreadModel, gate: GateSpec, cells: S
         never,
         _note(gate),
     )
+
+
+def _uncounted(planned: PlannedRun, gate: GateSpec, cells: Sequence[Finding]) -> str:
+    """Return why no certificate counts, though the gate asks for one; "" where one could."""
+    from robustness.gates.findings import unit_of_dataset
+
+    units = [unit_of_dataset(planned.manifest["datasets"], cell.dataset) for cell in cells]
+    unknown = next((unit for unit in units if gate.certified and not unit.stated), None)
+    return "" if unknown is None else f"{unknown.why}, so that no certificate counts (certified = true)"
 
 
 def _too_few(planned: PlannedRun, gate: GateSpec, n: int) -> str:

@@ -60,12 +60,13 @@ class PlannedRun:
     @cached_property
     def _verdicts(self) -> pd.DataFrame:
         from robustness.metrics.verdicts.verdicts import verdicts
+        from robustness.runs.conclude import units_of
 
         stats = self.plan.statistics
         return verdicts(
             self._rows,
             **stats.verdict_options() | {"resamples": 99},
-            unit=self.unit,
+            unit=units_of(self.manifest["datasets"]),
         )
 
 

@@ -11,7 +11,7 @@ from robustness.errors import InputError
 from robustness.gates.criterion import GateCriterion
 from robustness.gates.decisions import NAN, Outcome
 from robustness.gates.evidence import Evidence, nothing
-from robustness.gates.findings import Finding, worst_of
+from robustness.gates.findings import Finding, Unit, worst_of
 from robustness.gates.spec import GateSpec
 
 if TYPE_CHECKING:
@@ -45,7 +45,9 @@ class VerdictCriterion(GateCriterion):
         """
         rows = self.rows(evidence, gate)
         cases = cases_of(evidence, set(rows["condition"]))
-        findings = [self.finding(row, gate, cases, evidence.unit) for row in rows.to_dict("records")]
+        findings = [
+            self.finding(row, gate, cases, evidence.unit(str(row["dataset"]))) for row in rows.to_dict("records")
+        ]
         return [_above_floors(evidence, gate, one) for one in findings] if self.floors else findings
 
     def rows(self, evidence: Evidence, gate: GateSpec) -> pd.DataFrame:
@@ -72,13 +74,16 @@ class VerdictCriterion(GateCriterion):
             return "inconclusive" if gate.certified and not _certified(row) else "pass"
         return "inconclusive" if verdict in self.undecided(str(row["condition"])) else "fail"
 
-    def finding(self, row: Mapping[Any, Any], gate: GateSpec, cases: Changes, unit: str) -> Finding:
-        """Return the finding of one verdict."""
+    def finding(self, row: Mapping[Any, Any], gate: GateSpec, cases: Changes, unit: Unit) -> Finding:
+        """Return the finding of one verdict, over subjects that are of this kind."""
         estimate, low, high, margin = (
             float(row[k]) if row[k] is not None else NAN for k in ("estimate", "ci_low", "ci_high", "margin")
         )
         needed = None if _missing(row["n_needed"]) else int(row["n_needed"])
-        outcome = self.outcome(row, gate)
+        outcome, certified = self.outcome(row, gate), _certified(row)
+        uncounted = outcome == "pass" and gate.certified and not unit.certifies(certified)
+        if uncounted:
+            outcome = "inconclusive"
         changes = cases.get((row["model"], row["dataset"], row["condition"]))
         worst: tuple[str, ...] = ()
         if changes is not None:
@@ -100,9 +105,10 @@ class VerdictCriterion(GateCriterion):
             int(row["n_subjects"]),
             needed,
             0.0 if estimate != estimate else abs(estimate),
-            _message(row, outcome, needed, unit),
+            _message(row, outcome, needed, unit) + (f"; no pass: {unit.uncounted}" if uncounted else ""),
             worst,
-            _certified(row) and outcome != "inconclusive",
+            unit.certifies(certified) and outcome != "inconclusive",
+            unit.assumes if certified and outcome != "inconclusive" else "",
         )
 
 
@@ -112,19 +118,24 @@ def _above_floors(evidence: Evidence, gate: GateSpec, finding: Finding) -> Findi
     if not reason:
         return finding
     message = f"{finding.message}; no pass: {reason}"
-    return finding._replace(outcome="inconclusive", message=message, certified=False)
+    return finding._replace(outcome="inconclusive", message=message, certified=False, certified_if="")
 
 
-def _message(row: Mapping[Any, Any], outcome: Outcome, needed: int | None, unit: str) -> str:
+def _message(row: Mapping[Any, Any], outcome: Outcome, needed: int | None, unit: Unit) -> str:
     sentence = str(row["sentence"]).rstrip(".")
     # Most sentences say already how many subjects would decide.
-    more = f"; about {needed} {unit}s would decide" if outcome == "inconclusive" and needed else ""
+    more = f"; about {needed} {unit.name}s would decide" if outcome == "inconclusive" and needed else ""
     if outcome == "inconclusive" and str(row["verdict"]).startswith("REACTS"):
         more = (
             "; without another object on the same image, apart from the first, a reaction is all that any number of"
             " subjects can show"
         )
-    return f"{row['condition']}: {row['verdict']}: {sentence}{more if f'about {needed} ' not in sentence else ''}"
+    assumed = ""
+    if outcome != "inconclusive" and unit.assumes and _certified(row):
+        # The sentence of a verdict has the assumption already, and not who makes it.
+        assumed = f"; {unit.why if unit.assumes in sentence else unit.certificate(True)}"
+    more = more if f"about {needed} " not in sentence else ""
+    return f"{row['condition']}: {row['verdict']}: {sentence}{more}{assumed}"
 
 
 def _matches(row: Mapping[Any, Any], gate: GateSpec) -> bool:

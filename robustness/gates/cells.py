@@ -145,28 +145,30 @@ def settled(
     counted = _with_missing(cell, errors, decide)
     if not all(one.outcome == decision.outcome and one.certified for one in counted):
         decision = decision._replace(certified=False)
-    unit, n = evidence.unit, cell.n_subjects
+    unit, n = evidence.unit(cell.dataset), cell.n_subjects
     if n < stats.min_subjects:
         open_ = decision._replace(outcome="inconclusive", needed=stats.min_subjects, certified=False)
         who = (
-            f"a subgroup needs {stats.min_subjects} {unit}s, this one has"
+            f"a subgroup needs {stats.min_subjects} {unit.name}s, this one has"
             if gate.subgroup
-            else (f"a decision takes {stats.min_subjects} {unit}s, these are")
+            else (f"a decision takes {stats.min_subjects} {unit.name}s, these are")
         )
-        return open_, would_decide(open_, n, unit) if n < 2 else f"; {who} {n}"
+        return open_, would_decide(open_, n, unit.name) if n < 2 else f"; {who} {n}"
     if decision.outcome != "pass":
-        return decision, would_decide(decision, n, unit)
+        assumed = f"; {unit.certificate(True)}" if decision.certified and unit.assumes else ""
+        return decision, would_decide(decision, n, unit.name) + assumed
     reason = evidence.floor(cell.model, cell.dataset, gate, floors)
     reason = reason or _missing_reason(evidence, cell, errors, counted)
     if not reason and gate.certified and not decision.certified:
         reason = "it rests on the interval alone and the gate asks for a certificate (certified = true)"
         if counted:
             reason = "no certificate holds with what is missing, and the gate asks for one (certified = true)"
+    elif not reason and gate.certified and not unit.stated:
+        reason = unit.uncounted
     if reason:
         return decision._replace(outcome="inconclusive", certified=False), f"; no pass: {reason}"
     # A certificate assumes independent units, which images of one patient are not.
-    assumed = ", if the images are independent: no patient is known" if unit == "image" and decision.certified else ""
-    return decision, f"; certified {'yes' if decision.certified else 'no'}{assumed}"
+    return decision, f"; {unit.certificate(decision.certified)}"
 
 
 def _with_missing(cell: Contrast, errors: ErrorRates, decide: Callable[[Contrast], Decision]) -> list[Decision]:
@@ -242,10 +244,10 @@ def finding_of(
     signed: bool = True,
 ) -> Finding:
     """Return the finding; `weight` -1 says that small values are the bad ones, `more` ends the message."""
-    unit, n = evidence.unit, cell.n_subjects
+    unit, n = evidence.unit(cell.dataset), cell.n_subjects
     left_out = f", {counted(cell.n_flagged, 'row')} left out" if cell.n_flagged else ""
     total = max(n, 0 if cell.missing is None else cell.missing.n_subjects)
-    subjects = f"{n} of {counted(total, unit)}" if total > n else counted(n, unit)
+    subjects = f"{n} of {counted(total, unit.name)}" if total > n else counted(n, unit.name)
     message = f"{message}, n = {subjects}, {counted(cell.n_images, 'case')}{left_out}{more}"
     bad = weight * decision.estimate if badness is None else badness
     shown = worst_of(cell.cases, cell.case_effects.tolist(), weight=weight, signed=signed)
@@ -267,7 +269,8 @@ def finding_of(
         0.0 if math.isnan(bad) else bad,
         message,
         shown,
-        decision.certified,
+        unit.certifies(decision.certified),
+        unit.assumes if decision.certified else "",
     )
 
 
@@ -280,4 +283,6 @@ def _with_undefined(finding: Finding, change: Change, gate: GateSpec) -> Finding
         f"{finding.condition}: undefined {gate.metric} rows went from {change.undefined_before} in the baseline to "
         f"{change.undefined_after} here ({some}), so the means are over other cases; {finding.message}"
     )
-    return finding._replace(outcome="fail", badness=math.inf, message=text)
+    failed = finding._replace(outcome="fail", badness=math.inf, message=text)
+    # A certificate of another outcome is none of this failure.
+    return failed if finding.outcome == "fail" else failed._replace(certified=False, certified_if="")

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from robustness.errors import InputError
+from robustness.gates.findings import Unit, unit_of_dataset
 from robustness.gates.spec import GateSpec
 from robustness.results import CLEAN, CONDITION, FLAGS, IDENTITY, PROMPT, RERUN
 from robustness.runs.measured import Earlier
@@ -62,13 +63,12 @@ class Evidence:
             raise InputError("baseline: expected a run or a baseline file to compare with, got none")
         return self.earlier.results()
 
-    @cached_property
-    def unit(self) -> str:
-        """What a subject is called in messages."""
-        from robustness.runs.conclude import unit_of
-
-        facts = self.run.manifest.get("datasets")
-        return unit_of(facts) if facts else "subject"
+    def unit(self, dataset: str) -> Unit:
+        """Return what the subjects of a dataset are: data whose patients are known may stand beside others."""
+        unit: Unit = self._once(
+            ("unit", dataset), lambda: unit_of_dataset(self.run.manifest.get("datasets") or (), dataset)
+        )
+        return unit
 
     @cached_property
     def attributes(self) -> dict[str, set[str]]:
@@ -160,7 +160,7 @@ class Evidence:
                 stats.margin_change,
                 stats.resamples,
                 self.seed,
-                self.unit,
+                self.unit(dataset).name,
                 stats.min_subjects,
             )
             mine = cells[(cells["model"] == model) & (cells["dataset"] == dataset)]

@@ -3,13 +3,67 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from robustness.errors import counted
 from robustness.gates.decisions import Decision, Outcome
 
 SHOWN_CASES = 5
+
+
+class Unit(NamedTuple):
+    """What the subjects of a dataset are, and what a certificate over them assumes.
+
+    Attributes:
+        name: "patient", "image", or "subject" where the run does not say.
+        assumes: what must be true for a certificate to hold, beyond independent patients; "" for nothing.
+        why: who says so, or that nobody knows.
+        stated: the assumption is the user's own (``subject = "image"``), so that a certificate counts as one.
+    """
+
+    name: str
+    assumes: str = ""
+    why: str = ""
+    stated: bool = True
+
+    def certifies(self, certified: bool) -> bool:
+        """Tell whether a certificate counts: one that rests on what nobody knows does not."""
+        return certified and self.stated
+
+    def certificate(self, certified: bool) -> str:
+        """Return what messages say of a certificate: "certified yes", "certified no", or on what it depends."""
+        if not (certified and self.assumes):
+            return f"certified {'yes' if certified else 'no'}"
+        return f"certified yes, if {self.assumes}: {self.why}"
+
+    @property
+    def uncounted(self) -> str:
+        """Why a certificate does not count, and what would make it count."""
+        return (
+            f"its certificate holds only if {self.assumes}: {self.why}; the gate asks for a certificate (certified ="
+            ' true): name the patients in the data, or state subject = "image" in the plan where images are independent'
+        )
+
+
+def unit_of_dataset(facts: Sequence[Mapping[str, Any]], dataset: str) -> Unit:
+    """Return the unit of a dataset from what the manifest records of it, a split at a time.
+
+    Example:
+        >>> unit_of_dataset([{"name": "d", "subject_is_image": True}], "d").certificate(True)
+        'certified yes, if the images are independent: no patient of d is known'
+    """
+    mine = [one for one in facts if one.get("name") == dataset]
+    images = [one for one in mine if one.get("subject_is_image")]
+    if not mine or any(one.get("subject_is_image") is None for one in mine):
+        why = f"the run does not record whether those of {dataset} are patients"
+        return Unit("subject", "the subjects are independent", why, stated=False)
+    if not images:
+        return Unit("patient")
+    name = "image" if len(images) == len(mine) else "subject"
+    if all(one.get("subject") == "image" for one in images):
+        return Unit(name, "the images are independent", 'subject = "image" states so')
+    return Unit(name, "the images are independent", f"no patient of {dataset} is known", stated=False)
 
 
 class Finding(NamedTuple):
@@ -18,7 +72,8 @@ class Finding(NamedTuple):
     `level`: confidence level of the interval `low` to `high`; NaN without one, or where an old run does not record it.
     `badness` orders findings of the same outcome: larger is worse. `needed` is the number of subjects that would
     decide; `worst_cases` are texts such as "case_012 (+0.31)"; `certified`: a distribution-free test gives the same
-    outcome.
+    outcome, for subjects that are patients or that the user states to be independent; `certified_if`: what such a test
+    assumes beyond that, "" where nothing or where there is none.
     """
 
     outcome: Outcome
@@ -39,6 +94,12 @@ class Finding(NamedTuple):
     message: str
     worst_cases: tuple[str, ...]
     certified: bool = False
+    certified_if: str = ""
+
+    @property
+    def has_certificate(self) -> bool:
+        """Whether a distribution-free test gives the same outcome, whatever it assumes."""
+        return self.certified or bool(self.certified_if)
 
 
 def worst_of(

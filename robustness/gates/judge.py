@@ -58,6 +58,7 @@ COLUMNS = (
     "blocks",
     "certified",
     "level",
+    "certified_if",
 )
 
 
@@ -77,6 +78,35 @@ class Judged(NamedTuple):
     def worst(self) -> Finding:
         """The finding that decided."""
         return self.findings[0]
+
+    @property
+    def certified(self) -> bool:
+        """Whether the outcome is certified: a pass where all of its findings are, a failure where the worst is."""
+        return all(finding.certified for finding in self._deciding)
+
+    @property
+    def certified_if(self) -> str:
+        """What the certificates of the outcome assume beyond independent patients; "" for nothing, or without one."""
+        assumed = dict.fromkeys(one.certified_if for one in self._deciding if one.certified_if)
+        return " and ".join(assumed) if all(one.has_certificate for one in self._deciding) else ""
+
+    @property
+    def message(self) -> str:
+        """The sentence of the finding that decided, and of a pass what other certificates than its own are worth."""
+        worst = self.worst
+        weaker = [one for one in self._deciding if not one.has_certificate]
+        assuming = dict.fromkeys(one.dataset for one in self._deciding if one.certified_if)
+        more = ""
+        if weaker and worst.has_certificate:
+            first = f"{weaker[0].condition} of {weaker[0].model} on {weaker[0].dataset}"
+            more = f"; certified no for {len(weaker)} of {len(self.findings)} (first: {first})"
+        elif assuming and not worst.certified_if and worst.has_certificate:
+            more = f"; on {', '.join(assuming)} certified yes, if {self.certified_if}"
+        return worst.message + more
+
+    @property
+    def _deciding(self) -> tuple[Finding, ...]:
+        return self.findings if self.worst.outcome == "pass" else self.findings[:1]
 
 
 def load_gates(path: str | Path) -> Gates:
@@ -212,7 +242,7 @@ def _row(judged: Judged) -> tuple[Any, ...]:
         worst.margin,
         judged.outcome,
         gate.severity,
-        worst.message,
+        judged.message,
         worst.model,
         worst.dataset,
         worst.group,
@@ -223,6 +253,7 @@ def _row(judged: Judged) -> tuple[Any, ...]:
         ", ".join(worst.worst_cases),
         len(judged.findings),
         judged.blocks,
-        worst.certified,
+        judged.certified,
         worst.level,
+        judged.certified_if,
     )

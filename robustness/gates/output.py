@@ -22,7 +22,7 @@ _SIGNS = {"pass": "✅", "fail": "❌", "inconclusive": "❔", "skip": "⏭️"}
 
 def text_table(judged: Sequence[Judged]) -> list[str]:
     """Return one line per gate, aligned, and under every gate that does not pass what it found."""
-    head = ("outcome", "gate", "condition", "estimate", "interval", "level", "margin", "subjects")
+    head = ("outcome", "gate", "condition", "estimate", "interval", "level", "margin", "subjects", "certified")
     cells = [head, *(tuple(map(escaped, _cells(one))) for one in judged)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
     lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in cells]
@@ -70,8 +70,8 @@ def markdown(judged: Sequence[Judged], *, run: Path, earlier: Path | None = None
     lines = [
         f"### Robustness gates: {head}",
         "",
-        "| | gate | condition | estimate | interval | level | margin | subjects |",
-        "|---|---|---|---|---|---|---|---|",
+        "| | gate | condition | estimate | interval | level | margin | subjects | certified |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for one in judged:
         outcome, *rest = _cells(one)
@@ -126,7 +126,16 @@ def as_json(judged: Sequence[Judged], *, run: Path, earlier: Path | None) -> dic
         spec = one.gate.model_dump(exclude_none=True)
         findings = [{k: _plain(v) for k, v in finding._asdict().items() if k != "badness"} for finding in one.findings]
         gates.append(
-            {"name": one.gate.title, "outcome": one.outcome, "blocks": one.blocks, "gate": spec, "found": findings}
+            {
+                "name": one.gate.title,
+                "outcome": one.outcome,
+                "blocks": one.blocks,
+                "message": one.message,
+                "certified": one.certified,
+                "certified_if": one.certified_if,
+                "gate": spec,
+                "found": findings,
+            }
         )
     return {
         "holds": not any(one.blocks for one in judged),
@@ -148,7 +157,15 @@ def _cells(one: Judged) -> tuple[str, ...]:
         level_of(worst.level),
         f"{worst.margin:g}",
         str(worst.n_subjects),
+        _certificate(one),
     )
+
+
+def _certificate(one: Judged) -> str:
+    """Return whether a distribution-free test agrees, and if what; "-" where nothing was decided."""
+    if one.worst.outcome == "inconclusive":
+        return "-"
+    return f"yes, if {one.certified_if}" if one.certified_if else "yes" if one.certified else "no"
 
 
 def _place(finding: Finding) -> str:

@@ -151,7 +151,7 @@ def write_assertions(asserted: Sequence[dict[str, Any]], file: Path) -> None:
         return
     lines = ["| test | assertion | outcome | found |", "|---|---|---|---|"]
     for row in ordered:
-        cells = (row["test"], row["gate"]["test"], row["outcome"], row["found"][0]["message"])
+        cells = (row["test"], row["gate"]["test"], row["outcome"], row["message"])
         lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
     write_text(file, "\n".join(lines) + "\n")
 

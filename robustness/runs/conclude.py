@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import robustness
@@ -32,8 +33,11 @@ def stored_plan(run: RunFolder) -> Plan:
     return parse_plan(read_toml(run.path / PLAN), source=PLAN)
 
 
-def derive(results: pd.DataFrame, plan: Plan, *, unit: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return (effects, verdicts) of a table under the plan's statistics; same rows, same tables."""
+def derive(results: pd.DataFrame, plan: Plan, *, unit: str | Mapping[str, str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return (effects, verdicts) of a table under the plan's statistics; same rows, same tables.
+
+    `unit`: what a subject is called in sentences, by dataset where they differ.
+    """
     from robustness.metrics.analyses.effects import effects
     from robustness.metrics.verdicts.verdicts import verdicts
 
@@ -62,6 +66,12 @@ def unit_of(dataset_facts: list[dict[str, Any]]) -> str:
     return kinds.pop() if len(kinds) == 1 else "subject"
 
 
+def units_of(dataset_facts: list[dict[str, Any]]) -> dict[str, str]:
+    """Return what one unit of inference is called, by dataset: of one patients may be known, of another none."""
+    names = dict.fromkeys(str(facts.get("name")) for facts in dataset_facts)
+    return {name: unit_of([facts for facts in dataset_facts if str(facts.get("name")) == name]) for name in names}
+
+
 def conclude(
     run: RunFolder,
     *,
@@ -76,7 +86,7 @@ def conclude(
 
     plan = stored_plan(run)
     certificate = run.read_json(CERTIFICATE)
-    effect_table, verdict_table = derive(results, plan, unit=unit_of(dataset_facts))
+    effect_table, verdict_table = derive(results, plan, unit=units_of(dataset_facts))
     run.write_table(run.path / EFFECTS, effect_table)
     run.write_table(run.path / VERDICTS, verdict_table)
     manifest = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,7 +12,7 @@ from robustness.plans.audit import Plan
 from robustness.remote import local_copy
 from robustness.run_folder import EFFECTS, MANIFEST, PLAN, VERDICTS, RunFolder, read_table
 from robustness.run_integrity import finished_manifest, read_manifest
-from robustness.runs.conclude import derive, stored_plan, table_hashes, unit_of
+from robustness.runs.conclude import derive, stored_plan, table_hashes, units_of
 from robustness.runs.measured import Measured, measured_by
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class StoredRun:
         manifest = read_manifest(self.path)
         checks = _hash_checks(manifest["tables"], table_hashes(self.folder))
         checks.append(self._plan_check(manifest["plan_sha256"]))
-        checks += self._derivation_checks(unit_of(manifest["datasets"]))
+        checks += self._derivation_checks(units_of(manifest["datasets"]))
         return pd.DataFrame(checks, columns=["check", "ok", "detail"])
 
     def _plan_check(self, recorded: str) -> tuple[str, bool, str]:
@@ -96,7 +97,7 @@ class StoredRun:
         except InputError as error:
             return "plan can be read", False, str(error)
 
-    def _derivation_checks(self, unit: str) -> list[tuple[str, bool, str]]:
+    def _derivation_checks(self, unit: Mapping[str, str]) -> list[tuple[str, bool, str]]:
         try:
             derived = derive(self.folder.read_results(), stored_plan(self.folder), unit=unit)
             stored = read_table(self.path / EFFECTS), read_table(self.path / VERDICTS)

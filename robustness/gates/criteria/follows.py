@@ -31,8 +31,8 @@ class Follows(VerdictCriterion):
         rows = self.rows(evidence, gate)
         cases = cases_of(evidence, set(rows["condition"]))
         return [
-            best_evidence([self.finding(row, gate, cases, evidence.unit) for row in group.to_dict("records")])
-            for _, group in rows.groupby(["model", "dataset", "attribute"], sort=True)
+            best_evidence([self.finding(row, gate, cases, evidence.unit(dataset)) for row in group.to_dict("records")])
+            for (_, dataset, _), group in rows.groupby(["model", "dataset", "attribute"], sort=True)
         ]
 
     def rows(self, evidence: Evidence, gate: GateSpec) -> pd.DataFrame:

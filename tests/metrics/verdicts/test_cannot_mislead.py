@@ -329,6 +329,10 @@ class TestItem10Sentences:
 
 
 class TestItem12Abstention:
+    def test_the_sentence_says_what_the_certificate_assumes(self):
+        found = one(self.table(0), "abstention", unit="image")
+        assert found["sentence"].endswith("if the images are independent (images of one patient are not).")
+
     def table(self, painted, n=60):
         area = np.r_[np.full(painted, 0.1), np.zeros(n - painted)]
         return pd.concat(

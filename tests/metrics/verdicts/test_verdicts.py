@@ -334,6 +334,15 @@ class TestContract:
         found = rb.verdicts(both).query("claim == 'prompt' and condition == 'antonym:size'")
         assert found.set_index("model")["verdict"].to_dict() == {"blind": "IGNORES", "wrong": "REACTS"}
 
+    def test_subjects_are_called_what_they_are_in_each_dataset(self):
+        """Beside data whose patients are known, sentences about images of unknown ones spoke of subjects."""
+        both = pd.concat([battery("wrong", 60).assign(dataset=name) for name in ("named", "nameless", "other")])
+        found = rb.verdicts(both, unit={"named": "patient", "nameless": "image"}).query("claim == 'prompt'")
+        said = found.query("condition == 'antonym:size'").set_index("dataset")["sentence"]
+        assert said["named"].endswith("; certified for any distribution, if the patients are independent.")
+        assert said["nameless"].endswith("if the images are independent (images of one patient are not).")
+        assert "of 60 subjects" in said["other"]
+
     @pytest.mark.parametrize("behaviour", ["blind", "oracle", "wrong", "brittle"])
     def test_the_sentence_quotes_the_interval_that_the_rule_used(self, behaviour):
         found = prompt(battery(behaviour, 30), "other:size", unit="patient")

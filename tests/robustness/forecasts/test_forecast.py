@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 from typer.testing import CliRunner
@@ -197,6 +198,18 @@ class TestGates:
     )
     def test_what_can_pass_is_not(self, data, gate):
         assert self._one(data, gate).never == ""
+
+    @pytest.mark.parametrize(("subject", "never"), [(None, "no patient of set is known"), ("image", "")])
+    def test_a_certificate_over_images_of_unknown_patients_is_out_of_reach(self, data, tmp_path, subject, never):
+        shutil.copytree(data / "set", tmp_path / "set")
+        entries = tmp_path / "set/anns/test.json"
+        nameless = [{k: v for k, v in one.items() if k != "subject"} for one in json.loads(entries.read_text())]
+        entries.write_text(json.dumps(nameless))
+        spec = {"path": str(tmp_path / "set"), "prompt": "p5"} | ({"subject": subject} if subject else {})
+        for gate in ({"test": "drop_below", "condition": "paraphrase"}, {"test": "follows", "attribute": "side"}):
+            asking = _gates(gate, {**gate, "certified": True})
+            free, asked = forecast(_plan(data, data=spec), batches=0, gates=asking).gates
+            assert (free.never, asked.never[: len(never)], bool(asked.never)) == ("", never, bool(never))
 
     def test_an_unchanged_model_passes_the_merge_gate_but_for_alpha(self, data):
         assert self._one(data, {"test": "no_proven_drop", "margin": 0.0}).passes == pytest.approx(0.95)

@@ -185,7 +185,8 @@ def test_junit_counts_failures(run, tmp_path):
     write_junit(_judge(run, tmp_path, text), tmp_path / "gates.xml")
     suite = ElementTree.parse(tmp_path / "gates.xml").getroot()
     assert (suite.get("tests"), suite.get("failures")) == ("3", "1")
-    assert [len(case) for case in suite] == [0, 1, 1]
+    assert [[node.tag for node in case] for case in suite] == [["system-out"], ["failure"], ["skipped"]]
+    assert suite[0][0].text.startswith("antonym:size: dice effect")
 
 
 @pytest.mark.parametrize(("policy", "failures"), [("warn", "0"), ("fail", "1")])

@@ -68,7 +68,8 @@ def test_the_table_is_aligned_and_explains_what_does_not_pass(call, gates):
     code, out, _ = call()
     assert code == 1
     lines = out.splitlines()
-    assert lines[0].split() == ["outcome", "gate", "condition", "estimate", "interval", "level", "margin", "subjects"]
+    heads = ["outcome", "gate", "condition", "estimate", "interval", "level", "margin", "subjects", "certified"]
+    assert lines[0].split() == heads
     column = lines[0].index("condition")
     rows = [line for line in lines if line.startswith(("PASS", "FAIL", "INCONCLUSIVE"))]
     assert [row[column:].split()[0] for row in rows] == ["antonym:size", "antonym:side", "antonym:size", "clean"]
@@ -99,7 +100,7 @@ def test_every_interval_that_is_shown_says_its_level(call, gates):
     rows = [line for line in out.splitlines() if line.startswith(("PASS", "FAIL", "INCONCLUSIVE"))]
     assert [re.search(r"\]  +(\S+)", row)[1] for row in rows] == ["90%", "95%", "95%", "90%"]
     sentences = re.findall(r"dice[^\n]*? (\[.*?\]) (.{0,16})", out + Path("gates.xml").read_text())
-    assert {more for _, more in sentences} == {"(95% interval) (", "(90% interval), "}
+    assert {more for _, more in sentences} == {"(95% interval) (", "(90% interval) (", "(90% interval), "}
 
 
 def test_github_annotations_escape_what_would_end_them(call, gates, tmp_path, monkeypatch):
@@ -139,7 +140,7 @@ def test_markdown_is_one_table_whose_cells_hold_their_pipes(call, gates, tmp_pat
     lines = (tmp_path / "comment.md").read_text(encoding="utf-8").splitlines()
     table = [line for line in lines if line.startswith("|")]
     assert len(table) == 2 + 4
-    assert {line.replace("\\|", "").count("|") for line in table} == {9}
+    assert {line.replace("\\|", "").count("|") for line in table} == {10}
     assert any(line.startswith("**no \\| pipe, 100%: colon**: antonym:side") for line in lines)
 
 

@@ -441,14 +441,111 @@ def test_a_record_that_cannot_show_that_nobody_was_trained_on_does_not_pass(tmp_
     assert (gate["outcome"], says in gate["found"][0]["message"]) == (outcome, True), gate["found"]
 
 
-def test_a_certificate_over_images_says_what_it_assumes(tmp_path):
-    dice = np.full(N, 0.9)
-    table = pd.concat([rows("clean", dice, 0.0), rows("image:blur@3", dice, 0.02)], ignore_index=True)
-    run = write_run(tmp_path / "run", table, plan={"statistics": {"resamples": 99}})
-    (tmp_path / "gates.toml").write_text('[[gate]]\ntest = "drop_below"\nmargin = 0.1\ncertified = true\n')
-    assert run.gate(tmp_path / "gates.toml").loc[0, "message"].endswith("; certified yes")
-    manifest = json.loads((run.path / "manifest.json").read_text())
-    manifest["datasets"][0]["subject_is_image"] = True
-    seal(run.path, manifest)
-    message = open_run(run.path).gate(tmp_path / "gates.toml").loc[0, "message"]
-    assert message.endswith("; certified yes, if the images are independent: no patient is known")
+# What a manifest says of a second data set, whether the gate asks for a certificate, and what comes out.
+UNKNOWN = {"subject_is_image": True}
+STATED = {"subject_is_image": True, "subject": "image"}
+UNITS = {
+    "patients": ({"subject_is_image": False}, True, "pass", True, "", "certified yes"),
+    "nobody known": (UNKNOWN, False, "pass", False, "images", "no patient of other is known"),
+    "nobody known, certified": (UNKNOWN, True, "inconclusive", False, "", 'state subject = "image" in the plan'),
+    "stated": (STATED, True, "pass", True, "images", 'subject = "image" states so'),
+    "not recorded": ({}, True, "inconclusive", False, "", "does not record whether those of other are patients"),
+    "one split of two": (
+        [{"subject_is_image": False}, UNKNOWN],
+        True,
+        "inconclusive",
+        False,
+        "",
+        "no patient of other",
+    ),
+}
+GATES_OF_UNITS = """
+inconclusive = "warn"
+[[gate]]
+test = "drop_below"
+condition = "image:blur@3"
+margin = 0.1
+certified = {certified}
+[[gate]]
+test = "minimum"
+at_least = 0.5
+certified = {certified}
+[[gate]]
+test = "abstains"
+certified = {certified}
+"""
+
+
+def _two_datasets(folder, facts):
+    """Write a run of two data sets that pass alike: the patients of "d" are known; `facts`: those of "other"."""
+    table = _asked_for_nothing(0.0)
+    table = pd.concat([table, rows("image:blur@3", np.full(60, 0.9), 0.02)], ignore_index=True)
+    both = pd.concat([table, table.assign(dataset="other")], ignore_index=True)
+    path = write_run(folder / "run", both, plan={"statistics": {"resamples": 99}}).path
+    manifest = json.loads((path / "manifest.json").read_text())
+    known = {k: v for k, v in manifest["datasets"][0].items() if k != "subject_is_image"}
+    listed = facts if isinstance(facts, list) else [facts]
+    manifest["datasets"] += [{**known, "name": "other", "split": f"s{i}", **one} for i, one in enumerate(listed)]
+    return seal(path, manifest)
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_a_certificate_over_images_of_unknown_patients_counts_only_where_the_user_says_so(tmp_path, name):
+    """Beside data whose patients are known, images of unknown ones passed as plain "certified yes"."""
+    facts, asked, outcome, certified, assumed, says = UNITS[name]
+    path = _two_datasets(tmp_path, facts)
+    (tmp_path / "gates.toml").write_text(GATES_OF_UNITS.format(certified=str(asked).lower()))
+    arguments = ["gate", str(path), "--gates", str(tmp_path / "gates.toml"), "--json", str(tmp_path / "found.json")]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    for gate in json.loads((tmp_path / "found.json").read_text())["gates"]:
+        found = {one["dataset"]: one for one in gate["found"]}
+        assert (found["d"]["outcome"], found["d"]["certified"], found["d"]["certified_if"]) == ("pass", True, "")
+        other = found["other"]
+        assert (other["outcome"], other["certified"]) == (outcome, certified), other
+        assert other["certified_if"] == (f"the {assumed} are independent" if assumed else "")
+        assert says in other["message"] or (name == "patients" and gate["gate"]["test"] == "abstains")
+        # A gate is worth what the weakest of its cells is.
+        assert (gate["outcome"], gate["certified"]) == (outcome, certified)
+        assert gate["certified_if"] == other["certified_if"]
+
+
+def test_every_output_says_on_what_a_certificate_depends(tmp_path):
+    path = _two_datasets(tmp_path, UNKNOWN)
+    file = tmp_path / "gates.toml"
+    file.write_text(GATES_OF_UNITS.format(certified="false"))
+    arguments = ["gate", str(path), "--gates", str(file)]
+    for option, name in (("--markdown", "m.md"), ("--junit", "j.xml")):
+        arguments += [option, str(tmp_path / name)]
+    done = CliRunner().invoke(app, arguments)
+    table = open_run(path).gate(file)
+    condition = "if the images are independent"
+    assert done.output.count(f"yes, {condition}") == (tmp_path / "m.md").read_text().count(f"yes, {condition}") == 3
+    assert (tmp_path / "j.xml").read_text().count(condition) >= 3
+    assert list(table["certified_if"]) == ["the images are independent"] * 3
+    assert not table["certified"].any()
+    assert table["message"].str.contains(condition).all()
+    judged = open_run(path).assert_minimum(0.5)
+    assert (judged.certified, judged.certified_if) == (False, "the images are independent")
+    with pytest.raises(AssertionError, match='state subject = "image" in the plan'):
+        open_run(path).assert_minimum(0.5, certified=True)
+
+
+def test_a_pass_without_a_certificate_in_one_cell_is_none_with_one(tmp_path):
+    """The row of a gate had the certificate of the cell with the largest effect, whatever those of others were."""
+    sure, one_missing = np.full(N, 0.899), np.where(np.arange(N) == 0, np.nan, 0.9)
+    shown = {"image:blur@3": sure, "image:noise@3": one_missing}
+    cells = [rows("clean", np.full(N, 0.9), 0.0), *(rows(name, dice, 0.02) for name, dice in shown.items())]
+    path = write_run(tmp_path / "run", pd.concat(cells, ignore_index=True), plan={"statistics": {"resamples": 99}}).path
+    (tmp_path / "gates.toml").write_text('[[gate]]\ntest = "drop_below"\nmargin = 0.1\n')
+    row = open_run(path).gate(tmp_path / "gates.toml").loc[0]
+    assert (row["outcome"], row["certified"]) == ("pass", False), row["message"]
+    assert row["message"].endswith("certified yes; certified no for 1 of 2 (first: image:noise@3 of m on d)")
+
+
+def test_a_failure_for_other_reasons_has_no_certificate(tmp_path):
+    before = pd.concat([rows("clean", np.full(N, 0.9), 0.0), rows("image:blur@3", np.full(N, 0.9), 0.02)])
+    after = before.assign(dice=np.where(np.arange(len(before)) == 0, np.nan, before["dice"]))
+    paths = [write_run(tmp_path / name, table).path for name, table in (("before", before), ("after", after))]
+    (tmp_path / "gates.toml").write_text('[[gate]]\ntest = "noninferior"\nmargin = 0.3\n')
+    row = open_run(paths[1]).gate(tmp_path / "gates.toml", baseline=paths[0]).loc[0]
+    assert (row["outcome"], row["certified"]) == ("fail", False), row["message"]
