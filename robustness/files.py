@@ -200,6 +200,22 @@ def make_folder(path: Path, argument: str) -> Path:
     return path
 
 
+def is_writable(folder: Path) -> bool:
+    """Tell whether files can be made in a folder, and its lock be held; no error where they cannot.
+
+    A disk that is read-only, a folder of another user, and one whose lock file is another user's are none.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+        lock = folder / ".lock"
+        if is_regular(lock):
+            os.close(os.open(lock, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)))
+    except OSError:
+        return False
+    return True
+
+
 def _write_utf8(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8", newline="")
 

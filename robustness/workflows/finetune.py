@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from robustness.errors import CaseError, InputError, one_line
+from robustness.files import is_writable
 from robustness.regular_files import check_regular
 
 if TYPE_CHECKING:
@@ -51,7 +52,9 @@ def _curves(folder: Path) -> Iterator[None]:
         with contextlib.suppress(Exception):
             write_curves(folder)
         raise
-    write_curves(folder)
+    # A finished training opens from where nothing can be written, with the curves that it has.
+    if is_writable(folder):
+        write_curves(folder)
 
 
 def write_curves(folder: Path) -> Path | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import robustness
-from robustness.files import make_folder
+from robustness.files import is_writable, make_folder
 from robustness.folder_lock import folder_lock
 from robustness.plans.finetune import (
     TrainDataSpec,
@@ -128,6 +128,9 @@ def run_training(
     refuse_untrainable(plan.model.name)
     # Of several processes one holds the folder: the one that started the others, else the first.
     others = is_locked or own_ranks(plan.train).rank > 0
+    finished = None if others else _finished_and_read_only(plan, out, base_dir)
+    if finished:
+        return finished
     with contextlib.ExitStack() as stack:
         if not others:
             stack.enter_context(folder_lock(make_folder(out, "out")))
@@ -137,6 +140,18 @@ def run_training(
             launch(plan, out=out, base_dir=base_dir, quiet=quiet)
             return _result(out, read_facts(out))
         return _train(plan, out=out, base_dir=base_dir, quiet=quiet)
+
+
+def _finished_and_read_only(plan: TrainPlan, out: Path, base_dir: Path | None) -> Finetuned | None:
+    """Return the finished training of a folder that cannot be written to, as nothing need be; None for all others."""
+    from robustness.runners.training.folder import read_facts, refuse_another
+    from robustness.runners.training.setup import set_up
+
+    existing = read_facts(out)
+    if not existing.get("finished") or is_writable(out):
+        return None
+    refuse_another(out, existing, plan, set_up(plan, base_dir).facts)
+    return _result(out, existing)
 
 
 def _train(plan: TrainPlan, *, out: Path, base_dir: Path | None, quiet: bool) -> Finetuned:

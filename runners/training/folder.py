@@ -57,26 +57,13 @@ class TrainingFolder:
         # Of several processes the first one writes.
         self.writes = rank == 0
         existing = self.facts()
-        for key, what in (("plan_sha256", "plan"), ("data_sha256", "data")):
-            if existing and existing.get(key) != self.trained_on[key]:
-                keys = self._differing_keys() if what == "plan" else ""
-                raise InputError(
-                    f"out: expected a new folder or a run to resume, {str(path)!r} holds a run with another {what}"
-                    f"{keys and f' ({keys})'}; choose another folder or remove this one"
-                )
+        refuse_another(self.path, existing, plan, self.trained_on)
         if not self.writes:
             return
         remove_leftovers(self.path)
         if not existing:
             write_text(self.path / PLAN, plan.to_toml())
             self.write_facts(finished=False)
-
-    def _differing_keys(self) -> str:
-        try:
-            stored = read_toml(self.path / PLAN)
-        except InputError:
-            return ""
-        return differing_keys(stored, tomllib.loads(self.plan.to_toml()))
 
     def facts(self) -> dict[str, Any]:
         """Return what ``training.json`` holds; {} without one."""
@@ -131,6 +118,36 @@ class TrainingFolder:
 
     def _short_facts(self) -> dict[str, Any]:
         return {key: value for key, value in self.trained_on.items() if key != "environment"}
+
+
+def refuse_another(
+    folder: Path, existing: Mapping[str, Any], plan: TrainPlan, trained_on: Mapping[str, Any]
+) -> None:
+    """Refuse a folder that holds the training of another plan, or of other data.
+
+    Args:
+        folder: the folder.
+        existing: what its ``training.json`` holds; {} without one.
+        plan: the plan that is to be trained, with the hashes `plan_sha256` and `data_sha256` in `trained_on`.
+
+    Raises:
+        InputError: it does; the message names the keys that differ.
+    """
+    for key, what in (("plan_sha256", "plan"), ("data_sha256", "data")):
+        if existing and existing.get(key) != trained_on[key]:
+            keys = _differing_keys(folder, plan) if what == "plan" else ""
+            raise InputError(
+                f"out: expected a new folder or a run to resume, {str(folder)!r} holds a run with another {what}"
+                f"{keys and f' ({keys})'}; choose another folder or remove this one"
+            )
+
+
+def _differing_keys(folder: Path, plan: TrainPlan) -> str:
+    try:
+        stored = read_toml(folder / PLAN)
+    except InputError:
+        return ""
+    return differing_keys(stored, tomllib.loads(plan.to_toml()))
 
 
 def read_facts(folder: Path) -> dict[str, Any]:

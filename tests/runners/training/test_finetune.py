@@ -2,8 +2,10 @@
 
 import csv
 import dataclasses
+import errno
 import itertools
 import json
+import os
 import shutil
 from importlib.metadata import version
 from pathlib import Path
@@ -51,6 +53,10 @@ def last_weights(folder):
 def rows(folder):
     with (Path(folder) / "metrics.csv").open() as file:
         return list(csv.DictReader(file))
+
+
+def contents(folder):
+    return {file: file.read_bytes() for file in Path(folder).rglob("*") if file.is_file()}
 
 
 def same(first, second):
@@ -118,6 +124,30 @@ class TestTraining:
         assert all(same(moments[k], expected_moments[k]) for k in expected_moments)
         shown = [{k: v for k, v in row.items() if k != "seconds"} for row in rows(tmp_path / "killed")]
         assert shown == [{k: v for k, v in row.items() if k != "seconds"} for row in rows(tmp_path / "whole")]
+
+    @pytest.mark.parametrize("what", ["folder", "lock of another user"])
+    def test_a_finished_run_opens_where_nothing_can_be_written(self, data, tmp_path, monkeypatch, what):
+        from robustness.workflows.finetune import finetune as with_curves
+
+        done = with_curves("film-unet", data=data, out=tmp_path / "run", epochs=1, **FAST)
+        before = contents(tmp_path / "run")
+        original, place = os.open, str(tmp_path / "run" / (".lock" if what.startswith("lock") else ""))
+
+        def refusing(path, flags, *more, **named):
+            if str(path).startswith(place.rstrip("/")) and flags & (os.O_WRONLY | os.O_RDWR):
+                raise OSError(errno.EROFS, "Read-only file system")
+            return original(path, flags, *more, **named)
+
+        monkeypatch.setattr(os, "open", refusing)
+        again = with_curves("film-unet", data=data, out=tmp_path / "run", epochs=1, **FAST)
+        assert dataclasses.asdict(again) == dataclasses.asdict(done)
+        assert contents(tmp_path / "run") == before
+        with pytest.raises(InputError, match=r"holds a run with another plan \(train.epochs is 1 there and 2 here\)"):
+            with_curves("film-unet", data=data, out=tmp_path / "run", epochs=2, **FAST)
+        facts = json.loads((tmp_path / "run" / "training.json").read_text())
+        (tmp_path / "run" / "training.json").write_text(json.dumps({**facts, "finished": False}))
+        with pytest.raises(InputError, match="Read-only file system"):
+            with_curves("film-unet", data=data, out=tmp_path / "run", epochs=1, **FAST)
 
     def test_a_finished_run_is_not_trained_again(self, data, tmp_path):
         first = finetune("film-unet", data=data, out=tmp_path, epochs=1, **FAST)
