@@ -109,7 +109,7 @@ def _data(d: RegulatoryContext) -> list[str]:
             f" {count(fact.n_subjects, fact.unit)}."
         )
         if fact.subject_is_image:
-            statements.append("No patient is known for these images: intervals speak about images, not about patients.")
+            statements.append("Each image counts as its own unit: intervals speak about images, not about patients.")
     clean = d.frames.results[d.frames.results["condition"] == "clean"].drop_duplicates(["dataset", "case_id"])
     empty = clean["both_empty"].eq(True).fillna(False) | clean["hallucinated"].eq(True).fillna(False)
     statements.append(f"Empty reference masks: {int(empty.sum())} of {count(len(clean), 'case')}.")

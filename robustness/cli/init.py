@@ -28,5 +28,7 @@ def init(
     echo(f"Looked at: {dataset}")
     for text in dataset.notes:
         note(f"note: {text}")
+    if dataset.subject_is_image:
+        note("note: no patient is known, so each image counts as one; the plan says how to name them")
     echo(f"Plan: {plan.resolve()}")
     echo(f"next: robustness plan {plan}")

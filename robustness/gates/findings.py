@@ -62,7 +62,9 @@ def unit_of_dataset(facts: Sequence[Mapping[str, Any]], dataset: str) -> Unit:
         return Unit("patient")
     name = "image" if len(images) == len(mine) else "subject"
     if all(one.get("subject") == "image" for one in images):
-        return Unit(name, "the images are independent", 'subject = "image" states so')
+        named = {str(subject) for one in images for subject in one.get("origin_subjects") or ()}
+        though = f", though the data name {counted(len(named), 'patient')}" if named else ""
+        return Unit(name, "the images are independent", f'subject = "image" states so{though}')
     return Unit(name, "the images are independent", f"no patient of {dataset} is known", stated=False)
 
 

@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 UNIT_WARNING = (
     "No patient is known for {name}: each image counts as its own unit, so intervals speak about images, not about "
-    "patients, and are too narrow where images of one patient resemble each other."
+    "patients, and are too narrow where images of one patient resemble each other. Name the patients (`subject` in "
+    '[data]); where no two images show one patient, state subject = "image".'
+)
+STATED_UNIT_WARNING = (
+    'Each image of {name} counts as its own unit, as subject = "image" states{though}: intervals speak about images, '
+    "not about patients, and are too narrow where images of one patient resemble each other."
 )
 ONE_SUBJECT_WARNING = (
     "All {n} images of {name} come from one subject ({subject}): intervals speak about images of this subject, "
@@ -194,6 +199,9 @@ def warnings_of(results: pd.DataFrame, dataset_facts: list[dict[str, Any]]) -> l
         origin = facts.get("origin_subjects") or []
         if facts["subject_is_image"] and len(origin) == 1:
             warnings.append(ONE_SUBJECT_WARNING.format(n=facts["n_images"], name=facts["name"], subject=origin[0]))
+        elif facts["subject_is_image"] and facts.get("subject") == "image":
+            though = f", though the data name {len(origin)} patients" if origin else ""
+            warnings.append(STATED_UNIT_WARNING.format(name=facts["name"], though=though))
         elif facts["subject_is_image"]:
             warnings.append(UNIT_WARNING.format(name=facts["name"]))
         warnings.extend(facts.get("notes", []))

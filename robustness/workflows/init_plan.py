@@ -194,12 +194,14 @@ def _data_lines(folder: DataFolder, facts: Mapping[str, Any]) -> list[str]:
         lines += [
             "# No patient is named: every image counts as its own unit, and intervals are too narrow for patients.",
             "# Where the file name holds the patient: subject = 'regex:^([^_]+)_'.",
-            'subject = "image"',
+            "# Where no two images show one patient, say so; only you can know, and certificates depend on it:",
+            '# subject = "image"',
         ]
     elif facts["n_subjects"] == 1:
         lines += [
-            "# One patient: with it as unit no interval exists. Intervals then speak about images of this patient.",
-            'subject = "image"',
+            "# One patient: with it as unit no interval exists, and nothing is judged. To ask about images of this",
+            "# patient instead, as if they were independent:",
+            '# subject = "image"',
         ]
     else:
         lines.append(f"# Patients are named: {facts['n_subjects']} of them are the units of inference.")

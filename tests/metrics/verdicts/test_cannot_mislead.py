@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 
 import numpy as np
@@ -426,3 +427,19 @@ class TestWarnings:
         facts = [{"name": "d", "subject_is_image": False, "n_images": 40}]
         table = table.assign(mask_change=0.0)
         assert any("40 of 40 reference masks are empty" in text for text in warnings_of(table, facts))
+
+    @pytest.mark.parametrize(
+        ("facts", "says"),
+        [
+            ({}, 'No patient is known for d: .* state subject = "image".'),
+            ({"subject": "image"}, 'Each image of d counts as its own unit, as subject = "image" states: '),
+            ({"subject": "image", "origin_subjects": ["a", "b"]}, "states, though the data name 2 patients: "),
+            ({"subject": "image", "origin_subjects": ["a"]}, "All 40 images of d come from one subject"),
+        ],
+    )
+    def test_who_counts_as_one_comes_before_any_number(self, facts, says):
+        table = paired(np.zeros(40), clean=1.0).assign(mask_change=0.0)
+        facts = {"name": "d", "subject_is_image": True, "n_images": 40, **facts}
+        from robustness.runs.conclude import warnings_of
+
+        assert any(re.search(says, text) for text in warnings_of(table, [facts]))

@@ -69,10 +69,24 @@ def test_a_table_is_found_in_its_folder_and_its_patient_column_taken(data: Path,
 
 
 def test_without_patients_the_plan_says_so(data: Path, tmp_path: Path) -> None:
+    """`subject = "image"` says that images are independent, which nobody but the user can know."""
     path = table_of(data, prompt="one polyp")
-    plan, _ = write_plan(path, tmp_path / "plan.toml")
-    assert load_plan(plan).data[0].subject == "image"
-    assert "No patient is named" in plan.read_text(encoding="utf-8")
+    plan, dataset = write_plan(path, tmp_path / "plan.toml")
+    text = plan.read_text(encoding="utf-8")
+    assert load_plan(plan).data[0].subject is None
+    assert dataset.subject_is_image
+    assert "No patient is named" in text
+    stated = tmp_path / "stated.toml"
+    stated.write_text(text.replace("# subject = ", "subject = "), encoding="utf-8")
+    assert load_plan(stated).data[0].subject == "image"
+
+
+def test_one_patient_is_no_reason_to_count_images(data: Path, tmp_path: Path) -> None:
+    path = table_of(data, prompt="one polyp", patient_id="p1")
+    plan, dataset = write_plan(path, tmp_path / "plan.toml")
+    assert load_plan(plan).data[0].subject is None
+    assert dataset.facts()["n_subjects"] == 1
+    assert '# subject = "image"' in plan.read_text(encoding="utf-8")
 
 
 def test_a_table_without_prompts_is_one_clear_error(data: Path, tmp_path: Path) -> None:
