@@ -120,9 +120,7 @@ class TrainingFolder:
         return {key: value for key, value in self.trained_on.items() if key != "environment"}
 
 
-def refuse_another(
-    folder: Path, existing: Mapping[str, Any], plan: TrainPlan, trained_on: Mapping[str, Any]
-) -> None:
+def refuse_another(folder: Path, existing: Mapping[str, Any], plan: TrainPlan, trained_on: Mapping[str, Any]) -> None:
     """Refuse a folder that holds the training of another plan, or of other data.
 
     Args:
