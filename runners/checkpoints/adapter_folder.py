@@ -1,4 +1,4 @@
-"""Adapter folders of peft: low-rank changes (LoRA) of a base checkpoint, added to its weights.
+"""Adapters of peft: low-rank changes (LoRA) in a folder, added to a base checkpoint; all others, which are refused.
 
 Reference: Hu et al. 2021, "LoRA: low-rank adaptation of large language models", arXiv:2106.09685; rank-stabilised
 scale: Kalajdzievski 2023, arXiv:2312.03732. A weight W with factors A (r, in) and B (out, r) becomes
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,43 @@ WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
 _PREFIXES = ("base_model.model.", "base_model.")
 _FACTOR = re.compile(r"^(?P<layer>.*)\.lora_(?P<side>[AB])(?:\.[^.]+)?\.weight$")
 _SAVED = re.compile(r"\.modules_to_save\.[^.]+\.")
+# Settings of a LoRA that change more than a sum of two factors does, and beginnings that change the base itself.
+_OTHER_FORMS = {
+    "use_dora": "DoRA",
+    "alora_invocation_tokens": "an activated LoRA",
+    "kasa_config": "KaSA",
+    "monteclora_config": "MonteCLoRA",
+    "use_bdlora": "BD-LoRA",
+    "arrow_config": "Arrow",
+    "use_qalora": "QALoRA",
+    "layer_replication": "a LoRA of repeated layers",
+}
+_CHANGE_THE_BASE = ("pissa", "corda", "olora", "loftq", "lora_ga")
+# Parts of keys that tell an adapter, the special ones first, and what it is called.
+_KINDS = (
+    (r"lora_magnitude_vector", "DoRA"),
+    (r"lora_E|ranknum", "AdaLoRA"),
+    (r"ia3_l", "IA3"),
+    (r"lokr_(w[12](_[ab])?|t2)", "LoKr"),
+    (r"hada_(w[12]_[ab]|t[12])", "LoHa"),
+    (r"p?vera_(lambda_[bd]|[AB])", "VeRA"),
+    (r"boft_[RsP]", "BOFT"),
+    (r"oft_[RrS]", "OFT"),
+    (r"hra_u", "HRA"),
+    (r"ln_tuning_layers", "LN tuning"),
+    (r"trainable_tokens_(delta|original)", "trainable tokens"),
+    (r"poly_lora_[AB]", "Poly"),
+    (r"\w*lora_?\w*_(A|B|bank|lambda|gamma|theta_d)|\w*lora_(down|up)|lora_(embedding_)?[AB]", "LoRA"),
+    (
+        r"(road_theta|miss_block|shira_weight|c3a_kernel|(fourierft|waveft)_spectrum|hira_[AB]|beft_bias|adamss_\w+|deft_[PR])",
+        "",
+    ),
+)
+_LEARNED = re.compile(
+    r"(?:^|\.)(?:prompt_encoder\.\w+\.(?:embedding\.weight|transform\.|mlp_head|lstm_head)|adaption_(?:prompt|gate))"
+)
+_WRAPPED = re.compile(r"\.base_layer\.(?:weight|bias)$")
+_IN_A_SET = re.compile(r"(?i)(^|[._])(\w*adapters?|\w*lora\w*|peft\w*|prompt_learner|context_learner|ctx)([._]|$)")
 
 
 def is_adapter(folder: Path) -> bool:
@@ -38,20 +75,99 @@ def adapter_config(folder: Path) -> dict[str, Any]:
     """Return the adapter's configuration.
 
     Raises:
-        InputError: no JSON, or an adapter that is not added to weights (prompt tuning, IA3, DoRA).
+        InputError: no JSON, or an adapter that is not added to weights as it is (prompt tuning, IA3, DoRA, PiSSA).
     """
     try:
         config: Any = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"checkpoint: {folder / CONFIG} is not valid JSON ({error})") from error
     kind = str(config.get("peft_type", "")) if isinstance(config, dict) else ""
-    if kind != "LORA" or config.get("use_dora"):
-        form = "DoRA" if kind == "LORA" else kind or "no kind"
+    if kind != "LORA":
+        raise InputError(
+            f"checkpoint: expected a LoRA adapter in {folder}, got {kind or 'no kind'}; merge it with peft's "
+            "merge_and_unload() and save the whole model"
+        )
+    _refuse_other_lora(config, folder)
+    return dict(config)
+
+
+def _refuse_other_lora(config: Mapping[str, Any], folder: Path) -> None:
+    """Refuse a LoRA whose factors, added to the base, do not give what was trained.
+
+    Raises:
+        InputError: it is one.
+    """
+    form = next((name for key, name in _OTHER_FORMS.items() if config.get(key)), None)
+    if form is not None:
         raise InputError(
             f"checkpoint: expected a LoRA adapter in {folder}, got {form}; merge it with peft's merge_and_unload() and "
             "save the whole model"
         )
-    return dict(config)
+    start = str(config.get("init_lora_weights", "")).lower()
+    if start.startswith(_CHANGE_THE_BASE):
+        raise InputError(
+            f"checkpoint: expected a LoRA adapter of an unchanged base in {folder}, got init_lora_weights = {start!r}, "
+            "which changed the base's weights before the training; call merge_and_unload() on the trained model and "
+            "save it whole, or save_pretrained(..., path_initial_model_for_weight_conversion = ...)"
+        )
+
+
+def adapter_kind(keys: Collection[str]) -> tuple[str, str] | None:
+    """Return what adapter some of a state dict's keys tell of, and the first of those keys; None for none.
+
+    The name is "" where a key is known to be peft's, and no more.
+    """
+    for pattern, name in _KINDS:
+        found = re.compile(rf"(?:^|\.)(?:{pattern})(?:\.|$)")
+        key = next((key for key in keys if found.search(key)), None)
+        if key is not None:
+            return name, key
+    key = next((key for key in keys if _WRAPPED.search(key)), None)
+    return None if key is None else ("", key)
+
+
+def refuse_adapters(keys: Collection[str], source: str) -> None:
+    """Refuse a state dict in which adapters lie beside the weights that they change, or learned tokens.
+
+    Raises:
+        InputError: it holds some; the message names the kind and one key.
+    """
+    learned = next((key for key in keys if _LEARNED.search(key)), None)
+    if learned is not None:
+        raise InputError(
+            f"checkpoint: {source} holds learned tokens of peft (prefix, prompt or P-tuning: {learned}), which take "
+            "the place of words or activations and cannot be merged; wrap the model with name = 'python'"
+        )
+    found = adapter_kind(keys)
+    if found is None:
+        return
+    kind, key = found
+    raise InputError(
+        f"checkpoint: {source} holds {kind or 'unnamed'} adapters that are not merged ({key}); plain weights are read, "
+        "and LoRA as peft's folder with its base: call peft's merge_and_unload() and save that model's state_dict()"
+        + (", or give the adapter's or the training's folder" if kind == "LoRA" else "")
+    )
+
+
+def refuse_adapters_aside(sets: Mapping[str, Collection[str]], source: str) -> None:
+    """Refuse adapters or learned prompts that lie in a set of their own beside a network's: without them it is another.
+
+    Args:
+        sets: name of each other set to its keys.
+        source: the file, for messages.
+
+    Raises:
+        InputError: there are some; stating the set of the network loads it without them.
+    """
+    for name, keys in sets.items():
+        found = adapter_kind(keys)
+        if found is not None or _IN_A_SET.search(name) or any(_LEARNED.search(key) for key in keys):
+            kind = f"{found[0]} adapters" if found and found[0] else "adapters or learned prompts"
+            raise InputError(
+                f"checkpoint: {source} holds {kind} under {name!r} beside the network, which is another one without "
+                "them; merge them (peft's merge_and_unload()) and save that model's state_dict(), or state weights = "
+                "the network's set to load it without them"
+            )
 
 
 def adapter_weights(folder: Path) -> Path:
@@ -88,7 +204,7 @@ def merged(
         if match:
             factors.setdefault(match["layer"], {})[match["side"]] = value
         else:
-            _replace(state, _SAVED.sub(".", name), value, source)
+            _replace(state, _SAVED.sub(".", name).replace(_BASE, "."), value, source)
     if not factors:
         raise InputError(f"checkpoint: expected factors lora_A and lora_B in {source}, found none")
     for layer, pair in factors.items():
@@ -112,7 +228,7 @@ def _replace(state: dict[str, torch.Tensor], key: str, value: torch.Tensor, sour
     if key not in state or state[key].shape != value.shape:
         raise InputError(
             f"checkpoint: {source} holds {key!r} {list(value.shape)}, which the base has not in that shape; "
-            "is the base another, or the adapter no LoRA?"
+            "is the base another? What is no plain LoRA is merged with peft's merge_and_unload()"
         )
     state[key] = value
 

@@ -14,6 +14,7 @@ from typing import NamedTuple, TypeVar
 import torch
 
 from robustness.errors import InputError, suggest
+from robustness.runners.checkpoints.adapter_folder import refuse_adapters
 from robustness.runners.checkpoints.forms import keys_hint
 
 T = TypeVar("T")
@@ -71,12 +72,9 @@ def locate_network(
     plain = {_without_wrapped(key): value for key, value in state.items() if not is_position_ids(key)}
     if stated is not None:
         network = under_stated(plain, stated, source)
+        refuse_adapters(network, source)
         return Located(network, stated, len(plain) - len(network))
-    if any(".lora_A." in key for key in plain):
-        raise InputError(
-            f"checkpoint: {source} holds LoRA factors that are not merged; call peft's merge_and_unload() before "
-            "saving, or give the adapter's folder"
-        )
+    refuse_adapters(plain, source)
     places = places_of(plain, signature)
     networks = [under(plain, prefix) for prefix in places]
     if len(networks) > 1 and not all(same_tensors(networks[0], other) for other in networks[1:]):

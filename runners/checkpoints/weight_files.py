@@ -31,14 +31,21 @@ _SUFFIXES = {".pt", ".pth", ".bin", ".ckpt", ".safetensors"}
 _LISTED = 5
 _TABLES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 _NAMES = ("model.safetensors", "pytorch_model.bin")
+_ADAPTER_FILES = ("adapter_model.safetensors", "adapter_model.bin")
 
 
 def weight_files(folder: Path) -> tuple[Path, ...]:
     """Return the file or the shards that hold the weights of a folder.
 
     Raises:
-        InputError: none, or several without one of the usual names.
+        InputError: none, several without one of the usual names, or an adapter whose configuration is not there.
     """
+    aside = [name for name in _ADAPTER_FILES if (folder / name).is_file()]
+    if aside:
+        raise InputError(
+            f"checkpoint: {folder} holds {aside[0]} without its adapter_config.json, which says of what kind and how "
+            "strong the adapter is; copy the whole folder, or give the weight file to load it without the adapter"
+        )
     for table in _TABLES:
         if (folder / table).is_file():
             return _shards(folder / table)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 
 from robustness.errors import InputError, suggest
+from robustness.runners.checkpoints.adapter_folder import refuse_adapters_aside
 from robustness.runners.checkpoints.prefixes import places_of, same_tensors
 from robustness.runners.checkpoints.safe_pickle import module_state
 
@@ -59,7 +60,8 @@ def choose_set(sets: Sequence[WeightSet], signature: Sequence[str], stated: str 
         source: the file, for messages.
 
     Raises:
-        InputError: none, or several that differ, such as raw and averaged weights, and nothing says which.
+        InputError: none, or several that differ, such as raw and averaged weights, and nothing says which; or
+            adapters beside them.
     """
     if stated is not None:
         return _named(stated_set(sets, stated, source), source)
@@ -79,6 +81,7 @@ def choose_set(sets: Sequence[WeightSet], signature: Sequence[str], stated: str 
             f"checkpoint: {source} holds {1 + len(rivals)} sets of weights of one network that differ ({names}); state "
             "weights = one of them"
         )
+    refuse_adapters_aside({one.name: one.state for one in sets if one is not first and one.name}, source)
     averaged = next((one for one in lists if _fits(one, first)), None)
     if averaged is not None:
         raise InputError(

@@ -182,6 +182,10 @@ REFUSED = {
         "give one of them: checkpoint-5, checkpoint-20",
     ),
     "SavedModel": (lambda d: holding(d, "saved_model.pb"), "TensorFlow SavedModel"),
+    "PiSSA adapter": (
+        lambda d: (d / "adapter_config.json").write_text('{"peft_type": "LORA", "init_lora_weights": "pissa"}') and d,
+        "of an unchanged base",
+    ),
     "IA3 adapter": (
         lambda d: (d / "adapter_config.json").write_text('{"peft_type": "IA3"}') and d,
         "expected a LoRA adapter",
@@ -210,6 +214,7 @@ STATED = {
         lambda d: {"prefix": "net."},
     ),
 }
+_LAYER = "clip.text_model.encoder.layers.0"
 INSIDE = {
     "NaN among the weights": lambda s: {**s, "clip.logit_scale": torch.tensor(float("nan"))},
     "int8 of a quantized network": lambda s: {
@@ -217,6 +222,16 @@ INSIDE = {
         "clip.text_projection.weight": s["clip.text_projection.weight"].to(torch.int8),
     },
     "LoRA factors that are not merged": lambda s: {**s, "clip.x.lora_A.default.weight": torch.zeros(1)},
+    "IA3 adapters that are not merged": lambda s: {**s, f"{_LAYER}.mlp.fc2.ia3_l.default": torch.ones(37, 1)},
+    "LoKr adapters that are not merged": lambda s: {**s, f"{_LAYER}.mlp.fc2.lokr_w1.default": torch.ones(2, 2)},
+    "prefix tuning of peft": lambda s: {
+        **under("base_model.", s),
+        "prompt_encoder.default.embedding.weight": torch.ones(8, 32),
+    },
+    "LoRA factors in a dictionary beside the network's": lambda s: {
+        "state_dict": s,
+        "lora": {f"{_LAYER}.mlp.fc2.lora_A.weight": torch.ones(2, 37)},
+    },
     "a network of another kind": lambda s: {"conv.weight": torch.zeros(1)},
     "the original CLIPSeg's decoder alone": lambda s: {
         k: torch.zeros(1) for k in ("film_mul.weight", "trans_conv.weight", "reduces.0.weight")

@@ -1,5 +1,6 @@
 """Every common form of a checkpoint loads with equal logits, or is refused in one line that names it."""
 
+import copy
 import importlib.util
 import warnings
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from robustness.cli.main import app
@@ -72,7 +74,11 @@ def test_what_cannot_be_read_is_named_in_one_line(tmp_path, form):
         ("VLSM-Adapter, dense", "dense VLSM-Adapter"),
         ("TuneVLSeg, deep or visual prompts", "tuned CLIPSeg of TuneVLSeg"),
         ("int8 of a quantized network", "expected float32"),
-        ("LoRA factors that are not merged", "not merged"),
+        ("LoRA factors that are not merged", "holds LoRA adapters that are not merged"),
+        ("IA3 adapters that are not merged", r"IA3 adapters .*ia3_l.default.*merge_and_unload"),
+        ("LoKr adapters that are not merged", r"LoKr adapters .*lokr_w1.default.*merge_and_unload"),
+        ("prefix tuning of peft", "learned tokens of peft .* cannot be merged"),
+        ("LoRA factors in a dictionary beside the network's", "LoRA adapters under 'lora' beside the network"),
     ],
 )
 def test_what_lies_in_a_file_is_named(tmp_path, reference, form, message):
@@ -140,6 +146,117 @@ class TestAdapters:
     def test_a_base_for_something_else_is_refused(self, adapter):
         with pytest.raises(InputError, match="base: expected none"):
             load_model("clipseg", adapter[1], base=adapter[1], config=TINY, device="cpu")
+
+
+def adapted(network, config):
+    """Return a copy of a network with an adapter of peft that changes what it computes."""
+    peft = pytest.importorskip("peft")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        wrapped = peft.get_peft_model(copy.deepcopy(network), config(peft))
+        with torch.random.fork_rng(), torch.no_grad():
+            torch.manual_seed(0)
+            for parameter in wrapped.parameters():
+                if parameter.requires_grad:
+                    parameter.add_(0.1 * torch.randn_like(parameter))
+    return wrapped
+
+
+ATTENTION = ["q_proj", "v_proj"]
+KINDS = {
+    "LoRA": lambda peft: peft.LoraConfig(target_modules=ATTENTION),
+    "DoRA": lambda peft: peft.LoraConfig(target_modules=ATTENTION, use_dora=True),
+    "AdaLoRA": lambda peft: peft.AdaLoraConfig(target_modules=ATTENTION, total_step=10),
+    "IA3": lambda peft: peft.IA3Config(target_modules=["k_proj", "fc2"], feedforward_modules=["fc2"]),
+    "LoHa": lambda peft: peft.LoHaConfig(target_modules=ATTENTION),
+    "LoKr": lambda peft: peft.LoKrConfig(target_modules=ATTENTION),
+    "VeRA": lambda peft: peft.VeraConfig(target_modules=["q_proj"], r=4),
+    "OFT": lambda peft: peft.OFTConfig(target_modules=ATTENTION, oft_block_size=0, r=4),
+    "HRA": lambda peft: peft.HRAConfig(target_modules=ATTENTION),
+    "LN tuning": lambda peft: peft.LNTuningConfig(target_modules=["layer_norm1"]),
+    "unnamed": lambda peft: peft.MissConfig(target_modules=ATTENTION, r=4),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+class TestEveryKindOfAdapter:
+    """Read as peft itself merges it, or refused in a line that names it: never the base alone."""
+
+    @pytest.mark.parametrize("kind", KINDS)
+    @pytest.mark.parametrize("prefix", [None, "base_model.model."])
+    def test_a_whole_state_dict_names_it_and_merged_it_loads(self, tmp_path, reference, kind, prefix):
+        wrapped = adapted(reference.network, KINDS[kind])
+        path = save(wrapped.state_dict())(tmp_path)
+        with pytest.raises(
+            InputError, match=rf"holds {kind} adapters that are not merged \(.*merge_and_unload"
+        ) as caught:
+            load_model("clipseg", path, config=TINY, device="cpu", prefix=prefix)
+        assert "\n" not in str(caught.value)
+        if prefix is None:
+            merged = wrapped.merge_and_unload()
+            assert not torch.equal(run(type("S", (), {"network": merged})), run(reference))
+            path = save(merged.state_dict())(tmp_path)
+            torch.testing.assert_close(
+                run(load_model("clipseg", path, config=TINY, device="cpu")), run(type("S", (), {"network": merged}))
+            )
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"use_rslora": True},
+            {"alpha_pattern": {"v_proj": 3}, "rank_pattern": {"q_proj": 2}},
+            {"bias": "all"},
+            {"bias": "lora_only", "init_lora_weights": "orthogonal"},
+            {"target_modules": ["patch_embedding"]},
+        ],
+        ids=str,
+    )
+    def test_a_lora_folder_is_what_peft_merges(self, tmp_path, reference, options):
+        wrapped = adapted(
+            reference.network, lambda peft: peft.LoraConfig(**{"target_modules": ATTENTION, "r": 4, **options})
+        )
+        wrapped.save_pretrained(tmp_path / "adapter")
+        torch.save(reference.network.state_dict(), tmp_path / "base.pt")
+        loaded = load_model("clipseg", tmp_path / "adapter", base=tmp_path / "base.pt", config=TINY, device="cpu")
+        merged = run(type("S", (), {"network": wrapped.merge_and_unload()}))
+        torch.testing.assert_close(run(loaded), merged, atol=1e-5, rtol=0)
+        assert not torch.allclose(merged, run(reference), atol=1e-3)
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"use_dora": True}, "got DoRA"),
+            ({"init_lora_weights": "pissa"}, "init_lora_weights = 'pissa', which changed the base's weights"),
+            ({"init_lora_weights": "olora"}, "init_lora_weights = 'olora', which changed the base's weights"),
+            ({"alora_invocation_tokens": [1]}, "got an activated LoRA"),
+            ({"lora_bias": True}, r"holds '.*lora_B.bias' .*merge_and_unload"),
+            ({"target_modules": ["token_embedding"]}, r"holds '.*lora_embedding_A' .*merge_and_unload"),
+        ],
+        ids=str,
+    )
+    def test_a_lora_folder_that_is_no_sum_is_refused(self, tmp_path, reference, options, message):
+        wrapped = adapted(
+            reference.network, lambda peft: peft.LoraConfig(**{"target_modules": ATTENTION, "r": 4, **options})
+        )
+        wrapped.save_pretrained(tmp_path / "adapter")
+        torch.save(reference.network.state_dict(), tmp_path / "base.pt")
+        with pytest.raises(InputError, match=message):
+            load_model("clipseg", tmp_path / "adapter", base=tmp_path / "base.pt", config=TINY, device="cpu")
+
+    @pytest.mark.parametrize("name", ["lora", "adapter", "prompt_learner"])
+    def test_one_in_a_dictionary_of_its_own_stops_unless_the_network_is_stated(self, tmp_path, reference, name):
+        state = reference.network.state_dict()
+        path = save({"state_dict": state, name: {"ctx": torch.ones(4, 32)}})(tmp_path)
+        with pytest.raises(InputError, match=f"adapters or learned prompts under '{name}' beside the network"):
+            load_model("clipseg", path, config=TINY, device="cpu")
+        loaded = load_model("clipseg", path, config=TINY, device="cpu", weights="state_dict")
+        assert torch.equal(run(loaded), run(reference))
+
+    def test_a_folder_that_lost_its_configuration_is_refused(self, tmp_path, reference):
+        save_file(dict(reference.network.state_dict()), tmp_path / "model.safetensors")
+        save_file({"x.lora_A.weight": torch.ones(2, 2)}, tmp_path / "adapter_model.safetensors")
+        with pytest.raises(InputError, match=r"adapter_model.safetensors without its adapter_config.json"):
+            load_model("clipseg", tmp_path, config=TINY, device="cpu")
 
 
 class TestCommand:
