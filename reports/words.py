@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
 
+from robustness.metrics.inference.intervals import level_of
 from robustness.results import parse_condition
 
 MISSING = "not recorded"
@@ -246,10 +247,30 @@ def p_value(value: Any) -> str:
     return "< 0.001" if shown == "0.000" else shown
 
 
-def interval(low: Any, high: Any, digits: int = 3) -> str:
-    """Write ``[low, high]``, or a dash where either end is missing."""
+def interval(low: Any, high: Any, digits: int = 3, *, level: Any) -> str:
+    """Write ``[low, high] (95% interval)``, or a dash where either end is missing.
+
+    Example:
+        >>> interval(0.1, 0.2, 2, level=0.95), interval(0.1, 0.2, 2, level=None)
+        ('[0.10, 0.20] (95% interval)', '[0.10, 0.20] (interval, level not recorded)')
+    """
     ends = number(low, digits), number(high, digits)
-    return DASH if DASH in ends else f"[{ends[0]}, {ends[1]}]"
+    if DASH in ends:
+        return DASH
+    known = f"{level_of(level)} interval" if pd.notna(level) else f"interval, level {MISSING}"
+    return f"[{ends[0]}, {ends[1]}] ({known})"
+
+
+def levels(values: Collection[Any]) -> str:
+    """Write the levels of several intervals: ``95%``, ``98.24% to 99.38%``; empty where there is none.
+
+    Example:
+        >>> levels([0.95, 0.95]), levels([0.99, 0.9, None])
+        ('95%', '90% to 99%, or not recorded')
+    """
+    stated = sorted({level_of(float(v)): float(v) for v in values if pd.notna(v)}.items(), key=lambda pair: pair[1])
+    span = " to ".join(dict.fromkeys((stated[0][0], stated[-1][0]))) if stated else ""
+    return ", or ".join(filter(None, (span, MISSING if any(pd.isna(v) for v in values) else "")))
 
 
 def text(value: Any) -> str:

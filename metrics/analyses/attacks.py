@@ -34,6 +34,7 @@ COLUMNS = (
     "failed",
     "failed_low",
     "failed_high",
+    "level",
     "n_suspicious",
 )
 SIGN_COLUMNS = ("model", "dataset", "condition", "sign", "n", "n_rows")
@@ -63,7 +64,7 @@ def attack_success(
         metric: a metric of which more is better.
         margin: an attack succeeds on a case where the metric falls by more than this ...
         failure_below: ... and a case fails where it is below this, attacked (`failed`) or not (`clean_failed`).
-        alpha: intervals of shares have level 1 - alpha; they are distribution-free (`share_interval`) and taken over
+        alpha: intervals of shares have `level` 1 - alpha; they are distribution-free (`share_interval`) and taken over
             subjects, each the mean of its cases.
         resamples, seed: of the intervals.
 
@@ -87,7 +88,8 @@ def attack_success(
         eps = float(mine["eps"].median()) if len(mine) else float("nan")
         facts = {"attack": attack_name(str(key["condition"])), "eps": eps, "margin": margin}
         suspicious = int(mine["signs"].map(bool).sum())
-        results.append({**key, **facts, "failure_below": failure_below, **shares, "n_suspicious": suspicious})
+        known = {"failure_below": failure_below, "level": 1 - alpha, "n_suspicious": suspicious}
+        results.append({**key, **facts, **shares, **known})
     frame = pd.DataFrame(results, columns=list(COLUMNS))
     return frame.sort_values(["model", "dataset", "attack", "eps"], kind="stable", ignore_index=True)
 

@@ -31,6 +31,7 @@ COLUMNS = (
     "effect",
     "ci_low",
     "ci_high",
+    "level",
     "note",
 )
 
@@ -46,9 +47,10 @@ def subgroups(
 ) -> pd.DataFrame:
     """Return, per value of a column, the mean score of every condition and its effect against clean.
 
-    Intervals are t intervals on subject means, simultaneous over the groups that are large enough (Bonferroni, alpha /
-    groups), so the worst group's bounds hold although it was picked. A group of fewer than `at_least` subjects gets
-    "too few subjects" and no number: its mean would be read, and the worst of many small groups is bad by chance.
+    Intervals are t intervals on subject means, simultaneous over the groups that are large enough (Bonferroni: `level`
+    is 1 - alpha / groups), so the worst group's bounds hold although it was picked. A group of fewer than `at_least`
+    subjects gets "too few subjects" and no number: its mean would be read, and the worst of many small groups is bad by
+    chance.
 
     Args:
         table: as for `effects`, with the column `by` (one value per case; a missing value is the group "").
@@ -96,7 +98,7 @@ def _record(
     drop = nothing if effect.size < at_least else t_interval(effect, level=level)
     sizes = {"group": name, "n_images": n_images, "n_subjects": values.size}
     numbers = dict(zip(COLUMNS[7:13], (*mean, *drop), strict=True))
-    return sizes | numbers | {"note": "too few subjects" if few else ""}
+    return sizes | numbers | {"level": level, "note": "too few subjects" if few else ""}
 
 
 def _groups(frame: pd.DataFrame, by: str, case: np.ndarray) -> tuple[np.ndarray, list[str]]:

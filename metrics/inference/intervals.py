@@ -44,6 +44,19 @@ def t_interval(values: Values, *, level: float = 0.95) -> Interval:
     return Interval(mean, mean - half, mean + half)
 
 
+def level_of(level: float) -> str:
+    """Write a confidence level: ``90%``; "-" where none is known, and never ``100%`` for a level below it.
+
+    Example:
+        >>> level_of(0.9), level_of(1 - 0.1 / 12), level_of(1 - 1e-6)
+        ('90%', '99.17%', '99.9999%')
+    """
+    if math.isnan(level):
+        return "-"
+    written = (f"{100 * level:.{digits}g}" for digits in range(4, 16))
+    return f"{next((text for text in written if float(text) < 100), '100')}%"
+
+
 def beneath(value: float, limit: float) -> bool:
     """Tell whether a value lies below a limit by more than rounding: 1 - 0.9 is not below 0.1. False for NaN."""
     return value < limit - _ROUNDING * max(1.0, abs(limit))

@@ -5,19 +5,19 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from robustness.metrics.inference.intervals import Interval
+from robustness.metrics.inference.intervals import Interval, level_of
 from robustness.metrics.verdicts.decisions import Decision
 from robustness.metrics.verdicts.evidence import base_name
 from robustness.metrics.verdicts.sentences import (
     ACTIONS,
     certificate,
     certification,
-    level_of,
     needed_subjects,
     number,
     percent,
     points,
     sample,
+    shared_level,
     words_of,
 )
 
@@ -39,7 +39,7 @@ def prompt_sentence(
     words = words_of(attribute, condition)
     action = ACTIONS.get(base_name(condition), "changing {words}").format(words=words)
     n = sample(decision.n_subjects, decision.n_total, decision.n_missing, unit)
-    basis = f"{n}, {level_of(decision.level, decision.m)}"
+    basis = f"{n}, {shared_level(decision.level, decision.m)}"
     parts = _PromptParts(decision, model, words, action, basis, unit, alpha)
     if decision.plain == "UNTESTABLE":
         return f"Whether {parts.whom} uses {words} cannot be tested: {decision.rule}."
@@ -179,7 +179,7 @@ def _shown(decision: Decision, verb: str, unit: str, alpha: float) -> str:
 def _share_of(value: float, low: float, high: float, alpha: float) -> str:
     if math.isnan(value):
         return ""
-    width = f"{100 * (1 - alpha):g}% interval {100 * low:.0f}% to {100 * high:.0f}%"
+    width = f"{level_of(1 - alpha)} interval {100 * low:.0f}% to {100 * high:.0f}%"
     # One of 200 is not 0%.
     return f" ({100 * value:.{1 if 0 < value < 0.01 else 0}f}%, {width})"
 

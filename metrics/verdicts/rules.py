@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from robustness.metrics.inference.evalues import log_evalue_above
-from robustness.metrics.inference.intervals import Interval, beneath, beyond, t_interval
+from robustness.metrics.inference.intervals import Interval, beneath, beyond, level_of, t_interval
 from robustness.metrics.inference.mean_interval import claim_interval
 from robustness.metrics.inference.shares import clopper_pearson
 from robustness.metrics.inference.upper_bound import share_bound
@@ -33,10 +33,10 @@ def decide(evidence: Evidence, settings: Settings, tests: Tests) -> Decision:
         n_total=max(evidence.n_total, decision.n_subjects),
         n_missing=0 if evidence.missing is None else evidence.missing.n_images,
     )
-    return _with_overlap(_with_missing(decision, evidence, settings, tests), evidence.selectivity)
+    return _with_overlap(_with_missing(decision, evidence, settings, tests), evidence.selectivity, settings.alpha)
 
 
-def _with_overlap(decision: Decision, selectivity: Selectivity | None) -> Decision:
+def _with_overlap(decision: Decision, selectivity: Selectivity | None, alpha: float) -> Decision:
     """Return the decision with the pairs of targets that are left out of what decides following, and their shifts."""
     left_out = None if selectivity is None else selectivity.left_out
     if selectivity is None or left_out is None:
@@ -46,8 +46,10 @@ def _with_overlap(decision: Decision, selectivity: Selectivity | None) -> Decisi
         f"{left_out.n_cases} of {n} cases are left out of what decides following: more than {100 * left_out.limit:g}%"
         " of the smaller of their two targets lies in the other"
     )
-    each = [t_interval(values, level=0.9) for values in (left_out.s_a, left_out.s_b)]
-    shifts = f" (S_A {_dice(each[0])} and S_B {_dice(each[1])} there)" if left_out.s_a.size else ""
+    level = 1 - 2 * alpha
+    each = [_dice(t_interval(values, level=level)) for values in (left_out.s_a, left_out.s_b)]
+    intervals = f"; {level_of(level)} intervals" if left_out.s_a.size > 1 else ""
+    shifts = f" (S_A {each[0]} and S_B {each[1]} there{intervals})" if left_out.s_a.size else ""
     return decision._replace(rule=f"{decision.rule}; {overlap}{shifts}", overlap=overlap)
 
 

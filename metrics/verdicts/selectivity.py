@@ -28,6 +28,7 @@ SHIFT_COLUMNS = (
     "s_b",
     "s_b_low",
     "s_b_high",
+    "level",
 )
 
 
@@ -171,13 +172,13 @@ def target_shifts(table: pd.DataFrame, *, alpha: float = 0.05, target_overlap: f
 
     Args:
         table: rows with `dice`, `dice_other` and `other_case_id`; without `other_overlap` every pair counts as apart.
-        alpha: t intervals of level 1 - 2 alpha on subject means; NaN bounds with fewer than two subjects.
+        alpha: t intervals of `level` 1 - 2 alpha on subject means; NaN bounds with fewer than two subjects.
         target_overlap: largest share of the smaller of two targets that may lie in the other.
 
     Returns:
         Columns `SHIFT_COLUMNS`, one row per condition and kind of pair ("apart", "overlapping") that occurs.
     """
-    rows, records = read_rows(table), []
+    rows, records, level = read_rows(table), [], 1 - 2 * alpha
     for cell in (int(c) for c in rows.cells.index[rows.cells["family"] == "prompt"]):
         pairs = second_target_pairs(rows, cell)
         if pairs is None or pairs.other.size == 0:
@@ -186,7 +187,7 @@ def target_shifts(table: pd.DataFrame, *, alpha: float = 0.05, target_overlap: f
         for name, chosen in (("apart", ~overlaps), ("overlapping", overlaps)):
             if chosen.any():
                 cases, _, _, s_a, s_b = _shifts(rows, _of(pairs, chosen))
-                shifts = (*t_interval(s_a, level=1 - 2 * alpha), *t_interval(s_b, level=1 - 2 * alpha))
+                shifts = (*t_interval(s_a, level=level), *t_interval(s_b, level=level))
                 key = tuple(rows.cells.loc[cell, ["model", "dataset", "condition"]])
-                records.append((*key, name, cases.size, s_a.size, *shifts))
+                records.append((*key, name, cases.size, s_a.size, *shifts, level))
     return pd.DataFrame(records, columns=list(SHIFT_COLUMNS))

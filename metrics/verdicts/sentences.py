@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from robustness.metrics.inference.intervals import Interval
+from robustness.metrics.inference.intervals import Interval, level_of
 from robustness.metrics.verdicts.abstention import AbstentionDecision
 from robustness.metrics.verdicts.decisions import RobustnessDecision
 from robustness.metrics.verdicts.evidence import base_name
@@ -33,11 +33,11 @@ def sample(n_subjects: int, n_total: int, n_missing: int, unit: str) -> str:
     return f"n = {n_subjects} of {total} {unit}{'' if total == 1 else 's'}{missing}"
 
 
-def level_of(level: float, m: int) -> str:
+def shared_level(level: float, m: int) -> str:
     """Return the level of an interval and the claims that share its error rate."""
     if math.isnan(level):
         return "no interval"
-    return f"{100 * level:.4g}% interval, {m} claim{'' if m == 1 else 's'}"
+    return f"{level_of(level)} interval, {m} claim{'' if m == 1 else 's'}"
 
 
 def needed_subjects(n: int | None, towards: str, unknown: str, unit: str) -> str:
@@ -72,7 +72,7 @@ def robustness_sentence(
     who, whom = model or "The model", model or "the model"
     n = sample(decision.n_subjects, decision.n_total, decision.n_missing, unit)
     level = math.nan if math.isnan(decision.interval.low) else decision.level
-    basis = f"{n}, {level_of(level, decision.m)}"
+    basis = f"{n}, {shared_level(level, decision.m)}"
     moved = f"{label(metric)} worsens by {number(decision.interval)}"
     if metric == "mask_change":
         moved = f"the mask changes by {percent(decision.interval)}"
@@ -81,7 +81,7 @@ def robustness_sentence(
     needed = needed_subjects(decision.needed.n, decision.needed.towards, decision.needed.unknown, unit)
     if plain == "UNTESTABLE":
         return f"Whether {whom} is robust to {condition} cannot be tested: {decision.rule}; {n}."
-    width = f"{100 * (1 - alpha):g}% interval {100 * share.low:.0f}% to {100 * share.high:.0f}%"
+    width = f"{level_of(1 - alpha)} interval {100 * share.low:.0f}% to {100 * share.high:.0f}%"
     if plain == "ROBUST":
         lost = f"{k - decision.n_showing} of {k} {unit}s {beyond}"
         verb = "is robust" if decision.certified else "seems robust"
@@ -108,7 +108,7 @@ def abstention_sentence(decision: AbstentionDecision, *, model: str, condition: 
     who, whom = model or "The model", model or "the model"
     action = ACTIONS.get(base_name(condition), f"{condition}, which asks for nothing").format(words="the words")
     n = sample(decision.n_subjects, decision.n_total, decision.n_missing, unit)
-    basis = f"{n}, {level_of(decision.level, decision.m)}"
+    basis = f"{n}, {shared_level(decision.level, decision.m)}"
     painted = f"{decision.painted} of {decision.n_subjects} {unit}s got a mask that is not empty"
     rate = f"{painted} ({percent(decision.interval)}, margin {100 * margin:g}%)"
     needed = needed_subjects(decision.needed.n, decision.needed.towards, decision.needed.unknown, unit)

@@ -47,6 +47,7 @@ class Claim:
     severity: int = 0
     says: str = ""
     why: str = ""
+    level: float | None = None
 
 
 @dataclass(frozen=True)
@@ -183,6 +184,7 @@ def _claim(row: int, cells: dict[Any, Any]) -> Claim:
         severity=parse_condition(condition).severity,
         says=friendly(sentence, condition),
         why=_why(cells),
+        level=cells.get("level"),
     )
 
 
@@ -202,5 +204,5 @@ def _why(cells: dict[Any, Any]) -> str:
 
 def _sentence(cells: dict[Any, Any]) -> str:
     n = "" if cells["n_subjects"] is None else f", n = {count(int(cells['n_subjects']), 'unit')}"
-    values = f"{number(cells['estimate'])} {interval(cells['ci_low'], cells['ci_high'])}"
+    values = f"{number(cells['estimate'])} {interval(cells['ci_low'], cells['ci_high'], level=cells.get('level'))}"
     return f"{condition_words(text(cells['condition']))}: {text(cells['verdict'])}, estimate {values}{n}"

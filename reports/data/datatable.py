@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
+from robustness.metrics.inference.intervals import level_of
 from robustness.reports import words
 
-CellKind = Literal["text", "number", "count", "p", "condition", "verdict", "metric"]
+CellKind = Literal["text", "number", "count", "p", "level", "condition", "verdict", "metric"]
+# Names of columns that end an interval end so, with both ends in one text or each by itself.
+_ENDS = ("_low", "_high", "_interval")
+LEVEL: Literal["level"] = "level"
 
 
 @dataclass(frozen=True)
@@ -36,9 +40,52 @@ class DataTable:
 
 
 def table_of(frame: pd.DataFrame, name: str, title: str, columns: Sequence[Column]) -> DataTable:
-    """Take `columns` of `frame`; columns that it lacks are empty."""
+    """Take `columns` of `frame`; columns that it lacks are empty. Intervals state their level (`stated_levels`)."""
+    columns = stated_levels(frame, columns)
     values = [[plain(v) for v in frame[c.name]] if c.name in frame else [None] * len(frame) for c in columns]
     return DataTable(name, title, tuple(columns), tuple(zip(*values, strict=True)))
+
+
+def stated_levels(frame: pd.DataFrame, columns: Sequence[Column]) -> tuple[Column, ...]:
+    """Say the level of every interval: behind the labels of its ends where the rows share it, else in a column shown.
+
+    Ends are columns such as ``loss_low`` and ``loss_high`` (``share_interval``: a text with both); `frame` holds their
+    level as ``loss_level``, else as ``level``. The column of levels comes behind them, hidden where the labels say it.
+    """
+    ends: dict[str, list[Column]] = {}
+    for column in columns:
+        if column.name.endswith(_ENDS):
+            own = f"{column.name.rpartition('_')[0]}_{LEVEL}"
+            ends.setdefault(own if own in frame else LEVEL, []).append(column)
+    stated = list(columns)
+    for name, of_level in ends.items():
+        levels = _levels(frame, name, of_level)
+        shared = len(levels.unique()) == 1 and bool(levels.notna().all())
+        behind = stated.index(of_level[-1]) + 1
+        said = shared or levels.empty or (name != LEVEL and levels.equals(_levels(frame, LEVEL, of_level)))
+        stated.insert(behind, Column(name, name.replace("_", " "), LEVEL, hidden=said))
+        if shared:
+            label = f"({level_of(float(levels.iloc[0]))})"
+            stated = [replace(c, label=f"{c.label} {label}") if c in of_level else c for c in stated]
+    return tuple(stated)
+
+
+def _levels(frame: pd.DataFrame, name: str, ends: Sequence[Column]) -> pd.Series:
+    """Return the levels of the rows that have one of these ends; NaN where none is recorded."""
+    values = frame[name] if name in frame else pd.Series(float("nan"), frame.index)
+    present = [frame[c.name].replace("", None).notna() for c in ends if c.name in frame]
+    held = pd.concat(present, axis=1).any(axis=1) if present else pd.Series(False, frame.index)
+    return pd.to_numeric(values, errors="coerce").astype(float).round(12)[held]
+
+
+def level_words(table: DataTable) -> str:
+    """Say in one sentence of which level a table's intervals are; "" where it has none."""
+    bounds = [i for i, column in enumerate(table.columns) if column.name.endswith(_ENDS)]
+    at = [i for i, column in enumerate(table.columns) if column.kind == LEVEL]
+    held = [row for row in table.rows if any(row[i] is not None for i in bounds)]
+    stated = words.levels([row[i] for row in held for i in at])
+    several = "; each row has its own, in its numbers" if " to " in stated else ""
+    return f"Level of the intervals: {stated}{several}." if stated else ""
 
 
 def plain(value: Any) -> Any:
@@ -56,6 +103,8 @@ def shown(value: Any, kind: CellKind) -> str:
         return words.DASH
     if kind == "metric":
         return words.metric_words(str(value))
+    if kind == "level":
+        return level_of(float(value))
     if kind == "p":
         return words.p_value(value)
     if kind == "number":

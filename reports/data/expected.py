@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from robustness.reports.data.datatable import Column, DataTable, table_of
+from robustness.reports.data.datatable import LEVEL, Column, DataTable, table_of
 from robustness.reports.data.frames import Frames
 from robustness.reports.words import condition_words, image_kind, kind_words, metric_words
 from robustness.results import parse_condition
@@ -79,7 +79,7 @@ def expected_table(frames: Frames) -> DataTable:
         groups.setdefault((claim["series"], claim["change"], claim["claim"], claim["metric"]), []).append(claim)
     rows = [_worst(group) for group in groups.values()]
     rows.sort(key=lambda r: (frames.series.index(r["series"]), _ORDER.index(r["met"]), r["change"]))
-    table = pd.DataFrame(rows, columns=[c.name for c in COLUMNS])
+    table = pd.DataFrame(rows, columns=[*(c.name for c in COLUMNS), LEVEL])
     return table_of(table, "expected", "Expected against observed", COLUMNS)
 
 

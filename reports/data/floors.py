@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from robustness.reports.data.unit_means import unit_interval
+from robustness.reports.data.unit_means import unit_means
 from robustness.reports.words import interval, number
 from robustness.results import REFERENCE_FRACTION as REFERENCE
 
@@ -40,7 +40,7 @@ def unheeded_class(
 
     Args:
         effects: rows with `series`, `model`, `condition`, `metric`, `clean_mean`, `perturbed_mean`, `effect` and the
-            ends of its interval.
+            ends and `level` of its interval.
         verdicts: rows with `series`, `claim`, `condition`, `verdict`: what was decided by the mask change is said too.
         margin: the plan's margin of Dice; without one nothing is said.
         notes: warnings of the run; a model of which they say that its score does not come from what was asked for needs
@@ -59,8 +59,8 @@ def unheeded_class(
         fact = (
             f"{row['series']} does not heed the class that is asked for: under prompts for another class it still"
             f" scores {number(row['perturbed_mean'])} against the first target, of {number(row['clean_mean'])} when"
-            f" asked for that (loss {number(row['effect'])} {interval(row['ci_low'], row['ci_high'])}, within the"
-            f" margin of {margin:g})."
+            f" asked for that (loss {number(row['effect'])}"
+            f" {interval(row['ci_low'], row['ci_high'], level=row.get('level'))}, within the margin of {margin:g})."
         )
         found[str(row["series"])] = Unheeded(
             fact,
@@ -78,7 +78,7 @@ def _all_ones(results: pd.DataFrame) -> pd.DataFrame | None:
     clean = clean.assign(painted=2 * share / (1 + share))
     records = [
         {"series": series, "condition": "all_ones"}
-        | {"perturbed_mean": (summary := unit_interval(rows, "painted"))["mean"], "n_images": summary["n_images"]}
+        | {"perturbed_mean": unit_means(rows, "painted").mean(), "n_images": rows["case_id"].nunique()}
         for series, rows in clean.groupby("series", sort=False)
     ]
     return pd.DataFrame(records) if records else None

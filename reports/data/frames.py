@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -12,13 +12,19 @@ from robustness.reports.data.run_tables import RunTables
 from robustness.reports.words import listing
 from robustness.results import is_attack, parse_condition, part_name
 
+# A plan's own, where it sets none; also for what is computed of a run that does not record its alpha.
+ALPHA = 0.05
+# By series, of the plans of their runs.
+Alphas = Mapping[str, float]
+
 
 @dataclass(frozen=True)
 class Frames:
     """The tables of all runs of one page, one below the other.
 
     `series` lists the models in page order, `origins` what is known of each model by its name in the results.
-    `margin_dice` is the plan's margin of the first run; None where it is not recorded.
+    `margin_dice` is the plan's margin of the first run; None where it is not recorded. `alphas` are those of the plans
+    by series.
     """
 
     results: pd.DataFrame
@@ -28,6 +34,16 @@ class Frames:
     series: tuple[str, ...]
     origins: dict[str, Origin] = field(default_factory=dict)
     margin_dice: float | None = None
+    alphas: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def alpha(self) -> float:
+        """That of the first series, by which everything is measured that compares several."""
+        return self.alpha_of(self.series[0]) if self.series else ALPHA
+
+    def alpha_of(self, series: str) -> float:
+        """Return the alpha of the plan of one series."""
+        return self.alphas.get(series, ALPHA)
 
 
 def merge(runs: Sequence[RunTables]) -> Frames:
@@ -46,6 +62,7 @@ def merge(runs: Sequence[RunTables]) -> Frames:
         series=tuple(results["series"].unique()),
         origins=origins(runs),
         margin_dice=(runs[0].manifest.get("statistics") or {}).get("margin_dice"),
+        alphas={str(s): run.alpha for run in runs if run.alpha for s in run.results["series"].unique()},
     )
 
 

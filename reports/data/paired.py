@@ -11,7 +11,7 @@ import pandas as pd
 from robustness.metrics.analyses.effects import effects
 from robustness.reports.data.datatable import plain
 from robustness.reports.data.expected import claim_expectation, condition_expectations, met
-from robustness.reports.data.frames import Frames
+from robustness.reports.data.frames import ALPHA, Frames
 from robustness.reports.words import condition_words, listing, metric_words, text
 from robustness.results import CLEAN, RERUN
 
@@ -28,7 +28,7 @@ class Difference:
     """One condition of `series` against `baseline`: `effect` > 0 means that `series` scores worse.
 
     `outcome` is "worse" or "better" where the interval excludes 0 on that side and the max-T adjusted p value is below
-    alpha, else "no difference shown". The interval is simultaneous over the conditions compared (level 1 - alpha /
+    alpha, else "no difference shown". The interval is simultaneous over the conditions compared (`level` 1 - alpha /
     conditions), so that no loss is called proven for being the largest of many. With fewer than `min_subjects` subjects
     nothing is shown, nor is a side ahead that lacks more than `missing_share` of the other's values.
     """
@@ -45,6 +45,7 @@ class Difference:
     n_subjects: int
     outcome: str
     open_because: str = ""
+    level: float | None = None
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def comparisons(
     frames: Frames,
     *,
     metric: str = "dice",
-    alpha: float = 0.05,
+    alpha: float = ALPHA,
     resamples: int = 9999,
     seed: int = 0,
     min_subjects: int = 10,
@@ -176,7 +177,8 @@ def _differences(
     new = new.assign(**{split: new["condition"] + "\n" + new[split], "family": "prompt"})
     new["condition"] = _NEW + "\n" + new["condition"]
     both = pd.concat([old, new], ignore_index=True).assign(model="compared")
-    table = effects(both, metric=metric, alpha=alpha / new["condition"].nunique(), resamples=resamples, seed=seed)
+    own = alpha / new["condition"].nunique()
+    table = effects(both, metric=metric, alpha=own, resamples=resamples, seed=seed).assign(level=1 - own)
     names = [c.partition("\n")[2] for c in table["condition"]]
     lost = {"lost_before": lost_before, "lost_after": lost_after}
     return table.assign(
@@ -242,6 +244,7 @@ def _difference(row: dict[Any, Any], alpha: float, min_subjects: int, missing_sh
         n_subjects=int(row["n_subjects"]),
         outcome=outcome,
         open_because=why,
+        level=row["level"],
     )
 
 

@@ -50,7 +50,8 @@ class RunTables:
         manifest: provenance; every key is optional.
         plan: the text of ``plan.toml``.
         results, effects, verdicts, gallery: the tables, with a column `series` that tells models (and datasets, where
-            there are several) apart on one page; `results` have their number in the run as `row`.
+            there are several) apart on one page; `results` have their number in the run as `row`, `effects` the `level`
+            of their interval, 1 - alpha (NaN where the run does not record it).
     """
 
     name: str
@@ -60,6 +61,12 @@ class RunTables:
     effects: pd.DataFrame
     verdicts: pd.DataFrame
     gallery: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(GALLERY_COLUMNS)))
+
+    @property
+    def alpha(self) -> float | None:
+        """The plan's alpha; None where the run does not record it."""
+        alpha = (self.manifest.get("statistics") or {}).get("alpha")
+        return None if alpha is None else float(alpha)
 
 
 def read_run(folder: str | Path) -> RunTables:
@@ -135,7 +142,7 @@ def _with_series(run: RunTables, index: int, labels: dict[tuple[int, str, str], 
         run,
         # The number by which `robustness replay` knows a row.
         results=label(run.results).assign(row=range(len(run.results))),
-        effects=label(run.effects),
+        effects=label(run.effects).assign(level=float("nan") if run.alpha is None else 1 - run.alpha),
         verdicts=label(run.verdicts),
         gallery=label(run.gallery),
     )

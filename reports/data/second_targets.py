@@ -38,9 +38,8 @@ def second_target_table(frames: Frames, runs: Sequence[RunTables]) -> DataTable:
     """Return S_A and S_B per model and condition, of targets that lie apart and of those that overlap."""
     results, tables = frames.results, []
     if "other_case_id" in results and (results["other_case_id"].fillna("") != "").any():
-        alpha = float((runs[0].manifest.get("statistics") or {}).get("alpha") or 0.05)
         for series, rows in results.groupby("series", sort=False):
-            shifts = target_shifts(rows, alpha=alpha, target_overlap=limit_of(runs))
+            shifts = target_shifts(rows, alpha=frames.alpha_of(str(series)), target_overlap=limit_of(runs))
             tables.append(shifts.assign(series=series, counts=_counts(rows, shifts)))
     table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[c.name for c in _COLUMNS])
     return table_of(table, "targets", "Second targets: apart and overlapping", _COLUMNS)

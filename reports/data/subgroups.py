@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 import pandas as pd
 
 from robustness.metrics.analyses.subgroups import subgroups
+from robustness.reports.data.frames import ALPHA, Alphas
 from robustness.results import CLEAN, is_searched
 from robustness.results import COLUMNS as RESULT_COLUMNS
 
@@ -21,15 +24,17 @@ COLUMNS = (
     "mean",
     "ci_low",
     "ci_high",
+    "level",
     "loss",
     "loss_low",
     "loss_high",
+    "loss_level",
     "note",
 )
 _MOST_GROUPS = 40
 # Text columns that audits and pages write besides those of the contract.
 _WRITTEN = frozenset({"params", "truth", "series", "run", "label", "protocol", "trained_on"})
-_OF_LOSS = {"effect": "loss", "ci_low": "loss_low", "ci_high": "loss_high"}
+_OF_LOSS = {"effect": "loss", "ci_low": "loss_low", "ci_high": "loss_high", "level": "loss_level"}
 _KEYS = ["model", "dataset", "group"]
 
 
@@ -50,16 +55,24 @@ def _of_data(results: pd.DataFrame, column: str) -> bool:
     return bool(len(stated)) and all(isinstance(value, str) for value in stated.unique())
 
 
-def subgroup_table(results: pd.DataFrame, *, metric: str = "dice", alpha: float = 0.05) -> pd.DataFrame:
+def subgroup_table(
+    results: pd.DataFrame, *, metric: str = "dice", alphas: Alphas = MappingProxyType({})
+) -> pd.DataFrame:
     """Return one row per series, data set, grouping and group (columns `COLUMNS`), lowest clean mean first.
 
     `mean` is the clean score over units; `loss` the mean paired loss over all single image changes, averaged within
-    the case first. Intervals are simultaneous over the groups of a grouping that are large enough (level 1 - alpha /
-    groups). A group with fewer than `FEW` units is named with its size and gets no number: the lowest of many small
-    groups is low by chance. Numbers are those of `metrics.subgroups.subgroups`.
+    the case first. Intervals are simultaneous over the groups of a grouping that are large enough (`level` and
+    `loss_level`, 1 - alpha / groups). A group with fewer than `FEW` units is named with its size and gets no number:
+    the lowest of many small groups is low by chance. Numbers are those of `metrics.subgroups.subgroups`; `alphas` are
+    those of the plans by series.
     """
     table = with_pooled_images(results, metric=metric)
-    tables = [_of(table, grouping, metric, alpha) for grouping in grouping_columns(results)]
+    of_series = [(str(series), rows) for series, rows in table.groupby("series", sort=True)]
+    tables = [
+        _of(rows, grouping, metric, alphas.get(series, ALPHA))
+        for grouping in grouping_columns(results)
+        for series, rows in of_series
+    ]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(COLUMNS))
 
 

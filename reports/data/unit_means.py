@@ -19,8 +19,8 @@ def unit_means(rows: pd.DataFrame, column: str) -> pd.Series:
     return by_case.groupby(level=0, sort=True, dropna=False).mean()
 
 
-def unit_interval(rows: pd.DataFrame, column: str, *, level: float = 0.95) -> dict[str, Any]:
-    """Return n_images (cases), n_subjects, mean, ci_low and ci_high (NaN for fewer than two units)."""
+def unit_interval(rows: pd.DataFrame, column: str, *, level: float) -> dict[str, Any]:
+    """Return n_images (cases), n_subjects, mean, ci_low and ci_high (NaN for fewer than two units), and level."""
     # A copy of all columns would cost more than the means.
     scored = rows.loc[pd.to_numeric(rows[column], errors="coerce").notna(), ["subject_id", "case_id", column]]
     means = unit_means(scored, column)
@@ -31,10 +31,11 @@ def unit_interval(rows: pd.DataFrame, column: str, *, level: float = 0.95) -> di
         "mean": interval.estimate,
         "ci_low": interval.low,
         "ci_high": interval.high,
+        "level": level,
     }
 
 
-def unit_intervals(rows: pd.DataFrame, column: str, *, by: Sequence[str], level: float = 0.95) -> pd.DataFrame:
+def unit_intervals(rows: pd.DataFrame, column: str, *, by: Sequence[str], level: float) -> pd.DataFrame:
     """Return what `unit_interval` does for each group of rows, indexed by `by`; groups without a value are left out."""
     scored = rows[[*by, "subject_id", "case_id"]].assign(value=pd.to_numeric(rows[column], errors="coerce"))
     scored = scored.dropna(subset=["value"])
@@ -46,6 +47,7 @@ def unit_intervals(rows: pd.DataFrame, column: str, *, by: Sequence[str], level:
         interval = t_interval(units.to_numpy(dtype=np.float64), level=level)
         # A list of one key gives texts here and tuples above, as pandas has it.
         key = name if isinstance(name, tuple) else (name,)
-        records[key] = [n_images[key], len(units), interval.estimate, interval.low, interval.high]
+        records[key] = [n_images[key], len(units), *interval, level]
     index = pd.MultiIndex.from_tuples(records, names=[*by])
-    return pd.DataFrame(records.values(), index, columns=["n_images", "n_subjects", "mean", "ci_low", "ci_high"])
+    columns = ["n_images", "n_subjects", "mean", "ci_low", "ci_high", "level"]
+    return pd.DataFrame(records.values(), index, columns=columns)

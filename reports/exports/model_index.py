@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from robustness.files import write_text
-from robustness.reports.data.frames import merge
+from robustness.reports.data.frames import ALPHA, merge
 from robustness.reports.data.run_tables import RunTables, read_runs
 from robustness.reports.data.unit_means import unit_interval
 from robustness.reports.words import condition_words, metric_words
@@ -23,8 +23,8 @@ def model_index(folder: str | Path) -> dict[str, Any]:
     """Return ``{"model-index": [...]}``: clean scores with intervals, and Dice under every image change.
 
     One entry per model, one result per data set; `value` is a mean over units of inference. In `args`, `ci_low` and
-    `ci_high` always bound `value` (t interval over units), `loss_ci_low` and `loss_ci_high` the paired loss. Prompt
-    verdicts are no scores and stay in the report.
+    `ci_high` always bound `value` (t interval over units, of level `ci_level`: 1 - the plan's alpha), `loss_ci_low` and
+    `loss_ci_high` the paired loss (`loss_ci_level`). Prompt verdicts are no scores and stay in the report.
 
     Raises:
         InputError: no run lies there.
@@ -78,20 +78,20 @@ def _result(run: RunTables, model: str, dataset: str, rows: pd.DataFrame) -> dic
     return {
         "task": {"type": "image-segmentation", "name": "Text-prompted medical image segmentation"},
         "dataset": {"name": dataset, "type": dataset, **({"split": split} if split else {})},
-        "metrics": [*_clean_metrics(clean), *_changed_metrics(run, model, dataset)],
+        "metrics": [*_clean_metrics(clean, 1 - (run.alpha or ALPHA)), *_changed_metrics(run, model, dataset)],
         "source": {"name": f"robustness {run.manifest.get('suite_version') or ''}".strip()},
     }
 
 
-def _clean_metrics(clean: pd.DataFrame) -> Iterator[dict[str, Any]]:
+def _clean_metrics(clean: pd.DataFrame, level: float) -> Iterator[dict[str, Any]]:
     for metric in _CLEAN_METRICS:
         if metric in clean and pd.to_numeric(clean[metric], errors="coerce").notna().any():
-            interval = unit_interval(clean, metric)
+            interval = unit_interval(clean, metric, level=level)
             yield {
                 "type": metric,
                 "name": f"{metric_words(metric)}, unchanged input",
                 "value": round(interval["mean"], 6),
-                "args": _args(interval["ci_low"], interval["ci_high"], interval["n_subjects"]),
+                "args": _args(interval, interval["n_subjects"]),
             }
 
 
@@ -101,17 +101,20 @@ def _changed_metrics(run: RunTables, model: str, dataset: str) -> Iterator[dict[
     own = run.results[(run.results["model"] == model) & (run.results["dataset"] == dataset)]
     for row in mine[mine["condition"].astype(str).str.startswith("image:")].to_dict("records"):
         if pd.notna(row["perturbed_mean"]):
-            interval = unit_interval(own[own["condition"] == row["condition"]], "dice")
-            loss = {"loss": row["effect"], "loss_ci_low": row["ci_low"], "loss_ci_high": row["ci_high"]}
+            level = 1 - (run.alpha or ALPHA)
+            interval = unit_interval(own[own["condition"] == row["condition"]], "dice", level=level)
+            ends = {"loss_ci_low": row["ci_low"], "loss_ci_high": row["ci_high"], "loss_ci_level": row["level"]}
+            loss = {"loss": row["effect"], **(ends if pd.notna(row["ci_low"]) else {})}
             yield {
                 "type": "dice",
                 "name": f"Dice, {condition_words(str(row['condition']))}",
                 "value": round(float(row["perturbed_mean"]), 6),
-                "args": _args(interval["ci_low"], interval["ci_high"], row["n_subjects"])
+                "args": _args(interval, row["n_subjects"])
                 | {k: round(float(v), 6) for k, v in loss.items() if pd.notna(v)},
             }
 
 
-def _args(low: Any, high: Any, units: Any) -> dict[str, Any]:
-    ends = {k: round(float(v), 6) for k, v in (("ci_low", low), ("ci_high", high)) if pd.notna(v)}
-    return {**ends, "n_units": int(units)}
+def _args(interval: Mapping[str, Any], units: Any) -> dict[str, Any]:
+    bounds = {"ci_low": interval["ci_low"], "ci_high": interval["ci_high"], "ci_level": interval["level"]}
+    bounded = pd.notna(interval["ci_low"])
+    return {**({k: round(float(v), 6) for k, v in bounds.items()} if bounded else {}), "n_units": int(units)}

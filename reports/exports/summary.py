@@ -96,7 +96,7 @@ def _comparisons(compared: Sequence[Comparison]) -> Iterator[str]:
         worse = [d for d in one.differences if d.outcome == "worse"]
         yield f"{len(worse)} of {count(len(one.differences), 'condition')} worse (Dice, paired)."
         for d in worse:
-            ends = interval(d.ci_low, d.ci_high)
+            ends = interval(d.ci_low, d.ci_high, level=d.level)
             yield f"- {_plain(d.words)}: loss {shown(d.effect, 'number')} {_plain(ends)}, n = {d.n_subjects}"
         if one.unjudged:
             yield f"{count(one.unjudged, 'claim')} of the baseline without a verdict here."
@@ -118,8 +118,8 @@ def _regulatory(report: Report) -> Iterator[str]:
 
 def _attributes(blocks: Sequence[AttributeBlock]) -> Iterator[str]:
     yield "\n## Does it use the words?\n"
-    yield "| words | change | model | verdict | estimate | low | high | units |"
-    yield "|---|---|---|---|---|---|---|---|"
+    yield "| words | change | model | verdict | estimate | low | high | level | units |"
+    yield "|---|---|---|---|---|---|---|---|---|"
     for block in blocks:
         for line in block.lines:
             for claim in filter(None, line.claims):
@@ -130,6 +130,7 @@ def _attributes(blocks: Sequence[AttributeBlock]) -> Iterator[str]:
                     claim.series,
                     claim.verdict,
                     *numbers,
+                    shown(claim.level, "level"),
                     shown(claim.n_subjects, "count"),
                 ]
                 yield "| " + " | ".join(map(_plain, cells)) + " |"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from robustness.reports.data.datatable import frame_of, table_of
-from robustness.reports.data.frames import Frames
+from robustness.reports.data.frames import ALPHA, Alphas, Frames
 from robustness.reports.figures import theme
 from robustness.reports.figures.figure import FigureText, columns
 from robustness.reports.figures.registry import FIGURES, FigureEntry, FigureInput
@@ -55,7 +57,7 @@ class Attack(FigureEntry):
     def captions(self, source: FigureInput) -> list[FigureText]:
         """Return one caption per attack; its rows are those of `attack_table` with an eps."""
         margin = source.frames.margin_dice or MARGIN
-        table = attack_table(source.frames.results, margin=margin)
+        table = attack_table(source.frames.results, margin=margin, alphas=source.frames.alphas)
         attacks = table[table["eps"].notna()].groupby("attack", sort=True)
         return [_caption(index, str(attack), rows, margin) for index, (attack, rows) in enumerate(attacks)]
 
@@ -71,10 +73,13 @@ def _caption(index: int, attack: str, rows: pd.DataFrame, margin: float) -> Figu
     return FigureText(f"attack-{index}", "attack", attack, title, alt, table)
 
 
-def attack_table(results: pd.DataFrame, *, margin: float | None = None) -> pd.DataFrame:
+def attack_table(
+    results: pd.DataFrame, *, margin: float | None = None, alphas: Alphas = MappingProxyType({})
+) -> pd.DataFrame:
     """Return the rows behind the curves: those of `attack_success` with `series`, for each attack and eps.
 
-    Conditions without a usable row are left out. Without a margin it is `MARGIN`.
+    Conditions without a usable row are left out. Without a margin it is `MARGIN`; `alphas` are those of the plans by
+    series.
     """
     from robustness.metrics.analyses.attacks import COLUMNS, attack_success
 
@@ -82,7 +87,9 @@ def attack_table(results: pd.DataFrame, *, margin: float | None = None) -> pd.Da
     names = list(results.loc[results["condition"].isin(attacks), "series"].unique())
     # One model on one data set is one series, whatever its rows say.
     tables = [
-        attack_success(results[results["series"] == name], margin=margin or MARGIN).assign(series=name)
+        attack_success(
+            results[results["series"] == name], margin=margin or MARGIN, alpha=alphas.get(str(name), ALPHA)
+        ).assign(series=name)
         for name in names
     ]
     table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*COLUMNS, "series"])
@@ -97,7 +104,7 @@ def attack_says(rows: pd.DataFrame) -> str:
     sentences = []
     for series, mine in rows.groupby("series", sort=False):
         last = mine.sort_values("eps", kind="stable").iloc[-1]
-        lost = f"{100 * last['share']:.0f}% of cases {interval(last['share_low'], last['share_high'], 2)}"
+        lost = f"{100 * last['share']:.0f}% of cases {_bounds(last)}"
         means = f"{number(last['attacked_mean'])} ({number(last['clean_mean'])} clean)"
         doubt = int(mine["n_suspicious"].sum())
         sentences.append(
@@ -138,10 +145,7 @@ def _add_curve(built: go.Figure, rows: pd.DataFrame, name: str, index: int) -> N
     built.add_trace(theme.band(x, low, high, colour=colour, name=name))
     notes = [
         "clean",
-        *(
-            f"{interval(r['share_low'], r['share_high'], 2)}<br>mean Dice {number(r['attacked_mean'])}"
-            for r in rows.to_dict("records")
-        ),
+        *(f"{_bounds(r)}<br>mean Dice {number(r['attacked_mean'])}" for r in rows.to_dict("records")),
     ]
     built.add_trace(
         go.Scatter(
@@ -156,6 +160,10 @@ def _add_curve(built: go.Figure, rows: pd.DataFrame, name: str, index: int) -> N
             legendgroup=theme.label(name),
         )
     )
+
+
+def _bounds(row: Mapping[Any, Any] | pd.Series) -> str:
+    return interval(row["share_low"], row["share_high"], 2, level=row["level"])
 
 
 def attack_title(attack: str) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from robustness.reports.data.datatable import level_words
 from robustness.reports.data.frames import Frames
 from robustness.reports.data.paired import Comparison
 from robustness.reports.figures.figure import FigureText
@@ -17,7 +19,13 @@ if TYPE_CHECKING:
 def captions(frames: Frames, *, compared: Sequence[Comparison] = (), published: bool = False) -> tuple[FigureText, ...]:
     """Return the figures that these tables can fill, in page order; with `published` the benchmark's figures too."""
     source = FigureInput(frames, tuple(compared), published)
-    return tuple(text for entry in figure_entries() for text in entry.captions(source))
+    return tuple(_levelled(text) for entry in figure_entries() for text in entry.captions(source))
+
+
+def _levelled(text: FigureText) -> FigureText:
+    """Return a caption that says of which level the intervals are that its figure shows."""
+    stated = level_words(text.table)
+    return replace(text, says=(*text.says, stated)) if stated else text
 
 
 def draw(text: FigureText, frames: Frames) -> go.Figure:

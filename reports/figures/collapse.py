@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from robustness.reports.data.datatable import table_of
-from robustness.reports.data.frames import Frames
+from robustness.reports.data.frames import ALPHA, Alphas, Frames
 from robustness.reports.data.unit_means import unit_intervals
 from robustness.reports.figures import theme
 from robustness.reports.figures.figure import FigureText, columns
@@ -47,7 +48,7 @@ class Collapse(FigureEntry):
 
     def captions(self, source: FigureInput) -> list[FigureText]:
         """Return one caption over the prompt changes with a text distance."""
-        rows = collapse_table(source.frames.results)
+        rows = collapse_table(source.frames.results, source.frames.alphas)
         if rows.empty:
             return []
         points = "; ".join(
@@ -63,7 +64,7 @@ class Collapse(FigureEntry):
 
     def draw(self, caption: FigureText, frames: Frames) -> go.Figure:
         """Return the plot."""
-        return collapse_plot(frames.results)
+        return collapse_plot(frames.results, frames.alphas)
 
 
 DISTANCE = "text_distance"
@@ -78,6 +79,7 @@ COLUMNS = (
     "change",
     "change_low",
     "change_high",
+    "level",
 )
 _READ = ["series", "condition", "subject_id", "case_id", DISTANCE, "mask_change"]
 _TICKS = (0.0, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0)
@@ -94,11 +96,12 @@ def _apart(ticks: Sequence[float], width: float) -> list[float]:
     return list(rest)
 
 
-def collapse_table(results: pd.DataFrame) -> pd.DataFrame:
+def collapse_table(results: pd.DataFrame, alphas: Alphas = MappingProxyType({})) -> pd.DataFrame:
     """Return, for every prompt change, the mean distance of its text embedding and the mean mask change.
 
-    Columns `COLUMNS`; means over units with t intervals. The mask change is that of all texts of a case, as in the
-    effects, also where only some of them have a distance. Empty where the rows hold no column `text_distance`
+    Columns `COLUMNS`; means over units with t intervals of `level` 1 - alpha, by the series' own `alphas`. The mask
+    change is that of all texts of a case, as in the effects, also where only some of them have a distance. Empty where
+    the rows hold no column `text_distance`
     (1 - cosine similarity of the text embeddings of the changed and of the clean prompt, 0 to 2).
     """
     names = [name for name, _ in _changes(results)]
@@ -106,14 +109,19 @@ def collapse_table(results: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame(columns=list(COLUMNS))
     index = pd.MultiIndex.from_tuples(names, names=["series", "condition"])
     rows = _prompt_rows(results)
-    far, moved = (unit_intervals(rows, c, by=index.names).reindex(index) for c in (DISTANCE, "mask_change"))
+    of_series = [(rows[rows["series"] == s], 1 - alphas.get(s, ALPHA)) for s in dict.fromkeys(s for s, _ in names)]
+    far, moved = (
+        pd.concat([unit_intervals(own, c, by=index.names, level=level) for own, level in of_series]).reindex(index)
+        for c in (DISTANCE, "mask_change")
+    )
     counts = moved[["n_images", "n_subjects"]].fillna(0).astype(int)
     ends = {"mean": "", "ci_low": "_low", "ci_high": "_high"}
     means = [
         table[list(ends)].rename(columns={key: f"{name}{end}" for key, end in ends.items()})
         for name, table in (("distance", far), ("change", moved))
     ]
-    return pd.concat([counts, *means], axis=1).reset_index()[list(COLUMNS)]
+    table = pd.concat([counts, *means], axis=1).reset_index()
+    return table.assign(level=[1 - alphas.get(s, ALPHA) for s in table["series"]])[list(COLUMNS)]
 
 
 def _prompt_rows(results: pd.DataFrame) -> pd.DataFrame:
@@ -142,14 +150,14 @@ def _partly_measured(results: pd.DataFrame) -> tuple[str, ...]:
     return tuple(sentences)
 
 
-def collapse_plot(results: pd.DataFrame) -> go.Figure:
+def collapse_plot(results: pd.DataFrame, alphas: Alphas = MappingProxyType({})) -> go.Figure:
     """Draw mask change against text distance, one point per prompt change of each series.
 
     Left: the words are lost in the text encoder. Right and low: the encoder tells them apart, the decoder does not
     listen. Right and high: the change of words moves the mask. The distance runs on a square-root scale: changes of one
     word lie close to 0, where a linear scale shows one blot.
     """
-    table = collapse_table(results)
+    table = collapse_table(results, alphas)
     built = theme.figure(
         height=380, showlegend=table["series"].nunique() > 1, margin={"l": 8, "r": 10, "t": 30, "b": 44}
     )
@@ -212,8 +220,9 @@ def _place(distance: float) -> float:
 def _hover(row: dict[Any, Any]) -> str:
     return (
         f"<b>{theme.label(short_words(row['condition']))}</b><br>text distance {number(row['distance'])}"
-        f" {interval(row['distance_low'], row['distance_high'])}<br>mask change {number(row['change'])}"
-        f" {interval(row['change_low'], row['change_high'])}<br>n = {count(row['n_images'], 'case')},"
+        f" {interval(row['distance_low'], row['distance_high'], level=row['level'])}<br>mask change"
+        f" {number(row['change'])} {interval(row['change_low'], row['change_high'], level=row['level'])}"
+        f"<br>n = {count(row['n_images'], 'case')},"
         f" {count(row['n_subjects'], 'unit')}"
     )
 

@@ -61,7 +61,7 @@ def _caption(index: int, series: str, rows: pd.DataFrame) -> FigureText:
     alt = (
         f"Forest plot for {series}: loss of Dice under {count(len(rows), 'change')}. Largest: "
         f"{condition_words(text(worst['condition']))}, {number(worst['effect'])} "
-        f"{interval(worst['ci_low'], worst['ci_high'])}."
+        f"{interval(worst['ci_low'], worst['ci_high'], level=worst['level'])}."
     )
     table = table_of(rows, f"t-drop-{index}", series, EFFECT_COLUMNS)
     return FigureText(f"drop-{index}", "drop", series, series, alt, table)

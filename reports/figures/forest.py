@@ -45,7 +45,7 @@ def forest(
     """Draw one line per condition: value, interval, margin band, and the verdict as shape and colour.
 
     Args:
-        rows: columns condition, metric, verdict, value, ci_low, ci_high, margin, n_images, n_subjects.
+        rows: columns condition, metric, verdict, value, ci_low, ci_high, level, margin, n_images, n_subjects.
         order: conditions from top to bottom; the table's order where it is None.
         span: x range; plotly's own where it is None.
         title: what the x axis shows.
@@ -131,7 +131,7 @@ def _hover(row: dict[Any, Any], verdict: str) -> str:
     lines = [
         f"<b>{theme.label(condition_words(text(row['condition'])))}</b>",
         f"{quantity or metric_words(text(row['metric']))} {number(row['value'])}"
-        f" {interval(row['ci_low'], row['ci_high'])}",
+        f" {interval(row['ci_low'], row['ci_high'], level=row.get('level'))}",
         f"n = {count(row['n_images'], 'case')}, {count(row['n_subjects'], 'unit')}",
     ]
     if verdict:

@@ -59,7 +59,7 @@ def reliance_heatmap(verdicts: pd.DataFrame, *, order: Sequence[str] | None = No
         line = [cells.get((condition, s)) for s in series]
         z.append([None if c is None or pd.isna(c["estimate"]) else float(c["estimate"]) for c in line])
         words.append(["" if c is None or pd.isna(c["estimate"]) else _cell(c) for c in line])
-        hover.append(["" if c is None else interval(c["ci_low"], c["ci_high"]) for c in line])
+        hover.append(["" if c is None else interval(c["ci_low"], c["ci_high"], level=c.get("level")) for c in line])
     reach = max([0.1, *(abs(v) for row in z for v in row if v is not None)])
     built = theme.figure(height=70 + 34 * max(len(conditions), 1), margin={"l": 8, "r": 8, "t": 34, "b": 8})
     built.add_trace(

@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from robustness.reports.data.datatable import table_of
-from robustness.reports.data.frames import Frames
+from robustness.reports.data.frames import ALPHA, Frames
 from robustness.reports.figures import theme
 from robustness.reports.figures.figure import FigureText, columns
 from robustness.reports.figures.grid import Cell, grid, reach_of
@@ -54,10 +54,10 @@ class Joint(FigureEntry):
     def captions(self, source: FigureInput) -> list[FigureText]:
         """Return one caption per series with joint conditions, with what its grid answers."""
         effects, results = source.frames.effects, source.frames.results
-        tables = [
-            (i, s, joint_table(effects[effects["series"] == s], results[results["series"] == s]))
-            for i, s in enumerate(source.frames.series)
-        ]
+        tables = []
+        for i, s in enumerate(source.frames.series):
+            own, rows, alpha = effects["series"] == s, results["series"] == s, source.frames.alpha_of(s)
+            tables.append((i, s, joint_table(effects[own], results[rows], alpha=alpha)))
         return [_caption(index, series, rows) for index, series, rows in tables if len(rows)]
 
     def draw(self, caption: FigureText, frames: Frames) -> go.Figure:
@@ -76,14 +76,17 @@ def _caption(index: int, series: str, rows: pd.DataFrame) -> FigureText:
     return FigureText(f"joint-{index}", "joint", series, series, alt, table, joint_answers(rows))
 
 
-def joint_table(effects: pd.DataFrame, results: pd.DataFrame | None = None, *, metric: str = "dice") -> pd.DataFrame:
+def joint_table(
+    effects: pd.DataFrame, results: pd.DataFrame | None = None, *, metric: str = "dice", alpha: float = ALPHA
+) -> pd.DataFrame:
     """Return every joint condition of one series with its two parts and their own losses.
 
     Columns: those of `effects`, plus `image` and `prompt` (the two parts), `image_effect`, `prompt_effect` (their
     losses alone) and `interaction` = effect - image_effect - prompt_effect: above 0, the two hurt more together than
     the sum of each; NaN where a part was not run alone. With `results` it comes with its paired interval,
     `interaction_low` and `interaction_high`, its p value adjusted over the grid, the prompt effect on the clean
-    and on the perturbed image (`prompt_effect`, `prompt_effect_changed`), and what that answers (`reading`).
+    and on the perturbed image (`prompt_effect`, `prompt_effect_changed`), and what that answers (`reading`), all by
+    `alpha`: the plan's, by which the effects were computed too.
     """
     rows = effects[effects["metric"] == metric]
     alone = {str(c): float(e) for c, e in zip(rows["condition"], rows["effect"], strict=True) if pd.notna(e)}
@@ -95,16 +98,19 @@ def joint_table(effects: pd.DataFrame, results: pd.DataFrame | None = None, *, m
     effect = pd.to_numeric(rows["effect"])
     together = effect - pd.Series(image, rows.index) - pd.Series(prompt, rows.index)
     rows = rows.assign(image_effect=image, prompt_effect=prompt, interaction=together)
-    return rows if results is None or rows.empty else _with_intervals(rows, results, metric)
+    return rows if results is None or rows.empty else _with_intervals(rows, results, metric, alpha)
 
 
-def _with_intervals(rows: pd.DataFrame, results: pd.DataFrame, metric: str) -> pd.DataFrame:
+def _with_intervals(rows: pd.DataFrame, results: pd.DataFrame, metric: str, alpha: float) -> pd.DataFrame:
     from robustness.metrics.analyses.interaction import interactions, reading
 
-    tested = interactions(results, metric=metric)
-    tested["reading"] = [reading(row) for row in tested.to_dict("records")]
+    tested = interactions(results, metric=metric, alpha=alpha)
+    tested["reading"] = [reading(row, alpha=alpha) for row in tested.to_dict("records")]
     tested = tested[["condition", "interaction", "prompt_effect", "prompt_effect_changed", "reading"]].assign(
-        interaction_low=tested["ci_low"], interaction_high=tested["ci_high"], interaction_p=tested["p_adjusted"]
+        interaction_low=tested["ci_low"],
+        interaction_high=tested["ci_high"],
+        interaction_level=1 - alpha,
+        interaction_p=tested["p_adjusted"],
     )
     return rows.drop(columns=["interaction", "prompt_effect"]).merge(tested, on="condition", how="left")
 
@@ -179,7 +185,8 @@ def _cell(row: dict[Any, Any] | None, metric: str) -> Cell | None:
         return None
     hover = (
         f"<b>{theme.label(short_words(row['image']))} + {theme.label(short_words(row['prompt']))}</b><br>"
-        f"loss of {metric_words(metric)} {number(row['effect'])} {interval(row['ci_low'], row['ci_high'])}<br>"
+        f"loss of {metric_words(metric)} {number(row['effect'])}"
+        f" {interval(row['ci_low'], row['ci_high'], level=row.get('level'))}<br>"
         f"interaction {number(row['interaction'])} (together minus the sum of each)"
     )
     return Cell(float(row["effect"]), number(row["effect"], 2), hover)

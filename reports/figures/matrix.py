@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from robustness.metrics.analyses.transfer import COLUMNS, transfer
 from robustness.reports.data.datatable import table_of
-from robustness.reports.data.frames import Frames
+from robustness.reports.data.frames import ALPHA, Frames
 from robustness.reports.data.origins import Origin
 from robustness.reports.figures import theme
 from robustness.reports.figures.figure import FigureText, columns
@@ -56,7 +56,7 @@ class Matrix(FigureEntry):
 
     def captions(self, source: FigureInput) -> list[FigureText]:
         """Return one caption where there are several data sets."""
-        rows = matrix_table(source.frames.results, source.frames.origins)
+        rows = matrix_table(source.frames.results, source.frames.origins, alpha=source.frames.alpha)
         if rows.empty:
             return []
         sentences = [f"{r['model']} on {r['dataset']} {number(r['mean'])}" for r in rows.to_dict("records")]
@@ -67,36 +67,45 @@ class Matrix(FigureEntry):
 
     def draw(self, caption: FigureText, frames: Frames) -> go.Figure:
         """Return the matrix."""
-        return transfer_matrix(frames.results, frames.origins)
+        return transfer_matrix(frames.results, frames.origins, alpha=frames.alpha)
 
 
 Origins = Mapping[str, Origin]
 
 
 def matrix_table(
-    results: pd.DataFrame, origins: Origins | None = None, *, metric: str = "dice", resamples: int = 9999, seed: int = 0
+    results: pd.DataFrame,
+    origins: Origins | None = None,
+    *,
+    metric: str = "dice",
+    alpha: float = ALPHA,
+    resamples: int = 9999,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """Return the clean score of every model on every data set, and what it loses against its own data.
 
-    Columns: those of `robustness.metrics.analyses.transfer`, and `text` ("vision-language", "image only" or "").
+    Columns: those of `robustness.metrics.analyses.transfer`, `level` of its intervals, and `text` ("vision-language",
+    "image only" or "").
     One data set alone gives no rows: a matrix of one column says nothing that the scores do not.
     """
     clean = _once(results[(results["condition"] == "clean") & results[metric].notna()])
     if clean["dataset"].nunique() < 2:
-        return pd.DataFrame(columns=[*COLUMNS, "text"])
+        return pd.DataFrame(columns=[*COLUMNS, "level", "text"])
     origin_of = origins or {}
     homes = {name: origin.finetuned_on for name, origin in origin_of.items()}
-    losses = transfer(clean, homes, metric=metric, resamples=resamples, seed=seed)
+    losses = transfer(clean, homes, metric=metric, alpha=alpha, resamples=resamples, seed=seed)
     kinds = {True: "vision-language", False: "image only", None: ""}
-    return losses.assign(text=[kinds[origin_of.get(m, Origin()).reads_text] for m in losses["model"]])
+    return losses.assign(level=1 - alpha, text=[kinds[origin_of.get(m, Origin()).reads_text] for m in losses["model"]])
 
 
-def transfer_matrix(results: pd.DataFrame, origins: Origins | None = None, *, metric: str = "dice") -> go.Figure:
+def transfer_matrix(
+    results: pd.DataFrame, origins: Origins | None = None, *, metric: str = "dice", alpha: float = ALPHA
+) -> go.Figure:
     """Draw model x data set: the clean mean of `metric` in each cell; a model's own data are marked.
 
     Different patients: a difference along a row is not paired.
     """
-    rows = matrix_table(results, origins, metric=metric, resamples=99)
+    rows = matrix_table(results, origins, metric=metric, alpha=alpha, resamples=99)
     models, datasets = list(dict.fromkeys(rows["model"])), list(dict.fromkeys(rows["dataset"]))
     row_of = {(r["model"], r["dataset"]): r for r in rows.to_dict("records")}
     cells = [[_cell(row_of.get((m, d)), metric) for d in datasets] for m in models]
@@ -140,7 +149,7 @@ def _once(clean: pd.DataFrame) -> pd.DataFrame:
 
 
 def _bounds(row: Mapping[Any, Any]) -> str:
-    return "" if pd.isna(row["loss_low"]) else f" {interval(row['loss_low'], row['loss_high'])}"
+    return "" if pd.isna(row["loss_low"]) else f" {interval(row['loss_low'], row['loss_high'], level=row['level'])}"
 
 
 def _label(row: Mapping[Any, Any]) -> str:
@@ -152,14 +161,10 @@ def _label(row: Mapping[Any, Any]) -> str:
 def _cell(row: Mapping[Any, Any] | None, metric: str) -> Cell | None:
     if row is None or pd.isna(row["mean"]):
         return None
-    against = (
-        ""
-        if pd.isna(row["loss"])
-        else (f"<br>loss against its own data {number(row['loss'])} {interval(row['loss_low'], row['loss_high'])}")
-    )
+    against = "" if pd.isna(row["loss"]) else f"<br>loss against its own data {number(row['loss'])}{_bounds(row)}"
     hover = (
         f"{theme.label(row['model'])} on {theme.label(row['dataset'])}<br>clean {metric_words(metric)}"
-        f" {number(row['mean'])} {interval(row['ci_low'], row['ci_high'])}{against}"
+        f" {number(row['mean'])} {interval(row['ci_low'], row['ci_high'], level=row['level'])}{against}"
         f"<br>n = {count(row['n_images'], 'case')}, {count(row['n_subjects'], 'unit')}"
     )
     return Cell(float(row["mean"]), number(row["mean"], 2) + (" own" if row["own"] else ""), hover)

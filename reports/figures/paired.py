@@ -61,7 +61,7 @@ def _caption(index: int, one: Comparison) -> FigureText:
     alt = (
         f"Forest plot of {title}: paired difference in Dice under"
         f" {count(len(one.differences), 'condition')}, {worse} worse. First: {condition_words(first.condition)}"
-        f" {number(first.effect)} {interval(first.ci_low, first.ci_high)}."
+        f" {number(first.effect)} {interval(first.ci_low, first.ci_high, level=first.level)}."
     )
     table = table_of(rows, f"t-paired-{index}", title, _COLUMNS)
     return FigureText(f"paired-{index}", "paired", one.series, title, alt, table)
@@ -74,7 +74,7 @@ def paired_forest(differences: pd.DataFrame, *, metric: str = "dice") -> go.Figu
     """Draw paired differences of two versions, one row per condition; right is worse than the baseline.
 
     Args:
-        differences: columns condition, outcome, effect, ci_low, ci_high, n_images, n_subjects, in the order shown.
+        differences: columns condition, outcome, effect, ci_low, ci_high, level, n_images, n_subjects, in page order.
         metric: what differs.
     """
     rows = differences.assign(

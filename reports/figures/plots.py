@@ -45,7 +45,7 @@ def plot(
     if kind not in kinds:
         raise InputError(f"kind: expected one of {', '.join(kinds)}, got {kind!r}{suggest(kind, kinds)}")
     frames = merge(read_runs(run_dirs))
-    compared = comparisons(frames) if kind == "paired" else ()
+    compared = comparisons(frames, alpha=frames.alpha) if kind == "paired" else ()
     texts = kinds[kind].captions(FigureInput(frames, compared, published=True))
     selector = key if key is not None else series
     chosen = [text for text in texts if selector is None or text.key == selector]

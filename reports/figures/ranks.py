@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from robustness.metrics.analyses.models import rank_stability
 from robustness.reports.data.datatable import table_of
-from robustness.reports.data.frames import Frames
+from robustness.reports.data.frames import ALPHA, Frames
 from robustness.reports.data.subgroups import IMAGES, with_pooled_images
 from robustness.reports.figures import theme
 from robustness.reports.figures.figure import FigureText, columns
@@ -21,8 +21,8 @@ _TABLE_COLUMNS = columns(
     ("rank", "rank"),
     ("mean", "mean Dice"),
     ("first", "share of samples first"),
-    ("rank_low", "rank, 2.5%"),
-    ("rank_high", "rank, 97.5%"),
+    ("rank_low", "rank, low"),
+    ("rank_high", "rank, high"),
     ("n_subjects", "units"),
 )
 
@@ -45,7 +45,8 @@ class Rank(FigureEntry):
         """Return one caption per scene where several series share at least two units."""
         if len(source.frames.series) < 2:
             return []
-        tables = [(scene, rank_table(source.frames.results, scene)) for scene in SCENES]
+        results, alpha = source.frames.results, source.frames.alpha
+        tables = [(scene, rank_table(results, scene, alpha=alpha)) for scene in SCENES]
         return [_caption(scene, rows) for scene, rows in tables if len(rows)]
 
     def draw(self, caption: FigureText, frames: Frames) -> go.Figure:
@@ -67,10 +68,12 @@ def _caption(scene: str, rows: pd.DataFrame) -> FigureText:
 SCENES = {"clean": "Clean score", "images": "Score under image changes"}
 _CONDITIONS = {"clean": CLEAN, "images": IMAGES}
 _RESAMPLES = 2000
-_COLUMNS = ("series", "n_subjects", "mean", "rank", "first", "rank_low", "rank_high", "shares")
+_COLUMNS = ("series", "n_subjects", "mean", "rank", "first", "rank_low", "rank_high", "level", "shares")
 
 
-def rank_table(results: pd.DataFrame, scene: str, *, metric: str = "dice", seed: int = 0) -> pd.DataFrame:
+def rank_table(
+    results: pd.DataFrame, scene: str, *, metric: str = "dice", alpha: float = ALPHA, seed: int = 0
+) -> pd.DataFrame:
     """Return how often each series takes each rank over bootstrap samples of the units that all series share.
 
     Args:
@@ -81,7 +84,7 @@ def rank_table(results: pd.DataFrame, scene: str, *, metric: str = "dice", seed:
 
     Returns:
         One row per series, best first: `series`, `n_subjects`, `mean`, `rank` (in the sample, ties share the mean
-        rank), `first` (share of samples in which it is the best), `rank_low` and `rank_high` (95% of its ranks) and
+        rank), `first` (share of samples in which it is the best), `rank_low` and `rank_high` (of `level` 1 - alpha) and
         `shares` (tuple: the share of samples at rank 1, 2, ...; tied series share the places). Empty where fewer than
         two series share at least two units. Numbers are those of `metrics.models.rank_stability`.
     """
@@ -94,13 +97,15 @@ def rank_table(results: pd.DataFrame, scene: str, *, metric: str = "dice", seed:
         table,
         metric=metric,
         condition=_CONDITIONS[scene],
+        alpha=alpha,
         resamples=_RESAMPLES,
         seed=seed,
         higher_is_better={metric: True},
     )
     if ranking.empty or ranking["n_subjects"].iloc[0] < 2:
         return nothing
-    return ranking.rename(columns={"model": "series", "p_top": "first"})[list(_COLUMNS)].reset_index(drop=True)
+    ranking = ranking.rename(columns={"model": "series", "p_top": "first"}).assign(level=1 - alpha)
+    return ranking[list(_COLUMNS)].reset_index(drop=True)
 
 
 def rank_plot(results: pd.DataFrame, scene: str, *, metric: str = "dice") -> go.Figure:

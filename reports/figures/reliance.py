@@ -54,8 +54,8 @@ class Reliance(FigureEntry):
 
 def _caption(index: int, series: str, rows: pd.DataFrame) -> FigureText:
     sentences = [
-        f"{condition_words(text(r['condition']))} {number(r['estimate'])} {interval(r['ci_low'], r['ci_high'])}"
-        f" {text(r['verdict'])}"
+        f"{condition_words(text(r['condition']))} {number(r['estimate'])}"
+        f" {interval(r['ci_low'], r['ci_high'], level=r['level'])} {text(r['verdict'])}"
         for r in rows.to_dict("records")
     ]
     alt = f"Forest plot for {series}: excess mask change of each word swap with its interval. {'; '.join(sentences)}."

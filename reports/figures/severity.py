@@ -103,8 +103,8 @@ def _add_curve(built: go.Figure, rows: pd.DataFrame, name: str, index: int) -> N
     notes = [
         "clean",
         *(
-            f"loss {number(e)} {interval(lo, hi)}"
-            for e, lo, hi in zip(rows["effect"], rows["ci_low"], rows["ci_high"], strict=True)
+            f"loss {number(r['effect'])} {interval(r['ci_low'], r['ci_high'], level=r.get('level'))}"
+            for r in rows.to_dict("records")
         ),
     ]
     built.add_trace(

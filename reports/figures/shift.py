@@ -61,7 +61,7 @@ def _caption(index: int, series: str, rows: pd.DataFrame) -> FigureText:
     alt = (
         f"Matrix for {series}: loss of Dice for {count(rows['kind'].nunique(), 'image change')} by severity."
         f" Largest: {kind_words(worst['kind'])}, severity {worst['severity']}, {number(worst['effect'])}"
-        f" {interval(worst['ci_low'], worst['ci_high'])}."
+        f" {interval(worst['ci_low'], worst['ci_high'], level=worst['level'])}."
     )
     table = table_of(rows, f"t-shift-{index}", series, _COLUMNS)
     return FigureText(f"shift-{index}", "shift", series, series, alt, table)
@@ -103,7 +103,8 @@ def _loss_cell(row: dict[Any, Any] | None, metric: str) -> Cell | None:
         return None
     hover = (
         f"<b>{theme.label(kind_words(row['kind']))}{', severity ' + str(row['severity']) if row['severity'] else ''}"
-        f"</b><br>loss of {metric_words(metric)} {number(row['effect'])} {interval(row['ci_low'], row['ci_high'])}"
+        f"</b><br>loss of {metric_words(metric)} {number(row['effect'])}"
+        f" {interval(row['ci_low'], row['ci_high'], level=row.get('level'))}"
         f"<br>n = {count(row['n_images'], 'case')}, {count(row['n_subjects'], 'unit')}"
     )
     return Cell(float(row["effect"]), number(row["effect"], 2), hover)

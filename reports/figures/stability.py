@@ -70,7 +70,7 @@ def _caption(index: int, series: str, rows: pd.DataFrame) -> FigureText:
     alt = (
         f"Forest plot for {series}: mask change under {count(len(rows), 'change')} that should leave it alone. Largest:"
         f" {condition_words(text(worst['condition']))}, {number(worst['effect'])}"
-        f" {interval(worst['ci_low'], worst['ci_high'])}."
+        f" {interval(worst['ci_low'], worst['ci_high'], level=worst['level'])}."
     )
     table = table_of(rows, f"t-stability-{index}", series, EFFECT_COLUMNS)
     return FigureText(f"stability-{index}", "stability", series, series, alt, table)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from types import MappingProxyType
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from robustness.reports.data.datatable import table_of
-from robustness.reports.data.frames import Frames
+from robustness.reports.data.frames import ALPHA, Alphas, Frames
 from robustness.reports.data.unit_means import unit_interval
 from robustness.reports.figures import theme
 from robustness.reports.figures.figure import FigureText, columns
@@ -38,7 +39,7 @@ class Thresholds(FigureEntry):
     def captions(self, source: FigureInput) -> list[FigureText]:
         """Return one caption; none where no other threshold was scored."""
         results = source.frames.results
-        rows = threshold_table(results) if threshold_columns(results) else pd.DataFrame()
+        rows = threshold_table(results, source.frames.alphas) if threshold_columns(results) else pd.DataFrame()
         if rows.empty:
             return []
         best = rows.sort_values("mean", ascending=False, kind="stable").groupby("series", sort=False).head(1)
@@ -51,11 +52,11 @@ class Thresholds(FigureEntry):
 
     def draw(self, caption: FigureText, frames: Frames) -> go.Figure:
         """Return the curves."""
-        return threshold_curves(frames.results)
+        return threshold_curves(frames.results, frames.alphas)
 
 
 _COLUMN = re.compile(r"^dice(?:_at_|@|_t)(0?\.\d+)$")
-COLUMNS = ("series", "threshold", "n_images", "n_subjects", "mean", "ci_low", "ci_high")
+COLUMNS = ("series", "threshold", "n_images", "n_subjects", "mean", "ci_low", "ci_high", "level")
 
 
 def threshold_columns(results: pd.DataFrame) -> dict[str, float]:
@@ -65,20 +66,27 @@ def threshold_columns(results: pd.DataFrame) -> dict[str, float]:
     return dict(sorted(scored.items(), key=lambda item: item[1]))
 
 
-def threshold_table(results: pd.DataFrame) -> pd.DataFrame:
-    """Return the clean mean Dice of every series at every stored threshold (columns `COLUMNS`), with t intervals."""
+def threshold_table(results: pd.DataFrame, alphas: Alphas = MappingProxyType({})) -> pd.DataFrame:
+    """Return the clean mean Dice of every series at every stored threshold (columns `COLUMNS`), with t intervals.
+
+    Their `level` is 1 - alpha, by the series' own `alphas`.
+    """
     clean = results[results["condition"] == "clean"]
     records = [
-        {"series": series, "threshold": threshold, **unit_interval(rows, column)}
+        {
+            "series": series,
+            "threshold": threshold,
+            **unit_interval(rows, column, level=1 - alphas.get(str(series), ALPHA)),
+        }
         for series, rows in clean.groupby("series", sort=False)
         for column, threshold in threshold_columns(results).items()
     ]
     return pd.DataFrame(records, columns=list(COLUMNS)).dropna(subset=["mean"])
 
 
-def threshold_curves(results: pd.DataFrame) -> go.Figure:
+def threshold_curves(results: pd.DataFrame, alphas: Alphas = MappingProxyType({})) -> go.Figure:
     """Draw the mean clean Dice against the threshold on the probability, one line with its band per series."""
-    table = threshold_table(results)
+    table = threshold_table(results, alphas)
     built = theme.figure(height=300, showlegend=True, margin={"l": 8, "r": 10, "t": 30, "b": 44})
     built.update_xaxes(title_text="threshold on the probability", range=[0, 1], tickformat=".1f", dtick=0.1)
     built.update_yaxes(title_text="mean clean Dice", range=[0, 1.02], tickformat=".1f", dtick=0.2)
@@ -106,7 +114,10 @@ def threshold_curves(results: pd.DataFrame) -> go.Figure:
                 name=theme.label(name),
                 line={"color": colour, "width": 2.2, "dash": theme.DASHES[index % len(theme.DASHES)]},
                 marker={"symbol": theme.SERIES_SYMBOLS[index % len(theme.SERIES_SYMBOLS)], "size": 7, "color": colour},
-                text=[f"{number(r['mean'])} {interval(r['ci_low'], r['ci_high'])}" for r in rows.to_dict("records")],
+                text=[
+                    f"{number(r['mean'])} {interval(r['ci_low'], r['ci_high'], level=r['level'])}"
+                    for r in rows.to_dict("records")
+                ],
                 hovertemplate="<b>%{fullData.name}</b><br>threshold %{x}: %{text}<extra></extra>",
             )
         )

@@ -150,10 +150,10 @@ def _verdicts(runs: Sequence[RunTables], frames: Frames) -> str:
         " exists, the mask goes to both), REACTS, UNSTABLE, IGNORES, else INCONCLUSIVE. The quantity is the mask change"
         " of the swap minus the mask change of mere paraphrases; margin for mask change"
         f" {setting(runs, 'margin_change')},"
-        f" for Dice {setting(runs, 'margin_dice')}. The intervals shown are those that the rules used, their level and"
-        " the number of claims that share the error rate stand in the table of verdicts under “all columns” (FOLLOWS:"
-        " Holm over the claims with a second target; REACTS: step-down max-T; else level 1 − 2·alpha/m). “Detectable”"
-        " means that the corrected p-value is below alpha, whatever the margin."
+        f" for Dice {setting(runs, 'margin_dice')}. The intervals shown are those that the rules used, each with"
+        " its level; the number of claims that share the error rate stands in the table of verdicts under “all columns”"
+        " (FOLLOWS: Holm over the claims with a second target; REACTS: step-down max-T; else level 1 − 2·alpha/m)."
+        " “Detectable” means that the corrected p-value is below alpha, whatever the margin."
     ) + second_target_text(frames, runs)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from robustness.metrics.inference.intervals import level_of
 from robustness.metrics.inference.shares import clopper_pearson
 from robustness.reports.data.claims import ORDER, ROBUST_ORDER
 from robustness.reports.data.datatable import DataTable
@@ -95,12 +96,13 @@ def overviews(
         rows = frames.results[frames.results["series"] == series]
         verdicts = frames.verdicts[frames.verdicts["series"] == series]
         unit = units.get(series, "unit")
-        score = _score(rows, unit)
+        level = 1 - frames.alpha_of(series)
+        score = _score(rows, unit, level)
         facts = (
             Fact("Clean Dice", score, "scores", "clean"),
             _prompt_line(rows),
             _floor_line(floors[floors["series"] == series]),
-            _abstention_line(rows, unit),
+            _abstention_line(rows, unit, level),
             _empty_line(frames, series),
             *_untested_lines(rows, verdicts),
             *_model_lines(next((m for m in models if m.series == series), None)),
@@ -145,13 +147,13 @@ def _model_lines(model: ModelFacts | None) -> Iterable[Fact]:
     yield Fact("Seen in training", model.independence, "provenance")
 
 
-def _score(rows: pd.DataFrame, unit: str) -> str:
+def _score(rows: pd.DataFrame, unit: str, level: float) -> str:
     clean = rows[(rows["condition"] == "clean") & pd.to_numeric(rows["dice"], errors="coerce").notna()]
     if clean.empty:
         return "no clean prediction could be scored"
-    score = unit_interval(clean, "dice")
+    score = unit_interval(clean, "dice", level=level)
     known = pd.notna(score["ci_low"]) and pd.notna(score["ci_high"])
-    ends = interval(score["ci_low"], score["ci_high"]) if known else "(no interval)"
+    ends = interval(score["ci_low"], score["ci_high"], level=level) if known else "(no interval)"
     return f"{number(score['mean'])} {ends}, {count(score['n_subjects'], unit)}"
 
 
@@ -205,17 +207,17 @@ def _painted(rows: pd.DataFrame) -> pd.Series:
     return painted
 
 
-def _abstention_line(rows: pd.DataFrame, unit: str) -> Fact:
+def _abstention_line(rows: pd.DataFrame, unit: str, level: float) -> Fact:
     n_empty, n = abstention(rows)
     conditions = rows[rows["expectation"] == "abstain"]["condition"].astype(str)
     if conditions.empty:
         return Fact("Abstention", "not measured: no prompt of this run asks for what is certainly not there", "prompt")
     if not n:
         return Fact("Abstention", "not known: no row that should stay empty records the area of its mask", "prompt")
-    share = clopper_pearson(n_empty, n)
-    ends = f"[{100 * share.low:.0f}%, {100 * share.high:.0f}%]"
+    share = clopper_pearson(n_empty, n, level=level)
+    ends = f"{level_of(level)} interval {100 * share.low:.0f}% to {100 * share.high:.0f}%"
     sentence = (
-        f"masks stay empty for {n_empty} of {count(n, unit)} ({100 * share.value:.0f}% {ends}) where nothing is there"
+        f"masks stay empty for {n_empty} of {count(n, unit)} ({100 * share.value:.0f}%, {ends}) where nothing is there"
     )
     return Fact("Abstention", sentence, "prompt", str(conditions.iloc[0]))
 

@@ -131,14 +131,14 @@ def _independence(d: RegulatoryContext) -> list[str]:
 def _performance(d: RegulatoryContext) -> list[str]:
     statements = []
     for who, rows in clean_by_series(d):
-        scores = []
+        scores, level = [], 1 - d.frames.alpha_of(who)
         for metric in ("dice", "iou", "nsd", "hd95"):
             if metric in rows and pd.to_numeric(rows[metric], errors="coerce").notna().any():
-                summary = unit_interval(rows, metric)
-                bounds = interval(summary["ci_low"], summary["ci_high"])
+                summary = unit_interval(rows, metric, level=level)
+                bounds = interval(summary["ci_low"], summary["ci_high"], level=level)
                 scores.append(f"{metric_words(metric)} {number(summary['mean'])} {bounds}")
         n = int(rows[pd.to_numeric(rows["dice"], errors="coerce").notna()]["subject_id"].nunique())
-        statements.append(f"{who}: {'; '.join(scores)} (mean over {count(n, 'unit')} with 95% interval).")
+        statements.append(f"{who}: {'; '.join(scores)} (mean over {count(n, 'unit')}).")
     return statements
 
 
@@ -219,7 +219,7 @@ def _missing(d: RegulatoryContext) -> list[str]:
 def _security(d: RegulatoryContext) -> list[str]:
     attacks = sorted({str(c) for c in d.frames.results["condition"].unique() if is_attack(str(c))})
     if attacks:
-        table = attack_table(d.frames.results, margin=d.frames.margin_dice)
+        table = attack_table(d.frames.results, margin=d.frames.margin_dice, alphas=d.frames.alphas)
         outcomes = [
             f"{attack_title(str(name))}. {attack_says(rows)}" for name, rows in table.groupby("attack", sort=True)
         ]

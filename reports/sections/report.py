@@ -41,7 +41,7 @@ from robustness.reports.words import listing
 
 Edition = Literal["auditor", "regulatory"]
 # The number after the point grows when fields come, the one before it when a field goes or changes its type.
-SCHEMA = "robustness-report/2.1"
+SCHEMA = "robustness-report/2.2"
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ def _compared(runs: Sequence[RunTables], frames: Frames) -> tuple[Comparison, ..
     stats = runs[0].manifest.get("statistics") or {}
     return paired.comparisons(
         frames,
-        alpha=float(stats.get("alpha") or 0.05),
+        alpha=frames.alpha,
         resamples=int(stats.get("resamples") or 9999),
         seed=int(runs[0].manifest.get("seed") or 0),
         min_subjects=int(stats.get("min_subjects") or 10),
@@ -194,10 +194,10 @@ def _title(runs: Sequence[RunTables], frames: Frames) -> str:
 def _tables(frames: Frames, runs: Sequence[RunTables]) -> tuple[DataTable, ...]:
     return (
         expected_table(frames),
-        table_of(_with_shares(frames.verdicts), "verdicts", "Verdicts", _VERDICTS),
+        table_of(_with_shares(frames), "verdicts", "Verdicts", _VERDICTS),
         table_of(frames.effects[frames.effects["condition"] != "clean"], "effects", "Effects", _EFFECTS),
         second_target_table(frames, runs),
-        table_of(subgroups.subgroup_table(frames.results), "subgroups", "Subgroups", _SUBGROUPS),
+        table_of(subgroups.subgroup_table(frames.results, alphas=frames.alphas), "subgroups", "Subgroups", _SUBGROUPS),
         truth_listing(frames),
         certificate_table(runs),
         methods.not_applicable(frames),
@@ -206,16 +206,20 @@ def _tables(frames: Frames, runs: Sequence[RunTables]) -> tuple[DataTable, ...]:
     )
 
 
-def _with_shares(verdicts: pd.DataFrame) -> pd.DataFrame:
-    """Return verdicts with the share of units that show their behaviour, and its interval, as one short text."""
-    names = ("share", "share_low", "share_high")
+def _with_shares(frames: Frames) -> pd.DataFrame:
+    """Return verdicts with the share of units that show their behaviour, and its interval, as one short text.
+
+    The interval has the level 1 - alpha of the run's plan, whatever that of the estimate.
+    """
+    names, verdicts = ("share", "share_low", "share_high"), frames.verdicts
     if not set(names) <= set(verdicts.columns):
         return verdicts
     shares = [
         "" if pd.isna(value) else f"{100 * value:.0f}% [{100 * low:.0f},\xa0{100 * high:.0f}]"
         for value, low, high in verdicts[list(names)].itertuples(index=False, name=None)
     ]
-    return verdicts.assign(share_interval=shares)
+    levels = [1 - frames.alphas[s] if s in frames.alphas else None for s in verdicts["series"]]
+    return verdicts.assign(share_interval=shares, share_level=levels)
 
 
 _VERDICTS = (
@@ -239,7 +243,6 @@ _VERDICTS = (
     Column("n_images", "cases", "count", hidden=True, link="rows"),
     Column("n_missing", "cases missing", "count", hidden=True),
     Column("n_needed", "units needed", "count"),
-    Column("level", "level", "number", hidden=True),
     Column("m", "claims", "count", hidden=True),
     Column("certified", "certified", hidden=True),
     Column("detectable", "detectable", hidden=True),

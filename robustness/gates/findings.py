@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from robustness.errors import counted
 from robustness.gates.decisions import Decision, Outcome
+from robustness.metrics.inference.intervals import level_of
 
 SHOWN_CASES = 5
 
@@ -119,16 +120,6 @@ def interval_of(decision: Decision, digits: int, *, sign: str = "") -> str:
         return f"{'undefined' if math.isnan(decision.estimate) else estimate} (no interval)"
     level = f"{level_of(decision.level)} interval"
     return f"{estimate} [{decision.low:{sign}.{digits}f}, {decision.high:{sign}.{digits}f}] ({level})"
-
-
-def level_of(level: float) -> str:
-    """Write a confidence level: ``90%``; "-" where none is known.
-
-    Example:
-        >>> level_of(0.9), level_of(1 - 0.1 / 12)
-        ('90%', '99.17%')
-    """
-    return "-" if math.isnan(level) else f"{100 * level:.4g}%"
 
 
 def would_decide(decision: Decision, n_subjects: int, unit: str) -> str:

@@ -13,8 +13,9 @@ from typing import Any
 from robustness.errors import InputError, escaped
 from robustness.files import write_text
 from robustness.gates.criterion import criterion_of
-from robustness.gates.findings import Finding, level_of
+from robustness.gates.findings import Finding
 from robustness.gates.judge import Judged
+from robustness.metrics.inference.intervals import level_of
 from robustness.regular_files import check_regular, shown_path
 
 _SIGNS = {"pass": "✅", "fail": "❌", "inconclusive": "❔", "skip": "⏭️"}

@@ -19,8 +19,9 @@ def cell_rows(cell: Cell, folder: Path, *, error: str = "") -> list[dict[str, An
     """Return one row per data set that a cell was audited on.
 
     Columns: cell, model, trained_on, prompt, fold, seed, stage ("finetuned" or "zero-shot"), tested_on, n_subjects,
-    dice (clean mean over subjects), dice_low, dice_high (95% t interval), val_dice (best of training), verdict columns
-    ``prompt_FOLLOWS`` ... with the number of prompt claims of each kind, and error.
+    dice (clean mean over subjects), dice_low, dice_high (t interval of level dice_level, 1 - alpha of the plan),
+    val_dice (best of training), verdict columns ``prompt_FOLLOWS`` ... with the number of prompt claims of each kind,
+    and error.
     """
     facts = cell.facts
     head = {
@@ -56,10 +57,11 @@ def _audited(run: Path) -> list[dict[str, Any]]:
     from robustness.workflows.run import open_run
 
     opened = open_run(run)
+    level = 1 - float(opened.manifest["statistics"]["alpha"])
     verdicts, results = opened.verdicts(), opened.results()
     rows = []
     for dataset, clean in results[results["condition"] == CLEAN].groupby("dataset", sort=False):
-        score = unit_interval(clean, "dice")
+        score = unit_interval(clean, "dice", level=level)
         claims = verdicts[(verdicts["claim"] == "prompt") & (verdicts["dataset"] == dataset)]
         counted = {f"prompt_{name}": int(n) for name, n in claims["verdict"].value_counts().sort_index().items()}
         rows.append(
@@ -69,6 +71,7 @@ def _audited(run: Path) -> list[dict[str, Any]]:
                 "dice": score["mean"],
                 "dice_low": score["ci_low"],
                 "dice_high": score["ci_high"],
+                "dice_level": score["level"],
                 **counted,
             }
         )

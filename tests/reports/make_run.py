@@ -294,6 +294,7 @@ def _verdict_row(
         "estimate": estimate,
         "ci_low": low,
         "ci_high": high,
+        "level": None if low is None else {"prompt": 0.99, "robustness": 0.95}[claim],
         "margin": margin,
         "n_images": effect["n_images"],
         "n_subjects": effect["n_subjects"],

@@ -14,6 +14,7 @@ from robustness.reports.words import (
     count,
     friendly,
     interval,
+    levels,
     listing,
     number,
     p_value,
@@ -45,8 +46,14 @@ def test_small_p_values_are_bounds() -> None:
 
 
 def test_an_interval_without_an_end_is_a_dash() -> None:
-    assert interval(0.1, 0.2) == "[0.100, 0.200]"
-    assert interval(0.1, math.nan) == "–"
+    assert interval(0.1, 0.2, level=0.95) == "[0.100, 0.200] (95% interval)"
+    assert interval(0.1, math.nan, level=0.95) == "–"
+
+
+def test_a_level_that_no_run_records_is_said_to_be_unknown() -> None:
+    assert interval(0.1, 0.2, level=math.nan) == "[0.100, 0.200] (interval, level not recorded)"
+    assert levels([0.99, 0.9, 0.95]) == "90% to 99%"
+    assert (levels([0.95, 0.95]), levels([]), levels([None])) == ("95%", "", "not recorded")
 
 
 @pytest.mark.parametrize(

@@ -270,7 +270,7 @@
     const down = header.getAttribute("aria-sort") === "ascending";
     for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
     header.setAttribute("aria-sort", down ? "descending" : "ascending");
-    const numeric = ["number", "count", "p"].some((kind) => header.classList.contains(kind));
+    const numeric = ["number", "count", "p", "level"].some((kind) => header.classList.contains(kind));
     const rows = [...table.tBodies[0].rows].map((row) => [valueOf(row.cells[index]), row]);
     rows.sort(([a], [b]) => {
       if (a === "" || b === "") return (a === "") - (b === "");

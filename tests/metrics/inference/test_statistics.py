@@ -12,7 +12,7 @@ from robustness.metrics.inference.bootstrap import cluster_bootstrap
 from robustness.metrics.inference.clustering import clustering, groups, minimal_detectable_effect
 from robustness.metrics.inference.effect_size import hedges_dz, rank_biserial
 from robustness.metrics.inference.evalues import log_evalue_below
-from robustness.metrics.inference.intervals import t_interval
+from robustness.metrics.inference.intervals import level_of, t_interval
 from robustness.metrics.inference.multiplicity import benjamini_hochberg, holm
 from robustness.metrics.inference.planning import subjects_to_certify, subjects_to_decide
 from robustness.metrics.inference.power import bound_power
@@ -165,6 +165,10 @@ class TestInterval:
     def test_constant_values_have_no_width_despite_rounding(self):
         found = t_interval(np.full(3, 0.1) + np.array([0, 1e-17, -1e-17]))
         assert found.low == found.high == pytest.approx(0.1)
+
+    def test_no_level_below_one_is_written_as_all(self):
+        assert level_of(1 - 0.1 / 5000) == "99.998%"
+        assert (level_of(1.0), level_of(math.nan)) == ("100%", "-")
 
     @pytest.mark.parametrize("n", [0, 1])
     def test_fewer_than_two_values_have_no_interval(self, n):

@@ -192,6 +192,8 @@ class TestTargetsThatOverlap:
         assert found["verdict"] == "REACTS"
         assert "120 of 180 cases are left out of what decides following" in found["sentence"]
         assert "S_A 0.400 [0.400, 0.400] and S_B 0.400" in found["rule"]
+        assert "there; 90% intervals)" in found["rule"]
+        assert "there; 80% intervals)" in prompt(table, "other:part", alpha=0.1)["rule"]
 
     def test_a_faithful_model_follows_with_its_full_shift(self):
         found = prompt(part_and_whole(60, apart=0.85, nested=0.33), "other:part")

@@ -1,4 +1,4 @@
-"""Expected against observed: recomputed from the verdicts and the rows."""
+"""Expected against observed, recomputed from the verdicts and the rows; and how tables state levels of intervals."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from robustness.reports.data.datatable import frame_of
+from robustness.reports.data.datatable import Column, DataTable, frame_of, level_words, table_of
 from robustness.reports.data.expected import condition_expectations, expected_table, failures, met, required
 from robustness.reports.data.frames import merge
 from robustness.reports.data.run_tables import RunTables
@@ -107,3 +107,58 @@ def test_a_single_image_change_is_required_to_leave_the_mask_alone(runs: tuple[R
     asked = required(runs[0].results)
     assert {e for c, e in asked.items() if c.startswith("image:") and "+" not in c} == {"invariant"}
     assert asked["other:side"] == "follow"
+
+
+ENDS = (
+    Column("series", "model"),
+    Column("ci_low", "low", "number"),
+    Column("ci_high", "high", "number"),
+    Column("loss_low", "low", "number"),
+    Column("loss_high", "high", "number"),
+)
+
+
+def headed(**columns: list[float | None]) -> DataTable:
+    rows = {"series": ["a", "b"], "ci_low": [0.1, 0.2], "ci_high": [0.3, 0.4], "loss_low": [0.0, None]}
+    return table_of(pd.DataFrame(rows | {"loss_high": [0.1, None]} | columns), "t", "T", ENDS)
+
+
+def seen(table: DataTable) -> list[str]:
+    return [column.label for column in table.columns if not column.hidden]
+
+
+def test_a_level_that_all_rows_share_stands_in_the_header() -> None:
+    table = headed(level=[0.9, 0.9])
+    assert seen(table) == ["model", "low (90%)", "high (90%)", "low (90%)", "high (90%)"]
+    assert frame_of(table)["level"].tolist() == [0.9, 0.9]
+    assert level_words(table) == "Level of the intervals: 90%."
+
+
+def test_levels_that_differ_stand_in_a_column() -> None:
+    table = headed(level=[0.9, 0.99])
+    assert seen(table) == ["model", "low", "high", "low", "high", "level"]
+    assert level_words(table) == "Level of the intervals: 90% to 99%; each row has its own, in its numbers."
+
+
+def test_intervals_of_two_kinds_each_state_their_own_level() -> None:
+    assert seen(headed(level=[0.9, 0.9], loss_level=[0.98, None]))[1:] == [
+        "low (90%)",
+        "high (90%)",
+        "low (98%)",
+        "high (98%)",
+    ]
+    assert seen(headed(level=[0.9, 0.99], loss_level=[0.9, None])) == [
+        "model",
+        "low",
+        "high",
+        "level",
+        "low (90%)",
+        "high (90%)",
+    ]
+
+
+def test_rows_without_an_interval_state_no_level_and_an_unknown_one_is_a_dash() -> None:
+    assert "low (90%)" in seen(headed(level=[0.9, 0.5], ci_low=[0.1, None], ci_high=[0.2, None]))
+    assert seen(headed())[-1] == "level"
+    assert level_words(headed()) == "Level of the intervals: not recorded."
+    assert level_words(table_of(pd.DataFrame({"series": []}), "t", "T", ENDS)) == ""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from scipy import stats
 
 from robustness.errors import InputError
 from robustness.reports.data.frames import merge
@@ -21,6 +22,7 @@ from robustness.reports.exports.ro_crate import ro_crate, write_ro_crate
 from robustness.reports.html.page import write_report
 from robustness.reports.html.pdf import find_browser, write_pdf
 from robustness.reports.sections import report as content
+from tests.gate_runs import seal
 
 
 @pytest.fixture
@@ -102,7 +104,19 @@ def test_the_model_index_holds_clean_scores_and_image_changes(folder: Path, runs
     metrics = {m["name"]: m for m in result["metrics"]}
     assert metrics["Dice, unchanged input"]["value"] == round(clean.groupby("subject_id")["dice"].mean().mean(), 6)
     noise = runs[0].effects.query("metric == 'dice' and condition == 'image:gaussian_noise@5'").iloc[0]
-    assert metrics["Dice, gaussian noise, severity 5"]["args"]["loss"] == round(noise["effect"], 6)
+    changed = metrics["Dice, gaussian noise, severity 5"]["args"]
+    assert changed["loss"] == round(noise["effect"], 6)
+    assert changed["ci_level"] == changed["loss_ci_level"] == 0.95
+
+
+def test_intervals_of_the_model_index_have_the_level_of_the_plan(folder: Path, runs: tuple[RunTables, ...]) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    seal(folder, manifest | {"statistics": manifest["statistics"] | {"alpha": 0.1}})
+    clean = runs[0].results[runs[0].results["condition"] == "clean"].groupby("subject_id")["dice"].mean()
+    args = model_index(folder)["model-index"][0]["results"][0]["metrics"][0]["args"]
+    expected = stats.t.interval(0.9, len(clean) - 1, clean.mean(), stats.sem(clean))
+    assert (args["ci_low"], args["ci_high"]) == pytest.approx(expected, abs=1e-6)
+    assert args["ci_level"] == 0.9
 
 
 def test_hostile_names_stay_text_in_yaml() -> None:

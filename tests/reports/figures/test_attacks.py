@@ -72,6 +72,15 @@ def test_the_words_say_that_it_is_a_bound_and_what_is_doubtful() -> None:
     assert "signs" not in attack_says(attack_table(rows()))
 
 
+def test_shares_have_the_level_of_the_plan_and_say_it() -> None:
+    usual, loose = (attack_table(rows(), alphas=alphas) for alphas in ({}, {"m": 0.2}))
+    assert (set(usual["level"]), set(loose["level"])) == ({0.95}, {0.8})
+    assert (usual["share_low"] <= loose["share_low"]).all()
+    assert (usual["share_high"] > loose["share_high"]).all()
+    assert "(80% interval)" in attack_says(loose)
+    assert "(80% interval)" in success_curve(loose, ["m"]).data[-1].text[-1]
+
+
 def test_each_attack_has_a_figure_with_its_table() -> None:
     (made,) = Attack().captions(FigureInput(frames(rows())))
     assert (made.family, made.key, made.title) == ("attack", "pgd", "PGD attack")

@@ -75,6 +75,9 @@ def test_the_interaction_is_what_was_put_in(interaction: float) -> None:
     (found,) = joint_table(table, rows).to_dict("records")
     assert found["interaction"] == pytest.approx(interaction, abs=0.003)
     assert found["interaction_low"] < found["interaction"] < found["interaction_high"]
+    (loose,) = joint_table(table, rows, alpha=0.2).to_dict("records")
+    assert found["interaction_low"] < loose["interaction_low"] < loose["interaction_high"] < found["interaction_high"]
+    assert (found["interaction_level"], loose["interaction_level"]) == (0.95, 0.8)
     assert joint_table(table)["interaction"].item() == pytest.approx(found["interaction"])
     cells = joint_grid(table).data[0].z
     assert cells[0] == pytest.approx([0.0, 0.2], abs=0.003)
@@ -119,11 +122,11 @@ def test_a_matrix_of_data_sets_needs_two_and_holds_unit_means(runs: tuple[RunTab
     results = runs[0].results
     assert matrix_table(results).empty
     second = results.assign(dataset="elsewhere", dice=results["dice"] / 2)
-    table = matrix_table(pd.concat([results, second]), resamples=99)
+    table = matrix_table(pd.concat([results, second]), alpha=0.1, resamples=99)
     clean = results[results["condition"] == "clean"].groupby("subject_id")["dice"].mean()
     assert table["mean"].tolist() == pytest.approx([clean.mean(), clean.mean() / 2])
-    low, high = stats.t.interval(0.95, len(clean) - 1, clean.mean(), stats.sem(clean))
-    assert (table["ci_low"][0], table["ci_high"][0]) == pytest.approx((low, high))
+    low, high = stats.t.interval(0.9, len(clean) - 1, clean.mean(), stats.sem(clean))
+    assert (table["ci_low"][0], table["ci_high"][0], table["level"][0]) == pytest.approx((low, high, 0.9))
     assert transfer_matrix(pd.concat([results, second])).data[0].z[0] == pytest.approx(table["mean"].tolist())
     assert set(table["note"]) == {"finetuned on unknown data"}
 
@@ -171,7 +174,8 @@ def test_subgroups_name_groups_of_too_few_units_without_a_number(runs: tuple[Run
     assert (table["n_subjects"] > 0).all()
 
 
-def test_subgroups_hold_unit_means_with_intervals_over_the_groups() -> None:
+@pytest.mark.parametrize("alpha", [0.05, 0.1])
+def test_subgroups_hold_unit_means_with_intervals_over_the_groups(alpha: float) -> None:
     rng = np.random.default_rng(3)
     rows = [
         {
@@ -189,7 +193,8 @@ def test_subgroups_hold_unit_means_with_intervals_over_the_groups() -> None:
         for i in range(50)
     ]
     results = pd.DataFrame(rows)
-    table = subgroup_table(results).set_index("group")
+    table = subgroup_table(results, alphas={"m": alpha}).set_index("group")
+    assert set(table["level"]) == set(table["loss_level"]) == {1 - alpha / 2}
     wide = results.pivot_table(index=["subject_id", "case_id", "group_site"], columns="condition", values="dice")
     wide["loss"] = wide["clean"] - wide[["image:jpeg@1", "image:jpeg@5"]].mean(axis=1)
     for group, mine in wide.groupby("group_site"):
@@ -198,7 +203,7 @@ def test_subgroups_hold_unit_means_with_intervals_over_the_groups() -> None:
             "clean": ("mean", "ci_low", "ci_high"),
             "loss": ("loss", "loss_low", "loss_high"),
         }.items():
-            expected = stats.t.interval(1 - 0.05 / 2, len(units) - 1, units[column].mean(), stats.sem(units[column]))
+            expected = stats.t.interval(1 - alpha / 2, len(units) - 1, units[column].mean(), stats.sem(units[column]))
             assert table.loc[group, mean] == pytest.approx(units[column].mean())
             assert (table.loc[group, low], table.loc[group, high]) == pytest.approx(expected)
 
@@ -293,8 +298,8 @@ def test_intervals_of_many_groups_are_those_of_each_group() -> None:
         }
     )
     rows.loc[rows["condition"] == "none", "score"] = np.nan
-    table = unit_intervals(rows, "score", by=["condition"])
+    table = unit_intervals(rows, "score", by=["condition"], level=0.95)
     assert set(table.index.get_level_values("condition")) == {"a", "b"}
     for condition in ("a", "b"):
-        expected = unit_interval(rows[rows["condition"] == condition], "score")
+        expected = unit_interval(rows[rows["condition"] == condition], "score", level=0.95)
         assert table.loc[(condition,)].to_dict() == pytest.approx(expected, rel=1e-12)

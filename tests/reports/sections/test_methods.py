@@ -90,7 +90,8 @@ def test_the_collapse_figure_has_the_mask_change_of_the_effects(runs: tuple[RunT
     units = rows[rows["condition"] == "paraphrase"].groupby(["subject_id", "case_id"])["mask_change"].mean()
     assert shown["change"] == pytest.approx(units.groupby(level=0).mean().mean())
     assert shown["change"] == pytest.approx(reworded["mask_change"].mean() + 0.1)
-    (says,) = next(f for f in made.figures if f.family == "collapse").says
+    says, level = next(f for f in made.figures if f.family == "collapse").says
+    assert level == "Level of the intervals: 95%."
     assert f"mean over {3 * len(reworded)} rows, the distance that over the {len(reworded)} for" in says
 
 
@@ -115,5 +116,5 @@ def test_severities_that_were_not_run_are_named(
 def test_no_figure_calls_a_severity_highest_that_was_only_the_highest_run(runs: tuple[RunTables, ...]) -> None:
     made = content.build(runs[:1])
     drop = next(f for f in made.figures if f.family == "drop")
-    assert drop.says == ("Severities 1, 3 and 5 of 1 to 5; 2 and 4 were not run.",)
+    assert drop.says[0] == "Severities 1, 3 and 5 of 1 to 5; 2 and 4 were not run."
     assert not any("at their highest" in entry.note for entry in figure_entries())

@@ -170,7 +170,7 @@ def test_bounds_in_the_model_index_belong_to_the_value(run_folders: list[Path], 
     metrics = {m["name"]: m for result in entry["results"] for m in result["metrics"]}
     changed = metrics["Dice, gaussian noise, severity 5"]
     condition = "image:gaussian_noise@5"
-    expected = unit_interval(rows[rows["condition"] == condition], "dice")
+    expected = unit_interval(rows[rows["condition"] == condition], "dice", level=0.95)
     assert changed["args"]["ci_low"] == pytest.approx(expected["ci_low"], abs=1e-6)
     assert changed["args"]["ci_high"] == pytest.approx(expected["ci_high"], abs=1e-6)
     assert changed["args"]["ci_low"] <= changed["value"] <= changed["args"]["ci_high"]

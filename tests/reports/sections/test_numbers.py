@@ -13,16 +13,20 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from robustness.reports.data.run_tables import RunTables, read_runs
+from robustness.reports.data.datatable import DataTable
+from robustness.reports.data.frames import merge
+from robustness.reports.data.run_tables import RunTables, name_series, read_runs
+from robustness.reports.figures.catalogue import draw
 from robustness.reports.sections import report as content
 from robustness.reports.sections.report import Report
 from robustness.reports.words import metric_words
 
+LEVEL = " (95% interval)"
 NUMBER = re.compile(r"[-−]?\d[\d,]*(?:\.\d+)?")
 
 
 def numbers(text: str) -> list[float]:
-    return [float(found.replace("−", "-").replace(",", "")) for found in NUMBER.findall(text)]
+    return [float(found.replace("−", "-").replace(",", "")) for found in NUMBER.findall(text.replace(LEVEL, ""))]
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +71,7 @@ def test_clean_performance_is_that_of_unit_means(report: Report, stored: dict[st
     text = statements(report, "Performance on unchanged input")
     for series, tables in stored.items():
         clean = tables["rows"][tables["rows"]["condition"] == "clean"]
-        said = re.search(rf"{re.escape(series)}: (Dice .*?) \(mean over (\d+) units", text)
+        said = re.search(rf"{re.escape(series)}: (Dice [^;]*; .*?) \(mean over (\d+) units", text)
         expected = [*unit_interval(clean, "dice"), *unit_interval(clean, "iou")]
         assert numbers(said.group(1)) == pytest.approx(expected, abs=5.1e-4)
         assert int(said.group(2)) == clean["subject_id"].nunique()
@@ -370,3 +374,83 @@ def test_shares_beyond_the_margin_are_counted_from_the_recorded_ones(
     stays = shown["verdict"].str.rstrip("*").isin(["ROBUST", "IGNORES", "ABSTAINS"])
     assert set(shown[stays]["share_beyond"]) == {0.75}
     assert set(shown[~stays]["share_beyond"]) == {0.25}
+
+
+@pytest.fixture(scope="module")
+def loose(runs: tuple[RunTables, ...]) -> tuple[RunTables, ...]:
+    """Two runs of plans with alpha .1, whose rows hold what fills the figures that not every run has."""
+    changed = []
+    for run in runs:
+        rows = run.results.copy()
+        rows["text_distance"] = np.where(rows["family"] == "prompt", rows["mask_change"], np.nan)
+        rows["dice_at_0.30"] = pd.to_numeric(rows["dice"]) - 0.1
+        rows["area_fraction"] = np.where(rows["case_id"] < "axi_003", 0.0, 0.1)
+        follow = rows["condition"].isin(["clean", "other:side"])
+        rows["other_case_id"] = np.where(follow, "axi_mirrored", None)
+        rows["dice_other"] = np.where(follow, rows["dice"] / 2, np.nan)
+        statistics = run.manifest["statistics"] | {"alpha": 0.1}
+        judged = run.verdicts.assign(share=0.5, share_low=0.2, share_high=0.8)
+        changed.append(replace(run, results=rows, verdicts=judged, manifest=run.manifest | {"statistics": statistics}))
+    return name_series(tuple(changed))
+
+
+def unstated(table: DataTable) -> list[tuple[str, Any]]:
+    """Return the ends of intervals (column and row) whose level cannot be seen in the table as it is shown."""
+    shown = [(i, c) for i, c in enumerate(table.columns) if not c.hidden]
+    levels = [i for i, c in shown if c.kind == "level"]
+    ends = [(i, c) for i, c in shown if c.name.endswith(("_low", "_high", "_interval")) and "%)" not in c.label]
+    return [
+        (c.name, row)
+        for i, c in ends
+        for row in table.rows
+        if row[i] not in (None, "") and not any(row[level] is not None for level in levels)
+    ]
+
+
+def test_every_interval_of_a_page_states_its_level(loose: tuple[RunTables, ...]) -> None:
+    made, frames = content.build(loose), merge(loose)
+    tables = {t.id: t for t in (*made.tables, *(f.table for f in made.figures))}
+    assert {"targets", "t-collapse", "t-thresholds", "t-paired-0", "t-rank-clean", "t-heatmap"} <= set(tables)
+    assert {name: unstated(table) for name, table in tables.items() if unstated(table)} == {}
+    bare = re.compile(r"\[[-−]?\d[^\[\]]*, [^\[\]]*\d\](?! \([\d.]+% interval\))")
+    for figure in made.figures:
+        if any(c.kind == "level" for c in figure.table.columns):
+            assert "Level of the intervals: " in figure.says[-1], figure.id
+        hovers = [t for trace in draw(figure, frames).to_dict()["data"] for t in texts_of(trace)]
+        assert [t for t in (figure.alt, *hovers) if bare.search(t)] == [], figure.id
+    first = [o.score for o in made.overviews] + [f.text for o in made.overviews for f in o.facts]
+    assert [t for t in first if bare.search(t)] == []
+    assert not bare.search(statements(made, "Performance on unchanged input"))
+
+
+def texts_of(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [t for inner in value.values() for t in texts_of(inner)]
+    if isinstance(value, list | tuple | np.ndarray):
+        return [t for inner in value for t in texts_of(inner)]
+    return [value] if isinstance(value, str) else []
+
+
+def test_every_interval_has_the_level_of_the_plan(loose: tuple[RunTables, ...]) -> None:
+    made, rows = content.build(loose), loose[0].results
+    clean = rows[rows["condition"] == "clean"]
+    units = clean.groupby("subject_id")["dice"].mean()
+    low, high = stats.t.interval(0.9, len(units) - 1, units.mean(), stats.sem(units))
+    assert made.overviews[0].score == f"{units.mean():.3f} [{low:.3f}, {high:.3f}] (90% interval), 6 images"
+    abstains = next(f.text for f in made.overviews[0].facts if f.label == "Abstention")
+    limits = stats.binomtest(3, 6).proportion_ci(0.9, method="exact")
+    assert f"(50%, 90% interval {100 * limits.low:.0f}% to {100 * limits.high:.0f}%)" in abstains
+    level = {t.id: set(frame_levels(t)) for t in (*made.tables, *(f.table for f in made.figures))}
+    for name in ("effects", "t-collapse", "t-thresholds", "t-rank-clean", "t-drop-0", "t-shift-0"):
+        assert level[name] == {0.9}, name
+    # Shifts are described by the level of claims, 1 - 2 alpha; differences of models by 1 - alpha / conditions.
+    assert level["targets"] == {0.8}
+    (compared,) = made.comparisons
+    assert level["t-paired-0"] == {round(1 - 0.1 / len(compared.differences), 12)}
+    shares = next(c.label for t in made.tables if t.id == "verdicts" for c in t.columns if c.name == "share_interval")
+    assert shares == "share (90%)"
+
+
+def frame_levels(table: DataTable) -> list[float]:
+    at = [i for i, c in enumerate(table.columns) if c.kind == "level" and c.name != "share_level"]
+    return [round(row[i], 12) for row in table.rows for i in at if row[i] is not None]

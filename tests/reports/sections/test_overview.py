@@ -91,7 +91,7 @@ def test_a_unit_abstains_where_all_its_masks_stay_empty(runs: tuple[RunTables, .
     rows.loc[one, "area_fraction"] = 0.02
     assert abstention(rows) == (1, 6)
     overview = first([replace(runs[0], results=rows)])
-    assert fact(overview, "Abstention").startswith("masks stay empty for 1 of 6 images (17% [0%, 64%])")
+    assert fact(overview, "Abstention").startswith("masks stay empty for 1 of 6 images (17%, 95% interval 0% to 64%)")
 
 
 def test_rows_without_an_area_are_read_by_their_flags(runs: tuple[RunTables, ...]) -> None:
