@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -125,11 +126,13 @@ def overlaps_with_training(
         say: called with one line for each model that has seen some of it.
     """
     from robustness.runners.audit.parts import model_names
-    from robustness.runners.data.membership import overlap_of
+    from robustness.runners.data.membership import overlap_of, pixel_digests
 
+    # Each image is read once for all models, and for none where no model records pixels.
+    pixels = [cache(partial(pixel_digests, dataset)) for dataset in datasets]
     rows: list[list[dict[str, Any]]] = []
     for label, model in zip(model_names(plan, models), models, strict=True):
-        overlaps = [overlap_of(model, dataset) for dataset in datasets]
+        overlaps = [overlap_of(model, data, pixels=read) for data, read in zip(datasets, pixels, strict=True)]
         for warning in filter(None, (overlap.warning(label) for overlap in overlaps)):
             if say is not None:
                 say(f"warning: {warning}")

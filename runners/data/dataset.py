@@ -13,7 +13,7 @@ from robustness.runners.data.options import ReadingOptions
 from robustness.runners.data.pixels import PixelReader
 from robustness.runners.data.records import SUBJECT_KEYS, Record
 from robustness.runners.data.set_scale import SetScale
-from robustness.types import Case, CaseInfo, DataContext
+from robustness.types import Case, CaseInfo, DataContext, Image
 
 MISSING = "missing"
 
@@ -107,6 +107,14 @@ class Dataset(Sequence[Case]):
             metadata=metadata,
             spacing_mm=record.spacing_mm,
         )
+
+    def image(self, index: int) -> Image:
+        """Return the image of one case alone, upright: uint8 (H, W, 3).
+
+        Raises:
+            CaseError: its file is missing or unreadable.
+        """
+        return self._reader.image(self._records[index]).image
 
     def subset(self, indices: Iterable[int]) -> Dataset:
         """Return the dataset of the cases at `indices`, in that order."""

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from robustness.errors import CaseError
 
 if TYPE_CHECKING:
     from robustness.runners.data.dataset import Dataset
@@ -25,7 +28,8 @@ def members(dataset: Dataset, *, role: str, form: Form = "hashed") -> dict[str, 
 
     Keys: `role` ("train", "validation", "pool"), `data` and `split` (names), `fingerprint` (sha256 of the hashes of its
     files), `unit` ("patient" or "image"), `form`, `ids` (subjects, sorted, hashed unless `form` is "plain"), `images`
-    (hashes of the content of each image). With "off" the last two are missing.
+    (hashes of the content of each image's file), `pixels` (hashes of what is read from it). With "off" the last three
+    are missing.
     """
     record: dict[str, Any] = {
         "role": role,
@@ -39,7 +43,8 @@ def members(dataset: Dataset, *, role: str, form: Form = "hashed") -> dict[str, 
         return record
     ids = {info.subject_id.strip() for info in dataset.infos}
     names = sorted(ids if form == "plain" else {digest(name) for name in ids})
-    return {**record, "ids": names, "images": sorted(set(image_digests(dataset).values()))}
+    content, pixels = (sorted(set(found(dataset).values())) for found in (image_digests, pixel_digests))
+    return {**record, "ids": names, "images": content, "pixels": pixels}
 
 
 def digest(name: str) -> str:
@@ -70,6 +75,26 @@ def image_digests(dataset: Dataset) -> dict[str, str]:
     return {image: content for image, content in found.items() if content != MISSING}
 
 
+def pixel_digests(dataset: Dataset) -> dict[str, str]:
+    """Return image id -> hash of its pixels as they are read, the same for a copy in another file or format.
+
+    Left out are unreadable images, and those of a single value: empty slices of two patients are no copies.
+    """
+    found: dict[str, str] = {}
+    tried: set[str] = set()
+    for index, info in enumerate(dataset.infos):
+        if info.image_id in tried:
+            continue
+        tried.add(info.image_id)
+        try:
+            image = dataset.image(index)
+        except CaseError:
+            continue
+        if image.min() < image.max():
+            found[info.image_id] = hashlib.sha256(repr(image.shape).encode() + image.tobytes()).hexdigest()[:_DIGITS]
+    return found
+
+
 class Overlap(NamedTuple):
     """What of an audited dataset a model's record of its training holds.
 
@@ -80,7 +105,8 @@ class Overlap(NamedTuple):
         images: audited images whose content was trained or validated on.
         namesakes: subjects whose name is recorded for data of another name: perhaps others.
         gap: why the record cannot show that nobody was trained on, though nobody was found; "" where it can.
-        complete: the whole training is recorded, that of the weights it started from too, and patients are known.
+        incomplete: why nobody found is no proof even so: no patient is known, the weights it started from record
+            nothing, or an older record holds no pixels; "" where it is one.
     """
 
     dataset: str
@@ -93,7 +119,12 @@ class Overlap(NamedTuple):
     images: int = 0
     namesakes: int = 0
     gap: str = ""
-    complete: bool = True
+    incomplete: str = ""
+
+    @property
+    def complete(self) -> bool:
+        """Return whether nobody found proves that nobody was trained on."""
+        return not self.incomplete
 
     @property
     def status(self) -> str:
@@ -104,7 +135,7 @@ class Overlap(NamedTuple):
 
     def facts(self) -> dict[str, Any]:
         """Return what a manifest records."""
-        return {**self._asdict(), "status": self.status}
+        return {**self._asdict(), "complete": self.complete, "status": self.status}
 
     def warning(self, model: str) -> str:
         """Return what a reader must know before any number; "" where nothing is shared."""
@@ -120,27 +151,33 @@ class Overlap(NamedTuple):
         )
 
 
-def overlap_of(model: Any, dataset: Dataset) -> Overlap:
+def overlap_of(model: Any, dataset: Dataset, *, pixels: Callable[[], Mapping[str, str]] | None = None) -> Overlap:
     """Compare a dataset with every record of training that a model's provenance holds, its members' and bases' too.
 
-    Subjects are compared by name within data of the same name, images by content whatever their names are.
+    Subjects are compared by name within data of the same name, images by the content of their files and by their pixels
+    whatever their names are.
+
+    Args:
+        model, dataset: of an audit.
+        pixels: returns the dataset's `pixel_digests`, for which each image is read; asked where a record has such.
     """
     unit = "image" if dataset.subject_is_image else "patient"
     subjects = {info.subject_id.strip() for info in dataset.infos}
-    content = image_digests(dataset)
     found = Overlap(dataset.name, unit, False, len(subjects), len({info.image_id for info in dataset.infos}))
     everything = training_records(model)
     records = [record for record in everything if "ids" in record]
     if not records:
         return found
+    content = image_digests(dataset)
+    seen_pixels = (pixels or partial(pixel_digests, dataset))() if any("pixels" in one for one in records) else {}
     owner = {info.image_id: info.subject_id.strip() for info in dataset.infos}
     seen: dict[str, set[str]] = {"train": set(), "validation": set()}
     images: set[str] = set()
     namesakes: set[str] = set()
     for record in records:
-        ids, known = set(record["ids"]), set(record.get("images") or ())
+        ids = set(record["ids"])
         named = {name for name in subjects if (name if record.get("form") == "plain" else digest(name)) in ids}
-        shared = {image for image, value in content.items() if value in known}
+        shared = _shared(content, record.get("images")) | _shared(seen_pixels, record.get("pixels"))
         images |= shared
         hit = {owner[image] for image in shared}
         if record.get("data") == dataset.name:
@@ -156,8 +193,13 @@ def overlap_of(model: Any, dataset: Dataset) -> Overlap:
         images=len(images),
         namesakes=len(namesakes - trained - seen["validation"]),
         gap=_gap(model, everything, dataset.name, unit),
-        complete=unit == "patient" and not _unrecorded_start(model),
+        incomplete=_incomplete(model, records, unit),
     )
+
+
+def _shared(digests: Mapping[str, str], recorded: Iterable[str] | None) -> set[str]:
+    known = set(recorded or ())
+    return {image for image, value in digests.items() if value in known}
 
 
 def _gap(model: Any, records: Iterable[Mapping[str, Any]], data: str, unit: str) -> str:
@@ -169,6 +211,16 @@ def _gap(model: Any, records: Iterable[Mapping[str, Any]], data: str, unit: str)
     units = {str(record.get("unit")) for record in records if record.get("data") == data} - {unit}
     if units:
         return f"its training names each {units.pop()} of {data} and the audit each {unit}, so names cannot be compared"
+    return ""
+
+
+def _incomplete(model: Any, records: Iterable[Mapping[str, Any]], unit: str) -> str:
+    if unit == "image":
+        return "no patient is known, and other images of the same patients may have been trained on"
+    if _unrecorded_start(model):
+        return "it started from weights that do not record their training"
+    if any("pixels" not in record for record in records):
+        return "its training was recorded without pixels, so a copy of an image in another file would not be found"
     return ""
 
 
@@ -212,7 +264,7 @@ def _plain(value: Any) -> Any:
 def _counted(records: Any) -> Any:
     if not isinstance(records, list):
         return records
-    lists = ("ids", "images")
+    lists = ("ids", "images", "pixels")
     return [
         {f"n_{key}" if key in lists else key: len(value) if key in lists else value for key, value in record.items()}
         for record in records

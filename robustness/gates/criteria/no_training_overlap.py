@@ -65,7 +65,7 @@ def _finding(model: str, dataset: str, overlap: Mapping[str, Any], *, certified:
     if reason:
         outcome, message = "inconclusive", f"{message}, but {reason}"
     elif outcome == "pass" and not complete:
-        message += f"; certified no: {_incomplete(unit)}"
+        message += f"; certified no: {_incomplete(overlap)}"
     return Finding(
         outcome,
         "clean",
@@ -98,10 +98,9 @@ def _open_reason(overlap: Mapping[str, Any], unit: str, *, certified: bool) -> s
             f"{namesakes} of them bear the name of a {unit} that was trained on in data of another name: if these are"
             " others, say so by another name in one of the data sets"
         )
-    return _incomplete(unit) if certified and not overlap.get("complete", True) else ""
+    return _incomplete(overlap) if certified and not overlap.get("complete", True) else ""
 
 
-def _incomplete(unit: str) -> str:
-    if unit == "image":
-        return "no patient is known, and other images of the same patients may have been trained on"
-    return "it started from weights that do not record their training"
+def _incomplete(overlap: Mapping[str, Any]) -> str:
+    # Runs of older versions say only that it is so.
+    return str(overlap.get("incomplete") or "patients are unknown, or the weights it started from record no training")

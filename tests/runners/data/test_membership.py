@@ -12,7 +12,7 @@ import robustness as rb
 from robustness.plans.finetune import parse_train_plan
 from robustness.reports.data.run_tables import read_runs
 from robustness.reports.sections.report import build
-from robustness.runners.data.membership import digest, members, overlap_of, training_records
+from robustness.runners.data.membership import digest, members, overlap_of, pixel_digests, training_records
 from robustness.runners.models.load import load_model
 from robustness.runners.training.finetune import finetune
 from tests.synthetic import reads_side, write_dataset
@@ -104,6 +104,30 @@ class TestComparison:
         found = _overlap(trained, copy)
         assert (found.status, found.trained, found.images, found.namesakes) == ("overlap", 1, 1, 0)
 
+    @pytest.mark.parametrize("suffix", ["tiff", "bmp", "png"])
+    def test_a_copy_in_another_file_is_known_by_its_pixels(self, data, trained, tmp_path, suffix):
+        copy = tmp_path / "other"
+        shutil.copytree(data, copy)
+        with Image.open(copy / "images" / "s00.png") as image:
+            image.save(copy / "images" / f"x.{suffix}", **({"compress_level": 1} if suffix == "png" else {}))
+        assert (copy / "images" / f"x.{suffix}").read_bytes() != (copy / "images" / "s00.png").read_bytes()
+        entries = json.loads((copy / "anns" / "test.json").read_text())
+        for entry in entries[:2]:
+            entry |= {"img_name": f"x.{suffix}", "subject": "somebody"}
+        (copy / "anns" / "test.json").write_text(json.dumps(entries))
+        found = _overlap(trained, copy)
+        assert (found.status, found.trained, found.images) == ("overlap", 1, 1)
+
+    def test_images_of_one_value_and_unreadable_ones_are_no_copies(self, data, tmp_path):
+        copy = tmp_path / "other"
+        shutil.copytree(data, copy)
+        dataset = rb.load_dataset(copy, split="train", prompt="p2")
+        assert len(pixel_digests(dataset)) == 3
+        with Image.open(copy / "images" / "s00.png") as image:
+            Image.new("RGB", image.size, (7, 7, 7)).save(copy / "images" / "s00.png")
+        (copy / "images" / "s01.png").write_bytes(b"no image")
+        assert len(pixel_digests(rb.load_dataset(copy, split="train", prompt="p2"))) == 1
+
     def test_equal_names_in_other_data_are_counted_and_not_held_against_it(self, data, trained, tmp_path):
         copy = tmp_path / "other"
         shutil.copytree(data, copy)
@@ -137,12 +161,19 @@ class TestComparison:
             return found.status, found.gap, found.complete
 
         assert gap_of(lambda facts: None) == ("none", "", True)
+        # Records of older versions know no pixels: a copy in another file could not be found.
+        assert gap_of(lambda facts: facts["subjects"][0].pop("pixels")) == ("none", "", False)
         off = gap_of(lambda facts: facts["subjects"].append({"role": "train", "data": "set", "form": "off"}))
         assert off[:2] == ("none", "a part of its training was recorded without names and images")
         other = gap_of(lambda facts: [record.update(unit="image") for record in facts["subjects"]])
         assert "each image of set and the audit each patient" in other[1]
         published = gap_of(lambda facts: facts.update(started_from={"sha256": {"model.safetensors": "0"}}))
         assert published == ("none", "", False)
+
+    def test_images_of_unknown_patients_prove_nothing(self, trained, tmp_path):
+        data = rb.load_dataset(write_dataset(tmp_path / "set", images=3), subject="image", prompt="p2")
+        found = overlap_of(load_model("film-unet", trained, device="cpu"), data)
+        assert (found.complete, found.incomplete[:20]) == (False, "no patient is known,")
 
     def test_an_ensemble_with_a_member_that_records_nothing_says_so(self, data, trained):
         ensemble = load_model("ensemble", members=[{"name": "film-unet", "checkpoint": str(trained)}] * 2, device="cpu")
