@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from robustness.perturb.base import PerturbationError, proposed
 from robustness.perturb.language.parse import parse_prompt
 from robustness.registry import PERTURBATIONS
 from robustness.seeds import generator
-from robustness.types import Case, CaseInfo, DataContext, NotApplicable
+from robustness.types import Case, CaseInfo, DataContext, NotApplicable, Params
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,7 +66,11 @@ def _rows(perturbation: BasePerturbation, case: Case, seed: int) -> list[dict[st
     rows = []
     for severity in perturbation.severities:
         rng = generator(seed, case.case_id, perturbation.name, severity)
-        params = perturbation.propose(case, severity, rng)
+        params: Params | NotApplicable
+        try:
+            params = proposed(perturbation, case, severity, rng)
+        except PerturbationError as error:
+            params = NotApplicable(str(error))
         base = {"perturbation": perturbation.condition(severity), "expectation": perturbation.expectation}
         if isinstance(params, NotApplicable):
             kind = getattr(perturbation, "kind", "")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from robustness.errors import InputError, suggest
-from robustness.perturb.base import BasePerturbation
+from robustness.perturb.base import BasePerturbation, own_errors
 from robustness.perturb.image.base import ImagePerturbation
 from robustness.perturb.modality import COMMON_KINDS, KINDS_BY_MODALITY, PIPELINE_KINDS
 from robustness.perturb.severity.presets import Table, calibrated_table, modalities, plan_table, preset_table
@@ -175,7 +175,8 @@ def _parts(written: str) -> tuple[str, int | None]:
 
 
 def _instances(entry: type[BasePerturbation], name: str, context: DataContext) -> list[BasePerturbation]:
-    instances = list(entry.expand(context))
+    with own_errors(entry):
+        instances = list(entry.expand(context))
     head, _, kind = name.partition(":")
     if not kind:
         return instances

@@ -7,6 +7,7 @@ checkers and editors read the imports below.
 from __future__ import annotations
 
 from pathlib import Path
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -112,6 +113,10 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
 
     def __getattr__(name: str) -> Any:
         value = load(__name__, _MODULES, name)
+        if isinstance(value, FunctionType):
+            from robustness.arguments import checks_arguments
+
+            value = checks_arguments(value, __name__)
         globals()[name] = value
         return value
 

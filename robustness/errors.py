@@ -4,7 +4,8 @@
 
     RobustnessError
     ├── InputError (ValueError)        a bad argument, file, plan or prompt: exit code 2
-    │   └── UnknownNameError (KeyError)    a name that no registry holds; near names are suggested
+    │   ├── UnknownNameError (KeyError)    a name that no registry holds; near names are suggested
+    │   └── CallError (TypeError)          a public function called with arguments that it does not have
     └── CaseError                      one unreadable case inside a dataset: recorded in its row, the rest goes on
         └── AnswerError (InputError)       an answer of a model that is no map; an audit records it too
 
@@ -38,6 +39,10 @@ class UnknownNameError(InputError, KeyError):
 
     # KeyError.__str__ shows the repr of the message, which would put quotes around the sentence.
     __str__ = Exception.__str__
+
+
+class CallError(InputError, TypeError):
+    """A public function was called without an argument that it needs, or with one that it does not know."""
 
 
 class CaseError(RobustnessError):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
+import sys
 from collections.abc import Iterator
 from typing import Final
 
 # What ends a program, or the piece of work that it is in, without being an error; an interrupt is the user's.
-_ENDINGS: Final = (BaseException, GeneratorExit, asyncio.CancelledError)
+_ENDINGS: Final = (BaseException, GeneratorExit)
 
 
 class ExitedError(RuntimeError):
@@ -31,6 +31,8 @@ def foreign_code() -> Iterator[None]:
             raise
         raise ExitedError(f"it called sys.exit({'' if error.code is None else repr(error.code)})") from error
     except BaseException as error:
-        if type(error) not in _ENDINGS:
+        # Where nothing imported asyncio, nothing can be cancelled; importing it here would slow every start.
+        cancelled = getattr(sys.modules.get("asyncio"), "CancelledError", None)
+        if type(error) not in (*_ENDINGS, cancelled):
             raise
         raise ExitedError(f"it raised {type(error).__name__}: {error}") from error

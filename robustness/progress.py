@@ -105,8 +105,10 @@ def bar(what: str = "audit: rows") -> Iterator[Progress]:
 @contextlib.contextmanager
 def shown(progress: Progress | bool | None, what: str = "audit: rows") -> Iterator[Progress | None]:
     """Yield what reports progress: a function as it is, the bar for True, None for False or None."""
-    if progress is True:
+    if callable(progress):
+        yield progress
+    elif progress:
         with bar(what) as show:
             yield show
-        return
-    yield None if isinstance(progress, bool) else progress
+    else:
+        yield None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from robustness.errors import InputError
+from robustness.errors import InputError, unknown_name
 
 Kind = Literal[
     "target",
@@ -35,6 +36,8 @@ Kind = Literal[
     "negation",
 ]
 KINDS: tuple[str, ...] = Kind.__args__  # type: ignore[attr-defined]
+_KNOWN_KINDS = frozenset(KINDS)
+_ROLES = ("target", "landmark", "scan", "patient")
 
 Expectation = Literal["invariant", "change", "abstain", "follow", "control", "none"]
 EXPECTATIONS: tuple[str, ...] = Expectation.__args__  # type: ignore[attr-defined]
@@ -54,13 +57,23 @@ class Attribute:
     stop: int
     role: str = "target"
 
+    def __post_init__(self) -> None:
+        if self.kind not in _KNOWN_KINDS:
+            raise InputError(unknown_name("kind", str(self.kind), KINDS))
+        if self.role not in _ROLES:
+            raise InputError(f"role: expected one of {', '.join(_ROLES)}, got {self.role!r}")
+        if not isinstance(self.value, str):
+            raise InputError(f"value: expected a text, got {self.value!r}")
+        if not (isinstance(self.start, int) and isinstance(self.stop, int) and 0 <= self.start <= self.stop):
+            raise InputError(f"span: expected whole numbers 0 <= start <= stop, got [{self.start!r}:{self.stop!r}]")
+
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """A text prompt, the attributes found in it, and the other listed phrasings of the same prompt.
 
     Raises:
-        InputError: an attribute's span does not hold its value.
+        InputError: an attribute's span does not hold its value, or a field is of another type.
     """
 
     text: str
@@ -68,6 +81,10 @@ class Prompt:
     paraphrases: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if not isinstance(self.text, str):
+            raise InputError(f"text: expected a text, got {self.text!r}")
+        _check_entries("attributes", self.attributes, Attribute, "rb.Attribute(kind, value, start, stop)")
+        _check_entries("paraphrases", self.paraphrases, str, "texts")
         object.__setattr__(self, "attributes", tuple(sorted(self.attributes, key=lambda a: (a.start, a.stop))))
         object.__setattr__(self, "paraphrases", tuple(self.paraphrases))
         for a in self.attributes:
@@ -89,6 +106,8 @@ class Prompt:
             InputError: the prompt states no such attribute.
         """
         old = self._require(kind)
+        if not isinstance(value, str):
+            raise InputError(f"value: expected a text, got {value!r}")
         return self._splice(
             old.start, old.stop, value, dataclasses.replace(old, value=value, stop=old.start + len(value))
         )
@@ -131,3 +150,13 @@ class Prompt:
             if a.start <= start and stop <= a.stop and a.stop - a.start > stop - start
         ]
         return Prompt(text, (*before, *middle, *around, *moved), self.paraphrases)
+
+
+def _check_entries(name: str, entries: object, kind: type, written: str) -> None:
+    """Refuse what is no list of `kind`; a text would be taken for a list of letters."""
+    if isinstance(entries, str | dict) or not isinstance(entries, Iterable):
+        raise InputError(f"{name}: expected a list of {written}, got {entries!r}")
+    if isinstance(entries, list | tuple):
+        wrong = next((entry for entry in entries if not isinstance(entry, kind)), None)
+        if wrong is not None:
+            raise InputError(f"{name}: expected a list of {written}, got {wrong!r} in it")

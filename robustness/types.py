@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from robustness.errors import InputError
 from robustness.prompt import EXPECTATIONS, KINDS, Attribute, Expectation, Kind, Prompt
 
 if TYPE_CHECKING:
@@ -56,6 +57,9 @@ class Case:
         target: what the prompt asks for (class name).
         metadata: everything else that the data states (`modality`, `attributes`, `siblings`, `image_id`, ...).
         spacing_mm: pixel spacing (row, column) in mm, or None where it is unknown.
+
+    Raises:
+        InputError: an image, mask or prompt of another type or shape.
     """
 
     case_id: str
@@ -67,9 +71,30 @@ class Case:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     spacing_mm: tuple[float, float] | None = None
 
+    def __post_init__(self) -> None:
+        image, mask = self.image, self.mask
+        if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.shape[2:] != (3,):
+            raise InputError(f"image: expected an array of uint8 (H, W, 3), RGB, got {_array(image)}")
+        if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != image.shape[:2]:
+            size = image.shape[:2]
+            raise InputError(f"mask: expected an array of bool {size}, as large as the image, got {_array(mask)}")
+        if not isinstance(self.prompt, Prompt):
+            raise InputError(f"prompt: expected a prompt as parse_prompt returns it, got {self.prompt!r}")
+        if not isinstance(self.metadata, Mapping):
+            raise InputError(f"metadata: expected a table (dict), got {self.metadata!r}")
+        spacing = self.spacing_mm
+        if spacing is not None and not (isinstance(spacing, tuple | list) and len(spacing) == 2):
+            raise InputError(f"spacing_mm: expected two numbers (row, column) or None, got {spacing!r}")
+
     def __repr__(self) -> str:
         height, width = self.mask.shape
         return f"Case({self.case_id!r}, {height}x{width}, {self.prompt.text!r})"
+
+
+def _array(value: object) -> str:
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype} {value.shape}"
+    return f"an object of type {type(value).__name__}"
 
 
 @dataclass(frozen=True, slots=True)

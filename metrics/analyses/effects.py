@@ -71,9 +71,11 @@ def effects(
     doi:10.1111/j.2517-6161.1995.tb02031.x; intervals and their widening, docs/statistics.md.
     """
     _check(alpha, correction, resamples, weighting)
+    metrics = [metric] if isinstance(metric, str) else list(metric)
+    if not metrics:
+        raise InputError("metric: expected at least one column, got an empty list; leave it out for dice")
     rows = read_rows(table)
     warn_of_repeats(rows)
-    metrics = [metric] if isinstance(metric, str) else list(metric)
     records: list[dict[str, Any]] = []
     for name in metrics:
         pairs = pair(rows, name, orientation_of(name, higher_is_better))

@@ -55,15 +55,29 @@ class Rows:
         """Return a column as floats; what is not usable or not finite is NaN.
 
         Raises:
-            InputError: the table has no such column.
+            InputError: the table has no such column, or a usable row of it holds a text that is no number.
         """
         if column not in self.frame.columns:
             columns = [str(c) for c in self.frame.columns]
             raise InputError(f"metric: the table has no column {column!r}{suggest(column, columns)}")
-        numbers = pd.to_numeric(self.frame[column], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+        stated = self.frame[column]
+        numbers = pd.to_numeric(stated, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+        if not pd.api.types.is_numeric_dtype(stated):
+            self._refuse_texts(stated, np.isnan(numbers) & self.usable)
         return np.where(self.usable & np.isfinite(numbers), numbers, np.nan)
 
+    def _refuse_texts(self, stated: pd.Series, unread: npt.NDArray[np.bool_]) -> None:
+        for place in np.flatnonzero(unread):
+            value = stated.iloc[int(place)]
+            if isinstance(value, str) and value.strip().casefold() not in _NO_VALUE:
+                raise InputError(
+                    f"table: expected numbers in the column {stated.name!r}, case "
+                    f"{self.frame['case_id'].iloc[int(place)]!r} has the text {value!r}; write decimals with a point"
+                )
 
+
+# How tables of others write that there is no value.
+_NO_VALUE = frozenset({"", "nan", "na", "n/a", "none", "null", "-"})
 # Ratios that are no metrics of a mask and its reference.
 _RATIOS = frozenset({"dice_other", OTHER_OVERLAP, REFERENCE_FRACTION})
 _ROUNDING = 1e-6

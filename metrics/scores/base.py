@@ -2,10 +2,60 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from robustness.errors import InputError, one_line
 from robustness.metrics.scores.empty import Kind, value_when_empty
 from robustness.metrics.scores.pair import MaskPair
+
+if TYPE_CHECKING:
+    from robustness.entries import MetricEntry
+
+
+# Ratios of float32 maps round past 1.
+_ROUNDING = 1e-6
+
+
+def checked_value(name: str, metric: type[MetricEntry], *arguments: Any) -> float | bool:
+    """Return what a metric is of its arguments, NaN where it is undefined.
+
+    Margins and certificates rest on the bounds that a metric states, so that a value beyond them is never recorded.
+
+    Raises:
+        InputError: no number, or one beyond the metric's bounds; or a metric of a plugin raises an error.
+    """
+    own = metric.__module__.startswith("robustness.")
+    value = metric()(*arguments) if own else _of_plugin(name, metric, arguments)
+    high = math.inf if metric.high is None else metric.high
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise InputError(f"metric {name!r} ({_place(metric)}): expected a number, got {value!r}") from None
+    if math.isnan(number) or (metric.low - _ROUNDING <= number <= high + _ROUNDING and not math.isinf(number)):
+        return value
+    raise InputError(
+        f"metric {name!r} ({_place(metric)}): expected a finite value from {metric.low:g} to {high:g}, which it states "
+        f"as its bounds, got {number:g}; mend compute() or the bounds low and high"
+    )
+
+
+def _of_plugin(name: str, metric: type[MetricEntry], arguments: Sequence[Any]) -> Any:
+    from robustness.foreign_code import foreign_code
+
+    try:
+        with foreign_code():
+            return metric()(*arguments)
+    except InputError:
+        raise
+    except Exception as error:
+        problem = f"{type(error).__name__}: {one_line(error, most=200)}"
+        raise InputError(f"metric {name!r} ({_place(metric)}) raised {problem}; mend it, or leave it out") from error
+
+
+def _place(metric: type[Any]) -> str:
+    return f"{metric.__module__}.{metric.__qualname__}"
 
 
 class MaskMetric:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy.typing as npt
 
 from robustness.errors import InputError
+from robustness.metrics.scores.base import checked_value
 from robustness.metrics.scores.mask_change import mask_change
 from robustness.metrics.scores.pair import MaskPair, Overlap
 from robustness.registry import METRICS
@@ -76,5 +77,5 @@ def mask_metrics(
         metric = METRICS.get(name)
         if metric.needs != "masks":
             raise InputError(f"names: expected metrics of a prediction and its reference, got {name!r}; leave it out")
-        values[name] = metric()(pair)
+        values[name] = checked_value(name, metric, pair)
     return values | pair.flags._asdict()

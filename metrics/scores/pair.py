@@ -119,7 +119,10 @@ def as_mask(values: npt.ArrayLike, name: str) -> Mask:
     Raises:
         InputError: not two-dimensional, without pixels, or a value that is neither 0 nor 1.
     """
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        raise InputError(f"{name}: expected a mask of shape (H, W), got rows of different lengths") from None
     if array.ndim != 2 or array.size == 0:
         raise InputError(f"{name}: expected a mask of shape (H, W), got shape {array.shape}")
     if array.dtype == np.bool_:

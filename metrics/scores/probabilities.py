@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from robustness.errors import InputError
+from robustness.metrics.scores.base import checked_value
 from robustness.metrics.scores.masks import mask_metrics
 from robustness.metrics.scores.pair import as_mask
 from robustness.registry import METRICS
@@ -56,7 +57,7 @@ def prediction_metrics(
     of_mask = None if needs_of is None else [name for name, needs in needs_of if needs != "probability"]
     masked = np.asarray(probability) > threshold
     scores = mask_metrics(masked, reference, spacing_mm=spacing_mm, nsd_tolerance_mm=nsd_tolerance_mm, names=of_mask)
-    return scores | {name: METRICS.get(name)()(probability, reference) for name in of_map}
+    return scores | {name: checked_value(name, METRICS.get(name), probability, reference) for name in of_map}
 
 
 def dice_curve(

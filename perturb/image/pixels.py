@@ -25,6 +25,8 @@ DEEP = "image_float"
 _REFERENCE_SIDE = 256
 # Below half of the reference side a kernel that shrinks further would no longer reach the next pixel.
 _LEAST_RATIO = 0.5
+# Noise and contrast overshoot [0, 1] and are clipped; what lies further out is on another scale.
+_FAR = 16.0
 
 
 def to_unit(image: Image) -> Floats:
@@ -103,8 +105,31 @@ def _changed(change: Change, sources: Sequence[Floats], params: Sequence[Params]
 
     with torch.no_grad():
         pixels = torch.from_numpy(np.stack(sources)).to(device)
-        unit = change(pixels, params).clamp(0, 1).cpu().numpy()
+        unit = _checked_pixels(change(pixels, params), tuple(pixels.shape)).clamp(0, 1).cpu().numpy()
     return list(unit)
+
+
+def _checked_pixels(changed: Any, shape: tuple[int, ...]) -> torch.Tensor:
+    """Return what `change` gave back; NaN would be read as black, and levels up to 255 as white.
+
+    Raises:
+        InputError: no tensor of floats of that shape, values that are not finite, or values far beyond [0, 1].
+    """
+    import torch
+
+    if not isinstance(changed, torch.Tensor):
+        raise InputError(f"expected a tensor {shape} from change(), got an object of type {type(changed).__name__}")
+    if tuple(changed.shape) != shape:
+        raise InputError(f"expected pixels of shape {shape} from change(), got {tuple(changed.shape)}")
+    if not changed.is_floating_point():
+        raise InputError(f"expected floats in [0, 1] from change(), got {changed.dtype}; divide levels by 255")
+    low, high = (float(end) for end in changed.aminmax()) if changed.numel() else (0.0, 0.0)
+    if not (math.isfinite(low) and math.isfinite(high)):
+        count = int((~changed.isfinite()).sum())
+        raise InputError(f"expected finite pixels from change(), got {count} that are NaN or infinite")
+    if low < -_FAR or high > _FAR:
+        raise InputError(f"expected pixels about [0, 1] from change(), got {low:.3g} to {high:.3g}; divide by 255")
+    return changed
 
 
 def column(params: Sequence[Params], key: str, like: torch.Tensor) -> torch.Tensor:

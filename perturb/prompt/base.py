@@ -11,9 +11,13 @@ from robustness.types import Attribute, Case, DataContext, NotApplicable, Params
 
 
 class PromptPerturbation(BasePerturbation):
-    """A change of the text alone; `params["text"]` holds the new text, the rest says what changed and why."""
+    """A change of the text alone; `params["text"]` holds the new text, the rest says what changed and why.
+
+    `may_be_empty`: the new text may be empty, as that of a control is; any other change must leave words.
+    """
 
     target: ClassVar[str] = "prompt"
+    may_be_empty: ClassVar[bool] = False
 
     def __init__(self, *, context: DataContext | None = None, kind: str = "") -> None:
         self.context = context or DataContext(name="", infos=())

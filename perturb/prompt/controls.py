@@ -27,6 +27,7 @@ class Empty(PromptPerturbation):
     """Replace the prompt by the empty text. Expectation: "control"."""
 
     name = "empty"
+    may_be_empty = True
     expectation = "control"
 
     def propose(self, case: Case, severity: int, rng: np.random.Generator) -> Params | NotApplicable:

@@ -107,7 +107,8 @@ def shrunk(case: Case) -> Case:
     size = (round(height * ratio), round(width * ratio))
     unit = torch.from_numpy(planes(case))[None]
     small = torch.nn.functional.interpolate(unit, size=size, mode="bilinear", antialias=True)[0].clamp(0, 1).numpy()
-    return dataclasses.replace(with_planes(case, small), mask=np.zeros(size, dtype=np.bool_))
+    blank = dataclasses.replace(case, image=np.zeros((*size, 3), np.uint8), mask=np.zeros(size, dtype=np.bool_))
+    return with_planes(blank, small)
 
 
 class _Curve:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import gc
 import signal
 import sys
+import warnings
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -35,8 +38,9 @@ from robustness.cli import (
 )
 from robustness.cli.echo import with_verbosity
 from robustness.disk_errors import disk_reason, message
-from robustness.errors import CaseError, InputError
+from robustness.errors import CaseError, InputError, escaped
 from robustness.lazy import collect_rarely
+from robustness.registry import PluginWarning
 
 # In the order in which the help lists them.
 COMMANDS = (
@@ -101,6 +105,7 @@ class TerminatedError(SystemExit):
 def main() -> NoReturn:
     """Run the command line; a user's mistake is one line on stderr and exit code 2, never a traceback."""
     signal.signal(signal.SIGTERM, _terminate)
+    warnings.showwarning = partial(_show_warning, warnings.showwarning)
     collect_rarely()
     try:
         app()
@@ -126,6 +131,16 @@ def main() -> NoReturn:
         # The interpreter searches all objects several times while it ends: half a second where torch was imported.
         gc.freeze()
     sys.exit(0)
+
+
+def _show_warning(
+    otherwise: Callable[..., None], message: Warning | str, category: type[Warning], *where: Any, **more: Any
+) -> None:
+    """Print a warning of a plugin on one line, others as Python does."""
+    if issubclass(category, PluginWarning):
+        print(f"warning: {escaped(str(message))}", file=sys.stderr)
+    else:
+        otherwise(message, category, *where, **more)
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:

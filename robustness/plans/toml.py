@@ -6,16 +6,36 @@ import tomllib
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from robustness.errors import InputError
+from robustness.errors import CallError, InputError
 from robustness.limits import limits
+from robustness.plans.validation import first_problem
 from robustness.regular_files import is_regular, read_bytes
 
+if TYPE_CHECKING:
+    from pydantic._internal._model_construction import ModelMetaclass
+else:
+    ModelMetaclass = type(BaseModel)
 
-class StrictModel(BaseModel):
+
+class _OneLineErrors(ModelMetaclass):
+    """Models whose call in Python (``rb.Plan(...)``) fails in one line, as a file does."""
+
+    def __call__(self, *args: Any, **fields: Any) -> Any:
+        if args:
+            raise CallError(
+                f"{self.__name__}: expected fields by name, got {args[0]!r}; write {self.__name__}(NAME=VALUE)"
+            )
+        try:
+            return super().__call__(**fields)
+        except ValidationError as error:
+            raise InputError(f"{self.__name__}: {first_problem(cast('type[BaseModel]', self), error)}") from None
+
+
+class StrictModel(BaseModel, metaclass=_OneLineErrors):
     """A part of a plan: unknown keys are errors, values are never coerced from other types."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)

@@ -22,10 +22,15 @@ def validated(model: type[M], tree: Mapping[str, Any], *, source: str) -> M:
     try:
         return model.model_validate(dict(tree))
     except ValidationError as error:
-        # An unknown key is the likelier mistake: a misspelt key also makes the right one "missing".
-        problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
-        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        raise InputError(f"{source}: {_describe(model, problems[0])}{more}") from None
+        raise InputError(f"{source}: {first_problem(model, error)}") from None
+
+
+def first_problem(model: type[BaseModel], error: ValidationError) -> str:
+    """Return the first problem of a validation in words, and how many more there are."""
+    # An unknown key is the likelier mistake: a misspelt key also makes the right one "missing".
+    problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return f"{_describe(model, problems[0])}{more}"
 
 
 def _describe(model: type[BaseModel], problem: Mapping[str, Any]) -> str:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import robustness
 from robustness.errors import InputError
 from robustness.files import sha256_file
-from robustness.locks import waiting_lock
 from robustness.plans.audit import load_plan
 from robustness.run_folder import MANIFEST, STATE
+from robustness.waiting import waiting_lock
 from robustness.workflows.run import Run
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +31,8 @@ class StoredRun:
     """
 
     def __init__(self, path: str | Path) -> None:
+        if not isinstance(path, str | os.PathLike):
+            raise InputError(f"run: expected the path of a run's folder, got an object of type {type(path).__name__}")
         self.path = Path(path)
         self.folder = RunFolder(self.path)
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack, cast
 
 import robustness
 from robustness.errors import InputError
@@ -41,7 +41,7 @@ def audit(
     out: str | Path,
     seed: int = 0,
     severities: Sequence[int] | None = None,
-    metrics: Mapping[str, Any] | None = None,
+    metrics: Mapping[str, Any] | Sequence[str] | None = None,
     statistics: Mapping[str, Any] | None = None,
     engine: Mapping[str, Any] | None = None,
     attack: Mapping[str, Any] | None = None,
@@ -63,7 +63,7 @@ def audit(
         out: the run's folder or its URL; a half-finished run in it is resumed.
         seed: every random draw comes from (seed, case, perturbation, severity).
         severities: of image perturbations, 1 to 5; default 1, 3, 5.
-        metrics: the plan's table of that name, as are `statistics` and `engine`.
+        metrics: names of metrics, or the plan's table of that name, as are `statistics` and `engine`.
         attack: the plan's ``[perturbations.attack]``: how hard attacks and searches try.
         check: what an error that cheap rules find in the data does: stop the audit, or "warn"; "off": no check.
         strict: stop at the first case that fails instead of recording it.
@@ -78,11 +78,12 @@ def audit(
     """
     from robustness.runners.data.load import Dataset
 
-    models = list(model) if isinstance(model, Sequence) else [model]
+    models = [cast("Segmenter", model)] if hasattr(model, "probabilities") else list(model)
     datasets = [data] if isinstance(data, Dataset) else list(data)
     changes = {} if perturbations is None else _split_names(perturbations, severities)
     changes |= {} if attack is None else {"attack": dict(attack)}
-    tables = {"metrics": dict(metrics or {}), "statistics": dict(statistics or {}), "engine": dict(engine or {})}
+    measured = metrics if isinstance(metrics, Mapping) else {} if metrics is None else {"names": list(metrics)}
+    tables = {"metrics": dict(measured), "statistics": dict(statistics or {}), "engine": dict(engine or {})}
     tables |= {"perturbations": changes} if changes else {}
     plan = _plan_of(models, datasets, seed=seed, check=check, tables=tables)
     return run_plan(

@@ -17,7 +17,7 @@ from pathlib import Path
 from robustness.disk_errors import DiskError
 from robustness.errors import InputError
 from robustness.files import write_atomic
-from robustness.locks import waiting_lock
+from robustness.waiting import waiting_lock
 
 ARCHIVE = "pixels.zip"
 

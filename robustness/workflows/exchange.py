@@ -71,6 +71,9 @@ def export(
     """
     from robustness.runners.exchange import package as files
 
+    for argument, most in (("max_requests", max_requests), ("max_bytes", max_bytes)):
+        if most is not None and most < 1:
+            raise InputError(f"{argument}: expected at least 1, got {most}; leave it out for the default")
     if not isinstance(plan, Plan):
         folder = Path(plan).resolve().parent
         plan = load_plan(plan)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from robustness.errors import CaseError
-from robustness.perturb.base import BasePerturbation, Device
+from robustness.perturb.base import BasePerturbation, Device, applied, expectation_of
 from robustness.perturb.image.pixels import DEEP
 from robustness.perturb.select import Selected
 from robustness.runners.audit.jobs import Entry, Group, Item, JobMaker, Order, as_json, at_prompt, image_key, truth_of
@@ -110,7 +110,7 @@ def _item(maker: JobMaker, chosen: Selected, one: Drawn, changed: Case | CaseErr
         return one.order, one.row.failed(changed)
     row = dataclasses.replace(
         one.row,
-        expectation=chosen.perturbation.expect(one.case, one.params),
+        expectation=expectation_of(chosen.perturbation, one.case, one.params),
         prompt=changed.prompt.text,
         params=as_json(one.params),
         note=str(one.params.get("note") or ""),
@@ -162,7 +162,7 @@ def _with_image(case: Case, changed: Case | CaseError) -> Case | CaseError:
 def _apply(change: BasePerturbation, drawn: Sequence[Drawn], device: Device) -> list[Case | CaseError]:
     """Return the changed cases; where a batch fails, each case is asked alone."""
     try:
-        return list(change.apply_batch([one.case for one in drawn], [one.params for one in drawn], device))
+        return [*applied(change, [one.case for one in drawn], [one.params for one in drawn], device)]
     except CaseError as error:
         if len(drawn) == 1:
             return [error]

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from robustness.metrics.scores.pair import overlap_coefficient
 from robustness.perturb.attacks.base import evaluated_image
-from robustness.perturb.base import BasePerturbation
+from robustness.perturb.base import BasePerturbation, applied, expectation_of, proposed
 from robustness.perturb.joint import Joint
 from robustness.perturb.language.landmarks import Landmark
 from robustness.perturb.language.truth import judge_prompt
@@ -158,7 +158,7 @@ class JobMaker:
         if isinstance(params, NotApplicable):
             yield order, row.inapplicable(params.reason)
             return
-        row = replace(row, expectation=chosen.perturbation.expect(case, params))
+        row = replace(row, expectation=expectation_of(chosen.perturbation, case, params))
         other, mask = params.get("other_case_id"), None
         if other:
             mask = group.mask_of(str(other))
@@ -169,7 +169,7 @@ class JobMaker:
         for place, text in enumerate(params.get("texts") or [params["text"]]):
             one = {**params, "text": text}
             one.pop("texts", None)
-            changed = chosen.perturbation.apply(case, one)
+            (changed,) = applied(chosen.perturbation, [case], [one])
             is_paraphrase = chosen.perturbation.name == PARAPHRASE
             filled = replace(
                 row,
@@ -193,7 +193,7 @@ class JobMaker:
     def propose(self, chosen: Selected, case: Case) -> Params | NotApplicable:
         """Return what is drawn for a case under one condition, or why it does not apply."""
         rng = generator(self.seed, case.case_id, chosen.perturbation.name, chosen.severity)
-        return chosen.perturbation.propose(case, chosen.severity, rng)
+        return proposed(chosen.perturbation, case, chosen.severity, rng)
 
     def job(self, order: Order, clean: Case, case: Case, index: int, *rows: ResultRow, key: str, **more: Any) -> Job:
         """Return the job of `case`, the clean case changed; equal keys stand for equal images."""

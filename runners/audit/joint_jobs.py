@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 
 from robustness.errors import CaseError
+from robustness.perturb.base import applied, expectation_of
 from robustness.perturb.joint import Joint
 from robustness.perturb.language.parse import parse_prompt
 from robustness.results import PARAPHRASE
@@ -49,7 +50,7 @@ def joint_jobs(
     row = dataclasses.replace(row, expectation=_expectation(joint, case, image_params, params))
     for place, text in enumerate(params.get("texts") or [params["text"]]):
         one = {key: value for key, value in params.items() if key != "texts"} | {"text": text}
-        worded = _worded(case, chosen.apply(case, one))
+        worded = _worded(case, *applied(chosen, [case], [one]))
         try:
             both = _with_image(joint, worded, image_params, changed)
         except CaseError as error:
@@ -103,11 +104,11 @@ def _worded(case: Case, changed: Case) -> Case:
 
 def _with_image(joint: Joint, worded: Case, image_params: Params, changed: Case) -> Case:
     if joint.image.perturbation.target == "both":
-        return joint.image.perturbation.apply(worded, image_params)
+        return applied(joint.image.perturbation, [worded], [image_params])[0]
     return dataclasses.replace(changed, prompt=worded.prompt)
 
 
 def _expectation(joint: Joint, case: Case, image_params: Params, params: Params) -> str:
     """Return what should happen to the mask: what the words ask for, unless the image makes the row a control."""
-    of_image = joint.image.perturbation.expect(case, image_params)
-    return joint.prompt.perturbation.expect(case, params) if of_image == "invariant" else of_image
+    of_image = expectation_of(joint.image.perturbation, case, image_params)
+    return expectation_of(joint.prompt.perturbation, case, params) if of_image == "invariant" else of_image

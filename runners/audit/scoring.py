@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image as PILImage
 
+from robustness.metrics.scores.base import checked_value
 from robustness.metrics.scores.boundary_distances import ReferenceEdge, edge_pixels
 from robustness.metrics.scores.empty import Emptiness, flags_of_prompt
 from robustness.metrics.scores.mask_change import mask_change
@@ -135,7 +136,7 @@ class Scorer:
         for index, threshold in enumerate(self.thresholds, 1):
             measured[f"dice_at_{threshold:.2f}"] = _dice_of(answer.masks[index], reference, answer.overlap(index, 0))
         for name in self.of_probability:
-            measured[name] = METRICS.get(name)()(answer.probability, reference)
+            measured[name] = checked_value(name, METRICS.get(name), answer.probability, reference)
         measured["mask_change"] = float("nan") if baseline is None else mask_change(baseline, predicted)
         if is_clean:
             self._clean_dice[job.baseline] = float(measured["dice"])

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from robustness.deadlines import within
 from robustness.disk_errors import DiskError, disk_errors, disk_reason
 from robustness.errors import InputError
 from robustness.files import make_folder, remove_leftovers, sha256_file, write_atomic, write_text
 from robustness.folder_lock import folder_lock
+from robustness.waiting import within
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_leftover(tmp_path):

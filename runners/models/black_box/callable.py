@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from robustness.errors import AnswerError, CaseError, InputError, one_line
+from robustness.errors import AnswerError, CaseError, InputError, first_line, one_line
 from robustness.foreign_code import foreign_code
 from robustness.runners.inference.embedding import ListEmbedding
 from robustness.runners.inference.segmenter import resize_maps
@@ -225,6 +226,14 @@ def segmenter(
     if not callable(predict):
         raise InputError(f"predict: expected a function (images, prompts) -> maps, got {type(predict).__name__}")
     _check_signature(predict)
+    if not name.strip():
+        raise InputError("name: expected what results call the model, got an empty text; write name='vendor-1.2'")
+    try:
+        json.dumps(provenance)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"provenance: expected JSON values (texts, numbers, lists, tables), {first_line(error)}"
+        ) from None
     if not 0 < threshold < 1:
         raise InputError(f"threshold: expected a probability between 0 and 1, got {threshold}")
     for argument, value in (("batch_size", batch_size), ("image_size", image_size)):

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from robustness.deadlines import within
 from robustness.errors import AnswerError, CaseError, InputError
 from robustness.registry import MODELS
 from robustness.runners.models.black_box.answers import Levels, Size, decode_image
@@ -31,6 +30,7 @@ from robustness.runners.models.black_box.entry import (
     retried,
 )
 from robustness.types import Image
+from robustness.waiting import within
 
 _AGAIN = {408, 425, 429, 500, 502, 503, 504}
 # What a server says of one request that it cannot work on; other requests may fare better.

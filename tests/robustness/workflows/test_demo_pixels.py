@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from robustness.disk_errors import DiskError
-from robustness.locks import waiting_lock
 from robustness.runners.data.load import load_dataset
+from robustness.waiting import waiting_lock
 from robustness.workflows import demo_pixels
 from robustness.workflows.demo_files import demo_data
 

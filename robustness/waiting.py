@@ -1,12 +1,43 @@
-"""One deadline for a whole piece of work, whatever it waits for."""
+"""Waiting for others: for a lock between processes, and with one deadline for a whole piece of work."""
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+
+
+@contextlib.contextmanager
+def waiting_lock(path: Path) -> Iterator[None]:
+    """Hold `path` as a lock, after waiting for whoever holds it; the system frees it when a process dies."""
+    with path.open("a+b") as handle:
+        try:
+            import fcntl
+        except ImportError:  # pragma: no cover - Windows
+            _lock_windows(handle)
+        else:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        # Closing the file frees the lock.
+        yield
+
+
+def _lock_windows(handle: object) -> None:  # pragma: no cover - Windows
+    import importlib
+
+    msvcrt = importlib.import_module("msvcrt")
+    while True:
+        try:
+            handle.seek(0)  # type: ignore[attr-defined]
+            msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
 
 
 class _Outcome(Generic[T]):
