@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 
+from robustness.errors import counted
 from robustness.metrics.inference.intervals import Values, t_interval
 from robustness.metrics.pairing.coverage import Flags
 from robustness.metrics.pairing.direction import CHANGE, orientation_of
@@ -49,6 +50,16 @@ def floor_reason(rows: Rows, cells: pd.DataFrame, settings: Settings, *, own: bo
         )
     trivial = trivial_reason(rows, cells, settings)
     return trivial or (_own_floor(rows, cells, score, who, settings) if own else "")
+
+
+def unknown_reason(rows: Rows, cells: pd.DataFrame, settings: Settings) -> str:
+    """Return that the clean score of one (model, dataset) is known of too few subjects to say anything; "" if not."""
+    score = _score_of(rows)
+    n = _clean_means(rows, cells, score)[1].size if score else 0
+    if not settings.too_few(n):
+        return ""
+    known = f"{_NAMES.get(score, 'score')} is known of {counted(n, settings.unit)}"
+    return f"{FLOOR_SAYS}{known}, fewer than {settings.min_subjects}: nothing shows what the prompts do as they are"
 
 
 def trivial_reason(rows: Rows, cells: pd.DataFrame, settings: Settings) -> str:

@@ -48,7 +48,7 @@ class VerdictCriterion(GateCriterion):
         findings = [
             self.finding(row, gate, cases, evidence.unit(str(row["dataset"]))) for row in rows.to_dict("records")
         ]
-        return [_above_floors(evidence, gate, one) for one in findings] if self.floors else findings
+        return [self.held_back(evidence, gate, finding) for finding in findings]
 
     def rows(self, evidence: Evidence, gate: GateSpec) -> pd.DataFrame:
         """Return the verdicts that a gate names.
@@ -73,6 +73,19 @@ class VerdictCriterion(GateCriterion):
         if verdict in self.passes:
             return "inconclusive" if gate.certified and not _certified(row) else "pass"
         return "inconclusive" if verdict in self.undecided(str(row["condition"])) else "fail"
+
+    def held_back(self, evidence: Evidence, gate: GateSpec, finding: Finding) -> Finding:
+        """Return the finding; open where too few clean scores are known, a pass also where they show nothing."""
+        if finding.outcome == "inconclusive":
+            return finding
+        passes = finding.outcome == "pass"
+        reason = evidence.unknown(finding.model, finding.dataset)
+        if passes and self.floors:
+            reason = evidence.floor(finding.model, finding.dataset, gate, "score")
+        if not reason:
+            return finding
+        message = f"{finding.message}; no {'pass' if passes else 'failure'}: {reason}"
+        return finding._replace(outcome="inconclusive", message=message, certified=False, certified_if="")
 
     def finding(self, row: Mapping[Any, Any], gate: GateSpec, cases: Changes, unit: Unit) -> Finding:
         """Return the finding of one verdict, over subjects that are of this kind."""
@@ -112,24 +125,12 @@ class VerdictCriterion(GateCriterion):
         )
 
 
-def _above_floors(evidence: Evidence, gate: GateSpec, finding: Finding) -> Finding:
-    """Return the finding; a pass is open where the clean score of the model shows nothing."""
-    reason = evidence.floor(finding.model, finding.dataset, gate, "score") if finding.outcome == "pass" else ""
-    if not reason:
-        return finding
-    message = f"{finding.message}; no pass: {reason}"
-    return finding._replace(outcome="inconclusive", message=message, certified=False, certified_if="")
-
-
 def _message(row: Mapping[Any, Any], outcome: Outcome, needed: int | None, unit: Unit) -> str:
     sentence = str(row["sentence"]).rstrip(".")
     # Most sentences say already how many subjects would decide.
     more = f"; about {needed} {unit.name}s would decide" if outcome == "inconclusive" and needed else ""
-    if outcome == "inconclusive" and str(row["verdict"]).startswith("REACTS"):
-        more = (
-            "; without another object on the same image, apart from the first, a reaction is all that any number of"
-            " subjects can show"
-        )
+    if outcome == "inconclusive" and row.get("open"):
+        more = f"; {row['open']}"
     assumed = ""
     if outcome != "inconclusive" and unit.assumes and _certified(row):
         # The sentence of a verdict has the assumption already, and not who makes it.

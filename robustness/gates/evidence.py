@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from robustness.metrics.pairing.before_after import BeforeAfter, Change
     from robustness.metrics.pairing.contrasts import Contrast
     from robustness.metrics.pairing.rows import Rows
+    from robustness.metrics.verdicts.settings import Settings
     from robustness.runs.stored import StoredRun
 
 
@@ -145,7 +146,6 @@ class Evidence:
         if floors == "none":
             return ""
         from robustness.metrics.verdicts.floors import floor_reason, headroom_reason, trivial_reason
-        from robustness.metrics.verdicts.settings import Settings
 
         margin = gate.margin if isinstance(gate.margin, float) else 0.0
 
@@ -153,19 +153,9 @@ class Evidence:
             models = self.run.manifest.get("models") or []
             if any(model in (m.get("label"), m.get("name")) and (m.get("weights") or {}).get("random") for m in models):
                 return f"{model} has random weights"
-            stats, cells = self.statistics, self.rows.cells
-            settings = Settings(
-                stats.alpha,
-                stats.margin_dice,
-                stats.margin_change,
-                stats.resamples,
-                self.seed,
-                self.unit(dataset).name,
-                stats.min_subjects,
-            )
-            mine = cells[(cells["model"] == model) & (cells["dataset"] == dataset)]
-            if floors == "trivial":
-                return trivial_reason(self.rows, mine, settings)
+            unknown, mine, settings = self.unknown(model, dataset), *self._asked(model, dataset)
+            if unknown or floors == "trivial":
+                return unknown or trivial_reason(self.rows, mine, settings)
             reason = floor_reason(self.rows, mine, settings, own=floors == "all")
             if floors == "score":
                 return reason
@@ -173,6 +163,20 @@ class Evidence:
 
         reason: str = self._once(("floor", model, dataset, gate.metric, margin, floors), measure)
         return reason
+
+    def unknown(self, model: str, dataset: str) -> str:
+        """Return that too few clean scores of a model are known to decide anything; "" where there are enough."""
+        from robustness.metrics.verdicts.floors import unknown_reason
+
+        return unknown_reason(self.rows, *self._asked(model, dataset))
+
+    def _asked(self, model: str, dataset: str) -> tuple[pd.DataFrame, Settings]:
+        """Return the conditions of a model on a dataset, and the settings of what is asked of them."""
+        from robustness.metrics.verdicts.settings import Settings
+
+        cells, s, unit = self.rows.cells, self.statistics, self.unit(dataset).name
+        settings = Settings(s.alpha, s.margin_dice, s.margin_change, s.resamples, self.seed, unit, s.min_subjects)
+        return cells[(cells["model"] == model) & (cells["dataset"] == dataset)], settings
 
     def pairs(self, gate: GateSpec) -> list[tuple[str, str]]:
         """Return every (model, dataset) of the run whose names a gate's globs match, in order of first appearance."""
@@ -264,7 +268,7 @@ class Evidence:
             )
             raise InputError(
                 f"{gate.label}: model {gate.model!r}, dataset {gate.dataset!r}, subgroup {gate.subgroup!r} match no "
-                f"rows of the run; it has {', '.join(available)}"
+                f"rows of {', '.join(sorted(conditions))}; the run has {', '.join(available)}"
             )
         return matching
 

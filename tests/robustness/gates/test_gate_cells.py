@@ -281,6 +281,7 @@ class TestTwoReferents:
 
     def test_following_on_one_dataset_does_not_cover_another(self, tmp_path):
         judged = write_run(tmp_path / "two")
+        replace_rows(judged, pd.concat([judged.results(), judged.results().assign(dataset="e")], ignore_index=True))
         verdicts = judged.verdicts()
         side = verdicts[(verdicts.claim == "prompt") & (verdicts.condition == "antonym:side")]
         both = [

@@ -331,6 +331,53 @@ def _lacking(table, share, *, empty):
     return table.assign(**{name: table[name].mask(lost) for name in ("dice", "dice_other", "mask_change")})
 
 
+def _unscored(table, condition, *columns):
+    """Return rows of which a condition's have no value of these columns; without any they are not there."""
+    lost = table["condition"].eq(condition)
+    return table.assign(**{name: table[name].mask(lost) for name in columns}) if columns else table[~lost]
+
+
+WEAK = np.where(np.arange(72) % 6 == 0, 0.7, 0.0)
+# Rows of a model that moves its mask whenever it is asked for another object, and what the two gates say.
+UNSCORED = {
+    "never reaches it": (_swapped(1.0).assign(dice_other=0.0), ("fail", "fail"), "reacts"),
+    "no clean Dice": (
+        _unscored(_swapped(1.0), "clean", "dice"),
+        ("open", "open"),
+        "is known of 0 patients, fewer than 10",
+    ),
+    "nine clean Dice": (
+        _swapped(1.0).assign(dice=lambda t: t["dice"].mask((t["condition"] == "clean") & (t["case_id"] >= "c09"))),
+        ("open", "open"),
+        "is known of 9 patients, fewer than 10",
+    ),
+    "no clean row": (_unscored(_swapped(1.0), "clean"), ("open", "open"), "is known of 0 patients, fewer than 10"),
+    "clean Dice to the second target unknown": (
+        _unscored(_swapped(1.0), "clean", "dice_other"),
+        ("open", "fail"),
+        "is known of 0 patients, fewer than 10, so that following could not be tested",
+    ),
+    "changed Dice unknown": (_unscored(_swapped(1.0), "other:size", "dice"), ("open", "fail"), "could not be tested"),
+    "reaches it in every sixth patient": (
+        _swapped(1.0).assign(dice_other=lambda t: np.where(t["condition"] == "other:size", np.tile(WEAK, 3), 0.0)),
+        ("open", "fail"),
+        "that it does not follow is not shown either: its mask leaves the first target by 0.90 [0.81, 0.90] Dice",
+    ),
+    "image-only, no clean Dice": (_unscored(_swapped(0.0), "clean", "dice"), ("open", "open"), "fewer than 10"),
+    "image-only, no clean row": (_unscored(_swapped(0.0), "clean"), ("open", "open"), "fewer than 10"),
+}
+
+
+@pytest.mark.parametrize("name", UNSCORED)
+def test_what_was_not_scored_neither_fails_nor_passes(tmp_path, name):
+    """Without clean scores a model that follows failed `follows`, and one that ignores passed `ignores`."""
+    table, outcomes, says = UNSCORED[name]
+    found = _found(tmp_path, table.reset_index(drop=True), VERDICT_GATES)
+    open_ = {"open": "inconclusive"}
+    assert [found[test][0] for test in ("follows", "ignores")] == [open_.get(one, one) for one in outcomes], found
+    assert says in found["follows"][1], found["follows"]
+
+
 # Rows, and the tests that may pass.
 SWAPS = {
     "image-only": (_swapped(0.0), {"ignores"}),
