@@ -97,7 +97,7 @@ class _PromptParts:
 
     @property
     def ending(self) -> str:
-        return _certificate(self.decision, self.unit) + self.overlap
+        return _certificate(self.decision, self.unit, self.alpha) + self.overlap
 
     def shown(self, verb: str) -> str:
         return _shown(self.decision, verb, self.unit, self.alpha)
@@ -184,14 +184,14 @@ def _share_of(value: float, low: float, high: float, alpha: float) -> str:
     return f" ({100 * value:.{1 if 0 < value < 0.01 else 0}f}%, {width})"
 
 
-def _certificate(decision: Decision, unit: str) -> str:
+def _certificate(decision: Decision, unit: str, alpha: float) -> str:
     """Return whether a distribution-free test agrees, and what it assumes."""
     if decision.certified:
         return certificate(unit)
     if decision.plain == "IGNORES":
         text = (
             f"not certified: up to {100 * decision.could_react:.1f}% of {unit}s could react"
-            f" (rule of three, K = {decision.observed})"
+            f" ({level_of(1 - alpha)} bound, rule of three, K = {decision.observed})"
         )
         return text + certification(decision.n_needed, decision.unknown, unit)
     return f"not certified: it rests on the interval alone, which cannot see rare {unit}s of the opposite kind"

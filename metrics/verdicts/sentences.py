@@ -88,7 +88,8 @@ def robustness_sentence(
         ending = certificate(unit)
         if not decision.certified:
             ending = (
-                f"not certified: up to {100 * decision.could_collapse:.1f}% of {unit}s could collapse (K = {k})"
+                f"not certified: up to {100 * decision.could_collapse:.1f}% of {unit}s could collapse"
+                f" ({level_of(1 - alpha)} bound, K = {k})"
                 + certification(decision.needed.n, decision.needed.unknown, unit)
             )
         return f"{who} {verb} to {condition}: {moved}, under the margin of {margin:g}; {lost}, {basis}; {ending}."

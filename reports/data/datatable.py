@@ -49,8 +49,9 @@ def table_of(frame: pd.DataFrame, name: str, title: str, columns: Sequence[Colum
 def stated_levels(frame: pd.DataFrame, columns: Sequence[Column]) -> tuple[Column, ...]:
     """Say the level of every interval: behind the labels of its ends where the rows share it, else in a column shown.
 
-    Ends are columns such as ``loss_low`` and ``loss_high`` (``share_interval``: a text with both); `frame` holds their
-    level as ``loss_level``, else as ``level``. The column of levels comes behind them, hidden where the labels say it.
+    Ends are columns such as ``loss_low`` and ``loss_high`` (``share_interval``: a text with both, and with the level
+    where rows differ); `frame` holds their level as ``loss_level``, else as ``level``. The column of levels comes
+    behind them, hidden where the labels or texts say it.
     """
     ends: dict[str, list[Column]] = {}
     for column in columns:
@@ -62,7 +63,8 @@ def stated_levels(frame: pd.DataFrame, columns: Sequence[Column]) -> tuple[Colum
         levels = _levels(frame, name, of_level)
         shared = len(levels.unique()) == 1 and bool(levels.notna().all())
         behind = stated.index(of_level[-1]) + 1
-        said = shared or levels.empty or (name != LEVEL and levels.equals(_levels(frame, LEVEL, of_level)))
+        in_text = all(c.hidden or c.name.endswith("_interval") for c in of_level)
+        said = shared or in_text or levels.empty or (name != LEVEL and levels.equals(_levels(frame, LEVEL, of_level)))
         stated.insert(behind, Column(name, name.replace("_", " "), LEVEL, hidden=said))
         if shared:
             label = f"({level_of(float(levels.iloc[0]))})"

@@ -37,6 +37,7 @@ from robustness.reports.sections.regulatory import RegulatorySection
 from robustness.reports.sections.regulatory_context import RegulatoryContext
 from robustness.reports.sections.regulatory_sources import SOURCES, Source
 from robustness.reports.sections.validation import validation_table
+from robustness.reports.words import levels as level_words
 from robustness.reports.words import listing
 
 Edition = Literal["auditor", "regulatory"]
@@ -214,11 +215,14 @@ def _with_shares(frames: Frames) -> pd.DataFrame:
     names, verdicts = ("share", "share_low", "share_high"), frames.verdicts
     if not set(names) <= set(verdicts.columns):
         return verdicts
-    shares = [
-        "" if pd.isna(value) else f"{100 * value:.0f}% [{100 * low:.0f},\xa0{100 * high:.0f}]"
-        for value, low, high in verdicts[list(names)].itertuples(index=False, name=None)
-    ]
     levels = [1 - frames.alphas[s] if s in frames.alphas else None for s in verdicts["series"]]
+    # One that all share stands in the column's label.
+    apart = len(set(levels)) > 1 or None in levels
+    behind = [f" ({'level ' if level is None else ''}{level_words([level])})" if apart else "" for level in levels]
+    shares = [
+        "" if pd.isna(value) else f"{100 * value:.0f}% [{100 * low:.0f},\xa0{100 * high:.0f}]{level}"
+        for (value, low, high), level in zip(verdicts[list(names)].to_numpy(dtype=float), behind, strict=True)
+    ]
     return verdicts.assign(share_interval=shares, share_level=levels)
 
 

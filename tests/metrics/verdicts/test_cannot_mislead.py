@@ -49,7 +49,7 @@ class TestItem1Collapse:
         found = one(paired(np.zeros(20)), unit="patient")
         assert (found["verdict"], found["certified"], found["n_needed"]) == ("ROBUST*", False, 29)
         assert (
-            "up to 13.9% of patients could collapse (K = 20); certification needs about 29 patients"
+            "up to 13.9% of patients could collapse (95% bound, K = 20); certification needs about 29 patients"
             in found["sentence"]
         )
 

@@ -364,7 +364,7 @@ class TestContract:
 
     def test_the_uncertified_sentence_bounds_the_share_of_reacting_subjects(self):
         found = prompt(battery("blind", 40).query("condition != 'other:size'"), unit="patient")
-        assert "up to 7.2% of patients could react (rule of three, K = 40)" in found["sentence"]
+        assert "up to 7.2% of patients could react (95% bound, rule of three, K = 40)" in found["sentence"]
         assert "certification needs about 59 patients" in found["sentence"]
 
     @pytest.mark.parametrize(

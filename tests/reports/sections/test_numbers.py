@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from robustness.reports.data.datatable import DataTable
+from robustness.reports.data.datatable import DataTable, frame_of
 from robustness.reports.data.frames import merge
 from robustness.reports.data.run_tables import RunTables, name_series, read_runs
 from robustness.reports.figures.catalogue import draw
@@ -403,7 +403,7 @@ def unstated(table: DataTable) -> list[tuple[str, Any]]:
         (c.name, row)
         for i, c in ends
         for row in table.rows
-        if row[i] not in (None, "") and not any(row[level] is not None for level in levels)
+        if row[i] not in (None, "") and not any(row[level] is not None for level in levels) and "%)" not in str(row[i])
     ]
 
 
@@ -449,6 +449,34 @@ def test_every_interval_has_the_level_of_the_plan(loose: tuple[RunTables, ...]) 
     assert level["t-paired-0"] == {round(1 - 0.1 / len(compared.differences), 12)}
     shares = next(c.label for t in made.tables if t.id == "verdicts" for c in t.columns if c.name == "share_interval")
     assert shares == "share (90%)"
+
+
+def test_runs_of_different_alpha_state_each_its_own_level(
+    runs: tuple[RunTables, ...], loose: tuple[RunTables, ...]
+) -> None:
+    judged = runs[1].verdicts.assign(share=0.5, share_low=0.2, share_high=0.8)
+    made = content.build(name_series((loose[0], replace(runs[1], verdicts=judged))))
+    tables = {t.id: t for t in (*made.tables, *(f.table for f in made.figures))}
+    assert {name: unstated(table) for name, table in tables.items() if unstated(table)} == {}
+    effects = frame_of(tables["effects"]).groupby("series")["level"].first()
+    assert effects.to_dict() == pytest.approx({"film-unet": 0.9, "film-unet-image-only": 0.95})
+    shares = frame_of(tables["verdicts"]).groupby("series")["share_interval"].first()
+    assert shares.to_dict() == {
+        "film-unet": "50% [20,\xa080] (90%)",
+        "film-unet-image-only": "50% [20,\xa080] (95%)",
+    }
+    # What compares both goes by the first.
+    assert set(frame_levels(tables["t-rank-clean"])) == {0.9}
+
+
+def test_a_run_that_records_no_alpha_says_so(runs: tuple[RunTables, ...]) -> None:
+    known = {k: v for k, v in runs[0].manifest["statistics"].items() if k != "alpha"}
+    made = content.build(name_series((replace(runs[0], manifest=runs[0].manifest | {"statistics": known}),)))
+    drop = next(f for f in made.figures if f.family == "drop")
+    assert "(interval, level not recorded)" in drop.alt
+    assert drop.says[-1] == "Level of the intervals: not recorded."
+    # What the page computes itself is known.
+    assert "(95% interval)" in made.overviews[0].score
 
 
 def frame_levels(table: DataTable) -> list[float]:

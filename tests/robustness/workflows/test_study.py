@@ -95,6 +95,7 @@ def test_a_study_runs_resumes_and_survives_a_bad_cell(tmp_path: Path) -> None:
     assert len(said) == 4
     good = done.cells[done.cells["error"] == ""]
     assert good["dice"].between(0, 1).all()
+    assert (good["dice_level"] == 0.95).all()
     assert good["val_dice"].between(0, 1).all()
     assert done.groups["cells"].tolist() == [2]
     assert done.groups["dice_mean"].item() == pytest.approx(good["dice"].mean())
