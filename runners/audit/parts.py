@@ -6,9 +6,9 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from robustness.plans.audit import Plan
+from robustness.plans.audit import EngineSpec, Plan
 from robustness.results import RERUN
 from robustness.runners.audit.reader import ImageOf
 from robustness.runners.data.load import Dataset
@@ -73,21 +73,27 @@ def _cuts(cases: Sequence[int], images_per_part: int | None) -> list[tuple[int, 
     return list(pairwise(edges))
 
 
-def cut_by_cases(datasets: Sequence[Dataset], images_per_part: int | None, *, image_batch: int = 1) -> bool:
-    """Return whether the cases of images, and not their number, say which part an image is in, of any data set."""
-    if _images_per_part(images_per_part, image_batch) is not None:
-        return False
-    return any(len(image_places(dataset)) in _EVENLY for dataset in datasets)
+def cut_facts(parts: Sequence[Part], datasets: Sequence[Dataset], engine: EngineSpec) -> dict[str, Any]:
+    """Return what a resume must find unchanged of how an audit was cut: how many parts, and which images they hold.
+
+    The latter where cases decide it: a run that an older version began has other images in its parts.
+    """
+    facts: dict[str, Any] = {"parts": len(parts)}
+    if _images_per_part(engine.images_per_part, engine.image_batch) is None and any(
+        len(image_places(dataset)) in _EVENLY for dataset in datasets
+    ):
+        facts["images_of_parts"] = [len(part.images) for part in parts]
+    return facts
 
 
 def _images_per_part(stated: int | None, image_batch: int) -> int | None:
     return image_batch if stated is None and image_batch > DEFAULT_IMAGES else stated
 
 
-def _nearest(values: Sequence[int], wanted: float) -> int:
-    """Return the place of the value nearest to `wanted` among rising ones, the first of two that are as near."""
-    place = bisect_left(values, wanted)
-    return place if place == 0 or values[place] - wanted < wanted - values[place - 1] else place - 1
+def _nearest(values: Sequence[int], target: float) -> int:
+    """Return the place of the value nearest to `target` among rising ones, the first of two that are as near."""
+    place = bisect_left(values, target)
+    return place if place == 0 or values[place] - target < wanted - values[place - 1] else place - 1
 
 
 def first_parts(parts: Sequence[Part]) -> dict[tuple[int, int], int]:

@@ -33,7 +33,7 @@ from robustness.runners.audit.jobs import (
 )
 from robustness.runners.audit.parts import (
     Part,
-    cut_by_cases,
+    cut_facts,
     cut_parts,
     first_parts,
     image_places,
@@ -109,15 +109,10 @@ class AuditSession:
         """Return what a resume and a replay must find unchanged, as JSON values."""
         devices = {self._changes_on(number) for number in range(len(self.models))} - {"cpu"}
         changes = {CHANGED_ON: sorted(devices)} if devices else {}
-        # Stored since images are shared out by their cases: an older half of such a run has other images in its parts.
-        engine = self.plan.engine
-        by_cases = cut_by_cases(self.datasets, engine.images_per_part, image_batch=engine.image_batch)
-        cut = {"images_of_parts": [len(part.images) for part in self.parts]} if by_cases else {}
         hardware = [only(describe(m), HARDWARE) for m in self.models]
         state = {
             "plan_sha256": self.plan.sha256(),
-            "parts": len(self.parts),
-            **cut,
+            **cut_facts(self.parts, self.datasets, self.plan.engine),
             "conditions": [chosen.conditions for chosen in self.chosen],
             "models": [without(describe(model), HARDWARE) for model in self.models],
             "datasets": [digest(dataset.fingerprint()) for dataset in self.datasets],
@@ -160,8 +155,7 @@ class AuditSession:
 
         table = self.table_of(part, visit=keep, scorer=scorer)
         self.run.write_table(self.run.picture_part(part.index), collector.table())
-        place = {"model": part.model, "dataset": part.dataset}
-        self.run.write_json(answers_file(part.index), answers.record(place))
+        self.run.write_json(answers_file(part.index), answers.record({"model": part.model, "dataset": part.dataset}))
         seconds = time.perf_counter() - started
         self.run.write_part(part.index, table, self._work(part.model, seconds))
         failed = int((table["error"] != "").sum())

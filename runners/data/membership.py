@@ -43,7 +43,7 @@ def members(dataset: Dataset, *, role: str, form: Form = "hashed") -> dict[str, 
         return record
     ids = {info.subject_id.strip() for info in dataset.infos}
     names = sorted(ids if form == "plain" else {digest(name) for name in ids})
-    content, pixels = (sorted(set(found(dataset).values())) for found in (image_digests, pixel_digests))
+    content, pixels = (sorted(set(digests(dataset).values())) for digests in (image_digests, pixel_digests))
     return {**record, "ids": names, "images": content, "pixels": pixels}
 
 
@@ -80,7 +80,7 @@ def pixel_digests(dataset: Dataset) -> dict[str, str]:
 
     Left out are unreadable images, and those of a single value: empty slices of two patients are no copies.
     """
-    found: dict[str, str] = {}
+    digests: dict[str, str] = {}
     tried: set[str] = set()
     for index, info in enumerate(dataset.infos):
         if info.image_id in tried:
@@ -91,8 +91,8 @@ def pixel_digests(dataset: Dataset) -> dict[str, str]:
         except CaseError:
             continue
         if image.min() < image.max():
-            found[info.image_id] = hashlib.sha256(repr(image.shape).encode() + image.tobytes()).hexdigest()[:_DIGITS]
-    return found
+            digests[info.image_id] = hashlib.sha256(repr(image.shape).encode() + image.tobytes()).hexdigest()[:_DIGITS]
+    return digests
 
 
 class Overlap(NamedTuple):

@@ -16,10 +16,10 @@ import pytest
 
 import robustness as rb
 from robustness.errors import CaseError, InputError
-from robustness.plans.audit import parse_plan
+from robustness.plans.audit import EngineSpec, parse_plan
 from robustness.runners.audit import worker_count
 from robustness.runners.audit.executors import run_local, run_on_ray
-from robustness.runners.audit.parts import cut_by_cases, cut_parts
+from robustness.runners.audit.parts import cut_facts, cut_parts
 from robustness.runners.audit.processes import Aside
 from robustness.runners.audit.worker_count import chosen_workers, stated_workers
 from robustness.runners.audit.workers import WorkerPool, run_in_workers
@@ -306,9 +306,9 @@ def test_parts_of_few_images_hold_as_many_cases(cases, sizes):
     parts = cut_parts([None], [data], None)
     assert [len(part.images) for part in parts] == sizes
     assert [image for part in parts for image in part.images] == [f"i{number}" for number in range(len(cases))]
-    assert cut_by_cases([data], None)
-    assert not cut_by_cases([data], 5)
-    assert not cut_by_cases([data], None, image_batch=16)
+    assert cut_facts(parts, [data], EngineSpec()) == {"parts": len(parts), "images_of_parts": sizes}
+    for stated in ({"images_per_part": 5}, {"image_batch": 16}):
+        assert cut_facts(parts, [data], EngineSpec(**stated)) == {"parts": len(parts)}
 
 
 class Recorder:
