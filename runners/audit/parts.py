@@ -93,7 +93,7 @@ def _images_per_part(stated: int | None, image_batch: int) -> int | None:
 def _nearest(values: Sequence[int], target: float) -> int:
     """Return the place of the value nearest to `target` among rising ones, the first of two that are as near."""
     place = bisect_left(values, target)
-    return place if place == 0 or values[place] - target < wanted - values[place - 1] else place - 1
+    return place if place == 0 or values[place] - target < target - values[place - 1] else place - 1
 
 
 def first_parts(parts: Sequence[Part]) -> dict[tuple[int, int], int]:
