@@ -23,6 +23,13 @@ FORMATS: Final = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "PPM", "JPEG2000"
 UNREADABLE: Final = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, MemoryError, OverflowError)
 
 
+# Fields of a TIFF's directory: bits of a sample, what its values stand for, and where its channels lie.
+TIFF_BITS, TIFF_PHOTOMETRIC, TIFF_PLANAR = 258, 262, 284
+_PLANES_APART = 2
+_TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_UPPER_OF_TWELVE_BITS = 15
+
+
 class TooManyPixelsError(ValueError):
     """An image of more pixels than allowed; nothing of it was decoded."""
 
@@ -54,6 +61,37 @@ def open_image(
         return image
 
 
+def tiff_tag(image: PILImage.Image, number: int) -> int | None:
+    """Return a number of a TIFF's directory; None for other files, or where it is not there."""
+    tags = getattr(image, "tag_v2", None)
+    value = tags.get(number) if tags is not None else None
+    return int(value[0] if isinstance(value, tuple) else value) if value is not None else None
+
+
+def lost_colors(image: PILImage.Image, path: Path) -> str:
+    """Return what is wrong with colours of 16 bits that Pillow does not keep, "" where it does.
+
+    It keeps the upper byte of each value, so that values below 4096 are nearly black, and it mixes up channels that lie
+    one after the other.
+    """
+    deep = _png_bits(path) == 16 if image.format == "PNG" else (tiff_tag(image, TIFF_BITS) or 8) > 8
+    bands = [band for band in image.getextrema() if isinstance(band, tuple)] if deep else []
+    if not bands:
+        return ""
+    if tiff_tag(image, TIFF_PLANAR) == _PLANES_APART:
+        return "expected colours of 16 bits whose channels lie together, got planes one after the other"
+    top = max(band[1] for band in (bands[:1] if image.mode == "LA" else bands[:3]))
+    if top <= _UPPER_OF_TWELVE_BITS:
+        return "expected colours of 16 bits that fill them, got values below 4096, which would be shown nearly black"
+    return ""
+
+
+def _png_bits(path: Path) -> int:
+    with path.open("rb") as file:
+        head = file.read(25)
+    return head[24] if len(head) == 25 else 8
+
+
 @contextmanager
 def image_header(path: str | Path) -> Iterator[PILImage.Image]:
     """Open an image file for its size and tags; no pixel is decoded.
@@ -74,6 +112,12 @@ def _opened(handle: IO[bytes], formats: Sequence[str], most: int) -> Iterator[PI
         with PILImage.open(handle, formats=list(formats)) as image:
             yield image
     except UnidentifiedImageError as error:
+        handle.seek(0)
+        if handle.read(4) in _TIFF_HEADS and "TIFF" in formats:
+            raise UnidentifiedImageError(
+                "a TIFF of a kind that is not read (floats of 16 or 64 bits, colours of floats, five channels, ...); "
+                "save it with 8 or 16 bits or floats of 32, of one channel or three colours"
+            ) from error
         # Pillow's own sentence holds an address or the number of a file, and a stored error must be the same each time.
         raise UnidentifiedImageError(f"none of the formats that are read ({', '.join(formats)}) fits it") from error
     except (PILImage.DecompressionBombError, PILImage.DecompressionBombWarning) as error:

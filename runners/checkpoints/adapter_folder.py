@@ -118,8 +118,8 @@ def adapter_kind(keys: Collection[str]) -> tuple[str, str] | None:
     The name is "" where a key is known to be peft's, and no more.
     """
     for pattern, name in _KINDS:
-        found = re.compile(rf"(?:^|\.)(?:{pattern})(?:\.|$)")
-        key = next((key for key in keys if found.search(key)), None)
+        segment = re.compile(rf"(?:^|\.)(?:{pattern})(?:\.|$)")
+        key = next((key for key in keys if segment.search(key)), None)
         if key is not None:
             return name, key
     key = next((key for key in keys if _WRAPPED.search(key)), None)
@@ -138,10 +138,10 @@ def refuse_adapters(keys: Collection[str], source: str) -> None:
             f"checkpoint: {source} holds learned tokens of peft (prefix, prompt or P-tuning: {learned}), which take "
             "the place of words or activations and cannot be merged; wrap the model with name = 'python'"
         )
-    found = adapter_kind(keys)
-    if found is None:
+    adapter = adapter_kind(keys)
+    if adapter is None:
         return
-    kind, key = found
+    kind, key = adapter
     raise InputError(
         f"checkpoint: {source} holds {kind or 'unnamed'} adapters that are not merged ({key}); plain weights are read, "
         "and LoRA as peft's folder with its base: call peft's merge_and_unload() and save that model's state_dict()"
@@ -160,9 +160,9 @@ def refuse_adapters_aside(sets: Mapping[str, Collection[str]], source: str) -> N
         InputError: there are some; stating the set of the network loads it without them.
     """
     for name, keys in sets.items():
-        found = adapter_kind(keys)
-        if found is not None or _IN_A_SET.search(name) or any(_LEARNED.search(key) for key in keys):
-            kind = f"{found[0]} adapters" if found and found[0] else "adapters or learned prompts"
+        adapter = adapter_kind(keys)
+        if adapter is not None or _IN_A_SET.search(name) or any(_LEARNED.search(key) for key in keys):
+            kind = f"{adapter[0]} adapters" if adapter and adapter[0] else "adapters or learned prompts"
             raise InputError(
                 f"checkpoint: {source} holds {kind} under {name!r} beside the network, which is another one without "
                 "them; merge them (peft's merge_and_unload()) and save that model's state_dict(), or state weights = "

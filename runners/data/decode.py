@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image as PILImage
 from PIL import ImageOps
 
 from robustness.array_files import is_array_file
 from robustness.errors import CaseError
+from robustness.image_files import TIFF_PHOTOMETRIC, lost_colors, tiff_tag
 from robustness.runners.data.masks.mask_pixels import (
     DEEP_MODES,
     exif_orientation,
@@ -29,10 +29,9 @@ from robustness.types import Image
 
 Floats = npt.NDArray[np.float32]
 
-# Fields of a TIFF's directory: bits of a sample, and what its values stand for.
-_BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339
+# A field of a TIFF's directory: whether values are signed.
+_SAMPLE_FORMAT = 339
 _SIGNED = 2
-_UPPER_OF_TWELVE_BITS = 15
 
 
 class DecodedImage(NamedTuple):
@@ -67,15 +66,16 @@ def read_image(path: Path, *, upright: bool = True, scale: Scale | None = None) 
     opened = image = open_case_image(path, "image")
     orientation = exif_orientation(opened)
     # Pillow turns gray levels of 8 bits where white is 0, deeper ones not.
-    white_is_zero = _tag(opened, _PHOTOMETRIC) == 0
+    white_is_zero = tiff_tag(opened, TIFF_PHOTOMETRIC) == 0
     if upright and orientation != 1:
         image = ImageOps.exif_transpose(image)
-    if _tag(opened, _SAMPLE_FORMAT) == _SIGNED and image.mode == "L":
+    if tiff_tag(opened, _SAMPLE_FORMAT) == _SIGNED and image.mode == "L":
         raise CaseError(
             f"image {path}: expected values of 0 or more with 8 bits, got a signed type; save it with 16 bits"
         )
     if image.mode not in DEEP_MODES:
-        _refuse_dark_colors(opened, path)
+        if problem := lost_colors(opened, path):
+            raise CaseError(f"image {path}: {problem}; save them with 8 bits, or one gray channel with 16")
         return DecodedImage(np.array(image.convert("RGB"), dtype=np.uint8), None, None, orientation)
     unit, full_scale = _to_unit(np.asarray(image), path, scale)
     if white_is_zero:
@@ -101,31 +101,6 @@ def _of_array(array: npt.NDArray[np.generic], path: Path, scale: Scale | None) -
         return DecodedImage(np.repeat(eight_bits[..., None], 3, axis=2), None, None, 1)
     unit, full_scale = _to_unit(gray, path, scale)
     return DecodedImage(np.repeat(np.rint(unit * 255).astype(np.uint8)[..., None], 3, axis=2), unit, full_scale, 1)
-
-
-def _tag(image: PILImage.Image, number: int) -> int | None:
-    """Return a number of a TIFF's directory; None for other files, or where it is not there."""
-    tags = getattr(image, "tag_v2", None)
-    value = tags.get(number) if tags is not None else None
-    return int(value[0] if isinstance(value, tuple) else value) if value is not None else None
-
-
-def _refuse_dark_colors(image: PILImage.Image, path: Path) -> None:
-    """Refuse colours of 16 bits of which only the lower 12 are used: Pillow keeps the upper eight, nearly black."""
-    deep = _png_bits(path) == 16 if image.format == "PNG" else (_tag(image, _BITS) or 8) > 8
-    bands = [band for band in image.getextrema() if isinstance(band, tuple)] if deep else []
-    top = max((band[1] for band in bands[:3] if image.mode != "LA" or band is bands[0]), default=255)
-    if deep and top <= _UPPER_OF_TWELVE_BITS:
-        raise CaseError(
-            f"image {path}: expected colours of 16 bits that fill them, got values below 4096, which would be shown "
-            "nearly black; save them with 8 bits, or one gray channel with 16"
-        )
-
-
-def _png_bits(path: Path) -> int:
-    with path.open("rb") as file:
-        head = file.read(25)
-    return head[24] if len(head) == 25 else 8
 
 
 def _to_unit(values: npt.NDArray[np.generic], path: Path, scale: Scale | None) -> tuple[Floats, float]:

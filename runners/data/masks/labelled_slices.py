@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from robustness.errors import CaseError
 from robustness.runners.data.masks.declaration import MaskDeclaration
 from robustness.runners.data.masks.mask_values import whole_numbers
-from robustness.runners.data.masks.volume_mask import Place, aligned_plane, foreground_of, has_segment
+from robustness.runners.data.masks.volume_mask import Place, aligned_plane, foreground_of, has_segment, lies_on
 from robustness.runners.data.volumes.base import Header, Voxels
 from robustness.runners.data.volumes.cache import VolumeCache
 from robustness.runners.data.volumes.orientation import View, stored_plane, view_of
@@ -58,7 +60,10 @@ def slices_of_volume(
     """
     header = cache.volume(image).header
     view = view_by_rule(header, rule, image.name)
-    areas = _areas(header, masks, labels, view, cache)
+    # Masks that are matched by their place, and how much of their foreground is seen.
+    seen = Counter({path: 0 for path in masks if not lies_on(header, cache.volume(path).header)})
+    areas = _areas(header, masks, labels, view, cache, seen)
+    _remark_what_lies_outside(seen, cache)
     indices = limited(candidate_slices(areas, rule), most or rule.max_per_subject)
     return [
         SliceOfVolume(view, index, tuple(name for name in labels if _shown(areas[name][index], rule)))
@@ -66,18 +71,42 @@ def slices_of_volume(
     ]
 
 
+def _remark_what_lies_outside(seen: Mapping[Path, int], cache: VolumeCache) -> None:
+    """Note how much of a mask's foreground lies outside of its image, where the two are matched by their place.
+
+    Raises:
+        CaseError: all of it does.
+    """
+    for path, inside in seen.items():
+        whole = int(np.count_nonzero(cache.voxels(path)))
+        if whole and not inside:
+            raise CaseError(
+                f"mask {path}: expected foreground inside of its image, got all of it ({whole} voxels) outside, by the "
+                "places that the two headers state; is one of them wrong, or the mask of another image?"
+            )
+        if inside < whole:
+            cache.remark(
+                path.name,
+                f"{whole - inside} of the {whole} voxels of a mask's foreground lie outside of its image, by the "
+                "places that both headers state: they are left out",
+            )
+
+
 def _shown(area: int, rule: SliceRule) -> bool:
     return rule.where == "all" or area >= rule.min_pixels
 
 
 def _areas(
-    image: Header, masks: Sequence[Path], labels: Labels, view: View, cache: VolumeCache
+    image: Header, masks: Sequence[Path], labels: Labels, view: View, cache: VolumeCache, seen: Counter[Path]
 ) -> dict[str, list[int]]:
-    """Return the number of pixels of each label on every slice."""
+    """Return the number of pixels of each label on every slice; `seen` counts the foreground of masks that it holds."""
     areas: dict[str, list[int]] = {name: [] for name in labels}
     for index in range(view.count):
         place = Place(image, view, index)
         planes = [(path, aligned_plane(path, place, cache)) for path in masks]
+        for path, plane in planes:
+            if path in seen:
+                seen[path] += int(np.count_nonzero(plane))
         counted = _counted(planes[0], labels) if len(planes) == 1 else None
         for name, declaration in labels.items():
             if counted is not None:

@@ -13,7 +13,14 @@ from PIL import ImageOps
 
 from robustness.array_files import is_array_file, read_array
 from robustness.errors import CaseError, one_line
-from robustness.image_files import UNREADABLE, TooManyPixelsError, open_image
+from robustness.image_files import (
+    TIFF_PHOTOMETRIC,
+    UNREADABLE,
+    TooManyPixelsError,
+    lost_colors,
+    open_image,
+    tiff_tag,
+)
 from robustness.limits import limits
 
 LOSSY_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
@@ -69,12 +76,27 @@ def read_pixels(path: Path, *, upright: bool = True, key: str = "", size: tuple[
     turned = ImageOps.exif_transpose(stored) if upright and orientation != 1 else stored
     # What the file holds decides, not what it is called.
     lossy = stored.format in ("JPEG", "MPO")
+    if stored.mode not in DEEP_MODES and (problem := lost_colors(stored, path)):
+        raise CaseError(f"mask {path}: {problem}; save the mask with 8 bits, or as one gray channel")
     pixels = pixels_of(turned, lossy=lossy, orientation=orientation, where=str(path))
+    if stored.mode in DEEP_MODES and tiff_tag(stored, TIFF_PHOTOMETRIC) == 0:
+        pixels = _turned_gray(pixels, path)
     levels = _few_levels(path) if stored.format == "PNG" and turned.mode == "L" else 0
     if not levels:
         return pixels
     # Pillow stretches gray levels of two and four bits over 0 to 255; labels are the levels as stored.
     return pixels._replace(values=pixels.values // (255 // levels), full_scale=float(levels))
+
+
+def _turned_gray(pixels: MaskPixels, path: Path) -> MaskPixels:
+    """Return the gray levels of a deep TIFF whose white is zero, as Pillow returns those of 8 bits.
+
+    Raises:
+        CaseError: they are no whole numbers of 16 bits, whose black is not known.
+    """
+    if pixels.values.dtype.kind != "u" or pixels.full_scale != 65535:
+        raise CaseError(f"mask {path}: expected a TIFF whose black is zero, got one whose white is; save it so")
+    return pixels._replace(values=np.asarray(65535 - pixels.values))
 
 
 def unchangeable(pixels: MaskPixels) -> MaskPixels:

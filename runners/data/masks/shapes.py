@@ -98,10 +98,27 @@ def _of_coco(document: Mapping[str, Any], key: Sequence[str], where: str) -> Mas
         own = [a for a in document["annotations"] if a["image_id"] == image["id"]]
         chosen = _of_category(own, {c["id"]: str(c["name"]) for c in document.get("categories", [])}, key[1:], where)
         size = int(image["height"]), int(image["width"])
+        _refuse_boxes(chosen, where)
         masks = [rasterize(annotation["segmentation"], size, where) for annotation in chosen]
     except (KeyError, TypeError, AttributeError) as error:
         raise CaseError(f"mask {where}: expected the fields of a COCO file, got {error!r}") from None
     return np.asarray(np.logical_or.reduce([np.zeros(size, dtype=np.bool_), *masks]))
+
+
+def _refuse_boxes(annotations: list[Any], where: str) -> None:
+    """Refuse annotations that draw a box and no outline: their mask would be empty.
+
+    Raises:
+        CaseError: there is one.
+    """
+    for annotation in annotations:
+        box = annotation.get("bbox") or [0, 0, 0, 0]
+        area = float(annotation.get("area") or 0) or float(box[-1]) * float(box[-2])
+        if not annotation["segmentation"] and area > 0:
+            raise CaseError(
+                f"mask {where}: expected the outline of annotation {annotation.get('id')}, got a box alone "
+                "(segmentation is empty); leave it out of the file, or draw its outline"
+            )
 
 
 def _of_category(own: list[Any], names: Mapping[Any, str], key: Sequence[str], where: str) -> list[Any]:

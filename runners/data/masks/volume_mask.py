@@ -151,11 +151,16 @@ def aligned_plane(path: Path, place: Place, cache: VolumeCache) -> Voxels:
         CaseError: shapes differ, or the grids are apart.
     """
     header, own = place.header, cache.volume(path).header
-    if own.affine is None or header.affine is None or _same_grid(header, own):
+    if lies_on(header, own):
         if own.shape != header.shape:
             raise CaseError(f"mask {path}: expected the shape of its image {header.shape}, got {own.shape}")
         return cache.plane(path, place.view.axis, place.index)
     return _by_place(path, place, own, cache)
+
+
+def lies_on(image: Header, mask: Header) -> bool:
+    """Tell whether the voxels of a mask are matched with those of its image in order, and not by their place."""
+    return mask.affine is None or image.affine is None or _same_grid(image, mask)
 
 
 def _same_grid(image: Header, mask: Header) -> bool:

@@ -6,6 +6,7 @@ windows, tables for display (VOI LUT) and MONOCHROME1 are left to the scale that
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 
 from robustness.errors import CaseError, one_line
 from robustness.runners.data.volumes.base import Display, Header, Voxels
-from robustness.runners.data.volumes.dicom_frames import Frame, Stored, photometric, read_series
+from robustness.runners.data.volumes.dicom_frames import Frame, Stored, read_series
 from robustness.runners.data.volumes.dicom_header import (
     MODALITIES,
     affine_of,
@@ -23,9 +24,9 @@ from robustness.runners.data.volumes.dicom_header import (
     facts_of,
     functional_groups,
     in_plane_spacing,
-    padding_of,
+    photometric,
 )
-from robustness.runners.data.volumes.dicom_tables import modality_values
+from robustness.runners.data.volumes.dicom_tables import eight_bits, modality_values, palette_colors
 
 _GAP = 0.05
 
@@ -36,8 +37,12 @@ class DicomVolume:
     def __init__(self, path: Path) -> None:
         self.path = path
         series = read_series(path)
-        self._frames = series.frames
-        self.header = _header(series.frames, series.header, path, series.remarks)
+        paddings = {frame.rescaled_padding for frame in series.frames}
+        # Where slices differ in it (slopes of their own, a table) each is masked as it is read.
+        common = paddings.pop() if len(paddings) == 1 else None
+        one = common is not None and not math.isnan(common[0])
+        self._frames = [frame._replace(padding=None) for frame in series.frames] if one else series.frames
+        self.header = _header(series.frames, series.header, path, series.remarks, common if one else None)
 
     def voxels(self) -> Voxels:
         """Return all voxels; see `Volume`."""
@@ -70,7 +75,9 @@ class DicomVolume:
         return np.swapaxes(read_frame(self._frames[number]), 0, 1)
 
 
-def _header(frames: Sequence[Frame], dataset: Any, path: Path, remarks: Sequence[str]) -> Header:
+def _header(
+    frames: Sequence[Frame], dataset: Any, path: Path, remarks: Sequence[str], padding: tuple[float, float] | None
+) -> Header:
     rows, columns = int(getattr(dataset, "Rows", 0)), int(getattr(dataset, "Columns", 0))
     if str(getattr(dataset, "Modality", "")) == "RTSTRUCT":
         raise CaseError(
@@ -105,7 +112,7 @@ def _header(frames: Sequence[Frame], dataset: Any, path: Path, remarks: Sequence
         inverted=photometric(dataset).strip() == "MONOCHROME1",
         facts=facts_of(dataset),
         frame_of_reference=str(getattr(dataset, "FrameOfReferenceUID", "") or "").strip(),
-        padding=padding_of(dataset),
+        padding=padding,
         warnings=(*remarks, *warnings, *_polarity_remarks(dataset)),
     )
 
@@ -168,21 +175,41 @@ def read_frame(frame: Frame) -> Voxels:
 
 
 def _decoded(frame: Frame) -> Voxels:
+    if frame.stored is not None and frame.rescale is not None:
+        values = _plain(frame, frame.stored)
+        return _without_padding(_rescaled(values, *frame.rescale), values, frame)
+    values, dataset = _opened(frame)
+    if "PALETTE" in photometric(dataset):
+        return palette_colors(values, dataset)
+    if values.ndim == 3:
+        return eight_bits(values, int(getattr(dataset, "BitsStored", 16) or 16))
+    if frame.rescale is not None:
+        return _without_padding(_rescaled(values, *frame.rescale), values, frame)
+    return _without_padding(modality_values(values, dataset), values, frame)
+
+
+def _opened(frame: Frame) -> tuple[Voxels, Any]:
+    """Return the stored values of a frame whose file is opened anew, and what its header says of pixels."""
+    from pydicom import dcmread
     from pydicom.dataset import Dataset
-    from pydicom.pixels.processing import apply_color_lut
+    from pydicom.filereader import read_file_meta_info
     from pydicom.pixels.utils import pixel_array
 
-    if frame.stored is not None and frame.rescale is not None:
-        return _rescaled(_plain(frame, frame.stored), *frame.rescale)
     dataset: Any = Dataset()
-    values = pixel_array(frame.path, ds_out=dataset, index=frame.number)
-    if "PALETTE" in photometric(dataset):
-        return _eight_bits(apply_color_lut(values, dataset))
-    if values.ndim == 3:
-        return values
-    if frame.rescale is not None:
-        return _rescaled(values, *frame.rescale)
-    return modality_values(values, dataset)
+    syntax = read_file_meta_info(frame.path).get("TransferSyntaxUID")
+    if syntax is not None and syntax.is_deflated:
+        # Such a file is packed as a whole: no part of it can be found without reading it all.
+        dataset = dcmread(frame.path)
+        return pixel_array(dataset, index=frame.number), dataset
+    return pixel_array(frame.path, ds_out=dataset, index=frame.number), dataset
+
+
+def _without_padding(rescaled: Voxels, values: Voxels, frame: Frame) -> Voxels:
+    """Return rescaled values with NaN where the stored ones stand for no measurement; as they are where none does."""
+    if frame.padding is None:
+        return rescaled
+    nothing = (values >= frame.padding[0]) & (values <= frame.padding[1])
+    return np.where(nothing, np.float32(np.nan), rescaled.astype(np.float32)) if nothing.any() else rescaled
 
 
 def _plain(frame: Frame, stored: Stored) -> Voxels:
@@ -213,7 +240,3 @@ def _compact(values: Voxels) -> Voxels:
     if np.abs(values).max(initial=0) < 32767 and (values == np.rint(values)).all():
         return values.astype(np.int16)
     return values.astype(np.float32)
-
-
-def _eight_bits(values: Voxels) -> Voxels:
-    return (values // 257).astype(np.uint8) if values.dtype == np.uint16 else values

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import filecmp
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,15 +11,17 @@ from typing import Any, NamedTuple
 
 from robustness.errors import CaseError, one_line
 from robustness.regular_files import open_regular
-from robustness.runners.data.volumes.base import Display, needs
+from robustness.runners.data.volumes.base import Display, needs, refuse_absurd
 from robustness.runners.data.volumes.dicom_header import (
     along_normal,
-    frame_display_groups,
     frame_place,
     functional_groups,
-    windows_of,
+    photometric,
+    refuse_colors,
+    refuse_mixture,
+    stored_padding,
 )
-from robustness.runners.data.volumes.dicom_tables import display_tables, encoding_of
+from robustness.runners.data.volumes.dicom_tables import proposed_display
 
 SUFFIXES = (".dcm", ".dicom", ".ima")
 
@@ -39,12 +42,18 @@ class Stored(NamedTuple):
     start: int
     options: dict[str, Any]
 
+    @property
+    def frame_bytes(self) -> int:
+        """The bytes of one frame."""
+        return int(self.options["rows"] * self.options["columns"] * self.options["bits_allocated"] // 8)
+
 
 class Frame(NamedTuple):
     """One frame: its file, its number in the file, its place (orientation, position), slope and intercept, windows.
 
     `stored` is None where pixels are compressed, coloured or mapped by a table: then the file is opened anew.
-    `remarks` say what a reader of the results should know of how it is shown.
+    `padding` are the stored values that stand for no measurement; `remarks` say what a reader of the results should
+    know of how it is shown.
     """
 
     path: Path
@@ -53,14 +62,17 @@ class Frame(NamedTuple):
     rescale: tuple[float, float] | None
     windows: Windows = ()
     stored: Stored | None = None
+    padding: tuple[float, float] | None = None
     remarks: tuple[str, ...] = ()
 
-
-class _Shown(NamedTuple):
-    """What a header proposes for the display of a frame, and remarks about it."""
-
-    windows: Windows
-    remarks: tuple[str, ...]
+    @property
+    def rescaled_padding(self) -> tuple[float, float] | None:
+        """What stands for no measurement once values are rescaled; NaN where a table does that."""
+        if self.padding is None:
+            return None
+        slope, intercept = self.rescale or (math.nan, math.nan)
+        bounds = sorted(bound * slope + intercept for bound in self.padding)
+        return bounds[0], bounds[1]
 
 
 class Series(NamedTuple):
@@ -131,7 +143,7 @@ def read_series(path: Path) -> Series:
         found = f"the folders {', '.join(inner)}; name that of one series" if inner else "none"
         raise CaseError(f"image {path}: expected DICOM files in the folder, found {found}")
     headers, remarks = _images([(file, read_header(file)) for file in files], path)
-    _refuse_mixture([dataset for _, dataset in headers], path)
+    refuse_mixture([dataset for _, dataset in headers], path)
     headers, repeated = _once(headers)
     if repeated:
         remarks.append(f"copies of {repeated} of its files lie beside them; each is used once")
@@ -168,16 +180,6 @@ def _is_image(dataset: Any) -> bool:
     return _modality(dataset) not in _NO_IMAGES and bool(getattr(dataset, "Rows", 0))
 
 
-def _refuse_mixture(datasets: list[Any], path: Path) -> None:
-    series = {str(getattr(dataset, "SeriesInstanceUID", "")) for dataset in datasets}
-    if len(series) > 1:
-        raise CaseError(f"image {path}: expected one series, found {len(series)}; give each its own folder")
-    sizes = {(int(getattr(d, "Columns", 0) or 0), int(getattr(d, "Rows", 0) or 0)) for d in datasets}
-    if len(sizes) > 1:
-        shown = ", ".join(f"{width} x {height}" for width, height in sorted(sizes))
-        raise CaseError(f"image {path}: expected slices of one size, found {shown} (a localizer?); take the others out")
-
-
 def _once(headers: list[tuple[Path, Any]]) -> tuple[list[tuple[Path, Any]], int]:
     """Return the files without copies, byte for byte, and how many copies there were."""
     same: dict[str, list[Path]] = {}
@@ -194,7 +196,10 @@ def _of_file(path: Path, dataset: Any) -> Iterator[Frame]:
     count = int(getattr(dataset, "NumberOfFrames", 1) or 1)
     _bounded(path, dataset, count)
     stored = _stored(dataset, count)
-    own = _slope_intercept(dataset)
+    own, padding = _slope_intercept(dataset), stored_padding(dataset)
+    refuse_colors(path, dataset)
+    if stored is not None:
+        refuse_absurd(path, count * stored.frame_bytes, path.stat().st_size - stored.start)
     high, bits = getattr(dataset, "HighBit", None), getattr(dataset, "BitsStored", None)
     if None not in (high, bits) and int(high or 0) != int(bits or 0) - 1:
         raise CaseError(
@@ -210,31 +215,11 @@ def _of_file(path: Path, dataset: Any) -> Iterator[Frame]:
             # Frames of a plain multi-frame image (a film) have no place of their own.
             place = None
         rescale = (groups["slope"][0], groups["intercept"][0]) if {"slope", "intercept"} <= set(groups) else own
-        shown = _display(dataset, number, rescale)
+        if rescale is not None and rescale[0] == 0:
+            raise CaseError(f"image {path}: expected a RescaleSlope other than 0, got 0, which makes all values one")
+        shown = proposed_display(dataset, number, rescale)
         where = (tuple(place[0]), tuple(place[1])) if place else None
-        yield Frame(path, number, where, rescale, shown.windows, stored, shown.remarks)
-
-
-def _display(dataset: Any, number: int, rescale: tuple[float, float] | None) -> _Shown:
-    """Return what a header proposes for a frame: tables, then windows; its own groups count where it has neither."""
-    remarks: list[str] = []
-    for holder in (dataset, *frame_display_groups(dataset, number)):
-        tables = display_tables(holder, signed=_signed(dataset, rescale), encoding=encoding_of(dataset))
-        remarks.extend(tables.remarks)
-        windows: Windows = (*tables.tables, *windows_of(holder))
-        if windows:
-            return _Shown(windows, tuple(remarks))
-    return _Shown((), tuple(remarks))
-
-
-def _signed(dataset: Any, rescale: tuple[float, float] | None) -> bool:
-    """Tell whether values may be negative once they are rescaled; those of a modality table never are."""
-    if rescale is None:
-        return False
-    bits = int(getattr(dataset, "BitsStored", 16) or 16)
-    low = -(1 << (bits - 1)) if int(getattr(dataset, "PixelRepresentation", 0) or 0) else 0
-    slope, intercept = rescale
-    return min(bound * slope + intercept for bound in (low, low + (1 << bits) - 1)) < 0
+        yield Frame(path, number, where, rescale, shown.windows, stored, padding, shown.remarks)
 
 
 def _bounded(path: Path, dataset: Any, frames: int) -> None:
@@ -280,8 +265,3 @@ def _stored(dataset: Any, frames: int) -> Stored | None:
         "pixel_keyword": "PixelData",
     }
     return Stored(int(element.value_tell), options)
-
-
-def photometric(dataset: Any) -> str:
-    """Return how a header says that its values are shown ("MONOCHROME2")."""
-    return str(getattr(dataset, "PhotometricInterpretation", "") or "")

@@ -1,13 +1,15 @@
-"""Facts of DICOM headers: geometry, display windows, patient and further ones."""
+"""Facts of DICOM headers: geometry, display windows, patient and further ones; headers that cannot be meant."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from robustness.errors import CaseError
 from robustness.runners.data.volumes.base import Affine, DisplayWindow
 
 # Groups that a plan may ask for: short names, and the DICOM keywords that they stand for.
@@ -67,6 +69,11 @@ IDENTIFIERS = (
 
 # How far black and white of a step lie apart, as a share of its place.
 _STEP = 1e-6
+_SIXTEEN_BITS = 16
+# What a decoder gives as RGB. HSV, ARGB, CMYK and partial YBR are retired.
+_COLORS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+# Spacings that differ by more than this factor are no rounding.
+_SAME_SPACING = 1.01
 _TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -127,19 +134,21 @@ def detector_spacing(dataset: Any) -> bool:
     )
 
 
-def padding_of(dataset: Any) -> tuple[float, float] | None:
-    """Return the rescaled values (lowest, highest) that stand for no measurement, or None.
+def stored_padding(dataset: Any) -> tuple[float, float] | None:
+    """Return the stored values (lowest, highest) that stand for no measurement, or None.
 
-    Reference: DICOM PS3.3, C.7.5.1.1.2 (Pixel Padding Value and Pixel Padding Range Limit).
+    They have the sign of the pixels, however a writer has typed them. Reference: DICOM PS3.3, C.7.5.1.1.2 (Pixel
+    Padding Value and Pixel Padding Range Limit).
     """
     bounds = [*_numbers(getattr(dataset, "PixelPaddingValue", None))[:1]]
     bounds += _numbers(getattr(dataset, "PixelPaddingRangeLimit", None))[:1]
-    if not bounds or getattr(dataset, "ModalityLUTSequence", None):
+    if not bounds:
         return None
-    slope = (_numbers(getattr(dataset, "RescaleSlope", None)) or [1.0])[0]
-    intercept = (_numbers(getattr(dataset, "RescaleIntercept", None)) or [0.0])[0]
-    rescaled = sorted(bound * slope + intercept for bound in bounds)
-    return rescaled[0], rescaled[-1]
+    signed = int(getattr(dataset, "PixelRepresentation", 0) or 0) == 1
+    if int(getattr(dataset, "BitsAllocated", 16) or 16) == _SIXTEEN_BITS:
+        words = [int(bound) & 0xFFFF for bound in bounds]
+        bounds = [word - (1 << _SIXTEEN_BITS) if signed and word >> (_SIXTEEN_BITS - 1) else word for word in words]
+    return float(min(bounds)), float(max(bounds))
 
 
 def frame_place(dataset: Any) -> tuple[Sequence[float], Sequence[float]] | None:
@@ -210,3 +219,64 @@ def _numbers(value: Any) -> list[float]:
         return [float(item) for item in items]
     except (TypeError, ValueError):
         return []
+
+
+def refuse_mixture(datasets: Sequence[Any], path: Path) -> None:
+    """Refuse files that are no slices of one series, one size, one pixel spacing and one way to be shown.
+
+    Raises:
+        CaseError: they are not.
+    """
+    series = {str(getattr(dataset, "SeriesInstanceUID", "")) for dataset in datasets}
+    if len(series) > 1:
+        raise CaseError(f"image {path}: expected one series, found {len(series)}; give each its own folder")
+    sizes = {(int(getattr(d, "Columns", 0) or 0), int(getattr(d, "Rows", 0) or 0)) for d in datasets}
+    if len(sizes) > 1:
+        shown = ", ".join(f"{width} x {height}" for width, height in sorted(sizes))
+        raise CaseError(f"image {path}: expected slices of one size, found {shown} (a localizer?); take the others out")
+    kinds = sorted({_shade(dataset) for dataset in datasets})
+    if len(kinds) > 1:
+        raise CaseError(
+            f"image {path}: expected slices that are shown in one way, found {' and '.join(kinds)}; take the others out"
+        )
+    _refuse_spacings([in_plane_spacing(dataset) for dataset in datasets], path)
+
+
+def _shade(dataset: Any) -> str:
+    """Return how a header's values are shown: as colours, or in gray with low values dark or bright."""
+    colors = int(getattr(dataset, "SamplesPerPixel", 1) or 1) > 1 or "PALETTE" in photometric(dataset)
+    return "colours" if colors else photometric(dataset).strip() or "MONOCHROME2"
+
+
+def _refuse_spacings(stated: Sequence[Sequence[float] | None], path: Path) -> None:
+    """Refuse slices whose pixels are of several sizes: one of them would be taken for all.
+
+    Raises:
+        CaseError: they are.
+    """
+    sizes = [tuple(spacing) for spacing in stated if spacing]
+    for axis in zip(*sizes, strict=True):
+        if max(axis) > min(axis) * _SAME_SPACING:
+            shown = ", ".join(f"{row:g} x {column:g}" for row, column in sorted(set(sizes))[:4])
+            raise CaseError(
+                f"image {path}: expected slices of one pixel spacing, found {shown} mm; take the others out"
+            )
+
+
+def refuse_colors(path: Path, dataset: Any) -> None:
+    """Refuse colours that are no RGB once they are decoded (HSV, CMYK, ...), and counts of samples that none have.
+
+    Raises:
+        CaseError: they are.
+    """
+    samples, kind = int(getattr(dataset, "SamplesPerPixel", 1) or 1), photometric(dataset).strip()
+    if samples != 1 and (samples != 3 or kind not in _COLORS):
+        raise CaseError(
+            f"image {path}: expected one sample for each pixel, or three of {', '.join(_COLORS)}, got {samples} of "
+            f"{kind or 'no Photometric Interpretation'}; convert it to RGB"
+        )
+
+
+def photometric(dataset: Any) -> str:
+    """Return how a header says that its values are shown ("MONOCHROME2")."""
+    return str(getattr(dataset, "PhotometricInterpretation", "") or "")

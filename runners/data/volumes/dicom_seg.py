@@ -24,6 +24,9 @@ class SegVolume:
         self.path = path
         dataset = _read(path)
         labels = {int(item.SegmentNumber): str(item.SegmentLabel) for item in dataset.SegmentSequence}
+        if str(getattr(dataset, "SegmentationType", "")) == "LABELMAP":
+            # Number 0 of a label map is its background, which no other kind numbers.
+            labels.pop(0, None)
         single = _single_plane(dataset, list(labels))
         self._voxels, affine = (single, None) if single is not None else _volume(path, list(labels))
         shape = self._voxels.shape

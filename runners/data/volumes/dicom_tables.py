@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from robustness.runners.data.volumes.base import DisplayTable, Voxels
+from robustness.runners.data.volumes.base import Display, DisplayTable, Voxels
+from robustness.runners.data.volumes.dicom_header import frame_display_groups, windows_of
 
 _SIXTEEN_BITS = 16
 # Of 16 bits a table for display uses at least a quarter; some devices state 16 for entries of 12 bits.
@@ -29,12 +30,41 @@ class Tables(NamedTuple):
     remarks: tuple[str, ...] = ()
 
 
+class Shown(NamedTuple):
+    """What a header proposes for the display of a frame, and remarks about it."""
+
+    windows: tuple[Display, ...]
+    remarks: tuple[str, ...]
+
+
 def encoding_of(dataset: Any) -> Encoding:
     """Return how a file's numbers are written, as its transfer syntax says."""
     syntax = getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", None)
     if syntax is None or not syntax.is_transfer_syntax:
         return Encoding()
     return Encoding(bool(syntax.is_little_endian), not syntax.is_implicit_VR)
+
+
+def proposed_display(dataset: Any, number: int, rescale: tuple[float, float] | None) -> Shown:
+    """Return what a header proposes for a frame: tables, then windows; its own groups count where it has neither."""
+    remarks: list[str] = []
+    for holder in (dataset, *frame_display_groups(dataset, number)):
+        tables = display_tables(holder, signed=_signed(dataset, rescale), encoding=encoding_of(dataset))
+        remarks.extend(tables.remarks)
+        windows: tuple[Display, ...] = (*tables.tables, *windows_of(holder))
+        if windows:
+            return Shown(windows, tuple(remarks))
+    return Shown((), tuple(remarks))
+
+
+def _signed(dataset: Any, rescale: tuple[float, float] | None) -> bool:
+    """Tell whether values may be negative once they are rescaled; those of a modality table never are."""
+    if rescale is None:
+        return False
+    bits = int(getattr(dataset, "BitsStored", 16) or 16)
+    low = -(1 << (bits - 1)) if int(getattr(dataset, "PixelRepresentation", 0) or 0) else 0
+    slope, intercept = rescale
+    return min(bound * slope + intercept for bound in (low, low + (1 << bits) - 1)) < 0
 
 
 def display_tables(holder: Any, *, signed: bool, encoding: Encoding) -> Tables:
@@ -72,6 +102,38 @@ def modality_values(values: Voxels, dataset: Any) -> Voxels:
     signed = int(getattr(dataset, "PixelRepresentation", 0) or 0) == 1
     table = table_of(dataset.ModalityLUTSequence[0], signed=signed, encoding=encoding_of(dataset))
     return mapped(table, values)
+
+
+def palette_colors(values: Voxels, dataset: Any) -> Voxels:
+    """Return colours of 8 bits (rows, columns, 3) for the numbers of a palette.
+
+    Reference: DICOM PS3.3, C.7.6.3.1.5 and C.7.6.3.1.6; entries of 8 bits lie in a byte or in a word each.
+
+    Raises:
+        ValueError: a table cannot be read.
+    """
+    from pydicom.dataset import Dataset
+    from pydicom.pixels.processing import apply_color_lut
+
+    if "SegmentedRedPaletteColorLookupTableData" in dataset:
+        return eight_bits(apply_color_lut(values, dataset), _SIXTEEN_BITS)
+    signed = int(getattr(dataset, "PixelRepresentation", 0) or 0) == 1
+    channels = []
+    for color in ("Red", "Green", "Blue"):
+        item = Dataset()
+        for own, name in (("LUTDescriptor", "Descriptor"), ("LUTData", "Data")):
+            element = dataset[f"{color}PaletteColorLookupTable{name}"]
+            item.add_new(own, element.VR, element.value)
+        table = table_of(item, signed=signed, encoding=encoding_of(dataset))
+        channels.append(eight_bits(mapped(table, values), table.bits))
+    return np.stack(channels, axis=-1)
+
+
+def eight_bits(values: Voxels, bits: int) -> Voxels:
+    """Return unsigned values of so many bits as such of 8."""
+    if values.dtype == np.uint8:
+        return values
+    return np.rint(np.clip(values / float((1 << bits) - 1), 0, 1) * 255).astype(np.uint8)
 
 
 def table_of(item: Any, *, signed: bool, encoding: Encoding) -> DisplayTable:

@@ -125,10 +125,12 @@ def parse_window(value: Any) -> Window | None:
 
 
 def padded(values: npt.NDArray[Any], padding: tuple[float, float] | None) -> npt.NDArray[np.bool_] | None:
-    """Return where values stand for no measurement, as a header says; None where it says nothing."""
+    """Return where values stand for no measurement, as a header says, or are NaN; None where none is known."""
+    missing = np.isnan(values) if np.issubdtype(values.dtype, np.floating) else None
     if padding is None:
-        return None
-    return np.asarray((values >= padding[0] - 0.5) & (values <= padding[1] + 0.5))
+        return missing if missing is not None and missing.any() else None
+    inside = (values >= padding[0] - 0.5) & (values <= padding[1] + 0.5)
+    return np.asarray(inside if missing is None else inside | missing)
 
 
 def quantile_scale(samples: Iterable[npt.NDArray[Any]], quantiles: tuple[float, float], origin: str) -> Scale:

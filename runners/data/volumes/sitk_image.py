@@ -32,6 +32,17 @@ _PATIENT_FIELDS = ("0010|0020", "PatientID", "patient_id")
 _PLACED_NRRD = "left-posterior-superior"
 _PLACED_META = re.compile(rb"^\s*(TransformMatrix|Rotation|Orientation|AnatomicalOrientation)\s*=\s*[^?\s]", re.M)
 _META_HEADER_BYTES = 8192
+# SimpleITK reads an NRRD's numbers as millimetres, whatever its field "space units" says.
+_NRRD_UNITS = re.compile(r"^space units:\s*(.*?)\s*$", re.M)
+_MILLIMETRES = {
+    "mm": 1.0,
+    "cm": 10.0,
+    "m": 1000.0,
+    "um": 0.001,
+    "\N{MICRO SIGN}m": 0.001,
+    "micron": 0.001,
+    "microns": 0.001,
+}
 
 
 class Segment(NamedTuple):
@@ -184,18 +195,41 @@ def _placed(reader: Any, path: Path) -> bool:
         return _PLACED_META.search(file.read(_META_HEADER_BYTES).split(b"ElementDataFile")[0]) is not None
 
 
+def _millimetres(path: Path) -> float:
+    """Return how many millimetres the unit of an NRRD's space has; 1 where it states none, and for MetaImages.
+
+    Raises:
+        CaseError: it states several, or one that is no length.
+    """
+    if path.suffix.lower() not in _NRRD_SUFFIXES:
+        return 1.0
+    with open_regular(path) as file:
+        header = re.split(r"\r?\n\r?\n", file.read(_LISTED_BYTES).decode("utf-8", "replace"), maxsplit=1)[0]
+    stated = _NRRD_UNITS.search(header)
+    units = set(re.findall(r'"([^"]*)"', stated[1])) - {""} if stated else set()
+    if not units:
+        return 1.0
+    if len(units) > 1 or not units <= set(_MILLIMETRES):
+        raise CaseError(
+            f"image {path}: expected space units of one length ({', '.join(_MILLIMETRES)}), got "
+            f"{' '.join(sorted(units))}"
+        )
+    return _MILLIMETRES[units.pop()]
+
+
 def _header(reader: Any, segments: list[Segment], path: Path) -> Header:
     components = int(reader.GetNumberOfComponents())
     placed = _placed(reader, path)
     named = {number if components > 1 else s.value: s.name for number, s in enumerate(segments, start=1)}
     dimension = reader.GetDimension()
     sizes = [int(size) for size in reader.GetSize()] + [1]
-    spacing = [float(size) for size in reader.GetSpacing()] + [1.0]
+    unit = _millimetres(path) if placed else 1.0
+    spacing = [float(size) * unit for size in reader.GetSpacing()] + [1.0]
     keys = reader.GetMetaDataKeys()
     patient = next((reader.GetMetaData(key).strip() for key in _PATIENT_FIELDS if key in keys), "")
     return Header(
         shape=(sizes[0], sizes[1], sizes[2]),
-        affine=affine_of(reader) if dimension == 3 and placed else None,
+        affine=np.diag([unit, unit, unit, 1.0]) @ affine_of(reader) if dimension == 3 and placed else None,
         spacing_mm=(spacing[0], spacing[1], spacing[2]),
         channels=len(segments) if segments and components > 1 else components,
         color=components == 3 and not segments,

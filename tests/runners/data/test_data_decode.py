@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,19 @@ from robustness.runners.data.masks.declaration import MaskDeclaration
 from robustness.runners.data.masks.mask_values import read_mask as mask_reading
 
 GRAY = np.arange(0, 240, 10, dtype=np.uint8).reshape(4, 6)
+
+
+def png_of_sixteen_bits(values: np.ndarray) -> bytes:
+    """Return a PNG of two (gray, alpha) or three samples, which Pillow cannot write."""
+    height, width, samples = values.shape
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    header = struct.pack(">IIBBBBB", width, height, 16, {2: 4, 3: 2}[samples], 0, 0, 0)
+    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(name, content) for name, content in parts)
 
 
 def saved(path: Path, picture: PILImage.Image, **options: object) -> Path:
@@ -187,6 +202,58 @@ class TestFilesWhereAFirstLookMisleads:
             np.testing.assert_array_equal(read_image(tmp_path / "a.tif").image, colors)
             return
         with pytest.raises(CaseError, match="below 4096, which would be shown nearly black"):
+            read_image(tmp_path / "a.tif")
+
+    def test_planes_of_sixteen_bits_are_refused(self, tmp_path: Path) -> None:
+        """Pillow mixes them up: the colours of a set were other ones."""
+        tifffile = pytest.importorskip("tifffile")
+        colors = np.stack([GRAY, 255 - GRAY, GRAY // 3])
+        options = {"photometric": "rgb", "planarconfig": "separate"}
+        tifffile.imwrite(tmp_path / "a.tif", colors, **options)
+        np.testing.assert_array_equal(read_image(tmp_path / "a.tif").image, np.moveaxis(colors, 0, -1))
+        tifffile.imwrite(tmp_path / "a.tif", colors.astype(np.uint16) * 257, **options)
+        with pytest.raises(CaseError, match="whose channels lie together, got planes one after the other"):
+            read_image(tmp_path / "a.tif")
+        with pytest.raises(CaseError, match="got planes one after the other; save the mask with 8 bits"):
+            mask_reading(tmp_path / "a.tif")
+
+    @pytest.mark.parametrize("kind", ["rgb.tif", "rgb.png", "gray and alpha.png"])
+    @pytest.mark.parametrize("top", [1, 255, 4095, 65535])
+    def test_masks_in_colours_of_sixteen_bits_are_no_empty_ones(self, tmp_path: Path, kind: str, top: int) -> None:
+        """0 and 1 were 0 alone: Pillow keeps the upper byte."""
+        values = np.where(GRAY > 100, top, 0).astype(np.uint16)
+        path = tmp_path / kind
+        if kind.endswith("tif"):
+            pytest.importorskip("tifffile").imwrite(path, np.stack([values] * 3, axis=-1), photometric="rgb")
+        else:
+            samples = [values] * 3 if kind.startswith("rgb") else [values, np.full_like(values, 65535)]
+            path.write_bytes(png_of_sixteen_bits(np.stack(samples, axis=-1)))
+        if top == 65535:
+            np.testing.assert_array_equal(mask_reading(path).mask, GRAY > 100)
+            return
+        with pytest.raises(
+            CaseError, match=r"values below 4096, .*; save the mask with 8 bits, or as one gray channel"
+        ):
+            mask_reading(path)
+
+    @pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32])
+    def test_white_may_be_zero_in_masks(self, tmp_path: Path, kind: type) -> None:
+        """One of 16 bits was read inverted."""
+        tifffile = pytest.importorskip("tifffile")
+        top = 1.0 if kind is np.float32 else float(np.iinfo(kind).max)
+        tifffile.imwrite(tmp_path / "m.tif", np.where(GRAY > 100, 0, top).astype(kind), photometric="miniswhite")
+        if kind is np.float32:
+            with pytest.raises(CaseError, match="expected a TIFF whose black is zero"):
+                mask_reading(tmp_path / "m.tif")
+            return
+        np.testing.assert_array_equal(mask_reading(tmp_path / "m.tif").mask, GRAY > 100)
+
+    @pytest.mark.parametrize("kind", [np.float16, np.float64, "five channels"])
+    def test_a_tiff_that_is_not_read_is_no_unknown_format(self, tmp_path: Path, kind: object) -> None:
+        tifffile = pytest.importorskip("tifffile")
+        values = np.stack([GRAY] * 5, axis=-1) if kind == "five channels" else GRAY.astype(kind)
+        tifffile.imwrite(tmp_path / "a.tif", values, photometric="minisblack", planarconfig="contig")
+        with pytest.raises(CaseError, match=r"a TIFF of a kind that is not read .* save it with 8 or 16 bits"):
             read_image(tmp_path / "a.tif")
 
     def test_signed_values_of_eight_bits_are_refused(self, tmp_path: Path) -> None:

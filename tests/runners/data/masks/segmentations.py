@@ -43,7 +43,7 @@ def sources(series: Path) -> list[Any]:
 
 
 def write_segmentation(
-    path: Path, images: Sequence[Any], segments: Mapping[str, np.ndarray], *, fractional: bool = False, **options: Any
+    path: Path, images: Sequence[Any], segments: Mapping[str, np.ndarray], *, kind: str = "BINARY", **options: Any
 ) -> Path:
     """Write a segmentation; `segments` maps labels to arrays (slices, rows, columns), numbered from 1."""
     import highdicom as hd
@@ -51,11 +51,12 @@ def write_segmentation(
     tissue = hd.sr.CodedConcept("85756007", "SCT", "Tissue")
     manual = hd.seg.SegmentAlgorithmTypeValues.MANUAL
     array = np.stack(list(segments.values()), axis=-1)
-    kind = hd.seg.SegmentationTypeValues.FRACTIONAL if fractional else hd.seg.SegmentationTypeValues.BINARY
+    if kind == "LABELMAP":
+        array = (array * np.arange(1, len(segments) + 1)).sum(axis=-1)
     segmentation = hd.seg.Segmentation(
         source_images=list(images),
-        pixel_array=array.astype(np.float64 if fractional else np.uint8),
-        segmentation_type=kind,
+        pixel_array=array.astype(np.float64 if kind == "FRACTIONAL" else np.uint8),
+        segmentation_type=hd.seg.SegmentationTypeValues[kind],
         segment_descriptions=[
             hd.seg.SegmentDescription(number, label, tissue, tissue, manual)
             for number, label in enumerate(segments, start=1)

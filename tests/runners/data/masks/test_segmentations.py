@@ -67,10 +67,10 @@ def expected(mask: np.ndarray) -> list[int]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fractional", [False, True])
+@pytest.mark.parametrize("kind", ["BINARY", "FRACTIONAL", "LABELMAP"])
 @pytest.mark.parametrize("omit", [False, True])
-def test_segments_are_the_cases_under_their_own_labels(folder: Path, fractional: bool, omit: bool) -> None:
-    write(folder, {"Liver": MARKER, "Tumor": BLOCK}, fractional=fractional, omit_empty_frames=omit)
+def test_segments_are_the_cases_under_their_own_labels(folder: Path, kind: str, omit: bool) -> None:
+    write(folder, {"Liver": MARKER, "Tumor": BLOCK}, kind=kind, omit_empty_frames=omit)
     data = load_dataset(one(folder), slices=AXIAL, window=[0, 1000], groups=["scanner", "sex"])
     assert {case.target for case in data} == {"Liver", "Tumor"}
     for case in data:

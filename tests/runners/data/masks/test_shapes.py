@@ -190,3 +190,26 @@ class TestDatasets:
         (root / "masks/m.json").write_text(json.dumps(document))
         with pytest.raises(CaseError, match=message):
             load_dataset(root)[0]
+
+
+@pytest.mark.parametrize(
+    ("fields", "refused"),
+    [({"bbox": [5, 3, 15, 6]}, True), ({"area": 90.0}, True), ({"bbox": [0, 0, 0, 0], "area": 0}, False), ({}, False)],
+)
+def test_a_box_without_an_outline_is_no_empty_mask(tmp_path: Path, fields: dict[str, Any], refused: bool) -> None:
+    Image.fromarray(np.zeros((HEIGHT, WIDTH), np.uint8)).save(tmp_path / "i.png")
+    annotation = {"id": 4, "image_id": 1, "category_id": 2, "segmentation": [], **fields}
+    document = {
+        "images": [{"id": 1, "file_name": "i.png", "height": HEIGHT, "width": WIDTH}],
+        "categories": [{"id": 2, "name": "polyp"}],
+        "annotations": [annotation],
+    }
+    (tmp_path / "coco.json").write_text(json.dumps(document))
+    rows = [{"image": "i.png", "mask": "coco.json", "prompt": "x", "mask_key": json.dumps(["i.png", "polyp"])}]
+    pd.DataFrame(rows).to_csv(tmp_path / "cases.csv", index=False)
+    data = load_dataset(tmp_path / "cases.csv")
+    if not refused:
+        assert not data[0].mask.any()
+        return
+    with pytest.raises(CaseError, match="expected the outline of annotation 4, got a box alone"):
+        data[0]

@@ -276,6 +276,27 @@ class TestNrrdAndMeta:
             load(tmp_path, rows)
         assert load(tmp_path, rows, slices=None)[0].spacing_mm == pytest.approx((2.0, 1.5))
 
+    @pytest.mark.parametrize(("unit", "factor"), [("mm", 1), ("cm", 10), ("m", 1000), ("um", 0.001)])
+    def test_the_unit_of_its_space_counts(self, tmp_path: Path, unit: str, factor: float, plain: list[Any]) -> None:
+        """SimpleITK takes all of them for millimetres."""
+        fields = [
+            "space: right-anterior-superior",
+            f'space units: "{unit}" "{unit}" "{unit}"',
+            f"space directions: ({1.5 / factor},0,0) (0,{2 / factor},0) (0,0,{3 / factor})",
+            f"space origin: ({-15 / factor},{-24 / factor},{-20 / factor})",
+        ]
+        write_nrrd(tmp_path / "i.nrrd", HEAD, *fields)
+        data = load(tmp_path, [{"image": "i.nrrd", "mask": mask(tmp_path)}])
+        assert shown(data) == plain
+        assert data[0].spacing_mm == pytest.approx((2.0, 1.5))
+
+    @pytest.mark.parametrize("units", ['"mm" "mm" "s"', '"pixel" "pixel" "pixel"'])
+    def test_a_unit_that_is_no_length_is_refused(self, tmp_path: Path, units: str) -> None:
+        fields = ["space: right-anterior-superior", f"space units: {units}", *self.DIRECTIONS]
+        write_nrrd(tmp_path / "i.nrrd", HEAD, *fields)
+        with pytest.raises(CaseError, match="expected space units of one length"):
+            load(tmp_path, [{"image": "i.nrrd", "mask": mask(tmp_path)}])[0]
+
     def test_a_meta_image_without_a_transform_is_nowhere(self, tmp_path: Path) -> None:
         head = (
             "ObjectType = Image\nNDims = 3\nBinaryData = True\nElementSpacing = 1.5 2 3\nDimSize = 20 24 16\n"
@@ -302,3 +323,28 @@ class TestNrrdAndMeta:
                 image.SetMetaData(f"Segment{number}_{key}", str(text))
         sitk.WriteImage(image, str(tmp_path / "m.seg.nrrd"))
         assert shown(load(tmp_path, [{"image": "i.nrrd", "mask": "m.seg.nrrd"}], labels=None)) == plain
+
+
+class TestMasksBesideTheirImage:
+    """Voxels are matched by their place: foreground outside of the image was left out in silence."""
+
+    def moved(self, folder: Path, voxels: int) -> list[dict[str, str]]:
+        affine = AFFINE.copy()
+        affine[0, 3] += 1.5 * voxels
+        phantom.write_nifti(folder / "i.nii.gz", HEAD, affine)
+        return [{"image": "i.nii.gz", "mask": mask(folder)}]
+
+    def test_a_part_is_remarked(self, tmp_path: Path) -> None:
+        data = load(tmp_path, self.moved(tmp_path, 5))
+        left_out = int((VALUES[:5] > 0).sum())
+        assert left_out
+        assert any(f"{left_out} of the {int((VALUES > 0).sum())} voxels of a mask's" in note for note in data.notes)
+
+    def test_all_of_it_is_an_error(self, tmp_path: Path) -> None:
+        with pytest.raises(CaseError, match="expected foreground inside of its image, got all of it"):
+            load(tmp_path, self.moved(tmp_path, 17))[0]
+
+    def test_a_mask_in_another_order_of_axes_is_not_remarked(self, tmp_path: Path) -> None:
+        phantom.write_nifti(tmp_path / "i.nii.gz", *phantom.stored(HEAD, AFFINE, "PIR"))
+        data = load(tmp_path, [{"image": "i.nii.gz", "mask": mask(tmp_path)}])
+        assert not any("outside of its image" in note for note in data.notes)
