@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 # The example comes before the checkout's root: its own module `metrics` is meant there.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -24,13 +25,15 @@ import pandas as pd
 from typer.testing import CliRunner
 
 from benchmarks.calibration._study import Check, Study, in_parallel, rate_limit, run_script
-from benchmarks.calibration.misleading import Rng, _abstention, _mostly_follows, prompt_rows
+from benchmarks.calibration.misleading import OTHER, Rng, _abstention, _mostly_follows, condition, prompt_rows
 from robustness.cli.main import app
 from robustness.seeds import generator
-from tests.gate_runs import rows, write_run
+from tests.gate_runs import rows, seal, write_run
 
 Draw = Callable[[Rng, int], np.ndarray]
 SUBJECTS = (12, 20, 30, 60)
+# Data sets in one run: a gate looks at all of them.
+_TOGETHER = 100
 
 
 def _lost(share: float, size: float, body: float = 0.0) -> Draw:
@@ -83,8 +86,54 @@ def _reactors(rng: Rng, n: int) -> pd.DataFrame:
     return prompt_rows(reacts, np.zeros(n))
 
 
+# Losses since the baseline of scores of .50, with a mean of 0 (the margin of a merge gate, so that failures are false)
+UNCHANGED: dict[str, Draw] = {
+    "normal, sd .05": lambda rng, n: rng.normal(0, 0.05, n),
+    "lognormal losses, others gain": lambda rng, n: 0.02 * (rng.lognormal(-0.5, 1.0, n) - 1),
+    "2% lose .50, others gain": lambda rng, n: _lost(0.02, 0.5, -0.0102)(rng, n) + rng.normal(0, 0.005, n),
+    "2% gain .50, others lose": lambda rng, n: _lost(0.02, -0.5, 0.0102)(rng, n) + rng.normal(0, 0.005, n),
+    "2% gain .50, others lose .0102": _lost(0.02, -0.5, 0.0102),
+    "10% gain .20, others lose": lambda rng, n: _lost(0.1, -0.2, 0.0222)(rng, n) + rng.normal(0, 0.005, n),
+    "images of n / 5 patients as patients": lambda rng, n: _images_as_patients(rng, n) - 0.02,
+}
+# and with a mean above it, so that a pass is none to be wished for.
+WORSE: dict[str, Draw] = {
+    "normal, mean .02, sd .05": lambda rng, n: rng.normal(0.02, 0.05, n),
+    "4% lose .50": lambda rng, n: _lost(0.04, 0.5)(rng, n) + rng.normal(0, 0.005, n),
+    "10% lose .50": lambda rng, n: _lost(0.1, 0.5)(rng, n) + rng.normal(0, 0.005, n),
+}
+# How far the mask reaches the second object: by .10 on average, the margin, where every pass and failure is wrong; and
+# what follows or does not.
+REACHES: dict[str, Draw] = {
+    "normal, sd .10": lambda rng, n: rng.normal(0.1, 0.1, n),
+    "11% by .90, others not": lambda rng, n: _lost(1 / 9, 0.9)(rng, n),
+    "5% by .90, others by .058": lambda rng, n: _lost(0.05, 0.9, 0.0579)(rng, n) + rng.normal(0, 0.01, n),
+    "5% by .90, others by exactly .058": _lost(0.05, 0.9, 0.0579),
+    "by .40, sd .20 (follows)": lambda rng, n: rng.normal(0.4, 0.2, n),
+    "by 0, sd .02 (does not)": lambda rng, n: rng.normal(0, 0.02, n),
+}
+
+
+def _moved(draw: Draw, rng: Rng, n: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the clean rows of a baseline at .50 and of a run that has lost what is drawn."""
+    loss = draw(rng, n)
+    return rows("clean", np.clip(0.5 - loss, 0, 1), 0.0), rows("clean", np.full(n, 0.5), 0.0)
+
+
+def _reaching(draw: Draw, rng: Rng, n: int) -> tuple[pd.DataFrame, None]:
+    """Return a model that leaves the first object and reaches the second by what is drawn, on top of .10."""
+    base = {"other_case_id": "o", "attribute": "size"}
+    parts = [
+        condition("clean", n, mask_change=0.0, dice=0.9, dice_other=0.1, **base),
+        condition("paraphrase", n, mask_change=0.0, dice=0.9),
+        condition(OTHER, n, mask_change=0.8, dice=0.0, dice_other=np.clip(0.1 + draw(rng, n), 0, 1), **base),
+    ]
+    return _alone(lambda *_: pd.concat(parts), rng, n)
+
+
 # Test, what else the gate states, truth, tables of one draw.
-CRITERIA: list[tuple[str, str, str, Callable[[Rng, int], tuple[pd.DataFrame, pd.DataFrame | None]]]] = [
+Criterion = tuple[str, str, str, Callable[[Rng, int], tuple[pd.DataFrame, pd.DataFrame | None]]]
+CRITERIA: list[Criterion] = [
     *(("noninferior", "margin = 0.02", name, partial(_compared, draw)) for name, draw in LOSSES.items()),
     *(
         ("no_proven_drop", "margin = 0.02", name, partial(_compared, LOSSES[name]))
@@ -94,27 +143,59 @@ CRITERIA: list[tuple[str, str, str, Callable[[Rng, int], tuple[pd.DataFrame, pd.
     ("ignores", "", "5% react", partial(_alone, _reactors)),
     ("abstains", "", "10% paint", partial(_alone, _abstention(0.1))),
 ]
+OUTCOMES: list[Criterion] = [
+    *(("no_proven_drop", "", name, partial(_moved, draw)) for name, draw in {**UNCHANGED, **WORSE}.items()),
+    *(("follows", "", name, partial(_reaching, draw)) for name, draw in REACHES.items()),
+]
 
 
 def passes(place: int, subjects: int, runs: int, seed: int) -> tuple[float, float]:
     """Return how often `robustness gate` passes a truth on the margin, and passes it certified."""
-    test, limit, name, draw = CRITERIA[place]
-    now, then = [], []
-    for run in range(runs):
-        table, before = draw(generator(seed, "criteria", test, name, subjects, run), subjects)
-        now.append(table.assign(dataset=f"d{run:05d}"))
-        then += [] if before is None else [before.assign(dataset=f"d{run:05d}")]
-    with tempfile.TemporaryDirectory() as temporary:
-        folder, plan = Path(temporary), {"statistics": {"resamples": 99}}
-        run_of = partial(write_run, plan=plan)
-        arguments = ["gate", str(run_of(folder / "now", pd.concat(now, ignore_index=True)).path)]
-        if then:
-            arguments += ["--baseline", str(run_of(folder / "then", pd.concat(then, ignore_index=True)).path)]
-        (folder / "gates.toml").write_text(f'[[gate]]\ntest = "{test}"\n{limit}\n')
-        CliRunner().invoke(app, [*arguments, "--gates", str(folder / "gates.toml"), "--json", str(folder / "found")])
-        found = json.loads((folder / "found").read_text())["gates"][0]["found"]
+    (found,) = _asked(CRITERIA[place], "criteria", range(runs), subjects, seed, apart=False)
     passing = [one for one in found if one["outcome"] == "pass"]
     return len(passing) / runs, sum(one["certified"] for one in passing) / runs
+
+
+def outcomes(place: int, subjects: int, runs: int, seed: int) -> tuple[float, ...]:
+    """Return how often a gate of one cell passes, passes certified, fails and fails certified."""
+    found = [
+        gate[0]
+        for first in range(0, runs, _TOGETHER)
+        for gate in _asked(
+            OUTCOMES[place], "outcomes", range(first, min(first + _TOGETHER, runs)), subjects, seed, apart=True
+        )
+    ]
+    counts = [[one["certified"] for one in found if one["outcome"] == outcome] for outcome in ("pass", "fail")]
+    return tuple(count / runs for each in counts for count in (len(each), sum(each)))
+
+
+def _asked(
+    criterion: Criterion, study: str, draws: range, subjects: int, seed: int, *, apart: bool
+) -> list[list[dict[str, Any]]]:
+    """Return what `robustness gate` finds in a run with a data set for each draw; `apart`: by a gate for each."""
+    test, limit, name, draw = criterion
+    now, then, names = [], [], [f"d{number:05d}" for number in draws]
+    for number, dataset in zip(draws, names, strict=True):
+        table, before = draw(generator(seed, study, test, name, subjects, number), subjects)
+        now.append(table.assign(dataset=dataset))
+        then += [] if before is None else [before.assign(dataset=dataset)]
+    with tempfile.TemporaryDirectory() as temporary:
+        folder, plan = Path(temporary), {"statistics": {"resamples": 99}}
+        arguments = ["gate", str(_written(folder / "now", now, names, plan))]
+        if then:
+            arguments += ["--baseline", str(_written(folder / "then", then, names, plan))]
+        gates = [f'[[gate]]\ntest = "{test}"\n{limit}\ndataset = "{one}"\n' for one in (names if apart else ["*"])]
+        (folder / "gates.toml").write_text("".join(gates))
+        CliRunner().invoke(app, [*arguments, "--gates", str(folder / "gates.toml"), "--json", str(folder / "found")])
+        return [gate["found"] for gate in json.loads((folder / "found").read_text())["gates"]]
+
+
+def _written(path: Path, tables: list[pd.DataFrame], names: list[str], plan: dict[str, Any]) -> Path:
+    """Write a run whose manifest knows the patients of every data set."""
+    run = write_run(path, pd.concat(tables, ignore_index=True), plan=plan)
+    (facts,) = run.manifest["datasets"]
+    seal(path, {**run.manifest, "datasets": [{**facts, "name": name} for name in names]})
+    return path
 
 
 def simulate_criteria(*, runs: int = 2000, seed: int = 0, processes: int = 2) -> Study:
@@ -138,6 +219,26 @@ def simulate_criteria(*, runs: int = 2000, seed: int = 0, processes: int = 2) ->
     return Study("gate_criteria", "Gates: criteria", about, columns, table, checks, runs)
 
 
+def simulate_outcomes(*, runs: int = 1000, seed: int = 0, processes: int = 2) -> Study:
+    """Gates of one cell through `robustness gate`: how often `no_proven_drop` and `follows` pass and fail."""
+    tasks = [(place, k, runs, seed) for place in range(len(OUTCOMES)) for k in SUBJECTS]
+    shares = in_parallel(outcomes, tasks, processes)
+    table = [
+        (OUTCOMES[task[0]][0], OUTCOMES[task[0]][2], task[1], *found) for task, found in zip(tasks, shares, strict=True)
+    ]
+    on_the_margin = [row for row in table if row[1] not in WORSE and "images of" not in row[1] and "(" not in row[1]]
+    limit = rate_limit(0.05, runs, 4.0)
+    normal = [row for row in on_the_margin if row[1].startswith("normal")]
+    checks = [
+        Check("certified failures of a truth on the margin", max(row[6] for row in on_the_margin), 0.0, limit),
+        Check("failures of normal values on the margin", max(row[5] for row in normal), 0.0, limit),
+        Check("follows: certified passes", max(row[4] for row in on_the_margin if row[0] == "follows"), 0.0, limit),
+    ]
+    columns = ("test", "truth", "patients", "pass", "certified pass", "fail", "certified failure")
+    about = "Shares of data sets; margin 0 since the baseline, .10 for what reaches the second object."
+    return Study("gate_outcomes", "Gates: passes and failures", about, columns, table, checks, runs)
+
+
 def simulate(*, runs: int = 2000, seed: int = 0, processes: int = 2) -> Study:
     """Merge gate on 30 patients x 6 images: false alarms, a drop of 0.02 found, tables against audits (a tenth)."""
     wanted = {"tables": runs, "audits": max(2, runs // 10)}
@@ -159,4 +260,9 @@ def simulate(*, runs: int = 2000, seed: int = 0, processes: int = 2) -> Study:
 
 
 if __name__ == "__main__":
-    run_script("calibration: gates end to end", simulate, runs=2000, more={"criteria": simulate_criteria})
+    run_script(
+        "calibration: gates end to end",
+        simulate,
+        runs=2000,
+        more={"criteria": simulate_criteria, "outcomes": simulate_outcomes},
+    )

@@ -55,9 +55,12 @@ def limitations(runs: Sequence[RunTables], frames: Frames, facts: Sequence[RunFa
         f" ({_starred(frames)}) says that the interval alone decided: rare reactions or collapses stay open.",
         "A missing reaction says that the words were not used here, not that the model cannot use them.",
     ]
-    if any(f.subject_is_image for f in facts):
+    if blind := sorted({f.dataset for f in facts if f.subject_is_image}):
+        where = f" on {listing(blind)}" if any(not f.subject_is_image for f in facts) else ""
         sentences.insert(
-            0, "Images of one patient resemble each other. With the image as unit, intervals are optimistic."
+            0,
+            f"Images of one patient resemble each other. With the image as unit{where}, intervals are optimistic, and"
+            " verdicts without a star are certified only if these images are independent.",
         )
     if any(is_attack(c) for c in frames.results["condition"].astype(str).unique()):
         sentences.append(

@@ -97,10 +97,13 @@ def warnings(runs: Sequence[RunTables], facts: Sequence[Sequence[RunFacts]]) -> 
     for run, mine in zip(runs, facts, strict=True):
         sentences += _empty_predictions(run)
         for unit in dict.fromkeys(fact.unit for fact in mine if fact.subject_is_image):
-            counts = dict.fromkeys(str(f.n_subjects) for f in mine if f.subject_is_image and f.unit == unit)
+            blind = [f for f in mine if f.subject_is_image and f.unit == unit]
+            counts = dict.fromkeys(str(f.n_subjects) for f in blind)
+            # Beside data whose patients are known the sentence says of which data it speaks.
+            where = f" on {listing(sorted({f.dataset for f in blind}))}" if len(blind) < len(mine) else ""
             sentences.append(
-                f"The unit of inference is the {unit}, not the patient: the intervals speak about {unit}s like these"
-                f" {listing(list(counts))}, and would be too narrow for a claim about patients."
+                f"The unit of inference{where} is the {unit}, not the patient: the intervals speak about {unit}s like"
+                f" these {listing(list(counts))}, and would be too narrow for a claim about patients."
             )
         if any(fact.subject_is_image is None for fact in mine):
             sentences.append("The run does not record what its unit of inference is; read the intervals with care.")

@@ -71,7 +71,7 @@ class VerdictCriterion(GateCriterion):
         """Return what one verdict means."""
         verdict = str(row["verdict"])
         if verdict in self.passes:
-            return "inconclusive" if gate.certified and not _certified(row) else "pass"
+            return "inconclusive" if gate.certified and not certified_of(row) else "pass"
         return "inconclusive" if verdict in self.undecided(str(row["condition"])) else "fail"
 
     def held_back(self, evidence: Evidence, gate: GateSpec, finding: Finding) -> Finding:
@@ -93,7 +93,7 @@ class VerdictCriterion(GateCriterion):
             float(row[k]) if row[k] is not None else NAN for k in ("estimate", "ci_low", "ci_high", "margin")
         )
         needed = None if _missing(row["n_needed"]) else int(row["n_needed"])
-        outcome, certified = self.outcome(row, gate), _certified(row)
+        outcome, certified = self.outcome(row, gate), certified_of(row)
         uncounted = outcome == "pass" and gate.certified and not unit.certifies(certified)
         if uncounted:
             outcome = "inconclusive"
@@ -129,10 +129,10 @@ def _message(row: Mapping[Any, Any], outcome: Outcome, needed: int | None, unit:
     sentence = str(row["sentence"]).rstrip(".")
     # Most sentences say already how many subjects would decide.
     more = f"; about {needed} {unit.name}s would decide" if outcome == "inconclusive" and needed else ""
-    if outcome == "inconclusive" and row.get("open"):
-        more = f"; {row['open']}"
+    if row.get("told"):
+        more = f"; {row['told']}"
     assumed = ""
-    if outcome != "inconclusive" and unit.assumes and _certified(row):
+    if outcome != "inconclusive" and unit.assumes and certified_of(row):
         # The sentence of a verdict has the assumption already, and not who makes it.
         assumed = f"; {unit.why if unit.assumes in sentence else unit.certificate(True)}"
     more = more if f"about {needed} " not in sentence else ""
@@ -149,7 +149,7 @@ def _matches(row: Mapping[Any, Any], gate: GateSpec) -> bool:
     return all(glob is None or fnmatch.fnmatchcase(str(row[name]), glob) for name, glob in globs)
 
 
-def _certified(row: Mapping[Any, Any]) -> bool:
+def certified_of(row: Mapping[Any, Any]) -> bool:
     """Return whether the verdict is certified; those of older runs carry no such column."""
     stated = row.get("certified")
     return not str(row["verdict"]).endswith("*") if stated is None else bool(stated)

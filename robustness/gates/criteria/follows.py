@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from robustness.errors import counted
-from robustness.gates.by_verdict import VerdictCriterion, cases_of
+from robustness.gates.by_verdict import VerdictCriterion, cases_of, certified_of
 from robustness.gates.criterion import GATE_CRITERIA
-from robustness.gates.decisions import Outcome
+from robustness.gates.decisions import ErrorRates, Outcome, certified_below
 from robustness.gates.evidence import Evidence
 from robustness.gates.findings import Finding
 from robustness.gates.spec import GateSpec
@@ -20,6 +22,14 @@ NO_SECOND_TARGET = (
     "without another object on the same image, apart from the first, a reaction is all that any number of subjects can"
     " show"
 )
+
+
+class Reaction(NamedTuple):
+    """What REACTS says of following: whether it leaves that open, in words, and whether what it says is certified."""
+
+    open: bool
+    told: str
+    certified: bool
 
 
 @GATE_CRITERIA.add("follows")
@@ -43,7 +53,7 @@ class Follows(VerdictCriterion):
         return [self.held_back(evidence, gate, finding) for finding in best]
 
     def rows(self, evidence: Evidence, gate: GateSpec) -> pd.DataFrame:
-        """Return the verdicts that a gate names; `open`: why a reaction does not show that it does not follow."""
+        """Return the verdicts that a gate names, with what reactions say of following: `open`, `told`, `certified`."""
         from robustness.metrics.verdicts.selectivity import rows_with_second_target
 
         results = evidence.results
@@ -51,18 +61,15 @@ class Follows(VerdictCriterion):
         key = ["model", "dataset", "condition"]
         known = set(results.loc[named, key].itertuples(index=False, name=None))
         rows = super().rows(evidence, gate)
-        # One that only reacts fails where one of its two shifts is shown to be small, of any of these conditions.
-        level = 1 - evidence.statistics.alpha / max(1, sum(rows["verdict"].str.startswith("REACTS")))
-        return rows.assign(
-            open=[
-                ""
-                if not verdict.startswith("REACTS")
-                else NO_SECOND_TARGET
-                if name not in known
-                else _following_is_open(evidence, name, level)
-                for verdict, name in zip(rows["verdict"], rows[key].itertuples(index=False, name=None), strict=True)
-            ]
-        )
+        reacts = rows["verdict"].str.startswith("REACTS").tolist()
+        own = [certified_of(row) for row in rows.to_dict("records")]
+        # A reaction fails where one of its two shifts is shown to be small, of any of these conditions.
+        m = 2 * max(1, sum(reacts))
+        said = [
+            _reaction(evidence, name, m, known=name in known) if reaction else Reaction(False, "", certified)
+            for name, reaction, certified in zip(rows[key].itertuples(index=False, name=None), reacts, own, strict=True)
+        ]
+        return rows.assign(**dict(zip(Reaction._fields, zip(*said, strict=True), strict=True)))
 
     def outcome(self, row: Mapping[Any, Any], gate: GateSpec) -> Outcome:
         """Return what one verdict means; a reaction fails where it is shown that the model does not follow."""
@@ -74,33 +81,40 @@ class Follows(VerdictCriterion):
         return super().undecided(condition) | more
 
 
-def _following_is_open(evidence: Evidence, name: tuple[str, str, str], level: float) -> str:
-    """Return why a model that reacts under a condition may follow nevertheless; "" where it is shown not to.
+def _reaction(evidence: Evidence, name: tuple[str, str, str], m: int, *, known: bool) -> Reaction:
+    """Return what a reaction under a condition says of following, with an error rate that `m` bounds share.
 
-    Following takes a mask that leaves the first target and reaches the second, both by more than the margin: it does
-    not where the upper bound of one of the shifts (of this `level`) lies below it.
+    Following takes a mask that leaves the first target and reaches the second, both by more than the margin: it is
+    ruled out where the upper bound of one of the shifts lies below it. `known`: the condition names a second target.
     """
     from robustness.metrics.inference.intervals import beneath
     from robustness.metrics.inference.mean_interval import claim_interval
     from robustness.metrics.verdicts.selectivity import selectivity
 
+    if not known:
+        return Reaction(True, NO_SECOND_TARGET, False)
     cells, stats = evidence.rows.cells, evidence.statistics
-    here = (cells[["model", "dataset", "condition"]].astype(str) == list(name)).all(axis=1)
-    found = selectivity(evidence.rows, int(cells.index[here][0]), limit=stats.target_overlap)
+    cell = int(cells.index[(cells[["model", "dataset", "condition"]].astype(str) == list(name)).all(axis=1)][0])
+    found = selectivity(evidence.rows, cell, limit=stats.target_overlap)
     n = 0 if found is None else found.s_a.size
     if found is None or n < stats.min_subjects:
-        known = f"the Dice to both targets, clean and changed, is known of {counted(n, evidence.unit(name[1]).name)}"
-        return f"{known}, fewer than {stats.min_subjects}, so that following could not be tested"
-    shifts = [
-        claim_interval(values, level=level, certified=False, warns=(-1.0, 1.0)) for values in (found.s_a, found.s_b)
-    ]
-    if any(beneath(shift.high, stats.margin_dice) for shift in shifts):
-        return ""
-    leaves, reaches = (f"{s.estimate:.2f} [{s.low:.2f}, {s.high:.2f}]" for s in shifts)
-    return (
-        f"that it does not follow is not shown either: its mask leaves the first target by {leaves} Dice and reaches"
-        f" the second by {reaches}, margin {stats.margin_dice:g}"
-    )
+        told = f"the Dice to both targets, clean and changed, is known of {counted(n, evidence.unit(name[1]).name)}"
+        return Reaction(True, f"{told}, fewer than {stats.min_subjects}, so that following could not be tested", False)
+    errors = ErrorRates(stats.alpha / m, 1, -1.0, 1.0)
+    # The scores of cases without both may be anything: no certificate holds with them.
+    whole = found.cases.size == np.unique(evidence.rows.case[evidence.rows.cell == cell]).size
+    sides = []
+    for values in (found.s_a, found.s_b):
+        sure = whole and certified_below(values, stats.margin_dice, errors)
+        shift = claim_interval(values, level=errors.passing, certified=sure, warns=(errors.low, errors.high))
+        sides.append((shift, sure, beneath(shift.high, stats.margin_dice)))
+    leaves, reaches = (f"{s.estimate:.2f} [{s.low:.2f}, {s.high:.2f}]" for s, _, _ in sides)
+    shifts = f"its mask leaves the first target by {leaves} Dice and reaches the second by {reaches}"
+    shifts = f"{shifts}, margin {stats.margin_dice:g}"
+    if not any(small for _, _, small in sides):
+        return Reaction(True, f"that it does not follow is not shown either: {shifts}", False)
+    certified = any(sure and small for _, sure, small in sides)
+    return Reaction(False, f"it does not follow ({'certified' if certified else 'not certified'}): {shifts}", certified)
 
 
 def best_evidence(findings: Sequence[Finding]) -> Finding:

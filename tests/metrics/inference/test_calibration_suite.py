@@ -119,7 +119,14 @@ def test_a_missed_check_is_told_in_json_and_on_the_page(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("asked", [["--runs", "40"], ["--study", "criteria", "--runs", "10", "--processes", "1"]])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ["--runs", "40"],
+        ["--study", "criteria", "--runs", "10", "--processes", "1"],
+        ["--study", "outcomes", "--runs", "10", "--processes", "1"],
+    ],
+)
 def test_gates_are_as_often_right_from_audits_as_from_tables(root, asked):
     # A process of its own: the example's modules, one of them called `metrics`, are importable in it.
     command = [sys.executable, "benchmarks/calibration/gate_end_to_end.py", *asked]

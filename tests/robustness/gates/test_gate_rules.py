@@ -338,9 +338,19 @@ def _unscored(table, condition, *columns):
 
 
 WEAK = np.where(np.arange(72) % 6 == 0, 0.7, 0.0)
+FAINT = np.tile(0.04 + np.linspace(-0.01, 0.01, 20), 3)
 # Rows of a model that moves its mask whenever it is asked for another object, and what the two gates say.
 UNSCORED = {
-    "never reaches it": (_swapped(1.0).assign(dice_other=0.0), ("fail", "fail"), "reacts"),
+    "never reaches it": (
+        _swapped(1.0).assign(dice_other=0.0),
+        ("fail", "fail"),
+        "; it does not follow (certified): its mask leaves the first target by 0.90",
+    ),
+    "seems to reach it by .04": (
+        _swapped(1.0, n=20).assign(dice_other=lambda t: np.where(t["condition"] == "other:size", FAINT, 0.0)),
+        ("fail", "fail"),
+        "; it does not follow (not certified): its mask leaves the first target by 0.90",
+    ),
     "no clean Dice": (
         _unscored(_swapped(1.0), "clean", "dice"),
         ("open", "open"),
