@@ -44,6 +44,13 @@ _CODE = re.compile(
 )
 
 
+_BOTH = re.compile(r"\b(?:both|bilat(?:eral(?:ly)?)?)\b", re.IGNORECASE)
+_SIDE_WORD = re.compile(
+    r"(?<![a-z])(?:left|right)(?=most|wards?|sided|hand|[^a-z]|$)|(?<![\w-])(?:[lr]t|(?-i:[LR]))(?![\w-])",
+    re.IGNORECASE,
+)
+
+
 class Swap(NamedTuple):
     """`old` at [start, stop) of a text becomes `new`."""
 
@@ -161,8 +168,64 @@ def holder_of(prompt: Prompt, start: int, stop: int) -> Attribute | None:
 
 
 def names_both(value: str) -> bool:
-    """Tell whether words name the left and the right side."""
-    return {word.lower() for word in _WORDS["horizontal"].findall(value)} == {"left", "right"}
+    """Tell whether words name the left and the right side, joined by whatever: "left or right", "L/R", "both"."""
+    return named_sides(value) == {"left", "right"}
+
+
+def named_sides(value: str) -> set[str]:
+    """Return the sides that the words of a side or place name.
+
+    Example:
+        >>> sorted(named_sides("left and also right")), sorted(named_sides("Rt")), sorted(named_sides("bilaterally"))
+        (['left', 'right'], ['right'], ['left', 'right'])
+    """
+    if _BOTH.search(value):
+        return {"left", "right"}
+    return {"left" if match.group()[0] in "lL" else "right" for match in _SIDE_WORD.finditer(value)}
+
+
+def names_another_place(prompt: Prompt, value: Attribute) -> bool:
+    """Tell whether a prompt states a second place in the image, or the other side too: the first alone says too little.
+
+    "On the left and on the right", "left-right", "left, not right". What a relation or a place in the image holds tells
+    of something else.
+    """
+    if value.kind == "location":
+        others = [a for a in prompt.attributes if a.kind == "location" and not _overlaps(a, value)]
+        return any(a.value.lower() != value.value.lower() for a in others)
+    if value.kind != "side" or len(own := named_sides(value.value)) != 1:
+        return False
+    for match in _A_SIDE.finditer(prompt.text):
+        holders = {a.kind for a in prompt.attributes if a.start <= match.start() and match.end() <= a.stop}
+        if match.group().lower() not in own and not holders & _OF_ANOTHER:
+            return True
+    return False
+
+
+def joins_the_other_side(prompt: Prompt, side: Attribute) -> bool:
+    """Tell whether nothing but joining words stands between a side and the other one: "left, not right"."""
+    own = named_sides(side.value)
+    for match in _A_SIDE.finditer(prompt.text):
+        if match.group().lower() in own or side.start <= match.start() < side.stop:
+            continue
+        first, last = min(side.stop, match.end()), max(side.start, match.start())
+        if _JOINING.fullmatch(prompt.text[first:last]):
+            return True
+    return False
+
+
+_JOINING = re.compile(
+    r"(?:[\s,&+/-]|\b(?:and|or|then|not|but|also|in|on|at|of|the|than|rather|to|plus|as|well|with|side)\b)*",
+    re.IGNORECASE,
+)
+
+
+def _overlaps(a: Attribute, b: Attribute) -> bool:
+    return a.start < b.stop and b.start < a.stop
+
+
+_A_SIDE = re.compile(r"(?<![a-z])(?:left|right)(?![a-z])", re.IGNORECASE)
+_OF_ANOTHER = frozenset({"location", "relation", "view", "direction", "description", "certainty"})
 
 
 def _opposite(word: str, mirror: Mirror) -> str:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
 
 from robustness.perturb.language.grammar.vocabulary import category_of
 from robustness.perturb.language.inflection import is_plural, singular_of
@@ -13,8 +11,6 @@ from robustness.perturb.language.lexicon import find_class, singular
 from robustness.perturb.language.ontology.terms import find_term
 from robustness.types import Attribute, Prompt
 
-# How the image was made and of whom picks no thing in it.
-_OF_THE_PICTURE = frozenset({"view", "phase", "modality", "quality", "age", "sex", "certainty"})
 _COMPARES = re.compile(
     r"\b(?:\w+-)?(?:larg|small|bigg|long|short|thick|thinn|wid|narrow|bright|dark|deep|low|high|clos|near|furth|farth)(?:er|est)\b|\bdominant\b"
 )
@@ -63,36 +59,3 @@ def same_target(a: str, b: str) -> bool:
     """Tell whether two target names are of one thing, singular or plural, a part named with or without its whole."""
     one, two = (singular(singular_of(name.lower().partition(" of ")[0])) for name in (a, b))
     return singular(a) == singular(b) or (one == two and bool(one))
-
-
-def is_needed_in(
-    prompt: Prompt, old: Attribute, objects: Sequence[Mapping[str, Any]], *, meant: Sequence[bool]
-) -> bool:
-    """Tell whether `prompt` without `old` would no longer mean what it means in a scene.
-
-    Args:
-        prompt: the prompt that states `old`.
-        old: the value that is left out.
-        objects: what the image holds, each as kind -> value with at least `target`.
-        meant: which of them the prompt means.
-
-    Returns:
-        True where another object of the same class fits all the words that remain, or where a denial would go.
-    """
-    if old.kind == "negation" or (old.kind == "number" and old.value.lower() in ("no", "zero", "0")):
-        return True
-    if old.kind in _OF_THE_PICTURE or old.role == "landmark":
-        return False
-    target = prompt.get("target")
-    name = target.value if target else ""
-    rest = {
-        a.kind: a.value.lower() for a in prompt.attributes if a is not old and a.kind != "target" and a.role == "target"
-    }
-    for candidate, is_meant in zip(objects, meant, strict=True):
-        if is_meant or not same_target(str(candidate.get("target", "")), name):
-            continue
-        if all(
-            str(candidate.get(kind, value)).lower() in (value, "") for kind, value in rest.items() if kind in candidate
-        ):
-            return True
-    return False

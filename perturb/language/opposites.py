@@ -9,6 +9,7 @@ from robustness.perturb.language import wordnet
 from robustness.perturb.language.clinical_opposites import clinical_opposites
 from robustness.perturb.language.grammar.numerals import spell, unspell
 from robustness.perturb.language.lexicon import Word, classes, descriptions, singular, words_by_kind
+from robustness.perturb.language.mirror_words import named_sides
 
 _SEPARATOR = re.compile(r",\s*(?:and\s+)?|\s+and\s+")
 _CORNERS = ("top left", "bottom right", "top right", "bottom left")
@@ -48,10 +49,21 @@ def opposites(kind: str, value: str, *, target: str = "") -> list[Opposite]:
     if kind == "size" and value.lower() == "moderate" and target.lower().split(" ")[-1] in _DEGREES:
         return [Opposite("severe", "a degree, no extent: mild < moderate < severe; curated")]
     one_of_two = kind == "side" and value.lower() in ("both", "bilateral")
+    if kind == "side" and len(named_sides(value)) == 2 and re.search(r"\b(?:left|lt|right|rt|[lr])\b", value.lower()):
+        # Of "left or right" and "L/R" neither side alone is the opposite.
+        return []
     if candidates or (_row(kind, value.lower()) is not None and not one_of_two):
         # The lexicon knows the word: where it has no opposite, there is none.
         return candidates
-    return [Opposite(*c) for c in clinical_opposites(kind, value)]
+    candidates = [Opposite(*c) for c in clinical_opposites(kind, value)]
+    if kind == "location":
+        # "left and right" reflected is the same pair of places.
+        candidates = [o for o in candidates if _places(o.value) != _places(value)]
+    return candidates
+
+
+def _places(value: str) -> set[str]:
+    return set(re.split(r",?\s+(?:and|or)\s+(?:the\s+)?|,\s*|\s*[/&+]\s*", value.lower()))
 
 
 def _of_the_templates(kind: str, value: str, *, target: str = "") -> list[Opposite]:

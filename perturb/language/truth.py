@@ -17,7 +17,7 @@ from robustness.perturb.language.clinical_opposites import clinical_opposites
 from robustness.perturb.language.grammar.numerals import count_holds, unspell
 from robustness.perturb.language.landmarks import Landmark, Truth, judge_relation
 from robustness.perturb.language.lexicon import singular
-from robustness.perturb.language.mirror_words import mirrored_text
+from robustness.perturb.language.mirror_words import mirrored_text, named_sides, names_another_place
 from robustness.perturb.language.parse import parse_prompt
 from robustness.perturb.modality import canonical_modality
 from robustness.types import Attribute, Case, Mask, Prompt
@@ -98,7 +98,7 @@ def judge(kind: str, value: str, *, mask: Mask, attributes: Mapping[str, Any] | 
     if kind == "location":
         return _location(words, facts(mask))
     if kind == "side":
-        return _side(words, stated)
+        return _side(value, stated)
     if kind in ("view", "sex", "phase", "pathology", "quality", "colour", "shape") and isinstance(
         stated.get(kind), str
     ):
@@ -154,6 +154,7 @@ def judge_prompt(case: Case, text: str | None = None, *, landmarks: Sequence[Lan
         if a.kind not in truths and a.role != "landmark":
             # What tells of one of two targets is not decided by the mask of both.
             unsure = several and a.kind in ("location", "side", "size", "number", "relation")
+            unsure = unsure or names_another_place(prompt, a)
             truths[a.kind] = "unknown" if unsure else judge_value(case, a, landmarks=landmarks)
     if "target" in truths and truths["target"] == "unknown":
         truths["target"] = _target(prompt, case)
@@ -274,7 +275,8 @@ def _side(words: str, stated: Mapping[str, Any]) -> Truth:
     side = str(stated.get("side", "")).lower()
     if side not in ("left", "right", "both") or stated.get("side_visible") is False:
         return "unknown"
-    meant = (
-        "both" if words in ("left and right", "right and left", "both", "bilateral") else words.removesuffix("-sided")
-    )
-    return _same(meant, side)
+    sides = named_sides(words.upper() if words in ("l", "r") else words)
+    if not sides or re.search(r"\bor\b|predominant|dominant", words, re.IGNORECASE):
+        # "unilateral", "ipsilateral", "left or right": the words leave open which one.
+        return "unknown"
+    return _same("both" if len(sides) == 2 else sides.pop(), side)

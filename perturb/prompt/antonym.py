@@ -13,6 +13,7 @@ from robustness.perturb.base import BasePerturbation
 from robustness.perturb.language.edit import Edit, match_case, noun_repairs, number_of_noun, record, swap
 from robustness.perturb.language.inflection import is_mass
 from robustness.perturb.language.landmarks import Truth
+from robustness.perturb.language.mirror_words import joins_the_other_side
 from robustness.perturb.language.ontology.modifiers import pairs
 from robustness.perturb.language.opposites import Opposite, from_wordnet, half_reflections, opposites, why_unknown
 from robustness.perturb.language.parse import kinds_of
@@ -81,6 +82,8 @@ class Antonym(PromptPerturbation):
             return NotApplicable(f"the prompt states no {self.kind}")
         if self.kind == "sex" and (organ := _OF_ONE_SEX.search(case.prompt.text)):
             return NotApplicable(f"only one sex has a {organ[0].lower()}")
+        if self.kind == "side" and joins_the_other_side(case.prompt, old):
+            return NotApplicable("the prompt names both sides")
         candidates = self._candidates(case, old.value)
         if not candidates:
             return NotApplicable(why_unknown(self.kind, old.value))

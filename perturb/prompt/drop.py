@@ -90,7 +90,7 @@ class Drop(PromptPerturbation):
         """Return "invariant" unless the words pick the target among what the image holds, or nobody can know."""
         old = case.prompt.get(self.kind)
         unsure = old is not None and is_selecting(case.prompt, old) and not self._draws_both(case, old)
-        return "none" if unsure or is_needed(self.context, case, self.kind) else self.expectation
+        return "none" if unsure or is_needed(self.context, case) else self.expectation
 
     def _draws_both(self, case: Case, old: Attribute) -> bool:
         """Tell whether the data draw the other side too: what they leave out of an image is not in it."""
@@ -163,8 +163,11 @@ def _is_inside(inner: Attribute, outer: Attribute) -> bool:
     return outer.start <= inner.start and inner.stop <= outer.stop
 
 
-def is_needed(context: DataContext, case: Case, kind: str = "") -> bool:
-    """Tell whether another case on the image asks for the same target, so that the attributes tell them apart."""
+def is_needed(context: DataContext, case: Case) -> bool:
+    """Tell whether another case on the image asks for the same target, so that any attribute may tell them apart.
+
+    What the others state is not compared word by word: data state no attribute of theirs for certain.
+    """
     others = context.same_image(str(case.metadata.get("image_id", "")))
     alike = [o for o in others if o.case_id != case.case_id and same_target(o.target, case.target)]
     return bool(alike)

@@ -11,6 +11,8 @@ from robustness.perturb.language.grammar.vocabulary import kind_of, words
 
 _ROWS = frozenset("top bottom upper lower uppermost lowermost topmost bottommost lowest highest".split())
 _MIDDLE = frozenset("foreground background off-centre off-center centre center middle central mid centrally".split())
+# "top-left"; "left/right" stands for both sides joined.
+_PARTS = re.compile("[-/]")
 _COMPASS = re.compile(r"(?:north|south)-?(?:east|west)(?:ern)?")
 # On its own a side with one of these is the picture's: "at the left edge".
 _OF_THE_PICTURE = frozenset("edge edges corner corners half halves column third".split())
@@ -43,7 +45,7 @@ def is_location_word(word: str) -> bool:
         return True
     if _COMPASS.fullmatch(word):
         return True
-    parts = word.split("-")
+    parts = _PARTS.split(word)
     if len(parts) > 1 and parts[-1] in ("hand", "most"):
         # "the top left-hand corner"
         parts = parts[:-1]
@@ -93,7 +95,7 @@ def read_location(tagged: Tagged, phrase: Phrase, stop: int, modality: str) -> P
     if not rest or not all(is_location_word(tokens[k].lower) for k in rest):
         return _bare_frame(tagged, phrase, stop) if not rest and inside else None
     after, frame = frame_behind(tagged, stop)
-    parts = [p for k in rest for p in tokens[k].lower.split("-")]
+    parts = [p for k in rest for p in _PARTS.split(tokens[k].lower)]
     start, end = tokens[rest[0]].start, tokens[rest[-1]].stop
     relative = 0 if frame else _of_the_centre(tagged, stop) if _of_something(tagged, stop) else 0
     if relative:

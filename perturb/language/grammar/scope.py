@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from robustness.perturb.language.grammar.modifier_words import Mod, after_number
 from robustness.perturb.language.grammar.naming import Naming
-from robustness.perturb.language.grammar.noun_phrase import read_phrase
+from robustness.perturb.language.grammar.noun_phrase import Phrase, read_phrase
+from robustness.perturb.language.grammar.places import frame_behind
 from robustness.perturb.language.grammar.vocabulary import kind_of
 
+# What a target is said to lie in several of, and what stands between the number and them.
+_REGIONS = frozenset("region regions part parts piece pieces".split())
+_APART = frozenset("separate distinct single disjoint different individual discrete unconnected disconnected".split())
 _FINDS = frozenset("confirmed suspected proved confirms favoured favored".split())
 _LEADING = frozenset(
     "for of with represent represents representing be as suggesting denoting reflecting deemed question".split()
@@ -49,6 +54,35 @@ class Scope(Naming):
         ):
             return last
         return self._skip(phrase.stop, hi)
+
+    def _attached(self, i: int, hi: int) -> int:
+        """Read "in three separate regions" as the number that it is, whatever the words before it name."""
+        tokens = self.tagged.tokens
+        j = i + 1 + (self.tagged.tags[i + 1 : i + 2] == ["determiner"])
+        last = after_number(self.tagged, j) if j < hi and tokens[i].lower == "in" and self.targets else j
+        parts = last
+        while parts < hi and tokens[parts].lower in _APART:
+            parts += 1
+        if last == j or parts >= hi or tokens[parts].lower not in _REGIONS or self._of_a_thing(parts + 1, hi):
+            return super()._attached(i, hi)
+        self._add("number", tokens[j].start, tokens[last - 1].stop)
+        return frame_behind(self.tagged, parts + 1)[0]
+
+    def _of_a_thing(self, i: int, hi: int) -> bool:
+        """Tell whether "of the liver" stands at `i`, behind parts that are places then; those of the image are none."""
+        return i < hi and self.tagged.tokens[i].lower in ("of", "within") and not frame_behind(self.tagged, i)[1]
+
+    def _target(self, phrase: Phrase, hi: int) -> None:
+        """Read the side before a name that the data state off the unknown words before it: "erumpent left kidney"."""
+        super()._target(self._parted(phrase), hi)
+
+    def _parted(self, phrase: Phrase) -> Phrase:
+        tokens, name = self.tagged.tokens, phrase.name
+        first = next((a for a, b in self.stated if name and b == name[1] and name[0] < a - 1), 0)
+        if not first or kind_of(tokens[first - 1].lower) != "side":
+            return phrase
+        side = Mod("side", tokens[first - 1].start, tokens[first - 1].stop)
+        return phrase._replace(name=(first, phrase.name[1]), mods=(*phrase.mods, side)) if phrase.name else phrase
 
     def _take_back(self, i: int) -> None:
         """Forget a last target that "cannot be excluded" speaks of, where another was asked for before it."""

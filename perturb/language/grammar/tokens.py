@@ -15,11 +15,21 @@ _SHORT = pairs(
     "sag>sagittal; transv>transverse; ca>circa; incl>including; excl>excluding; mod>moderate; lt>lt; rt>rt; "
     "w/o>without; w/>with"
 )
-_TOKEN = re.compile(
-    rf"(?:{'|'.join(w for w in _SHORT if w.isalpha())})\.(?=[\s,])|w/o(?!\w)|w/(?=\s)"
-    r"|[-=]>|[^\W_]+(?:(?:[-'\u2019&+]|(?<=\d)/|/(?!\d)|(?<=\d)[.,](?=\d))[^\W_]+)*(?:\(e?s\))?|\S",
-    re.IGNORECASE,
+# Both sides joined are one word, "left/right": neither alone says where a thing is.
+_LEFT, _RIGHT = (
+    rf"(?:{word}(?:-sided)?|{short}|(?-i:{letter}))"
+    for word, short, letter in (("left", "lt", "L"), ("right", "rt", "R"))
 )
+_JOINED = r"(?:\s*(?:[/&+]|,?\s(?:and/or|and|or|plus|as well as)\s)\s*(?:also\s+)?(?:the\s+)?)"
+_BOTH_SIDES = re.compile(
+    rf"(?<![\w-])(?:both (?:the )?)?(?:{_LEFT}{_JOINED}{_RIGHT}|{_RIGHT}{_JOINED}{_LEFT})(?![\w-])", re.IGNORECASE
+)
+_WORD = (
+    rf"(?:{'|'.join(w for w in _SHORT if w.isalpha())})\.(?=[\s,])|w/o(?!\w)|w/(?=\s)"
+    r"|[-=]>|[^\W_]+(?:(?:[-'\u2019&+]|(?<=\d)/|/(?!\d)|(?<=\d)[.,](?=\d))[^\W_]+)*(?:\(e?s\))?|\S"
+)
+_TOKEN = re.compile(_WORD, re.IGNORECASE)
+_TOKEN_OR_SIDES = re.compile(rf"{_BOTH_SIDES.pattern}|{_WORD}", re.IGNORECASE)
 
 _ARROWS = frozenset({"->", "=>", "\u2192", "\u21d2"})
 QUOTES = frozenset("\"'\u201c\u201d\u2018\u2019\u00ab\u00bb")
@@ -51,11 +61,14 @@ def tokenize(text: str) -> list[Token]:
         ['A', '1.3', 'x', '2', 'cm', 'node', ',', 'left-sided', '.']
     """
     tokens = []
-    for match in _TOKEN.finditer(text):
+    sided = _BOTH_SIDES.search(text) is not None
+    for match in (_TOKEN_OR_SIDES if sided else _TOKEN).finditer(text):
         word = match.group()
         lower = word.lower().replace("\u2019", "'")
         if (word[-1] == "." and len(word) > 1) or lower in ("w/o", "w/"):
             lower = _SHORT[lower.removesuffix(".")]
+        elif sided and _BOTH_SIDES.fullmatch(word):
+            lower = "left/right"
         elif lower in _ARROWS:
             # "liver -> tumour" heads as a colon does.
             lower = ":"

@@ -143,3 +143,30 @@ def test_swaps_give_a_text_that_is_listed_as_right() -> None:
             counts[new_texts.get(f"antonym:{kind}") in texts] += 1
     assert counts.total() >= 60
     assert counts[True] >= 0.9 * counts.total()
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("halidom in three regions", "three"),
+        ("large left halidom in one region in axial T1 brain MRI", "one"),
+        ("xylo in 2 separate regions", "2"),
+        ("a zorp, in several distinct parts of the image", "several"),
+        ("zorp in a single region", "single"),
+        ("quonks in at least four separate pieces", "at least four"),
+        ("zorp in two parts of the liver", None),
+        ("zorp in the separate regions", None),
+        ("zorp in both regions", None),
+    ],
+)
+def test_so_many_regions_are_a_number_whatever_word_stands_before_them(text: str, number: str | None) -> None:
+    read = values(text)
+    assert [value for kind, value in read if kind == "number"] == ([number] if number else [])
+    assert "location" not in dict(read)
+
+
+@pytest.mark.parametrize("side", ["left", "left and right", "both", "L/R"])
+def test_the_side_before_a_name_that_the_data_state_is_read_behind_an_unknown_word(side: str) -> None:
+    read = values(f"erumpent {side} white matter in axial T1 brain MRI", attributes={"structure": "white matter"})
+    assert ("side", side) in read
+    assert ("target", "white matter") in read

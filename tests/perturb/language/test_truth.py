@@ -218,3 +218,69 @@ def test_facts_are_those_of_the_components_of_the_whole_image(seed):
     assert seen.area_fraction == mask.mean()
     order = np.argsort(-areas, kind="stable")
     np.testing.assert_allclose(seen.centroids, centers[order] / mask.shape, rtol=1e-12)
+
+
+# "and" joins both sides; what leaves open which one, or names the other one apart, is not decided.
+BOTH = """
+left and right hippocampus | right and left hippocampus | left/right hippocampus | left & right hippocampus
+left + right hippocampus | left as well as right hippocampus | left plus right hippocampus
+left and also right hippocampus | the left and the right hippocampus | both left and right hippocampus
+both hippocampi | bilateral hippocampi | hippocampi bilaterally | hippocampus, left and right
+hippocampus left and right | hippocampus (left and right) | hippocampus on the left and right | L/R hippocampus
+hippocampus on both sides | L and R hippocampus | rt and lt hippocampus | Lt & Rt hippocampus
+left-sided and right-sided hippocampus | erumpent left and right hippocampus in three regions
+"""
+OPEN = """
+left or right hippocampus | left and/or right hippocampus | left-right hippocampus | left then right hippocampus
+hippocampus on the left and on the right | hippocampus left, right | left, not right hippocampus
+unilateral hippocampus | hippocampus of one side
+"""
+
+
+def forms(text: str) -> list[str]:
+    return [form.strip() for line in text.strip().splitlines() for form in line.split("|")]
+
+
+def side_truth(text: str, side: str) -> str | None:
+    case = make_case("hippocampus", attributes={"structure": "hippocampus", "side": side})
+    return judge_prompt(case, text).get("side")
+
+
+@pytest.mark.parametrize("text", forms(BOTH))
+def test_words_for_both_sides_are_true_of_both_and_false_of_one(text: str) -> None:
+    assert side_truth(text, "both") == "true"
+    assert side_truth(text, "left") == "false"
+    assert side_truth(text, "right") == "false"
+
+
+@pytest.mark.parametrize("text", forms(OPEN))
+def test_one_of_two_sides_that_a_prompt_names_is_not_judged_alone(text: str) -> None:
+    assert {side_truth(text, side) for side in ("left", "right", "both")} <= {"unknown", None}
+
+
+@pytest.mark.parametrize(
+    ("text", "side"), [("Lt hippocampus", "left"), ("R hippocampus", "right"), ("left-sided hippocampus", "left")]
+)
+def test_a_short_side_is_the_side(text: str, side: str) -> None:
+    assert side_truth(text, side) == "true"
+    assert side_truth(text, "both") == "false"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["cysts left and right kidneys", "cysts in both kidneys", "cysts L/R kidneys", "cysts, right and left kidneys"],
+)
+def test_both_sides_of_a_landmark_are_not_the_targets(text: str) -> None:
+    assert "side" not in judge_prompt(make_case(text, attributes={"side": "left"}))
+
+
+def test_a_side_of_the_patient_beside_a_place_in_the_image_is_judged() -> None:
+    case = make_case("left hippocampus in the right of the image", attributes={"side": "left"})
+    assert judge_prompt(case)["side"] == "true"
+
+
+def test_the_first_of_two_places_is_not_judged_alone() -> None:
+    assert (
+        judge_prompt(make_case("polyp in the top left. It is in the bottom right of the image"))["location"]
+        == "unknown"
+    )

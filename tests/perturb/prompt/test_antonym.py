@@ -185,3 +185,26 @@ def test_one_half_of_a_pair_and_a_total_beside_its_parts_do_not_change_alone(tex
 def test_figures_of_another_thing_are_no_parts_of_a_total(text: str) -> None:
     params = Antonym(kind="number").propose(make_case(text), 0, np.random.default_rng(0))
     assert isinstance(params, dict)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cysts left and right kidneys",
+        "cysts left or right kidney",
+        "left-right hippocampus",
+        "left, not right hippocampus",
+        "cysts in the left and also in the right kidney",
+        "both left and right hippocampus",
+        "L/R hippocampus",
+    ],
+)
+def test_one_of_two_sides_that_a_prompt_names_has_no_opposite(text: str) -> None:
+    assert isinstance(Antonym(kind="side").propose(make_case(text), 0, RNG), NotApplicable)
+
+
+@pytest.mark.parametrize(
+    "text", ["polyps in the left and right of the image", "polyps at the left/right edges of the image"]
+)
+def test_a_pair_of_places_that_is_its_own_reflection_has_no_opposite(text: str) -> None:
+    assert isinstance(Antonym(kind="location").propose(make_case(text), 0, RNG), NotApplicable)

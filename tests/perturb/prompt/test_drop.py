@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pytest
 
-from robustness.perturb.language.need import is_needed_in
 from robustness.perturb.prompt.drop import Drop
 from robustness.types import NotApplicable
 from tests.perturb.prompt_cases import FAMILIES, context_of, make_case
@@ -154,32 +151,26 @@ def test_a_word_of_a_region_that_is_named_elsewhere_may_go(text: str, kind: str,
     assert dropped(text, kind) == left
 
 
-# Prompt; the kind that is left out; is it needed; the objects on the picture, first the one that is meant.
+# Prompt; the kind that is left out; what is expected of a model without it; what else the picture holds.
 NEEDED = """
-left ovary; side; yes; ovary side=left | ovary side=right
-left ovary; side; no; ovary side=left | uterus
-large drusen; size; yes; drusen size=large | drusen size=small
-large drusen; size; no; drusen size=large | exudate size=small
-hyperechoic nodule; signal; yes; nodule signal=hyperechoic | nodule signal=hypoechoic
-round spiculated mass; margin; yes; mass shape=round margin=spiculated | mass shape=round margin=smooth
-round spiculated mass; margin; no; mass shape=round margin=spiculated | mass shape=oval margin=smooth
-pink polyp in the top left; colour; no; polyp colour=pink location=top left | polyp colour=red location=center
-pink polyp in the top left; location; yes; polyp colour=pink location=top left | polyp colour=pink location=center
-calcified aneurysm on CT; modality; no; aneurysm texture=calcified | aneurysm texture=thrombosed
-ulcer without slough; negation; yes; ulcer
-bleeding ulcer; pathology; yes; ulcer pathology=bleeding | ulcer pathology=healed
+left ovary; side; none; right ovary
+left ovary; side; none; uterus
+large drusen; size; none; small drusen
+large drusen; size; invariant; small exudate
+hyperechoic nodule; signal; none; hypoechoic nodule
+round spiculated mass; margin; none; round smooth mass
+round spiculated mass; margin; none; oval smooth mass
+pink polyp in the top left of the image; location; none; pink polyp in the center of the image
+calcified aneurysm on CT; texture; invariant; vertebra
+bleeding ulcer; pathology; none; healed ulcer
 """
 
 
 @pytest.mark.parametrize("row", NEEDED.strip().splitlines())
-def test_words_are_needed_where_another_thing_on_the_picture_fits_the_rest(row: str) -> None:
-    text, kind, needed, scene = row.split("; ")
-    prompt = make_case(text).prompt
-    old = prompt.get(kind)
-    assert old is not None, prompt.attributes
-    things = []
-    for thing in scene.split(" | "):
-        name, *stated = re.split(r" (?=\w+=)", thing)
-        things.append({"target": name, **dict(pair.split("=") for pair in stated)})
-    meant = [i == 0 for i in range(len(things))]
-    assert is_needed_in(prompt, old, things, meant=meant) is (needed == "yes")
+def test_nothing_is_expected_without_words_where_another_thing_of_that_name_is_on_the_picture(row: str) -> None:
+    text, kind, expected, other = row.split("; ")
+    meant, beside = make_case(text, case_id="meant"), make_case(other, case_id="other")
+    change = Drop(context=context_of([meant, beside]), kind=kind)
+    params = change.propose(meant, 0, RNG)
+    assert isinstance(params, dict), params
+    assert change.expect(meant, params) == expected
