@@ -10,8 +10,12 @@ a CSV stay text ("007" is a name).
 
 from __future__ import annotations
 
+import contextlib
+import csv
 import dataclasses
+import itertools
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,8 +57,14 @@ def read_table(path: Path) -> pd.DataFrame:
         else:
             encoding = _encoding(path)
             separator, above = _separator(path, encoding)
+            _refuse_ragged(path, encoding, separator, above)
             options: dict[str, Any] = {"dtype": str, "keep_default_na": False, "encoding": encoding}
-            table = pd.read_csv(path, sep=separator, skiprows=above, **options)
+            with warnings.catch_warnings():
+                # Empty fields beyond the last column, of a separator at the end of each row.
+                warnings.simplefilter("ignore", pd.errors.ParserWarning)
+                table = pd.read_csv(path, sep=separator, skiprows=above, index_col=False, **options)
+    except InputError:
+        raise
     except UnicodeDecodeError:
         raise InputError(
             f"data: expected {path} as UTF-8 text, got another encoding; save the table as UTF-8"
@@ -67,6 +77,11 @@ def read_table(path: Path) -> pd.DataFrame:
         raise InputError(
             f"data: expected columns image, mask, prompt in {path}, found {columns}; {missing[0]!r} is missing: "
             "give these names to the columns that hold the files (volumes need no prompt)"
+        )
+    if "spacing_mm" in table.columns:
+        raise InputError(
+            f"data: expected the columns spacing_mm_y and spacing_mm_x (mm along rows and columns) in {path}, found "
+            "spacing_mm; write its two numbers into these columns"
         )
     if table.empty:
         raise InputError(f"data: expected at least one row in {path}, found none")
@@ -146,6 +161,31 @@ def _separator(path: Path, encoding: str) -> tuple[str, int]:
     return (stated[1], 1) if stated else (max((",", ";", "\t"), key=header.count), 0)
 
 
+def _refuse_ragged(path: Path, encoding: str, separator: str, above: int) -> None:
+    """Refuse rows with more fields than the header, and columns of one name.
+
+    pandas takes the first field of such rows for a name of the row, so that all others move by one column: of a text
+    with a comma and no quotes its second half alone was left.
+
+    Raises:
+        InputError: a row or a column is such a one.
+    """
+    with path.open(encoding=encoding, newline="") as file, contextlib.suppress(csv.Error):
+        rows = csv.reader(itertools.islice(file, above, None), delimiter=separator)
+        header = next(rows, [])
+        if not set(_NEEDED) <= set(header):
+            return
+        repeated = next((name for name in header if name and header.count(name) > 1), None)
+        if repeated is not None:
+            raise InputError(f"data: expected each column once in {path}, found {repeated!r} twice; rename one of them")
+        for number, row in enumerate((row for row in rows if row), start=1):
+            if any(row[len(header) :]):
+                raise InputError(
+                    f"data: expected {len(header)} fields in row {number} of {path}, as its header has, got "
+                    f"{len(row)}; a text that holds {separator!r} stands in quotes"
+                )
+
+
 def _of_split(
     rows: list[tuple[int, dict[str, Any]]], columns: Sequence[str], split: str, path: Path
 ) -> list[tuple[int, dict[str, Any]]]:
@@ -196,7 +236,7 @@ def _record(
             if key not in _OWN | {column} and not _PROMPT_KEY.fullmatch(key) and not key.startswith(_ATTRIBUTE)
         },
         spacing_mm=spacing_of(row.get("spacing_mm_y"), row.get("spacing_mm_x"), where),
-        problem="" if texts and texts != ("",) else f"{where}: expected a text under {column!r}, found none",
+        problem="" if any(text.strip() for text in texts) else f"{where}: expected a text under {column!r}, found none",
         source=own.source,
         stated_id="" if is_absent(given) else stated_case_id(given),
     )
@@ -230,7 +270,8 @@ def _merged(records: Sequence[Record]) -> list[Record]:
                 repeats.append(record.where)
             else:
                 texts = tuple(dict.fromkeys((*texts, *record.texts)))
-        cases.append(dataclasses.replace(first, texts=texts, problem="" if any(texts) else first.problem))
+        read = any(text.strip() for text in texts)
+        cases.append(dataclasses.replace(first, texts=texts, problem="" if read else first.problem))
         others.extend(dataclasses.replace(cases[-1], where=where) for where in repeats)
     return [*cases, *others]
 

@@ -142,6 +142,13 @@ class TestFiles:
             ("image,mask\na,b\n", "data: expected a column prompt"),
             ("", "expected a readable table"),
             ("image,mask,prompt,spacing_mm_y\na,b,c,0.5\n", "spacing_mm in cases.csv row 1"),
+            ("image,mask,prompt,spacing_mm\na,b,c,0.5\n", "the columns spacing_mm_y and spacing_mm_x"),
+            ("prompt,image,mask\na polyp, red,i,m\nb, red,i,m\n", "expected 3 fields in row 1 of .*, got 4; a text"),
+            (
+                "image,mask,prompt\ni,m,a\ni,m,b, red\n",
+                "expected 3 fields in row 2 of .*, got 4; a text that holds ','",
+            ),
+            ("image,mask,prompt,prompt\ni,m,a,b\n", "expected each column once in .*, found 'prompt' twice"),
         ],
     )
     def test_a_broken_table_is_one_clear_line(self, tmp_path: Path, text: str, message: str) -> None:
@@ -149,6 +156,18 @@ class TestFiles:
         with pytest.raises(InputError, match=message) as caught:
             load_dataset(tmp_path / "cases.csv")
         assert "\n" not in str(caught.value)
+
+    def test_separators_at_the_end_of_rows_move_no_column(self, tmp_path: Path) -> None:
+        path = write(tmp_path, [row(1), row(2)])
+        header, *rows = path.read_text().splitlines()
+        path.write_text("\n".join([header, *(f"{line}," for line in rows)]) + "\n")
+        assert [case.prompt.text for case in load_dataset(path)] == ["a small polyp"] * 2
+
+    def test_a_prompt_of_blanks_is_none(self, tmp_path: Path) -> None:
+        data = load_dataset(write(tmp_path, [row(1, "  "), row(2)]))
+        with pytest.raises(CaseError, match="expected a text under 'prompt', found none"):
+            data[0]
+        assert data[1].prompt.text == "a small polyp"
 
     def test_a_broken_parquet_file_is_one_clear_line(self, tmp_path: Path) -> None:
         (tmp_path / "cases.parquet").write_bytes(b"PAR1 no")
