@@ -280,8 +280,8 @@ class Evidence:
 
 def nothing(gate: GateSpec, available: list[str]) -> str:
     """Return the message for a gate that matches no condition."""
-    name = gate.condition or gate.attribute
-    return f"{gate.label}: {name!r} matches no condition of the run; it has {', '.join(available)}"
+    name, known = gate.condition or gate.attribute or "*", ", ".join(available) or "none that this test can judge"
+    return f"{gate.label}: {name!r} matches no condition of the run; it has {known}"
 
 
 def _column(gate: GateSpec) -> str:

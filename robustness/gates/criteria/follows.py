@@ -98,7 +98,8 @@ def _reaction(evidence: Evidence, name: tuple[str, str, str], m: int, *, known: 
     found = selectivity(evidence.rows, cell, limit=stats.target_overlap)
     n = 0 if found is None else found.s_a.size
     if found is None or n < stats.min_subjects:
-        told = f"the Dice to both targets, clean and changed, is known of {counted(n, evidence.unit(name[1]).name)}"
+        known_of = counted(n, evidence.unit(name[1]).name)
+        told = f"the Dice to two targets that lie apart, clean and changed, is known of {known_of}"
         return Reaction(True, f"{told}, fewer than {stats.min_subjects}, so that following could not be tested", False)
     errors = ErrorRates(stats.alpha / m, 1, -1.0, 1.0)
     # The scores of cases without both may be anything: no certificate holds with them.

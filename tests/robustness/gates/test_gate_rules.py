@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from robustness.cli.main import app
+from robustness.errors import InputError
 from robustness.gates.decisions import (
     ErrorRates,
     equivalence,
@@ -607,3 +608,11 @@ def test_a_failure_for_other_reasons_has_no_certificate(tmp_path):
     (tmp_path / "gates.toml").write_text('[[gate]]\ntest = "noninferior"\nmargin = 0.3\n')
     row = open_run(paths[1]).gate(tmp_path / "gates.toml", baseline=paths[0]).loc[0]
     assert (row["outcome"], row["certified"]) == ("fail", False), row["message"]
+
+
+def test_a_run_without_what_a_test_judges_says_so(tmp_path):
+    """The message was "None matches no condition of the run; it has "."""
+    run = write_run(tmp_path / "run")
+    (tmp_path / "gates.toml").write_text('[[gate]]\ntest = "abstains"\n')
+    with pytest.raises(InputError, match=r"'\*' matches no condition of the run; it has none that this test can judge"):
+        run.gate(tmp_path / "gates.toml")
