@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from robustness.perturb.base import PerturbationError, proposed
+from robustness.perturb.base import PerturbationError, own_errors, proposed
 from robustness.perturb.language.parse import parse_prompt
 from robustness.registry import PERTURBATIONS
 from robustness.seeds import generator
@@ -52,7 +52,7 @@ def perturb_prompt(
     context = DataContext(name="preview", infos=(info,), seed=seed)
     image = np.zeros((0, 0, 3), dtype=np.uint8)
     case = Case("preview", "preview", image, np.zeros((0, 0), dtype=bool), prompt, name, metadata)
-    rows = [row for entry in _prompt_entries() for p in entry.expand(context) for row in _rows(p, case, seed)]
+    rows = [row for entry in _prompt_entries() for row in _rows_of(entry, context, case, seed)]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -60,6 +60,16 @@ def _prompt_entries() -> list[type[BasePerturbation]]:
     entries = (cast("type[BasePerturbation]", PERTURBATIONS.get(name)) for name in PERTURBATIONS.names())
     # Controls from other cases and second targets need a dataset.
     return [e for e in entries if e.target == "prompt" and e.name not in ("other", "shuffled")]
+
+
+def _rows_of(entry: type[BasePerturbation], context: DataContext, case: Case, seed: int) -> list[dict[str, Any]]:
+    """Return the rows of one entry; one of a plugin that fails has a row that says so, and the others stay."""
+    try:
+        with own_errors(entry):
+            return [row for perturbation in entry.expand(context) for row in _rows(perturbation, case, seed)]
+    except PerturbationError as error:
+        blank = dict.fromkeys(COLUMNS, "")
+        return [{**blank, "perturbation": entry.name, "expectation": "none", "applicable": False, "note": str(error)}]
 
 
 def _rows(perturbation: BasePerturbation, case: Case, seed: int) -> list[dict[str, Any]]:

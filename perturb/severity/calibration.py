@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from robustness.perturb.base import BasePerturbation
+from robustness.perturb.base import BasePerturbation, applied, proposed
 from robustness.perturb.image.base import ImagePerturbation
 from robustness.perturb.image.pixels import planes, with_planes
 from robustness.perturb.severity.similarity import content_and_whole, similarity
@@ -152,9 +152,9 @@ def _measured(change: ImagePerturbation, cases: Sequence[Case], value: Any, seed
     trial = _fixed(change, value)
     scores = []
     for case in cases:
-        params = trial.propose(case, 1, _rng(change, case, seed))
+        params = proposed(trial, case, 1, _rng(change, case, seed))
         if not isinstance(params, NotApplicable):
-            scores.append(content_and_whole(case, trial.apply(case, params)))
+            scores.append(content_and_whole(case, *applied(trial, [case], [params])))
     return np.array(scores)
 
 

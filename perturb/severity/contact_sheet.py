@@ -11,6 +11,7 @@ import numpy as np
 
 from robustness.errors import InputError
 from robustness.files import write_atomic
+from robustness.perturb.base import applied, proposed
 from robustness.perturb.image.base import ImagePerturbation
 from robustness.perturb.severity.calibration import shrunk
 from robustness.perturb.severity.similarity import content_similarity
@@ -65,11 +66,11 @@ def _row(change: ImagePerturbation, cases: Sequence[Case], stand_ins: Sequence[s
         tiles = [Tile(case.image, "clean")]
         for severity in change.severities:
             rng = generator(seed, case.case_id, change.name, severity)
-            params = change.propose(case, severity, rng)
+            params = proposed(change, case, severity, rng)
             if isinstance(params, NotApplicable):
                 tiles = [Tile(case.image, f"not applicable: {params.reason}")]
                 break
-            changed = change.apply(case, params)
+            (changed,) = applied(change, [case], [params])
             # SSIM compares what stands at the same place: of an image that moved it says nothing.
             caption = "moved" if change.target == "both" else f"SSIM {content_similarity(case, changed):.2f}"
             tiles.append(Tile(changed.image, f"{severity}   {caption}"))

@@ -352,3 +352,19 @@ def test_an_undefined_metric_of_a_plugin_is_a_missing_value(tmp_path, monkeypatc
     body = {"definition": "odd", "__module__": "other_suite.odd", "compute": lambda self, pair: float("nan")}
     monkeypatch.setitem(METRICS._entries, "odd", type("Odd", (MaskMetric,), {**body, "empty": None}))
     assert audit_of(tmp_path, perturbations=["empty"], metrics=["dice", "odd"]).results()["odd"].isna().all()
+
+
+@pytest.mark.parametrize("hole", ["expand", "propose", "expect"])
+def test_the_preview_of_a_prompt_says_where_a_plugin_fails_and_shows_all_others(hole, monkeypatch):
+    def fails(*arguments):
+        raise RuntimeError("no licence")
+
+    change = words_as({"text": "a disc", "note": "why"}, **{hole: fails if hole != "expand" else classmethod(fails)})
+    before = rb.perturb_prompt("a small polyp")
+    monkeypatch.setitem(PERTURBATIONS._entries, "odd", change)
+    after = rb.perturb_prompt("a small polyp")
+    failed = after[after["perturbation"] == "odd"]
+    assert failed["note"].str.contains(r"perturbation 'odd' \(other_suite.odd.Odd\).*RuntimeError: no licence").all()
+    assert len(failed) == 1
+    assert not failed["applicable"].any()
+    assert list(after["text"][after["perturbation"] != "odd"]) == list(before["text"])
