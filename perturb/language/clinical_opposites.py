@@ -6,6 +6,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
+from robustness.perturb.language.grammar.measures import other_measure
 from robustness.perturb.language.grammar.numerals import another_count
 from robustness.perturb.language.mirror_words import reflected
 from robustness.perturb.language.ontology.modifiers import modifiers, pairs
@@ -77,7 +78,7 @@ def _by_rule(kind: str, value: str) -> list[Clinical]:
     if kind == "place":
         return _placed(value)
     if kind == "measure":
-        return _measured(value)
+        return [Clinical(*other)] if (other := other_measure(value)) else []
     if kind == "modality":
         return _swapped(value, _MODALITY, "another way to make the image; curated")
     if kind == "age" and value.lower() in _AGES:
@@ -184,9 +185,27 @@ def _located(value: str) -> list[Clinical]:
     return [Clinical(new, "reflection in the image centre")]
 
 
+# What stands on either side of a middle one where that is neither called upper nor lower.
+_BESIDE_MIDDLE = pairs(
+    "fossa>posterior; fossae>posterior; artery>anterior; arteries>anterior; ear>inner; gyrus>superior; "
+    "meatus>inferior; turbinate>inferior; turbinates>inferior; concha>inferior; peduncle>superior; phalanx>distal; "
+    "phalanges>distal; finger>index; toe>little; vein>left; colic>left; scalene>anterior; constrictor>inferior; "
+    "mediastinum>anterior; trunk>upper; ganglion>superior; frontal>superior; temporal>superior; cerebral>anterior; "
+    "cranial>posterior; hepatic>left; meningeal>posterior; cerebellar>superior; suprarenal>inferior; rectal>superior"
+)
+
+
+def _beside_middle(value: str) -> list[Clinical]:
+    """Return what lies beside "middle fossa", "middle cerebral artery": no upper one is known by name."""
+    words = value.split(" ")
+    at = next((i for i, word in enumerate(words[:-1]) if word.lower() == "middle"), len(words))
+    found = [_BESIDE_MIDDLE[w.lower()] for w in words[at + 1 : at + 3] if w.lower() in _BESIDE_MIDDLE]
+    return [Clinical(" ".join([*words[:at], found[0], *words[at + 1 :]]), "its neighbour by name")] if found else []
+
+
 def _placed(value: str) -> list[Clinical]:
     """Move a place in the patient: a level or direction, a vertebra, a segment, else another part of the same whole."""
-    changed = _swapped(value, _LEVELS, "the other level or direction")
+    changed = _beside_middle(value) or _swapped(value, _LEVELS, "the other level or direction")
     if changed:
         return changed
     if value.lower() in _SITES:
@@ -239,60 +258,6 @@ def _other_part(value: str) -> list[Clinical]:
 
 # What lies in an organ may lie in its vessels: "within the retinal vessel" does not contradict "within the macula".
 _TUBES = frozenset("vessel artery vein duct nerve arcade canal bronchus trunk".split())
-
-
-# Not the power of a unit ("mm2"), nor a figure inside a name ("Ki-67").
-_FIGURE = re.compile(r"(?<![A-WYZa-wyz])(?<![A-Za-z]-)(?<![\d.,])\d+(?:[.,]\d+)?")
-# The highest value of scores that end: another one lies below or above within them.
-_MOST = {
-    name: int(most)
-    for name, most in pairs(
-        "aspects>10; apgar>10; fazekas>3; kellgren-lawrence>4; pfirrmann>5; outerbridge>4; modic>3; wagner>5; mayo>3; "
-        "hinchey>4; nyha>4; asa>5"
-    ).items()
-}
-
-
-def _measured(value: str) -> list[Clinical]:
-    """Scale every figure of a measure alike: small ones grow, large ones shrink; a grade becomes another one."""
-    score = re.match(rf"({'|'.join(_MOST)})\D*(\d+)$", value, re.IGNORECASE)
-    if score:
-        most = _MOST[score[1].lower()]
-        new = "1" if 2 * int(score[2]) > most else str(most)
-        return [Clinical(value[: score.start(2)] + new, "another score within its range")]
-    if re.match(r"(?:grade|stage|type|class|category|level|[A-Za-z-]*rads|gleason)", value, re.IGNORECASE):
-        new = re.sub(r"\d+", lambda m: "1" if int(m[0]) > 2 else "4", value)
-        return [Clinical(new, "another grade")] if new != value else []
-    figures = [float(f.replace(",", ".")) for f in _FIGURE.findall(value)]
-    if not figures:
-        words = {"one third": "two thirds", "two thirds": "one third", "half": "a tenth", "a third": "two thirds"}
-        return next((_replace(value, old, new) for old, new in words.items() if old in value.lower()), [])
-    plus = re.fullmatch(r"([0-4])\+", value.strip())
-    if plus:
-        return [Clinical("3+" if int(plus[1]) < 2 else "1+", "another score")]
-    share = re.fullmatch(r"(\d+)(\+?\s?/\s?)(\d+)(\+?)", value.strip())
-    if share:
-        top, most = int(share[1]), int(share[3])
-        other = most - top if most > top and most != 2 * top else 1
-        return [Clinical(f"{other}{share[2]}{share[3]}{share[4]}", "another score")]
-    weeks = re.fullmatch(r"(\d+)([ -]weeks?)", value, re.IGNORECASE)
-    if weeks and 12 <= int(weeks[1]) <= 42:
-        # A stage of pregnancy has another one within it.
-        return [
-            Clinical(f"{int(weeks[1]) + (12 if int(weeks[1]) < 26 else -12)}{weeks[2]}", "another stage of pregnancy")
-        ]
-    factor = 3.0 if max(figures) < 20 else 1 / 4
-    new = _FIGURE.sub(lambda m: _scaled(m[0], factor), value)
-    return [Clinical(new, f"{factor:g} times the figure")]
-
-
-def _scaled(figure: str, factor: float) -> str:
-    number = float(figure.replace(",", ".")) * factor
-    return f"{number:.1f}" if not figure.isdigit() and number < 10 else str(max(1, round(number)))
-
-
-def _replace(value: str, old: str, new: str) -> list[Clinical]:
-    return [Clinical(re.sub(re.escape(old), new, value, flags=re.IGNORECASE), "another share")]
 
 
 forget_on_extend(clinical_opposites)

@@ -6,6 +6,7 @@ the vocabulary inside the noun phrase of the target. What none of them understan
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -13,8 +14,9 @@ from typing import Any
 from robustness.errors import InputError
 from robustness.limits import limits
 from robustness.perturb.language import align
-from robustness.perturb.language.grammar.sentence import names_of, read_grammar
+from robustness.perturb.language.grammar.sentence import read_grammar
 from robustness.perturb.language.names import names_a_class
+from robustness.perturb.language.ontology.terms import find_term, plural_of, spellings
 from robustness.perturb.language.parts import read_in_parts
 from robustness.perturb.language.reader import Reader
 from robustness.perturb.language.template_shape import is_template
@@ -77,7 +79,7 @@ def _parse(text: str, chain: align.Chain, name: str, lateral: bool, modality: st
     attributes = read_in_parts(text, *reading) or tuple(Reader(text, *reading).read())
     if is_template(text, attributes, is_stated=bool(name or chain.target)):
         return Prompt(text, attributes)
-    return Prompt(text, read_grammar(text, modality=canonical_modality(modality), names=names_of(name, chain.target)))
+    return Prompt(text, read_grammar(text, modality=canonical_modality(modality), names=_names_of(name, chain.target)))
 
 
 def kinds_of(prompts: Sequence[Prompt]) -> Iterator[str]:
@@ -88,3 +90,13 @@ def kinds_of(prompts: Sequence[Prompt]) -> Iterator[str]:
             if attribute.kind not in seen:
                 seen.add(attribute.kind)
                 yield attribute.kind
+
+
+def _names_of(*names: str) -> tuple[str, ...]:
+    """Return the names that the data give, without a leading side, in small letters."""
+    bare = (re.sub(r"^(?:left|right|both|bilateral|unilateral) (?!ventric|atri)", "", n.lower().strip()) for n in names)
+    spelled = dict.fromkeys(n for n in bare if n)
+    for name in tuple(spelled):
+        term = find_term(name)
+        spelled |= dict.fromkeys(s.lower() for s in (spellings(term) if term else (plural_of(name),)))
+    return tuple(spelled)

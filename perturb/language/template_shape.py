@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import cache, lru_cache
+from itertools import pairwise
 
 from robustness.perturb.language.grammar.vocabulary import category_of
 from robustness.perturb.language.lexicon import descriptions, find_class
@@ -52,7 +53,6 @@ _FRAMES = (
     "t1 brain mri",
     "brain mri",
     "head ct",
-    "on ct",
     "in separate regions",
     "regions?",
     "parts?",
@@ -109,6 +109,11 @@ def is_template(text: str, attributes: Sequence[Attribute], *, is_stated: bool) 
     if target.value.lower() in _SKIN and any(a.kind == "shape" and a.value.lower() in _BODY for a in attributes):
         # "foot wound" tells where, "heart polyp" what it looks like.
         return False
+    if any(a.kind == b.kind == "colour" and b.start == a.stop + 1 for a, b in pairwise(attributes)) and _TINT.search(
+        text
+    ):
+        # "dark brown" is one colour.
+        return False
     if _CORNER.search(text) and all(a.kind != "location" for a in attributes):
         # "polyp in the corner": a place that the templates do not have.
         return False
@@ -131,6 +136,7 @@ def is_framed(text: str) -> bool:
     return _SENTENCE.match(text) is not None
 
 
+_TINT = re.compile(r"\b(?:dark|light|pale|bright|deep) [a-z]+", re.IGNORECASE)
 _CORNER = re.compile(r"\b(?:in|at|of) (?:the|an?) corner\b", re.IGNORECASE)
 _SENTENCE = re.compile(r"\s*(?:segment|there (?:is|are)|an image (?:showing|of)|this image shows)\b", re.IGNORECASE)
 

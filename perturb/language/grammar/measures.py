@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from robustness.perturb.language.ontology.modifiers import pairs
+
 
 class Mark(NamedTuple):
     """A value at characters [start, stop) that its form alone tells; `group` is how the grammar treats its tokens."""
@@ -94,7 +96,7 @@ _AGE = re.compile(
 )
 _VERTEBRA = r"(?:C[1-8]|T(?:h)?(?:1[0-2]|[1-9])|L[1-6]|S[1-5])"
 _LEVEL = re.compile(
-    rf"(?<![\w-]){_VERTEBRA}(?:\s?(?:-|/|–|(?i:to|and|through))\s?(?:[CTLS])?\d{{1,2}})*(?:\s+(?:vertebrae?|level))?(?![\w-]*\w)"
+    rf"(?<![\w-])(?:D[1-9]\d?(?=\s?(?:-|/|–|to|and)\s?D?(?:1[0-2]|[1-9])(?!\d))|{_VERTEBRA})(?:\s?(?:-|/|–|(?i:to|and|through))\s?(?:[CDTLS])?\d{{1,2}})*(?:\s+(?:vertebrae?|level))?(?![\w-]*\w)"
 )
 _SEGMENT = re.compile(
     r"\b(?:(?:hepatic|liver|lung|bronchopulmonary|couinaud|coronary|nodal|station)\s+)?"
@@ -172,3 +174,74 @@ def _all(text: str) -> Iterator[Mark]:
         start, stop = match.span()
         role = "scan" if match.lastgroup in ("zoom", "bvalue", "slice") else "target"
         yield Mark("measure", start, stop, "measure", role)
+
+
+# Not the power of a unit ("mm2"), nor a figure inside a name ("Ki-67").
+_FIGURE = re.compile(r"(?<![A-WYZa-wyz])(?<![A-Za-z]-)(?<![\d.,])\d+(?:[.,]\d+)?")
+# The highest value of scores that end: another one lies below or above within them.
+_MOST = {
+    name: int(most)
+    for name, most in pairs(
+        "aspects>10; apgar>10; fazekas>3; kellgren-lawrence>4; pfirrmann>5; outerbridge>4; modic>3; wagner>5; mayo>3; "
+        "hinchey>4; nyha>4; asa>5"
+    ).items()
+}
+# Grades of tumours go from 1 to 3 or 4, so another one is the first, or for that the third.
+_GRADE = re.compile(r"^(?:[\w-]+\s+){0,2}grade\s*(\d|[IV]{1,3})\b", re.IGNORECASE)
+_ROMAN_RANK = re.compile(r"^(?:[\w-]+\s+){0,2}(?:stage|type|class|category|level)\s*([IV]{1,3})(?=[a-f]?$)")
+_RANKED = re.compile(r"(?:stage|type|class|category|level|[A-Za-z-]*rads|gleason)", re.IGNORECASE)
+_ZOOM = re.compile(r"(?:\d+\s?[x×](?:\s+(?:objective|magnification))?|[x×]\s?\d+)$", re.IGNORECASE)
+# Objectives and magnifications that a microscope has.
+_OTHER_ZOOM = {int(old): new for old, new in pairs("2>10; 4>20; 5>20; 10>40; 20>4; 40>10; 60>10; 63>10").items()}
+_SHARE_WORDS = pairs("one third>two thirds; two thirds>one third; half>a tenth; a third>two thirds")
+
+
+def other_measure(value: str) -> tuple[str, str] | None:
+    """Return (another measure, why): figures are scaled alike, a grade or score becomes another one of its kind."""
+    score = re.match(rf"({'|'.join(_MOST)})\D*(\d+)$", value, re.IGNORECASE)
+    if score:
+        most = _MOST[score[1].lower()]
+        new = "1" if 2 * int(score[2]) > most else str(most)
+        return value[: score.start(2)] + new, "another score within its range"
+    for rank, other in ((_GRADE, ("3", "III")), (_ROMAN_RANK, ("4", "IV"))):
+        if match := rank.match(value):
+            is_first = match[1].lower() in ("1", "i")
+            new = other[match[1].isalpha()] if is_first else "I" if match[1].isalpha() else "1"
+            return value[: match.start(1)] + new + value[match.end(1) :], "another grade"
+    if _RANKED.match(value):
+        new = re.sub(r"\d+", lambda m: "1" if int(m[0]) > 2 else "4", value)
+        return (new, "another grade") if new != value else None
+    if _ZOOM.match(value.strip()):
+        number = int("".join(filter(str.isdigit, value)))
+        other_zoom = _OTHER_ZOOM.get(number, str(number // 4 if number > 100 else number // 10 or 1))
+        return re.sub(r"\d+", other_zoom, value), "another magnification"
+    figures = [float(f.replace(",", ".")) for f in _FIGURE.findall(value)]
+    if not figures:
+        shares = (re.sub(re.escape(o), n, value, flags=re.I) for o, n in _SHARE_WORDS.items() if o in value.lower())
+        return next(((new, "another share") for new in shares), None)
+    return _other_fraction(value) or _scaled(value, 3.0 if max(figures) < 20 else 1 / 4)
+
+
+def _other_fraction(value: str) -> tuple[str, str] | None:
+    """Return another one of "2+", "2+/4" or "22 weeks", which have an end; None for other figures."""
+    plus = re.fullmatch(r"([0-4])\+", value.strip())
+    if plus:
+        return "3+" if int(plus[1]) < 2 else "1+", "another score"
+    share = re.fullmatch(r"(\d+)(\+?\s?/\s?)(\d+)(\+?)", value.strip())
+    if share:
+        top, most = int(share[1]), int(share[3])
+        other = most - top if most > top and most != 2 * top else 1
+        return f"{other}{share[2]}{share[3]}{share[4]}", "another score"
+    weeks = re.fullmatch(r"(\d+)([ -]weeks?)", value, re.IGNORECASE)
+    if weeks and 12 <= int(weeks[1]) <= 42:
+        # A stage of pregnancy has another one within it.
+        return f"{int(weeks[1]) + (12 if int(weeks[1]) < 26 else -12)}{weeks[2]}", "another stage of pregnancy"
+    return None
+
+
+def _scaled(value: str, factor: float) -> tuple[str, str]:
+    def grown(match: re.Match[str]) -> str:
+        number = float(match[0].replace(",", ".")) * factor
+        return f"{number:.1f}" if not match[0].isdigit() and number < 10 else str(max(1, round(number)))
+
+    return _FIGURE.sub(grown, value), f"{factor:g} times the figure"

@@ -168,7 +168,7 @@ def _only_points(tagged: Tagged, i: int, stop: int) -> bool:
     return lower in _APART and i > 0 and after_number(tagged, i - 1) == i
 
 
-_ORDINALS = frozenset("first second third fourth fifth sixth last next previous".split())
+_ORDINALS = frozenset("first second third fourth fifth sixth seventh last next previous".split())
 _NAMED_PARTS = frozenset("lobe lobes pole poles horn horns".split())
 _OF_THE_EYE = ("retin", "macul", "chor", "conjunct", "corne", "sclera", "peripap", "disc", "drusen", "limb", "iris")
 _APART = frozenset("distinct separate discrete individual different more additional further other".split())
@@ -190,8 +190,10 @@ def read_modifier(tagged: Tagged, i: int, stop: int) -> tuple[int, str]:
         return i + 2, "signal"
     if lower in ("restricted", "restricting", "facilitated") and i + 2 < stop and tokens[i + 1].lower == "diffusion":
         return i + 2, "signal"
-    if is_adverb(lower) and i + 1 < stop:
+    if i + 1 < stop and is_adverb(lower):
         return _with_adverb(tagged, i, stop)
+    if i + 2 < stop and lower in _ORDINALS and kind_of(f"{lower}-{tokens[i + 1].lower}") == "size":
+        return i + 2, "size"
     if lower in LEVELS and i + 1 < stop:
         return i + 1, "level"
     if lower.startswith(("left-", "right-")) and lower.endswith(("-predominant", "-dominant")):
@@ -199,11 +201,7 @@ def read_modifier(tagged: Tagged, i: int, stop: int) -> tuple[int, str]:
     if lower.startswith(("left-", "right-")) and not lower.endswith(("-sided", "-hand", "-side")):
         return i + 1, "sided"
     kind = kind_of(lower)
-    if (
-        lower == "deep"
-        and i + 1 < stop
-        and tokens[i + 1].lower in ("layer", "layers", "head", "lobe", "portion", "fibres")
-    ):
+    if lower == "deep" and i + 1 < stop and tokens[i + 1].lower in words("classes.deep_part"):
         return i + 1, "direction"
     if lower == "deep" and [t.lower for t in tokens[i + 1 : i + 3]] in (["and", "superficial"], ["or", "superficial"]):
         return i + 3, "direction"

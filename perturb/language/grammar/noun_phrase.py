@@ -16,7 +16,7 @@ from robustness.perturb.language.grammar.modifier_words import (
     read_modifiers,
 )
 from robustness.perturb.language.grammar.tagger import Tagged
-from robustness.perturb.language.grammar.tokens import QUOTES, after_quotes
+from robustness.perturb.language.grammar.tokens import QUOTES, after_quotes, after_short_form
 from robustness.perturb.language.grammar.verbs import says_at
 from robustness.perturb.language.grammar.vocabulary import category_of, is_adverb, is_participle, kind_of, words
 
@@ -82,6 +82,9 @@ def _extent(tagged: Tagged, i: int, hi: int) -> tuple[int, int]:
             i += 1
             named, opens = False, -1
             continue
+        if named and (short := after_short_form(tokens, i)) and short < hi and tags[short] == "word":
+            i = short
+            continue
         if tags[i] in ("sign", "conjunction"):
             if named or i == first or not _modifies_on(tagged, i, hi):
                 break
@@ -123,11 +126,10 @@ def _begins_comparison(tagged: Tagged, i: int, hi: int) -> bool:
     tokens = tagged.tokens
     if i + 1 < hi and tokens[i + 1].lower == "than" and kind_of(tokens[i].lower) == "size":
         return True
-    return tokens[i].lower in _COUNTING and category_of(tokens[i - 1].lower) == "finding"
+    return tokens[i].lower in words("classes.counting") and category_of(tokens[i - 1].lower) == "finding"
 
 
 _FOSSAE = frozenset("RIF LIF RUQ LUQ RLQ LLQ RUL RML RLL LUL LLL".split())
-_COUNTING = frozenset("one two three four five six several".split())
 
 
 def _modifies_on(tagged: Tagged, i: int, hi: int) -> bool:
@@ -208,8 +210,9 @@ def _begins_relation(tagged: Tagged, i: int, hi: int) -> bool:
         # "erythema spreading outwards", "laterally spreading tumour"
         leads = following in ("determiner", "preposition", "relation") and after != "of"
         return leads or after.endswith(("wards", "ward")) or (after.endswith("ly") and kind_of(after) == "direction")
-    towards = after in ("towards", "toward")
-    if lower.endswith("ing") and "-" not in lower and (towards or lower not in words("classes.ing_noun")):
+    # "scalloping the cortex", where "endplate scalloping" is a name
+    leads = after in ("towards", "toward") or following == "determiner"
+    if lower.endswith("ing") and "-" not in lower and (leads or lower not in words("classes.ing_noun")):
         return following in ("determiner", "preposition", "relation", "certainty") or (
             following == "word"
             and (kind_of(after) in ("side", "direction", "size") or is_adverb(after) or i + 1 in tagged.name_at)
@@ -252,12 +255,12 @@ def _leading_place(tagged: Tagged, start: int, stop: int, mods: list[Mod]) -> tu
     tokens = tagged.tokens
     if category_of(tokens[stop - 1].lower) != "finding":
         return None, start
-    outer = mods[-1] if mods and mods[-1].kind in ("side", "direction") else None
+    outer = mods[-1] if mods and mods[-1].kind in ("side", "direction", "place") else None
     if outer is not None and tagged.text[outer.stop : tokens[start].start].strip():
         outer = None
     for i in range(start, stop - 1):
         lower = tokens[i].lower
-        is_part = lower in words("classes.part") and lower not in _PARTS_IN_NAMES
+        is_part = lower in words("classes.part") and lower not in words("classes.part_in_name")
         inside = i + 1 in tagged.inner
         leads = tokens[start].lower in LEVELS or kind_of(tokens[start].lower) in ("direction", "side")
         placed = outer is not None or (i > start and (leads or lower in ("lobe", "lobes", "angle", "fossa")))
@@ -267,9 +270,6 @@ def _leading_place(tagged: Tagged, start: int, stop: int, mods: list[Mod]) -> tu
                 mods.remove(outer)
             return (outer.start if outer else tokens[start].start, tokens[i].stop), i + 1
     return None, start
-
-
-_PARTS_IN_NAMES = frozenset("head core body ring shadow bulb root septum cap wall rim fold cuff labrum sheath".split())
 
 
 def _head(tagged: Tagged, name: tuple[int, int]) -> tuple[str, bool]:

@@ -9,7 +9,8 @@ from robustness.perturb.language.grammar.state import Reading
 from robustness.perturb.language.grammar.vocabulary import is_adverb, kind_of, words
 
 _OFF = frozenset("below above beneath under over left right".split())
-_SHARES = frozenset("third thirds half quarter quarters fifth majority percent % most".split())
+_SHARES = frozenset("third thirds half quarter quarters fifth fifths tenth majority percent % most".split())
+_SHARE_NUMBERS = frozenset("one two three four".split())
 
 
 def _needs_a_landmark(word: str) -> bool:
@@ -202,8 +203,8 @@ class Relations(Reading):
         tagged = self.tagged
         words = {t.lower for k, t in enumerate(tagged.tokens[first:stop], first) if not self._is_ordinal(k)}
         if stop < hi and tagged.tokens[stop].lower == "by":
-            end = stop + 1
-            while end < hi and (tagged.tags[end] in ("determiner", "measure") or tagged.tokens[end].lower in _SHARES):
+            end, shares = stop + 1, _SHARES | _SHARE_NUMBERS
+            while end < hi and (tagged.tags[end] in ("determiner", "measure") or tagged.tokens[end].lower in shares):
                 end += 1
             if end > stop + 1 and tagged.tags[end - 1] != "determiner":
                 return "measure", end

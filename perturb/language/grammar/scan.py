@@ -186,12 +186,17 @@ _AFTER_FIELD = frozenset("with without showing shows demonstrates reveals and in
 def _is_modality(tokens: Sequence[Token], i: int) -> bool:
     """Tell whether a single word names a modality: "US" and "Pet" only as written, "echo" not in "echo complex"."""
     token = tokens[i]
+    if token.lower == "pd" and i and tokens[i - 1].lower == "the" and not next_word(tokens, i)[:1].isalpha():
+        # "the CBD and the PD" are ducts.
+        return False
     if token.lower in _AS_WRITTEN:
         return token.text.isupper()
     return token.lower not in _PLAIN_FILM
 
 
-_AS_WRITTEN = frozenset("mr us pet pd pas sem tem ffa fa slo gram cine adc toe opt vibe haste dce".split())
+_AS_WRITTEN = frozenset(
+    "mr us pet pd pas sem tem ffa fa slo gram cine adc toe opt vibe haste dce fish hida dmsa".split()
+)
 
 
 def _weighted(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple[str, int, int] | None:

@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-import re
-
 from robustness.perturb.language.grammar.noun_phrase import read_phrase
+from robustness.perturb.language.grammar.picture import ARTEFACTS
 from robustness.perturb.language.grammar.places import frame_behind
 from robustness.perturb.language.grammar.scope import Scope
 from robustness.perturb.language.grammar.state import Found
 from robustness.perturb.language.grammar.tokens import after_quotes
 from robustness.perturb.language.grammar.vocabulary import is_adverb, is_participle, kind_of, words
-from robustness.perturb.language.ontology.terms import find_term, plural_of, spellings
 from robustness.types import Attribute
-
-# Words of relation that may stand before a noun as adjectives.
-_BESIDE = frozenset(
-    "opposite adjacent adjoining neighbouring neighboring surrounding underlying overlying nearby accompanying".split()
-)
-_GONE = frozenset("spread grown shrunk sunk become gone risen bled burst split torn broken fallen come".split())
-_MAKES = frozenset("casting producing throwing".split())
-# What a movement leads over.
-_WAYS = frozenset("from into onto through down out over".split())
 
 
 class Grammar(Scope):
@@ -34,10 +23,16 @@ class Grammar(Scope):
         if not self.targets and self.fallback is not None:
             # "a pale area is present": no other noun says what it is.
             self._target(self.fallback, size)
-        for t in self.targets:
-            self.spans.append(Found("target", t.start, t.stop))
+        if not self.targets:
+            self._ask_for_an_artefact()
+        self.spans += [Found("target", t.start, t.stop) for t in self.targets]
         unique = sorted(set(self.spans), key=lambda f: (f.start, f.stop, f.kind))
         return tuple(Attribute(f.kind, self.text[f.start : f.stop], f.start, f.stop, f.role) for f in unique)
+
+    def _ask_for_an_artefact(self) -> None:
+        """Let "outline the streak artefact" ask for it: nothing else is named."""
+        named = [f for f in self.spans if self.text[f.start : f.stop].lower().endswith(tuple(ARTEFACTS))]
+        self.spans = [f._replace(kind="target", role="target") if f in named[:1] else f for f in self.spans]
 
     def _step(self, i: int, hi: int) -> int:
         """Read what begins at token `i`; return the index after it."""
@@ -94,6 +89,8 @@ class Grammar(Scope):
                 return i + 1
             if self._is_name_here(i, hi):
                 return self._phrase(i, hi)
+            if token.lower.endswith("ing") and self._outlines(i, hi):
+                return self._relation(i, i + 1, hi)
             if token.lower in ("show", "display") and self.targets and tagged.tags[i - 1] == "word":
                 # "both palms show plaques"
                 self._has(i)
@@ -106,24 +103,7 @@ class Grammar(Scope):
                 self._take_back_denied()
             return i + 1 + (kind == "exists" and token.lower == "there")
         if kind == "auxiliary":
-            self.predicate, self.joined = True, False
-            if (
-                token.lower in ("has", "have")
-                and self.targets
-                and i + 2 < hi
-                and (is_participle(tagged.tokens[i + 1].lower) or tagged.tokens[i + 1].lower in _GONE)
-            ):
-                # "has migrated cranially", "has invaded the liver"
-                if tagged.tags[i + 1] == "word" and tagged.tags[i + 2] == "determiner":
-                    return self._relation(i + 1, i + 2, hi)
-                return i + 2
-            if (
-                token.lower in ("has", "have")
-                and i + 1 < hi
-                and tagged.tags[i + 1] not in ("auxiliary", "position", "negation")
-            ):
-                self._has(i)
-            return i + 1
+            return self._auxiliary(i, hi)
         if kind == "position" or token.lower.endswith("ed"):
             if self._is_name_here(i, hi):
                 return self._phrase(i, hi)
@@ -138,6 +118,36 @@ class Grammar(Scope):
             return self._phrase(i, hi)
         self._has(i)
         return i + 1
+
+    def _auxiliary(self, i: int, hi: int) -> int:
+        """Read "is", "has", "may" at token `i`: what follows is said of the target, or is what it holds."""
+        tagged, token = self.tagged, self.tagged.tokens[i]
+        self.predicate, self.joined = True, False
+        if (
+            token.lower in ("has", "have")
+            and self.targets
+            and i + 2 < hi
+            and (is_participle(tagged.tokens[i + 1].lower) or tagged.tokens[i + 1].lower in words("classes.gone"))
+        ):
+            # "has migrated cranially", "has invaded the liver"
+            if tagged.tags[i + 1] == "word" and tagged.tags[i + 2] == "determiner":
+                return self._relation(i + 1, i + 2, hi)
+            if tagged.tags[i + 2] == "relation" and i + 2 not in tagged.spans and tagged.tokens[i + 2].lower == "in":
+                # "has grown in the cavity" tells where.
+                tagged.tags[i + 2] = "preposition"
+            return i + 2
+        if (
+            token.lower in ("has", "have")
+            and i + 1 < hi
+            and tagged.tags[i + 1] not in ("auxiliary", "position", "negation")
+        ):
+            self._has(i)
+        return i + 1
+
+    def _outlines(self, i: int, hi: int) -> bool:
+        """Tell whether "gas (is) outlining the bowel" stands at `i`: no request, which has no subject."""
+        before, after = self.tagged.tags[i - 1] if i else "", self.tagged.tags[i + 1] if i + 1 < hi else ""
+        return bool(self.targets) and (before == "auxiliary" or (before == "word" and after == "determiner"))
 
     def _opens_a_name(self, i: int) -> bool:
         """Tell whether a single word at `i` stands between an article and a noun."""
@@ -154,21 +164,17 @@ class Grammar(Scope):
     def _linked(self, i: int, hi: int) -> int:
         """Read what a relation, a relative clause, a preposition or a participle at token `i` links to the target."""
         tagged = self.tagged
-        kind = tagged.tags[i]
-        if kind == "relation" and tagged.tokens[i].lower in words("classes.without_value") and self._after_with(i):
+        kind, lower = tagged.tags[i], tagged.tokens[i].lower
+        if kind == "relation" and lower in words("classes.without_value") and self._after_with(i):
             return self._skip(i, hi)
-        if (
-            kind == "relation"
-            and not self.targets
-            and tagged.tokens[i].lower == "around"
-            and i
-            and (tagged.tags[i - 1] == "request")
-        ):
+        asked = i > 0 and tagged.tags[i - 1] == "request" and not self.targets
+        if kind == "relation" and asked and lower == "around":
             # "Draw around the claustrum."
             return i + 1
-        if kind == "relation" and not self.targets and tagged.tokens[i].lower in _BESIDE and self._opens_a_name(i):
+        beside = kind == "relation" and not self.targets and lower in words("classes.beside")
+        if beside and self._opens_a_name(i):
             # "the opposite lung", "the adjacent vessel"
-            self._add("side" if tagged.tokens[i].lower == "opposite" else "relation", *tagged.tokens[i][1:3])
+            self._add("side" if lower == "opposite" else "relation", *tagged.tokens[i][1:3])
             return i + 1
         if kind == "relation" and self.measured and not self.targets:
             # "mean gradient 42 mmHg across the aortic valve"
@@ -181,7 +187,7 @@ class Grammar(Scope):
             return self._attached(i, hi)
         if kind == "with":
             return self._with(i, hi)
-        if self.targets and tagged.tokens[i].lower in _MAKES:
+        if self.targets and tagged.tokens[i].lower in words("classes.makes"):
             # "casting a shadow"
             stop = max(read_phrase(tagged, i + 1, hi).stop, i + 1)
             self._add("description", tagged.tokens[i].start, tagged.tokens[stop - 1].stop)
@@ -201,7 +207,10 @@ class Grammar(Scope):
             return True
         if lower.endswith("ing") and "-" not in lower:
             if lower in words("classes.ing_noun"):
-                return self.predicate and after in _WAYS and self.tagged.tags[i - 1] in ("auxiliary", "word")
+                if following == "determiner":
+                    return True
+                said = self.predicate and self.tagged.tags[i - 1] in ("auxiliary", "word")
+                return said and after in words("classes.ways")
             return following in ("determiner", "preposition", "word")
         return is_participle(lower) and following in ("preposition", "with") and not kind_of(lower)
 
@@ -288,13 +297,3 @@ def read_grammar(text: str, *, modality: str = "", names: tuple[str, ...] = ()) 
         names: the target's names where the data state them; they win over what the words suggest.
     """
     return Grammar(text, modality=modality, names=names).read()
-
-
-def names_of(*names: str) -> tuple[str, ...]:
-    """Return the names that the data give, without a leading side, in small letters."""
-    bare = (re.sub(r"^(?:left|right|both|bilateral|unilateral) (?!ventric|atri)", "", n.lower().strip()) for n in names)
-    spelled = dict.fromkeys(n for n in bare if n)
-    for name in tuple(spelled):
-        term = find_term(name)
-        spelled |= dict.fromkeys(s.lower() for s in (spellings(term) if term else (plural_of(name),)))
-    return tuple(spelled)

@@ -11,13 +11,18 @@ from typing import NamedTuple
 from robustness.perturb.language.grammar.measures import Mark, measures
 from robustness.perturb.language.grammar.numerals import counts
 from robustness.perturb.language.grammar.scan import scans
-from robustness.perturb.language.grammar.tokens import Token, asides, stands_at, tokenize
-from robustness.perturb.language.grammar.verbs import finite_forms, is_finite_here, may_relate, relating_at, verb_at
+from robustness.perturb.language.grammar.tokens import Token, asides, list_figures, stands_at, tokenize
+from robustness.perturb.language.grammar.verbs import (
+    finite_forms,
+    may_relate,
+    relates_here,
+    relating_at,
+    verb_at,
+)
 from robustness.perturb.language.grammar.vocabulary import is_adverb, kind_of, names_by_first, words
 from robustness.perturb.language.ontology.modifiers import modifiers
 from robustness.perturb.language.ontology.terms import Term
 
-_EXISTS = frozenset({"there", "there's"})
 _SINGLE = (
     "determiner",
     "preposition",
@@ -28,7 +33,6 @@ _SINGLE = (
     "request",
     "filler",
 )
-_DENIALS = frozenset({"neither", "no", "not", "without", "never", "lacking", "lacks"})
 
 
 class Tagged(NamedTuple):
@@ -71,7 +75,7 @@ def tag(text: str) -> Tagged:
     for first, (stop, _) in names.items():
         for k in range(first, stop):
             free[k] = False
-    for i in _list_figures(tokens) if figured else ():
+    for i in list_figures(tokens) if figured else ():
         tags[i], free[i] = "sign", False
     for mark, first, last in scans(tokens, free):
         marks[first] = (mark, last)
@@ -96,18 +100,6 @@ def tag(text: str) -> Tagged:
             tags[i:stop] = ["relation"] * (stop - i)
             spans[i] = stop
     return Tagged(text, tokens, tags, marks, spans, names, several, inner)
-
-
-def _list_figures(tokens: Sequence[Token]) -> list[int]:
-    """Return the tokens of "1) right lung 2) left lung", "1. liver 2. spleen" "lesion #3"
-    that count the list, not the targets.
-    """
-    numerals = [i for i, t in enumerate(tokens[:-1]) if t.lower.isdigit() and tokens[i + 1].lower == ")"]
-    dotted = [i for i, t in enumerate(tokens[:-1]) if t.lower.isdigit() and tokens[i + 1].lower == "."]
-    numerals += [i for i, t in enumerate(tokens) if i and t.lower.isdigit() and tokens[i - 1].lower == "#"]
-    if len(dotted) > 1 and [int(tokens[i].lower) for i in dotted] == list(range(1, len(dotted) + 1)):
-        numerals += dotted
-    return numerals
 
 
 def _figures(text: str, tokens: Sequence[Token], tags: list[str], marks: dict[int, tuple[Mark, int]]) -> None:
@@ -175,7 +167,7 @@ def _phrases(
             end = i + len(parts)
             if end > i and "left" in parts + ("left",) * ("right" in parts) and _in_the_picture(tokens, i, end):
                 continue
-            if end > i and end < len(tags) and tags[end] == "measure" and parts[0] in _BOUNDS:
+            if end > i and end < len(tags) and tags[end] == "measure" and parts[0] in words("classes.bound"):
                 # "each under 5 mm"
                 tags[i:end] = ["filler"] * (end - i)
                 stop = end
@@ -186,13 +178,13 @@ def _phrases(
             if end == i + 1 < len(tokens) and parts[0] == "near" and tokens[end].lower in words("classes.part"):
                 # "the near wall" of a vessel
                 continue
-            if end == i + 1 and parts[0] in _COATS and (end == len(tokens) or not tokens[end].is_word):
+            if end == i + 1 and parts[0] in words("classes.coat") and (end == len(tokens) or not tokens[end].is_word):
                 # "with a sticky coating"
                 continue
             if end == i + 1 < len(tokens) and tokens[end].lower == "of" and parts[0].endswith("ing"):
                 # "thinning of the wall" names a finding.
                 continue
-            if end > i and not any(tags[i:end]) and (kind != "relation" or is_finite_here(tokens, i, end)):
+            if end > i and not any(tags[i:end]) and (kind != "relation" or relates_here(tokens, tags, i, end)):
                 tags[i:end] = [kind] * (end - i)
                 spans[i] = stop = end
                 break
@@ -226,7 +218,7 @@ def _small_words(tokens: Sequence[Token], tags: list[str], spans: dict[int, int]
     """Tell "a little right of", "stranding about the tail", "marked thickening" from the words' usual classes."""
     for i in range(1, len(tokens) - 1):
         lower, before, after = tokens[i].lower, tokens[i - 1].lower, tokens[i + 1].lower
-        if lower in _A_LITTLE and before == "a" and (tags[i + 1] == "relation" or is_lead(after)):
+        if lower in words("classes.a_little") and before == "a" and (tags[i + 1] == "relation" or is_lead(after)):
             tags[i - 1 : i + 1] = ["filler"] * 2
         elif lower == "about" and tags[i] == "word" and tags[i - 1] == "word" and after in ("the", "its", "both"):
             tags[i], spans[i] = "relation", i + 1
@@ -242,13 +234,19 @@ def _small_words(tokens: Sequence[Token], tags: list[str], spans: dict[int, int]
         elif lower in ("mind", "consider", "start", "begin") and after.endswith("ing") and tags[i - 1] != "determiner":
             # "would you mind marking the hip"
             tags[i : i + 2] = ["request"] * 2
-        elif lower in _SPREAD and is_adverb(after) and tags[i - 1] == "auxiliary":
+        elif lower in words("classes.spread") and is_adverb(after) and tags[i - 1] == "auxiliary":
             # "are clustered centrally"
             tags[i] = "position"
         elif after == "than" and i + 2 < len(tokens) and tags[i + 2] == "measure" and tags[i] == "word":
             # "larger than 3 mm"
             tags[i : i + 2] = ["filler"] * 2
-        elif lower == "marked" and tags[i] == "position" and tags[i + 1] == "word":
+        elif lower in words("classes.sight") and (tags[i - 1], tags[i + 1]) == ("pronoun", "determiner"):
+            tags[i] = "request"
+        elif lower in words("classes.cut") and after in ("off", "by") and tags[i - 1] == "word":
+            # "cut off by the edge of the frame"
+            tags[i] = "position"
+        elif tags[i] == "position" and tags[i + 1] == "word" and (lower == "marked" or tags[i - 1] == "with"):
+            # "with segmented nuclei"
             tags[i] = "word"
 
 
@@ -262,7 +260,7 @@ def _single(token: Token, tokens: Sequence[Token], i: int) -> str:
     lower = token.lower
     if not token.is_word:
         return "sign"
-    if lower in _EXISTS and i + 1 < len(tokens) and (lower == "there's" or tokens[i + 1].lower in _BE):
+    if lower in ("there", "there's") and i + 1 < len(tokens) and (lower == "there's" or tokens[i + 1].lower in _BE):
         return "exists"
     return _class_of(lower)
 
@@ -271,7 +269,7 @@ def _single(token: Token, tokens: Sequence[Token], i: int) -> str:
 def _class_of(lower: str) -> str:
     if lower in ("with", "including"):
         return "with"
-    if lower in _DENIALS:
+    if lower in words("classes.denial"):
         return "negation"
     for name in _SINGLE:
         if lower in words(f"classes.{name}"):
@@ -287,14 +285,10 @@ def _class_of(lower: str) -> str:
     return "word"
 
 
-_COATS = frozenset("coating covering lining filling opening crossing capping cuffing thinning narrowing".split())
-_SPREAD = frozenset("scattered clustered grouped distributed dispersed arranged concentrated".split())
-_A_LITTLE = frozenset("little bit touch tad shade fraction".split())
 _DIGIT = re.compile(
     r"\d|\b(?:half|quarter|one|two|three|four|five|six|seven|eight|nine|ten)-"
-    r"|\bdensity [a-d]\b|\bhpf\b"
+    r"|\ba[).](?=\s)|\bdensity [a-d]\b|\bhpf\b"
     r"|\b(?:grade|stage|degree|segment|level|type|class|zone|station|fields?|hpfs?|diameters?|areas?|breadths?|widths?|clock|[ivx]{1,4}[a-f]?)\b",
     re.IGNORECASE,
 )
-_BOUNDS = frozenset({"under", "over", "above", "below", "around", "beyond"})
 _BE = frozenset({"is", "are", "was", "were", "may", "might", "seems", "appears", "has", "have"})

@@ -26,7 +26,7 @@ _BOTH_SIDES = re.compile(
 )
 _WORD = (
     rf"(?:{'|'.join(w for w in _SHORT if w.isalpha())})\.(?=[\s,])|w/o(?!\w)|w/(?=\s)"
-    r"|[-=]>|[^\W_]+(?:(?:[-'\u2019&+]|(?<=\d)/|/(?!\d)|(?<=\d)[.,](?=\d))[^\W_]+)*(?:\(e?s\))?|\S"
+    r"|[-=]>|T2\*(?:-?w(?:eighted)?)?|[^\W_]+(?:(?:[-'\u2019&+]|(?<=\d)/|/(?!\d)|(?<=\d)[.,](?=\d))[^\W_]+)*(?:\(e?s\))?|\S"
 )
 _TOKEN = re.compile(_WORD, re.IGNORECASE)
 _TOKEN_OR_SIDES = re.compile(rf"{_BOTH_SIDES.pattern}|{_WORD}", re.IGNORECASE)
@@ -130,6 +130,16 @@ def after_quotes(tokens: Sequence[Token], i: int) -> int:
     return k + 1 if closed else 0
 
 
+def after_short_form(tokens: Sequence[Token], i: int) -> int:
+    """Return the index after "(LVOT)" at `i` in "left ventricular outflow tract (LVOT) membrane", or 0."""
+    if tokens[i].lower != "(" or i + 3 >= len(tokens) or tokens[i + 2].lower != ")":
+        return 0
+    short, after = tokens[i + 1].text, tokens[i + 3].lower
+    initials = "".join(t.text[0] for t in tokens[max(0, i - len(short)) : i]).upper()
+    goes_on = after.isalpha() and not after.endswith(("ed", "ing", "ly"))
+    return i + 3 if short == initials and len(short) > 1 and goes_on else 0
+
+
 def match_phrase(tokens: Sequence[Token], i: int, table: dict[str, tuple[tuple[str, ...], ...]]) -> int:
     """Return the index after the longest phrase of `table` that begins at token `i`, or `i`."""
     for phrase in table.get(tokens[i].lower, ()):
@@ -148,3 +158,17 @@ def stands_at(tokens: Sequence[Token], i: int, phrase: tuple[str, ...]) -> bool:
             return False
         k += 1
     return True
+
+
+def list_figures(tokens: Sequence[Token]) -> list[int]:
+    """Return the tokens that count a list, not the targets: "1) right lung 2) left lung", "a) liver b) spleen"."""
+    numerals = [i for i, t in enumerate(tokens[:-1]) if t.lower.isdigit() and tokens[i + 1].lower == ")"]
+    dotted = [i for i, t in enumerate(tokens[:-1]) if t.lower.isdigit() and tokens[i + 1].lower == "."]
+    numerals += [i for i, t in enumerate(tokens) if i and t.lower.isdigit() and tokens[i - 1].lower == "#"]
+    lettered = [i for i, t in enumerate(tokens[:-1]) if len(t.text) == 1 and tokens[i + 1].lower in (")", ".")]
+    if len(lettered) > 1 and [tokens[i].lower for i in lettered] == list("abcdefgh")[: len(lettered)]:
+        # "a) liver b) spleen"
+        numerals += lettered
+    if len(dotted) > 1 and [int(tokens[i].lower) for i in dotted] == list(range(1, len(dotted) + 1)):
+        numerals += dotted
+    return numerals

@@ -87,6 +87,11 @@ def _bases() -> frozenset[str]:
     return frozenset(bases)
 
 
+def relates_here(tokens: Sequence[Token], tags: Sequence[str], i: int, end: int) -> bool:
+    """Tell whether relating words at [i, end) relate what stands before them, and are no noun and no adjective."""
+    return is_finite_here(tokens, i, end) and not is_adjective_here(tokens, tags, i, end)
+
+
 def is_finite_here(tokens: Sequence[Token], i: int, end: int) -> bool:
     """Tell whether "displaces" at `i` is a verb: a landmark follows and no article or adjective stands before."""
     if tokens[i].lower not in finite_verbs():
@@ -96,6 +101,21 @@ def is_finite_here(tokens: Sequence[Token], i: int, end: int) -> bool:
         # "irregular borders" names an edge.
         return False
     return end > i + 1 or _opens(tokens, end, strictly=tokens[i].lower in _NOUNS)
+
+
+def is_adjective_here(tokens: Sequence[Token], tags: Sequence[str], i: int, end: int) -> bool:
+    """Tell whether the one word at `i` stands before the noun that it describes: "an infiltrating carcinoma"."""
+    lower = tokens[i].lower
+    if end != i + 1 or end >= len(tokens) or not lower.endswith("ing") or tags[end] or not tokens[end].is_word:
+        return False
+    before = tokens[i - 1].lower if i else ""
+    leads = not before or before in words("classes.determiner") or before in words("classes.request")
+    leads = leads or (bool(kind_of(before)) and not category_of(before))
+    if not leads and before == "," and i > 1:
+        leads = bool(kind_of(tokens[i - 2].lower)) and not category_of(tokens[i - 2].lower)
+    after = tokens[end].lower
+    opens = after in words("classes.determiner") or after in words("classes.preposition") or after in _OPENS
+    return leads and not opens and lower not in words("classes.beside") and lower not in _NO_VERBS
 
 
 @lru_cache(maxsize=16384)

@@ -96,6 +96,12 @@ _AXIS = (
 _DIRECTION = re.compile(
     rf"(?:antero|postero|supero|infero|dorso|ventro|cranio|caudo|medio|latero)-?(?:{_AXIS}|septal|basal|apical)(?:ly)?"
     rf"|(?:{_AXIS})(?:ly|most|wards?)|(?:{_AXIS})-(?:{_AXIS})"
+    rf"|mid-?(?:{_AXIS})"
+)
+# "fourth-largest", "next-smallest"
+_RANKED = re.compile(
+    r"(?:second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|next|\d(?:nd|rd|th))-"
+    r"(?:larg|small|bigg|long|short|thick|thinn|wid|narrow|tall|deep|shallow)est"
 )
 _EDGE = re.compile(
     r"(?:defined|outlined|circumscribed|demarcated|delineated|marginated|bounded|delimited|bordered|edged|contoured|rimmed)$"
@@ -104,10 +110,7 @@ _FINDING = re.compile(
     r"(?:oma|omas|omata|itis|osis|oses|iasis|megaly|cele|celes|ectasis|ectasia|pathy|opathies|penia|rrhage|rrhages|"
     r"lith|liths|emia|aemia|plasia|malacia|algia|thorax|noma|sclerosis|hyp(?:er|o)(?:densit|intensit|echogenicit|reflectivit|lucenc)(?:y|ies)|hyp(?:er|o)attenuations?|trauma|edema|oedema|infarct|infarcts|ption)$"
 )
-# What a target does, which no mask shows.
-_DESCRIPTIVE = frozenset(
-    "layering mobile immobile pulsatile tender painful painless reducible compressible fixed".split()
-)
+_NO_TINTS = frozenset("non anti infra near ultra pre post half".split())
 
 
 _NO_ADVERBS = frozenset(
@@ -162,7 +165,7 @@ def phrase_table(key: str) -> dict[str, tuple[tuple[str, ...], ...]]:
 def kind_of(word: str) -> str:
     """Return the kind of attribute that a word (small letters) states before a noun, or ""."""
     table = modifiers()
-    if word in _DESCRIPTIVE:
+    if word in words("classes.does"):
         return "description"
     for kind in _ORDER:
         if word in table.get(kind, ()):
@@ -173,9 +176,15 @@ def kind_of(word: str) -> str:
 def _kind_by_form(word: str, table: dict[str, Any]) -> str:
     if _DIRECTION.fullmatch(word):
         return "direction"
+    if _RANKED.fullmatch(word):
+        return "size"
     for prefix in ("non-", "semi-", "near-", "sub-", "multi-", "poly-", "quasi-"):
         if word.startswith(prefix) and (kind := kind_of(word.removeprefix(prefix))):
             return kind
+    for prefix in ("semi", "hemi"):
+        for kind in ("shape", "texture", "margin"):
+            if word.startswith(prefix) and word.removeprefix(prefix) in table[kind]:
+                return kind
     if _SIGNAL.fullmatch(word):
         return "signal"
     if "/" in word and all(kinds := [kind_of(p) for p in word.split("/") if p]):
@@ -188,6 +197,9 @@ def _kind_by_form(word: str, table: dict[str, Any]) -> str:
             all(p in colours or p in ("dark", "light", "pale", "bright", "deep") for p in parts)
             and parts[-1] in colours
         ):
+            return "colour"
+        if len(parts) == 2 and parts[1] in colours and parts[0].isalpha() and parts[0] not in _NO_TINTS:
+            # "strawberry-red", "slate-grey"
             return "colour"
         if all(p in table["shape"] for p in parts):
             return "shape"
@@ -244,6 +256,7 @@ def category_of(head: str) -> str:
 
 # "bleeding vessel" is a name, "bleeding mass" is not.
 _SOURCES = frozenset("vessel vessels point points site sites source sources spot spots artery varix varices".split())
+_SIGN_WORDS = frozenset("size shape colour signal texture margin pathology".split())
 # The histological type is a part of the tumour's name (WHO classification): "lobular carcinoma", "tubular adenoma".
 _HISTOLOGIC = frozenset(
     "lobular tubular papillary mucinous cribriform villous serous follicular medullary cystic".split()
@@ -254,6 +267,9 @@ def names_on(word: str, following: str, head: str) -> bool:
     """Tell whether a modifier is a part of the name that ends in `head`: "bleeding vessel", "lobular carcinoma"."""
     if word == "bleeding":
         return following in _SOURCES
+    if head in ("sign", "signs") and kind_of(word) in _SIGN_WORDS and word not in ("subtle", "faint", "positive"):
+        # "deep sulcus sign", "red wale sign": a sign is named by what it looks like.
+        return True
     return word in _HISTOLOGIC and head.removesuffix("s").endswith(("carcinoma", "adenoma"))
 
 

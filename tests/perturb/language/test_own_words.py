@@ -170,3 +170,61 @@ def test_the_side_before_a_name_that_the_data_state_is_read_behind_an_unknown_wo
     read = values(f"erumpent {side} white matter in axial T1 brain MRI", attributes={"structure": "white matter"})
     assert ("side", side) in read
     assert ("target", "white matter") in read
+
+
+@pytest.mark.parametrize(
+    "name",
+    "long thoracic nerve;short head of the biceps;small saphenous vein;rhomboid major;small cell carcinoma;"
+    "brown tumour;inferior olive;flail segment;deep sulcus sign;red wale sign;hot cross bun sign;cold sore;"
+    "superficial spreading melanoma;semicircular canal;grey-white junction".split(";"),
+)
+def test_a_word_that_is_fixed_in_a_name_states_nothing(name: str) -> None:
+    assert [(a.kind, a.value) for a in parse_prompt(f"Outline the {name}.").attributes] == [("target", name)]
+
+
+@pytest.mark.parametrize(
+    "made",
+    "CT;photon-counting CT;CT perfusion;T2WI;black-blood MRI;gradient-echo MRI;double inversion recovery;"
+    "adaptive optics imaging;arterial spin labelling;greyscale ultrasound;shear-wave elastography;retrograde pyelogram;"
+    "SD-OCT;SPECT/CT;reflectance confocal microscopy;dark-field microscopy;cell block;upper GI series".split(";"),
+)
+def test_how_the_image_was_made_is_read_whole(made: str) -> None:
+    found = [(a.kind, a.value) for a in parse_prompt(f"kidney on {made}.").attributes]
+    assert found == [("target", "kidney"), ("modality", made)]
+
+
+@pytest.mark.parametrize(
+    "words",
+    "scalloping;seeding;outlining;circled by;pinched between;astride;tangential to;upstream of;subjacent to;"
+    "in proximity to;resting on;indistinguishable from".split(";"),
+)
+def test_relating_words_take_their_landmark(words: str) -> None:
+    found = [(a.kind, a.value) for a in parse_prompt(f"mass {words} the aorta").attributes]
+    assert found == [("target", "mass"), ("relation", f"{words} the aorta")]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # A participle before its noun relates nothing: nothing at all was read here.
+        ("an infiltrating mass", "margin:infiltrating target:mass"),
+        ("obstructing stone in the ureter", "pathology:obstructing target:stone place:ureter"),
+        ("A bridging osteophyte at L3/4", "description:bridging target:osteophyte place:L3/4"),
+        ("mass infiltrating muscle", "target:mass relation:infiltrating muscle"),
+        ("Do you see a cyst in the liver? Mark it.", "target:cyst place:liver"),
+        ("the plaque cut off by the right margin of the frame", "target:plaque location:right"),
+        ("stricture, D2 to D3", "target:stricture place:D2 to D3"),
+        ("staining for D2-40", "target:staining"),
+        ("yellow crust over the philtrum", "colour:yellow target:crust place:philtrum"),
+        ("second smallest nodule", "size:second smallest target:nodule"),
+        ("tenth-largest polyp", "size:tenth-largest target:polyp"),
+        ("a. liver b. spleen", "target:liver target:spleen"),
+        ("Outline the streak artefact.", "target:streak artefact"),
+        ("basal tip infarct", "place:basal tip target:infarct"),
+        ("dark brown mass", "colour:dark brown target:mass"),
+        ("strawberry-red macule", "colour:strawberry-red target:macule"),
+        ("T2* image of the cord", "modality:T2* target:cord"),
+    ],
+)
+def test_kinds_of_fault_that_fresh_batches_showed(text: str, expected: str) -> None:
+    assert " ".join(f"{a.kind}:{a.value}" for a in parse_prompt(text).attributes) == expected
