@@ -21,7 +21,7 @@ from robustness.runners.data.records import Record
 from robustness.runners.data.set_scale import SetScale
 from robustness.runners.data.volumes.base import Voxels
 from robustness.runners.data.volumes.orientation import View, view_of
-from robustness.runners.data.volumes.scale import padded
+from robustness.runners.data.volumes.scale import TWELVE_BITS, padded
 from robustness.types import Mask
 
 _KEPT_IMAGES = 4
@@ -136,7 +136,7 @@ class PixelReader:
             )
         values = view.image(cache.plane(record.image_path, view.axis, record.slice.index))
         if header.color:
-            return DecodedImage(_eight_bit_color(values), None, None, 1)
+            return DecodedImage(_eight_bit_color(values, record.image_path), None, None, 1)
         values = one_channel(values, header.channels, record.slice.channel, record.image_path)
         scale = self.scale.of_volume(record.image_path)
         unit = scale.unit(values)
@@ -201,9 +201,19 @@ def _exif_of(record: Record) -> int:
         return 1
 
 
-def _eight_bit_color(values: Voxels) -> Any:
+def _eight_bit_color(values: Voxels, path: Path) -> Any:
+    """Return colours with 8 bits.
+
+    Raises:
+        CaseError: 16 bits of which only the lower 12 are used.
+    """
     if values.dtype == np.uint8:
         return np.ascontiguousarray(values[..., :3])
+    if values.dtype == np.uint16 and 0 < values.max(initial=0) <= TWELVE_BITS:
+        raise CaseError(
+            f"image {path}: expected colours of 16 bits that fill them, got values below 4096, which would be shown "
+            "nearly black; save them with 8 bits"
+        )
     top = 65535.0 if values.dtype == np.uint16 else max(float(values.max(initial=0)), 1.0)
     return np.rint(np.clip(values[..., :3] / top, 0, 1) * 255).astype(np.uint8)
 

@@ -122,9 +122,10 @@ def is_stack(path: Path) -> bool:
 def _is_stack(path: Path, version: tuple[int, int]) -> bool:
     try:
         with open_regular(path) as file, PILImage.open(file, formats=("TIFF",)) as image:
-            first = image.size
+            # Pillow exchanges the sides of a page that its orientation turns, and not of each.
+            first = sorted(image.size)
             image.seek(1)
-            return image.size == first
+            return sorted(image.size) == first
     except (OSError, SyntaxError, ValueError, EOFError, PILImage.DecompressionBombError, Warning):
         return False
 
@@ -141,10 +142,18 @@ def _pages(path: Path) -> Pages:
             series, first, count = file.series[0], pages[0], len(pages)
             axes, shape = str(series.axes), tuple(int(size) for size in series.shape)
             photometric = getattr(first, "photometric", None)
+            # Further pages of one kind are frames, which have the tags of the first.
+            tags = [page.tags.get("Orientation") for page in pages if hasattr(page, "tags")]
+            turned = {int(tag.value) for tag in tags if tag} - {1}
     except FileNotFoundError:
         raise CaseError(f"image {path}: no such file") from None
     except Exception as error:
         raise CaseError(f"image {path}: expected a TIFF file, got {one_line(error, most=200)}") from None
+    if turned:
+        raise CaseError(
+            f"image {path}: expected pages that lie as they are stored (Orientation 1), got Orientation "
+            f"{', '.join(map(str, sorted(turned)))}; turn the pages and save them without it"
+        )
     if len(shapes) != 1:
         raise CaseError(f"image {path}: expected pages of one size, found {len(shapes)} sizes")
     samples = int(first.samplesperpixel)

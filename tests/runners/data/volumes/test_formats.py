@@ -228,6 +228,38 @@ class TestTiffStacks:
         case = load_dataset(path, labels={"2": "nucleus"})[0]
         assert np.array_equal(case.image, np.moveaxis(rgb[2], 0, -1))
 
+    @pytest.mark.parametrize("orientation", [1, 3, 6])
+    @pytest.mark.parametrize("role", ["image", "mask"])
+    def test_pages_that_are_to_be_turned_are_refused(self, tmp_path: Path, role: str, orientation: int) -> None:
+        """They were read as stored, beside a mask or an image that was not turned."""
+        import tifffile
+
+        pages, labels = self.stack(tmp_path)
+        stored = np.rot90(pages if role == "image" else labels, {1: 0, 3: 2, 6: 1}[orientation], (1, 2))
+        tags = [(274, "H", 1, orientation, True)]
+        options = {"photometric": "minisblack", "extratags": tags}
+        tifffile.imwrite(tmp_path / f"{role}.tif", np.ascontiguousarray(stored), **options)
+        data = load_dataset(
+            table(tmp_path, image="image.tif", mask="mask.tif"), labels={"2": "nucleus"}, window=[0, 3000]
+        )
+        if orientation == 1:
+            assert np.array_equal(data[0].mask, labels[2] == 2)
+            return
+        with pytest.raises(CaseError, match=rf"pages that lie as they are stored .* got Orientation {orientation}"):
+            data[0]
+
+    def test_colours_of_sixteen_bits_that_use_twelve_are_refused(self, tmp_path: Path) -> None:
+        import tifffile
+
+        self.stack(tmp_path)
+        rgb = np.random.default_rng(2).integers(0, 255, (4, 18, 22, 3)).astype(np.uint16)
+        path = table(tmp_path, image="image.tif", mask="mask.tif", subject_id="p1")
+        tifffile.imwrite(tmp_path / "image.tif", rgb * 257, photometric="rgb")
+        assert np.array_equal(load_dataset(path, labels={"2": "nucleus"})[0].image, rgb[2])
+        tifffile.imwrite(tmp_path / "image.tif", rgb * 16, photometric="rgb")
+        with pytest.raises(CaseError, match="values below 4096, which would be shown nearly black"):
+            load_dataset(path, labels={"2": "nucleus"})[0]
+
     def test_one_page_and_a_page_with_a_preview_are_images(self, tmp_path: Path) -> None:
         import tifffile
 
