@@ -190,7 +190,8 @@ def _begins_place(tagged: Tagged, i: int, hi: int) -> bool:
 def _is_noun_use(tagged: Tagged, i: int, hi: int, *, named: bool) -> bool:
     """Tell whether a word such as "mark", "contour" or "present" begins a name here: after a determiner or modifier."""
     before = tagged.tags[i - 1] if i else ""
-    if before == "word" and i + 1 < hi and tagged.tokens[i + 1].lower == "of" and tagged.tokens[i].lower == "segment":
+    ends = i + 1 >= hi or tagged.tags[i + 1] == "sign" or tagged.tokens[i + 1].lower == "of"
+    if before == "word" and ends and tagged.tokens[i].lower == "segment":
         return True
     if named:
         following = tagged.tags[i + 1] if i + 1 < hi else "sign"
@@ -213,10 +214,9 @@ def _begins_relation(tagged: Tagged, i: int, hi: int) -> bool:
     # "scalloping the cortex", where "endplate scalloping" is a name
     leads = after in ("towards", "toward") or following == "determiner"
     if lower.endswith("ing") and "-" not in lower and (leads or lower not in words("classes.ing_noun")):
-        return following in ("determiner", "preposition", "relation", "certainty") or (
-            following == "word"
-            and (kind_of(after) in ("side", "direction", "size") or is_adverb(after) or i + 1 in tagged.name_at)
-        )
+        opens = kind_of(after) in ("side", "direction", "size") or after in words("classes.share") or is_adverb(after)
+        starts = following == "word" and (opens or i + 1 in tagged.name_at)
+        return starts or following in ("determiner", "preposition", "relation", "certainty")
     return is_participle(lower) and (following in ("preposition", "with") or after == "between")
 
 

@@ -54,7 +54,9 @@ def read_view(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple[st
         _stands_apart(tokens, i, i + 1) or (i > 0 and tokens[i - 1].lower in words("modality.core"))
     ):
         return ("view", i, i + 1)
-    if token.lower in PLANES and next_word(tokens, i) in words("modality.core"):
+    named = i + 1 < len(tokens) and match_phrase(tokens, i + 1, phrase_table("modality.head_phrases")) > i + 1
+    if (named and _sure(token)) or (token.lower in PLANES and next_word(tokens, i) in words("modality.core")):
+        # "sagittal maximum intensity projection": the plane, then how the image was made.
         return ("view", i, i + 1)
     if (stop := _run_to(tokens, free, i, _VIEWS)) > i:
         through = [k for k in range(i + 1, stop) if tokens[k].lower.startswith("trans") and _sure(tokens[i])]

@@ -59,6 +59,9 @@ def is_place_phrase(tagged: Tagged, phrase: Phrase) -> bool:
     last = phrase.name[1]
     head = tagged.tokens[last - 1].lower
     leads = {tagged.tokens[k].lower for k in range(phrase.start, last)}
+    if head in ("segment", "segments") and last - phrase.name[0] > 1:
+        # "left upper lobe, lingular segment"
+        return True
     placed = any(w in _ROWS or w in _MIDDLE or w in _SIDES or kind_of(w) == "direction" for w in leads)
     return (placed and (phrase.category == "anatomy" or head in words("classes.part"))) or kind_of(head) == "place"
 

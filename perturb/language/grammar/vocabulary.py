@@ -251,6 +251,8 @@ def category_of(head: str) -> str:
         return terms[0].category
     if _FINDING.search(head) and len(head) > 5:
         return "finding"
+    if "/" in head and any(category_of(p) == "finding" for p in head.split("/") if p):
+        return "finding"
     return "anatomy" if head in words("classes.part") or head in words("classes.body_part") else ""
 
 

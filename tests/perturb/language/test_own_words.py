@@ -223,6 +223,13 @@ def test_relating_words_take_their_landmark(words: str) -> None:
         ("basal tip infarct", "place:basal tip target:infarct"),
         ("dark brown mass", "colour:dark brown target:mass"),
         ("strawberry-red macule", "colour:strawberry-red target:macule"),
+        ("pigment clumping in the midperiphery", "target:pigment clumping place:midperiphery"),
+        ("nodule, lower lobe, lingular segment", "target:nodule place:lower lobe place:lingular segment"),
+        (
+            "aorta on axial minimum intensity projection",
+            "target:aorta view:axial modality:minimum intensity projection",
+        ),
+        ("opacity affecting half of the lung", "target:opacity measure:affecting half of the lung"),
         ("T2* image of the cord", "modality:T2* target:cord"),
     ],
 )
