@@ -285,7 +285,7 @@ class Grammar(Scope):
             and self.tagged.tokens[i + 1].lower in ("of", "for", "around")
         ):
             return False
-        return before == "determiner"
+        return before == "determiner" or i in self.tagged.name_at
 
 
 def read_grammar(text: str, *, modality: str = "", names: tuple[str, ...] = ()) -> tuple[Attribute, ...]:

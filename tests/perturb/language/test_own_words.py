@@ -230,6 +230,7 @@ def test_relating_words_take_their_landmark(words: str) -> None:
             "target:aorta view:axial modality:minimum intensity projection",
         ),
         ("opacity affecting half of the lung", "target:opacity measure:affecting half of the lung"),
+        ("circle of Willis, time-of-flight, 3D", "target:circle of Willis modality:time-of-flight"),
         ("T2* image of the cord", "modality:T2* target:cord"),
     ],
 )
