@@ -43,6 +43,9 @@ _MAY_HOLD: Final[Mapping[str, Kinds]] = {
 }
 _RESUME: Final = "run the same audit again to resume it"
 _AGAIN: Final = "delete it and run the same audit again, which writes it again"
+_ONE_VERSION: Final = (
+    "differences may come from the suite and not from the model; run both with one version to be sure."
+)
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -196,17 +199,19 @@ def _facts(path: Path) -> tuple[int, int, int]:
     return facts.st_size, facts.st_mtime_ns, facts.st_ino
 
 
-def other_rules(now: Mapping[str, Any], then: Mapping[str, Any], *, names: tuple[str, str]) -> str:
+def other_rules(
+    now: Mapping[str, Any], then: Mapping[str, Any], *, names: tuple[str, str], advice: str = _ONE_VERSION
+) -> str:
     """Return a warning where two runs were made by different code of the suite, or where one does not say; else "".
 
     Args:
         now, then: manifests, or the summary of a baseline, with `suite_version` and `rules`.
         names: how they are called.
+        advice: what that means for their differences.
     """
     versions = [str(one.get("suite_version") or "not recorded") for one in (now, then)]
     rules: list[Mapping[str, str]] = [one.get("rules") or {} for one in (now, then)]
     unknown = [name for name, one in zip(names, rules, strict=True) if not one]
-    advice = "differences may come from the suite and not from the model; run both with one version to be sure."
     if len(unknown) == 2 and versions[0] == versions[1]:
         return ""
     if unknown:

@@ -15,7 +15,8 @@ import robustness as rb
 from robustness.errors import InputError
 from robustness.folder_lock import folder_lock
 from robustness.gates.judge import load_gates
-from tests.gate_runs import write_run
+from robustness.runners.environment import rule_hashes
+from tests.gate_runs import seal, write_run
 from tests.synthetic import bright, write_dataset
 
 CONFIG = {"image_size": 32, "widths": [8, 16], "token_width": 8, "text_width": 8}
@@ -258,3 +259,56 @@ def test_lists_of_prompts_in_parquet_are_read(tmp_path):
     pd.DataFrame(table).to_parquet(root / "table.parquet")
     data = rb.load_dataset(root / "table.parquet")
     assert [prompt.text for prompt in data.infos[0].prompts] == ["left nucleus", "nucleus"]
+
+
+class TestVerifyTellsANumberFromAWording:
+    """A run of another version, and one that was edited with its hashes: what differs is named."""
+
+    @pytest.fixture
+    def run(self, tmp_path):
+        return write_run(tmp_path / "run")
+
+    def _verify(self, run, *, rules=None, **change):
+        table = run.verdicts()
+        for column, value in change.items():
+            table.loc[0, column] = value
+        table.to_parquet(run.path / "verdicts.parquet")
+        seal(run.path, run.manifest | {"rules": rules or rule_hashes(), "suite_version": rb.__version__})
+        checks = rb.open_run(run.path).verify().set_index("check")
+        # The plan of these runs is hashed nowhere.
+        return checks[~checks["ok"]]["detail"].drop("plan hash", errors="ignore")
+
+    def test_other_words_of_another_version_are_wording_alone(self, run):
+        rule = run.verdicts()["rule"][0].split(" ")[0] + " said otherwise"
+        failed = self._verify(run, rules=rule_hashes() | {"metrics": "0"}, sentence="Said otherwise.", rule=rule)
+        assert list(failed.index) == ["wording of verdicts"]
+        assert "every number, verdict and number of a rule is equal" in failed.iloc[0]
+        assert "other rules of metrics" in failed.iloc[0]
+        assert "verify with the version that made the run" in failed.iloc[0]
+
+    @pytest.mark.parametrize(
+        ("change", "names"),
+        [
+            ({"verdict": "FOLLOWS"}, "verdict in 1 of"),
+            ({"estimate": 0.9}, "estimate in 1 of"),
+            ({"rule": "99 no such rule"}, "number of the rule in 1 of"),
+        ],
+    )
+    def test_another_number_is_named(self, run, change, names):
+        failed = self._verify(run, **change)
+        assert names in failed["verdicts follow from the rows"]
+        assert "(first: row 0)" in failed["verdicts follow from the rows"]
+        assert "by this very code" in failed["verdicts follow from the rows"]
+        assert "every number" not in str(failed.get("wording of verdicts"))
+
+    def test_an_edited_sentence_of_this_very_code_is_no_other_version(self, run):
+        failed = self._verify(run, sentence="It follows every word.")
+        assert "the table was changed" in failed["wording of verdicts"]
+
+    def test_columns_of_another_version_are_named(self, run):
+        table = run.verdicts().drop(columns="share").assign(extra=1)
+        table.to_parquet(run.path / "verdicts.parquet")
+        seal(run.path, run.manifest | {"rules": {}})
+        checks = rb.open_run(run.path).verify().set_index("check")
+        assert checks.loc["verdicts follow from the rows", "ok"]
+        assert "share is missing, extra is not derived" in checks.loc["columns of verdicts", "detail"]
