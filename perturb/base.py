@@ -143,12 +143,12 @@ def own_errors(change: BasePerturbation | type[BasePerturbation], case: Case | N
     except (CaseError, PerturbationError):
         raise
     except Exception as error:
-        known = isinstance(error, InputError)
-        if not known and _is_own(change):
+        by_user = isinstance(error, InputError)
+        if not by_user and _is_own(change):
             raise
         entry = change if isinstance(change, type) else type(change)
         where = f" on case {case.case_id!r}" if case is not None else ""
-        problem = one_line(error, most=400) if known else f"{type(error).__name__}: {one_line(error, most=300)}"
+        problem = one_line(error, most=400) if by_user else f"{type(error).__name__}: {one_line(error, most=300)}"
         cure = "" if _is_own(change) else "; mend the plugin, or leave it out of the plan"
         name = f"perturbation {change.name!r} ({entry.__module__}.{entry.__qualname__})"
         raise PerturbationError(f"{name}{where}: {problem}{cure}") from error

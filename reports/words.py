@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from robustness.errors import plural
 from robustness.metrics.inference.intervals import level_of
 from robustness.results import parse_condition
 
@@ -257,8 +258,8 @@ def interval(low: Any, high: Any, digits: int = 3, *, level: Any) -> str:
     ends = number(low, digits), number(high, digits)
     if DASH in ends:
         return DASH
-    known = f"{level_of(level)} interval" if pd.notna(level) else f"interval, level {MISSING}"
-    return f"[{ends[0]}, {ends[1]}] ({known})"
+    stated = f"{level_of(level)} interval" if pd.notna(level) else f"interval, level {MISSING}"
+    return f"[{ends[0]}, {ends[1]}] ({stated})"
 
 
 def levels(values: Collection[Any]) -> str:
@@ -285,4 +286,4 @@ def listing(items: Sequence[str]) -> str:
 
 def count(n: float, noun: str) -> str:
     """Write ``1 case``, ``20 cases``; a dash for a number that is missing."""
-    return f"{DASH if pd.isna(n) else f'{int(n):,}'} {noun}" + ("" if n == 1 else "s")
+    return f"{DASH if pd.isna(n) else f'{int(n):,}'} {plural(n, noun)}"

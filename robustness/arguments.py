@@ -93,8 +93,8 @@ def _bound(
     by_place = [p.name for p in parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
     unknown = [key for key in kwargs if key not in parameters]
     if unknown and not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        known = ", ".join(parameters)
-        raise CallError(f"{name}: unknown argument {unknown[0]!r}{suggest(unknown[0], parameters)} (known: {known})")
+        accepted = ", ".join(parameters)
+        raise CallError(f"{name}: unknown argument {unknown[0]!r}{suggest(unknown[0], parameters)} (known: {accepted})")
     if len(args) > len(by_place):
         raise CallError(
             f"{name}: expected at most {len(by_place)} arguments without a name ({', '.join(by_place)}), got "

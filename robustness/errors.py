@@ -115,4 +115,9 @@ def counted(n: int, noun: str) -> str:
         >>> counted(1, "case"), counted(0, "case")
         ('1 case', '0 cases')
     """
-    return f"{n} {noun}{'' if n == 1 else 's'}"
+    return f"{n} {plural(n, noun)}"
+
+
+def plural(n: float, noun: str) -> str:
+    """Return a noun as it stands behind a number; every count of the house, however it is written, asks here."""
+    return noun if n == 1 else f"{noun}s"

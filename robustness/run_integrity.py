@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from robustness.errors import InputError
+from robustness.errors import InputError, counted
 from robustness.files import sha256_file
 from robustness.own_files import Kinds, read_json
 from robustness.regular_files import check_regular, shown_path
@@ -179,7 +179,7 @@ def _progress(folder: Path) -> str:
     except InputError:
         return ""
     done = len(list((folder / "results").glob("part-*.parquet")))
-    return f" ({done} of {parts} parts are there)"
+    return f" ({done} of {counted(parts, 'part')} {'is' if done == 1 else 'are'} there)"
 
 
 def _signature(folder: Path) -> Signature:

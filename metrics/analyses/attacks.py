@@ -88,8 +88,8 @@ def attack_success(
         eps = float(mine["eps"].median()) if len(mine) else float("nan")
         facts = {"attack": attack_name(str(key["condition"])), "eps": eps, "margin": margin}
         suspicious = int(mine["signs"].map(bool).sum())
-        known = {"failure_below": failure_below, "level": 1 - alpha, "n_suspicious": suspicious}
-        results.append({**key, **facts, **shares, **known})
+        limits = {"failure_below": failure_below, "level": 1 - alpha, "n_suspicious": suspicious}
+        results.append({**key, **facts, **shares, **limits})
     frame = pd.DataFrame(results, columns=list(COLUMNS))
     return frame.sort_values(["model", "dataset", "attack", "eps"], kind="stable", ignore_index=True)
 

@@ -208,8 +208,8 @@ def _subjects(frame: pd.DataFrame, case: Codes) -> tuple[Codes, bool]:
     subject[missing] = subject.max(initial=-1) + 1 + np.arange(missing.size)
     if missing.size:
         warnings.warn(
-            f"subject_id is missing for {missing.size} of {n_cases} cases: each of them is taken as its own subject, so"
-            " intervals assume that these images are independent",
+            f"subject_id is missing for {missing.size} of {counted(n_cases, 'case')}: each of them is taken as its own"
+            " subject, so intervals assume that these images are independent",
             stacklevel=4,
         )
     return subject, bool(missing.size == n_cases)

@@ -58,8 +58,8 @@ def unknown_reason(rows: Rows, cells: pd.DataFrame, settings: Settings) -> str:
     n = _clean_means(rows, cells, score)[1].size if score else 0
     if not settings.too_few(n):
         return ""
-    known = f"{_NAMES.get(score, 'score')} is known of {counted(n, settings.unit)}"
-    return f"{FLOOR_SAYS}{known}, fewer than {settings.min_subjects}: nothing shows what the prompts do as they are"
+    subjects = f"{_NAMES.get(score, 'score')} is known of {counted(n, settings.unit)}"
+    return f"{FLOOR_SAYS}{subjects}, fewer than {settings.min_subjects}: nothing shows what the prompts do as they are"
 
 
 def trivial_reason(rows: Rows, cells: pd.DataFrame, settings: Settings) -> str:

@@ -64,8 +64,10 @@ def stated_levels(frame: pd.DataFrame, columns: Sequence[Column]) -> tuple[Colum
         shared = len(levels.unique()) == 1 and bool(levels.notna().all())
         behind = stated.index(of_level[-1]) + 1
         in_text = all(c.hidden or c.name.endswith("_interval") for c in of_level)
-        said = shared or in_text or levels.empty or (name != LEVEL and levels.equals(_levels(frame, LEVEL, of_level)))
-        stated.insert(behind, Column(name, name.replace("_", " "), LEVEL, hidden=said))
+        elsewhere = (
+            shared or in_text or levels.empty or (name != LEVEL and levels.equals(_levels(frame, LEVEL, of_level)))
+        )
+        stated.insert(behind, Column(name, name.replace("_", " "), LEVEL, hidden=elsewhere))
         if shared:
             label = f"({level_of(float(levels.iloc[0]))})"
             stated = [replace(c, label=f"{c.label} {label}") if c in of_level else c for c in stated]
@@ -76,16 +78,16 @@ def _levels(frame: pd.DataFrame, name: str, ends: Sequence[Column]) -> pd.Series
     """Return the levels of the rows that have one of these ends; NaN where none is recorded."""
     values = frame[name] if name in frame else pd.Series(float("nan"), frame.index)
     present = [frame[c.name].replace("", None).notna() for c in ends if c.name in frame]
-    held = pd.concat(present, axis=1).any(axis=1) if present else pd.Series(False, frame.index)
-    return pd.to_numeric(values, errors="coerce").astype(float).round(12)[held]
+    bounded = pd.concat(present, axis=1).any(axis=1) if present else pd.Series(False, frame.index)
+    return pd.to_numeric(values, errors="coerce").astype(float).round(12)[bounded]
 
 
 def level_words(table: DataTable) -> str:
     """Say in one sentence of which level a table's intervals are; "" where it has none."""
     bounds = [i for i, column in enumerate(table.columns) if column.name.endswith(_ENDS)]
     at = [i for i, column in enumerate(table.columns) if column.kind == LEVEL]
-    held = [row for row in table.rows if any(row[i] is not None for i in bounds)]
-    stated = words.levels([row[i] for row in held for i in at])
+    bounded = [row for row in table.rows if any(row[i] is not None for i in bounds)]
+    stated = words.levels([row[i] for row in bounded for i in at])
     several = "; each row has its own, in its numbers" if " to " in stated else ""
     return f"Level of the intervals: {stated}{several}." if stated else ""
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import robustness
-from robustness.errors import InputError
+from robustness.errors import InputError, counted
 from robustness.files import sha256_file
 from robustness.plans.audit import Plan, parse_plan
 from robustness.plans.toml import read_toml
@@ -156,9 +156,11 @@ def _turned_maps(model_facts: list[dict[str, Any]]) -> list[str]:
 
 def _cut_texts(timing: dict[str, float]) -> list[str]:
     cut = int(timing.get("n_texts_cut", 0))
-    return (
-        [f"{cut} texts were longer than the model reads and were cut; their last words had no effect."] if cut else []
-    )
+    if not cut:
+        return []
+    were, whose = ("was", "its") if cut == 1 else ("were", "their")
+    what = f"{counted(cut, 'text')} {were} longer than the model reads and {were} cut"
+    return [f"{what}; {whose} last words had no effect."]
 
 
 def noise_warnings(certificate: dict[str, Any], plan: Plan) -> list[str]:
@@ -200,7 +202,7 @@ def warnings_of(results: pd.DataFrame, dataset_facts: list[dict[str, Any]]) -> l
         if facts["subject_is_image"] and len(origin) == 1:
             warnings.append(ONE_SUBJECT_WARNING.format(n=facts["n_images"], name=facts["name"], subject=origin[0]))
         elif facts["subject_is_image"] and facts.get("subject") == "image":
-            though = f", though the data name {len(origin)} patients" if origin else ""
+            though = f", though the data name {counted(len(origin), 'patient')}" if origin else ""
             warnings.append(STATED_UNIT_WARNING.format(name=facts["name"], though=though))
         elif facts["subject_is_image"]:
             warnings.append(UNIT_WARNING.format(name=facts["name"]))
@@ -231,11 +233,14 @@ def _of_failures(results: pd.DataFrame) -> list[str]:
     some = results.loc[failed & ~whole, ["dataset", "case_id"]]
     warnings = []
     if len(lost):
-        warnings.append(f"{len(lost)} of {len(cases)} cases could not be read and are left out: {', '.join(lost[:5])}")
+        are = "is" if len(lost) == 1 else "are"
+        what = f"{len(lost)} of {counted(len(cases), 'case')} could not be read and {are} left out"
+        warnings.append(f"{what}: {', '.join(lost[:5])}")
     if len(some):
         named = some.drop_duplicates()["case_id"].sort_values()
-        what = f"{len(some)} of {len(results)} predictions failed and are left out"
-        warnings.append(f"{what}; other predictions of their {len(named)} cases count: {', '.join(named[:5])}")
+        are, whose = ("is", "its case") if len(some) == 1 else ("are", f"their {counted(len(named), 'case')}")
+        what = f"{len(some)} of {counted(len(results), 'prediction')} failed and {are} left out"
+        warnings.append(f"{what}; other predictions of {whose} count: {', '.join(named[:5])}")
     return warnings
 
 

@@ -56,7 +56,8 @@ def _versions() -> Iterator[Finding]:
     if not missing and not old:
         yield Finding("packages", "ok", ", ".join(f"{n} {v}" for n, v in _shown_versions().items()))
     if optional:
-        yield Finding("extras", "note", f"not installed: {', '.join(sorted(optional))}", "pip install what you use")
+        fix = "pip install 'vlsm-robustness[EXTRA]' for what you use: see docs/install.md"
+        yield Finding("extras", "note", f"not installed: {', '.join(sorted(optional))}", fix)
 
 
 def _shown_versions() -> dict[str, str]:

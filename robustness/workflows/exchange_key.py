@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import robustness
-from robustness.errors import InputError
+from robustness.errors import InputError, counted
 from robustness.files import sha256_file, write_text
 from robustness.plans.audit import Plan, parse_plan
 from robustness.plans.paths import resolve
@@ -116,7 +116,8 @@ def open_key(exported: Path) -> ExportKey:
         changed += [f"{PUBLIC}/{name}" for name in changed_files(exported / PUBLIC, sent)]
     if changed:
         raise InputError(
-            f"export: {len(changed)} files are not what was exported (other hashes), the first: {changed[0]}; "
+            f"export: {counted(len(changed), 'file')} {'is' if len(changed) == 1 else 'are'} not what was exported "
+            f"(other hashes), the first: {changed[0]}; "
             "predictions for changed inputs cannot be scored"
         )
     return ExportKey(parse_plan(read_toml(folder / PLAN), source=PLAN), facts, read_table(folder / REQUESTS))

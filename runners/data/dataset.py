@@ -119,7 +119,7 @@ class Dataset(Sequence[Case]):
     def subset(self, indices: Iterable[int]) -> Dataset:
         """Return the dataset of the cases at `indices`, in that order."""
         chosen = list(indices)
-        picked = f"{len(chosen)} of {len(self)} cases were picked by hand"
+        picked = f"{len(chosen)} of {counted(len(self), 'case')} {'was' if len(chosen) == 1 else 'were'} picked by hand"
         return Dataset(
             self.name,
             split=self.split,

@@ -71,8 +71,8 @@ def image_digests(dataset: Dataset) -> dict[str, str]:
             content = hashes.get(path) or (digest("".join(inside)) if inside else MISSING)
             by_path[path] = content[:_DIGITS]
     pairs = zip(dataset.infos, dataset.records, strict=True)
-    found = {info.image_id: by_path[dataset.relative(record.image_path)] for info, record in pairs}
-    return {image: content for image, content in found.items() if content != MISSING}
+    contents = {info.image_id: by_path[dataset.relative(record.image_path)] for info, record in pairs}
+    return {image: content for image, content in contents.items() if content != MISSING}
 
 
 def pixel_digests(dataset: Dataset) -> dict[str, str]:
@@ -163,11 +163,11 @@ def overlap_of(model: Any, dataset: Dataset, *, pixels: Callable[[], Mapping[str
     """
     unit = "image" if dataset.subject_is_image else "patient"
     subjects = {info.subject_id.strip() for info in dataset.infos}
-    found = Overlap(dataset.name, unit, False, len(subjects), len({info.image_id for info in dataset.infos}))
+    unrecorded = Overlap(dataset.name, unit, False, len(subjects), len({info.image_id for info in dataset.infos}))
     everything = training_records(model)
     records = [record for record in everything if "ids" in record]
     if not records:
-        return found
+        return unrecorded
     content = image_digests(dataset)
     seen_pixels = (pixels or partial(pixel_digests, dataset))() if any("pixels" in one for one in records) else {}
     owner = {info.image_id: info.subject_id.strip() for info in dataset.infos}
@@ -186,7 +186,7 @@ def overlap_of(model: Any, dataset: Dataset, *, pixels: Callable[[], Mapping[str
             namesakes |= named
         seen["validation" if record.get("role") == "validation" else "train"] |= hit
     trained = seen["train"]
-    return found._replace(
+    return unrecorded._replace(
         recorded=True,
         trained=len(trained),
         validated=len(seen["validation"] - trained),
@@ -198,8 +198,8 @@ def overlap_of(model: Any, dataset: Dataset, *, pixels: Callable[[], Mapping[str
 
 
 def _shared(digests: Mapping[str, str], recorded: Iterable[str] | None) -> set[str]:
-    known = set(recorded or ())
-    return {image for image, value in digests.items() if value in known}
+    trained = set(recorded or ())
+    return {image for image, value in digests.items() if value in trained}
 
 
 def _gap(model: Any, records: Iterable[Mapping[str, Any]], data: str, unit: str) -> str:

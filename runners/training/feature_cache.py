@@ -133,7 +133,7 @@ def _cache_listed_texts(cache: FeatureCache, cases: Sequence[Cases], *, say: Cal
     started = time.monotonic()
     for text in texts:
         cache.texts([text])
-    say(f"features of {len(texts)} texts are cached ({time.monotonic() - started:.1f} s)")
+    say(f"features of {counted(len(texts), 'text')} are cached ({time.monotonic() - started:.1f} s)")
 
 
 @dataclass

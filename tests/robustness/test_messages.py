@@ -11,11 +11,13 @@ from typer.testing import CliRunner
 
 import robustness as rb
 from robustness.cli.main import app
-from robustness.errors import InputError, unknown_name
+from robustness.errors import InputError, counted, unknown_name
 from robustness.forecasts.text import conditions_in_short
 from robustness.gates.baselines import load_baseline, save_baseline
 from robustness.plans.audit import parse_plan
 from robustness.plans.differences import MOST, differing_keys
+from robustness.reports.words import count
+from robustness.runs.conclude import _cut_texts, _of_failures
 from robustness.workflows.audit import audit_plan
 from tests.gate_runs import write_run
 from tests.reports.make_run import FOLLOWS_SIDE, make_run
@@ -179,3 +181,31 @@ def test_another_finetune_plan_names_the_keys_that_differ(tmp_path: Path) -> Non
     assert "train.steps is 10 there and 20 here" in str(refused.value)
     with pytest.raises(InputError, match="holds a run with another data; choose"):
         TrainingFolder(tmp_path / "net", other, segmenter, trained_on={**facts, "plan_sha256": "a", "data_sha256": "e"})  # type: ignore[arg-type]
+
+
+class TestOneOfEverything:
+    """Where one is meant, a sentence says one."""
+
+    def results(self, errors: list[str], case: str = "a") -> pd.DataFrame:
+        rows = {"dataset": "d", "case_id": case, "condition": "clean", "note": "", "error": errors}
+        return pd.DataFrame(rows, index=range(len(errors)))
+
+    def test_one_case_of_one_that_cannot_be_read(self) -> None:
+        assert _of_failures(self.results(["bad"])) == ["1 of 1 case could not be read and is left out: a"]
+
+    def test_one_prediction_of_a_case_that_counts_otherwise(self) -> None:
+        (warning,) = _of_failures(self.results(["", "bad"]))
+        assert warning == "1 of 2 predictions failed and is left out; other predictions of its case count: a"
+
+    def test_two_predictions_of_one_case(self) -> None:
+        (warning,) = _of_failures(self.results(["", "bad", "bad"]))
+        assert "2 of 3 predictions failed and are left out; other predictions of their 1 case count" in warning
+
+    @pytest.mark.parametrize(("n", "says"), [(1, "1 text was longer"), (2, "2 texts were longer")])
+    def test_cut_texts(self, n: int, says: str) -> None:
+        (warning,) = _cut_texts({"n_texts_cut": n})
+        assert warning.startswith(says)
+        assert not _cut_texts({})
+
+    def test_the_page_and_the_messages_have_one_rule(self) -> None:
+        assert [count(n, "case") for n in (0, 1, 2)] == [counted(n, "case") for n in (0, 1, 2)]

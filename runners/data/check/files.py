@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from robustness.errors import CaseError
+from robustness.errors import CaseError, counted
 from robustness.regular_files import is_regular, is_there
 from robustness.runners.data.check.findings import Finding
 from robustness.runners.data.masks.mask_pixels import LOSSY_SUFFIXES
@@ -154,17 +154,17 @@ def _sized(message: str, size: tuple[int, ...]) -> str:
 
 def _varying(split: str, values: Counter[str], several: int = 0) -> Iterator[Finding]:
     """Masks of one value each that differ from file to file are label maps whose slices show one label."""
-    counted = ", ".join(f"{value} in {count}" for value, count in sorted(values.items()))
+    listed = ", ".join(f"{value} in {count}" for value, count in sorted(values.items()))
     if len(values) > 1 and not set(values) <= {"1", *_WHITE}:
         message = (
-            f"undeclared masks hold different values ({counted} files): a label map would be read as one structure; "
+            f"undeclared masks hold different values ({listed} files): a label map would be read as one structure; "
             "declare [data] labels, or masks.colors where they are colours"
         )
         yield Finding("error", "mask_values_vary", message, split)
     elif several and values and not set(values) & _WHITE:
         message = (
-            f"undeclared masks hold several values ({several} files) or one ({counted}): slices of a label map, of "
-            "which those with one value are read as one structure; declare [data] labels"
+            f"undeclared masks hold several values ({counted(several, 'file')}) or one ({listed}): slices of a "
+            "label map, of which those with one value are read as one structure; declare [data] labels"
         )
         yield Finding("warning", "mask_values_vary", message, split)
 

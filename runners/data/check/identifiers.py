@@ -102,12 +102,12 @@ def _of_volume(path: Path) -> tuple[list[str], bool]:
 
 def _of_nifti(path: Path) -> list[str]:
     """Return the free texts of a NIfTI header that hold a date or a name; converters write scan names into them."""
-    import nibabel
-
     try:
+        import nibabel
+
         header: Any = nibabel.load(path).header
         texts = {key: bytes(header[key].tobytes()).rstrip(b"\0 ").decode("latin-1") for key in ("descrip", "db_name")}
-    except Exception:  # a file that cannot be read is said by `check_files`
+    except Exception:  # a file that cannot be read, also for want of nibabel, is said by `check_files`
         return []
     return [key for key, text in texts.items() if _DATE.search(text) or _NAME.search(text)]
 

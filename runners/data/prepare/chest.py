@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from robustness.errors import InputError
+from robustness.runners.data.masks.run_lengths import pycocotools
 from robustness.runners.data.masks.shapes import read_json_mask
 from robustness.runners.data.prepare.base import Layout, Sample, Target
 from robustness.types import Mask
@@ -43,7 +44,7 @@ def _chexlocalize(source: Path, options: Options) -> Iterator[Sample]:
 def _radiograph(
     name: str, image: Path, table: Path, findings: Mapping[str, Any], split: str, *, subject: str, view: str
 ) -> Sample:
-    present = [finding for finding in findings if _has_pixels(findings[finding])]
+    present = [finding for finding in findings if _has_pixels(findings[finding], table)]
     targets = []
     for finding in present:
         slug = finding.lower().replace(" ", "_")
@@ -60,14 +61,12 @@ def _radiograph(
     return Sample(stem=name, image=image, targets=tuple(targets), subject=subject, split=split, facts={"view": view})
 
 
-def _has_pixels(code: Any) -> bool:
+def _has_pixels(code: Any, table: Path) -> bool:
     """Tell whether a compressed run-length code holds any foreground: an empty mask is one run."""
     counts = code["counts"] if isinstance(code, Mapping) else code
     if isinstance(counts, list):
         return len(counts) > 1
-    from pycocotools import mask
-
-    return bool(mask.area({"size": code["size"], "counts": counts.encode()}) > 0)
+    return bool(pycocotools(str(table)).area({"size": code["size"], "counts": counts.encode()}) > 0)
 
 
 def _finding(table: Path, name: str, finding: str) -> Mask:

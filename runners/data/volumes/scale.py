@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from robustness.errors import InputError
+from robustness.errors import InputError, counted
 from robustness.runners.data.volumes.base import Display, DisplayTable
 from robustness.runners.data.volumes.dicom_tables import shades
 
@@ -162,7 +162,7 @@ def unsigned_scale(tops: Sequence[float], shares_within_twelve_bits: Sequence[fl
     above = sum(top > TWELVE_BITS for top in tops)
     if within < _TWELVE_BIT_SHARE:
         return Scale(0.0, SIXTEEN_BITS, f"16 bits in the set{_dark(tops, SIXTEEN_BITS)}")
-    clipped = f"; values above in {above} of {len(tops)} images are clipped" if above else ""
+    clipped = f"; values above in {above} of {counted(len(tops), 'image')} are clipped" if above else ""
     return Scale(0.0, TWELVE_BITS, f"12 bits in the set{clipped}{_dark(tops, TWELVE_BITS)}")
 
 

@@ -315,7 +315,7 @@ class TestTampering:
     def test_a_changed_picture_is_refused(self, copy, probabilities, tmp_path):
         picture = sorted((copy / "public" / "images").iterdir())[0]
         PilImage.fromarray(np.zeros((48, 48, 3), np.uint8)).save(picture)
-        with pytest.raises(InputError, match=rf"1 files .*{picture.name}"):
+        with pytest.raises(InputError, match=rf"1 file is .*{picture.name}"):
             score(copy, probabilities, out=tmp_path / "run")
 
     @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -154,3 +155,10 @@ def test_a_folder_that_holds_something_is_not_written_into(tmp_path):
     (tmp_path / "data" / "mine.txt").write_text("x")
     with pytest.raises(InputError, match="new or empty"):
         prepare("dfu-2022", tmp_path / "download", tmp_path / "data")
+
+
+def test_compressed_masks_without_their_library_name_the_extra(tmp_path, monkeypatch):
+    downloads.chexlocalize(tmp_path / "download")
+    monkeypatch.setitem(sys.modules, "pycocotools", None)
+    with pytest.raises(InputError, match=r"needs pycocotools; install the extra: pip install .*\[medical\]"):
+        prepare("chexlocalize", tmp_path / "download", tmp_path / "data")
