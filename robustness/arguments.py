@@ -72,9 +72,12 @@ def checks_arguments(function: Callable[P, R], package: str) -> Callable[P, R]:
         hints = _hints(function)
         for name, value in bound.arguments.items():
             parameter = signature.parameters[name]
-            if parameter.kind is not parameter.VAR_KEYWORD and not _fits(value, hints[name]):
+            if value is None and parameter.default == "":
+                # Nothing stated, in the way of callers that pass on what they may have.
+                bound.arguments[name] = ""
+            elif parameter.kind is not parameter.VAR_KEYWORD and not _fits(value, hints[name]):
                 raise InputError(_message(name, value, hints[name], parameter.default))
-        return function(*args, **kwargs)
+        return function(*bound.args, **bound.kwargs)
 
     # Pickled by the name under which it is found.
     checked.__module__ = package

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from numbers import Integral
+from typing import Any, Literal
 
 from robustness.errors import InputError, unknown_name
 
@@ -64,8 +65,12 @@ class Attribute:
             raise InputError(f"role: expected one of {', '.join(_ROLES)}, got {self.role!r}")
         if not isinstance(self.value, str):
             raise InputError(f"value: expected a text, got {self.value!r}")
-        if not (isinstance(self.start, int) and isinstance(self.stop, int) and 0 <= self.start <= self.stop):
+        span: tuple[Any, Any] = self.start, self.stop
+        if not (all(isinstance(end, Integral) for end in span) and 0 <= self.start <= self.stop):
             raise InputError(f"span: expected whole numbers 0 <= start <= stop, got [{self.start!r}:{self.stop!r}]")
+        # Those of NumPy are no JSON.
+        object.__setattr__(self, "start", int(self.start))
+        object.__setattr__(self, "stop", int(self.stop))
 
 
 @dataclass(frozen=True, slots=True)

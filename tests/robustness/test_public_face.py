@@ -155,7 +155,7 @@ WRONG_CALLS = [
     (lambda: rb.verdicts("a"), "write rb.open_run('a').results()"),
     (lambda: rb.verdicts(TABLE, margins={"dice": "a"}), "margins['dice']: expected a number, got the text 'a'"),
     (lambda: rb.parse_prompt(["a polyp"]), "text: expected a text, got the list ['a polyp']; write one of them"),
-    (lambda: rb.perturb_prompt("a polyp", modality=None), "modality: expected a text, got None; leave it out"),
+    (lambda: rb.perturb_prompt("a polyp", modality=1), "modality: expected a text, got 1; leave it out"),
     (lambda: rb.forecast("plan.toml"), "write rb.load_plan('plan.toml')"),
     (lambda: rb.export("plan.toml", "x", max_requests=0), "max_requests: expected at least 1, got 0"),
     (lambda: rb.score("a", "b", out="c", said=True), "said: expected a function or None, got True"),
@@ -209,5 +209,7 @@ def test_an_unknown_argument_is_still_a_type_error():
 
 def test_what_stands_for_a_number_a_path_or_a_list_passes():
     assert rb.mask_metrics(MASK, MASK, spacing_mm=[np.float32(1), 1], names={"dice": 1}.keys())["dice"] == 1
+    assert rb.parse_prompt("left kidney", modality=None, target=None) == rb.parse_prompt("left kidney")
+    assert type(rb.Attribute("size", "small", np.int64(0), np.int64(5)).stop) is int
     assert rb.METRICS["dice"] is rb.METRICS.get("dice")
     assert rb.Run(Path("x")).path == Path("x")
