@@ -7,7 +7,6 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
-from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -42,7 +41,6 @@ def write_report(
     published: bool = False,
     answers: Mapping[str, str] | None = None,
     encoded: Callable[[], Mapping[str, str] | None] | None = None,
-    drawn: Callable[[], Mapping[str, Any] | None] | None = None,
 ) -> Path:
     """Write the page of one run or of several side by side.
 
@@ -56,8 +54,8 @@ def write_report(
         compare_first: the paired differences, worst first, come before all else.
         published: add the benchmark's published figures, labelled and apart from what was measured.
         answers: what the submitter states in the regulatory edition, by the keys of a plan's ``[report]``.
-        encoded: returns images of the page that `encoded_pictures` made elsewhere meanwhile, or None.
-        drawn: returns the figures that `drawn_figures` drew elsewhere meanwhile, or None; asked last.
+        encoded: returns images of the page that `encoded_pictures` made elsewhere meanwhile, or None; asked after all
+            that needs no image is done.
 
     Returns:
         The path of the page.
@@ -74,10 +72,7 @@ def write_report(
     runs = read_runs(run_dirs)
     frames = merge(runs)
     figures = content.figures_of(runs, frames, published=published)
-    draw = partial(drawings, figures.captions, frames)
-    if drawn is None:
-        # Before the images, which may be made elsewhere meanwhile.
-        drawn = partial(dict, draw())
+    drawn = drawings(figures.captions, frames)
     gallery = make_gallery(frames.gallery, encoded=encoded() if encoded else None) if images else Gallery()
     report = content.build(
         runs,
@@ -93,7 +88,7 @@ def write_report(
     )
     report = replace(report, prompts_file=write_prompts(frames.results, out).name)
     # A report is meant to be read by others, whatever the mask of the process.
-    page = render(report, frames, gallery, compare_first=compare_first, drawn=lambda: drawn() or draw())
+    page = render(report, frames, gallery, compare_first=compare_first, drawn=drawn)
     write_text(out, page, mode=0o644)
     return out
 
@@ -109,20 +104,13 @@ def drawings(captions: Iterable[FigureText], frames: Frames) -> dict[str, Any]:
     return {text.id: json.loads(draw(text, frames).to_json()) for text in captions}
 
 
-def drawn_figures(run_dir: Path, published: bool) -> dict[str, Any]:
-    """Return the figures of one run's page as plotly's JSON, by their ids, from its folder alone."""
-    runs = read_runs(run_dir)
-    frames = merge(runs)
-    return drawings(content.figures_of(runs, frames, published=published).captions, frames)
-
-
 def render(
     report: Report,
     frames: Frames,
     gallery: Gallery,
     *,
     compare_first: bool = False,
-    drawn: Callable[[], Mapping[str, Any]] | None = None,
+    drawn: Mapping[str, Any] | None = None,
 ) -> str:
     """Return the page of `report` as HTML.
 
@@ -131,7 +119,7 @@ def render(
         frames: feed the tables of rows.
         gallery: the thumbnails.
         compare_first: as in `write_report`.
-        drawn: returns its figures' `drawings`, where they are made elsewhere; called after all else is ready.
+        drawn: its figures, where the caller has their `drawings` already.
     """
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
@@ -156,13 +144,12 @@ def render(
         figure_entries=figure_entries(),
         nothing_judged=NOTHING_JUDGED,
     )
-    template = environment.get_template("page.html.j2")
-    page = template.render(
+    page = environment.get_template("page.html.j2").render(
         css=_markup(_asset("page.css")),
         compare_first=compare_first,
         prompt_verdicts=_occurring(frames, ("prompt", "abstention"), ORDER),
         robust_verdicts=_occurring(frames, ("robustness",), ROBUST_ORDER),
-        **_scripts(report, frames, gallery, drawn or partial(drawings, report.figures, frames)),
+        **_scripts(report, frames, gallery, drawings(report.figures, frames) if drawn is None else drawn),
     )
     # Megabytes without any of them: looking for each is faster than translating every character.
     for turn, escaped in _TURNS.items():
@@ -182,9 +169,7 @@ def _anchors(frames: Frames) -> Callable[[Any, Any], str]:
     return lambda series, condition: keys.get((str(series), str(condition)), "")
 
 
-def _scripts(
-    report: Report, frames: Frames, gallery: Gallery, drawn: Callable[[], Mapping[str, Any]]
-) -> dict[str, Any]:
+def _scripts(report: Report, frames: Frames, gallery: Gallery, drawn: Mapping[str, Any]) -> dict[str, Any]:
     """Return the inline scripts and the policy that allows exactly them: no other script can run, injected or not."""
     from plotly.offline import get_plotlyjs
 
@@ -200,15 +185,13 @@ def _scripts(
     }
 
 
-def _data(report: Report, frames: Frames, gallery: Gallery, drawn: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+def _data(report: Report, frames: Frames, gallery: Gallery, drawn: Mapping[str, Any]) -> dict[str, Any]:
     from robustness.reports.figures import theme
 
-    rows = row_data.packed_rows(row_data.row_data(frames))
     figures: dict[str, Any] = {}
     links: dict[str, list[Any]] = {}
-    drawings_of = drawn()
     for text in report.figures:
-        figure = drawings_of[text.id]
+        figure = drawn[text.id]
         # Names that lead to rows stay apart from what plotly renders.
         links[text.id] = [trace.get("meta") for trace in figure["data"]]
         traces = [{key: value for key, value in trace.items() if key != "meta"} for trace in figure["data"]]
@@ -223,7 +206,7 @@ def _data(report: Report, frames: Frames, gallery: Gallery, drawn: Callable[[], 
         "verdicts": _verdicts(frames),
         "required": required(frames.results),
         "failed": [f"{series}\n{condition}" for series, condition in failures(frames)],
-        "rows": rows,
+        "rows": row_data.packed_rows(row_data.row_data(frames)),
     }
 
 

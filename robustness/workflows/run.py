@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal
 
 from robustness.errors import InputError
 from robustness.gates.assertions import Assertions
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from robustness.runners.data.dataset import Dataset
     from robustness.types import Segmenter
     from robustness.workflows.replay import Replayed
-
-T = TypeVar("T")
 
 
 class Run(Assertions):
@@ -159,37 +157,26 @@ def pictures_aside(folder: Path, workers: int | None) -> Aside[dict[str, str]] |
 
     They depend on no conclusion. None where they are left to `write_page`, as where a new process must import first.
     """
-    from robustness.runners.audit.processes import forks
+    from robustness.runners.audit.processes import Aside, forks
 
     if workers is None or workers == 1 or not forks():
         return None
     from robustness.reports.data.gallery import encoded_pictures
 
-    return _aside(encoded_pictures, folder / GALLERY)
-
-
-def write_page(run: Run, pictures: Aside[dict[str, str]] | None) -> None:
-    """Write the page of a run that was concluded just now, the same as `Run.report` writes.
-
-    Where its pictures are made aside, so are its figures.
-    """
-    from robustness.reports.html.page import drawn_figures, write_report
-
-    run.check()
-    published = bool(run.plan.published)
-    figures = None if pictures is None else _aside(drawn_figures, run.path, published)
-    encoded, drawn = (None if aside is None else aside.result for aside in (pictures, figures))
-    write_report(run.path, run.path / REPORT, published=published, encoded=encoded, drawn=drawn)
-
-
-def _aside(work: Callable[..., T], *arguments: Any) -> Aside[T] | None:
-    from robustness.runners.audit.processes import Aside
-
     try:
-        return Aside(work, *arguments)
+        return Aside(encoded_pictures, folder / GALLERY)
     except OSError:
         # No room for another process: the rows are there, and the page needs none.
         return None
+
+
+def write_page(run: Run, pictures: Aside[dict[str, str]] | None) -> None:
+    """Write the page of a run that was concluded just now, the same as `Run.report` writes."""
+    from robustness.reports.html.page import write_report
+
+    run.check()
+    encoded = pictures.result if pictures is not None else None
+    write_report(run.path, run.path / REPORT, published=bool(run.plan.published), encoded=encoded)
 
 
 def _answers(path: str | Path) -> dict[str, str]:

@@ -5,20 +5,14 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
 
 from robustness.errors import InputError
-from robustness.reports.data.frames import merge
-from robustness.reports.data.gallery import make_gallery
-from robustness.reports.data.run_tables import read_runs
 from robustness.reports.html import page as page_module
-from robustness.reports.html.page import drawn_figures, safe_json, write_report
+from robustness.reports.html.page import safe_json, write_report
 from robustness.reports.words import VERDICTS
 from tests.reports.conftest import HOSTILE
 
@@ -146,21 +140,6 @@ def test_a_page_of_one_run_has_no_comparison(run_folders: list[Path], tmp_path: 
     page = write_report(run_folders[0], tmp_path / "deep" / "one.html", title="My <model>")
     assert "<h1>My &lt;model&gt;</h1>" in markup(page)
     assert "heatmap" not in embedded(page)["figures"]
-
-
-@pytest.mark.parametrize("made", [True, False])
-def test_figures_and_images_may_come_from_elsewhere(run_folders: list[Path], tmp_path: Path, made: bool) -> None:
-    run, asked = run_folders[0], []
-
-    def elsewhere(name: str, work: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any] | None:
-        asked.append(name)
-        return work(*arguments) if made else None
-
-    here = write_report(run, tmp_path / "here" / "page.html").read_bytes()
-    images = partial(elsewhere, "images", lambda: make_gallery(merge(read_runs(run)).gallery).images)
-    figures = partial(elsewhere, "figures", drawn_figures, run, False)
-    assert write_report(run, tmp_path / "page.html", encoded=images, drawn=figures).read_bytes() == here
-    assert asked == ["images", "figures"]
 
 
 def test_a_folder_without_results_is_one_clear_error(tmp_path: Path) -> None:
