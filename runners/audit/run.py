@@ -15,6 +15,7 @@ from robustness.runners.audit.answer_guard import answers_of, check_answers
 from robustness.runners.audit.executors import run_local, run_on_ray
 from robustness.runners.audit.feeders import run_with_feeders
 from robustness.runners.audit.gallery import assemble
+from robustness.runners.audit.parts import taking_order
 from robustness.runners.audit.row_progress import RowProgress
 from robustness.runners.audit.session import AuditSession
 from robustness.runners.audit.worker_count import refuse_unfed
@@ -126,11 +127,18 @@ def run_parts(
 def _row_progress(audit: AuditSession, progress: Progress | None) -> RowProgress | None:
     if progress is None:
         return None
-    cases = [sum(len(audit.places[part.dataset][image]) for image in part.images) for part in audit.parts]
-    conditions = [2 + len(chosen.conditions) for chosen in audit.chosen]
-    rows = RowProgress(audit.run, audit.parts, cases, conditions, progress)
+    rows = RowProgress(audit.run, audit.parts, _cases_of_parts(audit), _planned_conditions(audit), progress)
     audit.on_rows = rows.rows_of_part
     return rows
+
+
+def _cases_of_parts(audit: AuditSession) -> list[int]:
+    return [sum(len(audit.places[part.dataset][image]) for image in part.images) for part in audit.parts]
+
+
+def _planned_conditions(audit: AuditSession) -> list[int]:
+    """Return, for every data set, how many conditions its cases are asked under, the two clean ones included."""
+    return [2 + len(chosen.conditions) for chosen in audit.chosen]
 
 
 def _first(audit: AuditSession, pending: Sequence[int]) -> list[int]:
@@ -169,7 +177,10 @@ def _run_pending(
     threads, total, first = audit.environment["threads"], len(audit.parts), _first(audit, pending)
     make = _SessionMaker(audit.plan, audit.run.path, audit.strict, threads)
     if pool is not None:
-        run_in_workers(audit, make, pending, pool=pool, first=first, total=total, progress=progress)
+        planned = _planned_conditions(audit)
+        rows = [n * planned[part.dataset] for part, n in zip(audit.parts, _cases_of_parts(audit), strict=True)]
+        taken = taking_order(pending, rows, pool.workers)
+        run_in_workers(audit, make, taken, pool=pool, first=first, total=total, progress=progress)
     elif reload is not None:
         loading = partial(make.loading, reload)
         run_on_ray(loading, pending, first=first, total=total, progress=progress, threads=threads)

@@ -63,14 +63,21 @@ class WorkerPool(Generic[T]):
     Args:
         load: called in each process; picklable.
         count: how many processes, this one not counted.
+
+    Attributes:
+        queue: the parts, which this process takes as well.
+        workers: how many processes take parts, this one counted.
     """
 
     def __init__(self, load: Callable[[], T], count: int) -> None:
         self._context = process_context()
         self.queue = _Queue(self._context)
+        self.workers = count + 1
         self._load, self._count = load, count
         self._links: dict[connection.Connection, Any] = {}
         self._closing = threading.Event()
+        self._giver: threading.Thread | None = None
+        self._busy: dict[connection.Connection, Any] = {}
         self._lock = threading.Lock()
         self._error: BaseException | None = None
         self._starter = threading.Thread(target=self._start, name="workers", daemon=True)
@@ -87,26 +94,42 @@ class WorkerPool(Generic[T]):
                 process.terminate()
                 process.join()
 
-    def give(self, make_runner: Callable[[T], PartRunner], parts: Sequence[int]) -> Mapping[connection.Connection, Any]:
-        """Give the processes their parts, which they begin when the queue is opened; return who reports on which pipe.
+    def give(self, make_runner: Callable[[T], PartRunner], parts: Sequence[int]) -> None:
+        """Give the processes their parts, which they begin when the queue is opened.
+
+        Those that are still being started get theirs meanwhile: this process need not wait for them.
 
         Args:
             make_runner: called in each process with what it loaded; picklable.
-            parts: for the queue.
+            parts: for the queue, in the order in which they are taken.
         """
-        self._starter.join()
+        self.queue.parts = tuple(parts)
+        self._giver = threading.Thread(target=self._give, args=(make_runner,), name="parts", daemon=True)
+        self._giver.start()
+
+    def reports(self) -> Mapping[connection.Connection, Any]:
+        """Return who reports on which pipe, of the processes that have parts; wait until all were started.
+
+        Raises:
+            OSError: one could not be started.
+        """
+        if self._giver is not None:
+            self._giver.join()
         if self._error is not None:
             raise self._error
-        self.queue.parts = tuple(parts)
+        return self._busy
+
+    def _give(self, make_runner: Callable[[T], PartRunner]) -> None:
+        self._starter.join()
+        parts = self.queue.parts
         surplus = [*self._links][max(0, len(parts) - 1) :]
         for link in surplus:
             self._links[link].terminate()
-        busy = {link: process for link, process in self._links.items() if link not in surplus}
-        for link in busy:
+        self._busy = {link: process for link, process in self._links.items() if link not in surplus}
+        for link in self._busy:
             # One that was killed is met when its report is awaited.
             with contextlib.suppress(OSError):
-                link.send((make_runner, self.queue.parts))
-        return busy
+                link.send((make_runner, parts))
 
     def _start(self) -> None:
         try:
@@ -140,7 +163,7 @@ def run_in_workers(
     Args:
         runner: runs parts in this process.
         make_runner: called in each other process with what it loaded; it must be picklable.
-        pending: the numbers of the parts.
+        pending: the numbers of the parts, in the order in which they are taken.
         pool: the other processes.
         first: those of `pending` that must be there before any other is run; the others' processes load meanwhile.
         total: parts in all, for `progress`.
@@ -149,7 +172,7 @@ def run_in_workers(
     Raises:
         InputError, CaseError: what a part raises in any of the processes, or a process was killed.
     """
-    reports = pool.give(make_runner, [index for index in pending if index not in set(first)])
+    pool.give(make_runner, [index for index in pending if index not in set(first)])
     count = _Count(progress, total - len(pending), total)
     for index in first:
         runner.run_part(index)
@@ -158,8 +181,8 @@ def run_in_workers(
     for index in pool.queue:
         runner.run_part(index)
         count.add()
-        _receive(reports, count, wait=False)
-    _receive(reports, count, wait=True)
+        _receive(pool.reports(), count, wait=False)
+    _receive(pool.reports(), count, wait=True)
 
 
 class _Count:

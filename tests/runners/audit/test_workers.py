@@ -19,7 +19,7 @@ from robustness.errors import CaseError, InputError
 from robustness.plans.audit import EngineSpec, parse_plan
 from robustness.runners.audit import worker_count
 from robustness.runners.audit.executors import run_local, run_on_ray
-from robustness.runners.audit.parts import cut_facts, cut_parts
+from robustness.runners.audit.parts import cut_facts, cut_parts, taking_order
 from robustness.runners.audit.processes import Aside
 from robustness.runners.audit.worker_count import chosen_workers, stated_workers
 from robustness.runners.audit.workers import WorkerPool, run_in_workers
@@ -176,8 +176,10 @@ class TestProcesses:
 
     def test_processes_for_which_there_is_no_part_are_ended(self, tmp_path):
         with WorkerPool(partial(Notes, tmp_path), 3) as pool:
-            assert len(pool.give(same, [0, 1])) == 1
-            assert pool.give(same, []) == {}
+            pool.give(same, [0, 1])
+            assert len(pool.reports()) == 1
+            pool.give(same, [])
+            assert pool.reports() == {}
         assert multiprocessing.active_children() == []
 
     def test_a_pool_without_work_outlives_neither_its_block_nor_an_error(self, tmp_path):
@@ -309,6 +311,20 @@ def test_parts_of_few_images_hold_as_many_cases(cases, sizes):
     assert cut_facts(parts, [data], EngineSpec()) == {"parts": len(parts), "images_of_parts": sizes}
     for stated in ({"images_per_part": 5}, {"image_batch": 16}):
         assert cut_facts(parts, [data], EngineSpec(**stated)) == {"parts": len(parts)}
+
+
+@pytest.mark.parametrize(
+    ("pending", "workers", "order"),
+    [
+        ([0, 1, 2, 3], 2, [3, 0, 2, 1]),
+        ([1, 2], 2, [2, 1]),
+        # Of many parts those at the end alone; equal ones stay in order.
+        (range(11), 1, [*range(7), 9, 7, 8, 10]),
+    ],
+)
+def test_the_last_parts_are_taken_largest_first(pending, workers, order):
+    rows = [28, 26, 27, 29, 1, 1, 1, 5, 5, 6, 4]
+    assert taking_order(pending, rows, workers) == order
 
 
 class Recorder:
