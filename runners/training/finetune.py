@@ -159,7 +159,7 @@ def _train(plan: TrainPlan, *, out: Path, base_dir: Path | None, quiet: bool) ->
 
     from robustness.runners.environment import environment
     from robustness.runners.training.batches import training_batches, validation_batches
-    from robustness.runners.training.folder import TrainingFolder
+    from robustness.runners.training.folder import TrainingFolder, read_facts, refuse_another
     from robustness.runners.training.loggers import training_loggers
     from robustness.runners.training.model_card import write_model_card
     from robustness.runners.training.module import TrainingHooks
@@ -167,16 +167,20 @@ def _train(plan: TrainPlan, *, out: Path, base_dir: Path | None, quiet: bool) ->
     from robustness.runners.training.parts import lone_values_use_running_statistics
     from robustness.runners.training.progress import TrainingProgress
     from robustness.runners.training.ranks import own_ranks
-    from robustness.runners.training.setup import check_before_training, set_up
+    from robustness.runners.training.setup import check_before_training, set_up, training_record
     from robustness.runners.training.trainer import interruptions, new_trainer, silence
 
     spec, ranks, surroundings = plan.train, own_ranks(plan.train), environment(plan.train.threads)
     setup = set_up(plan, base_dir)
-    checked = check_before_training(plan, setup)
-    facts = {**setup.facts, "environment": surroundings}
-    folder = TrainingFolder(out, plan, setup.segmenter, trained_on=facts, rank=ranks.rank)
-    if (existing := folder.facts()).get("finished"):
+    existing = read_facts(out)
+    refuse_another(out, existing, plan, setup.facts)
+    if existing.get("finished"):
         return _result(out, existing)
+    checked = check_before_training(plan, setup)
+    # Of several processes the first one writes.
+    record = {} if ranks.rank else training_record(plan, setup)
+    facts = {**setup.facts, **record, "environment": surroundings}
+    folder = TrainingFolder(out, plan, setup.segmenter, trained_on=facts, rank=ranks.rank)
     epochs = planned_epochs(spec, len(setup.training))
     total = epochs * math.ceil(len(setup.training) / spec.cases_per_step)
     batches: dict[str, Any] = {"batch_size": spec.batch_size, "ranks": ranks}

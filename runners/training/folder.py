@@ -56,7 +56,7 @@ class TrainingFolder:
         self.plan, self.segmenter, self.trained_on = plan, segmenter, dict(trained_on)
         # Of several processes the first one writes.
         self.writes = rank == 0
-        existing = self.facts()
+        existing = read_facts(self.path)
         refuse_another(self.path, existing, plan, self.trained_on)
         if not self.writes:
             return
@@ -64,10 +64,6 @@ class TrainingFolder:
         if not existing:
             write_text(self.path / PLAN, plan.to_toml())
             self.write_facts(finished=False)
-
-    def facts(self) -> dict[str, Any]:
-        """Return what ``training.json`` holds; {} without one."""
-        return read_facts(self.path)
 
     def write_facts(self, *, finished: bool, **more: Any) -> None:
         """Write ``training.json``."""

@@ -41,7 +41,7 @@ class TrainingSetup:
         training, validation: the cases.
         frozen: the parts whose own weights do not learn.
         trainable: learning parameters of each part.
-        facts: what ``training.json`` and the checkpoint record.
+        facts: what ``training.json`` and the checkpoint record, besides `training_record`.
     """
 
     segmenter: NetworkSegmenter
@@ -82,7 +82,6 @@ def set_up(plan: TrainPlan, base_dir: Path | None) -> TrainingSetup:
         "data": " + ".join(dict.fromkeys(part.first.name for part in training.parts)),
         "data_sha256": _data_sha256([training.first, validation.first, *training.pools(), *validation.pools()]),
         "notes": _notes(training, validation),
-        RECORD: _subjects(plan, training, validation),
         "cases": {plan.data.split: len(training), plan.data.val_split: len(validation)},
         "prompts": list(dict.fromkeys(key for part in training.parts for key in part.datasets)),
         "started_from": dict(segmenter.provenance),
@@ -108,12 +107,15 @@ def refuse_untrainable(name: str) -> None:
         )
 
 
-def _subjects(plan: TrainPlan, training: Cases, validation: Cases) -> list[dict[str, Any]]:
-    """Return who was trained on, who chose the checkpoint, and whose cases were asked for besides."""
-    own = [("train", part.first) for part in training.parts]
-    choosing = [("validation", part.first) for part in validation.parts]
-    besides = [("pool", data) for part in training.parts for data in part.pools()]
-    return recorded([*own, *choosing, *besides], form=plan.train.subjects)
+def training_record(plan: TrainPlan, setup: TrainingSetup) -> dict[str, Any]:
+    """Return, by its key, who was trained on, who chose the checkpoint, and whose cases were asked for besides.
+
+    Every image is read for it, so it is made where a training begins, and not where a finished one is opened again.
+    """
+    own = [("train", part.first) for part in setup.training.parts]
+    choosing = [("validation", part.first) for part in setup.validation.parts]
+    besides = [("pool", data) for part in setup.training.parts for data in part.pools()]
+    return {RECORD: recorded([*own, *choosing, *besides], form=plan.train.subjects)}
 
 
 def _notes(training: Cases, validation: Cases) -> list[str]:

@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from robustness.disk_errors import DiskError
 from robustness.errors import InputError
 from robustness.plans.finetune import TrainDataSpec, TrainSpec, load_train_plan
+from robustness.runners.data.dataset import Dataset
 from robustness.runners.inference.segmenter import Tokens
 from robustness.runners.models.load import load_model
 from robustness.runners.training import folder as training_files
@@ -149,10 +150,16 @@ class TestTraining:
         with pytest.raises(InputError, match="Read-only file system"):
             with_curves("film-unet", data=data, out=tmp_path / "run", epochs=1, **FAST)
 
-    def test_a_finished_run_is_not_trained_again(self, data, tmp_path):
+    def test_a_finished_run_is_not_trained_again_and_no_image_is_read(self, data, tmp_path, monkeypatch):
         first = finetune("film-unet", data=data, out=tmp_path, epochs=1, **FAST)
         before = (tmp_path / "last.ckpt").stat().st_mtime_ns
+        read: list[int] = []
+        image = Dataset.image
+        monkeypatch.setattr(Dataset, "image", lambda self, index: read.append(index) or image(self, index))
         assert finetune("film-unet", data=data, out=tmp_path, epochs=1, **FAST) == first
+        assert read == []
+        finetune("film-unet", data=data, out=tmp_path / "new", epochs=1, **FAST)
+        assert read
         assert (tmp_path / "last.ckpt").stat().st_mtime_ns == before
 
     def test_a_folder_of_another_plan_is_refused(self, data, tmp_path):
