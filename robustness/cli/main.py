@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -102,9 +103,15 @@ class TerminatedError(SystemExit):
     """SIGTERM came; the code is the one that a shell gives."""
 
 
+# What a signal raises here, and how long after it was ignored it comes again.
+_SIGNALS = {KeyboardInterrupt: signal.SIGINT, TerminatedError: signal.SIGTERM}
+_SHORTLY_S = 0.02
+
+
 def main() -> NoReturn:
     """Run the command line; a user's mistake is one line on stderr and exit code 2, never a traceback."""
     signal.signal(signal.SIGTERM, _terminate)
+    sys.unraisablehook = partial(signal_again, sys.unraisablehook)
     warnings.showwarning = partial(_show_warning, warnings.showwarning)
     collect_rarely()
     try:
@@ -141,6 +148,31 @@ def _show_warning(
         print(f"warning: {escaped(str(message))}", file=sys.stderr)
     else:
         otherwise(message, category, *where, **more)
+
+
+def signal_again(otherwise: Callable[[Any], None], ignored: Any) -> None:
+    """Send the signal again whose exception Python ignored, since it met code whose errors go nowhere.
+
+    So it is in callbacks of weak references, which the import of a module calls: the command would go on as if nobody
+    had stopped it. It comes when this hook, whose errors are ignored as well, has returned.
+    """
+    number = next((n for raised, n in _SIGNALS.items() if issubclass(ignored.exc_type, raised)), None)
+    if number is None:
+        otherwise(ignored)
+        return
+    again = threading.Timer(_SHORTLY_S, _send_to_main_thread, [number])
+    again.daemon = True
+    again.start()
+
+
+def _send_to_main_thread(number: int) -> None:
+    if sys.platform == "win32":  # pragma: no cover - Windows
+        import _thread
+
+        _thread.interrupt_main(number)
+    else:
+        # Sent to the thread that handles it, it ends what that thread waits for.
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -288,3 +291,37 @@ def test_the_version_is_that_of_the_package() -> None:
 @pytest.mark.parametrize("option", ["--install-completion", "--show-completion"])
 def test_the_shell_can_complete_commands(option: str) -> None:
     assert option in CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200"}).output
+
+
+# A signal meets the callback of a weak reference, whose errors Python ignores; what the command did then goes on.
+_MET = """
+import signal, sys, time, weakref
+from robustness.cli import main as cli
+class Module: pass
+def work():
+    module = Module()
+    reference = weakref.ref(module, lambda _: signal.raise_signal(int(sys.argv[1])))
+    del module
+    print("went on", flush=True)
+    time.sleep(120)
+cli.app = work
+cli.main()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a signal ends a process there at once")
+@pytest.mark.parametrize(
+    ("number", "code", "line"),
+    [
+        (signal.SIGINT, 130, "error: interrupted; what was done is kept"),
+        (signal.SIGTERM, 143, "error: ended by SIGTERM; what was done is kept"),
+    ],
+)
+def test_a_signal_that_meets_code_whose_errors_are_ignored_ends_the_command(number, code, line):
+    ended = subprocess.run(
+        [sys.executable, "-c", _MET, str(int(number))], capture_output=True, text=True, timeout=100, check=False
+    )
+    assert ended.stdout == "went on\n"
+    assert ended.returncode == code
+    assert ended.stderr.startswith(line)
+    assert ended.stderr.count("\n") == 1
