@@ -23,7 +23,10 @@ from robustness.plans.finetune import (
 from robustness.run_log import RunLog
 
 if TYPE_CHECKING:
+    from robustness.runners.training.folder import TrainingFolder
     from robustness.runners.training.module import TrainingHooks
+    from robustness.runners.training.ranks import Ranks
+    from robustness.runners.training.setup import TrainingSetup
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,22 +158,13 @@ def _finished_and_read_only(plan: TrainPlan, out: Path, base_dir: Path | None) -
 
 
 def _train(plan: TrainPlan, *, out: Path, base_dir: Path | None, quiet: bool) -> Finetuned:
-    import torch
-
     from robustness.runners.environment import environment
-    from robustness.runners.training.batches import training_batches, validation_batches
     from robustness.runners.training.folder import TrainingFolder, read_facts, refuse_another
-    from robustness.runners.training.loggers import training_loggers
     from robustness.runners.training.model_card import write_model_card
-    from robustness.runners.training.module import TrainingHooks
-    from robustness.runners.training.pair_cache import open_cache
-    from robustness.runners.training.parts import lone_values_use_running_statistics
-    from robustness.runners.training.progress import TrainingProgress
     from robustness.runners.training.ranks import own_ranks
     from robustness.runners.training.setup import check_before_training, set_up, training_record
-    from robustness.runners.training.trainer import interruptions, new_trainer, silence
 
-    spec, ranks, surroundings = plan.train, own_ranks(plan.train), environment(plan.train.threads)
+    ranks, surroundings = own_ranks(plan.train), environment(plan.train.threads)
     setup = set_up(plan, base_dir)
     existing = read_facts(out)
     refuse_another(out, existing, plan, setup.facts)
@@ -181,17 +175,39 @@ def _train(plan: TrainPlan, *, out: Path, base_dir: Path | None, quiet: bool) ->
     record = {} if ranks.rank else training_record(plan, setup)
     facts = {**setup.facts, **record, "environment": surroundings}
     folder = TrainingFolder(out, plan, setup.segmenter, trained_on=facts, rank=ranks.rank)
+    reached = _reached(_fit(folder, setup, ranks=ranks, says=(setup.counted(), *checked), quiet=quiet))
+    folder.write_facts(finished=True, **reached)
+    if ranks.rank == 0:
+        write_model_card(out, plan)
+    return _result(out, {**setup.facts, **reached})
+
+
+def _fit(
+    folder: TrainingFolder, setup: TrainingSetup, *, ranks: Ranks, says: Sequence[str], quiet: bool
+) -> TrainingHooks:
+    """Train what `setup` holds, or go on where `folder` was left; return what the training reached."""
+    import torch
+
+    from robustness.runners.training.batches import training_batches, validation_batches
+    from robustness.runners.training.loggers import training_loggers
+    from robustness.runners.training.module import TrainingHooks
+    from robustness.runners.training.pair_cache import open_cache
+    from robustness.runners.training.parts import lone_values_use_running_statistics
+    from robustness.runners.training.progress import TrainingProgress
+    from robustness.runners.training.trainer import interruptions, new_trainer, silence
+
+    plan, spec = folder.plan, folder.plan.train
     epochs = planned_epochs(spec, len(setup.training))
     total = epochs * math.ceil(len(setup.training) / spec.cases_per_step)
     batches: dict[str, Any] = {"batch_size": spec.batch_size, "ranks": ranks}
     with (
         TrainingProgress(total=total, quiet=quiet or ranks.rank > 0) as progress,
-        training_loggers(plan, out, rank=ranks.rank) as loggers,
+        training_loggers(plan, folder.path, rank=ranks.rank) as loggers,
         silence(),
         torch.random.fork_rng(),
         lone_values_use_running_statistics(setup.segmenter.network),
     ):
-        for line in (setup.counted(), *checked):
+        for line in says:
             progress.say(line)
         batches["cache"] = open_cache(setup, spec, say=progress.say)
         module = TrainingHooks(
@@ -213,11 +229,7 @@ def _train(plan: TrainPlan, *, out: Path, base_dir: Path | None, quiet: bool) ->
                 # Nothing in the file is run; `check_resume_file` has said so in a sentence where it would be.
                 weights_only=True,
             )
-    reached = _reached(module)
-    folder.write_facts(finished=True, **reached)
-    if ranks.rank == 0:
-        write_model_card(out, plan)
-    return _result(out, {**setup.facts, **reached})
+    return module
 
 
 def _reached(module: TrainingHooks) -> dict[str, Any]:
