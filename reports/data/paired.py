@@ -19,6 +19,10 @@ KEYS = ("dataset", "split", "case_id", "prompt_index")
 _NEW = "newer"
 # With fewer subjects a sample of a long tail may show nothing of it: benchmarks/calibration/family.py.
 _SEES_TAILS = 20
+_IDENTICAL = (
+    "The scores are identical in every case compared: each difference is exactly 0. The two may be a run and its copy,"
+    " or one audit made twice."
+)
 # What is not shown either way stands between what is shown to be right and what is shown to be wrong.
 _STANDING = {"yes": 0, "yes*": 1, "undecided": 2, "not testable": 2, "no*": 3, "no": 4}
 
@@ -105,6 +109,8 @@ def comparisons(
         table, unmatched = _differences(before, after, metric=metric, alpha=alpha, resamples=resamples, seed=seed)
         differences = _ordered(table, alpha, min_subjects, missing_share)
         note = _note(differences) if len(table) else "The two share no case under any condition: nothing can be paired."
+        if _identical(before, after, metric):
+            note = f"{_IDENTICAL} {note}".rstrip()
         changes, unjudged = _verdict_changes(frames, baseline, series)
         results.append(Comparison(baseline, series, metric, unmatched, differences, changes, note, unjudged))
     return tuple(results)
@@ -184,6 +190,12 @@ def _differences(
     return table.assign(
         condition=names, **{name: [float(s.get(c, 0.0)) for c in names] for name, s in lost.items()}
     ), unmatched
+
+
+def _identical(before: pd.DataFrame, after: pd.DataFrame, metric: str) -> bool:
+    """Say whether all pairs of values are equal, which intervals of width 0 do not tell from a small difference."""
+    both = _usable(before, metric).merge(_usable(after, metric), on=["condition", *KEYS], suffixes=("", "_after"))
+    return len(both) > 0 and bool(both[metric].eq(both[f"{metric}_after"]).all())
 
 
 def _lost_shares(usable: pd.DataFrame, shared: pd.DataFrame, other: pd.DataFrame) -> pd.Series:

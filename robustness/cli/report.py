@@ -66,6 +66,7 @@ def compare(
 
     if len(runs) < 2:
         raise InputError(f"runs: expected two or more folders, got {len(runs)}; for one run use: robustness report RUN")
+    _refuse_repeated(runs)
     for run in runs:
         open_run(run).verdicts()
     echo(f"Report: {write_report(runs, out, compare_first=True).resolve()}")
@@ -73,3 +74,15 @@ def compare(
     if alone:
         warn(f"warning: {alone}")
         raise typer.Exit(1)
+
+
+def _refuse_repeated(runs: list[Path]) -> None:
+    """Refuse a folder that is named twice, also through a link: a run shows nothing against itself."""
+    seen: dict[Path, Path] = {}
+    for run in runs:
+        first = seen.setdefault(run.resolve(), run)
+        if first is not run:
+            raise InputError(
+                f"runs: expected different folders, got {str(first)!r} and {str(run)!r}, which are the same folder;"
+                " name each run once"
+            )

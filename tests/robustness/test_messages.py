@@ -123,6 +123,15 @@ def test_comparing_runs_of_one_data_set_warns_of_nothing(tmp_path: Path) -> None
     assert (result.exit_code, "ompared" in result.output) == (0, False)
 
 
+def test_comparing_a_folder_with_itself_names_both_spellings(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    again = run / ".." / "run"
+    run.mkdir()
+    result = CliRunner().invoke(app, ["compare", str(run), str(again), "--out", str(tmp_path / "c.html")])
+    assert isinstance(result.exception, InputError)
+    assert f"got {str(run)!r} and {str(again)!r}, which are the same folder" in str(result.exception)
+
+
 def test_a_gate_against_other_data_says_that_nothing_was_compared(tmp_path: Path) -> None:
     old = write_run(tmp_path / "old", files={"a.png": "1"})
     new = write_run(tmp_path / "new", files={"a.png": "2"})

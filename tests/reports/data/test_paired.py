@@ -42,6 +42,7 @@ def test_what_got_worse_comes_first_by_size(frames: Frames) -> None:
     assert list(one.differences[: len(worse)]) == worse
     assert [d.effect for d in worse] == sorted((d.effect for d in worse), reverse=True)
     assert all(d.ci_low is not None and d.ci_low > 0 for d in worse)
+    assert "identical" not in one.note
 
 
 def test_words_that_should_move_the_mask_are_judged_by_verdicts_not_by_dice(frames: Frames) -> None:
@@ -58,6 +59,7 @@ def test_a_run_against_itself_has_no_difference(runs: tuple[RunTables, ...]) -> 
         pd.concat([frames.results, twin]), frames.effects, frames.verdicts, frames.gallery, ("film-unet", "again")
     )
     (one,) = comparisons(both)
+    assert one.note.startswith("The scores are identical in every case compared: each difference is exactly 0.")
     assert {d.outcome for d in one.differences} == {"no difference shown"}
     assert {d.effect for d in one.differences} == {0.0}
     assert one.changes == ()
