@@ -8,6 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 from robustness.cli.echo import echo, warn
+from robustness.errors import plural
 
 
 def add_to(app: typer.Typer) -> None:
@@ -55,7 +56,11 @@ def split(
         options=reading_options(**named.reading, modality=named.modality),
     )
     for row in summary(parts):
-        echo(f"{row['split']:16}{row['cases']:8} cases {row['subjects']:8} subjects")
+        echo(f"{row['split']:16}{_column(row['cases'], 'case')}{_column(row['subjects'], 'subject')}".rstrip())
     if parts.by == "image" and by != "image":
         warn("warning: the data names no subject, so images of one patient may lie in several parts; give --by")
     echo(f"Splits: {out.resolve()}")
+
+
+def _column(n: int, noun: str) -> str:
+    return f"{n:8} {plural(n, noun):{len(noun) + 2}}"

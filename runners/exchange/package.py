@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image as PILImage
 
-from robustness.errors import InputError
+from robustness.errors import InputError, counted
 from robustness.files import sha256_file
 from robustness.types import Image
 
@@ -30,7 +30,7 @@ _STAMP = 315_532_800
 _README = """Predictions wanted
 ==================
 
-This folder holds {images} images (images/) and {requests} requests (manifest.csv; the same as JSON: manifest.json).
+This folder holds {images} (images/) and {requests} (manifest.csv; the same as JSON: manifest.json).
 A request is one image and one prompt. Its columns:
 
   id            name of the request
@@ -126,7 +126,7 @@ class PublicFolder:
         (self.path / MANIFEST_CSV).write_text(_csv(asks), encoding="utf-8", newline="")
         whole = {"format": FORMAT, "version": VERSION, "requests": [ask._asdict() for ask in asks]}
         (self.path / MANIFEST_JSON).write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        letter = _README.format(images=self.n_images, requests=len(asks))
+        letter = _README.format(images=counted(self.n_images, "image"), requests=counted(len(asks), "request"))
         (self.path / README).write_text(letter, encoding="utf-8")
         sums = {name: sha256_file(self.path / name) for name in (MANIFEST_CSV, MANIFEST_JSON, README)}
         sums |= dict(sorted(self._images.values()))

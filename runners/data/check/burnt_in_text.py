@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from robustness.errors import counted
 from robustness.runners.data.check.findings import Finding
 from robustness.runners.data.records import Record
 from robustness.types import Image, Mask
@@ -60,10 +61,12 @@ class BurntInText:
             texts = [text for text in self._texts if text.split == split]
             if texts:
                 first = texts[0]
+                verb = "seems" if len(texts) == 1 else "seem"
                 where = f"row {first.row}, column {first.column} of {first.record.image_name}"
                 message = (
-                    f"{len(texts)} of {count} images seem to hold letters or digits (first: {first.letters} in a line, "
-                    f"{where}): they may name the patient, and a model may read the side or the finding from them"
+                    f"{len(texts)} of {counted(count, 'image')} {verb} to hold letters or digits"
+                    f" (first: {first.letters} in a line, {where}): they may name the patient,"
+                    " and a model may read the side or the finding from them"
                 )
                 yield Finding("warning", "burnt_in_text", message, split, first.record.case_id, first.record.image_name)
 
