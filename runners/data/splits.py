@@ -81,13 +81,8 @@ def make_splits(
     groups = _group(records, subjects.ids)
     needed = 3 if folds is None else folds + 2
     if len(groups) < needed:
-        counted, otherwise = (
-            (" (each image counts as one)", "") if subjects.are_images else ("", ", or divide by 'image'")
-        )
-        raise InputError(
-            f"folds: expected at least {needed} subjects for {_asked(folds)}, {data} has {len(groups)}{counted};"
-            f" ask for fewer folds{otherwise}"
-        )
+        divided = not subjects.are_images and len(image_ids(records)) >= needed
+        raise _too_few(data, len(groups), needed, folds, are_images=subjects.are_images, divided=divided)
     parts = _parts(groups, folds, val=val, test=test, seed=seed)
     owner = dict(zip((r.case_id for r in records), subjects.ids, strict=True))
     return Splits(
@@ -165,6 +160,17 @@ def fold_names(splits: Splits) -> list[str]:
     """Return "fold0", "fold1", ... of a cross-validation; [] for a single split."""
     return sorted(
         {name.partition("-")[0] for name in splits.cases if name.startswith("fold")}, key=lambda name: int(name[4:])
+    )
+
+
+def _too_few(data: str, found: int, needed: int, folds: int | None, *, are_images: bool, divided: bool) -> InputError:
+    """Return the error of data with too few subjects; `divided`: there are enough images to divide by them."""
+    counted = " (each image counts as one)" if are_images else ""
+    fixes = ["ask for fewer folds" if folds is not None and folds > 2 else "add subjects"]
+    fixes += ["divide by 'image'"] if divided else []
+    return InputError(
+        f"{'data' if folds is None else 'folds'}: expected at least {needed} subjects for {_asked(folds)}, {data} has "
+        f"{found}{counted}; {', or '.join(fixes)}"
     )
 
 

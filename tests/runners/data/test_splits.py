@@ -116,6 +116,21 @@ def test_what_cannot_be_divided_is_said(options: dict[str, Any], message: str) -
         divide(records_of([2] * 10), **options)
 
 
+@pytest.mark.parametrize(
+    ("sizes", "options", "message"),
+    [
+        ([1], {}, r"^data: expected at least 3 subjects for .*, .* has 1; add subjects$"),
+        ([4], {}, r"^data: expected at least 3 subjects for .*, .* has 1; add subjects, or divide by 'image'$"),
+        ([1, 1], {"by": "image"}, r"^data: .* has 2 \(each image counts as one\); add subjects$"),
+        ([1] * 3, {"folds": 2}, r"^folds: expected at least 4 subjects for .*, .* has 3; add subjects$"),
+        ([2] * 4, {"folds": 3}, r"^folds: .* has 4; ask for fewer folds, or divide by 'image'$"),
+    ],
+)
+def test_too_few_subjects_are_told_what_helps_them(sizes: list[int], options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        divide(records_of(sizes), **options)
+
+
 def test_an_image_of_two_subjects_is_refused() -> None:
     records = records_of([1] * 8)
     twin = Record(**{**{f: getattr(records[0], f) for f in Record.__slots__}, "extra": {"subject": "other"}})
