@@ -97,6 +97,13 @@ class Scope(Naming):
             self.targets.pop()
             self.spans[-1] = self.spans[-1]._replace(kind="negation")
 
+    def _deny_what_is_held(self) -> None:
+        """Let the "no" of "no section contains a stone" deny the stone: it is no number of what is asked for."""
+        self.spans = [
+            f._replace(kind="negation") if f.kind == "number" and self.text[f.start : f.stop].lower() == "no" else f
+            for f in self.spans
+        ]
+
     def _certain(self, i: int, last: int, hi: int) -> int:
         """What follows "suspicious for" is a disease, no target; "cannot be excluded" speaks of what stands before."""
         lower = [t.lower for t in self.tagged.tokens[i:last]]
