@@ -6,7 +6,8 @@ from robustness.perturb.language.grammar.modifier_words import Mod, after_number
 from robustness.perturb.language.grammar.naming import Naming
 from robustness.perturb.language.grammar.noun_phrase import Phrase, read_phrase
 from robustness.perturb.language.grammar.places import frame_behind
-from robustness.perturb.language.grammar.vocabulary import kind_of
+from robustness.perturb.language.grammar.state import Found, Target
+from robustness.perturb.language.grammar.vocabulary import kind_of, words
 
 # What a target is said to lie in several of, and what stands between the number and them.
 _REGIONS = frozenset("region regions part parts piece pieces".split())
@@ -16,6 +17,16 @@ _LEADING = frozenset(
     "for of with represent represents representing be as suggesting denoting reflecting deemed question".split()
 )
 _STATES = frozenset("malignancy cancer metastasis metastases infection inflammation neoplasia benignity".split())
+
+# What denies the thing that it stands before, and with that what the thing holds.
+_DENIES = frozenset("no neither none".split())
+
+
+def _is_plain(between: str, *, most: int) -> bool:
+    """Tell whether at most so many words stand between two, none of them a preposition, and no mark."""
+    names = between.lower().split()
+    plain = all(name.replace("-", "").isalpha() for name in names)
+    return plain and len(names) <= most and words("classes.preposition").isdisjoint(names)
 
 
 class Scope(Naming):
@@ -96,6 +107,22 @@ class Scope(Naming):
         if len(self.targets) == 1 and is_no:
             self.targets.pop()
             self.spans[-1] = self.spans[-1]._replace(kind="negation")
+
+    def _denials_of(self, holder: Target, verb: int) -> list[Found]:
+        """Return the "no" of "no kidney contains a stone", which denies the stone, unlike that of "no fluid; a kidney".
+
+        Args:
+            holder: what the verb at token `verb` says the thing lies in.
+        """
+        if not _is_plain(self.text[holder.stop : self.tagged.tokens[verb].start], most=1):
+            return []
+        return [
+            found._replace(kind="negation")
+            for found in self.spans
+            if found.kind in ("negation", "number")
+            and self.text[found.start : found.stop].lower() in _DENIES
+            and _is_plain(self.text[found.stop : holder.start], most=2)
+        ]
 
     def _certain(self, i: int, last: int, hi: int) -> int:
         """What follows "suspicious for" is a disease, no target; "cannot be excluded" speaks of what stands before."""

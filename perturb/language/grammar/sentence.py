@@ -258,7 +258,8 @@ class Grammar(Scope):
             return
         if self.targets and not joined and not self.is_asked and self.targets[-1].token < i and self._same_sentence(i):
             holder = self.targets.pop()
-            self.spans = [
+            denials = self._denials_of(holder, i)
+            self.spans = denials + [
                 f._replace(role="landmark") if f.kind in ("side", "direction") and f.start <= holder.stop else f
                 for f in self.spans
                 if f.kind in ("side", "direction", "modality", "view", "phase", "quality", "age", "sex")

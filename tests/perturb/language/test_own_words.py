@@ -232,6 +232,15 @@ def test_relating_words_take_their_landmark(words: str) -> None:
         ("opacity affecting half of the lung", "target:opacity measure:affecting half of the lung"),
         ("circle of Willis, time-of-flight, 3D", "target:circle of Willis modality:time-of-flight"),
         ("T2* image of the cord", "modality:T2* target:cord"),
+        # A denied subject denies what it holds: the stone was asked for.
+        ("Neither kidney contains a stone.", "negation:Neither target:stone"),
+        ("No kidney contains a stone.", "negation:No target:stone"),
+        ("There is no free fluid; the gallbladder contains a stone.", "place:gallbladder target:stone"),
+        ("No polyp was seen before; this frame shows a small polyp.", "size:small target:polyp"),
+        ("We did not see any effusion.", "negation:did not see target:effusion"),
+        ("I cannot see the left amygdala.", "negation:cannot see side:left target:amygdala"),
+        ("Either hippocampus", "target:hippocampus"),
+        ("Pt with a red mole", "colour:red target:mole"),
     ],
 )
 def test_kinds_of_fault_that_fresh_batches_showed(text: str, expected: str) -> None:
