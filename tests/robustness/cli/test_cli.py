@@ -297,6 +297,8 @@ def test_the_shell_can_complete_commands(option: str) -> None:
 _MET = """
 import signal, sys, time, weakref
 from robustness.cli import main as cli
+# A job in the background of a script has it ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 class Module: pass
 def work():
     module = Module()

@@ -185,7 +185,7 @@ def test_save_baseline_then_compare_with_the_file(call, tmp_path, folder):
         ("report {run} --out {run}/plan.toml", "run/plan.toml", "which is a run's record"),
         ("report {run} --out plan.toml", "plan.toml", "a new file or one that ends in .html or .htm"),
         (
-            "compare {run} {run} --out {run}/results/part-00000.parquet",
+            "compare {run} again --out {run}/results/part-00000.parquet",
             "run/results/part-00000.parquet",
             "a run's record",
         ),
@@ -201,7 +201,8 @@ def test_save_baseline_then_compare_with_the_file(call, tmp_path, folder):
 def test_no_output_replaces_a_record_or_another_kind(folder, tmp_path, monkeypatch, capsys, command, there, says):
     """`report RUN --out RUN/manifest.json` wrote a page over what the run's hashes stand in."""
     monkeypatch.chdir(tmp_path)
-    shutil.copytree(folder / "new", tmp_path / "run")
+    for name in ("run", "again"):
+        shutil.copytree(folder / "new", tmp_path / name)
     (tmp_path / "run/results/x.parquet").write_text("rows")
     (tmp_path / "gates.toml").write_text(GATES)
     (tmp_path / "plan.toml").write_text("seed = 1")
