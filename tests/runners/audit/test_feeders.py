@@ -16,7 +16,7 @@ from robustness.errors import CaseError, InputError
 from robustness.plans.audit import parse_plan
 from robustness.registry import PERTURBATIONS
 from robustness.run_folder import RunFolder
-from robustness.runners.audit import worker_count
+from robustness.runners.audit import feeders, worker_count
 from robustness.runners.audit.feeder_messages import Link
 from robustness.runners.audit.processes import process_context
 from robustness.runners.audit.session import AuditSession
@@ -185,14 +185,19 @@ class TestEnds:
         assert "\n" not in str(caught.value)
         assert multiprocessing.active_children() == []
 
-    def test_a_killed_feeder_is_one_line_that_names_its_case_and_a_resume_finishes(self, light, tmp_path):
+    def test_a_killed_feeder_is_one_line_that_names_its_case_and_a_resume_finishes(self, light, tmp_path, monkeypatch):
+        servers: list[feeders._Server] = []
+        start = feeders._Server.start
+        monkeypatch.setattr(feeders._Server, "start", lambda self, count: (servers.append(self), start(self, count)))
         plan = light(feeders=2, images_per_part=1)
         whole = audit_plan(light(images_per_part=1), out=tmp_path / "whole", report=False).results()
         killed: list[int] = []
 
         def kill(done, total):
             if done and not killed:
-                killed.append(multiprocessing.active_children()[0].pid)
+                # The other one may still be importing, at no case.
+                begun = next(one for one in servers[0]._feeders.values() if str(one.place))
+                killed.append(begun.process.pid)
                 os.kill(killed[0], signal.SIGKILL)
 
         line = r"^feeders: a process that prepares images was killed by signal 9 at case .+; the parts .* are kept\."
