@@ -106,10 +106,12 @@ def comparisons(
     for baseline, series in pairs(frames):
         before = frames.results[frames.results["series"] == baseline]
         after = frames.results[frames.results["series"] == series]
-        table, unmatched = _differences(before, after, metric=metric, alpha=alpha, resamples=resamples, seed=seed)
+        table, unmatched, identical = _differences(
+            before, after, metric=metric, alpha=alpha, resamples=resamples, seed=seed
+        )
         differences = _ordered(table, alpha, min_subjects, missing_share)
         note = _note(differences) if len(table) else "The two share no case under any condition: nothing can be paired."
-        if _identical(before, after, metric):
+        if identical:
             note = f"{_IDENTICAL} {note}".rstrip()
         changes, unjudged = _verdict_changes(frames, baseline, series)
         results.append(Comparison(baseline, series, metric, unmatched, differences, changes, note, unjudged))
@@ -167,15 +169,19 @@ def pairs(frames: Frames) -> list[tuple[str, str]]:
 
 def _differences(
     before: pd.DataFrame, after: pd.DataFrame, *, metric: str, alpha: float, resamples: int, seed: int
-) -> tuple[pd.DataFrame, int]:
-    """Return effects of `after` against `before`, condition by condition, and the number of rows without a partner."""
+) -> tuple[pd.DataFrame, int, bool]:
+    """Return effects of `after` against `before` by condition, how many rows have no partner, and if all are equal.
+
+    Equal is every pair of values, which intervals of width 0 do not tell from a small difference.
+    """
     old, new = (_usable(t, metric) for t in (before, after))
     keys = ["condition", *KEYS]
-    shared = old[keys].merge(new[keys], on=keys)
+    values = old[[*keys, metric]].merge(new[[*keys, metric]], on=keys, suffixes=("", "_after"))
+    shared, identical = values[keys], bool(values[metric].eq(values[f"{metric}_after"]).all())
     lost_before, lost_after = _lost_shares(new, shared, before), _lost_shares(old, shared, after)
     unmatched = len(old) + len(new) - 2 * len(shared)
     if shared.empty:
-        return pd.DataFrame(), unmatched
+        return pd.DataFrame(), unmatched, False
     old, new = (t.merge(shared, on=keys) for t in (old, new))
     # Each condition is its own split, so that it pairs with its own baseline only and all share one family of tests.
     split = "split"
@@ -187,15 +193,8 @@ def _differences(
     table = effects(both, metric=metric, alpha=own, resamples=resamples, seed=seed).assign(level=1 - own)
     names = [c.partition("\n")[2] for c in table["condition"]]
     lost = {"lost_before": lost_before, "lost_after": lost_after}
-    return table.assign(
-        condition=names, **{name: [float(s.get(c, 0.0)) for c in names] for name, s in lost.items()}
-    ), unmatched
-
-
-def _identical(before: pd.DataFrame, after: pd.DataFrame, metric: str) -> bool:
-    """Say whether all pairs of values are equal, which intervals of width 0 do not tell from a small difference."""
-    both = _usable(before, metric).merge(_usable(after, metric), on=["condition", *KEYS], suffixes=("", "_after"))
-    return len(both) > 0 and bool(both[metric].eq(both[f"{metric}_after"]).all())
+    shares = {name: [float(s.get(c, 0.0)) for c in names] for name, s in lost.items()}
+    return table.assign(condition=names, **shares), unmatched, identical
 
 
 def _lost_shares(usable: pd.DataFrame, shared: pd.DataFrame, other: pd.DataFrame) -> pd.Series:
