@@ -279,9 +279,9 @@ def text(value: Any) -> str:
     return "" if value is None or pd.isna(value) else str(value)
 
 
-def listing(items: Sequence[str]) -> str:
+def listing(items: Sequence[str], last: str = "and") -> str:
     """Join words as a sentence does: ``a, b and c``."""
-    return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else list(items))
+    return f" {last} ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else list(items))
 
 
 def count(n: float, noun: str) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
 
 from robustness.reports.data.origins import Origin, origins
 from robustness.reports.data.run_tables import RunTables
-from robustness.reports.words import listing
+from robustness.reports.words import condition_words, kind_words, listing
 from robustness.results import is_attack, parse_condition, part_name
 
 # A plan's own, where it sets none; also for what is computed of a run that does not record its alpha.
@@ -94,3 +94,32 @@ def severities_text(results: pd.DataFrame) -> tuple[str, ...]:
     present = listing([str(severity) for severity in sorted(severities)])
     noun = "Severity" if len(severities) == 1 else "Severities"
     return (f"{noun} {present} of 1 to 5; {listing(absent)} {'was' if len(absent) == 1 else 'were'} not run.",)
+
+
+def conditions_text(conditions: Iterable[str]) -> str:
+    """Say conditions in words, those of one change together instead of one by one.
+
+    Example:
+        >>> conditions_text(["drop:side", "drop:size", "other:side", "other:size", "empty"])
+        'side and size words removed; prompt of a second target in the same image (side or size differs); empty prompt'
+        >>> conditions_text(["image:jpeg@1", "image:jpeg@3", "paraphrase"])
+        'JPEG, severities 1 and 3; prompt paraphrased'
+    """
+    together: dict[str, list[str]] = {}
+    for condition in dict.fromkeys(conditions):
+        name, sign, rest = condition.partition("@" if condition.startswith("image:") else ":")
+        joint = "+" in condition
+        together.setdefault(condition if joint else name, []).extend([] if joint or not sign else [rest])
+    words = [_change_text(name, rests) for name, rests in together.items()]
+    # A comma inside of one would read as the end of it.
+    return listing(words) if not any("," in one or " and " in one for one in words) else "; ".join(words)
+
+
+def _change_text(name: str, rests: Sequence[str]) -> str:
+    """Say one change with all its severities or attributes; with none where it was said without."""
+    if not rests:
+        return condition_words(name)
+    if not name.startswith("image:"):
+        return condition_words(f"{name}:{listing(rests, 'or' if name == 'other' else 'and')}")
+    noun = "severity" if len(rests) == 1 else "severities"
+    return f"{kind_words(name.removeprefix('image:'))}, {noun} {listing(rests)}"

@@ -11,7 +11,7 @@ import pandas as pd
 from robustness.metrics.analyses.effects import effects
 from robustness.reports.data.datatable import plain
 from robustness.reports.data.expected import claim_expectation, condition_expectations, met
-from robustness.reports.data.frames import ALPHA, Frames
+from robustness.reports.data.frames import ALPHA, Frames, conditions_text
 from robustness.reports.words import condition_words, listing, metric_words, text
 from robustness.results import CLEAN, RERUN
 
@@ -123,14 +123,14 @@ def _note(differences: Sequence[Difference]) -> str:
     reasons: dict[str, list[str]] = {}
     for difference in differences:
         if difference.open_because:
-            reasons.setdefault(difference.open_because, []).append(difference.words)
-    sentences = [f"Described, not judged ({reason}): {listing(words)}." for reason, words in reasons.items()]
-    named = [d.words for d in differences if d.outcome != "no difference shown" and d.n_subjects < _SEES_TAILS]
+            reasons.setdefault(difference.open_because, []).append(difference.condition)
+    sentences = [f"Described, not judged ({reason}): {conditions_text(open_)}." for reason, open_ in reasons.items()]
+    named = [d.condition for d in differences if d.outcome != "no difference shown" and d.n_subjects < _SEES_TAILS]
     if named:
         sentences.append(
-            f"A side is named with fewer than {_SEES_TAILS} subjects: {listing(named)}. So few can show nothing of a"
-            " long tail: of 16 equal conditions that differ by a few subjects who gain much, some one is named in up to"
-            " 45% of comparisons of 12 subjects."
+            f"A side is named with fewer than {_SEES_TAILS} subjects: {conditions_text(named)}. So few can show"
+            " nothing of a long tail: of 16 equal conditions that differ by a few subjects who gain much, some one is"
+            " named in up to 45% of comparisons of 12 subjects."
         )
     return " ".join(sentences)
 

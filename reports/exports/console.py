@@ -82,7 +82,7 @@ def _series_lines(first: Overview, words: Headline, worst: Sequence[Finding], *,
 
 
 def _phrase(phrase: Phrase, *, undecided: str = "undecided on") -> str:
-    return f"{undecided if phrase.verdict == 'INCONCLUSIVE' else phrase.verb} {listing(phrase.items)}"
+    return f"{undecided} {listing(phrase.items)}" if phrase.verdict == "INCONCLUSIVE" else phrase.sentence
 
 
 def _wrapped(label: str, text: str) -> Iterator[str]:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from robustness.reports.data.determinism import certificate_table
-from robustness.reports.data.frames import Frames, severities_text
+from robustness.reports.data.frames import Frames, conditions_text, severities_text
 from robustness.reports.data.model_facts import UNKNOWN_SUBJECTS, model_facts
 from robustness.reports.data.run_tables import RunTables
 from robustness.reports.sections.overview import abstention
 from robustness.reports.sections.provenance import RunFacts
-from robustness.reports.words import condition_words, count, image_kind, kind_words, listing
+from robustness.reports.words import count, image_kind, listing
 from robustness.results import is_attack, parse_condition
 
 
@@ -35,7 +35,7 @@ def coverage(runs: Sequence[RunTables], frames: Frames, facts: Sequence[RunFacts
         *dict.fromkeys(
             f"{f.dataset}, {f.split}: {count(f.n_cases, 'case')}, {count(f.n_subjects, f.unit)}" for f in facts
         ),
-        *(f"{title}: {listing(names)}" for title, names in kinds.items() if names),
+        *(f"{title}: {conditions_text(names)}" for title, names in kinds.items() if names),
         *(f"image changes: {sentence.partition(';')[0].lower()}" for sentence in severities if kinds[_IMAGE]),
         *([f"prompts for absent structures: {count(absent, 'unit')}"] if absent else []),
         *([f"the same input again: {count(rerun, 'row')}"] if rerun else []),
@@ -43,7 +43,7 @@ def coverage(runs: Sequence[RunTables], frames: Frames, facts: Sequence[RunFacts
     unknown = [model.series for model in model_facts(runs) if UNKNOWN_SUBJECTS in model.independence]
     places = listing(list(dict.fromkeys(f.dataset for f in facts)))
     untested = [
-        *([f"of every model: {listing([condition_words(c) for c in partial])}"] if partial else []),
+        *([f"of every model: {conditions_text(partial)}"] if partial else []),
         *(f"severities of the image changes: {sentence.partition('; ')[2].rstrip('.')}" for sentence in severities),
         *(title for title in (_IMAGE, _PROMPT) if not kinds[title]),
         *([] if absent else ["absent structures: no row shows whether a mask stays empty where nothing is there"]),
@@ -75,16 +75,13 @@ def _conditions(frames: Frames) -> tuple[list[str], list[str]]:
 
 
 def _kinds(conditions: Sequence[str]) -> dict[str, list[str]]:
-    """Return the names of the changes by sort, each once."""
-    names: dict[str, list[str]] = {_IMAGE: [], _PROMPT: [], _JOINT: [], _ATTACKS: []}
+    """Return the changes by sort, each once: of image changes the kinds, whose severities stand apart."""
+    changes: dict[str, list[str]] = {_IMAGE: [], _PROMPT: [], _JOINT: [], _ATTACKS: []}
+    sorts = {"image": _IMAGE, "prompt": _PROMPT, "joint": _JOINT}
     for condition in conditions:
         family = parse_condition(condition).family
         if is_attack(condition):
-            names[_ATTACKS].append(condition_words(condition))
-        elif family == "image":
-            names[_IMAGE].append(kind_words(image_kind(condition)))
-        elif family == "prompt":
-            names[_PROMPT].append(condition_words(condition))
-        elif family == "joint":
-            names[_JOINT].append(condition_words(condition))
-    return {title: list(dict.fromkeys(words)) for title, words in names.items()}
+            changes[_ATTACKS].append(condition)
+        elif family in sorts:
+            changes[sorts[family]].append(f"image:{image_kind(condition)}" if family == "image" else condition)
+    return changes

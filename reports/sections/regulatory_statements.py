@@ -9,6 +9,7 @@ import pandas as pd
 
 from robustness.reports.data.claims import ORDER, ROBUST_ORDER
 from robustness.reports.data.empty_masks import empty_by_condition, known_empty, predictions
+from robustness.reports.data.frames import conditions_text
 from robustness.reports.data.model_facts import model_facts
 from robustness.reports.data.prompt_truth import truth_text
 from robustness.reports.data.run_tables import RunTables
@@ -18,10 +19,8 @@ from robustness.reports.sections.methods import reasons_text, setting
 from robustness.reports.sections.regulatory_context import RegulatoryContext, clean_by_series
 from robustness.reports.words import (
     MISSING,
-    condition_words,
     count,
     interval,
-    kind_words,
     listing,
     metric_words,
     number,
@@ -67,11 +66,10 @@ def _variations(d: RegulatoryContext) -> list[str]:
     conditions = rows.fillna("").astype(str).drop_duplicates()
     statements = []
     for expectation, words in _EXPECTED.items():
-        names = list(
-            dict.fromkeys(_kind_or_words(c) for c in conditions[conditions["expectation"] == expectation]["condition"])
-        )
-        if names:
-            statements.append(f"{words[0].upper()}{words[1:]}: {listing(names)}.")
+        expected = conditions[conditions["expectation"] == expectation]["condition"]
+        if len(expected):
+            named = conditions_text(_without_severity(c) for c in expected)
+            statements.append(f"{words[0].upper()}{words[1:]}: {named}.")
     return statements or ["The run holds no changed input."]
 
 
@@ -224,7 +222,7 @@ def _security(d: RegulatoryContext) -> list[str]:
             f"{attack_title(str(name))}. {attack_says(rows)}" for name, rows in table.groupby("attack", sort=True)
         ]
         return [
-            f"Attacks in this run: {listing([condition_words(c) for c in attacks])}. Other attacks were not tested.",
+            f"Attacks in this run: {conditions_text(attacks)}. Other attacks were not tested.",
             "An attack bounds robustness from one side: what it breaks is shown to break, what it leaves intact is not"
             " shown to hold.",
             *outcomes,
@@ -269,10 +267,8 @@ def _evidence(d: RegulatoryContext) -> list[str]:
     return statements
 
 
-def _kind_or_words(condition: str) -> str:
-    if condition.startswith("image:") and "+" not in condition:
-        return kind_words(condition.removeprefix("image:").partition("@")[0])
-    return condition_words(condition)
+def _without_severity(condition: str) -> str:
+    return condition if "+" in condition else condition.partition("@")[0]
 
 
 def _mapping(value: Any) -> Mapping[Any, Any]:

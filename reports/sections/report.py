@@ -42,7 +42,7 @@ from robustness.reports.words import listing
 
 Edition = Literal["auditor", "regulatory"]
 # The number after the point grows when fields come, the one before it when a field goes or changes its type.
-SCHEMA = "robustness-report/2.2"
+SCHEMA = "robustness-report/2.3"
 
 
 @dataclass(frozen=True)

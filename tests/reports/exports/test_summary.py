@@ -87,7 +87,7 @@ def test_it_says_score_counts_verdicts_and_the_worst_finding(run_folders: list[P
     assert abs(score - clean) < 6e-4
     assert re.search(r"\d+ as expected( \(\d+\*\))?, \d+ not as expected", text)
     assert "follows side" in text
-    assert "breaks under" in text
+    assert "breaks by Dice from severity 3 under gaussian noise" in " ".join(text.split())
     assert "untested made by the test: UNTESTABLE (1 claim)" in text
     assert "worst    FRAGILE under gaussian noise, severity 5 (Dice lost 0." in text
     assert len(lines) <= 12

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -83,6 +84,8 @@ def test_a_reader_of_schema_2_finds_every_field_with_its_type() -> None:
     """What came since has names of its own; the content frozen above is what is read here."""
     written = json.loads(GOLDEN.read_text(encoding="utf-8"))
     assert written["schema"].split(".")[0] == "robustness-report/2"
+    described = (Path(__file__).parents[3] / "docs" / "report.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"robustness-report/2\.\d+", described)) == {written["schema"]}
     types = types_of(written)
     parent = ""
     for word in SCHEMA_2.split():

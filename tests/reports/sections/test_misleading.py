@@ -13,13 +13,15 @@ import pytest
 from robustness.reports.data.claims import kind_rows
 from robustness.reports.data.empty_masks import silent_share
 from robustness.reports.data.frames import merge
+from robustness.reports.data.gallery import Gallery
 from robustness.reports.data.row_data import row_data
 from robustness.reports.data.run_tables import RunTables
 from robustness.reports.data.unit_means import unit_interval
 from robustness.reports.exports.model_index import model_index
 from robustness.reports.figures.catalogue import captions, draw
-from robustness.reports.html.page import write_report
+from robustness.reports.html.page import render, write_report
 from robustness.reports.sections import report as content
+from robustness.reports.words import condition_words, metric_words
 
 
 @pytest.fixture
@@ -42,6 +44,29 @@ def test_a_change_that_moves_the_mask_is_not_told_as_holding_up(moved: RunTables
     assert "ROBUST" not in by_verdict
     assert "ROBUST*" not in by_verdict
     assert any(item.startswith("JPEG (mask change") for item in by_verdict["FRAGILE"])
+
+
+def test_what_breaks_stands_once_by_its_first_severity_and_each_metric_behind_it(moved: RunTables) -> None:
+    (phrase,) = (p for p in content.build([moved]).headlines[0].image if p.verdict == "FRAGILE")
+    broken = moved.verdicts[moved.verdicts["verdict"].eq("FRAGILE")]
+    severity = pd.to_numeric(broken["condition"].str.partition("@")[2], errors="coerce").fillna(0).astype(int)
+    kind = broken["condition"].str.partition("@")[0]
+    severity = severity.where(kind.ne("image:horizontal_flip"), 0)  # it was run at one, so that none is its first
+    first = severity.groupby([kind.map(condition_words), broken["metric"].map(metric_words)]).min()
+    assert {(o.words, metric): n for o in phrase.onsets for metric, n in o.first} == first.to_dict()
+    assert phrase.sentence == (
+        "breaks by Dice or mask change under horizontal flip and prompt paraphrased,"
+        " from severity 1 under gamma, gaussian blur, gaussian noise and JPEG"
+    )
+    page = render(content.build([moved]), merge([moved]), Gallery())
+    table = page.partition('<table class="onsets">')[2].partition("</table>")[0]
+    cells = [re.findall(r"<t[hd][^>]*>([^<]*)<", row) for row in table.split("<tr>")[1:]]
+    assert cells[0] == ["Change", *phrase.metrics]
+    assert len(cells) == 1 + len(phrase.onsets)
+    shown = {(words, m): cell for words, *row in cells[1:] for m, cell in zip(cells[0][1:], row, strict=True)}
+    assert shown == {
+        (o.words, m): str(dict(o.first).get(m, "–") or "breaks") for o in phrase.onsets for m in phrase.metrics
+    }
 
 
 def test_every_robustness_claim_stands_in_the_matrix_whatever_its_metric(moved: RunTables) -> None:
