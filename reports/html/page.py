@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from robustness.errors import InputError, suggest
 from robustness.files import check_output, check_writable, write_text
@@ -18,7 +18,7 @@ from robustness.reports.data import datatable, row_data
 from robustness.reports.data.claims import ORDER, ROBUST_ORDER
 from robustness.reports.data.expected import failures, required
 from robustness.reports.data.frames import Frames, merge
-from robustness.reports.data.gallery import Gallery, make_gallery
+from robustness.reports.data.gallery import Gallery, encoded_pictures, make_gallery
 from robustness.reports.data.run_tables import read_runs
 from robustness.reports.exports.annex import write_prompts
 from robustness.reports.figures.figure import FigureText
@@ -28,6 +28,19 @@ from robustness.reports.sections.overview import NOTHING_JUDGED
 from robustness.reports.sections.report import Edition, Report
 
 EDITIONS = ("auditor", "regulatory")
+
+
+class Elsewhere(Protocol):
+    """Parts of a page that another process makes meanwhile; a part that failed is None, and is made here."""
+
+    def pictures(self) -> Mapping[str, str] | None:
+        """Return the images of the page, as `encoded_pictures` does."""
+
+    def draw(self, captions: Sequence[FigureText], frames: Frames) -> None:
+        """Begin with the `drawings`."""
+
+    def drawings(self) -> Mapping[str, Any] | None:
+        """Return them."""
 
 
 def write_report(
@@ -40,7 +53,7 @@ def write_report(
     compare_first: bool = False,
     published: bool = False,
     answers: Mapping[str, str] | None = None,
-    encoded: Callable[[], Mapping[str, str] | None] | None = None,
+    elsewhere: Elsewhere | None = None,
 ) -> Path:
     """Write the page of one run or of several side by side.
 
@@ -54,8 +67,7 @@ def write_report(
         compare_first: the paired differences, worst first, come before all else.
         published: add the benchmark's published figures, labelled and apart from what was measured.
         answers: what the submitter states in the regulatory edition, by the keys of a plan's ``[report]``.
-        encoded: returns images of the page that `encoded_pictures` made elsewhere meanwhile, or None; asked after all
-            that needs no image is done.
+        elsewhere: makes images and drawings meanwhile; None: all is made here. The page is the same.
 
     Returns:
         The path of the page.
@@ -72,8 +84,10 @@ def write_report(
     runs = read_runs(run_dirs)
     frames = merge(runs)
     figures = content.figures_of(runs, frames, published=published)
-    drawn = drawings(figures.captions, frames)
-    gallery = make_gallery(frames.gallery, encoded=encoded() if encoded else None) if images else Gallery()
+    encoded = elsewhere.pictures() if elsewhere and images else None
+    if elsewhere:
+        elsewhere.draw(figures.captions, frames)
+    gallery = make_gallery(frames.gallery, encoded=encoded) if images else Gallery()
     report = content.build(
         runs,
         title=title,
@@ -88,6 +102,7 @@ def write_report(
     )
     report = replace(report, prompts_file=write_prompts(frames.results, out).name)
     # A report is meant to be read by others, whatever the mask of the process.
+    drawn = elsewhere.drawings() if elsewhere else None
     page = render(report, frames, gallery, compare_first=compare_first, drawn=drawn)
     write_text(out, page, mode=0o644)
     return out
@@ -102,6 +117,12 @@ def drawings(captions: Iterable[FigureText], frames: Frames) -> dict[str, Any]:
     from robustness.reports.figures.catalogue import draw
 
     return {text.id: json.loads(draw(text, frames).to_json()) for text in captions}
+
+
+def parts_elsewhere(file: Path) -> Generator[Mapping[str, Any], tuple[Sequence[FigureText], Frames], None]:
+    """Yield images and `drawings` of one run's page: those of its gallery.parquet, then those that are sent."""
+    captions, frames = yield encoded_pictures(file)
+    yield drawings(captions, frames)
 
 
 def render(

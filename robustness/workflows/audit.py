@@ -22,7 +22,7 @@ from robustness.types import Progress
 from robustness.workflows.check import check_before_audit, overlaps_with_training
 from robustness.workflows.finish import Session, finish
 from robustness.workflows.loading import _check_metrics, conditions, load_all, load_in_worker, refuse_equal_names
-from robustness.workflows.run import Run, pictures_aside, write_page
+from robustness.workflows.run import Run, page_parts, write_page
 
 if TYPE_CHECKING:
     from robustness.plans.finetune_options import FinetuneOptions
@@ -231,12 +231,12 @@ def run_plan(
                 plan_folder=plan_folder,
             )
         session = Session(models, datasets, checked, overlaps, time.perf_counter() - started, processes)
-        pictures = pictures_aside(folder.path, workers) if report else None
+        parts = page_parts(folder.path, workers) if report else None
         finish(folder, log, plan, session, certify=certify)
         run = Run(folder.path)
         if report:
             with log.stage("report"):
-                write_page(run, pictures)
+                write_page(run, parts)
     return run
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from robustness.errors import InputError
 from robustness.gates.assertions import Assertions
@@ -16,10 +16,15 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
     from robustness.gates.baselines import Baseline
+    from robustness.reports.data.frames import Frames
+    from robustness.reports.figures.figure import FigureText
     from robustness.runners.audit.processes import Aside
     from robustness.runners.data.dataset import Dataset
     from robustness.types import Segmenter
     from robustness.workflows.replay import Replayed
+
+# Rows of a run whose tables are copied to the process that draws: a hundred megabytes.
+_COPIED_ROWS = 200_000
 
 
 class Run(Assertions):
@@ -152,31 +157,62 @@ class Run(Assertions):
         return save_baseline(self, path)
 
 
-def pictures_aside(folder: Path, workers: int | None) -> Aside[dict[str, str]] | None:
-    """Begin to encode the pictures of a run's page in a process of its own, where an audit had several on this machine.
+class PageParts:
+    """The `robustness.reports.html.page.Elsewhere` of one run, from another process on this machine."""
 
-    They depend on no conclusion. None where they are left to `write_page`, as where a new process must import first.
+    def __init__(self, aside: Aside) -> None:
+        self._aside = aside
+        self._drawing = False
+
+    def pictures(self) -> Mapping[str, str] | None:
+        """Wait for the images; None where the process failed."""
+        encoded: Mapping[str, str] | None = self._aside.result()
+        return encoded
+
+    def draw(self, captions: Sequence[FigureText], frames: Frames) -> None:
+        """Send what is to be drawn, unless its copy would be large."""
+        self._drawing = len(frames.results) <= _COPIED_ROWS
+        if self._drawing:
+            self._aside.give((captions, frames))
+
+    def drawings(self) -> Mapping[str, Any] | None:
+        """Wait for the drawings, the last part; None where none were begun or the process failed."""
+        drawn: Mapping[str, Any] | None = self._aside.result() if self._drawing else None
+        return drawn
+
+    def end(self) -> None:
+        """End the process, whatever it has made."""
+        self._aside.end()
+
+
+def page_parts(folder: Path, workers: int | None) -> PageParts | None:
+    """Begin parts of a run's page in a process of its own, where an audit had several on this machine.
+
+    Images depend on no conclusion. None where all is left to `write_page`, as where a new process must import first.
     """
     from robustness.runners.audit.processes import Aside, forks
 
     if workers is None or workers == 1 or not forks():
         return None
-    from robustness.reports.data.gallery import encoded_pictures
+    from robustness.reports.html.page import parts_elsewhere
 
     try:
-        return Aside(encoded_pictures, folder / GALLERY)
+        return PageParts(Aside(parts_elsewhere, folder / GALLERY))
     except OSError:
         # No room for another process: the rows are there, and the page needs none.
         return None
 
 
-def write_page(run: Run, pictures: Aside[dict[str, str]] | None) -> None:
+def write_page(run: Run, parts: PageParts | None) -> None:
     """Write the page of a run that was concluded just now, the same as `Run.report` writes."""
     from robustness.reports.html.page import write_report
 
-    run.check()
-    encoded = pictures.result if pictures is not None else None
-    write_report(run.path, run.path / REPORT, published=bool(run.plan.published), encoded=encoded)
+    try:
+        run.check()
+        write_report(run.path, run.path / REPORT, published=bool(run.plan.published), elsewhere=parts)
+    finally:
+        if parts is not None:
+            parts.end()
 
 
 def _answers(path: str | Path) -> dict[str, str]:

@@ -11,13 +11,11 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from multiprocessing import connection
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from robustness.lazy import collect_rarely
-
-T = TypeVar("T")
 
 _IMPORTED_ONCE = [
     "robustness.workflows.loading",
@@ -29,38 +27,52 @@ _IMPORTED_ONCE = [
 ]
 
 
-class Aside(Generic[T]):
-    """What a function returns, computed in another process meanwhile.
+class Aside:
+    """What a generator yields, computed in another process meanwhile.
 
     Args:
-        work: picklable, as are its arguments and what it returns.
+        work: called with `arguments` there; each value that it yields is a result, and `give` resumes it with the next
+            input. Picklable, as are its arguments, results and inputs.
     """
 
-    def __init__(self, work: Callable[..., T], *arguments: Any) -> None:
+    def __init__(self, work: Callable[..., Generator[Any, Any, None]], *arguments: Any) -> None:
         context = process_context()
-        self._receiver, sender = context.Pipe(duplex=False)
-        self._process = context.Process(target=_work_aside, args=(work, arguments, sender), daemon=True)
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_work_aside, args=(work, arguments, theirs), daemon=True)
         self._process.start()
-        sender.close()
+        theirs.close()
 
-    def result(self) -> T | None:
-        """Wait for it; None where the process failed or was killed, and the caller had better do the work itself."""
+    def result(self) -> Any:
+        """Wait for the next; None where the process failed or was killed, and the caller had better do it itself."""
         try:
-            returned: T = self._receiver.recv()
-        except EOFError:
+            return self._pipe.recv()
+        except (EOFError, OSError):
+            self.end()
             return None
-        finally:
-            self._receiver.close()
-            self._process.join()
-        return returned
+
+    def give(self, value: Any) -> None:
+        """Let it go on with `value`, once its last result was taken; where it failed, the next result is None."""
+        with contextlib.suppress(OSError):
+            self._pipe.send(value)
+
+    def end(self) -> None:
+        """Let the process end; nothing more comes of it."""
+        self._pipe.close()
+        self._process.join()
 
 
-def _work_aside(work: Callable[..., Any], arguments: Sequence[Any], results: connection.Connection) -> None:
+def _work_aside(
+    work: Callable[..., Generator[Any, Any, None]], arguments: Sequence[Any], pipe: connection.Connection
+) -> None:
     collect_rarely()
     leave_interrupts_to_parent()
     # Whatever is raised, in code of others too, comes again where the caller does the work.
     with contextlib.suppress(Exception):
-        results.send(work(*arguments))
+        steps = work(*arguments)
+        result = next(steps)
+        while True:
+            pipe.send(result)
+            result = steps.send(pipe.recv())
 
 
 def leave_interrupts_to_parent() -> None:

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from robustness.errors import InputError
+from robustness.reports.data.run_tables import RunTables
 from robustness.reports.html import page as page_module
 from robustness.reports.html.page import safe_json, write_report
 from robustness.reports.words import VERDICTS
@@ -76,6 +77,46 @@ def test_every_number_in_the_tables_equals_the_stored_one(page: Path, run_folder
         for column in set(row) & {"estimate", "effect", "ci_low", "ci_high", "clean_mean", "p_adjusted", "n_subjects"}:
             expected = truth[column]
             assert row[column] == "–" if pd.isna(expected) else float(row[column]) == float(expected)
+
+
+class Parts:
+    """Parts of a page as another process makes them, after `fails_at` of which it fails."""
+
+    def __init__(self, gallery: Path, fails_at: int) -> None:
+        self.steps = page_module.parts_elsewhere(gallery)
+        self.sent: object = None
+        self.left = fails_at
+
+    def _next(self) -> object:
+        self.left -= 1
+        return self.steps.send(self.sent) if self.left >= 0 else None
+
+    def pictures(self) -> object:
+        return self._next()
+
+    def draw(self, captions: object, frames: object) -> None:
+        self.sent = (captions, frames)
+
+    def drawings(self) -> object:
+        return self._next()
+
+
+@pytest.mark.parametrize("fails_at", [0, 1, 2])
+def test_a_page_is_the_same_whoever_makes_its_parts(
+    runs: tuple[RunTables, ...],
+    run_folders: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fails_at: int,
+) -> None:
+    runs[0].gallery.drop(columns="series").to_parquet(tmp_path / "gallery.parquet")
+    plain = write_report(run_folders[0], tmp_path / "page.html").read_bytes()
+    calls = []
+    drawings = page_module.drawings
+    monkeypatch.setattr(page_module, "drawings", lambda *given: calls.append(given) or drawings(*given))
+    parts = Parts(tmp_path / "gallery.parquet", fails_at)
+    assert write_report(run_folders[0], tmp_path / "page.html", elsewhere=parts).read_bytes() == plain
+    assert len(calls) == 1
 
 
 def test_figures_hold_the_numbers_of_the_tables(page: Path, run_folders: list[Path]) -> None:

@@ -193,17 +193,38 @@ class TestProcesses:
 
 
 def doubled(number):
-    return 2 * number
+    while True:
+        number = yield 2 * number
+
+
+def process_id():
+    yield os.getpid()
 
 
 class TestAside:
-    def test_a_result_comes_from_another_process(self):
-        assert Aside(doubled, 21).result() == 42
-        assert Aside(os.getpid).result() != os.getpid()
+    def test_results_come_from_another_process_and_inputs_go_to_it(self):
+        aside = Aside(doubled, 21)
+        assert aside.result() == 42
+        aside.give("ab")
+        assert aside.result() == "abab"
+        aside.end()
+        assert multiprocessing.active_children() == []
+        assert Aside(process_id).result() != os.getpid()
 
     @pytest.mark.parametrize("work", [partial(doubled, None), partial(os._exit, 1)])
     def test_a_process_that_fails_gives_nothing(self, work):
-        assert Aside(work).result() is None
+        aside = Aside(work)
+        aside.give(1)
+        assert aside.result() is None
+        assert multiprocessing.active_children() == []
+        aside.give(1)
+        assert aside.result() is None
+
+    def test_a_process_that_fails_later_gives_what_it_had(self):
+        aside = Aside(doubled, 21)
+        assert aside.result() == 42
+        aside.give(None)
+        assert aside.result() is None
         assert multiprocessing.active_children() == []
 
 
