@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from robustness.perturb.language.grammar.tokens import NO_GAUGE
 from robustness.perturb.language.ontology.modifiers import pairs
 
 
@@ -94,6 +95,11 @@ _AGE = re.compile(
     r"|\b\d{1,3}\s?(?:y/o|yo|y\.o\.)(?!\w)",
     re.IGNORECASE,
 )
+_PROPORTION = re.compile(r"\b(?:tall|wid|long|deep|broad)er than (?:wide|tall|long|deep|broad)\b", re.IGNORECASE)
+_PERSON = re.compile(
+    r"(?:^|(?<=[.;] )|(?<=\b[aA] ))\s*(?:(?P<age>\d{1,3})\s?/?\s?(?P<sex>[MF])|(?P<sex2>[MF])\s?/?\s?(?P<age2>\d{2,3}))"
+    + NO_GAUGE
+)
 _VERTEBRA = r"(?:C[1-8]|T(?:h)?(?:1[0-2]|[1-9])|L[1-6]|S[1-5])"
 _LEVEL = re.compile(
     rf"(?<![\w-])(?:D[1-9]\d?(?=\s?(?:-|/|–|to|and)\s?D?(?:1[0-2]|[1-9])(?!\d))|{_VERTEBRA})(?:\s?(?:-|/|–|(?i:to|and|through))\s?(?:[CDTLS])?\d{{1,2}})*(?:\s+(?:vertebrae?|level))?(?![\w-]*\w)"
@@ -154,8 +160,14 @@ def _all(text: str) -> Iterator[Mark]:
         yield Mark(kind, *match.span(), "clock")
     for match in _AGE.finditer(text):
         yield Mark("age", *match.span(), "patient", "patient")
+    for match in _PERSON.finditer(text):
+        for kind in ("age", "sex"):
+            name = kind if match[kind] else f"{kind}2"
+            yield Mark(kind, *match.span(name), "patient", "patient")
     for match in _SEX.finditer(text):
         yield Mark("sex", *match.span(), "patient", "patient")
+    for match in _PROPORTION.finditer(text):
+        yield Mark("shape", *match.span(), "measure")
     for match in _IMMUNOSTAIN.finditer(text):
         yield Mark("modality", *match.span(), "scan", "scan")
     for match in _LEVEL.finditer(text):

@@ -13,18 +13,17 @@ from robustness.perturb.language.grammar.vocabulary import (
     is_colour,
     is_descriptive,
     is_edge,
+    is_fixed,
     kind_of,
+    kind_of_pair,
     names_on,
     words,
 )
 
 _TINTS = frozenset("dark light pale bright deep dull dusky faint vivid".split())
 _SEQUENCES = frozenset("t1 t2 stir flair dwi echo adc t1- t2-".split())
-_CHAMBERS = ("ventric", "atri", "coronary", "circumflex", "bundle", "anterior", "main", "posterior", "gastric", "colic")
 EXTREMES = frozenset("leftmost rightmost topmost bottommost uppermost lowermost off-centre off-center".split())
 LEVELS = frozenset("upper lower middle mid top bottom inner outer central".split())
-# Vessels, nerves and muscles are named by these; "proximal" and "distal" pick a part of one.
-_FIXED_AXES = frozenset("anterior posterior superior inferior medial lateral superficial deep".split())
 
 
 class Mod(NamedTuple):
@@ -100,14 +99,20 @@ def read_modifiers(tagged: Tagged, i: int, stop: int, mods: list[Mod]) -> int:
             continue
         if not kind:
             return i
-        if kind in ("side", "direction") and _belongs_to_name(tagged, i, end, stop):
+        if kind in ("side", "direction") and is_fixed(
+            token.lower, [t.lower for t in tokens[end:stop]], known=end in tagged.name_at
+        ):
             return i
         if kind == "level":
             # "upper left lung zone": the place's words stay with the name.
             return i
         if end < stop and names_on(token.lower, tokens[end].lower, tokens[stop - 1].lower):
             return i
-        if end == stop and kind in ("texture", "colour", "signal", "place", "pathology") and category_of(token.lower):
+        if (
+            end == stop == i + 1
+            and kind in ("texture", "colour", "signal", "place", "pathology")
+            and category_of(token.lower)
+        ):
             return i
         mods.append(_sided(token) if kind == "sided" else Mod(kind, token.start, tokens[end - 1].stop))
         if kind == "sided":
@@ -169,8 +174,6 @@ def _only_points(tagged: Tagged, i: int, stop: int) -> bool:
 
 
 _ORDINALS = frozenset("first second third fourth fifth sixth seventh last next previous".split())
-_NAMED_PARTS = frozenset("lobe lobes pole poles horn horns".split())
-_OF_THE_EYE = ("retin", "macul", "chor", "conjunct", "corne", "sclera", "peripap", "disc", "drusen", "limb", "iris")
 _APART = frozenset("distinct separate discrete individual different more additional further other".split())
 
 
@@ -190,6 +193,8 @@ def read_modifier(tagged: Tagged, i: int, stop: int) -> tuple[int, str]:
         return i + 2, "signal"
     if lower in ("restricted", "restricting", "facilitated") and i + 2 < stop and tokens[i + 1].lower == "diffusion":
         return i + 2, "signal"
+    if pair := _paired(tagged, i, stop):
+        return pair
     if i + 1 < stop and is_adverb(lower):
         return _with_adverb(tagged, i, stop)
     if i + 2 < stop and lower in _ORDINALS and kind_of(f"{lower}-{tokens[i + 1].lower}") == "size":
@@ -219,6 +224,19 @@ def read_modifier(tagged: Tagged, i: int, stop: int) -> tuple[int, str]:
     return i + 1, kind
 
 
+def _paired(tagged: Tagged, i: int, stop: int) -> tuple[int, str] | None:
+    """Read "thin walled" and "low signal (intensity)" before a name as the compounds that they are; else None."""
+    kind = kind_of_pair(tagged.tokens[i].lower, tagged.tokens[i + 1].lower) if i + 1 < stop else ""
+    end, nouns = i + 2, words("classes.signal_noun")
+    if not kind or i + 1 in tagged.name_at:
+        return None
+    if tagged.tokens[i + 1].lower in nouns:
+        end += end < stop and tagged.tokens[end].lower in nouns
+        # "high signal in the cortex" asks for what is bright.
+        return (end, kind) if end < stop else None
+    return end, kind
+
+
 def _with_adverb(tagged: Tagged, i: int, stop: int) -> tuple[int, str]:
     """Read "roughly circular", "markedly enlarged", "poorly defined" as one value."""
     j = i
@@ -240,36 +258,16 @@ def _with_adverb(tagged: Tagged, i: int, stop: int) -> tuple[int, str]:
     return i, ""
 
 
-def _belongs_to_name(tagged: Tagged, i: int, end: int, stop: int) -> bool:
-    """Tell whether a side or direction at `i` is fixed in a name: "left ventricle", "lateral plantar nerve"."""
-    lower = tagged.tokens[i].lower
-    if end >= stop:
-        return False
-    following, head = tagged.tokens[end].lower, tagged.tokens[stop - 1].lower
-    if lower in ("left", "right"):
-        return (
-            following.startswith(_CHAMBERS) and end not in tagged.name_at and following not in ("anterior", "posterior")
-        )
-    if kind_of(lower) != "direction":
-        return False
-    if following in ("cruciate", "communicating", "choroidal", "cingulate", "commissure"):
-        return True
-    if lower in _FIXED_AXES and any(t.lower in words("classes.fixed_heads") for t in tagged.tokens[end:stop]):
-        # "superficial femoral artery", "superior temporal vein occlusion"
-        return True
-    if end in tagged.name_at:
-        return False
-    if lower in ("nasal", "temporal") and following.startswith(_OF_THE_EYE):
-        return False
-    if lower in ("nasal", "temporal", "radial", "ulnar", "lingual", "buccal", "palmar", "plantar", "labial", "deep"):
-        return head not in words("classes.partitive_direction") or head in _NAMED_PARTS
-    return head in words("classes.name_heads") and category_of(head) != "finding"
+def is_side(tagged: Tagged, i: int) -> bool:
+    """Tell whether the token at `i` is a side, in letters of small texts also "R" and "L"."""
+    token = tagged.tokens[i]
+    return kind_of(token.lower) == "side" or (token.text in ("R", "L") and not tagged.text.isupper())
 
 
 def may_trail(tagged: Tagged, i: int) -> bool:
     """Tell whether a token may stand behind the noun that it modifies and is no noun itself."""
     lower = tagged.tokens[i].lower
-    if lower in LEVELS or lower in EXTREMES or (kind_of(lower) == "side" and lower != "both"):
+    if lower in LEVELS or lower in EXTREMES or (is_side(tagged, i) and lower != "both"):
         return True
     if kind_of(lower) == "place" and tagged.tokens[i].text.isupper():
         # "pneumonia RLL"
@@ -286,7 +284,7 @@ def is_modifier_word(tagged: Tagged, i: int, hi: int) -> bool:
     lower = tagged.tokens[i].lower
     if i in tagged.name_at:
         return False
-    if after_number(tagged, i) > i or kind_of(lower) or lower in LEVELS or is_adverb(lower):
+    if after_number(tagged, i) > i or kind_of(lower) or lower in LEVELS or is_adverb(lower) or _paired(tagged, i, hi):
         return True
     return (
         is_descriptive(lower)

@@ -210,6 +210,7 @@ class Naming(Headings):
         opening, name = self.tagged.tokens[phrase.start].lower, phrase.name
         if (
             self._is_end(phrase)
+            and not self._touches(phrase.start)
             and last.category == "finding"
             and not is_place_phrase(self.tagged, phrase)
             and phrase.stop == len(self.tagged.tokens)

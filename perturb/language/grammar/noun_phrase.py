@@ -11,14 +11,17 @@ from robustness.perturb.language.grammar.modifier_words import (
     after_number,
     is_modifier_word,
     is_number_at,
+    is_side,
     may_trail,
     read_modifier,
     read_modifiers,
 )
+from robustness.perturb.language.grammar.picture import picture_category
 from robustness.perturb.language.grammar.tagger import Tagged
 from robustness.perturb.language.grammar.tokens import QUOTES, after_quotes, after_short_form
-from robustness.perturb.language.grammar.verbs import says_at
+from robustness.perturb.language.grammar.verbs import compares_at, says_at
 from robustness.perturb.language.grammar.vocabulary import category_of, is_adverb, is_participle, kind_of, words
+from robustness.perturb.language.ontology.relatives import organ_at
 
 
 class Phrase(NamedTuple):
@@ -46,7 +49,7 @@ def read_phrase(tagged: Tagged, i: int, hi: int) -> Phrase:
     start = i
     while i < hi and tagged.tags[i] == "determiner":
         i += 1
-    stop, lead = _extent(tagged, i, hi)
+    stop = _extent(tagged, i, hi)
     mods: list[Mod] = []
     name_start = read_modifiers(tagged, i, stop, mods)
     name_stop, before = stop, None
@@ -56,15 +59,17 @@ def read_phrase(tagged: Tagged, i: int, hi: int) -> Phrase:
     name = (name_start, name_stop) if name_start < name_stop else None
     category, part = _head(tagged, name) if name else ("", False)
     mods.sort(key=lambda m: m.start)
-    return Phrase(start, max(stop, lead), tuple(mods), name, category, part, before)
+    return Phrase(start, stop, tuple(mods), name, category, part, before)
 
 
-def _extent(tagged: Tagged, i: int, hi: int) -> tuple[int, int]:
+def _extent(tagged: Tagged, i: int, hi: int) -> int:
     """Return the index after the phrase's last token; commas and "and" between modifiers belong to it."""
     tokens, tags = tagged.tokens, tagged.tags
     named, opens = False, -1
     first = i
     while i < hi:
+        if named and _begins_place(tagged, i, hi):
+            break
         if i in tagged.name_at:
             i = tagged.name_at[i][0]
             named = True
@@ -96,7 +101,8 @@ def _extent(tagged: Tagged, i: int, hi: int) -> tuple[int, int]:
             i += 1
             continue
         if tags[i] in ("measure", "certainty"):
-            if named:
+            if named or (tags[i] == "certainty" and i > first and kind_of(tokens[i - 1].lower) == "place"):
+                # "mass RLL c/w carcinoma"
                 break
             i = tagged.marks[i][1] if i in tagged.marks else tagged.spans.get(i, i + 1)
             continue
@@ -108,9 +114,9 @@ def _extent(tagged: Tagged, i: int, hi: int) -> tuple[int, int]:
         ends = named or (i > first and category_of(tokens[i - 1].lower) == "finding")
         if ends and _begins_relation(tagged, i, hi):
             break
-        if named and (i in tagged.counts or _begins_place(tagged, i, hi)):
+        if named and i in tagged.counts:
             break
-        if named and (_begins_comparison(tagged, i, hi) or says_at(tokens, tags, i, hi, free=i not in tagged.inner)):
+        if named and (compares_at(tokens, i, hi) or says_at(tokens, tags, i, hi, free=i not in tagged.inner)):
             break
         lower = tokens[i].lower
         if not named and not is_modifier_word(tagged, i, hi):
@@ -118,18 +124,7 @@ def _extent(tagged: Tagged, i: int, hi: int) -> tuple[int, int]:
         elif named and (is_adverb(lower) or (lower.endswith("ly") and kind_of(lower) == "direction")):
             break
         i += 1
-    return i, i
-
-
-def _begins_comparison(tagged: Tagged, i: int, hi: int) -> bool:
-    """Tell whether "larger than a fist", "two disc diameters below ..." begins at `i` behind a name."""
-    tokens = tagged.tokens
-    if i + 1 < hi and tokens[i + 1].lower == "than" and kind_of(tokens[i].lower) == "size":
-        return True
-    return tokens[i].lower in words("classes.counting") and category_of(tokens[i - 1].lower) == "finding"
-
-
-_FOSSAE = frozenset("RIF LIF RUQ LUQ RLQ LLQ RUL RML RLL LUL LLL".split())
+    return i
 
 
 def _modifies_on(tagged: Tagged, i: int, hi: int) -> bool:
@@ -170,11 +165,12 @@ def _begins_place(tagged: Tagged, i: int, hi: int) -> bool:
     tokens = tagged.tokens
     before = tokens[i - 1]
     category = category_of(before.lower)
-    if i not in tagged.inner and category == "anatomy" and tokens[i].text in _FOSSAE:
-        return True  # "transplant kidney RIF"
-    if i in tagged.inner or (
-        category != "finding" and (category or not before.text.isupper() or tagged.text.isupper())
-    ):
+    if i in tagged.inner:
+        return False
+    leads = category in ("finding", "instrument") and not before.lower.endswith(("oid", "ring", "gas", "air", "fluid"))
+    if (category == "anatomy" and tokens[i].text in words("classes.fossa")) or (leads and _begins_organ(tagged, i, hi)):
+        return True  # "transplant kidney RIF", "ulcer gastric antrum"
+    if category != "finding" and (category or not before.text.isupper() or tagged.text.isupper()):
         return False
     if kind_of(tokens[i].lower) == "place" and tokens[i].text.isupper() and category == "finding":
         return True  # "pneumatocele LUL anterior segment"
@@ -185,6 +181,14 @@ def _begins_place(tagged: Tagged, i: int, hi: int) -> bool:
         return False
     name = tagged.name_at.get(j)
     return (name[1].category if name else category_of(tokens[j].lower)) == "anatomy"
+
+
+def _begins_organ(tagged: Tagged, i: int, hi: int) -> bool:
+    """Tell whether the words from `i` to the end of a phrase name one organ: "mass gallbladder neck"."""
+    count = organ_at([t.lower for t in tagged.tokens[i : min(hi, i + 6)]], words("classes.part"))
+    j = i + count
+    ends = j >= hi or tagged.tags[j] != "word" or is_side(tagged, j) or bool(kind_of(tagged.tokens[j].lower))
+    return count > 0 and ends
 
 
 def _is_noun_use(tagged: Tagged, i: int, hi: int, *, named: bool) -> bool:
@@ -234,11 +238,11 @@ def _postposed(tagged: Tagged, start: int, stop: int, mods: list[Mod]) -> int:
             mods.append(Mod("location", tagged.tokens[i].start, tagged.tokens[i].stop))
             i += 1
             continue
-        if tagged.tokens[i].lower in LEVELS or kind_of(tagged.tokens[i].lower) == "side":
+        if tagged.tokens[i].lower in LEVELS or is_side(tagged, i):
             j = i
-            while j < stop and (tagged.tokens[j].lower in LEVELS or kind_of(tagged.tokens[j].lower) == "side"):
+            while j < stop and (tagged.tokens[j].lower in LEVELS or is_side(tagged, j)):
                 j += 1
-            alone = j == i + 1 and kind_of(tagged.tokens[i].lower) == "side"
+            alone = j == i + 1 and is_side(tagged, i)
             mods.append(Mod("side" if alone else "location", tagged.tokens[i].start, tagged.tokens[j - 1].stop))
             i = j
             continue
@@ -277,14 +281,9 @@ def _head(tagged: Tagged, name: tuple[int, int]) -> tuple[str, bool]:
     first, last = name
     head = tagged.tokens[last - 1].lower.removesuffix("(s)").removeprefix("left-").removeprefix("right-")
     part = head in words("classes.part")
-    if head in words("classes.picture") and last - first == 1:
-        return "picture", False
-    if head in words("classes.picture_head") and category_of(tagged.tokens[last - 2].lower) != "finding":
-        # "transperineal scan", "fetal brain scan"
-        return "picture", False
-    if head in words("classes.picture_field") and not category_of(tagged.tokens[last - 2].lower):
-        # "oil immersion field"; "lung field" is anatomy.
-        return ("" if kind_of(tagged.tokens[last - 2].lower) or head.startswith("section") else "picture"), False
+    picture = picture_category(head, tagged.tokens[last - 2].lower, alone=last - first == 1)
+    if picture is not None:
+        return picture, False
     if head in words("classes.patient"):
         return "patient", False
     if head in words("classes.generic") and (last - first == 1 or kind_of(tagged.tokens[first].lower)):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cache, lru_cache
 
 from robustness.perturb.language.grammar.tokens import Token, match_phrase
-from robustness.perturb.language.grammar.vocabulary import is_adverb, kind_of, phrase_table, words
+from robustness.perturb.language.grammar.vocabulary import category_of, is_adverb, kind_of, phrase_table, words
 
 _Q_NOUNS = frozenset({"quality", "image-quality"})
 _ACQUIRED = frozenset("scan scans acquisition acquisitions series frame frames film films".split())
@@ -172,7 +172,8 @@ def read_quality(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple
     # "blurred margins" speaks of an edge, no picture.
     after = next_word(tokens, i)
     of_a_picture = not after.isalpha() or after in _leads_to_a_picture()
-    if lower in words("quality.words") and (of_a_picture or after in _AFTER_QUALITY):
+    edge = i > 0 and tokens[i - 1].lower in words("classes.margin_noun")
+    if lower in words("quality.words") and not edge and (of_a_picture or after in _AFTER_QUALITY):
         return ("quality", start, i + 1)
     return None
 
@@ -219,3 +220,30 @@ def _stands_apart(tokens: Sequence[Token], i: int, stop: int) -> bool:
     after = tokens[stop].lower if stop < len(tokens) else "."
     opens = not before[-1].isalnum() or before in ("with", "despite", "and", "by", "some")
     return i > 0 and opens and (not after[0].isalnum() or after in ("and", "but"))
+
+
+def in_the_picture(tokens: Sequence[Token], i: int, end: int) -> bool:
+    """Tell whether "left of" speaks of the image: "the top left of", "to the left of the image"."""
+    before = tokens[i - 1].lower if i else ""
+    after = {t.lower for t in tokens[end : end + 2]}
+    level = before in ("top", "bottom", "upper", "lower", "middle", "centre", "center", "the", "far")
+    return level or bool(after & words("classes.picture"))
+
+
+def picture_category(head: str, before: str, *, alone: bool) -> str | None:
+    """Return "picture" where a name is that of a picture, "" where it only looks so, None where it is of no picture.
+
+    Args:
+        head: the last word of the name.
+        before: the word before it.
+        alone: the name has no other word.
+    """
+    if head in words("classes.picture") and alone:
+        return "picture"
+    if head in words("classes.picture_head") and category_of(before) != "finding":
+        # "transperineal scan", "fetal brain scan"
+        return "picture"
+    if head in words("classes.picture_field") and not category_of(before):
+        # "oil immersion field"; "lung field" is anatomy.
+        return "" if kind_of(before) or head.startswith("section") else "picture"
+    return None

@@ -17,8 +17,9 @@ from robustness.perturb.language.grammar.picture import (
     read_quality,
     read_view,
 )
-from robustness.perturb.language.grammar.tokens import Token, match_phrase
+from robustness.perturb.language.grammar.tokens import Token, match_phrase, preambles
 from robustness.perturb.language.grammar.vocabulary import is_adverb, phrase_table, tables, words
+from robustness.perturb.language.ontology.terms import Term
 
 _PLAIN_FILM = frozenset({"film", "films"})
 
@@ -40,6 +41,22 @@ def scans(tokens: Sequence[Token], free: Sequence[bool]) -> Iterator[tuple[Mark,
         owner = 2 * (role == "patient" and tokens[last - 1].lower.endswith("'s"))
         yield Mark(kind, tokens[first].start, tokens[last - 1].stop - owner, group, role), first, last
         i = max(last, i + 1)
+
+
+def pass_over(
+    text: str,
+    tokens: Sequence[Token],
+    tags: list[str],
+    marks: dict[int, tuple[Mark, int]],
+    names: dict[int, tuple[int, Term]],
+) -> None:
+    """Let headings and history say nothing but of the scan and the patient."""
+    for start, stop in preambles(text):
+        for i, token in enumerate(tokens):
+            if start <= token.start < stop and tags[i] not in ("scan", "patient"):
+                tags[i] = "filler"
+                marks.pop(i, None)
+                names.pop(i, None)
 
 
 @lru_cache(maxsize=16384)

@@ -14,7 +14,7 @@ _REGIONS = frozenset("region regions part parts piece pieces".split())
 _APART = frozenset("separate distinct single disjoint different individual discrete unconnected disconnected".split())
 _FINDS = frozenset("confirmed suspected proved confirms favoured favored".split())
 _LEADING = frozenset(
-    "for of with represent represents representing be as suggesting denoting reflecting deemed question".split()
+    "c/w for of with represent represents representing be as suggesting denoting reflecting deemed question".split()
 )
 _STATES = frozenset("malignancy cancer metastasis metastases infection inflammation neoplasia benignity".split())
 

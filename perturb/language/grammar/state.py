@@ -139,7 +139,8 @@ class Reading:
         self._modify(apart, "target")
         starts = [m.start for m in phrase.mods if m.kind not in ("number",) and m not in apart]
         start = min([*starts, self._chars(phrase.name)[0]])
-        stop = self._chars(phrase.name)[1]
+        # "edges notched": the word behind the noun belongs to it.
+        stop = max([self._chars(phrase.name)[1], *(m.stop for m in phrase.mods if m.kind != "measure")])
         own = (
             "texture",
             "colour",

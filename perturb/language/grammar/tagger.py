@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from robustness.perturb.language.grammar.measures import Mark, measures
 from robustness.perturb.language.grammar.numerals import counts
-from robustness.perturb.language.grammar.scan import scans
+from robustness.perturb.language.grammar.picture import in_the_picture
+from robustness.perturb.language.grammar.scan import pass_over, scans
 from robustness.perturb.language.grammar.tokens import Token, asides, list_figures, stands_at, tokenize
 from robustness.perturb.language.grammar.verbs import (
     finite_forms,
@@ -80,6 +81,7 @@ def tag(text: str) -> Tagged:
     for mark, first, last in scans(tokens, free):
         marks[first] = (mark, last)
         tags[first:last] = [mark.group] * (last - first)
+    pass_over(text, tokens, tags, marks, names)
     several = counts(tokens, [not t for t in tags])
     for first, last in several.items():
         tags[first:last] = ["word"] * (last - first)
@@ -165,7 +167,7 @@ def _phrases(
             if not stands_at(tokens, i, parts):
                 continue
             end = i + len(parts)
-            if end > i and "left" in parts + ("left",) * ("right" in parts) and _in_the_picture(tokens, i, end):
+            if end > i and "left" in parts + ("left",) * ("right" in parts) and in_the_picture(tokens, i, end):
                 continue
             if end > i and end < len(tags) and tags[end] == "measure" and parts[0] in words("classes.bound"):
                 # "each under 5 mm"
@@ -206,19 +208,18 @@ def _no_evidence(tokens: Sequence[Token], tags: Sequence[str], i: int) -> int:
     return i
 
 
-def _in_the_picture(tokens: Sequence[Token], i: int, end: int) -> bool:
-    """Tell whether "left of" speaks of the image: "the top left of", "to the left of the image"."""
-    before = tokens[i - 1].lower if i else ""
-    after = {t.lower for t in tokens[end : end + 2]}
-    level = before in ("top", "bottom", "upper", "lower", "middle", "centre", "center", "the", "far")
-    return level or bool(after & words("classes.picture"))
-
-
 def _small_words(tokens: Sequence[Token], tags: list[str], spans: dict[int, int]) -> None:
     """Tell "a little right of", "stranding about the tail", "marked thickening" from the words' usual classes."""
     for i in range(1, len(tokens) - 1):
         lower, before, after = tokens[i].lower, tokens[i - 1].lower, tokens[i + 1].lower
-        if lower in words("classes.a_little") and before == "a" and (tags[i + 1] == "relation" or is_lead(after)):
+        if (
+            lower in words("classes.seems")
+            and tags[i - 1] == tags[i + 1] == "word"
+            and (is_adverb(after) or (kind_of(after) or after.endswith(("ed", "ly"))))
+        ):
+            # "the crypts look branched"
+            tags[i] = "auxiliary"
+        elif lower in words("classes.a_little") and before == "a" and (tags[i + 1] == "relation" or is_lead(after)):
             tags[i - 1 : i + 1] = ["filler"] * 2
         elif lower == "about" and tags[i] == "word" and tags[i - 1] == "word" and after in ("the", "its", "both"):
             tags[i], spans[i] = "relation", i + 1
@@ -260,6 +261,8 @@ def _single(token: Token, tokens: Sequence[Token], i: int) -> str:
     lower = token.lower
     if not token.is_word:
         return "sign"
+    if lower == "look" and i + 1 < len(tokens) and tokens[i + 1].lower in ("for", "at"):
+        return "request"
     if lower in ("there", "there's") and i + 1 < len(tokens) and (lower == "there's" or tokens[i + 1].lower in _BE):
         return "exists"
     return _class_of(lower)
@@ -287,7 +290,7 @@ def _class_of(lower: str) -> str:
 
 _DIGIT = re.compile(
     r"\d|\b(?:half|quarter|one|two|three|four|five|six|seven|eight|nine|ten)-"
-    r"|\ba[).](?=\s)|\bdensity [a-d]\b|\bhpf\b"
+    r"|\ba[).](?=\s)|\bthan (?:wide|tall|long|deep|broad)\b|\bdensity [a-d]\b|\bhpf\b"
     r"|\b(?:grade|stage|degree|segment|level|type|class|zone|station|fields?|hpfs?|diameters?|areas?|breadths?|widths?|clock|[ivx]{1,4}[a-f]?)\b",
     re.IGNORECASE,
 )

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from robustness.perturb.language.grammar.vocabulary import category_of, kind_of, words
 from robustness.perturb.language.ontology.modifiers import pairs
 
 # Abbreviations whose dot ends no sentence, with what they stand for.
@@ -24,8 +25,14 @@ _JOINED = r"(?:\s*(?:[/&+]|,?\s(?:and/or|and|or|plus|as well as)\s)\s*(?:also\s+
 _BOTH_SIDES = re.compile(
     rf"(?<![\w-])(?:both (?:the )?)?(?:{_LEFT}{_JOINED}{_RIGHT}|{_RIGHT}{_JOINED}{_LEFT})(?![\w-])", re.IGNORECASE
 )
+# "62F with" tells of the patient, "12F catheter" of a gauge.
+NO_GAUGE = (
+    r"\b(?!\s*-?\s*(?i:(?:\w+ )?"
+    r"(?:catheter|drain|sheath|tube|stent|foley|pigtail|port|line|needle|introducer|dilator)s?\b))"
+)
 _WORD = (
-    rf"(?:{'|'.join(w for w in _SHORT if w.isalpha())})\.(?=[\s,])|w/o(?!\w)|w/(?=\s)"
+    rf"\d{{1,3}}(?=/?(?-i:[MF]){NO_GAUGE})"
+    rf"|(?:{'|'.join(w for w in _SHORT if w.isalpha())})\.(?=[\s,])|w/o(?!\w)|w/(?=\s)"
     r"|[-=]>|T2\*(?:-?w(?:eighted)?)?|[^\W_]+(?:(?:[-'\u2019&+]|(?<=\d)/|/(?!\d)|(?<=\d)[.,](?=\d))[^\W_]+)*(?:\(e?s\))?|\S"
 )
 _TOKEN = re.compile(_WORD, re.IGNORECASE)
@@ -92,23 +99,9 @@ _ASIDE = re.compile(
 
 # What every aside holds: most texts hold none, and this is found ten times faster.
 _ASIDE_STEMS = (
-    *(
-        "wondering",
-        "interval ",
-        "compare",
-        "left ",
-        "round",
-        "ignore ",
-        "angles",
-        "+ve",
-        "-ve",
-        "<",
-        ">",
-        "=",
-        " on top",
-    ),
-    *("contact", "palpation", "compression", "suction", "probing"),
-)
+    "wondering|interval |compare|left |round|ignore |angles|+ve|-ve|<|>|=| on top"
+    "|contact|palpation|compression|suction|probing"
+).split("|")
 
 
 def asides(text: str) -> Iterator[tuple[int, int]]:
@@ -116,6 +109,110 @@ def asides(text: str) -> Iterator[tuple[int, int]]:
     lower = text.lower()
     if any(stem in lower for stem in _ASIDE_STEMS):
         yield from (match.span() for match in _ASIDE.finditer(text))
+
+
+_SENTENCE = r"(?:^|(?<=[.;]\s))\s*"
+# "62F with", "pt": whose history it is.
+_PERSON = (
+    r"(?:(?:a |an |the |this )?(?:\d{1,3}[ -]?(?:[mf]|y(?:ea)?rs?[ -]old(?: \w+)?|y/?o(?: (?:[mf]|\w*man|\w*male))?)"
+    r"|pts?|patient|(?:wo)?man|(?:fe)?male)\b[ ,]*(?:(?:with|is|was|has|had|who|now|known) |w/ ?)*(?:an? )?)"
+)
+_HEADING = re.compile(
+    rf"{_SENTENCE}(?:(?:clinical|relevant) (?:details?|history|info(?:rmation)?|indications?|data|context|notes?)"
+    r"|indications?|reason for (?:the )?\w+|(?:past |previous )?(?:medical |surgical |family )?history|[ph]mhx?|hx|hpi"
+    r"|(?:presenting )?complaints?|referral|background|technique|comparison|follow[ -]?up|f/u|trauma call|procedure)"
+    r"(?: (?:with|to) (?:the )?[\w/]+(?: \w+)?)?\s?(?::|\s[-\u2013]\s)"
+)
+# What was done or found before: never asked for where more is named behind it.
+_PAST = re.compile(
+    rf"{_SENTENCE}{_PERSON}?(?:(?P<lead>status[ -]post|s/p|(?:past |previous )?(?:history|hx) of|h/o|hx|k/c/o"
+    r"|known case of|follow(?:ing)?[ -]?up (?:of|for|after|on)|f/u(?: of| for)?|complain(?:s|ed|ing) of|c/o"
+    r"|(?:present|referr|admitt)(?:s|ed|ing) (?:for|with)|(?:is |was )?(?:worried|concerned|anxious) about)"
+    r"|(?P<found>known|prior|previous(?:ly)?)|(?P<done>post[ -]?op(?:erative(?:ly)?)?))\b"
+)
+# How the examination went: "Withdrawing from the caecum, a polyp".
+_COURSE = re.compile(
+    r"\s*(?:(?P<going>[a-z]+ing) (?:from|to|into|through|past|towards?|at|along|down|up|the)"
+    r"|(?:the |an? )?(?:\w*scope|probe|transducer|biops(?:y|ies)) (?:(?:was|were|is|has been) )?"
+    r"(?:[a-z]+ed|taken|withdrawn|put|held|driven))\b[^,;:.]*,"
+)
+_CLAUSE, _STATEMENT = (
+    re.compile(rf"[^{signs}\n]*(?:\.(?!\s|$)[^{signs}\n]*)*(?:[{signs}\n]+\s*|$)") for signs in (",;:.", ".;")
+)
+# Symptoms of several words, one of which names a finding elsewhere.
+_SYMPTOMS = re.compile(
+    r"\b(?:weight|hearing|vision|visual|memory|hair) loss\b|\bloss of (?:weight|vision|hearing|consciousness)\b"
+    r"|\b(?:rectal|pr|pv|vaginal|gum) bleed(?:ing)?\b|\bshort(?:ness)? of breath\b|\bchange in bowel habits?\b"
+    r"|\b(?:blurred|double) vision\b|\bfocal deficits?\b"
+)
+_NAME_WORD = re.compile(r"[a-z]\w+(?:-\w+)*")
+
+
+def preambles(text: str) -> Iterator[tuple[int, int]]:
+    """Yield the characters of headings and history before what is asked for: "Status post polypectomy, a scar"."""
+    lower, at = text.lower(), 0
+    if len(lower) != len(text):
+        # A letter that grows when made small: the characters are no longer the text's.
+        return
+    while (stop := _after_symptoms(lower, at)) > at:
+        yield at, stop
+        at = stop
+    if not any(stem in lower for stem in words("classes.preamble_stem")):
+        return
+    for match in _HEADING.finditer(lower, at):
+        stop = _end(_STATEMENT, lower, match.end())
+        asked = not words("classes.request").isdisjoint(lower[match.end() : stop].split())
+        yield match.start(), stop if not asked and _names(lower[stop:]) else match.end()
+    yield from _history(lower, at)
+    course = _COURSE.match(lower, at)
+    if course and not _says_of_a_thing(course["going"] or "") and _names(lower[course.end() :]):
+        yield course.span()
+
+
+def _history(lower: str, at: int) -> Iterator[tuple[int, int]]:
+    """Yield what was done or found before, with its clause where more is named behind that."""
+    for match in _PAST.finditer(lower, at):
+        stop, kind = _end(_CLAUSE, lower, match.end()), match.lastgroup or "lead"
+        finds = kind == "done" and _names(lower[match.end() : stop])
+        if _names(lower[stop:], found=kind != "lead") and not finds:
+            yield match.start(kind), stop
+        elif kind == "lead":
+            yield match.span("lead")
+
+
+def _end(what: re.Pattern[str], lower: str, at: int) -> int:
+    """Return where a clause or statement that goes on at `at` ends, with its sign."""
+    found = what.match(lower, at)
+    return found.end() if found else at
+
+
+def _says_of_a_thing(going: str) -> bool:
+    """Tell whether a word in -ing tells of a thing ("bulging into the lumen, ...") and not of an examination."""
+    verbs = words("classes.ing_noun") | words("classes.request") | words("classes.report") | words("classes.position")
+    return bool(going) and (bool(kind_of(going) or category_of(going)) or going in verbs)
+
+
+def _names(rest: str, *, found: bool = False) -> bool:
+    """Tell whether `rest` (small letters) names what may be asked for; with `found`, anatomy does not count.
+
+    What only tells where ("left forearm", "upper lobe") is no such name: it goes on with what stands before.
+    """
+    parts = words("classes.body_part") | words("classes.part")
+    names = [w for w in _NAME_WORD.findall(rest) if w not in words("classes.symptom")]
+    kinds = ("finding", "instrument") if found else ("finding", "instrument", "anatomy")
+    known = (w for a, b in zip(["", *names], names, strict=False) if b not in parts for w in (b, f"{a} {b}"))
+    return any(category_of(w) in kinds for w in known)
+
+
+_WHO = re.compile(_PERSON)
+
+
+def _after_symptoms(lower: str, at: int) -> int:
+    """Return where a clause at `at` ends that only tells what the patient complains of, with more named behind it."""
+    stop = _end(_CLAUSE, lower, _end(_WHO, lower, at))
+    rest, told = _SYMPTOMS.subn("", lower[at:stop])
+    told += not words("classes.symptom").isdisjoint(_NAME_WORD.findall(rest))
+    return stop if told and not _names(rest, found=True) and _names(lower[stop:]) else at
 
 
 def after_quotes(tokens: Sequence[Token], i: int) -> int:

@@ -148,6 +148,13 @@ def says_at(tokens: Sequence[Token], tags: Sequence[str], i: int, hi: int, *, fr
     return is_participle(lower) and "-" not in lower and kind_of(lower) in ("", "pathology") and not category_of(lower)
 
 
+def compares_at(tokens: Sequence[Token], i: int, hi: int) -> bool:
+    """Tell whether "larger than a fist", "two disc diameters below ..." begins at `i` behind a name."""
+    if i + 1 < hi and tokens[i + 1].lower == "than" and kind_of(tokens[i].lower) == "size":
+        return True
+    return tokens[i].lower in words("classes.counting") and category_of(tokens[i - 1].lower) == "finding"
+
+
 def verb_at(tokens: Sequence[Token], tags: Sequence[str], i: int) -> int:
     """Return the index after a verb that begins at token `i` with its adverbs and prepositions, or `i`.
 

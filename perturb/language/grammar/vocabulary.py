@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Sequence
 from functools import cache, lru_cache
 from importlib import resources
 from typing import Any
 
-from robustness.perturb.language.ontology.modifiers import modifiers
+from robustness.perturb.language.ontology.modifiers import DIRECTION, RANKED, SIGNAL, SUFFIXES, modifiers
 from robustness.perturb.language.ontology.terms import Term, forget_on_extend, term_index
 
 # Where a word is of several kinds, the first of these is meant before a noun.
@@ -25,83 +26,6 @@ _ORDER = (
     "place",
     "number",
     "description",
-)
-_SUFFIXES = (
-    ("shape", ("-shaped", "shaped", "-like")),
-    (
-        "signal",
-        (
-            "-enhancing",
-            "-avid",
-            "intense",
-            "-echoic",
-            "-dense",
-            "-bright",
-            "-dark",
-            "-attenuating",
-            "-lucent",
-            "-signal",
-            "-density",
-            "-attenuation",
-            "-intensity",
-            "-uptake",
-        ),
-    ),
-    (
-        "shape",
-        (
-            "-mouthed",
-            "-topped",
-            "-tipped",
-            "-ended",
-            "-necked",
-            "-bottomed",
-            "-headed",
-            "-branched",
-            "-stemmed",
-            "-cornered",
-        ),
-    ),
-    ("colour", ("-staining", "-coloured", "-colored", "-tinged", "-pigmented", "-hued", "-tinted")),
-    (
-        "margin",
-        (
-            "-defined",
-            "-circumscribed",
-            "-demarcated",
-            "-marginated",
-            "-bordered",
-            "-edged",
-            "-contoured",
-            "-rimmed",
-            "-margined",
-            "-outlined",
-        ),
-    ),
-    ("texture", ("-scaled", "-coated", "-crusted", "-covered", "-lined", "-streaked", "-speckled", "-studded")),
-    ("texture", ("-walled", "-containing", "-filled", "-textured", "-surfaced")),
-    ("texture", ("less",)),
-    ("side", ("-sided",)),
-    ("pathology", ("-free", "-grade", "-looking", "-appearing", "-differentiated")),
-    ("size", ("-sized", "-segment", "-length", "-bore", "-calibre", "-caliber", "-gauge")),
-)
-_SIGNAL = re.compile(
-    r"(?:[a-z0-9]+-)?(?:hyper|hypo|iso|an|hetero|non-?)-?(?:echoic|echogenic|dens[ei]\w*|intens[ei]\w*|attenuat\w+|reflective|"
-    r"fluorescent|autofluorescent|vascular|metabolic|lucent|enhanc\w+|perfused|avid|opaque|refractile)"
-    r"|(?:t1|t2|flair|stir|dwi)-(?:iso|hyper|hypo|high|low|intermediate)"
-)
-_AXIS = (
-    "anterior|posterior|superior|inferior|medial|lateral|nasal|temporal|dorsal|ventral|cranial|caudal|proximal|distal"
-)
-_DIRECTION = re.compile(
-    rf"(?:antero|postero|supero|infero|dorso|ventro|cranio|caudo|medio|latero)-?(?:{_AXIS}|septal|basal|apical)(?:ly)?"
-    rf"|(?:{_AXIS})(?:ly|most|wards?)|(?:{_AXIS})-(?:{_AXIS})"
-    rf"|mid-?(?:{_AXIS})"
-)
-# "fourth-largest", "next-smallest"
-_RANKED = re.compile(
-    r"(?:second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|next|\d(?:nd|rd|th))-"
-    r"(?:larg|small|bigg|long|short|thick|thinn|wid|narrow|tall|deep|shallow)est"
 )
 _EDGE = re.compile(
     r"(?:defined|outlined|circumscribed|demarcated|delineated|marginated|bounded|delimited|bordered|edged|contoured|rimmed)$"
@@ -174,9 +98,9 @@ def kind_of(word: str) -> str:
 
 
 def _kind_by_form(word: str, table: dict[str, Any]) -> str:
-    if _DIRECTION.fullmatch(word):
+    if DIRECTION.fullmatch(word):
         return "direction"
-    if _RANKED.fullmatch(word):
+    if RANKED.fullmatch(word):
         return "size"
     for prefix in ("non-", "semi-", "near-", "sub-", "multi-", "poly-", "quasi-"):
         if word.startswith(prefix) and (kind := kind_of(word.removeprefix(prefix))):
@@ -185,7 +109,7 @@ def _kind_by_form(word: str, table: dict[str, Any]) -> str:
         for kind in ("shape", "texture", "margin"):
             if word.startswith(prefix) and word.removeprefix(prefix) in table[kind]:
                 return kind
-    if _SIGNAL.fullmatch(word):
+    if SIGNAL.fullmatch(word):
         return "signal"
     if "/" in word and all(kinds := [kind_of(p) for p in word.split("/") if p]):
         # "solid/ground-glass"
@@ -206,7 +130,7 @@ def _kind_by_form(word: str, table: dict[str, Any]) -> str:
         if kind_of(parts[-1]) in ("texture", "margin", "signal") and is_adverb(parts[0]):
             return kind_of(parts[-1])
     if word not in table["place"]:
-        for kind, endings in _SUFFIXES:
+        for kind, endings in SUFFIXES:
             if word.endswith(endings) and word not in endings and len(word) > 6:
                 return kind
     return ""
@@ -224,6 +148,38 @@ def is_descriptive(word: str) -> bool:
     ):
         return False
     return not kind_of(word) and not category_of(word)
+
+
+# "a fluid filled cyst": what fills is no name here, but "lesion enhancing" has a subject.
+_STUFF = frozenset(
+    "air fat fluid gas blood pus debris mucus calcium ring rim edge water bone faeces stool bile urine".split()
+)
+_PAIRED_ENDS = frozenset(
+    end.removeprefix("-")
+    for kind, ends in SUFFIXES
+    for end in ends
+    if end[0] == "-" and kind in ("texture", "margin", "signal", "colour")
+) - {"density", "intensity", "signal", "attenuation", "uptake", "coated", "covered", "staining"}
+_DEGREES = frozenset("high low increased decreased reduced raised intermediate mixed".split())
+
+
+@lru_cache(maxsize=16384)
+def kind_of_pair(first: str, second: str) -> str:
+    """Return the kind of a compound written as two words: "thin walled", "ring enhancing", "low signal"; or ""."""
+    if first in _DEGREES:
+        return "signal" if second in words("classes.signal_noun") else ""
+    if (
+        second not in _PAIRED_ENDS
+        or not first.isalnum()
+        or is_adverb(first)
+        or kind_of(first) in ("side", "direction", "number")
+    ):
+        return ""
+    if kind_of(second) and first not in _STUFF:
+        # "thick enhancing rim": two values.
+        return ""
+    painted = second in ("coloured", "colored")
+    return "" if category_of(first) and first not in _STUFF and not painted else kind_of(f"{first}-{second}")
 
 
 def is_participle(word: str) -> bool:
@@ -254,6 +210,39 @@ def category_of(head: str) -> str:
     if "/" in head and any(category_of(p) == "finding" for p in head.split("/") if p):
         return "finding"
     return "anatomy" if head in words("classes.part") or head in words("classes.body_part") else ""
+
+
+_CHAMBERS = ("ventric", "atri", "coronary", "circumflex", "bundle", "anterior", "main", "posterior", "gastric", "colic")
+# Vessels, nerves and muscles are named by these; "proximal" and "distal" pick a part of one.
+_FIXED_AXES = frozenset("anterior posterior superior inferior medial lateral superficial deep".split())
+_OF_A_PART = frozenset("nasal temporal radial ulnar lingual buccal palmar plantar labial deep".split())
+_NAMED_PARTS = frozenset("lobe lobes pole poles horn horns".split())
+_OF_THE_EYE = ("retin", "macul", "chor", "conjunct", "corne", "sclera", "peripap", "disc", "drusen", "limb", "iris")
+
+
+def is_fixed(word: str, rest: Sequence[str], *, known: bool) -> bool:
+    """Tell whether a side or direction is a part of a name: "left ventricle", "lateral plantar nerve".
+
+    Args:
+        rest: the words of the phrase behind it.
+        known: the ontology knows a name that begins right behind it.
+    """
+    if not rest:
+        return False
+    if word in ("left", "right"):
+        return rest[0].startswith(_CHAMBERS) and not known and rest[0] not in ("anterior", "posterior")
+    if kind_of(word) != "direction":
+        return False
+    if rest[0] in ("cruciate", "communicating", "choroidal", "cingulate", "commissure"):
+        return True
+    if word in _FIXED_AXES and not words("classes.fixed_heads").isdisjoint(rest):
+        # "superficial femoral artery", "superior temporal vein occlusion"
+        return True
+    if known or (word in ("nasal", "temporal") and rest[0].startswith(_OF_THE_EYE)):
+        return False
+    if word in _OF_A_PART:
+        return rest[-1] not in words("classes.partitive_direction") or rest[-1] in _NAMED_PARTS
+    return rest[-1] in words("classes.name_heads") and category_of(rest[-1]) != "finding"
 
 
 # "bleeding vessel" is a name, "bleeding mass" is not.

@@ -1,11 +1,91 @@
-"""Words that modify a target, by kind, each with its opposites: the rows of ``modifiers.csv`` beside this file."""
+"""Words that modify a target, by kind, with their opposites (``modifiers.csv``), and forms that tell a kind."""
 
 from __future__ import annotations
 
 import csv
+import re
 from functools import cache
 from importlib import resources
 from typing import NamedTuple
+
+# The end of a compound tells its kind: "dome-shaped", "rim-enhancing".
+SUFFIXES = (
+    ("shape", ("-shaped", "shaped", "-like")),
+    (
+        "signal",
+        (
+            "-enhancing",
+            "-avid",
+            "intense",
+            "-echoic",
+            "-dense",
+            "-bright",
+            "-dark",
+            "-attenuating",
+            "-lucent",
+            "-signal",
+            "-density",
+            "-attenuation",
+            "-intensity",
+            "-uptake",
+        ),
+    ),
+    (
+        "shape",
+        (
+            "-mouthed",
+            "-topped",
+            "-tipped",
+            "-ended",
+            "-necked",
+            "-bottomed",
+            "-headed",
+            "-branched",
+            "-stemmed",
+            "-cornered",
+        ),
+    ),
+    ("colour", ("-staining", "-coloured", "-colored", "-tinged", "-pigmented", "-hued", "-tinted")),
+    (
+        "margin",
+        (
+            "-defined",
+            "-circumscribed",
+            "-demarcated",
+            "-marginated",
+            "-bordered",
+            "-edged",
+            "-contoured",
+            "-rimmed",
+            "-margined",
+            "-outlined",
+        ),
+    ),
+    ("texture", ("-scaled", "-coated", "-crusted", "-covered", "-lined", "-streaked", "-speckled", "-studded")),
+    ("texture", ("-walled", "-containing", "-filled", "-textured", "-surfaced")),
+    ("texture", ("less",)),
+    ("side", ("-sided",)),
+    ("pathology", ("-free", "-grade", "-looking", "-appearing", "-differentiated")),
+    ("size", ("-sized", "-segment", "-length", "-bore", "-calibre", "-caliber", "-gauge")),
+)
+SIGNAL = re.compile(
+    r"(?:[a-z0-9]+-)?(?:hyper|hypo|iso|an|hetero|non-?)-?(?:echoic|echogenic|dens[ei]\w*|intens[ei]\w*|attenuat\w+|reflective|"
+    r"fluorescent|autofluorescent|vascular|metabolic|lucent|enhanc\w+|perfused|avid|opaque|refractile)"
+    r"|(?:t1|t2|flair|stir|dwi)-(?:iso|hyper|hypo|high|low|intermediate)"
+)
+_AXIS = (
+    "anterior|posterior|superior|inferior|medial|lateral|nasal|temporal|dorsal|ventral|cranial|caudal|proximal|distal"
+)
+DIRECTION = re.compile(
+    rf"(?:antero|postero|supero|infero|dorso|ventro|cranio|caudo|medio|latero)-?(?:{_AXIS}|septal|basal|apical)(?:ly)?"
+    rf"|(?:{_AXIS})(?:ly|most|wards?)|(?:{_AXIS})-(?:{_AXIS})"
+    rf"|mid-?(?:{_AXIS})"
+)
+# "fourth-largest", "next-smallest"
+RANKED = re.compile(
+    r"(?:second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|next|\d(?:nd|rd|th))-"
+    r"(?:larg|small|bigg|long|short|thick|thinn|wid|narrow|tall|deep|shallow)est"
+)
 
 
 class Modifier(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Sequence
 from functools import cache, lru_cache
 
 from robustness.perturb.language.ontology.terms import Term, find_term, forget_on_extend, spellings, term_index, terms
@@ -111,6 +111,38 @@ def may_be_seen(name: str, here: Iterable[str]) -> bool:
     return term is not None and term.category == "anatomy" and bool(shown & set(term.region.split("/")))
 
 
+# What a finding has as well: "node cortex", "ulcer mucosa".
+_INNER = frozenset(
+    "cortex mucosa muscle bone skin nerve lumen hilum medulla tendon membrane cartilage cord duct scar".split()
+)
+
+
+def organ_at(words: Sequence[str], parts: Container[str]) -> int:
+    """Return how many of `words` (small letters) name an organ or a part of one: "gallbladder neck"; 0 where none do.
+
+    Args:
+        parts: words such as "neck", which alone are of a finding as well.
+    """
+    if len(words) > 2 and words[0] in parts and words[1] == "of":
+        # "head of pancreas"
+        return 2 + organ_at(words[2:], ()) if _is_organ(words[2]) else 0
+    count = next((n for n in (4, 3, 2, 1) if n <= len(words) and _is_organ(" ".join(words[:n]))), 0)
+    if count == 1 and words[0] in parts:
+        return 0
+    while 0 < count < len(words) and words[count] in parts:
+        count += 1
+    return count
+
+
+@lru_cache(maxsize=8192)
+def _is_organ(name: str) -> bool:
+    """Tell whether a name is that of a part of the body which findings lie in, and of no part of a finding."""
+    term = find_term(name)
+    if term is None or term.category != "anatomy" or set(term.region.split("/")) & {"any", "cells"}:
+        return False
+    return name.removesuffix("s") not in _INNER
+
+
 def _may_be_one(a: Term, b: Term) -> bool:
     """Tell whether two findings may be two names of one thing: a common kind, a common organ, or an open kind."""
     kinds = _closure(a.name.lower(), _kinds()) & _closure(b.name.lower(), _kinds())
@@ -214,5 +246,5 @@ def _below() -> dict[str, frozenset[str]]:
     return {name: frozenset(group) for name, group in below.items()}
 
 
-for _cached in (kin, is_other, _plausible, _kinds, _wholes, _above, _below):
+for _cached in (kin, is_other, _is_organ, _plausible, _kinds, _wholes, _above, _below):
     forget_on_extend(_cached)
