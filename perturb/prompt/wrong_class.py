@@ -12,7 +12,7 @@ import numpy as np
 from robustness.perturb.language.edit import swap
 from robustness.perturb.language.inflection import is_plural
 from robustness.perturb.language.lexicon import Class, classes, find_class, singular
-from robustness.perturb.language.ontology.relatives import is_akin, is_other, may_be_seen, others
+from robustness.perturb.language.ontology.relatives import is_akin, is_other, may_be_seen, others, regions_of
 from robustness.perturb.language.ontology.terms import Term, find_term
 from robustness.perturb.modality import canonical_modality
 from robustness.perturb.prompt.base import PromptPerturbation
@@ -118,7 +118,8 @@ class WrongClass(PromptPerturbation):
         modality = canonical_modality(str(case.metadata.get("modality") or "")) or stated_modality(case.prompt)
         modality = modality or (row.modality if row else "")
         avoid = here | set(self._all)
-        terms = others(old.value, modality)
+        places = [a.value for a in case.prompt.attributes if a.kind == "place"]
+        terms = others(old.value, modality, regions=regions_of(places))
         pool = [t for t in terms if all(is_other(t.name, name) for name in avoid)]
         if not pool:
             return NotApplicable("the ontology has no class that is surely another thing than what is asked for")
@@ -127,9 +128,9 @@ class WrongClass(PromptPerturbation):
         if is_plural(old.value):
             # No "aortas" and no "three thyroid glands".
             pool = [t for t in pool if _comes_in_numbers(t)] or pool
-        # No "maxillary sinus in the right maxillary sinus".
+        # No "maxillary sinus in the right maxillary sinus" and no "pancreas in the pancreatic head".
         text = case.prompt.text.lower()
-        pool = [t for t in pool if t.name.lower() not in text] or pool
+        pool = [t for t in pool if t.name.lower() not in text and not any(is_akin(t.name, p) for p in places)] or pool
         chosen = pool[int(rng.integers(len(pool)))]
         note = f"no class of this dataset is absent: {chosen.name!r} is one of the ontology ({chosen.region})"
         counted = case.prompt.get("number") is not None

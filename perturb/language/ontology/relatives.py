@@ -7,6 +7,12 @@ from functools import cache, lru_cache
 
 from robustness.perturb.language.ontology.terms import Term, find_term, forget_on_extend, spellings, term_index, terms
 
+# What a modality shows where no word tells: an endoscope that sees the liver is a laparoscope.
+_HOME = {"endoscopy": "bowel lumen"}
+_SHORT_PLACES = {
+    **dict.fromkeys("rul rml rll lul lll lingula".split(), "chest"),
+    **dict.fromkeys("ruq luq rlq llq rif lif".split(), "abdomen"),
+}
 # Words that two names may share without being akin: "left atrium", "right ventricle".
 _SHARED = frozenset("left right of the upper lower main common small large cavity chamber".split())
 _NEIGHBOURS = {
@@ -161,19 +167,34 @@ def others(name: str, modality: str, *, regions: Iterable[str] = ()) -> tuple[Te
     Args:
         name: the target's name; an unknown name has no region.
         modality: the product's name of a modality, or "".
-        regions: further regions of the body to take terms from.
+        regions: where the prompt says that it lies, for names of no region, and further regions to take terms from.
     """
     ours = term_of(name)
-    plausible = _plausible(modality or (ours.modalities[0] if ours and ours.modalities else ""))
-    # "mass", "lesion" and "fracture" are of no region: the terms of the modality's usual ones do.
-    region = ours.region.split("/")[0] if ours and ours.region != "any" else ""
-    near = (region, *_NEIGHBOURS.get(region, ()), *regions) if region else ()
+    modality = modality or (ours.modalities[0] if ours and ours.modalities else "")
+    plausible, home = _plausible(modality), _HOME.get(modality, "")
+    told = tuple(regions)
+    # "mass", "lesion" and "fracture" are of no region: the terms of where they lie or of the modality's usual field do.
+    region = ours.region.split("/")[0] if ours and ours.region != "any" else told[0] if told else ""
+    tool = ours is not None and ours.category == "instrument"
+    if home and not tool and (ours is None or ours.region == "any" or modality not in ours.modalities):
+        region = home
+    near = (region, *_NEIGHBOURS.get(region, ()), *told) if region else ()
+    if not region:
+        # Of an unknown part of the body an ultrasound image is no echocardiogram.
+        plausible = tuple(t for t in plausible if modality in t.modalities) or plausible
     pool: tuple[Term, ...] = ()
-    for areas in ((region,), near, ()):
-        pool = tuple(t for t in plausible if _in(t, areas if region else ()) and is_other(t.name, name))
-        if len(pool) >= 3:
+    for areas in ((region,), near, (home,), ()):
+        allowed = areas if region and areas != ("",) else ()
+        pool = tuple(t for t in plausible if _in(t, allowed) and is_other(t.name, name))
+        if len(pool) >= 3 or (pool and areas == (home,)):
             return pool
     return pool
+
+
+def regions_of(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the parts of the body that `names` lie in, in their order, each once: "left kidney" in the abdomen."""
+    found = (_SHORT_PLACES.get(n.lower()) or ((t := term_of(n)) and t.region.split("/")[0]) or "any" for n in names)
+    return tuple(dict.fromkeys(region for region in found if region not in ("any", "cells")))
 
 
 def _in(term: Term, regions: Iterable[str]) -> bool:

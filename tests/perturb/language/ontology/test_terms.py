@@ -9,7 +9,7 @@ import pytest
 
 from robustness.errors import InputError
 from robustness.perturb.language.ontology import terms as module
-from robustness.perturb.language.ontology.relatives import is_other, others
+from robustness.perturb.language.ontology.relatives import is_other, organ_at, others, regions_of
 from robustness.perturb.language.ontology.terms import CATEGORIES, extend, find_term, terms
 from robustness.perturb.modality import MODALITIES
 
@@ -53,6 +53,23 @@ def test_others_are_plausible_in_the_modality() -> None:
         found = others(target, modality)
         assert len(found) >= 3
         assert all(modality in t.modalities for t in found)
+
+
+def test_a_finding_of_no_region_is_swapped_within_the_field_of_the_image() -> None:
+    # An endoscope that sees the liver is a laparoscope.
+    assert {t.region for t in others("nodule", "endoscopy")} <= {"bowel lumen", "any"}
+    assert {t.region for t in others("nodule", "endoscopy", regions=("abdomen",))} <= {"bowel lumen", "any"}
+    assert "gallbladder" in {t.name for t in others("liver", "endoscopy")}
+    assert all("ultrasound" in t.modalities for t in others("cyst", "ultrasound"))
+    here = others("nodule", "CT", regions=regions_of(["RUL"]))
+    assert all("chest" in t.region.split("/") for t in here if t.region != "any")
+
+
+def test_an_organ_is_told_from_a_part_of_a_finding() -> None:
+    parts = frozenset({"neck", "head", "wall"})
+    assert organ_at(["gallbladder", "neck", "small"], parts) == 2
+    assert organ_at(["head", "of", "pancreas"], parts) == 3
+    assert [organ_at([word], parts) for word in ("neck", "cortex", "cells", "femur")] == [0, 0, 0, 1]
 
 
 def test_a_users_file_adds_terms(tmp_path: Path, shipped_only: None) -> None:
