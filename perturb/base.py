@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, Union
 
 import numpy as np
 
-from robustness.errors import CaseError, InputError, one_line
+from robustness.errors import CaseError, InputError, counted, one_line
 from robustness.foreign_code import foreign_code
 from robustness.types import EXPECTATIONS, Case, DataContext, Mask, NotApplicable, Params, Prompt
 
@@ -115,7 +115,7 @@ def applied(
     with own_errors(change, cases[0] if len(cases) == 1 else None):
         changed = list(change.apply_batch(cases, params, device))
         if len(changed) != len(cases):
-            raise InputError(f"expected {len(cases)} cases from apply_batch(), got {len(changed)}")
+            raise InputError(f"expected {counted(len(cases), 'case')} from apply_batch(), got {len(changed)}")
         for before, after in zip(cases, changed, strict=True):
             _check_case(change, before, after)
         return changed

@@ -109,15 +109,30 @@ def first_line(error: BaseException) -> str:
 
 
 def counted(n: int, noun: str) -> str:
-    """Write a number with its noun: ``1 subject``, ``20 subjects``; the plural is the noun with an s.
+    """Write a number with its noun: ``1 subject``, ``20 subjects``; the plural ends in s, or in ies for a y.
 
     Example:
-        >>> counted(1, "case"), counted(0, "case")
-        ('1 case', '0 cases')
+        >>> counted(1, "case"), counted(0, "case"), counted(2, "entry")
+        ('1 case', '0 cases', '2 entries')
     """
     return f"{n} {plural(n, noun)}"
 
 
+_ONE = {"are": "is", "were": "was", "have": "has", "do": "does"}
+
+
+def verb(n: float, many: str) -> str:
+    """Return a verb as it stands behind a counted noun, from its form behind many.
+
+    Example:
+        >>> verb(1, "are"), verb(1, "look"), verb(2, "look")
+        ('is', 'looks', 'look')
+    """
+    return _ONE.get(many, f"{many}s") if n == 1 else many
+
+
 def plural(n: float, noun: str) -> str:
     """Return a noun as it stands behind a number; every count of the house, however it is written, asks here."""
-    return noun if n == 1 else f"{noun}s"
+    if n == 1:
+        return noun
+    return f"{noun[:-1]}ies" if noun.endswith("y") and noun[-2] not in "aeiou" else f"{noun}s"

@@ -146,7 +146,7 @@ def attack_warnings(table: pd.DataFrame) -> list[str]:
     counted = attack_signs(table)
     return [
         f"{condition} against {model} on {dataset} shows signs of not having worked ("
-        + "; ".join(f"{r['sign']}: {r['n']} of {r['n_rows']} rows" for r in group.to_dict("records"))
+        + "; ".join(f"{r['sign']}: {r['n']} of {counted(r['n_rows'], 'row')}" for r in group.to_dict("records"))
         + "): gradient masking is possible, and what such an attack leaves intact is no robustness."
         for (model, dataset, condition), group in counted.groupby(_KEYS, sort=True)
     ]

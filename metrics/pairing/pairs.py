@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from robustness.errors import InputError
+from robustness.errors import InputError, counted, verb
 from robustness.metrics.inference.clustering import groups
 from robustness.metrics.inference.intervals import Values
 from robustness.metrics.pairing.rows import Codes, Rows
@@ -108,7 +108,8 @@ def refuse_contradictions(rows: Rows, metric: str) -> None:
         case = rows.frame["case_id"].iloc[int(clean[wrong[0]])]
         raise InputError(
             f"table: expected one clean {metric} per case and text, case {case!r} has {one:.6g} and {two:.6g}"
-            f" ({wrong.size} rows contradict); keep one of them, or give the texts a prompt_index"
+            f" ({counted(wrong.size, 'row')} {verb(wrong.size, 'contradict')} the first); keep"
+            " one of them, or give the texts a prompt_index"
         )
 
 

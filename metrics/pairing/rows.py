@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from robustness.errors import InputError, UnknownNameError, counted, suggest
+from robustness.errors import InputError, UnknownNameError, counted, suggest, verb
 from robustness.metrics.inference.clustering import groups
 from robustness.registry import METRICS
 from robustness.results import CLEAN, OTHER_OVERLAP, REFERENCE_FRACTION, parse_condition
@@ -260,11 +260,11 @@ def warn_of_repeats(rows: Rows) -> None:
     names = [name for name in ("attribute", "other_case_id", "prompt", "note") if name in frame.columns]
     again = frame.iloc[changed][names].assign(key=key[changed]).duplicated().to_numpy()
     if again.any():
-        row = frame.iloc[int(changed[np.flatnonzero(again)[0]])]
+        n, row = int(again.sum()), frame.iloc[int(changed[np.flatnonzero(again)[0]])]
         warnings.warn(
-            f"table: {int(again.sum())} rows repeat another row of the same case, condition and text, for example case"
-            f" {row['case_id']!r} under {row['condition']!r}; repeated rows are averaged, so that one hides"
-            " the other: remove them, or give the texts a prompt_index",
+            f"table: {counted(n, 'row')} {verb(n, 'repeat')} another row of the same case, condition and"
+            f" text, for example case {row['case_id']!r} under {row['condition']!r}; repeated rows are averaged, so"
+            " that one hides the other: remove them, or give the texts a prompt_index",
             stacklevel=3,
         )
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from robustness.errors import InputError
+from robustness.errors import InputError, counted
 from robustness.perturb.base import Device
 from robustness.types import Case, Image, Params
 
@@ -214,7 +214,9 @@ def checked_values(name: str, values: Sequence[Any], *, count: int, like: Any) -
         InputError: another number of values, or a value of another shape or not finite.
     """
     if not isinstance(values, list | tuple) or len(values) != count:
-        raise InputError(f"parameters of {name}: expected {count} values, one for each severity, got {values!r}")
+        raise InputError(
+            f"parameters of {name}: expected {counted(count, 'value')}, one for each severity, got {values!r}"
+        )
     arity = len(like) if isinstance(like, tuple) else 0
     return tuple(_checked_value(name, value, arity) for value in values)
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from robustness.errors import plural, verb
 from robustness.reports.words import condition_words, count
 
 MOSTLY_EMPTY = 0.95
@@ -41,11 +42,11 @@ def silent_share(results: pd.DataFrame, series: str) -> Silence:
     structures = rows[~(rows["both_empty"].eq(True).fillna(False) | rows["hallucinated"].eq(True).fillna(False))]
     n, n_empty = len(structures), int(structures["missed"].eq(True).fillna(False).sum())
     share = n_empty / n if n else 0.0
-    counted = f"all {n:,} predictions" if n_empty == n else f"{n_empty:,} of {n:,} predictions"
+    whole = f"all {n:,}" if n_empty == n > 1 else f"{n_empty:,} of {n:,}"
     sentence = (
-        f"{series}: {counted} on inputs that show the structure are empty masks. Nothing can be concluded about words"
-        " or image changes: a model that paints nothing changes nothing. Check the threshold, the preparation of the"
-        " images and the weights."
+        f"{series}: {whole} {plural(n, 'prediction')} on inputs that show the structure {verb(n_empty, 'are')} empty."
+        " Nothing can be concluded about words or image changes: a model that paints nothing changes nothing. Check the"
+        " threshold, the preparation of the images and the weights."
     )
     return Silence(n_empty, n, share, sentence)
 
@@ -56,8 +57,9 @@ def often_empty(results: pd.DataFrame, series: str) -> str:
     if silence.share < OFTEN_EMPTY:
         return ""
     return (
-        f"{series}: {silence.n_empty:,} of {silence.n:,} clean predictions on inputs that show the structure are empty"
-        " masks: an empty mask cannot lose what it does not hold, so little change there is no robustness."
+        f"{series}: {silence.n_empty:,} of {silence.n:,} clean {plural(silence.n, 'prediction')} on inputs that show"
+        f" the structure {verb(silence.n_empty, 'are')} empty: an empty mask cannot lose what it does not"
+        " hold, so little change there is no robustness."
     )
 
 

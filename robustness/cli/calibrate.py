@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from robustness.errors import InputError
+from robustness.errors import InputError, counted
 
 
 def add_to(app: typer.Typer) -> None:
@@ -51,4 +51,4 @@ def calibrate(
         typer.echo(f"\n{table_text(table)}")
     else:
         write_parameters(plan, table)
-        typer.echo(f"\nPlan: {len(table)} kinds in [perturbations.image.parameters] of {plan.resolve()}")
+        typer.echo(f"\nPlan: {counted(len(table), 'kind')} in [perturbations.image.parameters] of {plan.resolve()}")

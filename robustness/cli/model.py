@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
+from robustness.errors import counted, plural
+
 if TYPE_CHECKING:
     from robustness.runners.checkpoints.inspection import InspectedSet, Inspection
 
@@ -40,8 +42,8 @@ def _line(one: InspectedSet) -> str:
     where = f"weights {one.name!r}" if one.name else "weights"
     networks = ", ".join(f"{n.model} under {n.prefix!r}" if n.prefix else n.model for n in one.networks)
     return (
-        f"{where}: {one.n_tensors} tensors, {one.n_values:,} values; keys begin with {', '.join(one.heads)}; "
-        f"{networks or 'none of the registered networks'}"
+        f"{where}: {counted(one.n_tensors, 'tensor')}, {one.n_values:,} {plural(one.n_values, 'value')}; keys begin "
+        f"with {', '.join(one.heads)}; {networks or 'none of the registered networks'}"
     )
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Optional
 import typer
 
 from robustness.cli.echo import echo, warn
-from robustness.errors import InputError
+from robustness.errors import InputError, plural
 
 
 def add_to(app: typer.Typer) -> None:
@@ -52,8 +52,10 @@ def prepare(
         name, source, out, annotations=annotations, val=val, test=test, seed=seed, limit=limit, options=options
     )
     for split, cases in dataset.cases.items():
-        subjects = f"{dataset.subjects[split]:8} subjects" if dataset.subjects else "  subjects not known"
-        echo(f"{split:8}{cases:8} cases{subjects}")
+        n = dataset.subjects[split] if dataset.subjects else None
+        subjects = "  subjects not known" if n is None else f"{n:8} {plural(n, 'subject')}"
+        # The words of every split take the same room, so that columns stay aligned.
+        echo(f"{split:8}{cases:8} {plural(cases, 'case'):5}{subjects}")
     for text in dataset.notes:
         warn(f"note: {text}")
     echo(f"Dataset: {out.resolve()}")

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from robustness.errors import InputError
+from robustness.errors import InputError, counted, verb
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -64,7 +64,10 @@ def show_prompt(text: str, *, modality: str = "", seed: int = 0) -> None:
         console.print(_table(rows.to_dict("records"), ("perturbation", "old", "new", "text", "expectation")))
     left_out = table[~table["applicable"]]
     if len(left_out):
-        console.print(f"{len(left_out)} further changes do not apply; --json gives the reasons")
+        console.print(
+            f"{counted(len(left_out), 'further change')} {verb(len(left_out), 'do')} not apply; "
+            "--json gives the reasons"
+        )
 
 
 def prompt_json(text: str, *, modality: str = "", seed: int = 0) -> str:

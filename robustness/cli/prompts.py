@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from robustness.errors import InputError
+from robustness.errors import InputError, counted
 
 
 def add_to(app: typer.Typer) -> None:
@@ -67,4 +67,4 @@ def prompts(
             templates=split_templates(template),
             vqa=vqa,
         )
-        typer.echo(f"Prompts: {count} entries in {out.resolve()}")
+        typer.echo(f"Prompts: {counted(count, 'entry')} in {out.resolve()}")

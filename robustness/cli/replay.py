@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from robustness.cli.echo import echo
+from robustness.errors import verb
 
 if TYPE_CHECKING:
     from robustness.workflows.replay import Replayed
@@ -69,7 +70,7 @@ def _outcome(replayed: Replayed) -> str:
     how = "its image computed alone" if replayed.alone else "its whole part computed, in the batches of the audit"
     count = len(replayed.different)
     if count:
-        return f"row {replayed.row}: {count} of {len(replayed.stored)} columns differ ({how})"
+        return f"row {replayed.row}: {count} of {len(replayed.stored)} columns {verb(count, 'differ')} ({how})"
     return f"row {replayed.row}: all {len(replayed.stored)} columns are equal, bit for bit ({how})"
 
 

@@ -9,6 +9,7 @@ import typer
 
 from robustness.cli.echo import echo, is_quiet, note, warn
 from robustness.cli.options import OutDir, Overrides
+from robustness.errors import counted
 
 
 def add_to(app: typer.Typer) -> None:
@@ -37,7 +38,7 @@ def study(
         spread = f" +- {row['dice_sd']:.3f}" if row["cells"] > 1 else ""
         echo(
             f"{row['model']:24}{row['trained_on']:20}{row['prompt']:10}{row['stage']:12}on {row['tested_on']:20}"
-            f"Dice {row['dice_mean']:.3f}{spread} ({row['cells']} cells)"
+            f"Dice {row['dice_mean']:.3f}{spread} ({counted(row['cells'], 'cell')})"
         )
     echo(f"Study: {done.folder.resolve()}")
     if done.page is not None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from robustness.errors import InputError
+from robustness.errors import InputError, counted
 from robustness.forecasts.planned_run import PlannedRun
 from robustness.forecasts.spread import Sd, SpreadModel
 from robustness.gates.criterion import criterion_of
@@ -106,9 +106,9 @@ def _too_few(planned: PlannedRun, gate: GateSpec, n: int) -> str:
     if n >= least:
         return ""
     return (
-        f"a subgroup of {n} {planned.unit}s; it takes {least} to decide"
+        f"a subgroup of {counted(n, planned.unit)}; it takes {least} to decide"
         if gate.subgroup
-        else (f"{n} {planned.unit}s; it takes {least} to decide")
+        else (f"{counted(n, planned.unit)}; it takes {least} to decide")
     )
 
 

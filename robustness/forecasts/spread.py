@@ -6,6 +6,7 @@ import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from robustness.errors import plural
 from robustness.metrics.inference.power import sd_of_subject_means
 from robustness.metrics.verdicts.spread import EXCESS, Spread
 from robustness.results import parse_condition
@@ -61,7 +62,10 @@ class SpreadModel:
         family = parse_condition(condition).family
         alike = [sd for (c, m), sd in self.earlier.items() if m == metric and parse_condition(c).family == family]
         if alike:
-            return Sd(statistics.median(alike), f"{self.name}: median of {len(alike)} {family} conditions")
+            return Sd(
+                statistics.median(alike),
+                f"{self.name}: median of {len(alike)} {family} {plural(len(alike), 'condition')}",
+            )
         return self._assumed(metric, ASSUMPTIONS[0])
 
     def between_models(self, metric: str) -> Sd:

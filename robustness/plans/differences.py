@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from robustness.errors import counted, verb
+
 # More would hide the first ones; a plan of another audit differs in almost everything.
 MOST = 6
 
@@ -40,7 +42,7 @@ def differing_keys(stored: Mapping[str, Any], now: Mapping[str, Any], *, leave_o
         k for k in dict.fromkeys((*before, *after)) if before.get(k) != after.get(k) and not k.startswith(leave_out)
     ]
     sentences = [f"{key} is {_shown(before.get(key))} there and {_shown(after.get(key))} here" for key in keys[:MOST]]
-    more = [f"{len(keys) - MOST} more keys differ"] if len(keys) > MOST else []
+    more = [f"{counted(n, 'more key')} {verb(n, 'differ')}"] if (n := len(keys) - MOST) > 0 else []
     return "; ".join(sentences + more)
 
 

@@ -28,7 +28,7 @@ STATED_UNIT_WARNING = (
     "not about patients, and are too narrow where images of one patient resemble each other."
 )
 ONE_SUBJECT_WARNING = (
-    "All {n} images of {name} come from one subject ({subject}): intervals speak about images of this subject, "
+    "{images} of {name} {come} from one subject ({subject}): intervals speak about images of this subject, "
     "not about patients."
 )
 
@@ -200,7 +200,10 @@ def warnings_of(results: pd.DataFrame, dataset_facts: list[dict[str, Any]]) -> l
     for facts in dataset_facts:
         origin = facts.get("origin_subjects") or []
         if facts["subject_is_image"] and len(origin) == 1:
-            warnings.append(ONE_SUBJECT_WARNING.format(n=facts["n_images"], name=facts["name"], subject=origin[0]))
+            images, come = (
+                ("The one image", "comes") if facts["n_images"] == 1 else (f"All {facts['n_images']} images", "come")
+            )
+            warnings.append(ONE_SUBJECT_WARNING.format(images=images, come=come, name=facts["name"], subject=origin[0]))
         elif facts["subject_is_image"] and facts.get("subject") == "image":
             though = f", though the data name {counted(len(origin), 'patient')}" if origin else ""
             warnings.append(STATED_UNIT_WARNING.format(name=facts["name"], though=though))

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from robustness.errors import InputError
+from robustness.errors import InputError, counted
 from robustness.plans.audit import Plan
 from robustness.remote import local_copy
 from robustness.run_folder import EFFECTS, MANIFEST, PLAN, VERDICTS, RunFolder, read_table
@@ -177,7 +177,7 @@ def table_checks(derived: pd.DataFrame, stored: pd.DataFrame, *, what: str, file
     """
     label = f"{what} follow from the rows"
     if len(derived) != len(stored):
-        yield label, False, f"{file}: has {len(stored)} rows, derived again {len(derived)}; {code}"
+        yield label, False, f"{file}: has {counted(len(stored), 'row')}, derived again {len(derived)}; {code}"
         return
     derived, stored = derived.reset_index(drop=True), stored.reset_index(drop=True)
     shared = [name for name in derived.columns if name in stored.columns]
@@ -219,4 +219,4 @@ def _numbers(rules: pd.Series) -> pd.Series:
 def _listed(differing: dict[str, list[int]], total: int) -> str:
     names = ", ".join(f"{name} in {len(rows)}" for name, rows in differing.items())
     first = min(rows[0] for rows in differing.values())
-    return f"differs in {names} of {total} rows (first: row {first})"
+    return f"differs in {names} of {counted(total, 'row')} (first: row {first})"

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from robustness.errors import InputError
+from robustness.errors import InputError, counted
 from robustness.files import IMAGE_SUFFIXES
 from robustness.types import Case
 
@@ -59,7 +59,7 @@ def _written(path: Path, modality: str, cases: list[Case], stand_ins: tuple[str,
 
     kinds = sorted(KINDS_BY_MODALITY[modality], key=lambda kind: kind in COMMON_KINDS)
     rows = sheet_rows(kinds, cases, stand_ins=stand_ins)
-    title = f"{modality}: {len(rows)} image changes, severities 1 to 5"
+    title = f"{modality}: {counted(len(rows), 'image change')}, severities 1 to 5"
     return save_sheet(draw_sheet(rows, title=title, note=f"Shown on {note}. SSIM over its content.", tile=tile), path)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from robustness.disk_errors import disk_errors
-from robustness.errors import CaseError, InputError
+from robustness.errors import CaseError, InputError, counted
 from robustness.files import make_folder, write_text
 from robustness.plans.audit import MetricSpec, ModelSpec, Plan, load_plan
 from robustness.registry import METRICS
@@ -162,11 +162,13 @@ def score(
 def _refuse_unusable(inspected: Inspected, n_requests: int, *, strict: bool) -> None:
     if not inspected.n_usable:
         raise InputError(
-            f"predictions: none of {n_requests} requests has a prediction that can be used; {_example(inspected)}"
+            f"predictions: none of {counted(n_requests, 'request')} has a prediction that can be used; "
+            f"{_example(inspected)}"
         )
     if strict and inspected.problems:
         raise CaseError(
-            f"{len(inspected.problems)} problems with the predictions; {_example(inspected)} (stopped: strict)"
+            f"{counted(len(inspected.problems), 'problem')} with the predictions; "
+            f"{_example(inspected)} (stopped: strict)"
         )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from robustness.errors import InputError
+from robustness.errors import InputError, counted
 from robustness.run_folder import STATE, RunFolder
 from robustness.run_integrity import finished_manifest
 from robustness.runs.conclude import stored_plan
@@ -145,8 +145,8 @@ def _computed(replayer: Replayer, part: int, rows: pd.DataFrame, index: int) -> 
     result = replayer.compute(part, stored)
     if len(result.table) != len(rows):
         raise InputError(
-            f"replay: the part of this row has {len(rows)} rows, computed again it has {len(result.table)}: the data, "
-            "the model or this suite is another than the audit's"
+            f"replay: the part of this row has {counted(len(rows), 'row')}, computed again it has {len(result.table)}: "
+            "the data, the model or this suite is another than the audit's"
         )
     return result, _row(result.table, index), False
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from robustness.errors import InputError
+from robustness.errors import InputError, counted
 from robustness.plans.audit import Plan
 from robustness.runners.data.dataset import Dataset
 from robustness.runners.inference.segmenter import NetworkSegmenter
@@ -114,7 +114,7 @@ def chosen_workers(
     if any(str(getattr(model, "device", "")) != "cpu" for model in models):
         return WorkerCount(1, one, "not all models are networks on the processor")
     if rows < _WORTH_IT:
-        return WorkerCount(1, one, f"about {rows} rows take less time than the start of another process")
+        return WorkerCount(1, one, f"about {counted(rows, 'row')} would not make up for the start of another process")
     need = _BASE_GIB + _BYTES_PER_PARAMETER * max(map(_parameters, models)) / 2**30
     by_cores = cores() // (plan.engine.threads or 1)
     by_memory = int(free_gib() / need)

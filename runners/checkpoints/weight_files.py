@@ -16,7 +16,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from robustness.errors import InputError, first_line
+from robustness.errors import InputError, counted, first_line, verb
 from robustness.limits import limits
 from robustness.own_files import named, parse_json
 from robustness.regular_files import check_regular, read_bytes
@@ -72,8 +72,8 @@ def _shards(table: Path) -> tuple[Path, ...]:
     absent = [shard.name for shard in shards if not shard.is_file()]
     if absent:
         raise InputError(
-            f"checkpoint: {table.name} in {table.parent} names {len(shards)} files, {len(absent)} of them are not "
-            f"there ({shortened(absent)}); copy the whole folder"
+            f"checkpoint: {table.name} in {table.parent} names {counted(len(shards), 'file')}, of which "
+            f"{len(absent)} {verb(len(absent), 'are')} not there ({shortened(absent)}); copy the whole folder"
         )
     return shards
 

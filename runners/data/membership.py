@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from robustness.errors import CaseError
+from robustness.errors import CaseError, counted, verb
 
 if TYPE_CHECKING:
     from robustness.runners.data.dataset import Dataset
@@ -141,10 +141,12 @@ class Overlap(NamedTuple):
         """Return what a reader must know before any number; "" where nothing is shared."""
         if self.status != "overlap":
             return ""
-        of = f"of {self.n_subjects} audited {self.unit}s of {self.dataset}"
-        parts = [f"{self.trained} {of} were trained on"] if self.trained else []
+        of = f"of {counted(self.n_subjects, f'audited {self.unit}')} of {self.dataset}"
+        parts = [f"{self.trained} {of} {verb(self.trained, 'were')} trained on"] if self.trained else []
         parts += [f"{self.validated} {of} chose the checkpoint (validation)"] if self.validated else []
-        parts += [f"{self.images} of {self.n_images} images have the content of training images"] if self.images else []
+        has = "has" if self.images == 1 else "have"
+        images = f"{self.images} of {counted(self.n_images, 'image')} {has} the content of training images"
+        parts += [images] if self.images else []
         return (
             f"{model} has seen test data in training: {'; '.join(parts)}. Its scores are no estimate for new"
             f" {self.unit}s."

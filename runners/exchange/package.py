@@ -115,7 +115,7 @@ class PublicFolder:
         name = request_id(digest, prompt)
         if name not in self.asks:
             if len(self.asks) >= self.max_requests:
-                raise self._too_large(f"{self.max_requests} requests", "max_requests")
+                raise self._too_large(counted(self.max_requests, "request"), "max_requests")
             file, sha256 = self._image_file(digest, image)
             self.asks[name] = Ask(name, file, prompt, image.shape[0], image.shape[1], sha256)
         return name
@@ -152,8 +152,9 @@ class PublicFolder:
 
     def _too_large(self, bound: str, argument: str) -> InputError:
         return InputError(
-            f"{argument}: the export would hold more than {bound} ({len(self.asks)} requests on {self.n_images} "
-            "images so far); ask for fewer severities or kinds, set data.limit, or raise the bound"
+            f"{argument}: the export would hold more than {bound} ({counted(len(self.asks), 'request')} on "
+            f"{counted(self.n_images, 'image')} so far); ask for fewer severities or kinds, set data.limit, or "
+            "raise the bound"
         )
 
 

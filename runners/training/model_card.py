@@ -82,7 +82,7 @@ def _subjects(facts: Mapping[str, Any]) -> str:
         return (
             "Who was trained on is not recorded: an audit cannot tell whether its patients are new to this model.\n\n"
         )
-    listed = ", ".join(f"{r['role']} {len(r['ids'])} {r['unit']}s of `{r['data']}`" for r in records)
+    listed = ", ".join(f"{r['role']} {counted(len(r['ids']), r['unit'])} of `{r['data']}`" for r in records)
     form = "names as they are" if records[0]["form"] == "plain" else "a hash of each name"
     return f"Recorded for the comparison with audited data ({form}, and a hash of each image): {listed}.\n\n"
 

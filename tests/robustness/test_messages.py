@@ -11,12 +11,13 @@ from typer.testing import CliRunner
 
 import robustness as rb
 from robustness.cli.main import app
-from robustness.errors import InputError, counted, unknown_name
+from robustness.errors import InputError, counted, unknown_name, verb
 from robustness.forecasts.text import conditions_in_short
 from robustness.gates.baselines import load_baseline, save_baseline
 from robustness.plans.audit import parse_plan
 from robustness.plans.differences import MOST, differing_keys
 from robustness.reports.words import count
+from robustness.runners.data.membership import Overlap
 from robustness.runs.conclude import _cut_texts, _of_failures
 from robustness.workflows.audit import audit_plan
 from tests.gate_runs import write_run
@@ -58,6 +59,8 @@ def test_many_differing_keys_are_counted_not_listed() -> None:
     said = differing_keys({f"k{i}": 0 for i in range(20)}, {f"k{i}": 1 for i in range(20)})
     assert said.count(" there and ") == MOST
     assert said.endswith(f"{20 - MOST} more keys differ")
+    one_more = {f"k{i}": 0 for i in range(MOST + 1)}
+    assert differing_keys(one_more, dict.fromkeys(one_more, 1)).endswith("; 1 more key differs")
     assert differing_keys({"a": 1, "b": 2}, {"a": 1, "b": 3}, leave_out=("b",)) == ""
 
 
@@ -215,6 +218,18 @@ class TestOneOfEverything:
         (warning,) = _cut_texts({"n_texts_cut": n})
         assert warning.startswith(says)
         assert not _cut_texts({})
+
+    @pytest.mark.parametrize(
+        ("n", "noun", "many", "says"),
+        [(1, "entry", "lack", "1 entry lacks"), (0, "entry", "are", "0 entries are"), (2, "way", "do", "2 ways do")],
+    )
+    def test_verbs_follow_their_number(self, n: int, noun: str, many: str, says: str) -> None:
+        assert f"{counted(n, noun)} {verb(n, many)}" == says
+
+    @pytest.mark.parametrize(("trained", "says"), [(1, "1 of 1 audited patient of d was"), (2, "patients of d were")])
+    def test_training_on_test_data(self, trained: int, says: str) -> None:
+        facts = Overlap("d", "patient", recorded=True, n_subjects=trained, n_images=trained, trained=trained)
+        assert says in facts.warning("net")
 
     def test_the_page_and_the_messages_have_one_rule(self) -> None:
         assert [count(n, "case") for n in (0, 1, 2)] == [counted(n, "case") for n in (0, 1, 2)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from robustness.errors import InputError
+from robustness.errors import InputError, counted
 from robustness.gates.criterion import GATE_CRITERIA, GateCriterion
 from robustness.gates.decisions import NAN, Outcome
 from robustness.gates.evidence import Evidence
@@ -58,7 +58,7 @@ def _finding(model: str, dataset: str, overlap: Mapping[str, Any], *, certified:
     unit = str(overlap.get("unit") or "subject")
     where, complete = f"{model} on {dataset}", bool(overlap.get("complete", True))
     message = {
-        "pass": f"{where}: none of {subjects} {unit}s is in the record of its training",
+        "pass": f"{where}: none of {counted(subjects, unit)} is in the record of its training",
         "fail": f"{where}: {overlap.get('warning') or 'test data were seen in training'}",
     }.get(outcome, f"{where}: the checkpoint does not record whom it was trained on")
     reason = _open_reason(overlap, unit, certified=certified) if outcome == "pass" else ""

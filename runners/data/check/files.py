@@ -154,10 +154,10 @@ def _sized(message: str, size: tuple[int, ...]) -> str:
 
 def _varying(split: str, values: Counter[str], several: int = 0) -> Iterator[Finding]:
     """Masks of one value each that differ from file to file are label maps whose slices show one label."""
-    listed = ", ".join(f"{value} in {count}" for value, count in sorted(values.items()))
+    listed = ", ".join(f"{value} in {counted(count, 'file')}" for value, count in sorted(values.items()))
     if len(values) > 1 and not set(values) <= {"1", *_WHITE}:
         message = (
-            f"undeclared masks hold different values ({listed} files): a label map would be read as one structure; "
+            f"undeclared masks hold different values ({listed}): a label map would be read as one structure; "
             "declare [data] labels, or masks.colors where they are colours"
         )
         yield Finding("error", "mask_values_vary", message, split)

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image as PILImage
 
+from robustness.errors import counted, verb
 from robustness.regular_files import is_regular
 from robustness.runners.data.check.findings import Finding
 from robustness.runners.data.dataset import sha256_or_missing
@@ -72,13 +73,14 @@ class NearDuplicates:
             message = f"{names} look almost the same: a model may have learned what it is tested on"
             where = (other.split, other.record.case_id, other.record.image_name)
             yield Finding("warning", "near_duplicate", message, *where)
-        if len(across) > _LISTED:
-            message = f"{len(across) - _LISTED} more pairs of images across splits look almost the same"
+        if more := max(0, len(across) - _LISTED):
+            message = f"{counted(more, 'more pair')} of images across splits {verb(more, 'look')} almost the same"
             yield Finding("warning", "near_duplicate", message)
         for split, pairs in within.items():
             one, other = pairs[0]
             message = (
-                f"{len(pairs)} pairs of images look almost the same and count as different subjects (first: "
+                f"{counted(len(pairs), 'pair')} of images {verb(len(pairs), 'look')} almost the same and "
+                f"{verb(len(pairs), 'count')} as different subjects (first: "
                 f"{one.record.image_name} and {other.record.image_name}): intervals are then too narrow"
             )
             yield Finding("warning", "repeated_image", message, split, other.record.case_id, other.record.image_name)

@@ -116,7 +116,7 @@ def _shown(kind: str, mask: Mask) -> str:
     measured = facts(np.ascontiguousarray(mask))
     assert measured is not None
     if kind == "number":
-        return f"{len(measured.centroids)} parts"
+        return counted(len(measured.centroids), "part")
     if kind == "size":
         return f"{100 * measured.area_fraction:.2g}% of the image"
     return " and ".join(dict.fromkeys(repr(place_of(row, column)) for row, column in measured.centroids[:3]))

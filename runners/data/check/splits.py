@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from robustness.errors import counted, verb
 from robustness.perturb.modality import canonical_modality
 from robustness.runners.data import benchmark_folder
 from robustness.runners.data.check.findings import Finding, Splits
@@ -53,7 +54,8 @@ def _subjects(splits: Splits, subjects: Subjects) -> Iterator[Finding]:
     key = next((key for key in SUBJECT_KEYS if any(record.states(key) for record in records)), None)
     without = [record for record in records if key and not record.states(key)]
     if without:
-        message = f"{len(without)} of {len(records)} entries lack {key!r} (first: {without[0].where})"
+        n = f"{len(without)} of {counted(len(records), 'entry')} {verb(len(without), 'lack')}"
+        message = f"{n} {key!r} (first: {without[0].where})"
         yield Finding("error", "subject_missing", message, case_id=without[0].case_id)
     named = {name: set(group.values()) - {""} for name, group in subjects.items()}
     for name, there in named.items():

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from robustness.errors import InputError
+from robustness.errors import InputError, counted
 from robustness.runners.data.masks.declaration import MaskDeclaration
 from robustness.runners.data.masks.label_map import LabelTable, label_slug, parse_labels, pick
 from robustness.runners.data.masks.mask_values import read_mask
@@ -31,12 +31,18 @@ def _generic(source: Path, options: Options) -> Iterator[Sample]:
         raise InputError("target: the generic layout states no class; give --target NAME or labels")
     images = find_folder(source, ["images", "image", "imgs"], "generic")
     masks = by_stem(find_folder(images.parent, ["masks", "mask", "labels", "annotations", "gt"], "generic"))
-    rows = _table(source)
+    table, rows = _table(source)
     for image in image_files(images):
         mask = next((masks[image.stem + end] for end in _MASK_ENDS if image.stem + end in masks), None)
         if mask is None:
             raise InputError(f"source: expected a mask of {image.name} in the mask folder, found none")
         row = rows.get(image.name) or rows.get(image.stem) or {}
+        if table and not row:
+            # One image without its subject, and all of them would count as subjects of their own.
+            raise InputError(
+                f"source: expected a row of {image.name} in {table}, which has {counted(len(rows), 'other row')}; "
+                "complete the table, or remove it"
+            )
         yield _sample(image, mask, row, target, labels)
 
 
@@ -61,22 +67,28 @@ def _read(path: Path, declaration: MaskDeclaration) -> Mask:
     return read_mask(path, declaration=declaration).mask
 
 
-def _table(source: Path) -> dict[str, dict[str, str]]:
-    """Return the rows of the only CSV beside the folders, by the image that they name."""
+def _table(source: Path) -> tuple[str, dict[str, dict[str, str]]]:
+    """Return the name of the only CSV beside the folders and its rows by the image that they name; "" for no CSV."""
     tables = sorted(source.glob("*.csv"))
     if not tables:
-        return {}
+        return "", {}
     if len(tables) > 1:
         raise InputError(f"source: expected one CSV in {source}, found {', '.join(table.name for table in tables)}")
     with tables[0].open(encoding="utf-8-sig", newline="") as file:
-        rows = list(csv.DictReader(file))
-    key = next((column for column in _IMAGE_COLUMNS if rows and column in rows[0]), None)
-    if rows and key is None:
+        reader = csv.DictReader(file)
+        rows, columns = list(reader), list(reader.fieldnames or [])
+    key = next((column for column in _IMAGE_COLUMNS if column in columns), None)
+    if key is None:
         raise InputError(
             f"source: expected a column {' or '.join(_IMAGE_COLUMNS)} in {tables[0].name}, found "
-            f"{', '.join(map(str, rows[0]))}"
+            f"{', '.join(columns) or 'nothing'}"
         )
-    return {row[key].strip().split("/")[-1]: row for row in rows} if key else {}
+    named: dict[str, dict[str, str]] = {}
+    for row in rows:
+        name = (row[key] or "").strip().split("/")[-1]
+        if named.setdefault(name, row) != row:
+            raise InputError(f"source: {tables[0].name} has two different rows of {name!r}; keep one")
+    return tables[0].name, named
 
 
 LAYOUTS = (
@@ -88,7 +100,7 @@ LAYOUTS = (
         licence="your own",
         source="any",
         subjects="the table's column subject or patient_id; else not known",
-        traps=("files belong together by name; an image without a mask is an error",),
+        traps=("files belong together by name; an image without a mask, or without a row of the table, is an error",),
         samples=_generic,
         options=("target", "labels"),
     ),

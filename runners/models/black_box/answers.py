@@ -18,7 +18,7 @@ from PIL import Image as PILImage
 from PIL import UnidentifiedImageError
 
 from robustness.array_files import array_of
-from robustness.errors import AnswerError
+from robustness.errors import AnswerError, counted
 from robustness.regular_files import read_bytes
 
 Size = tuple[int, int]
@@ -100,7 +100,9 @@ def decode_array(value: Any, sizes: Collection[Size], where: str) -> Levels:
     values = array.astype(np.float32)
     if np.isnan(values).any():
         count = int(np.isnan(values).sum())
-        raise AnswerError(f"{where}: expected probabilities in [0, 1], got NaN in {count} of {values.size} pixels")
+        raise AnswerError(
+            f"{where}: expected probabilities in [0, 1], got NaN in {count} of {counted(values.size, 'pixel')}"
+        )
     return Levels(values, kind, 1.0, f"{array.dtype} array")
 
 

@@ -57,7 +57,7 @@ class TestRecord:
     def test_the_checkpoint_holds_it_and_the_card_counts_it(self, trained):
         records = json.loads((trained / "config.json").read_text())["trained_on"]["subjects"]
         assert [(r["role"], len(r["ids"])) for r in records] == [("train", 3), ("validation", 1)]
-        assert "train 3 patients of `set`, validation 1 patients of `set`" in (trained / "README.md").read_text()
+        assert "train 3 patients of `set`, validation 1 patient of `set`" in (trained / "README.md").read_text()
 
     def test_it_changes_no_weights(self):
         tree = {"model": {"name": "film-unet"}, "data": {"path": "d"}}

@@ -162,3 +162,28 @@ def test_compressed_masks_without_their_library_name_the_extra(tmp_path, monkeyp
     monkeypatch.setitem(sys.modules, "pycocotools", None)
     with pytest.raises(InputError, match=r"needs pycocotools; install the extra: pip install .*\[medical\]"):
         prepare("chexlocalize", tmp_path / "download", tmp_path / "data")
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("", "expected a column image or .*found nothing"),
+        ("image,patient_id\n", "a row of scan0.png in table.csv, which has 0 other rows"),
+        ("image,patient_id\nscan0.png,P0\n", "a row of scan1.png in table.csv, which has 1 other row;"),
+        ("image,patient_id\nscan0.png,P0\nscan0.png,P1\n", "two different rows of 'scan0.png'"),
+    ],
+)
+def test_a_table_that_does_not_name_each_image_once_is_refused(tmp_path, table, message):
+    """One image without a row made each image a subject of its own, and of two rows the last one counted."""
+    downloads.generic(tmp_path / "download")
+    (tmp_path / "download" / "table.csv").write_text(table)
+    with pytest.raises(InputError, match=message):
+        prepare("generic", tmp_path / "download", tmp_path / "data", options={"target": "lesion"})
+
+
+def test_a_table_may_repeat_a_row_and_name_images_that_are_not_there(tmp_path):
+    downloads.generic(tmp_path / "download")
+    table = tmp_path / "download" / "table.csv"
+    table.write_text(table.read_text() + "scan0.png,P0,train,scanner0\nelsewhere.png,P9,test,scanner1\n")
+    made = prepare("generic", tmp_path / "download", tmp_path / "data", options={"target": "lesion"})
+    assert dict(made.subjects) == {"train": 1, "val": 1, "test": 1}
