@@ -156,13 +156,6 @@ def chosen(splits: Splits, records: Sequence[Record], *, split: str, files: Sequ
     return [record for record in records if record.case_id in case_ids]
 
 
-def fold_names(splits: Splits) -> list[str]:
-    """Return "fold0", "fold1", ... of a cross-validation; [] for a single split."""
-    return sorted(
-        {name.partition("-")[0] for name in splits.cases if name.startswith("fold")}, key=lambda name: int(name[4:])
-    )
-
-
 def _too_few(data: str, found: int, needed: int, folds: int | None, *, are_images: bool, divided: bool) -> InputError:
     """Return the error of data with too few subjects; `divided`: there are enough images to divide by them."""
     counted = " (each image counts as one)" if are_images else ""

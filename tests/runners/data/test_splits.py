@@ -19,7 +19,7 @@ from robustness.plans.audit import parse_plan
 from robustness.runners.data.load import load_dataset
 from robustness.runners.data.records import Record
 from robustness.runners.data.resplit import split_dataset
-from robustness.runners.data.splits import fold_names, make_splits, read_splits
+from robustness.runners.data.splits import make_splits, read_splits
 
 
 def records_of(sizes: list[int], targets: tuple[str, ...] = ("polyp",)) -> list[Record]:
@@ -56,19 +56,19 @@ def test_every_subject_is_tested_once_and_never_trained_on_in_that_fold(
 ) -> None:
     records = records_of(sizes)
     made = divide(records, folds=folds, seed=seed)
-    tested = [case for fold in fold_names(made) for case in made.cases[f"{fold}-test"]]
+    tested = [case for fold in range(folds) for case in made.cases[f"fold{fold}-test"]]
     assert sorted(tested) == sorted(record.case_id for record in records)
-    for fold in fold_names(made):
-        parts = [{case[:4] for case in made.cases[f"{fold}-{part}"]} for part in ("train", "val", "test")]
+    for fold in range(folds):
+        parts = [{case[:4] for case in made.cases[f"fold{fold}-{part}"]} for part in ("train", "val", "test")]
         assert all(parts)
         assert sum(map(len, parts)) == len(set.union(*parts)) == len(sizes)
 
 
 def test_parts_agree_in_size_and_in_their_share_of_targets() -> None:
     made = divide(records_of([4] * 40, targets=("polyp", "polyp", "polyp", "ulcer")), folds=5, val=0.25)
-    for fold in fold_names(made):
-        assert len(made.cases[f"{fold}-test"]) == 32
-        assert len(made.cases[f"{fold}-val"]) == 32
+    for fold in range(5):
+        assert len(made.cases[f"fold{fold}-test"]) == 32
+        assert len(made.cases[f"fold{fold}-val"]) == 32
     rare = records_of([2] * 30) + [
         Record(
             **{
