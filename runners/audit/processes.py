@@ -56,8 +56,9 @@ class Aside:
             self._pipe.send(value)
 
     def end(self) -> None:
-        """Let the process end; nothing more comes of it."""
+        """End the process, whatever it is at; nothing more comes of it."""
         self._pipe.close()
+        self._process.terminate()
         self._process.join()
 
 

@@ -201,6 +201,11 @@ def process_id():
     yield os.getpid()
 
 
+def never():
+    time.sleep(600)
+    yield
+
+
 class TestAside:
     def test_results_come_from_another_process_and_inputs_go_to_it(self):
         aside = Aside(doubled, 21)
@@ -219,6 +224,10 @@ class TestAside:
         assert multiprocessing.active_children() == []
         aside.give(1)
         assert aside.result() is None
+
+    def test_a_process_that_is_not_needed_is_not_waited_for(self):
+        Aside(never).end()
+        assert multiprocessing.active_children() == []
 
     def test_a_process_that_fails_later_gives_what_it_had(self):
         aside = Aside(doubled, 21)
