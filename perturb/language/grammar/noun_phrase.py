@@ -68,7 +68,7 @@ def _extent(tagged: Tagged, i: int, hi: int) -> int:
     named, opens = False, -1
     first = i
     while i < hi:
-        if named and _begins_place(tagged, i, hi):
+        if named and i not in tagged.inner and _begins_place(tagged, i, hi):
             break
         if i in tagged.name_at:
             i = tagged.name_at[i][0]
@@ -165,8 +165,6 @@ def _begins_place(tagged: Tagged, i: int, hi: int) -> bool:
     tokens = tagged.tokens
     before = tokens[i - 1]
     category = category_of(before.lower)
-    if i in tagged.inner:
-        return False
     leads = category in ("finding", "instrument") and not before.lower.endswith(("oid", "ring", "gas", "air", "fluid"))
     if (category == "anatomy" and tokens[i].text in words("classes.fossa")) or (leads and _begins_organ(tagged, i, hi)):
         return True  # "transplant kidney RIF", "ulcer gastric antrum"
@@ -179,6 +177,8 @@ def _begins_place(tagged: Tagged, i: int, hi: int) -> bool:
         j += 1
     if j == i or j >= hi or tagged.tags[j] != "word":
         return False
+    if j + 1 < hi and j not in tagged.name_at and not kind_of(tokens[j].lower) and tagged.tags[j + 1] == "word":
+        j += not category_of(tokens[j].lower)  # "plaque left frontal white matter"
     name = tagged.name_at.get(j)
     return (name[1].category if name else category_of(tokens[j].lower)) == "anatomy"
 

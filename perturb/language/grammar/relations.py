@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from robustness.perturb.language.grammar.modifier_words import LEVELS
 from robustness.perturb.language.grammar.noun_phrase import read_phrase
 from robustness.perturb.language.grammar.places import Placed, place_of_phrase, read_location
@@ -10,6 +12,7 @@ from robustness.perturb.language.grammar.vocabulary import is_adverb, kind_of, w
 
 _OFF = frozenset("below above beneath under over left right".split())
 _SHARES = frozenset("third thirds half quarter quarters fifth fifths tenth majority percent % most".split())
+_TIME = re.compile(r"\b(?:day|week|month|year|yr|hour|hr|minute|min)s?\b", re.IGNORECASE)
 _SHARE_NUMBERS = frozenset("one two three four".split())
 
 
@@ -51,6 +54,11 @@ class Relations(Reading):
         level = last + (last < hi - 1 and tagged.tags[last] == "determiner")
         if level in tagged.marks and tagged.tags[level] != "measure":
             # "extending from C5 to T2": the level itself tells where.
+            return level
+        if level in tagged.marks and _TIME.search(
+            self.text[tagged.marks[level][0].start : tagged.marks[level][0].stop]
+        ):
+            # "growing over 6 months"
             return level
         last += self._is_almost(last, hi)
         phrase = read_phrase(tagged, last, hi)

@@ -8,6 +8,7 @@ from robustness.perturb.language.grammar.noun_phrase import Phrase, read_phrase
 from robustness.perturb.language.grammar.places import frame_behind
 from robustness.perturb.language.grammar.state import Found, Target
 from robustness.perturb.language.grammar.vocabulary import kind_of, words
+from robustness.perturb.language.ontology.relatives import term_of
 
 # What a target is said to lie in several of, and what stands between the number and them.
 _REGIONS = frozenset("region regions part parts piece pieces".split())
@@ -18,6 +19,8 @@ _LEADING = frozenset(
 )
 _STATES = frozenset("malignancy cancer metastasis metastases infection inflammation neoplasia benignity".split())
 
+_IN_COLOUR = frozenset({"dermoscopy", "photograph", "endoscopy"})
+_SHADES = frozenset("dark bright darker brighter light".split())
 # What denies the thing that it stands before, and with that what the thing holds.
 _DENIES = frozenset("no neither none".split())
 
@@ -167,3 +170,28 @@ class Scope(Naming):
             self._add("side", side.start, side.stop)
             return True
         return False
+
+    def _has_a_property(self, i: int) -> bool:
+        """Tell whether what stands at `i` behind "has" or "shows" is said of the holder: an edge, a state, a denial."""
+        if self.tagged.tags[i] == "negation":
+            return bool(self.targets)
+        phrase = read_phrase(self.tagged, i, len(self.tagged.tokens))
+        if phrase.name is None:
+            return bool(phrase.mods)
+        head = self.tagged.tokens[phrase.name[1] - 1].lower
+        if self.targets and self.targets[-1].category == "finding" and head in words("classes.state_noun"):
+            # "the node shows loss of its hilum", where an organ that shows calcification only holds it.
+            return self.tagged.tags[i] != "determiner"
+        return bool(self._noun_kind(phrase)) or head in words("classes.texture_noun")
+
+    def _colour_what_is_dark(self) -> None:
+        """Read "dark" and "bright" of what is seen in its own colours as a colour: a "dark mole" has no signal."""
+        terms = (term_of(self.text[t.start : t.stop]) for t in self.targets)
+        seen = {self.modality} if self.modality else {m for term in terms if term for m in term.modalities}
+        if seen and seen <= _IN_COLOUR:
+            self.spans = [
+                f._replace(kind="colour")
+                if f.kind == "signal" and self.text[f.start : f.stop].lower().split(" ")[-1] in _SHADES
+                else f
+                for f in self.spans
+            ]

@@ -26,6 +26,7 @@ class Grammar(Scope):
         if not self.targets:
             self._ask_for_an_artefact()
         self.spans += [Found("target", t.start, t.stop) for t in self.targets]
+        self._colour_what_is_dark()
         unique = sorted(set(self.spans), key=lambda f: (f.start, f.stop, f.kind))
         return tuple(Attribute(f.kind, self.text[f.start : f.stop], f.start, f.stop, f.role) for f in unique)
 
@@ -266,15 +267,6 @@ class Grammar(Scope):
                 or f.start > holder.stop
             ]
         self.predicate = False
-
-    def _has_a_property(self, i: int) -> bool:
-        if self.tagged.tags[i] == "negation":
-            return bool(self.targets)
-        phrase = read_phrase(self.tagged, i, len(self.tagged.tokens))
-        if phrase.name is None:
-            return bool(phrase.mods)
-        head = self.tagged.tokens[phrase.name[1] - 1].lower
-        return bool(self._noun_kind(phrase)) or head in words("classes.texture_noun")
 
     def _is_name_here(self, i: int, hi: int) -> bool:
         """Tell whether a verb-like word stands as a noun: after a determiner or a modifier."""

@@ -136,6 +136,9 @@ def says_at(tokens: Sequence[Token], tags: Sequence[str], i: int, hi: int, *, fr
     lower, following = tokens[i].lower, tags[i + 1] if i + 1 < hi else "sign"
     if following == "word":
         after = tokens[i + 1].lower
+        if after in _PARTICLES and is_participle(lower):
+            # "vessels washed out"
+            return True
         if not (is_adverb(after) or kind_of(after) == "direction"):
             return False
     elif following == "determiner" or (following == "preposition" and tokens[i + 1].lower == "of"):
@@ -170,7 +173,9 @@ def verb_at(tokens: Sequence[Token], tags: Sequence[str], i: int) -> int:
     is_base = lower in _bases() or lower + "s" in words("classes.motion")
     before = tokens[i - 1].lower
     plural = (before.endswith("s") and not before.endswith(_SINGULAR_S)) or before.endswith(_PLURALS)
-    ambiguous = lower in _NOUNS
+    # "tumour crosses midline": a finding in the singular is the subject, where "tumour borders" alone is a name.
+    subject = category_of(before) == "finding" and not plural and lower.endswith("s") and _is_body(tokens[i + 1].lower)
+    ambiguous = lower in _NOUNS and not subject
     stop = i + 1
     while stop < min(len(tokens), i + 3) and tokens[stop].lower.endswith("ly") and tags[stop] == "word":
         # "spreads diffusely over", "extends superiorly into"
@@ -192,6 +197,11 @@ def verb_at(tokens: Sequence[Token], tags: Sequence[str], i: int) -> int:
         # "the cyst abuts but does not invade"
         return stop if goes_on or _opens(tokens, stop, strictly=ambiguous) else i
     return stop if _is_unknown_verb(tokens, i, stop, relative=relative) else i
+
+
+def _is_body(lower: str) -> bool:
+    """Tell whether a word (small letters) is of the body: "liver", "midline"."""
+    return category_of(lower) == "anatomy" or kind_of(lower) == "place"
 
 
 def _is_unknown_verb(tokens: Sequence[Token], i: int, stop: int, *, relative: bool) -> bool:
@@ -221,7 +231,8 @@ def _opens(tokens: Sequence[Token], i: int, *, strictly: bool) -> bool:
     lower = tokens[i].lower
     if lower in words("classes.determiner") or lower in ("both", "that"):
         return True
-    return not strictly and (lower in _OPENS or bool(category_of(lower)) or kind_of(lower) in ("side", "direction"))
+    kinds = ("side", "direction", "place")
+    return not strictly and (lower in _OPENS or bool(category_of(lower)) or kind_of(lower) in kinds)
 
 
 def relating_at(tokens: Sequence[Token], tags: Sequence[str], spans: Mapping[int, int], i: int) -> int:
@@ -254,6 +265,9 @@ def _behind_participle(tokens: Sequence[Token], tags: Sequence[str], spans: Mapp
     """Return the index after the preposition at `k` to which the participle at `i` leads, or `i`."""
     lower, leads = tokens[i].lower, tokens[k].lower
     if lower in words("classes.ing_noun") or lower in words("classes.travelling_noun") or category_of(lower):
+        return i
+    if tokens[k - 1].lower == "out" and leads in ("in", "at"):
+        # "washed out in the arcade": how it looks, and where.
         return i
     if tags[k] == "relation" and (not kind_of(lower) or lower in _SPREAD) and "-" not in lower:
         return spans.get(k, k + 1)

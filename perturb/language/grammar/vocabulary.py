@@ -184,7 +184,7 @@ def kind_of_pair(first: str, second: str) -> str:
 
 def is_participle(word: str) -> bool:
     """Tell whether a word has the form of a past participle: "supplied", not "bed"."""
-    return word.endswith("ed") and len(word) > 5 and not word.endswith(("seed", "weed", "shed", "eed"))
+    return word.endswith("ed") and len(word) > 5 and not word.endswith(("ershed", "odshed", "eed"))
 
 
 def is_edge(word: str) -> bool:

@@ -84,6 +84,14 @@ INFECTION = "Unilateral pulmonary infection, one infected area, upper left lung.
         ("Mass breast R", "target:Mass place:breast side:R"),
         ("lymph node cortex", "target:lymph node cortex"),
         ("aneurysm neck", "target:aneurysm neck"),
+        ("Tumour crosses midline", "target:Tumour relation:crosses midline"),
+        ("tumour borders", "target:tumour borders"),
+        ("The node shows loss of its fatty hilum", "target:node"),
+        ("The liver shows calcification", "target:calcification"),
+        ("Vessels washed out in the superior arcade", "target:Vessels direction:superior place:superior arcade"),
+        ("Lesion growing over 6 months", "target:Lesion measure:6 months"),
+        ("plaque left frontal white matter", "target:plaque side:left place:left frontal white matter"),
+        ("Lesion, border blurred", "target:Lesion margin:border blurred"),
     ],
 )
 def test_what_clinicians_write_is_read(text: str, expected: str) -> None:
@@ -130,6 +138,12 @@ def test_on_the_left_is_the_patients_side_in_radiology_and_not_stated_in_a_photo
     assert ("side", "left") in values("nodule on the left", modality="CT")
     assert "side" not in dict(values("wound on the left", modality="photograph"))
     assert ("location", "left") in values("nodule on the left of the image", modality="CT")
+
+
+def test_dark_is_a_colour_where_things_are_seen_in_their_own_colours() -> None:
+    assert ("colour", "dark") in values("dark mole on the forearm")
+    assert ("colour", "dark") in values("dark spot", modality="dermoscopy")
+    assert ("signal", "dark") in values("dark spot", modality="MRI")
 
 
 WORDS = st.sampled_from(
