@@ -1,7 +1,7 @@
 """Arguments of the public functions, checked at the door: a wrong one is one line that says how to mend it.
 
-What is expected is what a function's annotations say. Only calls through the package's own names (``rb.audit``) are
-checked; modules of the package call each other directly.
+What is expected is what a function's annotations say. Only calls through the package's own names (``rb.audit``) and
+methods of a run are checked; modules of the package call each other directly.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any, Final, Literal, ParamSpec, TypeVar, Union
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from robustness.errors import CallError, InputError, suggest
+from robustness.errors import CallError, InputError, cut, shown, suggest
 from robustness.types import Segmenter
 
 P = ParamSpec("P")
@@ -29,7 +30,9 @@ R = TypeVar("R")
 
 # Names that only type checkers import in the modules of the public functions, and where they are.
 _LATE: Final = {
+    "Baseline": "robustness.gates.baselines",
     "Dataset": "robustness.runners.data.dataset",
+    "FinetuneOptions": "robustness.plans.finetune_options",
     "Gates": "robustness.gates.spec",
     "Inspected": "robustness.runners.exchange.model",
     "ReferenceEdge": "robustness.metrics.scores.boundary_distances",
@@ -56,7 +59,7 @@ _WORDS: Final[Mapping[Any, str]] = {
     Path: "a path",
     types.NoneType: "None",
 }
-_LONGEST = 80
+_NONE = inspect.Parameter.empty
 
 
 def checks_arguments(function: Callable[P, R], package: str) -> Callable[P, R]:
@@ -65,23 +68,32 @@ def checks_arguments(function: Callable[P, R], package: str) -> Callable[P, R]:
     The check raises InputError (`CallError` where the signature does not fit) before anything is done.
     """
     signature = inspect.signature(function)
+    options = next((p.name for p in signature.parameters.values() if p.kind is p.VAR_KEYWORD), "")
 
     @functools.wraps(function)
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:
         bound = _bound(function.__name__, signature, args, kwargs)
         hints = _hints(function)
-        for name, value in bound.arguments.items():
-            parameter = signature.parameters[name]
-            if value is None and parameter.default == "":
+        for name, value in (bound.arguments | bound.arguments.get(options, {})).items():
+            default = signature.parameters[name].default if name in signature.parameters else _NONE
+            if value is None and default == "":
                 # Nothing stated, in the way of callers that pass on what they may have.
                 bound.arguments[name] = ""
-            elif parameter.kind is not parameter.VAR_KEYWORD and not _fits(value, hints[name]):
-                raise InputError(_message(name, value, hints[name], parameter.default))
+            elif name in hints and not _fits(value, hints[name]):
+                raise InputError(_message(name, value, hints[name], default))
         return function(*bound.args, **bound.kwargs)
 
     # Pickled by the name under which it is found.
     checked.__module__ = package
     return checked
+
+
+def checks_methods(kind: type[R]) -> type[R]:
+    """Return a class whose own public methods check their arguments."""
+    for name, method in list(vars(kind).items()):
+        if inspect.isfunction(method) and not name.startswith("_"):
+            setattr(kind, name, checks_arguments(method, method.__module__))
+    return kind
 
 
 def _bound(
@@ -112,13 +124,17 @@ def _bound(
 @functools.cache
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
     """Return what each argument is expected to be; names that only type checkers import are imported here."""
-    keywords = {p.name for p in inspect.signature(function).parameters.values() if p.kind is p.VAR_KEYWORD}
-    stated = {name: text for name, text in function.__annotations__.items() if name not in {"return", *keywords}}
+    stated = {name: text for name, text in function.__annotations__.items() if name != "return"}
     used = {word for text in stated.values() for word in re.findall(r"\w+", str(text))}
     late = {name: importlib.import_module(_LATE[name]) for name in used & set(_LATE)}
     names = {name: module if name == "pd" else getattr(module, name) for name, module in late.items()}
     unpacked = types.SimpleNamespace(__annotations__=stated)
-    return typing.get_type_hints(unpacked, globalns={**vars(inspect.getmodule(function)), **names})
+    hints = typing.get_type_hints(unpacked, globalns={**vars(inspect.getmodule(function)), **names})
+    keywords = [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.VAR_KEYWORD]
+    packed = [hint for hint in map(hints.pop, keywords) if typing.get_origin(hint) is typing.Unpack]
+    return hints | {
+        name: each for hint in packed for name, each in typing.get_type_hints(*typing.get_args(hint)).items()
+    }
 
 
 def _fits(value: Any, hint: Any) -> bool:
@@ -198,8 +214,8 @@ def _message(name: str, value: Any, hint: Any, default: Any) -> str:
         for choice in filter(of_kind, _choices(hint)):
             if (misfit := _misfit(value, choice)) is not None:
                 place, entry, each = misfit
-                return _message(f"{name}[{place!r}]", entry, each, inspect.Parameter.empty)
-    return f"{name}: expected {_expected(hint)}, got {_shown(value)}{_cure(name, value, hint, default)}"
+                return _message(f"{name}[{place!r}]", entry, each, _NONE)
+    return f"{name}: expected {_expected(hint)}, got {shown(value)}{_cure(name, value, hint, default)}"
 
 
 def _choices(hint: Any) -> tuple[Any, ...]:
@@ -209,6 +225,8 @@ def _choices(hint: Any) -> tuple[Any, ...]:
 
 def _expected(hint: Any, *, several: bool = False) -> str:
     """Say in words what an annotation asks for."""
+    if hint == ArrayLike:
+        return "an array"
     choices = [choice for choice in _choices(hint) if not (choice is str and Path in _choices(hint))]
     words = dict.fromkeys(_word(choice, several=several) for choice in choices)
     return " or ".join(words)
@@ -237,26 +255,6 @@ def _name(hint: Any) -> str:
     return str(getattr(hint, "__name__", hint))
 
 
-def _shown(value: Any) -> str:
-    """Say what came, shortly."""
-    if isinstance(value, type):
-        return f"the class {value.__name__}"
-    if isinstance(value, str):
-        return f"the text {_cut(value)}"
-    if isinstance(value, list | tuple | dict | set | frozenset | bytes):
-        return f"the {type(value).__name__} {_cut(value)}"
-    if value is None or isinstance(value, numbers.Number | np.generic):
-        return _cut(value)
-    if isinstance(value, os.PathLike):
-        return f"the path {_cut(os.fspath(value))}"
-    return f"the function {value.__name__}" if inspect.isroutine(value) else f"an object of type {type(value).__name__}"
-
-
-def _cut(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 4]} ..."
-
-
 def _cure(name: str, value: Any, hint: Any, default: Any) -> str:
     """Return how to go on: the call that was meant, where it can be told."""
     plain = name.partition("[")[0]
@@ -267,21 +265,24 @@ def _cure(name: str, value: Any, hint: Any, default: Any) -> str:
             return f"; write {opening.format(os.fspath(value))}"
     if inspect.isroutine(value) and any(_name(choice) == "Segmenter" for choice in choices):
         return f"; write rb.segmenter({value.__name__}, name='...')"
-    if value is None and default is not inspect.Parameter.empty:
+    several = hint == ArrayLike or any(_is_list_hint(c) or typing.get_origin(c) is tuple for c in choices)
+    if several and hasattr(value, "__next__"):
+        return f"; write {plain}=list(...)"
+    if value is None and default is not _NONE:
         return f"; leave it out for the default, {default!r}"
     if value is not None and _fits([value], hint):
-        return f"; write {plain}=[{_cut(value)}]"
+        return f"; write {plain}=[{cut(value)}]"
     if isinstance(value, list | tuple) and len(value) and _WORDS.keys() & set(choices) and _fits(value[0], hint):
-        return f"; write one of them, {plain}={_cut(value[0])}"
+        return f"; write one of them, {plain}={cut(value[0])}"
     if (number := _as_number(value, hint)) is not None:
         return f"; write {plain}={number!r}"
     if any(typing.get_origin(choice) is Callable for choice in choices) and not isinstance(value, bool):
         return f"; give the function itself, {plain}=NAME"
-    if hasattr(value, "__next__") and any(map(_is_list_hint, choices)):
-        return f"; write {plain}=list(...)"
     if any(map(_is_table_hint, choices)):
         return f"; write {plain}={{KEY: VALUE}}"
-    return "" if default is inspect.Parameter.empty else f"; leave it out for the default, {default!r}"
+    named = [name for choice in choices if typing.get_origin(choice) is Literal for name in typing.get_args(choice)]
+    near = suggest(value, named) if isinstance(value, str) else ""
+    return near or ("" if default is _NONE else f"; leave it out for the default, {default!r}")
 
 
 def _as_number(value: Any, hint: Any) -> int | float | None:

@@ -15,10 +15,15 @@ Every message is one line: the argument, what was expected, what came, and how t
 from __future__ import annotations
 
 import difflib
+import numbers
+import os
+import types
 from collections.abc import Iterable, Sequence
 
 # Longer messages are cut in the middle: what is wrong stands first and how to go on last.
 _LONGEST = 1_600
+# Of a value that came as an argument so much is shown.
+_VALUE = 80
 # So many names are all told.
 _FEW = 12
 
@@ -136,3 +141,27 @@ def plural(n: float, noun: str) -> str:
     if n == 1:
         return noun
     return f"{noun[:-1]}ies" if noun.endswith("y") and noun[-2] not in "aeiou" else f"{noun}s"
+
+
+def shown(value: object) -> str:
+    """Say what came as an argument, shortly: ``the text 'no'``, ``the class Run``, ``an object of type map``."""
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    if isinstance(value, str):
+        return f"the text {cut(value)}"
+    if isinstance(value, list | tuple | dict | set | frozenset | bytes):
+        return f"the {type(value).__name__} {cut(value)}"
+    # A scalar of NumPy has no axes.
+    if value is None or isinstance(value, numbers.Number) or getattr(value, "ndim", None) == 0:
+        return cut(value)
+    if isinstance(value, os.PathLike):
+        return f"the path {cut(os.fspath(value))}"
+    if isinstance(value, types.FunctionType | types.BuiltinFunctionType | types.MethodType):
+        return f"the function {value.__name__}"
+    return f"an object of type {type(value).__name__}"
+
+
+def cut(value: object) -> str:
+    """Return a value as Python writes it, cut to a length that a line can hold."""
+    text = repr(value)
+    return text if len(text) <= _VALUE else f"{text[: _VALUE - 4]} ..."

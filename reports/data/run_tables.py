@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from robustness.errors import InputError, escaped, one_line
-from robustness.remote import local_copy
+from robustness.remote import local_copy, url_of
 from robustness.results import COLUMNS, EFFECT_COLUMNS, VERDICT_COLUMNS
 from robustness.run_integrity import finished_manifest
 
@@ -96,12 +96,26 @@ def read_runs(folders: str | Path | Sequence[str | Path]) -> tuple[RunTables, ..
     """Read one run or several, and name their series apart.
 
     Raises:
-        InputError: no folder is given, or one cannot be read.
+        InputError: no folder is given, one is given twice, or one cannot be read.
     """
     listed = [folders] if isinstance(folders, str | Path) else list(folders)
     if not listed:
         raise InputError("runs: expected at least one run folder, got none")
+    refuse_repeated(listed)
     return name_series(tuple(read_run(folder) for folder in listed))
+
+
+def refuse_repeated(folders: Sequence[str | Path]) -> None:
+    """Refuse a folder that is named twice, also through a link: a run shows nothing against itself."""
+    seen: dict[str, str] = {}
+    for folder in map(str, folders):
+        place = url_of(folder) or str(Path(folder).resolve())
+        if place in seen:
+            raise InputError(
+                f"runs: expected different folders, got {seen[place]!r} and {folder!r}, which are the same folder; name"
+                " each run once"
+            )
+        seen[place] = folder
 
 
 def plan_answers(runs: Sequence[RunTables]) -> dict[str, str]:

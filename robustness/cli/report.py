@@ -60,13 +60,13 @@ def compare(
     """
     from robustness.reports.data.frames import merge
     from robustness.reports.data.paired import not_compared
-    from robustness.reports.data.run_tables import read_runs
+    from robustness.reports.data.run_tables import read_runs, refuse_repeated
     from robustness.reports.html.page import write_report
     from robustness.workflows.run import open_run
 
     if len(runs) < 2:
         raise InputError(f"runs: expected two or more folders, got {len(runs)}; for one run use: robustness report RUN")
-    _refuse_repeated(runs)
+    refuse_repeated(runs)
     for run in runs:
         open_run(run).verdicts()
     echo(f"Report: {write_report(runs, out, compare_first=True).resolve()}")
@@ -74,15 +74,3 @@ def compare(
     if alone:
         warn(f"warning: {alone}")
         raise typer.Exit(1)
-
-
-def _refuse_repeated(runs: list[Path]) -> None:
-    """Refuse a folder that is named twice, also through a link: a run shows nothing against itself."""
-    seen: dict[Path, Path] = {}
-    for run in runs:
-        first = seen.setdefault(run.resolve(), run)
-        if first is not run:
-            raise InputError(
-                f"runs: expected different folders, got {str(first)!r} and {str(run)!r}, which are the same folder;"
-                " name each run once"
-            )

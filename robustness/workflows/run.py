@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from robustness.arguments import checks_methods
 from robustness.errors import InputError
 from robustness.gates.assertions import Assertions
 from robustness.run_folder import GALLERY, REPORT
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _COPIED_ROWS = 200_000
 
 
+@checks_methods
 class Run(Assertions):
     """The tables, the report and the checks of one run's folder; ``print(run)`` gives its summary."""
 

@@ -16,6 +16,8 @@ from robustness.forecasts.text import conditions_in_short
 from robustness.gates.baselines import load_baseline, save_baseline
 from robustness.plans.audit import parse_plan
 from robustness.plans.differences import MOST, differing_keys
+from robustness.reports.data.run_tables import refuse_repeated
+from robustness.reports.html.page import write_report
 from robustness.reports.words import count
 from robustness.runners.data.membership import Overlap
 from robustness.runs.conclude import _cut_texts, _of_failures
@@ -133,6 +135,17 @@ def test_comparing_a_folder_with_itself_names_both_spellings(tmp_path: Path) -> 
     result = CliRunner().invoke(app, ["compare", str(run), str(again), "--out", str(tmp_path / "c.html")])
     assert isinstance(result.exception, InputError)
     assert f"got {str(run)!r} and {str(again)!r}, which are the same folder" in str(result.exception)
+
+
+def test_a_page_of_a_run_beside_itself_is_refused_by_the_functions_too(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "run")
+    for again in (tmp_path / "run", tmp_path / "link"):
+        with pytest.raises(InputError, match="which are the same folder; name each run once"):
+            write_report([tmp_path / "run", again], tmp_path / "page.html")
+    with pytest.raises(InputError, match="got 's3://a/run' and 's3://a/run'"):
+        refuse_repeated(["s3://a/run", "s3://a/run"])
+    refuse_repeated(["s3://a/run", "s3://b/run"])
 
 
 def test_a_gate_against_other_data_says_that_nothing_was_compared(tmp_path: Path) -> None:

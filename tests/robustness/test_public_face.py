@@ -164,6 +164,23 @@ WRONG_CALLS = [
     (lambda: rb.Run(None), "run: expected the path of a run's folder"),
     (lambda: rb.load_plan("a", overrides="seed=1"), "write overrides=['seed=1']"),
     (lambda: rb.finetune("unet", data="a", out=None), "out: expected a path, got None"),
+    (lambda: rb.finetune("unet", data="a", out="b", quiet="no"), "quiet: expected True or False, got the text 'no'"),
+    (
+        lambda: rb.finetune("unet", data="a", out="b", freeze=(part for part in ["image"])),
+        "got an object of type generator; write freeze=list(...)",
+    ),
+    (lambda: rb.finetune("unet", data="a", out="b", epochs="3"), "epochs: expected a whole number, got the text '3'"),
+    (lambda: rb.mask_metrics(MASK, MASK, spacing_mm=iter([1.0, 1.0])), "write spacing_mm=list(...)"),
+    (
+        lambda: rb.mask_metrics(map(list, MASK), MASK),
+        "prediction: expected an array, got an object of type map; write prediction=list(...)",
+    ),
+    (lambda: rb.load_dataset("a", choose="sedeed"), "got the text 'sedeed'; did you mean 'seeded'?"),
+    # A text is true: the page would hold the images that must not leave.
+    (lambda: rb.Run("a").report(images="no"), "images: expected True or False, got the text 'no'"),
+    (lambda: rb.Run("a").report(edition="regulatry"), "did you mean 'regulatory'?"),
+    (lambda: rb.Run("a").replay("3"), "row: expected a whole number, got the text '3'; write row=3"),
+    (lambda: rb.Run("a").gate(baseline=1), "baseline: expected a path or a run as open_run returns it or"),
     (lambda: rb.Plan(model={"name": "unet"}), "Plan: data: required, but it is missing"),
     (lambda: rb.Plan("plan.toml"), "Plan: expected fields by name"),
     (lambda: rb.Prompt(None), "text: expected a text, got None"),
@@ -197,7 +214,8 @@ def test_what_each_argument_should_be_is_known_and_functions_stay_what_they_are(
     function = getattr(rb, name)
     hints = _hints(inspect.unwrap(function))
     keywords = {p.name for p in inspect.signature(function).parameters.values() if p.kind is p.VAR_KEYWORD}
-    assert set(hints) == set(inspect.signature(function).parameters) - keywords
+    options = set(FinetuneOptions.__annotations__) if name == "finetune" else set()
+    assert set(hints) == set(inspect.signature(function).parameters) - keywords | options
     assert pickle.loads(pickle.dumps(function)) is function
 
 
