@@ -63,7 +63,7 @@ def clinical_opposites(kind: str, value: str) -> tuple[Clinical, ...]:
         return tuple(Clinical(new, row.source) for new in row.opposites)
     if words.startswith("non-") and kind == "pathology":
         return (Clinical(value[4:], "curated; non-X <-> X"),)
-    for rule in (_by_rule, _longest, _within):
+    for rule in (_by_rule, _compound, _longest, _within):
         candidates = rule(kind, value)
         if candidates:
             return tuple(candidates)
@@ -86,6 +86,24 @@ def _by_rule(kind: str, value: str) -> list[Clinical]:
     if kind == "direction":
         return _directed(value)
     return [Clinical(*another)] if kind == "number" and (another := another_count(value)) else []
+
+
+_DEGREES = pairs("high>low; low>high; increased>decreased; decreased>increased; raised>reduced; reduced>raised")
+
+
+def _compound(kind: str, value: str) -> list[Clinical]:
+    """Change a compound of two words as the one with a hyphen: "thin walled", "ring enhancing", "low signal"."""
+    first, _, rest = value.partition(" ")
+    if kind == "signal" and rest and first.lower() in _DEGREES:
+        return [Clinical(f"{_DEGREES[first.lower()]} {rest}", "the opposite degree; curated")]
+    row = modifiers().get(kind, {}).get(f"{first}-{rest}".lower()) if rest.isalpha() else None
+    if row is None:
+        return []
+    # Written as the old one is: "thick walled", but "non-enhancing".
+    return [
+        Clinical(new.replace(f"-{rest.lower()}", f" {rest}").replace("non ", "non-"), row.source)
+        for new in row.opposites
+    ]
 
 
 _PREFIXES = pairs(

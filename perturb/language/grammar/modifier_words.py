@@ -275,6 +275,9 @@ def may_trail(tagged: Tagged, i: int) -> bool:
     kind = kind_of(lower)
     # "Is the meniscus torn?", but "ganglion cell complex"
     asked = kind == "pathology" and i + 1 < len(tagged.tokens) and tagged.tokens[i + 1].lower == "?"
+    if kind == "direction" and i and category_of(tagged.tokens[i - 1].lower) == "finding":
+        # "stone distal", but "serratus anterior"
+        return True
     trails = asked or kind in ("size", "colour", "shape", "texture", "margin", "signal")
     return trails and lower != "complex" and not category_of(lower)
 

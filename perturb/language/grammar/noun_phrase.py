@@ -168,19 +168,19 @@ def _begins_place(tagged: Tagged, i: int, hi: int) -> bool:
     leads = category in ("finding", "instrument") and not before.lower.endswith(("oid", "ring", "gas", "air", "fluid"))
     if (category == "anatomy" and tokens[i].text in words("classes.fossa")) or (leads and _begins_organ(tagged, i, hi)):
         return True  # "transplant kidney RIF", "ulcer gastric antrum"
-    if category != "finding" and (category or not before.text.isupper() or tagged.text.isupper()):
+    if not leads and (category or not before.text.isupper() or tagged.text.isupper()):
         return False
     if kind_of(tokens[i].lower) == "place" and tokens[i].text.isupper() and category == "finding":
         return True  # "pneumatocele LUL anterior segment"
     j = i
-    while j < hi and (tokens[j].lower in LEVELS or kind_of(tokens[j].lower) in ("side", "direction")):
+    while j < hi and (tokens[j].lower in LEVELS or is_side(tagged, j) or kind_of(tokens[j].lower) == "direction"):
         j += 1
     if j == i or j >= hi or tagged.tags[j] != "word":
         return False
     if j + 1 < hi and j not in tagged.name_at and not kind_of(tokens[j].lower) and tagged.tags[j + 1] == "word":
         j += not category_of(tokens[j].lower)  # "plaque left frontal white matter"
-    name = tagged.name_at.get(j)
-    return (name[1].category if name else category_of(tokens[j].lower)) == "anatomy"
+    category = tagged.name_at[j][1].category if j in tagged.name_at else category_of(tokens[j].lower)
+    return category == "anatomy" or tokens[j].lower in words("classes.fixed_heads")
 
 
 def _begins_organ(tagged: Tagged, i: int, hi: int) -> bool:

@@ -212,7 +212,9 @@ class Grammar(Scope):
                     return True
                 said = self.predicate and self.tagged.tags[i - 1] in ("auxiliary", "word")
                 return said and after in words("classes.ways")
-            return following in ("determiner", "preposition", "word")
+            # "a duct draining bile", "extending proximally", but ", arborising vessels"
+            names = following == "word" and (self.tagged.tags[i - 1] != "sign" or kind_of(after) == "direction")
+            return names or following in ("determiner", "preposition")
         return is_participle(lower) and following in ("preposition", "with") and not kind_of(lower)
 
     def _sign(self, i: int) -> int:

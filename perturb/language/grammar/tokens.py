@@ -16,6 +16,7 @@ _SHORT = pairs(
     "sag>sagittal; transv>transverse; ca>circa; incl>including; excl>excluding; mod>moderate; lt>lt; rt>rt; "
     "w/o>without; w/>with"
 )
+_BARE = frozenset("ant post sup inf lat med prox dist".split())
 # Both sides joined are one word, "left/right": neither alone says where a thing is.
 _LEFT, _RIGHT = (
     rf"(?:{word}(?:-sided)?|{short}|(?-i:{letter}))"
@@ -81,6 +82,9 @@ def tokenize(text: str) -> list[Token]:
             lower = ":"
         # A letter that grows when made small would shift nothing: spans are the text's own.
         tokens.append(_new(Token, (lower, *match.span(), word)))
+        if len(tokens) > 1 and tokens[-2].lower in _BARE and lower in words("classes.part"):
+            # "ant wall", "inf arcade"
+            tokens[-2] = tokens[-2]._replace(lower=_SHORT[tokens[-2].lower])
     return tokens
 
 
