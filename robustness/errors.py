@@ -58,6 +58,10 @@ class AnswerError(CaseError, InputError):
     """One answer of a model is no map that can be read; the pair is named."""
 
 
+class DoubtWarning(UserWarning):
+    """What this package doubts and goes on with; the command line says each on one line, once."""
+
+
 def escaped(text: str) -> str:
     """Return `text` on one line that can be printed anywhere: line breaks and other controls are shown as such.
 

@@ -17,7 +17,7 @@ from importlib.abc import InspectLoader
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from robustness.errors import InputError, RobustnessError, UnknownNameError, one_line, unknown_name
+from robustness.errors import DoubtWarning, InputError, RobustnessError, UnknownNameError, one_line, unknown_name
 
 if TYPE_CHECKING:
     from robustness.entries import MetricEntry, ModelEntry, PerturbationEntry
@@ -26,7 +26,7 @@ T = TypeVar("T")
 E = TypeVar("E")
 
 
-class PluginWarning(UserWarning):
+class PluginWarning(DoubtWarning):
     """An entry of another distribution that cannot be loaded, and why."""
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container
+import unicodedata
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+
+from robustness.errors import counted
 
 IDENTITY = ("model", "dataset", "split", "case_id", "subject_id", "target")
 CONDITION = ("condition", "family", "attribute", "severity", "expectation")
@@ -173,3 +176,25 @@ def prediction_stem(case_id: str, prompt_index: int, taken: Container[str] = ())
 def case_id_of(mask_name: str) -> str:
     """Return the case id of a mask's name: no suffix, '/' written '__'."""
     return re.sub(r"\.[^./]+$", "", mask_name.replace("\\", "/")).replace("/", "__")
+
+
+def spelled_alike(name: str) -> str:
+    """Return a name in the form that all share that differ in capitals, widths, blanks or leading zeros only."""
+    return re.sub(r"(?<!\d)0+(?=\d)", "", " ".join(unicodedata.normalize("NFKC", name).casefold().split()))
+
+
+def look_alikes(names: Iterable[str]) -> str | None:
+    """Say which names differ in capitals, widths, blanks or leading zeros only: one patient may count twice."""
+    forms: dict[str, str] = {}
+    pairs = [
+        (forms[form], name)
+        for name in sorted(set(names))
+        if forms.setdefault(form := spelled_alike(name), name) != name
+    ]
+    if not pairs:
+        return None
+    more = f" (and {counted(len(pairs) - 1, 'more name')} like it)" if len(pairs) > 1 else ""
+    return (
+        f"{pairs[0][0]!r} and {pairs[0][1]!r} count as two subjects, and differ in capitals, widths, blanks or leading"
+        f" zeros only{more}; write one patient one way"
+    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import unicodedata
 import warnings
 from dataclasses import dataclass
 
@@ -12,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from robustness.errors import InputError, UnknownNameError, counted, suggest, verb
+from robustness.errors import DoubtWarning, InputError, UnknownNameError, counted, suggest, verb
 from robustness.metrics.inference.clustering import groups
 from robustness.registry import METRICS
-from robustness.results import CLEAN, OTHER_OVERLAP, REFERENCE_FRACTION, parse_condition
+from robustness.results import CLEAN, OTHER_OVERLAP, REFERENCE_FRACTION, look_alikes, parse_condition
 
 Codes = npt.NDArray[np.int64]
 
@@ -210,6 +209,7 @@ def _subjects(frame: pd.DataFrame, case: Codes) -> tuple[Codes, bool]:
         warnings.warn(
             f"subject_id is missing for {missing.size} of {counted(n_cases, 'case')}: each of them is taken as its own"
             " subject, so intervals assume that these images are independent",
+            DoubtWarning,
             stacklevel=4,
         )
     return subject, bool(missing.size == n_cases)
@@ -223,29 +223,15 @@ def _subject_names(column: pd.Series) -> npt.NDArray[np.object_]:
     if len(set(plain)) < len(set(written)):
         merged = sorted(a for a, b in zip(written, plain, strict=True) if a != b)
         warnings.warn(
-            f"subject_id: {len(written)} spellings of {counted(len(set(plain)), 'subject')} (such "
-            f"as {merged[0]!r}): blanks around"
-            " a name and a decimal .0 are taken off, so that nobody counts twice",
+            f"subject_id: {len(written)} spellings of {counted(len(set(plain)), 'subject')} (such as {merged[0]!r}):"
+            " blanks around a name and a decimal .0 are taken off, so that nobody counts twice",
+            DoubtWarning,
             stacklevel=5,
         )
-    _warn_of_look_alikes(sorted(set(plain)))
+    if (alike := look_alikes(plain)) is not None:
+        warnings.warn(f"subject_id: {alike}", DoubtWarning, stacklevel=5)
     of_row: npt.NDArray[np.object_] = np.array([*plain, ""], dtype=object)[code]
     return of_row
-
-
-def _warn_of_look_alikes(names: list[str]) -> None:
-    """Warn where names of subjects differ in capitals, widths or leading zeros only: one patient may count twice."""
-    forms: dict[str, str] = {}
-    for name in names:
-        form = re.sub(r"(?<!\d)0+(?=\d)", "", " ".join(unicodedata.normalize("NFKC", name).casefold().split()))
-        if form in forms:
-            warnings.warn(
-                f"subject_id: {forms[form]!r} and {name!r} count as two subjects, and differ in capitals, widths,"
-                " blanks or leading zeros only; write one patient one way",
-                stacklevel=6,
-            )
-            return
-        forms[form] = name
 
 
 def warn_of_repeats(rows: Rows) -> None:
@@ -265,6 +251,7 @@ def warn_of_repeats(rows: Rows) -> None:
             f"table: {counted(n, 'row')} {verb(n, 'repeat')} another row of the same case, condition and"
             f" text, for example case {row['case_id']!r} under {row['condition']!r}; repeated rows are averaged, so"
             " that one hides the other: remove them, or give the texts a prompt_index",
+            DoubtWarning,
             stacklevel=3,
         )
 

@@ -39,9 +39,8 @@ from robustness.cli import (
 )
 from robustness.cli.echo import with_verbosity
 from robustness.disk_errors import disk_reason, message
-from robustness.errors import CaseError, InputError, escaped
+from robustness.errors import CaseError, DoubtWarning, InputError, escaped
 from robustness.lazy import collect_rarely
-from robustness.registry import PluginWarning
 
 # In the order in which the help lists them.
 COMMANDS = (
@@ -112,7 +111,7 @@ def main() -> NoReturn:
     """Run the command line; a user's mistake is one line on stderr and exit code 2, never a traceback."""
     signal.signal(signal.SIGTERM, _terminate)
     sys.unraisablehook = partial(signal_again, sys.unraisablehook)
-    warnings.showwarning = partial(_show_warning, warnings.showwarning)
+    warnings.showwarning = partial(_show_warning, warnings.showwarning, set())
     collect_rarely()
     try:
         app()
@@ -141,13 +140,19 @@ def main() -> NoReturn:
 
 
 def _show_warning(
-    otherwise: Callable[..., None], message: Warning | str, category: type[Warning], *where: Any, **more: Any
+    otherwise: Callable[..., None],
+    said: set[str],
+    message: Warning | str,
+    category: type[Warning],
+    *where: Any,
+    **more: Any,
 ) -> None:
-    """Print a warning of a plugin on one line, others as Python does."""
-    if issubclass(category, PluginWarning):
-        print(f"warning: {escaped(str(message))}", file=sys.stderr)
-    else:
+    """Print a warning of this package on one line, once wherever it comes from, others as Python does."""
+    if not issubclass(category, DoubtWarning):
         otherwise(message, category, *where, **more)
+    elif str(message) not in said:
+        said.add(str(message))
+        print(f"warning: {escaped(str(message))}", file=sys.stderr)
 
 
 def signal_again(otherwise: Callable[[Any], None], ignored: Any) -> None:

@@ -12,7 +12,7 @@ from robustness.files import sha256_file
 from robustness.plans.audit import Plan, parse_plan
 from robustness.plans.toml import read_toml
 from robustness.registry import installed_plugins
-from robustness.results import CLEAN, FLAGS, RERUN
+from robustness.results import CLEAN, FLAGS, RERUN, look_alikes
 from robustness.run_folder import CERTIFICATE, EFFECTS, GALLERY, MANIFEST, PLAN, VERDICTS, RunFolder
 
 if TYPE_CHECKING:
@@ -209,6 +209,8 @@ def warnings_of(results: pd.DataFrame, dataset_facts: list[dict[str, Any]]) -> l
             warnings.append(STATED_UNIT_WARNING.format(name=facts["name"], though=though))
         elif facts["subject_is_image"]:
             warnings.append(UNIT_WARNING.format(name=facts["name"]))
+        elif alike := look_alikes(_subjects_of(results, facts["name"])):
+            warnings.append(f"Subjects of {facts['name']}: {alike}.")
         warnings.extend(facts.get("notes", []))
     warnings += _of_failures(results)
     rerun = results[results["condition"] == RERUN]
@@ -225,6 +227,11 @@ def warnings_of(results: pd.DataFrame, dataset_facts: list[dict[str, Any]]) -> l
     if not len(results[(results["condition"] == CLEAN) & (results["error"].fillna("") == "")]):
         warnings.append("No clean prediction could be made.")
     return warnings
+
+
+def _subjects_of(results: pd.DataFrame, dataset: str) -> list[str]:
+    own = results if "dataset" not in results else results[results["dataset"] == dataset]
+    return [str(name) for name in own["subject_id"].dropna().unique()]
 
 
 def _of_failures(results: pd.DataFrame) -> list[str]:

@@ -22,7 +22,7 @@ from robustness.runners.data.resplit import known_splits
 # Errors of single cases: each of them becomes a row with its reason, and the audit goes on.
 _OF_CASES = frozenset({"missing_image", "missing_mask", "unreadable_volume"})
 # What the notes of a dataset and the warnings of a run say already.
-_NOTED = frozenset({"no_subject", "one_subject", "subject_missing"})
+_NOTED = frozenset({"no_subject", "one_subject", "subject_missing", "subject_spellings"})
 
 
 def check_opened(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from robustness.errors import counted, verb
 from robustness.perturb.modality import canonical_modality
+from robustness.results import look_alikes, spelled_alike
 from robustness.runners.data import benchmark_folder
 from robustness.runners.data.check.findings import Finding, Splits
 from robustness.runners.data.dataset import MISSING, sha256_or_missing
@@ -62,7 +63,24 @@ def _subjects(splits: Splits, subjects: Subjects) -> Iterator[Finding]:
         if len(there) == 1 and len(splits[name]) > 1:
             message = f"all cases belong to the subject {min(there)!r}: no interval can speak about patients"
             yield Finding("warning", "one_subject", message, split=name)
+    for name, there in named.items():
+        if (alike := look_alikes(there)) is not None:
+            yield Finding("warning", "subject_spellings", f"subjects {alike}", split=name)
     yield from _shared("subject", "subject_in_splits", named)
+    yield from _shared_in_other_words(named)
+
+
+def _shared_in_other_words(named: Mapping[str, set[str]]) -> Iterator[Finding]:
+    """Subjects that another split spells otherwise: one patient may be on both sides."""
+    forms: dict[str, dict[str, str]] = defaultdict(dict)
+    for split, names in named.items():
+        for name in sorted(names):
+            forms[spelled_alike(name)].setdefault(name, split)
+    for spellings in forms.values():
+        if len(spellings) > 1 and len(set(spellings.values())) > 1:
+            listed = " and ".join(f"{name!r} ({split})" for name, split in spellings.items())
+            message = f"subjects {listed} differ in capitals, widths, blanks or leading zeros only: one, in two splits?"
+            yield Finding("warning", "subject_in_splits", message, file=min(spellings))
 
 
 def _modalities(source: Path, splits: Splits) -> Iterator[Finding]:

@@ -428,6 +428,16 @@ class TestWarnings:
         table = table.assign(mask_change=0.0)
         assert any("40 of 40 reference masks are empty" in text for text in warnings_of(table, facts))
 
+    def test_one_patient_in_two_spellings_comes_before_any_number(self):
+        from robustness.runs.conclude import warnings_of
+
+        table = paired(np.zeros(24), clean=1.0).assign(mask_change=0.0)
+        facts = [{"name": "d", "subject_is_image": False, "n_images": 24}]
+        assert warnings_of(table, facts) == []
+        table["subject_id"] = [f"p{n // 2}" if n % 2 else f"P0{n // 2}" for n in table["case_id"].str[-2:].astype(int)]
+        assert warnings_of(table, facts)[0].startswith("Subjects of d: 'P00' and 'p0' count as two subjects")
+        assert "(and 11 more names like it)" in warnings_of(table, facts)[0]
+
     @pytest.mark.parametrize(
         ("facts", "says"),
         [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 
 import pytest
 from typer.testing import CliRunner
@@ -11,6 +12,7 @@ from robustness.cli import echo
 from robustness.cli import main as cli
 from robustness.cli.list_ import preparation
 from robustness.cli.main import app
+from robustness.errors import DoubtWarning
 from robustness.gates.judge import judge_gates, load_gates
 from robustness.gates.output import github_lines, markdown, text_table
 from robustness.registry import MODELS
@@ -44,6 +46,21 @@ def test_one_line_is_printed_as_one(print_line, text, capfd):
     out, err = capfd.readouterr()
     assert len((out + err).splitlines()) == 1
     assert "\x1b" not in out + err
+
+
+def test_a_doubt_is_one_line_once_wherever_it_comes_from(capfd, monkeypatch):
+    def table():
+        for _ in range(2):
+            warnings.warn("two\nspellings", DoubtWarning, stacklevel=1)
+        warnings.warn("two\nspellings", DoubtWarning, stacklevel=1)
+        warnings.warn("another", DoubtWarning, stacklevel=1)
+
+    monkeypatch.setattr(cli, "app", table)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        with pytest.raises(SystemExit):
+            cli.main()
+    assert capfd.readouterr().err.splitlines() == [r"warning: two\nspellings", "warning: another"]
 
 
 def test_quiet_leaves_out_notes_but_no_result_and_no_warning(capfd):

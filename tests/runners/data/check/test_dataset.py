@@ -138,6 +138,28 @@ class TestEntries:
 
 
 class TestSplits:
+    @pytest.mark.parametrize(("first", "second"), [("P07", "p7"), ("7", "007"), ("Case  A", "case A")])
+    def test_a_subject_in_two_spellings_is_found(self, folder: Path, first: str, second: str) -> None:
+        edit(folder, lambda splits: splits["train"][0].update(subject=first))
+        edit(folder, lambda splits: splits["train"][2].update(subject=second))
+        found = check_dataset(folder)
+        assert (codes(found), found.split[0]) == ({"subject_spellings"}, "train")
+        assert "count as two subjects" in found.message[0]
+
+    @pytest.mark.parametrize(("first", "second"), [("P07", "p7"), ("7", "007"), ("Case  A", "case A")])
+    def test_so_is_one_that_two_splits_spell_otherwise(self, folder: Path, first: str, second: str) -> None:
+        edit(folder, lambda splits: splits["train"][0].update(subject=first))
+        edit(folder, lambda splits: splits["test"][2].update(subject=second))
+        found = check_dataset(folder)
+        assert list(found.code) == ["subject_in_splits"]
+        assert f"{first!r} (train)" in found.message[0]
+        assert f"{second!r} (test)" in found.message[0]
+
+    def test_names_that_differ_in_more_than_their_spelling_are_none(self, folder: Path) -> None:
+        edit(folder, lambda splits: splits["train"][0].update(subject="p70"))
+        edit(folder, lambda splits: splits["test"][2].update(subject="p7"))
+        assert check_dataset(folder).empty
+
     def test_a_subject_in_two_splits_is_found(self, folder: Path) -> None:
         edit(folder, lambda splits: splits["test"][0].update(subject="train0"))
         found = check_dataset(folder)
