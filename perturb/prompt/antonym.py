@@ -11,9 +11,10 @@ import numpy as np
 
 from robustness.perturb.base import BasePerturbation
 from robustness.perturb.language.edit import Edit, match_case, noun_repairs, number_of_noun, record, swap
-from robustness.perturb.language.inflection import is_mass
+from robustness.perturb.language.grammar.vocabulary import kind_of
+from robustness.perturb.language.inflection import is_mass, is_plural
 from robustness.perturb.language.landmarks import Truth
-from robustness.perturb.language.mirror_words import joins_the_other_side
+from robustness.perturb.language.mirror_words import compares_sides, joins_the_other_side, names_both
 from robustness.perturb.language.ontology.modifiers import pairs
 from robustness.perturb.language.opposites import Opposite, from_wordnet, half_reflections, opposites, why_unknown
 from robustness.perturb.language.parse import kinds_of
@@ -27,6 +28,7 @@ LOCATING = frozenset({"side", "location", "number", "size"})
 PROTECTED = frozenset({"sex", "age"})
 # "right lower lobe and right lower lobe": both halves of a pair would be one.
 _REPEATS = re.compile(r"\b(\w[\w -]{3,40}?\w)(?:,| and| or) (?:the )?\1(?!\w)", re.IGNORECASE)
+_SAID = frozenset("size texture colour shape signal margin pathology description".split())
 _CONTRASTED = frozenset("size texture colour shape signal margin pathology direction".split())
 _PARTS = re.compile(r"\b(?:one|two|three|four|five|six|another|the other|the others|the rest)\b(?!-)", re.IGNORECASE)
 _SIZE_SHARE = {"tiny": 0.002, "small": 0.006, "large": 0.15}
@@ -42,7 +44,15 @@ _BE = re.compile(r"\s(are|were|have|lie|appear|is|was|has|lies|appears)\b", re.I
 _THERE = re.compile(r"\bthere (is|are|was|were) (?:an? )?$", re.IGNORECASE)
 _SINGULAR = pairs("are>is; were>was; have>has; lie>lies; appear>appears")
 _ARTICLE = re.compile(r"\b(an?) $", re.IGNORECASE)
-_VERB = re.compile(r"\b(?:do|does|did|can|could|may|will|would|should) $|, $", re.IGNORECASE)
+_VERB = re.compile(
+    r"\b(?:do|does|did|can|could|may|will|would|should|is|are|was|were|has|have|had|appears?|looks?|seems?) $",
+    re.IGNORECASE,
+)
+# "not a polyp, rather a fold": to affirm one half would contradict the other.
+_HALF = re.compile(r"[^.;]*\b(?:but|rather|instead|only|just)\b", re.IGNORECASE)
+_WHOLE_NOUN = re.compile(
+    r"\s+(?P<noun>(?:[\w-]+ )*?[\w-]+)(?= (?:in|of|on|at|or|but|is|are|was|were|within|with)\b|[.,;:]|$)"
+)
 
 
 @PERTURBATIONS.add("antonym")
@@ -84,7 +94,11 @@ class Antonym(PromptPerturbation):
             return NotApplicable(f"only one sex has a {organ[0].lower()}")
         if self.kind == "side" and joins_the_other_side(case.prompt, old):
             return NotApplicable("the prompt names both sides")
-        candidates = self._candidates(case, old.value)
+        if self.kind == "side" and compares_sides(case.prompt, old):
+            return NotApplicable("the prompt compares the side with the other one")
+        if self.kind == "negation" and old.value.lower() == "not" and _HALF.match(case.prompt.text, old.stop):
+            return NotApplicable("the denial is one half of a contrast")
+        candidates = self._candidates(case, old)
         if not candidates:
             return NotApplicable(why_unknown(self.kind, old.value))
         if self.kind == "size":
@@ -115,9 +129,14 @@ class Antonym(PromptPerturbation):
         candidate, truth = chosen
         return self._record(case.prompt, candidate, truth)
 
-    def _candidates(self, case: Case, value: str) -> list[Opposite]:
+    def _candidates(self, case: Case, old: Attribute) -> list[Opposite]:
         """Return the opposites: the lexicon's, else WordNet's."""
-        target = case.prompt.get("target")
+        value, target = old.value, case.prompt.get("target")
+        noun = _WHOLE_NOUN.match(case.prompt.text, old.stop) if self.kind == "negation" else None
+        if noun and value.lower() == "no" and (is_mass(noun["noun"]) or is_plural(noun["noun"])):
+            return [Opposite("some", "there is none <-> there is some")]
+        if value.lower() == "rather than" and not case.prompt.text[: old.start].strip():
+            return [Opposite("as well as", "one alone <-> both; curated")]
         if self.kind == "number" and value.lower() == "no" and target is not None and is_mass(target.value):
             return [Opposite("some", "there is none <-> there is some")]
         listed = opposites(self.kind, value, target=target.value if target else case.target)
@@ -139,8 +158,8 @@ class Antonym(PromptPerturbation):
                 # "A solitary ulcer" gives "Multiple ulcers".
                 candidate = candidate._replace(value=candidate.value[0].upper() + candidate.value[1:])
         old, target = prompt.get(self.kind), prompt.get("target")
-        if old is not None and old.value.lower() == "not" and _VERB.search(prompt.text[: old.start]):
-            # "does not enhance" is denied by "does enhance".
+        if old is not None and old.value.lower() == "not" and _affirms_alone(prompt.text, old):
+            # "does not enhance" is denied by "does enhance", "appendix, not thickened" by "appendix, thickened".
             edit = Edit(old.start - 1, old.stop, prompt.text[old.start - 1 : old.stop], "")
             return record(prompt.text, [edit], kind="negation", old=old.value, new="", source="rule", truth=truth)
         if self.kind == "age" and old is not None:
@@ -155,6 +174,13 @@ class Antonym(PromptPerturbation):
             repairs = _one_of_a_pair(prompt, old)
         extra: dict[str, Any] = {"truth": truth, **({"note": note} if note else {})}
         return swap(prompt, self.kind, candidate.value, source=candidate.source, repairs=repairs, **extra)
+
+
+def _affirms_alone(text: str, denial: Attribute) -> bool:
+    """Tell whether a text without its "not" says the opposite: behind a verb, before a property."""
+    word = re.match(r"\s+([\w-]+)", text[denial.stop :])
+    said = word is not None and (kind_of(word[1].lower()) in _SAID or word[1].lower().endswith("ing"))
+    return _VERB.search(text[: denial.start]) is not None or said
 
 
 def _one_of_a_pair(prompt: Prompt, old: Attribute) -> list[Edit]:
@@ -172,7 +198,7 @@ def _split(prompt: Prompt, kind: str, elsewhere: set[str], candidates: Sequence[
     if kind in _CONTRASTED and any(c.value.lower() in elsewhere for c in candidates):
         return f"the prompt asks for the opposite of its first {kind} too: one half of a pair would change"
     side = prompt.get("side") if kind == "side" else None
-    if side is not None and side.value.lower() in ("both", "bilateral") and elsewhere & {"left", "right"}:
+    if side is not None and names_both(side.value) and elsewhere & {"left", "right"}:
         return "the prompt tells what lies on each side: one side alone would contradict it"
     number, target = prompt.get("number"), prompt.get("target")
     if kind != "number" or number is None or target is None:

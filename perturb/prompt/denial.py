@@ -186,10 +186,11 @@ def _deny(prompt: Prompt, target: Attribute) -> list[Edit] | None:
         # "Obstructing stone, left ureter": what stands before the comma was not read.
         return None
     old = text[first:stop]
-    is_capital = (old or (text[first:] if first == 0 else "")[:1])[:1].isupper()
+    opens = first == 0 or text[:first].endswith((". ", "? ", "! "))
+    is_capital = (old or (text[first:] if opens else "")[:1])[:1].isupper()
     new = "NO " if text.isupper() else "No " if is_capital else "no "
-    if first == 0 and not old and _is_plain_capital(text):
-        return [Edit(0, 1, text[0], f"No {text[0].lower()}"), *taken]
+    if opens and not old and _is_plain_capital(text[first:]):
+        return [Edit(first, first + 1, text[first], f"No {text[first].lower()}"), *taken]
     return [Edit(first, stop, old, new), *taken]
 
 

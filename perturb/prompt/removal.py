@@ -243,7 +243,8 @@ def mended(text: str, edit: Edit) -> tuple[list[Edit], list[Edit]]:
     """Return the removal and its repairs: a capital at the start, the article before the next word, the full stop."""
     after = text[edit.stop :]
     repairs: list[Edit] = []
-    if edit.start == 0 and text[:1].isupper() and after[:1].islower() and not edit.new:
+    opens = edit.start == 0 or text[: edit.start].endswith((". ", "? ", "! "))
+    if opens and text[edit.start : edit.start + 1].isupper() and after[:1].islower() and not edit.new:
         repairs.append(Edit(edit.stop, edit.stop + 1, after[0], after[0].upper()))
     else:
         following = (edit.new + after).strip(" ").split(" ", 1)[0]

@@ -84,7 +84,9 @@ class WrongClass(PromptPerturbation):
         number = case.prompt.get("number")
         denied = case.prompt.get("negation")
         target = case.prompt.get("target")
-        before = denied is not None and target is not None and denied.start < target.start
+        # "no ulcer but an erosion" denies another thing.
+        own = denied is not None and denied.role == "target"
+        before = own and denied is not None and target is not None and denied.start < target.start
         return before or (number is not None and number.value.lower() == "no")
 
     def present(self, case: Case, value: str) -> set[str]:

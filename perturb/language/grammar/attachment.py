@@ -206,8 +206,8 @@ class Attachment(Relations):
         ):
             # "the anterior blorf of the valve": what has a front is a part.
             return True
-        cells = last.category == "" and self.tagged.tokens[phrase.stop - 1].lower in ("cells", "tissue")
-        return last.head in words("classes.part") or last.category == "anatomy" or cells
+        made_of = self.tagged.tokens[phrase.stop - 1].lower.endswith(("cells", "tissue", "cytes", "blasts", "phages"))
+        return last.head in words("classes.part") or last.category == "anatomy" or (last.category == "" and made_of)
 
     def _extend(self, phrase: Phrase, hi: int) -> int:
         """Let the target's name reach over "of the ..." and what that is a part of."""

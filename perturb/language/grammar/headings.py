@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 from robustness.perturb.language.grammar.attachment import Attachment
+from robustness.perturb.language.grammar.modifier_words import after_number
 from robustness.perturb.language.grammar.noun_phrase import Phrase, read_phrase
-from robustness.perturb.language.grammar.places import Placed, is_place_phrase
+from robustness.perturb.language.grammar.places import Placed, frame_behind, is_place_phrase
 from robustness.perturb.language.grammar.vocabulary import (
     category_of,
     is_adverb,
@@ -15,6 +16,7 @@ from robustness.perturb.language.grammar.vocabulary import (
     kind_of,
     words,
 )
+from robustness.perturb.language.ontology.relatives import term_of
 
 # What a text says of the scan, the patient or by a denial stays, whatever is asked for.
 _OF_THE_WHOLE = frozenset("measure modality view phase quality age sex negation certainty".split())
@@ -25,6 +27,11 @@ _PLACE_WORD = re.compile(
     r"|(?:mid-?|upper-|lower-|inner-|outer-)(?:pole|zone|shaft|body|gland|lobe|thigh|calf|foot|back|abdomen|chest|neck)"
 )
 
+_IN_COLOUR = frozenset({"dermoscopy", "photograph", "endoscopy"})
+_SHADES = frozenset("dark bright darker brighter light".split())
+# What a target is said to lie in several of, and what stands between the number and them.
+_REGIONS = frozenset("region regions part parts piece pieces".split())
+_APART = frozenset("separate distinct single disjoint different individual discrete unconnected disconnected".split())
 _ENDS = frozenset("tip tips end ends edge edges border borders base rim wall walls side sides stalk".split())
 
 
@@ -34,6 +41,48 @@ class Headings(Attachment):
     def _target(self, phrase: Phrase, hi: int) -> None:
         """Take a phrase as a target."""
         raise NotImplementedError("the class that names targets fills this")
+
+    def _attached(self, i: int, hi: int) -> int:
+        """Read "in three separate regions" as the number that it is, whatever the words before it name."""
+        tokens = self.tagged.tokens
+        j = i + 1 + (self.tagged.tags[i + 1 : i + 2] == ["determiner"])
+        last = after_number(self.tagged, j) if j < hi and tokens[i].lower == "in" and self.targets else j
+        parts = last
+        while parts < hi and tokens[parts].lower in _APART:
+            parts += 1
+        if last == j or parts >= hi or tokens[parts].lower not in _REGIONS or self._of_a_thing(parts + 1, hi):
+            return super()._attached(i, hi)
+        self._add("number", tokens[j].start, tokens[last - 1].stop)
+        return frame_behind(self.tagged, parts + 1)[0]
+
+    def _of_a_thing(self, i: int, hi: int) -> bool:
+        """Tell whether "of the liver" stands at `i`, behind parts that are places then; those of the image are none."""
+        return i < hi and self.tagged.tokens[i].lower in ("of", "within") and not frame_behind(self.tagged, i)[1]
+
+    def _has_a_property(self, i: int) -> bool:
+        """Tell whether what stands at `i` behind "has" or "shows" is said of the holder: an edge, a state, a denial."""
+        if self.tagged.tags[i] == "negation":
+            return bool(self.targets)
+        phrase = read_phrase(self.tagged, i, len(self.tagged.tokens))
+        if phrase.name is None:
+            return bool(phrase.mods)
+        head = self.tagged.tokens[phrase.name[1] - 1].lower
+        if self.targets and self.targets[-1].category == "finding" and head in words("classes.state_noun"):
+            # "the node shows loss of its hilum", where an organ that shows calcification only holds it.
+            return self.tagged.tags[i] != "determiner"
+        return bool(self._noun_kind(phrase)) or head in words("classes.texture_noun")
+
+    def _colour_what_is_dark(self) -> None:
+        """Read "dark" and "bright" of what is seen in its own colours as a colour: a "dark mole" has no signal."""
+        terms = (term_of(self.text[t.start : t.stop]) for t in self.targets)
+        seen = {self.modality} if self.modality else {m for term in terms if term for m in term.modalities}
+        if seen and seen <= _IN_COLOUR:
+            self.spans = [
+                f._replace(kind="colour")
+                if f.kind == "signal" and self.text[f.start : f.stop].lower().split(" ")[-1] in _SHADES
+                else f
+                for f in self.spans
+            ]
 
     def _is_heading(self, phrase: Phrase, hi: int) -> bool:
         """Tell whether a noun before a colon tells where: "left lung: nodule", "inferior hemiretina: haemorrhages"."""
@@ -104,17 +153,19 @@ class Headings(Attachment):
         brand = token.text[0].isupper() and token.text[1:].islower()
         return brand and after in tagged.marks and tagged.tags[after] == "scan" and ":" in self.text[token.stop :]
 
-    def _compares_sides(self, i: int, hi: int) -> bool:
-        """Read "left more than right" at `i` as two sides."""
-        tokens = self.tagged.tokens
-        if i + 3 >= hi or tokens[i + 2].lower != "than" or not self.targets:
-            return False
-        ends = (tokens[i], tokens[i + 3])
+    def _compares_sides(self, i: int, hi: int) -> int:
+        """Read "left more than right" at `i` as two sides; return the index after it, or 0."""
+        tokens, tags = self.tagged.tokens, self.tagged.tags
+        first = i + (tags[i] == "determiner")
+        last = first + 3 + (tags[first + 3 : first + 4] == ["determiner"])
+        if last >= hi or tokens[first + 2].lower != "than" or not self.targets:
+            return 0
+        ends = (tokens[first], tokens[last])
         if not all(kind_of(t.lower) == "side" for t in ends):
-            return False
+            return 0
         for token in ends:
             self._add("side", token.start, token.stop)
-        return True
+        return last + 1
 
     def _leads_to_name(self, placed: Placed) -> bool:
         """Tell whether "top left of the picture:" only tells where what is named behind it lies."""

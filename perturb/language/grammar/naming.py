@@ -27,8 +27,8 @@ class Naming(Headings):
     """Decides what the noun phrases of a text are."""
 
     def _phrase(self, i: int, hi: int) -> int:
-        if self._compares_sides(i, hi):
-            return i + 4
+        if after := self._compares_sides(i, hi):
+            return after
         phrase = read_phrase(self.tagged, i, hi)
         if self._is_field_value(i, phrase):
             return self._place(phrase) if phrase.category == "anatomy" else phrase.stop
@@ -47,9 +47,8 @@ class Naming(Headings):
         if phrase.stop <= i or (phrase.name is None and not phrase.mods):
             return max(phrase.stop, i + 1)
         self._assign(phrase, hi)
-        after = phrase.stop
         self.joined = False
-        return after
+        return phrase.stop
 
     def _joins_a_name(self, i: int, hi: int) -> bool:
         """Tell whether "arborising vessels" stands behind "globules &": one more noun, and no relation."""

@@ -132,7 +132,7 @@ def _modifies_on(tagged: Tagged, i: int, hi: int) -> bool:
     j = i + 1
     while j < hi and (tagged.tags[j] == "conjunction" or is_adverb(tagged.tokens[j].lower)):
         j += 1
-    if j >= hi or tagged.tags[j] not in ("word", "measure") or j in tagged.name_at:
+    if j >= hi or tagged.tags[j] not in ("word", "measure") or j in tagged.name_at or tagged.tokens[i].lower in ".;?!":
         return False
     if is_number_at(tagged, j):
         return False

@@ -1,4 +1,4 @@
-"""Relations: where the target is with respect to another thing, and how much of it it fills."""
+"""Relations: where the target is with respect to another thing, how much of it it fills, what disease it may be."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ from robustness.perturb.language.grammar.vocabulary import is_adverb, kind_of, w
 _OFF = frozenset("below above beneath under over left right".split())
 _SHARES = frozenset("third thirds half quarter quarters fifth fifths tenth majority percent % most".split())
 _TIME = re.compile(r"\b(?:day|week|month|year|yr|hour|hr|minute|min)s?\b", re.IGNORECASE)
+_FINDS = frozenset("confirmed suspected proved confirms favoured favored".split())
+_LEADING = frozenset(
+    "c/w for of with represent represents representing be as suggesting denoting reflecting deemed question".split()
+)
+_STATES = frozenset("malignancy cancer metastasis metastases infection inflammation neoplasia benignity".split())
 _SHARE_NUMBERS = frozenset("one two three four".split())
 
 
@@ -42,6 +47,51 @@ class Relations(Reading):
             if kind_of(token.lower) == "direction":
                 self._add("direction", token.start, token.stop)
         return self._landmark(i, last, hi)
+
+    def _take_back(self, i: int) -> None:
+        """Forget a last target that "cannot be excluded" speaks of, where another was asked for before it."""
+        if len(self.targets) > 1 and self._same_sentence(i):
+            self.targets.pop()
+
+    def _certain(self, i: int, last: int, hi: int) -> int:
+        """What follows "suspicious for" is a disease, no target; "cannot be excluded" speaks of what stands before."""
+        lower = [t.lower for t in self.tagged.tokens[i:last]]
+        if lower[0] in _FINDS and last < hi and self.tagged.tags[last] == "determiner" and self._just_named(i):
+            # "Biopsy confirmed a carcinoma": what was named before only found it.
+            self._has(i)
+            return last
+        if lower[-1] in _LEADING and (self.targets or last > i + 1):
+            phrase = read_phrase(self.tagged, last, hi)
+            head = self.tagged.tokens[phrase.name[1] - 1].lower if phrase.name else ""
+            if not self.targets and head and head not in _STATES:
+                # "findings suggestive of pneumonia": the disease itself is asked for.
+                return last
+            self._modify(phrase.mods, "target")
+            if phrase.name:
+                self._add("pathology", *self._chars(phrase.name))
+            return phrase.stop
+        if lower[-1] == "doubt":
+            # "I doubt this is a tumour, probably an abscess"
+            return self._skip(last, hi)
+        if lower[-1] == "exclude" and self.targets:
+            # "cannot exclude aspiration"
+            phrase = read_phrase(self.tagged, last, hi)
+            return phrase.stop if phrase.name else last
+        if lower[-1] in ("excluded", "out") and "not" in "".join(lower):
+            self._take_back(i)
+        return last
+
+    def _compared(self, i: int, hi: int) -> int:
+        """Return the index after what a thing is compared with: "larger than (on) the left", "than that of it"."""
+        tags = self.tagged.tags
+        while i < hi and tags[i] in ("determiner", "preposition", "pronoun", "relative"):
+            i += 1
+        stop = i if i < hi and tags[i] == "measure" else max(read_phrase(self.tagged, i, hi).stop, i)
+        if stop < hi - 1 and tags[stop] == "preposition":
+            # "than its fellow on the right"
+            more = read_phrase(self.tagged, stop + 1, hi)
+            stop = more.stop if any(m.kind == "side" for m in more.mods) else stop
+        return stop
 
     def _is_frame_side(self, i: int, last: int) -> bool:
         """Tell whether "left of" speaks of the image: "the left of the photo", "right of centre"."""

@@ -1,39 +1,256 @@
-"""Scope: what a denial or a doubt speaks of."""
+"""Scope: what a denial or a doubt speaks of, and which statements only tell that something is as it should be."""
 
 from __future__ import annotations
 
-from robustness.perturb.language.grammar.modifier_words import Mod, after_number
+from typing import NamedTuple
+
+from robustness.perturb.language.grammar.modifier_words import Mod
 from robustness.perturb.language.grammar.naming import Naming
 from robustness.perturb.language.grammar.noun_phrase import Phrase, read_phrase
-from robustness.perturb.language.grammar.places import frame_behind
-from robustness.perturb.language.grammar.state import Found, Target
-from robustness.perturb.language.grammar.vocabulary import kind_of, words
-from robustness.perturb.language.ontology.relatives import term_of
+from robustness.perturb.language.grammar.state import Found
+from robustness.perturb.language.grammar.tagger import Tagged
+from robustness.perturb.language.grammar.vocabulary import category_of, is_adverb, kind_of, tables, words
 
-# What a target is said to lie in several of, and what stands between the number and them.
-_REGIONS = frozenset("region regions part parts piece pieces".split())
-_APART = frozenset("separate distinct single disjoint different individual discrete unconnected disconnected".split())
-_FINDS = frozenset("confirmed suspected proved confirms favoured favored".split())
-_LEADING = frozenset(
-    "c/w for of with represent represents representing be as suggesting denoting reflecting deemed question".split()
-)
-_STATES = frozenset("malignancy cancer metastasis metastases infection inflammation neoplasia benignity".split())
-
-_IN_COLOUR = frozenset({"dermoscopy", "photograph", "endoscopy"})
-_SHADES = frozenset("dark bright darker brighter light".split())
-# What denies the thing that it stands before, and with that what the thing holds.
-_DENIES = frozenset("no neither none".split())
+# What may stand before a denial that opens a statement: "There is no", "We see no", "This is not".
+_OPENS = frozenset("exists filler auxiliary pronoun sign conjunction position with".split())
+_FIRST_DENIALS = frozenset("no neither none without not absence negative free lack lacking lacks devoid".split())
+# "not only", "no more than": what follows is not denied.
+_LIMITS = frozenset("only just merely more less fewer longer later".split())
+# What makes a statement one of its own, and none of a normal thing.
+_STATES_MORE = frozenset("report with relative negation certainty exists".split())
+_ABNORMAL = frozenset("size pathology texture signal shape colour margin measure".split())
+Run = tuple[int, int]
 
 
-def _is_plain(between: str, *, most: int) -> bool:
-    """Tell whether at most so many words stand between two, none of them a preposition, and no mark."""
-    names = between.lower().split()
-    plain = all(name.replace("-", "").isalpha() for name in names)
-    return plain and len(names) <= most and words("classes.preposition").isdisjoint(names)
+class Rest(NamedTuple):
+    """What is left of a text, and the words that deny in what is left out."""
+
+    text: str
+    denials: tuple[Found, ...]
+    # "but" leads on to the rest, which is asked for then, whatever it is; or only a comma parts the two.
+    contrasts: bool
+    lists: bool
+
+
+def background(tagged: Tagged) -> list[Run]:
+    """Return the tokens [first, last) of the statements that tell what is normal or absent: "Kidneys normal."""
+    lower = {t.lower for t in tagged.tokens}
+    if "negation" not in tagged.tags and lower.isdisjoint(words("classes.normal")):
+        return []
+    return [run for first, last in _sentences(tagged) for run in _of_sentence(tagged, first, last)]
+
+
+def _sentences(tagged: Tagged) -> list[Run]:
+    """Return the sentences, halves parted by ";" and what a word such as "but" parts, without their marks."""
+    tokens, runs, first = tagged.tokens, [], 0
+    for i, token in enumerate(tokens):
+        turns = token.lower in words("classes.turn") and tagged.tags[i] != "negation" and i > first
+        apart = turns and (tagged.tags[i] == "filler" or token.lower == "instead" or tokens[i - 1].lower == ",")
+        line = i > first and "\n" in tagged.text[tokens[i - 1].stop : token.start]
+        if token.lower in (".", "?", "!", ";") or apart or line:
+            runs.append((first, i))
+            first = i + (not token.is_word)
+    return [*runs, (first, len(tokens))]
+
+
+def _of_sentence(tagged: Tagged, first: int, last: int) -> list[Run]:
+    """Return what one sentence tells of normal and absent things: all of it, or what a comma or "and" parts."""
+    if first >= last:
+        return []
+    if excepted := _excepted(tagged, first, last) or _instead(tagged, first, last):
+        return excepted
+    if _is_normal(tagged, first, last) or _is_denied(tagged, first, last):
+        return [(first, last)]
+    joints = [k for k in range(first + 1, last - 1) if tagged.tokens[k].lower in (",", "and")]
+    for k in reversed(joints):
+        if _is_normal(tagged, first, k) or (_is_denied(tagged, first, k) and _begins_anew(tagged, k + 1, last)):
+            return [(first, k + 1), *_of_sentence(tagged, k + 1, last)]
+    for k in joints:
+        if _is_normal(tagged, k + 1, last):
+            return [*_of_sentence(tagged, first, k), (k, last)]
+    return []
+
+
+def _begins_anew(tagged: Tagged, i: int, last: int) -> bool:
+    """Tell whether "a small cyst" behind a comma is a thing of its own, no part of a list."""
+    lists = {t.lower for t in tagged.tokens[i:last]} & {"or", "nor", "and"}
+    opens = tagged.tags[i] == "determiner" or kind_of(tagged.tokens[i].lower) in ("size", "number")
+    return opens and not lists and tagged.tokens[i - 1].lower == ","
+
+
+def _excepted(tagged: Tagged, first: int, last: int) -> list[Run]:
+    """Return all but the cyst of "Liver normal apart from a cyst" and of "Apart from a cyst, the liver is normal"."""
+    exceptions = tables()["classes.exception"]
+    for k in range(first, last):
+        stop = tagged.spans.get(k, k + 1)
+        if tagged.tags[k] != "negation" or tuple(t.lower for t in tagged.tokens[k:stop]) not in exceptions:
+            continue
+        phrase = read_phrase(tagged, stop, last)
+        definite = stop < last and tagged.tokens[stop].lower in ("the", "its", "their", "this", "these")
+        if phrase.name is None or (definite and phrase.category != "finding"):
+            return []
+        comma = next((c for c in range(phrase.stop, last) if tagged.tokens[c].lower == ","), last)
+        if k == first and comma < last:
+            return [(k, stop), (comma, last)] if _is_normal(tagged, comma + 1, last) else []
+        said = _is_normal(tagged, first, k) or _is_denied(tagged, first, k) or _is_described(tagged, first, k)
+        return [(first, stop)] if said else []
+    return []
+
+
+def _instead(tagged: Tagged, first: int, last: int) -> list[Run]:
+    """Return what "rather than the left lung, the right one" does not ask for: the left, or all that has a name."""
+    tokens, stop = tagged.tokens, tagged.spans.get(first, first)
+    if [t.lower for t in tokens[first:stop]] not in (["rather", "than"], ["instead", "of"], ["as", "opposed", "to"]):
+        return []
+    phrase = read_phrase(tagged, stop, last)
+    if phrase.name is None or phrase.stop >= last - 1 or tokens[phrase.stop].lower != ",":
+        return []
+    other = read_phrase(tagged, phrase.stop + 1, last)
+    if other.name is None or other.category == "generic":
+        return [(stop, phrase.name[0])]
+    return [(first, phrase.stop + 1)]
+
+
+def _is_described(tagged: Tagged, first: int, last: int) -> bool:
+    """Tell whether "Mucosa pink", "The retina is flat" ends in what is said of a part of the body."""
+    phrase = read_phrase(tagged, first, last)
+    behind = phrase.name is not None and any(m.start > tagged.tokens[phrase.name[1] - 1].start for m in phrase.mods)
+    said = tagged.tags[phrase.stop : phrase.stop + 1] == ["auxiliary"] and phrase.stop + 1 < last
+    return phrase.category == "anatomy" and (behind or said) and not _is_asked(tagged, first, last)
+
+
+def _is_denied(tagged: Tagged, first: int, last: int) -> bool:
+    """Tell whether a statement begins with its denial: "There is no fracture", "This is not a stone"."""
+    tags, tokens, i = tagged.tags, tagged.tokens, first
+    while i < last and (tags[i] in _OPENS or is_adverb(tokens[i].lower) or tokens[i].lower in ("this", "that")):
+        i += 1
+    if i >= last or tags[i] != "negation" or tokens[i].lower not in _FIRST_DENIALS or _is_asked(tagged, first, last):
+        return False
+    stop = tagged.spans.get(i, i + 1)
+    if stop >= last or tokens[stop].lower in _LIMITS or tokens[stop - 1].lower in _LIMITS:
+        return False
+    does = i > first and tokens[i - 1].lower in words("classes.auxiliary") - words("classes.be")
+    return tokens[i].lower != "not" or (not does and read_phrase(tagged, stop, last).name is not None)
+
+
+def _is_normal(tagged: Tagged, first: int, last: int) -> bool:
+    """Tell whether a statement says of parts of the body that they are normal, or not abnormal."""
+    tokens, tags = tagged.tokens, tagged.tags
+    normal = next((k for k in range(first, last) if tokens[k].lower in words("classes.normal")), -1)
+    denial = next((k for k in range(first, last) if tags[k] == "negation"), last)
+    said = words("classes.normal_of")
+    names = [k for k in range(first, last) if _is_name(tagged, k) or (k < normal and tokens[k].lower in said)]
+    if not names or (normal < 0 and denial == last):
+        return False
+    if denial < last:
+        return normal < 0 and names[0] < denial and _is_free(tagged, first, denial, last)
+    if not _STATES_MORE.isdisjoint(tags[first:last]) or _is_asked(tagged, first, last):
+        return False
+    if names[0] > normal:
+        # "Normal liver and spleen"
+        led = all(tags[k] in ("determiner", "filler", "conjunction") for k in range(first, normal))
+        things = any(category_of(tokens[k].lower) == "finding" for k in range(normal + 1, last))
+        return led and not things and "relation" not in tags[first:last]
+    behind = range(normal + 1, last)
+    subject = _is_subject(tagged, first, normal)
+    return subject and all(_says_no_more(tagged, k) for k in behind)
+
+
+def _is_name(tagged: Tagged, k: int) -> bool:
+    lower = tagged.tokens[k].lower
+    if k in tagged.name_at or k in tagged.inner:
+        return True
+    said = kind_of(lower) or is_adverb(lower) or lower in words("classes.normal") or lower in words("classes.normal_of")
+    return tagged.tags[k] == "word" and not said
+
+
+def _says_no_more(tagged: Tagged, k: int) -> bool:
+    """Tell whether a word behind "normal" keeps to it: "in size and shape", "bilaterally", "within limits"."""
+    if _is_name(tagged, k):
+        return False
+    return kind_of(tagged.tokens[k].lower) not in ("size", "pathology") or tagged.tokens[k].lower in words(
+        "classes.normal"
+    )
+
+
+def _is_subject(tagged: Tagged, first: int, last: int) -> bool:
+    """Tell whether names and what stands before them come first, and what is said of them behind all of them."""
+    tokens, tags = tagged.tokens, tagged.tags
+    names = [k for k in range(first, last) if _is_name(tagged, k)]
+    end = names[-1] if names else first
+    for k in range(first, end):
+        said = k > first and kind_of(tokens[k].lower) in _ABNORMAL and _is_name(tagged, k - 1)
+        if tags[k] == "auxiliary" or (said and not _is_name(tagged, k)):
+            return False
+    things = [k for k in names if category_of(tokens[k].lower) == "finding"]
+    parts = [k for k in range(first, end) if tags[k] in ("preposition", "relation")]
+    # "cyst in the liver and spleen normal", where "skin around the wound is normal" tells of the skin.
+    mixed = "," in {t.lower for t in tokens[first:end]} or (things and parts and things[0] < parts[0])
+    return not (mixed and things)
+
+
+def _is_free(tagged: Tagged, first: int, denial: int, last: int) -> bool:
+    """Tell whether "Pancreas without mass", "The ureter is not dilated" stands here."""
+    tokens, tags = tagged.tokens, tagged.tags
+    stop = tagged.spans.get(denial, denial + 1)
+    said, behind = set(tags[first:denial]), set(tags[stop:last])
+    if tokens[denial].lower not in _FIRST_DENIALS or stop >= last or tokens[stop].lower in _LIMITS:
+        return False
+    if any(category_of(tokens[k].lower) == "finding" for k in range(first, denial)):
+        return False
+    if not said <= {"word", "determiner", "preposition", "conjunction", "auxiliary", "report", "sign", "filler"}:
+        return False
+    if tokens[denial].lower == "not" and (stop > denial + 1 or not kind_of(tokens[stop].lower)):
+        return False
+    return behind <= {"word", "determiner", "preposition", "conjunction", "sign", "position"}
+
+
+def _turn_at(tagged: Tagged, i: int) -> int:
+    """Return how many tokens from `i` on lead over to the rest: "but", ". Instead"."""
+    lower = [t.lower for t in tagged.tokens[i : i + 2]]
+    turns = [word in words("classes.turn") for word in lower]
+    return 1 if turns[:1] == [True] else 2 * (turns[1:] == [True] and not lower[0].isalnum())
+
+
+def _is_asked(tagged: Tagged, first: int, last: int) -> bool:
+    """Tell whether a statement is a request, which "the contour is normal" is not."""
+    return any(
+        tagged.tags[k] == "request" and (k == first or tagged.tags[k - 1] not in ("word", "determiner"))
+        for k in range(first, last)
+    )
 
 
 class Scope(Naming):
     """Reads denials and certainty with what they reach."""
+
+    def without_background(self) -> Rest:
+        """Return the text with blanks for what it says to be normal or absent."""
+        tagged, text = self.tagged, self.text
+        runs = [run for run in background(tagged) if not any(a < run[1] and run[0] < b for a, b in self.stated)]
+        denials, contrasts, lists = [], False, False
+        for first, last in runs:
+            turns = _turn_at(tagged, last)
+            lists |= tagged.tokens[last - 1].lower == "," or tagged.tokens[first].lower == ","
+            contrasts |= turns > 0 or tagged.tags[last - 1] == "negation"
+            for k in range(first, last + turns):
+                if tagged.tags[k] == "negation" and (k in tagged.spans or tagged.tags[k - 1] != "negation"):
+                    stop = tagged.tokens[tagged.spans.get(k, k + 1) - 1].stop
+                    denials.append(Found("negation", tagged.tokens[k].start, stop, "landmark"))
+                if tagged.tags[k] not in ("scan", "patient"):
+                    start, stop = tagged.tokens[k].start, tagged.tokens[k].stop
+                    text = text[:start] + " " * (stop - start) + text[stop:]
+        rest = text.lstrip(" \t\n.,;:")
+        return Rest(rest.rjust(len(text)) if runs else text, tuple(denials), contrasts, lists)
+
+    def has_finding(self, rest: Rest) -> bool:
+        """Tell whether what was read asks for a finding, and does not only name another part of the body."""
+        said = _ABNORMAL | {"relation", "negation", "number", "certainty", "description"}
+        sure = self.is_asked or rest.contrasts or any(f.kind in said for f in self.spans)
+        return bool(self.targets) and (
+            sure
+            or any(category_of(t.head) == "finding" for t in self.targets)
+            or (not rest.lists and any(t.category != "anatomy" for t in self.targets))
+        )
 
     def _negation(self, i: int, hi: int) -> int:
         """Read a denial: before the first target it denies that, behind one it denies a companion."""
@@ -51,7 +268,8 @@ class Scope(Naming):
             self._add("negation", token.start, token.stop)
             return phrase.stop + 1
         if not self.targets and words == "no":
-            self._add("number", token.start, token.stop)
+            # "no section contains a cyst": the sections are none of what is asked for.
+            self._add("negation" if phrase.category == "picture" else "number", token.start, token.stop)
             return last
         self._add("negation", token.start, tagged.tokens[last - 1].stop)
         if not self.targets and words not in ("excluded", "ruled out", "is absent", "absent"):
@@ -69,23 +287,6 @@ class Scope(Naming):
             return last
         return self._skip(phrase.stop, hi)
 
-    def _attached(self, i: int, hi: int) -> int:
-        """Read "in three separate regions" as the number that it is, whatever the words before it name."""
-        tokens = self.tagged.tokens
-        j = i + 1 + (self.tagged.tags[i + 1 : i + 2] == ["determiner"])
-        last = after_number(self.tagged, j) if j < hi and tokens[i].lower == "in" and self.targets else j
-        parts = last
-        while parts < hi and tokens[parts].lower in _APART:
-            parts += 1
-        if last == j or parts >= hi or tokens[parts].lower not in _REGIONS or self._of_a_thing(parts + 1, hi):
-            return super()._attached(i, hi)
-        self._add("number", tokens[j].start, tokens[last - 1].stop)
-        return frame_behind(self.tagged, parts + 1)[0]
-
-    def _of_a_thing(self, i: int, hi: int) -> bool:
-        """Tell whether "of the liver" stands at `i`, behind parts that are places then; those of the image are none."""
-        return i < hi and self.tagged.tokens[i].lower in ("of", "within") and not frame_behind(self.tagged, i)[1]
-
     def _target(self, phrase: Phrase, hi: int) -> None:
         """Read the side before a name that the data state off the unknown words before it: "erumpent left kidney"."""
         super()._target(self._parted(phrase), hi)
@@ -97,101 +298,3 @@ class Scope(Naming):
             return phrase
         side = Mod("side", tokens[first - 1].start, tokens[first - 1].stop)
         return phrase._replace(name=(first, phrase.name[1]), mods=(*phrase.mods, side)) if phrase.name else phrase
-
-    def _take_back(self, i: int) -> None:
-        """Forget a last target that "cannot be excluded" speaks of, where another was asked for before it."""
-        if len(self.targets) > 1 and self._same_sentence(i):
-            self.targets.pop()
-
-    def _take_back_denied(self) -> None:
-        """Forget the target of "no bleeding, but a visible vessel": the denial is of another thing."""
-        last = self.spans[-1] if self.spans else None
-        is_no = last is not None and last.kind == "number" and self.text[last.start : last.stop].lower() == "no"
-        if len(self.targets) == 1 and is_no:
-            self.targets.pop()
-            self.spans[-1] = self.spans[-1]._replace(kind="negation")
-
-    def _denials_of(self, holder: Target, verb: int) -> list[Found]:
-        """Return the "no" of "no kidney contains a stone", which denies the stone, unlike that of "no fluid; a kidney".
-
-        Args:
-            holder: what the verb at token `verb` says the thing lies in.
-        """
-        if not _is_plain(self.text[holder.stop : self.tagged.tokens[verb].start], most=1):
-            return []
-        return [
-            found._replace(kind="negation")
-            for found in self.spans
-            if found.kind in ("negation", "number")
-            and self.text[found.start : found.stop].lower() in _DENIES
-            and _is_plain(self.text[found.stop : holder.start], most=2)
-        ]
-
-    def _certain(self, i: int, last: int, hi: int) -> int:
-        """What follows "suspicious for" is a disease, no target; "cannot be excluded" speaks of what stands before."""
-        lower = [t.lower for t in self.tagged.tokens[i:last]]
-        if lower[0] in _FINDS and last < hi and self.tagged.tags[last] == "determiner" and self._just_named(i):
-            # "Biopsy confirmed a carcinoma": what was named before only found it.
-            self._has(i)
-            return last
-        if lower[-1] in _LEADING and (self.targets or last > i + 1):
-            phrase = read_phrase(self.tagged, last, hi)
-            head = self.tagged.tokens[phrase.name[1] - 1].lower if phrase.name else ""
-            if not self.targets and head and head not in _STATES:
-                # "findings suggestive of pneumonia": the disease itself is asked for.
-                return last
-            self._modify(phrase.mods, "target")
-            if phrase.name:
-                self._add("pathology", *self._chars(phrase.name))
-            return phrase.stop
-        if lower[-1] == "doubt":
-            # "I doubt this is a tumour, probably an abscess"
-            return self._skip(last, hi)
-        if lower[-1] == "exclude" and self.targets:
-            # "cannot exclude aspiration"
-            phrase = read_phrase(self.tagged, last, hi)
-            return phrase.stop if phrase.name else last
-        if lower[-1] in ("excluded", "out") and "not" in "".join(lower):
-            self._take_back(i)
-        return last
-
-    def _between_signs(self, i: int, hi: int) -> bool:
-        """Tell whether the token at `i` stands alone behind a target: "kidney, L"."""
-        tokens = self.tagged.tokens
-        return bool(self.targets) and tokens[i - 1].lower in (",", ";") and (i + 1 == hi or not tokens[i + 1].is_word)
-
-    def _side_in_brackets(self, i: int, hi: int) -> bool:
-        """Read "kidney (R)"."""
-        tokens = self.tagged.tokens
-        if tokens[i].lower != "(" or i + 2 >= hi or tokens[i + 2].lower != ")":
-            return False
-        side = tokens[i + 1]
-        if (side.text in ("R", "L") or kind_of(side.lower) == "side") and self.targets:
-            self._add("side", side.start, side.stop)
-            return True
-        return False
-
-    def _has_a_property(self, i: int) -> bool:
-        """Tell whether what stands at `i` behind "has" or "shows" is said of the holder: an edge, a state, a denial."""
-        if self.tagged.tags[i] == "negation":
-            return bool(self.targets)
-        phrase = read_phrase(self.tagged, i, len(self.tagged.tokens))
-        if phrase.name is None:
-            return bool(phrase.mods)
-        head = self.tagged.tokens[phrase.name[1] - 1].lower
-        if self.targets and self.targets[-1].category == "finding" and head in words("classes.state_noun"):
-            # "the node shows loss of its hilum", where an organ that shows calcification only holds it.
-            return self.tagged.tags[i] != "determiner"
-        return bool(self._noun_kind(phrase)) or head in words("classes.texture_noun")
-
-    def _colour_what_is_dark(self) -> None:
-        """Read "dark" and "bright" of what is seen in its own colours as a colour: a "dark mole" has no signal."""
-        terms = (term_of(self.text[t.start : t.stop]) for t in self.targets)
-        seen = {self.modality} if self.modality else {m for term in terms if term for m in term.modalities}
-        if seen and seen <= _IN_COLOUR:
-            self.spans = [
-                f._replace(kind="colour")
-                if f.kind == "signal" and self.text[f.start : f.stop].lower().split(" ")[-1] in _SHADES
-                else f
-                for f in self.spans
-            ]

@@ -98,10 +98,10 @@ class Grammar(Scope):
                 return i + 1
             self._request()
             return i + 1
+        if token.lower == "than":
+            return self._compared(i + 1, hi)
         if kind in ("exists", "filler", "pronoun"):
             self.predicate = False
-            if token.lower == "but" and i + 1 < hi and tagged.tags[i + 1] == "determiner":
-                self._take_back_denied()
             return i + 1 + (kind == "exists" and token.lower == "there")
         if kind == "auxiliary":
             return self._auxiliary(i, hi)
@@ -155,12 +155,6 @@ class Grammar(Scope):
         tags = self.tagged.tags
         single = self.tagged.spans.get(i, i + 1) == i + 1 < len(tags) and tags[i + 1] == "word"
         return single and (i == 0 or tags[i - 1] in ("determiner", "request"))
-
-    def _finds_another(self, i: int, hi: int) -> bool:
-        """Tell whether "the sonographer noted a cyst" stands at `i`: a verb in the past behind its subject."""
-        leads = self.tagged.tags[i - 1] if i else ""
-        past = self.tagged.tokens[i].lower.endswith(("ed", "found"))
-        return past and leads == "word" and i + 1 < hi and self.tagged.tags[i + 1] == "determiner"
 
     def _linked(self, i: int, hi: int) -> int:
         """Read what a relation, a relative clause, a preposition or a participle at token `i` links to the target."""
@@ -240,11 +234,6 @@ class Grammar(Scope):
         self._add(mark.kind, mark.start, mark.stop, mark.role)
         return last
 
-    def _is_bare_frame(self, i: int, last: int) -> bool:
-        """Tell whether "photograph" only names the image: "in the corner of the photo"."""
-        lower = self.tagged.tokens[i].lower
-        return last == i + 1 and lower in ("photo", "photos", "photograph", "photographs", "film", "films")
-
     def _request(self) -> None:
         """A request after a statement asks again: "The ovary contains a cyst. Segment the cyst"."""
         self.is_asked = True
@@ -291,4 +280,13 @@ def read_grammar(text: str, *, modality: str = "", names: tuple[str, ...] = ()) 
         modality: the image's kind, which decides what "on the left" means.
         names: the target's names where the data state them; they win over what the words suggest.
     """
-    return Grammar(text, modality=modality, names=names).read()
+    whole = Grammar(text, modality=modality, names=names)
+    rest = whole.without_background()
+    if rest.text != text:
+        # "Kidneys normal. Spleen enlarged.": what is as it should be is not asked for beside a finding.
+        reading = Grammar(rest.text, modality=modality, names=names)
+        found = [*reading.read(), *(Attribute(f.kind, "", f.start, f.stop, f.role) for f in rest.denials)]
+        if reading.has_finding(rest):
+            found.sort(key=lambda a: (a.start, a.stop, a.kind))
+            return tuple(Attribute(a.kind, text[a.start : a.stop], a.start, a.stop, a.role) for a in found)
+    return whole.read()

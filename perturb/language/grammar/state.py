@@ -12,6 +12,8 @@ from robustness.perturb.language.grammar.tokens import tokenize
 from robustness.perturb.language.grammar.vocabulary import category_of, kind_of, words
 
 _STOPS = frozenset(".?!,")
+# What denies the thing that it stands before, and with that what the thing holds.
+_DENIES = frozenset("no neither none".split())
 _ADJECTIVES = ("al", "ar", "ed", "ic", "ing", "ish", "ive", "ous", "upt", "ent", "ant", "y", "less", "ful")
 
 
@@ -79,6 +81,22 @@ class Reading:
     def _request_index(self, before: int) -> int:
         return self._requests[before]
 
+    def _between_signs(self, i: int, hi: int) -> bool:
+        """Tell whether the token at `i` stands alone behind a target: "kidney, L"."""
+        tokens = self.tagged.tokens
+        return bool(self.targets) and tokens[i - 1].lower in (",", ";") and (i + 1 == hi or not tokens[i + 1].is_word)
+
+    def _side_in_brackets(self, i: int, hi: int) -> bool:
+        """Read "kidney (R)"."""
+        tokens = self.tagged.tokens
+        if tokens[i].lower != "(" or i + 2 >= hi or tokens[i + 2].lower != ")":
+            return False
+        side = tokens[i + 1]
+        if (side.text in ("R", "L") or kind_of(side.lower) == "side") and self.targets:
+            self._add("side", side.start, side.stop)
+            return True
+        return False
+
     def _touches(self, i: int) -> bool:
         """Tell whether the last target's name ends right before token `i`."""
         return self.targets[-1].stop == self.tagged.tokens[i - 1].stop
@@ -86,6 +104,33 @@ class Reading:
     def _after_with(self, i: int) -> bool:
         """Tell whether "surrounding" at `i` names a companion: "with surrounding cellulitis"."""
         return i > 0 and self.tagged.tags[i - 1] == "with"
+
+    def _finds_another(self, i: int, hi: int) -> bool:
+        """Tell whether "the sonographer noted a cyst" stands at `i`: a verb in the past behind its subject."""
+        leads = self.tagged.tags[i - 1] if i else ""
+        past = self.tagged.tokens[i].lower.endswith(("ed", "found"))
+        return past and leads == "word" and i + 1 < hi and self.tagged.tags[i + 1] == "determiner"
+
+    def _is_bare_frame(self, i: int, last: int) -> bool:
+        """Tell whether "photograph" only names the image: "in the corner of the photo"."""
+        lower = self.tagged.tokens[i].lower
+        return last == i + 1 and lower in ("photo", "photos", "photograph", "photographs", "film", "films")
+
+    def _denials_of(self, holder: Target, verb: int) -> list[Found]:
+        """Return the "no" of "no kidney contains a stone", which denies the stone, unlike that of "no fluid; a kidney".
+
+        Args:
+            holder: what the verb at token `verb` says the thing lies in.
+        """
+        if not _is_plain(self.text[holder.stop : self.tagged.tokens[verb].start], most=1):
+            return []
+        return [
+            found._replace(kind="negation")
+            for found in self.spans
+            if found.kind in ("negation", "number")
+            and self.text[found.start : found.stop].lower() in _DENIES
+            and _is_plain(self.text[found.stop : holder.start], most=2)
+        ]
 
     def _stands_as_place(self, placed: Placed) -> bool:
         """Tell whether place words behind a target, without a preposition, are certain: two axes or a named owner."""
@@ -213,6 +258,13 @@ class Reading:
     def _add(self, kind: str, start: int, stop: int, role: str = "target") -> None:
         if stop > start:
             self.spans.append(Found(kind, start, stop, role))
+
+
+def _is_plain(between: str, *, most: int) -> bool:
+    """Tell whether at most so many words stand between two, none of them a preposition, and no mark."""
+    names = between.lower().split()
+    plain = all(name.replace("-", "").isalpha() for name in names)
+    return plain and len(names) <= most and words("classes.preposition").isdisjoint(names)
 
 
 def _counts_along(tagged: Tagged) -> tuple[list[int], list[int], int]:

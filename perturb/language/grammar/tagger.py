@@ -238,6 +238,8 @@ def _small_words(tokens: Sequence[Token], tags: list[str], spans: dict[int, int]
         elif lower in words("classes.spread") and is_adverb(after) and tags[i - 1] == "auxiliary":
             # "are clustered centrally"
             tags[i] = "position"
+        elif after == "than" and lower in ("lower", "upper", "higher"):
+            tags[i] = "filler"
         elif after == "than" and i + 2 < len(tokens) and tags[i + 2] == "measure" and tags[i] == "word":
             # "larger than 3 mm"
             tags[i : i + 2] = ["filler"] * 2

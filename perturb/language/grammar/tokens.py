@@ -93,9 +93,12 @@ _ASIDE = re.compile(
     r"|\b(?:no )?(?:significant |marked |slight |further )?interval "
     r"(?:change|growth|increase|decrease|progression|enlargement|reduction|improvement|regression|worsening) (?:of|in)"
     r"\b|(?<!\w)[+-]ve\b|\bat right angles\b|\bon (?:contact|palpation|compression|suction|probing)\b"
+    r"|\b(?:unlike|relative to|versus|vs\.?|in (?:comparison|contrast) (?:with|to)|compared (?:with|to)) (?:the |its )?"
+    r"(?:left|right|other|opposite|contralateral|fellow)\b(?: \w+(?=\s*(?:[.,;]|$)))?"
     r"|\b(?:when |as )?compared (?:with|to) (?:the |its |his |her )?(?:surrounding |adjacent |rest of the )?\w+"
     r"|\bcompared? (?:with|to) (?:the )?(?:priors?|previous|last|old)(?: \w+)?(?=\s*[:,;])"
     r"|\bleft (?:in situ|in place|behind|alone|open|untreated|unresected)\b|\ball (?:a)?round(?=\s*(?:[.,;]|$))"
+    r"|\b(side|end|back|face) (?:by|to) \1\b"
     r"|\bignore (?:it|them|this|that|these|those)\b|(?<=\bclot )on top(?=\s*(?:[.,;]|$))",
     re.IGNORECASE,
 )
@@ -103,8 +106,8 @@ _ASIDE = re.compile(
 
 # What every aside holds: most texts hold none, and this is found ten times faster.
 _ASIDE_STEMS = (
-    "wondering|interval |compare|left |round|ignore |angles|+ve|-ve|<|>|=| on top"
-    "|contact|palpation|compression|suction|probing"
+    "wondering|interval |compar|unlike |contrast |relative |versus |vs|left |round|ignore |angles|+ve|-ve|<|>|=| on top"
+    "| by side| to side| to end| to back| to face|contact|palpation|compression|suction|probing"
 ).split("|")
 
 

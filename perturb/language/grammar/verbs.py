@@ -153,7 +153,7 @@ def says_at(tokens: Sequence[Token], tags: Sequence[str], i: int, hi: int, *, fr
 
 def compares_at(tokens: Sequence[Token], i: int, hi: int) -> bool:
     """Tell whether "larger than a fist", "two disc diameters below ..." begins at `i` behind a name."""
-    if i + 1 < hi and tokens[i + 1].lower == "than" and kind_of(tokens[i].lower) == "size":
+    if i + 1 < hi and tokens[i + 1].lower == "than" and tokens[i].lower.endswith(("er", "more", "less")):
         return True
     return tokens[i].lower in words("classes.counting") and category_of(tokens[i - 1].lower) == "finding"
 

