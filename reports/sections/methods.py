@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import resources
 from typing import Any
 
 import pandas as pd
@@ -248,3 +249,23 @@ def _range(column: Any, digits: int = 3) -> str:
         return MISSING
     low, high = number(float(values.min()), digits), number(float(values.max()), digits)
     return low if low == high else f"{low} to {high}"
+
+
+_VALIDATION = (
+    Column("study", "study"),
+    Column("subject", "model"),
+    Column("found", "found"),
+    Column("limit", "limit"),
+    Column("source", "written out in"),
+)
+
+
+def validation_table() -> DataTable:
+    """Return the figures of the suite's own validation, one row per model.
+
+    ``.ci/validation_table.py`` writes them from the tables of docs/.
+    """
+    path = resources.files("robustness.reports.sections").joinpath("validation.csv")
+    with path.open(encoding="utf-8") as stream:
+        table = pd.read_csv(stream, dtype=str, keep_default_na=False)
+    return table_of(table, "validation", "Validation of this suite", _VALIDATION)

@@ -30,13 +30,12 @@ from robustness.reports.sections.cards import Card
 from robustness.reports.sections.coverage import Coverage
 from robustness.reports.sections.findings import Finding
 from robustness.reports.sections.headline import Headline
-from robustness.reports.sections.methods import Paragraph
+from robustness.reports.sections.methods import Paragraph, validation_table
 from robustness.reports.sections.overview import Overview
 from robustness.reports.sections.provenance import RunFacts, Section
 from robustness.reports.sections.regulatory import RegulatorySection
 from robustness.reports.sections.regulatory_context import RegulatoryContext
 from robustness.reports.sections.regulatory_sources import SOURCES, Source
-from robustness.reports.sections.validation import validation_table
 from robustness.reports.words import levels as level_words
 from robustness.reports.words import listing
 

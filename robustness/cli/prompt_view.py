@@ -43,10 +43,11 @@ STYLES = {
 
 
 def show_prompt(text: str, *, modality: str = "", seed: int = 0) -> None:
-    """Print a prompt with its attributes coloured, a table of them, and a table of the changes that apply."""
+    """Print a prompt with its attributes coloured, a table of them, what was not read, and the changes that apply."""
     from rich.console import Console
 
     from robustness.perturb.language.parse import parse_prompt
+    from robustness.perturb.language.unread import unread_words
     from robustness.perturb.preview import perturb_prompt
 
     console = Console(highlight=False, soft_wrap=True)
@@ -57,6 +58,8 @@ def show_prompt(text: str, *, modality: str = "", seed: int = 0) -> None:
     console.print(coloured(prompt))
     for a in prompt.attributes:
         console.print(f"{a.kind:12}{a.value}  [{a.start}:{a.stop}]", style=STYLES.get(a.kind), markup=False)
+    if unread := unread_words(prompt):
+        console.print(f"{'not read':12}{', '.join(unread)}", style="reverse", markup=False)
     table = perturb_prompt(text, modality=modality, seed=seed)
     rows = table[table["applicable"]]
     if len(rows):
@@ -71,14 +74,16 @@ def show_prompt(text: str, *, modality: str = "", seed: int = 0) -> None:
 
 
 def prompt_json(text: str, *, modality: str = "", seed: int = 0) -> str:
-    """Return attributes and changes, also those that do not apply with the reason, as JSON."""
+    """Return attributes, words that were not read, and changes (with the reason where one does not apply) as JSON."""
     from robustness.perturb.language.parse import parse_prompt
+    from robustness.perturb.language.unread import unread_words
     from robustness.perturb.preview import perturb_prompt
 
     prompt = parse_prompt(text, modality=modality)
     attributes = [{"kind": a.kind, "value": a.value, "start": a.start, "stop": a.stop} for a in prompt.attributes]
     changes = json.loads(perturb_prompt(text, modality=modality, seed=seed).to_json(orient="records"))
-    return json.dumps({"text": text, "attributes": attributes, "changes": changes}, indent=1, ensure_ascii=False)
+    shown = {"text": text, "attributes": attributes, "not_read": unread_words(prompt), "changes": changes}
+    return json.dumps(shown, indent=1, ensure_ascii=False)
 
 
 def split_templates(written: Sequence[str] | None) -> dict[str, str] | None:

@@ -11,6 +11,7 @@ import pytest
 
 from robustness.perturb.language.parse import parse_prompt
 from robustness.perturb.language.templates import build_prompts
+from robustness.perturb.language.unread import unread_findings, unread_words
 from robustness.perturb.preview import perturb_prompt
 from tests.perturb.language.own_prompts import FIRST_READINGS, UNMENDED_READINGS, count, gold, items, swapped
 from tests.perturb.prompt_cases import values
@@ -245,3 +246,29 @@ def test_relating_words_take_their_landmark(words: str) -> None:
 )
 def test_kinds_of_fault_that_fresh_batches_showed(text: str, expected: str) -> None:
     assert " ".join(f"{a.kind}:{a.value}" for a in parse_prompt(text).attributes) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "unread"),
+    [
+        ("Bubbles and debris, behind them a tiny whitish polyp", ("tiny", "whitish", "polyp")),
+        # What is denied, a companion, a landmark and a scan's name need no reading.
+        ("Outline the kidney without the cyst.", ()),
+        ("atypical naevus, melanoma cannot be excluded", ()),
+        ("an infected wound with surrounding cellulitis", ()),
+        ("mitral annular calcification (MAC)", ()),
+        ("breast lesion at 10 o'clock, 3 cm from the nipple", ()),
+        ("hippocampus in a sagittal brain MRI", ()),
+        ("Two small benign tumors at the top left, center in the breast ultrasound image.", ()),
+        ("", ()),
+        ("left", ()),
+    ],
+)
+def test_words_that_could_matter_and_were_not_read_are_found(text: str, unread: tuple[str, ...]) -> None:
+    assert unread_words(parse_prompt(text)) == unread
+
+
+def test_few_of_the_own_prompts_hold_findings_that_were_not_read() -> None:
+    texts = [(item["text"], item["modality"]) for item in items()]
+    found = [text for text, modality in texts if unread_findings(parse_prompt(text, modality=modality))]
+    assert 0 < len(found) < 0.03 * len(texts)

@@ -46,6 +46,17 @@ def test_json_holds_what_does_not_apply_too() -> None:
     assert any(not change["applicable"] and change["note"] for change in found["changes"])
 
 
+def test_words_that_no_rule_read_are_shown() -> None:
+    text = "Bubbles and debris, behind them a tiny whitish polyp"
+    assert "not read    tiny, whitish, polyp" in CliRunner().invoke(app, ["prompts", text]).output
+    assert json.loads(CliRunner().invoke(app, ["prompts", text, "--json"]).output)["not_read"] == [
+        "tiny",
+        "whitish",
+        "polyp",
+    ]
+    assert "not read" not in CliRunner().invoke(app, ["prompts", "one small polyp"]).output
+
+
 def test_from_writes_an_annotation_file(tmp_path: Path) -> None:
     mask = np.zeros((30, 30), dtype=np.uint8)
     mask[2:9, 2:9] = 255

@@ -343,7 +343,7 @@ def word_codes(folder: Path, prompts: list[str], **columns: list[str]) -> dict[s
         )
     (folder / "data.csv").write_text("\n".join(lines) + "\n")
     found = check_dataset(folder / "data.csv", prompt="p6")
-    words = found[found.code.isin(["unread_prompt", "side_disagrees", "target_disagrees"])]
+    words = found[found.code.isin(["unread_prompt", "partly_read_prompt", "side_disagrees", "target_disagrees"])]
     assert set(words.level) <= {"warning"}
     return dict(zip(words.code, words.message, strict=True))
 
@@ -353,6 +353,14 @@ def test_texts_without_a_target_are_counted_with_examples(tmp_path: Path) -> Non
     assert list(found) == ["unread_prompt"]
     assert found["unread_prompt"].startswith("2 of the prompts name no target that can be read")
     assert "'left'; 'round and red'" in found["unread_prompt"]
+
+
+def test_names_of_findings_that_no_rule_read_are_told_with_their_text(tmp_path: Path) -> None:
+    strange = "Bubbles and debris, behind them a tiny whitish polyp"
+    found = word_codes(tmp_path, [strange, "kidney without a cyst", "a cyst in the left kidney"])
+    assert list(found) == ["partly_read_prompt"]
+    assert found["partly_read_prompt"].startswith("1 prompt text holds a name that was not read")
+    assert f"'polyp' in {strange!r}" in found["partly_read_prompt"]
 
 
 @pytest.mark.parametrize(
