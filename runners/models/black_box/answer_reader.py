@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image as PILImage
 
@@ -53,12 +54,14 @@ class AnswerReader:
             inside. "logits" go through a sigmoid. "instances": any number of maps, whose union counts.
         meaning: what grey images turned out to be, `MASKS` or `GREY`; None before one of them showed.
         forms: how many answers were read in which way.
+        alone_checks: how many more batches whose answers share memory are compared with a pair asked alone.
     """
 
     name: str
     returns: str = "auto"
     meaning: str | None = None
     forms: Counter[str] = field(default_factory=Counter)
+    alone_checks: int = 3
 
     def read(
         self, answers: Sequence[Any], sizes: Sequence[Collection[Size]], wheres: Sequence[str]
@@ -78,6 +81,30 @@ class AnswerReader:
         flat = [one for levels in decoded if not isinstance(levels, CaseError) for one in levels]
         self._settle(flat)
         return [self._map(*pair) for pair in zip(decoded, sizes, wheres, strict=True)]
+
+    def refuse_one_buffer(self, answers: Sequence[Any], texts: Sequence[str], ask: Callable[[int], Any]) -> None:
+        """Refuse a model that fills one array for several pairs: all of them would have the mask of the last one.
+
+        One array may be right for several pairs (nothing is found, no text is read): the pair is asked again, alone.
+
+        Args:
+            answers: of one batch.
+            texts: of its pairs.
+            ask: called with a pair's number, returns what the model answers to that pair alone.
+
+        Raises:
+            InputError: alone the pair gets another map, and the same one twice.
+        """
+        row = _shared(answers) if self.alone_checks else None
+        if row is None:
+            return
+        self.alone_checks -= 1
+        given, *alone = (_held(answers[row]), _held(ask(row)), _held(ask(row)))
+        if _alike(*alone) and not _alike(given, alone[0]):
+            raise InputError(
+                f"{self.name}: pairs share one array, and pair {row} ({texts[row]!r}) gets another map alone than among"
+                f" {len(texts)}: it fills one buffer for all; return an array of its own for each pair (map.copy())"
+            )
 
     def _decoded(self, answer: Any, sizes: Collection[Size], where: str) -> list[Levels] | CaseError:
         if isinstance(answer, CaseError):
@@ -181,6 +208,32 @@ class AnswerReader:
             f"{where}: expected probabilities in [0, 1], got {low:g} to {high:g}; {hint}, or state "
             "returns='logits' or 'mask'"
         )
+
+
+def _shared(answers: Sequence[Any]) -> int | None:
+    """Return the first answer that begins where another one begins in memory."""
+    places: dict[int, int] = {}
+    for row, answer in enumerate(answers):
+        if isinstance(answer, torch.Tensor):
+            place = answer.data_ptr() if answer.layout == torch.strided else 0
+        else:
+            place = answer.ctypes.data if isinstance(answer, np.ndarray) and answer.size else 0
+        if place and places.setdefault(place, row) != row:
+            return places[place]
+    return None
+
+
+def _held(answer: Any) -> npt.NDArray[Any]:
+    """Return a copy of an answer, which no later call can change."""
+    values = answer.detach().float().cpu().numpy() if isinstance(answer, torch.Tensor) else answer
+    return np.array(values).squeeze()
+
+
+def _alike(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:
+    if one.shape != other.shape or "O" in (one.dtype.kind, other.dtype.kind):
+        return False
+    # Batches of two sizes round otherwise.
+    return bool(np.isclose(one, other, rtol=0.01, atol=0.01, equal_nan=True).all())
 
 
 def _levels(answer: Any, sizes: Collection[Size], where: str) -> Levels:

@@ -169,6 +169,7 @@ class BlackBox:
     def _read(
         self, answers: Sequence[Any], images: Sequence[Image], texts: Sequence[str]
     ) -> list[Probability | CaseError]:
+        self.reader.refuse_one_buffer(answers, texts, lambda row: self._answers([images[row]], [texts[row]])[0])
         own = [(self.image_size, self.image_size)] if self.image_size else []
         sizes: list[Collection[Size]] = [list(dict.fromkeys([_size(image), *own])) for image in images]
         wheres = [f"{self.name}: pair {row} ({text!r})" for row, text in enumerate(texts)]

@@ -124,3 +124,58 @@ def test_a_token_that_no_header_can_hold_is_refused_without_a_word_of_it(token, 
 def test_a_name_of_no_variable_is_refused(name):
     with pytest.raises(InputError, match="token_env: "):
         rb.load_model("http", url="http://127.0.0.1:9/", token_env=name)
+
+
+class TestOneBuffer:
+    """A model that fills one array for all pairs would give each the mask of the last one."""
+
+    @staticmethod
+    def filling(buffer, *, lazily=False):
+        def fill(images, prompts):
+            for one, prompt in zip(images, prompts, strict=True):
+                buffer[...] = float(one[0, 0, 0] > 100 and prompt == "a")
+                yield buffer
+
+        return fill if lazily else lambda images, prompts: list(fill(images, prompts))
+
+    @pytest.mark.parametrize("lazily", [False, True])
+    @pytest.mark.parametrize("buffer", [np.zeros((4, 6), np.float32), torch.zeros(1, 4, 6, dtype=torch.bfloat16)])
+    @pytest.mark.parametrize("pairs", [[(image(), "a"), (image(value=0), "a")], [(image(), "a"), (image(), "b")]])
+    def test_it_is_refused(self, pairs, buffer, lazily):
+        model = rb.segmenter(self.filling(buffer, lazily=lazily), name="v")
+        with pytest.raises(InputError, match=r"v: pairs share one array, and pair 0 \('a'\) gets another map alone"):
+            predict(model, pairs)
+
+    def test_so_it_is_where_a_pair_that_raises_has_the_others_asked_alone(self):
+        buffer = np.zeros((4, 6), np.float32)
+
+        def fill(images, prompts):
+            if "c" in prompts:
+                raise ValueError("no")
+            return self.filling(buffer)(images, prompts)
+
+        model = rb.segmenter(fill, name="v")
+        images, texts = model.encode_image([image()] * 3), model.encode_text(["a", "b", "c"])
+        with pytest.raises(InputError, match="it fills one buffer for all"):
+            model.outcomes(images, texts, [(4, 6)] * 3)
+
+    def test_one_array_for_pairs_that_deserve_one_is_taken(self):
+        nothing, calls = np.zeros((4, 6), np.float32), []
+
+        def of_image_alone(images, prompts):
+            calls.append(len(images))
+            seen = {one.tobytes(): (one.mean(2) > 100).astype(np.float32) for one in images}
+            return [seen[one.tobytes()] if one.any() else nothing for one in images]
+
+        model = rb.segmenter(of_image_alone, name="v")
+        maps = predict(model, [(image(value=v), text) for v in (255, 0, 0, 255) * 6 for text in "ab"])
+        assert [float(m.mean()) for m in maps[:8]] == [1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0]
+        assert calls.count(1) == 6  # twice in each of three batches, and never again
+
+    def test_noise_is_no_buffer(self):
+        rng = np.random.default_rng(0)
+
+        def noisy(images, prompts):
+            return [rng.random((4, 6)).astype(np.float32)] * len(images)
+
+        assert len(predict(rb.segmenter(noisy, name="v"), [(image(), "a"), (image(), "b")])) == 2
