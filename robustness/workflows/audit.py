@@ -16,11 +16,11 @@ from robustness.limits import set_limits
 from robustness.plans.audit import EngineSpec, ModelSpec, Plan, parse_plan
 from robustness.progress import shown
 from robustness.remote import writes_run
-from robustness.run_folder import RunFolder
+from robustness.run_folder import MANIFEST, RunFolder
 from robustness.run_log import RunLog
 from robustness.types import Progress
 from robustness.workflows.check import check_before_audit, overlaps_with_training
-from robustness.workflows.finish import Session, finish
+from robustness.workflows.finish import Session, finish, is_done_and_read_only
 from robustness.workflows.loading import _check_metrics, conditions, load_all, load_in_worker, refuse_equal_names
 from robustness.workflows.run import Run, page_parts, write_page
 
@@ -144,7 +144,9 @@ def audit_plan(
     """
     from robustness.runners.audit.workers import WorkerPool
 
-    make_folder(Path(out), "out")
+    if not (Path(out) / MANIFEST).is_file():
+        # A finished audit opens from where nothing can be written.
+        make_folder(Path(out), "out")
     set_limits(plan.limits)
     local, load = executor == "local", partial(load_in_worker, plan, folder)
     stated = plan.engine.workers if workers in (None, "auto") else workers
@@ -210,6 +212,9 @@ def run_plan(
     refuse_equal_names(plan, datasets)
     checked = check_before_audit(plan, datasets, say)
     overlaps = overlaps_with_training(plan, models, datasets, say)
+    there = RunFolder(Path(out))
+    if not certify and is_done_and_read_only(there, plan, models, datasets, allow_drift=allow_drift, threads=threads):
+        return Run(there.path)
     started = time.perf_counter()
     folder = RunFolder.create(Path(out))
     log = RunLog(folder.path)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from robustness.files import is_writable
 from robustness.plans.audit import Plan
-from robustness.run_folder import CERTIFICATE, RunFolder
+from robustness.run_folder import CERTIFICATE, PLAN, REPORT, STATE, RunFolder
 from robustness.run_integrity import is_concluded
 from robustness.run_log import RunLog
 from robustness.runs.conclude import conclude, refuse_empty
@@ -39,6 +41,36 @@ class Session(NamedTuple):
     overlaps: Sequence[Any]
     seconds: float
     processes: WorkerCount | None
+
+
+def is_done_and_read_only(
+    folder: RunFolder,
+    plan: Plan,
+    models: Sequence[Segmenter],
+    datasets: Sequence[Dataset],
+    *,
+    allow_drift: bool,
+    threads: int | None,
+) -> bool:
+    """Tell whether a folder that cannot be written to holds this very audit, finished and with its page.
+
+    Raises:
+        InputError: it holds another one, or this one as another machine made it (unless `allow_drift`).
+    """
+    from robustness.runners.audit.session import AuditSession
+    from robustness.runners.environment import environment
+
+    needed = (folder.path / name for name in (PLAN, STATE, REPORT))
+    if is_writable(folder.path) or not all(map(os.path.lexists, needed)) or not is_concluded(folder.path):
+        return False
+    if threads is not None:
+        environment(threads)
+    audit = AuditSession(plan, models, datasets, folder, strict=False)
+    try:
+        audit.open_state(allow_drift=allow_drift)
+    finally:
+        audit.reader.close()
+    return True
 
 
 def finish(folder: RunFolder, log: RunLog, plan: Plan, session: Session, *, certify: bool) -> None:

@@ -147,29 +147,34 @@ def run_training(
 
 def _finished_and_read_only(plan: TrainPlan, out: Path, base_dir: Path | None) -> Finetuned | None:
     """Return the finished training of a folder that cannot be written to, as nothing need be; None for all others."""
-    from robustness.runners.training.folder import read_facts, refuse_another
+    from robustness.runners.training.folder import read_facts
     from robustness.runners.training.setup import set_up
 
-    existing = read_facts(out)
-    if not existing.get("finished") or is_writable(out):
+    if not read_facts(out).get("finished") or is_writable(out):
         return None
-    refuse_another(out, existing, plan, set_up(plan, base_dir).facts)
-    return _result(out, existing)
+    return _finished(plan, out, set_up(plan, base_dir))
+
+
+def _finished(plan: TrainPlan, out: Path, setup: TrainingSetup) -> Finetuned | None:
+    """Return the finished training of a folder, None where it is to begin or to go on; another one is refused."""
+    from robustness.runners.training.folder import read_facts, refuse_another
+
+    existing = read_facts(out)
+    refuse_another(out, existing, plan, setup.facts)
+    return _result(out, existing) if existing.get("finished") else None
 
 
 def _train(plan: TrainPlan, *, out: Path, base_dir: Path | None, quiet: bool) -> Finetuned:
     from robustness.runners.environment import environment
-    from robustness.runners.training.folder import TrainingFolder, read_facts, refuse_another
+    from robustness.runners.training.folder import TrainingFolder
     from robustness.runners.training.model_card import write_model_card
     from robustness.runners.training.ranks import own_ranks
     from robustness.runners.training.setup import check_before_training, set_up, training_record
 
     ranks, surroundings = own_ranks(plan.train), environment(plan.train.threads)
     setup = set_up(plan, base_dir)
-    existing = read_facts(out)
-    refuse_another(out, existing, plan, setup.facts)
-    if existing.get("finished"):
-        return _result(out, existing)
+    if finished := _finished(plan, out, setup):
+        return finished
     checked = check_before_training(plan, setup)
     # Of several processes the first one writes.
     record = {} if ranks.rank else training_record(plan, setup)

@@ -7,6 +7,7 @@ root the slow tests mount a disk of a few KiB and run the real commands.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import subprocess
@@ -181,3 +182,29 @@ def test_a_real_disk_without_room(command, home, tmp_path):
         assert leftovers(disk) == []
     finally:
         subprocess.run(["umount", disk], check=True)
+
+
+def test_a_finished_audit_opens_where_nothing_can_be_written(home, tmp_path, monkeypatch):
+    """Also beside the refusals that it has where it can write: another plan, other data, a run that is not whole."""
+    options = ["audit", str(home / "plan.toml"), "--out", str(tmp_path / "run")]
+    first = CliRunner().invoke(app, options)
+    assert first.exit_code == 0, first.output
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    original = os.open
+
+    def refusing(path, flags, *more, **named):
+        if str(path).startswith(str(tmp_path / "run")) and flags & (os.O_WRONLY | os.O_RDWR):
+            raise OSError(errno.EROFS, "Read-only file system")
+        return original(path, flags, *more, **named)
+
+    monkeypatch.setattr(os, "open", refusing)
+    again = CliRunner().invoke(app, options)
+    assert again.exit_code == 0, again.output
+    summary = "data, test: "
+    assert again.stdout.partition(summary)[2] == first.stdout.partition(summary)[2] != ""
+    assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before
+    other = CliRunner().invoke(app, [*options, "--set", "seed=1"])
+    assert "another plan (seed is 0 there and 1 here)" in str(other.exception)
+    (tmp_path / "run" / "effects.parquet").unlink()
+    broken = CliRunner().invoke(app, options)
+    assert "Read-only file system" in str(broken.exception)
