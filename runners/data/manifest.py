@@ -38,6 +38,8 @@ _OWN = frozenset(
     {"image", "mask", "prompt", "case_id", "target", "split", "modality", "spacing_mm_y", "spacing_mm_x"}
     | {"mask_label", "mask_key"}
 )
+# What a list becomes in a CSV.
+_LIST = re.compile(r"""\[\s*["'].*["']\s*\]""", re.DOTALL)
 # "attributes.side": what the data state of the target, as an entry's `attributes` do.
 _ATTRIBUTE = "attributes."
 _PROMPT_KEY = re.compile(r"p\d+")
@@ -198,6 +200,9 @@ def _of_split(
     splits = list(dict.fromkeys(str(row["split"]) for _, row in rows if not is_absent(row["split"])))
     if split not in splits:
         raise no_such("split", split, splits, f"the column 'split' of {path}")
+    alike = [name for name in splits if name != split and name.strip().casefold() == split.strip().casefold()]
+    if alike:
+        raise InputError(f"split: expected one spelling of {split!r} in {path}, found {alike[0]!r} as well; write one")
     return [(number, row) for number, row in rows if str(row["split"]) == split]
 
 
@@ -210,6 +215,11 @@ def _record(
             raise InputError(f"data: expected a path under {key!r} in {where}, found none")
     image, mask = (str(row[key]).replace("\\", "/").removeprefix("./") for key in _NEEDED)
     texts = listed_texts(row.get(column))
+    if any(_LIST.fullmatch(text.strip()) for text in texts):
+        raise InputError(
+            f"data: expected one text under {column!r} in {where}, got a list written as text ({texts[0][:60]});"
+            " write a row for each text, or a Parquet table"
+        )
     given = row.get("case_id")
     named = {key: row.get(key) for key in ("mask_label", "mask_key", "target") if not is_absent(row.get(key))}
     own = entry_mask(folder, {**named, "mask_name": mask}, convention, where)

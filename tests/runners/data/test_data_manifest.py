@@ -148,6 +148,12 @@ class TestFiles:
                 "image,mask,prompt\ni,m,a\ni,m,b, red\n",
                 "expected 3 fields in row 2 of .*, got 4; a text that holds ','",
             ),
+            (
+                "image,mask,prompt\ni,m,\"['a polyp', 'b']\"\n",
+                "got a list written as text .* write a row for each text",
+            ),
+            ('image,mask,prompt\ni,m,"[""a\'s"", \'b\']"\n', "got a list written as text"),
+            ("image,mask,prompt,split\ni,m,a,test\nj,n,b,Test \n", "one spelling of 'test' in .*, found 'Test ' as"),
             ("image,mask,prompt,prompt\ni,m,a,b\n", "expected each column once in .*, found 'prompt' twice"),
         ],
     )
@@ -156,6 +162,11 @@ class TestFiles:
         with pytest.raises(InputError, match=message) as caught:
             load_dataset(tmp_path / "cases.csv")
         assert "\n" not in str(caught.value)
+
+    def test_a_text_that_only_begins_with_a_bracket_is_a_text(self, tmp_path: Path) -> None:
+        texts = ["[polyp]", 'polyp ["small"]', "['x'] polyp"]
+        data = load_dataset(write(tmp_path, [row(n, text) for n, text in enumerate(texts)]))
+        assert [info.prompts[0].text for info in data.infos] == texts
 
     def test_separators_at_the_end_of_rows_move_no_column(self, tmp_path: Path) -> None:
         path = write(tmp_path, [row(1), row(2)])
