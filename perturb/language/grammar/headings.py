@@ -32,7 +32,6 @@ _SHADES = frozenset("dark bright darker brighter light".split())
 # What a target is said to lie in several of, and what stands between the number and them.
 _REGIONS = frozenset("region regions part parts piece pieces".split())
 _APART = frozenset("separate distinct single disjoint different individual discrete unconnected disconnected".split())
-_ENDS = frozenset("tip tips end ends edge edges border borders base rim wall walls side sides stalk".split())
 
 
 class Headings(Attachment):
@@ -275,14 +274,23 @@ class Headings(Attachment):
             # "appendix 11 mm, wall enhances": said of the target's own part.
             return False
         if near and phrase.category == last.category == "anatomy" and not is_place_phrase(self.tagged, phrase):
-            return True
+            return not self._says_of_another(phrase)
         return bool(near) and head == last.head and last.category != ""
 
-    def _spreads(self, phrase: Phrase) -> bool:
-        """Tell whether "are scattered between ..." only leads on to where: a participle before a preposition."""
-        tagged = self.tagged
-        leads = phrase.stop < len(tagged.tags) and tagged.tags[phrase.stop] in ("preposition", "relation")
-        return leads and tagged.tokens[phrase.stop - 1].lower in ("scattered", "clustered", "grouped", "disseminated")
+    def _says_nothing(self, phrase: Phrase) -> bool:
+        """Tell whether one word names nothing: an aside, or how the target before it is: "and enhances", "; bleeds"."""
+        head = self.tagged.tokens[phrase.stop - 1].lower
+        if not self.targets or phrase.name != (phrase.start, phrase.stop):
+            return self._is_aside(phrase)
+        if not phrase.start or self.tagged.tags[phrase.start - 1] not in ("conjunction", "sign"):
+            return False
+        verb = head in words("classes.state_verb") or head in words("classes.motion")
+        return verb or (not phrase.category and is_participle(head) and "-" not in head)
 
-    def _is_end(self, phrase: Phrase) -> bool:
-        return self.tagged.tokens[phrase.stop - 1].lower in _ENDS
+    def _says_of_another(self, phrase: Phrase) -> bool:
+        """Tell whether ", disc pale" at `phrase` says how a thing beside the target is: a property behind its noun."""
+        if phrase.name is None or not phrase.start or self.tagged.tokens[phrase.start - 1].lower not in (",", ";"):
+            return False
+        kinds = ("size", "colour", "shape", "texture", "signal", "margin")
+        last = self._chars(phrase.name)[1]
+        return phrase.name[0] == phrase.start and any(m.start >= last and m.kind in kinds for m in phrase.mods)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from robustness.perturb.language.grammar.tokens import NO_GAUGE
+from robustness.perturb.language.grammar.tokens import NO_GAUGE, Token
+from robustness.perturb.language.grammar.vocabulary import category_of, words
 from robustness.perturb.language.ontology.modifiers import pairs
 
 
@@ -124,6 +125,13 @@ def measures(text: str) -> Iterator[Mark]:
         if not any(taken[mark.start : mark.stop]):
             taken[mark.start : mark.stop] = b"\1" * (mark.stop - mark.start)
             yield mark
+
+
+def compares_at(tokens: Sequence[Token], i: int, hi: int) -> bool:
+    """Tell whether "larger than a fist", "two disc diameters below ..." begins at `i` behind a name."""
+    if i + 1 < hi and tokens[i + 1].lower == "than" and tokens[i].lower.endswith(("er", "more", "less")):
+        return True
+    return tokens[i].lower in words("classes.counting") and category_of(tokens[i - 1].lower) == "finding"
 
 
 # "wounds x3": a figure behind a plural counts it, unless the text tells of a microscope.

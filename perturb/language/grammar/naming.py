@@ -101,8 +101,8 @@ class Naming(Headings):
             # "a sharp, well-centred red-free image"
             self._bare(phrase._replace(name=None))
             return
-        if name[1] - name[0] == 1 and (head in ("quality", "r", "l") or is_adverb(head) or self._is_aside(phrase)):
-            # "incidentally noted"
+        if name[1] - name[0] == 1 and (head in ("quality", "r", "l") or is_adverb(head) or self._says_nothing(phrase)):
+            # "incidentally noted", "and enhances"
             return
         bare = not self.targets and name == (phrase.start, phrase.stop) and name[1] - name[0] == 1
         if bare and phrase.category == "" and is_participle(head) and "-" not in head:
@@ -221,6 +221,9 @@ class Naming(Headings):
         if self.predicate and ((follows and is_said) or (opening in ("a", "an") and phrase.category != "anatomy")):
             # "the lesion is a benign naevus"
             self._modify(phrase.mods, "target")
+            return
+        if self._says_of_another(phrase) and not self._noun_kind(phrase):
+            # "vessels attenuated, disc pale"
             return
         counted = any(m.kind == "number" for m in phrase.mods)
         if (counted and phrase.start and self.tagged.tokens[phrase.start - 1].lower == ",") or (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from robustness.perturb.language.grammar.measures import compares_at
 from robustness.perturb.language.grammar.modifier_words import (
     EXTREMES,
     LEVELS,
@@ -19,7 +20,7 @@ from robustness.perturb.language.grammar.modifier_words import (
 from robustness.perturb.language.grammar.picture import picture_category
 from robustness.perturb.language.grammar.tagger import Tagged
 from robustness.perturb.language.grammar.tokens import QUOTES, after_quotes, after_short_form
-from robustness.perturb.language.grammar.verbs import compares_at, says_at
+from robustness.perturb.language.grammar.verbs import says_at
 from robustness.perturb.language.grammar.vocabulary import category_of, is_adverb, is_participle, kind_of, words
 from robustness.perturb.language.ontology.relatives import organ_at
 

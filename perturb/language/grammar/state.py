@@ -16,6 +16,8 @@ _STOPS = frozenset(".?!,")
 _DENIES = frozenset("no neither none".split())
 _ADJECTIVES = ("al", "ar", "ed", "ic", "ing", "ish", "ive", "ous", "upt", "ent", "ant", "y", "less", "ful")
 
+_ENDS = frozenset("tip tips end ends edge edges border borders base rim wall walls side sides stalk".split())
+
 
 class Found(NamedTuple):
     """One reading at characters [start, stop)."""
@@ -96,6 +98,19 @@ class Reading:
             self._add("side", side.start, side.stop)
             return True
         return False
+
+    def _spreads(self, phrase: Phrase) -> bool:
+        """Tell whether "are scattered between ..." only leads on to where: a participle before a preposition."""
+        leads = self.tagged.tags[phrase.stop : phrase.stop + 1] in (["preposition"], ["relation"])
+        return leads and self.tagged.tokens[phrase.stop - 1].lower in (
+            "scattered",
+            "clustered",
+            "grouped",
+            "disseminated",
+        )
+
+    def _is_end(self, phrase: Phrase) -> bool:
+        return self.tagged.tokens[phrase.stop - 1].lower in _ENDS
 
     def _touches(self, i: int) -> bool:
         """Tell whether the last target's name ends right before token `i`."""

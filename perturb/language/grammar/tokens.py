@@ -99,6 +99,8 @@ _ASIDE = re.compile(
     r"|\bcompared? (?:with|to) (?:the )?(?:priors?|previous|last|old)(?: \w+)?(?=\s*[:,;])"
     r"|\bleft (?:in situ|in place|behind|alone|open|untreated|unresected)\b|\ball (?:a)?round(?=\s*(?:[.,;]|$))"
     r"|\b(side|end|back|face) (?:by|to) \1\b"
+    r"|\bsince (?:\d{4}|[a-z]+ \d{4}|(?:the )?(?:last|prior|previous) \w+)\b"
+    r"|\b(?:felt|noticed|seen|found|reported) by (?:the |her |his )?(?:patient|pt|gp|parents?|mother|father|partner)\b"
     r"|\bignore (?:it|them|this|that|these|those)\b|(?<=\bclot )on top(?=\s*(?:[.,;]|$))",
     re.IGNORECASE,
 )
@@ -107,7 +109,7 @@ _ASIDE = re.compile(
 # What every aside holds: most texts hold none, and this is found ten times faster.
 _ASIDE_STEMS = (
     "wondering|interval |compar|unlike |contrast |relative |versus |vs|left |round|ignore |angles|+ve|-ve|<|>|=| on top"
-    "| by side| to side| to end| to back| to face|contact|palpation|compression|suction|probing"
+    "| by |since| to side| to end| to back| to face|contact|palpation|compression|suction|probing"
 ).split("|")
 
 
@@ -127,21 +129,25 @@ _PERSON = (
 _HEADING = re.compile(
     rf"{_SENTENCE}(?:(?:clinical|relevant) (?:details?|history|info(?:rmation)?|indications?|data|context|notes?)"
     r"|indications?|reason for (?:the )?\w+|(?:past |previous )?(?:medical |surgical |family )?history|[ph]mhx?|hx|hpi"
-    r"|(?:presenting )?complaints?|referral|background|technique|comparison|follow[ -]?up|f/u|trauma call|procedure)"
+    r"|(?:presenting )?complaints?|referral|background|technique|comparison|follow[ -]?up|f/u|trauma call|procedure"
+    r"|\w+ (?:check|review)|review of \w+(?: \w+)?|(?:biops(?:y|ies)|specimens?) (?:from|of) [^,;:.]+)"
     r"(?: (?:with|to) (?:the )?[\w/]+(?: \w+)?)?\s?(?::|\s[-\u2013]\s)"
 )
 # What was done or found before: never asked for where more is named behind it.
 _PAST = re.compile(
     rf"{_SENTENCE}{_PERSON}?(?:(?P<lead>status[ -]post|s/p|(?:past |previous )?(?:history|hx) of|h/o|hx|k/c/o"
     r"|known case of|follow(?:ing)?[ -]?up (?:of|for|after|on)|f/u(?: of| for)?|complain(?:s|ed|ing) of|c/o"
-    r"|(?:present|referr|admitt)(?:s|ed|ing) (?:for|with)|(?:is |was )?(?:worried|concerned|anxious) about)"
-    r"|(?P<found>known|prior|previous(?:ly)?)|(?P<done>post[ -]?op(?:erative(?:ly)?)?))\b"
+    r"|(?:present|referr|admitt)(?:s|ed|ing) (?:for|with)|(?:is |was )?(?:worried|concerned|anxious) about"
+    r"|(?:partner|wife|husband|mother|father|parents?|gp|family)? ?(?:has |have )?(?:noticed|reports?|reported))"
+    r"|(?P<found>known|prior|previous(?:ly)?)"
+    r"|(?P<done>post[ -]?(?:op(?:erative(?:ly)?)?|[a-z]+(?:ion|omy|plasty|scopy|therapy|treatment|biopsy))))\b"
 )
 # How the examination went: "Withdrawing from the caecum, a polyp".
 _COURSE = re.compile(
-    r"\s*(?:(?P<going>[a-z]+ing) (?:from|to|into|through|past|towards?|at|along|down|up|the)"
-    r"|(?:the |an? )?(?:\w*scope|probe|transducer|biops(?:y|ies)) (?:(?:was|were|is|has been) )?"
-    r"(?:[a-z]+ed|taken|withdrawn|put|held|driven))\b[^,;:.]*,"
+    r"\s*(?:(?P<going>[a-z]+ing) (?:from|to|into|through|past|towards?|at|along|down|up|the)\b[^,;:.]*,"
+    r"|(?:the |an? )?(?:(?:\w*scope|probe|transducer|biops(?:y|ies)) (?:(?:was|were|is|has been) )?"
+    r"(?:[a-z]+ed|taken|withdrawn|put|held|driven)"
+    r"|\w+ (?:was )?(?:reached|intubated|entered|inspected))\b[^,;:.]*[,;.])"
 )
 _CLAUSE, _STATEMENT = (
     re.compile(rf"[^{signs}\n]*(?:\.(?!\s|$)[^{signs}\n]*)*(?:[{signs}\n]+\s*|$)") for signs in (",;:.", ".;")
@@ -217,7 +223,7 @@ _WHO = re.compile(_PERSON)
 def _after_symptoms(lower: str, at: int) -> int:
     """Return where a clause at `at` ends that only tells what the patient complains of, with more named behind it."""
     stop = _end(_CLAUSE, lower, _end(_WHO, lower, at))
-    rest, told = _SYMPTOMS.subn("", lower[at:stop])
+    rest, told = _SYMPTOMS.subn("", lower[at:stop].partition("?")[0])
     told += not words("classes.symptom").isdisjoint(_NAME_WORD.findall(rest))
     return stop if told and not _names(rest, found=True) and _names(lower[stop:]) else at
 

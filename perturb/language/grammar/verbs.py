@@ -100,7 +100,13 @@ def is_finite_here(tokens: Sequence[Token], i: int, end: int) -> bool:
     if not before or before in words("classes.determiner") or kind_of(before):
         # "irregular borders" names an edge.
         return False
-    return end > i + 1 or _opens(tokens, end, strictly=tokens[i].lower in _NOUNS)
+    # "tumour invades muscularis propria": what is a verb alone needs no landmark that is known.
+    sure = category_of(before) == "finding" and tokens[i].lower not in _NOUNS
+    return (
+        end > i + 1
+        or (sure and tokens[end : end + 1] != [] and tokens[end].is_word)
+        or _opens(tokens, end, strictly=tokens[i].lower in _NOUNS)
+    )
 
 
 def is_adjective_here(tokens: Sequence[Token], tags: Sequence[str], i: int, end: int) -> bool:
@@ -149,13 +155,6 @@ def says_at(tokens: Sequence[Token], tags: Sequence[str], i: int, hi: int, *, fr
         # "RNFL thinner superiorly"
         return True
     return is_participle(lower) and "-" not in lower and kind_of(lower) in ("", "pathology") and not category_of(lower)
-
-
-def compares_at(tokens: Sequence[Token], i: int, hi: int) -> bool:
-    """Tell whether "larger than a fist", "two disc diameters below ..." begins at `i` behind a name."""
-    if i + 1 < hi and tokens[i + 1].lower == "than" and tokens[i].lower.endswith(("er", "more", "less")):
-        return True
-    return tokens[i].lower in words("classes.counting") and category_of(tokens[i - 1].lower) == "finding"
 
 
 def verb_at(tokens: Sequence[Token], tags: Sequence[str], i: int) -> int:
@@ -274,7 +273,9 @@ def _behind_participle(tokens: Sequence[Token], tags: Sequence[str], spans: Mapp
     if lower.endswith("ing"):
         return i
     if leads == "by" and k + 1 < len(tokens) and tags[k + 1] in ("determiner", "word"):
-        return k + 1 if _opens(tokens, k + 1, strictly=False) else i
+        # "lined by columnar epithelium"
+        named = k + 2 < len(tokens) and bool(category_of(tokens[k + 2].lower))
+        return k + 1 if named or _opens(tokens, k + 1, strictly=False) else i
     if tags[k] == "preposition" and leads != "of" and (lower in _IRREGULAR or k > i + 1) and not kind_of(lower):
         return k + 1
     return i

@@ -154,11 +154,9 @@ def is_descriptive(word: str) -> bool:
 _STUFF = frozenset(
     "air fat fluid gas blood pus debris mucus calcium ring rim edge water bone faeces stool bile urine".split()
 )
+_PAIRED_KINDS = ("texture", "margin", "signal", "colour")
 _PAIRED_ENDS = frozenset(
-    end.removeprefix("-")
-    for kind, ends in SUFFIXES
-    for end in ends
-    if end[0] == "-" and kind in ("texture", "margin", "signal", "colour")
+    {"based"}.union(e[1:] for kind, ends in SUFFIXES for e in ends if e[0] == "-" and kind in _PAIRED_KINDS)
 ) - {"density", "intensity", "signal", "attenuation", "uptake", "coated", "covered", "staining"}
 _DEGREES = frozenset("high low increased decreased reduced raised intermediate mixed".split())
 
