@@ -276,6 +276,7 @@ class Naming(Headings):
         self._modify(level, "target")
 
     def _target(self, phrase: Phrase, hi: int) -> None:
+        phrase = self._parted(phrase)
         if phrase.name is None:
             return
         start, stop = self._chars(phrase.name)

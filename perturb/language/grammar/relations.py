@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
-from robustness.perturb.language.grammar.modifier_words import LEVELS
-from robustness.perturb.language.grammar.noun_phrase import read_phrase
+from robustness.perturb.language.grammar.modifier_words import LEVELS, Mod
+from robustness.perturb.language.grammar.noun_phrase import Phrase, read_phrase
 from robustness.perturb.language.grammar.places import Placed, place_of_phrase, read_location
-from robustness.perturb.language.grammar.state import Reading
+from robustness.perturb.language.grammar.state import Found, Reading
 from robustness.perturb.language.grammar.vocabulary import is_adverb, kind_of, words
 
 _OFF = frozenset("below above beneath under over left right".split())
@@ -24,6 +25,15 @@ _SHARE_NUMBERS = frozenset("one two three four".split())
 def _needs_a_landmark(word: str) -> bool:
     """Tell whether relating words that end so say nothing alone: "6 mm across", "erosions around it"."""
     return word in ("across", "around", "along", "over", "under", "above", "below", "through", "between", "to", "from")
+
+
+class Rest(NamedTuple):
+    """What is left of a text, and the words that deny in what is left out."""
+
+    text: str
+    denials: tuple[Found, ...]
+    contrasts: bool  # "but" leads on to the rest, which is asked for then, whatever it is.
+    lists: bool  # Only a comma parts the two.
 
 
 class Relations(Reading):
@@ -80,6 +90,15 @@ class Relations(Reading):
         if lower[-1] in ("excluded", "out") and "not" in "".join(lower):
             self._take_back(i)
         return last
+
+    def _parted(self, phrase: Phrase) -> Phrase:
+        """Read the side before a name that the data state off the unknown words before it: "erumpent left kidney"."""
+        tokens, name = self.tagged.tokens, phrase.name
+        first = next((a for a, b in self.stated if name and b == name[1] and name[0] < a - 1), 0)
+        if not first or kind_of(tokens[first - 1].lower) != "side":
+            return phrase
+        side = Mod("side", tokens[first - 1].start, tokens[first - 1].stop)
+        return phrase._replace(name=(first, phrase.name[1]), mods=(*phrase.mods, side)) if phrase.name else phrase
 
     def _compared(self, i: int, hi: int) -> int:
         """Return the index after what a thing is compared with: "larger than (on) the left", "than that of it"."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-from robustness.perturb.language.grammar.modifier_words import Mod
 from robustness.perturb.language.grammar.naming import Naming
-from robustness.perturb.language.grammar.noun_phrase import Phrase, read_phrase
+from robustness.perturb.language.grammar.noun_phrase import read_phrase
+from robustness.perturb.language.grammar.relations import Rest
 from robustness.perturb.language.grammar.state import Found
 from robustness.perturb.language.grammar.tagger import Tagged
 from robustness.perturb.language.grammar.vocabulary import category_of, is_adverb, kind_of, tables, words
@@ -19,17 +17,11 @@ _LIMITS = frozenset("only just merely more less fewer longer later".split())
 # What makes a statement one of its own, and none of a normal thing.
 _STATES_MORE = frozenset("report with relative negation certainty exists".split())
 _ABNORMAL = frozenset("size pathology texture signal shape colour margin measure".split())
+# "Patent ductus", "clear fluid": before a name these may tell of a finding.
+_NO_PRAISE = frozenset("patent clear spared midline maintained".split())
+# A list of more parts is left whole: the work must not grow with the square of the text.
+_MOST_JOINTS = 12
 Run = tuple[int, int]
-
-
-class Rest(NamedTuple):
-    """What is left of a text, and the words that deny in what is left out."""
-
-    text: str
-    denials: tuple[Found, ...]
-    # "but" leads on to the rest, which is asked for then, whatever it is; or only a comma parts the two.
-    contrasts: bool
-    lists: bool
 
 
 def background(tagged: Tagged) -> list[Run]:
@@ -37,7 +29,20 @@ def background(tagged: Tagged) -> list[Run]:
     lower = {t.lower for t in tagged.tokens}
     if "negation" not in tagged.tags and lower.isdisjoint(words("classes.normal")):
         return []
-    return [run for first, last in _sentences(tagged) for run in _of_sentence(tagged, first, last)]
+    runs = [run for first, last in _sentences(tagged) for run in _of_sentence(tagged, first, last)]
+    return [part for run in runs for part in _but_its_name(tagged, run)]
+
+
+def _but_its_name(tagged: Tagged, run: Run) -> list[Run]:
+    """Return a run without the name that a bare side behind it is of: "The right tube is patent, the left one not"."""
+    first, last = run
+    i, subject = last + (last < len(tagged.tokens) and not tagged.tokens[last].is_word), read_phrase(tagged, *run)
+    other = read_phrase(tagged, i, len(tagged.tokens))
+    bare = other.name is None or other.category == "generic"
+    if not bare or not any(m.kind == "side" for m in other.mods) or subject.name is None:
+        return [run]
+    start, stop = subject.name
+    return [part for part in ((first, start), (stop, last)) if part[0] < part[1]]
 
 
 def _sentences(tagged: Tagged) -> list[Run]:
@@ -59,23 +64,26 @@ def _of_sentence(tagged: Tagged, first: int, last: int) -> list[Run]:
         return []
     if excepted := _excepted(tagged, first, last) or _instead(tagged, first, last):
         return excepted
-    if _is_normal(tagged, first, last) or _is_denied(tagged, first, last):
+    if _is_normal(tagged, first, last):
         return [(first, last)]
-    joints = [k for k in range(first + 1, last - 1) if tagged.tokens[k].lower in (",", "and")]
+    joints = [k for k in range(first + 1, last - 1) if tagged.tokens[k].lower in (",", ":", "and")]
+    if len(joints) > _MOST_JOINTS:
+        return []
     for k in reversed(joints):
         if _is_normal(tagged, first, k) or (_is_denied(tagged, first, k) and _begins_anew(tagged, k + 1, last)):
             return [(first, k + 1), *_of_sentence(tagged, k + 1, last)]
     for k in joints:
-        if _is_normal(tagged, k + 1, last):
-            return [*_of_sentence(tagged, first, k), (k, last)]
-    return []
+        end = next((e for e in [last, *reversed(joints)] if e > k + 1 and _is_normal(tagged, k + 1, e)), 0)
+        if end:
+            return [*_of_sentence(tagged, first, k), (k, end), *_of_sentence(tagged, end + 1, last)]
+    return [(first, last)] if _is_denied(tagged, first, last) else []
 
 
 def _begins_anew(tagged: Tagged, i: int, last: int) -> bool:
     """Tell whether "a small cyst" behind a comma is a thing of its own, no part of a list."""
     lists = {t.lower for t in tagged.tokens[i:last]} & {"or", "nor", "and"}
     opens = tagged.tags[i] == "determiner" or kind_of(tagged.tokens[i].lower) in ("size", "number")
-    return opens and not lists and tagged.tokens[i - 1].lower == ","
+    return opens and not lists and tagged.tokens[i - 1].lower in (",", ":")
 
 
 def _excepted(tagged: Tagged, first: int, last: int) -> list[Run]:
@@ -92,8 +100,8 @@ def _excepted(tagged: Tagged, first: int, last: int) -> list[Run]:
         comma = next((c for c in range(phrase.stop, last) if tagged.tokens[c].lower == ","), last)
         if k == first and comma < last:
             return [(k, stop), (comma, last)] if _is_normal(tagged, comma + 1, last) else []
-        said = _is_normal(tagged, first, k) or _is_denied(tagged, first, k) or _is_described(tagged, first, k)
-        return [(first, stop)] if said else []
+        said = tagged.tokens[k - 1].lower in words("classes.normal") or _is_normal(tagged, first, k)
+        return [(first, stop)] if said or _is_denied(tagged, first, k) or _is_described(tagged, first, k) else []
     return []
 
 
@@ -114,7 +122,7 @@ def _instead(tagged: Tagged, first: int, last: int) -> list[Run]:
 def _is_described(tagged: Tagged, first: int, last: int) -> bool:
     """Tell whether "Mucosa pink", "The retina is flat" ends in what is said of a part of the body."""
     phrase = read_phrase(tagged, first, last)
-    behind = phrase.name is not None and any(m.start > tagged.tokens[phrase.name[1] - 1].start for m in phrase.mods)
+    behind = any(m.kind in _ABNORMAL for m in phrase.mods) and phrase.stop == last
     said = tagged.tags[phrase.stop : phrase.stop + 1] == ["auxiliary"] and phrase.stop + 1 < last
     return phrase.category == "anatomy" and (behind or said) and not _is_asked(tagged, first, last)
 
@@ -148,12 +156,11 @@ def _is_normal(tagged: Tagged, first: int, last: int) -> bool:
         return False
     if names[0] > normal:
         # "Normal liver and spleen"
-        led = all(tags[k] in ("determiner", "filler", "conjunction") for k in range(first, normal))
-        things = any(category_of(tokens[k].lower) == "finding" for k in range(normal + 1, last))
-        return led and not things and "relation" not in tags[first:last]
-    behind = range(normal + 1, last)
-    subject = _is_subject(tagged, first, normal)
-    return subject and all(_says_no_more(tagged, k) for k in behind)
+        led = set(tags[first:normal]) <= {"determiner", "filler", "conjunction"} and "relation" not in tags[first:last]
+        led = led and normal not in tagged.name_at and tokens[normal].lower not in _NO_PRAISE
+        rest = [t.lower for t in tokens[normal + 1 : last]]
+        return led and not any(category_of(w) == "finding" or kind_of(w) in _ABNORMAL for w in rest)
+    return _is_subject(tagged, first, normal) and all(_says_no_more(tagged, k) for k in range(normal + 1, last))
 
 
 def _is_name(tagged: Tagged, k: int) -> bool:
@@ -166,11 +173,9 @@ def _is_name(tagged: Tagged, k: int) -> bool:
 
 def _says_no_more(tagged: Tagged, k: int) -> bool:
     """Tell whether a word behind "normal" keeps to it: "in size and shape", "bilaterally", "within limits"."""
-    if _is_name(tagged, k):
-        return False
-    return kind_of(tagged.tokens[k].lower) not in ("size", "pathology") or tagged.tokens[k].lower in words(
-        "classes.normal"
-    )
+    lower = tagged.tokens[k].lower
+    more = kind_of(lower) in ("size", "pathology") and lower not in words("classes.normal")
+    return not _is_name(tagged, k) and not more
 
 
 def _is_subject(tagged: Tagged, first: int, last: int) -> bool:
@@ -196,9 +201,19 @@ def _is_free(tagged: Tagged, first: int, denial: int, last: int) -> bool:
     said, behind = set(tags[first:denial]), set(tags[stop:last])
     if tokens[denial].lower not in _FIRST_DENIALS or stop >= last or tokens[stop].lower in _LIMITS:
         return False
-    if any(category_of(tokens[k].lower) == "finding" for k in range(first, denial)):
+    if _is_asked(tagged, first, last) or any(category_of(t.lower) == "finding" for t in tokens[first:denial]):
         return False
-    if not said <= {"word", "determiner", "preposition", "conjunction", "auxiliary", "report", "sign", "filler"}:
+    if not said <= {
+        "word",
+        "request",
+        "determiner",
+        "preposition",
+        "conjunction",
+        "auxiliary",
+        "report",
+        "sign",
+        "filler",
+    }:
         return False
     if tokens[denial].lower == "not" and (stop > denial + 1 or not kind_of(tokens[stop].lower)):
         return False
@@ -214,10 +229,8 @@ def _turn_at(tagged: Tagged, i: int) -> int:
 
 def _is_asked(tagged: Tagged, first: int, last: int) -> bool:
     """Tell whether a statement is a request, which "the contour is normal" is not."""
-    return any(
-        tagged.tags[k] == "request" and (k == first or tagged.tags[k - 1] not in ("word", "determiner"))
-        for k in range(first, last)
-    )
+    tags, stands = tagged.tags, ("word", "determiner")
+    return any(tags[k] == "request" and (k == first or tags[k - 1] not in stands) for k in range(first, last))
 
 
 class Scope(Naming):
@@ -225,7 +238,7 @@ class Scope(Naming):
 
     def without_background(self) -> Rest:
         """Return the text with blanks for what it says to be normal or absent."""
-        tagged, text = self.tagged, self.text
+        tagged, chars = self.tagged, list(self.text)
         runs = [run for run in background(tagged) if not any(a < run[1] and run[0] < b for a, b in self.stated)]
         denials, contrasts, lists = [], False, False
         for first, last in runs:
@@ -238,19 +251,17 @@ class Scope(Naming):
                     denials.append(Found("negation", tagged.tokens[k].start, stop, "landmark"))
                 if tagged.tags[k] not in ("scan", "patient"):
                     start, stop = tagged.tokens[k].start, tagged.tokens[k].stop
-                    text = text[:start] + " " * (stop - start) + text[stop:]
-        rest = text.lstrip(" \t\n.,;:")
-        return Rest(rest.rjust(len(text)) if runs else text, tuple(denials), contrasts, lists)
+                    chars[start:stop] = " " * (stop - start)
+        rest = "".join(chars).lstrip(" \t\n.,;:")
+        return Rest(rest.rjust(len(chars)) if runs else self.text, tuple(denials), contrasts, lists)
 
     def has_finding(self, rest: Rest) -> bool:
         """Tell whether what was read asks for a finding, and does not only name another part of the body."""
         said = _ABNORMAL | {"relation", "negation", "number", "certainty", "description"}
+        listed = ("", "finding", "instrument", "generic") if rest.lists else ()
         sure = self.is_asked or rest.contrasts or any(f.kind in said for f in self.spans)
-        return bool(self.targets) and (
-            sure
-            or any(category_of(t.head) == "finding" for t in self.targets)
-            or (not rest.lists and any(t.category != "anatomy" for t in self.targets))
-        )
+        found = (category_of(t.head) == "finding" or t.category not in ("anatomy", *listed) for t in self.targets)
+        return bool(self.targets) and (sure or any(found))
 
     def _negation(self, i: int, hi: int) -> int:
         """Read a denial: before the first target it denies that, behind one it denies a companion."""
@@ -286,15 +297,3 @@ class Scope(Naming):
         ):
             return last
         return self._skip(phrase.stop, hi)
-
-    def _target(self, phrase: Phrase, hi: int) -> None:
-        """Read the side before a name that the data state off the unknown words before it: "erumpent left kidney"."""
-        super()._target(self._parted(phrase), hi)
-
-    def _parted(self, phrase: Phrase) -> Phrase:
-        tokens, name = self.tagged.tokens, phrase.name
-        first = next((a for a, b in self.stated if name and b == name[1] and name[0] < a - 1), 0)
-        if not first or kind_of(tokens[first - 1].lower) != "side":
-            return phrase
-        side = Mod("side", tokens[first - 1].start, tokens[first - 1].stop)
-        return phrase._replace(name=(first, phrase.name[1]), mods=(*phrase.mods, side)) if phrase.name else phrase

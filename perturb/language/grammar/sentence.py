@@ -234,6 +234,11 @@ class Grammar(Scope):
         self._add(mark.kind, mark.start, mark.stop, mark.role)
         return last
 
+    def _is_bare_frame(self, i: int, last: int) -> bool:
+        """Tell whether "photograph" only names the image: "in the corner of the photo"."""
+        lower = self.tagged.tokens[i].lower
+        return last == i + 1 and lower in ("photo", "photos", "photograph", "photographs", "film", "films")
+
     def _request(self) -> None:
         """A request after a statement asks again: "The ovary contains a cyst. Segment the cyst"."""
         self.is_asked = True

@@ -118,14 +118,9 @@ class Reading:
 
     def _finds_another(self, i: int, hi: int) -> bool:
         """Tell whether "the sonographer noted a cyst" stands at `i`: a verb in the past behind its subject."""
-        leads = self.tagged.tags[i - 1] if i else ""
-        past = self.tagged.tokens[i].lower.endswith(("ed", "found"))
-        return past and leads == "word" and i + 1 < hi and self.tagged.tags[i + 1] == "determiner"
-
-    def _is_bare_frame(self, i: int, last: int) -> bool:
-        """Tell whether "photograph" only names the image: "in the corner of the photo"."""
-        lower = self.tagged.tokens[i].lower
-        return last == i + 1 and lower in ("photo", "photos", "photograph", "photographs", "film", "films")
+        tags = self.tagged.tags
+        past = i > 0 and tags[i - 1] == "word" and self.tagged.tokens[i].lower.endswith(("ed", "found"))
+        return past and tags[i + 1 : min(i + 2, hi)] in (["determiner"], ["word"] if tags[i] == "report" else [])
 
     def _denials_of(self, holder: Target, verb: int) -> list[Found]:
         """Return the "no" of "no kidney contains a stone", which denies the stone, unlike that of "no fluid; a kidney".

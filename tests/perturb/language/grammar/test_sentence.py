@@ -127,6 +127,11 @@ def test_what_clinicians_write_is_read(text: str, expected: str) -> None:
         ("A cyst in the left kidney, liver and spleen normal", "target:cyst side:left place:left kidney"),
         ("The gallbladder contains a stone; the bile ducts are not dilated.", "target:stone negation:not"),
         ("CT: lungs clear. Rib fracture.", "modality:CT target:Rib fracture"),
+        ("The stomach was normal, the duodenum showed two ulcers.", "number:two target:ulcers"),
+        ("Kidneys show no hydronephrosis; in the bladder there is a stone.", "negation:no target:stone"),
+        ("The right tube is patent, the left one is dilated.", "target:tube side:left size:dilated"),
+        ("Healthy gums, one carious tooth", "number:one pathology:carious target:tooth"),
+        ("Patent foramen ovale. Normal ventricles.", "target:Patent foramen ovale"),
         # Alone, it is.
         ("The left kidney is normal.", "side:left target:kidney pathology:normal"),
         ("Normal liver and spleen.", "pathology:Normal target:liver target:spleen"),
@@ -134,6 +139,9 @@ def test_what_clinicians_write_is_read(text: str, expected: str) -> None:
         # A denial before "but", and an exception.
         ("no ulcers but two small erosions", "negation:no number:two size:small target:erosions"),
         ("not a polyp, rather a fold", "negation:not target:fold"),
+        ("Not a hernia: a lipoma of the cord", "negation:Not target:lipoma place:cord"),
+        ("Homogeneous thyroid save for a single nodule", "negation:save for number:single target:nodule"),
+        ("Segment all nuclei except the mitotic ones", "target:nuclei negation:except"),
         ("no mass, pleural effusion", "number:no target:mass"),
         ("Mucosa pink apart from a whitish plaque", "negation:apart from colour:whitish target:plaque"),
         ("Apart from a tiny cyst, the liver is normal.", "negation:Apart from size:tiny target:cyst"),
