@@ -158,6 +158,7 @@ _PAIRED_KINDS = ("texture", "margin", "signal", "colour")
 _PAIRED_ENDS = frozenset(
     {"based"}.union(e[1:] for kind, ends in SUFFIXES for e in ends if e[0] == "-" and kind in _PAIRED_KINDS)
 ) - {"density", "intensity", "signal", "attenuation", "uptake", "coated", "covered", "staining"}
+_SEEMS = frozenset({"appearing", "looking"})
 _DEGREES = frozenset("high low increased decreased reduced raised intermediate mixed".split())
 
 
@@ -166,12 +167,12 @@ def kind_of_pair(first: str, second: str) -> str:
     """Return the kind of a compound written as two words: "thin walled", "ring enhancing", "low signal"; or ""."""
     if first in _DEGREES:
         return "signal" if second in words("classes.signal_noun") else ""
-    if (
-        second not in _PAIRED_ENDS
-        or not first.isalnum()
-        or is_adverb(first)
-        or kind_of(first) in ("side", "direction", "number")
-    ):
+    if not first.isalnum() or is_adverb(first) or kind_of(first) in ("side", "direction", "number"):
+        return ""
+    if second in _SEEMS:
+        # "a normal appearing kidney"
+        return "" if category_of(first) else kind_of(first) or kind_of(f"{first}-{second}")
+    if second not in _PAIRED_ENDS:
         return ""
     if kind_of(second) and first not in _STUFF:
         # "thick enhancing rim": two values.
