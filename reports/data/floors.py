@@ -1,4 +1,4 @@
-"""Floors of the clean score: of prompts that say nothing or something else, and of every pixel painted."""
+"""Floors of the clean score (prompts that say nothing or something else, every pixel painted) and its lowest cases."""
 
 from __future__ import annotations
 
@@ -7,10 +7,22 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from robustness.reports.data.datatable import Column, DataTable, table_of
 from robustness.reports.data.unit_means import unit_means
 from robustness.reports.words import interval, number
 from robustness.results import REFERENCE_FRACTION as REFERENCE
 
+_LOWEST = 20
+_COLUMNS = (
+    Column("series", "model"),
+    Column("dataset", "dataset", hidden=True),
+    Column("split", "split", hidden=True),
+    Column("case_id", "case"),
+    Column("subject_id", "unit"),
+    Column("prompt", "prompt"),
+    Column("condition", "condition", "condition", hidden=True),
+    Column("dice", "Dice", "number", link="rows"),
+)
 FLOORS = ("empty", "wrong_class", "nonsense", "absent", "all_ones")
 
 
@@ -82,3 +94,17 @@ def _all_ones(results: pd.DataFrame) -> pd.DataFrame | None:
         for series, rows in clean.groupby("series", sort=False)
     ]
     return pd.DataFrame(records) if records else None
+
+
+def lowest(clean: pd.DataFrame) -> pd.DataFrame:
+    """Return the clean rows with the lowest Dice, lowest first: `_LOWEST` of them at the most."""
+    scored = clean.assign(dice=pd.to_numeric(clean["dice"], errors="coerce")).dropna(subset=["dice"])
+    return scored.nsmallest(_LOWEST, "dice")
+
+
+def lowest_table(results: pd.DataFrame) -> DataTable:
+    """Return the clean predictions with the lowest Dice of each series; a case of several words stands once."""
+    clean = results[results["condition"] == "clean"]
+    clean = clean.drop_duplicates(["series", "dataset", "split", "case_id", "prompt_index"])
+    rows = [lowest(own) for _, own in clean.groupby("series", sort=False)]
+    return table_of(pd.concat(rows) if rows else clean, "lowest", "Lowest clean Dice", _COLUMNS)

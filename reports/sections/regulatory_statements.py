@@ -9,6 +9,7 @@ import pandas as pd
 
 from robustness.reports.data.claims import ORDER, ROBUST_ORDER
 from robustness.reports.data.empty_masks import empty_by_condition, known_empty, predictions
+from robustness.reports.data.floors import lowest
 from robustness.reports.data.frames import conditions_text
 from robustness.reports.data.model_facts import model_facts
 from robustness.reports.data.prompt_truth import truth_text
@@ -191,11 +192,13 @@ def _failures(d: RegulatoryContext) -> list[str]:
     statements = []
     for who, rows in clean_by_series(d):
         missed, made_up = (int(rows[f].eq(True).fillna(False).sum()) for f in ("missed", "hallucinated"))
-        worst = rows.assign(dice=pd.to_numeric(rows["dice"])).nsmallest(20, "dice")
-        cases = [f"{c} ({number(v)})" for c, v in zip(worst["case_id"], worst["dice"], strict=True)]
+        worst = lowest(rows)
+        few = worst.head(3)
+        cases = [f"{c} ({number(v)})" for c, v in zip(few["case_id"], few["dice"], strict=True)]
+        more = f"; the {len(worst)} lowest stand in the table below" if len(worst) > len(few) else ""
         statements.append(
             f"{who}, unchanged input: {missed} missed, {made_up} hallucinated among"
-            f" {count(known_empty(rows), 'case')} known to need an empty mask. Lowest Dice: {listing(cases)}."
+            f" {count(known_empty(rows), 'case')} known to need an empty mask. Lowest Dice: {listing(cases)}{more}."
         )
         everything = predictions(d.frames.results[d.frames.results["series"] == who])
         statements += [f"{who}, {words}" for words in empty_by_condition(everything)]
@@ -285,7 +288,7 @@ WRITERS: tuple[tuple[Callable[[RegulatoryContext], list[str]], tuple[str, ...]],
     (_image, ()),
     (_repeat, ()),
     (_groups, ("subgroups",)),
-    (_failures, ("gallery",)),
+    (_failures, ("lowest", "gallery")),
     (_missing, ("not-applicable", "errors")),
     (_security, ()),
     (_limits, ("verdicts",)),

@@ -16,6 +16,7 @@ from robustness.reports.data.claims import AttributeBlock, KindRow, attribute_bl
 from robustness.reports.data.datatable import Column, DataTable, table_of
 from robustness.reports.data.determinism import certificate_table
 from robustness.reports.data.expected import expected_table
+from robustness.reports.data.floors import lowest_table
 from robustness.reports.data.frames import Frames, merge
 from robustness.reports.data.gallery import Gallery, make_gallery
 from robustness.reports.data.model_facts import ModelFacts, model_facts
@@ -199,6 +200,7 @@ def _tables(frames: Frames, runs: Sequence[RunTables]) -> tuple[DataTable, ...]:
         second_target_table(frames, runs),
         table_of(subgroups.subgroup_table(frames.results, alphas=frames.alphas), "subgroups", "Subgroups", _SUBGROUPS),
         truth_listing(frames),
+        lowest_table(frames.results),
         certificate_table(runs),
         methods.not_applicable(frames),
         methods.errors(frames),

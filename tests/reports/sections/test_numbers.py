@@ -108,7 +108,14 @@ def test_repeatability_failures_and_missing_rows_are_counted(report: Report, sto
         )
         assert [int(said.group(1)), int(said.group(2))] == [clean["missed"].sum(), clean["hallucinated"].sum()]
         listed = [float(v) for v in re.findall(r"\(([\d.]+)\)", said.group(3))]
-        assert listed == pytest.approx(sorted(clean["dice"])[:20], abs=5.1e-4)
+        assert listed == pytest.approx(sorted(clean["dice"])[:3], abs=5.1e-4)
+        lowest = next(table for table in report.tables if table.id == "lowest")
+        at = {column.name: n for n, column in enumerate(lowest.columns)}
+        rows = [row for row in lowest.rows if row[at["series"]] == series]
+        expected = clean.sort_values("dice", kind="stable").head(20)
+        assert [row[at["dice"]] for row in rows] == pytest.approx(list(expected["dice"]))
+        assert [row[at["case_id"]] for row in rows] == list(expected["case_id"])
+        assert f"the {len(rows)} lowest stand in the table below" in said.group(3)
 
 
 def test_a_case_with_two_second_targets_fails_once(runs: tuple[RunTables, ...]) -> None:
