@@ -93,9 +93,11 @@ _CLOCK = re.compile(
 _SEX = re.compile(r"(?:(?<=\by/o )|(?<=\byo )|(?<=\by\.o\. )|(?<=-year-old )|(?<=\byrs ))[MF]\b")
 _AGE = re.compile(
     r"\b(?:\d{1,3}|[a-z]+(?:-[a-z]+)?)[- ](?:years?|yrs?|months?|weeks?|days?)[- ]old\b|\baged \d{1,3}\b"
-    r"|\b\d{1,3}\s?(?:y/o|yo|y\.o\.)(?!\w)",
+    r"|\b\d{1,3}\s?(?:y/o|yo|y\.o\.)(?!\w)|\b\d{1,3} ?y(?=\s*(?:[,;:.]|$))",
     re.IGNORECASE,
 )
+# What a map of diffusion shows, no quality of it.
+_DIFFUSION = re.compile(r"\b(?:low|high|reduced|increased|decreased) ADC\b(?! maps?\b)", re.IGNORECASE)
 _PROPORTION = re.compile(r"\b(?:tall|wid|long|deep|broad)er than (?:wide|tall|long|deep|broad)\b", re.IGNORECASE)
 _PERSON = re.compile(
     r"(?:^|(?<=[.;] )|(?<=\b[aA] ))\s*(?:(?P<age>\d{1,3})\s?/?\s?(?P<sex>[MF])|(?P<sex2>[MF])\s?/?\s?(?P<age2>\d{2,3}))"
@@ -174,6 +176,8 @@ def _all(text: str) -> Iterator[Mark]:
             yield Mark(kind, *match.span(name), "patient", "patient")
     for match in _SEX.finditer(text):
         yield Mark("sex", *match.span(), "patient", "patient")
+    for match in _DIFFUSION.finditer(text):
+        yield Mark("signal", *match.span(), "measure")
     for match in _PROPORTION.finditer(text):
         yield Mark("shape", *match.span(), "measure")
     for match in _IMMUNOSTAIN.finditer(text):

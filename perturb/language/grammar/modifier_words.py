@@ -168,13 +168,9 @@ def _only_points(tagged: Tagged, i: int, stop: int) -> bool:
     if lower == "clear":
         # "clear lungs", but "clear cell carcinoma"
         return tagged.tokens[i + 1].lower not in ("cell", "cells")
-    if lower in _ORDINALS or (lower[0].isdigit() and lower.endswith(("st", "nd", "rd", "th"))):
+    if lower in words("classes.ordinal") or (lower[0].isdigit() and lower.endswith(("st", "nd", "rd", "th"))):
         return category_of(tagged.tokens[stop - 1].lower) == "finding" and i + 2 == stop
-    return lower in _APART and i > 0 and after_number(tagged, i - 1) == i
-
-
-_ORDINALS = frozenset("first second third fourth fifth sixth seventh last next previous".split())
-_APART = frozenset("distinct separate discrete individual different more additional further other".split())
+    return lower in words("classes.apart") and i > 0 and after_number(tagged, i - 1) == i
 
 
 def read_modifier(tagged: Tagged, i: int, stop: int) -> tuple[int, str]:
@@ -197,7 +193,7 @@ def read_modifier(tagged: Tagged, i: int, stop: int) -> tuple[int, str]:
         return pair
     if i + 1 < stop and is_adverb(lower):
         return _with_adverb(tagged, i, stop)
-    if i + 2 < stop and lower in _ORDINALS and kind_of(f"{lower}-{tokens[i + 1].lower}") == "size":
+    if i + 2 < stop and lower in words("classes.ordinal") and kind_of(f"{lower}-{tokens[i + 1].lower}") == "size":
         return i + 2, "size"
     if lower in LEVELS and i + 1 < stop:
         return i + 1, "level"
@@ -278,7 +274,11 @@ def may_trail(tagged: Tagged, i: int) -> bool:
     if kind == "direction" and i and category_of(tagged.tokens[i - 1].lower) == "finding":
         # "stone distal", but "serratus anterior"
         return True
-    trails = asked or kind in ("size", "colour", "shape", "texture", "margin", "signal")
+    trails = (
+        asked
+        or (kind and lower.startswith("non-"))
+        or kind in ("size", "colour", "shape", "texture", "margin", "signal")
+    )
     return trails and lower != "complex" and not category_of(lower)
 
 

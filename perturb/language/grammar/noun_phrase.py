@@ -20,7 +20,7 @@ from robustness.perturb.language.grammar.modifier_words import (
 from robustness.perturb.language.grammar.picture import picture_category
 from robustness.perturb.language.grammar.tagger import Tagged
 from robustness.perturb.language.grammar.tokens import QUOTES, after_quotes, after_short_form
-from robustness.perturb.language.grammar.verbs import says_at
+from robustness.perturb.language.grammar.verbs import is_noun_use, says_at
 from robustness.perturb.language.grammar.vocabulary import category_of, is_adverb, is_participle, kind_of, words
 from robustness.perturb.language.ontology.relatives import organ_at
 
@@ -109,7 +109,7 @@ def _extent(tagged: Tagged, i: int, hi: int) -> int:
             continue
         if tags[i] not in ("word", "position", "report", "request"):
             break
-        if tags[i] in ("position", "report", "request") and not _is_noun_use(tagged, i, hi, named=named):
+        if tags[i] in ("position", "report", "request") and not is_noun_use(tokens, tags, i, hi, named=named):
             break
         # "bleeding extending into the pelvis": what may modify stands for the noun here.
         ends = named or (i > first and category_of(tokens[i - 1].lower) == "finding")
@@ -141,8 +141,10 @@ def _modifies_on(tagged: Tagged, i: int, hi: int) -> bool:
     if tagged.tokens[i].lower == "," and kind_of(last) == "signal" and category_of(last) == "finding":
         # "hyperintensity, right cerebellar hemisphere"
         return False
-    if tagged.tokens[i].lower == "," and tagged.tokens[i - 1].lower in ("left", "right", "bilaterally", "both"):
-        # "on the right, heterogeneous texture": the side has ended.
+    if tagged.tokens[i].lower == "," and (
+        tagged.tokens[i - 1].lower in ("left", "right", "bilaterally", "both") or _opens_place(tagged, j, hi)
+    ):
+        # "on the right, heterogeneous texture": the side has ended; "hypoechoic, left lobe": a place begins.
         return False
     if not is_modifier_word(tagged, j, hi) or not is_modifier_word(tagged, i - 1, hi):
         return False
@@ -155,6 +157,17 @@ def _modifies_on(tagged: Tagged, i: int, hi: int) -> bool:
             return tagged.tokens[j - 1].lower not in (",", "and", "or")
         j += 1
     return False
+
+
+def _opens_place(tagged: Tagged, i: int, hi: int) -> bool:
+    """Tell whether "left upper lobe" begins at `i`: a side or level, and to the end no other noun than anatomy."""
+    if not (is_side(tagged, i) or tagged.tokens[i].lower in LEVELS or kind_of(tagged.tokens[i].lower) == "direction"):
+        return False
+    last = i
+    while last + 1 < min(hi, i + 6) and tagged.tags[last + 1] == "word":
+        last += 1
+    name = next((t for k, (stop, t) in tagged.name_at.items() if stop == last + 1 and k > i), None)
+    return (name.category if name else category_of(tagged.tokens[last].lower)) == "anatomy"
 
 
 # No one lists more modifiers before a name; without a bound the work would grow with the square of the text.
@@ -190,19 +203,6 @@ def _begins_organ(tagged: Tagged, i: int, hi: int) -> bool:
     j = i + count
     ends = j >= hi or tagged.tags[j] != "word" or is_side(tagged, j) or bool(kind_of(tagged.tokens[j].lower))
     return count > 0 and ends
-
-
-def _is_noun_use(tagged: Tagged, i: int, hi: int, *, named: bool) -> bool:
-    """Tell whether a word such as "mark", "contour" or "present" begins a name here: after a determiner or modifier."""
-    before = tagged.tags[i - 1] if i else ""
-    ends = i + 1 >= hi or tagged.tags[i + 1] == "sign" or tagged.tokens[i + 1].lower == "of"
-    if before == "word" and ends and tagged.tokens[i].lower == "segment":
-        return True
-    if named:
-        following = tagged.tags[i + 1] if i + 1 < hi else "sign"
-        marks = tagged.tokens[i].lower in words("classes.request_mark")
-        return marks and before == "word" and following in ("sign", "preposition", "auxiliary", "relation")
-    return before == "determiner" or (before == "word" and bool(kind_of(tagged.tokens[i - 1].lower)))
 
 
 def _begins_relation(tagged: Tagged, i: int, hi: int) -> bool:

@@ -16,7 +16,6 @@ _STOPS = frozenset(".?!,")
 _DENIES = frozenset("no neither none".split())
 _ADJECTIVES = ("al", "ar", "ed", "ic", "ing", "ish", "ive", "ous", "upt", "ent", "ant", "y", "less", "ful")
 
-_SPREAD = frozenset("scattered clustered grouped disseminated".split())
 _ENDS = frozenset("tip tips end ends edge edges border borders base rim wall walls side sides stalk".split())
 
 
@@ -103,7 +102,7 @@ class Reading:
     def _spreads(self, phrase: Phrase) -> bool:
         """Tell whether "are scattered between ..." only leads on to where: a participle before a preposition."""
         leads = self.tagged.tags[phrase.stop : phrase.stop + 1] in (["preposition"], ["relation"])
-        return leads and self.tagged.tokens[phrase.stop - 1].lower in _SPREAD
+        return leads and self.tagged.tokens[phrase.stop - 1].lower in words("classes.spread")
 
     def _is_end(self, phrase: Phrase) -> bool:
         return self.tagged.tokens[phrase.stop - 1].lower in _ENDS

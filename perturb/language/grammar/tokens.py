@@ -101,6 +101,7 @@ _ASIDE = re.compile(
     r"|\b(side|end|back|face) (?:by|to) \1\b"
     r"|\bsince (?:\d{4}|[a-z]+ \d{4}|(?:the )?(?:last|prior|previous) \w+)\b"
     r"|\b(?:felt|noticed|seen|found|reported) by (?:the |her |his )?(?:patient|pt|gp|parents?|mother|father|partner)\b"
+    r"|\bon (?:retroflexion|withdrawal|insertion|intubation)\b"
     r"|\bignore (?:it|them|this|that|these|those)\b|(?<=\bclot )on top(?=\s*(?:[.,;]|$))",
     re.IGNORECASE,
 )
@@ -108,8 +109,9 @@ _ASIDE = re.compile(
 
 # What every aside holds: most texts hold none, and this is found ten times faster.
 _ASIDE_STEMS = (
-    "wondering|interval |compar|unlike |contrast |relative |versus |vs|left |round|ignore |angles|+ve|-ve|<|>|=| on top"
-    "| by |since| to side| to end| to back| to face|contact|palpation|compression|suction|probing"
+    "wondering|interval |compar|unlike |contrast |relative |versus |vs|left |round|ignore |angles|+ve|-ve|<|>|="
+    "| on top| by |since|on retr|on with|on ins|on int| to side| to end| to back| to face"
+    "|contact|palpation|compression|suction|probing"
 ).split("|")
 
 
@@ -140,14 +142,15 @@ _PAST = re.compile(
     r"|(?:present|referr|admitt)(?:s|ed|ing) (?:for|with)|(?:is |was )?(?:worried|concerned|anxious) about"
     r"|(?:partner|wife|husband|mother|father|parents?|gp|family)? ?(?:has |have )?(?:noticed|reports?|reported))"
     r"|(?P<found>known|prior|previous(?:ly)?)"
-    r"|(?P<done>post[ -]?(?:op(?:erative(?:ly)?)?|[a-z]+(?:ion|omy|plasty|scopy|therapy|treatment|biopsy))))\b"
+    r"|(?P<done>post[ -]?(?:op(?:erative(?:ly)?)?|[a-z]+(?:ion|omy|plasty|scopy|therapy|treatment|biopsy))"
+    r"|post[ -](?:mi|cabg|tavi|pci|evar|tips|partum|chemo|bx)))\b"
 )
 # How the examination went: "Withdrawing from the caecum, a polyp".
 _COURSE = re.compile(
     r"\s*(?:(?P<going>[a-z]+ing) (?:from|to|into|through|past|towards?|at|along|down|up|the)\b[^,;:.]*,"
     r"|(?:the |an? )?(?:(?:\w*scope|probe|transducer|biops(?:y|ies)) (?:(?:was|were|is|has been) )?"
     r"(?:[a-z]+ed|taken|withdrawn|put|held|driven)"
-    r"|\w+ (?:was )?(?:reached|intubated|entered|inspected))\b[^,;:.]*[,;.])"
+    r"|\w+ (?:was )?(?:reached|intubated|entered|inspected)|\w+ (?:bx|biopsy))\b[^,;:.]*[,;.])"
 )
 _CLAUSE, _STATEMENT = (
     re.compile(rf"[^{signs}\n]*(?:\.(?!\s|$)[^{signs}\n]*)*(?:[{signs}\n]+\s*|$)") for signs in (",;:.", ".;")
@@ -224,6 +227,8 @@ def _after_symptoms(lower: str, at: int) -> int:
     """Return where a clause at `at` ends that only tells what the patient complains of, with more named behind it."""
     stop = _end(_CLAUSE, lower, _end(_WHO, lower, at))
     rest, told = _SYMPTOMS.subn("", lower[at:stop].partition("?")[0])
+    # "Patient fell; ..."
+    told += lower.startswith(("patient ", "pt "), at) and not _names(rest)
     told += not words("classes.symptom").isdisjoint(_NAME_WORD.findall(rest))
     return stop if told and not _names(rest, found=True) and _names(lower[stop:]) else at
 

@@ -11,36 +11,8 @@ from robustness.perturb.language.ontology.modifiers import modifiers
 from robustness.perturb.language.ontology.terms import term_index
 
 _NO_VERBS = frozenset({"following", "during"})
-# What a landmark may begin with, besides a determiner.
-_OPENS = frozenset(
-    "both all left right that adjacent nearby most half nearly almost much one two three about approximately "
-    "more less over part roughly neither either several adjoining neighbouring neighboring".split()
-)
-# Verb forms that are the plural of a noun as well: only an article behind them shows the verb.
-_NOUNS = frozenset(
-    "borders contacts lines rims cups caps cuffs coats bridges frames circles supplies blocks plugs hems joins crosses "
-    "pools points projects ends starts courses passes drops folds bulges curves stretches leads turns loops drains "
-    "branches spots bands rings impressions presses pulls bows layers border contact line rim cup cap cuff coat bridge "
-    "frame circle supply block plug cross pool point project end start course pass drop fold bulge curve stretch lead "
-    "turn loop drain branch spot band ring press pull bow layer cover surround touch approach mark shadow shadows "
-    "touches covers approaches".split()
-)
-# What a movement leads along, behind a verb that may be a noun.
-_PATHS = frozenset("through between across into onto".split())
 _PLURALS = ("drusen", "ae", "foci", "nuclei", "sulci", "septa", "bronchi", "thrombi", "emboli", "bacteria")
 _SINGULAR_S = ("ss", "us", "is", "os", "as", "itis", "osis")
-# Past participles without -ed that relate: "hidden behind", "stuck in", "fed by".
-_IRREGULAR = frozenset(
-    "hidden stuck sunk caught strewn fed held hung bound split overlain overlaid underlain laid spread torn drawn cut "
-    "thrown driven woven worn grown set built split shut sewn dug".split()
-)
-# Where many things lie, whatever kind the word is of before a noun.
-_SPREAD = frozenset(
-    "scattered clustered grouped disseminated distributed dispersed aligned arranged crowded palisading "
-    "radiating".split()
-)
-# "Does the lesion cross the midline?"
-_MODALS = frozenset("does do did can could will would may might".split())
 _PARTICLES = frozenset("up out off down away back apart together".split())
 # Adjectives that relate by "to", "from" or "with": "buccal to", "separable from", "concentric with".
 _RELATING = {
@@ -101,11 +73,11 @@ def is_finite_here(tokens: Sequence[Token], i: int, end: int) -> bool:
         # "irregular borders" names an edge.
         return False
     # "tumour invades muscularis propria": what is a verb alone needs no landmark that is known.
-    sure = category_of(before) == "finding" and tokens[i].lower not in _NOUNS
+    sure = category_of(before) == "finding" and tokens[i].lower not in words("classes.verb_noun")
     return (
         end > i + 1
         or (sure and tokens[end : end + 1] != [] and tokens[end].is_word)
-        or _opens(tokens, end, strictly=tokens[i].lower in _NOUNS)
+        or _opens(tokens, end, strictly=tokens[i].lower in words("classes.verb_noun"))
     )
 
 
@@ -120,7 +92,9 @@ def is_adjective_here(tokens: Sequence[Token], tags: Sequence[str], i: int, end:
     if not leads and before == "," and i > 1:
         leads = bool(kind_of(tokens[i - 2].lower)) and not category_of(tokens[i - 2].lower)
     after = tokens[end].lower
-    opens = after in words("classes.determiner") or after in words("classes.preposition") or after in _OPENS
+    opens = (
+        after in words("classes.determiner") or after in words("classes.preposition") or after in words("classes.opens")
+    )
     return leads and not opens and lower not in words("classes.beside") and lower not in _NO_VERBS
 
 
@@ -129,7 +103,12 @@ def may_relate(lower: str) -> bool:
     """Tell whether a word may begin what `verb_at` or `relating_at` read; most nouns may not."""
     if lower.endswith(("s", "ed", "ing", *(ending for endings in _RELATING.values() for ending in endings))):
         return True
-    if lower in _IRREGULAR or kind_of(lower) == "direction" or lower in finite_verbs() or lower in _bases():
+    if (
+        lower in words("classes.irregular")
+        or kind_of(lower) == "direction"
+        or lower in finite_verbs()
+        or lower in _bases()
+    ):
         return True
     return lower in words("classes.motion") or lower + "s" in words("classes.motion")
 
@@ -157,6 +136,21 @@ def says_at(tokens: Sequence[Token], tags: Sequence[str], i: int, hi: int, *, fr
     return is_participle(lower) and "-" not in lower and kind_of(lower) in ("", "pathology") and not category_of(lower)
 
 
+def is_noun_use(tokens: Sequence[Token], tags: Sequence[str], i: int, hi: int, *, named: bool) -> bool:
+    """Tell whether a word such as "mark", "contour" or "present" begins a name here: after a determiner or modifier."""
+    before, lower = tags[i - 1] if i else "", tokens[i].lower
+    ends = i + 1 >= hi or tags[i + 1] == "sign" or tokens[i + 1].lower == "of"
+    if before == "word" and ends and lower == "segment":
+        return True
+    if named:
+        following = tags[i + 1] if i + 1 < hi else "sign"
+        # "foveal contour lost"
+        said = following == "word" and says_at(tokens, tags, i + 1, hi, free=True)
+        marks = lower in words("classes.request_mark") and before == "word"
+        return marks and (said or following in ("sign", "preposition", "auxiliary", "relation"))
+    return before == "determiner" or (before == "word" and bool(kind_of(tokens[i - 1].lower)))
+
+
 def verb_at(tokens: Sequence[Token], tags: Sequence[str], i: int) -> int:
     """Return the index after a verb that begins at token `i` with its adverbs and prepositions, or `i`.
 
@@ -174,19 +168,19 @@ def verb_at(tokens: Sequence[Token], tags: Sequence[str], i: int) -> int:
     plural = (before.endswith("s") and not before.endswith(_SINGULAR_S)) or before.endswith(_PLURALS)
     # "tumour crosses midline": a finding in the singular is the subject, where "tumour borders" alone is a name.
     subject = category_of(before) == "finding" and not plural and lower.endswith("s") and _is_body(tokens[i + 1].lower)
-    ambiguous = lower in _NOUNS and not subject
+    ambiguous = lower in words("classes.verb_noun") and not subject
     stop = i + 1
     while stop < min(len(tokens), i + 3) and tokens[stop].lower.endswith("ly") and tags[stop] == "word":
         # "spreads diffusely over", "extends superiorly into"
         stop += 1
     along = stop < len(tokens) and tags[stop] == "relation" and (stop > i + 1 or not ambiguous)
     leads = along or (stop < len(tokens) and tags[stop] == "preposition" and tokens[stop].lower != "of")
-    asked = is_base and any(t.lower in _MODALS for t in tokens[max(0, i - 5) : i - 1])
+    asked = is_base and any(t.lower in words("classes.modal") for t in tokens[max(0, i - 5) : i - 1])
     if is_known or (is_base and (relative or plural or asked)):
         if not relative and kind_of(tokens[i - 1].lower) and not category_of(tokens[i - 1].lower):
             # "irregular borders the": no subject stands before.
             return i
-        over = leads and plural and tokens[stop].lower in _PATHS
+        over = leads and plural and tokens[stop].lower in words("classes.path")
         if leads and (over or not ambiguous):
             while stop < len(tokens) and tags[stop] in ("preposition", "relation"):
                 # "screws pass through", "runs under"
@@ -231,7 +225,7 @@ def _opens(tokens: Sequence[Token], i: int, *, strictly: bool) -> bool:
     if lower in words("classes.determiner") or lower in ("both", "that"):
         return True
     kinds = ("side", "direction", "place")
-    return not strictly and (lower in _OPENS or bool(category_of(lower)) or kind_of(lower) in kinds)
+    return not strictly and (lower in words("classes.opens") or bool(category_of(lower)) or kind_of(lower) in kinds)
 
 
 def relating_at(tokens: Sequence[Token], tags: Sequence[str], spans: Mapping[int, int], i: int) -> int:
@@ -250,7 +244,7 @@ def relating_at(tokens: Sequence[Token], tags: Sequence[str], spans: Mapping[int
     before_noun = tags[i - 1] == "word" and not category_of(lower)
     if before_noun and after in _RELATING and lower.endswith(_RELATING[after]) and lower not in _NO_RELATING:
         return i + 2 if _opens(tokens, i + 2, strictly=False) else i
-    if not (lower in _IRREGULAR or lower.endswith(("ed", "ing"))) or len(lower) < 3:
+    if not (lower in words("classes.irregular") or lower.endswith(("ed", "ing"))) or len(lower) < 3:
         return i
     k = i + 1
     while k < min(len(tokens) - 1, i + 3) and (
@@ -268,7 +262,7 @@ def _behind_participle(tokens: Sequence[Token], tags: Sequence[str], spans: Mapp
     if tokens[k - 1].lower == "out" and leads in ("in", "at"):
         # "washed out in the arcade": how it looks, and where.
         return i
-    if tags[k] == "relation" and (not kind_of(lower) or lower in _SPREAD) and "-" not in lower:
+    if tags[k] == "relation" and (not kind_of(lower) or lower in words("classes.strewn")) and "-" not in lower:
         return spans.get(k, k + 1)
     if lower.endswith("ing"):
         return i
@@ -276,7 +270,12 @@ def _behind_participle(tokens: Sequence[Token], tags: Sequence[str], spans: Mapp
         # "lined by columnar epithelium"
         named = k + 2 < len(tokens) and bool(category_of(tokens[k + 2].lower))
         return k + 1 if named or _opens(tokens, k + 1, strictly=False) else i
-    if tags[k] == "preposition" and leads != "of" and (lower in _IRREGULAR or k > i + 1) and not kind_of(lower):
+    if (
+        tags[k] == "preposition"
+        and leads != "of"
+        and (lower in words("classes.irregular") or k > i + 1)
+        and not kind_of(lower)
+    ):
         return k + 1
     return i
 
