@@ -135,8 +135,6 @@ def _modifies_on(tagged: Tagged, i: int, hi: int) -> bool:
         j += 1
     if j >= hi or tagged.tags[j] not in ("word", "measure") or j in tagged.name_at or tagged.tokens[i].lower in ".;?!":
         return False
-    if is_number_at(tagged, j):
-        return False
     last = tagged.tokens[i - 1].lower
     if tagged.tokens[i].lower == "," and kind_of(last) == "signal" and category_of(last) == "finding":
         # "hyperintensity, right cerebellar hemisphere"
@@ -146,7 +144,7 @@ def _modifies_on(tagged: Tagged, i: int, hi: int) -> bool:
     ):
         # "on the right, heterogeneous texture": the side has ended; "hypoechoic, left lobe": a place begins.
         return False
-    if not is_modifier_word(tagged, j, hi) or not is_modifier_word(tagged, i - 1, hi):
+    if is_number_at(tagged, j) or not (is_modifier_word(tagged, j, hi) and is_modifier_word(tagged, i - 1, hi)):
         return False
     # A name must follow, else the modifiers stand behind another name.
     most = min(hi, j + _LONGEST_LIST)

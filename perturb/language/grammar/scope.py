@@ -18,16 +18,15 @@ _LIMITS = frozenset("only just merely more less fewer longer later".split())
 _STATES_MORE = frozenset("report with relative negation certainty exists".split())
 _ABNORMAL = frozenset("size pathology texture signal shape colour margin measure".split())
 # "Patent ductus", "clear fluid": before a name these may tell of a finding.
-_NO_PRAISE = frozenset("patent clear spared midline maintained".split())
-# A list of more parts is left whole: the work must not grow with the square of the text.
-_MOST_JOINTS = 12
+_NO_PRAISE = frozenset("patent clear spared midline maintained attached".split())
+_MOST_JOINTS = 12  # A longer list is left whole: the work must not grow with the square of the text.
 Run = tuple[int, int]
 
 
 def background(tagged: Tagged) -> list[Run]:
     """Return the tokens [first, last) of the statements that tell what is normal or absent: "Kidneys normal."""
     lower = {t.lower for t in tagged.tokens}
-    if "negation" not in tagged.tags and lower.isdisjoint(words("classes.normal")):
+    if "negation" not in tagged.tags and lower.isdisjoint(words("classes.normal") | {"well"}):
         return []
     runs = [run for first, last in _sentences(tagged) for run in _of_sentence(tagged, first, last)]
     return [part for run in runs for part in _but_its_name(tagged, run)]
@@ -36,8 +35,8 @@ def background(tagged: Tagged) -> list[Run]:
 def _but_its_name(tagged: Tagged, run: Run) -> list[Run]:
     """Return a run without the name that a bare side behind it is of: "The right tube is patent, the left one not"."""
     first, last = run
-    i, subject = last + (last < len(tagged.tokens) and not tagged.tokens[last].is_word), read_phrase(tagged, *run)
-    other = read_phrase(tagged, i, len(tagged.tokens))
+    turns = _turn_at(tagged, last) or (last < len(tagged.tokens) and not tagged.tokens[last].is_word)
+    subject, other = read_phrase(tagged, *run), read_phrase(tagged, last + turns, len(tagged.tokens))
     bare = other.name is None or other.category == "generic"
     if not bare or not any(m.kind == "side" for m in other.mods) or subject.name is None:
         return [run]
@@ -97,10 +96,13 @@ def _excepted(tagged: Tagged, first: int, last: int) -> list[Run]:
         definite = stop < last and tagged.tokens[stop].lower in ("the", "its", "their", "this", "these")
         if phrase.name is None or (definite and phrase.category != "finding"):
             return []
-        comma = next((c for c in range(phrase.stop, last) if tagged.tokens[c].lower == ","), last)
+        behind = range(phrase.stop, last)
+        comma = next((c for c in behind if tagged.tokens[c].lower == "," or tagged.tags[c] == "determiner"), last)
         if k == first and comma < last:
-            return [(k, stop), (comma, last)] if _is_normal(tagged, comma + 1, last) else []
-        said = tagged.tokens[k - 1].lower in words("classes.normal") or _is_normal(tagged, first, k)
+            rest = comma + (not tagged.tokens[comma].is_word)
+            return [(k, stop), (comma, last)] if _is_normal(tagged, rest, last) else []
+        said = tagged.tokens[first].lower == "nothing" or tagged.tokens[k - 1].lower in words("classes.normal")
+        said = said or _is_normal(tagged, first, k)
         return [(first, stop)] if said or _is_denied(tagged, first, k) or _is_described(tagged, first, k) else []
     return []
 
@@ -144,7 +146,8 @@ def _is_denied(tagged: Tagged, first: int, last: int) -> bool:
 def _is_normal(tagged: Tagged, first: int, last: int) -> bool:
     """Tell whether a statement says of parts of the body that they are normal, or not abnormal."""
     tokens, tags = tagged.tokens, tagged.tags
-    normal = next((k for k in range(first, last) if tokens[k].lower in words("classes.normal")), -1)
+    good = words("classes.normal") | ({"well"} if tokens[last - 1].lower == "well" else set())
+    normal = next((k for k in range(first, last) if tokens[k].lower in good), -1)
     denial = next((k for k in range(first, last) if tags[k] == "negation"), last)
     said = words("classes.normal_of")
     names = [k for k in range(first, last) if _is_name(tagged, k) or (k < normal and tokens[k].lower in said)]
@@ -203,21 +206,10 @@ def _is_free(tagged: Tagged, first: int, denial: int, last: int) -> bool:
         return False
     if _is_asked(tagged, first, last) or any(category_of(t.lower) == "finding" for t in tokens[first:denial]):
         return False
-    if not said <= {
-        "word",
-        "request",
-        "determiner",
-        "preposition",
-        "conjunction",
-        "auxiliary",
-        "report",
-        "sign",
-        "filler",
-    }:
-        return False
     if tokens[denial].lower == "not" and (stop > denial + 1 or not kind_of(tokens[stop].lower)):
         return False
-    return behind <= {"word", "determiner", "preposition", "conjunction", "sign", "position"}
+    nouns = {"word", "determiner", "preposition", "conjunction", "sign"}
+    return said <= nouns | {"request", "auxiliary", "report", "filler"} and behind <= nouns | {"position"}
 
 
 def _turn_at(tagged: Tagged, i: int) -> int:
@@ -249,9 +241,9 @@ class Scope(Naming):
                 if tagged.tags[k] == "negation" and (k in tagged.spans or tagged.tags[k - 1] != "negation"):
                     stop = tagged.tokens[tagged.spans.get(k, k + 1) - 1].stop
                     denials.append(Found("negation", tagged.tokens[k].start, stop, "landmark"))
+                token = tagged.tokens[k]
                 if tagged.tags[k] not in ("scan", "patient"):
-                    start, stop = tagged.tokens[k].start, tagged.tokens[k].stop
-                    chars[start:stop] = " " * (stop - start)
+                    chars[token.start : token.stop] = " " * (token.stop - token.start)
         rest = "".join(chars).lstrip(" \t\n.,;:")
         return Rest(rest.rjust(len(chars)) if runs else self.text, tuple(denials), contrasts, lists)
 
@@ -273,14 +265,17 @@ class Scope(Naming):
             return last
         if words == "not" and last < hi and tagged.tags[last] in ("certainty", "relation"):
             return last
-        phrase = read_phrase(tagged, last, hi)
+        # "a mass on the right, none on the left"
+        leads = bool(self.targets) and tagged.tags[last : last + 1] == ["preposition"]
+        phrase = read_phrase(tagged, last + leads, hi)
         if words == "not" and not self.targets and phrase.stop < hi and tagged.tokens[phrase.stop].lower == "but":
             # "not a melanoma but a naevus"
             self._add("negation", token.start, token.stop)
             return phrase.stop + 1
         if not self.targets and words == "no":
             # "no section contains a cyst": the sections are none of what is asked for.
-            self._add("negation" if phrase.category == "picture" else "number", token.start, token.stop)
+            pictured = phrase.category == "picture" or tagged.tags[last : last + 1] == ["scan"]
+            self._add("negation" if pictured else "number", token.start, token.stop)
             return last
         self._add("negation", token.start, tagged.tokens[last - 1].stop)
         if not self.targets and words not in ("excluded", "ruled out", "is absent", "absent"):

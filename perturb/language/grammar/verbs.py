@@ -148,7 +148,8 @@ def is_noun_use(tokens: Sequence[Token], tags: Sequence[str], i: int, hi: int, *
         said = following == "word" and says_at(tokens, tags, i + 1, hi, free=True)
         marks = lower in words("classes.request_mark") and before == "word"
         return marks and (said or following in ("sign", "preposition", "auxiliary", "relation"))
-    return before == "determiner" or (before == "word" and bool(kind_of(tokens[i - 1].lower)))
+    no_names = ("", "side") if tags[i] == "report" else ("",)
+    return before == "determiner" or (before == "word" and kind_of(tokens[i - 1].lower) not in no_names)
 
 
 def verb_at(tokens: Sequence[Token], tags: Sequence[str], i: int) -> int:

@@ -142,6 +142,9 @@ def test_what_clinicians_write_is_read(text: str, expected: str) -> None:
         ("The right tube is patent, the left one is dilated.", "target:tube side:left size:dilated"),
         ("Healthy gums, one carious tooth", "number:one pathology:carious target:tooth"),
         ("Patent foramen ovale. Normal ventricles.", "target:Patent foramen ovale"),
+        ("Aortic valve opens well; vegetation on the mitral valve", "target:vegetation place:mitral valve"),
+        ("The right kidney is normal while the left shows a duplex system.", "side:left target:duplex system"),
+        ("Ureter dilated, bladder normal, kidneys normal", "target:Ureter size:dilated"),
         # Alone, it is.
         ("The left kidney is normal.", "side:left target:kidney pathology:normal"),
         ("Normal liver and spleen.", "pathology:Normal target:liver target:spleen"),
@@ -149,6 +152,8 @@ def test_what_clinicians_write_is_read(text: str, expected: str) -> None:
         # A denial before "but", and an exception.
         ("no ulcers but two small erosions", "negation:no number:two size:small target:erosions"),
         ("not a polyp, rather a fold", "negation:not target:fold"),
+        ("apart from two cysts the liver is normal", "negation:apart from number:two target:cysts"),
+        ("Mass in the right breast, none in the left", "target:Mass side:right place:right breast negation:none"),
         ("Not a hernia: a lipoma of the cord", "negation:Not target:lipoma place:cord"),
         ("Homogeneous thyroid save for a single nodule", "negation:save for number:single target:nodule"),
         ("Segment all nuclei except the mitotic ones", "target:nuclei negation:except"),
@@ -159,6 +164,7 @@ def test_what_clinicians_write_is_read(text: str, expected: str) -> None:
         ("Rather than the left lung, the right one", "negation:Rather than target:lung side:right"),
         # A picture that shows nothing, and a comparison.
         ("no section contains glomeruli", "negation:no target:glomeruli"),
+        ("no B-scan shows drusen", "negation:no modality:B-scan target:drusen"),
         ("none of the slices shows the aorta", "negation:none target:aorta"),
         ("left kidney, smaller than the right", "side:left target:kidney size:smaller"),
         ("right dome higher than the left", "side:right target:dome"),
