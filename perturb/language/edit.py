@@ -143,6 +143,8 @@ def swap(prompt: Prompt, kind: str, new: str, *, source: str, repairs: Sequence[
     names = [
         (kind == "target" and _is_name_inside(prompt.text, a))
         or (kind in ("target", "place", "modality") and len(new) > 4 and _is_acronym_inside(prompt.text, a))
+        # The R of "mass, R breast" is capital as a letter.
+        or (len(a.value) == 1 and a.start > 0)
         for a in spans
     ]
     edits = [

@@ -73,6 +73,7 @@ _COUNTED_AGAIN = re.compile(
     r"|\bboth\b|\brespectively\b",
     re.IGNORECASE,
 )
+_LOOKS = ("size", "colour", "shape", "texture", "margin", "signal")
 _DEPTH = re.compile(r"superficial|deep", re.IGNORECASE)
 _INJURY = re.compile(
     r"\b(?:burn|wound|ulcer|laceration|abrasion|cut|erosion|bite|incision|scald|tear)s?\b|\bulceration\b", re.IGNORECASE
@@ -152,6 +153,7 @@ def _ahead(pattern: str | re.Pattern[str]) -> Callable[[Beside], object]:
 _OTHERS = ("size", "shape", "colour", "texture", "margin", "signal", "number", "direction")
 _SAID = (*_OTHERS, "side", "pathology", "measure", "description", "quality", "negation")
 _RULES: tuple[Rule, ...] = (
+    (_LOOKS, lambda b: re.match(r"\s+than\b", b.after), "the comparison behind it would hang on nothing"),
     (
         _OTHERS,
         lambda b: _STANDS_FOR_A_NAME.match(b.after) and not (b.old.kind == "number" and _IN_PARTS.search(b.text)),

@@ -3,11 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from typing import ClassVar
 
 from robustness.perturb.base import BasePerturbation
 from robustness.types import Attribute, Case, DataContext, NotApplicable, Params, Prompt
+
+_THAN = re.compile(r"\s+than\b", re.IGNORECASE)
+
+
+def fits_no_other_word(text: str, old: Attribute) -> str:
+    """Return why no word of another kind can stand where a value stands in `text`, or ""."""
+    if text[: old.start][-1:].isalnum() or text[old.stop :][:1].isalnum():
+        # The age and the sex of "72M".
+        return f"{old.value!r} is written as one word with what stands beside it"
+    if _THAN.match(text, old.stop):
+        return f"{old.value!r} compares: nothing else goes with the 'than' behind it"
+    return ""
+
+
+_STANDS_ALONE = re.compile(r"\b(?:on|at|to|in) the $", re.IGNORECASE)
+
+
+def is_noun_here(text: str, old: Attribute) -> bool:
+    """Tell whether a side stands for itself, as in "on the left", and before no noun, as in "the left kidney"."""
+    return _STANDS_ALONE.search(text[: old.start]) is not None and not text[old.stop :].lstrip(" ")[:1].isalnum()
 
 
 class PromptPerturbation(BasePerturbation):

@@ -10,7 +10,7 @@ from robustness.perturb.base import BasePerturbation
 from robustness.perturb.language.edit import swap
 from robustness.perturb.language.lexicon import find_class
 from robustness.perturb.language.parse import kinds_of
-from robustness.perturb.prompt.base import PromptPerturbation
+from robustness.perturb.prompt.base import PromptPerturbation, fits_no_other_word, is_noun_here
 from robustness.perturb.prompt.drop import is_needed
 from robustness.registry import PERTURBATIONS
 from robustness.types import Case, DataContext, NotApplicable, Params
@@ -68,7 +68,11 @@ class Neutral(PromptPerturbation):
             return NotApplicable(f"there is no neutral word for a {self.kind}")
         if self.kind == "number" and not old.value.isalnum():
             return NotApplicable(f"{old.value!r} holds more than a number")
+        if reason := fits_no_other_word(case.prompt.text, old):
+            return NotApplicable(reason)
         new = self._word(old.value)
+        if self.kind == "side" and is_noun_here(case.prompt.text, old):
+            new += " side"
         if new == old.value.lower():
             return NotApplicable(f"the {self.kind} {old.value!r} is neutral already")
         return swap(case.prompt, self.kind, new, source="neutral word")

@@ -15,7 +15,7 @@ from robustness.perturb.language.grammar.vocabulary import category_of, kind_of
 from robustness.perturb.language.inflection import is_plural
 from robustness.perturb.language.lexicon import RARE_SOURCE, rare_words, words_by_kind
 from robustness.perturb.language.parse import kinds_of
-from robustness.perturb.prompt.base import PromptPerturbation
+from robustness.perturb.prompt.base import PromptPerturbation, fits_no_other_word, is_noun_here
 from robustness.registry import PERTURBATIONS
 from robustness.seeds import generator
 from robustness.types import Case, DataContext, NotApplicable, Params
@@ -58,14 +58,16 @@ class Rare(PromptPerturbation):
             return NotApplicable(f"the prompt states no {self.kind}")
         if self.kind in ("negation", "relation"):
             return NotApplicable(f"no rare word is of the same part of speech as {old.value!r}")
+        if reason := fits_no_other_word(case.prompt.text, old):
+            return NotApplicable(reason)
         pos = part_of_speech(self.kind, old.value)
-        if self.kind == "side" and _STANDS_ALONE.search(case.prompt.text[: old.start]):
-            # "on the left", but "the left kidney"
-            after = case.prompt.text[old.stop :].lstrip(" ")
-            pos = "noun" if not after[:1].isalnum() else pos
+        if self.kind == "side" and is_noun_here(case.prompt.text, old):
+            pos = "noun"
         word = self.word(old.value, pos)
         if self.kind == "target" and is_plural(old.value):
             word = _pluralized(word)
+        # "angular margins": the noun stays, or "with" would have none.
+        word += said.group() if (said := _SAID_OF.search(old.value)) and pos == "adjective" else ""
         note: dict[str, Any] = {"note": f"{self._missing}: shipped list of rare words"} if self._missing else {}
         source = RARE_SOURCE if self._missing else wordnet.RARE_SOURCE
         return swap(case.prompt, self.kind, word, source=source, pos=pos, **note)
@@ -90,7 +92,11 @@ class Rare(PromptPerturbation):
         return self._words[pos]
 
 
-_STANDS_ALONE = re.compile(r"\b(?:on|at|to|in) the $", re.IGNORECASE)
+_SAID_OF = re.compile(
+    r"(?<=\w) (?:margins?|borders?|edges?|contours?|outlines?|textures?|echotexture|surfaces?|signals?|intensity"
+    r"|density|attenuation|echogenicity|uptake|enhancement|shapes?|configuration|appearance|walls?|rims?|colou?r)$",
+    re.IGNORECASE,
+)
 
 
 def part_of_speech(kind: str, value: str) -> str:

@@ -25,7 +25,7 @@ _NOUN = (
     r"|intensity|density|attenuation|echogenicity|enhancement|colou?r|shape|form|configuration)\b)?"
 )
 _LOOK = (
-    (r",? with (?:an? |the )?", _NOUN, ""),
+    (r",? (?:with|w/) (?:an? |the )?", _NOUN, ""),
     (r",\s*", rf"{_NOUN}(?=\s*(?:[.,;:?]|$))", ""),
     (r",\s*", r" in (?:texture|outline|colou?r|shape|signal|appearance)(?=\s*(?:[.,;:?]|$))", ""),
     (r"", r",? ", ""),
@@ -48,7 +48,7 @@ _CARRIERS: dict[str, tuple[tuple[str, str, str], ...]] = {
     ),
     "shape": (
         (r",? (?:that|which) (?:is|are) ", r"(?: in (?:outline|shape|form|contour))?(?=\s*(?:[.,;:]|$))", ""),
-        (r",? with (?:an? |the )?", r" (?:shape|form|outline|contour|configuration)\b", ""),
+        (r",? (?:with|w/) (?:an? |the )?", r" (?:shape|form|outline|contour|configuration)\b", ""),
         (r",\s*", r" in (?:shape|outline|form|contour)(?=\s*(?:[.,;:?]|$))", ""),
         (r" of shape (?:an? )?", r"(?:-shaped| shaped?\b)?", ""),
         (r" of (?:an? )?", r" shape\b", ""),

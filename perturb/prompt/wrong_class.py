@@ -14,6 +14,7 @@ from robustness.perturb.language.inflection import is_plural
 from robustness.perturb.language.lexicon import Class, classes, find_class, singular
 from robustness.perturb.language.ontology.relatives import is_akin, is_other, may_be_seen, others, regions_of
 from robustness.perturb.language.ontology.terms import Term, find_term
+from robustness.perturb.language.proper import is_proper
 from robustness.perturb.modality import canonical_modality
 from robustness.perturb.prompt.base import PromptPerturbation
 from robustness.registry import PERTURBATIONS
@@ -217,7 +218,9 @@ def _cased(new: str, old: str) -> str:
     """Return `new` in the letters of `old`: capitals throughout, small throughout, else as it is."""
     if old.isupper() and len(old) > 4:
         return new.upper()
-    return new if any(w.isupper() for w in new.split()) else new.lower() if old[1:].islower() else new
+    if any(w.isupper() for w in new.split()) or is_proper(new):
+        return new
+    return new.lower() if old[1:].islower() else new
 
 
 def _is_apart(name: str, other: str) -> bool:

@@ -186,6 +186,9 @@ def others(name: str, modality: str, *, regions: Iterable[str] = ()) -> tuple[Te
     for areas in ((region,), near, (home,), ()):
         allowed = areas if region and areas != ("",) else ()
         pool = tuple(t for t in plausible if _in(t, allowed) and is_other(t.name, name))
+        if len(pool) < 3 and told and told[:1] == allowed:
+            # Few terms of a breast are salient: "mass, left breast" becomes one of its others rather than a liver.
+            pool = tuple(t for t in _shown(modality) if t.region == region and is_other(t.name, name))
         if len(pool) >= 3 or (pool and areas == (home,)):
             return pool
     return pool
@@ -204,13 +207,16 @@ def _in(term: Term, regions: Iterable[str]) -> bool:
 
 
 @cache
-def _plausible(modality: str) -> tuple[Term, ...]:
+def _shown(modality: str) -> tuple[Term, ...]:
     families = {modality, "echocardiography" if modality == "ultrasound" else modality}
-    shown = tuple(
+    return tuple(
         t for t in terms() if families & set(t.modalities) and (t.region != "any" or t.category == "instrument")
     )
-    salient = tuple(t for t in shown if t.salient)
-    return salient or shown
+
+
+@cache
+def _plausible(modality: str) -> tuple[Term, ...]:
+    return tuple(t for t in _shown(modality) if t.salient) or _shown(modality)
 
 
 @lru_cache(maxsize=8192)

@@ -215,7 +215,7 @@ class TestPixels:
         assert isinstance(perturbation, ImagePerturbation)
         assert len(perturbation.values) == len(perturbation.severities)
         assert perturbation.with_values(list(perturbation.values)).values == perturbation.values
-        with pytest.raises(InputError, match=f"parameters of {name}: expected {len(perturbation.values)} values"):
+        with pytest.raises(InputError, match=f"parameters of {name}: expected {len(perturbation.values)} values?"):
             perturbation.with_values(perturbation.values[1:])
 
 

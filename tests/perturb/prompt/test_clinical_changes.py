@@ -290,3 +290,42 @@ def test_a_swap_changes_one_thing_and_leaves_a_sentence(text: str, name: str, ex
 
 def test_a_list_of_targets_parted_by_semicolons_becomes_one_other_class() -> None:
     assert changes("kidneys; adrenals; spleen", modality="CT")["wrong_class"]["new"] not in ("", "spleen")
+
+
+@pytest.mark.parametrize(
+    ("text", "perturbation", "changed"),
+    [
+        # Nothing but another comparative goes with "than".
+        ("nodule bigger than the other one", "antonym:size", "nodule smaller than the other one"),
+        ("nodule bigger than the other one", "drop:size", None),
+        ("nodule bigger than the other one", "neutral:size", None),
+        ("nodule bigger than the other one", "rare:size", None),
+        # An age and a sex that are written as one word.
+        ("72M, mass in the left kidney", "neutral:age", None),
+        ("72M, mass in the left kidney", "rare:sex", None),
+        # The noun that "with" carries stays, "with" itself goes with it.
+        ("irregular mass w/ angular margins, R breast", "drop:margin", "irregular mass, R breast"),
+        ("opacity on the left", "neutral:side", "opacity on the unspecified side"),
+        ("opacity on the left side", "neutral:side", "opacity on the unspecified side"),
+        ("mass, R breast", "neutral:side", "mass, unspecified breast"),
+        ("R breast, mass", "neutral:side", "Unspecified breast, mass"),
+    ],
+)
+def test_a_changed_word_fits_what_stands_beside_it(text: str, perturbation: str, changed: str | None) -> None:
+    found = changes(text, modality="CT")
+    assert (found[perturbation]["text"] if perturbation in found else None) == changed
+
+
+def test_a_rare_word_leaves_the_noun_that_it_describes() -> None:
+    found = changes("irregular mass with angular margins, left breast")
+    assert str(found["rare:margin"]["text"]).startswith("irregular mass with ")
+    assert str(found["rare:margin"]["text"]).endswith(" margins, left breast")
+
+
+def test_another_class_is_of_the_breast_that_the_prompt_names() -> None:
+    in_breast = {"breast", "nipple", "areola", "fibroglandular tissue", "pectoral muscle", "pectoralis minor muscle"}
+    in_breast |= {"Cooper's ligament", "axillary lymph node"}
+    for seed in range(8):
+        table = perturb_prompt("irregular mass, R breast", modality="ultrasound", seed=seed)
+        new = table.loc[table["perturbation"] == "wrong_class", "new"].item()
+        assert new in in_breast
