@@ -214,20 +214,15 @@ def joins_the_other_side(prompt: Prompt, side: Attribute) -> bool:
     return False
 
 
-def compares_sides(prompt: Prompt, side: Attribute) -> bool:
-    """Tell whether a text compares a side with the other one: "left kidney, smaller than the right"."""
-    own = named_sides(side.value)
-    others = (m.start() for m in _A_SIDE.finditer(prompt.text) if m.group().lower() not in own)
-    return any(holder_of(prompt, at, at + 4) is None and _COMPARED.search(prompt.text[:at]) for at in others)
+def leaves_the_other_side(prompt: Prompt, value: Attribute) -> bool:
+    """Tell whether a text names the side opposite to a value's, and no attribute holds it: "bigger than the right"."""
+    own = named_sides(value.value)
+    others = (m for m in _A_SIDE.finditer(prompt.text) if own and m.group().lower() not in own)
+    return any(holder_of(prompt, *m.span()) is None for m in others)
 
 
-_COMPARED = re.compile(
-    r"\b(?:than|unlike|instead of|compared (?:with|to)|relative to|versus|vs\.?|(?:comparison|contrast) (?:with|to))"
-    r"(?: [\w-]+){0,5} $",
-    re.IGNORECASE,
-)
 _JOINING = re.compile(
-    r"(?:[\s,&+/-]|\b(?:and|or|then|not|but|also|in|on|at|of|the|than|rather|to|plus|as|well|with|side)\b)*",
+    r"(?:[\s,&+/-]|\b(?:and|or|then|not|but|also|in|on|at|of|the|than|more|less|greater|larger|smaller|worse|rather|to|plus|as|well|with|side)\b)*",
     re.IGNORECASE,
 )
 

@@ -14,7 +14,7 @@ from robustness.perturb.language.edit import Edit, match_case, noun_repairs, num
 from robustness.perturb.language.grammar.vocabulary import kind_of
 from robustness.perturb.language.inflection import is_mass, is_plural
 from robustness.perturb.language.landmarks import Truth
-from robustness.perturb.language.mirror_words import compares_sides, joins_the_other_side, names_both
+from robustness.perturb.language.mirror_words import joins_the_other_side, leaves_the_other_side, names_both
 from robustness.perturb.language.ontology.modifiers import pairs
 from robustness.perturb.language.opposites import Opposite, from_wordnet, half_reflections, opposites, why_unknown
 from robustness.perturb.language.parse import kinds_of
@@ -94,8 +94,8 @@ class Antonym(PromptPerturbation):
             return NotApplicable(f"only one sex has a {organ[0].lower()}")
         if self.kind == "side" and joins_the_other_side(case.prompt, old):
             return NotApplicable("the prompt names both sides")
-        if self.kind == "side" and compares_sides(case.prompt, old):
-            return NotApplicable("the prompt compares the side with the other one")
+        if self.kind in ("side", "place") and leaves_the_other_side(case.prompt, old):
+            return NotApplicable("the prompt says something of the other side too")
         if self.kind == "negation" and old.value.lower() == "not" and _HALF.match(case.prompt.text, old.stop):
             return NotApplicable("the denial is one half of a contrast")
         candidates = self._candidates(case, old)

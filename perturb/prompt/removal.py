@@ -134,7 +134,7 @@ BROKEN = re.compile(
     r"|\b(?:an?|the|this) (?:an?|the|is|are|in|of|with|and)\b"
     r"|^(?:of|and|with|is|are|has|shows?|demonstrates?|reveals?|by|to|in|on|at|within|can|was) "
     r"|\b(?:on|in|at) (?:of|in|with|on)\b"
-    r"|\bis (?:of|in the\s*$)"
+    r"|\bis (?:of|in the\s*$)|\bthe (?:(?:more|less|greater|worse) )?than\b"
     r"|\b(?:the|an?|this|these) (?:shows?|demonstrates?|reveals?|depicts?|confirmed|of|very of)\b"
     r"|\b(?:the|an?|this|these) (?:has|have|was|can|sits|lies)\b"
     r"|\b(?:from|by|very|just|about|at) (?:to|of|in)\b"

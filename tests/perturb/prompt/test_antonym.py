@@ -215,6 +215,10 @@ def test_a_pair_of_places_that_is_its_own_reflection_has_no_opposite(text: str) 
     [
         ("left kidney, smaller than the right", "side"),
         ("swollen right parotid, unlike the left", "side"),
+        ("effusions, the left more than the right", "side"),
+        ("The right tube is patent, the left one is dilated.", "side"),
+        ("Mass in the right breast, none in the left", "side"),
+        ("A thrombus in the left ventricle, not in the right", "place"),
         ("effusion on both sides, larger on the left", "side"),
         ("not a polyp, rather a fold", "negation"),
     ],
