@@ -84,7 +84,7 @@ _COPULA = re.compile(
     r"(?: \w+ly| very)? $",
     re.I,
 )
-_LIST_GOES_ON = re.compile(r"(?:,| and) (?!measuring|with|which)\w", re.IGNORECASE)
+_LIST_GOES_ON = re.compile(r"(?:,| and) (?!(?:measuring|with|which|without|no|not|the|an?|its)\b)\w", re.IGNORECASE)
 _PARTICIPLE = re.compile(r"\b\w{3,}ed $", re.IGNORECASE)
 # "with tonsils 8 mm below the foramen magnum"
 _DISTANCE_OF_ANOTHER = re.compile(r"\bwith (?:an? |the )?[\w -]{1,30}? \d[\d.]* ?[a-zµ]+ [a-z]", re.IGNORECASE)

@@ -8,6 +8,7 @@ import numpy as np
 
 from robustness.perturb.base import BasePerturbation
 from robustness.perturb.language.edit import swap
+from robustness.perturb.language.grammar.vocabulary import kind_of
 from robustness.perturb.language.lexicon import find_class
 from robustness.perturb.language.parse import kinds_of
 from robustness.perturb.prompt.base import PromptPerturbation, fits_no_other_word, is_noun_here
@@ -87,7 +88,8 @@ class Neutral(PromptPerturbation):
             return (
                 "structures" if row and row.name != row.plural and row.plural.lower() == value.lower() else "structure"
             )
-        if self.kind == "pathology" and value.lower() not in ("benign", "malignant", "cancerous"):
+        if self.kind == "pathology" and kind_of(value.lower()) != "pathology":
+            # A noun: "malignancy". "Acute" and "benign" are adjectives.
             return "some findings"
         if self.kind == "sex" and value.lower() in ("men", "women"):
             return "people"

@@ -110,6 +110,9 @@ def part_of_speech(kind: str, value: str) -> str:
         and not value.lower().endswith(("al", "ed", "ar"))
     ):
         return "noun"
+    if kind == "pathology" and kind_of(value.lower()) == kind:
+        # "acute", where "malignancy" is a noun
+        return "adjective"
     return "noun" if kind in ("target", "description", "location", "phase", "sex", "pathology") else "adjective"
 
 

@@ -121,7 +121,7 @@ def says_at(tokens: Sequence[Token], tags: Sequence[str], i: int, hi: int, *, fr
     lower, following = tokens[i].lower, tags[i + 1] if i + 1 < hi else "sign"
     if following == "word":
         after = tokens[i + 1].lower
-        if after in _PARTICLES and is_participle(lower):
+        if after in _PARTICLES and (is_participle(lower) or lower in words("classes.motion")):
             # "vessels washed out"
             return True
         if not (is_adverb(after) or kind_of(after) == "direction"):
@@ -140,8 +140,8 @@ def is_noun_use(tokens: Sequence[Token], tags: Sequence[str], i: int, hi: int, *
     """Tell whether a word such as "mark", "contour" or "present" begins a name here: after a determiner or modifier."""
     before, lower = tags[i - 1] if i else "", tokens[i].lower
     ends = i + 1 >= hi or tags[i + 1] == "sign" or tokens[i + 1].lower == "of"
-    if before == "word" and ends and lower == "segment":
-        return True
+    if (before == "word" and ends and lower == "segment") or (i and tokens[i - 1].lower.endswith("'s")):
+        return True  # "Barrett's segment without nodules"
     if named:
         following = tags[i + 1] if i + 1 < hi else "sign"
         # "foveal contour lost"

@@ -309,6 +309,10 @@ def test_a_list_of_targets_parted_by_semicolons_becomes_one_other_class() -> Non
         ("opacity on the left side", "neutral:side", "opacity on the unspecified side"),
         ("mass, R breast", "neutral:side", "mass, unspecified breast"),
         ("R breast, mass", "neutral:side", "Unspecified breast, mass"),
+        ("wound looks clean, no slough", "drop:pathology", None),
+        ("wound looks clean, no slough", "neutral:pathology", "wound looks unspecified, no slough"),
+        ("wound is clean, dry", "drop:pathology", "wound is dry"),
+        ("lesion, suspicious for malignancy", "neutral:pathology", "lesion, suspicious for some findings"),
     ],
 )
 def test_a_changed_word_fits_what_stands_beside_it(text: str, perturbation: str, changed: str | None) -> None:
