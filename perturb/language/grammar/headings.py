@@ -42,9 +42,13 @@ class Headings(Attachment):
         raise NotImplementedError("the class that names targets fills this")
 
     def _attached(self, i: int, hi: int) -> int:
-        """Read "in three separate regions" as the number that it is, whatever the words before it name."""
+        """Read "on R" as a side and "in three separate regions" as a number, whatever the words before it name."""
         tokens = self.tagged.tokens
         j = i + 1 + (self.tagged.tags[i + 1 : i + 2] == ["determiner"])
+        if self.targets and j < hi and tokens[j].text in ("R", "L") and self.tagged.tags[j + 1 : j + 2] != ["word"]:
+            # "worse on R"
+            self._add("side", tokens[j].start, tokens[j].stop)
+            return j + 1
         last = after_number(self.tagged, j) if j < hi and tokens[i].lower == "in" and self.targets else j
         parts = last
         while parts < hi and tokens[parts].lower in _APART:
@@ -282,7 +286,7 @@ class Headings(Attachment):
         head = self.tagged.tokens[phrase.stop - 1].lower
         if not self.targets or phrase.name != (phrase.start, phrase.stop):
             return self._is_aside(phrase)
-        if not phrase.start or self.tagged.tags[phrase.start - 1] not in ("conjunction", "sign"):
+        if not phrase.start or self.tagged.tags[phrase.start - 1] not in ("conjunction", "sign", "pronoun"):
             return False
         verb = head in words("classes.state_verb") or head in words("classes.motion")
         return verb or (not phrase.category and is_participle(head) and "-" not in head)

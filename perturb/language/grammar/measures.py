@@ -97,7 +97,13 @@ _AGE = re.compile(
     re.IGNORECASE,
 )
 # What a map of diffusion shows, no quality of it.
-_DIFFUSION = re.compile(r"\b(?:low|high|reduced|increased|decreased) ADC\b(?! maps?\b)", re.IGNORECASE)
+_DIFFUSION = re.compile(
+    r"\b(?P<adc>(?:low|high|reduced|increased|decreased) ADC)\b(?! maps?\b)"
+    r"|\b(?:shows?|demonstrates?|exhibits?|has|have|with)\s+(?P<way>(?:restricted|restricting|facilitated) diffusion)\b"
+    r"|\b(?P<weight>(?:low|high|intermediate)[ -](?:T1|T2|STIR|FLAIR|PD)[ -]signal(?: intensity)?)"
+    r"(?=\s+(?!(?:in|of|within|at|on|along|throughout|is|are|and|with|seen)\b)[a-z])",
+    re.IGNORECASE,
+)
 _PROPORTION = re.compile(r"\b(?:tall|wid|long|deep|broad)er than (?:wide|tall|long|deep|broad)\b", re.IGNORECASE)
 _PERSON = re.compile(
     r"(?:^|(?<=[.;] )|(?<=\b[aA] ))\s*(?:(?P<age>\d{1,3})\s?/?\s?(?P<sex>[MF])|(?P<sex2>[MF])\s?/?\s?(?P<age2>\d{2,3}))"
@@ -177,7 +183,7 @@ def _all(text: str) -> Iterator[Mark]:
     for match in _SEX.finditer(text):
         yield Mark("sex", *match.span(), "patient", "patient")
     for match in _DIFFUSION.finditer(text):
-        yield Mark("signal", *match.span(), "measure")
+        yield Mark("signal", *match.span(match.lastgroup or 0), "measure")
     for match in _PROPORTION.finditer(text):
         yield Mark("shape", *match.span(), "measure")
     for match in _IMMUNOSTAIN.finditer(text):

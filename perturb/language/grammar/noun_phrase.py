@@ -176,7 +176,7 @@ def _begins_place(tagged: Tagged, i: int, hi: int) -> bool:
     """Tell whether "left kidney" in "cyst left kidney" tells, without a preposition, where the finding is."""
     tokens = tagged.tokens
     before = tokens[i - 1]
-    category = category_of(before.lower)
+    category = "finding" if before.lower == "ca" else category_of(before.lower)
     leads = category in ("finding", "instrument") and not before.lower.endswith(("oid", "ring", "gas", "air", "fluid"))
     if (category == "anatomy" and tokens[i].text in words("classes.fossa")) or (leads and _begins_organ(tagged, i, hi)):
         return True  # "transplant kidney RIF", "ulcer gastric antrum"
@@ -215,10 +215,10 @@ def _begins_relation(tagged: Tagged, i: int, hi: int) -> bool:
         leads = following in ("determiner", "preposition", "relation") and after != "of"
         return leads or after.endswith(("wards", "ward")) or (after.endswith("ly") and kind_of(after) == "direction")
     # "scalloping the cortex", where "endplate scalloping" is a name
-    leads = after in ("towards", "toward") or following == "determiner"
+    leads = after in ("towards", "toward", *LEVELS) or following == "determiner"
     if lower.endswith("ing") and "-" not in lower and (leads or lower not in words("classes.ing_noun")):
         opens = kind_of(after) in ("side", "direction", "size") or after in words("classes.share") or is_adverb(after)
-        starts = following == "word" and (opens or i + 1 in tagged.name_at)
+        starts = following == "word" and (opens or after in LEVELS or i + 1 in tagged.name_at)
         return starts or following in ("determiner", "preposition", "relation", "certainty")
     return is_participle(lower) and (following in ("preposition", "with") or after == "between")
 

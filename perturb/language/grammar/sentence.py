@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from robustness.perturb.language.grammar.modifier_words import LEVELS
 from robustness.perturb.language.grammar.noun_phrase import read_phrase
 from robustness.perturb.language.grammar.picture import ARTEFACTS
 from robustness.perturb.language.grammar.places import frame_behind
@@ -85,11 +86,13 @@ class Grammar(Scope):
             if i + 1 < hi and tagged.tokens[i + 1].lower == "=":
                 return i + 2
             if token.lower == "trace" and self._between_signs(i, hi):
-                # "effusion, trace"
-                self._add("size", token.start, token.stop)
+                self._add("size", token.start, token.stop)  # "effusion, trace"
                 return i + 1
             if self._is_name_here(i, hi):
                 return self._phrase(i, hi)
+            if self.targets and tagged.tags[i - 1] == "word" and "sign" in tagged.tags[i + 1 : i + 2]:
+                # "The mole has changed colour; ...": nothing is asked for.
+                return i + 1
             if token.lower.endswith("ing") and self._outlines(i, hi):
                 return self._relation(i, i + 1, hi)
             if token.lower in ("show", "display") and self.targets and tagged.tags[i - 1] == "word":
@@ -202,7 +205,7 @@ class Grammar(Scope):
             return True
         if lower.endswith("ing") and "-" not in lower:
             if lower in words("classes.ing_noun"):
-                if following == "determiner":
+                if following == "determiner" or (after in LEVELS and self.targets and self._touches(i)):
                     return True
                 said = self.predicate and self.tagged.tags[i - 1] in ("auxiliary", "word")
                 return said and after in words("classes.ways")

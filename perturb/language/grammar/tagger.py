@@ -292,7 +292,7 @@ def _class_of(lower: str) -> str:
 
 _DIGIT = re.compile(
     r"\d|\b(?:half|quarter|one|two|three|four|five|six|seven|eight|nine|ten)-"
-    r"|\ba[).](?=\s)|\bthan (?:wide|tall|long|deep|broad)\b|\bADC\b|\bdensity [a-d]\b|\bhpf\b"
+    r"|\ba[).](?=\s)|\bthan (?:wide|tall|long|deep|broad)\b|\b(?:ADC|diffusion|signal)\b|\bdensity [a-d]\b|\bhpf\b"
     r"|\b(?:grade|stage|degree|segment|level|type|class|zone|station|fields?|hpfs?|diameters?|areas?|breadths?|widths?|clock|[ivx]{1,4}[a-f]?)\b",
     re.IGNORECASE,
 )

@@ -137,9 +137,10 @@ _HEADING = re.compile(
 )
 # What was done or found before: never asked for where more is named behind it.
 _PAST = re.compile(
-    rf"{_SENTENCE}{_PERSON}?(?:(?P<lead>status[ -]post|s/p|(?:past |previous )?(?:history|hx) of|h/o|hx|k/c/o"
-    r"|known case of|follow(?:ing)?[ -]?up (?:of|for|after|on)|f/u(?: of| for)?|complain(?:s|ed|ing) of|c/o"
-    r"|(?:present|referr|admitt)(?:s|ed|ing) (?:for|with)|(?:is |was )?(?:worried|concerned|anxious) about"
+    rf"{_SENTENCE}{_PERSON}?(?:(?P<lead>status[ -]post|s/p|(?:past |previous )?(?:history|hx) of|background of"
+    r"|h/o|hx|k/c/o|known case of|follow(?:ing)?[ -]?up (?:of|for|after|on)|f/u(?: of| for)?"
+    r"|complain(?:s|ed|ing) of|c/o|(?:present|referr|admitt)(?:s|ed|ing) (?:for|with)"
+    r"|(?:is |was )?(?:worried|concerned|anxious) about"
     r"|(?:partner|wife|husband|mother|father|parents?|gp|family)? ?(?:has |have )?(?:noticed|reports?|reported))"
     r"|(?P<found>known|prior|previous(?:ly)?)"
     r"|(?P<done>post[ -]?(?:op(?:erative(?:ly)?)?|[a-z]+(?:ion|omy|plasty|scopy|therapy|treatment|biopsy))"
@@ -147,10 +148,10 @@ _PAST = re.compile(
 )
 # How the examination went: "Withdrawing from the caecum, a polyp".
 _COURSE = re.compile(
-    r"\s*(?:(?P<going>[a-z]+ing) (?:from|to|into|through|past|towards?|at|along|down|up|the)\b[^,;:.]*,"
+    r"\s*(?:(?P<going>[a-z]+ing) (?:from|to|into|through|past|towards?|at|along|down|up|back|out|the)\b[^,;:.]*,"
     r"|(?:the |an? )?(?:(?:\w*scope|probe|transducer|biops(?:y|ies)) (?:(?:was|were|is|has been) )?"
     r"(?:[a-z]+ed|taken|withdrawn|put|held|driven)"
-    r"|\w+ (?:was )?(?:reached|intubated|entered|inspected)|\w+ (?:bx|biopsy))\b[^,;:.]*[,;.])"
+    r"|\w+ (?:was )?(?:reached|intubated|entered|inspected)|\w+ (?:bx|biopsy))\b[^,;:.]*[,;.:])"
 )
 _CLAUSE, _STATEMENT = (
     re.compile(rf"[^{signs}\n]*(?:\.(?!\s|$)[^{signs}\n]*)*(?:[{signs}\n]+\s*|$)") for signs in (",;:.", ".;")
@@ -161,6 +162,7 @@ _SYMPTOMS = re.compile(
     r"|\b(?:rectal|pr|pv|vaginal|gum) bleed(?:ing)?\b|\bshort(?:ness)? of breath\b|\bchange in bowel habits?\b"
     r"|\b(?:blurred|double) vision\b|\bfocal deficits?\b"
 )
+_PROCEDURE = re.compile(r"\b(?:repair|surgery|resection|excision|\w+(?:tomy|plasty|stomy|struction))\b")
 _NAME_WORD = re.compile(r"[a-z]\w+(?:-\w+)*")
 
 
@@ -189,8 +191,10 @@ def _history(lower: str, at: int) -> Iterator[tuple[int, int]]:
     """Yield what was done or found before, with its clause where more is named behind that."""
     for match in _PAST.finditer(lower, at):
         stop, kind = _end(_CLAUSE, lower, match.end()), match.lastgroup or "lead"
-        finds = kind == "done" and _names(lower[match.end() : stop])
-        if _names(lower[stop:], found=kind != "lead") and not finds:
+        clause = lower[match.end() : stop]
+        # "Known lesion, liver" may go on, "Known glaucoma; cup large" and "Previous ACL repair, graft" do not.
+        apart = kind == "lead" or clause.rstrip().endswith((";", ".")) or _PROCEDURE.search(clause) is not None
+        if _names(lower[stop:], found=not apart) and not (kind == "done" and _names(clause)):
             yield match.start(kind), stop
         elif kind == "lead":
             yield match.span("lead")
