@@ -132,7 +132,7 @@ class Attachment(Relations):
         if (phrase.category == "finding" or imaged) and not self._named_later(phrase.stop):
             # "features suspicious of malignancy in this nodule", "M-mode through the valve"
             return j
-        return phrase.stop
+        return self._fronted(i, phrase, hi)
 
     def _follows_a_scan(self, i: int) -> bool:
         tags, before = self.tagged.tags, self.tagged.tokens[i - 1].lower if i else ""

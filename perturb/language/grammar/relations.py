@@ -100,6 +100,13 @@ class Relations(Reading):
         side = Mod("side", tokens[first - 1].start, tokens[first - 1].stop)
         return phrase._replace(name=(first, phrase.name[1]), mods=(*phrase.mods, side)) if phrase.name else phrase
 
+    def _fronted(self, i: int, phrase: Phrase, hi: int) -> int:
+        """Return the index after the phrase behind `i`: a place in "In the caecum there is a polyp"."""
+        tagged, stop = self.tagged, place_of_phrase(self.tagged, phrase, hi).stop_token
+        opens = tagged.tokens[i].lower in ("in", "within", "inside") and (i == 0 or tagged.tags[i - 1] == "sign")
+        leads = stop < hi and (tagged.tags[stop] == "exists" or tagged.tokens[stop].lower == ",")
+        return self._place(phrase, hi) if opens and leads and phrase.category == "anatomy" else phrase.stop
+
     def _compared(self, i: int, hi: int) -> int:
         """Return the index after what a thing is compared with: "larger than (on) the left", "than that of it"."""
         tags = self.tagged.tags

@@ -9,8 +9,10 @@ from robustness.perturb.language.grammar.state import Found
 from robustness.perturb.language.grammar.tagger import Tagged
 from robustness.perturb.language.grammar.vocabulary import category_of, is_adverb, kind_of, tables, words
 
-# What may stand before a denial that opens a statement: "There is no", "We see no", "This is not".
-_OPENS = frozenset("exists filler auxiliary pronoun sign conjunction position with".split())
+# What may stand before a denial that opens a statement: "There is no", "CT shows no", "This is not".
+_OPENS = frozenset(
+    "preposition report scan patient exists filler auxiliary pronoun sign conjunction position with".split()
+)
 _FIRST_DENIALS = frozenset("no neither none without not absence negative free lack lacking lacks devoid".split())
 # "not only", "no more than": what follows is not denied.
 _LIMITS = frozenset("only just merely more less fewer longer later".split())

@@ -151,13 +151,15 @@ def test_what_clinicians_write_is_read(text: str, expected: str) -> None:
         ("The gallbladder contains a stone; the bile ducts are not dilated.", "target:stone negation:not"),
         ("CT: lungs clear. Rib fracture.", "modality:CT target:Rib fracture"),
         ("The stomach was normal, the duodenum showed two ulcers.", "number:two target:ulcers"),
-        ("Kidneys show no hydronephrosis; in the bladder there is a stone.", "negation:no target:stone"),
+        ("Kidneys show no hydronephrosis; in the bladder there is a stone.", "negation:no place:bladder target:stone"),
         ("The right tube is patent, the left one is dilated.", "target:tube side:left size:dilated"),
         ("Healthy gums, one carious tooth", "number:one pathology:carious target:tooth"),
         ("Patent foramen ovale. Normal ventricles.", "target:Patent foramen ovale"),
         ("Aortic valve opens well; vegetation on the mitral valve", "target:vegetation place:mitral valve"),
         ("The right kidney is normal while the left shows a duplex system.", "side:left target:duplex system"),
         ("Ureter dilated, bladder normal, kidneys normal", "target:Ureter size:dilated"),
+        ("Liver normal. In the spleen there is an infarct.", "place:spleen target:infarct"),
+        ("CT shows no free fluid, but a small mass.", "modality:CT negation:no size:small target:mass"),
         # Alone, it is.
         ("The left kidney is normal.", "side:left target:kidney pathology:normal"),
         ("Normal liver and spleen.", "pathology:Normal target:liver target:spleen"),
@@ -175,6 +177,9 @@ def test_what_clinicians_write_is_read(text: str, expected: str) -> None:
         ("Apart from a tiny cyst, the liver is normal.", "negation:Apart from size:tiny target:cyst"),
         ("the liver except for the caudate lobe", "target:liver negation:except for"),
         ("Rather than the left lung, the right one", "negation:Rather than target:lung side:right"),
+        # A place that opens the sentence.
+        ("In the caecum, a polyp is seen.", "place:caecum target:polyp"),
+        ("In this image, the liver", "target:liver"),
         # A picture that shows nothing, and a comparison.
         ("no section contains glomeruli", "negation:no target:glomeruli"),
         ("no B-scan shows drusen", "negation:no modality:B-scan target:drusen"),
