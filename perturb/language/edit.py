@@ -14,6 +14,8 @@ _VOWELS = frozenset("aeiouAEIOU")
 # Sounds that the first letter does not tell: "a one-sided", "a unilateral", "an hour".
 _CONSONANT_STARTS = ("one", "uni", "use", "eu", "ukulele", "unanim")
 _LETTERS = re.compile(r"[B-DF-HJ-NP-TV-Z]{2,4}(?![\w-])")
+# Kinds whose values may be capital as abbreviations: "RVOT", "PA", "OD".
+_ABBREVIATED = frozenset({"target", "place", "modality", "view", "side", "phase"})
 _UN_NOT_YOO = ("unin", "unim", "unid")
 
 
@@ -142,13 +144,13 @@ def swap(prompt: Prompt, kind: str, new: str, *, source: str, repairs: Sequence[
     spans = same_value(prompt, kind)
     names = [
         (kind == "target" and _is_name_inside(prompt.text, a))
-        or (kind in ("target", "place", "modality") and len(new) > 4 and _is_acronym_inside(prompt.text, a))
+        or (kind in _ABBREVIATED and len(new) > 4 and _is_acronym_inside(prompt.text, a))
         # The R of "mass, R breast" is capital as a letter.
         or (len(a.value) == 1 and a.start > 0)
         for a in spans
     ]
     edits = [
-        Edit(a.start, a.stop, a.value, new if own else match_case(new, a.value))
+        Edit(a.start, a.stop, a.value, _opened(new, kind, a) if own else match_case(new, a.value))
         for a, own in zip(spans, names, strict=True)
     ]
     # "no FHR" gives "an FHR".
@@ -167,6 +169,12 @@ def swap(prompt: Prompt, kind: str, new: str, *, source: str, repairs: Sequence[
         repairs=[*articles, *repairs],
         **extra,
     )
+
+
+def _opened(new: str, kind: str, old: Attribute) -> str:
+    """Return the word with a capital where it opens a text instead of a letter or an abbreviation: "R breast"."""
+    opens = old.start == 0 and kind in ("side", "view", "phase")
+    return new[:1].upper() + new[1:] if opens else new
 
 
 def _is_acronym_inside(text: str, old: Attribute) -> bool:

@@ -50,6 +50,7 @@ def _rules_of(kind: str) -> tuple[tuple[Callable[[Beside], object], str], ...]:
 
 
 _PREDICATE = re.compile(r"(?:is|are|was|may|might|could|can|cannot|suspected to|appears|seems)\b", re.IGNORECASE)
+_EXCLUDED = re.compile(r"\b(?:excluded|ruled out)$", re.IGNORECASE)
 _PICTURE_NEXT = re.compile(r"\s*(?:images?|scans?|slices?|sections?|views?|pictures?)\b", re.IGNORECASE)
 _QUANTITY = re.compile(
     r"\b(?:fraction|thickness|angle|diameter|volume|length|width|height|depth|rate|pressure|score|index|dose|value|ratio)"
@@ -179,6 +180,7 @@ _RULES: tuple[Rule, ...] = (
     (("certainty",), lambda b: re.search(r"\bas $", b.before, re.IGNORECASE), "it is part of a comparison"),
     (("certainty",), lambda b: b.before.endswith(", ") and not b.follows & {"negation"}, "it says how sure a name is"),
     (("certainty",), lambda b: _PREDICATE.match(b.old.value), "the sentence hangs on it"),
+    (("certainty",), lambda b: _EXCLUDED.search(b.old.value), "the name before it would be asked for"),
     (("certainty",), lambda b: b.follows & {"pathology", "negation"}, "the sentence hangs on it"),
     (("certainty",), lambda b: re.match(r" (?:an?|the) ", b.after, re.IGNORECASE), "it is the verb"),
     (("pathology",), lambda b: "certainty" in b.precedes, "the words of certainty before it speak of it"),

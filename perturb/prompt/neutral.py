@@ -67,6 +67,8 @@ class Neutral(PromptPerturbation):
             self.kind == "description" and not old.value.lower().startswith(("which", "that"))
         ):
             return NotApplicable(f"there is no neutral word for a {self.kind}")
+        if self.kind == "location" and "clock" in old.value.lower():
+            return NotApplicable(f"{old.value!r} is a position on a clock, for which there is no neutral word")
         if self.kind == "number" and not old.value.isalnum():
             return NotApplicable(f"{old.value!r} holds more than a number")
         if reason := fits_no_other_word(case.prompt.text, old):

@@ -32,7 +32,7 @@ _LOOK = (
 )
 _CARRIERS: dict[str, tuple[tuple[str, str, str], ...]] = {
     "location": (
-        (r",? (?:at|near) (?:about |the )?", r"(?: position)?(?=\s*(?:[.,;]|$))", ""),
+        (r",? (?:at|near) (?:about |around |approximately |roughly |the )?", r"(?: position)?(?=\s*(?:[.,;]|$))", ""),
         (r",? (?:and )?(?:located|situated|found) (?:in|at|on) (?:the )?", _IMAGE, ""),
         (r",? (?:and )?(?:located|situated|found) (?:in|at|on) (?:the )?", r" of(?= the\b)", " in"),
         (r",? (?:and )?(?:located|situated|found) (?:in|at|on) (?:the )?", r"(?=\s*(?:[.,;]|$))", ""),
