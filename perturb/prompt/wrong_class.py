@@ -121,7 +121,7 @@ class WrongClass(PromptPerturbation):
         modality = canonical_modality(str(case.metadata.get("modality") or "")) or stated_modality(case.prompt)
         modality = modality or (row.modality if row else "")
         avoid = here | set(self._all)
-        places = [a.value for a in case.prompt.attributes if a.kind == "place"]
+        places = [a.value for a in case.prompt.attributes if a.kind in ("place", "relation")]
         terms = others(old.value, modality, regions=regions_of(places))
         pool = [t for t in terms if all(is_other(t.name, name) for name in avoid)]
         if not pool:

@@ -339,3 +339,10 @@ def test_another_class_is_of_the_breast_that_the_prompt_names() -> None:
         table = perturb_prompt("irregular mass, R breast", modality="ultrasound", seed=seed)
         new = table.loc[table["perturbation"] == "wrong_class", "new"].item()
         assert new in in_breast
+
+
+def test_another_class_is_of_the_part_of_the_body_that_a_landmark_tells() -> None:
+    text = "T2 bright lesion abutting the left lateral ventricle"
+    tables = [perturb_prompt(text, modality="MRI", seed=seed) for seed in range(6)]
+    drawn = {table.loc[table["perturbation"] == "wrong_class", "note"].item().rpartition("(")[2] for table in tables}
+    assert drawn == {"head)"}
