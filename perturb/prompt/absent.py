@@ -6,7 +6,7 @@ import numpy as np
 
 from robustness.perturb.language.lexicon import find_class
 from robustness.perturb.modality import canonical_modality
-from robustness.perturb.prompt.wrong_class import BROAD, WrongClass, family, fits_side
+from robustness.perturb.prompt.wrong_class import BROAD, WrongClass, family, fits_article, fits_side
 from robustness.registry import PERTURBATIONS
 from robustness.types import Case, NotApplicable, Params
 
@@ -34,7 +34,7 @@ class Absent(WrongClass):
             return NotApplicable("the modality is unknown, so no structure is certainly absent")
         here = self.present(case, old.value)
         pool = [c for c in self.unlike(here) if _elsewhere(c.modality, modality) and c.name not in BROAD]
-        pool = [c for c in pool if fits_side(case, c.name)]
+        pool = [c for c in pool if fits_side(case, c.name) and fits_article(case, old, c.name, c.plural)]
         if not pool:
             return NotApplicable("the lexicon has no structure of another modality")
         chosen = pool[int(rng.integers(len(pool)))]

@@ -128,6 +128,7 @@ class WrongClass(PromptPerturbation):
             return NotApplicable("the ontology has no class that is surely another thing than what is asked for")
         # "Left kidney" becomes a paired organ, where the ontology has one: no "left pancreas".
         pool = [t for t in pool if fits_side(case, t.name, paired=t.lateral)] or pool
+        pool = [t for t in pool if fits_article(case, old, t.name, t.plural)] or pool
         if is_plural(old.value):
             # No "aortas" and no "three thyroid glands".
             pool = [t for t in pool if _comes_in_numbers(t)] or pool
@@ -198,6 +199,14 @@ def fits_side(case: Case, name: str, *, paired: bool = True) -> bool:
     """Tell whether a class may stand behind the side that the prompt states of its target: no "left left ventricle"."""
     side = next((a for a in case.prompt.attributes if a.kind == "side" and a.role == "target"), None)
     return side is None or (paired and not name.lower().startswith(("left ", "right ")))
+
+
+def fits_article(case: Case, old: Attribute, name: str, plural: str) -> bool:
+    """Tell whether a class may stand where the prompt has its target behind "a": no "a support devices"."""
+    return name != plural or not _ARTICLED.search(case.prompt.text[: old.start])
+
+
+_ARTICLED = re.compile(r"\ban?\s+(?:[\w-]+\s+){0,4}$", re.IGNORECASE)
 
 
 def stated_modality(prompt: Prompt) -> str:

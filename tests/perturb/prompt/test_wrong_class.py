@@ -11,6 +11,7 @@ import pytest
 
 from robustness.perturb.language.ontology.relatives import is_akin, is_other
 from robustness.perturb.language.ontology.terms import find_term
+from robustness.perturb.prompt.absent import Absent
 from robustness.perturb.prompt.wrong_class import WrongClass
 from robustness.seeds import generator
 from robustness.types import NotApplicable, Params
@@ -195,3 +196,11 @@ def test_a_denial_of_another_thing_leaves_the_target_to_be_changed() -> None:
     assert isinstance(asked, dict)
     assert asked["text"].startswith("no ulcer but a")
     assert isinstance(change.propose(make_case("no section contains a polyp"), 0, RNG), NotApplicable)
+
+
+@pytest.mark.parametrize("text", ["There is a polyp in the colon.", "a small polyp"])
+def test_behind_an_article_stands_one_thing(text: str) -> None:
+    case = make_case(text, modality="endoscopy")
+    for change in (Absent(), WrongClass(kind="target")):
+        texts = [str(params["text"]) for params in drawn(change, case)]
+        assert not [t for t in texts if "devices" in t or "cardiomegaly" in t.lower()]
