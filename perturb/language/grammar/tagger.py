@@ -20,7 +20,7 @@ from robustness.perturb.language.grammar.verbs import (
     relating_at,
     verb_at,
 )
-from robustness.perturb.language.grammar.vocabulary import is_adverb, kind_of, names_by_first, words
+from robustness.perturb.language.grammar.vocabulary import is_adverb, kind_of, kind_of_pair, names_by_first, words
 from robustness.perturb.language.ontology.modifiers import modifiers
 from robustness.perturb.language.ontology.terms import Term
 
@@ -249,8 +249,9 @@ def _small_words(tokens: Sequence[Token], tags: list[str], spans: dict[int, int]
             # "cut off by the edge of the frame"
             tags[i] = "position"
         elif tags[i] == "position" and tags[i + 1] == "word" and (lower == "marked" or tags[i - 1] == "with"):
-            # "with segmented nuclei"
-            tags[i] = "word"
+            tags[i] = "word"  # "with segmented nuclei"
+        elif tags[i] == "report" and kind_of_pair(before, lower):
+            tags[i] = "word"  # "fat containing lesion"
 
 
 @lru_cache(maxsize=1024)

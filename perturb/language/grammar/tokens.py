@@ -138,7 +138,7 @@ _HEADING = re.compile(
 # What was done or found before: never asked for where more is named behind it.
 _PAST = re.compile(
     rf"{_SENTENCE}{_PERSON}?(?:(?P<lead>status[ -]post|s/p|(?:past |previous )?(?:history|hx) of|background of"
-    r"|h/o|hx|k/c/o|known case of|follow(?:ing)?[ -]?up (?:of|for|after|on)|f/u(?: of| for)?"
+    r"|h/o|hx|k/c/o|known case of|follow(?:ing)?[ -]?up(?: of| for| after| on)?|f/u(?: of| for)?"
     r"|complain(?:s|ed|ing) of|c/o|(?:present|referr|admitt)(?:s|ed|ing) (?:for|with)"
     r"|(?:is |was )?(?:worried|concerned|anxious) about"
     r"|(?:partner|wife|husband|mother|father|parents?|gp|family)? ?(?:has |have )?(?:noticed|reports?|reported))"
@@ -151,7 +151,7 @@ _COURSE = re.compile(
     r"\s*(?:(?P<going>[a-z]+ing) (?:from|to|into|through|past|towards?|at|along|down|up|back|out|the)\b[^,;:.]*,"
     r"|(?:the |an? )?(?:(?:\w*scope|probe|transducer|biops(?:y|ies)) (?:(?:was|were|is|has been) )?"
     r"(?:[a-z]+ed|taken|withdrawn|put|held|driven)"
-    r"|\w+ (?:was )?(?:reached|intubated|entered|inspected)|\w+ (?:bx|biopsy))\b[^,;:.]*[,;.:])"
+    r"|\w+ (?:was )?(?:reached|intubated|entered|inspected|biopsied|examined)|\w+ (?:bx|biopsy))\b[^,;:.]*[,;.:])"
 )
 _CLAUSE, _STATEMENT = (
     re.compile(rf"[^{signs}\n]*(?:\.(?!\s|$)[^{signs}\n]*)*(?:[{signs}\n]+\s*|$)") for signs in (",;:.", ".;")
@@ -194,7 +194,7 @@ def _history(lower: str, at: int) -> Iterator[tuple[int, int]]:
         clause = lower[match.end() : stop]
         # "Known lesion, liver" may go on, "Known glaucoma; cup large" and "Previous ACL repair, graft" do not.
         apart = kind == "lead" or clause.rstrip().endswith((";", ".")) or _PROCEDURE.search(clause) is not None
-        if _names(lower[stop:], found=not apart) and not (kind == "done" and _names(clause)):
+        if _names(lower[stop:], found=not apart, parts=not _names(clause)) and not (kind == "done" and _names(clause)):
             yield match.start(kind), stop
         elif kind == "lead":
             yield match.span("lead")
@@ -212,15 +212,16 @@ def _says_of_a_thing(going: str) -> bool:
     return bool(going) and (bool(kind_of(going) or category_of(going)) or going in verbs)
 
 
-def _names(rest: str, *, found: bool = False) -> bool:
+def _names(rest: str, *, found: bool = False, parts: bool = False) -> bool:
     """Tell whether `rest` (small letters) names what may be asked for; with `found`, anatomy does not count.
 
-    What only tells where ("left forearm", "upper lobe") is no such name: it goes on with what stands before.
+    What only tells where ("left forearm", "upper lobe") is no such name, as it goes on with what stands before, unless
+    `parts` says that nothing is named there.
     """
-    parts = words("classes.body_part") | words("classes.part")
+    lead = frozenset() if parts else words("classes.body_part") | words("classes.part")
     names = [w for w in _NAME_WORD.findall(rest) if w not in words("classes.symptom")]
-    kinds = ("finding", "instrument") if found else ("finding", "instrument", "anatomy")
-    known = (w for a, b in zip(["", *names], names, strict=False) if b not in parts for w in (b, f"{a} {b}"))
+    kinds = ("finding", "instrument") if found and not parts else ("finding", "instrument", "anatomy")
+    known = (w for a, b in zip(["", *names], names, strict=False) if b not in lead for w in (b, f"{a} {b}"))
     return any(category_of(w) in kinds for w in known)
 
 
@@ -232,7 +233,8 @@ def _after_symptoms(lower: str, at: int) -> int:
     stop = _end(_CLAUSE, lower, _end(_WHO, lower, at))
     rest, told = _SYMPTOMS.subn("", lower[at:stop].partition("?")[0])
     # "Patient fell; ..."
-    told += lower.startswith(("patient ", "pt "), at) and not _names(rest)
+    who = lower[at : _end(_WHO, lower, at)].strip()
+    told += (lower.startswith(("patient ", "pt "), at) or who.endswith(("with", "w/"))) and not _names(rest)
     told += not words("classes.symptom").isdisjoint(_NAME_WORD.findall(rest))
     return stop if told and not _names(rest, found=True) and _names(lower[stop:]) else at
 

@@ -128,11 +128,11 @@ def says_at(tokens: Sequence[Token], tags: Sequence[str], i: int, hi: int, *, fr
             return False
     elif following == "determiner" or (following == "preposition" and tokens[i + 1].lower == "of"):
         return False
-    if lower in words("classes.state_verb"):
+    goes = lower in words("classes.motion") and lower.endswith("s") and category_of(tokens[i - 1].lower) == "finding"
+    if lower in words("classes.state_verb") or goes:
         return following != "sign" or lower not in ("ends", "end", "starts", "stops")
     if lower in words("classes.state_word") or (lower.endswith("er") and kind_of(lower) == "size"):
-        # "RNFL thinner superiorly"
-        return True
+        return True  # "RNFL thinner superiorly"
     return is_participle(lower) and "-" not in lower and kind_of(lower) in ("", "pathology") and not category_of(lower)
 
 
@@ -187,9 +187,9 @@ def verb_at(tokens: Sequence[Token], tags: Sequence[str], i: int) -> int:
                 # "screws pass through", "runs under"
                 stop += 1
             return stop
-        goes_on = is_known and not ambiguous and tokens[stop].lower == "but" and bool(category_of(before))
+        goes_on = is_known and not ambiguous and stop < len(tokens) and tokens[stop].lower == "but"
         # "the cyst abuts but does not invade"
-        return stop if goes_on or _opens(tokens, stop, strictly=ambiguous) else i
+        return stop if (goes_on and category_of(before)) or _opens(tokens, stop, strictly=ambiguous) else i
     return stop if _is_unknown_verb(tokens, i, stop, relative=relative) else i
 
 
