@@ -90,7 +90,7 @@ class Evidence:
         from robustness.metrics.pairing.direction import orientation_of
 
         self._check(gate)
-        column, orientation = _column(gate), orientation_of(gate.metric)
+        column, orientation = gate.column, orientation_of(gate.metric)
         if raw and orientation == "clean - perturbed":
             orientation = "perturbed - clean"
         cells = self._once(
@@ -104,7 +104,7 @@ class Evidence:
         from robustness.metrics.pairing.contrasts import scores
 
         self._check(gate)
-        column = _column(gate)
+        column = gate.column
         cells = self._once(("scores", gate.metric, column), lambda: scores(self.rows, gate.metric, by=column))
         return self._matching(cells, gate, self.conditions_or_clean(gate))
 
@@ -115,7 +115,7 @@ class Evidence:
             raise InputError(
                 f"{gate.label}: the baseline has no metric {gate.metric!r}; save it again with that metric"
             )
-        column, partners = _column(gate), self.partners(gate)
+        column, partners = gate.column, self.partners(gate)
         conditions = self.conditions_or_clean(gate)
         key = (*sorted(partners.items()), *sorted(conditions))
         both: BeforeAfter = self._once(("before", key), lambda: self._before_after(partners, conditions))
@@ -203,7 +203,12 @@ class Evidence:
 
     def conditions_or_clean(self, gate: GateSpec) -> set[str]:
         """Return the conditions that a gate names; clean where it names none."""
-        return self.conditions(gate) if gate.condition or gate.attribute else {CLEAN}
+        from robustness.metrics.pairing.direction import CHANGE
+
+        conditions = self.conditions(gate) if gate.condition or gate.attribute else {CLEAN}
+        if conditions == {CLEAN} and gate.metric == CHANGE:
+            raise InputError(f"{gate.label}: {CHANGE} is 0 on clean whatever the model does; name a condition")
+        return conditions
 
     def conditions(self, gate: GateSpec) -> set[str]:
         """Return the conditions that a gate names; all but clean and the rerun where it names none."""
@@ -282,10 +287,6 @@ def nothing(gate: GateSpec, available: list[str]) -> str:
     """Return the message for a gate that matches no condition."""
     name, known = gate.condition or gate.attribute or "*", ", ".join(available) or "none that this test can judge"
     return f"{gate.label}: {name!r} matches no condition of the run; it has {known}"
-
-
-def _column(gate: GateSpec) -> str:
-    return (gate.subgroup or "").partition("=")[0]
 
 
 def _against(gate: GateSpec) -> Any:

@@ -44,6 +44,11 @@ class GateSpec(StrictModel):
         return self.name or f"{self.test} {self.condition or self.attribute or ''}".strip()
 
     @property
+    def column(self) -> str:
+        """The column of the results whose values are the subgroups; "" where none are asked for."""
+        return (self.subgroup or "").partition("=")[0]
+
+    @property
     def label(self) -> str:
         """The gate as error messages name it."""
         return f"gate {self.name or self.test!r}"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from robustness.errors import InputError
+from robustness.errors import InputError, suggest
 from robustness.plans.audit import DataSpec, Plan, StatisticsSpec, parse_plan
 from robustness.plans.paths import resolve
 from robustness.plans.toml import apply_override, as_list, read_toml
@@ -99,8 +100,10 @@ def _specs(path: Path, overrides: Sequence[str]) -> tuple[list[DataSpec], Statis
         raise InputError(f"data: expected a plan with [data] in {path}, found {', '.join(plan) or 'nothing'}")
     plan = {key: value for key, value in plan.items() if key in ("data", "pool", "statistics")}
     for override in overrides:
-        apply_override(plan, override)
+        # As without a plan, a bare key is one of [data].
+        apply_override(plan, override if re.match(r"\s*(data|pool|statistics)\s*\.", override) else f"data.{override}")
     known = set(DataSpec.model_fields)
+    _refuse_unknown(path, [*as_list(plan["data"]), *plan.get("pool", [])])
     tables = [
         {
             key: value
@@ -113,6 +116,18 @@ def _specs(path: Path, overrides: Sequence[str]) -> tuple[list[DataSpec], Statis
         {"model": {"name": "none"}, "data": tables, "statistics": plan.get("statistics", {})}, source=str(path)
     )
     return whole.data, whole.statistics, path.resolve().parent
+
+
+def _refuse_unknown(path: Path, tables: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse a key of [data] that neither an audit nor a finetuning nor a study knows: it would say nothing."""
+    from robustness.plans.study import StudyDataSpec
+
+    known = sorted({*DataSpec.model_fields, *StudyDataSpec.model_fields})
+    unknown = next((key for table in tables for key in table if key not in known), None)
+    if unknown is not None:
+        raise InputError(
+            f"{path.name}: unknown key 'data.{unknown}'{suggest(unknown, known)} (known: {', '.join(known)})"
+        )
 
 
 def overlaps_with_training(

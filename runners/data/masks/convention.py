@@ -136,10 +136,8 @@ def parse_convention(labels: Mapping[Any, Any] | None, masks: Mapping[str, Any] 
         threshold=_number(fields.get("threshold", 0.5), "threshold", where),
         full_scale=None if fields.get("full_scale") is None else _number(fields["full_scale"], "full_scale", where),
         labels=parse_labels(labels, where) if labels else {},
-        colors={str(name): _color(color, name, where) for name, color in dict(fields.get("colors") or {}).items()},
-        channels={
-            str(name): _channel(number, name, where) for name, number in dict(fields.get("channels") or {}).items()
-        },
+        colors={str(n): _color(color, n, where) for n, color in _table(fields, "colors", where).items()},
+        channels={str(n): _channel(number, n, where) for n, number in _table(fields, "channels", where).items()},
         combine=combine,
     )
     MaskDeclaration(kind="soft", threshold=convention.threshold, full_scale=convention.full_scale)
@@ -148,6 +146,13 @@ def parse_convention(labels: Mapping[Any, Any] | None, masks: Mapping[str, Any] 
 
 def _shown(values: tuple[int, ...]) -> str:
     return str(values[0]) if len(values) == 1 else str(list(values))
+
+
+def _table(fields: Mapping[str, Any], name: str, where: str) -> Mapping[Any, Any]:
+    table = fields.get(name) or {}
+    if not isinstance(table, Mapping):
+        raise InputError(f"masks.{name} in {where}: expected a table of names, got {table!r}")
+    return table
 
 
 def _number(value: Any, name: str, where: str) -> float:

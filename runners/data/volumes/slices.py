@@ -46,20 +46,21 @@ class SliceRule:
     def __post_init__(self) -> None:
         if self.plane is not None and self.plane not in PLANES:
             raise InputError(f"slices.plane: expected one of {', '.join(PLANES)}, got {self.plane!r}")
-        if self.orientation not in CONVENTIONS and len(self.orientation) != 2:
+        if self.orientation not in CONVENTIONS and not (
+            isinstance(self.orientation, str) and len(self.orientation) == 2
+        ):
             raise InputError(
                 "slices.orientation: expected 'radiological', 'neurological' or two letters such as 'LP', got "
                 f"{self.orientation!r}"
             )
         if self.where not in PLACES:
             raise InputError(f"slices.where: expected one of {', '.join(PLACES)}, got {self.where!r}")
-        for name, number in (("every", self.every), ("min_pixels", self.min_pixels)):
-            if number < 1:
-                raise InputError(f"slices.{name}: expected a number of at least 1, got {number}")
-        if self.channel is not None and self.channel < 0:
-            raise InputError(f"slices.channel: expected a number counted from 0, got {self.channel}")
-        if self.max_per_subject is not None and self.max_per_subject < 1:
-            raise InputError(f"slices.max_per_subject: expected at least 1, got {self.max_per_subject}")
+        for name, least in (("every", 1), ("min_pixels", 1), ("channel", 0), ("max_per_subject", 1)):
+            number = getattr(self, name)
+            if number is None and name in ("channel", "max_per_subject"):
+                continue
+            if isinstance(number, bool) or not isinstance(number, int) or number < least:
+                raise InputError(f"slices.{name}: expected a whole number of at least {least}, got {number!r}")
 
 
 def slice_rule(fields: Mapping[str, Any] | SliceRule | None) -> SliceRule:

@@ -136,13 +136,24 @@ class TestFile:
             ('test = "directional"\ncondition = "image:*"', "directional needs direction"),
             ('test = "minimum"', "minimum needs at_least or at_most"),
             ('test = "follows"\nattribute = "side"\nsubgroup = "target"', "know no subgroups"),
-            ('test = "drop_below"\ncondition = "image:*"\nmargin = -0.1', "margin"),
+            (
+                'test = "drop_below"\ncondition = "image:*"\nmargin = -0.1',
+                "gate.margin: input should be greater than or equal to 0, or 'noise', got -0.1$",
+            ),
+            ('test = "minimum"\nmetric = "mask_change"\nat_most = 0.1', "mask_change is 0 on clean whatever"),
             ('test = "drop_below"\ncondition = "image:*"\nmetric = "nsd"\nmargin = 0.1', "has no metric 'nsd'"),
         ],
     )
     def test_what_a_test_needs(self, run, tmp_path, gate, message):
         with pytest.raises(InputError, match=message):
             _outcome(run, tmp_path, gate)
+
+    @pytest.mark.parametrize("test", ["no_proven_drop", "noninferior"])
+    def test_a_change_of_clean_masks_is_compared_with_no_baseline(self, run, tmp_path, test):
+        gate = f'test = "{test}"\nmetric = "mask_change"\nmargin = 0.1'
+        with pytest.raises(InputError, match="mask_change is 0 on clean whatever the model does; name a condition"):
+            _outcome(run, tmp_path, gate, baseline=run)
+        assert _outcome(run, tmp_path, f'{gate}\ncondition = "antonym:*"', baseline=run).outcome == "pass"
 
     @pytest.mark.parametrize("test", ["drop_below", "invariant", "retention"])
     def test_clean_compared_with_clean_is_a_mistake(self, run, tmp_path, test):

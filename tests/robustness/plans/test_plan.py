@@ -49,6 +49,11 @@ def test_the_title_does_not_count_but_the_seed_does():
         ({"perturbations": {"image": {"severities": [9]}}}, "less than or equal to 5, got 9"),
         ({"seed": "zero"}, "seed: input should be a valid integer, got 'zero'"),
         ({"metrics": {"names": []}}, "metrics.names"),
+        (
+            {"data": {"path": "d", "window": 3}},
+            "data.window: input should be a valid string, or a valid list, or a valid dictionary, got 3$",
+        ),
+        ({"data": {"path": "d", "window": [1, "a"]}}, r"data.window\[1\]: input should be a valid number, .* got 'a'$"),
     ],
 )
 def test_mistakes_are_one_line_that_names_the_place(change, message):

@@ -106,6 +106,15 @@ class TestCommand:
         with pytest.raises(InputError, match="did you mean 'groups'"):
             check_path(folder, overrides=["group=['scanner']"])
 
+    def test_so_can_those_of_a_plan_with_their_table_or_without(self, folder: Path) -> None:
+        plan = folder.parent / "plan.toml"
+        plan.write_text('[model]\nname = "x"\n[data]\npath = "clinicdb_polyp"\n')
+        for key in ("groups", "data.groups"):
+            assert "few_subjects" in set(check_path(plan, overrides=[f"{key}=['scanner']"])["clinicdb_polyp"].code)
+        for key in ("group", "data.group"):
+            with pytest.raises(InputError, match=r"plan\.toml: unknown key 'data.group'; did you mean 'groups'"):
+                check_path(plan, overrides=[f"{key}=['scanner']"])
+
     def test_a_plan_without_data_is_one_line(self, tmp_path: Path) -> None:
         (tmp_path / "plan.toml").write_text("[model]\nname = 'x'\n")
         with pytest.raises(InputError, match=r"a plan with \[data\]"):

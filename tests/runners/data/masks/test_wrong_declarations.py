@@ -19,6 +19,7 @@ from robustness.runners.data.masks.mask_pixels import read_pixels
 from robustness.runners.data.masks.mask_values import read_mask
 from robustness.runners.data.masks.source import MaskSource
 from robustness.runners.data.volumes.cache import VolumeCache
+from robustness.runners.data.volumes.slices import slice_rule
 
 SIZE = 64
 DISK = np.hypot(*np.mgrid[-32:32, -32:32]) < 20
@@ -108,6 +109,23 @@ def test_what_is_declared_rightly_is_read(
     image.save(tmp_path / "mask.png")
     declaration = parse_convention(stated.get("labels"), stated.get("masks"), "[data]").declaration(label, "entry 0")
     assert np.array_equal(read_mask(tmp_path / "mask.png", declaration=declaration).mask, expected)
+
+
+@pytest.mark.parametrize(
+    ("masks", "slices", "message"),
+    [
+        ({"colors": 3}, None, r"masks.colors in \[data\]: expected a table of names, got 3"),
+        ({"channels": ["tumor"]}, None, r"masks.channels in \[data\]: expected a table of names, got \['tumor'\]"),
+        (None, {"every": "2"}, "slices.every: expected a whole number of at least 1, got '2'"),
+        (None, {"every": 1.5}, "slices.every: expected a whole number of at least 1, got 1.5"),
+        (None, {"channel": -1}, "slices.channel: expected a whole number of at least 0, got -1"),
+        (None, {"max_per_subject": True}, "slices.max_per_subject: expected a whole number of at least 1, got True"),
+        (None, {"orientation": 3}, "slices.orientation: expected 'radiological', .* got 3"),
+    ],
+)
+def test_a_value_of_another_type_is_one_line(masks, slices, message):
+    with pytest.raises(InputError, match=message):
+        slice_rule(slices) if slices else parse_convention(None, masks, "[data]")
 
 
 PARTS = {"anterior": (1,), "posterior": (2,), "hippocampus": (1, 2)}
