@@ -59,6 +59,8 @@ def gate(
     earlier = open_earlier(baseline) if baseline else None
     if earlier is not None and (other := other_rules(opened.manifest, earlier.manifest, names=("run", "baseline"))):
         warn(f"warning: {other}")
+    if baseline is not None and baseline.resolve() == run.resolve():
+        warn("warning: the baseline is the run itself: every difference is 0, so that gates which compare show nothing")
     judged = judge_gates(opened, spec, baseline=earlier)
     _show(judged, run, baseline, github=github, markdown=markdown)
     if junit is not None:

@@ -157,8 +157,10 @@ def test_junit_says_what_was_skipped(call, gates, tmp_path):
 def test_exit_codes(call, tmp_path, folder):
     gate = '[[gate]]\ntest = "no_proven_drop"\n'
     (tmp_path / "gates.toml").write_text(gate)
-    assert call("--baseline", folder / "new")[0] == 0
-    assert call("--baseline", folder / "old")[0] == 1
+    code, _, err = call("--baseline", folder / "new")
+    assert (code, err.count("the baseline is the run itself")) == (0, 1)
+    code, _, err = call("--baseline", folder / "old")
+    assert (code, err.count("the baseline is the run itself")) == (1, 0)
     code, _, err = call()
     assert (code, err.count("\n")) == (2, 1)
     assert err.startswith("error: gate 'no_proven_drop': it compares with a baseline; use --baseline RUN")
