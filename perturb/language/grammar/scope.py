@@ -156,7 +156,8 @@ def _is_normal(tagged: Tagged, first: int, last: int) -> bool:
     if not names or (normal < 0 and denial == last):
         return False
     if denial < last:
-        return normal < 0 and names[0] < denial and _is_free(tagged, first, denial, last)
+        free = names[0] < denial and _is_free(tagged, first, denial, last)
+        return free and (normal < 0 or (normal < denial and _is_normal(tagged, first, denial)))
     if not _STATES_MORE.isdisjoint(tags[first:last]) or _is_asked(tagged, first, last):
         return False
     if names[0] > normal:
@@ -209,6 +210,8 @@ def _is_free(tagged: Tagged, first: int, denial: int, last: int) -> bool:
     if _is_asked(tagged, first, last) or any(category_of(t.lower) == "finding" for t in tokens[first:denial]):
         return False
     if tokens[denial].lower == "not" and (stop > denial + 1 or not kind_of(tokens[stop].lower)):
+        return False
+    if any(_begins_anew(tagged, k + 1, last) for k in range(stop, last - 1)):
         return False
     nouns = {"word", "determiner", "preposition", "conjunction", "sign"}
     return said <= nouns | {"request", "auxiliary", "report", "filler"} and behind <= nouns | {"position"}

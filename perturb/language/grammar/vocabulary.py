@@ -142,7 +142,7 @@ def is_descriptive(word: str) -> bool:
     last = word.rpartition("-")[2]
     if (
         not last.endswith(("ed", "ing") if last != word else "ed")
-        or len(word) < 6
+        or (len(word) < 6 and word != "sized")
         or last.endswith(("eed", "shed"))
         or last == "bed"
     ):

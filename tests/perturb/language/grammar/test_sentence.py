@@ -166,6 +166,8 @@ def test_what_clinicians_write_is_read(text: str, expected: str) -> None:
         ("Ureter dilated, bladder normal, kidneys normal", "target:Ureter size:dilated"),
         ("Liver normal. In the spleen there is an infarct.", "place:spleen target:infarct"),
         ("CT shows no free fluid, but a small mass.", "modality:CT negation:no size:small target:mass"),
+        ("Lungs clear without effusion. Rib fracture.", "negation:without target:Rib fracture"),
+        ("Normal sized heart. Rib fracture.", "target:Rib fracture"),
         # Alone, it is.
         ("The left kidney is normal.", "side:left target:kidney pathology:normal"),
         ("Normal liver and spleen.", "pathology:Normal target:liver target:spleen"),
