@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
 
@@ -51,9 +52,10 @@ def pass_over(
     names: dict[int, tuple[int, Term]],
 ) -> None:
     """Let headings and history say nothing but of the scan and the patient."""
+    starts = [t.start for t in tokens]
     for start, stop in preambles(text):
-        for i, token in enumerate(tokens):
-            if start <= token.start < stop and tags[i] not in ("scan", "patient"):
+        for i in range(bisect_left(starts, start), bisect_left(starts, stop)):
+            if tags[i] not in ("scan", "patient"):
                 tags[i] = "filler"
                 marks.pop(i, None)
                 names.pop(i, None)

@@ -141,7 +141,8 @@ _PAST = re.compile(
     r"|h/o|hx|k/c/o|known case of|follow(?:ing)?[ -]?up(?: of| for| after| on)?|f/u(?: of| for)?"
     r"|complain(?:s|ed|ing) of|c/o|(?:present|referr|admitt)(?:s|ed|ing) (?:for|with)"
     r"|(?:is |was )?(?:worried|concerned|anxious) about"
-    r"|(?:partner|wife|husband|mother|father|parents?|gp|family)? ?(?:has |have )?(?:noticed|reports?|reported))"
+    r"|(?:(?:partner|wife|husband|mother|father|parents?|gp|family) |(?<=pt )|(?<=patient ))"
+    r"(?:has |have )?(?:noticed|reports?|reported))"
     r"|(?P<found>known|prior|previous(?:ly)?)"
     r"|(?P<done>post[ -]?(?:op(?:erative(?:ly)?)?|[a-z]+(?:ion|omy|plasty|scopy|therapy|treatment|biopsy))"
     r"|post[ -](?:mi|cabg|tavi|pci|evar|tips|partum|chemo|bx)))\b"
@@ -151,7 +152,7 @@ _COURSE = re.compile(
     r"\s*(?:(?P<going>[a-z]+ing) (?:from|to|into|through|past|towards?|at|along|down|up|back|out|the)\b[^,;:.]*,"
     r"|(?:the |an? )?(?:(?:\w*scope|probe|transducer|biops(?:y|ies)) (?:(?:was|were|is|has been) )?"
     r"(?:[a-z]+ed|taken|withdrawn|put|held|driven)"
-    r"|\w+ (?:was )?(?:reached|intubated|entered|inspected|biopsied|examined)|\w+ (?:bx|biopsy))\b[^,;:.]*[,;.:])"
+    r"|\w+ (?:was )?(?:reached|intubated|entered|inspected|biopsied|examined))\b[^,;:.]*[,;.]|\w+ (?:bx|biopsy)[,;.:])"
 )
 _CLAUSE, _STATEMENT = (
     re.compile(rf"[^{signs}\n]*(?:\.(?!\s|$)[^{signs}\n]*)*(?:[{signs}\n]+\s*|$)") for signs in (",;:.", ".;")
@@ -163,6 +164,8 @@ _SYMPTOMS = re.compile(
     r"|\b(?:blurred|double) vision\b|\bfocal deficits?\b"
 )
 _PROCEDURE = re.compile(r"\b(?:repair|surgery|resection|excision|\w+(?:tomy|plasty|stomy|struction))\b")
+# What follows is named within so many characters, or it is far from its heading.
+_FAR = 400
 _NAME_WORD = re.compile(r"[a-z]\w+(?:-\w+)*")
 
 
@@ -180,10 +183,10 @@ def preambles(text: str) -> Iterator[tuple[int, int]]:
     for match in _HEADING.finditer(lower, at):
         stop = _end(_STATEMENT, lower, match.end())
         asked = not words("classes.request").isdisjoint(lower[match.end() : stop].split())
-        yield match.start(), stop if not asked and _names(lower[stop:]) else match.end()
+        yield match.start(), stop if not asked and _names(lower[stop : stop + _FAR]) else match.end()
     yield from _history(lower, at)
     course = _COURSE.match(lower, at)
-    if course and not _says_of_a_thing(course["going"] or "") and _names(lower[course.end() :]):
+    if course and not _says_of_a_thing(course["going"] or "") and _names(lower[course.end() : course.end() + _FAR]):
         yield course.span()
 
 
@@ -194,7 +197,9 @@ def _history(lower: str, at: int) -> Iterator[tuple[int, int]]:
         clause = lower[match.end() : stop]
         # "Known lesion, liver" may go on, "Known glaucoma; cup large" and "Previous ACL repair, graft" do not.
         apart = kind == "lead" or clause.rstrip().endswith((";", ".")) or _PROCEDURE.search(clause) is not None
-        if _names(lower[stop:], found=not apart, parts=not _names(clause)) and not (kind == "done" and _names(clause)):
+        if _names(lower[stop : stop + _FAR], found=not apart, parts=not _names(clause)) and not (
+            kind == "done" and _names(clause)
+        ):
             yield match.start(kind), stop
         elif kind == "lead":
             yield match.span("lead")
@@ -236,7 +241,7 @@ def _after_symptoms(lower: str, at: int) -> int:
     who = lower[at : _end(_WHO, lower, at)].strip()
     told += (lower.startswith(("patient ", "pt "), at) or who.endswith(("with", "w/"))) and not _names(rest)
     told += not words("classes.symptom").isdisjoint(_NAME_WORD.findall(rest))
-    return stop if told and not _names(rest, found=True) and _names(lower[stop:]) else at
+    return stop if told and not _names(rest, found=True) and _names(lower[stop : stop + _FAR]) else at
 
 
 def after_quotes(tokens: Sequence[Token], i: int) -> int:
