@@ -102,24 +102,29 @@ def conditions_text(conditions: Iterable[str]) -> str:
     Example:
         >>> conditions_text(["drop:side", "drop:size", "other:side", "other:size", "empty"])
         'side and size words removed; prompt of a second target in the same image (side or size differs); empty prompt'
-        >>> conditions_text(["image:jpeg@1", "image:jpeg@3", "paraphrase"])
-        'JPEG, severities 1 and 3; prompt paraphrased'
+        >>> conditions_text(["image:jpeg@3", "image:jpeg@1", "image:jpeg@2", "image:ghosting@1", "paraphrase"])
+        'JPEG, severities 1 to 3; ghosting, severity 1; prompt paraphrased'
     """
     together: dict[str, list[str]] = {}
     for condition in dict.fromkeys(conditions):
         name, sign, rest = condition.partition("@" if condition.startswith("image:") else ":")
         joint = "+" in condition
         together.setdefault(condition if joint else name, []).extend([] if joint or not sign else [rest])
-    words = [_change_text(name, rests) for name, rests in together.items()]
+    said: dict[str, list[str]] = {}
+    for name, rests in together.items():
+        if rests and name.startswith("image:"):
+            said.setdefault(_severities(rests), []).append(kind_words(name.removeprefix("image:")))
+        elif rests:
+            said[condition_words(f"{name}:{listing(rests, 'or' if name == 'other' else 'and')}")] = []
+        else:
+            said[condition_words(name)] = []
+    words = [f"{listing(kinds)}, {text}" if kinds else text for text, kinds in said.items()]
     # A comma inside of one would read as the end of it.
     return listing(words) if not any("," in one or " and " in one for one in words) else "; ".join(words)
 
 
-def _change_text(name: str, rests: Sequence[str]) -> str:
-    """Say one change with all its severities or attributes; with none where it was said without."""
-    if not rests:
-        return condition_words(name)
-    if not name.startswith("image:"):
-        return condition_words(f"{name}:{listing(rests, 'or' if name == 'other' else 'and')}")
-    noun = "severity" if len(rests) == 1 else "severities"
-    return f"{kind_words(name.removeprefix('image:'))}, {noun} {listing(rests)}"
+def _severities(stated: Sequence[str]) -> str:
+    numbers = sorted(map(int, stated))
+    if len(numbers) > 2 and numbers[-1] - numbers[0] == len(numbers) - 1:
+        return f"severities {numbers[0]} to {numbers[-1]}"
+    return f"{'severity' if len(numbers) == 1 else 'severities'} {listing(list(map(str, numbers)))}"
