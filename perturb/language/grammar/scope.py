@@ -254,9 +254,10 @@ class Scope(Naming):
 
     def has_finding(self, rest: Rest) -> bool:
         """Tell whether what was read asks for a finding, and does not only name another part of the body."""
-        said = _ABNORMAL | {"relation", "negation", "number", "certainty", "description"}
+        said = _ABNORMAL | {"relation", "negation", "number", "certainty", "description", "place"}
         listed = ("", "finding", "instrument", "generic") if rest.lists else ()
         sure = self.is_asked or rest.contrasts or any(f.kind in said for f in self.spans)
+        sure |= not {"a", "an"}.isdisjoint(self.tagged.tokens[t.token].lower for t in self.targets)
         found = (category_of(t.head) == "finding" or t.category not in ("anatomy", *listed) for t in self.targets)
         return bool(self.targets) and (sure or any(found))
 

@@ -134,7 +134,7 @@ class Reading:
             for found in self.spans
             if found.kind in ("negation", "number")
             and self.text[found.start : found.stop].lower() in _DENIES
-            and _is_plain(self.text[found.stop : holder.start], most=2)
+            and _is_plain(self.text[found.stop : holder.start].strip().removeprefix("of "), most=2)
         ]
 
     def _stands_as_place(self, placed: Placed) -> bool:

@@ -171,6 +171,7 @@ def test_what_clinicians_write_is_read(text: str, expected: str) -> None:
         ("CT shows no free fluid, but a small mass.", "modality:CT negation:no size:small target:mass"),
         ("Lungs clear without effusion. Rib fracture.", "negation:without target:Rib fracture"),
         ("Normal sized heart. Rib fracture.", "target:Rib fracture"),
+        ("Neither ventricle is enlarged. A shunt tip lies above.", "negation:Neither target:shunt tip"),
         # Alone, it is.
         ("The left kidney is normal.", "side:left target:kidney pathology:normal"),
         ("Normal liver and spleen.", "pathology:Normal target:liver target:spleen"),
@@ -193,6 +194,8 @@ def test_what_clinicians_write_is_read(text: str, expected: str) -> None:
         ("In this image, the liver", "target:liver"),
         # A picture that shows nothing, and a comparison.
         ("no section contains glomeruli", "negation:no target:glomeruli"),
+        ("none of the sections contains a germinal centre", "negation:none target:germinal centre"),
+        ("None of the kidneys contains a stone.", "negation:None target:stone"),
         ("no B-scan shows drusen", "negation:no modality:B-scan target:drusen"),
         ("none of the slices shows the aorta", "negation:none target:aorta"),
         ("left kidney, smaller than the right", "side:left target:kidney size:smaller"),
