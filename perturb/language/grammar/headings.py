@@ -285,7 +285,7 @@ class Headings(Attachment):
         """Tell whether one word names nothing: an aside, or how the target before it is: "and enhances", "; bleeds"."""
         head = self.tagged.tokens[phrase.stop - 1].lower
         if not self.targets or phrase.name != (phrase.start, phrase.stop):
-            return self._is_aside(phrase)
+            return head in ("post", "pre") or self._is_aside(phrase)
         if not phrase.start or self.tagged.tags[phrase.start - 1] not in ("conjunction", "sign", "pronoun"):
             return False
         verb = head in words("classes.state_verb") or head in words("classes.motion")

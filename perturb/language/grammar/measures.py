@@ -100,6 +100,7 @@ _AGE = re.compile(
 _DIFFUSION = re.compile(
     r"\b(?P<adc>(?:low|high|reduced|increased|decreased) ADC)\b(?! maps?\b)"
     r"|\b(?:shows?|demonstrates?|exhibits?|has|have|with)\s+(?P<way>(?:restricted|restricting|facilitated) diffusion)\b"
+    r"|(?<=, )(?P<last>(?:low|high|intermediate)[ -](?:T1|T2|STIR|FLAIR|PD)[ -]signal(?: intensity)?)(?=\s*[,.;]|$)"
     r"|\b(?P<weight>(?:low|high|intermediate)[ -](?:T1|T2|STIR|FLAIR|PD)[ -]signal(?: intensity)?)"
     r"(?=\s+(?!(?:in|of|within|at|on|along|throughout|is|are|and|with|seen)\b)[a-z])",
     re.IGNORECASE,
@@ -202,6 +203,10 @@ def _all(text: str) -> Iterator[Mark]:
             yield Mark("modality", *match.span(), "scan", "scan")
             continue
         start, stop = match.span()
+        first = match.group().split(" ")[0]
+        if match.lastgroup == "named" and category_of(first.lower()) == "finding":
+            # "Haemorrhoids grade 2": the first word of a sentence is no system of grades.
+            start += len(first) + 1
         role = "scan" if match.lastgroup in ("zoom", "bvalue", "slice") else "target"
         yield Mark("measure", start, stop, "measure", role)
 

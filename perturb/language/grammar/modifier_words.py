@@ -223,6 +223,8 @@ def read_modifier(tagged: Tagged, i: int, stop: int) -> tuple[int, str]:
 def _paired(tagged: Tagged, i: int, stop: int) -> tuple[int, str] | None:
     """Read "thin walled" and "low signal (intensity)" before a name as the compounds that they are; else None."""
     kind = kind_of_pair(tagged.tokens[i].lower, tagged.tokens[i + 1].lower) if i + 1 < stop else ""
+    if i + 2 == stop and tagged.tokens[i + 1].lower == "shaped":
+        return stop, "shape"
     end, nouns = i + 2, words("classes.signal_noun")
     if not kind or i + 1 in tagged.name_at:
         return None

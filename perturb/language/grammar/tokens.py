@@ -83,7 +83,6 @@ def tokenize(text: str) -> list[Token]:
         # A letter that grows when made small would shift nothing: spans are the text's own.
         tokens.append(_new(Token, (lower, *match.span(), word)))
         if len(tokens) > 1 and tokens[-2].lower in _BARE and lower in words("classes.part"):
-            # "ant wall", "inf arcade"
             tokens[-2] = tokens[-2]._replace(lower=_SHORT[tokens[-2].lower])
     return tokens
 
@@ -132,7 +131,8 @@ _HEADING = re.compile(
     rf"{_SENTENCE}(?:(?:clinical|relevant) (?:details?|history|info(?:rmation)?|indications?|data|context|notes?)"
     r"|indications?|reason for (?:the )?\w+|(?:past |previous )?(?:medical |surgical |family )?history|[ph]mhx?|hx|hpi"
     r"|(?:presenting )?complaints?|referral|background|technique|comparison|follow[ -]?up|f/u|trauma call|procedure"
-    r"|\w+ (?:check|review)|review of \w+(?: \w+)?|(?:biops(?:y|ies)|specimens?) (?:from|of) [^,;:.]+)"
+    r"|(?:re)?staging|surveillance|\w+ (?:check|review)|review of [^,;:.]+"
+    r"|(?:biops(?:y|ies)|specimens?) (?:from|of) [^,;:.]+)"
     r"(?: (?:with|to) (?:the )?[\w/]+(?: \w+)?)?\s?(?::|\s[-\u2013]\s)"
 )
 # What was done or found before: never asked for where more is named behind it.
@@ -145,11 +145,12 @@ _PAST = re.compile(
     r"(?:has |have )?(?:noticed|reports?|reported))"
     r"|(?P<found>known|prior|previous(?:ly)?)"
     r"|(?P<done>post[ -]?(?:op(?:erative(?:ly)?)?|[a-z]+(?:ion|omy|plasty|scopy|therapy|treatment|biopsy))"
-    r"|post[ -](?:mi|cabg|tavi|pci|evar|tips|partum|chemo|bx)))\b"
+    r"|post[ -][a-z]+ (?:surgery|repair|injection|treatment)|post[ -](?:mi|cabg|tavi|pci|evar|tips|partum|chemo|bx)))\b"
 )
 # How the examination went: "Withdrawing from the caecum, a polyp".
 _COURSE = re.compile(
     r"\s*(?:(?P<going>[a-z]+ing) (?:from|to|into|through|past|towards?|at|along|down|up|back|out|the)\b[^,;:.]*,"
+    r"|(?:insertion|intubation|withdrawal|advancement) (?:to|from|into)\b[^,;:.]*[,;.]"
     r"|(?:the |an? )?(?:(?:\w*scope|probe|transducer|biops(?:y|ies)) (?:(?:was|were|is|has been) )?"
     r"(?:[a-z]+ed|taken|withdrawn|put|held|driven)"
     r"|\w+ (?:was )?(?:reached|intubated|entered|inspected|biopsied|examined))\b[^,;:.]*[,;.]|\w+ (?:bx|biopsy)[,;.:])"
@@ -163,6 +164,7 @@ _SYMPTOMS = re.compile(
     r"|\b(?:rectal|pr|pv|vaginal|gum) bleed(?:ing)?\b|\bshort(?:ness)? of breath\b|\bchange in bowel habits?\b"
     r"|\b(?:blurred|double) vision\b|\bfocal deficits?\b"
 )
+_WHO = re.compile(_PERSON)
 _PROCEDURE = re.compile(r"\b(?:repair|surgery|resection|excision|\w+(?:tomy|plasty|stomy|struction))\b")
 # What follows is named within so many characters, or it is far from its heading.
 _FAR = 400
@@ -230,16 +232,13 @@ def _names(rest: str, *, found: bool = False, parts: bool = False) -> bool:
     return any(category_of(w) in kinds for w in known)
 
 
-_WHO = re.compile(_PERSON)
-
-
 def _after_symptoms(lower: str, at: int) -> int:
     """Return where a clause at `at` ends that only tells what the patient complains of, with more named behind it."""
     stop = _end(_CLAUSE, lower, _end(_WHO, lower, at))
     rest, told = _SYMPTOMS.subn("", lower[at:stop].partition("?")[0])
     # "Patient fell; ..."
-    who = lower[at : _end(_WHO, lower, at)].strip()
-    told += (lower.startswith(("patient ", "pt "), at) or who.endswith(("with", "w/"))) and not _names(rest)
+    who = lower[at : _end(_WHO, lower, at)]
+    told += (who.startswith(("patient", "pt")) or who.strip().endswith(("with", "w/"))) and not _names(rest)
     told += not words("classes.symptom").isdisjoint(_NAME_WORD.findall(rest))
     return stop if told and not _names(rest, found=True) and _names(lower[stop : stop + _FAR]) else at
 

@@ -199,16 +199,15 @@ def _is_body(lower: str) -> bool:
 
 
 def _is_unknown_verb(tokens: Sequence[Token], i: int, stop: int, *, relative: bool) -> bool:
-    """Tell whether an unknown word in -s is a verb: "that" or a noun in the singular before it, an article behind."""
+    """Tell whether an unknown word in -s is a verb: "that" or a noun in the singular before it, a landmark behind."""
     before = tokens[i - 1].lower
     singular = not before.endswith("s") or before.endswith(_SINGULAR_S)
-    return (
-        _looks_like_a_verb(tokens[i].lower)
-        and singular
-        and (relative or bool(category_of(before)))
-        and stop < len(tokens)
-        and tokens[stop].lower in ("the", "a", "an", "both", "its")
-    )
+    bodily = any(_is_body(t.lower) for t in tokens[stop : stop + 2])
+    if not singular or not _looks_like_a_verb(tokens[i].lower) or not (relative or category_of(before)):
+        return False
+    opens = stop < len(tokens) and tokens[stop].lower in ("the", "a", "an", "both", "its")
+    # "effusion blunts costophrenic angle"
+    return opens or (category_of(before) == "finding" and bodily)
 
 
 @lru_cache(maxsize=8192)

@@ -154,6 +154,7 @@ def is_descriptive(word: str) -> bool:
 _STUFF = frozenset(
     "air fat fluid gas blood pus debris mucus calcium ring rim edge water bone faeces stool bile urine".split()
 )
+_OUTER = ("margin", "texture", "shape", "signal", "colour")
 _PAIRED_KINDS = ("texture", "margin", "signal", "colour")
 _PAIRED_ENDS = frozenset(
     {"based"}.union(e[1:] for kind, ends in SUFFIXES for e in ends if e[0] == "-" and kind in _PAIRED_KINDS)
@@ -165,6 +166,10 @@ _DEGREES = frozenset("high low increased decreased reduced raised intermediate m
 @lru_cache(maxsize=16384)
 def kind_of_pair(first: str, second: str) -> str:
     """Return the kind of a compound written as two words: "thin walled", "ring enhancing", "low signal"; or ""."""
+    whole = f"{first}-{second}"
+    if second in ("out", "off", "up") and (kind := next((k for k in _OUTER if whole in modifiers()[k]), "")):
+        # "punched out"
+        return kind
     if first in _DEGREES:
         return "signal" if second in words("classes.signal_noun") else ""
     if not first.isalnum() or is_adverb(first) or kind_of(first) in ("side", "direction", "number"):
