@@ -199,6 +199,7 @@ def test_what_clinicians_write_is_read(text: str, expected: str) -> None:
         ("no mass, pleural effusion", "number:no target:mass"),
         ("Mucosa pink apart from a whitish plaque", "negation:apart from colour:whitish target:plaque"),
         ("Apart from a tiny cyst, the liver is normal.", "negation:Apart from size:tiny target:cyst"),
+        ("Liver normal barring a small cyst", "negation:barring size:small target:cyst"),
         ("the liver except for the caudate lobe", "target:liver negation:except for"),
         ("Rather than the left lung, the right one", "negation:Rather than target:lung side:right"),
         # A place that opens the sentence.
