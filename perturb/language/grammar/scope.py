@@ -21,6 +21,7 @@ _STATES_MORE = frozenset("report with relative negation certainty exists".split(
 _ABNORMAL = frozenset("size pathology texture signal shape colour margin measure".split())
 # "Patent ductus", "clear fluid": before a name these may tell of a finding.
 _NO_PRAISE = frozenset("patent clear spared midline maintained attached".split())
+_SAID_BEHIND = frozenset("absent;excluded;not seen;ruled out;is absent;are absent;is not seen;are not seen".split(";"))
 _MOST_JOINTS = 12  # A longer list is left whole: the work must not grow with the square of the text.
 Run = tuple[int, int]
 
@@ -171,10 +172,8 @@ def _is_normal(tagged: Tagged, first: int, last: int) -> bool:
 
 def _is_name(tagged: Tagged, k: int) -> bool:
     lower = tagged.tokens[k].lower
-    if k in tagged.name_at or k in tagged.inner:
-        return True
     said = kind_of(lower) or is_adverb(lower) or lower in words("classes.normal") or lower in words("classes.normal_of")
-    return tagged.tags[k] == "word" and not said
+    return k in tagged.name_at or k in tagged.inner or (tagged.tags[k] == "word" and not said)
 
 
 def _says_no_more(tagged: Tagged, k: int) -> bool:
@@ -263,8 +262,7 @@ class Scope(Naming):
 
     def _negation(self, i: int, hi: int) -> int:
         """Read a denial: before the first target it denies that, behind one it denies a companion."""
-        tagged = self.tagged
-        token = tagged.tokens[i]
+        tagged, token = self.tagged, self.tagged.tokens[i]
         last = tagged.spans.get(i, i + 1)
         words = " ".join(t.lower for t in tagged.tokens[i:last])
         if words == "not" and self.predicate and not self.targets:
@@ -286,15 +284,17 @@ class Scope(Naming):
         self._add("negation", token.start, tagged.tokens[last - 1].stop)
         if not self.targets and words not in ("excluded", "ruled out", "is absent", "absent"):
             return last
-        if words in (
-            "excluded",
-            "ruled out",
-            "absent",
-            "is absent",
-            "are absent",
-            "is not seen",
-            "are not seen",
-            "not seen",
-        ):
+        if words in _SAID_BEHIND:
             return last
-        return self._skip(phrase.stop, hi)
+        return self._past_list(self._skip(phrase.stop, hi), hi)
+
+    def _past_list(self, i: int, hi: int) -> int:
+        """Return the index after ", cysts or hydronephrosis" at `i`, which goes on with what is denied, or `i`."""
+        tokens, k, closes = self.tagged.tokens, i, False
+        while k < hi - 1 and tokens[k].lower in (",", "or", "nor") and not closes:
+            k += tokens[k].lower == "," and tokens[k + 1].lower in ("or", "nor")
+            closes, phrase = tokens[k].lower != ",", read_phrase(self.tagged, k + 1, hi)
+            if phrase.name is None:
+                return i
+            k = phrase.stop
+        return k if closes else i

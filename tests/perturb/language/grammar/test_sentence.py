@@ -202,6 +202,7 @@ def test_what_clinicians_write_is_read(text: str, expected: str) -> None:
         ("Liver normal barring a small cyst", "negation:barring size:small target:cyst"),
         ("the liver except for the caudate lobe", "target:liver negation:except for"),
         ("Rather than the left lung, the right one", "negation:Rather than target:lung side:right"),
+        ("Kidney without stones, cysts or hydronephrosis", "target:Kidney negation:without"),
         # A place that opens the sentence.
         ("In the caecum, a polyp is seen.", "place:caecum target:polyp"),
         ("In this image, the liver", "target:liver"),
