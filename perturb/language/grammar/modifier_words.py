@@ -22,6 +22,7 @@ from robustness.perturb.language.grammar.vocabulary import (
 
 _TINTS = frozenset("dark light pale bright deep dull dusky faint vivid".split())
 _SEQUENCES = frozenset("t1 t2 stir flair dwi echo adc t1- t2-".split())
+_ALSO_NAMES = frozenset("texture colour signal place pathology".split())
 EXTREMES = frozenset("leftmost rightmost topmost bottommost uppermost lowermost off-centre off-center".split())
 LEVELS = frozenset("upper lower middle mid top bottom inner outer central".split())
 
@@ -100,7 +101,7 @@ def read_modifiers(tagged: Tagged, i: int, stop: int, mods: list[Mod]) -> int:
         if not kind:
             return i
         if kind in ("side", "direction") and is_fixed(
-            token.lower, [t.lower for t in tokens[end:stop]], known=end in tagged.name_at
+            token.lower, [t.lower for t in tokens[end:stop]], is_term=end in tagged.name_at
         ):
             return i
         if kind == "level":
@@ -108,11 +109,7 @@ def read_modifiers(tagged: Tagged, i: int, stop: int, mods: list[Mod]) -> int:
             return i
         if end < stop and names_on(token.lower, tokens[end].lower, tokens[stop - 1].lower):
             return i
-        if (
-            end == stop == i + 1
-            and kind in ("texture", "colour", "signal", "place", "pathology")
-            and category_of(token.lower)
-        ):
+        if end == stop == i + 1 and kind in _ALSO_NAMES and category_of(token.lower):
             return i
         mods.append(_sided(token) if kind == "sided" else Mod(kind, token.start, tokens[end - 1].stop))
         if kind == "sided":
@@ -126,7 +123,7 @@ def _is_unknown_manner(tagged: Tagged, i: int, stop: int) -> bool:
     if i + 2 >= stop or not is_adverb(tagged.tokens[i].lower) or i + 1 in tagged.name_at:
         return False
     lower = tagged.tokens[i + 1].lower
-    known = (
+    has_kind = (
         lower == "shaped"
         or kind_of(lower)
         or category_of(lower)
@@ -134,7 +131,7 @@ def _is_unknown_manner(tagged: Tagged, i: int, stop: int) -> bool:
         or is_adverb(lower)
         or after_number(tagged, i + 1) > i + 1
     )
-    return not known and lower.endswith(("ant", "ent", "ive", "ous", "able", "ible", "ic", "ed"))
+    return not has_kind and lower.endswith(("ant", "ent", "ive", "ous", "able", "ible", "ic", "ed"))
 
 
 def _is_extreme(tagged: Tagged, i: int) -> bool:
@@ -272,12 +269,12 @@ def may_trail(tagged: Tagged, i: int) -> bool:
         return True
     kind = kind_of(lower)
     # "Is the meniscus torn?", but "ganglion cell complex"
-    asked = kind == "pathology" and i + 1 < len(tagged.tokens) and tagged.tokens[i + 1].lower == "?"
+    is_question = kind == "pathology" and i + 1 < len(tagged.tokens) and tagged.tokens[i + 1].lower == "?"
     if kind == "direction" and i and category_of(tagged.tokens[i - 1].lower) == "finding":
         # "stone distal", but "serratus anterior"
         return True
     trails = (
-        asked
+        is_question
         or (kind and lower.startswith("non-"))
         or kind in ("size", "colour", "shape", "texture", "margin", "signal")
     )

@@ -103,8 +103,7 @@ def _extent(tagged: Tagged, i: int, hi: int) -> int:
             continue
         if tags[i] in ("measure", "certainty"):
             if named or (tags[i] == "certainty" and i > first and kind_of(tokens[i - 1].lower) == "place"):
-                # "mass RLL c/w carcinoma"
-                break
+                break  # "mass RLL c/w carcinoma"
             i = tagged.marks[i][1] if i in tagged.marks else tagged.spans.get(i, i + 1)
             continue
         if tags[i] not in ("word", "position", "report", "request"):

@@ -165,8 +165,8 @@ class Grammar(Scope):
         kind, lower = tagged.tags[i], tagged.tokens[i].lower
         if kind == "relation" and lower in words("classes.without_value") and self._after_with(i):
             return self._skip(i, hi)
-        asked = i > 0 and tagged.tags[i - 1] == "request" and not self.targets
-        if kind == "relation" and asked and lower == "around":
+        is_request = i > 0 and tagged.tags[i - 1] == "request" and not self.targets
+        if kind == "relation" and is_request and lower == "around":
             # "Draw around the claustrum."
             return i + 1
         beside = kind == "relation" and not self.targets and lower in words("classes.beside")
@@ -207,8 +207,8 @@ class Grammar(Scope):
             if lower in words("classes.ing_noun"):
                 if following == "determiner" or (after in LEVELS and self.targets and self._touches(i)):
                     return True
-                said = self.predicate and self.tagged.tags[i - 1] in ("auxiliary", "word")
-                return said and after in words("classes.ways")
+                is_state = self.predicate and self.tagged.tags[i - 1] in ("auxiliary", "word")
+                return is_state and after in words("classes.ways")
             # "a duct draining bile", "extending proximally", but ", arborising vessels"
             names = following == "word" and (self.tagged.tags[i - 1] != "sign" or kind_of(after) == "direction")
             return names or following in ("determiner", "preposition")

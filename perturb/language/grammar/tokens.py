@@ -184,8 +184,8 @@ def preambles(text: str) -> Iterator[tuple[int, int]]:
         return
     for match in _HEADING.finditer(lower, at):
         stop = _end(_STATEMENT, lower, match.end())
-        asked = not words("classes.request").isdisjoint(lower[match.end() : stop].split())
-        yield match.start(), stop if not asked and _names(lower[stop : stop + _FAR]) else match.end()
+        is_request = not words("classes.request").isdisjoint(lower[match.end() : stop].split())
+        yield match.start(), stop if not is_request and _names(lower[stop : stop + _FAR]) else match.end()
     yield from _history(lower, at)
     course = _COURSE.match(lower, at)
     if course and not _says_of_a_thing(course["going"] or "") and _names(lower[course.end() : course.end() + _FAR]):
@@ -199,7 +199,7 @@ def _history(lower: str, at: int) -> Iterator[tuple[int, int]]:
         clause = lower[match.end() : stop]
         # "Known lesion, liver" may go on, "Known glaucoma; cup large" and "Previous ACL repair, graft" do not.
         apart = kind == "lead" or clause.rstrip().endswith((";", ".")) or _PROCEDURE.search(clause) is not None
-        if _names(lower[stop : stop + _FAR], found=not apart, parts=not _names(clause)) and not (
+        if _names(lower[stop : stop + _FAR], no_anatomy=not apart, parts=not _names(clause)) and not (
             kind == "done" and _names(clause)
         ):
             yield match.start(kind), stop
@@ -209,8 +209,8 @@ def _history(lower: str, at: int) -> Iterator[tuple[int, int]]:
 
 def _end(what: re.Pattern[str], lower: str, at: int) -> int:
     """Return where a clause or statement that goes on at `at` ends, with its sign."""
-    found = what.match(lower, at)
-    return found.end() if found else at
+    match = what.match(lower, at)
+    return match.end() if match else at
 
 
 def _says_of_a_thing(going: str) -> bool:
@@ -219,28 +219,28 @@ def _says_of_a_thing(going: str) -> bool:
     return bool(going) and (bool(kind_of(going) or category_of(going)) or going in verbs)
 
 
-def _names(rest: str, *, found: bool = False, parts: bool = False) -> bool:
-    """Tell whether `rest` (small letters) names what may be asked for; with `found`, anatomy does not count.
+def _names(rest: str, *, no_anatomy: bool = False, parts: bool = False) -> bool:
+    """Tell whether `rest` (small letters) names what may be asked for; with `no_anatomy`, anatomy does not count.
 
     What only tells where ("left forearm", "upper lobe") is no such name, as it goes on with what stands before, unless
     `parts` says that nothing is named there.
     """
     lead = frozenset() if parts else words("classes.body_part") | words("classes.part")
     names = [w for w in _NAME_WORD.findall(rest) if w not in words("classes.symptom")]
-    kinds = ("finding", "instrument") if found and not parts else ("finding", "instrument", "anatomy")
-    known = (w for a, b in zip(["", *names], names, strict=False) if b not in lead for w in (b, f"{a} {b}"))
-    return any(category_of(w) in kinds for w in known)
+    kinds = ("finding", "instrument") if no_anatomy and not parts else ("finding", "instrument", "anatomy")
+    nouns = (w for a, b in zip(["", *names], names, strict=False) if b not in lead for w in (b, f"{a} {b}"))
+    return any(category_of(w) in kinds for w in nouns)
 
 
 def _after_symptoms(lower: str, at: int) -> int:
     """Return where a clause at `at` ends that only tells what the patient complains of, with more named behind it."""
     stop = _end(_CLAUSE, lower, _end(_WHO, lower, at))
-    rest, told = _SYMPTOMS.subn("", lower[at:stop].partition("?")[0])
+    rest, symptoms = _SYMPTOMS.subn("", lower[at:stop].partition("?")[0])
     # "Patient fell; ..."
     who = lower[at : _end(_WHO, lower, at)]
-    told += (who.startswith(("patient", "pt")) or who.strip().endswith(("with", "w/"))) and not _names(rest)
-    told += not words("classes.symptom").isdisjoint(_NAME_WORD.findall(rest))
-    return stop if told and not _names(rest, found=True) and _names(lower[stop : stop + _FAR]) else at
+    symptoms += (who.startswith(("patient", "pt")) or who.strip().endswith(("with", "w/"))) and not _names(rest)
+    symptoms += not words("classes.symptom").isdisjoint(_NAME_WORD.findall(rest))
+    return stop if symptoms and not _names(rest, no_anatomy=True) and _names(lower[stop : stop + _FAR]) else at
 
 
 def after_quotes(tokens: Sequence[Token], i: int) -> int:

@@ -145,9 +145,9 @@ def is_noun_use(tokens: Sequence[Token], tags: Sequence[str], i: int, hi: int, *
     if named:
         following = tags[i + 1] if i + 1 < hi else "sign"
         # "foveal contour lost"
-        said = following == "word" and says_at(tokens, tags, i + 1, hi, free=True)
+        is_state = following == "word" and says_at(tokens, tags, i + 1, hi, free=True)
         marks = lower in words("classes.request_mark") and before == "word"
-        return marks and (said or following in ("sign", "preposition", "auxiliary", "relation"))
+        return marks and (is_state or following in ("sign", "preposition", "auxiliary", "relation"))
     no_names = ("", "side") if tags[i] == "report" else ("",)
     return before == "determiner" or (before == "word" and kind_of(tokens[i - 1].lower) not in no_names)
 
@@ -176,8 +176,8 @@ def verb_at(tokens: Sequence[Token], tags: Sequence[str], i: int) -> int:
         stop += 1
     along = stop < len(tokens) and tags[stop] == "relation" and (stop > i + 1 or not ambiguous)
     leads = along or (stop < len(tokens) and tags[stop] == "preposition" and tokens[stop].lower != "of")
-    asked = is_base and any(t.lower in words("classes.modal") for t in tokens[max(0, i - 5) : i - 1])
-    if is_known or (is_base and (relative or plural or asked)):
+    is_question = is_base and any(t.lower in words("classes.modal") for t in tokens[max(0, i - 5) : i - 1])
+    if is_known or (is_base and (relative or plural or is_question)):
         if not relative and kind_of(tokens[i - 1].lower) and not category_of(tokens[i - 1].lower):
             # "irregular borders the": no subject stands before.
             return i

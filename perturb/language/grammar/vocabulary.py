@@ -224,17 +224,17 @@ _NAMED_PARTS = frozenset("lobe lobes pole poles horn horns".split())
 _OF_THE_EYE = ("retin", "macul", "chor", "conjunct", "corne", "sclera", "peripap", "disc", "drusen", "limb", "iris")
 
 
-def is_fixed(word: str, rest: Sequence[str], *, known: bool) -> bool:
+def is_fixed(word: str, rest: Sequence[str], *, is_term: bool) -> bool:
     """Tell whether a side or direction is a part of a name: "left ventricle", "lateral plantar nerve".
 
     Args:
         rest: the words of the phrase behind it.
-        known: the ontology knows a name that begins right behind it.
+        is_term: the ontology knows a name that begins right behind it.
     """
     if not rest:
         return False
     if word in ("left", "right"):
-        return rest[0].startswith(_CHAMBERS) and not known and rest[0] not in ("anterior", "posterior")
+        return rest[0].startswith(_CHAMBERS) and not is_term and rest[0] not in ("anterior", "posterior")
     if kind_of(word) != "direction":
         return False
     if rest[0] in ("cruciate", "communicating", "choroidal", "cingulate", "commissure"):
@@ -242,7 +242,7 @@ def is_fixed(word: str, rest: Sequence[str], *, known: bool) -> bool:
     if word in _FIXED_AXES and not words("classes.fixed_heads").isdisjoint(rest):
         # "superficial femoral artery", "superior temporal vein occlusion"
         return True
-    if known or (word in ("nasal", "temporal") and rest[0].startswith(_OF_THE_EYE)):
+    if is_term or (word in ("nasal", "temporal") and rest[0].startswith(_OF_THE_EYE)):
         return False
     if word in _OF_A_PART:
         return rest[-1] not in words("classes.partitive_direction") or rest[-1] in _NAMED_PARTS

@@ -172,13 +172,13 @@ def others(name: str, modality: str, *, regions: Iterable[str] = ()) -> tuple[Te
     ours = term_of(name)
     modality = modality or (ours.modalities[0] if ours and ours.modalities else "")
     plausible, home = _plausible(modality), _HOME.get(modality, "")
-    told = tuple(regions)
+    stated = tuple(regions)
     # "mass", "lesion" and "fracture" are of no region: the terms of where they lie or of the modality's usual field do.
-    region = ours.region.split("/")[0] if ours and ours.region != "any" else told[0] if told else ""
+    region = ours.region.split("/")[0] if ours and ours.region != "any" else stated[0] if stated else ""
     tool = ours is not None and ours.category == "instrument"
     if home and not tool and (ours is None or ours.region == "any" or modality not in ours.modalities):
         region = home
-    near = (region, *_NEIGHBOURS.get(region, ()), *told) if region else ()
+    near = (region, *_NEIGHBOURS.get(region, ()), *stated) if region else ()
     if not region:
         # Of an unknown part of the body an ultrasound image is no echocardiogram.
         plausible = tuple(t for t in plausible if modality in t.modalities) or plausible
@@ -186,7 +186,7 @@ def others(name: str, modality: str, *, regions: Iterable[str] = ()) -> tuple[Te
     for areas in ((region,), near, (home,), ()):
         allowed = areas if region and areas != ("",) else ()
         pool = tuple(t for t in plausible if _in(t, allowed) and is_other(t.name, name))
-        if len(pool) < 3 and told and told[:1] == allowed:
+        if len(pool) < 3 and stated and stated[:1] == allowed:
             # Few terms of a breast are salient: "mass, left breast" becomes one of its others rather than a liver.
             pool = tuple(t for t in _shown(modality) if t.region == region and is_other(t.name, name))
         if len(pool) >= 3 or (pool and areas == (home,)):
@@ -196,8 +196,8 @@ def others(name: str, modality: str, *, regions: Iterable[str] = ()) -> tuple[Te
 
 def regions_of(names: Iterable[str]) -> tuple[str, ...]:
     """Return the parts of the body that `names` lie in, in their order, each once: "left kidney" in the abdomen."""
-    found = (_SHORT_PLACES.get(n.lower()) or ((t := term_of(n)) and t.region.split("/")[0]) or "any" for n in names)
-    return tuple(dict.fromkeys(region for region in found if region not in ("any", "cells")))
+    named = (_SHORT_PLACES.get(n.lower()) or ((t := term_of(n)) and t.region.split("/")[0]) or "any" for n in names)
+    return tuple(dict.fromkeys(region for region in named if region not in ("any", "cells")))
 
 
 def _in(term: Term, regions: Iterable[str]) -> bool:
