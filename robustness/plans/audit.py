@@ -83,7 +83,7 @@ class ImageSpec(StrictModel):
     """
 
     kinds: str | list[str] = "modality"
-    severities: list[Annotated[int, Field(ge=1, le=5)]] = Field(default_factory=lambda: [1, 3, 5])
+    severities: list[Annotated[int, Field(ge=1, le=5)]] = Field(default_factory=lambda: [1, 3, 5], min_length=1)
     preset: str | None = None
     parameters: dict[str, Annotated[list[Any], Field(min_length=5, max_length=5)]] | None = None
 

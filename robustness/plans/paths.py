@@ -6,9 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from robustness.errors import InputError
+
 # Options of models that are paths, and such as may hold paths among other values.
 PATH_OPTIONS = ("decoder_from", "sam_from", "tokenizer", "base")
 TREE_OPTIONS = ("arguments", "command", "files")
+# What stands beside `options`, so that a model would be given it twice.
+_KEYS_OF_MODEL = frozenset({"name", "checkpoint", "device", "threshold", "config"})
 
 
 def resolve(path: str, folder: Path | None) -> str:
@@ -24,7 +28,14 @@ def resolve(path: str, folder: Path | None) -> str:
 
 
 def resolved_options(options: Mapping[str, Any], folder: Path | None) -> dict[str, Any]:
-    """Return a model's options with every path in them looked up beside the plan, those of members too."""
+    """Return a model's options with every path in them looked up beside the plan, those of members too.
+
+    Raises:
+        InputError: an option is a key of ``[model]`` itself.
+    """
+    own = next((name for name in options if name in _KEYS_OF_MODEL), None)
+    if own is not None:
+        raise InputError(f"model.options: {own!r} is a key of [model] and no option; write {own} = ... beside options")
     resolved = dict(options)
     for name in PATH_OPTIONS:
         if isinstance(resolved.get(name), str):

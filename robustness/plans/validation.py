@@ -71,7 +71,9 @@ def _where(location: Sequence[str | int]) -> str:
 
 def _is_branch(part: str | int) -> bool:
     # pydantic puts the name of the union branch or validator into the location; a user never wrote it.
-    return isinstance(part, str) and (part.startswith("constrained-") or "[" in part or part in _TYPES)
+    return isinstance(part, str) and (
+        part.startswith("constrained-") or part.endswith("Spec") or "[" in part or part in _TYPES
+    )
 
 
 def _fields_at(model: type[BaseModel], location: Sequence[str | int]) -> set[str]:

@@ -10,6 +10,7 @@ import robustness as rb
 from robustness.errors import InputError
 from robustness.plans.audit import EngineSpec, ModelSpec, load_plan, parse_plan
 from robustness.plans.data_source import DataSource, data_source
+from robustness.plans.paths import resolved_options
 from robustness.workflows.loading import load_all, load_spec
 from tests.synthetic import reads_side, write_dataset
 
@@ -50,6 +51,11 @@ def test_the_title_does_not_count_but_the_seed_does():
         ({"seed": "zero"}, "seed: input should be a valid integer, got 'zero'"),
         ({"metrics": {"names": []}}, "metrics.names"),
         (
+            {"perturbations": {"image": {"severities": []}}},
+            "perturbations.image.severities: list should have at least 1",
+        ),
+        ({"perturbations": {"joint": 3}}, "perturbations.joint: input should be a valid"),
+        (
             {"data": {"path": "d", "window": 3}},
             "data.window: input should be a valid string, or a valid list, or a valid dictionary, got 3$",
         ),
@@ -60,6 +66,13 @@ def test_mistakes_are_one_line_that_names_the_place(change, message):
     with pytest.raises(InputError, match=message) as caught:
         parse_plan({**TREE, **change})
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["name", "checkpoint", "device", "threshold", "config"])
+def test_a_key_of_the_model_among_its_options_is_one_line(key):
+    for options in ({key: "x"}, {"members": [{"name": "film-unet", "options": {key: "x"}}]}):
+        with pytest.raises(InputError, match=rf"model.options: '{key}' is a key of \[model\] and no option"):
+            resolved_options(options, None)
 
 
 def test_a_missing_table_is_named():
