@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from robustness.errors import counted
 from robustness.metrics.inference.shares import share_interval
 from robustness.metrics.pairing.direction import require_higher_is_better
 from robustness.metrics.pairing.pairs import Pairs, pair, subject_means
@@ -135,20 +136,20 @@ def attack_signs(table: pd.DataFrame) -> pd.DataFrame:
     records = read_records(table)
     results: list[dict[str, Any]] = []
     for key, group in records.groupby(_KEYS, sort=True):
-        counted = Counter(sign for signs in group["signs"] for sign in signs)
+        times = Counter(sign for signs in group["signs"] for sign in signs)
         labels = dict(zip(_KEYS, key, strict=True))
-        results += [{**labels, "sign": s, "n": n, "n_rows": len(group)} for s, n in sorted(counted.items())]
+        results += [{**labels, "sign": s, "n": n, "n_rows": len(group)} for s, n in sorted(times.items())]
     return pd.DataFrame(results, columns=list(SIGN_COLUMNS))
 
 
 def attack_warnings(table: pd.DataFrame) -> list[str]:
     """Return `attack_signs` as sentences, one per (model, dataset, condition)."""
-    counted = attack_signs(table)
+    found = attack_signs(table)
     return [
         f"{condition} against {model} on {dataset} shows signs of not having worked ("
         + "; ".join(f"{r['sign']}: {r['n']} of {counted(r['n_rows'], 'row')}" for r in group.to_dict("records"))
         + "): gradient masking is possible, and what such an attack leaves intact is no robustness."
-        for (model, dataset, condition), group in counted.groupby(_KEYS, sort=True)
+        for (model, dataset, condition), group in found.groupby(_KEYS, sort=True)
     ]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from robustness.perturb.language.lexicon import classes, find_class, plural, rare_words, singular, words
+from robustness.perturb.preview import perturb_prompt
 from robustness.perturb.prompt.rare import Rare
 from robustness.seeds import generator
 from tests.perturb.prompt_cases import FAMILIES, context_of, make_case
@@ -77,3 +78,44 @@ def test_no_plural_names_two_classes() -> None:
     for row in classes():
         for name in {row.name.lower(), row.plural.lower()}:
             assert owners.setdefault(name, row.name) == row.name
+
+
+@pytest.mark.parametrize(
+    ("text", "perturbation", "changed"),
+    [
+        # Nothing but another comparative goes with "than".
+        ("nodule bigger than the other one", "antonym:size", "nodule smaller than the other one"),
+        ("nodule bigger than the other one", "drop:size", None),
+        ("nodule bigger than the other one", "neutral:size", None),
+        ("nodule bigger than the other one", "rare:size", None),
+        # An age and a sex that are written as one word.
+        ("72M, mass in the left kidney", "neutral:age", None),
+        ("72M, mass in the left kidney", "rare:sex", None),
+        # The noun that "with" carries stays, "with" itself goes with it.
+        ("irregular mass w/ angular margins, R breast", "drop:margin", "irregular mass, R breast"),
+        ("opacity on the left", "neutral:side", "opacity on the unspecified side"),
+        ("opacity on the left side", "neutral:side", "opacity on the unspecified side"),
+        ("mass, R breast", "neutral:side", "mass, unspecified breast"),
+        ("R breast, mass", "neutral:side", "Unspecified breast, mass"),
+        ("chest, PA view", "neutral:view", "chest, standard view"),
+        ("macular hole, OD", "neutral:side", "macular hole, unspecified"),
+        ("MACULAR HOLE, OD", "neutral:side", "MACULAR HOLE, UNSPECIFIED"),
+        ("the angioectasia at around 4 o'clock", "drop:location", "the angioectasia"),
+        ("the angioectasia at around 4 o'clock", "neutral:location", None),
+        ("papule, basal cell carcinoma not excluded", "drop:certainty", None),
+        ("wound looks clean, no slough", "drop:pathology", None),
+        ("wound looks clean, no slough", "neutral:pathology", "wound looks unspecified, no slough"),
+        ("wound is clean, dry", "drop:pathology", "wound is dry"),
+        ("lesion, suspicious for malignancy", "neutral:pathology", "lesion, suspicious for some findings"),
+    ],
+)
+def test_a_changed_word_fits_what_stands_beside_it(text: str, perturbation: str, changed: str | None) -> None:
+    table = perturb_prompt(text, modality="CT")
+    row = table[table["perturbation"] == perturbation].iloc[0]
+    assert (row["text"] if row["applicable"] else None) == changed
+
+
+def test_a_rare_word_leaves_the_noun_that_it_describes() -> None:
+    table = perturb_prompt("irregular mass with angular margins, left breast")
+    text = table.loc[table["perturbation"] == "rare:margin", "text"].item()
+    assert re.fullmatch("irregular mass with [a-z]{5,12} margins, left breast", text)

@@ -11,6 +11,7 @@ import pytest
 
 from robustness.perturb.language.ontology.relatives import is_akin, is_other
 from robustness.perturb.language.ontology.terms import find_term
+from robustness.perturb.preview import perturb_prompt
 from robustness.perturb.prompt.absent import Absent
 from robustness.perturb.prompt.wrong_class import WrongClass
 from robustness.seeds import generator
@@ -204,3 +205,19 @@ def test_behind_an_article_stands_one_thing(text: str) -> None:
     for change in (Absent(), WrongClass(kind="target")):
         texts = [str(params["text"]) for params in drawn(change, case)]
         assert not [t for t in texts if "devices" in t or "cardiomegaly" in t.lower()]
+
+
+def test_another_class_is_of_the_breast_that_the_prompt_names() -> None:
+    in_breast = {"breast", "nipple", "areola", "fibroglandular tissue", "pectoral muscle", "pectoralis minor muscle"}
+    in_breast |= {"Cooper's ligament", "axillary lymph node"}
+    for seed in range(8):
+        table = perturb_prompt("irregular mass, R breast", modality="ultrasound", seed=seed)
+        new = table.loc[table["perturbation"] == "wrong_class", "new"].item()
+        assert new in in_breast
+
+
+def test_another_class_is_of_the_part_of_the_body_that_a_landmark_tells() -> None:
+    text = "T2 bright lesion abutting the left lateral ventricle"
+    tables = [perturb_prompt(text, modality="MRI", seed=seed) for seed in range(6)]
+    drawn = {table.loc[table["perturbation"] == "wrong_class", "note"].item().rpartition("(")[2] for table in tables}
+    assert {region.split("/")[0].removesuffix(")") for region in drawn} == {"head"}

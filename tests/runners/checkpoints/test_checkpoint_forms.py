@@ -115,7 +115,7 @@ class TestTable:
 def test_a_shard_that_was_not_copied_is_named(tmp_path, reference):
     sharded(reference.network.state_dict(), tmp_path)
     (tmp_path / "model-00002-of-00002.safetensors").unlink()
-    with pytest.raises(InputError, match=r"1 of them are not there \(model-00002-of-00002\.safetensors\)"):
+    with pytest.raises(InputError, match=r"of which 1 is not there \(model-00002-of-00002\.safetensors\)"):
         load_model("clipseg", tmp_path, config=TINY, device="cpu")
 
 

@@ -117,7 +117,7 @@ class TestLabelMaps:
         root = write_set(tmp_path / "d", entries, {name: gray(n) for n, name in enumerate(masks)}, masks)
         (found,) = check_mask_values("test", load_dataset(root).records)
         assert (found.level, found.code) == ("warning", "mask_values_vary")
-        assert "several values (2 files) or one (1 in 1)" in found.message
+        assert "several values (2 files) or one (1 in 1 file)" in found.message
 
     def test_an_audit_of_undeclared_label_maps_ends_with_the_cure(self, tmp_path: Path) -> None:
         entries = [entry("a.png", "a.png"), entry("b.png", "b.png")]
