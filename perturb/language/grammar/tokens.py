@@ -138,7 +138,7 @@ _HEADING = re.compile(
 # What was done or found before: never asked for where more is named behind it.
 _PAST = re.compile(
     rf"{_SENTENCE}{_PERSON}?(?:(?P<lead>status[ -]post|s/p|(?:past |previous )?(?:history|hx) of|background of"
-    r"|h/o|hx|k/c/o|known case of|follow(?:ing)?[ -]?up(?: of| for| after| on)?|f/u(?: of| for)?"
+    r"|h/o|hx|pmhx?|pshx?|k/c/o|known case of|follow(?:ing)?[ -]?up(?: of| for| after| on)?|f/u(?: of| for)?"
     r"|complain(?:s|ed|ing) of|c/o|(?:present|referr|admitt)(?:s|ed|ing) (?:for|with)"
     r"|(?:is |was )?(?:worried|concerned|anxious) about"
     r"|(?:(?:partner|wife|husband|mother|father|parents?|gp|family) |(?<=pt )|(?<=patient ))"
@@ -184,8 +184,9 @@ def preambles(text: str) -> Iterator[tuple[int, int]]:
         return
     for match in _HEADING.finditer(lower, at):
         stop = _end(_STATEMENT, lower, match.end())
-        is_request = not words("classes.request").isdisjoint(lower[match.end() : stop].split())
-        yield match.start(), stop if not is_request and _names(lower[stop : stop + _FAR]) else match.end()
+        content = lower[match.end() : stop]
+        goes_on = _names(lower[stop : stop + _FAR], parts=not _names(content))
+        yield match.start(), stop if goes_on and words("classes.request").isdisjoint(content.split()) else match.end()
     yield from _history(lower, at)
     course = _COURSE.match(lower, at)
     if course and not _says_of_a_thing(course["going"] or "") and _names(lower[course.end() : course.end() + _FAR]):

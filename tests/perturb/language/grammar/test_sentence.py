@@ -142,6 +142,8 @@ INFECTION = "Unilateral pulmonary infection, one infected area, upper left lung.
         ),
         ("Post cataract surgery, subretinal fluid", "target:subretinal fluid"),
         ("Ulcer, punched out", "target:Ulcer margin:punched out"),
+        ("PMH melanoma. Nodule on the scalp.", "target:Nodule place:scalp"),
+        ("Clinical details: murmur. Mitral leaflets thickened", "target:Mitral leaflets size:thickened"),
         ("Tumour crosses midline", "target:Tumour relation:crosses midline"),
         ("tumour borders", "target:tumour borders"),
         ("The node shows loss of its fatty hilum", "target:node"),
