@@ -213,6 +213,8 @@ def _record(
     for key in _NEEDED:
         if is_absent(row[key]):
             raise InputError(f"data: expected a path under {key!r} in {where}, found none")
+        if "://" in str(row[key]):
+            raise InputError(f"data: expected a path under {key!r} in {where}, got the address {row[key]}; download it")
     image, mask = (str(row[key]).replace("\\", "/").removeprefix("./") for key in _NEEDED)
     texts = listed_texts(row.get(column))
     if any(_LIST.fullmatch(text.strip()) for text in texts):

@@ -139,6 +139,10 @@ class TestFiles:
             ("image,prompt\na,b\n", "'mask' is missing: give these names to the columns"),
             ("image,mask,prompt\n", "expected at least one row"),
             ("image,mask,prompt\n,m.png,x\n", "expected a path under 'image' in cases.csv row 1"),
+            (
+                "image,mask,prompt\nhttps://e.org/a.png,m.png,x\n",
+                "a path under 'image' in cases.csv row 1, got the address https://e.org/a.png; download it",
+            ),
             ("image,mask\na,b\n", "data: expected a column prompt"),
             ("", "expected a readable table"),
             ("image,mask,prompt,spacing_mm_y\na,b,c,0.5\n", "spacing_mm in cases.csv row 1"),
