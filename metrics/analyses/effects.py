@@ -104,7 +104,8 @@ def _family(
     subject_values = [_per_subject(pairs, int(cell), weighting) for cell in cells.index]
     matrix = subject_matrix(subject_values)
     family = (cells["family"] != CLEAN).to_numpy()
-    low, high = effect_range(metric) if weighting == "subject" else (-math.inf, math.inf)
+    ends = effect_range(metric, pairs.clean, pairs.perturbed)
+    low, high = ends if weighting == "subject" else (-math.inf, math.inf)
     test = sign_flip(matrix, resamples=resamples, seed=seed, family=family)
     test = guarded(test, matrix, low=low, high=high, family=family)
     adjusted = {
@@ -117,7 +118,7 @@ def _family(
     for i, (cell, row) in enumerate(cells.iterrows()):
         records.append(
             {"model": row["model"], "dataset": row["dataset"], "condition": row["condition"], "metric": metric}
-            | _summary(pairs, int(cell), subject_values[i][1], metric, alpha, weighting)
+            | _summary(pairs, int(cell), subject_values[i][1], ends, alpha, weighting)
             | {
                 "p_value": test.p_value[i],
                 "p_adjusted": adjusted[i],
@@ -144,14 +145,15 @@ def _per_subject(pairs: Pairs, cell: int, weighting: str) -> tuple[Codes, Values
     return subjects, means
 
 
-def _summary(pairs: Pairs, cell: int, values: Values, metric: str, alpha: float, weighting: str) -> dict[str, Any]:
+def _summary(
+    pairs: Pairs, cell: int, values: Values, ends: tuple[float, float], alpha: float, weighting: str
+) -> dict[str, Any]:
     where = pairs.of(cell)
     subject = pairs.subject[where]
     clean, perturbed = pairs.clean[where], pairs.perturbed[where]
     if weighting == "subject":
         clean, perturbed = subject_means(clean, subject)[1], subject_means(perturbed, subject)[1]
-        low, high = effect_range(metric)
-        interval, method = mean_interval(values, level=1 - alpha, low=low, high=high)
+        interval, method = mean_interval(values, level=1 - alpha, low=ends[0], high=ends[1])
     else:
         n_images = np.unique(subject, return_counts=True)[1]
         means = subject_means(pairs.effect[where], subject)[1]

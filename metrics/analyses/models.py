@@ -89,8 +89,8 @@ def compare_models(
     """
     check_alpha(alpha, resamples)
     records: list[dict[str, Any]] = []
-    ends = effect_range(metric)
     for scores in _scores(table, metric, condition, higher_is_better):
+        ends = effect_range(metric, scores.values)
         pairs = list(itertools.combinations(range(len(scores.models)), 2))
         differences = np.column_stack([scores.values[:, i] - scores.values[:, j] for i, j in pairs])
         test = sign_flip(differences, resamples=resamples, seed=seed)

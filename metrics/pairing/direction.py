@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
 
 from robustness.errors import InputError, UnknownNameError
 from robustness.metrics.pairing.pairs import Orientation
-from robustness.metrics.pairing.rows import metric_ends
+from robustness.metrics.pairing.rows import ROUNDING, metric_ends
 from robustness.registry import METRICS
 
 CHANGE = "mask_change"
@@ -58,7 +62,12 @@ def require_higher_is_better(metric: str) -> None:
         raise InputError(f"metric: expected one of which more is better, got {metric!r}; use dice or iou")
 
 
-def effect_range(metric: str) -> tuple[float, float]:
-    """Return the ends of a subject's effect: 0 and 1 for the mask change, -1 and 1 for ratios; else infinite."""
+def effect_range(metric: str, *values: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """Return the ends of a subject's effect: 0 and 1 for the mask change, -1 and 1 for ratios; else infinite.
+
+    `values`: what was scored; where some lie beyond the metric's ends (percentages), the ends say nothing of them.
+    """
     low, high = metric_ends(metric)
+    if any(((one < low - ROUNDING) | (one > high + ROUNDING)).any() for one in values):
+        return -math.inf, math.inf
     return (low, high) if metric == CHANGE else (low - high, high - low)

@@ -79,14 +79,14 @@ class Rows:
 _NO_VALUE = frozenset({"", "nan", "na", "n/a", "none", "null", "-"})
 # Ratios that are no metrics of a mask and its reference.
 _RATIOS = frozenset({"dice_other", OTHER_OVERLAP, REFERENCE_FRACTION})
-_ROUNDING = 1e-6
+ROUNDING = 1e-6
 
 
 def refuse_out_of_range(rows: Rows, column: str) -> None:
     """Raise InputError where a metric lies beyond its ends, on which margins and certificates rest."""
     values = rows.values(column)
     low, high = (0.0, 1.0) if column in _RATIOS else metric_ends(column)
-    wrong = np.flatnonzero((values < low - _ROUNDING) | (values > high + _ROUNDING))
+    wrong = np.flatnonzero((values < low - ROUNDING) | (values > high + ROUNDING))
     if wrong.size:
         row, value = rows.frame.iloc[int(wrong[0])], values[wrong[0]]
         raise InputError(

@@ -248,6 +248,14 @@ class TestTraps:
         assert np.isnan(found["icc"])
         assert np.isnan(found["mde"])
 
+    @pytest.mark.parametrize("loss", [10.0, 0.5])
+    def test_percentages_take_no_ends_of_a_ratio(self, loss):
+        """Twelve losses of 10 on a scale of 100 had the interval [7.1, 7.6]."""
+        found = only(rb.effects(paired(np.full(12, loss), clean=90.0)))
+        assert found["effect"] == pytest.approx(loss)
+        assert (found["ci_low"], found["ci_high"]) == (pytest.approx(loss), pytest.approx(loss))
+        assert found["ci_method"] == "t on subject means"
+
     def test_constant_difference(self):
         found = only(rb.effects(paired(np.full(3, 0.02))))
         assert found["p_value"] == pytest.approx(0.25), "three subjects cannot give the t test's 1e-31"
