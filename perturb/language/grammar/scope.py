@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from robustness.perturb.language.grammar.modifier_words import is_number_at
 from robustness.perturb.language.grammar.naming import Naming
 from robustness.perturb.language.grammar.noun_phrase import read_phrase
 from robustness.perturb.language.grammar.relations import Rest
 from robustness.perturb.language.grammar.state import Found
 from robustness.perturb.language.grammar.tagger import Tagged
-from robustness.perturb.language.grammar.vocabulary import category_of, is_adverb, kind_of, tables, words
+from robustness.perturb.language.grammar.vocabulary import category_of, is_adverb, kind_of, tables, turn_in, words
 
 # What may stand before a denial that opens a statement: "There is no", "CT shows no", "This is not".
 _OPENS = frozenset(
@@ -38,7 +39,8 @@ def background(tagged: Tagged) -> list[Run]:
 def _but_its_name(tagged: Tagged, run: Run) -> list[Run]:
     """Return a run without the name that a bare side behind it is of: "The right tube is patent, the left one not"."""
     first, last = run
-    turns = _turn_at(tagged, last) or (last < len(tagged.tokens) and not tagged.tokens[last].is_word)
+    behind = tagged.tokens[last : last + 2]
+    turns = turn_in([t.lower for t in behind]) or (behind != [] and not behind[0].is_word)
     subject, other = read_phrase(tagged, *run), read_phrase(tagged, last + turns, len(tagged.tokens))
     bare = other.name is None or other.category == "generic"
     if not bare or not any(m.kind == "side" for m in other.mods) or subject.name is None:
@@ -81,11 +83,13 @@ def _of_sentence(tagged: Tagged, first: int, last: int) -> list[Run]:
     return [(first, last)] if _is_denied(tagged, first, last) else []
 
 
-def _begins_anew(tagged: Tagged, i: int, last: int) -> bool:
-    """Tell whether "a small cyst" behind a comma is a thing of its own, no part of a list."""
+def _begins_anew(tagged: Tagged, i: int, last: int, *, any_name: bool = False) -> bool:
+    """Tell whether "a small cyst" behind a comma is a thing of its own, no part of a list; or any name is one."""
     lists = {t.lower for t in tagged.tokens[i:last]} & {"or", "nor", "and"}
-    opens = tagged.tags[i] == "determiner" or kind_of(tagged.tokens[i].lower) in ("size", "number")
-    return opens and not lists and tagged.tokens[i - 1].lower in (",", ":")
+    if lists or tagged.tokens[i - 1].lower not in (",", ":"):
+        return False
+    opens = tagged.tags[i] == "determiner" or kind_of(tagged.tokens[i].lower) == "size" or is_number_at(tagged, i)
+    return opens or (any_name and read_phrase(tagged, i, last).name is not None)
 
 
 def _excepted(tagged: Tagged, first: int, last: int) -> list[Run]:
@@ -133,8 +137,12 @@ def _is_described(tagged: Tagged, first: int, last: int) -> bool:
 
 
 def _is_denied(tagged: Tagged, first: int, last: int) -> bool:
-    """Tell whether a statement begins with its denial: "There is no fracture", "This is not a stone"."""
+    """Tell whether a statement begins or ends with its denial: "There is no fracture", "the stone is not seen"."""
     tags, tokens, i = tagged.tags, tagged.tokens, first
+    closing = next((k for k in range(last - 1, first, -1) if tags[k] == "negation"), 0)
+    said = " ".join(t.lower for t in tokens[closing : closing + 4]) if closing >= last - 4 else ""
+    if closing and (said in _SAID_BEHIND or said.startswith("no longer ")):
+        return tagged.spans.get(closing, closing + 1) == last and not _is_asked(tagged, first, last)
     while i < last and (tags[i] in _OPENS or is_adverb(tokens[i].lower) or tokens[i].lower in ("this", "that")):
         i += 1
     if i >= last or tags[i] != "negation" or tokens[i].lower not in _FIRST_DENIALS or _is_asked(tagged, first, last):
@@ -208,19 +216,13 @@ def _is_free(tagged: Tagged, first: int, denial: int, last: int) -> bool:
         return False
     if _is_asked(tagged, first, last) or any(category_of(t.lower) == "finding" for t in tokens[first:denial]):
         return False
-    if tokens[denial].lower == "not" and (stop > denial + 1 or not kind_of(tokens[stop].lower)):
+    is_not = tokens[denial].lower == "not"
+    if is_not and (stop > denial + 1 or not kind_of(tokens[stop].lower)):
         return False
-    if any(_begins_anew(tagged, k + 1, last) for k in range(stop, last - 1)):
+    if any(_begins_anew(tagged, k + 1, last, any_name=is_not) for k in range(stop, last - 1)):
         return False
     nouns = {"word", "determiner", "preposition", "conjunction", "sign"}
     return said <= nouns | {"request", "auxiliary", "report", "filler"} and behind <= nouns | {"position"}
-
-
-def _turn_at(tagged: Tagged, i: int) -> int:
-    """Return how many tokens from `i` on lead over to the rest: "but", ". Instead"."""
-    lower = [t.lower for t in tagged.tokens[i : i + 2]]
-    turns = [word in words("classes.turn") for word in lower]
-    return 1 if turns[:1] == [True] else 2 * (turns[1:] == [True] and not lower[0].isalnum())
 
 
 def _is_asked(tagged: Tagged, first: int, last: int) -> bool:
@@ -238,7 +240,7 @@ class Scope(Naming):
         runs = [run for run in background(tagged) if not any(a < run[1] and run[0] < b for a, b in self.stated)]
         denials, contrasts, lists = [], False, False
         for first, last in runs:
-            turns = _turn_at(tagged, last)
+            turns = turn_in([t.lower for t in tagged.tokens[last : last + 2]])
             lists |= tagged.tokens[last - 1].lower == "," or tagged.tokens[first].lower == ","
             contrasts |= turns > 0 or tagged.tags[last - 1] == "negation"
             for k in range(first, last + turns):

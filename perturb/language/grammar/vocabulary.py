@@ -186,6 +186,12 @@ def kind_of_pair(first: str, second: str) -> str:
     return "" if category_of(first) and first not in _STUFF and not painted else kind_of(f"{first}-{second}")
 
 
+def turn_in(lower: Sequence[str]) -> int:
+    """Return how many of the words and signs (small letters) lead over to the rest: "but", ". Instead"."""
+    turns = [word in words("classes.turn") for word in lower[:2]]
+    return 1 if turns[:1] == [True] else 2 * (turns[1:] == [True] and not lower[0].isalnum())
+
+
 def is_participle(word: str) -> bool:
     """Tell whether a word has the form of a past participle: "supplied", not "bed"."""
     return word.endswith("ed") and len(word) > 5 and not word.endswith(("ershed", "odshed", "eed"))
