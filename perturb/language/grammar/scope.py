@@ -139,10 +139,10 @@ def _is_described(tagged: Tagged, first: int, last: int) -> bool:
 def _is_denied(tagged: Tagged, first: int, last: int) -> bool:
     """Tell whether a statement begins or ends with its denial: "There is no fracture", "the stone is not seen"."""
     tags, tokens, i = tagged.tags, tagged.tokens, first
-    closing = next((k for k in range(last - 1, first, -1) if tags[k] == "negation"), 0)
-    said = " ".join(t.lower for t in tokens[closing : closing + 4]) if closing >= last - 4 else ""
-    if closing and (said in _SAID_BEHIND or said.startswith("no longer ")):
-        return tagged.spans.get(closing, closing + 1) == last and not _is_asked(tagged, first, last)
+    ends = (k for k in range(max(first + 1, last - 4), last) if tags[k] == "negation" and tagged.spans.get(k) == last)
+    said = " ".join(t.lower for t in tokens[next(ends, last) : last])
+    if said in _SAID_BEHIND or said.startswith("no longer "):
+        return not _is_asked(tagged, first, last)
     while i < last and (tags[i] in _OPENS or is_adverb(tokens[i].lower) or tokens[i].lower in ("this", "that")):
         i += 1
     if i >= last or tags[i] != "negation" or tokens[i].lower not in _FIRST_DENIALS or _is_asked(tagged, first, last):
@@ -284,9 +284,7 @@ class Scope(Naming):
             self._add("negation" if pictured else "number", token.start, token.stop)
             return last
         self._add("negation", token.start, tagged.tokens[last - 1].stop)
-        if not self.targets and words not in ("excluded", "ruled out", "is absent", "absent"):
-            return last
-        if words in _SAID_BEHIND:
+        if not self.targets or words in _SAID_BEHIND:
             return last
         return self._past_list(self._skip(phrase.stop, hi), hi)
 
