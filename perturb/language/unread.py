@@ -65,8 +65,8 @@ def unread_words(prompt: Prompt) -> tuple[str, ...]:
 def unread_findings(prompt: Prompt) -> tuple[str, ...]:
     """Return those of the `unread_words` that name a finding: what the prompt asks for may be one of them.
 
-    Of 80 notes of one to three statements, written to be unlike what the rules were made for, 26 were read with a wrong
-    target; 14 of these had an unread finding, and 3 of the 50 that were read rightly (29 November 2026).
+    Of 41 notes of one to three statements for which no rule was made, 8 were read with a wrong target; 5 of these had
+    an unread finding, and 3 of the 33 others (29 November 2026, docs/prompts.md).
     """
     return tuple(word for word in unread_words(prompt) if category_of(word.lower()) == "finding")
 
