@@ -144,12 +144,12 @@ def attack_signs(table: pd.DataFrame) -> pd.DataFrame:
 
 def attack_warnings(table: pd.DataFrame) -> list[str]:
     """Return `attack_signs` as sentences, one per (model, dataset, condition)."""
-    found = attack_signs(table)
+    signs = attack_signs(table)
     return [
         f"{condition} against {model} on {dataset} shows signs of not having worked ("
         + "; ".join(f"{r['sign']}: {r['n']} of {counted(r['n_rows'], 'row')}" for r in group.to_dict("records"))
         + "): gradient masking is possible, and what such an attack leaves intact is no robustness."
-        for (model, dataset, condition), group in found.groupby(_KEYS, sort=True)
+        for (model, dataset, condition), group in signs.groupby(_KEYS, sort=True)
     ]
 
 

@@ -54,11 +54,11 @@ def unread_words(prompt: Prompt) -> tuple[str, ...]:
     read = _read(prompt)
     passed = _passed_over(prompt, read)
     of_scans = {a for a, b in pairwise(tokens) if _names_a_scan(b, prompt)}
-    known = {t.lower for t in tokens if any(read[t.start : t.stop]) or any(passed[t.start : t.stop])}
+    words_read = {t.lower for t in tokens if any(read[t.start : t.stop]) or any(passed[t.start : t.stop])}
     return tuple(
         token.text
         for i, token in enumerate(tokens)
-        if token.is_word and token.lower not in known and token not in of_scans and _tells(tokens, i)
+        if token.is_word and token.lower not in words_read and token not in of_scans and _tells(tokens, i)
     )
 
 

@@ -67,7 +67,7 @@ class Rare(PromptPerturbation):
         if self.kind == "target" and is_plural(old.value):
             word = _pluralized(word)
         # "angular margins": the noun stays, or "with" would have none.
-        word += said.group() if (said := _SAID_OF.search(old.value)) and pos == "adjective" else ""
+        word += noun.group() if (noun := _SAID_OF.search(old.value)) and pos == "adjective" else ""
         note: dict[str, Any] = {"note": f"{self._missing}: shipped list of rare words"} if self._missing else {}
         source = RARE_SOURCE if self._missing else wordnet.RARE_SOURCE
         return swap(case.prompt, self.kind, word, source=source, pos=pos, **note)

@@ -108,9 +108,9 @@ def _excepted(tagged: Tagged, first: int, last: int) -> list[Run]:
         if k == first and comma < last:
             rest = comma + (not tagged.tokens[comma].is_word)
             return [(k, stop), (comma, last)] if _is_normal(tagged, rest, last) else []
-        said = tagged.tokens[first].lower == "nothing" or tagged.tokens[k - 1].lower in words("classes.normal")
-        said = said or _is_normal(tagged, first, k)
-        return [(first, stop)] if said or _is_denied(tagged, first, k) or _is_described(tagged, first, k) else []
+        is_plain = tagged.tokens[first].lower == "nothing" or tagged.tokens[k - 1].lower in words("classes.normal")
+        is_plain = is_plain or _is_normal(tagged, first, k)
+        return [(first, stop)] if is_plain or _is_denied(tagged, first, k) or _is_described(tagged, first, k) else []
     return []
 
 
@@ -132,16 +132,16 @@ def _is_described(tagged: Tagged, first: int, last: int) -> bool:
     """Tell whether "Mucosa pink", "The retina is flat" ends in what is said of a part of the body."""
     phrase = read_phrase(tagged, first, last)
     behind = any(m.kind in _ABNORMAL for m in phrase.mods) and phrase.stop == last
-    said = tagged.tags[phrase.stop : phrase.stop + 1] == ["auxiliary"] and phrase.stop + 1 < last
-    return phrase.category == "anatomy" and (behind or said) and not _is_asked(tagged, first, last)
+    is_predicate = tagged.tags[phrase.stop : phrase.stop + 1] == ["auxiliary"] and phrase.stop + 1 < last
+    return phrase.category == "anatomy" and (behind or is_predicate) and not _is_asked(tagged, first, last)
 
 
 def _is_denied(tagged: Tagged, first: int, last: int) -> bool:
     """Tell whether a statement begins or ends with its denial: "There is no fracture", "the stone is not seen"."""
     tags, tokens, i = tagged.tags, tagged.tokens, first
     ends = (k for k in range(max(first + 1, last - 4), last) if tags[k] == "negation" and tagged.spans.get(k) == last)
-    said = " ".join(t.lower for t in tokens[next(ends, last) : last])
-    if said in _SAID_BEHIND or said.startswith("no longer "):
+    denial = " ".join(t.lower for t in tokens[next(ends, last) : last])
+    if denial in _SAID_BEHIND or denial.startswith("no longer "):
         return not _is_asked(tagged, first, last)
     while i < last and (tags[i] in _OPENS or is_adverb(tokens[i].lower) or tokens[i].lower in ("this", "that")):
         i += 1
@@ -160,8 +160,8 @@ def _is_normal(tagged: Tagged, first: int, last: int) -> bool:
     good = words("classes.normal") | ({"well"} if tokens[last - 1].lower == "well" else set())
     normal = next((k for k in range(first, last) if tokens[k].lower in good), -1)
     denial = next((k for k in range(first, last) if tags[k] == "negation"), last)
-    said = words("classes.normal_of")
-    names = [k for k in range(first, last) if _is_name(tagged, k) or (k < normal and tokens[k].lower in said)]
+    properties = words("classes.normal_of")
+    names = [k for k in range(first, last) if _is_name(tagged, k) or (k < normal and tokens[k].lower in properties)]
     if not names or (normal < 0 and denial == last):
         return False
     if denial < last:
@@ -180,8 +180,8 @@ def _is_normal(tagged: Tagged, first: int, last: int) -> bool:
 
 def _is_name(tagged: Tagged, k: int) -> bool:
     lower = tagged.tokens[k].lower
-    said = kind_of(lower) or is_adverb(lower) or lower in words("classes.normal") or lower in words("classes.normal_of")
-    return k in tagged.name_at or k in tagged.inner or (tagged.tags[k] == "word" and not said)
+    describes = kind_of(lower) or is_adverb(lower) or lower in words("classes.normal") | words("classes.normal_of")
+    return k in tagged.name_at or k in tagged.inner or (tagged.tags[k] == "word" and not describes)
 
 
 def _says_no_more(tagged: Tagged, k: int) -> bool:
@@ -197,8 +197,8 @@ def _is_subject(tagged: Tagged, first: int, last: int) -> bool:
     names = [k for k in range(first, last) if _is_name(tagged, k)]
     end = names[-1] if names else first
     for k in range(first, end):
-        said = k > first and kind_of(tokens[k].lower) in _ABNORMAL and _is_name(tagged, k - 1)
-        if tags[k] == "auxiliary" or (said and not _is_name(tagged, k)):
+        is_abnormal = k > first and kind_of(tokens[k].lower) in _ABNORMAL and _is_name(tagged, k - 1)
+        if tags[k] == "auxiliary" or (is_abnormal and not _is_name(tagged, k)):
             return False
     things = [k for k in names if category_of(tokens[k].lower) == "finding"]
     parts = [k for k in range(first, end) if tags[k] in ("preposition", "relation")]
@@ -211,7 +211,7 @@ def _is_free(tagged: Tagged, first: int, denial: int, last: int) -> bool:
     """Tell whether "Pancreas without mass", "The ureter is not dilated" stands here."""
     tokens, tags = tagged.tokens, tagged.tags
     stop = tagged.spans.get(denial, denial + 1)
-    said, behind = set(tags[first:denial]), set(tags[stop:last])
+    before, behind = set(tags[first:denial]), set(tags[stop:last])
     if tokens[denial].lower not in _FIRST_DENIALS or stop >= last or tokens[stop].lower in _LIMITS:
         return False
     if _is_asked(tagged, first, last) or any(category_of(t.lower) == "finding" for t in tokens[first:denial]):
@@ -222,7 +222,7 @@ def _is_free(tagged: Tagged, first: int, denial: int, last: int) -> bool:
     if any(_begins_anew(tagged, k + 1, last, any_name=is_not) for k in range(stop, last - 1)):
         return False
     nouns = {"word", "determiner", "preposition", "conjunction", "sign"}
-    return said <= nouns | {"request", "auxiliary", "report", "filler"} and behind <= nouns | {"position"}
+    return before <= nouns | {"request", "auxiliary", "report", "filler"} and behind <= nouns | {"position"}
 
 
 def _is_asked(tagged: Tagged, first: int, last: int) -> bool:
@@ -255,9 +255,9 @@ class Scope(Naming):
 
     def has_finding(self, rest: Rest) -> bool:
         """Tell whether what was read asks for a finding, and does not only name another part of the body."""
-        said = _ABNORMAL | {"relation", "negation", "number", "certainty", "description", "place"}
+        telling = _ABNORMAL | {"relation", "negation", "number", "certainty", "description", "place"}
         listed = ("", "finding", "instrument", "generic") if rest.lists else ()
-        sure = self.is_asked or rest.contrasts or any(f.kind in said for f in self.spans)
+        sure = self.is_asked or rest.contrasts or any(f.kind in telling for f in self.spans)
         sure |= not {"a", "an"}.isdisjoint(self.tagged.tokens[t.token].lower for t in self.targets)
         found = (category_of(t.head) == "finding" or t.category not in ("anatomy", *listed) for t in self.targets)
         return bool(self.targets) and (sure or any(found))
