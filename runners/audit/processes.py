@@ -6,10 +6,12 @@ paid for and held in memory once.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Generator, Sequence
 from multiprocessing import connection
@@ -18,6 +20,7 @@ from typing import Any
 from robustness.lazy import collect_rarely
 
 _IMPORTED_ONCE = [
+    "robustness.runners.audit.processes",
     "robustness.workflows.loading",
     "robustness.runners.audit.run",
     "robustness.runners.models.load",
@@ -25,6 +28,17 @@ _IMPORTED_ONCE = [
     "scipy.ndimage",
     "scipy.spatial",
 ]
+
+
+def is_of_server() -> bool:
+    """Return whether this process is the server that others are forked from, or one of them."""
+    return any("multiprocessing.forkserver" in argument for argument in sys.orig_argv)
+
+
+if is_of_server():
+    # It ends with its last client. To free what it imported takes a second, for which whoever reads the output of the
+    # command would wait. The forked ones do not come here: they end by `os._exit` themselves.
+    atexit.register(os._exit, 0)
 
 
 class Aside:

@@ -20,7 +20,7 @@ from robustness.plans.audit import EngineSpec, parse_plan
 from robustness.runners.audit import worker_count
 from robustness.runners.audit.executors import run_local, run_on_ray
 from robustness.runners.audit.parts import cut_facts, cut_parts, taking_order
-from robustness.runners.audit.processes import Aside
+from robustness.runners.audit.processes import Aside, is_of_server
 from robustness.runners.audit.worker_count import chosen_workers, stated_workers
 from robustness.runners.audit.workers import WorkerPool, run_in_workers
 from robustness.runners.environment import reuse_memory
@@ -201,6 +201,10 @@ def process_id():
     yield os.getpid()
 
 
+def served():
+    yield is_of_server()
+
+
 def never():
     time.sleep(600)
     yield
@@ -224,6 +228,12 @@ class TestAside:
         assert multiprocessing.active_children() == []
         aside.give(1)
         assert aside.result() is None
+
+    def test_only_the_server_and_its_forks_end_at_once(self):
+        assert not is_of_server()
+        aside = Aside(served)
+        assert aside.result() is True
+        aside.end()
 
     def test_a_process_that_is_not_needed_is_not_waited_for(self):
         Aside(never).end()
