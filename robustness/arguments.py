@@ -139,6 +139,7 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
 
 def _fits(value: Any, hint: Any) -> bool:
     """Return whether a value is what an annotation asks for; what cannot be told passes."""
+    hint = getattr(hint, "__value__", hint)  # NumPy's `ArrayLike` is a name of a type from Python 3.12 on.
     origin = typing.get_origin(hint) or hint
     if hint is None or hint is types.NoneType:
         return value is None
@@ -220,6 +221,7 @@ def _message(name: str, value: Any, hint: Any, default: Any) -> str:
 
 def _choices(hint: Any) -> tuple[Any, ...]:
     """Return the members of a union, or the hint alone."""
+    hint = getattr(hint, "__value__", hint)
     return typing.get_args(hint) if typing.get_origin(hint) in (Union, types.UnionType) else (hint,)
 
 
