@@ -25,6 +25,7 @@ _OF_IMAGES = frozenset(
 )
 _BRACKETED = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
 _CLAUSE = re.compile(r"[.,;:!?](?=\s|$)|\b(?:but|however|yet)\b", re.IGNORECASE)
+_WITH = re.compile(r"\bwith\b", re.IGNORECASE)
 _EXCLUDES = re.compile(r"\bexclude|\brule", re.IGNORECASE)
 # What follows these is no denial's: it is what a prompt is about.
 _SETS_APART = re.compile(r"\b(?:apart|aside|except\w*|other|save)\b", re.IGNORECASE)
@@ -51,10 +52,11 @@ def unread_words(prompt: Prompt) -> tuple[str, ...]:
     if is_template(prompt.text, prompt.attributes, is_stated=True):
         return ()
     tokens = tokenize(prompt.text)
-    read = _read(prompt)
-    passed = _passed_over(prompt, read)
-    of_scans = {a for a, b in pairwise(tokens) if _names_a_scan(b, prompt)}
-    words_read = {t.lower for t in tokens if any(read[t.start : t.stop]) or any(passed[t.start : t.stop])}
+    read = [(a.start, a.stop) for a in prompt.attributes]
+    settled = _marked(prompt.text, read + _passed_over(prompt, _marked(prompt.text, read)))
+    scans = {a.start for a in prompt.attributes if a.kind in ("modality", "view")}
+    of_scans = {a for a, b in pairwise(tokens) if b.start in scans or _names_a_scan(b.lower)}
+    words_read = {t.lower for t in tokens if any(settled[t.start : t.stop])}
     return tuple(
         token.text
         for i, token in enumerate(tokens)
@@ -71,37 +73,33 @@ def unread_findings(prompt: Prompt) -> tuple[str, ...]:
     return tuple(word for word in unread_words(prompt) if category_of(word.lower()) == "finding")
 
 
-def _names_a_scan(token: Token, prompt: Prompt) -> bool:
-    """Tell whether what stands before the token is a part of a scan's name: "brain MRI", "dark background"."""
-    starts = {a.start for a in prompt.attributes if a.kind in ("modality", "view")}
-    return token.start in starts or is_core(token.lower) or token.lower in _OF_IMAGES
+def _names_a_scan(lower: str) -> bool:
+    """Tell whether what stands before a word is a part of a picture's name: "brain MRI", "dark background"."""
+    return is_core(lower) or lower in _OF_IMAGES
 
 
-def _read(prompt: Prompt) -> bytearray:
-    """Return one byte for each character: 1 inside of attributes."""
-    read = bytearray(len(prompt.text))
-    for attribute in prompt.attributes:
-        read[attribute.start : attribute.stop] = b"\1" * (attribute.stop - attribute.start)
-    return read
+def _marked(text: str, spans: Sequence[tuple[int, int]]) -> bytearray:
+    """Return one byte for each character: 1 inside of the spans."""
+    marked = bytearray(len(text))
+    for start, stop in spans:
+        marked[start:stop] = b"\1" * (stop - start)
+    return marked
 
 
-def _passed_over(prompt: Prompt, read: bytearray) -> bytearray:
-    """Return one byte for each character: 1 where nothing need be read."""
+def _passed_over(prompt: Prompt, read: bytearray) -> list[tuple[int, int]]:
+    """Return the characters [start, stop) where nothing need be read."""
     text = prompt.text
-    passed = bytearray(len(text))
     bounds = [0, *(m.start() for m in _CLAUSE.finditer(text) if not read[m.start()]), len(text)]
     denials = [a.start for a in prompt.attributes if _denies(a.kind, a.value)]
-    targets = [a.stop for a in prompt.attributes if a.kind == "target"]
+    named = min((a.stop for a in prompt.attributes if a.kind == "target"), default=len(text))
     spans = [match.span() for match in _BRACKETED.finditer(text)]
     for start, stop in pairwise(bounds):
         if any(start <= at < stop for at in denials):
             spans.append((start, stop))
-        added = re.compile(r"\bwith\b", re.IGNORECASE).search(text, start, stop)
-        if added and any(end <= added.start() for end in targets):
+        added = _WITH.search(text, start, stop)
+        if added and named <= added.start():
             spans.append((added.start(), stop))
-    for start, stop in spans:
-        passed[start:stop] = b"\1" * (stop - start)
-    return passed
+    return spans
 
 
 def _denies(kind: str, value: str) -> bool:

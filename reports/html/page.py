@@ -84,8 +84,10 @@ def write_report(
     runs = read_runs(run_dirs)
     frames = merge(runs)
     figures = content.figures_of(runs, frames, published=published)
-    encoded = elsewhere.pictures() if elsewhere and images else None
+    encoded = None
     if elsewhere:
+        # Also where no image is shown: what comes first is taken first.
+        encoded = elsewhere.pictures()
         elsewhere.draw(figures.captions, frames)
     gallery = make_gallery(frames.gallery, encoded=encoded) if images else Gallery()
     report = content.build(

@@ -101,6 +101,7 @@ class Parts:
         return self._next()
 
 
+@pytest.mark.parametrize("images", [True, False])
 @pytest.mark.parametrize("fails_at", [0, 1, 2])
 def test_a_page_is_the_same_whoever_makes_its_parts(
     runs: tuple[RunTables, ...],
@@ -108,14 +109,16 @@ def test_a_page_is_the_same_whoever_makes_its_parts(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     fails_at: int,
+    images: bool,
 ) -> None:
     runs[0].gallery.drop(columns="series").to_parquet(tmp_path / "gallery.parquet")
-    plain = write_report(run_folders[0], tmp_path / "page.html").read_bytes()
+    plain = write_report(run_folders[0], tmp_path / "page.html", images=images).read_bytes()
     calls = []
     drawings = page_module.drawings
     monkeypatch.setattr(page_module, "drawings", lambda *given: calls.append(given) or drawings(*given))
     parts = Parts(tmp_path / "gallery.parquet", fails_at)
-    assert write_report(run_folders[0], tmp_path / "page.html", elsewhere=parts).read_bytes() == plain
+    again = write_report(run_folders[0], tmp_path / "page.html", images=images, elsewhere=parts)
+    assert again.read_bytes() == plain
     assert len(calls) == 1
 
 
