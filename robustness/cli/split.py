@@ -39,7 +39,7 @@ def split(
     """Divide DATA by whole subjects into folds or train, val and test; the data itself is left as it is."""
     from robustness.plans.data_source import data_source
     from robustness.runners.data.options import reading_options
-    from robustness.runners.data.resplit import split_dataset
+    from robustness.runners.data.resplit import rows_without_split, split_dataset
     from robustness.runners.data.splits import summary
 
     named = data_source(data)
@@ -59,6 +59,8 @@ def split(
         echo(f"{row['split']:16}{_column(row['cases'], 'case')}{_column(row['subjects'], 'subject')}".rstrip())
     if parts.by == "image" and by != "image":
         warn("warning: the data names no subject, so images of one patient may lie in several parts; give --by")
+    if left_out := rows_without_split(Path(named.path).expanduser().resolve()):
+        warn(f"warning: {left_out}")
     echo(f"Splits: {out.resolve()}")
 
 

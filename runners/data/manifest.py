@@ -12,11 +12,10 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import dataclasses
 import itertools
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +23,7 @@ from robustness.errors import InputError
 from robustness.results import case_id_of
 from robustness.runners.data.entry_masks import entry_mask, stated_case_id
 from robustness.runners.data.masks.convention import MaskConvention
-from robustness.runners.data.records import Record, is_absent, listed_texts, listing, no_such, spacing_of
+from robustness.runners.data.records import Record, is_absent, joined_rows, listed_texts, listing, no_such, spacing_of
 from robustness.runners.data.volumes.open import is_volume
 
 if TYPE_CHECKING:
@@ -108,20 +107,31 @@ def read_manifest(path: Path, *, split: str, prompt: str, convention: MaskConven
     # Volumes need no text: prompts are made for each slice from what it shows.
     column = "prompt" if volumes and "prompt" not in columns else prompt_column(columns, prompt, path)
     rows = [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
-    numbered = _of_split(list(enumerate(rows, start=1)), columns, split, path)
-    return _merged(
+    chosen = _of_split(rows, columns, split, path)
+    return joined_rows(
         [
             _record(path.parent, path.name, number, row, column, convention or MaskConvention())
-            for number, row in numbered
+            for number, row in enumerate(rows, start=1)
+            if number in chosen
         ]
     )
 
 
 def splits_of_table(table: pd.DataFrame) -> list[str]:
     """Return the values of the column `split` in order of appearance; ["test"] where there is none."""
-    if "split" not in table.columns:
-        return ["test"]
-    return list(dict.fromkeys(str(value) for value in table["split"] if not is_absent(value)))
+    return _named(table["split"]) if "split" in table.columns else ["test"]
+
+
+def _named(values: Iterable[Any]) -> list[str]:
+    """Return the splits that rows name, in order of appearance; a blank names none.
+
+    Raises:
+        InputError: no row names one.
+    """
+    named = list(dict.fromkeys(str(value) for value in values if str(value or "").strip()))
+    if not named:
+        raise InputError("split: expected a name in the column 'split', all rows are empty; fill or remove the column")
+    return named
 
 
 def prompt_column(columns: Sequence[str], prompt: str, path: Path) -> str:
@@ -188,22 +198,21 @@ def _refuse_ragged(path: Path, encoding: str, separator: str, above: int) -> Non
                 )
 
 
-def _of_split(
-    rows: list[tuple[int, dict[str, Any]]], columns: Sequence[str], split: str, path: Path
-) -> list[tuple[int, dict[str, Any]]]:
+def _of_split(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], split: str, path: Path) -> set[int]:
+    """Return the numbers of the rows of a split, from 1."""
     if "split" not in columns:
         if split != "test":
             raise InputError(
                 f"split: expected a column 'split' in {path} to pick {split!r} from, found {listing(columns)}"
             )
-        return rows
-    splits = list(dict.fromkeys(str(row["split"]) for _, row in rows if not is_absent(row["split"])))
+        return set(range(1, len(rows) + 1))
+    splits = _named(row["split"] for row in rows)
     if split not in splits:
         raise no_such("split", split, splits, f"the column 'split' of {path}")
     alike = [name for name in splits if name != split and name.strip().casefold() == split.strip().casefold()]
     if alike:
         raise InputError(f"split: expected one spelling of {split!r} in {path}, found {alike[0]!r} as well; write one")
-    return [(number, row) for number, row in rows if str(row["split"]) == split]
+    return {number for number, row in enumerate(rows, start=1) if str(row["split"]) == split}
 
 
 def _record(
@@ -264,33 +273,3 @@ def _mask_id(folder: Path, mask: str) -> str:
 
 def _text(value: Any) -> str:
     return "" if is_absent(value) else str(value).strip()
-
-
-def _merged(records: Sequence[Record]) -> list[Record]:
-    """Join the rows of each case; a row that adds no text comes back as a repeat of its case, to be counted."""
-    groups: dict[str, list[Record]] = {}
-    for record in records:
-        groups.setdefault(record.case_id, []).append(record)
-    cases: list[Record] = []
-    others: list[Record] = []
-    for first, *more in groups.values():
-        texts, repeats = first.texts, []
-        for record in more:
-            if not _same_case(first, record):
-                others.append(record)
-            elif set(record.texts) <= set(texts):
-                repeats.append(record.where)
-            else:
-                texts = tuple(dict.fromkeys((*texts, *record.texts)))
-        read = any(text.strip() for text in texts)
-        cases.append(dataclasses.replace(first, texts=texts, problem="" if read else first.problem))
-        others.extend(dataclasses.replace(cases[-1], where=where) for where in repeats)
-    return [*cases, *others]
-
-
-def _same_case(one: Record, other: Record) -> bool:
-    mine, theirs = (
-        (r.image_name, r.mask_name, r.target, r.modality, r.spacing_mm, r.stated_subject) for r in (one, other)
-    )
-    # As text, so that two missing values are equal.
-    return mine == theirs and {k: str(v) for k, v in one.extra.items()} == {k: str(v) for k, v in other.extra.items()}

@@ -150,6 +150,36 @@ def without_duplicates(records: Sequence[Record]) -> tuple[list[Record], int]:
     return list(unique.values()), repeats
 
 
+def joined_rows(records: Sequence[Record]) -> list[Record]:
+    """Join the rows of a table by case; a row that adds no text comes back as a repeat of its case, to be counted."""
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        groups.setdefault(record.case_id, []).append(record)
+    cases: list[Record] = []
+    others: list[Record] = []
+    for first, *more in groups.values():
+        texts, repeats = first.texts, []
+        for record in more:
+            if not _same_case(first, record):
+                others.append(record)
+            elif set(record.texts) <= set(texts):
+                repeats.append(record.where)
+            else:
+                texts = tuple(dict.fromkeys((*texts, *record.texts)))
+        read = any(text.strip() for text in texts)
+        cases.append(replace(first, texts=texts, problem="" if read else first.problem))
+        others.extend(replace(cases[-1], where=where) for where in repeats)
+    return [*cases, *others]
+
+
+def _same_case(one: Record, other: Record) -> bool:
+    mine, theirs = (
+        (r.image_name, r.mask_name, r.target, r.modality, r.spacing_mm, r.stated_subject) for r in (one, other)
+    )
+    # As text, so that two missing values are equal.
+    return mine == theirs and {k: str(v) for k, v in one.extra.items()} == {k: str(v) for k, v in other.extra.items()}
+
+
 def _conflict(first: Record, record: Record) -> InputError:
     """Return the error for two entries of one case id: two cases, or texts of one case whose columns disagree."""
     names = differences(first, record)

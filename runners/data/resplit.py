@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from robustness.errors import InputError
+from robustness.errors import InputError, counted, verb
 from robustness.runners.data import benchmark_folder
 from robustness.runners.data import manifest as manifest_data
 from robustness.runners.data.options import ReadingOptions
 from robustness.runners.data.read_records import read_records
-from robustness.runners.data.records import Record, no_such, without_duplicates
+from robustness.runners.data.records import Record, is_absent, no_such, without_duplicates
 from robustness.runners.data.splits import Splits, chosen, make_splits, read_splits, write_splits
 
-__all__ = ["known_splits", "read_chosen", "split_dataset"]
+__all__ = ["known_splits", "read_chosen", "rows_without_split", "split_dataset"]
 
 
 def split_dataset(
@@ -95,6 +95,30 @@ def known_splits(source: Path, *, shown: str = "") -> list[str]:
     if not source.is_file() or source.suffix.lower() not in manifest_data.SUFFIXES:
         raise InputError(f"data: expected a dataset folder or a .csv or .parquet manifest, got {shown or source}")
     return manifest_data.splits_of_table(manifest_data.read_table(source))
+
+
+def rows_without_split(source: Path) -> str:
+    """Return in a sentence how many rows of a table name no split, which no split holds; "" where all name one."""
+    if not source.is_file():
+        return ""
+    table = manifest_data.read_table(source)
+    if "split" not in table.columns:
+        return ""
+    # Spreadsheets leave rows without any value at the end.
+    rows = [
+        (number, str(row["split"] or "").strip())
+        for number, row in enumerate(table.to_dict("records"), start=1)
+        if not (is_absent(row["image"]) and is_absent(row["mask"]))
+    ]
+    without = [number for number, split in rows if not split]
+    if not without:
+        return ""
+    lacking = f"{len(without)} of {counted(len(rows), 'row')} {verb(len(without), 'name')} no split"
+    left_out = "it is" if len(without) == 1 else "they are"
+    return (
+        f"{lacking} (first: {source.name} row {without[0]}), so {left_out} in none; write a split for each in the "
+        "column 'split', or remove what is not wanted"
+    )
 
 
 def _read_all(

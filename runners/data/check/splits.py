@@ -14,6 +14,7 @@ from robustness.runners.data import benchmark_folder
 from robustness.runners.data.check.findings import Finding, Splits
 from robustness.runners.data.dataset import MISSING, sha256_or_missing
 from robustness.runners.data.records import SUBJECT_KEYS
+from robustness.runners.data.resplit import rows_without_split
 
 Subjects = Mapping[str, Mapping[str, str]]
 
@@ -28,6 +29,8 @@ def check_splits(source: Path, splits: Splits, subjects: Subjects, *, contents: 
         contents: compare the bytes of images, too.
     """
     yield from _identical(source, splits)
+    if left_out := rows_without_split(source):
+        yield Finding("warning", "row_without_split", left_out)
     yield from _subjects(splits, subjects)
     yield from _modalities(source, splits)
     yield from _images(splits, contents=contents)

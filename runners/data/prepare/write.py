@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image as PILImage
 
-from robustness.errors import CaseError, InputError
+from robustness.errors import CaseError, InputError, counted, verb
 from robustness.files import write_text
 from robustness.perturb.language.measured import measure
 from robustness.perturb.language.templates import build_prompts, family_of
@@ -89,9 +89,10 @@ def prepare(
     samples = list(layout.samples(download, chosen))[:limit]
     if not samples:
         raise InputError(f"source: expected images of the layout {name!r} in {download}, found none")
-    entries = _by_reference(layout, samples, annotations, folder) if annotations else None
-    entries = entries or _by_shares(layout, samples, folder, val=val, test=test, seed=seed)
-    return _finish(layout, folder, entries, samples)
+    entries = _by_reference(layout, samples, annotations, folder) if annotations else {}
+    shared = {} if entries else _by_shares(layout, samples, folder, val=val, test=test, seed=seed)
+    left_out = list(_split_notes(samples)) if shared else []
+    return _finish(layout, folder, entries or shared, samples, left_out)
 
 
 def _by_reference(
@@ -171,12 +172,16 @@ def _write_mask(mask: Mask, path: Path) -> None:
 
 
 def _finish(
-    layout: Layout, folder: Path, splits: Mapping[str, list[dict[str, Any]]], samples: Sequence[Sample]
+    layout: Layout,
+    folder: Path,
+    splits: Mapping[str, list[dict[str, Any]]],
+    samples: Sequence[Sample],
+    split_notes: Sequence[str],
 ) -> Prepared:
     for split, entries in splits.items():
         write_text(folder / "anns" / f"{split}.json", json.dumps(entries, indent=1, ensure_ascii=False) + "\n")
     identified = all(sample.subject for sample in samples)
-    notes = tuple(_notes(layout, splits, identified))
+    notes = (*split_notes, *_notes(layout, splits, identified))
     card = {
         "name": layout.name,
         "what": layout.title,
@@ -190,6 +195,16 @@ def _finish(
     write_text(folder / "dataset_card.json", json.dumps(card, indent=1, ensure_ascii=False) + "\n")
     subjects = {split: len({e["subject"] for e in entries}) for split, entries in splits.items()} if identified else {}
     return Prepared(folder, {split: len(entries) for split, entries in splits.items()}, subjects, notes)
+
+
+def _split_notes(samples: Sequence[Sample]) -> Iterator[str]:
+    """Yield that the splits of the source are not used, where some of its images have none."""
+    without = [sample for sample in samples if not sample.split]
+    if 0 < len(without) < len(samples):
+        yield (
+            f"{len(without)} of {counted(len(samples), 'image')} {verb(len(without), 'have')} no split in the source "
+            f"(first: {without[0].stem}), so all were drawn anew; write a split for each to keep those of the source"
+        )
 
 
 def _common(values: Iterable[str]) -> str:

@@ -10,9 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image as PILImage
+from typer.testing import CliRunner
 
+from robustness.cli.main import app
 from robustness.errors import CaseError, InputError
+from robustness.runners.data.check.dataset import check_dataset
+from robustness.runners.data.check.opened import check_opened
 from robustness.runners.data.load import load_dataset
+from robustness.workflows.init_plan import look
 
 
 def row(number: int, prompt: str = "a small polyp", **more: Any) -> dict[str, Any]:
@@ -65,6 +70,31 @@ class TestBothFormats:
         assert [info.case_id for info in load_dataset(path, split="train").infos] == ["msk__1"]
         with pytest.raises(InputError, match=r"split: expected one of train, test .*did you mean 'train'"):
             load_dataset(path, split="trian")
+
+    def test_rows_without_a_split_are_counted_by_the_check_and_before_an_audit(self, tmp_path: Path, name: str) -> None:
+        rows = [row(n, split=split) for n, split in enumerate(["test", None, "train", "", " "], start=1)]
+        path = write(tmp_path, rows, name)
+        found = check_dataset(path, pixels=False)
+        message = dict(zip(found.code, found.message, strict=True))["row_without_split"]
+        assert message.startswith(
+            f"3 of 5 rows name no split (first: {name} row 2), so they are in none; write a split"
+        )
+        opened = {finding.code: finding for finding in check_opened(load_dataset(path))}["row_without_split"]
+        assert (opened.level, opened.message) == ("warning", message)
+        said = CliRunner().invoke(app, ["init", str(path), "--out", str(tmp_path / "plan.toml")])
+        assert message in said.stderr
+
+    def test_rows_that_all_name_one_or_hold_nothing_are_no_finding(self, tmp_path: Path, name: str) -> None:
+        path = write(tmp_path, [row(1, split="test"), row(2, split="train")], name)
+        if name.endswith(".csv"):
+            path.write_text(path.read_text() + ",,,\n")
+        assert "row_without_split" not in set(check_dataset(path, pixels=False).code)
+
+    def test_a_column_split_without_any_value_is_refused(self, tmp_path: Path, name: str) -> None:
+        path = write(tmp_path, [row(1, split=""), row(2, split="")], name)
+        for read in (check_dataset, load_dataset, look):
+            with pytest.raises(InputError, match="the column 'split', all rows are empty; fill or remove the column"):
+                read(path)
 
 
 class TestTexts:

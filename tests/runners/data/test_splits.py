@@ -241,3 +241,12 @@ def test_volumes_are_divided_as_their_plan_cuts_them(tmp_path: Path) -> None:
     refused = CliRunner().invoke(app, ["split", str(tmp_path / "cases.csv"), "--out", str(out)])
     assert isinstance(refused.exception, InputError)
     assert CliRunner().invoke(app, ["check", str(plan)]).exit_code == 0
+
+
+def test_rows_that_name_no_split_are_told_when_a_table_is_divided(tmp_path: Path) -> None:
+    rows = [f"{n}.png,{n}.png,one polyp,P{n},{'train' if n < 4 else ''}" for n in range(6)]
+    table = tmp_path / "cases.csv"
+    table.write_text("\n".join(["image,mask,prompt,subject,split", *rows]) + "\n")
+    said = CliRunner().invoke(app, ["split", str(table), "--out", str(tmp_path / "splits.json")])
+    assert said.exit_code == 0
+    assert "warning: 2 of 6 rows name no split (first: cases.csv row 5)" in said.stderr

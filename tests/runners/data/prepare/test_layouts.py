@@ -187,3 +187,13 @@ def test_a_table_may_repeat_a_row_and_name_images_that_are_not_there(tmp_path):
     table.write_text(table.read_text() + "scan0.png,P0,train,scanner0\nelsewhere.png,P9,test,scanner1\n")
     made = prepare("generic", tmp_path / "download", tmp_path / "data", options={"target": "lesion"})
     assert dict(made.subjects) == {"train": 1, "val": 1, "test": 1}
+
+
+def test_splits_of_a_source_that_only_some_images_have_are_drawn_anew_and_said(tmp_path):
+    downloads.generic(tmp_path / "download")
+    table = tmp_path / "download" / "table.csv"
+    whole = prepare("generic", tmp_path / "download", tmp_path / "whole", options={"target": "lesion"})
+    table.write_text(table.read_text().replace("scan0.png,P0,train,", "scan0.png,P0,,"))
+    made = prepare("generic", tmp_path / "download", tmp_path / "data", options={"target": "lesion"})
+    assert not any("split" in note for note in whole.notes)
+    assert made.notes[0].startswith("1 of 6 images has no split in the source (first: scan0), so all were drawn anew")
