@@ -189,9 +189,8 @@ def _from_npy(content: bytes, size: tuple[int, int]) -> Map:
         raise ReturnedError("unreadable", "probabilities that are not finite")
     low, high = float(values.min()), float(values.max())
     if low < -_SLACK or high > 1 + _SLACK:
-        raise ReturnedError(
-            "unreadable", f"probabilities beyond [0, 1]: {low:g} to {high:g}; apply a sigmoid to logits"
-        )
+        hint = "apply a sigmoid to logits" if low < 0 else "divide by their full scale"
+        raise ReturnedError("unreadable", f"probabilities beyond [0, 1]: {low:g} to {high:g}; {hint}")
     return Map(np.clip(values.astype(np.float32), 0.0, 1.0), False)
 
 

@@ -20,7 +20,7 @@ import torch
 from PIL import Image as PILImage
 
 from robustness.errors import AnswerError, CaseError, InputError, suggest
-from robustness.runners.models.black_box.answers import Levels, Size, decode_array, decode_image
+from robustness.runners.models.black_box.answers import Levels, Size, decode_array, decode_image, scale_hint
 from robustness.types import Probability
 
 RETURNS = ("auto", "probabilities", "mask", "logits", "instances")
@@ -202,12 +202,8 @@ class AnswerReader:
         labels = levels.kind == "integers" and low > 0
         if self.returns == "auto" and (low == 0 or labels) and np.isfinite(high) and not _has_shades(levels):
             return (values != 0).astype(np.float32), f"mask of 0 and {high:g} ({levels.source})"
-        scaled = levels.kind == "integers" and low >= 0
-        hint = "divide integers by their full scale" if scaled else "apply a sigmoid to logits"
-        raise AnswerError(
-            f"{where}: expected probabilities in [0, 1], got {low:g} to {high:g}; {hint}, or state "
-            "returns='logits' or 'mask'"
-        )
+        hint = scale_hint(low, integers=levels.kind == "integers")
+        raise AnswerError(f"{where}: expected probabilities in [0, 1], got {low:g} to {high:g}; {hint}")
 
 
 def _shared(answers: Sequence[Any]) -> int | None:

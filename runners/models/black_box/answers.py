@@ -84,7 +84,7 @@ def decode_array(value: Any, sizes: Collection[Size], where: str) -> Levels:
     """Return the levels of an array or tensor (H, W); axes of length 1 around it are dropped.
 
     Raises:
-        AnswerError: another shape, no numbers, or NaN.
+        AnswerError: another shape, no numbers, masked pixels, or NaN.
     """
     if value is None:
         raise AnswerError(f"{where}: expected an array (H, W), got None; send zeros where nothing is found")
@@ -92,6 +92,10 @@ def decode_array(value: Any, sizes: Collection[Size], where: str) -> Levels:
         array = value.detach().float().cpu().numpy() if _is_low_precision(value) else _as_array(value)
     except (TypeError, ValueError, RuntimeError) as error:
         raise AnswerError(f"{where}: expected an array (H, W), got {type(value).__name__} ({error})") from error
+    if np.ma.is_masked(value):
+        # Numpy drops the mask of a masked array silently, and what lies below it would count.
+        hidden = counted(int(np.ma.count_masked(value)), "masked pixel")
+        raise AnswerError(f"{where}: expected a number in every pixel, got {hidden}; send array.filled(0)")
     if array.dtype.kind not in "bfiu":
         raise AnswerError(f"{where}: expected numbers or booleans, got {array.dtype}")
     array = _of_one_channel(array, sizes)
@@ -136,6 +140,16 @@ def check_size(shape: tuple[int, ...], sizes: Collection[Size], where: str) -> N
     elif len(shape) == 2 and len(sizes) == 1:
         hint = "; send maps of the image's size, or state image_size=N for square maps of the network's own"
     raise AnswerError(f"{where}: expected a map of its image's size {(height, width)}, got shape {tuple(shape)}{hint}")
+
+
+def scale_hint(low: float, *, integers: bool) -> str:
+    """Return what to do about numbers beyond [0, 1] of which `low` is the smallest."""
+    if low < 0:
+        return "apply a sigmoid to logits, or state returns='logits' or 'mask'"
+    if integers:
+        return "divide integers by their full scale, of labels send the target's alone, or state returns='mask'"
+    # A sigmoid would lift all of them to one half and above: no number below 0 is no logit.
+    return "divide percentages or levels of grey by their full scale, or state returns='mask'"
 
 
 def _is_low_precision(value: Any) -> bool:

@@ -53,6 +53,28 @@ def test_what_is_no_map_is_refused_in_one_line(form):
     assert "\n" not in str(error)
 
 
+@pytest.mark.parametrize(
+    ("answer", "advice"),
+    [
+        (SOFT * 100, "divide percentages or levels of grey by their full scale"),
+        (np.where(MASK, 2, np.arange(MASK.size).reshape(SIZE) % 2), "of labels send the target's alone"),
+        (np.where(MASK, 1, -1), "apply a sigmoid to logits"),
+    ],
+)
+def test_the_advice_fits_the_numbers(answer, advice):
+    assert advice in str(read(answer))
+
+
+class TestMaskedArrays:
+    def test_pixels_that_are_masked_are_no_numbers(self):
+        # Numpy's asarray would give what lies below the mask: ones everywhere.
+        error = read(np.ma.masked_array(np.ones(SIZE), mask=~MASK))
+        assert "got 81 masked pixels; send array.filled(0)" in str(error)
+
+    def test_one_without_masked_pixels_is_read(self):
+        np.testing.assert_array_equal(read(np.ma.masked_array(SOFT)) > 0.5, MASK)
+
+
 @pytest.mark.parametrize("form", AMBIGUOUS)
 def test_pictures_that_could_mean_two_things_are_refused(form):
     image, message = AMBIGUOUS[form]
