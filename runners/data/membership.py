@@ -23,8 +23,10 @@ Form = Literal["hashed", "plain", "off"]
 _DIGITS = 16
 
 
-def members(dataset: Dataset, *, role: str, form: Form = "hashed") -> dict[str, Any]:
-    """Return the record of who is in a dataset, as JSON values.
+def members(
+    dataset: Dataset, *, role: str, form: Form = "hashed", pixels: Callable[[Dataset], Mapping[str, str]] | None = None
+) -> dict[str, Any]:
+    """Return the record of who is in a dataset, as JSON values; `pixels` reads in place of `pixel_digests`.
 
     Keys: `role` ("train", "validation", "pool"), `data` and `split` (names), `fingerprint` (sha256 of the hashes of its
     files), `unit` ("patient" or "image"), `form`, `ids` (subjects, sorted, hashed unless `form` is "plain"), `images`
@@ -43,8 +45,8 @@ def members(dataset: Dataset, *, role: str, form: Form = "hashed") -> dict[str, 
         return record
     ids = {info.subject_id.strip() for info in dataset.infos}
     names = sorted(ids if form == "plain" else {digest(name) for name in ids})
-    content, pixels = (sorted(set(digests(dataset).values())) for digests in (image_digests, pixel_digests))
-    return {**record, "ids": names, "images": content, "pixels": pixels}
+    content, seen = (sorted(set(read(dataset).values())) for read in (image_digests, pixels or pixel_digests))
+    return {**record, "ids": names, "images": content, "pixels": seen}
 
 
 def digest(name: str) -> str:
@@ -75,23 +77,23 @@ def image_digests(dataset: Dataset) -> dict[str, str]:
     return {image: content for image, content in contents.items() if content != MISSING}
 
 
-def pixel_digests(dataset: Dataset) -> dict[str, str]:
+def pixel_digests(dataset: Dataset, *, part: int = 0, parts: int = 1) -> dict[str, str]:
     """Return image id -> hash of its pixels as they are read, the same for a copy in another file or format.
 
-    Left out are unreadable images, and those of a single value: empty slices of two patients are no copies.
+    Left out are unreadable images, and those of a single value: empty slices of two patients are no copies. Of several
+    readers each takes every `parts`-th image, from `part` on.
     """
     digests: dict[str, str] = {}
-    tried: set[str] = set()
+    first: dict[str, int] = {}
     for index, info in enumerate(dataset.infos):
-        if info.image_id in tried:
-            continue
-        tried.add(info.image_id)
+        first.setdefault(info.image_id, index)
+    for name, index in list(first.items())[part::parts]:
         try:
             image = dataset.image(index)
         except CaseError:
             continue
         if image.min() < image.max():
-            digests[info.image_id] = hashlib.sha256(repr(image.shape).encode() + image.tobytes()).hexdigest()[:_DIGITS]
+            digests[name] = hashlib.sha256(repr(image.shape).encode() + image.tobytes()).hexdigest()[:_DIGITS]
     return digests
 
 
@@ -281,10 +283,12 @@ def _records(provenance: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
             yield from _records(value)
 
 
-def recorded(datasets: Iterable[tuple[str, Dataset]], *, form: Form) -> list[dict[str, Any]]:
-    """Return the records of several datasets, each with its role; one of the same data and split once per role."""
+def recorded(
+    datasets: Iterable[tuple[str, Dataset]], *, form: Form, pixels: Callable[[Dataset], Mapping[str, str]]
+) -> list[dict[str, Any]]:
+    """Return the `members` of several datasets, each with its role; one of the same data and split once per role."""
     records: dict[tuple[str, str, str], dict[str, Any]] = {}
     for role, dataset in datasets:
-        record = members(dataset, role=role, form=form)
+        record = members(dataset, role=role, form=form, pixels=pixels)
         records.setdefault((role, record["fingerprint"], dataset.split), record)
     return list(records.values())

@@ -169,16 +169,14 @@ def _train(plan: TrainPlan, *, out: Path, base_dir: Path | None, quiet: bool) ->
     from robustness.runners.training.folder import TrainingFolder
     from robustness.runners.training.model_card import write_model_card
     from robustness.runners.training.ranks import own_ranks
-    from robustness.runners.training.setup import check_before_training, set_up, training_record
+    from robustness.runners.training.setup import check_before_training, set_up
 
     ranks, surroundings = own_ranks(plan.train), environment(plan.train.threads)
     setup = set_up(plan, base_dir)
     if finished := _finished(plan, out, setup):
         return finished
     checked = check_before_training(plan, setup)
-    # Of several processes the first one writes.
-    record = {} if ranks.rank else training_record(plan, setup)
-    facts = {**setup.facts, **record, "environment": surroundings}
+    facts = {**setup.facts, "environment": surroundings}
     folder = TrainingFolder(out, plan, setup.segmenter, trained_on=facts, rank=ranks.rank)
     reached = _reached(_fit(folder, setup, ranks=ranks, says=(setup.counted(), *checked), quiet=quiet))
     folder.write_facts(finished=True, **reached)
@@ -199,6 +197,7 @@ def _fit(
     from robustness.runners.training.pair_cache import open_cache
     from robustness.runners.training.parts import lone_values_use_running_statistics
     from robustness.runners.training.progress import TrainingProgress
+    from robustness.runners.training.setup import training_record
     from robustness.runners.training.trainer import interruptions, new_trainer, silence
 
     plan, spec = folder.plan, folder.plan.train
@@ -224,6 +223,7 @@ def _fit(
             validation_cases=len(setup.validation),
         )
         module.identity = folder.identity
+        module.before_start = lambda: folder.record(training_record(plan, setup, ranks))
         with interruptions():
             drawing: dict[str, Any] = {"spell": spec.spell, "accumulate": spec.accumulate}
             new_trainer(spec, setup.segmenter, epochs=epochs).fit(

@@ -65,6 +65,11 @@ class TrainingFolder:
             write_text(self.path / PLAN, plan.to_toml())
             self.write_facts(finished=False)
 
+    def record(self, more: Mapping[str, Any]) -> None:
+        """Add what the training is of, once it is known, to its files."""
+        self.trained_on |= more
+        self.write_facts(finished=False)
+
     def write_facts(self, *, finished: bool, **more: Any) -> None:
         """Write ``training.json``."""
         if not self.writes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -68,6 +68,7 @@ class TrainingHooks(LightningModule):
     Attributes:
         training_log: one row for each validation.
         identity: what the resume file says it is of.
+        before_start: called once all processes have met, before the clock starts.
         validated: whether the last epoch ended with a validation.
         improved: whether it gave the best validation Dice so far.
     """
@@ -91,6 +92,7 @@ class TrainingHooks(LightningModule):
         self.loss = training_loss(spec)
         self.training_log = TrainingLog()
         self.identity: dict[str, str] = {}
+        self.before_start: Callable[[], None] = lambda: None
         self.validated = self.improved = False
         self._since: list[tuple[Tensor, ...]] = []
         self._validation: list[tuple[Tensor, Tensor]] = []
@@ -136,7 +138,8 @@ class TrainingHooks(LightningModule):
         return kind([g for g in groups if g["params"]], lr=self.spec.lr)
 
     def on_fit_start(self) -> None:
-        """Start the clock where the last session stopped it."""
+        """Prepare, then start the clock where the last session stopped it."""
+        self.before_start()
         self._started, self._seconds_before = time.monotonic(), self.training_log.seconds
 
     def on_train_epoch_start(self) -> None:

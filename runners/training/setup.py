@@ -17,14 +17,14 @@ from robustness.plans.paths import resolve, resolved_options
 from robustness.registry import MODELS
 from robustness.runners.data.check.opened import check_opened, refuse_errors
 from robustness.runners.data.load import Dataset
-from robustness.runners.data.membership import RECORD, recorded
+from robustness.runners.data.membership import RECORD, pixel_digests, recorded
 from robustness.runners.inference.segmenter import NetworkSegmenter
 from robustness.runners.models.ensemble.fusion import FusionSegmenter, fusion_segmenter
 from robustness.runners.models.ensemble.segmenter import Ensemble
 from robustness.runners.models.load import load_model
 from robustness.runners.training.lora import add_adapters
 from robustness.runners.training.parts import freeze, parameters_by_part
-from robustness.runners.training.ranks import own_device
+from robustness.runners.training.ranks import Ranks, own_device
 from robustness.runners.training.samples.absent_targets import AbsentTargets
 from robustness.runners.training.samples.cases import TrainingCases
 from robustness.runners.training.samples.counterfactual import Counterfactuals
@@ -107,15 +107,22 @@ def refuse_untrainable(name: str) -> None:
         )
 
 
-def training_record(plan: TrainPlan, setup: TrainingSetup) -> dict[str, Any]:
+def training_record(plan: TrainPlan, setup: TrainingSetup, ranks: Ranks) -> dict[str, Any]:
     """Return, by its key, who was trained on, who chose the checkpoint, and whose cases were asked for besides.
 
     Every image is read for it, so it is made where a training begins, and not where a finished one is opened again.
+    Several processes share the images, and all must call this: were one to read all of them, the others would wait for
+    it, and of a large dataset beyond the time after which they give up.
     """
     own = [("train", part.first) for part in setup.training.parts]
     choosing = [("validation", part.first) for part in setup.validation.parts]
     besides = [("pool", data) for part in setup.training.parts for data in part.pools()]
-    return {RECORD: recorded([*own, *choosing, *besides], form=plan.train.subjects)}
+
+    def read_together(data: Dataset) -> dict[str, str]:
+        shares = ranks.gathered(pixel_digests(data, part=ranks.rank, parts=ranks.size))
+        return {image: digest for share in shares for image, digest in share.items()}
+
+    return {RECORD: recorded([*own, *choosing, *besides], form=plan.train.subjects, pixels=read_together)}
 
 
 def _notes(training: Cases, validation: Cases) -> list[str]:

@@ -12,10 +12,12 @@ import pytest
 import torch
 
 from robustness.errors import CaseError, InputError
-from robustness.plans.finetune import TrainSpec
+from robustness.plans.finetune import TrainSpec, parse_train_plan
+from robustness.runners.data.dataset import Dataset
 from robustness.runners.training.finetune import finetune
 from robustness.runners.training.folder import read_facts
 from robustness.runners.training.ranks import Ranks, micro_batches, must_launch, own_device, own_ranks
+from robustness.runners.training.setup import set_up, training_record
 from tests.runners.small_models import FAST, SMALL, largest_difference, losses, rows, same, weights
 from tests.synthetic import write_dataset
 
@@ -77,6 +79,33 @@ class TestAccumulation:
         assert [row[1:] for row in ours] == [pytest.approx(row[1:], rel=1e-4, abs=1e-5) for row in theirs]
 
 
+class TestRecord:
+    def test_several_processes_share_the_reading_of_its_images(self, data, monkeypatch):
+        """One process read all images while the others waited for it, which they do for half an hour at most."""
+        plan = parse_train_plan({"model": {"name": "film-unet", "config": SMALL}, "data": {"path": str(data)}})
+        setup, read = set_up(plan, None), []
+        image = Dataset.image
+        monkeypatch.setattr(Dataset, "image", lambda self, i: read.append(self.records[i].image_name) or image(self, i))
+        whole, n_images = training_record(plan, setup, Ranks()), len(read)
+        asked: list[dict[str, str]] = []
+        monkeypatch.setattr(Ranks, "gathered", lambda self, own: asked.append(own) or [own])
+        shares = []
+        for rank in range(2):
+            read.clear()
+            training_record(plan, setup, Ranks(rank, 2))
+            shares.append(list(read))
+        assert (sorted(map(len, shares)), len(asked)) == ([n_images // 2] * 2, 4)
+        assert not set(shares[0]) & set(shares[1])
+        parts = [asked[0] | asked[2], asked[1] | asked[3]]
+        assert [record["pixels"] for record in whole["subjects"]] == [sorted(set(part.values())) for part in parts]
+
+    def test_it_is_in_the_checkpoint_and_in_the_facts_from_the_first_epoch_on(self, data, tmp_path):
+        done = finetune("film-unet", data=data, out=tmp_path, **{**FAST, "epochs": 1})
+        kept = json.loads((done.folder / "config.json").read_text())["trained_on"]["subjects"]
+        assert kept == read_facts(done.folder)["subjects"]
+        assert all(record["pixels"] for record in kept)
+
+
 @pytest.mark.parametrize("count", [99, 10**9])
 def test_more_processes_than_the_machine_has_cores_are_refused_before_any_starts(count, data, tmp_path):
     with pytest.raises(
@@ -96,6 +125,7 @@ class TestTwoProcesses:
         ours, theirs = losses(two.folder), losses(one.folder)
         assert [row[1:] for row in ours] == [pytest.approx(row[1:], rel=1e-4, abs=1e-5) for row in theirs]
         assert len(rows(two.folder)) == 3
+        assert read_facts(two.folder)["subjects"] == read_facts(one.folder)["subjects"]
 
     def test_frozen_encoders_unread_layers_and_accumulation_go_along(self, data, tmp_path):
         settings = {"config": {"preset": "tiny"}, "device": "cpu", "quiet": True, "epochs": 2, "freeze": "text"}
