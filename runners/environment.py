@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import platform
@@ -10,6 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from threadpoolctl import threadpool_limits
 
 PACKAGES = (
     "vlsm-robustness",
@@ -52,14 +55,27 @@ def reuse_memory() -> bool:
     """
     if any(name in os.environ for name in _MALLOC_SETTINGS) or "malloc" in os.environ.get("GLIBC_TUNABLES", ""):
         return False
+    library = _gnu_c_library()
+    return library is not None and all(library.mallopt(number, value) for number, value in _MALLOPT.items())
+
+
+def release_memory() -> None:
+    """Give what `reuse_memory` keeps back to the system, in a process that predicts no more."""
+    library = _gnu_c_library()
+    if library is not None:
+        gc.collect()
+        library.malloc_trim(0)
+
+
+def _gnu_c_library() -> Any:
+    """Return the C library of this process where it is GNU's, else None."""
     try:
         os.confstr("CS_GNU_LIBC_VERSION")
     except (AttributeError, ValueError):
-        return False
+        return None
     import ctypes
 
-    library = ctypes.CDLL(None)
-    return all(library.mallopt(number, value) for number, value in _MALLOPT.items())
+    return ctypes.CDLL(None)
 
 
 def package_versions() -> dict[str, str]:
@@ -102,13 +118,15 @@ def _is_source(file: Path) -> bool:
 
 
 def environment(threads: int | None = None) -> dict[str, Any]:
-    """Set the number of CPU threads (where given) and describe the machine that computes."""
+    """Set the number of CPU threads (where given), torch's and those of NumPy's products, and describe the machine."""
     import torch
 
     from robustness.perturb.language import wordnet
 
     if threads is not None:
         torch.set_num_threads(threads)
+        # As many as cores otherwise, in each of several processes: they would wait for each other.
+        threadpool_limits(threads, user_api="blas")
     cuda = torch.cuda.is_available()
     return {
         "python": platform.python_version(),

@@ -157,3 +157,13 @@ def _worst(group: list[dict[str, Any]]) -> dict[str, Any]:
     worst = min(group, key=lambda r: _ORDER.index(r["met"]))
     n_met = sum(r["met"].startswith("yes") for r in group)
     return {**worst, "n_conditions": len(group), "n_met": n_met}
+
+
+def verdicts_of(frames: Frames) -> dict[str, list[str]]:
+    """Return every verdict on (series, condition), by whatever claim and metric; their names on two lines are keys."""
+    verdicts: dict[str, list[str]] = {}
+    for row in frames.verdicts[["series", "condition", "verdict"]].itertuples(index=False):
+        on_condition = verdicts.setdefault(f"{row.series}\n{row.condition}", [])
+        if row.verdict not in on_condition:
+            on_condition.append(str(row.verdict))
+    return verdicts

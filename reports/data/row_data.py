@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -24,6 +24,12 @@ def row_keys(frames: Frames) -> dict[tuple[str, str], str]:
     return {
         (str(s), str(c)): f"rows-{series[s]}-{conditions[str(c)]}" for s, c in pairs.itertuples(index=False, name=None)
     }
+
+
+def anchors(frames: Frames) -> Callable[[Any, Any], str]:
+    """Return a look-up of the rows behind (series, condition): the anchor, or an empty text where there are none."""
+    keys = row_keys(frames)
+    return lambda series, condition: keys.get((str(series), str(condition)), "")
 
 
 def row_data(frames: Frames, *, limit: int = LIMIT) -> dict[str, Any]:

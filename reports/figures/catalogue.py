@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from robustness.reports.data.datatable import level_words
 from robustness.reports.data.frames import Frames
@@ -26,6 +27,11 @@ def _levelled(text: FigureText) -> FigureText:
     """Return a caption that says of which level the intervals are that its figure shows."""
     stated = level_words(text.table)
     return replace(text, says=(*text.says, stated)) if stated else text
+
+
+def drawings(captions: Iterable[FigureText], frames: Frames) -> dict[str, Any]:
+    """Return figures as plotly's JSON, by their ids."""
+    return {text.id: json.loads(draw(text, frames).to_json()) for text in captions}
 
 
 def draw(text: FigureText, frames: Frames) -> go.Figure:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,11 +17,12 @@ from robustness.files import check_output, check_writable, write_text
 from robustness.reports import words
 from robustness.reports.data import datatable, row_data
 from robustness.reports.data.claims import ORDER, ROBUST_ORDER
-from robustness.reports.data.expected import failures, required
+from robustness.reports.data.expected import failures, required, verdicts_of
 from robustness.reports.data.frames import Frames, merge
 from robustness.reports.data.gallery import Gallery, encoded_pictures, make_gallery
 from robustness.reports.data.run_tables import read_runs
 from robustness.reports.exports.annex import write_prompts
+from robustness.reports.figures.catalogue import drawings
 from robustness.reports.figures.figure import FigureText
 from robustness.reports.figures.registry import figure_entries
 from robustness.reports.sections import report as content
@@ -33,11 +35,14 @@ EDITIONS = ("auditor", "regulatory")
 class Elsewhere(Protocol):
     """Parts of a page that another process makes meanwhile; a part that failed is None, and is made here."""
 
+    def ready(self) -> bool:
+        """Return whether `pictures` need not wait."""
+
     def pictures(self) -> Mapping[str, str] | None:
         """Return the images of the page, as `encoded_pictures` does."""
 
     def draw(self, captions: Sequence[FigureText], frames: Frames) -> None:
-        """Begin with the `drawings`."""
+        """Begin with the `drawings` of these."""
 
     def drawings(self) -> Mapping[str, Any] | None:
         """Return them."""
@@ -84,16 +89,13 @@ def write_report(
     runs = read_runs(run_dirs)
     frames = merge(runs)
     figures = content.figures_of(runs, frames, published=published)
-    encoded = None
-    if elsewhere:
-        # Also where no image is shown: what comes first is taken first.
-        encoded = elsewhere.pictures()
-        elsewhere.draw(figures.captions, frames)
-    gallery = make_gallery(frames.gallery, encoded=encoded) if images else Gallery()
+    parts = _Parts(figures.captions, frames, elsewhere, images=images)
+    # What needs no image comes first, in case another process is still at them.
+    prompts, rows = write_prompts(frames.results, out), row_data.packed_rows(row_data.row_data(frames))
     report = content.build(
         runs,
         title=title,
-        gallery=gallery,
+        gallery=parts.gallery,
         edition=edition,
         images=images,
         published=published,
@@ -102,23 +104,51 @@ def write_report(
         frames=frames,
         figures=figures,
     )
-    report = replace(report, prompts_file=write_prompts(frames.results, out).name)
+    report = replace(report, prompts_file=prompts.name)
+    page = render(report, frames, parts.gallery(), compare_first=compare_first, rows=rows, drawn=parts.drawings)
     # A report is meant to be read by others, whatever the mask of the process.
-    drawn = elsewhere.drawings() if elsewhere else None
-    page = render(report, frames, gallery, compare_first=compare_first, drawn=drawn)
     write_text(out, page, mode=0o644)
     return out
 
 
+class _Parts:
+    """Thumbnails and drawings of one page, made here or shared with another process; each is made when asked for."""
+
+    def __init__(
+        self, captions: Sequence[FigureText], frames: Frames, elsewhere: Elsewhere | None, *, images: bool
+    ) -> None:
+        self._left, self._frames, self._elsewhere, self._images = list(captions), frames, elsewhere, images
+        self._drawn: dict[str, Any] = {}
+        self._gallery: Gallery | None = None
+
+    def gallery(self) -> Gallery:
+        """Return the thumbnails; this process draws until the other one has encoded them, and that draws the rest."""
+        if self._gallery is not None:
+            return self._gallery
+        encoded = None
+        if self._elsewhere:
+            while self._left and not self._elsewhere.ready():
+                self._draw_first()
+            # Also where no image is shown: what comes first is taken first.
+            encoded = self._elsewhere.pictures()
+            self._elsewhere.draw(self._left, self._frames)
+        self._gallery = make_gallery(self._frames.gallery, encoded=encoded) if self._images else Gallery()
+        return self._gallery
+
+    def drawings(self) -> Mapping[str, Any]:
+        """Return every figure, as `drawings` does."""
+        self.gallery()
+        drawn = self._elsewhere.drawings() if self._elsewhere else None
+        if drawn is None:
+            drawn = drawings(self._left, self._frames)
+        return {**self._drawn, **drawn}
+
+    def _draw_first(self) -> None:
+        self._drawn |= drawings([self._left.pop(0)], self._frames)
+
+
 # Controls that turn the direction of what follows: a name with one would show the rest of its sentence backwards.
 _TURNS = {chr(n): f"\\u{n:04x}" for n in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
-
-
-def drawings(captions: Iterable[FigureText], frames: Frames) -> dict[str, Any]:
-    """Return figures as plotly's JSON, by their ids."""
-    from robustness.reports.figures.catalogue import draw
-
-    return {text.id: json.loads(draw(text, frames).to_json()) for text in captions}
 
 
 def parts_elsewhere(file: Path) -> Generator[Mapping[str, Any], tuple[Sequence[FigureText], Frames], None]:
@@ -133,7 +163,8 @@ def render(
     gallery: Gallery,
     *,
     compare_first: bool = False,
-    drawn: Mapping[str, Any] | None = None,
+    rows: Mapping[str, Any] | None = None,
+    drawn: Callable[[], Mapping[str, Any]] | None = None,
 ) -> str:
     """Return the page of `report` as HTML.
 
@@ -142,10 +173,13 @@ def render(
         frames: feed the tables of rows.
         gallery: the thumbnails.
         compare_first: as in `write_report`.
-        drawn: its figures, where the caller has their `drawings` already.
+        rows: the packed `row_data`, where the caller has it already.
+        drawn: returns the `drawings` of its figures, asked when the rest of the page is written; None: made here.
     """
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
+    drawn = drawn or partial(drawings, report.figures, frames)
+    rows = row_data.packed_rows(row_data.row_data(frames)) if rows is None else rows
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, loader=FunctionLoader(_asset)
     )
@@ -161,7 +195,7 @@ def render(
         listing=words.listing,
     )
     environment.globals.update(
-        anchor=_anchors(frames),
+        anchor=row_data.anchors(frames),
         verdict_styles=words.VERDICTS,
         report=report,
         figure_entries=figure_entries(),
@@ -172,7 +206,8 @@ def render(
         compare_first=compare_first,
         prompt_verdicts=_occurring(frames, ("prompt", "abstention"), ORDER),
         robust_verdicts=_occurring(frames, ("robustness",), ROBUST_ORDER),
-        **_scripts(report, frames, gallery, drawings(report.figures, frames) if drawn is None else drawn),
+        data=_Late(lambda: safe_json(_data(report, frames, gallery, rows, drawn()))),
+        **_scripts(),
     )
     # Megabytes without any of them: looking for each is faster than translating every character.
     for turn, escaped in _TURNS.items():
@@ -186,13 +221,17 @@ def _occurring(frames: Frames, claims: Sequence[str], order: Sequence[str]) -> l
     return [verdict for verdict in order if verdict in set(rows["verdict"])]
 
 
-def _anchors(frames: Frames) -> Callable[[Any, Any], str]:
-    """Return a look-up of the rows behind (series, condition): the anchor, or an empty text where there are none."""
-    keys = row_data.row_keys(frames)
-    return lambda series, condition: keys.get((str(series), str(condition)), "")
+class _Late:
+    """Markup that is asked for where it stands in a template."""
+
+    def __init__(self, text: Callable[[], str]) -> None:
+        self._text = text
+
+    def __html__(self) -> str:
+        return self._text()
 
 
-def _scripts(report: Report, frames: Frames, gallery: Gallery, drawn: Mapping[str, Any]) -> dict[str, Any]:
+def _scripts() -> dict[str, Any]:
     """Return the inline scripts and the policy that allows exactly them: no other script can run, injected or not."""
     from plotly.offline import get_plotlyjs
 
@@ -202,13 +241,14 @@ def _scripts(report: Report, frames: Frames, gallery: Gallery, drawn: Mapping[st
     return {
         "plotly": _markup(plotly),
         "script": _markup(page),
-        "data": _markup(safe_json(_data(report, frames, gallery, drawn))),
         "policy": f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:;"
         " base-uri 'none'; form-action 'none'",
     }
 
 
-def _data(report: Report, frames: Frames, gallery: Gallery, drawn: Mapping[str, Any]) -> dict[str, Any]:
+def _data(
+    report: Report, frames: Frames, gallery: Gallery, rows: Mapping[str, Any], drawn: Mapping[str, Any]
+) -> dict[str, Any]:
     from robustness.reports.figures import theme
 
     figures: dict[str, Any] = {}
@@ -226,21 +266,11 @@ def _data(report: Report, frames: Frames, gallery: Gallery, drawn: Mapping[str, 
         "templates": {"light": theme.LIGHT, "dark": theme.DARK},
         "pictures": row_data.packed_records([asdict(p) for p in gallery.pictures]),
         "images": gallery.images,
-        "verdicts": _verdicts(frames),
+        "verdicts": verdicts_of(frames),
         "required": required(frames.results),
         "failed": [f"{series}\n{condition}" for series, condition in failures(frames)],
-        "rows": row_data.packed_rows(row_data.row_data(frames)),
+        "rows": rows,
     }
-
-
-def _verdicts(frames: Frames) -> dict[str, list[str]]:
-    """Return every verdict on (series, condition), by whatever claim and metric."""
-    verdicts: dict[str, list[str]] = {}
-    for row in frames.verdicts[["series", "condition", "verdict"]].itertuples(index=False):
-        on_condition = verdicts.setdefault(f"{row.series}\n{row.condition}", [])
-        if row.verdict not in on_condition:
-            on_condition.append(str(row.verdict))
-    return verdicts
 
 
 def safe_json(value: Any) -> str:

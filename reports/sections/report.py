@@ -5,8 +5,9 @@ Everything here is data-only and can be written as JSON; the page and the summar
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import pandas as pd
@@ -104,7 +105,7 @@ def build(
     runs: Sequence[RunTables],
     *,
     title: str | None = None,
-    gallery: Gallery | None = None,
+    gallery: Callable[[], Gallery] | None = None,
     edition: Edition = "auditor",
     images: bool = True,
     published: bool = False,
@@ -118,7 +119,7 @@ def build(
     Args:
         runs: one run, or several to be shown side by side.
         title: the page's heading; made from models and datasets where it is None.
-        gallery: the thumbnails, where the caller has them already.
+        gallery: returns the thumbnails, asked after all that needs none; None: they are made here.
         edition: what the page leads with; the content is the same.
         images: False leaves every image out.
         published: add the benchmark's published figures, labelled as such.
@@ -127,8 +128,6 @@ def build(
         frames, figures: the runs' tables, merged, and the figures, where the caller has them already.
     """
     frames = merge(runs) if frames is None else frames
-    if gallery is None:
-        gallery = make_gallery(frames.gallery) if images else Gallery()
     facts_of_runs = [provenance.run_facts(run) for run in runs]
     facts = tuple(fact for group in facts_of_runs for fact in group)
     limits = methods.limitations(runs, frames, facts)
@@ -137,8 +136,8 @@ def build(
     unheeded = {series: one for run in runs for series, one in provenance.unheeded(run).items()}
     models, tables = model_facts(runs), _tables(frames, runs)
     alone = paired.not_compared(frames) if compared else ""
-    context = RegulatoryContext(runs, frames, facts, limits, gallery.unreadable, given)
-    return Report(
+    page = partial(
+        Report,
         schema=SCHEMA,
         edition=edition,
         title=title or _title(runs, frames),
@@ -151,14 +150,12 @@ def build(
         overviews=overview.overviews(frames, models, tables[0], units={s: f.unit for f in facts for s in f.series}),
         headlines=headline.headlines(frames, unheeded=unheeded),
         uncertified=bool(frames.verdicts["verdict"].astype(str).str.endswith("*").any()),
-        findings=findings.worst_findings(frames, gallery, unheeded=unheeded),
         findings_rule=findings.RULE,
         attributes=attribute_blocks(frames, unheeded=unheeded),
         robustness=kind_rows(frames),
         figures=shown.captions,
         comparisons=shown.comparisons,
         tables=tables,
-        regulatory=regulatory.sections(context),
         sources="; ".join(f"{text.name} ({text.edition})" for text in SOURCES),
         texts=SOURCES,
         cards=cards.cards(runs, models, facts, given),
@@ -167,9 +164,17 @@ def build(
         provenance=provenance.sections(runs),
         verify=provenance.verify_lines(runs),
         pictures="shown" if images else "left out by request",
-        pictures_left_out=gallery.left_out,
-        pictures_unreadable=gallery.unreadable,
         prompts=methods.prompt_counts(frames),
+    )
+    if gallery is None:
+        gallery = partial(make_gallery, frames.gallery) if images else Gallery
+    thumbnails = gallery()
+    context = RegulatoryContext(runs, frames, facts, limits, thumbnails.unreadable, given)
+    return page(
+        findings=findings.worst_findings(frames, thumbnails, unheeded=unheeded),
+        regulatory=regulatory.sections(context),
+        pictures_left_out=thumbnails.left_out,
+        pictures_unreadable=thumbnails.unreadable,
     )
 
 

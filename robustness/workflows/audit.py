@@ -22,7 +22,7 @@ from robustness.types import Progress
 from robustness.workflows.check import check_before_audit, overlaps_with_training
 from robustness.workflows.finish import Session, finish, is_done_and_read_only
 from robustness.workflows.loading import _check_metrics, conditions, load_all, load_in_worker, refuse_equal_names
-from robustness.workflows.run import Run, page_parts, write_page
+from robustness.workflows.run import Run, import_page, page_parts, write_page
 
 if TYPE_CHECKING:
     from robustness.plans.finetune_options import FinetuneOptions
@@ -149,12 +149,14 @@ def audit_plan(
         make_folder(Path(out), "out")
     set_limits(plan.limits)
     local, load = executor == "local", partial(load_in_worker, plan, folder)
+    # One of the workers makes parts of the page.
+    afterwards = import_page if report else None
     stated = plan.engine.workers if workers in (None, "auto") else workers
     with contextlib.ExitStack() as processes:
         pool = None
         if local and isinstance(stated, int) and stated > 1:
             # They import and load while this process does.
-            pool = processes.enter_context(WorkerPool(load, stated - 1))
+            pool = processes.enter_context(WorkerPool(load, stated - 1, afterwards=afterwards))
         models, datasets = load_all(plan, folder)
         from robustness.runners.audit.worker_count import processes_of
 
@@ -163,7 +165,7 @@ def audit_plan(
         if say and local:
             say(str(count))
         if pool is None and local and count.workers > 1:
-            pool = processes.enter_context(WorkerPool(load, count.workers - 1))
+            pool = processes.enter_context(WorkerPool(load, count.workers - 1, afterwards=afterwards))
         return run_plan(
             plan,
             models=models,
@@ -236,7 +238,7 @@ def run_plan(
                 plan_folder=plan_folder,
             )
         session = Session(models, datasets, checked, overlaps, time.perf_counter() - started, processes)
-        parts = page_parts(folder.path, workers) if report else None
+        parts = page_parts(folder.path, pool.aside()) if report and pool else None
         finish(folder, log, plan, session, certify=certify)
         run = Run(folder.path)
         if report:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -166,6 +167,10 @@ class PageParts:
         self._aside = aside
         self._drawing = False
 
+    def ready(self) -> bool:
+        """Return whether the images are there, or never will be."""
+        return self._aside.ready()
+
     def pictures(self) -> Mapping[str, str] | None:
         """Wait for the images; None where the process failed."""
         encoded: Mapping[str, str] | None = self._aside.result()
@@ -187,22 +192,28 @@ class PageParts:
         self._aside.end()
 
 
-def page_parts(folder: Path, workers: int | None) -> PageParts | None:
-    """Begin parts of a run's page in a process of its own, where an audit had several on this machine.
+def import_page() -> None:
+    """Import what `page_parts` runs, in a process that has nothing else to do."""
+    for module in ("plotly.graph_objects", "robustness.reports.html.page"):
+        import_module(module)
 
-    Images depend on no conclusion. None where all is left to `write_page`, as where a new process must import first.
+
+def page_parts(folder: Path, aside: Aside | None) -> PageParts | None:
+    """Begin parts of a run's page in a process that an audit had beside this one.
+
+    Images depend on no conclusion. None where all is left to `write_page`.
     """
-    from robustness.runners.audit.processes import Aside, forks
-
-    if workers is None or workers == 1 or not forks():
+    if aside is None:
         return None
+    aside.begin(_parts_elsewhere, folder / GALLERY)
+    return PageParts(aside)
+
+
+def _parts_elsewhere(gallery: Path) -> Generator[Any, Any, None]:
+    # Imported there first: this process begins with the conclusions.
     from robustness.reports.html.page import parts_elsewhere
 
-    try:
-        return PageParts(Aside(parts_elsewhere, folder / GALLERY))
-    except OSError:
-        # No room for another process: the rows are there, and the page needs none.
-        return None
+    yield from parts_elsewhere(gallery)
 
 
 def write_page(run: Run, parts: PageParts | None) -> None:

@@ -13,11 +13,9 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from multiprocessing import connection
 from typing import Any
-
-from robustness.lazy import collect_rarely
 
 _IMPORTED_ONCE = [
     "robustness.runners.audit.processes",
@@ -42,19 +40,26 @@ if is_of_server():
 
 
 class Aside:
-    """What a generator yields, computed in another process meanwhile.
+    """What generators yield, computed in another process meanwhile.
 
     Args:
-        work: called with `arguments` there; each value that it yields is a result, and `give` resumes it with the next
-            input. Picklable, as are its arguments, results and inputs.
+        pipe: to the process, in which `serve_aside` runs.
+        process: ended by `end`.
     """
 
-    def __init__(self, work: Callable[..., Generator[Any, Any, None]], *arguments: Any) -> None:
-        context = process_context()
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_work_aside, args=(work, arguments, theirs), daemon=True)
-        self._process.start()
-        theirs.close()
+    def __init__(self, pipe: connection.Connection, process: Any) -> None:
+        self._pipe, self._process = pipe, process
+
+    def begin(self, work: Callable[..., Generator[Any, Any, None]], *arguments: Any) -> None:
+        """Call `work` with `arguments` there: each value that it yields is a result, `give` resumes it.
+
+        All of these, and what is given, must be picklable.
+        """
+        self.give((work, arguments))
+
+    def ready(self) -> bool:
+        """Return whether `result` need not wait."""
+        return self._pipe.closed or bool(self._pipe.poll())
 
     def result(self) -> Any:
         """Wait for the next; None where the process failed or was killed, and the caller had better do it itself."""
@@ -76,13 +81,11 @@ class Aside:
         self._process.join()
 
 
-def _work_aside(
-    work: Callable[..., Generator[Any, Any, None]], arguments: Sequence[Any], pipe: connection.Connection
-) -> None:
-    collect_rarely()
-    leave_interrupts_to_parent()
+def serve_aside(pipe: connection.Connection) -> None:
+    """Run in this process what an `Aside` at the other end of `pipe` begins."""
     # Whatever is raised, in code of others too, comes again where the caller does the work.
     with contextlib.suppress(Exception):
+        work, arguments = pipe.recv()
         steps = work(*arguments)
         result = next(steps)
         while True:

@@ -19,10 +19,19 @@ from typing import Any, Generic, TypeVar
 from robustness.errors import InputError, RobustnessError
 from robustness.lazy import collect_rarely
 from robustness.runners.audit.executors import PartRunner
-from robustness.runners.audit.processes import leave_interrupts_to_parent, process_context
+from robustness.runners.audit.processes import (
+    Aside,
+    leave_interrupts_to_parent,
+    process_context,
+    serve_aside,
+)
+from robustness.runners.environment import release_memory
 from robustness.types import Progress
 
 T = TypeVar("T")
+
+# What a process reports that is done with its parts and goes on.
+_STAYS = None
 
 
 class _Queue:
@@ -63,21 +72,24 @@ class WorkerPool(Generic[T]):
     Args:
         load: called in each process; picklable.
         count: how many processes, this one not counted.
+        afterwards: called in this process and in the first of them when no part is left, before the work of `aside`;
+            picklable. None: no process stays for that.
 
     Attributes:
         queue: the parts, which this process takes as well.
         workers: how many processes take parts, this one counted.
     """
 
-    def __init__(self, load: Callable[[], T], count: int) -> None:
+    def __init__(self, load: Callable[[], T], count: int, *, afterwards: Callable[[], object] | None = None) -> None:
         self._context = process_context()
         self.queue = _Queue(self._context)
         self.workers = count + 1
-        self._load, self._count = load, count
+        self._load, self._count, self._afterwards = load, count, afterwards
         self._links: dict[connection.Connection, Any] = {}
         self._closing = threading.Event()
         self._giver: threading.Thread | None = None
         self._busy: dict[connection.Connection, Any] = {}
+        self._aside: Aside | None = None
         self._lock = threading.Lock()
         self._error: BaseException | None = None
         self._starter = threading.Thread(target=self._start, name="workers", daemon=True)
@@ -119,6 +131,19 @@ class WorkerPool(Generic[T]):
             raise self._error
         return self._busy
 
+    def prepare(self) -> None:
+        """Do `afterwards` in this process too, while others may still be at their last parts."""
+        if self._afterwards is not None:
+            self._afterwards()
+
+    def leave_aside(self, link: connection.Connection) -> None:
+        """Await no more reports of a process: it is done with its parts and stays."""
+        self._aside = Aside(link, self._busy.pop(link))
+
+    def aside(self) -> Aside | None:
+        """Return the process that stayed when no part was left; None where none did."""
+        return self._aside
+
     def _give(self, make_runner: Callable[[T], PartRunner]) -> None:
         self._starter.join()
         parts = self.queue.parts
@@ -126,10 +151,10 @@ class WorkerPool(Generic[T]):
         for link in surplus:
             self._links[link].terminate()
         self._busy = {link: process for link, process in self._links.items() if link not in surplus}
-        for link in self._busy:
+        for number, link in enumerate(self._busy):
             # One that was killed is met when its report is awaited.
             with contextlib.suppress(OSError):
-                link.send((make_runner, parts))
+                link.send((make_runner, parts, None if number else self._afterwards))
 
     def _start(self) -> None:
         try:
@@ -181,8 +206,9 @@ def run_in_workers(
     for index in pool.queue:
         runner.run_part(index)
         count.add()
-        _receive(pool.reports(), count, wait=False)
-    _receive(pool.reports(), count, wait=True)
+        _receive(pool, count, wait=False)
+    pool.prepare()
+    _receive(pool, count, wait=True)
 
 
 class _Count:
@@ -197,8 +223,9 @@ class _Count:
             self._progress(self._done, self._total)
 
 
-def _receive(reports: Mapping[connection.Connection, Any], count: _Count, *, wait: bool) -> None:
-    """Count what was reported and raise what went wrong; `wait` until every process has ended."""
+def _receive(pool: WorkerPool[T], count: _Count, *, wait: bool) -> None:
+    """Count what was reported and raise what went wrong; `wait` until every process is done with its parts."""
+    reports = pool.reports()
     waiting = [receiver for receiver in reports if not receiver.closed]
     while waiting and (ready := connection.wait(waiting, timeout=None if wait else 0)):
         for receiver in ready:
@@ -212,7 +239,11 @@ def _receive(reports: Mapping[connection.Connection, Any], count: _Count, *, wai
                 continue
             if isinstance(message, Exception):
                 raise message
-            count.add()
+            if message is _STAYS:
+                waiting.remove(receiver)
+                pool.leave_aside(receiver)
+            else:
+                count.add()
 
 
 def _check_end(process: Any) -> None:
@@ -230,10 +261,18 @@ def _work(load: Callable[[], T], queue: _Queue, link: connection.Connection) -> 
     leave_interrupts_to_parent()
     try:
         loaded = load()
-        make_runner, queue.parts = link.recv()
+        make_runner, queue.parts, afterwards = link.recv()
         runner = make_runner(loaded)
         for index in queue:
             runner.run_part(index)
             link.send(index)
     except RobustnessError as error:
         link.send(error)
+        return
+    if afterwards is not None:
+        link.send(_STAYS)
+        # What follows needs no model and no data.
+        del loaded, runner
+        release_memory()
+        afterwards()
+        serve_aside(link)

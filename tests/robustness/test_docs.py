@@ -71,7 +71,7 @@ from robustness.reports.sections.report import build
 from tests.reports.make_run import make_run
 (run,) = read_runs(make_run(Path(tempfile.mkdtemp()) / "run", n_images=4, severities=(1, 5), pictures=1))
 def page(run, edition="auditor"):
-    report = build([run], gallery=Gallery(), edition=edition)
+    report = build([run], gallery=Gallery, edition=edition)
     return report, render(report, merge([run]), Gallery())
 assert "Small and large references" not in page(run)[1]
 sized = replace(run, results=run.results.assign(reference_fraction=0.25))

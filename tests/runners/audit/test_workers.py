@@ -13,6 +13,8 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import robustness as rb
 from robustness.errors import CaseError, InputError
@@ -20,10 +22,10 @@ from robustness.plans.audit import EngineSpec, parse_plan
 from robustness.runners.audit import worker_count
 from robustness.runners.audit.executors import run_local, run_on_ray
 from robustness.runners.audit.parts import cut_facts, cut_parts, taking_order
-from robustness.runners.audit.processes import Aside, is_of_server
+from robustness.runners.audit.processes import is_of_server
 from robustness.runners.audit.worker_count import chosen_workers, stated_workers
 from robustness.runners.audit.workers import WorkerPool, run_in_workers
-from robustness.runners.environment import reuse_memory
+from robustness.runners.environment import environment, reuse_memory
 from robustness.workflows.audit import audit_plan
 from robustness.workflows.loading import load_all
 from tests.synthetic import reads_side, write_dataset
@@ -194,11 +196,13 @@ class TestProcesses:
 
 def doubled(number):
     while True:
-        number = yield 2 * number
+        number = yield 2 * number, os.getpid()
 
 
-def process_id():
-    yield os.getpid()
+def when_there(file):
+    while not file.exists():
+        time.sleep(0.01)
+    yield "went"
 
 
 def served():
@@ -210,41 +214,70 @@ def never():
     yield
 
 
+@pytest.fixture
+def aside(tmp_path):
+    """The process that stays after two parts, of which the parent runs one."""
+    with WorkerPool(partial(Notes, tmp_path), 1, afterwards=partial(Path.touch, tmp_path / "ready")) as pool:
+        run_in_workers(Patient(tmp_path), same, [0, 1], pool=pool, total=2, progress=None)
+        yield pool.aside()
+    assert multiprocessing.active_children() == []
+
+
 class TestAside:
-    def test_results_come_from_another_process_and_inputs_go_to_it(self):
-        aside = Aside(doubled, 21)
-        assert aside.result() == 42
+    def test_results_come_from_the_process_that_ran_parts_and_inputs_go_to_it(self, aside, tmp_path):
+        worker = next(process for process in by_process(tmp_path).values() if process != os.getpid())
+        aside.begin(doubled, 21)
+        assert aside.result() == (42, worker)
         aside.give("ab")
-        assert aside.result() == "abab"
+        assert aside.result() == ("abab", worker)
+        assert (tmp_path / "ready").exists()
         aside.end()
         assert multiprocessing.active_children() == []
-        assert Aside(process_id).result() != os.getpid()
+
+    def test_readiness_is_told_without_waiting(self, aside, tmp_path):
+        aside.begin(when_there, tmp_path / "go")
+        assert not aside.ready()
+        (tmp_path / "go").touch()
+        assert aside.result() == "went"
+        aside.end()
+        assert aside.ready()
 
     @pytest.mark.parametrize("work", [partial(doubled, None), partial(os._exit, 1)])
-    def test_a_process_that_fails_gives_nothing(self, work):
-        aside = Aside(work)
+    def test_a_process_that_fails_gives_nothing(self, aside, work):
+        aside.begin(work)
         aside.give(1)
         assert aside.result() is None
         assert multiprocessing.active_children() == []
+        assert aside.ready()
         aside.give(1)
         assert aside.result() is None
 
-    def test_only_the_server_and_its_forks_end_at_once(self):
+    def test_only_the_server_and_its_forks_end_at_once(self, aside):
         assert not is_of_server()
-        aside = Aside(served)
+        aside.begin(served)
         assert aside.result() is True
-        aside.end()
 
-    def test_a_process_that_is_not_needed_is_not_waited_for(self):
-        Aside(never).end()
+    def test_a_process_that_is_not_needed_is_not_waited_for(self, aside):
+        aside.begin(never)
+        aside.end()
         assert multiprocessing.active_children() == []
 
-    def test_a_process_that_fails_later_gives_what_it_had(self):
-        aside = Aside(doubled, 21)
-        assert aside.result() == 42
+    def test_a_process_that_fails_later_gives_what_it_had(self, aside):
+        aside.begin(doubled, 21)
+        assert aside.result()[0] == 42
         aside.give(None)
         assert aside.result() is None
         assert multiprocessing.active_children() == []
+
+    def test_one_of_several_stays_and_none_without_work_for_it(self, tmp_path):
+        with WorkerPool(partial(Notes, tmp_path), 2, afterwards=served) as pool:
+            run_in_workers(Patient(tmp_path), same, range(9), pool=pool, total=9, progress=None)
+            assert pool.aside() is not None
+            assert len(multiprocessing.active_children()) == 1
+        for parts, afterwards in (([0, 1], None), ([], served)):
+            with WorkerPool(partial(Notes, tmp_path), 1, afterwards=afterwards) as pool:
+                run_in_workers(Notes(tmp_path), same, parts, pool=pool, total=9, progress=None)
+                assert pool.aside() is None
 
 
 class TestContainer:
@@ -451,3 +484,18 @@ class TestMemory:
 
         monkeypatch.setattr(os, "confstr", confstr)
         assert not reuse_memory()
+
+
+def test_threads_of_a_process_are_also_those_of_numpys_products():
+    def products():
+        return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+    threads = torch.get_num_threads()
+    with threadpool_limits(2, user_api="blas"):
+        try:
+            assert environment(1)["threads"] == 1
+            assert products() == {1}
+            environment(None)
+            assert products() == {1}
+        finally:
+            torch.set_num_threads(threads)
