@@ -94,7 +94,7 @@ def decode_array(value: Any, sizes: Collection[Size], where: str) -> Levels:
         raise AnswerError(f"{where}: expected an array (H, W), got {type(value).__name__} ({error})") from error
     if np.ma.is_masked(value):
         # Numpy drops the mask of a masked array silently, and what lies below it would count.
-        hidden = counted(int(np.ma.count_masked(value)), "masked pixel")
+        hidden = counted(int(np.ma.getmaskarray(value).sum()), "masked pixel")
         raise AnswerError(f"{where}: expected a number in every pixel, got {hidden}; send array.filled(0)")
     if array.dtype.kind not in "bfiu":
         raise AnswerError(f"{where}: expected numbers or booleans, got {array.dtype}")
