@@ -285,8 +285,8 @@ class Evidence:
 
 def nothing(gate: GateSpec, available: list[str]) -> str:
     """Return the message for a gate that matches no condition."""
-    name, known = gate.condition or gate.attribute or "*", ", ".join(available) or "none that this test can judge"
-    return f"{gate.label}: {name!r} matches no condition of the run; it has {known}"
+    known = f"; it has {', '.join(available)}" if available else f" that {gate.test} can judge"
+    return f"{gate.label}: {gate.condition or gate.attribute or '*'!r} matches no condition of the run{known}"
 
 
 def _against(gate: GateSpec) -> Any:
