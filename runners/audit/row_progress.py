@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from robustness.perturb.prompt.paraphrase import MOST
+from robustness.results import PARAPHRASE, part_name
 from robustness.runners.audit.parts import Part
 from robustness.types import Progress
 
@@ -20,21 +22,19 @@ STEP = 50
 class RowProgress:
     """Counts rows for a progress function.
 
-    Finished parts state their rows; of the others every case is expected to give as many rows as a finished case of the
-    same model and data set, before the first of them as many as there are conditions. The total is exact at the end.
+    Finished parts state their rows, the others are expected to give those that are planned, which are a few too many
+    rather than too few: the total then falls to the true one, and the time left never grows for its sake. Where
+    finished parts of a model and data set hold more than was planned, so will the others.
 
     Args:
         run: the run's folder; the rows of a finished part are read off its footer, once.
         parts: all parts of the audit.
-        cases: per part, how many cases it holds.
-        conditions: per data set, how many conditions are planned, the clean ones included.
+        planned: per part, how many rows it is planned to hold; see `planned_rows`.
         progress: called with (rows done, rows in all).
     """
 
-    def __init__(
-        self, run: RunFolder, parts: Sequence[Part], cases: Sequence[int], conditions: Sequence[int], progress: Progress
-    ) -> None:
-        self._run, self._parts, self._cases, self._conditions = run, parts, cases, conditions
+    def __init__(self, run: RunFolder, parts: Sequence[Part], planned: Sequence[int], progress: Progress) -> None:
+        self._run, self._parts, self._planned = run, parts, planned
         self._progress = progress
         self._rows: dict[int, int] = {}
         self._remaining = 0
@@ -62,16 +62,28 @@ class RowProgress:
 
     def _expected(self) -> float:
         """Return how many rows are expected of the parts that are not finished."""
-        cases: Counter[Place] = Counter()
+        planned: Counter[Place] = Counter()
         rows: Counter[Place] = Counter()
         pending: Counter[Place] = Counter()
         for part in self._parts:
             series = part.model, part.dataset
             if part.index in self._rows:
-                cases[series] += self._cases[part.index]
+                planned[series] += self._planned[part.index]
                 rows[series] += self._rows[part.index]
             else:
-                pending[series] += self._cases[part.index]
-        planned = {series: float(self._conditions[series[1]]) for series in pending}
-        rates = {series: rows[series] / cases[series] if cases[series] else planned[series] for series in pending}
-        return sum(n * rates[series] for series, n in pending.items())
+                pending[series] += self._planned[part.index]
+        return sum(
+            n * max(1.0, rows[series] / planned[series] if planned[series] else 1.0) for series, n in pending.items()
+        )
+
+
+def planned_rows(texts: Sequence[int], conditions: Sequence[str]) -> int:
+    """Return how many rows cases will fill, unless some cannot be read; with paraphrases, at most that many.
+
+    Args:
+        texts: for every case, how many texts it lists: each is asked under every condition.
+        conditions: those of the plan besides the two clean runs. A paraphrase rewords the first text alone, and gives
+            several texts.
+    """
+    reworded = sum(any(part_name(part) == PARAPHRASE for part in one.split("+")) for one in conditions)
+    return sum(texts) * (2 + len(conditions) - reworded) + len(texts) * reworded * MOST

@@ -16,7 +16,7 @@ from robustness.runners.audit.executors import run_local, run_on_ray
 from robustness.runners.audit.feeders import run_with_feeders
 from robustness.runners.audit.gallery import assemble
 from robustness.runners.audit.parts import taking_order
-from robustness.runners.audit.row_progress import RowProgress
+from robustness.runners.audit.row_progress import RowProgress, planned_rows
 from robustness.runners.audit.session import AuditSession
 from robustness.runners.audit.worker_count import refuse_unfed
 from robustness.runners.audit.workers import WorkerPool, run_in_workers
@@ -46,7 +46,7 @@ def run_audit(
         out: the run's folder, new or to be resumed.
         strict: stop at the first case that fails.
         allow_drift: resume although versions, device or threads changed.
-        progress: called with (rows done, rows in all); the latter is an estimate until every part was begun.
+        progress: called with (rows done, rows in all); the latter may be somewhat too many until every part was begun.
         reload: loads models and datasets again in a worker of a Ray cluster; None: everything runs in this process.
 
     Raises:
@@ -127,18 +127,19 @@ def run_parts(
 def _row_progress(audit: AuditSession, progress: Progress | None) -> RowProgress | None:
     if progress is None:
         return None
-    rows = RowProgress(audit.run, audit.parts, _cases_of_parts(audit), _planned_conditions(audit), progress)
+    rows = RowProgress(audit.run, audit.parts, _planned_rows(audit), progress)
     audit.on_rows = rows.rows_of_part
     return rows
 
 
-def _cases_of_parts(audit: AuditSession) -> list[int]:
-    return [sum(len(audit.places[part.dataset][image]) for image in part.images) for part in audit.parts]
-
-
-def _planned_conditions(audit: AuditSession) -> list[int]:
-    """Return, for every data set, how many conditions its cases are asked under, the two clean ones included."""
-    return [2 + len(chosen.conditions) for chosen in audit.chosen]
+def _planned_rows(audit: AuditSession) -> list[int]:
+    """Return, for every part, how many rows it is planned to hold."""
+    rows = []
+    for part in audit.parts:
+        infos, places = audit.datasets[part.dataset].infos, audit.places[part.dataset]
+        texts = [len(infos[place].prompts) for image in part.images for place in places[image]]
+        rows.append(planned_rows(texts, audit.chosen[part.dataset].conditions))
+    return rows
 
 
 def _first(audit: AuditSession, pending: Sequence[int]) -> list[int]:
@@ -177,9 +178,7 @@ def _run_pending(
     threads, total, first = audit.environment["threads"], len(audit.parts), _first(audit, pending)
     make = _SessionMaker(audit.plan, audit.run.path, audit.strict, threads)
     if pool is not None:
-        planned = _planned_conditions(audit)
-        rows = [n * planned[part.dataset] for part, n in zip(audit.parts, _cases_of_parts(audit), strict=True)]
-        taken = taking_order(pending, rows, pool.workers)
+        taken = taking_order(pending, _planned_rows(audit), pool.workers)
         run_in_workers(audit, make, taken, pool=pool, first=first, total=total, progress=progress)
     elif reload is not None:
         loading = partial(make.loading, reload)

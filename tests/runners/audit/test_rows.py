@@ -15,7 +15,7 @@ import robustness as rb
 from robustness.results import COLUMNS, FLAGS, MEASURED
 from robustness.run_folder import RunFolder
 from robustness.runners.audit.parts import SAMPLE, Part, sampled_images, shows_noise
-from robustness.runners.audit.row_progress import STEP, RowProgress
+from robustness.runners.audit.row_progress import STEP, RowProgress, planned_rows
 from robustness.runners.audit.rows import ResultRow, SeriesIdentity, results_table
 from robustness.runners.audit.scoring import resize_nearest
 from robustness.types import CaseInfo, Prompt
@@ -61,25 +61,33 @@ def finish(run: RunFolder, index: int, rows: int) -> None:
     pd.DataFrame({"a": range(rows)}).to_parquet(run.part(index))
 
 
-def test_finished_parts_tell_how_many_rows_the_others_will_give(tmp_path: Path) -> None:
+def test_the_total_falls_from_what_is_planned_and_grows_only_with_more_rows_than_that(tmp_path: Path) -> None:
     run, reports = RunFolder.create(tmp_path / "run"), []
-    parts = [part(0), part(1), part(2, dataset=1)]
-    rows = RowProgress(run, parts, [2, 4, 3], [10, 7], lambda *counts: reports.append(counts))
-    rows.parts_done(0, 3)
-    # Nothing is known yet: cases times conditions.
-    assert reports[-1] == (0, 6 * 10 + 3 * 7)
-    finish(run, 0, 30)
-    rows.parts_done(1, 3)
-    assert reports[-1] == (30, 30 + 4 * 15 + 3 * 7)
-    finish(run, 1, 64)
+    parts = [part(0), part(1), part(2, dataset=1), part(3)]
+    rows = RowProgress(run, parts, [20, 40, 21, 10], lambda *counts: reports.append(counts))
+    rows.parts_done(0, 4)
+    assert reports[-1] == (0, 20 + 40 + 21 + 10)
+    finish(run, 0, 15)
+    rows.parts_done(1, 4)
+    # One part with less than its plan says nothing of the others: their time must not come on top later.
+    assert reports[-1] == (15, 15 + 40 + 21 + 10)
+    finish(run, 1, 75)
+    rows.parts_done(2, 4)
+    assert reports[-1] == (90, 90 + 21 + 15)
     finish(run, 2, 20)
-    rows.parts_done(3, 3)
-    assert reports[-1] == (114, 114)
+    finish(run, 3, 15)
+    rows.parts_done(4, 4)
+    assert reports[-1] == (125, 125)
+
+
+def test_every_listed_text_is_planned_under_every_condition_and_paraphrased_once() -> None:
+    conditions = ["rare:size", "paraphrase", "image:jpeg@1", "image:jpeg@1+paraphrase"]
+    assert planned_rows([1, 6], conditions) == 7 * (2 + 2) + 2 * 2 * 3
 
 
 def test_the_part_under_way_is_reported_every_so_many_rows_and_never_beyond_the_total(tmp_path: Path) -> None:
     run, reports = RunFolder.create(tmp_path / "run"), []
-    rows = RowProgress(run, [part(0)], [1], [10], lambda *counts: reports.append(counts))
+    rows = RowProgress(run, [part(0)], [10], lambda *counts: reports.append(counts))
     rows.parts_done(0, 1)
     for n in range(1, 3 * STEP + 1):
         rows.rows_of_part(n)
