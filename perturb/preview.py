@@ -27,7 +27,8 @@ def perturb_prompt(
     """Return every change of one prompt, one row each, also those that do not apply with the reason in `note`.
 
     There is no image here, so nothing is known of what is true: `expectation` is the one that holds where the mask
-    disproves the new words.
+    disproves the new words. Nor is anything known of a data set: where an audit expects something else of the same text
+    (of another class that nobody drew, "change"; of one that the data draw elsewhere, "abstain"), `note` says so.
 
     Args:
         text: any prompt.
@@ -87,12 +88,16 @@ def _rows(perturbation: BasePerturbation, case: Case, seed: int) -> list[dict[st
             blank = {"kind": kind, "old": "", "new": "", "text": "", "source": ""}
             rows.append({**base, **blank, "applicable": False, "note": params.reason})
             continue
-        if params.get("note") and perturbation.expect(case, params) == "none":
+        note, stated = params.get("note", ""), perturbation.expect(case, params)
+        if note and stated == "none":
             # Nothing that a mask could show would make it more: a landmark's word, or one of several things.
             base["expectation"] = "none"
+        elif stated not in ("none", perturbation.expectation):
+            # No mask decides this: an audit that makes the same change has the same expectation.
+            said = f"an audit expects {stated!r} of this text, and {perturbation.expectation!r} of one from its data"
+            note = f"{note}; {said}" if note else said
         for text in params.get("texts") or [params["text"]]:
             new = text if params.get("texts") else params.get("new", "")
             common = {"kind": params.get("kind", ""), "old": params.get("old", ""), "new": new, "text": text}
-            source, note = params.get("source", ""), params.get("note", "")
-            rows.append({**base, **common, "source": source, "applicable": True, "note": note})
+            rows.append({**base, **common, "source": params.get("source", ""), "applicable": True, "note": note})
     return rows

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from robustness.errors import verb
 from robustness.reports.data.origins import Origin, origins
 from robustness.reports.data.run_tables import RunTables
 from robustness.reports.words import condition_words, kind_words, listing
@@ -91,9 +92,8 @@ def severities_text(results: pd.DataFrame) -> tuple[str, ...]:
     absent = [str(severity) for severity in range(1, 6) if severity not in severities]
     if not severities or not absent:
         return ()
-    present = listing([str(severity) for severity in sorted(severities)])
-    noun = "Severity" if len(severities) == 1 else "Severities"
-    return (f"{noun} {present} of 1 to 5; {listing(absent)} {'was' if len(absent) == 1 else 'were'} not run.",)
+    present = severity_words(severities)
+    return (f"S{present[1:]} of 1 to 5; {listing(absent)} {verb(len(absent), 'were')} not run.",)
 
 
 def conditions_text(conditions: Iterable[str]) -> str:
@@ -113,7 +113,7 @@ def conditions_text(conditions: Iterable[str]) -> str:
     said: dict[str, list[str]] = {}
     for name, rests in together.items():
         if rests and name.startswith("image:"):
-            said.setdefault(_severities(rests), []).append(kind_words(name.removeprefix("image:")))
+            said.setdefault(severity_words(map(int, rests)), []).append(kind_words(name.removeprefix("image:")))
         elif rests:
             said[condition_words(f"{name}:{listing(rests, 'or' if name == 'other' else 'and')}")] = []
         else:
@@ -123,8 +123,9 @@ def conditions_text(conditions: Iterable[str]) -> str:
     return listing(words) if not any("," in one or " and " in one for one in words) else "; ".join(words)
 
 
-def _severities(stated: Sequence[str]) -> str:
-    numbers = sorted(map(int, stated))
+def severity_words(severities: Iterable[int]) -> str:
+    """Say severities: ``severity 3``, ``severities 1, 3 and 5``, three and more in a row ``severities 1 to 3``."""
+    numbers = sorted(severities)
     if len(numbers) > 2 and numbers[-1] - numbers[0] == len(numbers) - 1:
         return f"severities {numbers[0]} to {numbers[-1]}"
-    return f"{'severity' if len(numbers) == 1 else 'severities'} {listing(list(map(str, numbers)))}"
+    return f"{'severity' if len(numbers) == 1 else 'severities'} {listing([str(number) for number in numbers])}"

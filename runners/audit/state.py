@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from robustness.types import Segmenter
 PLAN_FOLDER = "plan_folder"
 # In its environment: the accelerators that changed images; none where the processor did.
 CHANGED_ON = "images_changed_on"
+# In its packages.
+SUITE = "vlsm-robustness"
 # What a model says of the machine it runs on: a change of these is drift, not another model.
 HARDWARE = ("device", "device_name", "precision", "threads")
 
@@ -64,7 +66,7 @@ def compare(stored: dict[str, Any], now: dict[str, Any], *, allow_drift: bool, p
         plan_keys: in which keys the plans differ, for the message.
 
     Raises:
-        InputError: another run, or (unless `allow_drift`) a machine that changed.
+        InputError: another run, or (unless `allow_drift`) another version of this suite, or a machine that changed.
     """
     names = {
         "plan_sha256": "plan",
@@ -74,24 +76,44 @@ def compare(stored: dict[str, Any], now: dict[str, Any], *, allow_drift: bool, p
         "parts": "number of parts",
         "images_of_parts": "sharing of its images among parts",
     }
+    drift = _drift(stored["environment"], now["environment"])
+    is_older = any(name == SUITE or name.startswith("rules of ") for name in drift)
     for key, name in names.items():
         if stored.get(key) != now.get(key):
+            name += " by another version of this suite" if is_older else ""
             keys = f" ({plan_keys})" if key == "plan_sha256" and plan_keys else ""
             raise InputError(
                 f"out: the folder holds a run with another {name}{keys}; "
                 f"choose a new folder, or go back to the {PLAN} inside it"
             )
-    drift = {
-        k: (stored["environment"].get(k), v) for k, v in now["environment"].items() if stored["environment"].get(k) != v
-    }
-    if "rules" not in stored["environment"]:
-        # Runs of older versions do not record them.
-        drift.pop("rules", None)
     if drift and not allow_drift:
-        what = "; ".join(f"{k} was {before!r}, is {after!r}" for k, (before, after) in drift.items())
+        what = "; ".join(f"{name} was {before!r}, is {after!r}" for name, (before, after) in drift.items())
+        if is_older:
+            raise InputError(
+                f"out: another version of this suite began the run in this folder ({what}); choose another folder, "
+                "or go on with the version that began it (robustness audit --allow-drift mixes both)"
+            )
         raise InputError(
             f"resume: the machine changed since the run began ({what}); use --allow-drift to continue regardless"
         )
+
+
+def _drift(stored: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Return, by name, what of an environment changed: (before, now); single packages and rules, not all of them."""
+    drift: dict[str, tuple[Any, Any]] = {}
+    for key, value in now.items():
+        before = stored.get(key)
+        if isinstance(value, dict) and isinstance(before, dict):
+            one = {"packages": ""}.get(key, f"{key} of ")
+            drift |= {
+                f"{one}{name}": (before.get(name), value.get(name))
+                for name in {**before, **value}
+                if before.get(name) != value.get(name)
+            }
+        elif before != value and not (key == "rules" and before is None):
+            # Runs of older versions do not record rules.
+            drift[key] = before, value
+    return drift
 
 
 def record_state(

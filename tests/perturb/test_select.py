@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from robustness.errors import InputError, UnknownNameError
@@ -11,10 +12,11 @@ from robustness.perturb.joint import select_all
 from robustness.perturb.language.parse import parse_prompt
 from robustness.perturb.modality import COMMON_KINDS, KINDS_BY_MODALITY, MODALITIES, canonical_modality
 from robustness.perturb.preview import COLUMNS, perturb_prompt
+from robustness.perturb.prompt.wrong_class import WrongClass
 from robustness.perturb.select import select, select_names, split_names
 from robustness.registry import PERTURBATIONS
 from robustness.runners.data.load import load_dataset
-from robustness.types import CaseInfo, DataContext
+from robustness.types import Case, CaseInfo, DataContext, NotApplicable
 from tests.perturb.prompt_cases import FAMILIES
 from tests.synthetic import write_dataset
 
@@ -173,6 +175,22 @@ def test_a_bare_prompt_shows_every_change_that_applies() -> None:
     assert rows.loc["drop:location", "text"] == "one small pink round polyp"
     assert rows.loc["antonym:size", "expectation"] == "change"
     assert {"rare:target", "wrong_class", "empty", "paraphrase"} <= set(rows.index)
+
+
+def test_a_preview_says_where_an_audit_expects_something_else_of_the_same_text() -> None:
+    text = "left kidney"
+    rows = perturb_prompt(text, modality="CT").set_index("perturbation")
+    info = CaseInfo("a", "a", "a", "kidney", (parse_prompt(text, modality="CT"),), {"modality": "CT", "image_id": "a"})
+    case = Case("a", "a", np.zeros((4, 4, 3), np.uint8), np.eye(4) > 0, info.prompts[0], "kidney", info.metadata)
+    wrong = WrongClass(context=DataContext(name="one", infos=(info,), seed=0))
+    params = wrong.propose(case, 0, np.random.default_rng(0))
+    assert not isinstance(params, NotApplicable)
+    assert wrong.expect(case, params) == "change"
+    assert rows.loc["wrong_class", "expectation"] == "abstain"
+    assert rows.loc["wrong_class", "note"].endswith(
+        "; an audit expects 'change' of this text, and 'abstain' of one from its data"
+    )
+    assert not rows.drop("wrong_class").note.str.contains("an audit").any()
 
 
 def test_the_seed_fixes_the_rare_words() -> None:

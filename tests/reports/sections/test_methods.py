@@ -99,6 +99,7 @@ def test_the_collapse_figure_has_the_mask_change_of_the_effects(runs: tuple[RunT
     ("severities", "says"),
     [
         ((3,), ("Severity 3 of 1 to 5; 1, 2, 4 and 5 were not run.",)),
+        ((1, 2, 3), ("Severities 1 to 3 of 1 to 5; 4 and 5 were not run.",)),
         ((1, 2, 3, 5), ("Severities 1, 2, 3 and 5 of 1 to 5; 4 was not run.",)),
         ((1, 2, 3, 4, 5), ()),
         ((), ()),

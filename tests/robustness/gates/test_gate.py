@@ -335,5 +335,32 @@ class TestOtherRules:
         compare(state | {"environment": {"threads": 1}}, now, allow_drift=False)
         before = state | {"environment": {"threads": 1, "rules": self.RULES | {"reading": "z"}}}
         compare(before, now, allow_drift=True)
-        with pytest.raises(InputError, match="rules was"):
+        older = (
+            r"another version of this suite began the run in this folder \(rules of reading was 'z', is '.+'\); choose"
+        )
+        with pytest.raises(InputError, match=older):
             compare(before, now, allow_drift=False)
+        with pytest.raises(InputError, match="a run with another list of conditions by another version of this suite;"):
+            compare(before | {"conditions": ["empty"]}, now, allow_drift=True)
+
+    def test_a_version_that_changed_is_told_from_a_machine_that_changed(self):
+        """The whole lists of packages stood in the line, and a new version of the suite was a changed machine."""
+        state = {"plan_sha256": "p", "datasets": [], "models": [], "conditions": [], "parts": 1}
+        packages = {"vlsm-robustness": "1.1", "torch": "2.0"}
+        before = {"threads": 1, "packages": packages | {"vlsm-robustness": "1.0"}}
+        for now, says in (
+            (
+                before | {"packages": packages},
+                r"another version .* \(vlsm-robustness was '1.0', is '1.1'\); choose another",
+            ),
+            (
+                before | {"threads": 2},
+                r"the machine changed since the run began \(threads was 1, is 2\); use --allow-drift",
+            ),
+            (
+                before | {"packages": {**before["packages"], "torch": "2.1"}},
+                r"changed .* \(torch was '2.0', is '2.1'\)",
+            ),
+        ):
+            with pytest.raises(InputError, match=says):
+                compare(state | {"environment": before}, state | {"environment": now}, allow_drift=False)
