@@ -11,7 +11,7 @@ from robustness.runners.data import benchmark_folder
 from robustness.runners.data.check.attributes import RequiredSubjects, check_attributes, check_groups, check_size
 from robustness.runners.data.check.burnt_in_text import BurntInText
 from robustness.runners.data.check.entries import check_entries
-from robustness.runners.data.check.files import PixelRule, check_files
+from robustness.runners.data.check.files import InvertedMasks, PixelRule, check_files
 from robustness.runners.data.check.findings import Finding, table_of
 from robustness.runners.data.check.identifiers import check_identifiers
 from robustness.runners.data.check.near_duplicates import NearDuplicates
@@ -84,7 +84,7 @@ def check_dataset(
     subjects, unknown = known_subjects(splits, subject)
     findings += [*unknown, *check_splits(source, splits, subjects, contents=pixels)]
     reader = PixelReader(options, scale, everything) if pixels else None
-    rules: list[PixelRule] = [NearDuplicates(), FalsePrompts(convention_of(convention)), BurntInText()]
+    rules: list[PixelRule] = [NearDuplicates(), FalsePrompts(convention_of(convention)), BurntInText(), InvertedMasks()]
     for name, records in splits.items():
         findings += check_entries(name, records, prompt=prompt, combined=declared.combine is not None)
         findings += check_prompts(name, records)

@@ -8,7 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from robustness.errors import CaseError, counted
+import numpy as np
+
+from robustness.errors import CaseError, counted, verb
 from robustness.regular_files import is_regular, is_there
 from robustness.runners.data.check.findings import Finding
 from robustness.runners.data.masks.mask_pixels import LOSSY_SUFFIXES
@@ -26,6 +28,12 @@ _SINGLE = re.compile(r"0 and (\S+)")
 _READ_FIRST = 2000
 # Full scale of 8 and 16 bits: what tools write for a mask, and seldom for a label.
 _WHITE = frozenset({"255", "65535"})
+# A mask looks inverted whose foreground covers more than half of the image and of its edge. Of the six sets of real
+# images that this was tried on, no right mask covers more than .44 and .28 of these, and each inverted one more than
+# .55 and .72; a lesion close up may cover both, which is why so large a share of at least so many masks must.
+_MOST_OF_IT = 0.5
+_INVERTED_SHARE = 0.9
+_INVERTED_LEAST = 5
 
 
 class PixelRule(Protocol):
@@ -36,6 +44,37 @@ class PixelRule(Protocol):
 
     def findings(self) -> Iterator[Finding]:
         """Yield what was found."""
+
+
+class InvertedMasks:
+    """Finds splits whose masks show the background: a `PixelRule`; an empty or full mask tells nothing."""
+
+    def __init__(self) -> None:
+        self._looks: dict[str, list[tuple[bool, str, str]]] = {}
+
+    def see(self, split: str, record: Record, subject: str, image: Image, mask: Mask | None) -> None:
+        """Look at one case."""
+        if mask is not None:
+            self.add(split, mask, case_id=record.case_id, name=record.mask_name)
+
+    def add(self, split: str, mask: Mask, *, case_id: str, name: str) -> None:
+        """Look at one mask."""
+        if mask.any() and not mask.all():
+            edge = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
+            looks = bool(mask.mean() > _MOST_OF_IT and edge.mean() > _MOST_OF_IT)
+            self._looks.setdefault(split, []).append((looks, case_id, name))
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield one finding for each split whose masks look inverted."""
+        for split, looks in self._looks.items():
+            inverted = [look for look in looks if look[0]]
+            if len(looks) >= _INVERTED_LEAST and len(inverted) >= _INVERTED_SHARE * len(looks):
+                message = (
+                    f"{len(inverted)} of {counted(len(looks), 'mask')} of this split {verb(len(inverted), 'cover')} most of "
+                    "the image and of its edge, as if background and object were exchanged; look at some, and "
+                    "invert the files if so"
+                )
+                yield Finding("warning", "inverted_masks", message, split, *inverted[0][1:])
 
 
 def check_files(
@@ -73,24 +112,28 @@ def check_files(
 
 
 def check_mask_values(split: str, records: Sequence[Record]) -> Iterator[Finding]:
-    """Yield what the values of undeclared mask files tell only together: slices of a label map look like masks.
+    """Yield what undeclared mask files tell only together: slices of a label map, and background for object.
 
     At most 2,000 files are read, spread evenly over a larger set; what cannot be read is left to its own case.
     """
     files = dict.fromkeys(file for record in records for file in _undeclared(record.mask_source))
     values: Counter[str] = Counter()
+    inverted = InvertedMasks()
     several = 0
     for path, key in limited(list(files), _READ_FIRST):
         try:
-            single = _SINGLE.fullmatch(read_mask(path, key=key).decision)
+            reading = read_mask(path, key=key)
         except UndeclaredMaskError:
             several += 1
             continue
         except CaseError:
             continue
+        single = _SINGLE.fullmatch(reading.decision)
         if single:
             values[single[1]] += 1
+        inverted.add(split, reading.mask, case_id="", name=path.name)
     yield from _varying(split, values, several)
+    yield from inverted.findings()
 
 
 def _undeclared(source: MaskSource) -> Iterator[tuple[Path, str]]:

@@ -15,7 +15,9 @@ from PIL import Image as PILImage
 import robustness as rb
 from robustness.errors import InputError
 from robustness.runners.data.check.dataset import check_dataset
+from robustness.runners.data.check.files import InvertedMasks
 from robustness.runners.data.check.findings import COLUMNS
+from robustness.runners.data.check.opened import check_opened
 
 Entries = dict[str, list[dict[str, Any]]]
 
@@ -216,3 +218,52 @@ def test_no_dataset_at_all(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_development_data_has_no_error(shared: Path) -> None:
     assert "error" not in set(check_dataset(shared / "data" / "head_ct").level)
+
+
+class TestInvertedMasks:
+    def rewrite(self, folder: Path, change: Callable[[np.ndarray], np.ndarray], *, but: str = "") -> None:
+        for path in (folder / "masks").glob("*.png"):
+            if path.stem not in but:
+                PILImage.fromarray(change(np.asarray(PILImage.open(path)))).save(path)
+
+    @pytest.fixture
+    def larger(self, folder: Path) -> Path:
+        """Three cases a split say little: these have six in one."""
+
+        def all_in_test(splits: Entries) -> None:
+            splits["test"] += splits["train"]
+
+        edit(folder, all_in_test)
+        (folder / "anns" / "train.json").unlink()
+        return folder
+
+    def test_they_are_found_by_the_check_and_before_an_audit(self, larger: Path) -> None:
+        assert "inverted_masks" not in codes(check_dataset(larger))
+        self.rewrite(larger, lambda mask: 255 - mask)
+        found = check_dataset(larger).set_index("code").loc["inverted_masks"]
+        assert (found.level, found.split) == ("warning", "test")
+        assert found.message.startswith("6 of 6 masks of this split cover most of the image and of its edge")
+        opened = [f for f in check_opened(rb.load_dataset(larger)) if f.code == "inverted_masks"]
+        assert [f.message for f in opened] == [found.message]
+
+    def test_some_large_objects_and_few_masks_are_no_finding(self, larger: Path) -> None:
+        self.rewrite(larger, lambda mask: 255 - mask, but="a")
+        assert "inverted_masks" not in codes(check_dataset(larger))
+        self.rewrite(larger, lambda mask: mask * 0, but="bcxy")
+        assert "inverted_masks" not in codes(check_dataset(larger))
+
+    def test_large_objects_inside_the_image_and_whole_images_are_no_finding(self, larger: Path) -> None:
+        self.rewrite(larger, lambda mask: np.pad(np.full((8, 10), 255, np.uint8), 1))
+        assert "inverted_masks" not in codes(check_dataset(larger))
+        self.rewrite(larger, lambda mask: np.full((10, 12), 255, np.uint8))
+        assert codes(check_dataset(larger)) >= {"full_mask"}
+        assert "inverted_masks" not in codes(check_dataset(larger))
+
+    @pytest.mark.parametrize(("name", "prompt"), [("nuclei_dsb", "p1"), ("head_ct", "p1"), ("hippocampus_msd", "p1")])
+    def test_of_real_data_only_inverted_masks_are(self, shared: Path, name: str, prompt: str) -> None:
+        right, inverted = InvertedMasks(), InvertedMasks()
+        for case in rb.load_dataset(shared / "data" / name, prompt=prompt, limit=40):
+            right.add("test", case.mask, case_id=case.case_id, name="")
+            inverted.add("test", ~case.mask, case_id=case.case_id, name="")
+        assert list(right.findings()) == []
+        assert [finding.code for finding in inverted.findings()] == ["inverted_masks"]
