@@ -15,6 +15,10 @@ from robustness.results import case_id_of
 from robustness.runners.data.masks.source import MaskSource
 
 # Keys and columns that name the patient, the first that is stated counts. `participant_id` is that of BIDS.
+# What R, pandas, spreadsheets and registries write where a name is not known; no two such cells are the same person.
+_NOBODY = frozenset(
+    {"na", "n/a", "n.a.", "#n/a", "<na>", "nan", "nat", "none", "null", "unknown", "unk", "missing", "?", "-", "--"}
+)
 SUBJECT_KEYS = ("subject", "subject_id", "patient_id", "participant_id", "PatientID")
 
 
@@ -93,6 +97,11 @@ class Record:
             and self.extra == other.extra
             and self.mask_source == other.mask_source
         )
+
+
+def names_nobody(subject: str) -> bool:
+    """Tell whether the text in a subject's place says that the subject is not known ("NA", "unknown")."""
+    return subject.strip().casefold() in _NOBODY
 
 
 def is_absent(value: Any) -> bool:

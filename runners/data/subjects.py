@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from robustness.errors import InputError, suggest
-from robustness.runners.data.records import SUBJECT_KEYS, Record, listing
+from robustness.runners.data.records import SUBJECT_KEYS, Record, listing, names_nobody
 from robustness.runners.data.volumes.open import stem_of
 
 # Folders that hold what many patients have in common (imagesTr and labelsTr), and are no patient's.
@@ -38,7 +38,8 @@ def subjects_of(records: Sequence[Record], image_ids: Mapping[str, str], *, subj
             whole match); None for the first of SUBJECT_KEYS that the data has, else each image.
 
     Raises:
-        InputError: a key that is missing in an entry, a pattern that is wrong or does not match an image name.
+        InputError: a key that an entry lacks or fills with "unknown", a pattern that is wrong or does not match an
+            image name.
     """
     by_image = [image_ids[record.image_name] for record in records]
     if subject is None:
@@ -100,6 +101,14 @@ def _by_key(records: Sequence[Record], key: str) -> Subjects:
         raise InputError(
             f"subject: expected {key!r} in every entry, {len(without)} of {len(records)} lack it "
             f"(first: {without[0].where}); add it or state subject = 'image'"
+        )
+    nobody = [record for record, subject in zip(records, ids, strict=True) if names_nobody(subject)]
+    if nobody:
+        said = listing(sorted({record.states(key) for record in nobody}))
+        raise InputError(
+            f"subject: expected the name of a patient in every {key!r}, {len(nobody)} of {len(records)} say that it is "
+            f"not known ({said}; first: {nobody[0].where}), which would count as one patient; name each, or state "
+            "subject = 'image'"
         )
     return Subjects(ids, False)
 

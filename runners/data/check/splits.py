@@ -13,7 +13,7 @@ from robustness.results import look_alikes, spelled_alike
 from robustness.runners.data import benchmark_folder
 from robustness.runners.data.check.findings import Finding, Splits
 from robustness.runners.data.dataset import MISSING, sha256_or_missing
-from robustness.runners.data.records import SUBJECT_KEYS
+from robustness.runners.data.records import SUBJECT_KEYS, names_nobody
 from robustness.runners.data.resplit import rows_without_split
 
 Subjects = Mapping[str, Mapping[str, str]]
@@ -56,10 +56,10 @@ def _subjects(splits: Splits, subjects: Subjects) -> Iterator[Finding]:
         yield Finding("warning", "no_subject", message)
         return
     key = next((key for key in SUBJECT_KEYS if any(record.states(key) for record in records)), None)
-    without = [record for record in records if key and not record.states(key)]
+    without = [record for record in records if key and (not record.states(key) or names_nobody(record.states(key)))]
     if without:
         n = f"{len(without)} of {counted(len(records), 'entry')} {verb(len(without), 'lack')}"
-        message = f"{n} {key!r} (first: {without[0].where})"
+        message = f"{n} a name under {key!r} (first: {without[0].where})"
         yield Finding("error", "subject_missing", message, case_id=without[0].case_id)
     named = {name: set(group.values()) - {""} for name, group in subjects.items()}
     for name, there in named.items():

@@ -184,6 +184,13 @@ class TestSubjects:
         with pytest.raises(InputError, match="1 of 2 lack it"):
             load_dataset(root)
 
+    @pytest.mark.parametrize("text", ["NA", "nan", "Unknown", "#N/A", " ? "])
+    def test_what_says_that_nobody_is_known_is_no_patient(self, tmp_path: Path, text: str) -> None:
+        root = write(tmp_path / "d", [entry(1, subject="a"), entry(2, subject=text), entry(3, subject="Nan Li")])
+        with pytest.raises(InputError, match=r"1 of 3 say that it is not known \(.*; first: .*entry 1"):
+            load_dataset(root)
+        assert len(load_dataset(root, subject="image")) == 3
+
 
 class TestDuplicates:
     def test_an_exact_repeat_is_used_once_and_noted(self, tmp_path: Path) -> None:

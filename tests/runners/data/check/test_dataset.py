@@ -138,6 +138,11 @@ class TestEntries:
         edit(folder, lambda splits: [item.pop("subject", None) for group in splits.values() for item in group])
         assert codes(check_dataset(folder)) == {"no_subject"}
 
+    @pytest.mark.parametrize("text", ["NA", "nan", "N/A", "unknown", "-"])
+    def test_what_says_that_nobody_is_known_is_no_subject(self, folder: Path, text: str) -> None:
+        edit(folder, lambda splits: splits["test"][0].update(subject=text))
+        assert codes(check_dataset(folder)) == {"subject_missing"}
+
 
 class TestSplits:
     @pytest.mark.parametrize(("first", "second"), [("P07", "p7"), ("7", "007"), ("Case  A", "case A")])
