@@ -69,9 +69,9 @@ class InvertedMasks:
         for split, looks in self._looks.items():
             inverted = [look for look in looks if look[0]]
             if len(looks) >= _INVERTED_LEAST and len(inverted) >= _INVERTED_SHARE * len(looks):
+                masks = f"{len(inverted)} of {counted(len(looks), 'mask')} of this split {verb(len(inverted), 'cover')}"
                 message = (
-                    f"{len(inverted)} of {counted(len(looks), 'mask')} of this split {verb(len(inverted), 'cover')} most of "
-                    "the image and of its edge, as if background and object were exchanged; look at some, and "
+                    f"{masks} most of the image and of its edge, as if background and object were exchanged; look at some, and "
                     "invert the files if so"
                 )
                 yield Finding("warning", "inverted_masks", message, split, *inverted[0][1:])
