@@ -23,7 +23,17 @@ from robustness.errors import InputError
 from robustness.results import case_id_of
 from robustness.runners.data.entry_masks import entry_mask, stated_case_id
 from robustness.runners.data.masks.convention import MaskConvention
-from robustness.runners.data.records import Record, is_absent, joined_rows, listed_texts, listing, no_such, spacing_of
+from robustness.runners.data.records import (
+    SUBJECT_KEYS,
+    Record,
+    is_absent,
+    joined_rows,
+    listed_texts,
+    listing,
+    no_such,
+    refuse_nested,
+    spacing_of,
+)
 from robustness.runners.data.volumes.open import is_volume
 
 if TYPE_CHECKING:
@@ -37,6 +47,7 @@ _OWN = frozenset(
     {"image", "mask", "prompt", "case_id", "target", "split", "modality", "spacing_mm_y", "spacing_mm_x"}
     | {"mask_label", "mask_key"}
 )
+_OF_ONE_VALUE = (*_NEEDED, "case_id", "target", "split", "modality", "spacing_mm_y", "spacing_mm_x")
 # What a list becomes in a CSV.
 _LIST = re.compile(r"""\[\s*["'].*["']\s*\]""", re.DOTALL)
 # "attributes.side": what the data state of the target, as an entry's `attributes` do.
@@ -86,6 +97,9 @@ def read_table(path: Path) -> pd.DataFrame:
         )
     if table.empty:
         raise InputError(f"data: expected at least one row in {path}, found none")
+    for column in table.columns.intersection([*_OF_ONE_VALUE, *SUBJECT_KEYS]):
+        rows = enumerate(table[column], start=1)
+        refuse_nested(str(column), ((f"row {number} of {path}", value) for number, value in rows))
     return table.astype(object).where(table.notna(), None)
 
 

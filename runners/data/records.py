@@ -109,6 +109,31 @@ def is_absent(value: Any) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value)) or (isinstance(value, str) and not value)
 
 
+def is_nested(value: Any) -> bool:
+    """Tell whether a field holds several values: a list, an array or a structure."""
+    return isinstance(value, list | tuple | Mapping) or (hasattr(value, "tolist") and getattr(value, "ndim", 0) > 0)
+
+
+def refuse_nested(key: str, values: Iterable[tuple[str, Any]]) -> None:
+    """Refuse lists and structures (of Parquet) where one value names a file, a case or a patient.
+
+    Written as text, each list would be a name of its own.
+
+    Args:
+        key: the column or key.
+        values: each with its place in the data.
+
+    Raises:
+        InputError: a value is one.
+    """
+    place = next((where for where, value in values if is_nested(value)), None)
+    if place is not None:
+        raise InputError(
+            f"data: expected one value under {key!r}, got a list or structure in {place}; write a column that holds "
+            "the value alone"
+        )
+
+
 def listed_texts(value: Any) -> tuple[str, ...]:
     """Return the texts of a prompt field (one text or a list of them), in order and without repeats.
 

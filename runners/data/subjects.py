@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from robustness.errors import InputError, suggest
-from robustness.runners.data.records import SUBJECT_KEYS, Record, listing, names_nobody
+from robustness.runners.data.records import SUBJECT_KEYS, Record, listing, names_nobody, refuse_nested
 from robustness.runners.data.volumes.open import stem_of
 
 # Folders that hold what many patients have in common (imagesTr and labelsTr), and are no patient's.
@@ -89,6 +89,7 @@ def _has_double(folder: Path, inner: Path) -> bool:
 
 
 def _by_key(records: Sequence[Record], key: str) -> Subjects:
+    refuse_nested(key, ((record.where, record.extra.get(key, record.attributes.get(key))) for record in records))
     ids = [record.states(key) for record in records]
     without = [record for record, subject in zip(records, ids, strict=True) if not subject]
     if len(without) == len(records):

@@ -71,8 +71,8 @@ class InvertedMasks:
             if len(looks) >= _INVERTED_LEAST and len(inverted) >= _INVERTED_SHARE * len(looks):
                 masks = f"{len(inverted)} of {counted(len(looks), 'mask')} of this split {verb(len(inverted), 'cover')}"
                 message = (
-                    f"{masks} most of the image and of its edge, as if background and object were exchanged; look at some, and "
-                    "invert the files if so"
+                    f"{masks} most of the image and of its edge, as if background and object were exchanged; look at "
+                    "some, and invert the files if so"
                 )
                 yield Finding("warning", "inverted_masks", message, split, *inverted[0][1:])
 

@@ -251,3 +251,26 @@ class TestTablesOfSpreadsheets:
         path = self.rewritten(tmp_path, lambda text: text.replace("polyp", "Läsion").encode("cp1252"))
         with pytest.raises(InputError, match="save the table as UTF-8"):
             load_dataset(path)
+
+
+class TestNestedColumns:
+    """Each list was a patient of its own, named by its brackets."""
+
+    @pytest.mark.parametrize("value", [["s1"], {"id": "s1"}])
+    @pytest.mark.parametrize("column", ["image", "subject", "patient_id", "target", "split", "case_id"])
+    def test_one_where_a_name_stands_is_refused_by_its_column(self, tmp_path: Path, column: str, value: Any) -> None:
+        path = write(tmp_path, [row(1)], "cases.parquet")
+        pd.read_parquet(path).assign(**{column: [value]}).to_parquet(path)
+        with pytest.raises(
+            InputError, match=rf"one value under '{column}', got a list or structure in row 1 of .*alone"
+        ):
+            load_dataset(path)
+
+    def test_so_is_any_column_that_names_the_subject_and_no_other(self, tmp_path: Path) -> None:
+        path = write(tmp_path, [row(1), row(2)], "cases.parquet")
+        pd.read_parquet(path).assign(scans=[["a"], ["b"]], prompt=[["a polyp", "a small polyp"]] * 2).to_parquet(path)
+        assert [len(info.prompts) for info in load_dataset(path).infos] == [2, 2]
+        with pytest.raises(
+            InputError, match=r"one value under 'scans', got a list or structure in cases.parquet row 1"
+        ):
+            load_dataset(path, subject="scans")
