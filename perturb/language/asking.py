@@ -1,10 +1,15 @@
-"""Tell what a whole prompt does: it asks for a structure, denies one, or states something in a full sentence."""
+"""Tell what a prompt or a statement of it does: it asks, denies, states, or only tells of the examination."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from functools import cache, lru_cache
 
+from robustness.perturb.language.grammar.tagger import Tagged
+from robustness.perturb.language.grammar.tokens import tokenize
 from robustness.perturb.language.grammar.verbs import finite_verbs
+from robustness.perturb.language.grammar.vocabulary import category_of, is_adverb, kind_of, words
 from robustness.types import Prompt
 
 _ASKING = (
@@ -66,8 +71,8 @@ def is_sentence(text: str) -> bool:
     """Tell whether a finite verb of the main clause or a request stands in a text; "mass that is round" has none."""
     if REQUEST.search(text) or re.match(r"there['\u2019]s\b", text, re.IGNORECASE):
         return True
-    words = re.findall(r"[a-z]+", _RELATIVE.sub("", text.lower()))
-    return any(word in _COPULAS or (word in finite_verbs() and word not in _NEVER_FINITE) for word in words)
+    spoken = re.findall(r"[a-z]+", _RELATIVE.sub("", text.lower()))
+    return any(word in _COPULAS or (word in finite_verbs() and word not in _NEVER_FINITE) for word in spoken)
 
 
 def ends_with_verb(text: str) -> bool:
@@ -80,3 +85,96 @@ def starts_with_verb(text: str) -> bool:
     first = re.match(r"(?:also |mainly |mostly )?([a-z]+)\b", text.lstrip(), re.IGNORECASE)
     word = first[1].lower() if first else ""
     return word in _PREDICATES or (word in finite_verbs() and word not in _NEVER_FINITE)
+
+
+_STOPS = frozenset(".?!,")
+_KINDS_OF_RESIDUE = frozenset("some bowel liquid solid residual".split())
+# "Everything but the kidney is normal."
+ALL = frozenset("everything all anything".split())
+
+
+def counts_along(tagged: Tagged) -> tuple[list[int], list[int], int]:
+    """Return, by token, the ends of clauses and the last request before it; and the last token that may name."""
+    ends, requests, last = [0], [-1], -1
+    for i, (token, tag_name) in enumerate(zip(tagged.tokens, tagged.tags, strict=True)):
+        ends.append(ends[-1] + (token.lower in _STOPS or tag_name == "relative"))
+        requests.append(i if tag_name == "request" else requests[-1])
+        if tag_name == "word" and not kind_of(token.lower):
+            last = i
+    return ends, requests, last
+
+
+def statements(tagged: Tagged) -> list[tuple[int, int]]:
+    """Return the sentences, halves parted by ";" and what a word such as "but" parts, without their marks."""
+    tokens, runs, first = tagged.tokens, [], 0
+    for i, token in enumerate(tokens):
+        turns = token.lower in words("classes.turn") and tagged.tags[i] != "negation" and i > first
+        turns = turns and not (i == first + 1 and tokens[first].lower in ALL)
+        apart = turns and (tagged.tags[i] == "filler" or token.lower == "instead" or tokens[i - 1].lower == ",")
+        line = i > first and "\n" in tagged.text[tokens[i - 1].stop : token.start]
+        if token.lower in (".", "?", "!", ";") or apart or line:
+            runs.append((first, i))
+            first = i + (not token.is_word)
+    return [*runs, (first, len(tokens))]
+
+
+@cache
+def tells_of_background() -> frozenset[str]:
+    """Return the words without which a text tells nothing of normal things or of the examination."""
+    classes = ("normal", "calm", "taken", "residue", "device", "picture")
+    return frozenset({"well"}).union(*(words(f"classes.{name}") for name in classes))
+
+
+def is_of_the_examination(tagged: Tagged, first: int, last: int) -> bool:
+    """Tell whether tokens [first, last) tell only how the picture was made or what is usual.
+
+    "Both knees imaged", "Image slightly degraded", "PA chest", "Residual stool", "ETT in situ", "heel clean".
+    """
+    plain = words("classes.residue") | words("quality.before_picture") | _KINDS_OF_RESIDUE
+    own = words("classes.device") | words("classes.residue")
+    tokens, tags = tagged.tokens, tagged.tags
+    lower = [t.lower for t in tokens[first:last]]
+    if any(category_of(w) == "finding" and w not in own for w in lower) or not _names_a_finding(tagged.text):
+        return False
+    passed = ("determiner", "scan", "sign", "negation")
+    rest = [w for w, tag in zip(lower, tags[first:last], strict=True) if tag not in passed]
+    parts = words("classes.body_part")
+    if rest[1:] and any(_ends_in(lower, w, "classes.taken") for w in lower):
+        return True
+    is_residue = all(w in plain or is_adverb(w) for w in rest) and not words("classes.residue").isdisjoint(rest)
+    if is_residue or "scan" in tags[first:last] or not rest:
+        heads = last < len(tokens) and tokens[last].lower == ":"
+        return is_residue or (bool(rest) and not heads and all(w in parts for w in rest))
+    if (
+        rest[0] in words("classes.picture")
+        and "measure" not in tags[first:last]
+        and not any(category_of(w) == "anatomy" for w in rest)
+    ):
+        return True
+    if not words("classes.device").isdisjoint(lower):
+        return not words("classes.in_place").isdisjoint(lower)
+    return _is_calm(lower)
+
+
+@lru_cache(maxsize=256)
+def _names_a_finding(text: str) -> bool:
+    """Tell whether a text names a finding beside devices and residue, or calls something diseased."""
+    passed = words("classes.device") | words("classes.residue") | words("classes.normal") | _KINDS_OF_RESIDUE
+    told = {t.lower for t in tokenize(text)} - passed
+    return any(category_of(word) == "finding" or kind_of(word) == "pathology" for word in told)
+
+
+def _ends_in(lower: Sequence[str], word: str, key: str) -> bool:
+    """Tell whether `word` is of a class and ends a statement, or a preposition follows: "imaged in two planes"."""
+    behind = lower[lower.index(word) + 1 :][:1]
+    return word in words(key) and (not behind or behind[0] in words("classes.preposition"))
+
+
+def _is_calm(lower: Sequence[str]) -> bool:
+    """Tell whether a part of the body comes first, and behind it only words such as "smooth" and "clean"."""
+    calm = next((k for k, w in enumerate(lower) if w in words("classes.calm")), 0)
+    linking = words("classes.auxiliary") | words("classes.conjunction") | words("classes.seems") | {","}
+    subject = [w for w in lower[:calm] if w not in linking and not is_adverb(w)]
+    named = bool(subject) and (category_of(subject[-1]) == "anatomy" or subject[-1] in words("classes.margin_noun"))
+    says = words("classes.calm") | linking
+    return named and "," not in lower[:calm] and all(w in says or is_adverb(w) for w in lower[calm:])

@@ -110,7 +110,7 @@ def _denies(kind: str, value: str) -> bool:
 
 def _tells(tokens: Sequence[Token], i: int) -> bool:
     lower = tokens[i].lower
-    if lower in _FRAMES:
+    if lower in _FRAMES or any(lower in words(f"classes.{name}") for name in ("residue", "device", "cover")):
         return False
     if kind_of(lower) in _TELLING or category_of(lower) == "finding":
         return True

@@ -287,8 +287,7 @@ def _sides_in_name(tagged: Tagged, first: int, last: int) -> list[tuple[str, int
         # "right hepatic lobe"
         sides.append(("side", tagged.tokens[first].start, tagged.tokens[first].stop, "landmark"))
     if first not in tagged.name_at and (opening in _ROWS | _MIDDLE | _COUNTED or opening.endswith("'s")):
-        for k in range(first + 1, last - 1):
-            token = tagged.tokens[k]
+        for token in tagged.tokens[first + 1 : last - 1]:
             if token.lower in ("left", "right", "r", "l", "r/l"):
                 sides.append(("side", token.start, token.stop, "landmark"))
     return sides

@@ -80,7 +80,7 @@ class Relations(Reading):
             if phrase.name:
                 self._add("pathology", *self._chars(phrase.name))
             return phrase.stop
-        if lower[-1] == "doubt":
+        if lower == ["i", "doubt"]:
             # "I doubt this is a tumour, probably an abscess"
             return self._skip(last, hi)
         if lower[-1] == "exclude" and self.targets:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from robustness.perturb.language.asking import ALL, is_of_the_examination, statements, tells_of_background
 from robustness.perturb.language.grammar.modifier_words import is_number_at
 from robustness.perturb.language.grammar.naming import Naming
 from robustness.perturb.language.grammar.noun_phrase import read_phrase
 from robustness.perturb.language.grammar.relations import Rest
 from robustness.perturb.language.grammar.state import Found
 from robustness.perturb.language.grammar.tagger import Tagged
+from robustness.perturb.language.grammar.tokens import preambles
 from robustness.perturb.language.grammar.vocabulary import category_of, is_adverb, kind_of, tables, turn_in, words
 
 # What may stand before a denial that opens a statement: "There is no", "CT shows no", "This is not".
@@ -30,9 +32,9 @@ Run = tuple[int, int]
 def background(tagged: Tagged) -> list[Run]:
     """Return the tokens [first, last) of the statements that tell what is normal or absent: "Kidneys normal."""
     lower = {t.lower for t in tagged.tokens}
-    if "negation" not in tagged.tags and lower.isdisjoint(words("classes.normal") | {"well"}):
+    if "negation" not in tagged.tags and "scan" not in tagged.tags and lower.isdisjoint(tells_of_background()):
         return []
-    runs = [run for first, last in _sentences(tagged) for run in _of_sentence(tagged, first, last)]
+    runs = [run for first, last in statements(tagged) for run in _of_sentence(tagged, first, last)]
     return [part for run in runs for part in _but_its_name(tagged, run)]
 
 
@@ -47,19 +49,6 @@ def _but_its_name(tagged: Tagged, run: Run) -> list[Run]:
         return [run]
     start, stop = subject.name
     return [part for part in ((first, start), (stop, last)) if part[0] < part[1]]
-
-
-def _sentences(tagged: Tagged) -> list[Run]:
-    """Return the sentences, halves parted by ";" and what a word such as "but" parts, without their marks."""
-    tokens, runs, first = tagged.tokens, [], 0
-    for i, token in enumerate(tokens):
-        turns = token.lower in words("classes.turn") and tagged.tags[i] != "negation" and i > first
-        apart = turns and (tagged.tags[i] == "filler" or token.lower == "instead" or tokens[i - 1].lower == ",")
-        line = i > first and "\n" in tagged.text[tokens[i - 1].stop : token.start]
-        if token.lower in (".", "?", "!", ";") or apart or line:
-            runs.append((first, i))
-            first = i + (not token.is_word)
-    return [*runs, (first, len(tokens))]
 
 
 def _of_sentence(tagged: Tagged, first: int, last: int) -> list[Run]:
@@ -101,6 +90,8 @@ def _excepted(tagged: Tagged, first: int, last: int) -> list[Run]:
             continue
         phrase = read_phrase(tagged, stop, last)
         definite = stop < last and tagged.tokens[stop].lower in ("the", "its", "their", "this", "these")
+        if tagged.tokens[first].lower in ALL and tagged.tokens[last - 1].lower in words("classes.normal"):
+            return [(first, last)]
         if phrase.name is None or (definite and phrase.category != "finding"):
             return []
         behind = range(phrase.stop, last)
@@ -157,6 +148,8 @@ def _is_denied(tagged: Tagged, first: int, last: int) -> bool:
 def _is_normal(tagged: Tagged, first: int, last: int) -> bool:
     """Tell whether a statement says of parts of the body that they are normal, or not abnormal."""
     tokens, tags = tagged.tokens, tagged.tags
+    if is_of_the_examination(tagged, first, last):
+        return not _is_asked(tagged, first, last)
     good = words("classes.normal") | ({"well"} if tokens[last - 1].lower == "well" else set())
     normal = next((k for k in range(first, last) if tokens[k].lower in good), -1)
     denial = next((k for k in range(first, last) if tags[k] == "negation"), last)
@@ -248,7 +241,13 @@ class Scope(Naming):
                     stop = tagged.tokens[tagged.spans.get(k, k + 1) - 1].stop
                     denials.append(Found("negation", tagged.tokens[k].start, stop, "landmark"))
                 token = tagged.tokens[k]
-                if tagged.tags[k] not in ("scan", "patient"):
+                goes_on = k + 1 < last and tagged.tokens[k + 1].lower in words("classes.residue") | {"bowel"}
+                if goes_on or tagged.tags[k] not in ("scan", "patient"):
+                    chars[token.start : token.stop] = " " * (token.stop - token.start)
+        for start, stop in preambles(self.text) if runs else ():
+            # "Previous ACL repair; graft intact": what goes before stays passed over.
+            for k, token in enumerate(tagged.tokens):
+                if start <= token.start < stop and tagged.tags[k] == "filler":
                     chars[token.start : token.stop] = " " * (token.stop - token.start)
         rest = "".join(chars).lstrip(" \t\n.,;:")
         return Rest(rest.rjust(len(chars)) if runs else self.text, tuple(denials), contrasts, lists)

@@ -10,6 +10,7 @@ from robustness.perturb.language.grammar.scope import Scope
 from robustness.perturb.language.grammar.state import Found
 from robustness.perturb.language.grammar.tokens import after_quotes
 from robustness.perturb.language.grammar.vocabulary import is_adverb, is_participle, kind_of, words
+from robustness.perturb.language.names import inner_places
 from robustness.types import Attribute
 
 
@@ -28,7 +29,7 @@ class Grammar(Scope):
             self._ask_for_an_artefact()
         self.spans += [Found("target", t.start, t.stop) for t in self.targets]
         self._colour_what_is_dark()
-        unique = sorted(set(self.spans), key=lambda f: (f.start, f.stop, f.kind))
+        unique = sorted(set(self.spans).difference(inner_places(self.spans)), key=lambda f: (f.start, f.stop, f.kind))
         return tuple(Attribute(f.kind, self.text[f.start : f.stop], f.start, f.stop, f.role) for f in unique)
 
     def _ask_for_an_artefact(self) -> None:
@@ -127,6 +128,8 @@ class Grammar(Scope):
         """Read "is", "has", "may" at token `i`: what follows is said of the target, or is what it holds."""
         tagged, token = self.tagged, self.tagged.tokens[i]
         self.predicate, self.joined = True, False
+        if after := self._is_like(i, hi):
+            return after
         if (
             token.lower in ("has", "have")
             and self.targets
@@ -153,12 +156,6 @@ class Grammar(Scope):
         before, after = self.tagged.tags[i - 1] if i else "", self.tagged.tags[i + 1] if i + 1 < hi else ""
         return bool(self.targets) and (before == "auxiliary" or (before == "word" and after == "determiner"))
 
-    def _opens_a_name(self, i: int) -> bool:
-        """Tell whether a single word at `i` stands between an article and a noun."""
-        tags = self.tagged.tags
-        single = self.tagged.spans.get(i, i + 1) == i + 1 < len(tags) and tags[i + 1] == "word"
-        return single and (i == 0 or tags[i - 1] in ("determiner", "request"))
-
     def _linked(self, i: int, hi: int) -> int:
         """Read what a relation, a relative clause, a preposition or a participle at token `i` links to the target."""
         tagged = self.tagged
@@ -177,6 +174,9 @@ class Grammar(Scope):
         if kind == "relation" and self.measured and not self.targets:
             # "mean gradient 42 mmHg across the aortic valve"
             return tagged.spans.get(i, i + 1)
+        if kind == "relation" and (finding := self._hides(i, hi)):
+            self._has(i)
+            return finding
         if kind == "relation":
             return self._relation(i, tagged.spans.get(i, i + 1), hi)
         if kind == "relative":

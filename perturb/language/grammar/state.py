@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from robustness.perturb.language.asking import counts_along
 from robustness.perturb.language.grammar.modifier_words import Mod
-from robustness.perturb.language.grammar.noun_phrase import Phrase
+from robustness.perturb.language.grammar.noun_phrase import Phrase, read_phrase
 from robustness.perturb.language.grammar.places import Placed, place_of_phrase
 from robustness.perturb.language.grammar.tagger import Tagged, tag
-from robustness.perturb.language.grammar.tokens import tokenize
 from robustness.perturb.language.grammar.vocabulary import category_of, kind_of, words
+from robustness.perturb.language.names import spans_of
 
-_STOPS = frozenset(".?!,")
 # What denies the thing that it stands before, and with that what the thing holds.
 _DENIES = frozenset("no neither none".split())
 _ADJECTIVES = ("al", "ar", "ed", "ic", "ing", "ish", "ive", "ous", "upt", "ent", "ant", "y", "less", "ful")
@@ -45,8 +45,8 @@ class Reading:
         self.tagged: Tagged = tag(text)
         self.text = text
         self.modality = modality
-        self._ends, self._requests, self._last_noun = _counts_along(self.tagged)
-        self.stated = _spans_of(self.tagged, names)
+        self._ends, self._requests, self._last_noun = counts_along(self.tagged)
+        self.stated = spans_of(self.tagged.tokens, names)
         self.spans: list[Found] = []
         self.targets: list[Target] = []
         self.is_asked = False
@@ -98,6 +98,29 @@ class Reading:
             self._add("side", side.start, side.stop)
             return True
         return False
+
+    def _hides(self, i: int, hi: int) -> int:
+        """Return the index of the finding that what lies over it in the picture "hides" at `i`, or 0."""
+        over = [t for t in self.targets if self._touches(i) and t.head in words("classes.cover") and not self.is_asked]
+        verb = self.tagged.tokens[i].lower in words("classes.hides")
+        k = i + 1 + 2 * ([t.lower for t in self.tagged.tokens[i + 1 : i + 3]] == ["part", "of"])
+        return k if verb and len(over) == 1 and read_phrase(self.tagged, k, hi).category == "finding" else 0
+
+    def _is_like(self, i: int, hi: int) -> int:
+        """Return the index after "looks like spindles" at `i`, taken as told of the target, or 0."""
+        if i + 2 >= hi or self.tagged.tokens[i + 1].lower != "like" or not self.targets or not self._touches(i):
+            return 0
+        phrase = read_phrase(self.tagged, i + 2, hi)
+        if phrase.name is None or self.targets[-1].category == "generic":
+            return 0
+        self._add("description", self.tagged.tokens[i].start, self.tagged.tokens[phrase.stop - 1].stop)
+        return phrase.stop
+
+    def _opens_a_name(self, i: int) -> bool:
+        """Tell whether a single word at `i` stands between an article and a noun."""
+        tags = self.tagged.tags
+        single = self.tagged.spans.get(i, i + 1) == i + 1 < len(tags) and tags[i + 1] == "word"
+        return single and (i == 0 or tags[i - 1] in ("determiner", "request"))
 
     def _spreads(self, phrase: Phrase) -> bool:
         """Tell whether "are scattered between ..." only leads on to where: a participle before a preposition."""
@@ -270,26 +293,3 @@ def _is_plain(between: str, *, most: int) -> bool:
     names = between.lower().split()
     plain = all(name.replace("-", "").isalpha() for name in names)
     return plain and len(names) <= most and words("classes.preposition").isdisjoint(names)
-
-
-def _counts_along(tagged: Tagged) -> tuple[list[int], list[int], int]:
-    """Return, by token, the ends of clauses and the last request before it; and the last token that may name."""
-    ends, requests, last = [0], [-1], -1
-    for i, (token, tag_name) in enumerate(zip(tagged.tokens, tagged.tags, strict=True)):
-        ends.append(ends[-1] + (token.lower in _STOPS or tag_name == "relative"))
-        requests.append(i if tag_name == "request" else requests[-1])
-        if tag_name == "word" and not kind_of(token.lower):
-            last = i
-    return ends, requests, last
-
-
-def _spans_of(tagged: Tagged, names: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
-    """Return the tokens [first, last) where one of `names` stands."""
-    if not names:
-        return ()
-    lower = [t.lower for t in tagged.tokens]
-    spans = []
-    for parts in (tuple(t.lower for t in tokenize(name)) for name in names):
-        size = len(parts)
-        spans += [(i, i + size) for i in range(len(lower) - size + 1) if size and tuple(lower[i : i + size]) == parts]
-    return tuple(spans)

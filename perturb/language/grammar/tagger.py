@@ -214,18 +214,20 @@ def _small_words(tokens: Sequence[Token], tags: list[str], spans: dict[int, int]
         lower, before, after = tokens[i].lower, tokens[i - 1].lower, tokens[i + 1].lower
         if (
             lower in words("classes.seems")
-            and tags[i - 1] == tags[i + 1] == "word"
+            and (tags[i - 1] == tags[i + 1] == "word" and not (lower == "looking" and kind_of(before)))
             and (is_adverb(after) or (kind_of(after) or after.endswith(("ed", "ly"))))
         ):
-            # "the crypts look branched"
-            tags[i] = "auxiliary"
+            tags[i] = "auxiliary"  # "the crypts look branched"
+        elif (lower, after) == ("look", "like"):
+            tags[i] = "auxiliary"  # "the cells look like spindles"
+        elif (lower, before) == ("also", "but"):
+            tags[i - 1 : i + 1] = ["conjunction"] * 2
         elif lower in words("classes.a_little") and before == "a" and (tags[i + 1] == "relation" or is_lead(after)):
             tags[i - 1 : i + 1] = ["filler"] * 2
         elif lower == "about" and tags[i] == "word" and tags[i - 1] == "word" and after in ("the", "its", "both"):
             tags[i], spans[i] = "relation", i + 1
         elif lower == "outlined" and tags[i] == "position" and is_adverb(before) and not tokens[i + 1].is_word:
-            # "sharply outlined, pink"
-            tags[i] = "word"
+            tags[i] = "word"  # "sharply outlined, pink"
         elif lower in ("belong", "belongs", "belonging") and after == "to":
             # "the pixels that belong to the liver"
             tags[i : i + 2] = ["filler"] * 2
@@ -233,11 +235,9 @@ def _small_words(tokens: Sequence[Token], tags: list[str], spans: dict[int, int]
             first = i - (before in words("classes.generic") or before in words("classes.header"))
             tags[first : i + 2] = ["filler"] * (i + 2 - first)
         elif lower in ("mind", "consider", "start", "begin") and after.endswith("ing") and tags[i - 1] != "determiner":
-            # "would you mind marking the hip"
-            tags[i : i + 2] = ["request"] * 2
+            tags[i : i + 2] = ["request"] * 2  # "would you mind marking the hip"
         elif lower in words("classes.spread") and is_adverb(after) and tags[i - 1] == "auxiliary":
-            # "are clustered centrally"
-            tags[i] = "position"
+            tags[i] = "position"  # "are clustered centrally"
         elif after == "than" and lower in ("lower", "upper", "higher"):
             tags[i] = "filler"
         elif after == "than" and i + 2 < len(tokens) and tags[i + 2] == "measure" and tags[i] == "word":

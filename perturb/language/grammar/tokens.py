@@ -89,27 +89,26 @@ def tokenize(text: str) -> list[Token]:
 
 _ASIDE = re.compile(
     r"\bwondering (?:whether|if)\b|(?<=[a-z] )(?-i:[LR])\s?[<>=]\s?(?-i:[LR])(?!\w)"
+    r"|\bnot only\b|\bno (?:\w+ ){0,2}?(?:change|difference|alteration) (?:in|of|to)\b"
     r"|\b(?:no )?(?:significant |marked |slight |further )?interval "
     r"(?:change|growth|increase|decrease|progression|enlargement|reduction|improvement|regression|worsening) (?:of|in)"
     r"\b|(?<!\w)[+-]ve\b|\bat right angles\b|\bon (?:contact|palpation|compression|suction|probing)\b"
     r"|\b(?:unlike|relative to|versus|vs\.?|in (?:comparison|contrast) (?:with|to)|compared (?:with|to)) (?:the |its )?"
     r"(?:left|right|other|opposite|contralateral|fellow)\b(?: \w+(?=\s*(?:[.,;]|$)))?"
     r"|\b(?:when |as )?compared (?:with|to) (?:the |its |his |her )?(?:surrounding |adjacent |rest of the )?\w+"
-    r"|\bcompared? (?:with|to) (?:the )?(?:priors?|previous|last|old)(?: \w+)?(?=\s*[:,;])"
+    r"|\b(?:compared?|in comparison) (?:with|to) (?:the )?(?:priors?|previous|last|old|\d{4})(?: \w+)?(?=\s*[:,;])"
     r"|\bleft (?:in situ|in place|behind|alone|open|untreated|unresected)\b|\ball (?:a)?round(?=\s*(?:[.,;]|$))"
-    r"|\b(side|end|back|face) (?:by|to) \1\b"
-    r"|\bsince (?:\d{4}|[a-z]+ \d{4}|(?:the )?(?:last|prior|previous) \w+)\b"
+    r"|\b(side|end|back|face) (?:by|to) \1\b|\bsince (?:\d{4}|[a-z]+ \d{4}|(?:the )?(?:last|prior|previous) \w+)\b"
     r"|\b(?:felt|noticed|seen|found|reported) by (?:the |her |his )?(?:patient|pt|gp|parents?|mother|father|partner)\b"
-    r"|\bon (?:retroflexion|withdrawal|insertion|intubation)\b"
-    r"|\bignore (?:it|them|this|that|these|those)\b|(?<=\bclot )on top(?=\s*(?:[.,;]|$))",
+    r"|\bon (?:retroflexion|withdrawal|insertion|intubation)\b|\bignore (?:it|them|this|that|these|those)\b"
+    r"|(?<=\bclot )on top(?=\s*(?:[.,;]|$))",
     re.IGNORECASE,
 )
 
-
 # What every aside holds: most texts hold none, and this is found ten times faster.
 _ASIDE_STEMS = (
-    "wondering|interval |compar|unlike |contrast |relative |versus |vs|left |round|ignore |angles|+ve|-ve|<|>|="
-    "| on top| by |since|on retr|on with|on ins|on int| to side| to end| to back| to face"
+    "wondering|interval |not only|change|differ|alter|compar|unlike |contrast |relative |versus |vs|left |round|ignore "
+    "|angles|+ve|-ve|<|>|=| on top| by |since|on retr|on with|on ins|on int| to side| to end| to back| to face"
     "|contact|palpation|compression|suction|probing"
 ).split("|")
 
@@ -143,7 +142,7 @@ _PAST = re.compile(
     r"|(?:is |was )?(?:worried|concerned|anxious) about"
     r"|(?:(?:partner|wife|husband|mother|father|parents?|gp|family) |(?<=pt )|(?<=patient ))"
     r"(?:has |have )?(?:noticed|reports?|reported))"
-    r"|(?P<found>known|prior|previous(?:ly)?)"
+    r"|(?P<asked>r/o|(?:to )?rules? out|query|\?(?=\s?[a-z]))|(?P<found>known|prior|previous(?:ly)?)"
     r"|(?P<done>post[ -]?(?:op(?:erative(?:ly)?)?|[a-z]+(?:ion|omy|plasty|scopy|therapy|treatment|biopsy))"
     r"|post[ -][a-z]+ (?:surgery|repair|injection|treatment)|post[ -](?:mi|cabg|tavi|pci|evar|tips|partum|chemo|bx)))\b"
 )
@@ -153,7 +152,8 @@ _COURSE = re.compile(
     r"|(?:insertion|intubation|withdrawal|advancement) (?:to|from|into)\b[^,;:.]*[,;.]"
     r"|(?:the |an? )?(?:(?:\w*scope|probe|transducer|biops(?:y|ies)) (?:(?:was|were|is|has been) )?"
     r"(?:[a-z]+ed|taken|withdrawn|put|held|driven)"
-    r"|\w+ (?:was )?(?:reached|intubated|entered|inspected|biopsied|examined))\b[^,;:.]*[,;.]|\w+ (?:bx|biopsy)[,;.:])"
+    r"|\w+ (?:was )?(?:reached|intubated|entered|inspected|biopsied|examined))\b"
+    r"(?:[^,;:.]* (?:to|in)(?= [^,;:.]*:)|[^,;:.]*[,;.])|\w+ (?:bx|biopsy)[,;.:])"
 )
 _CLAUSE, _STATEMENT = (
     re.compile(rf"[^{signs}\n]*(?:\.(?!\s|$)[^{signs}\n]*)*(?:[{signs}\n]+\s*|$)") for signs in (",;:.", ".;")
@@ -194,15 +194,17 @@ def preambles(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _history(lower: str, at: int) -> Iterator[tuple[int, int]]:
-    """Yield what was done or found before, with its clause where more is named behind that."""
+    """Yield what was done, found or asked before, with its clause where more is named behind that."""
     for match in _PAST.finditer(lower, at):
         stop, kind = _end(_CLAUSE, lower, match.end()), match.lastgroup or "lead"
         clause = lower[match.end() : stop]
         # "Known lesion, liver" may go on, "Known glaucoma; cup large" and "Previous ACL repair, graft" do not.
         apart = kind == "lead" or clause.rstrip().endswith((";", ".")) or _PROCEDURE.search(clause) is not None
-        if _names(lower[stop : stop + _FAR], no_anatomy=not apart, parts=not _names(clause)) and not (
-            kind == "done" and _names(clause)
-        ):
+        if kind == "asked":
+            goes_on = clause.rstrip().endswith((";", ".")) and _names(lower[stop : stop + _FAR], no_anatomy=True)
+        else:
+            goes_on = _names(lower[stop : stop + _FAR], no_anatomy=not apart, parts=not _names(clause))
+        if goes_on and not (kind == "done" and _names(clause)):
             yield match.start(kind), stop
         elif kind == "lead":
             yield match.span("lead")
@@ -278,12 +280,7 @@ def stands_at(tokens: Sequence[Token], i: int, phrase: tuple[str, ...]) -> bool:
     """Tell whether the words `phrase`, of which the first is known to stand at token `i`, all stand there."""
     if i + len(phrase) > len(tokens):
         return False
-    k = i
-    for word in phrase:
-        if tokens[k].lower != word:
-            return False
-        k += 1
-    return True
+    return all(tokens[k].lower == word for k, word in enumerate(phrase, i))
 
 
 def list_figures(tokens: Sequence[Token]) -> list[int]:

@@ -251,7 +251,7 @@ def test_kinds_of_fault_that_fresh_batches_showed(text: str, expected: str) -> N
 @pytest.mark.parametrize(
     ("text", "unread"),
     [
-        ("Bubbles and debris, behind them a tiny whitish polyp", ("tiny", "whitish", "polyp")),
+        ("Gauze and a clamp, behind them a tiny whitish polyp", ("tiny", "whitish", "polyp")),
         # What is denied, a companion, a landmark and a scan's name need no reading.
         ("Outline the kidney without the cyst.", ()),
         ("atypical naevus, melanoma cannot be excluded", ()),

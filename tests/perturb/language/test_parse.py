@@ -190,3 +190,53 @@ def test_a_level_that_adds_nothing_keeps_the_chain() -> None:
     assert values("small zorp polyp", siblings=siblings) == [("size", "small"), ("colour", "zorp"), ("target", "polyp")]
     spaced = {"p1": "polyp", "p2": " polyp", "p3": "pink  polyp"}
     assert values("pink  polyp", siblings=spaced) == [("colour", "pink"), ("target", "polyp")]
+
+
+@pytest.mark.parametrize(
+    ("text", "targets"),
+    [
+        # What is as usual, how the picture was made, devices, residue, questions and history, beside a finding.
+        ("Pancreas homogeneous; hypodense lesion", "lesion"),
+        ("heel clean, ulcer on the toe", "ulcer"),
+        ("everything but the kidney is normal; renal cyst", "renal cyst"),
+        ("Everything apart from the spleen is normal; there is a splenic cyst", "splenic cyst"),
+        ("both knees imaged; meniscal tear on the left", "meniscal tear"),
+        ("Image slightly motion degraded. Subdural haematoma over the convexity.", "Subdural haematoma"),
+        ("PA chest, nodule in the right upper zone", "nodule"),
+        ("Good bowel preparation. 6 mm polyp in the rectum.", "polyp"),
+        ("Residual stool. Two sessile polyps", "polyps"),
+        ("Without contrast, liver cyst", "liver cyst"),
+        ("ETT in situ. Collapse of the left lower lobe", "Collapse"),
+        ("Sternal wires noted. Bilateral pleural effusions.", "pleural effusions"),
+        ("Scope withdrawn to the sigmoid: flat lesion", "lesion"),
+        ("r/o pneumonia. Retrocardiac opacity", "Retrocardiac opacity"),
+        ("?PE. Filling defect in the right main pulmonary artery.", "Filling defect"),
+        ("Previous ACL repair; graft intact", "graft"),
+        ("stool obscures a polyp", "polyp"),
+        ("Bubbles hide part of the lesion in the sigmoid", "lesion"),
+        # Affirmed, compared, likened.
+        ("No doubt a haemangioma", "haemangioma"),
+        ("Unable to exclude a fracture of the ulna", "fracture"),
+        ("No change in the 8 mm nodule", "nodule"),
+        ("Not only a cyst but also a nodule in the thyroid", "cyst nodule"),
+        ("cells look like spindles", "cells"),
+        ("mole looking darker", "mole"),
+        # The same words where they are asked for.
+        ("macula flat", "macula"),
+        ("outline the stool", "stool"),
+        ("ETT in situ", "ETT"),
+        ("r/o pneumonia", "pneumonia"),
+        ("Food residue obscures the fundus", "Food residue"),
+        ("a mass obscures the left heart border", "mass"),
+        ("Show me which fold hides the adenoma", "fold"),
+        ("Segment the feeding tube. It lies in the stomach.", "feeding tube"),
+        ("This looks like a melanoma", "melanoma"),
+    ],
+)
+def test_what_only_stands_beside_a_finding_is_not_asked_for(text: str, targets: str) -> None:
+    assert " ".join(a.value for a in parse_prompt(text).attributes if a.kind == "target") == targets
+
+
+def test_a_part_of_an_organ_behind_a_finding_is_one_place() -> None:
+    found = [(a.kind, a.value) for a in parse_prompt("mass head of pancreas").attributes]
+    assert found == [("target", "mass"), ("place", "head of pancreas")]
