@@ -25,4 +25,4 @@ def collect_rarely() -> None:
     An audit makes hundreds of thousands of rows and imports that stay: each search finds nothing and costs up to 0.1 s,
     a second in all. Arrays are not kept longer by much, since nearly all are freed without a search.
     """
-    gc.set_threshold(10_000, 20, 20)
+    gc.set_threshold(10_000, 100, 20)
