@@ -17,6 +17,7 @@ from __future__ import annotations
 import difflib
 import numbers
 import os
+import re
 import types
 from collections.abc import Iterable, Sequence
 
@@ -90,6 +91,18 @@ def suggest(name: str, names: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the nearest of `known`, or an empty string."""
     near = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
     return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def suggest_column(name: str, columns: Iterable[str]) -> str:
+    """Return what to write for a column that is not there: the column alone of ``column=value``, else the near name.
+
+    Example:
+        >>> suggest_column("scanner=A", ["scanner", "sex"])
+        "; write 'scanner' alone: each of its values is a group"
+    """
+    names = list(columns)
+    alone = re.split(r"[=:]", name, maxsplit=1)[0].strip()
+    return f"; write {alone!r} alone: each of its values is a group" if alone in names else suggest(name, names)
 
 
 def unknown_name(kind: str, name: str, names: Sequence[str]) -> str:

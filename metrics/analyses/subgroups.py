@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from robustness.errors import InputError, suggest
+from robustness.errors import InputError, suggest_column
 from robustness.metrics.inference.intervals import Interval, t_interval
 from robustness.metrics.inference.signflip import check_alpha
 from robustness.metrics.pairing.direction import orientation_of
@@ -65,7 +65,7 @@ def subgroups(
     """
     check_alpha(alpha, 1)
     if by not in table.columns:
-        raise InputError(f"by: the table has no column {by!r}{suggest(by, [str(c) for c in table.columns])}")
+        raise InputError(f"by: the table has no column {by!r}{suggest_column(by, map(str, table.columns))}")
     rows = read_rows(table)
     group, names = _groups(rows.frame, by, rows.case)
     orientation = orientation_of(metric, higher_is_better)

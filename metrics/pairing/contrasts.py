@@ -163,7 +163,8 @@ class _Grouping:
 def _groups(rows: Rows, by: str, first: Codes) -> npt.NDArray[np.object_]:
     if by not in rows.frame.columns:
         columns = [str(c) for c in rows.frame.columns]
-        raise InputError(f"subgroup: the table has no column {by!r}{suggest(by, columns)}")
+        near = suggest(by, columns) or "; a column of the data is one of the results where [data] groups names it"
+        raise InputError(f"subgroup: the table has no column {by!r}{near}")
     stated = rows.frame[by]
     text = stated.where(stated.notna(), "").astype("str").to_numpy(dtype=object)
     of_case: npt.NDArray[np.object_] = text[first]

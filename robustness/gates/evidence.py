@@ -260,7 +260,7 @@ class Evidence:
         refuse_out_of_range(self.rows, gate.metric)
 
     def _matching(self, cells: Sequence[Contrast], gate: GateSpec, conditions: set[str]) -> list[Contrast]:
-        group = (gate.subgroup or "").partition("=")[2] or "*"
+        group = (gate.subgroup or "").partition("=")[2].strip() or "*"
 
         def fits(cell: Contrast) -> bool:
             names = (cell.model, gate.model), (cell.dataset, gate.dataset), (cell.group, group)

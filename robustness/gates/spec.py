@@ -46,7 +46,7 @@ class GateSpec(StrictModel):
     @property
     def column(self) -> str:
         """The column of the results whose values are the subgroups; "" where none are asked for."""
-        return (self.subgroup or "").partition("=")[0]
+        return (self.subgroup or "").partition("=")[0].strip()
 
     @property
     def label(self) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from robustness.errors import InputError, suggest
+from robustness.errors import InputError, suggest_column
 from robustness.perturb.modality import canonical_modality
 from robustness.results import COLUMNS
 from robustness.runners.data.records import Record, is_absent, listing
@@ -136,7 +136,8 @@ def with_groups(infos: Sequence[CaseInfo], groups: Sequence[str] | None) -> list
         if not any(_value(info, name) for info in infos):
             names = sorted({key for info in infos for key in _named(info)})
             raise InputError(
-                f"groups: expected columns or keys of the data ({listing(names)}), got {name!r}{suggest(name, names)}"
+                f"groups: expected columns or keys of the data ({listing(names)}), got {name!r}"
+                f"{suggest_column(name, names)}"
             )
     return [
         replace(info, metadata={**info.metadata, "groups": {name: _value(info, name) or UNKNOWN for name in groups}})

@@ -247,3 +247,5 @@ class TestSubgroups:
     def test_an_unknown_column_suggests_the_near_one(self):
         with pytest.raises(InputError, match="'site'"):
             subgroups(self.table(), "sites")
+        with pytest.raises(InputError, match="no column 'site=a'; write 'site' alone: each of its values is a group"):
+            subgroups(self.table(), "site=a")

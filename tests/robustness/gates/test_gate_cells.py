@@ -135,7 +135,19 @@ class TestSubgroups:
         row = _outcome(new, tmp_path, 'test = "no_proven_drop"\nsubgroup = "target"', baseline=run)
         assert (row.outcome, row.subgroup) == ("fail", "ulcer")
 
-    @pytest.mark.parametrize(("column", "message"), [("sex", "no column 'sex'"), ("target=liver*", "match no rows")])
+    def test_blanks_around_the_sign_are_none_of_the_column(self, tmp_path):
+        run, gate = self._run(tmp_path), 'test = "minimum"\nat_least = 0.5\nsubgroup = "target{}ulcer"'
+        found = [_outcome(run, tmp_path, gate.format(sign)) for sign in ("=", " = ")]
+        assert [row.subgroup for row in found] == ["ulcer", "ulcer"]
+
+    @pytest.mark.parametrize(
+        ("column", "message"),
+        [
+            ("sex", r"no column 'sex'; a column of the data is one of the results where \[data\] groups names it"),
+            ("target:ulcer", "no column 'target:ulcer'; did you mean 'target'"),
+            ("target=liver*", "match no rows"),
+        ],
+    )
     def test_unknown(self, tmp_path, column, message):
         with pytest.raises(InputError, match=message):
             _outcome(self._run(tmp_path), tmp_path, f'test = "minimum"\nat_least = 0.5\nsubgroup = "{column}"')

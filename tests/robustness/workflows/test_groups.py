@@ -120,3 +120,10 @@ def test_the_page_and_its_subgroup_table_show_them(run: Run) -> None:
         ("sex", "M"),
     }
     assert "scanner" in (run.path / "report.html").read_text()
+
+
+def test_a_group_of_one_value_is_told_to_be_the_column(tmp_path):
+    rows = [f"i{n}.png,i{n}.png,one polyp,A" for n in range(2)]
+    (tmp_path / "cases.csv").write_text("\n".join(["image,mask,prompt,scanner", *rows]) + "\n")
+    with pytest.raises(InputError, match="got 'scanner=A'; write 'scanner' alone: each of its values is a group"):
+        rb.load_dataset(tmp_path / "cases.csv", groups=["scanner=A"])
