@@ -149,7 +149,7 @@ def scale_hint(low: float, *, integers: bool) -> str:
     if integers:
         return "divide integers by their full scale, of labels send the target's alone, or state returns='mask'"
     # A sigmoid would lift all of them to one half and above: no number below 0 is no logit.
-    return "divide percentages or levels of grey by their full scale, or state returns='mask'"
+    return "divide percentages or levels of grey by their full scale, or state returns='mask' (of logits, 'logits')"
 
 
 def _is_low_precision(value: Any) -> bool:

@@ -69,7 +69,8 @@ def test_masks_and_tensors_are_accepted(kind):
     [
         (lambda n: [np.zeros((4, 6))] * (n - 1), r"one map per pair \(2\), got 1"),
         (lambda n: [np.zeros((6, 4))] * n, r"pair 0 \('first'\).*size \(4, 6\), got shape \(6, 4\)"),
-        (lambda n: [np.zeros((4, 6)), np.full((4, 6), 3.0)], r"pair 1 \('second'\).*sigmoid"),
+        (lambda n: [np.zeros((4, 6)), np.full((4, 6), 3.0)], r"pair 1 \('second'\).*full scale"),
+        (lambda n: [np.zeros((4, 6)), np.full((4, 6), -3.0)], r"pair 1 \('second'\).*sigmoid"),
         (lambda n: [np.full((4, 6), np.nan)] * n, r"pair 0 .*\[0, 1\]"),
         (lambda n: [np.full((4, 6), "x")] * n, "numbers or booleans"),
         (lambda n: None, "expected a sequence"),
