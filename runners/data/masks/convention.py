@@ -123,7 +123,8 @@ def parse_convention(labels: Mapping[Any, Any] | None, masks: Mapping[str, Any] 
     fields = dict(masks or {})
     unknown = next((name for name in fields if name not in _FIELDS), None)
     if unknown is not None:
-        raise InputError(f"masks in {where}: expected {', '.join(_FIELDS)}, got {unknown!r}{suggest(unknown, _FIELDS)}")
+        cure = "; labels stand beside masks, not in it" if unknown == "labels" else suggest(unknown, _FIELDS)
+        raise InputError(f"masks in {where}: expected {', '.join(_FIELDS)}, got {unknown!r}{cure}")
     kind = fields.get("kind", "auto")
     if kind not in ("auto", "soft"):
         hint = "; labels, colours and channels are declared by their tables" if kind in KINDS else ""

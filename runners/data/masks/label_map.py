@@ -96,9 +96,14 @@ def _values(item: Any, table: LabelTable, where: str) -> tuple[int, ...]:
         return table[item]
     if _is_value(item):
         return (_value_of(item),)
-    labels = ", ".join(table) or "none; state labels in dataset_card.json or [data] labels"
+    if not table:
+        raise InputError(
+            f"mask_label in {where}: expected a label value, as no labels are named, got {item!r}; name them in [data] "
+            f"labels or dataset_card.json, such as labels = {{ 1 = {str(item)!r} }}"
+        )
     raise InputError(
-        f"mask_label in {where}: expected a label value or one of {labels}, got {item!r}{suggest(str(item), table)}"
+        f"mask_label in {where}: expected a label value or one of {', '.join(table)}, got {item!r}"
+        f"{suggest(str(item), table)}"
     )
 
 

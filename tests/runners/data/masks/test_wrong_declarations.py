@@ -179,6 +179,26 @@ class TestPick:
         with pytest.raises(InputError, match=r"entry 3.*did you mean 'posterior'"):
             pick("postrior", PARTS, "anns/test.json entry 3")
 
+    def test_a_name_where_none_are_named_says_how_to_name_it(self):
+        with pytest.raises(InputError, match=r"no labels are named, got 'polyp'; name .* labels = \{ 1 = 'polyp' \}"):
+            pick("polyp", {}, "entry 3")
+
+    def test_a_value_that_neither_the_table_nor_the_file_knows_is_no_empty_mask(self, tmp_path):
+        Image.fromarray(CLASSES).save(tmp_path / "mask.png")
+        table = {"anterior": (1,), "posterior": (2,)}
+        # The file holds 3, though no name does.
+        assert read_mask(tmp_path / "mask.png", declaration=pick(3, table, "entry 0")).mask.sum() == 400
+        with pytest.raises(
+            CaseError, match=r"a mask_label among 1, 2, which .* names, got 7, which the file does not hold"
+        ):
+            read_mask(tmp_path / "mask.png", declaration=pick(7, table, "entry 0"))
+        # A named structure that a slice does not show is an empty mask.
+        assert not read_mask(tmp_path / "mask.png", declaration=pick("d", {**table, "d": (4,)}, "entry 0")).mask.any()
+
+    def test_labels_inside_of_masks_are_told_their_place(self):
+        with pytest.raises(InputError, match="got 'labels'; labels stand beside masks, not in it"):
+            parse_convention(None, {"labels": {"1": "polyp"}}, "[data]")
+
     def test_background_is_no_label(self):
         with pytest.raises(InputError, match="0 is background"):
             pick(0, PARTS, "entry 0")
