@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from robustness.perturb.language.grammar.vocabulary import words
 from robustness.perturb.language.inflection import is_plural, plural_form, singular_of
 from robustness.perturb.language.proper import is_proper
 from robustness.types import Attribute, Params, Prompt
@@ -150,7 +151,7 @@ def swap(prompt: Prompt, kind: str, new: str, *, source: str, repairs: Sequence[
         for a in spans
     ]
     edits = [
-        Edit(a.start, a.stop, a.value, _opened(new, kind, a) if own else match_case(new, a.value))
+        Edit(a.start, a.stop, a.value, _opened(new, kind, a) if own else _spelled(match_case(new, a.value), kind))
         for a, own in zip(spans, names, strict=True)
     ]
     # "no FHR" gives "an FHR".
@@ -169,6 +170,12 @@ def swap(prompt: Prompt, kind: str, new: str, *, source: str, repairs: Sequence[
         repairs=[*articles, *repairs],
         **extra,
     )
+
+
+def _spelled(new: str, kind: str) -> str:
+    """Return the words of a view with its short forms in capitals: "PA supine", which a sentence's start may open."""
+    capitals = words("view.capitals") if kind == "view" else frozenset[str]()
+    return " ".join(w.upper() if w.upper() in capitals else w for w in new.split(" "))
 
 
 def _opened(new: str, kind: str, old: Attribute) -> str:

@@ -26,7 +26,6 @@ _PLACE_WORD = re.compile(
     r"(?:al|ar|ic|ous|eous|oid|ary)|(?:sub|intra|pre|epi)-(?:rpe|ilm)"
     r"|(?:mid-?|upper-|lower-|inner-|outer-)(?:pole|zone|shaft|body|gland|lobe|thigh|calf|foot|back|abdomen|chest|neck)"
 )
-
 _IN_COLOUR = frozenset({"dermoscopy", "photograph", "endoscopy"})
 _SHADES = frozenset("dark bright darker brighter light".split())
 # What a target is said to lie in several of, and what stands between the number and them.
@@ -138,9 +137,10 @@ class Headings(Attachment):
         return bool(self.targets) and filmed and tokens[i].lower in words("classes.body_part") and phrase.stop == i + 1
 
     def _names_a_field(self, i: int) -> bool:
-        """Tell whether "shoulder, right:" before the colon at `i` only tells where: an organ, and more is named."""
-        tags, more = self.tagged.tags, read_phrase(self.tagged, i + 1, len(self.tagged.tokens))
-        if len(self.targets) != 1 or self.is_asked or not set(tags[:i]) <= {"word", "determiner", "sign"}:
+        """Tell whether "shoulder, right:", "pole of the kidney:" before the colon at `i` only tell where."""
+        more = read_phrase(self.tagged, i + 1, len(self.tagged.tokens))
+        tags = {tag for tag, t in zip(self.tagged.tags[:i], self.tagged.tokens, strict=False) if t.lower != "of"}
+        if len(self.targets) != 1 or self.is_asked or not tags <= {"word", "determiner", "sign", "filler"}:
             return False
         first = ":" not in self.text[: self.tagged.tokens[i].start]
         return first and self.targets[0].category == "anatomy" and more.category in ("finding", "anatomy")

@@ -9,7 +9,7 @@ from robustness.perturb.language.grammar.modifier_words import Mod
 from robustness.perturb.language.grammar.noun_phrase import Phrase, read_phrase
 from robustness.perturb.language.grammar.places import Placed, place_of_phrase
 from robustness.perturb.language.grammar.tagger import Tagged, tag
-from robustness.perturb.language.grammar.vocabulary import category_of, kind_of, words
+from robustness.perturb.language.grammar.vocabulary import category_of, is_adverb, kind_of, words
 from robustness.perturb.language.names import spans_of
 
 # What denies the thing that it stands before, and with that what the thing holds.
@@ -101,7 +101,8 @@ class Reading:
 
     def _hides(self, i: int, hi: int) -> int:
         """Return the index of the finding that what lies over it in the picture "hides" at `i`, or 0."""
-        over = [t for t in self.targets if self._touches(i) and t.head in words("classes.cover") and not self.is_asked]
+        near = bool(self.targets) and self._touches(i - is_adverb(self.tagged.tokens[i - 1].lower))
+        over = [t for t in self.targets if near and t.head in words("classes.cover") and not self.is_asked]
         verb = self.tagged.tokens[i].lower in words("classes.hides")
         k = i + 1 + 2 * ([t.lower for t in self.tagged.tokens[i + 1 : i + 3]] == ["part", "of"])
         return k if verb and len(over) == 1 and read_phrase(self.tagged, k, hi).category == "finding" else 0

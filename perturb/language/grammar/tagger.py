@@ -218,7 +218,7 @@ def _small_words(tokens: Sequence[Token], tags: list[str], spans: dict[int, int]
             and (is_adverb(after) or (kind_of(after) or after.endswith(("ed", "ly"))))
         ):
             tags[i] = "auxiliary"  # "the crypts look branched"
-        elif (lower, after) == ("look", "like"):
+        elif after == "like" and lower in words("classes.seems") and not kind_of(before):
             tags[i] = "auxiliary"  # "the cells look like spindles"
         elif (lower, before) == ("also", "but"):
             tags[i - 1 : i + 1] = ["conjunction"] * 2

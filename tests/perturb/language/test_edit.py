@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from robustness.perturb.language.edit import Edit, article_repair, reversed_edits, splice, takes_an, undo
+from robustness.perturb.preview import perturb_prompt
 from robustness.registry import PERTURBATIONS
 from robustness.seeds import generator
 from robustness.types import Case, Params
@@ -104,3 +105,14 @@ def test_a_capital_at_the_start_is_kept(family: str) -> None:
     for name, case, params in proposals(FAMILIES[family]):
         if params["text"] and name not in ("nonsense",):
             assert params["text"][0].isupper() == case.prompt.text[0].isupper(), (name, params["text"])
+
+
+def test_the_short_form_of_a_view_stays_in_capitals_at_the_start_of_a_text() -> None:
+    table = perturb_prompt("AP supine film, patchy opacity")
+    assert table.loc[table["perturbation"] == "antonym:view", "text"].item() == "PA supine film, patchy opacity"
+
+
+def test_what_a_target_is_likened_to_is_not_exchanged_for_what_a_class_is() -> None:
+    table = perturb_prompt("The nuclei look like raisins")
+    changed = table.loc[table["applicable"] & table["perturbation"].str.endswith(":description"), "perturbation"]
+    assert list(changed) == ["drop:description"]

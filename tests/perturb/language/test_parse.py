@@ -214,6 +214,10 @@ def test_a_level_that_adds_nothing_keeps_the_chain() -> None:
         ("Previous ACL repair; graft intact", "graft"),
         ("stool obscures a polyp", "polyp"),
         ("Bubbles hide part of the lesion in the sigmoid", "lesion"),
+        ("Chest tube removed. Small residual pneumothorax on the right.", "pneumothorax"),
+        ("Endoscope introduced to the second part of the duodenum: periampullary mass", "periampullary mass"),
+        ("upper pole of the left kidney: cyst", "cyst"),
+        ("a fold partly hides the adenoma", "adenoma"),
         # Affirmed, compared, likened.
         ("No doubt a haemangioma", "haemangioma"),
         ("Unable to exclude a fracture of the ulna", "fracture"),
@@ -221,8 +225,10 @@ def test_a_level_that_adds_nothing_keeps_the_chain() -> None:
         ("Not only a cyst but also a nodule in the thyroid", "cyst nodule"),
         ("cells look like spindles", "cells"),
         ("mole looking darker", "mole"),
+        ("the lump feels like a marble", "lump"),
         # The same words where they are asked for.
         ("macula flat", "macula"),
+        ("wall of the bladder: thickened", "wall of the bladder"),
         ("outline the stool", "stool"),
         ("ETT in situ", "ETT"),
         ("r/o pneumonia", "pneumonia"),
