@@ -204,8 +204,20 @@ def removal(prompt: Prompt, old: Attribute) -> Edit:
         start = _with_its_distance(prompt, old, start)
         if re.match(r"\s*(?:[.;:?!)]|$)", text[stop:]) and text[:start].endswith(","):
             start = len(text[:start].rstrip(" ,"))
-        return _without_comma(prompt, Edit(start, stop, text[start:stop], rest))
+        return _without_edge_blanks(text, _without_comma(prompt, Edit(start, stop, text[start:stop], rest)))
     return Edit(old.start, old.stop, old.value, "")
+
+
+def _without_edge_blanks(text: str, edit: Edit) -> Edit:
+    """Return the removal with the blanks that the source doubles, where it would leave one at an edge of the prompt."""
+    start, stop = edit.start, edit.stop
+    if edit.new:
+        return edit
+    if not text[:start].strip():
+        stop = len(text) - len(text[stop:].lstrip(" "))
+    elif re.match(r"[.;:?!)]|\s*$", text[stop:]):
+        start = len(text[:start].rstrip(" "))
+    return Edit(start, stop, text[start:stop], "")
 
 
 def _with_its_distance(prompt: Prompt, old: Attribute, start: int) -> int:

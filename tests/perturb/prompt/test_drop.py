@@ -18,6 +18,19 @@ def dropped(text: str, kind: str) -> str:
 
 
 @pytest.mark.parametrize(
+    ("text", "kind", "left"),
+    [
+        ("One  small polyp ", "number", "Small polyp "),
+        (" one  small polyp", "number", " small polyp"),
+        ("one small polyp  located in the top left", "location", "one small polyp"),
+    ],
+)
+def test_doubled_blanks_leave_none_at_an_edge(text: str, kind: str, left: str) -> None:
+    """A model that heeds blanks would react to " small polyp", and the verdict would say to the number."""
+    assert dropped(text, kind) == left
+
+
+@pytest.mark.parametrize(
     ("family", "kind", "gone", "left"),
     [
         ("polyp", "location", ", located in top right of the image", ""),
