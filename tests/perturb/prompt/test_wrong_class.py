@@ -220,4 +220,5 @@ def test_another_class_is_of_the_part_of_the_body_that_a_landmark_tells() -> Non
     text = "T2 bright lesion abutting the left lateral ventricle"
     tables = [perturb_prompt(text, modality="MRI", seed=seed) for seed in range(6)]
     drawn = {table.loc[table["perturbation"] == "wrong_class", "note"].item().rpartition("(")[2] for table in tables}
-    assert {region.split("/")[0].removesuffix(")") for region in drawn} == {"head"}
+    # What stands behind the parenthesis is what an audit expects.
+    assert {region.partition(")")[0].split("/")[0] for region in drawn} == {"head"}
