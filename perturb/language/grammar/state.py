@@ -105,7 +105,9 @@ class Reading:
         over = [t for t in self.targets if near and t.head in words("classes.cover") and not self.is_asked]
         verb = self.tagged.tokens[i].lower in words("classes.hides")
         k = i + 1 + 2 * ([t.lower for t in self.tagged.tokens[i + 1 : i + 3]] == ["part", "of"])
-        return k if verb and len(over) == 1 and read_phrase(self.tagged, k, hi).category == "finding" else 0
+        phrase = read_phrase(self.tagged, k, hi)
+        below = [category_of(t.lower) for t in self.tagged.tokens[slice(*(phrase.name or (k, k)))]]
+        return k if verb and len(over) == 1 and (phrase.category == "finding" or "finding" in below) else 0
 
     def _is_like(self, i: int, hi: int) -> int:
         """Return the index after "looks like spindles" at `i`, taken as told of the target, or 0."""

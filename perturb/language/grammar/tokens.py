@@ -206,8 +206,8 @@ def _history(lower: str, at: int) -> Iterator[tuple[int, int]]:
             goes_on = _names(lower[stop : stop + _FAR], no_anatomy=not apart, parts=not _names(clause))
         if goes_on and not (kind == "done" and _names(clause)):
             yield match.start(kind), stop
-        elif kind == "lead":
-            yield match.span("lead")
+        elif kind == "lead" or match[0].endswith("query"):
+            yield match.span(kind)
 
 
 def _end(what: re.Pattern[str], lower: str, at: int) -> int:

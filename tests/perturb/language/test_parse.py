@@ -218,6 +218,8 @@ def test_a_level_that_adds_nothing_keeps_the_chain() -> None:
         ("Endoscope introduced to the second part of the duodenum: periampullary mass", "periampullary mass"),
         ("upper pole of the left kidney: cyst", "cyst"),
         ("a fold partly hides the adenoma", "adenoma"),
+        ("Blood covers the ulcer base", "ulcer base"),
+        ("The supplied picture includes a tumour of the tongue", "tumour"),
         # Affirmed, compared, likened.
         ("No doubt a haemangioma", "haemangioma"),
         ("Unable to exclude a fracture of the ulna", "fracture"),
@@ -228,6 +230,10 @@ def test_a_level_that_adds_nothing_keeps_the_chain() -> None:
         ("the lump feels like a marble", "lump"),
         # The same words where they are asked for.
         ("macula flat", "macula"),
+        ("query melanoma on the left cheek", "melanoma"),
+        ("Pigtail catheter and the abscess around it", "Pigtail catheter abscess"),
+        ("Fractured pacing lead; pleural effusion on the left", "pacing lead pleural effusion"),
+        ("Debris in the bladder", "Debris"),
         ("wall of the bladder: thickened", "wall of the bladder"),
         ("outline the stool", "stool"),
         ("ETT in situ", "ETT"),
