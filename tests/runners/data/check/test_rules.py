@@ -356,7 +356,7 @@ def test_texts_without_a_target_are_counted_with_examples(tmp_path: Path) -> Non
 
 
 def test_names_of_findings_that_no_rule_read_are_told_with_their_text(tmp_path: Path) -> None:
-    strange = "Bubbles and debris, behind them a tiny whitish polyp"
+    strange = "Bubbles and debris, concealing somewhere a tiny whitish polyp"
     found = word_codes(tmp_path, [strange, "kidney without a cyst", "a cyst in the left kidney"])
     assert list(found) == ["partly_read_prompt"]
     assert found["partly_read_prompt"].startswith("1 prompt text holds a name that was not read")
