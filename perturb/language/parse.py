@@ -39,7 +39,8 @@ def parse_prompt(
     scan and the patient view, modality, phase, quality, sex, age. Prompts in the shape of the benchmark's templates are
     read by the template reader, all others by the grammar; values may be nested (a side inside a place) and `role`
     tells a landmark's words from the target's, and the denial of another thing ("no ulcer but an erosion") from one of
-    the target. What is only said to be normal or absent is not asked for beside a finding; alone, it is. Limits:
+    the target. What is only said to be normal or absent, and what only tells of the examination, is not
+    asked for beside a finding; alone, it is. Limits:
     English; one statement per thing that is asked for.
 
     Args:

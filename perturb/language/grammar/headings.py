@@ -118,8 +118,7 @@ class Headings(Attachment):
             return "excluded" in words and bool(self.targets)
         ends = last >= len(tagged.tags) or tagged.tags[last] == "preposition"
         if words == "absent" and not self.targets and ends and not self.is_asked:
-            # "lymphovascular invasion absent in the section": nothing else is asked for.
-            return False
+            return False  # "lymphovascular invasion absent in the section": nothing else is asked for.
         return words in ("excluded", "ruled out", "absent", "denied", "not seen", "not visible", "is absent") or (
             (words.startswith(("is not", "are not")) or words in ("are absent",))
             and bool(self.targets or self._named_later(last))
@@ -269,17 +268,18 @@ class Headings(Attachment):
             # "gallstones; the largest measuring 14 mm"
             return False
         if self.joined:
-            between = range(last.token, phrase.start)
-            if any(self.tagged.tags[k] in ("relation",) for k in between):
+            if "relation" in self.tagged.tags[last.token : phrase.start]:
                 return False
             return not (last.category == "finding" and phrase.category == "anatomy")
-        near = phrase.start and self.tagged.tokens[phrase.start - 1].lower in (",", ";")
+        before = self.tagged.tokens[phrase.start - 1].lower if phrase.start else ""
+        near = before in (",", ";")
+        if before == "." and phrase.category == "finding" and last.category == "anatomy":
+            return not self.is_asked  # "Prostate enlarged. Lesion in the peripheral zone."
         if near and phrase.part and not phrase.mods and self._is_statement(phrase):
-            # "appendix 11 mm, wall enhances": said of the target's own part.
-            return False
+            return False  # "appendix 11 mm, wall enhances": said of the target's own part.
         if near and phrase.category == last.category == "anatomy" and not is_place_phrase(self.tagged, phrase):
             return not self._says_of_another(phrase)
-        return bool(near) and head == last.head and last.category != ""
+        return near and head == last.head and last.category != ""
 
     def _says_nothing(self, phrase: Phrase) -> bool:
         """Tell whether one word names nothing: an aside, or how the target before it is: "and enhances", "; bleeds"."""

@@ -145,7 +145,8 @@ class Reading:
         """Tell whether "the sonographer noted a cyst" stands at `i`: a verb in the past behind its subject."""
         tags = self.tagged.tags
         past = i > 0 and tags[i - 1] == "word" and self.tagged.tokens[i].lower.endswith(("ed", "found"))
-        return past and tags[i + 1 : min(i + 2, hi)] in (["determiner"], ["word"] if tags[i] == "report" else [])
+        behind = tags[i + 1 : min(i + 2, hi)]
+        return past and (behind == ["determiner"] or (tags[i] == "report" and behind == ["word"]))
 
     def _denials_of(self, holder: Target, verb: int) -> list[Found]:
         """Return the "no" of "no kidney contains a stone", which denies the stone, unlike that of "no fluid; a kidney".

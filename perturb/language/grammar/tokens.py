@@ -142,7 +142,8 @@ _PAST = re.compile(
     r"|(?:is |was )?(?:worried|concerned|anxious) about"
     r"|(?:(?:partner|wife|husband|mother|father|parents?|gp|family) |(?<=pt )|(?<=patient ))"
     r"(?:has |have )?(?:noticed|reports?|reported))"
-    r"|(?P<asked>r/o|(?:to )?rules? out|query|\?(?=\s?[a-z]))|(?P<found>known|prior|previous(?:ly)?)"
+    r"|(?P<asked>r/o|(?:to )?rules? out|query|exclude(?! (?:the|any|all|this|its|a)\b)|\?(?=\s?[a-z]))"
+    r"|(?P<found>known|prior|previous(?:ly)?)"
     r"|(?P<done>post[ -]?(?:op(?:erative(?:ly)?)?|[a-z]+(?:ion|omy|plasty|scopy|therapy|treatment|biopsy))"
     r"|post[ -][a-z]+ (?:surgery|repair|injection|treatment)|post[ -](?:mi|cabg|tavi|pci|evar|tips|partum|chemo|bx)))\b"
 )
@@ -201,7 +202,7 @@ def _history(lower: str, at: int) -> Iterator[tuple[int, int]]:
         # "Known lesion, liver" may go on, "Known glaucoma; cup large" and "Previous ACL repair, graft" do not.
         apart = kind == "lead" or clause.rstrip().endswith((";", ".")) or _PROCEDURE.search(clause) is not None
         if kind == "asked":
-            goes_on = clause.rstrip().endswith((";", ".")) and _names(lower[stop : stop + _FAR], no_anatomy=True)
+            goes_on = clause.rstrip().endswith((";", ".", ":")) and _names(lower[stop : stop + _FAR], no_anatomy=True)
         else:
             goes_on = _names(lower[stop : stop + _FAR], no_anatomy=not apart, parts=not _names(clause))
         if goes_on and not (kind == "done" and _names(clause)):

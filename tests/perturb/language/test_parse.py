@@ -220,6 +220,10 @@ def test_a_level_that_adds_nothing_keeps_the_chain() -> None:
         ("a fold partly hides the adenoma", "adenoma"),
         ("Blood covers the ulcer base", "ulcer base"),
         ("The supplied picture includes a tumour of the tongue", "tumour"),
+        ("Lung bases clear, hiatus hernia noted", "hiatus hernia"),
+        ("effusion noted", "effusion"),
+        ("Caecal intubation achieved; 1 cm polyp in the transverse colon", "polyp"),
+        ("Exclude stone: hyperdense focus at the right VUJ", "focus"),
         # Affirmed, compared, likened.
         ("No doubt a haemangioma", "haemangioma"),
         ("Unable to exclude a fracture of the ulna", "fracture"),
@@ -228,6 +232,7 @@ def test_a_level_that_adds_nothing_keeps_the_chain() -> None:
         ("cells look like spindles", "cells"),
         ("mole looking darker", "mole"),
         ("the lump feels like a marble", "lump"),
+        ("Prostate enlarged. Lesion in the left peripheral zone", "Prostate Lesion"),
         # The same words where they are asked for.
         ("macula flat", "macula"),
         ("query melanoma on the left cheek", "melanoma"),
