@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
 
-from robustness.perturb.language.asking import starts_with_verb
+from robustness.perturb.language.grammar.asking import starts_with_verb
 from robustness.types import Attribute, Prompt
 
 

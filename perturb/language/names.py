@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, lru_cache
 
 from robustness.perturb.language.grammar.numerals import spell, unspell
-from robustness.perturb.language.grammar.tokens import Token, tokenize
 from robustness.perturb.language.lexicon import class_index, find_class, words_by_kind
 
 Index = Mapping[str, Sequence[tuple[str, ...]]]
@@ -85,26 +84,3 @@ def plain_words() -> dict[str, str]:
     numbers = {spell(n): "number" for n in range(1, 100)} | {"no": "number", "several": "number", "many": "number"}
     plain = {**numbers, **{word: kind for word, kind in adjectives().items() if word.isalpha()}}
     return {word: kind for word, kind in plain.items() if word not in first}
-
-
-def spans_of(tokens: Sequence[Token], names: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
-    """Return the tokens [first, last) where one of `names` stands."""
-    if not names:
-        return ()
-    lower = [t.lower for t in tokens]
-    spans = []
-    for parts in (tuple(t.lower for t in tokenize(name)) for name in names):
-        size = len(parts)
-        spans += [(i, i + size) for i in range(len(lower) - size + 1) if size and tuple(lower[i : i + size]) == parts]
-    return tuple(spans)
-
-
-def inner_places(spans: Sequence[tuple[str, int, int, str]]) -> list[tuple[str, int, int, str]]:
-    """Return the places that lie inside of another: the pancreas of "mass head of pancreas"."""
-    inner, outer = [], (0, 0)
-    for found in sorted((f for f in spans if f[0] == "place"), key=lambda f: (f[1], -f[2])):
-        if found[2] <= outer[1] and found[1:3] != outer:
-            inner.append(found)
-        else:
-            outer = found[1:3]
-    return inner

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from robustness.perturb.language.asking import ends_with_verb
 from robustness.perturb.language.edit import Edit
+from robustness.perturb.language.grammar.asking import ends_with_verb
 from robustness.perturb.language.holding import ENUMERATED
 from robustness.perturb.language.inflection import is_plural
 from robustness.perturb.language.ontology.terms import find_term

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from robustness.perturb.base import BasePerturbation
-from robustness.perturb.language.asking import is_sentence
 from robustness.perturb.language.edit import Edit, match_case, record, splice, takes_an
+from robustness.perturb.language.grammar.asking import is_sentence
 from robustness.perturb.language.holding import what_holds
 from robustness.perturb.language.inflection import is_plural
 from robustness.perturb.language.need import is_selecting, same_target

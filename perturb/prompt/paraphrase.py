@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 
-from robustness.perturb.language.asking import asks, denies
+from robustness.perturb.language.grammar.asking import asks, denies
 from robustness.perturb.language.inflection import is_plural
 from robustness.perturb.language.proper import is_proper
 from robustness.perturb.language.slots import PLACE, PLACES

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from robustness.perturb.language.asking import asks, starts_with_verb
 from robustness.perturb.language.edit import Edit, article_repair
+from robustness.perturb.language.grammar.asking import asks, starts_with_verb
 from robustness.perturb.language.grammar.verbs import finite_verbs
 from robustness.types import Attribute, Prompt
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from robustness.perturb.language.asking import REQUEST, asks, denies, is_sentence
 from robustness.perturb.language.edit import match_case
+from robustness.perturb.language.grammar.asking import REQUEST, asks, denies, is_sentence
 from robustness.perturb.language.inflection import is_plural
 from robustness.types import Prompt
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from robustness.perturb.language.asking import starts_with_verb
 from robustness.perturb.language.edit import Edit
+from robustness.perturb.language.grammar.asking import starts_with_verb
 from robustness.perturb.language.grammar.verbs import finite_verbs
 from robustness.perturb.language.inflection import is_plural
 from robustness.perturb.language.proper import is_proper

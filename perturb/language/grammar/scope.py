@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from robustness.perturb.language.asking import ALL, is_of_the_examination, statements, tells_of_background
+from robustness.perturb.language.grammar.asking import ALL, is_of_the_examination, statements, tells_of_background
 from robustness.perturb.language.grammar.modifier_words import is_number_at
 from robustness.perturb.language.grammar.naming import Naming
 from robustness.perturb.language.grammar.noun_phrase import read_phrase

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from robustness.perturb.language.grammar.asking import inner_places
 from robustness.perturb.language.grammar.modifier_words import LEVELS
 from robustness.perturb.language.grammar.noun_phrase import read_phrase
 from robustness.perturb.language.grammar.picture import ARTEFACTS
@@ -10,7 +11,6 @@ from robustness.perturb.language.grammar.scope import Scope
 from robustness.perturb.language.grammar.state import Found
 from robustness.perturb.language.grammar.tokens import after_quotes
 from robustness.perturb.language.grammar.vocabulary import is_adverb, is_participle, kind_of, words
-from robustness.perturb.language.names import inner_places
 from robustness.types import Attribute
 
 

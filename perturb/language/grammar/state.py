@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from robustness.perturb.language.asking import counts_along
+from robustness.perturb.language.grammar.asking import counts_along, spans_of
 from robustness.perturb.language.grammar.modifier_words import Mod
 from robustness.perturb.language.grammar.noun_phrase import Phrase, read_phrase
 from robustness.perturb.language.grammar.places import Placed, place_of_phrase
 from robustness.perturb.language.grammar.tagger import Tagged, tag
 from robustness.perturb.language.grammar.vocabulary import category_of, is_adverb, kind_of, words
-from robustness.perturb.language.names import spans_of
 
 # What denies the thing that it stands before, and with that what the thing holds.
 _DENIES = frozenset("no neither none".split())

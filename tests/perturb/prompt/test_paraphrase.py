@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from robustness.perturb.language.asking import asks, denies
+from robustness.perturb.language.grammar.asking import asks, denies
 from robustness.perturb.language.parse import parse_prompt
 from robustness.perturb.prompt.paraphrase import Paraphrase, texts
 from robustness.types import NotApplicable, Prompt

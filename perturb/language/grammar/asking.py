@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import cache, lru_cache
 
 from robustness.perturb.language.grammar.tagger import Tagged
-from robustness.perturb.language.grammar.tokens import tokenize
+from robustness.perturb.language.grammar.tokens import Token, tokenize
 from robustness.perturb.language.grammar.verbs import finite_verbs
 from robustness.perturb.language.grammar.vocabulary import category_of, is_adverb, kind_of, words
 from robustness.types import Prompt
@@ -178,3 +178,26 @@ def _is_calm(lower: Sequence[str]) -> bool:
     named = bool(subject) and (category_of(subject[-1]) == "anatomy" or subject[-1] in words("classes.margin_noun"))
     says = words("classes.calm") | linking
     return named and "," not in lower[:calm] and all(w in says or is_adverb(w) for w in lower[calm:])
+
+
+def spans_of(tokens: Sequence[Token], names: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
+    """Return the tokens [first, last) where one of `names` stands."""
+    if not names:
+        return ()
+    lower = [t.lower for t in tokens]
+    spans = []
+    for parts in (tuple(t.lower for t in tokenize(name)) for name in names):
+        size = len(parts)
+        spans += [(i, i + size) for i in range(len(lower) - size + 1) if size and tuple(lower[i : i + size]) == parts]
+    return tuple(spans)
+
+
+def inner_places(spans: Sequence[tuple[str, int, int, str]]) -> list[tuple[str, int, int, str]]:
+    """Return the places that lie inside of another: the pancreas of "mass head of pancreas"."""
+    inner, outer = [], (0, 0)
+    for found in sorted((f for f in spans if f[0] == "place"), key=lambda f: (f[1], -f[2])):
+        if found[2] <= outer[1] and found[1:3] != outer:
+            inner.append(found)
+        else:
+            outer = found[1:3]
+    return inner
