@@ -10,6 +10,7 @@ from robustness.perturb.language.grammar.tagger import Tagged
 from robustness.perturb.language.grammar.tokens import Token, tokenize
 from robustness.perturb.language.grammar.verbs import finite_verbs
 from robustness.perturb.language.grammar.vocabulary import category_of, is_adverb, kind_of, words
+from robustness.perturb.language.ontology.terms import forget_on_extend
 from robustness.types import Prompt
 
 _ASKING = (
@@ -162,6 +163,9 @@ def _names_a_finding(text: str) -> bool:
     passed = words("classes.device") | words("classes.residue") | words("classes.normal") | _KINDS_OF_RESIDUE
     told = {t.lower for t in tokenize(text)} - passed
     return any(category_of(word) == "finding" or kind_of(word) == "pathology" for word in told)
+
+
+forget_on_extend(_names_a_finding)
 
 
 def _ends_in(lower: Sequence[str], word: str, key: str) -> bool:
