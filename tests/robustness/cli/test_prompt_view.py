@@ -47,7 +47,7 @@ def test_json_holds_what_does_not_apply_too() -> None:
 
 
 def test_words_that_no_rule_read_are_shown() -> None:
-    text = "Bubbles and debris, behind them a tiny whitish polyp"
+    text = "Bubbles and debris, concealing somewhere a tiny whitish polyp"
     assert "not read    tiny, whitish, polyp" in CliRunner().invoke(app, ["prompts", text]).output
     assert json.loads(CliRunner().invoke(app, ["prompts", text, "--json"]).output)["not_read"] == [
         "tiny",
