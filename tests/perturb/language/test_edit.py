@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from robustness.perturb.language.edit import Edit, article_repair, reversed_edits, splice, takes_an, undo
@@ -40,6 +40,7 @@ def text_and_edits(draw: st.DrawFn) -> tuple[str, list[Edit]]:
     return text, [Edit(a, b, text[a:b], draw(st.text(max_size=8))) for a, b in pairs]
 
 
+@settings(deadline=None)
 @given(text_and_edits())
 def test_reversed_edits_give_the_original_text(drawn: tuple[str, list[Edit]]) -> None:
     text, edits = drawn

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from robustness.errors import CaseError
@@ -195,6 +195,7 @@ class TestControl:
         assert "nothing to leave unrewritten" in found.reason
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["top left", "right", "center", "bottom right", "left"]), min_size=1, max_size=4))
 def test_mirroring_places_is_its_own_inverse_and_keeps_spans(places: list[str]) -> None:
     value = ", ".join(places)
