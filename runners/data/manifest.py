@@ -142,7 +142,7 @@ def _named(values: Iterable[Any]) -> list[str]:
     Raises:
         InputError: no row names one.
     """
-    named = list(dict.fromkeys(str(value) for value in values if str(value or "").strip()))
+    named = list(dict.fromkeys(str(value) for value in values if _text(value)))
     if not named:
         raise InputError("split: expected a name in the column 'split', all rows are empty; fill or remove the column")
     return named

@@ -106,7 +106,7 @@ def rows_without_split(source: Path) -> str:
         return ""
     # Spreadsheets leave rows without any value at the end.
     rows = [
-        (number, str(row["split"] or "").strip())
+        (number, "" if is_absent(row["split"]) else str(row["split"]).strip())
         for number, row in enumerate(table.to_dict("records"), start=1)
         if not (is_absent(row["image"]) and is_absent(row["mask"]))
     ]

@@ -90,6 +90,11 @@ class TestBothFormats:
             path.write_text(path.read_text() + ",,,\n")
         assert "row_without_split" not in set(check_dataset(path, pixels=False).code)
 
+    def test_splits_may_be_numbers_from_0(self, tmp_path: Path, name: str) -> None:
+        path = write(tmp_path, [row(n, split=n % 3) for n in range(6)], name)
+        assert [len(load_dataset(path, split=split)) for split in ("0", "1", "2")] == [2, 2, 2]
+        assert "row_without_split" not in set(check_dataset(path, pixels=False).code)
+
     def test_a_column_split_without_any_value_is_refused(self, tmp_path: Path, name: str) -> None:
         path = write(tmp_path, [row(1, split=""), row(2, split="")], name)
         for read in (check_dataset, load_dataset, look):
