@@ -82,7 +82,7 @@ def check_dataset(
     declared = options.convention(source)
     findings += _of_reading(options, declared, scale, everything)
     subjects, unknown = known_subjects(splits, subject)
-    findings += [*unknown, *check_splits(source, splits, subjects, contents=pixels)]
+    findings += [*unknown, *check_splits(source, splits, subjects, contents=pixels, subject=subject)]
     reader = PixelReader(options, scale, everything) if pixels else None
     rules: list[PixelRule] = [NearDuplicates(), FalsePrompts(convention_of(convention)), BurntInText(), InvertedMasks()]
     for name, records in splits.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from robustness.errors import counted, verb
@@ -19,7 +19,9 @@ from robustness.runners.data.resplit import rows_without_split
 Subjects = Mapping[str, Mapping[str, str]]
 
 
-def check_splits(source: Path, splits: Splits, subjects: Subjects, *, contents: bool) -> Iterator[Finding]:
+def check_splits(
+    source: Path, splits: Splits, subjects: Subjects, *, contents: bool, subject: str | None = None
+) -> Iterator[Finding]:
     """Yield what is wrong with the splits together.
 
     Args:
@@ -27,11 +29,12 @@ def check_splits(source: Path, splits: Splits, subjects: Subjects, *, contents: 
         splits: name -> annotations.
         subjects: split -> case id -> subject, as the plan knows them; {} where each image counts as one.
         contents: compare the bytes of images, too.
+        subject: how the plan says that they are known: what other keys lack does not matter then.
     """
     yield from _identical(source, splits)
     if left_out := rows_without_split(source):
         yield Finding("warning", "row_without_split", left_out)
-    yield from _subjects(splits, subjects)
+    yield from _subjects(splits, subjects, SUBJECT_KEYS if subject is None else ())
     yield from _modalities(source, splits)
     yield from _images(splits, contents=contents)
 
@@ -49,13 +52,13 @@ def _identical(source: Path, splits: Splits) -> Iterator[Finding]:
             yield Finding("error", "identical_splits", message, file=files[names[0]])
 
 
-def _subjects(splits: Splits, subjects: Subjects) -> Iterator[Finding]:
+def _subjects(splits: Splits, subjects: Subjects, keys: Sequence[str]) -> Iterator[Finding]:
     records = [record for group in splits.values() for record in group]
     if not any(subjects.values()):
         message = "no entry names its subject: each image counts as one; add subject, or a regex on the image name"
         yield Finding("warning", "no_subject", message)
         return
-    key = next((key for key in SUBJECT_KEYS if any(record.states(key) for record in records)), None)
+    key = next((key for key in keys if any(record.states(key) for record in records)), None)
     without = [record for record in records if key and (not record.states(key) or names_nobody(record.states(key)))]
     if without:
         n = f"{len(without)} of {counted(len(records), 'entry')} {verb(len(without), 'lack')}"

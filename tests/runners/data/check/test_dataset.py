@@ -143,6 +143,13 @@ class TestEntries:
         edit(folder, lambda splits: splits["test"][0].update(subject=text))
         assert codes(check_dataset(folder)) == {"subject_missing"}
 
+    @pytest.mark.parametrize("text", ["", "NA"])
+    def test_a_key_that_the_plan_does_not_choose_may_lack_names(self, folder: Path, text: str) -> None:
+        edit(folder, lambda splits: [i.update(pid=i["subject"]) for items in splits.values() for i in items])
+        edit(folder, lambda splits: splits["test"][0].update(subject=text))
+        assert codes(check_dataset(folder, subject="pid")) == set()
+        assert codes(check_dataset(folder, subject="subject")) == {"subject_missing"}
+
 
 class TestSplits:
     @pytest.mark.parametrize(("first", "second"), [("P07", "p7"), ("7", "007"), ("Case  A", "case A")])
