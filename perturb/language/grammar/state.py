@@ -102,7 +102,9 @@ class Reading:
         """Return the index of the finding that what lies over it in the picture "hides" at `i`, or 0."""
         near = bool(self.targets) and self._touches(i - is_adverb(self.tagged.tokens[i - 1].lower))
         over = [t for t in self.targets if near and t.head in words("classes.cover") and not self.is_asked]
-        verb = self.tagged.tokens[i].lower in words("classes.hides")
+        # "The bubbles covering the polyp" are named themselves; without an article it may be dictated.
+        named = over and self.tagged.tags[over[0].token] == "determiner" and self.tagged.tokens[i].text.endswith("ing")
+        verb = self.tagged.tokens[i].lower in words("classes.hides") and not named
         k = i + 1 + 2 * ([t.lower for t in self.tagged.tokens[i + 1 : i + 3]] == ["part", "of"])
         phrase = read_phrase(self.tagged, k, hi)
         below = [category_of(t.lower) for t in self.tagged.tokens[slice(*(phrase.name or (k, k)))]]

@@ -248,6 +248,8 @@ def test_a_level_that_adds_nothing_keeps_the_chain() -> None:
         ("Show me which fold hides the adenoma", "fold"),
         ("Segment the feeding tube. It lies in the stomach.", "feeding tube"),
         ("This looks like a melanoma", "melanoma"),
+        ("the bubbles covering the polyp", "bubbles"),
+        ("The stool obscures a polyp", "polyp"),
     ],
 )
 def test_what_only_stands_beside_a_finding_is_not_asked_for(text: str, targets: str) -> None:
