@@ -92,8 +92,8 @@ def severities_text(results: pd.DataFrame) -> tuple[str, ...]:
     absent = [str(severity) for severity in range(1, 6) if severity not in severities]
     if not severities or not absent:
         return ()
-    present = severity_words(severities)
-    return (f"S{present[1:]} of 1 to 5; {listing(absent)} {verb(len(absent), 'were')} not run.",)
+    present = severity_words(severities).capitalize()
+    return (f"{present} of 1 to 5; {listing(absent)} {verb(len(absent), 'were')} not run.",)
 
 
 def conditions_text(conditions: Iterable[str]) -> str:

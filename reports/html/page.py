@@ -128,7 +128,7 @@ class _Parts:
         encoded = None
         if self._elsewhere:
             while self._left and not self._elsewhere.ready():
-                self._draw_first()
+                self._drawn |= drawings([self._left.pop(0)], self._frames)
             # Also where no image is shown: what comes first is taken first.
             encoded = self._elsewhere.pictures()
             self._elsewhere.draw(self._left, self._frames)
@@ -142,9 +142,6 @@ class _Parts:
         if drawn is None:
             drawn = drawings(self._left, self._frames)
         return {**self._drawn, **drawn}
-
-    def _draw_first(self) -> None:
-        self._drawn |= drawings([self._left.pop(0)], self._frames)
 
 
 # Controls that turn the direction of what follows: a name with one would show the rest of its sentence backwards.

@@ -9,7 +9,7 @@ from typing import Any
 from robustness.errors import InputError, suggest_column
 from robustness.perturb.modality import canonical_modality
 from robustness.results import COLUMNS
-from robustness.runners.data.records import Record, is_absent, listing
+from robustness.runners.data.records import Record, field_text, is_absent, listing
 from robustness.runners.data.subjects import Subjects
 from robustness.seeds import generator
 from robustness.types import CaseInfo, Prompt
@@ -148,7 +148,7 @@ def with_groups(infos: Sequence[CaseInfo], groups: Sequence[str] | None) -> list
 def _value(info: CaseInfo, name: str) -> str:
     attributes: Any = info.metadata.get("attributes") or {}
     value = info.metadata.get(name, attributes.get(name))
-    return "" if is_absent(value) or isinstance(value, dict | list) else str(value).strip()
+    return "" if isinstance(value, dict | list) else field_text(value)
 
 
 def _named(info: CaseInfo) -> list[str]:

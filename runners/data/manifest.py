@@ -26,6 +26,7 @@ from robustness.runners.data.masks.convention import MaskConvention
 from robustness.runners.data.records import (
     SUBJECT_KEYS,
     Record,
+    field_text,
     is_absent,
     joined_rows,
     listed_texts,
@@ -142,7 +143,7 @@ def _named(values: Iterable[Any]) -> list[str]:
     Raises:
         InputError: no row names one.
     """
-    named = list(dict.fromkeys(str(value) for value in values if _text(value)))
+    named = list(dict.fromkeys(str(value) for value in values if field_text(value)))
     if not named:
         raise InputError("split: expected a name in the column 'split', all rows are empty; fill or remove the column")
     return named
@@ -258,8 +259,8 @@ def _record(
         mask_path=folder / mask,
         texts=texts,
         siblings={key: value for key, value in row.items() if _PROMPT_KEY.fullmatch(key) and not is_absent(value)},
-        target=_text(row.get("target")),
-        modality=_text(row.get("modality")),
+        target=field_text(row.get("target")),
+        modality=field_text(row.get("modality")),
         attributes={
             key.removeprefix(_ATTRIBUTE): value
             for key, value in row.items()
@@ -283,7 +284,3 @@ def _mask_id(folder: Path, mask: str) -> str:
     if path.is_absolute():
         mask = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
     return case_id_of(mask)
-
-
-def _text(value: Any) -> str:
-    return "" if is_absent(value) else str(value).strip()

@@ -14,11 +14,11 @@ from robustness.limits import limits
 from robustness.results import case_id_of
 from robustness.runners.data.masks.source import MaskSource
 
-# Keys and columns that name the patient, the first that is stated counts. `participant_id` is that of BIDS.
 # What R, pandas, spreadsheets and registries write where a name is not known; no two such cells are the same person.
 _NOBODY = frozenset(
     {"na", "n/a", "n.a.", "#n/a", "<na>", "nan", "nat", "none", "null", "unknown", "unk", "missing", "?", "-", "--"}
 )
+# Keys and columns that name the patient, the first that is stated counts. `participant_id` is that of BIDS.
 SUBJECT_KEYS = ("subject", "subject_id", "patient_id", "participant_id", "PatientID")
 
 
@@ -107,6 +107,11 @@ def names_nobody(subject: str) -> bool:
 def is_absent(value: Any) -> bool:
     """Tell whether a field holds nothing: None, NaN or an empty text."""
     return value is None or (isinstance(value, float) and math.isnan(value)) or (isinstance(value, str) and not value)
+
+
+def field_text(value: Any) -> str:
+    """Return a field as text without blanks around it, "" where it holds nothing."""
+    return "" if is_absent(value) else str(value).strip()
 
 
 def is_nested(value: Any) -> bool:

@@ -10,7 +10,7 @@ from robustness.runners.data import benchmark_folder
 from robustness.runners.data import manifest as manifest_data
 from robustness.runners.data.options import ReadingOptions
 from robustness.runners.data.read_records import read_records
-from robustness.runners.data.records import Record, is_absent, no_such, without_duplicates
+from robustness.runners.data.records import Record, field_text, is_absent, no_such, without_duplicates
 from robustness.runners.data.splits import Splits, chosen, make_splits, read_splits, write_splits
 
 __all__ = ["known_splits", "read_chosen", "rows_without_split", "split_dataset"]
@@ -106,7 +106,7 @@ def rows_without_split(source: Path) -> str:
         return ""
     # Spreadsheets leave rows without any value at the end.
     rows = [
-        (number, "" if is_absent(row["split"]) else str(row["split"]).strip())
+        (number, field_text(row["split"]))
         for number, row in enumerate(table.to_dict("records"), start=1)
         if not (is_absent(row["image"]) and is_absent(row["mask"]))
     ]
