@@ -215,7 +215,10 @@ def _small(shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def _small_image(image: Image, size: tuple[int, int]) -> Image:
-    picture = PilImage.fromarray(image if image.dtype == np.uint8 else to_bytes(image.astype(np.float32)))
+    pixels = image if image.dtype == np.uint8 else to_bytes(image.astype(np.float32))
+    if pixels.shape[:2] == size:
+        return pixels.copy()
+    picture = PilImage.fromarray(pixels)
     return np.asarray(picture.resize((size[1], size[0]), PilImage.Resampling.BILINEAR))
 
 

@@ -210,6 +210,8 @@ def resize_nearest(mask: Mask, shape: tuple[int, ...]) -> Mask:
 
     Where a pixel's centre falls between two source pixels, PIL's running sum decides, and exact centres may not.
     """
+    if mask.shape == tuple(shape):
+        return mask.astype(np.bool_)
     image = PILImage.fromarray(np.ascontiguousarray(mask).astype(np.uint8))
     return np.asarray(image.resize((shape[1], shape[0]), PILImage.Resampling.NEAREST)).astype(np.bool_)
 

@@ -11,8 +11,9 @@ import pytest
 from PIL import Image as PilImage
 
 import robustness as rb
-from robustness.runners.audit.gallery import harm
+from robustness.runners.audit.gallery import LONG_SIDE, _small_image, harm
 from robustness.runners.audit.rows import ResultRow, SeriesIdentity
+from robustness.runners.audit.scoring import resize_nearest
 from robustness.types import CaseInfo, Prompt
 from tests.synthetic import reads_side, write_dataset
 
@@ -75,6 +76,19 @@ def test_pictures_carry_no_metadata(gallery):
     picture = PilImage.open(io.BytesIO(pictures.image.iloc[0]))
     assert (picture.format, picture.size) == ("JPEG", (48, 48))
     assert not picture.getexif()
+
+
+@pytest.mark.parametrize("size", [(40, 60), (LONG_SIDE, 31)])
+def test_what_is_small_enough_is_kept_as_it_is_and_lets_the_batch_go(size: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    levels = rng.integers(0, 256, (4, *size, 3), dtype=np.uint8)
+    masks = levels[..., 0] > 128
+    for picture in (_small_image(levels[1], size), _small_image((levels[1] / 255).astype(np.float32), size)):
+        np.testing.assert_array_equal(picture, levels[1])
+        assert not np.shares_memory(picture, levels)
+    small = resize_nearest(masks[1], size)
+    np.testing.assert_array_equal(small, masks[1])
+    assert small.base is None and not np.shares_memory(small, masks)
 
 
 INFO = CaseInfo("c", "i", "s", "polyp", (Prompt("a polyp"),))
