@@ -5,6 +5,7 @@
     RobustnessError
     ├── InputError (ValueError)        a bad argument, file, plan or prompt: exit code 2
     │   ├── UnknownNameError (KeyError)    a name that no registry holds; near names are suggested
+    │   ├── OtherRunError                  a folder with the run of another plan, version or machine
     │   └── CallError (TypeError)          a public function called with arguments that it does not have
     └── CaseError                      one unreadable case inside a dataset: recorded in its row, the rest goes on
         └── AnswerError (InputError)       an answer of a model that is no map; an audit records it too
@@ -45,6 +46,10 @@ class UnknownNameError(InputError, KeyError):
 
     # KeyError.__str__ shows the repr of the message, which would put quotes around the sentence.
     __str__ = Exception.__str__
+
+
+class OtherRunError(InputError):
+    """The folder of an audit holds a run that another plan, version or machine began."""
 
 
 class CallError(InputError, TypeError):

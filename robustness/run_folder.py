@@ -7,13 +7,14 @@ import hashlib
 import io
 import json
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from robustness.errors import InputError
 from robustness.files import make_folder, remove_leftovers, write_atomic, write_text
-from robustness.folder_lock import folder_lock
+from robustness.folder_lock import LOCK, folder_lock
 from robustness.own_files import read_json, read_parquet
 from robustness.run_log import LOG
 
@@ -32,6 +33,12 @@ REPORT = "report.html"
 # Without these a part says nothing; metrics and further columns depend on the plan.
 PART_COLUMNS = ("model", "dataset", "case_id", "condition", "applicable", "error")
 SHA256 = "sha256"
+# The files of a run's folder that an audit writes.
+_WHOLE = (PLAN, MANIFEST, STATE, EFFECTS, VERDICTS, GALLERY, CERTIFICATE, REPORT, LOG, LOCK, "report-prompts.csv")
+_WRITTEN = re.compile(
+    rf"{'|'.join(map(re.escape, _WHOLE))}"
+    r"|results/part-\d+\.parquet|\.gallery/(part|work|answers)-\d+\.(parquet|json)"
+)
 _STATE_NEEDS = {
     "plan_sha256": str,
     "parts": int,
@@ -64,6 +71,23 @@ class RunFolder:
         for folder in (run.results, run.pictures):
             make_folder(folder, "out")
         return run
+
+    def renew(self) -> bool:
+        """Remove what an audit wrote here, for another one; False, with nothing removed, where other files lie here.
+
+        Raises:
+            InputError: another process is writing the run.
+        """
+        with self.lock():
+            self.remove_leftovers()
+            files = [path for path in self.path.rglob("*") if not path.is_dir() or path.is_symlink()]
+            if not all(_WRITTEN.fullmatch(path.relative_to(self.path).as_posix()) for path in files):
+                return False
+            # The state and then the plan go last: a renewal that was cut off still finds its run, or one to begin.
+            for path in sorted(files, key=lambda path: (path.name == PLAN, path.name == STATE)):
+                if path.name not in (LOCK, LOG):
+                    path.unlink()
+        return True
 
     def remove_leftovers(self) -> None:
         """Remove what a killed process left half-written; only who holds `lock` may."""

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from robustness.cli.echo import note
 from robustness.cli.options import progress_bar
 
 
@@ -26,7 +27,7 @@ def demo(
     typer.echo("Auditing two small networks on 62 embedded brain MRI slices (one to three minutes) ...", err=True)
     with progress_bar("demo: audit") as progress:
         progress(0, 2)
-        report = run_demo(out, progress=progress)
+        report = run_demo(out, progress=progress, say=lambda line: note(f"demo: {line}"))
     for line in run_summary(read_runs([out / which for which in RUNS])):
         typer.echo(line)
     typer.echo(f"Report: {report.resolve()}")

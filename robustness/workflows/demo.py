@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+from robustness.errors import InputError, OtherRunError
 from robustness.files import make_folder
 from robustness.plans.audit import Plan, parse_plan
+from robustness.plans.toml import read_toml
+from robustness.run_folder import PLAN, RunFolder
 from robustness.types import Progress
 from robustness.workflows.audit import audit_plan
 from robustness.workflows.demo_files import demo_checkpoint, demo_data
@@ -43,18 +47,42 @@ def demo_plan(which: str) -> Plan:
     )
 
 
-def run_demo(out: Path, *, progress: Progress | None = None) -> Path:
+def run_demo(out: Path, *, progress: Progress | None = None, say: Callable[[str], None] | None = None) -> Path:
     """Audit both networks on the embedded brain slices; return the page that compares them.
 
     The runs lie in ``out/text-conditioned`` and ``out/image-only``, the page is ``out/report.html``. One process makes
-    all three: two would import the same libraries and read the same prompts twice.
+    all three: two would import the same libraries and read the same prompts twice. Runs of the demo that another
+    version or machine made are made again, which `say` is told.
     """
     from robustness.reports.html.page import write_report
 
     make_folder(out, "out")
     folders = [out / which for which in RUNS]
     for done, (which, folder) in enumerate(zip(RUNS, folders, strict=True), start=1):
-        audit_plan(demo_plan(which), out=folder)
+        _audit(which, folder, say)
         if progress:
             progress(done, len(folders))
     return write_report(folders, out / "report.html", title="Demo: does the network read its prompt?")
+
+
+def _audit(which: str, folder: Path, say: Callable[[str], None] | None) -> None:
+    plan = demo_plan(which)
+    try:
+        audit_plan(plan, out=folder)
+    except OtherRunError:
+        run = RunFolder(folder)
+        # Whatever else lies in the folder is the user's, and the refusal says to choose another one.
+        if not (_is_demo(run, plan) and run.renew()):
+            raise
+        if say:
+            say(f"{folder} holds the demo of another version or machine; it is made again")
+        audit_plan(plan, out=folder)
+
+
+def _is_demo(run: RunFolder, plan: Plan) -> bool:
+    """Tell whether a folder's run is one of the demo: its plan changes with versions, its title does not."""
+    try:
+        stored = read_toml(run.path / PLAN)
+    except InputError:
+        return False
+    return stored.get("title") == plan.title

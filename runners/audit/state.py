@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from robustness.errors import InputError
+from robustness.errors import InputError, OtherRunError
 from robustness.files import write_text
 from robustness.plans.audit import NOT_HASHED, Plan, parse_plan
 from robustness.plans.differences import differing_keys
@@ -66,7 +66,7 @@ def compare(stored: dict[str, Any], now: dict[str, Any], *, allow_drift: bool, p
         plan_keys: in which keys the plans differ, for the message.
 
     Raises:
-        InputError: another run, or (unless `allow_drift`) another version of this suite, or a machine that changed.
+        OtherRunError: another run, or (unless `allow_drift`) another version of this suite, or a machine that changed.
     """
     names = {
         "plan_sha256": "plan",
@@ -82,18 +82,18 @@ def compare(stored: dict[str, Any], now: dict[str, Any], *, allow_drift: bool, p
         if stored.get(key) != now.get(key):
             name += " by another version of this suite" if is_older else ""
             keys = f" ({plan_keys})" if key == "plan_sha256" and plan_keys else ""
-            raise InputError(
+            raise OtherRunError(
                 f"out: the folder holds a run with another {name}{keys}; "
                 f"choose a new folder, or go back to the {PLAN} inside it"
             )
     if drift and not allow_drift:
         what = "; ".join(f"{name} was {before!r}, is {after!r}" for name, (before, after) in drift.items())
         if is_older:
-            raise InputError(
+            raise OtherRunError(
                 f"out: another version of this suite began the run in this folder ({what}); choose another folder, "
                 "or go on with the version that began it (robustness audit --allow-drift mixes both)"
             )
-        raise InputError(
+        raise OtherRunError(
             f"resume: the machine changed since the run began ({what}); use --allow-drift to continue regardless"
         )
 

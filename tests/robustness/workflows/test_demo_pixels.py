@@ -1,8 +1,9 @@
-"""Embedded images are unpacked whole, once, and repaired where they differ from their archive."""
+"""The demo's images are unpacked whole, once, and repaired where they differ; runs of another version are renewed."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import zipfile
 from collections.abc import Iterator
@@ -12,9 +13,13 @@ from pathlib import Path
 import pytest
 
 from robustness.disk_errors import DiskError
+from robustness.errors import OtherRunError
+from robustness.folder_lock import LOCK
+from robustness.plans.audit import parse_plan
+from robustness.run_folder import LOG, MANIFEST, PLAN, STATE
 from robustness.runners.data.load import load_dataset
 from robustness.waiting import waiting_lock
-from robustness.workflows import demo_pixels
+from robustness.workflows import demo, demo_pixels
 from robustness.workflows.demo_files import demo_data
 
 
@@ -89,3 +94,66 @@ class TestAnInstallationThatCannotBeWrittenTo:
         with pytest.raises(DiskError, match="set XDG_CACHE_HOME") as caught:
             demo_pixels.unpacked(packed)
         assert "\n" not in str(caught.value)
+
+
+class TestFolderOfTheDemo:
+    """`make demo` after another version was installed ended with exit code 2 and asked for another folder."""
+
+    @pytest.fixture
+    def runs(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """The runs of a small demo, as another version of the suite leaves them."""
+        whole = demo.demo_plan
+
+        def small(which: str) -> demo.Plan:
+            plan = whole(which).model_dump(exclude_unset=True)
+            plan["data"][0]["limit"] = 2
+            return parse_plan({**plan, "perturbations": {"prompt": ["empty"], "image": []}}, source="demo")
+
+        monkeypatch.setattr(demo, "demo_plan", small)
+        demo.run_demo(tmp_path / "out")
+        for which in demo.RUNS:
+            path = tmp_path / "out" / which / STATE
+            state = json.loads(path.read_text())
+            state["environment"]["packages"]["vlsm-robustness"] = "0.0"
+            path.write_text(json.dumps(state))
+        return tmp_path / "out"
+
+    def test_runs_of_another_version_are_made_again_and_that_is_said(self, runs: Path) -> None:
+        said: list[str] = []
+        before = {which: (runs / which / MANIFEST).read_text() for which in demo.RUNS}
+        assert demo.run_demo(runs, say=said.append) == runs / "report.html"
+        assert [line.split(" holds ")[0] for line in said] == [str(runs / which) for which in demo.RUNS]
+        assert all((runs / which / MANIFEST).read_text() != before[which] for which in demo.RUNS)
+        # Those are of this version: the next call leaves them.
+        now = {which: (runs / which / MANIFEST).read_text() for which in demo.RUNS}
+        demo.run_demo(runs, say=said.append)
+        assert len(said) == 2
+        assert {which: (runs / which / MANIFEST).read_text() for which in demo.RUNS} == now
+
+    def test_a_renewal_that_was_cut_off_goes_on(self, runs: Path) -> None:
+        for which in demo.RUNS:
+            (runs / which / MANIFEST).unlink()
+            shutil.rmtree(runs / which / "results")
+        (runs / "image-only" / STATE).unlink()
+        for path in (runs / "image-only").iterdir():
+            if path.is_file() and path.name != PLAN:
+                path.unlink()
+        demo.run_demo(runs)
+        assert all((runs / which / MANIFEST).is_file() for which in demo.RUNS)
+
+    def test_files_of_the_user_and_runs_of_other_plans_stay(self, runs: Path) -> None:
+        run = runs / "text-conditioned"
+        before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and path.name not in (LOCK, LOG)}
+        note = run / "notes.txt"
+        note.write_text("mine")
+        with pytest.raises(OtherRunError, match="choose another folder"):
+            demo.run_demo(runs)
+        assert note.read_text() == "mine"
+        note.unlink()
+        plan = (run / PLAN).read_text()
+        assert "Demo: a network" in plan
+        (run / PLAN).write_text(plan.replace("Demo: a network", "Mine: a network"))
+        with pytest.raises(OtherRunError, match="choose another folder"):
+            demo.run_demo(runs)
+        (run / PLAN).write_text(plan)
+        assert {path: path.read_bytes() for path in before} == before
