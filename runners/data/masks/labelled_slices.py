@@ -107,7 +107,7 @@ def _areas(
         for path, plane in planes:
             if path in seen:
                 seen[path] += int(np.count_nonzero(plane))
-        counted = _counted(planes[0], labels) if len(planes) == 1 else None
+        counted = _counted(planes[0], labels, cache) if len(planes) == 1 else None
         for name, declaration in labels.items():
             if counted is not None:
                 areas[name].append(sum(counted.get(value, 0) for value in declaration.values))
@@ -118,10 +118,11 @@ def _areas(
     return areas
 
 
-def _counted(plane: tuple[Path, Voxels], labels: Labels) -> dict[int, int] | None:
+def _counted(plane: tuple[Path, Voxels], labels: Labels, cache: VolumeCache) -> dict[int, int] | None:
     """Return how often each value occurs in a label map; None where another reading is declared."""
     path, values = plane
     if values.ndim != 2 or any(declaration.kind != "labels" for declaration in labels.values()):
         return None
-    distinct, sizes = np.unique(whole_numbers(values, str(path)), return_counts=True)
+    labelled = whole_numbers(values, str(path), step=cache.volume(path).header.step)
+    distinct, sizes = np.unique(labelled, return_counts=True)
     return dict(zip((int(value) for value in distinct), sizes.tolist(), strict=True))

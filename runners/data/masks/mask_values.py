@@ -14,8 +14,10 @@ from robustness.runners.data.masks.mask_pixels import MaskPixels, Values, read_p
 from robustness.runners.data.masks.undeclared import UndeclaredMaskError, decide, listed
 from robustness.types import Mask
 
-# How far a scale that a header states leaves whole numbers from themselves.
+# How far the rounding of floats leaves whole numbers from themselves.
 _ROUNDING = 1e-3
+# A scale with longer steps than this leaves a doubt about the label that a value stands for.
+_LONGEST_STEP = 0.5
 # Labels up to which a mask is made label by label.
 _FEW = 16
 
@@ -79,8 +81,14 @@ def foreground(pixels: MaskPixels, declaration: MaskDeclaration, where: str) -> 
     return MaskReading(maker(pixels, declaration, where), declaration.shown())
 
 
-def whole_numbers(values: Values, where: str) -> Values:
+def whole_numbers(values: Values, where: str, *, step: float = 0.0) -> Values:
     """Return label values as whole numbers; a scale that a header states leaves them off by a rounding.
+
+    Args:
+        values: the labels as read.
+        where: the file, for messages.
+        step: of the scale, see `robustness.runners.data.volumes.base.Header`: labels 0 to 4 that were stored in 8 bits
+            come back as 0, 1.0039, 1.9922, 2.9961, 4, each less than half a step away.
 
     Raises:
         CaseError: the array holds fractions.
@@ -92,22 +100,29 @@ def whole_numbers(values: Values, where: str) -> Values:
             f"mask {where}: expected whole numbers (a label map), got NaN or infinity; write background as 0"
         )
     rounded = np.rint(values)
-    off = np.abs(values - rounded) > _ROUNDING
+    off = np.abs(values - rounded) > _ROUNDING + (step / 2 if step <= _LONGEST_STEP else 0.0)
     if off.any():
+        fix = (
+            "save the labels as integers"
+            if step > _LONGEST_STEP
+            else 'declare masks = {kind = "soft", threshold = 0.5}'
+            if float(values.max()) <= 1
+            else "save the labels as integers; if they were resampled, then by the nearest neighbour"
+        )
         raise CaseError(
             f"mask {where}: expected whole numbers (a label map), got fractions such as "
-            f'{listed(np.unique(values[off])[:3])}; declare masks = {{kind = "soft", threshold = 0.5}}'
+            f"{listed(np.unique(values[off])[:3])}; {fix}"
         )
     return np.asarray(rounded)
 
 
-def of_labels(values: Values, declaration: MaskDeclaration, where: str) -> Mask:
+def of_labels(values: Values, declaration: MaskDeclaration, where: str, *, step: float = 0.0) -> Mask:
     """Return where an array of label values holds one of the declared ones.
 
     Raises:
         CaseError: the array holds values that are no labels (fractions, or below 0).
     """
-    values = whole_numbers(values, where)
+    values = whole_numbers(values, where, step=step)
     if 0 < len(declaration.values) <= _FEW:
         # One pass for each label is faster than a sorted search of every pixel.
         return np.asarray(np.logical_or.reduce([values == label for label in declaration.values]))

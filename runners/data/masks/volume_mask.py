@@ -84,7 +84,7 @@ def foreground_of(values: Voxels, declaration: MaskDeclaration, header: Header, 
             raise no_segment(declaration, header, where)
         return np.asarray(values == number)
     if declaration.kind == "labels":
-        return of_labels(values, declaration, where)
+        return of_labels(values, declaration, where, step=header.step)
     if declaration.kind == "soft":
         scale = declaration.full_scale or _stated_scale(values, where)
         return np.asarray((values >= declaration.threshold * scale) & (values > 0))

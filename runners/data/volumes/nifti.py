@@ -115,6 +115,7 @@ def _header(image: Any, path: Path) -> Header:
         spacing_mm=spacing if all(size > 0 for size in spacing) else None,
         channels=int(np.prod(rest)) if rest else 1,
         color=bool(image.get_data_dtype().names),
+        step=_step(image),
         warnings=tuple(warnings),
     )
 
@@ -129,6 +130,13 @@ def _unscaled(image: Any) -> bool:
     """Tell whether a file's values are what it stores, of a type of its own (not colours)."""
     slope, inter = (getattr(image.dataobj, name, None) for name in ("slope", "inter"))
     return slope == 1 and inter == 0 and not image.get_data_dtype().names
+
+
+def _step(image: Any) -> float:
+    """Return how far apart neighbouring values of a scaled file of integers are; 0 where nothing is scaled."""
+    if _unscaled(image) or image.get_data_dtype().kind not in "iu":
+        return 0.0
+    return abs(float(getattr(image.dataobj, "slope", 0.0)))
 
 
 def _two_places(header: Any, affine: Affine, shape: tuple[int, int, int], unit: float) -> bool:

@@ -50,6 +50,41 @@ class TestNifti:
         (tmp_path / "m.nii").write_bytes(bytes(stored))
         assert shown(load(tmp_path, [{"image": "i.nii.gz", "mask": "m.nii"}])) == plain
 
+    @pytest.mark.parametrize("largest", [4, 25, 100])
+    @pytest.mark.parametrize("stored", [np.uint8, np.int16])
+    def test_labels_saved_as_floats_with_the_header_of_an_image(
+        self, tmp_path: Path, plain: list[Any], largest: int, stored: type[np.integer[Any]]
+    ) -> None:
+        import nibabel
+
+        phantom.write_nifti(tmp_path / "i.nii.gz", HEAD, AFFINE)
+        labels = VALUES.astype(float)
+        labels[0, 0, 0] = largest
+        scan = nibabel.Nifti1Image(np.zeros(HEAD.shape, stored), AFFINE)
+        nibabel.save(nibabel.Nifti1Image(labels, scan.affine, scan.header), tmp_path / "m.nii.gz")
+        # What is stored are shares of the largest label: no value needs to be a whole number any more.
+        read = nibabel.load(tmp_path / "m.nii.gz").get_fdata()
+        assert (read[VALUES == 1] != 1).all() or stored == np.int16
+        assert shown(load(tmp_path, [{"image": "i.nii.gz", "mask": "m.nii.gz"}])) == plain
+
+    def test_a_scale_too_coarse_for_labels_is_told(self, tmp_path: Path) -> None:
+        import nibabel
+
+        phantom.write_nifti(tmp_path / "i.nii.gz", HEAD, AFFINE)
+        labels = VALUES * 3.0
+        labels[0, 0, 0] = 1000
+        scan = nibabel.Nifti1Image(np.zeros(HEAD.shape, np.uint8), AFFINE)
+        nibabel.save(nibabel.Nifti1Image(labels, scan.affine, scan.header), tmp_path / "m.nii.gz")
+        with pytest.raises((CaseError, InputError), match=r"save the labels as integers$"):
+            shown(load(tmp_path, [{"image": "i.nii.gz", "mask": "m.nii.gz"}]))
+
+    def test_labels_resampled_by_lines_are_refused(self, tmp_path: Path) -> None:
+        phantom.write_nifti(tmp_path / "i.nii.gz", HEAD, AFFINE)
+        between = (VALUES + np.roll(VALUES, 1, 0)) * np.float32(1.5)
+        phantom.write_nifti(tmp_path / "m.nii.gz", between.astype(np.float32), AFFINE)
+        with pytest.raises((CaseError, InputError), match=r"fractions such as 1\.5.*nearest neighbour"):
+            shown(load(tmp_path, [{"image": "i.nii.gz", "mask": "m.nii.gz"}]))
+
     def test_each_sequence_of_a_4d_file_has_its_own_window(self, tmp_path: Path, plain: list[Any]) -> None:
         phantom.write_nifti(tmp_path / "i.nii", np.stack([HEAD.astype(np.int32) * 100, HEAD], -1), AFFINE)
         rows = [{"image": "i.nii", "mask": mask(tmp_path)}]
