@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final
 
+import numpy as np
+import numpy.typing as npt
 from PIL import Image as PILImage
 from PIL import UnidentifiedImageError
 
@@ -84,6 +86,27 @@ def lost_colors(image: PILImage.Image, path: Path) -> str:
     if top <= _UPPER_OF_TWELVE_BITS:
         return "expected colours of 16 bits that fill them, got values below 4096, which would be shown nearly black"
     return ""
+
+
+def is_contradicted(indices: npt.NDArray[np.integer], colors: npt.NDArray[np.uint8]) -> bool:
+    """Tell whether a palette image of two states calls one thing inside by its indices and another by its colours.
+
+    Both come about: tools that choose a palette call the brightest colour 0, and an inverting table shows 0 as white.
+
+    Args:
+        indices: (H, W); 0 and one other at most, else no state is outside by its index alone.
+        colors: (H, W, 3) as they are seen, black where nothing is.
+
+    Example:
+        >>> indices = np.array([[0, 1]], np.uint8)
+        >>> white, black = [255, 255, 255], [0, 0, 0]
+        >>> [is_contradicted(indices, np.uint8([colors])) for colors in ([black, white], [white, black])]
+        [False, True]
+    """
+    inside = indices > 0
+    if len(np.unique(indices[inside])) > 1:
+        return False
+    return bool((inside != colors.any(axis=-1)).any())
 
 
 def _png_bits(path: Path) -> int:

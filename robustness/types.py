@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from robustness.errors import InputError
+from robustness.errors import InputError, counted
 from robustness.prompt import EXPECTATIONS, KINDS, Attribute, Expectation, Kind, Prompt
 
 if TYPE_CHECKING:
@@ -73,9 +73,9 @@ class Case:
 
     def __post_init__(self) -> None:
         image, mask = self.image, self.mask
-        if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.shape[2:] != (3,):
+        if not _is_plain(image, np.uint8) or image.shape[2:] != (3,):
             raise InputError(f"image: expected an array of uint8 (H, W, 3), RGB, got {_array(image)}")
-        if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != image.shape[:2]:
+        if not _is_plain(mask, np.bool_) or mask.shape != image.shape[:2]:
             size = image.shape[:2]
             raise InputError(f"mask: expected an array of bool {size}, as large as the image, got {_array(mask)}")
         if not isinstance(self.prompt, Prompt):
@@ -91,7 +91,25 @@ class Case:
         return f"Case({self.case_id!r}, {height}x{width}, {self.prompt.text!r})"
 
 
+def _is_plain(value: object, dtype: type[np.generic]) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype == dtype and not np.ma.is_masked(value)
+
+
+def masked_pixels(value: object) -> int:
+    """Count the masked elements of a `numpy.ma` array, or of the rows of a list: numpy drops a mask without a word.
+
+    Example:
+        >>> masked_pixels([np.ma.masked_array([1, 1], mask=[False, True]), [0, 1]])
+        1
+    """
+    if isinstance(value, list | tuple):
+        return sum(masked_pixels(row) for row in value if isinstance(row, list | tuple | np.ndarray))
+    return int(np.ma.getmaskarray(np.ma.asanyarray(value)).sum()) if np.ma.is_masked(value) else 0
+
+
 def _array(value: object) -> str:
+    if hidden := masked_pixels(value):
+        return f"one with {counted(hidden, 'masked pixel')} (write array.filled(0))"
     if isinstance(value, np.ndarray):
         return f"{value.dtype} {value.shape}"
     return f"an object of type {type(value).__name__}"

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from robustness.errors import InputError
-from robustness.metrics.scores.pair import as_mask
+from robustness.metrics.scores.pair import as_mask, refuse_masked
 from robustness.registry import METRICS
 
 Values = npt.NDArray[np.float64]
@@ -36,6 +36,7 @@ class ProbabilityMetric:
             InputError: the shapes differ or a value lies outside [0, 1].
         """
         truth = as_mask(reference, "reference")
+        refuse_masked(probability, "probability")
         values = np.asarray(probability, dtype=np.float64)
         if values.shape != truth.shape:
             raise InputError(f"probability: expected the reference's shape {truth.shape}, got {values.shape}")

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from robustness.errors import InputError
+from robustness.errors import InputError, counted
 from robustness.metrics.scores.empty import Emptiness, emptiness, image_diagonal
+from robustness.types import Mask, masked_pixels
 
 if TYPE_CHECKING:
     from robustness.metrics.scores.boundary_distances import Box, ReferenceEdge, SurfaceDistances
-    from robustness.types import Mask
 
 
 class Overlap(NamedTuple):
@@ -123,6 +123,7 @@ def as_mask(values: npt.ArrayLike, name: str) -> Mask:
         array = np.asarray(values)
     except ValueError:
         raise InputError(f"{name}: expected a mask of shape (H, W), got rows of different lengths") from None
+    refuse_masked(values, name)
     if array.ndim != 2 or array.size == 0:
         raise InputError(f"{name}: expected a mask of shape (H, W), got shape {array.shape}")
     if array.dtype == np.bool_:
@@ -133,6 +134,18 @@ def as_mask(values: npt.ArrayLike, name: str) -> Mask:
             f" {name} > 0.5"
         )
     return array.astype(bool)
+
+
+def refuse_masked(values: npt.ArrayLike, name: str) -> None:
+    """Refuse a `numpy.ma` array that hides pixels: what lies below its mask would count.
+
+    Raises:
+        InputError: a pixel is masked.
+    """
+    if hidden := masked_pixels(values):
+        raise InputError(
+            f"{name}: expected a value in every pixel, got {counted(hidden, 'masked pixel')}; write {name}.filled(0)"
+        )
 
 
 def overlap_coefficient(first: npt.ArrayLike, second: npt.ArrayLike) -> float:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from robustness.errors import InputError
 from robustness.metrics.scores.base import checked_value
 from robustness.metrics.scores.masks import mask_metrics
-from robustness.metrics.scores.pair import as_mask
+from robustness.metrics.scores.pair import as_mask, refuse_masked
 from robustness.registry import METRICS
 
 Values = npt.NDArray[np.float64]
@@ -55,6 +55,7 @@ def prediction_metrics(
     needs_of = None if names is None else [(name, METRICS.get(name).needs) for name in names]
     of_map = ["ece", "brier"] if needs_of is None else [name for name, needs in needs_of if needs == "probability"]
     of_mask = None if needs_of is None else [name for name, needs in needs_of if needs != "probability"]
+    refuse_masked(probability, "probability")
     masked = np.asarray(probability) > threshold
     scores = mask_metrics(masked, reference, spacing_mm=spacing_mm, nsd_tolerance_mm=nsd_tolerance_mm, names=of_mask)
     return scores | {name: checked_value(name, METRICS.get(name), probability, reference) for name in of_map}
@@ -76,6 +77,7 @@ def dice_curve(
         InputError: the shapes differ, a value lies outside [0, 1], or the thresholds do not ascend.
     """
     truth = as_mask(reference, "reference").ravel()
+    refuse_masked(probability, "probability")
     values = np.asarray(probability, dtype=np.float64).ravel()
     if np.shape(probability) != np.shape(reference):
         raise InputError(

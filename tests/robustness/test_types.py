@@ -63,6 +63,15 @@ def test_case_has_a_short_repr():
     assert repr(case).startswith("Case('c1', 4x6, 'one small")
 
 
+def test_a_case_has_no_masked_pixels():
+    image, mask = np.zeros((4, 6, 3), np.uint8), np.zeros((4, 6), bool)
+    with pytest.raises(InputError, match=r"mask: .* got one with 24 masked pixels \(write array.filled"):
+        Case("c1", "s1", image, np.ma.masked_array(mask, mask=~mask), PROMPT)
+    with pytest.raises(InputError, match=r"image: .* got one with 1 masked pixel "):
+        Case("c1", "s1", np.ma.masked_array(image, mask=np.arange(72).reshape(image.shape) == 5), mask, PROMPT)
+    assert Case("c1", "s1", np.ma.masked_array(image), mask, PROMPT).mask is mask
+
+
 def test_context_finds_cases_on_one_image_sorted_by_id():
     infos = tuple(
         CaseInfo(c, i, "s", t, (PROMPT,)) for c, i, t in [("b", "x", "polyp"), ("a", "x", ""), ("c", "y", "ulcer")]

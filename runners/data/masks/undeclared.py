@@ -20,6 +20,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from robustness.errors import CaseError
+from robustness.image_files import is_contradicted
 from robustness.runners.data.masks.mask_pixels import MaskPixels, Values
 from robustness.types import Mask
 
@@ -133,6 +134,11 @@ def _brightness(pixels: MaskPixels, where: str) -> Values:
         raise UndeclaredMaskError(
             f"mask {where}: expected one colour for each palette index, got {indices} indices in {len(distinct)} "
             "colours; if it is a label map declare [data] labels"
+        )
+    if pixels.indices is not None and is_contradicted(pixels.values, pixels.colors):
+        raise UndeclaredMaskError(
+            f"mask {where}: indices and colours of its palette say two different things of what is inside; save it "
+            "as a gray PNG without a palette, or declare [data] masks.colors = {NAME = [red, green, blue]}"
         )
     gray = bool((pixels.colors == pixels.colors[..., :1]).all())
     if not gray and len(distinct[distinct > 0]) > 1:

@@ -19,7 +19,9 @@ from PIL import UnidentifiedImageError
 
 from robustness.array_files import array_of
 from robustness.errors import AnswerError, counted
+from robustness.image_files import is_contradicted
 from robustness.regular_files import read_bytes
+from robustness.types import masked_pixels
 
 Size = tuple[int, int]
 Kind = Literal["mask", "grey", "integers", "floats"]
@@ -92,10 +94,11 @@ def decode_array(value: Any, sizes: Collection[Size], where: str) -> Levels:
         array = value.detach().float().cpu().numpy() if _is_low_precision(value) else _as_array(value)
     except (TypeError, ValueError, RuntimeError) as error:
         raise AnswerError(f"{where}: expected an array (H, W), got {type(value).__name__} ({error})") from error
-    if np.ma.is_masked(value):
-        # Numpy drops the mask of a masked array silently, and what lies below it would count.
-        hidden = counted(int(np.ma.getmaskarray(value).sum()), "masked pixel")
-        raise AnswerError(f"{where}: expected a number in every pixel, got {hidden}; send array.filled(0)")
+    if hidden := masked_pixels(value):
+        # What lies below the mask would count.
+        raise AnswerError(
+            f"{where}: expected a number in every pixel, got {counted(hidden, 'masked pixel')}; send array.filled(0)"
+        )
     if array.dtype.kind not in "bfiu":
         raise AnswerError(f"{where}: expected numbers or booleans, got {array.dtype}")
     array = _of_one_channel(array, sizes)
@@ -197,14 +200,13 @@ def _of_image(image: PILImage.Image, what: str, where: str) -> Levels:
     if mode != "P":
         return _of_colours(pixels, f"{mode} {what}", where)
     indices = np.asarray(image)
-    if indices.any() and not pixels[..., :3].any():
+    if not any(image.getpalette() or ()):
         # A palette that was never filled in: the indices are all there is.
         return Levels(indices.astype(np.float32), "grey", 255.0, f"palette {what}")
-    outside = pixels[indices == 0][:1, :3]
-    if outside.any() and len(np.unique(indices)) == _FEW:
+    if is_contradicted(indices, np.where(pixels[..., 3:] > 0, pixels[..., :3], 0)):
         raise AnswerError(
-            f"{where}: index 0 of the palette {what} is not black, so that indices and colours say two different "
-            "things of what is inside; send black and one colour"
+            f"{where}: indices and colours of the palette {what} say two different things of what is inside; send "
+            "index 0 as black and one colour"
         )
     return _of_colours(pixels, f"palette {what}", where)
 

@@ -236,6 +236,9 @@ class TestInput:
             (np.full((2, 3), 0.4), "threshold"),
             (np.full((2, 3), np.nan), "0/1"),
             (np.full((2, 3), 255), "0/1"),
+            # Numpy drops the mask, and what lies below it would count.
+            (np.ma.masked_array(np.ones((2, 3)), mask=np.eye(2, 3)), r"got 2 masked pixels; write prediction.filled"),
+            (list(np.ma.masked_array(np.ones((2, 3)), mask=np.eye(2, 3))), "got 2 masked pixels"),
         ],
     )
     def test_what_is_no_mask_is_refused_by_name(self, prediction, said):

@@ -79,10 +79,20 @@ class TestDiceCurve:
         with pytest.raises(InputError, match="thresholds"):
             dice_curve(np.zeros((2, 2)), np.zeros((2, 2)), thresholds=thresholds)
 
-    @pytest.mark.parametrize("probability", [np.full((2, 2), 1.5), np.full((2, 2), np.nan), np.zeros((3, 2))])
+    @pytest.mark.parametrize(
+        "probability",
+        [
+            np.full((2, 2), 1.5),
+            np.full((2, 2), np.nan),
+            np.zeros((3, 2)),
+            np.ma.masked_array(np.ones((2, 2)), np.eye(2)),
+        ],
+    )
     def test_what_is_no_probability_map_is_refused(self, probability):
         with pytest.raises(InputError, match="probability"):
             dice_curve(probability, np.zeros((2, 2)))
+        with pytest.raises(InputError):
+            prediction_metrics(probability, np.zeros((2, 2)), names=["brier"])
 
 
 def test_prediction_metrics_measure_the_mask_and_the_map():

@@ -98,6 +98,22 @@ class TestUndeclared:
         with pytest.raises(CaseError, match=r"#008000, #800000.*masks.colors"):
             read_mask(save(colors))
 
+    @pytest.mark.parametrize("pixels", [DISK, DISK * 0, DISK * 0 + 1], ids=["disk", "all 0", "all 1"])
+    def test_a_palette_of_white_and_black_is_refused_where_indices_and_colours_differ(self, save, pixels):
+        """Tools that choose a palette call white 0; an inverting table of ImageJ shows 0 as white."""
+        image = Image.fromarray(pixels)
+        image.putpalette([0, 0, 0, 255, 255, 255])
+        assert np.array_equal(read_mask(save(image)).mask, pixels > 0)
+        image.putpalette([255, 255, 255, 0, 0, 0])
+        with pytest.raises(CaseError, match=r"two different things of what is inside; .* declare \[data\] masks"):
+            read_mask(save(image))
+
+    def test_what_says_which_of_both_counts_is_declared(self, save):
+        image = Image.fromarray(DISK)
+        image.putpalette([255, 255, 255, 0, 0, 0])
+        by_colour = MaskDeclaration(kind="colors", colors=((255, 255, 255),))
+        assert np.array_equal(read_mask(save(image), declaration=by_colour).mask, DISK == 0)
+
     def test_a_palette_label_map_is_refused(self, save):
         image = Image.fromarray(CLASSES, mode=None).convert("P")
         image.putdata(CLASSES.ravel().tolist())

@@ -110,7 +110,7 @@ REFUSED = {
 AMBIGUOUS = {
     "RGB, many colours": (stacked(*np.moveaxis(PICTURE, -1, 0)), "more than two colours"),
     "RGB, two colours and no black": (stacked(255, 255 * (1 - BYTES), 255 * (1 - BYTES)), "no black"),
-    "palette, index 0 is white": (palette((255, 255, 255), (0, 0, 0)), "index 0 of the palette PNG is not black"),
+    "palette, index 0 is white": (palette((255, 255, 255), (0, 0, 0)), "say two different things of what is inside"),
     "RGBA, two masks": (
         stacked(BYTES * 255, 0, 0, np.where(MASK.T.reshape(SIZE), 255, 9)),
         "two different masks",

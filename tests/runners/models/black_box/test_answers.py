@@ -71,6 +71,11 @@ class TestMaskedArrays:
         error = read(np.ma.masked_array(np.ones(SIZE), mask=~MASK))
         assert "got 81 masked pixels; send array.filled(0)" in str(error)
 
+    def test_so_are_those_of_a_list_of_rows(self):
+        rows = list(np.ma.masked_array(np.ones(SIZE), mask=~MASK))
+        assert "got 81 masked pixels; send array.filled(0)" in str(read(rows))
+        assert "got 81 masked pixels; send array.filled(0)" in str(read([rows]))
+
     def test_one_without_masked_pixels_is_read(self):
         np.testing.assert_array_equal(read(np.ma.masked_array(SOFT)) > 0.5, MASK)
 
