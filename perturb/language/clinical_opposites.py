@@ -11,7 +11,8 @@ from robustness.perturb.language.grammar.numerals import another_count
 from robustness.perturb.language.mirror_words import reflected
 from robustness.perturb.language.ontology.modifiers import modifiers, pairs
 from robustness.perturb.language.ontology.relatives import is_other, kin, term_of
-from robustness.perturb.language.ontology.terms import forget_on_extend, terms
+from robustness.perturb.language.ontology.terms import find_term, forget_on_extend, terms
+from robustness.perturb.language.proper import breaks_a_name
 
 _LEVELS = pairs(
     "upper>lower; lower>upper; middle>upper; mid>upper; top>bottom; bottom>top; inner>outer; outer>inner; "
@@ -33,6 +34,12 @@ _SITES = pairs(
     "shin>forearm; forearm>shin; elbow>knee; knee>elbow; shoulder>calf; face>trunk; trunk>face; heel>palm; palm>heel; "
     "eyelid>earlobe; earlobe>eyelid; lip>eyelid; nose>ear; ear>nose"
 )
+# A foot and a hand have two faces.
+_FACES = {
+    "foot": pairs("dorsum>sole; sole>dorsum; plantar>dorsal; dorsal>plantar"),
+    "hand": pairs("dorsum>palm; palm>dorsum; palmar>dorsal; dorsal>palmar"),
+}
+_SIDED = re.compile(r"(left|right) (?=\w)", re.IGNORECASE)
 _CLOCK = re.compile(r"(\d{1,2})(?=(?::\d\d)?\s*o|:)", re.IGNORECASE)
 _VERTEBRAE = [f"{r}{n}" for r, size in (("C", 7), ("T", 12), ("L", 5), ("S", 5)) for n in range(1, size + 1)]
 _KEEPS_ADVERB = ("shape", "colour", "texture")
@@ -56,6 +63,9 @@ def clinical_opposites(kind: str, value: str) -> tuple[Clinical, ...]:
     A relation, place, margin ... of several words changes in the one word that has an opposite; figures are scaled,
     clock hours reflected, levels of the spine moved by one.
     """
+    if kind == "view":
+        # The table has the compound with its hyphen: "apical four chamber".
+        value = value.replace(" chamber", "-chamber")
     words = value.lower().strip()
     table = modifiers().get(kind, {})
     row = table.get(words)
@@ -223,11 +233,17 @@ def _beside_middle(value: str) -> list[Clinical]:
 
 def _placed(value: str) -> list[Clinical]:
     """Move a place in the patient: a level or direction, a vertebra, a segment, else another part of the same whole."""
+    for whole, faces in _FACES.items():
+        if re.search(rf"\b{whole}\b", value, re.IGNORECASE) and (face := _swapped(value, faces, "the other face")):
+            return face
     changed = _beside_middle(value) or _swapped(value, _LEVELS, "the other level or direction")
-    if changed:
+    if changed and not breaks_a_name(value, changed[0].value):
         return changed
-    if value.lower() in _SITES:
-        return [Clinical(_SITES[value.lower()], "another part of the body's surface")]
+    # "Left atrial appendage" is a name of its own.
+    sided = _SIDED.match(value) if find_term(value) is None else None
+    side, part = (sided[0], value[sided.end() :]) if sided else ("", value)
+    if part.lower() in _SITES:
+        return [Clinical(side + _SITES[part.lower()], "another part of the body's surface")]
     if _CLOCK.search(value):
         return [Clinical(_other_hour(value), "the opposite hour of the clock")]
     between = re.fullmatch(r"([CTLS])(\d+)(\s?[-/\u2013]\s?)(\d+)", value)
@@ -245,10 +261,10 @@ def _placed(value: str) -> list[Clinical]:
         shift = -1 if _VERTEBRAE.index(levels[0]) else 1
         new = re.sub(r"[CTLS]\d+", lambda m: _VERTEBRAE[_VERTEBRAE.index(m[0]) + shift], value)
         return [Clinical(new, "the next level of the spine")]
-    return _other_part(value)
+    return [Clinical(side + new, source) for new, source in _other_part(part, paired=bool(side))]
 
 
-def _other_part(value: str) -> list[Clinical]:
+def _other_part(value: str, *, paired: bool = False) -> list[Clinical]:
     term = term_of(value)
     if term is None or term.category != "anatomy":
         return []
@@ -259,7 +275,7 @@ def _other_part(value: str) -> list[Clinical]:
         and t.region == term.region
         and t.name.lower() not in kin(term.name)
         and (not term.modalities or not t.modalities or set(t.modalities) & set(term.modalities))
-        and (set(t.part_of) & set(term.part_of) or (t.salient and is_other(t.name, term.name)))
+        and (set(t.part_of) & set(term.part_of) or (not paired and t.salient and is_other(t.name, term.name)))
     ]
     head = term.name.lower().split(" ")[-1]
     ranked = sorted(
@@ -269,7 +285,7 @@ def _other_part(value: str) -> list[Clinical]:
     whole = value.lower() in (term.name.lower(), term.plural.lower(), *(s.lower() for s in term.synonyms))
     plural = value.lower() == term.plural.lower() != term.name.lower()
     # No "livers" for "kidneys"; "the macula" for "the vascular arcades".
-    ranked = [t for t in ranked if t.lateral] if plural and term.lateral else ranked
+    ranked = [t for t in ranked if t.lateral] if paired or (plural and term.lateral) else ranked
     plural = plural and term.lateral
     return [Clinical(t.plural if plural else t.name, t.source) for t in ranked[:3]] if whole else []
 

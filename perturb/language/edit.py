@@ -15,6 +15,8 @@ _VOWELS = frozenset("aeiouAEIOU")
 # Sounds that the first letter does not tell: "a one-sided", "a unilateral", "an hour".
 _CONSONANT_STARTS = ("one", "uni", "use", "eu", "ukulele", "unanim")
 _LETTERS = re.compile(r"[B-DF-HJ-NP-TV-Z]{2,4}(?![\w-])")
+_SPELLED = re.compile(r"(?:MR[IA]|MLO|LAD|LAO|RAO|NBI|ROI)(?![\w-])")
+_ONE_LETTER = re.compile(r"[A-Za-z](?=[&-][A-Za-z\d]|\d)")
 # Kinds whose values may be capital as abbreviations: "RVOT", "PA", "OD".
 _ABBREVIATED = frozenset({"target", "place", "modality", "view", "side", "phase"})
 _UN_NOT_YOO = ("unin", "unim", "unid")
@@ -67,9 +69,9 @@ def match_case(new: str, old: str) -> str:
 
 def takes_an(word: str) -> bool:
     """Tell whether the indefinite article before `word` is "an"."""
-    if _LETTERS.match(word):
-        # "an FHR", "a CT": the letters are spelled.
-        return word[0] in "AEFHILMNORSX"
+    if _LETTERS.match(word) or _ONE_LETTER.match(word) or _SPELLED.match(word):
+        # "an FHR", "a CT", "an H&E slide", "an x-ray", "a U-shaped cyst": the letters are spelled.
+        return word[0] in "AEFHILMNORSXaefhilmnorsx"
     lower = word.lower()
     if lower[:1].isdigit():
         # "an 80-year-old woman", "an 11 mm stone"; "a 110 mm mass"
@@ -146,6 +148,8 @@ def swap(prompt: Prompt, kind: str, new: str, *, source: str, repairs: Sequence[
     names = [
         (kind == "target" and _is_name_inside(prompt.text, a))
         or (kind in _ABBREVIATED and len(new) > 4 and _is_acronym_inside(prompt.text, a))
+        # The capitals of "BI-RADS 4" are no reason for another word's.
+        or (kind == "measure" and not prompt.text.isupper())
         # The R of "mass, R breast" is capital as a letter.
         or (len(a.value) == 1 and a.start > 0)
         for a in spans
@@ -180,7 +184,7 @@ def _spelled(new: str, kind: str) -> str:
 
 def _opened(new: str, kind: str, old: Attribute) -> str:
     """Return the word with a capital where it opens a text instead of a letter or an abbreviation: "R breast"."""
-    opens = old.start == 0 and kind in ("side", "view", "phase")
+    opens = old.start == 0 and (kind in ("side", "view", "phase") or (kind == "measure" and old.value[:1].isupper()))
     return new[:1].upper() + new[1:] if opens else new
 
 

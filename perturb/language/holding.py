@@ -8,6 +8,7 @@ from functools import cache
 from typing import NamedTuple
 
 from robustness.perturb.language.grammar.asking import starts_with_verb
+from robustness.perturb.language.grammar.vocabulary import category_of
 from robustness.types import Attribute, Prompt
 
 
@@ -96,7 +97,7 @@ _OF_WHAT = re.compile(
     r" (?:of|for) (?:the |an? )?$",
     re.IGNORECASE,
 )
-_OF = re.compile(r" (?:of|to|into|from|by|and|or|on|at)\b", re.IGNORECASE)
+_OF = re.compile(r" (?:of|to|into|from|by|and|or|on|at)\b|, \d| in place\b| \w+ (?:its|their)\b", re.IGNORECASE)
 _PLACED = re.compile(r"\b(?:of|in|at|on|within|over) (?:the |an? )?$", re.IGNORECASE)
 _NOUN_NEXT = re.compile(
     r" (?!(?:of|in|at|on|with|and|or|to|from|by|for|near|above|below|behind|between|within|without|but|that|which|who"
@@ -127,7 +128,7 @@ _NOUN_OF_IT = re.compile(
 )
 _HEADLESS = re.compile(r"(?:^|(?<!with )\b(?:an?|the) )(?:[\w-]+ )?$", re.IGNORECASE)
 _AXIS = re.compile(r"\b(?:short|long)[- ]axis(?: diameter)? \d", re.IGNORECASE)
-_VALUE_NEXT = re.compile(r", \w+ ?=|:? ?\d| b ?=? ?\d", re.IGNORECASE)
+_VALUE_NEXT = re.compile(r", \w+ ?=|:? ?\d| b ?=? ?\d|[ -](?:stained|weighted|based|guided)\b", re.IGNORECASE)
 _ARTICLE = re.compile(r"\b(?:an?|the|this|of)\s*$", re.IGNORECASE)
 
 # "the small one", "the hypodense part of the liver"; not "one large region: left ventricle", "large areas of bleeding".
@@ -184,7 +185,8 @@ _RULES: tuple[Rule, ...] = (
     (("certainty",), lambda b: b.follows & {"pathology", "negation"}, "the sentence hangs on it"),
     (("certainty",), lambda b: re.match(r" (?:an?|the) ", b.after, re.IGNORECASE), "it is the verb"),
     (("pathology",), lambda b: "certainty" in b.precedes, "the words of certainty before it speak of it"),
-    (("sex",), lambda b: "age" in b.precedes and not b.before.rstrip().lower().endswith("old"), "the age needs a noun"),
+    (("sex",), _ahead(r"\b(?:an?|the) (?!\S*old )[a-z][\w-]* $"), "the word before it needs a noun"),
+    (("relation",), _ahead(r"\bthan (?:the |that |an? )\w+ $"), "what is compared with is told by it"),
     (
         ("modality",),
         lambda b: b.precedes & {"view", "phase", "quality"} and not _PICTURE_NEXT.match(b.after),
@@ -258,7 +260,7 @@ _RULES: tuple[Rule, ...] = (
         lambda b: (
             "measure" in b.follows
             or _OF.match(b.after)
-            or re.match(r", \d| in place\b| \w+ (?:its|their)\b", b.after)
+            or (re.match(r" in the\b", b.after) and category_of(b.old.value.lower().split(" ")[-1]) == "finding")
             or _PARTICIPLE.search(b.before)
         ),
         "the words beside it speak of it",

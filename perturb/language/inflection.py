@@ -41,9 +41,9 @@ def is_mass(name: str) -> bool:
     """Tell whether a name takes no "a" and no plural: "subretinal fluid", "white matter", "hydronephrosis"."""
     head = _head(name)
     term = _term(head)
-    if term is not None:
-        return term.name == term.plural and not is_plural(head)
     last = head.rsplit(" ", 1)[-1]
+    if term is not None and last not in _UNCOUNTED:
+        return term.name == term.plural and not is_plural(head)
     return last in _MASS or last.endswith(("itis", "megaly", "edema", "pathy", "tissue", "fluid", "matter", "ing"))
 
 
@@ -52,6 +52,11 @@ _MASS = frozenset(
     " cytoplasm chromatin enhancement hydronephrosis emphysema fibrosis necrosis atrophy lymphadenopathy inflammation"
     " bone cartilage vitreous choroid parenchyma stranding thickening drusen bleeding calcification mucus".split()
 )
+
+
+# Findings of which no one says "a bleeding", though the ontology has a plural of their names.
+_UNCOUNTED = frozenset("bleeding tamponade fluid mucus oedema edema congestion inflammation necrosis".split())
+_MASS |= {"tamponade", "congestion"}
 
 
 def singular_of(name: str) -> str:

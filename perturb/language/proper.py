@@ -1,13 +1,16 @@
-"""Whether the first word of a text is a name or an abbreviation, which keeps its capital inside a sentence."""
+"""Names: whether a text begins with one, which keeps its capital, and whether an exchanged word was part of one."""
 
 from __future__ import annotations
 
 import re
 from functools import cache
 
+from robustness.perturb.language.grammar.numerals import unspell
 from robustness.perturb.language.grammar.vocabulary import category_of, kind_of, words
-from robustness.perturb.language.ontology.terms import forget_on_extend, term_index
+from robustness.perturb.language.ontology.terms import find_term, forget_on_extend, term_index
 
+# In a name these mean no level: there is no "medial ventricle", no "femoral tail" and no "apical ganglia".
+_NAMING = frozenset("lateral medial basal apical cranial caudal head tail dorsal ventral".split())
 _POSSESSIVES = frozenset({"patient's", "viewer's", "image's", "observer's", "subject's", "left's", "right's", "body's"})
 
 
@@ -25,6 +28,8 @@ def is_proper(text: str) -> bool:
     if not re.fullmatch(r"[A-Z][a-z']*(?:-[a-z']+)*\.?", first):
         return True
     lower = first.lower().rstrip(".")
+    if lower in words("classes.determiner") or lower == "no" or unspell(lower) is not None:
+        return False
     if lower.endswith("'s"):
         return lower not in _POSSESSIVES
     following = rest.split(" ", 1)[0]
@@ -47,6 +52,24 @@ _ADJECTIVE = re.compile(
     r"(?:ar|al|ic|ous|ive|ary|ory|oid|ed|ing|ent|ant|ble|less|ful|ate|ile|ine|y|ern|ior|s|like|ous|tion|sion|ment|ness|ion"
     r"|ure|ity|ism)$"
 )
+
+
+def breaks_a_name(old: str, new: str) -> bool:
+    """Tell whether the word that differs was part of a name that has no such counterpart.
+
+    Example:
+        >>> breaks_a_name("left lateral ventricle", "left medial ventricle")
+        True
+        >>> breaks_a_name("pancreatic head", "pancreatic tail"), breaks_a_name("lateral wall", "medial wall")
+        (False, False)
+    """
+    before, after = old.lower().split(" "), new.lower().split(" ")
+    at = next((i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), 0)
+    if before[at] not in _NAMING and "descending" not in before[at + 1 :]:
+        return False
+    spans = [(i, j) for i in range(at + 1) for j in range(at + 1, len(before) + 1) if j - i > 1]
+    named = [(i, j) for i, j in spans if find_term(" ".join(before[i:j])) is not None]
+    return any(find_term(" ".join(after[i:j])) is None for i, j in named)
 
 
 @cache

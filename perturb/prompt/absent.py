@@ -36,7 +36,10 @@ class Absent(WrongClass):
         pool = [c for c in self.unlike(here) if _elsewhere(c.modality, modality) and c.name not in BROAD]
         pool = [c for c in pool if fits_side(case, c.name) and fits_article(case, old, c.name, c.plural)]
         if not pool:
-            return NotApplicable("the lexicon has no structure of another modality")
+            return NotApplicable(
+                f"the lexicon has no structure of another modality that is surely another thing than {old.value!r} "
+                "and agrees with the words before it"
+            )
         chosen = pool[int(rng.integers(len(pool)))]
         note = f"{chosen.name!r} is a structure of {chosen.modality} images"
         return self.record(case, old, chosen.name, chosen, source=chosen.source, note=note)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 from collections.abc import Sequence
@@ -11,14 +12,17 @@ import numpy as np
 
 from robustness.perturb.base import BasePerturbation
 from robustness.perturb.language.edit import Edit, match_case, noun_repairs, number_of_noun, record, swap
+from robustness.perturb.language.grammar.asking import denies_another
 from robustness.perturb.language.grammar.vocabulary import kind_of
 from robustness.perturb.language.inflection import is_mass, is_plural
 from robustness.perturb.language.landmarks import Truth
 from robustness.perturb.language.mirror_words import joins_the_other_side, leaves_the_other_side, names_both
 from robustness.perturb.language.ontology.modifiers import pairs
+from robustness.perturb.language.ontology.relatives import is_shown
 from robustness.perturb.language.opposites import Opposite, from_wordnet, half_reflections, opposites, why_unknown
 from robustness.perturb.language.parse import kinds_of
 from robustness.perturb.language.truth import facts, judge_value
+from robustness.perturb.modality import canonical_modality
 from robustness.perturb.prompt.base import PromptPerturbation
 from robustness.registry import PERTURBATIONS
 from robustness.types import Attribute, Case, DataContext, NotApplicable, Params, Prompt
@@ -30,6 +34,9 @@ PROTECTED = frozenset({"sex", "age"})
 _REPEATS = re.compile(r"\b(\w[\w -]{3,40}?\w)(?:,| and| or) (?:the )?\1(?!\w)", re.IGNORECASE)
 _SAID = frozenset("size texture colour shape signal margin pathology description".split())
 _CONTRASTED = frozenset("size texture colour shape signal margin pathology direction".split())
+# Values of these stand for themselves: where the first has no opposite, the next one changes.
+_APART = frozenset("measure place margin signal texture shape colour pathology".split())
+_SURFACE = frozenset({"photograph", "dermoscopy", "fundus", "OCT"})
 _PARTS = re.compile(r"\b(?:one|two|three|four|five|six|another|the other|the others|the rest)\b(?!-)", re.IGNORECASE)
 _SIZE_SHARE = {"tiny": 0.002, "small": 0.006, "large": 0.15}
 
@@ -87,6 +94,7 @@ class Antonym(PromptPerturbation):
 
     def propose(self, case: Case, severity: int, rng: np.random.Generator) -> Params | NotApplicable:
         """Return the record of the swap, or why there is none; nothing is drawn."""
+        case = self._with_an_opposite(case)
         old = case.prompt.get(self.kind)
         if old is None:
             return NotApplicable(f"the prompt states no {self.kind}")
@@ -118,6 +126,9 @@ class Antonym(PromptPerturbation):
         if old.role == "landmark":
             note = f"the {self.kind} of a landmark, not of the target: no mask of the case tells"
             return self._record(case.prompt, candidates[0], "unknown", note=note)
+        if denies_another(case.prompt, old):
+            note = "what is denied is not the target: no mask of the case tells"
+            return self._record(case.prompt, candidates[0], "unknown", note=note)
         several = sum(a.kind == "target" for a in case.prompt.attributes) > 1
         if self.kind in LOCATING and (several or (elsewhere and self.kind in ("location", "side"))):
             note = f"the {self.kind} of one of several things: the mask of all does not tell"
@@ -128,6 +139,15 @@ class Antonym(PromptPerturbation):
             return NotApplicable(f"the opposite {candidates[0].value!r} is true of this image too")
         candidate, truth = chosen
         return self._record(case.prompt, candidate, truth)
+
+    def _with_an_opposite(self, case: Case) -> Case:
+        """Return the case without the values of the kind before the first that has an opposite: "BI-RADS X, 5 mm"."""
+        own = [a for a in case.prompt.attributes if a.kind == self.kind]
+        if self.kind not in _APART or len(own) < 2:
+            return case
+        able = next((n for n, a in enumerate(own) if self._candidates(case, a)), 0)
+        left = tuple(a for a in case.prompt.attributes if a not in own[:able])
+        return dataclasses.replace(case, prompt=dataclasses.replace(case.prompt, attributes=left)) if able else case
 
     def _candidates(self, case: Case, old: Attribute) -> list[Opposite]:
         """Return the opposites: the lexicon's, else WordNet's."""
@@ -140,6 +160,15 @@ class Antonym(PromptPerturbation):
         if self.kind == "number" and value.lower() == "no" and target is not None and is_mass(target.value):
             return [Opposite("some", "there is none <-> there is some")]
         listed = opposites(self.kind, value, target=target.value if target else case.target)
+        if self.kind == "place":
+            modality = canonical_modality(str(case.metadata.get("modality") or ""))
+            # No bladder in a photograph of the skin "over the sacrum"; the other level of a place is shown where it is.
+            own = set(value.lower().split(" "))
+            listed = [
+                c
+                for c in listed
+                if modality not in _SURFACE or own & set(c.value.lower().split(" ")) or is_shown(c.value, modality)
+            ]
         # "1/2" of a disc has no other half: a swap that changes nothing is none.
         return [c for c in listed or from_wordnet(self.kind, value) if c.value.lower() != value.lower()]
 
@@ -179,6 +208,9 @@ class Antonym(PromptPerturbation):
 def _affirms_alone(text: str, denial: Attribute) -> bool:
     """Tell whether a text without its "not" says the opposite: behind a verb, before a property."""
     word = re.match(r"\s+([\w-]+)", text[denial.stop :])
+    if re.search(r"\band $", text[: denial.start], re.IGNORECASE):
+        # "the gauze and not the polyp" is denied by "the gauze and the polyp".
+        return True
     said = word is not None and (kind_of(word[1].lower()) in _SAID or word[1].lower().endswith("ing"))
     return _VERB.search(text[: denial.start]) is not None or said
 

@@ -23,6 +23,16 @@ def fits_no_other_word(text: str, old: Attribute) -> str:
     return ""
 
 
+# What a place in the picture may be the adjective of: "the left edge", "the upper right corner".
+FRAME_NEXT = re.compile(
+    r"[ -](?P<frame>(?:side|edge|border|corner|margin|half|third|quarter|quadrant|region|area|part|portion|end)s?)\b",
+    re.IGNORECASE,
+)
+# What a value is the adjective of: "upper left polyp", where "in the upper left of the image" is a noun.
+NOUN_NEXT = re.compile(
+    r" (?!(?:of|in|on|at|with|and|or|to|from|is|are|which|that|than|but|no|not|near|without)\b)[a-z]", re.IGNORECASE
+)
+CYCLE_NEXT = re.compile(r" (?:cycle|phase|frame|period|image)", re.IGNORECASE)
 _STANDS_ALONE = re.compile(r"\b(?:on|at|to|in) the $", re.IGNORECASE)
 
 

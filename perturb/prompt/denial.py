@@ -6,6 +6,7 @@ import re
 
 from robustness.perturb.language.edit import Edit
 from robustness.perturb.language.grammar.asking import ends_with_verb
+from robustness.perturb.language.grammar.vocabulary import kind_of
 from robustness.perturb.language.holding import ENUMERATED
 from robustness.perturb.language.inflection import is_plural
 from robustness.perturb.language.ontology.terms import find_term
@@ -88,7 +89,11 @@ def denial(prompt: Prompt) -> list[Edit] | None:
     if not targets or _UNFIT.search(text) or _HEADS.search(text) or ENUMERATED.search(text):
         return None
     if any(
-        _PART.match(t.value) or _MANY.search(t.value) or ends_with_verb(t.value) or text[t.stop : t.stop + 1] == ":"
+        _says_how_it_is(prompt, t)
+        or _PART.match(t.value)
+        or _MANY.search(t.value)
+        or ends_with_verb(t.value)
+        or text[t.stop : t.stop + 1] == ":"
         for t in targets
     ):
         return None
@@ -220,6 +225,16 @@ def _is_organ_with_a_property(prompt: Prompt, target: Attribute, start: int) -> 
         return False
     inside = [a for a in prompt.attributes if start <= a.start < target.start]
     return any(a.kind in _OF_AN_ORGAN for a in inside)
+
+
+_IS_WELL = frozenset("clear unremarkable intact patent unobstructed".split())
+
+
+def _says_how_it_is(prompt: Prompt, target: Attribute) -> bool:
+    """Tell whether a note says right behind an organ how it is: "kidneys normal" has no denial in "no kidneys"."""
+    word = re.match(r" ([a-z-]+)", prompt.text[target.stop :], re.IGNORECASE)
+    said = word is not None and (kind_of(word[1].lower()) in _OF_AN_ORGAN or word[1].lower() in _IS_WELL)
+    return said and _is_organ(target.value)
 
 
 def _is_organ(name: str) -> bool:

@@ -67,7 +67,8 @@ class Drop(PromptPerturbation):
         if old.value.lower() == "both" and (is_sentence(text) or _PREPOSITION.search(text[: old.start])):
             # "Segment both lungs" keeps an article.
             edit = Edit(old.start, old.stop, old.value, match_case("the", old.value))
-        edit = _without_an_article(text, _with_its_article(case.prompt, old, edit))
+        edit = _with_article_kept(case.prompt, _with_its_article(case.prompt, old, edit))
+        edit = _of_the_patient(case.prompt, old, edit)
         edits, repairs = mended(text, edit)
         left = splice(text, [*edits, *repairs])
         # What the source holds itself ("On sagittal images") is not broken by the drop.
@@ -132,12 +133,26 @@ def _with_its_article(prompt: Prompt, old: Attribute, edit: Edit) -> Edit:
     return Edit(start, edit.stop, prompt.text[start : edit.stop], new)
 
 
-def _without_an_article(text: str, edit: Edit) -> Edit:
-    """Return the removal with "a" or "an" left standing in a sentence, whose nouns need it: "A mass is seen"."""
+def _with_article_kept(prompt: Prompt, edit: Edit) -> Edit:
+    """Return the removal with the "a" of the noun phrase left standing, which is not the value's: "An oval polyp".
+
+    The "a" of "one small a circle polyp", behind another value, is the value's.
+    """
     article = re.match(r"an? ", edit.old, re.IGNORECASE)
-    if article is None or edit.new or not is_sentence(text):
+    behind_a_value = any(a.stop == edit.start - 1 for a in prompt.attributes if a.kind != "target")
+    if article is None or edit.new or behind_a_value:
         return edit
     return Edit(edit.start + article.end(), edit.stop, edit.old[article.end() :], "")
+
+
+def _of_the_patient(prompt: Prompt, old: Attribute, edit: Edit) -> Edit:
+    """Return the removal of a place in the patient with "in" for "of": "on the back of a man" leaves "in a man"."""
+    of = re.match(r" of(?= (?:an?|the|this) )", prompt.text[edit.stop :])
+    follows = next((a for a in prompt.attributes if a.start >= old.stop), None)
+    if of is None or old.kind != "place" or edit.new or not edit.start or follows is None or follows.role != "patient":
+        return edit
+    stop = edit.stop + of.end()
+    return Edit(edit.start, stop, prompt.text[edit.start : stop], " in")
 
 
 def _loses_its_verb(text: str, edit: Edit) -> bool:

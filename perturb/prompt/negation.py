@@ -13,7 +13,7 @@ from robustness.perturb.language.template_shape import is_framed, is_template
 from robustness.perturb.prompt.base import PromptPerturbation
 from robustness.perturb.prompt.denial import denial
 from robustness.perturb.prompt.removal import is_sound
-from robustness.perturb.prompt.trailing import descriptions_behind
+from robustness.perturb.prompt.trailing import denied_apart, descriptions_behind
 from robustness.registry import PERTURBATIONS
 from robustness.types import Attribute, Case, NotApplicable, Params, Prompt
 
@@ -41,9 +41,11 @@ class Negation(PromptPerturbation):
     A request says nothing of presence, and "do not segment the left kidney" would forbid an act and deny nothing: its
     denial states that the target is not there ("There is no left kidney."), so that there is nothing to outline.
 
-    Not applicable where the prompt denies something already, where no plain denial keeps the sentence whole, or where
-    nothing is drawn in the reference mask, since the denial would be true. Expectation: "abstain". Params: as
-    `antonym`.
+    What a comma behind the target denies of another thing stays ("no polyps, no bleeding").
+
+    Not applicable where the prompt denies something already beside that, where no plain denial keeps the sentence
+    whole, or where nothing is drawn in the reference mask, since the denial would be true. Expectation: "abstain".
+    Params: as `antonym`.
     """
 
     name = "negation"
@@ -55,7 +57,9 @@ class Negation(PromptPerturbation):
         target = case.prompt.get("target")
         if target is None:
             return NotApplicable("the prompt states no target that is known")
-        if _NEGATED.search(case.prompt.text) or case.prompt.get("negation") is not None:
+        rest = denied_apart(case.prompt.text, target.stop)
+        denials = sum(a.kind == "negation" for a in case.prompt.attributes)
+        if _NEGATED.search(rest) or (denials and (rest == case.prompt.text or denials > 1)):
             return NotApplicable("the prompt denies something already")
         if case.mask.size and not case.mask.any():
             return NotApplicable("the reference mask is empty, so a denial would be true")

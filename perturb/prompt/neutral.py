@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
 
 from robustness.perturb.base import BasePerturbation
-from robustness.perturb.language.edit import swap
+from robustness.perturb.language.edit import Edit, match_case, same_value, swap
 from robustness.perturb.language.grammar.vocabulary import kind_of
-from robustness.perturb.language.lexicon import find_class
+from robustness.perturb.language.inflection import is_plural
 from robustness.perturb.language.parse import kinds_of
-from robustness.perturb.prompt.base import PromptPerturbation, fits_no_other_word, is_noun_here
+from robustness.perturb.prompt.base import (
+    CYCLE_NEXT,
+    FRAME_NEXT,
+    NOUN_NEXT,
+    PromptPerturbation,
+    fits_no_other_word,
+    is_noun_here,
+)
 from robustness.perturb.prompt.drop import is_needed
 from robustness.registry import PERTURBATIONS
-from robustness.types import Case, DataContext, NotApplicable, Params
+from robustness.types import Attribute, Case, DataContext, NotApplicable, Params, Prompt
+
+_ARTICLE = re.compile(r"\ban? $", re.IGNORECASE)
+_THE = re.compile(r"\bthe $", re.IGNORECASE)
+_CHILD = re.compile(
+    r"\b(?:boy|girl|child|infant|neonate|newborn|toddler|baby|teenager|adolescent)\b|\bmonths?-old", re.IGNORECASE
+)
 
 # Chosen so that each fits the frames of its kind: "located in part of the image", "at end of the cardiac cycle".
 WORDS = {
@@ -73,12 +87,23 @@ class Neutral(PromptPerturbation):
             return NotApplicable(f"{old.value!r} holds more than a number")
         if reason := fits_no_other_word(case.prompt.text, old):
             return NotApplicable(reason)
+        if self.kind == "age" and _CHILD.search(case.prompt.text):
+            return NotApplicable("'adult' would contradict that the patient is a child")
         new = self._word(old.value)
         if self.kind == "side" and is_noun_here(case.prompt.text, old):
             new += " side"
+        if self.kind == "phase" and not CYCLE_NEXT.match(case.prompt.text, old.stop):
+            return NotApplicable(f"{old.value!r} is a noun here, for which there is no neutral word")
         if new == old.value.lower():
             return NotApplicable(f"the {self.kind} {old.value!r} is neutral already")
-        return swap(case.prompt, self.kind, new, source="neutral word")
+        repairs: list[Edit] = []
+        if self.kind == "location":
+            new, repairs = _somewhere(case.prompt, old)
+        if self.kind == "number":
+            # "a single polyp" gives "some polyp".
+            repairs = _without(_ARTICLE, case.prompt, old)
+            new = match_case(new, repairs[0].old) if repairs else new
+        return swap(case.prompt, self.kind, new, source="neutral word", repairs=repairs)
 
     def expect(self, case: Case, params: Params) -> str:
         """Return "invariant" unless the attribute tells cases of one target on one image apart."""
@@ -86,10 +111,7 @@ class Neutral(PromptPerturbation):
 
     def _word(self, value: str) -> str:
         if self.kind == "target":
-            row = find_class(value)
-            return (
-                "structures" if row and row.name != row.plural and row.plural.lower() == value.lower() else "structure"
-            )
+            return "structures" if is_plural(value) else "structure"
         if self.kind == "pathology" and kind_of(value.lower()) != "pathology":
             # A noun: "malignancy". "Acute" and "benign" are adjectives.
             return "some findings"
@@ -98,3 +120,24 @@ class Neutral(PromptPerturbation):
         if self.kind == "description" and value.lower().startswith(("which are", "that are")):
             return "which are visible"
         return WORDS[self.kind]
+
+
+def _somewhere(prompt: Prompt, old: Attribute) -> tuple[str, list[Edit]]:
+    """Return what says of a place only that there is one, and the edits of the articles that do not go with it.
+
+    "in the top part of the image" gives "in one part of the image", "near the center" "near some part", and "located in
+    top of the image" "located in part of the image".
+    """
+    repairs = _without(_THE, prompt, old)
+    frame = FRAME_NEXT.match(prompt.text, old.stop)
+    if frame is not None:
+        return ("some" if is_plural(frame["frame"]) else "one"), repairs
+    if NOUN_NEXT.match(prompt.text, old.stop):
+        return WORDS["size"], []
+    return ("some part" if repairs else WORDS["location"]), repairs
+
+
+def _without(article: re.Pattern[str], prompt: Prompt, old: Attribute) -> list[Edit]:
+    """Return the edits that leave out an article before each mention of a value."""
+    found = [article.search(prompt.text[: a.start]) for a in same_value(prompt, old.kind)]
+    return [Edit(m.start(), m.end(), m.group(), "") for m in found if m is not None]

@@ -18,7 +18,7 @@ from robustness.perturb.language.parse import kinds_of
 from robustness.perturb.prompt.base import PromptPerturbation, fits_no_other_word, is_noun_here
 from robustness.registry import PERTURBATIONS
 from robustness.seeds import generator
-from robustness.types import Case, DataContext, NotApplicable, Params
+from robustness.types import Attribute, Case, DataContext, NotApplicable, Params, Prompt
 
 
 @PERTURBATIONS.add("rare")
@@ -56,12 +56,14 @@ class Rare(PromptPerturbation):
         old = case.prompt.get(self.kind)
         if old is None:
             return NotApplicable(f"the prompt states no {self.kind}")
-        if self.kind in ("negation", "relation"):
+        if self.kind in ("negation", "relation") or (self.kind == "measure" and not _is_adjective(case.prompt, old)):
             return NotApplicable(f"no rare word is of the same part of speech as {old.value!r}")
+        if self.kind == "number" and old.value.lower() in ("no", "zero", "0"):
+            return NotApplicable("without its 'no' the prompt would ask for a target that is absent")
         if reason := fits_no_other_word(case.prompt.text, old):
             return NotApplicable(reason)
         pos = part_of_speech(self.kind, old.value)
-        if self.kind == "side" and is_noun_here(case.prompt.text, old):
+        if self.kind in ("side", "place") and is_noun_here(case.prompt.text, old):
             pos = "noun"
         word = self.word(old.value, pos)
         if self.kind == "target" and is_plural(old.value):
@@ -92,6 +94,17 @@ class Rare(PromptPerturbation):
         return self._words[pos]
 
 
+def _is_adjective(prompt: Prompt, measure: Attribute) -> bool:
+    """Tell whether a measure stands before its noun: "a 9 mm nodule", and not "about 9 mm" or "less than 9 mm"."""
+    behind = [a for a in prompt.attributes if a.kind == "target" and a.start >= measure.stop]
+    gap = prompt.text[measure.stop : behind[0].start] if behind else ","
+    counted = _COMPARED.search(prompt.text[: measure.start]) is not None
+    return re.search(r"[,.;:()]|\b(?:in|of|on|at|from|to|and|is|above|below)\b", gap) is None and not counted
+
+
+_COMPARED = re.compile(
+    r"\b(?:about|approximately|around|roughly|than|to|at least|at most|over|under|of) $", re.IGNORECASE
+)
 _SAID_OF = re.compile(
     r"(?<=\w) (?:margins?|borders?|edges?|contours?|outlines?|textures?|echotexture|surfaces?|signals?|intensity"
     r"|density|attenuation|echogenicity|uptake|enhancement|shapes?|configuration|appearance|walls?|rims?|colou?r)$",

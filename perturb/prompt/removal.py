@@ -7,9 +7,12 @@ import re
 from robustness.perturb.language.edit import Edit, article_repair
 from robustness.perturb.language.grammar.asking import asks, starts_with_verb
 from robustness.perturb.language.grammar.verbs import finite_verbs
+from robustness.perturb.language.ontology.terms import find_term
 from robustness.types import Attribute, Prompt
 
 _FRAME_NOUN = r"(?:image|picture|frame|photo\w*|screen|film|slice|scan|sector|tile|view|field)\b"
+_FRAME_PART = r"(?:part|corner|side|region|area|quadrant|half|third|edge|border|margin)"
+_AT_A_PLACE = r"(?:(?:at|on|in|near|along|towards?|close to) )"
 _IMAGE = r" of (?:the|this|an?) (?:image|picture|photo(?:graph)?|frame|screen|tile|scan|slice|view|radiograph)\b"
 _SCAN = r"(?:views?|projection|planes?|scans?|scanning|images?|slices?|sections?|windows?|reformats?|reconstructions?)"
 _AT = r"(?:in|within|inside|of|at|on|over|throughout|into)(?: all(?: of)?| both| either| each)?"
@@ -25,6 +28,9 @@ _NOUN = (
     r"|intensity|density|attenuation|echogenicity|enhancement|colou?r|shape|form|configuration)\b)?"
 )
 _LOOK = (
+    # "with a thin wall and posterior enhancement"
+    (r"(?<=\bwith )(?:an? |the )?", rf"{_NOUN} and (?!(?:in|on|at|of|no|not|located|\w+ing|\w+ed)\b)", ""),
+    (r" and (?:an? )?", rf"{_NOUN}(?=\s*(?:[.,;:?]|$))", ""),
     (r",? (?:with|w/) (?:an? |the )?", _NOUN, ""),
     (r",\s*", rf"{_NOUN}(?=\s*(?:[.,;:?]|$))", ""),
     (r",\s*", r" in (?:texture|outline|colou?r|shape|signal|appearance)(?=\s*(?:[.,;:?]|$))", ""),
@@ -39,16 +45,20 @@ _CARRIERS: dict[str, tuple[tuple[str, str, str], ...]] = {
         (
             r",? (?:scattered |spread )?(?:in|at|on|over|within|towards?|near|across|along|from) the"
             r" (?:far |very |extreme )?",
-            rf"(?: (?:part|corner|side|region|area|quadrant|half|third|edge|border|margin))?{_IMAGE}",
+            rf"(?: {_FRAME_PART})?{_IMAGE}",
             "",
         ),
         (r",?(?: far| very| extreme| slightly| just) ", r"(?=\s*(?:[.,;]|$))", ""),
+        (rf",? {_AT_A_PLACE}the ", rf"(?: {_FRAME_PART})? of(?= (?:the|this|an?) [\w-]+ {_FRAME_NOUN})", " in"),
+        (rf",\s*(?:{_AT_A_PLACE})?(?:the )?", rf"(?: {_FRAME_PART})?(?:{_IMAGE})?(?=\s*(?:[.,;]|$))", ""),
+        (rf" {_AT_A_PLACE}the (?:far |very |extreme )?", rf"(?: {_FRAME_PART})?(?=\s*(?:[.,;]|$))", ""),
         (r" nearest to the ", r" corner\b", ""),
         (r" at the ", r"(?=\s|[.,;]|$)", ""),
     ),
     "shape": (
+        (r",\s*", r" (?:shape|form|outline|contour|configuration|surface|borders?|margins?)(?=\s*(?:[.,;:?]|$))", ""),
         (r",? (?:that|which) (?:is|are) ", r"(?: in (?:outline|shape|form|contour))?(?=\s*(?:[.,;:]|$))", ""),
-        (r",? (?:with|w/) (?:an? |the )?", r" (?:shape|form|outline|contour|configuration)\b", ""),
+        (r",? (?:with|w/) (?:an? |the )?", r" (?:shape|form|outline|contour|configuration|surface)\b", ""),
         (r",\s*", r" in (?:shape|outline|form|contour)(?=\s*(?:[.,;:?]|$))", ""),
         (r" of shape (?:an? )?", r"(?:-shaped| shaped?\b)?", ""),
         (r" of (?:an? )?", r" shape\b", ""),
@@ -111,7 +121,7 @@ _CARRIERS: dict[str, tuple[tuple[str, str, str], ...]] = {
     ),
     "measure": (
         (rf",? (?:(?:which|that) measures?|measuring|of|with a diameter of|at|on) {_ABOUT}", _ACROSS, ""),
-        (rf",\s*each (?:measuring )?{_ABOUT}", r"(?=\s*(?:[.,;:?]|$))", ""),
+        (rf",\s*each (?:measuring )?{_ABOUT}", rf"{_ACROSS}(?=\s*(?:[.,;:?]|$))", ""),
         (rf",\s*{_ABOUT}", rf"{_ACROSS}(?=\s*(?:[.,;:?]|$))", ""),
         (rf" {_SOME}", _ACROSS, ""),
         (rf"{_ABOUT}", rf"{_ACROSS} ", ""),
@@ -185,8 +195,8 @@ def removal(prompt: Prompt, old: Attribute) -> Edit:
         if left is None or right is None:
             continue
         start, stop = left.start(), old.stop + right.end()
-        if right.group() == ", " and any(a.kind == "target" and a.stop == start - 1 for a in prompt.attributes):
-            # "Both adrenals thickened, left worse": the comma is the clause's.
+        if right.group() == ", " and _is_said_of_a_name(prompt, start):
+            # "Both adrenals thickened, left worse", "kidneys normal, no stones": the comma is the clause's.
             return Edit(start - 1, old.stop, text[start - 1 : old.stop], "")
         if re.match(r"\s*(?:[.;:?!)]|$)", text[stop:]):
             # Nothing follows: the comma before goes too.
@@ -206,6 +216,13 @@ def removal(prompt: Prompt, old: Attribute) -> Edit:
             start = len(text[:start].rstrip(" ,"))
         return _without_edge_blanks(text, _without_comma(prompt, Edit(start, stop, text[start:stop], rest)))
     return Edit(old.start, old.stop, old.value, "")
+
+
+def _is_said_of_a_name(prompt: Prompt, start: int) -> bool:
+    """Tell whether a name stands right before a value, which says something of it: "both kidneys normal"."""
+    word = re.search(r"([\w-]+) $", prompt.text[:start])
+    named = word is not None and find_term(word[1]) is not None
+    return named or any(a.kind == "target" and a.stop == start - 1 for a in prompt.attributes)
 
 
 def _without_edge_blanks(text: str, edit: Edit) -> Edit:

@@ -9,19 +9,20 @@ import numpy as np
 
 from robustness.perturb.base import BasePerturbation
 from robustness.perturb.language import wordnet
-from robustness.perturb.language.edit import swap
+from robustness.perturb.language.edit import Edit, match_case, swap
 from robustness.perturb.language.grammar.numerals import unspell
 from robustness.perturb.language.lexicon import descriptions, find_class, synonyms
+from robustness.perturb.language.ontology.terms import find_term
 from robustness.perturb.language.opposites import Opposite
 from robustness.perturb.language.parse import kinds_of
-from robustness.perturb.prompt.base import PromptPerturbation
+from robustness.perturb.prompt.base import CYCLE_NEXT, FRAME_NEXT, NOUN_NEXT, PromptPerturbation
 from robustness.perturb.prompt.rare import part_of_speech
 from robustness.registry import PERTURBATIONS
-from robustness.types import Case, DataContext, NotApplicable, Params
+from robustness.types import Attribute, Case, DataContext, NotApplicable, Params, Prompt
 
-# "on the right"
+# "on the right", and not "on the right kidney"
 _NOUN_BEFORE = re.compile(r"\bthe $", re.IGNORECASE)
-_WORD = re.compile(r" [a-z]", re.IGNORECASE)
+_ARTICLE = re.compile(r"\ban? $", re.IGNORECASE)
 _LIST = re.compile(r"(,\s*(?:and\s+)?|\s+and\s+)")
 _AGE = re.compile(r"(?P<n>[a-z]+(?:-[a-z]+)*?)(?P<rest>-years?-old)", re.IGNORECASE)
 # WordNet's commonest sense of a medical target, a shape or a tint is the right one; of "left" or "one" it is not.
@@ -56,17 +57,45 @@ class SynonymOf(PromptPerturbation):
         old = case.prompt.get(self.kind)
         if old is None:
             return NotApplicable(f"the prompt states no {self.kind}")
-        if (
-            self.kind == "side"
-            and _NOUN_BEFORE.search(case.prompt.text[: old.start])
-            and not _WORD.match(case.prompt.text[old.stop :])
-        ):
-            return NotApplicable(f"{old.value!r} is a noun here, for which no synonym is known")
+        if reason := _unfit(case.prompt, old):
+            return NotApplicable(reason)
         choices = curated(self.kind, old.value, case.target) or from_wordnet(self.kind, old.value)
+        if self.kind == "location" and FRAME_NEXT.match(case.prompt.text, old.stop):
+            # No "right side side of the image".
+            choices = [c for c in choices if not c.value.endswith((" side", " part"))]
         if choices:
-            return swap(case.prompt, self.kind, choices[0].value, source=choices[0].source)
+            new, repairs = choices[0].value, []
+            article = _ARTICLE.search(case.prompt.text[: old.start]) if self.kind == "number" else None
+            if article is not None:
+                # "a single polyp" gives "one polyp".
+                repairs = [Edit(article.start(), article.end(), article.group(), "")]
+                new = match_case(new.removeprefix("a "), article.group())
+            return swap(case.prompt, self.kind, new, source=choices[0].source, repairs=repairs)
         why = wordnet.missing() if self.kind in _FROM_WORDNET else ""
         return NotApplicable(f"no synonym of the {self.kind} {old.value!r} in the lexicon" + (why and f"; {why}"))
+
+
+def _unfit(prompt: Prompt, old: Attribute) -> str:
+    """Return why no synonym can stand where a value stands, or ""."""
+    text = prompt.text
+    if old.kind == "side" and _NOUN_BEFORE.search(text[: old.start]) and not NOUN_NEXT.match(text, old.stop):
+        return f"{old.value!r} is a noun here, for which no synonym is known"
+    if old.kind == "side" and old.value.lower() in ("left", "right") and _is_of_a_part(prompt, old):
+        return f"{old.value!r} tells which part of the body is meant: a finding is left-sided, and no organ is"
+    if old.kind == "phase" and old.value.lower().endswith("tole") and not CYCLE_NEXT.match(text, old.stop):
+        return f"{old.value!r} is a noun here, for which no synonym is known"
+    if old.kind == "sex" and NOUN_NEXT.match(text, old.stop) and old.value.lower() in ("male", "female"):
+        return f"{old.value!r} is an adjective here, for which no synonym is known"
+    return ""
+
+
+def _is_of_a_part(prompt: Prompt, side: Attribute) -> bool:
+    """Tell whether a side is that of a landmark or an organ ("the left forearm", "left kidney") and of no finding."""
+    if side.role != "target" or any(a.kind == "place" and a.start <= side.start < a.stop for a in prompt.attributes):
+        return True
+    target = next((a for a in prompt.attributes if a.kind == "target" and a.start >= side.stop), None)
+    term = find_term(target.value) if target is not None else None
+    return term is not None and term.category == "anatomy"
 
 
 def curated(kind: str, value: str, target: str = "") -> list[Opposite]:

@@ -27,9 +27,12 @@ _FILLERS = re.compile(
     r"[\W_]+|\b(?:in|on|at|of|to|from|by|and|or|with|within|the|an?|its?|about|approximately|roughly|around|more|less"
     r"|than|size|diameter|shape|outline|colou?r|texture|appearance|margins?|borders?|surface|echotexture|signal"
     r"|intensity|density|attenuation|enhancement|side|most|almost|partly|mainly|just|slightly|very|measuring"
-    r"|each|position|part|long|wide|deep|across|maximum|greatest)\b",
+    r"|each|position|part|long|wide|deep|across|maximum|greatest|image|picture|frame|photo|photograph|edge|corner|half"
+    r"|third|quarter|quadrant|region|area)\b",
     re.IGNORECASE,
 )
+_DENIES = re.compile(r"no\s(?!(?:more|less|larger|smaller|bigger|longer|greater)\b)", re.IGNORECASE)
+_DENIED_APART = re.compile(rf",\s+{_DENIES.pattern}[^,.;:]*(?=[,.]|$)", re.IGNORECASE)
 _PREDICATE = re.compile(
     r"\s*(?:is|are|was|were|appears?|seems?|looks?|measures?|has|have)(?: (?:a|an|the))?(?: \w+ly| very| about)?\s*",
     re.IGNORECASE,
@@ -76,7 +79,10 @@ def descriptions_behind(prompt: Prompt, target: Attribute) -> list[Edit] | None:
         inner = [a for a in prompt.attributes if start <= a.start < stop]
         if any(a.kind == "target" for a in inner) or starts_with_verb(text[start:stop]):
             break
-        if inner and all(a.role in ("scan", "patient") for a in inner) and not _POINTS_BACK.match(text[start:stop]):
+        if inner and all(_is_of_the_picture(a) for a in inner) and not _POINTS_BACK.match(text[start:stop]):
+            continue
+        if _DENIES.match(text, start) and not starts_with_verb(text[start:stop]):
+            # ", no bleeding" denies another thing, and stays.
             continue
         if not _describes(text, start, stop, inner):
             return None
@@ -85,6 +91,15 @@ def descriptions_behind(prompt: Prompt, target: Attribute) -> list[Edit] | None:
         stop += text[stop : stop + 1] == "," and starts_with_verb(text[stop + 1 :].lstrip())
         edits.append(Edit(comma, stop, text[comma:stop], ""))
     return edits
+
+
+def _is_of_the_picture(a: Attribute) -> bool:
+    return a.role in ("scan", "patient") or a.kind in ("view", "phase", "quality", "modality")
+
+
+def denied_apart(text: str, start: int) -> str:
+    """Return `text` without what it denies behind a comma from `start` on: "two polyps, no bleeding"."""
+    return text[:start] + _DENIED_APART.sub("", text[start:])
 
 
 def measures_behind(prompt: Prompt, target: Attribute) -> list[Edit]:

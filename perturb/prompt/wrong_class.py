@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from robustness.perturb.language.edit import swap
-from robustness.perturb.language.inflection import is_plural
+from robustness.perturb.language.inflection import is_mass, is_plural
 from robustness.perturb.language.lexicon import Class, classes, find_class, singular
 from robustness.perturb.language.ontology.relatives import is_akin, is_other, may_be_seen, others, regions_of
 from robustness.perturb.language.ontology.terms import Term, find_term
@@ -202,8 +202,16 @@ def fits_side(case: Case, name: str, *, paired: bool = True) -> bool:
 
 
 def fits_article(case: Case, old: Attribute, name: str, plural: str) -> bool:
-    """Tell whether a class may stand where the prompt has its target behind "a": no "a support devices"."""
-    return name != plural or not _ARTICLED.search(case.prompt.text[: old.start])
+    """Tell whether a class agrees with "a" or a number before the target: no "a support devices", no "two edema"."""
+    if name != plural:
+        return True
+    if is_plural(old.value):
+        return name.endswith("s") and not name.endswith(("is", "us"))
+    number = case.prompt.get("number")
+    counted = number is not None and number.stop <= old.start and number.value.lower() != "no"
+    return not _ARTICLED.search(case.prompt.text[: old.start]) and not (
+        counted and (name.endswith("s") or is_mass(name))
+    )
 
 
 _ARTICLED = re.compile(r"\ban?\s+(?:[\w-]+\s+){0,4}$", re.IGNORECASE)
@@ -232,7 +240,14 @@ def _cased(new: str, old: str) -> str:
     return new.lower() if old[1:].islower() else new
 
 
+# Air, fluid and the size of an organ: no one calls them a mass, a tumor or a lesion.
+_NO_MASS = frozenset({"pneumothorax", "pleural effusion", "cardiomegaly"})
+_MASS = frozenset("mass tumor tumour lesion nodule neoplasm".split())
+
+
 def _is_apart(name: str, other: str) -> bool:
+    if name.lower() in _NO_MASS and other.split(" ")[-1] in _MASS:
+        return True
     return is_other(name, other) if find_term(name) else True
 
 

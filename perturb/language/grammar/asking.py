@@ -11,7 +11,7 @@ from robustness.perturb.language.grammar.tokens import Token, tokenize
 from robustness.perturb.language.grammar.verbs import finite_verbs
 from robustness.perturb.language.grammar.vocabulary import category_of, is_adverb, kind_of, words
 from robustness.perturb.language.ontology.terms import forget_on_extend
-from robustness.types import Prompt
+from robustness.types import Attribute, Prompt
 
 _ASKING = (
     "segment|outline|delineate|mark|trace|highlight|contour|label|annotate|show(?: me)?|identify|find|locate|detect"
@@ -65,7 +65,19 @@ def denies(prompt: Prompt) -> bool:
     """Tell whether a prompt says that its target is not there, so that asking for it would contradict the prompt."""
     if _DENIAL.search(prompt.text):
         return True
-    return any(a.role == "target" and a.value.lower() in ("no", "zero", "0") for a in prompt.attributes)
+    none = [a for a in prompt.attributes if a.role == "target" and a.value.lower() in ("no", "zero", "0")]
+    return any(not denies_another(prompt, a) for a in none)
+
+
+def denies_another(prompt: Prompt, denial: Attribute) -> bool:
+    """Tell whether a denial is of what stands behind it and not of the target: "two polyps, no bleeding"."""
+    if denial.kind != "negation" or denial.role != "target" or denial.value.lower() not in ("no", "without", "zero"):
+        return False
+    targets = [a for a in prompt.attributes if a.kind == "target"]
+    follows = re.match(r"\s+[a-z]", prompt.text[denial.stop :], re.IGNORECASE) is not None
+    named = next((a for a in targets if a.start >= denial.stop), None)
+    own = named is not None and not re.search(r"[,.;:]", prompt.text[denial.stop : named.start])
+    return follows and not own and any(a.stop <= denial.start for a in targets)
 
 
 def is_sentence(text: str) -> bool:

@@ -206,6 +206,12 @@ def _in(term: Term, regions: Iterable[str]) -> bool:
     return not allowed or term.region == "any" or bool(allowed & set(term.region.split("/")))
 
 
+def is_shown(name: str, modality: str) -> bool:
+    """Tell whether images of a modality may show a thing; True where the ontology does not know either."""
+    term = term_of(name)
+    return term is None or not term.modalities or not modality or modality in term.modalities
+
+
 @cache
 def _shown(modality: str) -> tuple[Term, ...]:
     families = {modality, "echocardiography" if modality == "ultrasound" else modality}

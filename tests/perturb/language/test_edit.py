@@ -56,7 +56,18 @@ def test_edits_that_overlap_or_do_not_fit_are_refused(edits: list[Edit]) -> None
 
 @pytest.mark.parametrize(
     ("word", "expected"),
-    [("oval", True), ("round", False), ("one-sided", False), ("unusual", True), ("uniform", False), ("hour", True)],
+    [
+        *(
+            ("oval", True),
+            ("round", False),
+            ("one-sided", False),
+            ("unusual", True),
+            ("uniform", False),
+            ("hour", True),
+        ),
+        *(("H&E", True), ("PAS", False), ("x-ray", True), ("U-shaped", False), ("T2", False), ("L4", True)),
+        ("MRI", True),
+    ],
 )
 def test_the_article_follows_the_sound(word: str, expected: bool) -> None:
     assert takes_an(word) is expected

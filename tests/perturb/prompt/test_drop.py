@@ -63,7 +63,8 @@ def test_the_carrier_goes_with_the_value(family: str, kind: str, gone: str, left
 
 
 def test_articles_fit_the_word_that_follows() -> None:
-    assert dropped("an oval polyp", "shape") == "polyp"
+    assert dropped("an oval polyp", "shape") == "a polyp"
+    assert dropped("one small a circle polyp", "shape") == "one small polyp"
     assert dropped("an oval red polyp", "colour") == "an oval polyp"
     assert dropped("a small oval polyp", "size") == "an oval polyp"
 

@@ -183,3 +183,12 @@ def test_an_absent_structure_belongs_to_another_modality() -> None:
         assert row.modality != "endoscopy"
         assert row.modality in params["note"]
     assert isinstance(Absent().propose(make_case("lesion"), 0, generator(0)), NotApplicable)
+
+
+@pytest.mark.parametrize("text", ["one small tumor", "a benign oval tumor", "three round polyps", "two masses"])
+def test_an_absent_structure_agrees_with_the_words_before_it(text: str) -> None:
+    for seed in range(20):
+        params = Absent().propose(make_case(text, modality="ultrasound"), 0, generator(seed))
+        assert isinstance(params, dict), text
+        assert params["text"].endswith("s") is text.endswith("s"), params["text"]
+        assert "devices" not in params["text"] or text.endswith("s")
