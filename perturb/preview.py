@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from robustness.errors import InputError
 from robustness.perturb.base import PerturbationError, own_errors, proposed
 from robustness.perturb.language.parse import parse_prompt
 from robustness.registry import PERTURBATIONS
@@ -22,18 +23,26 @@ COLUMNS = ("perturbation", "kind", "old", "new", "text", "expectation", "source"
 
 
 def perturb_prompt(
-    text: str, *, siblings: Mapping[str, Any] | None = None, modality: str = "", seed: int = 0
+    text: str,
+    *,
+    siblings: Mapping[str, Any] | None = None,
+    modality: str = "",
+    classes: Sequence[str] = (),
+    seed: int = 0,
 ) -> pd.DataFrame:
     """Return every change of one prompt, one row each, also those that do not apply with the reason in `note`.
 
     There is no image here, so nothing is known of what is true: `expectation` is the one that holds where the mask
-    disproves the new words. Nor is anything known of a data set: where an audit expects something else of the same text
-    (of another class that nobody drew, "change"; of one that the data draw elsewhere, "abstain"), `note` says so.
+    disproves the new words. Nor is more known of a data set than its `classes`: where an audit expects something else
+    of the same text (of another class that nobody drew, "change"; of one that the data draw elsewhere, "abstain"),
+    `note` says so.
 
     Args:
         text: any prompt.
         siblings: the other prompts of the same case, see `parse_prompt`.
         modality: "endoscopy", "MRI", ...
+        classes: what else the data set draws, on other images: `wrong_class` draws from these, as an audit of the data
+            does, and takes a class of its own only where none of them is surely another thing.
         seed: of the rare words and of what else is drawn.
 
     Returns:
@@ -41,20 +50,29 @@ def perturb_prompt(
         changed prompt, "" where the perturbation does not apply.
 
     Raises:
-        InputError: `text` is longer than ``[limits] text_characters``.
+        InputError: `text` is longer than ``[limits] text_characters``, or a name in `classes` is empty.
     """
     import pandas as pd
 
+    if any(not name.strip() for name in classes):
+        raise InputError("classes: expected names, got an empty one among them")
     prompt = parse_prompt(text, siblings=siblings, modality=modality)
     target = prompt.get("target")
     name = target.value if target else ""
     metadata = {"image_id": "preview", "modality": modality, "siblings": dict(siblings or {}), "prompt_index": 0}
     info = CaseInfo("preview", "preview", "preview", name, (prompt,), metadata)
-    context = DataContext(name="preview", infos=(info,), seed=seed)
+    others = tuple(_elsewhere(n, name, modality) for n, name in enumerate(classes))
+    context = DataContext(name="preview", infos=(info, *others), seed=seed)
     image = np.zeros((0, 0, 3), dtype=np.uint8)
     case = Case("preview", "preview", image, np.zeros((0, 0), dtype=bool), prompt, name, metadata)
     rows = [row for entry in _prompt_entries() for row in _rows_of(entry, context, case, seed)]
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _elsewhere(n: int, name: str, modality: str) -> CaseInfo:
+    """Return the record of a case on another image of the data set, of which no more is known than its class."""
+    metadata = {"image_id": f"elsewhere {n}", "modality": modality, "siblings": {}, "prompt_index": 0}
+    return CaseInfo(f"elsewhere {n}", f"elsewhere {n}", f"elsewhere {n}", name, (), metadata)
 
 
 def _prompt_entries() -> list[type[BasePerturbation]]:

@@ -192,7 +192,18 @@ def friendly(sentence: str, condition: str) -> str:
     named = sentence.replace(condition, condition_words(condition)) if condition else sentence
     named = re.sub(r"(% interval), (\d+) claims\b", r"\1 (\2 claims share the error rate)", named)
     named = re.sub(rf"\b({'|'.join(_PROMPT_SETS)}) prompts\b", lambda match: _PROMPT_SETS[match[1]], named)
+    named = _LOSS_BELOW_NONE.sub(_gain, named)
     return re.sub(r"\b(dice|iou|hd95|nsd|mask_change)\b", lambda match: METRIC_NAMES[match[0]], named)
+
+
+_LOSS_BELOW_NONE = re.compile(r"worsens by -(?P<gain>[\d.]+)(?: \[(\S+), (\S+)\])?(?P<under>, under the margin of)?")
+
+
+def _gain(match: re.Match[str]) -> str:
+    """Return the words of a loss below none as those of a gain, whose interval has its ends exchanged."""
+    ends = [f"{-float(end) + 0:.3f}" for end in (match[3], match[2]) if end]
+    interval = f" [{', '.join(ends)}]" if ends else ""
+    return f"improves by {match['gain']}{interval}{'; the margin for a loss is' if match['under'] else ''}"
 
 
 def metric_words(metric: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from robustness.perturb.language.edit import swap
-from robustness.perturb.language.inflection import is_mass, is_plural
+from robustness.perturb.language.inflection import is_mass, is_plural, plural_form
 from robustness.perturb.language.lexicon import Class, classes, find_class, singular
 from robustness.perturb.language.ontology.relatives import is_akin, is_other, may_be_seen, others, regions_of
 from robustness.perturb.language.ontology.terms import Term, find_term
@@ -161,6 +161,10 @@ class WrongClass(PromptPerturbation):
     ) -> Params | NotApplicable:
         """Return the record of the target set to a class, in the number and case of the old words."""
         new = (row.plural if is_plural(old.value) else row.name) if row is not None else value
+        number = case.prompt.get("number")
+        if row is None and number is not None and is_plural(old.value):
+            # "two polyps" gives "two gastric ulcers"; "polyps" may well give "bowel wall".
+            new = plural_form(value)
         extra: dict[str, Any] = {"note": note, **more} if note else more
         return self._set(case, old, new, source=source, **extra)
 

@@ -99,3 +99,24 @@ def test_sentences_name_conditions_and_metrics_in_plain_words() -> None:
     stored = "net is fragile under image:gamma_down@5: dice worsens by 0.2, beyond the margin of 0.1."
     said = friendly(stored, "image:gamma_down@5")
     assert said == "net is fragile under gamma down, severity 5: Dice worsens by 0.2, beyond the margin of 0.1."
+
+
+@pytest.mark.parametrize(
+    ("stored", "said"),
+    [
+        (
+            "net seems robust to drop:size: Dice worsens by -0.089 [-0.120, 0.010], under the margin of 0.1; more.",
+            "improves by 0.089 [-0.010, 0.120]; the margin for a loss is 0.1; more.",
+        ),
+        (
+            "Whether net is robust is open: HD95 worsens by -2.500 (margin 1); more.",
+            "HD95 improves by 2.500 (margin 1); more.",
+        ),
+        (
+            "net is fragile: Dice worsens by 0.200 [-0.010, 0.300], beyond.",
+            "Dice worsens by 0.200 [-0.010, 0.300], beyond.",
+        ),
+    ],
+)
+def test_a_loss_below_none_is_said_as_a_gain(stored: str, said: str) -> None:
+    assert friendly(stored, "").endswith(said)

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import robustness as rb
+from robustness.errors import InputError
 from robustness.perturb.language.ontology.relatives import is_akin, is_other
 from robustness.perturb.language.ontology.terms import find_term
 from robustness.perturb.preview import perturb_prompt
@@ -222,3 +224,30 @@ def test_another_class_is_of_the_part_of_the_body_that_a_landmark_tells() -> Non
     drawn = {table.loc[table["perturbation"] == "wrong_class", "note"].item().rpartition("(")[2] for table in tables}
     # What stands behind the parenthesis is what an audit expects.
     assert {region.partition(")")[0].split("/")[0] for region in drawn} == {"head"}
+
+
+class TestClassesOfADataset:
+    """`perturb_prompt(..., classes=)`: what else the data draw, on other images."""
+
+    @staticmethod
+    def wrong(text: str, **options: object) -> tuple[str, str]:
+        table = perturb_prompt(text, modality="endoscopy", **options)  # type: ignore[arg-type]
+        row = table[table["perturbation"] == "wrong_class"].iloc[0]
+        return row["text"], row["note"]
+
+    def test_the_class_is_drawn_from_them_as_an_audit_of_the_data_does(self) -> None:
+        seen = {self.wrong("a small polyp", classes=["ulcer", "esophagitis"], seed=seed) for seed in range(12)}
+        assert seen == {("a small ulcer", ""), ("a small esophagitis", "")}
+
+    def test_the_number_of_the_old_words_is_kept(self) -> None:
+        assert self.wrong("two small polyps", classes=["gastric ulcer"]) == ("two small gastric ulcers", "")
+
+    def test_the_class_that_is_asked_for_is_none_of_them(self) -> None:
+        text, note = self.wrong("a small polyp", classes=["polyp", "polyps"])
+        assert "polyp" not in text
+        assert note.startswith("no class of this dataset is absent")
+
+    @pytest.mark.parametrize("classes", ["ulcer", [""], [3]])
+    def test_what_is_no_list_of_names_is_refused(self, classes: object) -> None:
+        with pytest.raises(InputError, match="classes"):
+            rb.perturb_prompt("a polyp", classes=classes)
