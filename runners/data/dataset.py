@@ -11,7 +11,7 @@ from robustness.errors import CaseError, counted
 from robustness.files import sha256_file
 from robustness.runners.data.options import ReadingOptions
 from robustness.runners.data.pixels import PixelReader
-from robustness.runners.data.records import SUBJECT_KEYS, Record
+from robustness.runners.data.records import SUBJECT_KEYS, Record, names_nobody
 from robustness.runners.data.set_scale import SetScale
 from robustness.types import Case, CaseInfo, DataContext, Image
 
@@ -168,7 +168,7 @@ class Dataset(Sequence[Case]):
 
         `origin_subjects` are the subjects that the data itself names, whatever the unit of inference is.
         """
-        named = {record.states(key) for record in self._records for key in SUBJECT_KEYS} - {""}
+        named = {name for r in self._records for key in SUBJECT_KEYS if not names_nobody(name := r.states(key))}
         return {
             **self.spec(),
             "name": self.name,

@@ -12,6 +12,7 @@ from robustness.errors import InputError
 from robustness.results import case_id_of
 from robustness.runners.data.masks.convention import MaskConvention
 from robustness.runners.data.masks.declaration import MaskDeclaration
+from robustness.runners.data.masks.label_map import pick
 from robustness.runners.data.masks.source import MaskSource
 from robustness.runners.data.volumes import dicom_seg
 from robustness.runners.data.volumes.open import is_volume
@@ -70,9 +71,12 @@ def entry_mask(folder: Path, entry: Mapping[str, Any], convention: MaskConventio
 
 def _declaration(label: Any, paths: list[Path], convention: MaskConvention, where: str) -> MaskDeclaration:
     """Return what a label is: an entry of the dataset's tables, or what a DICOM segmentation itself calls a segment."""
-    named = isinstance(label, str) and not label.strip().lstrip("+-").isdigit() and label not in convention.names()
-    if named and paths and all(dicom_seg.is_segmentation(path) for path in paths):
-        return MaskDeclaration(kind="segment", name=label.strip())
+    text = str(label).strip() if isinstance(label, str | int) and label not in convention.names() else ""
+    number = text.lstrip("+-").isdigit()
+    named = {str(value) for values in convention.labels.values() for value in values}
+    foreign = bool(text) and (not number or (bool(named) and text not in named))
+    if foreign and paths and all(dicom_seg.is_segmentation(path) for path in paths):
+        return pick(label, {}, where) if number else MaskDeclaration(kind="segment", name=text)
     return convention.declaration(label, where)
 
 

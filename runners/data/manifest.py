@@ -66,7 +66,7 @@ def read_table(path: Path) -> pd.DataFrame:
 
     try:
         if path.suffix.lower() in (".parquet", ".pq"):
-            table = pd.read_parquet(path)
+            table = _of_texts(pd.read_parquet(path), path)
         else:
             encoding = _encoding(path)
             separator, above = _separator(path, encoding)
@@ -130,6 +130,19 @@ def read_manifest(path: Path, *, split: str, prompt: str, convention: MaskConven
             if number in chosen
         ]
     )
+
+
+def _of_texts(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Return a Parquet table with bytes as the text that they are: some writers mark no column as text."""
+    for column in table.columns[table.dtypes == "object"]:
+        try:
+            table[column] = [cell.decode() if isinstance(cell, bytes) else cell for cell in table[column]]
+        except UnicodeDecodeError:
+            raise InputError(
+                f"data: expected numbers, texts and names of files in {path}, got bytes that are no UTF-8 text in the "
+                f"column {column!r}; write images and masks as files"
+            ) from None
+    return table
 
 
 def splits_of_table(table: pd.DataFrame) -> list[str]:

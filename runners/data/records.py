@@ -14,9 +14,9 @@ from robustness.limits import limits
 from robustness.results import case_id_of
 from robustness.runners.data.masks.source import MaskSource
 
-# What R, pandas, spreadsheets and registries write where a name is not known; no two such cells are the same person.
+# What R, pandas, spreadsheets and registries write where a name is not known; two such cells may be two persons.
 _NOBODY = frozenset(
-    {"na", "n/a", "n.a.", "#n/a", "<na>", "nan", "nat", "none", "null", "unknown", "unk", "missing", "?", "-", "--"}
+    {"", "na", "n/a", "n.a.", "#n/a", "<na>", "nan", "nat", "none", "null", "unknown", "unk", "missing", "?", "-", "--"}
 )
 # Keys and columns that name the patient, the first that is stated counts. `participant_id` is that of BIDS.
 SUBJECT_KEYS = ("subject", "subject_id", "patient_id", "participant_id", "PatientID")
@@ -86,7 +86,7 @@ class Record:
     @property
     def stated_subject(self) -> str:
         """Whom the entry says that it shows, or ""."""
-        return next(filter(None, map(self.states, SUBJECT_KEYS)), "")
+        return next((name for key in SUBJECT_KEYS if not names_nobody(name := self.states(key))), "")
 
     def same_content(self, other: Record) -> bool:
         """Tell whether two entries say the same about the same files."""
@@ -100,7 +100,7 @@ class Record:
 
 
 def names_nobody(subject: str) -> bool:
-    """Tell whether the text in a subject's place says that the subject is not known ("NA", "unknown")."""
+    """Tell whether the text in a subject's place is empty or says that the subject is not known ("NA", "unknown")."""
     return subject.strip().casefold() in _NOBODY
 
 

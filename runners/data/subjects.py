@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -35,7 +35,7 @@ def subjects_of(records: Sequence[Record], image_ids: Mapping[str, str], *, subj
         records: the entries.
         image_ids: the id of each image name.
         subject: "image"; a key that every entry states; "regex:PATTERN" searched in the image name (group 1, or the
-            whole match); None for the first of SUBJECT_KEYS that the data has, else each image.
+            whole match); None for the first of SUBJECT_KEYS under which the data names somebody, else each image.
 
     Raises:
         InputError: a key that an entry lacks or fills with "unknown", a pattern that is wrong or does not match an
@@ -43,13 +43,19 @@ def subjects_of(records: Sequence[Record], image_ids: Mapping[str, str], *, subj
     """
     by_image = [image_ids[record.image_name] for record in records]
     if subject is None:
-        key = next((key for key in SUBJECT_KEYS if any(record.states(key) for record in records)), None)
+        key = subject_key(records)
         return Subjects(by_image, True) if key is None else _by_key(records, key)
     if subject == "image":
         return Subjects(by_image, True)
     if subject.startswith("regex:"):
         return _by_pattern(records, subject.removeprefix("regex:"))
     return _by_key(records, subject)
+
+
+def subject_key(records: Iterable[Record]) -> str | None:
+    """Return the first of SUBJECT_KEYS under which an entry names somebody; None: nobody is named."""
+    entries = list(records)
+    return next((key for key in SUBJECT_KEYS if not all(names_nobody(entry.states(key)) for entry in entries)), None)
 
 
 def subject_of_path(path: Path, name: str) -> str:

@@ -17,7 +17,7 @@ from robustness.runners.data.masks.source import MaskSource
 from robustness.runners.data.masks.undeclared import listed
 from robustness.runners.data.masks.volume_mask import has_segment
 from robustness.runners.data.options import ReadingOptions
-from robustness.runners.data.records import Record, SliceAddress
+from robustness.runners.data.records import SUBJECT_KEYS, Record, SliceAddress, field_text, names_nobody
 from robustness.runners.data.subjects import subject_of_path
 from robustness.runners.data.volume_labels import labels_of_volume
 from robustness.runners.data.volume_words import with_words
@@ -121,7 +121,7 @@ def _unlimited(rule: SliceRule) -> SliceRule:
 
 def _subject(record: Record, header: Header, options: ReadingOptions) -> str:
     """Return whom a volume shows: as the data state, else the header's patient, else what folders and names tell."""
-    stated = record.stated_subject or header.patient
+    stated = record.stated_subject or ("" if names_nobody(header.patient) else header.patient)
     if not stated:
         options.cache.remark(record.image_name, _NAMELESS)
     return stated or subject_of_path(record.image_path, record.image_name)
@@ -136,7 +136,7 @@ def _broken(record: Record, problem: str, options: ReadingOptions) -> Record:
     return dataclasses.replace(
         record,
         case_id=record.stated_id or _id(record),
-        extra={"subject": _subject(record, header, options), **record.extra, **_facts(record, header)},
+        extra=_extra(record, header, _subject(record, header, options)),
         slice=SliceAddress("stored", 0),
         problem=problem,
     )
@@ -153,7 +153,7 @@ def _single(record: Record, header: Header, options: ReadingOptions, *, prompt: 
     single = dataclasses.replace(
         record,
         slice=SliceAddress("stored", 0, channel=(options.slices or SliceRule()).channel),
-        extra={"subject": _subject(record, header, options), **record.extra, **_facts(record, header)},
+        extra=_extra(record, header, _subject(record, header, options)),
         modality=record.modality or header.modality,
         spacing_mm=record.spacing_mm or view.spacing_mm,
     )
@@ -178,7 +178,7 @@ def _cases(
             target=words.pop("target"),
             modality=record.modality or header.modality,
             attributes={**words, **record.attributes, "view": view.plane},
-            extra={"subject": subject, **record.extra, **_facts(record, header), "slice": chosen.index},
+            extra={**_extra(record, header, subject), "slice": chosen.index},
             spacing_mm=record.spacing_mm or view.spacing_mm,
             slice=address,
         )
@@ -192,9 +192,12 @@ def _source(record: Record, label: str, labels: Labels, options: ReadingOptions)
     return MaskSource(paths=tuple(paths), declaration=declaration)
 
 
-def _facts(record: Record, header: Header) -> dict[str, Any]:
-    """Return the header's facts that the data themselves do not state."""
-    return {key: value for key, value in header.facts.items() if key not in record.extra and key != "segments"}
+def _extra(record: Record, header: Header, subject: str) -> dict[str, Any]:
+    """Return the entry's further keys, its subject where they name nobody, and the header's facts that they lack."""
+    nobody = {key for key in SUBJECT_KEYS if names_nobody(field_text(record.extra.get(key)))}
+    stated = {key: value for key, value in record.extra.items() if key not in nobody}
+    facts = {key: value for key, value in header.facts.items() if key not in record.extra and key != "segments"}
+    return {"subject": subject, **stated, **facts}
 
 
 def _id(record: Record) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from robustness.errors import counted, verb
@@ -13,8 +13,9 @@ from robustness.results import look_alikes, spelled_alike
 from robustness.runners.data import benchmark_folder
 from robustness.runners.data.check.findings import Finding, Splits
 from robustness.runners.data.dataset import MISSING, sha256_or_missing
-from robustness.runners.data.records import SUBJECT_KEYS, names_nobody
+from robustness.runners.data.records import names_nobody
 from robustness.runners.data.resplit import rows_without_split
+from robustness.runners.data.subjects import subject_key
 
 Subjects = Mapping[str, Mapping[str, str]]
 
@@ -34,7 +35,7 @@ def check_splits(
     yield from _identical(source, splits)
     if left_out := rows_without_split(source):
         yield Finding("warning", "row_without_split", left_out)
-    yield from _subjects(splits, subjects, SUBJECT_KEYS if subject is None else ())
+    yield from _subjects(splits, subjects, by_key=subject is None)
     yield from _modalities(source, splits)
     yield from _images(splits, contents=contents)
 
@@ -52,14 +53,14 @@ def _identical(source: Path, splits: Splits) -> Iterator[Finding]:
             yield Finding("error", "identical_splits", message, file=files[names[0]])
 
 
-def _subjects(splits: Splits, subjects: Subjects, keys: Sequence[str]) -> Iterator[Finding]:
+def _subjects(splits: Splits, subjects: Subjects, *, by_key: bool) -> Iterator[Finding]:
     records = [record for group in splits.values() for record in group]
     if not any(subjects.values()):
         message = "no entry names its subject: each image counts as one; add subject, or a regex on the image name"
         yield Finding("warning", "no_subject", message)
         return
-    key = next((key for key in keys if any(record.states(key) for record in records)), None)
-    without = [record for record in records if key and (not record.states(key) or names_nobody(record.states(key)))]
+    key = subject_key(records) if by_key else None
+    without = [record for record in records if key and names_nobody(record.states(key))]
     if without:
         n = f"{len(without)} of {counted(len(records), 'entry')} {verb(len(without), 'lack')}"
         message = f"{n} a name under {key!r} (first: {without[0].where})"

@@ -53,13 +53,20 @@ def pick(label: Any, table: LabelTable, where: str) -> MaskDeclaration:
         where: the place of the annotation, for messages.
 
     Raises:
-        InputError: a name that the table lacks, or no label value.
+        InputError: a name or a value that the table lacks, or no label value.
     """
     items = label if isinstance(label, list | tuple) else [label]
     if not items:
         raise InputError(f"mask_label in {where}: expected a label, got an empty list")
     values = tuple(dict.fromkeys(value for item in items for value in _values(item, table, where)))
     named = tuple(dict.fromkeys(value for numbers in table.values() for value in numbers))
+    strange = [value for value in values if named and value > 0 and value not in named]
+    if strange:
+        # An image may lack a structure: only a name in the table tells that from a wrong value.
+        raise InputError(
+            f"mask_label in {where}: expected a label that is named ({', '.join(names_of(named, table))}), got "
+            f'{strange[0]}; correct it, or name it in labels ({strange[0]} = "NAME")'
+        )
     return MaskDeclaration(kind="labels", values=values, table_values=named, name=label_name(label, table))
 
 

@@ -143,12 +143,6 @@ def _labels(pixels: MaskPixels, declaration: MaskDeclaration, where: str) -> Mas
     pixels = pixels._replace(values=palette_labels(pixels, declaration, where))
     mask = of_labels(pixels.values, declaration, where)
     if not mask.any() and declaration.table_values:
-        if not set(declaration.values) & set(declaration.table_values):
-            named = listed(sorted(declaration.table_values))
-            raise CaseError(
-                f"mask {where}: expected a mask_label among {named}, which [data] labels names, got "
-                f"{listed(declaration.values)}, which the file does not hold either; correct it, or name it"
-            )
         levels = np.unique(pixels.values)
         if levels.any() and not np.isin(levels, declaration.table_values).any():
             declared = listed(sorted(declaration.table_values))

@@ -191,6 +191,16 @@ class TestSubjects:
             load_dataset(root)
         assert len(load_dataset(root, subject="image")) == 3
 
+    @pytest.mark.parametrize("text", ["unknown", "NA", ""])
+    def test_where_nobody_is_named_at_all_each_image_counts_as_without_the_key(self, tmp_path: Path, text: str) -> None:
+        data = load_dataset(write(tmp_path / "d", [entry(n, subject=text) for n in (1, 2)]))
+        assert data.subject_is_image
+        assert data.facts()["origin_subjects"] == []
+        other = load_dataset(write(tmp_path / "e", [entry(n, subject=text, patient_id=f"p{n}") for n in (1, 2)]))
+        assert [info.subject_id for info in other.infos] == ["p1", "p2"]
+        with pytest.raises(InputError, match="subject: expected"):
+            load_dataset(tmp_path / "d", subject="subject")
+
 
 class TestDuplicates:
     def test_an_exact_repeat_is_used_once_and_noted(self, tmp_path: Path) -> None:

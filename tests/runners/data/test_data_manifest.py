@@ -279,3 +279,24 @@ class TestNestedColumns:
             InputError, match=r"one value under 'scans', got a list or structure in cases.parquet row 1"
         ):
             load_dataset(path, subject="scans")
+
+
+class TestBytes:
+    """Writers that mark no column as text: a subject was called "b'p1'", and no image was found."""
+
+    def test_bytes_are_the_text_that_they_are(self, tmp_path: Path) -> None:
+        path = write(tmp_path, [row(1), row(2)], "cases.parquet")
+        plain = load_dataset(path, subject="image").infos
+        stored = pd.read_parquet(path).assign(subject=["Åsa", "p2"])
+        named = ("image", "mask", "prompt", "subject")
+        encoded = {name: [str(cell).encode() for cell in stored[name]] for name in named}
+        stored.assign(**encoded).to_parquet(path)
+        infos = load_dataset(path).infos
+        assert [info.subject_id for info in infos] == ["Åsa", "p2"]
+        assert [(i.case_id, i.prompts) for i in infos] == [(i.case_id, i.prompts) for i in plain]
+
+    def test_files_inside_of_the_table_are_refused_by_their_column(self, tmp_path: Path) -> None:
+        path = write(tmp_path, [row(1)], "cases.parquet")
+        pd.read_parquet(path).assign(image=[b"\x89PNG\r\n"]).to_parquet(path)
+        with pytest.raises(InputError, match="no UTF-8 text in the column 'image'; write images and masks as files"):
+            load_dataset(path)

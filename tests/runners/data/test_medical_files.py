@@ -71,12 +71,12 @@ class TestLabelMaps:
 
     @pytest.mark.parametrize("where", ["card", "argument"])
     def test_declared_each_label_is_a_case(self, tmp_path: Path, where: str) -> None:
-        labels = {"1": "tumor", "2": "cyst", "both": ["tumor", "cyst"]}
+        labels = {"1": "tumor", "2": "cyst", "3": "stone", "both": ["tumor", "cyst"]}
         entries = [entry("a.png", "a.png", f"the {label}", mask_label=label) for label in ("tumor", "cyst", "both", 3)]
         card = {"labels": labels} if where == "card" else None
         root = write_set(tmp_path / "d", entries, {"a.png": gray()}, {"a.png": self.masks()["a.png"]}, card)
         data = load_dataset(root, labels=None if where == "card" else labels)
-        assert [info.case_id for info in data.infos] == ["a_tumor", "a_cyst", "a_both", "a_3"]
+        assert [info.case_id for info in data.infos] == ["a_tumor", "a_cyst", "a_both", "a_stone"]
         expected = [disc(12, 12), disc(12, 36), disc(12, 12) | disc(12, 36), disc(36, 24)]
         assert all(np.array_equal(case.mask, mask) for case, mask in zip(data, expected, strict=True))
         assert any("label maps (tumor = 1" in note for note in data.notes)

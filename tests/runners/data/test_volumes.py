@@ -70,6 +70,21 @@ class TestSlices:
             assert case.image[case.mask].min() == 255
             assert "left of the image" in case.prompt.text or "top left" in case.prompt.text
 
+    @pytest.mark.parametrize("key", ["subject", "subject_id"])
+    def test_a_volume_whose_row_names_nobody_is_told_by_its_file(self, volumes: Path, key: str) -> None:
+        """All slices without a name were one patient, or a patient each."""
+        rows = list(csv.DictReader(volumes.read_text().splitlines()))
+        for names in (["unknown", "NA", "?"], ["", "", ""], ["a", "", "unknown"]):
+            stated = [
+                {**{k: v for k, v in row.items() if k != "subject_id"}, key: n}
+                for row, n in zip(rows, names, strict=True)
+            ]
+            data = load_dataset(
+                table(volumes.parent, stated), labels=LABELS, slices={"plane": "axial"}, window=[0, 1000]
+            )
+            assert {info.subject_id for info in data.infos} == {"a" if "a" in names else "p0", "p1", "p2"}
+            assert not data.subject_is_image
+
     def test_the_rule_thins_slices_and_limits_subjects(self, volumes: Path) -> None:
         def count(**rule: object) -> int:
             return len(

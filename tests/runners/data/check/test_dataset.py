@@ -142,6 +142,8 @@ class TestEntries:
     def test_what_says_that_nobody_is_known_is_no_subject(self, folder: Path, text: str) -> None:
         edit(folder, lambda splits: splits["test"][0].update(subject=text))
         assert codes(check_dataset(folder)) == {"subject_missing"}
+        edit(folder, lambda splits: [item.update(subject=text) for group in splits.values() for item in group])
+        assert codes(check_dataset(folder)) == {"no_subject"}
 
     @pytest.mark.parametrize("text", ["", "NA"])
     def test_a_key_that_the_plan_does_not_choose_may_lack_names(self, folder: Path, text: str) -> None:

@@ -95,6 +95,9 @@ def test_a_row_asks_for_a_segment_by_label_or_number(folder: Path, label: str) -
     write(folder, {"Liver": MARKER, "Tumor": BLOCK})
     (found,) = areas(one(folder, mask_label=label)).values()
     assert found == expected(BLOCK)
+    # The file itself names what a table lacks.
+    (found,) = areas(one(folder, mask_label=label), labels={"1": "Liver"}).values()
+    assert found == expected(BLOCK)
 
 
 def test_overlapping_segments_count_once_in_their_union(folder: Path) -> None:

@@ -168,7 +168,6 @@ class TestPick:
             (2, (2,), "posterior"),
             ("2", (2,), "posterior"),
             (["anterior", 2], (1, 2), "anterior+posterior"),
-            (7, (7,), "7"),
         ],
     )
     def test_a_name_a_value_or_several(self, label, values, name):
@@ -183,15 +182,16 @@ class TestPick:
         with pytest.raises(InputError, match=r"no labels are named, got 'polyp'; name .* labels = \{ 1 = 'polyp' \}"):
             pick("polyp", {}, "entry 3")
 
-    def test_a_value_that_neither_the_table_nor_the_file_knows_is_no_empty_mask(self, tmp_path):
+    def test_a_value_that_the_table_lacks_is_refused_whatever_the_files_hold(self, tmp_path):
+        """It was an error of the images that lack it alone, which then were left out."""
         Image.fromarray(CLASSES).save(tmp_path / "mask.png")
         table = {"anterior": (1,), "posterior": (2,)}
-        # The file holds 3, though no name does.
-        assert read_mask(tmp_path / "mask.png", declaration=pick(3, table, "entry 0")).mask.sum() == 400
-        with pytest.raises(
-            CaseError, match=r"a mask_label among 1, 2, which .* names, got 7, which the file does not hold"
-        ):
-            read_mask(tmp_path / "mask.png", declaration=pick(7, table, "entry 0"))
+        for value in (3, 7, [1, 7]):
+            with pytest.raises(
+                InputError, match=r"entry 0.* named \(1 anterior, 2 posterior\), got [37]; .* = \"NAME\""
+            ):
+                pick(value, table, "entry 0")
+        assert read_mask(tmp_path / "mask.png", declaration=pick(3, {}, "entry 0")).mask.sum() == 400
         # A named structure that a slice does not show is an empty mask.
         assert not read_mask(tmp_path / "mask.png", declaration=pick("d", {**table, "d": (4,)}, "entry 0")).mask.any()
 
