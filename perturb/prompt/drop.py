@@ -12,8 +12,8 @@ from robustness.perturb.language.edit import Edit, match_case, record, splice, t
 from robustness.perturb.language.grammar.asking import is_sentence
 from robustness.perturb.language.holding import what_holds
 from robustness.perturb.language.inflection import is_plural
-from robustness.perturb.language.need import is_selecting, same_target
 from robustness.perturb.language.parse import kinds_of
+from robustness.perturb.language.unread import is_selecting, same_target
 from robustness.perturb.prompt.base import PromptPerturbation
 from robustness.perturb.prompt.removal import is_sound, mended, removal
 from robustness.registry import PERTURBATIONS

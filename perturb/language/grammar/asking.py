@@ -6,10 +6,12 @@ import re
 from collections.abc import Sequence
 from functools import cache, lru_cache
 
+from robustness.perturb.language.grammar.modifier_words import is_number_at
+from robustness.perturb.language.grammar.noun_phrase import read_phrase
 from robustness.perturb.language.grammar.tagger import Tagged
-from robustness.perturb.language.grammar.tokens import Token, tokenize
+from robustness.perturb.language.grammar.tokens import tokenize
 from robustness.perturb.language.grammar.verbs import finite_verbs
-from robustness.perturb.language.grammar.vocabulary import category_of, is_adverb, kind_of, words
+from robustness.perturb.language.grammar.vocabulary import category_of, is_adverb, is_participle, kind_of, words
 from robustness.perturb.language.ontology.terms import forget_on_extend
 from robustness.types import Attribute, Prompt
 
@@ -102,6 +104,8 @@ def starts_with_verb(text: str) -> bool:
 
 _STOPS = frozenset(".?!,")
 _KINDS_OF_RESIDUE = frozenset("some bowel liquid solid residual".split())
+_IN = frozenset("in within on at".split())
+ABNORMAL = frozenset("size pathology texture signal shape colour margin measure".split())
 # "Everything but the kidney is normal."
 ALL = frozenset("everything all anything".split())
 
@@ -110,7 +114,8 @@ def counts_along(tagged: Tagged) -> tuple[list[int], list[int], int]:
     """Return, by token, the ends of clauses and the last request before it; and the last token that may name."""
     ends, requests, last = [0], [-1], -1
     for i, (token, tag_name) in enumerate(zip(tagged.tokens, tagged.tags, strict=True)):
-        ends.append(ends[-1] + (token.lower in _STOPS or tag_name == "relative"))
+        is_stop = token.lower in _STOPS and tag_name != "certainty"
+        ends.append(ends[-1] + (is_stop or tag_name == "relative"))
         requests.append(i if tag_name == "request" else requests[-1])
         if tag_name == "word" and not kind_of(token.lower):
             last = i
@@ -125,7 +130,7 @@ def statements(tagged: Tagged) -> list[tuple[int, int]]:
         turns = turns and not (i == first + 1 and tokens[first].lower in ALL)
         apart = turns and (tagged.tags[i] == "filler" or token.lower == "instead" or tokens[i - 1].lower == ",")
         line = i > first and "\n" in tagged.text[tokens[i - 1].stop : token.start]
-        if token.lower in (".", "?", "!", ";") or apart or line:
+        if (token.lower in (".", "?", "!", ";") and tagged.tags[i] != "certainty") or apart or line:
             runs.append((first, i))
             first = i + (not token.is_word)
     return [*runs, (first, len(tokens))]
@@ -134,7 +139,7 @@ def statements(tagged: Tagged) -> list[tuple[int, int]]:
 @cache
 def tells_of_background() -> frozenset[str]:
     """Return the words without which a text tells nothing of normal things or of the examination."""
-    classes = ("normal", "calm", "taken", "residue", "device", "picture")
+    classes = ("normal", "calm", "taken", "residue", "device", "tool", "picture", "sight_noun")
     return frozenset({"well"}).union(*(words(f"classes.{name}") for name in classes))
 
 
@@ -144,11 +149,16 @@ def is_of_the_examination(tagged: Tagged, first: int, last: int) -> bool:
     "Both knees imaged", "Image slightly degraded", "PA chest", "Residual stool", "ETT in situ", "heel clean".
     """
     plain = words("classes.residue") | words("quality.before_picture") | _KINDS_OF_RESIDUE
-    own = words("classes.device") | words("classes.residue")
     tokens, tags = tagged.tokens, tagged.tags
     lower = [t.lower for t in tokens[first:last]]
-    if any(category_of(w) == "finding" and w not in own for w in lower) or not _names_a_finding(tagged.text):
+    if not _names_a_finding(tagged.text):
         return False
+    if _hinders(lower):
+        return True
+    if any(category_of(w) == "finding" and w not in _things_beside() for w in lower):
+        return False
+    if _only_lies_there(tagged, first, last):
+        return True
     passed = ("determiner", "scan", "sign", "negation")
     rest = [w for w, tag in zip(lower, tags[first:last], strict=True) if tag not in passed]
     parts = words("classes.body_part")
@@ -169,10 +179,79 @@ def is_of_the_examination(tagged: Tagged, first: int, last: int) -> bool:
     return _is_calm(lower)
 
 
+def is_asked(tagged: Tagged, first: int, last: int) -> bool:
+    """Tell whether a statement is a request, which "the contour is normal" is not."""
+    tags, stands = tagged.tags, ("word", "determiner")
+    return any(tags[k] == "request" and (k == first or tags[k - 1] not in stands) for k in range(first, last))
+
+
+def begins_anew(tagged: Tagged, i: int, last: int, *, any_name: bool = False) -> bool:
+    """Tell whether "a small cyst" behind a comma is a thing of its own, no part of a list; or any name is one."""
+    lists = {t.lower for t in tagged.tokens[i:last]} & {"or", "nor", "and"}
+    if lists or tagged.tokens[i - 1].lower not in (",", ":"):
+        return False
+    opens = tagged.tags[i] == "determiner" or kind_of(tagged.tokens[i].lower) == "size" or is_number_at(tagged, i)
+    phrase = read_phrase(tagged, i, last)
+    if opens or phrase.name is None:
+        return opens
+    # "no stones, aorta calcified"; "no cysts in either ovary, follicle in the left": each thing has its own place.
+    said = phrase.stop == last and any(m.kind in ABNORMAL and m.start > tagged.tokens[i].start for m in phrase.mods)
+    places = [{t.lower for t in tagged.tokens[a:b]} & _IN for a, b in ((_since_comma(tagged, i - 1), i), (i, last))]
+    return any_name or (said and phrase.category == "anatomy") or all(places)
+
+
+def _since_comma(tagged: Tagged, stop: int) -> int:
+    """Return the first token behind the last sign before token `stop`."""
+    return next((k + 1 for k in range(stop - 1, -1, -1) if not tagged.tokens[k].is_word), 0)
+
+
+def is_described(tagged: Tagged, first: int, last: int) -> bool:
+    """Tell whether "Mucosa pink", "The retina is flat" ends in what is said of a part of the body."""
+    phrase = read_phrase(tagged, first, last)
+    behind = any(m.kind in ABNORMAL for m in phrase.mods) and phrase.stop == last
+    is_predicate = tagged.tags[phrase.stop : phrase.stop + 1] == ["auxiliary"] and phrase.stop + 1 < last
+    return phrase.category == "anatomy" and (behind or is_predicate) and not is_asked(tagged, first, last)
+
+
+@cache
+def _things_beside() -> frozenset[str]:
+    """Return what lies in a picture and is no part of the patient: devices, tools, residue, what lies over it."""
+    return words("classes.device") | words("classes.residue") | words("classes.tool")
+
+
+def _hinders(lower: Sequence[str]) -> bool:
+    """Tell whether "cataract limits view", "movement degrades the study" only tells how the picture is."""
+    k = next((k for k, w in enumerate(lower) if w in words("classes.hinders")), 0)
+    seen = words("classes.picture") | words("classes.sight_noun")
+    return k > 0 and lower[-1] in seen and "which" not in lower and "that" not in lower
+
+
+def _only_lies_there(tagged: Tagged, first: int, last: int) -> bool:
+    """Tell whether a device, a tool or residue is only said to be seen or where: "Clip visible", "gel at the edge"."""
+    tags, lower = tagged.tags[first:last], [t.lower for t in tagged.tokens[first:last]]
+    phrase = read_phrase(tagged, first, last)
+    head = lower[phrase.name[1] - 1 - first] if phrase.name else ""
+    if head not in _things_beside() or "request" in tags or "negation" in tags:
+        return False
+    beside = {t.lower for t in (*tagged.tokens[max(0, first - 1) : first], *tagged.tokens[last : last + 1])}
+    if any(m.kind == "pathology" for m in phrase.mods) or "and" in beside:
+        return False  # "fractured lead", "catheter and the abscess around it"
+    behind, rest = tags[phrase.stop - first :], lower[phrase.stop - first :]
+    leads = ("preposition", "position", "auxiliary", "relation")
+    told = behind[:1] == [] or behind[0] in leads or not words("classes.in_place").isdisjoint(rest[:1])
+    changed = any(kind_of(w) in ("pathology", "size") or is_participle(w) for w in rest[:1] if w not in _seen())
+    return told and not changed and not {"sign", "with", "relative", "report", "conjunction"} & set(behind)
+
+
+@cache
+def _seen() -> frozenset[str]:
+    return words("classes.position") | words("classes.in_place")
+
+
 @lru_cache(maxsize=256)
 def _names_a_finding(text: str) -> bool:
     """Tell whether a text names a finding beside devices and residue, or calls something diseased."""
-    passed = words("classes.device") | words("classes.residue") | words("classes.normal") | _KINDS_OF_RESIDUE
+    passed = _things_beside() | words("classes.normal") | _KINDS_OF_RESIDUE
     told = {t.lower for t in tokenize(text)} - passed
     return any(category_of(word) == "finding" or kind_of(word) == "pathology" for word in told)
 
@@ -186,26 +265,20 @@ def _ends_in(lower: Sequence[str], word: str, key: str) -> bool:
     return word in words(key) and (not behind or behind[0] in words("classes.preposition"))
 
 
+def _is_body(lower: str) -> bool:
+    return category_of(lower) == "anatomy" or lower in ("eye", "eyes")
+
+
 def _is_calm(lower: Sequence[str]) -> bool:
     """Tell whether a part of the body comes first, and behind it only words such as "smooth" and "clean"."""
     calm = next((k for k, w in enumerate(lower) if w in words("classes.calm")), 0)
     linking = words("classes.auxiliary") | words("classes.conjunction") | words("classes.seems") | {","}
     subject = [w for w in lower[:calm] if w not in linking and not is_adverb(w)]
-    named = bool(subject) and (category_of(subject[-1]) == "anatomy" or subject[-1] in words("classes.margin_noun"))
     says = words("classes.calm") | linking
+    if lower[0] in words("classes.calm") and _is_body(lower[-1]):
+        return all(w in says or is_adverb(w) for w in lower[:-1])  # "Quiet eye", "Smooth, clean mucosa"
+    named = bool(subject) and (_is_body(subject[-1]) or subject[-1] in words("classes.margin_noun"))
     return named and "," not in lower[:calm] and all(w in says or is_adverb(w) for w in lower[calm:])
-
-
-def spans_of(tokens: Sequence[Token], names: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
-    """Return the tokens [first, last) where one of `names` stands."""
-    if not names:
-        return ()
-    lower = [t.lower for t in tokens]
-    spans = []
-    for parts in (tuple(t.lower for t in tokenize(name)) for name in names):
-        size = len(parts)
-        spans += [(i, i + size) for i in range(len(lower) - size + 1) if size and tuple(lower[i : i + size]) == parts]
-    return tuple(spans)
 
 
 def inner_places(spans: Sequence[tuple[str, int, int, str]]) -> list[tuple[str, int, int, str]]:

@@ -14,7 +14,7 @@ _PLACE_PREPOSITIONS = frozenset("in within inside of on at throughout over into 
 _DIMENSIONS = frozenset(
     "shades tones shape colour color size form texture appearance outline contour diameter length width".split()
 )
-_NO_PLACES = frozenset("limit limits rest least risk disease syndrome dementia".split())
+_NO_PLACES = frozenset("axes dimensions directions limit limits rest least risk disease syndrome dementia".split())
 _FRAMED = re.compile(r"(?:\s+(?:half|third|part|side|quarter))?[\s,]*(?:to|on|towards?)?\s*(?:the)?\s*", re.IGNORECASE)
 
 
@@ -183,20 +183,18 @@ class Attachment(Relations):
         """Tell whether "of ..." goes on naming the target: a part of something, or an eponym."""
         last = self.targets[-1]
         token = self.tagged.tokens[phrase.start]
-        if token.text[:1].isupper() and not token.text.isupper() and self.tagged.tags[i + 1] != "determiner":
+        bare = self.tagged.tags[i + 1] != "determiner"
+        if token.text[:1].isupper() and not token.text.isupper() and bare:
             return len(self.text) > 0 and not self.text.isupper() and phrase.category != "finding"
         findings = last.category == phrase.category == "finding" and not phrase.mods
-        if (
-            findings
-            and self.tagged.tags[i + 1] != "determiner"
-            and not self.tagged.tokens[phrase.stop - 1].lower.endswith(("oses", "ases"))
-        ):
+        if findings and bare and not self.tagged.tokens[phrase.stop - 1].lower.endswith(("oses", "ases")):
             # "focus of gas", "collection of pus": what it is made of.
             return True
         if last.category == "finding":
             return last.head in ("front", "edge", "margin", "core")
-        if last.category == "" and phrase.category == "finding" and self.tagged.tags[i + 1] == "determiner":
-            # "extension of the abscess"
+        definite = not bare or last.head in ("line", "lines", "plane", "track")
+        if last.category == "" and phrase.category == "finding" and definite:
+            # "extension of the abscess", "line of fracture"
             return True
         is_act = last.head.endswith(("ment", "ion", "ing", "ity", "ness", "ance", "ence"))
         if (

@@ -117,7 +117,7 @@ _LEVEL = re.compile(
 _SEGMENT = re.compile(
     r"\b(?:(?:hepatic|liver|lung|bronchopulmonary|couinaud|coronary|nodal|station)\s+)?"
     r"(?:segments?|seg\.?|station|levels?|zones?|lobule|quadrant|sector)\s*(?:\d+[ablr]?|[IVX]+[ab]?)"
-    r"(?:\s?(?:/|-|–|and|,)\s?(?:\d+[ablr]?|[IVX]+[ab]?))*(?!\w)",
+    r"(?:\s?(?:/|-|–|and|,)\s?(?:\d+[ablr]?|[IVX]+[ab]?)(?!\s?(?:[x×]|[.,]\d|by\b|mm\b|cm\b)))*(?!\w)",
     re.IGNORECASE,
 )
 _IMMUNOSTAIN = re.compile(r"(?<![\w-])(?:CK|CD|SOX|GATA|TTF-?|PAX|S)\d{1,3}\s?(?:\+|-(?=\s|,|;|$))(?!\w)")
@@ -203,10 +203,13 @@ def _all(text: str) -> Iterator[Mark]:
             yield Mark("modality", *match.span(), "scan", "scan")
             continue
         start, stop = match.span()
-        first = match.group().split(" ")[0]
-        if match.lastgroup == "named" and category_of(first.lower()) == "finding":
-            # "Haemorrhoids grade 2": the first word of a sentence is no system of grades.
-            start += len(first) + 1
+        if match.lastgroup == "named":
+            # "Haemorrhoids grade 2", "Sacral PU cat 3": the name of a finding is no system of grades.
+            names = re.findall(r"[\w-]+ ", match.group())[:-1]
+            last = max(
+                (k for k, name in enumerate(names) if category_of(name.strip().lower()) == "finding"), default=-1
+            )
+            start += sum(map(len, names[: last + 1]))
         role = "scan" if match.lastgroup in ("zoom", "bvalue", "slice") else "target"
         yield Mark("measure", start, stop, "measure", role)
 

@@ -243,6 +243,20 @@ def another_count(value: str) -> tuple[str, str] | None:
     return None
 
 
+def list_figures(tokens: Sequence[Token]) -> list[int]:
+    """Return the tokens that count a list, not the targets: "1) right lung 2) left lung", "a) liver b) spleen"."""
+    numerals = [i for i, t in enumerate(tokens[:-1]) if t.lower.isdigit() and tokens[i + 1].lower == ")"]
+    dotted = [i for i, t in enumerate(tokens[:-1]) if t.lower.isdigit() and tokens[i + 1].lower == "."]
+    numerals += [i for i, t in enumerate(tokens) if i and t.lower.isdigit() and tokens[i - 1].lower == "#"]
+    lettered = [i for i, t in enumerate(tokens[:-1]) if len(t.text) == 1 and tokens[i + 1].lower in (")", ".")]
+    if len(lettered) > 1 and [tokens[i].lower for i in lettered] == list("abcdefgh")[: len(lettered)]:
+        # "a) liver b) spleen"
+        numerals += lettered
+    if len(dotted) > 1 and [int(tokens[i].lower) for i in dotted] == list(range(1, len(dotted) + 1)):
+        numerals += dotted
+    return numerals
+
+
 _OTHER_BOUNDS = (
     ("no fewer than", "fewer than"),
     ("no less than", "fewer than"),

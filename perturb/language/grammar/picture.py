@@ -206,7 +206,17 @@ def _may_name(tokens: Sequence[Token], free: Sequence[bool], i: int, j: int) -> 
 @lru_cache(maxsize=4096)
 def _is_name_word(lower: str) -> bool:
     """Tell whether a word (small letters) may name a view, a phase or an artefact: no function word, no property."""
-    closed = ("determiner", "preposition", "conjunction", "auxiliary", "relative", "pronoun", "filler", "report")
+    closed = (
+        "determiner",
+        "preposition",
+        "conjunction",
+        "auxiliary",
+        "relative",
+        "pronoun",
+        "filler",
+        "report",
+        "hinders",
+    )
     if not lower[0].isalpha() or lower in _NO_VIEWS or any(lower in words(f"classes.{name}") for name in closed):
         return False
     if is_adverb(lower) or lower in ("with", "without", "no", "not") or lower in words("quality.before_picture"):

@@ -16,7 +16,7 @@ _SHARES = frozenset("third thirds half quarter quarters fifth fifths tenth major
 _TIME = re.compile(r"\b(?:day|week|month|year|yr|hour|hr|minute|min)s?\b", re.IGNORECASE)
 _FINDS = frozenset("confirmed suspected proved confirms favoured favored".split())
 _LEADING = frozenset(
-    "c/w for of with represent represents representing be as suggesting denoting reflecting deemed question".split()
+    "? c/w for of with represent represents representing be as suggesting denoting reflecting deemed question".split()
 )
 _STATES = frozenset("malignancy cancer metastasis metastases infection inflammation neoplasia benignity".split())
 _SHARE_NUMBERS = frozenset("one two three four".split())

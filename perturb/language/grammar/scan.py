@@ -18,7 +18,8 @@ from robustness.perturb.language.grammar.picture import (
     read_quality,
     read_view,
 )
-from robustness.perturb.language.grammar.tokens import Token, match_phrase, preambles
+from robustness.perturb.language.grammar.preambles import preambles
+from robustness.perturb.language.grammar.tokens import Token, match_phrase
 from robustness.perturb.language.grammar.vocabulary import is_adverb, phrase_table, tables, words
 from robustness.perturb.language.ontology.terms import Term
 

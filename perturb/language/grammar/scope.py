@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-from robustness.perturb.language.grammar.asking import ALL, is_of_the_examination, statements, tells_of_background
-from robustness.perturb.language.grammar.modifier_words import is_number_at
+from robustness.perturb.language.grammar.asking import (
+    ABNORMAL,
+    ALL,
+    begins_anew,
+    is_asked,
+    is_described,
+    is_of_the_examination,
+    statements,
+    tells_of_background,
+)
 from robustness.perturb.language.grammar.naming import Naming
 from robustness.perturb.language.grammar.noun_phrase import read_phrase
+from robustness.perturb.language.grammar.preambles import preambles
 from robustness.perturb.language.grammar.relations import Rest
 from robustness.perturb.language.grammar.state import Found
 from robustness.perturb.language.grammar.tagger import Tagged
-from robustness.perturb.language.grammar.tokens import preambles
 from robustness.perturb.language.grammar.vocabulary import category_of, is_adverb, kind_of, tables, turn_in, words
+from robustness.perturb.language.ontology.modifiers import said_behind
 
 # What may stand before a denial that opens a statement: "There is no", "CT shows no", "This is not".
 _OPENS = frozenset(
     "preposition report scan patient exists filler auxiliary pronoun sign conjunction position with".split()
 )
-_FIRST_DENIALS = frozenset("no neither none without not absence negative free lack lacking lacks devoid".split())
+_FIRST_DENIALS = frozenset("no nil neither none without not absence negative free lack lacking lacks devoid".split())
 # "not only", "no more than": what follows is not denied.
 _LIMITS = frozenset("only just merely more less fewer longer later".split())
 # What makes a statement one of its own, and none of a normal thing.
 _STATES_MORE = frozenset("report with relative negation certainty exists".split())
-_ABNORMAL = frozenset("size pathology texture signal shape colour margin measure".split())
 # "Patent ductus", "clear fluid": before a name these may tell of a finding.
 _NO_PRAISE = frozenset("patent clear spared midline maintained attached".split())
-_SAID_BEHIND = frozenset("absent;excluded;not seen;ruled out;is absent;are absent;is not seen;are not seen".split(";"))
 _MOST_JOINTS = 12  # A longer list is left whole: the work must not grow with the square of the text.
 Run = tuple[int, int]
 
@@ -63,22 +70,13 @@ def _of_sentence(tagged: Tagged, first: int, last: int) -> list[Run]:
     if len(joints) > _MOST_JOINTS:
         return []
     for k in reversed(joints):
-        if _is_normal(tagged, first, k) or (_is_denied(tagged, first, k) and _begins_anew(tagged, k + 1, last)):
+        if _is_normal(tagged, first, k) or (_is_denied(tagged, first, k) and begins_anew(tagged, k + 1, last)):
             return [(first, k + 1), *_of_sentence(tagged, k + 1, last)]
     for k in joints:
         end = next((e for e in [last, *reversed(joints)] if e > k + 1 and _is_normal(tagged, k + 1, e)), 0)
         if end:
             return [*_of_sentence(tagged, first, k), (k, end), *_of_sentence(tagged, end + 1, last)]
     return [(first, last)] if _is_denied(tagged, first, last) else []
-
-
-def _begins_anew(tagged: Tagged, i: int, last: int, *, any_name: bool = False) -> bool:
-    """Tell whether "a small cyst" behind a comma is a thing of its own, no part of a list; or any name is one."""
-    lists = {t.lower for t in tagged.tokens[i:last]} & {"or", "nor", "and"}
-    if lists or tagged.tokens[i - 1].lower not in (",", ":"):
-        return False
-    opens = tagged.tags[i] == "determiner" or kind_of(tagged.tokens[i].lower) == "size" or is_number_at(tagged, i)
-    return opens or (any_name and read_phrase(tagged, i, last).name is not None)
 
 
 def _excepted(tagged: Tagged, first: int, last: int) -> list[Run]:
@@ -101,7 +99,7 @@ def _excepted(tagged: Tagged, first: int, last: int) -> list[Run]:
             return [(k, stop), (comma, last)] if _is_normal(tagged, rest, last) else []
         is_plain = tagged.tokens[first].lower == "nothing" or tagged.tokens[k - 1].lower in words("classes.normal")
         is_plain = is_plain or _is_normal(tagged, first, k)
-        return [(first, stop)] if is_plain or _is_denied(tagged, first, k) or _is_described(tagged, first, k) else []
+        return [(first, stop)] if is_plain or _is_denied(tagged, first, k) or is_described(tagged, first, k) else []
     return []
 
 
@@ -119,24 +117,16 @@ def _instead(tagged: Tagged, first: int, last: int) -> list[Run]:
     return [(first, phrase.stop + 1)]
 
 
-def _is_described(tagged: Tagged, first: int, last: int) -> bool:
-    """Tell whether "Mucosa pink", "The retina is flat" ends in what is said of a part of the body."""
-    phrase = read_phrase(tagged, first, last)
-    behind = any(m.kind in _ABNORMAL for m in phrase.mods) and phrase.stop == last
-    is_predicate = tagged.tags[phrase.stop : phrase.stop + 1] == ["auxiliary"] and phrase.stop + 1 < last
-    return phrase.category == "anatomy" and (behind or is_predicate) and not _is_asked(tagged, first, last)
-
-
 def _is_denied(tagged: Tagged, first: int, last: int) -> bool:
     """Tell whether a statement begins or ends with its denial: "There is no fracture", "the stone is not seen"."""
     tags, tokens, i = tagged.tags, tagged.tokens, first
     ends = (k for k in range(max(first + 1, last - 4), last) if tags[k] == "negation" and tagged.spans.get(k) == last)
     denial = " ".join(t.lower for t in tokens[next(ends, last) : last])
-    if denial in _SAID_BEHIND or denial.startswith("no longer "):
-        return not _is_asked(tagged, first, last)
+    if said_behind(denial):
+        return not is_asked(tagged, first, last)
     while i < last and (tags[i] in _OPENS or is_adverb(tokens[i].lower) or tokens[i].lower in ("this", "that")):
         i += 1
-    if i >= last or tags[i] != "negation" or tokens[i].lower not in _FIRST_DENIALS or _is_asked(tagged, first, last):
+    if i >= last or tags[i] != "negation" or tokens[i].lower not in _FIRST_DENIALS or is_asked(tagged, first, last):
         return False
     stop = tagged.spans.get(i, i + 1)
     if stop >= last or tokens[stop].lower in _LIMITS or tokens[stop - 1].lower in _LIMITS:
@@ -149,7 +139,7 @@ def _is_normal(tagged: Tagged, first: int, last: int) -> bool:
     """Tell whether a statement says of parts of the body that they are normal, or not abnormal."""
     tokens, tags = tagged.tokens, tagged.tags
     if is_of_the_examination(tagged, first, last):
-        return not _is_asked(tagged, first, last)
+        return not is_asked(tagged, first, last)
     good = words("classes.normal") | ({"well"} if tokens[last - 1].lower == "well" else set())
     normal = next((k for k in range(first, last) if tokens[k].lower in good), -1)
     denial = next((k for k in range(first, last) if tags[k] == "negation"), last)
@@ -160,14 +150,14 @@ def _is_normal(tagged: Tagged, first: int, last: int) -> bool:
     if denial < last:
         free = names[0] < denial and _is_free(tagged, first, denial, last)
         return free and (normal < 0 or (normal < denial and _is_normal(tagged, first, denial)))
-    if not _STATES_MORE.isdisjoint(tags[first:last]) or _is_asked(tagged, first, last):
+    if not _STATES_MORE.isdisjoint(tags[first:last]) or is_asked(tagged, first, last):
         return False
     if names[0] > normal:
         # "Normal liver and spleen"
         led = set(tags[first:normal]) <= {"determiner", "filler", "conjunction"} and "relation" not in tags[first:last]
         led = led and normal not in tagged.name_at and tokens[normal].lower not in _NO_PRAISE
         rest = [t.lower for t in tokens[normal + 1 : last]]
-        return led and not any(category_of(w) == "finding" or kind_of(w) in _ABNORMAL for w in rest)
+        return led and not any(category_of(w) == "finding" or kind_of(w) in ABNORMAL for w in rest)
     return _is_subject(tagged, first, normal) and all(_says_no_more(tagged, k) for k in range(normal + 1, last))
 
 
@@ -190,7 +180,7 @@ def _is_subject(tagged: Tagged, first: int, last: int) -> bool:
     names = [k for k in range(first, last) if _is_name(tagged, k)]
     end = names[-1] if names else first
     for k in range(first, end):
-        is_abnormal = k > first and kind_of(tokens[k].lower) in _ABNORMAL and _is_name(tagged, k - 1)
+        is_abnormal = k > first and kind_of(tokens[k].lower) in ABNORMAL and _is_name(tagged, k - 1)
         if tags[k] == "auxiliary" or (is_abnormal and not _is_name(tagged, k)):
             return False
     things = [k for k in names if category_of(tokens[k].lower) == "finding"]
@@ -207,21 +197,18 @@ def _is_free(tagged: Tagged, first: int, denial: int, last: int) -> bool:
     before, behind = set(tags[first:denial]), set(tags[stop:last])
     if tokens[denial].lower not in _FIRST_DENIALS or stop >= last or tokens[stop].lower in _LIMITS:
         return False
-    if _is_asked(tagged, first, last) or any(category_of(t.lower) == "finding" for t in tokens[first:denial]):
+    if is_asked(tagged, first, last) or any(category_of(t.lower) == "finding" for t in tokens[first:denial]):
         return False
+    said = {t.lower for k, t in enumerate(tokens[:denial]) if first <= k and tokens[k + 1].lower == ","}
+    if any(kind_of(word) in ABNORMAL for word in said - words("classes.normal")):
+        return False  # "taller-than-wide, microcalcifications, no nodes"
     is_not = tokens[denial].lower == "not"
     if is_not and (stop > denial + 1 or not kind_of(tokens[stop].lower)):
         return False
-    if any(_begins_anew(tagged, k + 1, last, any_name=is_not) for k in range(stop, last - 1)):
+    if any(begins_anew(tagged, k + 1, last, any_name=is_not) for k in range(stop, last - 1)):
         return False
     nouns = {"word", "determiner", "preposition", "conjunction", "sign"}
     return before <= nouns | {"request", "auxiliary", "report", "filler"} and behind <= nouns | {"position"}
-
-
-def _is_asked(tagged: Tagged, first: int, last: int) -> bool:
-    """Tell whether a statement is a request, which "the contour is normal" is not."""
-    tags, stands = tagged.tags, ("word", "determiner")
-    return any(tags[k] == "request" and (k == first or tags[k - 1] not in stands) for k in range(first, last))
 
 
 class Scope(Naming):
@@ -254,7 +241,7 @@ class Scope(Naming):
 
     def has_finding(self, rest: Rest) -> bool:
         """Tell whether what was read asks for a finding, and does not only name another part of the body."""
-        telling = _ABNORMAL | {"relation", "negation", "number", "certainty", "description", "place"}
+        telling = ABNORMAL | {"relation", "negation", "number", "certainty", "description", "place"}
         listed = ("", "finding", "instrument", "generic") if rest.lists else ()
         sure = self.is_asked or rest.contrasts or any(f.kind in telling for f in self.spans)
         sure |= not {"a", "an"}.isdisjoint(self.tagged.tokens[t.token].lower for t in self.targets)
@@ -277,13 +264,13 @@ class Scope(Naming):
             # "not a melanoma but a naevus"
             self._add("negation", token.start, token.stop)
             return phrase.stop + 1
-        if not self.targets and words == "no":
+        if not self.targets and words in ("no", "nil"):
             # "no section contains a cyst": the sections are none of what is asked for.
             pictured = phrase.category == "picture" or tagged.tags[last : last + 1] == ["scan"]
             self._add("negation" if pictured else "number", token.start, token.stop)
             return last
         self._add("negation", token.start, tagged.tokens[last - 1].stop)
-        if not self.targets or words in _SAID_BEHIND:
+        if not self.targets or said_behind(words):
             return last
         return self._past_list(self._skip(phrase.stop, hi), hi)
 

@@ -133,16 +133,17 @@ class Grammar(Scope):
         if (
             token.lower in ("has", "have")
             and self.targets
-            and i + 2 < hi
+            and i + 1 < hi
             and (is_participle(tagged.tokens[i + 1].lower) or tagged.tokens[i + 1].lower in words("classes.gone"))
         ):
             # "has migrated cranially", "has invaded the liver"
-            if tagged.tags[i + 1] == "word" and tagged.tags[i + 2] == "determiner":
+            if tagged.tags[i + 1 : i + 3] == ["word", "determiner"]:
                 return self._relation(i + 1, i + 2, hi)
-            if tagged.tags[i + 2] == "relation" and i + 2 not in tagged.spans and tagged.tokens[i + 2].lower == "in":
+            j = i + 2
+            if tagged.tags[j : j + 1] == ["relation"] and j not in tagged.spans and tagged.tokens[j].lower == "in":
                 # "has grown in the cavity" tells where.
-                tagged.tags[i + 2] = "preposition"
-            return i + 2
+                tagged.tags[j] = "preposition"
+            return j
         if (
             token.lower in ("has", "have")
             and i + 1 < hi
@@ -174,7 +175,7 @@ class Grammar(Scope):
         if kind == "relation" and self.measured and not self.targets:
             # "mean gradient 42 mmHg across the aortic valve"
             return tagged.spans.get(i, i + 1)
-        if kind == "relation" and (finding := self._hides(i, hi)):
+        if lower in words("classes.hides") and (finding := self._hides(i, hi)):
             self._has(i)
             return finding
         if kind == "relation":
@@ -271,11 +272,8 @@ class Grammar(Scope):
         """Tell whether a verb-like word stands as a noun: after a determiner or a modifier."""
         before = self.tagged.tags[i - 1] if i else ""
         lower = self.tagged.tokens[i].lower
-        if (
-            lower in words("classes.request_noun")
-            and i + 1 < hi
-            and self.tagged.tokens[i + 1].lower in ("of", "for", "around")
-        ):
+        following = self.tagged.tokens[i + 1].lower if i + 1 < hi else ""
+        if lower in words("classes.request_noun") and following in ("of", "for", "around"):
             return False
         return before == "determiner" or i in self.tagged.name_at
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from robustness.perturb.language.grammar.asking import counts_along, spans_of
+from robustness.perturb.language.grammar.asking import counts_along
 from robustness.perturb.language.grammar.modifier_words import Mod
 from robustness.perturb.language.grammar.noun_phrase import Phrase, read_phrase
 from robustness.perturb.language.grammar.places import Placed, place_of_phrase
 from robustness.perturb.language.grammar.tagger import Tagged, tag
+from robustness.perturb.language.grammar.tokens import spans_of
 from robustness.perturb.language.grammar.vocabulary import category_of, is_adverb, kind_of, words
 
 # What denies the thing that it stands before, and with that what the thing holds.
@@ -100,11 +101,13 @@ class Reading:
 
     def _hides(self, i: int, hi: int) -> int:
         """Return the index of the finding that what lies over it in the picture "hides" at `i`, or 0."""
-        near = bool(self.targets) and self._touches(i - is_adverb(self.tagged.tokens[i - 1].lower))
+        first, lower = i - is_adverb(self.tagged.tokens[i - 1].lower), self.tagged.tokens[i].lower
+        is_said = self.tagged.tags[first - 1] == "auxiliary"
+        near = bool(self.targets) and self._touches(first - is_said)
         over = [t for t in self.targets if near and t.head in words("classes.cover") and not self.is_asked]
         # "The bubbles covering the polyp" are named themselves; without an article it may be dictated.
-        named = over and self.tagged.tags[over[0].token] == "determiner" and self.tagged.tokens[i].text.endswith("ing")
-        verb = self.tagged.tokens[i].lower in words("classes.hides") and not named
+        named = over and self.tagged.tags[over[0].token] == "determiner" and lower.endswith("ing") and not is_said
+        verb = lower in words("classes.hides") and not named
         k = i + 1 + 2 * ([t.lower for t in self.tagged.tokens[i + 1 : i + 3]] == ["part", "of"])
         phrase = read_phrase(self.tagged, k, hi)
         below = [category_of(t.lower) for t in self.tagged.tokens[slice(*(phrase.name or (k, k)))]]
@@ -123,8 +126,8 @@ class Reading:
     def _opens_a_name(self, i: int) -> bool:
         """Tell whether a single word at `i` stands between an article and a noun."""
         tags = self.tagged.tags
-        single = self.tagged.spans.get(i, i + 1) == i + 1 < len(tags) and tags[i + 1] == "word"
-        return single and (i == 0 or tags[i - 1] in ("determiner", "request"))
+        opens = i == 0 or tags[i - 1] in ("determiner", "request")
+        return opens and self.tagged.spans.get(i, i + 1) == i + 1 and tags[i + 1 : i + 2] == ["word"]
 
     def _spreads(self, phrase: Phrase) -> bool:
         """Tell whether "are scattered between ..." only leads on to where: a participle before a preposition."""
@@ -146,8 +149,7 @@ class Reading:
         """Tell whether "the sonographer noted a cyst" stands at `i`: a verb in the past behind its subject."""
         tags = self.tagged.tags
         past = i > 0 and tags[i - 1] == "word" and self.tagged.tokens[i].lower.endswith(("ed", "found"))
-        behind = tags[i + 1 : min(i + 2, hi)]
-        return past and (behind == ["determiner"] or (tags[i] == "report" and behind == ["word"]))
+        return past and tags[i + 1 : min(i + 2, hi)] in (["determiner"], ["word"] if tags[i] == "report" else None)
 
     def _denials_of(self, holder: Target, verb: int) -> list[Found]:
         """Return the "no" of "no kidney contains a stone", which denies the stone, unlike that of "no fluid; a kidney".
@@ -279,10 +281,8 @@ class Reading:
         return placed.stop_token
 
     def _chars(self, name: tuple[int, int]) -> tuple[int, int]:
-        tokens = self.tagged.tokens
-        last = tokens[name[1] - 1]
-        stop = last.stop - 3 * last.lower.endswith("(s)")
-        return tokens[name[0]].start, stop
+        first, last = self.tagged.tokens[name[0]], self.tagged.tokens[name[1] - 1]
+        return first.start, last.stop - 3 * last.lower.endswith("(s)")
 
     def _modify(self, mods: list[Mod] | tuple[Mod, ...], role: str) -> None:
         for mod in mods:
@@ -296,5 +296,5 @@ class Reading:
 def _is_plain(between: str, *, most: int) -> bool:
     """Tell whether at most so many words stand between two, none of them a preposition, and no mark."""
     names = between.lower().split()
-    plain = all(name.replace("-", "").isalpha() for name in names)
-    return plain and len(names) <= most and words("classes.preposition").isdisjoint(names)
+    short = len(names) <= most and words("classes.preposition").isdisjoint(names)
+    return short and all(name.replace("-", "").isalpha() for name in names)

@@ -9,10 +9,10 @@ from functools import cache, lru_cache
 from typing import NamedTuple
 
 from robustness.perturb.language.grammar.measures import Mark, measures
-from robustness.perturb.language.grammar.numerals import counts
+from robustness.perturb.language.grammar.numerals import counts, list_figures
 from robustness.perturb.language.grammar.picture import in_the_picture
 from robustness.perturb.language.grammar.scan import pass_over, scans
-from robustness.perturb.language.grammar.tokens import Token, asides, list_figures, stands_at, tokenize
+from robustness.perturb.language.grammar.tokens import Token, asides, stands_at, tokenize
 from robustness.perturb.language.grammar.verbs import (
     finite_forms,
     may_relate,
@@ -21,7 +21,7 @@ from robustness.perturb.language.grammar.verbs import (
     verb_at,
 )
 from robustness.perturb.language.grammar.vocabulary import is_adverb, kind_of, kind_of_pair, names_by_first, words
-from robustness.perturb.language.ontology.modifiers import modifiers
+from robustness.perturb.language.ontology.modifiers import OPENS_DENIAL, denial_length, modifiers
 from robustness.perturb.language.ontology.terms import Term
 
 _SINGLE = (
@@ -158,7 +158,9 @@ def _phrases(
         if i in names:
             i = names[i][0]
             continue
-        stop = _no_evidence(tokens, tags, i) if tokens[i].lower in ("no", "without") else i
+        opens = not tags[i] and tokens[i].lower in OPENS_DENIAL
+        near = zip(tokens[i : i + 5], tags[i : i + 5], strict=True) if opens else ()
+        stop = i + denial_length(["" if tag else t.lower for t, tag in near])
         if stop > i:
             tags[i:stop] = ["negation"] * (stop - i)
             spans[i], i = stop, stop
@@ -191,21 +193,6 @@ def _phrases(
                 spans[i] = stop = end
                 break
         i = max(stop, i + 1)
-
-
-_EVIDENCE = frozenset("evidence sign signs suggestion indication trace hint suspicion feature features".split())
-
-
-def _no_evidence(tokens: Sequence[Token], tags: Sequence[str], i: int) -> int:
-    """Return the index after "no convincing evidence of", "without clear signs of" at token `i`, or `i`."""
-    if tags[i]:
-        return i
-    for k in range(i + 1, min(i + 4, len(tokens) - 1)):
-        if tags[k] or not tokens[k].lower[0].isalpha():
-            return i
-        if tokens[k].lower in _EVIDENCE:
-            return k + 2 if tokens[k + 1].lower in ("of", "for") and not tags[k + 1] else i
-    return i
 
 
 def _small_words(tokens: Sequence[Token], tags: list[str], spans: dict[int, int]) -> None:
@@ -262,6 +249,8 @@ def is_lead(lower: str) -> bool:
 
 def _single(token: Token, tokens: Sequence[Token], i: int) -> str:
     lower = token.lower
+    if lower == "?" and _queries(tokens, i):
+        return "certainty"
     if not token.is_word:
         return "sign"
     if lower == "look" and i + 1 < len(tokens) and tokens[i + 1].lower in ("for", "at"):
@@ -269,6 +258,15 @@ def _single(token: Token, tokens: Sequence[Token], i: int) -> str:
     if lower in ("there", "there's") and i + 1 < len(tokens) and (lower == "there's" or tokens[i + 1].lower in _BE):
         return "exists"
     return _class_of(lower)
+
+
+def _queries(tokens: Sequence[Token], i: int) -> bool:
+    """Tell whether the mark at `i` stands before what it doubts: "?BCC", "? fracture"; not behind a question."""
+    if i + 1 >= len(tokens) or not tokens[i + 1].lower[0].isalpha():
+        return False
+    if i and tokens[i - 1].lower == "?":
+        return False
+    return tokens[i + 1].start == tokens[i].stop or i == 0 or not tokens[i - 1].is_word
 
 
 @lru_cache(maxsize=16384)

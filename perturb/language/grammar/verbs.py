@@ -296,4 +296,4 @@ def _by_direction(tokens: Sequence[Token], tags: Sequence[str], i: int) -> int:
     return i
 
 
-_NO_RELATING = frozenset("normal equal similar central other".split())
+_NO_RELATING = frozenset("normal equal similar central other plate slate".split())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from typing import NamedTuple
@@ -86,6 +87,44 @@ RANKED = re.compile(
     r"(?:second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|next|\d(?:nd|rd|th))-"
     r"(?:larg|small|bigg|long|short|thick|thinn|wid|narrow|tall|deep|shallow)est"
 )
+
+
+_EVIDENCE = frozenset("evidence sign signs suggestion indication trace hint suspicion feature features".split())
+# "not seen", "was not found": said behind a thing, these deny it.
+_SEEN = frozenset(
+    "seen found identified visualised visualized visible present detected demonstrated noted evident shown apparent "
+    "appreciated observed reported recognised recognized depicted discernible encountered".split()
+)
+_BEFORE_NOT = {"is": (), "are": (), "was": (), "were": (), "has": ("been",), "have": ("been",), "could": ("be",)}
+OPENS_DENIAL = frozenset({"no", "without", "not", *_BEFORE_NOT})
+
+
+def denial_length(lower: Sequence[str]) -> int:
+    """Return how many of the first words deny: "no convincing evidence of", "was not found"; 0 where they do not.
+
+    Args:
+        lower: words in small letters, "" for one that is of another class.
+    """
+    if lower[:1] in (["no"], ["without"]):
+        k = next((k for k in range(1, min(4, len(lower) - 1)) if lower[k] in _EVIDENCE), 0)
+        words = all(word[:1].isalpha() for word in lower[1:k])
+        return k + 2 if k and words and lower[k + 1] in ("of", "for") else 0
+    between = _BEFORE_NOT.get(lower[0], ()) if lower else ()
+    start = len(lower) > 0 and lower[0] in _BEFORE_NOT
+    parts = [*([lower[0]] if start else []), "not", *between]
+    denies = list(lower[: len(parts)]) == parts and not _SEEN.isdisjoint(lower[len(parts) : len(parts) + 1])
+    return len(parts) + 1 if denies else 0
+
+
+def said_behind(denial: str) -> bool:
+    """Tell whether words that deny stand behind what they deny: "was not seen", "excluded", "nil"."""
+    words = denial.split()
+    return bool(words) and (
+        words[-1] in _SEEN | {"absent", "excluded", "nil"}
+        or denial.endswith("ruled out")
+        or words[:2] == ["no", "longer"]
+        or (words[0] in ("has", "have") and words[-1] in ("resolved", "cleared", "disappeared"))
+    )
 
 
 class Modifier(NamedTuple):

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from robustness.errors import counted
-from robustness.perturb.language.need import same_target
 from robustness.perturb.language.ontology.relatives import is_kind_of
 from robustness.perturb.language.parse import parse_prompt
-from robustness.perturb.language.unread import unread_findings
+from robustness.perturb.language.unread import same_target, unread_findings
 from robustness.runners.data.check.findings import Finding
 from robustness.runners.data.records import Record
 from robustness.types import Prompt

@@ -250,10 +250,78 @@ def test_a_level_that_adds_nothing_keeps_the_chain() -> None:
         ("This looks like a melanoma", "melanoma"),
         ("the bubbles covering the polyp", "bubbles"),
         ("The stool obscures a polyp", "polyp"),
+        # What covers a thing: an article before it names it, unless a verb states what it does.
+        ("bubbles covering the polyp", "polyp"),
+        ("glare masking the ulcer", "ulcer"),
+        ("the glare masking the ulcer", "glare"),
+        ("The glare masks the ulcer", "ulcer"),
+        ("Stool is covering the polyp", "polyp"),
+        ("The stool that covers the polyp", "stool"),
+        # Devices, tools and residue that are only seen somewhere.
+        ("Clip visible. Ulcer base with an adherent clot", "Ulcer base"),
+        ("gel bubbles at the edge. Seborrhoeic keratosis", "Seborrhoeic keratosis"),
+        ("liquid stool in the cecum; polyp", "polyp"),
+        ("Shadowing from ribs. Cyst in the left adnexa", "Cyst"),
+        ("Cataract limits view. Disc pale", "Disc"),
+        ("NGT in stomach, bibasal atelectasis", "atelectasis"),
+        ("Clip visible", "Clip"),
+        ("Stent fractured; stricture of the duct", "Stent stricture"),
+        # What is calm or denied before what is found.
+        ("quiet eye, corneal ulcer", "corneal ulcer"),
+        ("kidneys normal, no stones, aorta calcified", "aorta"),
+        ("No stones in the right kidney, cyst in the left", "cyst"),
+        ("no stones, cysts, masses", "stones"),
+        ("pleural effusion wasn't found. Rib fracture.", "Rib fracture"),
+        ("Nil acute infarct. Old lacune in the thalamus", "lacune"),
+        # A clinical question and what is found.
+        ("Suspected DVT. Thrombus in the popliteal vein.", "Thrombus"),
+        ("Suspected pneumothorax. No effusion.", "pneumothorax"),
+        ("Bowel obstruction? Dilated small bowel loops", "small bowel loops"),
+        ("Is there a carcinoma? Show it.", "carcinoma"),
+        # Verbs of change, and names that hold a finding.
+        ("the aneurysm has grown", "aneurysm"),
+        ("Leg ulcer improving", "Leg ulcer"),
+        ("the fracture plate with screws", "fracture plate"),
+        ("line of fracture", "line of fracture"),
     ],
 )
 def test_what_only_stands_beside_a_finding_is_not_asked_for(text: str, targets: str) -> None:
     assert " ".join(a.value for a in parse_prompt(text).attributes if a.kind == "target") == targets
+
+
+@pytest.mark.parametrize(
+    ("text", "full"),
+    [
+        ("Ill-def. lesion adj. to the post wall", "ill-defined lesion adjacent to the posterior wall"),
+        ("irreg macule, asc colon", "irregular macule, ascending colon"),
+        ("haemorrhage inf to the disc", "haemorrhage inferior to the disc"),
+        ("cyst b/w the bladder and uterus", "cyst between the bladder and uterus"),
+        ("cyst w thick septa", "cyst with thick septa"),
+        ("thrombus isn't seen, LV dilated", "thrombus is not seen, LV dilated"),
+        ("thrombus can't be ruled out", "thrombus cannot be ruled out"),
+        ("undisplaced # of the radius", "undisplaced fracture of the radius"),
+    ],
+)
+def test_a_short_form_is_read_as_what_it_stands_for(text: str, full: str) -> None:
+    found, whole = parse_prompt(text).attributes, parse_prompt(full).attributes
+    assert [(a.kind, a.role) for a in found] == [(a.kind, a.role) for a in whole]
+    assert any(a.kind == "target" for a in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("papule on the ala, ?BCC", "target:papule place:ala certainty:? pathology:BCC"),
+        ("? fracture of the ulna", "certainty:? target:fracture place:ulna"),
+        ("Is this a cyst? Mark it.", "target:cyst"),
+        ("brain tumour??? outline pls", "target:brain tumour"),
+        ("Pressure ulcer, Sacral PU cat 3", "target:Pressure ulcer measure:cat 3"),
+        ("lesion seg VI, 18 x 14 mm", "target:lesion place:seg VI measure:18 x 14 mm"),
+        ("lesion in segment VII/VIII.", "target:lesion place:segment VII/VIII"),
+    ],
+)
+def test_marks_and_figures_of_notes_keep_to_themselves(text: str, expected: str) -> None:
+    assert " ".join(f"{kind}:{value}" for kind, value in values(text)) == expected
 
 
 def test_a_part_of_an_organ_behind_a_finding_is_one_place() -> None:
