@@ -35,8 +35,8 @@ from robustness.runners.data.volumes.scale import (
 
 _SAMPLED = 64
 _SAMPLED_VOLUMES = 12
-_SAMPLED_VALUES = 2048
-_PLANES = (0.25, 0.5, 0.75)
+# Of all sampled volumes together, at least.
+_SAMPLED_VALUES = 50_000
 _DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 
 Array = npt.NDArray[Any]
@@ -111,7 +111,7 @@ def decide_scale(records: Sequence[Record], pool: Sequence[Path], options: Readi
 
     Args:
         records: of the chosen split.
-        pool: the image files of all splits, so that each split gets the same decision.
+        pool: the image files of all splits, so that each split gets the same decision; their order changes nothing.
         options: a stated window goes first.
     """
     paths = list(dict.fromkeys(record.image_path for record in records))
@@ -125,14 +125,14 @@ def decide_scale(records: Sequence[Record], pool: Sequence[Path], options: Readi
         scale = Scale(*window.interval, "stated in the plan")
         decided.files, decided.volumes = (scale if deep else None), (scale if volumes else None)
         return decided
+    everywhere = sorted(set(pool))
     if deep:
-        decided.files = _of_files([path for path in pool if is_deep(path)] or paths, window)
+        decided.files = _of_files([path for path in everywhere if is_deep(path)] or paths, window)
     if volumes:
         if window and window.per_volume:
             decided.per_volume = window
         else:
-            everywhere = [path for path in pool if is_volume(path)]
-            decided.volumes = _of_volumes(everywhere or volumes, window, options, channel)
+            decided.volumes = _of_volumes([p for p in everywhere if is_volume(p)] or volumes, window, options, channel)
     return decided
 
 
@@ -177,29 +177,42 @@ def _of_volumes(
         proposed = header_scale([header.windows for _, header in readable])
         if proposed or (window and window.header):
             return proposed
-    samples = [
-        values
-        for path, header in _spread(readable, _SAMPLED_VOLUMES)
-        if not header.color
-        for values in _planes(path, header, channel, options.cache)
-    ]
-    if not samples:
+    chosen = [(path, header) for path, header in _spread(readable, _SAMPLED_VOLUMES) if not header.color]
+    along_axis = round((_SAMPLED_VALUES / max(1, len(chosen))) ** (1 / 3))
+    samples = [_sample(path, header, channel, options.cache, along_axis) for path, header in chosen]
+    if not any(values.size for values in samples):
         return None
     quantiles = window.quantiles if window and window.quantiles else QUANTILES
     return quantile_scale(samples, quantiles, f"quantiles {quantiles[0]:g} and {quantiles[1]:g} of the set")
 
 
-def _planes(path: Path, header: Header, channel: int | None, cache: VolumeCache) -> list[Array]:
-    planes: list[Array] = []
-    for share in _PLANES:
+def _sample(path: Path, header: Header, channel: int | None, cache: VolumeCache, along_axis: int) -> Array:
+    """Return values of a volume that lie evenly in it, at least `along_axis` along each axis that has as many.
+
+    A part of the values gives the same quantiles in little memory. In which order axes are stored, and from which end,
+    changes nothing, so that copies of a set in other formats are shown alike.
+    """
+    rows, columns, indices = (_from_both_ends(size, max(1, size // along_axis)) for size in header.shape)
+    sampled: list[Array] = [np.zeros(0)]
+    for index in indices.tolist():
         try:
-            values = cache.plane(path, 2, int(share * (header.shape[2] - 1)))
+            plane = cache.plane(path, 2, index)
         except CaseError:
-            return planes
-        plane = _measured(np.asarray(values[..., channel or 0] if values.ndim == 3 else values), header)
-        # A part of the values gives the same quantiles, and memory does not grow with the set.
-        planes.append(plane.ravel()[:: max(1, plane.size // _SAMPLED_VALUES)].copy())
-    return planes
+            break
+        values = plane[..., channel or 0] if plane.ndim == 3 else plane
+        sampled.append(values[np.ix_(rows, columns)].ravel())
+    return _measured(np.concatenate(sampled), header)
+
+
+def _from_both_ends(size: int, step: int) -> npt.NDArray[np.int_]:
+    """Return indices `step` apart that are the same counted from either end.
+
+    Example:
+        >>> _from_both_ends(8, 3).tolist(), _from_both_ends(7, 2).tolist()
+        ([0, 3, 4, 7], [1, 3, 5])
+    """
+    half = np.arange((size - 1) // 2, -1, -step)
+    return np.unique(np.concatenate([half, size - 1 - half]))
 
 
 def _measured(values: Array, header: Header) -> Array:

@@ -70,6 +70,22 @@ class TestSlices:
             assert case.image[case.mask].min() == 255
             assert "left of the image" in case.prompt.text or "top left" in case.prompt.text
 
+    @pytest.mark.parametrize("order", ["RAS", "LPS", "SPR", "PIR"])
+    def test_quantiles_of_the_set_do_not_depend_on_the_stored_order(self, tmp_path: Path, order: str) -> None:
+        """Of a plane of 512 columns four were looked at, so that bone was no part of the window of a CT."""
+        rng = np.random.default_rng(4)
+        x, y = np.meshgrid(np.linspace(-1, 1, 512), np.linspace(-1, 1, 512), indexing="ij")
+        plane = np.where(x**2 / 0.6 + y**2 / 0.4 < 1, 40 + rng.normal(0, 20, x.shape), -1000)
+        plane[x**2 + (y - 0.3) ** 2 < 0.02] = 700
+        voxels = np.stack([plane + slope for slope in range(12)], axis=-1).astype(np.int16)
+        affine = np.diag([0.7, 0.7, 5.0, 1.0])
+        phantom.write_nifti(tmp_path / "ct.nii", *phantom.stored(voxels, affine, order))
+        phantom.write_nifti(tmp_path / "seg.nii", *phantom.stored((voxels > 600).astype(np.uint8), affine, order))
+        path = table(tmp_path, [{"image": "ct.nii", "mask": "seg.nii", "subject_id": "a", "site": "A"}])
+        data = load_dataset(path, labels={"1": "bone"}, slices={"plane": "axial"})
+        (note,) = (note for note in data.notes if "quantiles 0.005 and 0.995 of the set" in note)
+        assert "stored values -1000 to 708 become black to white" in note
+
     @pytest.mark.parametrize("key", ["subject", "subject_id"])
     def test_a_volume_whose_row_names_nobody_is_told_by_its_file(self, volumes: Path, key: str) -> None:
         """All slices without a name were one patient, or a patient each."""

@@ -95,7 +95,7 @@ class TestSeries:
             dataset.PhotometricInterpretation = "MONOCHROME1"
 
         data = load(tmp_path, series(tmp_path, change), window=None)
-        assert any("stored values 0 to 1000" in note for note in data.notes)
+        assert any("stored values 0 to 650" in note for note in data.notes)
         assert not data[0].image[:3].any()
         assert (data[0].image[4:, 0] == 255).all()
 
