@@ -195,9 +195,14 @@ def begins_anew(tagged: Tagged, i: int, last: int, *, any_name: bool = False) ->
     if opens or phrase.name is None:
         return opens
     # "no stones, aorta calcified"; "no cysts in either ovary, follicle in the left": each thing has its own place.
+    start = _since_comma(tagged, i - 1)
+    again = [t.lower for t in tagged.tokens[max(0, start - 1) : start + 1]] in ([",", "no"], [",", "nil"])
+    # "no network, no globules, vessels": who says "no" of each thing does not deny the last.
     said = phrase.stop == last and any(m.kind in ABNORMAL and m.start > tagged.tokens[i].start for m in phrase.mods)
-    places = [{t.lower for t in tagged.tokens[a:b]} & _IN for a, b in ((_since_comma(tagged, i - 1), i), (i, last))]
-    return any_name or (said and phrase.category == "anatomy") or all(places)
+    places = [{t.lower for t in tagged.tokens[a:b]} & _IN for a, b in ((start, i), (i, last))]
+    return (
+        any_name or (again and tagged.tags[i] != "negation") or (said and phrase.category == "anatomy") or all(places)
+    )
 
 
 def _since_comma(tagged: Tagged, stop: int) -> int:
@@ -234,18 +239,21 @@ def _only_lies_there(tagged: Tagged, first: int, last: int) -> bool:
     if head not in _things_beside() or "request" in tags or "negation" in tags:
         return False
     beside = {t.lower for t in (*tagged.tokens[max(0, first - 1) : first], *tagged.tokens[last : last + 1])}
-    if any(m.kind == "pathology" for m in phrase.mods) or "and" in beside:
+    worse = any(m.kind == "pathology" and tagged.text[m.start : m.stop] != "closed" for m in phrase.mods)
+    if worse or "and" in beside:
         return False  # "fractured lead", "catheter and the abscess around it"
     behind, rest = tags[phrase.stop - first :], lower[phrase.stop - first :]
     leads = ("preposition", "position", "auxiliary", "relation")
-    told = behind[:1] == [] or behind[0] in leads or not words("classes.in_place").isdisjoint(rest[:1])
-    changed = any(kind_of(w) in ("pathology", "size") or is_participle(w) for w in rest[:1] if w not in _seen())
+    told = behind[:1] == [] or behind[0] in leads or is_participle(rest[0]) or rest[0] in _seen()
+    changed = any(
+        kind_of(w) in ("pathology", "size") or w in words("classes.damaged") for w in rest[:1] if w != "closed"
+    )
     return told and not changed and not {"sign", "with", "relative", "report", "conjunction"} & set(behind)
 
 
 @cache
 def _seen() -> frozenset[str]:
-    return words("classes.position") | words("classes.in_place")
+    return words("classes.position") | words("classes.in_place") | words("classes.hides") | {"well", "closed"}
 
 
 @lru_cache(maxsize=256)

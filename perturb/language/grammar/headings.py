@@ -105,9 +105,7 @@ class Headings(Attachment):
 
     def _excluded(self, phrase: Phrase) -> bool:
         """Read "tumour excluded" and "appendicitis ruled out": the phrase is denied, not asked for."""
-        i = phrase.stop
-        tagged = self.tagged
-        j = i
+        tagged, j = self.tagged, phrase.stop
         while j < len(tagged.tags) and tagged.tags[j] == "auxiliary":
             j += 1
         if j >= len(tagged.tags) or tagged.tags[j] not in ("negation", "certainty"):
@@ -162,12 +160,10 @@ class Headings(Attachment):
         last = first + 3 + (tags[first + 3 : first + 4] == ["determiner"])
         if last >= hi or tokens[first + 2].lower != "than" or not self.targets:
             return 0
-        ends = (tokens[first], tokens[last])
-        if not all(kind_of(t.lower) == "side" for t in ends):
-            return 0
-        for token in ends:
+        sides = [t for t in (tokens[first], tokens[last]) if kind_of(t.lower) == "side"]
+        for token in sides if len(sides) == 2 else ():
             self._add("side", token.start, token.stop)
-        return last + 1
+        return last + 1 if len(sides) == 2 else 0
 
     def _leads_to_name(self, placed: Placed) -> bool:
         """Tell whether "top left of the picture:" only tells where what is named behind it lies."""
@@ -199,24 +195,25 @@ class Headings(Attachment):
         sign = tagged.tokens[phrase.start - 1].lower if phrase.start else ""
         if sign not in (",", ";", "-", "\u2013") or len(self.targets) != 1 or (self.joined and sign != ";"):
             return False
-        if self.is_asked or self.predicate or self.denied:
-            return False
+        told = self.is_asked or self.predicate or self.denied or last.category != "anatomy"
         begins = all(tagged.tags[k] == "determiner" for k in range(last.token)) or last.token == 0
         # "Thyroid: L lobe, nodule"
         begins = begins or tagged.tokens[last.token - 1].lower == ":"
         ends = phrase.stop == len(tagged.tokens) or tagged.tokens[phrase.stop].lower in (".", ",", ";", "-", "\u2013")
-        ends = ends or tagged.tags[phrase.stop] == "measure"
-        between = self.text[last.stop : tagged.tokens[phrase.start - 1].start].strip()
-        touches = self._touches(phrase.start - 1) or between.lower() in ("(l)", "(r)", "(left)", "(right)")
-        return begins and ends and touches and last.category == "anatomy" and phrase.category == "finding"
+        inner = {tagged.tags[k] for k in range(last.token, phrase.start - 1) if tagged.tokens[k].start >= last.stop}
+        measured = inner in ({"measure"}, {"measure", "sign"})  # "Aorta 4.6 cm, thrombus in the arch"
+        ends = ends or tagged.tags[phrase.stop] in (("measure", "preposition", "word") if measured else ("measure",))
+        between = self.text[last.stop : tagged.tokens[phrase.start - 1].start].strip().lower()
+        touches = measured or self._touches(phrase.start - 1) or between in ("(l)", "(r)", "(left)", "(right)")
+        return begins and ends and touches and not told and phrase.category == "finding"
 
     def _turn_to_place(self) -> None:
         """Let what was taken for the target be the place of the target that follows."""
         last = self.targets.pop()
-        first = min(
-            [f.start for f in self.spans if f.kind in ("side", "direction") and f.stop <= last.start] or [last.start]
-        )
-        self.spans = [f._replace(role="landmark") if f.kind in ("side", "direction") else f for f in self.spans]
+        sides = [f.start for f in self.spans if f.kind in ("side", "direction") and f.stop <= last.start]
+        first = min(sides or [last.start])
+        of_it = ("side", "direction", "measure")
+        self.spans = [f._replace(role="landmark") if f.kind in of_it else f for f in self.spans]
         self._add("place", first, last.stop)
 
     def _forget(self, phrase: Phrase) -> None:
@@ -239,9 +236,10 @@ class Headings(Attachment):
         """Tell whether "subpleural" stands alone behind a comma: an adjective that tells where."""
         if phrase.name is None or phrase.mods or phrase.name[1] - phrase.name[0] != 1:
             return False
-        ends = phrase.stop == len(self.tagged.tokens) or not self.tagged.tokens[phrase.stop].is_word
-        comma = self.tagged.tokens[phrase.start - 1].lower in (",", ";", "(")
-        return ends and comma and bool(_PLACE_WORD.fullmatch(self.tagged.tokens[phrase.start].lower))
+        tokens = self.tagged.tokens
+        ends = phrase.stop == len(tokens) or not tokens[phrase.stop].is_word
+        comma = tokens[phrase.start - 1].lower in (",", ";", "(") or self.tagged.tags[phrase.start - 1] == "measure"
+        return ends and comma and bool(_PLACE_WORD.fullmatch(tokens[phrase.start].lower))
 
     def _is_statement(self, phrase: Phrase) -> bool:
         """Tell whether ", septum thickened" says something of a noun of its own behind a comma."""

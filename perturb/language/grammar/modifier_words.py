@@ -182,6 +182,8 @@ def read_modifier(tagged: Tagged, i: int, stop: int) -> tuple[int, str]:
     if is_colour(lower) and i + 1 < stop and is_colour(tokens[i + 1].lower) and i + 1 not in tagged.name_at:
         # "creamy yellow"
         return i + 2, "colour"
+    if lower == "non" and i + 2 < stop and (kind := kind_of(f"non-{tokens[i + 1].lower}")):
+        return i + 2, kind  # "non compressible appendix"
     if lower in _SEQUENCES and i + 1 < stop and kind_of(tokens[i + 1].lower) == "signal":
         return i + 2, "signal"
     if lower in ("restricted", "restricting", "facilitated") and i + 2 < stop and tokens[i + 1].lower == "diffusion":

@@ -66,8 +66,7 @@ def read_phrase(tagged: Tagged, i: int, hi: int) -> Phrase:
 def _extent(tagged: Tagged, i: int, hi: int) -> int:
     """Return the index after the phrase's last token; commas and "and" between modifiers belong to it."""
     tokens, tags = tagged.tokens, tagged.tags
-    named, opens = False, -1
-    first = i
+    named, opens, first = False, -1, i
     while i < hi:
         if named and i not in tagged.inner and _begins_place(tagged, i, hi):
             break
@@ -78,15 +77,11 @@ def _extent(tagged: Tagged, i: int, hi: int) -> int:
         if i in tagged.counts and not named:
             i = tagged.counts[i]
             continue
-        if tags[i] == "sign" and tokens[i].lower in QUOTES and not named and opens < 0:
-            opens = i
-            i += 1
-            continue
-        if tags[i] == "sign" and tokens[i].lower in QUOTES and opens >= 0:
-            if after_quotes(tagged.tokens, opens) != i + 1:
+        if tags[i] == "sign" and tokens[i].lower in QUOTES and (opens >= 0 or not named):
+            if opens >= 0 and after_quotes(tagged.tokens, opens) != i + 1:
                 break
+            named, opens = False, i if opens < 0 else -1
             i += 1
-            named, opens = False, -1
             continue
         if named and (short := after_short_form(tokens, i)) and short < hi and tags[short] == "word":
             i = short
@@ -181,6 +176,8 @@ def _begins_place(tagged: Tagged, i: int, hi: int) -> bool:
         return True  # "transplant kidney RIF", "ulcer gastric antrum"
     if not leads and (category or not before.text.isupper() or tagged.text.isupper()):
         return False
+    if not leads and len(before.text) > 2 and "/" not in before.text and _begins_organ(tagged, i, hi):
+        return tokens[i].lower not in words("classes.fixed_heads") | {"joint", "joints", "junction"}
     if kind_of(tokens[i].lower) == "place" and tokens[i].text.isupper() and category == "finding":
         return True  # "pneumatocele LUL anterior segment"
     j = i
@@ -191,15 +188,21 @@ def _begins_place(tagged: Tagged, i: int, hi: int) -> bool:
     if j + 1 < hi and j not in tagged.name_at and not kind_of(tokens[j].lower) and tagged.tags[j + 1] == "word":
         j += not category_of(tokens[j].lower)  # "plaque left frontal white matter"
     category = tagged.name_at[j][1].category if j in tagged.name_at else category_of(tokens[j].lower)
-    return category == "anatomy" or tokens[j].lower in words("classes.fixed_heads")
+    # "calculus L VUJ"
+    short = (
+        leads
+        and tokens[j].text.isupper()
+        and not tagged.text.isupper()
+        and tagged.tags[j + 1 : min(j + 2, hi)] != ["word"]
+    )
+    return short or category == "anatomy" or tokens[j].lower in words("classes.fixed_heads")
 
 
 def _begins_organ(tagged: Tagged, i: int, hi: int) -> bool:
     """Tell whether the words from `i` to the end of a phrase name one organ: "mass gallbladder neck"."""
-    count = organ_at([t.lower for t in tagged.tokens[i : min(hi, i + 6)]], words("classes.part"))
-    j = i + count
+    j = i + organ_at([t.lower for t in tagged.tokens[i : min(hi, i + 6)]], words("classes.part"))
     ends = j >= hi or tagged.tags[j] != "word" or is_side(tagged, j) or bool(kind_of(tagged.tokens[j].lower))
-    return count > 0 and ends
+    return j > i and ends
 
 
 def _begins_relation(tagged: Tagged, i: int, hi: int) -> bool:

@@ -139,6 +139,11 @@ def read_quality(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple
     stop = match_phrase(tokens, i, phrase_table("quality.phrases"))
     if stop > i:
         return ("quality", i, stop)
+    subject = words("quality.subject")
+    pair = {tokens[i].lower, next_word(tokens, i)}
+    alone = (i == 0 or not tokens[i - 1].is_word) and (i + 2 >= len(tokens) or not tokens[i + 2].is_word)
+    if alone and pair & subject and pair & words("quality.before_picture"):
+        return ("quality", i, i + 2)  # "Prep poor", "limited windows"
     stop = match_phrase(tokens, i, phrase_table("quality.apart"))
     if stop > i and _stands_apart(tokens, i, stop):
         return ("quality", i, stop)
@@ -229,7 +234,7 @@ def _stands_apart(tokens: Sequence[Token], i: int, stop: int) -> bool:
     before = tokens[i - 1].lower if i else ","
     after = tokens[stop].lower if stop < len(tokens) else "."
     opens = not before[-1].isalnum() or before in ("with", "despite", "and", "by", "some")
-    return i > 0 and opens and (not after[0].isalnum() or after in ("and", "but"))
+    return (i > 0 or stop > i + 1) and opens and (not after[0].isalnum() or after in ("and", "but"))
 
 
 def in_the_picture(tokens: Sequence[Token], i: int, end: int) -> bool:

@@ -84,6 +84,7 @@ def preambles(text: str) -> Iterator[tuple[int, int]]:
         yield course.span()
 
 
+_DASH = re.compile(r"\s[-\u2013]\s+")
 _DENIED = re.compile(r"\b(?:no|nil|without|neither)\b[^.;]*")
 # "Bowel obstruction? Dilated loops": what is asked of the examination, and what it shows.
 _QUESTION = re.compile(
@@ -105,13 +106,17 @@ def _history(lower: str, at: int) -> Iterator[tuple[int, int]]:
     """Yield what was done, found or asked before, with its clause where more is named behind that."""
     for match in _PAST.finditer(lower, at):
         stop, kind = _end(_CLAUSE, lower, match.end()), match.lastgroup or "lead"
+        if kind == "asked" and (dash := _DASH.search(lower, match.end(), stop)):
+            stop = dash.end()  # "Query PE - filling defect"
         clause = lower[match.end() : stop]
         # "Known lesion, liver" may go on, "Known glaucoma; cup large" and "Previous ACL repair, graft" do not.
         apart = kind == "lead" or clause.rstrip().endswith((";", ".")) or _PROCEDURE.search(clause) is not None
         if kind == "asked":
             rest = _DENIED.sub("", lower[stop : stop + _FAR])
             asks = not words("classes.request").isdisjoint(rest.split()[:1])
-            goes_on = clause.rstrip().endswith((";", ".", ":")) and not asks and _names(rest, no_anatomy=True)
+            goes_on = (
+                clause.rstrip().endswith((";", ".", ":", "-", "\u2013")) and not asks and _names(rest, no_anatomy=True)
+            )
         else:
             goes_on = _names(lower[stop : stop + _FAR], no_anatomy=not apart, parts=not _names(clause))
         if goes_on and not (kind == "done" and _names(clause)):

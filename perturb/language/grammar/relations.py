@@ -136,7 +136,11 @@ class Relations(Reading):
         ):
             # "growing over 6 months"
             return level
-        last += self._is_almost(last, hi)
+        if last < hi and self.targets and self._touches(i) and tagged.tokens[last].lower in ("it", "them"):
+            self._add("relation", tagged.tokens[i].start, tagged.tokens[last].stop)  # "medial to it"
+            return last + 1
+        if last < hi - 1 and is_adverb(tagged.tokens[last].lower) and tagged.tags[last + 1] == "determiner":
+            last += 1  # "fills almost the entire ovary"
         phrase = read_phrase(tagged, last, hi)
         if phrase.category == "picture":
             return phrase.stop
@@ -196,11 +200,6 @@ class Relations(Reading):
                 self._add("direction", tagged.tokens[last].start, tagged.tokens[last].stop)
             last += 1
         return last
-
-    def _is_almost(self, last: int, hi: int) -> bool:
-        """Tell whether an adverb stands before the landmark: "fills almost the entire ovary"."""
-        tagged = self.tagged
-        return last < hi - 1 and is_adverb(tagged.tokens[last].lower) and tagged.tags[last + 1] == "determiner"
 
     def _behind_landmark(self, stop: int, hi: int) -> int:
         """Return where a landmark ends with "anteriorly" or "ones" behind it."""

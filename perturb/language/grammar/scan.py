@@ -209,11 +209,14 @@ def _is_modality(tokens: Sequence[Token], i: int) -> bool:
     if token.lower == "pd" and i and tokens[i - 1].lower == "the" and not next_word(tokens, i)[:1].isalpha():
         # "the CBD and the PD" are ducts.
         return False
+    if token.lower == "mr" and i and tokens[i - 1].lower in _OF_A_VALVE:
+        return False  # "trivial MR": mitral regurgitation
     if token.lower in _AS_WRITTEN:
         return token.text.isupper()
     return token.lower not in _PLAIN_FILM
 
 
+_OF_A_VALVE = frozenset("trivial trace mild moderate severe physiological eccentric functional significant".split())
 _AS_WRITTEN = frozenset(
     "mr us pet pd pas sem tem ffa fa slo gram cine adc toe opt vibe haste dce fish hida dmsa".split()
 )

@@ -198,7 +198,7 @@ class Grammar(Scope):
     def _is_participle(self, i: int, hi: int) -> bool:
         """Tell whether "running the length of", "supplied by" at `i` relate the target to what follows."""
         lower = self.tagged.tokens[i].lower
-        if i + 1 >= hi:
+        if i + 1 >= hi or i in self.tagged.name_at:
             return False
         following = self.tagged.tags[i + 1]
         after = self.tagged.tokens[i + 1].lower

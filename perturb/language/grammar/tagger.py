@@ -185,8 +185,9 @@ def _phrases(
             if end == i + 1 and parts[0] in words("classes.coat") and (end == len(tokens) or not tokens[end].is_word):
                 # "with a sticky coating"
                 continue
-            if end == i + 1 < len(tokens) and tokens[end].lower == "of" and parts[0].endswith("ing"):
-                # "thinning of the wall" names a finding.
+            noun = end == i + 1 < len(tokens) and parts[0].endswith("ing")
+            if noun and (tokens[end].lower == "of" or (tags[end] == "measure" and not (i and tokens[i - 1].is_word))):
+                # "thinning of the wall", "undermining 2 cm" name a finding.
                 continue
             if end > i and not any(tags[i:end]) and (kind != "relation" or relates_here(tokens, tags, i, end)):
                 tags[i:end] = [kind] * (end - i)
@@ -207,6 +208,8 @@ def _small_words(tokens: Sequence[Token], tags: list[str], spans: dict[int, int]
             tags[i] = "auxiliary"  # "the crypts look branched"
         elif after == "like" and lower in words("classes.seems") and not kind_of(before):
             tags[i] = "auxiliary"  # "the cells look like spindles"
+        elif lower == "point" and tags[i - 1] == "word" and after not in ("to", "at", "out"):
+            tags[i] = "word"  # "transition point in the RIF"
         elif (lower, before) == ("also", "but"):
             tags[i - 1 : i + 1] = ["conjunction"] * 2
         elif lower in words("classes.a_little") and before == "a" and (tags[i + 1] == "relation" or is_lead(after)):
@@ -262,9 +265,7 @@ def _single(token: Token, tokens: Sequence[Token], i: int) -> str:
 
 def _queries(tokens: Sequence[Token], i: int) -> bool:
     """Tell whether the mark at `i` stands before what it doubts: "?BCC", "? fracture"; not behind a question."""
-    if i + 1 >= len(tokens) or not tokens[i + 1].lower[0].isalpha():
-        return False
-    if i and tokens[i - 1].lower == "?":
+    if i + 1 >= len(tokens) or not tokens[i + 1].lower[0].isalpha() or (i and tokens[i - 1].lower == "?"):
         return False
     return tokens[i + 1].start == tokens[i].stop or i == 0 or not tokens[i - 1].is_word
 

@@ -15,10 +15,11 @@ _SHORT = pairs(
     "med>medial; prox>proximal; dist>distal; bilat>bilateral; susp>suspicious; poss>possible; prob>probable; "
     "sag>sagittal; transv>transverse; ca>circa; incl>including; excl>excluding; mod>moderate; lt>lt; rt>rt; "
     "diff>differentiated; def>defined; ill-def>ill-defined; well-def>well-defined; asc>ascending; desc>descending; "
-    "adj>adjacent; nr>near; w/o>without; w/>with; b/w>between"
+    "adj>adjacent; nr>near; w>with; w/o>without; w/>with; b/w>between"
 )
 # Without a dot, these stand for nothing else; others do before a part ("post wall") or "to" ("inf to the disc").
 _ALWAYS = frozenset("irreg prox dist approx transv susp mod asc desc ill-def well-def adj nr b/w".split())
+_GRADES = {"poorly": "poorly", "well": "well", "moderate": "moderately", "moderately": "moderately"}
 _BARE = frozenset("ant post sup inf lat med".split())
 # Both sides joined are one word, "left/right": neither alone says where a thing is.
 _LEFT, _RIGHT = (
@@ -38,7 +39,7 @@ _WORD = (
     rf"\d{{1,3}}(?=/?(?-i:[MF]){NO_GAUGE})"
     rf"|(?:{'|'.join(w for w in _SHORT if '/' not in w)})\.(?=[\s,])|w/o(?!\w)|w/(?=\s)"
     r"|(?:is|are|was|were|does|do|did|has|have|had|could|would|should)(?=n['\u2019]t(?!\w))|n['\u2019]t(?!\w)"
-    r"|[-=]>|T2\*(?:-?w(?:eighted)?)?|[^\W_]+(?:(?:[-'\u2019&+]|(?<=\d)/|/(?!\d)|(?<=\d)[.,](?=\d))[^\W_]+)*(?:\(e?s\))?|\S"
+    r"|[-=]>|#s(?!\w)|T2\*(?:-?w(?:eighted)?)?|[^\W_]+(?:(?:[-'\u2019&+]|(?<=\d)/|/(?!\d)|(?<=\d)[.,](?=\d))[^\W_]+)*(?:\(e?s\))?|\S"
 )
 _TOKEN = re.compile(_WORD, re.IGNORECASE)
 _TOKEN_OR_SIDES = re.compile(rf"{_BOTH_SIDES.pattern}|{_WORD}", re.IGNORECASE)
@@ -86,6 +87,8 @@ def tokenize(text: str) -> list[Token]:
             lower = "not" if lower == "n't" else "cannot"
         elif sided and _BOTH_SIDES.fullmatch(word):
             lower = "left/right"
+        elif lower == "#s":
+            lower = "fractures"
         elif word == "#" and _FRACTURE.match(text, match.start()):
             lower = "fracture"
         elif lower in _ARROWS:
@@ -96,6 +99,9 @@ def tokenize(text: str) -> list[Token]:
         before = tokens[-2].lower if len(tokens) > 1 else ""
         if before in _BARE and (lower == "to" or lower in words("classes.part")):
             tokens[-2] = tokens[-2]._replace(lower=_SHORT[before])
+        elif lower == "diff" and before in _GRADES:
+            tokens[-1] = tokens[-1]._replace(lower="differentiated")
+            tokens[-2] = tokens[-2]._replace(lower=_GRADES[before])
         elif before == "w" and len(tokens) > 2 and tokens[-1].is_word and tokens[-3].is_word:
             tokens[-2] = tokens[-2]._replace(lower="with")
     return tokens

@@ -81,6 +81,8 @@ DIRECTION = re.compile(
     rf"(?:antero|postero|supero|infero|dorso|ventro|cranio|caudo|medio|latero)-?(?:{_AXIS}|septal|basal|apical)(?:ly)?"
     rf"|(?:{_AXIS})(?:ly|most|wards?)|(?:{_AXIS})-(?:{_AXIS})"
     rf"|mid-?(?:{_AXIS})"
+    # "sup-temp", "inf/nas"
+    r"|(?:sup|inf|ant|post|med|lat|temp|nas)[-/](?:temp|nas|lat|med|sup|inf|ant|post)(?:oral|al)?"
 )
 # "fourth-largest", "next-smallest"
 RANKED = re.compile(

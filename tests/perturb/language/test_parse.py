@@ -283,6 +283,15 @@ def test_a_level_that_adds_nothing_keeps_the_chain() -> None:
         ("Leg ulcer improving", "Leg ulcer"),
         ("the fracture plate with screws", "fracture plate"),
         ("line of fracture", "line of fracture"),
+        # Figures of an organ, and each denial for itself.
+        ("Aorta 4.6 cm, thrombus in the arch", "thrombus"),
+        ("Aorta 4.6 cm, dilated", "Aorta"),
+        ("no network, no globules, arborizing vessels at the periphery", "vessels"),
+        ("Query PE - filling defect in the left lower lobe", "filling defect"),
+        ("Snare closed at the edge, flat polyp on a fold", "polyp"),
+        ("CFV compressible. Echogenic clot in the popliteal vein", "clot"),
+        ("Small pupil, hazy view. ONH tilted", "ONH"),
+        ("dilated loops, transition point in the RIF", "loops"),
     ],
 )
 def test_what_only_stands_beside_a_finding_is_not_asked_for(text: str, targets: str) -> None:
@@ -317,6 +326,15 @@ def test_a_short_form_is_read_as_what_it_stands_for(text: str, full: str) -> Non
         ("brain tumour??? outline pls", "target:brain tumour"),
         ("Pressure ulcer, Sacral PU cat 3", "target:Pressure ulcer measure:cat 3"),
         ("lesion seg VI, 18 x 14 mm", "target:lesion place:seg VI measure:18 x 14 mm"),
+        ("blister on the heel, next to it 2 cm of slough", "target:blister place:heel measure:2 cm"),
+        ("blister next to it 2x1 cm", "target:blister relation:next to it measure:2x1 cm"),
+        ("veg on AMVL, trivial MR", "target:veg place:AMVL"),
+        ("Prep poor; flat lesion", "quality:Prep poor shape:flat target:lesion"),
+        ("tractional RD sup-temp", "target:tractional RD direction:sup-temp"),
+        ("LST-G ascending colon 3cm", "target:LST-G place:ascending colon measure:3cm"),
+        ("the haemorrhage has resolved, still 3 cm", "target:haemorrhage negation:has resolved measure:3 cm"),
+        ("Undermining 2cm at 6 o'clock", "target:Undermining measure:2cm location:6 o'clock"),
+        ("mod diff adenocarcinoma", "pathology:mod diff target:adenocarcinoma"),
         ("lesion in segment VII/VIII.", "target:lesion place:segment VII/VIII"),
     ],
 )
