@@ -31,7 +31,7 @@ _LOOK = (
     # "with a thin wall and posterior enhancement"
     (r"(?<=\bwith )(?:an? |the )?", rf"{_NOUN} and (?!(?:in|on|at|of|no|not|located|\w+ing|\w+ed)\b)", ""),
     (r" and (?:an? )?", rf"{_NOUN}(?=\s*(?:[.,;:?]|$))", ""),
-    (r",? (?:with|w/) (?:an? |the )?", _NOUN, ""),
+    (r",? (?:with|w/?) (?:an? |the )?", _NOUN, ""),
     (r",\s*", rf"{_NOUN}(?=\s*(?:[.,;:?]|$))", ""),
     (r",\s*", r" in (?:texture|outline|colou?r|shape|signal|appearance)(?=\s*(?:[.,;:?]|$))", ""),
     (r"", r",? ", ""),
@@ -58,7 +58,7 @@ _CARRIERS: dict[str, tuple[tuple[str, str, str], ...]] = {
     "shape": (
         (r",\s*", r" (?:shape|form|outline|contour|configuration|surface|borders?|margins?)(?=\s*(?:[.,;:?]|$))", ""),
         (r",? (?:that|which) (?:is|are) ", r"(?: in (?:outline|shape|form|contour))?(?=\s*(?:[.,;:]|$))", ""),
-        (r",? (?:with|w/) (?:an? |the )?", r" (?:shape|form|outline|contour|configuration|surface)\b", ""),
+        (r",? (?:with|w/?) (?:an? |the )?", r" (?:shape|form|outline|contour|configuration|surface)\b", ""),
         (r",\s*", r" in (?:shape|outline|form|contour)(?=\s*(?:[.,;:?]|$))", ""),
         (r" of shape (?:an? )?", r"(?:-shaped| shaped?\b)?", ""),
         (r" of (?:an? )?", r" shape\b", ""),

@@ -8,6 +8,7 @@ from functools import cache, lru_cache
 
 from robustness.perturb.language.grammar.modifier_words import is_number_at
 from robustness.perturb.language.grammar.noun_phrase import read_phrase
+from robustness.perturb.language.grammar.picture import hinders, things_beside
 from robustness.perturb.language.grammar.tagger import Tagged
 from robustness.perturb.language.grammar.tokens import tokenize
 from robustness.perturb.language.grammar.verbs import finite_verbs
@@ -153,11 +154,11 @@ def is_of_the_examination(tagged: Tagged, first: int, last: int) -> bool:
     lower = [t.lower for t in tokens[first:last]]
     if not _names_a_finding(tagged.text):
         return False
-    if _hinders(lower):
+    if hinders(lower):
         return True
-    if any(category_of(w) == "finding" and w not in _things_beside() for w in lower):
+    if any(category_of(w) == "finding" and w not in things_beside() for w in lower):
         return False
-    if _only_lies_there(tagged, first, last):
+    if _only_lies_there(tagged, first, last) or _is_only_measured(tagged, first, last):
         return True
     passed = ("determiner", "scan", "sign", "negation")
     rest = [w for w, tag in zip(lower, tags[first:last], strict=True) if tag not in passed]
@@ -218,25 +219,12 @@ def is_described(tagged: Tagged, first: int, last: int) -> bool:
     return phrase.category == "anatomy" and (behind or is_predicate) and not is_asked(tagged, first, last)
 
 
-@cache
-def _things_beside() -> frozenset[str]:
-    """Return what lies in a picture and is no part of the patient: devices, tools, residue, what lies over it."""
-    return words("classes.device") | words("classes.residue") | words("classes.tool")
-
-
-def _hinders(lower: Sequence[str]) -> bool:
-    """Tell whether "cataract limits view", "movement degrades the study" only tells how the picture is."""
-    k = next((k for k, w in enumerate(lower) if w in words("classes.hinders")), 0)
-    seen = words("classes.picture") | words("classes.sight_noun")
-    return k > 0 and lower[-1] in seen and "which" not in lower and "that" not in lower
-
-
 def _only_lies_there(tagged: Tagged, first: int, last: int) -> bool:
     """Tell whether a device, a tool or residue is only said to be seen or where: "Clip visible", "gel at the edge"."""
     tags, lower = tagged.tags[first:last], [t.lower for t in tagged.tokens[first:last]]
     phrase = read_phrase(tagged, first, last)
     head = lower[phrase.name[1] - 1 - first] if phrase.name else ""
-    if head not in _things_beside() or "request" in tags or "negation" in tags:
+    if head not in things_beside() or "request" in tags or "negation" in tags:
         return False
     beside = {t.lower for t in (*tagged.tokens[max(0, first - 1) : first], *tagged.tokens[last : last + 1])}
     worse = any(m.kind == "pathology" and tagged.text[m.start : m.stop] != "closed" for m in phrase.mods)
@@ -251,6 +239,18 @@ def _only_lies_there(tagged: Tagged, first: int, last: int) -> bool:
     return told and not changed and not {"sign", "with", "relative", "report", "conjunction"} & set(behind)
 
 
+def _is_only_measured(tagged: Tagged, first: int, last: int) -> bool:
+    """Tell whether a statement gives only the size of an organ, or of what an abbreviation names: "RK 10.8 cm"."""
+    phrase = read_phrase(tagged, first, last)
+    if phrase.name is None or set(tagged.tags[phrase.stop : last]) != {"measure"}:
+        return False
+    plain = all(m.kind in ("side", "direction", "measure") for m in phrase.mods)
+    name = tagged.tokens[phrase.name[1] - 1].text
+    short = phrase.category == "" and name.isupper() and name.isalpha() and not tagged.text.isupper()
+    beside = {t.lower for t in (*tagged.tokens[max(0, first - 1) : first], *tagged.tokens[last : last + 1])}
+    return plain and (short or (phrase.category == "anatomy" and beside <= {".", ";"}))
+
+
 @cache
 def _seen() -> frozenset[str]:
     return words("classes.position") | words("classes.in_place") | words("classes.hides") | {"well", "closed"}
@@ -259,7 +259,7 @@ def _seen() -> frozenset[str]:
 @lru_cache(maxsize=256)
 def _names_a_finding(text: str) -> bool:
     """Tell whether a text names a finding beside devices and residue, or calls something diseased."""
-    passed = _things_beside() | words("classes.normal") | _KINDS_OF_RESIDUE
+    passed = things_beside() | words("classes.normal") | _KINDS_OF_RESIDUE
     told = {t.lower for t in tokenize(text)} - passed
     return any(category_of(word) == "finding" or kind_of(word) == "pathology" for word in told)
 

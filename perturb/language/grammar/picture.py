@@ -262,3 +262,16 @@ def picture_category(head: str, before: str, *, alone: bool) -> str | None:
         # "oil immersion field"; "lung field" is anatomy.
         return "" if kind_of(before) or head.startswith("section") else "picture"
     return None
+
+
+@cache
+def things_beside() -> frozenset[str]:
+    """Return what lies in a picture and is no part of the patient: devices, tools, residue, what lies over it."""
+    return words("classes.device") | words("classes.residue") | words("classes.tool")
+
+
+def hinders(lower: Sequence[str]) -> bool:
+    """Tell whether "cataract limits view", "movement degrades the study" only tells how the picture is."""
+    k = next((k for k, w in enumerate(lower) if w in words("classes.hinders")), 0)
+    seen = words("classes.picture") | words("classes.sight_noun")
+    return k > 0 and lower[-1] in seen and "which" not in lower and "that" not in lower

@@ -39,7 +39,7 @@ Run = tuple[int, int]
 def background(tagged: Tagged) -> list[Run]:
     """Return the tokens [first, last) of the statements that tell what is normal or absent: "Kidneys normal."""
     lower = {t.lower for t in tagged.tokens}
-    if "negation" not in tagged.tags and "scan" not in tagged.tags and lower.isdisjoint(tells_of_background()):
+    if {"negation", "scan", "measure"}.isdisjoint(tagged.tags) and lower.isdisjoint(tells_of_background()):
         return []
     runs = [run for first, last in statements(tagged) for run in _of_sentence(tagged, first, last)]
     return [part for run in runs for part in _but_its_name(tagged, run)]

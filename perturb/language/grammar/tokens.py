@@ -14,7 +14,7 @@ _SHORT = pairs(
     "irreg>irregular; approx>approximately; ant>anterior; post>posterior; sup>superior; inf>inferior; lat>lateral; "
     "med>medial; prox>proximal; dist>distal; bilat>bilateral; susp>suspicious; poss>possible; prob>probable; "
     "sag>sagittal; transv>transverse; ca>circa; incl>including; excl>excluding; mod>moderate; lt>lt; rt>rt; "
-    "diff>differentiated; def>defined; ill-def>ill-defined; well-def>well-defined; asc>ascending; desc>descending; "
+    "diff>differentiated; ill-def>ill-defined; well-def>well-defined; asc>ascending; desc>descending; "
     "adj>adjacent; nr>near; w>with; w/o>without; w/>with; b/w>between"
 )
 # Without a dot, these stand for nothing else; others do before a part ("post wall") or "to" ("inf to the disc").
@@ -102,7 +102,7 @@ def tokenize(text: str) -> list[Token]:
         elif lower == "diff" and before in _GRADES:
             tokens[-1] = tokens[-1]._replace(lower="differentiated")
             tokens[-2] = tokens[-2]._replace(lower=_GRADES[before])
-        elif before == "w" and len(tokens) > 2 and tokens[-1].is_word and tokens[-3].is_word:
+        elif before == "w" and len(tokens) > 2 and tokens[-1].is_word and tokens[-3].lower[-1].isalpha():
             tokens[-2] = tokens[-2]._replace(lower="with")
     return tokens
 

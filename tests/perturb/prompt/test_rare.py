@@ -93,6 +93,7 @@ def test_no_plural_names_two_classes() -> None:
         ("72M, mass in the left kidney", "rare:sex", None),
         # The noun that "with" carries stays, "with" itself goes with it.
         ("irregular mass w/ angular margins, R breast", "drop:margin", "irregular mass, R breast"),
+        ("mass w irregular margins, R breast", "drop:margin", "mass, R breast"),
         ("opacity on the left", "neutral:side", "opacity on the unspecified side"),
         ("opacity on the left side", "neutral:side", "opacity on the unspecified side"),
         ("mass, R breast", "neutral:side", "mass, unspecified breast"),
