@@ -138,7 +138,8 @@ def _dataset(
     ids = image_ids(chosen)
     subjects = subjects_of(chosen, ids, subject=spec["subject"])
     set_modality, origin = benchmark_folder.modality_of_set(source) if source.is_dir() else ("", "")
-    common = {"split": spec["split"], "dataset": spec["name"], "prompt_key": spec["prompt"]}
+    prompt = _key_read(source, chosen, spec["prompt"])
+    common = {"split": spec["split"], "dataset": spec["name"], "prompt_key": prompt}
     infos = case_infos(
         chosen,
         ids,
@@ -152,7 +153,7 @@ def _dataset(
     return Dataset(
         spec["name"],
         split=spec["split"],
-        prompt=spec["prompt"],
+        prompt=prompt,
         root=source if source.is_dir() else source.parent,
         records=chosen,
         infos=with_groups(infos, spec.get("groups")),
@@ -162,6 +163,16 @@ def _dataset(
         spec=spec,
         reader=PixelReader(options, scale, chosen),
     )
+
+
+def _key_read(source: Path, records: Sequence[Record], prompt: str) -> str:
+    """Return the prompt key that was read: where a table lacks the one that is read by default, its column `prompt`."""
+    alone = (
+        source.is_file()
+        and prompt == manifest_data.DEFAULT_PROMPT
+        and not any(prompt in record.siblings for record in records)
+    )
+    return "prompt" if alone else prompt
 
 
 def _stated(**options: Any) -> dict[str, Any]:

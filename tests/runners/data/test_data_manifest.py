@@ -52,6 +52,10 @@ class TestBothFormats:
 
     def test_three_columns_are_enough(self, tmp_path: Path, name: str) -> None:
         data = load_dataset(write(tmp_path, [row(2), row(1)], name))
+        # The prompt that is read by default is p6, which this table lacks.
+        assert (data.prompt, data.facts()["prompt"], data[0].metadata["prompt_key"]) == ("prompt",) * 3
+        keyed = load_dataset(write(tmp_path, [{**row(n), "p6": "one polyp"} for n in (1, 2)], f"keyed-{name}"))
+        assert (keyed.prompt, keyed[0].prompt.text) == ("p6", "one polyp")
         assert [case.case_id for case in data] == ["msk__2", "msk__1"]
         assert data.subject_is_image
         assert data[0].target == "polyp"
