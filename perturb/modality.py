@@ -150,3 +150,8 @@ def known_modality(text: str, *, option: str = "modality") -> str:
             f"{option}: expected one of {', '.join(MODALITIES)}, got {text!r}{suggest(text, MODALITIES)}"
         )
     return name
+
+
+def family(modality: str) -> str:
+    """Return the modality by what it shows; an echocardiogram is an ultrasound image."""
+    return "ultrasound" if modality == "echocardiography" else modality

@@ -64,7 +64,6 @@ def clinical_opposites(kind: str, value: str) -> tuple[Clinical, ...]:
     clock hours reflected, levels of the spine moved by one.
     """
     if kind == "view":
-        # The table has the compound with its hyphen: "apical four chamber".
         value = value.replace(" chamber", "-chamber")
     words = value.lower().strip()
     table = modifiers().get(kind, {})
@@ -146,7 +145,7 @@ def _longest(kind: str, value: str) -> list[Clinical]:
         if row is not None:
             rest = " ".join(words[stop:])
             # "extending from the psoas into the thigh" gives "separate from the psoas and the thigh".
-            both = _ONWARD.sub(" and ", rest)
+            both = _ONWARD.sub(" and ", rest).removeprefix("from ")
             # "pushing into the fat" gives "sparing the fat".
             bare = _LEADS.sub("", rest)
             return [
@@ -239,11 +238,11 @@ def _placed(value: str) -> list[Clinical]:
     changed = _beside_middle(value) or _swapped(value, _LEVELS, "the other level or direction")
     if changed and not breaks_a_name(value, changed[0].value):
         return changed
-    # "Left atrial appendage" is a name of its own.
     sided = _SIDED.match(value) if find_term(value) is None else None
     side, part = (sided[0], value[sided.end() :]) if sided else ("", value)
     if part.lower() in _SITES:
-        return [Clinical(side + _SITES[part.lower()], "another part of the body's surface")]
+        site = _SITES[part.lower()]
+        return [Clinical(site if site in ("forehead", "trunk") else side + site, "another part of the body's surface")]
     if _CLOCK.search(value):
         return [Clinical(_other_hour(value), "the opposite hour of the clock")]
     between = re.fullmatch(r"([CTLS])(\d+)(\s?[-/\u2013]\s?)(\d+)", value)
@@ -268,6 +267,7 @@ def _other_part(value: str, *, paired: bool = False) -> list[Clinical]:
     term = term_of(value)
     if term is None or term.category != "anatomy":
         return []
+    head = term.name.lower().split(" ")[-1]
     near = [
         t
         for t in terms()
@@ -275,9 +275,12 @@ def _other_part(value: str, *, paired: bool = False) -> list[Clinical]:
         and t.region == term.region
         and t.name.lower() not in kin(term.name)
         and (not term.modalities or not t.modalities or set(t.modalities) & set(term.modalities))
-        and (set(t.part_of) & set(term.part_of) or (not paired and t.salient and is_other(t.name, term.name)))
+        and (
+            set(t.part_of) & set(term.part_of)
+            or (paired and t.lateral and t.name.lower().split(" ")[-1] == head)
+            or (not paired and t.salient and is_other(t.name, term.name))
+        )
     ]
-    head = term.name.lower().split(" ")[-1]
     ranked = sorted(
         (t for t in near if head in _TUBES or t.name.lower().split(" ")[-1] not in _TUBES),
         key=lambda t: (t.name.lower().split(" ")[-1] != head, not set(t.part_of) & set(term.part_of), not t.salient),

@@ -8,9 +8,14 @@ from typing import Any, NamedTuple
 
 from robustness.perturb.language.grammar.vocabulary import words
 from robustness.perturb.language.inflection import is_plural, plural_form, singular_of
+from robustness.perturb.language.ontology.modifiers import pairs
 from robustness.perturb.language.proper import is_proper
 from robustness.types import Attribute, Params, Prompt
 
+_BE = re.compile(r"\s(are|were|have|lie|appear|is|was|has|lies|appears)\b", re.IGNORECASE)
+_THERE = re.compile(r"\bthere (is|are|was|were) (?:an? )?$", re.IGNORECASE)
+_SINGULAR = pairs("are>is; were>was; have>has; lie>lies; appear>appears")
+_ARTICLE = re.compile(r"\b(an?) $", re.IGNORECASE)
 _VOWELS = frozenset("aeiouAEIOU")
 # Sounds that the first letter does not tell: "a one-sided", "a unilateral", "an hour".
 _CONSONANT_STARTS = ("one", "uni", "use", "eu", "ukulele", "unanim")
@@ -148,8 +153,8 @@ def swap(prompt: Prompt, kind: str, new: str, *, source: str, repairs: Sequence[
     names = [
         (kind == "target" and _is_name_inside(prompt.text, a))
         or (kind in _ABBREVIATED and len(new) > 4 and _is_acronym_inside(prompt.text, a))
-        # The capitals of "BI-RADS 4" are no reason for another word's.
-        or (kind == "measure" and not prompt.text.isupper())
+        # The capitals of "BI-RADS 4" and "L4/L5" are no reason for another word's.
+        or (re.search(r"\d", a.value) is not None and kind != "modality" and not prompt.text.isupper())
         # The R of "mass, R breast" is capital as a letter.
         or (len(a.value) == 1 and a.start > 0)
         for a in spans
@@ -230,6 +235,29 @@ def noun_repairs(prompt: Prompt, new: str) -> list[Edit]:
     if is_plural(target.value) == was_one:
         return []
     return number_of_noun(target, to_one=is_one)
+
+
+def agreeing_verb(prompt: Prompt, new: str) -> list[Edit]:
+    """Return the edits that keep a verb beside the counted noun in agreement: "one clip is", "there are several"."""
+    target, number = prompt.get("target"), prompt.get("number")
+    if target is None or number is None:
+        return []
+    table = _SINGULAR if new.lower() in ("one", "1", "a single") else {one: many for many, one in _SINGULAR.items()}
+    found = [_BE.match(prompt.text, target.stop), _THERE.search(prompt.text[: number.start])]
+    return [
+        Edit(*verb.span(1), verb[1], match_case(table[verb[1].lower()], verb[1]))
+        for verb in found
+        if verb is not None and verb[1].lower() in table
+    ]
+
+
+def without_article(prompt: Prompt, new: str) -> list[Edit]:
+    """Return the edit that takes the article off "a single web" where several are asked for."""
+    old = prompt.get("number")
+    article = _ARTICLE.search(prompt.text[: old.start]) if old is not None else None
+    if article is None or new.lower() in ("single", "solitary", "one", "lone") or article[1].lower() == "the":
+        return []
+    return [Edit(article.start(), article.end(), article[0], "")]
 
 
 def number_of_noun(target: Attribute, *, to_one: bool) -> list[Edit]:

@@ -174,7 +174,7 @@ _RULES: tuple[Rule, ...] = (
     (_OTHERS, lambda b: "target" in b.precedes and re.fullmatch(r"\s*[.?!]?", b.after), "it is a noun here"),
     (("place",), lambda b: "than" in b.old.value or re.match(r"[- ]predominant\b", b.after), "it is part of a measure"),
     (("place",), _ahead(r"\bfrom (?:the )?$"), "a distance is measured to it"),
-    (("phase",), _behind(r" frames?\b"), "the noun behind it needs it"),
+    (("phase",), lambda b: b.before[-2:] != ", " and re.match(r" frames?\b", b.after), "the noun behind it needs it"),
     (("texture",), _behind(r" (?:arter|duct|vein|vessel)"), "it is part of a name"),
     (("side",), _behind(r" (?:ventricular|atrial|main)\b"), "it is part of a name"),
     (("direction",), _behind(r" \w+ing\b"), "the word behind it needs it"),

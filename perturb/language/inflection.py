@@ -55,8 +55,10 @@ _MASS = frozenset(
 
 
 # Findings of which no one says "a bleeding", though the ontology has a plural of their names.
-_UNCOUNTED = frozenset("bleeding tamponade fluid mucus oedema edema congestion inflammation necrosis".split())
-_MASS |= {"tamponade", "congestion"}
+_UNCOUNTED = frozenset(
+    "bleeding tamponade cavitation fluid mucus oedema edema congestion inflammation necrosis".split()
+)
+_MASS |= {"tamponade", "congestion", "cavitation"}
 
 
 def singular_of(name: str) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from robustness.perturb.language.lexicon import find_class
-from robustness.perturb.modality import canonical_modality
-from robustness.perturb.prompt.wrong_class import BROAD, WrongClass, family, fits_article, fits_side
+from robustness.perturb.modality import canonical_modality, family
+from robustness.perturb.prompt.wrong_class import BROAD, WrongClass, fits_article, fits_side
 from robustness.registry import PERTURBATIONS
 from robustness.types import Case, NotApplicable, Params
 

@@ -11,7 +11,16 @@ from typing import Any
 import numpy as np
 
 from robustness.perturb.base import BasePerturbation
-from robustness.perturb.language.edit import Edit, match_case, noun_repairs, number_of_noun, record, swap
+from robustness.perturb.language.edit import (
+    Edit,
+    agreeing_verb,
+    match_case,
+    noun_repairs,
+    number_of_noun,
+    record,
+    swap,
+    without_article,
+)
 from robustness.perturb.language.grammar.asking import denies_another
 from robustness.perturb.language.grammar.vocabulary import kind_of
 from robustness.perturb.language.inflection import is_mass, is_plural
@@ -36,8 +45,12 @@ _SAID = frozenset("size texture colour shape signal margin pathology description
 _CONTRASTED = frozenset("size texture colour shape signal margin pathology direction".split())
 # Values of these stand for themselves: where the first has no opposite, the next one changes.
 _APART = frozenset("measure place margin signal texture shape colour pathology".split())
+_ONE_SIDE = re.compile(r"\bthe (?:left|right) (?:one|side)\b", re.IGNORECASE)
 _SURFACE = frozenset({"photograph", "dermoscopy", "fundus", "OCT"})
-_PARTS = re.compile(r"\b(?:one|two|three|four|five|six|another|the other|the others|the rest)\b(?!-)", re.IGNORECASE)
+_PARTS = re.compile(
+    r"\b(?:one|two|three|four|five|six|another|the (?:others?|rest|(?:larg|small|bigg)(?:er|est)))\b(?!-)",
+    re.IGNORECASE,
+)
 _SIZE_SHARE = {"tiny": 0.002, "small": 0.006, "large": 0.15}
 
 
@@ -47,10 +60,7 @@ _OF_ONE_SEX = re.compile(
     re.IGNORECASE,
 )
 _GROWN = pairs("boy>man; girl>woman; man>boy; woman>girl")
-_BE = re.compile(r"\s(are|were|have|lie|appear|is|was|has|lies|appears)\b", re.IGNORECASE)
-_THERE = re.compile(r"\bthere (is|are|was|were) (?:an? )?$", re.IGNORECASE)
-_SINGULAR = pairs("are>is; were>was; have>has; lie>lies; appear>appears")
-_ARTICLE = re.compile(r"\b(an?) $", re.IGNORECASE)
+_IN = re.compile(r"\b(?:in|of|at|on|over|from|within) $", re.IGNORECASE)
 _VERB = re.compile(
     r"\b(?:do|does|did|can|could|may|will|would|should|is|are|was|were|has|have|had|appears?|looks?|seems?) $",
     re.IGNORECASE,
@@ -164,11 +174,9 @@ class Antonym(PromptPerturbation):
             modality = canonical_modality(str(case.metadata.get("modality") or ""))
             # No bladder in a photograph of the skin "over the sacrum"; the other level of a place is shown where it is.
             own = set(value.lower().split(" "))
-            listed = [
-                c
-                for c in listed
-                if modality not in _SURFACE or own & set(c.value.lower().split(" ")) or is_shown(c.value, modality)
-            ]
+            if modality in _SURFACE:
+                same = [c for c in listed if own & set(c.value.lower().split(" ")) or "surface" in c.source]
+                listed = same or [c for c in listed if is_shown(c.value, modality)]
         # "1/2" of a disc has no other half: a swap that changes nothing is none.
         return [c for c in listed or from_wordnet(self.kind, value) if c.value.lower() != value.lower()]
 
@@ -179,10 +187,10 @@ class Antonym(PromptPerturbation):
     def _record(self, prompt: Prompt, candidate: Opposite, truth: Truth, *, note: str = "") -> Params:
         repairs: Sequence[Edit] = ()
         if self.kind == "number":
-            articles = _without_article(prompt, candidate.value)
+            articles = without_article(prompt, candidate.value)
             repairs = [*noun_repairs(prompt, candidate.value), *articles]
             if repairs:
-                repairs = [*repairs, *_agreeing_verb(prompt, candidate.value)]
+                repairs = [*repairs, *agreeing_verb(prompt, candidate.value)]
             if articles and articles[0].old[:1].isupper():
                 # "A solitary ulcer" gives "Multiple ulcers".
                 candidate = candidate._replace(value=candidate.value[0].upper() + candidate.value[1:])
@@ -197,10 +205,19 @@ class Antonym(PromptPerturbation):
         target = behind[0] if behind else target
         if self.kind == "side" and old and target and old.role == "target":
             was_both = old.value.lower() in ("both", "bilateral", "left and right", "right and left", "both sides")
-            if was_both and candidate.value.lower() in ("left", "right", "the left side", "the right side"):
+            if was_both and candidate.value.lower() in (
+                "left",
+                "right",
+                "the left side",
+                "the right side",
+                "unilateral",
+            ):
                 repairs = number_of_noun(target, to_one=True)
         if self.kind == "side" and old and old.role != "target" and old.value.lower() == "both":
             repairs = _one_of_a_pair(prompt, old)
+            if repairs and _IN.search(prompt.text[: old.start]):
+                # "in both lower lobes" gives "in the left lower lobe".
+                candidate = candidate._replace(value=f"the {candidate.value}")
         extra: dict[str, Any] = {"truth": truth, **({"note": note} if note else {})}
         return swap(prompt, self.kind, candidate.value, source=candidate.source, repairs=repairs, **extra)
 
@@ -230,7 +247,8 @@ def _split(prompt: Prompt, kind: str, elsewhere: set[str], candidates: Sequence[
     if kind in _CONTRASTED and any(c.value.lower() in elsewhere for c in candidates):
         return f"the prompt asks for the opposite of its first {kind} too: one half of a pair would change"
     side = prompt.get("side") if kind == "side" else None
-    if side is not None and names_both(side.value) and elsewhere & {"left", "right"}:
+    one_side = side is not None and _ONE_SIDE.search(prompt.text, side.stop)
+    if side is not None and names_both(side.value) and (one_side or elsewhere & {"left", "right"}):
         return "the prompt tells what lies on each side: one side alone would contradict it"
     number, target = prompt.get("number"), prompt.get("target")
     if kind != "number" or number is None or target is None:
@@ -253,29 +271,6 @@ def _grown(prompt: Prompt, old: str, new: str) -> list[Edit]:
         return []
     fixed = match_case(_GROWN[sex.value.lower()], sex.value)
     return [Edit(sex.start, sex.stop, sex.value, fixed)]
-
-
-def _agreeing_verb(prompt: Prompt, new: str) -> list[Edit]:
-    """Return the edits that keep a verb beside the counted noun in agreement: "one clip is", "there are several"."""
-    target, number = prompt.get("target"), prompt.get("number")
-    if target is None or number is None:
-        return []
-    table = _SINGULAR if new.lower() in ("one", "1", "a single") else {one: many for many, one in _SINGULAR.items()}
-    found = [_BE.match(prompt.text, target.stop), _THERE.search(prompt.text[: number.start])]
-    return [
-        Edit(*verb.span(1), verb[1], match_case(table[verb[1].lower()], verb[1]))
-        for verb in found
-        if verb is not None and verb[1].lower() in table
-    ]
-
-
-def _without_article(prompt: Prompt, new: str) -> list[Edit]:
-    """Return the edit that takes the article off "a single web" where several are asked for."""
-    old = prompt.get("number")
-    article = _ARTICLE.search(prompt.text[: old.start]) if old is not None else None
-    if article is None or new.lower() in ("single", "solitary", "one", "lone") or article[1].lower() == "the":
-        return []
-    return [Edit(article.start(), article.end(), article[0], "")]
 
 
 def _choose(judged: Sequence[tuple[Opposite, Truth]]) -> tuple[Opposite, Truth] | None:

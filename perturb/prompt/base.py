@@ -10,6 +10,7 @@ from typing import ClassVar
 from robustness.perturb.base import BasePerturbation
 from robustness.types import Attribute, Case, DataContext, NotApplicable, Params, Prompt
 
+_OF_THEM = re.compile(r" of (?:the|these|those|all)\b", re.IGNORECASE)
 _THAN = re.compile(r"\s+than\b", re.IGNORECASE)
 
 
@@ -20,6 +21,8 @@ def fits_no_other_word(text: str, old: Attribute) -> str:
         return f"{old.value!r} is written as one word with what stands beside it"
     if _THAN.match(text, old.stop):
         return f"{old.value!r} compares: nothing else goes with the 'than' behind it"
+    if old.kind == "size" and _OF_THEM.match(text, old.stop) and text[: old.start].lower().endswith("the "):
+        return f"{old.value!r} is a noun here: it says which of several"
     return ""
 
 
@@ -33,7 +36,7 @@ NOUN_NEXT = re.compile(
     r" (?!(?:of|in|on|at|with|and|or|to|from|is|are|which|that|than|but|no|not|near|without)\b)[a-z]", re.IGNORECASE
 )
 CYCLE_NEXT = re.compile(r" (?:cycle|phase|frame|period|image)", re.IGNORECASE)
-_STANDS_ALONE = re.compile(r"\b(?:on|at|to|in) the $", re.IGNORECASE)
+_STANDS_ALONE = re.compile(r"\b(?:on|at|to|in|from|near|towards?|along) the $", re.IGNORECASE)
 
 
 def is_noun_here(text: str, old: Attribute) -> bool:

@@ -27,7 +27,7 @@ _BEFORE_A_NAME = frozenset(
     "number size colour shape texture margin signal pathology side direction measure description place"
     " certainty".split()
 )
-_OF_AN_ORGAN = frozenset({"size", "pathology", "texture", "signal", "shape", "margin"})
+_OF_AN_ORGAN = frozenset({"size", "colour", "pathology", "texture", "signal", "shape", "margin"})
 _BETWEEN = re.compile(r"(?:[\s,-]|\band\b)*", re.IGNORECASE)
 _ARTICLE = re.compile(r"\b(?:an?|the|any|some|all|this|these|each|every|both)\s+$", re.IGNORECASE)
 _COUNT = re.compile(

@@ -26,6 +26,7 @@ from robustness.types import Attribute, Case, DataContext, NotApplicable, Params
 
 _ARTICLE = re.compile(r"\ban? $", re.IGNORECASE)
 _THE = re.compile(r"\bthe $", re.IGNORECASE)
+_ITS = re.compile(r"\b(?:its|their|his|her) $", re.IGNORECASE)
 _CHILD = re.compile(
     r"\b(?:boy|girl|child|infant|neonate|newborn|toddler|baby|teenager|adolescent)\b|\bmonths?-old", re.IGNORECASE
 )
@@ -89,6 +90,8 @@ class Neutral(PromptPerturbation):
             return NotApplicable(reason)
         if self.kind == "age" and _CHILD.search(case.prompt.text):
             return NotApplicable("'adult' would contradict that the patient is a child")
+        if self.kind == "sex" and NOUN_NEXT.match(case.prompt.text, old.stop):
+            return NotApplicable(f"{old.value!r} is an adjective here, for which there is no neutral word")
         new = self._word(old.value)
         if self.kind == "side" and is_noun_here(case.prompt.text, old):
             new += " side"
@@ -103,6 +106,9 @@ class Neutral(PromptPerturbation):
             # "a single polyp" gives "some polyp".
             repairs = _without(_ARTICLE, case.prompt, old)
             new = match_case(new, repairs[0].old) if repairs else new
+            if repairs and case.prompt.text[old.stop : old.stop + 1] == ",":
+                # "A solitary, lobulated growth"
+                repairs.append(Edit(old.stop, old.stop + 1, ",", ""))
         return swap(case.prompt, self.kind, new, source="neutral word", repairs=repairs)
 
     def expect(self, case: Case, params: Params) -> str:
@@ -130,9 +136,9 @@ def _somewhere(prompt: Prompt, old: Attribute) -> tuple[str, list[Edit]]:
     """
     repairs = _without(_THE, prompt, old)
     frame = FRAME_NEXT.match(prompt.text, old.stop)
-    if frame is not None:
+    if frame is not None and not _ITS.search(prompt.text[: old.start]):
         return ("some" if is_plural(frame["frame"]) else "one"), repairs
-    if NOUN_NEXT.match(prompt.text, old.stop):
+    if frame is not None or NOUN_NEXT.match(prompt.text, old.stop):
         return WORDS["size"], []
     return ("some part" if repairs else WORDS["location"]), repairs
 

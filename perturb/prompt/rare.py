@@ -58,6 +58,8 @@ class Rare(PromptPerturbation):
             return NotApplicable(f"the prompt states no {self.kind}")
         if self.kind in ("negation", "relation") or (self.kind == "measure" and not _is_adjective(case.prompt, old)):
             return NotApplicable(f"no rare word is of the same part of speech as {old.value!r}")
+        if self.kind == "location" and "clock" in old.value.lower():
+            return NotApplicable(f"{old.value!r} is a position on a clock, for which no rare word stands")
         if self.kind == "number" and old.value.lower() in ("no", "zero", "0"):
             return NotApplicable("without its 'no' the prompt would ask for a target that is absent")
         if reason := fits_no_other_word(case.prompt.text, old):

@@ -13,7 +13,7 @@ from robustness.types import Attribute, Prompt
 _FRAME_NOUN = r"(?:image|picture|frame|photo\w*|screen|film|slice|scan|sector|tile|view|field)\b"
 _FRAME_PART = r"(?:part|corner|side|region|area|quadrant|half|third|edge|border|margin)"
 _AT_A_PLACE = r"(?:(?:at|on|in|near|along|towards?|close to) )"
-_IMAGE = r" of (?:the|this|an?) (?:image|picture|photo(?:graph)?|frame|screen|tile|scan|slice|view|radiograph)\b"
+_IMAGE = r" of (?:the|this|an?) (?:image|picture|photo(?:graph)?|frame|screen|tile|scan|slice|view|field|radiograph)\b"
 _SCAN = r"(?:views?|projection|planes?|scans?|scanning|images?|slices?|sections?|windows?|reformats?|reconstructions?)"
 _AT = r"(?:in|within|inside|of|at|on|over|throughout|into)(?: all(?: of)?| both| either| each)?"
 _SOME = r"(?:about|approximately|approx\.|roughly|around|circa|almost|nearly|up to|at least|over) "
@@ -28,7 +28,6 @@ _NOUN = (
     r"|intensity|density|attenuation|echogenicity|enhancement|colou?r|shape|form|configuration)\b)?"
 )
 _LOOK = (
-    # "with a thin wall and posterior enhancement"
     (r"(?<=\bwith )(?:an? |the )?", rf"{_NOUN} and (?!(?:in|on|at|of|no|not|located|\w+ing|\w+ed)\b)", ""),
     (r" and (?:an? )?", rf"{_NOUN}(?=\s*(?:[.,;:?]|$))", ""),
     (r",? (?:with|w/?) (?:an? |the )?", _NOUN, ""),
@@ -43,8 +42,8 @@ _CARRIERS: dict[str, tuple[tuple[str, str, str], ...]] = {
         (r",? (?:and )?(?:located|situated|found) (?:in|at|on) (?:the )?", r" of(?= the\b)", " in"),
         (r",? (?:and )?(?:located|situated|found) (?:in|at|on) (?:the )?", r"(?=\s*(?:[.,;]|$))", ""),
         (
-            r",? (?:scattered |spread )?(?:in|at|on|over|within|towards?|near|across|along|from) the"
-            r" (?:far |very |extreme )?",
+            r",? (?:(?:scattered|spread|arranged|distributed|lined up) )?"
+            r"(?:in|at|on|over|within|towards?|near|across|along|from) the (?:far |very |extreme )?",
             rf"(?: {_FRAME_PART})?{_IMAGE}",
             "",
         ),
@@ -66,7 +65,11 @@ _CARRIERS: dict[str, tuple[tuple[str, str, str], ...]] = {
     ),
     "view": (
         (r"^(?:on|in) (?:the )?", rf" {_SCAN}, ", ""),
-        (r",? (?:in|on) (?:an? |the )?", r" (?:view|window|projection|plane|scan|images?)\b(?=\s*(?:[.,;:]|$))", ""),
+        (
+            r",? (?:in|on) (?:an? |the )?",
+            r" (?:view|window|projection|plane|scan|images?)\b(?=\s*(?:[.,;:]|$)| at\b)",
+            "",
+        ),
         (r",\s*", rf"(?: {_SCAN})?(?=\s*(?:[.,;:]|$))", ""),
         (r",? on ", rf" {_SCAN}(?=\s*(?:[.,;:]|$))", ""),
         (r"^", rf" {_SCAN}\s*[,:]\s*", ""),
@@ -76,6 +79,7 @@ _CARRIERS: dict[str, tuple[tuple[str, str, str], ...]] = {
         (r"", r" (?:view )?", ""),
     ),
     "phase": (
+        (r",\s*", r" (?:frame|phase|image)(?=\s*(?:[.,;:]|$))", ""),
         (r",? (?:in|during|at|on) (?:the )?", r"(?=\s*(?:[.,;:]|$))", ""),
         (r" at (?:the )?end of (?:the )?", r"(?: cycle)?\b", ""),
         (r"", r" ", ""),
@@ -181,8 +185,6 @@ def is_sound(before: str, after: str) -> bool:
 
 
 _WORD_ONLY = ((r"", r",? ", ""), (r" ", r"", ""))
-
-
 _GOES_ON = re.compile(r", (?:with|in|at|on|of|from)\b", re.IGNORECASE)
 
 

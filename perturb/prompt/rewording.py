@@ -92,9 +92,18 @@ def rewordings(prompt: Prompt) -> list[str]:
         if body[:12].lower() == "there is no " and len(body) > 12:
             wordings.append(match_case("no ", body) + body[12:])
         return wordings
-    if is_sentence(body):
+    if is_sentence(_without_names(prompt)):
         return wordings + [frame.format(body) for frame in _STATEMENT_FRAMES]
     return [*wordings, *(_behind_a_heading(prompt, body) or _of_a_picture(prompt, body) or _framed(body))]
+
+
+def _without_names(prompt: Prompt) -> str:
+    """Return the text with its names and figures as x, none of which is a verb: "pacemaker leads", "Paris Is"."""
+    text = prompt.text.strip()
+    for a in prompt.attributes:
+        if a.kind in ("target", "measure"):
+            text = text.replace(a.value, "x" * len(a.value))
+    return text
 
 
 def _framed(body: str) -> list[str]:

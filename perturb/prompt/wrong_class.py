@@ -12,7 +12,14 @@ import numpy as np
 from robustness.perturb.language.edit import swap
 from robustness.perturb.language.inflection import is_mass, is_plural, plural_form
 from robustness.perturb.language.lexicon import Class, classes, find_class, singular
-from robustness.perturb.language.ontology.relatives import is_akin, is_other, may_be_seen, others, regions_of
+from robustness.perturb.language.ontology.relatives import (
+    is_akin,
+    is_other,
+    may_be_seen,
+    other_findings,
+    others,
+    regions_of,
+)
 from robustness.perturb.language.ontology.terms import Term, find_term
 from robustness.perturb.language.proper import is_proper
 from robustness.perturb.modality import canonical_modality
@@ -123,6 +130,8 @@ class WrongClass(PromptPerturbation):
         avoid = here | set(self._all)
         places = [a.value for a in case.prompt.attributes if a.kind in ("place", "relation")]
         terms = others(old.value, modality, regions=regions_of(places))
+        if _says_what_no_organ_is(case.prompt):
+            terms = other_findings(old.value, modality) or terms
         pool = [t for t in terms if all(is_other(t.name, name) for name in avoid)]
         if not pool:
             return NotApplicable("the ontology has no class that is surely another thing than what is asked for")
@@ -185,6 +194,23 @@ def _says_more(prompt: Prompt, names: list[Attribute]) -> bool:
     return any(", " in prompt.text[a.stop : stop] for a, stop in inside)
 
 
+_RANKED = re.compile(r"(?:[\w-]*RADS|stage|grade|Paris|Gleason|Bosniak)\b", re.IGNORECASE)
+_OF_FINDINGS = frozenset("pedunculated sessile flat raised polypoid spiculated flame-shaped".split())
+
+
+def _says_what_no_organ_is(prompt: Prompt) -> bool:
+    """Tell whether a prompt states what only findings are: no "pedunculated orifice", no "benign ink marking"."""
+    return any(
+        a.role == "target"
+        and (
+            (a.kind == "pathology" and a.value.lower() != "normal")
+            or (a.kind == "measure" and _RANKED.match(a.value))
+            or a.value.lower() in _OF_FINDINGS
+        )
+        for a in prompt.attributes
+    )
+
+
 def _comes_in_numbers(term: Term) -> bool:
     """Tell whether a body may hold several of a thing: paired parts, findings, vessels, ribs."""
     if term.name == term.plural:
@@ -218,7 +244,7 @@ def fits_article(case: Case, old: Attribute, name: str, plural: str) -> bool:
     )
 
 
-_ARTICLED = re.compile(r"\ban?\s+(?:[\w-]+\s+){0,4}$", re.IGNORECASE)
+_ARTICLED = re.compile(r"\ban?\s+(?:[\w-]+,?\s+){0,4}$", re.IGNORECASE)
 
 
 def stated_modality(prompt: Prompt) -> str:
@@ -271,8 +297,3 @@ def _akin(row: Class, names: set[str]) -> bool:
     """Tell whether a class is one of `names` or shares a noun with one: a melanoma is no absent "skin melanoma"."""
     mine = set(row.name.lower().split())
     return any(mine & set(name.split()) for name in names)
-
-
-def family(modality: str) -> str:
-    """Return the modality by what it shows; an echocardiogram is an ultrasound image."""
-    return "ultrasound" if modality == "echocardiography" else modality

@@ -66,7 +66,11 @@ def asks(text: str) -> bool:
 
 def denies(prompt: Prompt) -> bool:
     """Tell whether a prompt says that its target is not there, so that asking for it would contradict the prompt."""
-    if _DENIAL.search(prompt.text):
+    denial = _DENIAL.search(prompt.text)
+    target = prompt.get("target")
+    # "no hair, one mole" denies another thing.
+    apart = denial and target and "," in prompt.text[denial.end() : target.start] and prompt.text[:2].lower() == "no"
+    if denial and not apart:
         return True
     none = [a for a in prompt.attributes if a.role == "target" and a.value.lower() in ("no", "zero", "0")]
     return any(not denies_another(prompt, a) for a in none)

@@ -257,6 +257,10 @@ def other_measure(value: str) -> tuple[str, str] | None:
     if not figures:
         shares = (re.sub(re.escape(o), n, value, flags=re.I) for o, n in _SHARE_WORDS.items() if o in value.lower())
         return next(((new, "another share") for new in shares), None)
+    if re.fullmatch(r"0[.,]\d+", value) and max(figures) != 0.5:
+        # A ratio of a part to its whole is at most 1.
+        rest = f"{1 - figures[0]:.{len(value) - 2}f}"
+        return rest.replace(".", value[1]), "the rest of the whole"
     return _other_fraction(value) or _scaled(value, 3.0 if max(figures) < 20 else 1 / 4)
 
 

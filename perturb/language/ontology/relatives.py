@@ -194,6 +194,16 @@ def others(name: str, modality: str, *, regions: Iterable[str] = ()) -> tuple[Te
     return pool
 
 
+def other_findings(name: str, modality: str) -> tuple[Term, ...]:
+    """Return the findings of the same part of the body that are surely another thing than the finding `name`."""
+    ours = term_of(name)
+    if ours is None or ours.category != "finding":
+        return ()
+    region = _HOME.get(modality, "") if ours.region == "any" else ours.region.split("/")[0]
+    shown = (t for t in _shown(modality or (ours.modalities or ("",))[0]) if t.category == "finding")
+    return tuple(t for t in shown if t.region.split("/")[0] == region and is_other(t.name, name))
+
+
 def regions_of(names: Iterable[str]) -> tuple[str, ...]:
     """Return the parts of the body that `names` lie in, in their order, each once: "left kidney" in the abdomen."""
     named = (_SHORT_PLACES.get(n.lower()) or ((t := term_of(n)) and t.region.split("/")[0]) or "any" for n in names)

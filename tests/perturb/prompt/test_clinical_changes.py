@@ -267,7 +267,7 @@ def test_what_no_patient_and_no_word_can_be_is_not_asked(text: str, name: str) -
 @pytest.mark.parametrize(
     ("text", "name", "expected"),
     [
-        ("Bullae on both shins", "antonym:side", "Bullae on left shin"),
+        ("Bullae on both shins", "antonym:side", "Bullae on the left shin"),
         ("lesion at L3-4", "antonym:place", "lesion at L2-3"),
         ("lesion at L1-2", "antonym:place", "lesion at L2-3"),
         ("HER2 3+ clone", "antonym:measure", "HER2 1+ clone"),

@@ -226,6 +226,19 @@ def test_another_class_is_of_the_part_of_the_body_that_a_landmark_tells() -> Non
     assert {region.partition(")")[0].split("/")[0] for region in drawn} == {"head"}
 
 
+@pytest.mark.parametrize(
+    ("text", "modality"),
+    [("a pedunculated polyp", "endoscopy"), ("a benign nevus", "dermoscopy"), ("grade 2 varices", "endoscopy")],
+)
+def test_what_only_findings_are_is_said_of_another_finding(text: str, modality: str) -> None:
+    for seed in range(12):
+        params = WrongClass().propose(make_case(text, modality=modality), 0, generator(seed))
+        assert isinstance(params, dict)
+        term = find_term(params["new"])
+        assert term is not None
+        assert term.category == "finding", params["text"]
+
+
 class TestClassesOfADataset:
     """`perturb_prompt(..., classes=)`: what else the data draw, on other images."""
 
