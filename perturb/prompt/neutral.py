@@ -95,6 +95,9 @@ class Neutral(PromptPerturbation):
         new = self._word(old.value)
         if self.kind == "side" and is_noun_here(case.prompt.text, old):
             new += " side"
+        if self.kind == "view" and not re.match(r"\s*\w", case.prompt.text[old.stop :]):
+            # "left atrium, apical four chamber"
+            new += " view"
         if self.kind == "phase" and not CYCLE_NEXT.match(case.prompt.text, old.stop):
             return NotApplicable(f"{old.value!r} is a noun here, for which there is no neutral word")
         if new == old.value.lower():

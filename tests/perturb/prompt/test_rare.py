@@ -99,6 +99,7 @@ def test_no_plural_names_two_classes() -> None:
         ("mass, R breast", "neutral:side", "mass, unspecified breast"),
         ("R breast, mass", "neutral:side", "Unspecified breast, mass"),
         ("chest, PA view", "neutral:view", "chest, standard view"),
+        ("left atrium, apical four chamber", "neutral:view", "left atrium, standard view"),
         ("macular hole, OD", "neutral:side", "macular hole, unspecified"),
         ("MACULAR HOLE, OD", "neutral:side", "MACULAR HOLE, UNSPECIFIED"),
         ("the angioectasia at around 4 o'clock", "drop:location", "the angioectasia"),
