@@ -142,6 +142,9 @@ def _count(tokens: Sequence[Token], is_free: Sequence[bool], i: int) -> int:
     if lower not in _bounds() and not _may_count(lower):
         return i
     start = _after_bound(tokens, i)
+    group = [t.lower for t in tokens[start : start + 3]]
+    if start > i and group[:1] == ["a"] and not SINGLE_COUNTS.isdisjoint(group[1:2]) and all(is_free[i : start + 2]):
+        return start + 2 + (group[2:] == ["of"])  # "no more than a handful of"
     stop = _amount(tokens, is_free, start)
     if start > i and start < stop < len(tokens) - 1 and tokens[stop].lower in (",", "but", "and"):
         # "more than ten, less than twenty"

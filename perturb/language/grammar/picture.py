@@ -150,9 +150,10 @@ def read_quality(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple
     if tokens[i + 2 : i + 3] and tokens[i + 2].lower in ARTEFACTS and _may_name(tokens, free, i, i + 2):
         # "air bubble artefact"
         return ("quality", i, i + 3)
-    if next_word(tokens, i) in ARTEFACTS and tokens[i].lower not in words("classes.determiner"):
-        return ("quality", i, i + 2)
+    signs = ("comet-tail", "ring-down", "twinkle", "twinkling")  # These tell of the thing, not of the picture.
     lower = tokens[i].lower
+    if next_word(tokens, i) in ARTEFACTS and lower not in words("classes.determiner") and lower not in signs:
+        return ("quality", i, i + 2)
     start = i
     if is_adverb(lower) and i + 1 < len(tokens) and free[i + 1]:
         i += 1

@@ -244,7 +244,8 @@ class Scope(Naming):
         telling = ABNORMAL | {"relation", "negation", "number", "certainty", "description", "place"}
         listed = ("", "finding", "instrument", "generic") if rest.lists else ()
         sure = self.is_asked or rest.contrasts or any(f.kind in telling for f in self.spans)
-        sure |= not {"a", "an"}.isdisjoint(self.tagged.tokens[t.token].lower for t in self.targets)
+        asked = {"a", "an", *(("the",) if rest.lists else ())}  # "without haemorrhage, the infarct core"
+        sure |= not asked.isdisjoint(self.tagged.tokens[t.token].lower for t in self.targets)
         found = (category_of(t.head) == "finding" or t.category not in ("anatomy", *listed) for t in self.targets)
         return bool(self.targets) and (sure or any(found))
 

@@ -67,6 +67,7 @@ SUFFIXES = (
     ("texture", ("less",)),
     ("side", ("-sided",)),
     ("pathology", ("-free", "-grade", "-looking", "-appearing", "-differentiated")),
+    ("pathology", ("matous", "ectatic", "aemic")),
     ("size", ("-sized", "-segment", "-length", "-bore", "-calibre", "-caliber", "-gauge")),
 )
 SIGNAL = re.compile(
