@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import signal
 import sys
@@ -110,6 +111,7 @@ _SHORTLY_S = 0.02
 def main() -> NoReturn:
     """Run the command line; a user's mistake is one line on stderr and exit code 2, never a traceback."""
     signal.signal(signal.SIGTERM, _terminate)
+    atexit.register(_ignore_signals)
     sys.unraisablehook = partial(signal_again, sys.unraisablehook)
     warnings.showwarning = partial(_show_warning, warnings.showwarning, set())
     collect_rarely()
@@ -183,6 +185,16 @@ def _send_to_main_thread(number: int) -> None:
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
     # An exception and not the default: temporary files are removed and child processes ended on the way out.
     raise TerminatedError(143)
+
+
+def _ignore_signals() -> None:
+    """Ignore signals once nothing is left to be done.
+
+    What is registered first is called last, when all threads are joined. Python then takes its own handlers away, and
+    a signal in the half second that libraries take to unload would end a command that is done without a word.
+    """
+    for number in _SIGNALS.values():
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _fail(message: str, code: int) -> NoReturn:

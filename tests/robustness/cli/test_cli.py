@@ -327,3 +327,26 @@ def test_a_signal_that_meets_code_whose_errors_are_ignored_ends_the_command(numb
     assert ended.returncode == code
     assert ended.stderr.startswith(line)
     assert ended.stderr.count("\n") == 1
+
+
+# A signal that comes while libraries unload, when Python's own handlers are gone.
+_LATE = """
+import os, sys
+from robustness.cli import main as cli
+class Library:
+    def __del__(self, kill=os.kill, own=os.getpid(), number=int(sys.argv[1]), write=os.write):
+        kill(own, number)
+        write(1, b"unloaded\\n")
+sys.library = Library()
+cli.app = lambda: print("done", flush=True)
+cli.main()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a signal ends a process there at once")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_after_the_end_of_a_command_changes_nothing(number):
+    ended = subprocess.run(
+        [sys.executable, "-c", _LATE, str(int(number))], capture_output=True, text=True, timeout=100, check=False
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "done\nunloaded\n", "")
