@@ -19,7 +19,7 @@ from robustness.array_files import array_of
 from robustness.errors import AnswerError, CaseError, InputError
 from robustness.runners.exchange.package import SUMS
 from robustness.runners.models.black_box.answer_reader import MASKS, AnswerReader
-from robustness.runners.models.black_box.answers import Levels, decode_image
+from robustness.runners.models.black_box.answers import Levels, decode_image, scale_hint
 from robustness.types import Probability
 
 SUFFIXES = (".png", ".npy")
@@ -189,7 +189,7 @@ def _from_npy(content: bytes, size: tuple[int, int]) -> Map:
         raise ReturnedError("unreadable", "probabilities that are not finite")
     low, high = float(values.min()), float(values.max())
     if low < -_SLACK or high > 1 + _SLACK:
-        hint = "apply a sigmoid to logits" if low < 0 else "divide by their full scale"
+        hint = scale_hint(low, integers=False, returns=False)
         raise ReturnedError("unreadable", f"probabilities beyond [0, 1]: {low:g} to {high:g}; {hint}")
     return Map(np.clip(values.astype(np.float32), 0.0, 1.0), False)
 

@@ -145,14 +145,25 @@ def check_size(shape: tuple[int, ...], sizes: Collection[Size], where: str) -> N
     raise AnswerError(f"{where}: expected a map of its image's size {(height, width)}, got shape {tuple(shape)}{hint}")
 
 
-def scale_hint(low: float, *, integers: bool) -> str:
-    """Return what to do about numbers beyond [0, 1] of which `low` is the smallest."""
+def scale_hint(low: float, *, integers: bool, returns: bool = True) -> str:
+    """Return what to do about numbers beyond [0, 1] of which `low` is the smallest.
+
+    Args:
+        low: the smallest number.
+        integers: the array is one of integers.
+        returns: the user may state what a model returns instead.
+    """
     if low < 0:
-        return "apply a sigmoid to logits, or state returns='logits' or 'mask'"
-    if integers:
-        return "divide integers by their full scale, of labels send the target's alone, or state returns='mask'"
-    # A sigmoid would lift all of them to one half and above: no number below 0 is no logit.
-    return "divide percentages or levels of grey by their full scale, or state returns='mask' (of logits, 'logits')"
+        cure, stated = "apply a sigmoid to logits", "returns='logits' or 'mask'"
+    elif integers:
+        cure, stated = "divide integers by their full scale, of labels send the target's alone", "returns='mask'"
+    else:
+        # A sigmoid would lift all of them to one half and above: no number below 0 is no logit.
+        cure, stated = (
+            "divide percentages or levels of grey by their full scale",
+            "returns='mask' (of logits, 'logits')",
+        )
+    return f"{cure}, or state {stated}" if returns else cure
 
 
 def _is_low_precision(value: Any) -> bool:
