@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -76,7 +77,8 @@ def _declaration(label: Any, paths: list[Path], convention: MaskConvention, wher
     named = {str(value) for values in convention.labels.values() for value in values}
     foreign = bool(text) and (not number or (bool(named) and text not in named))
     if foreign and paths and all(dicom_seg.is_segmentation(path) for path in paths):
-        return pick(label, {}, where) if number else MaskDeclaration(kind="segment", name=text)
+        segment = pick(label, {}, where) if number else MaskDeclaration(kind="segment", name=text)
+        return replace(segment, threshold=convention.threshold)
     return convention.declaration(label, where)
 
 

@@ -27,7 +27,7 @@ def labels_of_volume(record: Record, convention: MaskConvention, cache: VolumeCa
     if declaration.kind in ("labels", "segment", "channel"):
         if not any(has_segment(header, declaration) for header in headers):
             raise no_segment(declaration, headers[0], str(record.mask_path))
-        return {declaration.name or record.target or "target": declaration}
+        return {_name(declaration, headers) or record.target or "target": declaration}
     if convention.labels:
         _refuse_crossed(convention, headers, record)
         declared = {name: convention.declaration(name, record.where) for name in convention.labels}
@@ -40,13 +40,23 @@ def labels_of_volume(record: Record, convention: MaskConvention, cache: VolumeCa
         return {name: convention.declaration(name, record.where) for name in convention.channels}
     segments = dict.fromkeys(label for header in headers for label in header.facts.get("segments", {}).values())
     if segments:
-        return {label: MaskDeclaration(kind="segment", name=label) for label in segments}
+        return {
+            label: MaskDeclaration(kind="segment", name=label, threshold=convention.threshold) for label in segments
+        }
     if record.target:
         return {record.target: convention.declaration(None, record.where)}
     raise InputError(
         f"labels: {record.mask_path.name} is a volume whose values have no names; state [data] labels = "
         '{1 = "NAME", ...}'
     )
+
+
+def _name(declaration: MaskDeclaration, headers: list[Header]) -> str:
+    """Return what a declaration is called: a value that no table names, as a segmentation calls it."""
+    if declaration.kind == "labels" and [declaration.name] == [str(value) for value in declaration.values]:
+        named = (header.facts.get("segments", {}).get(declaration.values[0]) for header in headers)
+        return next((label for label in named if label), declaration.name)
+    return declaration.name
 
 
 def _refuse_crossed(convention: MaskConvention, headers: list[Header], record: Record) -> None:

@@ -90,6 +90,12 @@ def _refuse_nothing(
             f"{counted(len(records), 'volume')}; {mask.name} holds the values {listed(values)}; "
             "'target' takes slices with any"
         )
+    if np.issubdtype(values.dtype, np.floating) and 0 < values.max() < 1:
+        raise InputError(
+            f"masks.threshold: expected slices with shares that count, found none in "
+            f"{counted(len(records), 'volume')}; those of {mask.name} end at {values.max():.3g}; state "
+            f"[data] masks = {{ threshold = {values.max() / 2:.2g} }}, or whatever share counts"
+        )
     raise InputError(
         f"labels: expected slices that show a declared label, found none in {counted(len(records), 'volume')}; "
         f"{mask.name} holds the values {listed(values)}; state [data] "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from robustness.errors import InputError, suggest
@@ -20,7 +20,8 @@ class MaskConvention:
 
     Attributes:
         kind: of masks without a label; "auto" as the pixels tell.
-        threshold, full_scale: of soft masks.
+        threshold: of soft masks, channels and fractional segmentations.
+        full_scale: of soft masks and channels.
         labels: name -> values of label maps.
         colors: name -> (red, green, blue) of colour-coded masks.
         channels: name -> channel of one-hot masks.
@@ -72,7 +73,7 @@ class MaskConvention:
             raise InputError(
                 f"mask_label in {where}: expected one of {names}, got {label!r}{suggest(str(label), self.names())}"
             )
-        return pick(label, self.labels, where)
+        return replace(pick(label, self.labels, where), threshold=self.threshold)
 
     def case_suffix(self, label: Any) -> str:
         """Return what a label adds to the mask's name in a case id; "" for a mask without one."""

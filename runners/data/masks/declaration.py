@@ -25,7 +25,8 @@ class MaskDeclaration:
         colors: the (red, green, blue) values that are foreground together; of "colors".
         table_values, table_colors: all that the dataset's table names; a file with none of them is of another kind.
         channel: which channel, counted from 0; of "channel".
-        threshold: foreground is at or above this share of the full scale; of "soft" and of "channel".
+        threshold: foreground is at or above this share of the full scale; of "soft" and "channel", and of
+            segments that hold shares.
         full_scale: what a share of 1 is stored as; None: the type's highest value, 1 for floats.
         name: what the data calls this foreground; for messages.
 

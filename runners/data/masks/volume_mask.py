@@ -183,9 +183,11 @@ def _by_place(path: Path, place: Place, own: Header, cache: VolumeCache) -> Voxe
     change: Affine = np.asarray(np.linalg.solve(own.affine, place.header.affine), dtype=np.float64)
     exact = points @ change[:3, :3].T + change[:3, 3]
     nearest = np.rint(exact).astype(int)
-    inside = ((nearest >= 0) & (nearest < np.array(own.shape))).all(axis=1)
+    beside = _beside_its_frame(exact, own, change)
+    inside = ((nearest >= 0) & (nearest < np.array(own.shape))).all(axis=1) & ~beside
     # A segmentation may hold fewer slices than its image: a slice beyond them is background, a mask beside it an error.
-    if np.abs(exact - nearest).max() > _TOLERANCE or not _overlap(place.header, own, change):
+    off = np.abs(exact - nearest)[~beside].max(initial=0)
+    if off > _TOLERANCE or not _overlap(place.header, own, change):
         raise CaseError(
             f"mask {path}: expected the grid of its image, got another place or voxel size; resample the mask to the "
             "image"
@@ -196,6 +198,17 @@ def _by_place(path: Path, place: Place, own: Header, cache: VolumeCache) -> Voxe
     flat[inside] = voxels[source[:, 0], source[:, 1], source[:, 2]]
     in_plane = [size for number, size in enumerate(shape) if number != axis]
     return flat.reshape(*in_plane, *voxels.shape[3:])
+
+
+def _beside_its_frame(exact: Voxels, mask: Header, change: Affine) -> Mask:
+    """Tell which points lie beside the plane of a segmentation of one frame, at whatever distance.
+
+    How thick a frame is says nothing of where another one would lie.
+    """
+    if "segments" not in mask.facts or mask.shape[2] > 1:
+        return np.zeros(len(exact), dtype=bool)
+    step = min(1.0, float(np.abs(change[2, :3]).max()))
+    return np.asarray(np.abs(exact[:, 2]) > _TOLERANCE * step)
 
 
 def _overlap(image: Header, mask: Header, change: Affine) -> bool:

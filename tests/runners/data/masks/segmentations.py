@@ -79,3 +79,48 @@ def of_head(value: int) -> np.ndarray:
     """Return where the head holds a value, bool (slices, rows, columns), as the series stores it."""
     head, _ = phantom.stored(phantom.head_ras(), phantom.affine_ras(), "LPS")
     return np.asarray(head.transpose(2, 1, 0) == value)
+
+
+def without(*names: str) -> Any:
+    """Return a change that takes fields out of a segmentation and its functional groups."""
+
+    def change(dataset: Any) -> None:
+        for holder in (dataset, *dataset.PerFrameFunctionalGroupsSequence):
+            for name in names:
+                if name in holder:
+                    delattr(holder, name)
+
+    return change
+
+
+def as_thick(thickness: float) -> Any:
+    """Return a change that states how thick slices are, and not how far apart."""
+
+    def change(dataset: Any) -> None:
+        (measures,) = dataset.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence
+        measures.pop("SpacingBetweenSlices", None)
+        measures.SliceThickness = thickness
+
+    return change
+
+
+def in_another_order(dataset: Any) -> None:
+    from pydicom.pixels import pack_bits
+
+    pixels, order = dataset.pixel_array, np.roll(np.arange(int(dataset.NumberOfFrames))[::-1], 2)
+    dataset.PixelData = pack_bits(pixels[order].ravel())
+    groups = dataset.PerFrameFunctionalGroupsSequence
+    dataset.PerFrameFunctionalGroupsSequence = [groups[int(number)] for number in order]
+
+
+def shifted(dataset: Any) -> None:
+    (place,) = dataset.PerFrameFunctionalGroupsSequence[1].PlanePositionSequence
+    place.ImagePositionPatient = [float(place.ImagePositionPatient[0]) + 1, *place.ImagePositionPatient[1:]]
+
+
+def nameless(dataset: Any) -> None:
+    dataset.SegmentSequence[0].SegmentLabel = ""
+
+
+def undescribed(dataset: Any) -> None:
+    dataset.PerFrameFunctionalGroupsSequence = dataset.PerFrameFunctionalGroupsSequence[:2]

@@ -62,6 +62,14 @@ def areas(path: Path, **options: Any) -> dict[str, list[int]]:
     return found
 
 
+def changed(folder: Path, change: Any) -> None:
+    import pydicom
+
+    dataset = pydicom.dcmread(folder / "seg.dcm")
+    change(dataset)
+    dataset.save_as(folder / "seg.dcm")
+
+
 def expected(mask: np.ndarray) -> list[int]:
     return [int(count) for count in mask.sum(axis=(1, 2)) if count]
 
@@ -93,11 +101,68 @@ def test_pixels_are_counted_not_rows(folder: Path) -> None:
 @pytest.mark.parametrize("label", ["Tumor", "2"])
 def test_a_row_asks_for_a_segment_by_label_or_number(folder: Path, label: str) -> None:
     write(folder, {"Liver": MARKER, "Tumor": BLOCK})
-    (found,) = areas(one(folder, mask_label=label)).values()
-    assert found == expected(BLOCK)
+    assert areas(one(folder, mask_label=label)) == {"Tumor": expected(BLOCK)}
     # The file itself names what a table lacks.
-    (found,) = areas(one(folder, mask_label=label), labels={"1": "Liver"}).values()
-    assert found == expected(BLOCK)
+    assert areas(one(folder, mask_label=label), labels={"1": "Liver"}) == {"Tumor": expected(BLOCK)}
+
+
+@pytest.mark.parametrize("fields", [{}, {"mask_label": "Tumor"}, {"mask_label": "2"}])
+def test_shares_count_from_the_stated_threshold_on(folder: Path, fields: dict[str, str]) -> None:
+    write(folder, {"Liver": 0.2 * MARKER, "Tumor": 0.4 * BLOCK}, kind="FRACTIONAL", fractional_type="PROBABILITY")
+    path = one(folder, **fields)
+    assert areas(path, masks={"threshold": 0.3})["Tumor"] == expected(BLOCK)
+    assert areas(path, masks={"kind": "soft", "threshold": 0.3})["Tumor"] == expected(BLOCK)
+    with pytest.raises(InputError, match=r"end at 0\.4; state \[data\] masks = \{ threshold = 0\.2 \}"):
+        areas(path, masks={"threshold": 0.5})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        # Files that are published without them cannot be read by highdicom 0.28.
+        segmentations.without("DimensionIndexSequence", "DimensionOrganizationSequence", "FrameContentSequence"),
+        segmentations.without("FrameOfReferenceUID", "DerivationImageSequence", "ReferencedSeriesSequence"),
+        segmentations.in_another_order,
+        segmentations.as_thick(3),
+        segmentations.as_thick(0.3),
+    ],
+)
+@pytest.mark.parametrize("shown", [(3, 4, 5, 9), (3, 6, 9), (4,)])
+def test_frames_are_matched_by_their_place(folder: Path, change: Any, shown: tuple[int, ...]) -> None:
+    few = np.zeros_like(MARKER)
+    for place in shown:
+        few[place, 2:5, 3 : 4 + place] = True
+    write(folder, {"Liver": few, "Tumor": few[:, ::-1]})
+    changed(folder, change)
+    found = {f"{case.target}{case.metadata['slice']}": case.mask for case in load_dataset(one(folder), slices=AXIAL)}
+    assert sorted(found) == sorted(f"{name}{place}" for name in ("Liver", "Tumor") for place in shown)
+    for place in shown:
+        assert np.array_equal(found[f"Liver{place}"], few[place])
+        assert np.array_equal(found[f"Tumor{place}"], few[place, ::-1])
+
+
+@pytest.mark.parametrize("thickness", [0.5, 2.0, 7.3, 40.0])
+def test_how_thick_a_single_frame_is_moves_nothing(folder: Path, thickness: float) -> None:
+    few = MARKER & (np.arange(len(MARKER)) == int(MARKER.any(axis=(1, 2)).argmax()))[:, None, None]
+    write(folder, {"Liver": few})
+    changed(folder, segmentations.as_thick(thickness))
+    assert areas(one(folder)) == {"Liver": expected(few)}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (segmentations.shifted, "one regular grid, got frames that are shifted"),
+        (segmentations.without("PlanePositionSequence"), "several of segment 1 in a film"),
+        (segmentations.undescribed, "a description of each of its 3 frames, found 2"),
+        (segmentations.nameless, "each with its label .*, found none for segment 1"),
+    ],
+)
+def test_a_segmentation_that_cannot_be_placed_is_an_error_of_its_case(folder: Path, change: Any, message: str) -> None:
+    write(folder, {"Liver": MARKER})
+    changed(folder, change)
+    with pytest.raises(CaseError, match=message):
+        load_dataset(one(folder), slices=AXIAL)[0]
 
 
 def test_overlapping_segments_count_once_in_their_union(folder: Path) -> None:
@@ -165,7 +230,8 @@ def test_an_rt_structure_set_is_named_as_such(folder: Path) -> None:
         load_dataset(one(folder, target="liver"), slices=AXIAL)[0]
 
 
-def test_one_radiograph_without_a_place_in_the_patient(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["BINARY", "LABELMAP"])
+def test_one_radiograph_without_a_place_in_the_patient(tmp_path: Path, kind: str) -> None:
     pixels = np.arange(20 * 24, dtype=np.int16).reshape(20, 24)
     radiography = "1.2.840.10008.5.1.4.1.1.1.1"
     image = phantom.slice_dataset(
@@ -176,7 +242,7 @@ def test_one_radiograph_without_a_place_in_the_patient(tmp_path: Path) -> None:
     image.save_as(tmp_path / "chest.dcm", enforce_file_format=True)
     heart = np.zeros((1, 20, 24), bool)
     heart[0, 8:14, 4:12] = True
-    segmentations.write_segmentation(tmp_path / "seg.dcm", [image], {"Heart": heart})
+    segmentations.write_segmentation(tmp_path / "seg.dcm", [image], {"Heart": heart}, kind=kind)
     data = load_dataset(table(tmp_path, [{"image": "chest.dcm", "mask": "seg.dcm"}]), window=[0, 479])
     assert np.array_equal(data[0].mask, heart[0])
     assert (data[0].target, data[0].metadata["modality"], data[0].subject_id) == ("Heart", "x-ray", "P001")
