@@ -233,7 +233,7 @@ _IS_WELL = frozenset("clear unremarkable intact patent unobstructed".split())
 def _says_how_it_is(prompt: Prompt, target: Attribute) -> bool:
     """Tell whether a note says right behind an organ how it is: "kidneys normal" has no denial in "no kidneys"."""
     word = re.match(r" ([a-z-]+)", prompt.text[target.stop :], re.IGNORECASE)
-    said = word is not None and (kind_of(word[1].lower()) in _OF_AN_ORGAN or word[1].lower() in _IS_WELL)
+    said = word is not None and (kind_of(word[1].lower()) in ("size", "pathology") or word[1].lower() in _IS_WELL)
     return said and _is_organ(target.value)
 
 
@@ -278,7 +278,8 @@ def phrase_start(prompt: Prompt, target: Attribute) -> int:
     start = target.start
     for a in reversed(prompt.attributes):
         if (
-            a.kind in _BEFORE_A_NAME
+            # "T1 hypointense mass"
+            (a.kind in _BEFORE_A_NAME or (a.kind == "modality" and a.stop + 1 == start < target.start))
             and a.stop <= start
             and not ("," in prompt.text[a.stop : start] and (a.kind == "measure" or a.value.lower().endswith("eye")))
             and a.role != "landmark"

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from robustness.perturb.language.edit import swap
+from robustness.perturb.language.grammar.vocabulary import kind_of
 from robustness.perturb.language.inflection import is_mass, is_plural, plural_form
 from robustness.perturb.language.lexicon import Class, classes, find_class, singular
 from robustness.perturb.language.ontology.relatives import (
@@ -203,7 +204,7 @@ def _says_what_no_organ_is(prompt: Prompt) -> bool:
     return any(
         a.role == "target"
         and (
-            (a.kind == "pathology" and a.value.lower() != "normal")
+            (a.kind == "pathology" and a.value.lower() != "normal" and kind_of(a.value.lower()) == "pathology")
             or (a.kind == "measure" and _RANKED.match(a.value))
             or a.value.lower() in _OF_FINDINGS
         )

@@ -154,6 +154,8 @@ def test_no_plural_names_two_classes() -> None:
         ("benign cyst, small, in the middle of the picture", "negation", "no benign cyst"),
         ("kidneys normal, no stones", "negation", None),
         ("nodules, no more than 5 mm", "negation", None),
+        ("a 3 cm T1 hypointense mass, no edema", "negation", "no T1 hypointense mass, no edema"),
+        ("dark nuclei arranged along the border", "negation", "no dark nuclei arranged along the border"),
         ("two cysts, no bleeding", "paraphrase", "Segment the following: two cysts, no bleeding"),
         ("No tumor in the image", "paraphrase", "There is no tumor in the image"),
         # Of two values the one with an opposite changes; no name is made that anatomy does not have.
