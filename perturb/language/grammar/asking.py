@@ -236,7 +236,8 @@ def _only_lies_there(tagged: Tagged, first: int, last: int) -> bool:
         return False  # "fractured lead", "catheter and the abscess around it"
     behind, rest = tags[phrase.stop - first :], lower[phrase.stop - first :]
     leads = ("preposition", "position", "auxiliary", "relation")
-    told = behind[:1] == [] or behind[0] in leads or is_participle(rest[0]) or rest[0] in _seen()
+    seen = words("classes.position") | words("classes.in_place") | words("classes.hides") | {"well", "closed"}
+    told = behind[:1] == [] or behind[0] in leads or is_participle(rest[0]) or rest[0] in seen
     changed = any(
         kind_of(w) in ("pathology", "size") or w in words("classes.damaged") for w in rest[:1] if w != "closed"
     )
@@ -253,11 +254,6 @@ def _is_only_measured(tagged: Tagged, first: int, last: int) -> bool:
     short = phrase.category == "" and name.isupper() and name.isalpha() and not tagged.text.isupper()
     beside = {t.lower for t in (*tagged.tokens[max(0, first - 1) : first], *tagged.tokens[last : last + 1])}
     return plain and (short or (phrase.category == "anatomy" and beside <= {".", ";"}))
-
-
-@cache
-def _seen() -> frozenset[str]:
-    return words("classes.position") | words("classes.in_place") | words("classes.hides") | {"well", "closed"}
 
 
 @lru_cache(maxsize=256)

@@ -101,6 +101,8 @@ class Headings(Attachment):
         if ":" in self.text[: tagged.tokens[i].start] or self.targets[-1].category == "finding":
             return False
         phrase = read_phrase(tagged, i + 1, len(tagged.tokens))
+        if tagged.tokens[i].lower != ":":
+            return phrase.category == "finding" and not self._excluded(phrase)  # "MRI brain - meningioma"
         return phrase.name is not None and phrase.category not in ("picture", "patient", "generic")
 
     def _excluded(self, phrase: Phrase) -> bool:
@@ -293,6 +295,6 @@ class Headings(Attachment):
         """Tell whether ", disc pale" at `phrase` says how a thing beside the target is: a property behind its noun."""
         if phrase.name is None or not phrase.start or self.tagged.tokens[phrase.start - 1].lower not in (",", ";"):
             return False
-        kinds = ("size", "colour", "shape", "texture", "signal", "margin")
+        kinds = ("size", "colour", "shape", "texture", "signal", "margin", "pathology")
         last = self._chars(phrase.name)[1]
         return phrase.name[0] == phrase.start and any(m.start >= last and m.kind in kinds for m in phrase.mods)

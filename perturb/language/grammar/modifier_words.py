@@ -266,15 +266,18 @@ def may_trail(tagged: Tagged, i: int) -> bool:
     lower = tagged.tokens[i].lower
     if lower in LEVELS or lower in EXTREMES or (is_side(tagged, i) and lower != "both"):
         return True
-    if kind_of(lower) == "place" and tagged.tokens[i].text.isupper():
-        # "pneumonia RLL"
-        return True
     kind = kind_of(lower)
+    if kind == "place" and tagged.tokens[i].text.isupper():
+        return True  # "pneumonia RLL"
+    before = category_of(tagged.tokens[i - 1].lower) if i else ""
+    if i - 1 in tagged.inner and kind in ("direction", "pathology"):
+        before = next((t.category for stop, t in tagged.name_at.values() if stop == i), before)
+    if kind == "direction" and before == "finding":
+        return True  # "stone distal", but "serratus anterior"
+    if kind == "pathology" and before == "anatomy" and tagged.tags[i + 1 : i + 2] != ["word"]:
+        return not category_of(lower)  # "aortic valve stenotic"
     # "Is the meniscus torn?", but "ganglion cell complex"
-    is_question = kind == "pathology" and i + 1 < len(tagged.tokens) and tagged.tokens[i + 1].lower == "?"
-    if kind == "direction" and i and category_of(tagged.tokens[i - 1].lower) == "finding":
-        # "stone distal", but "serratus anterior"
-        return True
+    is_question = kind == "pathology" and [t.lower for t in tagged.tokens[i + 1 : i + 2]] == ["?"]
     trails = (
         is_question
         or (kind and lower.startswith("non-"))

@@ -221,7 +221,7 @@ class Grammar(Scope):
         self.joined = lower in ("/", "+", "&") or ((lower == ";" or counted) and bool(self.targets))
         if lower == ":" and self._names_a_field(i):
             self._turn_to_place()
-        elif lower == ":" and self._was_of_the_scan(i):
+        elif lower in (":", "-", "\u2013") and self._was_of_the_scan(i):
             stays = ("side", "modality", "view", "phase", "quality", "age", "sex", "measure")
             self.targets.clear()
             self.spans = [f for f in self.spans if f.kind in stays]

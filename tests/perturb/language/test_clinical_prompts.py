@@ -138,6 +138,15 @@ def test_a_short_form_is_read_as_what_it_stands_for(text: str, full: str) -> Non
         ("RK 10 cm, mild hydronephrosis", "size:mild target:hydronephrosis"),
         ("Liver 18 cm. Cyst in segment 4.", "target:Cyst place:segment 4"),
         ("Kidney 10 cm. No stones.", "target:Kidney measure:10 cm negation:No"),
+        ("aortic valve stenotic", "target:aortic valve pathology:stenotic"),
+        ("LV apex hypokinetic, base normal", "target:LV apex pathology:hypokinetic"),
+        (
+            "MRI brain - meningioma in the left frontal lobe",
+            "modality:MRI target:meningioma side:left place:left frontal lobe",
+        ),
+        ("CT kidney - tumour excluded", "modality:CT target:kidney negation:excluded"),
+        ("US thyroid - nodule", "modality:US target:nodule"),
+        ("Can you show us the polyp?", "target:polyp"),
         ("lesion in segment VII/VIII.", "target:lesion place:segment VII/VIII"),
     ],
 )
