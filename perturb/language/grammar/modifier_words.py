@@ -23,6 +23,7 @@ from robustness.perturb.language.grammar.vocabulary import (
 _TINTS = frozenset("dark light pale bright deep dull dusky faint vivid".split())
 _SEQUENCES = frozenset("t1 t2 stir flair dwi echo adc t1- t2-".split())
 _ALSO_NAMES = frozenset("texture colour signal place pathology".split())
+_TRAILING = frozenset("size colour shape texture margin signal".split())
 EXTREMES = frozenset("leftmost rightmost topmost bottommost uppermost lowermost off-centre off-center".split())
 LEVELS = frozenset("upper lower middle mid top bottom inner outer central".split())
 
@@ -278,11 +279,7 @@ def may_trail(tagged: Tagged, i: int) -> bool:
         return not category_of(lower)  # "aortic valve stenotic"
     # "Is the meniscus torn?", but "ganglion cell complex"
     is_question = kind == "pathology" and [t.lower for t in tagged.tokens[i + 1 : i + 2]] == ["?"]
-    trails = (
-        is_question
-        or (kind and lower.startswith("non-"))
-        or kind in ("size", "colour", "shape", "texture", "margin", "signal")
-    )
+    trails = is_question or (kind and lower.startswith("non-")) or kind in _TRAILING
     return trails and lower != "complex" and not category_of(lower)
 
 
