@@ -40,6 +40,8 @@ _MOVED = "; redirects are not followed, state the address where it answers"
 _HINTS = {401: _TOKEN, 403: _TOKEN, 301: _MOVED, 302: _MOVED, 303: _MOVED, 307: _MOVED, 308: _MOVED}
 _BYTES_PER_PIXEL = 8
 _OVERHEAD = 1 << 20
+# Of an answer that tells of a failure no more is read.
+_REASON_BYTES = 1 << 14
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -94,9 +96,9 @@ class HttpPredictor:
                 wait=lambda n: time.sleep(min(0.5 * 2**n, 30)),
                 giving_up=f"url: {self.url}",
             )
+        except _RefusedError as error:
+            raise GaveUpError(f"url: {self.url} answered with {error}") from error
         except GaveUpError as error:
-            if isinstance(error.__cause__, _RefusedError):
-                raise
             # Nothing is lost by stopping where a server is away: the audit goes on where it was.
             raise InputError(str(error)) from error
         maps = answer.get("maps") if isinstance(answer, dict) else None
@@ -115,14 +117,12 @@ class HttpPredictor:
         try:
             # One deadline for the whole exchange: a socket's own starts again with each byte, headers included.
             content = within(self.timeout_s, lambda: _exchange(opener, request, self.timeout_s, limit, ends))
-        except urllib.error.HTTPError as error:
-            error.close()
+        except _StatusError as error:
             if error.code in _OF_THE_REQUEST:
-                raise _RefusedError(f"status {error.code} {error.reason}") from error
+                raise _RefusedError(str(error)) from error
             if error.code in _AGAIN:
-                raise TryAgainError(f"status {error.code}") from error
-            hint = _HINTS.get(error.code, "")
-            raise InputError(f"url: {self.url} answered with status {error.code} {error.reason}{hint}") from error
+                raise TryAgainError(str(error)) from error
+            raise InputError(f"url: {self.url} answered with {error}{_HINTS.get(error.code, '')}") from error
         except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
             raise TryAgainError(str(getattr(error, "reason", error)) or type(error).__name__) from error
         try:
@@ -143,8 +143,31 @@ class HttpPredictor:
             return error
 
 
-class _RefusedError(TryAgainError):
-    """The server took the request and failed at it."""
+class _RefusedError(Exception):
+    """The server took the request and failed at it: it would do so again."""
+
+
+class _StatusError(Exception):
+    """A server's answer is a status other than success."""
+
+    def __init__(self, error: urllib.error.HTTPError) -> None:
+        self.code = error.code
+        super().__init__(f"status {error.code} {error.reason}".rstrip() + _reason_of(error))
+
+
+def _reason_of(error: urllib.error.HTTPError) -> str:
+    """Return the server's own word on a failure, after a colon; "" where it gives none."""
+    try:
+        answer = json.loads(error.read(_REASON_BYTES))
+    except (OSError, ValueError, RecursionError, http.client.HTTPException):
+        return ""
+    return _word_of(answer) if isinstance(answer, dict) else ""
+
+
+def _word_of(answer: dict[str, Any]) -> str:
+    said = next((answer[key] for key in ("error", "detail", "message") if answer.get(key)), "")
+    word = said if isinstance(said, str) else json.dumps(said)
+    return f": {' '.join(word.split())[:200]}" if word else ""
 
 
 def _shape_of(answer: Any) -> str:
@@ -154,8 +177,7 @@ def _shape_of(answer: Any) -> str:
     if "maps" in answer:
         return f"maps of type {type(answer['maps']).__name__}"
     keys = ", ".join(repr(str(key)[:40]) for key in list(answer)[:5])
-    reason = next((answer[key] for key in ("error", "detail", "message") if isinstance(answer.get(key), str)), "")
-    return f"the keys {keys or '(none)'}{f': {reason[:200]}' if reason else ''}"
+    return f"the keys {keys or '(none)'}{_word_of(answer)}"
 
 
 def _image(entry: Any, sizes: Sequence[Size], where: str) -> Levels:
@@ -163,8 +185,12 @@ def _image(entry: Any, sizes: Sequence[Size], where: str) -> Levels:
 
 
 def _exchange(opener: Any, request: Any, timeout_s: float, limit: int, ends: float) -> bytes:
-    with opener.open(request, timeout=timeout_s) as response:
-        return _bounded(response, limit, ends)
+    try:
+        with opener.open(request, timeout=timeout_s) as response:
+            return _bounded(response, limit, ends)
+    except urllib.error.HTTPError as error:
+        with error:
+            raise _StatusError(error) from error
 
 
 def _bounded(response: Any, limit: int, ends: float) -> bytes:
@@ -197,8 +223,8 @@ def _unpacked(entry: Any, where: str) -> bytes:
     if not isinstance(entry, str):
         raise AnswerError(f"{where}: expected a PNG in base64, got {type(entry).__name__}")
     try:
-        # Servers write what a browser would show, too.
-        return base64.b64decode(entry.removeprefix("data:image/png;base64,"), validate=True)
+        # Servers write what a browser would show, too, and lines as mails have them.
+        return base64.b64decode("".join(entry.removeprefix("data:image/png;base64,").split()), validate=True)
     except (binascii.Error, ValueError) as error:
         raise AnswerError(f"{where}: expected a PNG in base64 ({error})") from error
 

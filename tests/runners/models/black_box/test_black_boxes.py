@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import sys
+import textwrap
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -297,8 +298,9 @@ class Handler(BaseHTTPRequestHandler):
         if isinstance(step, int):
             self.send_response(step)
             self.send_header("Location", "/elsewhere")
-            self.send_header("Content-Length", "0")
+            self.send_header("Content-Length", str(len(self.server.word)))
             self.end_headers()
+            self.wfile.write(self.server.word)
             return
         if step == "slow":
             # The client's pauses between attempts are cut, and with them `time.sleep` everywhere.
@@ -325,7 +327,7 @@ def server(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("robustness.runners.models.black_box.http.time.sleep", lambda seconds: None)
     running = Server(("127.0.0.1", 0), Handler)
-    running.seen = []
+    running.seen, running.word = [], b""
     thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     running.url = f"http://127.0.0.1:{running.server_address[1]}/predict"
@@ -356,6 +358,8 @@ class TestHttp:
             ((404,), "status 404", 1),
             ((302,), "status 302 Found; redirects are not followed", 1),
             ((401,), "status 401 Unauthorized; .* token_env", 1),
+            # Once for all pairs, once for each: what is wrong with a request stays so.
+            ((400,), "answered with status 400 Bad Request", 4),
             (('{"error": "no memory"}',), "got the keys 'error': no memory", 1),
             (('{"maps": null}',), "got maps of type NoneType", 1),
             (("[" * 100_000,), "not JSON", 1),
@@ -370,6 +374,16 @@ class TestHttp:
         with pytest.raises(InputError, match=message):
             maps_of(load_model("http", url=server.url, retries=1))
         assert len(server.seen) == asked
+
+    def test_the_server_says_why(self, server):
+        server.script, server.word = (422,), b'{"detail": [{"loc": ["body"], "msg": "no field\\nimage"}]}'
+        with pytest.raises(InputError, match=r"status 422 .*: \[\{.*no field.*image"):
+            maps_of(load_model("http", url=server.url))
+
+    def test_base64_may_have_line_breaks(self, server, monkeypatch):
+        whole = Handler.maps
+        monkeypatch.setattr(Handler, "maps", lambda *asked: ["\r\n".join(textwrap.wrap(m, 76)) for m in whole(*asked)])
+        are_halves(maps_of(load_model("http", url=server.url)))
 
     def test_an_answer_that_is_cut_off_is_asked_for_again(self, server):
         server.script = ("cut", "maps")
