@@ -234,14 +234,14 @@ def _only_lies_there(tagged: Tagged, first: int, last: int) -> bool:
     worse = any(m.kind == "pathology" and tagged.text[m.start : m.stop] != "closed" for m in phrase.mods)
     if worse or "and" in beside:
         return False  # "fractured lead", "catheter and the abscess around it"
-    behind, rest = tags[phrase.stop - first :], lower[phrase.stop - first :]
-    leads = ("preposition", "position", "auxiliary", "relation")
-    seen = words("classes.position") | words("classes.in_place") | words("classes.hides") | {"well", "closed"}
-    told = behind[:1] == [] or behind[0] in leads or is_participle(rest[0]) or rest[0] in seen
-    changed = any(
-        kind_of(w) in ("pathology", "size") or w in words("classes.damaged") for w in rest[:1] if w != "closed"
-    )
-    return told and not changed and not {"sign", "with", "relative", "report", "conjunction"} & set(behind)
+    n = phrase.stop - first
+    # "clips x2 placed", "sutures still in"
+    said = [p for p in zip(tags[n:], lower[n:], strict=True) if p[0] != "measure" and not is_adverb(p[1])]
+    tag, word = said[0] if said else ("position", "")
+    seen = words("classes.in_place") | words("classes.hides") | {"well", "closed"}
+    told = tag in ("preposition", "position", "auxiliary", "relation") or is_participle(word) or word in seen
+    changed = word != "closed" and (kind_of(word) in ("pathology", "size") or word in words("classes.damaged"))
+    return told and not changed and {"sign", "with", "relative", "report", "conjunction"}.isdisjoint(t for t, _ in said)
 
 
 def _is_only_measured(tagged: Tagged, first: int, last: int) -> bool:

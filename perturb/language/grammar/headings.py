@@ -192,15 +192,15 @@ class Headings(Attachment):
             self._target(phrase._replace(name=(first, last - 1)), hi)
 
     def _tells_of_a_place(self, phrase: Phrase) -> bool:
-        """Tell whether "both knees, effusion" asks for the finding: the organ before the comma tells where it is."""
+        """Tell whether "both knees, effusion" asks for the finding, as "enlarged kidney, cyst" does not."""
         tagged, last = self.tagged, self.targets[-1]
         sign = tagged.tokens[phrase.start - 1].lower if phrase.start else ""
         if sign not in (",", ";", "-", "\u2013") or len(self.targets) != 1 or (self.joined and sign != ";"):
             return False
         told = self.is_asked or self.predicate or self.denied or last.category != "anatomy"
+        told |= any(f.kind in ("size", "pathology") and f.stop <= last.start for f in self.spans)
         begins = all(tagged.tags[k] == "determiner" for k in range(last.token)) or last.token == 0
-        # "Thyroid: L lobe, nodule"
-        begins = begins or tagged.tokens[last.token - 1].lower == ":"
+        begins = begins or tagged.tokens[last.token - 1].lower == ":"  # "Thyroid: L lobe, nodule"
         ends = phrase.stop == len(tagged.tokens) or tagged.tokens[phrase.stop].lower in (".", ",", ";", "-", "\u2013")
         inner = {tagged.tags[k] for k in range(last.token, phrase.start - 1) if tagged.tokens[k].start >= last.stop}
         measured = inner in ({"measure"}, {"measure", "sign"})  # "Aorta 4.6 cm, thrombus in the arch"

@@ -223,7 +223,12 @@ def _is_name_word(lower: str) -> bool:
         "report",
         "hinders",
     )
-    if not lower[0].isalpha() or lower in _NO_VIEWS or any(lower in words(f"classes.{name}") for name in closed):
+    if (
+        not lower[0].isalpha()
+        or lower in _NO_VIEWS
+        or lower.endswith("-assisted")
+        or any(lower in words(f"classes.{name}") for name in closed)
+    ):
         return False
     if is_adverb(lower) or lower in ("with", "without", "no", "not") or lower in words("quality.before_picture"):
         return False

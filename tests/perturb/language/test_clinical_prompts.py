@@ -138,6 +138,9 @@ def test_a_short_form_is_read_as_what_it_stands_for(text: str, full: str) -> Non
         ("RK 10 cm, mild hydronephrosis", "size:mild target:hydronephrosis"),
         ("Liver 18 cm. Cyst in segment 4.", "target:Cyst place:segment 4"),
         ("Kidney 10 cm. No stones.", "target:Kidney measure:10 cm negation:No"),
+        ("Thickened terminal ileum, fat stranding", "size:Thickened target:terminal ileum"),
+        ("Clips x2 placed, ulcer in the bulb", "target:ulcer place:bulb"),
+        ("hairs removed. Papule with a bluish tinge", "target:Papule colour:bluish"),
         ("aortic valve stenotic", "target:aortic valve pathology:stenotic"),
         ("LV apex hypokinetic, base normal", "target:LV apex pathology:hypokinetic"),
         (
