@@ -22,7 +22,7 @@ from typing import Any, Final, Literal, ParamSpec, TypeVar, Union
 import numpy as np
 from numpy.typing import ArrayLike
 
-from robustness.errors import CallError, InputError, cut, shown, suggest
+from robustness.errors import CallError, InputError, counted, cut, shown, suggest
 from robustness.types import Segmenter
 
 P = ParamSpec("P")
@@ -111,9 +111,12 @@ def _bound(
         accepted = ", ".join(parameters)
         raise CallError(f"{name}: unknown argument {unknown[0]!r}{suggest(unknown[0], parameters)} (known: {accepted})")
     if len(args) > len(by_place):
+        others = [p.name for p in parameters.values() if p.kind is p.KEYWORD_ONLY]
+        most = counted(len(by_place), "argument")
+        named = f" ({', '.join(others)})" if others else ""
         raise CallError(
-            f"{name}: expected at most {len(by_place)} arguments without a name ({', '.join(by_place)}), got "
-            f"{len(args)}; write the others as NAME=VALUE"
+            f"{name}: expected at most {most} without a name ({', '.join(by_place)}), got {len(args)}; write "
+            f"the others as NAME=VALUE{named}"
         )
     missing = re.search(r"missing a required (?:keyword-only )?argument: '(\w+)'", wrong)
     if missing:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from robustness.perturb.language.edit import swap
 from robustness.perturb.language.grammar.vocabulary import kind_of
 from robustness.perturb.language.inflection import is_mass, is_plural, plural_form
-from robustness.perturb.language.lexicon import Class, classes, find_class, singular
+from robustness.perturb.language.lexicon import Class, find_class, singular
 from robustness.perturb.language.ontology.relatives import (
     is_akin,
     is_other,
@@ -104,13 +104,10 @@ class WrongClass(PromptPerturbation):
         requested = {singular(a.value) for a in case.prompt.attributes if a.kind == "target"}
         return drawn | requested | {singular(value)} | self._mentioned(case)
 
-    def unlike(self, here: set[str]) -> list[Class]:
-        """Return the lexicon's classes that some dataset segments and that share no noun with what is there."""
-        # Names that no dataset segments ("aorta") may well be in the image, though nobody drew them.
+    def unlike(self, here: set[str], among: Iterable[Class]) -> list[Class]:
+        """Return the classes that share no noun with what is there, nor with what the dataset draws."""
         avoid = here | set(self._all)
-        return [
-            c for c in classes() if c.dataset and not _akin(c, avoid) and all(_is_apart(c.name, name) for name in avoid)
-        ]
+        return [c for c in among if not _akin(c, avoid) and all(_is_apart(c.name, name) for name in avoid)]
 
     def _mentioned(self, case: Case) -> set[str]:
         """Return the classes that any text of the case names, such as a list of the findings that are present."""

@@ -15,7 +15,7 @@ _SHORT_PLACES = {
 }
 # Words that two names may share without being akin: "left atrium", "right ventricle".
 _SHARED = frozenset("left right of the upper lower main common small large cavity chamber".split())
-_NEIGHBOURS = {
+NEIGHBOURS = {
     "chest": ("heart", "breast"),
     "heart": ("chest",),
     "breast": ("chest", "heart", "abdomen"),
@@ -95,6 +95,11 @@ def is_kind_of(a: str, b: str) -> bool:
     )
 
 
+def has_kinds(term: Term) -> bool:
+    """Tell whether other terms are kinds of one, as of "nerve"."""
+    return any(term.name.lower() in kinds for kinds in _kinds().values())
+
+
 def is_akin(a: str, b: str) -> bool:
     """Tell whether two names are of one term, or one is a kind, a whole or a part of the other; False if unknown.
 
@@ -113,7 +118,7 @@ def may_be_seen(name: str, here: Iterable[str]) -> bool:
     """
     term = term_of(name)
     regions = {region for other in map(term_of, here) if other is not None for region in other.region.split("/")}
-    shown = regions.union(*(_NEIGHBOURS.get(region, ()) for region in regions))
+    shown = regions.union(*(NEIGHBOURS.get(region, ()) for region in regions))
     return term is not None and term.category == "anatomy" and bool(shown & set(term.region.split("/")))
 
 
@@ -178,7 +183,7 @@ def others(name: str, modality: str, *, regions: Iterable[str] = ()) -> tuple[Te
     tool = ours is not None and ours.category == "instrument"
     if home and not tool and (ours is None or ours.region == "any" or modality not in ours.modalities):
         region = home
-    near = (region, *_NEIGHBOURS.get(region, ()), *stated) if region else ()
+    near = (region, *NEIGHBOURS.get(region, ()), *stated) if region else ()
     if not region:
         # Of an unknown part of the body an ultrasound image is no echocardiogram.
         plausible = tuple(t for t in plausible if modality in t.modalities) or plausible

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from robustness.perturb.base import BasePerturbation
+from robustness.perturb.language.inflection import is_plural
 from robustness.perturb.language.lexicon import find_class
 from robustness.perturb.prompt.absent import Absent
 from robustness.perturb.prompt.homoglyph import LOOKALIKES
@@ -190,5 +191,37 @@ def test_an_absent_structure_agrees_with_the_words_before_it(text: str) -> None:
     for seed in range(20):
         params = Absent().propose(make_case(text, modality="ultrasound"), 0, generator(seed))
         assert isinstance(params, dict), text
-        assert params["text"].endswith("s") is text.endswith("s"), params["text"]
-        assert "devices" not in params["text"] or text.endswith("s")
+        assert is_plural(params["new"]) is text.endswith("s"), params["text"]
+        assert "devices" not in params["text"]
+
+
+# Asked of a CT, these are in many images of the same part of the body, whichever modality's data set draws them.
+HEART = {"left ventricular cavity", "myocardium", "left atrium cavity", "cardiomegaly", "enlarged cardiomediastinum"}
+CHEST = {"pleural effusion", "pneumothorax", "consolidation", "lung opacity", "support devices", "lung lesion"}
+
+
+@pytest.mark.parametrize(
+    ("text", "modality", "may_be_there"),
+    [
+        ("left kidney", "CT", HEART | CHEST | {"polyp", "bladder", "liver"}),
+        ("calcified plaque in the left anterior descending artery", "CT", HEART | CHEST),
+        ("fibroid of the uterus", "MRI", {"bladder", "prostate", "polyp", "ovary", "femur"}),
+        ("medial meniscus", "MRI", {"foot ulcer", "skin melanoma", "femur", "knee"}),
+        ("left ventricular cavity", "echocardiography", CHEST | HEART),
+        ("consolidation", "x-ray", HEART),
+        ("lesion", "MRI", HEART | CHEST | {"polyp", "liver", "hippocampus"}),
+        ("crowded glands", "microscopy", {"polyp", "skin melanoma", "myocardium", "foot ulcer", "pneumonia"}),
+        ("orbital fat", "CT", {"hippocampus", "brainstem", "cerebellum"}),
+    ],
+)
+def test_what_the_image_may_show_is_never_absent(text: str, modality: str, may_be_there: set[str]) -> None:
+    drawn = [Absent().propose(make_case(text, modality=modality), 0, generator(seed)) for seed in range(30)]
+    found = {str(params["new"]).lower() for params in drawn if isinstance(params, dict)}
+    assert found.isdisjoint(may_be_there)
+    assert found or text == "lesion"
+
+
+def test_a_distant_part_of_the_body_is_absent_though_the_modality_shows_it() -> None:
+    case = make_case("hippocampus", modality="MRI")
+    drawn = {Absent().propose(case, 0, generator(seed))["new"] for seed in range(60)}  # type: ignore[index]
+    assert {"left ventricular cavity", "polyp"} <= drawn
