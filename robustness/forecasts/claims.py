@@ -97,7 +97,7 @@ def _prompt(planned: PlannedRun, spread: SpreadModel, row: dict[Any, Any], alpha
 def _never_prompt(planned: PlannedRun, row: dict[Any, Any], n: int, needed: int) -> dict[str, str]:
     stats = planned.plan.statistics
     if n < stats.min_subjects:
-        return {"any verdict": str(row["rule"])}
+        return {"any verdict": _too_few(row)}
     never = {}
     rows = planned.results()
     here = rows[(rows["condition"] == row["condition"]) & (rows["dataset"] == row["dataset"]) & rows["applicable"]]
@@ -119,6 +119,11 @@ def _never_prompt(planned: PlannedRun, row: dict[Any, Any], n: int, needed: int)
     return never
 
 
+def _too_few(row: dict[Any, Any]) -> str:
+    """Return why a claim of too few subjects is not judged; what its rule says of shifts, no model has shown yet."""
+    return str(row["rule"]).partition("; ")[0]
+
+
 def _subjects_for_a_star(stats: StatisticsSpec, margin: float) -> int:
     if stats.star_alpha >= 1:
         return stats.min_subjects
@@ -130,7 +135,7 @@ def _robustness(planned: PlannedRun, spread: SpreadModel, row: dict[Any, Any], a
     sd = spread.of(row["condition"], row["metric"])
     gap = gap_found(sd.value, n, alpha=alpha)
     stats = planned.plan.statistics
-    never = {"any verdict": str(row["rule"])} if n < stats.min_subjects else {}
+    never = {"any verdict": _too_few(row)} if n < stats.min_subjects else {}
     if not never and measure_of(row["metric"], margin).bounded:
         least = _subjects_for_a_star(stats, margin)
         if n < least:

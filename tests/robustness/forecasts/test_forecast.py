@@ -17,6 +17,7 @@ from robustness.forecasts.text import as_json, lines
 from robustness.gates.spec import Gates
 from robustness.plans.audit import parse_plan
 from robustness.workflows.audit import audit_plan
+from robustness.workflows.demo_files import demo_data
 from tests.synthetic import write_dataset
 
 MODEL = """
@@ -139,6 +140,14 @@ class TestClaims:
         claims = forecast(_plan(data, data=spec), batches=0).claims
         claim = next(c for c in claims if c.condition == "antonym:side")
         assert claim.never == {"any verdict": "5 patients, fewer than 6: described, not judged"}
+
+    def test_no_shift_is_said_of_a_model_that_nothing_was_asked_of_yet(self, data):
+        """Targets that overlap were said to have S_A 0.000 [0.000, 0.000]."""
+        spec = {"path": str(demo_data("brain")), "prompt": "p6", "subject": "image", "limit": 24}
+        claims = forecast(_plan(data, data=spec, prompt=["other"]), batches=0).claims
+        prompt = [c for c in claims if c.claim == "prompt"]
+        assert prompt
+        assert all(c.never["any verdict"].endswith(", fewer than 6: described, not judged") for c in prompt)
 
     def test_more_subjects_find_less_and_a_wider_spread_finds_more(self, found):
         claim = next(c for c in found.claims if c.condition == "image:gaussian_noise@3" and c.metric == "dice")
