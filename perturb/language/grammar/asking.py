@@ -203,10 +203,10 @@ def begins_anew(tagged: Tagged, i: int, last: int, *, any_name: bool = False) ->
     start = _since_comma(tagged, i - 1)
     again = [t.lower for t in tagged.tokens[max(0, start - 1) : start + 1]] in ([",", "no"], [",", "nil"])
     # "no network, no globules, vessels": who says "no" of each thing does not deny the last.
-    said = phrase.stop == last and any(m.kind in ABNORMAL and m.start > tagged.tokens[i].start for m in phrase.mods)
+    ends = phrase.stop == last and any(m.kind in ABNORMAL and m.start > tagged.tokens[i].start for m in phrase.mods)
     places = [{t.lower for t in tagged.tokens[a:b]} & _IN for a, b in ((start, i), (i, last))]
     return (
-        any_name or (again and tagged.tags[i] != "negation") or (said and phrase.category == "anatomy") or all(places)
+        any_name or (again and tagged.tags[i] != "negation") or (ends and phrase.category == "anatomy") or all(places)
     )
 
 
@@ -236,12 +236,12 @@ def _only_lies_there(tagged: Tagged, first: int, last: int) -> bool:
         return False  # "fractured lead", "catheter and the abscess around it"
     n = phrase.stop - first
     # "clips x2 placed", "sutures still in"
-    said = [p for p in zip(tags[n:], lower[n:], strict=True) if p[0] != "measure" and not is_adverb(p[1])]
-    tag, word = said[0] if said else ("position", "")
+    rest = [p for p in zip(tags[n:], lower[n:], strict=True) if p[0] != "measure" and not is_adverb(p[1])]
+    tag, word = rest[0] if rest else ("position", "")
     seen = words("classes.in_place") | words("classes.hides") | {"well", "closed"}
-    told = tag in ("preposition", "position", "auxiliary", "relation") or is_participle(word) or word in seen
+    lies = tag in ("preposition", "position", "auxiliary", "relation") or is_participle(word) or word in seen
     changed = word != "closed" and (kind_of(word) in ("pathology", "size") or word in words("classes.damaged"))
-    return told and not changed and {"sign", "with", "relative", "report", "conjunction"}.isdisjoint(t for t, _ in said)
+    return lies and not changed and {"sign", "with", "relative", "report", "conjunction"}.isdisjoint(t for t, _ in rest)
 
 
 def _is_only_measured(tagged: Tagged, first: int, last: int) -> bool:

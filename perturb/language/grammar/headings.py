@@ -197,8 +197,8 @@ class Headings(Attachment):
         sign = tagged.tokens[phrase.start - 1].lower if phrase.start else ""
         if sign not in (",", ";", "-", "\u2013") or len(self.targets) != 1 or (self.joined and sign != ";"):
             return False
-        told = self.is_asked or self.predicate or self.denied or last.category != "anatomy"
-        told |= any(f.kind in ("size", "pathology") and f.stop <= last.start for f in self.spans)
+        is_apart = self.is_asked or self.predicate or self.denied or last.category != "anatomy"
+        is_apart |= any(f.kind in ("size", "pathology") and f.stop <= last.start for f in self.spans)
         begins = all(tagged.tags[k] == "determiner" for k in range(last.token)) or last.token == 0
         begins = begins or tagged.tokens[last.token - 1].lower == ":"  # "Thyroid: L lobe, nodule"
         ends = phrase.stop == len(tagged.tokens) or tagged.tokens[phrase.stop].lower in (".", ",", ";", "-", "\u2013")
@@ -207,7 +207,7 @@ class Headings(Attachment):
         ends = ends or tagged.tags[phrase.stop] in (("measure", "preposition", "word") if measured else ("measure",))
         between = self.text[last.stop : tagged.tokens[phrase.start - 1].start].strip().lower()
         touches = measured or self._touches(phrase.start - 1) or between in ("(l)", "(r)", "(left)", "(right)")
-        return begins and ends and touches and not told and phrase.category == "finding"
+        return begins and ends and touches and not is_apart and phrase.category == "finding"
 
     def _turn_to_place(self) -> None:
         """Let what was taken for the target be the place of the target that follows."""

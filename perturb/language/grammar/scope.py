@@ -199,8 +199,8 @@ def _is_free(tagged: Tagged, first: int, denial: int, last: int) -> bool:
         return False
     if is_asked(tagged, first, last) or any(category_of(t.lower) == "finding" for t in tokens[first:denial]):
         return False
-    said = {t.lower for k, t in enumerate(tokens[:denial]) if first <= k and tokens[k + 1].lower == ","}
-    if any(kind_of(word) in ABNORMAL for word in said - words("classes.normal")):
+    properties = {t.lower for k, t in enumerate(tokens[:denial]) if first <= k and tokens[k + 1].lower == ","}
+    if any(kind_of(word) in ABNORMAL for word in properties - words("classes.normal")):
         return False  # "taller-than-wide, microcalcifications, no nodes"
     is_not = tokens[denial].lower == "not"
     if is_not and (stop > denial + 1 or not kind_of(tokens[stop].lower)):
@@ -244,8 +244,8 @@ class Scope(Naming):
         telling = ABNORMAL | {"relation", "negation", "number", "certainty", "description", "place"}
         listed = ("", "finding", "instrument", "generic") if rest.lists else ()
         sure = self.is_asked or rest.contrasts or any(f.kind in telling for f in self.spans)
-        asked = {"a", "an", *(("the",) if rest.lists else ())}  # "without haemorrhage, the infarct core"
-        sure |= not asked.isdisjoint(self.tagged.tokens[t.token].lower for t in self.targets)
+        articles = {"a", "an", *(("the",) if rest.lists else ())}  # "without haemorrhage, the infarct core"
+        sure |= not articles.isdisjoint(self.tagged.tokens[t.token].lower for t in self.targets)
         found = (category_of(t.head) == "finding" or t.category not in ("anatomy", *listed) for t in self.targets)
         return bool(self.targets) and (sure or any(found))
 
