@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from robustness.errors import InputError, counted
 from robustness.metrics.scores.empty import Emptiness, emptiness, image_diagonal
-from robustness.types import Mask, masked_pixels
 
 if TYPE_CHECKING:
     from robustness.metrics.scores.boundary_distances import Box, ReferenceEdge, SurfaceDistances
+    from robustness.types import Mask
 
 
 class Overlap(NamedTuple):
@@ -142,6 +142,9 @@ def refuse_masked(values: npt.ArrayLike, name: str) -> None:
     Raises:
         InputError: a pixel is masked.
     """
+    # Late: who looks up a metric needs no types.
+    from robustness.types import masked_pixels
+
     if hidden := masked_pixels(values):
         raise InputError(
             f"{name}: expected a value in every pixel, got {counted(hidden, 'masked pixel')}; write {name}.filled(0)"
