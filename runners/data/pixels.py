@@ -185,7 +185,8 @@ def one_channel(values: Voxels, channels: int, channel: int | None, path: Path) 
     if channels == 1:
         return values[..., 0] if values.ndim == 3 else values
     if channel is None or channel >= channels:
-        raise CaseError(f"image {path}: holds {channels} sequences; state [data] slices.channel, counted from 0")
+        got = "" if channel is None else f", got {channel}"
+        raise CaseError(f"image {path}: holds {channels} sequences; state [data] slices.channel, counted from 0{got}")
     return values[..., channel]
 
 

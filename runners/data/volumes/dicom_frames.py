@@ -151,11 +151,26 @@ def read_series(path: Path) -> Series:
     if all(frame.place for frame in frames):
         frames.sort(key=lambda frame: along_normal(*frame.place) if frame.place else 0.0)
     elif len(headers) > 1:
-        order = {file: int(getattr(dataset, "InstanceNumber", 0) or 0) for file, dataset in headers}
+        order = _by_number(headers, path)
         frames.sort(key=lambda frame: (order[frame.path], frame.number))
         remarks.append("some images state no place in the patient: they are taken by InstanceNumber")
     remarks.extend(dict.fromkeys(text for frame in frames for text in frame.remarks))
     return Series(frames, headers[0][1], remarks)
+
+
+def _by_number(headers: list[tuple[Path, Any]], path: Path) -> dict[Path, int]:
+    """Return each file's InstanceNumber.
+
+    Raises:
+        CaseError: one is missing or there twice, so that nothing tells the order of the slices.
+    """
+    stated: list[Any] = [getattr(dataset, "InstanceNumber", None) for _, dataset in headers]
+    if None in stated or len(set(stated)) < len(stated):
+        raise CaseError(
+            f"image {path}: expected slices with a place in the patient or an InstanceNumber of their own, which tell "
+            "their order, found some with neither; give each file its own row and mask"
+        )
+    return {file: int(number) for (file, _), number in zip(headers, stated, strict=True)}
 
 
 def _images(headers: list[tuple[Path, Any]], path: Path) -> tuple[list[tuple[Path, Any]], list[str]]:

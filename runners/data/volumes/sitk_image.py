@@ -26,6 +26,7 @@ _NRRD_SUFFIXES = (".nrrd", ".nhdr")
 _NRRD_FILE = re.compile(r"^data ?file:[ \t]*(.*)$", re.M | re.I)
 _META_FILE = re.compile(r"^[ \t]*ElementDataFile[ \t]*=[ \t]*(.*)$", re.M | re.I)
 _BZIP2 = re.compile(rb"^encoding:\s*bz", re.M | re.I)
+_OF_THE_LIBRARY = re.compile(r"^.*?ITK ERROR: (?:\w+\(0x[0-9a-f]+\): )?")
 _LISTED_BYTES, _MOST_FILES = 1 << 20, 10_000
 _PATIENT_FIELDS = ("0010|0020", "PatientID", "patient_id")
 # SimpleITK takes a file that says nothing of the patient for one whose axes run to the left, the back and the top.
@@ -69,7 +70,9 @@ class SitkVolume:
         try:
             image = self._reader.Execute()
         except RuntimeError as error:
-            raise CaseError(f"image {self.path}: expected readable voxels, got {_reason(error)}") from None
+            raise CaseError(
+                f"image {self.path}: expected readable voxels, got {_reason(error)}; is the file complete?"
+            ) from None
         # SimpleITK's arrays count axes from the slowest: (K, J, I) and channels last.
         array = np.asarray(sitk.GetArrayFromImage(image))
         several = int(self._reader.GetNumberOfComponents()) > 1
@@ -249,4 +252,6 @@ def affine_of(image: Any) -> np.ndarray:
 
 
 def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[-200:]
+    """Return what a library says of a failure, without its own files, addresses and the last error of the system."""
+    text = _OF_THE_LIBRARY.sub("", " ".join(str(error).split()))
+    return text.split(" Reason: ")[0].rstrip(". ")[:200]

@@ -16,6 +16,7 @@ from PIL import Image as PILImage
 from robustness.errors import CaseError, InputError
 from robustness.runners.data.check.dataset import check_dataset
 from robustness.runners.data.load import load_dataset
+from robustness.runners.data.volumes import sitk_image
 from tests.runners.data.volumes import phantom
 from tests.runners.data.volumes.phantom import AFFINE, HEAD, LABELS, VALUES, load, mask, series, shown
 from tests.runners.data.volumes.phantom import plain as plain_cases
@@ -383,3 +384,17 @@ class TestMasksBesideTheirImage:
         phantom.write_nifti(tmp_path / "i.nii.gz", *phantom.stored(HEAD, AFFINE, "PIR"))
         data = load(tmp_path, [{"image": "i.nii.gz", "mask": mask(tmp_path)}])
         assert not any("outside of its image" in note for note in data.notes)
+
+
+@pytest.mark.parametrize("name", ["i.mha", "i.nrrd"])
+def test_voxels_that_are_cut_off_are_told_without_an_address_in_memory(tmp_path: Path, name: str) -> None:
+    import SimpleITK as sitk  # noqa: N813
+
+    noise = np.random.default_rng(0).integers(0, 1000, (16, 24, 20)).astype(np.int16)
+    sitk.WriteImage(sitk.GetImageFromArray(noise), str(tmp_path / name), True)
+    whole = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(whole[:-900])
+    with pytest.raises(CaseError, match=r"is the file complete\?$") as caught:
+        sitk_image.SitkVolume(tmp_path / name).voxels()
+    assert "(0x" not in str(caught.value)
+    assert "No such file" not in str(caught.value)

@@ -264,3 +264,13 @@ class TestMixtures:
     def test_rounding_makes_no_other_spacing(self, tmp_path: Path, plain: list[Any]) -> None:
         rows = series(tmp_path, lambda dataset, n: dataset.update({"PixelSpacing": [2.0, 1.5 + 1e-4 * (n % 2)]}))
         assert len(load(tmp_path, rows)) == len(plain)
+
+    @pytest.mark.parametrize("number", [None, 4])
+    def test_slices_that_nothing_orders_are_refused(self, tmp_path: Path, number: int | None) -> None:
+        def change(dataset: Any, n: int) -> None:
+            del dataset.ImagePositionPatient
+            if n == 5:
+                dataset.InstanceNumber = number
+
+        with pytest.raises(CaseError, match="an InstanceNumber of their own, which tell their order"):
+            load(tmp_path, series(tmp_path, change))[0]
