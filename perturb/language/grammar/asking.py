@@ -144,7 +144,7 @@ def statements(tagged: Tagged) -> list[tuple[int, int]]:
 @cache
 def tells_of_background() -> frozenset[str]:
     """Return the words without which a text tells nothing of normal things or of the examination."""
-    classes = ("normal", "calm", "taken", "residue", "device", "tool", "picture", "sight_noun")
+    classes = ("normal", "calm", "over", "taken", "residue", "device", "tool", "picture", "sight_noun")
     return frozenset({"well"}).union(*(words(f"classes.{name}") for name in classes))
 
 

@@ -111,14 +111,17 @@ def _history(lower: str, at: int) -> Iterator[tuple[int, int]]:
         clause = lower[match.end() : stop]
         # "Known lesion, liver" may go on, "Known glaucoma; cup large" and "Previous ACL repair, graft" do not.
         apart = kind == "lead" or clause.rstrip().endswith((";", ".")) or _PROCEDURE.search(clause) is not None
+        rest = lower[stop : stop + _FAR]
+        if kind in ("asked", "found"):
+            # "Known meningioma. No new lesion": what is denied is not asked for in its place.
+            rest = _DENIED.sub("", rest)
         if kind == "asked":
-            rest = _DENIED.sub("", lower[stop : stop + _FAR])
             asks = not words("classes.request").isdisjoint(rest.split()[:1])
             goes_on = (
                 clause.rstrip().endswith((";", ".", ":", "-", "\u2013")) and not asks and _names(rest, no_anatomy=True)
             )
         else:
-            goes_on = _names(lower[stop : stop + _FAR], no_anatomy=not apart, parts=not _names(clause))
+            goes_on = _names(rest, no_anatomy=not apart, parts=not _names(clause))
         if goes_on and not (kind == "done" and _names(clause)):
             yield match.start(kind), stop
         elif kind == "lead" or match[0].endswith("query"):

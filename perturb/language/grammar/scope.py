@@ -70,7 +70,8 @@ def _of_sentence(tagged: Tagged, first: int, last: int) -> list[Run]:
     if len(joints) > _MOST_JOINTS:
         return []
     for k in reversed(joints):
-        if _is_normal(tagged, first, k) or (_is_denied(tagged, first, k) and begins_anew(tagged, k + 1, last)):
+        anew = begins_anew(tagged, k + 1, last, any_name=_is_over(tagged, first, k))
+        if _is_normal(tagged, first, k) or (anew and _is_denied(tagged, first, k)):
             return [(first, k + 1), *_of_sentence(tagged, k + 1, last)]
     for k in joints:
         end = next((e for e in [last, *reversed(joints)] if e > k + 1 and _is_normal(tagged, k + 1, e)), 0)
@@ -122,7 +123,7 @@ def _is_denied(tagged: Tagged, first: int, last: int) -> bool:
     tags, tokens, i = tagged.tags, tagged.tokens, first
     ends = (k for k in range(max(first + 1, last - 4), last) if tags[k] == "negation" and tagged.spans.get(k) == last)
     denial = " ".join(t.lower for t in tokens[next(ends, last) : last])
-    if said_behind(denial):
+    if said_behind(denial) or _is_over(tagged, first, last):
         return not is_asked(tagged, first, last)
     while i < last and (tags[i] in _OPENS or is_adverb(tokens[i].lower) or tokens[i].lower in ("this", "that")):
         i += 1
@@ -133,6 +134,17 @@ def _is_denied(tagged: Tagged, first: int, last: int) -> bool:
         return False
     does = i > first and tokens[i - 1].lower in words("classes.auxiliary") - words("classes.be")
     return tokens[i].lower != "not" or (not does and read_phrase(tagged, stop, last).name is not None)
+
+
+def _is_over(tagged: Tagged, first: int, last: int) -> bool:
+    """Tell whether a statement says of a thing that it was there: "effusion resolved", "hair removed before"."""
+    tokens, tags = tagged.tokens, tagged.tags
+    k = next((k for k in range(first + 1, last) if tokens[k].lower in words("classes.over")), last)
+    if k == last or not (_is_name(tagged, k - 1) or tokens[k - 1].lower in words("classes.be")):
+        return False
+    return (
+        k + 1 == last or tokens[k + 1].lower == "away" or (tags[k + 1] == "preposition" and tokens[k].lower != "gone")
+    )
 
 
 def _is_normal(tagged: Tagged, first: int, last: int) -> bool:

@@ -292,6 +292,15 @@ def test_a_level_that_adds_nothing_keeps_the_chain() -> None:
         ("CFV compressible. Echogenic clot in the popliteal vein", "clot"),
         ("Small pupil, hazy view. ONH tilted", "ONH"),
         ("dilated loops, transition point in the RIF", "loops"),
+        # What was there, and what is denied beside a known thing.
+        ("pneumothorax resolved, pleural effusion", "pleural effusion"),
+        ("hydronephrosis resolved, residual stone at the VUJ", "stone"),
+        ("Hair removed before imaging; irregular streaks", "streaks"),
+        ("effusion smaller, pneumothorax gone", "effusion"),
+        ("effusion resolved", "effusion"),
+        ("polyp to be removed, 8 mm", "polyp"),
+        ("Known meningioma, stable. No new lesion.", "meningioma"),
+        ("Status post polypectomy, no residual polyp", "polyp"),
     ],
 )
 def test_what_only_stands_beside_a_finding_is_not_asked_for(text: str, targets: str) -> None:
