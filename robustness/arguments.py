@@ -111,15 +111,12 @@ def _bound(
         accepted = ", ".join(parameters)
         raise CallError(f"{name}: unknown argument {unknown[0]!r}{suggest(unknown[0], parameters)} (known: {accepted})")
     if len(args) > len(by_place):
-        others = [p.name for p in parameters.values() if p.kind is p.KEYWORD_ONLY]
-        most = counted(len(by_place), "argument")
-        named = f" ({', '.join(others)})" if others else ""
+        others = ", ".join(p.name for p in parameters.values() if p.kind is p.KEYWORD_ONLY)
         raise CallError(
-            f"{name}: expected at most {most} without a name ({', '.join(by_place)}), got {len(args)}; write "
-            f"the others as NAME=VALUE{named}"
+            f"{name}: expected at most {counted(len(by_place), 'argument')} without a name ({', '.join(by_place)}), "
+            f"got {len(args)}; write the others as NAME=VALUE{others and f' ({others})'}"
         )
-    missing = re.search(r"missing a required (?:keyword-only )?argument: '(\w+)'", wrong)
-    if missing:
+    if missing := re.search(r"missing a required (?:keyword-only )?argument: '(\w+)'", wrong):
         raise CallError(f"{name}: the argument {missing[1]!r} is required, but it is missing; add {missing[1]}=...")
     raise CallError(f"{name}: {wrong}")
 

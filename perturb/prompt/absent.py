@@ -11,6 +11,7 @@ from robustness.perturb.language.lexicon import Class, classes, find_class
 from robustness.perturb.language.ontology.relatives import NEIGHBOURS, has_kinds, regions_of, term_of
 from robustness.perturb.language.ontology.terms import Term, find_term, forget_on_extend
 from robustness.perturb.modality import canonical_modality, family
+from robustness.perturb.prompt.base import places_of
 from robustness.perturb.prompt.wrong_class import BROAD, WrongClass, fits_article, fits_side
 from robustness.registry import PERTURBATIONS
 from robustness.types import Attribute, Case, NotApplicable, Params
@@ -19,6 +20,7 @@ from robustness.types import Attribute, Case, NotApplicable, Params
 _DEEP = frozenset({"CT", "MRI", "x-ray", "ultrasound"})
 # Parts that lie in one another, besides those that lie beside one another.
 _INSIDE = {"eye": ("head",), "bowel lumen": ("pelvis",), "skin": ("limb", "breast")}
+_PAIRS = [(one, other) for graph in (NEIGHBOURS, _INSIDE) for one, others in graph.items() for other in others]
 # Fewer of them, and structures that no data set draws are taken too.
 _ENOUGH = 3
 
@@ -47,8 +49,8 @@ class Absent(WrongClass):
         if not modality:
             return NotApplicable("the modality is unknown, so no structure is certainly absent")
         here = self.present(case, old.value)
-        places = [a.value for a in case.prompt.attributes if a.kind in ("place", "relation")]
-        never = _never_shown(modality, regions_of(name for name in [*sorted(here), *places] if _is_of_one_part(name)))
+        names = [name for name in [*sorted(here), *places_of(case.prompt)] if _is_of_one_part(name)]
+        never = _never_shown(modality, regions_of(names))
         drawn = [c for c in never if c.dataset]
         pool = self._fitting(case, old, self.unlike(here, drawn))
         if len(pool) < _ENOUGH:
@@ -114,9 +116,7 @@ def _is_far(term: Term, shown: tuple[str, ...], *, steps: int) -> bool:
     """Tell whether none of the parts `shown` is a thing's own or one that so many steps lead to."""
     near = set(term.region.split("/"))
     for _ in range(steps):
-        near |= {part for region in near for part in (*NEIGHBOURS.get(region, ()), *_INSIDE.get(region, ()))} | {
-            region for graph in (NEIGHBOURS, _INSIDE) for region, beside in graph.items() if near & set(beside)
-        }
+        near |= {part for pair in _PAIRS if not near.isdisjoint(pair) for part in pair}
     return near.isdisjoint(shown)
 
 

@@ -39,6 +39,11 @@ CYCLE_NEXT = re.compile(r" (?:cycle|phase|frame|period|image)", re.IGNORECASE)
 _STANDS_ALONE = re.compile(r"\b(?:on|at|to|in|from|near|towards?|along) the $", re.IGNORECASE)
 
 
+def places_of(prompt: Prompt) -> list[str]:
+    """Return what a prompt says of where in the patient its target lies: "in the liver", "close to the spleen"."""
+    return [a.value for a in prompt.attributes if a.kind in ("place", "relation")]
+
+
 def is_noun_here(text: str, old: Attribute) -> bool:
     """Tell whether a side stands for itself, as in "on the left", and before no noun, as in "the left kidney"."""
     return _STANDS_ALONE.search(text[: old.start]) is not None and not text[old.stop :].lstrip(" ")[:1].isalnum()

@@ -24,7 +24,7 @@ from robustness.perturb.language.ontology.relatives import (
 from robustness.perturb.language.ontology.terms import Term, find_term
 from robustness.perturb.language.proper import is_proper
 from robustness.perturb.modality import canonical_modality
-from robustness.perturb.prompt.base import PromptPerturbation
+from robustness.perturb.prompt.base import PromptPerturbation, places_of
 from robustness.registry import PERTURBATIONS
 from robustness.types import Attribute, Case, DataContext, NotApplicable, Params, Prompt
 
@@ -126,7 +126,7 @@ class WrongClass(PromptPerturbation):
         modality = canonical_modality(str(case.metadata.get("modality") or "")) or stated_modality(case.prompt)
         modality = modality or (row.modality if row else "")
         avoid = here | set(self._all)
-        places = [a.value for a in case.prompt.attributes if a.kind in ("place", "relation")]
+        places = places_of(case.prompt)
         terms = others(old.value, modality, regions=regions_of(places))
         if _says_what_no_organ_is(case.prompt):
             terms = other_findings(old.value, modality) or terms

@@ -74,4 +74,4 @@ def _resized(image: Image, shape: tuple[int, ...]) -> Image:
 def _resized_mask(mask: Mask, shape: tuple[int, ...]) -> Mask:
     from robustness.runners.audit.scoring import resize_nearest
 
-    return mask if mask.shape == shape else resize_nearest(mask, shape)
+    return resize_nearest(mask, shape)

@@ -64,8 +64,7 @@ def fits_of(predicted: Mask, reference: Mask) -> dict[str, float]:
     {} where the reference is empty or full, which tells nothing. Rows and columns are exchanged in squares alone:
     elsewhere a map of the wrong size is refused.
     """
-    if reference.shape != predicted.shape:
-        reference = resize_nearest(reference, predicted.shape)
+    reference = resize_nearest(reference, predicted.shape)
     if not reference.any() or reference.all():
         return {}
     readings = {

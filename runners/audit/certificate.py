@@ -221,6 +221,6 @@ def _compared(
 
 
 def _dice_difference(one: Probability, other: Probability, mask: Mask, threshold: float) -> float:
-    reference = mask if mask.shape == one.shape else resize_nearest(mask, one.shape)
+    reference = resize_nearest(mask, one.shape)
     scores = [mask_metrics(p > threshold, reference, names=("dice",))["dice"] for p in (one, other)]
     return abs(float(scores[0]) - float(scores[1]))

@@ -206,7 +206,7 @@ class Scorer:
 
 
 def resize_nearest(mask: Mask, shape: tuple[int, ...]) -> Mask:
-    """Return `mask` (H, W) at `shape` by the nearest pixel, as PIL does it and with it the reference benchmark.
+    """Return a copy of `mask` (H, W) at `shape` by the nearest pixel, as PIL and with it the reference benchmark do.
 
     Where a pixel's centre falls between two source pixels, PIL's running sum decides, and exact centres may not.
     """

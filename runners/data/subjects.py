@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -52,10 +52,9 @@ def subjects_of(records: Sequence[Record], image_ids: Mapping[str, str], *, subj
     return _by_key(records, subject)
 
 
-def subject_key(records: Iterable[Record]) -> str | None:
+def subject_key(records: Sequence[Record]) -> str | None:
     """Return the first of SUBJECT_KEYS under which an entry names somebody; None: nobody is named."""
-    entries = list(records)
-    return next((key for key in SUBJECT_KEYS if not all(names_nobody(entry.states(key)) for entry in entries)), None)
+    return next((key for key in SUBJECT_KEYS if not all(names_nobody(entry.states(key)) for entry in records)), None)
 
 
 def subject_of_path(path: Path, name: str) -> str:

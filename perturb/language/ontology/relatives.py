@@ -95,6 +95,7 @@ def is_kind_of(a: str, b: str) -> bool:
     )
 
 
+@lru_cache(maxsize=8192)
 def has_kinds(term: Term) -> bool:
     """Tell whether other terms are kinds of one, as of "nerve"."""
     return any(term.name.lower() in kinds for kinds in _kinds().values())
@@ -294,5 +295,5 @@ def _below() -> dict[str, frozenset[str]]:
     return {name: frozenset(group) for name, group in below.items()}
 
 
-for _cached in (kin, is_other, _is_organ, _plausible, _kinds, _wholes, _above, _below):
+for _cached in (kin, is_other, has_kinds, _is_organ, _plausible, _kinds, _wholes, _above, _below):
     forget_on_extend(_cached)

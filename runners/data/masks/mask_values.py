@@ -102,13 +102,11 @@ def whole_numbers(values: Values, where: str, *, step: float = 0.0) -> Values:
     rounded = np.rint(values)
     off = np.abs(values - rounded) > _ROUNDING + (step / 2 if step <= _LONGEST_STEP else 0.0)
     if off.any():
-        fix = (
-            "save the labels as integers"
-            if step > _LONGEST_STEP
-            else 'declare masks = {kind = "soft", threshold = 0.5}'
-            if float(values.max()) <= 1
-            else "save the labels as integers; if they were resampled, then by the nearest neighbour"
-        )
+        if float(values.max()) <= 1 and step <= _LONGEST_STEP:
+            fix = 'declare masks = {kind = "soft", threshold = 0.5}'
+        else:
+            resampled = "; if they were resampled, then by the nearest neighbour"
+            fix = "save the labels as integers" + (resampled if step <= _LONGEST_STEP else "")
         raise CaseError(
             f"mask {where}: expected whole numbers (a label map), got fractions such as "
             f"{listed(np.unique(values[off])[:3])}; {fix}"
