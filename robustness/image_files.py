@@ -30,6 +30,7 @@ TIFF_BITS, TIFF_PHOTOMETRIC, TIFF_PLANAR = 258, 262, 284
 _PLANES_APART = 2
 _TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _UPPER_OF_TWELVE_BITS = 15
+_PNG_SIGNATURE_BYTES = 8
 
 
 class TooManyPixelsError(ValueError):
@@ -60,7 +61,24 @@ def open_image(
         if width * height > most:
             raise TooManyPixelsError(f"{width} x {height}")
         image.load()
+        if image.format == "PNG":
+            refuse_damaged(handle)
         return image
+
+
+def refuse_damaged(file: IO[bytes]) -> None:
+    """Refuse a PNG whose pixels contradict their checksum, which Pillow passes over.
+
+    Raises:
+        OSError: they do.
+    """
+    file.seek(_PNG_SIGNATURE_BYTES)
+    while len(head := file.read(8)) == 8:
+        size, kind = struct.unpack(">I4s", head)
+        if kind != b"IDAT":
+            file.seek(size + 4, io.SEEK_CUR)
+        elif zlib.crc32(file.read(size), zlib.crc32(kind)).to_bytes(4, "big") != file.read(4):
+            raise OSError("pixels that contradict their checksum: the file is damaged")
 
 
 def tiff_tag(image: PILImage.Image, number: int) -> int | None:
@@ -86,6 +104,11 @@ def lost_colors(image: PILImage.Image, path: Path) -> str:
     if top <= _UPPER_OF_TWELVE_BITS:
         return "expected colours of 16 bits that fill them, got values below 4096, which would be shown nearly black"
     return ""
+
+
+def is_unfilled(image: PILImage.Image) -> bool:
+    """Tell whether a palette image has a palette that was never filled in: its indices are all there is."""
+    return image.mode == "P" and not any(image.getpalette() or ())
 
 
 def is_contradicted(indices: npt.NDArray[np.integer], colors: npt.NDArray[np.uint8]) -> bool:

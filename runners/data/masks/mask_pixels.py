@@ -17,6 +17,7 @@ from robustness.image_files import (
     TIFF_PHOTOMETRIC,
     UNREADABLE,
     TooManyPixelsError,
+    is_unfilled,
     lost_colors,
     open_image,
     tiff_tag,
@@ -117,7 +118,7 @@ def pixels_of(image: PILImage.Image, *, lossy: bool, orientation: int, where: st
         return MaskPixels(values, None, None, top, lossy, orientation)
     if image.mode == "1":
         return MaskPixels(np.asarray(image).astype(np.uint8), None, None, 1.0, lossy, orientation)
-    if image.mode == "L":
+    if image.mode == "L" or is_unfilled(image):
         return MaskPixels(np.asarray(image), None, None, 255.0, lossy, orientation)
     return _of_colors(image, lossy=lossy, orientation=orientation)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,13 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from robustness.errors import CaseError, InputError, one_line
-from robustness.regular_files import check_regular
+from robustness.regular_files import check_regular, open_regular
 
 Voxels = npt.NDArray[Any]
 Affine = npt.NDArray[np.float64]
 
 # Deflate packs at most so many bytes into one.
 MOST_PACKED = 1032
+_CHUNK_BYTES = 1 << 20
 INSTALL = 'pip install "vlsm-robustness[medical]"'
 
 
@@ -140,6 +142,33 @@ def refuse_absurd(path: Path, stated: int, held: int) -> None:
             f"image {path}: expected a file that holds the {stated} bytes of voxels that its header states, got one "
             f"of at most {held}; is it complete?"
         )
+
+
+def refuse_damaged(path: Path, start: int, size: int) -> None:
+    """Refuse packed bytes (zlib or gzip) that end too early or contradict their checksum.
+
+    A library may hand on what it could unpack of them.
+
+    Args:
+        path: the file.
+        start: where the packed bytes begin in it.
+        size: how many bytes they stand for.
+
+    Raises:
+        CaseError: they are damaged.
+    """
+    unpacker, count = zlib.decompressobj(zlib.MAX_WBITS | 32), 0
+    try:
+        with open_regular(path) as file:
+            file.seek(start)
+            while not unpacker.eof and (packed := file.read(_CHUNK_BYTES)):
+                while packed and not unpacker.eof:
+                    count += len(unpacker.decompress(packed, _CHUNK_BYTES))
+                    packed = unpacker.unconsumed_tail
+    except (OSError, zlib.error) as error:
+        raise CaseError(f"image {path}: expected readable voxels, got {one_line(error)}; is the file complete?") from None
+    if not unpacker.eof or count < size:
+        raise CaseError(f"image {path}: expected {size} bytes of voxels, got {count}; is the file complete?")
 
 
 def spacing_of_affine(affine: Affine) -> tuple[float, float, float]:

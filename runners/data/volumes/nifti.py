@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import math
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ SUFFIXES = (".nii", ".nii.gz", ".img", ".hdr")
 _MILLIMETRES = {"meter": 1000.0, "micron": 0.001}
 # How far, in mm, two placements of the outermost voxel may be apart and still be one: rounding of quaternions.
 _SAME_PLACE_MM = 1.0
+_CHUNK_BYTES = 1 << 20
 
 
 class NiftiVolume:
@@ -43,14 +46,14 @@ class NiftiVolume:
 
     def voxels(self) -> Voxels:
         """Return all voxels; see `Volume`."""
-        return _as_three(_read(self._image, self.path, ...))
+        return _as_three(_unpacked(self._image, self.path) if self._compressed else _read(self._image, self.path, ...))
 
     def plane(self, axis: int, index: int) -> Voxels:
         """Return one plane; see `Volume`."""
         dimensions = len(self._image.shape)
         if self._mapped is not None:
             return take_plane(self._mapped, axis, index)
-        if axis >= dimensions or dimensions > 4:
+        if self._compressed or axis >= dimensions or dimensions > 4:
             return take_plane(self.voxels(), axis, index)
         where: list[Any] = [slice(None)] * dimensions
         where[axis] = index
@@ -165,11 +168,31 @@ def _as_three(voxels: Voxels) -> Voxels:
     return voxels[..., 0] if voxels.ndim == 4 and voxels.shape[3] == 1 else voxels
 
 
+def _unpacked(image: Any, path: Path) -> Voxels:
+    """Return all voxels of a compressed file, read to its end, where its checksum stands.
+
+    nibabel stops at the last voxel, so that damaged voxels would be read without a word.
+    """
+    try:
+        with gzip.open(path) as file:
+            voxels = _read(type(image).from_stream(file), path, ...)
+            while file.read(_CHUNK_BYTES):
+                pass
+    except (OSError, EOFError, zlib.error) as error:
+        raise _unreadable(path, error) from None
+    return voxels
+
+
+def _unreadable(path: Path, error: Exception) -> CaseError:
+    reason = one_line(error, most=200)
+    return CaseError(f"image {path}: expected readable voxels, got {reason}; is the file complete?")
+
+
 def _read(image: Any, path: Path, where: Any) -> Voxels:
     try:
         voxels = np.asarray(image.dataobj if where is ... else image.dataobj[where])
     except Exception as error:
-        raise CaseError(f"image {path}: expected readable voxels, got {one_line(error, most=200)}") from None
+        raise _unreadable(path, error) from None
     if voxels.dtype.names:
         return np.stack([voxels[name] for name in voxels.dtype.names[:3]], axis=-1)
     return voxels

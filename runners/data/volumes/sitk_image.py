@@ -18,6 +18,7 @@ from robustness.runners.data.volumes.base import (
     file_bytes,
     needs,
     refuse_absurd,
+    refuse_damaged,
     take_plane,
 )
 
@@ -33,6 +34,8 @@ _PATIENT_FIELDS = ("0010|0020", "PatientID", "patient_id")
 _PLACED_NRRD = "left-posterior-superior"
 _PLACED_META = re.compile(rb"^\s*(TransformMatrix|Rotation|Orientation|AnatomicalOrientation)\s*=\s*[^?\s]", re.M)
 _META_HEADER_BYTES = 8192
+_META_PACKED = re.compile(rb"^[ \t]*CompressedData[ \t]*=[ \t]*(?:True|T|1)\b", re.M | re.I)
+_META_LOCAL = re.compile(rb"^[ \t]*ElementDataFile[ \t]*=[ \t]*LOCAL[ \t]*\r?\n", re.M | re.I)
 # SimpleITK reads an NRRD's numbers as millimetres, whatever its field "space units" says.
 _NRRD_UNITS = re.compile(r"^space units:\s*(.*?)\s*$", re.M)
 _MILLIMETRES = {
@@ -75,6 +78,7 @@ class SitkVolume:
             ) from None
         # SimpleITK's arrays count axes from the slowest: (K, J, I) and channels last.
         array = np.asarray(sitk.GetArrayFromImage(image))
+        _refuse_damaged(self.path, array.nbytes)
         several = int(self._reader.GetNumberOfComponents()) > 1
         axes = array.ndim - several
         if axes == 2:
@@ -141,6 +145,23 @@ def _most_packed(path: Path) -> int:
     """Return into how many bytes one byte of a file may unpack; bzip2 writes an empty mask in a few bytes."""
     with open_regular(path) as file:
         return 1_000_000 if _BZIP2.search(file.read(_META_HEADER_BYTES)) else MOST_PACKED
+
+
+def _refuse_damaged(path: Path, size: int) -> None:
+    """Refuse packed voxels of a MetaImage that are damaged: SimpleITK reads them as zeros, or as whatever it has.
+
+    Of an NRRD it raises an error itself.
+    """
+    with open_regular(path) as file:
+        head = file.read(_LISTED_BYTES)
+    local = _META_LOCAL.search(head)
+    if path.suffix.lower() in _NRRD_SUFFIXES or not _META_PACKED.search(head[: local.end()] if local else head):
+        return
+    names = [] if local else _named_files(path)
+    if local:
+        refuse_damaged(path, local.end(), size)
+    elif len(names) == 1:
+        refuse_damaged(path.parent / names[0], 0, size)
 
 
 def _named_files(path: Path) -> list[str]:

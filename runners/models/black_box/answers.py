@@ -19,7 +19,7 @@ from PIL import UnidentifiedImageError
 
 from robustness.array_files import array_of
 from robustness.errors import AnswerError, counted
-from robustness.image_files import is_contradicted
+from robustness.image_files import is_contradicted, is_unfilled, refuse_damaged
 from robustness.regular_files import read_bytes
 from robustness.types import masked_pixels
 
@@ -72,7 +72,10 @@ def decode_image(content: bytes | Path | PILImage.Image, sizes: Collection[Size]
             if sizes is not None:
                 check_size((opened.height, opened.width), sizes, where)
             _refuse_deep_colours(content, where)
-            return _of_image(opened, "PNG", where)
+            levels = _of_image(opened, "PNG", where)
+        with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as file:
+            refuse_damaged(file)
+        return levels
     except AnswerError:
         raise
     except UnidentifiedImageError as error:
@@ -211,8 +214,7 @@ def _of_image(image: PILImage.Image, what: str, where: str) -> Levels:
     if mode != "P":
         return _of_colours(pixels, f"{mode} {what}", where)
     indices = np.asarray(image)
-    if not any(image.getpalette() or ()):
-        # A palette that was never filled in: the indices are all there is.
+    if is_unfilled(image):
         return Levels(indices.astype(np.float32), "grey", 255.0, f"palette {what}")
     if is_contradicted(indices, np.where(pixels[..., 3:] > 0, pixels[..., :3], 0)):
         raise AnswerError(

@@ -114,6 +114,17 @@ class TestUndeclared:
         by_colour = MaskDeclaration(kind="colors", colors=((255, 255, 255),))
         assert np.array_equal(read_mask(save(image), declaration=by_colour).mask, DISK == 0)
 
+    def test_a_palette_that_was_never_filled_in_is_read_by_its_indices(self, save):
+        image = Image.fromarray(DISK)
+        image.putpalette(bytes(768))
+        assert np.array_equal(read_mask(save(image)).mask, DISK == 1)
+        labels = Image.fromarray(CLASSES)
+        labels.putpalette(bytes(768))
+        with pytest.raises(CaseError, match="got the values 0, 1, 2"):
+            read_mask(save(labels))
+        declared = MaskDeclaration(kind="labels", values=(2,), name="two")
+        assert np.array_equal(read_mask(save(labels), declaration=declared).mask, CLASSES == 2)
+
     def test_a_palette_label_map_is_refused(self, save):
         image = Image.fromarray(CLASSES, mode=None).convert("P")
         image.putdata(CLASSES.ravel().tolist())

@@ -13,10 +13,13 @@ import pandas as pd
 import pytest
 from PIL import Image as PILImage
 
-from robustness.errors import CaseError, InputError
+from robustness.errors import AnswerError, CaseError, InputError
+from robustness.image_files import open_image
 from robustness.runners.data.check.dataset import check_dataset
 from robustness.runners.data.load import load_dataset
 from robustness.runners.data.volumes import sitk_image
+from robustness.runners.data.volumes.open import open_volume
+from robustness.runners.models.black_box.answers import decode_image
 from tests.runners.data.volumes import phantom
 from tests.runners.data.volumes.phantom import AFFINE, HEAD, LABELS, VALUES, load, mask, series, shown
 from tests.runners.data.volumes.phantom import plain as plain_cases
@@ -398,3 +401,54 @@ def test_voxels_that_are_cut_off_are_told_without_an_address_in_memory(tmp_path:
         sitk_image.SitkVolume(tmp_path / name).voxels()
     assert "(0x" not in str(caught.value)
     assert "No such file" not in str(caught.value)
+
+
+def _damaged(path: Path, at: float) -> None:
+    content = bytearray(path.read_bytes())
+    content[int(at * len(content))] ^= 0x10
+    path.write_bytes(bytes(content))
+
+
+class TestChecksums:
+    """Readers stop at the last voxel, or hand on what they could unpack: what is damaged would be read without a word."""
+
+    @pytest.mark.parametrize("at", [0.4, 0.6, 0.8])
+    @pytest.mark.parametrize("name", ["i.nii.gz", "i.mha", "i.mhd"])
+    def test_packed_voxels_that_contradict_theirs_are_refused(self, tmp_path: Path, name: str, at: float) -> None:
+        import nibabel
+        import SimpleITK as sitk  # noqa: N813
+
+        voxels = np.random.default_rng(0).integers(0, 1000, (24, 24, 24)).astype(np.int16)
+        nibabel.save(nibabel.Nifti1Image(voxels, AFFINE), tmp_path / "i.nii.gz")
+        for meta in ("i.mha", "i.mhd"):
+            sitk.WriteImage(sitk.GetImageFromArray(voxels), str(tmp_path / meta), useCompression=True)
+        assert open_volume(tmp_path / name).voxels().shape == voxels.shape
+        _damaged(tmp_path / name.replace("mhd", "zraw"), at)
+        with pytest.raises(CaseError, match=r"is the file complete\?$"):
+            open_volume(tmp_path / name).voxels()
+
+    @pytest.mark.parametrize("cut", [4, 300])
+    def test_packed_voxels_that_end_too_early_are_refused(self, tmp_path: Path, cut: int) -> None:
+        import SimpleITK as sitk  # noqa: N813
+
+        path = tmp_path / "i.mha"
+        voxels = np.random.default_rng(0).integers(0, 1000, (24, 24, 24)).astype(np.int16)
+        sitk.WriteImage(sitk.GetImageFromArray(voxels), str(path), useCompression=True)
+        path.write_bytes(path.read_bytes()[:-cut])
+        with pytest.raises(CaseError, match=r"is the file complete\?$"):
+            open_volume(path).voxels()
+
+    def test_a_png_whose_pixels_contradict_theirs_is_refused(self, tmp_path: Path) -> None:
+        """Its packed pixels are those of another image, which Pillow would show."""
+        one, other = (np.full((40, 40), level, np.uint8) for level in (1, 2))
+        for name, pixels in (("a.png", one), ("b.png", other)):
+            PILImage.fromarray(pixels).save(tmp_path / name)
+        content, strange = ((tmp_path / name).read_bytes() for name in ("a.png", "b.png"))
+        start, stop = content.index(b"IDAT") + 4, content.index(b"IEND") - 8
+        (tmp_path / "a.png").write_bytes(content[:start] + strange[start:stop] + content[stop:])
+        with PILImage.open(tmp_path / "a.png") as shown_by_pillow:
+            assert np.array_equal(np.asarray(shown_by_pillow), other)
+        with pytest.raises(OSError, match="contradict their checksum"):
+            open_image(tmp_path / "a.png")
+        with pytest.raises(AnswerError, match="contradict their checksum"):
+            decode_image(tmp_path / "a.png", None, "pair 0")
