@@ -166,7 +166,9 @@ def refuse_damaged(path: Path, start: int, size: int) -> None:
                     count += len(unpacker.decompress(packed, _CHUNK_BYTES))
                     packed = unpacker.unconsumed_tail
     except (OSError, zlib.error) as error:
-        raise CaseError(f"image {path}: expected readable voxels, got {one_line(error)}; is the file complete?") from None
+        raise CaseError(
+            f"image {path}: expected readable voxels, got {one_line(error)}; is the file complete?"
+        ) from None
     if not unpacker.eof or count < size:
         raise CaseError(f"image {path}: expected {size} bytes of voxels, got {count}; is the file complete?")
 
