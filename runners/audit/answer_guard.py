@@ -6,6 +6,7 @@ and would be certified to ignore it.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ from robustness.types import Mask, Segmenter
 
 # The highest value of a map that a 0/1 mask gives where it is read as grey levels of 255.
 _ONE_LEVEL = 1.0 / 255 + 1e-6
+# Where a sigmoid puts numbers in [0, 1].
+_SIGMOID_OF_SHARES = (0.5 - 1e-6, 1 / (1 + math.exp(-1)) + 1e-6)
 # One map may well be empty.
 _FEWEST = 2
 # Clean maps that tell how masks lie, and how much better, in mean Dice, another reading of them must fit.
@@ -142,6 +145,7 @@ def answers_of(run: RunFolder, parts: Iterable[int]) -> dict[tuple[int, int], An
         for name in ("n_maps", "n_empty", "n_full"):
             setattr(counts, name, getattr(counts, name) + int(record[name]))
         counts.highest = max(counts.highest, float(record["highest"]))
+        counts.lowest = min(counts.lowest, float(record.get("lowest", 0.0)))
         answers.forms.update(record["forms"])
         answers.fits.update(record.get("fits", {}))
         answers.n_fits += int(record.get("n_fits", 0))
@@ -200,6 +204,11 @@ def _problem(answers: Answers, threshold: float, lowest: float) -> str:
         return (
             f"no pixel of any map lies above the threshold {threshold:g} (the highest is {counts.highest:.3g}); state "
             "another threshold, or returns = 'mask' for label maps"
+        )
+    if _SIGMOID_OF_SHARES[0] <= counts.lowest and counts.highest <= _SIGMOID_OF_SHARES[1]:
+        return (
+            f"every map lies between {counts.lowest:.3g} and {counts.highest:.3g}, where a sigmoid puts numbers in [0, "
+            "1]; are probabilities or masks declared as returns = 'logits', or does the model apply a sigmoid twice?"
         )
     if counts.n_full == counts.n_maps:
         return (

@@ -46,19 +46,20 @@ class Scored:
 
 @dataclass
 class MapCounts:
-    """Counts over maps: all, those whose mask is empty or full, and the highest probability of any."""
+    """Counts over maps: all, those whose mask is empty or full, and the lowest and highest probability of any."""
 
     n_maps: int = 0
     n_empty: int = 0
     n_full: int = 0
     highest: float = 0.0
+    lowest: float = 1.0
 
     def add(self, high: float, low: float, threshold: float) -> None:
         """Count one map whose values lie between `low` and `high`."""
         self.n_maps += 1
         self.n_empty += high <= threshold
         self.n_full += low > threshold
-        self.highest = max(self.highest, high)
+        self.highest, self.lowest = max(self.highest, high), min(self.lowest, low)
 
 
 @dataclass(frozen=True, eq=False)

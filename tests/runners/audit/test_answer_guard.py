@@ -50,6 +50,22 @@ def test_answers_that_are_all_alike_stop_with_the_likely_cause(data, tmp_path, p
     assert not (tmp_path / "run" / "verdicts.parquet").exists()
 
 
+@pytest.mark.parametrize("background", [0.0, 0.02], ids=["masks", "probabilities"])
+def test_numbers_from_0_to_1_that_are_declared_as_logits_stop(data, tmp_path, background):
+    """A sigmoid of them is 0.5 and more: where the background is not 0 all of it would be foreground."""
+
+    def predict(images, prompts):
+        maps = [np.where(mask, 0.9, background).astype(np.float32) for mask in reads_side(images, prompts)]
+        for one in maps:
+            one[:2] = 0  # so that no mask is full
+        return maps
+
+    with pytest.raises(InputError, match="probabilities or masks declared as returns = 'logits'"):
+        audit(rb.segmenter(predict, name="vendor", returns="logits"), data, tmp_path / "run")
+    right = rb.segmenter(lambda i, p: [np.log(m + 0.01) + 2 for m in predict(i, p)], name="vendor", returns="logits")
+    assert len(audit(right, data, tmp_path / "right").results()) > 0
+
+
 def test_inverted_maps_stop_though_none_is_full(data, tmp_path):
     """Inverted, a small structure is most of the picture: whatever the prompt says, little of the mask changes."""
     model = rb.segmenter(lambda i, p: [1 - m for m in reads_side(i, p)], name="vendor")

@@ -410,7 +410,7 @@ def _damaged(path: Path, at: float) -> None:
 
 
 class TestChecksums:
-    """Readers stop at the last voxel, or hand on what they could unpack: what is damaged would be read without a word."""
+    """Readers stop at the last voxel, or hand on what they could unpack: damage would be read as voxels."""
 
     @pytest.mark.parametrize("at", [0.4, 0.6, 0.8])
     @pytest.mark.parametrize("name", ["i.nii.gz", "i.mha", "i.mhd"])
