@@ -192,10 +192,15 @@ def friendly(sentence: str, condition: str) -> str:
     named = sentence.replace(condition, condition_words(condition)) if condition else sentence
     named = re.sub(r"(% interval), (\d+) claims\b", r"\1 (\2 claims share the error rate)", named)
     named = re.sub(rf"\b({'|'.join(_PROMPT_SETS)}) prompts\b", lambda match: _PROMPT_SETS[match[1]], named)
+    named = _MINUS_NOTHING.sub(r"\1", named)
     named = _LOSS_BELOW_NONE.sub(_gain, named)
+    named = _ONE_OF.sub(r"\1s", named)
     return re.sub(r"\b(dice|iou|hd95|nsd|mask_change)\b", lambda match: METRIC_NAMES[match[0]], named)
 
 
+_MINUS_NOTHING = re.compile(r"(?<![\d.])-(0\.0+)(?!\d)")
+# "1 of 12 patients reacts"
+_ONE_OF = re.compile(r"(\b1 of \d+ \w+s (?:react|move|lose|change))\b")
 _LOSS_BELOW_NONE = re.compile(r"worsens by -(?P<gain>[\d.]+)(?: \[(\S+), (\S+)\])?(?P<under>, under the margin of)?")
 
 

@@ -32,7 +32,7 @@ from robustness.perturb.language.opposites import Opposite, from_wordnet, half_r
 from robustness.perturb.language.parse import kinds_of
 from robustness.perturb.language.truth import facts, judge_value
 from robustness.perturb.modality import canonical_modality
-from robustness.perturb.prompt.base import PromptPerturbation
+from robustness.perturb.prompt.base import PromptPerturbation, denied_noun
 from robustness.registry import PERTURBATIONS
 from robustness.types import Attribute, Case, DataContext, NotApplicable, Params, Prompt
 
@@ -67,9 +67,6 @@ _VERB = re.compile(
 )
 # "not a polyp, rather a fold": to affirm one half would contradict the other.
 _HALF = re.compile(r"[^.;]*\b(?:but|rather|instead|only|just)\b", re.IGNORECASE)
-_WHOLE_NOUN = re.compile(
-    r"\s+(?P<noun>(?:[\w-]+ )*?[\w-]+)(?= (?:in|of|on|at|or|but|is|are|was|were|within|with)\b|[.,;:]|$)"
-)
 
 
 @PERTURBATIONS.add("antonym")
@@ -162,8 +159,8 @@ class Antonym(PromptPerturbation):
     def _candidates(self, case: Case, old: Attribute) -> list[Opposite]:
         """Return the opposites: the lexicon's, else WordNet's."""
         value, target = old.value, case.prompt.get("target")
-        noun = _WHOLE_NOUN.match(case.prompt.text, old.stop) if self.kind == "negation" else None
-        if noun and value.lower() == "no" and (is_mass(noun["noun"]) or is_plural(noun["noun"])):
+        noun = denied_noun(case.prompt.text, old.stop) if self.kind == "negation" else ""
+        if noun and value.lower() == "no" and (is_mass(noun) or is_plural(noun)):
             return [Opposite("some", "there is none <-> there is some")]
         if value.lower() == "rather than" and not case.prompt.text[: old.start].strip():
             return [Opposite("as well as", "one alone <-> both; curated")]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from robustness.perturb.base import BasePerturbation
+from robustness.perturb.language.ontology.modifiers import SEEN
 from robustness.types import Attribute, Case, DataContext, NotApplicable, Params, Prompt
 
 _OF_THEM = re.compile(r" of (?:the|these|those|all)\b", re.IGNORECASE)
@@ -37,6 +38,22 @@ NOUN_NEXT = re.compile(
 )
 CYCLE_NEXT = re.compile(r" (?:cycle|phase|frame|period|image)", re.IGNORECASE)
 _STANDS_ALONE = re.compile(r"\b(?:on|at|to|in|from|near|towards?|along) the $", re.IGNORECASE)
+
+_ENDS_NOUN = r"(?= (?:in|of|on|at|or|but|is|are|was|were|has|have|within|with)\b|[.,;:]|$)"
+_DENIED_NOUN = re.compile(
+    rf"\s+(?P<noun>(?:[\w-]+ )*?[\w-]+)(?:{_ENDS_NOUN}|(?= (?:{'|'.join(sorted(SEEN))}){_ENDS_NOUN}))"
+)
+
+
+def denied_noun(text: str, stop: int) -> str:
+    """Return the noun behind a "no" that ends at `stop`, with its adjectives; "" where none ends.
+
+    Example:
+        >>> denied_noun("No large polyps seen. An ulcer", 2)
+        'large polyps'
+    """
+    found = _DENIED_NOUN.match(text, stop)
+    return found["noun"] if found else ""
 
 
 def places_of(prompt: Prompt) -> list[str]:

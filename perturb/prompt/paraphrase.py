@@ -11,7 +11,7 @@ from robustness.perturb.language.inflection import is_plural
 from robustness.perturb.language.proper import is_proper
 from robustness.perturb.language.slots import PLACE, PLACES
 from robustness.perturb.language.template_shape import is_framed, is_template
-from robustness.perturb.prompt.base import PromptPerturbation
+from robustness.perturb.prompt.base import PromptPerturbation, denied_noun
 from robustness.perturb.prompt.rewording import rewordings
 from robustness.registry import PERTURBATIONS
 from robustness.types import Case, NotApplicable, Params, Prompt
@@ -122,8 +122,9 @@ def _frames(prompt: Prompt) -> list[str]:
     # A second sentence would not fit inside a frame that continues the first.
     if ". " in inner:
         return [f"An image of the following: {inner}{stop}", f"This image shows the following: {inner}{stop}"]
-    if inner.lower().startswith(("no ", "without ")):
-        return [f"There is {inner}{stop}", f"An image showing {inner}{stop}"]
+    if inner.lower().startswith("no "):
+        be = "are" if is_plural(denied_noun(inner, 2)) else "is"
+        return [f"There {be} {inner}{stop}", f"An image showing {inner}{stop}"]
     counted = inner.lower().startswith(("one ", "a ", "an "))
     several = _PLURAL_NUMBER.match(inner) is not None
     determined = counted or several or _DETERMINED.match(inner) is not None

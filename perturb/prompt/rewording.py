@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from robustness.perturb.language.edit import match_case
 from robustness.perturb.language.grammar.asking import REQUEST, asks, denies, is_sentence
 from robustness.perturb.language.inflection import is_plural
+from robustness.perturb.prompt.base import denied_noun
 from robustness.types import Prompt
 
 _VERBS = ("outline", "delineate", "mark")
@@ -86,8 +87,7 @@ def rewordings(prompt: Prompt) -> list[str]:
         return [*_other_verbs(body), *wordings, *_asked_again(body)]
     if denies(prompt):
         if body[:3].lower() == "no " and not is_sentence(body):
-            target = prompt.get("target")
-            be = "are" if target is not None and is_plural(target.value) else "is"
+            be = "are" if is_plural(denied_noun(body, 2)) else "is"
             wordings.append(match_case(f"there {be} no {body[3:]}", body))
         if body[:12].lower() == "there is no " and len(body) > 12:
             wordings.append(match_case("no ", body) + body[12:])

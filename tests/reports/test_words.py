@@ -113,6 +113,10 @@ def test_sentences_name_conditions_and_metrics_in_plain_words() -> None:
             "HD95 improves by 2.500 (margin 1); more.",
         ),
         (
+            "net seems robust: Dice worsens by -0.000 [-0.001, -0.000], under the margin of 0.1; more.",
+            "Dice worsens by 0.000 [-0.001, 0.000], under the margin of 0.1; more.",
+        ),
+        (
             "net is fragile: Dice worsens by 0.200 [-0.010, 0.300], beyond.",
             "Dice worsens by 0.200 [-0.010, 0.300], beyond.",
         ),
@@ -120,3 +124,9 @@ def test_sentences_name_conditions_and_metrics_in_plain_words() -> None:
 )
 def test_a_loss_below_none_is_said_as_a_gain(stored: str, said: str) -> None:
     assert friendly(stored, "").endswith(said)
+
+
+def test_one_of_several_takes_the_verb_of_one() -> None:
+    assert friendly("1 of 12 patients react by more than 5%, 11 of 12 patients lose more", "") == (
+        "1 of 12 patients reacts by more than 5%, 11 of 12 patients lose more"
+    )

@@ -94,7 +94,7 @@ RANKED = re.compile(
 
 _EVIDENCE = frozenset("evidence sign signs suggestion indication trace hint suspicion feature features".split())
 # "not seen", "was not found": said behind a thing, these deny it.
-_SEEN = frozenset(
+SEEN = frozenset(
     "seen found identified visualised visualized visible present detected demonstrated noted evident shown apparent "
     "appreciated observed reported recognised recognized depicted discernible encountered".split()
 )
@@ -115,7 +115,7 @@ def denial_length(lower: Sequence[str]) -> int:
     between = _BEFORE_NOT.get(lower[0], ()) if lower else ()
     start = len(lower) > 0 and lower[0] in _BEFORE_NOT
     parts = [*([lower[0]] if start else []), "not", *between]
-    denies = list(lower[: len(parts)]) == parts and not _SEEN.isdisjoint(lower[len(parts) : len(parts) + 1])
+    denies = list(lower[: len(parts)]) == parts and not SEEN.isdisjoint(lower[len(parts) : len(parts) + 1])
     return len(parts) + 1 if denies else 0
 
 
@@ -123,7 +123,7 @@ def said_behind(denial: str) -> bool:
     """Tell whether words that deny stand behind what they deny: "was not seen", "excluded", "nil"."""
     words = denial.split()
     return bool(words) and (
-        words[-1] in _SEEN | {"absent", "excluded", "nil"}
+        words[-1] in SEEN | {"absent", "excluded", "nil"}
         or denial.endswith("ruled out")
         or words[:2] == ["no", "longer"]
         or (words[0] in ("has", "have") and words[-1] in ("resolved", "cleared", "disappeared"))

@@ -148,6 +148,8 @@ def test_no_plural_names_two_classes() -> None:
         ("No tumor on CT", "rare:number", None),
         # What is denied of another thing leaves the target asked for.
         ("two cysts, no bleeding", "antonym:negation", "two cysts, some bleeding"),
+        ("No large polyps seen. Small ulcer", "antonym:negation", "Some large polyps seen. Small ulcer"),
+        ("No polyp seen; ulcer", "antonym:negation", "A polyp seen; ulcer"),
         ("outline the gauze and not the clip", "antonym:negation", "outline the gauze and the clip"),
         ("kidneys normal, no stones", "antonym:negation", "kidneys normal, some stones"),
         ("two round cysts near the hilum, no bleeding", "negation", "no round cysts near the hilum, no bleeding"),
@@ -158,6 +160,8 @@ def test_no_plural_names_two_classes() -> None:
         ("dark nuclei arranged along the border", "negation", "no dark nuclei arranged along the border"),
         ("two cysts, no bleeding", "paraphrase", "Segment the following: two cysts, no bleeding"),
         ("No tumor in the image", "paraphrase", "There is no tumor in the image"),
+        ("No polyps", "paraphrase", "There are no polyps"),
+        ("No flat polyps seen. Small ulcer", "paraphrase", "There are no flat polyps seen. Small ulcer"),
         # Of two values the one with an opposite changes; no name is made that anatomy does not have.
         ("Paris Is polyp, 12 mm", "antonym:measure", "Paris Is polyp, 36 mm"),
         ("mass in the lateral ventricle", "antonym:place", "mass in the fourth ventricle"),
