@@ -183,16 +183,15 @@ def _by_place(path: Path, place: Place, own: Header, cache: VolumeCache) -> Voxe
     change: Affine = np.asarray(np.linalg.solve(own.affine, place.header.affine), dtype=np.float64)
     exact = points @ change[:3, :3].T + change[:3, 3]
     nearest = np.rint(exact).astype(int)
-    beside = _beside_its_frame(exact, own, change)
+    beside, voxels = _between_slices(exact, own, change), cache.voxels(path)
     inside = ((nearest >= 0) & (nearest < np.array(own.shape))).all(axis=1) & ~beside
     # A segmentation may hold fewer slices than its image: a slice beyond them is background, a mask beside it an error.
     off = np.abs(exact - nearest)[~beside].max(initial=0)
-    if off > _TOLERANCE or not _overlap(place.header, own, change):
+    if off > _TOLERANCE or not _overlap(place.header, own, change) or _lies_between(voxels, own, change):
         raise CaseError(
             f"mask {path}: expected the grid of its image, got another place or voxel size; resample the mask to the "
             "image"
         )
-    voxels = cache.voxels(path)
     flat = np.zeros((len(points), *voxels.shape[3:]), dtype=voxels.dtype)
     source = nearest[inside]
     flat[inside] = voxels[source[:, 0], source[:, 1], source[:, 2]]
@@ -200,15 +199,23 @@ def _by_place(path: Path, place: Place, own: Header, cache: VolumeCache) -> Voxe
     return flat.reshape(*in_plane, *voxels.shape[3:])
 
 
-def _beside_its_frame(exact: Voxels, mask: Header, change: Affine) -> Mask:
-    """Tell which points lie beside the plane of a segmentation of one frame, at whatever distance.
-
-    How thick a frame is says nothing of where another one would lie.
-    """
-    if "segments" not in mask.facts or mask.shape[2] > 1:
+def _between_slices(exact: Voxels, mask: Header, change: Affine) -> Mask:
+    """Tell which points lie between the slices of a mask that does not state how far apart they are, or beside them."""
+    if not mask.sparse:
         return np.zeros(len(exact), dtype=bool)
     step = min(1.0, float(np.abs(change[2, :3]).max()))
-    return np.asarray(np.abs(exact[:, 2]) > _TOLERANCE * step)
+    return np.asarray(np.abs(exact[:, 2] - np.rint(exact[:, 2])) > _TOLERANCE * step)
+
+
+def _lies_between(voxels: Voxels, mask: Header, change: Affine) -> bool:
+    """Tell whether such a mask has foreground on a slice that lies between those of its image."""
+    if not mask.sparse:
+        return False
+    back = np.linalg.inv(change)
+    axis = int(np.abs(back[:3, 2]).argmax())
+    shown = np.flatnonzero(voxels.reshape(*mask.shape, -1).any(axis=(0, 1, 3)))
+    places = back[axis, 2] * shown + back[axis, 3]
+    return bool((np.abs(places - np.rint(places)) > _TOLERANCE).any())
 
 
 def _overlap(image: Header, mask: Header, change: Affine) -> bool:

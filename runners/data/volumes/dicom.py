@@ -113,8 +113,15 @@ def _header(
         facts=facts_of(dataset),
         frame_of_reference=str(getattr(dataset, "FrameOfReferenceUID", "") or "").strip(),
         padding=padding,
-        warnings=(*remarks, *warnings, *_polarity_remarks(dataset)),
+        warnings=(*remarks, *warnings, *_polarity_remarks(dataset), *_mosaic_remarks(dataset)),
     )
+
+
+def _mosaic_remarks(dataset: Any) -> list[str]:
+    """Return a remark on one image that is a sheet of many slices (Siemens, of functional and diffusion scans)."""
+    if "MOSAIC" not in str(getattr(dataset, "ImageType", "")).upper():
+        return []
+    return ["is a MOSAIC, many slices side by side in one image, and is shown as that: convert it to a volume"]
 
 
 def _polarity_remarks(dataset: Any) -> list[str]:

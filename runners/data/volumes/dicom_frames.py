@@ -119,12 +119,19 @@ def read_header(path: Path) -> Any:
     """
     try:
         import pydicom
+        from pydicom.errors import InvalidDicomError
     except ImportError:
         raise needs("pydicom", "a DICOM file", path) from None
     try:
         return pydicom.dcmread(path, defer_size=_HEADER_BYTES)
     except FileNotFoundError:
         raise CaseError(f"image {path}: no such file") from None
+    except InvalidDicomError:
+        # pydicom's own advice is of its function.
+        raise CaseError(
+            f"image {path}: expected a DICOM file, got one that does not begin as one ('DICM' behind 128 bytes); name "
+            "it by what it is, or convert it to a DICOM file with its header"
+        ) from None
     except Exception as error:  # pydicom raises several kinds of its own
         raise CaseError(f"image {path}: expected a DICOM file, got {one_line(error, most=200)}") from None
 

@@ -17,6 +17,8 @@ _STORAGE = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 # Rounding of headers: how far frames may be off a grid, in voxels; by how much cosines and pixel sizes may differ; the
 # share of a stated distance of slices; and mm between two positions of one slice.
 _TOLERANCE, _SAME, _SAME_STEP, _SAME_PLACE_MM = 0.1, 1e-3, 0.01, 0.05
+# Frames may be left out between all that are there: the smallest distance that is seen is so many slices at most.
+_MOST_LEFT_OUT = 6
 # A distance of slices that would give more of them is not meant.
 _MOST_SLICES = 4096
 
@@ -50,6 +52,7 @@ class SegVolume:
             patient=str(getattr(dataset, "PatientID", "") or "").strip(),
             frame_of_reference=str(getattr(dataset, "FrameOfReferenceUID", "") or "").strip(),
             facts={"segments": labels},
+            sparse=not _stated(dataset, "SpacingBetweenSlices"),
         )
 
     def voxels(self) -> Voxels:
@@ -129,7 +132,7 @@ def _grid(dataset: Any, path: Path) -> Grid:
     if len(placed) < count or not alike:
         raise _no_grid(path, "frames without a place" if alike else "frames of several orientations or pixel sizes")
     heights = np.array([along_normal(group["cosines"], group["position"]) for group in groups])
-    step = _step(heights - heights.min(), _stated_steps(dataset))
+    step = _step(heights - heights.min(), _stated(dataset, "SpacingBetweenSlices", "SliceThickness"))
     if step is None:
         raise _no_grid(path, "frames at uneven distances")
     slices = np.rint((heights - heights.min()) / step).astype(int)
@@ -141,12 +144,11 @@ def _grid(dataset: Any, path: Path) -> Grid:
     return Grid(slices.tolist(), int(slices.max()) + 1, affine)
 
 
-def _stated_steps(dataset: Any) -> list[float]:
-    """Return the distances of slices that a header suggests: stated as such, then how thick they are."""
+def _stated(dataset: Any, *keys: str) -> list[float]:
+    """Return what a header states of its slices: how far apart they are, how thick."""
     measures = [getattr(group, "PixelMeasuresSequence", None) for group in _groups(dataset, 0)]
     items = [item[0] for item in measures if item]
-    stated = [item.get(key) for key in ("SpacingBetweenSlices", "SliceThickness") for item in items]
-    return [abs(float(value)) for value in stated if value]
+    return [abs(float(value)) for key in keys for item in items if (value := item.get(key))]
 
 
 def _step(heights: Voxels, stated: Sequence[float]) -> float | None:
@@ -159,7 +161,8 @@ def _step(heights: Voxels, stated: Sequence[float]) -> float | None:
     gaps = gaps[gaps > min(_TOLERANCE * min(stated, default=_SAME_PLACE_MM), _SAME_PLACE_MM)]
     if not gaps.size:
         return next(iter(stated), 1.0)
-    for step in (*stated, float(gaps.min())):
+    # Behind a gap of two slices and one of three, none of which is stated, lies a third or half of it.
+    for step in (*stated, *(float(gaps.min()) / part for part in range(1, _MOST_LEFT_OUT + 1))):
         count = max(1.0, np.rint(levels[-1] / step))
         exact = float(levels[-1] / count)
         off = np.abs(levels / exact - np.rint(levels / exact)).max()

@@ -99,7 +99,7 @@ def as_thick(thickness: float) -> Any:
     def change(dataset: Any) -> None:
         (measures,) = dataset.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence
         measures.pop("SpacingBetweenSlices", None)
-        measures.SliceThickness = thickness
+        measures.SliceThickness = thickness or None
 
     return change
 
@@ -111,6 +111,20 @@ def in_another_order(dataset: Any) -> None:
     dataset.PixelData = pack_bits(pixels[order].ravel())
     groups = dataset.PerFrameFunctionalGroupsSequence
     dataset.PerFrameFunctionalGroupsSequence = [groups[int(number)] for number in order]
+
+
+def raised(distance: float) -> Any:
+    """Return a change that moves all frames along the normal of their slices."""
+
+    def change(dataset: Any) -> None:
+        for group in dataset.PerFrameFunctionalGroupsSequence:
+            (place,) = group.PlanePositionSequence
+            place.ImagePositionPatient = [
+                *place.ImagePositionPatient[:2],
+                float(place.ImagePositionPatient[2]) + distance,
+            ]
+
+    return change
 
 
 def shifted(dataset: Any) -> None:

@@ -125,9 +125,13 @@ def test_shares_count_from_the_stated_threshold_on(folder: Path, fields: dict[st
         segmentations.in_another_order,
         segmentations.as_thick(3),
         segmentations.as_thick(0.3),
+        # Slices are 3 mm apart, as no distance of frames below nor their thickness says.
+        segmentations.as_thick(5),
+        segmentations.as_thick(4.5),
+        segmentations.as_thick(0),
     ],
 )
-@pytest.mark.parametrize("shown", [(3, 4, 5, 9), (3, 6, 9), (4,)])
+@pytest.mark.parametrize("shown", [(3, 4, 5, 9), (3, 6, 9), (3, 5, 8), (4,)])
 def test_frames_are_matched_by_their_place(folder: Path, change: Any, shown: tuple[int, ...]) -> None:
     few = np.zeros_like(MARKER)
     for place in shown:
@@ -147,6 +151,16 @@ def test_how_thick_a_single_frame_is_moves_nothing(folder: Path, thickness: floa
     write(folder, {"Liver": few})
     changed(folder, segmentations.as_thick(thickness))
     assert areas(one(folder)) == {"Liver": expected(few)}
+
+
+@pytest.mark.parametrize("thickness", [1.5, 4.5])
+def test_frames_between_the_slices_of_their_image_are_refused(folder: Path, thickness: float) -> None:
+    """They would be nowhere: slices of the image would have no mask, without a word."""
+    write(folder, {"Liver": MARKER})
+    changed(folder, segmentations.as_thick(thickness))
+    changed(folder, segmentations.raised(1.5))
+    with pytest.raises((CaseError, InputError), match="expected the grid of its image"):
+        load_dataset(one(folder), slices=AXIAL)[0]
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,20 @@ class TestSeries:
         assert any("left out (PR, SEG)" in note for note in data.notes)
         assert any("copies of 1 of its files" in note for note in data.notes)
 
+    def test_a_sheet_of_many_slices_is_remarked(self, tmp_path: Path, plain: list[Any]) -> None:
+        def change(dataset: Any, number: int) -> None:
+            dataset.ImageType = ["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"]
+
+        data = load(tmp_path, series(tmp_path, change))
+        assert shown(data) == plain
+        assert any("is a MOSAIC, many slices side by side" in note for note in data.notes)
+
+    def test_what_is_no_dicom_file_is_told_without_advice_on_a_library(self, tmp_path: Path) -> None:
+        (tmp_path / "scan.dcm").write_bytes(b"hello world" * 50)
+        with pytest.raises(CaseError, match="does not begin as one") as caught:
+            load(tmp_path, [{"image": "scan.dcm", "mask": mask(tmp_path)}])[0]
+        assert "force" not in str(caught.value)
+
     def test_slices_with_one_identifier_are_all_read(self, tmp_path: Path, plain: list[Any]) -> None:
         def change(dataset: Any, number: int) -> None:
             dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
