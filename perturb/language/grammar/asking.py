@@ -196,7 +196,7 @@ def begins_anew(tagged: Tagged, i: int, last: int, *, any_name: bool = False) ->
     if lists or tagged.tokens[i - 1].lower not in (",", ":"):
         return False
     opens = tagged.tags[i] == "determiner" or kind_of(tagged.tokens[i].lower) == "size" or is_number_at(tagged, i)
-    phrase = read_phrase(tagged, i, last)
+    phrase = read_phrase(tagged, i + (tagged.tags[i] == "position"), last)  # "blood washed away, visible vessel"
     if opens or phrase.name is None:
         return opens
     # "no stones, aorta calcified"; "no cysts in either ovary, follicle in the left": each thing has its own place.

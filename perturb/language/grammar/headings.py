@@ -6,6 +6,7 @@ import re
 
 from robustness.perturb.language.grammar.attachment import Attachment
 from robustness.perturb.language.grammar.modifier_words import after_number
+from robustness.perturb.language.grammar.notes import heads_a_name, opens_statement
 from robustness.perturb.language.grammar.noun_phrase import Phrase, read_phrase
 from robustness.perturb.language.grammar.places import Placed, frame_behind, is_place_phrase
 from robustness.perturb.language.grammar.vocabulary import (
@@ -91,7 +92,8 @@ class Headings(Attachment):
         if phrase.category == "anatomy":
             return self._named_later(phrase.stop + 1)
         more = read_phrase(self.tagged, phrase.stop + 1, hi)
-        return phrase.category == "" and more.name is not None and more.category in ("finding", "instrument")
+        told = more.category in ("finding", "instrument") or any(m.kind in ("size", "number") for m in more.mods)
+        return phrase.category == "" and more.name is not None and told
 
     def _was_of_the_scan(self, i: int) -> bool:
         """Tell whether "knee, PD-weighted, coronal:" before the colon at `i` tells only what was imaged."""
@@ -137,12 +139,8 @@ class Headings(Attachment):
 
     def _names_a_field(self, i: int) -> bool:
         """Tell whether "shoulder, right:", "pole of the kidney:" before the colon at `i` only tell where."""
-        more = read_phrase(self.tagged, i + 1, len(self.tagged.tokens))
-        tags = {tag for tag, t in zip(self.tagged.tags[:i], self.tagged.tokens, strict=False) if t.lower != "of"}
-        if len(self.targets) != 1 or self.is_asked or not tags <= {"word", "determiner", "sign", "filler"}:
-            return False
-        first = ":" not in self.text[: self.tagged.tokens[i].start]
-        return first and self.targets[0].category == "anatomy" and more.category in ("finding", "anatomy")
+        single = len(self.targets) == 1 and not self.is_asked
+        return single and self.targets[0].category == "anatomy" and heads_a_name(self.tagged, i)
 
     def _is_aside(self, phrase: Phrase) -> bool:
         """Tell whether one unknown word before all else names nothing: "Optos" image, "sedated", ..."""
@@ -273,7 +271,7 @@ class Headings(Attachment):
             return not (last.category == "finding" and phrase.category == "anatomy")
         before = self.tagged.tokens[phrase.start - 1].lower if phrase.start else ""
         near = before in (",", ";")
-        if before == "." and phrase.category == "finding" and last.category == "anatomy":
+        if phrase.category == "finding" and opens_statement(self.tagged, phrase, last):
             return not self.is_asked  # "Prostate enlarged. Lesion in the peripheral zone."
         if near and phrase.part and not phrase.mods and self._is_statement(phrase):
             return False  # "appendix 11 mm, wall enhances": said of the target's own part.

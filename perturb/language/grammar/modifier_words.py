@@ -24,6 +24,7 @@ _TINTS = frozenset("dark light pale bright deep dull dusky faint vivid".split())
 _SEQUENCES = frozenset("t1 t2 stir flair dwi echo adc t1- t2-".split())
 _ALSO_NAMES = frozenset("texture colour signal place pathology".split())
 _TRAILING = frozenset("size colour shape texture margin signal".split())
+_COUNTS = frozenset("multiple several few solitary single numerous many".split())  # "pseudopolyps multiple"
 EXTREMES = frozenset("leftmost rightmost topmost bottommost uppermost lowermost off-centre off-center".split())
 LEVELS = frozenset("upper lower middle mid top bottom inner outer central".split())
 
@@ -265,7 +266,7 @@ def is_side(tagged: Tagged, i: int) -> bool:
 def may_trail(tagged: Tagged, i: int) -> bool:
     """Tell whether a token may stand behind the noun that it modifies and is no noun itself."""
     lower = tagged.tokens[i].lower
-    if lower in LEVELS or lower in EXTREMES or (is_side(tagged, i) and lower != "both"):
+    if lower in LEVELS or lower in EXTREMES or lower in _COUNTS or (is_side(tagged, i) and lower != "both"):
         return True
     kind = kind_of(lower)
     if kind == "place" and tagged.tokens[i].text.isupper():

@@ -14,10 +14,6 @@ _AMOUNTS = frozenset(
     "string strings chain chains row crop crops array".split()
 )
 _FRACTIONS = frozenset("one-third two-thirds one-half one-quarter three-quarters one-fifth two-fifths".split())
-_KEYS = frozenset(
-    "side laterality location site size colour color shape margin margins texture number count zone region segment "
-    "lobe quadrant level position".split()
-)
 # What follows a place in the picture that stands first: "top left: a polyp", "top left of the picture, ...".
 _BEHIND_A_PLACE = frozenset(": , - \u2013 of in on".split())
 _DEGREES = frozenset("high low increased decreased reduced raised abnormal intermediate loss".split())
@@ -121,7 +117,7 @@ class Naming(Headings):
                 return
             self._modify([m for m in phrase.mods if m.kind in ("quality", "measure")], "scan")
             return
-        if following in (":", "=") and self.targets and head in _KEYS:
+        if following in (":", "=") and self.targets and head in words("classes.key"):
             return
         sided = any(m.kind == "side" for m in phrase.mods)
         if head == "eye" and (following == ":" or (following == "," and sided and self._named_later(phrase.stop))):

@@ -19,10 +19,11 @@ from robustness.perturb.language.grammar.modifier_words import (
 )
 from robustness.perturb.language.grammar.picture import picture_category
 from robustness.perturb.language.grammar.tagger import Tagged
-from robustness.perturb.language.grammar.tokens import QUOTES, after_quotes, after_short_form
+from robustness.perturb.language.grammar.tokens import QUOTES, after_quotes, after_short_form, is_beside
 from robustness.perturb.language.grammar.verbs import is_noun_use, says_at
 from robustness.perturb.language.grammar.vocabulary import category_of, is_adverb, is_participle, kind_of, words
 from robustness.perturb.language.ontology.relatives import organ_at
+from robustness.perturb.language.ontology.terms import term_index
 
 
 class Phrase(NamedTuple):
@@ -48,7 +49,7 @@ class Phrase(NamedTuple):
 def read_phrase(tagged: Tagged, i: int, hi: int) -> Phrase:
     """Return the noun phrase that begins at token `i` (a determiner may stand first); it may be empty."""
     start = i
-    while i < hi and tagged.tags[i] == "determiner":
+    while i < hi and (tagged.tags[i] == "determiner" or is_beside(tagged.tokens, tagged.tags, i, hi)):
         i += 1
     stop = _extent(tagged, i, hi)
     mods: list[Mod] = []
@@ -129,13 +130,12 @@ def _modifies_on(tagged: Tagged, i: int, hi: int) -> bool:
         j += 1
     if j >= hi or tagged.tags[j] not in ("word", "measure") or j in tagged.name_at or tagged.tokens[i].lower in ".;?!":
         return False
-    last = tagged.tokens[i - 1].lower
-    if tagged.tokens[i].lower == "," and kind_of(last) == "signal" and category_of(last) == "finding":
-        # "hyperintensity, right cerebellar hemisphere"
-        return False
-    if tagged.tokens[i].lower == "," and (
-        tagged.tokens[i - 1].lower in ("left", "right", "bilaterally", "both") or _opens_place(tagged, j, hi)
-    ):
+    last, kinds = tagged.tokens[i - 1].lower, [kind_of(tagged.tokens[k].lower) for k in (i - 1, j)]
+    placed = kinds[0] == "place" != kinds[1] and tagged.tokens[i - 1].text.isupper()
+    if tagged.tokens[i].lower == "," and (placed or (kinds[0] == "signal" and category_of(last) == "finding")):
+        return False  # "hyperintensity, right cerebellar hemisphere"; "collapse LLL, small effusion"
+    ends = last in ("left", "right", "bilaterally", "both") or _opens_place(tagged, j, hi)
+    if tagged.tokens[i].lower == "," and ends:
         # "on the right, heterogeneous texture": the side has ended; "hypoechoic, left lobe": a place begins.
         return False
     if is_number_at(tagged, j) or not (is_modifier_word(tagged, j, hi) and is_modifier_word(tagged, i - 1, hi)):
@@ -168,10 +168,10 @@ _LONGEST_LIST = 40
 
 def _begins_place(tagged: Tagged, i: int, hi: int) -> bool:
     """Tell whether "left kidney" in "cyst left kidney" tells, without a preposition, where the finding is."""
-    tokens = tagged.tokens
-    before = tokens[i - 1]
+    tokens, before = tagged.tokens, tagged.tokens[i - 1]
     category = "finding" if before.lower == "ca" else category_of(before.lower)
-    leads = category in ("finding", "instrument") and not before.lower.endswith(("oid", "ring", "gas", "air", "fluid"))
+    mass = before.lower.endswith(("ring", "gas", "air", "fluid", *(() if before.lower in term_index() else ("oid",))))
+    leads = category in ("finding", "instrument") and not mass
     if (category == "anatomy" and tokens[i].text in words("classes.fossa")) or (leads and _begins_organ(tagged, i, hi)):
         return True  # "transplant kidney RIF", "ulcer gastric antrum"
     if not leads and (category or not before.text.isupper() or tagged.text.isupper()):
@@ -193,7 +193,7 @@ def _begins_place(tagged: Tagged, i: int, hi: int) -> bool:
         leads
         and tokens[j].text.isupper()
         and not tagged.text.isupper()
-        and tagged.tags[j + 1 : min(j + 2, hi)] != ["word"]
+        and (tagged.tags[j + 1 : min(j + 2, hi)] != ["word"] or tokens[j + 1].lower in LEVELS)
     )
     return short or category == "anatomy" or tokens[j].lower in words("classes.fixed_heads")
 

@@ -58,6 +58,9 @@ def read_view(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple[st
     if (named and _sure(token)) or (token.lower in PLANES and next_word(tokens, i) in words("modality.core")):
         # "sagittal maximum intensity projection": the plane, then how the image was made.
         return ("view", i, i + 1)
+    if token.lower.startswith("trans") and next_word(tokens, i) in ("plane", "planes"):
+        # "the transthalamic plane": through what the body is cut.
+        return ("view", i, i + 1)
     if (stop := _run_to(tokens, free, i, _VIEWS)) > i:
         through = [k for k in range(i + 1, stop) if tokens[k].lower.startswith("trans") and _sure(tokens[i])]
         # "sagittal transvaginal view": the plane, then how it was scanned.
@@ -145,8 +148,11 @@ def read_quality(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple
     if alone and pair & subject and pair & words("quality.before_picture"):
         return ("quality", i, i + 2)  # "Prep poor", "limited windows"
     stop = match_phrase(tokens, i, phrase_table("quality.apart"))
-    if stop > i and _stands_apart(tokens, i, stop):
-        return ("quality", i, stop)
+    blurred = (
+        tokens[stop - 1].lower == "focus" and stop < len(tokens) and tokens[stop].lower in words("classes.generic")
+    )
+    if stop > i and (blurred or _stands_apart(tokens, i, stop)):
+        return ("quality", i, stop)  # "out of focus area top left"
     if tokens[i + 2 : i + 3] and tokens[i + 2].lower in ARTEFACTS and _may_name(tokens, free, i, i + 2):
         # "air bubble artefact"
         return ("quality", i, i + 3)
@@ -160,6 +166,8 @@ def read_quality(tokens: Sequence[Token], free: Sequence[bool], i: int) -> tuple
         lower = tokens[i].lower
     if lower in words("quality.before_picture") and next_word(tokens, i) != "power":
         rest = [t.lower for t in tokens[i + 1 : i + 4]]
+        if rest[:2] == ["signal", "strength"]:
+            return ("quality", start, i + 3)
         if rest[:1] and (rest[0] in _Q_NOUNS or (rest[0] in ("image", "picture", "scan") and "quality" in rest[1:2])):
             return ("quality", start, i + 1)
         listed = [t.lower for t in tokens[i + 1 : i + 7]]

@@ -14,17 +14,21 @@ _PERSON = (
     r"|pts?|patient|(?:wo)?man|(?:fe)?male)\b[ ,]*(?:(?:with|is|was|has|had|who|now|known) |w/ ?)*(?:an? )?)"
 )
 _HEADING = re.compile(
-    rf"{_SENTENCE}(?:(?:clinical|relevant) (?:details?|history|info(?:rmation)?|indications?|data|context|notes?)"
+    rf"{_SENTENCE}(?:(?:clinical|relevant) (?:details?|history|info(?:rmation)?|indications?|data|context|notes?"
+    r"|questions?)"
     r"|indications?|reason for (?:the )?\w+|(?:past |previous )?(?:medical |surgical |family )?history|[ph]mhx?|hx|hpi"
     r"|(?:presenting )?complaints?|referral|background|technique|comparison|follow[ -]?up|f/u|trauma call|procedure"
     r"|(?:re)?staging|surveillance|\w+ (?:check|review)|review of [^,;:.]+"
     r"|(?:biops(?:y|ies)|specimens?) (?:from|of) [^,;:.]+)"
     r"(?: (?:with|to) (?:the )?[\w/]+(?: \w+)?)?\s?(?::|\s[-\u2013]\s)"
 )
+# "Comparison 2 days ago: effusion larger": when, before what is found now.
+_WHEN = re.compile(rf"{_SENTENCE}(?:comparison|compared)[^,;:.]*\d[^,;:.]*:")
 # What was done or found before: never asked for where more is named behind it.
 _PAST = re.compile(
-    rf"{_SENTENCE}{_PERSON}?(?:(?P<lead>status[ -]post|s/p|(?:past |previous )?(?:history|hx) of|background of"
-    r"|h/o|hx|pmhx?|pshx?|k/c/o|known case of|follow(?:ing)?[ -]?up(?: of| for| after| on)?|f/u(?: of| for)?"
+    rf"{_SENTENCE}(?:{_PERSON}|(?:day|week|month) \d+ |\d+ (?:days?|weeks?|months?|years?) )?(?:"
+    r"(?P<lead>status[ -]post|s/p|(?:past |previous |family )?(?:history|hx) of|background of"
+    r"|h/o|f?hx|fh|pmhx?|pshx?|k/c/o|known case of|follow(?:ing)?[ -]?up(?: of| for| after| on)?|f/u(?: of| for)?"
     r"|complain(?:s|ed|ing) of|c/o|(?:present|referr|admitt)(?:s|ed|ing) (?:for|with)"
     r"|(?:is |was )?(?:worried|concerned|anxious) about"
     r"|(?:(?:partner|wife|husband|mother|father|parents?|gp|family) |(?<=pt )|(?<=patient ))"
@@ -33,7 +37,8 @@ _PAST = re.compile(
     r"|exclude(?! (?:the|any|all|this|its|a)\b)|\?(?=\s?[a-z]))"
     r"|(?P<found>known|prior|previous(?:ly)?)"
     r"|(?P<done>post[ -]?(?:op(?:erative(?:ly)?)?|[a-z]+(?:ion|omy|plasty|scopy|therapy|treatment|biopsy))"
-    r"|post[ -][a-z]+ (?:surgery|repair|injection|treatment)|post[ -](?:mi|cabg|tavi|pci|evar|tips|partum|chemo|bx)))\b"
+    r"|post[ -][a-z]+ (?:surgery|repair|injection|treatment)"
+    r"|post[ -](?:mi|cabg|tavi|pci|evar|tips|partum|chemo|bx|graft|flap|transplant)))\b"
 )
 # How the examination went: "Withdrawing from the caecum, a polyp".
 _COURSE = re.compile(
@@ -75,9 +80,13 @@ def preambles(text: str) -> Iterator[tuple[int, int]]:
         yield question
     for match in _HEADING.finditer(lower, at):
         stop = _end(_STATEMENT, lower, match.end())
+        if "?" in lower[match.end() : stop] and (question := _question(lower, match.end(), is_headed=True)):
+            yield match.start(), question[1]
+            continue
         content = lower[match.end() : stop]
         goes_on = _names(lower[stop : stop + _FAR], parts=not _names(content))
         yield match.start(), stop if goes_on and words("classes.request").isdisjoint(content.split()) else match.end()
+    yield from (match.span() for match in _WHEN.finditer(lower, at))
     yield from _history(lower, at)
     course = _COURSE.match(lower, at)
     if course and not _says_of_a_thing(course["going"] or "") and _names(lower[course.end() : course.end() + _FAR]):
@@ -88,18 +97,22 @@ _DASH = re.compile(r"\s[-\u2013]\s+")
 _DENIED = re.compile(r"\b(?:no|nil|without|neither)\b[^.;]*")
 # "Bowel obstruction? Dilated loops": what is asked of the examination, and what it shows.
 _QUESTION = re.compile(
-    r"\s*(?!is |are |can |could |does |do |did |has |have |where|which|what|how|any |was )([^.;:?!\n]{3,60})\?\s+"
+    r"\s*(?!is |are |can |could |does |do |did |has |have |where|which|what|how|any |was )([^.;:?!\n]{2,60})\?\s+"
 )
 
 
-def _question(lower: str, at: int) -> tuple[int, int] | None:
-    """Return the characters of a clinical question that what is found follows, or None."""
+def _question(lower: str, at: int, *, is_headed: bool = False) -> tuple[int, int] | None:
+    """Return the characters of a clinical question that what is found follows, or None.
+
+    Behind a heading ("Clinical question: MS?") any name is one, elsewhere a finding.
+    """
     match = _QUESTION.match(lower, at)
     if not match or not words("classes.request").isdisjoint(match[1].split()):
         return None
     rest = _DENIED.sub("", lower[match.end() : match.end() + _FAR])
     abnormal = kind_of(rest.split(" ")[0]) in ("size", "pathology", "texture", "signal")
-    return match.span() if _names(match[1], no_anatomy=True) and _names(rest, no_anatomy=not abnormal) else None
+    asks = is_headed or _names(match[1], no_anatomy=True)
+    return match.span() if asks and _names(rest, no_anatomy=not abnormal) else None
 
 
 def _history(lower: str, at: int) -> Iterator[tuple[int, int]]:

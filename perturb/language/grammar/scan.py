@@ -66,7 +66,12 @@ def pass_over(
 def _may_begin(lower: str) -> bool:
     """Tell whether a mark may begin with a word; most words begin none."""
     lower = lower.removesuffix("'s")
-    if lower in PLANES or lower.endswith((*_COMPOUNDS, "-stained", "-phase")) or is_adverb(lower):
+    if (
+        lower in PLANES
+        or lower.startswith("trans")
+        or lower.endswith((*_COMPOUNDS, "-stained", "-phase"))
+        or is_adverb(lower)
+    ):
         return True
     if _is_stain_word(lower, first=True) or is_core(lower):
         return True

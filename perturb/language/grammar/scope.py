@@ -13,6 +13,7 @@ from robustness.perturb.language.grammar.asking import (
     tells_of_background,
 )
 from robustness.perturb.language.grammar.naming import Naming
+from robustness.perturb.language.grammar.notes import instead, set_aside
 from robustness.perturb.language.grammar.noun_phrase import read_phrase
 from robustness.perturb.language.grammar.preambles import preambles
 from robustness.perturb.language.grammar.relations import Rest
@@ -38,11 +39,12 @@ Run = tuple[int, int]
 
 def background(tagged: Tagged) -> list[Run]:
     """Return the tokens [first, last) of the statements that tell what is normal or absent: "Kidneys normal."""
-    lower = {t.lower for t in tagged.tokens}
+    lower, parts = {t.lower for t in tagged.tokens}, statements(tagged)
     if {"negation", "scan", "measure"}.isdisjoint(tagged.tags) and lower.isdisjoint(tells_of_background()):
-        return []
-    runs = [run for first, last in statements(tagged) for run in _of_sentence(tagged, first, last)]
-    return [part for run in runs for part in _but_its_name(tagged, run)]
+        return set_aside(tagged, parts, [])
+    runs = [run for first, last in parts for run in _of_sentence(tagged, first, last)]
+    runs = [part for run in runs for part in _but_its_name(tagged, run)]
+    return runs + set_aside(tagged, parts, runs)
 
 
 def _but_its_name(tagged: Tagged, run: Run) -> list[Run]:
@@ -62,7 +64,7 @@ def _of_sentence(tagged: Tagged, first: int, last: int) -> list[Run]:
     """Return what one sentence tells of normal and absent things: all of it, or what a comma or "and" parts."""
     if first >= last:
         return []
-    if excepted := _excepted(tagged, first, last) or _instead(tagged, first, last):
+    if excepted := _excepted(tagged, first, last) or instead(tagged, first, last):
         return excepted
     if _is_normal(tagged, first, last):
         return [(first, last)]
@@ -102,20 +104,6 @@ def _excepted(tagged: Tagged, first: int, last: int) -> list[Run]:
         is_plain = is_plain or _is_normal(tagged, first, k)
         return [(first, stop)] if is_plain or _is_denied(tagged, first, k) or is_described(tagged, first, k) else []
     return []
-
-
-def _instead(tagged: Tagged, first: int, last: int) -> list[Run]:
-    """Return what "rather than the left lung, the right one" does not ask for: the left, or all that has a name."""
-    tokens, stop = tagged.tokens, tagged.spans.get(first, first)
-    if [t.lower for t in tokens[first:stop]] not in (["rather", "than"], ["instead", "of"], ["as", "opposed", "to"]):
-        return []
-    phrase = read_phrase(tagged, stop, last)
-    if phrase.name is None or phrase.stop >= last - 1 or tokens[phrase.stop].lower != ",":
-        return []
-    other = read_phrase(tagged, phrase.stop + 1, last)
-    if other.name is None or other.category == "generic":
-        return [(stop, phrase.name[0])]
-    return [(first, phrase.stop + 1)]
 
 
 def _is_denied(tagged: Tagged, first: int, last: int) -> bool:
@@ -230,11 +218,13 @@ class Scope(Naming):
         """Return the text with blanks for what it says to be normal or absent."""
         tagged, chars = self.tagged, list(self.text)
         runs = [run for run in background(tagged) if not any(a < run[1] and run[0] < b for a, b in self.stated)]
+        apart = words("classes.technique") | words("classes.ignored")
         denials, contrasts, lists = [], False, False
         for first, last in runs:
             turns = turn_in([t.lower for t in tagged.tokens[last : last + 2]])
             lists |= tagged.tokens[last - 1].lower == "," or tagged.tokens[first].lower == ","
-            contrasts |= turns > 0 or tagged.tags[last - 1] == "negation"
+            said = {t.lower for t in tagged.tokens[first:last]}
+            contrasts |= turns > 0 or tagged.tags[last - 1] == "negation" or not said.isdisjoint(apart)
             for k in range(first, last + turns):
                 if tagged.tags[k] == "negation" and (k in tagged.spans or tagged.tags[k - 1] != "negation"):
                     stop = tagged.tokens[tagged.spans.get(k, k + 1) - 1].stop

@@ -210,8 +210,8 @@ def _small_words(tokens: Sequence[Token], tags: list[str], spans: dict[int, int]
             tags[i] = "auxiliary"  # "the cells look like spindles"
         elif lower == "point" and tags[i - 1] == "word" and after not in ("to", "at", "out"):
             tags[i] = "word"  # "transition point in the RIF"
-        elif (lower, before) == ("also", "but"):
-            tags[i - 1 : i + 1] = ["conjunction"] * 2
+        elif (lower, before) == ("also", "but") or (before, lower, after) == ("acute", "on", "chronic"):
+            tags[i - (lower == "also") : i + 1] = ["conjunction"] * (1 + (lower == "also"))
         elif lower in words("classes.a_little") and before == "a" and (tags[i + 1] == "relation" or is_lead(after)):
             tags[i - 1 : i + 1] = ["filler"] * 2
         elif lower == "about" and tags[i] == "word" and tags[i - 1] == "word" and after in ("the", "its", "both"):

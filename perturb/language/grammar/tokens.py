@@ -121,6 +121,7 @@ _ASIDE = re.compile(
     r"|\b(side|end|back|face) (?:by|to) \1\b|\bsince (?:\d{4}|[a-z]+ \d{4}|(?:the )?(?:last|prior|previous)(?: \w+)?)\b"
     r"|\b(?:felt|noticed|seen|found|reported) by (?:the |her |his )?(?:patient|pt|gp|parents?|mother|father|partner)\b"
     r"|\bon (?:retroflexion|withdrawal|insertion|intubation)\b|\bignore (?:it|them|this|that|these|those)\b"
+    r"|\bfor (?:age|dates|gestation)\b"
     r"|(?<=\bclot )on top(?=\s*(?:[.,;]|$))",
     re.IGNORECASE,
 )
@@ -128,8 +129,8 @@ _ASIDE = re.compile(
 # What every aside holds: most texts hold none, and this is found ten times faster.
 _ASIDE_STEMS = (
     "wondering|interval |not only|change|differ|alter|compar|unlike |contrast |relative |versus |vs|left |round|ignore "
-    "|angles|+ve|-ve|<|>|=| on top| by |since|on retr|on with|on ins|on int| to side| to end| to back| to face"
-    "|contact|palpation|compression|suction|probing"
+    "|angles|+ve|-ve|<|>|=|for age|for dates|for gest| on top| by |since|on retr|on with|on ins|on int| to side| to end"
+    "| to back| to face|contact|palpation|compression|suction|probing"
 ).split("|")
 
 
@@ -138,6 +139,12 @@ def asides(text: str) -> Iterator[tuple[int, int]]:
     lower = text.lower()
     if any(stem in lower for stem in _ASIDE_STEMS):
         yield from (match.span() for match in _ASIDE.finditer(text))
+
+
+def is_beside(tokens: Sequence[Token], tags: Sequence[str], i: int, hi: int) -> bool:
+    """Tell whether "adjacent" stands before a noun at the start of a statement: it relates to what is told before."""
+    opens = tags[i] == "word" and list(tags[i + 1 : min(i + 2, hi)]) == ["word"]
+    return opens and tokens[i].lower in words("classes.beside")
 
 
 def after_quotes(tokens: Sequence[Token], i: int) -> int:

@@ -87,7 +87,7 @@ def is_adjective_here(tokens: Sequence[Token], tags: Sequence[str], i: int, end:
     if end != i + 1 or end >= len(tokens) or not lower.endswith("ing") or tags[end] or not tokens[end].is_word:
         return False
     before = tokens[i - 1].lower if i else ""
-    leads = not before or before in words("classes.determiner") or before in words("classes.request")
+    leads = before in ("", ".", ";") or before in words("classes.determiner") or before in words("classes.request")
     leads = leads or (bool(kind_of(before)) and not category_of(before))
     if not leads and before == "," and i > 1:
         leads = bool(kind_of(tokens[i - 2].lower)) and not category_of(tokens[i - 2].lower)

@@ -82,6 +82,7 @@ DIRECTION = re.compile(
     rf"(?:antero|postero|supero|infero|dorso|ventro|cranio|caudo|medio|latero)-?(?:{_AXIS}|septal|basal|apical)(?:ly)?"
     rf"|(?:{_AXIS})(?:ly|most|wards?)|(?:{_AXIS})-(?:{_AXIS})"
     rf"|mid-?(?:{_AXIS})"
+    r"|(?:mesio|disto)-?angular"
     # "sup-temp", "inf/nas"
     r"|(?:sup|inf|ant|post|med|lat|temp|nas)[-/](?:temp|nas|lat|med|sup|inf|ant|post)(?:oral|al)?"
 )
