@@ -34,7 +34,7 @@ def parity() -> Iterator[tuple[str, ...]]:
         pair = float(error), float(tolerance)
         worst[model] = max(worst.get(model, pair), pair, key=lambda one: one[0] / one[1])
     for model, (error, tolerance) in worst.items():
-        found = f"largest difference of logits {error:.1e} over {cases[model]} cases"
+        found = f"largest difference of logits {error:.1e} over {cases[model]} case{'s' * (cases[model] > 1)}"
         yield "parity with the authors' code", model, found, f"{tolerance:.1e}", "docs/models.md, Parity"
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from robustness.reports.data.datatable import LEVEL, Column, DataTable, table_of
 from robustness.reports.data.frames import Frames
-from robustness.reports.words import condition_words, image_kind, kind_words, metric_words
+from robustness.reports.words import condition_words, friendly, image_kind, kind_words, metric_words
 from robustness.results import parse_condition
 
 EXPECTED = {
@@ -142,6 +142,7 @@ def _row(row: dict[Any, Any], expectations: dict[str, str]) -> dict[str, Any]:
         "met": met(str(row["verdict"]), expectation),
         "metric": metric_words(str(row["metric"])),
         "share_beyond": _beyond(row),
+        "sentence": friendly(str(row["sentence"]), condition),
     }
 
 

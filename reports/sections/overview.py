@@ -13,7 +13,7 @@ from robustness.metrics.inference.intervals import level_of
 from robustness.metrics.inference.shares import clopper_pearson
 from robustness.reports.data.claims import ORDER, ROBUST_ORDER
 from robustness.reports.data.datatable import DataTable
-from robustness.reports.data.empty_masks import silent_share
+from robustness.reports.data.empty_masks import predictions, silent_share
 from robustness.reports.data.floors import floor_scores
 from robustness.reports.data.frames import Frames
 from robustness.reports.data.model_facts import ModelFacts
@@ -171,7 +171,8 @@ def _floor_line(floors: pd.DataFrame) -> Fact:
 def _empty_line(frames: Frames, series: str) -> Fact:
     clean = frames.results[frames.results["condition"].eq("clean") & frames.results["series"].eq(series)]
     silence = silent_share(clean, series)
-    own = clean.drop_duplicates(["dataset", "split", "case_id"])
+    # Of a case whose prediction failed nothing is recorded.
+    own = predictions(clean).drop_duplicates(["dataset", "split", "case_id"])
     blank = own["both_empty"].eq(True).fillna(False) | own["hallucinated"].eq(True).fillna(False)
     return Fact(
         "Empty masks",
