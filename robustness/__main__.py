@@ -1,6 +1,6 @@
 """``python -m robustness``: the command line."""
 
-from robustness.cli.main import main
+from robustness.cli.main import run_command
 
 if __name__ == "__main__":
-    main()
+    run_command()

@@ -40,11 +40,9 @@ def audit(
     ] = None,
 ) -> None:
     """Run (or resume) the audit that PLAN describes and write its report."""
-    if workers is not None and workers > 1:
-        from robustness.runners.audit.processes import process_context
+    from robustness.runners.audit.processes import may_be_forked
 
-        # What they are forked from imports beside this process.
-        process_context()
+    may_be_forked()
     from robustness.plans.audit import load_plan
     from robustness.remote import url_of
     from robustness.workflows.audit import audit_plan

@@ -142,6 +142,7 @@ def audit_plan(
             plan's, else none, or with workers "auto" as many as feed an accelerator. Needs the same guard.
         say: called with the choice of workers and with each finding of the check, in one line.
     """
+    from robustness.runners.audit.processes import without_threads
     from robustness.runners.audit.workers import WorkerPool
 
     if not (Path(out) / MANIFEST).is_file():
@@ -157,7 +158,8 @@ def audit_plan(
         if local and isinstance(stated, int) and stated > 1:
             # They import and load while this process does.
             pool = processes.enter_context(WorkerPool(load, stated - 1, afterwards=afterwards))
-        models, datasets = load_all(plan, folder)
+        with without_threads():
+            models, datasets = load_all(plan, folder)
         from robustness.runners.audit.worker_count import processes_of
 
         counts = [len(conditions(plan, dataset)) for dataset in datasets]

@@ -36,7 +36,7 @@ from robustness.runners.audit.feeder_messages import (
 )
 from robustness.runners.audit.feeder_session import FeederSession, Place, RemoteModel
 from robustness.runners.audit.plan_engine import mask_engine_of
-from robustness.runners.audit.processes import leave_interrupts_to_parent, process_context
+from robustness.runners.audit.processes import leave_signals_to_parent, process_context
 from robustness.runners.audit.session import AuditSession
 from robustness.runners.data.dataset import Dataset
 from robustness.runners.environment import environment
@@ -251,7 +251,7 @@ class _Server:
 def _feed(setup: _Setup, end: Any, place: Place) -> None:
     # A feeder computes nothing on a GPU, and a context there would take its memory.
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    leave_interrupts_to_parent()
+    leave_signals_to_parent()
     environment(setup.threads)
     set_limits(setup.plan.limits)
     RunLog(setup.out).attach()

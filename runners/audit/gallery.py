@@ -121,8 +121,11 @@ def assemble(run: RunFolder, *, parts: int) -> None:
     rows: list[dict[str, Any]] = []
     if tables:
         table = pd.concat(tables, ignore_index=True).drop_duplicates([*KEYS, "case_id", "prompt_index"])
-        for _, group in table.groupby(KEYS, sort=True):
-            rows.extend(_ranked(group.to_dict("records")))
+        by_series: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+        for entry in table.to_dict("records"):
+            by_series.setdefault(tuple(entry[key] for key in KEYS), []).append(entry)
+        for key in sorted(by_series):
+            rows.extend(_ranked(by_series[key]))
     run.write_table(run.path / GALLERY, pd.DataFrame(rows))
     for path in map(run.picture_part, range(parts)):
         path.unlink(missing_ok=True)

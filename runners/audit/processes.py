@@ -1,21 +1,26 @@
 """Processes beside the one that was called: how they are started and end, and one that computes something aside.
 
-Where the system can, they are forked from a server that has imported the libraries and computed nothing: imports are
-paid for and held in memory once.
+Where the system can, they are forked from a process that has imported the libraries and computed nothing: imports are
+paid for and held in memory once. That is a server, or the command itself as long as it has no threads.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import gc
+import importlib
 import multiprocessing
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from multiprocessing import connection
+from pathlib import Path
 from typing import Any
+
+from threadpoolctl import threadpool_info
 
 _IMPORTED_ONCE = [
     "robustness.runners.audit.processes",
@@ -26,6 +31,12 @@ _IMPORTED_ONCE = [
     "scipy.ndimage",
     "scipy.spatial",
 ]
+
+# What ends a command from outside.
+ENDING = {signal.SIGINT, signal.SIGTERM}
+# Where Linux lists the threads of this process.
+_TASKS = Path("/proc/self/task")
+_is_command = False
 
 
 def is_of_server() -> bool:
@@ -93,11 +104,16 @@ def serve_aside(pipe: connection.Connection) -> None:
             result = steps.send(pipe.recv())
 
 
-def leave_interrupts_to_parent() -> None:
-    """Ignore an interrupt from the terminal, which reaches all processes: the parent ends this one, or ends itself."""
+def leave_signals_to_parent() -> None:
+    """Ignore an interrupt from the terminal, which reaches all processes: the parent ends this one, or ends itself.
+
+    Whatever a forked process has of its parent's stays: no search for garbage looks at it, which would copy it.
+    """
+    gc.freeze()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if forks():
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -127,9 +143,71 @@ def process_context() -> Any:
     context.set_forkserver_preload(_IMPORTED_ONCE)
     # It unblocks what the next one must inherit as blocked: an interrupt would end its imports with a traceback.
     resource_tracker.ensure_running()
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
+    with signals_held({signal.SIGINT}):
         forkserver.ensure_running()
+    return context
+
+
+def may_be_forked() -> None:
+    """Say that this process is a command's own, so that workers may be forked from it: no caller has anything open."""
+    global _is_command
+    _is_command = True
+
+
+@contextlib.contextmanager
+def without_threads() -> Iterator[None]:
+    """Let torch compute in this thread alone while a command loads what it may yet be forked with."""
+    import torch
+
+    threads = torch.get_num_threads()
+    if _is_command:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def worker_context() -> Any:
+    """Return how workers are started that load everything themselves: forked from this process if that is safe.
+
+    Returns:
+        The context "fork" if `may_be_forked` was called, once this process has imported what workers need, and if it
+        has no thread but this one; else that of `process_context`. Of several threads, a fork takes along the locks
+        that the others hold at that moment.
+    """
+    if _is_command and _TASKS.is_dir():
+        for name in _IMPORTED_ONCE:
+            importlib.import_module(name)
+        if _is_alone():
+            return multiprocessing.get_context("fork")
+    return process_context()
+
+
+def _is_alone() -> bool:
+    """Return whether no thread runs beside this one but those of libraries that are ready for a fork.
+
+    OpenBLAS ends its threads before a fork and starts them again when they are needed; jemalloc, of Arrow, holds its
+    locks meanwhile.
+    """
+    blas = [int(library["num_threads"]) for library in threadpool_info() if library["internal_api"] == "openblas"]
+    names = [_name(task) for task in _TASKS.iterdir()]
+    others = len(names) - 1 - names.count("jemalloc_bg_thd")
+    return threading.active_count() == 1 and others == sum(blas) - len(blas)
+
+
+def _name(task: Path) -> str:
+    # One that ended meanwhile has none, and is counted as a stranger.
+    with contextlib.suppress(OSError):
+        return (task / "comm").read_text(encoding="utf-8", errors="replace").strip()
+    return ""
+
+
+@contextlib.contextmanager
+def signals_held(held: set[signal.Signals]) -> Iterator[None]:
+    """Hold back signals in the block, and in a process that is started there until it lets them come."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, held)
+    try:
+        yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-    return context

@@ -20,10 +20,12 @@ from robustness.errors import InputError, RobustnessError
 from robustness.lazy import collect_rarely
 from robustness.runners.audit.executors import PartRunner
 from robustness.runners.audit.processes import (
+    ENDING,
     Aside,
-    leave_interrupts_to_parent,
-    process_context,
+    leave_signals_to_parent,
     serve_aside,
+    signals_held,
+    worker_context,
 )
 from robustness.runners.environment import release_memory
 from robustness.types import Progress
@@ -66,8 +68,8 @@ class _Queue:
 class WorkerPool(Generic[T]):
     """Processes that load what they work with as soon as they are there, and then wait for their parts.
 
-    They are started in a thread: where they are forked from a server, that takes until it has imported everything.
-    None of them outlives the block.
+    Where they are forked from a server they are started in a thread: that takes until it has imported everything. None
+    of them outlives the block.
 
     Args:
         load: called in each process; picklable.
@@ -81,7 +83,7 @@ class WorkerPool(Generic[T]):
     """
 
     def __init__(self, load: Callable[[], T], count: int, *, afterwards: Callable[[], object] | None = None) -> None:
-        self._context = process_context()
+        self._context = worker_context()
         self.queue = _Queue(self._context)
         self.workers = count + 1
         self._load, self._count, self._afterwards = load, count, afterwards
@@ -93,7 +95,12 @@ class WorkerPool(Generic[T]):
         self._lock = threading.Lock()
         self._error: BaseException | None = None
         self._starter = threading.Thread(target=self._start, name="workers", daemon=True)
-        self._starter.start()
+        if self._context.get_start_method() == "fork":
+            # Before any thread is started here: the forked ones hold no lock of another.
+            with signals_held(ENDING):
+                self._start()
+        else:
+            self._starter.start()
 
     def __enter__(self) -> WorkerPool[T]:
         return self
@@ -145,7 +152,8 @@ class WorkerPool(Generic[T]):
         return self._aside
 
     def _give(self, make_runner: Callable[[T], PartRunner]) -> None:
-        self._starter.join()
+        if self._starter.ident is not None:
+            self._starter.join()
         parts = self.queue.parts
         surplus = [*self._links][max(0, len(parts) - 1) :]
         for link in surplus:
@@ -258,7 +266,7 @@ def _check_end(process: Any) -> None:
 
 def _work(load: Callable[[], T], queue: _Queue, link: connection.Connection) -> None:
     collect_rarely()
-    leave_interrupts_to_parent()
+    leave_signals_to_parent()
     try:
         loaded = load()
         make_runner, queue.parts, afterwards = link.recv()

@@ -350,3 +350,33 @@ def test_a_signal_after_the_end_of_a_command_changes_nothing(number):
         [sys.executable, "-c", _LATE, str(int(number))], capture_output=True, text=True, timeout=100, check=False
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "done\nunloaded\n", "")
+
+
+# A command that leaves something to be put away, and something that unloads.
+_ENDS = """
+import atexit, os, sys, threading, time
+from robustness.cli import main as cli
+class Library:
+    def __del__(self, write=os.write):
+        write(1, b"unloaded\\n")
+sys.library = Library()
+def work():
+    atexit.register(print, "put away")
+    threading.Thread(target=lambda: (time.sleep(0.2), print("last thread"))).start()
+    print("done", end=", ")
+    if sys.argv[1] == "fail":
+        raise ZeroDivisionError
+    raise SystemExit(int(sys.argv[1]))
+cli.app = work
+cli.run_command()
+"""
+
+
+@pytest.mark.parametrize(("argument", "code", "end"), [("0", 0, ""), ("3", 3, ""), ("fail", 1, "unloaded\n")])
+def test_a_command_ends_without_unloading_once_all_is_put_away(argument, code, end):
+    ended = subprocess.run(
+        [sys.executable, "-c", _ENDS, argument], capture_output=True, text=True, timeout=100, check=False
+    )
+    assert ended.returncode == code
+    assert ended.stdout == "done, last thread\nput away\n" + end
+    assert ("ZeroDivisionError" in ended.stderr) == (argument == "fail")

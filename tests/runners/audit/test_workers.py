@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -221,6 +222,79 @@ def aside(tmp_path):
         run_in_workers(Patient(tmp_path), same, [0, 1], pool=pool, total=2, progress=None)
         yield pool.aside()
     assert multiprocessing.active_children() == []
+
+
+# How workers would be started: by a caller, by a command, and by one with a thread or a library's threads.
+_HOW = """
+import threading
+import torch
+from robustness.runners.audit import processes
+def say():
+    print(processes.worker_context().get_start_method())
+say()
+processes.may_be_forked()
+say()
+with processes.without_threads():
+    torch.randn(2000, 2000).sum()
+say()
+stop = threading.Event()
+thread = threading.Thread(target=stop.wait)
+thread.start()
+say()
+stop.set()
+thread.join()
+say()
+torch.set_num_threads(2)
+torch.randn(2000, 2000).sum()
+say()
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted in /proc")
+def test_only_a_command_without_threads_is_forked_itself():
+    done = subprocess.run([sys.executable, "-c", _HOW], capture_output=True, text=True, timeout=200, check=True)
+    assert done.stdout.split() == ["forkserver", "fork", "fork", "forkserver", "fork", "forkserver"]
+
+
+# A forked worker: what it inherits of the command must not keep it from being ended, nor from its parts.
+_FORKED = """
+import signal, sys
+from functools import partial
+from pathlib import Path
+from robustness.runners.audit import processes
+from robustness.runners.audit.workers import WorkerPool, run_in_workers
+from tests.runners.audit.test_workers import Notes, Patient, doubled, same
+def refuse(number, frame):
+    raise SystemExit("a handler of the command was called")
+signal.signal(signal.SIGTERM, refuse)
+processes.may_be_forked()
+folder = Path(sys.argv[1])
+with WorkerPool(partial(Notes, folder), 2, afterwards=list) as pool:
+    print(pool._context.get_start_method())
+    run_in_workers(Patient(folder), same, range(9), pool=pool, total=9, progress=None)
+    aside = pool.aside()
+    aside.begin(doubled, 21)
+    print(aside.result()[0])
+print(len(processes.multiprocessing.active_children()), processes.os.getpid())
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted in /proc")
+def test_forked_workers_share_the_parts_and_end_with_the_block(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", _FORKED, str(tmp_path)],
+        cwd=Path(__file__).resolve().parents[3],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=True,
+    )
+    *said, command = done.stdout.split()
+    assert said == ["fork", "42", "0"]
+    assert done.stderr == ""
+    assert sorted(by_process(tmp_path)) == list(range(9))
+    assert {*by_process(tmp_path).values()} - {int(command)}
 
 
 class TestAside:
