@@ -12,6 +12,7 @@ import contextlib
 import os
 import pickle
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing import connection, reduction
 from typing import Any, Generic, TypeVar
@@ -97,7 +98,9 @@ class WorkerPool(Generic[T]):
         self._starter = threading.Thread(target=self._start, name="workers", daemon=True)
         if self._context.get_start_method() == "fork":
             # Before any thread is started here: the forked ones hold no lock of another.
-            with signals_held(ENDING):
+            with signals_held(ENDING), warnings.catch_warnings():
+                # Python 3.12 warns of every thread, also of those that are ready for it.
+                warnings.simplefilter("ignore", DeprecationWarning)
                 self._start()
         else:
             self._starter.start()
