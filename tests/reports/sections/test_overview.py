@@ -142,9 +142,10 @@ def test_empty_predictions_are_warned_of_before_anything_else(runs: tuple[RunTab
 def test_references_are_counted_where_a_prediction_was_scored(runs: tuple[RunTables, ...]) -> None:
     """Of a case whose clean prediction failed nothing is recorded: its reference may be empty or not."""
     rows = runs[0].results.copy()
-    case = rows["case_id"].iloc[0]
-    rows.loc[rows["case_id"] == case, "error"] = "no map"
-    rows.loc[rows["case_id"] == case, ["missed", "both_empty", "hallucinated"]] = None
+    failed = rows["case_id"] == rows["case_id"].iloc[0]
+    rows["error"] = rows["error"].astype(object).mask(failed, "no map")
+    for flag in ("missed", "both_empty", "hallucinated"):
+        rows[flag] = rows[flag].astype(object).mask(failed, None)
     before, after = (fact(first([replace(runs[0], results=r)]), "Empty masks") for r in (runs[0].results, rows))
     n = runs[0].results["case_id"].nunique()
     assert before.endswith(f"of {n}")
