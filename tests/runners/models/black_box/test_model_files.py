@@ -3,6 +3,7 @@
 A stand-in with the interface of the authors' code takes the place of each network.
 """
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from robustness.runners.inference.engine import Engine
 from robustness.runners.inference.request import Request
 from robustness.runners.models.black_box.python_file import load_attribute
 
-FOLDER = Path(__file__).resolve().parents[4] / "examples" / "models"
+ROOT = Path(__file__).resolve().parents[4]
+FOLDER = ROOT / "examples" / "models"
 IMAGES = [
     np.random.default_rng(n).integers(0, 256, size).astype(np.uint8)
     for n, size in enumerate([(40, 60, 3), (64, 32, 3)])
@@ -129,3 +131,48 @@ class TestMedClipSeg:
         before = torch.get_rng_state()
         predicted(self.model())
         assert torch.equal(before, torch.get_rng_state())
+
+
+def onnx_graph(path, side):
+    """Write a graph: how bright pixels are above their mean, less a little for each number of the prompt."""
+    onnx = pytest.importorskip("onnx", reason="ONNX graphs are written by onnx, which is no dependency")
+    helper, kind = onnx.helper, onnx.TensorProto
+    nodes = [
+        helper.make_node("ReduceMean", ["pixels", "channels"], ["gray"], keepdims=1),
+        helper.make_node("Cast", ["ids"], ["numbers"], to=kind.FLOAT),
+        helper.make_node("ReduceMax", ["numbers", "words"], ["last"], keepdims=0),
+        helper.make_node("Mul", ["last", "small"], ["offset"]),
+        helper.make_node("Sub", ["gray", "offset"], ["logits"]),
+    ]
+    constants = [
+        helper.make_tensor("channels", kind.INT64, [1], [1]),
+        helper.make_tensor("words", kind.INT64, [1], [1]),
+        helper.make_tensor("small", kind.FLOAT, [], [1e-6]),
+    ]
+    inputs = [
+        helper.make_tensor_value_info("pixels", kind.FLOAT, [1, 3, side, side]),
+        helper.make_tensor_value_info("ids", kind.INT64, [1, 77]),
+    ]
+    outputs = [helper.make_tensor_value_info("logits", kind.FLOAT, [1, 1, side, side])]
+    graph = helper.make_graph(nodes, "vendor", inputs, outputs, constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+
+
+def test_the_onnx_example_of_the_documents_runs(tmp_path):
+    pytest.importorskip("onnxruntime", reason="the runtime of ONNX is no dependency")
+    text = (ROOT / "docs" / "models.md").read_text("utf-8")
+    block = re.search(r"```python\n(# onnx_model\.py\n.*?)```", text, re.DOTALL)
+    (tmp_path / "onnx_model.py").write_text(block[1], encoding="utf-8")
+    onnx_graph(tmp_path / "model.onnx", side=32)
+    weights = {"weights": str(tmp_path / "model.onnx")}
+    checkpoint = f"{tmp_path / 'onnx_model.py'}:make"
+    model = rb.load_model("python", checkpoint=checkpoint, arguments=weights, returns="logits", image_size=32)
+    image = np.zeros((40, 60, 3), np.uint8)
+    image[10:30, 20:50] = 255
+    codes = model.encode_image([image]), model.encode_text(["one polyp"])
+    (found,) = model.probabilities(*codes, [(40, 60)])
+    assert found.shape == (40, 60)
+    assert np.array_equal(found[12:28, 22:48] > 0.5, np.ones((16, 26), bool))
+    assert not (found[:8] > 0.5).any()
