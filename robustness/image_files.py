@@ -27,6 +27,7 @@ UNREADABLE: Final = (OSError, SyntaxError, ValueError, EOFError, struct.error, z
 
 # Fields of a TIFF's directory: bits of a sample, what its values stand for, and where its channels lie.
 TIFF_BITS, TIFF_PHOTOMETRIC, TIFF_PLANAR = 258, 262, 284
+_TIFF_DESCRIPTION = 270
 _PLANES_APART = 2
 _TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _UPPER_OF_TWELVE_BITS = 15
@@ -86,6 +87,12 @@ def tiff_tag(image: PILImage.Image, number: int) -> int | None:
     tags = getattr(image, "tag_v2", None)
     value = tags.get(number) if tags is not None else None
     return int(value[0] if isinstance(value, tuple) else value) if value is not None else None
+
+
+def has_inverted_table(image: PILImage.Image) -> bool:
+    """Tell whether a TIFF of ImageJ shows 0 as white: what is selected has high values there and looks black."""
+    tags = getattr(image, "tag_v2", None) or {}
+    return tiff_tag(image, TIFF_PHOTOMETRIC) == 0 and str(tags.get(_TIFF_DESCRIPTION, "")).startswith("ImageJ=")
 
 
 def lost_colors(image: PILImage.Image, path: Path) -> str:

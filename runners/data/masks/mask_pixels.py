@@ -17,6 +17,7 @@ from robustness.image_files import (
     TIFF_PHOTOMETRIC,
     UNREADABLE,
     TooManyPixelsError,
+    has_inverted_table,
     is_unfilled,
     lost_colors,
     open_image,
@@ -79,6 +80,11 @@ def read_pixels(path: Path, *, upright: bool = True, key: str = "", size: tuple[
     lossy = stored.format in ("JPEG", "MPO")
     if stored.mode not in DEEP_MODES and (problem := lost_colors(stored, path)):
         raise CaseError(f"mask {path}: {problem}; save the mask with 8 bits, or as one gray channel")
+    if has_inverted_table(stored):
+        raise CaseError(
+            f"mask {path}: expected a TIFF whose black is zero, got one of ImageJ with an inverted table, whose values "
+            "and looks say opposite things of what is inside; save it without the table"
+        )
     pixels = pixels_of(turned, lossy=lossy, orientation=orientation, where=str(path))
     if stored.mode in DEEP_MODES and tiff_tag(stored, TIFF_PHOTOMETRIC) == 0:
         pixels = _turned_gray(pixels, path)

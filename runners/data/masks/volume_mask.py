@@ -70,6 +70,12 @@ def foreground_of(values: Voxels, declaration: MaskDeclaration, header: Header, 
     """
     if header.color:
         raise CaseError(f"mask {where}: expected a label map or segments, got a volume of colours")
+    if header.inverted:
+        # Some programs mean the stored values, others what is seen; read the wrong way, a mask is its complement.
+        raise CaseError(
+            f"mask {where}: expected values of which 0 is black, got a file whose 0 is shown white (MINISWHITE, "
+            "MONOCHROME1), which leaves open what is inside; save it with black as 0"
+        )
     if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
         missing = int((~np.isfinite(values)).sum())
         raise CaseError(

@@ -128,10 +128,18 @@ def in_plane_spacing(dataset: Any) -> tuple[float, float] | None:
 
 
 def detector_spacing(dataset: Any) -> bool:
-    """Tell whether a header states the pixel size on the detector only, which a cone of rays enlarges."""
-    return not _numbers(getattr(dataset, "PixelSpacing", None)) and bool(
-        _numbers(getattr(dataset, "ImagerPixelSpacing", None))
-    )
+    """Tell whether a header states the pixel size on the detector only, which a cone of rays enlarges.
+
+    A size in the patient (PixelSpacing) that equals the detector's says that nothing was calibrated, unless a type of
+    calibration stands beside it. Reference: DICOM PS3.3, 10.7.1.1 and 10.7.1.2.
+    """
+    detector = _numbers(getattr(dataset, "ImagerPixelSpacing", None))
+    patient = _numbers(getattr(dataset, "PixelSpacing", None))
+    if not detector or not patient:
+        return bool(detector)
+    calibrated = str(getattr(dataset, "PixelSpacingCalibrationType", None) or "").strip()
+    same = len(detector) == len(patient) and all(map(math.isclose, patient, detector))
+    return same and not calibrated
 
 
 def stored_padding(dataset: Any) -> tuple[float, float] | None:

@@ -248,6 +248,18 @@ class TestFilesWhereAFirstLookMisleads:
             return
         np.testing.assert_array_equal(mask_reading(tmp_path / "m.tif").mask, GRAY > 100)
 
+    @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+    def test_a_mask_of_imagej_with_an_inverted_table_is_refused(self, tmp_path: Path, kind: type) -> None:
+        """What is selected is 255 there and looks black; see findings/white_is_zero_masks_of_four_readers.sh."""
+        tifffile = pytest.importorskip("tifffile")
+        values = np.where(GRAY > 100, np.iinfo(kind).max, 0).astype(kind)
+        tifffile.imwrite(tmp_path / "m.tif", values, photometric="minisblack", imagej=True)
+        np.testing.assert_array_equal(mask_reading(tmp_path / "m.tif").mask, GRAY > 100)
+        tifffile.imwrite(tmp_path / "m.tif", values, photometric="miniswhite", imagej=True)
+        with pytest.raises(CaseError, match="expected a TIFF whose black is zero, got one of ImageJ with an inverted"):
+            mask_reading(tmp_path / "m.tif")
+        assert read_image(tmp_path / "m.tif").image.shape == (*GRAY.shape, 3)
+
     @pytest.mark.parametrize("kind", [np.float16, np.float64, "five channels"])
     def test_a_tiff_that_is_not_read_is_no_unknown_format(self, tmp_path: Path, kind: object) -> None:
         tifffile = pytest.importorskip("tifffile")

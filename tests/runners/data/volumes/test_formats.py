@@ -260,6 +260,18 @@ class TestTiffStacks:
         with pytest.raises(CaseError, match="values below 4096, which would be shown nearly black"):
             load_dataset(path, labels={"2": "nucleus"})[0]
 
+    @pytest.mark.parametrize("labels", [{"2": "nucleus"}, None])
+    def test_a_mask_whose_white_is_zero_is_refused(self, tmp_path: Path, labels: dict[str, str] | None) -> None:
+        """Stacks were read by their values, single pages by their looks: one mask and its complement."""
+        import tifffile
+
+        _, values = self.stack(tmp_path)
+        tifffile.imwrite(tmp_path / "mask.tif", (values == 2).astype(np.uint8) * 2, photometric="miniswhite")
+        path = table(tmp_path, image="image.tif", mask="mask.tif", target="nucleus")
+        options = {"labels": labels} if labels else {}
+        with pytest.raises(CaseError, match=r"expected values of which 0 is black, got .*; save it with black as 0"):
+            load_dataset(path, window=[0, 3000], **options)[0]
+
     def test_one_page_and_a_page_with_a_preview_are_images(self, tmp_path: Path) -> None:
         import tifffile
 
@@ -291,6 +303,50 @@ def test_a_single_dicom_image_with_a_png_mask_gets_spacing_patient_and_a_prompt(
     assert "lung" in case.prompt.text.lower()
     with pytest.raises(CaseError, match="a text under 'p6', or a target"):
         load_dataset(table(tmp_path, image="chest.dcm", mask="m.png"), window=[0, 479])[0]
+
+
+@pytest.mark.parametrize(
+    ("fields", "spacing", "at_detector"),
+    [
+        ({"PixelSpacing": [0.14, 0.28], "ImagerPixelSpacing": [0.2, 0.4]}, (0.14, 0.28), False),
+        ({"PixelSpacing": [0.14, 0.28]}, (0.14, 0.28), False),
+        ({"PixelSpacing": None, "ImagerPixelSpacing": [0.2, 0.4]}, (0.2, 0.4), True),
+        ({"PixelSpacing": [0.2, 0.4], "ImagerPixelSpacing": [0.2, 0.4]}, (0.2, 0.4), True),
+        (
+            {"PixelSpacing": [0.2, 0.4], "ImagerPixelSpacing": [0.2, 0.4], "PixelSpacingCalibrationType": "FIDUCIAL"},
+            (0.2, 0.4),
+            False,
+        ),
+    ],
+)
+@pytest.mark.parametrize("modality", ["CR", "DX", "MG", "XA"])
+def test_the_pixel_size_of_a_radiograph_is_that_in_the_patient_where_it_is_calibrated(
+    tmp_path: Path, modality: str, fields: dict[str, Any], spacing: tuple[float, float], at_detector: bool
+) -> None:
+    """See findings/simpleitk_leaves_out_the_calibrated_spacing.sh; equal sizes say that nothing was calibrated."""
+    pixels = np.zeros((20, 24), np.int16)
+    dataset = phantom.slice_dataset(pixels, phantom.affine_ras(), 0, Modality=modality, **fields)
+    dataset.save_as(tmp_path / "chest.dcm", enforce_file_format=True)
+    header = open_volume(tmp_path / "chest.dcm").header
+    assert header.spacing_mm is not None
+    assert header.spacing_mm[:2] == pytest.approx(spacing[::-1])
+    assert any("the detector's pixel size only" in warning for warning in header.warnings) == at_detector
+
+
+def test_the_scale_of_an_ultrasound_region_is_read_in_mm(tmp_path: Path) -> None:
+    from pydicom.dataset import Dataset as Item
+
+    region = Item()
+    region.PhysicalUnitsXDirection = region.PhysicalUnitsYDirection = 3
+    region.PhysicalDeltaX, region.PhysicalDeltaY = 0.014, 0.028
+    dataset = phantom.slice_dataset(
+        np.zeros((20, 24), np.int16), phantom.affine_ras(), 0, Modality="US", SequenceOfUltrasoundRegions=[region]
+    )
+    del dataset.PixelSpacing
+    dataset.save_as(tmp_path / "liver.dcm", enforce_file_format=True)
+    header = open_volume(tmp_path / "liver.dcm").header
+    assert header.spacing_mm is not None
+    assert header.spacing_mm[:2] == pytest.approx((0.14, 0.28))
 
 
 def test_a_series_without_even_steps_is_noted(tmp_path: Path) -> None:
