@@ -126,3 +126,11 @@ def _case_id(entry: Mapping[str, Any], names: list[str], keys: tuple[str, ...], 
         raise InputError(f"data: expected 'case_id' beside an inline mask in {where}, found none")
     parts = [case_id_of(names[0]), *(re.sub(r"[^\w.+-]+", "-", key) for key in keys)]
     return "_".join(parts) + suffix
+
+
+def mask_id(folder: Path, mask: str) -> str:
+    """Name a case after its mask; an absolute path counts from the table's folder, or by its last part outside."""
+    path = Path(mask)
+    if path.is_absolute():
+        mask = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
+    return case_id_of(mask)

@@ -219,8 +219,6 @@ def _read(
         return read_records(source, split=split, prompt=prompt, options=options), sources
     if not source.exists():
         raise InputError(f"data: expected a dataset folder or manifest, {shown} does not exist{_nearest(source)}")
-    if source.suffix.lower() not in manifest_data.SUFFIXES:
-        raise InputError(f"data: expected a folder or a file ending in {listing(manifest_data.SUFFIXES)}, got {shown}")
     return read_records(source, split=split, prompt=prompt, options=options), [source]
 
 

@@ -19,9 +19,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from robustness.errors import InputError
 from robustness.results import case_id_of
-from robustness.runners.data.entry_masks import entry_mask, stated_case_id
+from robustness.runners.data.entry_masks import entry_mask, mask_id, stated_case_id
 from robustness.runners.data.masks.convention import MaskConvention
 from robustness.runners.data.records import (
     SUBJECT_KEYS,
@@ -64,6 +66,9 @@ def read_table(path: Path) -> pd.DataFrame:
     """
     import pandas as pd
 
+    if path.suffix.lower() not in SUFFIXES:
+        hint = "; a COCO file is named in the rows of a table" if path.suffix.lower() == ".json" else ""
+        raise InputError(f"data: expected a folder or a file ending in {', '.join(SUFFIXES)}, got {path}{hint}")
     try:
         if path.suffix.lower() in (".parquet", ".pq"):
             table = _of_texts(pd.read_parquet(path), path)
@@ -121,7 +126,11 @@ def read_manifest(path: Path, *, split: str, prompt: str, convention: MaskConven
     volumes = all(is_volume(path.parent / str(name)) for name in table["image"].dropna())
     # Volumes need no text: prompts are made for each slice from what it shows.
     column = "prompt" if volumes and "prompt" not in columns else prompt_column(columns, prompt, path)
-    rows = [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+    # Lists of Parquet come as arrays, which no entry of a JSON file holds.
+    rows = [
+        {str(key): cell.tolist() if isinstance(cell, np.ndarray) else cell for key, cell in row.items()}
+        for row in table.to_dict("records")
+    ]
     chosen = _of_split(rows, columns, split, path)
     return joined_rows(
         [
@@ -265,7 +274,7 @@ def _record(
     suffix = own.case_id.removeprefix(case_id_of(mask))
     return Record(
         where=where,
-        case_id=_mask_id(folder, mask) + suffix if is_absent(given) else stated_case_id(given),
+        case_id=mask_id(folder, mask) + suffix if is_absent(given) else stated_case_id(given),
         image_name=image,
         image_path=folder / image,
         mask_name=mask,
@@ -289,11 +298,3 @@ def _record(
         source=own.source,
         stated_id="" if is_absent(given) else stated_case_id(given),
     )
-
-
-def _mask_id(folder: Path, mask: str) -> str:
-    """Name a case after its mask; an absolute path counts from the manifest's folder, or by its last part outside."""
-    path = Path(mask)
-    if path.is_absolute():
-        mask = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
-    return case_id_of(mask)

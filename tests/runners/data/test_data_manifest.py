@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -304,3 +305,31 @@ class TestBytes:
         pd.read_parquet(path).assign(image=[b"\x89PNG\r\n"]).to_parquet(path)
         with pytest.raises(InputError, match="no UTF-8 text in the column 'image'; write images and masks as files"):
             load_dataset(path)
+
+
+@pytest.mark.parametrize("label", [[1, 3], ["one", "three"]])
+def test_lists_of_parquet_name_a_mask_as_those_of_json_do(tmp_path: Path, label: list[Any]) -> None:
+    labels = np.array([[0, 1], [2, 3]], np.uint8).repeat(5, 0).repeat(5, 1)
+    PILImage.fromarray(labels).save(tmp_path / "labels.png")
+    square = [[0, 0, 0, 4, 4, 4, 4, 0]]
+    coco = {
+        "images": [{"id": 1, "file_name": "a.png", "height": 10, "width": 10}],
+        "categories": [{"id": 1, "name": "polyp"}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "segmentation": square}],
+    }
+    (tmp_path / "coco.json").write_text(json.dumps(coco))
+    common = {"image": "labels.png", "prompt": ["a polyp", "the polyp"]}
+    table = {"labels": {"one": 1, "two": 2, "three": 3}}
+    for own, options, area in (
+        ({"mask": "labels.png", "mask_label": label}, table, 50),
+        ({"mask": "coco.json", "mask_key": ["a.png", "polyp"]}, {}, 16),
+    ):
+        pd.DataFrame([{**common, **own}]).to_parquet(tmp_path / "cases.parquet")
+        (case,) = load_dataset(tmp_path / "cases.parquet", **options)
+        assert case.mask.sum() == area
+
+
+def test_a_file_that_is_no_table_is_told_so(tmp_path: Path) -> None:
+    (tmp_path / "coco.json").write_text('{"images": [], "annotations": []}')
+    with pytest.raises(InputError, match=r"file ending in .*, got .*coco\.json; a COCO file is named in the rows"):
+        look(tmp_path / "coco.json")
