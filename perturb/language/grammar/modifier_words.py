@@ -274,7 +274,7 @@ def may_trail(tagged: Tagged, i: int) -> bool:
     before = category_of(tagged.tokens[i - 1].lower) if i else ""
     if i - 1 in tagged.inner and kind in ("direction", "pathology"):
         before = next((t.category for stop, t in tagged.name_at.values() if stop == i), before)
-    if kind == "direction" and before == "finding":
+    if kind == "direction" and (before == "finding" or kind_of(tagged.tokens[i - 1].lower) == "direction"):
         return True  # "stone distal", but "serratus anterior"
     if kind == "pathology" and before == "anatomy" and tagged.tags[i + 1 : i + 2] != ["word"]:
         return not category_of(lower)  # "aortic valve stenotic"

@@ -246,7 +246,7 @@ class Naming(Headings):
         elif phrase.category == "" and phrase.name and self._noun_kind(phrase):
             self._by_noun(phrase)
         else:
-            self._modify([m for m in phrase.mods if m.kind in ("measure", "certainty")], "target")
+            self._modify([m for m in phrase.mods if m.kind in ("measure", "certainty", "place")], "target")
 
     def _bare(self, phrase: Phrase) -> None:
         """Modifiers alone: "indeterminate", "one top left", "roughly circular"."""

@@ -50,6 +50,7 @@ def _statements_aside(tagged: Tagged, parts: Sequence[Run], passed: set[int]) ->
     heads = [[k for k in _findings(tagged, *part) if k not in passed] for part in parts]
     denied = {n - 1 for n, part in enumerate(parts) if n and _is_an_answer(tagged, *part)}
     old = denied | {n for n, part in enumerate(parts) if _stands_back(tagged, part, heads[n], _is_old)}
+    old |= {n for n, part in enumerate(parts) if _is_no_finding(tagged, *part)}
     steady = {n for n, part in enumerate(parts) if _stands_back(tagged, part, heads[n], _is_steady)}
     # What did not change is asked for where nothing else is found.
     for behind in (old | steady, old):
@@ -58,7 +59,7 @@ def _statements_aside(tagged: Tagged, parts: Sequence[Run], passed: set[int]) ->
         if found or altered:
             unknown = {n for n, part in enumerate(parts) if n not in altered and _names_no_part(tagged, *part)}
             first = min(found or altered)
-            unknown = {n for n in unknown if n <= first and (found or _is_beside(tagged, *parts[n]))}
+            unknown = {n for n in unknown if n < first and (found or _is_beside(tagged, *parts[n]))}
             return [part for n, part in enumerate(parts) if n in behind | unknown]
     ignored = [part for part in parts if _is_ignored(tagged, *part)]
     return ignored if len(ignored) < len(parts) else []
@@ -166,6 +167,8 @@ def _is_old(lower: Sequence[str]) -> bool:
 
 def _is_steady(lower: Sequence[str]) -> bool:
     """Tell whether words say that nothing changed: "stable since 2022", "as before"; a new thing beside it did."""
+    if "no change in" in " ".join(lower) or "no interval change" in " ".join(lower):
+        return True
     same = not words("classes.steady").isdisjoint(lower[1:]) or list(lower[-2:]) == ["as", "before"]
     return same and words("classes.news").isdisjoint(lower)
 
@@ -178,10 +181,9 @@ def _names_no_part(tagged: Tagged, first: int, last: int) -> bool:
     lower = [t.lower for t in tagged.tokens[first:last]]
     if phrase.name is None or phrase.category in ("generic", "picture", "patient"):
         return phrase.category == "generic" and any(m.kind == "quality" for m, _ in marks_of(tagged, first, last))
-    if not words("classes.done").isdisjoint(lower[1:]):
-        return True
-    if any(tagged.tags[k] == "word" and _is_a_finding(t) for k, t in enumerate(lower, first)):
-        return any(_is_technique(tagged, k, last) for k in range(first, last))
+    named = [k for k, t in enumerate(lower, first) if tagged.tags[k] == "word" and _is_a_finding(t)]
+    if any(not _is_technique(tagged, k, last) for k in named):
+        return False
     head = tagged.tokens[phrase.name[1] - 1].lower
     if phrase.category == "anatomy" and head not in words("classes.specimen"):
         return not words("classes.taken").isdisjoint(lower)
@@ -215,9 +217,25 @@ def _is_beside(tagged: Tagged, first: int, last: int) -> bool:
     phrase = read_phrase(tagged, _opening(tagged, first, last), last)
     head = tagged.tokens[phrase.name[1] - 1].lower if phrase.name else ""
     changed = [t.lower for t in tagged.tokens[first:last] if t.lower in words("classes.damaged")]
-    classes = ("condition", "ground", "specimen", "technique")
+    classes = ("condition", "ground", "specimen", "technique", "procedure")
     beside = head in things_beside() or any(head in words(f"classes.{name}") for name in classes)
     return beside and not changed and not any(m.kind == "pathology" for m in phrase.mods)
+
+
+def _is_no_finding(tagged: Tagged, first: int, last: int) -> bool:
+    """Tell whether a statement tells of what is not seen, what was done, or a device that is in its place.
+
+    "Pancreas tail obscured by gas", "Water jet used", "Aortic stent graft in place".
+    """
+    lower = [t.lower for t in tagged.tokens[first:last]]
+    phrase = read_phrase(tagged, first, last)
+    if phrase.name is None:
+        return False
+    if phrase.category == "anatomy" and not words("classes.hidden").isdisjoint(lower[1:]):
+        return True
+    named = {t.lower for t in tagged.tokens[slice(*phrase.name)]}
+    device = not words("classes.device").isdisjoint(named) and words("classes.damaged").isdisjoint(lower)
+    return not words("classes.done").isdisjoint(lower[1:]) or (device and lower[-1] in words("classes.in_place"))
 
 
 def _is_of_a_target(phrase: Phrase, head: str) -> bool:

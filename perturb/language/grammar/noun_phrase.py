@@ -188,19 +188,18 @@ def _begins_place(tagged: Tagged, i: int, hi: int) -> bool:
     if j + 1 < hi and j not in tagged.name_at and not kind_of(tokens[j].lower) and tagged.tags[j + 1] == "word":
         j += not category_of(tokens[j].lower)  # "plaque left frontal white matter"
     category = tagged.name_at[j][1].category if j in tagged.name_at else category_of(tokens[j].lower)
-    # "calculus L VUJ"
-    short = (
-        leads
-        and tokens[j].text.isupper()
-        and not tagged.text.isupper()
-        and (tagged.tags[j + 1 : min(j + 2, hi)] != ["word"] or tokens[j + 1].lower in LEVELS)
-    )
-    return short or category == "anatomy" or tokens[j].lower in words("classes.fixed_heads")
+    last = tagged.tags[j + 1 : min(j + 2, hi)] != ["word"]
+    short = tokens[j].text.isupper() and not tagged.text.isupper() and (last or tokens[j + 1].lower in LEVELS)
+    sided = last and is_side(tagged, j - 1) and tokens[j].lower.endswith("al")
+    # "calculus L VUJ", "lesion R frontal"
+    apart = leads and (short or sided)
+    return apart or category == "anatomy" or tokens[j].lower in words("classes.fixed_heads")
 
 
 def _begins_organ(tagged: Tagged, i: int, hi: int) -> bool:
     """Tell whether the words from `i` to the end of a phrase name one organ: "mass gallbladder neck"."""
     j = i + organ_at([t.lower for t in tagged.tokens[i : min(hi, i + 6)]], words("classes.part"))
+    j += j == i and tagged.tokens[i].lower in words("classes.body_part") - {"head", "neck", "limb"}  # "patch trunk"
     ends = j >= hi or tagged.tags[j] != "word" or is_side(tagged, j) or bool(kind_of(tagged.tokens[j].lower))
     return j > i and ends
 

@@ -111,7 +111,8 @@ def _is_denied(tagged: Tagged, first: int, last: int) -> bool:
     tags, tokens, i = tagged.tags, tagged.tokens, first
     ends = (k for k in range(max(first + 1, last - 4), last) if tags[k] == "negation" and tagged.spans.get(k) == last)
     denial = " ".join(t.lower for t in tokens[next(ends, last) : last])
-    if said_behind(denial) or _is_over(tagged, first, last):
+    none = first < last - 1 and tokens[last - 1].lower == "none"  # "Cellulitis none."
+    if none or said_behind(denial) or _is_over(tagged, first, last):
         return not is_asked(tagged, first, last)
     while i < last and (tags[i] in _OPENS or is_adverb(tokens[i].lower) or tokens[i].lower in ("this", "that")):
         i += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from robustness.perturb.language.grammar.asking import inner_places
 from robustness.perturb.language.grammar.modifier_words import LEVELS
 from robustness.perturb.language.grammar.noun_phrase import read_phrase
-from robustness.perturb.language.grammar.picture import ARTEFACTS
+from robustness.perturb.language.grammar.picture import ARTEFACTS, next_word
 from robustness.perturb.language.grammar.places import frame_behind
 from robustness.perturb.language.grammar.scope import Scope
 from robustness.perturb.language.grammar.state import Found
@@ -73,7 +73,9 @@ class Grammar(Scope):
             return self._certain(i, last, hi)
         if kind == "negation":
             return self._negation(i, hi)
-        heads = i + 1 < hi and tagged.tokens[i + 1].lower == ":" and token.lower in ("od", "os", "re", "le")
+        heads = token.lower in {":": ("od", "os", "re", "le"), ".": ("od", "os", "ou")}.get(
+            next_word(tagged.tokens, i), ()
+        )
         if heads or (token.text in ("L", "R", "Lt", "Rt", "RE", "LE", "OD", "OS") and self._between_signs(i, hi)):
             self._add("side", token.start, token.stop)
             return i + 1

@@ -15,12 +15,12 @@ _SHORT = pairs(
     "med>medial; prox>proximal; dist>distal; bilat>bilateral; susp>suspicious; poss>possible; prob>probable; "
     "sag>sagittal; transv>transverse; ca>circa; incl>including; excl>excluding; mod>moderate; lt>lt; rt>rt; "
     "diff>differentiated; ill-def>ill-defined; well-def>well-defined; asc>ascending; desc>descending; "
-    "adj>adjacent; nr>near; w>with; w/o>without; w/>with; b/w>between"
+    "temp>temporal; nas>nasal; adj>adjacent; nr>near; w>with; w/o>without; w/>with; b/w>between"
 )
 # Without a dot, these stand for nothing else; others do before a part ("post wall") or "to" ("inf to the disc").
-_ALWAYS = frozenset("irreg prox dist approx transv susp mod asc desc ill-def well-def adj nr b/w".split())
+_ALWAYS = frozenset("irreg prox dist approx transv susp prob poss mod asc desc ill-def well-def adj nr b/w".split())
 _GRADES = {"poorly": "poorly", "well": "well", "moderate": "moderately", "moderately": "moderately"}
-_BARE = frozenset("ant post sup inf lat med".split())
+_BARE = frozenset("ant post sup inf lat med temp nas".split())
 # Both sides joined are one word, "left/right": neither alone says where a thing is.
 _LEFT, _RIGHT = (
     rf"(?:{word}(?:-sided)?|{short}|(?-i:{letter}))"
@@ -97,8 +97,10 @@ def tokenize(text: str) -> list[Token]:
         # A letter that grows when made small would shift nothing: spans are the text's own.
         tokens.append(_new(Token, (lower, *match.span(), word)))
         before = tokens[-2].lower if len(tokens) > 1 else ""
-        if before in _BARE and (lower == "to" or lower in words("classes.part")):
+        if before in _BARE and (lower == "to" or lower in _BARE or lower in words("classes.part")):
             tokens[-2] = tokens[-2]._replace(lower=_SHORT[before])
+            if lower in _BARE:
+                tokens[-1] = tokens[-1]._replace(lower=_SHORT[lower])  # "sup temp arcade"
         elif lower == "diff" and before in _GRADES:
             tokens[-1] = tokens[-1]._replace(lower="differentiated")
             tokens[-2] = tokens[-2]._replace(lower=_GRADES[before])
@@ -122,6 +124,7 @@ _ASIDE = re.compile(
     r"|\b(?:felt|noticed|seen|found|reported) by (?:the |her |his )?(?:patient|pt|gp|parents?|mother|father|partner)\b"
     r"|\bon (?:retroflexion|withdrawal|insertion|intubation)\b|\bignore (?:it|them|this|that|these|those)\b"
     r"|\bfor (?:age|dates|gestation)\b"
+    r"|(?:^|(?<=[.;]\s))count (?!aside\b)(?:all |the )?(?=\w)"
     r"|(?<=\bclot )on top(?=\s*(?:[.,;]|$))",
     re.IGNORECASE,
 )
@@ -129,8 +132,8 @@ _ASIDE = re.compile(
 # What every aside holds: most texts hold none, and this is found ten times faster.
 _ASIDE_STEMS = (
     "wondering|interval |not only|change|differ|alter|compar|unlike |contrast |relative |versus |vs|left |round|ignore "
-    "|angles|+ve|-ve|<|>|=|for age|for dates|for gest| on top| by |since|on retr|on with|on ins|on int| to side| to end"
-    "| to back| to face|contact|palpation|compression|suction|probing"
+    "|angles|+ve|-ve|<|>|=|for age|for dates|for gest|count | on top| by |since|on retr|on with|on ins"
+    "|on int| to side| to end| to back| to face|contact|palpation|compression|suction|probing"
 ).split("|")
 
 

@@ -149,6 +149,17 @@ def test_what_only_stands_beside_a_finding_is_not_asked_for(text: str, targets: 
         ("Fold lower right, ignore. Glands crowded.", "Glands"),
         ("Scar from prior EMR, recurrent adenoma at its edge", "adenoma"),
         ("55M, FHx melanoma. Back: asymmetric brown macule 7 mm.", "macule"),
+        ("Compared w 2023: no change in globules. New peripheral streaks.", "streaks"),
+        ("Screening, prior benign bx. L 2 o'clock isoechoic nodule, 8 mm, stable.", "nodule"),
+        ("Lymphoma f/u, CR. Residual soft tissue, 2 cm.", "soft tissue"),
+        ("Day 5 post graft. Slough at the lower margin.", "Slough"),
+        # What was not seen, what was done, and a device in its place.
+        ("Fasted. Pancreas tail obscured by gas. GB polyp 5 mm.", "GB polyp"),
+        ("Water jet used. Angioectasia caecum, 4 mm.", "Angioectasia"),
+        ("Aortic stent graft in place. Endoleak type II.", "Endoleak"),
+        ("Dry gangrene. Cellulitis none.", "gangrene"),
+        ("36 RCT short. Furcation bone loss, grade II.", "Furcation bone loss"),
+        ("Core bx, 3 fragments. Infiltrating glands, Gleason 3+4.", "glands"),
         # A disease of the whole patient, a suspicion, a question and its answer.
         ("Psoriasis on biologics. Plaques both elbows, silvery scale.", "Plaques"),
         ("Glaucoma, cup large", "cup"),
@@ -175,6 +186,27 @@ def test_what_only_stands_beside_a_finding_is_not_asked_for(text: str, targets: 
 )
 def test_a_statement_stands_back_behind_what_another_one_finds(text: str, targets: str) -> None:
     assert " ".join(a.value for a in parse_prompt(text).attributes if a.kind == "target") == targets
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Annular patch trunk, scaling edge", "shape:Annular target:patch place:trunk margin:scaling edge"),
+        ("Filling defect RLL segmental art.", "target:Filling defect place:RLL"),
+        ("Hard exudates sup temp arcade", "target:Hard exudates direction:sup place:sup temp arcade"),
+        ("Fibroid ant wall", "target:Fibroid direction:ant place:ant wall"),
+        ("Pseudopolyps multiple, L colon", "target:Pseudopolyps number:multiple side:L place:L colon"),
+        ("Acute on chronic SDH, R convexity", "pathology:Acute pathology:chronic target:SDH side:R place:R convexity"),
+        ("Collapse LLL, small effusion", "target:Collapse place:LLL"),
+        ("Out of focus area top left. Mitosis.", "quality:Out of focus target:Mitosis"),
+        ("OD. Segment the cup.", "side:OD target:cup"),
+        ("Count all nuclei", "target:nuclei"),
+        ("fetal head in the transthalamic plane", "target:fetal head view:transthalamic"),
+    ],
+)
+def test_places_numbers_and_views_in_telegram_style(text: str, expected: str) -> None:
+    found = [f"{a.kind}:{a.value}" for a in parse_prompt(text).attributes]
+    assert " ".join(found) == expected
 
 
 def test_what_a_note_tells_of_its_target_is_kept() -> None:
