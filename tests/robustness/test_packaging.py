@@ -152,7 +152,7 @@ def test_wheel_states_licence_command_and_python(wheel: Path):
         assert archive.read(f"{info}/licenses/LICENSE") == (ROOT / "LICENSE").read_bytes()
     assert "License-Expression: Apache-2.0" in metadata
     assert f"Requires-Python: {project['requires-python']}" in metadata
-    assert "robustness = robustness.cli.main:main" in entry_points
+    assert "robustness = robustness.__main__:run_command" in entry_points
 
 
 @pytest.mark.slow

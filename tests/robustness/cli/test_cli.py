@@ -380,3 +380,22 @@ def test_a_command_ends_without_unloading_once_all_is_put_away(argument, code, e
     assert ended.returncode == code
     assert ended.stdout == "done, last thread\nput away\n" + end
     assert ("ZeroDivisionError" in ended.stderr) == (argument == "fail")
+
+
+# Ctrl-C comes while the first module of the command line is imported.
+_EARLY = """
+import signal, sys
+class Finder:
+    def find_spec(self, name, path, target=None):
+        if name == "typer":
+            signal.raise_signal(signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+from robustness.__main__ import run_command
+run_command()
+"""
+
+
+def test_an_interrupt_while_the_command_line_is_imported_is_one_line():
+    ended = subprocess.run([sys.executable, "-c", _EARLY], capture_output=True, text=True, timeout=100, check=False)
+    assert (ended.returncode, ended.stdout) == (130, "")
+    assert ended.stderr == "error: interrupted before anything was begun\n"
