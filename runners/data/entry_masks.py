@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Mapping
@@ -20,6 +21,8 @@ from robustness.runners.data.volumes.open import is_volume
 
 # Keys of an annotation that speak about its mask; they are no metadata.
 MASK_KEYS = frozenset({"mask_name", "mask_label", "mask_key", "mask", "case_id"})
+# What spreadsheets and pandas make of a whole number in a column that has gaps.
+_WHOLE = re.compile(r"\s*([+-]?\d+)\.0*\s*")
 
 
 class EntryMask(NamedTuple):
@@ -112,10 +115,21 @@ def _keys(value: Any, where: str) -> tuple[str, ...]:
 def _label(entry: Mapping[str, Any], convention: MaskConvention) -> Any:
     """Return the label that an annotation asks for; its target's name where a table of labels holds it."""
     if entry.get("mask_label") not in (None, "", []):
-        return entry["mask_label"]
+        return _as_json(entry["mask_label"])
     names = convention.names()
     target = entry.get("target")
     return target if len(names) > 1 and isinstance(target, str) and target in names else None
+
+
+def _as_json(label: Any) -> Any:
+    """Return a label as a JSON file states it; a table's cell may hold a list as JSON, and a value as 1.0."""
+    if isinstance(label, str) and label.lstrip().startswith("["):
+        with contextlib.suppress(ValueError):
+            label = json.loads(label)
+    if isinstance(label, list):
+        return [_as_json(part) for part in label]
+    whole = _WHOLE.fullmatch(str(label)) if isinstance(label, str | float) else None
+    return whole[1] if whole else label
 
 
 def _case_id(entry: Mapping[str, Any], names: list[str], keys: tuple[str, ...], suffix: str, where: str) -> str:

@@ -329,6 +329,22 @@ def test_lists_of_parquet_name_a_mask_as_those_of_json_do(tmp_path: Path, label:
         assert case.mask.sum() == area
 
 
+@pytest.mark.parametrize("label", ["2.0", "2", " 2.", "[2]", '["two"]', "two"])
+@pytest.mark.parametrize("labels", [{"one": 1, "two": 2}, None])
+def test_a_label_is_read_as_spreadsheets_write_it(tmp_path: Path, label: str, labels: dict[str, int] | None) -> None:
+    """pandas writes 2 as 2.0 where a column has gaps."""
+    PILImage.fromarray(np.array([[0, 1], [2, 2]], np.uint8)).save(tmp_path / "labels.png")
+    cases = {"image": ["labels.png"], "mask": ["labels.png"], "prompt": ["a polyp"], "mask_label": [label]}
+    pd.DataFrame(cases).to_csv(tmp_path / "cases.csv", index=False)
+    if "two" in label and labels is None:
+        with pytest.raises(InputError, match="expected a label value, as no labels are named"):
+            load_dataset(tmp_path / "cases.csv")
+        return
+    (case,) = load_dataset(tmp_path / "cases.csv", **({"labels": labels} if labels else {}))
+    assert case.mask.tolist() == [[False, False], [True, True]]
+    assert case.case_id == ("labels_two" if labels else "labels_2")
+
+
 def test_a_file_that_is_no_table_is_told_so(tmp_path: Path) -> None:
     (tmp_path / "coco.json").write_text('{"images": [], "annotations": []}')
     with pytest.raises(InputError, match=r"file ending in .*, got .*coco\.json; a COCO file is named in the rows"):
