@@ -102,8 +102,8 @@ def why_unknown(kind: str, value: str) -> str:
 
 def _descriptions(words: str, target: str) -> list[Opposite]:
     """Return one description of each class that shares no noun with the target, as a clause where the old one is."""
-    if re.match(r"(?:with|without|looks?|feels?|sounds?|appears?|seems?)\b", words):
-        # "with central pallor", "look like spindles": no description, which says what a class is, can stand there.
+    if not re.match(r"(?:which|that|an?|the)\b|(?:is|are) an? ", words):
+        # "with central pallor", "non-mobile": no description, which says what a class is, can stand there.
         return []
     clause = words.startswith(("which ", "that "))
     ours = set(singular(target).split())

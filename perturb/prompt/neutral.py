@@ -21,6 +21,7 @@ from robustness.perturb.prompt.base import (
     is_noun_here,
 )
 from robustness.perturb.prompt.drop import is_needed
+from robustness.perturb.prompt.statement import stands_behind
 from robustness.registry import PERTURBATIONS
 from robustness.types import Attribute, Case, DataContext, NotApplicable, Params, Prompt
 
@@ -86,6 +87,10 @@ class Neutral(PromptPerturbation):
             return NotApplicable(f"{old.value!r} is a position on a clock, for which there is no neutral word")
         if self.kind == "number" and not old.value.isalnum():
             return NotApplicable(f"{old.value!r} holds more than a number")
+        if self.kind == "number" and (old.value.lower().startswith("x") or stands_behind(case.prompt, old)):
+            return NotApplicable(f"{old.value!r} stands behind what it counts, where there is no neutral word")
+        if self.kind == "quality" and not re.match(r"\s+[a-z]", case.prompt.text[old.stop :], re.IGNORECASE):
+            return NotApplicable(f"{old.value!r} stands alone, where there is no neutral word")
         if reason := fits_no_other_word(case.prompt.text, old):
             return NotApplicable(reason)
         if self.kind == "age" and _CHILD.search(case.prompt.text):

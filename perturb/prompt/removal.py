@@ -72,7 +72,7 @@ _CARRIERS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ),
         (r",\s*", rf"(?: {_SCAN})?(?=\s*(?:[.,;:]|$))", ""),
         (r",? on ", rf" {_SCAN}(?=\s*(?:[.,;:]|$))", ""),
-        (r"^", rf" {_SCAN}\s*[,:]\s*", ""),
+        (r"^", rf" {_SCAN}\s*(?:[,:]\s*|\.\s+(?=\w))", ""),
         (r"\bin the ", r" view of ", "in "),
         (r"\bof the ", r" view of ", "of "),
         (r" in (?:the )?", r" view\b", ""),
@@ -197,7 +197,7 @@ def removal(prompt: Prompt, old: Attribute) -> Edit:
         if left is None or right is None:
             continue
         start, stop = left.start(), old.stop + right.end()
-        if right.group() == ", " and _is_said_of_a_name(prompt, start):
+        if right.group() == ", " and _is_said_of_a_name(prompt, start, old.kind):
             # "Both adrenals thickened, left worse", "kidneys normal, no stones": the comma is the clause's.
             return Edit(start - 1, old.stop, text[start - 1 : old.stop], "")
         if re.match(r"\s*(?:[.;:?!)]|$)", text[stop:]):
@@ -206,12 +206,9 @@ def removal(prompt: Prompt, old: Attribute) -> Edit:
         elif text[start:stop].startswith(",") and _GOES_ON.match(text, stop):
             # "A wound, 4 cm by 3 cm, with erythema": both commas were the measure's.
             stop += 1
-        elif (
-            text[start:stop].startswith(",") and old.kind == "place" and re.match(r" (?:at|with|in|on)\b", text[stop:])
-        ):
-            # "wider than tall, in the breast at 7 o'clock"
-            start += 1
-        elif text[start:stop].startswith(",") and text[stop : stop + 1] == "," and starts_with_verb(text[stop + 1 :]):
+        elif text[start] == "," and old.kind == "place" and re.match(r" (?:at|with|in|on)\b", text[stop:]):
+            start += 1  # "wider than tall, in the breast at 7 o'clock"
+        elif text[start] == "," == text[stop : stop + 1] and starts_with_verb(text[stop + 1 :]):
             stop += 1
         start = _with_its_distance(prompt, old, start)
         if re.match(r"\s*(?:[.;:?!)]|$)", text[stop:]) and text[:start].endswith(","):
@@ -220,8 +217,10 @@ def removal(prompt: Prompt, old: Attribute) -> Edit:
     return Edit(old.start, old.stop, old.value, "")
 
 
-def _is_said_of_a_name(prompt: Prompt, start: int) -> bool:
+def _is_said_of_a_name(prompt: Prompt, start: int, kind: str) -> bool:
     """Tell whether a name stands right before a value, which says something of it: "both kidneys normal"."""
+    if kind == "measure" and any(a.kind == "place" and a.stop == start - 1 for a in prompt.attributes):
+        return True  # "collection at the PJ 4 cm, gas locules"
     word = re.search(r"([\w-]+) $", prompt.text[:start])
     named = word is not None and find_term(word[1]) is not None
     return named or any(a.kind == "target" and a.stop == start - 1 for a in prompt.attributes)
@@ -236,6 +235,7 @@ def _without_edge_blanks(text: str, edit: Edit) -> Edit:
         stop = len(text) - len(text[stop:].lstrip(" "))
     elif re.match(r"[.;:?!)]|\s*$", text[stop:]):
         start = len(text[:start].rstrip(" "))
+        stop += text[start - 1 : start] == text[stop : stop + 1] == "."  # "Nodule. Right upper lobe."
     return Edit(start, stop, text[start:stop], "")
 
 

@@ -27,6 +27,7 @@ _PLACE_WORD = re.compile(
     r"(?:al|ar|ic|ous|eous|oid|ary)|(?:sub|intra|pre|epi)-(?:rpe|ilm)"
     r"|(?:mid-?|upper-|lower-|inner-|outer-)(?:pole|zone|shaft|body|gland|lobe|thigh|calf|foot|back|abdomen|chest|neck)"
 )
+_APART_BY = frozenset(",;.")
 _IN_COLOUR = frozenset({"dermoscopy", "photograph", "endoscopy"})
 _SHADES = frozenset("dark bright darker brighter light".split())
 # What a target is said to lie in several of, and what stands between the number and them.
@@ -244,7 +245,7 @@ class Headings(Attachment):
     def _is_statement(self, phrase: Phrase) -> bool:
         """Tell whether ", septum thickened" says something of a noun of its own behind a comma."""
         tagged, stop = self.tagged, phrase.stop
-        if stop >= len(tagged.tokens) or not phrase.start or tagged.tokens[phrase.start - 1].lower not in (",", ";"):
+        if stop >= len(tagged.tokens) or not phrase.start or tagged.tokens[phrase.start - 1].lower not in _APART_BY:
             return False
         lower = tagged.tokens[stop].lower
         j = stop + is_adverb(lower)
@@ -291,7 +292,7 @@ class Headings(Attachment):
 
     def _says_of_another(self, phrase: Phrase) -> bool:
         """Tell whether ", disc pale" at `phrase` says how a thing beside the target is: a property behind its noun."""
-        if phrase.name is None or not phrase.start or self.tagged.tokens[phrase.start - 1].lower not in (",", ";"):
+        if phrase.name is None or not phrase.start or self.tagged.tokens[phrase.start - 1].lower not in _APART_BY:
             return False
         kinds = ("size", "colour", "shape", "texture", "signal", "margin", "pathology")
         last = self._chars(phrase.name)[1]

@@ -52,14 +52,14 @@ def _statements_aside(tagged: Tagged, parts: Sequence[Run], passed: set[int]) ->
     old = denied | {n for n, part in enumerate(parts) if _stands_back(tagged, part, heads[n], _is_old)}
     old |= {n for n, part in enumerate(parts) if _is_no_finding(tagged, *part)}
     steady = {n for n, part in enumerate(parts) if _stands_back(tagged, part, heads[n], _is_steady)}
+    altered = {n for n, part in enumerate(parts) if not heads[n] and _is_altered(tagged, *part, passed)}
     # What did not change is asked for where nothing else is found.
     for behind in (old | steady, old):
         found = [n for n, found in enumerate(heads) if found and n not in behind]
-        altered = [n for n, part in enumerate(parts) if n not in behind and _is_altered(tagged, *part, passed)]
-        if found or altered:
-            unknown = {n for n, part in enumerate(parts) if n not in altered and _names_no_part(tagged, *part)}
-            first = min(found or altered)
-            unknown = {n for n in unknown if n < first and (found or _is_beside(tagged, *parts[n]))}
+        first = min(found or altered - behind, default=-1)
+        if first >= 0:
+            unknown = {n for n in range(first) if n not in behind | altered and _names_no_part(tagged, *parts[n])}
+            unknown = {n for n in unknown if found or _is_beside(tagged, *parts[n])}
             return [part for n, part in enumerate(parts) if n in behind | unknown]
     ignored = [part for part in parts if _is_ignored(tagged, *part)]
     return ignored if len(ignored) < len(parts) else []
@@ -228,6 +228,8 @@ def _is_no_finding(tagged: Tagged, first: int, last: int) -> bool:
     "Pancreas tail obscured by gas", "Water jet used", "Aortic stent graft in place".
     """
     lower = [t.lower for t in tagged.tokens[first:last]]
+    if not any(word in words(f"classes.{name}") for word in lower for name in ("hidden", "done", "device")):
+        return False
     phrase = read_phrase(tagged, first, last)
     if phrase.name is None:
         return False

@@ -33,14 +33,19 @@ _LIMITS = frozenset("only just merely more less fewer longer later".split())
 _STATES_MORE = frozenset("report with relative negation certainty exists".split())
 # "Patent ductus", "clear fluid": before a name these may tell of a finding.
 _NO_PRAISE = frozenset("patent clear spared midline maintained attached".split())
+_PARTS = frozenset(".;?!,")  # What parts one statement or piece from the next.
 _MOST_JOINTS = 12  # A longer list is left whole: the work must not grow with the square of the text.
 Run = tuple[int, int]
 
 
 def background(tagged: Tagged) -> list[Run]:
     """Return the tokens [first, last) of the statements that tell what is normal or absent: "Kidneys normal."""
-    lower, parts = {t.lower for t in tagged.tokens}, statements(tagged)
-    if {"negation", "scan", "measure"}.isdisjoint(tagged.tags) and lower.isdisjoint(tells_of_background()):
+    lower = {t.lower for t in tagged.tokens}
+    plain = {"negation", "scan", "measure"}.isdisjoint(tagged.tags) and lower.isdisjoint(tells_of_background())
+    if plain and lower.isdisjoint(_PARTS) and "\n" not in tagged.text:
+        return []
+    parts = statements(tagged)
+    if plain:
         return set_aside(tagged, parts, [])
     runs = [run for first, last in parts for run in _of_sentence(tagged, first, last)]
     runs = [part for run in runs for part in _but_its_name(tagged, run)]

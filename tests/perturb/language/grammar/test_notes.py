@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from robustness.perturb.language.parse import parse_prompt
+from robustness.perturb.preview import perturb_prompt
 from tests.perturb.prompt_cases import values
 
 
@@ -207,6 +208,28 @@ def test_a_statement_stands_back_behind_what_another_one_finds(text: str, target
 def test_places_numbers_and_views_in_telegram_style(text: str, expected: str) -> None:
     found = [f"{a.kind}:{a.value}" for a in parse_prompt(text).attributes]
     assert " ".join(found) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "expected"),
+    [
+        ("Collection at the PJ 4 cm, gas locules", "drop:measure", "Collection at the PJ, gas locules"),
+        ("Lat view. Wedge fracture of T12.", "drop:view", "Wedge fracture of T12."),
+        ("Nodule, 4 mm. Right upper lobe.", "drop:place", "Nodule, 4 mm."),
+        # What would read wrongly is not made: no other class is "non-mobile", no noun is "some".
+        ("GB polyp 5 mm, non-mobile.", "antonym:description", ""),
+        ("Crush artefact. Lymphoid aggregates x2", "neutral:quality", ""),
+        ("Crush artefact. Lymphoid aggregates x2", "neutral:number", ""),
+        ("Pseudopolyps multiple, L colon", "antonym:number", ""),
+        # An organ in a statement of its own is no place of the target before it.
+        ("Ulcer, clean based. Pylorus deformed.", "antonym:place", ""),
+        ("Drusen; no fluid. Choroid thick.", "drop:place", ""),
+    ],
+)
+def test_changes_of_a_note_read_as_notes_do(text: str, name: str, expected: str) -> None:
+    table = perturb_prompt(text)
+    made = table[(table["perturbation"] == name) & table["applicable"]]
+    assert [*made["text"], ""][0] == expected
 
 
 def test_what_a_note_tells_of_its_target_is_kept() -> None:
