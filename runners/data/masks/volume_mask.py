@@ -206,16 +206,19 @@ def _by_place(path: Path, place: Place, own: Header, cache: VolumeCache) -> Voxe
 
 
 def _between_slices(exact: Voxels, mask: Header, change: Affine) -> Mask:
-    """Tell which points lie between the slices of a mask that does not state how far apart they are, or beside them."""
-    if not mask.sparse:
+    """Tell which points lie between the slices of a mask that leaves slices out, further than these are thick."""
+    if mask.sparse_mm is None or mask.spacing_mm is None:
         return np.zeros(len(exact), dtype=bool)
     step = min(1.0, float(np.abs(change[2, :3]).max()))
-    return np.asarray(np.abs(exact[:, 2] - np.rint(exact[:, 2])) > _TOLERANCE * step)
+    off = np.abs(exact[:, 2] - np.rint(exact[:, 2]))
+    if mask.shape[2] == 1:
+        off = np.abs(exact[:, 2])
+    return np.asarray((off > _TOLERANCE * step) & (off * mask.spacing_mm[2] >= mask.sparse_mm))
 
 
 def _lies_between(voxels: Voxels, mask: Header, change: Affine) -> bool:
     """Tell whether such a mask has foreground on a slice that lies between those of its image."""
-    if not mask.sparse:
+    if mask.sparse_mm is None:
         return False
     back = np.linalg.inv(change)
     axis = int(np.abs(back[:3, 2]).argmax())

@@ -71,7 +71,8 @@ class Header:
         facts: further fields of the header that a plan may name as groups (scanner, site, sex, age, ...).
         frame_of_reference: the UID of the space that the affine leads to, or "".
         padding: values from lowest to highest that stand for no measurement (outside of the field of view), or None.
-        sparse: how far apart its slices are is not stated but seen, so that what lies between them is background.
+        sparse_mm: how far from a slice of a mask background begins, where slices between those that are there are left
+            out; None where they follow each other.
         step: how far apart two neighbouring values are where a scale makes them of stored integers; 0 without one.
         warnings: what a reader of the results should know about the file, one sentence each.
     """
@@ -88,7 +89,7 @@ class Header:
     facts: Mapping[str, Any] = field(default_factory=dict)
     frame_of_reference: str = ""
     padding: tuple[float, float] | None = None
-    sparse: bool = False
+    sparse_mm: float | None = None
     step: float = 0.0
     warnings: tuple[str, ...] = ()
 

@@ -19,6 +19,8 @@ _STORAGE = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 _TOLERANCE, _SAME, _SAME_STEP, _SAME_PLACE_MM = 0.1, 1e-3, 0.01, 0.05
 # Frames may be left out between all that are there: the smallest distance that is seen is so many slices at most.
 _MOST_LEFT_OUT = 6
+# Frames that are so many times further apart than they are thick leave slices out.
+_APART = 1.5
 # A distance of slices that would give more of them is not meant.
 _MOST_SLICES = 4096
 
@@ -52,7 +54,7 @@ class SegVolume:
             patient=str(getattr(dataset, "PatientID", "") or "").strip(),
             frame_of_reference=str(getattr(dataset, "FrameOfReferenceUID", "") or "").strip(),
             facts={"segments": labels},
-            sparse=not _stated(dataset, "SpacingBetweenSlices"),
+            sparse_mm=_sparse_mm(dataset, grid),
         )
 
     def voxels(self) -> Voxels:
@@ -132,7 +134,7 @@ def _grid(dataset: Any, path: Path) -> Grid:
     if len(placed) < count or not alike:
         raise _no_grid(path, "frames without a place" if alike else "frames of several orientations or pixel sizes")
     heights = np.array([along_normal(group["cosines"], group["position"]) for group in groups])
-    step = _step(heights - heights.min(), _stated(dataset, "SpacingBetweenSlices", "SliceThickness"))
+    step = _step(heights - heights.min(), dataset)
     if step is None:
         raise _no_grid(path, "frames at uneven distances")
     slices = np.rint((heights - heights.min()) / step).astype(int)
@@ -151,16 +153,32 @@ def _stated(dataset: Any, *keys: str) -> list[float]:
     return [abs(float(value)) for key in keys for item in items if (value := item.get(key))]
 
 
-def _step(heights: Voxels, stated: Sequence[float]) -> float | None:
+def _sparse_mm(dataset: Any, grid: Grid) -> float | None:
+    """Return half of the thickness of frames that are further apart than they are thick; 0 of a single one.
+
+    How thick a single frame is says nothing of where another one would lie.
+    """
+    places = sorted(set(grid.slices))
+    thick = _stated(dataset, "SliceThickness")
+    if grid.affine is None or _stated(dataset, "SpacingBetweenSlices"):
+        return None
+    if len(places) == 1:
+        return 0.0
+    nearest = min(np.diff(places)) * spacing_of_affine(grid.affine)[2]
+    return thick[0] / 2 if thick and nearest > _APART * thick[0] else None
+
+
+def _step(heights: Voxels, dataset: Any) -> float | None:
     """Return the distance of slices of which the frames' distances are multiples; None where there is none.
 
     Frames without foreground may be left out, so that the smallest distance that is seen can be several slices.
     """
+    stated, thick = _stated(dataset, "SpacingBetweenSlices"), _stated(dataset, "SliceThickness")
     levels = np.unique(heights)
     gaps = np.diff(levels)
-    gaps = gaps[gaps > min(_TOLERANCE * min(stated, default=_SAME_PLACE_MM), _SAME_PLACE_MM)]
+    gaps = gaps[gaps > min(_TOLERANCE * min((*stated, *thick), default=_SAME_PLACE_MM), _SAME_PLACE_MM)]
     if not gaps.size:
-        return next(iter(stated), 1.0)
+        return next(iter((*stated, *thick)), 1.0)
     # Behind a gap of two slices and one of three, none of which is stated, lies a third or half of it.
     for step in (*stated, *(float(gaps.min()) / part for part in range(1, _MOST_LEFT_OUT + 1))):
         count = max(1.0, np.rint(levels[-1] / step))

@@ -125,10 +125,9 @@ def test_shares_count_from_the_stated_threshold_on(folder: Path, fields: dict[st
         segmentations.in_another_order,
         segmentations.as_thick(3),
         segmentations.as_thick(0.3),
-        # Slices are 3 mm apart, as no distance of frames below nor their thickness says.
-        segmentations.as_thick(5),
+        # Slices are 3 mm apart, as neither all distances of frames below nor their thickness say.
+        segmentations.as_thick(4),
         segmentations.as_thick(4.5),
-        segmentations.as_thick(0),
     ],
 )
 @pytest.mark.parametrize("shown", [(3, 4, 5, 9), (3, 6, 9), (3, 5, 8), (4,)])
@@ -151,6 +150,19 @@ def test_how_thick_a_single_frame_is_moves_nothing(folder: Path, thickness: floa
     write(folder, {"Liver": few})
     changed(folder, segmentations.as_thick(thickness))
     assert areas(one(folder)) == {"Liver": expected(few)}
+
+
+@pytest.mark.parametrize(("thickness", "shown"), [(6, (2, 4, 6)), (9, (3, 6, 9)), (7, (3, 6, 9)), (0, (3, 6, 9))])
+def test_slices_inside_of_thick_frames_are_no_background(
+    folder: Path, thickness: float, shown: tuple[int, ...]
+) -> None:
+    """Thick frames that follow each other, of an image with thinner slices: another grid."""
+    few = MARKER & np.isin(np.arange(len(MARKER)), shown)[:, None, None]
+    few[list(shown), 2:5, 2:5] = True
+    write(folder, {"Liver": few})
+    changed(folder, segmentations.as_thick(thickness))
+    with pytest.raises((CaseError, InputError), match="expected the grid of its image"):
+        load_dataset(one(folder), slices=AXIAL)[0]
 
 
 @pytest.mark.parametrize("thickness", [1.5, 4.5])
