@@ -160,9 +160,11 @@ def _is_old(lower: Sequence[str]) -> bool:
     if lower[0] in words("classes.treated") | words("classes.felt") | words("classes.old"):
         return True
     dated = not words("classes.past").isdisjoint(lower) or any(w.isdigit() and len(w) == 4 for w in lower)
-    if dated and not words("classes.treated").isdisjoint(lower):
+    if dated and not (words("classes.treated") | words("classes.procedure")).isdisjoint(lower):
         return True
-    return len(own) > 1 and own[-1] in words("classes.queried") | words("classes.calm")
+    if any(piece.strip() in words("classes.queried") for piece in " ".join(lower).split(",")[1:]):
+        return True  # "polyps, numerous, known"
+    return len(own) > 1 and own[-1] in words("classes.queried") | words("classes.settled")
 
 
 def _is_steady(lower: Sequence[str]) -> bool:
@@ -185,7 +187,7 @@ def _names_no_part(tagged: Tagged, first: int, last: int) -> bool:
     if any(not _is_technique(tagged, k, last) for k in named):
         return False
     head = tagged.tokens[phrase.name[1] - 1].lower
-    if phrase.category == "anatomy" and head not in words("classes.specimen"):
+    if phrase.category == "anatomy" and head not in words("classes.specimen") | words("classes.sample"):
         return not words("classes.taken").isdisjoint(lower)
     if _is_beside(tagged, first, last):
         return True
@@ -219,6 +221,10 @@ def _is_beside(tagged: Tagged, first: int, last: int) -> bool:
     changed = [t.lower for t in tagged.tokens[first:last] if t.lower in words("classes.damaged")]
     classes = ("condition", "ground", "specimen", "technique", "procedure")
     beside = head in things_beside() or any(head in words(f"classes.{name}") for name in classes)
+    lower = {t.lower for t in tagged.tokens[first:last]}
+    beside |= head in words("classes.sample") and not lower.isdisjoint(words("classes.specimen"))
+    if phrase.name and tagged.name_at.get(phrase.name[0], (0, None))[0] == phrase.name[1]:
+        beside &= phrase.category != "finding"  # "Kerley B lines"
     return beside and not changed and not any(m.kind == "pathology" for m in phrase.mods)
 
 
