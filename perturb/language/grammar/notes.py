@@ -21,8 +21,7 @@ _DESCRIBES = ABNORMAL | {"location", "number"}
 _ANSWERS = frozenset({"negation", "position", "auxiliary", "pronoun", "sign", "filler"})
 # "breast 3 o'clock:", "disc L4/5:"
 _OF_A_FIELD = frozenset("word determiner sign filler clock level measure".split())
-# What opens a field of a form: "side: left".
-_FORM = frozenset(":=")
+_FORM = frozenset(":=")  # What opens a field of a form: "side: left".
 
 
 def set_aside(tagged: Tagged, parts: Sequence[Run], told: Sequence[Run]) -> list[Run]:
@@ -60,6 +59,7 @@ def _statements_aside(tagged: Tagged, parts: Sequence[Run], passed: set[int]) ->
         if first >= 0:
             unknown = {n for n in range(first) if n not in behind | altered and _names_no_part(tagged, *parts[n])}
             unknown = {n for n in unknown if found or _is_beside(tagged, *parts[n])}
+            unknown -= {n for n in unknown if _tells_of_the_last(tagged, *parts[n + 1])}
             return [part for n, part in enumerate(parts) if n in behind | unknown]
     ignored = [part for part in parts if _is_ignored(tagged, *part)]
     return ignored if len(ignored) < len(parts) else []
@@ -73,6 +73,8 @@ def _piece_aside(tagged: Tagged, first: int, last: int, passed: set[int]) -> lis
     comma = next((k for k in range(first + 1, last - 1) if tagged.tokens[k].lower == ","), 0)
     if not comma or comma in passed or tagged.tags[comma + 1] == "negation":
         return []
+    if tagged.tokens[comma + 1].lower in ("a", "an"):
+        return []  # "Psoriasis, a skin disease with plaques": what it is
     lower, following = ({t.lower for t in tagged.tokens[a:b]} for a, b in ((first, comma), (comma + 1, last)))
     phrase = read_phrase(tagged, _opening(tagged, first, comma), comma)
     head = tagged.tokens[phrase.name[1] - 1].lower if phrase.name else ""
@@ -114,6 +116,11 @@ def _is_an_answer(tagged: Tagged, first: int, last: int) -> bool:
     """Tell whether a statement only denies what stands before it: "None seen", "Not found"."""
     tags = set(tagged.tags[first:last])
     return "negation" in tags and tags <= _ANSWERS
+
+
+def _tells_of_the_last(tagged: Tagged, first: int, last: int) -> bool:
+    """Tell whether a statement says what the one before it names is: "Psoriasis. It is a red plaque."."""
+    return tagged.tags[first] == "pronoun" and tagged.tags[first + 1 : min(first + 2, last)] == ["auxiliary"]
 
 
 def _is_altered(tagged: Tagged, first: int, last: int, passed: set[int]) -> bool:

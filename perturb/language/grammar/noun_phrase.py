@@ -92,9 +92,10 @@ def _extent(tagged: Tagged, i: int, hi: int) -> int:
                 break
             i += 1
             continue
-        if tags[i] == "word" and is_adverb(tokens[i].lower):
+        steady = named and tokens[i].lower in words("classes.steady")
+        if tags[i] == "word" and (steady or is_adverb(tokens[i].lower)):
             if named:
-                break
+                break  # "aneurysm stable at 4.2 cm", but "stable aneurysm"
             i += 1
             continue
         if tags[i] in ("measure", "certainty"):

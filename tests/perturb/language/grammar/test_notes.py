@@ -175,6 +175,14 @@ def test_what_only_stands_beside_a_finding_is_not_asked_for(text: str, targets: 
         ("Hiatus hernia small. Antrum: erosion w/ clot.", "Hiatus hernia erosion"),
         ("Lt breast 3:00: simple cyst. Axilla clear.", "cyst"),
         ("Mass in the liver. Washout in the late phase.", "Mass"),
+        # What a class is stands behind a comma with an article, or in a sentence that begins with "it".
+        ("Psoriasis, a chronic skin disease with red scaly plaques", "Psoriasis"),
+        ("DVT, an echogenic thrombus", "DVT"),
+        ("Psoriasis. It is a red plaque on the elbow.", "Psoriasis"),
+        # What is said to be stable is no part of a name, before it or behind it.
+        ("Stable nodule in the left lung", "nodule"),
+        ("Stable cyst left kidney. Mild hydronephrosis.", "cyst hydronephrosis"),
+        ("Aneurysm stable at 4.2 cm", "Aneurysm"),
         # Alone, or asked for, the same statements keep their target; so does what is described or damaged.
         ("Psoriasis, left elbow", "Psoriasis"),
         ("Naevus on the cheek, stable", "Naevus"),
