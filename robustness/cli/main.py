@@ -112,6 +112,7 @@ _SHORTLY_S = 0.02
 
 def run_command() -> NoReturn:
     """Be the process of a command: `main`, but what it imported is not unloaded at its end, which takes 0.2 seconds."""
+    audit.own_process()
     codes: list[int] = []
     # What is registered first is called last, when threads are joined and all else is put away.
     atexit.register(_leave, codes)

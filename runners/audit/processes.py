@@ -173,15 +173,21 @@ def worker_context() -> Any:
 
     Returns:
         The context "fork" if `may_be_forked` was called, once this process has imported what workers need, and if it
-        has no thread but this one; else that of `process_context`. Of several threads, a fork takes along the locks
-        that the others hold at that moment.
+        has neither a thread but this one nor an accelerator; else that of `process_context`. Of several threads, a fork
+        takes along the locks that the others hold at that moment; a driver that was asked once works in no fork.
     """
     if _is_command and _TASKS.is_dir():
         for name in _IMPORTED_ONCE:
             importlib.import_module(name)
-        if _is_alone():
+        if not _has_accelerator() and _is_alone():
             return multiprocessing.get_context("fork")
     return process_context()
+
+
+def _has_accelerator() -> bool:
+    import torch
+
+    return torch.accelerator.is_available()
 
 
 def _is_alone() -> bool:

@@ -248,12 +248,34 @@ torch.set_num_threads(2)
 torch.randn(2000, 2000).sum()
 say()
 """
+_HOW_WITH_ACCELERATOR = """
+import torch
+from robustness.runners.audit import processes
+torch.accelerator.is_available = lambda: True
+processes.may_be_forked()
+print(processes.worker_context().get_start_method())
+"""
+_HOW_OF_A_CALLER = """
+from typer.testing import CliRunner
+from robustness.cli.main import app
+from robustness.runners.audit import processes
+print(CliRunner().invoke(app, ["audit", "missing.toml"]).exit_code != 0, processes._is_command)
+"""
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted in /proc")
 def test_only_a_command_without_threads_is_forked_itself():
     done = subprocess.run([sys.executable, "-c", _HOW], capture_output=True, text=True, timeout=200, check=True)
     assert done.stdout.split() == ["forkserver", "fork", "fork", "forkserver", "fork", "forkserver"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted in /proc")
+@pytest.mark.parametrize(
+    ("script", "said"), [(_HOW_WITH_ACCELERATOR, ["forkserver"]), (_HOW_OF_A_CALLER, ["True", "False"])]
+)
+def test_neither_beside_an_accelerator_nor_in_the_process_of_a_caller(script, said):
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=200, check=True)
+    assert done.stdout.split() == said
 
 
 # A forked worker: what it inherits of the command must not keep it from being ended, nor from its parts.
