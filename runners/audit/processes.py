@@ -210,9 +210,9 @@ def _name(task: Path) -> str:
 
 
 @contextlib.contextmanager
-def signals_held(held: set[signal.Signals]) -> Iterator[None]:
+def signals_held(blocked: set[signal.Signals]) -> Iterator[None]:
     """Hold back signals in the block, and in a process that is started there until it lets them come."""
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, held)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
     try:
         yield
     finally:

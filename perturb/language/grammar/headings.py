@@ -93,8 +93,8 @@ class Headings(Attachment):
         if phrase.category == "anatomy":
             return self._named_later(phrase.stop + 1)
         more = read_phrase(self.tagged, phrase.stop + 1, hi)
-        told = more.category in ("finding", "instrument") or any(m.kind in ("size", "number") for m in more.mods)
-        return phrase.category == "" and more.name is not None and told
+        is_news = more.category in ("finding", "instrument") or any(m.kind in ("size", "number") for m in more.mods)
+        return phrase.category == "" and more.name is not None and is_news
 
     def _was_of_the_scan(self, i: int) -> bool:
         """Tell whether "knee, PD-weighted, coronal:" before the colon at `i` tells only what was imaged."""

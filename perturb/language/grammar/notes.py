@@ -24,7 +24,7 @@ _OF_A_FIELD = frozenset("word determiner sign filler clock level measure".split(
 _FORM = frozenset(":=")  # What opens a field of a form: "side: left".
 
 
-def set_aside(tagged: Tagged, parts: Sequence[Run], told: Sequence[Run]) -> list[Run]:
+def set_aside(tagged: Tagged, parts: Sequence[Run], normal: Sequence[Run]) -> list[Run]:
     """Return the statements that are not asked for beside what another one finds.
 
     Device, technique, history, what did not change and what was only asked stand back behind a finding; so does a
@@ -33,12 +33,12 @@ def set_aside(tagged: Tagged, parts: Sequence[Run], told: Sequence[Run]) -> list
     Args:
         tagged: the note.
         parts: its statements as tokens [first, last).
-        told: the tokens that are known to tell of normal and absent things.
+        normal: the tokens that are known to tell of normal and absent things.
     """
     parts = [part for part in parts if part[0] < part[1]]
     if len(parts) > _MOST_STATEMENTS or any(is_asked(tagged, *part) for part in parts):
         return []
-    passed = {k for first, last in told for k in range(first, last)}
+    passed = {k for first, last in normal for k in range(first, last)}
     runs = _statements_aside(tagged, parts, passed) if len(parts) > 1 else []
     rest = [part for part in parts if part not in runs and part[0] not in passed]
     return runs + [run for part in rest for run in _piece_aside(tagged, *part, passed)]
@@ -54,11 +54,11 @@ def _statements_aside(tagged: Tagged, parts: Sequence[Run], passed: set[int]) ->
     altered = {n for n, part in enumerate(parts) if not heads[n] and _is_altered(tagged, *part, passed)}
     # What did not change is asked for where nothing else is found.
     for behind in (old | steady, old):
-        found = [n for n, found in enumerate(heads) if found and n not in behind]
-        first = min(found or altered - behind, default=-1)
+        telling = [n for n, head in enumerate(heads) if head and n not in behind]
+        first = min(telling or altered - behind, default=-1)
         if first >= 0:
             unknown = {n for n in range(first) if n not in behind | altered and _names_no_part(tagged, *parts[n])}
-            unknown = {n for n in unknown if found or _is_beside(tagged, *parts[n])}
+            unknown = {n for n in unknown if telling or _is_beside(tagged, *parts[n])}
             unknown -= {n for n in unknown if _tells_of_the_last(tagged, *parts[n + 1])}
             return [part for n, part in enumerate(parts) if n in behind | unknown]
     ignored = [part for part in parts if _is_ignored(tagged, *part)]
@@ -79,12 +79,12 @@ def _piece_aside(tagged: Tagged, first: int, last: int, passed: set[int]) -> lis
     phrase = read_phrase(tagged, _opening(tagged, first, comma), comma)
     head = tagged.tokens[phrase.name[1] - 1].lower if phrase.name else ""
     sick = head in words("classes.condition") and phrase.stop == comma
-    made = head in words("classes.technique") and phrase.category == ""
+    technical = head in words("classes.technique") and phrase.category == ""
     old = not words("classes.past").isdisjoint(lower) and not words("classes.news").isdisjoint(following)
     more = read_phrase(tagged, comma + 1, last)
-    names = more.category in ("finding", "anatomy") if made else more.category == "finding"
+    names = more.category in ("finding", "anatomy") if technical else more.category == "finding"
     goes_on = names or _is_altered(tagged, comma + 1, last, passed)
-    return [(first, comma + 1)] if (sick or made or old) and goes_on else []
+    return [(first, comma + 1)] if (sick or technical or old) and goes_on else []
 
 
 def _findings(tagged: Tagged, first: int, last: int) -> Iterator[int]:
@@ -136,11 +136,11 @@ def _is_altered(tagged: Tagged, first: int, last: int, passed: set[int]) -> bool
         category_of(t.lower) == "anatomy" for t in tagged.tokens[slice(*phrase.name)]
     )
     behind = tagged.tokens[phrase.stop : min(last, phrase.stop + 4)]
-    said = [m.kind for m in phrase.mods] + [kind_of(t.lower) for t in behind if t.lower not in words("classes.normal")]
-    return bodily and not ABNORMAL.isdisjoint(said)
+    kinds = [m.kind for m in phrase.mods] + [kind_of(t.lower) for t in behind if t.lower not in words("classes.normal")]
+    return bodily and not ABNORMAL.isdisjoint(kinds)
 
 
-def _stands_back(tagged: Tagged, part: Run, found: Sequence[int], tells: Callable[[Sequence[str]], bool]) -> bool:
+def _stands_back(tagged: Tagged, part: Run, heads: Sequence[int], tells: Callable[[Sequence[str]], bool]) -> bool:
     """Tell whether all that a statement finds is what `tells` says of the words between its commas.
 
     A word behind the last of these pieces tells of all of them: "Nodule, apical, stable".
@@ -148,8 +148,8 @@ def _stands_back(tagged: Tagged, part: Run, found: Sequence[int], tells: Callabl
     first, last = part
     ends = [k for k in range(first, last) if tagged.tokens[k].lower == ","] + [last]
     pieces = [(a, b) for a, b in zip([first, *(k + 1 for k in ends)], ends, strict=False) if a < b]
-    telling = [(a, b) for a, b in pieces if any(a <= k < b for k in found)]
-    if not pieces or (not found and "negation" in tagged.tags[first:last]):
+    telling = [(a, b) for a, b in pieces if any(a <= k < b for k in heads)]
+    if not pieces or (not heads and "negation" in tagged.tags[first:last]):
         return _is_ignored(tagged, first, last)  # "No polyp was seen before; this frame shows a polyp."
     telling = telling or [(a, b) for a, b in pieces if "word" in tagged.tags[a:b]] or pieces[:1]
     lower = [[t.lower for t in tagged.tokens[a:b]] for a, b in telling]

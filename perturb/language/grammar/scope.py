@@ -229,8 +229,8 @@ class Scope(Naming):
         for first, last in runs:
             turns = turn_in([t.lower for t in tagged.tokens[last : last + 2]])
             lists |= tagged.tokens[last - 1].lower == "," or tagged.tokens[first].lower == ","
-            said = {t.lower for t in tagged.tokens[first:last]}
-            contrasts |= turns > 0 or tagged.tags[last - 1] == "negation" or not said.isdisjoint(apart)
+            lowered = {t.lower for t in tagged.tokens[first:last]}
+            contrasts |= turns > 0 or tagged.tags[last - 1] == "negation" or not lowered.isdisjoint(apart)
             for k in range(first, last + turns):
                 if tagged.tags[k] == "negation" and (k in tagged.spans or tagged.tags[k - 1] != "negation"):
                     stop = tagged.tokens[tagged.spans.get(k, k + 1) - 1].stop

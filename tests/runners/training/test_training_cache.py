@@ -54,16 +54,18 @@ class TestTraining:
         for cache in ("auto", "off"):
             finetune(name, data=data, out=tmp_path / cache, cache=cache, **settings)
         cached, full = (torch.tensor(losses(tmp_path / cache)) for cache in ("auto", "off"))
-        # Relative: losses of a fresh network reach hundreds, and sums of floats depend on the number of threads.
-        torch.testing.assert_close(cached, full, rtol=1e-5, atol=1e-5)
+        # Relative: losses of a fresh network reach hundreds, and sums of floats depend on the number of threads and on
+        # the processor; rounding grows with every step (of CRIS 3e-6, 8e-6, 1.3e-5 on an Intel Xeon).
+        torch.testing.assert_close(cached, full, rtol=1e-4, atol=1e-5)
 
     def test_text_codes_are_held_where_the_text_encoder_alone_is_frozen(self, data, tmp_path):
         settings = {**FAST, "epochs": 2, "freeze": "text", "augment": ["flip", "gain"]}
         for cache in ("auto", "off"):
             finetune("film-unet", data=data, out=tmp_path / cache, cache=cache, **settings)
         cached, full = (torch.tensor(losses(tmp_path / cache)) for cache in ("auto", "off"))
-        # Relative: losses of a fresh network reach hundreds, and sums of floats depend on the number of threads.
-        torch.testing.assert_close(cached, full, rtol=1e-5, atol=1e-5)
+        # Relative: losses of a fresh network reach hundreds, and sums of floats depend on the number of threads and on
+        # the processor; rounding grows with every step (of CRIS 3e-6, 8e-6, 1.3e-5 on an Intel Xeon).
+        torch.testing.assert_close(cached, full, rtol=1e-4, atol=1e-5)
 
     @pytest.mark.slow
     def test_half_precision_moves_losses_little(self, data, tmp_path):
