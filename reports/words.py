@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -276,18 +276,6 @@ def interval(low: Any, high: Any, digits: int = 3, *, level: Any) -> str:
         return DASH
     stated = f"{level_of(level)} interval" if pd.notna(level) else f"interval, level {MISSING}"
     return f"[{ends[0]}, {ends[1]}] ({stated})"
-
-
-def levels(values: Collection[Any]) -> str:
-    """Write the levels of several intervals: ``95%``, ``98.24% to 99.38%``; empty where there is none.
-
-    Example:
-        >>> levels([0.95, 0.95]), levels([0.99, 0.9, None])
-        ('95%', '90% to 99%, or not recorded')
-    """
-    stated = sorted({level_of(float(v)): float(v) for v in values if pd.notna(v)}.items(), key=lambda pair: pair[1])
-    span = " to ".join(dict.fromkeys((stated[0][0], stated[-1][0]))) if stated else ""
-    return ", or ".join(filter(None, (span, MISSING if any(pd.isna(v) for v in values) else "")))
 
 
 def text(value: Any) -> str:

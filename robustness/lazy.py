@@ -1,11 +1,23 @@
-"""A quick start: names that are imported at first use (PEP 562), and few searches for garbage."""
+"""A process and its start: whose it is, names that are imported at first use (PEP 562), few searches for garbage."""
 
 from __future__ import annotations
 
 import gc
 import importlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
+
+_process: Final = {"is_command": False}
+
+
+def be_command() -> None:
+    """Say that this process is a command's own and no caller has anything open in it: it may be forked."""
+    _process["is_command"] = True
+
+
+def is_command() -> bool:
+    """Return whether this process is a command's own."""
+    return _process["is_command"]
 
 
 def load(package: str, modules: Mapping[str, str], name: str) -> Any:

@@ -32,8 +32,7 @@ from robustness.perturb.language.opposites import Opposite, from_wordnet, half_r
 from robustness.perturb.language.parse import kinds_of
 from robustness.perturb.language.truth import facts, judge_value
 from robustness.perturb.modality import canonical_modality
-from robustness.perturb.prompt.base import PromptPerturbation, denied_noun
-from robustness.perturb.prompt.statement import stands_behind
+from robustness.perturb.prompt.base import PromptPerturbation, denied_noun, stands_behind_target
 from robustness.registry import PERTURBATIONS
 from robustness.types import Attribute, Case, DataContext, NotApplicable, Params, Prompt
 
@@ -115,7 +114,7 @@ class Antonym(PromptPerturbation):
         if self.kind == "negation" and old.value.lower() == "not" and _HALF.match(case.prompt.text, old.stop):
             return NotApplicable("the denial is one half of a contrast")
         candidates = self._candidates(case, old)
-        if self.kind == "number" and old.value.isalpha() and stands_behind(case.prompt, old):
+        if self.kind == "number" and old.value.isalpha() and stands_behind_target(case.prompt, old.start):
             candidates = []  # "pseudopolyps multiple": no number word stands there.
         if not candidates:
             return NotApplicable(why_unknown(self.kind, old.value))

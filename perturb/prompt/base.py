@@ -61,6 +61,11 @@ def places_of(prompt: Prompt) -> list[str]:
     return [a.value for a in prompt.attributes if a.kind in ("place", "relation")]
 
 
+def stands_behind_target(prompt: Prompt, start: int) -> bool:
+    """Tell whether what begins at `start` stands right behind the name of the target: "pseudopolyps multiple"."""
+    return any(a.kind == "target" and a.stop == start - 1 for a in prompt.attributes)
+
+
 def is_noun_here(text: str, old: Attribute) -> bool:
     """Tell whether a side stands for itself, as in "on the left", and before no noun, as in "the left kidney"."""
     return _STANDS_ALONE.search(text[: old.start]) is not None and not text[old.stop :].lstrip(" ")[:1].isalnum()

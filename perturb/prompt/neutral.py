@@ -19,9 +19,9 @@ from robustness.perturb.prompt.base import (
     PromptPerturbation,
     fits_no_other_word,
     is_noun_here,
+    stands_behind_target,
 )
 from robustness.perturb.prompt.drop import is_needed
-from robustness.perturb.prompt.statement import stands_behind
 from robustness.registry import PERTURBATIONS
 from robustness.types import Attribute, Case, DataContext, NotApplicable, Params, Prompt
 
@@ -87,7 +87,9 @@ class Neutral(PromptPerturbation):
             return NotApplicable(f"{old.value!r} is a position on a clock, for which there is no neutral word")
         if self.kind == "number" and not old.value.isalnum():
             return NotApplicable(f"{old.value!r} holds more than a number")
-        if self.kind == "number" and (old.value.lower().startswith("x") or stands_behind(case.prompt, old)):
+        if self.kind == "number" and (
+            old.value.lower().startswith("x") or stands_behind_target(case.prompt, old.start)
+        ):
             return NotApplicable(f"{old.value!r} stands behind what it counts, where there is no neutral word")
         if self.kind == "quality" and not re.match(r"\s+[a-z]", case.prompt.text[old.stop :], re.IGNORECASE):
             return NotApplicable(f"{old.value!r} stands alone, where there is no neutral word")

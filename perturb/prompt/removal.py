@@ -8,6 +8,7 @@ from robustness.perturb.language.edit import Edit, article_repair
 from robustness.perturb.language.grammar.asking import asks, starts_with_verb
 from robustness.perturb.language.grammar.verbs import finite_verbs
 from robustness.perturb.language.ontology.terms import find_term
+from robustness.perturb.prompt.base import stands_behind_target
 from robustness.types import Attribute, Prompt
 
 _FRAME_NOUN = r"(?:image|picture|frame|photo\w*|screen|film|slice|scan|sector|tile|view|field)\b"
@@ -222,8 +223,7 @@ def _is_said_of_a_name(prompt: Prompt, start: int, kind: str) -> bool:
     if kind == "measure" and any(a.kind == "place" and a.stop == start - 1 for a in prompt.attributes):
         return True  # "collection at the PJ 4 cm, gas locules"
     word = re.search(r"([\w-]+) $", prompt.text[:start])
-    named = word is not None and find_term(word[1]) is not None
-    return named or any(a.kind == "target" and a.stop == start - 1 for a in prompt.attributes)
+    return (word is not None and find_term(word[1]) is not None) or stands_behind_target(prompt, start)
 
 
 def _without_edge_blanks(text: str, edit: Edit) -> Edit:

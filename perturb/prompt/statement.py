@@ -99,8 +99,3 @@ def neither_nor(prompt: Prompt, starts: Sequence[int]) -> list[Edit] | None:
         Edit(*verb.span("be"), verb["be"], be),
         *both,
     ]
-
-
-def stands_behind(prompt: Prompt, value: Attribute) -> bool:
-    """Tell whether a value stands right behind the name of the target: "pseudopolyps multiple"."""
-    return any(a.kind == "target" and a.stop == value.start - 1 for a in prompt.attributes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -87,7 +87,7 @@ def level_words(table: DataTable) -> str:
     bounds = [i for i, column in enumerate(table.columns) if column.name.endswith(_ENDS)]
     at = [i for i, column in enumerate(table.columns) if column.kind == LEVEL]
     bounded = [row for row in table.rows if any(row[i] is not None for i in bounds)]
-    stated = words.levels([row[i] for row in bounded for i in at])
+    stated = levels([row[i] for row in bounded for i in at])
     several = "; each row has its own, in its numbers" if " to " in stated else ""
     return f"Level of the intervals: {stated}{several}." if stated else ""
 
@@ -133,3 +133,15 @@ def inert(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _inert(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+
+
+def levels(values: Collection[Any]) -> str:
+    """Write the levels of several intervals: ``95%``, ``98.24% to 99.38%``; empty where there is none.
+
+    Example:
+        >>> levels([0.95, 0.95]), levels([0.99, 0.9, None])
+        ('95%', '90% to 99%, or not recorded')
+    """
+    stated = sorted({level_of(float(v)): float(v) for v in values if pd.notna(v)}.items(), key=lambda pair: pair[1])
+    span = " to ".join(dict.fromkeys((stated[0][0], stated[-1][0]))) if stated else ""
+    return ", or ".join(filter(None, (span, words.MISSING if any(pd.isna(v) for v in values) else "")))

@@ -15,6 +15,7 @@ import pandas as pd
 from robustness.reports.data import paired, subgroups
 from robustness.reports.data.claims import AttributeBlock, KindRow, attribute_blocks, kind_rows
 from robustness.reports.data.datatable import Column, DataTable, table_of
+from robustness.reports.data.datatable import levels as level_words
 from robustness.reports.data.determinism import certificate_table
 from robustness.reports.data.expected import expected_table
 from robustness.reports.data.floors import lowest_table
@@ -38,7 +39,6 @@ from robustness.reports.sections.provenance import RunFacts, Section
 from robustness.reports.sections.regulatory import RegulatorySection
 from robustness.reports.sections.regulatory_context import RegulatoryContext
 from robustness.reports.sections.regulatory_sources import SOURCES, Source
-from robustness.reports.words import levels as level_words
 from robustness.reports.words import listing
 
 Edition = Literal["auditor", "regulatory"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Final, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 
@@ -11,18 +11,10 @@ from robustness.cli.echo import echo, note, warn
 from robustness.cli.options import OutDir, Overrides, progress_bar
 from robustness.errors import InputError, counted, suggest
 
-# Whether the process is the command's and not one of a caller who runs its function.
-_state: Final = {"own_process": False}
-
 
 def add_to(app: typer.Typer) -> None:
     """Add the command to the program."""
     app.command()(audit)
-
-
-def own_process() -> None:
-    """Say that the process is the command's: it may be forked, since no caller has anything open in it."""
-    _state["own_process"] = True
 
 
 def audit(
@@ -48,10 +40,6 @@ def audit(
     ] = None,
 ) -> None:
     """Run (or resume) the audit that PLAN describes and write its report."""
-    if _state["own_process"]:
-        from robustness.runners.audit.processes import may_be_forked
-
-        may_be_forked()
     from robustness.plans.audit import load_plan
     from robustness.remote import url_of
     from robustness.workflows.audit import audit_plan

@@ -43,7 +43,7 @@ from robustness.cli import (
 from robustness.cli.echo import with_verbosity
 from robustness.disk_errors import disk_reason, message
 from robustness.errors import CaseError, DoubtWarning, InputError, escaped
-from robustness.lazy import collect_rarely
+from robustness.lazy import be_command, collect_rarely
 
 # In the order in which the help lists them.
 COMMANDS = (
@@ -112,7 +112,7 @@ _SHORTLY_S = 0.02
 
 def run_command() -> NoReturn:
     """Be the process of a command: `main`, but what it imported is not unloaded at its end, which takes 0.2 seconds."""
-    audit.own_process()
+    be_command()
     codes: list[int] = []
     # What is registered first is called last, when threads are joined and all else is put away.
     atexit.register(_leave, codes)

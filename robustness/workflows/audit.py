@@ -156,7 +156,7 @@ def audit_plan(
     with contextlib.ExitStack() as processes:
         pool = None
         if local and isinstance(stated, int) and stated > 1:
-            # They import and load while this process does.
+            # They load while this process does.
             pool = processes.enter_context(WorkerPool(load, stated - 1, afterwards=afterwards))
         with without_threads():
             models, datasets = load_all(plan, folder)

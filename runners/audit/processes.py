@@ -22,6 +22,8 @@ from typing import Any
 
 from threadpoolctl import threadpool_info
 
+from robustness.lazy import is_command
+
 _IMPORTED_ONCE = [
     "robustness.runners.audit.processes",
     "robustness.workflows.loading",
@@ -36,7 +38,6 @@ _IMPORTED_ONCE = [
 ENDING = {signal.SIGINT, signal.SIGTERM}
 # Where Linux lists the threads of this process.
 _TASKS = Path("/proc/self/task")
-_is_command = False
 
 
 def is_of_server() -> bool:
@@ -148,20 +149,16 @@ def process_context() -> Any:
     return context
 
 
-def may_be_forked() -> None:
-    """Say that this process is a command's own, so that workers may be forked from it: no caller has anything open."""
-    global _is_command
-    _is_command = True
-
-
 @contextlib.contextmanager
 def without_threads() -> Iterator[None]:
     """Let torch compute in this thread alone while a command loads what it may yet be forked with."""
+    if not is_command():
+        yield
+        return
     import torch
 
     threads = torch.get_num_threads()
-    if _is_command:
-        torch.set_num_threads(1)
+    torch.set_num_threads(1)
     try:
         yield
     finally:
@@ -172,11 +169,11 @@ def worker_context() -> Any:
     """Return how workers are started that load everything themselves: forked from this process if that is safe.
 
     Returns:
-        The context "fork" if `may_be_forked` was called, once this process has imported what workers need, and if it
-        has neither a thread but this one nor an accelerator; else that of `process_context`. Of several threads, a fork
-        takes along the locks that the others hold at that moment; a driver that was asked once works in no fork.
+        The context "fork" if this process is a command's, once it has imported what workers need, and if it has neither
+        a thread but this one nor an accelerator; else that of `process_context`. Of several threads, a fork takes along
+        the locks that the others hold at that moment; a driver that was asked once works in no fork.
     """
-    if _is_command and _TASKS.is_dir():
+    if is_command() and _TASKS.is_dir():
         for name in _IMPORTED_ONCE:
             importlib.import_module(name)
         if not _has_accelerator() and _is_alone():

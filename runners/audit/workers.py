@@ -1,9 +1,8 @@
 """Worker processes on this machine: each opens the plan's models and data itself and takes part after part.
 
 The process that was called is one of the workers. Parts are the same as in one process and each is written whole, so
-the table is the same, and a killed run resumes. Where the system can, workers are forked from a server that has
-imported the libraries and computed nothing: imports are paid for and held in memory once. Workers may be started before
-the parts are known, and import and load beside the first process.
+the table is the same, and a killed run resumes. How workers are started is told in `processes`. They may be started
+before the parts are known, and load beside the first process.
 """
 
 from __future__ import annotations
@@ -95,7 +94,7 @@ class WorkerPool(Generic[T]):
         self._aside: Aside | None = None
         self._lock = threading.Lock()
         self._error: BaseException | None = None
-        self._starter = threading.Thread(target=self._start, name="workers", daemon=True)
+        self._starter: threading.Thread | None = None
         if self._context.get_start_method() == "fork":
             # Before any thread is started here: the forked ones hold no lock of another.
             with signals_held(ENDING), warnings.catch_warnings():
@@ -103,6 +102,7 @@ class WorkerPool(Generic[T]):
                 warnings.simplefilter("ignore", DeprecationWarning)
                 self._start()
         else:
+            self._starter = threading.Thread(target=self._start, name="workers", daemon=True)
             self._starter.start()
 
     def __enter__(self) -> WorkerPool[T]:
@@ -155,7 +155,7 @@ class WorkerPool(Generic[T]):
         return self._aside
 
     def _give(self, make_runner: Callable[[T], PartRunner]) -> None:
-        if self._starter.ident is not None:
+        if self._starter is not None:
             self._starter.join()
         parts = self.queue.parts
         surplus = [*self._links][max(0, len(parts) - 1) :]

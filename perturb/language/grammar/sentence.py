@@ -13,6 +13,8 @@ from robustness.perturb.language.grammar.tokens import after_quotes
 from robustness.perturb.language.grammar.vocabulary import is_adverb, is_participle, kind_of, words
 from robustness.types import Attribute
 
+_HEADS = {"od": (":", "."), "os": (":", "."), "ou": (".",), "re": (":",), "le": (":",)}  # "OD: disc pale", "OS. Drusen"
+
 
 class Grammar(Scope):
     """One pass over the tokens of a text; `read` gives the attributes in order."""
@@ -73,9 +75,7 @@ class Grammar(Scope):
             return self._certain(i, last, hi)
         if kind == "negation":
             return self._negation(i, hi)
-        heads = token.lower in {":": ("od", "os", "re", "le"), ".": ("od", "os", "ou")}.get(
-            next_word(tagged.tokens, i), ()
-        )
+        heads = next_word(tagged.tokens, i) in _HEADS.get(token.lower, ())
         if heads or (token.text in ("L", "R", "Lt", "Rt", "RE", "LE", "OD", "OS") and self._between_signs(i, hi)):
             self._add("side", token.start, token.stop)
             return i + 1

@@ -19,7 +19,7 @@ Affine = npt.NDArray[np.float64]
 
 # Deflate packs at most so many bytes into one.
 MOST_PACKED = 1032
-_CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 20
 INSTALL = 'pip install "vlsm-robustness[medical]"'
 
 
@@ -147,6 +147,11 @@ def refuse_absurd(path: Path, stated: int, held: int) -> None:
         )
 
 
+def unreadable(path: Path, reason: str) -> CaseError:
+    """Return the error of a file whose voxels a library cannot read, for what reason."""
+    return CaseError(f"image {path}: expected readable voxels, got {reason}; is the file complete?")
+
+
 def refuse_damaged(path: Path, start: int, size: int) -> None:
     """Refuse packed bytes (zlib or gzip) that end too early or contradict their checksum.
 
@@ -164,14 +169,12 @@ def refuse_damaged(path: Path, start: int, size: int) -> None:
     try:
         with open_regular(path) as file:
             file.seek(start)
-            while not unpacker.eof and (packed := file.read(_CHUNK_BYTES)):
+            while not unpacker.eof and (packed := file.read(CHUNK_BYTES)):
                 while packed and not unpacker.eof:
-                    count += len(unpacker.decompress(packed, _CHUNK_BYTES))
+                    count += len(unpacker.decompress(packed, CHUNK_BYTES))
                     packed = unpacker.unconsumed_tail
     except (OSError, zlib.error) as error:
-        raise CaseError(
-            f"image {path}: expected readable voxels, got {one_line(error)}; is the file complete?"
-        ) from None
+        raise unreadable(path, one_line(error)) from None
     if not unpacker.eof or count < size:
         raise CaseError(f"image {path}: expected {size} bytes of voxels, got {count}; is the file complete?")
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from robustness.errors import CaseError, one_line
 from robustness.runners.data.volumes.base import (
+    CHUNK_BYTES,
     MOST_PACKED,
     Affine,
     Header,
@@ -21,6 +22,7 @@ from robustness.runners.data.volumes.base import (
     refuse_absurd,
     spacing_of_affine,
     take_plane,
+    unreadable,
 )
 
 SUFFIXES = (".nii", ".nii.gz", ".img", ".hdr")
@@ -28,7 +30,6 @@ SUFFIXES = (".nii", ".nii.gz", ".img", ".hdr")
 _MILLIMETRES = {"meter": 1000.0, "micron": 0.001}
 # How far, in mm, two placements of the outermost voxel may be apart and still be one: rounding of quaternions.
 _SAME_PLACE_MM = 1.0
-_CHUNK_BYTES = 1 << 20
 
 
 class NiftiVolume:
@@ -176,23 +177,18 @@ def _unpacked(image: Any, path: Path) -> Voxels:
     try:
         with gzip.open(path) as file:
             voxels = _read(type(image).from_stream(file), path, ...)
-            while file.read(_CHUNK_BYTES):
+            while file.read(CHUNK_BYTES):
                 pass
     except (OSError, EOFError, zlib.error) as error:
-        raise _unreadable(path, error) from None
+        raise unreadable(path, one_line(error, most=200)) from None
     return voxels
-
-
-def _unreadable(path: Path, error: Exception) -> CaseError:
-    reason = one_line(error, most=200)
-    return CaseError(f"image {path}: expected readable voxels, got {reason}; is the file complete?")
 
 
 def _read(image: Any, path: Path, where: Any) -> Voxels:
     try:
         voxels = np.asarray(image.dataobj if where is ... else image.dataobj[where])
     except Exception as error:
-        raise _unreadable(path, error) from None
+        raise unreadable(path, one_line(error, most=200)) from None
     if voxels.dtype.names:
         return np.stack([voxels[name] for name in voxels.dtype.names[:3]], axis=-1)
     return voxels

@@ -20,6 +20,7 @@ from robustness.runners.data.volumes.base import (
     refuse_absurd,
     refuse_damaged,
     take_plane,
+    unreadable,
 )
 
 SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
@@ -73,9 +74,7 @@ class SitkVolume:
         try:
             image = self._reader.Execute()
         except RuntimeError as error:
-            raise CaseError(
-                f"image {self.path}: expected readable voxels, got {_reason(error)}; is the file complete?"
-            ) from None
+            raise unreadable(self.path, _reason(error)) from None
         # SimpleITK's arrays count axes from the slowest: (K, J, I) and channels last.
         array = np.asarray(sitk.GetArrayFromImage(image))
         _refuse_damaged(self.path, array.nbytes)

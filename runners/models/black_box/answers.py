@@ -66,14 +66,13 @@ def decode_image(content: bytes | Path | PILImage.Image, sizes: Collection[Size]
         if sizes is not None:
             check_size((content.height, content.width), sizes, where)
         return _of_image(content, "image", where)
-    source = io.BytesIO(content) if isinstance(content, bytes) else content
     try:
-        with PILImage.open(source, formats=("PNG",)) as opened:
-            if sizes is not None:
-                check_size((opened.height, opened.width), sizes, where)
-            _refuse_deep_colours(content, where)
-            levels = _of_image(opened, "PNG", where)
         with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as file:
+            with PILImage.open(file, formats=("PNG",)) as opened:
+                if sizes is not None:
+                    check_size((opened.height, opened.width), sizes, where)
+                _refuse_deep_colours(content, where)
+                levels = _of_image(opened, "PNG", where)
             refuse_damaged(file)
         return levels
     except AnswerError:

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from robustness.errors import InputError
-from robustness.reports.data.datatable import plain, shown
+from robustness.reports.data.datatable import levels, plain, shown
 from robustness.reports.data.run_tables import RunTables
 from robustness.reports.html import page as page_module
 from robustness.reports.html.page import safe_json, write_report
@@ -23,7 +23,6 @@ from robustness.reports.words import (
     count,
     friendly,
     interval,
-    levels,
     listing,
     number,
     p_value,

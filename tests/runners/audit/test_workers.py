@@ -228,11 +228,12 @@ def aside(tmp_path):
 _HOW = """
 import threading
 import torch
+from robustness import lazy
 from robustness.runners.audit import processes
 def say():
     print(processes.worker_context().get_start_method())
 say()
-processes.may_be_forked()
+lazy.be_command()
 say()
 with processes.without_threads():
     torch.randn(2000, 2000).sum()
@@ -250,16 +251,17 @@ say()
 """
 _HOW_WITH_ACCELERATOR = """
 import torch
+from robustness import lazy
 from robustness.runners.audit import processes
 torch.accelerator.is_available = lambda: True
-processes.may_be_forked()
+lazy.be_command()
 print(processes.worker_context().get_start_method())
 """
 _HOW_OF_A_CALLER = """
 from typer.testing import CliRunner
+from robustness import lazy
 from robustness.cli.main import app
-from robustness.runners.audit import processes
-print(CliRunner().invoke(app, ["audit", "missing.toml"]).exit_code != 0, processes._is_command)
+print(CliRunner().invoke(app, ["audit", "missing.toml"]).exit_code != 0, lazy.is_command())
 """
 
 
@@ -283,13 +285,14 @@ _FORKED = """
 import signal, sys
 from functools import partial
 from pathlib import Path
+from robustness import lazy
 from robustness.runners.audit import processes
 from robustness.runners.audit.workers import WorkerPool, run_in_workers
 from tests.runners.audit.test_workers import Notes, Patient, doubled, same
 def refuse(number, frame):
     raise SystemExit("a handler of the command was called")
 signal.signal(signal.SIGTERM, refuse)
-processes.may_be_forked()
+lazy.be_command()
 folder = Path(sys.argv[1])
 with WorkerPool(partial(Notes, folder), 2, afterwards=list) as pool:
     print(pool._context.get_start_method())
